@@ -1,0 +1,260 @@
+"""YAML text and a msgspec Struct in; the Struct's value, or every fault with its line, out.
+
+msgspec stops at the first fault and knows no lines. So the Structs say what is allowed (types, ranges,
+choices), and this module walks the YAML node graph beside them and goes on after a fault.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+import yaml
+from msgspec import inspect
+
+MAX_NODES: Final = 20_000
+"""Bound on what is walked: aliases can make a small file stand for a huge one."""
+
+SHOWN: Final = 60
+"""Characters of a faulty value that a message repeats."""
+
+_TAG = "tag:yaml.org,2002:"
+_KINDS = {
+    f"{_TAG}null": "nothing",
+    f"{_TAG}bool": "true or false",
+    f"{_TAG}int": "a number",
+    f"{_TAG}float": "a number with a fraction",
+    f"{_TAG}timestamp": "a date",
+    f"{_TAG}map": "keys and values",
+    f"{_TAG}seq": "a list",
+    f"{_TAG}str": "text",
+}
+
+FAULTY: Final = object()
+"""In the place of a value that could not be had."""
+
+
+class Fault(msgspec.Struct, frozen=True, order=True):
+    """One thing that is wrong; line 0 is the file as a whole."""
+
+    line: int
+    what: str
+
+
+@dataclass
+class Found:
+    """What stood at one place of the file: for the checks that look at several keys together."""
+
+    line: int
+    path: str
+    value: Any = FAULTY
+    keys: dict[str, Found] = field(default_factory=dict)
+    items: list[Found] = field(default_factory=list)
+
+    def get(self, key: str, default: Any = FAULTY) -> Any:
+        """Return the value of a key, the default if it is absent, FAULTY if it is at fault."""
+        return self.keys[key].value if key in self.keys else default
+
+    def line_of(self, key: str) -> int:
+        """Return the line of a key, or that of the mapping if the key is absent."""
+        return self.keys[key].line if key in self.keys else self.line
+
+
+Report = Callable[[int, str], None]
+Check = Callable[[Found, Report], None]
+Leaf = Callable[[str], Any]
+
+
+class Schema(msgspec.Struct, frozen=True):
+    """How a file is read: the Struct at its root, parsers of texts, checks of several keys together.
+
+    A parser raises ValueError with a sentence. A check runs also when other keys of its mapping are at fault.
+    """
+
+    root: type[msgspec.Struct]
+    leaves: Mapping[Any, Leaf]
+    checks: Mapping[type, Check]
+
+
+def shown(text: object) -> str:
+    """Return a value for a message: quoted, shortened, control characters escaped."""
+    full = str(text)
+    return repr(full if len(full) <= SHOWN else full[:SHOWN] + "...")
+
+
+def read(text: str, schema: Schema) -> tuple[Any, list[Fault]]:
+    """Return the root Struct (FAULTY when there are faults) and all faults in order of their lines."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        return FAULTY, [Fault(mark.line + 1 if mark else 1, f"no YAML: {_sentence(error)}")]
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return FAULTY, [Fault(line, f"no YAML: the character {shown(chr(_code(error)))} is not allowed")]
+    except RecursionError:
+        return FAULTY, [Fault(1, "no YAML that can be read: it is nested too deeply")]
+    walk = _Walk(schema)
+    if node is None:
+        walk.report(1, "the file is empty")
+        return FAULTY, walk.faults
+    found = walk.struct(node, inspect.type_info(schema.root), "")
+    if walk.faults:
+        return FAULTY, sorted(set(walk.faults))
+    return found.value, []
+
+
+def _code(error: yaml.reader.ReaderError) -> int:
+    character = error.character
+    return character if isinstance(character, int) else ord(character[:1])
+
+
+def _sentence(error: yaml.MarkedYAMLError) -> str:
+    parts = [error.context, error.problem]
+    text = ", ".join(part for part in parts if part)
+    if error.context_mark is not None and error.problem_mark is not None:
+        text += f" (began on line {error.context_mark.line + 1})"
+    return text
+
+
+class _Walk:
+    """One pass over the node graph; collects faults instead of stopping."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.faults: list[Fault] = []
+        self._visited = 0
+
+    def report(self, line: int, what: str) -> None:
+        self.faults.append(Fault(line, what))
+
+    def any(self, node: yaml.Node, kind: inspect.Type, path: str) -> Found:
+        """Read a node as the type says; whatever is wrong is reported and leaves FAULTY."""
+        self._visited += 1
+        found = Found(_line(node), path)
+        if self._visited > MAX_NODES:
+            if self._visited == MAX_NODES + 1:
+                self.report(found.line, f"{path}: more than {MAX_NODES} values, aliases counted each time")
+            return found
+        if isinstance(kind, inspect.UnionType):
+            kind = next(member for member in kind.types if not isinstance(member, inspect.NoneType))
+        cls = getattr(kind, "cls", None)
+        if cls in self.schema.leaves:
+            self._leaf(node, self.schema.leaves[cls], found)
+        elif isinstance(kind, inspect.StructType):
+            return self.struct(node, kind, path)
+        elif isinstance(kind, inspect.VarTupleType):
+            self._list(node, kind, found)
+        elif isinstance(kind, inspect.LiteralType):
+            self._choice(node, kind, found)
+        elif isinstance(kind, inspect.IntType):
+            self._number(node, kind, found)
+        elif isinstance(kind, inspect.StrType):
+            self._leaf(node, str, found)
+        else:
+            raise TypeError(f"{path}: no reader for {kind}")
+        return found
+
+    def struct(self, node: yaml.Node, kind: inspect.Type, path: str) -> Found:
+        """Read a mapping as a Struct: unknown, double and missing keys are faults, then its own checks."""
+        assert isinstance(kind, inspect.StructType)
+        found = Found(_line(node), path)
+        if not isinstance(node, yaml.MappingNode) or node.tag != f"{_TAG}map":
+            self._expected(node, path or "the file", "keys and values")
+            return found
+        fields = {each.encode_name: each for each in kind.fields}
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            key, line = str(key_node.value), _line(key_node)
+            here = f"{path}.{key}" if path else key
+            if not isinstance(key_node, yaml.ScalarNode) or key not in fields:
+                self._unknown_key(key_node, fields, path)
+            elif key in seen:
+                self.report(line, f"{here}: given twice, first on line {seen[key]}")
+            else:
+                found.keys[key] = self.any(value_node, fields[key].type, here)
+                seen[key] = found.keys[key].line = line
+        for name, each in fields.items():
+            if each.required and name not in seen:
+                self.report(found.line, f"{path or 'the file'}: the key {shown(name)} is missing")
+        before = len(self.faults)
+        if kind.cls in self.schema.checks:
+            self.schema.checks[kind.cls](found, self.report)
+        values = {fields[name].name: child.value for name, child in found.keys.items()}
+        whole = all(name in seen or not each.required for name, each in fields.items())
+        if whole and FAULTY not in values.values() and len(self.faults) == before:
+            found.value = kind.cls(**values)
+        return found
+
+    def _unknown_key(self, node: yaml.Node, fields: Mapping[str, Any], path: str) -> None:
+        where = f"{path}: " if path else ""
+        if not isinstance(node, yaml.ScalarNode):
+            self.report(_line(node), f"{where}a key must be text")
+            return
+        near = difflib.get_close_matches(node.value.lower().replace("_", "-"), fields, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(fields)}"
+        self.report(_line(node), f"{where}unknown key {shown(node.value)}; {hint}")
+
+    def _list(self, node: yaml.Node, kind: inspect.VarTupleType, found: Found) -> None:
+        if not isinstance(node, yaml.SequenceNode) or node.tag != f"{_TAG}seq":
+            self._expected(node, found.path, "a list")
+            return
+        if not node.value and kind.min_length:
+            self.report(found.line, f"{found.path}: the list is empty")
+            return
+        for index, item in enumerate(node.value):
+            if self._visited > MAX_NODES:
+                return
+            found.items.append(self.any(item, kind.item_type, f"{found.path}[{index}]"))
+        values = tuple(item.value for item in found.items)
+        if FAULTY not in values:
+            found.value = values
+
+    def _choice(self, node: yaml.Node, kind: inspect.LiteralType, found: Found) -> None:
+        choices = [str(value) for value in kind.values]
+        if not isinstance(node, yaml.ScalarNode) or node.value not in choices:
+            self._expected(node, found.path, f"one of {', '.join(choices)}")
+            return
+        found.value = node.value
+
+    def _number(self, node: yaml.Node, kind: inspect.IntType, found: Found) -> None:
+        span = f"{kind.ge} to {kind.le}"
+        # YAML 1.1 reads 0323 as octal and 1:30 as ninety: neither is what a person means here.
+        plain = isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}int"
+        if not plain or not re.fullmatch(r"[-+]?(0|[1-9][0-9_]*)", node.value):
+            self._expected(node, found.path, f"a whole number from {span}")
+            return
+        digits = node.value.replace("_", "")
+        number = int(digits) if len(digits) <= 20 else None
+        assert kind.ge is not None
+        assert kind.le is not None
+        if number is None or not kind.ge <= number <= kind.le:
+            self.report(found.line, f"{found.path}: {digits[:SHOWN]} is out of range, expected {span}")
+            return
+        found.value = number
+
+    def _leaf(self, node: yaml.Node, parse: Leaf, found: Found) -> None:
+        if not isinstance(node, yaml.ScalarNode) or node.tag != f"{_TAG}str":
+            quote = "; put it in quotes" if isinstance(node, yaml.ScalarNode) and node.value else ""
+            self._expected(node, found.path, "text", quote)
+        elif not node.value or not node.value.isprintable():
+            self._expected(node, found.path, "printable text of at least one character")
+        else:
+            try:
+                found.value = parse(node.value)
+            except ValueError as error:
+                self.report(found.line, f"{found.path}: {shown(node.value)}: {error}")
+
+    def _expected(self, node: yaml.Node, path: str, expected: str, hint: str = "") -> None:
+        what = _KINDS.get(node.tag, f"something tagged {shown(node.tag)}")
+        if isinstance(node, yaml.ScalarNode) and node.value:
+            what = shown(node.value)
+        self.report(_line(node), f"{path}: expected {expected}, found {what}{hint}")
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1

@@ -1,0 +1,127 @@
+"""The policy of the configuration in; for a neighbour and a validity, the decision out. No sockets, no clock.
+
+The first rule whose `from` names the neighbour decides; a neighbour that no rule names is only observed,
+which is also what happens without a policy (RFC 8481 section 4: no action that the operator did not ask for).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rtrd.tags import VALIDITIES, Tag, Validity, is_rfc8097
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rtrd.config import Action, ActionName, PolicyRule
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What is done with a route: an action and, for `announce`, what is added or set."""
+
+    action: ActionName
+    tags: tuple[Tag, ...] = ()
+    local_preference: int | None = None
+
+
+OBSERVE = Outcome("observe")
+HOLD = Outcome("hold")
+
+_ACTS = ("announce", "withdraw")
+_REMEMBERED = 4096
+"""Neighbours whose rule is remembered: their text comes from the router, which may name any number."""
+
+
+class Rule:
+    """One rule of the policy, each validity resolved to an outcome beforehand."""
+
+    __slots__ = ("_outcomes", "neighbors", "to")
+
+    def __init__(self, config: PolicyRule) -> None:
+        named: dict[Validity, Action | None] = {
+            "valid": config.valid,
+            "not-found": config.not_found,
+            "invalid": config.invalid,
+            "unverified": config.unverified,
+        }
+        acts = any(action is not None and action.action in _ACTS for action in named.values())
+        self.neighbors: frozenset[str] | None = None if config.from_ is None else frozenset(config.from_)
+        self.to: tuple[str, ...] | None = config.to
+        self._outcomes: dict[Validity, Outcome] = {}
+        for validity in VALIDITIES:
+            action = named[validity]
+            if action is not None:
+                self._outcomes[validity] = _outcome(action, validity)
+            else:
+                self._outcomes[validity] = HOLD if acts and validity == "unverified" else OBSERVE
+
+    def matches(self, address: str) -> bool:
+        """Tell whether the rule is for routes of this neighbour (its address in normal text)."""
+        return self.neighbors is None or address in self.neighbors
+
+    def decide(self, validity: Validity) -> Outcome:
+        """Return the outcome for a route of this validity; always the same object for the same validity."""
+        return self._outcomes[validity]
+
+    def receivers(self, neighbors: Iterable[str], source: str) -> list[str]:
+        """Return which of the neighbours get this rule's announcements of a route learned from `source`.
+
+        `to` is followed to the letter, also when it names the source; without it every other neighbour.
+        """
+        if self.to is None:
+            return [neighbor for neighbor in neighbors if normal(neighbor) != normal(source)]
+        return [neighbor for neighbor in neighbors if normal(neighbor) in self.to]
+
+    def outcomes(self) -> Iterable[Outcome]:
+        """Return the outcomes of all validities."""
+        return self._outcomes.values()
+
+
+class Policy:
+    """All rules, in their order."""
+
+    def __init__(self, rules: Iterable[PolicyRule] = ()) -> None:
+        self.rules = tuple(Rule(rule) for rule in rules)
+        self._by_neighbor: dict[str, Rule | None] = {}
+        outcomes = (outcome for rule in self.rules for outcome in rule.outcomes())
+        self._own = frozenset(tag for outcome in outcomes for tag in outcome.tags)
+
+    def rule_for(self, neighbor: str) -> Rule | None:
+        """Return the rule for the routes of a neighbour (an address in any spelling); None: observe them."""
+        try:
+            return self._by_neighbor[neighbor]
+        except KeyError:
+            address = normal(neighbor)
+            found = next((rule for rule in self.rules if rule.matches(address)), None)
+            if len(self._by_neighbor) >= _REMEMBERED:
+                self._by_neighbor.clear()
+            self._by_neighbor[neighbor] = found
+            return found
+
+    def own_tags(self) -> frozenset[Tag]:
+        """Return every tag that a rule can add; whole RFC 8097 is ours beside them: see `owns`."""
+        return self._own
+
+    def owns(self, tag: Tag) -> bool:
+        """Tell whether a received community must be removed because it could pass for a tag of ours."""
+        return tag in self._own or (tag.kind == "extended" and is_rfc8097(tag.value))
+
+
+def normal(address: str) -> str:
+    """Return the normal text of an IP address; what is none is returned as it is, and equals no address."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address
+
+
+def _outcome(action: Action, validity: Validity) -> Outcome:
+    tags = (spec.tag(validity) for spec in action.tags)
+    return Outcome(
+        action=action.action,
+        tags=tuple(dict.fromkeys(tag for tag in tags if tag is not None)),
+        local_preference=action.local_preference,
+    )

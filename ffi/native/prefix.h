@@ -1,0 +1,38 @@
+/* Prefixes: text in, numbers out, and back.
+ *
+ * Text comes from BGP by way of ExaBGP's JSON, so nothing in it is believed:
+ * lengths are bounded, host bits must be zero, nothing may follow.
+ */
+#ifndef RTRD_PREFIX_H
+#define RTRD_PREFIX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PREFIX_TEXT_MAX 44 /* "ffff:...:255.255.255.255/128" without a final NUL */
+
+struct prefix {
+    uint8_t addr[16]; /* network byte order; IPv4 in the first four, the rest 0 */
+    uint8_t len;
+    uint8_t family; /* 4 or 6 */
+};
+
+static inline unsigned family_bits(uint8_t family) { return family == 4 ? 32 : 128; }
+
+/* True when the bits of `addr` behind `len` are all zero. */
+bool prefix_no_host_bits(const uint8_t addr[16], unsigned len);
+
+/* True when a/len covers b (equal or more specific), both of one family; b's length is the caller's to compare. */
+bool prefix_covers(const uint8_t a[16], unsigned len, const uint8_t b[16]);
+
+/* Reads "192.0.2.0/24" or "2001:db8::/32", all n bytes of it. False: no such prefix. */
+bool prefix_parse(const char *text, size_t n, struct prefix *out);
+
+/* Reads one address; `out` is zero behind an IPv4 one. 4, 6, or 0 when it is none. */
+uint8_t address_parse(const char *text, size_t n, uint8_t out[16]);
+
+/* Prints into `out` (at least PREFIX_TEXT_MAX bytes), no NUL; the number of bytes. */
+size_t prefix_print(const struct prefix *prefix, char *out);
+
+#endif

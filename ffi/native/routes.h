@@ -1,0 +1,120 @@
+/* The route table: announcements and withdrawals of neighbours in (the Adj-RIB-In), commands for the router out.
+ *
+ * Each route has a validity (from the VRP set) and, by its neighbour's policy, a decision. What the decision demands
+ * and what was last written for it are compared when the router's pipe has room (routes_next), so a route that flaps
+ * costs one command, and what waits is never more than the table.
+ *
+ * A place is what ExaBGP keeps one announcement for: a prefix and a path id, at each target. When several neighbours
+ * announce routes for one place, the best by RFC 4271 section 9.1 (of what ExaBGP tells us) is written there.
+ *
+ * Not thread-safe: one thread at a time.
+ */
+#ifndef RTRD_ROUTES_H
+#define RTRD_ROUTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attrs.h"
+#include "prefix.h"
+#include "vrpset.h"
+
+#define ROUTES_TARGETS 64
+#define ROUTES_NEIGHBORS 65535
+#define COMMAND_TEXT 16384
+
+enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_ANNOUNCE = 3 };
+
+/* What the policy says for one neighbour, a value for each validity. */
+struct neighbor_policy {
+    uint64_t targets;             /* bit i: announced and withdrawn at target i */
+    uint32_t local_preference[4]; /* UINT32_MAX: the learned one */
+    uint16_t manner[4];           /* equal for two validities whose announcements carry the same additions */
+    uint8_t action[4];            /* enum action, by enum validity */
+};
+
+struct route_faults {
+    uint64_t prefixes; /* text that is no prefix, or has host bits */
+    uint64_t memory;   /* routes that found no memory */
+};
+
+struct command {
+    uint64_t targets;
+    uint32_t attrs;    /* announce: the attribute set; withdraw: the one it was last known with */
+    uint32_t path_id;
+    uint32_t n;        /* prefixes */
+    uint32_t size;     /* bytes of text */
+    uint16_t manner;
+    uint8_t announce;  /* 1 announce, 0 withdraw */
+    uint8_t family;
+    uint8_t has_path_id;
+    char text[COMMAND_TEXT]; /* the prefixes, a blank between two */
+};
+
+struct route_row {
+    struct prefix prefix;
+    uint64_t standing; /* targets at which our announcement of it stands */
+    int64_t origin;
+    uint32_t attrs, path_id;
+    uint16_t neighbor;
+    uint8_t has_path_id;
+    uint8_t validity, action;
+    uint8_t waiting; /* something of it is still to be written */
+};
+
+/* A position in the table for routes_list; all zero: the beginning. */
+struct route_cursor {
+    uint8_t family; /* 0: before IPv4 */
+    uint8_t key[17];
+    uint8_t done;
+};
+
+struct routes;
+
+struct routes *routes_new(struct vrpset *set); /* the set stays the caller's and must live longer; NULL: no memory */
+void routes_free(struct routes *routes);
+
+/* Attribute sets; see attrs.h. A set that no route took is gone after the next routes_announce with it. */
+uint32_t routes_attrs_find(const struct routes *routes, const void *key, size_t n);
+uint32_t routes_attrs_add(struct routes *routes, const void *key, size_t n, const struct attrs_facts *facts);
+const uint8_t *routes_attrs_key(const struct routes *routes, uint32_t attrs, size_t *n); /* NULL: no such set */
+uint64_t routes_attrs_outcome(const struct routes *routes, uint32_t attrs);
+
+/* Neighbours are numbered by session: one that comes back is a new one. -1: no number or no memory left. */
+int32_t routes_neighbor_add(struct routes *routes, const struct neighbor_policy *policy, const uint8_t rank[17]);
+int routes_neighbor_policy(struct routes *routes, uint32_t neighbor, const struct neighbor_policy *policy);
+int routes_neighbor_retire(struct routes *routes, uint32_t neighbor); /* its routes go, in routes_work */
+void routes_neighbor_counts(const struct routes *routes, uint32_t neighbor, uint64_t counts[4]); /* by validity */
+
+/* `text`: `n` prefixes, each ended by LF, each followed by a blank and a path id (as an address) under ADD-PATH. Returns
+ * how many were taken, or -1 when the text does not hold exactly n of them (then nothing was), -2 for a bad number. */
+int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
+                        size_t n, struct route_faults *faults);
+int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *text, size_t size, size_t n,
+                        struct route_faults *faults);
+
+/* VRPs became effective or ceased to be: the routes that they cover will be validated again. */
+int routes_vrps_changed(struct routes *routes, const struct vrp_list *changes);
+/* Everything will be looked at again; with `rewrite` also written again (the tags of the policy changed). */
+void routes_reconsider(struct routes *routes, bool rewrite);
+/* Does up to `budget` routes of the work that the calls above left. True: there is more. */
+bool routes_work(struct routes *routes, size_t budget);
+
+/* The next command, of at most `most` prefixes (1 or more). False: nothing waits. What it says counts as written. */
+bool routes_next(struct routes *routes, size_t most, struct command *out);
+uint64_t routes_waiting(const struct routes *routes);
+
+/* Rows in order of prefix, `room` at a time, whole prefixes (a prefix with more routes than room is cut). */
+size_t routes_list(const struct routes *routes, struct route_cursor *cursor, struct route_row *out, size_t room);
+/* The routes of exactly this prefix. Returns how many there are; at most room are written. */
+size_t routes_at(const struct routes *routes, const struct prefix *prefix, struct route_row *out, size_t room);
+/* A cursor for routes_list that starts at a prefix. */
+void routes_seek(struct route_cursor *cursor, const struct prefix *prefix);
+
+uint64_t routes_count(const struct routes *routes);
+uint64_t routes_changed(const struct routes *routes);       /* changes of validity since the start */
+uint64_t routes_memory(const struct routes *routes);        /* bytes of routes and their index */
+uint64_t routes_attrs_memory(const struct routes *routes);  /* bytes of attribute sets */
+
+#endif

@@ -1,0 +1,92 @@
+/* The VRP set: packed VRPs of many sources in, the validity of a route out (RFC 6811).
+ *
+ * One table holds what every source says. A VRP carries a bit for each source
+ * (a cache, the snapshot, SLURM's assertions) that has it; it is effective when
+ * one of the active sources has it. So a failover is one new mask, and two
+ * caches with the same VRPs cost their memory once and change no decision.
+ *
+ * A source's changes are staged record by record, invisible to validation, and
+ * come into force all at once at its End of Data (vrpset_commit).
+ *
+ * Not thread-safe: one thread at a time.
+ */
+#ifndef RTRD_VRPSET_H
+#define RTRD_VRPSET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vrp.h"
+
+#define VRPSET_SOURCES 32
+
+enum validity { /* RFC 6811 section 2; UNVERIFIED: no VRP set is usable yet */
+    VALIDITY_VALID = 0,
+    VALIDITY_NOT_FOUND = 1,
+    VALIDITY_INVALID = 2,
+    VALIDITY_UNVERIFIED = 3,
+};
+
+struct vrpset;
+
+/* What a call of vrpset_stage left out, by reason. */
+struct vrp_faults {
+    uint64_t length;     /* longer than the address, or no family */
+    uint64_t host_bits;  /* bits set behind the prefix length */
+    uint64_t max_length; /* below the length, or longer than the address */
+    uint64_t duplicate;  /* announced twice (kept once) */
+    uint64_t unknown;    /* withdrawn but never announced */
+};
+
+/* VRPs that became effective (announce 1) or ceased to be (announce 0). The caller's to free by vrp_list_free. */
+struct vrp_list {
+    struct vrp *records;
+    size_t n, room;
+};
+
+/* One covering VRP and the sources that have it. */
+struct vrp_source {
+    struct vrp vrp;
+    uint32_t sources;
+};
+
+struct vrpset *vrpset_new(void); /* NULL: no memory */
+void vrpset_free(struct vrpset *set);
+
+void vrp_list_free(struct vrp_list *list);
+
+/* Everything below that returns int returns 0, or -1 when memory ran out or `source` is not below VRPSET_SOURCES:
+ * then nothing has come into force. */
+
+int vrpset_begin(struct vrpset *set, unsigned source);   /* from here on a full set is staged: it replaces the old one */
+int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_t n, struct vrp_faults *faults);
+int vrpset_commit(struct vrpset *set, unsigned source, struct vrp_list *changes);
+int vrpset_discard(struct vrpset *set, unsigned source); /* what was staged since the last commit is void */
+int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *changes);
+
+/* With usable false every route is UNVERIFIED. */
+void vrpset_set_usable(struct vrpset *set, bool usable);
+bool vrpset_usable(const struct vrpset *set);
+
+/* `asn` below 0: origin NONE, which is never valid. The prefix must have no host bits. */
+enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                              int64_t asn);
+
+/* For each of n routes (packed as struct vrp: addr, len, family, asn; max and announce unread; host bits and lengths are
+ * checked): its validity into out, 255 for what is no prefix. */
+void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out);
+
+/* The effective VRPs that cover the prefix, shortest first: how many there are; at most `room` are written. */
+size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                       struct vrp_source *out, size_t room);
+
+/* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 back: all done.
+ * A change of the set in between may show a VRP twice or not at all. */
+size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room);
+
+uint64_t vrpset_count(const struct vrpset *set, uint8_t family);         /* effective */
+uint64_t vrpset_count_source(const struct vrpset *set, unsigned source); /* in force of one source */
+uint64_t vrpset_memory(const struct vrpset *set);                        /* bytes */
+
+#endif

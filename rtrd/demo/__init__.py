@@ -1,0 +1,1 @@
+"""`rtrd demo`: the whole chain on this host, from real components, ending by itself."""

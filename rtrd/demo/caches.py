@@ -1,0 +1,134 @@
+"""In: VRPs. Out: real RTR caches that serve them on a loopback port: StayRTR and our own `rtrd cache`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from rtrd.demo.lab import Process, find_program, free_port, on_free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+class VRP(NamedTuple):
+    """Prefix in text form, max length, origin AS (RFC 6811, section 2)."""
+
+    prefix: str
+    max_length: int
+    asn: int
+
+
+def write_vrps(path: Path, vrps: Iterable[VRP]) -> None:
+    """Write a VRP file (the JSON of rpki-client, Routinator and StayRTR), replacing an old one at once."""
+    roas = [
+        {"asn": f"AS{vrp.asn}", "prefix": vrp.prefix, "maxLength": vrp.max_length, "ta": "lab"}
+        for vrp in vrps
+    ]
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps({"metadata": {"roas": len(roas)}, "roas": roas}, indent=1) + "\n")
+    new.replace(path)
+
+
+class Cache(Protocol):
+    """A cache of either kind."""
+
+    address: str
+    port: int
+    process: Process
+
+    def start(self) -> None:
+        """Start, and return when it listens."""
+
+    def serve(self, vrps: Iterable[VRP]) -> None:
+        """Serve these VRPs from now on."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+class _FileCache:
+    """What both kinds share: a VRP file, an address, a port that stays the same over restarts."""
+
+    def __init__(self, folder: Path, vrps: Iterable[VRP], name: str, address: str) -> None:
+        self.name = name
+        self.address = address
+        self.port = 0
+        self.file = folder / f"{name}.json"
+        self.process: Process
+        self._folder = folder
+        write_vrps(self.file, vrps)
+
+    @property
+    def leftovers(self) -> list[str]:
+        """What had to be killed."""
+        return self.process.leftovers
+
+    def start(self) -> None:
+        """Start, and return when it listens: on its old port after a stop, else on a free one."""
+        if self.port:
+            self._start(self.port)
+        else:
+            on_free_port(self.address, self._start)
+
+    def stop(self) -> None:
+        """End it; its port stays its own for another start."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.process.kill()
+
+    def _argv(self, port: int) -> list[str]:
+        raise NotImplementedError
+
+    def _start(self, port: int) -> None:
+        self.process = Process(self.name, self._argv(port), self._folder)
+        self.process.start()
+        self.process.wait_listening(port)
+        self.port = port
+
+
+class RtrdCache(_FileCache):
+    """`rtrd cache`, which notices by itself that its file changed."""
+
+    def __init__(
+        self, folder: Path, vrps: Iterable[VRP] = (), name: str = "cache", address: str = "127.0.0.4"
+    ) -> None:
+        super().__init__(folder, vrps, name, address)
+
+    def serve(self, vrps: Iterable[VRP]) -> None:
+        """Serve these VRPs from now on."""
+        write_vrps(self.file, vrps)
+
+    def _argv(self, port: int) -> list[str]:
+        rtrd = find_program("rtrd", "make venv")
+        return [rtrd, "cache", "--vrps", str(self.file), "--listen", f"{self.address}:{port}"]
+
+
+class StayRTR(_FileCache):
+    """StayRTR, which reads its file again on SIGHUP."""
+
+    def __init__(
+        self, folder: Path, vrps: Iterable[VRP] = (), name: str = "stayrtr", address: str = "127.0.0.5"
+    ) -> None:
+        super().__init__(folder, vrps, name, address)
+
+    def serve(self, vrps: Iterable[VRP]) -> None:
+        """Serve these VRPs from now on; returns when StayRTR took them."""
+        seen = len(self.process.lines)
+        write_vrps(self.file, vrps)
+        os.kill(self.process.pid, signal.SIGHUP)
+        self.process.wait_for(r"new serial|No need to update|already up to date", since=seen)
+
+    def _argv(self, port: int) -> list[str]:
+        # Its metrics listen too, on a port that nobody asks.
+        metrics = f"{self.address}:{free_port(self.address)}"
+        stayrtr = find_program("stayrtr", "apt-get install stayrtr")
+        return [
+            stayrtr, "-bind", f"{self.address}:{port}", "-cache", str(self.file), "-checktime=false",
+            "-metrics.addr", metrics, "-refresh", "3600",
+        ]  # fmt: skip

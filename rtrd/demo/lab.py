@@ -1,0 +1,337 @@
+"""In: programs to run on this host. Out: real processes with their own logs, awaited by event, ended by pid.
+
+The demo and the end-to-end tests share it. Everything listens on loopback addresses and on ports that the
+kernel chose; whatever a `Lab` started is gone when its block ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+PORT_ATTEMPTS = 5
+STOP_SECONDS = 5.0
+ORPHAN_SECONDS = 3.0
+"""How long what a process started may outlive it before it is killed and counted as left over."""
+
+
+class LabError(Exception):
+    """What could not be started or did not happen, in a sentence for the person at the terminal."""
+
+
+class PortTakenError(LabError):
+    """Another program took the chosen port first; another port may do."""
+
+
+class Line(NamedTuple):
+    """A line of a process's output and the `time.monotonic()` of its arrival."""
+
+    time: float
+    text: str
+
+
+T = TypeVar("T")
+
+
+def find_program(name: str, install: str) -> str:
+    """Return the path of a program: of this Python's environment first, then of the system.
+
+    Raises LabError that names `install`, the command that brings it.
+    """
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]
+    found = shutil.which(name, path=os.pathsep.join(places))
+    if found is None:
+        raise LabError(f"{name} is not installed: {install}")
+    return found
+
+
+def free_port(address: str) -> int:
+    """Return a TCP port of `address` that nothing uses at this moment."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
+
+
+def on_free_port(address: str, start: Callable[[int], T]) -> T:
+    """Call `start` with a free port, again with another one while it raises PortTakenError."""
+    for _ in range(PORT_ATTEMPTS - 1):
+        try:
+            return start(free_port(address))
+        except PortTakenError:
+            continue
+    return start(free_port(address))
+
+
+class Process:
+    """A program with its own session and log file; its output is read as it comes.
+
+    It dies with this Python, even by SIGKILL. Nothing of its session outlives `stop`.
+    """
+
+    def __init__(
+        self, name: str, argv: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.argv = list(argv)
+        self.log = folder / f"{name}.log"
+        self.lines: list[Line] = []
+        self.leftovers: list[str] = []
+        self._environment = {**os.environ, **(environment or {})}
+        self._changed = threading.Condition()
+        self._popen: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id; LabError when it was never started."""
+        if self._popen is None:
+            raise LabError(f"{self.name} was not started")
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the program itself still runs."""
+        return self._popen is not None and self._popen.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """As of subprocess: None while it runs, negative when a signal ended it."""
+        return None if self._popen is None else self._popen.poll()
+
+    def start(self) -> None:
+        """Start the program; OSError becomes LabError."""
+        guard = shutil.which("setpriv")
+        argv = [guard, "--pdeathsig", "KILL", *self.argv] if guard else self.argv
+        try:
+            self._popen = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                text=True,
+                errors="backslashreplace",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise LabError(f"{self.name} did not start: {error}") from error
+        self._reader = threading.Thread(target=self._read, name=f"{self.name} log", daemon=True)
+        self._reader.start()
+
+    def wait_until(self, found: Callable[[], T | None], seconds: float, what: str, *, tick: float = 0.5) -> T:
+        """Return the first result of `found` that is not None or False, asked after every line that arrives.
+
+        `tick` (seconds) asks also when nothing arrives. Raises LabError after `seconds`, or when the program
+        ended, with the end of its log.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            with self._changed:
+                seen = len(self.lines)
+            ended = not self.running
+            result = found()
+            if result:
+                return result
+            if ended:
+                raise LabError(f"{self.name} ended ({self.returncode}) before {what}\n{self.tail()}")
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise LabError(f"{self.name}: no {what} within {seconds:g} s\n{self.tail()}")
+            with self._changed:
+                if len(self.lines) == seen:
+                    self._changed.wait(min(left, tick))
+
+    def wait_for(self, pattern: str, seconds: float = 15, since: int = 0) -> Line:
+        """Return the first line, counted from `since`, in which the regular expression `pattern` is found."""
+        expression = re.compile(pattern)
+        position = since
+
+        def search() -> Line | None:
+            nonlocal position
+            while position < len(self.lines):
+                line = self.lines[position]
+                position += 1
+                if expression.search(line.text):
+                    return line
+            return None
+
+        return self.wait_until(search, seconds, f"line with {pattern!r}")
+
+    def wait_listening(self, port: int, seconds: float = 15) -> None:
+        """Return when the program itself listens on a TCP port; PortTakenError when another one does."""
+        try:
+            self.wait_until(
+                lambda: port in listening_ports(self.pid), seconds, f"listening on port {port}", tick=0.02
+            )
+        except LabError as error:
+            if re.search(r"in use|[Cc]an ?not bind|could not listen", self.tail(30)):
+                raise PortTakenError(f"{self.name}: port {port} is taken") from error
+            raise
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program alone."""
+        if self._popen is not None:
+            self._popen.send_signal(number)
+
+    def wait(self, seconds: float) -> int:
+        """Return the exit code once the program ended; LabError after `seconds`."""
+        if self._popen is None:
+            raise LabError(f"{self.name} was not started")
+        try:
+            return self._popen.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"{self.name} did not end within {seconds:g} s\n{self.tail()}") from error
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End the program and whatever it started; what had to be killed is named in `leftovers`."""
+        if self._popen is None:
+            return
+        if self.running:
+            self._popen.send_signal(number)
+            try:
+                self._popen.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.leftovers.append(f"{self.name} (pid {self.pid}) ignored {number.name}")
+                self._popen.kill()
+                self._popen.wait()
+        self._end_session()
+        if self._reader is not None:
+            self._reader.join(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """End the program by SIGKILL; what it started gets the time to notice by itself."""
+        self.stop(signal.SIGKILL)
+
+    def tail(self, lines: int = 12) -> str:
+        """Return the end of the log, indented."""
+        return "\n".join(f"    {line.text}" for line in self.lines[-lines:])
+
+    def _read(self) -> None:
+        assert self._popen is not None
+        assert self._popen.stdout is not None
+        with self.log.open("a") as log, self._popen.stdout as output:
+            for text in output:
+                arrived = time.monotonic()
+                log.write(text)
+                log.flush()
+                with self._changed:
+                    self.lines.append(Line(arrived, text.rstrip("\n")))
+                    self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _end_session(self) -> None:
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        members = session_members(self.pid)
+        while members and time.monotonic() < deadline:
+            time.sleep(0.02)
+            members = session_members(self.pid)
+        for pid, command in members.items():
+            self.leftovers.append(f"{command} (pid {pid}) outlived {self.name}")
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def listening_ports(pid: int) -> set[int]:
+    """Return the TCP ports on which a process of ours listens."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
+        try:
+            inodes.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            # proc(5): sl, local address:port in hex, remote, state (0A is LISTEN), ..., inode.
+            _, local, _, state, *rest = row.split()
+            if state == "0A" and rest[5] in inodes:
+                ports.add(int(local.rpartition(":")[2], 16))
+    return ports
+
+
+def session_members(session: int) -> dict[int, str]:
+    """Return the living processes (pid to command) of a session."""
+    members = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = (entry / "stat").read_text(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        # proc(5): the command stands in parentheses and may hold any character.
+        command, _, rest = stat.partition("(")[2].rpartition(")")
+        state, _, _, sid = rest.split()[:4]
+        if int(sid) == session and state not in "ZX":
+            members[int(entry.name)] = command
+    return members
+
+
+class Part(Protocol):
+    """What a Lab can start: a router or a cache."""
+
+    def start(self) -> None:
+        """Start, and return when it serves."""
+
+    def stop(self) -> None:
+        """End every process of it."""
+
+    @property
+    def leftovers(self) -> list[str]:
+        """What had to be killed."""
+
+
+PartT = TypeVar("PartT", bound=Part)
+
+
+class Lab:
+    """The parts of one experiment and a folder for their files; everything ends with its `with` block."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="rtrd-lab-")
+        self.folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._parts: list[Part] = []
+        self.leftovers: list[str] = []
+
+    def start(self, part: PartT) -> PartT:
+        """Start a part and return it; from now on the lab ends it."""
+        self._parts.append(part)
+        part.start()
+        return part
+
+    def stop(self) -> None:
+        """End every part, the last started first."""
+        while self._parts:
+            part = self._parts.pop()
+            part.stop()
+            self.leftovers += part.leftovers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        finally:
+            if self._temporary is not None:
+                self._temporary.cleanup()

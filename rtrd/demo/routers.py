@@ -1,0 +1,298 @@
+"""In: neighbours, static routes, a process to run. Out: real BGP routers on loopback: ExaBGP and GoBGP."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from rtrd.demo.lab import LabError, Process, find_program, free_port, on_free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+SESSION_SECONDS = 30.0
+SEGMENT = {1: "set", 2: "sequence", 3: "confederation sequence", 4: "confederation set"}
+GOBGP = "as root: apt-get install gobgpd"
+EXABGP_4 = "as root: apt-get install exabgp"
+EXABGP_5 = "make venv"
+
+VALIDITY_OF_TAG = {"0": "valid", "1": "not-found", "2": "invalid"}
+"""RFC 8097, section 2: type 0x43, subtype 0, and the validity in the last octet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbor:
+    """A BGP peer: its address and AS, and the port where it listens (None: it connects to us)."""
+
+    address: str
+    asn: int
+    port: int | None = None
+    add_path: str | None = None
+    """`send`, `receive` or `send/receive`, as seen from the router that has this neighbour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """A route as GoBGP decoded it from the wire."""
+
+    neighbor: str
+    prefix: str
+    next_hop: str
+    as_path: tuple[tuple[str, tuple[int, ...]], ...]
+    """Segments: (`sequence` | `set`, ASNs)."""
+    origin: int
+    med: int | None
+    local_preference: int | None
+    communities: frozenset[tuple[int, int]]
+    large_communities: frozenset[tuple[int, int, int]]
+    extended_communities: tuple[tuple[int, int, str], ...]
+    """Type, subtype, and the value as GoBGP writes it."""
+
+    @property
+    def validity(self) -> str | None:
+        """What the RFC 8097 tags say, with commas where a route wrongly carries several; or None."""
+        tags = [value for kind, subtype, value in self.extended_communities if (kind, subtype) == (0x43, 0)]
+        return ",".join(VALIDITY_OF_TAG.get(tag, tag) for tag in tags) or None
+
+
+class ExaBGP:
+    """An ExaBGP of either version, perhaps with rtrd as its process. It uses one loopback address."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        address: str,
+        asn: int,
+        program: str | None = None,
+        process: str | None = None,
+        static: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.asn = asn
+        self.port = 0
+        self.neighbors: list[Neighbor] = []
+        self.process: Process
+        self._folder = folder
+        self._program = program or find_program("exabgp", EXABGP_5)
+        self._run = process
+        self._static = list(static)
+        self._environment = dict(environment or {})
+        self._control: IO[str] | None = None
+        self._fifo = folder / f"{name}.commands"
+        if process is None:
+            os.mkfifo(self._fifo)
+
+    @property
+    def leftovers(self) -> list[str]:
+        """What had to be killed."""
+        return self.process.leftovers
+
+    @property
+    def file(self) -> Path:
+        """The configuration."""
+        return self._folder / f"{self.name}.conf"
+
+    def start(self) -> None:
+        """Start, and return when it listens; on its old port after a stop."""
+        if self.port:
+            self._start(self.port)
+        else:
+            on_free_port(self.address, self._start)
+
+    def stop(self) -> None:
+        """End it and its process."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        self.process.stop()
+
+    def command(self, text: str) -> None:
+        """Give a command to an ExaBGP that has no process of its own."""
+        if self._control is None:
+            self._control = self._fifo.open("w")
+        self._control.write(text + "\n")
+        self._control.flush()
+
+    def _start(self, port: int) -> None:
+        self.file.write_text(self.configuration())
+        environment = {
+            "exabgp.tcp.bind": self.address,
+            "exabgp.tcp.port": str(port),
+            "exabgp.api.cli": "false",
+            "exabgp.api.ack": "true" if self._run else "false",
+            "exabgp.daemon.drop": "false",
+            "exabgp.log.level": "INFO",
+            **self._environment,
+        }
+        self.process = Process(self.name, [self._program, str(self.file)], self._folder, environment)
+        self.process.start()
+        self.process.wait_listening(port)
+        self.port = port
+
+    def configuration(self) -> str:
+        """Return the configuration in the grammar that 4.2 and 5.0 share."""
+        # Without a process of its own it takes commands from a named pipe, which cat carries to it.
+        run = self._run or f"/bin/cat {self._fifo}"
+        events = "neighbor-changes; receive { parsed; update; }" if self._run else ""
+        static = "".join(f"        {route};\n" for route in self._static)
+        text = f"process helper {{\n    run {run};\n    encoder json;\n}}\n"
+        for neighbor in self.neighbors:
+            session = f"connect {neighbor.port};" if neighbor.port else "passive true;"
+            add_path = f"add-path {neighbor.add_path};" if neighbor.add_path else ""
+            text += (
+                f"neighbor {neighbor.address} {{\n"
+                f"    router-id {self.address};\n"
+                f"    local-address {self.address};\n"
+                f"    local-as {self.asn};\n"
+                f"    peer-as {neighbor.asn};\n"
+                f"    {session}\n"
+                f"    capability {{ {add_path} }}\n"
+                "    family { ipv4 unicast; ipv6 unicast; }\n"
+                f"    api {{ processes [ helper ]; {events} }}\n"
+                f"    static {{\n{static}    }}\n"
+                "}\n"
+            )
+        return text
+
+
+def _received(path: dict[str, Any]) -> Received:
+    attributes = {attribute["type"]: attribute for attribute in path["attrs"]}
+
+    def get(kind: int, key: str, default: Any = None) -> Any:
+        return attributes.get(kind, {}).get(key, default)
+
+    return Received(
+        neighbor=path["neighbor-ip"],
+        prefix=path["nlri"]["prefix"],
+        next_hop=get(3, "nexthop") or get(14, "nexthop", ""),
+        as_path=tuple(
+            (SEGMENT[part["segment_type"]], tuple(part["asns"])) for part in get(2, "as_paths", ())
+        ),
+        origin=get(1, "value"),
+        med=get(4, "metric"),
+        local_preference=get(5, "value"),
+        communities=frozenset((value >> 16, value & 0xFFFF) for value in get(8, "communities", ())),
+        large_communities=frozenset(
+            (value["ASN"], value["LocalData1"], value["LocalData2"]) for value in get(32, "value", ())
+        ),
+        extended_communities=tuple(
+            (value["type"], value["subtype"], str(value["value"])) for value in get(16, "value", ())
+        ),
+    )
+
+
+class GoBGP:
+    """gobgpd as a peer that listens and decodes what it receives."""
+
+    def __init__(
+        self, folder: Path, *, name: str = "gobgp", address: str = "127.0.0.3", asn: int = 65000
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.asn = asn
+        self.port = 0
+        self.api_port = 0
+        self.neighbors: list[Neighbor] = []
+        self.process: Process
+        self.monitor: Process
+        self._folder = folder
+        self._daemon = find_program("gobgpd", GOBGP)
+        self._client = find_program("gobgp", GOBGP)
+
+    @property
+    def leftovers(self) -> list[str]:
+        """What had to be killed."""
+        return self.process.leftovers
+
+    def start(self) -> None:
+        """Start, and return when BGP and gRPC listen; on its old port after a stop."""
+        if self.port:
+            self._start(self.port)
+        else:
+            on_free_port(self.address, self._start)
+
+    def stop(self) -> None:
+        """End the daemon and its monitor."""
+        self.monitor.stop()
+        self.process.stop()
+
+    def routes(self, neighbor: str) -> list[Received]:
+        """Return what arrived from a neighbour and was not withdrawn (its Adj-RIB-In), IPv4 then IPv6.
+
+        Nothing while the session is down.
+        """
+        received = []
+        for family in ("ipv4", "ipv6"):
+            table = self._ask("neighbor", neighbor, "adj-in", "-a", family)
+            for paths in table.values():
+                received += [_received(path) for path in paths]
+        return received
+
+    def wait_established(self, neighbor: str, since: int = 0) -> None:
+        """Return when the session with a neighbour is up."""
+        self.process.wait_for(rf"Peer Up.*Key={neighbor}\b", SESSION_SECONDS, since)
+
+    def wait_routes(
+        self, neighbor: str, wanted: Callable[[list[Received]], bool], seconds: float, what: str
+    ) -> list[Received]:
+        """Return the routes from a neighbour once they are as `wanted`, asked after each change."""
+
+        def look() -> list[list[Received]]:
+            routes = self.routes(neighbor)
+            return [routes] if wanted(routes) else []
+
+        return self.monitor.wait_until(look, seconds, what)[0]
+
+    def _start(self, port: int) -> None:
+        api_port = free_port(self.address)
+        configuration = self._folder / f"{self.name}.json"
+        configuration.write_text(json.dumps(self._configuration(port), indent=1))
+        argv = [self._daemon, "-f", str(configuration), "-t", "json", "-p", "--pprof-disable"]
+        self.process = Process(
+            self.name, [*argv, "--api-hosts", f"{self.address}:{api_port}"], self._folder
+        )
+        self.process.start()
+        self.process.wait_listening(port)
+        self.process.wait_listening(api_port)
+        self.port, self.api_port = port, api_port
+        argv = [self._client, "-u", self.address, "-p", str(api_port), "-j", "monitor", "adj-in"]
+        self.monitor = Process(f"{self.name}-monitor", argv, self._folder)
+        self.monitor.start()
+
+    def _configuration(self, port: int) -> dict[str, Any]:
+        families = [
+            {
+                "config": {"afi-safi-name": family},
+                "add-paths": {"config": {"receive": any(n.add_path for n in self.neighbors)}},
+            }
+            for family in ("ipv4-unicast", "ipv6-unicast")
+        ]
+        neighbors = [
+            {
+                "config": {"neighbor-address": neighbor.address, "peer-as": neighbor.asn},
+                "transport": {"config": {"passive-mode": True, "local-address": self.address}},
+                "afi-safis": families,
+            }
+            for neighbor in self.neighbors
+        ]
+        config = {
+            "as": self.asn, "router-id": self.address, "port": port, "local-address-list": [self.address],
+        }  # fmt: skip
+        return {"global": {"config": config}, "neighbors": neighbors}
+
+    def _ask(self, *words: str) -> Any:
+        argv = [self._client, "-u", self.address, "-p", str(self.api_port), "-j", *words]
+        answer = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        if "session is not established" in answer.stdout:
+            return {}
+        if answer.returncode != 0:
+            raise LabError(f"{' '.join(argv)}: {(answer.stderr or answer.stdout).strip()}")
+        return json.loads(answer.stdout)

@@ -1,0 +1,1 @@
+"""What an operator sees of the daemon: its logs, its API and the other end of it."""

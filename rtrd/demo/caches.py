@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.demo.lab import Process, find_program, free_port, on_free_port
 
@@ -33,25 +34,8 @@ def write_vrps(path: Path, vrps: Iterable[VRP]) -> None:
     new.replace(path)
 
 
-class Cache(Protocol):
-    """A cache of either kind."""
-
-    address: str
-    port: int
-    process: Process
-
-    def start(self) -> None:
-        """Start, and return when it listens."""
-
-    def serve(self, vrps: Iterable[VRP]) -> None:
-        """Serve these VRPs from now on."""
-
-    def stop(self) -> None:
-        """End it."""
-
-
-class _FileCache:
-    """What both kinds share: a VRP file, an address, a port that stays the same over restarts."""
+class Cache(ABC):
+    """A VRP file, an address, and a port that stays the same over restarts."""
 
     def __init__(self, folder: Path, vrps: Iterable[VRP], name: str, address: str) -> None:
         self.name = name
@@ -82,8 +66,12 @@ class _FileCache:
         """End it by SIGKILL."""
         self.process.kill()
 
-    def _argv(self, port: int) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def serve(self, vrps: Iterable[VRP]) -> None:
+        """Serve these VRPs from now on."""
+
+    @abstractmethod
+    def _argv(self, port: int) -> list[str]: ...
 
     def _start(self, port: int) -> None:
         self.process = Process(self.name, self._argv(port), self._folder)
@@ -92,7 +80,7 @@ class _FileCache:
         self.port = port
 
 
-class RtrdCache(_FileCache):
+class RtrdCache(Cache):
     """`rtrd cache`, which notices by itself that its file changed."""
 
     def __init__(
@@ -109,7 +97,7 @@ class RtrdCache(_FileCache):
         return [rtrd, "cache", "--vrps", str(self.file), "--listen", f"{self.address}:{port}"]
 
 
-class StayRTR(_FileCache):
+class StayRTR(Cache):
     """StayRTR, which reads its file again on SIGHUP."""
 
     def __init__(

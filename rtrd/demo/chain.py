@@ -1,0 +1,127 @@
+"""In: caches, a policy, routes. Out: the whole chain, running.
+
+Caches serve VRPs to rtrd by RTR; rtrd is the process of an ExaBGP, the router under test; a feeder (ExaBGP)
+announces routes to the router, a listener (GoBGP) decodes what the router announces.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from rtrd.demo.lab import Lab, LabError, find_program
+from rtrd.demo.routers import ExaBGP, GoBGP, Neighbor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from rtrd.demo.caches import Cache
+    from rtrd.demo.routers import Received
+
+ROUTER, FEEDER, LISTENER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+ROUTER_ASN, FEEDER_ASN = 65000, 64496
+
+POLICY: Sequence[Mapping[str, Any]] = (
+    {
+        "from": [FEEDER],
+        "to": [LISTENER],
+        "valid": {"action": "announce", "tags": ["rfc8097"]},
+        "not-found": {"action": "announce", "tags": ["rfc8097"]},
+        "invalid": {"action": "withdraw"},
+        "unverified": {"action": "hold"},
+    },
+)
+
+
+class Chain:
+    """One router under test and what stands around it. `groups`: caches by falling preference."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        groups: Iterable[Iterable[Cache]],
+        *,
+        exabgp: str | None = None,
+        policy: Sequence[Mapping[str, Any]] = POLICY,
+        static: Sequence[str] = (),
+        add_path: bool = False,
+        environment: Mapping[str, str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.lab = lab
+        self.groups = [list(group) for group in groups]
+        self.rtrd = find_program("rtrd", "make venv")
+        self.configuration = lab.folder / "rtrd.yaml"
+        self.socket = lab.folder / "rtrd.sock"
+        self._policy = list(policy)
+        self._settings = dict(settings or {})
+        self.listener = GoBGP(lab.folder, address=LISTENER, asn=ROUTER_ASN)
+        self.router = ExaBGP(
+            lab.folder,
+            name="router",
+            address=ROUTER,
+            asn=ROUTER_ASN,
+            program=exabgp,
+            process=f"{self.rtrd} run -c {self.configuration} --exabgp",
+            environment=environment,
+        )
+        self.feeder = ExaBGP(lab.folder, name="feeder", address=FEEDER, asn=FEEDER_ASN, static=static)
+        self._add_path = add_path
+
+    def start(self) -> None:
+        """Start every part, the feeder last, and return when the listener's session is up."""
+        for group in self.groups:
+            for cache in group:
+                if not cache.port:
+                    self.lab.start(cache)
+        self.configuration.write_text(yaml.safe_dump(self.settings(), sort_keys=False))
+        sends, receives = ("send", "receive") if self._add_path else (None, None)
+        self.listener.neighbors = [Neighbor(address=ROUTER, asn=ROUTER_ASN, add_path=receives)]
+        self.lab.start(self.listener)
+        self.router.neighbors = [
+            Neighbor(address=FEEDER, asn=FEEDER_ASN, add_path=receives),
+            Neighbor(address=LISTENER, asn=ROUTER_ASN, port=self.listener.port, add_path=sends),
+        ]
+        self.lab.start(self.router)
+        self.feeder.neighbors = [
+            Neighbor(address=ROUTER, asn=ROUTER_ASN, port=self.router.port, add_path=sends)
+        ]
+        self.lab.start(self.feeder)
+        self.listener.wait_established(ROUTER)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what rtrd.yaml says."""
+        groups = [
+            {
+                "name": f"group{preference}",
+                "preference": preference,
+                "servers": [{"host": cache.address, "port": cache.port} for cache in group],
+            }
+            for preference, group in enumerate(self.groups, start=1)
+        ]
+        return {
+            "caches": {"refresh": 60, "retry": 1, "expire": 600, "groups": groups},
+            "control": str(self.socket),
+            "policy": [dict(rule) for rule in self._policy],
+            **self._settings,
+        }
+
+    def wait_routes(
+        self, wanted: Callable[[list[Received]], bool], what: str, seconds: float = 20
+    ) -> list[Received]:
+        """Return what the listener received once it is as `wanted`; LabError says `what` was missing."""
+        try:
+            return self.listener.wait_routes(ROUTER, wanted, seconds, what)
+        except LabError as error:
+            raise LabError(f"{error}\nthe router's log:\n{self.router.process.tail(20)}") from error
+
+    def ask(self, *words: str) -> Any:
+        """Return what an `rtrd` command prints as JSON, asked of the running daemon."""
+        argv = [self.rtrd, *words, "--json", "--socket", str(self.socket)]
+        answer = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        if answer.returncode != 0:
+            raise LabError(f"{' '.join(argv)}: exit {answer.returncode}: {answer.stderr.strip()}")
+        return json.loads(answer.stdout)

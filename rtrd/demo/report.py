@@ -1,0 +1,76 @@
+"""In: what was announced, what rtrd said of it, what the listener received. Out: lines for the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+WIDTH = 110
+COLUMNS = (("validity", 10), ("prefix", 21), ("origin AS", 10), ("reason", 30), ("decision", 17), ("the peer received", 22))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A route, from the announcement to the peer at the other end."""
+
+    prefix: str
+    origin_as: int | None
+    validity: str
+    reason: str
+    decision: str
+    received: str
+    fault: str | None = None
+    """What the peer should have received instead, and did not."""
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Return the rows as lines of at most WIDTH columns, below a heading."""
+    return [_line([name for name, _ in COLUMNS]), _line(["-" * width for _, width in COLUMNS])] + [
+        _line(
+            [
+                row.validity,
+                row.prefix,
+                "NONE" if row.origin_as is None else f"AS{row.origin_as}",
+                row.reason,
+                row.decision,
+                row.received,
+            ]
+        )
+        for row in rows
+    ]
+
+
+def _line(cells: Iterable[str]) -> str:
+    parts = [cell[:width].ljust(width) for cell, (_, width) in zip(cells, COLUMNS, strict=True)]
+    return " ".join(parts).rstrip()[:WIDTH]
+
+
+def sample(rows: Sequence[Row], count: int) -> list[Row]:
+    """Return `count` rows in which every validity and both families have their share, in the order given."""
+    kinds: dict[tuple[str, str, bool], list[int]] = {}
+    for number, row in enumerate(rows):
+        kinds.setdefault((row.validity, row.reason.partition(" ")[0], ":" in row.prefix), []).append(number)
+    chosen: list[int] = []
+    turns = [numbers[:count] for numbers in kinds.values()]
+    for turn in range(count):
+        chosen += [numbers[turn] for numbers in turns if turn < len(numbers)]
+    order = sorted(chosen[:count], key=lambda number: (rows[number].validity != "valid", number))
+    return [rows[number] for number in order]
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """Return one line for each validity: how many, what was decided, whether the peer received just that."""
+    lines = []
+    for validity in ("valid", "not-found", "invalid", "unverified"):
+        of_this = [row for row in rows if row.validity == validity]
+        if not of_this:
+            continue
+        decisions = Counter(row.decision for row in of_this)
+        said = ", ".join(f"{count} x {decision}" for decision, count in decisions.most_common())
+        right = sum(row.fault is None for row in of_this)
+        lines.append(f"  {validity:<11}{len(of_this):>4} routes   {said:<42} at the peer: {right} right")
+    return lines

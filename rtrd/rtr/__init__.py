@@ -1,0 +1,1 @@
+"""The RTR protocol: an effective VRP set enters, routers are served (relay and `rtrd cache`)."""

@@ -1,0 +1,1 @@
+"""VRPs in: what caches and files say enters, one effective VRP set leaves."""

@@ -1,0 +1,189 @@
+"""`rtrd cache`: a VRP file enters, an RTR cache serves it and follows its changes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtrd.ops import log
+from rtrd.rtr.client import Limits
+from rtrd.rtr.intervals import Intervals
+from rtrd.rtr.server import Address, RTRServer, parse_address
+from rtrd.rtr.store import Store
+from rtrd.vrps import files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+POLL = 0.25
+"""Seconds between two looks at the file."""
+
+_Signature = tuple[int, int, int, int]
+
+
+def _signature(path: Path) -> _Signature | None:
+    """Return what changes when the file does; None when there is no file."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
+class FileFeed:
+    """Keeps an RTR server at what a VRP file says. A bad file leaves the old set in force."""
+
+    def __init__(self, server: RTRServer, path: Path) -> None:
+        self._server = server
+        self._path = path
+        self._log = log.get("cache")
+        self._seen: _Signature | None = None
+        self._asked = asyncio.Event()
+
+    async def load(self) -> None:
+        """Read the file and serve it; raises VRPFileError."""
+        # Taken before reading: a file that changes meanwhile differs at the next look.
+        self._seen = _signature(self._path)
+        file = await asyncio.to_thread(files.read, self._path)
+        changed = await self._server.update(file.packed, file.router_keys)
+        if file.fault_count:
+            self._log.warning("entries left out", count=file.fault_count, first=file.faults)
+        serials = [self._server.store.serial(version) for version in (0, 1)]
+        self._log.info(
+            "VRP file read" if changed else "VRP file read: nothing changed",
+            path=str(self._path),
+            vrps=file.count,
+            router_keys=len(file.router_keys),
+            serials=serials,
+        )
+
+    def ask(self) -> None:
+        """Reread the file now, changed or not."""
+        self._asked.set()
+
+    async def follow(self) -> None:
+        """Reread the file whenever it changes or `ask` is called, until cancelled."""
+        while True:
+            try:
+                await asyncio.wait_for(self._asked.wait(), POLL)
+            except TimeoutError:
+                if _signature(self._path) == self._seen:
+                    continue
+            self._asked.clear()
+            try:
+                await self.load()
+            except files.VRPFileError as error:
+                self._log.error("VRP file refused; the old set stays in force", fault=str(error))
+
+
+async def run_cache(
+    path: Path,
+    addresses: Sequence[Address],
+    *,
+    intervals: Intervals | None = None,
+    limits: Limits | None = None,
+    as_json: bool = False,
+) -> int:
+    """Serve a VRP file until SIGTERM or SIGINT; returns the exit code of `rtrd cache`.
+
+    Prints one line on stdout when all addresses are open and the set is served.
+    """
+    loop = asyncio.get_running_loop()
+    server = RTRServer(Store(intervals), limits)
+    feed = FileFeed(server, path)
+    try:
+        await feed.load()
+    except files.VRPFileError as error:
+        print(error, file=sys.stderr)  # noqa: T201  the command's own message
+        return 2
+    opened: list[Address] = []
+    for address in addresses:
+        try:
+            opened += await server.listen(address)
+        except OSError as error:
+            print(f"cannot listen on {address}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+            await server.close()
+            return 1
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, feed.ask)
+    if as_json:
+        print(json.dumps({"listening": [one._asdict() for one in opened]}), flush=True)  # noqa: T201
+    else:
+        print("listening on " + ", ".join(map(str, opened)), flush=True)  # noqa: T201
+    following = asyncio.create_task(feed.follow())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
+    following.cancel()
+    await server.close()
+    if following.done() and not following.cancelled():
+        following.result()  # only ever an error: it is ours, and not to be hidden
+    return 0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options of `rtrd cache`."""
+    parser.add_argument(
+        "--vrps", required=True, type=Path, metavar="FILE", help="VRP file, JSON or CSV, or .gz"
+    )
+    parser.add_argument(
+        "--listen",
+        required=True,
+        action="append",
+        type=_address,
+        metavar="ADDR:PORT",
+        help="where routers connect; may be repeated; IPv6 as [::1]:323; port 0 lets the system choose",
+    )
+    defaults = Intervals()
+    for name, text in (
+        ("refresh", "seconds after which routers ask again"),
+        ("retry", "seconds after which they ask again when that failed"),
+        ("expire", "seconds for which they keep data without an answer"),
+    ):
+        default = getattr(defaults, name)
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="S", help=f"{text} ({default})")
+    parser.add_argument(
+        "--notify-interval",
+        type=_seconds,
+        default=Limits().notify_interval,
+        metavar="S",
+        help="least seconds between two notifies to a router (60, as RFC 8210 says; less is for tests)",
+    )
+    if not any("--json" in action.option_strings for action in parser._actions):  # noqa: SLF001
+        parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
+
+
+def _address(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 0 to 86400 seconds")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `rtrd cache` with parsed options; returns the exit code."""
+    try:
+        intervals = Intervals(args.refresh, args.retry, args.expire)
+    except ValueError as error:
+        print(f"rtrd cache: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    limits = Limits(notify_interval=args.notify_interval)
+    return asyncio.run(
+        run_cache(args.vrps, args.listen, intervals=intervals, limits=limits, as_json=args.json)
+    )

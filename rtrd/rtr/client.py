@@ -1,0 +1,288 @@
+"""One router at the RTR server: its octets enter, PDUs leave; it is dropped when it errs, stalls or floods.
+
+One query is answered at a time and nothing is read meanwhile, nor while the router does not take what was
+sent before: what it can make the server hold is one buffer in each direction, however it behaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from rtrd.rtr import pdu
+from rtrd.rtr.pdu import ErrorCode, PDUError, Type
+
+if TYPE_CHECKING:
+    from rtrd.rtr.store import Response, Store
+
+TURN = 1 << 19
+"""Octets written to one router before the others have their turn."""
+PDUS_A_TURN = 64
+"""And so many queries of one router are handled."""
+SEND_BUFFER = 1 << 19
+"""Octets in the kernel for one router: without it a thousand stalled ones would pin gigabytes."""
+KEEPALIVE = 60
+"""Seconds without a word after which TCP asks whether a router is still there; it has a minute to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a router may take; seconds. The defaults let a slow one on a thin line live."""
+
+    notify_interval: float = 60.0
+    """Least time between two Serial Notifies to one router (RFC 8210 s.8.2: a minute)."""
+    hello: float = 60.0
+    """From connecting to the first query."""
+    stall: float = 30.0
+    """Without taking what is buffered for it."""
+    response: float = 900.0
+    """For one whole response."""
+    clients: int = 4096
+    """Connections at once; more are refused."""
+
+
+class Owner(Protocol):
+    """What a client needs of its server."""
+
+    store: Store
+    limits: Limits
+
+    def opened(self, client: Client) -> bool:
+        """Say whether one more client is taken."""
+
+    def closed(self, client: Client) -> None:
+        """Forget a client."""
+
+    def dropped(self, client: Client, why: str) -> None:
+        """Count and log a client that was dropped for its behaviour."""
+
+
+class Client(asyncio.Protocol):
+    """The server's end of one connection."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._buffer = bytearray()
+        self._closing = False
+        self._paused = False
+        self._response: Response | None = None
+        self._next_piece = 0
+        self._notified = float("-inf")
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.peer = "?"
+        """Address and port of the router, for status and logs."""
+        self.version: int | None = None
+        """Protocol version; None before the first query."""
+        self.serial: int | None = None
+        """Serial number of the last whole response; None before it."""
+        self.connected_at = time.time()
+        """Unix time."""
+
+    # -- the connection -----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or refuse it when there are too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        address = transport.get_extra_info("peername")
+        if address:
+            self.peer = f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+        raw = transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE // 3)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        self._transport.set_write_buffer_limits(high=0)
+        if not self._owner.opened(self):
+            self._closing = True
+            self._transport.abort()
+            return
+        self._after("hello", self._owner.limits.hello, "sent no query")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        """Forget everything."""
+        self._closing = True
+        self._response = None
+        self._buffer.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._owner.closed(self)
+
+    def pause_writing(self) -> None:
+        """Wait for the router to take what is buffered, for a while, and read nothing more from it."""
+        self._paused = True
+        self._transport.pause_reading()
+        self._after("stall", self._owner.limits.stall, "did not read what was sent")
+
+    def resume_writing(self) -> None:
+        """Go on: it took everything."""
+        self._paused = False
+        self._cancel("stall")
+        self._go_on()
+
+    def drop(self, why: str) -> None:
+        """End the connection at once; what is buffered is lost."""
+        if not self._closing:
+            self._closing = True
+            self._owner.dropped(self, why)
+        self._transport.abort()
+
+    def close(self) -> None:
+        """End the connection when what is buffered was taken, or after the stall time."""
+        self._closing = True
+        self._transport.close()
+        self._timers["close"] = self._loop.call_later(self._owner.limits.stall, self._transport.abort)
+
+    def _after(self, name: str, seconds: float, why: str) -> None:
+        self._cancel(name)
+        self._timers[name] = self._loop.call_later(seconds, self.drop, f"{why} for {seconds:g} s")
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    # -- queries ------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrived."""
+        if not self._closing:
+            self._buffer += data
+            self._read_on()
+
+    def _go_on(self) -> None:
+        """Go on where a slow router, or another one's turn, interrupted."""
+        self._write_on()
+        if self._idle():
+            self._transport.resume_reading()
+            self._read_on()
+
+    def _idle(self) -> bool:
+        """Whether the next query can be handled."""
+        return self._response is None and not self._paused and not self._closing
+
+    def _read_on(self) -> None:
+        """Handle the whole PDUs in the buffer, up to the first whose response takes time."""
+        for _ in range(PDUS_A_TURN):
+            head = pdu.header(self._buffer)
+            if head is None or not self._idle():
+                return
+            try:
+                if not self._acceptable(head):
+                    return
+                octets = bytes(self._buffer[: head.length])
+                del self._buffer[: head.length]
+                self._handle(octets)
+            except PDUError as error:
+                self._fail(error, head)
+                return
+        self._transport.pause_reading()
+        self._loop.call_soon(self._go_on)
+
+    def _acceptable(self, head: pdu.Header) -> bool:
+        """Whether a PDU is there whole; raises PDUError as early as it is known to be wrong."""
+        if head.version > pdu.MAX_VERSION and head.type != Type.ERROR_REPORT and self.version is None:
+            # A later version's query: read past it, so that the router can go on with ours.
+            if not pdu.HEADER_SIZE <= head.length <= pdu.MAX_PDU:
+                raise PDUError(ErrorCode.CORRUPT_DATA, f"a PDU of {head.length} octets")
+        elif self.version is not None and head.version != self.version:
+            # RFC 6810 has no code 8.
+            code = ErrorCode.UNEXPECTED_VERSION if self.version else ErrorCode.UNSUPPORTED_VERSION
+            raise PDUError(code, f"version {head.version} in a session of version {self.version}")
+        else:
+            pdu.check(head)
+            if head.type not in (Type.SERIAL_QUERY, Type.RESET_QUERY, Type.ERROR_REPORT):
+                raise PDUError(ErrorCode.INVALID_REQUEST, f"a router sends no {Type(head.type).name}")
+        return len(self._buffer) >= head.length
+
+    def _handle(self, octets: bytes) -> None:
+        if octets[0] > pdu.MAX_VERSION:
+            what = f"version {octets[0]} is not spoken here; {pdu.MAX_VERSION} and lower are"
+            self._transport.write(pdu.report(pdu.MAX_VERSION, ErrorCode.UNSUPPORTED_VERSION, what, octets))
+            return
+        query = pdu.decode(octets)
+        if isinstance(query, pdu.ErrorReport):
+            if query.code != ErrorCode.NO_DATA_AVAILABLE:
+                self.drop(f"reported error {query.code}: {query.text[:200]!a}")
+            return
+        self.version = version = octets[0]
+        self._cancel("hello")
+        store = self._owner.store
+        if store.data is None:
+            text = "no data yet; ask again later"
+            self._transport.write(pdu.report(version, ErrorCode.NO_DATA_AVAILABLE, text, octets))
+        elif isinstance(query, pdu.SerialQuery):
+            response = store.since(version, query.session, query.serial)
+            if response is None:
+                self._transport.write(pdu.encode(pdu.CacheReset(version)))
+            else:
+                self._respond(response)
+        else:
+            self._respond(cast("Response", store.whole(version)))
+
+    def _fail(self, error: PDUError, head: pdu.Header) -> None:
+        """Report an error and close; an Error Report is never answered (RFC 8210 s.5.11)."""
+        self._owner.dropped(self, str(error))
+        if head.type != Type.ERROR_REPORT:
+            version = min(head.version, pdu.MAX_VERSION) if self.version is None else self.version
+            wrong = bytes(self._buffer[: max(head.length, pdu.HEADER_SIZE)])
+            self._transport.write(pdu.report(version, error.code, str(error), wrong))
+        self.close()
+
+    # -- responses ----------------------------------------------------------------------------------------
+
+    def _respond(self, response: Response) -> None:
+        self._response = response
+        self._next_piece = 0
+        self._after("response", self._owner.limits.response, "did not take one response")
+        self._write_on()
+
+    def _write_on(self) -> None:
+        """Write the response's pieces until the router is slower, or it is another one's turn."""
+        response = self._response
+        if response is None or self._closing or self._paused:
+            return
+        written = 0
+        while self._next_piece < len(response):
+            if self._paused:
+                return
+            if written > TURN:
+                self._transport.pause_reading()
+                self._loop.call_soon(self._go_on)
+                return
+            piece = response.piece(self._next_piece)
+            self._next_piece += 1
+            self._transport.write(piece)
+            written += len(piece)
+        self._response = None
+        self.serial = response.serial
+        self._cancel("response")
+        self.changed()
+
+    def changed(self) -> None:
+        """Notify the router of new data, now or when the last notify is old enough; not while it loads.
+
+        Nothing is sent to a router that has asked for the newest data meanwhile.
+        """
+        if self._closing or self._response is not None or self.version is None or "notify" in self._timers:
+            return
+        if self.serial == self._owner.store.serial(self.version) or self._owner.store.data is None:
+            return
+        wait = self._notified + self._owner.limits.notify_interval - self._loop.time()
+        if wait > 0:
+            self._timers["notify"] = self._loop.call_later(wait, self._notify_late)
+            return
+        self._notified = self._loop.time()
+        store = self._owner.store
+        notify = pdu.SerialNotify(self.version, store.session(self.version), store.serial(self.version))
+        self._transport.write(pdu.encode(notify))
+
+    def _notify_late(self) -> None:
+        del self._timers["notify"]
+        self.changed()

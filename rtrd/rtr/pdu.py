@@ -1,0 +1,314 @@
+"""RTR protocol data units, versions 0 and 1 (RFC 6810, RFC 8210): octets enter, PDUs leave, and back.
+
+Nothing that arrives is trusted: each length is checked against the type's before anything else is read, and
+an Error Report's inner lengths against its outer one. What is wrong raises PDUError, which knows the error
+code that the peer should be told.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple, TypeAlias
+
+from rtrd.vrps.packed import COMPLEMENT, VRP_SIZE
+
+MAX_VERSION = 1
+HEADER_SIZE = 8
+MAX_PDU = 65536
+"""Octets; only Error Reports and Router Keys may be long, and no honest one is longer."""
+MAX_REPORTED = 512
+"""Octets of a wrong PDU that are copied into an Error Report about it."""
+MAX_TEXT = 400
+"""Octets of the text in an Error Report of ours."""
+
+_HEADER = struct.Struct(">BBHI")
+_SERIAL = struct.Struct(">BBHII")
+_END_OF_DATA_V1 = struct.Struct(">BBHIIIII")
+_WORD = struct.Struct(">I")
+_SKI_SIZE = 20
+
+
+class Type(IntEnum):
+    """PDU types (RFC 8210 s.5)."""
+
+    SERIAL_NOTIFY = 0
+    SERIAL_QUERY = 1
+    RESET_QUERY = 2
+    CACHE_RESPONSE = 3
+    IPV4_PREFIX = 4
+    IPV6_PREFIX = 6
+    END_OF_DATA = 7
+    CACHE_RESET = 8
+    ROUTER_KEY = 9
+    ERROR_REPORT = 10
+
+
+class ErrorCode(IntEnum):
+    """Codes of an Error Report (RFC 8210 s.12); all but NO_DATA_AVAILABLE are fatal to the session."""
+
+    CORRUPT_DATA = 0
+    INTERNAL_ERROR = 1
+    NO_DATA_AVAILABLE = 2
+    INVALID_REQUEST = 3
+    UNSUPPORTED_VERSION = 4
+    UNSUPPORTED_TYPE = 5
+    WITHDRAWAL_OF_UNKNOWN = 6
+    DUPLICATE_ANNOUNCEMENT = 7
+    UNEXPECTED_VERSION = 8
+
+
+class PDUError(Exception):
+    """A PDU that is wrong: what is wrong in words, and the code for the Error Report about it."""
+
+    def __init__(self, code: ErrorCode, what: str) -> None:
+        super().__init__(what)
+        self.code = code
+
+
+class Header(NamedTuple):
+    """The eight octets that every PDU of every version starts with."""
+
+    version: int
+    type: int
+    session: int
+    """Session ID, or what else the type has there (error code, flags)."""
+    length: int
+    """Octets of the whole PDU, header included; unchecked."""
+
+
+class SerialNotify(NamedTuple):
+    """The cache has new data (RFC 8210 s.5.2)."""
+
+    version: int
+    session: int
+    serial: int
+
+
+class SerialQuery(NamedTuple):
+    """The router asks for what changed since a serial number (s.5.3)."""
+
+    version: int
+    session: int
+    serial: int
+
+
+class ResetQuery(NamedTuple):
+    """The router asks for everything (s.5.4)."""
+
+    version: int
+
+
+class CacheResponse(NamedTuple):
+    """What was asked for follows, up to End of Data (s.5.5)."""
+
+    version: int
+    session: int
+
+
+class Prefix(NamedTuple):
+    """One VRP, announced or withdrawn (s.5.6, 5.7), its lengths unchecked; an address has 4 or 16 octets."""
+
+    version: int
+    announce: bool
+    address: bytes
+    length: int
+    max_length: int
+    asn: int
+
+
+class EndOfData(NamedTuple):
+    """The set is complete (s.5.8). Intervals in seconds; version 0 has none."""
+
+    version: int
+    session: int
+    serial: int
+    refresh: int | None = None
+    retry: int | None = None
+    expire: int | None = None
+
+
+class CacheReset(NamedTuple):
+    """The cache has no such history: ask for everything (s.5.9)."""
+
+    version: int
+
+
+class RouterKeyPDU(NamedTuple):
+    """One BGPsec router key, announced or withdrawn (s.5.10)."""
+
+    version: int
+    announce: bool
+    ski: bytes
+    asn: int
+    spki: bytes
+
+
+class ErrorReport(NamedTuple):
+    """What was wrong with a PDU of the other side (s.5.11); ``code`` may be one that we do not know."""
+
+    version: int
+    code: int
+    pdu: bytes = b""
+    text: str = ""
+
+
+PDU: TypeAlias = (
+    SerialNotify
+    | SerialQuery
+    | ResetQuery
+    | CacheResponse
+    | Prefix
+    | EndOfData
+    | CacheReset
+    | RouterKeyPDU
+    | ErrorReport
+)
+
+_FIXED_LENGTH = {
+    Type.SERIAL_NOTIFY: 12,
+    Type.SERIAL_QUERY: 12,
+    Type.RESET_QUERY: 8,
+    Type.CACHE_RESPONSE: 8,
+    Type.IPV4_PREFIX: 20,
+    Type.IPV6_PREFIX: 32,
+    Type.CACHE_RESET: 8,
+}
+_LEAST_LENGTH = {Type.ROUTER_KEY: 8 + _SKI_SIZE + 4 + 1, Type.ERROR_REPORT: 16}
+
+
+def header(buffer: bytes | bytearray, offset: int = 0) -> Header | None:
+    """Read the header at an offset; None while it is not there whole. Nothing in it is checked."""
+    if len(buffer) - offset < HEADER_SIZE:
+        return None
+    return Header(*_HEADER.unpack_from(buffer, offset))
+
+
+def check(head: Header) -> None:
+    """Check version, type and length of a header, so that the rest can be waited for; raises PDUError."""
+    if head.version > MAX_VERSION:
+        raise PDUError(
+            ErrorCode.UNSUPPORTED_VERSION, f"version {head.version}: at most {MAX_VERSION} is spoken here"
+        )
+    try:
+        kind = Type(head.type)
+    except ValueError:
+        raise PDUError(ErrorCode.UNSUPPORTED_TYPE, f"PDU type {head.type} is unknown") from None
+    if kind is Type.ROUTER_KEY and head.version == 0:
+        raise PDUError(ErrorCode.UNSUPPORTED_TYPE, "version 0 has no Router Key")
+    wanted = (24 if head.version else 12) if kind is Type.END_OF_DATA else _FIXED_LENGTH.get(kind)
+    if wanted is not None:
+        if head.length != wanted:
+            raise PDUError(ErrorCode.CORRUPT_DATA, f"{kind.name} of {head.length} octets: it has {wanted}")
+    elif not _LEAST_LENGTH[kind] <= head.length <= MAX_PDU:
+        least = _LEAST_LENGTH[kind]
+        raise PDUError(
+            ErrorCode.CORRUPT_DATA, f"{kind.name} of {head.length} octets: {least} to {MAX_PDU} are taken"
+        )
+
+
+def decode(octets: bytes) -> PDU:
+    """Decode one whole PDU; raises PDUError, whatever the octets are."""
+    head = header(octets)
+    if head is None:
+        raise PDUError(ErrorCode.CORRUPT_DATA, f"{len(octets)} octets are no PDU")
+    check(head)
+    if head.length != len(octets):
+        raise PDUError(ErrorCode.CORRUPT_DATA, f"a PDU of {head.length} octets came as {len(octets)}")
+    match head.type:
+        case Type.SERIAL_NOTIFY:
+            return SerialNotify(head.version, head.session, *_WORD.unpack_from(octets, 8))
+        case Type.SERIAL_QUERY:
+            return SerialQuery(head.version, head.session, *_WORD.unpack_from(octets, 8))
+        case Type.RESET_QUERY:
+            return ResetQuery(head.version)
+        case Type.CACHE_RESPONSE:
+            return CacheResponse(head.version, head.session)
+        case Type.IPV4_PREFIX | Type.IPV6_PREFIX:
+            address, asn = octets[12:-4], octets[-4:]
+            return Prefix(
+                head.version, bool(octets[8] & 1), address, octets[9], octets[10], *_WORD.unpack(asn)
+            )
+        case Type.END_OF_DATA:
+            return EndOfData(
+                head.version, head.session, *struct.unpack(f">{(len(octets) - 8) // 4}I", octets[8:])
+            )
+        case Type.CACHE_RESET:
+            return CacheReset(head.version)
+        case Type.ROUTER_KEY:
+            (asn_number,) = _WORD.unpack_from(octets, 8 + _SKI_SIZE)
+            ski, spki = octets[8 : 8 + _SKI_SIZE], octets[12 + _SKI_SIZE :]
+            return RouterKeyPDU(head.version, bool(head.session >> 8 & 1), ski, asn_number, spki)
+        case _:
+            return _error_report(head, octets)
+
+
+def _error_report(head: Header, octets: bytes) -> ErrorReport:
+    (pdu_length,) = _WORD.unpack_from(octets, 8)
+    text_at = 12 + pdu_length
+    if text_at + 4 > len(octets):
+        raise PDUError(ErrorCode.CORRUPT_DATA, "an Error Report's PDU is longer than the report")
+    (text_length,) = _WORD.unpack_from(octets, text_at)
+    if text_at + 4 + text_length != len(octets):
+        raise PDUError(ErrorCode.CORRUPT_DATA, "an Error Report's text does not end where the report does")
+    text = octets[text_at + 4 :].decode("utf-8", "backslashreplace")
+    return ErrorReport(head.version, head.session, octets[12:text_at], text)
+
+
+def encode(pdu: PDU) -> bytes:
+    """Encode one PDU. Numbers out of their range raise struct.error: they are ours, never a peer's."""
+    match pdu:
+        case SerialNotify(version, session, serial):
+            return _SERIAL.pack(version, Type.SERIAL_NOTIFY, session, 12, serial)
+        case SerialQuery(version, session, serial):
+            return _SERIAL.pack(version, Type.SERIAL_QUERY, session, 12, serial)
+        case ResetQuery(version):
+            return _HEADER.pack(version, Type.RESET_QUERY, 0, 8)
+        case CacheResponse(version, session):
+            return _HEADER.pack(version, Type.CACHE_RESPONSE, session, 8)
+        case Prefix(version, announce, address, length, max_length, asn):
+            kind = Type.IPV4_PREFIX if len(address) == 4 else Type.IPV6_PREFIX
+            head = _HEADER.pack(version, kind, 0, 16 + len(address))
+            return head + bytes([announce, length, max_length, 0]) + address + _WORD.pack(asn)
+        case EndOfData(0, session, serial):
+            return _SERIAL.pack(0, Type.END_OF_DATA, session, 12, serial)
+        case EndOfData(version, session, serial, refresh, retry, expire):
+            return _END_OF_DATA_V1.pack(
+                version, Type.END_OF_DATA, session, 24, serial, refresh, retry, expire
+            )
+        case CacheReset(version):
+            return _HEADER.pack(version, Type.CACHE_RESET, 0, 8)
+        case RouterKeyPDU(version, announce, ski, asn, spki):
+            head = _HEADER.pack(version, Type.ROUTER_KEY, announce << 8, 12 + len(ski) + len(spki))
+            return head + ski + _WORD.pack(asn) + spki
+        case ErrorReport(version, code, wrong, text):
+            octets = text.encode("utf-8", "backslashreplace")
+            head = _HEADER.pack(version, Type.ERROR_REPORT, code, 16 + len(wrong) + len(octets))
+            return head + _WORD.pack(len(wrong)) + wrong + _WORD.pack(len(octets)) + octets
+
+
+def report(version: int, code: ErrorCode, text: str, wrong: bytes = b"") -> bytes:
+    """Encode an Error Report of ours, with the first MAX_REPORTED octets of what was wrong."""
+    short = text.encode("utf-8", "backslashreplace")[:MAX_TEXT].decode("utf-8", "ignore")
+    return encode(ErrorReport(version, code, bytes(wrong[:MAX_REPORTED]), short))
+
+
+def encode_prefixes(records: bytes, version: int, *, announce: bool = True) -> bytes:
+    """Encode ordered VRPs of one family (see rtrd.vrps.packed) as IPv4 or IPv6 Prefix PDUs.
+
+    Column by column: 10,000 VRPs take less than a millisecond.
+    """
+    if not records:
+        return b""
+    octets = 4 if records[0] == 4 else 16
+    size = 16 + octets
+    kind = Type.IPV4_PREFIX if octets == 4 else Type.IPV6_PREFIX
+    blank = _HEADER.pack(version, kind, 0, size) + bytes([announce]) + bytes(size - HEADER_SIZE - 1)
+    out = bytearray(blank * (len(records) // VRP_SIZE))
+    out[9::size] = records[1::VRP_SIZE].translate(COMPLEMENT)
+    out[10::size] = records[22::VRP_SIZE]
+    for column in range(octets):
+        out[12 + column :: size] = records[2 + column :: VRP_SIZE]
+    for column in range(4):
+        out[12 + octets + column :: size] = records[18 + column :: VRP_SIZE]
+    return bytes(out)

@@ -1,0 +1,150 @@
+"""RTR server (RFC 6810, RFC 8210): VRP sets enter by `update`, routers are served.
+
+Serves any number of listening addresses from one Store, in one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtrd.ops import log
+from rtrd.rtr.client import Client, Limits
+from rtrd.rtr.store import Data, Store, step
+from rtrd.vrps import packed
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+    from rtrd.vrps.files import RouterKey
+
+_BACKLOG = 1024
+
+
+class Address(NamedTuple):
+    """Where the server listens; a port of 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class ClientStatus(NamedTuple):
+    """One router, for status pages."""
+
+    peer: str
+    version: int | None
+    serial: int | None
+    """Serial number of the data that it has; None before its first whole response."""
+    connected_at: float
+    """Unix time."""
+
+
+def parse_address(text: str) -> Address:
+    """Read ``ADDR:PORT`` or ``[IPV6]:PORT``; raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, as [::1]:323")
+    if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{text!r} is not ADDR:PORT")
+    return Address(host, int(port))
+
+
+class RTRServer:
+    """Serves a Store to routers. All methods are for the event loop's own thread."""
+
+    def __init__(self, store: Store | None = None, limits: Limits | None = None) -> None:
+        self.store = store or Store()
+        self.limits = limits or Limits()
+        self.drops: Counter[str] = Counter()
+        """Counts for metrics: ``refused`` connections, ``dropped`` clients."""
+        self._log = log.get("rtr")
+        self._log_limit = log.RateLimiter()
+        self._clients: set[Client] = set()
+        self._servers: list[asyncio.Server] = []
+        self._updating = asyncio.Lock()
+
+    # -- addresses ----------------------------------------------------------------------------------------
+
+    async def listen(self, address: Address, tls: ssl.SSLContext | None = None) -> list[Address]:
+        """Listen on one more address; returns where exactly (a name may have several). Raises OSError."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: Client(self), address.host, address.port, ssl=tls, backlog=_BACKLOG, reuse_address=True
+        )
+        self._servers.append(server)
+        return [Address(*sock.getsockname()[:2]) for sock in server.sockets]
+
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        for server in self._servers:
+            server.close()
+        for client in list(self._clients):
+            client.close()
+        for server in self._servers:
+            await server.wait_closed()
+        self._servers.clear()
+
+    # -- data ---------------------------------------------------------------------------------------------
+
+    async def update(self, vrps: bytes, keys: Iterable[RouterKey] = ()) -> bool:
+        """Serve these packed VRPs and router keys from now on; returns whether that is a change.
+
+        The comparison runs in a thread. Raises ValueError for octets that are no packed VRPs.
+        """
+        fresh = frozenset(keys)
+        async with self._updating:
+            data = Data(await asyncio.to_thread(packed.ordered, vrps), fresh)
+            changed = self.store.commit(await asyncio.to_thread(step, self.store.data, data))
+        return self._changed(changed)
+
+    async def change(self, announced: bytes, withdrawn: bytes) -> bool:
+        """Apply a change of packed VRPs (their announce octet is not looked at) to what is served.
+
+        For a few thousand VRPs at once; beyond that `update` is faster. Returns whether anything changed.
+        """
+        come, gone = packed.split(packed.ordered(announced)), packed.split(packed.ordered(withdrawn))
+        async with self._updating:
+            changed = self.store.change(come, gone)
+        return self._changed(changed)
+
+    def _changed(self, versions: list[int]) -> bool:
+        if versions:
+            for client in self._clients:
+                if client.version in versions:
+                    client.changed()
+        return bool(versions)
+
+    # -- clients ------------------------------------------------------------------------------------------
+
+    def clients(self) -> list[ClientStatus]:
+        """Every router that is connected."""
+        return [ClientStatus(one.peer, one.version, one.serial, one.connected_at) for one in self._clients]
+
+    def opened(self, client: Client) -> bool:
+        """Take a client, unless there are too many."""
+        if len(self._clients) >= self.limits.clients:
+            self._count("refused", client, f"more than {self.limits.clients} clients")
+            return False
+        self._clients.add(client)
+        return True
+
+    def closed(self, client: Client) -> None:
+        """Forget a client."""
+        self._clients.discard(client)
+
+    def dropped(self, client: Client, why: str) -> None:
+        """Count a client that was dropped, and log it, not too often."""
+        self._count("dropped", client, why)
+
+    def _count(self, what: str, client: Client, why: str) -> None:
+        self.drops[what] += 1
+        more = self._log_limit.rate_limited(what)
+        if more is not None:
+            self._log.warning(f"router {what}", peer=client.peer, why=why, **more)

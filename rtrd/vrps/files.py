@@ -1,0 +1,314 @@
+"""VRP files: JSON of rpki-client, Routinator or StayRTR, or Routinator's CSV, enters; packed VRPs leave.
+
+A fault of one entry leaves out that entry; a file that is not of the format at all raises VRPFileError, so
+that a file caught in the middle of being written never counts as a small set.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import gzip
+import io
+import re
+import zlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import msgspec
+
+from rtrd.vrps import packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+MAX_OCTETS = 1 << 30
+"""A VRP file, unpacked, is refused above this: the real ones have less than 0.1 GB."""
+MAX_FAULTS = 20
+"""So many faults are described; the others are only counted."""
+MAX_SPKI = 4096
+"""Octets of a router key's SubjectPublicKeyInfo; RFC 8608's have 91."""
+
+_LENGTHS = {str(length): length for length in range(129)}
+_HOST_BITS = {
+    AF_INET: [(1 << 32 - n) - 1 for n in range(33)],
+    AF_INET6: [(1 << 128 - n) - 1 for n in range(129)],
+}
+_CHUNK = 2048  # VRPs to a piece of JSON
+
+_Entry = TypeVar("_Entry", bound=msgspec.Struct)
+
+
+class VRPFileError(Exception):
+    """The file is unreadable or not of the format: ``PATH:LINE: what`` (the line where one is known)."""
+
+
+class RouterKey(NamedTuple):
+    """A BGPsec router key (RFC 8210 s.5.10)."""
+
+    asn: int
+    ski: bytes
+    """Subject key identifier: 20 octets."""
+    spki: bytes
+    """SubjectPublicKeyInfo, DER."""
+
+
+@dataclass(frozen=True, slots=True)
+class VRPFile:
+    """What a VRP file holds."""
+
+    packed: bytes
+    """Packed VRPs (announce = 1), each once, in the order of rtrd.vrps.packed."""
+    router_keys: tuple[RouterKey, ...] = ()
+    """Sorted, each once."""
+    faults: list[str] = field(default_factory=list)
+    """The first MAX_FAULTS entries that were left out: ``PATH:LINE: what`` or ``PATH: roas[INDEX]: what``."""
+    fault_count: int = 0
+    """How many entries were left out."""
+
+    @property
+    def count(self) -> int:
+        """How many VRPs."""
+        return len(self.packed) // packed.VRP_SIZE
+
+
+class _Roa(msgspec.Struct, gc=False):
+    asn: int | str
+    prefix: str
+    maxLength: int | None = None  # noqa: N815  the file's own name
+
+
+class _BgpsecKey(msgspec.Struct, gc=False):
+    """As rpki-client and StayRTR write it."""
+
+    asn: int | str
+    ski: str
+    pubkey: str
+
+
+class _RoutinatorKey(msgspec.Struct, gc=False):
+    asn: int | str
+    ski: str = msgspec.field(name="SKI")
+    pubkey: str = msgspec.field(name="routerPublicKey")
+
+
+class _File(msgspec.Struct):
+    roas: list[_Roa]
+    bgpsec_keys: list[_BgpsecKey] = []
+    router_keys: list[_RoutinatorKey] = msgspec.field(name="routerKeys", default_factory=list)
+
+
+class _RawFile(msgspec.Struct):
+    """The same with the entries undecoded: for a file in which one has a wrong type."""
+
+    roas: list[msgspec.Raw]
+    bgpsec_keys: list[msgspec.Raw] = []
+    router_keys: list[msgspec.Raw] = msgspec.field(name="routerKeys", default_factory=list)
+
+
+class _Faults:
+    """Counts the entries that are left out, and describes the first ones."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.described: list[str] = []
+        self.count = 0
+
+    def add(self, where: str, what: object) -> None:
+        self.count += 1
+        if len(self.described) < MAX_FAULTS:
+            self.described.append(f"{self._path}{where}: {what}")
+
+
+def _shown(text: str) -> str:
+    """Text from a file as it may stand in a message: one line, printable, short."""
+    return ascii(text if len(text) <= 60 else text[:57] + "...")
+
+
+@lru_cache(maxsize=1 << 17)
+def _asn(text: int | str) -> int:
+    """AS number of ``64500`` or ``"AS64500"``; ValueError says what is wrong."""
+    number = text
+    if isinstance(text, str):
+        digits = text[2:] if text[:2] in ("AS", "as") else text
+        number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 10 else -1
+    if not isinstance(number, int) or not 0 <= number <= 0xFFFFFFFF:
+        raise ValueError(f"{_shown(str(text))} is no AS number (0 to 4294967295)")
+    return number
+
+
+def _ordered(asn: int | str, prefix: str, max_length: int | None) -> bytes:
+    """One entry as an ordered VRP; ValueError says what is wrong."""
+    text, _, length_text = prefix.partition("/")
+    length = _LENGTHS.get(length_text, 255)
+    family, bits = (AF_INET6, 128) if ":" in text else (AF_INET, 32)
+    try:
+        address = inet_pton(family, text)
+    except (OSError, ValueError):
+        length = 255
+        address = b""
+    if length > bits:
+        raise ValueError(f"{_shown(prefix)} is no prefix")
+    if int.from_bytes(address) & _HOST_BITS[family][length]:
+        raise ValueError(f"{_shown(prefix)} has host bits set")
+    if max_length is None:
+        max_length = length
+    elif not length <= max_length <= bits:
+        raise ValueError(f"max length {max_length!r:.20} of {prefix} is not from {length} to {bits}")
+    return packed.ORDERED.pack(6 if bits == 128 else 4, 255 - length, address, _asn(asn), max_length, 1)
+
+
+def _router_key(key: _BgpsecKey | _RoutinatorKey) -> RouterKey:
+    try:
+        ski = bytes.fromhex(key.ski)
+    except ValueError:
+        ski = b""
+    if len(ski) != 20:
+        raise ValueError(f"SKI {_shown(key.ski)} is not 20 octets in hexadecimal")
+    try:
+        spki = base64.b64decode(key.pubkey, validate=True)
+    except (binascii.Error, ValueError):
+        spki = b""
+    if not 0 < len(spki) <= MAX_SPKI:
+        raise ValueError(f"the public key is not base64 of 1 to {MAX_SPKI} octets")
+    return RouterKey(_asn(key.asn), ski, spki)
+
+
+def _decoded(
+    raw: Iterable[msgspec.Raw], kind: type[_Entry], name: str, faults: _Faults
+) -> Iterator[tuple[int, _Entry]]:
+    decoder = msgspec.json.Decoder(kind)
+    for index, entry in enumerate(raw):
+        try:
+            yield index, decoder.decode(entry)
+        except msgspec.ValidationError as error:
+            faults.add(f": {name}[{index}]", error)
+
+
+def _json(data: bytes, faults: _Faults) -> VRPFile:
+    roas: Iterable[tuple[int, _Roa]]
+    keys: list[tuple[str, Iterable[tuple[int, _BgpsecKey | _RoutinatorKey]]]]
+    try:
+        file = msgspec.json.decode(data, type=_File)
+        roas = enumerate(file.roas)
+        keys = [("bgpsec_keys", enumerate(file.bgpsec_keys)), ("routerKeys", enumerate(file.router_keys))]
+    except msgspec.ValidationError:
+        raw = msgspec.json.decode(data, type=_RawFile)
+        roas = _decoded(raw.roas, _Roa, "roas", faults)
+        keys = [
+            ("bgpsec_keys", _decoded(raw.bgpsec_keys, _BgpsecKey, "bgpsec_keys", faults)),
+            ("routerKeys", _decoded(raw.router_keys, _RoutinatorKey, "routerKeys", faults)),
+        ]
+    records: list[bytes] = []
+    for index, roa in roas:
+        try:
+            records.append(_ordered(roa.asn, roa.prefix, roa.maxLength))
+        except ValueError as error:
+            faults.add(f": roas[{index}]", error)
+    router_keys: set[RouterKey] = set()
+    for name, entries in keys:
+        for index, key in entries:
+            try:
+                router_keys.add(_router_key(key))
+            except ValueError as error:
+                faults.add(f": {name}[{index}]", error)
+    return VRPFile(
+        packed.packed(packed.join(records)), tuple(sorted(router_keys)), faults.described, faults.count
+    )
+
+
+def _read_json(path: str, data: bytes) -> VRPFile:
+    try:
+        return _json(data, _Faults(path))
+    except msgspec.ValidationError as error:
+        raise VRPFileError(f'{path}: {error}; expected {{"roas": [...]}}') from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        found = re.search(r"\(byte (\d+)\)", str(error))
+        line = data.count(b"\n", 0, int(found[1]) if found else len(data)) + 1
+        raise VRPFileError(f"{path}:{line}: {error}") from error
+
+
+def _read_csv(path: str, data: bytes) -> VRPFile:
+    if not data.endswith(b"\n"):
+        # The only sign that the file was caught half written.
+        lines = data.count(b"\n") + 1
+        raise VRPFileError(f"{path}:{lines}: the last line has no end")
+    faults = _Faults(path)
+    records: list[bytes] = []
+    # Latin-1 takes any octet: what is no prefix is said to be none, whatever its encoding.
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(data), "latin-1", newline=""))
+    try:
+        for row in rows:
+            if len(row) >= 3 and (records or row[0] != "ASN"):
+                try:
+                    length = row[2].strip()
+                    if length and length not in _LENGTHS:
+                        raise ValueError(f"{_shown(length)} is no max length")  # noqa: TRY301
+                    records.append(_ordered(row[0], row[1].strip(), _LENGTHS[length] if length else None))
+                except ValueError as error:
+                    faults.add(f":{rows.line_num}", error)
+            elif row and len(row) < 3:
+                faults.add(f":{rows.line_num}", "expected ASN,IP Prefix,Max Length,Trust Anchor")
+    except csv.Error as error:
+        raise VRPFileError(f"{path}:{rows.line_num}: {error}") from error
+    if faults.count and not records:
+        raise VRPFileError(f"{faults.described[0]}; no line of the file is a VRP")
+    return VRPFile(packed.packed(packed.join(records)), (), faults.described, faults.count)
+
+
+def _octets(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            data = (gzip.GzipFile(fileobj=file) if zipped else file).read(MAX_OCTETS + 1)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise VRPFileError(f"{path}: {what}") from error
+    if len(data) > MAX_OCTETS:
+        raise VRPFileError(f"{path}: more than {MAX_OCTETS >> 20} MiB: this is no VRP file")
+    return data
+
+
+def read(path: str | Path) -> VRPFile:
+    """Read a VRP file, gzip-packed or not; JSON and CSV are told apart by the first character.
+
+    Raises VRPFileError when it is unreadable or not of either format. Where the max length is absent, it is
+    the prefix's length. Members that are not asked for (``expires``, ``ta``) are ignored.
+    """
+    path = str(path)
+    data = _octets(path)
+    if not data.strip():
+        raise VRPFileError(f"{path}:1: the file is empty")
+    if data.lstrip()[:1] in (b"{", b"["):
+        return _read_json(path, data)
+    return _read_csv(path, data)
+
+
+def json_chunks(records: bytes, router_keys: Sequence[RouterKey] = ()) -> Iterator[bytes]:
+    """Write packed VRPs as the JSON that `read` takes, a piece at a time (a few ms each).
+
+    Prefixes stand in their shortest spelling; router keys as rpki-client writes them.
+    """
+    yield b'{"roas": ['
+    step = _CHUNK * packed.VRP_SIZE
+    for start in range(0, len(records), step):
+        lines = []
+        for address, asn, length, max_length, family, _ in packed.PACKED.iter_unpack(
+            records[start : start + step]
+        ):
+            text = inet_ntop(AF_INET, address[:4]) if family == 4 else inet_ntop(AF_INET6, address)
+            lines.append(f'{{"asn": {asn}, "prefix": "{text}/{length}", "maxLength": {max_length}}}')
+        yield (("\n" if start == 0 else ",\n") + ",\n".join(lines)).encode()
+    yield b"\n]"
+    if router_keys:
+        written = [
+            {"asn": key.asn, "ski": key.ski.hex().upper(), "pubkey": base64.b64encode(key.spki).decode()}
+            for key in router_keys
+        ]
+        yield b', "bgpsec_keys": ' + msgspec.json.encode(written)
+    yield b"}\n"

@@ -1,0 +1,181 @@
+"""Bulk arithmetic on VRPs: packed VRPs enter; sorted and distinct *ordered* ones, or a change, leave.
+
+The packed VRP (24 bytes, ``struct vrp`` of ffi/native/vrp.h) is what crosses the boundaries. Its *ordered*
+form has the same size and content, laid out so that plain comparison of bytes is the order in which an RTR
+server should send: IPv4 before IPv6, longer prefixes before shorter, VRPs of one prefix beside each other. A
+router that applies VRPs as they come then never has a covering VRP before the more specific one that makes a
+route valid (draft-ietf-sidrops-8210bis, "ROA PDU Race Minimization").
+
+Everything here works on columns (every 24th byte) or on slices of bytes, so that 0.7 M VRPs cost tens of
+milliseconds and no step holds the interpreter for long: it is safe in a thread beside an event loop.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections import defaultdict
+from itertools import islice
+from operator import lt
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+VRP_SIZE = 24
+PACKED = struct.Struct("=16sIBBBB")
+"""Packed VRP: address, AS (host order), length, max length, family (4 or 6), announce (1 or 0)."""
+ORDERED = struct.Struct(">BB16sIBB")
+"""Ordered VRP: family, 255 - length, address, AS (network order), max length, 1."""
+
+COMPLEMENT = bytes(255 - value for value in range(256))
+"""For bytes.translate: turns a column of 255 - length into lengths, and back."""
+_ASN_HOST = 16  # offset of the AS in a packed VRP
+_ASN_NETWORK = 18  # and in an ordered one
+_ASN_COLUMNS = struct.pack("=I", 0x00010203)  # where each byte of a host-order AS goes in network order
+_BUCKET = 4  # family, length and two address octets: no bucket of a real set is long to sort
+_SMALL = 64  # records; below this a set is cheaper than halving further
+
+
+class Change(NamedTuple):
+    """The difference of two sets: ordered VRPs that came, and that went."""
+
+    announced: bytes
+    withdrawn: bytes
+
+    @property
+    def size(self) -> int:
+        """How many VRPs differ."""
+        return (len(self.announced) + len(self.withdrawn)) // VRP_SIZE
+
+
+def split(records: bytes) -> list[bytes]:
+    """Cut packed or ordered VRPs into single ones."""
+    return [records[at : at + VRP_SIZE] for at in range(0, len(records), VRP_SIZE)]
+
+
+def ordered(packed: bytes | bytearray | memoryview) -> bytes:
+    """Sort packed VRPs into the ordered form, each once.
+
+    Raises ValueError when the length is no multiple of 24 or a family is neither 4 nor 6: a fault of the
+    caller, since what comes from outside was checked before. The announce octet is not looked at.
+    """
+    packed = bytes(packed)
+    if len(packed) % VRP_SIZE:
+        raise ValueError(f"{len(packed)} octets are no whole number of packed VRPs ({VRP_SIZE} octets each)")
+    if not set(packed[22::VRP_SIZE]) <= {4, 6}:
+        raise ValueError("a packed VRP's family is neither 4 nor 6")
+    out = bytearray(len(packed))
+    out[0::VRP_SIZE] = packed[22::VRP_SIZE]
+    out[1::VRP_SIZE] = packed[20::VRP_SIZE].translate(COMPLEMENT)
+    for column in range(16):
+        out[2 + column :: VRP_SIZE] = packed[column::VRP_SIZE]
+    for column, target in enumerate(_ASN_COLUMNS):
+        out[_ASN_NETWORK + target :: VRP_SIZE] = packed[_ASN_HOST + column :: VRP_SIZE]
+    out[22::VRP_SIZE] = packed[21::VRP_SIZE]
+    out[23::VRP_SIZE] = b"\x01" * (len(packed) // VRP_SIZE)
+    return join(split(bytes(out)))
+
+
+def join(records: Sequence[bytes]) -> bytes:
+    """Sort single ordered VRPs and put them together, each once."""
+    if all(map(lt, records, islice(records, 1, None))):
+        return b"".join(records)
+    # One sort of the whole would hold the interpreter for half a second at 0.7 M records.
+    buckets: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    for record in records:
+        buckets[record[:_BUCKET]].append(record)
+    return b"".join(b"".join(sorted(set(buckets[key]))) for key in sorted(buckets))
+
+
+def packed(records: bytes, *, announce: bool = True) -> bytes:
+    """Turn ordered VRPs into packed ones, in the same order."""
+    out = bytearray(len(records))
+    out[22::VRP_SIZE] = records[0::VRP_SIZE]
+    out[20::VRP_SIZE] = records[1::VRP_SIZE].translate(COMPLEMENT)
+    for column in range(16):
+        out[column::VRP_SIZE] = records[2 + column :: VRP_SIZE]
+    for column, source in enumerate(_ASN_COLUMNS):
+        out[_ASN_HOST + column :: VRP_SIZE] = records[_ASN_NETWORK + source :: VRP_SIZE]
+    out[21::VRP_SIZE] = records[22::VRP_SIZE]
+    out[23::VRP_SIZE] = bytes([announce]) * (len(records) // VRP_SIZE)
+    return bytes(out)
+
+
+def find(records: bytes, record: bytes, low: int = 0, high: int | None = None) -> int:
+    """Index (in records) where an ordered VRP stands, or would."""
+    high = len(records) // VRP_SIZE if high is None else high
+    return bisect_left(
+        range(len(records) // VRP_SIZE),
+        record,
+        low,
+        high,
+        key=lambda at: records[at * VRP_SIZE : (at + 1) * VRP_SIZE],
+    )
+
+
+def first_ipv6(records: bytes) -> int:
+    """Octet offset of the first IPv6 VRP in ordered VRPs."""
+    return find(records, b"\x06") * VRP_SIZE
+
+
+def diff(old: bytes, new: bytes) -> Change:
+    """Compare two ordered sets.
+
+    Equal halves are passed over at the speed of memcmp: a few changes in 0.7 M VRPs cost milliseconds.
+    """
+    announced: list[bytes] = []
+    withdrawn: list[bytes] = []
+    pending = [(0, len(old) // VRP_SIZE, 0, len(new) // VRP_SIZE)]
+    while pending:
+        old_low, old_high, new_low, new_high = pending.pop()
+        before = old[old_low * VRP_SIZE : old_high * VRP_SIZE]
+        after = new[new_low * VRP_SIZE : new_high * VRP_SIZE]
+        if before == after:
+            continue
+        if not before or not after or len(before) + len(after) <= _SMALL * VRP_SIZE:
+            gone, come = set(split(before)), set(split(after))
+            announced += sorted(come - gone)
+            withdrawn += sorted(gone - come)
+            continue
+        if len(before) >= len(after):
+            old_middle = (old_low + old_high) // 2
+            middle = old[old_middle * VRP_SIZE : (old_middle + 1) * VRP_SIZE]
+            new_middle = find(new, middle, new_low, new_high)
+        else:
+            new_middle = (new_low + new_high) // 2
+            middle = new[new_middle * VRP_SIZE : (new_middle + 1) * VRP_SIZE]
+            old_middle = find(old, middle, old_low, old_high)
+        # The second half is pushed first: halves come out in order, and so does the change.
+        pending += [(old_middle, old_high, new_middle, new_high), (old_low, old_middle, new_low, new_middle)]
+    return Change(b"".join(announced), b"".join(withdrawn))
+
+
+def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]) -> tuple[bytes, Change]:
+    """Apply changes (single ordered VRPs) to an ordered set.
+
+    Returns the new set and what really changed: announcing what is there, or withdrawing what is not, is
+    nothing. A VRP in both is announced.
+    """
+    come = set(announced)
+    edits: list[tuple[bytes, bool]] = sorted(
+        [(record, True) for record in come] + [(record, False) for record in set(withdrawn) - come]
+    )
+    pieces: list[bytes] = []
+    came: list[bytes] = []
+    went: list[bytes] = []
+    done = 0
+    for record, announce in edits:
+        at = find(records, record, done // VRP_SIZE) * VRP_SIZE
+        if (records[at : at + VRP_SIZE] == record) is announce:
+            continue
+        pieces.append(records[done:at])
+        done = at
+        if announce:
+            pieces.append(record)
+            came.append(record)
+        else:
+            done += VRP_SIZE
+            went.append(record)
+    pieces.append(records[done:])
+    return b"".join(pieces), Change(b"".join(came), b"".join(went))

@@ -1,0 +1,86 @@
+"""The command line in, an exit code out: 0 done, 1 failed, 2 bad usage or configuration, 3 no daemon answers.
+
+Only a table: each command is a module of its own, imported when it is the one that runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from rtrd.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE: Final = 0
+FAILED: Final = 1
+BAD_USAGE: Final = 2
+NO_DAEMON: Final = 3
+
+
+class Command(NamedTuple):
+    """A command: the module that has `configure(parser)` and `run(args) -> int`, and its line of help."""
+
+    module: str
+    help: str
+
+
+COMMANDS: Final = {
+    "run": Command("rtrd.commands.run", "the daemon, in the foreground"),
+    "check": Command("rtrd.commands.check", "read a configuration, print every fault"),
+    "status": Command("rtrd.commands.status", "caches, VRPs, routers and routes of the daemon"),
+    "vrps": Command("rtrd.commands.vrps", "the VRPs in force"),
+    "routes": Command("rtrd.commands.routes", "the routes with validity and decision"),
+    "validate": Command("rtrd.commands.validate", "validity of a route, and the reason"),
+    "cache": Command("rtrd.rtr.cache", "an RTR cache from a VRP file"),
+    "demo": Command("rtrd.demo", "the whole chain on this host, ending by itself"),
+}
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of one command; its module is imported when it is used."""
+
+    command: Command | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.command is not None:
+            module = importlib.import_module(self.command.module)
+            module.configure(self)
+            self.set_defaults(run=module.run)
+            self.command = None
+        return super().parse_known_args(args, namespace)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line; what a command takes is added when it is parsed."""
+    main_parser = argparse.ArgumentParser(
+        prog="rtrd", description="The router's end of the RPKI.", allow_abbrev=False
+    )
+    main_parser.add_argument("--version", action="version", version=f"rtrd {__version__}")
+    commands = main_parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser
+    )
+    for name, command in COMMANDS.items():
+        each = commands.add_parser(name, help=command.help, description=command.help, allow_abbrev=False)
+        each.command = command
+    return main_parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    try:
+        args = parser().parse_args(argv)
+        code = int(args.run(args))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read us has seen enough (`rtrd routes | head`); nothing must be flushed into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return code

@@ -1,0 +1,64 @@
+"""What the commands that ask the daemon share: a request in; lines or JSON on stdout, an exit code, out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+from rtrd.cli import DONE, FAILED, NO_DAEMON
+from rtrd.ops import client
+from rtrd.routes.validity import Prefix, parse_asn, parse_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+
+
+def add_options(parser: argparse.ArgumentParser, *, socket: bool = True) -> None:
+    """Add `--json` and, for commands that ask the daemon, `--socket`."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    if socket:
+        parser.add_argument(
+            "--socket",
+            metavar="PATH",
+            help=f"the daemon's control socket (default: RTRD_SOCKET, else {client.DEFAULT_SOCKET})",
+        )
+
+
+def ask(args: argparse.Namespace, request: str, lines: Callable[[client.Answer], Iterable[str]]) -> int:
+    """Ask the daemon and print the answer, as it came with `--json`, else as the lines made of it."""
+    try:
+        with client.ask(client.socket_path(args.socket), request) as answer:
+            if args.json:
+                for chunk in answer.chunks():
+                    sys.stdout.buffer.write(chunk)
+            else:
+                for line in lines(answer):
+                    print(line)
+    except client.NoDaemonError as error:
+        print(f"rtrd: {error}", file=sys.stderr)
+        return NO_DAEMON
+    except client.RefusedError as error:
+        print(f"rtrd: {error}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def prefix(text: str) -> Prefix:
+    """Parse a PREFIX of the command line, for argparse."""
+    return _argument(parse_prefix, text)
+
+
+def asn(text: str) -> int:
+    """Parse an ASN of the command line, for argparse."""
+    return _argument(parse_asn, text)
+
+
+def _argument(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        # argparse shows the sentence of this one only.
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,49 @@
+"""A configuration file in; every fault of it as `FILE:LINE: what`, or what it says in short, out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rtrd import config
+from rtrd.cli import BAD_USAGE, DONE
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd check`."""
+    parser.add_argument("file", metavar="FILE", help="the configuration")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the file; faults go to stderr (to stdout with `--json`) and end with 2."""
+    try:
+        found = config.load(args.file)
+    except config.ConfigError as error:
+        if args.json:
+            _print_json({"file": args.file, "good": False, "faults": error.faults})
+        else:
+            print("\n".join(error.lines()), file=sys.stderr)
+        return BAD_USAGE
+    groups = found.caches.groups
+    counts = {
+        "caches": sum(len(group.servers) for group in groups),
+        "groups": len(groups),
+        "rules": len(found.policy),
+    }
+    if args.json:
+        _print_json({"file": args.file, "good": True, "faults": [], **counts})
+    else:
+        parts = [f"{number} {name if number != 1 else name[:-1]}" for name, number in counts.items()]
+        note = "" if found.policy else "; without a rule everything is only observed"
+        print(f"{args.file}: good: {', '.join(parts)}{note}")
+    return DONE
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(msgspec.json.encode(value).decode())

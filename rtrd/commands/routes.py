@@ -1,0 +1,50 @@
+"""A validity and a prefix, or neither, in; the routes of the daemon with validity and decision out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtrd.commands import asking
+from rtrd.ops import client
+from rtrd.ops.log import printable
+from rtrd.tags import VALIDITIES
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+_ROW = "{:<20} {:<43} {:<10} {:<12} {:<10} {}"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd routes`."""
+    parser.add_argument(
+        "prefix",
+        metavar="PREFIX",
+        nargs="?",
+        type=asking.prefix,
+        help="only routes to this prefix or to more specific ones",
+    )
+    parser.add_argument("--validity", choices=VALIDITIES, help="only routes of this validity")
+    asking.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask for the routes and print one a line."""
+    request = client.url("/routes", {"validity": args.validity, "prefix": args.prefix})
+    return asking.ask(args, request, lines)
+
+
+def lines(answer: client.Answer) -> Iterator[str]:
+    """Return a heading and a line for each route."""
+    yield _ROW.format("NEIGHBOR", "PREFIX", "PATH-ID", "ORIGIN", "VALIDITY", "DECISION")
+    for route in answer.items():
+        path_id, origin = route["path_id"], route["origin_as"]
+        yield _ROW.format(
+            printable(str(route["neighbor"])),
+            route["prefix"],
+            "-" if path_id is None else path_id,
+            "none" if origin is None else f"AS{origin}",
+            route["validity"],
+            route["decision"],
+        )

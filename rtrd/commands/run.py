@@ -1,0 +1,47 @@
+"""A configuration file in; the daemon until it is told to end, its exit code out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtrd import config
+from rtrd.cli import BAD_USAGE
+from rtrd.ops import log
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd run`."""
+    parser.add_argument("-c", "--config", metavar="FILE", required=True, help="the configuration")
+    parser.add_argument(
+        "--exabgp", action="store_true", help="be ExaBGP's process: speak ExaBGP on stdin and stdout"
+    )
+    parser.add_argument(
+        "--log",
+        choices=("auto", "human", "json"),
+        default="auto",
+        help="form of the log on stderr (default: auto, which is human unless RTRD_LOG is json)",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="the least that is logged (default: info)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the configuration, then run the daemon."""
+    try:
+        config.load(args.config)
+    except config.ConfigError as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return BAD_USAGE
+    log.setup(args.log, args.log_level)
+    from rtrd import daemon
+
+    return daemon.run(Path(args.config), exabgp=args.exabgp)

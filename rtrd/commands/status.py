@@ -1,0 +1,55 @@
+"""The daemon's /status in; its caches, VRPs, routers and routes as text out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtrd.commands import asking
+from rtrd.ops import client
+from rtrd.ops.log import printable
+from rtrd.tags import VALIDITIES
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd status`."""
+    asking.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask for the status and print it."""
+    return asking.ask(args, client.url("/status"), lambda answer: lines(answer.value()))
+
+
+def lines(status: dict[str, Any]) -> Iterator[str]:
+    """Return the lines for an answer of /status."""
+    vrps = status["vrps"]
+    ready = "ready" if status["ready"] else "not ready: no VRP set is usable"
+    yield f"rtrd {status['version']}, {ready}"
+    yield f"VRPs: {vrps['ipv4']} IPv4, {vrps['ipv6']} IPv6"
+    for group in status["groups"]:
+        active = ", active" if group["name"] == status["active_group"] else ""
+        name = printable(group["name"])
+        yield f"group {name} (preference {group['preference']}{active}): {group['status']}"
+        for server in group["servers"]:
+            yield "  " + _server(server)
+    for router in status["routers"]:
+        yield f"router {printable(str(router['name']))} (ExaBGP {printable(str(router['exabgp']))})"
+        neighbors = router["neighbors"]
+        count = neighbors if isinstance(neighbors, int) else len(neighbors)
+        routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
+        yield f"  {count} neighbors; routes: {routes}; {router['outbox']} decisions wait"
+
+
+def _server(server: dict[str, Any]) -> str:
+    host = f"[{server['host']}]" if ":" in server["host"] else server["host"]
+    parts = [f"{server['transport']} {printable(host)}:{server['port']}: {server['state']}"]
+    for key, label in (("version", "version"), ("serial", "serial"), ("vrps", "VRPs")):
+        if server.get(key) is not None:
+            parts.append(f"{label} {server[key]}")
+    if server.get("last_update") is not None:
+        parts.append(f"last update {printable(str(server['last_update']))}")
+    return ", ".join(parts)

@@ -1,0 +1,63 @@
+"""A prefix and an origin AS in; the validity of such a route and its reason, by daemon or VRP file, out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rtrd.cli import DONE, FAILED
+from rtrd.commands import asking
+from rtrd.ops import client
+from rtrd.routes import validity
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+_LISTS = (("matched", "matches"), ("unmatched_as", "other AS"), ("unmatched_length", "too short"))
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd validate`."""
+    parser.add_argument("prefix", metavar="PREFIX", type=asking.prefix, help="the prefix, as 192.0.2.0/24")
+    parser.add_argument("asn", metavar="ASN", type=asking.asn, help="its origin AS, as AS64500 or 64500")
+    parser.add_argument("--vrps", metavar="FILE", help="take the VRPs of this file, ask no daemon")
+    asking.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Validate one route. The validity doesn't show in the exit code."""
+    if args.vrps is None:
+        request = client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
+        return asking.ask(args, request, lambda answer: lines(answer.value()))
+    from rtrd.vrps import files
+
+    try:
+        file = files.read(args.vrps)
+    except files.VRPFileError as error:
+        print(f"rtrd validate: {error}", file=sys.stderr)
+        return FAILED
+    for fault in file.faults:
+        print(f"rtrd validate: left out: {fault}", file=sys.stderr)
+    if file.fault_count > len(file.faults):
+        more = file.fault_count - len(file.faults)
+        print(f"rtrd validate: {args.vrps}: {more} more left out", file=sys.stderr)
+    explained = validity.explain(args.prefix, args.asn, validity.covering(file.packed, args.prefix))
+    if args.json:
+        print(msgspec.json.format(msgspec.json.encode(explained)).decode())
+    else:
+        print("\n".join(lines(explained)))
+    return DONE
+
+
+def lines(explained: dict[str, Any]) -> Iterator[str]:
+    """Return the lines for a validity object: the verdict, then each covering VRP and how it compares."""
+    whole = explained["validated_route"]
+    route, found = whole["route"], whole["validity"]
+    reason = f" ({found['reason']})" if "reason" in found else ""
+    yield f"{route['prefix']} {route['origin_asn']}: {found['state']}{reason}: {found['description']}"
+    for key, label in _LISTS:
+        for vrp in found["VRPs"][key]:
+            yield f"  {label:<10} {vrp['prefix']} max {vrp['max_length']} {vrp['asn']}"

@@ -1,0 +1,130 @@
+"""Questions of the CLI in, the daemon's answers over its unix socket out.
+
+http.client and not aiohttp, which takes longer to import than a status takes to print.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+DEFAULT_SOCKET: Final = "/run/rtrd/rtrd.sock"
+TIMEOUT: Final = 10.0
+"""Seconds of silence after which a daemon counts as not answering."""
+
+CHUNK: Final = 1 << 16
+
+
+class NoDaemonError(Exception):
+    """Nobody answers at the socket; the CLI ends with 3."""
+
+
+class RefusedError(Exception):
+    """The daemon answered that it can't; the text is its sentence. The CLI ends with 1."""
+
+
+def socket_path(given: str | None) -> Path:
+    """Return where the daemon is asked: as given, else by RTRD_SOCKET in the environment, or the default."""
+    return Path(given or os.environ.get("RTRD_SOCKET") or DEFAULT_SOCKET)
+
+
+def url(path: str, query: Mapping[str, str | None] | None = None) -> str:
+    """Return the path of a request; a query's None is left out."""
+    given = {key: value for key, value in (query or {}).items() if value is not None}
+    return quote(path) + (f"?{urlencode(given)}" if given else "")
+
+
+class Answer:
+    """An answer of the daemon: the whole of it, or line by line."""
+
+    def __init__(self, path: Path, response: http.client.HTTPResponse, connection: _Connection) -> None:
+        self._path = path
+        self._response = response
+        self._connection = connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def value(self) -> Any:
+        """Return the decoded answer."""
+        return msgspec.json.decode(b"".join(self.chunks()))
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the answer as it comes.
+
+        Raises:
+            NoDaemonError: the daemon went away in the middle.
+
+        """
+        try:
+            while chunk := self._response.read1(CHUNK):
+                yield chunk
+            if self._response.length:
+                raise http.client.IncompleteRead(b"")
+        except (OSError, http.client.HTTPException) as error:
+            what = f"the daemon at {self._path} went away in the middle of its answer"
+            raise NoDaemonError(what) from error
+
+    def items(self) -> Iterator[dict[str, Any]]:
+        """Yield the items of a long answer, which has one a line, without keeping the others."""
+        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        rest = b""
+        for chunk in self.chunks():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line.endswith((b"}", b"},")) and line != b"]}":
+                    yield decode(line.rstrip(b","))
+
+
+def ask(path: Path, request: str) -> Answer:
+    """Ask the daemon; use the answer in a `with`.
+
+    Raises:
+        NoDaemonError: nobody answers.
+        RefusedError: the daemon answers with an error.
+
+    """
+    connection = _Connection(path)
+    try:
+        connection.request("GET", request)
+        response = connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        connection.close()
+        why = f" ({error.strerror})" if isinstance(error, PermissionError) else ""
+        raise NoDaemonError(f"no daemon answers at {path}{why}: is rtrd running?") from error
+    answer = Answer(path, response, connection)
+    if response.status == http.client.OK:
+        return answer
+    with answer:
+        try:
+            raise RefusedError(str(answer.value()["error"]))
+        except (msgspec.DecodeError, KeyError, TypeError):
+            raise RefusedError(f"{path} answered {response.status} {response.reason}; is it rtrd?") from None
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

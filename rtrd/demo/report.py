@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 WIDTH = 110
-COLUMNS = (("validity", 10), ("prefix", 21), ("origin AS", 10), ("reason", 30), ("decision", 17), ("the peer received", 22))
+COLUMNS = (
+    ("validity", 10),
+    ("prefix", 21),
+    ("origin AS", 10),
+    ("reason", 24),
+    ("decision", 10),
+    ("the peer received", 24),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

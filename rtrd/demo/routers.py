@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 from rtrd.demo.lab import LabError, Process, find_program, free_port, on_free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
 SESSION_SECONDS = 30.0
@@ -250,6 +250,26 @@ class GoBGP:
             return [routes] if wanted(routes) else []
 
         return self.monitor.wait_until(look, seconds, what)[0]
+
+    def wait_changes(
+        self, prefixes: Collection[str], *, withdrawn: bool, since: int, seconds: float = 20
+    ) -> list[float]:
+        """Return when (`time.monotonic()`) each prefix was first announced, or withdrawn.
+
+        `since` counts the lines of the monitor.
+        """
+
+        def look() -> list[float]:
+            moments: dict[str, float] = {}
+            for line in self.monitor.lines[since:]:
+                for path in json.loads(line.text):
+                    prefix = path["nlri"]["prefix"]
+                    if prefix in prefixes and path.get("withdrawal", False) == withdrawn:
+                        moments.setdefault(prefix, line.time)
+            return list(moments.values()) if len(moments) == len(prefixes) else []
+
+        what = "withdraws" if withdrawn else "announcements"
+        return self.monitor.wait_until(look, seconds, f"{what} of {', '.join(sorted(prefixes))}")
 
     def _start(self, port: int) -> None:
         api_port = free_port(self.address)

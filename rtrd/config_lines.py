@@ -92,7 +92,9 @@ def read(text: str, schema: Schema) -> tuple[Any, list[Fault]]:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        return FAULTY, [Fault(mark.line + 1 if mark else 1, f"no YAML: {_sentence(error)}")]
+        # What is missing at the end of the file is missing after its last line, not on one that isn't there.
+        line = min(mark.line + 1, len(text.splitlines())) if mark else 1
+        return FAULTY, [Fault(line, f"no YAML: {_sentence(error)}")]
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         return FAULTY, [Fault(line, f"no YAML: the character {shown(chr(_code(error)))} is not allowed")]
@@ -116,8 +118,9 @@ def _code(error: yaml.reader.ReaderError) -> int:
 def _sentence(error: yaml.MarkedYAMLError) -> str:
     parts = [error.context, error.problem]
     text = ", ".join(part for part in parts if part)
-    if error.context_mark is not None and error.problem_mark is not None:
-        text += f" (began on line {error.context_mark.line + 1})"
+    began, ended = error.context_mark, error.problem_mark
+    if began is not None and ended is not None and began.line < ended.line:
+        text += f" (began on line {began.line + 1})"
     return text
 
 

@@ -1,0 +1,386 @@
+"""Every fault of a configuration is found, all at once, each with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtrd import config
+from rtrd.config import ConfigError, Endpoint
+from rtrd.config_lines import MAX_NODES
+from rtrd.tags import Tag
+
+EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"
+
+GOOD = """\
+caches:
+  groups:
+    - {name: a, preference: 1, servers: [{host: 192.0.2.10}]}
+"""
+
+
+def faults(text: str) -> list[tuple[int, str]]:
+    with pytest.raises(ConfigError) as caught:
+        config.loads(text, Path("/etc/rtrd/rtrd.yaml"))
+    return [(fault.line, fault.what) for fault in caught.value.faults]
+
+
+def load(text: str) -> config.Config:
+    return config.loads(text, Path("/etc/rtrd/rtrd.yaml"))
+
+
+def test_the_shortest_good_file_gets_all_defaults() -> None:
+    found = load(GOOD)
+    caches = found.caches
+    assert (caches.refresh, caches.retry, caches.expire) == (3600, 600, 7200)
+    assert (caches.intervals, caches.on_expire) == ("configured", "not-found")
+    assert found.start_hold == 120
+    assert found.control == Path("/run/rtrd/rtrd.sock")
+    assert (found.slurm, found.state, found.http, found.rtr_server, found.policy) == (
+        (),
+        None,
+        None,
+        None,
+        (),
+    )
+    (server,) = caches.groups[0].servers
+    assert (server.host, server.port, server.transport) == ("192.0.2.10", 323, "tcp")
+
+
+def test_the_example_is_good() -> None:
+    found = config.load(EXAMPLE)
+    ssh = found.caches.groups[0].servers[1]
+    assert (ssh.transport, ssh.port, ssh.user, ssh.host_key) == ("ssh", 22, "rtr", Path("/etc/rtrd/host.pub"))
+    (rule,) = found.policy
+    assert rule.from_ == ("192.0.2.1",)
+    assert rule.valid is not None
+    assert [spec.text for spec in rule.valid.tags] == ["rfc8097", "large:65000:1:0"]
+    assert rule.valid.tags[1].fixed == Tag("large", (65000, 1, 0))
+    assert rule.valid.local_preference == 200
+
+
+def test_paths_start_at_the_folder_of_the_file() -> None:
+    found = load(GOOD + "slurm: [slurm.json, /x/y.json]\nstate: ../state\ncontrol: rtrd.sock\n")
+    assert found.slurm == (Path("/etc/rtrd/slurm.json"), Path("/x/y.json"))
+    assert found.state == Path("/etc/rtrd/../state")
+    assert found.control == Path("/etc/rtrd/rtrd.sock")
+
+
+def test_addresses_are_normalised() -> None:
+    found = load(
+        GOOD.replace("192.0.2.10", '"2001:DB8:0::10"')
+        + 'http: "[2001:db8:0::1]:80"\npolicy: [{from: ["2001:DB8::1"]}]\n'
+    )
+    assert found.caches.groups[0].servers[0].host == "2001:db8::10"
+    assert found.http == Endpoint("2001:db8::1", 80)
+    assert str(found.http) == "[2001:db8::1]:80"
+    assert found.policy[0].from_ == ("2001:db8::1",)
+
+
+def test_all_faults_come_at_once_in_order_of_lines() -> None:
+    text = """\
+caches:
+  refresh: 0
+  refrsh: 3
+  expire: 7200
+  groups:
+    - name: a
+      preference: 1
+      servers: [{host: 192.0.2.10, port: 70000}]
+    - name: a
+      preference: 1
+      servers: []
+guard: {}
+policy:
+  - from: [nonsense]
+    invalid: {action: withdraw, tags: [rfc8097]}
+"""
+    assert faults(text) == [
+        (2, "caches.refresh: 0 is out of range, expected 1 to 86400"),
+        (3, "caches: unknown key 'refrsh'; did you mean 'refresh'?"),
+        (8, "caches.groups[0].servers[0].port: 70000 is out of range, expected 1 to 65535"),
+        (9, "caches.groups[1].name: a is also that of the group on line 6"),
+        (10, "caches.groups[1].preference: 1 is also that of the group on line 7"),
+        (11, "caches.groups[1].servers: the list is empty"),
+        (
+            12,
+            "unknown key 'guard'; known here: "
+            "caches, slurm, state, start-hold, control, http, rtr-server, policy",
+        ),
+        (14, "policy[0].from[0]: 'nonsense': no IP address"),
+        (15, "policy[0].invalid.tags: only for action announce, not withdraw"),
+    ]
+
+
+INTERVALS = [
+    ("refresh", 1, 86400),
+    ("retry", 1, 7200),
+    ("expire", 600, 172800),
+]
+
+
+@pytest.mark.parametrize(("key", "low", "high"), INTERVALS)
+def test_intervals_have_the_ranges_of_rfc_8210(key: str, low: int, high: int) -> None:
+    others = {"refresh": 1, "retry": 1, "expire": 172800}
+
+    def text(value: int) -> str:
+        lines = "".join(f"  {name}: {number}\n" for name, number in {**others, key: value}.items())
+        return GOOD.replace("caches:\n", "caches:\n" + lines)
+
+    for value in (low, high):
+        assert getattr(load(text(value)).caches, key) == value
+    for value in (low - 1, high + 1):
+        assert (
+            f"caches.{key}: {value} is out of range, expected {low} to {high}"
+            in dict(faults(text(value))).values()
+        )
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("  refresh: 7200\n", (2, "caches: expire (7200) must be greater than refresh (7200)")),
+        (
+            "  retry: 700\n  expire: 700\n  refresh: 10\n",
+            (3, "caches: expire (700) must be greater than retry (700)"),
+        ),
+        ("  expire: 3600\n", (2, "caches: expire (3600) must be greater than refresh (3600)")),
+    ],
+)
+def test_expire_is_greater_than_refresh_and_retry(lines: str, expected: tuple[int, str]) -> None:
+    assert faults(GOOD.replace("caches:\n", "caches:\n" + lines)) == [expected]
+
+
+SERVERS = [
+    ("{host: 192.0.2.10, transport: ssh}", ["transport ssh needs 'key'", "transport ssh needs 'user'"]),
+    ("{host: 192.0.2.10, transport: ssh, user: u}", ["transport ssh needs 'key'"]),
+    (
+        "{host: 192.0.2.10, key: k, host-key: h}",
+        [".host-key: only for transport ssh", ".key: only for transport ssh"],
+    ),
+    ("{host: 192.0.2.10, transport: tls}", [".transport: expected one of ssh, tcp, found 'tls'"]),
+    ("{host: 192.0.2.10, port: 0}", [".port: 0 is out of range, expected 1 to 65535"]),
+    ("{host: 192.0.2.10, port: 0323}", [".port: expected a whole number from 1 to 65535, found '0323'"]),
+    ("{host: 192.0.2.10, port: '323'}", [".port: expected a whole number from 1 to 65535, found '323'"]),
+    ("{host: 192.0.2.10, port: 3.5}", [".port: expected a whole number from 1 to 65535, found '3.5'"]),
+    ("{host: 192.0.2.10, port: true}", [".port: expected a whole number from 1 to 65535, found 'true'"]),
+    ("{host: 192.0.2.10, port: }", [".port: expected a whole number from 1 to 65535, found nothing"]),
+    ("{host: 192.0.2.10, port: [1]}", [".port: expected a whole number from 1 to 65535, found a list"]),
+    ("{host: 192.0.2.300}", [".host: '192.0.2.300': no IP address (without brackets or port)"]),
+    ("{host: '[2001:db8::1]'}", [".host: '[2001:db8::1]': no IP address (without brackets or port)"]),
+    ("{host: 'a b'}", [".host: 'a b': neither an IP address (without brackets or port) nor a host name"]),
+    ("{host: 12}", [".host: expected text, found '12'; put it in quotes"]),
+    ('{host: "a\\nb"}', [".host: expected printable text of at least one character, found 'a\\nb'"]),
+    ("{port: 323}", ["the key 'host' is missing"]),
+    ("192.0.2.10", ["expected keys and values, found '192.0.2.10'"]),
+]
+
+
+@pytest.mark.parametrize(("server", "expected"), SERVERS)
+def test_a_server_at_fault(server: str, expected: list[str]) -> None:
+    found = faults(GOOD.replace("{host: 192.0.2.10}", server))
+    assert [line for line, _ in found] == [3] * len(expected)
+    place = "caches.groups[0].servers[0]"
+    assert [what.removeprefix(place).removeprefix(": ") for _, what in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("groups", "what"),
+    [
+        ("  groups: []\n", "caches.groups: the list is empty"),
+        ("  refresh: 5\n", "caches: the key 'groups' is missing"),
+        ("  groups: {}\n", "caches.groups: expected a list, found keys and values"),
+        (
+            "  groups: [{preference: 1, servers: [{host: a}]}]\n",
+            "caches.groups[0]: the key 'name' is missing",
+        ),
+        ("  groups: [{name: a, preference: 1}]\n", "caches.groups[0]: the key 'servers' is missing"),
+        (
+            "  groups: [{name: a, preference: -1, servers: [{host: a}]}]\n",
+            "caches.groups[0].preference: -1 is out of range, expected 0 to 255",
+        ),
+        (
+            "  groups: [{name: a, preference: 1, servers: []}]\n",
+            "caches.groups[0].servers: the list is empty",
+        ),
+    ],
+)
+def test_groups_at_fault(groups: str, what: str) -> None:
+    assert faults("caches:\n" + groups) == [(2, what)]
+
+
+def test_thirty_caches_are_possible_and_no_more() -> None:
+    servers = [f"        - {{host: 192.0.2.{number}}}" for number in range(1, 32)]
+    head = ["caches:", "  groups:", "    - name: a", "      preference: 1", "      servers:"]
+    assert len(load("\n".join(head + servers[:30])).caches.groups[0].servers) == 30
+    assert faults("\n".join(head + servers)) == [(36, "caches: 31 caches, at most 30 are possible")]
+
+
+ACTIONS = [
+    (
+        "valid: {action: annunce}",
+        "valid.action: expected one of announce, hold, observe, withdraw, found 'annunce'",
+    ),
+    ("valid: {tags: [rfc8097]}", "valid: the key 'action' is missing"),
+    ("valid: announce", "valid: expected keys and values, found 'announce'"),
+    ("invalid: {action: withdraw, tags: [rfc8097]}", "invalid.tags: only for action announce, not withdraw"),
+    (
+        "invalid: {action: observe, local-preference: 1}",
+        "invalid.local-preference: only for action announce, not observe",
+    ),
+    (
+        "valid: {action: announce, local-preference: 4294967296}",
+        "valid.local-preference: 4294967296 is out of range, expected 0 to 4294967295",
+    ),
+    ("notfound: {action: hold}", "unknown key 'notfound'; did you mean 'not-found'?"),
+    ("not_found: {action: hold}", "unknown key 'not_found'; did you mean 'not-found'?"),
+    ("to: []", "to: the list is empty"),
+    ("to: [192.0.2.0/24]", "to[0]: '192.0.2.0/24': no IP address"),
+    ("to: 192.0.2.1", "to: expected a list, found '192.0.2.1'"),
+]
+
+
+@pytest.mark.parametrize(("line", "what"), ACTIONS)
+def test_a_rule_at_fault(line: str, what: str) -> None:
+    found = faults(f"{GOOD}policy:\n  - from: [192.0.2.1]\n    {line}\n")
+    assert [(number, text.removeprefix("policy[0]").lstrip(".: ")) for number, text in found] == [(6, what)]
+
+
+FORM = "expected rfc8097, community:A:B, large:A:B:C or extended:0x... (1 to 16 hex digits)"
+
+
+@pytest.mark.parametrize(
+    ("tag", "why"),
+    [
+        ("RFC8097", FORM),
+        ("community:1", FORM),
+        ("community:1:2:3", FORM),
+        ("community:65536:1", "65536 is more than 65535"),
+        ("large:1:2", FORM),
+        ("large:1:2:4294967296", "4294967296 is more than 4294967295"),
+        ("large:1:2:-3", FORM),
+        ("large:1:2:99999999999", FORM),
+        ("extended:0x", FORM),
+        ("extended:0x12345678123456781", FORM),
+        ("extended:12", FORM),
+        ("no-export", FORM),
+    ],
+)
+def test_a_tag_at_fault(tag: str, why: str) -> None:
+    text = f'{GOOD}policy:\n  - valid: {{action: announce, tags: ["{tag}"]}}\n'
+    assert faults(text) == [(5, f"policy[0].valid.tags[0]: {tag!r}: {why}")]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("http: 9323", "http: expected text, found '9323'; put it in quotes"),
+        ("http: localhost:9323", "http: 'localhost:9323': the part before the port is no IP address"),
+        (
+            "http: '127.0.0.1:70000'",
+            "http: '127.0.0.1:70000': port 70000 is out of range, expected 0 to 65535",
+        ),
+        ("http: '127.0.0.1'", "http: '127.0.0.1': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT"),
+        ("http: '::1:9323'", "http: '::1:9323': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT"),
+        ("rtr-server: {listen: []}", "rtr-server.listen: the list is empty"),
+        ("rtr-server: {}", "rtr-server: the key 'listen' is missing"),
+        ("start-hold: -1", "start-hold: -1 is out of range, expected 0 to 86400"),
+        ("slurm: x.json", "slurm: expected a list, found 'x.json'"),
+        ("state:", "state: expected text, found nothing"),
+        ("policy:", "policy: expected a list, found nothing"),
+        ("caches: {}", "caches: given twice, first on line 1"),
+        ("on-stop: keep", None),
+        ("control: /" + "x" * 107, "control: a unix socket's path has at most 107 bytes, this one 108"),
+    ],
+)
+def test_a_key_of_the_top_at_fault(line: str, what: str | None) -> None:
+    ((number, text),) = faults(f"{GOOD}{line}\n")
+    assert number == 4
+    assert text == what or (what is None and text.startswith("unknown key 'on-stop'"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("", 1, "the file is empty"),
+        ("# only this\n", 1, "the file is empty"),
+        ("- 1\n", 1, "the file: expected keys and values, found a list"),
+        ("a: 1\nb: [\n", 2, "no YAML: while parsing a flow node"),
+        ("caches:\n\tgroups: 1\n", 2, "no YAML: while scanning for the next token"),
+        ("caches: 1\n---\ncaches: 2\n", 2, "no YAML: expected a single document"),
+        ("a: 1\nb: \x07\n", 2, "no YAML: the character '\\x07' is not allowed"),
+        ("[" * 5000, 1, "no YAML that can be read: it is nested too deeply"),
+        ("caches: &a [*a]\n", 1, "caches: expected keys and values, found a list"),
+        ("caches: !!python/name:os.system x\n", 1, "caches: expected keys and values, found 'x'"),
+    ],
+)
+def test_what_is_no_yaml_has_a_line_too(text: str, line: int, what: str) -> None:
+    number, found = faults(text)[0]
+    assert number == line
+    assert found.startswith(what)
+
+
+def test_aliases_are_counted_each_time() -> None:
+    many = "[" + ", ".join(["*a"] * 200) + "]"
+    text = f"slurm: [x]\npolicy:\n  - from: &a 192.0.2.1\n    to: &b {many}\n"
+    rules = "".join("  - {to: *b}\n" for _ in range(200))
+    assert any(f"more than {MAX_NODES} values" in what for _, what in faults(text + rules))
+
+
+def test_an_alias_in_its_place_is_fine() -> None:
+    found = load(GOOD + "policy:\n  - valid: &tag {action: announce}\n    not-found: *tag\n")
+    assert found.policy[0].valid == found.policy[0].not_found
+
+
+def test_a_file_that_can_not_be_read_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load(tmp_path / "none.yaml")
+    assert caught.value.lines() == [f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory"]
+
+
+def test_bytes_that_are_no_utf_8_have_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "rtrd.yaml"
+    path.write_bytes(b"caches:\n  x: \xff\n")
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    assert caught.value.lines() == [f"{path}:2: no UTF-8: byte 0xff"]
+
+
+def test_a_huge_file_is_not_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "rtrd.yaml"
+    path.write_bytes(b"#" * (config.MAX_BYTES + 1))
+    with pytest.raises(ConfigError, match="this is no configuration"):
+        config.load(path)
+
+
+SCALARS = st.one_of(st.text(max_size=8), st.integers(), st.none(), st.booleans(), st.floats())
+KEYS = st.sampled_from(
+    ["caches", "groups", "policy", "valid", "from", "refresh", "servers", "http", "x", "listen"]
+)
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=3), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(TREES)
+def test_whatever_stands_in_the_file_ends_in_faults_with_lines(tree: object) -> None:
+    text = yaml.safe_dump(tree, allow_unicode=True)
+    found = faults(text)  # no such tree is a whole configuration
+    assert found
+    for line, what in found:
+        assert 1 <= line <= text.count("\n") + 1
+        assert what.isprintable()
+
+
+@given(st.text(max_size=60))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    with pytest.raises(ConfigError):
+        load(text)

@@ -1,0 +1,162 @@
+"""Logs go to stderr, can't be forged, and never block."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtrd.ops import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    yield reader, writer
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+    os.close(reader)
+    os.close(writer)
+
+
+def text(reader: int) -> str:
+    return os.read(reader, 1 << 20).decode()
+
+
+def fail(what: str) -> None:
+    raise ValueError(what)
+
+
+def test_a_line_for_people(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    log.setup("human", fd=writer)
+    log.get("engine").warning("a cache is gone", cache="192.0.2.1:323", tries=3)
+    line = text(reader)
+    assert "warning" in line
+    assert line.rstrip().endswith("a cache is gone part=engine cache=192.0.2.1:323 tries=3")
+    assert "\x1b" not in line
+
+
+def test_json_when_the_environment_asks_for_it(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = pipe
+    monkeypatch.setenv("RTRD_LOG", "json")
+    log.setup(fd=writer)
+    log.get("engine").info("hello", routes=5)
+    found = json.loads(text(reader))
+    assert (found["event"], found["routes"], found["level"], found["part"]) == ("hello", 5, "info", "engine")
+
+
+def test_what_is_below_the_level_is_not_written(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    log.setup("human", "warning", fd=writer)
+    log.get("x").info("quiet")
+    log.get("x").warning("loud")
+    assert "quiet" not in (line := text(reader))
+    assert "loud" in line
+
+
+@pytest.mark.parametrize("style", ["human", "json"])
+def test_text_from_bgp_can_not_forge_a_line_or_steer_a_terminal(
+    pipe: tuple[int, int], style: log.Format
+) -> None:
+    reader, writer = pipe
+    log.setup(style, fd=writer)
+    log.get("x").warning("bad\nline", path="a\r\n\x1b[2J\u2028", raw=b"\x00\n", nested={"k": "\x1b"})
+    line = text(reader)
+    assert line.count("\n") == 1
+    assert line.rstrip("\n").isprintable()
+
+
+def test_a_traceback_stays_readable_and_indented(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    log.setup("human", fd=writer)
+    try:
+        fail("first\n2026-01-01T00:00:00Z [info] forged")
+    except ValueError:
+        log.get("x").exception("failed")
+    first, *rest = text(reader).splitlines()
+    assert "failed" in first
+    assert any(line.strip() == "ValueError: first" for line in rest)
+    assert all(line.startswith("    ") for line in rest)
+
+
+def test_libraries_log_through_the_same_pipe(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    log.setup("human", fd=writer)
+    logging.getLogger("asyncio").error("lost %s", "it\n")
+    logging.getLogger("asyncio").info("chatter")
+    assert text(reader).rstrip().endswith("lost it\\n part=asyncio")
+
+
+def test_a_full_pipe_costs_lines_and_not_time(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    log.setup("human", fd=writer)
+    logger = log.get("x")
+    for _ in range(2000):
+        logger.warning("y" * 400)
+    kept = text(reader).count("\n")
+    assert 0 < kept < 2000
+    logger.warning("again")
+    said, line = text(reader).splitlines()
+    assert said == f"{2000 - kept} log lines were lost: stderr was not read"
+    assert "again" in line
+
+
+def test_a_closed_stderr_stops_nothing() -> None:
+    reader, writer = os.pipe()
+    log.setup("human", fd=writer)
+    os.close(reader)
+    log.get("x").warning("to nobody")
+    os.close(writer)
+    structlog.reset_defaults()
+
+
+def test_a_long_line_is_written_whole(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    log.setup("json", fd=writer)
+    log.get("x").warning("long", **{f"k{number}": "v" * 400 for number in range(40)})
+    assert len(text(reader)) > 4 * select.PIPE_BUF
+
+
+@given(st.text(max_size=700))
+def test_printable_is_printable_and_bounded(value: str) -> None:
+    shown = log.printable(value)
+    assert shown.isprintable()
+    assert len(shown) <= 10 * (log.MAX_VALUE + 3)
+
+
+def test_a_repeated_fault_is_said_once_an_interval_with_its_count() -> None:
+    now = 0.0
+    clock: Callable[[], float] = lambda: now  # noqa: E731
+    limiter = log.RateLimiter(clock)
+    assert limiter.rate_limited("no JSON") == {}
+    for now in range(1, 42):  # noqa: B007
+        assert limiter.rate_limited("no JSON") is None
+    assert limiter.rate_limited("another") == {}
+    now = 60.0
+    assert limiter.rate_limited("no JSON") == {"more": "and 41 more in the last 60 s"}
+    now = 200.0
+    assert limiter.rate_limited("no JSON") == {}
+
+
+def test_the_limiter_does_not_grow_without_end() -> None:
+    limiter = log.RateLimiter(lambda: 0.0)
+    for number in range(5000):
+        limiter.rate_limited(number)
+    assert len(limiter._keys) == log.MAX_KEYS
+    assert limiter.rate_limited(4999) is None

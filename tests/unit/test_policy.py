@@ -1,0 +1,155 @@
+"""What the policy decides, told as an operator would write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtrd import config
+from rtrd.policy import HOLD, OBSERVE, Outcome, Policy
+from rtrd.tags import EXPECTED, RFC8097_BASE, VALIDITIES, Tag, Validity, parse_tag, rfc8097_tag
+
+CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.10}]}]}\n"
+
+
+def policy(text: str) -> Policy:
+    return Policy(config.loads(f"{CACHES}policy:\n{text}", Path("/x/rtrd.yaml")).policy)
+
+
+def decide(text: str, validity: Validity, neighbor: str = "192.0.2.1") -> Outcome:
+    rule = policy(text).rule_for(neighbor)
+    assert rule is not None
+    return rule.decide(validity)
+
+
+def test_without_a_policy_no_neighbor_has_a_rule() -> None:
+    assert Policy().rule_for("192.0.2.1") is None
+    assert Policy().own_tags() == frozenset()
+
+
+def test_the_first_rule_that_names_the_neighbor_decides() -> None:
+    rules = policy(
+        "  - {from: [192.0.2.1], invalid: {action: withdraw}}\n"
+        '  - {from: [192.0.2.1, "2001:db8::1"], invalid: {action: observe}}\n'
+        "  - {invalid: {action: hold}}\n"
+    )
+    assert rules.rule_for("192.0.2.1") is rules.rules[0]
+    assert rules.rule_for("2001:DB8:0::1") is rules.rules[1]
+    assert rules.rule_for("192.0.2.99") is rules.rules[2]
+    assert rules.rule_for("no address") is rules.rules[2]
+
+
+def test_a_neighbor_that_no_rule_names_has_none() -> None:
+    assert policy("  - {from: [192.0.2.1]}\n").rule_for("192.0.2.2") is None
+
+
+def test_rfc8097_has_the_value_of_the_validity() -> None:
+    others = "".join(f"    {validity}: *t\n" for validity in ("not-found", "invalid", "unverified"))
+    rule = "  - valid: &t {action: announce, tags: [rfc8097]}\n" + others
+    assert decide(rule, "valid").tags == (Tag("extended", (0x4300_0000_0000_0000,)),)
+    assert decide(rule, "not-found").tags == (Tag("extended", (0x4300_0000_0000_0001,)),)
+    assert decide(rule, "invalid").tags == (Tag("extended", (0x4300_0000_0000_0002,)),)
+    assert decide(rule, "unverified").tags == ()
+
+
+def test_an_announcement_carries_its_tags_once_and_its_local_preference() -> None:
+    tags = '["large:65000:1:0", "community:65000:7", "extended:0x0002fde800000001", "large:65000:1:0"]'
+    outcome = decide(f"  - valid: {{action: announce, tags: {tags}, local-preference: 200}}\n", "valid")
+    assert outcome == Outcome(
+        "announce",
+        (
+            Tag("large", (65000, 1, 0)),
+            Tag("standard", (65000, 7)),
+            Tag("extended", (0x0002FDE800000001,)),
+        ),
+        200,
+    )
+
+
+def test_a_validity_that_is_not_named_is_observed() -> None:
+    rule = "  - {from: [192.0.2.1]}\n"
+    assert [decide(rule, validity) for validity in VALIDITIES] == [OBSERVE] * 4
+
+
+@pytest.mark.parametrize("action", ["announce", "withdraw"])
+def test_unverified_waits_when_the_rule_acts(action: str) -> None:
+    assert decide(f"  - invalid: {{action: {action}}}\n", "unverified") == HOLD
+    assert decide(f"  - invalid: {{action: {action}}}\n", "not-found") == OBSERVE
+
+
+def test_unverified_is_observed_when_the_rule_never_acts() -> None:
+    assert decide("  - valid: {action: observe}\n", "unverified") == OBSERVE
+
+
+def test_unverified_does_what_it_is_told() -> None:
+    rule = "  - {invalid: {action: withdraw}, unverified: {action: announce}}\n"
+    assert decide(rule, "unverified") == Outcome("announce")
+
+
+def test_every_neighbor_but_the_source_receives_unless_to_says_who() -> None:
+    neighbors = ["192.0.2.1", "192.0.2.2", "2001:db8::3"]
+    everyone, named = policy('  - {from: [192.0.2.1]}\n  - {to: ["2001:DB8:0::3", 192.0.2.2]}\n').rules
+    assert everyone.receivers(neighbors, "192.0.2.1") == ["192.0.2.2", "2001:db8::3"]
+    assert everyone.receivers(neighbors, "2001:DB8::0:3") == ["192.0.2.1", "192.0.2.2"]
+    assert named.receivers(neighbors, "192.0.2.2") == ["192.0.2.2", "2001:db8::3"]
+
+
+def test_own_tags_are_those_of_all_rules_and_the_whole_of_rfc_8097() -> None:
+    rules = policy(
+        '  - {from: [192.0.2.1], valid: {action: announce, tags: ["large:65000:1:0"]}}\n'
+        '  - {invalid: {action: announce, tags: ["community:65000:1", rfc8097]}}\n'
+    )
+    assert rules.own_tags() == {
+        Tag("large", (65000, 1, 0)),
+        Tag("standard", (65000, 1)),
+        Tag("extended", (RFC8097_BASE | 2,)),
+    }
+    for tag in rules.own_tags():
+        assert rules.owns(tag)
+    assert rules.owns(Tag("extended", (RFC8097_BASE,)))
+    assert rules.owns(Tag("extended", (RFC8097_BASE | 0xFFFF_FFFF_FFFF,)))
+    assert not rules.owns(Tag("extended", (0x4301_0000_0000_0000,)))
+    assert not rules.owns(Tag("large", (65000, 1, 1)))
+
+
+def test_rfc8097_is_ours_even_without_a_policy() -> None:
+    assert Policy().owns(Tag("extended", (RFC8097_BASE | 1,)))
+
+
+def test_a_flood_of_neighbors_is_not_remembered_for_ever() -> None:
+    rules = policy("  - {from: [192.0.2.1]}\n")
+    for number in range(10_000):
+        rules.rule_for(f"neighbor {number}")
+    assert len(rules._by_neighbor) <= 4096
+    assert rules.rule_for("192.0.2.1") is rules.rules[0]
+
+
+U16, U32, U64 = (st.integers(0, (1 << bits) - 1) for bits in (16, 32, 64))
+
+
+@given(
+    st.builds(lambda *numbers: Tag("standard", numbers), U16, U16)
+    | st.builds(lambda *numbers: Tag("large", numbers), U32, U32, U32)
+    | st.builds(lambda number: Tag("extended", (number,)), U64)
+)
+def test_a_tag_survives_being_written_and_parsed(tag: Tag) -> None:
+    assert parse_tag(str(tag)).fixed == tag
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_tag_or_a_fault_with_a_sentence(text: str) -> None:
+    try:
+        spec = parse_tag(text)
+    except ValueError as error:
+        sentence = str(error)
+        assert sentence == EXPECTED or " is more than " in sentence
+    else:
+        assert spec.text == text
+        assert spec.tag("valid") is not None
+
+
+def test_unverified_has_no_rfc8097_tag() -> None:
+    assert rfc8097_tag("unverified") is None

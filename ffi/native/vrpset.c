@@ -595,6 +595,14 @@ enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const ui
     return question.validity;
 }
 
+int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn)
+{
+    struct prefix parsed;
+    if (!prefix_parse(prefix, n, &parsed))
+        return -1;
+    return (int)vrpset_validate(set, parsed.family, parsed.addr, parsed.len, asn);
+}
+
 void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out)
 {
     struct vrp_faults unread;

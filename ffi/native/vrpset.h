@@ -73,6 +73,9 @@ bool vrpset_usable(const struct vrpset *set);
 enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
                               int64_t asn);
 
+/* The same for a prefix as text; -1: no such prefix. */
+int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn);
+
 /* For each of n routes (packed as struct vrp: addr, len, family, asn; max and announce unread; host bits and lengths are
  * checked): its validity into out, 255 for what is no prefix. */
 void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out);

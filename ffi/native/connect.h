@@ -1,0 +1,16 @@
+/* A host, a port and a time limit in; a connected stream socket, or a sentence that says why not, out.
+ *
+ * Given to librtr as its `new_socket`, because its own connect tries only the
+ * first address of a name, says nothing of the cause, and writes beyond an
+ * fd_set when the process has 1024 descriptors open.
+ */
+#ifndef RTRLIB_CONNECT_H
+#define RTRLIB_CONNECT_H
+
+#include <stddef.h>
+
+/* `bind`: a local address, or NULL. `timeout`: seconds for all addresses together. Returns the descriptor, or -1 with
+ * a sentence in `fault`. */
+int connect_stream(const char *host, const char *port, const char *bind, unsigned timeout, char *fault, size_t size);
+
+#endif

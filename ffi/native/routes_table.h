@@ -1,0 +1,88 @@
+/* What routes.c (updates, validity, listing) and outbox.c (what is written for it) share. Nobody else includes it. */
+#ifndef RTRD_ROUTES_TABLE_H
+#define RTRD_ROUTES_TABLE_H
+
+#include "attrs.h"
+#include "index.h"
+#include "routes.h"
+
+#define NO_ROUTE UINT32_MAX
+#define IPV6_BIT UINT32_C(0x80000000) /* of a route's number: which arena it lies in */
+
+enum {
+    VALIDITY_BITS = 0x03,
+    WAITING = 0x04,     /* in the outbox */
+    STALE = 0x08,       /* what stands was written with other words than it would be now */
+    TOLD = 0x10,        /* its withdraw decision has been written */
+    GONE = 0x20,        /* the neighbour withdrew it; here until that is written */
+    HAS_PATH_ID = 0x40,
+};
+
+struct route {
+    uint64_t standing; /* targets at which our announcement of it stands */
+    uint32_t attrs;
+    uint32_t path_id;
+    uint32_t next;    /* route of the same prefix; in the free list: the next free one */
+    uint32_t waiting; /* the next in the outbox */
+    uint16_t neighbor;
+    uint8_t len;
+    uint8_t bits;
+    uint8_t addr[]; /* 4 or 16 */
+};
+
+struct arena { /* routes of one family, in chunks that never move */
+    void **chunks;
+    uint32_t n, room; /* chunks */
+    uint32_t used;    /* routes ever taken */
+    uint32_t free;
+    uint32_t size;    /* of a route */
+};
+
+struct neighbor {
+    struct neighbor_policy policy;
+    uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
+    bool used, retired;
+    uint64_t counts[4];
+    uint64_t routes; /* records, gone ones too */
+};
+
+struct recheck { /* what is still to be validated again */
+    struct vrp_list list;
+    size_t at;
+    bool all, rewrite;
+    bool in_range;      /* `key` is valid: where to go on */
+    uint8_t family;
+    uint8_t key[INDEX_KEY_MOST];
+};
+
+struct routes {
+    struct vrpset *set;
+    struct attrs_table attrs;
+    struct arena arenas[2];
+    struct index prefixes[2]; /* prefix -> first route of its chain */
+    struct neighbor *neighbors;
+    uint32_t neighbors_n, neighbors_room;
+    uint32_t retired; /* neighbours whose routes are still to go */
+    struct recheck recheck;
+    struct {
+        bool running;
+        uint8_t family;
+        uint8_t key[INDEX_KEY_MOST];
+    } purge;
+    uint32_t outbox_first, outbox_last;
+    uint64_t outbox_n;
+    uint64_t count, changed;
+};
+
+struct route *route_at(const struct routes *routes, uint32_t number);
+uint8_t route_family(uint32_t number);
+void route_key(const struct routes *routes, uint32_t number, uint8_t key[INDEX_KEY_MOST]);
+struct prefix route_prefix(const struct routes *routes, uint32_t number);
+void route_remove(struct routes *routes, uint32_t number);
+enum action route_action(const struct routes *routes, const struct route *route);
+uint16_t route_manner(const struct routes *routes, const struct route *route);
+
+/* outbox.c: puts the route into the outbox if something may have to be written for it. */
+void outbox_consider(struct routes *routes, uint32_t number);
+
+#endif

@@ -1,0 +1,246 @@
+"""Packed VRPs of many sources in, validity (RFC 6811) and the changes of the effective set out.
+
+A source is a cache, a snapshot, a file: a number below `SOURCES`. What a source stages comes into force
+all at once when it is committed; which sources count is one mask. See ffi/native/vrpset.h.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from _rov import ffi, lib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SOURCES = 32
+PACKED = struct.Struct("=16sIBBBB")
+"""One packed VRP: address (network order, IPv4 in the first four bytes), AS, length, max length, family, announce."""
+
+VALIDITIES = ("valid", "not-found", "invalid", "unverified")
+"""The words for the native core's numbers, by index."""
+
+_LIST_ROOM = 4096
+
+
+class VRP(NamedTuple):
+    """A Validated ROA Payload (RFC 6811 section 2)."""
+
+    prefix: str
+    """As text, `192.0.2.0/24`."""
+    max_length: int
+    """Bits."""
+    asn: int
+
+    def __str__(self) -> str:
+        return f"{self.prefix}-{self.max_length} AS{self.asn}"
+
+
+class CoveringVRP(NamedTuple):
+    """A VRP that covers a route, and the mask of the sources that have it."""
+
+    vrp: VRP
+    sources: int
+
+
+def pack(vrp: VRP, *, announce: bool = True) -> bytes:
+    """Pack one VRP. Raises ValueError for a prefix that is none; the lengths are checked when it is staged."""
+    address, _, length = vrp.prefix.partition("/")
+    try:
+        family = 6 if ":" in address else 4
+        raw = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, address)
+        return PACKED.pack(raw, vrp.asn, int(length), vrp.max_length, family, announce)
+    except (OSError, ValueError, struct.error) as error:
+        raise ValueError(f"{vrp} is no VRP: expected ADDRESS/LENGTH, a max length and an AS number") from error
+
+
+def unpack(records: bytes) -> Iterator[tuple[VRP, bool]]:
+    """Give each packed VRP and whether it is announced. Raises ValueError when the length is no multiple of 24."""
+    if len(records) % PACKED.size:
+        raise ValueError(f"{len(records)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
+    for raw, asn, length, max_length, family, announce in PACKED.iter_unpack(records):
+        address = (
+            socket.inet_ntop(socket.AF_INET6, raw) if family == 6 else socket.inet_ntop(socket.AF_INET, raw[:4])
+        )
+        yield VRP(f"{address}/{length}", max_length, asn), bool(announce)
+
+
+def parse_prefix(prefix: str) -> Any:
+    """Give the native `struct prefix`. Raises ValueError for text that is none or has host bits."""
+    parsed = ffi.new("struct prefix *")
+    text = prefix.encode("ascii", "replace")
+    if not lib.prefix_parse(text, len(text), parsed):
+        raise ValueError(f"{prefix!r} is no prefix: expected ADDRESS/LENGTH with no bits set behind the length")
+    return parsed
+
+
+class Changes:
+    """The VRPs that became effective or ceased to be, by one commit or one activation."""
+
+    def __init__(self) -> None:
+        self.native = ffi.gc(ffi.new("struct vrp_list *"), lib.vrp_list_free)
+
+    def __len__(self) -> int:
+        return int(self.native.n)
+
+    def __iter__(self) -> Iterator[tuple[VRP, bool]]:
+        """Give each VRP and True if it became effective."""
+        return unpack(self.packed())
+
+    def packed(self) -> bytes:
+        """Copy the changes as packed VRPs."""
+        return bytes(ffi.buffer(self.native.records, self.native.n * PACKED.size)) if self.native.n else b""
+
+
+class VRPSet:
+    """One set out of many sources. Not thread-safe.
+
+    MemoryError from any call leaves what is in force as it was. ValueError for a source out of range.
+    """
+
+    def __init__(self) -> None:
+        native = lib.vrpset_new()
+        if native == ffi.NULL:
+            raise MemoryError("no memory for a VRP set")
+        self.native = ffi.gc(native, lib.vrpset_free)
+        self._faults = ffi.new("struct vrp_faults *")
+
+    def _done(self, result: int, source: int = 0) -> None:
+        if result != 0:
+            if not 0 <= source < SOURCES:
+                raise ValueError(f"source {source} is out of range: expected 0 to {SOURCES - 1}")
+            raise MemoryError("no memory for more VRPs")
+
+    def begin(self, source: int) -> None:
+        """From here on the source stages a full set, which replaces what it had when it is committed."""
+        self._done(lib.vrpset_begin(self.native, source), source)
+
+    def stage(self, source: int, records: bytes | memoryview) -> None:
+        """Stage packed VRPs. What is malformed is left out and counted in `faults`."""
+        view = ffi.from_buffer(records)
+        if len(view) % PACKED.size:
+            raise ValueError(f"{len(view)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
+        count = len(view) // PACKED.size
+        self._done(lib.vrpset_stage(self.native, source, view, count, self._faults), source)
+
+    def commit(self, source: int) -> Changes:
+        """Put what the source staged into force; give what changed in the effective set."""
+        changes = Changes()
+        self._done(lib.vrpset_commit(self.native, source, changes.native), source)
+        return changes
+
+    def discard(self, source: int) -> None:
+        """Forget what the source staged since its last commit."""
+        self._done(lib.vrpset_discard(self.native, source), source)
+
+    def replace(self, source: int, records: bytes | memoryview) -> Changes:
+        """Put exactly these VRPs into force for the source, at once."""
+        self.begin(source)
+        self.stage(source, records)
+        return self.commit(source)
+
+    def activate(self, sources: Iterable[int]) -> Changes:
+        """Let exactly these sources count; give what changed in the effective set."""
+        mask = 0
+        for source in sources:
+            if not 0 <= source < SOURCES:
+                raise ValueError(f"source {source} is out of range: expected 0 to {SOURCES - 1}")
+            mask |= 1 << source
+        changes = Changes()
+        self._done(lib.vrpset_activate(self.native, mask, changes.native))
+        return changes
+
+    @property
+    def usable(self) -> bool:
+        """False: there is no set to validate against yet, every route is `unverified`."""
+        return bool(lib.vrpset_usable(self.native))
+
+    @usable.setter
+    def usable(self, usable: bool) -> None:
+        lib.vrpset_set_usable(self.native, usable)
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """How many staged VRPs were left out so far, by reason."""
+        return {
+            "length": self._faults.length,
+            "host-bits": self._faults.host_bits,
+            "max-length": self._faults.max_length,
+            "duplicate": self._faults.duplicate,
+            "unknown-withdraw": self._faults.unknown,
+        }
+
+    def validate(self, prefix: str, asn: int | None) -> str:
+        """Give the validity of a route (RFC 6811 section 2).
+
+        `asn` None is the origin NONE, which is never valid. Raises ValueError for a prefix that is none.
+        """
+        text = prefix.encode("ascii", "replace")
+        validity = lib.vrpset_validate_text(self.native, text, len(text), -1 if asn is None else asn)
+        if validity < 0:
+            raise ValueError(f"{prefix!r} is no prefix: expected ADDRESS/LENGTH with no bits set behind the length")
+        return VALIDITIES[validity]
+
+    def validate_many(self, routes: bytes | memoryview) -> bytes:
+        """Give a byte for each packed route: the index into VALIDITIES, 255 for what is no prefix.
+
+        A route is packed as a VRP; its AS is the origin AS, its max length is not read.
+        """
+        view = ffi.from_buffer(routes)
+        if len(view) % PACKED.size:
+            raise ValueError(f"{len(view)} bytes are no packed routes: expected a multiple of {PACKED.size}")
+        count = len(view) // PACKED.size
+        out = bytearray(count)
+        lib.vrpset_validate_many(self.native, view, count, ffi.from_buffer(out))
+        return bytes(out)
+
+    def covering(self, prefix: str) -> list[CoveringVRP]:
+        """Give the effective VRPs that cover the prefix, shortest first. Raises ValueError for a prefix that is none."""
+        parsed = parse_prefix(prefix)
+        room = 64
+        while True:
+            out = ffi.new("struct vrp_source[]", room)
+            count = lib.vrpset_covering(self.native, parsed.family, parsed.addr, parsed.len, out, room)
+            if count <= room:
+                return _found(out, count)
+            room = count
+
+    def list(self, source: int | None = None) -> Iterator[CoveringVRP]:
+        """Give the VRPs of one source, or the effective ones, in no order, while the set may change."""
+        for found in self._chunks(source):
+            yield from found
+
+    def packed(self, source: int | None = None) -> Iterator[bytes]:
+        """Give the same as packed VRPs, some thousand at a time."""
+        for found in self._chunks(source):
+            yield b"".join(pack(entry.vrp) for entry in found)
+
+    def _chunks(self, source: int | None) -> Iterator[list[CoveringVRP]]:
+        cursor = ffi.new("uint64_t *")
+        out = ffi.new("struct vrp_source[]", _LIST_ROOM)
+        while count := lib.vrpset_list(self.native, 0 if source is None else 1 << source, cursor, out, _LIST_ROOM):
+            yield _found(out, count)
+
+    def count(self, family: int) -> int:
+        """How many effective VRPs there are of family 4 or 6."""
+        return int(lib.vrpset_count(self.native, family))
+
+    def count_source(self, source: int) -> int:
+        """How many VRPs are in force of one source."""
+        return int(lib.vrpset_count_source(self.native, source))
+
+    @property
+    def memory(self) -> int:
+        """Bytes."""
+        return int(lib.vrpset_memory(self.native))
+
+
+def _found(out: Any, count: int) -> list[CoveringVRP]:
+    raw = bytes(ffi.buffer(out, count * ffi.sizeof("struct vrp_source")))
+    size = PACKED.size
+    step = ffi.sizeof("struct vrp_source")
+    records = b"".join(raw[at : at + size] for at in range(0, len(raw), step))
+    sources = [struct.unpack_from("=I", raw, at + size)[0] for at in range(0, len(raw), step)]
+    return [CoveringVRP(vrp, mask) for (vrp, _), mask in zip(unpack(records), sources, strict=True)]

@@ -1,0 +1,290 @@
+"""The announcements and withdrawals of a router's neighbours in, validity, counts and the next command out.
+
+The table itself is native (ffi/native/routes.h); here its numbers get their words and its errors their sentences.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from _rov import ffi, lib
+
+from rtrlib.vrp_set import VALIDITIES, parse_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rtrlib.vrp_set import Changes, VRPSet
+
+ACTIONS = ("observe", "hold", "withdraw", "announce")
+"""The words for the native core's numbers, by index."""
+
+MOST_TARGETS = 64
+LEARNED = 0xFFFFFFFF
+"""As a local preference: the one that the route came with."""
+
+_ROWS = 512
+
+
+class Facts(NamedTuple):
+    """What the table must know of an attribute set."""
+
+    outcome: int
+    """64 bits, equal for two sets that are announced in the same words."""
+    origin: int
+    """Origin AS; below 0: NONE."""
+    local_preference: int
+    path_length: int
+    origin_code: int
+    """0 IGP, 1 EGP, 2 INCOMPLETE (RFC 4271 section 5.1.1)."""
+    fit: bool
+    """Can be announced at all."""
+
+
+class NeighborPolicy(NamedTuple):
+    """What the policy says for one neighbour; the tuples have a value for each of VALIDITIES."""
+
+    targets: int
+    """Bit i: announced and withdrawn at target i."""
+    actions: tuple[str, str, str, str]
+    manners: tuple[int, int, int, int]
+    """Equal for two validities whose announcements carry the same additions (16 bits)."""
+    local_preferences: tuple[int, int, int, int]
+
+
+class Command(NamedTuple):
+    """One command for the router, before it is put into words."""
+
+    announce: bool
+    """False: withdraw."""
+    targets: int
+    family: int
+    attributes: int
+    """Number of the attribute set."""
+    manner: int
+    path_id: int | None
+    prefixes: str
+    """With a blank between two."""
+    count: int
+
+
+class Route(NamedTuple):
+    """A row of the table, for people."""
+
+    prefix: str
+    path_id: int | None
+    neighbor: int
+    origin: int | None
+    validity: str
+    decision: str
+    attributes: int
+    standing: int
+    """Targets at which our announcement of it stands, by bit."""
+    waiting: bool
+
+
+class RouteTable:
+    """The Adj-RIB-In of one router and what was written for it. Not thread-safe.
+
+    Raises MemoryError where memory ends; what was there before stays as it was.
+    """
+
+    def __init__(self, vrp_set: VRPSet) -> None:
+        native = lib.routes_new(vrp_set.native)
+        if native == ffi.NULL:
+            raise MemoryError("no memory for a route table")
+        self._vrp_set = vrp_set  # must outlive the native table
+        self._native = ffi.gc(native, lib.routes_free)
+        self._faults = ffi.new("struct route_faults *")
+        self._command = ffi.new("struct command *")
+        self._split = 0
+
+    # -- attribute sets
+
+    def find_attributes(self, key: bytes) -> int | None:
+        """Give the number of an attribute set that some route has."""
+        number = lib.routes_attrs_find(self._native, key, len(key))
+        return None if number == 0xFFFFFFFF else number
+
+    def add_attributes(self, key: bytes, facts: Facts) -> int:
+        """Give the number of a new attribute set. It is gone after the next `announce` if no route took it."""
+        native = ffi.new("struct attrs_facts *", (*facts[:5], not facts.fit))
+        number = lib.routes_attrs_add(self._native, key, len(key), native)
+        if number == 0xFFFFFFFF:
+            raise MemoryError("no memory for an attribute set")
+        return int(number)
+
+    def attributes_key(self, number: int) -> bytes:
+        """Give back the key of an attribute set. Raises KeyError when no route has it any more."""
+        size = ffi.new("size_t *")
+        key = lib.routes_attrs_key(self._native, number, size)
+        if key == ffi.NULL:
+            raise KeyError(number)
+        return bytes(ffi.buffer(key, size[0]))
+
+    # -- neighbours
+
+    def add_neighbor(self, policy: NeighborPolicy, address: bytes) -> int:
+        """Give the number of a new session. `address`: packed; the lower one wins between equal routes."""
+        number = lib.routes_neighbor_add(self._native, _native_policy(policy), address.rjust(17, b"\0"))
+        if number < 0:
+            raise MemoryError("no room for another neighbour")
+        return int(number)
+
+    def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
+        """Change what the policy says for a neighbour; `reconsider` makes it count."""
+        lib.routes_neighbor_policy(self._native, neighbor, _native_policy(policy))
+
+    def retire_neighbor(self, neighbor: int) -> None:
+        """End a session: its routes go, a slice in each `work`."""
+        lib.routes_neighbor_retire(self._native, neighbor)
+
+    def counts(self, neighbor: int) -> dict[str, int]:
+        """How many routes of the neighbour have which validity."""
+        counts = ffi.new("uint64_t[4]")
+        lib.routes_neighbor_counts(self._native, neighbor, counts)
+        return dict(zip(VALIDITIES, counts, strict=True))
+
+    # -- updates
+
+    def announce(self, neighbor: int, attributes: int, prefixes: Sequence[str]) -> int:
+        """Take routes; each of `prefixes` is `PREFIX` or, under ADD-PATH, `PREFIX PATH-ID` (as an address).
+
+        Returns how many were taken; what is no prefix is counted in `malformed`.
+        """
+        text = ("\n".join(prefixes) + "\n").encode("ascii", "replace")
+        count = len(prefixes)
+        taken = lib.routes_announce(self._native, neighbor, attributes, text, len(text), count, self._faults)
+        return taken if taken == count else self._explain(taken, prefixes, self.announce, neighbor, attributes)
+
+    def withdraw(self, neighbor: int, prefixes: Sequence[str]) -> int:
+        """Take routes away; as `announce`. Routes that were never announced are no fault."""
+        text = ("\n".join(prefixes) + "\n").encode("ascii", "replace")
+        count = len(prefixes)
+        taken = lib.routes_withdraw(self._native, neighbor, text, len(text), count, self._faults)
+        return taken if taken == count else self._explain(taken, prefixes, self.withdraw, neighbor)
+
+    def _explain(self, taken: int, prefixes: Sequence[str], again: Callable[..., int], *arguments: int) -> int:
+        if taken == -1:  # a line feed inside a prefix: the rest is taken without it
+            good = [prefix for prefix in prefixes if "\n" not in prefix]
+            self._split += len(prefixes) - len(good)
+            return again(*arguments, good) if good else 0
+        if taken < 0:
+            raise KeyError("no such neighbour or attribute set")
+        if self._faults.memory:
+            self._faults.memory = 0
+            raise MemoryError("no memory for more routes")
+        return int(taken)
+
+    @property
+    def malformed(self) -> int:
+        """How many prefixes were none, or had host bits, and were left out."""
+        return int(self._faults.prefixes) + self._split
+
+    # -- what follows
+
+    def vrps_changed(self, changes: Changes) -> None:
+        """Have the routes that these VRPs cover validated again, a slice in each `work`."""
+        lib.routes_vrps_changed(self._native, changes.native)
+
+    def reconsider(self, *, rewrite: bool = False) -> None:
+        """Have every route looked at again; with `rewrite` what stands is written again."""
+        lib.routes_reconsider(self._native, rewrite)
+
+    def work(self, budget: int) -> bool:
+        """Do up to `budget` routes of what `vrps_changed`, `reconsider` and `retire_neighbor` left. True: more."""
+        return bool(lib.routes_work(self._native, budget))
+
+    def next_command(self, most: int) -> Command | None:
+        """Give the next command of at most `most` prefixes; from here on it counts as written. None: nothing waits."""
+        native = self._command
+        if not lib.routes_next(self._native, most, native):
+            return None
+        return Command(
+            announce=bool(native.announce),
+            targets=native.targets,
+            family=native.family,
+            attributes=native.attrs,
+            manner=native.manner,
+            path_id=native.path_id if native.has_path_id else None,
+            prefixes=ffi.buffer(native.text, native.size)[:].decode("ascii"),
+            count=native.n,
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many routes are in the outbox."""
+        return int(lib.routes_waiting(self._native))
+
+    # -- questions
+
+    def __len__(self) -> int:
+        return int(lib.routes_count(self._native))
+
+    @property
+    def changed(self) -> int:
+        """Changes of validity since the start."""
+        return int(lib.routes_changed(self._native))
+
+    @property
+    def memory(self) -> int:
+        """Bytes of routes and their index."""
+        return int(lib.routes_memory(self._native))
+
+    @property
+    def attributes_memory(self) -> int:
+        """Bytes of attribute sets."""
+        return int(lib.routes_attrs_memory(self._native))
+
+    def routes(self, within: str | None = None) -> Iterator[Route]:
+        """Give the routes in order of prefix, also while the table changes; `within`: those that it covers.
+
+        Raises ValueError when `within` is no prefix.
+        """
+        cursor = ffi.new("struct route_cursor *")
+        rows = ffi.new("struct route_row[]", _ROWS)
+        outer = None if within is None else parse_prefix(within)
+        if outer is not None:
+            lib.routes_seek(cursor, outer)
+        while count := lib.routes_list(self._native, cursor, rows, _ROWS):
+            for row in ffi.unpack(rows, count):
+                if outer is not None and not _covers(outer, row.prefix):
+                    return
+                yield _route(row)
+
+
+def _covers(outer: Any, inner: Any) -> bool:
+    shift = 128 - outer.len
+    return bool(
+        outer.family == inner.family
+        and int.from_bytes(bytes(outer.addr)) >> shift == int.from_bytes(bytes(inner.addr)) >> shift
+    )
+
+
+def _route(row: Any) -> Route:
+    text = ffi.new("char[]", 64)
+    prefix = ffi.new("struct prefix *", row.prefix)
+    size = lib.prefix_print(prefix, text)
+    return Route(
+        prefix=ffi.buffer(text, size)[:].decode("ascii"),
+        path_id=row.path_id if row.has_path_id else None,
+        neighbor=row.neighbor,
+        origin=None if row.origin < 0 else row.origin,
+        validity=VALIDITIES[row.validity],
+        decision=ACTIONS[row.action],
+        attributes=row.attrs,
+        standing=row.standing,
+        waiting=bool(row.waiting),
+    )
+
+
+def _native_policy(policy: NeighborPolicy) -> Any:
+    return ffi.new(
+        "struct neighbor_policy *",
+        {
+            "targets": policy.targets,
+            "local_preference": policy.local_preferences,
+            "manner": policy.manners,
+            "action": [ACTIONS.index(action) for action in policy.actions],
+        },
+    )

@@ -1,0 +1,191 @@
+"""The VRP set against a brute-force RFC 6811 and a model of its sources."""
+
+from __future__ import annotations
+
+import pytest
+import rfc6811
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from strategies import ASNS, prefixes, vrps
+
+from rtrlib.vrp_set import PACKED, VALIDITIES, VRP, VRPSet, pack, unpack
+
+
+def set_of(*entries: VRP) -> VRPSet:
+    vrp_set = VRPSet()
+    vrp_set.usable = True
+    vrp_set.activate([0])
+    vrp_set.replace(0, b"".join(pack(vrp) for vrp in entries))
+    return vrp_set
+
+
+class TestValidity:
+    """What RFC 6811 says of a route."""
+
+    def test_a_route_that_no_vrp_covers_is_not_found(self) -> None:
+        assert set_of(VRP("192.0.2.0/24", 24, 64500)).validate("198.51.100.0/24", 64500) == "not-found"
+
+    def test_a_less_specific_route_is_not_covered(self) -> None:
+        assert set_of(VRP("192.0.2.0/24", 24, 64500)).validate("192.0.0.0/16", 64500) == "not-found"
+
+    def test_the_right_origin_within_max_length_is_valid(self) -> None:
+        assert set_of(VRP("192.0.2.0/24", 25, 64500)).validate("192.0.2.128/25", 64500) == "valid"
+
+    def test_too_long_is_invalid(self) -> None:
+        assert set_of(VRP("192.0.2.0/24", 24, 64500)).validate("192.0.2.128/25", 64500) == "invalid"
+
+    def test_one_matching_vrp_is_enough(self) -> None:
+        both = set_of(VRP("192.0.2.0/24", 24, 64500), VRP("192.0.2.0/24", 24, 64501))
+        assert both.validate("192.0.2.0/24", 64501) == "valid"
+
+    @pytest.mark.parametrize("origin", [0, None, 64500])
+    def test_as_0_makes_nothing_valid(self, origin: int | None) -> None:
+        assert set_of(VRP("192.0.2.0/24", 24, 0)).validate("192.0.2.0/24", origin) == "invalid"
+
+    def test_origin_none_is_never_valid(self) -> None:
+        assert set_of(VRP("192.0.2.0/24", 24, 64500)).validate("192.0.2.0/24", None) == "invalid"
+
+    def test_a_default_route_vrp_covers_everything_and_kills_nobody(self) -> None:
+        assert set_of(VRP("0.0.0.0/0", 32, 64500)).validate("192.0.2.0/24", 64500) == "valid"
+        assert set_of(VRP("::/0", 0, 64500)).validate("2001:db8::/32", 64500) == "invalid"
+
+    def test_without_a_usable_set_routes_are_unverified(self) -> None:
+        assert VRPSet().validate("192.0.2.0/24", 64500) == "unverified"
+
+    @given(st.lists(vrps(), max_size=30), st.lists(st.tuples(prefixes(), st.none() | ASNS), min_size=1, max_size=20))
+    @settings(max_examples=500, deadline=None)
+    def test_as_the_brute_force_rule_says(self, entries: list[VRP], routes: list[tuple[str, int | None]]) -> None:
+        vrp_set = set_of(*entries)
+        for prefix, asn in routes:
+            assert vrp_set.validate(prefix, asn) == rfc6811.validity(entries, prefix, asn)
+            covering = {entry.vrp for entry in vrp_set.covering(prefix)}
+            assert covering == {vrp for vrp in entries if rfc6811.covers(vrp.prefix, prefix)}
+
+    @given(st.lists(vrps(), max_size=30), st.lists(st.tuples(prefixes(), ASNS), max_size=20))
+    @settings(deadline=None)
+    def test_many_at_once_as_one_by_one(self, entries: list[VRP], routes: list[tuple[str, int]]) -> None:
+        vrp_set = set_of(*entries)
+        packed = b"".join(pack(VRP(prefix, 0, asn)) for prefix, asn in routes)
+        words = [VALIDITIES[index] for index in vrp_set.validate_many(packed)]
+        assert words == [vrp_set.validate(prefix, asn) for prefix, asn in routes]
+
+
+class TestMalformed:
+    """Nothing that a cache sends is believed: what is malformed is left out and counted."""
+
+    ADDRESS = bytes([192, 0, 2, 0]) + bytes(12)
+
+    @pytest.mark.parametrize(
+        ("record", "fault"),
+        [
+            (PACKED.pack(ADDRESS, 64500, 99, 99, 4, 1), "length"),
+            (PACKED.pack(ADDRESS, 64500, 24, 24, 5, 1), "length"),
+            (PACKED.pack(ADDRESS, 64500, 129, 129, 6, 1), "length"),
+            (PACKED.pack(ADDRESS, 64500, 16, 16, 4, 1), "host-bits"),
+            (PACKED.pack(ADDRESS[:15] + b"\1", 64500, 24, 24, 4, 1), "host-bits"),
+            (PACKED.pack(ADDRESS, 64500, 24, 23, 4, 1), "max-length"),
+            (PACKED.pack(ADDRESS, 64500, 24, 33, 4, 1), "max-length"),
+            (PACKED.pack(ADDRESS, 64500, 24, 24, 4, 0), "unknown-withdraw"),
+        ],
+    )
+    def test_is_left_out_and_counted(self, record: bytes, fault: str) -> None:
+        vrp_set = set_of()
+        good = pack(VRP("198.51.100.0/24", 24, 64500))
+        vrp_set.replace(0, record + good)
+        assert vrp_set.count(4) == 1
+        assert vrp_set.faults[fault] == 1
+        assert vrp_set.validate("198.51.100.0/24", 64500) == "valid"
+
+    def test_twice_the_same_counts_once(self) -> None:
+        record = pack(VRP("192.0.2.0/24", 24, 64500))
+        vrp_set = set_of()
+        vrp_set.replace(0, record * 2)
+        assert (vrp_set.count(4), vrp_set.faults["duplicate"]) == (1, 1)
+
+    def test_torn_records_are_an_error_of_the_caller(self) -> None:
+        with pytest.raises(ValueError, match="multiple of 24"):
+            set_of().stage(0, b"x" * 25)
+
+    @pytest.mark.parametrize("source", [-1, 32, 1 << 32])
+    def test_so_is_a_source_out_of_range(self, source: int) -> None:
+        with pytest.raises((ValueError, OverflowError)):
+            set_of().begin(source)
+
+    @given(st.binary(max_size=24 * 20))
+    @settings(deadline=None)
+    def test_any_bytes_are_survived(self, raw: bytes) -> None:
+        vrp_set = set_of()
+        records = raw[: len(raw) // 24 * 24]
+        vrp_set.replace(0, records)
+        assert vrp_set.count(4) + vrp_set.count(6) <= len(records) // 24
+
+
+def test_packing_and_unpacking_are_inverse() -> None:
+    vrp = VRP("2001:db8::/32", 48, 4294967295)
+    assert list(unpack(pack(vrp))) == [(vrp, True)]
+
+
+class Sources(RuleBasedStateMachine):
+    """Sources stage, commit, discard and are switched; a model of plain sets says what is in force."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vrp_set = VRPSet()
+        self.vrp_set.usable = True
+        self.live: dict[int, set[VRP]] = {0: set(), 1: set(), 2: set()}
+        self.staged: dict[int, set[VRP]] = {0: set(), 1: set(), 2: set()}
+        self.active: set[int] = set()
+
+    def effective(self) -> set[VRP]:
+        return set().union(*(self.live[source] for source in self.active))
+
+    def check(self, changes: object, before: set[VRP]) -> None:
+        appeared = {vrp for vrp, announce in changes if announce}  # type: ignore[attr-defined]
+        vanished = {vrp for vrp, announce in changes if not announce}  # type: ignore[attr-defined]
+        assert appeared == self.effective() - before
+        assert vanished == before - self.effective()
+        assert len(changes) == len(appeared) + len(vanished)  # type: ignore[arg-type]
+
+    @rule(source=st.integers(0, 2), entries=st.lists(st.tuples(vrps(), st.booleans()), max_size=12))
+    def stage(self, source: int, entries: list[tuple[VRP, bool]]) -> None:
+        self.vrp_set.stage(source, b"".join(pack(vrp, announce=announce) for vrp, announce in entries))
+        for vrp, announce in entries:
+            (self.staged[source].add if announce else self.staged[source].discard)(vrp)
+
+    @rule(source=st.integers(0, 2))
+    def begin(self, source: int) -> None:
+        self.vrp_set.begin(source)
+        self.staged[source] = set()
+
+    @rule(source=st.integers(0, 2))
+    def commit(self, source: int) -> None:
+        before = self.effective()
+        changes = self.vrp_set.commit(source)
+        self.live[source] = set(self.staged[source])
+        self.check(changes, before)
+
+    @rule(source=st.integers(0, 2))
+    def discard(self, source: int) -> None:
+        self.vrp_set.discard(source)
+        self.staged[source] = set(self.live[source])
+
+    @rule(sources=st.sets(st.integers(0, 2)))
+    def activate(self, sources: set[int]) -> None:
+        before = self.effective()
+        changes = self.vrp_set.activate(sources)
+        self.active = sources
+        self.check(changes, before)
+
+    @invariant()
+    def counts_and_lists_agree(self) -> None:
+        effective = self.effective()
+        assert {entry.vrp for entry in self.vrp_set.list()} == effective
+        assert self.vrp_set.count(4) == sum(":" not in vrp.prefix for vrp in effective)
+        assert self.vrp_set.count(6) == sum(":" in vrp.prefix for vrp in effective)
+        for source, live in self.live.items():
+            assert self.vrp_set.count_source(source) == len(live)
+
+
+TestSources = Sources.TestCase
+TestSources.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

@@ -155,8 +155,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="least seconds between two notifies to a router (60, as RFC 8210 says; less is for tests)",
     )
-    if not any("--json" in action.option_strings for action in parser._actions):  # noqa: SLF001
-        parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
+    parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
 
 
 def _address(text: str) -> Address:
@@ -183,6 +182,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"rtrd cache: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    log.setup()
     limits = Limits(notify_interval=args.notify_interval)
     return asyncio.run(
         run_cache(args.vrps, args.listen, intervals=intervals, limits=limits, as_json=args.json)

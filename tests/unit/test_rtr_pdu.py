@@ -1,0 +1,162 @@
+"""PDUs of RFC 6810 and 8210: known octets, round trips, and what is wrong."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtrd.rtr import pdu
+from rtrd.rtr.pdu import (
+    CacheReset,
+    CacheResponse,
+    EndOfData,
+    ErrorCode,
+    ErrorReport,
+    PDUError,
+    Prefix,
+    ResetQuery,
+    RouterKeyPDU,
+    SerialNotify,
+    SerialQuery,
+)
+from rtrd.vrps import packed
+
+SKI = bytes(range(20))
+
+# Octets by RFC 8210 section 5, written out by hand.
+KNOWN = [
+    (SerialNotify(1, 0x1234, 5), "01 00 1234 0000000c 00000005"),
+    (SerialQuery(0, 0x1234, 5), "00 01 1234 0000000c 00000005"),
+    (ResetQuery(1), "01 02 0000 00000008"),
+    (CacheResponse(0, 0xFFFF), "00 03 ffff 00000008"),
+    (
+        Prefix(1, True, bytes([192, 0, 2, 0]), 24, 25, 64500),
+        "01 04 0000 00000014 01 18 19 00 c0000200 0000fbf4",
+    ),
+    (
+        Prefix(0, False, bytes.fromhex("20010db8") + bytes(12), 32, 48, 1),
+        "00 06 0000 00000020 00 20 30 00 20010db8000000000000000000000000 00000001",
+    ),
+    (EndOfData(0, 7, 8), "00 07 0007 0000000c 00000008"),
+    (EndOfData(1, 7, 8, 3600, 600, 7200), "01 07 0007 00000018 00000008 00000e10 00000258 00001c20"),
+    (CacheReset(1), "01 08 0000 00000008"),
+    (
+        RouterKeyPDU(1, True, SKI, 64500, b"key"),
+        "01 09 0100 00000023" + SKI.hex() + "0000fbf4" + b"key".hex(),
+    ),
+    (ErrorReport(1, 4, b"\1\2", "é"), "01 0a 0004 00000014 00000002 0102 00000002 c3a9"),
+]
+
+u16, u32 = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
+version, octet, none = st.integers(0, 1), st.integers(0, 255), st.none()
+ski, spki = st.binary(min_size=20, max_size=20), st.binary(min_size=1)
+address = st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16)
+PDUS = st.one_of(
+    st.builds(SerialNotify, version, u16, u32),
+    st.builds(SerialQuery, version, u16, u32),
+    st.builds(ResetQuery, version),
+    st.builds(CacheResponse, version, u16),
+    st.builds(Prefix, version, st.booleans(), address, octet, octet, u32),
+    st.builds(EndOfData, st.just(0), u16, u32, none, none, none),
+    st.builds(EndOfData, st.just(1), u16, u32, u32, u32, u32),
+    st.builds(CacheReset, version),
+    st.builds(RouterKeyPDU, st.just(1), st.booleans(), ski, u32, spki),
+    st.builds(ErrorReport, version, u16, st.binary(), st.text()),
+)
+
+
+@pytest.mark.parametrize(("known", "octets"), KNOWN, ids=lambda value: type(value).__name__)
+def test_octets_of_the_rfc(known, octets):
+    assert pdu.encode(known).hex() == octets.replace(" ", "")
+    assert pdu.decode(pdu.encode(known)) == known
+
+
+@given(PDUS)
+def test_every_pdu_survives_the_wire(one):
+    assert pdu.decode(pdu.encode(one)) == one
+
+
+@given(PDUS, st.data())
+def test_no_octets_make_the_decoder_fail_otherwise_than_by_pdu_error(one, data):
+    octets = bytearray(pdu.encode(one))
+    for _ in range(data.draw(st.integers(1, 4))):
+        octets[data.draw(st.integers(0, min(len(octets) - 1, 24)))] = data.draw(octet)
+    octets = bytes(octets[: data.draw(st.integers(0, len(octets)))])
+    try:
+        again = pdu.decode(octets)
+    except PDUError:
+        return
+    pdu.encode(again)
+
+
+def header(version, kind, length, session=0):
+    return struct.pack(">BBHI", version, kind, session, length)
+
+
+@pytest.mark.parametrize(
+    ("octets", "code"),
+    [
+        (header(2, 2, 8), ErrorCode.UNSUPPORTED_VERSION),
+        (header(255, 2, 8), ErrorCode.UNSUPPORTED_VERSION),
+        (header(1, 5, 8), ErrorCode.UNSUPPORTED_TYPE),
+        (header(1, 11, 8), ErrorCode.UNSUPPORTED_TYPE),
+        (header(0, 9, 40) + bytes(32), ErrorCode.UNSUPPORTED_TYPE),
+        (header(1, 2, 0), ErrorCode.CORRUPT_DATA),
+        (header(1, 2, 0xFFFFFFFF), ErrorCode.CORRUPT_DATA),
+        (header(1, 1, 8), ErrorCode.CORRUPT_DATA),
+        (header(1, 7, 12) + bytes(4), ErrorCode.CORRUPT_DATA),
+        (header(0, 7, 24) + bytes(16), ErrorCode.CORRUPT_DATA),
+        (header(1, 9, 32) + bytes(24), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, pdu.MAX_PDU + 1), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 16) + struct.pack(">II", 1, 0), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 16) + struct.pack(">II", 0xFFFFFFFF, 0), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 16) + struct.pack(">II", 0, 1), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 17) + struct.pack(">II", 0, 0) + b"x", ErrorCode.CORRUPT_DATA),
+        (header(1, 2, 8) + b"x", ErrorCode.CORRUPT_DATA),
+        (b"\x01", ErrorCode.CORRUPT_DATA),
+    ],
+)
+def test_what_is_wrong_has_its_code(octets, code):
+    with pytest.raises(PDUError) as caught:
+        pdu.decode(octets)
+    assert caught.value.code is code
+
+
+def test_text_that_is_no_utf8_is_shown_escaped():
+    report = pdu.encode(ErrorReport(1, 0, b"", "ab"))
+    assert pdu.decode(report[:-1] + b"\xff").text == "a\\xff"
+
+
+def test_a_report_of_ours_is_bounded_and_whole():
+    report = pdu.decode(pdu.report(1, ErrorCode.CORRUPT_DATA, "é" * 1000, bytes(5000)))
+    assert len(report.pdu) == pdu.MAX_REPORTED
+    assert report.text == "é" * (pdu.MAX_TEXT // 2)
+
+
+@given(
+    st.sampled_from([4, 6]).flatmap(
+        lambda family: st.lists(
+            st.tuples(
+                st.just(family),
+                octet,
+                st.binary(min_size=4, max_size=4) if family == 4 else st.binary(min_size=16, max_size=16),
+                u32,
+                octet,
+                st.just(1),
+            ),
+            max_size=20,
+        )
+    ),
+    version,
+    st.booleans(),
+)
+def test_many_prefixes_are_encoded_as_one_by_one(rows, protocol, announce):
+    records = b"".join(packed.ORDERED.pack(*row) for row in rows)
+    one_by_one = b"".join(
+        pdu.encode(Prefix(protocol, announce, address, 255 - length, max_length, asn))
+        for _, length, address, asn, max_length, _ in rows
+    )
+    assert pdu.encode_prefixes(records, protocol, announce=announce) == one_by_one

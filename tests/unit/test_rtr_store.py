@@ -1,0 +1,267 @@
+"""What an RTR server answers as its data changes, told as stories."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtrd.rtr import pdu
+from rtrd.rtr.intervals import Intervals
+from rtrd.rtr.pdu import CacheResponse, EndOfData, Prefix, RouterKeyPDU
+from rtrd.rtr.store import Store
+from rtrd.vrps import packed
+from rtrd.vrps.files import RouterKey
+
+KEYS = [RouterKey(64500 + number, bytes([number] * 20), b"key %d" % number) for number in range(4)]
+
+
+def vrp(number):
+    """One ordered VRP: AS number of 10.0.number.0/24, or of an IPv6 /48 from 100 on."""
+    if number < 100:
+        return packed.ORDERED.pack(4, 255 - 24, bytes([10, 0, number, 0]), number, 24, 1)
+    return packed.ORDERED.pack(6, 255 - 48, bytes([0x20, 1, 0xD, 0xB8, 0, number]), number, 48, 1)
+
+
+def vrps(*numbers):
+    return packed.join([vrp(number) for number in numbers])
+
+
+def octets(response):
+    return b"".join(response.piece(index) for index in range(len(response)))
+
+
+def pdus(response):
+    data = octets(response)
+    found = []
+    while data:
+        length = pdu.header(data).length
+        found.append(pdu.decode(data[:length]))
+        data = data[length:]
+    return found
+
+
+def change(response):
+    """(announced, withdrawn) AS numbers of a response that starts and ends as the RFC says."""
+    start, *payload, end = pdus(response)
+    assert isinstance(start, CacheResponse)
+    assert isinstance(end, EndOfData)
+    assert start.session == end.session
+    assert end.serial == response.serial
+    assert {one.version for one in [start, *payload, end]} == {start.version}
+    prefixes = [one for one in payload if isinstance(one, Prefix)]
+    assert len({(one.address, one.length, one.max_length, one.asn) for one in prefixes}) == len(prefixes)
+    return {one.asn for one in prefixes if one.announce}, {one.asn for one in prefixes if not one.announce}
+
+
+def keys(response):
+    found = [one for one in pdus(response) if isinstance(one, RouterKeyPDU)]
+    return [(one.asn, one.announce) for one in found]
+
+
+class Router:
+    """Keeps what a router would, by the responses it gets."""
+
+    def __init__(self, store, version=1):
+        self.store, self.version = store, version
+        self.vrps, self.session, self.serial = set(), None, None
+
+    def query(self):
+        """Ask for what changed, else for everything; returns what was needed."""
+        response = None
+        if self.session is not None:
+            response = self.store.since(self.version, self.session, self.serial)
+        kind = "delta" if response else "whole"
+        if response is None:
+            response, self.vrps = self.store.whole(self.version), set()
+        announced, withdrawn = change(response)
+        assert not announced & self.vrps, "announced twice"
+        assert withdrawn <= self.vrps, "withdrawn unknown"
+        self.vrps = self.vrps - withdrawn | announced
+        self.session, self.serial = self.store.session(self.version), response.serial
+        return kind
+
+
+def test_before_the_first_set_there_is_no_data():
+    store = Store()
+    assert store.whole(1) is None
+    assert store.since(1, store.session(1), store.serial(1)) is None
+    assert store.replace(b"") == [0, 1], "an empty set is data, too"
+    assert change(store.whole(1)) == (set(), set())
+
+
+def test_a_router_that_follows_gets_only_what_changed():
+    store = Store()
+    store.replace(vrps(1, 2, 100))
+    router = Router(store)
+    assert router.query() == "whole"
+    store.replace(vrps(2, 3, 100))
+    assert change(store.since(1, router.session, router.serial)) == ({3}, {1})
+    assert router.query() == "delta"
+    assert router.vrps == {2, 3, 100}
+    assert change(store.since(1, router.session, router.serial)) == (set(), set())
+
+
+def test_several_changes_are_told_as_one():
+    store = Store()
+    store.replace(vrps(1, 2))
+    router = Router(store)
+    router.query()
+    store.replace(vrps(1, 2, 3))
+    store.replace(vrps(2))
+    store.replace(vrps(1, 2, 4))
+    assert change(store.since(1, router.session, router.serial)) == ({4}, set())
+
+
+def test_the_same_set_again_makes_no_serial_number():
+    store = Store()
+    store.replace(vrps(1), KEYS[:1])
+    serials = store.serial(0), store.serial(1)
+    assert store.replace(vrps(1), KEYS[:1]) == []
+    assert store.change([vrp(1)], [vrp(7)]) == []
+    assert (store.serial(0), store.serial(1)) == serials
+
+
+def test_router_keys_are_for_version_1_alone():
+    store = Store()
+    store.replace(vrps(1), KEYS[:2])
+    old, new = Router(store, 0), Router(store, 1)
+    old.query()
+    new.query()
+    assert keys(store.whole(0)) == []
+    assert keys(store.whole(1)) == [(64500, True), (64501, True)]
+    assert store.replace(vrps(1), KEYS[1:3]) == [1]
+    assert keys(store.since(1, new.session, new.serial)) == [(64502, True), (64500, False)]
+    assert store.serial(0) == old.serial
+
+
+def test_a_change_of_a_few_vrps_keeps_the_router_keys():
+    store = Store()
+    store.replace(vrps(1), KEYS[:1])
+    router = Router(store)
+    router.query()
+    assert store.change([vrp(2), vrp(101)], [vrp(1)]) == [0, 1]
+    assert change(store.since(1, router.session, router.serial)) == ({2, 101}, {1})
+    assert store.data == (vrps(2, 101), frozenset(KEYS[:1]))
+
+
+def test_beyond_the_history_everything_is_loaded_again():
+    store = Store(max_deltas=2)
+    store.replace(vrps(1))
+    router = Router(store)
+    router.query()
+    store.replace(vrps(2))
+    store.replace(vrps(3))
+    assert store.since(1, router.session, router.serial)
+    store.replace(vrps(4))
+    assert store.since(1, router.session, router.serial) is None
+    assert router.query() == "whole"
+    assert router.vrps == {4}
+
+
+def test_a_large_change_is_no_history():
+    store = Store(max_delta_records=3)
+    store.replace(vrps(1, 2))
+    router = Router(store)
+    router.query()
+    store.replace(vrps(3, 4))
+    assert store.since(1, router.session, router.serial) is None
+
+
+def test_another_session_or_a_serial_number_from_nowhere_is_no_history():
+    store = Store()
+    store.replace(vrps(1))
+    store.replace(vrps(2))
+    session, serial = store.session(1), store.serial(1)
+    assert store.since(1, session, serial - 1)
+    assert store.since(1, session, serial + 1) is None
+    assert store.since(1, session, serial - 2) is None
+    assert store.since(1, store.session(0), serial) is None
+
+
+def test_sessions_differ_by_version_and_after_a_restart():
+    stores = [Store() for _ in range(20)]
+    assert all(one.session(0) != one.session(1) for one in stores)
+    assert len({(one.session(1), one.serial(1)) for one in stores}) == len(stores)
+
+
+def test_the_serial_number_wraps():
+    class Last(random.Random):
+        def randrange(self, *_):
+            return 0xFFFFFFFF
+
+    store = Store(rng=Last(1))
+    store.replace(vrps(1))
+    router = Router(store)
+    router.query()
+    store.replace(vrps(2))
+    assert store.serial(1) == 0
+    assert router.query() == "delta"
+    assert router.vrps == {2}
+
+
+def test_routers_that_load_at_once_share_every_octet():
+    store = Store()
+    store.replace(b"".join(packed.ORDERED.pack(4, 223, i.to_bytes(4), 1, 32, 1) for i in range(10_000)))
+    first, second = store.whole(1), store.whole(1)
+    assert len(first) > 4
+    assert all(first.piece(index) is second.piece(index) for index in range(len(first)))
+    session, serial = store.session(1), store.serial(1)
+    store.change([vrp(100)], [])
+    assert store.since(1, session, serial) is store.since(1, session, serial)
+    assert octets(first) == octets(second), "a response that is being read stays what it was"
+
+
+def test_an_update_prepared_from_another_set_is_refused():
+    from rtrd.rtr.store import Data, step  # noqa: PLC0415
+
+    store = Store()
+    store.replace(vrps(1))
+    late = step(store.data, Data(vrps(2)))
+    store.replace(vrps(3))
+    with pytest.raises(ValueError, match="another set"):
+        store.commit(late)
+
+
+def test_version_1_is_told_the_intervals_and_version_0_none():
+    store = Store(Intervals(refresh=60, retry=5, expire=600))
+    store.replace(b"")
+    assert pdus(store.whole(1))[-1][3:] == (60, 5, 600)
+    assert pdus(store.whole(0))[-1] == EndOfData(0, store.session(0), store.serial(0))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ({"refresh": 0}, "refresh interval 0 is not from 1 to 86400 seconds"),
+        ({"retry": 7201}, "retry interval 7201 is not from 1 to 7200 seconds"),
+        ({"expire": 599}, "expire interval 599 is not from 600 to 172800 seconds"),
+        ({"expire": 3600}, "expire interval 3600 is not above refresh 3600 and retry 600"),
+    ],
+)
+def test_intervals_outside_the_rfc_are_refused(wrong, what):
+    with pytest.raises(ValueError, match=what):
+        Intervals(**wrong)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_whatever_changes_every_router_ends_with_the_set(data):
+    """Routers of both versions query at random moments; each ends with what is served."""
+    store = Store(max_deltas=4, max_delta_records=30)
+    numbers = st.sets(st.sampled_from([*range(12), *range(100, 112)]))
+    store.replace(vrps(*data.draw(numbers)))
+    routers = [Router(store, number % 2) for number in range(4)]
+    for _ in range(data.draw(st.integers(1, 12))):
+        if data.draw(st.booleans()):
+            store.replace(vrps(*data.draw(numbers)))
+        else:
+            announced, withdrawn = data.draw(numbers), data.draw(numbers)
+            store.change(map(vrp, announced), map(vrp, withdrawn))
+        data.draw(st.sampled_from(routers)).query()
+    served = {int.from_bytes(record[18:22]) for record in packed.split(store.data.vrps)}
+    for router in routers:
+        router.query()
+        assert router.vrps == served

@@ -1,0 +1,226 @@
+"""VRP files: what each tool writes, what is wrong with entries, what is no VRP file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_vrp_packed import pack, unpack, vrps
+
+from rtrd.vrps import files, packed
+from rtrd.vrps.files import RouterKey, VRPFileError
+
+SKI = "5D4250E2D81D4448D8A29EFCE91D29FF075EC9E2"
+KEY = RouterKey(15562, bytes.fromhex(SKI), b"any DER")
+
+RPKI_CLIENT = """{
+  "metadata": {"buildmachine": "example.net", "vrps": 2},
+  "roas": [
+    { "asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 25, "ta": "ripe", "expires": 1700000000 },
+    { "asn": 64501, "prefix": "2001:db8::/32", "maxLength": 48, "ta": "apnic", "expires": 1700000000 }
+  ],
+  "bgpsec_keys": [{"asn": 15562, "ski": "SKI-OF-KEY", "pubkey": "YW55IERFUg==", "ta": "ripe", "expires": 1}]
+}""".replace("SKI-OF-KEY", SKI)
+ROUTINATOR = """{
+  "metadata": {"generated": 1700000000},
+  "roas": [
+    { "asn": "AS64501", "prefix": "2001:0DB8::/32", "maxLength": 48, "ta": "apnic" },
+    { "asn": "AS64500", "prefix": "192.0.2.0/24", "maxLength": 25, "ta": "ripe" },
+    { "asn": "AS64500", "prefix": "192.0.2.0/24", "maxLength": 25, "ta": "apnic" }
+  ],
+  "routerKeys": [{"asn": "AS15562", "SKI": "SKI-OF-KEY", "routerPublicKey": "YW55IERFUg==", "ta": "ripe"}]
+}""".replace("SKI-OF-KEY", SKI)
+CSV = """ASN,IP Prefix,Max Length,Trust Anchor
+AS64500,192.0.2.0/24,25,ripe
+AS64501,2001:db8::/32,48,apnic
+"""
+EXPECTED = ["192.0.2.0/24-25 AS64500", "2001:db8::/32-48 AS64501"]
+
+
+def listed(file):
+    return ["{}-{} AS{}".format(*unpack(record)) for record in packed.split(file.packed)]
+
+
+def read(folder, content):
+    path = folder / "vrps"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return files.read(path)
+
+
+@pytest.mark.parametrize("content", [RPKI_CLIENT, ROUTINATOR], ids=["rpki-client", "routinator"])
+def test_json_of_each_tool(tmp_path, content):
+    for octets in (content.encode(), gzip.compress(content.encode())):
+        file = read(tmp_path, octets)
+        assert listed(file) == EXPECTED
+        assert file.router_keys == (KEY,)
+        assert (file.faults, file.fault_count, file.count) == ([], 0, 2)
+
+
+@pytest.mark.parametrize("content", [CSV, CSV.partition("\n")[2], CSV.replace("\n", "\r\n")])
+def test_csv_with_and_without_its_header(tmp_path, content):
+    for octets in (content.encode(), gzip.compress(content.encode())):
+        assert listed(read(tmp_path, octets)) == EXPECTED
+
+
+def test_an_absent_max_length_is_the_prefix_s(tmp_path):
+    content = (
+        '{"roas": [{"asn": 1, "prefix": "10.0.0.0/8"}, {"asn": "2", "prefix": "::/0", "maxLength": null}]}'
+    )
+    assert listed(read(tmp_path, content)) == ["10.0.0.0/8-8 AS1", "::/0-0 AS2"]
+    assert listed(read(tmp_path, "AS1,10.0.0.0/8,\n")) == ["10.0.0.0/8-8 AS1"]
+
+
+def test_an_empty_set_is_a_set(tmp_path):
+    assert read(tmp_path, '{"roas": []}').packed == b""
+    assert read(tmp_path, "ASN,IP Prefix,Max Length,Trust Anchor\n").packed == b""
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ({"prefix": "192.0.2.1/24"}, "'192.0.2.1/24' has host bits set"),
+        ({"prefix": "2001:db8::1/32"}, "'2001:db8::1/32' has host bits set"),
+        ({"prefix": "192.0.2.0/99"}, "'192.0.2.0/99' is no prefix"),
+        ({"prefix": "192.0.2.0/33"}, "'192.0.2.0/33' is no prefix"),
+        ({"prefix": "192.0.2.0"}, "'192.0.2.0' is no prefix"),
+        ({"prefix": "192.0.2/24"}, "'192.0.2/24' is no prefix"),
+        ({"prefix": "192.0.2.0/024"}, "'192.0.2.0/024' is no prefix"),
+        ({"prefix": "192.0.2.0/²4"}, r"'192.0.2.0/\xb24' is no prefix"),
+        ({"prefix": "192.0.2.0\0/24"}, r"'192.0.2.0\x00/24' is no prefix"),
+        ({"prefix": "2001:db8::/129"}, "'2001:db8::/129' is no prefix"),
+        ({"prefix": "x" * 99 + "\n"}, "'" + "x" * 57 + "...' is no prefix"),
+        ({"maxLength": 23}, "max length 23 of 192.0.2.0/24 is not from 24 to 32"),
+        ({"maxLength": 33}, "max length 33 of 192.0.2.0/24 is not from 24 to 32"),
+        ({"maxLength": 10**30}, "max length 10000000000000000000 of 192.0.2.0/24 is not from 24 to 32"),
+        ({"asn": 1 << 32}, "'4294967296' is no AS number (0 to 4294967295)"),
+        ({"asn": -1}, "'-1' is no AS number (0 to 4294967295)"),
+        ({"asn": "AS"}, "'AS' is no AS number (0 to 4294967295)"),
+        ({"asn": "AS1.5"}, "'AS1.5' is no AS number (0 to 4294967295)"),
+        ({"asn": None}, "Expected `int | str`, got `null` - at `$.asn`"),
+        ({"prefix": 5}, "Expected `str`, got `int` - at `$.prefix`"),
+        ({"maxLength": "24"}, "Expected `int | null`, got `str` - at `$.maxLength`"),
+    ],
+)
+def test_a_faulty_entry_is_left_out_and_named(tmp_path, entry, what):
+    good = {"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 25}
+    file = read(tmp_path, json.dumps({"roas": [good, good | entry]}))
+    assert listed(file) == EXPECTED[:1]
+    assert file.faults == [f"{tmp_path}/vrps: roas[1]: {what}"]
+    assert file.fault_count == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ({"ski": "00"}, "SKI '00' is not 20 octets in hexadecimal"),
+        ({"pubkey": "%"}, "the public key is not base64 of 1 to 4096 octets"),
+        ({"pubkey": ""}, "the public key is not base64 of 1 to 4096 octets"),
+        ({"asn": "x"}, "'x' is no AS number (0 to 4294967295)"),
+        ({"ski": 7}, "Expected `str`, got `int` - at `$.ski`"),
+    ],
+)
+def test_a_faulty_router_key_is_left_out_and_named(tmp_path, key, what):
+    good = {"asn": 15562, "ski": SKI, "pubkey": "YW55IERFUg=="}
+    file = read(tmp_path, json.dumps({"roas": [], "bgpsec_keys": [good | key, good]}))
+    assert file.router_keys == (KEY,)
+    assert file.faults == [f"{tmp_path}/vrps: bgpsec_keys[0]: {what}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("AS64500,192.0.2.0/24", "expected ASN,IP Prefix,Max Length,Trust Anchor"),
+        ("AS64500,192.0.2.1/24,24,x", "'192.0.2.1/24' has host bits set"),
+        ("AS64500,192.0.2.0/24,2x,x", "'2x' is no max length"),
+        ("nobody,192.0.2.0/24,24,x", "'nobody' is no AS number (0 to 4294967295)"),
+    ],
+)
+def test_a_faulty_line_is_left_out_and_named(tmp_path, line, what):
+    file = read(tmp_path, f"{CSV}\n{line}\n")
+    assert listed(file) == EXPECTED
+    assert file.faults == [f"{tmp_path}/vrps:5: {what}"]
+
+
+def test_faults_are_counted_beyond_those_described(tmp_path):
+    file = read(tmp_path, json.dumps({"roas": [{"asn": 1, "prefix": "x"}] * 1000}))
+    assert (len(file.faults), file.fault_count, file.packed) == (files.MAX_FAULTS, 1000, b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("", ":1: the file is empty"),
+        (" \n", ":1: the file is empty"),
+        (RPKI_CLIENT[:200], ":5: Input data was truncated"),
+        ('{"roas": [],\n oops}', ":2: JSON is malformed: object keys must be strings (byte 14)"),
+        ('{"vrps": []}', ': Object missing required field `roas`; expected {"roas": [...]}'),
+        ('{"roas": {}}', ': Expected `array`, got `object` - at `$.roas`; expected {"roas": [...]}'),
+        ("[]", ': Expected `object`, got `array`; expected {"roas": [...]}'),
+        ('{"roas": [{"asn": 1, "prefix": "\xff"', ":1: Input data was truncated"),
+        ("AS1,10.0.0.0/8,8,x\nAS1,11.0.0.0/8,8", ":2: the last line has no end"),
+        ("hello\n", ":1: expected ASN,IP Prefix,Max Length,Trust Anchor; no line of the file is a VRP"),
+        (b"\x1f\x8b\x08broken", ": "),
+        (
+            gzip.compress(CSV.encode())[:-12],
+            ": Compressed file ended before the end-of-stream marker was reached",
+        ),
+        (b"\x00\xff" * 50 + b"\n", ":1: "),
+        (b'{"roas": [' + b"[" * 100_000, ":1: maximum recursion depth"),
+    ],
+)
+def test_what_is_no_vrp_file_is_refused_with_its_place(tmp_path, content, what):
+    with pytest.raises(VRPFileError) as caught:
+        read(tmp_path, content)
+    assert str(caught.value).startswith(f"{tmp_path}/vrps{what}")
+
+
+def test_an_unreadable_file_is_refused(tmp_path):
+    with pytest.raises(VRPFileError, match="No such file or directory"):
+        files.read(tmp_path / "none")
+    with pytest.raises(VRPFileError, match="Is a directory"):
+        files.read(tmp_path)
+
+
+@given(st.sets(vrps(), max_size=40), st.booleans())
+def test_what_is_written_reads_the_same(tmp_path_factory, entries, with_key):
+    records = packed.packed(packed.ordered(b"".join(map(pack, entries))))
+    keys = (KEY,) if with_key else ()
+    file = read(tmp_path_factory.getbasetemp(), b"".join(files.json_chunks(records, keys)))
+    assert (file.packed, file.router_keys, file.fault_count) == (records, keys, 0)
+
+
+def readable(folder, content):
+    """The file, or None when it was refused in one line."""
+    try:
+        return read(folder, content)
+    except VRPFileError as error:
+        message = str(error)
+    assert message.splitlines() == [message]
+    return None
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_any_octets_are_a_file_or_a_clear_refusal(tmp_path_factory, content):
+    file = readable(tmp_path_factory.getbasetemp(), content)
+    assert file is None or len(file.packed) % packed.VRP_SIZE == 0
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["roas", "asn", "prefix", "maxLength", "bgpsec_keys", "SKI"]),
+                inner,
+                max_size=4,
+            )
+        ),
+    )
+)
+def test_any_json_is_a_file_or_a_clear_refusal(tmp_path_factory, value):
+    file = readable(tmp_path_factory.getbasetemp(), json.dumps({"roas": value}))
+    assert (file is not None) is isinstance(value, list)

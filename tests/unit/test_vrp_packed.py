@@ -1,0 +1,89 @@
+"""Bulk arithmetic on packed VRPs, against sets of tuples."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtrd.vrps import packed
+from rtrd.vrps.packed import ORDERED, PACKED, VRP_SIZE
+
+
+@st.composite
+def vrps(draw):
+    """A valid VRP as (prefix, max length, AS); few distinct ones, so that sets overlap."""
+    bits = draw(st.sampled_from([32, 128]))
+    length = draw(st.integers(0, bits))
+    address = draw(st.integers(0, 3)) << (bits - 2) & ~((1 << bits - length) - 1)
+    prefix = ipaddress.ip_network((address.to_bytes(bits // 8), length))
+    return prefix, draw(st.integers(length, bits)), draw(st.sampled_from([0, 1, 0x01020304, 0xFFFFFFFF]))
+
+
+def pack(vrp, announce=1):
+    prefix, max_length, asn = vrp
+    address = prefix.network_address.packed
+    return PACKED.pack(address, asn, prefix.prefixlen, max_length, prefix.version, announce)
+
+
+def unpack(record):
+    address, asn, length, max_length, family, announce = PACKED.unpack(record)
+    assert announce == 1
+    return ipaddress.ip_network((address[: 4 if family == 4 else 16], length)), max_length, asn
+
+
+SETS = st.sets(vrps(), max_size=300)
+
+
+@given(st.lists(vrps(), max_size=200))
+def test_ordering_and_back_keeps_the_set(listed):
+    records = packed.ordered(b"".join(map(pack, listed)))
+    assert len(records) == len(set(listed)) * VRP_SIZE
+    assert set(map(unpack, packed.split(packed.packed(records)))) == set(listed)
+
+
+@given(SETS)
+def test_a_covering_vrp_never_comes_before_a_more_specific_one(vrps):
+    records = packed.split(packed.packed(packed.ordered(b"".join(map(pack, vrps)))))
+    lengths = {4: 33, 6: 129}
+    families = []
+    for prefix, _, _ in map(unpack, records):
+        assert prefix.prefixlen <= lengths[prefix.version]
+        lengths[prefix.version] = prefix.prefixlen
+        families.append(prefix.version)
+    assert families == sorted(families)
+    assert packed.first_ipv6(packed.ordered(b"".join(records))) == families.count(4) * VRP_SIZE
+
+
+@given(SETS, SETS)
+def test_diff_is_the_difference_of_the_sets(old, new):
+    before, after = (packed.ordered(b"".join(map(pack, one))) for one in (old, new))
+    change = packed.diff(before, after)
+    assert change.size == len(old ^ new)
+    assert set(map(unpack, packed.split(packed.packed(change.announced)))) == new - old
+    assert set(map(unpack, packed.split(packed.packed(change.withdrawn)))) == old - new
+    assert packed.join(packed.split(change.announced)) == change.announced, "in order"
+
+
+@given(SETS, SETS, SETS)
+def test_merge_applies_a_change_and_says_what_it_really_changed(old, come, gone):
+    before = packed.ordered(b"".join(map(pack, old)))
+    announced, withdrawn = (packed.split(packed.ordered(b"".join(map(pack, one)))) for one in (come, gone))
+    after, change = packed.merge(before, announced, withdrawn)
+    assert after == packed.ordered(b"".join(map(pack, (old - gone) | come)))
+    assert change == packed.diff(before, after)
+
+
+def test_a_large_set_is_compared_by_halves():
+    records = [ORDERED.pack(4, 255 - 32, number.to_bytes(4), 64500, 32, 1) for number in range(20_000)]
+    new = ORDERED.pack(4, 255 - 32, (1 << 24).to_bytes(4), 64500, 32, 1)
+    change = packed.diff(b"".join(records), b"".join([*records[:7], *records[8:], new]))
+    assert change == (new, records[7])
+
+
+@pytest.mark.parametrize("octets", [b"x", bytes(24), bytes(22) + b"\x05\x01"])
+def test_what_is_no_packed_vrp_is_refused(octets):
+    with pytest.raises(ValueError, match="packed VRP"):
+        packed.ordered(octets)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
@@ -42,7 +41,7 @@ class Cache(ABC):
         self.address = address
         self.port = 0
         self.file = folder / f"{name}.json"
-        self.process: Process
+        self.process = Process(name, (), folder)
         self._folder = folder
         write_vrps(self.file, vrps)
 
@@ -81,7 +80,7 @@ class Cache(ABC):
 
 
 class RtrdCache(Cache):
-    """`rtrd cache`, which notices by itself that its file changed."""
+    """`rtrd cache`, which rereads its file on SIGHUP at once (by itself it looks now and then)."""
 
     def __init__(
         self, folder: Path, vrps: Iterable[VRP] = (), name: str = "cache", address: str = "127.0.0.4"
@@ -91,6 +90,7 @@ class RtrdCache(Cache):
     def serve(self, vrps: Iterable[VRP]) -> None:
         """Serve these VRPs from now on."""
         write_vrps(self.file, vrps)
+        self.process.send_signal(signal.SIGHUP)
 
     def _argv(self, port: int) -> list[str]:
         rtrd = find_program("rtrd", "make venv")
@@ -109,7 +109,7 @@ class StayRTR(Cache):
         """Serve these VRPs from now on; returns when StayRTR took them."""
         seen = len(self.process.lines)
         write_vrps(self.file, vrps)
-        os.kill(self.process.pid, signal.SIGHUP)
+        self.process.send_signal(signal.SIGHUP)
         self.process.wait_for(r"new serial|No need to update|already up to date", since=seen)
 
     def _argv(self, port: int) -> list[str]:

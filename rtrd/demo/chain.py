@@ -14,6 +14,7 @@ import yaml
 
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import ExaBGP, GoBGP, Neighbor
+from rtrd.ops import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -117,6 +118,25 @@ class Chain:
             return self.listener.wait_routes(ROUTER, wanted, seconds, what)
         except LabError as error:
             raise LabError(f"{error}\nthe router's log:\n{self.router.process.tail(20)}") from error
+
+    def received(self) -> list[Received]:
+        """Return what the listener has from the router at this moment."""
+        return self.listener.routes(ROUTER)
+
+    def wait_status(
+        self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = 20
+    ) -> dict[str, Any]:
+        """Return rtrd's status once it is as `wanted`."""
+
+        def look() -> dict[str, Any] | None:
+            try:
+                with client.ask(self.socket, "/status") as answer:
+                    status: dict[str, Any] = answer.value()
+            except client.NoDaemonError:
+                return None
+            return status if wanted(status) else None
+
+        return self.router.process.wait_until(look, seconds, what, tick=0.05)
 
     def ask(self, *words: str) -> Any:
         """Return what an `rtrd` command prints as JSON, asked of the running daemon."""

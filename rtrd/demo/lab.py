@@ -179,6 +179,7 @@ class Process:
                 lambda: port in listening_ports(self.pid), seconds, f"listening on port {port}", tick=0.02
             )
         except LabError as error:
+            self.stop()
             if re.search(r"in use|[Cc]an ?not bind|could not listen", self.tail(30)):
                 raise PortTakenError(f"{self.name}: port {port} is taken") from error
             raise

@@ -79,7 +79,7 @@ class ExaBGP:
         self.asn = asn
         self.port = 0
         self.neighbors: list[Neighbor] = []
-        self.process: Process
+        self.process = Process(name, (), folder)
         self._folder = folder
         self._program = program or find_program("exabgp", EXABGP_5)
         self._run = process
@@ -201,8 +201,8 @@ class GoBGP:
         self.port = 0
         self.api_port = 0
         self.neighbors: list[Neighbor] = []
-        self.process: Process
-        self.monitor: Process
+        self.process = Process(name, (), folder)
+        self.monitor = Process(f"{name}-monitor", (), folder)
         self._folder = folder
         self._daemon = find_program("gobgpd", GOBGP)
         self._client = find_program("gobgp", GOBGP)
@@ -251,21 +251,35 @@ class GoBGP:
 
         return self.monitor.wait_until(look, seconds, what)[0]
 
-    def wait_changes(
-        self, prefixes: Collection[str], *, withdrawn: bool, since: int, seconds: float = 20
-    ) -> list[float]:
-        """Return when (`time.monotonic()`) each prefix was first announced, or withdrawn.
+    def changes(self, since: int) -> list[tuple[float, str, bool]]:
+        """Return what arrived: when (`time.monotonic()`), which prefix, whether withdrawn.
 
         `since` counts the lines of the monitor.
         """
+        return [
+            (line.time, path["nlri"]["prefix"], path.get("withdrawal", False))
+            for line in self.monitor.lines[since:]
+            for path in json.loads(line.text)
+        ]
+
+    def changed_prefixes(self, since: int) -> set[str]:
+        """Return the prefixes of which anything arrived."""
+        return {prefix for _, prefix, _ in self.changes(since)}
+
+    def withdrawn_prefixes(self, since: int) -> set[str]:
+        """Return the prefixes of which a withdraw arrived."""
+        return {prefix for _, prefix, withdrawn in self.changes(since) if withdrawn}
+
+    def wait_changes(
+        self, prefixes: Collection[str], *, withdrawn: bool, since: int, seconds: float = 20
+    ) -> list[float]:
+        """Return when (`time.monotonic()`) each of the prefixes was first announced, or withdrawn."""
 
         def look() -> list[float]:
             moments: dict[str, float] = {}
-            for line in self.monitor.lines[since:]:
-                for path in json.loads(line.text):
-                    prefix = path["nlri"]["prefix"]
-                    if prefix in prefixes and path.get("withdrawal", False) == withdrawn:
-                        moments.setdefault(prefix, line.time)
+            for moment, prefix, gone in self.changes(since):
+                if prefix in prefixes and gone == withdrawn:
+                    moments.setdefault(prefix, moment)
             return list(moments.values()) if len(moments) == len(prefixes) else []
 
         what = "withdraws" if withdrawn else "announcements"

@@ -1,0 +1,86 @@
+"""The chain of real components around rtrd, for each version of ExaBGP."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from rtrd.demo.caches import VRP, Cache, StayRTR
+from rtrd.demo.chain import POLICY, Chain
+from rtrd.demo.lab import Lab, LabError, find_program
+from rtrd.demo.routers import EXABGP_4, EXABGP_5
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+VERSIONS = ("5.0.15", "4.2.21")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(params=VERSIONS)
+def exabgp(request: pytest.FixtureRequest) -> str:
+    """The program of each ExaBGP version; a missing one fails, with the command that installs it."""
+    return exabgp_program(request.param)
+
+
+def exabgp_program(version: str) -> str:
+    if version == "5.0.15":
+        program, install = find_program("exabgp", EXABGP_5), EXABGP_5
+    else:
+        program, install = "/usr/sbin/exabgp", EXABGP_4
+    try:
+        said = "".join(
+            subprocess.run([program, ask], capture_output=True, text=True, check=False, timeout=30).stdout
+            for ask in ("version", "--version")
+        )
+    except FileNotFoundError:
+        raise LabError(f"ExaBGP {version} is not installed: {install}") from None
+    if version not in said:
+        raise LabError(f"{program} is not ExaBGP {version}: {install}\n{said}")
+    return program
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab whose processes are all gone after the test, of their own accord."""
+    with Lab(tmp_path) as lab:
+        yield lab
+    assert lab.leftovers == []
+
+
+class MakeChain(Protocol):
+    def __call__(
+        self,
+        vrps: Sequence[VRP] = (),
+        *,
+        caches: Sequence[Sequence[Cache]] | None = None,
+        policy: Sequence[Any] = POLICY,
+        **options: Any,
+    ) -> Chain: ...
+
+
+@pytest.fixture
+def make_chain(lab: Lab, exabgp: str) -> MakeChain:
+    """Start a chain: one StayRTR with these VRPs unless other caches are given."""
+
+    def make(
+        vrps: Sequence[VRP] = (),
+        *,
+        caches: Sequence[Sequence[Cache]] | None = None,
+        policy: Sequence[Any] = POLICY,
+        **options: Any,
+    ) -> Chain:
+        groups = caches if caches is not None else [[StayRTR(lab.folder, vrps)]]
+        chain = Chain(lab, groups, exabgp=exabgp, policy=policy, **options)
+        chain.start()
+        return chain
+
+    return make

@@ -1,0 +1,74 @@
+"""BGP sessions that come and go: the listening peer ends with the right routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtrd.demo.caches import VRP
+from rtrd.demo.chain import ROUTER
+
+if TYPE_CHECKING:
+    from conftest import MakeChain
+
+    from rtrd.demo.chain import Chain
+
+VRPS = [VRP("198.18.0.0/16", 24, 64500)]
+ONE = "announce route 198.18.1.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
+TWO = "announce route 203.0.113.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
+BOTH = {"198.18.1.0/24": "valid", "203.0.113.0/24": "not-found"}
+
+
+def settle(chain: Chain, tags: dict[str, str]) -> None:
+    chain.wait_routes(
+        lambda got: {route.prefix: route.validity for route in got} == tags, f"routes tagged {tags}"
+    )
+
+
+def test_a_withdrawn_route_is_withdrawn(make_chain: MakeChain) -> None:
+    chain = make_chain(VRPS)
+    chain.feeder.command(ONE)
+    chain.feeder.command(TWO)
+    settle(chain, BOTH)
+    chain.feeder.command("withdraw route 203.0.113.0/24 next-hop 192.0.2.1")
+    settle(chain, {"198.18.1.0/24": "valid"})
+
+
+def test_a_route_that_changes_its_origin_changes_its_validity(make_chain: MakeChain) -> None:
+    chain = make_chain(VRPS)
+    chain.feeder.command(ONE)
+    settle(chain, {"198.18.1.0/24": "valid"})
+    chain.feeder.command(ONE.replace("64496 64500", "64496 64501"))
+    settle(chain, {})
+    chain.feeder.command(ONE)
+    settle(chain, {"198.18.1.0/24": "valid"})
+
+
+def test_a_lost_feeder_takes_its_routes_along(make_chain: MakeChain) -> None:
+    chain = make_chain(VRPS, static=[ONE.removeprefix("announce "), TWO.removeprefix("announce ")])
+    settle(chain, BOTH)
+    chain.feeder.stop()
+    settle(chain, {})
+    chain.feeder.start()
+    settle(chain, BOTH)
+
+
+def test_a_listener_that_returns_receives_what_holds_now(make_chain: MakeChain) -> None:
+    chain = make_chain(VRPS)
+    chain.feeder.command(ONE)
+    chain.feeder.command(TWO)
+    settle(chain, BOTH)
+    chain.listener.stop()
+    chain.groups[0][0].serve([VRP("203.0.113.0/24", 24, 64500), *VRPS])
+    chain.wait_status(lambda status: status["routers"][0]["routes"]["valid"] == 2, "two valid routes")
+    chain.listener.start()
+    chain.listener.wait_established(ROUTER)
+    settle(chain, dict.fromkeys(BOTH, "valid"))
+
+
+def test_the_router_ends_and_rtrd_with_it(make_chain: MakeChain) -> None:
+    """`lab` fails the test when anything that ExaBGP started outlives it."""
+    chain = make_chain(VRPS)
+    chain.feeder.command(ONE)
+    settle(chain, {"198.18.1.0/24": "valid"})
+    chain.router.process.kill()
+    assert chain.router.leftovers == []

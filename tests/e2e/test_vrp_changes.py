@@ -1,0 +1,143 @@
+"""VRPs that come and go, caches that die: what changes at the peer, and what does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtrd.demo.caches import VRP, Cache, RtrdCache, StayRTR
+from rtrd.demo.routes import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import MakeChain
+
+    from rtrd.demo.chain import Chain
+    from rtrd.demo.lab import Lab
+    from rtrd.demo.routers import Received
+
+ROUTES = [
+    Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, 64500))
+    for prefix, next_hop in (
+        ("198.18.1.0/24", "192.0.2.1"),
+        ("203.0.113.0/24", "192.0.2.1"),
+        ("2001:db8:1::/48", "2001:db8:ffff::1"),
+    )
+]
+STATIC = [route.exabgp() for route in ROUTES]
+OTHERS = {"203.0.113.0/24": "not-found", "2001:db8:1::/48": "valid"}
+"""What stays, whatever becomes of 198.18.1.0/24."""
+V6 = VRP("2001:db8::/32", 48, 64500)
+RIGHT = VRP("198.18.0.0/16", 24, 64500)
+WRONG_AS = VRP("198.18.0.0/16", 24, 64501)
+TOO_SHORT = VRP("198.18.0.0/16", 23, 64500)
+
+
+def tagged(tags: dict[str, str]) -> Callable[[list[Received]], bool]:
+    return lambda routes: {route.prefix: route.validity for route in routes} == tags
+
+
+def settle(chain: Chain, tags: dict[str, str]) -> None:
+    chain.wait_routes(tagged(tags), f"routes tagged {tags}")
+
+
+def feeder_updates(chain: Chain) -> int:
+    """How many UPDATEs the feeder sent, as it says itself."""
+    return sum("send-update counter" in line.text for line in chain.feeder.process.lines)
+
+
+def test_a_route_follows_its_vrp_with_no_route_refresh(make_chain: MakeChain) -> None:
+    chain = make_chain([V6], static=STATIC)
+    cache = chain.groups[0][0]
+    settle(chain, {**OTHERS, "198.18.1.0/24": "not-found"})
+    sent = feeder_updates(chain)
+    for vrps, tag in (
+        ([V6, RIGHT], "valid"),
+        ([V6, WRONG_AS], None),
+        ([V6, RIGHT], "valid"),
+        ([V6, TOO_SHORT], None),
+        ([V6, TOO_SHORT, VRP("198.18.1.0/24", 24, 64500)], "valid"),
+        ([V6, WRONG_AS, RIGHT], "valid"),
+        ([V6], "not-found"),
+        ([V6, VRP("198.18.0.0/15", 32, 0)], None),
+        ([V6, VRP("0.0.0.0/0", 32, 64500)], "valid"),
+    ):
+        cache.serve(vrps)
+        # A default-route VRP covers every IPv4 route.
+        others = {**OTHERS, "203.0.113.0/24": "valid"} if vrps[-1].prefix == "0.0.0.0/0" else OTHERS
+        settle(chain, {**others, "198.18.1.0/24": tag} if tag else others)
+    assert feeder_updates(chain) == sent
+
+
+def test_a_vrp_changes_only_what_it_covers(make_chain: MakeChain) -> None:
+    chain = make_chain([V6, RIGHT], static=STATIC)
+    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    seen = len(chain.listener.monitor.lines)
+    chain.groups[0][0].serve([V6, WRONG_AS])
+    settle(chain, OTHERS)
+    assert chain.listener.changed_prefixes(seen) == {"198.18.1.0/24"}
+
+
+def test_a_dead_cache_is_replaced_by_the_backup_and_the_peer_sees_nothing(
+    make_chain: MakeChain, lab: Lab
+) -> None:
+    primary = StayRTR(lab.folder, [V6, RIGHT])
+    backup = RtrdCache(lab.folder, [RIGHT, V6], name="backup")
+    chain = make_chain(caches=[[primary], [backup]], static=STATIC)
+    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    assert chain.ask("status")["active_group"] == "group1"
+    seen = len(chain.listener.monitor.lines)
+    for _ in range(2):
+        primary.kill()
+        chain.wait_status(lambda status: status["active_group"] == "group2", "failover to group2")
+        primary.start()
+        chain.wait_status(lambda status: status["active_group"] == "group1", "return to group1")
+    # A change that does arrive shows that the silence before it was no deafness.
+    primary.serve([V6, WRONG_AS])
+    settle(chain, OTHERS)
+    assert chain.listener.changed_prefixes(seen) == {"198.18.1.0/24"}
+    assert chain.listener.withdrawn_prefixes(seen) == {"198.18.1.0/24"}
+
+
+def test_a_backup_with_other_vrps_changes_just_the_difference(make_chain: MakeChain, lab: Lab) -> None:
+    primary: Cache = RtrdCache(lab.folder, [V6, RIGHT], name="primary")
+    backup: Cache = StayRTR(lab.folder, [V6, WRONG_AS])
+    chain = make_chain(caches=[[primary], [backup]], static=STATIC)
+    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    seen = len(chain.listener.monitor.lines)
+    primary.kill()
+    settle(chain, OTHERS)
+    primary.start()
+    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    assert chain.listener.changed_prefixes(seen) == {"198.18.1.0/24"}
+
+
+def test_both_groups_dead_keeps_the_last_vrps(make_chain: MakeChain, lab: Lab) -> None:
+    primary = StayRTR(lab.folder, [V6, RIGHT])
+    backup = RtrdCache(lab.folder, [V6, RIGHT], name="backup")
+    chain = make_chain(caches=[[primary], [backup]], static=STATIC)
+    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    primary.kill()
+    chain.wait_status(lambda status: status["active_group"] == "group2", "failover to group2")
+    backup.kill()
+    chain.wait_status(
+        lambda status: all(group["status"] != "ESTABLISHED" for group in status["groups"]), "both groups lost"
+    )
+    chain.feeder.command("announce route 198.18.2.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]")
+    settle(chain, {**OTHERS, "198.18.1.0/24": "valid", "198.18.2.0/24": "valid"})
+    assert chain.ask("status")["ready"]
+
+
+def test_routes_wait_for_the_first_vrps(make_chain: MakeChain, lab: Lab) -> None:
+    """`hold`: before any cache has answered no route is called not-found."""
+    cache = StayRTR(lab.folder, [V6, RIGHT])
+    cache.start()
+    cache.stop()
+    chain = make_chain(caches=[[cache]], static=STATIC)
+    chain.wait_status(
+        lambda status: [router["routes"]["unverified"] for router in status["routers"]] == [len(ROUTES)],
+        "routes that are unverified",
+    )
+    assert chain.received() == []
+    lab.start(cache)
+    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})

@@ -16,6 +16,8 @@ from rtrd.tags import Tag
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"
 
+TOP = ("caches", "slurm", "state", "start-hold", "control", "http", "rtr-server", "policy")
+
 GOOD = """\
 caches:
   groups:
@@ -108,8 +110,7 @@ policy:
         (11, "caches.groups[1].servers: the list is empty"),
         (
             12,
-            "unknown key 'guard'; known here: "
-            "caches, slurm, state, start-hold, control, http, rtr-server, policy",
+            f"unknown key 'guard'; known here: {', '.join(TOP)}",
         ),
         (14, "policy[0].from[0]: 'nonsense': no IP address"),
         (15, "policy[0].invalid.tags: only for action announce, not withdraw"),

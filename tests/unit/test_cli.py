@@ -1,0 +1,151 @@
+"""The command line as a user meets it: exit codes, what goes where, no traceback ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtrd import cli
+from rtrd.version import __version__
+
+EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"
+RTRD = [sys.executable, "-c", "import sys; from rtrd.cli import main; sys.exit(main())"]
+VRPS = '{"roas": [{"asn": "AS64500", "prefix": "192.0.2.0/24", "maxLength": 24}]}'
+
+
+def rtrd(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RTRD, *words], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    path = tmp_path / "bad.yaml"
+    path.write_text("caches:\n  refresh: 0\nguard: 1\n")
+    return path
+
+
+def test_check_prints_every_fault_and_ends_with_2(bad: Path) -> None:
+    done = rtrd("check", str(bad))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == [f"{bad}:2", f"{bad}:2", f"{bad}:3"]
+
+
+def test_check_in_json(bad: Path) -> None:
+    done = rtrd("check", str(bad), "--json")
+    assert done.returncode == 2
+    found = json.loads(done.stdout)
+    assert found["good"] is False
+    assert found["faults"][-1]["line"] == 3
+    done = rtrd("check", str(EXAMPLE), "--json")
+    assert json.loads(done.stdout) == {
+        "file": str(EXAMPLE),
+        "good": True,
+        "faults": [],
+        "caches": 3,
+        "groups": 2,
+        "rules": 1,
+    }
+
+
+def test_check_says_what_a_good_file_holds() -> None:
+    done = rtrd("check", str(EXAMPLE))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{EXAMPLE}: good: 3 caches, 2 groups, 1 rule\n"
+
+
+@pytest.mark.parametrize("more", [[], ["--exabgp"]])
+def test_run_refuses_a_bad_configuration_and_leaves_stdout_alone(bad: Path, more: list[str]) -> None:
+    done = rtrd("run", "-c", str(bad), *more)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{bad}:3: unknown key 'guard'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["bogus"],
+        ["attach"],
+        ["run"],
+        ["check"],
+        ["validate", "192.0.2.0/24"],
+        ["validate", "192.0.2.1/24", "1"],
+        ["validate", "192.0.2.0/24", "AS-1"],
+        ["vrps", "x"],
+        ["routes", "--validity", "good"],
+        ["status", "--sock", "x"],
+    ],
+)
+def test_bad_usage_ends_with_2_and_shows_the_usage(words: list[str]) -> None:
+    done = rtrd(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("usage: rtrd")
+    assert "Traceback" not in done.stderr
+
+
+def test_validate_with_a_file_needs_no_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "vrps.json"
+    path.write_text(VRPS)
+    done = rtrd("validate", "192.0.2.0/24", "AS64500", "--vrps", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("192.0.2.0/24 AS64500: valid: ")
+    done = rtrd("validate", "192.0.2.0/25", "64500", "--vrps", str(path), "--json")
+    found = json.loads(done.stdout)["validated_route"]["validity"]
+    assert (found["state"], found["reason"]) == ("invalid", "length")
+
+
+def test_validate_with_a_file_that_is_none_ends_with_1(tmp_path: Path) -> None:
+    path = tmp_path / "vrps.json"
+    done = rtrd("validate", "192.0.2.0/24", "AS64500", "--vrps", str(path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"rtrd validate: {path}: No such file or directory\n"
+
+
+def test_version() -> None:
+    assert rtrd("--version").stdout == f"rtrd {__version__}\n"
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys; from rtrd.cli import parser; parser().format_help();"
+        "print([name for name in sys.modules if name.startswith('rtrd.') or name in ('aiohttp', 'yaml')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "['rtrd.version', 'rtrd.cli']"
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    done = rtrd(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert cli.COMMANDS[command].help in done.stdout
+
+
+def test_a_reader_that_had_enough_gets_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "vrps.json"
+    path.write_text(VRPS)
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = ["validate", "192.0.2.0/24", "64500", "--vrps", str(path)]
+    done = subprocess.run(
+        [*RTRD, *words], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_control_c_gives_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupt(*_args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rtrd.commands.check.run", interrupt)
+    assert cli.main(["check", str(tmp_path)]) == 128 + signal.SIGINT

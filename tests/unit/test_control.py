@@ -1,0 +1,381 @@
+"""The API over a real unix socket and real TCP, asked by the CLI's client and by the CLI itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtrd import cli
+from rtrd.config import Endpoint
+from rtrd.ops import client
+from rtrd.ops.control import Control, ControlError, NotReadyError
+from rtrd.routes.validity import VRP, Prefix, explain, parse_prefix
+from rtrd.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from rtrd.tags import Validity
+
+STATUS = {
+    "version": __version__,
+    "ready": True,
+    "vrps": {"ipv4": 2, "ipv6": 0},
+    "active_group": "primary",
+    "groups": [
+        {
+            "name": "primary",
+            "preference": 1,
+            "status": "ESTABLISHED",
+            "servers": [
+                {
+                    "host": "2001:db8::10",
+                    "port": 323,
+                    "transport": "tcp",
+                    "state": "ESTABLISHED",
+                    "version": 1,
+                    "session_id": 7,
+                    "serial": 3,
+                    "last_update": "2026-01-01T00:00:00Z",
+                    "vrps": 2,
+                }
+            ],
+        }
+    ],
+    "routers": [
+        {
+            "name": "exabgp",
+            "exabgp": "5.0.15",
+            "neighbors": ["192.0.2.1"],
+            "routes": {"valid": 1, "invalid": 0, "not-found": 1, "unverified": 0},
+            "outbox": 0,
+        }
+    ],
+}
+
+VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)]
+
+
+class FakeDaemon:
+    """A daemon that is as it is set."""
+
+    def __init__(self) -> None:
+        self.why: str | None = None
+        self.route_count = 2
+        self.fails_after: int | None = None
+        self.seen: Callable[[], int] = lambda: 0
+        self.noted: list[int] = []
+
+    def status(self) -> dict[str, Any]:
+        return STATUS
+
+    def health(self) -> str | None:
+        return self.why
+
+    def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
+        if self.why:
+            raise NotReadyError(self.why)
+        covering = [vrp for vrp in VRPS if prefix.subnet_of(parse_prefix(vrp.prefix))]  # type: ignore[arg-type]
+        return explain(prefix, asn, covering)
+
+    def vrps(self, prefix: Prefix | None) -> Iterator[Mapping[str, Any]]:
+        for vrp in VRPS:
+            if prefix is None or vrp.prefix == str(prefix):
+                yield {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length}
+
+    def routes(self, validity: Validity | None, prefix: Prefix | None) -> Iterator[Mapping[str, Any]]:
+        for number in range(self.route_count):
+            if number == self.fails_after:
+                raise RuntimeError("the table broke")
+            route = {
+                "router": "exabgp",
+                "neighbor": "192.0.2.1",
+                "prefix": f"10.{number >> 8 & 255}.{number & 255}.0/24",
+                "path_id": None,
+                "origin_as": 64500 if number else None,
+                "validity": "valid" if number else "not-found",
+                "decision": "announce",
+            }
+            if validity in (None, route["validity"]) and prefix in (None, parse_prefix(str(route["prefix"]))):
+                if number in (0, self.route_count - 1):
+                    self.noted.append(self.seen())
+                yield route
+
+
+class Running:
+    """A Control on a loop in a thread of its own."""
+
+    def __init__(self, daemon: FakeDaemon, path: Path, http: Endpoint | None) -> None:
+        self.daemon, self.path = daemon, path
+        self.control = Control(daemon, path, http)
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+
+    def start(self) -> None:
+        self.thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self.control.start(), self.loop).result(10)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.control.close(), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()
+
+
+@contextmanager
+def running(path: Path, http: Endpoint | None = None) -> Iterator[Running]:
+    one = Running(FakeDaemon(), path, http)
+    one.start()
+    try:
+        yield one
+    finally:
+        one.stop()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Running]:
+    with running(tmp_path / "new" / "rtrd.sock") as one:
+        yield one
+
+
+def get(served: Running, url: str) -> Any:
+    with client.ask(served.path, url) as answer:
+        return answer.value()
+
+
+def raw(served: Running, request: bytes) -> tuple[int, Any]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(served.path))
+        connection.sendall(request)
+        data = b""
+        while chunk := connection.recv(65536):
+            data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def request(served: Running, method: str, url: str) -> tuple[int, Any]:
+    return raw(served, f"{method} {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+
+def test_status_and_version(served: Running) -> None:
+    assert get(served, "/status") == STATUS
+    assert get(served, "/version") == {"version": __version__}
+
+
+def test_health_is_503_with_the_reason(served: Running) -> None:
+    assert get(served, "/healthz") == {"status": "ok"}
+    served.daemon.why = "no VRP set is usable yet"
+    assert request(served, "GET", "/healthz") == (503, {"error": "no VRP set is usable yet"})
+
+
+def test_validity_in_both_spellings_of_routinator(served: Running) -> None:
+    long = get(served, "/api/v1/validity/AS64500/192.0.2.0/24")
+    assert long["validated_route"]["validity"]["state"] == "valid"
+    assert get(served, "/validity?asn=64500&prefix=192.0.2.0%2F24") == long
+
+
+def test_validity_before_a_set_is_usable_is_503(served: Running) -> None:
+    served.daemon.why = "no VRP set is usable yet"
+    assert request(served, "GET", "/api/v1/validity/AS1/192.0.2.0/24") == (503, {"error": served.daemon.why})
+
+
+def test_vrps_have_the_form_of_a_vrp_file(served: Running) -> None:
+    first, second = ({"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length} for vrp in VRPS)
+    assert get(served, "/json") == {"roas": [first, second]}
+    assert get(served, "/vrps?prefix=198.51.100.0/24") == {"roas": [second]}
+    assert get(served, "/vrps?prefix=203.0.113.0/24") == {"roas": []}
+
+
+def test_routes_by_validity_and_prefix(served: Running) -> None:
+    assert len(get(served, "/routes")["routes"]) == 2
+    assert [route["prefix"] for route in get(served, "/routes?validity=valid")["routes"]] == ["10.0.1.0/24"]
+    assert [route["prefix"] for route in get(served, "/routes?prefix=10.0.0.0/24")["routes"]] == [
+        "10.0.0.0/24"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status", "error"),
+    [
+        ("GET", "/nothing", 404, "nothing is at /nothing"),
+        ("POST", "/status", 405, "/status only answers GET"),
+        (
+            "GET",
+            "/routes?validity=good",
+            400,
+            "validity: expected one of valid, not-found, invalid, unverified",
+        ),
+        ("GET", "/routes?prefix=x", 400, "'x' is no prefix: expected ADDRESS/LENGTH"),
+        ("GET", "/vrps?prefix=10.0.0.1/8", 400, "'10.0.0.1/8' is no prefix: 10.0.0.1/8 has host bits set"),
+        ("GET", "/validity?asn=1", 400, "expected /validity?asn=ASN&prefix=PREFIX"),
+        (
+            "GET",
+            "/api/v1/validity/ASx/10.0.0.0/8",
+            400,
+            "'ASx' is no AS number: expected 0 to 4294967295, with or without AS",
+        ),
+    ],
+)
+def test_an_error_is_json_with_a_sentence(
+    served: Running, method: str, url: str, status: int, error: str
+) -> None:
+    assert request(served, method, url) == (status, {"error": error})
+
+
+def test_many_routes_come_whole_while_the_loop_turns(served: Running) -> None:
+    served.daemon.route_count = 60_000
+    turns = 0
+    stop = threading.Event()
+    served.daemon.seen = lambda: turns
+
+    async def turn() -> None:
+        nonlocal turns
+        while not stop.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.run_coroutine_threadsafe(turn(), served.loop)
+    with client.ask(served.path, "/routes") as answer:
+        count = sum(1 for _ in answer.items())
+    stop.set()
+    turning.result(10)
+    assert count == 60_000
+    first, last = served.daemon.noted
+    assert last - first > 5
+
+
+def test_an_answer_that_breaks_off_is_noticed(served: Running) -> None:
+    served.daemon.route_count, served.daemon.fails_after = 60_000, 50_000
+    with pytest.raises(client.NoDaemonError, match="went away in the middle"):
+        get(served, "/routes")
+    assert get(served, "/version") == {"version": __version__}
+
+
+def test_a_failure_before_the_first_item_is_a_500(served: Running) -> None:
+    served.daemon.fails_after = 0
+    assert request(served, "GET", "/routes") == (500, {"error": "rtrd failed to answer; its log says why"})
+
+
+def test_the_socket_is_for_owner_and_group_only_and_goes_with_the_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "rtrd.sock"
+    mask = os.umask(0)
+    try:
+        with running(path):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    finally:
+        os.umask(mask)
+    assert not path.exists()
+
+
+def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "rtrd.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with running(path) as one:
+        assert get(one, "/version") == {"version": __version__}
+
+
+def test_a_daemon_that_answers_is_left_alone(served: Running) -> None:
+    with pytest.raises(ControlError, match="another rtrd answers at"), running(served.path):
+        pass
+    assert get(served, "/version") == {"version": __version__}
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rtrd.sock"
+    path.write_text("precious")
+    with pytest.raises(ControlError, match="is no socket"), running(path):
+        pass
+    assert path.read_text() == "precious"
+
+
+def test_the_successors_socket_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "rtrd.sock"
+    first = Running(FakeDaemon(), path, None)
+    first.start()
+    path.unlink()
+    with running(path) as second:
+        first.stop()
+        assert get(second, "/version") == {"version": __version__}
+
+
+def test_tcp_too_when_it_is_configured(tmp_path: Path) -> None:
+    with running(tmp_path / "rtrd.sock", Endpoint("127.0.0.1", 0)) as one:
+        http = one.control.http
+        assert http is not None
+        with socket.create_connection((http.host, http.port), timeout=10) as connection:
+            connection.sendall(b"GET /version HTTP/1.0\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.0 200")
+        with (
+            pytest.raises(ControlError, match=f"http: cannot listen at {http}"),
+            running(tmp_path / "2.sock", http),
+        ):
+            pass
+        assert not (tmp_path / "2.sock").exists()
+
+
+def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*words: str) -> list[str]:
+        assert cli.main([*words, "--socket", str(served.path)]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert said("status") == [
+        f"rtrd {__version__}, ready",
+        "VRPs: 2 IPv4, 0 IPv6",
+        "group primary (preference 1, active): ESTABLISHED",
+        "  tcp [2001:db8::10]:323: ESTABLISHED, version 1, serial 3, VRPs 2, last update 2026-01-01T00:00:00Z",
+        "router exabgp (ExaBGP 5.0.15)",
+        "  1 neighbors; routes: 1 valid, 1 not-found, 0 invalid, 0 unverified; 0 decisions wait",
+    ]
+    assert [line.split() for line in said("vrps", "192.0.2.0/24")] == [
+        ["192.0.2.0/24", "max", "24", "AS64500"]
+    ]
+    assert [line.split() for line in said("routes", "--validity", "not-found")[1:]] == [
+        ["192.0.2.1", "10.0.0.0/24", "-", "none", "not-found", "announce"]
+    ]
+    verdict, vrp = said("validate", "192.0.2.0/24", "64501")
+    assert verdict.startswith("192.0.2.0/24 AS64501: invalid (as): VRPs cover the prefix, but none that")
+    assert vrp == "  other AS   192.0.2.0/24 max 24 AS64500"
+
+
+@pytest.mark.parametrize("words", [["status"], ["vrps"], ["routes"], ["validate", "192.0.2.0/24", "1"]])
+def test_the_cli_prints_json(
+    served: Running, words: list[str], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert cli.main([*words, "--json", "--socket", str(served.path)]) == 0
+    assert json.loads(capfdbinary.readouterr().out)
+
+
+def test_what_the_daemon_refuses_ends_with_1(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    served.daemon.why = "no VRP set is usable yet"
+    assert cli.main(["validate", "192.0.2.0/24", "1", "--socket", str(served.path)]) == 1
+    assert capsys.readouterr().err == "rtrd: no VRP set is usable yet\n"
+
+
+def test_the_environment_names_the_socket(
+    served: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RTRD_SOCKET", str(served.path))
+    assert cli.main(["status"]) == 0
+    assert capsys.readouterr().out.startswith("rtrd ")
+
+
+def test_nobody_at_the_socket_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rtrd.sock"
+    assert cli.main(["status", "--socket", str(path)]) == 3
+    assert capsys.readouterr().err == f"rtrd: no daemon answers at {path}: is rtrd running?\n"

@@ -41,7 +41,7 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         neighbors = router["neighbors"]
         count = neighbors if isinstance(neighbors, int) else len(neighbors)
         routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
-        yield f"  {count} neighbors; routes: {routes}; {router['outbox']} decisions wait"
+        yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} decisions wait"
 
 
 def _server(server: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ STATUS = {
                     "version": 1,
                     "session_id": 7,
                     "serial": 3,
-                    "last_update": "2026-01-01T00:00:00Z",
+                    "last_update": "2026-01-01",
                     "vrps": 2,
                 }
             ],
@@ -338,9 +338,9 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
         f"rtrd {__version__}, ready",
         "VRPs: 2 IPv4, 0 IPv6",
         "group primary (preference 1, active): ESTABLISHED",
-        "  tcp [2001:db8::10]:323: ESTABLISHED, version 1, serial 3, VRPs 2, last update 2026-01-01T00:00:00Z",
+        "  tcp [2001:db8::10]:323: ESTABLISHED, version 1, serial 3, VRPs 2, last update 2026-01-01",
         "router exabgp (ExaBGP 5.0.15)",
-        "  1 neighbors; routes: 1 valid, 1 not-found, 0 invalid, 0 unverified; 0 decisions wait",
+        "  1 neighbor; routes: 1 valid, 1 not-found, 0 invalid, 0 unverified; 0 decisions wait",
     ]
     assert [line.split() for line in said("vrps", "192.0.2.0/24")] == [
         ["192.0.2.0/24", "max", "24", "AS64500"]

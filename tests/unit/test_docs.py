@@ -1,0 +1,110 @@
+"""The documents name every key, default, command, option and endpoint that there is, and no other key."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from aiohttp import web
+from msgspec import inspect
+
+from rtrd import cli, config
+from rtrd.ops.control import make_app
+from rtrd.tags import TagSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOCS = Path(__file__).parents[2] / "docs"
+CONFIGURATION = (DOCS / "configuration.md").read_text()
+COMMANDS = (DOCS / "commands.md").read_text()
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "The top": config.Config,
+    "caches": config.Caches,
+    "groups": config.Group,
+    "servers": config.Server,
+    "rtr-server": config.RTRServer,
+    "policy": config.PolicyRule,
+    "Actions": config.Action,
+}
+
+
+def section(title: str) -> str:
+    match = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", CONFIGURATION, re.MULTILINE | re.DOTALL)
+    assert match, f"docs/configuration.md has no section {title!r}"
+    return match[1]
+
+
+def rows(title: str) -> dict[str, list[str]]:
+    """The first table of a section: key -> its other cells."""
+    table = section(title).strip().split("\n\n")
+    lines = next(part for part in table if part.startswith("| key")).splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return {first.strip("`"): rest for first, *rest in cells}
+
+
+def structs(kind: inspect.Type) -> Iterator[type]:
+    if isinstance(kind, inspect.StructType) and kind.cls not in (config.Endpoint, TagSpec):
+        yield kind.cls
+        for field in kind.fields:
+            yield from structs(field.type)
+    elif isinstance(kind, inspect.VarTupleType):
+        yield from structs(kind.item_type)
+    elif isinstance(kind, inspect.UnionType):
+        for member in kind.types:
+            yield from structs(member)
+
+
+def test_every_mapping_of_a_configuration_has_its_section() -> None:
+    assert set(structs(inspect.type_info(config.Config))) == set(SECTIONS.values())
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_every_key_is_documented_and_no_other(title: str) -> None:
+    assert list(rows(title)) != []
+    assert set(rows(title)) == {field.encode_name for field in msgspec.structs.fields(SECTIONS[title])}
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_ranges_choices_and_defaults_are_documented(title: str) -> None:
+    info = inspect.type_info(SECTIONS[title])
+    assert isinstance(info, inspect.StructType)
+    for field in info.fields:
+        kind, default, _ = rows(title)[field.encode_name]
+        types = field.type.types if isinstance(field.type, inspect.UnionType) else (field.type,)
+        number = next((each for each in types if isinstance(each, inspect.IntType)), None)
+        if number is not None:
+            assert f"{number.ge} to {number.le}" in kind, field.encode_name
+        if isinstance(field.type, inspect.LiteralType):
+            assert set(re.findall("`([^`]+)`", kind)) == set(field.type.values)
+        if field.required:
+            assert default == "must be given", field.encode_name
+        elif field.default not in (None, (), msgspec.UNSET):
+            assert str(field.default) in default.replace("`", "").split(), field.encode_name
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_and_option_is_documented(command: str) -> None:
+    titles = re.findall(r"^## rtrd (.+)$", COMMANDS, re.MULTILINE)
+    assert command in ", ".join(titles).split(", ")
+    parser = argparse.ArgumentParser(add_help=False)
+    importlib.import_module(cli.COMMANDS[command].module).configure(parser)
+    for action in parser._actions:
+        for option in action.option_strings:
+            assert re.search(rf"`[^`]*(?<![\w-]){re.escape(option)}(?![\w-])", COMMANDS), option
+        if not action.option_strings:
+            assert str(action.metavar) in COMMANDS
+
+
+def test_every_endpoint_is_documented() -> None:
+    app = make_app(None)  # type: ignore[arg-type]
+    for route in app.router.routes():
+        assert isinstance(route.resource, (web.PlainResource, web.DynamicResource))
+        path = route.resource.canonical.split("{")[0]
+        assert f"`{path}" in COMMANDS, path

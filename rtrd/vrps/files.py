@@ -30,8 +30,11 @@ MAX_OCTETS = 1 << 30
 """A VRP file, unpacked, is refused above this: the real ones have less than 0.1 GB."""
 MAX_FAULTS = 20
 """So many faults are described; the others are only counted."""
-MAX_SPKI = 4096
-"""Octets of a router key's SubjectPublicKeyInfo; RFC 8608's have 91."""
+SPKI_SIZE = 91
+"""Octets of a router key's SubjectPublicKeyInfo: ECDSA P-256, BGPsec's only algorithm (RFC 8608 s.3).
+
+A key of another size makes librtr 0.8.0 drop everything that its cache sends, for ever.
+"""
 
 _LENGTHS = {str(length): length for length in range(129)}
 _HOST_BITS = {
@@ -173,8 +176,8 @@ def _router_key(key: _BgpsecKey | _RoutinatorKey) -> RouterKey:
         spki = base64.b64decode(key.pubkey, validate=True)
     except (binascii.Error, ValueError):
         spki = b""
-    if not 0 < len(spki) <= MAX_SPKI:
-        raise ValueError(f"the public key is not base64 of 1 to {MAX_SPKI} octets")
+    if len(spki) != SPKI_SIZE:
+        raise ValueError(f"the public key is not base64 of {SPKI_SIZE} octets (RFC 8608)")
     return RouterKey(_asn(key.asn), ski, spki)
 
 

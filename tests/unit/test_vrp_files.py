@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 
@@ -14,7 +15,8 @@ from rtrd.vrps import files, packed
 from rtrd.vrps.files import RouterKey, VRPFileError
 
 SKI = "5D4250E2D81D4448D8A29EFCE91D29FF075EC9E2"
-KEY = RouterKey(15562, bytes.fromhex(SKI), b"any DER")
+KEY = RouterKey(15562, bytes.fromhex(SKI), bytes(range(91)))
+PUBKEY = base64.b64encode(KEY.spki).decode()
 
 RPKI_CLIENT = """{
   "metadata": {"buildmachine": "example.net", "vrps": 2},
@@ -22,8 +24,8 @@ RPKI_CLIENT = """{
     { "asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 25, "ta": "ripe", "expires": 1700000000 },
     { "asn": 64501, "prefix": "2001:db8::/32", "maxLength": 48, "ta": "apnic", "expires": 1700000000 }
   ],
-  "bgpsec_keys": [{"asn": 15562, "ski": "SKI-OF-KEY", "pubkey": "YW55IERFUg==", "ta": "ripe", "expires": 1}]
-}""".replace("SKI-OF-KEY", SKI)
+  "bgpsec_keys": [{"asn": 15562, "ski": "SKI-OF-KEY", "pubkey": "PUBKEY-OF-KEY", "ta": "ripe", "expires": 1}]
+}""".replace("SKI-OF-KEY", SKI).replace("PUBKEY-OF-KEY", PUBKEY)
 ROUTINATOR = """{
   "metadata": {"generated": 1700000000},
   "roas": [
@@ -31,8 +33,8 @@ ROUTINATOR = """{
     { "asn": "AS64500", "prefix": "192.0.2.0/24", "maxLength": 25, "ta": "ripe" },
     { "asn": "AS64500", "prefix": "192.0.2.0/24", "maxLength": 25, "ta": "apnic" }
   ],
-  "routerKeys": [{"asn": "AS15562", "SKI": "SKI-OF-KEY", "routerPublicKey": "YW55IERFUg==", "ta": "ripe"}]
-}""".replace("SKI-OF-KEY", SKI)
+  "routerKeys": [{"asn": "AS15562", "SKI": "SKI-OF-KEY", "routerPublicKey": "PUBKEY-OF-KEY", "ta": "ripe"}]
+}""".replace("SKI-OF-KEY", SKI).replace("PUBKEY-OF-KEY", PUBKEY)
 CSV = """ASN,IP Prefix,Max Length,Trust Anchor
 AS64500,192.0.2.0/24,25,ripe
 AS64501,2001:db8::/32,48,apnic
@@ -116,14 +118,14 @@ def test_a_faulty_entry_is_left_out_and_named(tmp_path, entry, what):
     ("key", "what"),
     [
         ({"ski": "00"}, "SKI '00' is not 20 octets in hexadecimal"),
-        ({"pubkey": "%"}, "the public key is not base64 of 1 to 4096 octets"),
-        ({"pubkey": ""}, "the public key is not base64 of 1 to 4096 octets"),
+        ({"pubkey": "%"}, "the public key is not base64 of 91 octets (RFC 8608)"),
+        ({"pubkey": "YW55IERFUg=="}, "the public key is not base64 of 91 octets (RFC 8608)"),
         ({"asn": "x"}, "'x' is no AS number (0 to 4294967295)"),
         ({"ski": 7}, "Expected `str`, got `int` - at `$.ski`"),
     ],
 )
 def test_a_faulty_router_key_is_left_out_and_named(tmp_path, key, what):
-    good = {"asn": 15562, "ski": SKI, "pubkey": "YW55IERFUg=="}
+    good = {"asn": 15562, "ski": SKI, "pubkey": PUBKEY}
     file = read(tmp_path, json.dumps({"roas": [], "bgpsec_keys": [good | key, good]}))
     assert file.router_keys == (KEY,)
     assert file.faults == [f"{tmp_path}/vrps: bgpsec_keys[0]: {what}"]

@@ -1,0 +1,467 @@
+"""The RTR server over real sockets: scripted routers, and `rtrd cache` with rtrclient, BIRD and GoBGP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+import json
+import re
+import signal
+import socket
+import subprocess
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rtrd.demo.lab import Process, find_program, free_port
+from rtrd.rtr import pdu
+from rtrd.rtr.client import Limits
+from rtrd.rtr.pdu import ErrorReport, Prefix, RouterKeyPDU, SerialNotify
+from rtrd.rtr.server import Address, RTRServer
+from rtrd.vrps import packed
+from rtrd.vrps.files import RouterKey
+
+SECONDS = 15  # generous: for what takes milliseconds on an idle machine
+RTRCLIENT = "as root: apt-get install rtr-tools"
+BIRD = "as root: apt-get install bird2"
+GOBGP = "as root: apt-get install gobgpd"
+
+KEY = RouterKey(64500, bytes(range(20)), bytes(91))
+FIRST = {
+    ("192.0.2.0/24", 24, 64500),
+    ("198.51.100.0/22", 24, 64501),
+    ("198.51.100.0/24", 24, 64502),
+    ("203.0.113.0/24", 24, 0),
+    ("2001:db8::/32", 48, 64503),
+    ("2001:db8::/32", 32, 4200000000),
+}
+SECOND = FIRST - {("198.51.100.0/22", 24, 64501)} | {("0.0.0.0/0", 8, 64504), ("2001:db8:1::/48", 48, 64503)}
+
+
+def pack(vrps):
+    records = []
+    for prefix, max_length, asn in vrps:
+        network = ipaddress.ip_network(prefix)
+        address = network.network_address.packed
+        records.append(packed.PACKED.pack(address, asn, network.prefixlen, max_length, network.version, 1))
+    return b"".join(records)
+
+
+# -- scripted routers -------------------------------------------------------------------------------------
+
+
+class Router:
+    """A scripted router: sends octets, reads PDUs."""
+
+    def __init__(self, address):
+        self.address = address
+
+    async def __aenter__(self):
+        self.reader, self.writer = await asyncio.open_connection(*self.address)
+        return self
+
+    async def __aexit__(self, *_):
+        self.writer.close()
+
+    def send(self, *pdus):
+        self.writer.write(b"".join(one if isinstance(one, bytes) else pdu.encode(one) for one in pdus))
+
+    async def read(self):
+        """The next PDU; None when the server closed."""
+        async with asyncio.timeout(SECONDS):
+            try:
+                head = await self.reader.readexactly(pdu.HEADER_SIZE)
+                return pdu.decode(head + await self.reader.readexactly(pdu.header(head).length - len(head)))
+            except (asyncio.IncompleteReadError, ConnectionResetError):
+                return None
+
+    async def load(self, query):
+        """Ask; returns the response up to End of Data."""
+        self.send(query)
+        found = [await self.read()]
+        while not isinstance(found[-1], pdu.EndOfData | pdu.CacheReset | ErrorReport | None):
+            found.append(await self.read())
+        return found
+
+
+def vrps_of(response, *, announce=True):
+    return {
+        (str(ipaddress.ip_network((one.address, one.length))), one.max_length, one.asn)
+        for one in response
+        if isinstance(one, Prefix) and one.announce is announce
+    }
+
+
+@asynccontextmanager
+async def serving(vrps=None, keys=(), host="127.0.0.1", **limits):
+    server = RTRServer(limits=Limits(**limits))
+    if vrps is not None:
+        await server.update(pack(vrps), keys)
+    [address] = await server.listen(Address(host, 0))
+    try:
+        yield server, address
+    finally:
+        await server.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_router_of_each_version_loads_and_follows(version, host):
+    async def story():
+        async with serving(FIRST, [KEY], host) as (server, address), Router(address) as router:
+            response = await router.load(pdu.ResetQuery(version))
+            assert vrps_of(response) == FIRST
+            keys = [RouterKeyPDU(1, True, KEY.ski, KEY.asn, KEY.spki)] if version else []
+            assert [one for one in response if isinstance(one, RouterKeyPDU)] == keys
+            end = response[-1]
+            assert end.session == response[0].session
+            assert await server.update(pack(SECOND), [KEY])
+            notify = await router.read()
+            assert notify == SerialNotify(version, end.session, (end.serial + 1) % (1 << 32))
+            delta = await router.load(pdu.SerialQuery(version, end.session, end.serial))
+            assert vrps_of(delta) == SECOND - FIRST
+            assert vrps_of(delta, announce=False) == FIRST - SECOND
+            assert delta[-1].serial == notify.serial
+            [status] = server.clients()
+            assert (status.version, status.serial) == (version, notify.serial)
+
+    asyncio.run(story())
+
+
+def test_a_router_that_opens_with_version_2_goes_on_with_version_1():
+    async def story():
+        async with serving(FIRST) as (_, address), Router(address) as router:
+            query = b"\x02\x02\0\0\0\0\0\x08"
+            router.send(query)
+            report = await router.read()
+            assert (report.version, report.code, report.pdu) == (1, 4, query)
+            assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
+
+    asyncio.run(story())
+
+
+def test_without_a_set_there_is_no_data_and_later_a_notify():
+    async def story():
+        async with serving() as (server, address), Router(address) as router:
+            for query in (pdu.ResetQuery(1), pdu.SerialQuery(1, 5, 6)):
+                [report] = await router.load(query)
+                assert (report.code, report.pdu) == (2, pdu.encode(query))
+            await server.update(pack(FIRST))
+            assert isinstance(await router.read(), SerialNotify)
+            assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
+
+    asyncio.run(story())
+
+
+def test_notifies_keep_their_distance_and_none_is_lost():
+    """Further changes within the interval are told when it is over, once, with the newest serial number."""
+
+    async def story():
+        async with serving(FIRST, notify_interval=0.5) as (server, address), Router(address) as router:
+            end = (await router.load(pdu.ResetQuery(1)))[-1]
+            loop = asyncio.get_running_loop()
+            await server.update(pack(SECOND))
+            assert (await router.read()).serial == (end.serial + 1) % (1 << 32), "at once after quiet"
+            first = loop.time()
+            await server.update(pack(FIRST))
+            await server.change(pack({("10.0.0.0/8", 8, 1)}), b"")
+            assert (await router.read()).serial == (end.serial + 3) % (1 << 32)
+            assert loop.time() - first >= 0.4
+            await server.update(pack(FIRST))
+            # It asks by itself before the notify is due: then there is none.
+            after = await router.load(pdu.SerialQuery(1, end.session, end.serial))
+            assert after[-1].serial == (end.serial + 4) % (1 << 32)
+            assert len(after) == 2, "changed and changed back"
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await router.reader.readexactly(1)
+
+    asyncio.run(story())
+
+
+async def until(condition):
+    """Wait for what no event tells."""
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110  counters have no event
+            await asyncio.sleep(0.01)
+
+
+LARGE = b"".join(packed.PACKED.pack((i << 8).to_bytes(4), 64500, 24, 24, 4, 1) for i in range(200_000))
+
+
+def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served():
+    async def story():
+        async with serving(FIRST, stall=0.3) as (server, address):
+            await server.update(LARGE)
+            with socket.create_connection(address) as slow:
+                slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                slow.sendall(pdu.encode(pdu.ResetQuery(1)))
+                async with Router(address) as router:
+                    assert len(await router.load(pdu.ResetQuery(1))) == 200_002
+                await until(lambda: server.drops["dropped"] == 1)
+                await until(lambda: not server.clients())
+
+    asyncio.run(story())
+
+
+def test_a_router_that_never_asks_is_dropped():
+    async def story():
+        async with serving(FIRST, hello=0.1) as (_, address), Router(address) as router:
+            assert await router.read() is None
+
+    asyncio.run(story())
+
+
+def test_more_routers_than_allowed_are_refused():
+    async def story():
+        async with serving(FIRST, clients=1) as (server, address), Router(address) as first:
+            assert vrps_of(await first.load(pdu.ResetQuery(1))) == FIRST
+            async with Router(address) as second:
+                assert await second.read() is None
+            assert server.drops["refused"] == 1
+            assert vrps_of(await first.load(pdu.ResetQuery(1))) == FIRST
+
+    asyncio.run(story())
+
+
+def test_a_set_that_changes_while_a_router_loads_is_told_after_it():
+    async def story():
+        async with serving(FIRST) as (server, address), Router(address) as router:
+            await server.update(LARGE)
+            router.send(pdu.ResetQuery(1))
+            assert isinstance(await router.read(), pdu.CacheResponse)
+            await server.change(pack({("2001:db8::/32", 32, 1)}), b"")
+            response = [await router.read()]
+            while not isinstance(response[-1], pdu.EndOfData):
+                response.append(await router.read())
+            assert len(response) == 200_001, "the set as it was asked for"
+            assert isinstance(await router.read(), SerialNotify)
+            delta = await router.load(pdu.SerialQuery(1, response[-1].session, response[-1].serial))
+            assert vrps_of(delta) == {("2001:db8::/32", 32, 1)}
+
+    asyncio.run(story())
+
+
+def test_hostile_octets_never_harm_the_server():
+    """Any octets, then the end: no exception is raised, and the next router is served."""
+
+    async def story(messages):
+        failures = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+        async with serving(FIRST, [KEY]) as (_, address):
+            for octets in messages:
+                async with Router(address) as hostile:
+                    hostile.send(octets)
+                    hostile.writer.write_eof()
+                    while await hostile.read() is not None:
+                        pass
+            async with Router(address) as router:
+                assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
+        assert failures == []
+
+    heads = st.builds(
+        pdu._HEADER.pack, st.integers(0, 3), st.integers(0, 12), st.integers(0, 9), st.integers(0, 40)
+    )
+
+    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.lists(st.builds(bytes.__add__, heads, st.binary(max_size=64)), min_size=1, max_size=5))
+    def check(messages):
+        asyncio.run(story(messages))
+
+    check()
+
+
+# -- rtrd cache with real routers -------------------------------------------------------------------------
+
+
+def write(path, vrps, keys=()):
+    """Write a VRP file as validators do: beside it, then renamed."""
+    roas = [{"asn": asn, "prefix": prefix, "maxLength": length} for prefix, length, asn in vrps]
+    text = json.dumps({"roas": roas, "bgpsec_keys": list(keys)})
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.rename(path)
+
+
+@contextmanager
+def running(process):
+    process.start()
+    try:
+        yield process
+    finally:
+        process.stop()
+        assert process.leftovers == []
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """`rtrd cache` that serves FIRST; its process, file and port."""
+    path = tmp_path / "vrps.json"
+    write(
+        path, FIRST, [{"asn": KEY.asn, "ski": KEY.ski.hex(), "pubkey": base64.b64encode(KEY.spki).decode()}]
+    )
+    argv = [find_program("rtrd", "make venv"), "cache", "--vrps", str(path), "--listen", "127.0.0.1:0"]
+    argv += ["--notify-interval", "0", "--refresh", "600", "--retry", "5", "--expire", "700"]
+    with running(Process("cache", argv, tmp_path)) as process:
+        line = process.wait_for(r"^listening on 127\.0\.0\.1:\d+$").text
+        process.path, process.port = path, int(line.rpartition(":")[2])
+        yield process
+
+
+def exported(port):
+    """What rtrclient gets; it prints AS numbers from 2^31 on as negative ones."""
+    argv = [find_program("rtrclient", RTRCLIENT), "-e", "-t", "csv", "tcp", "127.0.0.1", str(port)]
+    output = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+    rows = re.findall(r"^([0-9a-f.:]+), (\d+), (\d+), (-?\d+)$", output, re.MULTILINE)
+    return {
+        (f"{address}/{length}", int(max_length), int(asn) % (1 << 32))
+        for address, length, max_length, asn in rows
+    }
+
+
+def test_rtrclient_sees_exactly_the_set(cache):
+    assert exported(cache.port) == FIRST
+    write(cache.path, SECOND)
+    cache.wait_for("VRP file read.*vrps=7")
+    assert exported(cache.port) == SECOND
+
+
+def test_rtrclient_sees_a_change_and_the_router_key(cache, tmp_path):
+    argv = ["stdbuf", "-oL", find_program("rtrclient", RTRCLIENT), "-kp", "tcp", "127.0.0.1", str(cache.port)]
+    with running(Process("rtrclient", argv, tmp_path)) as router:
+        for prefix, max_length, asn in FIRST:
+            address, _, length = prefix.partition("/")
+            router.wait_for(rf"^\+ {re.escape(address)} +{length} - +{max_length} +{asn}$")
+        router.wait_for(r"ASN: +64500")
+        write(cache.path, FIRST - {("203.0.113.0/24", 24, 0)})
+        router.wait_for(r"^- 203\.0\.113\.0 +24 - +24 +0$")
+        assert sum(line.text.startswith("+ ") for line in router.lines) >= len(FIRST)
+
+
+def test_bird_sees_exactly_the_set_and_a_change(cache, tmp_path):
+    config, control = tmp_path / "bird.conf", tmp_path / "bird.ctl"
+    config.write_text(f"""
+        log stderr all;
+        router id 192.0.2.1;
+        roa4 table four; roa6 table six;
+        protocol device {{}}
+        protocol rpki cache {{
+            roa4 {{ table four; }}; roa6 {{ table six; }};
+            remote 127.0.0.1 port {cache.port};
+            debug all;
+        }}""")
+    birdc = find_program("birdc", BIRD)
+    argv = [find_program("bird", BIRD), "-f", "-c", str(config), "-s", str(control)]
+
+    def table():
+        output = subprocess.run(
+            [birdc, "-s", str(control), "show route"],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        ).stdout
+        rows = re.findall(r"^(\S+/\d+)-(\d+) AS(\d+) ", output, re.MULTILINE)
+        return {(prefix, int(length), int(asn)) for prefix, length, asn in rows}
+
+    with running(Process("bird", argv, tmp_path)) as bird:
+        bird.wait_until(lambda: table() == FIRST, SECONDS, "the first set in BIRD's tables", tick=0.1)
+        seen = len(bird.lines)
+        write(cache.path, SECOND)
+        bird.wait_until(lambda: table() == SECOND, SECONDS, "the second set in BIRD's tables", tick=0.1)
+        bird.wait_for("Serial Notify", since=seen)
+        assert not any("Cache Reset" in line.text for line in bird.lines[seen:]), "a delta, not the whole set"
+
+
+def test_gobgp_sees_exactly_the_set_and_a_change(cache, tmp_path):
+    config, api = tmp_path / "gobgp.toml", free_port("127.0.0.1")
+    config.write_text(f"""
+        [global.config]
+          as = 64999
+          router-id = "192.0.2.1"
+          port = -1
+        [[rpki-servers]]
+          [rpki-servers.config]
+            address = "127.0.0.1"
+            port = {cache.port}""")
+    argv = [
+        find_program("gobgpd", GOBGP),
+        "-f",
+        str(config),
+        "--api-hosts",
+        f"127.0.0.1:{api}",
+        "--pprof-disable",
+    ]
+    gobgp = [find_program("gobgp", GOBGP), "-p", str(api), "rpki", "table", "-a"]
+
+    def table():
+        rows = []
+        for family in ("ipv4", "ipv6"):
+            output = subprocess.run(
+                [*gobgp, family], capture_output=True, text=True, timeout=SECONDS, check=False
+            )
+            rows += re.findall(r"^(\S+/\d+) +(\d+) +(\d+) ", output.stdout, re.MULTILINE)
+        return {(prefix, int(length), int(asn)) for prefix, length, asn in rows}
+
+    with running(Process("gobgpd", argv, tmp_path)) as daemon:
+        daemon.wait_until(lambda: table() == FIRST, SECONDS, "the first set in GoBGP's tables", tick=0.1)
+        write(cache.path, SECOND)
+        daemon.wait_until(lambda: table() == SECOND, SECONDS, "the second set in GoBGP's tables", tick=0.1)
+
+
+def test_a_torn_file_leaves_the_old_set_in_force(cache):
+    whole = cache.path.read_text()
+    cache.path.write_text(whole[: len(whole) // 2])
+    cache.wait_for("VRP file refused.*vrps.json:1: Input data was truncated")
+    assert exported(cache.port) == FIRST
+    cache.path.unlink()
+    cache.wait_for("VRP file refused.*No such file or directory")
+    assert exported(cache.port) == FIRST
+    write(cache.path, SECOND)
+    cache.wait_for("VRP file read.*vrps=7")
+    assert exported(cache.port) == SECOND
+
+
+def test_sighup_rereads_and_sigterm_ends_with_0(cache):
+    cache.send_signal(signal.SIGHUP)
+    cache.wait_for("VRP file read: nothing changed")
+    cache.send_signal(signal.SIGTERM)
+    assert cache.wait(SECONDS) == 0
+
+
+def rtrd_cache(*words):
+    argv = [find_program("rtrd", "make venv"), "cache", *map(str, words)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def test_bad_usage_and_bad_files_end_with_2(tmp_path):
+    path = tmp_path / "vrps"
+    path.write_text('{"roas": [],\n')
+    assert rtrd_cache().returncode == 2
+    for words, what in (
+        (("--listen", "127.0.0.1:0"), f"{path}:2: Input data was truncated\n"),
+        (("--listen", "127.0.0.1:0", "--refresh", 0), "refresh interval 0 is not from 1 to 86400 seconds\n"),
+        (("--listen", "127.0.0.1"), "'127.0.0.1' is not ADDR:PORT\n"),
+        (("--listen", "::1:323"), "'::1:323': an IPv6 address stands in brackets, as [::1]:323\n"),
+        (("--listen", "127.0.0.1:0", "--notify-interval", "-1"), "'-1' is not 0 to 86400 seconds\n"),
+    ):
+        done = rtrd_cache("--vrps", path, *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.endswith(what)
+
+
+def test_an_address_that_is_taken_ends_with_1(cache):
+    done = rtrd_cache("--vrps", cache.path, "--listen", f"127.0.0.1:{cache.port}")
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{cache.port}: " in done.stderr
+
+
+def test_json_says_where_it_listens(cache, tmp_path):
+    argv = [*cache.argv[:4], "--json", "--listen", "127.0.0.1:0", "--listen", "[::1]:0"]
+    with running(Process("second", argv, tmp_path)) as second:
+        found = json.loads(second.wait_for(r'^\{"listening"').text)["listening"]
+        assert [one["host"] for one in found] == ["127.0.0.1", "::1"]
+        assert all(one["port"] for one in found)

@@ -1,0 +1,198 @@
+"""The server's end of a connection against any octets at all, over a transport that can be slow."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+from test_rtr_pdu import PDUS, header
+from test_rtr_store import KEYS, vrps
+
+from rtrd.rtr import pdu
+from rtrd.rtr.client import Client, Limits
+from rtrd.rtr.pdu import ErrorCode, ErrorReport, Type
+from rtrd.rtr.server import RTRServer
+from rtrd.rtr.store import Store
+
+ANSWERS = {Type.CACHE_RESPONSE, Type.IPV4_PREFIX, Type.IPV6_PREFIX, Type.END_OF_DATA, Type.CACHE_RESET,
+           Type.ROUTER_KEY, Type.ERROR_REPORT, Type.SERIAL_NOTIFY}  # fmt: skip
+
+
+class FakeTransport(asyncio.Transport):
+    """Keeps what is written; from `room` octets on it is full until `drain`."""
+
+    def __init__(self, protocol, room=1 << 30):
+        super().__init__()
+        self.protocol, self.room = protocol, room
+        self.sent, self.waiting = b"", 0
+        self.closing = self.reading_paused = False
+
+    def set_write_buffer_limits(self, high=None, low=None):  # noqa: ARG002  asyncio's signature
+        assert high == 0
+
+    def write(self, data):
+        assert not self.waiting or len(data) < 1 << 17, "writes no whole set to a router that does not read"
+        self.sent += data
+        full = self.waiting > 0
+        self.waiting = max(0, self.waiting + len(data) - self.room)
+        if self.waiting and not full:
+            self.protocol.pause_writing()
+
+    def drain(self):
+        if self.waiting:
+            self.waiting = 0
+            self.protocol.resume_writing()
+
+    def pause_reading(self):
+        self.reading_paused = True
+
+    def resume_reading(self):
+        self.reading_paused = False
+
+    def is_closing(self):
+        return self.closing
+
+    def close(self):
+        self.closing = True
+
+    abort = close
+
+
+def answers(octets):
+    """Decode all that a client was sent; fails on a torn PDU."""
+    found = []
+    while octets:
+        length = pdu.header(octets).length
+        found.append(pdu.decode(octets[:length]))
+        octets = octets[length:]
+    return found
+
+
+async def talk(store, pieces, room=1 << 30):
+    """What a router that sends these pieces of octets gets, and its transport."""
+    client = Client(RTRServer(store, Limits(notify_interval=0)))
+    transport = FakeTransport(client, room)
+    client.connection_made(transport)
+    for piece in pieces:
+        while transport.reading_paused and not transport.closing:
+            await asyncio.sleep(0)
+            transport.drain()
+        if transport.closing:
+            break
+        client.data_received(piece)
+    while not transport.closing and (transport.waiting or transport.reading_paused):
+        await asyncio.sleep(0)
+        transport.drain()
+    client.connection_lost(None)
+    return answers(transport.sent), transport
+
+
+def a_store():
+    store = Store()
+    store.replace(vrps(1, 2, 100), KEYS[:1])
+    store.replace(vrps(1, 3, 100), KEYS[:2])
+    return store
+
+
+def test_all_octets_are_answered_by_whole_pdus_and_no_exception():
+    store = a_store()
+    query = pdu.encode(pdu.SerialQuery(1, store.session(1), store.serial(1) - 1))
+    messages = st.one_of(
+        st.binary(max_size=60),
+        PDUS.map(pdu.encode),
+        st.sampled_from([query, header(1, 2, 8), header(0, 2, 8), header(2, 2, 8), header(2, 10, 8)]),
+        st.builds(header, st.integers(0, 3), st.integers(0, 12), st.integers(0, 40)),
+    )
+
+    @given(st.lists(messages, max_size=8).map(b"".join), st.lists(st.integers(1, 30)), st.integers(1, 200))
+    def check(octets, cuts, room):
+        pieces, at = [], 0
+        for cut in cuts:
+            pieces.append(octets[at : at + cut])
+            at += cut
+        pieces.append(octets[at:])
+        sent, transport = asyncio.run(talk(store, pieces, room))
+        assert {kind(one) for one in sent} <= ANSWERS
+        fatal = [
+            one for one in sent if isinstance(one, ErrorReport) and one.code != ErrorCode.UNSUPPORTED_VERSION
+        ]
+        assert len(fatal) <= 1
+        if fatal:
+            assert transport.closing
+            assert sent[-1] is fatal[0]
+
+    check()
+
+
+def kind(one):
+    return Type(pdu.header(pdu.encode(one)).type)
+
+
+def test_an_error_report_is_never_answered_whatever_is_in_it():
+    @given(
+        st.integers(0, 3), st.integers(0, 0xFFFF), st.integers(0, 80), st.binary(max_size=80), st.booleans()
+    )
+    def check(version, code, length, rest, after_query):
+        first = header(1, 2, 8) if after_query else b""
+        before, _ = asyncio.run(talk(a_store(), [first]))
+        sent, _ = asyncio.run(
+            talk(a_store(), [first, header(version, 10, length, code) + rest[: length - 8]])
+        )
+        assert len(sent) == len(before)
+
+    check()
+
+
+def test_a_flood_of_queries_in_one_read_is_answered_in_turns():
+    store = a_store()
+    query = pdu.encode(pdu.SerialQuery(1, store.session(1), store.serial(1)))
+    sent, _ = asyncio.run(talk(store, [query * 5000]))
+    assert len(sent) == 2 * 5000
+    sent, _ = asyncio.run(talk(store, [query * 5000], room=1))
+    assert len(sent) == 2 * 5000
+    sent, transport = asyncio.run(talk(store, [header(2, 2, 8) * 5000], room=1))
+    assert len(sent) == 5000
+    assert not transport.closing
+
+
+def test_a_serial_query_from_nowhere_gets_a_cache_reset():
+    store = a_store()
+    for session, serial in ((store.session(0), store.serial(1)), (store.session(1), store.serial(1) - 5)):
+        sent, transport = asyncio.run(talk(store, [pdu.encode(pdu.SerialQuery(1, session, serial))]))
+        assert sent == [pdu.CacheReset(1)]
+        assert not transport.closing
+
+
+def test_what_is_wrong_is_reported_with_the_wrong_pdu():
+    cases = {
+        header(1, 2, 0): (1, ErrorCode.CORRUPT_DATA),
+        header(0, 2, 1 << 31): (0, ErrorCode.CORRUPT_DATA),
+        header(1, 99, 8): (1, ErrorCode.UNSUPPORTED_TYPE),
+        header(1, 0, 12) + bytes(4): (1, ErrorCode.INVALID_REQUEST),
+        header(1, 7, 24) + bytes(16): (1, ErrorCode.INVALID_REQUEST),
+        header(2, 2, 4): (1, ErrorCode.CORRUPT_DATA),
+    }
+    for octets, (version, code) in cases.items():
+        [report], transport = asyncio.run(talk(a_store(), [octets]))
+        assert (report.version, report.code, report.pdu[:8]) == (version, code, octets[:8])
+        assert transport.closing
+
+
+def test_another_version_in_a_session_ends_it():
+    for version, other, code in ((1, 0, 8), (1, 2, 8), (0, 1, 4)):
+        sent, transport = asyncio.run(talk(a_store(), [header(version, 2, 8), header(other, 2, 8)]))
+        assert (sent[-1].version, sent[-1].code) == (version, code)
+        assert transport.closing
+
+
+def test_a_reported_error_ends_the_session_unless_it_is_no_data():
+    for code, ends in ((0, True), (2, False), (7, True), (999, True)):
+        octets = pdu.encode(ErrorReport(1, code, b"", "why"))
+        assert asyncio.run(talk(a_store(), [header(1, 2, 8), octets]))[1].closing is ends
+
+
+def test_a_report_longer_than_any_is_not_waited_for():
+    octets = header(1, 10, pdu.MAX_PDU + 1) + struct.pack(">I", pdu.MAX_PDU)
+    assert asyncio.run(talk(a_store(), [octets]))[1].closing

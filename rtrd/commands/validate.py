@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
         request = client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
         return asking.ask(args, request, lambda answer: lines(answer.value()))
     from rtrd.vrps import files
+    from rtrlib.vrp_set import VRPSet
 
     try:
         file = files.read(args.vrps)
@@ -44,7 +45,11 @@ def run(args: argparse.Namespace) -> int:
     if file.fault_count > len(file.faults):
         more = file.fault_count - len(file.faults)
         print(f"rtrd validate: {args.vrps}: {more} more left out", file=sys.stderr)
-    explained = validity.explain(args.prefix, args.asn, validity.covering(file.packed, args.prefix))
+    vrps = VRPSet()
+    vrps.replace(0, file.packed)
+    vrps.activate([0])
+    covering = [found.vrp for found in vrps.covering(str(args.prefix))]
+    explained = validity.explain(args.prefix, args.asn, covering)
     if args.json:
         print(msgspec.json.format(msgspec.json.encode(explained)).decode())
     else:

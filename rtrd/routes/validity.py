@@ -1,7 +1,7 @@
 """A route and the VRPs that cover it in; its validity with the reason, in the JSON shape of Routinator, out.
 
 The shape is that of Routinator's `/api/v1/validity`, so that what reads Routinator reads rtrd. Pure: finding
-the covering VRPs is the caller's business; `covering` does it over the packed VRPs of a file.
+the covering VRPs is the business of `rtrlib.vrp_set`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from ipaddress import IPv4Network, IPv6Network
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-
-from rtrd.vrps import packed as packed_vrps
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rtrd.tags import Validity
+    from rtrlib.vrp_set import VRP
 
 Prefix = IPv4Network | IPv6Network
 
@@ -27,30 +26,6 @@ _DESCRIPTIONS = {
     "as": "VRPs cover the prefix, but none that allows the prefix length names this origin AS",
     "length": "VRPs cover the prefix, but none allows so long a prefix",
 }
-
-
-class CoveringVRP(Protocol):
-    """What is needed of a VRP; `prefix` is anything whose str() is `ADDRESS/LENGTH`."""
-
-    @property
-    def asn(self) -> int:
-        """Origin AS."""
-
-    @property
-    def prefix(self) -> object:
-        """The prefix; str() of it is what counts."""
-
-    @property
-    def max_length(self) -> int:
-        """The longest prefix that it allows."""
-
-
-class VRP(NamedTuple):
-    """A Validated ROA Payload (RFC 6811 section 2)."""
-
-    prefix: str
-    max_length: int
-    asn: int
 
 
 def parse_asn(text: str) -> int:
@@ -81,9 +56,7 @@ def parse_prefix(text: str) -> Prefix:
         raise ValueError(f"{text!r} is no prefix: {error}") from None
 
 
-def explain(
-    prefix: Prefix, asn: int, covering: Iterable[CoveringVRP], *, usable: bool = True
-) -> dict[str, Any]:
+def explain(prefix: Prefix, asn: int, covering: Iterable[VRP], *, usable: bool = True) -> dict[str, Any]:
     """Return Routinator's validity object for a route (RFC 6811 section 2).
 
     `state` is `unverified` when no VRP set is usable (Routinator has no such state: it answers 503 then).
@@ -100,7 +73,7 @@ def explain(
             where = unmatched_as
         else:
             where = matched
-        where.append({"asn": f"AS{vrp.asn}", "prefix": str(vrp.prefix), "max_length": str(vrp.max_length)})
+        where.append({"asn": f"AS{vrp.asn}", "prefix": vrp.prefix, "max_length": str(vrp.max_length)})
     state: Validity = "valid" if matched else "invalid" if unmatched_as or unmatched_length else "not-found"
     if not usable:
         state = "unverified"
@@ -120,21 +93,3 @@ def explain(
             },
         }
     }
-
-
-def covering(packed: bytes, prefix: Prefix) -> list[VRP]:
-    """Return the VRPs that cover a prefix, shortest first, out of packed ones that are well formed.
-
-    For a look-up or two in a file: a set that is asked again and again is `rtrlib.vrp_set.VRPSet`'s business.
-    """
-    records = packed_vrps.ordered(packed)
-    found: list[VRP] = []
-    for length in range(prefix.prefixlen + 1):
-        network = prefix.supernet(new_prefix=length)
-        key = bytes((prefix.version, 255 - length)) + network.network_address.packed.ljust(16, b"\0")
-        at = packed_vrps.find(records, key) * packed_vrps.VRP_SIZE
-        while records.startswith(key, at):
-            asn, max_length = packed_vrps.ORDERED.unpack_from(records, at)[3:5]
-            found.append(VRP(str(network), max_length, asn))
-            at += packed_vrps.VRP_SIZE
-    return found

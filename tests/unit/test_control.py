@@ -17,8 +17,9 @@ from rtrd import cli
 from rtrd.config import Endpoint
 from rtrd.ops import client
 from rtrd.ops.control import Control, ControlError, NotReadyError
-from rtrd.routes.validity import VRP, Prefix, explain, parse_prefix
+from rtrd.routes.validity import Prefix, explain, parse_prefix
 from rtrd.version import __version__
+from rtrlib.vrp_set import VRP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

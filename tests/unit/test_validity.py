@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.routes.validity import VRP, covering, explain, parse_asn, parse_prefix
-from rtrd.vrps.packed import PACKED
+from rtrd.routes.validity import explain, parse_asn, parse_prefix
+from rtrlib.vrp_set import VRP, VRPSet, pack
 
 
-def packed(vrps: list[VRP]) -> bytes:
-    records = []
-    for vrp in vrps:
-        network = ipaddress.ip_network(vrp.prefix)
-        address = network.network_address.packed.ljust(16, b"\0")
-        records.append(PACKED.pack(address, vrp.asn, network.prefixlen, vrp.max_length, network.version, 1))
-    return b"".join(records)
+def vrp_set(vrps: list[VRP]) -> VRPSet:
+    found = VRPSet()
+    found.replace(0, b"".join(map(pack, vrps)))
+    found.activate([0])
+    found.usable = True
+    return found
 
 
 def test_the_shape_is_routinators() -> None:
@@ -97,11 +96,13 @@ def test_validity_is_that_of_rfc_6811(vrps: list[VRP], route: IPv4Network | IPv6
             shift = route.max_prefixlen - network.prefixlen
             if int(network.network_address) >> shift == int(route.network_address) >> shift:
                 covers.append(vrp)
-    found = covering(packed(vrps), route)
+    effective = vrp_set(vrps)
+    found = [each.vrp for each in effective.covering(str(route))]
     assert sorted(found) == sorted(covers)
     matched = any(vrp.asn == asn != 0 and route.prefixlen <= vrp.max_length for vrp in covers)
     expected = "valid" if matched else "invalid" if covers else "not-found"
     assert explain(route, asn, found)["validated_route"]["validity"]["state"] == expected
+    assert effective.validate(str(route), asn) == expected
 
 
 @pytest.mark.parametrize("text", ["AS64500", "64500", "as64500"])

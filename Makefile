@@ -27,19 +27,19 @@ lint: $(VENV)/.test
 clean:
 	rm -rf $(VENV) build *.egg-info *.so ffi/_*.c .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# The stamps: .python (an empty venv), .demo and .test (rtrd with its C extensions and what each needs).
-$(VENV)/.python: | packages-demo
-	$(PYTHON) -m venv $(VENV)
+# The stamps say that rtrd is installed, its C extensions built: .demo with what the demo needs, .test with all.
+define install
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	rm -f _*.so
+	$(BIN)/pip install -q --disable-pip-version-check --use-pep517 -e '.[systemd,$(1)]'
+endef
+
+$(VENV)/.demo: $(packaging) $(native) | packages-demo
+	$(call install,demo)
 	touch $@
 
-$(VENV)/.demo: $(VENV)/.python $(packaging) $(native) | packages-demo
-	rm -f _*.so
-	$(BIN)/pip install -q --disable-pip-version-check --use-pep517 -e '.[systemd,demo]'
-	touch $@
-
-$(VENV)/.test: $(VENV)/.python $(packaging) $(native) | packages-test
-	rm -f _*.so
-	$(BIN)/pip install -q --disable-pip-version-check --use-pep517 -e '.[systemd,test]'
+$(VENV)/.test: $(packaging) $(native) | packages-test
+	$(call install,test)
 	touch $@ $(VENV)/.demo
 
 packages-demo packages-test:

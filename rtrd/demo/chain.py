@@ -114,10 +114,22 @@ class Chain:
         self, wanted: Callable[[list[Received]], bool], what: str, seconds: float = 20
     ) -> list[Received]:
         """Return what the listener received once it is as `wanted`; LabError says `what` was missing."""
+
+        def look() -> list[list[Received]]:
+            routes = self.received()
+            if wanted(routes):
+                return [routes]
+            if not self.router.process.running:
+                raise LabError("the router ended")
+            return []
+
         try:
-            return self.listener.wait_routes(ROUTER, wanted, seconds, what)
+            return self.listener.monitor.wait_until(look, seconds, what)[0]
         except LabError as error:
-            raise LabError(f"{error}\nthe router's log:\n{self.router.process.tail(20)}") from error
+            raise LabError(
+                f"{error}\nThe router's log ends with:\n{self.router.process.tail(20)}\n"
+                f"All logs are in {self.lab.folder}."
+            ) from error
 
     def received(self) -> list[Received]:
         """Return what the listener has from the router at this moment."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 PORT_ATTEMPTS = 5
 STOP_SECONDS = 5.0
 ORPHAN_SECONDS = 3.0
@@ -148,10 +149,10 @@ class Process:
             if result:
                 return result
             if ended:
-                raise LabError(f"{self.name} ended ({self.returncode}) before {what}\n{self.tail()}")
+                raise LabError(f"{self.name} ended ({self.returncode}); waited for {what}\n{self.tail()}")
             left = deadline - time.monotonic()
             if left <= 0:
-                raise LabError(f"{self.name}: no {what} within {seconds:g} s\n{self.tail()}")
+                raise LabError(f"{self.name}: waited {seconds:g} s for {what}\n{self.tail()}")
             with self._changed:
                 if len(self.lines) == seen:
                     self._changed.wait(min(left, tick))
@@ -170,13 +171,13 @@ class Process:
                     return line
             return None
 
-        return self.wait_until(search, seconds, f"line with {pattern!r}")
+        return self.wait_until(search, seconds, f"a line with {pattern!r}")
 
     def wait_listening(self, port: int, seconds: float = 15) -> None:
         """Return when the program itself listens on a TCP port; PortTakenError when another one does."""
         try:
             self.wait_until(
-                lambda: port in listening_ports(self.pid), seconds, f"listening on port {port}", tick=0.02
+                lambda: port in listening_ports(self.pid), seconds, f"port {port} to listen", tick=0.02
             )
         except LabError as error:
             self.stop()
@@ -220,7 +221,7 @@ class Process:
 
     def tail(self, lines: int = 12) -> str:
         """Return the end of the log, indented."""
-        return "\n".join(f"    {line.text}" for line in self.lines[-lines:])
+        return "\n".join(f"    {line.text}" for line in self.lines[-lines:] if line.text.strip())
 
     def _read(self) -> None:
         assert self._popen is not None
@@ -231,7 +232,7 @@ class Process:
                 log.write(text)
                 log.flush()
                 with self._changed:
-                    self.lines.append(Line(arrived, text.rstrip("\n")))
+                    self.lines.append(Line(arrived, COLOUR.sub("", text.rstrip("\n"))))
                     self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
@@ -304,11 +305,14 @@ PartT = TypeVar("PartT", bound=Part)
 
 
 class Lab:
-    """The parts of one experiment and a folder for their files; everything ends with its `with` block."""
+    """The parts of one experiment and a folder for their files; every process ends with its `with` block.
+
+    A folder of its own goes too, unless a LabError leaves the block: then its logs say more.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="rtrd-lab-")
-        self.folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._temporary = folder is None
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="rtrd-lab-"))
         self._parts: list[Part] = []
         self.leftovers: list[str] = []
 
@@ -334,5 +338,5 @@ class Lab:
         try:
             self.stop()
         finally:
-            if self._temporary is not None:
-                self._temporary.cleanup()
+            if self._temporary and not isinstance(error, LabError):
+                shutil.rmtree(self.folder)

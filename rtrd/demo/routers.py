@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 from rtrd.demo.lab import LabError, Process, find_program, free_port, on_free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 SESSION_SECONDS = 30.0
@@ -239,17 +239,6 @@ class GoBGP:
     def wait_established(self, neighbor: str, since: int = 0) -> None:
         """Return when the session with a neighbour is up."""
         self.process.wait_for(rf"Peer Up.*Key={neighbor}\b", SESSION_SECONDS, since)
-
-    def wait_routes(
-        self, neighbor: str, wanted: Callable[[list[Received]], bool], seconds: float, what: str
-    ) -> list[Received]:
-        """Return the routes from a neighbour once they are as `wanted`, asked after each change."""
-
-        def look() -> list[list[Received]]:
-            routes = self.routes(neighbor)
-            return [routes] if wanted(routes) else []
-
-        return self.monitor.wait_until(look, seconds, what)[0]
 
     def changes(self, since: int) -> list[tuple[float, str, bool]]:
         """Return what arrived: when (`time.monotonic()`), which prefix, whether withdrawn.

@@ -1,0 +1,193 @@
+"""Lines that ExaBGP writes to its process in, events out. Both dialects, 4.2 and 5.0, and newer ones by their shape.
+
+A line is a JSON object (an event of a neighbour) or a word of text (an answer to a command). The decoder is
+typed (msgspec), takes what it knows and skips what it doesn't. Path attributes stay raw: they are the key under
+which a set of them is known, and are decoded once (exabgp/attributes.py).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+UNICAST = ("ipv4 unicast", "ipv6 unicast")
+
+_NO_ATTRIBUTES = msgspec.Raw(b"{}")
+
+
+class _Nlri(msgspec.Struct, gc=False):
+    nlri: str | None = None  # other families have other keys
+    path_information: str | None = msgspec.field(name="path-information", default=None)
+
+
+class _Update(msgspec.Struct):
+    attribute: msgspec.Raw = _NO_ATTRIBUTES
+    announce: dict[str, dict[str, list[_Nlri]]] = {}
+    withdraw: dict[str, list[_Nlri]] = {}
+
+
+class _Message(msgspec.Struct):
+    update: _Update | None = None
+    eor: dict[str, str] | None = None
+
+
+class _Address(msgspec.Struct, gc=False):
+    peer: str
+    local: str = ""
+
+
+class _Asn(msgspec.Struct, gc=False):
+    local: int = 0
+    peer: int = 0
+
+
+class _Neighbor(msgspec.Struct):
+    address: _Address
+    asn: _Asn = msgspec.field(default_factory=_Asn)
+    direction: str = ""
+    state: str = ""
+    reason: str = ""
+    message: _Message | None = None
+    negotiated: msgspec.Raw | None = None
+
+
+class _Line(msgspec.Struct):
+    type: str = ""
+    exabgp: str = ""
+    neighbor: _Neighbor | None = None
+
+
+class Update(NamedTuple):
+    """Routes of one neighbour's UPDATE, unicast only. What is withdrawn comes first (RFC 4271 section 4.3)."""
+
+    neighbor: str
+    withdrawn: list[str]
+    """`PREFIX`, under ADD-PATH `PREFIX PATH-ID` (as an address); not parsed yet."""
+    announced: list[tuple[bytes, list[str]]]
+    """Key of the attribute set (see attribute_key) and the prefixes that carry it."""
+    others: int
+    """Entries of other families, which are left alone."""
+
+
+class State(NamedTuple):
+    """A neighbour's session changed."""
+
+    neighbor: str
+    up: bool
+    reason: str
+
+
+class EndOfRib(NamedTuple):
+    """RFC 4724 section 2: the neighbour has sent all it has of a family."""
+
+    neighbor: str
+    family: str
+
+
+class Other(NamedTuple):
+    """An event that changes no route: its type, for counting."""
+
+    kind: str
+    neighbor: str | None = None
+
+
+class Negotiated(NamedTuple):
+    """What a session agreed on; `raw` for exabgp/capabilities."""
+
+    neighbor: str
+    extended_next_hop: bool
+    """IPv4 unicast routes may have an IPv6 next hop (RFC 8950)."""
+
+
+Event = Update | State | EndOfRib | Other | Negotiated
+
+
+class DecodeError(ValueError):
+    """A line that is no JSON object of the shape that ExaBGP writes."""
+
+
+class _Capabilities(msgspec.Struct):
+    nexthop: list[str] = []
+
+
+_decoder = msgspec.json.Decoder(_Line)
+_capabilities = msgspec.json.Decoder(_Capabilities)
+
+
+def attribute_key(attributes: bytes, next_hop: str, own_as: int, family: str) -> bytes:
+    """Give the key of an attribute set: the raw attributes, the next hop, the speaker's own AS and the family.
+
+    They belong to it: they decide what is announced, and the origin AS of an empty path.
+    """
+    return b"%b\0%b\0%d\0%b" % (
+        attributes,
+        next_hop.encode("ascii", "replace").replace(b"\0", b"?"),
+        own_as,
+        b"4" if family == "ipv4 unicast" else b"6",
+    )
+
+
+def decode(line: bytes) -> Event:
+    """Decode one JSON line. Raises DecodeError with what is wrong, in words of ours: none of the line's."""
+    try:
+        decoded = _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"not JSON of the shape that ExaBGP writes: {error}") from error
+    neighbor = decoded.neighbor
+    if neighbor is None:
+        return Other(decoded.type)
+    if decoded.type == "update":
+        if neighbor.direction == "send":
+            return Other("send", neighbor.address.peer)
+        if neighbor.message is not None:
+            return _update(neighbor, neighbor.message)
+    elif decoded.type == "state":
+        if neighbor.state in ("up", "down"):
+            return State(neighbor.address.peer, neighbor.state == "up", neighbor.reason)
+    elif decoded.type == "negotiated" and neighbor.negotiated is not None:
+        return _negotiated(neighbor.address.peer, neighbor.negotiated)
+    return Other(decoded.type, neighbor.address.peer)
+
+
+def _update(neighbor: _Neighbor, message: _Message) -> Event:
+    update = message.update
+    if update is None:
+        if message.eor is None:
+            return Other("update", neighbor.address.peer)
+        family = f"{message.eor.get('afi', '')} {message.eor.get('safi', '')}"
+        return EndOfRib(neighbor.address.peer, family)
+    withdrawn: list[str] = []
+    announced: list[tuple[bytes, list[str]]] = []
+    others = 0
+    for family, entries in update.withdraw.items():
+        if family in UNICAST:
+            withdrawn += _prefixes(entries)
+        else:
+            others += len(entries)
+    for family, next_hops in update.announce.items():
+        if family not in UNICAST:
+            others += sum(map(len, next_hops.values()))
+            continue
+        for next_hop, entries in next_hops.items():
+            # An IPv6 next hop with a link-local one beside it (RFC 2545 section 3): ExaBGP names the same routes twice.
+            if len(next_hops) > 1 and next_hop[:4].lower() == "fe80":
+                continue
+            key = attribute_key(bytes(update.attribute), next_hop, neighbor.asn.local, family)
+            announced.append((key, _prefixes(entries)))
+    return Update(neighbor.address.peer, withdrawn, announced, others)
+
+
+def _prefixes(entries: list[_Nlri]) -> list[str]:
+    return [
+        entry.nlri or "" if entry.path_information is None else f"{entry.nlri} {entry.path_information}"
+        for entry in entries
+    ]
+
+
+def _negotiated(neighbor: str, raw: msgspec.Raw) -> Event:
+    try:
+        capabilities = _capabilities.decode(raw)
+    except msgspec.DecodeError:
+        return Other("negotiated", neighbor)
+    return Negotiated(neighbor, "ipv4 unicast ipv6" in capabilities.nexthop)

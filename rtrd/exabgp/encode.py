@@ -1,0 +1,93 @@
+"""Commands of the route table in, lines that ExaBGP reads from its process out.
+
+Only what 4.2 and 5.0 both take and execute alike (docs/exabgp.md lists the forms that they don't): every command
+names its neighbours, `announce attributes` and `withdraw attributes` with a next hop, lists in brackets, and for an
+AS_PATH that is more than one AS_SEQUENCE the generic attribute, as the two have no common word for AS_SET.
+Everything printed is a number or an address that was parsed.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from rtrd.routes.attributes import AS_SEQUENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rtrd.policy import Outcome
+    from rtrd.routes.attributes import AttributeSet, Segment
+
+_ORIGINS = ("igp", "egp", "incomplete")
+_SEGMENT_MOST = 255
+
+# RFC 5737 and RFC 3849: ExaBGP 4.2 drops every session after a withdraw without next hop, and reads no more of it.
+_WITHDRAW_NEXT_HOP = {4: "192.0.2.1", 6: "2001:db8::1"}
+
+
+def select(neighbors: Iterable[str]) -> str:
+    """Give the words that choose the neighbours of a command, in order."""
+    return ", ".join(f"neighbor {address}" for address in neighbors)
+
+
+def announce(selector: str, words: str, path_id: int | None, prefixes: str) -> str:
+    """Give the command that announces prefixes (a blank between two) with these words (see `attribute_words`)."""
+    return f"{selector} announce attributes{_path_information(path_id)} {words} nlri {prefixes}\n"
+
+
+def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> str:
+    """Give the command that withdraws prefixes of a family."""
+    next_hop = _WITHDRAW_NEXT_HOP[family]
+    return f"{selector} withdraw attributes{_path_information(path_id)} next-hop {next_hop} nlri {prefixes}\n"
+
+
+def attribute_words(attributes: AttributeSet, outcome: Outcome) -> str:
+    """Give the words for an attribute set with what the policy adds to it.
+
+    The AS path is as learned (ExaBGP adds nothing to one that is given, also towards eBGP). `attributes` must
+    have a next hop.
+    """
+    words = [f"next-hop {attributes.next_hop}"]
+    if attributes.origin is not None:
+        words.append(f"origin {_ORIGINS[attributes.origin]}")
+    words.append(_as_path(attributes.as_path))
+    if attributes.med is not None:
+        words.append(f"med {attributes.med}")
+    local_preference = outcome.local_preference
+    if local_preference is None:
+        local_preference = attributes.local_preference
+    if local_preference is not None:
+        words.append(f"local-preference {local_preference}")
+    tags = outcome.tags
+    standard = [*attributes.communities, *(tag.numbers for tag in tags if tag.kind == "standard")]
+    large = [*attributes.large_communities, *(tag.numbers for tag in tags if tag.kind == "large")]
+    extended = [*attributes.extended_communities, *(tag.value for tag in tags if tag.kind == "extended")]
+    words += _list("community", (":".join(map(str, numbers)) for numbers in standard))
+    words += _list("large-community", (":".join(map(str, numbers)) for numbers in large))
+    words += _list("extended-community", (f"0x{value:016x}" for value in extended))
+    return " ".join(words)
+
+
+def _path_information(path_id: int | None) -> str:
+    return "" if path_id is None else f" path-information {socket.inet_ntoa(struct.pack('!I', path_id))}"
+
+
+def _list(keyword: str, values: Iterable[str]) -> list[str]:
+    unique = dict.fromkeys(values)
+    return [f"{keyword} [ {' '.join(unique)} ]"] if unique else []
+
+
+def _as_path(path: tuple[Segment, ...]) -> str:
+    if not path:
+        return "as-path [ ]"
+    if len(path) == 1 and path[0].kind == AS_SEQUENCE and len(path[0].asns) <= _SEGMENT_MOST:
+        return f"as-path [ {' '.join(map(str, path[0].asns))} ]"
+    raw = bytearray()
+    for segment in path:
+        for start in range(0, len(segment.asns), _SEGMENT_MOST):
+            asns = segment.asns[start : start + _SEGMENT_MOST]
+            raw += struct.pack(f"!BB{len(asns)}I", segment.kind, len(asns), *asns)
+    # Flags of RFC 4271 section 4.3: transitive, and extended length where one octet can't say it.
+    return f"attribute [ 0x02 0x{0x50 if len(raw) > 255 else 0x40:02x} 0x{raw.hex()} ]"

@@ -1,0 +1,96 @@
+"""What a router's dialect knows of the path attributes of routes in; facts for the route table and words for nobody yet.
+
+Neutral between dialects: exabgp/attributes.py makes it, exabgp/encode.py prints it. Everything is a number or
+an address that was parsed: no text of BGP gets past this point.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from secrets import token_bytes
+from typing import NamedTuple
+
+from rtrd.routes.table import Facts
+
+AS_SET, AS_SEQUENCE, AS_CONFED_SEQUENCE, AS_CONFED_SET = 1, 2, 3, 4
+"""Segment types of RFC 4271 section 4.3 and RFC 5065 section 3."""
+
+IGP, EGP, INCOMPLETE = 0, 1, 2
+
+DEFAULT_LOCAL_PREFERENCE = 100
+
+_KEY = token_bytes(16)  # so that nobody outside can choose attribute sets whose digests are equal
+
+
+class Segment(NamedTuple):
+    """A segment of an AS_PATH."""
+
+    kind: int
+    asns: tuple[int, ...]
+
+
+class AttributeSet(NamedTuple):
+    """The path attributes that routes share, without the communities that could pass for tags of ours."""
+
+    family: int
+    """4 or 6, of the routes."""
+    next_hop: str | None
+    """In normal text; None: there is none that can be announced."""
+    origin: int | None
+    """IGP, EGP, INCOMPLETE; None: the update had none."""
+    as_path: tuple[Segment, ...]
+    origin_as: int | None
+    """RFC 6811 section 2; None: NONE."""
+    med: int | None = None
+    local_preference: int | None = None
+    communities: tuple[tuple[int, int], ...] = ()
+    large_communities: tuple[tuple[int, int, int], ...] = ()
+    extended_communities: tuple[int, ...] = ()
+    malformed: bool = False
+    """The attributes can't be trusted: the route is not announced (RFC 7606 section 2: treat-as-withdraw)."""
+
+    @property
+    def extended_next_hop(self) -> bool:
+        """IPv4 routes with an IPv6 next hop: only for a session that negotiated it (RFC 8950 section 4)."""
+        return self.family == 4 and self.next_hop is not None and ":" in self.next_hop
+
+    def facts(self, *, extended_next_hop: bool) -> Facts:
+        """What the route table must know; `extended_next_hop`: those to whom they go have negotiated it."""
+        digest = blake2b(repr(self).encode(), digest_size=8, key=_KEY).digest()
+        return Facts(
+            outcome=int.from_bytes(digest),
+            origin=-1 if self.origin_as is None else self.origin_as,
+            local_preference=(
+                DEFAULT_LOCAL_PREFERENCE if self.local_preference is None else self.local_preference
+            ),
+            path_length=sum(_weight(segment) for segment in self.as_path),
+            origin_code=INCOMPLETE if self.origin is None else self.origin,
+            fit=self._carried(extended_next_hop=extended_next_hop) and not self.malformed,
+        )
+
+    def _carried(self, *, extended_next_hop: bool) -> bool:
+        """Whether the next hop can be sent with routes of the family. ExaBGP would send any (docs/exabgp.md)."""
+        if self.next_hop is None:
+            return False
+        if self.family == 4:
+            return extended_next_hop or not self.extended_next_hop
+        return ":" in self.next_hop
+
+
+def _weight(segment: Segment) -> int:
+    """RFC 4271 section 9.1.2.2 (a set counts as one), RFC 5065 section 5.3 (confederation segments as none)."""
+    if segment.kind == AS_SEQUENCE:
+        return len(segment.asns)
+    return int(segment.kind == AS_SET)
+
+
+def origin_as(path: tuple[Segment, ...], own_as: int) -> int | None:
+    """Give the origin AS of a path (RFC 6811 section 2), `own_as` being the speaker's; None: NONE.
+
+    The last AS of a final AS_SEQUENCE; none for a final AS_SET; the speaker's own for an empty path or
+    confederation segments alone.
+    """
+    real = [segment for segment in path if segment.asns and segment.kind in (AS_SET, AS_SEQUENCE)]
+    if not real:
+        return own_as
+    return real[-1].asns[-1] if real[-1].kind == AS_SEQUENCE else None

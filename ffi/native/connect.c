@@ -18,11 +18,6 @@ static long long now_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-static const char *text(int error, char *buffer, size_t size)
-{
-    return strerror_r(error, buffer, size) == 0 ? buffer : "unknown error";
-}
-
 static int bind_to(int fd, int family, const char *address)
 {
     struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *local;
@@ -81,11 +76,10 @@ static int open_one(const struct addrinfo *to, const char *bind, long long deadl
 int connect_stream(const char *host, const char *port, const char *bind, unsigned timeout, char *fault, size_t size)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found;
-    char buffer[128];
     int failed = getaddrinfo(host, port, &hints, &found);
     if (failed != 0) {
         snprintf(fault, size, "%s does not resolve: %s", host,
-                 failed == EAI_SYSTEM ? text(errno, buffer, sizeof buffer) : gai_strerror(failed));
+                 failed == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(failed));
         return -1;
     }
     unsigned addresses = 0;
@@ -106,6 +100,6 @@ int connect_stream(const char *host, const char *port, const char *bind, unsigne
     }
     freeaddrinfo(found);
     if (fd < 0)
-        snprintf(fault, size, "cannot connect to %s port %s: %s", host, port, text(error, buffer, sizeof buffer));
+        snprintf(fault, size, "cannot connect to %s port %s: %s", host, port, strerrordesc_np(error));
     return fd;
 }

@@ -1,0 +1,6 @@
+"""The extension module that ffi/build_rtrlib.py makes: librtr 0.8.0 and ffi/native/feed.h, raw."""
+
+from typing import Any
+
+ffi: Any
+lib: Any

@@ -1,0 +1,24 @@
+"""VRPs from RPKI caches by the RTR protocol (RFC 8210, 6810), with Debian's librtr inside."""
+
+from rtrlib.dispatcher import VRPListener
+from rtrlib.exceptions import IpConversionException, PFXException, RTRInitError, SyncTimeout
+from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
+from rtrlib.rtr_manager import RTRManager
+from rtrlib.rtr_socket import RTRSocket, RTRSocketState
+from rtrlib.servers import CacheGroup, SSHServer, TCPServer
+
+__all__ = [
+    "CacheGroup",
+    "IpConversionException",
+    "ManagerGroup",
+    "ManagerGroupStatus",
+    "PFXException",
+    "RTRInitError",
+    "RTRManager",
+    "RTRSocket",
+    "RTRSocketState",
+    "SSHServer",
+    "SyncTimeout",
+    "TCPServer",
+    "VRPListener",
+]

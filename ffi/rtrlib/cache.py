@@ -1,0 +1,309 @@
+"""One cache's life: frames of its link and the time in; changes for a VRP set, and `in sync` or `failed`, out.
+
+The link (rtrlib.link) is disposable and mirrors librtr's own table: each begins with a complete sync, so the first
+commit of a link replaces all that the cache had, and every later one is a change. What a link says is believed only
+as far as it can be checked; whatever goes wrong costs the link and never what was committed before.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+from rtrlib.frames import Decoder, FrameError, FrameType, StateFrame, router_key_of, state_of
+from rtrlib.link import LinkEnded
+from rtrlib.rtr_socket import RTRSocket, RTRSocketState
+from rtrlib.servers import EXPIRE_RANGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtrlib.link import Link
+    from rtrlib.servers import Intervals, Server
+
+__all__ = ["Cache", "CacheEvents"]
+
+log = logging.getLogger("rtrlib")
+
+PING_EVERY: Final = 5.0
+HUNG_AFTER: Final = 15.0
+"""Seconds that a child may leave a ping unanswered."""
+SYNC_LIMIT: Final = 600.0
+"""Seconds that a sync may take; librtr has a time-out for each PDU but none for the whole."""
+STALE_PART: Final = 0.9
+"""Part of the expire interval without a sync after which a new link is tried while the data still counts."""
+BARREN_LIMIT: Final = 2
+"""Sessions in a row without End of Data after which librtr's own idea of session and serial is given up."""
+BACKOFF_FIRST: Final = 1.0
+
+FAILURES: Final = {
+    RTRSocketState.ERROR_FATAL: "the session ended: closed by the cache, or a protocol error",
+    RTRSocketState.ERROR_TRANSPORT: "the connection failed or timed out",
+    RTRSocketState.ERROR_NO_DATA_AVAILABLE: "the cache has no data yet",
+}
+SYNCING: Final = {RTRSocketState.RESET, RTRSocketState.SYNC}
+
+
+class CacheEvents(Protocol):
+    """What a cache tells its manager, in the order in which it happens."""
+
+    def staged(self, cache: RTRSocket, records: bytes) -> None: ...  # noqa: D102 - as VRPListener
+    def committed(self, cache: RTRSocket, full: bool) -> None: ...  # noqa: D102
+    def discarded(self, cache: RTRSocket) -> None: ...  # noqa: D102
+    def expired(self, cache: RTRSocket) -> None: ...  # noqa: D102
+    def changed(self, cache: RTRSocket) -> None: ...  # noqa: D102
+    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None: ...  # noqa: D102
+    def in_sync(self, cache: RTRSocket) -> None: ...  # noqa: D102 - as Failover
+    def failed(self, cache: RTRSocket) -> None: ...  # noqa: D102
+    def opened(self, cache: Cache) -> None:
+        """A link was opened: watch its descriptors."""
+
+    def closing(self, cache: Cache) -> None:
+        """The link is about to be closed: stop watching them."""
+
+
+class Cache:
+    """One cache between `start` and `stop`. All times are seconds of the caller's clock."""
+
+    def __init__(
+        self,
+        index: int,
+        server: Server,
+        intervals: Intervals,
+        events: CacheEvents,
+        connect: Callable[[Server, Intervals], Link],
+    ) -> None:
+        self.socket = RTRSocket(index, server)
+        self.link: Link | None = None
+        self._intervals = intervals
+        self._events = events
+        self._connect = connect
+        self._started = False
+        self._decoder = Decoder()
+        self._fresh = True
+        """Nothing was committed from this link yet."""
+        self._staged = False
+        self._sessions_barren = 0
+        self._session_open = False
+        self._fault: str | None = None
+        """What librtr's connection attempt says of itself, until the state that it led to."""
+        self._backoff = BACKOFF_FIRST
+        self._reopen_at: float | None = None
+        self._sync_ends: float | None = None
+        self._expires_at: float | None = None
+        self._stale_at: float | None = None
+        self._ping_at = 0.0
+        self._hung_at: float | None = None
+        self._set_intervals()
+
+    def start(self, now: float) -> None:
+        """Connect."""
+        self._started = True
+        self._backoff = BACKOFF_FIRST
+        self._open(now)
+
+    def stop(self) -> None:
+        """Disconnect; what the cache said is not needed any more."""
+        self._started = False
+        self._close()
+        self._reopen_at = None
+        self.socket.state = RTRSocketState.CLOSED
+        self.socket.error = None
+        self._events.changed(self.socket)
+        self._drop_data()
+
+    def deadline(self) -> float | None:
+        """When `tick` has something to do at the latest."""
+        times = [self._reopen_at, self._expires_at]
+        if self.link is not None:
+            times += [self._sync_ends, self._stale_at, self._hung_at]
+            if self.link.pid is not None:
+                times.append(self._ping_at)
+        return min((time for time in times if time is not None), default=None)
+
+    def readable(self, now: float, limit: int) -> int:
+        """Handle about `limit` bytes of what the link has; returns how many it were."""
+        link = self.link
+        if link is None:
+            return 0
+        try:
+            data = link.read(limit)
+            if data:
+                self._hung_at = None  # whoever sends is alive
+            for kind, payload in self._decoder.decode(data):
+                self._frame(kind, payload, now)
+                if self.link is not link:
+                    break
+        except (LinkEnded, FrameError) as fault:
+            if self.link is link:
+                self._replace(now, self._fault or str(fault))
+            return 0
+        return len(data)
+
+    def tick(self, now: float) -> None:
+        """Do what is due. To be called after everything readable was read: silence is judged here."""
+        if _due(self._expires_at, now):
+            self._drop_data()
+            if self.link is not None:
+                self._replace(now, "no complete sync within the expire interval")
+        if self.link is not None:
+            if _due(self._hung_at, now):
+                self._replace(now, f"the cache process did not answer for {HUNG_AFTER:.0f} seconds")
+            elif _due(self._sync_ends, now):
+                self._replace(now, f"no End of Data within {SYNC_LIMIT:.0f} seconds")
+            elif _due(self._stale_at, now) and not self._fresh:
+                self._replace(now, "no complete sync for most of the expire interval")
+        if self.link is None and _due(self._reopen_at, now):
+            self._open(now)
+        if self.link is not None and self.link.pid is not None and now >= self._ping_at:
+            self.link.ping()
+            self._ping_at = now + PING_EVERY
+            if self._hung_at is None:
+                self._hung_at = now + HUNG_AFTER
+
+    def _open(self, now: float) -> None:
+        self._reopen_at = None
+        self._fresh = True
+        self._staged = False
+        self._decoder = Decoder()
+        self._sessions_barren = 0
+        self._session_open = False
+        self._fault = None
+        self._sync_ends = None
+        self._hung_at = None
+        self._ping_at = now + PING_EVERY
+        self._set_intervals()
+        self.socket.state = RTRSocketState.CONNECTING
+        try:
+            self.link = self._connect(self.socket.server, self._intervals)
+        except LinkEnded as fault:
+            self._retry(now, str(fault))
+            return
+        self.socket.pid = self.link.pid
+        self._events.opened(self)
+        self._events.changed(self.socket)
+
+    def _close(self) -> None:
+        """Throw the link away, and what it staged."""
+        if self.link is None:
+            return
+        self._events.closing(self)
+        self.link.close()
+        self.link = None
+        self.socket.pid = None
+        self.socket.in_sync = False
+        self._staged = False
+        self._events.discarded(self.socket)
+
+    def _replace(self, now: float, why: str) -> None:
+        """Throw the link away and try a new one after a while."""
+        self._close()
+        self._retry(now, why)
+
+    def _retry(self, now: float, why: str) -> None:
+        self.socket.restarts += 1
+        self._reopen_at = now + self._backoff
+        log.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, self._backoff)
+        self._backoff = min(2 * self._backoff, float(self._intervals.retry))
+        self._fail(RTRSocketState.ERROR_FATAL, why)
+
+    def _fail(self, state: RTRSocketState, why: str) -> None:
+        self.socket.state = state
+        self.socket.error = why
+        self.socket.in_sync = False
+        self._sync_ends = None
+        self._events.changed(self.socket)
+        self._events.failed(self.socket)
+
+    def _drop_data(self) -> None:
+        if self._expires_at is None:
+            return
+        self._expires_at = None
+        self._stale_at = None
+        self._events.expired(self.socket)
+
+    def _frame(self, kind: FrameType, payload: bytes, now: float) -> None:
+        if kind is FrameType.VRPS:
+            self._staged = True
+            self._events.staged(self.socket, payload)
+        elif kind is FrameType.STATE:
+            self._state(state_of(payload), now)
+        elif kind is FrameType.ROUTER_KEY:
+            key = router_key_of(payload)
+            self._events.router_key(self.socket, key.asn, key.ski, key.spki, key.announce)
+        elif kind is FrameType.FAULT:
+            self._fault = payload.decode(errors="replace")
+        elif kind is FrameType.LOST:
+            self._replace(now, "changes came faster than they could be read")
+
+    def _state(self, frame: StateFrame, now: float) -> None:
+        try:
+            state = RTRSocketState(frame.state)
+        except ValueError:
+            raise FrameError(f"unknown socket state {frame.state}") from None
+        socket = self.socket
+        socket.version = frame.version
+        self._set_intervals(frame)
+        if state in SYNCING:
+            self._session_open = True
+            if self._sync_ends is None:
+                self._sync_ends = now + SYNC_LIMIT
+        if state in FAILURES:
+            self._session_failed(state, now)
+        elif state is RTRSocketState.ESTABLISHED:
+            socket.state = state
+            self._commit(frame, now)
+        elif not (state is RTRSocketState.CONNECTING and socket.error):
+            # librtr says CONNECTING as soon as it begins to wait for its retry interval; the failure is worth more
+            socket.state = state
+            self._events.changed(socket)
+
+    def _session_failed(self, state: RTRSocketState, now: float) -> None:
+        why, self._fault = self._fault or FAILURES[state], None
+        if self._session_open and state is not RTRSocketState.ERROR_NO_DATA_AVAILABLE:
+            self._sessions_barren += 1
+        self._session_open = False
+        # A sync that failed half way is taken back by librtr, record by record; and a session that never gets to End
+        # of Data may be librtr's own fault (it insists on a session that the cache has given up). Both are over soonest
+        # with a new link.
+        if self._staged or self._sessions_barren >= BARREN_LIMIT:
+            self._replace(now, why)
+        else:
+            log.warning("cache %s: %s", self.socket, why)
+            self._fail(state, why)
+
+    def _commit(self, frame: StateFrame, now: float) -> None:
+        socket = self.socket
+        full, self._fresh, self._staged = self._fresh, False, False
+        self._sessions_barren = 0
+        self._backoff = BACKOFF_FIRST
+        self._sync_ends = None
+        self._expires_at = now + socket.expire_interval
+        self._stale_at = now + STALE_PART * socket.expire_interval
+        socket.error = None
+        socket.session_id = frame.session_id
+        socket.serial_number = frame.serial
+        socket.last_update = datetime.datetime.now(datetime.UTC)
+        socket.has_received_pdus = True
+        socket.in_sync = True
+        self._events.committed(socket, full)
+        self._events.changed(socket)
+        self._events.in_sync(socket)
+
+    def _set_intervals(self, frame: StateFrame | None = None) -> None:
+        """What librtr uses; its expire interval has passed through another process, so within the RFC's range."""
+        socket = self.socket
+        if frame is None:
+            socket.refresh_interval = self._intervals.refresh
+            socket.retry_interval = self._intervals.retry
+            socket.expire_interval = self._intervals.expire
+        else:
+            socket.refresh_interval = frame.refresh
+            socket.retry_interval = frame.retry
+            low, high = EXPIRE_RANGE
+            socket.expire_interval = max(low, min(high, frame.expire))
+
+
+def _due(time: float | None, now: float) -> bool:
+    return time is not None and now >= time

@@ -1,0 +1,93 @@
+"""A cache's options on fd 0 in; frames of what librtr says of it on the same socket out, until it is closed.
+
+Started by path in a process of its own (rtrlib.process_link) and importing next to nothing, so that it is small: this
+file, _rtrlib and what cffi needs. librtr may abort, hang or eat memory here without anyone else noticing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import sys
+
+# Where the extensions are is told in argv: the site packages themselves are not searched (-S).
+sys.path += sys.argv[4:]
+
+from _rtrlib import ffi, lib  # noqa: E402
+
+ALIVE = struct.pack("=II", 4, 0)
+FAULT = 5
+TEXTS = ("host", "port", "bind", "username", "private_key", "host_key", "password")
+NUMBERS = ("connect_timeout", "refresh", "expire", "retry", "follow_cache", "queue_limit")
+SIZE = struct.Struct("=I")
+
+
+def receive(parent: socket.socket) -> list[bytes]:
+    """The options: a length, then fields that end in NUL; an absent one is the single byte 0xff."""
+    data = b""
+    while len(data) < SIZE.size or len(data) < SIZE.size + SIZE.unpack_from(data)[0]:
+        more = parent.recv(65536)
+        if not more:
+            sys.exit(0)
+        data += more
+    return data[SIZE.size :].split(b"\0")[:-1]
+
+
+def fault(parent: socket.socket, text: str) -> None:
+    """Say why there will be nothing else."""
+    payload = text.encode(errors="replace")[:1000]
+    parent.sendall(struct.pack("=II", FAULT, len(payload)) + payload)
+
+
+def main() -> None:
+    """Run until the parent closes its end."""
+    parent_pid, memory = int(sys.argv[1]), int(sys.argv[2])
+    parent = socket.socket(fileno=0)
+    error = lib.feed_confine(parent_pid, memory, sys.argv[3].encode()[:15])
+    if error:
+        fault(parent, f"the cache process cannot be confined: {os.strerror(error)}")
+        sys.exit(1)
+    # librtr prints a line for every step; nobody may be made to wait for who reads them.
+    os.set_blocking(2, False)
+    fields = receive(parent)
+    options = ffi.new("struct feed_options *")
+    kept = []
+    for name, value in zip(TEXTS, fields, strict=False):
+        if value != b"\xff":
+            kept.append(ffi.new("char[]", value))
+            setattr(options, name, kept[-1])
+    for name, value in zip(NUMBERS, fields[len(TEXTS) :], strict=True):
+        setattr(options, name, int(value))
+    why = ffi.new("char[256]")
+    feed = lib.feed_open(options, why, len(why))
+    if not feed:
+        fault(parent, ffi.string(why).decode(errors="replace"))
+        sys.exit(1)
+    relay(parent, feed)
+
+
+def relay(parent: socket.socket, feed: ffi.CData) -> None:
+    """Frames up, answers to pings between them."""
+    chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
+    view = memoryview(ffi.buffer(chunk))
+    poller = select.poll()
+    poller.register(parent, select.POLLIN)
+    poller.register(lib.feed_fd(feed), select.POLLIN)
+    while True:
+        for fd, _ in poller.poll():
+            if fd == parent.fileno():
+                pings = parent.recv(64)
+                if not pings:
+                    os._exit(0)  # librtr's threads are not worth waiting for
+                parent.sendall(ALIVE)
+            elif size := lib.feed_take(feed, chunk, lib.QUEUE_CHUNK):
+                parent.sendall(view[:size])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError:
+        os._exit(0)  # the parent is gone

@@ -1,0 +1,255 @@
+"""Checked groups of caches and the caller's loop in; their VRPs, and which caches' VRPs are in force, out.
+
+Nothing here has a thread: whoever owns the loop calls `dispatch`, from one thread at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from typing import TYPE_CHECKING, Final, Protocol
+
+from rtrlib.cache import Cache
+from rtrlib.exceptions import RTRInitError
+from rtrlib.failover import Action, Activate, Failover, Start
+from rtrlib.manager_group import ManagerGroup
+from rtrlib.process_link import reap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rtrlib.link import Link
+    from rtrlib.rtr_socket import RTRSocket
+    from rtrlib.servers import CacheGroup, Intervals, Server
+
+__all__ = ["Dispatcher", "VRPListener"]
+
+log = logging.getLogger("rtrlib")
+
+READ_LIMIT: Final = 128 << 10
+"""Bytes that one cache may deliver in one turn: 5,000 VRPs."""
+TURN_LIMIT: Final = 256 << 10
+"""Bytes that one `dispatch` handles, a few milliseconds of work."""
+REAP_EVERY: Final = 1.0
+CLOSE_WAIT: Final = 2.0
+
+
+class VRPListener(Protocol):
+    """Who takes the VRPs. All calls come from inside `dispatch` or `open`, and must not raise.
+
+    `cache.index` is 0, 1, .. in the order of configuration. Records are packed as struct vrp (ffi/native/vrp.h) and
+    NOT checked.
+    """
+
+    def staged(self, cache: RTRSocket, records: bytes) -> None:
+        """Changes that arrived and are not in force yet, in order."""
+
+    def committed(self, cache: RTRSocket, full: bool) -> None:
+        """End of Data: what was staged since the last commit is in force, all at once.
+
+        `full`: it replaces all that the cache had. That is so exactly for the first commit of the cache, and the
+        first one after `discarded`. Otherwise it is a change of what the cache had.
+        """
+
+    def discarded(self, cache: RTRSocket) -> None:
+        """The link is gone: what was staged since the last commit is void, and what follows begins a full set.
+
+        What was committed stays.
+        """
+
+    def expired(self, cache: RTRSocket) -> None:
+        """Drop all that the cache had: no sync within the expire interval, or its group was stopped."""
+
+    def active(self, caches: frozenset[RTRSocket]) -> None:
+        """From now on these caches' VRPs count, and no others'."""
+
+    def changed(self, what: RTRSocket | ManagerGroup) -> None:
+        """A state changed; for status and logs."""
+
+    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
+        """A BGPsec router key (RFC 8210 section 5.10); staged, committed and void together with the VRPs."""
+
+
+class Dispatcher:
+    """Caches, their failover, and one listener; hears of each cache's events (rtrlib.cache.CacheEvents)."""
+
+    def __init__(
+        self,
+        groups: Sequence[CacheGroup],
+        intervals: Intervals,
+        connect: Callable[[Server, Intervals], Link],
+        start_timeout: float,
+        clock: Callable[[], float],
+    ) -> None:
+        """`groups` as configured: their servers are numbered in this order. `clock`: seconds that never go back."""
+        self._clock = clock
+        self._start_timeout = start_timeout
+        self._caches: list[Cache] = []
+        self._groups: list[ManagerGroup] = []
+        for group in groups:
+            first = len(self._caches)
+            self._caches += [
+                Cache(first + i, server, intervals, self, connect) for i, server in enumerate(group.servers)
+            ]
+            sockets = [cache.socket for cache in self._caches[first:]]
+            self._groups.append(ManagerGroup(group.name, group.preference, sockets))
+        self._groups.sort(key=lambda group: group.preference)
+        self._failover = self._new_failover()
+        self._listener: VRPListener | None = None
+        self._epoll: select.epoll | None = None
+        self._watched: dict[int, Cache] = {}
+        self._turn = 0
+
+    def groups(self) -> list[ManagerGroup]:
+        """The groups as they stand now, most preferred first."""
+        return list(self._groups)
+
+    @property
+    def active_group(self) -> ManagerGroup | None:
+        """The group whose VRPs are in force."""
+        active = self._failover.active
+        return None if active is None else self._groups[active]
+
+    def open(self, listener: VRPListener) -> None:
+        """Start the most preferred group. RTRInitError when it is open already."""
+        if self._epoll is not None:
+            raise RTRInitError("the manager is open already")
+        self._listener = listener
+        self._epoll = select.epoll()
+        self._failover = self._new_failover()
+        self._carry_out(self._failover.start(self._clock()))
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when `dispatch` has something to do. RTRInitError when it is not open."""
+        if self._epoll is None:
+            raise RTRInitError("the manager is not open")
+        return self._epoll.fileno()
+
+    def dispatch(self) -> float | None:
+        """Handle what is pending: bounded work, no waiting.
+
+        Returns the seconds after which to call again even if `fileno` is not readable; None: no need to.
+        """
+        if self._epoll is None:
+            return None
+        now = self._clock()
+        unread = self._read(now)
+        for cache in self._caches:
+            # A cache whose bytes still wait cannot be called silent.
+            if cache.socket.index not in unread:
+                cache.tick(now)
+        self._carry_out(self._failover.tick(now))
+        if self._epoll is None:  # the listener has closed us
+            return None
+        times = [cache.deadline() for cache in self._caches] + [self._failover.deadline()]
+        if reap():
+            times.append(now + REAP_EVERY)
+        waiting = [at for at in times if at is not None]
+        return max(0.0, min(waiting) - self._clock()) if waiting else None
+
+    def close(self) -> None:
+        """Disconnect from everything and end every child process; `open` may follow. Tells the listener nothing."""
+        if self._epoll is None:
+            return
+        self._listener = None
+        self._carry_out(self._failover.stop())
+        self._epoll.close()
+        self._epoll = None
+        if reap(CLOSE_WAIT):
+            log.warning("a cache process that was killed is still there")
+
+    def staged(self, cache: RTRSocket, records: bytes) -> None:
+        """Pass on."""
+        if self._listener is not None:
+            self._listener.staged(cache, records)
+
+    def committed(self, cache: RTRSocket, full: bool) -> None:
+        """Pass on."""
+        if self._listener is not None:
+            self._listener.committed(cache, full)
+
+    def discarded(self, cache: RTRSocket) -> None:
+        """Pass on."""
+        if self._listener is not None:
+            self._listener.discarded(cache)
+
+    def expired(self, cache: RTRSocket) -> None:
+        """Pass on."""
+        if self._listener is not None:
+            self._listener.expired(cache)
+
+    def changed(self, cache: RTRSocket) -> None:
+        """Pass on."""
+        if self._listener is not None:
+            self._listener.changed(cache)
+
+    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
+        """Pass on."""
+        if self._listener is not None:
+            self._listener.router_key(cache, asn, ski, spki, announce)
+
+    def in_sync(self, cache: RTRSocket) -> None:
+        """Ask the failover what follows, and do it."""
+        self._carry_out(self._failover.in_sync(cache.index, self._clock()))
+
+    def failed(self, cache: RTRSocket) -> None:
+        """Ask the failover what follows, and do it."""
+        self._carry_out(self._failover.failed(cache.index, self._clock()))
+
+    def opened(self, cache: Cache) -> None:
+        """Watch the descriptors of its link."""
+        if self._epoll is not None and cache.link is not None:
+            for fd in cache.link.filenos():
+                self._epoll.register(fd, select.EPOLLIN)
+                self._watched[fd] = cache
+
+    def closing(self, cache: Cache) -> None:
+        """Stop watching them."""
+        if self._epoll is not None and cache.link is not None:
+            for fd in cache.link.filenos():
+                self._epoll.unregister(fd)
+                del self._watched[fd]
+
+    def _new_failover(self) -> Failover:
+        caches = [frozenset(socket.index for socket in group.sockets) for group in self._groups]
+        return Failover(caches, self._start_timeout)
+
+    def _read(self, now: float) -> set[int]:
+        """One turn for each cache that has something; returns those for which there was no time."""
+        assert self._epoll is not None
+        ready = {self._watched[fd].socket.index for fd, _ in self._epoll.poll(0) if fd in self._watched}
+        self._turn += 1  # who had to wait goes first another time
+        budget = TURN_LIMIT
+        for cache in self._caches[self._turn % len(self._caches) :] + self._caches[: self._turn % len(self._caches)]:
+            if budget <= 0:
+                break
+            if cache.socket.index in ready:
+                ready.discard(cache.socket.index)
+                budget -= cache.readable(now, min(budget, READ_LIMIT))
+        return ready
+
+    def _carry_out(self, actions: list[Action]) -> None:
+        now = self._clock()
+        for action in actions:
+            if isinstance(action, Activate):
+                self._activate(self._groups[action.group])
+                continue
+            for socket in self._groups[action.group].sockets:
+                cache = self._caches[socket.index]
+                if isinstance(action, Start):
+                    cache.start(now)
+                else:
+                    cache.stop()
+        for i, group in enumerate(self._groups):
+            status = self._failover.status(i)
+            if status is not group.status:
+                group.status = status
+                if self._listener is not None:
+                    self._listener.changed(group)
+
+    def _activate(self, group: ManagerGroup) -> None:
+        log.info("%s is in use", group.name)
+        for one in self._groups:
+            one.active = one is group
+        if self._listener is not None:
+            self._listener.active(frozenset(group.sockets))

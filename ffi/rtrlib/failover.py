@@ -1,0 +1,164 @@
+"""Events of caches and the time in, what to start, stop and put into force out: failover between groups by preference.
+
+Pure: no socket, no thread, no clock. Groups are numbered 0, 1, .. from the most preferred, caches by their index.
+
+The rules:
+- A group is usable while at least one of its caches is in sync: complete data from a session that is alive.
+- The most preferred group is started. When the last started group is not usable within `start_timeout`, or all of
+  its caches failed, or it was usable and stops being so, the next one is started, in the same call.
+- The best usable group is active: its caches' VRPs count. A switch is made when the new group is usable, never before,
+  so what the old group said stays in force until then.
+- The groups below the active one are stopped; those above it, which failed, go on trying for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from rtrlib.manager_group import ManagerGroupStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["START_TIMEOUT", "Action", "Activate", "Failover", "Start", "Stop"]
+
+START_TIMEOUT: Final = 30.0
+"""Seconds that a group has to become usable before the next one is started beside it."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Connect to every cache of the group."""
+
+    group: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Disconnect from every cache of the group; what they said is not needed any more."""
+
+    group: int
+
+
+@dataclass(frozen=True)
+class Activate:
+    """From now on these caches' VRPs count, and no others'."""
+
+    group: int
+    caches: frozenset[int]
+
+
+Action = Start | Stop | Activate
+
+
+@dataclass
+class _Group:
+    caches: frozenset[int]
+    started: bool = False
+    late_at: float | None = None
+    """When it will have had its time to become usable."""
+    in_sync: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+
+    @property
+    def usable(self) -> bool:
+        return self.started and bool(self.in_sync)
+
+
+class Failover:
+    """The state of all groups. Every event returns the actions that it causes, in the order to carry them out."""
+
+    def __init__(self, groups: Sequence[frozenset[int]], start_timeout: float = START_TIMEOUT) -> None:
+        """`groups`: the caches of each, most preferred first; no cache is in two. `start_timeout` in seconds."""
+        self._groups = [_Group(caches) for caches in groups]
+        self._start_timeout = start_timeout
+        self._active: int | None = None
+
+    @property
+    def active(self) -> int | None:
+        """The group whose caches' VRPs count; None before any was usable."""
+        return self._active
+
+    def status(self, group: int) -> ManagerGroupStatus:
+        """What `ManagerGroupStatus` says of this group now."""
+        one = self._groups[group]
+        if not one.started:
+            return ManagerGroupStatus.CLOSED
+        if one.in_sync:
+            return ManagerGroupStatus.ESTABLISHED
+        return ManagerGroupStatus.ERROR if one.failed else ManagerGroupStatus.CONNECTING
+
+    def deadline(self) -> float | None:
+        """When `tick` has something to do at the latest; None: only an event changes anything."""
+        late = [group.late_at for group in self._groups if group.late_at is not None]
+        return min(late, default=None)
+
+    def start(self, now: float) -> list[Action]:
+        """Begin, or begin again after `stop`."""
+        return self._start_next(now)
+
+    def stop(self) -> list[Action]:
+        """Stop every group that is started. Nothing is active afterwards."""
+        actions: list[Action] = [Stop(i) for i, group in enumerate(self._groups) if group.started]
+        self._groups = [_Group(group.caches) for group in self._groups]
+        self._active = None
+        return actions
+
+    def in_sync(self, cache: int, now: float) -> list[Action]:
+        """The cache has delivered complete data and its session is alive."""
+        group = self._groups[self._group_of(cache)]
+        if not group.started:
+            return []
+        group.in_sync.add(cache)
+        group.failed.discard(cache)
+        return self._settle(now)
+
+    def failed(self, cache: int, now: float) -> list[Action]:
+        """The cache cannot be reached, or its session, its process or its data came to an end."""
+        group = self._groups[self._group_of(cache)]
+        if not group.started:
+            return []
+        group.in_sync.discard(cache)
+        group.failed.add(cache)
+        return self._settle(now)
+
+    def tick(self, now: float) -> list[Action]:
+        """Time has passed."""
+        return self._settle(now)
+
+    def _group_of(self, cache: int) -> int:
+        return next(i for i, group in enumerate(self._groups) if cache in group.caches)
+
+    def _settle(self, now: float) -> list[Action]:
+        best = next((i for i, group in enumerate(self._groups) if group.usable), None)
+        if best is None:
+            return self._start_next(now) if self._wants_next(now) else []
+        actions: list[Action] = []
+        self._groups[best].late_at = None
+        if best != self._active:
+            self._active = best
+            actions.append(Activate(best, self._groups[best].caches))
+        for i in range(best + 1, len(self._groups)):
+            if self._groups[i].started:
+                actions.append(Stop(i))
+                self._groups[i] = _Group(self._groups[i].caches)
+        return actions
+
+    def _wants_next(self, now: float) -> bool:
+        """Whether every started group had its chance."""
+        for group in self._groups:
+            if group.started and group.late_at is not None:
+                if now < group.late_at and group.failed != group.caches:
+                    return False
+                group.late_at = None
+        return True
+
+    def _start_next(self, now: float) -> list[Action]:
+        for i, group in enumerate(self._groups):
+            if not group.started:
+                group.started = True
+                # The last one has no successor to wait for.
+                group.late_at = now + self._start_timeout if i + 1 < len(self._groups) else None
+                return [Start(i)]
+        return []

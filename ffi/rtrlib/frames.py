@@ -1,0 +1,116 @@
+"""Bytes of the native queue in (from this process or up a socketpair), checked frames out.
+
+The layout is that of ffi/native/queue.h. The bytes may come from a process that went wrong, so nothing in them
+is believed: neither a length nor a type nor a number.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import Final, NamedTuple
+
+__all__ = ["Decoder", "FrameError", "FrameType", "RouterKeyFrame", "StateFrame", "state_of"]
+
+CHUNK: Final = 65536
+"""QUEUE_CHUNK: no frame is longer than this, header included."""
+VRP_SIZE: Final = 24
+HEADER: Final = struct.Struct("=II")
+STATE: Final = struct.Struct("=8I")
+ROUTER_KEY: Final = struct.Struct("=IB3x20s91sx")
+
+
+class FrameType(enum.IntEnum):
+    """`enum frame_type` of queue.h."""
+
+    VRPS = 1
+    STATE = 2
+    ROUTER_KEY = 3
+    ALIVE = 4
+    FAULT = 5
+    LOST = 6
+
+
+class FrameError(Exception):
+    """The bytes are no frames; what was wrong is the text."""
+
+
+class StateFrame(NamedTuple):
+    """What librtr's socket said when its state changed; intervals in seconds."""
+
+    state: int
+    version: int
+    session_id: int
+    serial: int
+    refresh: int
+    retry: int
+    expire: int
+    has_data: bool
+
+
+class RouterKeyFrame(NamedTuple):
+    """A BGPsec router key (RFC 8210 section 5.10), announced or withdrawn."""
+
+    asn: int
+    announce: bool
+    ski: bytes
+    spki: bytes
+
+
+SIZES: Final[dict[FrameType, int]] = {
+    FrameType.STATE: STATE.size,
+    FrameType.ROUTER_KEY: ROUTER_KEY.size,
+    FrameType.ALIVE: 0,
+    FrameType.LOST: 0,
+}
+
+
+def state_of(payload: bytes) -> StateFrame:
+    """Unpack a STATE payload."""
+    *numbers, has_data = STATE.unpack(payload)
+    return StateFrame(*numbers, has_data=bool(has_data))
+
+
+def router_key_of(payload: bytes) -> RouterKeyFrame:
+    """Unpack a ROUTER_KEY payload."""
+    asn, announce, ski, spki = ROUTER_KEY.unpack(payload)
+    return RouterKeyFrame(asn, bool(announce), ski, spki)
+
+
+class Decoder:
+    """Turns a stream of bytes, cut anywhere, into frames. Holds one unfinished frame at most."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def decode(self, data: bytes) -> list[tuple[FrameType, bytes]]:
+        """Whole frames of what arrived so far, as type and payload. FrameError: the stream is of no use any more."""
+        self._bytes += data
+        frames: list[tuple[FrameType, bytes]] = []
+        at = 0
+        with memoryview(self._bytes) as view:
+            while len(view) - at >= HEADER.size:
+                number, size = HEADER.unpack_from(view, at)
+                kind = _checked(number, size)
+                end = at + HEADER.size + size
+                if end > len(view):
+                    break
+                frames.append((kind, bytes(view[at + HEADER.size : end])))
+                at = end
+        del self._bytes[:at]
+        return frames
+
+
+def _checked(number: int, size: int) -> FrameType:
+    try:
+        kind = FrameType(number)
+    except ValueError:
+        raise FrameError(f"frame of unknown type {number}") from None
+    if size > CHUNK - HEADER.size:
+        raise FrameError(f"{kind.name} frame of {size} bytes: at most {CHUNK - HEADER.size} are allowed")
+    if kind is FrameType.VRPS:
+        if size == 0 or size % VRP_SIZE:
+            raise FrameError(f"VRPS frame of {size} bytes: no multiple of {VRP_SIZE}")
+    elif SIZES.get(kind, size) != size:
+        raise FrameError(f"{kind.name} frame of {size} bytes instead of {SIZES[kind]}")
+    return kind

@@ -1,0 +1,106 @@
+"""One connection to one cache: the options in; its frames, or the reason why there are no more, out.
+
+Two kinds: `ProcessLink` (librtr in a child process) and `ThreadLink` (librtr's threads in this process). Both can be
+thrown away at any moment and replaced; a new one always begins with a complete sync.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from _rtrlib import ffi, lib
+from rtrlib.servers import SSHServer
+
+if TYPE_CHECKING:
+    from rtrlib.servers import Intervals, Server
+
+__all__ = ["QUEUE_LIMIT", "Link", "LinkEnded", "ThreadLink", "options_of"]
+
+QUEUE_LIMIT: Final = 256 << 20
+"""Bytes that may wait between librtr and its reader: 11 million changes. More is a cache or a reader gone wild."""
+
+FAULT_SIZE: Final = 256
+
+
+class LinkEnded(Exception):  # noqa: N818 - it is an event
+    """The link is of no use any more; the text says why."""
+
+
+class Link(Protocol):
+    """What a cache's life (rtrlib.cache) needs of a connection."""
+
+    pid: int | None
+
+    def filenos(self) -> tuple[int, ...]:
+        """The descriptors that are readable when `read` has something to do."""
+
+    def read(self, limit: int) -> bytes:
+        """What is there, about `limit` bytes at most; empty: nothing now. Never blocks. LinkEnded: nor ever again."""
+
+    def ping(self) -> None:
+        """Ask for an ALIVE frame."""
+
+    def close(self) -> None:
+        """Let go; returns at once. The descriptors are closed afterwards."""
+
+
+def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | None]:
+    """The members of `struct feed_options`."""
+    ssh = server if isinstance(server, SSHServer) else None
+    return {
+        "host": server.host,
+        "port": str(server.port),
+        "bind": server.bind,
+        "username": ssh and ssh.username,
+        "private_key": ssh and ssh.private_key,
+        "host_key": ssh and ssh.host_key,
+        "password": ssh and ssh.password,
+        "connect_timeout": server.connect_timeout,
+        "refresh": intervals.refresh,
+        "expire": intervals.expire,
+        "retry": intervals.retry,
+        "follow_cache": int(intervals.follow_cache),
+        "queue_limit": QUEUE_LIMIT,
+    }
+
+
+class ThreadLink:
+    """librtr in this process: nothing is copied between processes, but its crash is ours."""
+
+    def __init__(self, server: Server, intervals: Intervals) -> None:
+        """LinkEnded when librtr does not take the options."""
+        self.pid: int | None = None
+        options = ffi.new("struct feed_options *")
+        kept = []
+        for name, value in options_of(server, intervals).items():
+            if isinstance(value, str):
+                kept.append(ffi.new("char[]", value.encode()))
+                setattr(options, name, kept[-1])
+            elif value is not None:
+                setattr(options, name, value)
+        fault = ffi.new("char[]", FAULT_SIZE)
+        feed = lib.feed_open(options, fault, FAULT_SIZE)
+        if not feed:
+            raise LinkEnded(ffi.string(fault).decode(errors="replace"))
+        self._feed = feed
+        self._chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
+
+    def filenos(self) -> tuple[int, ...]:
+        """The queue's eventfd."""
+        return (lib.feed_fd(self._feed),)
+
+    def read(self, limit: int) -> bytes:
+        """Chunks of the queue."""
+        data = bytearray()
+        while len(data) < limit and (size := lib.feed_take(self._feed, self._chunk, lib.QUEUE_CHUNK)):
+            data += ffi.buffer(self._chunk, size)
+        return bytes(data)
+
+    def ping(self) -> None:
+        """Nothing: a thread of this process that hangs is found by its silence (rtrlib.cache)."""
+
+    def close(self) -> None:
+        """librtr may take its retry interval to stop; a thread of C waits for that."""
+        if self._feed:
+            lib.feed_close(self._feed)
+            self._feed = ffi.NULL

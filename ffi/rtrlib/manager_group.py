@@ -1,0 +1,56 @@
+"""A group of caches and its status: sockets in, something to look at out."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from rtrlib.rtr_socket import RTRSocketList
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rtrlib.rtr_socket import RTRSocket
+
+__all__ = ["ManagerGroup", "ManagerGroupStatus"]
+
+
+class ManagerGroupStatus(enum.IntEnum):
+    """`enum rtr_mgr_status` of librtr 0.8.0, with our meaning.
+
+    CLOSED: not started. CONNECTING: started, no cache in sync and none failed yet. ESTABLISHED: at least one cache
+    in sync. ERROR: none in sync, at least one failed. (librtr itself wants all of a group in sync, and has one
+    failing cache fail its group.)
+    """
+
+    CLOSED = 0
+    CONNECTING = 1
+    ESTABLISHED = 2
+    ERROR = 3
+
+
+class ManagerGroup:
+    """One group as it stands now. The manager writes it, everyone may read it.
+
+    Attributes:
+        name: as configured, or `group PREFERENCE`.
+        preference: 0..255, lower is used first.
+        status: see ManagerGroupStatus.
+        active: its caches' VRPs are in force.
+
+    """
+
+    def __init__(self, name: str, preference: int, sockets: Iterable[RTRSocket]) -> None:
+        self.name = name or f"group {preference}"
+        self.preference = preference
+        self.sockets = RTRSocketList(sockets)
+        self.status = ManagerGroupStatus.CLOSED
+        self.active = False
+
+    @property
+    def sockets_len(self) -> int:
+        """How many caches the group has."""
+        return len(self.sockets)
+
+    def __repr__(self) -> str:
+        return f"<ManagerGroup {self.preference} {self.name!r} {self.status.name}>"

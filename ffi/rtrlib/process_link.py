@@ -1,0 +1,149 @@
+"""One connection to one cache in a child process of its own: the options in; its frames, or how it died, out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import _cffi_backend
+import _rtrlib
+from rtrlib.link import LinkEnded, options_of
+
+if TYPE_CHECKING:
+    from rtrlib.servers import Intervals, Server
+
+__all__ = ["MEMORY_LIMIT", "ProcessLink", "reap"]
+
+MEMORY_LIMIT: Final = 1 << 30
+"""Bytes of address space of a child; librtr takes 131 bytes a VRP, twice that during a reset."""
+
+CHILD: Final = str(Path(__file__).with_name("child.py"))
+NAME: Final = "rtrlib-cache"
+STDERR_KEPT: Final = 4096
+GRACE: Final = 0.05
+"""Seconds that the end of a process may lag behind the end of its socket."""
+
+_dying: list[subprocess.Popen[bytes]] = []
+"""Killed, not yet waited for."""
+
+
+def _child_path() -> list[str]:
+    """Folders of the two extensions that the child imports, nothing else."""
+    found = (_rtrlib.__file__, _cffi_backend.__file__)
+    return list(dict.fromkeys(str(Path(path).parent) for path in found if path))
+
+
+def reap(timeout: float = 0.0) -> int:
+    """Collect children that were killed; wait up to `timeout` seconds for each. Returns how many are left."""
+    for process in _dying[:]:
+        try:
+            process.wait(timeout) if timeout else process.poll()
+        except subprocess.TimeoutExpired:
+            continue
+        if process.returncode is not None:
+            _dying.remove(process)
+    return len(_dying)
+
+
+class ProcessLink:
+    """librtr in a child process: what kills it, hangs it or fills its memory ends this link and nothing else."""
+
+    def __init__(self, server: Server, intervals: Intervals, memory: int = MEMORY_LIMIT) -> None:
+        """`memory`: bytes of address space for the child. LinkEnded when it cannot be started."""
+        reap()
+        parent_end, child_end = socket.socketpair()
+        argv = [sys.executable, "-I", "-S", CHILD, str(os.getpid()), str(memory), NAME, *_child_path()]
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=child_end,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # ^C is for the program, which then closes us
+                env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+            )
+        except OSError as error:
+            parent_end.close()
+            raise LinkEnded(f"cannot start a cache process: {error}") from error
+        finally:
+            child_end.close()
+        assert self._process.stderr is not None
+        self._stderr = self._process.stderr.fileno()
+        self._last_words = b""
+        self._mute = False
+        self._socket = parent_end
+        self._socket.setblocking(False)
+        os.set_blocking(self._stderr, False)
+        self.pid: int | None = self._process.pid
+        fields = (b"\xff" if value is None else str(value).encode() for value in options_of(server, intervals).values())
+        message = b"".join(field + b"\0" for field in fields)
+        try:
+            self._socket.send(struct.pack("=I", len(message)) + message)  # an empty socket takes it whole
+        except OSError as error:
+            self.close()
+            raise LinkEnded(f"the cache process died at once: {error}") from error
+
+    def filenos(self) -> tuple[int, ...]:
+        """The socket and the child's stderr."""
+        return (self._socket.fileno(), self._stderr)
+
+    def read(self, limit: int) -> bytes:
+        """What the child sent."""
+        self._read_stderr()
+        try:
+            data = self._socket.recv(limit)
+        except BlockingIOError:
+            if self._mute:
+                raise LinkEnded(self._obituary()) from None
+            return b""
+        except OSError as error:
+            raise LinkEnded(f"the cache process is out of reach: {error}") from error
+        if not data:
+            raise LinkEnded(self._obituary())
+        return data
+
+    def ping(self) -> None:
+        """One byte; a full socket means that the earlier ones are unread, which is as good as another."""
+        with contextlib.suppress(OSError):
+            self._socket.send(b"p")
+
+    def close(self) -> None:
+        """Kill it; it is waited for later (`reap`)."""
+        if self._socket.fileno() < 0:
+            return
+        self._socket.close()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        if self._process.poll() is None:
+            self._process.kill()
+            _dying.append(self._process)
+
+    def _read_stderr(self) -> None:
+        """Keep the last lines: the last one of an abort is the assertion that failed."""
+        with contextlib.suppress(BlockingIOError):
+            words = os.read(self._stderr, 65536)
+            self._mute = not words  # only a process that ends closes its stderr
+            self._last_words = (self._last_words + words)[-STDERR_KEPT:]
+
+    def _obituary(self) -> str:
+        """How the child ended, in a sentence."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE)
+        self._read_stderr()
+        code = self._process.returncode
+        if code is None:
+            how = "closed its socket"
+        elif code < 0:
+            how = f"died of {signal.Signals(-code).name}"
+        else:
+            how = f"ended with status {code}"
+        lines = self._last_words.decode(errors="replace").strip().splitlines()
+        telling = [line for line in lines if not line.startswith("(")]  # librtr's debug lines begin with the time
+        return f"the cache process {how}" + (f": {telling[-1]}" if telling else "")

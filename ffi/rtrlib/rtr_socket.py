@@ -1,0 +1,114 @@
+"""What is known of one cache's RTR session: numbers of librtr's socket in, something to look at out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from rtrlib.servers import Server
+
+__all__ = ["RTRSocket", "RTRSocketList", "RTRSocketState"]
+
+
+class RTRSocketState(enum.IntEnum):
+    """`enum rtr_socket_state` of librtr 0.8.0."""
+
+    CONNECTING = 0
+    ESTABLISHED = 1
+    RESET = 2
+    SYNC = 3
+    FAST_RECONNECT = 4
+    ERROR_NO_DATA_AVAILABLE = 5
+    ERROR_NO_INCREMENTAL_UPDATE_AVAILABLE = 6
+    ERROR_FATAL = 7
+    ERROR_TRANSPORT = 8
+    SHUTDOWN = 9
+    CLOSED = 10
+
+
+class RTRSocket:
+    """One cache as it stands now. The manager writes it, everyone may read it.
+
+    Attributes:
+        index: 0, 1, .. in the order of configuration; its bit in the VRP set.
+        server: the options that it was configured with.
+        state: of the RTR session.
+        error: why the last attempt failed, one sentence; None while there is nothing to complain of.
+        version: RTR protocol version in use (RFC 8210: 1, RFC 6810: 0).
+        session_id, serial_number: of the last complete sync; None before the first.
+        last_update: when that sync was complete, with its time zone (UTC); None before the first.
+        refresh_interval, retry_interval, expire_interval: seconds, as in use now.
+        in_sync: complete data from a session that is alive.
+        restarts: how often its connection (child process or librtr manager) had to be replaced.
+        pid: of its child process; None when there is none.
+
+    """
+
+    def __init__(self, index: int, server: Server) -> None:
+        self.index = index
+        self.server = server
+        self.state = RTRSocketState.CLOSED
+        self.error: str | None = None
+        self.version = 1
+        self.session_id: int | None = None
+        self.serial_number: int | None = None
+        self.last_update: datetime | None = None
+        self.refresh_interval = 0
+        self.retry_interval = 0
+        self.expire_interval = 0
+        self.in_sync = False
+        self.restarts = 0
+        self.pid: int | None = None
+        self.has_received_pdus = False
+
+    @property
+    def host(self) -> str:
+        """As configured."""
+        return self.server.host
+
+    @property
+    def port(self) -> int | str:
+        """As configured."""
+        return self.server.port
+
+    @property
+    def transport(self) -> str:
+        """`tcp` or `ssh`."""
+        return self.server.transport
+
+    @property
+    def has_recieved_pdus(self) -> bool:
+        """The same as `has_received_pdus`, as rtrlib-python spells it."""
+        return self.has_received_pdus
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"<RTRSocket {self.index} {self} {self.state.name}>"
+
+
+class RTRSocketList(Sequence[RTRSocket]):
+    """The sockets of a group, read-only."""
+
+    def __init__(self, sockets: Iterable[RTRSocket]) -> None:
+        self._sockets = tuple(sockets)
+
+    @overload
+    def __getitem__(self, index: int) -> RTRSocket: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[RTRSocket]: ...
+    def __getitem__(self, index: int | slice) -> RTRSocket | Sequence[RTRSocket]:
+        return self._sockets[index]
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def __repr__(self) -> str:
+        return f"RTRSocketList({list(self._sockets)!r})"

@@ -252,7 +252,7 @@ class Process:
 
 
 def listening_ports(pid: int) -> set[int]:
-    """Return the TCP ports on which a process of ours listens."""
+    """Return the TCP ports on which a process of ours listens; none once it ended."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
         try:
@@ -261,7 +261,7 @@ def listening_ports(pid: int) -> set[int]:
             continue  # closed meanwhile
     ports = set()
     for table in ("tcp", "tcp6"):
-        for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             # proc(5): sl, local address:port in hex, remote, state (0A is LISTEN), ..., inode.
             _, local, _, state, *rest = row.split()
             if state == "0A" and rest[5] in inodes:

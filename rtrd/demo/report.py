@@ -60,7 +60,8 @@ def sample(rows: Sequence[Row], count: int) -> list[Row]:
     """Return `count` rows in which every validity and both families have their share, in the order given."""
     kinds: dict[tuple[str, str, bool], list[int]] = {}
     for number, row in enumerate(rows):
-        kinds.setdefault((row.validity, row.reason.partition(" ")[0], ":" in row.prefix), []).append(number)
+        why = row.reason.partition(" ")[0] if row.validity == "invalid" else ""
+        kinds.setdefault((row.validity, why, ":" in row.prefix), []).append(number)
     chosen: list[int] = []
     turns = [numbers[:count] for numbers in kinds.values()]
     for turn in range(count):

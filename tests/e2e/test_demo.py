@@ -1,0 +1,116 @@
+"""`rtrd demo` as a user runs it: it ends by itself, says the truth, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtrd.demo.lab import find_program, session_members
+from rtrd.demo.report import WIDTH
+from rtrd.demo.routes import internet
+
+if TYPE_CHECKING:
+    import pytest
+
+RTRD = str(Path(sys.executable).with_name("rtrd"))
+MINUTE = 60
+
+
+def labs() -> set[str]:
+    """The folders that labs left in /tmp, or in what stands for it."""
+    return {str(path) for path in Path(os.environ["TMPDIR"]).glob("rtrd-lab-*")}
+
+
+def demo_processes() -> list[int]:
+    """Processes whose command names a lab folder of this test."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if os.environ["TMPDIR"].encode() in command:
+                found.append(int(entry.name))
+    return found
+
+
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return subprocess.run(
+        [RTRD, "demo", *options], capture_output=True, text=True, timeout=MINUTE, check=False
+    )
+
+
+def test_it_prints_a_table_and_a_withdraw_and_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done = run(monkeypatch, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert max(len(line) for line in lines) <= WIDTH
+    for words in ("validity", "not-found", "invalid", "withdraws arrived", " ms after the file had changed"):
+        assert words in done.stdout
+    assert demo_processes() == []
+    assert labs() == set()
+
+
+def test_all_shows_every_route(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done = run(monkeypatch, tmp_path, "--all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(f" {route.prefix} " in done.stdout for route in internet().routes)
+
+
+def test_json_is_one_object_with_every_route(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    done = run(monkeypatch, tmp_path, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["faults"] == []
+    assert {route["prefix"] for route in result["routes"]} == {route.prefix for route in internet().routes}
+    assert {route["validity"] for route in result["routes"]} == {"valid", "invalid", "not-found"}
+    assert [change["arrived"] for change in result["changes"]] == ["withdraws", "announcements"]
+    assert all(0 < ms < 20_000 for change in result["changes"] for ms in change["ms"])
+
+
+def test_ctrl_c_leaves_no_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with subprocess.Popen(
+        [RTRD, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as demo:
+        assert demo.stdout is not None
+        # The drawing is printed before the first process is started, "Settled" after the last one.
+        for line in demo.stdout:
+            if line.startswith("Settled"):
+                break
+        assert demo_processes() != []
+        demo.send_signal(signal.SIGINT)
+        _, errors = demo.communicate(timeout=MINUTE)
+    assert demo.returncode == 1
+    assert "interrupted" in errors
+    assert session_members(demo.pid) == {}
+    assert demo_processes() == []
+    assert labs() == set()
+
+
+def test_a_missing_component_is_named_with_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A private mount namespace in which gobgpd is not there."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    gobgpd = find_program("gobgpd", "as root: apt-get install gobgpd")
+    hidden = tmp_path / "hidden"
+    hidden.touch(mode=0o644)
+    script = f"mount --bind {hidden} {gobgpd} && exec {RTRD} demo"
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=MINUTE,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "rtrd demo: gobgpd is not installed: as root: apt-get install gobgpd\n"

@@ -1,0 +1,53 @@
+"""etc/exabgp.conf as both versions of ExaBGP read it, and as it runs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.chain import FEEDER, LISTENER, ROUTER, Chain
+from rtrd.demo.routes import Route
+
+if TYPE_CHECKING:
+    import pytest
+
+    from rtrd.demo.lab import Lab
+
+EXAMPLE = Path(__file__).parents[2] / "etc" / "exabgp.conf"
+
+
+def test_both_versions_take_the_example(exabgp: str, tmp_path: Path) -> None:
+    """Only the path of rtrd, which ExaBGP looks for, is another one here."""
+    configuration = tmp_path / "exabgp.conf"
+    configuration.write_text(EXAMPLE.read_text().replace("run /usr/bin/rtrd ", "run /bin/true "))
+    check = ["--test"] if exabgp == "/usr/sbin/exabgp" else ["validate"]
+    done = subprocess.run(
+        [exabgp, *check, str(configuration)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_example_runs(exabgp: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same text with loopback addresses, a port to connect to, and rtrd where it is."""
+    route = Route(prefix="198.18.1.0/24", next_hop="192.0.2.1", path=(64496, 64500))
+    cache = StayRTR(lab.folder, [VRP("198.18.0.0/16", 24, 64500)])
+    chain = Chain(lab, [[cache]], exabgp=exabgp, static=[route.exabgp()])
+
+    def configuration() -> str:
+        text = EXAMPLE.read_text()
+        for old, new in (
+            ("/usr/bin/rtrd run -c /etc/rtrd/rtrd.yaml", f"{chain.rtrd} run -c {chain.configuration}"),
+            ("192.0.2.254", ROUTER),
+            ("neighbor 192.0.2.1 {", f"neighbor {FEEDER} {{ passive true;"),
+            ("neighbor 192.0.2.2 {", f"neighbor {LISTENER} {{ connect {chain.listener.port};"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        return text
+
+    monkeypatch.setattr(chain.router, "configuration", configuration)
+    chain.start()
+    received = chain.wait_routes(lambda routes: len(routes) == 1, "one route")
+    assert received[0].validity == "valid"

@@ -25,7 +25,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build *.egg-info *.so ffi/_*.c .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info *.so *.o _*.c .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamps say that rtrd is installed, its C extensions built: .demo with what the demo needs, .test with all.
 define install

@@ -154,7 +154,7 @@ class ExaBGP:
                 f"    local-as {self.asn};\n"
                 f"    peer-as {neighbor.asn};\n"
                 f"    {session}\n"
-                f"    capability {{ {add_path} }}\n"
+                f"    capability {{ route-refresh enable; {add_path} }}\n"
                 "    family { ipv4 unicast; ipv6 unicast; }\n"
                 f"    api {{ processes [ helper ]; {events} }}\n"
                 f"    static {{\n{static}    }}\n"

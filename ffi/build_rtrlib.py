@@ -26,22 +26,22 @@ class MissingLibraryError(SystemExit):
 
 
 def pkg_config(*options: str) -> str:
-    """The output of `pkg-config OPTIONS rtrlib`; MissingLibraryError when it has none."""
+    """Run `pkg-config OPTIONS rtrlib`; MissingLibraryError when it knows nothing of librtr."""
     advice = "On Debian and Ubuntu: apt-get install librtr-dev pkg-config"
     try:
         done = subprocess.run(["pkg-config", *options, "rtrlib"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise MissingLibraryError(f"pkg-config is not installed, so librtr cannot be looked for. {advice}") from None
+        raise MissingLibraryError(f"pkg-config, which finds librtr, is not installed. {advice}") from None
     if done.returncode:
         raise MissingLibraryError(f"librtr's headers are missing: {done.stderr.strip()}\n{advice}")
     return done.stdout.strip()
 
 
 def builder() -> FFI:
-    """The module's builder; MissingLibraryError when librtr or its header is absent or of another line than 0.8."""
+    """Make the module's builder; MissingLibraryError when librtr or its header is absent or not 0.8."""
     version = pkg_config("--modversion")
     if tuple(int(part) for part in version.split(".")[:2]) != WANTED:
-        raise MissingLibraryError(f"librtr {version} is installed; this binding is for 0.8 (Debian 12: librtr-dev)")
+        raise MissingLibraryError(f"librtr {version} is here, but this is for 0.8 (Debian 12: librtr-dev)")
     flags = shlex.split(pkg_config("--cflags"))
     includes = [flag[2:] for flag in flags if flag.startswith("-I")]
     libs = shlex.split(pkg_config("--libs"))

@@ -1,13 +1,14 @@
-"""One cache's life: frames of its link and the time in; changes for a VRP set, and `in sync` or `failed`, out.
+"""Frames of one cache's link and the time in; changes for a VRP set, and `in sync` or `failed`, out.
 
-The link (rtrlib.link) is disposable and mirrors librtr's own table: each begins with a complete sync, so the first
-commit of a link replaces all that the cache had, and every later one is a change. What a link says is believed only
-as far as it can be checked; whatever goes wrong costs the link and never what was committed before.
+The link (rtrlib.link) is disposable and mirrors librtr's own table: each begins with a complete sync, so the
+first commit of a link replaces all that the cache had, and every later one is a change. What a link says is
+believed only as far as it can be checked; whatever goes wrong costs the link and never what was committed
+before.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -42,25 +43,42 @@ FAILURES: Final = {
     RTRSocketState.ERROR_TRANSPORT: "the connection failed or timed out",
     RTRSocketState.ERROR_NO_DATA_AVAILABLE: "the cache has no data yet",
 }
-SYNCING: Final = {RTRSocketState.RESET, RTRSocketState.SYNC}
+WAITING: Final = {RTRSocketState.CONNECTING, RTRSocketState.RESET}
+"""What librtr says as soon as it begins to wait for its retry interval."""
 
 
 class CacheEvents(Protocol):
     """What a cache tells its manager, in the order in which it happens."""
 
-    def staged(self, cache: RTRSocket, records: bytes) -> None: ...  # noqa: D102 - as VRPListener
-    def committed(self, cache: RTRSocket, full: bool) -> None: ...  # noqa: D102
-    def discarded(self, cache: RTRSocket) -> None: ...  # noqa: D102
-    def expired(self, cache: RTRSocket) -> None: ...  # noqa: D102
-    def changed(self, cache: RTRSocket) -> None: ...  # noqa: D102
-    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None: ...  # noqa: D102
-    def in_sync(self, cache: RTRSocket) -> None: ...  # noqa: D102 - as Failover
-    def failed(self, cache: RTRSocket) -> None: ...  # noqa: D102
+    def staged(self, cache: RTRSocket, records: bytes) -> None:
+        """See VRPListener."""
+
+    def committed(self, cache: RTRSocket, full: bool) -> None:
+        """See VRPListener."""
+
+    def discarded(self, cache: RTRSocket) -> None:
+        """See VRPListener."""
+
+    def expired(self, cache: RTRSocket) -> None:
+        """See VRPListener."""
+
+    def changed(self, cache: RTRSocket) -> None:
+        """See VRPListener."""
+
+    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
+        """See VRPListener."""
+
+    def in_sync(self, cache: RTRSocket) -> None:
+        """See Failover."""
+
+    def failed(self, cache: RTRSocket) -> None:
+        """See Failover."""
+
     def opened(self, cache: Cache) -> None:
-        """A link was opened: watch its descriptors."""
+        """Watch the descriptors of its link, which was just opened."""
 
     def closing(self, cache: Cache) -> None:
-        """The link is about to be closed: stop watching them."""
+        """Stop watching them: the link is about to be closed."""
 
 
 class Cache:
@@ -83,6 +101,7 @@ class Cache:
         self._decoder = Decoder()
         self._fresh = True
         """Nothing was committed from this link yet."""
+        self._had_data = False
         self._staged = False
         self._sessions_barren = 0
         self._session_open = False
@@ -165,6 +184,7 @@ class Cache:
     def _open(self, now: float) -> None:
         self._reopen_at = None
         self._fresh = True
+        self._had_data = False
         self._staged = False
         self._decoder = Decoder()
         self._sessions_barren = 0
@@ -245,7 +265,12 @@ class Cache:
         socket = self.socket
         socket.version = frame.version
         self._set_intervals(frame)
-        if state in SYNCING:
+        if self._had_data and not frame.has_data:
+            # Its own expiry. It says so for each VRP but for no router key, so what we hold would differ.
+            self._replace(now, "librtr dropped its data as too old")
+            return
+        self._had_data = bool(frame.has_data)
+        if state is RTRSocketState.SYNC:
             self._session_open = True
             if self._sync_ends is None:
                 self._sync_ends = now + SYNC_LIMIT
@@ -254,8 +279,7 @@ class Cache:
         elif state is RTRSocketState.ESTABLISHED:
             socket.state = state
             self._commit(frame, now)
-        elif not (state is RTRSocketState.CONNECTING and socket.error):
-            # librtr says CONNECTING as soon as it begins to wait for its retry interval; the failure is worth more
+        elif not (state in WAITING and socket.error):  # the failure says more
             socket.state = state
             self._events.changed(socket)
 
@@ -264,9 +288,8 @@ class Cache:
         if self._session_open and state is not RTRSocketState.ERROR_NO_DATA_AVAILABLE:
             self._sessions_barren += 1
         self._session_open = False
-        # A sync that failed half way is taken back by librtr, record by record; and a session that never gets to End
-        # of Data may be librtr's own fault (it insists on a session that the cache has given up). Both are over soonest
-        # with a new link.
+        # librtr takes a sync that failed half way back record by record; and sessions that never get to End of
+        # Data may be its own fault (it insists on a session that the cache has given up). A new link ends both.
         if self._staged or self._sessions_barren >= BARREN_LIMIT:
             self._replace(now, why)
         else:
@@ -284,7 +307,7 @@ class Cache:
         socket.error = None
         socket.session_id = frame.session_id
         socket.serial_number = frame.serial
-        socket.last_update = datetime.datetime.now(datetime.UTC)
+        socket.last_update = dt.datetime.now(dt.UTC)
         socket.has_received_pdus = True
         socket.in_sync = True
         self._events.committed(socket, full)
@@ -292,7 +315,7 @@ class Cache:
         self._events.in_sync(socket)
 
     def _set_intervals(self, frame: StateFrame | None = None) -> None:
-        """What librtr uses; its expire interval has passed through another process, so within the RFC's range."""
+        """Show what librtr uses; its expire interval, which matters here, is held to the RFC's range."""
         socket = self.socket
         if frame is None:
             socket.refresh_interval = self._intervals.refresh

@@ -1,7 +1,8 @@
 """A cache's options on fd 0 in; frames of what librtr says of it on the same socket out, until it is closed.
 
-Started by path in a process of its own (rtrlib.process_link) and importing next to nothing, so that it is small: this
-file, _rtrlib and what cffi needs. librtr may abort, hang or eat memory here without anyone else noticing.
+Started by path in a process of its own (rtrlib.process_link) and importing next to nothing, so that it is
+small: this file, _rtrlib and what cffi needs. librtr may abort, hang or eat memory here without anyone else
+noticing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 # Where the extensions are is told in argv: the site packages themselves are not searched (-S).
 sys.path += sys.argv[4:]
 
-from _rtrlib import ffi, lib  # noqa: E402
+from _rtrlib import ffi, lib
 
 ALIVE = struct.pack("=II", 4, 0)
 FAULT = 5
@@ -25,7 +26,7 @@ SIZE = struct.Struct("=I")
 
 
 def receive(parent: socket.socket) -> list[bytes]:
-    """The options: a length, then fields that end in NUL; an absent one is the single byte 0xff."""
+    """Read the options: a length, then fields that end in NUL; an absent one is the single byte 0xff."""
     data = b""
     while len(data) < SIZE.size or len(data) < SIZE.size + SIZE.unpack_from(data)[0]:
         more = parent.recv(65536)

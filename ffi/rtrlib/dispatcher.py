@@ -37,22 +37,22 @@ CLOSE_WAIT: Final = 2.0
 class VRPListener(Protocol):
     """Who takes the VRPs. All calls come from inside `dispatch` or `open`, and must not raise.
 
-    `cache.index` is 0, 1, .. in the order of configuration. Records are packed as struct vrp (ffi/native/vrp.h) and
-    NOT checked.
+    `cache.index` is 0, 1, .. in the order of configuration. Records are packed as struct vrp
+    (ffi/native/vrp.h) and NOT checked.
     """
 
     def staged(self, cache: RTRSocket, records: bytes) -> None:
-        """Changes that arrived and are not in force yet, in order."""
+        """Keep these changes, in order: they are not in force yet."""
 
     def committed(self, cache: RTRSocket, full: bool) -> None:
-        """End of Data: what was staged since the last commit is in force, all at once.
+        """Put into force, all at once, what was staged since the last commit: End of Data has come.
 
-        `full`: it replaces all that the cache had. That is so exactly for the first commit of the cache, and the
-        first one after `discarded`. Otherwise it is a change of what the cache had.
+        `full`: it replaces all that the cache had. That is so exactly for the first commit of the cache, and
+        the first one after `discarded`. Otherwise it is a change of what the cache had.
         """
 
     def discarded(self, cache: RTRSocket) -> None:
-        """The link is gone: what was staged since the last commit is void, and what follows begins a full set.
+        """Forget what was staged since the last commit: the link is gone, and what follows begins a full set.
 
         What was committed stays.
         """
@@ -64,10 +64,10 @@ class VRPListener(Protocol):
         """From now on these caches' VRPs count, and no others'."""
 
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
-        """A state changed; for status and logs."""
+        """Take note of a new state; for status and logs."""
 
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
-        """A BGPsec router key (RFC 8210 section 5.10); staged, committed and void together with the VRPs."""
+        """Keep or remove a BGPsec router key (RFC 8210 section 5.10); in force or void as the VRPs are."""
 
 
 class Dispatcher:
@@ -81,7 +81,7 @@ class Dispatcher:
         start_timeout: float,
         clock: Callable[[], float],
     ) -> None:
-        """`groups` as configured: their servers are numbered in this order. `clock`: seconds that never go back."""
+        """Give each server its number, in the order of `groups`. `clock`: seconds that never go back."""
         self._clock = clock
         self._start_timeout = start_timeout
         self._caches: list[Cache] = []
@@ -101,7 +101,7 @@ class Dispatcher:
         self._turn = 0
 
     def groups(self) -> list[ManagerGroup]:
-        """The groups as they stand now, most preferred first."""
+        """Return the groups as they stand now, most preferred first."""
         return list(self._groups)
 
     @property
@@ -120,7 +120,7 @@ class Dispatcher:
         self._carry_out(self._failover.start(self._clock()))
 
     def fileno(self) -> int:
-        """A descriptor that is readable when `dispatch` has something to do. RTRInitError when it is not open."""
+        """Return what is readable when `dispatch` has something to do. RTRInitError when it is not open."""
         if self._epoll is None:
             raise RTRInitError("the manager is not open")
         return self._epoll.fileno()
@@ -148,7 +148,7 @@ class Dispatcher:
         return max(0.0, min(waiting) - self._clock()) if waiting else None
 
     def close(self) -> None:
-        """Disconnect from everything and end every child process; `open` may follow. Tells the listener nothing."""
+        """Disconnect, end every child process, tell the listener nothing; `open` may follow."""
         if self._epoll is None:
             return
         self._listener = None
@@ -220,7 +220,8 @@ class Dispatcher:
         ready = {self._watched[fd].socket.index for fd, _ in self._epoll.poll(0) if fd in self._watched}
         self._turn += 1  # who had to wait goes first another time
         budget = TURN_LIMIT
-        for cache in self._caches[self._turn % len(self._caches) :] + self._caches[: self._turn % len(self._caches)]:
+        first = self._turn % len(self._caches)
+        for cache in self._caches[first:] + self._caches[:first]:
             if budget <= 0:
                 break
             if cache.socket.index in ready:

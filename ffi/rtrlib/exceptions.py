@@ -6,7 +6,7 @@ __all__ = ["IpConversionException", "PFXException", "RTRInitError", "SyncTimeout
 
 
 class RTRInitError(Exception):
-    """The options of a manager are wrong or librtr does not start; the text says which and what was expected."""
+    """The options of a manager are wrong, or librtr does not start; the text says what was expected."""
 
 
 class PFXException(Exception):  # noqa: N818 - the name that rtrlib-python's users know

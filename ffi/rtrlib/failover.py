@@ -1,13 +1,13 @@
-"""Events of caches and the time in, what to start, stop and put into force out: failover between groups by preference.
+"""Events of caches and the time in; what to start, stop and put into force, by preference, out.
 
-Pure: no socket, no thread, no clock. Groups are numbered 0, 1, .. from the most preferred, caches by their index.
+Pure: no socket, no thread, no clock. Groups are numbered 0, 1, .. from the most preferred, caches by index.
 
 The rules:
 - A group is usable while at least one of its caches is in sync: complete data from a session that is alive.
-- The most preferred group is started. When the last started group is not usable within `start_timeout`, or all of
-  its caches failed, or it was usable and stops being so, the next one is started, in the same call.
-- The best usable group is active: its caches' VRPs count. A switch is made when the new group is usable, never before,
-  so what the old group said stays in force until then.
+- The most preferred group is started. When the last started group is not usable within `start_timeout`, or
+  all of its caches failed, or it was usable and stops being so, the next one is started, in the same call.
+- The best usable group is active: its caches' VRPs count. A switch is made when the new group is usable,
+  never before, so what the old group said stays in force until then.
 - The groups below the active one are stopped; those above it, which failed, go on trying for ever.
 """
 
@@ -67,10 +67,10 @@ class _Group:
 
 
 class Failover:
-    """The state of all groups. Every event returns the actions that it causes, in the order to carry them out."""
+    """The state of all groups. Every event returns the actions that it causes, in their order."""
 
     def __init__(self, groups: Sequence[frozenset[int]], start_timeout: float = START_TIMEOUT) -> None:
-        """`groups`: the caches of each, most preferred first; no cache is in two. `start_timeout` in seconds."""
+        """Take the caches of each group, most preferred first. `start_timeout` in seconds."""
         self._groups = [_Group(caches) for caches in groups]
         self._start_timeout = start_timeout
         self._active: int | None = None
@@ -81,7 +81,7 @@ class Failover:
         return self._active
 
     def status(self, group: int) -> ManagerGroupStatus:
-        """What `ManagerGroupStatus` says of this group now."""
+        """Say how this group stands now."""
         one = self._groups[group]
         if not one.started:
             return ManagerGroupStatus.CLOSED
@@ -106,7 +106,7 @@ class Failover:
         return actions
 
     def in_sync(self, cache: int, now: float) -> list[Action]:
-        """The cache has delivered complete data and its session is alive."""
+        """Note that the cache has delivered complete data and its session is alive."""
         group = self._groups[self._group_of(cache)]
         if not group.started:
             return []
@@ -115,7 +115,7 @@ class Failover:
         return self._settle(now)
 
     def failed(self, cache: int, now: float) -> list[Action]:
-        """The cache cannot be reached, or its session, its process or its data came to an end."""
+        """Note that the cache cannot be reached, or that its session, its process or its data ended."""
         group = self._groups[self._group_of(cache)]
         if not group.started:
             return []
@@ -124,7 +124,7 @@ class Failover:
         return self._settle(now)
 
     def tick(self, now: float) -> list[Action]:
-        """Time has passed."""
+        """Note that time has passed."""
         return self._settle(now)
 
     def _group_of(self, cache: int) -> int:

@@ -1,7 +1,7 @@
 """Bytes of the native queue in (from this process or up a socketpair), checked frames out.
 
-The layout is that of ffi/native/queue.h. The bytes may come from a process that went wrong, so nothing in them
-is believed: neither a length nor a type nor a number.
+The layout is that of ffi/native/queue.h. The bytes may come from a process that went wrong, so nothing in
+them is believed: neither a length nor a type nor a number.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class StateFrame(NamedTuple):
     refresh: int
     retry: int
     expire: int
-    has_data: bool
+    has_data: int
 
 
 class RouterKeyFrame(NamedTuple):
@@ -67,8 +67,7 @@ SIZES: Final[dict[FrameType, int]] = {
 
 def state_of(payload: bytes) -> StateFrame:
     """Unpack a STATE payload."""
-    *numbers, has_data = STATE.unpack(payload)
-    return StateFrame(*numbers, has_data=bool(has_data))
+    return StateFrame._make(STATE.unpack(payload))
 
 
 def router_key_of(payload: bytes) -> RouterKeyFrame:
@@ -84,7 +83,7 @@ class Decoder:
         self._bytes = bytearray()
 
     def decode(self, data: bytes) -> list[tuple[FrameType, bytes]]:
-        """Whole frames of what arrived so far, as type and payload. FrameError: the stream is of no use any more."""
+        """Return whole frames, as type and payload. FrameError: the stream is of no use any more."""
         self._bytes += data
         frames: list[tuple[FrameType, bytes]] = []
         at = 0

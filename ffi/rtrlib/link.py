@@ -1,7 +1,7 @@
 """One connection to one cache: the options in; its frames, or the reason why there are no more, out.
 
-Two kinds: `ProcessLink` (librtr in a child process) and `ThreadLink` (librtr's threads in this process). Both can be
-thrown away at any moment and replaced; a new one always begins with a complete sync.
+Two kinds: `ProcessLink` (librtr in a child process) and `ThreadLink` (librtr's threads in this process). Both
+can be thrown away at any moment and replaced; a new one always begins with a complete sync.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["QUEUE_LIMIT", "Link", "LinkEnded", "ThreadLink", "options_of"]
 
 QUEUE_LIMIT: Final = 256 << 20
-"""Bytes that may wait between librtr and its reader: 11 million changes. More is a cache or a reader gone wild."""
+"""Bytes that may wait between librtr and its reader: 11 million changes."""
 
 FAULT_SIZE: Final = 256
 
@@ -32,10 +32,10 @@ class Link(Protocol):
     pid: int | None
 
     def filenos(self) -> tuple[int, ...]:
-        """The descriptors that are readable when `read` has something to do."""
+        """Return the descriptors that are readable when `read` has something to do."""
 
     def read(self, limit: int) -> bytes:
-        """What is there, about `limit` bytes at most; empty: nothing now. Never blocks. LinkEnded: nor ever again."""
+        """Return what is there, about `limit` bytes at most; empty: nothing now. LinkEnded: never again."""
 
     def ping(self) -> None:
         """Ask for an ALIVE frame."""
@@ -45,16 +45,16 @@ class Link(Protocol):
 
 
 def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | None]:
-    """The members of `struct feed_options`."""
+    """Return the members of `struct feed_options`, in the order in which rtrlib.child reads them."""
     ssh = server if isinstance(server, SSHServer) else None
     return {
         "host": server.host,
         "port": str(server.port),
         "bind": server.bind,
-        "username": ssh and ssh.username,
-        "private_key": ssh and ssh.private_key,
-        "host_key": ssh and ssh.host_key,
-        "password": ssh and ssh.password,
+        "username": ssh.username if ssh else None,
+        "private_key": ssh.private_key if ssh else None,
+        "host_key": ssh.host_key if ssh else None,
+        "password": ssh.password if ssh else None,
         "connect_timeout": server.connect_timeout,
         "refresh": intervals.refresh,
         "expire": intervals.expire,
@@ -86,11 +86,11 @@ class ThreadLink:
         self._chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
 
     def filenos(self) -> tuple[int, ...]:
-        """The queue's eventfd."""
+        """Return the queue's eventfd."""
         return (lib.feed_fd(self._feed),)
 
     def read(self, limit: int) -> bytes:
-        """Chunks of the queue."""
+        """Take chunks of the queue."""
         data = bytearray()
         while len(data) < limit and (size := lib.feed_take(self._feed, self._chunk, lib.QUEUE_CHUNK)):
             data += ffi.buffer(self._chunk, size)
@@ -100,7 +100,7 @@ class ThreadLink:
         """Nothing: a thread of this process that hangs is found by its silence (rtrlib.cache)."""
 
     def close(self) -> None:
-        """librtr may take its retry interval to stop; a thread of C waits for that."""
+        """Let go: librtr may take its retry interval to stop; a thread of C waits for that."""
         if self._feed:
             lib.feed_close(self._feed)
             self._feed = ffi.NULL

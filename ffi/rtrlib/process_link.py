@@ -1,4 +1,4 @@
-"""One connection to one cache in a child process of its own: the options in; its frames, or how it died, out."""
+"""The options of a cache in; frames from a child process with librtr, or how it died, out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import _cffi_backend
+import _cffi_backend  # type: ignore[import-untyped]
+
 import _rtrlib
 from rtrlib.link import LinkEnded, options_of
 
@@ -53,7 +54,7 @@ def reap(timeout: float = 0.0) -> int:
 
 
 class ProcessLink:
-    """librtr in a child process: what kills it, hangs it or fills its memory ends this link and nothing else."""
+    """librtr in a child process: what kills, hangs or bloats it ends this link and nothing else."""
 
     def __init__(self, server: Server, intervals: Intervals, memory: int = MEMORY_LIMIT) -> None:
         """`memory`: bytes of address space for the child. LinkEnded when it cannot be started."""
@@ -63,7 +64,7 @@ class ProcessLink:
         try:
             self._process = subprocess.Popen(
                 argv,
-                stdin=child_end,
+                stdin=child_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # ^C is for the program, which then closes us
@@ -82,8 +83,8 @@ class ProcessLink:
         self._socket.setblocking(False)
         os.set_blocking(self._stderr, False)
         self.pid: int | None = self._process.pid
-        fields = (b"\xff" if value is None else str(value).encode() for value in options_of(server, intervals).values())
-        message = b"".join(field + b"\0" for field in fields)
+        values = options_of(server, intervals).values()
+        message = b"".join((b"\xff" if value is None else str(value).encode()) + b"\0" for value in values)
         try:
             self._socket.send(struct.pack("=I", len(message)) + message)  # an empty socket takes it whole
         except OSError as error:
@@ -91,11 +92,11 @@ class ProcessLink:
             raise LinkEnded(f"the cache process died at once: {error}") from error
 
     def filenos(self) -> tuple[int, ...]:
-        """The socket and the child's stderr."""
+        """Return the socket and the child's stderr."""
         return (self._socket.fileno(), self._stderr)
 
     def read(self, limit: int) -> bytes:
-        """What the child sent."""
+        """Return what the child sent."""
         self._read_stderr()
         try:
             data = self._socket.recv(limit)
@@ -145,5 +146,6 @@ class ProcessLink:
         else:
             how = f"ended with status {code}"
         lines = self._last_words.decode(errors="replace").strip().splitlines()
-        telling = [line for line in lines if not line.startswith("(")]  # librtr's debug lines begin with the time
+        # librtr's debug lines begin with the time, in parentheses.
+        telling = [line for line in lines if not line.startswith("(")]
         return f"the cache process {how}" + (f": {telling[-1]}" if telling else "")

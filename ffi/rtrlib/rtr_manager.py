@@ -1,4 +1,4 @@
-"""Groups of caches in; their VRPs, with failover by preference, out: to a loop of the caller's or by a thread of ours."""
+"""Groups of caches in; their VRPs, with failover by preference, out."""
 
 from __future__ import annotations
 
@@ -40,20 +40,21 @@ class RTRManager:
     ) -> None:
         """Check everything; connect to nothing.
 
-        Intervals in seconds (RFC 8210 section 6); with `intervals="cache"` what End of Data says replaces them.
-        `isolated`: one child process for each cache, with `memory_limit` bytes of address space; else librtr's threads
-        run in this process. `start_timeout`: seconds that a group has before the next is started. `clock`: seconds that
-        never go back. RTRInitError: what is wrong.
+        Intervals in seconds (RFC 8210 section 6); `intervals="cache"`: what End of Data says replaces them.
+        `isolated`: one child process for each cache, with `memory_limit` bytes of address space; else
+        librtr's threads run in this process. `start_timeout`: seconds that a group has before the next is
+        started. `clock`: seconds that never go back. RTRInitError: what is wrong.
         """
         if intervals not in {"configured", "cache"}:
             raise RTRInitError(f"intervals must be 'configured' or 'cache', not {intervals!r}")
         check_groups(groups)
-        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=intervals == "cache")
+        follow = intervals == "cache"
+        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=follow)
         connect = partial(ProcessLink, memory=memory_limit) if isolated else ThreadLink
         self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock)
 
     def groups(self) -> list[ManagerGroup]:
-        """The groups as they stand now, most preferred first."""
+        """Return the groups as they stand now, most preferred first."""
         return self._dispatcher.groups()
 
     @property
@@ -62,11 +63,11 @@ class RTRManager:
         return self._dispatcher.active_group
 
     def open(self, listener: VRPListener) -> None:
-        """Start the most preferred group, for a caller with a loop of its own. RTRInitError when it is open already."""
+        """Start the most preferred group, in a loop of the caller's. RTRInitError: it is open already."""
         self._dispatcher.open(listener)
 
     def fileno(self) -> int:
-        """A descriptor that is readable when `dispatch` has something to do. RTRInitError when it is not open."""
+        """Return what is readable when `dispatch` has something to do. RTRInitError when it is not open."""
         return self._dispatcher.fileno()
 
     def dispatch(self) -> float | None:
@@ -77,7 +78,7 @@ class RTRManager:
         return self._dispatcher.dispatch()
 
     def close(self) -> None:
-        """Disconnect from everything and end every child process; `open` may follow. Tells the listener nothing."""
+        """Disconnect, end every child process, tell the listener nothing; `open` may follow."""
         self._dispatcher.close()
 
     def __enter__(self) -> Self:

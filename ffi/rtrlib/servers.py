@@ -70,8 +70,8 @@ class TCPServer(Server):
 class SSHServer(Server):
     """A cache reached by SSH (RFC 8210 section 9.2, subsystem `rpki-rtr`).
 
-    `private_key` and `host_key` are paths; the private key has no passphrase, the host key is a known_hosts file.
-    Exactly one of `private_key` and `password`; RTRInitError otherwise.
+    `private_key` and `host_key` are paths; the private key has no passphrase, the host key is a known_hosts
+    file. Exactly one of `private_key` and `password`; RTRInitError otherwise.
     """
 
     username: str

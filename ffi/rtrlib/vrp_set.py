@@ -76,6 +76,14 @@ def parse_prefix(prefix: str) -> Any:
     return parsed
 
 
+def related(one: Any, prefix: str) -> bool:
+    """Tell whether a prefix (of `parse_prefix`) and another (text) cover each other, either way round."""
+    other = parse_prefix(prefix)
+    shift = 128 - min(one.len, other.len)
+    same = int.from_bytes(bytes(one.addr)) >> shift == int.from_bytes(bytes(other.addr)) >> shift
+    return bool(one.family == other.family and same)
+
+
 class Changes:
     """The VRPs that became effective or ceased to be, by one commit or one activation."""
 
@@ -207,7 +215,7 @@ class VRPSet:
                 return _found(out, count)
             room = count
 
-    def list(self, source: int | None = None) -> Iterator[CoveringVRP]:
+    def vrps(self, source: int | None = None) -> Iterator[CoveringVRP]:
         """Give the VRPs of one source, or the effective ones, in no order, while the set may change."""
         for found in self._chunks(source):
             yield from found

@@ -99,6 +99,11 @@ class Window:
             return True
         return now - self._written[0].time >= self._patience
 
+    @property
+    def greeted(self) -> bool:
+        """Whether it is known how this ExaBGP answers."""
+        return self.acks is not Acks.UNKNOWN
+
     # -- what is read
 
     def heard_version(self, text: str) -> None:

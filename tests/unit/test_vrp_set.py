@@ -180,7 +180,7 @@ class Sources(RuleBasedStateMachine):
     @invariant()
     def counts_and_lists_agree(self) -> None:
         effective = self.effective()
-        assert {entry.vrp for entry in self.vrp_set.list()} == effective
+        assert {entry.vrp for entry in self.vrp_set.vrps()} == effective
         assert self.vrp_set.count(4) == sum(":" not in vrp.prefix for vrp in effective)
         assert self.vrp_set.count(6) == sum(":" in vrp.prefix for vrp in effective)
         for source, live in self.live.items():

@@ -1,0 +1,246 @@
+"""Events of one router's neighbours in, commands for that router out: routes are kept, validated and decided here.
+
+`exabgp.decode -> Engine -> exabgp.encode`; the effective VRPs come from the side (`vrps_changed`). No sockets and no
+clock: the router's dialect reads and writes, the daemon calls `work` while there is some.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtrd.ops import log
+from rtrd.policy import OBSERVE, normal
+from rtrd.routes.table import LEARNED, MOST_TARGETS, NeighborPolicy, RouteTable
+from rtrd.tags import VALIDITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtrd.exabgp.decode import Negotiated, State, Update
+    from rtrd.policy import Outcome, Policy, Rule
+    from rtrd.routes.attributes import AttributeSet
+    from rtrd.routes.table import Command, Route
+    from rtrd.tags import Tag
+    from rtrlib.vrp_set import Changes, VRPSet
+
+_REMEMBERED = 4096
+"""Attribute sets that are remembered decoded; every other one is decoded again when it is announced."""
+
+logger = log.get("engine")
+
+
+class Session(NamedTuple):
+    """A neighbour that is up, or that sent routes, which says the same."""
+
+    number: int
+    rule: Rule | None
+
+
+class Decision(NamedTuple):
+    """A command of the route table in terms of the policy."""
+
+    announce: bool
+    targets: tuple[str, ...]
+    family: int
+    path_id: int | None
+    prefixes: str
+    """With a blank between two."""
+    count: int
+    attributes: bytes
+    """Key of the attribute set; of no meaning for a withdraw."""
+    outcome: Outcome
+
+
+class Engine:
+    """One router: its neighbours, their routes (the Adj-RIB-In), and what is to be said about them."""
+
+    def __init__(
+        self,
+        name: str,
+        vrp_set: VRPSet,
+        policy: Policy,
+        read_attributes: Callable[[bytes, Callable[[Tag], bool]], AttributeSet],
+    ) -> None:
+        """`read_attributes` makes an AttributeSet of the dialect's key, less the communities that are ours."""
+        self.name = name
+        self.table = RouteTable(vrp_set)
+        self.others = 0
+        """Entries of families that are left alone."""
+        self.sessions: dict[str, Session] = {}
+        self.targets: list[str] = []
+        """Neighbours that commands can name; bit i of the table is targets[i]."""
+        self._policy = policy
+        self._read_attributes = read_attributes
+        self._outcomes: list[Outcome] = [OBSERVE]  # by manner: additions that are alike share a number
+        self._remembered: dict[bytes, AttributeSet] = {}
+        self._extended_next_hop: set[str] = set()
+        self._too_many = False
+        for rule in policy.rules:
+            for address in rule.to or ():
+                self.add_target(address)
+
+    # -- neighbours
+
+    def add_target(self, address: str) -> bool:
+        """Take note of a neighbour of the router, to which routes can be announced. True: it was new."""
+        address = normal(address)
+        if address in self.targets:
+            return False
+        if len(self.targets) == MOST_TARGETS:
+            if not self._too_many:
+                self._too_many = True
+                logger.error(
+                    "more neighbours than rtrd can announce to; the others get nothing: name the receivers"
+                    " in the policy's `to`",
+                    router=self.name,
+                    most=MOST_TARGETS,
+                    first_left_out=address,
+                )
+            return False
+        self.targets.append(address)
+        for neighbor, session in self.sessions.items():
+            self.table.set_policy(session.number, self._native_policy(neighbor, session.rule))
+        if self.sessions:
+            self.table.reconsider()
+        return True
+
+    def state(self, event: State) -> None:
+        """A neighbour came up or went down; its routes of before are gone in both cases (RFC 4271 section 6)."""
+        address = normal(event.neighbor)
+        session = self.sessions.pop(address, None)
+        if session is not None:
+            self.table.retire_neighbor(session.number)
+        self._extended_next_hop.discard(address)
+        if event.up:
+            self._session(address)
+
+    def negotiated(self, event: Negotiated) -> None:
+        """Remember what a session agreed on."""
+        address = normal(event.neighbor)
+        if event.extended_next_hop:
+            self._extended_next_hop.add(address)
+
+    def _session(self, address: str) -> Session:
+        session = self.sessions.get(address)
+        if session is None:
+            self.add_target(address)
+            rule = self._policy.rule_for(address)
+            try:
+                packed = ipaddress.ip_address(address).packed
+            except ValueError:
+                packed = b""
+            session = Session(self.table.add_neighbor(self._native_policy(address, rule), packed), rule)
+            self.sessions[address] = session
+        return session
+
+    def _native_policy(self, neighbor: str, rule: Rule | None) -> NeighborPolicy:
+        outcomes = [OBSERVE if rule is None else rule.decide(validity) for validity in VALIDITIES]
+        targets = 0
+        if rule is not None:
+            for receiver in rule.receivers(self.targets, neighbor):
+                targets |= 1 << self.targets.index(receiver)
+        first, second, third, fourth = outcomes
+        return NeighborPolicy(
+            targets=targets,
+            actions=(first.action, second.action, third.action, fourth.action),
+            manners=(self._manner(first), self._manner(second), self._manner(third), self._manner(fourth)),
+            local_preferences=(_preference(first), _preference(second), _preference(third), _preference(fourth)),
+        )
+
+    def _manner(self, outcome: Outcome) -> int:
+        for number, known in enumerate(self._outcomes):
+            if known.tags == outcome.tags and known.local_preference == outcome.local_preference:
+                return number
+        self._outcomes.append(outcome)
+        return len(self._outcomes) - 1
+
+    # -- routes
+
+    def update(self, event: Update) -> None:
+        """Take a neighbour's routes: withdrawn ones first (RFC 4271 section 3.1 lets an announcement win)."""
+        session = self.sessions.get(event.neighbor) or self._session(normal(event.neighbor))
+        self.others += event.others
+        table = self.table
+        if event.withdrawn:
+            table.withdraw(session.number, event.withdrawn)
+        for key, prefixes in event.announced:
+            number = table.find_attributes(key)
+            if number is None:
+                attributes = self.attributes(key)
+                allowed = not attributes.extended_next_hop or self._all_take_extended_next_hop(event.neighbor, session)
+                number = table.add_attributes(key, attributes.facts(extended_next_hop=allowed))
+            table.announce(session.number, number, prefixes)
+
+    def _all_take_extended_next_hop(self, neighbor: str, session: Session) -> bool:
+        receivers = [] if session.rule is None else session.rule.receivers(self.targets, neighbor)
+        return all(receiver in self._extended_next_hop for receiver in receivers)
+
+    def attributes(self, key: bytes) -> AttributeSet:
+        """Give the attribute set of a key, decoded."""
+        attributes = self._remembered.get(key)
+        if attributes is None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            attributes = self._remembered[key] = self._read_attributes(key, self._policy.owns)
+        return attributes
+
+    # -- VRPs
+
+    def vrps_changed(self, changes: Changes) -> None:
+        """Have the routes that these VRPs cover validated again, in `work`."""
+        self.table.vrps_changed(changes)
+
+    def revalidate(self) -> None:
+        """Have every route validated again, in `work`: the set became usable, or ceased to be."""
+        self.table.reconsider()
+
+    def work(self, budget: int) -> bool:
+        """Do up to `budget` routes of what waits. True: there is more."""
+        return self.table.work(budget)
+
+    # -- decisions
+
+    def next_decision(self, most: int) -> Decision | None:
+        """Give the next thing to say, for at most `most` prefixes; from here on it counts as said."""
+        command = self.table.next_command(most)
+        if command is None:
+            return None
+        return Decision(
+            announce=command.announce,
+            targets=self._target_names(command.targets),
+            family=command.family,
+            path_id=command.path_id,
+            prefixes=command.prefixes,
+            count=command.count,
+            attributes=self._key(command),
+            outcome=self._outcomes[command.manner],
+        )
+
+    def _key(self, command: Command) -> bytes:
+        return self.table.attributes_key(command.attributes) if command.announce else b""
+
+    def _target_names(self, mask: int) -> tuple[str, ...]:
+        return tuple(address for bit, address in enumerate(self.targets) if mask >> bit & 1)
+
+    # -- questions
+
+    def counts(self) -> dict[str, int]:
+        """How many routes have which validity, over all neighbours."""
+        total = dict.fromkeys(VALIDITIES, 0)
+        for session in self.sessions.values():
+            for validity, count in self.table.counts(session.number).items():
+                total[validity] += count
+        return total
+
+    def routes(self, within: str | None = None) -> Iterator[tuple[str, Route]]:
+        """Give each route with its neighbour, in order of prefix, also while they change."""
+        names: dict[int, str] = {}
+        for route in self.table.routes(within):
+            if route.neighbor not in names:
+                names = {session.number: address for address, session in self.sessions.items()}
+            yield names.get(route.neighbor, ""), route
+
+
+def _preference(outcome: Outcome) -> int:
+    return LEARNED if outcome.local_preference is None else outcome.local_preference

@@ -1,0 +1,79 @@
+"""The running daemon in, the JSON of `rtrd status` (DESIGN's contract) out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtrd.version import __version__
+
+if TYPE_CHECKING:
+    from rtrd.daemon import Daemon
+    from rtrd.exabgp.router import ExaBGP
+    from rtrlib.manager_group import ManagerGroup
+    from rtrlib.rtr_socket import RTRSocket
+
+
+def status_of(daemon: Daemon) -> dict[str, Any]:
+    """Give the whole status; numbers and words only, nothing of BGP's text."""
+    active = daemon.manager.active_group
+    return {
+        "version": __version__,
+        "ready": daemon.ready,
+        "vrps": {"ipv4": daemon.vrp_set.count(4), "ipv6": daemon.vrp_set.count(6)},
+        "active_group": None if active is None else active.name,
+        "groups": [_group(daemon, group) for group in daemon.manager.groups()],
+        "routers": [_router(router) for router in daemon.routers],
+        "vrps_left_out": daemon.vrp_set.faults,
+    }
+
+
+def _group(daemon: Daemon, group: ManagerGroup) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "preference": group.preference,
+        "status": group.status.name,
+        "servers": [_server(daemon, cache) for cache in group.sockets],
+    }
+
+
+def _server(daemon: Daemon, cache: RTRSocket) -> dict[str, Any]:
+    return {
+        "host": cache.host,
+        "port": cache.port,
+        "transport": cache.transport,
+        "state": cache.state.name,
+        "error": cache.error,
+        "version": cache.version,
+        "session_id": cache.session_id,
+        "serial": cache.serial_number,
+        "last_update": None if cache.last_update is None else cache.last_update.isoformat(),
+        "vrps": daemon.vrp_set.count_source(cache.index),
+        "restarts": cache.restarts,
+    }
+
+
+def _router(router: ExaBGP) -> dict[str, Any]:
+    engine, window = router.engine, router.window
+    return {
+        "name": engine.name,
+        "exabgp": window.version,
+        "acks": window.acks.value,
+        "neighbors": [
+            {"address": address, "up": address in engine.sessions, "routes": _counts(router, address)}
+            for address in sorted({*engine.targets, *engine.sessions})
+        ],
+        "routes": engine.counts(),
+        "outbox": engine.table.waiting,
+        "unanswered": window.waiting,
+        "refused": window.errors,
+        "never_answered": window.unanswered,
+        "lines": router.lines,
+        "lines_left_out": router.undecodable,
+        "prefixes_left_out": engine.table.malformed,
+        "other_families": engine.others,
+    }
+
+
+def _counts(router: ExaBGP, address: str) -> dict[str, int]:
+    session = router.engine.sessions.get(address)
+    return {} if session is None else router.engine.table.counts(session.number)

@@ -1,0 +1,141 @@
+"""What the RTR manager hears from the caches in, one effective VRP set and its changes out.
+
+Which caches count is the failover's decision (rtrlib.failover); what happens when the last of them is too old is the
+operator's (`on-expire`). No clock: the manager says when something expired.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from rtrd.ops import log
+from rtrlib.manager_group import ManagerGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtrlib.rtr_socket import RTRSocket
+    from rtrlib.vrp_set import Changes, VRPSet
+
+logger = log.get("vrps")
+
+
+class Feed:
+    """The manager's listener (rtrlib.dispatcher.VRPListener)."""
+
+    def __init__(
+        self,
+        vrp_set: VRPSet,
+        on_expire: Literal["not-found", "keep", "exit"],
+        changed: Callable[[Changes], None],
+        became_usable: Callable[[], None],
+        ended: Callable[[], None],
+    ) -> None:
+        """`changed`: VRPs became effective or ceased to be. `became_usable`: routes can be validated from now on.
+
+        `ended`: all VRPs are too old and the operator wants rtrd to end then.
+        """
+        self.vrp_set = vrp_set
+        self.expired_at_all = False
+        """Every VRP in force is past the expire interval, or was dropped for that."""
+        self._on_expire = on_expire
+        self._changed = changed
+        self._became_usable = became_usable
+        self._ended = ended
+        self._begun: set[int] = set()
+        self._expired: set[int] = set()
+        self._active: frozenset[RTRSocket] = frozenset()
+        self._faults = dict.fromkeys(vrp_set.faults, 0)
+        self._states: dict[object, object] = {}
+
+    # -- VRPListener
+
+    def staged(self, cache: RTRSocket, records: bytes) -> None:
+        """Stage changes of a cache."""
+        self._begin(cache)
+        self.vrp_set.stage(cache.index, records)
+
+    def committed(self, cache: RTRSocket, full: bool) -> None:  # noqa: FBT001
+        """Put what a cache staged into force."""
+        if full:
+            self._begin(cache)  # a full set may be empty
+        self._expired.discard(cache.index)
+        changes = self.vrp_set.commit(cache.index)
+        self._log_faults(cache)
+        self._publish(changes, cache)
+
+    def discarded(self, cache: RTRSocket) -> None:
+        """Forget what a cache staged; what follows is a full set."""
+        self.vrp_set.discard(cache.index)
+        self._begun.discard(cache.index)
+
+    def expired(self, cache: RTRSocket) -> None:
+        """Drop all that a cache had, unless it is the last and the operator wants that kept."""
+        self._expired.add(cache.index)
+        last = cache in self._active and all(other.index in self._expired for other in self._active)
+        if last:
+            self.expired_at_all = True
+            logger.error("all VRPs in force are past the expire interval", then=self._on_expire, cache=str(cache))
+            if self._on_expire == "exit":
+                self._ended()
+            if self._on_expire != "not-found":
+                return
+        self.vrp_set.begin(cache.index)
+        self._begun.discard(cache.index)
+        self._publish(self.vrp_set.commit(cache.index), cache)
+
+    def active(self, caches: frozenset[RTRSocket]) -> None:
+        """Let these caches count."""
+        self._active = caches
+        changes = self.vrp_set.activate(cache.index for cache in caches)
+        logger.info("VRPs are those of", caches=" ".join(sorted(map(str, caches))), changed=len(changes))
+        self._publish(changes, None)
+
+    def changed(self, what: RTRSocket | ManagerGroup) -> None:
+        """Log a change of state once."""
+        if isinstance(what, ManagerGroup):
+            if self._states.get(what.name) != what.status:
+                self._states[what.name] = what.status
+                logger.info("group", group=what.name, status=what.status.name)
+            return
+        state = (what.in_sync, what.error)
+        if self._states.get(what.index, (False, None)) != state:
+            self._states[what.index] = state
+            if what.error is not None:
+                logger.warning("cache failed", cache=str(what), state=what.state.name, why=what.error)
+            elif what.in_sync:
+                logger.info("cache in sync", cache=str(what), vrps=self.vrp_set.count_source(what.index))
+
+    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:  # noqa: FBT001
+        """Router keys change no route: they are not kept yet."""
+
+    # -- inside
+
+    def _begin(self, cache: RTRSocket) -> None:
+        """A new link sends all it has: what the cache had before goes with the commit, if it isn't among that."""
+        if cache.index not in self._begun:
+            self._begun.add(cache.index)
+            self.vrp_set.begin(cache.index)
+
+    def _publish(self, changes: Changes, cache: RTRSocket | None) -> None:
+        if not self.vrp_set.usable and any(self.vrp_set.count_source(one.index) for one in self._active):
+            self.vrp_set.usable = True
+            self._became_usable()
+        if any(one.index not in self._expired for one in self._active):
+            self.expired_at_all = False
+        if len(changes):
+            logger.info(
+                "VRPs changed",
+                changed=len(changes),
+                ipv4=self.vrp_set.count(4),
+                ipv6=self.vrp_set.count(6),
+                **({} if cache is None else {"cache": str(cache)}),
+            )
+            self._changed(changes)
+
+    def _log_faults(self, cache: RTRSocket) -> None:
+        faults = self.vrp_set.faults
+        new = {name: count - self._faults[name] for name, count in faults.items() if count > self._faults[name]}
+        self._faults = faults
+        if new:
+            logger.warning("VRPs of a cache were left out", cache=str(cache), **new)

@@ -288,8 +288,8 @@ class Cache:
         if self._session_open and state is not RTRSocketState.ERROR_NO_DATA_AVAILABLE:
             self._sessions_barren += 1
         self._session_open = False
-        # librtr takes a sync that failed half way back record by record; and sessions that never get to End of
-        # Data may be its own fault (it insists on a session that the cache has given up). A new link ends both.
+        # librtr takes a sync that failed half way back record by record; and sessions that never get to End
+        # of Data may be its own fault (it insists on one that the cache has given up). A new link ends both.
         if self._staged or self._sessions_barren >= BARREN_LIMIT:
             self._replace(now, why)
         else:

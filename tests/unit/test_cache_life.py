@@ -1,0 +1,397 @@
+"""One cache's life on a link that says what the test wants, under the test's own clock."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtrlib.cache import BACKOFF_FIRST, HUNG_AFTER, PING_EVERY, SYNC_LIMIT, Cache
+from rtrlib.frames import CHUNK, Decoder, FrameError, FrameType
+from rtrlib.link import LinkEnded
+from rtrlib.rtr_socket import RTRSocket, RTRSocketState
+from rtrlib.servers import Intervals, Server, TCPServer
+
+RETRY, EXPIRE = 60, 600
+State = RTRSocketState
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    return struct.pack("=II", kind, len(payload)) + payload
+
+
+def state(number: int, serial: int = 7, expire: int = EXPIRE, *, has_data: bool | None = None) -> bytes:
+    known = number == State.ESTABLISHED if has_data is None else has_data
+    return frame(FrameType.STATE, struct.pack("=8I", number, 1, 4711, serial, 3600, RETRY, expire, known))
+
+
+def vrp(asn: int, announce: int = 1) -> bytes:
+    return struct.pack("=16sIBBBB", b"\xc0\0\2", asn, 24, 24, 4, announce)
+
+
+def vrps(*records: bytes) -> bytes:
+    return frame(FrameType.VRPS, b"".join(records))
+
+
+CONNECTS = state(State.RESET) + state(State.SYNC)
+FIRST_SYNC = CONNECTS + vrps(vrp(1), vrp(2)) + state(State.ESTABLISHED)
+
+
+class Script:
+    """A link that delivers what was given to it."""
+
+    def __init__(self) -> None:
+        self.pid: int | None = 1
+        self.waiting = bytearray()
+        self.ended: str | None = None
+        self.pings = 0
+        self.closed = False
+
+    def filenos(self) -> tuple[int, ...]:
+        return ()
+
+    def read(self, limit: int) -> bytes:
+        data = bytes(self.waiting[:limit])
+        del self.waiting[:limit]
+        if not data and self.ended:
+            raise LinkEnded(self.ended)
+        return data
+
+    def ping(self) -> None:
+        self.pings += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Life:
+    """A cache, the links that it opened, and everything that it told, as short lines."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.links: list[Script] = []
+        self.refuse: str | None = None
+        self.now = 0.0
+        self.cache = Cache(0, TCPServer("192.0.2.1", 323), Intervals(3600, RETRY, EXPIRE), self, self.connect)
+        self.cache.start(self.now)
+
+    def connect(self, _server: Server, _intervals: Intervals) -> Script:
+        if self.refuse:
+            raise LinkEnded(self.refuse)
+        self.links.append(Script())
+        return self.links[-1]
+
+    @property
+    def socket(self) -> RTRSocket:
+        return self.cache.socket
+
+    def says(self, data: bytes) -> list[str]:
+        """The link says this; what the cache tells in turn."""
+        self.links[-1].waiting += data
+        return self.turn()
+
+    def dies(self, why: str = "the cache process died of SIGABRT") -> list[str]:
+        self.links[-1].ended = why
+        return self.turn()
+
+    def at(self, now: float) -> list[str]:
+        self.now = now
+        return self.turn()
+
+    def turn(self) -> list[str]:
+        self.told = []
+        while self.cache.readable(self.now, 1000):
+            pass
+        self.cache.tick(self.now)
+        return self.told
+
+    def staged(self, _cache: RTRSocket, records: bytes) -> None:
+        assert records
+        assert len(records) % 24 == 0
+        self.told.append(f"staged {len(records) // 24}")
+
+    def committed(self, _cache: RTRSocket, full: bool) -> None:
+        self.told.append("committed all" if full else "committed changes")
+
+    def discarded(self, _cache: RTRSocket) -> None:
+        self.told.append("discarded")
+
+    def expired(self, _cache: RTRSocket) -> None:
+        self.told.append("expired")
+
+    def changed(self, _cache: RTRSocket) -> None:
+        pass
+
+    def router_key(self, _cache: RTRSocket, asn: int, _ski: bytes, _spki: bytes, _announce: bool) -> None:
+        self.told.append(f"key of {asn}")
+
+    def in_sync(self, cache: RTRSocket) -> None:
+        assert cache.in_sync
+        self.told.append("in sync")
+
+    def failed(self, cache: RTRSocket) -> None:
+        assert not cache.in_sync
+        self.told.append("failed")
+
+    def opened(self, cache: Cache) -> None:
+        assert cache.link is self.links[-1]
+
+    def closing(self, cache: Cache) -> None:
+        assert cache.link is self.links[-1]
+
+
+def test_the_first_sync_replaces_and_later_ones_change() -> None:
+    life = Life()
+    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+    assert (life.socket.session_id, life.socket.serial_number) == (4711, 7)
+    assert life.socket.last_update is not None
+    change = state(State.SYNC, has_data=True) + vrps(vrp(3), vrp(1, announce=0))
+    change += state(State.ESTABLISHED, serial=8)
+    assert life.says(change) == ["staged 2", "committed changes", "in sync"]
+    assert life.socket.serial_number == 8
+
+
+def test_a_reset_inside_librtr_is_a_change_too() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    too_old = State.ERROR_NO_INCREMENTAL_UPDATE_AVAILABLE
+    reset = b"".join(state(number, has_data=True) for number in (too_old, State.RESET, State.SYNC))
+    reset += vrps(vrp(4)) + state(State.ESTABLISHED)
+    assert life.says(reset) == ["staged 1", "committed changes", "in sync"]
+
+
+def test_the_cache_goes_away_and_comes_back_and_nothing_is_lost() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    lost = state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True)
+    assert life.says(lost) == ["failed"]
+    assert life.socket.state is State.ERROR_FATAL
+    assert life.socket.error is not None
+    refused = frame(FrameType.FAULT, b"cannot connect to 192.0.2.1 port 323: Connection refused")
+    assert life.says(refused + state(State.ERROR_TRANSPORT, has_data=True)) == ["failed"]
+    assert life.socket.error == "cannot connect to 192.0.2.1 port 323: Connection refused"
+    # librtr asks with the old serial; the same link goes on.
+    back = state(State.SYNC, has_data=True) + vrps(vrp(9)) + state(State.ESTABLISHED)
+    assert life.says(back) == ["staged 1", "committed changes", "in sync"]
+    assert life.socket.error is None
+    assert len(life.links) == 1
+
+
+def test_a_process_that_dies_is_replaced_after_a_while_that_doubles() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    wait = BACKOFF_FIRST
+    for number in range(2, 12):
+        assert life.dies() == ["discarded", "failed"]
+        assert life.socket.error == "the cache process died of SIGABRT"
+        assert life.socket.pid is None
+        assert life.at(life.now + wait - 0.01) == []
+        life.at(life.now + 0.01)
+        assert len(life.links) == number
+        wait = min(2 * wait, RETRY)
+    # Once it has delivered, its past is forgotten.
+    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+    life.dies()
+    life.at(life.now + BACKOFF_FIRST)
+    assert len(life.links) == 12
+
+
+def test_a_process_that_dies_in_the_middle_of_a_sync() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    assert life.says(state(State.SYNC, has_data=True) + vrps(vrp(5))) == ["staged 1"]
+    assert life.dies() == ["discarded", "failed"]
+    life.at(life.now + BACKOFF_FIRST)
+    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+
+
+def test_a_sync_that_librtr_takes_back_costs_the_link() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    torn = state(State.SYNC, has_data=True) + vrps(vrp(5)) + vrps(vrp(5, announce=0))
+    torn += state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True)
+    assert life.says(torn) == ["staged 1", "staged 1", "discarded", "failed"]
+    assert life.links[0].closed
+
+
+def test_two_sessions_without_end_of_data_cost_the_link() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    barren = state(State.SYNC, has_data=True) + state(State.ERROR_FATAL, has_data=True)
+    assert life.says(barren) == ["failed"]
+    assert life.says(barren) == ["discarded", "failed"]
+
+
+def test_a_cache_that_is_just_down_does_not_cost_the_link() -> None:
+    life = Life()
+    for _ in range(20):
+        assert life.says(state(State.ERROR_TRANSPORT) + state(State.CONNECTING)) == ["failed"]
+    assert len(life.links) == 1
+
+
+def test_vrps_stay_until_they_expire() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    life.says(state(State.ERROR_FATAL, has_data=True))
+    life.links[-1].pid = None  # no pings in this story
+    life.at(EXPIRE * 0.9)  # the last attempt, with a new link, while the data still counts
+    assert len(life.links) == 1
+    assert life.links[0].closed
+    life.refuse = "cannot start a cache process"
+    life.at(EXPIRE - 1)
+    assert "expired" not in life.told
+    assert life.at(EXPIRE) == ["expired"]
+    life.refuse = None
+    life.at(EXPIRE + RETRY)
+    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+
+
+def test_data_expires_on_a_live_link_and_a_new_one_is_made() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    life.at(EXPIRE * 0.9)
+    life.at(EXPIRE * 0.9 + BACKOFF_FIRST)
+    life.says(CONNECTS)
+    assert life.at(EXPIRE)[:1] == ["expired"]
+    assert life.socket.state is State.ERROR_FATAL
+
+
+def test_librtr_drops_its_data_before_we_do() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    life.says(state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True))
+    purge = vrps(vrp(1, announce=0), vrp(2, announce=0)) + state(State.RESET, has_data=False)
+    # What was committed stays until our own clock says so; the withdrawals go with the link.
+    assert life.says(purge) == ["staged 2", "discarded", "failed"]
+
+
+def test_the_expire_interval_is_what_librtr_uses_within_the_range_of_the_rfc() -> None:
+    life = Life()
+    life.says(CONNECTS + state(State.ESTABLISHED, expire=5))
+    assert life.socket.expire_interval == 600
+    life.says(state(State.SYNC, has_data=True) + state(State.ESTABLISHED, expire=1 << 31))
+    assert life.socket.expire_interval == 172800
+
+
+def test_silence_after_a_ping_is_death() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    life.at(PING_EVERY)
+    assert life.links[0].pings == 1
+    assert life.says(frame(FrameType.ALIVE)) == []
+    life.at(2 * PING_EVERY)
+    assert life.at(2 * PING_EVERY + HUNG_AFTER) == ["discarded", "failed"]
+    assert life.links[0].closed
+
+
+def test_whoever_sends_anything_is_alive() -> None:
+    life = Life()
+    life.says(CONNECTS)
+    for second in range(1, 100):
+        life.now = second
+        assert life.says(vrps(vrp(second))) == ["staged 1"]
+
+
+def test_the_program_sleeps_and_blames_no_one() -> None:
+    """A machine that was suspended finds the answers to its pings before it judges their absence."""
+    life = Life()
+    life.says(FIRST_SYNC)
+    life.at(PING_EVERY)
+    life.now = 400
+    assert life.says(frame(FrameType.ALIVE)) == []
+    assert len(life.links) == 1
+
+
+def test_a_sync_that_never_ends_is_ended() -> None:
+    life = Life()
+    life.links[-1].pid = None
+    life.says(CONNECTS)
+    assert life.at(SYNC_LIMIT - 1) == []
+    assert life.at(SYNC_LIMIT) == ["discarded", "failed"]
+
+
+def test_waiting_out_no_data_is_no_sync() -> None:
+    life = Life()
+    life.links[-1].pid = None
+    no_data = CONNECTS + state(State.ERROR_NO_DATA_AVAILABLE) + state(State.RESET)
+    assert life.says(no_data) == ["failed"]
+    assert life.socket.state is State.ERROR_NO_DATA_AVAILABLE
+    assert life.at(SYNC_LIMIT * 10) == []
+
+
+def test_stop_drops_everything_and_start_begins_again() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    life.told = []
+    life.cache.stop()
+    assert life.told == ["discarded", "expired"]
+    assert life.cache.deadline() is None
+    assert life.socket.state is State.CLOSED
+    life.cache.start(life.now)
+    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+
+
+def test_a_process_that_cannot_be_started_is_tried_again() -> None:
+    life = Life()
+    life.dies()
+    life.refuse = "cannot start a cache process: Too many open files"
+    assert life.at(BACKOFF_FIRST) == ["failed"]
+    assert life.socket.error == life.refuse
+    life.refuse = None
+    life.at(10)
+    assert life.says(FIRST_SYNC)[-1] == "in sync"
+
+
+def test_a_queue_that_ran_over_costs_the_link() -> None:
+    life = Life()
+    assert life.says(CONNECTS + vrps(vrp(1)) + frame(FrameType.LOST)) == ["staged 1", "discarded", "failed"]
+
+
+GARBAGE = [
+    b"\xff" * 8,
+    struct.pack("=II", 99, 0),
+    struct.pack("=II", FrameType.VRPS, 23) + bytes(23),
+    struct.pack("=II", FrameType.VRPS, 0),
+    struct.pack("=II", FrameType.VRPS, CHUNK),
+    struct.pack("=II", FrameType.STATE, 31) + bytes(31),
+    struct.pack("=II", FrameType.ALIVE, 1) + bytes(1),
+    state(11),
+    state(1 << 31),
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda data: data[:12].hex())
+def test_garbage_costs_the_link_and_not_the_data(garbage: bytes) -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    assert life.says(garbage) == ["discarded", "failed"]
+    assert life.links[0].closed
+    assert life.socket.error
+
+
+@given(st.binary(max_size=2000))
+def test_no_bytes_do_more_than_end_the_link(data: bytes) -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    told = life.says(data)
+    assert "expired" not in told
+    assert life.links[0].closed == ("discarded" in told)
+
+
+@given(st.lists(st.sampled_from([FIRST_SYNC, vrps(vrp(1)), frame(FrameType.ALIVE)]), max_size=20), st.data())
+def test_frames_may_be_cut_anywhere(frames: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(frames)
+    whole = Decoder().decode(stream)
+    decoder, parts, at = Decoder(), [], 0
+    while at < len(stream):
+        size = data.draw(st.integers(1, 100))
+        parts += decoder.decode(stream[at : at + size])
+        at += size
+    assert parts == whole
+
+
+def test_a_frame_error_names_what_is_wrong() -> None:
+    with pytest.raises(FrameError, match="VRPS frame of 23 bytes: no multiple of 24"):
+        Decoder().decode(GARBAGE[2])

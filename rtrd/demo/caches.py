@@ -94,7 +94,9 @@ class RtrdCache(Cache):
 
     def _argv(self, port: int) -> list[str]:
         rtrd = find_program("rtrd", "make venv")
-        return [rtrd, "cache", "--vrps", str(self.file), "--listen", f"{self.address}:{port}"]
+        listen = f"{self.address}:{port}"
+        # The RFC's one notify a minute would have the second change of a demo wait for it.
+        return [rtrd, "cache", "--vrps", str(self.file), "--listen", listen, "--notify-interval", "0"]
 
 
 class StayRTR(Cache):

@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.ops import log
 from rtrd.rtr.client import Limits
@@ -16,6 +16,7 @@ from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import Address, RTRServer, parse_address
 from rtrd.rtr.store import Store
 from rtrd.vrps import files
+from rtrd.vrps.reader import read_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,16 +24,25 @@ if TYPE_CHECKING:
 POLL = 0.25
 """Seconds between two looks at the file."""
 
-_Signature = tuple[int, int, int, int]
+LARGE = 1 << 20
+"""Octets of a file that are read in a process of its own."""
+
+
+class _Signature(NamedTuple):
+    """What changes when a file does."""
+
+    st_dev: int
+    st_ino: int
+    st_mtime_ns: int
+    st_size: int
 
 
 def _signature(path: Path) -> _Signature | None:
-    """Return what changes when the file does; None when there is no file."""
     try:
         stat = path.stat()
     except OSError:
         return None
-    return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size
+    return _Signature(stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
 class FileFeed:
@@ -49,7 +59,10 @@ class FileFeed:
         """Read the file and serve it; raises VRPFileError."""
         # Taken before reading: a file that changes meanwhile differs at the next look.
         self._seen = _signature(self._path)
-        file = await asyncio.to_thread(files.read, self._path)
+        if self._seen and self._seen.st_size > LARGE:
+            file = await read_apart(self._path)
+        else:
+            file = await asyncio.to_thread(files.read, self._path)
         changed = await self._server.update(file.packed, file.router_keys)
         if file.fault_count:
             self._log.warning("entries left out", count=file.fault_count, first=file.faults)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_OCTETS = 1 << 30
 """A VRP file, unpacked, is refused above this: the real ones have less than 0.1 GB."""
+REFUSED = 2
+"""Exit code of a process that was to read a file and refused it."""
 MAX_FAULTS = 20
 """So many faults are described; the others are only counted."""
 SPKI_SIZE = 91

@@ -133,7 +133,11 @@ def diff(old: bytes, new: bytes) -> Change:
         after = new[new_low * VRP_SIZE : new_high * VRP_SIZE]
         if before == after:
             continue
-        if not before or not after or len(before) + len(after) <= _SMALL * VRP_SIZE:
+        if not before or not after:
+            announced.append(after)
+            withdrawn.append(before)
+            continue
+        if len(before) + len(after) <= _SMALL * VRP_SIZE:
             gone, come = set(split(before)), set(split(after))
             announced += sorted(come - gone)
             withdrawn += sorted(gone - come)

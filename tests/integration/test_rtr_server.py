@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -465,3 +466,16 @@ def test_json_says_where_it_listens(cache, tmp_path):
         found = json.loads(second.wait_for(r'^\{"listening"').text)["listening"]
         assert [one["host"] for one in found] == ["127.0.0.1", "::1"]
         assert all(one["port"] for one in found)
+
+
+def test_a_large_file_is_read_by_another_process_that_ends(cache):
+    """Also one that is torn; the routers see the old set meanwhile, the whole new one after."""
+    many = FIRST | {(f"10.{i >> 8}.{i & 255}.0/24", 24, 64505) for i in range(20_000)}
+    write(cache.path, many)
+    cache.wait_for(f"VRP file read.*vrps={len(many)}")
+    assert exported(cache.port) == many
+    cache.path.write_bytes(cache.path.read_bytes()[:-5])
+    cache.wait_for("VRP file refused.*vrps.json:1: Input data was truncated")
+    children = Path(f"/proc/{cache.pid}/task/{cache.pid}/children").read_text()
+    assert children == ""
+    assert exported(cache.port) == many

@@ -14,6 +14,7 @@ import msgspec
 UNICAST = ("ipv4 unicast", "ipv6 unicast")
 
 _NO_ATTRIBUTES = msgspec.Raw(b"{}")
+_ABSENT = msgspec.Raw(b"")  # msgspec takes a union with Raw for null alone
 
 
 class _Nlri(msgspec.Struct, gc=False):
@@ -49,7 +50,7 @@ class _Neighbor(msgspec.Struct):
     state: str = ""
     reason: str = ""
     message: _Message | None = None
-    negotiated: msgspec.Raw | None = None
+    negotiated: msgspec.Raw = _ABSENT
 
 
 class _Line(msgspec.Struct):
@@ -145,7 +146,7 @@ def decode(line: bytes) -> Event:
     elif decoded.type == "state":
         if neighbor.state in ("up", "down"):
             return State(neighbor.address.peer, neighbor.state == "up", neighbor.reason)
-    elif decoded.type == "negotiated" and neighbor.negotiated is not None:
+    elif decoded.type == "negotiated" and bytes(neighbor.negotiated):
         return _negotiated(neighbor.address.peer, neighbor.negotiated)
     return Other(decoded.type, neighbor.address.peer)
 

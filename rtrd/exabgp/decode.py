@@ -24,8 +24,9 @@ class _Nlri(msgspec.Struct, gc=False):
 
 class _Update(msgspec.Struct):
     attribute: msgspec.Raw = _NO_ATTRIBUTES
-    announce: dict[str, dict[str, list[_Nlri]]] = {}
-    withdraw: dict[str, list[_Nlri]] = {}
+    # exabgp.api.compact writes a prefix without path id as a string
+    announce: dict[str, dict[str, list[_Nlri | str]]] = {}
+    withdraw: dict[str, list[_Nlri | str]] = {}
 
 
 class _Message(msgspec.Struct):
@@ -179,9 +180,13 @@ def _update(neighbor: _Neighbor, message: _Message) -> Event:
     return Update(neighbor.address.peer, withdrawn, announced, others)
 
 
-def _prefixes(entries: list[_Nlri]) -> list[str]:
+def _prefixes(entries: list[_Nlri | str]) -> list[str]:
     return [
-        entry.nlri or "" if entry.path_information is None else f"{entry.nlri} {entry.path_information}"
+        entry
+        if isinstance(entry, str)
+        else entry.nlri or ""
+        if entry.path_information is None
+        else f"{entry.nlri} {entry.path_information}"
         for entry in entries
     ]
 

@@ -7,13 +7,15 @@ which a set of them is known, and are decoded once (exabgp/attributes.py).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 UNICAST = ("ipv4 unicast", "ipv6 unicast")
 
 _NO_ATTRIBUTES = msgspec.Raw(b"{}")
+_LINK_LOCAL = re.compile("fe[89ab][0-9a-f]:", re.IGNORECASE).match  # fe80::/10
 _ABSENT = msgspec.Raw(b"")  # msgspec takes a union with Raw for null alone
 
 
@@ -40,8 +42,7 @@ class _Address(msgspec.Struct, gc=False):
 
 
 class _Asn(msgspec.Struct, gc=False):
-    local: int = 0
-    peer: int = 0
+    local: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] = 0
 
 
 class _Neighbor(msgspec.Struct):
@@ -171,9 +172,10 @@ def _update(neighbor: _Neighbor, message: _Message) -> Event:
         if family not in UNICAST:
             others += sum(map(len, next_hops.values()))
             continue
+        # An IPv6 next hop with a link-local one beside it (RFC 2545 section 3): ExaBGP names the same routes twice.
+        beside = len(next_hops) > 1 and not all(map(_LINK_LOCAL, next_hops))
         for next_hop, entries in next_hops.items():
-            # An IPv6 next hop with a link-local one beside it (RFC 2545 section 3): ExaBGP names the same routes twice.
-            if len(next_hops) > 1 and next_hop[:4].lower() == "fe80":
+            if beside and _LINK_LOCAL(next_hop):
                 continue
             key = attribute_key(bytes(update.attribute), next_hop, neighbor.asn.local, family)
             announced.append((key, _prefixes(entries)))

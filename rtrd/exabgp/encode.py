@@ -2,7 +2,8 @@
 
 Only what 4.2 and 5.0 both take and execute alike (docs/exabgp.md lists the forms that they don't): every command
 names its neighbours, `announce attributes` and `withdraw attributes` with a next hop, lists in brackets, and for an
-AS_PATH that is more than one AS_SEQUENCE the generic attribute, as the two have no common word for AS_SET.
+AS_PATH that is more than one AS_SEQUENCE the generic attribute, as the two have no common word for AS_SET. Extended
+communities likewise, unless all are of the few kinds that ExaBGP neither rewrites nor stumbles over.
 Everything printed is a number or an address that was parsed.
 """
 
@@ -13,6 +14,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from rtrd.routes.attributes import AS_SEQUENCE
+from rtrd.tags import is_rfc8097
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,7 +68,7 @@ def attribute_words(attributes: AttributeSet, outcome: Outcome) -> str:
     extended = [*attributes.extended_communities, *(tag.value for tag in tags if tag.kind == "extended")]
     words += _list("community", (":".join(map(str, numbers)) for numbers in standard))
     words += _list("large-community", (":".join(map(str, numbers)) for numbers in large))
-    words += _list("extended-community", (f"0x{value:016x}" for value in extended))
+    words += _extended_communities(list(dict.fromkeys(extended)))
     return " ".join(words)
 
 
@@ -89,5 +91,25 @@ def _as_path(path: tuple[Segment, ...]) -> str:
         for start in range(0, len(segment.asns), _SEGMENT_MOST):
             asns = segment.asns[start : start + _SEGMENT_MOST]
             raw += struct.pack(f"!BB{len(asns)}I", segment.kind, len(asns), *asns)
-    # Flags of RFC 4271 section 4.3: transitive, and extended length where one octet can't say it.
-    return f"attribute [ 0x02 0x{0x50 if len(raw) > 255 else 0x40:02x} 0x{raw.hex()} ]"
+    return _generic(0x02, 0x40, bytes(raw))
+
+
+def _extended_communities(values: list[int]) -> list[str]:
+    if all(map(_understood, values)):
+        return _list("extended-community", (f"0x{value:016x}" for value in values))
+    return [_generic(0x10, 0xC0, struct.pack(f"!{len(values)}Q", *values))]
+
+
+def _understood(value: int) -> bool:
+    """Tell whether ExaBGP takes an extended community as it is: an origin validation state, route target or origin.
+
+    It looks into others: a traffic rate that is no number is refused, MAC mobility loses bits, and 4.2 gives no
+    answer to some of both kinds.
+    """
+    kind, subtype = value >> 56, value >> 48 & 0xFF
+    return is_rfc8097(value) or (kind <= 2 and 2 <= subtype <= 3)
+
+
+def _generic(code: int, flags: int, raw: bytes) -> str:
+    """Give an attribute as octets; `flags`: of RFC 4271 section 4.3, without that of the extended length."""
+    return f"attribute [ 0x{code:02x} 0x{flags | (0x10 if len(raw) > 255 else 0):02x} 0x{raw.hex()} ]"

@@ -1,0 +1,209 @@
+"""Caches to try a manager on (a real StayRTR, a scripted one); a listener that knows what is in force."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import struct
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from rtrd.demo.lab import Process, find_program, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rtrlib import ManagerGroup, RTRManager, RTRSocket
+
+SECONDS = 30
+"""Generous: for what takes milliseconds on an idle machine."""
+STAYRTR = "as root: apt-get install stayrtr"
+
+
+class StayRTR:
+    """The real thing, serving what `serve` says; it can be killed and started again on the same port."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.port = free_port("127.0.0.1")
+        self._folder = folder
+        self._name = name
+        self._file = folder / f"{name}.json"
+        self._process: Process | None = None
+        self._starts = 0
+
+    def serve(self, *vrps: tuple[str, int, int]) -> None:
+        """Serve these (prefix, max length, AS); a running one reads them now."""
+        roas = [{"prefix": prefix, "maxLength": most, "asn": asn, "ta": "test"} for prefix, most, asn in vrps]
+        self._file.write_text(json.dumps({"metadata": {"buildtime": "2026-01-01T00:00:00Z"}, "roas": roas}))
+        if self._process:
+            self._process.send_signal(1)
+
+    def start(self) -> None:
+        """Start, and return when it listens."""
+        self._starts += 1
+        program = find_program("stayrtr", STAYRTR)
+        options = ["-checktime=false", "-metrics.addr", "127.0.0.1:0", "-loglevel", "warning"]
+        options += ["-bind", f"127.0.0.1:{self.port}", "-cache", str(self._file)]
+        self._process = Process(f"{self._name}-{self._starts}", [program, *options], self._folder)
+        self._process.start()
+        self._process.wait_listening(self.port)
+
+    def kill(self) -> None:
+        """Die without a word."""
+        if self._process:
+            self._process.kill()
+            self._process.stop()
+            self._process = None
+
+
+class ScriptedCache:
+    """An RTR cache that sends to each connection what `answer` says, octet for octet, and nothing else.
+
+    `answer(connection number, query)` gives the octets for each query of the router; None closes.
+    """
+
+    def __init__(self, answer: Callable[[int, bytes], bytes | None]) -> None:
+        self.connections = 0
+        self._answer = answer
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._sockets: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for one in self._sockets:
+            one.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                one, _ = self._server.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._sockets.append(one)
+            threading.Thread(target=self._serve, args=(one, self.connections), daemon=True).start()
+
+    def _serve(self, one: socket.socket, number: int) -> None:
+        with one:
+            try:
+                while query := one.recv(4096):
+                    octets = self._answer(number, query)
+                    if octets is None:
+                        return
+                    one.sendall(octets)
+            except OSError:
+                return
+
+
+def cache_response(session: int = 1) -> bytes:
+    return struct.pack(">BBHI", 1, 3, session, 8)
+
+
+def prefix4(address: bytes, length: int, max_length: int, asn: int, *, announce: int = 1) -> bytes:
+    return struct.pack(">BBHIBBBB4sI", 1, 4, 0, 20, announce, length, max_length, 0, address, asn)
+
+
+def prefix6(address: bytes, length: int, max_length: int, asn: int, *, announce: int = 1) -> bytes:
+    return struct.pack(">BBHIBBBB16sI", 1, 6, 0, 32, announce, length, max_length, 0, address, asn)
+
+
+def end_of_data(serial: int, session: int = 1, *, retry: int = 1) -> bytes:
+    return struct.pack(">BBHIIIII", 1, 7, session, 24, serial, 3600, retry, 7200)
+
+
+def error_report(code: int) -> bytes:
+    return struct.pack(">BBHIII", 1, 10, code, 16, 0, 0)
+
+
+class InForce:
+    """A listener: what each cache committed, and what of it is in force. Keeps every set that ever was."""
+
+    def __init__(self) -> None:
+        self.committed_by: dict[int, set[bytes]] = defaultdict(set)
+        self.counting: frozenset[int] = frozenset()
+        self.history: list[frozenset[bytes]] = []
+        self.told: list[tuple[str, int]] = []
+        self.keys: list[tuple[int, bool]] = []
+        self._staged: dict[int, list[bytes]] = defaultdict(list)
+        self._begins: dict[int, bool] = defaultdict(lambda: True)
+
+    @property
+    def now(self) -> frozenset[bytes]:
+        """The union of what the active caches committed."""
+        return frozenset().union(*(self.committed_by[cache] for cache in self.counting))
+
+    def count(self, what: str, cache: int) -> int:
+        return self.told.count((what, cache))
+
+    def staged(self, cache: RTRSocket, records: bytes) -> None:
+        self._staged[cache.index] += [records[at : at + 24] for at in range(0, len(records), 24)]
+
+    def committed(self, cache: RTRSocket, full: bool) -> None:
+        assert full == self._begins[cache.index], "full: exactly at the beginning and after `discarded`"
+        self._begins[cache.index] = False
+        held = self.committed_by[cache.index]
+        if full:
+            held.clear()
+        for record in self._staged.pop(cache.index, []):
+            if record[23]:
+                assert record[:23] not in held, "announced twice"
+                held.add(record[:23])
+            else:
+                held.remove(record[:23])  # KeyError: withdrawn but never announced
+        self._note("committed", cache)
+
+    def discarded(self, cache: RTRSocket) -> None:
+        self._staged.pop(cache.index, None)
+        self._begins[cache.index] = True
+        self._note("discarded", cache)
+
+    def expired(self, cache: RTRSocket) -> None:
+        self.committed_by[cache.index].clear()
+        self._note("expired", cache)
+
+    def active(self, caches: frozenset[RTRSocket]) -> None:
+        self.counting = frozenset(cache.index for cache in caches)
+        self.history.append(self.now)
+
+    def changed(self, what: RTRSocket | ManagerGroup) -> None:
+        assert repr(what)
+
+    def router_key(self, _cache: RTRSocket, asn: int, _ski: bytes, _spki: bytes, announce: bool) -> None:
+        self.keys.append((asn, announce))
+
+    def _note(self, what: str, cache: RTRSocket) -> None:
+        self.told.append((what, cache.index))
+        self.history.append(self.now)
+
+
+class Clock:
+    """The real clock, and a way to let hours pass."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+def run(manager: RTRManager, until: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
+    """Be the loop that drives the manager until something holds; AssertionError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        wanted = manager.dispatch()
+        if until():
+            return
+        left = deadline - time.monotonic()
+        states = [(str(s), s.state.name, s.error) for g in manager.groups() for s in g.sockets]
+        assert left > 0, f"waited {seconds:g} s for {what}; {states}"
+        # A jump of the test's clock is not seen by select.
+        select.select([manager.fileno()], [], [], min(left, 0.2 if wanted is None else min(wanted, 0.2)))

@@ -1,0 +1,473 @@
+"""The manager on real caches, with librtr in child processes and with its threads in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from _rtrlib import lib
+from rtrlib import CacheGroup, ManagerGroupStatus, RTRInitError, RTRManager, RTRSocketState, TCPServer
+from rtrlib.cache import HUNG_AFTER, PING_EVERY
+from tests.integration.rtr_caches import (
+    SECONDS,
+    Clock,
+    InForce,
+    ScriptedCache,
+    StayRTR,
+    cache_response,
+    end_of_data,
+    error_report,
+    prefix4,
+    prefix6,
+    run,
+)
+
+ONE = ("192.0.2.0/24", 24, 64500)
+TWO = ("2001:db8::/32", 48, 64501)
+THREE = ("198.51.100.0/22", 24, 4200000000)
+
+
+def packed(prefix, max_length, asn):
+    """As `struct vrp`, less the flag."""
+    address, _, length = prefix.partition("/")
+    family = 6 if ":" in address else 4
+    raw = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, address)
+    return struct.pack("=16sIBBB", raw, asn, int(length), max_length, family)
+
+
+def the_set(*vrps):
+    return frozenset(packed(*vrp) for vrp in vrps)
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(holds, what):
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+@pytest.fixture(params=[True, False], ids=["isolated", "threads"])
+def isolated(request):
+    return request.param
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start StayRTRs and managers, and end them all."""
+    with contextlib.ExitStack() as stack:
+
+        class Starter:
+            clock = Clock()
+
+            def stayrtr(self, name, *vrps):
+                cache = StayRTR(tmp_path, name)
+                stack.callback(cache.kill)
+                cache.serve(*vrps)
+                cache.start()
+                return cache
+
+            def scripted(self, answer):
+                cache = ScriptedCache(answer)
+                stack.callback(cache.close)
+                return cache
+
+            def manager(self, *ports, isolated=True, **options):
+                """Open a manager with one group for each argument; what it does is in the second result."""
+                lists = [group if isinstance(group, tuple) else (group,) for group in ports]
+                servers = [[TCPServer("127.0.0.1", port) for port in one] for one in lists]
+                groups = [CacheGroup(i, one) for i, one in enumerate(servers)]
+                options = {"retry_interval": 1, "clock": self.clock, **options}
+                manager = RTRManager(groups=groups, isolated=isolated, **options)
+                stack.callback(manager.close)
+                seen = InForce()
+                manager.open(seen)
+                return manager, seen
+
+        yield Starter()
+    wait_for(lambda: lib.feed_count() == 0, "librtr's threads to end")
+
+
+def sockets(manager):
+    return [socket for group in manager.groups() for socket in group.sockets]
+
+
+# -- sync and changes -------------------------------------------------------------------------------------
+
+
+def test_sync_then_a_change(start, isolated):
+    cache = start.stayrtr("cache", ONE, TWO)
+    manager, seen = start.manager(cache.port, isolated=isolated)
+    run(manager, lambda: seen.now, "the first sync")
+    assert seen.now == the_set(ONE, TWO)
+    (socket,) = sockets(manager)
+    assert (socket.state, socket.version, socket.in_sync) == (RTRSocketState.ESTABLISHED, 1, True)
+    assert (socket.session_id is not None, socket.serial_number) == (True, 0)
+    assert manager.groups()[0].status is ManagerGroupStatus.ESTABLISHED
+    assert manager.active_group is manager.groups()[0]
+
+    cache.serve(TWO, THREE)
+    run(manager, lambda: seen.now != the_set(ONE, TWO), "the change")
+    assert seen.now == the_set(TWO, THREE)
+    assert socket.serial_number == 1
+    assert frozenset() not in seen.history[2:]
+
+
+def test_two_caches_of_a_group_count_together(start, isolated):
+    one, two = start.stayrtr("one", ONE, TWO), start.stayrtr("two", TWO, THREE)
+    manager, seen = start.manager((one.port, two.port), isolated=isolated)
+    run(manager, lambda: seen.now == the_set(ONE, TWO, THREE), "the union")
+    assert seen.counting == {0, 1}
+    one.kill()
+    run(manager, lambda: not sockets(manager)[0].in_sync, "the loss of one")
+    assert seen.now == the_set(ONE, TWO, THREE), "a lost cache's VRPs stay until they expire"
+    assert manager.groups()[0].status is ManagerGroupStatus.ESTABLISHED
+
+
+# -- failover ---------------------------------------------------------------------------------------------
+
+
+def test_failover_and_return_again_and_again(start, isolated):
+    primary, backup = start.stayrtr("primary", ONE, TWO), start.stayrtr("backup", TWO, THREE)
+    manager, seen = start.manager(primary.port, backup.port, isolated=isolated)
+    first, second = manager.groups()
+    run(manager, lambda: seen.now, "the primary")
+    assert second.status is ManagerGroupStatus.CLOSED
+    for _ in range(3):
+        primary.kill()
+        run(manager, lambda: manager.active_group is second, "the backup")
+        assert seen.now == the_set(TWO, THREE)
+        assert (first.status, second.status) == (ManagerGroupStatus.ERROR, ManagerGroupStatus.ESTABLISHED)
+        primary.start()
+        run(manager, lambda: manager.active_group is first, "the primary again")
+        assert seen.now == the_set(ONE, TWO)
+        assert second.status is ManagerGroupStatus.CLOSED
+        assert second.sockets[0].pid is None
+    whole = [now for now in seen.history if now]
+    assert set(whole) == {the_set(ONE, TWO), the_set(TWO, THREE)}, "one set or the other, no mixture"
+    assert frozenset() not in seen.history[seen.history.index(whole[0]) :], "never an empty moment"
+
+
+def test_both_die_and_the_last_good_set_stays_until_it_expires(start, isolated):
+    primary, backup = start.stayrtr("primary", ONE), start.stayrtr("backup", TWO)
+    manager, seen = start.manager(primary.port, backup.port, isolated=isolated, expire_interval=600)
+    run(manager, lambda: seen.now == the_set(ONE), "the primary")
+    primary.kill()
+    run(manager, lambda: seen.now == the_set(TWO), "the backup")
+    backup.kill()
+    run(manager, lambda: manager.groups()[1].status is ManagerGroupStatus.ERROR, "its death")
+    assert seen.now == the_set(TWO)
+    start.clock.ahead += 590
+    run(manager, lambda: sockets(manager)[1].restarts, "a last attempt with a new link")
+    assert seen.now == the_set(TWO)
+    start.clock.ahead += 20
+    run(manager, lambda: not seen.now, "the end of its time")
+    assert seen.count("expired", 1) == 1
+    backup.start()
+    run(manager, lambda: seen.now == the_set(TWO), "its return")
+
+
+def test_a_cache_that_returns_after_expiry_replaces_all(start, isolated):
+    cache = start.stayrtr("cache", ONE, TWO)
+    manager, seen = start.manager(cache.port, isolated=isolated, expire_interval=600)
+    run(manager, lambda: seen.now == the_set(ONE, TWO), "the first sync")
+    cache.kill()
+    run(manager, lambda: not sockets(manager)[0].in_sync, "its death")
+    start.clock.ahead += 601
+    run(manager, lambda: not seen.now, "the end of its time")
+    cache.serve(TWO, THREE)
+    cache.start()
+    run(manager, lambda: seen.now == the_set(TWO, THREE), "what it has now")
+
+
+def test_a_name_that_does_not_resolve_and_a_port_that_refuses(start, isolated):
+    backup = start.stayrtr("backup", ONE)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refusing = taken.getsockname()[1]
+    groups = [
+        CacheGroup(1, [TCPServer("no-such-host.invalid", 323), TCPServer("127.0.0.1", refusing)]),
+        CacheGroup(2, [TCPServer("127.0.0.1", backup.port)]),
+    ]
+    manager, seen = RTRManager(groups=groups, isolated=isolated, retry_interval=1), InForce()
+    with manager:
+        manager.open(seen)
+        run(manager, lambda: seen.now == the_set(ONE), "the backup")
+        nameless, closed = manager.groups()[0].sockets
+        assert nameless.error
+        assert re.search(r"no-such-host\.invalid does not resolve: ", nameless.error)
+        assert closed.error == f"cannot connect to 127.0.0.1 port {refusing}: Connection refused"
+        assert closed.state is RTRSocketState.ERROR_TRANSPORT
+        with socket.create_server(("127.0.0.1", refusing)) as server:
+            server.setblocking(False)
+
+            def tried_again():
+                with contextlib.suppress(BlockingIOError):
+                    server.accept()[0].close()
+                    return True
+
+            run(manager, tried_again, "another attempt")
+
+
+def test_a_group_that_hangs_in_its_first_sync_does_not_hold_up_the_next(start, isolated):
+    silent = start.scripted(lambda _number, _query: cache_response() + prefix4(b"\x0a\0\0\0", 8, 8, 1))
+    backup = start.stayrtr("backup", ONE)
+    manager, seen = start.manager(silent.port, backup.port, isolated=isolated)
+    run(manager, lambda: sockets(manager)[0].state is RTRSocketState.SYNC, "the sync to begin")
+    assert manager.groups()[1].status is ManagerGroupStatus.CLOSED
+    start.clock.ahead += 31
+    run(manager, lambda: seen.now == the_set(ONE), "the backup")
+
+
+# -- what librtr does to its process ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
+def test_a_child_that_dies_is_replaced_and_nothing_is_lost(start, number):
+    cache = start.stayrtr("cache", ONE, TWO)
+    manager, seen = start.manager(cache.port)
+    run(manager, lambda: seen.now, "the first sync")
+    (socket,) = sockets(manager)
+    for death in range(1, 3):
+        pid = socket.pid
+        os.kill(pid, number)
+        run(manager, lambda: socket.error is not None, "its death to be seen")
+        assert f"died of {number.name}" in socket.error
+        assert seen.now == the_set(ONE, TWO)
+        run(manager, lambda: socket.in_sync, "a new one")
+        assert socket.pid != pid
+        assert (socket.restarts, socket.error) == (death, None)
+    assert frozenset() not in seen.history[1:]
+
+
+def test_a_child_that_is_stopped_is_killed_and_replaced(start):
+    cache = start.stayrtr("cache", ONE, TWO)
+    manager, seen = start.manager(cache.port)
+    run(manager, lambda: seen.now, "the first sync")
+    (socket,) = sockets(manager)
+    pid = socket.pid
+    os.kill(pid, signal.SIGSTOP)
+    start.clock.ahead += PING_EVERY
+    manager.dispatch()
+    start.clock.ahead += HUNG_AFTER
+    run(manager, lambda: socket.error is not None, "its silence to be noticed")
+    assert socket.error == f"the cache process did not answer for {HUNG_AFTER:.0f} seconds"
+    run(manager, lambda: socket.in_sync, "a new one")
+    wait_for(lambda: manager.dispatch() is None or not is_alive(pid), "the stopped one to be gone")
+    assert seen.now == the_set(ONE, TWO)
+
+
+def test_answers_to_pings_keep_a_quiet_child(start):
+    cache = start.stayrtr("cache", ONE)
+    manager, seen = start.manager(cache.port)
+    run(manager, lambda: seen.now, "the first sync")
+    (socket,) = sockets(manager)
+    for _ in range(20):
+        start.clock.ahead += PING_EVERY
+        manager.dispatch()  # sends the ping
+        run(manager, lambda: manager.dispatch() > 1, "the answer")
+    assert socket.restarts == 0
+
+
+def test_a_child_that_outgrows_its_memory_is_a_failed_cache(start):
+    many = [(f"10.{i >> 8 & 255}.{i & 255}.0/24", 24, i) for i in range(60000)]
+    big, backup = start.stayrtr("big", *many), start.stayrtr("backup", ONE)
+    manager, seen = start.manager(big.port, backup.port, memory_limit=64 << 20)
+    run(manager, lambda: seen.now == the_set(ONE), "the backup")
+    (greedy, _) = sockets(manager)
+    assert greedy.error
+    assert seen.count("committed", 0) == 0
+
+
+def test_the_end_of_the_manager_is_the_end_of_its_children(start):
+    cache = start.stayrtr("cache", ONE)
+    manager, seen = start.manager((cache.port, cache.port))
+    run(manager, lambda: seen.count("committed", 0) and seen.count("committed", 1), "both")
+    pids = [socket.pid for socket in sockets(manager)]
+    os.kill(pids[1], signal.SIGSTOP)
+    manager.close()
+    assert not any(is_alive(pid) for pid in pids)
+    # And it can begin again.
+    manager.open(InForce())
+    run(manager, lambda: sockets(manager)[0].in_sync, "a second life")
+
+
+PROGRAM = """
+import select, sys
+from rtrlib import CacheGroup, RTRManager, TCPServer
+from tests.integration.rtr_caches import InForce
+manager = RTRManager(groups=[CacheGroup(1, [TCPServer("127.0.0.1", int(sys.argv[1]))])])
+manager.open(InForce())
+told = False
+while True:
+    select.select([manager], [], [], manager.dispatch())
+    manager.dispatch()
+    if manager.active_group and not told:
+        told = print(manager.groups()[0].sockets[0].pid, flush=True) or True
+"""
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+def test_the_death_of_the_program_is_the_end_of_its_children(start, stopped):
+    cache = start.stayrtr("cache", ONE)
+    argv = [sys.executable, "-c", PROGRAM, str(cache.port)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True) as program:
+        pid = int(program.stdout.readline())
+        if stopped:
+            os.kill(pid, signal.SIGSTOP)
+        program.kill()
+        wait_for(lambda: not is_alive(pid), "the child to follow its program")
+        assert program.stderr.read() == "", "librtr's debug lines stay inside"
+
+
+# -- what a cache can do to librtr ------------------------------------------------------------------------
+
+
+def hostile(records):
+    return lambda _number, _query: cache_response() + records + end_of_data(1)
+
+
+def test_vrps_that_are_none_arrive_as_they_are_and_kill_nothing(start, isolated):
+    odd = prefix4(bytes(4), 0, 0, 1) + prefix6(bytes(16), 0, 0, 1)
+    odd += prefix4(b"\xc0\0\2\1", 99, 200, 2) + prefix6(b"\x20\1" + bytes(14), 200, 255, 3)
+    odd += prefix4(b"\xc0\0\2\xff", 24, 8, 0)
+    cache = start.scripted(hostile(odd))
+    manager, seen = start.manager(cache.port, isolated=isolated)
+    run(manager, lambda: seen.now, "the sync")
+    lengths = {(record[20], record[21], record[22]) for record in seen.now}
+    assert lengths == {(0, 0, 4), (0, 0, 6), (99, 200, 4), (200, 255, 6), (24, 8, 4)}
+
+
+def test_a_cache_that_makes_librtr_abort_is_a_failed_cache(start):
+    """Nested IPv6 prefixes longer than 128 bits: librtr 0.8.0 takes them and asserts that there are none."""
+    nested = b"".join(prefix6(b"\x20\1" + bytes(14), length, 255, length) for length in range(120, 256))
+    cache, backup = start.scripted(hostile(nested)), start.stayrtr("backup", ONE)
+    manager, seen = start.manager(cache.port, backup.port)
+    run(manager, lambda: seen.now == the_set(ONE), "the backup")
+    error = sockets(manager)[0].error
+    assert re.search(r"the cache process died of SIGABRT: .*Assertion `first_bit <= 127' failed", error)
+
+
+def test_no_data_is_a_failure_and_stopping_does_not_wait_for_it(start, isolated):
+    empty, backup = start.scripted(lambda *_: error_report(2)), start.stayrtr("backup", ONE)
+    retry = 7200 if isolated else 3
+    manager, seen = start.manager(empty.port, backup.port, isolated=isolated, retry_interval=retry)
+    run(manager, lambda: seen.now == the_set(ONE), "the backup")
+    socket = sockets(manager)[0]
+    assert socket.state is RTRSocketState.ERROR_NO_DATA_AVAILABLE
+    assert socket.error == "the cache has no data yet"
+    manager.close()
+    if not isolated:
+        assert lib.feed_count(), "librtr itself still sleeps; nobody waited for it"
+
+
+def test_a_session_that_the_cache_forgot_is_begun_anew(start, isolated):
+    """librtr insists on its old session for as long as its data lives; the manager gives up on that link."""
+    now = [10]
+
+    def answer(_number, query):
+        if query[1] == 2:  # Reset Query
+            return cache_response(now[0]) + prefix4(b"\xc0\0\2\0", 24, 24, now[0]) + end_of_data(1, now[0])
+        # A Serial Query: answered with the session that it is now, which is an error of the cache's.
+        return cache_response(now[0]) + end_of_data(2, now[0])
+
+    cache = start.scripted(answer)
+    manager, seen = start.manager(cache.port, isolated=isolated)
+    run(manager, lambda: seen.now == the_set(("192.0.2.0/24", 24, 10)), "the first session")
+    now[0] = 11
+    for one in cache._sockets:
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+    run(manager, lambda: seen.now == the_set(("192.0.2.0/24", 24, 11)), "the second one")
+    assert frozenset() not in seen.history[2:]
+
+
+def test_a_sync_that_contradicts_itself_is_never_in_force(start, isolated):
+    good = prefix4(b"\xc0\0\2\0", 24, 24, 1)
+    turns = [good + good, good]
+
+    def answer(_number, _query):
+        return cache_response() + (turns.pop(0) if len(turns) > 1 else turns[0]) + end_of_data(1)
+
+    cache = start.scripted(answer)
+    manager, seen = start.manager(cache.port, isolated=isolated)
+    run(manager, lambda: seen.now, "a good sync")
+    assert set(seen.history) <= {frozenset(), the_set(("192.0.2.0/24", 24, 1))}
+    assert seen.count("discarded", 0) >= 1
+
+
+def test_the_intervals_are_those_configured_or_those_of_the_cache(start, isolated):
+    cache = start.scripted(hostile(prefix4(b"\xc0\0\2\0", 24, 24, 1)))
+    for intervals, expected in (("configured", (900, 5, 1200)), ("cache", (3600, 1, 7200))):
+        options = {"refresh_interval": 900, "retry_interval": 5, "expire_interval": 1200}
+        manager, _ = start.manager(cache.port, isolated=isolated, intervals=intervals, **options)
+        (socket,) = sockets(manager)
+        run(manager, lambda socket=socket: socket.in_sync, "the sync")
+        assert (socket.refresh_interval, socket.retry_interval, socket.expire_interval) == expected
+
+
+def test_router_keys_arrive(start, isolated):
+    key = struct.pack(">BBBBI20sI91s", 1, 9, 1, 0, 123, bytes(20), 64500, bytes(91))
+    cache = start.scripted(hostile(key))
+    manager, seen = start.manager(cache.port, isolated=isolated)
+    run(manager, lambda: seen.count("committed", 0), "the sync")
+    assert seen.keys == [(64500, True)]
+
+
+# -- options ----------------------------------------------------------------------------------------------
+
+ANY = TCPServer("127.0.0.1", 323)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"groups": []}, "no group"),
+        ({"groups": [CacheGroup(1, [ANY]), CacheGroup(1, [ANY])]}, "two groups have preference 1"),
+        ({"groups": [CacheGroup(1, [ANY] * 31)]}, "31 caches are configured; at most 30"),
+        ({"groups": [CacheGroup(1, [ANY])], "refresh_interval": 0}, "refresh_interval 0 is not in 1..86400"),
+        ({"groups": [CacheGroup(1, [ANY])], "expire_interval": 599}, "expire_interval 599 is not in 600"),
+        ({"groups": [CacheGroup(1, [ANY])], "retry_interval": 7201}, "retry_interval 7201 is not in 1..7200"),
+        ({"groups": [CacheGroup(1, [ANY])], "intervals": "whatever"}, "'configured' or 'cache'"),
+    ],
+)
+def test_bad_options_are_refused_before_librtr_sees_them(options, complaint):
+    with pytest.raises(RTRInitError, match=complaint):
+        RTRManager(**options)
+
+
+def test_bad_servers_are_refused():
+    with pytest.raises(RTRInitError, match="has no server"):
+        CacheGroup(1, [])
+    with pytest.raises(RTRInitError, match=r"preference 256 is not in 0\.\.255"):
+        CacheGroup(256, [ANY])
+    with pytest.raises(RTRInitError, match="port 0 is not"):
+        TCPServer("127.0.0.1", 0)
+    with pytest.raises(TypeError, match="port must be int or str"):
+        TCPServer("127.0.0.1", 3.5)
+    with pytest.raises(RTRInitError, match="NUL"):
+        TCPServer("127.0.0.1\0evil", 323)
+
+
+def test_groups_are_used_by_preference_whatever_their_order():
+    manager = RTRManager(groups=[CacheGroup(9, [ANY], "last"), CacheGroup(3, [ANY, ANY], "first")])
+    assert [group.name for group in manager.groups()] == ["first", "last"]
+    assert [[socket.index for socket in group.sockets] for group in manager.groups()] == [[1, 2], [0]]
+    assert json.dumps([group.preference for group in manager.groups()]) == "[3, 9]"

@@ -92,12 +92,13 @@ class Window:
         """Tell whether a fence is to be written now (and then told to `wrote`)."""
         if self.acks is Acks.UNKNOWN or not self._written:
             return False
+        return now >= self._fence_due()
+
+    def _fence_due(self) -> float:
         last_fence = next((entry for entry in reversed(self._written) if entry.text == FENCE), None)
         if last_fence is not None:
-            return now - last_fence.time >= 6 * self._patience
-        if self.acks is Acks.OFF:
-            return True
-        return now - self._written[0].time >= self._patience
+            return last_fence.time + 6 * self._patience
+        return self._written[0].time + (self._patience if self.acks is Acks.ON else 0)
 
     @property
     def greeted(self) -> bool:
@@ -147,7 +148,7 @@ class Window:
         """Give the seconds after which `room` or `fence` may say something else though nothing was read."""
         if self.acks is Acks.UNKNOWN:
             return 0.1 if self._started is not None else None
-        return max(0.05, self._patience - (now - self._written[0].time)) if self._written else None
+        return max(0.05, self._fence_due() - now) if self._written else None
 
     def _take(self) -> Written:
         entry = self._written.popleft()

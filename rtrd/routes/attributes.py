@@ -19,6 +19,12 @@ IGP, EGP, INCOMPLETE = 0, 1, 2
 
 DEFAULT_LOCAL_PREFERENCE = 100
 
+MOST_OCTETS = 3800
+"""Of an attribute set: with tags, next hop and a prefix it fits an UPDATE of 4096 octets (RFC 4271 section 4.1).
+
+ExaBGP answers `done` for one that doesn't, sends nothing, and what it sent before stays.
+"""
+
 _KEY = token_bytes(16)  # so that nobody outside can choose attribute sets whose digests are equal
 
 
@@ -65,7 +71,9 @@ class AttributeSet(NamedTuple):
             ),
             path_length=sum(_weight(segment) for segment in self.as_path),
             origin_code=INCOMPLETE if self.origin is None else self.origin,
-            fit=self._carried(extended_next_hop=extended_next_hop) and not self.malformed,
+            fit=not self.malformed
+            and self._carried(extended_next_hop=extended_next_hop)
+            and self._octets() <= MOST_OCTETS,
         )
 
     def _carried(self, *, extended_next_hop: bool) -> bool:
@@ -75,6 +83,12 @@ class AttributeSet(NamedTuple):
         if self.family == 4:
             return extended_next_hop or not self.extended_next_hop
         return ":" in self.next_hop
+
+    def _octets(self) -> int:
+        """Octets in an UPDATE, without NLRI and next hop; a little more where attributes are absent."""
+        path = sum(2 * -(-len(segment.asns) // 255) + 4 * len(segment.asns) for segment in self.as_path)
+        lists = 4 * len(self.communities) + 12 * len(self.large_communities) + 8 * len(self.extended_communities)
+        return 34 + path + lists  # ORIGIN 4, MULTI_EXIT_DISC 7, LOCAL_PREF 7, four headers of 4
 
 
 def _weight(segment: Segment) -> int:

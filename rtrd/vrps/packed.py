@@ -165,7 +165,8 @@ def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]
     edits: list[tuple[bytes, bool]] = sorted(
         [(record, True) for record in come] + [(record, False) for record in set(withdrawn) - come]
     )
-    pieces: list[bytes] = []
+    view = memoryview(records)  # so that the whole is copied once
+    pieces: list[bytes | memoryview] = []
     came: list[bytes] = []
     went: list[bytes] = []
     done = 0
@@ -173,7 +174,7 @@ def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]
         at = find(records, record, done // VRP_SIZE) * VRP_SIZE
         if (records[at : at + VRP_SIZE] == record) is announce:
             continue
-        pieces.append(records[done:at])
+        pieces.append(view[done:at])
         done = at
         if announce:
             pieces.append(record)
@@ -181,5 +182,5 @@ def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]
         else:
             done += VRP_SIZE
             went.append(record)
-    pieces.append(records[done:])
+    pieces.append(view[done:])
     return b"".join(pieces), Change(b"".join(came), b"".join(went))

@@ -191,14 +191,15 @@ def make_manager(settings: Config) -> RTRManager:
 
 
 def _group(group: Group) -> CacheGroup:
-    return CacheGroup(group.preference, [_server(server) for server in group.servers], name=group.name)
+    # The texts of a configuration have types of their own, which no JSON of a status takes.
+    return CacheGroup(group.preference, [_server(server) for server in group.servers], name=str(group.name))
 
 
 def _server(server: Server) -> TCPServer | SSHServer:
     if server.transport == "tcp":
-        return TCPServer(server.host, server.port)
+        return TCPServer(str(server.host), server.port)
     return SSHServer(
-        server.host,
+        str(server.host),
         server.port,
         server.user or "",
         private_key=None if server.key is None else str(server.key),

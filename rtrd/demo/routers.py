@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from rtrd.demo.lab import LabError, Process, find_program, free_port, on_free_port
 
@@ -85,7 +85,7 @@ class ExaBGP:
         self._run = process
         self._static = list(static)
         self._environment = dict(environment or {})
-        self._control: IO[str] | None = None
+        self._control: int | None = None
         self._fifo = folder / f"{name}.commands"
         if process is None:
             os.mkfifo(self._fifo)
@@ -110,16 +110,15 @@ class ExaBGP:
     def stop(self) -> None:
         """End it and its process."""
         if self._control is not None:
-            self._control.close()
+            os.close(self._control)
             self._control = None
         self.process.stop()
 
     def command(self, text: str) -> None:
         """Give a command to an ExaBGP that has no process of its own."""
         if self._control is None:
-            self._control = self._fifo.open("w")
-        self._control.write(text + "\n")
-        self._control.flush()
+            raise LabError(f"{self.name} takes no commands: it does not run, or rtrd is its process")
+        os.write(self._control, f"{text}\n".encode())
 
     def _start(self, port: int) -> None:
         self.file.write_text(self.configuration())
@@ -132,6 +131,9 @@ class ExaBGP:
             "exabgp.log.level": "INFO",
             **self._environment,
         }
+        if self._run is None and self._control is None:
+            # For reading too: so it opens before cat does, and cat ends when it is closed.
+            self._control = os.open(self._fifo, os.O_RDWR)
         self.process = Process(self.name, [self._program, str(self.file)], self._folder, environment)
         self.process.start()
         self.process.wait_listening(port)

@@ -44,7 +44,7 @@ def test_all_three_validities_are_tagged_in_both_families(make_chain: MakeChain)
         announced("2001:db8:1::/48", 64500): "valid",
         announced("2001:db8:2::/48", 64501): "invalid",
         announced("2001:db8:3::/49", 64500): "invalid",
-        announced("3fff:1::/32", 64500): "not-found",
+        announced("3fff:1::/36", 64500): "not-found",
     }
     chain = make_chain(VRPS, policy=TAG_ALL, static=[route.exabgp() for route in wanted])
     tags = {route.prefix: tag for route, tag in wanted.items()}
@@ -76,8 +76,8 @@ def test_attributes_arrive_as_learned(make_chain: MakeChain) -> None:
         ),
         announced("198.51.100.0/24", 64500, path_set=(64501, 64502)),
         Route(prefix="198.51.100.0/25", next_hop="192.0.2.1", path=(64496, 64500, 64500, 4200000001)),
-        announced("3fff:1::/32", 64500, path_set=(4200000002, 64502), communities=frozenset({(64496, 7)})),
-        announced("3fff:2::/32", 64500, large_communities=frozenset({(64496, 9, 9)})),
+        announced("3fff:1::/36", 64500, path_set=(4200000002, 64502), communities=frozenset({(64496, 7)})),
+        announced("3fff:2::/36", 64500, large_communities=frozenset({(64496, 9, 9)})),
     ]
     chain = make_chain(VRPS, static=[route.exabgp() for route in routes])
     received = chain.wait_routes(lambda got: len(got) == len(routes), f"{len(routes)} routes")

@@ -66,9 +66,7 @@ class AttributeSet(NamedTuple):
         return Facts(
             outcome=int.from_bytes(digest),
             origin=-1 if self.origin_as is None else self.origin_as,
-            local_preference=(
-                DEFAULT_LOCAL_PREFERENCE if self.local_preference is None else self.local_preference
-            ),
+            local_preference=(DEFAULT_LOCAL_PREFERENCE if self.local_preference is None else self.local_preference),
             path_length=sum(_weight(segment) for segment in self.as_path),
             origin_code=INCOMPLETE if self.origin is None else self.origin,
             fit=not self.malformed

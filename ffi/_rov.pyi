@@ -1,4 +1,4 @@
-"""What mypy may know of the compiled module; ffi/rov.cdef is the reference."""
+# The reference is ffi/rov.cdef.
 
 from typing import Any
 

@@ -90,9 +90,9 @@ class Daemon:
             await control.start()
         except ControlError as error:
             if needed:
-                logger.error("rtrd can't start", why=str(error))
+                logger.error("rtrd can't start", why=str(error))  # noqa: TRY400 - a sentence, no traceback
                 return False
-            logger.error("rtrd serves the router without its API", why=str(error))
+            logger.error("rtrd serves the router without its API", why=str(error))  # noqa: TRY400
         return True
 
     def _add_exabgp(self, name: str, read_fd: int, write_fd: int) -> None:
@@ -201,7 +201,7 @@ def _server(server: Server) -> TCPServer | SSHServer:
     return SSHServer(
         str(server.host),
         server.port,
-        server.user or "",
+        username=server.user or "",
         private_key=None if server.key is None else str(server.key),
         host_key=None if server.host_key is None else str(server.host_key),
     )

@@ -46,7 +46,8 @@ class Decision(NamedTuple):
     path_id: int | None
     prefixes: str
     """With a blank between two."""
-    count: int
+    size: int
+    """How many prefixes."""
     attributes: bytes
     """Key of the attribute set; of no meaning for a withdraw."""
     outcome: Outcome
@@ -106,7 +107,7 @@ class Engine:
         return True
 
     def state(self, event: State) -> None:
-        """A neighbour came up or went down; its routes of before are gone in both cases (RFC 4271 section 6)."""
+        """Take a session that came up or went down; what it had said is gone in both cases (RFC 4271 section 6)."""
         address = normal(event.neighbor)
         session = self.sessions.pop(address, None)
         if session is not None:
@@ -212,7 +213,7 @@ class Engine:
             family=command.family,
             path_id=command.path_id,
             prefixes=command.prefixes,
-            count=command.count,
+            size=command.size,
             attributes=self._key(command),
             outcome=self._outcomes[command.manner],
         )
@@ -227,7 +228,7 @@ class Engine:
 
     def counts(self) -> dict[str, int]:
         """How many routes have which validity, over all neighbours."""
-        total = dict.fromkeys(VALIDITIES, 0)
+        total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
         for session in self.sessions.values():
             for validity, count in self.table.counts(session.number).items():
                 total[validity] += count

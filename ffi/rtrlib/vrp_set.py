@@ -205,7 +205,7 @@ class VRPSet:
         return bytes(out)
 
     def covering(self, prefix: str) -> list[CoveringVRP]:
-        """Give the effective VRPs that cover the prefix, shortest first. Raises ValueError for a prefix that is none."""
+        """Give the effective VRPs that cover the prefix, shortest first. ValueError for a prefix that is none."""
         parsed = parse_prefix(prefix)
         room = 64
         while True:

@@ -1,0 +1,1 @@
+"""ExaBGP's dialect: its lines in, commands out."""

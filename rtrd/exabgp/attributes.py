@@ -109,7 +109,7 @@ def _path(attributes: _Attributes, own_as: int) -> tuple[tuple[Segment, ...], in
         )
         _check_length(segments)
         return segments, origin_as(segments, own_as)
-    # The order that paths nearly always have: confederation first (RFC 5065 section 5.3), a set of aggregated ASes last.
+    # The order that paths nearly always have: confederations first (RFC 5065 section 5.3), aggregated ASes last.
     parts = (
         (AS_CONFED_SEQUENCE, attributes.confederation_path),
         (AS_CONFED_SET, attributes.confederation_set),

@@ -50,7 +50,7 @@ class ExaBGP:
         closed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`closed` is called once, when ExaBGP is gone. `clock`: seconds that don't go back."""
+        """Take two descriptors; `closed` is called once, when ExaBGP is gone. `clock`: seconds that don't go back."""
         self.engine = engine
         self.window = Window()
         self.lines = 0
@@ -111,7 +111,7 @@ class ExaBGP:
         except BlockingIOError:
             return
         except OSError as error:
-            logger.error("ExaBGP's pipe failed", why=os.strerror(error.errno or 0))
+            logger.error("ExaBGP's pipe failed", why=os.strerror(error.errno or 0))  # noqa: TRY400
             data = b""
         if not data:
             logger.info("ExaBGP closed the pipe")
@@ -228,7 +228,7 @@ class ExaBGP:
             decision = self.engine.next_decision(MOST_PREFIXES)
             if decision is None:
                 break
-            self._command(self._say(decision), decision.count)
+            self._command(self._say(decision), decision.size)
         if not self._unwritten and (
             self.window.fence(now) or (self._summary_wanted and self.window.room(now) and self.window.greeted)
         ):

@@ -1,0 +1,1 @@
+"""Routes in: the Adj-RIB-In, and the validity of each."""

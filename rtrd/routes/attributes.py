@@ -1,4 +1,4 @@
-"""What a router's dialect knows of the path attributes of routes in; facts for the route table and words for nobody yet.
+"""What a router's dialect reads of the path attributes of routes in, facts for the route table out.
 
 Neutral between dialects: exabgp/attributes.py makes it, exabgp/encode.py prints it. Everything is a number or
 an address that was parsed: no text of BGP gets past this point.
@@ -61,7 +61,7 @@ class AttributeSet(NamedTuple):
         return self.family == 4 and self.next_hop is not None and ":" in self.next_hop
 
     def facts(self, *, extended_next_hop: bool) -> Facts:
-        """What the route table must know; `extended_next_hop`: those to whom they go have negotiated it."""
+        """Give what the route table must know; `extended_next_hop`: those to whom the routes go have negotiated it."""
         digest = blake2b(repr(self).encode(), digest_size=8, key=_KEY).digest()
         return Facts(
             outcome=int.from_bytes(digest),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _rov import ffi, lib
-
 from rtrlib.vrp_set import VALIDITIES, parse_prefix
 
 if TYPE_CHECKING:
@@ -65,7 +64,8 @@ class Command(NamedTuple):
     path_id: int | None
     prefixes: str
     """With a blank between two."""
-    count: int
+    size: int
+    """How many prefixes."""
 
 
 class Route(NamedTuple):
@@ -208,7 +208,7 @@ class RouteTable:
             manner=native.manner,
             path_id=native.path_id if native.has_path_id else None,
             prefixes=ffi.buffer(native.text, native.size)[:].decode("ascii"),
-            count=native.n,
+            size=native.n,
         )
 
     @property

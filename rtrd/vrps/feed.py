@@ -31,7 +31,9 @@ class Feed:
         became_usable: Callable[[], None],
         ended: Callable[[], None],
     ) -> None:
-        """`changed`: VRPs became effective or ceased to be. `became_usable`: routes can be validated from now on.
+        """Join a VRP set to those who use it.
+
+        `changed`: VRPs became effective or ceased to be. `became_usable`: routes can be validated from now on.
 
         `ended`: all VRPs are too old and the operator wants rtrd to end then.
         """
@@ -55,7 +57,7 @@ class Feed:
         self._begin(cache)
         self.vrp_set.stage(cache.index, records)
 
-    def committed(self, cache: RTRSocket, full: bool) -> None:  # noqa: FBT001
+    def committed(self, cache: RTRSocket, full: bool) -> None:
         """Put what a cache staged into force."""
         if full:
             self._begin(cache)  # a full set may be empty
@@ -106,13 +108,13 @@ class Feed:
             elif what.in_sync:
                 logger.info("cache in sync", cache=str(what), vrps=self.vrp_set.count_source(what.index))
 
-    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:  # noqa: FBT001
+    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
         """Router keys change no route: they are not kept yet."""
 
     # -- inside
 
     def _begin(self, cache: RTRSocket) -> None:
-        """A new link sends all it has: what the cache had before goes with the commit, if it isn't among that."""
+        """Begin a full set if the link is new: it sends all that the cache has, and the rest goes at the commit."""
         if cache.index not in self._begun:
             self._begun.add(cache.index)
             self.vrp_set.begin(cache.index)

@@ -17,7 +17,7 @@ def prefixes(draw: st.DrawFn) -> str:
         network, bits = int(ipaddress.ip_address("10.0.0.0")), 32
         spread = draw(st.sampled_from([0, 1 << 8, 3 << 8, 1 << 16, 7, 1 << 24]))
         length = draw(st.sampled_from([0, 1, 7, 8, 9, 15, 16, 17, 20, 23, 24, 25, 31, 32]))
-        kind: type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network] = ipaddress.IPv4Network
+        kind: type[ipaddress.IPv4Network | ipaddress.IPv6Network] = ipaddress.IPv4Network
     else:
         network, bits = int(ipaddress.ip_address("2001:db8::")), 128
         spread = draw(st.sampled_from([0, 1 << 80, 1 << 79, 1 << 64, 5 << 64, 1 << 96, 1, 1 << 17]))

@@ -1,4 +1,4 @@
-"""The route table against a model: whatever happens, the router ends with the right routes, and nothing is said twice."""
+"""The route table against a model: the router ends with the right routes, and nothing is said twice."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Router:
             if command is None:
                 return
             names = command.prefixes.split(" ")
-            assert len(names) == command.count <= most
+            assert len(names) == command.size <= most
             assert command.targets
             for prefix in names:
                 self.commands.append((command.announce, prefix))
@@ -176,7 +176,7 @@ class TestOneRoute:
         announce(self.table, neighbor, b"a", [f"10.0.{i}.0/24" for i in range(20)])
         command = self.table.next_command(50)
         assert command is not None
-        assert command.count == 20
+        assert command.size == 20
         assert self.table.next_command(50) is None
 
 

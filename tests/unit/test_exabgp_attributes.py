@@ -1,0 +1,325 @@
+"""Path attributes of both dialects: the origin AS, tags that are forged, what is malformed, facts for the table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtrd.config import Action, PolicyRule
+from rtrd.exabgp.attributes import UNREADABLE, read_attributes
+from rtrd.exabgp.decode import attribute_key
+from rtrd.policy import Policy
+from rtrd.routes.attributes import (
+    AS_CONFED_SEQUENCE,
+    AS_CONFED_SET,
+    AS_SEQUENCE,
+    AS_SET,
+    INCOMPLETE,
+    MOST_OCTETS,
+    AttributeSet,
+    Segment,
+    origin_as,
+)
+from rtrd.tags import Tag, parse_tag
+
+OWN = 65000
+NONE = None
+
+
+def key(raw: bytes, next_hop: str = "192.0.2.1", family: str = "ipv4 unicast") -> bytes:
+    return attribute_key(raw, next_hop, OWN, family)
+
+
+def read(attributes: dict[str, Any], *, policy: Policy | None = None, **more: str) -> AttributeSet:
+    owns = policy.owns if policy else lambda _: False
+    return read_attributes(key(json.dumps(attributes).encode(), **more), owns)
+
+
+def v5(*segments: tuple[str, list[int]]) -> dict[str, Any]:
+    """An AS_PATH as 5.0 writes it."""
+    return {"as-path": {str(i): {"element": kind, "value": asns} for i, (kind, asns) in enumerate(segments)}}
+
+
+def v4(path: list[int], **lists: list[int]) -> dict[str, Any]:
+    """An AS_PATH as 4.2 writes it."""
+    return {"as-path": path, "confederation-path": [], **{k.replace("_", "-"): v for k, v in lists.items()}}
+
+
+# -- the origin AS: RFC 6811 section 2, with the cases of RFC 6907 section 7
+
+
+@pytest.mark.parametrize(
+    ("of_5", "of_4", "origin"),
+    [
+        pytest.param({}, {}, OWN, id="no AS_PATH: the speaker's own"),
+        pytest.param(v5(), v4([]), OWN, id="an empty AS_PATH: the speaker's own"),
+        pytest.param(v5(("as-sequence", [])), v4([]), OWN, id="an empty segment: as none"),
+        pytest.param(v5(("as-sequence", [65001])), v4([65001]), 65001, id="one AS"),
+        pytest.param(v5(("as-sequence", [65002, 65001])), v4([65002, 65001]), 65001, id="the last AS"),
+        pytest.param(v5(("as-sequence", [65002, 0])), v4([65002, 0]), 0, id="AS 0, which no VRP makes valid"),
+        pytest.param(v5(("as-sequence", [4294967295])), v4([4294967295]), 4294967295, id="the highest AS"),
+        pytest.param(
+            v5(("as-sequence", [65002]), ("as-set", [65001, 65003])),
+            v4([65002], as_set=[65001, 65003]),
+            NONE,
+            id="a final AS_SET",
+        ),
+        pytest.param(
+            v5(("as-sequence", [65002]), ("as-set", [65001])),
+            v4([65002], as_set=[65001]),
+            NONE,
+            id="a final AS_SET of one AS, which is no AS_SEQUENCE (RFC 6907 section 7.1)",
+        ),
+        pytest.param(v5(("as-set", [65001])), v4([], as_set=[65001]), NONE, id="an AS_SET alone"),
+        pytest.param(
+            v5(("as-confed-sequence", [65010]), ("as-confed-set", [65011])),
+            v4([], confederation_path=[65010], confederation_set=[65011]),
+            OWN,
+            id="confederation segments alone: the speaker's own",
+        ),
+        pytest.param(
+            v5(("as-confed-sequence", [65010]), ("as-sequence", [65002, 65001])),
+            v4([65002, 65001], confederation_path=[65010]),
+            65001,
+            id="a confederation before the path",
+        ),
+        pytest.param(
+            v5(("as-confed-sequence", [65010]), ("as-set", [65001])),
+            v4([], confederation_path=[65010], as_set=[65001]),
+            NONE,
+            id="a confederation before an AS_SET",
+        ),
+    ],
+)
+def test_the_origin_as_in_both_shapes(of_5: dict[str, Any], of_4: dict[str, Any], origin: int | None) -> None:
+    assert read(of_5).origin_as == origin
+    assert read(of_4).origin_as == origin
+
+
+def test_an_as_set_in_the_middle_is_told_apart_by_5_0_alone() -> None:
+    """4.2 writes the same as for a final one: there is no origin AS, for fear that it is another's."""
+    assert read(v5(("as-sequence", [1]), ("as-set", [2]), ("as-sequence", [3]))).origin_as == 3
+    assert read(v4([1, 3], as_set=[2])).origin_as is NONE
+
+
+def test_segments_stand_in_the_order_of_their_numbers() -> None:
+    segments = {str(i): {"element": "as-sequence", "value": [i]} for i in (10, 2, 1, 0)}
+    assert read({"as-path": segments}).as_path == tuple(Segment(AS_SEQUENCE, (i,)) for i in (0, 1, 2, 10))
+
+
+def test_the_kinds_of_segments() -> None:
+    path = read(v4([1], confederation_path=[2], confederation_set=[3], as_set=[4])).as_path
+    assert path == (
+        Segment(AS_CONFED_SEQUENCE, (2,)),
+        Segment(AS_CONFED_SET, (3,)),
+        Segment(AS_SEQUENCE, (1,)),
+        Segment(AS_SET, (4,)),
+    )
+
+
+SEGMENTS = st.lists(st.tuples(st.sampled_from([1, 2, 3, 4]), st.lists(st.integers(0, 99), max_size=3)), max_size=4)
+
+
+@given(SEGMENTS)
+def test_the_origin_as_by_another_way(segments: list[tuple[int, list[int]]]) -> None:
+    """From the end: confederations and empty segments aside, what stands last decides."""
+    path = tuple(Segment(kind, tuple(asns)) for kind, asns in segments)
+    left = list(path)
+    while left and (left[-1].kind in (AS_CONFED_SEQUENCE, AS_CONFED_SET) or not left[-1].asns):
+        left.pop()
+    expected = OWN if not left else NONE if left[-1].kind == AS_SET else left[-1].asns[-1]
+    assert origin_as(path, OWN) == expected
+
+
+# -- forged tags
+
+POLICY = Policy(
+    [
+        PolicyRule(
+            valid=Action(
+                action="announce",
+                tags=tuple(
+                    map(
+                        parse_tag,
+                        ("rfc8097", "large:65000:1:0", "community:65000:1", "extended:0x0302000000000001"),
+                    )
+                ),
+            )
+        )
+    ]
+)
+
+
+def test_a_forged_tag_is_gone_and_its_neighbours_stay() -> None:
+    attributes = read(
+        {
+            "community": [[65000, 1], [65000, 2], [65000, 1]],
+            "large-community": [[65000, 1, 0], [65000, 1, 1], [65000, 1, 0]],
+            "extended-community": [
+                {"value": 0x0302_0000_0000_0001},
+                {"value": 0x0302_0000_0000_0002},
+                {"value": 0x0302_0000_0000_0001, "string": ""},
+            ],
+        },
+        policy=POLICY,
+    )
+    assert attributes.communities == ((65000, 2),)
+    assert attributes.large_communities == ((65000, 1, 1),)
+    assert attributes.extended_communities == (0x0302_0000_0000_0002,)
+
+
+@given(st.integers(0, (1 << 48) - 1))
+def test_all_of_rfc_8097_is_ours_whatever_its_reserved_octets_say(rest: int) -> None:
+    forged = {"extended-community": [{"value": 0x4300 << 48 | rest, "string": "origin-validation-state:valid"}]}
+    assert read(forged, policy=Policy()).extended_communities == ()
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        {"large-community": ["65000:1:0"]},
+        {"large-community": [[65000.0, 1.0, 0.0]]},
+        {"community": [[6.5e4, 1e0]]},
+        {"large-community": [["65000", "1", "0"]]},
+        {"large-community": [[65000, 1, 0, 0]]},
+        {"large-community": [[65000, 1, 1 << 32]]},
+        {"community": "65000:1"},
+        {"community": [[65000, 65537]]},
+        {"community": [[-1, 1]]},
+        {"extended-community": [str(0x0302_0000_0000_0001)]},
+        {"extended-community": [{"string": "0x0302000000000001"}]},
+        {"extended-community": [{"value": (1 << 64) + 0x0302_0000_0000_0001}]},
+        {"extended-community": [{"value": -1}]},
+    ],
+)
+def test_a_community_of_another_shape_is_never_announced(spelled: dict[str, Any]) -> None:
+    """A newer ExaBGP may write them otherwise; what can't be compared with our tags can't be passed on."""
+    assert read(spelled, policy=POLICY) == UNREADABLE
+    assert not UNREADABLE.facts(extended_next_hop=True).fit
+
+
+@pytest.mark.parametrize("name", ["attribute-0x10-0xC0", "attribute-0x20-0xE0", "attribute-0x08-0x80"])
+def test_a_tag_in_an_attribute_that_exabgp_did_not_read_is_not_carried(name: str) -> None:
+    assert read({name: "0x4300000000000000"}, policy=POLICY) == read({})
+
+
+# -- what is malformed
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"origin": "invalid"},
+        {"origin": "IGP"},
+        {"origin": 0},
+        {"med": -1},
+        {"med": 1 << 32},
+        {"med": "5"},
+        {"local-preference": 1 << 32},
+        {"as-path": "65001"},
+        {"as-path": [-1]},
+        {"as-path": [1 << 32]},
+        {"as-path": [[65001]]},
+        {"as-path": {"0": {"element": "as-tree", "value": [65001]}}},
+        {"as-path": {"x": {"element": "as-set", "value": [65001]}}},
+        {"as-path": {"0": [65001]}},
+        {"as-path": [65001] * 2049},
+        v5(("as-sequence", [65001] * 1025), ("as-sequence", [65001] * 1024)),
+        {"as-path": [], "as-set": ["65001"]},
+    ],
+)
+def test_a_malformed_attribute_makes_a_route_without_origin_that_is_never_announced(
+    attributes: dict[str, Any],
+) -> None:
+    """RFC 7606 section 2, treat-as-withdraw: ExaBGP passes such routes on."""
+    assert read(attributes) == UNREADABLE
+    assert UNREADABLE.facts(extended_next_hop=False) == UNREADABLE.facts(extended_next_hop=True)
+    assert UNREADABLE.facts(extended_next_hop=False).origin < 0
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"[]", b"null", b"\0", b"{}\0", b'{"origin": "igp"} x', b"\xff", b"[" * 99999]
+)
+def test_a_key_that_is_no_object(raw: bytes) -> None:
+    assert read_attributes(key(raw), lambda _: False) == UNREADABLE
+
+
+@given(st.binary(), st.text(), st.integers(0, (1 << 32) - 1), st.sampled_from(["ipv4 unicast", "ipv6 unicast"]))
+def test_no_key_raises(raw: bytes, next_hop: str, own_as: int, family: str) -> None:
+    read_attributes(attribute_key(raw, next_hop, own_as, family), lambda _: False)
+
+
+# -- facts for the table
+
+
+def facts_of(next_hop: str, family: str, *, extended_next_hop: bool = False) -> bool:
+    return read({}, next_hop=next_hop, family=family).facts(extended_next_hop=extended_next_hop).fit
+
+
+def test_which_next_hop_can_be_announced() -> None:
+    assert facts_of("192.0.2.1", "ipv4 unicast")
+    assert facts_of("2001:db8::1", "ipv6 unicast")
+    assert not facts_of("2001:db8::1", "ipv4 unicast"), "not without RFC 8950"
+    assert facts_of("2001:db8::1", "ipv4 unicast", extended_next_hop=True)
+    assert not facts_of("192.0.2.1", "ipv6 unicast", extended_next_hop=True), "ExaBGP would send 4 octets"
+    assert not facts_of("fe80::1", "ipv6 unicast")
+    assert not facts_of("no-nexthop", "ipv4 unicast")
+
+
+def test_the_next_hop_is_printed_in_one_way() -> None:
+    assert read({}, next_hop="2001:DB8:0::0:1", family="ipv6 unicast").next_hop == "2001:db8::1"
+
+
+def test_what_decides_between_two_routes() -> None:
+    """RFC 4271 section 9.1.2.2: a set counts as one; RFC 5065 section 5.3: a confederation as nothing."""
+    facts = read(
+        {
+            **v5(("as-confed-sequence", [9, 9]), ("as-sequence", [1, 2, 3]), ("as-set", [4, 5, 6])),
+            "local-preference": 50,
+            "origin": "egp",
+        }
+    ).facts(extended_next_hop=False)
+    assert (facts.local_preference, facts.path_length, facts.origin_code) == (50, 4, 1)
+    absent = read({}).facts(extended_next_hop=False)
+    assert (absent.local_preference, absent.path_length, absent.origin_code) == (100, 0, INCOMPLETE)
+
+
+def test_equal_sets_are_one_outcome_and_others_are_not() -> None:
+    base = {**v5(("as-sequence", [65002, 65001])), "origin": "igp", "med": 5}
+    outcome = read(base).facts(extended_next_hop=False).outcome
+    assert 0 <= outcome < 1 << 64
+    assert read({**v4([65002, 65001]), "origin": "igp", "med": 5}).facts(extended_next_hop=False).outcome == outcome
+    assert read({**base, "aggregator": "x"}).facts(extended_next_hop=False).outcome == outcome, "not carried"
+    for other in ({"med": 6}, {"origin": "egp"}, {"community": [[1, 1]]}, v4([65001])):
+        assert read({**base, **other}).facts(extended_next_hop=False).outcome != outcome
+
+
+def test_a_forged_tag_makes_no_other_outcome() -> None:
+    """A neighbour that flaps a tag of ours causes no command."""
+    plain = read({"origin": "igp"}, policy=POLICY)
+    forged = read({"origin": "igp", "large-community": [[65000, 1, 0]]}, policy=POLICY)
+    assert plain == forged
+
+
+def test_attributes_that_fill_an_update_are_not_announced() -> None:
+    """With a tag more they don't fit: ExaBGP says done, sends nothing, and what it sent before stays."""
+    fits = read({"large-community": [[65000, 9, i] for i in range((MOST_OCTETS - 34) // 12)]})
+    assert fits.facts(extended_next_hop=False).fit
+    for attributes in (
+        {"large-community": [[65000, 9, i] for i in range(320)]},
+        {"community": [[65000, i] for i in range(1000)]},
+        {"extended-community": [{"value": i} for i in range(500)]},
+        v4([65001] * 1000),
+    ):
+        full = read(attributes)
+        assert not full.malformed
+        assert not full.facts(extended_next_hop=False).fit
+
+
+def test_a_tag_is_known_by_its_numbers() -> None:
+    assert POLICY.owns(Tag("large", (65000, 1, 0)))
+    assert not POLICY.owns(Tag("large", (65000, 1, 2)))

@@ -1,0 +1,150 @@
+"""The parsers of both ExaBGP versions read our commands as what they say: to the octet, on the wire."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtrd.exabgp.encode import announce, attribute_words
+from rtrd.policy import Outcome
+from rtrd.routes.attributes import AttributeSet, Segment
+from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PARSER = Path(__file__).with_name("exabgp_parser.py")
+PYTHONS = {"5.0.15": (sys.executable, "make venv"), "4.2.21": ("/usr/bin/python3", "apt-get install exabgp")}
+
+Wire = dict[int, bytes]
+
+
+@pytest.fixture(params=PYTHONS)
+def python(request: pytest.FixtureRequest) -> str:
+    """The Python that has an ExaBGP version; a missing one fails, with the command that installs it."""
+    program, install = PYTHONS[request.param]
+    asked = [program, "-c", "import exabgp.version as v; print(v.release)"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    assert request.param in said, f"ExaBGP {request.param} is not installed: {install}"
+    return program
+
+
+def parsed(python: str, commands: list[str]) -> list[list[list[str]] | str]:
+    """What an ExaBGP makes of commands: for each its routes, or the error."""
+    ran = subprocess.run(
+        [python, str(PARSER)], input="".join(commands), capture_output=True, text=True, check=False, timeout=120
+    )
+    answers = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(answers) == len(commands), ran.stderr
+    return answers
+
+
+def ordered(code: int, value: bytes) -> bytes:
+    """Communities in the order of their values: 5.0 sorts them."""
+    size = {8: 4, 16: 8, 32: 12}.get(code)
+    return value if size is None else b"".join(sorted(value[i : i + size] for i in range(0, len(value), size)))
+
+
+def read_wire(octets: bytes) -> Wire:
+    """Path attributes by type (RFC 4271 section 4.3), without NEXT_HOP."""
+    read: Wire = {}
+    while octets:
+        flags, code = octets[:2]
+        size, start = (int.from_bytes(octets[2:4]), 4) if flags & 0x10 else (octets[2], 3)
+        if code != 3:
+            read[code] = ordered(code, octets[start : start + size])
+        octets = octets[start + size :]
+    return read
+
+
+def expected_wire(attributes: AttributeSet, tags: tuple[Tag, ...]) -> Wire:
+    """What the attributes are on the wire, towards a neighbour inside our AS."""
+    path = b""
+    for segment in attributes.as_path:
+        for at in range(0, len(segment.asns), 255):
+            part = segment.asns[at : at + 255]
+            path += struct.pack(f"!BB{len(part)}I", segment.kind, len(part), *part)
+    preference = 100 if attributes.local_preference is None else attributes.local_preference
+    wire = {1: bytes([attributes.origin or 0]), 2: path, 5: struct.pack("!I", preference)}
+    if attributes.med is not None:
+        wire[4] = struct.pack("!I", attributes.med)
+    lists = (
+        (8, "!HH", attributes.communities, "standard"),
+        (32, "!III", attributes.large_communities, "large"),
+        (16, "!Q", tuple((value,) for value in attributes.extended_communities), "extended"),
+    )
+    for code, form, values, kind in lists:
+        numbers = {*values, *(tag.numbers for tag in tags if tag.kind == kind)}
+        if numbers:
+            wire[code] = ordered(code, b"".join(struct.pack(form, *each) for each in numbers))
+    return wire
+
+
+def check(python: str, cases: Sequence[tuple[AttributeSet, tuple[Tag, ...]]]) -> None:
+    commands, path_ids = [], []
+    for at, (attributes, tags) in enumerate(cases):
+        path_ids.append((None, 0, 1, 0xFFFFFFFF)[at % 4])
+        words = attribute_words(attributes, Outcome("announce", tags))
+        prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32 ::/0"
+        commands.append(announce("neighbor 127.0.0.2", words, path_ids[-1], prefixes))
+    for (attributes, tags), command, answer in zip(cases, commands, parsed(python, commands), strict=True):
+        assert isinstance(answer, list), (command, answer)
+        assert len(answer) == 2, command
+        for _, next_hop, octets, _ in answer:
+            assert next_hop == attributes.next_hop
+            assert read_wire(bytes.fromhex(octets)) == expected_wire(attributes, tags), command
+
+
+PLAIN = AttributeSet(4, "192.0.2.1", 0, (Segment(2, (65002, 65100)),), 65100)
+
+
+def test_attribute_sets_of_every_kind(python: str) -> None:
+    """Empty, short and long; each segment type; the edges of every number; IPv4 and IPv6."""
+    chance = random.Random(8097)
+
+    def number(bits: int) -> int:
+        most = (1 << bits) - 1
+        return chance.choice([0, 1, most - 1, most, chance.getrandbits(bits), 23456 & most, 65535 & most])
+
+    def several(bits: int, count: int, most: int) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(number(bits) for _ in range(count)) for _ in range(chance.choice([0, 1, 3, most])))
+
+    tags = [tag for validity in VALIDITIES if (tag := rfc8097_tag(validity))]
+    tags += [Tag("large", (65000, 1, 0)), Tag("standard", (65000, 1)), Tag("extended", (0x0302 << 48,))]
+    cases = []
+    for _ in range(400):
+        family = chance.choice([4, 6])
+        sizes = [chance.choice([1, 2, 5, 255, 256, 300, 511]) for _ in range(chance.choice([0, 1, 1, 2, 3]))]
+        attributes = AttributeSet(
+            family=family,
+            next_hop=f"192.0.2.{number(8)}" if family == 4 else f"2001:db8::{chance.randrange(1, 1 << 16):x}",
+            origin=chance.choice([None, 0, 1, 2]),
+            as_path=tuple(Segment(chance.choice([1, 2, 2, 3, 4]), tuple(number(32) for _ in range(n))) for n in sizes),
+            origin_as=None,
+            med=chance.choice([None, number(32)]),
+            local_preference=chance.choice([None, number(32)]),
+            communities=several(16, 2, 80),  # type: ignore[arg-type]
+            large_communities=several(32, 3, 80),  # type: ignore[arg-type]
+            extended_communities=tuple(each[0] for each in several(64, 1, 40)),
+        )
+        cases.append((attributes, tuple(chance.sample(tags, chance.randrange(3)))))
+    check(python, cases)
+
+
+def test_extended_communities_of_every_type(python: str) -> None:
+    """ExaBGP looks into some of them: it would lose bits of them, or not answer."""
+    kinds = [*range(16), 0x16, *range(0x40, 0x50), 0x80, 0x81, 0x82, 0x90, 0xC0, 0xFF]
+    cases = [
+        (PLAIN._replace(extended_communities=tuple((kind << 8 | subtype) << 48 | rest for rest in rests)), ())
+        for kind in kinds
+        for subtype in range(256)
+        for rests in [(0, 0x7FC0_0000, (1 << 48) - 1)]
+    ]
+    check(python, cases)

@@ -284,7 +284,8 @@ class Cache:
             self._events.changed(socket)
 
     def _session_failed(self, state: RTRSocketState, now: float) -> None:
-        why, self._fault = self._fault or FAILURES[state], None
+        excuse = self._fault or (self.link.excuse() if self.link is not None else None)
+        why, self._fault = excuse or FAILURES[state], None
         if self._session_open and state is not RTRSocketState.ERROR_NO_DATA_AVAILABLE:
             self._sessions_barren += 1
         self._session_open = False

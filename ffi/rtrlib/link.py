@@ -6,6 +6,8 @@ can be thrown away at any moment and replaced; a new one always begins with a co
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from _rtrlib import ffi, lib
@@ -14,12 +16,15 @@ from rtrlib.servers import SSHServer
 if TYPE_CHECKING:
     from rtrlib.servers import Intervals, Server
 
-__all__ = ["QUEUE_LIMIT", "Link", "LinkEnded", "ThreadLink", "options_of"]
+__all__ = ["QUEUE_LIMIT", "Link", "LinkEnded", "ThreadLink", "known_hosts", "options_of"]
 
 QUEUE_LIMIT: Final = 256 << 20
 """Bytes that may wait between librtr and its reader: 11 million changes."""
 
 FAULT_SIZE: Final = 256
+SSH_PORT: Final = 22
+KEY_TYPES: Final = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
+"""How a public key begins; what begins otherwise is a line of known_hosts (sshd(8))."""
 
 
 class LinkEnded(Exception):  # noqa: N818 - it is an event
@@ -40,8 +45,23 @@ class Link(Protocol):
     def ping(self) -> None:
         """Ask for an ALIVE frame."""
 
+    def excuse(self) -> str | None:
+        """Say why the last connection attempt failed, if librtr printed it."""
+
     def close(self) -> None:
         """Let go; returns at once. The descriptors are closed afterwards."""
+
+
+def known_hosts(server: SSHServer) -> str | None:
+    """Return the host key as lines of known_hosts, whichever of the two the file holds. LinkEnded: unreadable."""
+    if server.host_key is None:
+        return None
+    try:
+        lines = Path(server.host_key).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise LinkEnded(f"the host key {server.host_key} cannot be read: {error}") from error
+    host = server.host if int(server.port) == SSH_PORT else f"[{server.host}]:{server.port}"
+    return "".join(f"{host} {line}\n" if line.startswith(KEY_TYPES) else f"{line}\n" for line in lines)
 
 
 def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | None]:
@@ -53,7 +73,7 @@ def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | No
         "bind": server.bind,
         "username": ssh.username if ssh else None,
         "private_key": ssh.private_key if ssh else None,
-        "host_key": ssh.host_key if ssh else None,
+        "host_key": known_hosts(ssh) if ssh else None,
         "password": ssh.password if ssh else None,
         "connect_timeout": server.connect_timeout,
         "refresh": intervals.refresh,
@@ -72,9 +92,10 @@ class ThreadLink:
         self.pid: int | None = None
         options = ffi.new("struct feed_options *")
         kept = []
+        self._hosts = -1
         for name, value in options_of(server, intervals).items():
             if isinstance(value, str):
-                kept.append(ffi.new("char[]", value.encode()))
+                kept.append(ffi.new("char[]", (self._file(value) if name == "host_key" else value).encode()))
                 setattr(options, name, kept[-1])
             elif value is not None:
                 setattr(options, name, value)
@@ -84,6 +105,12 @@ class ThreadLink:
             raise LinkEnded(ffi.string(fault).decode(errors="replace"))
         self._feed = feed
         self._chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
+
+    def _file(self, text: str) -> str:
+        """Put the known hosts where libssh can read them: a file of no name that ends with this link."""
+        self._hosts = os.memfd_create("known_hosts")
+        os.write(self._hosts, text.encode())
+        return f"/proc/self/fd/{self._hosts}"
 
     def filenos(self) -> tuple[int, ...]:
         """Return the queue's eventfd."""
@@ -96,6 +123,10 @@ class ThreadLink:
             data += ffi.buffer(self._chunk, size)
         return bytes(data)
 
+    def excuse(self) -> str | None:
+        """Nothing: what librtr prints goes to the stderr of this process."""
+        return None
+
     def ping(self) -> None:
         """Nothing: a thread of this process that hangs is found by its silence (rtrlib.cache)."""
 
@@ -104,3 +135,5 @@ class ThreadLink:
         if self._feed:
             lib.feed_close(self._feed)
             self._feed = ffi.NULL
+            if self._hosts >= 0:
+                os.close(self._hosts)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,11 +30,13 @@ MEMORY_LIMIT: Final = 1 << 30
 CHILD: Final = str(Path(__file__).with_name("child.py"))
 NAME: Final = "rtrlib-cache"
 STDERR_KEPT: Final = 4096
+SSH_SAYS: Final = re.compile(r"tr_ssh_open: (?!Trying)(.+)")
 GRACE: Final = 0.05
 """Seconds that the end of a process may lag behind the end of its socket."""
 
+_lock = threading.Lock()
 _dying: list[subprocess.Popen[bytes]] = []
-"""Killed, not yet waited for."""
+"""Killed, not yet waited for; of all managers of this program, whichever thread they are in."""
 
 
 def _child_path() -> list[str]:
@@ -43,14 +47,14 @@ def _child_path() -> list[str]:
 
 def reap(timeout: float = 0.0) -> int:
     """Collect children that were killed; wait up to `timeout` seconds for each. Returns how many are left."""
-    for process in _dying[:]:
-        try:
-            process.wait(timeout) if timeout else process.poll()
-        except subprocess.TimeoutExpired:
-            continue
-        if process.returncode is not None:
-            _dying.remove(process)
-    return len(_dying)
+    with _lock:
+        dying = list(_dying)
+    for process in dying:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout)
+    with _lock:
+        _dying[:] = [process for process in _dying if process.returncode is None]
+        return len(_dying)
 
 
 class ProcessLink:
@@ -115,6 +119,13 @@ class ProcessLink:
         with contextlib.suppress(OSError):
             self._socket.send(b"p")
 
+    def excuse(self) -> str | None:
+        """Return what librtr's SSH transport printed last; of TCP the cause comes as a FAULT frame."""
+        self._read_stderr()
+        said = SSH_SAYS.findall(self._last_words.decode(errors="replace"))
+        self._last_words = b""
+        return f"SSH: {said[-1]}" if said else None
+
     def close(self) -> None:
         """Kill it; it is waited for later (`reap`)."""
         if self._socket.fileno() < 0:
@@ -124,7 +135,8 @@ class ProcessLink:
         self._process.stderr.close()
         if self._process.poll() is None:
             self._process.kill()
-            _dying.append(self._process)
+            with _lock:
+                _dying.append(self._process)
 
     def _read_stderr(self) -> None:
         """Keep the last lines: the last one of an abort is the assertion that failed."""

@@ -47,8 +47,8 @@ class Server:
         if not 1 <= self.connect_timeout <= 3600:
             raise RTRInitError(f"connect_timeout {self.connect_timeout} is not in 1..3600 seconds")
         for text in vars(self).values():
-            if isinstance(text, str) and "\0" in text:
-                raise RTRInitError(f"{text!r} has a NUL in it")
+            if isinstance(text, str) and ("\0" in text or not text.isprintable()):
+                raise RTRInitError(f"{text!r} has a character that cannot be printed")
 
     @property
     def transport(self) -> str:
@@ -70,8 +70,9 @@ class TCPServer(Server):
 class SSHServer(Server):
     """A cache reached by SSH (RFC 8210 section 9.2, subsystem `rpki-rtr`).
 
-    `private_key` and `host_key` are paths; the private key has no passphrase, the host key is a known_hosts
-    file. Exactly one of `private_key` and `password`; RTRInitError otherwise.
+    `private_key` and `host_key` are paths: a private key without a passphrase; the cache's public key, or a
+    known_hosts file. Without `host_key` any host is believed to be the cache. Exactly one of `private_key` and
+    `password`, and no `host_key` with a password (librtr 0.8.0 cannot do both); RTRInitError otherwise.
     """
 
     username: str
@@ -87,6 +88,10 @@ class SSHServer(Server):
             raise RTRInitError(f"the SSH cache {self.host} needs a username")
         if (self.private_key is None) == (self.password is None):
             raise RTRInitError(f"the SSH cache {self.host} needs either a private key or a password")
+        if self.password is not None and self.host_key is not None:
+            raise RTRInitError(
+                f"the SSH cache {self.host}: librtr 0.8 checks no host key when it uses a password; use a private key"
+            )
 
     @property
     def transport(self) -> str:

@@ -1,0 +1,59 @@
+"""Packed VRPs and router keys in; records that stay valid as long as anyone holds them out."""
+
+from __future__ import annotations
+
+import copy
+import socket
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtrlib.rtr_socket import RTRSocket
+
+__all__ = ["PFXRecord", "SPKIRecord", "copy_pfx_record", "records_of"]
+
+PACKED: Final = struct.Struct("=16sIBBBB")
+"""`struct vrp` of ffi/native/vrp.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class PFXRecord:
+    """A VRP: `asn` may originate `prefix` (an address) / `min_len`, up to a length of `max_len` (RFC 6811).
+
+    `socket` is the cache that said so, where there is exactly one to name.
+    """
+
+    asn: int
+    prefix: str
+    min_len: int
+    max_len: int
+    socket: RTRSocket | None = None
+
+    def __str__(self) -> str:
+        return f"{self.prefix}/{self.min_len}-{self.max_len} AS{self.asn}"
+
+
+@dataclass(frozen=True, slots=True)
+class SPKIRecord:
+    """A BGPsec router key (RFC 8210 section 5.10): `ski` is 20 octets, `spki` the DER of the public key."""
+
+    asn: int
+    ski: bytes
+    spki: bytes
+    socket: RTRSocket | None = None
+
+
+def copy_pfx_record(record: PFXRecord) -> PFXRecord:
+    """Return an equal record. Ours wrap no memory of librtr, so that nothing needs this any more."""
+    return copy.copy(record)
+
+
+def records_of(packed: bytes, source: RTRSocket | None = None) -> Iterator[tuple[PFXRecord, bool]]:
+    """Give each record of packed VRPs (checked ones: of a VRP set), and whether it was added."""
+    for raw, asn, length, max_length, family, announce in PACKED.iter_unpack(packed):
+        v6 = family == 6
+        prefix = socket.inet_ntop(socket.AF_INET6 if v6 else socket.AF_INET, raw if v6 else raw[:4])
+        yield PFXRecord(asn, prefix, length, max_length, source), bool(announce)

@@ -1,0 +1,157 @@
+"""librtr's SSH transport: to a real sshd with an RTR subsystem, and to StayRTR's own SSH server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtrd.demo.lab import Process, find_program, free_port
+from rtrlib import CacheGroup, RTRInitError, RTRManager, SSHServer
+from tests.integration.rtr_caches import STAYRTR, InForce, StayRTR, run
+
+SSHD = "as root: apt-get install openssh-server"
+KEYGEN = "as root: apt-get install openssh-client"
+
+PIPE = """
+import os, select, socket, sys
+cache = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+while True:
+    for ready in select.select([0, cache], [], [])[0]:
+        data = os.read(0, 65536) if ready == 0 else cache.recv(65536)
+        if not data:
+            sys.exit()
+        if ready == 0:
+            cache.sendall(data)
+        while data and ready != 0:
+            data = data[os.write(1, data):]
+"""
+
+USER = os.environ.get("USER") or "root"
+
+
+def keygen(path, *options):
+    argv = [find_program("ssh-keygen", KEYGEN), "-q", "-N", "", "-f", str(path), *options]
+    subprocess.run(argv, check=True)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("host", "user", "stranger"):
+        keygen(tmp_path / name, "-t", "ed25519")
+    return tmp_path
+
+
+@pytest.fixture
+def sshd(folder):
+    """The port of an sshd whose subsystem `rpki-rtr` leads to a StayRTR."""
+    with contextlib.ExitStack() as stack:
+        cache = StayRTR(folder, "cache")
+        stack.callback(cache.kill)
+        cache.serve(("192.0.2.0/24", 24, 64500))
+        cache.start()
+        port = free_port("127.0.0.1")
+        script = folder / "pipe.py"
+        script.write_text(PIPE)
+        config = folder / "sshd_config"
+        shutil.copy(folder / "user.pub", folder / "authorized")
+        config.write_text(
+            f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
+            f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nPasswordAuthentication no\n"
+            f"PermitRootLogin yes\nSubsystem rpki-rtr {sys.executable} {script} {cache.port}\n"
+        )
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # privilege separation wants it
+        server = Process("sshd", [find_program("sshd", SSHD), "-D", "-e", "-f", str(config)], folder)
+        stack.callback(server.stop)
+        server.start()
+        server.wait_listening(port)
+        yield port
+
+
+@pytest.fixture
+def connect():
+    """Open managers with one SSH cache, and close them."""
+    with contextlib.ExitStack() as stack:
+
+        def start(port, isolated=True, **options):
+            server = SSHServer("127.0.0.1", port, **{"username": USER, **options})
+            manager = RTRManager(groups=[CacheGroup(1, [server])], isolated=isolated, retry_interval=1)
+            stack.callback(manager.close)
+            seen = InForce()
+            manager.open(seen)
+            return manager, seen, manager.groups()[0].sockets[0]
+
+        yield start
+
+
+@pytest.mark.parametrize("isolated", [True, False], ids=["isolated", "threads"])
+def test_a_key_and_the_public_key_of_the_host(sshd, folder, connect, isolated):
+    key, host = str(folder / "user"), str(folder / "host.pub")
+    manager, seen, cache = connect(sshd, isolated, private_key=key, host_key=host)
+    run(manager, lambda: cache.in_sync, "a sync through sshd")
+    assert len(seen.now) == 1
+    assert cache.transport == "ssh"
+
+
+def test_a_known_hosts_file(sshd, folder, connect):
+    hosts = folder / "known_hosts"
+    hosts.write_text(f"[127.0.0.1]:{sshd} {(folder / 'host.pub').read_text()}")
+    manager, _, cache = connect(sshd, private_key=str(folder / "user"), host_key=str(hosts))
+    run(manager, lambda: cache.in_sync, "a sync through sshd")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("user", "stranger.pub", "SSH: Wrong hostkey"),
+        ("stranger", "host.pub", "SSH: Publickey authentication failed"),
+        ("absent", "host.pub", "SSH: Publickey authentication failed"),
+        ("user", "absent.pub", "the host key .*absent.pub cannot be read: .*No such file"),
+    ],
+)
+def test_what_is_wrong_is_said(sshd, folder, connect, case):
+    key, host, error = case
+    manager, seen, cache = connect(sshd, private_key=str(folder / key), host_key=str(folder / host))
+    run(manager, lambda: cache.error, "the failure")
+    assert re.search(error, cache.error)
+    assert not seen.history
+
+
+def test_a_password_with_stayrtr_itself(folder, connect):
+    keygen(folder / "rsa", "-t", "rsa", "-m", "PEM")
+    cache_file = folder / "cache.json"
+    cache_file.write_text('{"metadata": {}, "roas": [{"asn": 1, "prefix": "192.0.2.0/24", "maxLength": 24}]}')
+    port, other = free_port("127.0.0.1"), free_port("127.0.0.1")
+    options = ["-bind", f"127.0.0.1:{other}", "-cache", str(cache_file), "-checktime=false"]
+    options += ["-metrics.addr", "127.0.0.1:0", "-ssh.bind", f"127.0.0.1:{port}", "-ssh.key", str(folder / "rsa")]
+    options += ["-ssh.method.password", "-ssh.auth.user", "router", "-ssh.auth.password", "sesame"]
+    server = Process("stayrtr", [find_program("stayrtr", STAYRTR), *options], folder)
+    server.start()
+    try:
+        server.wait_listening(port)
+        manager, seen, cache = connect(port, username="router", password="sesame")
+        run(manager, lambda: cache.in_sync, "a sync")
+        assert len(seen.now) == 1
+        manager, _, cache = connect(port, username="router", password="wrong")
+        run(manager, lambda: cache.error, "the failure")
+        assert cache.error == "SSH: Password authentication failed"
+    finally:
+        server.stop()
+
+
+def test_options_that_librtr_cannot_use_are_refused():
+    with pytest.raises(RTRInitError, match="either a private key or a password"):
+        SSHServer("127.0.0.1", 22, username="router")
+    with pytest.raises(RTRInitError, match="checks no host key when it uses a password"):
+        SSHServer("127.0.0.1", 22, username="router", password="x", host_key="/y")
+    with pytest.raises(RTRInitError, match="needs a port number"):
+        SSHServer("127.0.0.1", "ssh", username="router", password="x")
+    assert "sesame" not in repr(SSHServer("127.0.0.1", 22, username="router", password="sesame"))

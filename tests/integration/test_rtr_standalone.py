@@ -1,0 +1,152 @@
+"""The manager with a thread of its own: start, wait, callbacks, stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from rtrlib import CacheGroup, ManagerGroupStatus, RTRInitError, RTRManager, SyncTimeout, TCPServer
+from tests.integration.rtr_caches import SECONDS, StayRTR
+
+ONE = ("192.0.2.0/24", 24, 64500)
+TWO = ("2001:db8::/32", 48, 64501)
+THREE = ("198.51.100.0/22", 24, 4200000000)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    cache = StayRTR(tmp_path, "cache")
+    cache.serve(ONE, TWO)
+    cache.start()
+    yield cache
+    cache.kill()
+
+
+class Heard:
+    """Callbacks that remember, and a way to wait for what they were told."""
+
+    def __init__(self):
+        self.records = {}
+        self.statuses = []
+        self.threads = set()
+        self.data = set()
+        self._changed = threading.Condition()
+
+    def update(self, record, added, data):
+        with self._changed:
+            self.records[(f"{record.prefix}/{record.min_len}", record.max_len, record.asn)] = added
+            self.threads.add(threading.current_thread().name)
+            self.data.add(data)
+            self._changed.notify_all()
+
+    def status(self, group, status, socket, data):
+        with self._changed:
+            self.statuses.append((group.preference, status, socket.port, data))
+            self._changed.notify_all()
+
+    def wait(self, holds):
+        with self._changed:
+            assert self._changed.wait_for(holds, SECONDS), (self.records, self.statuses)
+
+
+def test_start_waits_and_callbacks_tell_what_changes(cache):
+    heard = Heard()
+    manager = RTRManager(
+        "127.0.0.1",
+        cache.port,
+        status_callback=heard.status,
+        status_callback_data="s",
+        pfx_update_callback=heard.update,
+        pfx_update_callback_data="p",
+    )
+    with manager:
+        assert not manager.is_synced()
+        manager.start(timeout=SECONDS)
+        assert manager.is_synced()
+        assert heard.records == {ONE: True, TWO: True}
+        cache.serve(TWO, THREE)
+        heard.wait(lambda: heard.records == {ONE: False, TWO: True, THREE: True})
+        heard.wait(lambda: (1, ManagerGroupStatus.ESTABLISHED, cache.port, "s") in heard.statuses)
+        assert (heard.threads, heard.data) == ({"rtrlib"}, {"p"})
+    assert not manager.is_synced()
+
+
+def test_a_cache_that_is_not_there_times_out_and_is_found_later(cache):
+    cache.kill()
+    manager = RTRManager("127.0.0.1", cache.port, retry_interval=1)
+    with manager:
+        with pytest.raises(SyncTimeout, match=r"within 0\.1 seconds"):
+            manager.start(timeout=0.1)
+        cache.start()
+        manager.wait_for_sync(SECONDS)
+
+
+def test_a_failover_to_the_same_vrps_calls_nobody(cache, tmp_path):
+    backup = StayRTR(tmp_path, "backup")
+    backup.serve(ONE, TWO)
+    backup.start()
+    servers = [TCPServer("127.0.0.1", port) for port in (cache.port, backup.port)]
+    heard, calls = Heard(), []
+    manager = RTRManager(
+        groups=[CacheGroup(i, [server]) for i, server in enumerate(servers)],
+        status_callback=heard.status,
+        pfx_update_callback=lambda *change: calls.append(change),
+    )
+    try:
+        with manager:
+            manager.start(timeout=SECONDS)
+            assert len(calls) == 2
+            cache.kill()
+            heard.wait(lambda: (1, ManagerGroupStatus.ESTABLISHED, backup.port, None) in heard.statuses)
+            assert manager.active_group is manager.groups()[1]
+            assert len(calls) == 2
+    finally:
+        backup.kill()
+
+
+def test_an_exception_in_a_callback_is_logged_and_stops_nothing(cache, caplog):
+    def fails(record, _added, _data):
+        raise LookupError(f"nothing known of {record}")
+
+    manager = RTRManager("127.0.0.1", cache.port, pfx_update_callback=fails)
+    with caplog.at_level(logging.ERROR, "rtrlib"), manager:
+        manager.start(timeout=SECONDS)
+        assert manager.is_synced()
+    assert "LookupError: nothing known of 192.0.2.0/24-24 AS64500" in caplog.text
+
+
+def test_stop_inside_a_callback_and_start_again(cache):
+    stopped = threading.Event()
+
+    def stop(_record, _added, data):
+        data[0].stop()
+        stopped.set()
+
+    box = []
+    manager = RTRManager("127.0.0.1", cache.port, pfx_update_callback=stop, pfx_update_callback_data=box)
+    box.append(manager)
+    manager.start(wait=False)
+    assert stopped.wait(SECONDS)
+    assert not manager.is_synced()
+    for _ in range(3):
+        other = RTRManager("127.0.0.1", cache.port)
+        for _ in range(2):
+            other.start(timeout=SECONDS)
+            other.stop()
+            other.stop()
+
+
+def test_misuse_is_said(cache):
+    with pytest.raises(RTRInitError, match="a host and a port, or groups"):
+        RTRManager()
+    with pytest.raises(RTRInitError, match="but not both"):
+        RTRManager("127.0.0.1", cache.port, groups=[CacheGroup(1, [TCPServer("127.0.0.1", cache.port)])])
+    manager = RTRManager("127.0.0.1", cache.port)
+    with pytest.raises(SyncTimeout, match="not started"):
+        manager.wait_for_sync()
+    with manager:
+        manager.start(timeout=SECONDS)
+        with pytest.raises(RTRInitError, match="started already"):
+            manager.start()

@@ -7,6 +7,7 @@ clock: the router's dialect reads and writes, the daemon calls `work` while ther
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.ops import log
@@ -72,6 +73,7 @@ class Engine:
         self.targets: list[str] = []
         """Neighbours that commands can name; bit i of the table is targets[i]."""
         self._policy = policy
+        self._owns = lru_cache(maxsize=65536)(policy.owns)
         self._read_attributes = read_attributes
         self._outcomes: list[Outcome] = [OBSERVE]  # by manner: additions that are alike share a number
         self._remembered: dict[bytes, AttributeSet] = {}
@@ -183,7 +185,7 @@ class Engine:
         if attributes is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            attributes = self._remembered[key] = self._read_attributes(key, self._policy.owns)
+            attributes = self._remembered[key] = self._read_attributes(key, self._owns)
         return attributes
 
     # -- VRPs

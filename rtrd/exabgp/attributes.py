@@ -7,9 +7,11 @@ and confederations: their order is lost, so with a set in it the origin AS can't
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec import Meta
 
 from rtrd.routes.attributes import (
     AS_CONFED_SEQUENCE,
@@ -41,26 +43,31 @@ _MOST_ASNS = 2048
 """Longer than any UPDATE of 4096 bytes can carry, twice over."""
 
 
-class _Segment(msgspec.Struct):
+_U16 = Annotated[int, Meta(ge=0, le=0xFFFF)]
+_U32 = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+_Asns = Annotated[tuple[_U32, ...], Meta(max_length=_MOST_ASNS)]
+
+
+class _Segment(msgspec.Struct, gc=False):
     element: str
-    value: list[int]
+    value: _Asns
 
 
-class _Extended(msgspec.Struct):
-    value: int
+class _Extended(msgspec.Struct, gc=False):
+    value: int  # msgspec has no bound of 64 bits: checked in _extended
 
 
 class _Attributes(msgspec.Struct):
     origin: str | None = None
-    as_path: dict[str, _Segment] | list[int] = msgspec.field(name="as-path", default_factory=list)
-    as_set: list[int] = msgspec.field(name="as-set", default_factory=list)
-    confederation_path: list[int] = msgspec.field(name="confederation-path", default_factory=list)
-    confederation_set: list[int] = msgspec.field(name="confederation-set", default_factory=list)
-    med: int | None = None
-    local_preference: int | None = msgspec.field(name="local-preference", default=None)
-    community: list[tuple[int, int]] = msgspec.field(default_factory=list)
-    large_community: list[tuple[int, int, int]] = msgspec.field(name="large-community", default_factory=list)
-    extended_community: list[_Extended] = msgspec.field(name="extended-community", default_factory=list)
+    as_path: dict[str, _Segment] | _Asns = msgspec.field(name="as-path", default=())
+    as_set: _Asns = msgspec.field(name="as-set", default=())
+    confederation_path: _Asns = msgspec.field(name="confederation-path", default=())
+    confederation_set: _Asns = msgspec.field(name="confederation-set", default=())
+    med: _U32 | None = None
+    local_preference: _U32 | None = msgspec.field(name="local-preference", default=None)
+    community: tuple[tuple[_U16, _U16], ...] = ()
+    large_community: tuple[tuple[_U32, _U32, _U32], ...] = msgspec.field(name="large-community", default=())
+    extended_community: tuple[_Extended, ...] = msgspec.field(name="extended-community", default=())
 
 
 _decoder = msgspec.json.Decoder(_Attributes)
@@ -85,16 +92,11 @@ def read_attributes(key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
             origin=None if attributes.origin is None else _ORIGINS[attributes.origin],
             as_path=path,
             origin_as=origin,
-            med=_optional_u32(attributes.med),
-            local_preference=_optional_u32(attributes.local_preference),
-            communities=tuple(_kept("standard", attributes.community, 0xFFFF, owns)),
-            large_communities=tuple(_kept("large", attributes.large_community, 0xFFFFFFFF, owns)),
-            extended_communities=tuple(
-                values[0]
-                for values in _kept(
-                    "extended", ((entry.value,) for entry in attributes.extended_community), (1 << 64) - 1, owns
-                )
-            ),
+            med=attributes.med,
+            local_preference=attributes.local_preference,
+            communities=tuple(one for one in attributes.community if not owns(Tag("standard", one))),
+            large_communities=tuple(one for one in attributes.large_community if not owns(Tag("large", one))),
+            extended_communities=_extended(attributes.extended_community, owns),
         )
     except (msgspec.DecodeError, KeyError, ValueError, RecursionError):
         return UNREADABLE
@@ -103,7 +105,7 @@ def read_attributes(key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
 def _path(attributes: _Attributes, own_as: int) -> tuple[tuple[Segment, ...], int | None]:
     if isinstance(attributes.as_path, dict):
         segments = tuple(
-            Segment(_SEGMENTS[segment.element], _asns(segment.value))
+            Segment(_SEGMENTS[segment.element], segment.value)
             for _, segment in sorted(attributes.as_path.items(), key=lambda item: int(item[0]))
             if segment.value
         )
@@ -116,7 +118,7 @@ def _path(attributes: _Attributes, own_as: int) -> tuple[tuple[Segment, ...], in
         (AS_SEQUENCE, attributes.as_path),
         (AS_SET, attributes.as_set),
     )
-    segments = tuple(Segment(kind, _asns(asns)) for kind, asns in parts if asns)
+    segments = tuple(Segment(kind, asns) for kind, asns in parts if asns)
     _check_length(segments)
     return segments, None if attributes.as_set else origin_as(segments, own_as)
 
@@ -126,20 +128,7 @@ def _check_length(segments: tuple[Segment, ...]) -> None:
         raise ValueError("AS_PATH too long")
 
 
-def _u32(value: int) -> int:
-    if not 0 <= value <= 0xFFFFFFFF:
-        raise ValueError("a number past 32 bits")
-    return value
-
-
-def _optional_u32(value: int | None) -> int | None:
-    return None if value is None else _u32(value)
-
-
-def _asns(values: list[int]) -> tuple[int, ...]:
-    return tuple(_u32(value) for value in values)
-
-
+@lru_cache(maxsize=4096)
 def _next_hop(text: str) -> str | None:
     """Give the normal text of an address that can be announced as a next hop; None for any other."""
     try:
@@ -151,9 +140,8 @@ def _next_hop(text: str) -> str | None:
     return str(address) if "%" not in text else None
 
 
-def _kept(kind: Any, entries: Iterable[Any], most: int, owns: Callable[[Tag], bool]) -> Iterable[Any]:
+def _extended(entries: Iterable[_Extended], owns: Callable[[Tag], bool]) -> tuple[int, ...]:
     for entry in entries:
-        if not all(0 <= number <= most for number in entry):
-            raise ValueError("a community whose numbers are out of range")
-        if not owns(Tag(kind, tuple(entry))):
-            yield tuple(entry)
+        if not 0 <= entry.value < 1 << 64:
+            raise ValueError("an extended community that is no 64 bits")
+    return tuple(entry.value for entry in entries if not owns(Tag("extended", (entry.value,))))

@@ -10,6 +10,8 @@ from hashlib import blake2b
 from secrets import token_bytes
 from typing import NamedTuple
 
+import msgspec
+
 from rtrd.routes.table import Facts
 
 AS_SET, AS_SEQUENCE, AS_CONFED_SEQUENCE, AS_CONFED_SET = 1, 2, 3, 4
@@ -62,7 +64,7 @@ class AttributeSet(NamedTuple):
 
     def facts(self, *, extended_next_hop: bool) -> Facts:
         """Give what the route table must know; `extended_next_hop`: those to whom the routes go have negotiated it."""
-        digest = blake2b(repr(self).encode(), digest_size=8, key=_KEY).digest()
+        digest = blake2b(msgspec.msgpack.encode(self), digest_size=8, key=_KEY).digest()
         return Facts(
             outcome=int.from_bytes(digest),
             origin=-1 if self.origin_as is None else self.origin_as,

@@ -1,0 +1,374 @@
+"""The window towards ExaBGP, as stories: acks on, off, silence, answers that never come, ExaBGP stopped and back."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtrd.exabgp.flow import FENCE, HELLO, Acks, Window, Written
+
+COMMANDS, PREFIXES, PATIENCE = 4, 100, 5.0
+BATCH = 10
+REFUSED, UNANSWERED = "refused\n", "unanswered\n"
+
+
+class Link:
+    """An ExaBGP that does what was measured of it, our window towards it, and a clock."""
+
+    def __init__(self, *, acks: bool = True, mute: bool = False) -> None:
+        self.window = Window(commands=COMMANDS, prefixes=PREFIXES, patience=PATIENCE, silence=1.0)
+        self.acks = acks
+        self.mute = mute
+        self.now = 100.0
+        self.queue: deque[str] = deque()
+        self.answered: list[tuple[str, bool]] = []
+        """Commands that the window says were answered, and whether with an error."""
+        self.executed: list[str] = []
+        self._count = 0
+
+    def greet(self) -> None:
+        """rtrd starts. `version` is answered at once, whatever stands before it."""
+        for _ in range(self.window.start(self.now).count("version\n")):
+            self.answers_version()
+
+    def answers_version(self) -> None:
+        if not self.mute:
+            self.window.heard_version("5.0.15")
+            self._done()
+
+    def write(self, text: str = "", weight: int = BATCH) -> str:
+        """rtrd writes a command, there being room for it."""
+        assert self.window.room(self.now)
+        self._count += 1
+        text = text or f"announce {self._count}\n"
+        self.window.wrote(text, weight, self.now)
+        self.queue.append(text)
+        return text
+
+    def fill(self, weight: int = BATCH) -> int:
+        """rtrd writes for as long as there is room. Gives the number of commands."""
+        count = 0
+        while self.window.room(self.now):
+            self.write(weight=weight)
+            count += 1
+            assert count < 1000, "the window has no bound"
+        return count
+
+    def fence(self) -> bool:
+        """rtrd writes a fence if it's time for one."""
+        if self.window.fence(self.now):
+            self.window.wrote(FENCE, 0, self.now)
+            self.queue.append(FENCE)
+            return True
+        return False
+
+    def execute(self, count: int = 1000) -> None:
+        """ExaBGP executes commands in order, and answers as it does."""
+        while self.queue and count:
+            count -= 1
+            text = self.queue.popleft()
+            self.executed.append(text)
+            if self.mute:
+                continue
+            if text == FENCE:
+                self.window.heard_fence()
+            if text != UNANSWERED:
+                self._done(error=text == REFUSED)
+
+    def _done(self, *, error: bool = False) -> None:
+        if self.acks:
+            answered = self.window.heard_answer(error=error)
+            if isinstance(answered, Written):
+                self.answered.append((answered.text, error))
+
+
+# -- the start
+
+
+def test_the_first_words_ask_twice_for_the_version() -> None:
+    assert Window().start(0.0) == HELLO == "version\nversion\n"
+
+
+def test_a_done_between_two_versions_means_acks_are_on() -> None:
+    link = Link(acks=True)
+    link.greet()
+    assert (link.window.acks, link.window.version, link.window.greeted) == (Acks.ON, "5.0.15", True)
+    assert link.answered == [], "those of the start answer no command"
+
+
+def test_none_means_acks_are_off() -> None:
+    link = Link(acks=False)
+    link.greet()
+    assert link.window.acks is Acks.OFF
+
+
+def test_one_version_says_nothing_yet() -> None:
+    link = Link(acks=True)
+    link.window.start(link.now)
+    link.answers_version()
+    assert not link.window.greeted
+
+
+def test_commands_before_the_greeting_are_counted() -> None:
+    """`version` is answered out of order: the answers to what was written meanwhile come after."""
+    link = Link(acks=True)
+    link.window.start(link.now)
+    first = link.write()
+    link.answers_version()
+    link.answers_version()
+    link.execute()
+    assert link.answered == [(first, False)]
+    assert link.window.waiting == 0
+
+
+# -- acks on
+
+
+def test_the_window_is_bounded_in_commands_and_opens_with_each_answer() -> None:
+    link = Link()
+    link.greet()
+    assert link.fill() == COMMANDS
+    link.execute(1)
+    assert link.fill() == 1
+    link.execute()
+    assert link.window.waiting == 0
+    assert link.fill() == COMMANDS
+
+
+def test_the_window_is_bounded_in_prefixes() -> None:
+    link = Link()
+    link.greet()
+    assert link.fill(weight=PREFIXES // 2) == 2
+    link.execute(1)
+    assert link.fill(weight=PREFIXES) == 1, "the last one may go past the bound, none after it"
+
+
+def test_no_fence_while_answers_come() -> None:
+    link = Link()
+    link.greet()
+    for _ in range(100):
+        link.fill()
+        link.now += PATIENCE * 0.9
+        assert not link.fence()
+        link.execute()
+
+
+def test_an_error_names_its_command() -> None:
+    link = Link()
+    link.greet()
+    first = link.write()
+    link.write(REFUSED)
+    last = link.write()
+    link.execute()
+    assert link.answered == [(first, False), (REFUSED, True), (last, False)]
+    assert link.window.errors == 1
+
+
+# -- an answer that never comes
+
+
+def test_a_command_that_is_never_answered_is_settled_by_a_fence() -> None:
+    """4.2 gives none where its parser throws: without the fence the window would close for good."""
+    link = Link()
+    link.greet()
+    for _ in range(COMMANDS):
+        link.write(UNANSWERED)
+    link.execute()
+    assert not link.window.room(link.now)
+    link.now += PATIENCE - 0.1
+    assert not link.fence()
+    link.now += 0.1
+    assert link.fence()
+    assert not link.fence(), "one is enough"
+    link.execute()
+    assert link.window.waiting == 0
+    assert link.window.unanswered == COMMANDS
+    assert link.fill() == COMMANDS
+
+
+def test_answers_after_one_that_never_came_are_credited_again_behind_the_fence() -> None:
+    link = Link()
+    link.greet()
+    link.write(UNANSWERED)
+    link.write()
+    link.execute()
+    assert link.answered == [(UNANSWERED, False)], "off by one, which nobody can know yet"
+    link.now += PATIENCE
+    assert link.fence()
+    link.execute()
+    link.answered.clear()
+    link.write(REFUSED)
+    link.execute()
+    assert link.answered == [(REFUSED, True)]
+
+
+# -- acks off
+
+
+def test_without_acks_each_window_ends_with_a_fence_and_opens_with_its_answer() -> None:
+    link = Link(acks=False)
+    link.greet()
+    for _ in range(3):
+        assert link.fill() == COMMANDS
+        assert link.fence()
+        assert not link.window.room(link.now)
+        assert not link.fence()
+        link.execute(COMMANDS)
+        assert not link.window.room(link.now), "the fence itself is not answered yet"
+        link.execute()
+        assert link.window.waiting == 0
+    assert link.window.unanswered == 0, "nothing was to be answered"
+
+
+def test_without_acks_a_single_command_is_fenced_too() -> None:
+    link = Link(acks=False)
+    link.greet()
+    assert not link.fence(), "nothing was written"
+    link.write()
+    assert link.fence()
+    link.execute()
+    assert link.window.waiting == 0
+
+
+def test_acks_that_somebody_turns_on_count_from_there() -> None:
+    link = Link(acks=False)
+    link.greet()
+    link.acks = True
+    first = link.write()
+    link.execute()
+    assert link.window.acks is Acks.ON
+    assert link.answered == [(first, False)]
+
+
+# -- silence
+
+
+def test_an_exabgp_that_says_nothing_gets_a_window_each_tenth_of_a_second() -> None:
+    """Whatever it is, it is told the routes, slower than the slowest ExaBGP executes."""
+    link = Link(mute=True)
+    link.greet()
+    assert link.fill() == COMMANDS
+    link.now += 0.9
+    assert link.fill() == 0, "it may still be about to say something"
+    link.now += 0.11
+    assert link.fill() == COMMANDS
+    assert link.fill() == 0
+    link.now += 0.11
+    assert link.fill() == COMMANDS
+    assert not link.fence(), "nobody would answer"
+    assert link.window.unanswered == 0
+
+
+def test_one_that_speaks_late_is_understood_late() -> None:
+    link = Link(mute=True)
+    link.greet()
+    link.now += 2.0
+    link.fill()
+    link.mute = False
+    link.answers_version()
+    link.answers_version()
+    assert link.window.acks is Acks.ON
+    link.execute()
+    assert link.window.waiting == 0
+
+
+# -- stopped, and back
+
+
+@pytest.mark.parametrize("acks", [True, False])
+def test_exabgp_stops_for_a_minute_and_comes_back(*, acks: bool) -> None:
+    link = Link(acks=acks)
+    link.greet()
+    written = link.fill()
+    fences = 0
+    for _ in range(60):
+        link.now += 1.0
+        fences += link.fence()
+        assert link.fill() == 0, "what it has not executed is bounded"
+    assert fences == 2, "one, and one more after half a minute in case the first was lost"
+    link.execute()
+    assert link.window.waiting == 0
+    assert link.window.unanswered == 0, "it answered all of it"
+    assert len(link.executed) == written + fences
+    assert link.fill() == COMMANDS
+
+
+def test_answers_that_nobody_waits_for_do_no_harm() -> None:
+    link = Link()
+    link.greet()
+    assert link.window.heard_answer(error=False) is None
+    link.window.heard_fence()
+    link.window.heard_version("5.0.15")
+    assert link.window.acks is Acks.ON
+    assert link.window.waiting == 0
+    assert link.fill() == COMMANDS
+
+
+# -- when to look again
+
+
+def test_the_deadline_is_when_a_fence_is_due() -> None:
+    link = Link()
+    assert link.window.next_deadline(link.now) is None
+    link.greet()
+    assert link.window.next_deadline(link.now) is None, "nothing is waited for"
+    link.write()
+    assert link.window.next_deadline(link.now) == PATIENCE
+    link.now += PATIENCE
+    assert link.fence()
+    assert link.window.next_deadline(link.now) == 6 * PATIENCE, "no busy waiting for a stopped ExaBGP"
+    link.execute()
+    assert link.window.next_deadline(link.now) is None
+
+
+def test_the_deadline_of_silence() -> None:
+    link = Link(mute=True)
+    link.greet()
+    assert link.window.next_deadline(link.now) == pytest.approx(0.1)
+
+
+# -- any story
+
+STEPS = st.lists(
+    st.one_of(
+        st.sampled_from(["write", "refused", "unanswered", "fence", "enable-ack"]),
+        st.integers(1, 6).map(lambda count: ("execute", count)),
+        st.floats(0.01, 40.0).map(lambda seconds: ("wait", seconds)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=400)
+@given(acks=st.booleans(), steps=STEPS)
+def test_whatever_happens_the_window_is_bounded_and_opens_again(
+    *, acks: bool, steps: list[str | tuple[str, float]]
+) -> None:
+    link = Link(acks=acks)
+    link.greet()
+    for step in steps:
+        if isinstance(step, tuple):
+            if step[0] == "execute":
+                link.execute(int(step[1]))
+            else:
+                link.now += step[1]
+        elif step == "fence":
+            link.fence()
+        elif step == "enable-ack":
+            link.acks = True
+        elif link.window.room(link.now):
+            link.write({"refused": REFUSED, "unanswered": UNANSWERED}.get(step, ""))
+        commands = [text for text in link.queue if text != FENCE]
+        assert len(commands) <= COMMANDS or UNANSWERED in link.executed
+        assert len(commands) <= 2 * COMMANDS + 1, "answers that are credited to others widen it once, no further"
+    for _ in range(8):
+        link.execute()
+        link.now += 6 * PATIENCE
+        link.fence()
+    link.execute()
+    assert link.window.waiting == 0
+    assert link.window.room(link.now)
+    assert link.fill() == COMMANDS

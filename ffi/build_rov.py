@@ -12,7 +12,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ["prefix.c", "vrpset.c", "index.c", "attrs.c", "routes.c", "outbox.c"]
+SOURCES = ["prefix.c", "vrpset.c", "index.c", "attrs.c", "routes.c", "updates.c", "recheck.c", "outbox.c"]
 HEADERS = ["vrp.h", "prefix.h", "vrpset.h", "index.h", "attrs.h", "routes.h", "routes_table.h"]
 WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
 # cffi's own glue is not ours to mend.

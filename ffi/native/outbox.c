@@ -23,14 +23,14 @@ uint16_t route_manner(const struct routes *routes, const struct route *route)
 }
 
 /* A route of a withdrawn session counts as gone at once, before its record is. */
-static bool is_gone(const struct routes *routes, const struct route *route)
+bool route_gone(const struct routes *routes, const struct route *route)
 {
     return (route->bits & GONE) || neighbor_of(routes, route)->retired;
 }
 
 static bool announced(const struct routes *routes, const struct route *route)
 {
-    return !is_gone(routes, route) && route_action(routes, route) == ACTION_ANNOUNCE;
+    return !route_gone(routes, route) && route_action(routes, route) == ACTION_ANNOUNCE;
 }
 
 void outbox_consider(struct routes *routes, uint32_t number)
@@ -39,7 +39,7 @@ void outbox_consider(struct routes *routes, uint32_t number)
     if (route->bits & WAITING)
         return;
     bool wanted;
-    if (is_gone(routes, route)) {
+    if (route_gone(routes, route)) {
         wanted = true;
     } else {
         const struct neighbor_policy *policy = &neighbor_of(routes, route)->policy;
@@ -186,7 +186,7 @@ static bool next_emission(struct routes *routes, uint32_t number, struct emissio
     for (uint32_t i = in_place(routes, place, chain); i != NO_ROUTE;
          i = in_place(routes, place, route_at(routes, i)->next)) {
         const struct route *route = route_at(routes, i);
-        if (!is_gone(routes, route) && route_action(routes, route) == ACTION_HOLD)
+        if (!route_gone(routes, route) && route_action(routes, route) == ACTION_HOLD)
             taken |= route->standing;
     }
     for (uint32_t i = in_place(routes, place, chain); i != NO_ROUTE;
@@ -194,7 +194,7 @@ static bool next_emission(struct routes *routes, uint32_t number, struct emissio
         struct route *route = route_at(routes, i);
         uint64_t targets = neighbor_of(routes, route)->policy.targets;
         uint64_t lost = route->standing & ~taken;
-        if (!is_gone(routes, route)) {
+        if (!route_gone(routes, route)) {
             enum action action = route_action(routes, route);
             if (action == ACTION_WITHDRAW && !(route->bits & TOLD))
                 lost |= targets & ~taken;

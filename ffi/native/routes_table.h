@@ -1,4 +1,4 @@
-/* What routes.c (updates, validity, listing) and outbox.c (what is written for it) share. Nobody else includes it. */
+/* What the table's parts share: routes.c (records, listing), updates.c, recheck.c, outbox.c. Nobody else includes it. */
 #ifndef RTRD_ROUTES_TABLE_H
 #define RTRD_ROUTES_TABLE_H
 
@@ -74,15 +74,29 @@ struct routes {
     uint64_t count, changed;
 };
 
+/* routes.c */
+static inline size_t address_size(uint8_t family) { return family == 4 ? 4 : 16; }
+static inline size_t family_at(uint8_t family) { return family == 4 ? 0 : 1; }
+void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST]);
+uint32_t route_take(struct routes *routes, uint8_t family); /* NO_ROUTE: no memory */
+struct neighbor *neighbor_at(const struct routes *routes, uint32_t number); /* NULL: none, or retired */
 struct route *route_at(const struct routes *routes, uint32_t number);
 uint8_t route_family(uint32_t number);
 void route_key(const struct routes *routes, uint32_t number, uint8_t key[INDEX_KEY_MOST]);
 struct prefix route_prefix(const struct routes *routes, uint32_t number);
 void route_remove(struct routes *routes, uint32_t number);
+
+/* updates.c */
+enum validity route_validate(const struct routes *routes, uint32_t number);
+void route_set_validity(struct routes *routes, uint32_t number, enum validity validity);
+void route_withdraw(struct routes *routes, uint32_t number);
+
+/* outbox.c */
+bool route_gone(const struct routes *routes, const struct route *route); /* withdrawn, or of an ended session */
 enum action route_action(const struct routes *routes, const struct route *route);
 uint16_t route_manner(const struct routes *routes, const struct route *route);
 
-/* outbox.c: puts the route into the outbox if something may have to be written for it. */
+/* Puts the route into the outbox if something may have to be written for it. */
 void outbox_consider(struct routes *routes, uint32_t number);
 
 #endif

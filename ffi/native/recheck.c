@@ -1,0 +1,151 @@
+/* What is left to do after VRPs changed, a policy changed or a session ended, in slices. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "routes_table.h"
+
+int routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
+{
+    struct recheck *recheck = &routes->recheck;
+    if (changes->n == 0)
+        return 0;
+    size_t waiting = recheck->list.n - recheck->at;
+    /* Past this the walk over all routes is the shorter way, and what waits stays bounded. */
+    if (recheck->all || waiting + changes->n > routes->count / 4 + 1024) {
+        routes_reconsider(routes, false);
+        return 0;
+    }
+    if (recheck->at == recheck->list.n)
+        recheck->at = recheck->list.n = 0;
+    size_t room = recheck->list.n + changes->n;
+    if (room > recheck->list.room) {
+        struct vrp *records = realloc(recheck->list.records, room * sizeof *records);
+        if (!records) {
+            routes_reconsider(routes, false);
+            return 0;
+        }
+        recheck->list.records = records;
+        recheck->list.room = room;
+    }
+    memcpy(recheck->list.records + recheck->list.n, changes->records, changes->n * sizeof *changes->records);
+    recheck->list.n = room;
+    return 0;
+}
+
+void routes_reconsider(struct routes *routes, bool rewrite)
+{
+    struct recheck *recheck = &routes->recheck;
+    bool still = recheck->all && recheck->rewrite; /* an unfinished rewrite starts anew and stays one */
+    vrp_list_free(&recheck->list);
+    *recheck = (struct recheck){.all = true, .rewrite = rewrite || still, .family = 4};
+}
+
+static void recheck_chain(struct routes *routes, uint32_t chain, size_t *budget)
+{
+    for (uint32_t i = chain; i != NO_ROUTE; i = route_at(routes, i)->next) {
+        *budget -= *budget > 0;
+        if (route_gone(routes, route_at(routes, i)))
+            continue;
+        if (routes->recheck.rewrite)
+            route_at(routes, i)->bits |= STALE;
+        route_set_validity(routes, i, route_validate(routes, i));
+        outbox_consider(routes, i);
+    }
+}
+
+/* Walks the prefixes from `key` on that `within` covers (len 0: all of the family). True: done; false: `key` is where
+ * to go on. */
+static bool recheck_range(struct routes *routes, const struct prefix *within, uint8_t key[INDEX_KEY_MOST],
+                          size_t *budget)
+{
+    const struct index *index = &routes->prefixes[family_at(within->family)];
+    struct index_place place = index_seek(index, key);
+    const uint8_t *at;
+    uint32_t *chain;
+    while (index_at(index, &place, &at, &chain)) {
+        uint8_t addr[16] = {0};
+        memcpy(addr, at, address_size(within->family));
+        if (!prefix_covers(within->addr, within->len, addr))
+            return true;
+        if (*budget == 0) {
+            memcpy(key, at, index->key_size);
+            return false;
+        }
+        recheck_chain(routes, *chain, budget);
+        index_next(&place);
+    }
+    return true;
+}
+
+static void recheck_all(struct routes *routes, size_t *budget)
+{
+    struct recheck *recheck = &routes->recheck;
+    while (recheck->all && *budget) {
+        struct prefix whole = {.family = recheck->family};
+        if (!recheck_range(routes, &whole, recheck->key, budget))
+            return;
+        memset(recheck->key, 0, sizeof recheck->key);
+        if (recheck->family == 6)
+            recheck->all = recheck->rewrite = false;
+        recheck->family = 6;
+    }
+}
+
+static void recheck_list(struct routes *routes, size_t *budget)
+{
+    struct recheck *recheck = &routes->recheck;
+    while (recheck->at < recheck->list.n && *budget) {
+        const struct vrp *vrp = &recheck->list.records[recheck->at];
+        struct prefix within = {.len = vrp->len, .family = vrp->family};
+        memcpy(within.addr, vrp->addr, sizeof within.addr);
+        if (!recheck->in_range)
+            prefix_key(&within, recheck->key);
+        recheck->in_range = !recheck_range(routes, &within, recheck->key, budget);
+        if (!recheck->in_range)
+            recheck->at++;
+        *budget -= *budget > 0;
+    }
+    if (recheck->at && recheck->at == recheck->list.n) {
+        vrp_list_free(&recheck->list);
+        recheck->at = 0;
+    }
+}
+
+/* Routes of retired neighbours. Their removal changes the index, so each step seeks its place anew. */
+static void purge(struct routes *routes, size_t *budget)
+{
+    while (routes->purge.running && *budget) {
+        const struct index *index = &routes->prefixes[family_at(routes->purge.family)];
+        struct index_place place = index_seek(index, routes->purge.key);
+        const uint8_t *at;
+        uint32_t *chain;
+        bool found = false;
+        while (!found && *budget && index_at(index, &place, &at, &chain)) {
+            memcpy(routes->purge.key, at, index->key_size);
+            for (uint32_t i = *chain; i != NO_ROUTE && !found; i = route_at(routes, i)->next) {
+                const struct route *route = route_at(routes, i);
+                *budget -= *budget > 0;
+                if (routes->neighbors[route->neighbor].retired && !(route->bits & GONE)) {
+                    route_withdraw(routes, i);
+                    found = true;
+                }
+            }
+            index_next(&place);
+        }
+        if (found || *budget == 0)
+            continue;
+        memset(routes->purge.key, 0, sizeof routes->purge.key);
+        if (routes->purge.family == 6)
+            routes->purge.running = false;
+        routes->purge.family = 6;
+    }
+}
+
+bool routes_work(struct routes *routes, size_t budget)
+{
+    purge(routes, &budget);
+    recheck_list(routes, &budget);
+    recheck_all(routes, &budget);
+    return routes->purge.running || routes->recheck.all || routes->recheck.at < routes->recheck.list.n;
+}

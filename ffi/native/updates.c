@@ -1,0 +1,198 @@
+/* Announcements and withdrawals of a neighbour in, routes with their validity out. */
+
+#include <string.h>
+
+#include "routes_table.h"
+
+enum validity route_validate(const struct routes *routes, uint32_t number)
+{
+    const struct route *route = route_at(routes, number);
+    uint8_t addr[16] = {0};
+    memcpy(addr, route->addr, address_size(route_family(number)));
+    return vrpset_validate(routes->set, route_family(number), addr, route->len,
+                           routes->attrs.sets[route->attrs].facts.origin);
+}
+
+/* Gives a live route its validity; its decision may follow. */
+void route_set_validity(struct routes *routes, uint32_t number, enum validity validity)
+{
+    struct route *route = route_at(routes, number);
+    struct neighbor *neighbor = &routes->neighbors[route->neighbor];
+    unsigned was = route->bits & VALIDITY_BITS;
+    if (was == (unsigned)validity)
+        return;
+    neighbor->counts[was]--;
+    neighbor->counts[validity]++;
+    uint16_t manner = route_manner(routes, route);
+    route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | TOLD)) | (unsigned)validity);
+    if (manner != route_manner(routes, route))
+        route->bits |= STALE;
+    routes->changed++;
+}
+
+static uint32_t find(const struct routes *routes, uint32_t chain, uint32_t neighbor, bool has_path_id, uint32_t path_id)
+{
+    for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next) {
+        const struct route *route = route_at(routes, chain);
+        if (route->neighbor == neighbor && !(route->bits & HAS_PATH_ID) == !has_path_id && route->path_id == path_id)
+            return chain;
+    }
+    return NO_ROUTE;
+}
+
+struct line {
+    struct prefix prefix;
+    uint32_t path_id;
+    bool has_path_id, good;
+};
+
+/* One line of `text`, taken off its front; false: no LF, so no line. */
+static bool take_line(const char **text, size_t *size, struct line *line)
+{
+    const char *end = memchr(*text, '\n', *size);
+    if (!end)
+        return false;
+    size_t n = (size_t)(end - *text);
+    const char *blank = memchr(*text, ' ', n);
+    *line = (struct line){.has_path_id = blank != NULL};
+    size_t prefix = blank ? (size_t)(blank - *text) : n;
+    line->good = prefix_parse(*text, prefix, &line->prefix);
+    if (blank) {
+        uint8_t id[16];
+        line->good = line->good && address_parse(blank + 1, n - prefix - 1, id) == 4;
+        line->path_id = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3];
+    }
+    *text = end + 1;
+    *size -= n + 1;
+    return true;
+}
+
+static size_t count_lines(const char *text, size_t size)
+{
+    size_t n = 0;
+    for (const char *end; size && (end = memchr(text, '\n', size)); n++) {
+        size -= (size_t)(end - text) + 1;
+        text = end + 1;
+    }
+    return size ? SIZE_MAX : n;
+}
+
+static bool announce_one(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct line *line)
+{
+    struct index *index = &routes->prefixes[family_at(line->prefix.family)];
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(&line->prefix, key);
+    uint32_t *first = index_put(index, key, NO_ROUTE);
+    if (!first)
+        return false;
+    uint32_t number = find(routes, *first, neighbor, line->has_path_id, line->path_id);
+    if (number == NO_ROUTE) {
+        number = route_take(routes, line->prefix.family);
+        if (number == NO_ROUTE) {
+            if (*first == NO_ROUTE)
+                index_remove(index, key);
+            return false;
+        }
+        struct route *route = route_at(routes, number);
+        *route = (struct route){.attrs = attrs,
+                                .path_id = line->path_id,
+                                .next = *first,
+                                .waiting = NO_ROUTE,
+                                .neighbor = (uint16_t)neighbor,
+                                .len = line->prefix.len,
+                                .bits = line->has_path_id ? HAS_PATH_ID : 0};
+        memcpy(route->addr, line->prefix.addr, address_size(line->prefix.family));
+        *first = number;
+        attrs_hold(&routes->attrs, attrs);
+        routes->neighbors[neighbor].routes++;
+        enum validity validity = route_validate(routes, number);
+        route->bits |= (uint8_t)validity;
+        routes->neighbors[neighbor].counts[validity]++;
+        routes->count++;
+    } else {
+        struct route *route = route_at(routes, number);
+        if (route->bits & GONE) {
+            route->bits &= (uint8_t)~(GONE | TOLD);
+            routes->neighbors[neighbor].counts[route->bits & VALIDITY_BITS]++;
+            routes->count++;
+        }
+        if (route->attrs != attrs) {
+            if (routes->attrs.sets[route->attrs].facts.outcome != routes->attrs.sets[attrs].facts.outcome)
+                route->bits |= STALE;
+            attrs_hold(&routes->attrs, attrs);
+            attrs_release(&routes->attrs, route->attrs);
+            route->attrs = attrs;
+        }
+        route_set_validity(routes, number, route_validate(routes, number));
+    }
+    outbox_consider(routes, number);
+    return true;
+}
+
+int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
+                        size_t n, struct route_faults *faults)
+{
+    if (!neighbor_at(routes, neighbor) || !attrs_at(&routes->attrs, attrs))
+        return -2;
+    if (count_lines(text, size) != n)
+        return -1;
+    int64_t taken = 0;
+    struct line line;
+    attrs_hold(&routes->attrs, attrs);
+    while (take_line(&text, &size, &line)) {
+        if (!line.good)
+            faults->prefixes++;
+        else if (!announce_one(routes, neighbor, attrs, &line))
+            faults->memory++;
+        else
+            taken++;
+    }
+    attrs_release(&routes->attrs, attrs);
+    return taken;
+}
+
+/* The route is the neighbour's no longer. Its record stays until what was written for it is taken back. */
+void route_withdraw(struct routes *routes, uint32_t number)
+{
+    struct route *route = route_at(routes, number);
+    struct neighbor *neighbor = &routes->neighbors[route->neighbor];
+    if (!route_gone(routes, route)) {
+        neighbor->counts[route->bits & VALIDITY_BITS]--;
+        routes->count--;
+    }
+    route->bits |= GONE;
+    uint8_t key[INDEX_KEY_MOST];
+    route_key(routes, number, key);
+    uint32_t *first = index_get(&routes->prefixes[number & IPV6_BIT ? 1 : 0], key);
+    bool alone = first && *first == number && route->next == NO_ROUTE;
+    if (alone && !route->standing && !(route->bits & WAITING))
+        route_remove(routes, number);
+    else
+        outbox_consider(routes, number);
+}
+
+int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *text, size_t size, size_t n,
+                        struct route_faults *faults)
+{
+    if (!neighbor_at(routes, neighbor))
+        return -2;
+    if (count_lines(text, size) != n)
+        return -1;
+    int64_t taken = 0;
+    struct line line;
+    while (take_line(&text, &size, &line)) {
+        if (!line.good) {
+            faults->prefixes++;
+            continue;
+        }
+        uint8_t key[INDEX_KEY_MOST];
+        prefix_key(&line.prefix, key);
+        uint32_t *first = index_get(&routes->prefixes[family_at(line.prefix.family)], key);
+        uint32_t number = first ? find(routes, *first, neighbor, line.has_path_id, line.path_id) : NO_ROUTE;
+        if (number != NO_ROUTE && !(route_at(routes, number)->bits & GONE)) {
+            route_withdraw(routes, number);
+            taken++;
+        }
+    }
+    return taken;
+}

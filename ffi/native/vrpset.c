@@ -667,6 +667,23 @@ size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor,
     return n;
 }
 
+_Static_assert(VRPSET_PARTS == 2 * TABLES, "a part is a table of a family");
+
+int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out)
+{
+    if (part >= VRPSET_PARTS)
+        return -1;
+    uint32_t wanted = sources ? sources : set->active;
+    uint8_t family = part < TABLES ? 4 : 6;
+    const struct table *table = &family_const(set, family)->tables[part % TABLES];
+    if (list_reserve(out, table->used) != 0)
+        return -1;
+    for (uint32_t i = 0; i < table->room; i++)
+        if (table->entries[i].used && table->entries[i].live & wanted)
+            out->records[out->n++] = vrp_of(&table->entries[i], family, true);
+    return 0;
+}
+
 uint64_t vrpset_count(const struct vrpset *set, uint8_t family) { return family_const(set, family)->effective; }
 
 uint64_t vrpset_count_source(const struct vrpset *set, unsigned source)

@@ -84,6 +84,11 @@ void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n
 size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
                        struct vrp_source *out, size_t room);
 
+/* Append the VRPs of `sources` (0: the effective ones) in one part of the set, 0 to VRPSET_PARTS - 1. A VRP is in the
+ * same part for ever: who takes part after part and every change in between has missed nothing. -1: no memory. */
+#define VRPSET_PARTS 512
+int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out);
+
 /* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 back: all done.
  * A change of the set in between may show a VRP twice or not at all. */
 size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room);

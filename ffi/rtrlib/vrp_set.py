@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SOURCES = 32
+PARTS: int = lib.VRPSET_PARTS
 PACKED = struct.Struct("=16sIBBBB")
 """One packed VRP: address (network order, IPv4 in the first four bytes), AS, length, max length, family, announce."""
 
@@ -61,9 +62,7 @@ def unpack(records: bytes) -> Iterator[tuple[VRP, bool]]:
     if len(records) % PACKED.size:
         raise ValueError(f"{len(records)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
     for raw, asn, length, max_length, family, announce in PACKED.iter_unpack(records):
-        address = (
-            socket.inet_ntop(socket.AF_INET6, raw) if family == 6 else socket.inet_ntop(socket.AF_INET, raw[:4])
-        )
+        address = socket.inet_ntop(socket.AF_INET6, raw) if family == 6 else socket.inet_ntop(socket.AF_INET, raw[:4])
         yield VRP(f"{address}/{length}", max_length, asn), bool(announce)
 
 
@@ -114,6 +113,8 @@ class VRPSet:
             raise MemoryError("no memory for a VRP set")
         self.native = ffi.gc(native, lib.vrpset_free)
         self._faults = ffi.new("struct vrp_faults *")
+        self.generation = 0
+        """Goes up when something comes into force: two equal ones, with whatever staging between them, are one set."""
 
     def _done(self, result: int, source: int = 0) -> None:
         if result != 0:
@@ -137,6 +138,7 @@ class VRPSet:
         """Put what the source staged into force; give what changed in the effective set."""
         changes = Changes()
         self._done(lib.vrpset_commit(self.native, source, changes.native), source)
+        self.generation += 1
         return changes
 
     def discard(self, source: int) -> None:
@@ -151,13 +153,9 @@ class VRPSet:
 
     def activate(self, sources: Iterable[int]) -> Changes:
         """Let exactly these sources count; give what changed in the effective set."""
-        mask = 0
-        for source in sources:
-            if not 0 <= source < SOURCES:
-                raise ValueError(f"source {source} is out of range: expected 0 to {SOURCES - 1}")
-            mask |= 1 << source
         changes = Changes()
-        self._done(lib.vrpset_activate(self.native, mask, changes.native))
+        self._done(lib.vrpset_activate(self.native, _mask(sources), changes.native))
+        self.generation += 1
         return changes
 
     @property
@@ -220,10 +218,16 @@ class VRPSet:
         for found in self._chunks(source):
             yield from found
 
-    def packed(self, source: int | None = None) -> Iterator[bytes]:
-        """Give the same as packed VRPs, some thousand at a time."""
-        for found in self._chunks(source):
-            yield b"".join(pack(entry.vrp) for entry in found)
+    def packed(self, sources: Iterable[int] | None = None) -> Iterator[bytes]:
+        """Give the VRPs of some sources, or the effective ones, as packed VRPs, in `PARTS` steps of microseconds.
+
+        A VRP that changes between two steps may be in it or not; every other one is in it once.
+        """
+        mask = 0 if sources is None else _mask(sources)
+        for part in range(PARTS if mask or sources is None else 0):
+            found = Changes()
+            self._done(lib.vrpset_part(self.native, mask, part, found.native))
+            yield found.packed()
 
     def _chunks(self, source: int | None) -> Iterator[list[CoveringVRP]]:
         cursor = ffi.new("uint64_t *")
@@ -243,6 +247,15 @@ class VRPSet:
     def memory(self) -> int:
         """Bytes."""
         return int(lib.vrpset_memory(self.native))
+
+
+def _mask(sources: Iterable[int]) -> int:
+    mask = 0
+    for source in sources:
+        if not 0 <= source < SOURCES:
+            raise ValueError(f"source {source} is out of range: expected 0 to {SOURCES - 1}")
+        mask |= 1 << source
+    return mask
 
 
 def _found(out: Any, count: int) -> list[CoveringVRP]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import TYPE_CHECKING
+
 import pytest
 import rfc6811
 from hypothesis import given, settings
@@ -10,6 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from strategies import ASNS, prefixes, vrps
 
 from rtrlib.vrp_set import PACKED, VALIDITIES, VRP, VRPSet, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def packed(parts: Iterable[bytes]) -> Counter[VRP]:
+    return Counter(vrp for vrp, _ in unpack(b"".join(parts)))
 
 
 def set_of(*entries: VRP) -> VRPSet:
@@ -121,6 +131,18 @@ class TestMalformed:
         assert vrp_set.count(4) + vrp_set.count(6) <= len(records) // 24
 
 
+@given(st.lists(vrps(), max_size=30), st.lists(vrps(), max_size=600))
+@settings(deadline=None)
+def test_listing_in_parts_misses_nothing_while_others_stage(entries: list[VRP], staged: list[VRP]) -> None:
+    """Staging makes tables grow between two parts: an entry stays in its part."""
+    vrp_set = set_of(*entries)
+    found = Counter[VRP]()
+    for number, part in enumerate(vrp_set.packed()):
+        found += packed([part])
+        vrp_set.stage(1, b"".join(pack(vrp) for vrp in staged[number : number + 2]))
+    assert found == Counter(set(entries))
+
+
 def test_packing_and_unpacking_are_inverse() -> None:
     vrp = VRP("2001:db8::/32", 48, 4294967295)
     assert list(unpack(pack(vrp))) == [(vrp, True)]
@@ -176,6 +198,11 @@ class Sources(RuleBasedStateMachine):
         changes = self.vrp_set.activate(sources)
         self.active = sources
         self.check(changes, before)
+
+    @rule(sources=st.none() | st.sets(st.integers(0, 2)))
+    def copy(self, sources: set[int] | None) -> None:
+        expected = self.effective() if sources is None else set().union(*(self.live[source] for source in sources))
+        assert packed(self.vrp_set.packed(sources)) == Counter(expected)
 
     @invariant()
     def counts_and_lists_agree(self) -> None:

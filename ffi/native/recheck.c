@@ -12,7 +12,7 @@ int routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
         return 0;
     size_t waiting = recheck->list.n - recheck->at;
     /* Past this the walk over all routes is the shorter way, and what waits stays bounded. */
-    if (recheck->all || waiting + changes->n > routes->count / 4 + 1024) {
+    if (waiting + changes->n > routes->count / 4 + 1024) {
         routes_reconsider(routes, false);
         return 0;
     }
@@ -100,8 +100,8 @@ static void recheck_list(struct routes *routes, size_t *budget)
         struct prefix within = {.len = vrp->len, .family = vrp->family};
         memcpy(within.addr, vrp->addr, sizeof within.addr);
         if (!recheck->in_range)
-            prefix_key(&within, recheck->key);
-        recheck->in_range = !recheck_range(routes, &within, recheck->key, budget);
+            prefix_key(&within, recheck->range_key);
+        recheck->in_range = !recheck_range(routes, &within, recheck->range_key, budget);
         if (!recheck->in_range)
             recheck->at++;
         *budget -= *budget > 0;

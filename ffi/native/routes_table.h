@@ -50,8 +50,9 @@ struct recheck { /* what is still to be validated again */
     struct vrp_list list;
     size_t at;
     bool all, rewrite;
-    bool in_range;      /* `key` is valid: where to go on */
-    uint8_t family;
+    bool in_range; /* the range of list.records[at] is begun: go on at range_key */
+    uint8_t range_key[INDEX_KEY_MOST];
+    uint8_t family; /* of `all`: where to go on */
     uint8_t key[INDEX_KEY_MOST];
 };
 

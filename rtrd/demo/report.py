@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 WIDTH = 110
+VALIDITIES = ("valid", "not-found", "invalid", "unverified", "unknown")
+"""`unknown`: rtrd says nothing of the route, which the demo takes for a fault."""
 COLUMNS = (
     ("validity", 10),
     ("prefix", 21),
@@ -57,7 +59,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def sample(rows: Sequence[Row], count: int) -> list[Row]:
-    """Return `count` rows in which every validity and both families have their share, in the order given."""
+    """Return `count` rows, by validity, in which every validity, reason and family has its share."""
     kinds: dict[tuple[str, str, bool], list[int]] = {}
     for number, row in enumerate(rows):
         why = row.reason.partition(" ")[0] if row.validity == "invalid" else ""
@@ -66,14 +68,14 @@ def sample(rows: Sequence[Row], count: int) -> list[Row]:
     turns = [numbers[:count] for numbers in kinds.values()]
     for turn in range(count):
         chosen += [numbers[turn] for numbers in turns if turn < len(numbers)]
-    order = sorted(chosen[:count], key=lambda number: (rows[number].validity != "valid", number))
+    order = sorted(chosen[:count], key=lambda number: (VALIDITIES.index(rows[number].validity), number))
     return [rows[number] for number in order]
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
     """Return one line for each validity: how many, what was decided, whether the peer received just that."""
     lines = []
-    for validity in ("valid", "not-found", "invalid", "unverified"):
+    for validity in VALIDITIES:
         of_this = [row for row in rows if row.validity == validity]
         if not of_this:
             continue

@@ -263,15 +263,15 @@ class GoBGP:
 
     def wait_changes(
         self, prefixes: Collection[str], *, withdrawn: bool, since: int, seconds: float = 20
-    ) -> list[float]:
+    ) -> dict[str, float]:
         """Return when (`time.monotonic()`) each of the prefixes was first announced, or withdrawn."""
 
-        def look() -> list[float]:
+        def look() -> dict[str, float]:
             moments: dict[str, float] = {}
             for moment, prefix, gone in self.changes(since):
                 if prefix in prefixes and gone == withdrawn:
                     moments.setdefault(prefix, moment)
-            return list(moments.values()) if len(moments) == len(prefixes) else []
+            return moments if len(moments) == len(prefixes) else {}
 
         what = "withdraws" if withdrawn else "announcements"
         return self.monitor.wait_until(look, seconds, f"{what} of {', '.join(sorted(prefixes))}")

@@ -122,18 +122,17 @@ class Show:
             start = time.monotonic()
             cache.serve(published.vrps)
             arrived = chain.listener.wait_changes(prefixes, withdrawn=withdrawn, since=seen)
-            milliseconds = [(moment - start) * 1000 for moment in arrived]
+            milliseconds = {prefix: (moment - start) * 1000 for prefix, moment in arrived.items()}
             self._settled(chain, published)
-            what = "withdraws" if withdrawn else "announcements"
+            what = "withdrawn" if withdrawn else "announced"
             state = "become invalid" if withdrawn else "are valid again"
             self._say(
                 f"\nThe cache's file now says {vrp.prefix}-{vrp.max_length} AS{vrp.asn}: "
-                f"{len(prefixes)} routes {state}.\n  The {what} arrived at the peer "
-                f"{min(milliseconds):.0f} to {max(milliseconds):.0f} ms after the file had changed."
+                f"{len(prefixes)} routes {state}. What arrived at the peer:"
             )
-            figures.append(
-                {"vrp": vrp._asdict(), "arrived": what, "prefixes": sorted(prefixes), "ms": milliseconds}
-            )
+            for prefix, ms in milliseconds.items():
+                self._say(f"  {what} {prefix:<21}{ms:>6.1f} ms after the file had changed")
+            figures.append({"vrp": vrp._asdict(), "what": what, "ms": milliseconds})
         return figures
 
 
@@ -195,7 +194,7 @@ def _reason(chain: Chain, route: Route) -> str:
     if found["state"] == "not-found":
         return "no VRP covers it"
     if route.origin_as is None:
-        return "AS path ends in an AS_SET"
+        return "path ends in an AS_SET"
     if found["reason"] == "length":
         return f"length: at most /{vrps['unmatched_length'][0]['max_length']}"
     return f"AS: it is {vrps['unmatched_as'][0]['asn']}'s"

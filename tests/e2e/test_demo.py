@@ -53,7 +53,7 @@ def test_it_prints_a_table_and_a_withdraw_and_ends(monkeypatch: pytest.MonkeyPat
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert max(len(line) for line in lines) <= WIDTH
-    for words in ("validity", "not-found", "invalid", "withdraws arrived", " ms after the file had changed"):
+    for words in ("validity", "not-found", "invalid", "withdrawn 198.18.0.0/20", " ms after the file had changed"):
         assert words in done.stdout
     assert demo_processes() == []
     assert labs() == set()
@@ -72,8 +72,8 @@ def test_json_is_one_object_with_every_route(monkeypatch: pytest.MonkeyPatch, tm
     assert result["faults"] == []
     assert {route["prefix"] for route in result["routes"]} == {route.prefix for route in internet().routes}
     assert {route["validity"] for route in result["routes"]} == {"valid", "invalid", "not-found"}
-    assert [change["arrived"] for change in result["changes"]] == ["withdraws", "announcements"]
-    assert all(0 < ms < 20_000 for change in result["changes"] for ms in change["ms"])
+    assert [change["what"] for change in result["changes"]] == ["withdrawn", "announced"]
+    assert all(0 < ms < 20_000 for change in result["changes"] for ms in change["ms"].values())
 
 
 def test_ctrl_c_leaves_no_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtrd.demo.caches import VRP
 from rtrd.demo.chain import ROUTER
+from rtrd.demo.lab import session_members
 
 if TYPE_CHECKING:
     from conftest import MakeChain
@@ -72,3 +77,36 @@ def test_the_router_ends_and_rtrd_with_it(make_chain: MakeChain) -> None:
     settle(chain, {"198.18.1.0/24": "valid"})
     chain.router.process.kill()
     assert chain.router.leftovers == []
+
+
+def test_a_killed_rtrd_relearns_and_corrects(make_chain: MakeChain) -> None:
+    """ExaBGP starts it again and tells it nothing; what changed meanwhile is right in the end."""
+    chain = make_chain(VRPS, static=[ONE.removeprefix("announce "), TWO.removeprefix("announce ")])
+    settle(chain, BOTH)
+    old = chain.ask("status")
+    assert old["routers"][0]["routes"]["valid"] == 1
+    seen = len(chain.listener.monitor.lines)
+    kill_rtrd(chain)
+    chain.wait_status(
+        lambda status: status["ready"] and sum(sum(r["routes"].values()) for r in status["routers"]) == 2,
+        "both routes learned again",
+    )
+    settle(chain, BOTH)
+    assert chain.listener.withdrawn_prefixes(seen) == set()
+    chain.groups[0][0].serve([VRP("198.18.0.0/16", 24, 64501)])
+    settle(chain, {"203.0.113.0/24": "not-found"})
+
+
+def kill_rtrd(chain: Chain) -> None:
+    """Send SIGKILL to the process that ExaBGP started, and return when it ended."""
+    router = chain.router.process.pid
+    (pid,) = [
+        pid
+        for pid in session_members(router)
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1] == str(router)
+    ]
+    handle = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    # A pidfd is readable once its process ended.
+    assert select.select([handle], [], [], 10)[0]
+    os.close(handle)

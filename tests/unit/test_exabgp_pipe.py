@@ -1,0 +1,200 @@
+"""ExaBGP's pipe without an ExaBGP: the test writes its lines and reads our commands, over real pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtrd.config import Action, Address, PolicyRule
+from rtrd.engine import Engine
+from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.flow import HELLO
+from rtrd.exabgp.router import MOST_LINE, ExaBGP
+from rtrd.policy import Policy
+from rtrd.tags import parse_tag
+from rtrlib.vrp_set import VRPSet
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
+PEER, LISTENER = "127.0.0.2", "127.0.0.3"
+UPDATE = (SAMPLES / "update-v4-1.jsonl").read_bytes()
+BAD = (SAMPLES.with_name("exabgp-4.2.21") / "route-refresh-v4.jsonl").read_bytes()
+GREETING = b"exabgp 5.0.15\ndone\n" * 2
+TAGGED = PolicyRule(from_=(PEER,), to=(LISTENER,), not_found=Action(action="announce", tags=(parse_tag("rfc8097"),)))
+
+
+def line(number: int, count: int = 20) -> bytes:
+    """An UPDATE of 20 prefixes that no other has, with a path of its own."""
+    entries = ", ".join(f'{{ "nlri": "10.{number >> 3 & 255}.{(number & 7) << 5 | i}.0/24" }}' for i in range(count))
+    return UPDATE.replace(b'{ "nlri": "20.0.0.0/24" }', entries.encode()).replace(
+        b"65100", str(65100 + number).encode()
+    )
+
+
+class Pipe:
+    """The two ends that ExaBGP would hold."""
+
+    def __init__(self, rules: list[PolicyRule]) -> None:
+        stdin, self.to = os.pipe()
+        self.of, stdout = os.pipe()
+        os.set_blocking(self.of, False)
+        self.closed = False
+        vrp_set = VRPSet()
+        vrp_set.usable = True
+        engine = Engine("exabgp", vrp_set, Policy(rules), read_attributes)
+        self.router = ExaBGP(engine, stdin, stdout, self._close)
+        self._fds = [stdin, stdout, self.of]
+
+    def _close(self) -> None:
+        self.closed = True
+
+    def commands(self) -> list[str]:
+        """What rtrd has written since the last look."""
+        read = b""
+        try:
+            while more := os.read(self.of, 1 << 16):
+                read += more
+        except BlockingIOError:
+            pass
+        return read.decode("ascii").splitlines(keepends=True)
+
+    async def say(self, text: bytes) -> None:
+        """Write as ExaBGP does, blocking; and let rtrd read it."""
+        await asyncio.wait_for(asyncio.to_thread(self._write, text), 30)
+        await self.until(lambda: self.router.lines >= self.said)
+
+    said = 0
+
+    def _write(self, text: bytes) -> None:
+        self.said += text.count(b"\n")
+        while text:
+            text = text[os.write(self.to, text) :]
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait for something that rtrd does."""
+        async with asyncio.timeout(30):
+            while not true():  # noqa: ASYNC110  what is waited for are counters of rtrd
+                await asyncio.sleep(0.001)
+
+    def end(self) -> None:
+        if self.router.open:
+            self.router.close()
+        for fd in (*self._fds, self.to):
+            os.close(fd)
+
+
+def story(*rules: PolicyRule) -> Callable[[Callable[[Pipe], Awaitable[None]]], None]:
+    """Play a story with a pipe of its own."""
+
+    def play(told: Callable[[Pipe], Awaitable[None]]) -> None:
+        async def run() -> None:
+            pipe = Pipe(list(rules))
+            pipe.router.start()
+            try:
+                await told(pipe)
+            finally:
+                pipe.end()
+
+        asyncio.run(run())
+
+    return play
+
+
+def test_a_route_is_answered_with_its_tag() -> None:
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        assert "".join(pipe.commands()) == HELLO
+        await pipe.say(GREETING + UPDATE)
+        await pipe.until(lambda: pipe.router.window.waiting >= 1)
+        assert (
+            f"neighbor {LISTENER} announce attributes next-hop {PEER} origin igp as-path [ 65002 65100 ]"
+            " extended-community [ 0x4300000000000001 ] nlri 20.0.0.0/24\n"
+        ) in pipe.commands()
+
+
+def test_lines_come_in_pieces_of_any_size() -> None:
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        text = GREETING + UPDATE + BAD + line(1) + b"\n"
+        for at in range(0, len(text), 7):
+            await pipe.say(text[at : at + 7])
+        assert len(pipe.router.engine.table) == 21
+        assert pipe.router.undecodable == 1, "the one that is no JSON; an empty line is none"
+
+
+def test_a_command_pipe_that_nobody_reads_stops_no_reading() -> None:
+    """ExaBGP blocks while we don't read, and sends no keepalive to anyone meanwhile."""
+
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        await pipe.say(GREETING)
+        for number in range(1000):
+            await pipe.say(line(number) + b"done\n")
+        assert len(pipe.router.engine.table) == 20_000
+        assert pipe.router.window.waiting <= 16
+
+
+def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_counts() -> None:
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        await pipe.say(GREETING)
+        for number in range(100):
+            await pipe.say(line(number))
+        for med in range(50):  # a route that flaps
+            await pipe.say(UPDATE.replace(b'"igp"', f'"igp", "med": {med}'.encode()))
+        written = [text for text in pipe.commands() if "announce attributes" in text]
+        assert len(written) <= 16
+        assert sum(text.count("/24") for text in written) <= 250
+        while pipe.router.window.waiting:
+            await pipe.say(b"done\n")
+            written += [text for text in pipe.commands() if "announce attributes" in text]
+        flapped = [text for text in written if " 20.0.0.0/24" in text]
+        assert len(flapped) == 1
+        assert " med 49 " in flapped[0]
+
+
+def test_a_line_without_end_is_skipped_and_the_next_ones_are_read() -> None:
+    @story()
+    async def _(pipe: Pipe) -> None:
+        await pipe.say(b"{" + b" " * (MOST_LINE + 10))
+        await pipe.until(lambda: pipe.router.undecodable == 1)
+        pipe.said = -1
+        await pipe.say(b"}\n")
+        await pipe.say(UPDATE)
+        await pipe.until(lambda: len(pipe.router.engine.table) == 1)
+
+
+def test_a_session_older_than_rtrd_is_asked_for_its_routes_once() -> None:
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        pipe.commands()
+        await pipe.say(GREETING)
+        summary = b"Peer            AS        up/down state       |     #sent     #recvd\n"
+        await pipe.say(summary + f"{PEER} 65002 0:05:00 established 5 7\n".encode() + b"done\n")
+        commands = pipe.commands()
+        refresh = "announce route-refresh ipv4 unicast\n"
+        assert commands.count(refresh) == 1
+        await pipe.say(summary + f"{PEER} 65002 0:06:00 established 5 7\n".encode() + b"done\n")
+        assert refresh not in pipe.commands()
+
+
+def test_down_takes_the_routes_of_the_neighbour_along() -> None:
+    @story()
+    async def _(pipe: Pipe) -> None:
+        await pipe.say(UPDATE + line(1))
+        assert len(pipe.router.engine.table) == 21
+        await pipe.say((SAMPLES / "down-tcp-closed.jsonl").read_bytes())
+        await pipe.until(lambda: len(pipe.router.engine.table) == 0)
+
+
+def test_the_end_of_exabgp_is_the_end() -> None:
+    @story()
+    async def _(pipe: Pipe) -> None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, pipe.to)
+        os.close(null)
+        await pipe.until(lambda: pipe.closed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,8 @@ class ExaBGP:
             "exabgp.api.cli": "false",
             "exabgp.api.ack": "true" if self._run else "false",
             "exabgp.daemon.drop": "false",
+            # Else it becomes another user after its start, and a process that it starts again can't read ours.
+            "exabgp.daemon.user": pwd.getpwuid(os.getuid()).pw_name,
             "exabgp.log.level": "INFO",
             **self._environment,
         }

@@ -3,6 +3,8 @@
 from rtrlib.dispatcher import VRPListener
 from rtrlib.exceptions import IpConversionException, PFXException, RTRInitError, SyncTimeout
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
+from rtrlib.pfx_table import PfxTable, PfxvState
+from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.rtr_manager import RTRManager
 from rtrlib.rtr_socket import RTRSocket, RTRSocketState
 from rtrlib.servers import CacheGroup, SSHServer, TCPServer
@@ -13,10 +15,14 @@ __all__ = [
     "ManagerGroup",
     "ManagerGroupStatus",
     "PFXException",
+    "PFXRecord",
+    "PfxTable",
+    "PfxvState",
     "RTRInitError",
     "RTRManager",
     "RTRSocket",
     "RTRSocketState",
+    "SPKIRecord",
     "SSHServer",
     "SyncTimeout",
     "TCPServer",

@@ -15,7 +15,8 @@ from enum import Enum
 from typing import NamedTuple
 
 FENCE = "show neighbor summary\n"
-HELLO = "version\nversion\n"
+HELLO = "# rtrd\nversion\nversion\n"
+"""Begins with a comment: 4.2 puts what a killed process left of a line before it, which is then no command."""
 
 FENCE_HEADER = "Peer "
 """How the answer to FENCE begins, in both versions."""

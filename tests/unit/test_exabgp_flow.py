@@ -31,7 +31,11 @@ class Link:
 
     def greet(self) -> None:
         """rtrd starts. `version` is answered at once, whatever stands before it."""
-        for _ in range(self.window.start(self.now).count("version\n")):
+        comment, *versions = self.window.start(self.now).splitlines()
+        assert comment.startswith("#")
+        if not self.mute:
+            self._done()
+        for _ in versions:
             self.answers_version()
 
     def answers_version(self) -> None:
@@ -89,7 +93,23 @@ class Link:
 
 
 def test_the_first_words_ask_twice_for_the_version() -> None:
-    assert Window().start(0.0) == HELLO == "version\nversion\n"
+    assert Window().start(0.0) == HELLO == "# rtrd\nversion\nversion\n"
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_what_a_killed_process_left_of_a_line_spoils_a_comment_and_no_version(*, answer: bool) -> None:
+    """4.2 puts `announce attributes ... nlri 10.0.0.0/2` before our first line: an error, or no answer at all."""
+    link = Link()
+    link.window.start(link.now)
+    if answer:
+        link.window.heard_answer(error=True)
+    link.answers_version()
+    link.answers_version()
+    assert link.window.acks is Acks.ON
+    assert link.window.errors == 0
+    first = link.write()
+    link.execute()
+    assert link.answered == [(first, False)]
 
 
 def test_a_done_between_two_versions_means_acks_are_on() -> None:

@@ -23,8 +23,10 @@ SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
 UPDATE = (SAMPLES / "update-v4-1.jsonl").read_bytes()
 BAD = (SAMPLES.with_name("exabgp-4.2.21") / "route-refresh-v4.jsonl").read_bytes()
-GREETING = b"exabgp 5.0.15\ndone\n" * 2
-TAGGED = PolicyRule(from_=(PEER,), to=(LISTENER,), not_found=Action(action="announce", tags=(parse_tag("rfc8097"),)))
+GREETING = b"done\n" + b"exabgp 5.0.15\ndone\n" * 2
+TAGGED = PolicyRule(
+    from_=(Address(PEER),), to=(Address(LISTENER),), not_found=Action(action="announce", tags=(parse_tag("rfc8097"),))
+)
 
 
 def line(number: int, count: int = 20) -> bytes:

@@ -1,0 +1,94 @@
+"""docs/exabgp.md names tests that exist, and the numbers and words that the code has."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from rtrd.exabgp import encode, flow, router
+from rtrd.policy import Outcome
+from rtrd.routes.attributes import MOST_OCTETS, AttributeSet, Segment
+from rtrd.tags import Tag
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "exabgp.md").read_text()
+TESTS = {file.stem: file.read_text() for file in (ROOT / "tests").glob("*/test_*.py")}
+NAMED = sorted(set(re.findall(r"`(test_\w+)::(test_\w+)`", PAGE)))
+
+
+def section(title: str) -> str:
+    match = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert match, title
+    return match[1]
+
+
+def rows(title: str) -> list[list[str]]:
+    """The cells of a section's table, without its head."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+@pytest.mark.parametrize(("module", "name"), NAMED)
+def test_every_test_that_is_named_exists(module: str, name: str) -> None:
+    assert re.search(rf"^ *(?:async )?def {name}\(", TESTS[module], re.MULTILINE)
+
+
+def test_every_trap_says_how_it_is_avoided_and_which_test_shows_it() -> None:
+    traps = rows("Traps, and how they are avoided")
+    assert len(traps) > 30
+    for trap in traps:
+        assert len(trap) == 4, trap
+        name, version, avoided, shown = trap
+        assert name
+        assert avoided
+        assert version in ("4.2", "5.0", "both"), trap
+        assert re.fullmatch(r"`test_\w+::test_\w+`(, `test_\w+::test_\w+`)*", shown), trap
+
+
+def test_every_file_that_is_named_exists() -> None:
+    for name in re.findall(r"`((?:etc|tests|rtrd)/[\w./-]+)`", PAGE):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_link_inside_the_page_leads_to_a_section() -> None:
+    titles = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    links = set(re.findall(r"\]\(#([\w-]+)\)", PAGE))
+    assert links
+    assert links == anchors
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    window = {name: each.default for name, each in inspect.signature(flow.Window).parameters.items()}
+    said = section("The window and the fence")
+    assert f"at most {window['commands']} commands, and at most {window['prefixes']} prefixes" in said
+    assert f"unanswered for {window['patience']:.0f} seconds" in said
+    assert window["silence"] == 1.0
+    assert "within a second" in said
+    assert router.SUMMARY_EVERY == 60.0
+    assert re.search(r"once\s+a minute", said)
+    assert f"At most {router.MOST_PREFIXES} prefixes" in section("The grammar")
+    assert f"more than {MOST_OCTETS} octets" in section("What is announced, and what is not carried")
+
+
+def test_the_grammar_is_that_of_the_code() -> None:
+    """A command with everything in it has the words of the page, in their order, and no other."""
+    full = AttributeSet(4, "192.0.2.1", 0, (Segment(2, (65001,)),), 65001, 5, 100, ((1, 2),), ((1, 2, 3),), (2 << 48,))
+    words = encode.attribute_words(full, Outcome("announce", (Tag("large", (1, 2, 4)),)))
+    selector = encode.select(["127.0.0.2", "127.0.0.3"])
+    grammar = section("The grammar").partition("```")[2].partition("```")[0].lstrip()
+    first, second = (part.split() for part in re.split(r"\n(?=neighbor|announce route-refresh)", grammar)[:2])
+    for line, said in (
+        (encode.announce(selector, words, 7, "10.0.0.0/8"), first),
+        (encode.withdraw(selector, 4, 7, "10.0.0.0/8"), second),
+    ):
+        known = {word.strip("[],") for word in said}
+        spoken = [word for word in line.split() if re.fullmatch(r"[a-z][a-z-]+", word)]
+        assert set(spoken) <= known | {"igp"}
+        order = [word.strip("[],") for word in said if re.fullmatch(r"\[?[a-z][a-z-]+,?", word)]
+        assert [word for word in spoken if word != "igp"] == order
+    for line in (*router.REFRESH, flow.FENCE, *flow.HELLO.splitlines(keepends=True)):
+        assert line in grammar

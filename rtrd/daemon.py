@@ -19,13 +19,15 @@ from rtrd.ops import log
 from rtrd.ops.control import Control, ControlError, NotReadyError
 from rtrd.policy import Policy
 from rtrd.routes.validity import explain
+from rtrd.rtr.intervals import Intervals
+from rtrd.rtr.relay import Relay, RelayError
 from rtrd.status import status_of
 from rtrd.vrps.feed import Feed
 from rtrlib import CacheGroup, RTRManager, SSHServer, TCPServer
 from rtrlib.vrp_set import VRPSet, parse_prefix, related
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
     from pathlib import Path
 
     from rtrd.config import Config, Group, Server
@@ -50,6 +52,7 @@ class Daemon:
             self.vrp_set, settings.caches.on_expire, self._vrps_changed, self._became_usable, self._caches_ended
         )
         self.manager = make_manager(settings)
+        self.relay = self._make_relay()
         self._stop = asyncio.Event()
         self._code = DONE
         self._loop = asyncio.get_running_loop()
@@ -70,7 +73,9 @@ class Daemon:
         self._dispatch()
         hold = self._loop.call_later(self.settings.start_hold, self._start_hold_over)
         try:
-            if not await self._start_control(control, needed=not exabgp):
+            if not await self._started(control.start(), needed=not exabgp):
+                return FAILED
+            if self.relay is not None and not await self._started(self.relay.start(), needed=not exabgp):
                 return FAILED
             await self._stop.wait()
         finally:
@@ -82,17 +87,19 @@ class Daemon:
             for router in self.routers:
                 router.close()
             await control.close()
+            if self.relay is not None:
+                await self.relay.close()
         return self._code
 
-    async def _start_control(self, control: Control, *, needed: bool) -> bool:
-        """Without its API a service is of no use; for a router that has no other helper it still is."""
+    async def _started(self, listening: Awaitable[None], *, needed: bool) -> bool:
+        """Without a listener of its own a service is of no use; for a router that has no other helper it still is."""
         try:
-            await control.start()
-        except ControlError as error:
+            await listening
+        except (ControlError, RelayError) as error:
             if needed:
                 logger.error("rtrd can't start", why=str(error))  # noqa: TRY400 - a sentence, no traceback
                 return False
-            logger.error("rtrd serves the router without its API", why=str(error))  # noqa: TRY400
+            logger.error("rtrd goes on serving the router without this", why=str(error))  # noqa: TRY400
         return True
 
     def _add_exabgp(self, name: str, read_fd: int, write_fd: int) -> None:
@@ -100,6 +107,14 @@ class Daemon:
         router = ExaBGP(engine, read_fd, write_fd, self._stop.set)
         self.routers.append(router)
         router.start()
+
+    def _make_relay(self) -> Relay | None:
+        """Routers are told the intervals that the operator chose for our own caches: their data is as old as ours."""
+        caches = self.settings.caches
+        if self.settings.rtr_server is None:
+            return None
+        intervals = Intervals(caches.refresh, caches.retry, caches.expire)
+        return Relay(self.settings.rtr_server.listen, self.vrp_set, lambda: self.ready, intervals)
 
     # -- the caches' side
 
@@ -115,11 +130,15 @@ class Daemon:
         for router in self.routers:
             router.engine.vrps_changed(changes)
             router.pump()
+        if self.relay is not None:
+            self.relay.changed(changes)
 
     def _became_usable(self) -> None:
         for router in self.routers:
             router.engine.revalidate()
             router.pump()
+        if self.relay is not None:
+            self.relay.became_usable()
 
     def _start_hold_over(self) -> None:
         if not self.vrp_set.usable:

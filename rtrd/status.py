@@ -23,6 +23,7 @@ def status_of(daemon: Daemon) -> dict[str, Any]:
         "active_group": None if active is None else active.name,
         "groups": [_group(daemon, group) for group in daemon.manager.groups()],
         "routers": [_router(router) for router in daemon.routers],
+        "rtr_server": None if daemon.relay is None else daemon.relay.status(),
         "vrps_left_out": daemon.vrp_set.faults,
     }
 

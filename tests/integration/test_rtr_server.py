@@ -10,12 +10,13 @@ import re
 import signal
 import socket
 import subprocess
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rtr_routers import RTRCLIENT, SECONDS, Bird, exported, running
 
 from rtrd.demo.lab import Process, find_program, free_port
 from rtrd.rtr import pdu
@@ -25,9 +26,6 @@ from rtrd.rtr.server import Address, RTRServer
 from rtrd.vrps import packed
 from rtrd.vrps.files import RouterKey
 
-SECONDS = 15  # generous: for what takes milliseconds on an idle machine
-RTRCLIENT = "as root: apt-get install rtr-tools"
-BIRD = "as root: apt-get install bird2"
 GOBGP = "as root: apt-get install gobgpd"
 
 KEY = RouterKey(64500, bytes(range(20)), bytes(91))
@@ -287,16 +285,6 @@ def write(path, vrps, keys=()):
     fresh.rename(path)
 
 
-@contextmanager
-def running(process):
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop()
-        assert process.leftovers == []
-
-
 @pytest.fixture
 def cache(tmp_path):
     """`rtrd cache` that serves FIRST; its process, file and port."""
@@ -310,17 +298,6 @@ def cache(tmp_path):
         line = process.wait_for(r"^listening on 127\.0\.0\.1:\d+$").text
         process.path, process.port = path, int(line.rpartition(":")[2])
         yield process
-
-
-def exported(port):
-    """What rtrclient gets; it prints AS numbers from 2^31 on as negative ones."""
-    argv = [find_program("rtrclient", RTRCLIENT), "-e", "-t", "csv", "tcp", "127.0.0.1", str(port)]
-    output = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
-    rows = re.findall(r"^([0-9a-f.:]+), (\d+), (\d+), (-?\d+)$", output, re.MULTILINE)
-    return {
-        (f"{address}/{length}", int(max_length), int(asn) % (1 << 32))
-        for address, length, max_length, asn in rows
-    }
 
 
 def test_rtrclient_sees_exactly_the_set(cache):
@@ -343,38 +320,14 @@ def test_rtrclient_sees_a_change_and_the_router_key(cache, tmp_path):
 
 
 def test_bird_sees_exactly_the_set_and_a_change(cache, tmp_path):
-    config, control = tmp_path / "bird.conf", tmp_path / "bird.ctl"
-    config.write_text(f"""
-        log stderr all;
-        router id 192.0.2.1;
-        roa4 table four; roa6 table six;
-        protocol device {{}}
-        protocol rpki cache {{
-            roa4 {{ table four; }}; roa6 {{ table six; }};
-            remote 127.0.0.1 port {cache.port};
-            debug all;
-        }}""")
-    birdc = find_program("birdc", BIRD)
-    argv = [find_program("bird", BIRD), "-f", "-c", str(config), "-s", str(control)]
-
-    def table():
-        output = subprocess.run(
-            [birdc, "-s", str(control), "show route"],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        ).stdout
-        rows = re.findall(r"^(\S+/\d+)-(\d+) AS(\d+) ", output, re.MULTILINE)
-        return {(prefix, int(length), int(asn)) for prefix, length, asn in rows}
-
-    with running(Process("bird", argv, tmp_path)) as bird:
-        bird.wait_until(lambda: table() == FIRST, SECONDS, "the first set in BIRD's tables", tick=0.1)
-        seen = len(bird.lines)
+    bird = Bird(tmp_path, cache.port)
+    with running(bird.process):
+        bird.wait_table(FIRST)
+        seen = len(bird.process.lines)
         write(cache.path, SECOND)
-        bird.wait_until(lambda: table() == SECOND, SECONDS, "the second set in BIRD's tables", tick=0.1)
-        bird.wait_for("Serial Notify", since=seen)
-        assert not any("Cache Reset" in line.text for line in bird.lines[seen:]), "a delta, not the whole set"
+        bird.wait_table(SECOND)
+        bird.process.wait_for("Serial Notify", since=seen)
+        assert not bird.reloads(seen), "a delta, not the whole set"
 
 
 def test_gobgp_sees_exactly_the_set_and_a_change(cache, tmp_path):

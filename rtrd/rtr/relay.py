@@ -1,0 +1,157 @@
+"""Changes of the effective VRP set in; the same set served to routers by RTR out.
+
+The server takes one change at a time. What comes meanwhile is kept by VRP, the last word counts, and goes in one
+piece; when that is much, the whole set goes instead, of which the server makes the least change by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from rtrd.ops import log
+from rtrd.rtr.server import Address, RTRServer
+from rtrd.rtr.store import Store
+from rtrd.vrps.copying import copy
+from rtrd.vrps.packed import VRP_SIZE, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rtrd.config import Endpoint
+    from rtrd.rtr.intervals import Intervals
+    from rtrlib.vrp_set import Changes, VRPSet
+
+MOST_SINGLE: Final = 1000
+"""Changed VRPs that are handed on one by one; holding and sorting more would take the loop longer than a slice."""
+RETRY: Final = 1.0
+"""Seconds until the whole set is tried again after a failure."""
+CLOSE: Final = 2.0
+"""Seconds that routers get to take what is buffered for them when the daemon ends."""
+
+logger = log.get("relay")
+
+
+class RelayError(Exception):
+    """The relay can't listen where it should; the text says where and why."""
+
+
+class Server(Protocol):
+    """What takes the VRPs: rtrd.rtr.server.RTRServer."""
+
+    async def update(self, vrps: bytes) -> bool:
+        """Serve exactly these."""
+
+    async def change(self, announced: bytes, withdrawn: bytes) -> bool:
+        """Serve these, and those no more."""
+
+
+class Updates:
+    """What the server still has to be told, and the one task that tells it, in order."""
+
+    def __init__(self, vrp_set: VRPSet, server: Server, ready: Callable[[], bool]) -> None:
+        """Serve nothing before `ready` says for the first time that the set can be relied on."""
+        self._vrp_set = vrp_set
+        self._server = server
+        self._ready = ready
+        self._whole = True
+        self._changed: dict[bytes, bool] = {}  # VRP without its last octet: is it in
+        self._wake = asyncio.Event()
+
+    def changed(self, changes: Changes) -> None:
+        """Take note of VRPs that became effective or ceased to be."""
+        if not len(changes):
+            return
+        if not self._whole and len(changes) + len(self._changed) <= MOST_SINGLE:
+            self._changed.update((record[:-1], bool(record[-1])) for record in split(changes.packed()))
+        else:
+            self._whole = True
+            self._changed.clear()
+        self._wake.set()
+
+    def became_usable(self) -> None:
+        """Ask `ready` again."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Tell the server, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if not self._ready():
+                continue
+            try:
+                await self._tell()
+            except Exception:
+                logger.exception("the relay failed to take a change: it takes the whole set soon", seconds=RETRY)
+                self._whole = True
+                await asyncio.sleep(RETRY)
+                self._wake.set()
+
+    async def _tell(self) -> None:
+        changed, self._changed = self._changed, {}
+        if self._whole:
+            # What changes during the copy is in it, and told once more after it, which does no harm.
+            self._whole = False
+            await self._server.update(await copy(self._vrp_set))
+        else:
+            await self._server.change(*(_records(changed, announce=announce) for announce in (True, False)))
+
+
+def _records(changed: dict[bytes, bool], *, announce: bool) -> bytes:
+    octet = bytes([announce])
+    return b"".join(record + octet for record, is_in in changed.items() if is_in is announce)
+
+
+def _why(error: OSError) -> str:
+    """Say it without asyncio's own words, which name the address once more."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+class Relay:
+    """The RTR server of the daemon."""
+
+    def __init__(
+        self, addresses: Sequence[Endpoint], vrp_set: VRPSet, ready: Callable[[], bool], intervals: Intervals
+    ) -> None:
+        """Listen nowhere yet. `intervals` are what routers are told in End of Data (RFC 8210 section 6)."""
+        self._addresses = addresses
+        self._server = RTRServer(Store(intervals))
+        self._updates = Updates(vrp_set, self._server, ready)
+        self._listening: list[Address] = []
+        self._task: asyncio.Task[None] | None = None
+        self.changed = self._updates.changed
+        self.became_usable = self._updates.became_usable
+
+    async def start(self) -> None:
+        """Listen; routers are told "no data available" until there is a set. Raises RelayError."""
+        for address in self._addresses:
+            try:
+                self._listening += await self._server.listen(Address(address.host, address.port))
+            except OSError as error:
+                await self.close()
+                raise RelayError(f"rtr-server: cannot listen on {address}: {_why(error)}") from error
+        self._task = asyncio.create_task(self._updates.run(), name="relay")
+        logger.info("routers are served", listen=" ".join(map(str, self._listening)))
+
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self._listening.clear()
+        try:
+            await asyncio.wait_for(self._server.close(), CLOSE)
+        except TimeoutError:
+            logger.info("routers did not take what was sent last", routers=len(self._server.clients()))
+
+    def status(self) -> dict[str, Any]:
+        """Give where it listens, how many routers are connected, and the serial number of version 1."""
+        store = self._server.store
+        return {
+            "listen": [str(address) for address in self._listening],
+            "clients": len(self._server.clients()),
+            "serial": None if store.data is None else store.serial(1),
+            "vrps": None if store.data is None else len(store.data.vrps) // VRP_SIZE,
+        }

@@ -1,0 +1,40 @@
+"""A VRP set in; a consistent copy of what is in force in it, taken beside the event loop's other work, out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rtrlib.vrp_set import VRPSet
+
+SLICE: Final = 0.002
+"""Seconds that the loop is held at a time."""
+ATTEMPTS: Final = 5
+"""So often a copy begins anew because something came into force meanwhile."""
+
+
+async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> bytes:
+    """Give the packed VRPs that some sources have in force, or the effective ones, as of one moment.
+
+    That moment is when this returns. 0.7 M VRPs take 30 ms in slices of 2 ms; only when VRPs come into force all
+    the time is it done in one go.
+    """
+    wanted = None if sources is None else list(sources)
+    for _ in range(ATTEMPTS):
+        generation = vrp_set.generation
+        parts = []
+        until = time.perf_counter() + SLICE
+        for part in vrp_set.packed(wanted):
+            parts.append(part)
+            if time.perf_counter() >= until:
+                await asyncio.sleep(0)
+                if vrp_set.generation != generation:
+                    break
+                until = time.perf_counter() + SLICE
+        else:
+            return b"".join(parts)
+    return b"".join(vrp_set.packed(wanted))

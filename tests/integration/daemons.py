@@ -1,0 +1,96 @@
+"""`rtrd run` as a service, without a router: settings in, the real process out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from rtrd.demo.lab import Process, find_program
+from rtrd.ops import client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from rtrd.demo.caches import Cache
+
+SECONDS = 30
+"""Generous: for what takes milliseconds on an idle machine."""
+
+
+class Daemon:
+    """One `rtrd run`; it can be stopped and started again."""
+
+    def __init__(
+        self, folder: Path, caches: Sequence[Cache], name: str = "rtrd", settings: Mapping[str, Any] | None = None
+    ) -> None:
+        """Take one cache for each group, the preferred one first, and further settings."""
+        self.folder = folder
+        self.name = name
+        self.config = folder / f"{name}.yaml"
+        self.socket = folder / f"{name}.sock"
+        self._settings = dict(settings or {})
+        self.set_caches([(cache.address, cache.port) for cache in caches])
+        self.process = Process(name, [], folder)
+        self._starts = 0
+
+    def set_caches(self, addresses: Sequence[tuple[str, int]]) -> None:
+        """Write the configuration for its next start."""
+        groups = [
+            {"name": f"group{number}", "preference": number, "servers": [{"host": host, "port": port}]}
+            for number, (host, port) in enumerate(addresses, start=1)
+        ]
+        caches = {"refresh": 60, "retry": 1, "expire": 600, "groups": groups}
+        self.config.write_text(yaml.safe_dump({"caches": caches, "control": str(self.socket), **self._settings}))
+
+    @property
+    def leftovers(self) -> list[str]:
+        return self.process.leftovers
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        self._starts += 1
+        argv = [find_program("rtrd", "make venv"), "run", "-c", str(self.config)]
+        self.process = Process(f"{self.name}-{self._starts}", argv, self.folder)
+        self.process.start()
+        self.wait_status(lambda _: True, "an answer")
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    def status(self) -> dict[str, Any] | None:
+        """What /status answers; None when nobody does."""
+        try:
+            with client.ask(self.socket, "/status") as answer:
+                found: dict[str, Any] = answer.value()
+        except client.NoDaemonError:
+            return None
+        return found
+
+    def wait_status(self, wanted: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """Return the status once it is as `wanted`."""
+
+        def look() -> dict[str, Any] | None:
+            status = self.status()
+            return status if status is not None and wanted(status) else None
+
+        return self.process.wait_until(look, SECONDS, what, tick=0.02)
+
+    def wait_vrps(self, count: int) -> dict[str, Any]:
+        """Return the status once there are exactly so many effective VRPs."""
+        return self.wait_status(lambda status: sum(status["vrps"].values()) == count, f"{count} VRPs")
+
+    def relay_port(self) -> int:
+        """Where it serves RTR."""
+        status = self.status()
+        assert status is not None
+        return int(status["rtr_server"]["listen"][0].rpartition(":")[2])
+
+    def validity(self, prefix: str, asn: int) -> str:
+        """What `rtrd validate` says."""
+        argv = [find_program("rtrd", "make venv"), "validate", "--json", "--socket", str(self.socket), prefix, str(asn)]
+        answer = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+        return str(json.loads(answer)["validated_route"]["validity"]["state"])

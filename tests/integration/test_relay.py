@@ -1,0 +1,137 @@
+"""The relay: a real cache, `rtrd run` behind it, real routers behind that."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from daemons import Daemon
+from rtr_routers import SECONDS, Bird, exported
+
+from rtrd.demo.caches import VRP, RtrdCache, StayRTR
+from rtrd.demo.lab import Lab, Process, find_program
+from rtrd.rtr import pdu
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FIRST = [
+    VRP("192.0.2.0/24", 24, 64500),
+    VRP("198.51.100.0/22", 24, 64501),
+    VRP("203.0.113.0/24", 24, 0),
+    VRP("2001:db8::/32", 48, 4200000000),
+]
+SECOND = [*FIRST[:3], VRP("2001:db8:1::/48", 48, 64503)]
+RELAY: dict[str, Any] = {"rtr-server": {"listen": ["127.0.0.1:0"]}}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Lab(tmp_path) as lab:
+        yield lab
+    assert lab.leftovers == []
+
+
+def answer(port: int, query: pdu.ResetQuery) -> object:
+    """The first PDU that answers a query."""
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as router:
+        router.sendall(pdu.encode(query))
+        stream = router.makefile("rb")
+        head = stream.read(pdu.HEADER_SIZE)
+        header = pdu.header(head)
+        assert header is not None
+        return pdu.decode(head + stream.read(header.length - len(head)))
+
+
+@pytest.mark.parametrize("kind", [StayRTR, RtrdCache])
+def test_routers_see_exactly_the_set_and_then_what_changes(lab: Lab, kind: type[StayRTR | RtrdCache]) -> None:
+    cache = lab.start(kind(lab.folder, FIRST))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=RELAY))
+    daemon.wait_vrps(4)
+    port = daemon.relay_port()
+    before = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+    bird = Bird(lab.folder, port)
+    lab.start(bird.process)
+    bird.wait_table(set(FIRST))
+    assert exported(port) == set(FIRST)
+    seen = len(bird.process.lines)
+    cache.serve(SECOND)
+    bird.wait_table(set(SECOND))
+    assert not bird.reloads(seen), "a delta, not the whole set"
+    assert exported(port) == set(SECOND)
+    after = daemon.wait_status(lambda status: status["rtr_server"]["clients"] == 1, "rtrclient to be gone")
+    assert after["rtr_server"]["serial"] == (before["rtr_server"]["serial"] + 1) % (1 << 32), "one change, one serial"
+    assert after["rtr_server"]["vrps"] == 4
+
+
+def test_before_any_cache_answered_there_is_no_data_and_start_hold_does_not_change_that(lab: Lab) -> None:
+    cache = lab.start(StayRTR(lab.folder, FIRST))
+    cache.stop()
+    daemon = lab.start(Daemon(lab.folder, [cache], settings={**RELAY, "start-hold": 0}))
+    daemon.process.wait_for("routes count as not-found")
+    found = answer(daemon.relay_port(), pdu.ResetQuery(1))
+    assert isinstance(found, pdu.ErrorReport)
+    assert found.code == pdu.ErrorCode.NO_DATA_AVAILABLE
+    cache.start()
+    daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+    assert exported(daemon.relay_port()) == set(FIRST)
+
+
+def test_a_failover_to_the_same_vrps_gives_no_new_serial(lab: Lab) -> None:
+    first = lab.start(StayRTR(lab.folder, FIRST, "first"))
+    second = lab.start(StayRTR(lab.folder, FIRST, "second"))
+    daemon = lab.start(Daemon(lab.folder, [first, second], settings=RELAY))
+    before = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+    first.kill()
+    after = daemon.wait_status(lambda status: status["active_group"] == "group2", "the failover")
+    assert exported(daemon.relay_port()) == set(FIRST)
+    assert after["rtr_server"]["serial"] == before["rtr_server"]["serial"]
+
+
+def test_a_chain_of_relays_ends_equal(lab: Lab) -> None:
+    cache = lab.start(StayRTR(lab.folder, FIRST))
+    upper = lab.start(Daemon(lab.folder, [cache], "upper", settings=RELAY))
+    lower = Daemon(lab.folder, [], "lower", settings=RELAY)
+    lower.set_caches([("127.0.0.1", upper.relay_port())])
+    lab.start(lower)
+    lower.wait_vrps(4)
+    cache.serve(SECOND[:2])
+    lower.wait_vrps(2)
+    assert exported(lower.relay_port()) == set(SECOND[:2])
+
+
+def test_a_taken_address_is_said_and_ends_a_service(lab: Lab) -> None:
+    cache = lab.start(StayRTR(lab.folder, FIRST))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        daemon = Daemon(lab.folder, [cache], settings={"rtr-server": {"listen": [f"127.0.0.1:{port}"]}})
+        process = Process("refused", [find_program("rtrd", "make venv"), "run", "-c", str(daemon.config)], lab.folder)
+        lab.start(process)
+        process.wait_for(f"rtr-server: cannot listen on 127.0.0.1:{port}: Address already in use")
+        assert process.wait(SECONDS) == 1
+
+
+def test_a_taken_address_does_not_keep_the_router_from_being_served(lab: Lab) -> None:
+    cache = lab.start(StayRTR(lab.folder, FIRST))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        daemon = Daemon(lab.folder, [cache], settings={"rtr-server": {"listen": [f"127.0.0.1:{port}"]}})
+        argv = [find_program("rtrd", "make venv"), "run", "-c", str(daemon.config), "--exabgp"]
+        with subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            try:
+                assert process.stderr is not None
+                wanted = f"cannot listen on 127.0.0.1:{port}: Address already in use".encode()
+                assert any(b"goes on" in line and wanted in line for line in process.stderr)
+                deadline = time.monotonic() + SECONDS
+                while (status := daemon.status()) is None or not status["ready"]:
+                    assert time.monotonic() < deadline, status
+                    time.sleep(0.05)
+                assert status["rtr_server"] == {"listen": [], "clients": 0, "serial": None, "vrps": None}
+            finally:
+                process.terminate()

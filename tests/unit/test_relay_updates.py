@@ -1,0 +1,218 @@
+"""What the relay tells its server: in order, one thing at a time, coalesced, and never anything wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import vrps
+
+from rtrd.rtr import relay
+from rtrd.rtr.relay import MOST_SINGLE, Updates
+from rtrlib.vrp_set import VRP, Changes, VRPSet, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    import pytest
+
+ONE, TWO, THREE = (VRP(f"192.0.2.{i}/32", 32, 64500) for i in range(3))
+MANY = [VRP(f"10.{i >> 8}.{i & 255}.0/24", 24, 64500) for i in range(MOST_SINGLE + 1)]
+
+
+def found(records: bytes) -> set[VRP]:
+    return {vrp for vrp, _ in unpack(records)}
+
+
+class SlowServer:
+    """Takes an update or a change only when it is let; `calls` is what it was told."""
+
+    def __init__(self) -> None:
+        self.served: set[VRP] | None = None
+        self.calls: list[tuple[str, int]] = []
+        self.let = asyncio.Semaphore(0)
+        self.busy = False
+        self.fails = 0
+
+    async def update(self, records: bytes) -> bool:
+        await self._take("update", len(found(records)))
+        self.served = found(records)
+        return True
+
+    async def change(self, announced: bytes, withdrawn: bytes) -> bool:
+        assert self.served is not None, "a change before the first set"
+        await self._take("change", len(found(announced) | found(withdrawn)))
+        self.served = (self.served - found(withdrawn)) | found(announced)
+        return True
+
+    async def _take(self, what: str, count: int) -> None:
+        assert not self.busy, "two at a time"
+        self.busy = True
+        await self.let.acquire()
+        self.busy = False
+        if self.fails:
+            self.fails -= 1
+            raise OSError("no")
+        self.calls.append((what, count))
+
+
+class Story:
+    """A VRP set with one source, a slow server, and the task between them."""
+
+    def __init__(self, *vrps: VRP) -> None:
+        self.vrp_set = VRPSet()
+        self.vrp_set.activate([0])
+        self.vrp_set.replace(0, b"".join(map(pack, vrps)))
+        self.server = SlowServer()
+        self.ready = True
+        self.updates = Updates(self.vrp_set, self.server, lambda: self.ready)
+        self.task = asyncio.create_task(self.updates.run())
+
+    def now(self, *vrps: VRP) -> None:
+        self.updates.changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
+
+    async def let(self, calls: int) -> None:
+        """Let the server take so many calls, and wait until it has."""
+        wanted = len(self.server.calls) + calls
+        for _ in range(calls):
+            self.server.let.release()
+        await until(lambda: len(self.server.calls) == wanted)
+
+    async def settle(self) -> None:
+        """Let the task come to where it waits."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the fake has no events
+            await asyncio.sleep(0)
+
+
+def tell(story: Callable[[], Coroutine[None, None, None]]) -> None:
+    async def whole() -> None:
+        async with asyncio.timeout(20):
+            await story()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    asyncio.run(whole())
+
+
+def test_nothing_is_served_before_the_set_can_be_relied_on() -> None:
+    async def story() -> None:
+        one = Story(ONE)
+        one.ready = False
+        one.updates.became_usable()
+        one.now(ONE, TWO)
+        one.server.let.release()
+        await one.settle()
+        assert one.server.calls == []
+        one.ready = True
+        one.updates.became_usable()
+        await one.let(1)
+        assert one.server.served == {ONE, TWO}
+
+    tell(story)
+
+
+def test_what_comes_while_the_server_is_busy_goes_in_one_piece() -> None:
+    async def story() -> None:
+        one = Story(ONE)
+        one.updates.became_usable()
+        await one.let(1)
+        one.now(ONE, TWO)
+        await one.settle()
+        one.now(TWO)
+        one.now(TWO, THREE)
+        one.now(ONE, TWO)
+        await one.let(2)
+        assert one.server.served == {ONE, TWO}
+        assert one.server.calls == [("update", 1), ("change", 1), ("change", 2)]
+
+    tell(story)
+
+
+def test_a_big_change_goes_as_the_whole_set() -> None:
+    async def story() -> None:
+        one = Story(ONE)
+        one.updates.became_usable()
+        await one.let(1)
+        one.now(*MANY)
+        await one.let(1)
+        assert one.server.served == set(MANY)
+        assert one.server.calls[1] == ("update", len(MANY))
+
+    tell(story)
+
+
+def test_a_set_that_changes_while_it_is_copied_is_served_as_it_became(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With slices of no time, the copy lets others run after every part."""
+    monkeypatch.setattr("rtrd.vrps.copying.SLICE", 0)
+
+    async def story() -> None:
+        one = Story(*MANY)
+        one.updates.became_usable()
+        await one.settle()
+        assert one.server.calls == []
+        one.now(*MANY[1:], ONE)
+        await one.settle()
+        one.now(*MANY[2:], TWO)
+        one.server.let.release()
+        one.server.let.release()
+        await until(lambda: one.server.served == {*MANY[2:], TWO})
+
+    tell(story)
+
+
+def test_after_a_failure_the_whole_set_is_served_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "RETRY", 0)
+
+    async def story() -> None:
+        one = Story(ONE)
+        one.updates.became_usable()
+        await one.let(1)
+        one.server.fails = 1
+        one.now(TWO)
+        one.server.let.release()
+        await one.let(1)
+        assert one.server.calls == [("update", 1), ("update", 1)]
+        assert one.server.served == {TWO}
+
+    tell(story)
+
+
+@given(st.lists(st.tuples(st.lists(vrps(), max_size=6), st.integers(0, 3), st.integers(0, 2)), max_size=12))
+@settings(deadline=None, max_examples=100)
+def test_however_changes_and_answers_interleave_it_ends_with_the_set(steps: list[tuple[list[VRP], int, int]]) -> None:
+    async def story() -> None:
+        one = Story()
+        one.updates.became_usable()
+        for entries, turns, taken in steps:
+            one.now(*entries)
+            for _ in range(taken):
+                one.server.let.release()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        for _ in range(len(steps) + 2):
+            one.server.let.release()
+        wanted = found(b"".join(one.vrp_set.packed()))
+        await until(lambda: one.server.served == wanted)
+
+    tell(story)
+
+
+def test_an_empty_change_is_nothing() -> None:
+    async def story() -> None:
+        one = Story(ONE)
+        one.updates.became_usable()
+        await one.let(1)
+        one.updates.changed(Changes())
+        one.server.let.release()
+        await one.settle()
+        assert one.server.calls == [("update", 1)]
+
+    tell(story)

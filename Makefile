@@ -8,7 +8,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 
 native = $(wildcard ffi/*.py ffi/*.cdef ffi/native/*.c ffi/native/*.h)
-native_tests = tests/unit/test_native_build.py tests/unit/test_vrp_set.py tests/unit/test_route_table.py
+native_tests = tests/unit/test_native_build.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py
 packaging = pyproject.toml setup.cfg setup.py
 
 .PHONY: venv run test lint sanitize clean packages-demo packages-test

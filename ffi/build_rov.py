@@ -12,8 +12,8 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ["prefix.c", "vrpset.c", "index.c", "attrs.c", "routes.c", "updates.c", "recheck.c", "outbox.c"]
-HEADERS = ["vrp.h", "prefix.h", "vrpset.h", "index.h", "attrs.h", "routes.h", "routes_table.h"]
+SOURCES = ["prefix.c", "order.c", "vrpset.c", "index.c", "attrs.c", "routes.c", "updates.c", "recheck.c", "outbox.c"]
+HEADERS = ["vrp.h", "prefix.h", "order.h", "vrpset.h", "index.h", "attrs.h", "routes.h", "routes_table.h"]
 WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
 # cffi's own glue is not ours to mend.
 GLUE = ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
@@ -26,7 +26,7 @@ def make_builder(native: str) -> FFI:
     builder.cdef((HERE / "rov.cdef").read_text(encoding="utf-8"))
     builder.set_source(
         "_rov",
-        '#include "vrpset.h"\n#include "routes.h"\n#include "prefix.h"\n',
+        '#include "vrpset.h"\n#include "routes.h"\n#include "prefix.h"\n#include "order.h"\n',
         sources=[f"{native}/{name}" for name in SOURCES],
         include_dirs=[native],
         depends=[f"{native}/{name}" for name in HEADERS],

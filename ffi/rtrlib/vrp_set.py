@@ -66,6 +66,21 @@ def unpack(records: bytes) -> Iterator[tuple[VRP, bool]]:
         yield VRP(f"{address}/{length}", max_length, asn), bool(announce)
 
 
+def order(records: bytes | bytearray | memoryview) -> bytes:
+    """Sort packed VRPs into the form of `vrps_order` (ffi/native/order.h), each once.
+
+    Other threads run meanwhile. ValueError when the length is no multiple of 24 or a family is neither 4 nor 6.
+    """
+    view = ffi.from_buffer(records)
+    if len(view) % PACKED.size:
+        raise ValueError(f"{len(view)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
+    out = ffi.new("uint8_t[]", len(view))
+    count = lib.vrps_order(view, len(view) // PACKED.size, out)
+    if count < 0:
+        raise ValueError("the family of a packed VRP is neither 4 nor 6")
+    return bytes(ffi.buffer(out, count * PACKED.size))
+
+
 def parse_prefix(prefix: str) -> Any:
     """Give the native `struct prefix`. Raises ValueError for text that is none or has host bits."""
     parsed = ffi.new("struct prefix *")

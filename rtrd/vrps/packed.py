@@ -6,8 +6,8 @@ server should send: IPv4 before IPv6, longer prefixes before shorter, VRPs of on
 router that applies VRPs as they come then never has a covering VRP before the more specific one that makes a
 route valid (draft-ietf-sidrops-8210bis, "ROA PDU Race Minimization").
 
-Everything here works on columns (every 24th byte) or on slices of bytes, so that 0.7 M VRPs cost tens of
-milliseconds and no step holds the interpreter for long: it is safe in a thread beside an event loop.
+Everything here is native, or works on columns (every 24th byte) or on slices of bytes, so that 0.7 M VRPs cost tens
+of milliseconds and no step holds the interpreter for long: it is safe in a thread beside an event loop.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from collections import defaultdict
 from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, NamedTuple
+
+from rtrlib.vrp_set import order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,23 +60,10 @@ def ordered(packed: bytes | bytearray | memoryview) -> bytes:
     """Sort packed VRPs into the ordered form, each once.
 
     Raises ValueError when the length is no multiple of 24 or a family is neither 4 nor 6: a fault of the
-    caller, since what comes from outside was checked before. The announce octet is not looked at.
+    caller, since what comes from outside was checked before. The announce octet is not looked at. Native, since a sort
+    of 0.7 M records in Python holds the interpreter for 0.1 s at a time, also in a thread.
     """
-    packed = bytes(packed)
-    if len(packed) % VRP_SIZE:
-        raise ValueError(f"{len(packed)} octets are no whole number of packed VRPs ({VRP_SIZE} octets each)")
-    if not set(packed[22::VRP_SIZE]) <= {4, 6}:
-        raise ValueError("a packed VRP's family is neither 4 nor 6")
-    out = bytearray(len(packed))
-    out[0::VRP_SIZE] = packed[22::VRP_SIZE]
-    out[1::VRP_SIZE] = packed[20::VRP_SIZE].translate(COMPLEMENT)
-    for column in range(16):
-        out[2 + column :: VRP_SIZE] = packed[column::VRP_SIZE]
-    for column, target in enumerate(_ASN_COLUMNS):
-        out[_ASN_NETWORK + target :: VRP_SIZE] = packed[_ASN_HOST + column :: VRP_SIZE]
-    out[22::VRP_SIZE] = packed[21::VRP_SIZE]
-    out[23::VRP_SIZE] = b"\x01" * (len(packed) // VRP_SIZE)
-    return join(split(bytes(out)))
+    return order(packed)
 
 
 def join(records: Sequence[bytes]) -> bytes:

@@ -1,6 +1,6 @@
 """Commands on stdin, what ExaBGP's own parser makes of each on stdout. Run by the Python that has the ExaBGP to ask.
 
-For each command one line of JSON: a list of [prefix, path id, next hop, the attributes as they go on the wire].
+For each command one line of JSON: a list of [path id, next hop, the attributes as they go on the wire, as text].
 """
 
 import json
@@ -27,10 +27,16 @@ session = mock.MagicMock(asn4=True, local_as=ASN(65001), peer_as=ASN(65001), msg
 for line in sys.stdin:
     selector, _, command = line.strip().partition(" announce ")
     try:
-        changes = api.api_attributes("announce " + command, [])
+        is_route = command.startswith("route ")
+        changes = api.api_route(f"announce {command}") if is_route else api.api_attributes(f"announce {command}", [])
         answer = [
             # str() as ExaBGP does it for its log: a value that it can't print is a command that it doesn't answer
-            [str(each.nlri), str(each.nlri.nexthop), each.attributes.pack(session, True).hex(), str(each.attributes)]
+            [
+                each.nlri.path_info.path_info.hex(),
+                str(each.nlri.nexthop),
+                each.attributes.pack(session, True).hex(),
+                str(each.attributes),
+            ]
             for each in changes
         ]
     except Exception as error:  # noqa: BLE001  whatever it is, ExaBGP would not announce the route

@@ -93,11 +93,15 @@ def check(python: str, cases: Sequence[tuple[AttributeSet, tuple[Tag, ...]]]) ->
         path_ids.append((None, 0, 1, 0xFFFFFFFF)[at % 4])
         words = attribute_words(attributes, Outcome("announce", tags))
         prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32 ::/0"
+        if path_ids[-1] is not None:
+            prefixes = prefixes.split(maxsplit=1)[0]
         commands.append(announce("neighbor 127.0.0.2", words, path_ids[-1], prefixes))
-    for (attributes, tags), command, answer in zip(cases, commands, parsed(python, commands), strict=True):
+    answers = parsed(python, commands)
+    for (attributes, tags), path_id, command, answer in zip(cases, path_ids, commands, answers, strict=True):
         assert isinstance(answer, list), (command, answer)
-        assert len(answer) == 2, command
-        for _, next_hop, octets, _ in answer:
+        assert len(answer) == (2 if path_id is None else 1), command
+        for read_id, next_hop, octets, _ in answer:
+            assert read_id == ("" if path_id is None else f"{path_id:08x}"), command
             assert next_hop == attributes.next_hop
             assert read_wire(bytes.fromhex(octets)) == expected_wire(attributes, tags), command
 

@@ -20,9 +20,11 @@ V4 = r"\d{1,3}(?:\.\d{1,3}){3}"
 ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:.]*)"
 
 # Each word at most once and in this order; every list in brackets; no form that only one of the versions takes.
+PREFIX = rf"{ADDRESS}/\d{{1,3}}"
+ROUTE = rf"route {PREFIX} path-information {V4}"
+NLRI = rf" nlri {PREFIX}(?: {PREFIX})*"
 ANNOUNCE = re.compile(
-    rf"neighbor {ADDRESS}(?:, neighbor {ADDRESS})* announce attributes"
-    rf"(?: path-information {V4})?"
+    rf"neighbor {ADDRESS}(?:, neighbor {ADDRESS})* announce (?:attributes|(?P<route>{ROUTE}))"
     rf" next-hop {ADDRESS}"
     rf"(?: origin (?:igp|egp|incomplete))?"
     rf"(?: as-path \[ (?:{U32} )*\]| attribute \[ 0x02 0x(?:40|50) 0x(?:[0-9a-f]{{2}})+ \])"
@@ -31,12 +33,12 @@ ANNOUNCE = re.compile(
     rf"(?: community \[ (?:{U32}:{U32} )+\])?"
     rf"(?: large-community \[ (?:{U32}:{U32}:{U32} )+\])?"
     rf"(?: extended-community \[ (?:0x[0-9a-f]{{16}} )+\]| attribute \[ 0x10 0x(?:c0|d0) 0x(?:[0-9a-f]{{16}})+ \])?"
-    rf" nlri {ADDRESS}/\d{{1,3}}(?: {ADDRESS}/\d{{1,3}})*\n",
+    rf"(?(route)|{NLRI})\n",
     re.ASCII,
 )
 WITHDRAW = re.compile(
-    rf"neighbor {ADDRESS}(?:, neighbor {ADDRESS})* withdraw attributes"
-    rf"(?: path-information {V4})? next-hop {ADDRESS} nlri {ADDRESS}/\d{{1,3}}(?: {ADDRESS}/\d{{1,3}})*\n",
+    rf"neighbor {ADDRESS}(?:, neighbor {ADDRESS})* withdraw"
+    rf" (?:attributes|(?P<route>{ROUTE})) next-hop {ADDRESS}(?(route)|{NLRI})\n",
     re.ASCII,
 )
 
@@ -85,6 +87,8 @@ def attribute_sets(draw: st.DrawFn) -> AttributeSet:
 def command(attributes: AttributeSet, outcome: Outcome | None = None, path_id: int | None = None) -> str:
     words = encode.attribute_words(attributes, outcome or Outcome("announce"))
     prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32"
+    if path_id is not None:
+        prefixes = prefixes.split(maxsplit=1)[0]
     return encode.announce("neighbor 127.0.0.2", words, path_id, prefixes)
 
 
@@ -143,6 +147,8 @@ def extended_communities(text: str) -> list[int]:
 @given(attributes=attribute_sets(), outcome=outcomes, path_id=path_ids, receivers=neighbors)
 def test_the_grammar(attributes: AttributeSet, outcome: Outcome, path_id: int | None, receivers: list[str]) -> None:
     prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32 ::/0"
+    if path_id is not None:
+        prefixes = prefixes.split(maxsplit=1)[0]
     selector = encode.select(receivers)
     line = encode.announce(selector, encode.attribute_words(attributes, outcome), path_id, prefixes)
     assert line.isascii()
@@ -252,11 +258,12 @@ def test_the_policy_s_local_preference_takes_the_place_of_the_learned_one() -> N
 def test_a_withdraw_always_names_a_next_hop() -> None:
     """Without one 4.2.21 answers done and drops its sessions. The address is of the documentation, and ignored."""
     for family, prefix in ((4, "10.0.0.0/8"), (6, "2001:db8::/32")):
-        text = encode.withdraw("neighbor 127.0.0.2", family, 7, prefix)
-        match = re.search(r" next-hop (\S+) ", text)
-        assert match
-        assert ipaddress.ip_address(match[1]).version == family
-        assert " path-information 0.0.0.7 " in text
+        for path_id, ending in ((None, f" nlri {prefix}"), (7, "")):
+            text = encode.withdraw("neighbor 127.0.0.2", family, path_id, prefix)
+            match = re.search(rf" next-hop (\S+){ending}\n$", text)
+            assert match
+            assert ipaddress.ip_address(match[1]).version == family
+            assert (" path-information 0.0.0.7 " in text) == (path_id == 7)
 
 
 def test_every_command_names_its_neighbours() -> None:

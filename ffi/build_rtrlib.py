@@ -1,6 +1,6 @@
 """rtrlib.cdef and native/*.c in, the extension module `_rtrlib` (cffi, API mode, Debian's librtr 0.8) out.
 
-Run by setup.py; run by itself it compiles into the project's folder, for development.
+Run by setup.py; run by itself it compiles into the folder that is its argument.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 from cffi import FFI
@@ -37,8 +38,8 @@ def pkg_config(*options: str) -> str:
     return done.stdout.strip()
 
 
-def builder() -> FFI:
-    """Make the module's builder; MissingLibraryError when librtr or its header is absent or not 0.8."""
+def make_builder(native: str) -> FFI:
+    """Make the module's builder, with the sources in folder `native`; MissingLibraryError when librtr 0.8 is absent."""
     version = pkg_config("--modversion")
     if tuple(int(part) for part in version.split(".")[:2]) != WANTED:
         raise MissingLibraryError(f"librtr {version} is here, but this is for 0.8 (Debian 12: librtr-dev)")
@@ -56,10 +57,9 @@ def builder() -> FFI:
     ffi.set_source(
         "_rtrlib",
         '#include <stdlib.h>\n#include <rtrlib/rtrlib.h>\n#include "queue.h"\n#include "feed.h"\n',
-        # Relative to the project's folder, as setuptools wants them.
-        sources=[f"ffi/native/{name}" for name in SOURCES],
-        depends=[f"ffi/native/{name}" for name in HEADERS],
-        include_dirs=["ffi/native", *includes],
+        sources=[f"{native}/{name}" for name in SOURCES],
+        depends=[f"{native}/{name}" for name in HEADERS],
+        include_dirs=[native, *includes],
         libraries=[lib[2:] for lib in libs if lib.startswith("-l")],
         library_dirs=[lib[2:] for lib in libs if lib.startswith("-L")],
         extra_compile_args=[*WARNINGS, *GLUE, "-O2", "-g", *extra],
@@ -68,8 +68,12 @@ def builder() -> FFI:
     return ffi
 
 
-ffibuilder = builder()
+# Relative to the project's folder, as setuptools wants it.
+ffibuilder = make_builder("ffi/native")
 
 if __name__ == "__main__":
-    os.chdir(HERE.parent)
-    ffibuilder.compile(tmpdir=".", verbose=True)
+    if len(sys.argv) != 2:
+        sys.exit("usage: build_rtrlib.py FOLDER (make venv builds the one that is used)")
+    folder = Path(sys.argv[1]).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    make_builder(str(HERE / "native")).compile(tmpdir=str(folder))

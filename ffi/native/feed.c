@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rtrlib/rtrlib.h>
@@ -25,6 +26,9 @@ struct feed {
     struct queue *queue;
     char *host, *port, *bind;
     unsigned connect_timeout;
+    bool ssh;
+    int last; /* the descriptor that librtr got last, and which socket that was */
+    struct stat which;
 };
 
 static atomic_int feeds;
@@ -78,13 +82,27 @@ static void on_state(const struct rtr_socket *socket, const enum rtr_socket_stat
     queue_put(feed_of(socket)->queue, FRAME_STATE, &frame, sizeof frame);
 }
 
+/* libssh leaves a descriptor that it was given open when it lets go of it. It may have been closed all the same and its
+ * number be another file's by now, so only the very socket is closed. */
+static void close_last(struct feed *feed)
+{
+    struct stat now;
+    if (feed->last >= 0 && fstat(feed->last, &now) == 0 && now.st_dev == feed->which.st_dev &&
+        now.st_ino == feed->which.st_ino)
+        close(feed->last);
+    feed->last = -1;
+}
+
 static int on_connect(void *data)
 {
     struct feed *feed = data;
     char fault[256];
+    close_last(feed);
     int fd = connect_stream(feed->host, feed->port, feed->bind, feed->connect_timeout, fault, sizeof fault);
     if (fd < 0)
         queue_put(feed->queue, FRAME_FAULT, fault, strlen(fault));
+    else if (feed->ssh && fstat(fd, &feed->which) == 0)
+        feed->last = fd;
     return fd;
 }
 
@@ -129,6 +147,7 @@ static int open_transport(struct feed *feed, const struct feed_options *options)
 
 static void feed_free(struct feed *feed)
 {
+    close_last(feed);
     queue_free(feed->queue);
     free(feed->host);
     free(feed->port);
@@ -151,11 +170,13 @@ struct feed *feed_open(const struct feed_options *options, char *fault, size_t s
     if (!feed)
         return refuse(NULL, fault, size, "no memory for another cache");
     atomic_fetch_add(&feeds, 1);
+    feed->last = -1;
     feed->queue = queue_new(options->queue_limit);
     feed->host = copy(options->host);
     feed->port = copy(options->port);
     feed->bind = options->bind ? copy(options->bind) : NULL;
     feed->connect_timeout = options->connect_timeout;
+    feed->ssh = options->username != NULL;
     if (!feed->queue || !feed->host || !feed->port || (options->bind && !feed->bind))
         return refuse(feed, fault, size, "no memory or no file descriptor for another cache");
     if (open_transport(feed, options) != TR_SUCCESS)

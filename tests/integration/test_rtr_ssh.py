@@ -155,3 +155,15 @@ def test_options_that_librtr_cannot_use_are_refused():
     with pytest.raises(RTRInitError, match="needs a port number"):
         SSHServer("127.0.0.1", "ssh", username="router", password="x")
     assert "sesame" not in repr(SSHServer("127.0.0.1", 22, username="router", password="sesame"))
+
+
+def test_failed_attempts_leave_no_descriptor_behind(sshd, folder, connect):
+    """libssh does not close a descriptor that it was given."""
+    manager, _, cache = connect(sshd, private_key=str(folder / "stranger"))
+    run(manager, lambda: cache.error, "the failure")
+    counts = []
+    for _ in range(4):
+        cache.error = None
+        run(manager, lambda: cache.error, "another failure")
+        counts.append(len(list(Path(f"/proc/{cache.pid}/fd").iterdir())))
+    assert len(set(counts)) == 1

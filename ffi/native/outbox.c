@@ -234,7 +234,8 @@ static bool fits(const struct routes *routes, const struct command *command, con
     return command->n < most && command->size + 1 + PREFIX_TEXT_MAX <= COMMAND_TEXT &&
            command->announce == emission->announce && command->targets == emission->targets &&
            command->family == route_family(emission->number) &&
-           command->has_path_id == ((route->bits & HAS_PATH_ID) != 0) && command->path_id == route->path_id &&
+           /* ExaBGP 4.2 takes a path id for one prefix only. */
+           !command->has_path_id && (route->bits & HAS_PATH_ID) == 0 &&
            (!emission->announce || (command->attrs == route->attrs && command->manner == route_manner(routes, route)));
 }
 

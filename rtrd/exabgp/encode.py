@@ -1,9 +1,10 @@
 """Commands of the route table in, lines that ExaBGP reads from its process out.
 
 Only what 4.2 and 5.0 both take and execute alike (docs/exabgp.md lists the forms that they don't): every command
-names its neighbours, `announce attributes` and `withdraw attributes` with a next hop, lists in brackets, and for an
-AS_PATH that is more than one AS_SEQUENCE the generic attribute, as the two have no common word for AS_SET. Extended
-communities likewise, unless all are of the few kinds that ExaBGP neither rewrites nor stumbles over.
+names its neighbours, `announce attributes` and `withdraw attributes` with a next hop (`route` for a path id, which
+4.2 takes nowhere else), lists in brackets, and for an AS_PATH that is more than one AS_SEQUENCE the generic
+attribute, as the two have no common word for AS_SET. Extended communities likewise, unless all are of the few kinds
+that ExaBGP neither rewrites nor stumbles over.
 Everything printed is a number or an address that was parsed.
 """
 
@@ -35,14 +36,21 @@ def select(neighbors: Iterable[str]) -> str:
 
 
 def announce(selector: str, words: str, path_id: int | None, prefixes: str) -> str:
-    """Give the command that announces prefixes (a blank between two) with these words (see `attribute_words`)."""
-    return f"{selector} announce attributes{_path_information(path_id)} {words} nlri {prefixes}\n"
+    """Give the command that announces prefixes (a blank between two) with these words (see `attribute_words`).
+
+    With a path id it is one prefix: ExaBGP 4.2 forgets the id of what follows `nlri`.
+    """
+    if path_id is None:
+        return f"{selector} announce attributes {words} nlri {prefixes}\n"
+    return f"{selector} announce route {prefixes} {_path_information(path_id)} {words}\n"
 
 
 def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> str:
-    """Give the command that withdraws prefixes of a family."""
+    """Give the command that withdraws prefixes of a family; with a path id it is one prefix."""
     next_hop = _WITHDRAW_NEXT_HOP[family]
-    return f"{selector} withdraw attributes{_path_information(path_id)} next-hop {next_hop} nlri {prefixes}\n"
+    if path_id is None:
+        return f"{selector} withdraw attributes next-hop {next_hop} nlri {prefixes}\n"
+    return f"{selector} withdraw route {prefixes} {_path_information(path_id)} next-hop {next_hop}\n"
 
 
 def attribute_words(attributes: AttributeSet, outcome: Outcome) -> str:
@@ -72,8 +80,8 @@ def attribute_words(attributes: AttributeSet, outcome: Outcome) -> str:
     return " ".join(words)
 
 
-def _path_information(path_id: int | None) -> str:
-    return "" if path_id is None else f" path-information {socket.inet_ntoa(struct.pack('!I', path_id))}"
+def _path_information(path_id: int) -> str:
+    return f"path-information {socket.inet_ntoa(struct.pack('!I', path_id))}"
 
 
 def _list(keyword: str, values: Iterable[str]) -> list[str]:

@@ -12,8 +12,19 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ["prefix.c", "order.c", "vrpset.c", "index.c", "attrs.c", "routes.c", "updates.c", "recheck.c", "outbox.c"]
-HEADERS = ["vrp.h", "prefix.h", "order.h", "vrpset.h", "index.h", "attrs.h", "routes.h", "routes_table.h"]
+SOURCES = [
+    "prefix.c",
+    "order.c",
+    "filters.c",
+    "vrpset.c",
+    "index.c",
+    "attrs.c",
+    "routes.c",
+    "updates.c",
+    "recheck.c",
+    "outbox.c",
+]
+HEADERS = ["vrp.h", "prefix.h", "order.h", "filters.h", "vrpset.h", "index.h", "attrs.h", "routes.h", "routes_table.h"]
 WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
 # cffi's own glue is not ours to mend.
 GLUE = ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "filters.h"
 #include "prefix.h"
 
 /* Entries live in 256 small open-addressing tables a family, so that growing one stops nobody for long. All VRPs of
@@ -14,6 +15,7 @@
 #define TABLES 256
 #define TABLE_START 16
 #define TOUCHED_MOST 16384
+#define ASSERTIONS (UINT32_C(1) << VRPSET_ASSERTIONS)
 
 struct entry {
     uint64_t hi, lo; /* address as numbers */
@@ -22,6 +24,7 @@ struct entry {
     uint32_t next; /* the same, after their next commit */
     uint8_t len, max;
     uint8_t used;
+    uint8_t filtered; /* bit 0: a filter matches; bit 1: one of the next filters does */
 };
 
 struct table {
@@ -57,6 +60,7 @@ struct vrpset {
     struct family_set v4, v6;
     struct touched touched[VRPSET_SOURCES];
     uint64_t count[VRPSET_SOURCES];
+    struct filters *filters; /* NULL: none */
     uint64_t seed;
     uint32_t active;
     bool usable;
@@ -108,7 +112,16 @@ static const struct family_set *family_const(const struct vrpset *set, uint8_t f
     return family == 4 ? &set->v4 : &set->v6;
 }
 
-static bool effective(const struct vrpset *set, const struct entry *entry) { return (entry->live & set->active) != 0; }
+/* Whether it is effective when these sources are active, and a filter matches it or not. */
+static bool counts(const struct entry *entry, uint32_t active, bool filtered)
+{
+    return (entry->live & active & (filtered ? ASSERTIONS : UINT32_MAX)) != 0;
+}
+
+static bool effective(const struct vrpset *set, const struct entry *entry)
+{
+    return counts(entry, set->active, entry->filtered & 1);
+}
 
 /* ---- the bitmaps of lengths -------------------------------------------------------------------------------- */
 
@@ -230,7 +243,8 @@ static struct entry *find(struct vrpset *set, uint8_t family, const struct vrp *
         return NULL;
     table->used++;
     table->entries[i] = (struct entry){
-        .hi = key.hi, .lo = key.lo, .asn = vrp->asn, .len = vrp->len, .max = vrp->max, .used = 1};
+        .hi = key.hi, .lo = key.lo, .asn = vrp->asn, .len = vrp->len, .max = vrp->max, .used = 1,
+        .filtered = set->filters && filters_match(set->filters, vrp)};
     return &table->entries[i];
 }
 
@@ -253,6 +267,7 @@ struct vrpset *vrpset_new(void)
         return NULL;
     set->v4.short_lens = calloc(65536, sizeof *set->v4.short_lens);
     set->v6.short_lens = calloc(65536, sizeof *set->v6.short_lens);
+    set->active = ASSERTIONS;
     if (!set->v4.short_lens || !set->v6.short_lens ||
         getrandom(&set->seed, sizeof set->seed, 0) != (ssize_t)sizeof set->seed) {
         vrpset_free(set);
@@ -276,6 +291,7 @@ void vrpset_free(struct vrpset *set)
         return;
     family_free(&set->v4);
     family_free(&set->v6);
+    filters_free(set->filters);
     for (int i = 0; i < VRPSET_SOURCES; i++)
         free(set->touched[i].records);
     free(set);
@@ -487,18 +503,19 @@ static void count_activation(struct vrpset *set, struct entry *entry, uint8_t fa
 {
     (void)family;
     struct activation *activation = data;
-    activation->n += effective(set, entry) != ((entry->live & activation->sources) != 0);
+    activation->n += effective(set, entry) != counts(entry, activation->sources, entry->filtered & 1);
 }
 
 static void activate_entry(struct vrpset *set, struct entry *entry, uint8_t family, void *data)
 {
     struct activation *activation = data;
-    record_change(set, entry, family, effective(set, entry), (entry->live & activation->sources) != 0,
-                  activation->changes);
+    record_change(set, entry, family, effective(set, entry),
+                  counts(entry, activation->sources, entry->filtered & 1), activation->changes);
 }
 
 int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *changes)
 {
+    sources |= ASSERTIONS;
     struct activation activation = {sources, changes, 0};
     if (sources == set->active)
         return 0;
@@ -507,6 +524,46 @@ int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *chang
         return -1;
     for_all(set, activate_entry, &activation);
     set->active = sources;
+    return 0;
+}
+
+struct filtering {
+    const struct filters *filters;
+    struct vrp_list *changes;
+    size_t n;
+};
+
+static void match_entry(struct vrpset *set, struct entry *entry, uint8_t family, void *data)
+{
+    struct filtering *filtering = data;
+    struct vrp vrp = vrp_of(entry, family, true);
+    bool next = filtering->filters && filters_match(filtering->filters, &vrp);
+    entry->filtered = (uint8_t)((entry->filtered & 1) | next << 1);
+    filtering->n += effective(set, entry) != counts(entry, set->active, next);
+}
+
+static void filter_entry(struct vrpset *set, struct entry *entry, uint8_t family, void *data)
+{
+    struct filtering *filtering = data;
+    bool was = effective(set, entry);
+    entry->filtered >>= 1;
+    record_change(set, entry, family, was, effective(set, entry), filtering->changes);
+}
+
+int vrpset_filter(struct vrpset *set, const void *filters, size_t n, struct vrp_list *changes)
+{
+    struct filters *fresh = n ? filters_new(filters, n) : NULL;
+    if (n && !fresh)
+        return -1;
+    struct filtering filtering = {fresh, changes, 0};
+    for_all(set, match_entry, &filtering);
+    if (list_reserve(changes, filtering.n) != 0) {
+        filters_free(fresh);
+        return -1;
+    }
+    for_all(set, filter_entry, &filtering);
+    filters_free(set->filters);
+    set->filters = fresh;
     return 0;
 }
 
@@ -643,9 +700,13 @@ size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t a
     return collection.n;
 }
 
+static bool listed(const struct vrpset *set, const struct entry *entry, uint32_t sources)
+{
+    return entry->used && (sources ? (entry->live & sources) != 0 : effective(set, entry));
+}
+
 size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room)
 {
-    uint32_t wanted = sources ? sources : set->active;
     size_t n = 0;
     uint64_t table_at_cursor = *cursor >> 32;
     uint32_t i = (uint32_t)*cursor;
@@ -654,7 +715,7 @@ size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor,
         const struct table *table = &family_const(set, family)->tables[table_at_cursor % TABLES];
         for (; i < table->room; i++) {
             const struct entry *entry = &table->entries[i];
-            if (!entry->used || !(entry->live & wanted))
+            if (!listed(set, entry, sources))
                 continue;
             if (n == room) {
                 *cursor = table_at_cursor << 32 | i;
@@ -673,13 +734,12 @@ int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struc
 {
     if (part >= VRPSET_PARTS)
         return -1;
-    uint32_t wanted = sources ? sources : set->active;
     uint8_t family = part < TABLES ? 4 : 6;
     const struct table *table = &family_const(set, family)->tables[part % TABLES];
     if (list_reserve(out, table->used) != 0)
         return -1;
     for (uint32_t i = 0; i < table->room; i++)
-        if (table->entries[i].used && table->entries[i].live & wanted)
+        if (listed(set, &table->entries[i], sources))
             out->records[out->n++] = vrp_of(&table->entries[i], family, true);
     return 0;
 }

@@ -20,6 +20,7 @@
 #include "vrp.h"
 
 #define VRPSET_SOURCES 32
+#define VRPSET_ASSERTIONS 31 /* the source of SLURM's assertions: always active, and no filter touches it */
 
 enum validity { /* RFC 6811 section 2; UNVERIFIED: no VRP set is usable yet */
     VALIDITY_VALID = 0,
@@ -64,6 +65,10 @@ int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_
 int vrpset_commit(struct vrpset *set, unsigned source, struct vrp_list *changes);
 int vrpset_discard(struct vrpset *set, unsigned source); /* what was staged since the last commit is void */
 int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *changes);
+
+/* From now on, what one of n filters (packed as struct vrp_filter) matches is not effective for any source but
+ * VRPSET_ASSERTIONS (RFC 8416 section 3.3.1); the filters of before are gone. */
+int vrpset_filter(struct vrpset *set, const void *filters, size_t n, struct vrp_list *changes);
 
 /* With usable false every route is UNVERIFIED. */
 void vrpset_set_usable(struct vrpset *set, bool usable);

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SOURCES = 32
+SLURM: int = lib.VRPSET_ASSERTIONS
+"""The source of locally added assertions (RFC 8416): always active, and no filter touches it."""
+SNAPSHOT = 30
+"""By custom, the source of what an earlier run knew; caches have the numbers below."""
 PARTS: int = lib.VRPSET_PARTS
 PACKED = struct.Struct("=16sIBBBB")
 """One packed VRP: address (network order, IPv4 in the first four bytes), AS, length, max length, family, announce."""
@@ -37,6 +41,15 @@ class VRP(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.prefix}-{self.max_length} AS{self.asn}"
+
+
+class VRPFilter(NamedTuple):
+    """A filter (RFC 8416 section 3.3.1): matches VRPs with this prefix or a more specific one, and of this AS."""
+
+    prefix: str | None
+    """As text; None: any."""
+    asn: int | None
+    """None: any."""
 
 
 class CoveringVRP(NamedTuple):
@@ -167,9 +180,21 @@ class VRPSet:
         return self.commit(source)
 
     def activate(self, sources: Iterable[int]) -> Changes:
-        """Let exactly these sources count; give what changed in the effective set."""
+        """Let exactly these sources, and `SLURM`, count; give what changed in the effective set."""
         changes = Changes()
         self._done(lib.vrpset_activate(self.native, _mask(sources), changes.native))
+        self.generation += 1
+        return changes
+
+    def filter(self, filters: Iterable[VRPFilter]) -> Changes:
+        """Let no VRP count that one of these filters matches, but for those of `SLURM`; give what changed.
+
+        They replace the filters of before. ValueError for a filter that has a prefix that is none, or neither prefix
+        nor AS.
+        """
+        packed = [_pack_filter(one) for one in filters]
+        changes = Changes()
+        self._done(lib.vrpset_filter(self.native, b"".join(packed), len(packed), changes.native))
         self.generation += 1
         return changes
 
@@ -262,6 +287,19 @@ class VRPSet:
     def memory(self) -> int:
         """Bytes."""
         return int(lib.vrpset_memory(self.native))
+
+
+def _pack_filter(one: VRPFilter) -> bytes:
+    address, length, family = bytes(16), 0, 0
+    if one.prefix is not None:
+        parsed = parse_prefix(one.prefix)
+        address, length, family = bytes(parsed.addr), parsed.len, parsed.family
+    elif one.asn is None:
+        raise ValueError("a filter needs a prefix, an AS number, or both")
+    try:
+        return PACKED.pack(address, one.asn or 0, length, family, one.asn is None, 0)
+    except struct.error as error:
+        raise ValueError(f"{one.asn} is no AS number") from error
 
 
 def _mask(sources: Iterable[int]) -> int:

@@ -6,7 +6,7 @@ import ipaddress
 
 from hypothesis import strategies as st
 
-from rtrlib.vrp_set import VRP
+from rtrlib.vrp_set import VRP, VRPFilter
 
 ASNS = st.sampled_from([0, 1, 64500, 64501, 65536, 4294967295])
 
@@ -33,3 +33,10 @@ def vrps(draw: st.DrawFn) -> VRP:
     length = int(prefix.partition("/")[2])
     most = 128 if ":" in prefix else 32
     return VRP(prefix, min(most, length + draw(st.sampled_from([0, 0, 1, 8, 128]))), draw(ASNS))
+
+
+@st.composite
+def filters(draw: st.DrawFn) -> VRPFilter:
+    """Filters (RFC 8416), with a prefix, an AS, or both."""
+    kind = draw(st.sampled_from(["prefix", "as", "both"]))
+    return VRPFilter(None if kind == "as" else draw(prefixes()), None if kind == "prefix" else draw(ASNS))

@@ -10,9 +10,9 @@ import rfc6811
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from strategies import ASNS, prefixes, vrps
+from strategies import ASNS, filters, prefixes, vrps
 
-from rtrlib.vrp_set import PACKED, VALIDITIES, VRP, VRPSet, pack, unpack
+from rtrlib.vrp_set import PACKED, SLURM, VALIDITIES, VRP, VRPFilter, VRPSet, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -148,19 +148,89 @@ def test_packing_and_unpacking_are_inverse() -> None:
     assert list(unpack(pack(vrp))) == [(vrp, True)]
 
 
+def matches(one: VRPFilter, vrp: VRP) -> bool:
+    """RFC 8416 section 3.3.1 as it reads."""
+    return (one.prefix is None or rfc6811.covers(one.prefix, vrp.prefix)) and one.asn in (None, vrp.asn)
+
+
+class TestFilters:
+    """What RFC 8416 says of filters."""
+
+    ENTRIES = (
+        VRP("192.0.2.0/24", 24, 64496),
+        VRP("192.0.2.128/25", 25, 64497),
+        VRP("192.0.0.0/16", 24, 64496),
+        VRP("2001:db8::/32", 48, 64497),
+    )
+
+    @pytest.mark.parametrize(
+        ("one", "left"),
+        [
+            (VRPFilter("192.0.2.0/24", None), {2, 3}),
+            (VRPFilter("192.0.2.0/24", 64496), {1, 2, 3}),
+            (VRPFilter(None, 64496), {1, 3}),
+            (VRPFilter("0.0.0.0/0", None), {3}),
+            (VRPFilter("::/0", 64497), {0, 1, 2}),
+            (VRPFilter("192.0.2.0/25", None), {0, 1, 2, 3}),
+            (VRPFilter(None, 0), {0, 1, 2, 3}),
+        ],
+    )
+    def test_what_it_matches_is_not_effective(self, one: VRPFilter, left: set[int]) -> None:
+        vrp_set = set_of(*self.ENTRIES)
+        vrp_set.filter([one])
+        assert {entry.vrp for entry in vrp_set.vrps()} == {self.ENTRIES[index] for index in left}
+        assert vrp_set.count_source(0) == len(self.ENTRIES), "it is still there, for when the filter goes"
+
+    def test_a_filter_holds_for_what_comes_later_too(self) -> None:
+        vrp_set = set_of()
+        vrp_set.filter([VRPFilter("192.0.2.0/24", None)])
+        vrp_set.replace(0, b"".join(map(pack, self.ENTRIES)))
+        assert vrp_set.validate("192.0.2.0/24", 64499) == "invalid", "by the /16"
+        assert vrp_set.count(4) == 1
+        assert len(vrp_set.filter([])) == 2
+        assert vrp_set.count(4) == 3
+
+    def test_an_assertion_stands_whatever_is_filtered_and_active(self) -> None:
+        vrp_set = set_of(*self.ENTRIES)
+        vrp_set.filter([VRPFilter("0.0.0.0/0", None)])
+        vrp_set.replace(SLURM, pack(self.ENTRIES[0]))
+        vrp_set.activate([])
+        assert {entry.vrp for entry in vrp_set.vrps()} == {self.ENTRIES[0]}
+
+    @given(st.lists(filters(), max_size=25), st.lists(vrps(), min_size=1, max_size=40))
+    @settings(max_examples=500, deadline=None)
+    def test_as_the_rfc_reads(self, some: list[VRPFilter], entries: list[VRP]) -> None:
+        vrp_set = set_of(*entries)
+        vrp_set.filter(some)
+        left = {vrp for vrp in entries if not any(matches(one, vrp) for one in some)}
+        assert {entry.vrp for entry in vrp_set.vrps()} == left
+
+    @pytest.mark.parametrize("one", [VRPFilter(None, None), VRPFilter("192.0.2.1/24", 1), VRPFilter(None, 1 << 32)])
+    def test_what_is_no_filter_is_an_error_of_the_caller(self, one: VRPFilter) -> None:
+        with pytest.raises(ValueError, match=r"filter needs|no prefix|no AS number"):
+            set_of().filter([one])
+
+
+SOURCES_USED = (0, 1, 2, SLURM)
+SOURCE = st.sampled_from(SOURCES_USED)
+
+
 class Sources(RuleBasedStateMachine):
-    """Sources stage, commit, discard and are switched; a model of plain sets says what is in force."""
+    """Sources stage, commit, discard, are switched and filtered; a model of plain sets says what is in force."""
 
     def __init__(self) -> None:
         super().__init__()
         self.vrp_set = VRPSet()
         self.vrp_set.usable = True
-        self.live: dict[int, set[VRP]] = {0: set(), 1: set(), 2: set()}
-        self.staged: dict[int, set[VRP]] = {0: set(), 1: set(), 2: set()}
+        self.live: dict[int, set[VRP]] = {source: set() for source in SOURCES_USED}
+        self.staged: dict[int, set[VRP]] = {source: set() for source in SOURCES_USED}
         self.active: set[int] = set()
+        self.filters: list[VRPFilter] = []
 
     def effective(self) -> set[VRP]:
-        return set().union(*(self.live[source] for source in self.active))
+        heard = set().union(*(self.live[source] for source in self.active))
+        kept = {vrp for vrp in heard if not any(matches(one, vrp) for one in self.filters)}
+        return kept | self.live[SLURM]
 
     def check(self, changes: object, before: set[VRP]) -> None:
         appeared = {vrp for vrp, announce in changes if announce}  # type: ignore[attr-defined]
@@ -169,37 +239,44 @@ class Sources(RuleBasedStateMachine):
         assert vanished == before - self.effective()
         assert len(changes) == len(appeared) + len(vanished)  # type: ignore[arg-type]
 
-    @rule(source=st.integers(0, 2), entries=st.lists(st.tuples(vrps(), st.booleans()), max_size=12))
+    @rule(source=SOURCE, entries=st.lists(st.tuples(vrps(), st.booleans()), max_size=12))
     def stage(self, source: int, entries: list[tuple[VRP, bool]]) -> None:
         self.vrp_set.stage(source, b"".join(pack(vrp, announce=announce) for vrp, announce in entries))
         for vrp, announce in entries:
             (self.staged[source].add if announce else self.staged[source].discard)(vrp)
 
-    @rule(source=st.integers(0, 2))
+    @rule(source=SOURCE)
     def begin(self, source: int) -> None:
         self.vrp_set.begin(source)
         self.staged[source] = set()
 
-    @rule(source=st.integers(0, 2))
+    @rule(source=SOURCE)
     def commit(self, source: int) -> None:
         before = self.effective()
         changes = self.vrp_set.commit(source)
         self.live[source] = set(self.staged[source])
         self.check(changes, before)
 
-    @rule(source=st.integers(0, 2))
+    @rule(source=SOURCE)
     def discard(self, source: int) -> None:
         self.vrp_set.discard(source)
         self.staged[source] = set(self.live[source])
 
-    @rule(sources=st.sets(st.integers(0, 2)))
+    @rule(sources=st.sets(SOURCE))
     def activate(self, sources: set[int]) -> None:
         before = self.effective()
         changes = self.vrp_set.activate(sources)
         self.active = sources
         self.check(changes, before)
 
-    @rule(sources=st.none() | st.sets(st.integers(0, 2)))
+    @rule(filters=st.lists(filters(), max_size=6))
+    def filter(self, filters: list[VRPFilter]) -> None:
+        before = self.effective()
+        changes = self.vrp_set.filter(filters)
+        self.filters = filters
+        self.check(changes, before)
+
+    @rule(sources=st.none() | st.sets(SOURCE))
     def copy(self, sources: set[int] | None) -> None:
         expected = self.effective() if sources is None else set().union(*(self.live[source] for source in sources))
         assert packed(self.vrp_set.packed(sources)) == Counter(expected)

@@ -46,9 +46,9 @@ class Server:
             raise RTRInitError("a cache needs a host")
         if not 1 <= self.connect_timeout <= 3600:
             raise RTRInitError(f"connect_timeout {self.connect_timeout} is not in 1..3600 seconds")
-        for text in vars(self).values():
-            if isinstance(text, str) and ("\0" in text or not text.isprintable()):
-                raise RTRInitError(f"{text!r} has a character that cannot be printed")
+        for name, text in vars(self).items():
+            if isinstance(text, str) and not text.isprintable():  # the text itself may be a secret
+                raise RTRInitError(f"the {name} of cache {self.host!r} has a character that cannot be printed")
 
     @property
     def transport(self) -> str:

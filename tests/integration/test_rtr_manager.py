@@ -281,7 +281,7 @@ def test_answers_to_pings_keep_a_quiet_child(start):
     for _ in range(20):
         start.clock.ahead += PING_EVERY
         manager.dispatch()  # sends the ping
-        run(manager, lambda: manager.dispatch() > 1, "the answer")
+        run(manager, lambda: manager._dispatcher._caches[0]._hung_at is None, "the answer")
     assert socket.restarts == 0
 
 
@@ -462,7 +462,7 @@ def test_bad_servers_are_refused():
         TCPServer("127.0.0.1", 0)
     with pytest.raises(TypeError, match="port must be int or str"):
         TCPServer("127.0.0.1", 3.5)
-    with pytest.raises(RTRInitError, match="NUL"):
+    with pytest.raises(RTRInitError, match="the host of cache .* cannot be printed"):
         TCPServer("127.0.0.1\0evil", 323)
 
 

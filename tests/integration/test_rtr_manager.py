@@ -462,7 +462,7 @@ def test_bad_servers_are_refused():
         TCPServer("127.0.0.1", 0)
     with pytest.raises(TypeError, match="port must be int or str"):
         TCPServer("127.0.0.1", 3.5)
-    with pytest.raises(RTRInitError, match="the host of cache .* cannot be printed"):
+    with pytest.raises(RTRInitError, match=r"the host of cache .* cannot be printed"):
         TCPServer("127.0.0.1\0evil", 323)
 
 

@@ -77,7 +77,7 @@ class Engine:
         self._read_attributes = read_attributes
         self._outcomes: list[Outcome] = [OBSERVE]  # by manner: additions that are alike share a number
         self._remembered: dict[bytes, AttributeSet] = {}
-        self._extended_next_hop: set[str] = set()
+        self._extended_next_hop = 0  # targets that negotiated it, by bit
         self._too_many = False
         for rule in policy.rules:
             for address in rule.to or ():
@@ -114,15 +114,21 @@ class Engine:
         session = self.sessions.pop(address, None)
         if session is not None:
             self.table.retire_neighbor(session.number)
-        self._extended_next_hop.discard(address)
         if event.up:
             self._session(address)
 
     def negotiated(self, event: Negotiated) -> None:
-        """Remember what a session agreed on."""
+        """Take what a session agreed on, until the next one agrees on something else."""
         address = normal(event.neighbor)
-        if event.extended_next_hop:
-            self._extended_next_hop.add(address)
+        self.add_target(address)
+        if address not in self.targets:
+            return
+        bit = 1 << self.targets.index(address)
+        agreed = self._extended_next_hop | bit if event.extended_next_hop else self._extended_next_hop & ~bit
+        if agreed != self._extended_next_hop:
+            self._extended_next_hop = agreed
+            self.table.set_extended_next_hop(agreed)
+            self.table.reconsider()
 
     def _session(self, address: str) -> Session:
         session = self.sessions.get(address)
@@ -170,14 +176,8 @@ class Engine:
         for key, prefixes in event.announced:
             number = table.find_attributes(key)
             if number is None:
-                attributes = self.attributes(key)
-                allowed = not attributes.extended_next_hop or self._all_take_extended_next_hop(event.neighbor, session)
-                number = table.add_attributes(key, attributes.facts(extended_next_hop=allowed))
+                number = table.add_attributes(key, self.attributes(key).facts())
             table.announce(session.number, number, prefixes)
-
-    def _all_take_extended_next_hop(self, neighbor: str, session: Session) -> bool:
-        receivers = [] if session.rule is None else session.rule.receivers(self.targets, neighbor)
-        return all(receiver in self._extended_next_hop for receiver in receivers)
 
     def attributes(self, key: bytes) -> AttributeSet:
         """Give the attribute set of a key, decoded."""

@@ -8,6 +8,12 @@
 
 #define ATTRS_NONE UINT32_MAX
 
+enum fitness {
+    FIT = 0,                   /* everywhere */
+    UNFIT = 1,                 /* nowhere: no next hop that its family can carry, malformed, too long */
+    FIT_EXTENDED_NEXT_HOP = 2, /* where an IPv6 next hop of IPv4 routes was negotiated (RFC 8950) */
+};
+
 /* What the route table reads of an attribute set; the rest it never needs. */
 struct attrs_facts {
     uint64_t outcome;          /* equal for two sets that are announced with the same words */
@@ -15,7 +21,7 @@ struct attrs_facts {
     uint32_t local_preference; /* RFC 4271 section 9.1 compares these three, when two routes want one place */
     uint32_t path_length;
     uint32_t origin_code;
-    uint32_t unfit; /* nonzero: cannot be announced (no next hop that its family can carry, ...) */
+    uint32_t fitness; /* enum fitness: where a route with it can be announced */
 };
 
 struct attrs {

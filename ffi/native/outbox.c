@@ -12,9 +12,18 @@ static const struct neighbor *neighbor_of(const struct routes *routes, const str
 enum action route_action(const struct routes *routes, const struct route *route)
 {
     enum action action = neighbor_of(routes, route)->policy.action[route->bits & VALIDITY_BITS];
-    if (action == ACTION_ANNOUNCE && routes->attrs.sets[route->attrs].facts.unfit)
+    if (action == ACTION_ANNOUNCE && routes->attrs.sets[route->attrs].facts.fitness == UNFIT)
         return ACTION_OBSERVE;
     return action;
+}
+
+/* Where the route is to be announced, as far as it can be. */
+static uint64_t targets_of(const struct routes *routes, const struct route *route)
+{
+    uint64_t targets = neighbor_of(routes, route)->policy.targets;
+    if (routes->attrs.sets[route->attrs].facts.fitness == FIT_EXTENDED_NEXT_HOP)
+        targets &= routes->extended_next_hop;
+    return targets;
 }
 
 uint16_t route_manner(const struct routes *routes, const struct route *route)
@@ -42,10 +51,9 @@ void outbox_consider(struct routes *routes, uint32_t number)
     if (route_gone(routes, route)) {
         wanted = true;
     } else {
-        const struct neighbor_policy *policy = &neighbor_of(routes, route)->policy;
         switch (route_action(routes, route)) {
         case ACTION_ANNOUNCE:
-            wanted = (route->bits & STALE) || route->standing != policy->targets;
+            wanted = (route->bits & STALE) || route->standing != targets_of(routes, route);
             break;
         case ACTION_WITHDRAW:
             wanted = !(route->bits & TOLD) || route->standing;
@@ -173,7 +181,7 @@ static bool next_emission(struct routes *routes, uint32_t number, struct emissio
     for (uint32_t best = next_best(routes, place, chain, NO_ROUTE); best != NO_ROUTE;
          best = next_best(routes, place, chain, best)) {
         struct route *route = route_at(routes, best);
-        uint64_t want = neighbor_of(routes, route)->policy.targets & ~taken;
+        uint64_t want = targets_of(routes, route) & ~taken;
         if (want & ~route->standing)
             inherit(routes, place, chain, best, want & ~route->standing);
         uint64_t need = route->bits & STALE ? want : want & ~route->standing;

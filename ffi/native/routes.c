@@ -244,6 +244,8 @@ void routes_neighbor_counts(const struct routes *routes, uint32_t number, uint64
         counts[i] = neighbor ? neighbor->counts[i] : 0;
 }
 
+void routes_extended_next_hop(struct routes *routes, uint64_t targets) { routes->extended_next_hop = targets; }
+
 /* ---- questions --------------------------------------------------------------------------------------------- */
 
 static struct route_row row_of(const struct routes *routes, uint32_t number)

@@ -94,6 +94,9 @@ int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs
 int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *text, size_t size, size_t n,
                         struct route_faults *faults);
 
+/* The targets that take IPv4 routes with an IPv6 next hop (RFC 8950). routes_reconsider makes it count. */
+void routes_extended_next_hop(struct routes *routes, uint64_t targets);
+
 /* VRPs became effective or ceased to be: the routes that they cover will be validated again. */
 int routes_vrps_changed(struct routes *routes, const struct vrp_list *changes);
 /* Everything will be looked at again; with `rewrite` also written again (the tags of the policy changed). */

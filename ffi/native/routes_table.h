@@ -72,6 +72,7 @@ struct routes {
     } purge;
     uint32_t outbox_first, outbox_last;
     uint64_t outbox_n;
+    uint64_t extended_next_hop; /* targets that take IPv4 routes with an IPv6 next hop */
     uint64_t count, changed;
 };
 

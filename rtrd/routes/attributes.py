@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from rtrd.routes.table import Facts
+from rtrd.routes.table import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT, Facts
 
 AS_SET, AS_SEQUENCE, AS_CONFED_SEQUENCE, AS_CONFED_SET = 1, 2, 3, 4
 """Segment types of RFC 4271 section 4.3 and RFC 5065 section 3."""
@@ -57,13 +57,8 @@ class AttributeSet(NamedTuple):
     malformed: bool = False
     """The attributes can't be trusted: the route is not announced (RFC 7606 section 2: treat-as-withdraw)."""
 
-    @property
-    def extended_next_hop(self) -> bool:
-        """IPv4 routes with an IPv6 next hop: only for a session that negotiated it (RFC 8950 section 4)."""
-        return self.family == 4 and self.next_hop is not None and ":" in self.next_hop
-
-    def facts(self, *, extended_next_hop: bool) -> Facts:
-        """Give what the route table must know; `extended_next_hop`: those to whom the routes go have negotiated it."""
+    def facts(self) -> Facts:
+        """Give what the route table must know."""
         digest = blake2b(msgspec.msgpack.encode(self), digest_size=8, key=_KEY).digest()
         return Facts(
             outcome=int.from_bytes(digest),
@@ -71,18 +66,16 @@ class AttributeSet(NamedTuple):
             local_preference=(DEFAULT_LOCAL_PREFERENCE if self.local_preference is None else self.local_preference),
             path_length=sum(_weight(segment) for segment in self.as_path),
             origin_code=INCOMPLETE if self.origin is None else self.origin,
-            fit=not self.malformed
-            and self._carried(extended_next_hop=extended_next_hop)
-            and self._octets() <= MOST_OCTETS,
+            fitness=self._fitness(),
         )
 
-    def _carried(self, *, extended_next_hop: bool) -> bool:
-        """Whether the next hop can be sent with routes of the family. ExaBGP would send any (docs/exabgp.md)."""
-        if self.next_hop is None:
-            return False
+    def _fitness(self) -> int:
+        """Where it can be announced. ExaBGP would send any next hop with any family (docs/exabgp.md)."""
+        if self.malformed or self.next_hop is None or self._octets() > MOST_OCTETS:
+            return UNFIT
         if self.family == 4:
-            return extended_next_hop or not self.extended_next_hop
-        return ":" in self.next_hop
+            return FIT_EXTENDED_NEXT_HOP if ":" in self.next_hop else FIT  # RFC 8950 section 4
+        return FIT if ":" in self.next_hop else UNFIT
 
     def _octets(self) -> int:
         """Octets in an UPDATE, without NLRI and next hop; a little more where attributes are absent."""

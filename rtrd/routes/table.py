@@ -22,6 +22,9 @@ MOST_TARGETS = 64
 LEARNED = 0xFFFFFFFF
 """As a local preference: the one that the route came with."""
 
+FIT, UNFIT, FIT_EXTENDED_NEXT_HOP = 0, 1, 2
+"""Where routes with an attribute set can be announced: everywhere, nowhere, where RFC 8950 was negotiated."""
+
 _ROWS = 512
 
 
@@ -36,8 +39,8 @@ class Facts(NamedTuple):
     path_length: int
     origin_code: int
     """0 IGP, 1 EGP, 2 INCOMPLETE (RFC 4271 section 5.1.1)."""
-    fit: bool
-    """Can be announced at all."""
+    fitness: int
+    """FIT, UNFIT or FIT_EXTENDED_NEXT_HOP."""
 
 
 class NeighborPolicy(NamedTuple):
@@ -108,7 +111,7 @@ class RouteTable:
 
     def add_attributes(self, key: bytes, facts: Facts) -> int:
         """Give the number of a new attribute set. It is gone after the next `announce` if no route took it."""
-        native = ffi.new("struct attrs_facts *", (*facts[:5], not facts.fit))
+        native = ffi.new("struct attrs_facts *", tuple(facts))
         number = lib.routes_attrs_add(self._native, key, len(key), native)
         if number == 0xFFFFFFFF:
             raise MemoryError("no memory for an attribute set")
@@ -182,6 +185,10 @@ class RouteTable:
         return int(self._faults.prefixes) + self._split
 
     # -- what follows
+
+    def set_extended_next_hop(self, targets: int) -> None:
+        """Tell which targets (by bit) take IPv4 routes with an IPv6 next hop; `reconsider` makes it count."""
+        lib.routes_extended_next_hop(self._native, targets)
 
     def vrps_changed(self, changes: Changes) -> None:
         """Have the routes that these VRPs cover validated again, a slice in each `work`."""

@@ -24,6 +24,7 @@ from rtrd.routes.attributes import (
     Segment,
     origin_as,
 )
+from rtrd.routes.table import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT
 from rtrd.tags import Tag, parse_tag
 
 OWN = 65000
@@ -199,7 +200,7 @@ def test_all_of_rfc_8097_is_ours_whatever_its_reserved_octets_say(rest: int) -> 
 def test_a_community_of_another_shape_is_never_announced(spelled: dict[str, Any]) -> None:
     """A newer ExaBGP may write them otherwise; what can't be compared with our tags can't be passed on."""
     assert read(spelled, policy=POLICY) == UNREADABLE
-    assert not UNREADABLE.facts(extended_next_hop=True).fit
+    assert UNREADABLE.facts().fitness == UNFIT
 
 
 @pytest.mark.parametrize("name", ["attribute-0x10-0xC0", "attribute-0x20-0xE0", "attribute-0x08-0x80"])
@@ -237,8 +238,7 @@ def test_a_malformed_attribute_makes_a_route_without_origin_that_is_never_announ
 ) -> None:
     """RFC 7606 section 2, treat-as-withdraw: ExaBGP passes such routes on."""
     assert read(attributes) == UNREADABLE
-    assert UNREADABLE.facts(extended_next_hop=False) == UNREADABLE.facts(extended_next_hop=True)
-    assert UNREADABLE.facts(extended_next_hop=False).origin < 0
+    assert UNREADABLE.facts().origin < 0
 
 
 @pytest.mark.parametrize(
@@ -256,18 +256,17 @@ def test_no_key_raises(raw: bytes, next_hop: str, own_as: int, family: str) -> N
 # -- facts for the table
 
 
-def facts_of(next_hop: str, family: str, *, extended_next_hop: bool = False) -> bool:
-    return read({}, next_hop=next_hop, family=family).facts(extended_next_hop=extended_next_hop).fit
+def fitness_of(next_hop: str, family: str) -> int:
+    return read({}, next_hop=next_hop, family=family).facts().fitness
 
 
 def test_which_next_hop_can_be_announced() -> None:
-    assert facts_of("192.0.2.1", "ipv4 unicast")
-    assert facts_of("2001:db8::1", "ipv6 unicast")
-    assert not facts_of("2001:db8::1", "ipv4 unicast"), "not without RFC 8950"
-    assert facts_of("2001:db8::1", "ipv4 unicast", extended_next_hop=True)
-    assert not facts_of("192.0.2.1", "ipv6 unicast", extended_next_hop=True), "ExaBGP would send 4 octets"
-    assert not facts_of("fe80::1", "ipv6 unicast")
-    assert not facts_of("no-nexthop", "ipv4 unicast")
+    assert fitness_of("192.0.2.1", "ipv4 unicast") == FIT
+    assert fitness_of("2001:db8::1", "ipv6 unicast") == FIT
+    assert fitness_of("2001:db8::1", "ipv4 unicast") == FIT_EXTENDED_NEXT_HOP, "where RFC 8950 was negotiated"
+    assert fitness_of("192.0.2.1", "ipv6 unicast") == UNFIT, "ExaBGP would send 4 octets"
+    assert fitness_of("fe80::1", "ipv6 unicast") == UNFIT
+    assert fitness_of("no-nexthop", "ipv4 unicast") == UNFIT
 
 
 def test_the_next_hop_is_printed_in_one_way() -> None:
@@ -282,20 +281,20 @@ def test_what_decides_between_two_routes() -> None:
             "local-preference": 50,
             "origin": "egp",
         }
-    ).facts(extended_next_hop=False)
+    ).facts()
     assert (facts.local_preference, facts.path_length, facts.origin_code) == (50, 4, 1)
-    absent = read({}).facts(extended_next_hop=False)
+    absent = read({}).facts()
     assert (absent.local_preference, absent.path_length, absent.origin_code) == (100, 0, INCOMPLETE)
 
 
 def test_equal_sets_are_one_outcome_and_others_are_not() -> None:
     base = {**v5(("as-sequence", [65002, 65001])), "origin": "igp", "med": 5}
-    outcome = read(base).facts(extended_next_hop=False).outcome
+    outcome = read(base).facts().outcome
     assert 0 <= outcome < 1 << 64
-    assert read({**v4([65002, 65001]), "origin": "igp", "med": 5}).facts(extended_next_hop=False).outcome == outcome
-    assert read({**base, "aggregator": "x"}).facts(extended_next_hop=False).outcome == outcome, "not carried"
+    assert read({**v4([65002, 65001]), "origin": "igp", "med": 5}).facts().outcome == outcome
+    assert read({**base, "aggregator": "x"}).facts().outcome == outcome, "not carried"
     for other in ({"med": 6}, {"origin": "egp"}, {"community": [[1, 1]]}, v4([65001])):
-        assert read({**base, **other}).facts(extended_next_hop=False).outcome != outcome
+        assert read({**base, **other}).facts().outcome != outcome
 
 
 def test_a_forged_tag_makes_no_other_outcome() -> None:
@@ -308,7 +307,7 @@ def test_a_forged_tag_makes_no_other_outcome() -> None:
 def test_attributes_that_fill_an_update_are_not_announced() -> None:
     """With a tag more they don't fit: ExaBGP says done, sends nothing, and what it sent before stays."""
     fits = read({"large-community": [[65000, 9, i] for i in range((MOST_OCTETS - 34) // 12)]})
-    assert fits.facts(extended_next_hop=False).fit
+    assert fits.facts().fitness == FIT
     for attributes in (
         {"large-community": [[65000, 9, i] for i in range(320)]},
         {"community": [[65000, i] for i in range(1000)]},
@@ -317,7 +316,7 @@ def test_attributes_that_fill_an_update_are_not_announced() -> None:
     ):
         full = read(attributes)
         assert not full.malformed
-        assert not full.facts(extended_next_hop=False).fit
+        assert full.facts().fitness == UNFIT
 
 
 def test_a_tag_is_known_by_its_numbers() -> None:

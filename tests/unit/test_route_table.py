@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from strategies import prefixes, vrps
 
-from rtrd.routes.table import LEARNED, Facts, NeighborPolicy, RouteTable
+from rtrd.routes.table import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, Facts, NeighborPolicy, RouteTable
 from rtrlib.vrp_set import VALIDITIES, VRP, VRPSet, pack
 
 TAG_ALL = NeighborPolicy(0b10, ("announce", "announce", "announce", "hold"), (1, 2, 3, 0), (LEARNED,) * 4)
@@ -19,11 +19,13 @@ POLICIES = [TAG_ALL, DROP_INVALID, OBSERVE, SAME_WORDS]
 
 # Attribute sets by name: (outcome, origin AS, path length). "twin" differs from "a" only in what is not announced.
 SETS = {
-    b"a": Facts(1, 64500, 100, 3, 0, fit=True),
-    b"twin": Facts(1, 64500, 100, 3, 0, fit=True),
-    b"b": Facts(2, 64501, 100, 2, 0, fit=True),
-    b"none": Facts(3, -1, 100, 3, 0, fit=True),
-    b"unfit": Facts(4, 64500, 100, 1, 0, fit=False),
+    b"a": Facts(1, 64500, 100, 3, 0, FIT),
+    b"twin": Facts(1, 64500, 100, 3, 0, FIT),
+    b"b": Facts(2, 64501, 100, 2, 0, FIT),
+    b"none": Facts(3, -1, 100, 3, 0, FIT),
+    b"extended": Facts(5, 64500, 100, 1, 0, FIT_EXTENDED_NEXT_HOP),
+    b"preferred": Facts(6, 64500, 200, 4, 0, FIT),
+    b"unfit": Facts(4, 64500, 100, 1, 0, UNFIT),
 }
 
 
@@ -210,6 +212,7 @@ class Machine(RuleBasedStateMachine):
         self.table = RouteTable(self.vrp_set)
         self.router = Router()
         self.sessions: dict[int, tuple[int, NeighborPolicy]] = {}  # peer -> number, policy
+        self.extended = 0
         self.model: dict[tuple[int, str, int | None], bytes] = {}  # peer, prefix, path id -> attribute set
 
     @rule(peer=st.integers(0, 2), policy=st.sampled_from(POLICIES))
@@ -251,6 +254,12 @@ class Machine(RuleBasedStateMachine):
             self.table.withdraw(self.sessions[peer][0], [key[1]])
             del self.model[key]
 
+    @rule(mask=st.integers(0, 7))
+    def negotiated(self, mask: int) -> None:
+        self.extended = mask
+        self.table.set_extended_next_hop(mask)
+        self.table.reconsider()
+
     @rule(entries=st.sets(vrps(), max_size=6))
     def vrps_change(self, entries: set[VRP]) -> None:
         self.vrps = entries
@@ -270,12 +279,14 @@ class Machine(RuleBasedStateMachine):
             facts, policy = SETS[name], self.sessions[peer][1]
             validity = rfc6811.validity(self.vrps, prefix, None if facts.origin < 0 else facts.origin)
             index = VALIDITIES.index(validity)
-            if policy.actions[index] != "announce" or not facts.fit:
+            if policy.actions[index] != "announce" or facts.fitness == UNFIT:
                 continue
             for target in range(3):
-                if policy.targets & 1 << target:
+                able = facts.fitness == FIT or self.extended & 1 << target
+                if policy.targets & 1 << target and able:
                     place = (target, prefix, path_id)
-                    candidate = ((facts.path_length, peer, 0), (facts.outcome, policy.manners[index]))
+                    rank = (-facts.local_preference, facts.path_length, peer)
+                    candidate = (rank, (facts.outcome, policy.manners[index]))
                     best[place] = min(best.get(place, candidate), candidate)
         return {place: words for place, (_, words) in best.items()}
 

@@ -2,9 +2,9 @@
 
 Only what 4.2 and 5.0 both take and execute alike (docs/exabgp.md lists the forms that they don't): every command
 names its neighbours, `announce attributes` and `withdraw attributes` with a next hop (`route` for a path id, which
-4.2 takes nowhere else), lists in brackets, and for an AS_PATH that is more than one AS_SEQUENCE the generic
-attribute, as the two have no common word for AS_SET. Extended communities likewise, unless all are of the few kinds
-that ExaBGP neither rewrites nor stumbles over.
+4.2 takes nowhere else), lists in brackets, and for an AS_PATH that is more than one AS_SEQUENCE the generic attribute,
+as the two have no common word for AS_SET. Extended communities likewise, unless all are of the few kinds that ExaBGP
+neither rewrites nor stumbles over.
 Everything printed is a number or an address that was parsed.
 """
 

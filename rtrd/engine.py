@@ -86,9 +86,13 @@ class Engine:
     # -- neighbours
 
     def add_target(self, address: str) -> bool:
-        """Take note of a neighbour of the router, to which routes can be announced. True: it was new."""
+        """Take note of a neighbour of the router, to which routes can be announced. True: it was new.
+
+        What is no IP address is none: a target's address becomes part of commands.
+        """
+        packed = _packed(address)
         address = normal(address)
-        if address in self.targets:
+        if not packed or address in self.targets:
             return False
         if len(self.targets) == MOST_TARGETS:
             if not self._too_many:
@@ -135,11 +139,7 @@ class Engine:
         if session is None:
             self.add_target(address)
             rule = self._policy.rule_for(address)
-            try:
-                packed = ipaddress.ip_address(address).packed
-            except ValueError:
-                packed = b""
-            session = Session(self.table.add_neighbor(self._native_policy(address, rule), packed), rule)
+            session = Session(self.table.add_neighbor(self._native_policy(address, rule), _packed(address)), rule)
             self.sessions[address] = session
         return session
 
@@ -243,6 +243,14 @@ class Engine:
             if route.neighbor not in names:
                 names = {session.number: address for address, session in self.sessions.items()}
             yield names.get(route.neighbor, ""), route
+
+
+def _packed(address: str) -> bytes:
+    """Give the bytes of an IP address; none for any other text, also for a scope, which may be any text."""
+    try:
+        return b"" if "%" in address else ipaddress.ip_address(address).packed
+    except ValueError:
+        return b""
 
 
 def _preference(outcome: Outcome) -> int:

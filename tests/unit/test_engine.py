@@ -1,0 +1,170 @@
+"""One router's routes as stories: who is told what, when neighbours come and go and VRPs change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtrd import config
+from rtrd.engine import Decision, Engine
+from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.decode import Negotiated, State, Update, attribute_key
+from rtrd.policy import Policy
+from rtrd.routes.table import MOST_TARGETS
+from rtrlib.vrp_set import VRP, VRPSet, pack
+
+CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\n"
+TAG = """policy:
+  - valid: {action: announce, tags: [rfc8097]}
+    not-found: {action: announce, tags: [rfc8097]}
+    invalid: {action: withdraw}
+"""
+
+
+class Story:
+    """An engine, its VRP set, and what it said."""
+
+    def __init__(self, policy: str = TAG, *vrps: VRP) -> None:
+        self.vrp_set = VRPSet()
+        self.vrp_set.usable = True
+        self.vrp_set.activate([0])
+        self.vrp_set.replace(0, b"".join(map(pack, vrps)))
+        rules = config.loads(CACHES + policy, Path("rtrd.yaml")).policy
+        self.engine = Engine("r", self.vrp_set, Policy(rules), read_attributes)
+
+    def up(self, *neighbors: str) -> None:
+        for neighbor in neighbors:
+            self.engine.state(State(neighbor, up=True, reason=""))
+
+    def down(self, neighbor: str) -> None:
+        self.engine.state(State(neighbor, up=False, reason="peer closed"))
+
+    def announce(self, neighbor: str, *prefixes: str, origin: int = 64500, next_hop: str = "192.0.2.9") -> None:
+        attributes: dict[str, Any] = {"origin": "igp", "as-path": [64496, origin]}
+        key = attribute_key(json.dumps(attributes).encode(), next_hop, 65000, "ipv4 unicast")
+        self.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
+
+    def withdraw(self, neighbor: str, *prefixes: str) -> None:
+        self.engine.update(Update(neighbor, list(prefixes), [], 0))
+
+    def vrps(self, *vrps: VRP) -> None:
+        self.engine.vrps_changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
+
+    def said(self) -> list[tuple[str, tuple[str, ...], str]]:
+        while self.engine.work(10):
+            pass
+        decisions: list[Decision] = []
+        while (decision := self.engine.next_decision(50)) is not None:
+            decisions.append(decision)
+        return [("announce" if one.announce else "withdraw", one.targets, one.prefixes) for one in decisions]
+
+
+def test_every_neighbour_but_the_routes_own_is_told() -> None:
+    story = Story()
+    story.up("192.0.2.1", "192.0.2.2", "192.0.2.3")
+    story.announce("192.0.2.1", "198.51.100.0/24")
+    assert story.said() == [("announce", ("192.0.2.2", "192.0.2.3"), "198.51.100.0/24")]
+
+
+def test_a_neighbour_that_appears_later_is_told_what_stands() -> None:
+    story = Story()
+    story.up("192.0.2.1", "192.0.2.2")
+    story.announce("192.0.2.1", "198.51.100.0/24")
+    story.said()
+    story.engine.add_target("192.0.2.3")
+    assert story.said() == [("announce", ("192.0.2.3",), "198.51.100.0/24")]
+
+
+def test_to_names_those_who_are_told_also_before_they_are_seen() -> None:
+    story = Story(TAG.replace("  - valid", "  - to: [192.0.2.7]\n    valid"))
+    story.up("192.0.2.1", "192.0.2.2")
+    story.announce("192.0.2.1", "198.51.100.0/24")
+    assert story.said() == [("announce", ("192.0.2.7",), "198.51.100.0/24")]
+
+
+def test_a_neighbour_that_goes_down_takes_its_routes_along_and_stays_a_target() -> None:
+    story = Story()
+    story.up("192.0.2.1", "192.0.2.2")
+    story.announce("192.0.2.1", "198.51.100.0/24")
+    story.announce("192.0.2.2", "203.0.113.0/24")
+    story.said()
+    story.down("192.0.2.1")
+    assert story.said() == [("withdraw", ("192.0.2.2",), "198.51.100.0/24")]
+    story.announce("192.0.2.2", "192.0.2.0/24")
+    assert story.said() == [("announce", ("192.0.2.1",), "192.0.2.0/24")]  # ExaBGP sends it when the session is up
+
+
+def test_a_second_up_begins_a_new_session() -> None:
+    story = Story()
+    story.up("192.0.2.1", "192.0.2.2")
+    story.announce("192.0.2.1", "198.51.100.0/24", "203.0.113.0/24")
+    story.said()
+    story.up("192.0.2.1")
+    story.announce("192.0.2.1", "198.51.100.0/24")
+    assert story.said() == [("withdraw", ("192.0.2.2",), "203.0.113.0/24")]
+
+
+def test_when_a_vrp_changes_the_routes_that_it_covers_change() -> None:
+    story = Story(TAG, VRP("198.51.100.0/24", 24, 64500))
+    story.up("192.0.2.1", "192.0.2.2")
+    story.announce("192.0.2.1", "198.51.100.0/24", "203.0.113.0/24")
+    story.said()
+    story.vrps(VRP("198.51.100.0/24", 24, 64501))
+    assert story.said() == [("withdraw", ("192.0.2.2",), "198.51.100.0/24")]
+    assert story.engine.counts() == {"valid": 0, "not-found": 1, "invalid": 1, "unverified": 0}
+
+
+def test_without_a_policy_nothing_is_said() -> None:
+    story = Story("", VRP("198.51.100.0/24", 24, 64501))
+    story.up("192.0.2.1", "192.0.2.2")
+    story.announce("192.0.2.1", "198.51.100.0/24", "203.0.113.0/24")
+    story.vrps()
+    assert story.said() == []
+    assert story.engine.counts()["not-found"] == 2
+
+
+def test_an_ipv6_next_hop_of_ipv4_routes_goes_only_to_those_who_negotiated_it() -> None:
+    story = Story()
+    story.up("192.0.2.1", "192.0.2.2", "192.0.2.3")
+    story.announce("192.0.2.1", "198.51.100.0/24", next_hop="2001:db8::9")
+    assert story.said() == []
+    story.engine.negotiated(Negotiated("192.0.2.3", extended_next_hop=True))
+    assert story.said() == [("announce", ("192.0.2.3",), "198.51.100.0/24")]
+    story.up("192.0.2.3")  # ExaBGP says what was negotiated before it says up
+    assert story.said() == []
+    story.engine.negotiated(Negotiated("192.0.2.3", extended_next_hop=False))
+    assert story.said() == [("withdraw", ("192.0.2.3",), "198.51.100.0/24")]
+
+
+def test_spellings_of_one_address_are_one_neighbour() -> None:
+    story = Story()
+    story.up("2001:DB8:0::1", "2001:db8::2")
+    story.announce("2001:db8::1", "198.51.100.0/24")
+    assert story.said() == [("announce", ("2001:db8::2",), "198.51.100.0/24")]
+    assert set(story.engine.sessions) == {"2001:db8::1", "2001:db8::2"}
+
+
+def test_more_neighbours_than_can_be_told_are_left_out_loudly(capfd: pytest.CaptureFixture[str]) -> None:
+    story = Story()
+    for number in range(MOST_TARGETS + 2):
+        story.up(f"192.0.2.{number}")
+    story.announce("192.0.2.0", "198.51.100.0/24")
+    ((_, targets, _),) = story.said()
+    assert len(targets) == MOST_TARGETS - 1
+    written = capfd.readouterr()
+    assert (written.out + written.err).count("more neighbours than rtrd can announce to") == 1
+
+
+@pytest.mark.parametrize("neighbor", ["", "no address", "x" * 300, "fe80::1%eth0 announce", "192.0.2.9\n"])
+def test_a_neighbour_without_an_address_is_never_named_in_a_command(neighbor: str) -> None:
+    story = Story()
+    story.up("192.0.2.1", "192.0.2.2", neighbor)
+    story.announce(neighbor, "203.0.113.0/24")
+    story.announce("192.0.2.1", "198.51.100.0/24")
+    assert story.said() == [
+        ("announce", ("192.0.2.1", "192.0.2.2"), "203.0.113.0/24"),
+        ("announce", ("192.0.2.2",), "198.51.100.0/24"),
+    ]

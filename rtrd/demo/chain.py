@@ -49,6 +49,7 @@ class Chain:
         policy: Sequence[Mapping[str, Any]] = POLICY,
         static: Sequence[str] = (),
         add_path: bool = False,
+        more_feeders: Sequence[Neighbor] = (),
         environment: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
@@ -71,6 +72,7 @@ class Chain:
         )
         self.feeder = ExaBGP(lab.folder, name="feeder", address=FEEDER, asn=FEEDER_ASN, static=static)
         self._add_path = add_path
+        self._more_feeders = list(more_feeders)
 
     def start(self) -> None:
         """Start every part, the feeder last, and return when the listener's session is up."""
@@ -85,6 +87,7 @@ class Chain:
         self.router.neighbors = [
             Neighbor(address=FEEDER, asn=FEEDER_ASN, add_path=receives),
             Neighbor(address=LISTENER, asn=ROUTER_ASN, port=self.listener.port, add_path=sends),
+            *self._more_feeders,
         ]
         self.lab.start(self.router)
         self.feeder.neighbors = [

@@ -1,0 +1,80 @@
+"""Two neighbours that announce the same prefix: ExaBGP keeps one announcement of it, which must be the right one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.chain import POLICY, ROUTER, ROUTER_ASN, Chain
+from rtrd.demo.routers import ExaBGP, Neighbor
+
+if TYPE_CHECKING:
+    from rtrd.demo.lab import Lab
+
+VRPS = [VRP("198.18.0.0/16", 24, 64500)]
+SECOND, SECOND_ASN = "127.0.0.6", 64499
+FIRST_VALID = "announce route 198.18.1.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
+SECOND_VALID = "announce route 198.18.1.0/24 next-hop 192.0.2.9 as-path [ 64499 64500 ]"
+SECOND_INVALID = SECOND_VALID.replace("64500", "64501")
+FIRST_GONE = "withdraw route 198.18.1.0/24 next-hop 192.0.2.1"
+
+
+@pytest.fixture
+def second(lab: Lab) -> ExaBGP:
+    """The other feeder, not started yet."""
+    return ExaBGP(lab.folder, name="second", address=SECOND, asn=SECOND_ASN)
+
+
+@pytest.fixture
+def chain(lab: Lab, exabgp: str, second: ExaBGP) -> Chain:
+    """The chain with a second feeder."""
+    rule = {key: value for key, value in POLICY[0].items() if key != "from"}
+    neighbor = Neighbor(address=SECOND, asn=SECOND_ASN)
+    cache = StayRTR(lab.folder, VRPS)
+    chain = Chain(lab, [[cache]], exabgp=exabgp, policy=[rule], more_feeders=[neighbor])
+    chain.start()
+    second.neighbors = [Neighbor(address=ROUTER, asn=ROUTER_ASN, port=chain.router.port)]
+    lab.start(second)
+    return chain
+
+
+def settle(chain: Chain, *path: int) -> None:
+    """Wait until the listener has just the route with this path, tagged valid; nothing for no path."""
+    wanted = [((("sequence", path),), "valid")] if path else []
+    chain.wait_routes(
+        lambda got: [(route.as_path, route.validity) for route in got] == wanted, f"the route by {path or 'nobody'}"
+    )
+
+
+def test_the_valid_one_is_announced_whoever_came_last(chain: Chain, second: ExaBGP) -> None:
+    chain.feeder.command(FIRST_VALID)
+    settle(chain, 64496, 64500)
+    second.command(SECOND_INVALID)
+    chain.wait_status(lambda status: status["routers"][0]["routes"]["invalid"] == 1, "the invalid route")
+    settle(chain, 64496, 64500)
+    chain.feeder.command(FIRST_GONE)
+    settle(chain)
+
+
+def test_what_remains_is_announced_when_the_other_goes(chain: Chain, second: ExaBGP) -> None:
+    chain.feeder.command(FIRST_VALID)
+    second.command(SECOND_VALID)
+    chain.wait_status(lambda status: status["routers"][0]["routes"]["valid"] == 2, "both routes")
+    chain.feeder.command(FIRST_GONE)
+    settle(chain, 64499, 64500)
+    chain.feeder.command(FIRST_VALID)
+    chain.wait_status(lambda status: status["routers"][0]["routes"]["valid"] == 2, "both routes")
+    second.stop()
+    settle(chain, 64496, 64500)
+
+
+def test_a_vrp_change_moves_the_announcement(chain: Chain, second: ExaBGP) -> None:
+    chain.feeder.command(FIRST_VALID)
+    second.command(SECOND_INVALID)
+    settle(chain, 64496, 64500)
+    chain.groups[0][0].serve([VRP("198.18.0.0/16", 24, 64501)])
+    settle(chain, 64499, 64501)
+    chain.groups[0][0].serve(VRPS)
+    settle(chain, 64496, 64500)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtrd.demo.lab import find_program, session_members
+from rtrd.demo.lab import session_members
 from rtrd.demo.report import WIDTH
 from rtrd.demo.routes import internet
 
@@ -96,21 +96,18 @@ def test_ctrl_c_leaves_no_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert labs() == set()
 
 
-def test_a_missing_component_is_named_with_what_installs_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A private mount namespace in which gobgpd is not there."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    gobgpd = find_program("gobgpd", "as root: apt-get install gobgpd")
-    hidden = tmp_path / "hidden"
-    hidden.touch(mode=0o644)
-    script = f"mount --bind {hidden} {gobgpd} && exec {RTRD} demo"
+HIDE = """
+import shutil, sys
+from rtrd.cli import main
+real = shutil.which
+shutil.which = lambda name, **options: None if name == "gobgpd" else real(name, **options)
+sys.exit(main(["demo"]))
+"""
+
+
+def test_a_missing_component_is_named_with_what_installs_it() -> None:
     done = subprocess.run(
-        ["unshare", "--mount", "--map-root-user", "sh", "-c", script],
-        capture_output=True,
-        text=True,
-        timeout=MINUTE,
-        check=False,
+        [sys.executable, "-c", HIDE], capture_output=True, text=True, timeout=MINUTE, check=False
     )
     assert done.returncode == 1
     assert done.stderr == "rtrd demo: gobgpd is not installed: as root: apt-get install gobgpd\n"

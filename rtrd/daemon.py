@@ -23,6 +23,7 @@ from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
 from rtrd.status import status_of
 from rtrd.vrps.feed import Feed
+from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib import CacheGroup, RTRManager, SSHServer, TCPServer
 from rtrlib.vrp_set import VRPSet, parse_prefix, related
 
@@ -53,6 +54,7 @@ class Daemon:
         )
         self.manager = make_manager(settings)
         self.relay = self._make_relay()
+        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self._vrps_changed)
         self._stop = asyncio.Event()
         self._code = DONE
         self._loop = asyncio.get_running_loop()
@@ -68,6 +70,8 @@ class Daemon:
         control = Control(self, self.settings.control, self.settings.http)
         if exabgp:
             self._add_exabgp("exabgp", 0, 1)
+        await self.slurm.load()
+        following = asyncio.create_task(self.slurm.follow(), name="slurm")
         self.manager.open(self.feed)
         self._loop.add_reader(self.manager.fileno(), self._dispatch)
         self._dispatch()
@@ -80,6 +84,7 @@ class Daemon:
             await self._stop.wait()
         finally:
             hold.cancel()
+            following.cancel()
             if self._dispatch_timer is not None:
                 self._dispatch_timer.cancel()
             self._loop.remove_reader(self.manager.fileno())

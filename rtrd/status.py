@@ -24,6 +24,7 @@ def status_of(daemon: Daemon) -> dict[str, Any]:
         "groups": [_group(daemon, group) for group in daemon.manager.groups()],
         "routers": [_router(router) for router in daemon.routers],
         "rtr_server": None if daemon.relay is None else daemon.relay.status(),
+        "slurm": daemon.slurm.status(),
         "vrps_left_out": daemon.vrp_set.faults,
     }
 

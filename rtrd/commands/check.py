@@ -1,4 +1,4 @@
-"""A configuration file in; every fault of it as `FILE:LINE: what`, or what it says in short, out."""
+"""A configuration and the SLURM files that it names in; every fault as `FILE:LINE: what`, or a summary, out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import msgspec
 
 from rtrd import config
 from rtrd.cli import BAD_USAGE, DONE
+from rtrd.vrps import slurm_files
+from rtrd.vrps.slurm import SlurmError
 
 if TYPE_CHECKING:
     import argparse
@@ -21,14 +23,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the file; faults go to stderr (to stdout with `--json`) and end with 2."""
+    """Check the file and the SLURM files that it names; faults go to stderr (to stdout with `--json`), then 2."""
     try:
         found = config.load(args.file)
-    except config.ConfigError as error:
+        slurm_files.read(found.slurm)
+    except (config.ConfigError, SlurmError) as error:
         if args.json:
             _print_json({"file": args.file, "good": False, "faults": error.faults})
         else:
-            print("\n".join(error.lines()), file=sys.stderr)
+            print(error, file=sys.stderr)
         return BAD_USAGE
     groups = found.caches.groups
     counts = {

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rtrd import config
 from rtrd.cli import BAD_USAGE
 from rtrd.ops import log
+from rtrd.vrps import slurm_files
+from rtrd.vrps.slurm import SlurmError
 
 if TYPE_CHECKING:
     import argparse
@@ -35,11 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the configuration, then run the daemon."""
+    """Check the configuration and the SLURM files that it names, then run the daemon."""
     try:
-        config.load(args.config)
+        slurm_files.read(config.load(args.config).slurm)
     except config.ConfigError as error:
         print("\n".join(error.lines()), file=sys.stderr)
+        return BAD_USAGE
+    except SlurmError as error:
+        print(error, file=sys.stderr)
         return BAD_USAGE
     log.setup(args.log, args.log_level)
     from rtrd import daemon

@@ -36,6 +36,14 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"group {name} (preference {group['preference']}{active}): {group['status']}"
         for server in group["servers"]:
             yield "  " + _server(server)
+    for file in status.get("slurm", ()):
+        yield f"SLURM {printable(file['path'])}: {file['filters']} filters, {file['assertions']} assertions"
+        if file["fault"] is not None:
+            yield f"  not as it stands now: {printable(file['fault'])}"
+    relay = status.get("rtr_server")
+    if relay is not None:
+        where = ", ".join(map(printable, relay["listen"])) or "nowhere: its log says why"
+        yield f"RTR server: {where}; {relay['clients']} routers, serial {relay['serial']}"
     for router in status["routers"]:
         yield f"router {printable(str(router['name']))} (ExaBGP {printable(str(router['exabgp']))})"
         neighbors = router["neighbors"]

@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rtrd.ops import log
 from rtrd.rtr.client import Limits
@@ -17,6 +17,7 @@ from rtrd.rtr.server import Address, RTRServer, parse_address
 from rtrd.rtr.store import Store
 from rtrd.vrps import files
 from rtrd.vrps.reader import read_apart
+from rtrd.vrps.signature import Signature, signature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,23 +29,6 @@ LARGE = 1 << 20
 """Octets of a file that are read in a process of its own."""
 
 
-class _Signature(NamedTuple):
-    """What changes when a file does."""
-
-    st_dev: int
-    st_ino: int
-    st_mtime_ns: int
-    st_size: int
-
-
-def _signature(path: Path) -> _Signature | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return _Signature(stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
-
-
 class FileFeed:
     """Keeps an RTR server at what a VRP file says. A bad file leaves the old set in force."""
 
@@ -52,13 +36,13 @@ class FileFeed:
         self._server = server
         self._path = path
         self._log = log.get("cache")
-        self._seen: _Signature | None = None
+        self._seen: Signature | None = None
         self._asked = asyncio.Event()
 
     async def load(self) -> None:
         """Read the file and serve it; raises VRPFileError."""
         # Taken before reading: a file that changes meanwhile differs at the next look.
-        self._seen = _signature(self._path)
+        self._seen = signature(self._path)
         if self._seen and self._seen.st_size > LARGE:
             file = await read_apart(self._path)
         else:
@@ -85,7 +69,7 @@ class FileFeed:
             try:
                 await asyncio.wait_for(self._asked.wait(), POLL)
             except TimeoutError:
-                if _signature(self._path) == self._seen:
+                if signature(self._path) == self._seen:
                     continue
             self._asked.clear()
             try:

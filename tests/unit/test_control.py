@@ -61,6 +61,8 @@ STATUS = {
             "outbox": 0,
         }
     ],
+    "slurm": [{"path": "/etc/rtrd/slurm.json", "fault": "slurm.json:1: no JSON", "filters": 2, "assertions": 1}],
+    "rtr_server": {"listen": ["127.0.0.1:3323"], "clients": 3, "serial": 7},
 }
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)]
@@ -340,6 +342,9 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
         "VRPs: 2 IPv4, 0 IPv6",
         "group primary (preference 1, active): ESTABLISHED",
         "  tcp [2001:db8::10]:323: ESTABLISHED, version 1, serial 3, VRPs 2, last update 2026-01-01",
+        "SLURM /etc/rtrd/slurm.json: 2 filters, 1 assertions",
+        "  not as it stands now: slurm.json:1: no JSON",
+        "RTR server: 127.0.0.1:3323; 3 routers, serial 7",
         "router exabgp (ExaBGP 5.0.15)",
         "  1 neighbor; routes: 1 valid, 1 not-found, 0 invalid, 0 unverified; 0 decisions wait",
     ]

@@ -1,0 +1,26 @@
+"""A path in; what changes when the file does, out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Signature(NamedTuple):
+    """Two equal ones, taken before and after reading, mean one and the same content."""
+
+    st_dev: int
+    st_ino: int
+    st_mtime_ns: int
+    st_size: int
+
+
+def signature(path: Path) -> Signature | None:
+    """Look at a file; None when there is none that can be looked at."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return Signature(stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)

@@ -1,0 +1,317 @@
+"""The text of SLURM files (RFC 8416) in; filters and assertions, or every fault with its line, out. No file, no clock.
+
+"An RP MUST consider any deviations from the specifications as errors" (section 3.1): nothing of a file with a fault is
+used, and nothing of several files that overlap (section 4.2).
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from rtrd.ops.log import printable
+from rtrd.vrps.files import SPKI_SIZE, RouterKey
+from rtrd.vrps.json_lines import Path, line_of
+from rtrlib.vrp_set import VRP, VRPFilter, parse_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+MOST_FAULTS: Final = 20
+"""So many faults of a file are described; the others are only counted."""
+
+SKI_SIZE: Final = 20
+"""Octets of a subject key identifier (RFC 8210 section 5.10)."""
+
+ASN = Annotated[int, Meta(ge=0, le=4294967295)]
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is wrong; line 0 is the file as a whole."""
+
+    file: str
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
+
+
+class SlurmError(Exception):
+    """SLURM files that can't be used; `faults` holds every reason."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(map(str, faults)))
+
+
+class KeyFilter(NamedTuple):
+    """Matches router keys of this AS and with this subject key identifier; None: any."""
+
+    asn: int | None
+    ski: bytes | None
+
+
+class Slurm(NamedTuple):
+    """What a SLURM file says."""
+
+    filters: tuple[VRPFilter, ...] = ()
+    assertions: tuple[VRP, ...] = ()
+    key_filters: tuple[KeyFilter, ...] = ()
+    key_assertions: tuple[RouterKey, ...] = ()
+
+
+class _Members(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What all objects of a file have in common."""
+
+
+class _PrefixFilter(_Members, frozen=True):
+    prefix: str | UnsetType = UNSET
+    asn: ASN | UnsetType = UNSET
+    comment: str | UnsetType = UNSET
+
+
+class _BgpsecFilter(_Members, frozen=True):
+    asn: ASN | UnsetType = UNSET
+    ski: str | UnsetType = msgspec.field(name="SKI", default=UNSET)
+    comment: str | UnsetType = UNSET
+
+
+class _PrefixAssertion(_Members, frozen=True):
+    prefix: str
+    asn: ASN
+    max_prefix_length: int | UnsetType = UNSET
+    comment: str | UnsetType = UNSET
+
+
+class _BgpsecAssertion(_Members, frozen=True):
+    asn: ASN
+    router_public_key: str
+    ski: str = msgspec.field(name="SKI")
+    comment: str | UnsetType = UNSET
+
+
+class _Filters(_Members, frozen=True):
+    prefix_filters: list[Any]
+    bgpsec_filters: list[Any]
+
+
+class _Assertions(_Members, frozen=True):
+    prefix_assertions: list[Any]
+    bgpsec_assertions: list[Any]
+
+
+class _File(_Members, frozen=True):
+    slurm_version: int
+    validation_output_filters: _Filters
+    locally_added_assertions: _Assertions
+
+
+PREFIX_FILTERS: Final = ("validationOutputFilters", "prefixFilters")
+BGPSEC_FILTERS: Final = ("validationOutputFilters", "bgpsecFilters")
+PREFIX_ASSERTIONS: Final = ("locallyAddedAssertions", "prefixAssertions")
+BGPSEC_ASSERTIONS: Final = ("locallyAddedAssertions", "bgpsecAssertions")
+
+
+class File(NamedTuple):
+    """A SLURM file that was read: what faults call it, its text, and what it says."""
+
+    name: str
+    text: str
+    slurm: Slurm
+
+
+_Entry = TypeVar("_Entry", bound=_Members)
+_Made = TypeVar("_Made")
+
+
+def parse(name: str, data: bytes) -> File:
+    """Read one file. Raises SlurmError."""
+    try:
+        text = data.decode("utf-8-sig")
+        found = json.loads(text, object_pairs_hook=_object)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SlurmError([Fault(name, line, f"no UTF-8: byte 0x{data[error.start]:02x}")]) from error
+    except json.JSONDecodeError as error:
+        raise SlurmError([Fault(name, error.lineno, f"no JSON: {error.msg}")]) from error
+    except RecursionError as error:
+        raise SlurmError([Fault(name, 0, "no SLURM file: it is nested too deeply")]) from error
+    except ValueError as error:  # a member given twice; a number of thousands of digits
+        raise SlurmError([Fault(name, 0, printable(str(error)))]) from error
+    reader = _Reader(name, text)
+    slurm = reader.file(found)
+    if slurm is None or reader.faults:
+        more = len(reader.faults) - MOST_FAULTS
+        rest = [Fault(name, 0, f"and {more} more faults")] if more > 0 else []
+        raise SlurmError(reader.faults[:MOST_FAULTS] + rest)
+    return File(name, text, slurm)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse what JSON leaves open: of two members with one name, readers disagree which counts."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the member {twice!r} is given twice in one object")
+    return members
+
+
+class _Reader:
+    """One pass over a file's entries; collects faults instead of stopping."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.faults: list[Fault] = []
+        self._name = name
+        self._text = text
+
+    def file(self, found: Any) -> Slurm | None:
+        """Read the whole; None when the frame of it is at fault."""
+        if isinstance(found, dict) and found.get("slurmVersion", 1) != 1:
+            self._fault(("slurmVersion",), "only version 1 is known (RFC 8416 section 3.2)")
+            return None
+        try:
+            file = msgspec.convert(found, _File)
+        except msgspec.ValidationError as error:
+            self._invalid((), error)
+            return None
+        return Slurm(
+            self._entries(PREFIX_FILTERS, file.validation_output_filters.prefix_filters, _PrefixFilter, _filter),
+            self._entries(
+                PREFIX_ASSERTIONS, file.locally_added_assertions.prefix_assertions, _PrefixAssertion, _assertion
+            ),
+            self._entries(BGPSEC_FILTERS, file.validation_output_filters.bgpsec_filters, _BgpsecFilter, _key_filter),
+            self._entries(
+                BGPSEC_ASSERTIONS, file.locally_added_assertions.bgpsec_assertions, _BgpsecAssertion, _key_assertion
+            ),
+        )
+
+    def _entries(
+        self, path: Path, entries: list[Any], kind: type[_Entry], make: Callable[[_Entry], _Made]
+    ) -> tuple[_Made, ...]:
+        made = []
+        for index, entry in enumerate(entries):
+            try:
+                made.append(make(msgspec.convert(entry, kind)))
+            except msgspec.ValidationError as error:
+                self._invalid((*path, index), error)
+            except ValueError as error:
+                self._fault((*path, index), str(error))
+        return tuple(made)
+
+    def _invalid(self, path: Path, error: msgspec.ValidationError) -> None:
+        """Tell a fault in msgspec's words, with the place apart."""
+        what, _, below = str(error).partition(" - at `$")
+        for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", below):
+            path = (*path, name or int(index))
+        unknown = re.search(r"unknown field `(.*)`$", what, re.DOTALL)
+        self._fault(path, what, (*path, unknown[1]) if unknown else path)
+
+    def _fault(self, path: Path, what: str, where: Path | None = None) -> None:
+        # The line is looked for anew each time: only for those that are told.
+        line = line_of(self._text, where or path) if len(self.faults) < MOST_FAULTS else 0
+        text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+        self.faults.append(Fault(self._name, line, printable(f"{text or 'the file'}: {what}")))
+
+
+def _filter(entry: _PrefixFilter) -> VRPFilter:
+    if entry.prefix is UNSET and entry.asn is UNSET:
+        raise ValueError("a filter needs a prefix, an asn, or both")
+    if entry.prefix is not UNSET:
+        parse_prefix(entry.prefix)
+    return VRPFilter(_or_none(entry.prefix), _or_none(entry.asn))
+
+
+def _assertion(entry: _PrefixAssertion) -> VRP:
+    prefix = parse_prefix(entry.prefix)
+    most = 32 if prefix.family == 4 else 128
+    max_length = prefix.len if entry.max_prefix_length is UNSET else entry.max_prefix_length
+    if not prefix.len <= max_length <= most:
+        raise ValueError(f"maxPrefixLength {max_length} is out of range: expected {prefix.len} to {most}")
+    return VRP(entry.prefix, max_length, entry.asn)
+
+
+def _key_filter(entry: _BgpsecFilter) -> KeyFilter:
+    if entry.asn is UNSET and entry.ski is UNSET:
+        raise ValueError("a filter needs an asn, a SKI, or both")
+    return KeyFilter(_or_none(entry.asn), None if entry.ski is UNSET else _octets("SKI", entry.ski))
+
+
+def _key_assertion(entry: _BgpsecAssertion) -> RouterKey:
+    ski, key = _octets("SKI", entry.ski), _octets("routerPublicKey", entry.router_public_key)
+    for name, octets, size in (("SKI", ski, SKI_SIZE), ("routerPublicKey", key, SPKI_SIZE)):
+        if len(octets) != size:
+            raise ValueError(f"{name} has {len(octets)} octets: expected {size}")
+    return RouterKey(entry.asn, ski, key)
+
+
+def _or_none(value: _Made | UnsetType) -> _Made | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _octets(name: str, text: str) -> bytes:
+    """Read Base64 for URLs without padding (RFC 4648 section 5), as RFC 8416 has it."""
+    if re.fullmatch(r"[A-Za-z0-9_-]*", text) and len(text) % 4 != 1:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    raise ValueError(f"{name} is no Base64 for URLs without a trailing = (RFC 4648 section 5)")
+
+
+class _Claim(NamedTuple):
+    """Something that a file says: as a span of addresses or AS numbers, ordered so that wider spans come first."""
+
+    family: int
+    """4 or 6; 0 for AS numbers."""
+    first: int
+    minus_last: int
+    file: int
+    path: Path
+    text: str
+
+
+def check_overlaps(files: Sequence[File]) -> None:
+    """Refuse files that speak of the same addresses or router keys' AS numbers (RFC 8416 section 4.2).
+
+    Raises SlurmError with one fault for each two files.
+    """
+    faults: dict[tuple[int, int], Fault] = {}
+    open_claims: list[_Claim] = []
+    for claim in sorted(claim for index, file in enumerate(files) for claim in _claims(index, file.slurm)):
+        while open_claims and not _within(claim, open_claims[-1]):
+            open_claims.pop()
+        for other in open_claims:
+            pair = (min(claim.file, other.file), max(claim.file, other.file))
+            if claim.file != other.file and pair not in faults:
+                what = f"{claim.text} overlaps {other.text} of {files[other.file].name} (RFC 8416 section 4.2)"
+                here = files[claim.file]
+                faults[pair] = Fault(here.name, line_of(here.text, claim.path), what)
+        open_claims.append(claim)
+    if faults:
+        raise SlurmError(list(faults.values()))
+
+
+def _within(inner: _Claim, outer: _Claim) -> bool:
+    return inner.family == outer.family and inner.first <= -outer.minus_last
+
+
+def _claims(file: int, slurm: Slurm) -> Iterator[_Claim]:
+    prefixes: list[tuple[tuple[str, str], int, str]] = [
+        *((PREFIX_FILTERS, index, one.prefix) for index, one in enumerate(slurm.filters) if one.prefix is not None),
+        *((PREFIX_ASSERTIONS, index, one.prefix) for index, one in enumerate(slurm.assertions)),
+    ]
+    for path, index, prefix in prefixes:
+        network = ipaddress.ip_network(prefix)
+        first, last = int(network.network_address), int(network.broadcast_address)
+        yield _Claim(network.version, first, -last, file, (*path, index), prefix)
+    asns: list[tuple[tuple[str, str], int, int]] = [
+        *((BGPSEC_FILTERS, index, one.asn) for index, one in enumerate(slurm.key_filters) if one.asn is not None),
+        *((BGPSEC_ASSERTIONS, index, key.asn) for index, key in enumerate(slurm.key_assertions)),
+    ]
+    for path, index, asn in asns:
+        yield _Claim(0, asn, -asn, file, (*path, index), f"AS{asn}")

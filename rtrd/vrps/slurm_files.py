@@ -1,0 +1,134 @@
+"""Paths of SLURM files in; filters and assertions in force in a VRP set, now and whenever the files change, out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from rtrd.ops import log
+from rtrd.vrps.signature import signature
+from rtrd.vrps.slurm import Fault, File, SlurmError, check_overlaps, parse
+from rtrlib.vrp_set import SLURM, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from rtrlib.vrp_set import Changes, VRPFilter, VRPSet
+
+POLL: Final = 1.0
+"""Seconds between two looks at the files."""
+MAX_OCTETS: Final = 4 << 20
+"""A larger file is refused: reading it would take the interpreter too long. 20,000 entries fit."""
+
+logger = log.get("slurm")
+
+
+def read(paths: Sequence[Path]) -> list[File]:
+    """Read the files as one set. Raises SlurmError with the faults of all."""
+    files: list[File] = []
+    faults: list[Fault] = []
+    for path in paths:
+        try:
+            files.append(parse(str(path), _octets(path)))
+        except SlurmError as error:
+            faults += error.faults
+    if faults:
+        raise SlurmError(faults)
+    check_overlaps(files)
+    return files
+
+
+def _octets(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_OCTETS + 1)
+    except OSError as error:
+        raise SlurmError([Fault(str(path), 0, f"cannot be read: {error.strerror}")]) from error
+    if len(data) > MAX_OCTETS:
+        raise SlurmError([Fault(str(path), 0, f"longer than {MAX_OCTETS >> 20} MiB: this is no SLURM file")])
+    return data
+
+
+class SlurmFiles:
+    """Keeps a VRP set at what the files say; files with a fault leave the old state in force."""
+
+    def __init__(self, paths: Sequence[Path], vrp_set: VRPSet, changed: Callable[[Changes], None]) -> None:
+        """Read nothing yet. `changed`: VRPs became effective or ceased to be."""
+        self._paths = paths
+        self._vrp_set = vrp_set
+        self._changed = changed
+        self._seen = self._look()
+        self._in_force: dict[str, File] = {}
+        self._filters: list[VRPFilter] = []
+        self._assertions: set[bytes] = set()
+        self._faults: dict[str, str] = {}
+
+    async def load(self) -> None:
+        """Read the files, off the loop, and put them into force, or say why not."""
+        # Looked at before reading: a file that changes meanwhile differs at the next look.
+        self._seen = await asyncio.to_thread(self._look)
+        try:
+            files = await asyncio.to_thread(read, self._paths)
+        except SlurmError as error:
+            self._refuse(error)
+            return
+        self._faults = {}
+        self._put_in_force(files)
+
+    async def follow(self) -> None:
+        """Read the files again whenever one changed, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL)
+            try:
+                if await asyncio.to_thread(self._look) != self._seen:
+                    await self.load()
+            except Exception:
+                logger.exception("SLURM files could not be taken; they are looked at again")
+
+    def status(self) -> list[dict[str, Any]]:
+        """Give for each file how much of it is in force, and its first fault if it is not as it stands."""
+        found = []
+        for path in map(str, self._paths):
+            file = self._in_force.get(path)
+            found.append(
+                {
+                    "path": path,
+                    "fault": self._faults.get(path),
+                    "filters": 0 if file is None else len(file.slurm.filters),
+                    "assertions": 0 if file is None else len(file.slurm.assertions),
+                }
+            )
+        return found
+
+    def _look(self) -> list[object]:
+        return [signature(path) for path in self._paths]
+
+    def _refuse(self, error: SlurmError) -> None:
+        self._faults = {}
+        for fault in error.faults:
+            self._faults.setdefault(fault.file, str(fault))
+            logger.error("SLURM files refused; what they said before stays in force", fault=str(fault))
+
+    def _put_in_force(self, files: list[File]) -> None:
+        """Change filters and assertions before anyone is told: nobody decides by the one without the other."""
+        filters = [one for file in files for one in file.slurm.filters]
+        assertions = {pack(vrp) for file in files for vrp in file.slurm.assertions}
+        changes: list[Changes] = []
+        if filters != self._filters:
+            changes.append(self._vrp_set.filter(filters))
+        if assertions != self._assertions:
+            gone = b"".join(record[:-1] + b"\0" for record in self._assertions - assertions)
+            self._vrp_set.stage(SLURM, gone + b"".join(assertions - self._assertions))
+            changes.append(self._vrp_set.commit(SLURM))
+        self._filters, self._assertions = filters, assertions
+        self._in_force = {file.name: file for file in files}
+        logger.info(
+            "SLURM files are in force",
+            filters=len(filters),
+            assertions=len(assertions),
+            changed=sum(map(len, changes)),
+        )
+        for one in changes:
+            if len(one):
+                self._changed(one)

@@ -1,0 +1,277 @@
+"""SLURM files as RFC 8416 publishes them, with every fault, and several at once."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import filters, vrps
+
+from rtrd.vrps.files import RouterKey
+from rtrd.vrps.json_lines import line_of
+from rtrd.vrps.slurm import KeyFilter, Slurm, SlurmError, check_overlaps, parse
+from rtrlib.vrp_set import VRP, VRPFilter
+
+EMPTY = """{
+  "slurmVersion": 1,
+  "validationOutputFilters": {
+    "prefixFilters": [],
+    "bgpsecFilters": []
+  },
+  "locallyAddedAssertions": {
+    "prefixAssertions": [],
+    "bgpsecAssertions": []
+  }
+}
+"""
+"""RFC 8416 section 3.2, the empty file."""
+
+SKI = base64.urlsafe_b64encode(bytes(range(20))).decode().rstrip("=")
+KEY = base64.urlsafe_b64encode(bytes(range(165, 256))).decode().rstrip("=")
+
+FULL = f"""{{
+  "slurmVersion": 1,
+  "validationOutputFilters": {{
+    "prefixFilters": [
+      {{
+        "prefix": "192.0.2.0/24",
+        "comment": "All VRPs encompassed by prefix"
+      }},
+      {{
+        "asn": 64496,
+        "comment": "All VRPs matching ASN"
+      }},
+      {{
+        "prefix": "198.51.100.0/24",
+        "asn": 64497,
+        "comment": "All VRPs encompassed by prefix, matching ASN"
+      }}
+    ],
+    "bgpsecFilters": [
+      {{
+        "asn": 64496,
+        "comment": "All keys for ASN"
+      }},
+      {{
+        "SKI": "Zm9v",
+        "comment": "Key matching Router SKI"
+      }},
+      {{
+        "asn": 64497,
+        "SKI": "YmFy",
+        "comment": "Key for ASN 64497 matching Router SKI"
+      }}
+    ]
+  }},
+  "locallyAddedAssertions": {{
+    "prefixAssertions": [
+      {{
+        "asn": 64496,
+        "prefix": "198.51.100.0/24",
+        "comment": "My other important route"
+      }},
+      {{
+        "asn": 64496,
+        "prefix": "2001:db8::/32",
+        "maxPrefixLength": 48,
+        "comment": "My other important de-aggregated routes"
+      }}
+    ],
+    "bgpsecAssertions": [
+      {{
+        "asn": 64496,
+        "comment" : "My known key for my important ASN",
+        "SKI": "{SKI}",
+        "routerPublicKey": "{KEY}"
+      }}
+    ]
+  }}
+}}
+"""
+"""RFC 8416 section 3.5, the full file; where it stands in brackets, a key."""
+
+
+def slurm(text: str) -> Slurm:
+    return parse("slurm.json", text.encode()).slurm
+
+
+def faults(text: str | bytes) -> list[str]:
+    with pytest.raises(SlurmError) as caught:
+        parse("slurm.json", text if isinstance(text, bytes) else text.encode())
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_the_rfcs_empty_file_says_nothing() -> None:
+    assert slurm(EMPTY) == Slurm()
+
+
+def test_the_rfcs_full_file() -> None:
+    assert slurm(FULL) == Slurm(
+        filters=(
+            VRPFilter("192.0.2.0/24", None),
+            VRPFilter(None, 64496),
+            VRPFilter("198.51.100.0/24", 64497),
+        ),
+        assertions=(VRP("198.51.100.0/24", 24, 64496), VRP("2001:db8::/32", 48, 64496)),
+        key_filters=(KeyFilter(64496, None), KeyFilter(None, b"foo"), KeyFilter(64497, b"bar")),
+        key_assertions=(RouterKey(64496, bytes(range(20)), bytes(range(165, 256))),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"slurmVersion": 1', '"slurmVersion": 2', "slurm.json:2: slurmVersion: only version 1 is known"),
+        ('"slurmVersion": 1', '"slurmVersion": true', "slurm.json:2: slurmVersion: Expected `int`, got `bool`"),
+        ('"slurmVersion": 1,', "", "slurm.json:1: the file: Object missing required field `slurmVersion`"),
+        ('"prefixFilters": [', '"prefixfilters": [', "slurm.json:4: validationOutputFilters: Object contains unknown"),
+        ('"prefix": "192.0.2.0/24"', '"prefix": "192.0.2.1/24"', "slurm.json:5: validationOutputFilters.prefixFilters"),
+        ('"prefix": "192.0.2.0/24"', '"prefix": "192.0.2.0"', "[0]: '192.0.2.0' is no prefix: expected ADDRESS/LENGTH"),
+        ('"prefix": "192.0.2.0/24"', '"prefix": "192.0.2.0/33"', "[0]: '192.0.2.0/33' is no prefix"),
+        (
+            '"prefix": "192.0.2.0/24"',
+            '"prefix": null',
+            "slurm.json:6: validationOutputFilters.prefixFilters[0].prefix:",
+        ),
+        ('"prefix": "192.0.2.0/24",', "", "prefixFilters[0]: a filter needs a prefix, an asn, or both"),
+        ('"asn": 64496', '"asn": "64496"', "slurm.json:10: validationOutputFilters.prefixFilters[1].asn: Expected"),
+        ('"asn": 64496', '"asn": 4294967296', "prefixFilters[1].asn: Expected `int` <= 4294967295"),
+        ('"asn": 64496', '"asn": -1', "prefixFilters[1].asn: Expected `int` >= 0"),
+        ('"asn": 64496', '"as": 64496', "slurm.json:10: validationOutputFilters.prefixFilters[1]: Object contains unk"),
+        ('"asn": 64497', '"asn": 64497, "maxPrefixLength": 24', "slurm.json:15: validationOutputFilters.prefixFilter"),
+        ('"SKI": "Zm9v"', '"SKI": "Zm9vZg=="', "bgpsecFilters[1]: SKI is no Base64 for URLs without a trailing ="),
+        ('"SKI": "Zm9v",', "", "bgpsecFilters[1]: a filter needs an asn, a SKI, or both"),
+        ('"maxPrefixLength": 48', '"maxPrefixLength": 31', "maxPrefixLength 31 is out of range: expected 32 to 128"),
+        ('"maxPrefixLength": 48', '"maxPrefixLength": 129', "maxPrefixLength 129 is out of range: expected 32 to 128"),
+        (f'"SKI": "{SKI}"', '"SKI": "Zm9v"', "bgpsecAssertions[0]: SKI has 3 octets: expected 20"),
+        (f'"{KEY}"', f'"{KEY}AAAA"', "bgpsecAssertions[0]: routerPublicKey has 94 octets: expected 91"),
+        (f'"SKI": "{SKI}",', "", "bgpsecAssertions[0]: Object missing required field `SKI`"),
+        ('"comment": "All VRPs m', '"asn": 1, "comment": "All VRPs m', "slurm.json: the member 'asn' is given twice"),
+        ('"prefixFilters": [', '"prefixFilters" [', "slurm.json:4: no JSON: Expecting ':' delimiter"),
+    ],
+)
+def test_whatever_deviates_is_a_fault_with_its_line(old: str, new: str, expected: str) -> None:
+    assert old in FULL
+    found = faults(FULL.replace(old, new, 1))
+    assert any(expected in fault for fault in found), found
+
+
+@pytest.mark.parametrize("text", ["", "[]", "1", "null", '"x"', "{}", "[" * 100_000, "{" * 9, b"\xff", "1" * 5000])
+def test_what_is_no_slurm_file_is_refused_in_a_sentence(text: str | bytes) -> None:
+    [fault] = faults(text)
+    assert fault.startswith("slurm.json:")
+    assert "\n" not in fault
+
+
+def test_all_faults_at_once_and_many_are_counted() -> None:
+    found = faults(FULL.replace("64496", '"x"').replace("192.0.2.0/24", "192.0.2.0/99"))
+    assert len(found) == 6
+    many = json.loads(EMPTY)
+    many["validationOutputFilters"]["prefixFilters"] = [{"asn": -1}] * 30
+    found = faults(json.dumps(many))
+    assert len(found) == 21
+    assert found[-1] == "slurm.json: and 10 more faults"
+
+
+def test_a_fault_repeats_nothing_that_a_terminal_obeys() -> None:
+    [fault] = faults(FULL.replace('"192.0.2.0/24"', '"\\u001b[31m"'))
+    assert "\x1b" not in fault
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
+def test_any_json_is_answered(value: Any) -> None:
+    assert faults(json.dumps(value))
+
+
+@given(st.recursive(st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_every_value_has_its_line(value: Any) -> None:
+    """Printed with one value a line, lines are what counting them says."""
+    text = json.dumps(value, indent=1)
+    lines = text.split("\n")
+
+    def check(inner: Any, path: tuple[str | int, ...]) -> None:
+        line = lines[line_of(text, path) - 1].strip().rstrip(",")
+        wanted = {dict: "{", list: "["}.get(type(inner)) or json.dumps(inner)
+        if path and isinstance(path[-1], str):
+            assert line.startswith(json.dumps(path[-1]))
+            assert wanted in line
+        else:
+            assert line.startswith(wanted)
+        for key, below in inside(inner):
+            check(below, (*path, key))
+
+    check(value, ())
+
+
+def inside(value: Any) -> list[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return list(value.items())
+    return list(enumerate(value)) if isinstance(value, list) else []
+
+
+class TestOverlaps:
+    """RFC 8416 section 4.2: what several files say must not meet."""
+
+    @staticmethod
+    def refused(*files: dict[str, Any]) -> list[str]:
+        try:
+            check_overlaps([parse(f"{number}.json", made(**file)) for number, file in enumerate(files)])
+        except SlurmError as error:
+            return [str(fault) for fault in error.faults]
+        return []
+
+    def test_files_that_speak_of_different_networks_go_together(self) -> None:
+        one = {"filters": [{"prefix": "192.0.2.0/25"}, {"asn": 64500}], "keys": [{"asn": 64500}]}
+        two = {"assertions": [{"prefix": "192.0.2.128/25", "asn": 64500}], "keys": [{"asn": 64501}]}
+        three = {"filters": [{"prefix": "2001:db8::/32"}, {"asn": 64500}], "keys": [{"SKI": "Zm9v"}]}
+        assert self.refused(one, two, three) == []
+
+    def test_a_prefix_within_another_files_prefix_is_told_once_a_pair(self) -> None:
+        one = {"filters": [{"prefix": "192.0.2.0/24"}]}
+        two = {"assertions": [{"prefix": prefix, "asn": 1} for prefix in ("192.0.2.64/26", "192.0.2.0/24")]}
+        [fault] = self.refused(one, two)
+        assert fault == "1.json:1: 192.0.2.0/24 overlaps 192.0.2.0/24 of 0.json (RFC 8416 section 4.2)"
+        assert len(self.refused(one, two, one)) == 3
+
+    def test_one_file_may_overlap_itself(self) -> None:
+        assert self.refused({"filters": [{"prefix": "::/0"}, {"prefix": "2001:db8::/32"}]}) == []
+
+    def test_an_as_in_the_bgpsec_parts_of_two_files(self) -> None:
+        [fault] = self.refused({"keys": [{"asn": 7}]}, {"keys": [{"asn": 7, "SKI": "Zm9v"}]})
+        assert "1.json:1: AS7 overlaps AS7 of 0.json" in fault
+
+    @given(st.lists(st.tuples(st.lists(filters(), max_size=4), st.lists(vrps(), max_size=4)), min_size=1, max_size=4))
+    def test_exactly_the_pairs_that_share_an_address(self, files: list[tuple[list[VRPFilter], list[VRP]]]) -> None:
+        spans = [
+            [ipaddress.ip_network(one.prefix) for one in (*some, *entries) if one.prefix is not None]
+            for some, entries in files
+        ]
+        wanted = sum(
+            any(one.version == two.version and one.overlaps(two) for one in spans[i] for two in spans[j])  # type: ignore[arg-type]
+            for i in range(len(spans))
+            for j in range(i)
+        )
+        texts = [
+            {
+                "filters": [{key: value for key, value in one._asdict().items() if value is not None} for one in some],
+                "assertions": [{"prefix": vrp.prefix, "asn": vrp.asn} for vrp in entries],
+            }
+            for some, entries in files
+        ]
+        assert len(self.refused(*texts)) == wanted
+
+
+def made(filters: Any = (), keys: Any = (), assertions: Any = ()) -> bytes:
+    """A SLURM file with these entries."""
+    return json.dumps(
+        {
+            "slurmVersion": 1,
+            "validationOutputFilters": {"prefixFilters": filters, "bgpsecFilters": keys},
+            "locallyAddedAssertions": {"prefixAssertions": assertions, "bgpsecAssertions": []},
+        }
+    ).encode()

@@ -1,0 +1,106 @@
+"""What SLURM files say comes into force at once: whoever is told of a change sees all of it done."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles
+from rtrlib.vrp_set import VRP, VRPSet, pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rtrlib.vrp_set import Changes
+
+THEIRS = VRP("192.0.2.0/24", 24, 64500)
+OURS = VRP("192.0.2.0/24", 25, 64501)
+
+
+def write(path: Path, *, prefix: str | None, assertion: VRP | None) -> None:
+    text = {
+        "slurmVersion": 1,
+        "validationOutputFilters": {"prefixFilters": [{"prefix": prefix}] if prefix else [], "bgpsecFilters": []},
+        "locallyAddedAssertions": {
+            "prefixAssertions": [
+                {"prefix": one.prefix, "asn": one.asn, "maxPrefixLength": one.max_length}
+                for one in (assertion,)
+                if one is not None
+            ],
+            "bgpsecAssertions": [],
+        },
+    }
+    path.write_text(json.dumps(text))
+
+
+class Told:
+    """A VRP set with one cache, and the effective set as it was each time that somebody was told of a change."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.vrp_set = VRPSet()
+        self.vrp_set.usable = True
+        self.vrp_set.activate([0])
+        self.vrp_set.replace(0, pack(THEIRS))
+        self.seen: list[set[VRP]] = []
+        self.files = SlurmFiles(paths, self.vrp_set, self._changed)
+
+    def _changed(self, changes: Changes) -> None:
+        assert len(changes)
+        self.seen.append(self.now)
+
+    @property
+    def now(self) -> set[VRP]:
+        return {entry.vrp for entry in self.vrp_set.vrps()}
+
+    def load(self) -> None:
+        asyncio.run(self.files.load())
+
+
+def test_a_vrp_that_is_replaced_is_never_seen_missing(tmp_path: Path) -> None:
+    path = tmp_path / "slurm.json"
+    write(path, prefix="192.0.2.0/24", assertion=OURS)
+    told = Told(path)
+    told.load()
+    assert told.seen == [{OURS}, {OURS}], "one change for the filter, one for the assertion, told when both are done"
+    write(path, prefix=None, assertion=None)
+    told.load()
+    assert told.seen[2:] == [{THEIRS}, {THEIRS}]
+
+
+def test_the_same_again_is_no_change(tmp_path: Path) -> None:
+    path = tmp_path / "slurm.json"
+    write(path, prefix="192.0.2.0/24", assertion=OURS)
+    told = Told(path)
+    told.load()
+    generation = told.vrp_set.generation
+    told.load()
+    assert (told.vrp_set.generation, len(told.seen)) == (generation, 2)
+
+
+def test_one_bad_file_of_two_keeps_both_as_they_were_and_each_says_its_own_fault(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    write(one, prefix="198.51.100.0/24", assertion=None)
+    write(two, prefix=None, assertion=OURS)
+    told = Told(one, two)
+    told.load()
+    assert told.now == {THEIRS, OURS}
+    write(two, prefix=None, assertion=None)
+    one.write_bytes(b" " * (MAX_OCTETS + 1))
+    told.load()
+    assert told.now == {THEIRS, OURS}
+    first, second = told.files.status()
+    assert first["fault"] == f"{one}: longer than 4 MiB: this is no SLURM file"
+    assert (second["fault"], second["assertions"]) == (None, 1)
+
+
+def test_the_same_assertion_twice_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "slurm.json"
+    write(path, prefix=None, assertion=OURS)
+    text = json.loads(path.read_text())
+    text["locallyAddedAssertions"]["prefixAssertions"] *= 2
+    path.write_text(json.dumps(text))
+    told = Told(path)
+    told.load()
+    assert told.now == {THEIRS, OURS}
+    assert not any(told.vrp_set.faults.values())

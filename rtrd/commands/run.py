@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,9 @@ from rtrd.vrps.slurm import SlurmError
 
 if TYPE_CHECKING:
     import argparse
+
+LINGER = 20.0
+"""Seconds: a process that ends so late each time dies four times in ExaBGP's 64 seconds, and ExaBGP lives."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,15 +42,39 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def linger(fd: int, seconds: float = LINGER) -> None:
+    """Read ExaBGP's pipe and forget it, until it closes or the time is over.
+
+    ExaBGP starts its process again at once when it ends, and ends itself, with every session, after five deaths in 64
+    seconds; and while nobody reads, it stands still.
+    """
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        readable, _, _ = select.select([fd], [], [], left)
+        try:
+            if readable and not os.read(fd, 1 << 16):
+                return
+        except OSError:
+            return
+
+
 def run(args: argparse.Namespace) -> int:
+    """Run the daemon; as ExaBGP's process, fail slowly."""
+    code = start(args)
+    if code != 0 and args.exabgp:
+        linger(0)
+    return code
+
+
+def start(args: argparse.Namespace) -> int:
     """Check the configuration and the SLURM files that it names, then run the daemon."""
     try:
         slurm_files.read(config.load(args.config).slurm)
     except config.ConfigError as error:
-        print("\n".join(error.lines()), file=sys.stderr)
+        print("\n".join(error.lines()), file=sys.stderr, flush=True)
         return BAD_USAGE
     except SlurmError as error:
-        print(error, file=sys.stderr)
+        print(error, file=sys.stderr, flush=True)
         return BAD_USAGE
     log.setup(args.log, args.log_level)
     from rtrd import daemon

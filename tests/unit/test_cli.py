@@ -67,6 +67,25 @@ def test_run_refuses_a_bad_configuration_and_leaves_stdout_alone(bad: Path, more
     assert f"{bad}:3: unknown key 'guard'" in done.stderr
 
 
+def test_as_exabgps_process_it_fails_slowly_and_keeps_reading(bad: Path) -> None:
+    """Five deaths in 64 s end ExaBGP, and it stands still while nobody reads."""
+    process = subprocess.Popen(
+        [*RTRD, "run", "-c", str(bad), "--exabgp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert b":3: unknown key" in process.stderr.readline()
+        process.stdin.write(b"x" * (1 << 20))  # 16 times what the pipe holds
+        process.stdin.flush()
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(10) == 2
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -78,7 +78,7 @@ def test_as_exabgps_process_it_fails_slowly_and_keeps_reading(bad: Path) -> None
     with process:
         assert process.stdin is not None
         assert process.stderr is not None
-        assert b":3: unknown key" in process.stderr.readline()
+        assert b":2: caches.refresh" in process.stderr.readline()
         process.stdin.write(b"x" * (1 << 20))  # 16 times what the pipe holds
         process.stdin.flush()
         assert process.poll() is None

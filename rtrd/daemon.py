@@ -23,6 +23,7 @@ from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
 from rtrd.status import status_of
 from rtrd.vrps.feed import Feed
+from rtrd.vrps.keeper import Keeper
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib import CacheGroup, RTRManager, SSHServer, TCPServer
 from rtrlib.vrp_set import VRPSet, parse_prefix, related
@@ -55,6 +56,7 @@ class Daemon:
         self.manager = make_manager(settings)
         self.relay = self._make_relay()
         self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self._vrps_changed)
+        self.keeper = None if settings.state is None else Keeper(settings.state, self.feed, settings.caches.expire)
         self._stop = asyncio.Event()
         self._code = DONE
         self._loop = asyncio.get_running_loop()
@@ -72,6 +74,9 @@ class Daemon:
             self._add_exabgp("exabgp", 0, 1)
         await self.slurm.load()
         following = asyncio.create_task(self.slurm.follow(), name="slurm")
+        if self.keeper is not None:
+            await self.keeper.load()
+            self.keeper.start()
         self.manager.open(self.feed)
         self._loop.add_reader(self.manager.fileno(), self._dispatch)
         self._dispatch()
@@ -85,6 +90,8 @@ class Daemon:
         finally:
             hold.cancel()
             following.cancel()
+            if self.keeper is not None:
+                await self.keeper.close()
             if self._dispatch_timer is not None:
                 self._dispatch_timer.cancel()
             self._loop.remove_reader(self.manager.fileno())
@@ -164,13 +171,18 @@ class Daemon:
     @property
     def ready(self) -> bool:
         """A VRP set is usable."""
-        return self.vrp_set.usable and self.manager.active_group is not None
+        return self.vrp_set.usable and (self.manager.active_group is not None or self.feed.snapshot_used)
 
     def health(self) -> str | None:
         """Why the daemon is not healthy."""
         if not self.ready:
             return "no VRP set is usable yet"
         return "all VRPs are past the expire interval" if self.feed.expired_at_all else None
+
+    @property
+    def snapshot_used(self) -> bool:
+        """The VRPs that count are those of the last run."""
+        return self.feed.snapshot_used
 
     def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
         """Routinator's validity JSON."""

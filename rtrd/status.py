@@ -25,6 +25,7 @@ def status_of(daemon: Daemon) -> dict[str, Any]:
         "routers": [_router(router) for router in daemon.routers],
         "rtr_server": None if daemon.relay is None else daemon.relay.status(),
         "slurm": daemon.slurm.status(),
+        "snapshot": None if daemon.keeper is None else daemon.keeper.status(),
         "vrps_left_out": daemon.vrp_set.faults,
     }
 

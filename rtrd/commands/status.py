@@ -30,6 +30,8 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     ready = "ready" if status["ready"] else "not ready: no VRP set is usable"
     yield f"rtrd {status['version']}, {ready}"
     yield f"VRPs: {vrps['ipv4']} IPv4, {vrps['ipv6']} IPv6"
+    if status.get("snapshot") is not None:
+        yield _snapshot(status["snapshot"])
     for group in status["groups"]:
         active = ", active" if group["name"] == status["active_group"] else ""
         name = printable(group["name"])
@@ -50,6 +52,12 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         count = neighbors if isinstance(neighbors, int) else len(neighbors)
         routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
         yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} decisions wait"
+
+
+def _snapshot(snapshot: dict[str, Any]) -> str:
+    age = "none" if snapshot["age"] is None else f"{snapshot['age']} s old"
+    fault = "" if snapshot["fault"] is None else f"; {printable(snapshot['fault'])}"
+    return f"snapshot: {'in use, ' if snapshot['used'] else ''}{age}{fault}"
 
 
 def _server(server: dict[str, Any]) -> str:

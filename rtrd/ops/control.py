@@ -59,6 +59,10 @@ class Daemon(Protocol):
     def health(self) -> str | None:
         """Return why the daemon is not healthy (no VRP set usable, or past expiry); None: it is."""
 
+    @property
+    def snapshot_used(self) -> bool:
+        """Whether the VRPs that count are those of the last run."""
+
     def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
         """Return `rtrd.routes.validity.explain` over the effective VRPs; may raise NotReadyError."""
 
@@ -151,7 +155,9 @@ class _API:
 
     async def healthz(self, _request: web.Request) -> web.Response:
         why = self._daemon.health()
-        return _json({"status": "ok"}) if why is None else _error(503, why)
+        if why is not None:
+            return _error(503, why)
+        return _json({"status": "ok", "snapshot": self._daemon.snapshot_used})
 
     async def version(self, _request: web.Request) -> web.Response:
         return _json({"version": __version__})

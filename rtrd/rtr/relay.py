@@ -55,6 +55,7 @@ class Updates:
         self._vrp_set = vrp_set
         self._server = server
         self._ready = ready
+        self._serving = False
         self._whole = True
         self._changed: dict[bytes, bool] = {}  # VRP without its last octet: is it in
         self._wake = asyncio.Event()
@@ -79,7 +80,9 @@ class Updates:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if not self._ready():
+            # Later it serves what is effective, also when that has expired.
+            self._serving = self._serving or self._ready()
+            if not self._serving:
                 continue
             try:
                 await self._tell()

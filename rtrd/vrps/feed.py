@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rtrd.ops import log
 from rtrlib.manager_group import ManagerGroup
+from rtrlib.vrp_set import SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,8 @@ class Feed:
         self.vrp_set = vrp_set
         self.expired_at_all = False
         """Every VRP in force is past the expire interval, or was dropped for that."""
+        self.snapshot_used = False
+        """The VRPs that count are those of the last run: no cache has answered yet."""
         self._on_expire = on_expire
         self._changed = changed
         self._became_usable = became_usable
@@ -89,6 +92,7 @@ class Feed:
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """Let these caches count."""
         self._active = caches
+        self.snapshot_used = False
         changes = self.vrp_set.activate(cache.index for cache in caches)
         logger.info("VRPs are those of", caches=" ".join(sorted(map(str, caches))), changed=len(changes))
         self._publish(changes, None)
@@ -111,7 +115,47 @@ class Feed:
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
         """Router keys change no route: they are not kept yet."""
 
+    # -- the snapshot
+
+    def use_snapshot(self) -> None:
+        """Put what is staged for SNAPSHOT into force; it counts until caches do."""
+        self.snapshot_used = True
+        self.vrp_set.commit(SNAPSHOT)
+        changes = self.vrp_set.activate([SNAPSHOT])
+        self._use()
+        self._publish(changes, None)
+
+    def snapshot_expired(self) -> None:
+        """Do with the snapshot's VRPs what the operator wants with those that are too old."""
+        if self.expired_at_all:
+            return
+        self.expired_at_all = True
+        logger.error("the VRPs of the snapshot are past the expire interval", then=self._on_expire)
+        if self._on_expire == "exit":
+            self._ended()
+        elif self._on_expire == "not-found":
+            self.snapshot_used = False
+            self._publish(self.vrp_set.replace(SNAPSHOT, b""), None)
+
+    def to_keep(self) -> tuple[list[int], int] | None:
+        """Give the sources of which a snapshot is to be made, and its date (Unix time); None: there is nothing.
+
+        These are the caches that are in sync; when none is, those that still count. The oldest word among them dates
+        the snapshot, so that nothing in it lives longer than it would have here.
+        """
+        counting = [cache for cache in self._active if cache.index not in self._expired]
+        caches = [cache for cache in counting if cache.in_sync] or counting
+        dates = [cache.last_update.timestamp() for cache in caches if cache.last_update is not None]
+        if not dates or not any(self.vrp_set.count_source(cache.index) for cache in caches):
+            return None
+        return [cache.index for cache in caches], int(min(dates))
+
     # -- inside
+
+    def _use(self) -> None:
+        if not self.vrp_set.usable:
+            self.vrp_set.usable = True
+            self._became_usable()
 
     def _begin(self, cache: RTRSocket) -> None:
         """Begin a full set if the link is new: it sends all that the cache has, and the rest goes at the commit."""
@@ -120,9 +164,8 @@ class Feed:
             self.vrp_set.begin(cache.index)
 
     def _publish(self, changes: Changes, cache: RTRSocket | None) -> None:
-        if not self.vrp_set.usable and any(self.vrp_set.count_source(one.index) for one in self._active):
-            self.vrp_set.usable = True
-            self._became_usable()
+        if any(self.vrp_set.count_source(one.index) for one in self._active):
+            self._use()
         if any(one.index not in self._expired for one in self._active):
             self.expired_at_all = False
         if len(changes):

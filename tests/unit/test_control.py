@@ -62,6 +62,7 @@ STATUS = {
         }
     ],
     "slurm": [{"path": "/etc/rtrd/slurm.json", "fault": "slurm.json:1: no JSON", "filters": 2, "assertions": 1}],
+    "snapshot": {"used": True, "age": 61, "fault": "no space"},
     "rtr_server": {"listen": ["127.0.0.1:3323"], "clients": 3, "serial": 7},
 }
 
@@ -73,6 +74,7 @@ class FakeDaemon:
 
     def __init__(self) -> None:
         self.why: str | None = None
+        self.snapshot_used = False
         self.route_count = 2
         self.fails_after: int | None = None
         self.seen: Callable[[], int] = lambda: 0
@@ -181,7 +183,9 @@ def test_status_and_version(served: Running) -> None:
 
 
 def test_health_is_503_with_the_reason(served: Running) -> None:
-    assert get(served, "/healthz") == {"status": "ok"}
+    assert get(served, "/healthz") == {"status": "ok", "snapshot": False}
+    served.daemon.snapshot_used = True
+    assert get(served, "/healthz") == {"status": "ok", "snapshot": True}
     served.daemon.why = "no VRP set is usable yet"
     assert request(served, "GET", "/healthz") == (503, {"error": "no VRP set is usable yet"})
 
@@ -340,6 +344,7 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
     assert said("status") == [
         f"rtrd {__version__}, ready",
         "VRPs: 2 IPv4, 0 IPv6",
+        "snapshot: in use, 61 s old; no space",
         "group primary (preference 1, active): ESTABLISHED",
         "  tcp [2001:db8::10]:323: ESTABLISHED, version 1, serial 3, VRPs 2, last update 2026-01-01",
         "SLURM /etc/rtrd/slurm.json: 2 filters, 1 assertions",

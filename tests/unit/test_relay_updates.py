@@ -119,6 +119,21 @@ def test_nothing_is_served_before_the_set_can_be_relied_on() -> None:
     tell(story)
 
 
+def test_once_it_serves_it_goes_on_with_what_is_effective() -> None:
+    """A snapshot that ran out: better nothing than what is too old."""
+
+    async def story() -> None:
+        one = Story(ONE)
+        one.updates.became_usable()
+        await one.let(1)
+        one.ready = False
+        one.now()
+        await one.let(1)
+        assert one.server.served == set()
+
+    tell(story)
+
+
 def test_what_comes_while_the_server_is_busy_goes_in_one_piece() -> None:
     async def story() -> None:
         one = Story(ONE)

@@ -1,0 +1,158 @@
+"""Packed VRPs and their date in, a snapshot file that survives any end of the process out; and back.
+
+The file: a header of 64 octets (magic, format, date, number of VRPs, BLAKE2b of all the rest), then packed VRPs as they
+are in memory, so that 0.7 M of them are one read. It is of this host: numbers are in its byte order, and on another
+one the format reads as an unknown one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rtrlib.vrp_set import PACKED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME: Final = "vrps.snapshot"
+INTERVAL: Final = 30.0
+"""Least seconds between two writes."""
+SKEW: Final = 60
+"""Seconds that a date may be ahead of the clock."""
+
+_MAGIC: Final = b"rtrdVRPs"
+_FORMAT: Final = 1
+_FRONT: Final = struct.Struct("=8sIxxxxQQ")
+_DIGEST_SIZE: Final = 32
+_HEADER_SIZE: Final = _FRONT.size + _DIGEST_SIZE
+_MOST_OCTETS: Final = 1 << 30
+
+
+class SnapshotError(Exception):
+    """A snapshot that can't be used or written; the text says which and why."""
+
+
+class Snapshot(NamedTuple):
+    """What a snapshot holds."""
+
+    records: bytes
+    """Packed VRPs, not checked one by one."""
+    date: int
+    """Unix time at which caches last said so."""
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Give the header; the records follow it as they are."""
+    count = len(snapshot.records) // PACKED.size
+    front = _FRONT.pack(_MAGIC, _FORMAT, snapshot.date, count)
+    return front + _digest(front, memoryview(snapshot.records))
+
+
+def decode(data: bytes, now: float, expire: float) -> Snapshot:
+    """Check a file's octets. `now`: Unix time; `expire`: seconds that VRPs count.
+
+    Raises SnapshotError with the reason alone.
+    """
+    if data[: len(_MAGIC)] != _MAGIC[: len(data)]:
+        raise SnapshotError("this is no snapshot of rtrd")
+    if len(data) < _HEADER_SIZE:
+        raise SnapshotError(f"it is torn: {len(data)} octets are no header")
+    _, version, date, count = _FRONT.unpack_from(data)
+    if version != _FORMAT:
+        raise SnapshotError(f"it has another format ({version}) than this rtrd ({_FORMAT})")
+    size = _HEADER_SIZE + count * PACKED.size
+    if len(data) != size:
+        raise SnapshotError(f"it is torn: {len(data)} octets instead of {size}")
+    records = memoryview(data)[_HEADER_SIZE:]
+    if _digest(data[: _FRONT.size], records) != data[_FRONT.size : _HEADER_SIZE]:
+        raise SnapshotError("its checksum is wrong")
+    if date > now + SKEW:
+        raise SnapshotError(f"it is dated {date - now:.0f} s ahead of the clock")
+    if now - date >= expire:
+        raise SnapshotError(f"it is {now - date:.0f} s old, and VRPs count for {expire:.0f} s (caches.expire)")
+    return Snapshot(bytes(records), date)
+
+
+def _digest(front: bytes, records: memoryview) -> bytes:
+    digest = hashlib.blake2b(front, digest_size=_DIGEST_SIZE)
+    digest.update(records)
+    return digest.digest()
+
+
+def read(path: Path, now: float, expire: float) -> Snapshot | None:
+    """Read a snapshot; None when there is none yet. For a thread. Raises SnapshotError."""
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > _MOST_OCTETS:
+                raise SnapshotError(f"{path}: this is no snapshot of rtrd: it is longer than any")
+            data = file.read()
+    except FileNotFoundError as error:
+        if path.parent.is_dir():
+            return None
+        raise SnapshotError(f"{path.parent}: there is no such folder") from error
+    except OSError as error:
+        raise SnapshotError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return decode(data, now, expire)
+    except SnapshotError as error:
+        raise SnapshotError(f"{path}: {error}") from error
+
+
+def write(path: Path, snapshot: Snapshot) -> None:
+    """Put a snapshot in the place of the old one, whole or not at all, on the disk. For a thread.
+
+    Raises SnapshotError; the old one is still there.
+    """
+    fresh = path.with_name(path.name + ".new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(encode(snapshot))
+            file.write(snapshot.records)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except FileNotFoundError as error:
+        raise SnapshotError(f"{path.parent}: there is no such folder") from error
+    except OSError as error:
+        raise SnapshotError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+class Schedule:
+    """When a snapshot is to be written: pure, seconds come in."""
+
+    def __init__(self, expire: float) -> None:
+        """Take the seconds that VRPs count: the date of an unchanged set is renewed eight times in them."""
+        self._renew = expire / 8
+        self._tried: float | None = None
+        self._written: tuple[int, int] | None = None
+
+    def due(self, now: float, generation: int, date: int) -> bool:
+        """Whether to write now: VRPs changed, or their date is much newer, and the last try is long enough ago.
+
+        `now`: seconds of any clock; `generation`: of the VRP set; `date`: Unix time that the snapshot would get.
+        """
+        if self._tried is not None and now - self._tried < INTERVAL:
+            return False
+        if self._written is None:
+            return True
+        return generation != self._written[0] or date - self._written[1] >= self._renew
+
+    def stale(self, generation: int, date: int) -> bool:
+        """Whether what was written is not exactly this: for the end."""
+        return self._written != (generation, date)
+
+    def tried(self, now: float) -> None:
+        """Note a try, which may fail."""
+        self._tried = now
+
+    def written(self, generation: int, date: int) -> None:
+        """Note a success."""
+        self._written = (generation, date)

@@ -1,0 +1,117 @@
+"""Restarts with a snapshot: validating before any cache answers, and never on what it must not believe."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from daemons import Daemon
+from rtr_routers import exported
+
+from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64502)]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Lab(tmp_path) as lab:
+        yield lab
+    assert lab.leftovers == []
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    state = tmp_path / "state"
+    state.mkdir()
+    return state
+
+
+SETTINGS = {"state": "state", "rtr-server": {"listen": ["127.0.0.1:0"]}}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_restart_validates_at_once_and_goes_over_to_the_cache(lab: Lab, state: Path, number: signal.Signals) -> None:
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
+    fresh = daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    assert fresh["snapshot"] == {"used": False, "age": fresh["snapshot"]["age"], "fault": None}
+    cache.stop()
+    daemon.process.stop(number)
+    daemon.start()
+    status = daemon.status()
+    assert status is not None
+    assert (status["ready"], status["active_group"]) == (True, None)
+    assert status["snapshot"]["used"]
+    assert status["vrps"] == {"ipv4": 1, "ipv6": 1}
+    assert daemon.validity("192.0.2.0/24", 64500) == "valid"
+    daemon.wait_status(lambda status: status["rtr_server"]["vrps"] == 2, "the relay to serve")
+    assert exported(daemon.relay_port()) == set(VRPS)
+    cache.start()
+    after = daemon.wait_status(lambda status: not status["snapshot"]["used"], "the cache to take over")
+    assert after["active_group"] == "group1"
+    assert after["vrps"] == {"ipv4": 1, "ipv6": 1}
+    daemon.process.wait_for(r"VRPs are those of.*changed=0")
+    cache.serve(VRPS[:1])
+    daemon.wait_vrps(1)
+    assert [path.name for path in state.iterdir()] == ["vrps.snapshot"]
+
+
+def test_at_the_end_the_newest_vrps_are_kept(lab: Lab, state: Path) -> None:
+    cache = lab.start(StayRTR(lab.folder, VRPS[:1]))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
+    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    cache.serve(VRPS)
+    daemon.wait_vrps(2)
+    before = (state / "vrps.snapshot").stat().st_size
+    daemon.stop()
+    assert (state / "vrps.snapshot").stat().st_size == before + 24, "not due yet, but it is the end"
+
+
+def test_filters_are_not_in_it_so_that_they_can_go(lab: Lab, state: Path) -> None:
+    slurm = lab.folder / "slurm.json"
+    text = (
+        '{"slurmVersion": 1, "validationOutputFilters": {"prefixFilters": [FILTER], "bgpsecFilters": []},'
+        ' "locallyAddedAssertions": {"prefixAssertions": [ASSERTION], "bgpsecAssertions": []}}'
+    )
+    assertion = '{"prefix": "203.0.113.0/24", "asn": 1}'
+    slurm.write_text(text.replace("FILTER", '{"asn": 64500}').replace("ASSERTION", assertion))
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings={**SETTINGS, "slurm": ["slurm.json"]}))
+    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    daemon.wait_vrps(2)
+    daemon.stop()
+    cache.stop()
+    slurm.write_text(text.replace("FILTER", "").replace("ASSERTION", ""))
+    daemon.start()
+    daemon.wait_vrps(2)
+    assert daemon.validity("192.0.2.0/24", 64500) == "valid"
+    assert daemon.validity("203.0.113.0/24", 1) == "not-found"
+    assert state.exists()
+
+
+def test_a_torn_one_is_refused_with_the_reason_and_replaced(lab: Lab, state: Path) -> None:
+    path = state / "vrps.snapshot"
+    path.write_bytes(b"rtrdVRPs\1\0\0\0")
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
+    daemon.process.wait_for(rf"the snapshot is not used.*{path}: it is torn: 12 octets are no header")
+    daemon.wait_vrps(2)
+    daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "a new snapshot")
+    assert path.stat().st_size == 64 + 48
+
+
+def test_without_its_folder_rtrd_says_so_once_and_goes_on(lab: Lab) -> None:
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
+    status = daemon.wait_vrps(2)
+    fault = f"{lab.folder}/state: there is no such folder"
+    assert status["snapshot"] == {"used": False, "age": None, "fault": fault}
+    daemon.stop()
+    assert sum("no such folder" in line.text for line in daemon.process.lines) == 1

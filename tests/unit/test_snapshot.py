@@ -1,0 +1,146 @@
+"""The snapshot: written whole, read with suspicion, renewed now and then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import vrps
+
+from rtrd.vrps.snapshot import INTERVAL, SKEW, Schedule, Snapshot, SnapshotError, decode, encode, read, write
+from rtrlib.vrp_set import VRP, pack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = 1_800_000_000
+EXPIRE = 7200
+RECORDS = b"".join(pack(VRP(f"192.0.2.{number}/32", 32, 64500)) for number in range(5))
+GOOD = encode(Snapshot(RECORDS, NOW - 60)) + RECORDS
+
+
+class TestReading:
+    """Whatever is not exactly what was written is refused with the reason."""
+
+    @given(st.lists(vrps(), max_size=20), st.integers(0, EXPIRE - 1))
+    def test_what_was_written_is_read(self, entries: list[VRP], age: int) -> None:
+        written = Snapshot(b"".join(map(pack, entries)), NOW - age)
+        assert decode(encode(written) + written.records, NOW, EXPIRE) == written
+
+    @given(st.integers(0, len(GOOD) - 1))
+    def test_a_torn_one(self, size: int) -> None:
+        with pytest.raises(SnapshotError, match="it is torn"):
+            decode(GOOD[:size], NOW, EXPIRE)
+
+    @given(st.integers(0, len(GOOD) * 8 - 1))
+    def test_one_with_a_changed_bit(self, bit: int) -> None:
+        octets = bytearray(GOOD)
+        octets[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(SnapshotError):
+            decode(bytes(octets), NOW, EXPIRE)
+
+    def test_one_with_something_behind_it(self) -> None:
+        with pytest.raises(SnapshotError, match=f"torn: {len(GOOD) + 24} octets instead of {len(GOOD)}"):
+            decode(GOOD + bytes(24), NOW, EXPIRE)
+
+    def test_one_of_another_format(self) -> None:
+        with pytest.raises(SnapshotError, match=r"another format \(2\) than this rtrd \(1\)"):
+            decode(GOOD[:8] + b"\2" + GOOD[9:], NOW, EXPIRE)
+
+    def test_something_else(self) -> None:
+        with pytest.raises(SnapshotError, match="no snapshot of rtrd"):
+            decode(b'{"roas": []}', NOW, EXPIRE)
+
+    @pytest.mark.parametrize("age", [EXPIRE, EXPIRE + 1, NOW])
+    def test_one_that_is_too_old(self, age: int) -> None:
+        old = encode(Snapshot(RECORDS, NOW - age)) + RECORDS
+        with pytest.raises(SnapshotError, match=f"it is {age} s old, and VRPs count for 7200 s"):
+            decode(old, NOW, EXPIRE)
+
+    def test_one_of_the_future_but_for_a_clock_that_is_a_little_behind(self) -> None:
+        assert decode(GOOD, NOW - 60 - SKEW, EXPIRE).date == NOW - 60
+        with pytest.raises(SnapshotError, match=f"it is dated {SKEW + 1} s ahead of the clock"):
+            decode(GOOD, NOW - 60 - SKEW - 1, EXPIRE)
+
+    @given(st.binary(max_size=200))
+    def test_any_octets(self, octets: bytes) -> None:
+        with pytest.raises(SnapshotError):
+            decode(octets, NOW, EXPIRE)
+
+
+class TestFile:
+    """On the disk."""
+
+    def test_the_new_one_stands_in_the_place_of_the_old_one(self, tmp_path: Path) -> None:
+        path = tmp_path / "vrps.snapshot"
+        assert read(path, NOW, EXPIRE) is None
+        for records in (RECORDS, RECORDS[:24]):
+            write(path, Snapshot(records, NOW))
+            assert read(path, NOW, EXPIRE) == Snapshot(records, NOW)
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_what_a_killed_writer_left_harms_nobody(self, tmp_path: Path) -> None:
+        path = tmp_path / "vrps.snapshot"
+        write(path, Snapshot(RECORDS, NOW))
+        (tmp_path / "vrps.snapshot.new").write_bytes(GOOD[:70])
+        assert read(path, NOW, EXPIRE) == Snapshot(RECORDS, NOW)
+        write(path, Snapshot(RECORDS[24:], NOW))
+        assert read(path, NOW, EXPIRE) == Snapshot(RECORDS[24:], NOW)
+
+    def test_a_folder_that_is_not_there_is_said_in_the_same_words_both_ways(self, tmp_path: Path) -> None:
+        path = tmp_path / "none" / "vrps.snapshot"
+        said = rf"^{tmp_path}/none: there is no such folder$"
+        with pytest.raises(SnapshotError, match=said):
+            read(path, NOW, EXPIRE)
+        with pytest.raises(SnapshotError, match=said):
+            write(path, Snapshot(RECORDS, NOW))
+
+    def test_what_cannot_be_read_or_written_says_why(self, tmp_path: Path) -> None:
+        path = tmp_path / "vrps.snapshot"
+        path.mkdir()
+        with pytest.raises(SnapshotError, match=f"^{path}: cannot be read: Is a directory$"):
+            read(path, NOW, EXPIRE)
+        with pytest.raises(SnapshotError, match=f"^{path}: cannot be written: Is a directory$"):
+            write(path, Snapshot(RECORDS, NOW))
+
+    def test_the_fault_of_a_file_names_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "vrps.snapshot"
+        path.write_bytes(GOOD[:70])
+        with pytest.raises(SnapshotError, match=f"^{path}: it is torn"):
+            read(path, NOW, EXPIRE)
+
+
+class TestSchedule:
+    """When it is written; time passes only in the test."""
+
+    def test_the_first_at_once_the_next_when_vrps_change_but_not_soon_after(self) -> None:
+        schedule = Schedule(EXPIRE)
+        assert schedule.due(1000, generation=1, date=NOW)
+        schedule.tried(1000)
+        schedule.written(1, NOW)
+        assert not schedule.due(1001, generation=2, date=NOW)
+        assert schedule.due(1000 + INTERVAL, generation=2, date=NOW)
+        assert not schedule.due(1000 + INTERVAL, generation=1, date=NOW)
+
+    def test_a_set_that_never_changes_is_dated_anew_eight_times_in_its_life(self) -> None:
+        schedule = Schedule(EXPIRE)
+        schedule.tried(1000)
+        schedule.written(1, NOW)
+        assert not schedule.due(1899, generation=1, date=NOW + 899)
+        assert schedule.due(1900, generation=1, date=NOW + 900)
+
+    def test_after_a_failure_it_is_tried_again_later(self) -> None:
+        schedule = Schedule(EXPIRE)
+        schedule.tried(1000)
+        assert not schedule.due(1000 + INTERVAL - 1, generation=1, date=NOW)
+        assert schedule.due(1000 + INTERVAL, generation=1, date=NOW)
+
+    def test_at_the_end_it_is_written_unless_it_is_just_that(self) -> None:
+        schedule = Schedule(EXPIRE)
+        assert schedule.stale(1, NOW)
+        schedule.written(1, NOW)
+        assert not schedule.stale(1, NOW)
+        assert schedule.stale(2, NOW)
+        assert schedule.stale(1, NOW + 1)

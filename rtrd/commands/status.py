@@ -44,8 +44,9 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
             yield f"  not as it stands now: {printable(file['fault'])}"
     relay = status.get("rtr_server")
     if relay is not None:
+        serial = "no data yet" if relay["serial"] is None else f"serial {relay['serial']}"
         where = ", ".join(map(printable, relay["listen"])) or "nowhere: its log says why"
-        yield f"RTR server: {where}; {relay['clients']} routers, serial {relay['serial']}"
+        yield f"RTR server: {where}; {relay['clients']} routers, {serial}"
     for router in status["routers"]:
         yield f"router {printable(str(router['name']))} (ExaBGP {printable(str(router['exabgp']))})"
         neighbors = router["neighbors"]

@@ -66,6 +66,8 @@ class SlurmFiles:
 
     async def load(self) -> None:
         """Read the files, off the loop, and put them into force, or say why not."""
+        if not self._paths:
+            return
         # Looked at before reading: a file that changes meanwhile differs at the next look.
         self._seen = await asyncio.to_thread(self._look)
         try:
@@ -78,7 +80,7 @@ class SlurmFiles:
 
     async def follow(self) -> None:
         """Read the files again whenever one changed, until cancelled."""
-        while True:
+        while self._paths:
             await asyncio.sleep(POLL)
             try:
                 if await asyncio.to_thread(self._look) != self._seen:

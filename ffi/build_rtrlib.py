@@ -21,6 +21,22 @@ WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
 # cffi's own glue is not ours to mend.
 GLUE = ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 
+PREAMBLE = """
+#include <stdlib.h>
+#include <rtrlib/rtrlib.h>
+#include "queue.h"
+#include "feed.h"
+
+static int have_ssh(void)
+{
+#ifdef RTRLIB_HAVE_LIBSSH
+    return 1;
+#else
+    return 0;
+#endif
+}
+"""
+
 
 class MissingLibraryError(SystemExit):
     """librtr cannot be found; the text says how to mend that."""
@@ -56,7 +72,7 @@ def make_builder(native: str) -> FFI:
     ffi.cdef((HERE / "rtrlib.cdef").read_text(encoding="utf-8"))
     ffi.set_source(
         "_rtrlib",
-        '#include <stdlib.h>\n#include <rtrlib/rtrlib.h>\n#include "queue.h"\n#include "feed.h"\n',
+        PREAMBLE,
         sources=[f"{native}/{name}" for name in SOURCES],
         depends=[f"{native}/{name}" for name in HEADERS],
         include_dirs=[native, *includes],

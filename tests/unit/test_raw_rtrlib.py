@@ -188,7 +188,7 @@ def declared(kind):
     """Name and body of each `enum` or `struct` in librtr's headers, without comments."""
     text = "\n".join(path.read_text() for path in HEADERS.rglob("*.h"))
     bare = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-    return dict(re.findall(rf"^{kind} (\w+) {{(.*?)^}};", bare, re.MULTILINE | re.DOTALL))
+    return dict(re.findall(rf"^{kind} (\w+) {{(.*?)}};", bare, re.MULTILINE | re.DOTALL))
 
 
 def test_every_enum_of_librtr_is_there_with_its_values():

@@ -16,6 +16,7 @@
 #include <rtrlib/rtrlib.h>
 
 #include "connect.h"
+#include "intake.h"
 #include "queue.h"
 
 struct feed {
@@ -29,6 +30,7 @@ struct feed {
     bool ssh;
     int last; /* the descriptor that librtr got last, and which socket that was */
     struct stat which;
+    struct intake intake;
 };
 
 static atomic_int feeds;
@@ -54,6 +56,13 @@ static void on_prefix(struct pfx_table *table, const struct pfx_record record, c
         }
     }
     queue_vrp(feed_of(record.socket)->queue, &vrp);
+}
+
+/* It never gets to librtr's table, so it goes the same way by itself; whoever checks VRPs leaves it out and counts it. */
+static void on_reject(void *data, const struct vrp *vrp)
+{
+    struct feed *feed = data;
+    queue_vrp(feed->queue, vrp);
 }
 
 static void on_router_key(struct spki_table *table, const struct spki_record record, const bool added)
@@ -183,6 +192,7 @@ struct feed *feed_open(const struct feed_options *options, char *fault, size_t s
         return refuse(feed, fault, size,
                       options->username ? "librtr refuses the SSH options: give a private key or a password, not both"
                                         : "librtr refuses the TCP options");
+    intake_wrap(&feed->intake, &feed->transport, on_reject, feed);
     feed->socket.tr_socket = &feed->transport;
     feed->sockets[0] = &feed->socket;
     struct rtr_mgr_group group = {.sockets = feed->sockets, .sockets_len = 1, .preference = 1};

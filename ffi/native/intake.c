@@ -1,0 +1,156 @@
+#include "intake.h"
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+/* RFC 8210 section 5. */
+enum { HEADER = 8, IPV4_PREFIX = 4, IPV6_PREFIX = 6 };
+
+static struct intake *intake_of(const void *socket)
+{
+    return (struct intake *)(uintptr_t)socket;
+}
+
+static time_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+/* Receives once. Returns what the transport does: octets, or an error. */
+static int fill(struct intake *intake, time_t timeout)
+{
+    if (intake->begin > 0) {
+        memmove(intake->bytes, intake->bytes + intake->begin, intake->end - intake->begin);
+        intake->end -= intake->begin;
+        intake->begin = 0;
+    }
+    int got = intake->inner.recv_fp(intake->inner.socket, intake->bytes + intake->end, INTAKE_SIZE - intake->end, timeout);
+    if (got > 0)
+        intake->end += (size_t)got;
+    return got;
+}
+
+static bool is_prefix(const uint8_t *pdu, size_t size)
+{
+    return (pdu[1] == IPV4_PREFIX && size == 20) || (pdu[1] == IPV6_PREFIX && size == 32);
+}
+
+/* RFC 8210 sections 5.6, 5.7: flags, length, max length, zero, the address, the AS. */
+static struct vrp vrp_of(const uint8_t *pdu)
+{
+    bool v6 = pdu[1] == IPV6_PREFIX;
+    size_t octets = v6 ? 16 : 4;
+    uint32_t asn;
+    memcpy(&asn, pdu + HEADER + 4 + octets, sizeof asn);
+    struct vrp vrp = {
+        .asn = ntohl(asn), .len = pdu[9], .max = pdu[10], .family = v6 ? 6 : 4, .announce = pdu[8] & 1};
+    memcpy(vrp.addr, pdu + HEADER + 4, octets);
+    return vrp;
+}
+
+/* Looks at the PDU that begins here. Returns false when more of it is needed for that. */
+static bool admit(struct intake *intake)
+{
+    const uint8_t *pdu = intake->bytes + intake->begin;
+    size_t have = intake->end - intake->begin;
+    if (have < HEADER)
+        return false;
+    uint32_t size;
+    memcpy(&size, pdu + 4, sizeof size);
+    size = ntohl(size);
+    if (!is_prefix(pdu, size)) {
+        intake->pass = size >= HEADER ? size : SIZE_MAX;
+        return true;
+    }
+    if (have < size)
+        return false;
+    if (pdu[9] <= (pdu[1] == IPV6_PREFIX ? 128 : 32)) {
+        intake->pass = size;
+        return true;
+    }
+    struct vrp vrp = vrp_of(pdu);
+    intake->reject(intake->data, &vrp);
+    intake->begin += size;
+    return true;
+}
+
+static int on_recv(const void *socket, void *out, const size_t len, const time_t timeout)
+{
+    struct intake *intake = intake_of(socket);
+    time_t end = now() + timeout;
+    bool waited = false;
+    /* A cache that sends nothing but what is refused, or an octet now and then, must not keep librtr in here. */
+    while (intake->pass == 0 || intake->begin == intake->end) {
+        if (intake->pass == 0 && admit(intake))
+            continue;
+        time_t left = end - now();
+        if (waited && left <= 0)
+            return TR_WOULDBLOCK;
+        int got = fill(intake, waited ? left : timeout);
+        if (got <= 0)
+            return got;
+        waited = true;
+    }
+    size_t have = intake->end - intake->begin;
+    size_t size = len < have ? len : have;
+    if (size > intake->pass)
+        size = intake->pass;
+    memcpy(out, intake->bytes + intake->begin, size);
+    intake->begin += size;
+    if (intake->pass != SIZE_MAX)
+        intake->pass -= size;
+    return (int)size;
+}
+
+static int on_open(void *socket)
+{
+    struct intake *intake = intake_of(socket);
+    intake->begin = intake->end = intake->pass = 0;
+    return intake->inner.open_fp(intake->inner.socket);
+}
+
+static void on_close(void *socket)
+{
+    struct intake *intake = intake_of(socket);
+    intake->inner.close_fp(intake->inner.socket);
+}
+
+static void on_free(struct tr_socket *transport)
+{
+    struct intake *intake = intake_of(transport->socket);
+    intake->inner.free_fp(&intake->inner);
+    transport->socket = NULL;
+}
+
+static int on_send(const void *socket, const void *pdu, const size_t len, const time_t timeout)
+{
+    struct intake *intake = intake_of(socket);
+    return intake->inner.send_fp(intake->inner.socket, pdu, len, timeout);
+}
+
+static const char *on_ident(void *socket)
+{
+    struct intake *intake = intake_of(socket);
+    return intake->inner.ident_fp(intake->inner.socket);
+}
+
+void intake_wrap(struct intake *intake, struct tr_socket *transport, intake_reject_fp reject, void *data)
+{
+    intake->inner = *transport;
+    intake->reject = reject;
+    intake->data = data;
+    intake->begin = intake->end = intake->pass = 0;
+    *transport = (struct tr_socket){
+        .socket = intake,
+        .open_fp = on_open,
+        .close_fp = on_close,
+        .free_fp = on_free,
+        .send_fp = on_send,
+        .recv_fp = on_recv,
+        .ident_fp = on_ident,
+    };
+}

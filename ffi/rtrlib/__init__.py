@@ -1,17 +1,20 @@
 """VRPs from RPKI caches by the RTR protocol (RFC 8210, 6810), with Debian's librtr inside."""
 
-import rtrlib.callbacks  # noqa: F401 - it defines lib.pfx_table_callback
+from rtrlib.changes import Change, Changes, RouterKeyChange, StatusChange, VRPChange
 from rtrlib.dispatcher import VRPListener
-from rtrlib.exceptions import IpConversionException, PFXException, RTRInitError, SyncTimeout
+from rtrlib.exceptions import IpConversionException, PFXException, RTRInitError, RTRlibException, SyncTimeout
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-from rtrlib.pfx_table import PfxTable, PfxvState
-from rtrlib.records import PFXRecord, SPKIRecord
+from rtrlib.pfx_table import PfxTable
+from rtrlib.records import PFXRecord, SPKIRecord, copy_pfx_record
 from rtrlib.rtr_manager import RTRManager
-from rtrlib.rtr_socket import RTRSocket, RTRSocketState
+from rtrlib.rtr_socket import RTRSocket, RTRSocketList, RTRSocketState
 from rtrlib.servers import CacheGroup, SSHServer, TCPServer
+from rtrlib.validation import PfxvState, Reason, ValidationResult, pack_routes
 
 __all__ = [
     "CacheGroup",
+    "Change",
+    "Changes",
     "IpConversionException",
     "ManagerGroup",
     "ManagerGroupStatus",
@@ -22,10 +25,19 @@ __all__ = [
     "RTRInitError",
     "RTRManager",
     "RTRSocket",
+    "RTRSocketList",
     "RTRSocketState",
+    "RTRlibException",
+    "Reason",
+    "RouterKeyChange",
     "SPKIRecord",
     "SSHServer",
+    "StatusChange",
     "SyncTimeout",
     "TCPServer",
+    "VRPChange",
     "VRPListener",
+    "ValidationResult",
+    "copy_pfx_record",
+    "pack_routes",
 ]

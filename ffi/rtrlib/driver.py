@@ -1,88 +1,122 @@
-"""A dispatcher in; a thread that drives it, a VRP set and the user's callbacks, called one after the other, out.
+"""A dispatcher in; a thread that drives it, a table of the VRPs in force, and news of what changes, out.
 
-For programs without a loop of their own. Callbacks run in this thread and never in one of librtr's, with no lock
-held; an exception in one is logged and stops nothing.
+For programs without a loop of their own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import select
 import threading
 import weakref
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
+from rtrlib.changes import Changes, RouterKeyChange, StatusChange
 from rtrlib.exceptions import SyncTimeout
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-from rtrlib.records import PFXRecord, SPKIRecord, records_of
-from rtrlib.vrp_set import VRPSet
+from rtrlib.records import SPKIRecord
+from rtrlib.vrp_table import VRPTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from rtrlib.caller import Caller
     from rtrlib.dispatcher import Dispatcher
     from rtrlib.rtr_socket import RTRSocket
 
-__all__ = ["Callbacks", "Driver"]
+__all__ = ["Driver"]
 
 log = logging.getLogger("rtrlib")
 
-
-@dataclass(frozen=True)
-class Callbacks:
-    """The user's functions, each with the `data` that it is given as its last argument."""
-
-    status: Callable[[ManagerGroup, ManagerGroupStatus, RTRSocket, Any], object] | None = None
-    status_data: Any = None
-    pfx_update: Callable[[PFXRecord, bool, Any], object] | None = None
-    pfx_update_data: Any = None
-    spki_update: Callable[[SPKIRecord, bool, Any], object] | None = None
-    spki_update_data: Any = None
+STOP_LIMIT: Final = 5.0
+"""Seconds that `stop` waits for the thread. It needs none; but a signal handler may have interrupted a `validate`
+whose lock the thread wants, and then it can end only after the handler."""
 
 
 class Driver:
     """One life of a manager, from `start` to `stop`; a VRPListener."""
 
-    def __init__(self, dispatcher: Dispatcher, callbacks: Callbacks) -> None:
-        self.vrps = VRPSet()
-        self.lock = threading.Lock()
-        """Held while the VRP set is used."""
+    def __init__(
+        self, dispatcher: Dispatcher, caller: Caller, readers: weakref.WeakSet[Changes], previous: Driver | None
+    ) -> None:
+        """`readers`: who else hears of changes. `previous`: the life before this one, which may be ending still."""
+        self.table = VRPTable()
         self._dispatcher = dispatcher
-        self._callbacks = callbacks
-        self._mirrored: set[int] = set()
-        """Caches whose next commit is a change, not a full set."""
-        self._begun: set[int] = set()
-        """Caches for which the VRP set knows that a full set is being staged."""
-        self._synced = threading.Event()
+        self._caller = caller
+        self._readers = readers
+        self._previous = previous
+        self._held: set[int] = set()
+        """Caches that have VRPs which are not too old."""
+        self._active: frozenset[RTRSocket] = frozenset()
+        self._cause: RTRSocket | None = None
+        """The cache that spoke last: what follows is its doing."""
+        self._moved = threading.Condition()
+        self._synced = False
+        self._told = False
+        """Synced, and every callback up to that was called."""
+        self._over = False
+        self._waiting: list[asyncio.Future[None]] = []
         self._stopping = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         weakref.finalize(self, os.close, self._wake)
-        self._thread = threading.Thread(target=self._run, name="rtrlib", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="rtrlib caches", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
+        self._caller.begin()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Disconnect from everything; from within a callback, as soon as that returns."""
+    def quit(self) -> None:
+        """Disconnect from everything, soon."""
         self._stopping = True
+        self._caller.interrupt()
         os.eventfd_write(self._wake, 1)
+
+    def stop(self) -> None:
+        """Disconnect from everything; return when that is done."""
+        self.quit()
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(STOP_LIMIT)
 
     def is_synced(self) -> bool:
-        """Tell whether a complete set of VRPs is in force."""
-        return self._synced.is_set()
+        """Tell whether a complete set of VRPs is in force, and everyone knows (but for a callback that asks)."""
+        return self._synced if self._caller.is_current() else self._told
 
-    def wait_for_sync(self, timeout: float) -> None:
-        """Return when a complete set of VRPs is in force. SyncTimeout after `timeout` seconds."""
-        if not self._synced.wait(timeout):
-            raise SyncTimeout(f"no cache delivered a complete set of VRPs within {timeout:g} seconds")
+    def wait_for_sync(self, timeout: float | None) -> None:
+        """Return when `is_synced`. SyncTimeout after `timeout` seconds, or when it is stopped."""
+        with self._moved:
+            self._moved.wait_for(lambda: self.is_synced() or self._over, timeout)
+            if not self.is_synced():
+                raise self._missing(timeout)
+
+    async def wait_synced(self, timeout: float | None) -> None:  # noqa: ASYNC109 - raises SyncTimeout
+        """Do the same in an event loop."""
+        future = asyncio.get_running_loop().create_future()
+        with self._moved:
+            if self.is_synced():
+                return
+            if self._over:
+                raise self._missing(timeout)
+            self._waiting.append(future)
+        try:
+            await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            raise self._missing(timeout) from None
+        finally:
+            with self._moved:
+                if future in self._waiting:
+                    self._waiting.remove(future)
+
+    def _missing(self, timeout: float | None) -> SyncTimeout:
+        if self._over or timeout is None:
+            return SyncTimeout("the manager was stopped before a cache delivered a complete set of VRPs")
+        return SyncTimeout(f"no cache delivered a complete set of VRPs within {timeout:g} seconds")
 
     def _run(self) -> None:
         try:
+            if self._previous is not None:
+                self._previous._thread.join()  # noqa: SLF001 - one of us
+                self._previous = None
             self._dispatcher.open(self)
             poller = select.poll()
             poller.register(self._dispatcher.fileno(), select.POLLIN)
@@ -93,76 +127,104 @@ class Driver:
         except Exception:
             log.exception("the manager's thread ends")
         finally:
-            self._dispatcher.close()
-            self._synced.clear()
+            self._end()
+
+    def _end(self) -> None:
+        with self._moved:
+            self._over = True
+            self._synced = self._told = False
+            self._moved.notify_all()
+            self._resolve()
+        self._caller.interrupt()
+        open_groups = [group for group in self._dispatcher.groups() if group.status is not ManagerGroupStatus.CLOSED]
+        self._dispatcher.close()
+        self._caller.withdraw(self.table.clear(), self._cause)
+        for group in open_groups:
+            self._tell_status(group, group.sockets[0])
+
+    def _resolve(self) -> None:
+        """Wake those that wait in event loops."""
+        for future in self._waiting:
+            try:
+                future.get_loop().call_soon_threadsafe(_resolve, future, self._missing(None) if self._over else None)
+            except RuntimeError:
+                log.debug("an event loop was closed while something in it waited for a sync")
+        self._waiting.clear()
+
+    def _settle(self) -> None:
+        """Work out whether a set is in force; make it known when the callbacks know it."""
+        synced = any(cache.index in self._held for cache in self._active)
+        with self._moved:
+            changed, self._synced = synced != self._synced, synced
+            if not synced:
+                self._told = False
+            self._moved.notify_all()
+        if synced and changed:
+            self._caller.mark(self._mark_told)
+
+    def _mark_told(self) -> None:
+        with self._moved:
+            self._told = self._synced
+            if self._told:
+                self._resolve()
+            self._moved.notify_all()
 
     def staged(self, cache: RTRSocket, records: bytes) -> None:
         """See VRPListener."""
-        with self.lock:
-            self._begin(cache.index)
-            self.vrps.stage(cache.index, records)
+        self.table.stage(cache.index, records)
 
     def committed(self, cache: RTRSocket, full: bool) -> None:
         """See VRPListener."""
-        with self.lock:
-            if full:
-                self._begin(cache.index)
-            self._begun.discard(cache.index)
-            self._mirrored.add(cache.index)
-            changes = self.vrps.commit(cache.index).packed()
-        self._tell(changes, cache)
+        self._cause = cache
+        self._held.add(cache.index)
+        self._tell(self.table.commit(cache.index, full=full))
 
     def discarded(self, cache: RTRSocket) -> None:
         """See VRPListener."""
-        with self.lock:
-            self._begun.discard(cache.index)
-            self._mirrored.discard(cache.index)
-            self.vrps.discard(cache.index)
+        self.table.discard(cache.index)
 
     def expired(self, cache: RTRSocket) -> None:
         """See VRPListener."""
-        with self.lock:
-            changes = self.vrps.replace(cache.index, b"").packed()
-        self._tell(changes, cache)
+        self._cause = cache
+        self._held.discard(cache.index)
+        self._tell(self.table.drop(cache.index))
 
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """See VRPListener."""
-        with self.lock:
-            changes = self.vrps.activate(cache.index for cache in caches).packed()
-            self.vrps.usable = True
-        self._tell(changes, next(iter(caches)) if len(caches) == 1 else None)
-        self._synced.set()
+        self._active = caches
+        self._tell(self.table.activate({cache.index: cache for cache in caches}))
 
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
         """See VRPListener."""
-        function = self._callbacks.status
-        if function is None:
-            return
         for group in self._dispatcher.groups():
             if what is group or what in group.sockets:
-                socket = group.sockets[0] if isinstance(what, ManagerGroup) else what
-                self._call(function, group, group.status, socket, self._callbacks.status_data)
+                self._tell_status(group, group.sockets[0] if isinstance(what, ManagerGroup) else what)
 
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
         """See VRPListener."""
-        function = self._callbacks.spki_update
-        if function is not None:
-            record = SPKIRecord(asn, ski, spki, cache)
-            self._call(function, record, announce, self._callbacks.spki_update_data)
+        record = SPKIRecord(asn, ski, spki, cache)
+        self._caller.router_key(record, added=announce)
+        for reader in list(self._readers):
+            reader.router_key(RouterKeyChange(record, announce))
 
-    def _begin(self, index: int) -> None:
-        if index not in self._mirrored and index not in self._begun:
-            self.vrps.begin(index)
-            self._begun.add(index)
+    def _tell(self, changes: bytes) -> None:
+        self._caller.vrps(changes, self._cause)
+        for reader in list(self._readers):
+            reader.vrps(changes)
+        self._settle()
 
-    def _tell(self, changes: bytes, cache: RTRSocket | None) -> None:
-        function = self._callbacks.pfx_update
-        if function is not None:
-            for record, added in records_of(changes, cache):
-                self._call(function, record, added, self._callbacks.pfx_update_data)
+    def _tell_status(self, group: ManagerGroup, socket: RTRSocket) -> None:
+        picture = group.picture()
+        one = next(one for one in picture.sockets if one == socket)
+        self._caller.status(picture, picture.status, one)
+        for reader in list(self._readers):
+            reader.status(StatusChange(picture, picture.status, one))
 
-    def _call(self, function: Callable[..., object], *arguments: object) -> None:
-        try:
-            function(*arguments)
-        except Exception:
-            log.exception("a callback of the user raised; the manager goes on")
+
+def _resolve(future: asyncio.Future[None], fault: SyncTimeout | None) -> None:
+    if future.done():
+        return
+    if fault is None:
+        future.set_result(None)
+    else:
+        future.set_exception(fault)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["IpConversionException", "PFXException", "RTRInitError", "SyncTimeout"]
+__all__ = ["IpConversionException", "PFXException", "RTRInitError", "RTRlibException", "SyncTimeout"]
 
 
-class RTRInitError(Exception):
+class RTRlibException(Exception):  # noqa: N818 - the name that rtrlib-python's users know
+    """Whatever else of this module is raised is one of these."""
+
+
+class RTRInitError(RTRlibException):
     """The options of a manager are wrong, or librtr does not start; the text says what was expected."""
 
 
-class PFXException(Exception):  # noqa: N818 - the name that rtrlib-python's users know
+class PFXException(RTRlibException):
     """librtr's prefix table refuses an operation."""
 
 
-class SyncTimeout(Exception):  # noqa: N818 - the name that rtrlib-python's users know
+class SyncTimeout(RTRlibException):
     """No cache delivered a complete set of VRPs in the time given."""
 
 
-class IpConversionException(ValueError):  # noqa: N818 - the name that rtrlib-python's users know
+class IpConversionException(RTRlibException, ValueError):  # noqa: N818 - the name that rtrlib-python's users know
     """A text that is no IP address."""

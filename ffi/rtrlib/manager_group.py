@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import enum
+import copy
 from typing import TYPE_CHECKING
 
+from rtrlib.enums import LibrtrEnum
 from rtrlib.rtr_socket import RTRSocketList
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ManagerGroup", "ManagerGroupStatus"]
 
 
-class ManagerGroupStatus(enum.IntEnum):
+class ManagerGroupStatus(LibrtrEnum):
     """`enum rtr_mgr_status` of librtr 0.8.0, with our meaning.
 
     CLOSED: not started. CONNECTING: started, no cache in sync and none failed yet. ESTABLISHED: at least one
@@ -46,6 +47,12 @@ class ManagerGroup:
         self.sockets = RTRSocketList(sockets)
         self.status = ManagerGroupStatus.CLOSED
         self.active = False
+
+    def picture(self) -> ManagerGroup:
+        """Copy it and its sockets: what they are now, and stay."""
+        group = copy.copy(self)
+        group.sockets = RTRSocketList(copy.copy(socket) for socket in self.sockets)
+        return group
 
     @property
     def sockets_len(self) -> int:

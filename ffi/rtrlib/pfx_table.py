@@ -6,70 +6,86 @@ that meets a VRP of prefix length 0, and takes IPv4 lengths of 99.
 
 from __future__ import annotations
 
-import enum
-import ipaddress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self, overload
 
-from rtrlib.exceptions import IpConversionException, PFXException
-from rtrlib.records import PACKED, PFXRecord, records_of
-from rtrlib.vrp_set import VRPSet
+from rtrlib.records import PACKED, PFXRecord
+from rtrlib.validation import (
+    PfxvState,
+    ValidationResult,
+    address_of,
+    check_asn,
+    check_length,
+    clear_host_bits,
+    pack_routes,
+)
+from rtrlib.vrp_table import VRPTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["PfxTable", "PfxvState"]
+__all__ = ["PfxTable", "PfxvState", "ValidationResult"]
 
-SOURCE = 0
+SOURCE: Final = 0
 """The set has one source: this table."""
 
 
-class PfxvState(enum.IntEnum):
-    """`enum pfxv_state` of librtr 0.8.0: the validity of a route (RFC 6811 section 2)."""
-
-    valid = 0
-    not_found = 1
-    invalid = 2
-
-
-STATES = {"valid": PfxvState.valid, "not-found": PfxvState.not_found, "invalid": PfxvState.invalid}
-
-
 class PfxTable:
-    """A table of VRPs. One thread at a time."""
+    """A table of VRPs, for any number of threads."""
 
     def __init__(self) -> None:
-        self._set = VRPSet()
-        self._set.activate([SOURCE])
-        self._set.usable = True
+        self._table = VRPTable()
+        self._table.activate({SOURCE: None})
+        self._table.commit(SOURCE, full=True)
 
-    def add_record(self, asn: int, ip: str, min_length: int, max_length: int) -> None:
-        """Add a VRP. PFXException when it is there already, IpConversionException for what is no address.
+    def add_record(self, asn: int, ip: str, min_length: int, max_length: int) -> bool:
+        """Add a VRP: `asn` may originate `ip`/`min_length`, up to `max_length` bits. False: it is there already.
 
-        ValueError for lengths that are none, a max length below the length, or bits behind the prefix.
+        IpConversionException for what is no address; ValueError for an AS number or lengths out of range, a max
+        length below the length, or bits set behind the prefix; TypeError for what is no integer.
         """
-        self._change(asn, ip, min_length, max_length, announce=True)
+        return self._change(asn, ip, min_length, max_length, announce=True)
 
-    def remove_record(self, asn: int, ip: str, min_length: int, max_length: int) -> None:
-        """Remove a VRP. PFXException when it is not there; other errors as `add_record`."""
-        self._change(asn, ip, min_length, max_length, announce=False)
+    def remove_record(self, asn: int, ip: str, min_length: int, max_length: int) -> bool:
+        """Remove a VRP. False: it is not there. Errors as `add_record`."""
+        return self._change(asn, ip, min_length, max_length, announce=False)
 
-    def validate(self, asn: int, prefix: str, mask_len: int) -> PfxvState:
-        """Give the validity of a route. IpConversionException, ValueError: it is no prefix."""
-        address = _address(prefix)
-        network = ipaddress.ip_network((address, _length(address, mask_len, "mask_len")), strict=False)
-        return STATES[self._set.validate(str(network), _asn(asn))]
+    def validate(self, asn: int, prefix: str, mask_len: int) -> ValidationResult:
+        """Give the validity of a route, with its reason. Bits behind the prefix length are not looked at.
+
+        IpConversionException for what is no address, ValueError for an AS number or a length out of range,
+        TypeError for what is no integer.
+        """
+        return self._table.validate(asn, prefix, mask_len)
+
+    def validate_r(self, asn: int, prefix: str, mask_len: int) -> ValidationResult:
+        """Do the same as `validate`, which in rtrlib-python gave no reason."""
+        return self._table.validate(asn, prefix, mask_len)
+
+    @overload
+    def validate_many(self, routes: bytes | bytearray | memoryview) -> bytes: ...
+    @overload
+    def validate_many(self, routes: Iterable[tuple[int, str, int]]) -> list[PfxvState]: ...
+    def validate_many(
+        self, routes: bytes | bytearray | memoryview | Iterable[tuple[int, str, int]]
+    ) -> bytes | list[PfxvState]:
+        """Validate many routes at once.
+
+        From (asn, prefix, mask_len) each: a PfxvState each; errors as `validate`, before any is looked at. From
+        routes that are packed (`pack_routes`): a byte each, the number of its PfxvState, or 255 for a route that
+        is none; ValueError when the length is no multiple of 24.
+        """
+        return validate_many(self._table, routes)
 
     def close(self) -> None:
         """Forget every VRP."""
-        self._set.replace(SOURCE, b"")
+        self._table.drop(SOURCE)
 
     def __len__(self) -> int:
-        return self._set.count(4) + self._set.count(6)
+        return len(self._table)
 
     def __iter__(self) -> Iterator[PFXRecord]:
-        for chunk in list(self._set.packed([SOURCE])):
-            for record, _ in records_of(chunk):
-                yield record
+        """Give the VRPs of this moment, in no order."""
+        return self._table.records()
 
     def __enter__(self) -> Self:
         return self
@@ -77,38 +93,23 @@ class PfxTable:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _change(self, asn: int, ip: str, min_length: int, max_length: int, *, announce: bool) -> None:
-        address = _address(ip)
-        length, most = _length(address, min_length, "min_length"), _length(address, max_length, "max_length")
-        if most < length:
-            raise ValueError(f"max_length {most} is below min_length {length}")
-        if int(address) & ((1 << address.max_prefixlen - length) - 1):
-            raise ValueError(f"{ip}/{length} has bits set behind the prefix length")
-        packed = PACKED.pack(address.packed, _asn(asn), length, most, address.version, announce)
-        self._set.stage(SOURCE, packed)
-        if not self._set.commit(SOURCE):
-            state = "there already" if announce else "not there"
-            raise PFXException(f"the VRP {ip}/{length}-{most} AS{asn} is {state}")
+    def _change(self, asn: int, ip: str, min_length: int, max_length: int, *, announce: bool) -> bool:
+        raw, family = address_of(ip)
+        check_asn(asn)
+        check_length(min_length, family, "min_length")
+        check_length(max_length, family, "max_length")
+        if max_length < min_length:
+            raise ValueError(f"max_length {max_length} is below min_length {min_length}")
+        packed = PACKED.pack(raw, asn, min_length, max_length, family, announce)
+        if clear_host_bits(packed) != packed:
+            raise ValueError(f"{ip}/{min_length} has bits set behind the prefix length")
+        return bool(self._table.change(SOURCE, packed))
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError as error:
-        raise IpConversionException(f"{text!r} is no IP address") from error
-
-
-def _length(address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int, name: str) -> int:
-    if not isinstance(length, int):
-        raise TypeError(f"{name} must be an int, not {type(length).__name__}")
-    if not 0 <= length <= address.max_prefixlen:
-        raise ValueError(f"{name} {length} is not in 0..{address.max_prefixlen}")
-    return length
-
-
-def _asn(asn: int) -> int:
-    if not isinstance(asn, int):
-        raise TypeError(f"asn must be an int, not {type(asn).__name__}")
-    if not 0 <= asn < 1 << 32:
-        raise ValueError(f"asn {asn} is not in 0..4294967295")
-    return asn
+def validate_many(
+    table: VRPTable, routes: bytes | bytearray | memoryview | Iterable[tuple[int, str, int]]
+) -> bytes | list[PfxvState]:
+    """See PfxTable.validate_many."""
+    if isinstance(routes, bytes | bytearray | memoryview):
+        return table.validate_packed(memoryview(routes))
+    return [PfxvState(number) for number in table.validate_packed(pack_routes(routes))]

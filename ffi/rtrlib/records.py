@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rtrlib.rtr_socket import RTRSocket
 
-__all__ = ["PFXRecord", "SPKIRecord", "copy_pfx_record", "records_of"]
+__all__ = ["PFXRecord", "SPKIRecord", "copy_pfx_record", "record_of", "records_of"]
 
 PACKED: Final = struct.Struct("=16sIBBBB")
 """`struct vrp` of ffi/native/vrp.h."""
@@ -47,11 +47,21 @@ class SPKIRecord:
 
 
 def copy_pfx_record(record: PFXRecord) -> PFXRecord:
-    """Return an equal record. Ours wrap no memory of librtr, so that nothing needs this any more."""
+    """Return an equal record. Ours wrap no memory of librtr, so that nothing needs this any more.
+
+    TypeError for what is no PFXRecord.
+    """
+    if not isinstance(record, PFXRecord):
+        raise TypeError(f"a PFXRecord is needed, not {type(record).__name__}")
     return copy.copy(record)
 
 
-def records_of(packed: bytes, source: RTRSocket | None = None) -> Iterator[tuple[PFXRecord, bool]]:
+def record_of(packed: bytes, source: RTRSocket | None = None) -> PFXRecord:
+    """Give one packed VRP as a record."""
+    return next(records_of(packed, source))[0]
+
+
+def records_of(packed: bytes | memoryview, source: RTRSocket | None = None) -> Iterator[tuple[PFXRecord, bool]]:
     """Give each record of packed VRPs (checked ones: of a VRP set), and whether it was added."""
     for raw, asn, length, max_length, family, announce in PACKED.iter_unpack(packed):
         v6 = family == 6

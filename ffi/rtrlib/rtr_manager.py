@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import threading
 import time
+import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
+from rtrlib.caller import Callbacks, Caller
+from rtrlib.changes import Changes
 from rtrlib.dispatcher import Dispatcher, VRPListener
-from rtrlib.driver import Callbacks, Driver
+from rtrlib.driver import Driver
 from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.failover import START_TIMEOUT
 from rtrlib.link import ThreadLink
+from rtrlib.pfx_table import validate_many
 from rtrlib.process_link import MEMORY_LIMIT, ProcessLink
 from rtrlib.servers import CacheGroup, Intervals, TCPServer, check_groups
+from rtrlib.validation import PfxvState, Reason, ValidationResult
+from rtrlib.vrp_table import VRPTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-    from rtrlib.records import PFXRecord, SPKIRecord
-    from rtrlib.rtr_socket import RTRSocket
+    from rtrlib.caller import PFXCallback, SPKICallback, StatusCallback
+    from rtrlib.manager_group import ManagerGroup
+    from rtrlib.records import PFXRecord
 
-StatusCallback: TypeAlias = "Callable[[ManagerGroup, ManagerGroupStatus, RTRSocket, Any], object]"
-PFXCallback: TypeAlias = "Callable[[PFXRecord, bool, Any], object]"
-SPKICallback: TypeAlias = "Callable[[SPKIRecord, bool, Any], object]"
+__all__ = ["PfxvState", "RTRManager", "Reason", "VRPListener", "ValidationResult"]
 
-__all__ = ["RTRManager", "VRPListener"]
+NOTHING: Final = VRPTable()
+"""What a manager that does not run knows."""
 
 
 class RTRManager:
@@ -73,14 +79,19 @@ class RTRManager:
         options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=follow)
         connect = partial(ProcessLink, memory=memory_limit) if isolated else ThreadLink
         self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock)
+        self._lifecycle = threading.RLock()
         self._driver: Driver | None = None
-        self._callbacks = Callbacks(
-            status_callback,
-            status_callback_data,
-            pfx_update_callback,
-            pfx_update_callback_data,
-            spki_update_callback,
-            spki_update_callback_data,
+        self._last: Driver | None = None
+        self._readers: weakref.WeakSet[Changes] = weakref.WeakSet()
+        self._caller = Caller(
+            Callbacks(
+                status_callback,
+                status_callback_data,
+                pfx_update_callback,
+                pfx_update_callback_data,
+                spki_update_callback,
+                spki_update_callback_data,
+            )
         )
 
     def groups(self) -> list[ManagerGroup]:
@@ -92,36 +103,106 @@ class RTRManager:
         """The group whose VRPs are in force; None before any was usable."""
         return self._dispatcher.active_group
 
-    def start(self, wait: bool = True, timeout: float = 5) -> None:
+    def start(self, wait: bool = True, timeout: float | None = 5) -> None:
         """Connect, in a thread of ours; with `wait`, return when a complete set of VRPs is in force.
 
-        Callbacks run in that thread, one after the other: status (group, group_status, socket, data), pfx
-        update (record, added, data), spki update (record, added, data). Any method may be called in them.
-        SyncTimeout when that takes more than `timeout` seconds (the manager goes on trying); RTRInitError when
-        it runs already.
+        Also after `stop`. A manager that runs already is only waited for. SyncTimeout when it takes more than
+        `timeout` seconds (None: any time will do); the manager goes on trying.
         """
-        if self._driver is not None:
-            raise RTRInitError("the manager is started already")
-        self._driver = Driver(self._dispatcher, self._callbacks)
-        self._driver.start()
+        with self._lifecycle:
+            driver = self._driver
+            if driver is None:
+                driver = Driver(self._dispatcher, self._caller, self._readers, self._last)
+                self._driver = self._last = driver
+                self._finalizer = weakref.finalize(self, _abandon, driver, self._caller)
+                driver.start()
         if wait:
-            self._driver.wait_for_sync(timeout)
+            driver.wait_for_sync(timeout)
 
     def stop(self) -> None:
-        """Disconnect from everything; `start` may follow. Nothing happens when it does not run."""
-        driver, self._driver = self._driver, None
-        if driver is not None:
+        """Disconnect from everything; `start` may follow. Nothing happens when it does not run.
+
+        The prefix callback is told that each VRP went, the status callback that each group closed; `stop`
+        returns after that, inside a callback before it.
+        """
+        with self._lifecycle:
+            driver, self._driver = self._driver, None
+            if driver is None:
+                return
+            self._finalizer.detach()
             driver.stop()
+        for reader in list(self._readers):
+            reader.end()
+        self._caller.end()
 
     def is_synced(self) -> bool:
-        """Tell whether a complete set of VRPs is in force."""
-        return self._driver is not None and self._driver.is_synced()
+        """Tell whether a complete set of VRPs is in force, and the callbacks were told of it."""
+        driver = self._driver
+        return driver is not None and driver.is_synced()
 
-    def wait_for_sync(self, timeout: float = 5) -> None:
-        """Return when a complete set of VRPs is in force. SyncTimeout after `timeout` seconds."""
-        if self._driver is None:
+    def wait_for_sync(self, timeout: float | None = 5) -> None:
+        """Return when `is_synced`, in any thread. SyncTimeout after `timeout` seconds (None: never)."""
+        self._running().wait_for_sync(timeout)
+
+    async def wait_synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - raises SyncTimeout
+        """Do what `wait_for_sync` does, in an event loop. SyncTimeout after `timeout` seconds (None: never)."""
+        await self._running().wait_synced(timeout)
+
+    def changes(self) -> Changes:
+        """Give the changes from now on, for `async for`, until `stop`: VRPChange, RouterKeyChange, StatusChange.
+
+        A slow reader is told what the changes amount to (rtrlib.changes). RuntimeError outside of an event loop.
+        """
+        reader = Changes()
+        self._readers.add(reader)
+        return reader
+
+    def validate(self, asn: int, prefix: str, mask_len: int) -> ValidationResult:
+        """Give the validity of a route by the VRPs in force, with its reason (RFC 6811 section 2).
+
+        `not_found` while none are: ask `is_synced`. Bits behind the prefix length are not looked at.
+        IpConversionException for what is no address, ValueError for an AS number or a length out of range,
+        TypeError for one that is no integer.
+        """
+        return self._table().validate(asn, prefix, mask_len)
+
+    @overload
+    def validate_many(self, routes: bytes | bytearray | memoryview) -> bytes: ...
+    @overload
+    def validate_many(self, routes: Iterable[tuple[int, str, int]]) -> list[PfxvState]: ...
+    def validate_many(
+        self, routes: bytes | bytearray | memoryview | Iterable[tuple[int, str, int]]
+    ) -> bytes | list[PfxvState]:
+        """Validate many routes at once; see PfxTable.validate_many."""
+        return validate_many(self._table(), routes)
+
+    def ipv4_records(self) -> Iterator[PFXRecord]:
+        """Give the IPv4 VRPs in force, all of the moment of this call, in no order."""
+        return self._table().records(4)
+
+    def ipv6_records(self) -> Iterator[PFXRecord]:
+        """Give the IPv6 VRPs in force, all of the moment of this call, in no order."""
+        return self._table().records(6)
+
+    def for_each_ipv4_record(self, callback: Callable[[PFXRecord, Any], object], data: Any) -> None:
+        """Call `callback(record, data)`, in this thread, for each of `ipv4_records`."""
+        for record in self.ipv4_records():
+            callback(record, data)
+
+    def for_each_ipv6_record(self, callback: Callable[[PFXRecord, Any], object], data: Any) -> None:
+        """Call `callback(record, data)`, in this thread, for each of `ipv6_records`."""
+        for record in self.ipv6_records():
+            callback(record, data)
+
+    def _running(self) -> Driver:
+        driver = self._driver
+        if driver is None:
             raise SyncTimeout("the manager is not started")
-        self._driver.wait_for_sync(timeout)
+        return driver
+
+    def _table(self) -> VRPTable:
+        driver = self._driver
+        return NOTHING if driver is None else driver.table
 
     def open(self, listener: VRPListener) -> None:
         """Start the most preferred group, in a loop of the caller's. RTRInitError: it is open already.
@@ -146,8 +227,20 @@ class RTRManager:
         self._dispatcher.close()
 
     def __enter__(self) -> Self:
+        """Start it and wait for sync, unless it is started already. SyncTimeout: it is stopped again."""
+        if self._driver is None:
+            try:
+                self.start()
+            except BaseException:
+                self.stop()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self.close()
+
+
+def _abandon(driver: Driver, caller: Caller) -> None:
+    """Let go of what a manager used that nobody holds any more."""
+    driver.quit()
+    caller.quit()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
+
+from rtrlib.enums import LibrtrEnum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["RTRSocket", "RTRSocketList", "RTRSocketState"]
 
 
-class RTRSocketState(enum.IntEnum):
+class RTRSocketState(LibrtrEnum):
     """`enum rtr_socket_state` of librtr 0.8.0."""
 
     CONNECTING = 0
@@ -85,6 +86,15 @@ class RTRSocket:
     def has_recieved_pdus(self) -> bool:
         """The same as `has_received_pdus`, as rtrlib-python spells it."""
         return self.has_received_pdus
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same cache, at whatever moment."""
+        if not isinstance(other, RTRSocket):
+            return NotImplemented
+        return (self.index, self.server) == (other.index, other.server)
+
+    def __hash__(self) -> int:
+        return hash(self.index)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

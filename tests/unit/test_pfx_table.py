@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from concurrent.futures import ThreadPoolExecutor
 
-from rtrlib import IpConversionException, PFXException, PfxTable, PfxvState
+import pytest
+import rfc6811
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import ASNS, prefixes, vrps
+
+from rtrlib import IpConversionException, PfxTable, PfxvState
 from rtrlib.records import PFXRecord
+from rtrlib.validation import pack_routes
+from rtrlib.vrp_set import VRP
 
 
 def test_add_validate_remove() -> None:
@@ -35,14 +43,14 @@ def test_what_killed_librtr() -> None:
     assert table.validate(1, "2001:db8::", 32) == PfxvState.valid
 
 
-def test_a_record_is_there_once() -> None:
+def test_a_record_is_there_once_however_often_it_is_added() -> None:
     table = PfxTable()
-    table.add_record(1, "10.0.0.0", 8, 8)
-    with pytest.raises(PFXException, match="8-8 AS1 is there already"):
-        table.add_record(1, "10.0.0.0", 8, 8)
-    with pytest.raises(PFXException, match="8-9 AS1 is not there"):
-        table.remove_record(1, "10.0.0.0", 8, 9)
+    assert table.add_record(1, "10.0.0.0", 8, 8)
+    assert not table.add_record(1, "10.0.0.0", 8, 8)
+    assert not table.remove_record(1, "10.0.0.0", 8, 9)
     assert len(table) == 1
+    assert table.remove_record(1, "10.0.0.0", 8, 8)
+    assert not table.remove_record(1, "10.0.0.0", 8, 8)
 
 
 def test_what_is_no_vrp_is_refused_with_its_reason() -> None:
@@ -60,4 +68,121 @@ def test_what_is_no_vrp_is_refused_with_its_reason() -> None:
         table.validate(1 << 32, "10.0.0.0", 8)
     with pytest.raises(TypeError, match="asn must be an int"):
         table.validate("AS1", "10.0.0.0", 8)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="mask_len must be an int"):
+        table.validate(1, "10.0.0.0", "8")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"mask_len 33 is not in 0\.\.32"):
+        table.validate(1, "10.0.0.0", 33)
+    with pytest.raises(ValueError, match=r"mask_len 129 is not in 0\.\.128"):
+        table.validate(1, "::", 129)
     assert len(table) == 0
+
+
+def test_every_covering_vrp_is_a_reason() -> None:
+    table = PfxTable()
+    table.add_record(64500, "192.0.2.0", 24, 24)
+    table.add_record(64501, "192.0.0.0", 16, 28)
+    table.add_record(64501, "198.51.100.0", 24, 24)
+    result = table.validate(64500, "192.0.2.128", 25)
+    assert str(result) == "192.0.2.128/25 AS64500: invalid"
+    assert [str(reason) for reason in result.reason] == [
+        "192.0.0.0/16-28 AS64501: as_valid = False, length_valid = True",
+        "192.0.2.0/24-24 AS64500: as_valid = True, length_valid = False",
+    ]
+    assert (result.as_invalid, result.length_invalid, result.is_invalid) == (True, True, True)
+    assert (result.is_valid, result.not_found) == (False, False)
+
+
+def test_a_reason_stays_what_it_was() -> None:
+    table = PfxTable()
+    table.add_record(64500, "192.0.2.0", 24, 24)
+    result = table.validate_r(64500, "192.0.2.0", 24)
+    table.close()
+    assert [reason.record for reason in result.reason] == [PFXRecord(64500, "192.0.2.0", 24, 24)]
+    assert table.validate(64500, "192.0.2.0", 24).reason == []
+
+
+def test_more_covering_vrps_than_fit_at_first() -> None:
+    table = PfxTable()
+    for asn in range(1, 301):
+        table.add_record(asn, "10.0.0.0", 8, 8)
+    result = table.validate(301, "10.1.0.0", 16)
+    assert sorted(reason.record.asn for reason in result.reason) == list(range(1, 301))
+
+
+def test_a_result_equals_its_state_and_nothing_else() -> None:
+    table = PfxTable()
+    table.add_record(64500, "192.0.2.0", 24, 24)
+    valid, invalid = table.validate(64500, "192.0.2.0", 24), table.validate(64501, "192.0.2.0", 24)
+    assert valid == PfxvState.valid
+    assert valid != PfxvState.invalid
+    assert invalid == PfxvState.invalid
+    assert PfxvState.not_found == table.validate(1, "10.0.0.0", 8)
+    assert valid == table.validate(64500, "192.0.2.0", 24)
+    assert valid != invalid
+    assert hash(valid) == hash(PfxvState.valid)
+    assert (str(PfxvState.not_found), f"{PfxvState.valid}") == ("PfxvState.not_found", "PfxvState.valid")
+
+
+def test_as_0_never_agrees() -> None:
+    table = PfxTable()
+    table.add_record(0, "192.0.2.0", 24, 24)
+    result = table.validate(0, "192.0.2.0", 24)
+    assert result == PfxvState.invalid
+    assert result.as_invalid
+
+
+def test_an_address_may_be_bytes_and_have_host_bits() -> None:
+    table = PfxTable()
+    table.add_record(64500, "192.0.2.0", 24, 24)
+    assert table.validate(64500, b"192.0.2.77", 24).is_valid  # type: ignore[arg-type]
+    assert table.validate(64500, "2001:db8::1", 64).not_found
+
+
+def test_many_at_once() -> None:
+    table = PfxTable()
+    table.add_record(64500, "192.0.2.0", 24, 24)
+    routes = [(64500, "192.0.2.7", 24), (64501, "192.0.2.0", 24), (64500, "2001:db8::", 32)]
+    states = [PfxvState.valid, PfxvState.invalid, PfxvState.not_found]
+    assert table.validate_many(routes) == states
+    assert table.validate_many(iter(routes)) == states
+    assert table.validate_many(pack_routes(routes)) == bytes(states)
+    assert table.validate_many(memoryview(pack_routes(routes))) == bytes(states)
+    assert table.validate_many(b"\1" * 24) == b"\xff"
+    assert table.validate_many([]) == []
+    with pytest.raises(ValueError, match="multiple of 24"):
+        table.validate_many(b"\1" * 25)
+    with pytest.raises(IpConversionException):
+        table.validate_many([(1, "10.0.0.0/8", 8)])
+
+
+@given(st.lists(vrps(), max_size=8), prefixes(), ASNS)
+def test_validity_is_that_of_rfc_6811(entries: list[VRP], prefix: str, asn: int) -> None:
+    table = PfxTable()
+    for vrp in entries:
+        address, _, length = vrp.prefix.partition("/")
+        table.add_record(vrp.asn, address, int(length), vrp.max_length)
+    address, _, length = prefix.partition("/")
+    result = table.validate(asn, address, int(length))
+    assert result.state.name == rfc6811.validity(entries, prefix, asn).replace("-", "_")
+    covering = {vrp for vrp in entries if rfc6811.covers(vrp.prefix, prefix)}
+    told = {VRP(f"{r.record.prefix}/{r.record.min_len}", r.record.max_len, r.record.asn) for r in result.reason}
+    assert told == covering
+    assert result.is_valid == any(reason.as_valid and reason.length_valid for reason in result.reason)
+    assert table.validate_many([(asn, address, int(length))]) == [result.state]
+
+
+def test_any_number_of_threads() -> None:
+    table = PfxTable()
+    table.add_record(64500, "192.0.2.0", 24, 24)
+
+    def work(asn: int) -> bool:
+        for _ in range(300):
+            table.add_record(asn, "192.0.2.0", 24, 24)
+            if not table.validate(64500, "192.0.2.0", 24).is_valid or not list(table):
+                return False
+            table.remove_record(asn, "192.0.2.0", 24, 24)
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(1, 5)))
+    assert list(table) == [PFXRecord(64500, "192.0.2.0", 24, 24)]

@@ -1,0 +1,17 @@
+"""Numbers of librtr in; members with the names that rtrlib-python gave them out."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["LibrtrEnum"]
+
+
+class LibrtrEnum(enum.IntEnum):
+    """An enum of librtr: equal to its number, and printed as `PfxvState.valid` is, not as a bare number."""
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}.{self.name}"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)

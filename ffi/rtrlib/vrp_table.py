@@ -1,0 +1,157 @@
+"""Packed VRPs of several caches in; validity, records and changes out, for any number of threads at once."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Final
+
+from _rov import ffi, lib
+from rtrlib.records import PACKED, PFXRecord
+from rtrlib.validation import COVERING, PfxvState, ValidationResult, clear_host_bits, pack_route
+from rtrlib.vrp_set import VRPSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rtrlib.rtr_socket import RTRSocket
+
+__all__ = ["VRPTable"]
+
+NO_PREFIX: Final = 255
+"""What the set says of a route that is none, or has bits set behind its length."""
+STATES: Final = tuple(PfxvState)
+FEW: Final = 64
+"""Covering VRPs for which there is room without asking twice."""
+FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+class VRPTable:
+    """A VRP set (rtrlib.vrp_set) behind a lock. Sources are numbered as the caches' `index`.
+
+    Changes are given as packed VRPs, with the flag that says whether each came or went.
+    """
+
+    def __init__(self) -> None:
+        self._set = VRPSet()
+        self._set.usable = True  # nothing known is `not found` here, as in librtr
+        self._lock = threading.Lock()
+        self._active: dict[int, RTRSocket | None] = {}
+        self._mirrored: set[int] = set()
+        """Sources whose next commit is a change, not a full set."""
+        self._begun: set[int] = set()
+        """Sources for which the VRP set knows that a full set is being staged."""
+        self._state = ffi.new("uint8_t *")
+        self._room = ffi.new("struct vrp_source[]", FEW)
+
+    def stage(self, source: int, records: bytes) -> None:
+        """Keep changes that are not in force yet; what is malformed is left out."""
+        with self._lock:
+            self._begin(source)
+            self._set.stage(source, records)
+
+    def commit(self, source: int, *, full: bool) -> bytes:
+        """Put into force what was staged; `full`: in place of all that the source had. Gives the changes."""
+        with self._lock:
+            if full:
+                self._begin(source)
+            self._begun.discard(source)
+            self._mirrored.add(source)
+            return self._set.commit(source).packed()
+
+    def change(self, source: int, records: bytes) -> bytes:
+        """Put changes of a mirrored source into force at once. Gives those that changed anything."""
+        with self._lock:
+            self._set.stage(source, records)
+            return self._set.commit(source).packed()
+
+    def discard(self, source: int) -> None:
+        """Forget what was staged; the next commit will be a full one."""
+        with self._lock:
+            self._begun.discard(source)
+            self._mirrored.discard(source)
+            self._set.discard(source)
+
+    def drop(self, source: int) -> bytes:
+        """Drop all that the source has. Gives the changes."""
+        with self._lock:
+            return self._set.replace(source, b"").packed()
+
+    def activate(self, sources: Mapping[int, RTRSocket | None]) -> bytes:
+        """Let exactly these sources count. Gives the changes."""
+        with self._lock:
+            self._active = dict(sources)
+            return self._set.activate(sources).packed()
+
+    def _begin(self, source: int) -> None:
+        if source not in self._mirrored and source not in self._begun:
+            self._set.begin(source)
+            self._begun.add(source)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return self._set.count(4) + self._set.count(6)
+
+    def validate(self, asn: int, prefix: str, mask_len: int) -> ValidationResult:
+        """Give the validity of a route, with the VRPs that cover it, both of one moment.
+
+        IpConversionException for what is no address, ValueError for a length or an AS number out of range,
+        TypeError for one that is no integer. Bits behind the prefix length are not looked at.
+        """
+        route = pack_route(asn, prefix, mask_len)
+        with self._lock:
+            native, room = self._set.native, self._room
+            lib.vrpset_validate_many(native, route, 1, self._state)
+            if self._state[0] == NO_PREFIX:
+                route = clear_host_bits(route)
+                lib.vrpset_validate_many(native, route, 1, self._state)
+            state = STATES[self._state[0]]
+            if state is PfxvState.not_found:
+                return ValidationResult(prefix, mask_len, asn, state)
+            count = lib.vrpset_covering(native, route[22], route[:16], mask_len, room, FEW)
+            if count > FEW:
+                room = ffi.new("struct vrp_source[]", count)
+                lib.vrpset_covering(native, route[22], route[:16], mask_len, room, count)
+            covering = ffi.buffer(room, count * COVERING.size)[:]
+            return ValidationResult(prefix, mask_len, asn, state, covering, self._active)
+
+    def validate_packed(self, routes: bytes | memoryview) -> bytes:
+        """Give a byte for each packed route: the number of its PfxvState, or 255 for what is no prefix.
+
+        ValueError when the length is no multiple of 24.
+        """
+        with self._lock:
+            return self._set.validate_many(routes)
+
+    def records(self, family: int | None = None) -> Iterator[PFXRecord]:
+        """Give the VRPs in force, of one moment (that of the call), each with the first of the caches that has it."""
+        return _records(self._snapshot(), family)
+
+    def _snapshot(self) -> list[tuple[bytes, RTRSocket | None]]:
+        """Copy what counts, each VRP once, with who said so."""
+        with self._lock:
+            held = {one: self._active[one] for one in sorted(self._active) if self._set.count_source(one)}
+            parts = [(b"".join(self._set.packed([one])), who) for one, who in held.items()]
+        if len(parts) < 2:
+            return parts
+        seen: set[bytes] = set()
+        once = []
+        for packed, who in parts:
+            mine = {packed[at : at + PACKED.size] for at in range(0, len(packed), PACKED.size)} - seen
+            seen |= mine
+            once.append((b"".join(mine), who))
+        return once
+
+    def clear(self) -> bytes:
+        """Let nothing count any more. Gives the changes."""
+        return self.activate({})
+
+
+def _records(parts: list[tuple[bytes, RTRSocket | None]], family: int | None) -> Iterator[PFXRecord]:
+    families = {family: FAMILIES[family]} if family else FAMILIES
+    ntop = socket.inet_ntop
+    for packed, who in parts:
+        for raw, asn, length, most, its_family, _ in PACKED.iter_unpack(packed):
+            if its_family in families:
+                address = raw if its_family == 6 else raw[:4]
+                yield PFXRecord(asn, ntop(families[its_family], address), length, most, who)

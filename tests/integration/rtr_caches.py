@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -81,6 +82,12 @@ class ScriptedCache:
         self._server.close()
         for one in self._sockets:
             one.close()
+
+    def drop(self) -> None:
+        """Hang up on whoever is connected, and go on listening."""
+        for one in self._sockets:
+            with contextlib.suppress(OSError):  # it is gone already
+                one.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:

@@ -1,0 +1,325 @@
+"""Programs that tempt librtr's faults: `raw_*` by librtr's own names, `safe_*` with rtrlib; both say how far they got.
+
+Each runs in a process of its own (tests/integration/test_librtr_faults.py), as it may abort or hang. `ready` is printed
+before what is tried, `done` after it. The caches are scripted ones inside the program.
+"""
+
+from __future__ import annotations
+
+import functools
+import resource
+import sys
+import threading
+import time
+
+from _rtrlib import ffi, lib
+from rtrlib import CacheGroup, PfxvState, RTRManager, TCPServer
+from tests.integration.rtr_caches import (
+    SECONDS,
+    ScriptedCache,
+    cache_response,
+    end_of_data,
+    error_report,
+    prefix4,
+    prefix6,
+)
+
+GOOD = prefix4(b"\x0a\0\0\0", 8, 24, 64500)
+LONG = 7200
+"""Seconds; librtr's longest retry interval."""
+
+
+def say(word: str) -> None:
+    print(word, flush=True)
+
+
+def wait_for(holds, what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            sys.exit(f"waited {SECONDS} s for {what}")
+        time.sleep(0.005)
+
+
+class Cache(ScriptedCache):
+    """Serves the same records to everyone, or hangs up at once."""
+
+    def __init__(self, records: bytes = GOOD) -> None:
+        self.is_up = True
+        self._records = records
+        super().__init__(self._respond)
+
+    def _respond(self, _number: int, query: bytes) -> bytes | None:
+        serial_query = query[1] == 1
+        return cache_response() + self._records * (not serial_query) + end_of_data(1) if self.is_up else None
+
+    def die(self) -> None:
+        self.is_up = False
+        self.drop()
+
+
+def managed(*groups, isolated: bool, **options) -> RTRManager:
+    """A manager with one group for each argument, a list of caches."""
+    made = [CacheGroup(i, [TCPServer("127.0.0.1", one.port) for one in group]) for i, group in enumerate(groups)]
+    return RTRManager(groups=made, isolated=isolated, **{"retry_interval": 1, **options})
+
+
+# -- librtr's table ---------------------------------------------------------------------------------------
+
+
+class RawTable:
+    def __init__(self, update=ffi.NULL) -> None:
+        self.table = ffi.new("struct pfx_table *")
+        lib.pfx_table_init(self.table, update)
+
+    def add(self, ip: bytes, length: int, socket=ffi.NULL) -> None:
+        record = ffi.new("struct pfx_record *", {"asn": 1, "min_len": length, "max_len": length, "socket": socket})
+        lib.lrtr_ip_str_to_addr(ip, ffi.addressof(record, "prefix"))
+        assert lib.pfx_table_add(self.table, record) == lib.PFX_SUCCESS
+
+    def validate(self, ip: bytes, length: int) -> None:
+        address, result = ffi.new("struct lrtr_ip_addr *"), ffi.new("enum pfxv_state *")
+        lib.lrtr_ip_str_to_addr(ip, address)
+        lib.pfx_table_validate(self.table, 1, address, length, result)
+
+
+def raw_default_route(ip: str) -> None:
+    table = RawTable()
+    table.add(ip.encode(), 0)
+    say("ready")
+    table.validate(ip.encode(), 8)
+    say("done")
+
+
+def raw_length_99() -> None:
+    table = RawTable()
+    table.add(b"10.0.0.0", 99)
+    say("ready")
+    table.validate(b"10.0.0.0", 100)
+    say("done")
+
+
+def raw_nested() -> None:
+    table = RawTable()
+    say("ready")
+    for length in range(120, 256):
+        table.add(b"2001:db8::", length)
+    say("done")
+
+
+def raw_validate_in_removal() -> None:
+    @ffi.def_extern()
+    def pfx_update_callback(_table, _record, added):
+        if not added:
+            table.validate(b"10.0.0.0", 8)
+
+    table, socket = RawTable(lib.pfx_update_callback), ffi.new("struct rtr_socket *")
+    table.add(b"10.0.0.0", 8, socket)
+    table.add(b"11.0.0.0", 8, socket)
+    say("ready")
+    lib.pfx_table_src_remove(table.table, socket)
+    table.add(b"10.0.0.0", 8)
+    table.add(b"11.0.0.0", 8)
+    say("done")
+
+
+ODD = {
+    "default": prefix4(bytes(4), 0, 0, 1) + prefix6(bytes(16), 0, 0, 1),
+    "99": b"".join(prefix4(b"\x0a\0\0\0", length, 200, length) for length in (99, 100, 101)),
+    "nested": b"".join(prefix6(b"\x20\1\x0d\xb8" + bytes(12), n, 255, n) for n in range(120, 256)),
+}
+
+
+def safe_odd_vrps(which: str, isolated: bool) -> None:
+    """A cache announces them, next to a good one."""
+    cache = Cache(GOOD + ODD[which])
+    told = []
+    say("ready")
+    with managed(
+        [cache], isolated=isolated, pfx_update_callback=lambda record, *_: told.append(str(record))
+    ) as manager:
+        assert manager.validate(64500, "10.0.0.0", 8) == PfxvState.valid
+        by_default = PfxvState.invalid if which == "default" else PfxvState.not_found
+        for ip, length in (("192.0.2.0", 24), ("192.0.2.1", 32), ("2001:db9::", 32)):
+            assert manager.validate(64500, ip, length) == by_default
+        manager.validate(64500, "2001:db8::", 128)
+        for ip, length in (("10.0.0.0", 33), ("10.0.0.0", 100), ("2001:db8::", 129)):
+            try:
+                manager.validate(1, ip, length)
+            except ValueError:
+                continue
+            raise AssertionError((ip, length))
+    known = {"default": ["0.0.0.0/0-0 AS1", "::/0-0 AS1"], "99": [], "nested": []}[which]
+    assert sorted(set(told)) == sorted(["10.0.0.0/8-24 AS64500", *known]), told
+    say("done")
+
+
+def safe_validate_in_removal(isolated: bool) -> None:
+    cache, results = Cache(), []
+
+    def update(record, added, data):
+        results.append((added, manager.validate(record.asn, record.prefix, record.min_len).state))
+        assert data == "data"
+
+    say("ready")
+    callback = {"pfx_update_callback": update, "pfx_update_callback_data": "data"}
+    manager = managed([cache], isolated=isolated, **callback)
+    with manager:
+        pass
+    with manager:
+        manager.stop()
+    assert [added for added, _ in results] == [True, False] * 2, results
+    assert results[0] == (True, PfxvState.valid)
+    assert results[1] == (False, PfxvState.not_found)
+    say("done")
+
+
+# -- librtr's manager -------------------------------------------------------------------------------------
+
+
+class RawManager:
+    """Groups of sockets of librtr's own."""
+
+    def __init__(self, *groups, retry: int = 1, status=ffi.NULL, preferences=None) -> None:
+        self._kept = []
+        self.sockets = []
+        self.groups = ffi.new("struct rtr_mgr_group[]", len(groups))
+        for i, caches in enumerate(groups):
+            pointers = ffi.new("struct rtr_socket *[]", [self._socket(cache) for cache in caches])
+            self._kept.append(pointers)
+            preference = preferences[i] if preferences else i
+            self.groups[i] = {"sockets": pointers, "sockets_len": len(caches), "preference": preference}
+        self.config = ffi.new("struct rtr_mgr_config **")
+        callbacks = (ffi.NULL, ffi.NULL, status, ffi.NULL)
+        self.result = lib.rtr_mgr_init(self.config, self.groups, len(groups), 3600, 7200, retry, *callbacks)
+
+    def _socket(self, cache):
+        texts = [ffi.new("char[]", text) for text in (b"127.0.0.1", str(cache.port).encode())]
+        options = ffi.new("struct tr_tcp_config *", {"host": texts[0], "port": texts[1]})
+        transport, socket = ffi.new("struct tr_socket *"), ffi.new("struct rtr_socket *")
+        assert lib.tr_tcp_init(options, transport) == lib.TR_SUCCESS
+        socket.tr_socket = transport
+        self._kept += [*texts, transport, socket]
+        self.sockets.append(socket)
+        return socket
+
+    def start(self):
+        assert self.result == lib.RTR_SUCCESS
+        assert lib.rtr_mgr_start(self.config[0]) == lib.RTR_SUCCESS
+
+    def stop(self):
+        lib.rtr_mgr_stop(self.config[0])
+
+
+def raw_stop_while_another_errors() -> None:
+    one, two = Cache(), Cache()
+
+    @ffi.def_extern()
+    def rtr_mgr_status_callback(_group, _status, socket, _data):
+        if socket == manager.sockets[0] and socket.state == lib.RTR_SHUTDOWN:
+            two.drop()  # the other socket's thread sees an error now, and wants the mutex that rtr_mgr_stop holds
+            time.sleep(1)
+
+    manager = RawManager([one, two], status=lib.rtr_mgr_status_callback)
+    manager.start()
+    wait_for(lambda: all(socket.state == lib.RTR_ESTABLISHED for socket in manager.sockets), "both caches")
+    say("ready")
+    manager.stop()
+    say("done")
+
+
+def safe_stop_while_another_errors(isolated: bool) -> None:
+    one, two = Cache(), Cache()
+    stopping = threading.Event()
+
+    def busy():
+        while not stopping.is_set():
+            sum(range(1000))
+
+    for _ in range(3):
+        threading.Thread(target=busy).start()
+    say("ready")
+    for _ in range(30):
+        manager = managed([one, two], isolated=isolated)
+        manager.start(timeout=SECONDS)
+        hang_up = threading.Thread(target=two.drop)
+        hang_up.start()
+        manager.stop()
+        hang_up.join()
+    stopping.set()
+    wait_for(lambda: lib.feed_count() == 0, "librtr's own threads to end")
+    say("done")
+
+
+def raw_stop_in_no_data() -> None:
+    asked = []
+    manager = RawManager([ScriptedCache(lambda *_: asked.append(1) or error_report(2))], retry=LONG)
+    manager.start()
+    wait_for(lambda: asked, "the query")
+    wait_for(lambda: manager.sockets[0].state == lib.RTR_RESET, "librtr to wait for the next attempt")
+    say("ready")
+    manager.stop()
+    say("done")
+
+
+def safe_stop_in_no_data(isolated: bool) -> None:
+    manager = managed([ScriptedCache(lambda *_: error_report(2))], isolated=isolated, retry_interval=LONG)
+    manager.start(wait=False)
+    wait_for(lambda: manager.groups()[0].sockets[0].error == "the cache has no data yet", "the state")
+    say("ready")
+    manager.stop()
+    say("done")
+
+
+def raw_second_failover() -> None:
+    first, second = Cache(), Cache()
+    manager = RawManager([first], [second])
+    manager.start()
+
+    def stand(*wanted):
+        wait_for(lambda: tuple(socket.state for socket in manager.sockets) == wanted, f"states {wanted}")
+
+    wait_for(lambda: manager.sockets[0].state == lib.RTR_ESTABLISHED, "the first group")
+    first.die()
+    wait_for(lambda: manager.sockets[1].state == lib.RTR_ESTABLISHED, "the second group")
+    first.is_up = True
+    stand(lib.RTR_ESTABLISHED, lib.RTR_SHUTDOWN)
+    say("ready")
+    first.die()
+    wait_for(lambda: second.connections == 2, "the second group again")
+    say("done")
+
+
+def safe_second_failover(isolated: bool) -> None:
+    first, second = Cache(), Cache()
+    say("ready")
+    with managed([first], [second], isolated=isolated) as manager:
+        preferred, other = manager.groups()
+        for _ in range(3):
+            first.die()
+            wait_for(lambda: manager.active_group.preference == other.preference, "the second group")
+            first.is_up = True
+            wait_for(lambda: manager.active_group.preference == preferred.preference, "the first group")
+    assert second.connections == 3
+    say("done")
+
+
+def raw_duplicate_preference() -> None:
+    one, two = Cache(), Cache()
+    say("ready")
+    RawManager([one], [two], preferences=(1, 1))
+    say("done")
+
+
+def raw_empty_group() -> None:
+    one = Cache()
+    say("ready")
+    RawManager([one], [])
+    say("done")
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    arguments = [{"isolated": True, "threads": False}.get(text, text) for text in sys.argv[2:]]
+    functools.partial(globals()[sys.argv[1]], *arguments)()
+    sys.exit(0)

@@ -1,0 +1,166 @@
+"""librtr's faults do not reach a program that uses rtrlib; each one is shown to be there without it."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from rtrlib import CacheGroup, RTRInitError, RTRManager, TCPServer
+from tests.integration.rtr_caches import SECONDS
+
+ROOT = Path(__file__).parents[2]
+HANGS_AFTER = 4
+"""Seconds without an end, for what takes milliseconds."""
+ROUNDS = 240
+"""Seconds for what does its work many times."""
+
+
+class Outcome(NamedTuple):
+    end: str
+    """`done`, `hangs`, `dies of SIGNAL`, or `fails`."""
+    text: str
+
+
+def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **environment: str) -> Outcome:
+    """Run one of librtr_programs; it may take `seconds` after it said that it is ready."""
+    command = [sys.executable, "-m", "tests.integration.librtr_programs", name, *arguments]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + SECONDS * 2
+    with selectors.DefaultSelector() as selector:
+        said = dict.fromkeys((process.stdout, process.stderr), b"")
+        for stream in said:
+            selector.register(stream, selectors.EVENT_READ)
+        is_ready = False
+        while selector.get_map() and (left := deadline - time.monotonic()) > 0:
+            for key, _ in selector.select(left):
+                more = os.read(key.fd, 65536)
+                said[key.fileobj] += more
+                if not more:
+                    selector.unregister(key.fileobj)
+            if not is_ready and b"ready" in said[process.stdout]:
+                is_ready, deadline = True, time.monotonic() + seconds
+    hangs = bool(deadline - time.monotonic() <= 0 and process.poll() is None)
+    if hangs:
+        os.killpg(process.pid, signal.SIGKILL)
+    code = process.wait(SECONDS)
+    output = said[process.stdout].decode()
+    errors = "\n".join(
+        line for line in said[process.stderr].decode(errors="replace").splitlines() if not line.startswith("(")
+    )
+    process.stdout.close()
+    process.stderr.close()
+    assert is_ready, f"{name} did not get as far as its fault: {output} {errors}"
+    if hangs:
+        return Outcome("hangs", errors)
+    if code < 0:
+        return Outcome(f"dies of {signal.Signals(-code).name}", errors)
+    return Outcome("done" if code == 0 and output.endswith("done\n") else "fails", errors)
+
+
+def is_there(name: str, *arguments: str, end: str, text: str = "", **environment: str) -> None:
+    """The fault, in librtr as it is."""
+    outcome = run_program(name, *arguments, **environment)
+    mended = f"librtr's fault {name[4:]} is mended, or another one by now: see docs/rtrlib.md and the remedy for it"
+    assert re.fullmatch(end, outcome.end), f"{mended}\n{outcome.end}: {outcome.text}"
+    assert re.search(text, outcome.text), f"{mended}\n{outcome.text}"
+
+
+def is_harmless(name: str, *arguments: str, seconds: float = SECONDS) -> None:
+    """The same, with rtrlib."""
+    outcome = run_program(name, *arguments, seconds=seconds)
+    assert outcome.end == "done", f"{outcome.end}: {outcome.text}"
+
+
+@pytest.fixture(params=["isolated", "threads"])
+def mode(request):
+    return request.param
+
+
+@pytest.mark.parametrize("ip", ["0.0.0.0", "::"])
+def test_librtr_aborts_at_a_validate_that_meets_a_default_route(ip):
+    is_there("raw_default_route", ip, end="dies of SIGABRT", text="lrtr_get_bits: Assertion `number > 0'")
+
+
+def test_default_routes_are_vrps_like_others(mode):
+    is_harmless("safe_odd_vrps", "default", mode)
+
+
+def test_librtr_takes_an_ipv4_length_of_99_and_aborts_at_a_validate_that_meets_it():
+    is_there("raw_length_99", end="dies of SIGABRT", text="lrtr_get_bits: Assertion `number < 33'")
+
+
+def test_ipv4_lengths_beyond_32_are_left_out(mode):
+    is_harmless("safe_odd_vrps", "99", mode)
+
+
+def test_librtr_aborts_when_ipv6_prefixes_beyond_128_bits_are_nested():
+    is_there("raw_nested", end="dies of SIGABRT", text="Assertion `first_bit <= 127'")
+
+
+def test_ipv6_lengths_beyond_128_are_left_out(mode):
+    is_harmless("safe_odd_vrps", "nested", mode)
+
+
+def test_librtr_hangs_after_a_validate_in_a_removal_callback():
+    is_there("raw_validate_in_removal", end="hangs")
+
+
+def test_validate_works_in_a_removal_callback(mode):
+    is_harmless("safe_validate_in_removal", mode)
+
+
+def test_librtr_hangs_in_stop_when_another_socket_errors():
+    is_there("raw_stop_while_another_errors", end="hangs")
+
+
+def test_stop_returns_when_another_cache_errors_and_python_is_busy(mode):
+    is_harmless("safe_stop_while_another_errors", mode, seconds=ROUNDS)
+
+
+def test_librtr_hangs_in_stop_while_a_cache_has_no_data():
+    is_there("raw_stop_in_no_data", end="hangs")
+
+
+def test_stop_returns_while_a_cache_has_no_data(mode):
+    is_harmless("safe_stop_in_no_data", mode)
+
+
+def test_librtr_fails_over_once_and_never_again():
+    is_there("raw_second_failover", end="hangs")
+
+
+def test_failover_happens_again_and_again(mode):
+    is_harmless("safe_second_failover", mode, seconds=ROUNDS)
+
+
+# A heap that is not zero is what a program that runs for long has.
+@pytest.mark.parametrize("fault", ["raw_duplicate_preference", "raw_empty_group"])
+def test_librtr_frees_what_it_never_set_when_groups_are_wrong(fault):
+    is_there(fault, end="dies of SIG(SEGV|ABRT)", MALLOC_PERTURB_="165")
+
+
+def test_wrong_groups_are_refused_before_librtr_sees_them():
+    one = TCPServer("127.0.0.1", 323)
+    with pytest.raises(RTRInitError, match="two groups have preference 1"):
+        RTRManager(groups=[CacheGroup(1, [one]), CacheGroup(1, [one])])
+    with pytest.raises(RTRInitError, match="has no server"):
+        RTRManager(groups=[CacheGroup(1, [one]), CacheGroup(2, [])])
+    with pytest.raises(RTRInitError, match="no group"):
+        RTRManager(groups=[])

@@ -1,5 +1,6 @@
 """VRPs from RPKI caches by the RTR protocol (RFC 8210, 6810), with Debian's librtr inside."""
 
+import rtrlib.callbacks  # noqa: F401 - it defines lib.pfx_table_callback
 from rtrlib.changes import Change, Changes, RouterKeyChange, StatusChange, VRPChange
 from rtrlib.dispatcher import VRPListener
 from rtrlib.exceptions import IpConversionException, PFXException, RTRInitError, RTRlibException, SyncTimeout

@@ -30,7 +30,6 @@ def record_of(raw: Any) -> PFXRecord:
     return PFXRecord(raw.asn, prefix, raw.min_len, raw.max_len)
 
 
-@ffi.def_extern()  # type: ignore[misc, unused-ignore]
 def pfx_table_callback(raw: Any, handle: Any) -> None:
     """Call back with (record, data), where `handle` is `ffi.new_handle((callback, data))`.
 
@@ -40,3 +39,6 @@ def pfx_table_callback(raw: Any, handle: Any) -> None:
     function: Callable[[PFXRecord, Any], object]
     function, data = ffi.from_handle(handle)
     function(record_of(raw), data)
+
+
+ffi.def_extern()(pfx_table_callback)

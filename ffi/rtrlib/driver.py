@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Final
 from rtrlib.changes import Changes, RouterKeyChange, StatusChange
 from rtrlib.exceptions import SyncTimeout
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-from rtrlib.records import SPKIRecord
+from rtrlib.router_keys import RouterKeys
 from rtrlib.vrp_table import VRPTable
 
 if TYPE_CHECKING:
     from rtrlib.caller import Caller
     from rtrlib.dispatcher import Dispatcher
+    from rtrlib.records import SPKIRecord
     from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["Driver"]
@@ -41,6 +42,7 @@ class Driver:
     ) -> None:
         """`readers`: who else hears of changes. `previous`: the life before this one, which may be ending still."""
         self.table = VRPTable()
+        self._keys = RouterKeys()
         self._dispatcher = dispatcher
         self._caller = caller
         self._readers = readers
@@ -139,6 +141,8 @@ class Driver:
         open_groups = [group for group in self._dispatcher.groups() if group.status is not ManagerGroupStatus.CLOSED]
         self._dispatcher.close()
         self._caller.withdraw(self.table.clear(), self._cause)
+        for record, _ in self._keys.clear():
+            self._caller.router_key(record, added=False)
         for group in open_groups:
             self._tell_status(group, group.sockets[0])
 
@@ -177,22 +181,24 @@ class Driver:
         """See VRPListener."""
         self._cause = cache
         self._held.add(cache.index)
-        self._tell(self.table.commit(cache.index, full=full))
+        self._tell(self.table.commit(cache.index, full=full), self._keys.commit(cache.index, full=full))
 
     def discarded(self, cache: RTRSocket) -> None:
         """See VRPListener."""
         self.table.discard(cache.index)
+        self._keys.discard(cache.index)
 
     def expired(self, cache: RTRSocket) -> None:
         """See VRPListener."""
         self._cause = cache
         self._held.discard(cache.index)
-        self._tell(self.table.drop(cache.index))
+        self._tell(self.table.drop(cache.index), self._keys.drop(cache.index))
 
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """See VRPListener."""
         self._active = caches
-        self._tell(self.table.activate({cache.index: cache for cache in caches}))
+        by_index = {cache.index: cache for cache in caches}
+        self._tell(self.table.activate(by_index), self._keys.activate(by_index))
 
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
         """See VRPListener."""
@@ -202,15 +208,16 @@ class Driver:
 
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
         """See VRPListener."""
-        record = SPKIRecord(asn, ski, spki, cache)
-        self._caller.router_key(record, added=announce)
-        for reader in list(self._readers):
-            reader.router_key(RouterKeyChange(record, announce))
+        self._keys.stage(cache.index, (asn, ski, spki), announce=announce)
 
-    def _tell(self, changes: bytes) -> None:
+    def _tell(self, changes: bytes, keys: list[tuple[SPKIRecord, bool]]) -> None:
         self._caller.vrps(changes, self._cause)
+        for record, added in keys:
+            self._caller.router_key(record, added=added)
         for reader in list(self._readers):
             reader.vrps(changes)
+            for record, added in keys:
+                reader.router_key(RouterKeyChange(record, added))
         self._settle()
 
     def _tell_status(self, group: ManagerGroup, socket: RTRSocket) -> None:

@@ -77,9 +77,12 @@ class ScriptedCache:
         self._thread.start()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; a second time nothing."""
+        if self._server.fileno() < 0:
+            return
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        self.drop()
         for one in self._sockets:
             one.close()
 

@@ -78,6 +78,9 @@ class Engine:
         self._outcomes: list[Outcome] = [OBSERVE]  # by manner: additions that are alike share a number
         self._remembered: dict[bytes, AttributeSet] = {}
         self._extended_next_hop = 0  # targets that negotiated it, by bit
+        self._plain = {4: 0, 6: 0}  # targets that take no path ids, by bit
+        self._path_ids = False  # some route has one
+        self._turning: dict[str, dict[int, bool]] = {}  # targets that are about to take path ids, or none, by family
         self._too_many = False
         for rule in policy.rules:
             for address in rule.to or ():
@@ -106,11 +109,42 @@ class Engine:
                 )
             return False
         self.targets.append(address)
+        self._new_policies()
+        return True
+
+    def _new_policies(self) -> None:
         for neighbor, session in self.sessions.items():
             self.table.set_policy(session.number, self._native_policy(neighbor, session.rule))
         if self.sessions:
             self.table.reconsider()
-        return True
+
+    def path_ids(self, address: str, family: int, *, taken: bool) -> None:
+        """Take note whether ExaBGP sends path ids (RFC 7911) of a family to a neighbour; unknown: it does.
+
+        To a neighbour without them ExaBGP would send every path of a prefix as the same route, and the withdraw of one
+        would take away all.
+        """
+        self.add_target(address)
+        address = normal(address)
+        if address not in self.targets:
+            return
+        taken_now = not self._plain[family] >> self.targets.index(address) & 1
+        if taken == self._turning.get(address, {}).get(family, taken_now):
+            return
+        self._turning.setdefault(address, {})[family] = taken
+        if self._path_ids:
+            self._new_policies()  # without it: what stands there must go before it is said in the other way
+        else:
+            self._turn()
+
+    def _turn(self) -> None:
+        for address, families in self._turning.items():
+            bit = 1 << self.targets.index(address)
+            for family, taken in families.items():
+                self._plain[family] = self._plain[family] & ~bit if taken else self._plain[family] | bit
+        self._turning.clear()
+        self.table.set_plain(self._plain[4], self._plain[6])
+        self._new_policies()
 
     def state(self, event: State) -> None:
         """Take a session that came up or went down; what it had said is gone in both cases (RFC 4271 section 6)."""
@@ -148,7 +182,8 @@ class Engine:
         targets = 0
         if rule is not None:
             for receiver in rule.receivers(self.targets, neighbor):
-                targets |= 1 << self.targets.index(receiver)
+                if receiver not in self._turning:
+                    targets |= 1 << self.targets.index(receiver)
         first, second, third, fourth = outcomes
         return NeighborPolicy(
             targets=targets,
@@ -174,6 +209,10 @@ class Engine:
         if event.withdrawn:
             table.withdraw(session.number, event.withdrawn)
         for key, prefixes in event.announced:
+            if not prefixes:
+                continue
+            if not self._path_ids and " " in prefixes[0]:
+                self._path_ids = True
             number = table.find_attributes(key)
             if number is None:
                 number = table.add_attributes(key, self.attributes(key).facts())
@@ -207,6 +246,8 @@ class Engine:
     def next_decision(self, most: int) -> Decision | None:
         """Give the next thing to say, for at most `most` prefixes; from here on it counts as said."""
         command = self.table.next_command(most)
+        if command is None and self._turning and not self.table.work(0):
+            self._turn()  # nothing stands at them any more; what should is said after the next work
         if command is None:
             return None
         return Decision(

@@ -45,7 +45,7 @@ static bool announced(const struct routes *routes, const struct route *route)
 void outbox_consider(struct routes *routes, uint32_t number)
 {
     struct route *route = route_at(routes, number);
-    if (route->bits & WAITING)
+    if (route->waiting != NOT_WAITING)
         return;
     bool wanted;
     if (route_gone(routes, route)) {
@@ -53,10 +53,10 @@ void outbox_consider(struct routes *routes, uint32_t number)
     } else {
         switch (route_action(routes, route)) {
         case ACTION_ANNOUNCE:
-            wanted = (route->bits & STALE) || route->standing != targets_of(routes, route);
+            wanted = (route->bits & STALE_BOTH) || route->standing != targets_of(routes, route);
             break;
         case ACTION_WITHDRAW:
-            wanted = !(route->bits & TOLD) || route->standing;
+            wanted = (route->bits & TOLD_BOTH) != TOLD_BOTH || route->standing;
             break;
         case ACTION_OBSERVE:
             wanted = route->standing != 0;
@@ -67,7 +67,6 @@ void outbox_consider(struct routes *routes, uint32_t number)
     }
     if (!wanted)
         return;
-    route->bits |= WAITING;
     route->waiting = NO_ROUTE;
     if (routes->outbox_first == NO_ROUTE)
         routes->outbox_first = number;
@@ -83,32 +82,51 @@ static void outbox_drop_first(struct routes *routes)
     routes->outbox_first = route->waiting;
     if (routes->outbox_first == NO_ROUTE)
         routes->outbox_last = NO_ROUTE;
-    route->bits &= (uint8_t)~WAITING;
+    route->waiting = NOT_WAITING;
     routes->outbox_n--;
 }
 
-/* ---- one place: the routes of one prefix and path id ------------------------------------------------------- */
+/* ---- one place ---------------------------------------------------------------------------------------------- */
 
-static bool same_place(const struct route *a, const struct route *b)
-{
-    return ((a->bits ^ b->bits) & HAS_PATH_ID) == 0 && a->path_id == b->path_id;
-}
+struct place {
+    uint64_t targets; /* where it is one */
+    uint32_t chain;   /* the routes of its prefix */
+    uint32_t path_id;
+    bool plain, has_path_id;
+    uint8_t stale, told; /* which bits of a route speak of these targets */
+};
 
-static uint32_t chain_of(const struct routes *routes, uint32_t number)
+static struct place place_of(const struct routes *routes, uint32_t number, bool plain)
 {
+    const struct route *route = route_at(routes, number);
+    size_t family = number & IPV6_BIT ? 1 : 0;
     uint8_t key[INDEX_KEY_MOST];
     route_key(routes, number, key);
-    uint32_t *first = index_get(&routes->prefixes[number & IPV6_BIT ? 1 : 0], key);
-    return first ? *first : NO_ROUTE;
+    const uint32_t *first = index_get(&routes->prefixes[family], key);
+    return (struct place){.targets = plain ? routes->plain[family] : ~routes->plain[family],
+                          .chain = first ? *first : NO_ROUTE,
+                          .path_id = route->path_id,
+                          .plain = plain,
+                          .has_path_id = (route->bits & HAS_PATH_ID) != 0,
+                          .stale = plain ? STALE_PLAIN : STALE,
+                          .told = plain ? TOLD_PLAIN : TOLD};
 }
 
-/* The next route of the same place as `place`, from `number` on. */
-static uint32_t in_place(const struct routes *routes, const struct route *place, uint32_t number)
+/* The next route of the place, from `number` on. */
+static uint32_t in_place(const struct routes *routes, const struct place *place, uint32_t number)
 {
-    while (number != NO_ROUTE && !same_place(place, route_at(routes, number)))
-        number = route_at(routes, number)->next;
+    while (number != NO_ROUTE && !place->plain) {
+        const struct route *route = route_at(routes, number);
+        if (((route->bits & HAS_PATH_ID) != 0) == place->has_path_id && route->path_id == place->path_id)
+            break;
+        number = route->next;
+    }
     return number;
 }
+
+#define FOR_PLACE(i)                                                                                                   \
+    for (uint32_t i = in_place(routes, place, place->chain); i != NO_ROUTE;                                            \
+         i = in_place(routes, place, route_at(routes, i)->next))
 
 /* RFC 4271 section 9.1, as far as ExaBGP's JSON carries it; below 0: a is better. Never 0 for two routes. */
 static int compare(const struct routes *routes, uint32_t a_number, uint32_t b_number)
@@ -130,15 +148,16 @@ static int compare(const struct routes *routes, uint32_t a_number, uint32_t b_nu
     int order = memcmp(neighbor_of(routes, a)->rank, neighbor_of(routes, b)->rank, sizeof neighbor_of(routes, a)->rank);
     if (order)
         return order;
+    if (a->path_id != b->path_id)
+        return a->path_id < b->path_id ? -1 : 1;
     return a_number < b_number ? -1 : a_number > b_number;
 }
 
 /* The best announced route of the place that is worse than `after`. */
-static uint32_t next_best(const struct routes *routes, const struct route *place, uint32_t chain, uint32_t after)
+static uint32_t next_best(const struct routes *routes, const struct place *place, uint32_t after)
 {
     uint32_t best = NO_ROUTE;
-    for (uint32_t i = in_place(routes, place, chain); i != NO_ROUTE;
-         i = in_place(routes, place, route_at(routes, i)->next)) {
+    FOR_PLACE(i) {
         if (!announced(routes, route_at(routes, i)) || (after != NO_ROUTE && compare(routes, i, after) <= 0))
             continue;
         if (best == NO_ROUTE || compare(routes, i, best) < 0)
@@ -150,70 +169,79 @@ static uint32_t next_best(const struct routes *routes, const struct route *place
 struct emission {
     uint32_t number;
     uint64_t targets;
-    bool announce;
+    bool announce, plain;
 };
 
-/* An announcement that stands for another session's route in the same words is this route's now: nothing is written. */
-static void inherit(struct routes *routes, const struct route *place, uint32_t chain, uint32_t number, uint64_t need)
+/* An announcement that stands for another route of the place in the same words is this route's now: nothing is
+ * written. */
+static void inherit(struct routes *routes, const struct place *place, uint32_t number, uint64_t need)
 {
     struct route *heir = route_at(routes, number);
-    if (heir->bits & STALE && heir->standing)
+    if (heir->bits & place->stale && heir->standing & place->targets)
         return;
-    for (uint32_t i = in_place(routes, place, chain); i != NO_ROUTE;
-         i = in_place(routes, place, route_at(routes, i)->next)) {
+    FOR_PLACE(i) {
         struct route *other = route_at(routes, i);
-        if (i == number || (other->bits & STALE) || !(other->standing & need) ||
+        if (i == number || (other->bits & place->stale) || !(other->standing & need) ||
             routes->attrs.sets[other->attrs].facts.outcome != routes->attrs.sets[heir->attrs].facts.outcome ||
             route_manner(routes, other) != route_manner(routes, heir))
             continue;
         heir->standing |= other->standing & need;
         other->standing &= ~need;
-        heir->bits &= (uint8_t)~STALE;
+        heir->bits &= (uint8_t)~place->stale;
     }
 }
 
-/* What is to be written next for the place of the route `number`; false: nothing. */
-static bool next_emission(struct routes *routes, uint32_t number, struct emission *out)
+static bool place_emission(struct routes *routes, const struct place *place, struct emission *out)
 {
-    const struct route *place = route_at(routes, number);
-    uint32_t chain = chain_of(routes, number);
     uint64_t taken = 0;
-    for (uint32_t best = next_best(routes, place, chain, NO_ROUTE); best != NO_ROUTE;
-         best = next_best(routes, place, chain, best)) {
+    for (uint32_t best = next_best(routes, place, NO_ROUTE); best != NO_ROUTE; best = next_best(routes, place, best)) {
         struct route *route = route_at(routes, best);
-        uint64_t want = targets_of(routes, route) & ~taken;
+        uint64_t want = targets_of(routes, route) & place->targets & ~taken;
         if (want & ~route->standing)
-            inherit(routes, place, chain, best, want & ~route->standing);
-        uint64_t need = route->bits & STALE ? want : want & ~route->standing;
+            inherit(routes, place, best, want & ~route->standing);
+        uint64_t need = route->bits & place->stale ? want : want & ~route->standing;
         if (need) {
-            *out = (struct emission){best, need, true};
+            *out = (struct emission){best, need, true, place->plain};
             return true;
         }
         taken |= want;
     }
-    for (uint32_t i = in_place(routes, place, chain); i != NO_ROUTE;
-         i = in_place(routes, place, route_at(routes, i)->next)) {
+    FOR_PLACE(i) {
         const struct route *route = route_at(routes, i);
         if (!route_gone(routes, route) && route_action(routes, route) == ACTION_HOLD)
-            taken |= route->standing;
+            taken |= route->standing & place->targets;
     }
-    for (uint32_t i = in_place(routes, place, chain); i != NO_ROUTE;
-         i = in_place(routes, place, route_at(routes, i)->next)) {
+    FOR_PLACE(i) {
         struct route *route = route_at(routes, i);
-        uint64_t targets = neighbor_of(routes, route)->policy.targets;
-        uint64_t lost = route->standing & ~taken;
-        if (!route_gone(routes, route)) {
-            enum action action = route_action(routes, route);
-            if (action == ACTION_WITHDRAW && !(route->bits & TOLD))
-                lost |= targets & ~taken;
-            if (action == ACTION_WITHDRAW && !lost)
-                route->bits |= TOLD;
+        uint64_t lost = route->standing & place->targets & ~taken;
+        if (!route_gone(routes, route) && route_action(routes, route) == ACTION_WITHDRAW) {
+            if (!(route->bits & place->told))
+                lost |= neighbor_of(routes, route)->policy.targets & place->targets & ~taken;
+            if (!lost)
+                route->bits |= place->told;
         }
         if (lost) {
-            *out = (struct emission){i, lost, false};
+            *out = (struct emission){i, lost, false, place->plain};
             return true;
         }
     }
+    return false;
+}
+
+/* What is to be written next for the places of the route `number`; false: nothing. */
+static bool next_emission(struct routes *routes, uint32_t number, struct emission *out)
+{
+    for (int plain = 0; plain < 2; plain++) {
+        struct place place = place_of(routes, number, plain != 0);
+        if (place.targets && place_emission(routes, &place, out))
+            return true;
+    }
+    /* Nothing of the route is left to write, so what its bits say of places that it doesn't have is settled too. */
+    struct route *route = route_at(routes, number);
+    if (announced(routes, route))
+        route->bits &= (uint8_t)~STALE_BOTH;
+    else if (route_action(routes, route) == ACTION_WITHDRAW)
+        route->bits |= TOLD_BOTH;
     return false;
 }
 
@@ -221,15 +249,15 @@ static bool next_emission(struct routes *routes, uint32_t number, struct emissio
 static void apply(struct routes *routes, const struct emission *emission)
 {
     struct route *route = route_at(routes, emission->number);
-    uint32_t chain = chain_of(routes, emission->number);
-    for (uint32_t i = in_place(routes, route, chain); i != NO_ROUTE;
-         i = in_place(routes, route, route_at(routes, i)->next))
+    struct place at = place_of(routes, emission->number, emission->plain);
+    const struct place *place = &at;
+    FOR_PLACE(i)
         route_at(routes, i)->standing &= ~emission->targets;
     if (emission->announce) {
         route->standing |= emission->targets;
-        route->bits &= (uint8_t)~(STALE | TOLD);
+        route->bits &= (uint8_t)~(place->stale | place->told);
     } else if (route_action(routes, route) == ACTION_WITHDRAW) {
-        route->bits |= TOLD;
+        route->bits |= place->told;
     }
 }
 
@@ -243,7 +271,7 @@ static bool fits(const struct routes *routes, const struct command *command, con
            command->announce == emission->announce && command->targets == emission->targets &&
            command->family == route_family(emission->number) &&
            /* ExaBGP 4.2 takes a path id for one prefix only. */
-           !command->has_path_id && (route->bits & HAS_PATH_ID) == 0 &&
+           !command->has_path_id && (emission->plain || !(route->bits & HAS_PATH_ID)) &&
            (!emission->announce || (command->attrs == route->attrs && command->manner == route_manner(routes, route)));
 }
 
@@ -254,7 +282,7 @@ static void append(const struct routes *routes, struct command *command, const s
         command->targets = emission->targets;
         command->announce = emission->announce;
         command->family = route_family(emission->number);
-        command->has_path_id = (route->bits & HAS_PATH_ID) != 0;
+        command->has_path_id = !emission->plain && (route->bits & HAS_PATH_ID);
         command->path_id = route->path_id;
         command->attrs = route->attrs;
         command->manner = route_manner(routes, route);
@@ -266,15 +294,14 @@ static void append(const struct routes *routes, struct command *command, const s
     command->n++;
 }
 
-/* Records of the place that were only kept until their end was written. */
+/* Records of the prefix that were only kept until their end was written. */
 static void sweep(struct routes *routes, uint32_t number)
 {
-    struct route place = {.path_id = route_at(routes, number)->path_id, .bits = route_at(routes, number)->bits};
-    uint32_t i = in_place(routes, &place, chain_of(routes, number));
+    uint32_t i = place_of(routes, number, true).chain;
     while (i != NO_ROUTE) {
         struct route *route = route_at(routes, i);
-        uint32_t next = in_place(routes, &place, route->next);
-        if ((route->bits & (GONE | WAITING)) == GONE && !route->standing)
+        uint32_t next = route->next;
+        if ((route->bits & GONE) && route->waiting == NOT_WAITING && !route->standing)
             route_remove(routes, i);
         i = next;
     }

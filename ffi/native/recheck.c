@@ -48,7 +48,7 @@ static void recheck_chain(struct routes *routes, uint32_t chain, size_t *budget)
         if (route_gone(routes, route_at(routes, i)))
             continue;
         if (routes->recheck.rewrite)
-            route_at(routes, i)->bits |= STALE;
+            route_at(routes, i)->bits |= STALE_BOTH;
         route_set_validity(routes, i, route_validate(routes, i));
         outbox_consider(routes, i);
     }
@@ -112,7 +112,19 @@ static void recheck_list(struct routes *routes, size_t *budget)
     }
 }
 
-/* Routes of retired neighbours. Their removal changes the index, so each step seeks its place anew. */
+/* The routes of one prefix whose session is over. Their removal changes the chain and perhaps the index. */
+static void purge_chain(struct routes *routes, uint32_t chain, size_t *budget)
+{
+    while (chain != NO_ROUTE) {
+        const struct route *route = route_at(routes, chain);
+        uint32_t next = route->next;
+        if (routes->neighbors[route->neighbor].retired && !(route->bits & GONE))
+            route_withdraw(routes, chain);
+        *budget -= *budget > 0;
+        chain = next;
+    }
+}
+
 static void purge(struct routes *routes, size_t *budget)
 {
     while (routes->purge.running && *budget) {
@@ -120,21 +132,19 @@ static void purge(struct routes *routes, size_t *budget)
         struct index_place place = index_seek(index, routes->purge.key);
         const uint8_t *at;
         uint32_t *chain;
-        bool found = false;
-        while (!found && *budget && index_at(index, &place, &at, &chain)) {
+        bool more = index_at(index, &place, &at, &chain);
+        if (more) {
             memcpy(routes->purge.key, at, index->key_size);
-            for (uint32_t i = *chain; i != NO_ROUTE && !found; i = route_at(routes, i)->next) {
-                const struct route *route = route_at(routes, i);
-                *budget -= *budget > 0;
-                if (routes->neighbors[route->neighbor].retired && !(route->bits & GONE)) {
-                    route_withdraw(routes, i);
-                    found = true;
-                }
-            }
-            index_next(&place);
+            purge_chain(routes, *chain, budget);
+            place = index_seek(index, routes->purge.key);
+            if (index_at(index, &place, &at, &chain) && memcmp(at, routes->purge.key, index->key_size) == 0)
+                index_next(&place);
+            more = index_at(index, &place, &at, &chain);
         }
-        if (found || *budget == 0)
+        if (more) {
+            memcpy(routes->purge.key, at, index->key_size);
             continue;
+        }
         memset(routes->purge.key, 0, sizeof routes->purge.key);
         if (routes->purge.family == 6)
             routes->purge.running = false;

@@ -244,6 +244,12 @@ void routes_neighbor_counts(const struct routes *routes, uint32_t number, uint64
         counts[i] = neighbor ? neighbor->counts[i] : 0;
 }
 
+void routes_plain(struct routes *routes, uint64_t ipv4, uint64_t ipv6)
+{
+    routes->plain[0] = ipv4;
+    routes->plain[1] = ipv6;
+}
+
 void routes_extended_next_hop(struct routes *routes, uint64_t targets) { routes->extended_next_hop = targets; }
 
 /* ---- questions --------------------------------------------------------------------------------------------- */
@@ -260,7 +266,7 @@ static struct route_row row_of(const struct routes *routes, uint32_t number)
                               .has_path_id = (route->bits & HAS_PATH_ID) != 0,
                               .validity = route->bits & VALIDITY_BITS,
                               .action = (uint8_t)route_action(routes, route),
-                              .waiting = (route->bits & WAITING) != 0};
+                              .waiting = route->waiting != NOT_WAITING};
 }
 
 static size_t rows_of(const struct routes *routes, uint32_t chain, struct route_row *out, size_t room)

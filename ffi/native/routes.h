@@ -4,7 +4,8 @@
  * and what was last written for it are compared when the router's pipe has room (routes_next), so a route that flaps
  * costs one command, and what waits is never more than the table.
  *
- * A place is what ExaBGP keeps one announcement for: a prefix and a path id, at each target. When several neighbours
+ * A place is what ExaBGP keeps one announcement for at a target: a prefix and a path id, or the prefix alone where no
+ * ids are taken. When several neighbours
  * announce routes for one place, the best by RFC 4271 section 9.1 (of what ExaBGP tells us) is written there.
  *
  * Not thread-safe: one thread at a time.
@@ -93,6 +94,10 @@ int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs
                         size_t n, struct route_faults *faults);
 int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *text, size_t size, size_t n,
                         struct route_faults *faults);
+
+/* The targets that take no path ids (no ADD-PATH towards them): there all paths of a prefix are one place, and the best
+ * of them stands without an id. What stands at a target whose bit changes must have been withdrawn before. */
+void routes_plain(struct routes *routes, uint64_t ipv4, uint64_t ipv6);
 
 /* The targets that take IPv4 routes with an IPv6 next hop (RFC 8950). routes_reconsider makes it count. */
 void routes_extended_next_hop(struct routes *routes, uint64_t targets);

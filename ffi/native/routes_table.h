@@ -7,15 +7,19 @@
 #include "routes.h"
 
 #define NO_ROUTE UINT32_MAX
+#define NOT_WAITING (UINT32_MAX - 1)
 #define IPV6_BIT UINT32_C(0x80000000) /* of a route's number: which arena it lies in */
 
 enum {
     VALIDITY_BITS = 0x03,
-    WAITING = 0x04,     /* in the outbox */
-    STALE = 0x08,       /* what stands was written with other words than it would be now */
+    STALE = 0x04,       /* what stands was written with other words than it would be now */
+    STALE_PLAIN = 0x08, /* the same, at targets that take no path ids */
     TOLD = 0x10,        /* its withdraw decision has been written */
-    GONE = 0x20,        /* the neighbour withdrew it; here until that is written */
-    HAS_PATH_ID = 0x40,
+    TOLD_PLAIN = 0x20,  /* the same, at targets that take no path ids */
+    GONE = 0x40,        /* the neighbour withdrew it; here until that is written */
+    HAS_PATH_ID = 0x80,
+    STALE_BOTH = STALE | STALE_PLAIN,
+    TOLD_BOTH = TOLD | TOLD_PLAIN,
 };
 
 struct route {
@@ -23,7 +27,7 @@ struct route {
     uint32_t attrs;
     uint32_t path_id;
     uint32_t next;    /* route of the same prefix; in the free list: the next free one */
-    uint32_t waiting; /* the next in the outbox */
+    uint32_t waiting; /* the next in the outbox; NO_ROUTE: the last one; NOT_WAITING: not in it */
     uint16_t neighbor;
     uint8_t len;
     uint8_t bits;
@@ -72,6 +76,7 @@ struct routes {
     } purge;
     uint32_t outbox_first, outbox_last;
     uint64_t outbox_n;
+    uint64_t plain[2];          /* targets that take no path ids, by family */
     uint64_t extended_next_hop; /* targets that take IPv4 routes with an IPv6 next hop */
     uint64_t count, changed;
 };

@@ -24,9 +24,9 @@ void route_set_validity(struct routes *routes, uint32_t number, enum validity va
     neighbor->counts[was]--;
     neighbor->counts[validity]++;
     uint16_t manner = route_manner(routes, route);
-    route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | TOLD)) | (unsigned)validity);
+    route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | TOLD_BOTH)) | (unsigned)validity);
     if (manner != route_manner(routes, route))
-        route->bits |= STALE;
+        route->bits |= STALE_BOTH;
     routes->changed++;
 }
 
@@ -97,7 +97,7 @@ static bool announce_one(struct routes *routes, uint32_t neighbor, uint32_t attr
         *route = (struct route){.attrs = attrs,
                                 .path_id = line->path_id,
                                 .next = *first,
-                                .waiting = NO_ROUTE,
+                                .waiting = NOT_WAITING,
                                 .neighbor = (uint16_t)neighbor,
                                 .len = line->prefix.len,
                                 .bits = line->has_path_id ? HAS_PATH_ID : 0};
@@ -112,13 +112,13 @@ static bool announce_one(struct routes *routes, uint32_t neighbor, uint32_t attr
     } else {
         struct route *route = route_at(routes, number);
         if (route->bits & GONE) {
-            route->bits &= (uint8_t)~(GONE | TOLD);
+            route->bits &= (uint8_t)~(GONE | TOLD_BOTH);
             routes->neighbors[neighbor].counts[route->bits & VALIDITY_BITS]++;
             routes->count++;
         }
         if (route->attrs != attrs) {
             if (routes->attrs.sets[route->attrs].facts.outcome != routes->attrs.sets[attrs].facts.outcome)
-                route->bits |= STALE;
+                route->bits |= STALE_BOTH;
             attrs_hold(&routes->attrs, attrs);
             attrs_release(&routes->attrs, route->attrs);
             route->attrs = attrs;
@@ -165,7 +165,7 @@ void route_withdraw(struct routes *routes, uint32_t number)
     route_key(routes, number, key);
     uint32_t *first = index_get(&routes->prefixes[number & IPV6_BIT ? 1 : 0], key);
     bool alone = first && *first == number && route->next == NO_ROUTE;
-    if (alone && !route->standing && !(route->bits & WAITING))
+    if (alone && !route->standing && route->waiting == NOT_WAITING)
         route_remove(routes, number);
     else
         outbox_consider(routes, number);

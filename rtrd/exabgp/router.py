@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rtrd.exabgp import encode
 from rtrd.exabgp.decode import DecodeError, EndOfRib, Negotiated, Other, State, Update, decode
 from rtrd.exabgp.flow import FENCE, FENCE_HEADER, Window
-from rtrd.exabgp.summary import read_row
+from rtrd.exabgp.summary import ExtensiveReader, PathIds, read_row
 from rtrd.ops import log
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ MOST_PREFIXES = 50
 """In one command: more gains nothing and holds ExaBGP's loop longer (docs/exabgp.md)."""
 WORK = 2000
 """Routes in one slice of work: about a millisecond."""
-SUMMARY_EVERY = 60.0
-"""Seconds between two looks at ExaBGP's neighbours: 4.2 names only those that are up."""
+NEIGHBORS_EVERY = 60.0
+"""Seconds between two looks at ExaBGP's neighbours, which a reload may have changed."""
 _REMEMBERED = 4096
 
+NEIGHBORS = "show neighbor extensive\n"
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
 
 logger = log.get("exabgp")
@@ -66,8 +67,9 @@ class ExaBGP:
         self._unwritten = b""
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
-        self._summary: asyncio.TimerHandle | None = None
-        self._summary_wanted = True
+        self._neighbors_timer: asyncio.TimerHandle | None = None
+        self._neighbors_wanted = True
+        self._neighbors = ExtensiveReader()
         self._working = False
         self._refreshed = False
         self._words: dict[tuple[bytes, int], str] = {}
@@ -83,7 +85,7 @@ class ExaBGP:
         except PermissionError:  # a regular file is always readable, and epoll won't have it
             self._loop.call_soon(self._read_file)
         self._write(self.window.start(self._clock()))
-        self._ask_summary()
+        self._ask_neighbors()
         self.pump()
 
     def close(self) -> None:
@@ -91,7 +93,7 @@ class ExaBGP:
         self._loop.remove_reader(self._read_fd)
         if self._writing:
             self._loop.remove_writer(self._write_fd)
-        for timer in (self._timer, self._summary):
+        for timer in (self._timer, self._neighbors_timer):
             if timer is not None:
                 timer.cancel()
         closed, self._closed = self._closed, None
@@ -173,7 +175,7 @@ class ExaBGP:
                 **({"reason": event.reason} if event.reason else {}),
             )
             self.engine.state(event)
-            self._summary_wanted = self._summary_wanted or event.up
+            self._neighbors_wanted = self._neighbors_wanted or event.up
         elif type(event) is Negotiated:
             self.engine.negotiated(event)
         elif type(event) is Other and event.neighbor is not None and event.kind != "send":
@@ -199,11 +201,16 @@ class ExaBGP:
         elif text.startswith("exabgp "):
             self.window.heard_version(text.removeprefix("exabgp "))
         else:
-            row = read_row(text)
-            if row is not None:
-                self._neighbor(row.address, established=row.established)
-            elif not text.startswith("Peer"):
-                self._left_out("neither JSON nor an answer that rtrd asked for", key="text")
+            self._about_neighbors(text)
+
+    def _about_neighbors(self, text: str) -> None:
+        said = read_row(text) or self._neighbors.read(text, self.window.version or "")
+        if isinstance(said, PathIds):
+            self.engine.path_ids(said.address, said.family, taken=said.taken)
+        elif said is not None:
+            self._neighbor(said.address, established=said.established)
+        elif not text[:1].isspace() and not text.startswith("Neighbor "):
+            self._left_out("neither JSON nor an answer that rtrd asked for", key="text")
 
     def _neighbor(self, address: str, *, established: bool) -> None:
         self.engine.add_target(address)
@@ -229,10 +236,10 @@ class ExaBGP:
             if decision is None:
                 break
             self._command(self._say(decision), decision.size)
-        if not self._unwritten and (
-            self.window.fence(now) or (self._summary_wanted and self.window.room(now) and self.window.greeted)
-        ):
-            self._summary_wanted = False
+        if not self._unwritten and self._neighbors_wanted and self.window.greeted and self.window.room(now):
+            self._neighbors_wanted = False
+            self._command(NEIGHBORS, 1)
+        if not self._unwritten and self.window.fence(now):
             self._command(FENCE, 0)
         self._set_timer(now)
 
@@ -293,7 +300,7 @@ class ExaBGP:
         if seconds is not None:
             self._timer = self._loop.call_later(seconds, self.pump)
 
-    def _ask_summary(self) -> None:
-        self._summary_wanted = True
-        self._summary = self._loop.call_later(SUMMARY_EVERY, self._ask_summary)
+    def _ask_neighbors(self) -> None:
+        self._neighbors_wanted = True
+        self._neighbors_timer = self._loop.call_later(NEIGHBORS_EVERY, self._ask_neighbors)
         self.pump()

@@ -186,6 +186,13 @@ class RouteTable:
 
     # -- what follows
 
+    def set_plain(self, ipv4: int, ipv6: int) -> None:
+        """Tell which targets (by bit) take no path ids: there the best path of a prefix stands, without an id.
+
+        What stands at a target whose bit changes must have been withdrawn before.
+        """
+        lib.routes_plain(self._native, ipv4, ipv6)
+
     def set_extended_next_hop(self, targets: int) -> None:
         """Tell which targets (by bit) take IPv4 routes with an IPv6 next hop; `reconsider` makes it count."""
         lib.routes_extended_next_hop(self._native, targets)

@@ -139,6 +139,37 @@ def test_an_ipv6_next_hop_of_ipv4_routes_goes_only_to_those_who_negotiated_it() 
     assert story.said() == [("withdraw", ("192.0.2.3",), "198.51.100.0/24")]
 
 
+def test_where_no_path_ids_are_taken_the_best_path_stands_without_one() -> None:
+    story = Story()
+    story.up("192.0.2.1", "192.0.2.2", "192.0.2.3")
+    story.engine.path_ids("192.0.2.2", 4, taken=False)
+    story.announce("192.0.2.1", "198.51.100.0/24 0.0.0.1")
+    assert sorted(story.said()) == [
+        ("announce", ("192.0.2.2",), "198.51.100.0/24"),
+        ("announce", ("192.0.2.3",), "198.51.100.0/24"),
+    ]
+    story.announce("192.0.2.1", "198.51.100.0/24 0.0.0.2", origin=64501)
+    assert story.said() == [("announce", ("192.0.2.3",), "198.51.100.0/24")]
+    story.withdraw("192.0.2.1", "198.51.100.0/24 0.0.0.1")
+    assert sorted(story.said()) == [
+        ("announce", ("192.0.2.2",), "198.51.100.0/24"),  # the other path: no withdraw, no gap
+        ("withdraw", ("192.0.2.3",), "198.51.100.0/24"),
+    ]
+
+
+def test_a_neighbour_that_stops_taking_path_ids_is_told_anew() -> None:
+    story = Story()
+    story.up("192.0.2.1", "192.0.2.2")
+    story.announce("192.0.2.1", "198.51.100.0/24 0.0.0.1", "198.51.100.0/24 0.0.0.2")
+    assert len(story.said()) == 2
+    story.engine.path_ids("192.0.2.2", 4, taken=False)
+    gone = story.said()
+    assert gone == [("withdraw", ("192.0.2.2",), "198.51.100.0/24")] * 2
+    assert story.said() == [("announce", ("192.0.2.2",), "198.51.100.0/24")]
+    story.engine.path_ids("192.0.2.2", 4, taken=False)
+    assert story.said() == []
+
+
 def test_spellings_of_one_address_are_one_neighbour() -> None:
     story = Story()
     story.up("2001:DB8:0::1", "2001:db8::2")

@@ -68,8 +68,8 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"unanswered for {window['patience']:.0f} seconds" in said
     assert window["silence"] == 1.0
     assert "within a second" in said
-    assert router.SUMMARY_EVERY == 60.0
-    assert re.search(r"once\s+a minute", said)
+    assert router.NEIGHBORS_EVERY == 60.0
+    assert re.search(r"each\s+minute", section("At the start, and after a restart"))
     assert f"At most {router.MOST_PREFIXES} prefixes" in section("The grammar")
     assert f"more than {MOST_OCTETS} octets" in section("What is announced, and what is not carried")
 
@@ -98,5 +98,5 @@ def test_the_grammar_is_that_of_the_code() -> None:
     ):
         spoken = [word for word in written.split() if re.fullmatch(r"[a-z][a-z-]+", word) and word != "igp"]
         assert spoken == said(line.replace("WORDS", in_words))
-    rest = {*router.REFRESH, flow.FENCE, *flow.HELLO.splitlines(keepends=True)}
+    rest = {*router.REFRESH, router.NEIGHBORS, flow.FENCE, *flow.HELLO.splitlines(keepends=True)}
     assert {line + "\n" for line in lines[4:]} == rest

@@ -205,14 +205,16 @@ class TestMalformed:
 class Machine(RuleBasedStateMachine):
     """Everything at once, drained at random moments; a plain model says what every target must hold."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(ipv4=st.integers(0, 7), ipv6=st.integers(0, 7))
+    def begin(self, ipv4: int, ipv6: int) -> None:
         self.vrps: set[VRP] = set()
         self.vrp_set = usable_set()
         self.table = RouteTable(self.vrp_set)
         self.router = Router()
         self.sessions: dict[int, tuple[int, NeighborPolicy]] = {}  # peer -> number, policy
         self.extended = 0
+        self.plain = {False: ipv4, True: ipv6}
+        self.table.set_plain(ipv4, ipv6)
         self.model: dict[tuple[int, str, int | None], bytes] = {}  # peer, prefix, path id -> attribute set
 
     @rule(peer=st.integers(0, 2), policy=st.sampled_from(POLICIES))
@@ -238,7 +240,7 @@ class Machine(RuleBasedStateMachine):
         peer=st.integers(0, 2),
         name=st.sampled_from(sorted(SETS)),
         routes=st.lists(prefixes(), min_size=1, max_size=6),
-        path_id=st.sampled_from([None, None, 0, 7]),
+        path_id=st.sampled_from([None, None, 4, 7]),
     )
     def announced(self, peer: int, name: bytes, routes: list[str], path_id: int | None) -> None:
         if peer in self.sessions:
@@ -274,7 +276,7 @@ class Machine(RuleBasedStateMachine):
         self.router.execute(self.table, most, commands)
 
     def expected(self) -> dict[tuple[int, str, int | None], tuple[int, int]]:
-        best: dict[tuple[int, str, int | None], tuple[tuple[int, int, int], tuple[int, int]]] = {}
+        best: dict[tuple[int, str, int | None], tuple[tuple[int, ...], tuple[int, int]]] = {}
         for (peer, prefix, path_id), name in self.model.items():
             facts, policy = SETS[name], self.sessions[peer][1]
             validity = rfc6811.validity(self.vrps, prefix, None if facts.origin < 0 else facts.origin)
@@ -284,8 +286,9 @@ class Machine(RuleBasedStateMachine):
             for target in range(3):
                 able = facts.fitness == FIT or self.extended & 1 << target
                 if policy.targets & 1 << target and able:
-                    place = (target, prefix, path_id)
-                    rank = (-facts.local_preference, facts.path_length, peer)
+                    plain = self.plain[":" in prefix] & 1 << target
+                    place = (target, prefix, None if plain else path_id)
+                    rank = (-facts.local_preference, facts.path_length, peer, path_id or 0)
                     candidate = (rank, (facts.outcome, policy.manners[index]))
                     best[place] = min(best.get(place, candidate), candidate)
         return {place: words for place, (_, words) in best.items()}

@@ -1,0 +1,90 @@
+"""What both ExaBGPs print of their neighbours, read."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtrd.exabgp.summary import ExtensiveReader, PathIds, Row, read_row
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("127.0.0.2       65001     0:00:02 established           2          0", Row("127.0.0.2", established=True)),
+        ("127.0.0.3       65003        down idle                  0          0", Row("127.0.0.3", established=False)),
+        ("2001:db8::1     65003     0:01:00 established           0          0", Row("2001:db8::1", established=True)),
+        ("Peer            AS        up/down state       |     #sent     #recvd", None),
+        ("", None),
+        ("done", None),
+        ("a b c d", None),
+    ],
+)
+def test_a_row_of_the_summary(text: str, row: Row | None) -> None:
+    assert read_row(text) == row
+
+
+def extensive(address: str, state: str, local: str, remote: str, column: str) -> list[str]:
+    """The lines of one neighbour, as both versions print them (5.0 ends them with blanks)."""
+    return [
+        f"Neighbor {address}",
+        "",
+        "\tSession                         Local",
+        f"   local                      127.0.0.1{'':32}",
+        f"   state                {state:>15}{'':32}",
+        "   down for                     0:00:00",
+        f"   AS                             65001           65001{'':16}",
+        f"   asn4:                        enabled {remote:>15}{'':16}",
+        f"   add-path:            {local:>15} {remote:>15}{'':16}",
+        "\tFamilies                        Local          Remote        Add-Path",
+        f"   ipv4 unicast:                enabled         enabled {column:<15}",
+        f"   ipv6 unicast:                enabled         enabled {column:>15}",
+        "   open:                              0               0",
+    ]
+
+
+def read(version: str, *words: str) -> list[Row | PathIds]:
+    reader = ExtensiveReader()
+    said = [reader.read(line, version) for line in extensive("127.0.0.2", *words)]
+    return [one for one in said if one is not None]
+
+
+@pytest.mark.parametrize(
+    ("version", "local", "remote", "column", "taken"),
+    [
+        ("4.2.21", "enabled", "enabled", "enabled", True),
+        ("4.2.21", "disabled", "disabled", "disabled", False),
+        ("5.0.15", "enabled", "enabled", "send/receive", True),
+        ("5.0.15", "enabled", "enabled", "receive", True),  # 5.0 has the two the wrong way round
+        ("5.0.15", "enabled", "enabled", "send", False),
+        ("6.0.0", "enabled", "enabled", "send", True),
+        ("5.0.15", "disabled", "enabled", "disabled", False),
+    ],
+)
+def test_whether_path_ids_are_sent_to_a_neighbour(
+    version: str, local: str, remote: str, column: str, *, taken: bool
+) -> None:
+    assert read(version, "ESTABLISHED", local, remote, column) == [
+        Row("127.0.0.2", established=True),
+        PathIds("127.0.0.2", 4, taken),
+        PathIds("127.0.0.2", 6, taken),
+    ]
+
+
+def test_4_2_does_not_tell_one_direction_from_none() -> None:
+    assert read("4.2.21", "ESTABLISHED", "enabled", "enabled", "disabled") == [Row("127.0.0.2", established=True)]
+
+
+@pytest.mark.parametrize(("version", "column"), [("4.2.21", "n/a"), ("5.0.15", "disabled")])
+def test_before_the_session_is_up_it_is_not_known(version: str, column: str) -> None:
+    assert read(version, "IDLE", "enabled", "n/a", column) == [Row("127.0.0.2", established=False)]
+
+
+def test_without_add_path_in_the_configuration_it_is_known_before() -> None:
+    assert PathIds("127.0.0.2", 4, taken=False) in read("4.2.21", "IDLE", "disabled", "n/a", "disabled")
+
+
+@pytest.mark.parametrize(
+    "line", ["Neighbor", "Neighbor x", "Neighbor fe80::1%x y", "   state x", "ipv4 unicast: a b c"]
+)
+def test_lines_of_no_neighbour_say_nothing(line: str) -> None:
+    assert ExtensiveReader().read(line, "5.0.15") is None

@@ -80,7 +80,10 @@ class RTRManager:
         connect = partial(ProcessLink, memory=memory_limit) if isolated else ThreadLink
         self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock)
         self._lifecycle = threading.RLock()
+        self._opened = False
+        """In a loop of the caller's, by `open`."""
         self._driver: Driver | None = None
+        """In a thread of ours, by `start`."""
         self._last: Driver | None = None
         self._readers: weakref.WeakSet[Changes] = weakref.WeakSet()
         self._caller = Caller(
@@ -107,11 +110,13 @@ class RTRManager:
         """Connect, in a thread of ours; with `wait`, return when a complete set of VRPs is in force.
 
         Also after `stop`. A manager that runs already is only waited for. SyncTimeout when it takes more than
-        `timeout` seconds (None: any time will do); the manager goes on trying.
+        `timeout` seconds (None: any time will do); the manager goes on trying. RTRInitError: see `open`.
         """
         with self._lifecycle:
             driver = self._driver
             if driver is None:
+                if self._opened:
+                    raise RTRInitError("the manager is open in a loop of the caller's: it cannot be started, too")
                 driver = Driver(self._dispatcher, self._caller, self._readers, self._last)
                 self._driver = self._last = driver
                 self._finalizer = weakref.finalize(self, _abandon, driver, self._caller)
@@ -205,11 +210,15 @@ class RTRManager:
         return NOTHING if driver is None else driver.table
 
     def open(self, listener: VRPListener) -> None:
-        """Start the most preferred group, in a loop of the caller's. RTRInitError: it is open already.
+        """Start the most preferred group, in a loop of the caller's. RTRInitError: it is open or started already.
 
         `listener` must be a fresh one, which knows of no VRPs.
         """
-        self._dispatcher.open(listener)
+        with self._lifecycle:
+            if self._driver is not None:
+                raise RTRInitError("the manager is started: it cannot be opened in another loop, too")
+            self._dispatcher.open(listener)
+            self._opened = True
 
     def fileno(self) -> int:
         """Return what is readable when `dispatch` has something to do. RTRInitError when it is not open."""
@@ -223,8 +232,10 @@ class RTRManager:
         return self._dispatcher.dispatch()
 
     def close(self) -> None:
-        """Disconnect, end every child process, tell the listener nothing; `open` may follow."""
-        self._dispatcher.close()
+        """Undo `open`: disconnect, end every child process, tell the listener nothing; `open` may follow."""
+        if self._opened:
+            self._dispatcher.close()
+            self._opened = False
 
     def __enter__(self) -> Self:
         """Start it and wait for sync, unless it is started already. SyncTimeout: it is stopped again."""

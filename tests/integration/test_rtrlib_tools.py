@@ -1,0 +1,184 @@
+"""`python -m rtrlib.client` and `python -m rtrlib.validator`, beside the tools of librtr whose place they take."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from rtrd.demo.lab import find_program
+from tests.integration.rtr_caches import SECONDS, StayRTR
+
+ONE = ("192.0.2.0/24", 25, 64500)
+TWO = ("2001:db8::/32", 48, 4200000000)
+CLIENT = [sys.executable, "-m", "rtrlib.client"]
+VALIDATOR = [sys.executable, "-m", "rtrlib.validator"]
+
+
+@pytest.fixture
+def cache(tmp_path):
+    cache = StayRTR(tmp_path, "cache")
+    cache.serve(ONE, TWO)
+    cache.start()
+    yield cache
+    cache.kill()
+
+
+def read_lines(argv, count):
+    """The first lines that a program prints on stdout; then it is told to end."""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            lines = [process.stdout.readline().rstrip("\n") for _ in range(count)]
+            process.terminate()
+            rest, errors = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+    return lines, rest, errors, process.returncode
+
+
+def test_the_client_prints_what_rtrclient_prints(cache):
+    theirs = [find_program("stdbuf", "coreutils"), "-oL", find_program("rtrclient", "rtr-tools")]
+    socket = ["-p", "tcp", "127.0.0.1", str(cache.port)]
+    lines, rest, errors, code = read_lines([*CLIENT, *socket], 3)
+    assert (rest, errors, code) == ("", "", 0)
+    assert sorted(lines) == sorted(read_lines([*theirs, *socket], 3)[0])
+    assert "+ 192.0.2.0                                   24 -  25        64500" in lines
+
+
+def test_the_client_prints_changes_of_all_its_sockets(cache, tmp_path):
+    other = StayRTR(tmp_path, "other")
+    other.serve(ONE)
+    other.start()
+    try:
+        argv = [
+            *CLIENT,
+            "tcp",
+            "-p",
+            "127.0.0.1",
+            str(cache.port),
+            "tcp",
+            "-b",
+            "127.0.0.1",
+            "127.0.0.1",
+            str(other.port),
+        ]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                header, *first = [process.stdout.readline().split() for _ in range(3)]
+                cache.serve(ONE)
+                gone = process.stdout.readline().split()
+            finally:
+                process.kill()
+    finally:
+        other.kill()
+    assert header == ["Prefix", "Prefix", "Length", "ASN"]
+    assert sorted(first) == [
+        ["+", "192.0.2.0", "24", "-", "25", "64500"],
+        ["+", "2001:db8::", "32", "-", "48", "4200000000"],
+    ]
+    assert gone == ["-", "2001:db8::", "32", "-", "48", "4200000000"]
+
+
+def test_the_client_prints_states_and_why_a_cache_fails():
+    lines, _, errors, code = read_lines([*CLIENT, "-s", "tcp", "127.0.0.1", "9"], 3)
+    assert re.fullmatch(
+        r"127\.0\.0\.1:9 ERROR_TRANSPORT, group 1 CONNECTING: cannot connect to 127\.0\.0\.1 port 9: .+", lines[2]
+    )
+    assert "WARNING: cache 127.0.0.1:9: cannot connect" in errors
+    assert code == 0
+
+
+def test_the_client_ends_when_nobody_reads(cache):
+    argv = [*CLIENT, "-p", "tcp", "127.0.0.1", str(cache.port)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline()
+            process.stdout.close()
+            cache.serve(ONE)
+            assert process.wait(SECONDS) == 0
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["-p"], "no socket is given"),
+        (["tcp", "127.0.0.1"], "the following arguments are required: PORT"),
+        (["tcp", "tcp", "0"], "port '0' is not in 1..65535"),
+        (
+            ["ssh", "127.0.0.1", "22", "rtr", "-w", "secret", "known_hosts"],
+            "checks no host key when it uses a password",
+        ),
+        (["ssh", "127.0.0.1", "22", "rtr", "-r", "-w", "secret"], "not allowed with argument"),
+    ],
+)
+def test_the_client_says_what_is_wrong_with_its_arguments(words, why):
+    done = subprocess.run([*CLIENT, *words], capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert "secret" not in done.stderr.replace(" ".join(words), "")
+
+
+ROUTES = "192.0.2.0 24 64500\n192.0.2.0 26 1\n10.0.0.0 8 1\n2001:db8:: 48 4200000000\n"
+
+
+def test_the_validator_answers_as_rpki_rov_does(cache):
+    argv = ["127.0.0.1", str(cache.port)]
+    ours = subprocess.run(
+        [*VALIDATOR, *argv], input=ROUTES, capture_output=True, text=True, timeout=SECONDS, check=True
+    )
+    assert ours.stdout.splitlines() == [
+        "192.0.2.0 24 64500|64500 192.0.2.0 24 25|0",
+        "192.0.2.0 26 1|64500 192.0.2.0 24 25|2",
+        "10.0.0.0 8 1||1",
+        "2001:db8:: 48 4200000000|4200000000 2001:db8:: 32 48|0",
+    ]
+    # Its AS numbers are signed: the last one, which it prints as -94967296, is left out.
+    routes = "".join(ROUTES.splitlines(keepends=True)[:3])
+    theirs = [find_program("rpki-rov", "rtr-tools"), *argv]
+    done = subprocess.run(theirs, input=routes, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.stdout.splitlines()[:3] == ours.stdout.splitlines()[:3]
+
+
+def test_the_validator_gives_a_line_for_a_line(cache):
+    lines = "10.0.0.0 8\n10.0.0.0 33 1\n10.0.0.0 8 AS4294967296\n\x1b[1m 8 1\n10.0.0.1 8 as1\n\n"
+    argv = [*VALIDATOR, "127.0.0.1", str(cache.port)]
+    done = subprocess.run(argv, input=lines, capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stdout.splitlines() == [
+        "10.0.0.0 8||error",
+        "10.0.0.0 33 1||error",
+        "10.0.0.0 8 AS4294967296||error",
+        "?[1m 8 1||error",
+        "10.0.0.1 8 1||1",
+        "||error",
+    ]
+    assert done.stderr.splitlines()[:3] == [
+        "line 1: expected: IP LENGTH ASN",
+        "line 2: mask_len 33 is not in 0..32",
+        "line 3: asn 4294967296 is not in 0..4294967295",
+    ]
+
+
+def test_the_validator_answers_at_once(cache):
+    argv = [*VALIDATOR, "127.0.0.1", str(cache.port)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            for _ in range(3):
+                process.stdin.write("10.0.0.0 8 1\n")
+                process.stdin.flush()
+                assert process.stdout.readline() == "10.0.0.0 8 1||1\n"
+            process.stdin.close()
+            assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()
+
+
+def test_the_validator_without_a_cache():
+    argv = [*VALIDATOR, "--timeout", "0.1", "127.0.0.1", "9"]
+    done = subprocess.run(argv, input=ROUTES, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "127.0.0.1 port 9: no cache delivered a complete set of VRPs within 0.1 seconds" in done.stderr

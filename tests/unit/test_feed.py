@@ -1,0 +1,164 @@
+"""Caches that sync, die and expire, as stories: which VRPs are in force, and what the routers hear of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from rtrd.vrps.feed import Feed
+from rtrlib.vrp_set import PACKED, VRP, VRPSet, pack
+
+if TYPE_CHECKING:
+    from rtrlib.vrp_set import Changes
+
+A, B, C = (VRP("192.0.2.0/24", 24, asn) for asn in (64500, 64501, 64502))
+
+
+@dataclass(eq=False)
+class Cache:
+    """What the feed looks at in a cache."""
+
+    index: int
+    last_update: Any = None
+    in_sync: bool = True
+
+
+class Story:
+    """A feed and what it told: `usable`, `ended`, and each VRP that came or went."""
+
+    def __init__(self, on_expire: Literal["not-found", "keep", "exit"] = "not-found") -> None:
+        self.told: list[str] = []
+        self.vrp_set = VRPSet()
+        self.feed: Any = Feed(
+            self.vrp_set,
+            on_expire,
+            self._changed,
+            lambda: self.told.append("usable"),
+            lambda: self.told.append("ended"),
+        )
+
+    def _changed(self, changes: Changes) -> None:
+        self.told += sorted(f"{'+' if announce else '-'}{vrp.asn}" for vrp, announce in changes)
+
+    def sync(self, cache: Cache, *vrps: VRP) -> None:
+        """A new connection: all that the cache has."""
+        self.feed.staged(cache, b"".join(map(pack, vrps)))
+        self.feed.committed(cache, True)
+
+    def heard(self) -> list[str]:
+        told, self.told = self.told, []
+        return told
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_nothing_counts_before_end_of_data(story: Story) -> None:
+    cache = Cache(0)
+    story.feed.active(frozenset([cache]))
+    story.feed.staged(cache, pack(A))
+    assert story.heard() == []
+    story.feed.committed(cache, True)
+    assert story.heard() == ["usable", "+64500"]
+
+
+def test_a_delta_changes_what_it_names(story: Story) -> None:
+    cache = Cache(0)
+    story.sync(cache, A, B)
+    story.feed.active(frozenset([cache]))
+    story.heard()
+    story.feed.staged(cache, pack(A, announce=False) + pack(C))
+    story.feed.committed(cache, False)
+    assert story.heard() == ["+64502", "-64500"]
+
+
+def test_a_connection_that_dies_in_the_middle_leaves_what_was_in_force(story: Story) -> None:
+    cache = Cache(0)
+    story.sync(cache, A, B)
+    story.feed.active(frozenset([cache]))
+    story.heard()
+    story.feed.staged(cache, pack(A, announce=False))
+    story.feed.discarded(cache)
+    assert story.heard() == []
+    story.sync(cache, B)  # the next connection sends all it has; A is not among it
+    assert story.heard() == ["-64500"]
+
+
+def test_a_full_set_may_be_empty(story: Story) -> None:
+    cache = Cache(0)
+    story.sync(cache, A)
+    story.feed.active(frozenset([cache]))
+    story.heard()
+    story.feed.discarded(cache)
+    story.feed.committed(cache, True)
+    assert story.heard() == ["-64500"]
+
+
+def test_failover_to_the_same_vrps_is_silence_and_to_others_the_difference(story: Story) -> None:
+    primary, same, other = Cache(0), Cache(1), Cache(2)
+    story.sync(primary, A, B)
+    story.feed.active(frozenset([primary]))
+    story.heard()
+    story.sync(same, A, B)
+    story.sync(other, B, C)
+    story.feed.active(frozenset([same]))
+    assert story.heard() == []
+    story.feed.active(frozenset([other]))
+    assert story.heard() == ["+64502", "-64500"]
+
+
+def test_a_lost_cache_of_a_group_counts_until_it_expires(story: Story) -> None:
+    one, two = Cache(0), Cache(1)
+    story.sync(one, A)
+    story.sync(two, B)
+    story.feed.active(frozenset([one, two]))
+    story.heard()
+    story.feed.discarded(one)
+    assert story.heard() == []
+    story.feed.expired(one)
+    assert story.heard() == ["-64500"]
+    assert not story.feed.expired_at_all
+
+
+@pytest.mark.parametrize(("on_expire", "told"), [("not-found", ["-64500"]), ("keep", []), ("exit", ["ended"])])
+def test_when_the_last_vrps_expire_the_operator_has_decided(
+    on_expire: Literal["not-found", "keep", "exit"], told: list[str]
+) -> None:
+    story, cache = Story(on_expire), Cache(0)
+    story.sync(cache, A)
+    story.feed.active(frozenset([cache]))
+    story.heard()
+    story.feed.expired(cache)
+    assert story.heard() == told
+    assert story.feed.expired_at_all
+    story.feed.discarded(cache)
+    story.sync(cache, A, B)
+    assert "+64501" in story.heard()
+    assert not story.feed.expired_at_all
+
+
+def test_a_stopped_group_is_forgotten_without_a_word(story: Story) -> None:
+    primary, backup = Cache(0), Cache(1)
+    story.sync(backup, A)
+    story.feed.active(frozenset([backup]))
+    story.sync(primary, A)
+    story.feed.active(frozenset([primary]))
+    story.heard()
+    story.feed.expired(backup)
+    assert story.heard() == []
+    assert not story.feed.expired_at_all
+    assert story.vrp_set.count_source(1) == 0
+
+
+def test_malformed_vrps_are_left_out_and_said(story: Story, capfd: pytest.CaptureFixture[str]) -> None:
+    cache = Cache(0)
+    story.feed.active(frozenset([cache]))
+    story.feed.staged(cache, PACKED.pack(bytes(16), 64500, 99, 99, 4, 1) + pack(A))
+    story.feed.committed(cache, True)
+    assert story.heard() == ["usable", "+64500"]
+    written = capfd.readouterr()
+    assert "VRPs of a cache were left out" in written.out + written.err

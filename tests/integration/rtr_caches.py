@@ -73,6 +73,7 @@ class ScriptedCache:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self._sockets: list[socket.socket] = []
+        self._serving: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -83,8 +84,8 @@ class ScriptedCache:
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
         self.drop()
-        for one in self._sockets:
-            one.close()
+        for thread in [self._thread, *self._serving]:
+            thread.join(SECONDS)  # each closes its own socket
 
     def drop(self) -> None:
         """Hang up on whoever is connected, and go on listening."""
@@ -100,7 +101,9 @@ class ScriptedCache:
                 return
             self.connections += 1
             self._sockets.append(one)
-            threading.Thread(target=self._serve, args=(one, self.connections), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(one, self.connections), daemon=True)
+            self._serving.append(thread)
+            thread.start()
 
     def _serve(self, one: socket.socket, number: int) -> None:
         with one:
@@ -193,6 +196,33 @@ class InForce:
     def _note(self, what: str, cache: RTRSocket) -> None:
         self.told.append((what, cache.index))
         self.history.append(self.now)
+
+
+class Heard:
+    """Callbacks that remember, and a way to wait for what they were told."""
+
+    def __init__(self):
+        self.records = {}
+        self.statuses = []
+        self.threads = set()
+        self.data = set()
+        self._changed = threading.Condition()
+
+    def update(self, record, added, data):
+        with self._changed:
+            self.records[(f"{record.prefix}/{record.min_len}", record.max_len, record.asn)] = added
+            self.threads.add(threading.current_thread().name)
+            self.data.add(data)
+            self._changed.notify_all()
+
+    def status(self, group, status, socket, data):
+        with self._changed:
+            self.statuses.append((group.preference, status, socket.port, data))
+            self._changed.notify_all()
+
+    def wait(self, holds):
+        with self._changed:
+            assert self._changed.wait_for(holds, SECONDS), (self.records, self.statuses)
 
 
 class Clock:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 import pytest
 
 from rtrlib import CacheGroup, ManagerGroupStatus, PfxvState, RTRInitError, RTRManager, SyncTimeout, TCPServer
-from tests.integration.rtr_caches import SECONDS, StayRTR
+from tests.integration.rtr_caches import SECONDS, Heard, StayRTR
 
 ONE = ("192.0.2.0/24", 24, 64500)
 TWO = ("2001:db8::/32", 48, 64501)
@@ -22,33 +21,6 @@ def cache(tmp_path):
     cache.start()
     yield cache
     cache.kill()
-
-
-class Heard:
-    """Callbacks that remember, and a way to wait for what they were told."""
-
-    def __init__(self):
-        self.records = {}
-        self.statuses = []
-        self.threads = set()
-        self.data = set()
-        self._changed = threading.Condition()
-
-    def update(self, record, added, data):
-        with self._changed:
-            self.records[(f"{record.prefix}/{record.min_len}", record.max_len, record.asn)] = added
-            self.threads.add(threading.current_thread().name)
-            self.data.add(data)
-            self._changed.notify_all()
-
-    def status(self, group, status, socket, data):
-        with self._changed:
-            self.statuses.append((group.preference, status, socket.port, data))
-            self._changed.notify_all()
-
-    def wait(self, holds):
-        with self._changed:
-            assert self._changed.wait_for(holds, SECONDS), (self.records, self.statuses)
 
 
 def test_start_waits_and_callbacks_tell_what_changes(cache):

@@ -1,0 +1,229 @@
+"""Callbacks of a manager with a thread of its own: in order, never on librtr's threads, and free to do anything."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+
+import pytest
+
+from rtrlib import CacheGroup, ManagerGroupStatus, PfxvState, RTRManager, RTRSocketState, SyncTimeout, TCPServer
+from tests.integration.rtr_caches import SECONDS, Heard, StayRTR
+
+ONE = ("192.0.2.0/24", 24, 64500)
+TWO = ("2001:db8::/32", 48, 64501)
+THREE = ("198.51.100.0/22", 24, 4200000000)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    cache = StayRTR(tmp_path, "cache")
+    cache.serve(ONE, TWO)
+    cache.start()
+    yield cache
+    cache.kill()
+
+
+def key(record):
+    return (f"{record.prefix}/{record.min_len}", record.max_len, record.asn)
+
+
+def test_states_are_told_in_order_each_as_it_was(cache):
+    told = []
+
+    def status(group, group_status, socket, _data):
+        told.append((group.status, group_status, socket.state, socket in group.sockets))
+
+    with RTRManager("127.0.0.1", cache.port, status_callback=status):
+        pass
+    assert all(of_group is given and known for of_group, given, _, known in told)
+    assert [state for *_, state, _ in told if state is not RTRSocketState.RESET] == [
+        RTRSocketState.CONNECTING,
+        RTRSocketState.CONNECTING,
+        RTRSocketState.SYNC,
+        RTRSocketState.ESTABLISHED,
+        RTRSocketState.ESTABLISHED,
+        RTRSocketState.CLOSED,
+    ]
+    assert [told[0][0], told[1][0], told[-2][0], told[-1][0]] == [
+        ManagerGroupStatus.CLOSED,
+        ManagerGroupStatus.CONNECTING,
+        ManagerGroupStatus.ESTABLISHED,
+        ManagerGroupStatus.CLOSED,
+    ]
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_every_method_works_inside_a_callback(cache, isolated):
+    box, results, done = [], [], threading.Event()
+
+    def ask(*_):
+        manager = box[0]
+        if results or not manager.is_synced():
+            return
+        records = []
+        manager.wait_for_sync(0)
+        manager.start(timeout=0)
+        manager.for_each_ipv4_record(lambda record, data: data.append(key(record)), records)
+        manager.for_each_ipv6_record(lambda record, data: data.append(key(record)), records)
+        results.extend(
+            [
+                manager.validate(64500, "192.0.2.0", 24).state,
+                manager.validate_many([(64501, "192.0.2.0", 24)]),
+                records,
+                [*map(key, manager.ipv4_records()), *map(key, manager.ipv6_records())],
+                [group.status for group in manager.groups()],
+            ]
+        )
+        done.set()
+
+    manager = RTRManager(
+        groups=[CacheGroup(1, [TCPServer("127.0.0.1", cache.port)])], status_callback=ask, isolated=isolated
+    )
+    box.append(manager)
+    with manager:
+        assert done.wait(SECONDS)
+    assert results == [PfxvState.valid, [PfxvState.invalid], [ONE, TWO], [ONE, TWO], [ManagerGroupStatus.ESTABLISHED]]
+
+
+def test_in_a_removal_callback_the_vrp_is_gone(cache):
+    """librtr's own table is locked there: a validate ends in a hang."""
+    states = []
+    heard = Heard()
+
+    def update(record, added, data):
+        states.append((key(record), added, data[0].validate(record.asn, record.prefix, record.min_len).state))
+        heard.update(record, added, None)
+
+    box = []
+    manager = RTRManager("127.0.0.1", cache.port, pfx_update_callback=update, pfx_update_callback_data=box)
+    box.append(manager)
+    with manager:
+        cache.serve(TWO)
+        heard.wait(lambda: heard.records == {ONE: False, TWO: True})
+    assert (ONE, True, PfxvState.valid) in states
+    assert (ONE, False, PfxvState.not_found) in states
+    assert states[-1] == (TWO, False, PfxvState.not_found), "told by stop, when nothing is in force any more"
+
+
+def test_stop_inside_a_callback_is_a_stop(cache):
+    stopped = threading.Event()
+
+    def stop(_record, added, data):
+        if added:
+            data[0].stop()
+            assert not data[0].is_synced()
+            assert data[0].validate(*ONE[2:], "192.0.2.0", 24).not_found
+            assert list(data[0].ipv4_records()) == []
+            stopped.set()
+
+    box = []
+    manager = RTRManager("127.0.0.1", cache.port, pfx_update_callback=stop, pfx_update_callback_data=box)
+    box.append(manager)
+    manager.start(wait=False)
+    assert stopped.wait(SECONDS)
+    assert not manager.is_synced()
+    assert all(group.status is ManagerGroupStatus.CLOSED for group in manager.groups())
+    with pytest.raises(SyncTimeout, match="not started"):
+        manager.wait_for_sync()
+
+
+def test_stop_and_start_inside_a_callback_wait_for_sync_there(cache):
+    heard, box, restarted = Heard(), [], []
+
+    def status(group, group_status, socket, data):
+        heard.status(group, group_status, socket, data)
+        if group_status is ManagerGroupStatus.ESTABLISHED and not restarted:
+            restarted.append(threading.current_thread().name)
+            box[0].stop()
+            box[0].start(timeout=SECONDS)
+            restarted.append(box[0].is_synced())
+
+    manager = RTRManager("127.0.0.1", cache.port, status_callback=status, pfx_update_callback=heard.update)
+    box.append(manager)
+    manager.start(wait=False)
+    heard.wait(lambda: [told for _, told, *_ in heard.statuses].count(ManagerGroupStatus.ESTABLISHED) == 2)
+    manager.wait_for_sync(SECONDS)
+    assert restarted == ["rtrlib", True]
+    assert heard.threads == {"rtrlib"}
+    assert heard.records == {ONE: True, TWO: True}
+    manager.stop()
+    assert heard.records == {ONE: False, TWO: False}
+
+
+def test_what_fails_inside_a_callback_is_logged_with_its_traceback(cache, caplog):
+    def fails(record, added, _data):
+        if not added:
+            sys.exit("no reason to go on")
+        raise LookupError(f"nothing known of {record}")
+
+    manager = RTRManager("127.0.0.1", cache.port, pfx_update_callback=fails)
+    with caplog.at_level(logging.ERROR, "rtrlib"), manager:
+        assert manager.is_synced()
+    assert len(caplog.records) == 4
+    assert all("in fails" in record.exc_text for record in caplog.records)
+    assert "LookupError: nothing known of 192.0.2.0/24-24 AS64500" in caplog.text
+    assert "SystemExit: no reason to go on" in caplog.text
+
+
+def test_a_callback_that_takes_its_time_holds_up_no_failover(cache, tmp_path):
+    backup = StayRTR(tmp_path, "backup")
+    backup.serve(THREE)
+    backup.start()
+    entered, leave, told = threading.Event(), threading.Event(), []
+
+    def slow(record, added, _data):
+        entered.set()
+        assert leave.wait(SECONDS)
+        told.append((key(record), added))
+
+    servers = [TCPServer("127.0.0.1", port) for port in (cache.port, backup.port)]
+    manager = RTRManager(groups=[CacheGroup(i, [one]) for i, one in enumerate(servers)], pfx_update_callback=slow)
+    try:
+        manager.start(wait=False)
+        assert entered.wait(SECONDS)
+        assert not manager.is_synced(), "not before the callbacks know"
+        cache.kill()
+        deadline = time.monotonic() + SECONDS
+        while manager.active_group is not manager.groups()[1]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert manager.validate(THREE[2], "198.51.100.0", 22).is_valid
+        leave.set()
+        manager.wait_for_sync(SECONDS)
+    finally:
+        leave.set()
+        manager.stop()
+        backup.kill()
+    net = {one: sum(1 if added else -1 for which, added in told if which == one) for one in (ONE, TWO, THREE)}
+    assert net == {ONE: 0, TWO: 0, THREE: 0}
+    assert [added for which, added in told if which == ONE] == [True, False]
+
+
+def test_records_stay_what_they_were_after_everything(cache):
+    kept = []
+    manager = RTRManager(
+        "127.0.0.1", cache.port, pfx_update_callback=lambda record, added, _: kept.append((record, added))
+    )
+    with manager:
+        pass
+    listed = sorted((str(record), added) for record, added in kept)
+    assert listed == [
+        ("192.0.2.0/24-24 AS64500", False),
+        ("192.0.2.0/24-24 AS64500", True),
+        ("2001:db8::/32-48 AS64501", False),
+        ("2001:db8::/32-48 AS64501", True),
+    ]
+    assert {(record.socket.host, record.socket.port) for record, _ in kept} == {("127.0.0.1", cache.port)}
+    assert kept[0][0].socket is manager.groups()[0].sockets[0]
+
+
+def test_a_manager_that_nobody_holds_lets_go(cache):
+    manager = RTRManager("127.0.0.1", cache.port)
+    manager.start(timeout=SECONDS)
+    (thread,) = [one for one in threading.enumerate() if one.name == "rtrlib caches"]
+    del manager
+    thread.join(SECONDS)
+    assert not thread.is_alive()

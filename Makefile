@@ -1,14 +1,14 @@
 # make venv   .venv with everything that development needs (Debian packages too, as root)
 # make run    the demo: the whole chain on this host, ending by itself
 # make test   every test          make lint   style and types
-# make sanitize  the tests of the native core under AddressSanitizer and UBSan
+# make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
 # make clean  removes what make made
 PYTHON = /usr/bin/python3
 VENV = .venv
 BIN = $(VENV)/bin
 
 native = $(wildcard ffi/*.py ffi/*.cdef ffi/native/*.c ffi/native/*.h)
-native_tests = tests/unit/test_native_build.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py
+native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_intake.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py
 packaging = pyproject.toml setup.cfg setup.py
 
 .PHONY: venv run test lint sanitize clean packages-demo packages-test
@@ -27,13 +27,23 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 sanitized = build/sanitize
+threaded = build/sanitize-threads
 sanitizers = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# librtr's threads in the test's own process, under a sanitizer's library. A real StayRTR does not hear SIGHUP when
+# started under ThreadSanitizer's, so the one test that needs it is left to AddressSanitizer.
+with_threads = tests/integration/test_rtr_manager.py -q -p no:cacheprovider -k
+preload = LD_PRELOAD="$$(gcc -print-file-name=lib$(1).so)"
 
-# Python itself leaks at its end, so leaks are not looked for; a wrong access or overflow ends the run.
+# Python itself leaks at its end, so leaks are not looked for; a wrong access, an overflow or a race ends the run.
 sanitize: $(VENV)/.test
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized) \
-	    RTRD_SANITIZED=$(sanitized) $(BIN)/pytest -q -p no:cacheprovider $(native_tests)
+	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rtrlib.py $(sanitized)
+	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. RTRD_SANITIZED=$(sanitized) \
+	    RTRD_CFLAGS="$(sanitizers)" $(BIN)/pytest -q -p no:cacheprovider $(native_tests)
+	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. $(BIN)/pytest $(with_threads) threads
+	RTRD_CFLAGS="-fsanitize=thread" $(BIN)/python ffi/build_rtrlib.py $(threaded)
+	$(call preload,tsan) TSAN_OPTIONS=exitcode=66 PYTHONPATH=$(threaded):. \
+	    $(BIN)/pytest $(with_threads) "threads and not sync_then_a_change"
 
 clean:
 	rm -rf $(VENV) build *.egg-info *.so *.o _*.c .mypy_cache .pytest_cache .ruff_cache .hypothesis

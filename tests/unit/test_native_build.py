@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 
 import _rov
+import _rtrlib
 
 
 def test_the_sanitized_build_is_the_one_that_make_sanitize_tests() -> None:
     folder = os.environ.get("RTRD_SANITIZED")
-    loaded = Path(_rov.__file__).resolve()
-    assert folder is None or loaded.is_relative_to(Path(folder).resolve())
+    for module in (_rov, _rtrlib):
+        loaded = Path(module.__file__).resolve()
+        assert folder is None or loaded.is_relative_to(Path(folder).resolve())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import struct
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from tests.integration.rtr_caches import cache_response, end_of_data, error_report, prefix4, prefix6
 
+# `make sanitize` says which; what needs no library beside Python is always on.
+CHECKS = os.environ.get("RTRD_CFLAGS", "-fsanitize=undefined -fno-sanitize-recover").split()
 NATIVE = Path(__file__).parents[2] / "ffi" / "native"
 
 # The transport inside gives `script[n]` octets at its n-th call: 0 and less is what librtr's transports say so.
@@ -105,8 +108,8 @@ def native(tmp_path_factory):
         SOURCE,
         sources=[str(NATIVE / "intake.c")],
         include_dirs=[str(NATIVE)],
-        extra_compile_args=["-std=c11", "-D_GNU_SOURCE", "-fsanitize=undefined", "-fno-sanitize-recover", "-O1"],
-        extra_link_args=["-fsanitize=undefined"],
+        extra_compile_args=["-std=c11", "-D_GNU_SOURCE", *CHECKS, "-O1"],
+        extra_link_args=CHECKS,
     )
     spec = importlib.util.spec_from_file_location("_intake_under_test", builder.compile(str(folder)))
     module = importlib.util.module_from_spec(spec)

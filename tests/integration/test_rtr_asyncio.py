@@ -1,0 +1,134 @@
+"""A manager in an event loop: wait for sync, and the changes as they come."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rtrlib import CacheGroup, ManagerGroupStatus, RTRManager, StatusChange, SyncTimeout, TCPServer, VRPChange
+from tests.integration.rtr_caches import SECONDS, StayRTR
+
+ONE = ("192.0.2.0/24", 24, 64500)
+TWO = ("2001:db8::/32", 48, 64501)
+THREE = ("198.51.100.0/22", 24, 4200000000)
+
+
+@pytest.fixture
+def caches(tmp_path):
+    made = [StayRTR(tmp_path, name) for name in ("primary", "backup")]
+    made[0].serve(ONE, TWO)
+    made[1].serve(TWO, THREE)
+    for cache in made:
+        cache.start()
+    yield made
+    for cache in made:
+        cache.kill()
+
+
+def manager_of(*caches):
+    return RTRManager(
+        groups=[CacheGroup(i, [TCPServer("127.0.0.1", one.port)]) for i, one in enumerate(caches)], retry_interval=1
+    )
+
+
+class Mirror:
+    """Reads changes until what they add up to is as wanted."""
+
+    def __init__(self, changes):
+        self.held = set()
+        self.states = []
+        self._changes = changes
+
+    async def until(self, *wanted):
+        async with asyncio.timeout(SECONDS):
+            while self.held != set(wanted):
+                change = await anext(self._changes)
+                if isinstance(change, VRPChange):
+                    record = change.record
+                    one = (f"{record.prefix}/{record.min_len}", record.max_len, record.asn)
+                    assert (one in self.held) is not change.added
+                    self.held ^= {one}
+                elif isinstance(change, StatusChange):
+                    self.states.append((change.group.preference, change.status))
+
+
+def test_changes_through_failovers_again_and_again(caches):
+    primary, backup = caches
+    manager = manager_of(primary, backup)
+
+    async def story():
+        mirror = Mirror(manager.changes())
+        manager.start(wait=False)
+        try:
+            await manager.wait_synced(SECONDS)
+            await mirror.until(ONE, TWO)
+            for _ in range(2):
+                primary.kill()
+                await mirror.until(TWO, THREE)
+                primary.start()
+                await mirror.until(ONE, TWO)
+            primary.serve(ONE, THREE)
+            await mirror.until(ONE, THREE)
+        finally:
+            manager.stop()
+        assert (1, ManagerGroupStatus.ESTABLISHED) in mirror.states
+        assert [change async for change in mirror._changes if isinstance(change, VRPChange)] == []
+
+    asyncio.run(story())
+
+
+def test_a_slow_reader_is_told_what_it_amounts_to(caches):
+    primary, _ = caches
+    manager = manager_of(primary)
+
+    async def story():
+        changes, watch = manager.changes(), Mirror(manager.changes())
+        manager.start(wait=False)
+        try:
+            await watch.until(ONE, TWO)
+            primary.serve(TWO, THREE)
+            await watch.until(TWO, THREE)
+            await Mirror(changes).until(TWO, THREE)
+        finally:
+            await asyncio.to_thread(manager.stop)
+
+    asyncio.run(story())
+
+
+def test_waiting_for_a_sync_that_does_not_come(caches):
+    primary, backup = caches
+    primary.kill()
+    backup.kill()
+    manager = manager_of(primary, backup)
+
+    async def story():
+        with pytest.raises(SyncTimeout, match="not started"):
+            await manager.wait_synced()
+        manager.start(wait=False)
+        with pytest.raises(SyncTimeout, match=r"within 0\.05 seconds"):
+            await manager.wait_synced(0.05)
+        waiting = [asyncio.create_task(manager.wait_synced()) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+        await asyncio.to_thread(manager.stop)
+        with pytest.raises(SyncTimeout, match="was stopped"):
+            await waiting[1]
+
+    asyncio.run(story())
+
+
+def test_readers_that_are_dropped_cost_nothing(caches):
+    manager = manager_of(caches[0])
+
+    async def story():
+        kept = manager.changes()
+        manager.changes()
+        manager.start(wait=False)
+        await manager.wait_synced(SECONDS)
+        assert list(manager._readers) == [kept]
+        manager.stop()
+
+    asyncio.run(story())

@@ -1,0 +1,143 @@
+"""Changes that wait for a reader: nothing is lost, and however slow the reader is, the memory is that of the set."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtrlib.changes import Backlog, Changes, RouterKeyChange, StatusChange, VRPChange, net
+from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
+from rtrlib.records import PACKED, PFXRecord, SPKIRecord
+from rtrlib.rtr_socket import RTRSocket
+from rtrlib.servers import TCPServer
+
+
+def vrp(number: int, *, added: bool = True) -> bytes:
+    return PACKED.pack(bytes([10, number, 0, 0]), 64500, 16, 16, 4, added)
+
+
+def apply(held: set[bytes], packed: bytes) -> None:
+    """Do the changes. KeyError, AssertionError: they are no changes of this set."""
+    for at in range(0, len(packed), 24):
+        record = packed[at : at + 23]
+        if packed[at + 23]:
+            assert record not in held
+            held.add(record)
+        else:
+            held.remove(record)
+
+
+def flips(numbers: list[int], held: set[int]) -> bytes:
+    """Each number comes if it is away and goes if it is there."""
+    packed = b""
+    for number in numbers:
+        packed += vrp(number, added=number not in held)
+        held ^= {number}
+    return packed
+
+
+@given(st.lists(st.tuples(st.lists(st.integers(0, 5), max_size=6), st.integers(0, 4)), max_size=30), st.integers(0, 9))
+def test_what_is_taken_adds_up_to_what_was_told_whenever_it_is_taken(
+    steps: list[tuple[list[int], int]], keep: int
+) -> None:
+    backlog, there, seen = Backlog(keep), set[int](), set[bytes]()
+    for numbers, taken in steps:
+        backlog.add(flips(numbers, there))
+        apply(seen, backlog.take(taken * 24))
+    while packed := backlog.take(24):
+        apply(seen, packed)
+    assert seen == {vrp(number)[:23] for number in there}
+    assert len(backlog) == 0
+
+
+def test_a_reader_that_never_reads_costs_one_set() -> None:
+    backlog, there = Backlog(keep=10), set[int]()
+    most = 0
+    for _ in range(1000):
+        backlog.add(flips(list(range(100)), there))
+        most = max(most, len(backlog))
+    assert most <= 300
+
+
+def test_few_changes_are_all_told() -> None:
+    backlog, there = Backlog(keep=10), set[int]()
+    backlog.add(flips([1, 1, 1], there))
+    backlog.add(flips([1], there))
+    assert backlog.take() + backlog.take() == vrp(1) + vrp(1, added=False) + vrp(1) + vrp(1, added=False)
+
+
+def test_net() -> None:
+    assert net([vrp(1) + vrp(2), vrp(1, added=False)]) == vrp(2)
+    assert net([vrp(1, added=False), vrp(1)]) == b""
+    assert net([]) == b""
+
+
+def group() -> ManagerGroup:
+    return ManagerGroup("one", 1, [RTRSocket(0, TCPServer("127.0.0.1", 323))])
+
+
+def status(state: ManagerGroupStatus) -> StatusChange:
+    one = group()
+    one.status = state
+    return StatusChange(one, state, one.sockets[0])
+
+
+def test_a_reader_gets_vrps_then_keys_then_the_last_state() -> None:
+    record = SPKIRecord(64500, b"k" * 20, b"s" * 91)
+
+    async def read() -> list[object]:
+        changes = Changes()
+        changes.vrps(vrp(1) + vrp(1, added=False))
+        changes.status(status(ManagerGroupStatus.CONNECTING))
+        changes.router_key(RouterKeyChange(record, added=True))
+        changes.router_key(RouterKeyChange(record, added=False))
+        changes.status(last)
+        changes.router_key(RouterKeyChange(record, added=True))
+        changes.end()
+        return [change async for change in changes]
+
+    last = status(ManagerGroupStatus.ESTABLISHED)
+    prefix = PFXRecord(64500, "10.1.0.0", 16, 16)
+    assert asyncio.run(read()) == [
+        VRPChange(prefix, added=True),
+        VRPChange(prefix, added=False),
+        RouterKeyChange(record, added=True),
+        last,
+    ]
+
+
+def test_a_long_table_leaves_the_loop_time_for_others() -> None:
+    async def read() -> int:
+        changes, turns = Changes(), 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        changes.vrps(b"".join(vrp(number % 250) for number in range(20_000)))
+        changes.end()
+        assert len([None async for _ in changes]) == 20_000
+        task.cancel()
+        return turns
+
+    assert asyncio.run(read()) >= 20
+
+
+def test_a_loop_that_is_closed_is_no_reader() -> None:
+    async def make() -> Changes:
+        return Changes()
+
+    changes = asyncio.run(make())
+    changes.vrps(vrp(1))
+    changes.end()
+
+
+def test_outside_of_a_loop_there_is_no_reader() -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        Changes()

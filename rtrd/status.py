@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from rtrd.version import __version__
@@ -49,7 +50,7 @@ def _server(daemon: Daemon, cache: RTRSocket) -> dict[str, Any]:
         "version": cache.version,
         "session_id": cache.session_id,
         "serial": cache.serial_number,
-        "last_update": None if cache.last_update is None else cache.last_update.isoformat(),
+        "last_update": dt.datetime.fromtimestamp(cache.last_update, dt.UTC).isoformat() if cache.last_update else None,
         "vrps": daemon.vrp_set.count_source(cache.index),
         "restarts": cache.restarts,
     }

@@ -8,8 +8,8 @@ before.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rtrlib.frames import Decoder, FrameError, FrameType, StateFrame, router_key_of, state_of
@@ -308,7 +308,7 @@ class Cache:
         socket.error = None
         socket.session_id = frame.session_id
         socket.serial_number = frame.serial
-        socket.last_update = dt.datetime.now(dt.UTC)
+        socket.last_update = int(time.time())
         socket.has_received_pdus = True
         socket.in_sync = True
         self._events.committed(socket, full)

@@ -30,8 +30,8 @@ __all__ = ["Driver"]
 log = logging.getLogger("rtrlib")
 
 STOP_LIMIT: Final = 5.0
-"""Seconds that `stop` waits for the thread. It needs none; but a signal handler may have interrupted a `validate`
-whose lock the thread wants, and then it can end only after the handler."""
+"""Seconds that `stop` waits for the thread, which needs none: what it waits for may be held by whom a signal handler
+that stops interrupted."""
 
 
 class Driver:
@@ -75,9 +75,12 @@ class Driver:
         os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
-        """Disconnect from everything; return when that is done."""
+        """Disconnect from everything; return when that is done.
+
+        In a signal handler that interrupted a `validate` it is done after the handler: the thread wants the table.
+        """
         self.quit()
-        if threading.current_thread() is not self._thread:
+        if threading.current_thread() is not self._thread and not self.table.is_held_here():
             self._thread.join(STOP_LIMIT)
 
     def is_synced(self) -> bool:

@@ -9,7 +9,6 @@ from rtrlib.enums import LibrtrEnum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from rtrlib.servers import Server
 
@@ -42,7 +41,7 @@ class RTRSocket:
         error: why the last attempt failed, one sentence; None while there is nothing to complain of.
         version: RTR protocol version in use (RFC 8210: 1, RFC 6810: 0).
         session_id, serial_number: of the last complete sync; None before the first.
-        last_update: when that sync was complete, with its time zone (UTC); None before the first.
+        last_update: when that sync was complete, in seconds since 1970 (UTC); 0 before the first.
         refresh_interval, retry_interval, expire_interval: seconds, as in use now.
         in_sync: complete data from a session that is alive.
         restarts: how often its connection (child process or librtr manager) had to be replaced.
@@ -58,7 +57,7 @@ class RTRSocket:
         self.version = 1
         self.session_id: int | None = None
         self.serial_number: int | None = None
-        self.last_update: datetime | None = None
+        self.last_update = 0
         self.refresh_interval = 0
         self.retry_interval = 0
         self.expire_interval = 0

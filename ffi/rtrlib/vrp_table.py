@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from _rov import ffi, lib
 from rtrlib.records import PACKED, PFXRecord
@@ -35,14 +35,24 @@ class VRPTable:
     def __init__(self) -> None:
         self._set = VRPSet()
         self._set.usable = True  # nothing known is `not found` here, as in librtr
-        self._lock = threading.Lock()
+        # Reentrant, since a signal handler may interrupt a method and call another one in the same thread.
+        self._lock = threading.RLock()
+        self._owned = threading.Condition(self._lock)
         self._active: dict[int, RTRSocket | None] = {}
         self._mirrored: set[int] = set()
         """Sources whose next commit is a change, not a full set."""
         self._begun: set[int] = set()
         """Sources for which the VRP set knows that a full set is being staged."""
-        self._state = ffi.new("uint8_t *")
-        self._room = ffi.new("struct vrp_source[]", FEW)
+        self._rooms: list[tuple[Any, Any]] = []
+        """Where the native set may write its answers; each for one call at a time."""
+
+    def is_held_here(self) -> bool:
+        """Tell whether this thread is inside of a method (and runs a signal handler)."""
+        try:
+            self._owned.notify(0)
+        except RuntimeError:  # the documented answer to who does not hold the lock
+            return False
+        return True
 
     def stage(self, source: int, records: bytes) -> None:
         """Keep changes that are not in force yet; what is malformed is left out."""
@@ -100,19 +110,21 @@ class VRPTable:
         """
         route = pack_route(asn, prefix, mask_len)
         with self._lock:
-            native, room = self._set.native, self._room
-            lib.vrpset_validate_many(native, route, 1, self._state)
-            if self._state[0] == NO_PREFIX:
+            native = self._set.native
+            rooms = self._rooms.pop() if self._rooms else (ffi.new("uint8_t *"), ffi.new("struct vrp_source[]", FEW))
+            number, room = rooms
+            lib.vrpset_validate_many(native, route, 1, number)
+            if number[0] == NO_PREFIX:
                 route = clear_host_bits(route)
-                lib.vrpset_validate_many(native, route, 1, self._state)
-            state = STATES[self._state[0]]
-            if state is PfxvState.not_found:
-                return ValidationResult(prefix, mask_len, asn, state)
-            count = lib.vrpset_covering(native, route[22], route[:16], mask_len, room, FEW)
-            if count > FEW:
-                room = ffi.new("struct vrp_source[]", count)
-                lib.vrpset_covering(native, route[22], route[:16], mask_len, room, count)
-            covering = ffi.buffer(room, count * COVERING.size)[:]
+                lib.vrpset_validate_many(native, route, 1, number)
+            state, covering = STATES[number[0]], b""
+            if state is not PfxvState.not_found:
+                count = lib.vrpset_covering(native, route[22], route[:16], mask_len, room, FEW)
+                if count > FEW:
+                    room = ffi.new("struct vrp_source[]", count)
+                    lib.vrpset_covering(native, route[22], route[:16], mask_len, room, count)
+                covering = ffi.buffer(room, count * COVERING.size)[:]
+            self._rooms.append(rooms)
             return ValidationResult(prefix, mask_len, asn, state, covering, self._active)
 
     def validate_packed(self, routes: bytes | memoryview) -> bytes:

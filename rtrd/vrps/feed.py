@@ -145,10 +145,10 @@ class Feed:
         """
         counting = [cache for cache in self._active if cache.index not in self._expired]
         caches = [cache for cache in counting if cache.in_sync] or counting
-        dates = [cache.last_update.timestamp() for cache in caches if cache.last_update is not None]
+        dates = [cache.last_update for cache in caches if cache.last_update]
         if not dates or not any(self.vrp_set.count_source(cache.index) for cache in caches):
             return None
-        return [cache.index for cache in caches], int(min(dates))
+        return [cache.index for cache in caches], min(dates)
 
     # -- inside
 

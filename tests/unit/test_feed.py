@@ -21,7 +21,7 @@ class Cache:
     """What the feed looks at in a cache."""
 
     index: int
-    last_update: Any = None
+    last_update: int = 0
     in_sync: bool = True
 
 

@@ -1,194 +1,13 @@
-#include "vrpset.h"
+/* The VRPs of all sources: staged, put into force, switched and filtered. Questions are in validity.c. */
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "filters.h"
-#include "prefix.h"
+#include "vrpset_table.h"
 
-/* Entries live in 256 small open-addressing tables a family, so that growing one stops nobody for long. All VRPs of
- * one prefix lie in one probe run. Which prefix lengths occur below an address is kept in bitmaps (`short_lens` by the
- * first 16 bits, `long_lens` by the first 32 and 48 of IPv6), so that validation probes only lengths that may hit. A
- * bitmap bit is never cleared: a stale one costs a probe, never an answer. */
-
-#define TABLES 256
 #define TABLE_START 16
 #define TOUCHED_MOST 16384
-#define ASSERTIONS (UINT32_C(1) << VRPSET_ASSERTIONS)
-
-struct entry {
-    uint64_t hi, lo; /* address as numbers */
-    uint32_t asn;
-    uint32_t live; /* sources that have it, in force */
-    uint32_t next; /* the same, after their next commit */
-    uint8_t len, max;
-    uint8_t used;
-    uint8_t filtered; /* bit 0: a filter matches; bit 1: one of the next filters does */
-};
-
-struct table {
-    struct entry *entries;
-    uint32_t room, used; /* room: a power of two; used counts dead entries too */
-};
-
-struct lens_entry {
-    uint64_t key;  /* the anchor's first bits, with bit 0 set for "taken" */
-    uint64_t lens; /* bit i: length (base + i) occurs */
-};
-
-struct lens_map {
-    struct lens_entry *entries;
-    uint32_t room, used;
-};
-
-struct touched { /* what a source staged since its last commit; not counted beyond TOUCHED_MOST */
-    struct vrp *records;
-    uint32_t n, room;
-    bool all;
-};
-
-struct family_set {
-    struct table tables[TABLES];
-    uint64_t *short_lens; /* [65536], bit i: length i (0..32) occurs */
-    struct lens_map mid;  /* IPv6 by /32: bit i: length 33+i (..48) */
-    struct lens_map far;  /* IPv6 by /48: bit 0: 49..64 by one, see far_bit */
-    uint64_t effective;
-};
-
-struct vrpset {
-    struct family_set v4, v6;
-    struct touched touched[VRPSET_SOURCES];
-    uint64_t count[VRPSET_SOURCES];
-    struct filters *filters; /* NULL: none */
-    uint64_t seed;
-    uint32_t active;
-    bool usable;
-};
-
-struct key {
-    uint64_t hi, lo;
-};
-
-static struct key key_of(const uint8_t addr[16])
-{
-    struct key key = {0, 0};
-    for (int i = 0; i < 8; i++) {
-        key.hi = key.hi << 8 | addr[i];
-        key.lo = key.lo << 8 | addr[8 + i];
-    }
-    return key;
-}
-
-static struct key masked(struct key key, unsigned len)
-{
-    if (len < 64) {
-        key.hi = len ? key.hi & ~(UINT64_MAX >> len) : 0;
-        key.lo = 0;
-    } else if (len < 128) {
-        key.lo = len > 64 ? key.lo & ~(UINT64_MAX >> (len - 64)) : 0;
-    }
-    return key;
-}
-
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    return x ^ x >> 32;
-}
-
-static uint64_t hash_prefix(const struct vrpset *set, struct key key, unsigned len)
-{
-    return mix(mix(key.hi ^ set->seed) ^ key.lo ^ (uint64_t)len << 57);
-}
-
-static struct family_set *family_of(struct vrpset *set, uint8_t family) { return family == 4 ? &set->v4 : &set->v6; }
-
-static const struct family_set *family_const(const struct vrpset *set, uint8_t family)
-{
-    return family == 4 ? &set->v4 : &set->v6;
-}
-
-/* Whether it is effective when these sources are active, and a filter matches it or not. */
-static bool counts(const struct entry *entry, uint32_t active, bool filtered)
-{
-    return (entry->live & active & (filtered ? ASSERTIONS : UINT32_MAX)) != 0;
-}
-
-static bool effective(const struct vrpset *set, const struct entry *entry)
-{
-    return counts(entry, set->active, entry->filtered & 1);
-}
-
-/* ---- the bitmaps of lengths -------------------------------------------------------------------------------- */
-
-/* Lengths 49..111 have a bit each; 112..128 share the last one (such VRPs are all but unknown). */
-static unsigned far_bit(unsigned len) { return len < 112 ? len - 49 : 63; }
-
-static uint64_t lens_find(const struct lens_map *map, const struct vrpset *set, uint64_t key)
-{
-    if (map->room == 0)
-        return 0;
-    uint32_t mask = map->room - 1;
-    for (uint32_t i = (uint32_t)mix(key ^ set->seed) & mask;; i = (i + 1) & mask) {
-        if (map->entries[i].key == key)
-            return map->entries[i].lens;
-        if (map->entries[i].key == 0)
-            return 0;
-    }
-}
-
-static void lens_put(struct lens_map *map, const struct vrpset *set, uint64_t key, uint64_t lens)
-{
-    uint32_t mask = map->room - 1;
-    uint32_t i = (uint32_t)mix(key ^ set->seed) & mask;
-    while (map->entries[i].key != 0 && map->entries[i].key != key)
-        i = (i + 1) & mask;
-    if (map->entries[i].key == 0)
-        map->used++;
-    map->entries[i].key = key;
-    map->entries[i].lens |= lens;
-}
-
-static int lens_add(struct lens_map *map, const struct vrpset *set, uint64_t key, unsigned bit)
-{
-    if (map->used * 2 >= map->room) {
-        struct lens_map bigger = {NULL, map->room ? map->room * 2 : 256, 0};
-        if (bigger.room == 0)
-            return -1;
-        bigger.entries = calloc(bigger.room, sizeof *bigger.entries);
-        if (!bigger.entries)
-            return -1;
-        for (uint32_t i = 0; i < map->room; i++)
-            if (map->entries[i].key)
-                lens_put(&bigger, set, map->entries[i].key, map->entries[i].lens);
-        free(map->entries);
-        *map = bigger;
-    }
-    lens_put(map, set, key, UINT64_C(1) << bit);
-    return 0;
-}
-
-static uint64_t anchor(uint64_t hi, unsigned bits) { return (hi >> (64 - bits)) << 1 | 1; }
-
-static int note_length(struct vrpset *set, uint8_t family, struct key key, unsigned len)
-{
-    struct family_set *fam = family_of(set, family);
-    if (len <= 32) {
-        uint32_t first = (uint32_t)(key.hi >> 48);
-        uint32_t n = len < 16 ? UINT32_C(1) << (16 - len) : 1;
-        for (uint32_t i = 0; i < n; i++)
-            fam->short_lens[first + i] |= UINT64_C(1) << len;
-        return 0;
-    }
-    /* A mark under the /32 says that there is something longer, so that most lookups end there. */
-    if (lens_add(&fam->mid, set, anchor(key.hi, 32), len <= 48 ? len - 33 : 63) != 0)
-        return -1;
-    return len <= 48 ? 0 : lens_add(&fam->far, set, anchor(key.hi, 48), far_bit(len));
-}
 
 /* ---- entries ----------------------------------------------------------------------------------------------- */
 
@@ -239,7 +58,7 @@ static struct entry *find(struct vrpset *set, uint8_t family, const struct vrp *
             entry->max == vrp->max)
             return entry;
     }
-    if (!make || note_length(set, family, key, vrp->len) != 0)
+    if (!make || lens_note(&family_of(set, family)->lens, key.hi, vrp->len) != 0)
         return NULL;
     table->used++;
     table->entries[i] = (struct entry){
@@ -248,7 +67,7 @@ static struct entry *find(struct vrpset *set, uint8_t family, const struct vrp *
     return &table->entries[i];
 }
 
-static struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce)
+struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce)
 {
     struct vrp vrp = {.asn = entry->asn, .len = entry->len, .max = entry->max, .family = family, .announce = announce};
     for (int i = 0; i < 8; i++) {
@@ -265,11 +84,9 @@ struct vrpset *vrpset_new(void)
     struct vrpset *set = calloc(1, sizeof *set);
     if (!set)
         return NULL;
-    set->v4.short_lens = calloc(65536, sizeof *set->v4.short_lens);
-    set->v6.short_lens = calloc(65536, sizeof *set->v6.short_lens);
     set->active = ASSERTIONS;
-    if (!set->v4.short_lens || !set->v6.short_lens ||
-        getrandom(&set->seed, sizeof set->seed, 0) != (ssize_t)sizeof set->seed) {
+    if (getrandom(&set->seed, sizeof set->seed, 0) != (ssize_t)sizeof set->seed ||
+        lens_init(&set->v4.lens, set->seed) != 0 || lens_init(&set->v6.lens, set->seed) != 0) {
         vrpset_free(set);
         return NULL;
     }
@@ -280,9 +97,7 @@ static void family_free(struct family_set *fam)
 {
     for (int i = 0; i < TABLES; i++)
         free(fam->tables[i].entries);
-    free(fam->short_lens);
-    free(fam->mid.entries);
-    free(fam->far.entries);
+    lens_free(&fam->lens);
 }
 
 void vrpset_free(struct vrpset *set)
@@ -303,7 +118,7 @@ void vrp_list_free(struct vrp_list *list)
     *list = (struct vrp_list){NULL, 0, 0};
 }
 
-static int list_reserve(struct vrp_list *list, size_t more)
+int vrp_list_reserve(struct vrp_list *list, size_t more)
 {
     if (more <= list->room - list->n)
         return 0;
@@ -318,7 +133,7 @@ static int list_reserve(struct vrp_list *list, size_t more)
 
 /* ---- staging ----------------------------------------------------------------------------------------------- */
 
-static bool well_formed(const struct vrp *vrp, struct vrp_faults *faults)
+bool vrp_well_formed(const struct vrp *vrp, struct vrp_faults *faults)
 {
     if ((vrp->family != 4 && vrp->family != 6) || vrp->len > family_bits(vrp->family)) {
         faults->length++;
@@ -414,7 +229,7 @@ int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_
     for (size_t i = 0; i < n; i++) {
         struct vrp vrp;
         memcpy(&vrp, (const uint8_t *)records + i * sizeof vrp, sizeof vrp);
-        if (!well_formed(&vrp, faults))
+        if (!vrp_well_formed(&vrp, faults))
             continue;
         struct entry *entry = find(set, vrp.family, &vrp, vrp.announce != 0);
         if (!entry && vrp.announce)
@@ -469,7 +284,7 @@ int vrpset_commit(struct vrpset *set, unsigned source, struct vrp_list *changes)
         return -1;
     struct commit commit = {UINT32_C(1) << source, source, changes, 0};
     for_touched(set, source, count_difference, &commit);
-    if (list_reserve(changes, commit.n) != 0)
+    if (vrp_list_reserve(changes, commit.n) != 0)
         return -1;
     for_touched(set, source, commit_entry, &commit);
     touched_reset(&set->touched[source]);
@@ -520,7 +335,7 @@ int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *chang
     if (sources == set->active)
         return 0;
     for_all(set, count_activation, &activation);
-    if (list_reserve(changes, activation.n) != 0)
+    if (vrp_list_reserve(changes, activation.n) != 0)
         return -1;
     for_all(set, activate_entry, &activation);
     set->active = sources;
@@ -557,7 +372,7 @@ int vrpset_filter(struct vrpset *set, const void *filters, size_t n, struct vrp_
         return -1;
     struct filtering filtering = {fresh, changes, 0};
     for_all(set, match_entry, &filtering);
-    if (list_reserve(changes, filtering.n) != 0) {
+    if (vrp_list_reserve(changes, filtering.n) != 0) {
         filters_free(fresh);
         return -1;
     }
@@ -565,201 +380,4 @@ int vrpset_filter(struct vrpset *set, const void *filters, size_t n, struct vrp_
     filters_free(set->filters);
     set->filters = fresh;
     return 0;
-}
-
-/* ---- questions --------------------------------------------------------------------------------------------- */
-
-void vrpset_set_usable(struct vrpset *set, bool usable) { set->usable = usable; }
-
-bool vrpset_usable(const struct vrpset *set) { return set->usable; }
-
-typedef bool each_covering(const struct vrpset *set, const struct entry *entry, void *data); /* false: enough */
-
-static bool probe(const struct vrpset *set, const struct family_set *fam, struct key key, unsigned len,
-                  each_covering *each, void *data)
-{
-    struct key prefix = masked(key, len);
-    uint64_t hash = hash_prefix(set, prefix, len);
-    const struct table *table = &fam->tables[hash >> 56];
-    if (table->room == 0)
-        return true;
-    uint32_t mask = table->room - 1;
-    for (uint32_t i = (uint32_t)hash & mask; table->entries[i].used; i = (i + 1) & mask) {
-        const struct entry *entry = &table->entries[i];
-        if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == len && effective(set, entry) &&
-            !each(set, entry, data))
-            return false;
-    }
-    return true;
-}
-
-static bool probe_all(const struct vrpset *set, const struct family_set *fam, struct key key, unsigned base,
-                      uint64_t lens, unsigned most, each_covering *each, void *data)
-{
-    for (; lens; lens &= lens - 1) {
-        unsigned len = base + (unsigned)__builtin_ctzll(lens);
-        if (len > most)
-            return true;
-        if (!probe(set, fam, key, len, each, data))
-            return false;
-    }
-    return true;
-}
-
-static void for_covering(const struct vrpset *set, uint8_t family, struct key key, unsigned len, each_covering *each,
-                         void *data)
-{
-    const struct family_set *fam = family_const(set, family);
-    if (!probe_all(set, fam, key, 0, fam->short_lens[key.hi >> 48], len, each, data) || len <= 32)
-        return;
-    uint64_t mid = lens_find(&fam->mid, set, anchor(key.hi, 32));
-    if (!probe_all(set, fam, key, 33, mid & 0xffff, len, each, data) || len <= 48 || !(mid >> 63))
-        return;
-    uint64_t far = lens_find(&fam->far, set, anchor(key.hi, 48));
-    if (!probe_all(set, fam, key, 49, far & ~(UINT64_C(1) << 63), len, each, data) || !(far >> 63))
-        return;
-    for (unsigned long_len = 112; long_len <= len; long_len++)
-        if (!probe(set, fam, key, long_len, each, data))
-            return;
-}
-
-struct question {
-    int64_t asn;
-    unsigned len;
-    enum validity validity;
-};
-
-static bool answer(const struct vrpset *set, const struct entry *entry, void *data)
-{
-    (void)set;
-    struct question *question = data;
-    /* RFC 6811: AS 0 in a VRP matches no route (RFC 6483 section 4), nor does a route of AS 0 (RFC 7607). */
-    if (entry->asn != 0 && entry->asn == question->asn && question->len <= entry->max) {
-        question->validity = VALIDITY_VALID;
-        return false;
-    }
-    question->validity = VALIDITY_INVALID;
-    return true;
-}
-
-enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
-                              int64_t asn)
-{
-    if (!set->usable)
-        return VALIDITY_UNVERIFIED;
-    struct question question = {asn, len, VALIDITY_NOT_FOUND};
-    for_covering(set, family, key_of(addr), len, answer, &question);
-    return question.validity;
-}
-
-int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn)
-{
-    struct prefix parsed;
-    if (!prefix_parse(prefix, n, &parsed))
-        return -1;
-    return (int)vrpset_validate(set, parsed.family, parsed.addr, parsed.len, asn);
-}
-
-void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out)
-{
-    struct vrp_faults unread;
-    for (size_t i = 0; i < n; i++) {
-        struct vrp route;
-        memcpy(&route, (const uint8_t *)routes + i * sizeof route, sizeof route);
-        route.max = route.len;
-        out[i] = well_formed(&route, &unread)
-                     ? (uint8_t)vrpset_validate(set, route.family, route.addr, route.len, route.asn)
-                     : 255;
-    }
-}
-
-struct collection {
-    struct vrp_source *out;
-    size_t room, n;
-    uint8_t family;
-};
-
-static bool collect(const struct vrpset *set, const struct entry *entry, void *data)
-{
-    (void)set;
-    struct collection *collection = data;
-    if (collection->n < collection->room)
-        collection->out[collection->n] =
-            (struct vrp_source){vrp_of(entry, collection->family, true), entry->live};
-    collection->n++;
-    return true;
-}
-
-size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
-                       struct vrp_source *out, size_t room)
-{
-    struct collection collection = {out, room, 0, family};
-    if ((family != 4 && family != 6) || len > family_bits(family))
-        return 0;
-    for_covering(set, family, key_of(addr), len, collect, &collection);
-    return collection.n;
-}
-
-static bool listed(const struct vrpset *set, const struct entry *entry, uint32_t sources)
-{
-    return entry->used && (sources ? (entry->live & sources) != 0 : effective(set, entry));
-}
-
-size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room)
-{
-    size_t n = 0;
-    uint64_t table_at_cursor = *cursor >> 32;
-    uint32_t i = (uint32_t)*cursor;
-    for (; table_at_cursor < 2 * TABLES; table_at_cursor++, i = 0) {
-        uint8_t family = table_at_cursor < TABLES ? 4 : 6;
-        const struct table *table = &family_const(set, family)->tables[table_at_cursor % TABLES];
-        for (; i < table->room; i++) {
-            const struct entry *entry = &table->entries[i];
-            if (!listed(set, entry, sources))
-                continue;
-            if (n == room) {
-                *cursor = table_at_cursor << 32 | i;
-                return n;
-            }
-            out[n++] = (struct vrp_source){vrp_of(entry, family, true), entry->live};
-        }
-    }
-    *cursor = UINT64_C(2) * TABLES << 32;
-    return n;
-}
-
-_Static_assert(VRPSET_PARTS == 2 * TABLES, "a part is a table of a family");
-
-int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out)
-{
-    if (part >= VRPSET_PARTS)
-        return -1;
-    uint8_t family = part < TABLES ? 4 : 6;
-    const struct table *table = &family_const(set, family)->tables[part % TABLES];
-    if (list_reserve(out, table->used) != 0)
-        return -1;
-    for (uint32_t i = 0; i < table->room; i++)
-        if (listed(set, &table->entries[i], sources))
-            out->records[out->n++] = vrp_of(&table->entries[i], family, true);
-    return 0;
-}
-
-uint64_t vrpset_count(const struct vrpset *set, uint8_t family) { return family_const(set, family)->effective; }
-
-uint64_t vrpset_count_source(const struct vrpset *set, unsigned source)
-{
-    return source < VRPSET_SOURCES ? set->count[source] : 0;
-}
-
-static uint64_t family_memory(const struct family_set *fam)
-{
-    uint64_t bytes = 65536 * sizeof *fam->short_lens;
-    for (int i = 0; i < TABLES; i++)
-        bytes += fam->tables[i].room * sizeof(struct entry);
-    return bytes + ((uint64_t)fam->mid.room + fam->far.room) * sizeof(struct lens_entry);
-}
-
-uint64_t vrpset_memory(const struct vrpset *set)
-{
-    return sizeof *set + family_memory(&set->v4) + family_memory(&set->v6);
 }

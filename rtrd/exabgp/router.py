@@ -161,6 +161,10 @@ class ExaBGP:
                 self._event(event)
             except MemoryError as error:
                 self._left_out(f"no memory for its routes: {error}", key="memory")
+            except Exception:
+                # A fault of ours in one line must not cost the lines behind it.
+                self.undecodable += 1
+                logger.exception("rtrd failed over a line of ExaBGP", router=self.engine.name)
         elif line:
             self._text(line)
 

@@ -1,0 +1,200 @@
+/* What is asked of the VRP set: the validity of routes (RFC 6811), who covers a prefix, lists and counts. */
+
+#include <string.h>
+
+#include "vrpset_table.h"
+
+void vrpset_set_usable(struct vrpset *set, bool usable) { set->usable = usable; }
+
+bool vrpset_usable(const struct vrpset *set) { return set->usable; }
+
+typedef bool each_covering(const struct vrpset *set, const struct entry *entry, void *data); /* false: enough */
+
+static bool probe(const struct vrpset *set, const struct family_set *fam, struct key key, unsigned len,
+                  each_covering *each, void *data)
+{
+    struct key prefix = masked(key, len);
+    uint64_t hash = hash_prefix(set, prefix, len);
+    const struct table *table = &fam->tables[hash >> 56];
+    if (table->room == 0)
+        return true;
+    uint32_t mask = table->room - 1;
+    for (uint32_t i = (uint32_t)hash & mask; table->entries[i].used; i = (i + 1) & mask) {
+        const struct entry *entry = &table->entries[i];
+        if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == len && effective(set, entry) &&
+            !each(set, entry, data))
+            return false;
+    }
+    return true;
+}
+
+static bool probe_all(const struct vrpset *set, const struct family_set *fam, struct key key, unsigned base,
+                      uint64_t lens, unsigned most, each_covering *each, void *data)
+{
+    for (; lens; lens &= lens - 1) {
+        unsigned len = base + (unsigned)__builtin_ctzll(lens);
+        if (len > most)
+            return true;
+        if (!probe(set, fam, key, len, each, data))
+            return false;
+    }
+    return true;
+}
+
+static void for_covering(const struct vrpset *set, uint8_t family, struct key key, unsigned len, each_covering *each,
+                         void *data)
+{
+    const struct family_set *fam = family_const(set, family);
+    if (!probe_all(set, fam, key, 0, lens_first(&fam->lens, key.hi), len, each, data) || len <= 32)
+        return;
+    uint64_t mid = lens_mid(&fam->lens, key.hi);
+    if (!probe_all(set, fam, key, 33, mid & 0xffff, len, each, data) || len <= 48 || !(mid >> 63))
+        return;
+    uint64_t far = lens_far(&fam->lens, key.hi);
+    if (!probe_all(set, fam, key, 49, far & ~(UINT64_C(1) << 63), len, each, data) || !(far >> 63))
+        return;
+    for (unsigned long_len = LENS_FAR_SHARED; long_len <= len; long_len++)
+        if (!probe(set, fam, key, long_len, each, data))
+            return;
+}
+
+struct question {
+    int64_t asn;
+    unsigned len;
+    enum validity validity;
+};
+
+static bool answer(const struct vrpset *set, const struct entry *entry, void *data)
+{
+    (void)set;
+    struct question *question = data;
+    /* RFC 6811: AS 0 in a VRP matches no route (RFC 6483 section 4), nor does a route of AS 0 (RFC 7607). */
+    if (entry->asn != 0 && entry->asn == question->asn && question->len <= entry->max) {
+        question->validity = VALIDITY_VALID;
+        return false;
+    }
+    question->validity = VALIDITY_INVALID;
+    return true;
+}
+
+enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                              int64_t asn)
+{
+    if (!set->usable)
+        return VALIDITY_UNVERIFIED;
+    struct question question = {asn, len, VALIDITY_NOT_FOUND};
+    for_covering(set, family, key_of(addr), len, answer, &question);
+    return question.validity;
+}
+
+int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn)
+{
+    struct prefix parsed;
+    if (!prefix_parse(prefix, n, &parsed))
+        return -1;
+    return (int)vrpset_validate(set, parsed.family, parsed.addr, parsed.len, asn);
+}
+
+void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out)
+{
+    struct vrp_faults unread;
+    for (size_t i = 0; i < n; i++) {
+        struct vrp route;
+        memcpy(&route, (const uint8_t *)routes + i * sizeof route, sizeof route);
+        route.max = route.len;
+        out[i] = vrp_well_formed(&route, &unread)
+                     ? (uint8_t)vrpset_validate(set, route.family, route.addr, route.len, route.asn)
+                     : 255;
+    }
+}
+
+struct collection {
+    struct vrp_source *out;
+    size_t room, n;
+    uint8_t family;
+};
+
+static bool collect(const struct vrpset *set, const struct entry *entry, void *data)
+{
+    (void)set;
+    struct collection *collection = data;
+    if (collection->n < collection->room)
+        collection->out[collection->n] =
+            (struct vrp_source){vrp_of(entry, collection->family, true), entry->live};
+    collection->n++;
+    return true;
+}
+
+size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                       struct vrp_source *out, size_t room)
+{
+    struct collection collection = {out, room, 0, family};
+    if ((family != 4 && family != 6) || len > family_bits(family))
+        return 0;
+    for_covering(set, family, key_of(addr), len, collect, &collection);
+    return collection.n;
+}
+
+static bool listed(const struct vrpset *set, const struct entry *entry, uint32_t sources)
+{
+    return entry->used && (sources ? (entry->live & sources) != 0 : effective(set, entry));
+}
+
+size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room)
+{
+    size_t n = 0;
+    uint64_t table_at_cursor = *cursor >> 32;
+    uint32_t i = (uint32_t)*cursor;
+    for (; table_at_cursor < 2 * TABLES; table_at_cursor++, i = 0) {
+        uint8_t family = table_at_cursor < TABLES ? 4 : 6;
+        const struct table *table = &family_const(set, family)->tables[table_at_cursor % TABLES];
+        for (; i < table->room; i++) {
+            const struct entry *entry = &table->entries[i];
+            if (!listed(set, entry, sources))
+                continue;
+            if (n == room) {
+                *cursor = table_at_cursor << 32 | i;
+                return n;
+            }
+            out[n++] = (struct vrp_source){vrp_of(entry, family, true), entry->live};
+        }
+    }
+    *cursor = UINT64_C(2) * TABLES << 32;
+    return n;
+}
+
+_Static_assert(VRPSET_PARTS == 2 * TABLES, "a part is a table of a family");
+
+int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out)
+{
+    if (part >= VRPSET_PARTS)
+        return -1;
+    uint8_t family = part < TABLES ? 4 : 6;
+    const struct table *table = &family_const(set, family)->tables[part % TABLES];
+    if (vrp_list_reserve(out, table->used) != 0)
+        return -1;
+    for (uint32_t i = 0; i < table->room; i++)
+        if (listed(set, &table->entries[i], sources))
+            out->records[out->n++] = vrp_of(&table->entries[i], family, true);
+    return 0;
+}
+
+uint64_t vrpset_count(const struct vrpset *set, uint8_t family) { return family_const(set, family)->effective; }
+
+uint64_t vrpset_count_source(const struct vrpset *set, unsigned source)
+{
+    return source < VRPSET_SOURCES ? set->count[source] : 0;
+}
+
+static uint64_t family_memory(const struct family_set *fam)
+{
+    uint64_t bytes = lens_memory(&fam->lens);
+    for (int i = 0; i < TABLES; i++)
+        bytes += fam->tables[i].room * sizeof(struct entry);
+    return bytes;
+}
+
+uint64_t vrpset_memory(const struct vrpset *set)
+{
+    return sizeof *set + family_memory(&set->v4) + family_memory(&set->v6);
+}

@@ -1,0 +1,106 @@
+/* What the VRP set's parts share: vrpset.c (entries, sources), validity.c (questions). Nobody else includes it. */
+#ifndef RTRD_VRPSET_TABLE_H
+#define RTRD_VRPSET_TABLE_H
+
+#include "filters.h"
+#include "lens.h"
+#include "prefix.h"
+#include "vrpset.h"
+
+/* Entries live in 256 small open-addressing tables a family, so that growing one stops nobody for long. All VRPs of
+ * one prefix lie in one probe run. lens.h says which lengths are worth probing. */
+
+#define TABLES 256
+#define ASSERTIONS (UINT32_C(1) << VRPSET_ASSERTIONS)
+
+struct entry {
+    uint64_t hi, lo; /* address as numbers */
+    uint32_t asn;
+    uint32_t live; /* sources that have it, in force */
+    uint32_t next; /* the same, after their next commit */
+    uint8_t len, max;
+    uint8_t used;
+    uint8_t filtered; /* bit 0: a filter matches; bit 1: one of the next filters does */
+};
+
+struct table {
+    struct entry *entries;
+    uint32_t room, used; /* room: a power of two; used counts dead entries too */
+};
+
+struct touched { /* what a source staged since its last commit; not counted beyond TOUCHED_MOST */
+    struct vrp *records;
+    uint32_t n, room;
+    bool all;
+};
+
+struct family_set {
+    struct table tables[TABLES];
+    struct lens lens;
+    uint64_t effective;
+};
+
+struct vrpset {
+    struct family_set v4, v6;
+    struct touched touched[VRPSET_SOURCES];
+    uint64_t count[VRPSET_SOURCES];
+    struct filters *filters; /* NULL: none */
+    uint64_t seed;
+    uint32_t active;
+    bool usable;
+};
+
+struct key {
+    uint64_t hi, lo;
+};
+
+static inline struct key key_of(const uint8_t addr[16])
+{
+    struct key key = {0, 0};
+    for (int i = 0; i < 8; i++) {
+        key.hi = key.hi << 8 | addr[i];
+        key.lo = key.lo << 8 | addr[8 + i];
+    }
+    return key;
+}
+
+static inline struct key masked(struct key key, unsigned len)
+{
+    if (len < 64) {
+        key.hi = len ? key.hi & ~(UINT64_MAX >> len) : 0;
+        key.lo = 0;
+    } else if (len < 128) {
+        key.lo = len > 64 ? key.lo & ~(UINT64_MAX >> (len - 64)) : 0;
+    }
+    return key;
+}
+
+static inline uint64_t hash_prefix(const struct vrpset *set, struct key key, unsigned len)
+{
+    return mix_bits(mix_bits(key.hi ^ set->seed) ^ key.lo ^ (uint64_t)len << 57);
+}
+
+static inline struct family_set *family_of(struct vrpset *set, uint8_t family) { return family == 4 ? &set->v4 : &set->v6; }
+
+static inline const struct family_set *family_const(const struct vrpset *set, uint8_t family)
+{
+    return family == 4 ? &set->v4 : &set->v6;
+}
+
+/* Whether it is effective when these sources are active, and a filter matches it or not. */
+static inline bool counts(const struct entry *entry, uint32_t active, bool filtered)
+{
+    return (entry->live & active & (filtered ? ASSERTIONS : UINT32_MAX)) != 0;
+}
+
+static inline bool effective(const struct vrpset *set, const struct entry *entry)
+{
+    return counts(entry, set->active, entry->filtered & 1);
+}
+
+/* vrpset.c */
+struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce);
+int vrp_list_reserve(struct vrp_list *list, size_t more); /* -1: no memory */
+bool vrp_well_formed(const struct vrp *vrp, struct vrp_faults *faults); /* counts why not */
+
+#endif

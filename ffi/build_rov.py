@@ -16,7 +16,9 @@ SOURCES = [
     "prefix.c",
     "order.c",
     "filters.c",
-    "lens.c", "vrpset.c", "validity.c",
+    "lens.c",
+    "vrpset.c",
+    "validity.c",
     "index.c",
     "attrs.c",
     "routes.c",
@@ -24,7 +26,19 @@ SOURCES = [
     "recheck.c",
     "outbox.c",
 ]
-HEADERS = ["vrp.h", "prefix.h", "order.h", "filters.h", "lens.h", "vrpset.h", "vrpset_table.h", "index.h", "attrs.h", "routes.h", "routes_table.h"]
+HEADERS = [
+    "vrp.h",
+    "prefix.h",
+    "order.h",
+    "filters.h",
+    "lens.h",
+    "vrpset.h",
+    "vrpset_table.h",
+    "index.h",
+    "attrs.h",
+    "routes.h",
+    "routes_table.h",
+]
 WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
 # cffi's own glue is not ours to mend.
 GLUE = ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]

@@ -215,6 +215,11 @@ class Heard:
             self.data.add(data)
             self._changed.notify_all()
 
+    @property
+    def in_force(self):
+        """What was added and not removed."""
+        return {one for one, added in self.records.items() if added}
+
     def status(self, group, status, socket, data):
         with self._changed:
             self.statuses.append((group.preference, status, socket.port, data))

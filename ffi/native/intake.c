@@ -2,22 +2,38 @@
 
 #include <arpa/inet.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <time.h>
 
 /* RFC 8210 section 5. */
 enum { HEADER = 8, IPV4_PREFIX = 4, IPV6_PREFIX = 6 };
 
+enum { STREAK = 16, GAP_US = 5000, NAP_US = 1000 };
+
 static struct intake *intake_of(const void *socket)
 {
     return (struct intake *)(uintptr_t)socket;
 }
 
-static time_t now(void)
+static int64_t now_us(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* A cache that writes PDU by PDU spends more time on waking a reader who waits for each than on the PDUs (StayRTR sends
+ * 800k of them in 2.9 s to a reader who is always ready, and in 2.2 s to one who is not). So while octets keep coming, they
+ * may gather. A change of a few VRPs never gets that far. */
+static void gather(struct intake *intake)
+{
+    int64_t now = now_us();
+    intake->streak = now - intake->filled < GAP_US ? intake->streak + 1 : 0;
+    if (intake->streak > STREAK) {
+        struct timespec nap = {.tv_nsec = NAP_US * 1000};
+        nanosleep(&nap, NULL);
+    }
 }
 
 /* Receives once. Returns what the transport does: octets, or an error. */
@@ -28,9 +44,11 @@ static int fill(struct intake *intake, time_t timeout)
         intake->end -= intake->begin;
         intake->begin = 0;
     }
+    gather(intake);
     int got = intake->inner.recv_fp(intake->inner.socket, intake->bytes + intake->end, INTAKE_SIZE - intake->end, timeout);
     if (got > 0)
         intake->end += (size_t)got;
+    intake->filled = now_us();
     return got;
 }
 
@@ -81,16 +99,16 @@ static bool admit(struct intake *intake)
 static int on_recv(const void *socket, void *out, const size_t len, const time_t timeout)
 {
     struct intake *intake = intake_of(socket);
-    time_t end = now() + timeout;
+    int64_t end = now_us() + (int64_t)timeout * 1000000;
     bool waited = false;
     /* A cache that sends nothing but what is refused, or an octet now and then, must not keep librtr in here. */
     while (intake->pass == 0 || intake->begin == intake->end) {
         if (intake->pass == 0 && admit(intake))
             continue;
-        time_t left = end - now();
+        int64_t left = end - now_us();
         if (waited && left <= 0)
             return TR_WOULDBLOCK;
-        int got = fill(intake, waited ? left : timeout);
+        int got = fill(intake, waited ? (time_t)(left / 1000000 + 1) : timeout);
         if (got <= 0)
             return got;
         waited = true;
@@ -110,6 +128,7 @@ static int on_open(void *socket)
 {
     struct intake *intake = intake_of(socket);
     intake->begin = intake->end = intake->pass = 0;
+    intake->streak = 0;
     return intake->inner.open_fp(intake->inner.socket);
 }
 
@@ -144,6 +163,8 @@ void intake_wrap(struct intake *intake, struct tr_socket *transport, intake_reje
     intake->reject = reject;
     intake->data = data;
     intake->begin = intake->end = intake->pass = 0;
+    intake->streak = 0;
+    intake->filled = 0;
     *transport = (struct tr_socket){
         .socket = intake,
         .open_fp = on_open,

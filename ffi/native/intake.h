@@ -25,6 +25,8 @@ struct intake {
     void *data;
     size_t begin, end; /* what was received and not handed on */
     size_t pass;       /* octets of the current PDU that may be handed on; SIZE_MAX: it is no PDU, let librtr say so */
+    int64_t filled;    /* microseconds: when something was received last */
+    unsigned streak;   /* how often in a row there was something at once */
     uint8_t bytes[INTAKE_SIZE];
 };
 

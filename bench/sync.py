@@ -1,0 +1,89 @@
+"""A VRP file in; how long a first sync from StayRTR takes, beside clients in C, out."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.report import Comparison, interleaved
+from rtrd.demo.lab import Process, find_program, free_port
+from rtrlib import RTRManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOST = "127.0.0.1"
+LIMIT = 120
+SOURCE = Path(__file__).with_name("librtr.c")
+
+
+def compile_client(folder: Path) -> str:
+    """Compile the client that does nothing but librtr's work."""
+    client = str(folder / "librtr-client")
+    subprocess.run(["cc", "-O2", "-DPROGRAM", "-pthread", "-o", client, str(SOURCE), "-lrtr"], check=True)
+    return client
+
+
+def run_client(client: str, port: int, count: int) -> float:
+    """Give the seconds that it says."""
+    done = subprocess.run(
+        [client, HOST, str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=LIMIT, check=True
+    )
+    taken, added = done.stdout.split()
+    assert int(added) == count, f"the C client got {int(added)} of {count} VRPs"
+    return float(taken)
+
+
+def run_manager(port: int, count: int, *, isolated: bool) -> float:
+    """From the start to a complete set in force, the child process included."""
+    manager = RTRManager(HOST, port, isolated=isolated)
+    begin = time.perf_counter()
+    manager.start(timeout=LIMIT)
+    taken = time.perf_counter() - begin
+    got = sum(1 for _ in manager.ipv4_records()) + sum(1 for _ in manager.ipv6_records())
+    manager.stop()
+    assert got == count, f"rtrlib got {got} of {count} VRPs"
+    return taken
+
+
+def run_rtrclient(program: str, port: int) -> float:
+    """From its start to its end: it can say nothing earlier, and exports what it has."""
+    begin = time.perf_counter()
+    command = [program, "-e", "-t", "csv", "-o", "/dev/null", "tcp", HOST, str(port)]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LIMIT, check=True)
+    return time.perf_counter() - begin
+
+
+def measure(file: Path, count: int, folder: Path, rounds: int) -> list[Comparison]:
+    """Compare; AssertionError when somebody did not get all VRPs."""
+    port = free_port(HOST)
+    options = ["-checktime=false", "-metrics.addr", f"{HOST}:0", "-loglevel", "warning"]
+    program = find_program("stayrtr", "as root: apt-get install stayrtr")
+    server = Process("stayrtr", [program, *options, "-bind", f"{HOST}:{port}", "-cache", str(file)], folder)
+    client = compile_client(folder)
+    server.start()
+    try:
+        server.wait_listening(port, LIMIT)
+        run_client(client, port, count)  # it listens before it has read its file
+        print("first sync, s", flush=True)
+        measures: dict[str, Callable[[], float]] = {
+            "rtrlib, isolated": lambda: run_manager(port, count, isolated=True),
+            "rtrlib, threads": lambda: run_manager(port, count, isolated=False),
+            "librtr client in C": lambda: run_client(client, port, count),
+        }
+        rtrclient = shutil.which("rtrclient")
+        if rtrclient is not None:
+            measures["rtrclient, with its export"] = lambda: run_rtrclient(rtrclient, port)
+        found = interleaved(rounds, **measures)
+    finally:
+        server.stop()
+    notes = [
+        "To a complete set in force, from StayRTR on this host; ours with the start of its child process.",
+        "The client in C has librtr's callbacks count. rtrclient prints what it got when it has all, and ends.",
+    ]
+    if rtrclient is None:
+        notes.append("rtrclient is not installed (as root: apt-get install rtr-tools).")
+    return [Comparison(f"First sync of {count:,} VRPs", "s", found, "librtr client in C", 1.1, notes)]

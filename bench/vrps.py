@@ -1,0 +1,160 @@
+"""VRPs and routes in; how long validation and listing take, beside librtr's own table, out."""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cffi import FFI
+
+import _rtrlib
+from bench.generate import text_of
+from bench.report import Comparison, interleaved
+from rtrlib.pfx_table import PfxTable
+from rtrlib.vrp_table import VRPTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SOURCE = Path(__file__).with_name("librtr.c")
+CDEF = """
+struct packed { uint8_t addr[16]; uint32_t asn; uint8_t len, max, family, announce; };
+void *bench_fill(const void *vrps, size_t n);
+void bench_addresses(const void *routes, size_t n, void *out);
+double bench_validate(void *table, const void *routes, const void *addresses, size_t n, uint8_t *out);
+"""
+WORDS = ("valid", "not-found", "invalid")
+
+
+def load(folder: Path) -> Any:
+    """Compile the loops in C around librtr."""
+    builder = FFI()
+    builder.cdef(CDEF)
+    builder.set_source(
+        "_librtr_bench", SOURCE.read_text(encoding="utf-8"), libraries=["rtr"], extra_compile_args=["-O2"]
+    )
+    spec = importlib.util.spec_from_file_location("_librtr_bench", builder.compile(str(folder)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """One run, with the garbage of the run before gone."""
+    gc.collect()
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+class Tables:
+    """The same VRPs in librtr's table and in ours, and routes in each one's form."""
+
+    def __init__(self, vrps: list[bytes], routes: list[bytes], folder: Path) -> None:
+        self.native = load(folder)
+        ffi, lib = self.native.ffi, self.native.lib
+        packed = b"".join(vrps)
+        self.table = lib.bench_fill(packed, len(vrps))
+        assert self.table != ffi.NULL, "librtr does not take the VRPs"
+        self.count = len(routes)
+        self.packed_routes = b"".join(routes)
+        self.addresses = _rtrlib.ffi.new("struct lrtr_ip_addr[]", self.count)
+        lib.bench_addresses(
+            self.packed_routes, self.count, ffi.cast("void *", _rtrlib.ffi.cast("uintptr_t", self.addresses))
+        )
+        self.texts = [(asn, address, length) for address, length, _, asn in map(text_of, routes)]
+        self.ours = PfxTable()
+        self.ours._table.change(0, packed)  # noqa: SLF001 - one by one would be the measurement of something else
+        assert len(self.ours) == len(vrps)
+
+    def librtr_in_c(self) -> tuple[float, bytes]:
+        ffi = self.native.ffi
+        out = ffi.new("uint8_t[]", self.count)
+        addresses = ffi.cast("void *", _rtrlib.ffi.cast("uintptr_t", self.addresses))
+        taken = self.native.lib.bench_validate(self.table, self.packed_routes, addresses, self.count, out)
+        return taken, bytes(ffi.buffer(out))
+
+    def librtr_once_a_route(self, routes: list[tuple[int, Any, int]]) -> list[int]:
+        validate, new = _rtrlib.lib.pfx_table_validate, _rtrlib.ffi.new
+        table = _rtrlib.ffi.cast("struct pfx_table *", self.native.ffi.cast("uintptr_t", self.table))
+        result = new("enum pfxv_state *")
+        found = []
+        for asn, address, length in routes:
+            validate(table, asn, address, length, result)
+            found.append(result[0])
+        return found
+
+    def librtr_from_text(self) -> list[int]:
+        validate, new = _rtrlib.lib.pfx_table_validate, _rtrlib.ffi.new
+        convert = _rtrlib.lib.lrtr_ip_str_to_addr
+        table = _rtrlib.ffi.cast("struct pfx_table *", self.native.ffi.cast("uintptr_t", self.table))
+        result, address = new("enum pfxv_state *"), new("struct lrtr_ip_addr *")
+        found = []
+        for asn, text, length in self.texts:
+            convert(text.encode(), address)
+            validate(table, asn, address, length, result)
+            found.append(result[0])
+        return found
+
+    def one_by_one(self) -> list[int]:
+        validate = self.ours.validate
+        return [validate(asn, text, length).state for asn, text, length in self.texts]
+
+
+def measure(vrps: list[bytes], routes: list[bytes], folder: Path, rounds: int) -> list[Comparison]:
+    """Compare; AssertionError when the two sides do not agree on what is valid."""
+    tables = Tables(vrps, routes, folder)
+    count = tables.count
+    ready = [(asn, tables.addresses + i, length) for i, (asn, _, length) in enumerate(tables.texts)]
+    _, truth = tables.librtr_in_c()
+    assert tables.ours.validate_many(tables.packed_routes) == truth
+    assert tables.one_by_one() == list(truth) == tables.librtr_from_text() == tables.librtr_once_a_route(ready)
+    mix = ", ".join(f"{truth.count(state) * 100 // count} % {word}" for state, word in enumerate(WORDS))
+    note = f"{count:,} routes ({mix}) over {len(vrps):,} VRPs; both sides agree on every one."
+
+    print("validate, one at a time, us", flush=True)
+    single = interleaved(
+        rounds,
+        rtrlib_validate=lambda: seconds(tables.one_by_one) / count * 1e6,
+        librtr_through_cffi_from_text=lambda: seconds(tables.librtr_from_text) / count * 1e6,
+        librtr_through_cffi_from_a_ready_struct=lambda: (
+            seconds(lambda: tables.librtr_once_a_route(ready)) / count * 1e6
+        ),
+        librtr_in_a_C_loop=lambda: tables.librtr_in_c()[0] / count * 1e6,
+    )
+    print("validate_many, us", flush=True)
+    many = interleaved(
+        rounds,
+        rtrlib_validate_many=lambda: seconds(lambda: tables.ours.validate_many(tables.packed_routes)) / count * 1e6,
+        librtr_in_a_C_loop=lambda: tables.librtr_in_c()[0] / count * 1e6,
+    )
+    print("records, s", flush=True)
+    table = VRPTable()
+    table.activate({0: None})
+    table.stage(0, b"".join(vrps))
+    table.commit(0, full=True)
+    listed = interleaved(rounds, rtrlib_records=lambda: seconds(lambda: list(table.records())))
+    return [
+        Comparison(
+            "Validate, one route at a time from Python",
+            "us a route",
+            single,
+            "librtr through cffi from text",
+            1.3,
+            [
+                note,
+                "",
+                "Ours takes (AS, address as text, length), checks them, and gives the validity with its reason;",
+                "librtr's give the bare state, from the same text or from a struct that was made before.",
+            ],
+        ),
+        Comparison("Validate, many routes in one call", "us a route", many, "librtr in a C loop", 0.2, [note]),
+        Comparison(
+            f"List {len(vrps):,} VRPs in Python", "s", listed, None, 1.5 * len(vrps) / 800_000, ["As PFXRecord each."]
+        ),
+    ]

@@ -9,32 +9,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rtrd import config
-from rtrd.engine import Engine
-from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.router import ExaBGP
+from rtrd.answers import Answers
+from rtrd.caches import Caches
 from rtrd.ops import log
-from rtrd.ops.control import Control, ControlError, NotReadyError
+from rtrd.ops.control import Control, ControlError
 from rtrd.policy import Policy
-from rtrd.routes.validity import explain
+from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
-from rtrd.status import status_of
 from rtrd.vrps.feed import Feed
 from rtrd.vrps.keeper import Keeper
 from rtrd.vrps.slurm_files import SlurmFiles
-from rtrlib import CacheGroup, RTRManager, SSHServer, TCPServer
-from rtrlib.vrp_set import VRPSet, parse_prefix, related
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Mapping
+    from collections.abc import Awaitable
     from pathlib import Path
 
-    from rtrd.config import Config, Group, Server
-    from rtrd.routes.validity import Prefix
-    from rtrd.tags import Validity
+    from rtrd.config import Config
+    from rtrlib import RTRManager
     from rtrlib.vrp_set import Changes
 
 DONE, FAILED = 0, 1
@@ -43,24 +39,22 @@ logger = log.get("daemon")
 
 
 class Daemon:
-    """All parts of one rtrd. Answers the API (rtrd.ops.control.Daemon)."""
+    """All parts of one rtrd."""
 
     def __init__(self, settings: Config) -> None:
         self.settings = settings
         self.vrp_set = VRPSet()
-        self.policy = Policy(settings.policy)
-        self.routers: list[ExaBGP] = []
+        self.routers = Routers(self.vrp_set, Policy(settings.policy))
         self.feed = Feed(
             self.vrp_set, settings.caches.on_expire, self._vrps_changed, self._became_usable, self._caches_ended
         )
-        self.manager = make_manager(settings)
+        self.caches = Caches(settings)
         self.relay = self._make_relay()
         self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self._vrps_changed)
         self.keeper = None if settings.state is None else Keeper(settings.state, self.feed, settings.caches.expire)
         self._stop = asyncio.Event()
         self._code = DONE
         self._loop = asyncio.get_running_loop()
-        self._dispatch_timer: asyncio.TimerHandle | None = None
 
     # -- life
 
@@ -69,17 +63,15 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
         self._loop.add_signal_handler(signal.SIGHUP, _no_reload)
-        control = Control(self, self.settings.control, self.settings.http)
+        control = Control(Answers(self), self.settings.control, self.settings.http)
         if exabgp:
-            self._add_exabgp("exabgp", 0, 1)
+            self.routers.add("exabgp", 0, 1, self._stop.set)
         await self.slurm.load()
         following = asyncio.create_task(self.slurm.follow(), name="slurm")
         if self.keeper is not None:
             await self.keeper.load()
             self.keeper.start()
-        self.manager.open(self.feed)
-        self._loop.add_reader(self.manager.fileno(), self._dispatch)
-        self._dispatch()
+        self.caches.open(self.feed)
         hold = self._loop.call_later(self.settings.start_hold, self._start_hold_over)
         try:
             if not await self._started(control.start(), needed=not exabgp):
@@ -92,12 +84,8 @@ class Daemon:
             following.cancel()
             if self.keeper is not None:
                 await self.keeper.close()
-            if self._dispatch_timer is not None:
-                self._dispatch_timer.cancel()
-            self._loop.remove_reader(self.manager.fileno())
-            self.manager.close()
-            for router in self.routers:
-                router.close()
+            self.caches.close()
+            self.routers.close()
             await control.close()
             if self.relay is not None:
                 await self.relay.close()
@@ -114,12 +102,6 @@ class Daemon:
             logger.error("rtrd goes on serving the router without this", why=str(error))  # noqa: TRY400
         return True
 
-    def _add_exabgp(self, name: str, read_fd: int, write_fd: int) -> None:
-        engine = Engine(name, self.vrp_set, self.policy, read_attributes)
-        router = ExaBGP(engine, read_fd, write_fd, self._stop.set)
-        self.routers.append(router)
-        router.start()
-
     def _make_relay(self) -> Relay | None:
         """Routers are told the intervals that the operator chose for our own caches: their data is as old as ours."""
         caches = self.settings.caches
@@ -128,27 +110,25 @@ class Daemon:
         intervals = Intervals(caches.refresh, caches.retry, caches.expire)
         return Relay(self.settings.rtr_server.listen, self.vrp_set, lambda: self.ready, intervals)
 
-    # -- the caches' side
+    # -- what the parts ask of each other
 
-    def _dispatch(self) -> None:
-        if self._dispatch_timer is not None:
-            self._dispatch_timer.cancel()
-            self._dispatch_timer = None
-        seconds = self.manager.dispatch()
-        if seconds is not None:
-            self._dispatch_timer = self._loop.call_later(seconds, self._dispatch)
+    @property
+    def manager(self) -> RTRManager:
+        """The manager of all caches."""
+        return self.caches.manager
+
+    @property
+    def ready(self) -> bool:
+        """A VRP set is usable."""
+        return self.vrp_set.usable and (self.manager.active_group is not None or self.feed.snapshot_used)
 
     def _vrps_changed(self, changes: Changes) -> None:
-        for router in self.routers:
-            router.engine.vrps_changed(changes)
-            router.pump()
+        self.routers.vrps_changed(changes)
         if self.relay is not None:
             self.relay.changed(changes)
 
     def _became_usable(self) -> None:
-        for router in self.routers:
-            router.engine.revalidate()
-            router.pump()
+        self.routers.revalidate()
         if self.relay is not None:
             self.relay.became_usable()
 
@@ -161,86 +141,6 @@ class Daemon:
     def _caches_ended(self) -> None:
         self._code = FAILED
         self._stop.set()
-
-    # -- the API's side
-
-    def status(self) -> dict[str, Any]:
-        """As DESIGN's contract of `rtrd status --json`."""
-        return status_of(self)
-
-    @property
-    def ready(self) -> bool:
-        """A VRP set is usable."""
-        return self.vrp_set.usable and (self.manager.active_group is not None or self.feed.snapshot_used)
-
-    def health(self) -> str | None:
-        """Why the daemon is not healthy."""
-        if not self.ready:
-            return "no VRP set is usable yet"
-        return "all VRPs are past the expire interval" if self.feed.expired_at_all else None
-
-    @property
-    def snapshot_used(self) -> bool:
-        """The VRPs that count are those of the last run."""
-        return self.feed.snapshot_used
-
-    def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
-        """Routinator's validity JSON."""
-        if not self.vrp_set.usable:
-            raise NotReadyError("no VRP set is usable yet: no cache has answered")
-        return explain(prefix, asn, (entry.vrp for entry in self.vrp_set.covering(str(prefix))))
-
-    def vrps(self, prefix: Prefix | None) -> Iterator[Mapping[str, Any]]:
-        """Effective VRPs as of a VRP file; with a prefix: those that cover it or lie within it."""
-        outer = None if prefix is None else parse_prefix(str(prefix))
-        for entry in self.vrp_set.vrps():
-            if outer is None or related(outer, entry.vrp.prefix):
-                yield {"asn": entry.vrp.asn, "prefix": entry.vrp.prefix, "maxLength": entry.vrp.max_length}
-
-    def routes(self, validity: Validity | None, prefix: Prefix | None) -> Iterator[Mapping[str, Any]]:
-        """Routes; with a prefix: it and more specific ones."""
-        for router in self.routers:
-            for neighbor, route in router.engine.routes(None if prefix is None else str(prefix)):
-                if validity is None or route.validity == validity:
-                    yield {
-                        "router": router.engine.name,
-                        "neighbor": neighbor,
-                        "prefix": route.prefix,
-                        "path_id": route.path_id,
-                        "origin_as": route.origin,
-                        "validity": route.validity,
-                        "decision": route.decision,
-                    }
-
-
-def make_manager(settings: Config) -> RTRManager:
-    """Give the manager of all groups, each cache in a process of its own."""
-    caches = settings.caches
-    return RTRManager(
-        groups=[_group(group) for group in caches.groups],
-        refresh_interval=caches.refresh,
-        retry_interval=caches.retry,
-        expire_interval=caches.expire,
-        intervals=caches.intervals,
-        isolated=True,
-    )
-
-
-def _group(group: Group) -> CacheGroup:
-    # The texts of a configuration have types of their own, which no JSON of a status takes.
-    return CacheGroup(group.preference, [_server(server) for server in group.servers], name=str(group.name))
-
-
-def _server(server: Server) -> TCPServer | SSHServer:
-    if server.transport == "tcp":
-        return TCPServer(str(server.host), server.port)
-    return SSHServer(
-        str(server.host),
-        server.port,
-        username=server.user or "",
-        private_key=None if server.key is None else str(server.key),
-        host_key=None if server.host_key is None else str(server.host_key),
-    )
 
 
 def _no_reload() -> None:

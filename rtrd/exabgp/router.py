@@ -89,16 +89,17 @@ class ExaBGP:
         self.pump()
 
     def close(self) -> None:
-        """Stop reading and writing."""
+        """Stop reading and writing; nothing happens the second time."""
+        closed, self._closed = self._closed, None
+        if closed is None:
+            return
         self._loop.remove_reader(self._read_fd)
         if self._writing:
             self._loop.remove_writer(self._write_fd)
         for timer in (self._timer, self._neighbors_timer):
             if timer is not None:
                 timer.cancel()
-        closed, self._closed = self._closed, None
-        if closed is not None:
-            closed()
+        closed()
 
     @property
     def open(self) -> bool:

@@ -1,6 +1,7 @@
 # make venv   .venv with everything that development needs (Debian packages too, as root)
 # make run    the demo: the whole chain on this host, ending by itself
 # make test   every test          make lint   style and types
+# make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
 # make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
 # make clean  removes what make made
 PYTHON = /usr/bin/python3
@@ -11,7 +12,7 @@ native = $(wildcard ffi/*.py ffi/*.cdef ffi/native/*.c ffi/native/*.h)
 native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_intake.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py
 packaging = pyproject.toml setup.cfg setup.py
 
-.PHONY: venv run test lint sanitize clean packages-demo packages-test
+.PHONY: venv run test lint bench sanitize clean packages-demo packages-test
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.test
@@ -25,6 +26,9 @@ test: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.test
+	$(BIN)/python -m bench $(BENCH)
 
 sanitized = build/sanitize
 threaded = build/sanitize-threads

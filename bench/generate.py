@@ -34,7 +34,7 @@ def _pack(family: int, network: int, asn: int, length: int, most: int) -> bytes:
 def vrps(count: int, seed: int = SEED) -> list[bytes]:
     """Give `count` different packed VRPs, shuffled."""
     chance = random.Random(seed)
-    holdings = {4: [], 6: []}
+    holdings: dict[int, list[tuple[int, int]]] = {4: [], 6: []}
     for family, held in holdings.items():
         top = (1, 223 << 10) if family == 4 else (0x2001 << 16, 0x2C10 << 16)
         shift = BITS[family] - BLOCK[family]

@@ -11,10 +11,14 @@ import time
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
+
+REPO = Path(__file__).parents[1]
+PAGE = "RESULTS.md"
+DATA = "results.json"
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Comparison:
     most: float | None = None
     """Target: ours is at most so many times that; without `against`, at most so many units."""
     notes: list[str] = field(default_factory=list)
+    """Paragraphs."""
 
     @property
     def ours(self) -> str:
@@ -45,6 +50,7 @@ class Comparison:
 
     @property
     def measured(self) -> float | None:
+        """What the target bounds; None without one."""
         if self.most is None:
             return None
         return self.ratio(self.against) if self.against else self.median(self.ours)
@@ -54,86 +60,101 @@ class Comparison:
         return None if self.most is None or self.measured is None else self.measured <= self.most
 
 
-def interleaved(rounds: int, **measures: Callable[[], float]) -> dict[str, list[float]]:
+def interleaved(rounds: int, measures: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
     """Run each once a round, so that what else the machine does falls on all of them."""
-    names = [name.replace("_", " ") for name in measures]
-    found: dict[str, list[float]] = {name: [] for name in names}
+    found: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(rounds):
-        for name, measure in zip(names, measures.values(), strict=True):
+        for name, measure in measures.items():
             found[name].append(measure())
-        print(f"  round {number + 1}: " + ", ".join(f"{name} {found[name][-1]:.4g}" for name in names), flush=True)
+        said = ", ".join(f"{name} {figure(values[-1])}" for name, values in found.items())
+        print(f"  round {number + 1}: {said}", flush=True)
     return found
 
 
-def machine() -> dict[str, str]:
-    """Where and with what this was measured."""
+def figure(value: float) -> str:
+    """Give a number as a person reads it, in three or four digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
-    def first(*command: str) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        lines = (done.stdout or done.stderr).strip().splitlines()
-        return lines[0] if lines else "unknown"
 
-    model = "unknown"
-    with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
+def first_line(*command: str) -> str:
+    """Give the first line that a command says; its errors count, too."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return lines[0] if lines else "unknown"
+
+
+def surroundings(packages: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:
+    """Tell where, when and with what is measured."""
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")), "unknown")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    commit = first_line("git", "-C", str(REPO), "rev-parse", "--short", "HEAD")
+    status = ("git", "-C", str(REPO), "status", "--porcelain", "--", ".", f":!bench/{PAGE}", f":!bench/{DATA}")
+    changed = subprocess.run(status, capture_output=True, check=False).stdout
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        "commit": first("git", "describe", "--always", "--dirty"),
-        "processor": f"{model}, {os.cpu_count()} CPUs",
-        "load at the start": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+        "commit": commit + (" and changes" if changed else ""),
+        "processor": f"{model}, {os.cpu_count()} CPUs, {memory:.0f} GiB",
+        "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         "kernel": platform.release(),
-        "python": platform.python_version(),
-        "cffi": version("cffi"),
-        "librtr": first("dpkg-query", "-W", "-f", "${Version}", "librtr0"),
-        "stayrtr": first("dpkg-query", "-W", "-f", "${Version}", "stayrtr"),
-        "rtr-tools": first("dpkg-query", "-W", "-f", "${Version}", "rtr-tools"),
-        "compiler": first("cc", "--version"),
+        "compiler": first_line("cc", "--version"),
+        "Python": platform.python_version(),
+        **{name: version(name) for name in distributions},
+        **{name: first_line("dpkg-query", "-W", "-f", "${Version}", name) for name in packages},
     }
 
 
-def markdown(about: dict[str, str], found: list[Comparison]) -> str:
-    """Give the whole page."""
+def _table(one: Comparison) -> list[str]:
+    lines = [
+        f"### {one.name}",
+        "",
+        f"| what | median, {one.unit} | lowest | highest | ours is so many times that |",
+        "|---|---|---|---|---|",
+    ]
+    for what, values in one.rounds.items():
+        ratio = "" if what == one.ours else f"{one.ratio(what):.2f}"
+        numbers = (figure(number) for number in (one.median(what), min(values), max(values)))
+        lines.append(f"| {what} | {' | '.join(numbers)} | {ratio} |")
+    lines.append("")
+    if one.most is not None and one.measured is not None:
+        of = f"times {one.against}" if one.against else one.unit
+        verdict = "met" if one.is_met else "**missed**"
+        lines += [f"Target: at most {figure(one.most)} {of}; measured {figure(one.measured)}: {verdict}.", ""]
+    for note in one.notes:
+        lines += [note, ""]
+    return lines
+
+
+def markdown(sections: dict[str, dict[str, Any]]) -> str:
+    """Give the whole page, from what the JSON holds."""
     lines = [
         "# What was measured",
         "",
-        "By `make bench`, which writes this page. Medians; a ratio is the median of",
+        "`make bench` wrote this page. Everything of one table runs in turn, once a round. A ratio is the median of",
+        "the ratios within a round: what else the machine does falls on both sides.",
         "",
     ]
-    lines[2:] = [
-        "`make bench` wrote this page. Each number is a median; a ratio is the median of the ratios within a round, in",
-        "which everything of one table runs in turn.",
-        "",
-        *(f"- {name}: {value}" for name, value in about.items()),
-        "",
-    ]
-    for one in found:
-        lines += [f"## {one.name}", ""]
-        lines += [
-            f"| what | median, {one.unit} | lowest | highest | ours is so many times that |",
-            "|---|---|---|---|---|",
-        ]
-        for what, values in one.rounds.items():
-            ratio = "" if what == one.ours else f"{one.ratio(what):.2f}"
-            lines.append(f"| {what} | {one.median(what):.4g} | {min(values):.4g} | {max(values):.4g} | {ratio} |")
-        lines.append("")
-        if one.most is not None:
-            of = f" times {one.against}" if one.against else f" {one.unit}"
-            verdict = "met" if one.is_met else "**missed**"
-            lines += [f"Target: at most {one.most:.3g}{of}; measured {one.measured:.3g}: {verdict}.", ""]
-        lines += [*one.notes, ""] if one.notes else []
+    for name, section in sections.items():
+        lines += [f"## {name}", "", "; ".join(f"{key} {value}" for key, value in section["about"].items()) + ".", ""]
+        for result in section["results"]:
+            lines += _table(Comparison(**{key: result[key] for key in Comparison.__dataclass_fields__}))
     return "\n".join(lines)
 
 
-def write(folder: Path, found: list[Comparison], about: dict[str, str]) -> None:
-    """Write RESULTS.md and results.json."""
-    (folder / "RESULTS.md").write_text(markdown(about, found), encoding="utf-8")
-    results = [
-        {**asdict(one), "median": {what: one.median(what) for what in one.rounds}, "measured": one.measured}
-        | {"met": one.is_met}
-        for one in found
-    ]
-    text = json.dumps({"machine": about, "results": results}, indent=1)
-    (folder / "results.json").write_text(text + "\n", encoding="utf-8")
+def _result(one: Comparison) -> dict[str, Any]:
+    return {
+        **asdict(one),
+        "median": {what: one.median(what) for what in one.rounds},
+        "measured": one.measured,
+        "met": one.is_met,
+    }
+
+
+def keep(folder: Path, name: str, about: dict[str, str], found: list[Comparison], order: Sequence[str]) -> None:
+    """Put a section's results into RESULTS.md and results.json, beside those that the others of `order` have there."""
+    data = folder / DATA
+    known = json.loads(data.read_text(encoding="utf-8"))["sections"] if data.exists() else {}
+    known[name] = {"about": about, "results": [_result(one) for one in found]}
+    sections = {each: known[each] for each in order if each in known}
+    data.write_text(json.dumps({"sections": sections}, indent=1) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text(markdown(sections), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,8 @@ from rtrlib import RTRManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bench.section import Setting
 
 HOST = "127.0.0.1"
 LIMIT = 120
@@ -57,12 +58,14 @@ def run_rtrclient(program: str, port: int) -> float:
     return time.perf_counter() - begin
 
 
-def measure(file: Path, count: int, folder: Path, rounds: int) -> list[Comparison]:
+def measure(setting: Setting) -> list[Comparison]:
     """Compare; AssertionError when somebody did not get all VRPs."""
+    file, count, folder = setting.vrp_file, len(setting.vrps), setting.folder
     port = free_port(HOST)
     options = ["-checktime=false", "-metrics.addr", f"{HOST}:0", "-loglevel", "warning"]
     program = find_program("stayrtr", "as root: apt-get install stayrtr")
     server = Process("stayrtr", [program, *options, "-bind", f"{HOST}:{port}", "-cache", str(file)], folder)
+    rtrclient = find_program("rtrclient", "as root: apt-get install rtr-tools")
     client = compile_client(folder)
     server.start()
     try:
@@ -73,17 +76,14 @@ def measure(file: Path, count: int, folder: Path, rounds: int) -> list[Compariso
             "rtrlib, isolated": lambda: run_manager(port, count, isolated=True),
             "rtrlib, threads": lambda: run_manager(port, count, isolated=False),
             "librtr client in C": lambda: run_client(client, port, count),
+            "rtrclient, with its export": lambda: run_rtrclient(rtrclient, port),
         }
-        rtrclient = shutil.which("rtrclient")
-        if rtrclient is not None:
-            measures["rtrclient, with its export"] = lambda: run_rtrclient(rtrclient, port)
-        found = interleaved(rounds, **measures)
+        found = interleaved(setting.rounds, measures)
     finally:
         server.stop()
-    notes = [
-        "To a complete set in force, from StayRTR on this host; ours with the start of its child process.",
-        "The client in C has librtr's callbacks count. rtrclient prints what it got when it has all, and ends.",
-    ]
-    if rtrclient is None:
-        notes.append("rtrclient is not installed (as root: apt-get install rtr-tools).")
-    return [Comparison(f"First sync of {count:,} VRPs", "s", found, "librtr client in C", 1.1, notes)]
+    note = (
+        f"VRPs {setting.origin}. To a complete set in force, from StayRTR on this host; ours with the start of its "
+        "child process. The client in C has librtr's callbacks count. rtrclient prints what it got when it has all, "
+        "and ends."
+    )
+    return [Comparison(f"First sync of {count:,} VRPs", "s", found, "librtr client in C", 1.1, [note])]

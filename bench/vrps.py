@@ -19,6 +19,8 @@ from rtrlib.vrp_table import VRPTable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bench.section import Setting
+
 SOURCE = Path(__file__).with_name("librtr.c")
 CDEF = """
 struct packed { uint8_t addr[16]; uint32_t asn; uint8_t len, max, family, announce; };
@@ -106,55 +108,56 @@ class Tables:
         return [validate(asn, text, length).state for asn, text, length in self.texts]
 
 
-def measure(vrps: list[bytes], routes: list[bytes], folder: Path, rounds: int) -> list[Comparison]:
+def measure(setting: Setting) -> list[Comparison]:
     """Compare; AssertionError when the two sides do not agree on what is valid."""
-    tables = Tables(vrps, routes, folder)
+    vrps, rounds = setting.vrps, setting.rounds
+    tables = Tables(vrps, setting.routes, setting.folder)
     count = tables.count
     ready = [(asn, tables.addresses + i, length) for i, (asn, _, length) in enumerate(tables.texts)]
     _, truth = tables.librtr_in_c()
     assert tables.ours.validate_many(tables.packed_routes) == truth
     assert tables.one_by_one() == list(truth) == tables.librtr_from_text() == tables.librtr_once_a_route(ready)
     mix = ", ".join(f"{truth.count(state) * 100 // count} % {word}" for state, word in enumerate(WORDS))
-    note = f"{count:,} routes ({mix}) over {len(vrps):,} VRPs; both sides agree on every one."
+    note = f"{count:,} routes ({mix}) over {len(vrps):,} VRPs, {setting.origin}; both sides agree on every one."
+
+    def each(function: Callable[[], object]) -> float:
+        return seconds(function) / count * 1e6
+
+    def c_loop() -> float:
+        return tables.librtr_in_c()[0] / count * 1e6
 
     print("validate, one at a time, us", flush=True)
     single = interleaved(
         rounds,
-        rtrlib_validate=lambda: seconds(tables.one_by_one) / count * 1e6,
-        librtr_through_cffi_from_text=lambda: seconds(tables.librtr_from_text) / count * 1e6,
-        librtr_through_cffi_from_a_ready_struct=lambda: (
-            seconds(lambda: tables.librtr_once_a_route(ready)) / count * 1e6
-        ),
-        librtr_in_a_C_loop=lambda: tables.librtr_in_c()[0] / count * 1e6,
+        {
+            "rtrlib validate": lambda: each(tables.one_by_one),
+            "librtr through cffi from text": lambda: each(tables.librtr_from_text),
+            "librtr through cffi from a ready struct": lambda: each(lambda: tables.librtr_once_a_route(ready)),
+            "librtr in a C loop": c_loop,
+        },
     )
     print("validate_many, us", flush=True)
     many = interleaved(
         rounds,
-        rtrlib_validate_many=lambda: seconds(lambda: tables.ours.validate_many(tables.packed_routes)) / count * 1e6,
-        librtr_in_a_C_loop=lambda: tables.librtr_in_c()[0] / count * 1e6,
+        {
+            "rtrlib validate_many": lambda: each(lambda: tables.ours.validate_many(tables.packed_routes)),
+            "librtr in a C loop": c_loop,
+        },
     )
     print("records, s", flush=True)
     table = VRPTable()
     table.activate({0: None})
     table.stage(0, b"".join(vrps))
     table.commit(0, full=True)
-    listed = interleaved(rounds, rtrlib_records=lambda: seconds(lambda: list(table.records())))
+    listed = interleaved(rounds, {"rtrlib records": lambda: seconds(lambda: list(table.records()))})
+    forms = (
+        "Ours takes (AS, address as text, length), checks them, and gives the validity with its reason; librtr's give "
+        "the bare state, from the same text or from a struct that was made before."
+    )
+    one_at_a_time = "Validate, one route at a time from Python"
+    at_most = 1.5 * len(vrps) / 800_000
     return [
-        Comparison(
-            "Validate, one route at a time from Python",
-            "us a route",
-            single,
-            "librtr through cffi from text",
-            1.3,
-            [
-                note,
-                "",
-                "Ours takes (AS, address as text, length), checks them, and gives the validity with its reason;",
-                "librtr's give the bare state, from the same text or from a struct that was made before.",
-            ],
-        ),
+        Comparison(one_at_a_time, "us a route", single, "librtr through cffi from text", 1.3, [note, forms]),
         Comparison("Validate, many routes in one call", "us a route", many, "librtr in a C loop", 0.2, [note]),
-        Comparison(
-            f"List {len(vrps):,} VRPs in Python", "s", listed, None, 1.5 * len(vrps) / 800_000, ["As PFXRecord each."]
-        ),
+        Comparison(f"List {len(vrps):,} VRPs in Python", "s", listed, None, at_most, ["As PFXRecord each."]),
     ]

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import _cffi_backend  # type: ignore[import-untyped]
+import _cffi_backend
 
 import _rtrlib
 from rtrlib.link import LinkEnded, options_of

@@ -1,0 +1,67 @@
+"""What one run of the benchmarks shares in; what a section of it is out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench import generate
+from rtrd.vrps import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bench.report import Comparison
+
+
+@dataclass
+class Setting:
+    """What the sections measure with. Made when a section asks for it, and once."""
+
+    folder: Path
+    """For files, gone after the run."""
+    rounds: int
+    """Of each measurement."""
+    vrp_count: int
+    route_count: int
+    source: Path | None
+    """The VRP file to use instead of generated VRPs."""
+
+    @cached_property
+    def vrps(self) -> list[bytes]:
+        """Packed VRPs (`struct vrp`), in no order; none of length 0, where librtr's validate ends the process."""
+        if self.source is None:
+            return generate.vrps(self.vrp_count)
+        packed = files.read(self.source).packed
+        records = (packed[at : at + 24] for at in range(0, len(packed), 24))
+        return [record for record in records if record[20]]
+
+    @cached_property
+    def routes(self) -> list[bytes]:
+        """Packed routes, most of them near a VRP."""
+        return generate.routes(self.route_count, self.vrps)
+
+    @cached_property
+    def vrp_file(self) -> Path:
+        """The VRPs as a file that StayRTR and `rtrd cache` read."""
+        path = self.folder / "vrps.json"
+        generate.write(path, self.vrps)
+        return path
+
+    @property
+    def origin(self) -> str:
+        """Where the VRPs are from."""
+        return f"generated, seed {generate.SEED}" if self.source is None else f"of {self.source.name}"
+
+
+class Section(NamedTuple):
+    """Measurements that are made together. `python -m bench NAME` makes them alone."""
+
+    measure: Callable[[Setting], list[Comparison]]
+    """AssertionError when what is compared did not do the same work."""
+    packages: tuple[str, ...]
+    """Debian packages whose versions belong to the results."""
+    distributions: tuple[str, ...] = ()
+    """Python ones."""

@@ -1,0 +1,40 @@
+"""The benchmarks, small: they run, both sides of each do the same work, and the results are written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).parents[2]
+SMALL = ("--count", "2000", "--routes", "500", "--rounds", "1")
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", *arguments]
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_each_section_by_itself(tmp_path: Path) -> None:
+    for name, titles in (
+        ("sync", ["First sync of 2,000 VRPs"]),
+        ("vrps", ["Validate, one route", "Validate, many routes", "List 2,000 VRPs"]),
+    ):
+        done = bench(name, *SMALL, "--output", str(tmp_path))
+        assert done.returncode in {0, 1}, done.stderr  # so small, targets mean nothing
+        section = json.loads((tmp_path / "results.json").read_text())["sections"][name]
+        assert section["about"]["librtr0"].startswith("0.8.0")
+        for result, title in zip(section["results"], titles, strict=True):
+            assert result["name"].startswith(title)
+            assert all(len(numbers) == 1 and numbers[0] > 0 for numbers in result["rounds"].values())
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert page.index("## vrps") < page.index("## sync")
+    assert page in done.stdout
+
+
+def test_a_section_that_does_not_exist(tmp_path: Path) -> None:
+    done = bench("flying", "--output", str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert "there is no section flying" in done.stderr
+    assert not (tmp_path / "none").exists()

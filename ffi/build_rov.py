@@ -17,7 +17,9 @@ SOURCES = [
     "order.c",
     "filters.c",
     "lens.c",
+    "vrp_list.c",
     "vrpset.c",
+    "proposed.c",
     "validity.c",
     "index.c",
     "attrs.c",
@@ -25,6 +27,7 @@ SOURCES = [
     "updates.c",
     "recheck.c",
     "outbox.c",
+    "whatif.c",
 ]
 HEADERS = [
     "vrp.h",
@@ -38,6 +41,7 @@ HEADERS = [
     "attrs.h",
     "routes.h",
     "routes_table.h",
+    "whatif.h",
 ]
 WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
 # cffi's own glue is not ours to mend.
@@ -51,7 +55,7 @@ def make_builder(native: str) -> FFI:
     builder.cdef((HERE / "rov.cdef").read_text(encoding="utf-8"))
     builder.set_source(
         "_rov",
-        '#include "vrpset.h"\n#include "routes.h"\n#include "prefix.h"\n#include "order.h"\n',
+        '#include "vrpset.h"\n#include "routes.h"\n#include "prefix.h"\n#include "order.h"\n#include "whatif.h"\n',
         sources=[f"{native}/{name}" for name in SOURCES],
         include_dirs=[native],
         depends=[f"{native}/{name}" for name in HEADERS],

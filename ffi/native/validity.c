@@ -8,11 +8,24 @@ void vrpset_set_usable(struct vrpset *set, bool usable) { set->usable = usable; 
 
 bool vrpset_usable(const struct vrpset *set) { return set->usable; }
 
-typedef bool each_covering(const struct vrpset *set, const struct entry *entry, void *data); /* false: enough */
+typedef bool each_covering(const struct entry *entry, void *data); /* false: enough */
 
-static bool probe(const struct vrpset *set, const struct family_set *fam, struct key key, unsigned len,
-                  each_covering *each, void *data)
+/* Whose entries are gone through: those in force, or those that are due. */
+struct scope {
+    const struct vrpset *set;
+    const struct family_set *fam;
+    bool due;
+};
+
+static bool in_scope(const struct scope *scope, const struct entry *entry)
 {
+    return scope->due ? due(scope->set, entry) : entry->in_force;
+}
+
+static bool probe(const struct scope *scope, struct key key, unsigned len, each_covering *each, void *data)
+{
+    const struct vrpset *set = scope->set;
+    const struct family_set *fam = scope->fam;
     struct key prefix = masked(key, len);
     uint64_t hash = hash_prefix(set, prefix, len);
     const struct table *table = &fam->tables[hash >> 56];
@@ -21,40 +34,41 @@ static bool probe(const struct vrpset *set, const struct family_set *fam, struct
     uint32_t mask = table->room - 1;
     for (uint32_t i = (uint32_t)hash & mask; table->entries[i].used; i = (i + 1) & mask) {
         const struct entry *entry = &table->entries[i];
-        if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == len && effective(set, entry) &&
-            !each(set, entry, data))
+        if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == len && in_scope(scope, entry) &&
+            !each(entry, data))
             return false;
     }
     return true;
 }
 
-static bool probe_all(const struct vrpset *set, const struct family_set *fam, struct key key, unsigned base,
-                      uint64_t lens, unsigned most, each_covering *each, void *data)
+static bool probe_all(const struct scope *scope, struct key key, unsigned base, uint64_t lens, unsigned most,
+                      each_covering *each, void *data)
 {
     for (; lens; lens &= lens - 1) {
         unsigned len = base + (unsigned)__builtin_ctzll(lens);
         if (len > most)
             return true;
-        if (!probe(set, fam, key, len, each, data))
+        if (!probe(scope, key, len, each, data))
             return false;
     }
     return true;
 }
 
-static void for_covering(const struct vrpset *set, uint8_t family, struct key key, unsigned len, each_covering *each,
-                         void *data)
+static void for_covering(const struct vrpset *set, bool due, uint8_t family, struct key key, unsigned len,
+                         each_covering *each, void *data)
 {
     const struct family_set *fam = family_const(set, family);
-    if (!probe_all(set, fam, key, 0, lens_first(&fam->lens, key.hi), len, each, data) || len <= 32)
+    struct scope scope = {set, fam, due};
+    if (!probe_all(&scope, key, 0, lens_first(&fam->lens, key.hi), len, each, data) || len <= 32)
         return;
     uint64_t mid = lens_mid(&fam->lens, key.hi);
-    if (!probe_all(set, fam, key, 33, mid & 0xffff, len, each, data) || len <= 48 || !(mid >> 63))
+    if (!probe_all(&scope, key, 33, mid & 0xffff, len, each, data) || len <= 48 || !(mid >> 63))
         return;
     uint64_t far = lens_far(&fam->lens, key.hi);
-    if (!probe_all(set, fam, key, 49, far & ~(UINT64_C(1) << 63), len, each, data) || !(far >> 63))
+    if (!probe_all(&scope, key, 49, far & ~(UINT64_C(1) << 63), len, each, data) || !(far >> 63))
         return;
     for (unsigned long_len = LENS_FAR_SHARED; long_len <= len; long_len++)
-        if (!probe(set, fam, key, long_len, each, data))
+        if (!probe(&scope, key, long_len, each, data))
             return;
 }
 
@@ -64,9 +78,8 @@ struct question {
     enum validity validity;
 };
 
-static bool answer(const struct vrpset *set, const struct entry *entry, void *data)
+static bool answer(const struct entry *entry, void *data)
 {
-    (void)set;
     struct question *question = data;
     /* RFC 6811: AS 0 in a VRP matches no route (RFC 6483 section 4), nor does a route of AS 0 (RFC 7607). */
     if (entry->asn != 0 && entry->asn == question->asn && question->len <= entry->max) {
@@ -83,8 +96,51 @@ enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const ui
     if (!set->usable)
         return VALIDITY_UNVERIFIED;
     struct question question = {asn, len, VALIDITY_NOT_FOUND};
-    for_covering(set, family, key_of(addr), len, answer, &question);
+    for_covering(set, false, family, key_of(addr), len, answer, &question);
     return question.validity;
+}
+
+static bool same(const struct entry *entry, void *data)
+{
+    const struct entry **wanted = data;
+    if (entry->asn != (*wanted)->asn || entry->max != (*wanted)->max)
+        return true;
+    *wanted = NULL;
+    return false;
+}
+
+static bool has(const struct vrpset *set, uint8_t family, const struct entry *entry)
+{
+    struct scope scope = {set, family_const(set, family), false};
+    const struct entry *wanted = entry;
+    probe(&scope, (struct key){entry->hi, entry->lo}, entry->len, same, &wanted);
+    return wanted == NULL;
+}
+
+struct view_question {
+    struct question question; /* first: answer() reads it */
+    const struct vrpset *without;
+    uint8_t family;
+};
+
+static bool answer_less(const struct entry *entry, void *data)
+{
+    struct view_question *view = data;
+    return has(view->without, view->family, entry) || answer(entry, &view->question);
+}
+
+enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
+                                   int64_t asn)
+{
+    if (view->set && !view->set->usable)
+        return VALIDITY_UNVERIFIED;
+    struct view_question question = {{asn, len, VALIDITY_NOT_FOUND}, view->without, family};
+    if (view->set)
+        for_covering(view->set, view->due, family, key_of(addr), len, view->without ? answer_less : answer,
+                     &question);
+    if (view->with && question.question.validity != VALIDITY_VALID)
+        for_covering(view->with, false, family, key_of(addr), len, answer, &question.question);
+    return question.question.validity;
 }
 
 int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn)
@@ -114,9 +170,8 @@ struct collection {
     uint8_t family;
 };
 
-static bool collect(const struct vrpset *set, const struct entry *entry, void *data)
+static bool collect(const struct entry *entry, void *data)
 {
-    (void)set;
     struct collection *collection = data;
     if (collection->n < collection->room)
         collection->out[collection->n] =
@@ -131,13 +186,13 @@ size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t a
     struct collection collection = {out, room, 0, family};
     if ((family != 4 && family != 6) || len > family_bits(family))
         return 0;
-    for_covering(set, family, key_of(addr), len, collect, &collection);
+    for_covering(set, false, family, key_of(addr), len, collect, &collection);
     return collection.n;
 }
 
-static bool listed(const struct vrpset *set, const struct entry *entry, uint32_t sources)
+static bool listed(const struct entry *entry, uint32_t sources)
 {
-    return entry->used && (sources ? (entry->live & sources) != 0 : effective(set, entry));
+    return entry->used && (sources ? (entry->live & sources) != 0 : entry->in_force);
 }
 
 size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room)
@@ -150,7 +205,7 @@ size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor,
         const struct table *table = &family_const(set, family)->tables[table_at_cursor % TABLES];
         for (; i < table->room; i++) {
             const struct entry *entry = &table->entries[i];
-            if (!listed(set, entry, sources))
+            if (!listed(entry, sources))
                 continue;
             if (n == room) {
                 *cursor = table_at_cursor << 32 | i;
@@ -174,9 +229,28 @@ int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struc
     if (vrp_list_reserve(out, table->used) != 0)
         return -1;
     for (uint32_t i = 0; i < table->room; i++)
-        if (listed(set, &table->entries[i], sources))
+        if (listed(&table->entries[i], sources))
             out->records[out->n++] = vrp_of(&table->entries[i], family, true);
     return 0;
+}
+
+size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_source *out, size_t room)
+{
+    if (part >= VRPSET_PARTS)
+        return 0;
+    uint8_t family = part < TABLES ? 4 : 6;
+    const struct table *table = &family_const(set, family)->tables[part % TABLES];
+    size_t n = 0;
+    for (uint32_t i = 0; i < table->room; i++) {
+        const struct entry *entry = &table->entries[i];
+        uint32_t having = entry->used ? entry->live & sources : 0;
+        if (!having || having == sources)
+            continue;
+        if (n < room)
+            out[n] = (struct vrp_source){vrp_of(entry, family, true), entry->live};
+        n++;
+    }
+    return n;
 }
 
 uint64_t vrpset_count(const struct vrpset *set, uint8_t family) { return family_const(set, family)->effective; }

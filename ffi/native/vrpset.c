@@ -1,4 +1,5 @@
-/* The VRPs of all sources: staged, put into force, switched and filtered. Questions are in validity.c. */
+/* The VRPs of all sources: staged, put into force, switched and filtered. Questions are in validity.c, what is only
+ * proposed and what is dropped in proposed.c. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,13 @@
 
 static struct table *table_at(struct family_set *fam, uint64_t hash) { return &fam->tables[hash >> 56]; }
 
+static bool keeps(const struct entry *entry) { return entry->used && (entry->live | entry->next | entry->in_force); }
+
 static int table_resize(struct vrpset *set, struct table *table)
 {
     uint32_t alive = 0;
     for (uint32_t i = 0; i < table->room; i++)
-        alive += table->entries[i].used && (table->entries[i].live | table->entries[i].next);
+        alive += keeps(&table->entries[i]);
     uint32_t room = TABLE_START;
     while (room < UINT32_C(1) << 30 && (uint64_t)room * 5 < ((uint64_t)alive + 1) * 8)
         room *= 2;
@@ -26,7 +29,7 @@ static int table_resize(struct vrpset *set, struct table *table)
         return -1;
     for (uint32_t i = 0; i < table->room; i++) {
         const struct entry *old = &table->entries[i];
-        if (!old->used || !(old->live | old->next))
+        if (!keeps(old))
             continue;
         uint32_t at = (uint32_t)hash_prefix(set, (struct key){old->hi, old->lo}, old->len) & (room - 1);
         while (entries[at].used)
@@ -65,6 +68,11 @@ static struct entry *find(struct vrpset *set, uint8_t family, const struct vrp *
         .hi = key.hi, .lo = key.lo, .asn = vrp->asn, .len = vrp->len, .max = vrp->max, .used = 1,
         .filtered = set->filters && filters_match(set->filters, vrp)};
     return &table->entries[i];
+}
+
+struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp)
+{
+    return find(set, family, vrp, false);
 }
 
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce)
@@ -112,25 +120,6 @@ void vrpset_free(struct vrpset *set)
     free(set);
 }
 
-void vrp_list_free(struct vrp_list *list)
-{
-    free(list->records);
-    *list = (struct vrp_list){NULL, 0, 0};
-}
-
-int vrp_list_reserve(struct vrp_list *list, size_t more)
-{
-    if (more <= list->room - list->n)
-        return 0;
-    size_t room = list->n + more;
-    struct vrp *records = realloc(list->records, room * sizeof *records);
-    if (!records)
-        return -1;
-    list->records = records;
-    list->room = room;
-    return 0;
-}
-
 /* ---- staging ----------------------------------------------------------------------------------------------- */
 
 bool vrp_well_formed(const struct vrp *vrp, struct vrp_faults *faults)
@@ -167,13 +156,11 @@ static void touch(struct touched *touched, const struct vrp *vrp)
     touched->records[touched->n++] = *vrp;
 }
 
-static void touched_reset(struct touched *touched)
+void vrpset_touched_reset(struct vrpset *set, unsigned source)
 {
-    free(touched->records);
-    *touched = (struct touched){NULL, 0, 0, false};
+    free(set->touched[source].records);
+    set->touched[source] = (struct touched){NULL, 0, 0, false};
 }
-
-typedef void each_entry(struct vrpset *set, struct entry *entry, uint8_t family, void *data);
 
 static void for_family(struct vrpset *set, uint8_t family, each_entry *each, void *data)
 {
@@ -184,7 +171,7 @@ static void for_family(struct vrpset *set, uint8_t family, each_entry *each, voi
                 each(set, &fam->tables[t].entries[i], family, data);
 }
 
-static void for_all(struct vrpset *set, each_entry *each, void *data)
+void vrpset_each(struct vrpset *set, each_entry *each, void *data)
 {
     for_family(set, 4, each, data);
     for_family(set, 6, each, data);
@@ -194,7 +181,7 @@ static void for_touched(struct vrpset *set, unsigned source, each_entry *each, v
 {
     struct touched *touched = &set->touched[source];
     if (touched->all) {
-        for_all(set, each, data);
+        vrpset_each(set, each, data);
         return;
     }
     for (uint32_t i = 0; i < touched->n; i++) {
@@ -215,8 +202,8 @@ int vrpset_begin(struct vrpset *set, unsigned source)
     if (source >= VRPSET_SOURCES)
         return -1;
     uint32_t bit = UINT32_C(1) << source;
-    for_all(set, clear_next, &bit);
-    touched_reset(&set->touched[source]);
+    vrpset_each(set, clear_next, &bit);
+    vrpset_touched_reset(set, source);
     set->touched[source].all = true;
     return 0;
 }
@@ -258,12 +245,20 @@ static void count_difference(struct vrpset *set, struct entry *entry, uint8_t fa
     commit->n += ((entry->live ^ entry->next) & commit->bit) != 0;
 }
 
-static void record_change(struct vrpset *set, const struct entry *entry, uint8_t family, bool was, bool is,
-                          struct vrp_list *changes)
+/* Whether the entry is due has changed, or not: put that into force or, while changes are proposed, note it. */
+static void settle(struct vrpset *set, struct entry *entry, uint8_t family, bool was, bool is,
+                   struct vrp_list *changes)
 {
     if (was == is)
         return;
-    family_of(set, family)->effective += is ? UINT64_C(1) : UINT64_MAX;
+    struct family_set *fam = family_of(set, family);
+    fam->due += is ? UINT64_C(1) : UINT64_MAX;
+    if (set->proposing) {
+        set->pending += entry->in_force != is ? UINT64_C(1) : UINT64_MAX;
+    } else {
+        entry->in_force = is;
+        fam->effective += is ? UINT64_C(1) : UINT64_MAX;
+    }
     changes->records[changes->n++] = vrp_of(entry, family, is);
 }
 
@@ -272,10 +267,10 @@ static void commit_entry(struct vrpset *set, struct entry *entry, uint8_t family
     struct commit *commit = data;
     if (!((entry->live ^ entry->next) & commit->bit))
         return;
-    bool was = effective(set, entry);
+    bool was = due(set, entry);
     entry->live ^= commit->bit;
     set->count[commit->source] += entry->live & commit->bit ? UINT64_C(1) : UINT64_MAX;
-    record_change(set, entry, family, was, effective(set, entry), commit->changes);
+    settle(set, entry, family, was, due(set, entry), commit->changes);
 }
 
 int vrpset_commit(struct vrpset *set, unsigned source, struct vrp_list *changes)
@@ -287,7 +282,7 @@ int vrpset_commit(struct vrpset *set, unsigned source, struct vrp_list *changes)
     if (vrp_list_reserve(changes, commit.n) != 0)
         return -1;
     for_touched(set, source, commit_entry, &commit);
-    touched_reset(&set->touched[source]);
+    vrpset_touched_reset(set, source);
     return 0;
 }
 
@@ -304,7 +299,7 @@ int vrpset_discard(struct vrpset *set, unsigned source)
         return -1;
     uint32_t bit = UINT32_C(1) << source;
     for_touched(set, source, discard_entry, &bit);
-    touched_reset(&set->touched[source]);
+    vrpset_touched_reset(set, source);
     return 0;
 }
 
@@ -318,14 +313,14 @@ static void count_activation(struct vrpset *set, struct entry *entry, uint8_t fa
 {
     (void)family;
     struct activation *activation = data;
-    activation->n += effective(set, entry) != counts(entry, activation->sources, entry->filtered & 1);
+    activation->n += due(set, entry) != counts(entry, activation->sources, entry->filtered & 1);
 }
 
 static void activate_entry(struct vrpset *set, struct entry *entry, uint8_t family, void *data)
 {
     struct activation *activation = data;
-    record_change(set, entry, family, effective(set, entry),
-                  counts(entry, activation->sources, entry->filtered & 1), activation->changes);
+    settle(set, entry, family, due(set, entry),
+           counts(entry, activation->sources, entry->filtered & 1), activation->changes);
 }
 
 int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *changes)
@@ -334,10 +329,10 @@ int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *chang
     struct activation activation = {sources, changes, 0};
     if (sources == set->active)
         return 0;
-    for_all(set, count_activation, &activation);
+    vrpset_each(set, count_activation, &activation);
     if (vrp_list_reserve(changes, activation.n) != 0)
         return -1;
-    for_all(set, activate_entry, &activation);
+    vrpset_each(set, activate_entry, &activation);
     set->active = sources;
     return 0;
 }
@@ -354,15 +349,15 @@ static void match_entry(struct vrpset *set, struct entry *entry, uint8_t family,
     struct vrp vrp = vrp_of(entry, family, true);
     bool next = filtering->filters && filters_match(filtering->filters, &vrp);
     entry->filtered = (uint8_t)((entry->filtered & 1) | next << 1);
-    filtering->n += effective(set, entry) != counts(entry, set->active, next);
+    filtering->n += due(set, entry) != counts(entry, set->active, next);
 }
 
 static void filter_entry(struct vrpset *set, struct entry *entry, uint8_t family, void *data)
 {
     struct filtering *filtering = data;
-    bool was = effective(set, entry);
+    bool was = due(set, entry);
     entry->filtered >>= 1;
-    record_change(set, entry, family, was, effective(set, entry), filtering->changes);
+    settle(set, entry, family, was, due(set, entry), filtering->changes);
 }
 
 int vrpset_filter(struct vrpset *set, const void *filters, size_t n, struct vrp_list *changes)
@@ -371,12 +366,12 @@ int vrpset_filter(struct vrpset *set, const void *filters, size_t n, struct vrp_
     if (n && !fresh)
         return -1;
     struct filtering filtering = {fresh, changes, 0};
-    for_all(set, match_entry, &filtering);
+    vrpset_each(set, match_entry, &filtering);
     if (vrp_list_reserve(changes, filtering.n) != 0) {
         filters_free(fresh);
         return -1;
     }
-    for_all(set, filter_entry, &filtering);
+    vrpset_each(set, filter_entry, &filtering);
     filters_free(set->filters);
     set->filters = fresh;
     return 0;

@@ -8,6 +8,10 @@
  * A source's changes are staged record by record, invisible to validation, and
  * come into force all at once at its End of Data (vrpset_commit).
  *
+ * Whether a VRP is effective is a bit of its own. So a change can be proposed
+ * first (vrpset_propose), looked at, and taken later or never, without a second
+ * set: what is due by the sources and what is in force differ meanwhile.
+ *
  * Not thread-safe: one thread at a time.
  */
 #ifndef RTRD_VRPSET_H
@@ -30,6 +34,13 @@ enum validity { /* RFC 6811 section 2; UNVERIFIED: no VRP set is usable yet */
 };
 
 struct vrpset;
+
+/* A set as it would be: what `set` has in force or (`due`) what is due there, less what is in `without`, and what is in
+ * `with`. Each may be NULL. */
+struct vrp_view {
+    const struct vrpset *set, *without, *with;
+    bool due;
+};
 
 /* What a call of vrpset_stage left out, by reason. */
 struct vrp_faults {
@@ -56,6 +67,7 @@ struct vrpset *vrpset_new(void); /* NULL: no memory */
 void vrpset_free(struct vrpset *set);
 
 void vrp_list_free(struct vrp_list *list);
+int vrp_list_append(struct vrp_list *list, const struct vrp_list *more);
 
 /* Everything below that returns int returns 0, or -1 when memory ran out or `source` is not below VRPSET_SOURCES:
  * then nothing has come into force. */
@@ -70,6 +82,17 @@ int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *chang
  * VRPSET_ASSERTIONS (RFC 8416 section 3.3.1); the filters of before are gone. */
 int vrpset_filter(struct vrpset *set, const void *filters, size_t n, struct vrp_list *changes);
 
+/* While `propose`, commit, activate and filter put nothing into force: what they append to `changes` is then due, and
+ * pending until it is taken or changes back. Before it is switched off, all must be taken. */
+void vrpset_propose(struct vrpset *set, bool propose);
+uint64_t vrpset_pending(const struct vrpset *set);                  /* VRPs that would appear or vanish */
+uint64_t vrpset_due(const struct vrpset *set, uint8_t family);      /* effective ones once everything is taken */
+/* Put into force what is due: all, or of `proposed` VRPs only. */
+int vrpset_take(struct vrpset *set, const struct vrp_list *proposed, struct vrp_list *changes);
+/* What the source has and stages is void. Of what is in force, that which no other active source says goes at once,
+ * whatever is pending. */
+int vrpset_drop(struct vrpset *set, unsigned source, struct vrp_list *changes);
+
 /* With usable false every route is UNVERIFIED. */
 void vrpset_set_usable(struct vrpset *set, bool usable);
 bool vrpset_usable(const struct vrpset *set);
@@ -77,6 +100,10 @@ bool vrpset_usable(const struct vrpset *set);
 /* `asn` below 0: origin NONE, which is never valid. The prefix must have no host bits. */
 enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
                               int64_t asn);
+
+/* The same by a set as it would be. */
+enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
+                                   int64_t asn);
 
 /* The same for a prefix as text; -1: no such prefix. */
 int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn);
@@ -93,6 +120,11 @@ size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t a
  * same part for ever: who takes part after part and every change in between has missed nothing. -1: no memory. */
 #define VRPSET_PARTS 512
 int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out);
+
+/* The VRPs of one part (as above) that some of `sources` have and others have not: how many there are; at most `room`
+ * are written. */
+size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_source *out,
+                        size_t room);
 
 /* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 back: all done.
  * A change of the set in between may show a VRP twice or not at all. */

@@ -19,8 +19,9 @@ struct entry {
     uint32_t live; /* sources that have it, in force */
     uint32_t next; /* the same, after their next commit */
     uint8_t len, max;
-    uint8_t used;
-    uint8_t filtered; /* bit 0: a filter matches; bit 1: one of the next filters does */
+    uint8_t used : 1;
+    uint8_t in_force : 1; /* effective; differs from due() while a change is only proposed */
+    uint8_t filtered;     /* bit 0: a filter matches; bit 1: one of the next filters does */
 };
 
 struct table {
@@ -38,6 +39,7 @@ struct family_set {
     struct table tables[TABLES];
     struct lens lens;
     uint64_t effective;
+    uint64_t due;
 };
 
 struct vrpset {
@@ -46,8 +48,9 @@ struct vrpset {
     uint64_t count[VRPSET_SOURCES];
     struct filters *filters; /* NULL: none */
     uint64_t seed;
+    uint64_t pending; /* entries that are due and not in force, or the other way round */
     uint32_t active;
-    bool usable;
+    bool usable, proposing;
 };
 
 struct key {
@@ -93,12 +96,17 @@ static inline bool counts(const struct entry *entry, uint32_t active, bool filte
     return (entry->live & active & (filtered ? ASSERTIONS : UINT32_MAX)) != 0;
 }
 
-static inline bool effective(const struct vrpset *set, const struct entry *entry)
+/* Whether it is effective by what the sources say now. */
+static inline bool due(const struct vrpset *set, const struct entry *entry)
 {
     return counts(entry, set->active, entry->filtered & 1);
 }
 
 /* vrpset.c */
+typedef void each_entry(struct vrpset *set, struct entry *entry, uint8_t family, void *data);
+void vrpset_each(struct vrpset *set, each_entry *each, void *data);
+struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp); /* NULL: missing */
+void vrpset_touched_reset(struct vrpset *set, unsigned source);
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce);
 int vrp_list_reserve(struct vrp_list *list, size_t more); /* -1: no memory */
 bool vrp_well_formed(const struct vrp *vrp, struct vrp_faults *faults); /* counts why not */

@@ -124,6 +124,11 @@ class Changes:
         """Give each VRP and True if it became effective."""
         return unpack(self.packed())
 
+    def add(self, more: Changes) -> None:
+        """Append others; a VRP may then be in it several times. MemoryError leaves it as it was."""
+        if lib.vrp_list_append(self.native, more.native) != 0:
+            raise MemoryError("no memory for more changes")
+
     def packed(self) -> bytes:
         """Copy the changes as packed VRPs."""
         return bytes(ffi.buffer(self.native.records, self.native.n * PACKED.size)) if self.native.n else b""
@@ -162,9 +167,9 @@ class VRPSet:
         count = len(view) // PACKED.size
         self._done(lib.vrpset_stage(self.native, source, view, count, self._faults), source)
 
-    def commit(self, source: int) -> Changes:
-        """Put what the source staged into force; give what changed in the effective set."""
-        changes = Changes()
+    def commit(self, source: int, changes: Changes | None = None) -> Changes:
+        """Put what the source staged into force; give what changed in the effective set, appended to `changes`."""
+        changes = Changes() if changes is None else changes
         self._done(lib.vrpset_commit(self.native, source, changes.native), source)
         self.generation += 1
         return changes
@@ -197,6 +202,37 @@ class VRPSet:
         self._done(lib.vrpset_filter(self.native, b"".join(packed), len(packed), changes.native))
         self.generation += 1
         return changes
+
+    def drop(self, source: int) -> Changes:
+        """Make void what a source has and stages; what no other active one says goes at once, whatever is pending."""
+        changes = Changes()
+        self._done(lib.vrpset_drop(self.native, source, changes.native), source)
+        self.generation += 1
+        return changes
+
+    def propose(self, *, propose: bool) -> None:
+        """From now on changes of sources, activations and filters are only proposed; what they give is pending.
+
+        To end it, take everything first.
+        """
+        lib.vrpset_propose(self.native, propose)
+
+    def take(self, proposed: Changes | None = None) -> Changes:
+        """Put into force what is pending, or only that of it which is in `proposed`; give what changed."""
+        changes = Changes()
+        native = ffi.NULL if proposed is None else proposed.native
+        self._done(lib.vrpset_take(self.native, native, changes.native))
+        self.generation += 1
+        return changes
+
+    @property
+    def pending(self) -> int:
+        """How many VRPs would become effective, or cease to be, if everything were taken."""
+        return int(lib.vrpset_pending(self.native))
+
+    def due(self, family: int) -> int:
+        """How many effective VRPs of family 4 or 6 there would be then."""
+        return int(lib.vrpset_due(self.native, family))
 
     @property
     def usable(self) -> bool:
@@ -268,6 +304,17 @@ class VRPSet:
             found = Changes()
             self._done(lib.vrpset_part(self.native, mask, part, found.native))
             yield found.packed()
+
+    def differing(self, sources: Iterable[int], part: int) -> list[CoveringVRP]:
+        """Give the VRPs of one of `PARTS` parts that some of these sources have and others have not."""
+        mask = _mask(sources)
+        room = _LIST_ROOM
+        while True:
+            out = ffi.new("struct vrp_source[]", room)
+            count = lib.vrpset_differing(self.native, mask, part, out, room)
+            if count <= room:
+                return _found(out, count)
+            room = count
 
     def _chunks(self, source: int | None) -> Iterator[list[CoveringVRP]]:
         cursor = ffi.new("uint64_t *")

@@ -125,6 +125,11 @@ class RouteTable:
             raise KeyError(number)
         return bytes(ffi.buffer(key, size[0]))
 
+    @property
+    def native(self) -> Any:
+        """The native table, for rtrd.routes.whatif."""
+        return self._native
+
     # -- neighbours
 
     def add_neighbor(self, policy: NeighborPolicy, address: bytes) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from strategies import ASNS, filters, prefixes, vrps
 
-from rtrlib.vrp_set import PACKED, SLURM, VALIDITIES, VRP, VRPFilter, VRPSet, pack, unpack
+from rtrlib.vrp_set import PACKED, PARTS, SLURM, VALIDITIES, VRP, VRPFilter, VRPSet, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -216,7 +216,10 @@ SOURCE = st.sampled_from(SOURCES_USED)
 
 
 class Sources(RuleBasedStateMachine):
-    """Sources stage, commit, discard, are switched and filtered; a model of plain sets says what is in force."""
+    """Sources stage, commit, discard, are switched and filtered; a model of plain sets says what is in force.
+
+    So do they while changes are only proposed; then what is due differs until it is taken.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -226,8 +229,10 @@ class Sources(RuleBasedStateMachine):
         self.staged: dict[int, set[VRP]] = {source: set() for source in SOURCES_USED}
         self.active: set[int] = set()
         self.filters: list[VRPFilter] = []
+        self.proposing = False
+        self.in_force: set[VRP] = set()
 
-    def effective(self) -> set[VRP]:
+    def due(self) -> set[VRP]:
         heard = set().union(*(self.live[source] for source in self.active))
         kept = {vrp for vrp in heard if not any(matches(one, vrp) for one in self.filters)}
         return kept | self.live[SLURM]
@@ -235,9 +240,11 @@ class Sources(RuleBasedStateMachine):
     def check(self, changes: object, before: set[VRP]) -> None:
         appeared = {vrp for vrp, announce in changes if announce}  # type: ignore[attr-defined]
         vanished = {vrp for vrp, announce in changes if not announce}  # type: ignore[attr-defined]
-        assert appeared == self.effective() - before
-        assert vanished == before - self.effective()
+        assert appeared == self.due() - before
+        assert vanished == before - self.due()
         assert len(changes) == len(appeared) + len(vanished)  # type: ignore[arg-type]
+        if not self.proposing:
+            self.in_force = self.due()
 
     @rule(source=SOURCE, entries=st.lists(st.tuples(vrps(), st.booleans()), max_size=12))
     def stage(self, source: int, entries: list[tuple[VRP, bool]]) -> None:
@@ -252,7 +259,7 @@ class Sources(RuleBasedStateMachine):
 
     @rule(source=SOURCE)
     def commit(self, source: int) -> None:
-        before = self.effective()
+        before = self.due()
         changes = self.vrp_set.commit(source)
         self.live[source] = set(self.staged[source])
         self.check(changes, before)
@@ -264,29 +271,69 @@ class Sources(RuleBasedStateMachine):
 
     @rule(sources=st.sets(SOURCE))
     def activate(self, sources: set[int]) -> None:
-        before = self.effective()
+        before = self.due()
         changes = self.vrp_set.activate(sources)
         self.active = sources
         self.check(changes, before)
 
     @rule(filters=st.lists(filters(), max_size=6))
     def filter(self, filters: list[VRPFilter]) -> None:
-        before = self.effective()
+        before = self.due()
         changes = self.vrp_set.filter(filters)
         self.filters = filters
         self.check(changes, before)
 
+    @rule(propose=st.booleans())
+    def propose(self, propose: bool) -> None:
+        if not propose:
+            self.take()
+        self.vrp_set.propose(propose=propose)
+        self.proposing = propose
+
+    @rule()
+    def take(self) -> None:
+        taken = dict(self.vrp_set.take())
+        assert taken == {vrp: vrp in self.due() for vrp in self.due() ^ self.in_force}
+        self.in_force = self.due()
+
+    @rule(named=st.lists(vrps(), max_size=12))
+    def take_some(self, named: list[VRP]) -> None:
+        some = set(named) | set(sorted(self.due() ^ self.in_force)[::2])
+        proposed = VRPSet()
+        proposed.activate([0])
+        taken = dict(self.vrp_set.take(proposed.replace(0, b"".join(pack(vrp) for vrp in [*some, *some]))))
+        assert taken == {vrp: vrp in self.due() for vrp in (self.due() ^ self.in_force) & some}
+        self.in_force = (self.in_force - some) | (self.due() & some)
+
+    @rule(source=st.sampled_from(SOURCES_USED[:-1]))
+    def drop(self, source: int) -> None:
+        others = set().union(*(self.live[one] for one in {*self.active, SLURM} - {source}))
+        gone = self.live[source] & self.in_force - others if source in self.active else set()
+        changes = self.vrp_set.drop(source)
+        assert Counter(changes) == Counter((vrp, False) for vrp in gone)
+        self.live[source], self.staged[source] = set(), set()
+        self.in_force = self.in_force - gone
+        assert self.proposing or self.in_force == self.due()
+
+    @rule(sources=st.sets(SOURCE, min_size=1))
+    def differ(self, sources: set[int]) -> None:
+        found = Counter(one.vrp for part in range(PARTS) for one in self.vrp_set.differing(sources, part))
+        having = [self.live[source] for source in sources]
+        assert found == Counter(set.union(*having) - set.intersection(*having))
+
     @rule(sources=st.none() | st.sets(SOURCE))
     def copy(self, sources: set[int] | None) -> None:
-        expected = self.effective() if sources is None else set().union(*(self.live[source] for source in sources))
+        expected = self.in_force if sources is None else set().union(*(self.live[source] for source in sources))
         assert packed(self.vrp_set.packed(sources)) == Counter(expected)
 
     @invariant()
     def counts_and_lists_agree(self) -> None:
-        effective = self.effective()
+        effective = self.in_force
         assert {entry.vrp for entry in self.vrp_set.vrps()} == effective
         assert self.vrp_set.count(4) == sum(":" not in vrp.prefix for vrp in effective)
         assert self.vrp_set.count(6) == sum(":" in vrp.prefix for vrp in effective)
+        assert self.vrp_set.pending == len(self.due() ^ effective)
+        assert self.vrp_set.due(4) + self.vrp_set.due(6) == len(self.due())
         for source, live in self.live.items():
             assert self.vrp_set.count_source(source) == len(live)
 

@@ -15,8 +15,8 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 WANTED = (0, 8)
-SOURCES = ("queue.c", "connect.c", "intake.c", "feed.c")
-HEADERS = ("vrp.h", "queue.h", "connect.h", "intake.h", "feed.h")
+SOURCES = ("queue.c", "connect.c", "faults.c", "intake.c", "feed.c")
+HEADERS = ("vrp.h", "queue.h", "connect.h", "faults.h", "intake.h", "feed.h")
 WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
 # cffi's own glue is not ours to mend.
 GLUE = ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -51,7 +53,24 @@ static int connect_by(int fd, const struct addrinfo *to, long long deadline)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
-static int open_one(const struct addrinfo *to, const char *bind, long long deadline, int *error)
+static int set(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof value) == 0 ? 0 : errno;
+}
+
+/* Linux waits two hours before it asks whether a silent peer is still there, and 15 minutes for what it sent to be
+ * acknowledged. RTR itself sends nothing until the refresh interval is over. */
+static int keep_alive(int fd, unsigned seconds)
+{
+    int third = seconds / 3 > 0 ? (int)(seconds / 3) : 1, ninth = seconds / 9 > 0 ? (int)(seconds / 9) : 1;
+    int error = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    error = error ? error : set(fd, IPPROTO_TCP, TCP_KEEPIDLE, third);
+    error = error ? error : set(fd, IPPROTO_TCP, TCP_KEEPINTVL, ninth);
+    error = error ? error : set(fd, IPPROTO_TCP, TCP_KEEPCNT, ((int)seconds - third + ninth - 1) / ninth);
+    return error ? error : set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)seconds * 1000);
+}
+
+static int open_one(const struct addrinfo *to, const char *bind, long long deadline, unsigned keepalive, int *error)
 {
     int fd = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, to->ai_protocol);
     if (fd < 0) {
@@ -61,11 +80,11 @@ static int open_one(const struct addrinfo *to, const char *bind, long long deadl
     *error = bind ? bind_to(fd, to->ai_family, bind) : 0;
     if (*error == 0)
         *error = connect_by(fd, to, deadline);
-    int on = 1;
-    /* librtr reads with SO_RCVTIMEO, which needs a blocking socket. A dead peer is found by keepalives. */
-    if (*error == 0 && (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0 ||
-                        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0))
+    /* librtr reads with SO_RCVTIMEO, which needs a blocking socket. */
+    if (*error == 0 && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)
         *error = errno;
+    if (*error == 0)
+        *error = keep_alive(fd, keepalive);
     if (*error != 0) {
         close(fd);
         return -1;
@@ -73,7 +92,8 @@ static int open_one(const struct addrinfo *to, const char *bind, long long deadl
     return fd;
 }
 
-int connect_stream(const char *host, const char *port, const char *bind, unsigned timeout, char *fault, size_t size)
+int connect_stream(const char *host, const char *port, const char *bind, unsigned timeout, unsigned keepalive, char *fault,
+                   size_t size)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found;
     int failed = getaddrinfo(host, port, &hints, &found);
@@ -92,7 +112,7 @@ int connect_stream(const char *host, const char *port, const char *bind, unsigne
     for (struct addrinfo *to = found; to && fd < 0; to = to->ai_next, addresses--) {
         long long left = end - now_ms();
         int one;
-        fd = open_one(to, bind, now_ms() + (left > 0 ? left / addresses : 0), &one);
+        fd = open_one(to, bind, now_ms() + (left > 0 ? left / addresses : 0), keepalive, &one);
         /* "Wrong family for the bind address" is the cause only when no address got further. */
         if (one != EAFNOSUPPORT || !tried)
             error = one;

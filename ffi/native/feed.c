@@ -26,7 +26,7 @@ struct feed {
     struct rtr_mgr_config *manager;
     struct queue *queue;
     char *host, *port, *bind;
-    unsigned connect_timeout;
+    unsigned connect_timeout, keepalive;
     bool ssh;
     int last; /* the descriptor that librtr got last, and which socket that was */
     struct stat which;
@@ -63,6 +63,15 @@ static void on_reject(void *data, const struct vrp *vrp)
 {
     struct feed *feed = data;
     queue_vrp(feed->queue, vrp);
+}
+
+static void on_fault(void *data, enum fault kind, const char *text)
+{
+    struct feed *feed = data;
+    char payload[1 + FAULT_SIZE] = {(char)kind};
+    size_t length = strnlen(text, FAULT_SIZE);
+    memcpy(payload + 1, text, length);
+    queue_put(feed->queue, FRAME_FAULT, payload, 1 + length);
 }
 
 static void on_router_key(struct spki_table *table, const struct spki_record record, const bool added)
@@ -105,11 +114,11 @@ static void close_last(struct feed *feed)
 static int on_connect(void *data)
 {
     struct feed *feed = data;
-    char fault[256];
+    char fault[FAULT_SIZE];
     close_last(feed);
-    int fd = connect_stream(feed->host, feed->port, feed->bind, feed->connect_timeout, fault, sizeof fault);
+    int fd = connect_stream(feed->host, feed->port, feed->bind, feed->connect_timeout, feed->keepalive, fault, sizeof fault);
     if (fd < 0)
-        queue_put(feed->queue, FRAME_FAULT, fault, strlen(fault));
+        on_fault(feed, FAULT_UNREACHABLE, fault);
     else if (feed->ssh && fstat(fd, &feed->which) == 0)
         feed->last = fd;
     return fd;
@@ -185,6 +194,7 @@ struct feed *feed_open(const struct feed_options *options, char *fault, size_t s
     feed->port = copy(options->port);
     feed->bind = options->bind ? copy(options->bind) : NULL;
     feed->connect_timeout = options->connect_timeout;
+    feed->keepalive = options->keepalive;
     feed->ssh = options->username != NULL;
     if (!feed->queue || !feed->host || !feed->port || (options->bind && !feed->bind))
         return refuse(feed, fault, size, "no memory or no file descriptor for another cache");
@@ -192,7 +202,7 @@ struct feed *feed_open(const struct feed_options *options, char *fault, size_t s
         return refuse(feed, fault, size,
                       options->username ? "librtr refuses the SSH options: give a private key or a password, not both"
                                         : "librtr refuses the TCP options");
-    intake_wrap(&feed->intake, &feed->transport, on_reject, feed);
+    intake_wrap(&feed->intake, &feed->transport, on_reject, on_fault, feed);
     feed->socket.tr_socket = &feed->transport;
     feed->sockets[0] = &feed->socket;
     struct rtr_mgr_group group = {.sockets = feed->sockets, .sockets_len = 1, .preference = 1};

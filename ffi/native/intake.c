@@ -1,13 +1,16 @@
 #include "intake.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
 
 /* RFC 8210 section 5. */
-enum { HEADER = 8, IPV4_PREFIX = 4, IPV6_PREFIX = 6 };
+enum { HEADER = PDU_HEADER, IPV4_PREFIX = 4, IPV6_PREFIX = 6, ERROR_REPORT = 10 };
+enum { NO_DATA_AVAILABLE = 2, UNSUPPORTED_VERSION = 4 };
+enum { LONGEST = 3248 }; /* RTR_MAX_PDU_LEN: librtr takes no longer one */
 
 enum { STREAK = 16, GAP_US = 5000, NAP_US = 1000 };
 
@@ -36,6 +39,25 @@ static void gather(struct intake *intake)
     }
 }
 
+static void tell(struct intake *intake, enum fault kind, const char *text)
+{
+    if (!intake->told)
+        intake->fault(intake->data, kind, text);
+    intake->told = true;
+}
+
+static void tell_end(struct intake *intake, int error)
+{
+    const char *where = "";
+    if (intake->begin < intake->end || (intake->pass > 0 && intake->pass != SIZE_MAX))
+        where = " in the middle of a PDU";
+    else if (!intake->heard)
+        where = error ? " before it said anything" : " without a word";
+    char text[FAULT_SIZE];
+    enum fault kind = fault_ended(error, where, text);
+    tell(intake, kind, text);
+}
+
 /* Receives once. Returns what the transport does: octets, or an error. */
 static int fill(struct intake *intake, time_t timeout)
 {
@@ -45,11 +67,30 @@ static int fill(struct intake *intake, time_t timeout)
         intake->begin = 0;
     }
     gather(intake);
+    errno = 0;
     int got = intake->inner.recv_fp(intake->inner.socket, intake->bytes + intake->end, INTAKE_SIZE - intake->end, timeout);
-    if (got > 0)
+    int error = errno;
+    if (got > 0) {
         intake->end += (size_t)got;
+        intake->heard = true;
+    } else if (got == TR_CLOSED || got == 0) {
+        tell_end(intake, 0);
+    } else if (got == TR_ERROR) {
+        tell_end(intake, error ? error : ECONNABORTED);
+    }
     intake->filled = now_us();
     return got;
+}
+
+/* "No data" and "unsupported version" are answers with which librtr goes on. */
+static void look_at_report(struct intake *intake, const uint8_t *pdu, size_t size)
+{
+    unsigned code = (unsigned)pdu[2] << 8 | pdu[3];
+    if (code == NO_DATA_AVAILABLE || code == UNSUPPORTED_VERSION)
+        return;
+    char text[FAULT_SIZE];
+    fault_reported(pdu, size, text);
+    tell(intake, FAULT_REFUSED, text);
 }
 
 static bool is_prefix(const uint8_t *pdu, size_t size)
@@ -80,6 +121,12 @@ static bool admit(struct intake *intake)
     uint32_t size;
     memcpy(&size, pdu + 4, sizeof size);
     size = ntohl(size);
+    memcpy(intake->head, pdu, HEADER);
+    if (pdu[1] == ERROR_REPORT && size >= HEADER && size <= LONGEST) {
+        if (have < size)
+            return false;
+        look_at_report(intake, pdu, size);
+    }
     if (!is_prefix(pdu, size)) {
         intake->pass = size >= HEADER ? size : SIZE_MAX;
         return true;
@@ -99,6 +146,8 @@ static bool admit(struct intake *intake)
 static int on_recv(const void *socket, void *out, const size_t len, const time_t timeout)
 {
     struct intake *intake = intake_of(socket);
+    if (intake->refused)
+        return TR_CLOSED; /* librtr would wait for another 60 seconds, or for ever */
     int64_t end = now_us() + (int64_t)timeout * 1000000;
     bool waited = false;
     /* A cache that sends nothing but what is refused, or an octet now and then, must not keep librtr in here. */
@@ -129,6 +178,8 @@ static int on_open(void *socket)
     struct intake *intake = intake_of(socket);
     intake->begin = intake->end = intake->pass = 0;
     intake->streak = 0;
+    intake->heard = intake->told = intake->refused = false;
+    memset(intake->head, 0, sizeof intake->head);
     return intake->inner.open_fp(intake->inner.socket);
 }
 
@@ -145,10 +196,39 @@ static void on_free(struct tr_socket *transport)
     transport->socket = NULL;
 }
 
+/* librtr gives up what it listens to here: says why, and sends an Error Report that says it too. */
+static void on_report(struct intake *intake, const uint8_t *pdu, size_t size, time_t timeout)
+{
+    char text[FAULT_SIZE];
+    uint8_t report[REPORT_SIZE];
+    if (intake->refused || intake->told)
+        return; /* it is over already: librtr takes the end of a connection for corrupt data */
+    enum fault kind = fault_refused_by_us(intake->head, pdu, size, text);
+    tell(intake, kind, text);
+    intake->refused = true;
+    size_t whole = fault_report(pdu, size, text, report), sent = 0;
+    while (sent < whole) {
+        int more = intake->inner.send_fp(intake->inner.socket, report + sent, whole - sent, timeout);
+        if (more <= 0)
+            return;
+        sent += (size_t)more;
+    }
+}
+
 static int on_send(const void *socket, const void *pdu, const size_t len, const time_t timeout)
 {
     struct intake *intake = intake_of(socket);
-    return intake->inner.send_fp(intake->inner.socket, pdu, len, timeout);
+    const uint8_t *octets = pdu;
+    if (len >= HEADER && octets[1] == ERROR_REPORT) {
+        on_report(intake, octets, len, timeout);
+        return (int)len;
+    }
+    errno = 0;
+    int sent = intake->inner.send_fp(intake->inner.socket, pdu, len, timeout);
+    int error = errno;
+    if (sent == TR_ERROR || sent == TR_CLOSED)
+        tell_end(intake, error ? error : ECONNABORTED);
+    return sent;
 }
 
 static const char *on_ident(void *socket)
@@ -157,14 +237,14 @@ static const char *on_ident(void *socket)
     return intake->inner.ident_fp(intake->inner.socket);
 }
 
-void intake_wrap(struct intake *intake, struct tr_socket *transport, intake_reject_fp reject, void *data)
+void intake_wrap(struct intake *intake, struct tr_socket *transport, intake_reject_fp reject, intake_fault_fp fault,
+                 void *data)
 {
+    memset(intake, 0, offsetof(struct intake, bytes));
     intake->inner = *transport;
     intake->reject = reject;
+    intake->fault = fault;
     intake->data = data;
-    intake->begin = intake->end = intake->pass = 0;
-    intake->streak = 0;
-    intake->filled = 0;
     *transport = (struct tr_socket){
         .socket = intake,
         .open_fp = on_open,

@@ -20,6 +20,7 @@ struct queue {
     int event;
     bool shut;     /* drop everything */
     bool lost;     /* something did not fit */
+    bool starved;  /* because there was no memory for it */
     bool told;     /* and the reader knows */
 };
 
@@ -86,9 +87,11 @@ static uint8_t *room(struct queue *queue, size_t size)
         return NULL;
     struct chunk *tail = queue->tail;
     if (!tail || tail->used + size > QUEUE_CHUNK) {
-        struct chunk *chunk = queue->bytes + size <= queue->limit ? malloc(sizeof *chunk) : NULL;
+        bool fits = queue->bytes + size <= queue->limit;
+        struct chunk *chunk = fits ? malloc(sizeof *chunk) : NULL;
         if (!chunk) {
             queue->lost = true;
+            queue->starved = fits;
             wake(queue);
             return NULL;
         }
@@ -189,7 +192,7 @@ size_t queue_take(struct queue *queue, void *out, size_t size)
         memcpy(out, chunk->data, used);
         free(chunk);
     } else if (tell) {
-        struct frame frame = {.type = FRAME_LOST, .size = 0};
+        struct frame frame = {.type = queue->starved ? FRAME_STARVED : FRAME_LOST, .size = 0};
         used = sizeof frame;
         memcpy(out, &frame, used);
     }

@@ -21,8 +21,9 @@ enum frame_type {
     FRAME_STATE = 2,      /* struct frame_state */
     FRAME_ROUTER_KEY = 3, /* struct frame_router_key */
     FRAME_ALIVE = 4,      /* empty: the answer of a cache process to a ping */
-    FRAME_FAULT = 5,      /* UTF-8: why a connection attempt failed */
+    FRAME_FAULT = 5,      /* an octet, enum fault, and UTF-8: why the connection failed or ends */
     FRAME_LOST = 6,       /* empty: the queue was full, everything after this is missing */
+    FRAME_STARVED = 7,    /* the same, for want of memory */
 };
 
 /* In front of every payload; the machine's byte order, as both ends are this machine. */

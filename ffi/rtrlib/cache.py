@@ -12,6 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from rtrlib.faults import STARVED, Fault, LastFault, fault_of
 from rtrlib.frames import Decoder, FrameError, FrameType, StateFrame, router_key_of, state_of
 from rtrlib.link import LinkEnded
 from rtrlib.rtr_socket import RTRSocket, RTRSocketState
@@ -39,10 +40,11 @@ BARREN_LIMIT: Final = 2
 BACKOFF_FIRST: Final = 1.0
 
 FAILURES: Final = {
-    RTRSocketState.ERROR_FATAL: "the session ended: closed by the cache, or a protocol error",
-    RTRSocketState.ERROR_TRANSPORT: "the connection failed or timed out",
-    RTRSocketState.ERROR_NO_DATA_AVAILABLE: "the cache has no data yet",
+    RTRSocketState.ERROR_FATAL: (Fault.PROCESS, "librtr ended the session and does not say why"),
+    RTRSocketState.ERROR_TRANSPORT: (Fault.SILENT, "nothing came from the cache for 60 seconds"),
+    RTRSocketState.ERROR_NO_DATA_AVAILABLE: (Fault.NO_DATA, "the cache has no data yet"),
 }
+"""What a failure is when nothing else was said of it."""
 WAITING: Final = {RTRSocketState.CONNECTING, RTRSocketState.RESET}
 """What librtr says as soon as it begins to wait for its retry interval."""
 
@@ -91,12 +93,15 @@ class Cache:
         intervals: Intervals,
         events: CacheEvents,
         connect: Callable[[Server, Intervals], Link],
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        """`wall`: seconds since 1970, for what is shown; everything is measured by the caller's own clock."""
         self.socket = RTRSocket(index, server)
         self.link: Link | None = None
         self._intervals = intervals
         self._events = events
         self._connect = connect
+        self._wall = wall
         self._started = False
         self._decoder = Decoder()
         self._fresh = True
@@ -105,8 +110,8 @@ class Cache:
         self._staged = False
         self._sessions_barren = 0
         self._session_open = False
-        self._fault: str | None = None
-        """What librtr's connection attempt says of itself, until the state that it led to."""
+        self._fault: tuple[Fault, str] | None = None
+        """What the connection says of itself, until the state that it led to."""
         self._backoff = BACKOFF_FIRST
         self._reopen_at: float | None = None
         self._sync_ends: float | None = None
@@ -128,7 +133,7 @@ class Cache:
         self._close()
         self._reopen_at = None
         self.socket.state = RTRSocketState.CLOSED
-        self.socket.error = None
+        self.socket.error = self.socket.fault = None
         self._events.changed(self.socket)
         self._drop_data()
 
@@ -156,7 +161,7 @@ class Cache:
                     break
         except (LinkEnded, FrameError) as fault:
             if self.link is link:
-                self._replace(now, self._fault or str(fault))
+                self._replace(now, *(self._fault or (fault.kind, str(fault))))
             return 0
         return len(data)
 
@@ -165,14 +170,14 @@ class Cache:
         if _due(self._expires_at, now):
             self._drop_data()
             if self.link is not None:
-                self._replace(now, "no complete sync within the expire interval")
+                self._replace(now, Fault.STALE, "no complete sync within the expire interval")
         if self.link is not None:
             if _due(self._hung_at, now):
-                self._replace(now, f"the cache process did not answer for {HUNG_AFTER:.0f} seconds")
+                self._replace(now, Fault.PROCESS, f"the cache process did not answer for {HUNG_AFTER:.0f} seconds")
             elif _due(self._sync_ends, now):
-                self._replace(now, f"no End of Data within {SYNC_LIMIT:.0f} seconds")
+                self._replace(now, Fault.ENDLESS, f"no End of Data within {SYNC_LIMIT:.0f} seconds")
             elif _due(self._stale_at, now) and not self._fresh:
-                self._replace(now, "no complete sync for most of the expire interval")
+                self._replace(now, Fault.STALE, "no complete sync for most of the expire interval")
         if self.link is None and _due(self._reopen_at, now):
             self._open(now)
         if self.link is not None and self.link.pid is not None and now >= self._ping_at:
@@ -198,7 +203,7 @@ class Cache:
         try:
             self.link = self._connect(self.socket.server, self._intervals)
         except LinkEnded as fault:
-            self._retry(now, str(fault))
+            self._retry(now, fault.kind, str(fault))
             return
         self.socket.pid = self.link.pid
         self._events.opened(self)
@@ -216,22 +221,25 @@ class Cache:
         self._staged = False
         self._events.discarded(self.socket)
 
-    def _replace(self, now: float, why: str) -> None:
+    def _replace(self, now: float, kind: Fault, why: str) -> None:
         """Throw the link away and try a new one after a while."""
         self._close()
-        self._retry(now, why)
+        self._retry(now, kind, why)
 
-    def _retry(self, now: float, why: str) -> None:
+    def _retry(self, now: float, kind: Fault, why: str) -> None:
         self.socket.restarts += 1
         self._reopen_at = now + self._backoff
         log.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, self._backoff)
         self._backoff = min(2 * self._backoff, float(self._intervals.retry))
-        self._fail(RTRSocketState.ERROR_FATAL, why)
+        self._fail(RTRSocketState.ERROR_FATAL, kind, why)
 
-    def _fail(self, state: RTRSocketState, why: str) -> None:
-        self.socket.state = state
-        self.socket.error = why
-        self.socket.in_sync = False
+    def _fail(self, state: RTRSocketState, kind: Fault, why: str) -> None:
+        socket = self.socket
+        socket.state = state
+        socket.error, socket.fault = why, kind
+        socket.faults[kind] += 1
+        socket.last_fault = LastFault(kind, why, int(self._wall()))
+        socket.in_sync = False
         self._sync_ends = None
         self._events.changed(self.socket)
         self._events.failed(self.socket)
@@ -253,9 +261,11 @@ class Cache:
             key = router_key_of(payload)
             self._events.router_key(self.socket, key.asn, key.ski, key.spki, key.announce)
         elif kind is FrameType.FAULT:
-            self._fault = payload.decode(errors="replace")
+            self._fault = fault_of(payload)
         elif kind is FrameType.LOST:
-            self._replace(now, "changes came faster than they could be read")
+            self._replace(now, Fault.PROCESS, "changes came faster than they could be read")
+        elif kind is FrameType.STARVED:
+            self._replace(now, Fault.ENDLESS, STARVED)
 
     def _state(self, frame: StateFrame, now: float) -> None:
         try:
@@ -267,7 +277,7 @@ class Cache:
         self._set_intervals(frame)
         if self._had_data and not frame.has_data:
             # Its own expiry. It says so for each VRP but for no router key, so what we hold would differ.
-            self._replace(now, "librtr dropped its data as too old")
+            self._replace(now, Fault.STALE, "librtr dropped its data as too old")
             return
         self._had_data = bool(frame.has_data)
         if state is RTRSocketState.SYNC:
@@ -276,7 +286,9 @@ class Cache:
                 self._sync_ends = now + SYNC_LIMIT
         if state in FAILURES:
             self._session_failed(state, now)
-        elif state is RTRSocketState.ESTABLISHED:
+            return
+        self._fault = None  # librtr went on in spite of it
+        if state is RTRSocketState.ESTABLISHED:
             socket.state = state
             self._commit(frame, now)
         elif not (state in WAITING and socket.error):  # the failure says more
@@ -284,18 +296,23 @@ class Cache:
             self._events.changed(socket)
 
     def _session_failed(self, state: RTRSocketState, now: float) -> None:
-        excuse = self._fault or (self.link.excuse() if self.link is not None else None)
-        why, self._fault = excuse or FAILURES[state], None
+        kind, why = self._fault or self._excuse() or FAILURES[state]
+        self._fault = None
         if self._session_open and state is not RTRSocketState.ERROR_NO_DATA_AVAILABLE:
             self._sessions_barren += 1
         self._session_open = False
         # librtr takes a sync that failed half way back record by record; and sessions that never get to End
         # of Data may be its own fault (it insists on one that the cache has given up). A new link ends both.
         if self._staged or self._sessions_barren >= BARREN_LIMIT:
-            self._replace(now, why)
+            self._replace(now, kind, why)
         else:
             log.warning("cache %s: %s", self.socket, why)
-            self._fail(state, why)
+            self._fail(state, kind, why)
+
+    def _excuse(self) -> tuple[Fault, str] | None:
+        """What the link printed of a failed connection: SSH's reasons come that way."""
+        said = None if self.link is None else self.link.excuse()
+        return None if said is None else (Fault.UNREACHABLE, said)
 
     def _commit(self, frame: StateFrame, now: float) -> None:
         socket = self.socket
@@ -305,10 +322,10 @@ class Cache:
         self._sync_ends = None
         self._expires_at = now + socket.expire_interval
         self._stale_at = now + STALE_PART * socket.expire_interval
-        socket.error = None
+        socket.error = socket.fault = None
         socket.session_id = frame.session_id
         socket.serial_number = frame.serial
-        socket.last_update = int(time.time())
+        socket.last_update = int(self._wall())
         socket.has_received_pdus = True
         socket.in_sync = True
         self._events.committed(socket, full)

@@ -21,7 +21,7 @@ from _rtrlib import ffi, lib
 ALIVE = struct.pack("=II", 4, 0)
 FAULT = 5
 TEXTS = ("host", "port", "bind", "username", "private_key", "host_key", "password")
-NUMBERS = ("connect_timeout", "refresh", "expire", "retry", "follow_cache", "queue_limit")
+NUMBERS = ("connect_timeout", "keepalive", "refresh", "expire", "retry", "follow_cache", "queue_limit")
 SIZE = struct.Struct("=I")
 
 
@@ -45,7 +45,7 @@ def file_of(text: bytes) -> bytes:
 
 def fault(parent: socket.socket, text: str) -> None:
     """Say why there will be nothing else."""
-    payload = text.encode(errors="replace")[:1000]
+    payload = b"\0" + text.encode(errors="replace")[:1000]
     parent.sendall(struct.pack("=II", FAULT, len(payload)) + payload)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import select
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rtrlib.cache import Cache
@@ -80,8 +81,12 @@ class Dispatcher:
         connect: Callable[[Server, Intervals], Link],
         start_timeout: float,
         clock: Callable[[], float],
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """Give each server its number, in the order of `groups`. `clock`: seconds that never go back."""
+        """Give each server its number, in the order of `groups`.
+
+        `clock`: seconds that never go back; `wall`: seconds since 1970.
+        """
         self._clock = clock
         self._start_timeout = start_timeout
         self._caches: list[Cache] = []
@@ -89,7 +94,7 @@ class Dispatcher:
         for group in groups:
             first = len(self._caches)
             self._caches += [
-                Cache(first + i, server, intervals, self, connect) for i, server in enumerate(group.servers)
+                Cache(first + i, server, intervals, self, connect, wall) for i, server in enumerate(group.servers)
             ]
             sockets = [cache.socket for cache in self._caches[first:]]
             self._groups.append(ManagerGroup(group.name, group.preference, sockets))

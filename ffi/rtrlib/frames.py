@@ -10,6 +10,8 @@ import enum
 import struct
 from typing import Final, NamedTuple
 
+from rtrlib.faults import FaultError
+
 __all__ = ["Decoder", "FrameError", "FrameType", "RouterKeyFrame", "StateFrame", "state_of"]
 
 CHUNK: Final = 65536
@@ -29,9 +31,10 @@ class FrameType(enum.IntEnum):
     ALIVE = 4
     FAULT = 5
     LOST = 6
+    STARVED = 7
 
 
-class FrameError(Exception):
+class FrameError(FaultError):
     """The bytes are no frames; what was wrong is the text."""
 
 
@@ -62,6 +65,7 @@ SIZES: Final[dict[FrameType, int]] = {
     FrameType.ROUTER_KEY: ROUTER_KEY.size,
     FrameType.ALIVE: 0,
     FrameType.LOST: 0,
+    FrameType.STARVED: 0,
 }
 
 

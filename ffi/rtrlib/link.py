@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from _rtrlib import ffi, lib
+from rtrlib.faults import Fault, FaultError
 from rtrlib.servers import SSHServer
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ KEY_TYPES: Final = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
 """How a public key begins; what begins otherwise is a line of known_hosts (sshd(8))."""
 
 
-class LinkEnded(Exception):  # noqa: N818 - it is an event
+class LinkEnded(FaultError):
     """The link is of no use any more; the text says why."""
 
 
@@ -59,7 +60,8 @@ def known_hosts(server: SSHServer) -> str | None:
     try:
         lines = Path(server.host_key).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise LinkEnded(f"the host key {server.host_key} cannot be read: {error}") from error
+        why = f"the host key {server.host_key} cannot be read: {error}"
+        raise LinkEnded(why, Fault.UNREACHABLE) from error
     host = server.host if int(server.port) == SSH_PORT else f"[{server.host}]:{server.port}"
     return "".join(f"{host} {line}\n" if line.startswith(KEY_TYPES) else f"{line}\n" for line in lines)
 
@@ -76,6 +78,7 @@ def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | No
         "host_key": known_hosts(ssh) if ssh else None,
         "password": ssh.password if ssh else None,
         "connect_timeout": server.connect_timeout,
+        "keepalive": server.keepalive,
         "refresh": intervals.refresh,
         "expire": intervals.expire,
         "retry": intervals.retry,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import _cffi_backend
 
 import _rtrlib
+from rtrlib.faults import STARVED, Fault
 from rtrlib.link import LinkEnded, options_of
 
 if TYPE_CHECKING:
@@ -106,12 +107,12 @@ class ProcessLink:
             data = self._socket.recv(limit)
         except BlockingIOError:
             if self._mute:
-                raise LinkEnded(self._obituary()) from None
+                raise self._end() from None
             return b""
         except OSError as error:
             raise LinkEnded(f"the cache process is out of reach: {error}") from error
         if not data:
-            raise LinkEnded(self._obituary())
+            raise self._end()
         return data
 
     def ping(self) -> None:
@@ -144,6 +145,10 @@ class ProcessLink:
             words = os.read(self._stderr, 65536)
             self._mute = not words  # only a process that ends closes its stderr
             self._last_words = (self._last_words + words)[-STDERR_KEPT:]
+
+    def _end(self) -> LinkEnded:
+        why = self._obituary()
+        return LinkEnded(STARVED, Fault.ENDLESS) if "MemoryError" in why else LinkEnded(why)
 
     def _obituary(self) -> str:
         """How the child ended, in a sentence."""

@@ -57,6 +57,7 @@ class RTRManager:
         start_timeout: float = START_TIMEOUT,
         memory_limit: int = MEMORY_LIMIT,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Check everything; connect to nothing.
 
@@ -64,7 +65,7 @@ class RTRManager:
         `intervals="cache"`: what End of Data says replaces them. Callbacks: see `start`. `isolated`: one child
         process for each cache, with `memory_limit` bytes of address space; else librtr's threads run in this
         process. `start_timeout`: seconds that a group has before the next is started. `clock`: seconds that
-        never go back. RTRInitError: what is wrong.
+        never go back; `wall`: seconds since 1970. RTRInitError: what is wrong.
         """
         if groups is None:
             if host is None or port is None:
@@ -78,7 +79,7 @@ class RTRManager:
         follow = intervals == "cache"
         options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=follow)
         connect = partial(ProcessLink, memory=memory_limit) if isolated else ThreadLink
-        self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock)
+        self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock, wall)
         self._lifecycle = threading.RLock()
         self._opened = False
         """In a loop of the caller's, by `open`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
@@ -10,6 +11,7 @@ from rtrlib.enums import LibrtrEnum
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rtrlib.faults import Fault, LastFault
     from rtrlib.servers import Server
 
 __all__ = ["RTRSocket", "RTRSocketList", "RTRSocketState"]
@@ -39,6 +41,9 @@ class RTRSocket:
         server: the options that it was configured with.
         state: of the RTR session.
         error: why the last attempt failed, one sentence; None while there is nothing to complain of.
+        fault: the kind of that failure; None with `error`.
+        faults: how often each kind of fault occurred.
+        last_fault: the latest one, with its time, also when it is over; None before the first.
         version: RTR protocol version in use (RFC 8210: 1, RFC 6810: 0).
         session_id, serial_number: of the last complete sync; None before the first.
         last_update: when that sync was complete, in seconds since 1970 (UTC); 0 before the first.
@@ -54,6 +59,9 @@ class RTRSocket:
         self.server = server
         self.state = RTRSocketState.CLOSED
         self.error: str | None = None
+        self.fault: Fault | None = None
+        self.faults: Counter[Fault] = Counter()
+        self.last_fault: LastFault | None = None
         self.version = 1
         self.session_id: int | None = None
         self.serial_number: int | None = None

@@ -18,6 +18,11 @@ MAX_CACHES: Final = 30
 CONNECT_TIMEOUT: Final = 30
 """Seconds; librtr's default (RTRLIB_TRANSPORT_CONNECT_TIMEOUT_DEFAULT)."""
 
+KEEPALIVE: Final = 30
+"""Seconds."""
+KEEPALIVE_RANGE: Final = (3, 7200)
+"""Seconds; two hours is what Linux does by itself."""
+
 REFRESH_RANGE: Final = (1, 86400)
 EXPIRE_RANGE: Final = (600, 172800)
 RETRY_RANGE: Final = (1, 7200)
@@ -28,6 +33,8 @@ RETRY_RANGE: Final = (1, 7200)
 class Server:
     """Where a cache is. `bind` is the local address to connect from; `connect_timeout` is in seconds.
 
+    `keepalive`: seconds after which a host that acknowledges nothing any more is given up (TCP keepalives).
+
     TypeError for a port that is neither int nor str, RTRInitError for anything that librtr could not use.
     """
 
@@ -35,6 +42,7 @@ class Server:
     port: int | str
     bind: str | None = None
     connect_timeout: int = CONNECT_TIMEOUT
+    keepalive: int = KEEPALIVE
 
     def __post_init__(self) -> None:
         if not isinstance(self.port, int | str) or isinstance(self.port, bool):
@@ -46,6 +54,9 @@ class Server:
             raise RTRInitError("a cache needs a host")
         if not 1 <= self.connect_timeout <= 3600:
             raise RTRInitError(f"connect_timeout {self.connect_timeout} is not in 1..3600 seconds")
+        low, high = KEEPALIVE_RANGE
+        if not low <= self.keepalive <= high:
+            raise RTRInitError(f"keepalive {self.keepalive} is not in {low}..{high} seconds")
         for name, text in vars(self).items():
             if isinstance(text, str) and not text.isprintable():  # the text itself may be a secret
                 raise RTRInitError(f"the {name} of cache {self.host!r} has a character that cannot be printed")

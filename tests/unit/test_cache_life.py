@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrlib.cache import BACKOFF_FIRST, HUNG_AFTER, PING_EVERY, SYNC_LIMIT, Cache
+from rtrlib.faults import Fault
 from rtrlib.frames import CHUNK, Decoder, FrameError, FrameType
 from rtrlib.link import LinkEnded
 from rtrlib.rtr_socket import RTRSocket, RTRSocketState
@@ -172,14 +173,19 @@ def test_the_cache_goes_away_and_comes_back_and_nothing_is_lost() -> None:
     assert life.says(lost) == ["failed"]
     assert life.socket.state is State.ERROR_FATAL
     assert life.socket.error is not None
-    refused = frame(FrameType.FAULT, b"cannot connect to 192.0.2.1 port 323: Connection refused")
+    refused = frame(FrameType.FAULT, b"\1cannot connect to 192.0.2.1 port 323: Connection refused")
     assert life.says(refused + state(State.ERROR_TRANSPORT, has_data=True)) == ["failed"]
     assert life.socket.error == "cannot connect to 192.0.2.1 port 323: Connection refused"
+    assert life.socket.fault is Fault.UNREACHABLE
     # librtr asks with the old serial; the same link goes on.
     back = state(State.SYNC, has_data=True) + vrps(vrp(9)) + state(State.ESTABLISHED)
     assert life.says(back) == ["staged 1", "committed changes", "in sync"]
-    assert life.socket.error is None
+    assert (life.socket.error, life.socket.fault) == (None, None)
     assert len(life.links) == 1
+    # What was wrong is over, and not forgotten.
+    assert life.socket.faults == {Fault.PROCESS: 1, Fault.UNREACHABLE: 1}
+    assert life.socket.last_fault is not None
+    assert life.socket.last_fault[:2] == (Fault.UNREACHABLE, str(refused[9:], "ascii"))
 
 
 def test_a_process_that_dies_is_replaced_after_a_while_that_doubles() -> None:
@@ -199,6 +205,30 @@ def test_a_process_that_dies_is_replaced_after_a_while_that_doubles() -> None:
     life.dies()
     life.at(life.now + BACKOFF_FIRST)
     assert len(life.links) == 12
+
+
+def test_what_librtr_went_on_after_is_no_fault_of_what_comes_later() -> None:
+    life = Life()
+    life.says(FIRST_SYNC)
+    life.says(frame(FrameType.FAULT, b"\4the cache sent something odd") + state(State.SYNC, has_data=True))
+    life.says(state(State.ERROR_TRANSPORT, has_data=True))
+    assert life.socket.error == "nothing came from the cache for 60 seconds"
+    assert life.socket.fault is Fault.SILENT
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind", "why"),
+    [
+        (b"\4wrong", Fault.PROTOCOL, "wrong"),
+        (b"\5a\x1b[31m\nb\xff", Fault.REFUSED, "a?[31m?b\ufffd"),
+        (b"\xffwhat", Fault.PROCESS, "what"),
+        (b"", Fault.PROCESS, ""),
+    ],
+)
+def test_whatever_a_fault_frame_holds_can_be_printed(payload: bytes, kind: Fault, why: str) -> None:
+    life = Life()
+    life.says(frame(FrameType.FAULT, payload) + state(State.ERROR_FATAL))
+    assert (life.socket.fault, life.socket.error) == (kind, why)
 
 
 def test_a_process_that_dies_in_the_middle_of_a_sync() -> None:
@@ -350,6 +380,10 @@ def test_a_process_that_cannot_be_started_is_tried_again() -> None:
 def test_a_queue_that_ran_over_costs_the_link() -> None:
     life = Life()
     assert life.says(CONNECTS + vrps(vrp(1)) + frame(FrameType.LOST)) == ["staged 1", "discarded", "failed"]
+    assert life.socket.fault is Fault.PROCESS
+    life.at(BACKOFF_FIRST)
+    assert life.says(CONNECTS + vrps(vrp(1)) + frame(FrameType.STARVED)) == ["staged 1", "discarded", "failed"]
+    assert life.socket.fault is Fault.ENDLESS
 
 
 GARBAGE = [

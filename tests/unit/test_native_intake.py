@@ -29,6 +29,10 @@ static const uint8_t *wire;
 static const int *script;
 static size_t sent, steps, step, refused;
 static struct vrp last;
+static int kind, faults;
+static char why[FAULT_SIZE];
+static uint8_t out[4096];
+static size_t written;
 
 static int give(const void *socket, void *out, const size_t len, const time_t timeout)
 {
@@ -58,12 +62,29 @@ static void refuse(void *data, const struct vrp *vrp)
     last = *vrp;
 }
 
+static void fault(void *data, enum fault what, const char *text)
+{
+    (void)data;
+    kind = (int)what, faults++;
+    strcpy(why, text);
+}
+
+static int take(const void *socket, const void *octets, const size_t len, const time_t timeout)
+{
+    (void)socket, (void)timeout;
+    size_t size = len > 100 ? 100 : len;
+    memcpy(out + written, octets, size);
+    written += size;
+    return (int)size;
+}
+
 void begin(const uint8_t *octets, const int *pieces, size_t count)
 {
-    transport = (struct tr_socket){.open_fp = open_, .recv_fp = give};
-    intake_wrap(&intake, &transport, refuse, NULL);
+    transport = (struct tr_socket){.open_fp = open_, .recv_fp = give, .send_fp = take};
+    intake_wrap(&intake, &transport, refuse, fault, NULL);
     wire = octets, script = pieces, steps = count;
-    sent = step = refused = 0;
+    sent = step = refused = written = 0;
+    kind = faults = 0;
     transport.open_fp(transport.socket);
 }
 
@@ -75,6 +96,27 @@ void reopen(void)
 int receive(void *out, size_t size)
 {
     return transport.recv_fp(transport.socket, out, size, 60);
+}
+
+int give_up(const uint8_t *pdu, size_t size)
+{
+    return transport.send_fp(transport.socket, pdu, size, 60);
+}
+
+int fault_kind(void)
+{
+    return faults == 1 ? kind : -faults;
+}
+
+const char *fault_text(void)
+{
+    return why;
+}
+
+size_t said(uint8_t *octets)
+{
+    memcpy(octets, out, written);
+    return written;
 }
 
 size_t refusals(void)
@@ -93,6 +135,10 @@ void reopen(void);
 int receive(void *out, size_t size);
 size_t refusals(void);
 const uint8_t *last_refused(void);
+int give_up(const uint8_t *pdu, size_t size);
+int fault_kind(void);
+const char *fault_text(void);
+size_t said(uint8_t *octets);
 """
 WOULDBLOCK, CLOSED = -2, -4
 
@@ -106,7 +152,7 @@ def native(tmp_path_factory):
     builder.set_source(
         "_intake_under_test",
         SOURCE,
-        sources=[str(NATIVE / "intake.c")],
+        sources=[str(NATIVE / "intake.c"), str(NATIVE / "faults.c")],
         include_dirs=[str(NATIVE)],
         extra_compile_args=["-std=c11", "-D_GNU_SOURCE", *CHECKS, "-O1"],
         extra_link_args=CHECKS,
@@ -135,6 +181,21 @@ class Intake:
         while isinstance(more := self.receive(size), bytes):
             octets += more
         return octets, more
+
+    def gives_up(self, code, pdu):
+        """librtr sends an Error Report about this, as it does: with whatever stands behind it on its stack."""
+        inside = pdu + b"stack" * 600
+        report = struct.pack(">BBHII", 1, 10, code, 16 + len(inside), len(inside)) + inside + bytes(4)
+        assert self.lib.give_up(report, len(report)) == len(report)
+
+    @property
+    def fault(self):
+        """Its kind and its sentence, of exactly one; or 0."""
+        return self.lib.fault_kind(), self.ffi.string(self.lib.fault_text()).decode("ascii")
+
+    def said(self):
+        out = self.ffi.new("uint8_t[]", 4096)
+        return bytes(self.ffi.buffer(out, self.lib.said(out)))
 
 
 BAD = [
@@ -202,3 +263,109 @@ def test_a_new_connection_begins_with_a_pdu(native):
     assert intake.receive(8) == wire[:8]
     native.lib.reopen()
     assert intake.all() == (GOOD[4], CLOSED)
+
+
+CLOSED_KIND, PROTOCOL_KIND, REFUSED_KIND = 2, 4, 5
+
+
+@pytest.mark.parametrize(
+    ("wire", "where"), [(b"", " without a word"), (GOOD[0], ""), (GOOD[0][:12], " in the middle of a PDU")]
+)
+def test_the_end_of_a_connection_says_where_it_came(native, wire, where):
+    intake = Intake(native, wire, [len(wire)] * bool(wire))
+    intake.all()
+    intake.receive(8)
+    assert intake.fault == (CLOSED_KIND, f"the cache closed the connection{where}")
+
+
+def test_a_time_out_is_no_fault_of_the_connection(native):
+    intake = Intake(native, b"", [WOULDBLOCK])
+    assert intake.receive(8) == WOULDBLOCK
+    assert native.lib.fault_kind() == 0
+
+
+WRONG = {
+    "a PDU of a wrong length: IPv4 Prefix of 0 octets": (0, struct.pack(">BBHI", 1, 4, 0, 0)),
+    "a PDU of a wrong length: IPv6 Prefix of 4294967295 octets": (0, struct.pack(">BBHI", 1, 6, 0, 0xFFFFFFFF)),
+    "a PDU of a wrong length: Router Key of 200 octets": (0, struct.pack(">BBHI", 1, 9, 0, 200) + bytes(192)),
+    "a PDU of type 77, which version 1 of RTR does not have": (0, struct.pack(">BBHI", 1, 77, 0, 8)),
+    "a PDU of type 11 (ASPA), which version 1 of RTR does not have": (5, struct.pack(">BBHI", 1, 11, 0, 8)),
+    "a PDU that is wrong or out of place: End of Data (RFC 8210 error 0, corrupt data)": (0, end_of_data(1)),
+}
+
+
+@pytest.mark.parametrize(("code", "pdu"), WRONG.values(), ids=WRONG)
+def test_what_librtr_refuses_is_said_in_words_to_both_sides(native, code, pdu):
+    (sentence,) = (words for words, wrong in WRONG.items() if wrong == (code, pdu))
+    intake = Intake(native, GOOD[0] + pdu, [20 + len(pdu)])
+    assert intake.receive(20) == GOOD[0]
+    intake.receive(8)
+    intake.gives_up(code, pdu)
+    assert intake.fault == (PROTOCOL_KIND, f"the cache sent {sentence}")
+    report = intake.said()
+    version, kind, said, length, inner = struct.unpack_from(">BBHII", report)
+    assert (version, kind, said, length) == (1, 10, code, len(report))
+    assert report[12 : 12 + inner] == (pdu if len(pdu) == struct.unpack(">I", pdu[4:8])[0] else pdu[:8])
+    assert b"stack" not in report
+    assert report.endswith(b"the cache sent " + sentence.encode())
+    assert intake.receive(8) == CLOSED, "the session is over, whatever librtr thinks of it"
+    intake.gives_up(code, pdu)
+    assert intake.said() == report, "said once"
+
+
+@pytest.mark.parametrize(
+    ("code", "pdu", "sentence"),
+    [
+        (7, prefix4(b"\xc0\0\2\0", 24, 25, 4200000000), "announced twice: 192.0.2.0/24-25 AS4200000000"),
+        (6, prefix6(b"\x20\1" + bytes(14), 32, 48, 7), "withdrew what it had not announced: 2001::/32-48 AS7"),
+    ],
+)
+def test_a_vrp_that_contradicts_what_came_before_is_named(native, code, pdu, sentence):
+    intake = Intake(native, pdu + GOOD[4], [len(pdu) + len(GOOD[4])])
+    assert intake.all()[0] == pdu + GOOD[4]
+    native.lib.reopen()
+    intake.gives_up(code, pdu)
+    assert native.ffi.string(native.lib.fault_text()).decode() == f"the cache {sentence}"
+
+
+def report(code, text, inner=b"", *, length=None):
+    size = len(text) if length is None else length
+    body = struct.pack(">I", len(inner)) + inner + struct.pack(">I", size) + text
+    return struct.pack(">BBHI", 1, 10, code, 8 + len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("pdu", "sentence"),
+    [
+        (report(1, b"out of order\n\x1b[0m"), "error 1, internal error: out of order??[0m"),
+        (report(3, b"", bytes(8)), "error 3, invalid request"),
+        (report(99, b"x" * 1000), "error 99, an unknown code: " + "x" * 206),
+        (report(0, b"short", length=1 << 31), "error 0, corrupt data"),
+        (struct.pack(">BBHIII", 1, 10, 0, 16, 1 << 31, 0), "error 0, corrupt data"),
+        (struct.pack(">BBHI", 1, 10, 0, 8), "error 0, corrupt data"),
+    ],
+)
+def test_an_error_report_of_the_cache_is_told_with_its_words(native, pdu, sentence):
+    intake = Intake(native, pdu, [len(pdu)])
+    assert intake.all()[0] == pdu
+    kind, text = intake.fault
+    assert kind == REFUSED_KIND
+    assert text.startswith(f"the cache reports {sentence}"[:255])
+    assert len(text) < 256
+
+
+@pytest.mark.parametrize("code", [2, 4])
+def test_reports_that_librtr_goes_on_after_are_no_fault(native, code):
+    pdu = report(code, b"")
+    intake = Intake(native, pdu, [len(pdu), WOULDBLOCK])
+    assert intake.all() == (pdu, WOULDBLOCK)
+    assert native.lib.fault_kind() == 0
+
+
+@given(st.binary(max_size=300), st.binary(min_size=8, max_size=300))
+@settings(max_examples=300, deadline=None)
+def test_no_report_reads_beyond_its_end(native, wire, pdu):
+    intake = Intake(native, wire, [len(wire)] * bool(wire))
+    intake.all()
+    native.lib.give_up(pdu[:1] + b"\x0a" + pdu[2:], len(pdu))
+    assert len(intake.said()) <= 1024

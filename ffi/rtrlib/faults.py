@@ -1,0 +1,70 @@
+"""What can be wrong with a cache: the numbers of the native code in, one word a kind for status and metrics out."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, NamedTuple
+
+__all__ = ["Fault", "FaultError", "LastFault"]
+
+
+class Fault(enum.StrEnum):
+    """The kind of a fault; the sentence beside it says more."""
+
+    UNREACHABLE = "unreachable"
+    """No connection came about: the name, the address, the network, or SSH."""
+    CLOSED = "closed"
+    """The cache, or something on the way, ended the connection."""
+    SILENT = "silent"
+    """Nothing came where something had to come, or the host does not answer any more."""
+    PROTOCOL = "protocol"
+    """What the cache sent is against RFC 8210."""
+    REFUSED = "refused"
+    """The cache sent an Error Report."""
+    NO_DATA = "no-data"
+    """The cache has no data yet."""
+    ENDLESS = "no-end-of-data"
+    """A sync took too long, or more memory than it may."""
+    STALE = "stale"
+    """No complete sync for most of the expire interval, or for all of it."""
+    PROCESS = "process"
+    """The cache's process died, hung, or made no sense."""
+
+
+BY_NUMBER: Final = {
+    1: Fault.UNREACHABLE,
+    2: Fault.CLOSED,
+    3: Fault.SILENT,
+    4: Fault.PROTOCOL,
+    5: Fault.REFUSED,
+    6: Fault.ENDLESS,
+}
+"""`enum fault` of ffi/native/faults.h."""
+
+
+STARVED: Final = "the cache sends more than the memory of its process can hold"
+
+
+class FaultError(Exception):
+    """What ends a link: a sentence, and its kind."""
+
+    def __init__(self, why: str, kind: Fault = Fault.PROCESS) -> None:
+        super().__init__(why)
+        self.kind = kind
+
+
+class LastFault(NamedTuple):
+    """The latest fault of a cache, which may be over."""
+
+    kind: Fault
+    why: str
+    """One sentence, printable."""
+    time: int
+    """Seconds since 1970 (UTC)."""
+
+
+def fault_of(payload: bytes) -> tuple[Fault, str]:
+    """Unpack a FAULT payload; whatever it is gives a kind and a printable sentence."""
+    kind = BY_NUMBER.get(payload[0] if payload else 0, Fault.PROCESS)
+    text = payload[1:].decode("utf-8", errors="replace")
+    return kind, "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rtrlib import CacheGroup, RTRManager, SSHServer, TCPServer
 
 if TYPE_CHECKING:
     from rtrd.config import Config, Group, Server
+    from rtrd.ops.clock import Clock
     from rtrd.vrps.feed import Feed
+
+MIB: Final = 1 << 20
 
 
 class Caches:
     """Every cache of the configuration, each in a process of its own, from `open` to `close`."""
 
-    def __init__(self, settings: Config) -> None:
-        self.manager = make_manager(settings)
+    def __init__(self, settings: Config, clock: Clock) -> None:
+        self.manager = make_manager(settings, clock)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
     def open(self, feed: Feed) -> None:
         """Connect; what the caches say goes to the feed."""
         self.manager.open(feed)
-        self._loop.add_reader(self.manager.fileno(), self._dispatch)
-        self._dispatch()
+        self._loop.add_reader(self.manager.fileno(), self.look)
+        self.look()
 
     def close(self) -> None:
         """Disconnect, end every child process."""
@@ -32,11 +35,12 @@ class Caches:
         self._loop.remove_reader(self.manager.fileno())
         self.manager.close()
 
-    def _dispatch(self) -> None:
+    def look(self) -> None:
+        """Do what is due: to be called when the time jumped, and by nobody else than the loop otherwise."""
         self._stop_timer()
         seconds = self.manager.dispatch()
         if seconds is not None:
-            self._timer = self._loop.call_later(seconds, self._dispatch)
+            self._timer = self._loop.call_later(seconds, self.look)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -44,30 +48,34 @@ class Caches:
             self._timer = None
 
 
-def make_manager(settings: Config) -> RTRManager:
+def make_manager(settings: Config, clock: Clock) -> RTRManager:
     """Give the manager of all groups, each cache in a process of its own."""
     caches = settings.caches
     return RTRManager(
-        groups=[_group(group) for group in caches.groups],
+        groups=[_group(group, caches.keepalive) for group in caches.groups],
         refresh_interval=caches.refresh,
         retry_interval=caches.retry,
         expire_interval=caches.expire,
         intervals=caches.intervals,
         isolated=True,
+        memory_limit=caches.memory_limit * MIB,
+        clock=clock.steady,
+        wall=clock.wall,
     )
 
 
-def _group(group: Group) -> CacheGroup:
+def _group(group: Group, keepalive: int) -> CacheGroup:
     # The texts of a configuration have types of their own, which no JSON of a status takes.
-    return CacheGroup(group.preference, [_server(server) for server in group.servers], name=str(group.name))
+    return CacheGroup(group.preference, [_server(server, keepalive) for server in group.servers], name=str(group.name))
 
 
-def _server(server: Server) -> TCPServer | SSHServer:
+def _server(server: Server, keepalive: int) -> TCPServer | SSHServer:
     if server.transport == "tcp":
-        return TCPServer(str(server.host), server.port)
+        return TCPServer(str(server.host), server.port, keepalive=keepalive)
     return SSHServer(
         str(server.host),
         server.port,
+        keepalive=keepalive,
         username=server.user or "",
         private_key=None if server.key is None else str(server.key),
         host_key=None if server.host_key is None else str(server.host_key),

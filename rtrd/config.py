@@ -116,6 +116,9 @@ class Caches(_Mapping, frozen=True):
     expire: Annotated[int, Meta(ge=600, le=172800)] = 7200
     intervals: Literal["configured", "cache"] = "configured"
     on_expire: Literal["not-found", "keep", "exit"] = "not-found"
+    keepalive: Annotated[int, Meta(ge=3, le=7200)] = 30
+    memory_limit: Annotated[int, Meta(ge=64, le=65536)] = 1024
+    """MiB of address space of each cache's process."""
 
 
 class RTRServer(_Mapping, frozen=True):

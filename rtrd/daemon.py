@@ -15,7 +15,9 @@ from rtrd import config
 from rtrd.answers import Answers
 from rtrd.caches import Caches
 from rtrd.ops import log
+from rtrd.ops.clock import Clock
 from rtrd.ops.control import Control, ControlError
+from rtrd.ops.loop import WatchedLoop
 from rtrd.policy import Policy
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
@@ -41,17 +43,21 @@ logger = log.get("daemon")
 class Daemon:
     """All parts of one rtrd."""
 
-    def __init__(self, settings: Config) -> None:
+    def __init__(self, settings: Config, clock: Clock | None = None) -> None:
+        """Join the parts; nothing runs yet. `clock`: what time it is for caches, VRPs and the snapshot."""
+        clock = clock or Clock()
         self.settings = settings
         self.vrp_set = VRPSet()
         self.routers = Routers(self.vrp_set, Policy(settings.policy))
         self.feed = Feed(
             self.vrp_set, settings.caches.on_expire, self._vrps_changed, self._became_usable, self._caches_ended
         )
-        self.caches = Caches(settings)
+        self.caches = Caches(settings, clock)
         self.relay = self._make_relay()
         self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self._vrps_changed)
-        self.keeper = None if settings.state is None else Keeper(settings.state, self.feed, settings.caches.expire)
+        self.keeper = None
+        if settings.state is not None:
+            self.keeper = Keeper(settings.state, self.feed, settings.caches.expire, clock)
         self._stop = asyncio.Event()
         self._code = DONE
         self._loop = asyncio.get_running_loop()
@@ -154,6 +160,6 @@ def run(path: Path, *, exabgp: bool) -> int:
     async def main() -> int:
         return await Daemon(settings).run(exabgp=exabgp)
 
-    with contextlib.suppress(KeyboardInterrupt):
-        return asyncio.run(main())
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=WatchedLoop) as runner:
+        return runner.run(main())
     return DONE

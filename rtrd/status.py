@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from rtrd.ops.loop import turns
 from rtrd.version import __version__
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def status_of(daemon: Daemon) -> dict[str, Any]:
         "slurm": daemon.slurm.status(),
         "snapshot": None if daemon.keeper is None else daemon.keeper.status(),
         "vrps_left_out": daemon.vrp_set.faults,
+        "loop": turns()._asdict(),
     }
 
 
@@ -47,13 +49,25 @@ def _server(daemon: Daemon, cache: RTRSocket) -> dict[str, Any]:
         "transport": cache.transport,
         "state": cache.state.name,
         "error": cache.error,
+        "fault": cache.fault,
+        "faults": dict(cache.faults),
+        "last_fault": _last_fault(cache),
         "version": cache.version,
         "session_id": cache.session_id,
         "serial": cache.serial_number,
-        "last_update": dt.datetime.fromtimestamp(cache.last_update, dt.UTC).isoformat() if cache.last_update else None,
+        "last_update": _iso(cache.last_update) if cache.last_update else None,
         "vrps": daemon.vrp_set.count_source(cache.index),
         "restarts": cache.restarts,
     }
+
+
+def _last_fault(cache: RTRSocket) -> dict[str, Any] | None:
+    last = cache.last_fault
+    return None if last is None else {"fault": last.kind, "why": last.why, "time": _iso(last.time)}
+
+
+def _iso(time: int) -> str:
+    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat()
 
 
 def _router(router: ExaBGP) -> dict[str, Any]:

@@ -93,6 +93,7 @@ class Cache:
         intervals: Intervals,
         events: CacheEvents,
         connect: Callable[[Server, Intervals], Link],
+        *,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`wall`: seconds since 1970, for what is shown; everything is measured by the caller's own clock."""
@@ -310,7 +311,7 @@ class Cache:
             self._fail(state, kind, why)
 
     def _excuse(self) -> tuple[Fault, str] | None:
-        """What the link printed of a failed connection: SSH's reasons come that way."""
+        """Give what the link printed of a failed connection: SSH's reasons come that way."""
         said = None if self.link is None else self.link.excuse()
         return None if said is None else (Fault.UNREACHABLE, said)
 

@@ -81,6 +81,7 @@ class Dispatcher:
         connect: Callable[[Server, Intervals], Link],
         start_timeout: float,
         clock: Callable[[], float],
+        *,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Give each server its number, in the order of `groups`.
@@ -94,7 +95,7 @@ class Dispatcher:
         for group in groups:
             first = len(self._caches)
             self._caches += [
-                Cache(first + i, server, intervals, self, connect, wall) for i, server in enumerate(group.servers)
+                Cache(first + i, server, intervals, self, connect, wall=wall) for i, server in enumerate(group.servers)
             ]
             sockets = [cache.socket for cache in self._caches[first:]]
             self._groups.append(ManagerGroup(group.name, group.preference, sockets))

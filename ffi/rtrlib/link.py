@@ -28,7 +28,7 @@ KEY_TYPES: Final = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
 """How a public key begins; what begins otherwise is a line of known_hosts (sshd(8))."""
 
 
-class LinkEnded(FaultError):
+class LinkEnded(FaultError):  # noqa: N818 - it is an event
     """The link is of no use any more; the text says why."""
 
 

@@ -79,7 +79,7 @@ class RTRManager:
         follow = intervals == "cache"
         options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=follow)
         connect = partial(ProcessLink, memory=memory_limit) if isolated else ThreadLink
-        self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock, wall)
+        self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock, wall=wall)
         self._lifecycle = threading.RLock()
         self._opened = False
         """In a loop of the caller's, by `open`."""

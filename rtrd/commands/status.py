@@ -38,6 +38,7 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"group {name} (preference {group['preference']}{active}): {group['status']}"
         for server in group["servers"]:
             yield "  " + _server(server)
+            yield from _faults(server)
     for file in status.get("slurm", ()):
         yield f"SLURM {printable(file['path'])}: {file['filters']} filters, {file['assertions']} assertions"
         if file["fault"] is not None:
@@ -53,6 +54,18 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         count = neighbors if isinstance(neighbors, int) else len(neighbors)
         routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
         yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} decisions wait"
+
+
+def _faults(server: dict[str, Any]) -> Iterator[str]:
+    """Say what is wrong with a cache; when nothing is, what was."""
+    last = server.get("last_fault")
+    if server.get("error") is not None:
+        yield f"    {printable(server['error'])}"
+    elif last is not None:
+        yield f"    well again; at {printable(last['time'])}: {printable(last['why'])}"
+    if server.get("faults"):
+        counts = ", ".join(f"{printable(name)} {count}" for name, count in sorted(server["faults"].items()))
+        yield f"    faults: {counts}"
 
 
 def _snapshot(snapshot: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from rtrd.ops import log
@@ -15,6 +14,7 @@ from rtrlib.vrp_set import PACKED, SNAPSHOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rtrd.ops.clock import Clock
     from rtrd.vrps.feed import Feed
 
 POLL: Final = 1.0
@@ -28,8 +28,9 @@ logger = log.get("snapshot")
 class Keeper:
     """Keeps the snapshot of one state folder."""
 
-    def __init__(self, folder: Path, feed: Feed, expire: float) -> None:
+    def __init__(self, folder: Path, feed: Feed, expire: float, clock: Clock) -> None:
         """Read and write nothing yet. `expire`: seconds that VRPs count without news from caches."""
+        self._clock = clock
         self._path = folder / snapshot.NAME
         self._feed = feed
         self._expire = expire
@@ -43,7 +44,7 @@ class Keeper:
     async def load(self) -> None:
         """Let the VRPs of the last run count, if they still may; say why not. To be called before caches are."""
         try:
-            found = await asyncio.to_thread(snapshot.read, self._path, time.time(), self._expire)
+            found = await asyncio.to_thread(snapshot.read, self._path, self._clock.wall(), self._expire)
         except SnapshotError as error:
             self._fail(error, "the snapshot is not used; rtrd begins without VRPs")
             return
@@ -93,18 +94,18 @@ class Keeper:
         feed = self._feed
         if self._held:
             if feed.snapshot_used:
-                if self._date is not None and time.time() - self._date >= self._expire:
+                if self._date is not None and self._clock.wall() - self._date >= self._expire:
                     feed.snapshot_expired()
             else:
                 self._held = False
                 # They count no more: only their memory is given back.
                 feed.vrp_set.replace(SNAPSHOT, b"")
         found = feed.to_keep()
-        if found is not None and self._schedule.due(time.monotonic(), feed.vrp_set.generation, found[1]):
+        if found is not None and self._schedule.due(self._clock.steady(), feed.vrp_set.generation, found[1]):
             await self._write(*found)
 
     async def _write(self, sources: list[int], date: int) -> None:
-        self._schedule.tried(time.monotonic())
+        self._schedule.tried(self._clock.steady())
         records = await copy(self._feed.vrp_set, sources)
         generation = self._feed.vrp_set.generation
         try:
@@ -122,4 +123,4 @@ class Keeper:
             logger.error(what, why=self._fault)
 
     def _age(self) -> int | None:
-        return None if self._date is None else max(0, round(time.time() - self._date))
+        return None if self._date is None else max(0, round(self._clock.wall() - self._date))

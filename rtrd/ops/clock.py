@@ -1,0 +1,18 @@
+"""Nothing in; the two times that rtrd goes by, out: real ones, or those of who tries it out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Clock:
+    """`steady`: seconds that never go back, for all that is measured. `wall`: seconds since 1970, for dates."""
+
+    steady: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time

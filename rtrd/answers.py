@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rtrd.ops.control import NotReadyError
+from rtrd.ops.metrics import collect
 from rtrd.routes.validity import explain
 from rtrd.status import status_of
 from rtrlib.vrp_set import parse_prefix, related
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from prometheus_client import Metric
 
     from rtrd.daemon import Daemon
     from rtrd.routes.validity import Prefix
@@ -37,6 +40,10 @@ class Answers:
     def snapshot_used(self) -> bool:
         """The VRPs that count are those of the last run."""
         return self._daemon.feed.snapshot_used
+
+    def metrics(self) -> Iterator[Metric]:
+        """All metrics, read one by one."""
+        return collect(self._daemon)
 
     def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
         """Routinator's validity JSON."""

@@ -332,7 +332,12 @@ size_t routes_list(const struct routes *routes, struct route_cursor *cursor, str
 }
 
 uint64_t routes_count(const struct routes *routes) { return routes->count; }
-uint64_t routes_changed(const struct routes *routes) { return routes->changed; }
+
+void routes_changes(const struct routes *routes, uint64_t changes[16])
+{
+    memcpy(changes, routes->changes, sizeof routes->changes);
+}
+
 uint64_t routes_attrs_memory(const struct routes *routes) { return attrs_memory(&routes->attrs); }
 
 uint64_t routes_memory(const struct routes *routes)

@@ -121,7 +121,7 @@ size_t routes_at(const struct routes *routes, const struct prefix *prefix, struc
 void routes_seek(struct route_cursor *cursor, const struct prefix *prefix);
 
 uint64_t routes_count(const struct routes *routes);
-uint64_t routes_changed(const struct routes *routes);       /* changes of validity since the start */
+void routes_changes(const struct routes *routes, uint64_t changes[16]); /* of validity since the start: [4 * from + to] */
 uint64_t routes_memory(const struct routes *routes);        /* bytes of routes and their index */
 uint64_t routes_attrs_memory(const struct routes *routes);  /* bytes of attribute sets */
 

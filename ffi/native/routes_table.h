@@ -78,7 +78,8 @@ struct routes {
     uint64_t outbox_n;
     uint64_t plain[2];          /* targets that take no path ids, by family */
     uint64_t extended_next_hop; /* targets that take IPv4 routes with an IPv6 next hop */
-    uint64_t count, changed;
+    uint64_t count;
+    uint64_t changes[4][4]; /* of validity since the start: from, to */
 };
 
 /* routes.c */

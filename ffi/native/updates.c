@@ -27,7 +27,7 @@ void route_set_validity(struct routes *routes, uint32_t number, enum validity va
     route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | TOLD_BOTH)) | (unsigned)validity);
     if (manner != route_manner(routes, route))
         route->bits |= STALE_BOTH;
-    routes->changed++;
+    routes->changes[was][validity]++;
 }
 
 static uint32_t find(const struct routes *routes, uint32_t chain, uint32_t neighbor, bool has_path_id, uint32_t path_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rtrd.exabgp import encode
@@ -16,6 +17,7 @@ from rtrd.exabgp.decode import DecodeError, EndOfRib, Negotiated, Other, State, 
 from rtrd.exabgp.flow import FENCE, FENCE_HEADER, Window
 from rtrd.exabgp.summary import ExtensiveReader, PathIds, read_row
 from rtrd.ops import log
+from rtrd.ops.durations import Durations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +58,13 @@ class ExaBGP:
         self.window = Window()
         self.lines = 0
         self.undecodable = 0
+        self.commands: Counter[str] = Counter()
+        """Commands that were written: `announce`, `withdraw`."""
+        self.prefixes: Counter[str] = Counter()
+        """Prefixes in them: `announce`, `withdraw`."""
+        self.work = Durations()
+        """Seconds from a change (of VRPs, policy, sessions) to the last route that followed from it."""
+        self._work_began: float | None = None
         self._read_fd, self._write_fd = read_fd, write_fd
         self._closed: Callable[[], None] | None = closed
         self._clock = clock
@@ -100,6 +109,11 @@ class ExaBGP:
             if timer is not None:
                 timer.cancel()
         closed()
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that ExaBGP's pipe has no room for yet."""
+        return len(self._unwritten)
 
     @property
     def open(self) -> bool:
@@ -236,10 +250,14 @@ class ExaBGP:
             self._working = True
             self._loop.call_soon(self._work)
         now = self._clock()
+        self._time_work(now)
         while not self._unwritten and self.window.room(now):
             decision = self.engine.next_decision(MOST_PREFIXES)
             if decision is None:
                 break
+            kind = "announce" if decision.announce else "withdraw"
+            self.commands[kind] += 1
+            self.prefixes[kind] += decision.size
             self._command(self._say(decision), decision.size)
         if not self._unwritten and self._neighbors_wanted and self.window.greeted and self.window.room(now):
             self._neighbors_wanted = False
@@ -253,6 +271,14 @@ class ExaBGP:
         if self.open:
             self.engine.work(WORK)
             self.pump()
+
+    def _time_work(self, now: float) -> None:
+        """Measure how long it takes from the first change to the last route that follows from it."""
+        if self._working:
+            self._work_began = now if self._work_began is None else self._work_began
+        elif self._work_began is not None:
+            self.work.add(now - self._work_began)
+            self._work_began = None
 
     def _say(self, decision: Decision) -> str:
         selector = encode.select(decision.targets)

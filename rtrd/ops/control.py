@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 
 from rtrd.config import Endpoint
-from rtrd.ops import log
+from rtrd.ops import log, metrics
 from rtrd.routes.validity import Prefix, parse_asn, parse_prefix
 from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
@@ -26,6 +26,8 @@ from rtrd.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
+
+    from prometheus_client import Metric
 
 SLICE: Final = 0.003
 """Seconds of one slice of a long answer."""
@@ -62,6 +64,9 @@ class Daemon(Protocol):
     @property
     def snapshot_used(self) -> bool:
         """Whether the VRPs that count are those of the last run."""
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield each metric with its samples; see `rtrd.ops.metrics.collect`."""
 
     def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
         """Return `rtrd.routes.validity.explain` over the effective VRPs; may raise NotReadyError."""
@@ -136,6 +141,7 @@ def make_app(daemon: Daemon) -> web.Application:
             web.get("/status", api.status),
             web.get("/healthz", api.healthz),
             web.get("/version", api.version),
+            web.get("/metrics", api.scrape),
             web.get("/json", api.vrps),
             web.get("/vrps", api.vrps),
             web.get("/routes", api.routes),
@@ -161,6 +167,10 @@ class _API:
 
     async def version(self, _request: web.Request) -> web.Response:
         return _json({"version": __version__})
+
+    async def scrape(self, request: web.Request) -> web.Response:
+        page = await metrics.page(self._daemon.metrics(), request.headers.get("Accept", ""))
+        return web.Response(body=page.text, headers={"Content-Type": page.content_type})
 
     async def validity(self, request: web.Request) -> web.Response:
         given = {**request.query, **request.match_info}

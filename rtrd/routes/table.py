@@ -243,7 +243,13 @@ class RouteTable:
     @property
     def changed(self) -> int:
         """Changes of validity since the start."""
-        return int(lib.routes_changed(self._native))
+        return sum(self.changes().values())
+
+    def changes(self) -> dict[tuple[str, str], int]:
+        """Count the changes of validity since the start, by what it was and what it became."""
+        counts = ffi.new("uint64_t[16]")
+        lib.routes_changes(self._native, counts)
+        return {(VALIDITIES[i // 4], VALIDITIES[i % 4]): count for i, count in enumerate(counts) if i // 4 != i % 4}
 
     @property
     def memory(self) -> int:

@@ -75,6 +75,11 @@ class Keeper:
         if found is not None and self._schedule.stale(self._feed.vrp_set.generation, found[1]):
             await self._write(*found)
 
+    @property
+    def date(self) -> int | None:
+        """Unix time of the VRPs on the disk; None: there is no snapshot."""
+        return self._date
+
     def status(self) -> dict[str, Any]:
         """Say whether VRPs are the snapshot's, how old (seconds) the snapshot is, and what is wrong with it."""
         return {"used": self._feed.snapshot_used, "age": self._age(), "fault": self._fault}

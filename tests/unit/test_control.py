@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client.metrics_core import GaugeMetricFamily
 
 from rtrd import cli
 from rtrd.config import Endpoint
@@ -24,6 +25,8 @@ from rtrlib.vrp_set import VRP
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from prometheus_client import Metric
 
     from rtrd.tags import Validity
 
@@ -85,6 +88,9 @@ class FakeDaemon:
 
     def health(self) -> str | None:
         return self.why
+
+    def metrics(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("rtrd_ready", "1 while ready.", 1)
 
     def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
         if self.why:
@@ -161,7 +167,7 @@ def get(served: Running, url: str) -> Any:
         return answer.value()
 
 
-def raw(served: Running, request: bytes) -> tuple[int, Any]:
+def talk(served: Running, request: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(str(served.path))
@@ -169,12 +175,26 @@ def raw(served: Running, request: bytes) -> tuple[int, Any]:
         data = b""
         while chunk := connection.recv(65536):
             data += chunk
-    head, _, body = data.partition(b"\r\n\r\n")
+    return data
+
+
+def raw(served: Running, request: bytes) -> tuple[int, Any]:
+    head, _, body = talk(served, request).partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)
 
 
 def request(served: Running, method: str, url: str) -> tuple[int, Any]:
     return raw(served, f"{method} {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+
+def test_metrics_in_the_form_that_is_asked_for(served: Running) -> None:
+    with client.ask(served.path, "/metrics") as answer:
+        text = b"".join(answer.chunks())
+    assert b"# TYPE rtrd_ready gauge\nrtrd_ready 1.0\n" in text
+    assert b"# EOF" not in text
+    for accept, last in (("application/openmetrics-text; version=1.0.0", b"# EOF\n"), ("text/html", b"\n")):
+        asked = f"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        assert talk(served, asked.encode()).endswith(last)
 
 
 def test_status_and_version(served: Running) -> None:

@@ -15,6 +15,7 @@ from msgspec import inspect
 
 from rtrd import cli, config
 from rtrd.ops.control import make_app
+from rtrd.ops.metrics import METRICS
 from rtrd.tags import TagSpec
 
 if TYPE_CHECKING:
@@ -108,3 +109,11 @@ def test_every_endpoint_is_documented() -> None:
         assert isinstance(route.resource, (web.PlainResource, web.DynamicResource))
         path = route.resource.canonical.split("{")[0]
         assert f"`{path}" in COMMANDS, path
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", (DOCS / "metrics.md").read_text(), re.MULTILINE)
+    assert documented
+    assert {(name, kind, tuple(re.findall("`([^`]+)`", labels))) for name, kind, labels in documented} == {
+        (metric.name, metric.kind, metric.labels) for metric in METRICS
+    }

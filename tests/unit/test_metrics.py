@@ -1,0 +1,112 @@
+"""What a scrape of a daemon shows, and that it keeps to Prometheus' rules."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from rtrd.config import load
+from rtrd.daemon import Daemon
+from rtrd.engine import Engine
+from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.router import ExaBGP
+from rtrd.ops import metrics
+from rtrd.ops.durations import BOUNDS, Durations
+from rtrd.policy import Policy
+
+CONFIG = """
+caches:
+  groups:
+    - {name: 'pri"mary', preference: 1, servers: [{host: "2001:db8::10", port: 323}]}
+    - {name: backup, preference: 2, servers: [{host: 192.0.2.10, port: 323}]}
+rtr-server: {listen: ["127.0.0.1:0"]}
+"""
+
+UPDATE = (
+    b'{"exabgp":"5.0.0","time":1.0,"host":"h","pid":1,"ppid":1,"counter":1,"type":"update","neighbor":'
+    b'{"address":{"local":"192.0.2.9","peer":"192.0.2.1"},"asn":{"local":65000,"peer":64500},'
+    b'"direction":"receive","message":{"update":{"attribute":{"origin":"igp","as-path":{"0":{"element":'
+    b'"as-sequence","value":[64500]}}},"announce":{"ipv4 unicast":{"192.0.2.1":[{"nlri":"198.51.100.0/24"}]}}}}}}\n'
+)
+
+
+@pytest.fixture
+def scraped(tmp_path: Any) -> Any:
+    """A daemon that is not started, with a router that announced a route; gives its metrics by name."""
+    (tmp_path / "rtrd.yaml").write_text(CONFIG)
+
+    async def scrape() -> bytes:
+        daemon = Daemon(load(tmp_path / "rtrd.yaml"))
+        engine = Engine("exabgp", daemon.vrp_set, Policy(()), read_attributes)
+        router = ExaBGP(engine, 0, 1, lambda: None)
+        router.feed(UPDATE)
+        parts = ("manager", "feed", "vrp_set", "slurm", "keeper", "relay", "ready")
+        fake = SimpleNamespace(**{name: getattr(daemon, name) for name in parts}, routers=[router])
+        return (await metrics.page(metrics.collect(fake), "")).text  # type: ignore[arg-type]
+
+    text = asyncio.run(scrape()).decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def values(family: Any) -> dict[tuple[str, ...], float]:
+    """The samples by their labels' values, in the order of METRICS."""
+    labels = next(metric.labels for metric in metrics.METRICS if metric.name.removesuffix("_total") == family.name)
+    return {tuple(sample.labels[label] for label in labels): sample.value for sample in family.samples}
+
+
+def test_every_metric_is_scraped_whether_it_has_a_value_or_not(scraped: Any) -> None:
+    for metric in metrics.METRICS:
+        assert metric.name.removesuffix("_total") in scraped
+    assert "process_resident_memory_bytes" in scraped
+
+
+def test_names_tell_group_and_cache_and_no_text_breaks_the_page(scraped: Any) -> None:
+    caches = [('pri"mary', "[2001:db8::10]:323"), ("backup", "192.0.2.10:323")]
+    assert values(scraped["rtrd_cache_in_sync"]) == dict.fromkeys(caches, 0)
+    states = values(scraped["rtrd_cache_state"])
+    assert [labels for labels, value in states.items() if value] == [(*cache, "CLOSED") for cache in caches]
+
+
+def test_routes_by_neighbor_and_validity(scraped: Any) -> None:
+    routes = values(scraped["rtrd_routes"])
+    assert routes["exabgp", "192.0.2.1", "unverified"] == 1
+    assert sum(routes.values()) == 1
+    assert values(scraped["rtrd_router_lines"]) == {("exabgp",): 1}
+    assert values(scraped["rtrd_neighbor_up"]) == {("exabgp", "192.0.2.1"): 1}
+
+
+def test_nothing_is_said_of_what_is_not_known_yet(scraped: Any) -> None:
+    for name in ("rtrd_cache_serial", "rtrd_cache_last_update_timestamp_seconds", "rtrd_rtr_serial"):
+        assert values(scraped[name]) == {}
+
+
+@pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda metric: metric.name)
+def test_prometheus_naming_rules(metric: metrics.Metric) -> None:
+    assert re.fullmatch("rtrd_[a-z_]+", metric.name)
+    assert metric.name.endswith("_total") == (metric.kind == "counter")
+    assert not re.search("_(count|sum|bucket|age|milliseconds|ms|kb)$", metric.name)
+    assert all(re.fullmatch("[a-z_]+", label) and label not in ("le", "quantile") for label in metric.labels)
+    assert metric.help.endswith(".")
+
+
+def test_no_name_twice() -> None:
+    names = [metric.name for metric in metrics.METRICS]
+    assert len(names) == len(set(names))
+
+
+def test_durations_count_below_each_bound() -> None:
+    durations = Durations()
+    for seconds in (0.0005, 0.001, 0.3, 99.0):
+        durations.add(seconds)
+    buckets = dict(durations.buckets())
+    assert buckets["0.001"] == 2
+    assert buckets["0.25"] == 2
+    assert buckets["0.5"] == 3
+    assert buckets[str(BOUNDS[-1])] == 3
+    assert buckets["+Inf"] == 4
+    assert durations.total == pytest.approx(99.3015)

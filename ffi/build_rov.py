@@ -25,6 +25,7 @@ SOURCES = [
     "attrs.c",
     "routes.c",
     "updates.c",
+    "events.c",
     "recheck.c",
     "outbox.c",
     "whatif.c",

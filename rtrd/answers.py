@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtrd.ops.control import NotReadyError
+from rtrd.ops.http.answers import NotReadyError
 from rtrd.ops.metrics import collect
 from rtrd.routes.validity import explain
 from rtrd.status import status_of
-from rtrlib.vrp_set import parse_prefix, related
+from rtrlib.vrp_set import SLURM, SNAPSHOT, parse_prefix, related
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from rtrd.daemon import Daemon
+    from rtrd.ops.events import Journal
+    from rtrd.ops.http.questions import Wanted
     from rtrd.routes.validity import Prefix
-    from rtrd.tags import Validity
 
 
 class Answers:
-    """Answers for one daemon (the protocol rtrd.ops.control.Daemon)."""
+    """Answers for one daemon (the protocol rtrd.ops.http.questions.Daemon)."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
@@ -35,6 +36,15 @@ class Answers:
         if not self._daemon.ready:
             return "no VRP set is usable yet"
         return "all VRPs are past the expire interval" if self._daemon.feed.expired_at_all else None
+
+    @property
+    def journal(self) -> Journal:
+        """The events."""
+        return self._daemon.journal
+
+    def history(self) -> dict[str, Any]:
+        """How many routes had which validity."""
+        return self._daemon.history.answer()
 
     @property
     def snapshot_used(self) -> bool:
@@ -52,18 +62,29 @@ class Answers:
             raise NotReadyError("no VRP set is usable yet: no cache has answered")
         return explain(prefix, asn, (entry.vrp for entry in vrp_set.covering(str(prefix))))
 
-    def vrps(self, prefix: Prefix | None) -> Iterator[Mapping[str, Any]]:
-        """Effective VRPs as of a VRP file; with a prefix: those that cover it or lie within it."""
+    def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any]]:
+        """Effective VRPs as of a VRP file; with a prefix: those that cover it or, but for `covering`, lie within it."""
+        vrp_set = self._daemon.vrp_set
         outer = None if prefix is None else parse_prefix(str(prefix))
-        for entry in self._daemon.vrp_set.vrps():
+        names = self._sources() if sources else {}
+        for entry in vrp_set.covering(str(prefix)) if covering else vrp_set.vrps():
             if outer is None or related(outer, entry.vrp.prefix):
-                yield {"asn": entry.vrp.asn, "prefix": entry.vrp.prefix, "maxLength": entry.vrp.max_length}
+                vrp = {"asn": entry.vrp.asn, "prefix": entry.vrp.prefix, "maxLength": entry.vrp.max_length}
+                if sources:
+                    vrp["sources"] = [name for source, name in names.items() if entry.sources >> source & 1]
+                yield vrp
 
-    def routes(self, validity: Validity | None, prefix: Prefix | None) -> Iterator[Mapping[str, Any]]:
-        """Routes; with a prefix: it and more specific ones."""
+    def _sources(self) -> dict[int, str]:
+        """Name each source of the VRP set."""
+        sockets = [socket for group in self._daemon.manager.groups() for socket in group.sockets]
+        return {**{socket.index: str(socket) for socket in sockets}, SNAPSHOT: "snapshot", SLURM: "slurm"}
+
+    def routes(self, wanted: Wanted) -> Iterator[Mapping[str, Any]]:
+        """Routes, in order of prefix."""
+        within = None if wanted.prefix is None else str(wanted.prefix)
         for router in self._daemon.routers:
-            for neighbor, route in router.engine.routes(None if prefix is None else str(prefix)):
-                if validity is None or route.validity == validity:
+            for neighbor, route in router.engine.routes(within):
+                if wanted.matches(route.validity, neighbor, route.origin):
                     yield {
                         "router": router.engine.name,
                         "neighbor": neighbor,

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "status": Command("rtrd.commands.status", "caches, VRPs, routers and routes of the daemon"),
     "vrps": Command("rtrd.commands.vrps", "the VRPs in force"),
     "routes": Command("rtrd.commands.routes", "the routes with validity and decision"),
+    "watch": Command("rtrd.commands.watch", "what changes, and why, as it happens"),
     "validate": Command("rtrd.commands.validate", "validity of a route, and the reason"),
     "cache": Command("rtrd.rtr.cache", "an RTR cache from a VRP file"),
     "demo": Command("rtrd.demo", "the whole chain on this host, ending by itself"),

@@ -17,7 +17,10 @@ from rtrd.caches import Caches
 from rtrd.ops import log
 from rtrd.ops.clock import Clock
 from rtrd.ops.control import Control, ControlError
+from rtrd.ops.events import Journal
+from rtrd.ops.history import History
 from rtrd.ops.loop import WatchedLoop
+from rtrd.ops.watching import Watching
 from rtrd.policy import Policy
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
@@ -53,8 +56,11 @@ class Daemon:
             self.vrp_set, settings.caches.on_expire, self._vrps_changed, self._became_usable, self._caches_ended
         )
         self.caches = Caches(settings, clock)
+        self.journal = Journal(clock)
+        self.watching = Watching(self)
+        self.history = History(self, clock)
         self.relay = self._make_relay()
-        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self._vrps_changed)
+        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self._slurm_changed)
         self.keeper = None
         if settings.state is not None:
             self.keeper = Keeper(settings.state, self.feed, settings.caches.expire, clock)
@@ -78,6 +84,8 @@ class Daemon:
             await self.keeper.load()
             self.keeper.start()
         self.caches.open(self.feed)
+        self.watching.start()
+        self.history.start()
         hold = self._loop.call_later(self.settings.start_hold, self._start_hold_over)
         try:
             if not await self._started(control.start(), needed=not exabgp):
@@ -88,6 +96,8 @@ class Daemon:
         finally:
             hold.cancel()
             following.cancel()
+            self.watching.close()
+            self.history.close()
             if self.keeper is not None:
                 await self.keeper.close()
             self.caches.close()
@@ -129,12 +139,16 @@ class Daemon:
         return self.vrp_set.usable and (self.manager.active_group is not None or self.feed.snapshot_used)
 
     def _vrps_changed(self, changes: Changes) -> None:
-        self.routers.vrps_changed(changes)
+        self.routers.vrps_changed(changes, self.watching.vrps_changed(changes, self.feed.cause))
         if self.relay is not None:
             self.relay.changed(changes)
 
+    def _slurm_changed(self, changes: Changes) -> None:
+        self.feed.cause = "SLURM files"
+        self._vrps_changed(changes)
+
     def _became_usable(self) -> None:
-        self.routers.revalidate()
+        self.routers.revalidate(self.journal.because("a VRP set came into use"))
         if self.relay is not None:
             self.relay.became_usable()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.ops import log
 from rtrd.policy import OBSERVE, normal
-from rtrd.routes.table import LEARNED, MOST_TARGETS, NeighborPolicy, RouteTable
+from rtrd.routes.table import LEARNED, MOST_TARGETS, UNKNOWN, NeighborPolicy, RouteTable
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -229,12 +229,14 @@ class Engine:
 
     # -- VRPs
 
-    def vrps_changed(self, changes: Changes) -> None:
-        """Have the routes that these VRPs cover validated again, in `work`."""
+    def vrps_changed(self, changes: Changes, cause: int = UNKNOWN) -> None:
+        """Have the routes that these VRPs cover validated again, in `work`; the changes of routes carry `cause`."""
+        self.table.because(cause)
         self.table.vrps_changed(changes)
 
-    def revalidate(self) -> None:
+    def revalidate(self, cause: int = UNKNOWN) -> None:
         """Have every route validated again, in `work`: the set became usable, or ceased to be."""
+        self.table.because(cause)
         self.table.reconsider()
 
     def work(self, budget: int) -> bool:

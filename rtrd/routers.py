@@ -50,14 +50,14 @@ class Routers:
 
     # -- what changes
 
-    def vrps_changed(self, changes: Changes) -> None:
-        """Have the routes that these VRPs cover validated again."""
+    def vrps_changed(self, changes: Changes, cause: int) -> None:
+        """Have the routes that these VRPs cover validated again; `cause`: a number of the journal."""
         for router in self:
-            router.engine.vrps_changed(changes)
+            router.engine.vrps_changed(changes, cause)
             router.pump()
 
-    def revalidate(self) -> None:
+    def revalidate(self, cause: int) -> None:
         """Have every route validated again: the VRP set became usable."""
         for router in self:
-            router.engine.revalidate()
+            router.engine.revalidate(cause)
             router.pump()

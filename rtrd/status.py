@@ -29,6 +29,7 @@ def status_of(daemon: Daemon) -> dict[str, Any]:
         "slurm": daemon.slurm.status(),
         "snapshot": None if daemon.keeper is None else daemon.keeper.status(),
         "vrps_left_out": daemon.vrp_set.faults,
+        "last_change": daemon.journal.last_change,
         "loop": turns()._asdict(),
     }
 

@@ -5,6 +5,13 @@
 
 #include "routes_table.h"
 
+void recheck_forget(struct recheck *recheck)
+{
+    vrp_list_free(&recheck->list);
+    free(recheck->causes);
+    recheck->causes = NULL;
+}
+
 int routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
 {
     struct recheck *recheck = &routes->recheck;
@@ -26,9 +33,17 @@ int routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
             return 0;
         }
         recheck->list.records = records;
+        uint32_t *causes = realloc(recheck->causes, room * sizeof *causes);
+        if (!causes) {
+            routes_reconsider(routes, false);
+            return 0;
+        }
+        recheck->causes = causes;
         recheck->list.room = room;
     }
     memcpy(recheck->list.records + recheck->list.n, changes->records, changes->n * sizeof *changes->records);
+    for (size_t i = recheck->list.n; i < room; i++)
+        recheck->causes[i] = routes->events.given;
     recheck->list.n = room;
     return 0;
 }
@@ -37,8 +52,8 @@ void routes_reconsider(struct routes *routes, bool rewrite)
 {
     struct recheck *recheck = &routes->recheck;
     bool still = recheck->all && recheck->rewrite; /* an unfinished rewrite starts anew and stays one */
-    vrp_list_free(&recheck->list);
-    *recheck = (struct recheck){.all = true, .rewrite = rewrite || still, .family = 4};
+    recheck_forget(recheck);
+    *recheck = (struct recheck){.all = true, .rewrite = rewrite || still, .cause = routes->events.given, .family = 4};
 }
 
 static void recheck_chain(struct routes *routes, uint32_t chain, size_t *budget)
@@ -101,13 +116,16 @@ static void recheck_list(struct routes *routes, size_t *budget)
         memcpy(within.addr, vrp->addr, sizeof within.addr);
         if (!recheck->in_range)
             prefix_key(&within, recheck->range_key);
+        routes->events.cause = recheck->causes[recheck->at];
+        routes->events.vrp = vrp;
         recheck->in_range = !recheck_range(routes, &within, recheck->range_key, budget);
+        routes->events.vrp = NULL;
         if (!recheck->in_range)
             recheck->at++;
         *budget -= *budget > 0;
     }
     if (recheck->at && recheck->at == recheck->list.n) {
-        vrp_list_free(&recheck->list);
+        recheck_forget(recheck);
         recheck->at = 0;
     }
 }
@@ -156,6 +174,8 @@ bool routes_work(struct routes *routes, size_t budget)
 {
     purge(routes, &budget);
     recheck_list(routes, &budget);
+    routes->events.cause = routes->recheck.cause;
     recheck_all(routes, &budget);
+    routes->events.cause = CAUSE_UPDATE;
     return routes->purge.running || routes->recheck.all || routes->recheck.at < routes->recheck.list.n;
 }

@@ -138,7 +138,8 @@ void routes_free(struct routes *routes)
     }
     attrs_free(&routes->attrs);
     free(routes->neighbors);
-    vrp_list_free(&routes->recheck.list);
+    recheck_forget(&routes->recheck);
+    free(routes->events.ring);
     free(routes);
 }
 

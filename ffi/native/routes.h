@@ -64,6 +64,22 @@ struct route_row {
     uint8_t waiting; /* something of it is still to be written */
 };
 
+#define VALIDITY_NONE 255 /* of a route that was not there before */
+#define CAUSE_UPDATE 0    /* the router's own word */
+
+/* A route whose validity changed, or that came and is invalid. */
+struct route_event {
+    struct prefix prefix;
+    struct vrp vrp; /* if has_vrp: a VRP that covers it and became effective (announce 1) or ceased to be (0) */
+    int64_t origin;
+    uint32_t cause; /* CAUSE_UPDATE, or the number that routes_because gave */
+    uint32_t path_id;
+    uint16_t neighbor;
+    uint8_t has_path_id, has_vrp;
+    uint8_t was, now; /* enum validity, or VALIDITY_NONE */
+    uint8_t action;   /* enum action, by the policy for `now` */
+};
+
 /* A position in the table for routes_list; all zero: the beginning. */
 struct route_cursor {
     uint8_t family; /* 0: before IPv4 */
@@ -119,6 +135,13 @@ size_t routes_list(const struct routes *routes, struct route_cursor *cursor, str
 size_t routes_at(const struct routes *routes, const struct prefix *prefix, struct route_row *out, size_t room);
 /* A cursor for routes_list that starts at a prefix. */
 void routes_seek(struct route_cursor *cursor, const struct prefix *prefix);
+
+/* Keeps the last `room` events from now on; 0: none, which is how a table begins. -1: no memory, all is as it was. */
+int routes_listen(struct routes *routes, uint32_t room);
+/* What routes_vrps_changed and routes_reconsider are called for from now on; it comes back in the events. */
+void routes_because(struct routes *routes, uint32_t cause);
+/* The oldest events, taken away; `lost`: how many found no room since the last call. */
+size_t routes_events(struct routes *routes, struct route_event *out, size_t room, uint64_t *lost);
 
 uint64_t routes_count(const struct routes *routes);
 void routes_changes(const struct routes *routes, uint64_t changes[16]); /* of validity since the start: [4 * from + to] */

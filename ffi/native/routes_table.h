@@ -52,12 +52,23 @@ struct neighbor {
 
 struct recheck { /* what is still to be validated again */
     struct vrp_list list;
+    uint32_t *causes; /* one for each of list.records */
     size_t at;
     bool all, rewrite;
+    uint32_t cause; /* of `all` */
     bool in_range; /* the range of list.records[at] is begun: go on at range_key */
     uint8_t range_key[INDEX_KEY_MOST];
     uint8_t family; /* of `all`: where to go on */
     uint8_t key[INDEX_KEY_MOST];
+};
+
+struct events { /* a ring of those that nobody took yet */
+    struct route_event *ring;
+    uint32_t room, first, n;
+    uint32_t given;        /* by routes_because */
+    uint32_t cause;        /* of what is being done */
+    const struct vrp *vrp; /* the one whose routes are being looked at, or NULL */
+    uint64_t lost;
 };
 
 struct routes {
@@ -79,6 +90,7 @@ struct routes {
     uint64_t plain[2];          /* targets that take no path ids, by family */
     uint64_t extended_next_hop; /* targets that take IPv4 routes with an IPv6 next hop */
     uint64_t count;
+    struct events events;
     uint64_t changes[4][4]; /* of validity since the start: from, to */
 };
 
@@ -98,6 +110,12 @@ void route_remove(struct routes *routes, uint32_t number);
 enum validity route_validate(const struct routes *routes, uint32_t number);
 void route_set_validity(struct routes *routes, uint32_t number, enum validity validity);
 void route_withdraw(struct routes *routes, uint32_t number);
+
+/* events.c */
+void event_note(struct routes *routes, uint32_t number, uint8_t was, uint8_t now);
+
+/* recheck.c */
+void recheck_forget(struct recheck *recheck); /* frees what it holds */
 
 /* outbox.c */
 bool route_gone(const struct routes *routes, const struct route *route); /* withdrawn, or of an ended session */

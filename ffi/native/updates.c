@@ -28,6 +28,7 @@ void route_set_validity(struct routes *routes, uint32_t number, enum validity va
     if (manner != route_manner(routes, route))
         route->bits |= STALE_BOTH;
     routes->changes[was][validity]++;
+    event_note(routes, number, (uint8_t)was, (uint8_t)validity);
 }
 
 static uint32_t find(const struct routes *routes, uint32_t chain, uint32_t neighbor, bool has_path_id, uint32_t path_id)
@@ -109,6 +110,8 @@ static bool announce_one(struct routes *routes, uint32_t neighbor, uint32_t attr
         route->bits |= (uint8_t)validity;
         routes->neighbors[neighbor].counts[validity]++;
         routes->count++;
+        if (validity == VALIDITY_INVALID)
+            event_note(routes, number, VALIDITY_NONE, VALIDITY_INVALID);
     } else {
         struct route *route = route_at(routes, number);
         if (route->bits & GONE) {

@@ -27,16 +27,27 @@ def add_options(parser: argparse.ArgumentParser, *, socket: bool = True) -> None
         )
 
 
-def ask(args: argparse.Namespace, request: str, lines: Callable[[client.Answer], Iterable[str]]) -> int:
-    """Ask the daemon and print the answer, as it came with `--json`, else as the lines made of it."""
+def ask(
+    args: argparse.Namespace,
+    request: str,
+    lines: Callable[[client.Answer], Iterable[str]],
+    *,
+    forever: bool = False,
+) -> int:
+    """Ask the daemon and print the answer, as it came with `--json`, else as the lines made of it.
+
+    `forever`: it never ends, and each line is printed at once.
+    """
     try:
-        with client.ask(client.socket_path(args.socket), request) as answer:
+        with client.ask(client.socket_path(args.socket), request, forever=forever) as answer:
             if args.json:
                 for chunk in answer.chunks():
                     sys.stdout.buffer.write(chunk)
+                    if forever:
+                        sys.stdout.buffer.flush()
             else:
                 for line in lines(answer):
-                    print(line)
+                    print(line, flush=forever)
     except client.NoDaemonError as error:
         print(f"rtrd: {error}", file=sys.stderr)
         return NO_DAEMON

@@ -26,13 +26,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="only routes to this prefix or to more specific ones",
     )
     parser.add_argument("--validity", choices=VALIDITIES, help="only routes of this validity")
+    parser.add_argument("--covered", choices=("yes", "no"), help="only routes that some VRP covers, or that none does")
+    parser.add_argument("--neighbor", metavar="ADDRESS", help="only routes of this neighbour")
+    parser.add_argument(
+        "--origin", metavar="ASN", type=_origin, help="only routes of this origin AS; none: those that have none"
+    )
     asking.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the routes and print one a line."""
-    request = client.url("/routes", {"validity": args.validity, "prefix": args.prefix})
+    wanted = ("validity", "prefix", "covered", "neighbor", "origin")
+    request = client.url("/routes", {name: getattr(args, name) for name in wanted})
     return asking.ask(args, request, lines)
+
+
+def _origin(text: str) -> str:
+    return text if text == "none" else str(asking.asn(text))
 
 
 def lines(answer: client.Answer) -> Iterator[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
+from rtrd.cli import BAD_USAGE
 from rtrd.commands import asking
 from rtrd.ops import client
+from rtrd.ops.log import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -21,15 +24,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=asking.prefix,
         help="only VRPs that cover this prefix or lie within it",
     )
+    parser.add_argument("--covering", action="store_true", help="only VRPs that cover the prefix")
     asking.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the VRPs and print one a line; `--json` prints a VRP file."""
-    return asking.ask(args, client.url("/vrps", {"prefix": args.prefix}), lines)
+    if args.covering and args.prefix is None:
+        print("rtrd vrps: --covering wants a PREFIX", file=sys.stderr)
+        return BAD_USAGE
+    query = {"prefix": args.prefix, "covering": "yes" if args.covering else None}
+    return asking.ask(args, client.url("/vrps", query), lines)
 
 
 def lines(answer: client.Answer) -> Iterator[str]:
-    """Return `PREFIX max LENGTH AS` for each VRP."""
+    """Return `PREFIX max LENGTH AS SOURCES` for each VRP."""
     for vrp in answer.items():
-        yield f"{vrp['prefix']:<43} max {vrp['maxLength']:<3} AS{vrp['asn']}"
+        sources = printable(" ".join(vrp["sources"]))
+        yield f"{vrp['prefix']:<43} max {vrp['maxLength']:<3} {'AS' + str(vrp['asn']):<12} {sources}"

@@ -80,6 +80,13 @@ class Answer:
             what = f"the daemon at {self._path} went away in the middle of its answer"
             raise NoDaemonError(what) from error
 
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines of an answer that never ends, as they come."""
+        rest = b""
+        for chunk in self.chunks():
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line for line in lines if line)
+
     def items(self) -> Iterator[dict[str, Any]]:
         """Yield the items of a long answer, which has one a line, without keeping the others."""
         decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -91,8 +98,8 @@ class Answer:
                     yield decode(line.rstrip(b","))
 
 
-def ask(path: Path, request: str) -> Answer:
-    """Ask the daemon; use the answer in a `with`.
+def ask(path: Path, request: str, *, forever: bool = False) -> Answer:
+    """Ask the daemon; use the answer in a `with`. `forever`: silence is no fault once it has begun to answer.
 
     Raises:
         NoDaemonError: nobody answers.
@@ -107,6 +114,8 @@ def ask(path: Path, request: str) -> Answer:
         connection.close()
         why = f" ({error.strerror})" if isinstance(error, PermissionError) else ""
         raise NoDaemonError(f"no daemon answers at {path}{why}: is rtrd running?") from error
+    if forever:
+        connection.sock.settimeout(None)
     answer = Answer(path, response, connection)
     if response.status == http.client.OK:
         return answer

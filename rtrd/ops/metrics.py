@@ -140,6 +140,14 @@ def _vrps(daemon: Daemon) -> Iterable[Sample]:
     return [(("ipv4",), daemon.vrp_set.count(4)), (("ipv6",), daemon.vrp_set.count(6))]
 
 
+def _events(daemon: Daemon) -> Iterable[Sample]:
+    return [((kind,), count) for kind, count in sorted(daemon.journal.counts.items())]
+
+
+def _events_lost(daemon: Daemon) -> Iterable[Sample]:
+    return [((), daemon.journal.lost)]
+
+
 def _vrps_left_out(daemon: Daemon) -> Iterable[Sample]:
     return [((reason,), count) for reason, count in daemon.vrp_set.faults.items()]
 
@@ -225,6 +233,12 @@ _DAEMON = (
         _healthy,
     ),
     Metric("rtrd_memory_bytes", "gauge", "Memory of the native tables.", ("table",), _memory),
+)  # fmt: skip
+
+_EVENTS = (
+    Metric("rtrd_events_total", "counter", "Events told, by kind.", ("kind",), _events),
+    Metric("rtrd_events_lost_total", "counter", "Events that came faster than they are taken or read.", (),
+           _events_lost),
 )  # fmt: skip
 
 _VRPS = (
@@ -314,5 +328,5 @@ _RTR_SERVER = (
     Metric("rtrd_rtr_vrps", "gauge", "VRPs served.", (), _relay("vrps")),
 )
 
-METRICS: Final = (*_DAEMON, *_VRPS, *_CACHES, *_ROUTERS, *_RTR_SERVER)
+METRICS: Final = (*_DAEMON, *_EVENTS, *_VRPS, *_CACHES, *_ROUTERS, *_RTR_SERVER)
 """All of them; docs/metrics.md has a row for each."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _rov import ffi, lib
-from rtrlib.vrp_set import VALIDITIES, parse_prefix
+from rtrlib.vrp_set import VALIDITIES, parse_prefix, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from rtrlib.vrp_set import Changes, VRPSet
+    from rtrlib.vrp_set import VRP, Changes, VRPSet
 
 ACTIONS = ("observe", "hold", "withdraw", "announce")
 """The words for the native core's numbers, by index."""
@@ -84,6 +84,29 @@ class Route(NamedTuple):
     standing: int
     """Targets at which our announcement of it stands, by bit."""
     waiting: bool
+
+
+class RouteChange(NamedTuple):
+    """A route whose validity changed, or that came and is invalid."""
+
+    prefix: str
+    path_id: int | None
+    neighbor: int
+    origin: int | None
+    was: str | None
+    """Its validity before; None: it was not there."""
+    validity: str
+    decision: str
+    cause: int
+    """UPDATE, or what `because` gave."""
+    vrp: tuple[VRP, bool] | None
+    """A VRP that covers it and appeared (True) or disappeared."""
+
+
+UPDATE = 0
+"""The cause that is the router's own word."""
+UNKNOWN = 0xFFFFFFFF
+"""The cause that nobody named."""
 
 
 class RouteTable:
@@ -235,6 +258,24 @@ class RouteTable:
         """How many routes are in the outbox."""
         return int(lib.routes_waiting(self._native))
 
+    # -- changes
+
+    def listen(self, room: int) -> None:
+        """Keep the last `room` changes from now on; 0: none, which is how a table begins."""
+        if lib.routes_listen(self._native, room) != 0:
+            raise MemoryError("no memory for changes of routes")
+
+    def because(self, cause: int) -> None:
+        """Say what `vrps_changed` and `reconsider` are called for from now on: a number, which the changes carry."""
+        lib.routes_because(self._native, cause)
+
+    def take_changes(self, most: int) -> tuple[list[RouteChange], int]:
+        """Take the oldest changes that are kept, and how many found no room since the last time."""
+        events = ffi.new("struct route_event[]", most)
+        lost = ffi.new("uint64_t *")
+        count = lib.routes_events(self._native, events, most, lost)
+        return [_change(events[i]) for i in range(count)], int(lost[0])
+
     # -- questions
 
     def __len__(self) -> int:
@@ -300,6 +341,28 @@ def _route(row: Any) -> Route:
         attributes=row.attrs,
         standing=row.standing,
         waiting=bool(row.waiting),
+    )
+
+
+def _prefix_text(native: Any) -> str:
+    text = ffi.new("char[]", 64)
+    return bytes(ffi.buffer(text, lib.prefix_print(ffi.addressof(native), text))).decode("ascii")
+
+
+def _change(event: Any) -> RouteChange:
+    vrp = None
+    if event.has_vrp:
+        vrp = next(unpack(bytes(ffi.buffer(ffi.addressof(event, "vrp")))))
+    return RouteChange(
+        prefix=_prefix_text(event.prefix),
+        path_id=event.path_id if event.has_path_id else None,
+        neighbor=event.neighbor,
+        origin=None if event.origin < 0 else event.origin,
+        was=VALIDITIES[event.was] if event.was < len(VALIDITIES) else None,
+        validity=VALIDITIES[event.now],
+        decision=ACTIONS[event.action],
+        cause=event.cause,
+        vrp=vrp,
     )
 
 

@@ -43,6 +43,8 @@ class Feed:
         """Every VRP in force is past the expire interval, or was dropped for that."""
         self.snapshot_used = False
         """The VRPs that count are those of the last run: no cache has answered yet."""
+        self.cause = ""
+        """Why the VRPs in force changed last: a cache, or a few words."""
         self._on_expire = on_expire
         self._changed = changed
         self._became_usable = became_usable
@@ -176,6 +178,7 @@ class Feed:
                 ipv6=self.vrp_set.count(6),
                 **({} if cache is None else {"cache": str(cache)}),
             )
+            self.cause = "another group of caches is in use" if cache is None else str(cache)
             self._changed(changes)
 
     def _log_faults(self, cache: RTRSocket) -> None:

@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ from prometheus_client.metrics_core import GaugeMetricFamily
 from rtrd import cli
 from rtrd.config import Endpoint
 from rtrd.ops import client
-from rtrd.ops.control import Control, ControlError, NotReadyError
+from rtrd.ops.clock import Clock
+from rtrd.ops.control import Control, ControlError
+from rtrd.ops.events import Journal
+from rtrd.ops.http.answers import NotReadyError
 from rtrd.routes.validity import Prefix, explain, parse_prefix
 from rtrd.version import __version__
 from rtrlib.vrp_set import VRP
@@ -28,7 +32,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from rtrd.tags import Validity
+    from rtrd.ops.http.questions import Wanted
+
 
 STATUS = {
     "version": __version__,
@@ -82,6 +87,8 @@ class FakeDaemon:
         self.fails_after: int | None = None
         self.seen: Callable[[], int] = lambda: 0
         self.noted: list[int] = []
+        self.covering = False
+        self.journal = Journal(Clock())
 
     def status(self) -> dict[str, Any]:
         return STATUS
@@ -98,12 +105,17 @@ class FakeDaemon:
         covering = [vrp for vrp in VRPS if prefix.subnet_of(parse_prefix(vrp.prefix))]  # type: ignore[arg-type]
         return explain(prefix, asn, covering)
 
-    def vrps(self, prefix: Prefix | None) -> Iterator[Mapping[str, Any]]:
+    def history(self) -> dict[str, Any]:
+        return {"every": 15, "fields": ["time"], "samples": [[1]]}
+
+    def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any]]:
+        self.covering = covering
         for vrp in VRPS:
             if prefix is None or vrp.prefix == str(prefix):
-                yield {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length}
+                found = {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length}
+                yield {**found, "sources": ["192.0.2.10:323"]} if sources else found
 
-    def routes(self, validity: Validity | None, prefix: Prefix | None) -> Iterator[Mapping[str, Any]]:
+    def routes(self, wanted: Wanted) -> Iterator[Mapping[str, Any]]:
         for number in range(self.route_count):
             if number == self.fails_after:
                 raise RuntimeError("the table broke")
@@ -116,7 +128,9 @@ class FakeDaemon:
                 "validity": "valid" if number else "not-found",
                 "decision": "announce",
             }
-            if validity in (None, route["validity"]) and prefix in (None, parse_prefix(str(route["prefix"]))):
+            if wanted.prefix in (None, parse_prefix(str(route["prefix"]))) and wanted.matches(
+                str(route["validity"]), "192.0.2.1", 64500 if number else None
+            ):
                 if number in (0, self.route_count - 1):
                     self.noted.append(self.seen())
                 yield route
@@ -160,6 +174,14 @@ def running(path: Path, http: Endpoint | None = None) -> Iterator[Running]:
 def served(tmp_path: Path) -> Iterator[Running]:
     with running(tmp_path / "new" / "rtrd.sock") as one:
         yield one
+
+
+def until(wanted: Callable[[], bool]) -> None:
+    """Wait for something that another thread brings about."""
+    end = time.monotonic() + 30
+    while not wanted():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def get(served: Running, url: str) -> Any:
@@ -224,7 +246,13 @@ def test_validity_before_a_set_is_usable_is_503(served: Running) -> None:
 def test_vrps_have_the_form_of_a_vrp_file(served: Running) -> None:
     first, second = ({"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length} for vrp in VRPS)
     assert get(served, "/json") == {"roas": [first, second]}
-    assert get(served, "/vrps?prefix=198.51.100.0/24") == {"roas": [second]}
+    assert get(served, "/json?prefix=198.51.100.0/24") == {"roas": [second]}
+    assert get(served, "/vrps?prefix=198.51.100.0/24") == {"roas": [{**second, "sources": ["192.0.2.10:323"]}]}
+    assert not served.daemon.covering
+    assert get(served, "/vrps?prefix=198.51.100.0/24&covering=yes") == {
+        "roas": [{**second, "sources": ["192.0.2.10:323"]}]
+    }
+    assert served.daemon.covering
     assert get(served, "/vrps?prefix=203.0.113.0/24") == {"roas": []}
 
 
@@ -262,6 +290,80 @@ def test_an_error_is_json_with_a_sentence(
     served: Running, method: str, url: str, status: int, error: str
 ) -> None:
     assert request(served, method, url) == (status, {"error": error})
+
+
+def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
+    def found(query: str) -> list[str]:
+        return [route["prefix"] for route in get(served, f"/routes?{query}")["routes"]]
+
+    assert found("neighbor=192.0.2.1") == ["10.0.0.0/24", "10.0.1.0/24"]
+    assert found("neighbor=192.0.2.2") == []
+    assert found("origin=AS64500") == found("origin=64500") == found("covered=yes") == ["10.0.1.0/24"]
+    assert found("origin=none") == found("covered=no") == ["10.0.0.0/24"]
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("/routes?covered=1", "covered: expected one of yes, no"),
+        ("/routes?origin=x", "'x' is no AS number: expected 0 to 4294967295, with or without AS"),
+        ("/vrps?covering=yes", "covering: expected a prefix too"),
+        ("/events?last=x", "last: expected 0 to 200"),
+    ],
+)
+def test_queries_that_make_no_sense(served: Running, url: str, what: str) -> None:
+    status, answer = request(served, "GET", url)
+    assert status == 400
+    assert answer["error"] == what
+
+
+def test_events_come_as_they_happen_until_the_client_hangs_up(served: Running) -> None:
+    journal = served.daemon.journal
+    journal.add("cache", "before")
+    with client.ask(served.path, "/events?last=1", forever=True) as answer:
+        lines = answer.lines()
+        assert json.loads(next(lines))["text"] == "before"
+        served.loop.call_soon_threadsafe(journal.add, "cache", "now\x1b[31m")
+        event = json.loads(next(lines))
+        assert (event["kind"], event["text"]) == ("cache", "now\\x1b[31m")
+        assert journal.listening
+    until(lambda: not journal.listening)
+
+
+def test_events_for_a_browser(served: Running) -> None:
+    served.daemon.journal.add("group", "first")
+    with client.ask(served.path, "/live?last=1", forever=True) as answer:
+        lines = answer.lines()
+        assert next(lines) == b"retry: 3000"
+        assert next(lines) == b"event: status"
+        assert json.loads(next(lines).removeprefix(b"data: ")) == STATUS
+        assert json.loads(next(lines).removeprefix(b"data: "))["text"] == "first"
+
+
+def test_who_does_not_read_events_holds_up_nobody_and_is_told_what_was_lost(served: Running) -> None:
+    journal = served.daemon.journal
+    count = 20_000
+
+    def happen() -> None:
+        for number in range(count):
+            journal.add("route", f"{number} " + "x" * 500)
+
+    with client.ask(served.path, "/events", forever=True) as answer:
+        until(lambda: journal.listening)
+        served.loop.call_soon_threadsafe(happen)
+        until(lambda: journal.counts.get("route") == count)
+        assert get(served, "/version") == {"version": __version__}
+        told = lost = 0
+        for line in answer.lines():
+            event = json.loads(line)
+            if event["kind"] == "lost":
+                lost += event["count"]
+            else:
+                told += 1
+                if event["text"].startswith(f"{count - 1} "):
+                    break
+        assert lost > 0
+        assert told + lost == count == told + journal.lost
 
 
 def test_many_routes_come_whole_while_the_loop_turns(served: Running) -> None:
@@ -374,7 +476,7 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
         "  1 neighbor; routes: 1 valid, 1 not-found, 0 invalid, 0 unverified; 0 decisions wait",
     ]
     assert [line.split() for line in said("vrps", "192.0.2.0/24")] == [
-        ["192.0.2.0/24", "max", "24", "AS64500"]
+        ["192.0.2.0/24", "max", "24", "AS64500", "192.0.2.10:323"]
     ]
     assert [line.split() for line in said("routes", "--validity", "not-found")[1:]] == [
         ["192.0.2.1", "10.0.0.0/24", "-", "none", "not-found", "announce"]

@@ -14,7 +14,7 @@ from aiohttp import web
 from msgspec import inspect
 
 from rtrd import cli, config
-from rtrd.ops.control import make_app
+from rtrd.ops.http.app import make_app
 from rtrd.ops.metrics import METRICS
 from rtrd.tags import TagSpec
 

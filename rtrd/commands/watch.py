@@ -1,0 +1,41 @@
+"""The daemon's events in, as they come; a line for each out, until one of the two ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rtrd.commands import asking
+from rtrd.ops import client
+from rtrd.ops.log import printable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd watch`."""
+    parser.add_argument(
+        "--last", metavar="N", type=int, default=0, help="begin with the last N events (at most 200 are kept)"
+    )
+    asking.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print events until Ctrl-C, or until the daemon ends."""
+    request = client.url("/events", {"last": str(max(0, args.last))})
+    return asking.ask(args, request, lines, forever=True)
+
+
+def lines(answer: client.Answer) -> Iterator[str]:
+    """Return a line for each event: its time of this host, its kind, and what happened in words."""
+    import datetime as dt
+
+    decode = msgspec.json.Decoder(dict[str, object]).decode
+    for line in answer.lines():
+        event = decode(line)
+        time = event["time"]
+        local = dt.datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S") if isinstance(time, str) else "-"
+        yield f"{local:<8} {printable(str(event['kind'])):<8} {printable(str(event['text']))}"

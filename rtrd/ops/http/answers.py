@@ -1,0 +1,97 @@
+"""Values in, HTTP answers out: JSON in one piece or item by item, and errors as `{"error": sentence}`.
+
+Long answers are written a slice at a time, so that a million routes never hold the event loop for more than SLICE
+seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from aiohttp import web
+
+from rtrd.ops import log
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+SLICE: Final = 0.003
+"""Seconds of one slice of a long answer."""
+
+logger = log.get("control")
+
+
+class NotReadyError(Exception):
+    """The daemon can't answer yet, or no more; the text says why. Becomes a 503."""
+
+
+def json(value: object, status: int = 200) -> web.Response:
+    """Answer with a value, laid out for people."""
+    body = msgspec.json.format(msgspec.json.encode(value)) + b"\n"
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def error(status: int, what: str) -> web.Response:
+    """Answer with an error: one sentence."""
+    return json({"error": what}, status)
+
+
+async def stream(request: web.Request, name: str, items: Iterator[Mapping[str, Any]]) -> web.StreamResponse:
+    """Write `{"name": [...]}` with one item a line, handing the loop back after each slice."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    encode = msgspec.json.Encoder().encode
+    # The first item is asked for before the status goes out: a daemon that isn't ready says so here.
+    item = next(items, None)
+    await response.prepare(request)
+    buffer = bytearray(f'{{"{name}": ['.encode())
+    separator = b"\n"
+    until = time.perf_counter() + SLICE
+    try:
+        while item is not None:
+            buffer += separator
+            buffer += encode(item)
+            separator = b",\n"
+            if time.perf_counter() >= until:
+                await response.write(bytes(buffer))
+                buffer.clear()
+                await asyncio.sleep(0)  # write() returns at once while the client keeps up
+                until = time.perf_counter() + SLICE
+            item = next(items, None)
+    except ConnectionError:
+        raise
+    except Exception as error:
+        # The 200 is out: only an answer that breaks off tells the client that it isn't whole.
+        logger.exception("a request failed in the middle of its answer", path=request.path)
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionAbortedError from error
+    await response.write(bytes(buffer) + b"\n]}\n")
+    await response.write_eof()
+    return response
+
+
+@web.middleware
+async def errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer every error as `{"error": sentence}`."""
+    try:
+        return await handler(request)
+    except NotReadyError as why:
+        return error(503, str(why))
+    except ValueError as why:
+        return error(400, str(why))
+    except web.HTTPNotFound:
+        return error(404, f"nothing is at {log.printable(request.path)}")
+    except web.HTTPMethodNotAllowed:
+        return error(405, f"{log.printable(request.path)} only answers GET")
+    except web.HTTPException as why:
+        return error(why.status, why.reason)
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception:
+        logger.exception("a request failed", path=request.path)
+        return error(500, "rtrd failed to answer; its log says why")

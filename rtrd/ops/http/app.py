@@ -1,0 +1,24 @@
+"""The daemon in, the application that answers for it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from rtrd.ops.http.answers import errors
+from rtrd.ops.http.live import Live
+from rtrd.ops.http.questions import Questions
+
+if TYPE_CHECKING:
+    from rtrd.ops.http.questions import Daemon
+
+MAX_BODY: Final = 1 << 16
+
+
+def make_app(daemon: Daemon) -> web.Application:
+    """Return the application; everything in it only reads."""
+    app = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
+    for part in (Questions(daemon), Live(daemon)):
+        app.add_routes(part.routes_of_app())
+    return app

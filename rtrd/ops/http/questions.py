@@ -1,0 +1,181 @@
+"""Questions about the daemon as it is now in, its answers as JSON (metrics: as Prometheus has them) out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from aiohttp import web
+
+from rtrd.ops import metrics
+from rtrd.ops.http.answers import error, json, stream
+from rtrd.routes.validity import Prefix, parse_asn, parse_prefix
+from rtrd.tags import VALIDITIES, Validity
+from rtrd.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from prometheus_client import Metric
+
+    from rtrd.ops.events import Journal
+
+T = TypeVar("T")
+
+_YES_NO = {"yes": True, "no": False}
+
+
+class Wanted(NamedTuple):
+    """Which routes are asked for; None: any."""
+
+    validity: Validity | None = None
+    prefix: Prefix | None = None
+    """This one and more specific ones."""
+    covered: bool | None = None
+    """Whether some VRP covers it."""
+    neighbor: str | None = None
+    """Its address, as rtrd shows it."""
+    origin: int | str | None = None
+    """Its origin AS; `none` for routes that have none."""
+
+    def matches(self, validity: str, neighbor: str, origin: int | None) -> bool:
+        """Tell whether a route within the prefix is one of those."""
+        return (
+            self.validity in (None, validity)
+            and self.neighbor in (None, neighbor)
+            and (self.covered is None or self.covered == (validity in ("valid", "invalid")))
+            and (self.origin is None or self.origin == ("none" if origin is None else origin))
+        )
+
+
+class Daemon(Protocol):
+    """What the API asks of the daemon, on the event loop; each call and each step of an iterator is short.
+
+    An iterator may be left standing between two steps for as long as a client reads slowly, while routes and
+    VRPs change: it skips what went and may or may not yield what came.
+    """
+
+    @property
+    def journal(self) -> Journal:
+        """The events."""
+
+    def history(self) -> dict[str, Any]:
+        """Return the answer of /history."""
+
+    def status(self) -> dict[str, Any]:
+        """Return the answer of /status."""
+
+    def health(self) -> str | None:
+        """Return why the daemon is not healthy (no VRP set usable, or past expiry); None: it is."""
+
+    @property
+    def snapshot_used(self) -> bool:
+        """Whether the VRPs that count are those of the last run."""
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield each metric with its samples; see `rtrd.ops.metrics.collect`."""
+
+    def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
+        """Return `rtrd.routes.validity.explain` over the effective VRPs; may raise NotReadyError."""
+
+    def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any]]:
+        """Yield effective VRPs as of a VRP file: `asn` (int), `prefix`, `maxLength`.
+
+        With a prefix: those that cover it or lie within it; `covering`: only those that cover it. With `sources`
+        there is also from where each is: a list of caches, `snapshot`, `slurm`.
+        """
+
+    def routes(self, wanted: Wanted) -> Iterator[Mapping[str, Any]]:
+        """Yield routes: `router`, `neighbor`, `prefix`, `path_id`, `origin_as`, `validity`, `decision`.
+
+        `path_id` and `origin_as` are null where there is none.
+        """
+
+
+class Questions:
+    """Handlers that only read."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def routes_of_app(self) -> list[web.RouteDef]:
+        """Give what is answered where."""
+        return [
+            web.get("/status", self.status),
+            web.get("/healthz", self.healthz),
+            web.get("/version", self.version),
+            web.get("/metrics", self.scrape),
+            web.get("/json", self.vrp_file),
+            web.get("/vrps", self.vrps),
+            web.get("/routes", self.routes),
+            web.get("/validity", self.validity),
+            web.get("/api/v1/validity/{asn}/{prefix:.+}", self.validity),
+            web.get("/history", self.history),
+        ]
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """Answer /status."""
+        return json(self._daemon.status())
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """Answer /healthz."""
+        why = self._daemon.health()
+        if why is not None:
+            return error(503, why)
+        return json({"status": "ok", "snapshot": self._daemon.snapshot_used})
+
+    async def version(self, _request: web.Request) -> web.Response:
+        """Answer /version."""
+        return json({"version": __version__})
+
+    async def history(self, _request: web.Request) -> web.Response:
+        """Answer /history."""
+        return json(self._daemon.history())
+
+    async def scrape(self, request: web.Request) -> web.Response:
+        """Answer /metrics."""
+        page = await metrics.page(self._daemon.metrics(), request.headers.get("Accept", ""))
+        return web.Response(body=page.text, headers={"Content-Type": page.content_type})
+
+    async def validity(self, request: web.Request) -> web.Response:
+        """Answer /validity and its form of Routinator."""
+        given = {**request.query, **request.match_info}
+        if not {"asn", "prefix"} <= given.keys():
+            return error(400, "expected /validity?asn=ASN&prefix=PREFIX")
+        return json(self._daemon.validity(parse_prefix(given["prefix"]), parse_asn(given["asn"])))
+
+    async def vrp_file(self, request: web.Request) -> web.StreamResponse:
+        """Answer /json: nothing but what a VRP file has."""
+        return await stream(request, "roas", self._daemon.vrps(_prefix(request), covering=False, sources=False))
+
+    async def vrps(self, request: web.Request) -> web.StreamResponse:
+        """Answer /vrps."""
+        prefix, covering = _prefix(request), _choice(request, "covering", _YES_NO)
+        if covering and prefix is None:
+            return error(400, "covering: expected a prefix too")
+        return await stream(request, "roas", self._daemon.vrps(prefix, covering=bool(covering), sources=True))
+
+    async def routes(self, request: web.Request) -> web.StreamResponse:
+        """Answer /routes."""
+        origin = request.query.get("origin")
+        wanted = Wanted(
+            validity=_choice(request, "validity", {each: each for each in VALIDITIES}),
+            prefix=_prefix(request),
+            covered=_choice(request, "covered", _YES_NO),
+            neighbor=request.query.get("neighbor"),
+            origin=origin if origin in (None, "none") else parse_asn(origin),
+        )
+        return await stream(request, "routes", self._daemon.routes(wanted))
+
+
+def _prefix(request: web.Request) -> Prefix | None:
+    text = request.query.get("prefix")
+    return None if text is None else parse_prefix(text)
+
+
+def _choice(request: web.Request, name: str, choices: Mapping[str, T]) -> T | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if text not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}")
+    return choices[text]

@@ -1,0 +1,246 @@
+"""What is told of a change, and why, as stories: VRPs come and go, the router says something else, caches fail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtrd.config import load
+from rtrd.daemon import Daemon
+from rtrd.exabgp.decode import State, Update, attribute_key
+from rtrd.ops.clock import Clock
+from rtrd.ops.events import MOST_LISTENERS, MOST_WAITING, Journal, TooManyListenersError
+from rtrlib.vrp_set import VRP, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+CONFIG = """
+caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}]}
+policy: [{valid: {action: announce}, invalid: {action: withdraw}}]
+"""
+CACHE = "192.0.2.10:323"
+
+
+class Story:
+    """A daemon that is not started, with one router, and what it tells."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "rtrd.yaml").write_text(CONFIG)
+        self.daemon = Daemon(load(folder / "rtrd.yaml"), Clock(wall=lambda: 1_800_000_000.0))
+        self.daemon.vrp_set.activate([0])
+        self.ends = os.pipe()
+        self.router = self.daemon.routers.add("exabgp", self.ends[0], os.open(os.devnull, os.O_WRONLY), lambda: None)
+        self.engine = self.router.engine
+        self.listener = self.daemon.journal.listen().__enter__()
+
+    async def told(self, *kinds: str) -> list[dict[str, Any]]:
+        """Look, and give what is told now, of these kinds (all)."""
+        while self.engine.work(1000):
+            pass
+        self.daemon.watching.look()
+        await self.daemon.watching._take()
+        events = [json.loads(line) for line in await self.listener.take(0.01, 10_000)]
+        return [event for event in events if not kinds or event["kind"] in kinds]
+
+    def announce(self, *prefixes: str, origin: int = 64500, neighbor: str = "192.0.2.1") -> None:
+        attributes = {"origin": "igp", "as-path": [64496, origin]}
+        key = attribute_key(json.dumps(attributes).encode(), "192.0.2.9", 65000, "ipv4 unicast")
+        self.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
+
+    def vrps(self, *vrps: VRP, cause: str = CACHE) -> None:
+        """Put exactly these into force."""
+        self.daemon.feed.cause = cause
+        self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
+
+    def usable(self) -> None:
+        self.daemon.vrp_set.usable = True
+        self.daemon._became_usable()
+
+
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Any:
+    """Run a story on an event loop."""
+
+    def run(story: Callable[[Story], Coroutine[Any, Any, None]]) -> None:
+        async def main() -> None:
+            one = Story(tmp_path)
+            await one.told()
+            try:
+                await story(one)
+            finally:
+                one.daemon.routers.close()
+                os.close(one.ends[1])
+
+        asyncio.run(main())
+
+    return run
+
+
+def test_a_vrp_that_comes_and_goes(tell: Any) -> None:
+    async def story(one: Story) -> None:
+        one.usable()
+        one.announce("192.0.2.0/24")
+        assert await one.told("route") == []  # it came, and is no more than not-found
+        one.vrps(VRP("192.0.2.0/24", 24, 64500))
+        vrps, route = await one.told("vrps", "route")
+        assert vrps["text"] == f"AS64500's VRP 192.0.2.0/24-24 appeared at cache {CACHE}"
+        assert vrps["vrps"] == [{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24, "appeared": True}]
+        assert route == {
+            "time": "2027-01-15T08:00:00.000+00:00",
+            "kind": "route",
+            "text": "192.0.2.0/24 of AS64500 from 192.0.2.1: valid (was not-found), announce: "
+            f"AS64500's VRP 192.0.2.0/24-24 appeared at cache {CACHE}",
+            "router": "exabgp",
+            "neighbor": "192.0.2.1",
+            "prefix": "192.0.2.0/24",
+            "path_id": None,
+            "origin_as": 64500,
+            "was": "not-found",
+            "validity": "valid",
+            "decision": "announce",
+            "cause": CACHE,
+            "cache": CACHE,
+            "vrp": {"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24, "appeared": True},
+        }
+        one.vrps()
+        [route] = await one.told("route")
+        assert (route["was"], route["validity"], route["vrp"]["appeared"]) == ("valid", "not-found", False)
+
+    tell(story)
+
+
+def test_the_vrp_that_explains_is_named_when_several_change_at_once(tell: Any) -> None:
+    async def story(one: Story) -> None:
+        one.usable()
+        wrong = [VRP("192.0.2.0/24", 24, asn) for asn in range(64600, 64610)]
+        one.vrps(*wrong)
+        one.announce("192.0.2.0/24")
+        [new] = await one.told("route")
+        assert new["was"] is None
+        assert new["text"].endswith("invalid (new), withdraw: announced so")
+        one.vrps(VRP("192.0.0.0/16", 24, 64500))
+        [route] = await one.told("route")
+        assert (route["was"], route["validity"]) == ("invalid", "valid")
+        assert route["vrp"] == {"asn": 64500, "prefix": "192.0.0.0/16", "maxLength": 24, "appeared": True}
+        one.vrps(*wrong)
+        [route] = await one.told("route")
+        assert route["vrp"] == {"asn": 64500, "prefix": "192.0.0.0/16", "maxLength": 24, "appeared": False}
+
+    tell(story)
+
+
+def test_the_routers_own_word(tell: Any) -> None:
+    async def story(one: Story) -> None:
+        one.usable()
+        one.vrps(VRP("192.0.2.0/24", 24, 64500))
+        one.announce("192.0.2.0/24")
+        await one.told()
+        one.announce("192.0.2.0/24", origin=64501)
+        [route] = await one.told("route")
+        assert (route["was"], route["validity"], route["cause"], route["vrp"]) == ("valid", "invalid", "update", None)
+        assert route["text"].endswith("announced with another origin AS")
+
+    tell(story)
+
+
+def test_a_set_that_comes_into_use_and_causes_that_are_no_cache(tell: Any) -> None:
+    async def story(one: Story) -> None:
+        one.announce("192.0.2.0/24")
+        await one.told()
+        one.usable()
+        [route] = await one.told("route")
+        assert (route["was"], route["cause"]) == ("unverified", "a VRP set came into use")
+        one.vrps(VRP("192.0.2.0/24", 24, 64500), cause="SLURM files")
+        [route] = await one.told("route")
+        assert route["cache"] is None
+        assert route["text"].endswith("AS64500's VRP 192.0.2.0/24-24 appeared (SLURM files)")
+
+    tell(story)
+
+
+def test_sessions_caches_and_groups(tell: Any) -> None:
+    async def story(one: Story) -> None:
+        one.engine.state(State("192.0.2.1", up=True, reason=""))
+        cache = one.daemon.manager.groups()[0].sockets[0]
+        cache.error = "refused \x1b[2J"
+        told = await one.told()
+        assert [event["text"] for event in told] == [
+            f"cache {CACHE} failed: refused \\x1b[2J",
+            "neighbour 192.0.2.1 is up",
+        ]
+        one.announce("192.0.2.0/24")
+        one.engine.state(State("192.0.2.1", up=True, reason=""))  # it was down and is up again between two looks
+        assert [event["up"] for event in await one.told("neighbor")] == [True]
+        one.engine.state(State("192.0.2.1", up=False, reason=""))
+        cache.error, cache.in_sync = None, True
+        assert [event["text"] for event in await one.told()] == [
+            f"cache {CACHE} is in sync",
+            "neighbour 192.0.2.1 is down",
+        ]
+        assert await one.told() == []
+
+    tell(story)
+
+
+def test_more_changes_than_a_table_keeps_are_counted_and_the_newest_are_told(tell: Any) -> None:
+    async def story(one: Story) -> None:
+        one.usable()
+        one.announce(*(f"10.{i >> 8}.{i & 255}.0/24" for i in range(1000)))
+        one.engine.table.listen(10)
+        one.vrps(VRP("10.0.0.0/8", 24, 64501))
+        told = await one.told("route", "lost")
+        assert [event["kind"] for event in told] == ["lost"] + ["route"] * 10
+        assert told[0]["count"] == 990 == one.daemon.journal.lost
+        assert told[-1]["prefix"] == "10.3.231.0/24"
+
+    tell(story)
+
+
+def test_a_table_that_nobody_listens_to_keeps_nothing(tell: Any) -> None:
+    async def story(one: Story) -> None:
+        one.usable()
+        one.engine.table.listen(0)
+        one.vrps(VRP("192.0.2.0/24", 24, 64501))
+        one.announce("192.0.2.0/24")
+        assert one.engine.table.take_changes(10) == ([], 0)
+
+    tell(story)
+
+
+def test_each_listener_has_its_own_pace() -> None:
+    async def main() -> None:
+        journal = Journal(Clock())
+        with journal.listen() as slow, journal.listen() as quick:
+            for number in range(MOST_WAITING + 5):
+                journal.add("cache", str(number))
+                if number % 100 == 0:
+                    assert json.loads((await quick.take(1))[-1])["text"] == str(number)
+            first, second, *_ = map(json.loads, await slow.take(1))
+            assert first == {
+                "time": None, "kind": "lost", "count": 5, "text": "5 events were lost: they were not read fast enough"
+            }  # fmt: skip
+            assert second["text"] == "5"
+        journal.add("cache", "nobody hears it")
+        assert json.loads(journal.recent(1)[0])["text"] == "nobody hears it"
+        assert journal.recent(0) == []
+
+    asyncio.run(main())
+
+
+def test_listeners_have_a_bound() -> None:
+    async def main() -> None:
+        journal = Journal(Clock())
+        for _ in range(MOST_LISTENERS):
+            journal.listen().__enter__()
+        with pytest.raises(TooManyListenersError):
+            journal.listen()
+
+    asyncio.run(main())

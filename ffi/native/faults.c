@@ -10,7 +10,7 @@
 enum { SERIAL_NOTIFY = 0, CACHE_RESPONSE = 3, IPV4_PREFIX = 4, IPV6_PREFIX = 6, END_OF_DATA = 7, CACHE_RESET = 8,
        ROUTER_KEY = 9, ERROR_REPORT = 10, ASPA = 11 };
 /* Section 12. */
-enum { INTERNAL_ERROR = 1, WITHDRAWAL_OF_UNKNOWN = 6, DUPLICATE_ANNOUNCEMENT = 7 };
+enum { CORRUPT_DATA = 0, INTERNAL_ERROR = 1, WITHDRAWAL_OF_UNKNOWN = 6, DUPLICATE_ANNOUNCEMENT = 7 };
 enum { MOST_REPORTED = 512, REPORT_LEAST = 16 };
 
 static uint32_t word(const uint8_t *at)
@@ -96,11 +96,14 @@ static const uint8_t *inner_of(const uint8_t *report, size_t size, size_t *inner
 
 enum fault fault_refused_by_us(const uint8_t *head, const uint8_t *report, size_t size, char *text)
 {
+    size_t inner;
+    const uint8_t *pdu = inner_of(report, size, &inner);
+    /* At End of Data librtr looks at what came before it, one by one. */
+    if (head[1] == END_OF_DATA && pdu && inner >= PDU_HEADER)
+        head = pdu;
     unsigned version = head[0], type = head[1], code = size >= PDU_HEADER ? half(report + 2) : 0;
     uint32_t length = word(head + 4), wanted = length_of(version, type);
     const char *name = name_of(type);
-    size_t inner;
-    const uint8_t *pdu = inner_of(report, size, &inner);
     char vrp[INET6_ADDRSTRLEN + 32];
     if (code == INTERNAL_ERROR) { /* librtr's only reason for this one */
         snprintf(text, FAULT_SIZE, "the cache sends more than the memory of its process can hold");
@@ -117,6 +120,8 @@ enum fault fault_refused_by_us(const uint8_t *head, const uint8_t *report, size_
                  name ? " (ASPA)" : "", version);
     else if (wanted ? length != wanted : length < PDU_HEADER || length > UINT16_MAX)
         snprintf(text, FAULT_SIZE, "the cache sent a PDU of a wrong length: %s of %u octets", name, length);
+    else if (code == CORRUPT_DATA && (type == CACHE_RESPONSE || type == END_OF_DATA))
+        snprintf(text, FAULT_SIZE, "the cache sent a PDU of another session, or out of place: %s", name);
     else
         snprintf(text, FAULT_SIZE, "the cache sent a PDU that is wrong or out of place: %s (RFC 8210 error %u, %s)", name,
                  code, code_name(code));

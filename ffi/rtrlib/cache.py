@@ -238,12 +238,20 @@ class Cache:
         socket = self.socket
         socket.state = state
         socket.error, socket.fault = why, kind
-        socket.faults[kind] += 1
-        socket.last_fault = LastFault(kind, why, int(self._wall()))
+        self._count(kind, why)
         socket.in_sync = False
         self._sync_ends = None
         self._events.changed(self.socket)
         self._events.failed(self.socket)
+
+    def _note(self, kind: Fault, why: str) -> None:
+        """Count and say what is wrong, and no reason to give the cache up."""
+        log.warning("cache %s: %s", self.socket, why)
+        self._count(kind, why)
+
+    def _count(self, kind: Fault, why: str) -> None:
+        self.socket.faults[kind] += 1
+        self.socket.last_fault = LastFault(kind, why, int(self._wall()))
 
     def _drop_data(self) -> None:
         if self._expires_at is None:
@@ -317,6 +325,10 @@ class Cache:
 
     def _commit(self, frame: StateFrame, now: float) -> None:
         socket = self.socket
+        same = not self._fresh and socket.session_id == frame.session_id
+        if same and _is_back(socket.serial_number or 0, frame.serial):
+            what = f"the serial went back from {socket.serial_number} to {frame.serial} in one session"
+            self._note(Fault.PROTOCOL, what)
         full, self._fresh, self._staged = self._fresh, False, False
         self._sessions_barren = 0
         self._backoff = BACKOFF_FIRST
@@ -345,6 +357,11 @@ class Cache:
             socket.retry_interval = frame.retry
             low, high = EXPIRE_RANGE
             socket.expire_interval = max(low, min(high, frame.expire))
+
+
+def _is_back(before: int, serial: int) -> bool:
+    """Tell whether a serial is before the last one (RFC 1982: half of all numbers are)."""
+    return (serial - before) % (1 << 32) >= 1 << 31
 
 
 def _due(time: float | None, now: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from rtrd.demo.caches import Cache
+
+class Where(Protocol):
+    """What a daemon must know of a cache."""
+
+    address: str
+    port: int
+
 
 SECONDS = 30
 """Generous: for what takes milliseconds on an idle machine."""
@@ -25,25 +31,46 @@ class Daemon:
     """One `rtrd run`; it can be stopped and started again."""
 
     def __init__(
-        self, folder: Path, caches: Sequence[Cache], name: str = "rtrd", settings: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        caches: Sequence[Where | Sequence[Where]],
+        name: str = "rtrd",
+        settings: Mapping[str, Any] | None = None,
+        *,
+        timers: Mapping[str, Any] | None = None,
+        program: Sequence[str] = (),
     ) -> None:
-        """Take one cache for each group, the preferred one first, and further settings."""
+        """Take one cache or several for each group, the preferred one first, and further settings.
+
+        `timers`: of `caches`, beside the groups. `program`: in the place of `rtrd run`.
+        """
         self.folder = folder
         self.name = name
         self.config = folder / f"{name}.yaml"
         self.socket = folder / f"{name}.sock"
         self._settings = dict(settings or {})
-        self.set_caches([(cache.address, cache.port) for cache in caches])
+        self._timers = {"refresh": 60, "retry": 1, "expire": 600, **(timers or {})}
+        self._program = list(program)
+        groups = [[each] if hasattr(each, "port") else each for each in caches]
+        self.set_groups([[(cache.address, cache.port) for cache in group] for group in groups])
         self.process = Process(name, [], folder)
         self._starts = 0
 
     def set_caches(self, addresses: Sequence[tuple[str, int]]) -> None:
+        """Write the configuration for its next start: one cache for each group."""
+        self.set_groups([[address] for address in addresses])
+
+    def set_groups(self, addresses: Sequence[Sequence[tuple[str, int]]]) -> None:
         """Write the configuration for its next start."""
         groups = [
-            {"name": f"group{number}", "preference": number, "servers": [{"host": host, "port": port}]}
-            for number, (host, port) in enumerate(addresses, start=1)
+            {
+                "name": f"group{number}",
+                "preference": number,
+                "servers": [{"host": host, "port": port} for host, port in group],
+            }
+            for number, group in enumerate(addresses, start=1)
         ]
-        caches = {"refresh": 60, "retry": 1, "expire": 600, "groups": groups}
+        caches = {**self._timers, "groups": groups}
         self.config.write_text(yaml.safe_dump({"caches": caches, "control": str(self.socket), **self._settings}))
 
     @property
@@ -53,7 +80,7 @@ class Daemon:
     def start(self) -> None:
         """Start, and return when it answers."""
         self._starts += 1
-        argv = [find_program("rtrd", "make venv"), "run", "-c", str(self.config)]
+        argv = [*(self._program or (find_program("rtrd", "make venv"), "run")), "-c", str(self.config)]
         self.process = Process(f"{self.name}-{self._starts}", argv, self.folder)
         self.process.start()
         self.wait_status(lambda _: True, "an answer")
@@ -70,14 +97,16 @@ class Daemon:
             return None
         return found
 
-    def wait_status(self, wanted: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+    def wait_status(
+        self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = SECONDS
+    ) -> dict[str, Any]:
         """Return the status once it is as `wanted`."""
 
         def look() -> dict[str, Any] | None:
             status = self.status()
             return status if status is not None and wanted(status) else None
 
-        return self.process.wait_until(look, SECONDS, what, tick=0.02)
+        return self.process.wait_until(look, seconds, what, tick=0.02)
 
     def wait_vrps(self, count: int) -> dict[str, Any]:
         """Return the status once there are exactly so many effective VRPs."""

@@ -207,6 +207,22 @@ def test_a_process_that_dies_is_replaced_after_a_while_that_doubles() -> None:
     assert len(life.links) == 12
 
 
+def test_a_serial_that_goes_back_is_noted_and_believed() -> None:
+    life = Life()
+    life.says(CONNECTS + state(State.ESTABLISHED, serial=5))
+    for serial in (6, 1 << 30, 2 << 30, 3 << 30, 7):  # RFC 1982: each is after the one before
+        life.says(state(State.SYNC, has_data=True) + state(State.ESTABLISHED, serial=serial))
+    assert life.socket.last_fault is None
+    assert life.says(state(State.SYNC, has_data=True) + vrps(vrp(3)) + state(State.ESTABLISHED, serial=3)) == [
+        "staged 1",
+        "committed changes",
+        "in sync",
+    ]
+    assert (life.socket.error, life.socket.faults) == (None, {Fault.PROTOCOL: 1})
+    assert life.socket.last_fault is not None
+    assert life.socket.last_fault.why == "the serial went back from 7 to 3 in one session"
+
+
 def test_what_librtr_went_on_after_is_no_fault_of_what_comes_later() -> None:
     life = Life()
     life.says(FIRST_SYNC)

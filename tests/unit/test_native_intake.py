@@ -290,7 +290,8 @@ WRONG = {
     "a PDU of a wrong length: Router Key of 200 octets": (0, struct.pack(">BBHI", 1, 9, 0, 200) + bytes(192)),
     "a PDU of type 77, which version 1 of RTR does not have": (0, struct.pack(">BBHI", 1, 77, 0, 8)),
     "a PDU of type 11 (ASPA), which version 1 of RTR does not have": (5, struct.pack(">BBHI", 1, 11, 0, 8)),
-    "a PDU that is wrong or out of place: End of Data (RFC 8210 error 0, corrupt data)": (0, end_of_data(1)),
+    "a PDU of another session, or out of place: End of Data": (0, end_of_data(1)),
+    "a PDU that is wrong or out of place: IPv4 Prefix (RFC 8210 error 0, corrupt data)": (0, GOOD[0]),
 }
 
 

@@ -1,0 +1,481 @@
+"""An RTR cache that is well until it is told to have a fault: each fault is a small named script.
+
+A script gets the connection of one router and does what it likes; when it returns, the connection is closed. `FAULTS`
+has all of them, with what rtrd is expected to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtrd.rtr import pdu
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from types import TracebackType
+    from typing import Any, Self
+
+    from rtrd.demo.caches import VRP
+
+SECONDS = 30
+INTERVALS = (60, 1, 600)
+HEADER = struct.Struct(">BBHI")
+
+
+def raw(kind: int, body: bytes = b"", *, version: int = 1, session: int = 0, length: int | None = None) -> bytes:
+    """A PDU of any type, which says to be as long as you like."""
+    return HEADER.pack(version, kind, session, 8 + len(body) if length is None else length) + body
+
+
+def prefix(vrp: VRP, *, announce: bool = True, version: int = 1) -> bytes:
+    """A VRP as a Prefix PDU; nothing in it is checked."""
+    address, _, length = vrp.prefix.partition("/")
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    return pdu.encode(pdu.Prefix(version, announce, packed, int(length), vrp.max_length, vrp.asn))
+
+
+class Connection:
+    """One router at the cache."""
+
+    def __init__(self, cache: FaultyCache, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.cache = cache
+        self.writer = writer
+        self._reader = reader
+
+    async def query(self) -> pdu.PDU:
+        """What the router says next; IncompleteReadError when it is gone."""
+        octets = await self._reader.readexactly(pdu.HEADER_SIZE)
+        return pdu.decode(octets + await self._reader.readexactly(HEADER.unpack(octets)[3] - len(octets)))
+
+    async def send(self, *octets: bytes) -> None:
+        """Send this; ConnectionError when the router is gone."""
+        self.writer.write(b"".join(octets))
+        await self.writer.drain()
+
+    def begin(self, *, version: int = 1) -> bytes:
+        """A Cache Response."""
+        return pdu.encode(pdu.CacheResponse(version, self.cache.session))
+
+    def end(self, *, version: int = 1) -> bytes:
+        """An End of Data."""
+        return pdu.encode(pdu.EndOfData(version, self.cache.session, self.cache.serial, *INTERVALS))
+
+    def all(self, *, version: int = 1) -> bytes:
+        """The whole of what the cache has."""
+        vrps = b"".join(prefix(vrp, version=version) for vrp in self.cache.vrps)
+        return self.begin(version=version) + vrps + self.end(version=version)
+
+    async def behave(self, *, version: int = 1) -> None:
+        """Answer as RFC 8210 has it, until the router goes."""
+        while True:
+            query = await self.query()
+            now = self.cache.session, self.cache.serial
+            match query:
+                case pdu.SerialQuery(_, session, serial) if (session, serial) == now:
+                    await self.send(self.begin(version=version), self.end(version=version))
+                case pdu.SerialQuery():
+                    await self.send(pdu.encode(pdu.CacheReset(version)))
+                case pdu.ResetQuery():
+                    await self.send(self.all(version=version))
+                case pdu.ErrorReport(_, _, _, text):
+                    self.cache.told.append(text)
+
+    async def sync(self) -> None:
+        """Bring the router into sync, with whatever it asks."""
+        if isinstance(await self.query(), pdu.SerialQuery):
+            await self.send(pdu.encode(pdu.CacheReset(1)))
+            await self.query()
+        await self.send(self.all())
+
+
+class FaultyCache:
+    """Listens on a port of its own, in a thread of its own, from `start` to `stop`."""
+
+    def __init__(self, vrps: Iterable[VRP], address: str = "127.0.0.1") -> None:
+        self.address = address
+        self.port = 0
+        self.vrps = list(vrps)
+        self.session = 4711
+        self.serial = 100
+        self.told: list[str] = []
+        """What routers complained of."""
+        self.connections = 0
+        self._script: Callable[[Connection], Awaitable[None]] = Connection.behave
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
+
+    @property
+    def leftovers(self) -> list[str]:
+        return []
+
+    def start(self) -> None:
+        """Listen."""
+        self._thread.start()
+        self._run(self._listen())
+
+    def stop(self) -> None:
+        """Close everything."""
+        if self._thread.is_alive():
+            self._run(self._hang_up(listen=False))
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(SECONDS)
+            self._loop.close()
+
+    def serve(self, vrps: Iterable[VRP]) -> None:
+        """Have these VRPs from now on, and tell the routers."""
+        self._run(self._serve(list(vrps)))
+
+    def break_with(self, script: Callable[[Connection], Awaitable[None]], *, listens: bool = True) -> None:
+        """Hang up, and do this with each router that connects from now on."""
+        self._run(self._become(script, listen=listens))
+
+    def heal(self) -> None:
+        """Be well again."""
+        self._run(self._become(Connection.behave, listen=True))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self, what: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(SECONDS)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accept, self.address, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _serve(self, vrps: list[VRP]) -> None:
+        self.vrps = vrps
+        self.serial += 1
+        for writer in self._open.values():
+            writer.write(pdu.encode(pdu.SerialNotify(1, self.session, self.serial)))
+
+    async def _become(self, script: Callable[[Connection], Awaitable[None]], *, listen: bool) -> None:
+        self._script = script
+        await self._hang_up(listen=listen)
+
+    async def _hang_up(self, *, listen: bool) -> None:
+        if self._server is not None and not listen:
+            self._server.close()
+            self._server = None
+        elif self._server is None and listen:
+            await self._listen()
+        tasks = list(self._open)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = writer
+        self.connections += 1
+        try:
+            await self._script(Connection(self, reader, writer))
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the router went, or the cache changes its mind
+        finally:
+            del self._open[task]
+            writer.close()
+
+
+class Fault(NamedTuple):
+    """One way to be broken, and what rtrd says of it."""
+
+    script: Callable[[Connection], Awaitable[None]]
+    kind: str
+    """As `rtrlib.Fault`."""
+    says: str
+    """A regular expression for the sentence."""
+    listens: bool = True
+
+
+FAULTS: dict[str, Fault] = {}
+SILENT: dict[str, Fault] = {}
+"""Those that only time can tell."""
+TROUBLES: dict[str, Callable[[Connection], Awaitable[None]]] = {}
+"""What is odd, and no reason to give the cache up."""
+
+
+@dataclass
+class fault:  # noqa: N801 - it is a decorator
+    """Adds a script to FAULTS, or to SILENT."""
+
+    kind: str
+    says: str
+    listens: bool = True
+    among: dict[str, Fault] | None = None
+
+    def __call__(self, script: Callable[[Connection], Awaitable[None]]) -> Callable[[Connection], Awaitable[None]]:
+        among = FAULTS if self.among is None else self.among
+        among[script.__name__] = Fault(script, self.kind, self.says, self.listens)
+        return script
+
+
+def trouble(script: Callable[[Connection], Awaitable[None]]) -> Callable[[Connection], Awaitable[None]]:
+    """Add a script to TROUBLES."""
+    TROUBLES[script.__name__] = script
+    return script
+
+
+# -- connections that end
+
+
+@fault("unreachable", r"cannot connect to 127\.0\.0\.1 port \d+: Connection refused", listens=False)
+async def does_not_listen(_router: Connection) -> None:
+    """Nothing is there."""
+
+
+@fault("closed", "the cache closed the connection without a word")
+async def closes_at_once(_router: Connection) -> None:
+    """Does not even wait for the query."""
+
+
+@fault("closed", "the cache closed the connection without a word")
+async def speaks_only_version_0_and_hangs_up(router: Connection) -> None:
+    """Knows no version 1, and is too old to say so."""
+    await router.query()
+
+
+@fault("closed", "the cache closed the connection in the middle of a PDU")
+async def dies_in_the_middle_of_a_pdu(router: Connection) -> None:
+    await router.query()
+    await router.send(router.all()[:-30])
+
+
+@fault("closed", "the cache closed the connection$")
+async def dies_before_end_of_data(router: Connection) -> None:
+    await router.query()
+    await router.send(router.all()[:-24])
+
+
+@fault("closed", "the connection broke.*: Connection reset by peer")
+async def resets_the_connection(router: Connection) -> None:
+    await router.query()
+    await router.send(router.all()[:-30])
+    plug = router.writer.get_extra_info("socket")
+    plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    router.writer.transport.abort()
+
+
+# -- PDUs that are none
+
+
+async def answer_with(router: Connection, octets: bytes) -> None:
+    """In the place of VRPs; then wait for what the router makes of it."""
+    await router.query()
+    await router.send(router.begin(), octets)
+    await router.behave()
+
+
+@fault("protocol", "wrong length: IPv4 Prefix of 0 octets")
+async def sends_a_length_of_0(router: Connection) -> None:
+    await answer_with(router, raw(4, length=0))
+
+
+@fault("protocol", "wrong length: IPv6 Prefix of 4294967295 octets")
+async def sends_a_length_of_4_gb(router: Connection) -> None:
+    await answer_with(router, raw(6, length=0xFFFFFFFF))
+
+
+@fault("protocol", "wrong length: IPv4 Prefix of 21 octets")
+async def sends_a_prefix_that_is_too_long(router: Connection) -> None:
+    await answer_with(router, raw(4, bytes(13)))
+
+
+@fault("protocol", "a PDU of type 77, which version 1 of RTR does not have")
+async def sends_an_unknown_type(router: Connection) -> None:
+    await answer_with(router, raw(77, bytes(20)))
+
+
+@fault("protocol", r"a PDU of type 11 \(ASPA\), which version 1 of RTR does not have")
+async def sends_aspa_to_a_version_1_client(router: Connection) -> None:
+    await answer_with(router, raw(11, bytes(16)))
+
+
+@fault("protocol", "wrong length: Router Key of 152 octets")
+async def sends_a_long_router_key(router: Connection) -> None:
+    """A P-384 key."""
+    await answer_with(router, raw(9, bytes(24) + bytes(120), session=1 << 8))
+
+
+@fault("protocol", "the cache speaks version 2 of RTR")
+async def answers_in_version_2(router: Connection) -> None:
+    await router.query()
+    await router.send(raw(3, version=2, session=1))
+    await router.behave()
+
+
+@fault("protocol", "the cache speaks version 72 of RTR")
+async def is_a_web_server(router: Connection) -> None:
+    await router.query()
+    await router.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    await router.behave()
+
+
+@fault("protocol", "wrong or out of place: Reset Query")
+async def asks_us(router: Connection) -> None:
+    await answer_with(router, raw(2))
+
+
+# -- PDUs in the wrong place
+
+
+@fault("protocol", "out of place: End of Data")
+async def sends_end_of_data_without_cache_response(router: Connection) -> None:
+    await router.query()
+    await router.send(router.end())
+    await router.behave()
+
+
+@fault("protocol", "out of place: IPv4 Prefix")
+async def sends_a_prefix_without_cache_response(router: Connection) -> None:
+    await router.query()
+    await router.send(b"".join(prefix(vrp) for vrp in router.cache.vrps), router.end())
+    await router.behave()
+
+
+@fault("protocol", "another session, or out of place: End of Data")
+async def ends_another_session(router: Connection) -> None:
+    await router.query()
+    await router.send(router.begin(), pdu.encode(pdu.EndOfData(1, router.cache.session + 1, 5, *INTERVALS)))
+    await router.behave()
+
+
+@fault("protocol", r"announced twice: 192\.0\.2\.0/24-24 AS64500")
+async def announces_twice(router: Connection) -> None:
+    await answer_with(router, prefix(router.cache.vrps[0]) * 2 + router.end())
+
+
+@fault("protocol", r"withdrew what it had not announced: 192\.0\.2\.0/25-25 AS64500")
+async def withdraws_what_is_unknown(router: Connection) -> None:
+    vrp = router.cache.vrps[0]._replace(prefix="192.0.2.0/25", max_length=25)
+    await answer_with(router, prefix(vrp, announce=False) + router.end())
+
+
+@fault("protocol", "wrong or out of place: IPv4 Prefix")
+async def sends_flags_that_do_not_exist(router: Connection) -> None:
+    wrong = bytearray(prefix(router.cache.vrps[0]))
+    wrong[8] = 6
+    await answer_with(router, bytes(wrong) + router.end())
+
+
+# -- error reports
+
+
+@fault("no-data", "the cache has no data yet")
+async def has_no_data(router: Connection) -> None:
+    while await router.query():
+        await router.send(pdu.report(1, pdu.ErrorCode.NO_DATA_AVAILABLE, ""))
+
+
+@fault("refused", "the cache reports error 1, internal error: the disk is full[?]")
+async def has_an_internal_error(router: Connection) -> None:
+    await router.query()
+    await router.send(pdu.report(1, pdu.ErrorCode.INTERNAL_ERROR, "the disk is full\n"))
+    await router.behave()
+
+
+@fault("refused", "the cache reports error 0, corrupt data")
+async def reports_an_error_with_lengths_that_lie(router: Connection) -> None:
+    await router.query()
+    await router.send(raw(10, struct.pack(">II", 1 << 31, 1 << 31)))
+    await router.behave()
+
+
+# -- too much
+
+
+@fault("no-end-of-data", "the cache sends more than the memory of its process can hold")
+async def never_ends(router: Connection) -> None:
+    """As fast as it can."""
+    await router.query()
+    await router.send(router.begin())
+    number = 0
+    while True:
+        vrps = (struct.pack(">BBBB4sI", 1, 32, 32, 0, struct.pack(">I", number + i), 1) for i in range(10_000))
+        await router.send(b"".join(raw(4, vrp) for vrp in vrps))
+        number += 10_000
+
+
+@fault("no-end-of-data", "no End of Data within 600 seconds", among=SILENT)
+async def trickles(router: Connection) -> None:
+    """A VRP now and then: no PDU is late, and there is no end."""
+    await router.query()
+    await router.send(router.begin())
+    for number in range(1 << 16):
+        await router.send(raw(4, struct.pack(">BBBBHHI", 1, 32, 32, 0, 0x0A00, number, 1)))
+        await asyncio.sleep(1)
+
+
+@fault("silent", "nothing came from the cache for 60 seconds", among=SILENT)
+async def says_nothing(router: Connection) -> None:
+    await router.query()
+    await asyncio.Event().wait()
+
+
+@fault("silent", "nothing came from the cache for 60 seconds", among=SILENT)
+async def stops_in_the_middle_of_a_pdu(router: Connection) -> None:
+    await router.query()
+    await router.send(router.all()[:-10])
+    await asyncio.Event().wait()
+
+
+# -- odd, and borne
+
+
+@trouble
+async def speaks_version_0(router: Connection) -> None:
+    await router.behave(version=0)
+
+
+@trouble
+async def notifies_ten_thousand_times(router: Connection) -> None:
+    await router.sync()
+    await router.send(pdu.encode(pdu.SerialNotify(1, router.cache.session, router.cache.serial)) * 10_000)
+    await router.behave()
+
+
+@trouble
+async def sends_octet_by_octet(router: Connection) -> None:
+    await router.query()
+    for octet in router.all():
+        await router.send(bytes([octet]))
+    await router.behave()
+
+
+@trouble
+async def sends_intervals_that_are_none(router: Connection) -> None:
+    await router.query()
+    await router.send(router.all()[:-24], pdu.encode(pdu.EndOfData(1, router.cache.session, 7, 0, 0, 1)))
+    await router.behave()
+
+
+@trouble
+async def lets_the_serial_go_back(router: Connection) -> None:
+    router.cache.serial -= 50
+    while await router.query():
+        await router.send(router.begin(), router.end())
+
+
+@trouble
+async def has_a_new_session(router: Connection) -> None:
+    """And answers a query for the old one as if it were the new one, which RFC 8210 forbids."""
+    router.cache.session = 4712
+    if isinstance(await router.query(), pdu.ResetQuery):
+        await router.send(router.all())
+    else:
+        await router.send(router.begin(), router.end())
+    await router.behave()

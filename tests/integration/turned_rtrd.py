@@ -1,0 +1,62 @@
+"""A configuration and a clock file in; `rtrd run` that believes the file's number of seconds to be later than it is.
+
+`python turned_rtrd.py CLOCK -c FILE`. So that an hour passes in an instant, and everything else is the real thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from rtrd import config
+from rtrd.daemon import Daemon
+from rtrd.ops import log
+from rtrd.ops.clock import Clock
+from rtrd.ops.loop import WatchedLoop
+
+LOOK_EVERY = 0.02
+
+
+def program(clock: Path) -> list[str]:
+    """Give the arguments that start it, but for `-c FILE`; the clock is right at the beginning."""
+    turn(clock, 0)
+    return [sys.executable, __file__, str(clock)]
+
+
+def turn(clock: Path, seconds: float) -> None:
+    """Let it be so many seconds later than it is."""
+    fresh = clock.with_suffix(".new")
+    fresh.write_text(str(seconds))
+    fresh.replace(clock)
+
+
+async def main(settings: Path, file: Path) -> int:
+    def read() -> float:
+        return float(file.read_text())
+
+    ahead = read()
+
+    async def follow() -> None:
+        nonlocal ahead
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            now = read()
+            if now != ahead:
+                ahead = now
+                daemon.caches.look()
+
+    clock = Clock(lambda: time.monotonic() + ahead, lambda: time.time() + ahead)
+    daemon = Daemon(config.load(settings), clock)
+    following = asyncio.create_task(follow())
+    try:
+        return await daemon.run(exabgp=False)
+    finally:
+        following.cancel()
+
+
+if __name__ == "__main__":
+    log.setup()
+    with asyncio.Runner(loop_factory=WatchedLoop) as runner:
+        sys.exit(runner.run(main(Path(sys.argv[3]), Path(sys.argv[1]))))

@@ -26,6 +26,9 @@ SOURCES = [
     "routes.c",
     "updates.c",
     "events.c",
+    "json.c",
+    "facts.c",
+    "line.c",
     "recheck.c",
     "outbox.c",
     "whatif.c",
@@ -43,6 +46,9 @@ HEADERS = [
     "routes.h",
     "routes_table.h",
     "whatif.h",
+    "json.h",
+    "facts.h",
+    "siphash.h",
 ]
 WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
 # cffi's own glue is not ours to mend.

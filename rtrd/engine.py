@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.ops import log
 from rtrd.policy import OBSERVE, normal
-from rtrd.routes.table import LEARNED, MOST_TARGETS, UNKNOWN, NeighborPolicy, RouteTable
+from rtrd.routes.table import (
+    LEARNED,
+    MOST_TARGETS,
+    NEW_ATTRIBUTES,
+    OTHER,
+    TAKEN_PATH_IDS,
+    UNKNOWN,
+    NeighborPolicy,
+    RouteTable,
+)
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -67,6 +76,7 @@ class Engine:
         """`read_attributes` makes an AttributeSet of the dialect's key, less the communities that are ours."""
         self.name = name
         self.table = RouteTable(vrp_set)
+        self.table.set_own_tags(policy.own_tags())
         self.others = 0
         """Entries of families that are left alone."""
         self.sessions: dict[str, Session] = {}
@@ -175,6 +185,7 @@ class Engine:
             rule = self._policy.rule_for(address)
             session = Session(self.table.add_neighbor(self._native_policy(address, rule), _packed(address)), rule)
             self.sessions[address] = session
+            self.table.name_neighbor(session.number, address)
         return session
 
     def _native_policy(self, neighbor: str, rule: Rule | None) -> NeighborPolicy:
@@ -217,6 +228,16 @@ class Engine:
             if number is None:
                 number = table.add_attributes(key, self.attributes(key).facts())
             table.announce(session.number, number, prefixes)
+
+    def take_line(self, line: bytes) -> bool:
+        """Take the routes of a line that needs no decoder but the native one. False: nothing was done."""
+        table = self.table
+        while (taken := table.take_line(line)) == NEW_ATTRIBUTES:
+            key = table.unknown_key
+            table.add_attributes(key, self.attributes(key).facts())
+        if taken == TAKEN_PATH_IDS:
+            self._path_ids = True
+        return taken != OTHER
 
     def attributes(self, key: bytes) -> AttributeSet:
         """Give the attribute set of a key, decoded."""

@@ -4,13 +4,15 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "siphash.h"
+
 #define SLOTS_START 256
 
 int attrs_init(struct attrs_table *table)
 {
     *table = (struct attrs_table){.free = ATTRS_NONE, .slots_room = SLOTS_START};
     table->slots = malloc(SLOTS_START * sizeof *table->slots);
-    if (!table->slots || getrandom(&table->seed, sizeof table->seed, 0) != (ssize_t)sizeof table->seed)
+    if (!table->slots || getrandom(table->secret, sizeof table->secret, 0) != (ssize_t)sizeof table->secret)
         return -1;
     memset(table->slots, 0xff, SLOTS_START * sizeof *table->slots);
     return 0;
@@ -24,21 +26,10 @@ void attrs_free(struct attrs_table *table)
     free(table->slots);
 }
 
-/* Eight bytes a step, seeded, so that nobody outside can choose sets that collide. */
+/* Keyed, so that nobody outside can choose sets that collide. */
 static uint64_t hash_key(const struct attrs_table *table, const uint8_t *key, size_t n)
 {
-    uint64_t hash = table->seed ^ n * 0x9e3779b97f4a7c15u;
-    for (; n > 0; key += 8) {
-        uint64_t word = 0;
-        size_t take = n < 8 ? n : 8;
-        memcpy(&word, key, take);
-        n -= take;
-        hash = (hash ^ word) * 0xd6e8feb86659fd93u;
-        hash ^= hash >> 29;
-        hash += table->seed;
-    }
-    hash *= 0xd6e8feb86659fd93u;
-    return hash ^ hash >> 32;
+    return siphash(table->secret, key, n);
 }
 
 static uint32_t slot_of(const struct attrs_table *table, uint64_t hash, const void *key, size_t n)

@@ -39,7 +39,7 @@ struct attrs_table {
     uint32_t *slots;       /* open addressing by hash; ATTRS_NONE: empty */
     uint32_t slots_room;   /* a power of two */
     uint32_t used;
-    uint64_t seed;
+    uint64_t secret[2]; /* of the hashes */
     uint64_t key_bytes;
 };
 

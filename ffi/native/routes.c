@@ -140,6 +140,7 @@ void routes_free(struct routes *routes)
     free(routes->neighbors);
     recheck_forget(&routes->recheck);
     free(routes->events.ring);
+    free(routes->own);
     free(routes);
 }
 
@@ -167,6 +168,25 @@ uint64_t routes_attrs_outcome(const struct routes *routes, uint32_t attrs)
 {
     const struct attrs *set = attrs_at(&routes->attrs, attrs);
     return set ? set->facts.outcome : 0;
+}
+
+int routes_own_tags(struct routes *routes, const struct own_tag *tags, size_t n)
+{
+    free(routes->own);
+    routes->own = n < SIZE_MAX / sizeof *tags - 1 ? malloc((n + 1) * sizeof *tags) : NULL;
+    routes->own_n = 0;
+    if (!routes->own)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (tags[i].kind > TAG_EXTENDED) {
+            free(routes->own);
+            routes->own = NULL;
+            routes->own_n = 0;
+            return -1;
+        }
+        routes->own[routes->own_n++] = tags[i];
+    }
+    return 0;
 }
 
 /* ---- neighbours -------------------------------------------------------------------------------------------- */
@@ -215,6 +235,26 @@ int routes_neighbor_policy(struct routes *routes, uint32_t number, const struct 
         return -1;
     neighbor->policy = *policy;
     return 0;
+}
+
+int routes_neighbor_name(struct routes *routes, uint32_t number, const char *name, size_t n)
+{
+    struct neighbor *neighbor = neighbor_at(routes, number);
+    if (!neighbor || n == 0 || n > NAME_MOST)
+        return -1;
+    memcpy(neighbor->name, name, n);
+    neighbor->name_n = (uint8_t)n;
+    return 0;
+}
+
+int64_t neighbor_named(const struct routes *routes, const char *name, size_t n)
+{
+    for (uint32_t i = 0; i < routes->neighbors_n; i++) {
+        const struct neighbor *neighbor = &routes->neighbors[i];
+        if (neighbor->used && !neighbor->retired && neighbor->name_n == n && n && memcmp(neighbor->name, name, n) == 0)
+            return i;
+    }
+    return -1;
 }
 
 int routes_neighbor_retire(struct routes *routes, uint32_t number)

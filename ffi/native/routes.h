@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "attrs.h"
+#include "facts.h"
 #include "prefix.h"
 #include "vrpset.h"
 
@@ -101,6 +102,7 @@ uint64_t routes_attrs_outcome(const struct routes *routes, uint32_t attrs);
 /* Neighbours are numbered by session: one that comes back is a new one. -1: no number or no memory left. */
 int32_t routes_neighbor_add(struct routes *routes, const struct neighbor_policy *policy, const uint8_t rank[17]);
 int routes_neighbor_policy(struct routes *routes, uint32_t neighbor, const struct neighbor_policy *policy);
+int routes_neighbor_name(struct routes *routes, uint32_t neighbor, const char *name, size_t n); /* for routes_take_line */
 int routes_neighbor_retire(struct routes *routes, uint32_t neighbor); /* its routes go, in routes_work */
 void routes_neighbor_counts(const struct routes *routes, uint32_t neighbor, uint64_t counts[4]); /* by validity */
 
@@ -110,6 +112,29 @@ int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs
                         size_t n, struct route_faults *faults);
 int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *text, size_t size, size_t n,
                         struct route_faults *faults);
+
+/* The communities that the policy can add: routes_take_line reads sets that have none of them by itself, and none at all
+ * before this was called. -1: no memory, or a kind that is none; then it leaves all sets to the caller. */
+int routes_own_tags(struct routes *routes, const struct own_tag *tags, size_t n);
+
+/* What routes_take_line made of a line. */
+enum line_taken {
+    LINE_OTHER = 0,          /* nothing: it is for a complete decoder */
+    LINE_TAKEN = 1,          /* all of it */
+    LINE_TAKEN_PATH_IDS = 2, /* all of it, and some route has a path id */
+    LINE_NEW_ATTRIBUTES = 3, /* nothing yet: the set of this key is to be added, then the line comes again */
+};
+
+#define LINE_KEY_MOST 16384
+
+struct line_key {
+    size_t size;
+    char bytes[LINE_KEY_MOST];
+};
+
+/* A line of ExaBGP, without its LF. Routes that can't be taken are counted in `faults`. */
+int routes_take_line(struct routes *routes, const char *line, size_t size, struct line_key *key,
+                     struct route_faults *faults);
 
 /* The targets that take no path ids (no ADD-PATH towards them): there all paths of a prefix are one place, and the best
  * of them stands without an id. What stands at a target whose bit changes must have been withdrawn before. */

@@ -3,11 +3,13 @@
 #define RTRD_ROUTES_TABLE_H
 
 #include "attrs.h"
+#include "facts.h"
 #include "index.h"
 #include "routes.h"
 
 #define NO_ROUTE UINT32_MAX
 #define NOT_WAITING (UINT32_MAX - 1)
+#define NAME_MOST 46 /* an address as text */
 #define IPV6_BIT UINT32_C(0x80000000) /* of a route's number: which arena it lies in */
 
 enum {
@@ -44,6 +46,8 @@ struct arena { /* routes of one family, in chunks that never move */
 
 struct neighbor {
     struct neighbor_policy policy;
+    char name[NAME_MOST];
+    uint8_t name_n; /* 0: it has none */
     uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
     bool used, retired;
     uint64_t counts[4];
@@ -89,6 +93,8 @@ struct routes {
     uint64_t outbox_n;
     uint64_t plain[2];          /* targets that take no path ids, by family */
     uint64_t extended_next_hop; /* targets that take IPv4 routes with an IPv6 next hop */
+    struct own_tag *own; /* what facts_read must know; NULL: Python reads all sets */
+    size_t own_n;
     uint64_t count;
     struct events events;
     uint64_t changes[4][4]; /* of validity since the start: from, to */
@@ -106,7 +112,20 @@ void route_key(const struct routes *routes, uint32_t number, uint8_t key[INDEX_K
 struct prefix route_prefix(const struct routes *routes, uint32_t number);
 void route_remove(struct routes *routes, uint32_t number);
 
+/* The neighbour of a name; -1: none has it. */
+int64_t neighbor_named(const struct routes *routes, const char *name, size_t n);
+
 /* updates.c */
+struct route_line { /* what a neighbour says of one prefix */
+    struct prefix prefix;
+    uint32_t path_id;
+    bool has_path_id;
+    bool good; /* false: no prefix, or no path id */
+};
+/* `path_id` NULL: none. */
+void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n);
+bool route_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line);
+bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line); /* false: it had none */
 enum validity route_validate(const struct routes *routes, uint32_t number);
 void route_set_validity(struct routes *routes, uint32_t number, enum validity validity);
 void route_withdraw(struct routes *routes, uint32_t number);

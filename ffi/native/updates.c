@@ -41,28 +41,27 @@ static uint32_t find(const struct routes *routes, uint32_t chain, uint32_t neigh
     return NO_ROUTE;
 }
 
-struct line {
-    struct prefix prefix;
-    uint32_t path_id;
-    bool has_path_id, good;
-};
+void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n)
+{
+    *line = (struct route_line){.has_path_id = path_id != NULL};
+    line->good = prefix_parse(prefix, n, &line->prefix);
+    if (path_id) {
+        uint8_t id[16];
+        line->good = line->good && address_parse(path_id, id_n, id) == 4;
+        line->path_id = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3];
+    }
+}
 
 /* One line of `text`, taken off its front; false: no LF, so no line. */
-static bool take_line(const char **text, size_t *size, struct line *line)
+static bool take_line(const char **text, size_t *size, struct route_line *line)
 {
     const char *end = memchr(*text, '\n', *size);
     if (!end)
         return false;
     size_t n = (size_t)(end - *text);
     const char *blank = memchr(*text, ' ', n);
-    *line = (struct line){.has_path_id = blank != NULL};
     size_t prefix = blank ? (size_t)(blank - *text) : n;
-    line->good = prefix_parse(*text, prefix, &line->prefix);
-    if (blank) {
-        uint8_t id[16];
-        line->good = line->good && address_parse(blank + 1, n - prefix - 1, id) == 4;
-        line->path_id = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3];
-    }
+    route_line_read(line, *text, prefix, blank ? blank + 1 : NULL, blank ? n - prefix - 1 : 0);
     *text = end + 1;
     *size -= n + 1;
     return true;
@@ -78,7 +77,7 @@ static size_t count_lines(const char *text, size_t size)
     return size ? SIZE_MAX : n;
 }
 
-static bool announce_one(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct line *line)
+bool route_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
 {
     struct index *index = &routes->prefixes[family_at(line->prefix.family)];
     uint8_t key[INDEX_KEY_MOST];
@@ -140,12 +139,12 @@ int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs
     if (count_lines(text, size) != n)
         return -1;
     int64_t taken = 0;
-    struct line line;
+    struct route_line line;
     attrs_hold(&routes->attrs, attrs);
     while (take_line(&text, &size, &line)) {
         if (!line.good)
             faults->prefixes++;
-        else if (!announce_one(routes, neighbor, attrs, &line))
+        else if (!route_announce(routes, neighbor, attrs, &line))
             faults->memory++;
         else
             taken++;
@@ -174,6 +173,18 @@ void route_withdraw(struct routes *routes, uint32_t number)
         outbox_consider(routes, number);
 }
 
+bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line)
+{
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(&line->prefix, key);
+    uint32_t *first = index_get(&routes->prefixes[family_at(line->prefix.family)], key);
+    uint32_t number = first ? find(routes, *first, neighbor, line->has_path_id, line->path_id) : NO_ROUTE;
+    if (number == NO_ROUTE || (route_at(routes, number)->bits & GONE))
+        return false;
+    route_withdraw(routes, number);
+    return true;
+}
+
 int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *text, size_t size, size_t n,
                         struct route_faults *faults)
 {
@@ -182,20 +193,13 @@ int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *te
     if (count_lines(text, size) != n)
         return -1;
     int64_t taken = 0;
-    struct line line;
+    struct route_line line;
     while (take_line(&text, &size, &line)) {
         if (!line.good) {
             faults->prefixes++;
             continue;
         }
-        uint8_t key[INDEX_KEY_MOST];
-        prefix_key(&line.prefix, key);
-        uint32_t *first = index_get(&routes->prefixes[family_at(line.prefix.family)], key);
-        uint32_t number = first ? find(routes, *first, neighbor, line.has_path_id, line.path_id) : NO_ROUTE;
-        if (number != NO_ROUTE && !(route_at(routes, number)->bits & GONE)) {
-            route_withdraw(routes, number);
-            taken++;
-        }
+        taken += route_take_back(routes, neighbor, &line);
     }
     return taken;
 }

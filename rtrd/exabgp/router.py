@@ -168,12 +168,11 @@ class ExaBGP:
         self.lines += 1
         if line[:1] == b"{":
             try:
-                event = decode(line)
+                if self.engine.take_line(line):
+                    return
+                self._event(decode(line))
             except DecodeError as error:
                 self._left_out(str(error))
-                return
-            try:
-                self._event(event)
             except MemoryError as error:
                 self._left_out(f"no memory for its routes: {error}", key="memory")
             except Exception:

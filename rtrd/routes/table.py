@@ -11,12 +11,16 @@ from _rov import ffi, lib
 from rtrlib.vrp_set import VALIDITIES, parse_prefix, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from rtrd.tags import Tag
     from rtrlib.vrp_set import VRP, Changes, VRPSet
 
 ACTIONS = ("observe", "hold", "withdraw", "announce")
 """The words for the native core's numbers, by index."""
+
+TAG_KINDS = ("standard", "large", "extended")
+"""Likewise."""
 
 MOST_TARGETS = 64
 LEARNED = 0xFFFFFFFF
@@ -26,6 +30,9 @@ FIT, UNFIT, FIT_EXTENDED_NEXT_HOP = 0, 1, 2
 """Where routes with an attribute set can be announced: everywhere, nowhere, where RFC 8950 was negotiated."""
 
 _ROWS = 512
+
+OTHER, TAKEN, TAKEN_PATH_IDS, NEW_ATTRIBUTES = range(4)
+"""What `take_line` made of a line: nothing; all; all, with path ids; nothing yet, for want of an attribute set."""
 
 
 class Facts(NamedTuple):
@@ -123,6 +130,7 @@ class RouteTable:
         self._native = ffi.gc(native, lib.routes_free)
         self._faults = ffi.new("struct route_faults *")
         self._command = ffi.new("struct command *")
+        self._key = ffi.new("struct line_key *")
         self._split = 0
 
     # -- attribute sets
@@ -139,6 +147,15 @@ class RouteTable:
         if number == 0xFFFFFFFF:
             raise MemoryError("no memory for an attribute set")
         return int(number)
+
+    def set_own_tags(self, tags: Iterable[Tag]) -> None:
+        """Tell which communities the policy can add; `take_line` leaves attribute sets that have one to the caller."""
+        native = [
+            {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
+            for tag in tags
+        ]
+        if lib.routes_own_tags(self._native, ffi.new("struct own_tag[]", native), len(native)) != 0:
+            raise MemoryError("no memory for the policy's tags")
 
     def attributes_key(self, number: int) -> bytes:
         """Give back the key of an attribute set. Raises KeyError when no route has it any more."""
@@ -161,6 +178,10 @@ class RouteTable:
         if number < 0:
             raise MemoryError("no room for another neighbour")
         return int(number)
+
+    def name_neighbor(self, neighbor: int, name: str) -> None:
+        """Let lines with this address be the neighbour's (`take_line`)."""
+        lib.routes_neighbor_name(self._native, neighbor, name.encode(), len(name))
 
     def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
         """Change what the policy says for a neighbour; `reconsider` makes it count."""
@@ -194,6 +215,23 @@ class RouteTable:
         count = len(prefixes)
         taken = lib.routes_withdraw(self._native, neighbor, text, len(text), count, self._faults)
         return taken if taken == count else self._explain(taken, prefixes, self.withdraw, neighbor)
+
+    def take_line(self, line: bytes) -> int:
+        """Take the routes of a line of ExaBGP without decoding it in Python, if it is of the usual kind.
+
+        Returns OTHER (it is not, and nothing was done), TAKEN or TAKEN_PATH_IDS (all was), or NEW_ATTRIBUTES: the set
+        of `unknown_key` is to be added before the line is tried again.
+        """
+        taken = lib.routes_take_line(self._native, line, len(line), self._key, self._faults)
+        if self._faults.memory:
+            self._faults.memory = 0
+            raise MemoryError("no memory for more routes")
+        return int(taken)
+
+    @property
+    def unknown_key(self) -> bytes:
+        """The key of the attribute set that the last `take_line` lacked."""
+        return bytes(ffi.buffer(self._key.bytes, self._key.size))
 
     def _explain(self, taken: int, prefixes: Sequence[str], again: Callable[..., int], *arguments: int) -> int:
         if taken == -1:  # a line feed inside a prefix: the rest is taken without it

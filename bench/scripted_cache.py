@@ -1,0 +1,103 @@
+"""VRPs in; an RTR cache (version 1) on loopback that tells changes the moment it is asked to, out.
+
+It answers from octets that are ready, so that what is measured is the other end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import Self
+
+from rtrd.rtr import pdu
+from rtrd.vrps import packed
+
+HOST = "127.0.0.1"
+SESSION = 4711
+
+
+class ScriptedCache:
+    """One set of VRPs and its changes; any number of routers."""
+
+    def __init__(self, records: bytes) -> None:
+        """Take packed VRPs."""
+        self._listener = socket.create_server((HOST, 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._routers: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._deltas: list[bytes] = []
+        self.served = 0
+        """How many answers to a query were sent whole."""
+        self._whole = b""
+        self.replace(records)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def replace(self, records: bytes) -> None:
+        """Have this set from now on, for who asks for all."""
+        self._whole = _pdus(packed.ordered(records), announce=True)
+
+    def notify(self, announced: bytes = b"", withdrawn: bytes = b"") -> float:
+        """Let packed VRPs come and go, and tell the routers; give when (`time.perf_counter()`)."""
+        changes = _pdus(packed.ordered(withdrawn), announce=False) + _pdus(packed.ordered(announced), announce=True)
+        with self._lock:
+            self._deltas.append(changes)
+            told = pdu.encode(pdu.SerialNotify(1, SESSION, len(self._deltas)))
+            moment = time.perf_counter()
+            for router in self._routers:
+                router.sendall(told)
+        return moment
+
+    def drop(self) -> None:
+        """Close every session; who comes again must ask for all."""
+        with self._lock:
+            for router in self._routers:
+                with contextlib.suppress(OSError):
+                    router.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.close()
+        self.drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                router, _ = self._listener.accept()
+                router.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with self._lock:
+                    self._routers.append(router)
+                threading.Thread(target=self._serve, args=(router,), daemon=True).start()
+
+    def _serve(self, router: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while head := router.recv(pdu.HEADER_SIZE, socket.MSG_WAITALL):
+                rest = int.from_bytes(head[4:8]) - len(head)
+                query = pdu.decode(head + (router.recv(rest, socket.MSG_WAITALL) if rest else b""))
+                with self._lock:
+                    serial = len(self._deltas)
+                    if isinstance(query, pdu.SerialQuery):
+                        body = b"".join(self._deltas[query.serial :])
+                    else:
+                        body = self._whole + b"".join(self._deltas)
+                end = pdu.encode(pdu.EndOfData(1, SESSION, serial, 3600, 600, 7200))
+                router.sendall(pdu.encode(pdu.CacheResponse(1, SESSION)) + body + end)
+                self.served += 1
+        with self._lock:
+            self._routers.remove(router)
+
+
+def _pdus(ordered: bytes, *, announce: bool) -> bytes:
+    """Ordered VRPs as PDUs; those of IPv4 come first."""
+    border = len(ordered)
+    families = ordered[:: packed.VRP_SIZE]
+    if 6 in families:
+        border = families.index(6) * packed.VRP_SIZE
+    first = pdu.encode_prefixes(ordered[:border], 1, announce=announce)
+    return first + pdu.encode_prefixes(ordered[border:], 1, announce=announce)

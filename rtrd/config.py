@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from rtrd.config_lines import FAULTY, Fault, Found, Report, Schema, read
+from rtrd.ops.places import ATTACH_SUFFIX
 from rtrd.tags import TagSpec, parse_tag
 
 __all__ = [
@@ -43,8 +44,8 @@ MAX_BYTES: Final = 1 << 18
 MAX_CACHES: Final = 30
 """A cache is one bit of a 32-bit word in the VRP set."""
 
-MAX_SOCKET_PATH: Final = 107
-"""Bytes of a unix socket's path (unix(7), sun_path less its final NUL)."""
+MAX_SOCKET_PATH: Final = 107 - len(ATTACH_SUFFIX)
+"""Bytes of the control socket's path: that of `rtrd attach` is longer (unix(7), sun_path less its final NUL)."""
 
 SSH_PORT: Final = 22
 

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from rtrd import config
 from rtrd.answers import Answers
 from rtrd.caches import Caches
-from rtrd.ops import log
+from rtrd.exabgp.attachments import Attachments
+from rtrd.ops import log, places
 from rtrd.ops.clock import Clock
-from rtrd.ops.control import Control, ControlError
+from rtrd.ops.control import Control
 from rtrd.ops.events import Journal
 from rtrd.ops.history import History
 from rtrd.ops.loop import WatchedLoop
+from rtrd.ops.notify import Notifier
+from rtrd.ops.sockets import ListenError
 from rtrd.ops.watching import Watching
 from rtrd.policy import Policy
 from rtrd.routers import Routers
@@ -31,7 +34,7 @@ from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from rtrd.config import Config
@@ -64,6 +67,8 @@ class Daemon:
         self.keeper = None
         if settings.state is not None:
             self.keeper = Keeper(settings.state, self.feed, settings.caches.expire, clock)
+        self.attachments = Attachments(places.attach_path(settings.control), self.routers)
+        self.notifier = Notifier(self._status_line)
         self._stop = asyncio.Event()
         self._code = DONE
         self._loop = asyncio.get_running_loop()
@@ -88,11 +93,11 @@ class Daemon:
         self.history.start()
         hold = self._loop.call_later(self.settings.start_hold, self._start_hold_over)
         try:
-            if not await self._started(control.start(), needed=not exabgp):
+            if not await self._listening(control, needed=not exabgp):
                 return FAILED
-            if self.relay is not None and not await self._started(self.relay.start(), needed=not exabgp):
-                return FAILED
+            self.notifier.ready()
             await self._stop.wait()
+            self.notifier.stopping()
         finally:
             hold.cancel()
             following.cancel()
@@ -101,22 +106,39 @@ class Daemon:
             if self.keeper is not None:
                 await self.keeper.close()
             self.caches.close()
+            self.attachments.close()
             self.routers.close()
             await control.close()
             if self.relay is not None:
                 await self.relay.close()
+            self.notifier.close()
         return self._code
+
+    async def _listening(self, control: Control, *, needed: bool) -> bool:
+        """Listen everywhere. False: it can't, and is of no use without."""
+        listeners: list[Callable[[], Awaitable[None]]] = [control.start, self.attachments.start]
+        if self.relay is not None:
+            listeners.append(self.relay.start)
+        return all([await self._started(start(), needed=needed) for start in listeners])
 
     async def _started(self, listening: Awaitable[None], *, needed: bool) -> bool:
         """Without a listener of its own a service is of no use; for a router that has no other helper it still is."""
         try:
             await listening
-        except (ControlError, RelayError) as error:
+        except (ListenError, RelayError) as error:
             if needed:
                 logger.error("rtrd can't start", why=str(error))  # noqa: TRY400 - a sentence, no traceback
                 return False
             logger.error("rtrd goes on serving the router without this", why=str(error))  # noqa: TRY400
         return True
+
+    def _status_line(self) -> str:
+        """Say in a line how it is, for `systemctl status`."""
+        active = self.manager.active_group
+        source = "the last run" if self.feed.snapshot_used else "no cache" if active is None else active.name
+        routes = sum(len(router.engine.table) for router in self.routers)
+        vrps = self.vrp_set.count(4) + self.vrp_set.count(6)
+        return f"{vrps} VRPs of {source}; {len(self.routers)} routers, {routes} routes"
 
     def _make_relay(self) -> Relay | None:
         """Routers are told the intervals that the operator chose for our own caches: their data is as old as ours."""

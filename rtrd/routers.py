@@ -31,9 +31,15 @@ class Routers:
     def __len__(self) -> int:
         return len(self._routers)
 
-    def add(self, name: str, read_fd: int, write_fd: int, closed: Callable[[], None]) -> ExaBGP:
-        """Serve the ExaBGP behind two descriptors from now on; `closed` is called once, when it is gone."""
-        router = ExaBGP(Engine(name, self._vrp_set, self.policy, read_attributes), read_fd, write_fd, closed)
+    def add(
+        self, name: str, read_fd: int, write_fd: int, closed: Callable[[], None], *, mid_line: bool = False
+    ) -> ExaBGP:
+        """Serve the ExaBGP behind two descriptors from now on; `closed` is called once, when it is gone.
+
+        `mid_line`: what it says first is the rest of a line.
+        """
+        engine = Engine(name, self._vrp_set, self.policy, read_attributes)
+        router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line)
         self._routers.append(router)
         router.start()
         return router

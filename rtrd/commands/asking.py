@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from rtrd.cli import DONE, FAILED, NO_DAEMON
-from rtrd.ops import client
+from rtrd.ops import client, places
 from rtrd.routes.validity import Prefix, parse_asn, parse_prefix
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser, *, socket: bool = True) -> None
         parser.add_argument(
             "--socket",
             metavar="PATH",
-            help=f"the daemon's control socket (default: RTRD_SOCKET, else {client.DEFAULT_SOCKET})",
+            help=f"the daemon's control socket (default: RTRD_SOCKET, else {places.DEFAULT_SOCKET})",
         )
 
 
@@ -39,7 +39,7 @@ def ask(
     `forever`: it never ends, and each line is printed at once.
     """
     try:
-        with client.ask(client.socket_path(args.socket), request, forever=forever) as answer:
+        with client.ask(places.socket_path(args.socket), request, forever=forever) as answer:
             if args.json:
                 for chunk in answer.chunks():
                     sys.stdout.buffer.write(chunk)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import select
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.cli import BAD_USAGE
+from rtrd.linger import linger
 from rtrd.ops import log
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError
 
 if TYPE_CHECKING:
     import argparse
-
-LINGER = 20.0
-"""Seconds: a process that ends so late each time dies four times in ExaBGP's 64 seconds, and ExaBGP lives."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,22 +35,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="info",
         help="the least that is logged (default: info)",
     )
-
-
-def linger(fd: int, seconds: float = LINGER) -> None:
-    """Read ExaBGP's pipe and forget it, until it closes or the time is over.
-
-    ExaBGP starts its process again at once when it ends, and ends itself, with every session, after five deaths in 64
-    seconds; and while nobody reads, it stands still.
-    """
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        readable, _, _ = select.select([fd], [], [], left)
-        try:
-            if readable and not os.read(fd, 1 << 16):
-                return
-        except OSError:
-            return
 
 
 def run(args: argparse.Namespace) -> int:

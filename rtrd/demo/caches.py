@@ -24,10 +24,7 @@ class VRP(NamedTuple):
 
 def write_vrps(path: Path, vrps: Iterable[VRP]) -> None:
     """Write a VRP file (the JSON of rpki-client, Routinator and StayRTR), replacing an old one at once."""
-    roas = [
-        {"asn": f"AS{vrp.asn}", "prefix": vrp.prefix, "maxLength": vrp.max_length, "ta": "lab"}
-        for vrp in vrps
-    ]
+    roas = [{"asn": f"AS{vrp.asn}", "prefix": vrp.prefix, "maxLength": vrp.max_length, "ta": "lab"} for vrp in vrps]
     new = path.with_suffix(".new")
     new.write_text(json.dumps({"metadata": {"roas": len(roas)}, "roas": roas}, indent=1) + "\n")
     new.replace(path)
@@ -82,9 +79,7 @@ class Cache(ABC):
 class RtrdCache(Cache):
     """`rtrd cache`, which rereads its file on SIGHUP at once (by itself it looks now and then)."""
 
-    def __init__(
-        self, folder: Path, vrps: Iterable[VRP] = (), name: str = "cache", address: str = "127.0.0.4"
-    ) -> None:
+    def __init__(self, folder: Path, vrps: Iterable[VRP] = (), name: str = "cache", address: str = "127.0.0.4") -> None:
         super().__init__(folder, vrps, name, address)
 
     def serve(self, vrps: Iterable[VRP]) -> None:

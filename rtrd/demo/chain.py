@@ -1,7 +1,8 @@
 """In: caches, a policy, routes. Out: the whole chain, running.
 
 Caches serve VRPs to rtrd by RTR; rtrd is the process of an ExaBGP, the router under test; a feeder (ExaBGP)
-announces routes to the router, a listener (GoBGP) decodes what the router announces.
+announces routes to the router, a listener (GoBGP) decodes what the router announces. With `service` rtrd runs by
+itself, and the router's process is `rtrd attach`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rtrd.demo.lab import Lab, LabError, find_program
+from rtrd.demo.lab import Lab, LabError, Process, find_program
 from rtrd.demo.routers import ExaBGP, GoBGP, Neighbor
 from rtrd.ops import client
 
@@ -52,6 +53,7 @@ class Chain:
         more_feeders: Sequence[Neighbor] = (),
         environment: Mapping[str, str] | None = None,
         settings: Mapping[str, Any] | None = None,
+        service: bool = False,
     ) -> None:
         self.lab = lab
         self.groups = [list(group) for group in groups]
@@ -60,6 +62,9 @@ class Chain:
         self.socket = lab.folder / "rtrd.sock"
         self._policy = list(policy)
         self._settings = dict(settings or {})
+        self.service = Process("service", [self.rtrd, "run", "-c", str(self.configuration)], lab.folder)
+        self._has_service = service
+        run = f"run -c {self.configuration} --exabgp"
         self.listener = GoBGP(lab.folder, address=LISTENER, asn=ROUTER_ASN)
         self.router = ExaBGP(
             lab.folder,
@@ -67,7 +72,7 @@ class Chain:
             address=ROUTER,
             asn=ROUTER_ASN,
             program=exabgp,
-            process=f"{self.rtrd} run -c {self.configuration} --exabgp",
+            process=f"{self.rtrd} {f'attach --socket {self.socket}' if service else run}",
             environment=environment,
         )
         self.feeder = ExaBGP(lab.folder, name="feeder", address=FEEDER, asn=FEEDER_ASN, static=static)
@@ -80,7 +85,9 @@ class Chain:
             for cache in group:
                 if not cache.port:
                     self.lab.start(cache)
-        self.configuration.write_text(yaml.safe_dump(self.settings(), sort_keys=False))
+        self.write_settings()
+        if self._has_service:
+            self.lab.start(self.service)
         sends, receives = ("send", "receive") if self._add_path else (None, None)
         self.listener.neighbors = [Neighbor(address=ROUTER, asn=ROUTER_ASN, add_path=receives)]
         self.lab.start(self.listener)
@@ -90,11 +97,17 @@ class Chain:
             *self._more_feeders,
         ]
         self.lab.start(self.router)
-        self.feeder.neighbors = [
-            Neighbor(address=ROUTER, asn=ROUTER_ASN, port=self.router.port, add_path=sends)
-        ]
+        self.feeder.neighbors = [Neighbor(address=ROUTER, asn=ROUTER_ASN, port=self.router.port, add_path=sends)]
         self.lab.start(self.feeder)
         self.listener.wait_established(ROUTER)
+
+    def write_settings(self) -> None:
+        """Write rtrd.yaml."""
+        self.configuration.write_text(yaml.safe_dump(self.settings(), sort_keys=False))
+
+    def restart_service(self) -> None:
+        """Start the service again after its end."""
+        self.service = self.lab.start(Process("service-again", self.service.argv, self.lab.folder))
 
     def settings(self) -> dict[str, Any]:
         """Return what rtrd.yaml says."""
@@ -113,9 +126,7 @@ class Chain:
             **self._settings,
         }
 
-    def wait_routes(
-        self, wanted: Callable[[list[Received]], bool], what: str, seconds: float = 20
-    ) -> list[Received]:
+    def wait_routes(self, wanted: Callable[[list[Received]], bool], what: str, seconds: float = 20) -> list[Received]:
         """Return what the listener received once it is as `wanted`; LabError says `what` was missing."""
 
         def look() -> list[list[Received]]:
@@ -138,9 +149,7 @@ class Chain:
         """Return what the listener has from the router at this moment."""
         return self.listener.routes(ROUTER)
 
-    def wait_status(
-        self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = 20
-    ) -> dict[str, Any]:
+    def wait_status(self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = 20) -> dict[str, Any]:
         """Return rtrd's status once it is as `wanted`."""
 
         def look() -> dict[str, Any] | None:

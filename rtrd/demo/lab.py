@@ -176,9 +176,7 @@ class Process:
     def wait_listening(self, port: int, seconds: float = 15) -> None:
         """Return when the program itself listens on a TCP port; PortTakenError when another one does."""
         try:
-            self.wait_until(
-                lambda: port in listening_ports(self.pid), seconds, f"port {port} to listen", tick=0.02
-            )
+            self.wait_until(lambda: port in listening_ports(self.pid), seconds, f"port {port} to listen", tick=0.02)
         except LabError as error:
             self.stop()
             if re.search(r"in use|[Cc]an ?not bind|could not listen", self.tail(30)):

@@ -178,9 +178,7 @@ def _received(path: dict[str, Any]) -> Received:
         neighbor=path["neighbor-ip"],
         prefix=path["nlri"]["prefix"],
         next_hop=get(3, "nexthop") or get(14, "nexthop", ""),
-        as_path=tuple(
-            (SEGMENT[part["segment_type"]], tuple(part["asns"])) for part in get(2, "as_paths", ())
-        ),
+        as_path=tuple((SEGMENT[part["segment_type"]], tuple(part["asns"])) for part in get(2, "as_paths", ())),
         origin=get(1, "value"),
         med=get(4, "metric"),
         local_preference=get(5, "value"),
@@ -197,9 +195,7 @@ def _received(path: dict[str, Any]) -> Received:
 class GoBGP:
     """gobgpd as a peer that listens and decodes what it receives."""
 
-    def __init__(
-        self, folder: Path, *, name: str = "gobgp", address: str = "127.0.0.3", asn: int = 65000
-    ) -> None:
+    def __init__(self, folder: Path, *, name: str = "gobgp", address: str = "127.0.0.3", asn: int = 65000) -> None:
         self.name = name
         self.address = address
         self.asn = asn
@@ -284,9 +280,7 @@ class GoBGP:
         configuration = self._folder / f"{self.name}.json"
         configuration.write_text(json.dumps(self._configuration(port), indent=1))
         argv = [self._daemon, "-f", str(configuration), "-t", "json", "-p", "--pprof-disable"]
-        self.process = Process(
-            self.name, [*argv, "--api-hosts", f"{self.address}:{api_port}"], self._folder
-        )
+        self.process = Process(self.name, [*argv, "--api-hosts", f"{self.address}:{api_port}"], self._folder)
         self.process.start()
         self.process.wait_listening(port)
         self.process.wait_listening(api_port)

@@ -110,8 +110,7 @@ def internet(seed: int = 6811) -> Internet:
         if signs:
             vrps.append(VRP(str(block), rnd.choice((length, length, length - 1)), asn))
         routes += [
-            _route(rnd, str(prefix), asn, next_hop)
-            for prefix in _announced(rnd, block, length, rnd.randint(4, 7))
+            _route(rnd, str(prefix), asn, next_hop) for prefix in _announced(rnd, block, length, rnd.randint(4, 7))
         ]
         if signs and number % 3 == 0:
             # Someone else announces a part of it, as leaks and hijacks do.

@@ -52,8 +52,13 @@ class ExaBGP:
         write_fd: int,
         closed: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        mid_line: bool = False,
     ) -> None:
-        """Take two descriptors; `closed` is called once, when ExaBGP is gone. `clock`: seconds that don't go back."""
+        """Take two descriptors; `closed` is called once, when ExaBGP is gone. `clock`: seconds that don't go back.
+
+        `mid_line`: the first bytes are the rest of a line that somebody else began to read.
+        """
         self.engine = engine
         self.window = Window()
         self.lines = 0
@@ -72,7 +77,7 @@ class ExaBGP:
         self._limiter = log.RateLimiter(clock)
         self._partial: list[bytes] = []
         self._partial_size = 0
-        self._skipping = False
+        self._skipping = mid_line
         self._unwritten = b""
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None

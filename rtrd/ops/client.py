@@ -6,9 +6,7 @@ http.client and not aiohttp, which takes longer to import than a status takes to
 from __future__ import annotations
 
 import http.client
-import os
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -16,9 +14,9 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from types import TracebackType
 
-DEFAULT_SOCKET: Final = "/run/rtrd/rtrd.sock"
 TIMEOUT: Final = 10.0
 """Seconds of silence after which a daemon counts as not answering."""
 
@@ -31,11 +29,6 @@ class NoDaemonError(Exception):
 
 class RefusedError(Exception):
     """The daemon answered that it can't; the text is its sentence. The CLI ends with 1."""
-
-
-def socket_path(given: str | None) -> Path:
-    """Return where the daemon is asked: as given, else by RTRD_SOCKET in the environment, or the default."""
-    return Path(given or os.environ.get("RTRD_SOCKET") or DEFAULT_SOCKET)
 
 
 def url(path: str, query: Mapping[str, str | None] | None = None) -> str:

@@ -91,7 +91,6 @@ def test_as_exabgps_process_it_fails_slowly_and_keeps_reading(bad: Path) -> None
     [
         [],
         ["bogus"],
-        ["attach"],
         ["run"],
         ["check"],
         ["validate", "192.0.2.0/24"],

@@ -295,7 +295,7 @@ def test_a_tag_at_fault(tag: str, why: str) -> None:
         ("policy:", "policy: expected a list, found nothing"),
         ("caches: {}", "caches: given twice, first on line 1"),
         ("on-stop: keep", None),
-        ("control: /" + "x" * 107, "control: a unix socket's path has at most 107 bytes, this one 108"),
+        ("control: /" + "x" * 100, "control: a unix socket's path has at most 100 bytes, this one 101"),
     ],
 )
 def test_a_key_of_the_top_at_fault(line: str, what: str | None) -> None:

@@ -19,9 +19,10 @@ from rtrd import cli
 from rtrd.config import Endpoint
 from rtrd.ops import client
 from rtrd.ops.clock import Clock
-from rtrd.ops.control import Control, ControlError
+from rtrd.ops.control import Control
 from rtrd.ops.events import Journal
 from rtrd.ops.http.answers import NotReadyError
+from rtrd.ops.sockets import ListenError
 from rtrd.routes.validity import Prefix, explain, parse_prefix
 from rtrd.version import __version__
 from rtrlib.vrp_set import VRP
@@ -420,7 +421,7 @@ def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_answers_is_left_alone(served: Running) -> None:
-    with pytest.raises(ControlError, match="another rtrd answers at"), running(served.path):
+    with pytest.raises(ListenError, match="another rtrd answers at"), running(served.path):
         pass
     assert get(served, "/version") == {"version": __version__}
 
@@ -428,7 +429,7 @@ def test_a_daemon_that_answers_is_left_alone(served: Running) -> None:
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "rtrd.sock"
     path.write_text("precious")
-    with pytest.raises(ControlError, match="is no socket"), running(path):
+    with pytest.raises(ListenError, match="is no socket"), running(path):
         pass
     assert path.read_text() == "precious"
 
@@ -451,7 +452,7 @@ def test_tcp_too_when_it_is_configured(tmp_path: Path) -> None:
             connection.sendall(b"GET /version HTTP/1.0\r\n\r\n")
             assert connection.recv(4096).startswith(b"HTTP/1.0 200")
         with (
-            pytest.raises(ControlError, match=f"http: cannot listen at {http}"),
+            pytest.raises(ListenError, match=f"http: cannot listen at {http}"),
             running(tmp_path / "2.sock", http),
         ):
             pass

@@ -1,0 +1,166 @@
+"""ExaBGP's stdin and stdout in, handed over to the service by SCM_RIGHTS; out comes the end, with ExaBGP's.
+
+The other end of rtrd.exabgp.attachments, which has the protocol.
+It outlives the service: while none answers it reads what ExaBGP writes and forgets it, since ExaBGP stands still when
+nobody reads; the service learns everything again when it takes over. It imports little, being there only to wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from rtrd.cli import BAD_USAGE, DONE
+from rtrd.linger import linger
+from rtrd.ops import places
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+RETRY = 0.5
+"""Seconds between two looks for a service."""
+ANSWER = 10.0
+"""Seconds that a service has to answer; one that is busy for longer is asked again."""
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd attach`."""
+    parser.add_argument(
+        "--socket",
+        metavar="PATH",
+        help=f"the service's control socket (default: RTRD_SOCKET, else {places.DEFAULT_SOCKET})",
+    )
+    parser.add_argument(
+        "--name",
+        default="exabgp",
+        help="what this router is called, in the status and the logs; each needs its own (default: exabgp)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Hand ExaBGP over again and again, until it ends."""
+    if not re.fullmatch("[A-Za-z0-9._-]{1,64}", args.name):
+        _say("a name is 1 to 64 letters, digits, `.`, `_` or `-`")
+        linger(STDIN)
+        return BAD_USAGE
+    try:
+        _Attach(places.attach_path(places.socket_path(args.socket)), args.name).run()
+    except _ExaBGPGone:
+        return DONE
+    return DONE
+
+
+class _ExaBGPGone(Exception):  # noqa: N818 - it is what is waited for, and no error
+    """ExaBGP closed its pipe."""
+
+
+class _Attach:
+    """One ExaBGP, and the service that has it if one does."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+        self._mid_line = False
+        self._said: str | None = None
+
+    def run(self) -> None:
+        """Look for a service, hand over, begin again when it is lost. Raises _ExaBGPGone."""
+        while True:
+            why = self._attach()
+            if why is not None and why != self._said:
+                _say(f"{why}; ExaBGP is read on meanwhile, and it is tried again")
+            self._said = why
+            self._read_for(RETRY)
+
+    def _attach(self) -> str | None:
+        """Have a service take ExaBGP and wait until it is lost. Gives a sentence when none took it."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as service:
+            service.settimeout(RETRY)
+            try:
+                service.connect(str(self._path))
+                socket.send_fds(service, [b"attach " + self._name.encode()], [STDIN, STDOUT])
+            except OSError as error:
+                return f"no service answers at {self._path} ({error.strerror or error})"
+            answer = self._answer(service)
+            if answer != b"take":
+                said = answer.removeprefix(b"refused ").decode("ascii", "backslashreplace")
+                return f"the service refused this router: {said}" if said else "the service ended"
+            # From here on no byte is read: the rest is the service's.
+            with contextlib.suppress(OSError):
+                service.send(b"yours mid-line" if self._mid_line else b"yours")
+            self._said = None
+            self._wait(service)
+        # Where in a line it stopped is not known; what is left of one is no JSON, and does no harm.
+        self._mid_line = False
+        return None
+
+    def _answer(self, service: socket.socket) -> bytes:
+        """Read ExaBGP until the service answers; nothing: it won't."""
+        poll = select.poll()
+        poll.register(STDIN, select.POLLIN)
+        poll.register(service, select.POLLIN)
+        until = time.monotonic() + ANSWER
+        while (left := until - time.monotonic()) > 0:
+            for fd, _ in poll.poll(1000 * left):
+                if fd == STDIN:
+                    self._read()
+                else:
+                    with contextlib.suppress(OSError):
+                        return service.recv(512)
+                    return b""
+        return b""
+
+    def _wait(self, service: socket.socket) -> None:
+        """Wait until the service has lost ExaBGP. Only the end of ExaBGP's pipe is looked at, never what is in it."""
+        poll = select.poll()
+        poll.register(STDIN, 0)  # POLLHUP comes unasked
+        poll.register(service, select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == STDIN:
+                    raise _ExaBGPGone
+                try:
+                    said = service.recv(512)
+                except OSError:
+                    said = b""
+                if said == b"gone":
+                    raise _ExaBGPGone
+                if not said:
+                    return
+
+    def _read_for(self, seconds: float) -> None:
+        poll = select.poll()
+        poll.register(STDIN, select.POLLIN)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if poll.poll(1000 * left):
+                self._read()
+
+    def _read(self) -> None:
+        """Read what is there, and forget it but for whether it ended a line."""
+        try:
+            data = os.read(STDIN, 1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            raise _ExaBGPGone from None
+        if not data:
+            raise _ExaBGPGone
+        self._mid_line = not data.endswith(b"\n")
+
+
+def _say(what: str) -> None:
+    """Write a line to stderr, which is ExaBGP's, unless nobody reads there: this process must not stand still."""
+    poll = select.poll()
+    poll.register(STDERR, select.POLLOUT)
+    with contextlib.suppress(OSError):
+        if poll.poll(0):
+            os.write(STDERR, f"rtrd attach: {what}\n".encode("ascii", "backslashreplace"))

@@ -1,0 +1,285 @@
+"""ExaBGPs that `rtrd attach` hands over in, by SCM_RIGHTS; a router for each, from the first line to the last, out.
+
+The words of the protocol, a message each (SOCK_SEQPACKET), `<` from the attach process:
+
+    < attach NAME           with two descriptors: ExaBGP's events, our commands
+    > take                  or `refused SENTENCE`; until now the attach process reads and forgets
+    < yours [mid-line]      it has read its last byte, which was no line's end
+    > gone                  ExaBGP closed its pipe: nothing is left to wait for
+
+Whoever closes the socket gives the pipe back: the attach process, when it dies, ends the router here; we, when we
+stop or die, let it read again. So ExaBGP always has exactly one reader.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import os
+import re
+import socket
+import stat
+import struct
+from typing import TYPE_CHECKING, Final
+
+from rtrd.ops import log
+from rtrd.ops.sockets import UnixListener
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rtrd.exabgp.router import ExaBGP
+    from rtrd.routers import Routers
+
+NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What a router may be called: it gets into logs and metrics."""
+
+MOST: Final = 64
+"""Connections at a time; one more is closed at once."""
+PATIENCE: Final = 10.0
+"""Seconds that a connection has to say what it wants."""
+DRAIN: Final = 5.0
+"""Seconds that the pipe of a dead attach process is still read: ExaBGP, which sees the death within a moment, may be
+writing, and a write that fails in the middle of a long line ends its other sessions (docs/exabgp.md)."""
+_MESSAGE: Final = 512
+_READ: Final = 1 << 16
+
+logger = log.get("attach")
+
+
+class Attachments:
+    """The socket where ExaBGPs are handed over, from `start` to `close`."""
+
+    def __init__(self, path: Path, routers: Routers) -> None:
+        self._path = path
+        self._routers = routers
+        self._listener: UnixListener | None = None
+        self._loop = asyncio.get_running_loop()
+        self._open: set[_Attachment] = set()
+        self._limiter = log.RateLimiter()
+
+    async def start(self) -> None:
+        """Listen. Raises ListenError."""
+        self._listener = UnixListener(self._path, socket.SOCK_SEQPACKET, "attach")
+        self._listener.socket.listen()
+        self._loop.add_reader(self._listener.socket, self._accept)
+
+    def close(self) -> None:
+        """Stop listening, and give every ExaBGP back to its attach process."""
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener.socket)
+            self._listener.close()
+            self._listener = None
+        for attachment in tuple(self._open):
+            attachment.close()
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            connection, _ = self._listener.socket.accept()
+        except OSError as error:  # it gave up, or we have no descriptor left
+            self.complain("accept", "an attach process could not be heard", why=os.strerror(error.errno or 0))
+            return
+        if len(self._open) >= MOST:
+            connection.close()
+            self.complain("many", "too many attach processes: one more was sent away", most=MOST)
+            return
+        connection.setblocking(False)
+        self._open.add(_Attachment(self, self._routers, connection))
+
+    # -- for the attachments
+
+    def holder(self, name: str) -> str | None:
+        """Say who has this name, if somebody alive has."""
+        for other in tuple(self._open):
+            if other.name == name:
+                if other.alive():
+                    return f"the attach process {other.pid}"
+                other.close()
+        if any(router.engine.name == name for router in self._routers):
+            return "this rtrd's own router"
+        return None
+
+    def forget(self, attachment: _Attachment) -> None:
+        """Take note that one is over."""
+        self._open.discard(attachment)
+
+    def complain(self, key: str, event: str, **fields: object) -> None:
+        """Log a fault, not too often."""
+        more = self._limiter.rate_limited(key)
+        if more is not None:
+            logger.warning(event, **fields, **more)
+
+
+class _Attachment:
+    """One attach process, and the router behind it once we have it."""
+
+    def __init__(self, all_of_them: Attachments, routers: Routers, connection: socket.socket) -> None:
+        self.name: str | None = None
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        self.pid, self.uid, _ = struct.unpack("=iII", credentials)
+        self._all = all_of_them
+        self._routers = routers
+        self._connection = connection
+        self._fds: list[int] = []
+        self._router: ExaBGP | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(PATIENCE, self._too_late)
+        self._loop.add_reader(connection, self._readable)
+
+    def alive(self) -> bool:
+        """Tell whether the attach process still holds its end."""
+        try:
+            return bool(self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """End it: the router goes, the attach process reads ExaBGP's pipe again if it lives. Once."""
+        if self._connection.fileno() < 0:
+            return
+        self._forget()
+        if self._router is not None:
+            router, self._router = self._router, None
+            self._let_go(router)
+        self._close_fds()
+
+    def _let_go(self, router: ExaBGP) -> None:
+        self._routers.remove(router)
+        logger.info("router detached", router=self.name)
+
+    def _forget(self) -> None:
+        self._stop_timer()
+        self._loop.remove_reader(self._connection)
+        self._connection.close()
+        self._all.forget(self)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close_fds(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+
+    # -- what the attach process says
+
+    def _readable(self) -> None:
+        try:
+            message, fds, whole = _receive(self._connection)
+        except BlockingIOError:
+            return
+        except OSError:
+            message, fds, whole = b"", [], True
+        words = message.split()
+        if not message:
+            self._hung_up()
+        elif whole and self.name is None and len(words) == 2 and words[0] == b"attach":
+            self._fds += fds
+            fds = []
+            self._asked(words[1].decode("ascii", "replace"))
+        elif whole and self._router is None and self.name is not None and words[:1] == [b"yours"]:
+            self._take(mid_line=words[1:] == [b"mid-line"])
+        else:
+            self._refuse("expected: attach NAME")
+        for fd in fds:
+            os.close(fd)
+
+    def _asked(self, name: str) -> None:
+        if not NAME.fullmatch(name):
+            self._refuse("a name is 1 to 64 letters, digits, `.`, `_` or `-`")
+        elif len(self._fds) != 2 or not all(map(_is_pipe, self._fds)):
+            self._refuse("expected two pipes: ExaBGP's events and our commands")
+        elif (holder := self._all.holder(name)) is not None:
+            self._refuse(f"{name} is already the name of {holder}: give each ExaBGP its own --name")
+        else:
+            self.name = name
+            self._say(b"take")
+
+    def _take(self, *, mid_line: bool) -> None:
+        self._stop_timer()
+        assert self.name is not None
+        logger.info("router attached", router=self.name, pid=self.pid, uid=self.uid)
+        events, commands = self._fds
+        self._router = self._routers.add(self.name, events, commands, self._exabgp_gone, mid_line=mid_line)
+
+    def _too_late(self) -> None:
+        self._timer = None
+        self._refuse("nothing was said for too long")
+
+    def _refuse(self, why: str) -> None:
+        self._all.complain(why, "an attach process was refused", pid=self.pid, uid=self.uid, why=why)
+        self._say(f"refused {why}".encode())
+        self.close()
+
+    def _say(self, message: bytes) -> None:
+        try:
+            self._connection.send(message)
+        except OSError as error:
+            # Its end, if it is that, is heard by `_readable`.
+            logger.debug("an attach process does not listen", router=self.name, why=os.strerror(error.errno or 0))
+
+    # -- ends
+
+    def _hung_up(self) -> None:
+        """End with the attach process; what ExaBGP is just writing is still taken from it."""
+        reading = self._router is not None
+        if reading:
+            read_fd = os.dup(self._fds[0])
+        self.close()
+        if reading:
+            _Drain(read_fd)
+
+    def _exabgp_gone(self) -> None:
+        if self._router is None:
+            return  # it is we who let go
+        router, self._router = self._router, None
+        self._let_go(router)
+        self._say(b"gone")
+        self._forget()
+        self._close_fds()
+
+
+class _Drain:
+    """Reads a pipe and forgets it, until its end or for DRAIN seconds."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(DRAIN, self._end)
+        self._loop.add_reader(fd, self._readable)
+
+    def _readable(self) -> None:
+        try:
+            if os.read(self._fd, _READ):
+                return
+        except BlockingIOError:
+            return
+        except OSError as error:
+            logger.debug("a pipe failed while it was emptied", why=os.strerror(error.errno or 0))
+        self._end()
+
+    def _end(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+
+
+def _is_pipe(fd: int) -> bool:
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _receive(connection: socket.socket) -> tuple[bytes, list[int], bool]:
+    """Give a message, its descriptors, and whether nothing of either was cut off."""
+    room = socket.CMSG_SPACE(8 * array.array("i").itemsize)
+    message, ancillary, flags, _ = connection.recvmsg(_MESSAGE, room, socket.MSG_CMSG_CLOEXEC)
+    fds = array.array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return message, list(fds), not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)

@@ -1,0 +1,96 @@
+"""What the daemon does in; sd_notify(3) messages out. Without systemd-python or a NOTIFY_SOCKET nothing happens.
+
+The watchdog is fed from the event loop that reads the routers' pipes: when that loop stands still, so does the feeding,
+and systemd ends a process that would hold up its routers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+STATUS_EVERY: Final = 5.0
+"""Seconds between two looks at what the status says."""
+
+
+def _systemd() -> Callable[[str], object] | None:
+    """Give systemd-python's notify; None where it is not installed."""
+    try:
+        from systemd.daemon import notify  # type: ignore[import-untyped,import-not-found,unused-ignore] # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    send: Callable[[str], object] = notify
+    return send
+
+
+class Notifier:
+    """Tells the service manager how the daemon is, from `ready` to `stopping`."""
+
+    def __init__(
+        self,
+        status: Callable[[], str],
+        send: Callable[[str], object] | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        """`status` gives one line for people. `send` takes a message; by default systemd-python's."""
+        self._status = status
+        self._send = (send or _systemd()) if environment.get("NOTIFY_SOCKET") else None
+        self._loop = asyncio.get_running_loop()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._said = ""
+        self._feed_every = _watchdog(environment) / 2
+
+    def ready(self) -> None:
+        """Say that requests are answered; from here on the status is kept up to date and the watchdog fed."""
+        self._tell("READY=1")
+        self._say_status()
+        self._feed()
+
+    def reloading(self) -> None:
+        """Say that the configuration is read again; `ready` ends it."""
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def reloaded(self) -> None:
+        """Say that it was read, with success or without."""
+        self._tell("READY=1")
+
+    def stopping(self) -> None:
+        """Say that the daemon ends. The watchdog is fed on: what is left to do is bounded."""
+        self._tell("STOPPING=1")
+
+    def close(self) -> None:
+        """Say nothing any more."""
+        for timer in self._timers.values():
+            timer.cancel()
+
+    def _tell(self, message: str) -> None:
+        if self._send is not None:
+            self._send(message)
+
+    def _say_status(self) -> None:
+        if self._send is None:
+            return
+        status = self._status()
+        if status != self._said:
+            self._said = status
+            self._tell(f"STATUS={status}")
+        self._timers["status"] = self._loop.call_later(STATUS_EVERY, self._say_status)
+
+    def _feed(self) -> None:
+        if self._send is None or not self._feed_every:
+            return
+        self._tell("WATCHDOG=1")
+        self._timers["watchdog"] = self._loop.call_later(self._feed_every, self._feed)
+
+
+def _watchdog(environment: Mapping[str, str]) -> float:
+    """Give the seconds within which the watchdog wants to be fed (sd_watchdog_enabled(3)); 0: there is none."""
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return 0.0
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    return int(microseconds) / 1e6 if microseconds.isdigit() else 0.0

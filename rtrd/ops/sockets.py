@@ -1,0 +1,81 @@
+"""Where to listen in; a bound socket that is ours alone, or a sentence why not, out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rtrd.config import Endpoint
+
+
+class ListenError(Exception):
+    """It can't be listened where it should; the text says where and why."""
+
+
+class UnixListener:
+    """A unix socket's file, from the moment it is bound until `close`; mode 0660."""
+
+    def __init__(self, path: Path, kind: socket.SocketKind = socket.SOCK_STREAM, what: str = "control") -> None:
+        """Bind; listening is left to the caller. ListenError: it is taken, or not ours. `what` begins its text."""
+        self.path = path
+        try:
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _remove_stale(path, kind, what)
+            self.socket = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
+            # The mode has to be right from the first moment: chmod afterwards would leave the socket open to all.
+            mask = os.umask(0o117)
+            try:
+                self.socket.bind(str(path))
+            except BaseException:
+                self.socket.close()
+                raise
+            finally:
+                os.umask(mask)
+        except OSError as error:
+            raise ListenError(f"{what}: cannot listen at {path}: {error.strerror or error}") from error
+        self._inode = path.stat().st_ino
+
+    def close(self) -> bool:
+        """Close it and remove its file if that is still ours. False: the file was already gone."""
+        self.socket.close()
+        try:
+            if self.path.lstat().st_ino == self._inode:
+                self.path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def _remove_stale(path: Path, kind: socket.SocketKind, what: str) -> None:
+    """Remove the socket file of a daemon that is gone; leave anything else alone."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"{what}: {path} is there and is no socket; it is left alone")
+    with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as probe:
+        result = probe.connect_ex(str(path))
+    if result == errno.ECONNREFUSED:
+        path.unlink()
+    elif result != errno.ENOENT:
+        raise ListenError(f"{what}: another rtrd answers at {path}")
+
+
+def tcp_listener(http: Endpoint) -> socket.socket:
+    """Bind a TCP socket. Raises ListenError."""
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((http.host, http.port))
+    except OSError as error:
+        listener.close()
+        raise ListenError(f"http: cannot listen at {http}: {error.strerror or error}") from error
+    return listener

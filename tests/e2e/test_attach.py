@@ -1,0 +1,109 @@
+"""rtrd as a service, ExaBGP handed over by `rtrd attach`: either may die, the listening peer keeps its routes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtrd.demo.caches import VRP
+from rtrd.demo.lab import session_members
+
+if TYPE_CHECKING:
+    from conftest import MakeChain
+
+    from rtrd.demo.chain import Chain
+
+VRPS = [VRP("198.18.0.0/16", 24, 64500)]
+ONE = "announce route 198.18.1.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
+TWO = "announce route 203.0.113.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
+THREE = "announce route 203.0.113.128/25 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
+BOTH = {"198.18.1.0/24": "valid", "203.0.113.0/24": "not-found"}
+
+
+def settle(chain: Chain, tags: dict[str, str]) -> None:
+    chain.wait_routes(lambda got: {route.prefix: route.validity for route in got} == tags, f"routes tagged {tags}")
+
+
+def attached(status: dict[str, Any], routes: int) -> bool:
+    return [sum(router["routes"].values()) for router in status["routers"]] == [routes]
+
+
+def attach_process(chain: Chain) -> int:
+    for pid in session_members(chain.router.process.pid):
+        if b"attach" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            return pid
+    raise AssertionError("no attach process")
+
+
+def octets_read(pid: int) -> int:
+    """Proc(5): rchar."""
+    return int(Path(f"/proc/{pid}/io").read_text().split()[1])
+
+
+def test_the_service_dies_and_comes_back(make_chain: MakeChain) -> None:
+    """ExaBGP never waits for it, no session ends, nothing is withdrawn, and what came meanwhile is learned."""
+    chain = make_chain(VRPS, service=True)
+    chain.feeder.command(ONE)
+    chain.feeder.command(TWO)
+    settle(chain, BOTH)
+    heard = len(chain.listener.monitor.lines)
+    attach = attach_process(chain)
+
+    chain.service.kill()
+    chain.router.process.wait_for("rtrd attach: no service answers")
+    chain.feeder.command(THREE)
+    # More than a pipe holds: ExaBGP would stand still if nobody read.
+    before = octets_read(attach)
+    flood = [f"route 100.64.0.{number}/32 next-hop 192.0.2.1 as-path [ 64496 {number + 1} ]" for number in range(250)]
+    for word in ("announce", "withdraw"):
+        for route in flood:  # a path of its own each, so that each is a line
+            chain.feeder.command(f"{word} {route}")
+    chain.router.process.wait_until(
+        lambda: octets_read(attach) > before + 100_000, 30, "an attach process that reads on", tick=0.05
+    )
+    chain.restart_service()
+    chain.wait_status(lambda status: attached(status, 3), "a router with the three routes")
+    settle(chain, {**BOTH, "203.0.113.128/25": "not-found"})
+
+    assert attach_process(chain) == attach
+    assert chain.listener.withdrawn_prefixes(heard).isdisjoint(BOTH)
+    assert "Peer Down" not in "\n".join(line.text for line in chain.listener.process.lines)
+
+
+def test_a_service_that_is_stopped_gives_exabgp_back(make_chain: MakeChain) -> None:
+    chain = make_chain(VRPS, service=True)
+    chain.feeder.command(ONE)
+    settle(chain, {"198.18.1.0/24": "valid"})
+    chain.service.stop()
+    assert chain.service.returncode == 0
+    chain.router.process.wait_for("rtrd attach: no service answers")
+    settle(chain, {"198.18.1.0/24": "valid"})
+    chain.restart_service()
+    chain.wait_status(lambda status: attached(status, 1), "the router again")
+
+
+def test_an_attach_process_dies(make_chain: MakeChain) -> None:
+    """ExaBGP starts another one; the service has one router, never two or half of one."""
+    chain = make_chain(VRPS, service=True)
+    chain.feeder.command(ONE)
+    settle(chain, {"198.18.1.0/24": "valid"})
+    os.kill(attach_process(chain), signal.SIGKILL)
+    chain.service.wait_for("router detached")
+    again = len(chain.service.lines)
+    chain.service.wait_for("router attached", since=again)
+    chain.wait_status(lambda status: attached(status, 1), "the router again, with its route")
+    chain.feeder.command(TWO)
+    settle(chain, BOTH)
+
+
+def test_exabgp_ends_and_its_attach_process_with_it(make_chain: MakeChain) -> None:
+    """`lab` fails the test when anything that ExaBGP started outlives it."""
+    chain = make_chain(VRPS, service=True)
+    chain.feeder.command(ONE)
+    settle(chain, {"198.18.1.0/24": "valid"})
+    chain.router.process.kill()
+    assert chain.router.leftovers == []
+    chain.service.wait_for("router detached")
+    assert chain.ask("status")["routers"] == []

@@ -1,0 +1,237 @@
+"""The socket of `rtrd attach`: pipes instead of ExaBGP, and the real attach command or a client that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtrd.exabgp.attachments import Attachments
+from rtrd.ops import places
+from rtrd.policy import Policy
+from rtrd.routers import Routers
+from rtrlib.vrp_set import VRPSet
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    Play = Callable[[Callable[["Service"], Awaitable[None]]], None]
+
+HELLO = b"# rtrd\nversion\nversion\n"
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110  what is waited for are other processes
+            await asyncio.sleep(0.002)
+
+
+class ExaBGP:
+    """Two pipes, and `rtrd attach` between them and the service."""
+
+    def __init__(self, control: Path, *options: str) -> None:
+        self.control = control
+        self.options = options
+
+    async def start(self) -> None:
+        stdin, self.to = os.pipe()
+        self.of, stdout = os.pipe()
+        code = "import sys; from rtrd.cli import main; sys.exit(main(sys.argv[1:]))"
+        argv = [sys.executable, "-c", code, "attach", "--socket", str(self.control), *self.options]
+        self.process = await asyncio.create_subprocess_exec(
+            *argv, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE
+        )
+        os.close(stdin)
+        os.close(stdout)
+
+    def say(self, text: bytes) -> None:
+        os.write(self.to, text)
+
+    async def hears(self, size: int) -> bytes:
+        return await asyncio.wait_for(asyncio.to_thread(os.read, self.of, size), 30)
+
+    async def stderr(self) -> str:
+        assert self.process.stderr is not None
+        return (await asyncio.wait_for(self.process.stderr.readline(), 30)).decode()
+
+    async def end(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+        for fd in (self.to, self.of):
+            with suppress(OSError):
+                os.close(fd)
+
+
+class Service:
+    """The service's part, without caches."""
+
+    def __init__(self, control: Path) -> None:
+        self.control = control
+        self.routers = Routers(VRPSet(), Policy())
+        self.attachments = Attachments(places.attach_path(control), self.routers)
+
+    @property
+    def names(self) -> list[str]:
+        return [router.engine.name for router in self.routers]
+
+    @property
+    def lines(self) -> int:
+        return sum(router.lines for router in self.routers)
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Callable[[Service], Awaitable[None]]], None]:
+    def play(story: Callable[[Service], Awaitable[None]]) -> None:
+        async def run() -> None:
+            service = Service(tmp_path / "rtrd.sock")
+            await service.attachments.start()
+            try:
+                await story(service)
+            finally:
+                service.attachments.close()
+            assert len(service.routers) == 0
+
+        asyncio.run(run())
+        assert not places.attach_path(tmp_path / "rtrd.sock").exists()
+
+    return play
+
+
+def test_each_exabgp_is_a_router_with_its_name(play: Play) -> None:
+    async def story(service: Service) -> None:
+        one, two = ExaBGP(service.control), ExaBGP(service.control, "--name", "edge-2")
+        for each in (one, two):
+            await each.start()
+            assert await each.hears(len(HELLO)) == HELLO
+        assert sorted(service.names) == ["edge-2", "exabgp"]
+        one.say(b"a line\n")
+        await until(lambda: service.lines == 1)
+        os.close(two.to)  # this ExaBGP ends
+        assert await asyncio.wait_for(two.process.wait(), 30) == 0
+        await until(lambda: service.names == ["exabgp"])
+        for each in (one, two):
+            await each.end()
+
+    play(story)
+
+
+def test_a_name_that_is_taken_waits_for_its_end(play: Play) -> None:
+    """Neither throws the other out: two ExaBGPs by mistake under one name would do so for ever."""
+
+    async def story(service: Service) -> None:
+        one, two = ExaBGP(service.control), ExaBGP(service.control)
+        await one.start()
+        await one.hears(len(HELLO))
+        await two.start()
+        assert "exabgp is already the name of the attach process" in await two.stderr()
+        two.say(b"x" * 60_000)  # read meanwhile: a pipe holds 65536
+        two.say(b"x" * 60_000 + b"\n")
+        await one.end()
+        assert await two.hears(len(HELLO)) == HELLO
+        assert service.names == ["exabgp"]
+        await two.end()
+
+    play(story)
+
+
+def test_a_service_that_starts_later_begins_with_a_whole_line(tmp_path: Path) -> None:
+    async def story() -> None:
+        router = ExaBGP(tmp_path / "rtrd.sock")
+        await router.start()
+        assert "no service answers" in await router.stderr()
+        router.say(b"forgotten\nbroken ")
+        service = Service(tmp_path / "rtrd.sock")
+        await service.attachments.start()
+        await router.hears(len(HELLO))
+        router.say(b"off\nwhole\n")
+        await until(lambda: service.lines == 1)
+        assert [one.undecodable for one in service.routers] == [1]  # `whole` is no JSON
+        service.attachments.close()
+        # The attach process reads again: more than a pipe holds goes away.
+        for _ in range(4):
+            await asyncio.wait_for(asyncio.to_thread(router.say, b"y" * 60_000), 30)
+        await router.end()
+
+    asyncio.run(story())
+
+
+def test_a_dead_attach_process_leaves_no_router_and_no_descriptor(play: Play) -> None:
+    async def story(service: Service) -> None:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        router = ExaBGP(service.control)
+        await router.start()
+        await router.hears(len(HELLO))
+        router.process.kill()
+        await until(lambda: not service.names)
+        # ExaBGP, which may be writing, still finds a reader, until it closes its end.
+        for _ in range(2):
+            await asyncio.wait_for(asyncio.to_thread(router.say, b"z" * 60_000), 30)
+        await router.end()
+        await until(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("messages", "fds", "answer"),
+    [
+        ([b"attach good"], 0, "refused expected two pipes"),
+        ([b"attach good"], 1, "refused expected two pipes"),
+        ([b"attach good"], 3, "refused expected two pipes"),
+        ([b"attach good"], 8, "refused expected two pipes"),
+        ([b"attach b\xc3\xa4d\n"], 2, "refused a name is 1 to 64"),
+        ([b"attach " + b"n" * 65], 2, "refused a name is 1 to 64"),
+        ([b"attach"], 2, "refused expected: attach NAME"),
+        ([b"x" * 4096], 2, "refused expected: attach NAME"),
+        ([b"yours"], 0, "refused expected: attach NAME"),
+        ([b"attach good", b"attach again"], 2, "refused expected: attach NAME"),
+    ],
+)
+def test_what_is_no_attach_process_is_sent_away(play: Play, messages: list[bytes], fds: int, answer: str) -> None:
+    async def story(service: Service) -> None:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        pipes = [os.pipe() for _ in range(fds)]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.connect(str(places.attach_path(service.control)))
+            for message in messages:
+                socket.send_fds(client, [message], [read for read, _ in pipes])
+            client.settimeout(30)
+            said = b"take"
+            while said == b"take":
+                said = await asyncio.to_thread(client.recv, 512)
+            assert said.decode().startswith(answer)
+            assert await asyncio.to_thread(client.recv, 512) == b""
+        for read, write in pipes:
+            os.close(read)
+            os.close(write)
+        await until(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
+        assert service.names == []
+
+    play(story)
+
+
+def test_a_file_is_no_pipe(play: Play, tmp_path: Path) -> None:
+    async def story(service: Service) -> None:
+        with (tmp_path / "file").open("w") as file, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.connect(str(places.attach_path(service.control)))
+            socket.send_fds(client, [b"attach good"], [file.fileno(), file.fileno()])
+            client.settimeout(30)
+            assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected two pipes")
+
+    play(story)
+
+
+def test_attach_starts_with_few_modules() -> None:
+    """It waits for years beside each ExaBGP."""
+    code = "import sys, rtrd.cli, rtrd.commands.attach; print(*sys.modules)"
+    argv = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"]
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"asyncio", "aiohttp", "msgspec", "structlog", "yaml", "_rov", "_rtrlib", "logging"} & set(loaded)

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "routes": Command("rtrd.commands.routes", "the routes with validity and decision"),
     "watch": Command("rtrd.commands.watch", "what changes, and why, as it happens"),
     "validate": Command("rtrd.commands.validate", "validity of a route, and the reason"),
+    "slurm": Command("rtrd.commands.slurm", "check SLURM files"),
     "cache": Command("rtrd.rtr.cache", "an RTR cache from a VRP file"),
     "demo": Command("rtrd.demo", "the whole chain on this host, ending by itself"),
 }
@@ -60,9 +61,7 @@ class _CommandParser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the whole command line; what a command takes is added when it is parsed."""
-    main_parser = argparse.ArgumentParser(
-        prog="rtrd", description="The router's end of the RPKI.", allow_abbrev=False
-    )
+    main_parser = argparse.ArgumentParser(prog="rtrd", description="The router's end of the RPKI.", allow_abbrev=False)
     main_parser.add_argument("--version", action="version", version=f"rtrd {__version__}")
     commands = main_parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser

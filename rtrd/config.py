@@ -20,6 +20,7 @@ from rtrd.tags import TagSpec, parse_tag
 
 __all__ = [
     "MAX_CACHES",
+    "TLS",
     "Action",
     "ActionName",
     "Address",
@@ -122,10 +123,23 @@ class Caches(_Mapping, frozen=True):
     """MiB of address space of each cache's process."""
 
 
-class RTRServer(_Mapping, frozen=True):
-    """The relay: where rtrd itself serves RTR."""
+class TLS(_Mapping, frozen=True):
+    """Where the relay serves RTR over TLS, and with what (RFC 8210 section 9.2)."""
 
     listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)]
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class RTRServer(_Mapping, frozen=True):
+    """The relay: where rtrd itself serves RTR. Intervals in seconds; None: those of the caches."""
+
+    listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)] | None = None
+    tls: TLS | None = None
+    refresh: Annotated[int, Meta(ge=1, le=86400)] | None = None
+    retry: Annotated[int, Meta(ge=1, le=7200)] | None = None
+    expire: Annotated[int, Meta(ge=600, le=172800)] | None = None
 
 
 class Action(_Mapping, frozen=True):
@@ -217,7 +231,13 @@ def loads(text: str, path: Path) -> Config:
             Endpoint: parse_endpoint,
             TagSpec: parse_tag,
         },
-        checks={Server: _check_server, Caches: _check_caches, Action: _check_action, Config: _check_config},
+        checks={
+            Server: _check_server,
+            Caches: _check_caches,
+            Action: _check_action,
+            RTRServer: _check_rtr_server,
+            Config: _check_config,
+        },
     )
     value, faults = read(text, schema)
     if faults:
@@ -323,8 +343,31 @@ def _check_action(found: Found, report: Report) -> None:
             report(found.line_of(key), f"{found.path}.{key}: only for action announce, not {action}")
 
 
+def _check_rtr_server(found: Found, report: Report) -> None:
+    if not {"listen", "tls"} & found.keys.keys():
+        report(found.line, f"{found.path}: needs 'listen' or 'tls', or nobody can connect")
+
+
 def _check_config(found: Found, report: Report) -> None:
+    _check_relay_intervals(found, report)
     control = found.get("control", None)
     if isinstance(control, Path) and len(bytes(control)) > MAX_SOCKET_PATH:
         what = f"a unix socket's path has at most {MAX_SOCKET_PATH} bytes, this one {len(bytes(control))}"
         report(found.line_of("control"), f"control: {what}")
+
+
+def _check_relay_intervals(found: Found, report: Report) -> None:
+    """Look at both: what isn't said of the relay is said of the caches."""
+    relay, caches = (found.keys.get(key, found) for key in ("rtr-server", "caches"))
+    if relay is found:
+        return
+    values = {}
+    for key, default in (("refresh", 3600), ("retry", 600), ("expire", 7200)):
+        values[key] = relay.get(key, caches.get(key, default) if caches is not found else default)
+    for key in ("refresh", "retry"):
+        if FAULTY not in (values["expire"], values[key]) and values[key] >= values["expire"]:
+            if not {key, "expire"} & relay.keys.keys():
+                continue  # the caches' own fault, told there
+            line = max(relay.line_of(name) for name in (key, "expire"))
+            what = f"expire ({values['expire']}) must be greater than {key} ({values[key]})"
+            report(line, f"{relay.path}: {what}; what rtr-server does not say is taken from caches")

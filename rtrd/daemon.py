@@ -30,6 +30,7 @@ from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
 from rtrd.vrps.feed import Feed
 from rtrd.vrps.keeper import Keeper
+from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp_set import VRPSet
 
@@ -55,15 +56,21 @@ class Daemon:
         self.settings = settings
         self.vrp_set = VRPSet()
         self.routers = Routers(self.vrp_set, Policy(settings.policy))
+        self.keys = KeySet(self._keys_changed)
         self.feed = Feed(
-            self.vrp_set, settings.caches.on_expire, self._vrps_changed, self._became_usable, self._caches_ended
+            self.vrp_set,
+            settings.caches.on_expire,
+            self._vrps_changed,
+            self._became_usable,
+            self._caches_ended,
+            keys=self.keys,
         )
         self.caches = Caches(settings, clock)
         self.journal = Journal(clock)
         self.watching = Watching(self)
         self.history = History(self, clock)
         self.relay = self._make_relay()
-        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self._slurm_changed)
+        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self._slurm_changed, self.keys)
         self.keeper = None
         if settings.state is not None:
             self.keeper = Keeper(settings.state, self.feed, settings.caches.expire, clock)
@@ -141,12 +148,16 @@ class Daemon:
         return f"{vrps} VRPs of {source}; {len(self.routers)} routers, {routes} routes"
 
     def _make_relay(self) -> Relay | None:
-        """Routers are told the intervals that the operator chose for our own caches: their data is as old as ours."""
-        caches = self.settings.caches
-        if self.settings.rtr_server is None:
+        """Routers are told the intervals of our own caches, unless the operator chose others."""
+        caches, server = self.settings.caches, self.settings.rtr_server
+        if server is None:
             return None
-        intervals = Intervals(caches.refresh, caches.retry, caches.expire)
-        return Relay(self.settings.rtr_server.listen, self.vrp_set, lambda: self.ready, intervals)
+        intervals = Intervals(
+            caches.refresh if server.refresh is None else server.refresh,
+            caches.retry if server.retry is None else server.retry,
+            caches.expire if server.expire is None else server.expire,
+        )
+        return Relay(server, self.vrp_set, self.keys, lambda: self.ready, intervals)
 
     # -- what the parts ask of each other
 
@@ -168,6 +179,10 @@ class Daemon:
     def _slurm_changed(self, changes: Changes) -> None:
         self.feed.cause = "SLURM files"
         self._vrps_changed(changes)
+
+    def _keys_changed(self) -> None:
+        if self.relay is not None:
+            self.relay.keys_changed()
 
     def _became_usable(self) -> None:
         self.routers.revalidate(self.journal.because("a VRP set came into use"))

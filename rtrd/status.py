@@ -22,6 +22,7 @@ def status_of(daemon: Daemon) -> dict[str, Any]:
         "version": __version__,
         "ready": daemon.ready,
         "vrps": {"ipv4": daemon.vrp_set.count(4), "ipv6": daemon.vrp_set.count(6)},
+        "router_keys": len(daemon.keys.effective),
         "active_group": None if active is None else active.name,
         "groups": [_group(daemon, group) for group in daemon.manager.groups()],
         "routers": [_router(router) for router in daemon.routers],

@@ -15,11 +15,13 @@ from rtrd.rtr.client import Limits
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import Address, RTRServer, parse_address
 from rtrd.rtr.store import Store
+from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import files
 from rtrd.vrps.reader import read_apart
 from rtrd.vrps.signature import Signature, signature
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
 
 POLL = 0.25
@@ -80,7 +82,7 @@ class FileFeed:
 
 async def run_cache(
     path: Path,
-    addresses: Sequence[Address],
+    addresses: Sequence[tuple[Address, ssl.SSLContext | None]],
     *,
     intervals: Intervals | None = None,
     limits: Limits | None = None,
@@ -99,9 +101,9 @@ async def run_cache(
         print(error, file=sys.stderr)  # noqa: T201  the command's own message
         return 2
     opened: list[Address] = []
-    for address in addresses:
+    for address, tls in addresses:
         try:
-            opened += await server.listen(address)
+            opened += await server.listen(address, tls)
         except OSError as error:
             print(f"cannot listen on {address}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
             await server.close()
@@ -126,17 +128,30 @@ async def run_cache(
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of `rtrd cache`."""
-    parser.add_argument(
-        "--vrps", required=True, type=Path, metavar="FILE", help="VRP file, JSON or CSV, or .gz"
-    )
+    parser.add_argument("--vrps", required=True, type=Path, metavar="FILE", help="VRP file, JSON or CSV, or .gz")
     parser.add_argument(
         "--listen",
-        required=True,
+        default=[],
         action="append",
         type=_address,
         metavar="ADDR:PORT",
         help="where routers connect; may be repeated; IPv6 as [::1]:323; port 0 lets the system choose",
     )
+    tls = parser.add_argument_group("TLS")
+    tls.add_argument(
+        "--tls-listen",
+        default=[],
+        action="append",
+        type=_address,
+        metavar="ADDR:PORT",
+        help="where they connect by TLS; may be repeated",
+    )
+    for name, text in (
+        ("certificate", "our certificate and its chain, PEM"),
+        ("key", "its private key, PEM, without a password"),
+        ("client-ca", "the CAs, PEM, of the certificates that routers must show; without it any router is served"),
+    ):
+        tls.add_argument(f"--tls-{name}", type=Path, metavar="FILE", help=text)
     defaults = Intervals()
     for name, text in (
         ("refresh", "seconds after which routers ask again"),
@@ -172,15 +187,29 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _addresses(args: argparse.Namespace) -> list[tuple[Address, ssl.SSLContext | None]]:
+    """Join addresses with what is spoken there; raises ValueError, TLSError."""
+    if not args.listen and not args.tls_listen:
+        raise ValueError("--listen or --tls-listen is needed")
+    files = (args.tls_certificate, args.tls_key, args.tls_client_ca)
+    if not args.tls_listen:
+        if any(files):
+            raise ValueError("--tls-certificate, --tls-key and --tls-client-ca are for --tls-listen")
+        return [(address, None) for address in args.listen]
+    if not (args.tls_certificate and args.tls_key):
+        raise ValueError("--tls-listen needs --tls-certificate and --tls-key")
+    context = server_context(*files)
+    return [(address, None) for address in args.listen] + [(address, context) for address in args.tls_listen]
+
+
 def run(args: argparse.Namespace) -> int:
     """Run `rtrd cache` with parsed options; returns the exit code."""
     try:
         intervals = Intervals(args.refresh, args.retry, args.expire)
-    except ValueError as error:
+        addresses = _addresses(args)
+    except (ValueError, TLSError) as error:
         print(f"rtrd cache: {error}", file=sys.stderr)  # noqa: T201
         return 2
     log.setup()
     limits = Limits(notify_interval=args.notify_interval)
-    return asyncio.run(
-        run_cache(args.vrps, args.listen, intervals=intervals, limits=limits, as_json=args.json)
-    )
+    return asyncio.run(run_cache(args.vrps, addresses, intervals=intervals, limits=limits, as_json=args.json))

@@ -34,6 +34,8 @@ class Limits:
 
     notify_interval: float = 60.0
     """Least time between two Serial Notifies to one router (RFC 8210 s.8.2: a minute)."""
+    handshake: float = 10.0
+    """For TLS to be agreed on, before anything else."""
     hello: float = 60.0
     """From connecting to the first query."""
     stall: float = 30.0
@@ -97,7 +99,8 @@ class Client(asyncio.Protocol):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE // 3)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        self._transport.set_write_buffer_limits(high=0)
+        # Not 0: asyncio's TLS pauses at "at least so much", and then never goes on.
+        self._transport.set_write_buffer_limits(high=1, low=0)
         if not self._owner.opened(self):
             self._closing = True
             self._transport.abort()

@@ -1,4 +1,4 @@
-"""Changes of the effective VRP set in; the same set served to routers by RTR out.
+"""Changes of the effective VRP set and router keys in; the same served to routers by RTR out.
 
 The server takes one change at a time. What comes meanwhile is kept by VRP, the last word counts, and goes in one
 piece; when that is much, the whole set goes instead, of which the server makes the least change by itself.
@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from rtrd.ops import log
 from rtrd.rtr.server import Address, RTRServer
 from rtrd.rtr.store import Store
+from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps.copying import copy
 from rtrd.vrps.packed import VRP_SIZE, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import ssl
+    from collections.abc import Callable, Iterable
 
     from rtrd.config import Endpoint
+    from rtrd.config import RTRServer as Where
     from rtrd.rtr.intervals import Intervals
+    from rtrd.vrps.files import RouterKey
+    from rtrd.vrps.router_keys import KeySet
     from rtrlib.vrp_set import Changes, VRPSet
 
 MOST_SINGLE: Final = 1000
@@ -40,19 +45,20 @@ class RelayError(Exception):
 class Server(Protocol):
     """What takes the VRPs: rtrd.rtr.server.RTRServer."""
 
-    async def update(self, vrps: bytes) -> bool:
+    async def update(self, vrps: bytes, keys: Iterable[RouterKey]) -> bool:
         """Serve exactly these."""
 
-    async def change(self, announced: bytes, withdrawn: bytes) -> bool:
-        """Serve these, and those no more."""
+    async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey]) -> bool:
+        """Serve these VRPs, and those no more, and exactly these router keys."""
 
 
 class Updates:
     """What the server still has to be told, and the one task that tells it, in order."""
 
-    def __init__(self, vrp_set: VRPSet, server: Server, ready: Callable[[], bool]) -> None:
+    def __init__(self, vrp_set: VRPSet, server: Server, ready: Callable[[], bool], keys: KeySet) -> None:
         """Serve nothing before `ready` says for the first time that the set can be relied on."""
         self._vrp_set = vrp_set
+        self._keys = keys
         self._server = server
         self._ready = ready
         self._serving = False
@@ -69,6 +75,10 @@ class Updates:
         else:
             self._whole = True
             self._changed.clear()
+        self._wake.set()
+
+    def keys_changed(self) -> None:
+        """Take note that other router keys are effective; with VRPs of the same moment they are one change."""
         self._wake.set()
 
     def became_usable(self) -> None:
@@ -97,9 +107,10 @@ class Updates:
         if self._whole:
             # What changes during the copy is in it, and told once more after it, which does no harm.
             self._whole = False
-            await self._server.update(await copy(self._vrp_set))
+            await self._server.update(await copy(self._vrp_set), self._keys.effective)
         else:
-            await self._server.change(*(_records(changed, announce=announce) for announce in (True, False)))
+            come, gone = (_records(changed, announce=announce) for announce in (True, False))
+            await self._server.change(come, gone, self._keys.effective)
 
 
 def _records(changed: dict[bytes, bool], *, announce: bool) -> bytes:
@@ -116,27 +127,46 @@ class Relay:
     """The RTR server of the daemon."""
 
     def __init__(
-        self, addresses: Sequence[Endpoint], vrp_set: VRPSet, ready: Callable[[], bool], intervals: Intervals
+        self,
+        where: Where,
+        vrp_set: VRPSet,
+        keys: KeySet,
+        ready: Callable[[], bool],
+        intervals: Intervals,
     ) -> None:
         """Listen nowhere yet. `intervals` are what routers are told in End of Data (RFC 8210 section 6)."""
-        self._addresses = addresses
+        self._where = where
         self._server = RTRServer(Store(intervals))
-        self._updates = Updates(vrp_set, self._server, ready)
+        self._updates = Updates(vrp_set, self._server, ready, keys)
         self._listening: list[Address] = []
+        self._listening_tls: list[Address] = []
         self._task: asyncio.Task[None] | None = None
         self.changed = self._updates.changed
+        self.keys_changed = self._updates.keys_changed
         self.became_usable = self._updates.became_usable
 
     async def start(self) -> None:
         """Listen; routers are told "no data available" until there is a set. Raises RelayError."""
-        for address in self._addresses:
-            try:
-                self._listening += await self._server.listen(Address(address.host, address.port))
-            except OSError as error:
-                await self.close()
-                raise RelayError(f"rtr-server: cannot listen on {address}: {_why(error)}") from error
+        try:
+            await self._listen(self._where.listen or (), self._listening)
+            if self._where.tls is not None:
+                tls = self._where.tls
+                context = server_context(tls.certificate, tls.key, tls.client_ca)
+                await self._listen(tls.listen, self._listening_tls, context)
+        except (RelayError, TLSError) as error:
+            await self.close()
+            raise RelayError(f"rtr-server: {error}") from error
         self._task = asyncio.create_task(self._updates.run(), name="relay")
-        logger.info("routers are served", listen=" ".join(map(str, self._listening)))
+        logger.info("routers are served", listen=" ".join(map(str, self._listening + self._listening_tls)))
+
+    async def _listen(
+        self, addresses: Iterable[Endpoint], listening: list[Address], tls: ssl.SSLContext | None = None
+    ) -> None:
+        for address in addresses:
+            try:
+                listening += await self._server.listen(Address(address.host, address.port), tls)
+            except OSError as error:
+                raise RelayError(f"cannot listen on {address}: {_why(error)}") from error
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
@@ -144,6 +174,7 @@ class Relay:
             self._task.cancel()
             self._task = None
         self._listening.clear()
+        self._listening_tls.clear()
         try:
             await asyncio.wait_for(self._server.close(), CLOSE)
         except TimeoutError:
@@ -154,7 +185,9 @@ class Relay:
         store = self._server.store
         return {
             "listen": [str(address) for address in self._listening],
+            "listen_tls": [str(address) for address in self._listening_tls],
             "clients": len(self._server.clients()),
             "serial": None if store.data is None else store.serial(1),
             "vrps": None if store.data is None else len(store.data.vrps) // VRP_SIZE,
+            "router_keys": None if store.data is None else len(store.data.keys),
         }

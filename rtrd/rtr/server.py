@@ -78,7 +78,14 @@ class RTRServer:
         """Listen on one more address; returns where exactly (a name may have several). Raises OSError."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Client(self), address.host, address.port, ssl=tls, backlog=_BACKLOG, reuse_address=True
+            lambda: Client(self),
+            address.host,
+            address.port,
+            ssl=tls,
+            backlog=_BACKLOG,
+            reuse_address=True,
+            ssl_handshake_timeout=None if tls is None else self.limits.handshake,
+            ssl_shutdown_timeout=None if tls is None else self.limits.stall,
         )
         self._servers.append(server)
         return [Address(*sock.getsockname()[:2]) for sock in server.sockets]
@@ -106,17 +113,19 @@ class RTRServer:
             changed = self.store.commit(await asyncio.to_thread(step, self.store.data, data))
         return self._changed(changed)
 
-    async def change(self, announced: bytes, withdrawn: bytes) -> bool:
+    async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey] | None = None) -> bool:
         """Apply a change of packed VRPs (their announce octet is not looked at) to what is served.
 
+        ``keys``: all router keys from now on; None: those of before.
         For up to ten thousand VRPs or so; beyond that `update` is faster. Returns whether anything changed.
         """
         come, gone = packed.split(packed.ordered(announced)), packed.split(packed.ordered(withdrawn))
         async with self._updating:
             if len(come) + len(gone) <= _AT_ONCE:
-                changed = self.store.change(come, gone)
+                changed = self.store.change(come, gone, keys)
             else:
-                changed = self.store.commit(await asyncio.to_thread(small_step, self.store.data, come, gone))
+                step_to = await asyncio.to_thread(small_step, self.store.data, come, gone, keys)
+                changed = self.store.commit(step_to)
         return self._changed(changed)
 
     def _changed(self, versions: list[int]) -> bool:

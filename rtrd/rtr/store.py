@@ -71,11 +71,20 @@ def step(before: Data | None, after: Data) -> Update:
     return Update(before, after, Delta(vrps, after.keys - old.keys, old.keys - after.keys))
 
 
-def small_step(before: Data | None, announced: Iterable[bytes], withdrawn: Iterable[bytes]) -> Update:
-    """Apply a change (single ordered VRPs) to Data, at some 20 us a VRP; may run in a thread, too."""
+def small_step(
+    before: Data | None,
+    announced: Iterable[bytes],
+    withdrawn: Iterable[bytes],
+    keys: frozenset[RouterKey] | None = None,
+) -> Update:
+    """Apply a change (single ordered VRPs) to Data, at some 20 us a VRP; may run in a thread, too.
+
+    ``keys``: all router keys from now on; None: those of before.
+    """
     old = before or Data()
     vrps, change = packed.merge(old.vrps, announced, withdrawn)
-    return Update(before, Data(vrps, old.keys), Delta(change))
+    fresh = old.keys if keys is None else keys
+    return Update(before, Data(vrps, fresh), Delta(change, fresh - old.keys, old.keys - fresh))
 
 
 class Response:
@@ -149,9 +158,7 @@ class Store:
         self._max_deltas = max_deltas
         self._max_delta_records = max_delta_records
         sessions = rng.sample(range(1, 1 << 16), len(VERSIONS))
-        self._sessions = [
-            _Session(version, sessions[version], rng.randrange(_SERIALS)) for version in VERSIONS
-        ]
+        self._sessions = [_Session(version, sessions[version], rng.randrange(_SERIALS)) for version in VERSIONS]
 
     def session(self, version: int) -> int:
         """Session ID of a version."""
@@ -165,9 +172,11 @@ class Store:
         """Serve this from now on (ordered VRPs); returns the versions for which that is a change."""
         return self.commit(step(self.data, Data(vrps, frozenset(keys))))
 
-    def change(self, announced: Iterable[bytes], withdrawn: Iterable[bytes]) -> list[int]:
-        """Apply a change (single ordered VRPs) to what is served; returns as `replace`."""
-        return self.commit(small_step(self.data, announced, withdrawn))
+    def change(
+        self, announced: Iterable[bytes], withdrawn: Iterable[bytes], keys: frozenset[RouterKey] | None = None
+    ) -> list[int]:
+        """Apply a change (single ordered VRPs) to what is served, ``keys`` as of `small_step`; returns as `replace`."""
+        return self.commit(small_step(self.data, announced, withdrawn, keys))
 
     def commit(self, update: Update) -> list[int]:
         """Take a step that was prepared; returns the versions for which it is a change.
@@ -209,9 +218,7 @@ class Store:
         response = session.deltas.get(serial)
         if response is None:
             steps = list(session.history)[len(session.history) - behind :]
-            come, gone = _net(
-                (packed.split(one.vrps.announced), packed.split(one.vrps.withdrawn)) for one in steps
-            )
+            come, gone = _net((packed.split(one.vrps.announced), packed.split(one.vrps.withdrawn)) for one in steps)
             keys = _net((one.keys_announced, one.keys_withdrawn) for one in steps)
             response = self._response(session, b"".join(sorted(come)), b"".join(sorted(gone)), *keys)
             session.deltas[serial] = response
@@ -233,8 +240,7 @@ class Store:
             border = packed.first_ipv6(records)
             for low, high in ((0, border), (border, len(records))):
                 makers += [
-                    _maker(records, at, min(at + _PIECE, high), version, announce)
-                    for at in range(low, high, _PIECE)
+                    _maker(records, at, min(at + _PIECE, high), version, announce) for at in range(low, high, _PIECE)
                 ]
         keys = b"".join(
             pdu.encode(pdu.RouterKeyPDU(version, announce, key.ski, key.asn, key.spki))

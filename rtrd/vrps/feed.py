@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from rtrd.ops import log
+from rtrd.vrps.files import RouterKey
+from rtrd.vrps.router_keys import KeySet
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.vrp_set import SNAPSHOT
 
@@ -31,14 +33,18 @@ class Feed:
         changed: Callable[[Changes], None],
         became_usable: Callable[[], None],
         ended: Callable[[], None],
+        *,
+        keys: KeySet | None = None,
     ) -> None:
         """Join a VRP set to those who use it.
 
         `changed`: VRPs became effective or ceased to be. `became_usable`: routes can be validated from now on.
 
-        `ended`: all VRPs are too old and the operator wants rtrd to end then.
+        `ended`: all VRPs are too old and the operator wants rtrd to end then. `keys`: where router keys go.
         """
         self.vrp_set = vrp_set
+        self.keys = keys or KeySet()
+        """Router keys: as the VRPs, they count from End of Data until their cache is too old."""
         self.expired_at_all = False
         """Every VRP in force is past the expire interval, or was dropped for that."""
         self.snapshot_used = False
@@ -70,10 +76,12 @@ class Feed:
         changes = self.vrp_set.commit(cache.index)
         self._log_faults(cache)
         self._publish(changes, cache)
+        self.keys.commit(cache, full=full)
 
     def discarded(self, cache: RTRSocket) -> None:
         """Forget what a cache staged; what follows is a full set."""
         self.vrp_set.discard(cache.index)
+        self.keys.discard(cache)
         self._begun.discard(cache.index)
 
     def expired(self, cache: RTRSocket) -> None:
@@ -90,6 +98,7 @@ class Feed:
         self.vrp_set.begin(cache.index)
         self._begun.discard(cache.index)
         self._publish(self.vrp_set.commit(cache.index), cache)
+        self.keys.drop(cache)
 
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """Let these caches count."""
@@ -98,6 +107,7 @@ class Feed:
         changes = self.vrp_set.activate(cache.index for cache in caches)
         logger.info("VRPs are those of", caches=" ".join(sorted(map(str, caches))), changed=len(changes))
         self._publish(changes, None)
+        self.keys.activate(caches)
 
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
         """Log a change of state once."""
@@ -115,7 +125,8 @@ class Feed:
                 logger.info("cache in sync", cache=str(what), vrps=self.vrp_set.count_source(what.index))
 
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
-        """Router keys change no route: they are not kept yet."""
+        """Stage a router key of a cache."""
+        self.keys.stage(cache, RouterKey(asn, ski, spki), announce=announce)
 
     # -- the snapshot
 

@@ -57,6 +57,10 @@ class KeyFilter(NamedTuple):
     asn: int | None
     ski: bytes | None
 
+    def matches(self, key: RouterKey) -> bool:
+        """Whether it removes this key (RFC 8416 section 3.3.2)."""
+        return self.asn in (None, key.asn) and self.ski in (None, key.ski)
+
 
 class Slurm(NamedTuple):
     """What a SLURM file says."""

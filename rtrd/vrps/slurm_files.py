@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from rtrd.ops import log
+from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
 from rtrd.vrps.slurm import Fault, File, SlurmError, check_overlaps, parse
 from rtrlib.vrp_set import SLURM, pack
@@ -53,11 +54,18 @@ def _octets(path: Path) -> bytes:
 class SlurmFiles:
     """Keeps a VRP set at what the files say; files with a fault leave the old state in force."""
 
-    def __init__(self, paths: Sequence[Path], vrp_set: VRPSet, changed: Callable[[Changes], None]) -> None:
-        """Read nothing yet. `changed`: VRPs became effective or ceased to be."""
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        vrp_set: VRPSet,
+        changed: Callable[[Changes], None],
+        keys: KeySet | None = None,
+    ) -> None:
+        """Read nothing yet. `changed`: VRPs became effective or ceased to be. `keys`: what holds for router keys."""
         self._paths = paths
         self._vrp_set = vrp_set
         self._changed = changed
+        self._keys = keys or KeySet()
         self._seen = self._look()
         self._in_force: dict[str, File] = {}
         self._filters: list[VRPFilter] = []
@@ -97,8 +105,8 @@ class SlurmFiles:
                 {
                     "path": path,
                     "fault": self._faults.get(path),
-                    "filters": 0 if file is None else len(file.slurm.filters),
-                    "assertions": 0 if file is None else len(file.slurm.assertions),
+                    "filters": 0 if file is None else len(file.slurm.filters) + len(file.slurm.key_filters),
+                    "assertions": 0 if file is None else len(file.slurm.assertions) + len(file.slurm.key_assertions),
                 }
             )
         return found
@@ -124,6 +132,10 @@ class SlurmFiles:
             self._vrp_set.stage(SLURM, gone + b"".join(assertions - self._assertions))
             changes.append(self._vrp_set.commit(SLURM))
         self._filters, self._assertions = filters, assertions
+        self._keys.slurm(
+            (one for file in files for one in file.slurm.key_filters),
+            (key for file in files for key in file.slurm.key_assertions),
+        )
         self._in_force = {file.name: file for file in files}
         logger.info(
             "SLURM files are in force",

@@ -17,6 +17,7 @@ SECONDS = 15
 """Generous: for what takes milliseconds on an idle machine."""
 RTRCLIENT = "as root: apt-get install rtr-tools"
 BIRD = "as root: apt-get install bird2"
+RTRDUMP = "as root: apt-get install stayrtr"
 
 Rows = set[tuple[str, int, int]]
 """Prefix, max length, AS."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
 import subprocess
 import time
@@ -92,6 +94,61 @@ def test_a_failover_to_the_same_vrps_gives_no_new_serial(lab: Lab) -> None:
     assert after["rtr_server"]["serial"] == before["rtr_server"]["serial"]
 
 
+KEY = (64500, bytes(range(20)), bytes(91))
+OTHER = (64501, bytes(range(1, 21)), bytes(91))
+
+
+def keys(port: int) -> set[tuple[int, bytes, bytes]]:
+    """The router keys that a router of version 1 is told."""
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as router, router.makefile("rb") as stream:
+        router.sendall(pdu.encode(pdu.ResetQuery(1)))
+        found = set()
+        while True:
+            head = stream.read(pdu.HEADER_SIZE)
+            header = pdu.header(head)
+            assert header is not None
+            one = pdu.decode(head + stream.read(header.length - len(head)))
+            if isinstance(one, pdu.RouterKeyPDU):
+                found.add((one.asn, one.ski, one.spki))
+            if isinstance(one, pdu.EndOfData | pdu.ErrorReport):
+                return found
+
+
+def write_keys(cache: RtrdCache, *served: tuple[int, bytes, bytes]) -> None:
+    entries = [{"asn": a, "ski": ski.hex(), "pubkey": base64.b64encode(spki).decode()} for a, ski, spki in served]
+    roas = [{"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length} for vrp in FIRST]
+    fresh = cache.file.with_suffix(".new")
+    fresh.write_text(json.dumps({"roas": roas, "bgpsec_keys": entries}))
+    fresh.replace(cache.file)
+
+
+def test_router_keys_come_through_two_relays_less_those_that_slurm_filters(lab: Lab) -> None:
+    cache = RtrdCache(lab.folder, FIRST)
+    write_keys(cache, KEY, OTHER)
+    lab.start(cache)
+    upper = lab.start(Daemon(lab.folder, [cache], "upper", settings=RELAY))
+    slurm = lab.folder / "slurm.json"
+    text = {
+        "slurmVersion": 1,
+        "validationOutputFilters": {"prefixFilters": [], "bgpsecFilters": [{"asn": OTHER[0]}]},
+        "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []},
+    }
+    slurm.write_text(json.dumps(text))
+    lower = Daemon(lab.folder, [], "lower", settings={**RELAY, "slurm": [str(slurm)]})
+    lower.set_caches([("127.0.0.1", upper.relay_port())])
+    lab.start(lower)
+    upper.wait_status(lambda status: status["rtr_server"]["router_keys"] == 2, "both keys")
+    assert keys(upper.relay_port()) == {KEY, OTHER}
+    before = lower.wait_status(lambda status: status["rtr_server"]["router_keys"] == 1, "the key that is not filtered")
+    assert keys(lower.relay_port()) == {KEY}
+    # A cache that filtered the other one changed nothing here, and a key that goes is one change.
+    write_keys(cache)
+    after = lower.wait_status(lambda status: status["rtr_server"]["router_keys"] == 0, "no key")
+    assert keys(lower.relay_port()) == set()
+    assert exported(lower.relay_port()) == set(FIRST)
+    assert after["rtr_server"]["serial"] == (before["rtr_server"]["serial"] + 1) % (1 << 32)
+
+
 def test_a_chain_of_relays_ends_equal(lab: Lab) -> None:
     cache = lab.start(StayRTR(lab.folder, FIRST))
     upper = lab.start(Daemon(lab.folder, [cache], "upper", settings=RELAY))
@@ -132,6 +189,13 @@ def test_a_taken_address_does_not_keep_the_router_from_being_served(lab: Lab) ->
                 while (status := daemon.status()) is None or not status["ready"]:
                     assert time.monotonic() < deadline, status
                     time.sleep(0.05)
-                assert status["rtr_server"] == {"listen": [], "clients": 0, "serial": None, "vrps": None}
+                assert status["rtr_server"] == {
+                    "listen": [],
+                    "listen_tls": [],
+                    "clients": 0,
+                    "serial": None,
+                    "vrps": None,
+                    "router_keys": None,
+                }
             finally:
                 process.terminate()

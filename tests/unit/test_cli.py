@@ -135,9 +135,7 @@ def test_help_imports_no_command() -> None:
         "import sys; from rtrd.cli import parser; parser().format_help();"
         "print([name for name in sys.modules if name.startswith('rtrd.') or name in ('aiohttp', 'yaml')])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "['rtrd.version', 'rtrd.cli']"
 
 
@@ -154,9 +152,7 @@ def test_a_reader_that_had_enough_gets_no_traceback(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     words = ["validate", "192.0.2.0/24", "64500", "--vrps", str(path)]
-    done = subprocess.run(
-        [*RTRD, *words], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([*RTRD, *words], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
@@ -167,3 +163,40 @@ def test_control_c_gives_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     monkeypatch.setattr("rtrd.commands.check.run", interrupt)
     assert cli.main(["check", str(tmp_path)]) == 128 + signal.SIGINT
+
+
+def slurm(path: Path, prefix: str) -> Path:
+    path.write_text(
+        json.dumps(
+            {
+                "slurmVersion": 1,
+                "validationOutputFilters": {"prefixFilters": [{"prefix": prefix}], "bgpsecFilters": []},
+                "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []},
+            },
+            indent=1,
+        )
+    )
+    return path
+
+
+def test_slurm_check_says_what_files_hold_or_every_fault(tmp_path: Path) -> None:
+    one, two = slurm(tmp_path / "one.json", "192.0.2.0/24"), slurm(tmp_path / "two.json", "198.51.100.0/24")
+    done = rtrd("slurm", "check", str(one), str(two))
+    counts = "good: 1 prefix filters, 0 prefix assertions, 0 bgpsec filters, 0 bgpsec assertions"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{one}: {counts}\n{two}: {counts}\n"
+    done = rtrd("slurm", "check", "--json", str(one))
+    assert json.loads(done.stdout)["files"][0]["prefix_filters"] == 1
+    slurm(two, "192.0.2.0/25")
+    done = rtrd("slurm", "check", str(one), str(two))
+    overlap = "192.0.2.0/25 overlaps 192.0.2.0/24"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{two}:5: {overlap} of {one} (RFC 8416 section 4.2)\n"
+    one.write_text(one.read_text().replace('"prefix"', '"prefixes"'))
+    done = rtrd("slurm", "check", "--json", str(one))
+    assert done.returncode == 2
+    [fault] = json.loads(done.stdout)["faults"]
+    assert (fault["file"], fault["line"]) == (str(one), 6)
+    assert "unknown field `prefixes`" in fault["what"]
+    assert rtrd("slurm", "check", str(tmp_path / "none")).returncode == 2
+    assert rtrd("slurm").returncode == 2

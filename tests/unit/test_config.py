@@ -135,10 +135,7 @@ def test_intervals_have_the_ranges_of_rfc_8210(key: str, low: int, high: int) ->
     for value in (low, high):
         assert getattr(load(text(value)).caches, key) == value
     for value in (low - 1, high + 1):
-        assert (
-            f"caches.{key}: {value} is out of range, expected {low} to {high}"
-            in dict(faults(text(value))).values()
-        )
+        assert f"caches.{key}: {value} is out of range, expected {low} to {high}" in dict(faults(text(value))).values()
 
 
 @pytest.mark.parametrize(
@@ -288,7 +285,7 @@ def test_a_tag_at_fault(tag: str, why: str) -> None:
         ("http: '127.0.0.1'", "http: '127.0.0.1': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT"),
         ("http: '::1:9323'", "http: '::1:9323': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT"),
         ("rtr-server: {listen: []}", "rtr-server.listen: the list is empty"),
-        ("rtr-server: {}", "rtr-server: the key 'listen' is missing"),
+        ("rtr-server: {}", "rtr-server: needs 'listen' or 'tls', or nobody can connect"),
         ("start-hold: -1", "start-hold: -1 is out of range, expected 0 to 86400"),
         ("slurm: x.json", "slurm: expected a list, found 'x.json'"),
         ("state:", "state: expected text, found nothing"),
@@ -359,14 +356,10 @@ def test_a_huge_file_is_not_parsed(tmp_path: Path) -> None:
 
 
 SCALARS = st.one_of(st.text(max_size=8), st.integers(), st.none(), st.booleans(), st.floats())
-KEYS = st.sampled_from(
-    ["caches", "groups", "policy", "valid", "from", "refresh", "servers", "http", "x", "listen"]
-)
+KEYS = st.sampled_from(["caches", "groups", "policy", "valid", "from", "refresh", "servers", "http", "x", "listen"])
 TREES = st.recursive(
     SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=3), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=3), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -385,3 +378,33 @@ def test_whatever_stands_in_the_file_ends_in_faults_with_lines(tree: object) -> 
 def test_no_text_breaks_the_reader(text: str) -> None:
     with pytest.raises(ConfigError):
         load(text)
+
+
+NOT_SAID = "what rtr-server does not say is taken from caches"
+RELAY = "rtr-server: {listen: ['127.0.0.1:3323']"
+TLS = "tls: {listen: ['127.0.0.1:324'], certificate: c.pem, key: k.pem}"
+
+
+@pytest.mark.parametrize("text", [RELAY + "}\n", f"rtr-server: {{{TLS}}}\n", RELAY + f", {TLS}, expire: 86400}}\n"])
+def test_the_relay_listens_by_tcp_or_tls(text: str) -> None:
+    server = load(GOOD + text).rtr_server
+    assert server is not None
+    assert server.listen or server.tls
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("rtr-server: {expire: 7200}\n", "rtr-server: needs 'listen' or 'tls', or nobody can connect"),
+        (
+            RELAY + ", refresh: 7200}\n",
+            "rtr-server: expire (7200) must be greater than refresh (7200); " + NOT_SAID,
+        ),
+        (
+            RELAY + ", expire: 600}\n",
+            "rtr-server: expire (600) must be greater than refresh (3600); " + NOT_SAID,
+        ),
+    ],
+)
+def test_a_relay_that_cannot_be(text: str, what: str) -> None:
+    assert what in [found for _, found in faults(GOOD + text)]

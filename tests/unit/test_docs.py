@@ -31,6 +31,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "groups": config.Group,
     "servers": config.Server,
     "rtr-server": config.RTRServer,
+    "rtr-server: tls": config.TLS,
     "policy": config.PolicyRule,
     "Actions": config.Action,
 }
@@ -96,7 +97,15 @@ def test_every_command_and_option_is_documented(command: str) -> None:
     assert command in ", ".join(titles).split(", ")
     parser = argparse.ArgumentParser(add_help=False)
     importlib.import_module(cli.COMMANDS[command].module).configure(parser)
+    actions = list(parser._actions)
     for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, sub in action.choices.items():
+                assert f"`rtrd {command} {name}" in COMMANDS
+                actions += sub._actions
+    for action in actions:
+        if isinstance(action, argparse._SubParsersAction | argparse._HelpAction):
+            continue
         for option in action.option_strings:
             assert re.search(rf"`[^`]*(?<![\w-]){re.escape(option)}(?![\w-])", COMMANDS), option
         if not action.option_strings:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from rtrd.vrps.feed import Feed
+from rtrd.vrps.files import RouterKey
+from rtrd.vrps.slurm import KeyFilter
 from rtrlib.vrp_set import PACKED, VRP, VRPSet, pack
 
 if TYPE_CHECKING:
@@ -162,3 +164,58 @@ def test_malformed_vrps_are_left_out_and_said(story: Story, capfd: pytest.Captur
     assert story.heard() == ["usable", "+64500"]
     written = capfd.readouterr()
     assert "VRPs of a cache were left out" in written.out + written.err
+
+
+KEY, OTHER = (RouterKey(asn, bytes([asn % 256]) * 20, bytes(91)) for asn in (64500, 64501))
+
+
+def test_router_keys_live_and_die_with_the_vrps_of_their_cache(story: Story) -> None:
+    cache, spare = Cache(0), Cache(1)
+    story.feed.router_key(cache, *KEY, announce=True)
+    story.sync(cache, A)
+    assert story.feed.keys.effective == frozenset(), "the cache is not in use"
+    story.feed.active(frozenset([cache]))
+    assert story.feed.keys.effective == {KEY}
+    story.feed.router_key(cache, *KEY, announce=False)
+    story.feed.router_key(cache, *OTHER, announce=True)
+    assert story.feed.keys.effective == {KEY}, "no End of Data yet"
+    story.feed.discarded(cache)
+    story.feed.committed(cache, False)
+    assert story.feed.keys.effective == {KEY}, "the link was lost before End of Data"
+    story.sync(spare, A)
+    story.feed.active(frozenset([spare]))
+    assert story.feed.keys.effective == frozenset()
+    story.feed.active(frozenset([cache]))
+    story.feed.expired(cache)
+    assert story.feed.keys.effective == frozenset()
+
+
+def test_with_on_expire_keep_the_last_keys_stay() -> None:
+    story, cache = Story("keep"), Cache(0)
+    story.feed.router_key(cache, *KEY, announce=True)
+    story.sync(cache, A)
+    story.feed.active(frozenset([cache]))
+    story.feed.expired(cache)
+    assert story.feed.keys.effective == {KEY}
+
+
+@pytest.mark.parametrize(
+    ("one", "left"),
+    [
+        (KeyFilter(64500, None), {OTHER}),
+        (KeyFilter(None, OTHER.ski), {KEY}),
+        (KeyFilter(64501, KEY.ski), {KEY, OTHER}),
+    ],
+)
+def test_slurm_filters_keys_before_it_asserts_some(story: Story, one: KeyFilter, left: set[RouterKey]) -> None:
+    cache = Cache(0)
+    for key in (KEY, OTHER):
+        story.feed.router_key(cache, *key, announce=True)
+    story.sync(cache, A)
+    story.feed.active(frozenset([cache]))
+    story.feed.keys.slurm([one], [])
+    assert story.feed.keys.effective == left
+    story.feed.keys.slurm([one], [KEY])
+    assert story.feed.keys.effective == left | {KEY}, "no filter touches an assertion"
+    story.feed.keys.slurm([], [])
+    assert story.feed.keys.effective == {KEY, OTHER}

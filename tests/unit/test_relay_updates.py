@@ -11,15 +11,19 @@ from strategies import vrps
 
 from rtrd.rtr import relay
 from rtrd.rtr.relay import MOST_SINGLE, Updates
+from rtrd.vrps.files import RouterKey
+from rtrd.vrps.router_keys import KeySet
 from rtrlib.vrp_set import VRP, Changes, VRPSet, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     import pytest
 
 ONE, TWO, THREE = (VRP(f"192.0.2.{i}/32", 32, 64500) for i in range(3))
 MANY = [VRP(f"10.{i >> 8}.{i & 255}.0/24", 24, 64500) for i in range(MOST_SINGLE + 1)]
+
+KEY = RouterKey(64500, bytes(20), bytes(91))
 
 
 def found(records: bytes) -> set[VRP]:
@@ -31,20 +35,21 @@ class SlowServer:
 
     def __init__(self) -> None:
         self.served: set[VRP] | None = None
+        self.keys: set[RouterKey] = set()
         self.calls: list[tuple[str, int]] = []
         self.let = asyncio.Semaphore(0)
         self.busy = False
         self.fails = 0
 
-    async def update(self, records: bytes) -> bool:
+    async def update(self, records: bytes, keys: Iterable[RouterKey]) -> bool:
         await self._take("update", len(found(records)))
-        self.served = found(records)
+        self.served, self.keys = found(records), set(keys)
         return True
 
-    async def change(self, announced: bytes, withdrawn: bytes) -> bool:
+    async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey]) -> bool:
         assert self.served is not None, "a change before the first set"
         await self._take("change", len(found(announced) | found(withdrawn)))
-        self.served = (self.served - found(withdrawn)) | found(announced)
+        self.served, self.keys = (self.served - found(withdrawn)) | found(announced), set(keys)
         return True
 
     async def _take(self, what: str, count: int) -> None:
@@ -67,8 +72,12 @@ class Story:
         self.vrp_set.replace(0, b"".join(map(pack, vrps)))
         self.server = SlowServer()
         self.ready = True
-        self.updates = Updates(self.vrp_set, self.server, lambda: self.ready)
+        self.keys = KeySet(self._keys_changed)
+        self.updates = Updates(self.vrp_set, self.server, lambda: self.ready, self.keys)
         self.task = asyncio.create_task(self.updates.run())
+
+    def _keys_changed(self) -> None:
+        self.updates.keys_changed()
 
     def now(self, *vrps: VRP) -> None:
         self.updates.changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
@@ -179,6 +188,25 @@ def test_a_set_that_changes_while_it_is_copied_is_served_as_it_became(monkeypatc
         one.server.let.release()
         one.server.let.release()
         await until(lambda: one.server.served == {*MANY[2:], TWO})
+
+    tell(story)
+
+
+def test_router_keys_and_vrps_of_one_moment_are_one_change() -> None:
+    async def story() -> None:
+        one = Story(ONE)
+        one.keys.slurm([], [KEY])
+        one.updates.became_usable()
+        await one.let(1)
+        assert one.server.keys == {KEY}
+        one.now(TWO)
+        one.keys.slurm([], [])
+        await one.let(1)
+        assert (one.server.served, one.server.keys) == ({TWO}, set())
+        one.keys.slurm([], [KEY])
+        await one.let(1)
+        assert one.server.keys == {KEY}
+        assert one.server.calls == [("update", 1), ("change", 2), ("change", 0)]
 
     tell(story)
 

@@ -1,0 +1,59 @@
+"""SLURM files in; every fault as `FILE:LINE: what`, or what they hold, out. No daemon is asked."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rtrd.cli import BAD_USAGE, DONE
+from rtrd.vrps import slurm_files
+from rtrd.vrps.slurm import SlurmError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from rtrd.vrps.slurm import File
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add what `rtrd slurm` does."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="read SLURM files as one set, print every fault", allow_abbrev=False)
+    check.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a SLURM file (RFC 8416)")
+    check.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the files as the daemon would; faults go to stderr (to stdout with `--json`), then 2."""
+    try:
+        files = slurm_files.read(args.files)
+    except SlurmError as error:
+        if args.json:
+            _print_json({"good": False, "faults": error.faults})
+        else:
+            print(error, file=sys.stderr)
+        return BAD_USAGE
+    if args.json:
+        _print_json({"good": True, "faults": [], "files": [{"path": one.name, **_counts(one)} for one in files]})
+    else:
+        for one in files:
+            parts = [f"{number} {name.replace('_', ' ')}" for name, number in _counts(one).items()]
+            print(f"{one.name}: good: {', '.join(parts)}")
+    return DONE
+
+
+def _counts(file: File) -> dict[str, int]:
+    found = file.slurm
+    return {
+        "prefix_filters": len(found.filters),
+        "prefix_assertions": len(found.assertions),
+        "bgpsec_filters": len(found.key_filters),
+        "bgpsec_assertions": len(found.key_assertions),
+    }
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.encode(value).decode())

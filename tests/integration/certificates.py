@@ -1,0 +1,49 @@
+"""Certificates for tests of TLS, made by openssl: a CA, and what it signs."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtrd.demo.lab import find_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPENSSL = "as root: apt-get install openssl"
+
+
+class Signed(NamedTuple):
+    """A certificate and its key, PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class CA:
+    """A CA in a folder."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        self._folder = folder
+        self._own = self._request(name, "-x509", "-days", "2")
+        self.certificate = self._own.certificate
+
+    def sign(self, name: str, names: str = "IP:127.0.0.1") -> Signed:
+        """Give a certificate for these subjectAltNames."""
+        ca = ("-CA", str(self._own.certificate), "-CAkey", str(self._own.key))
+        return self._request(name, "-x509", "-days", "2", *ca, "-addext", f"subjectAltName={names}")
+
+    def _request(self, name: str, *more: str) -> Signed:
+        made = Signed(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        argv = [find_program("openssl", OPENSSL), "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        argv += ["-nodes", "-subj", f"/CN={name}", "-out", str(made.certificate), "-keyout", str(made.key), *more]
+        subprocess.run(argv, check=True, capture_output=True, timeout=30)
+        return made
+
+    def router(self, shows: Signed | None) -> ssl.SSLContext:
+        """Give what a router needs: it trusts this CA, and shows a certificate or none."""
+        context = ssl.create_default_context(cafile=self.certificate)
+        if shows is not None:
+            context.load_cert_chain(*shows)
+        return context

@@ -1,0 +1,144 @@
+"""RTR over TLS (RFC 8210 section 9.2): `rtrd cache` and the relay, with routers that show a certificate or none."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from certificates import CA
+from daemons import Daemon
+from rtr_routers import RTRDUMP, SECONDS, running
+
+from rtrd.demo.caches import VRP, StayRTR, write_vrps
+from rtrd.demo.lab import Lab, Process, find_program
+from rtrd.rtr import pdu
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from certificates import Signed
+
+VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64501)]
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> CA:
+    return CA(tmp_path)
+
+
+@pytest.fixture
+def server(ca: CA) -> Signed:
+    return ca.sign("server")
+
+
+def load(port: int, context: ssl.SSLContext) -> int:
+    """How many prefixes a router gets; raises OSError (ssl.SSLError is one) when it gets no connection."""
+    count = 0
+    with (
+        socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
+        context.wrap_socket(raw, server_hostname="127.0.0.1") as tls,
+    ):
+        tls.sendall(pdu.encode(pdu.ResetQuery(1)))
+        with tls.makefile("rb") as stream:
+            while True:
+                head = stream.read(pdu.HEADER_SIZE)
+                header = pdu.header(head)
+                if header is None:
+                    raise ConnectionResetError("the server closed")
+                found = pdu.decode(head + stream.read(header.length - len(head)))
+                if isinstance(found, pdu.EndOfData):
+                    return count
+                count += isinstance(found, pdu.Prefix)
+
+
+def serve(folder: Path, server: Signed, *words: str) -> Process:
+    write_vrps(folder / "vrps.json", VRPS)
+    argv = [find_program("rtrd", "make venv"), "cache", "--vrps", str(folder / "vrps.json"), "--json"]
+    argv += ["--tls-listen", "127.0.0.1:0", "--tls-certificate", str(server.certificate), "--tls-key", str(server.key)]
+    return Process("cache", [*argv, *words], folder)
+
+
+def port_of(process: Process) -> int:
+    found: int = json.loads(process.wait_for(r'^\{"listening"').text)["listening"][-1]["port"]
+    return found
+
+
+def test_only_routers_with_a_certificate_of_the_ca_are_served(tmp_path: Path, ca: CA, server: Signed) -> None:
+    (tmp_path / "other").mkdir()
+    stranger = CA(tmp_path / "other").sign("router")
+    with running(serve(tmp_path, server, "--tls-client-ca", str(ca.certificate))) as process:
+        port = port_of(process)
+        assert load(port, ca.router(ca.sign("router"))) == len(VRPS)
+        for shown in (None, stranger):
+            with pytest.raises(OSError, match=r"alert|reset|closed|EOF"):
+                load(port, ca.router(shown))
+        with socket.create_connection(("127.0.0.1", port), SECONDS) as plain:
+            plain.sendall(pdu.encode(pdu.ResetQuery(1)))
+            answer = plain.makefile("rb").read()
+            assert answer == b"" or answer[0] == 21, "a TLS alert at most: no RTR without TLS"
+        assert load(port, ca.router(ca.sign("router"))) == len(VRPS), "and those go on"
+
+
+def test_stayrtrs_rtrdump_by_tls(tmp_path: Path, server: Signed) -> None:
+    """It has no certificate to show and checks none of ours: the cipher and the framing are what is tried."""
+    with running(serve(tmp_path, server)) as process:
+        out = tmp_path / "dump.json"
+        argv = [find_program("rtrdump", RTRDUMP), "-type", "tls", "-tls.validate=false", "-rtr.version", "1"]
+        argv += ["-connect", f"127.0.0.1:{port_of(process)}", "-file", str(out)]
+        subprocess.run(argv, check=True, capture_output=True, timeout=SECONDS)
+        found = {(one["prefix"], one["maxLength"], int(re.sub("^AS", "", str(one["asn"])))) for one in
+                 json.loads(out.read_text())["roas"]}  # fmt: skip
+        assert found == set(VRPS)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Lab(tmp_path) as lab:
+        yield lab
+    assert lab.leftovers == []
+
+
+def test_the_relay_serves_by_tls_beside_tcp(lab: Lab, ca: CA, server: Signed) -> None:
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    tls = {
+        "listen": ["127.0.0.1:0"],
+        "certificate": str(server.certificate),
+        "key": str(server.key),
+        "client-ca": str(ca.certificate),
+    }
+    daemon = lab.start(Daemon(lab.folder, [cache], settings={"rtr-server": {"listen": ["127.0.0.1:0"], "tls": tls}}))
+    status = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+    port = int(status["rtr_server"]["listen_tls"][0].rpartition(":")[2])
+    assert load(port, ca.router(ca.sign("router"))) == len(VRPS)
+
+
+def test_files_that_are_no_certificate_are_said(tmp_path: Path, ca: CA, server: Signed) -> None:
+    missing, rubbish = tmp_path / "missing", tmp_path / "rubbish"
+    rubbish.write_text("rubbish")
+    write_vrps(tmp_path / "vrps.json", VRPS)
+    rtrd = [find_program("rtrd", "make venv"), "cache", "--vrps", str(tmp_path / "vrps.json")]
+    listen = ["--tls-listen", "127.0.0.1:0"]
+    ours = ["--tls-certificate", str(server.certificate), "--tls-key", str(server.key)]
+    for words, what in (
+        ([], "--listen or --tls-listen is needed"),
+        (listen, "--tls-listen needs --tls-certificate and --tls-key"),
+        ([*ours, "--listen", "127.0.0.1:0"], "--tls-certificate, --tls-key and --tls-client-ca are for --tls-listen"),
+        (
+            [*listen, "--tls-certificate", str(missing), "--tls-key", str(server.key)],
+            f"certificate {missing} with key {server.key}: No such file or directory",
+        ),
+        (
+            [*listen, "--tls-certificate", str(server.certificate), "--tls-key", str(ca._own.key)],
+            f"certificate {server.certificate} with key {ca._own.key}: not usable: key values mismatch",
+        ),
+        ([*listen, *ours, "--tls-client-ca", str(rubbish)], f"client CA {rubbish}: not usable: "),
+    ):
+        done = subprocess.run([*rtrd, *words], capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert what in done.stderr

@@ -29,8 +29,8 @@ class FakeTransport(asyncio.Transport):
         self.sent, self.waiting = b"", 0
         self.closing = self.reading_paused = False
 
-    def set_write_buffer_limits(self, high=None, low=None):  # noqa: ARG002  asyncio's signature
-        assert high == 0
+    def set_write_buffer_limits(self, high=None, low=None):
+        assert (high, low) == (1, 0)
 
     def write(self, data):
         assert not self.waiting or len(data) < 1 << 17, "writes no whole set to a router that does not read"

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd watch`."""
     parser.add_argument(
-        "--last", metavar="N", type=int, default=0, help="begin with the last N events (at most 200 are kept)"
+        "--last",
+        metavar="N",
+        type=int,
+        default=0,
+        help="begin with the last N events (200 of routes and VRPs are kept, and 200 others)",
     )
     asking.add_options(parser)
 

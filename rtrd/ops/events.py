@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import heapq
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from rtrlib.vrp_set import VRP
 
 MOST_RECENT: Final = 200
-"""Events that are kept for those who ask later."""
+"""Events that are kept for those who ask later: as many of routes and VRPs, and as many others."""
 MOST_WAITING: Final = 2000
 """Events that wait for one listener; the oldest go first."""
 MOST_LISTENERS: Final = 64
@@ -46,6 +47,8 @@ class Cause(NamedTuple):
     """Each VRP and whether it appeared; none when there were many."""
 
 
+_MANY = ("route", "vrps", "lost")
+"""Kinds of events that come in floods, and must not displace the others."""
 _UNKNOWN = Cause("VRPs changed", None, ())
 
 
@@ -54,7 +57,9 @@ class Journal:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._recent: deque[bytes] = deque(maxlen=MOST_RECENT)
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=MOST_RECENT)
+        self._recent_states: deque[tuple[int, bytes]] = deque(maxlen=MOST_RECENT)
+        self._number = 0
         self._listeners: set[Listener] = set()
         self._causes: OrderedDict[int, Cause] = OrderedDict()
         self._last_cause = UPDATE
@@ -83,7 +88,9 @@ class Journal:
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind in ("route", "vrps"):
             self.last_change = now
-        self._recent.append(line)
+        self._number += 1
+        recent = self._recent if kind in _MANY else self._recent_states
+        recent.append((self._number, line))
         for listener in self._listeners:
             listener.put(line)
 
@@ -123,9 +130,10 @@ class Journal:
         """Whether anyone does."""
         return bool(self._listeners)
 
-    def recent(self, most: int = MOST_RECENT) -> list[bytes]:
+    def recent(self, most: int = 2 * MOST_RECENT) -> list[bytes]:
         """Give the last events, the oldest of them first."""
-        return list(self._recent)[-most:] if most > 0 else []
+        lines = [line for _, line in heapq.merge(self._recent, self._recent_states)]
+        return lines[-most:] if most > 0 else []
 
     def listen(self, last: int = 0) -> Listener:
         """Give all events from now on, after the `last` ones of before; use it in a `with`.

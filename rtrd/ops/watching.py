@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from rtrd.ops import log
 from rtrd.ops.events import Cause, vrp_fields, vrp_text
 from rtrd.ops.log import printable
+from rtrlib import RTRSocketState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +151,8 @@ class Watching:
         manager = self._daemon.manager
         for group in manager.groups():
             for cache in group.sockets:
-                how = "in sync" if cache.in_sync else "failed" if cache.error else "not in sync"
+                closed = cache.state is RTRSocketState.CLOSED
+                how = "in sync" if cache.in_sync else "failed" if cache.error else "closed" if closed else "not in sync"
                 why = f": {cache.error}" if cache.error else ""
                 yield _State(
                     ("cache", group.name, str(cache)),

@@ -309,7 +309,7 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/routes?covered=1", "covered: expected one of yes, no"),
         ("/routes?origin=x", "'x' is no AS number: expected 0 to 4294967295, with or without AS"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
-        ("/events?last=x", "last: expected 0 to 200"),
+        ("/events?last=x", "last: expected 0 to 400"),
     ],
 )
 def test_queries_that_make_no_sense(served: Running, url: str, what: str) -> None:

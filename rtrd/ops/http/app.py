@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from rtrd.ops.http import page
 from rtrd.ops.http.answers import errors
 from rtrd.ops.http.live import Live
 from rtrd.ops.http.questions import Questions
@@ -21,4 +22,5 @@ def make_app(daemon: Daemon) -> web.Application:
     app = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
     for part in (Questions(daemon), Live(daemon)):
         app.add_routes(part.routes_of_app())
+    app.router.add_get("/", page.answer)
     return app

@@ -6,6 +6,8 @@ is lost, which is said.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from rtrd.ops.http.questions import Daemon
 
 LOOK: Final = 2.0
-"""Seconds between two looks whether the client is still there, and between two states of the daemon in /live."""
+"""Seconds between two looks whether the client is still there."""
+STATUS_EVERY: Final = 1.0
+"""Seconds at least between two states of the daemon in /live, which are longer than events."""
 SSE: Final = "text/event-stream"
 
 
@@ -48,13 +52,15 @@ class Live:
             return error(503, str(why))
         headers = {"Content-Type": SSE if sse else "application/x-ndjson", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
-        with listening as listener:
+        with listening as listener, contextlib.suppress(ConnectionError):  # hanging up is how this ends
             await response.prepare(request)
             if sse:
                 await response.write(b"retry: 3000\n\n")
             told = b""
+            due = 0.0
             while not _gone(request):
-                if status:
+                if status and time.monotonic() >= due:
+                    due = time.monotonic() + STATUS_EVERY
                     now = msgspec.json.encode(self._daemon.status())
                     if now != told:
                         told = now
@@ -73,7 +79,7 @@ class Live:
 def _last(request: web.Request) -> int:
     text = request.query.get("last", "0")
     if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise ValueError(f"last: expected 0 to {MOST_RECENT}")
+        raise ValueError(f"last: expected 0 to {2 * MOST_RECENT}")
     return int(text)
 
 

@@ -1,0 +1,224 @@
+"""The status page of a daemon in a real browser: it is live, asks nobody else, and takes no text for markup."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from browser import Browser, browser
+
+from rtrd.answers import Answers
+from rtrd.config import load
+from rtrd.daemon import Daemon
+from rtrd.exabgp.decode import Update, attribute_key
+from rtrd.ops.http.app import make_app
+from rtrlib.vrp_set import VRP, pack
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+    from pathlib import Path
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+CONFIG = f"""
+caches: {{groups: [{{name: "{HOSTILE}", preference: 1, servers: [{{host: 192.0.2.10, port: 323}}]}}]}}
+policy: [{{valid: {{action: announce}}, invalid: {{action: withdraw}}}}]
+"""
+
+# For every text that shows: its contrast with what is behind it (WCAG 2.1, 1.4.3). Gives those below 4.5 to 1.
+CONTRAST = """
+(() => {
+  const rgb = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const linear = (c) => (c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4);
+  const light = (color) => [.2126, .7152, .0722].reduce((sum, share, i) => sum + share * linear(color[i] / 255), 0);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const color = getComputedStyle(node).backgroundColor;
+      if (color.startsWith("rgb") && (rgb(color)[3] ?? 1) === 1) return rgb(color);
+    }
+    return [255, 255, 255];
+  };
+  const bad = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !node.checkVisibility()) continue;
+    if (node.closest("script, style, .quiet, .skip")) continue;
+    const [one, other] = [light(rgb(getComputedStyle(node).color)), light(behind(node))];
+    const ratio = (Math.max(one, other) + .05) / (Math.min(one, other) + .05);
+    if (ratio < 4.5) bad.push(`${walker.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
+  }
+  return bad;
+})()
+"""
+
+
+class Stage:
+    """A daemon that is not connected to anyone, its page, and a browser."""
+
+    def __init__(self, daemon: Daemon, tab: Browser) -> None:
+        self.daemon, self.tab = daemon, tab
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+
+    async def serve(self) -> None:
+        self._runner = web.AppRunner(make_app(Answers(self.daemon)), shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def announce(self, *prefixes: str, origin: int = 64500, neighbor: str = "192.0.2.1") -> None:
+        attributes = {"origin": "igp", "as-path": [64496, origin]}
+        key = attribute_key(json.dumps(attributes).encode(), "192.0.2.9", 65000, "ipv4 unicast")
+        for router in self.daemon.routers:
+            router.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
+
+    def vrps(self, *vrps: VRP) -> None:
+        self.daemon.feed.cause = "192.0.2.10:323"
+        self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
+
+
+@asynccontextmanager
+async def stage(folder: Path) -> AsyncIterator[Stage]:
+    (folder / "rtrd.yaml").write_text(CONFIG)
+    daemon = Daemon(load(folder / "rtrd.yaml"))
+    daemon.vrp_set.activate([0])
+    daemon.vrp_set.usable = True
+    read, write = os.pipe()
+    daemon.routers.add(HOSTILE, read, os.open(os.devnull, os.O_WRONLY), lambda: None)
+    daemon.watching.start()
+    async with browser(folder) as tab:
+        one = Stage(daemon, tab)
+        try:
+            await one.serve()
+            await tab.look()
+            await tab.open(f"http://127.0.0.1:{one.port}/")
+            await tab.until("document.getElementById('live')?.dataset.on === 'yes'")
+            await tab.until("!!document.querySelector('.group')")
+            yield one
+        finally:
+            await one.stop()
+            daemon.watching.close()
+            daemon.routers.close()
+            os.close(write)
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Any:
+    """Run a story with a page that is open and live."""
+
+    def run(story: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
+        async def main() -> None:
+            async with stage(tmp_path) as one:
+                await story(one)
+
+        asyncio.run(main())
+
+    return run
+
+
+def text(of: str) -> str:
+    return f"document.getElementById('{of}').textContent"
+
+
+def test_changes_show_as_they_happen_with_their_reason(play: Any) -> None:
+    async def story(one: Stage) -> None:
+        one.announce("192.0.2.0/24")
+        await one.tab.until(f"{text('numbers')}.includes('not-found1100.0 %')")
+        one.vrps(VRP("192.0.2.0/24", 24, 64501))
+        await one.tab.until(f"{text('changes')}.includes(\"AS64501's VRP 192.0.2.0/24-24 appeared at cache\")")
+        await one.tab.until(f"{text('numbers')}.includes('invalid1100.0 %')")
+        first = "document.querySelector('#changes li').textContent"
+        assert (await one.tab.value(first))[8:].startswith("192.0.2.0/24AS64500 from 192.0.2.1not-found→invalid")
+        await one.tab.value("document.querySelector('[data-show=vrps]').click()")
+        assert "→" not in await one.tab.value(first)
+
+    play(story)
+
+
+def test_nothing_from_outside_is_markup_and_nobody_else_is_asked(play: Any) -> None:
+    async def story(one: Stage) -> None:
+        cache = one.daemon.manager.groups()[0].sockets[0]
+        cache.error = f"{HOSTILE} said no"
+        one.announce("192.0.2.0/24", neighbor=HOSTILE)
+        one.vrps(VRP("192.0.2.0/24", 24, 64501))
+        await one.tab.until(f"{text('changes')}.includes('from {HOSTILE}')")
+        await one.tab.until(f"{text('turns')}.includes('{HOSTILE} said no')")
+        await one.tab.until(f"{text('groups')}.includes('{HOSTILE} said no')")
+        assert HOSTILE in await one.tab.value("document.title") + await one.tab.value(text("routers"))
+        assert await one.tab.value("document.querySelectorAll('img').length") == 0
+        # What a fault of ours might let through is not run and not fetched.
+        blocked = "(() => { try { document.body.innerHTML = '<b>' } catch (error) { return error.name } })()"
+        assert await one.tab.value(blocked) == "TypeError"
+        assert all(url.startswith(f"http://127.0.0.1:{one.port}/") for url in one.tab.requests)
+        assert [said for said in one.tab.complaints if "TrustedHTML" not in said] == []
+
+    play(story)
+
+
+def test_a_prefix_is_validated_by_keyboard(play: Any) -> None:
+    async def story(one: Stage) -> None:
+        one.vrps(VRP("192.0.2.0/24", 24, 64500))
+        await one.tab.value("document.getElementById('prefix').focus()")
+        await one.tab.write("192.0.2.0/25")
+        await one.tab.value("document.getElementById('asn').focus()")
+        await one.tab.write("AS64500")
+        await one.tab.press("Enter")
+        await one.tab.until(f"{text('verdict')}.startsWith('invalid 192.0.2.0/25 AS64500')")
+        assert "192.0.2.0/24-24AS64500allows no prefix this long" in await one.tab.value(text("verdict"))
+        await one.tab.value("document.getElementById('prefix').value = '<b>'")
+        await one.tab.press("Enter")
+        await one.tab.until(f"{text('verdict')}.startsWith(\"'<b>' is no prefix\")")
+
+    play(story)
+
+
+def test_a_daemon_that_went_away_and_came_back(play: Any) -> None:
+    async def story(one: Stage) -> None:
+        one.announce("192.0.2.0/24", origin=64501)
+        await one.stop()
+        await one.tab.until(f"{text('live-text')}.startsWith('no connection since')")
+        one.vrps(VRP("192.0.2.0/24", 24, 64500))
+        await one.serve()
+        await one.tab.until(f"{text('live-text')} === 'live'")
+        await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 1")
+
+    play(story)
+
+
+def test_plots_are_read_by_keyboard(play: Any) -> None:
+    async def story(one: Stage) -> None:
+        await one.tab.until("document.querySelectorAll('.plot').length === 3")
+        label = "document.querySelector('.plot[data-v=invalid] svg').getAttribute('aria-label')"
+        assert (await one.tab.value(label)).startswith("invalid: 0 now; between 0 and 0")
+        await one.tab.value("document.querySelector('.plot[data-v=invalid] svg').focus()")
+        await one.tab.press("ArrowLeft")
+        assert " at " in await one.tab.value(label)
+        await one.tab.press("Escape")
+        assert " now" in await one.tab.value(label)
+
+    play(story)
+
+
+def test_every_text_has_contrast_and_nothing_is_wider_than_a_phone(play: Any) -> None:
+    async def story(one: Stage) -> None:
+        one.daemon.manager.groups()[0].sockets[0].error = "no route to host " * 10
+        one.announce("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+        one.vrps(VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501))
+        await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 2")
+        for dark in (False, True):
+            for width in (1280, 700, 360):
+                await one.tab.look(width=width, dark=dark)
+                assert await one.tab.value(CONTRAST) == [], (dark, width)
+                assert await one.tab.value("document.documentElement.scrollWidth - innerWidth") <= 0, (dark, width)
+
+    play(story)

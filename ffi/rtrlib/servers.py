@@ -20,22 +20,32 @@ CONNECT_TIMEOUT: Final = 30
 
 KEEPALIVE: Final = 30
 """Seconds."""
+CONNECT_TIMEOUT_RANGE: Final = (1, 3600)
 KEEPALIVE_RANGE: Final = (3, 7200)
 """Seconds; two hours is what Linux does by itself."""
-
+PREFERENCE_RANGE: Final = (0, 255)
+"""What fits into librtr's byte."""
 REFRESH_RANGE: Final = (1, 86400)
 EXPIRE_RANGE: Final = (600, 172800)
 RETRY_RANGE: Final = (1, 7200)
 """Seconds, from RFC 8210 section 6."""
 
 
+def check_number(name: str, value: int, allowed: tuple[int, int], unit: str = "") -> None:
+    """RTRInitError: it is no whole number of the range."""
+    low, high = allowed
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise RTRInitError(f"{name} {value!r} is not in {low}..{high}" + (f" {unit}" if unit else ""))
+
+
 @dataclass(frozen=True)
 class Server:
-    """Where a cache is. `bind` is the local address to connect from; `connect_timeout` is in seconds.
+    """Where a cache is. `bind` is the local address to connect from; `connect_timeout` is in seconds, 1..3600.
 
-    `keepalive`: seconds after which a host that acknowledges nothing any more is given up (TCP keepalives).
+    `keepalive`: seconds after which a host that acknowledges nothing any more is given up (TCP keepalives), 3..7200.
 
-    TypeError for a port that is neither int nor str, RTRInitError for anything that librtr could not use.
+    TypeError for a port that is neither int nor str and for a text that is no str, RTRInitError for anything else
+    that librtr could not use.
     """
 
     host: str
@@ -47,19 +57,24 @@ class Server:
     def __post_init__(self) -> None:
         if not isinstance(self.port, int | str) or isinstance(self.port, bool):
             raise TypeError(f"port must be int or str, not {type(self.port).__name__}")
+        for name in self._texts():
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise TypeError(f"{name} must be str, not {type(value).__name__}")
         port = str(self.port)
         if not port or (port.lstrip("-").isdigit() and not 1 <= int(port) <= 65535):
             raise RTRInitError(f"port {self.port!r} is not in 1..65535")
         if not self.host:
             raise RTRInitError("a cache needs a host")
-        if not 1 <= self.connect_timeout <= 3600:
-            raise RTRInitError(f"connect_timeout {self.connect_timeout} is not in 1..3600 seconds")
-        low, high = KEEPALIVE_RANGE
-        if not low <= self.keepalive <= high:
-            raise RTRInitError(f"keepalive {self.keepalive} is not in {low}..{high} seconds")
+        check_number("connect_timeout", self.connect_timeout, CONNECT_TIMEOUT_RANGE, "seconds")
+        check_number("keepalive", self.keepalive, KEEPALIVE_RANGE, "seconds")
         for name, text in vars(self).items():
             if isinstance(text, str) and not text.isprintable():  # the text itself may be a secret
                 raise RTRInitError(f"the {name} of cache {self.host!r} has a character that cannot be printed")
+
+    def _texts(self) -> tuple[str, ...]:
+        """Give the names of the options that are texts, where they are given."""
+        return ("host", "bind")
 
     @property
     def transport(self) -> str:
@@ -104,6 +119,9 @@ class SSHServer(Server):
                 f"the SSH cache {self.host}: librtr 0.8 checks no host key when it uses a password; use a private key"
             )
 
+    def _texts(self) -> tuple[str, ...]:
+        return (*super()._texts(), "username", "private_key", "host_key", "password")
+
     @property
     def transport(self) -> str:
         """`ssh`."""
@@ -115,17 +133,22 @@ class SSHServer(Server):
 
 @dataclass(frozen=True)
 class CacheGroup:
-    """Caches that are used together. A group with a lower `preference` (0..255) is used first."""
+    """Caches that are used together. A group with a lower `preference` (0..255) is used first.
+
+    RTRInitError for a preference out of range or no server, TypeError for a server that is none.
+    """
 
     preference: int
     servers: Sequence[Server]
     name: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.preference <= 255:
-            raise RTRInitError(f"preference {self.preference} is not in 0..255")
+        check_number("preference", self.preference, PREFERENCE_RANGE)
         if not self.servers:
             raise RTRInitError(f"group {self.name or self.preference} has no server")
+        for server in self.servers:
+            if not isinstance(server, Server):
+                raise TypeError(f"a group has TCPServers and SSHServers, not {type(server).__name__}")
 
 
 @dataclass(frozen=True)
@@ -141,19 +164,19 @@ class Intervals:
     follow_cache: bool = False
 
     def __post_init__(self) -> None:
-        for name, value, (low, high) in (
-            ("refresh_interval", self.refresh, REFRESH_RANGE),
-            ("retry_interval", self.retry, RETRY_RANGE),
-            ("expire_interval", self.expire, EXPIRE_RANGE),
-        ):
-            if not low <= value <= high:
-                raise RTRInitError(f"{name} {value} is not in {low}..{high} seconds (RFC 8210 section 6)")
+        of_rfc = "seconds (RFC 8210 section 6)"
+        check_number("refresh_interval", self.refresh, REFRESH_RANGE, of_rfc)
+        check_number("retry_interval", self.retry, RETRY_RANGE, of_rfc)
+        check_number("expire_interval", self.expire, EXPIRE_RANGE, of_rfc)
 
 
 def check_groups(groups: Sequence[CacheGroup]) -> None:
-    """RTRInitError for none, for a preference given twice, for too many caches."""
+    """RTRInitError for none, for a preference given twice, for too many caches; TypeError for what is no group."""
     if not groups:
         raise RTRInitError("no group of caches is given")
+    for group in groups:
+        if not isinstance(group, CacheGroup):
+            raise TypeError(f"groups are CacheGroups, not {type(group).__name__}")
     preferences = sorted(group.preference for group in groups)
     for one, other in pairwise(preferences):
         if one == other:

@@ -33,8 +33,8 @@ struct intake {
     void *data;
     size_t begin, end; /* what was received and not handed on */
     size_t pass;       /* octets of the current PDU that may be handed on; SIZE_MAX: it is no PDU, let librtr say so */
-    int64_t filled;    /* microseconds: when something was received last */
-    unsigned streak;   /* how often in a row there was something at once */
+    size_t streak;     /* octets that came without a pause; not counted any further when they are many */
+    bool drained;      /* the last time all that was there was received */
     uint8_t head[PDU_HEADER]; /* of the PDU that librtr reads, or has read */
     bool heard;   /* something came on this connection */
     bool told;    /* `fault` knows why it ends */

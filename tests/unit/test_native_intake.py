@@ -16,29 +16,51 @@ from tests.integration.rtr_caches import cache_response, end_of_data, error_repo
 
 # `make sanitize` says which; what needs no library beside Python is always on.
 CHECKS = os.environ.get("RTRD_CFLAGS", "-fsanitize=undefined -fno-sanitize-recover").split()
+CLOCK = ["-Dclock_gettime=scripted_clock_gettime", "-Dnanosleep=scripted_nanosleep"]
 NATIVE = Path(__file__).parents[2] / "ffi" / "native"
 
-# The transport inside gives `script[n]` octets at its n-th call: 0 and less is what librtr's transports say so.
+# The transport inside gives `script[n]` octets at its n-th call: 0 and less is what librtr's transports say so. Time
+# passes only there, `waits[n]` microseconds, and when someone sleeps.
 SOURCE = """
 #include <string.h>
+#include <time.h>
 #include "intake.h"
 
 static struct intake intake;
 static struct tr_socket transport;
 static const uint8_t *wire;
-static const int *script;
+static const int *script, *waits;
 static size_t sent, steps, step, refused;
 static struct vrp last;
 static int kind, faults;
 static char why[FAULT_SIZE];
 static uint8_t out[4096];
 static size_t written;
+static long long now_ns, slept;
+static size_t sleeps;
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    (void)clock;
+    *time = (struct timespec){.tv_sec = now_ns / 1000000000, .tv_nsec = now_ns % 1000000000};
+    return 0;
+}
+
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+    (void)left;
+    sleeps++;
+    slept += time->tv_sec * 1000000000LL + time->tv_nsec;
+    now_ns += time->tv_sec * 1000000000LL + time->tv_nsec;
+    return 0;
+}
 
 static int give(const void *socket, void *out, const size_t len, const time_t timeout)
 {
     (void)socket, (void)timeout;
     if (step == steps)
         return TR_CLOSED;
+    now_ns += waits[step] * 1000LL;
     int want = script[step++];
     if (want > 0) {
         size_t size = (size_t)want < len ? (size_t)want : len;
@@ -78,12 +100,13 @@ static int take(const void *socket, const void *octets, const size_t len, const 
     return (int)size;
 }
 
-void begin(const uint8_t *octets, const int *pieces, size_t count)
+void begin(const uint8_t *octets, const int *pieces, const int *times, size_t count)
 {
     transport = (struct tr_socket){.open_fp = open_, .recv_fp = give, .send_fp = take};
     intake_wrap(&intake, &transport, refuse, fault, NULL);
-    wire = octets, script = pieces, steps = count;
-    sent = step = refused = written = 0;
+    wire = octets, script = pieces, waits = times, steps = count;
+    sent = step = refused = written = sleeps = 0;
+    slept = 0;
     kind = faults = 0;
     transport.open_fp(transport.socket);
 }
@@ -128,9 +151,21 @@ const uint8_t *last_refused(void)
 {
     return (const uint8_t *)&last;
 }
+
+size_t naps(void)
+{
+    return sleeps;
+}
+
+long long napped_us(void)
+{
+    return slept / 1000;
+}
 """
 CDEF = """
-void begin(const uint8_t *octets, const int *pieces, size_t count);
+void begin(const uint8_t *octets, const int *pieces, const int *times, size_t count);
+size_t naps(void);
+long long napped_us(void);
 void reopen(void);
 int receive(void *out, size_t size);
 size_t refusals(void);
@@ -154,7 +189,8 @@ def native(tmp_path_factory):
         SOURCE,
         sources=[str(NATIVE / "intake.c"), str(NATIVE / "faults.c")],
         include_dirs=[str(NATIVE)],
-        extra_compile_args=["-std=c11", "-D_GNU_SOURCE", *CHECKS, "-O1"],
+        # Its clock and its sleep are those of SOURCE.
+        extra_compile_args=["-std=c11", "-D_GNU_SOURCE", *CLOCK, *CHECKS, "-O1"],
         extra_link_args=CHECKS,
     )
     spec = importlib.util.spec_from_file_location("_intake_under_test", builder.compile(str(folder)))
@@ -164,9 +200,14 @@ def native(tmp_path_factory):
 
 
 class Intake:
-    def __init__(self, native, wire, pieces):
+    def __init__(self, native, wire, pieces, waits=()):
         self.ffi, self.lib = native.ffi, native.lib
-        self.kept = (self.ffi.from_buffer("uint8_t[]", wire), self.ffi.new("int[]", pieces))
+        times = [*waits, *[0] * (len(pieces) - len(waits))]
+        self.kept = (
+            self.ffi.from_buffer("uint8_t[]", wire),
+            self.ffi.new("int[]", pieces),
+            self.ffi.new("int[]", times),
+        )
         self.lib.begin(*self.kept, len(pieces))
 
     def receive(self, size):
@@ -177,10 +218,10 @@ class Intake:
         return bytes(self.ffi.buffer(out, got)) if got > 0 else got
 
     def all(self, size=8):
-        octets = b""
+        octets = bytearray()
         while isinstance(more := self.receive(size), bytes):
             octets += more
-        return octets, more
+        return bytes(octets), more
 
     def gives_up(self, code, pdu):
         """librtr sends an Error Report about this, as it does: with whatever stands behind it on its stack."""
@@ -370,3 +411,64 @@ def test_no_report_reads_beyond_its_end(native, wire, pdu):
     intake.all()
     native.lib.give_up(pdu[:1] + b"\x0a" + pdu[2:], len(pdu))
     assert len(intake.said()) <= 1024
+
+
+# -- octets that gather -----------------------------------------------------------------------------------
+
+MANY = 256 << 10
+"""Octets without a pause, after which the cache is let get ahead."""
+PDU = GOOD[2]
+"""32 octets, as many of which as you like are a round number."""
+
+
+def a_sync(count):
+    """PDU by PDU, each at once."""
+    return PDU * count, [len(PDU)] * count
+
+
+def test_a_long_sync_is_let_gather_and_arrives_whole(native):
+    wire, pieces = a_sync(MANY // len(PDU) + 99)
+    intake = Intake(native, wire, pieces)
+    assert intake.all(64) == (wire, CLOSED)
+    assert native.lib.naps() == 100, "before each of the 99 that came after so many octets, and before the end"
+    assert native.lib.napped_us() == 100 * 20000
+
+
+def test_a_change_of_a_few_thousand_vrps_waits_for_nothing(native):
+    wire, pieces = a_sync(MANY // len(PDU) - 1)
+    assert Intake(native, wire, pieces).all(64) == (wire, CLOSED)
+    assert native.lib.naps() == 0
+
+
+def test_what_comes_after_a_pause_waits_for_nothing(native):
+    """Changes through the hours: no long sync, however many octets they are together."""
+    wire, pieces = a_sync(MANY // len(PDU) * 3)
+    waits = [5000 * (number % 5000 == 0) for number in range(len(pieces))]
+    assert Intake(native, wire, pieces, waits).all(64) == (wire, CLOSED)
+    assert native.lib.naps() == 0
+
+
+def test_a_time_out_is_a_pause(native):
+    wire, pieces = a_sync(MANY // len(PDU) + 1)
+    intake = Intake(native, wire, [*pieces[:-1], WOULDBLOCK, *pieces[-1:]])
+    assert intake.all(64) == (wire[: -len(PDU)], WOULDBLOCK)
+    assert native.lib.naps() == 1
+    assert intake.all(64) == (wire[-len(PDU) :], CLOSED)
+    assert native.lib.naps() == 1
+
+
+def test_a_cache_that_is_ahead_is_read_without_a_break(native):
+    pieces = [64 << 10] * 20
+    wire = PDU * (sum(pieces) // len(PDU))
+    assert Intake(native, wire, pieces).all(64) == (wire, CLOSED)
+    assert native.lib.naps() == 0
+
+
+def test_a_new_connection_is_no_long_sync_yet(native):
+    wire, pieces = a_sync(MANY // len(PDU) + 2)
+    intake = Intake(native, wire, pieces)
+    for _ in range(len(pieces) - 2):
+        assert intake.receive(64) == PDU
+    native.lib.reopen()
+    assert intake.all(64) == (wire[-2 * len(PDU) :], CLOSED)
+    assert native.lib.naps() == 0

@@ -30,11 +30,13 @@ __all__ = [
     "Endpoint",
     "Fault",
     "Group",
+    "Guard",
     "HostName",
     "Name",
     "PolicyRule",
     "RTRServer",
     "Server",
+    "Share",
     "load",
     "loads",
     "parse_endpoint",
@@ -123,6 +125,23 @@ class Caches(_Mapping, frozen=True):
     """MiB of address space of each cache's process."""
 
 
+class Share(float):
+    """A share, 0 to 1, written in percent."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"{self * 100:g}%"
+
+
+class Guard(_Mapping, frozen=True):
+    """Which changes of the VRPs are held, and for how long, in seconds."""
+
+    max_newly_invalid: Share = Share(0.05)
+    max_shrink: Share = Share(0.2)
+    hold: Annotated[int, Meta(ge=1, le=86400)] = 300
+
+
 class TLS(_Mapping, frozen=True):
     """Where the relay serves RTR over TLS, and with what (RFC 8210 section 9.2)."""
 
@@ -168,6 +187,7 @@ class Config(_Mapping, frozen=True):
     slurm: tuple[Path, ...] = ()
     state: Path | None = None
     start_hold: Annotated[int, Meta(ge=0, le=86400)] = 120
+    guard: Guard | None = None
     control: Path = Path("/run/rtrd/rtrd.sock")
     http: Endpoint | None = None
     rtr_server: RTRServer | None = None
@@ -230,7 +250,9 @@ def loads(text: str, path: Path) -> Config:
             Name: _name,
             Endpoint: parse_endpoint,
             TagSpec: parse_tag,
+            Share: _share,
         },
+        numeric=frozenset({Share}),
         checks={
             Server: _check_server,
             Caches: _check_caches,
@@ -279,6 +301,15 @@ def _name(text: str) -> Name:
     if len(text) > 64:
         raise ValueError("longer than 64 characters")
     return Name(text)
+
+
+def _share(text: str) -> Share:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?%", text):
+        raise ValueError("expected a share in percent, as 5% or 0.5%")
+    share = float(text[:-1]) / 100
+    if share > 1:
+        raise ValueError("out of range, expected 0% to 100%")
+    return Share(share)
 
 
 def _host_name(text: str) -> HostName:

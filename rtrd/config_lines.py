@@ -77,6 +77,8 @@ class Schema(msgspec.Struct, frozen=True):
 
     root: type[msgspec.Struct]
     leaves: Mapping[Any, Leaf]
+    numeric: frozenset[Any]
+    """Leaves whose parsers are also asked of what YAML takes for a number: they know better what is missing."""
     checks: Mapping[type, Check]
 
 
@@ -147,7 +149,7 @@ class _Walk:
             kind = next(member for member in kind.types if not isinstance(member, inspect.NoneType))
         cls = getattr(kind, "cls", None)
         if cls in self.schema.leaves:
-            self._leaf(node, self.schema.leaves[cls], found)
+            self._leaf(node, self.schema.leaves[cls], found, numeric=cls in self.schema.numeric)
         elif isinstance(kind, inspect.StructType):
             return self.struct(node, kind, path)
         elif isinstance(kind, inspect.VarTupleType):
@@ -240,8 +242,9 @@ class _Walk:
             return
         found.value = number
 
-    def _leaf(self, node: yaml.Node, parse: Leaf, found: Found) -> None:
-        if not isinstance(node, yaml.ScalarNode) or node.tag != f"{_TAG}str":
+    def _leaf(self, node: yaml.Node, parse: Leaf, found: Found, *, numeric: bool = False) -> None:
+        tags = ("str", "int", "float") if numeric else ("str",)
+        if not isinstance(node, yaml.ScalarNode) or node.tag.removeprefix(_TAG) not in tags:
             quote = "; put it in quotes" if isinstance(node, yaml.ScalarNode) and node.value else ""
             self._expected(node, found.path, "text", quote)
         elif not node.value or not node.value.isprintable():

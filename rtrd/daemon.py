@@ -29,6 +29,8 @@ from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
 from rtrd.vrps.feed import Feed
+from rtrd.vrps.guard import Limits
+from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.keeper import Keeper
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm_files import SlurmFiles
@@ -65,12 +67,13 @@ class Daemon:
             self._caches_ended,
             keys=self.keys,
         )
+        self.guarding = self._make_guarding(clock)
         self.caches = Caches(settings, clock)
         self.journal = Journal(clock)
         self.watching = Watching(self)
         self.history = History(self, clock)
         self.relay = self._make_relay()
-        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self._slurm_changed, self.keys)
+        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self.feed.slurm_changed, self.keys)
         self.keeper = None
         if settings.state is not None:
             self.keeper = Keeper(settings.state, self.feed, settings.caches.expire, clock)
@@ -113,6 +116,8 @@ class Daemon:
             if self.keeper is not None:
                 await self.keeper.close()
             self.caches.close()
+            if self.guarding is not None:
+                self.guarding.close()
             self.attachments.close()
             self.routers.close()
             await control.close()
@@ -138,6 +143,17 @@ class Daemon:
                 return False
             logger.error("rtrd goes on serving the router without this", why=str(error))  # noqa: TRY400
         return True
+
+    def _make_guarding(self, clock: Clock) -> Guarding | None:
+        """Let changes of the VRPs be judged before they count, if the operator wants it."""
+        guard = self.settings.guard
+        if guard is None:
+            return None
+        limits = Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
+        self.feed.guard = Guarding(
+            limits, self.vrp_set, lambda: [router.engine.table for router in self.routers], self.feed.taken, clock
+        )
+        return self.feed.guard
 
     def _status_line(self) -> str:
         """Say in a line how it is, for `systemctl status`."""
@@ -175,10 +191,6 @@ class Daemon:
         self.routers.vrps_changed(changes, self.watching.vrps_changed(changes, self.feed.cause))
         if self.relay is not None:
             self.relay.changed(changes)
-
-    def _slurm_changed(self, changes: Changes) -> None:
-        self.feed.cause = "SLURM files"
-        self._vrps_changed(changes)
 
     def _keys_changed(self) -> None:
         if self.relay is not None:

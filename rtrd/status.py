@@ -28,6 +28,7 @@ def status_of(daemon: Daemon) -> dict[str, Any]:
         "routers": [_router(router) for router in daemon.routers],
         "rtr_server": None if daemon.relay is None else daemon.relay.status(),
         "slurm": daemon.slurm.status(),
+        "guard": None if daemon.guarding is None else daemon.guarding.status(),
         "snapshot": None if daemon.keeper is None else daemon.keeper.status(),
         "vrps_left_out": daemon.vrp_set.faults,
         "last_change": daemon.journal.last_change,

@@ -12,11 +12,12 @@ from rtrd.ops import log
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
 from rtrlib.manager_group import ManagerGroup
-from rtrlib.vrp_set import SNAPSHOT
+from rtrlib.vrp_set import SLURM, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rtrd.vrps.guarding import Guarding
     from rtrlib.rtr_socket import RTRSocket
     from rtrlib.vrp_set import Changes, VRPSet
 
@@ -48,9 +49,11 @@ class Feed:
         self.expired_at_all = False
         """Every VRP in force is past the expire interval, or was dropped for that."""
         self.snapshot_used = False
-        """The VRPs that count are those of the last run: no cache has answered yet."""
+        """The VRPs that count are those of the last run: no cache has answered yet, or what they say is held."""
         self.cause = ""
         """Why the VRPs in force changed last: a cache, or a few words."""
+        self.guard: Guarding | None = None
+        """Without one every change is in force at once."""
         self._on_expire = on_expire
         self._changed = changed
         self._became_usable = became_usable
@@ -58,6 +61,7 @@ class Feed:
         self._begun: set[int] = set()
         self._expired: set[int] = set()
         self._active: frozenset[RTRSocket] = frozenset()
+        self._worth_keeping = False  # VRPs of caches or of the snapshot are in force
         self._faults = dict.fromkeys(vrp_set.faults, 0)
         self._states: dict[object, object] = {}
 
@@ -75,7 +79,9 @@ class Feed:
         self._expired.discard(cache.index)
         changes = self.vrp_set.commit(cache.index)
         self._log_faults(cache)
-        self._publish(changes, cache)
+        self._publish(changes, str(cache), [cache.index])
+        if self.guard is not None:
+            self.guard.confirmed(cache.index, cache.expire_interval)
         self.keys.commit(cache, full=full)
 
     def discarded(self, cache: RTRSocket) -> None:
@@ -95,18 +101,23 @@ class Feed:
                 self._ended()
             if self._on_expire != "not-found":
                 return
-        self.vrp_set.begin(cache.index)
         self._begun.discard(cache.index)
-        self._publish(self.vrp_set.commit(cache.index), cache)
+        changes = self.vrp_set.drop(cache.index)
+        if self.guard is not None:
+            # What is held is better than nothing, which is all that assertions alone would leave in force.
+            left = self.vrp_set.count(4) + self.vrp_set.count(6) > self.vrp_set.count_source(SLURM)
+            changes.add(self.guard.dropped() if left and not last else self.guard.expired())
+        self._put_in_force(changes, str(cache))
         self.keys.drop(cache)
 
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """Let these caches count."""
+        before = self._sources()
         self._active = caches
-        self.snapshot_used = False
         changes = self.vrp_set.activate(cache.index for cache in caches)
-        logger.info("VRPs are those of", caches=" ".join(sorted(map(str, caches))), changed=len(changes))
-        self._publish(changes, None)
+        names = " ".join(sorted(map(str, caches)))
+        logger.info("VRPs are those of", caches=names, changed=len(changes))
+        self._publish(changes, f"switch to {names}", before)
         self.keys.activate(caches)
 
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
@@ -128,18 +139,28 @@ class Feed:
         """Stage a router key of a cache."""
         self.keys.stage(cache, RouterKey(asn, ski, spki), announce=announce)
 
+    def slurm_changed(self, changes: Changes) -> None:
+        """Take what SLURM files changed in the set."""
+        self._publish(changes, "SLURM files", [])
+
+    def taken(self, changes: Changes) -> None:
+        """Take what is in force now though it was held, or was long to judge."""
+        self._put_in_force(changes, "" if self.guard is None else self.guard.cause)
+
     # -- the snapshot
 
     def use_snapshot(self) -> None:
         """Put what is staged for SNAPSHOT into force; it counts until caches do."""
         self.snapshot_used = True
         self.vrp_set.commit(SNAPSHOT)
-        changes = self.vrp_set.activate([SNAPSHOT])
+        self._publish(self.vrp_set.activate([SNAPSHOT]), "snapshot", [])
         self._use()
-        self._publish(changes, None)
 
     def snapshot_expired(self) -> None:
         """Do with the snapshot's VRPs what the operator wants with those that are too old."""
+        if self.guard is not None and self.guard.pending:
+            self._put_in_force(self.guard.expired(), "snapshot")
+            return
         if self.expired_at_all:
             return
         self.expired_at_all = True
@@ -148,14 +169,17 @@ class Feed:
             self._ended()
         elif self._on_expire == "not-found":
             self.snapshot_used = False
-            self._publish(self.vrp_set.replace(SNAPSHOT, b""), None)
+            self._put_in_force(self.vrp_set.drop(SNAPSHOT), "snapshot")
 
     def to_keep(self) -> tuple[list[int], int] | None:
         """Give the sources of which a snapshot is to be made, and its date (Unix time); None: there is nothing.
 
         These are the caches that are in sync; when none is, those that still count. The oldest word among them dates
-        the snapshot, so that nothing in it lives longer than it would have here.
+        the snapshot, so that nothing in it lives longer than it would have here. While the guard holds what they say,
+        there is nothing: a restart must not be a way round it.
         """
+        if self.guard is not None and self.guard.pending:
+            return None
         counting = [cache for cache in self._active if cache.index not in self._expired]
         caches = [cache for cache in counting if cache.in_sync] or counting
         dates = [cache.last_update for cache in caches if cache.last_update]
@@ -176,9 +200,22 @@ class Feed:
             self._begun.add(cache.index)
             self.vrp_set.begin(cache.index)
 
-    def _publish(self, changes: Changes, cache: RTRSocket | None) -> None:
-        if any(self.vrp_set.count_source(one.index) for one in self._active):
-            self._use()
+    def _sources(self) -> list[int]:
+        """Give the sources that count, by what the caches and the failover say."""
+        return [cache.index for cache in self._active] or ([SNAPSHOT] if self.snapshot_used else [])
+
+    def _publish(self, changes: Changes, cause: str, sources: list[int]) -> None:
+        """Put changes into force, if the guard lets them; `sources`: whose VRPs they may take away."""
+        if self.guard is not None:
+            changes = self.guard.proposed(changes, cause, sources, keep=self._worth_keeping)
+        self._put_in_force(changes, cause)
+
+    def _put_in_force(self, changes: Changes, cause: str) -> None:
+        if self.guard is None or not self.guard.pending:
+            self.snapshot_used = self.snapshot_used and not self._active
+            self._worth_keeping = any(map(self.vrp_set.count_source, self._sources()))
+            if self._worth_keeping:
+                self._use()
         if any(one.index not in self._expired for one in self._active):
             self.expired_at_all = False
         if len(changes):
@@ -187,9 +224,9 @@ class Feed:
                 changed=len(changes),
                 ipv4=self.vrp_set.count(4),
                 ipv6=self.vrp_set.count(6),
-                **({} if cache is None else {"cache": str(cache)}),
+                cause=cause,
             )
-            self.cause = "another group of caches is in use" if cache is None else str(cache)
+            self.cause = cause
             self._changed(changes)
 
     def _log_faults(self, cache: RTRSocket) -> None:

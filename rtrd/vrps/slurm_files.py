@@ -9,13 +9,13 @@ from rtrd.ops import log
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
 from rtrd.vrps.slurm import Fault, File, SlurmError, check_overlaps, parse
-from rtrlib.vrp_set import SLURM, pack
+from rtrlib.vrp_set import SLURM, Changes, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from rtrlib.vrp_set import Changes, VRPFilter, VRPSet
+    from rtrlib.vrp_set import VRPFilter, VRPSet
 
 POLL: Final = 1.0
 """Seconds between two looks at the files."""
@@ -124,13 +124,13 @@ class SlurmFiles:
         """Change filters and assertions before anyone is told: nobody decides by the one without the other."""
         filters = [one for file in files for one in file.slurm.filters]
         assertions = {pack(vrp) for file in files for vrp in file.slurm.assertions}
-        changes: list[Changes] = []
+        changes = Changes()
         if filters != self._filters:
-            changes.append(self._vrp_set.filter(filters))
+            changes.add(self._vrp_set.filter(filters))
         if assertions != self._assertions:
             gone = b"".join(record[:-1] + b"\0" for record in self._assertions - assertions)
             self._vrp_set.stage(SLURM, gone + b"".join(assertions - self._assertions))
-            changes.append(self._vrp_set.commit(SLURM))
+            self._vrp_set.commit(SLURM, changes)
         self._filters, self._assertions = filters, assertions
         self._keys.slurm(
             (one for file in files for one in file.slurm.key_filters),
@@ -141,8 +141,7 @@ class SlurmFiles:
             "SLURM files are in force",
             filters=len(filters),
             assertions=len(assertions),
-            changed=sum(map(len, changes)),
+            changed=len(changes),
         )
-        for one in changes:
-            if len(one):
-                self._changed(one)
+        if len(changes):
+            self._changed(changes)

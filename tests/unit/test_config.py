@@ -16,7 +16,7 @@ from rtrd.tags import Tag
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"
 
-TOP = ("caches", "slurm", "state", "start-hold", "control", "http", "rtr-server", "policy")
+TOP = ("caches", "slurm", "state", "start-hold", "guard", "control", "http", "rtr-server", "policy")
 
 GOOD = """\
 caches:
@@ -96,7 +96,7 @@ caches:
     - name: a
       preference: 1
       servers: []
-guard: {}
+colour: blue
 policy:
   - from: [nonsense]
     invalid: {action: withdraw, tags: [rfc8097]}
@@ -110,7 +110,7 @@ policy:
         (11, "caches.groups[1].servers: the list is empty"),
         (
             12,
-            f"unknown key 'guard'; known here: {', '.join(TOP)}",
+            f"unknown key 'colour'; known here: {', '.join(TOP)}",
         ),
         (14, "policy[0].from[0]: 'nonsense': no IP address"),
         (15, "policy[0].invalid.tags: only for action announce, not withdraw"),
@@ -286,6 +286,12 @@ def test_a_tag_at_fault(tag: str, why: str) -> None:
         ("http: '::1:9323'", "http: '::1:9323': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT"),
         ("rtr-server: {listen: []}", "rtr-server.listen: the list is empty"),
         ("rtr-server: {}", "rtr-server: needs 'listen' or 'tls', or nobody can connect"),
+        ("guard: 5%", "guard: expected keys and values, found '5%'"),
+        ("guard: {max-newly-invalid: 5}", "guard.max-newly-invalid: '5': expected a share in percent, as 5% or 0.5%"),
+        ("guard: {max-shrink: 100.1%}", "guard.max-shrink: '100.1%': out of range, expected 0% to 100%"),
+        ("guard: {max-shrink: -1%}", "guard.max-shrink: '-1%': expected a share in percent, as 5% or 0.5%"),
+        ("guard: {max-shrink: [5%]}", "guard.max-shrink: expected text, found a list"),
+        ("guard: {hold: 0}", "guard.hold: 0 is out of range, expected 1 to 86400"),
         ("start-hold: -1", "start-hold: -1 is out of range, expected 0 to 86400"),
         ("slurm: x.json", "slurm: expected a list, found 'x.json'"),
         ("state:", "state: expected text, found nothing"),

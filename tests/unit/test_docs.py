@@ -30,6 +30,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "caches": config.Caches,
     "groups": config.Group,
     "servers": config.Server,
+    "guard": config.Guard,
     "rtr-server": config.RTRServer,
     "rtr-server: tls": config.TLS,
     "policy": config.PolicyRule,

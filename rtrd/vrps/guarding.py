@@ -1,0 +1,235 @@
+"""Proposed changes of the VRP set in; what of them is in force out, held and judged as rtrd.vrps.guard decides.
+
+Judging goes over the routes that the change covers, in slices between which the loop does its other work. What is held
+costs no memory: the set itself knows what is in force and what is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
+
+from rtrd.ops import log
+from rtrd.ops.clock import Clock
+from rtrd.routes.whatif import Question, View
+from rtrd.vrps.guard import Action, Figures, Guard
+from rtrlib.vrp_set import Changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from rtrd.routes.table import RouteTable
+    from rtrd.vrps.guard import Limits
+    from rtrlib.vrp_set import VRPSet
+
+BUDGET: Final = 2000
+"""Routes that are judged in one go: some milliseconds."""
+MOST_LISTED: Final = 16384
+"""Changed VRPs that are remembered one by one; beyond that all routes are looked at."""
+
+TICK: Final = 1.0
+"""Most seconds between two looks at the clock while there is a time to wait for."""
+
+logger = log.get("guard")
+
+
+class Guarding:
+    """The guard of one VRP set, whose changes are only proposed from now on."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        vrp_set: VRPSet,
+        tables: Callable[[], Iterable[RouteTable]],
+        took: Callable[[Changes], None],
+        clock: Clock | None = None,
+    ) -> None:
+        """Join the set and the tables of all routers. `took`: what was held, or took long to judge, is in force now."""
+        self.guard = Guard(limits)
+        self._vrp_set = vrp_set
+        self._tables = tables
+        self._took = took
+        self._clock = clock or Clock()
+        self._listed: Changes | None = Changes()  # all that is pending; None: too much to list
+        self._causes: list[str] = []
+        self._good: dict[int, float] = {}  # until when the VRPs of a source count
+        self._questions: list[Question] = []
+        self._asked: list[Question] = []
+        self._slice: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        vrp_set.propose(propose=True)
+
+    @property
+    def pending(self) -> bool:
+        """Something the caches or the SLURM files say is not in force, yet or at all."""
+        return self.guard.state != "following"
+
+    def confirmed(self, source: int, seconds: float) -> None:
+        """Note that a source said a moment ago what VRPs it has, which count for so long."""
+        self._good[source] = self._clock.steady() + seconds
+
+    # -- what happens
+
+    def proposed(self, changes: Changes, cause: str, sources: Collection[int], *, keep: bool) -> Changes:
+        """Take note of a proposed change; give what is in force because of it, at once.
+
+        `cause`: who, for people. `sources`: whose VRPs it may take away. `keep`: see Guard.changed.
+        """
+        if not len(changes):
+            return changes
+        state = self.guard.state
+        self._note(changes, cause)
+        expires = min((self._good.get(source, inf) for source in sources), default=inf)
+        pending = bool(self._vrp_set.pending)
+        action = self.guard.changed(self._clock.steady(), pending=pending, keep=keep, expires=expires)
+        if not pending and state in ("held", "rejected"):
+            logger.info("the change that was held is gone: what is in force is what the caches say")
+        return self._do(action, "")
+
+    def dropped(self) -> Changes:
+        """Take note that VRPs which expired were dropped; give what else is in force because of it, at once."""
+        return self._do(self.guard.shrunk(pending=bool(self._vrp_set.pending)), "")
+
+    def expired(self) -> Changes:
+        """Take note that all that is in force is too old; give what is in force instead."""
+        return self._do(self.guard.expired(), "what was in force is past the expire interval")
+
+    def accept(self) -> None:
+        """Take what is held. Raises NothingHeldError."""
+        self._later(self.guard.accept(), "an operator accepted it")
+
+    def reject(self) -> None:
+        """Keep what is in force. Raises NothingHeldError."""
+        self.guard.reject()
+        self._stop_judging()
+        self._set_timer()
+        logger.warning("the held change is rejected; what is in force stays until the next change", **self._fields())
+
+    def tick(self) -> None:
+        """Do what the time demands; by its own timer."""
+        rejected = self.guard.state == "rejected"
+        why = "what was in force would be too old" if rejected else "its time is over"
+        self._later(self.guard.tick(self._clock.steady()), why)
+
+    def close(self) -> None:
+        """Judge nothing any more; what is pending stays so."""
+        self._stop_judging()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def status(self) -> dict[str, Any]:
+        """Say what is held: for how long (seconds, and the time at which it ends), why, and what it would do."""
+        guard, figures, until = self.guard, self.guard.figures, self.guard.until
+        if figures is None:
+            return {"state": guard.state, "held": None}
+        left = None if until is None else max(0.0, until - self._clock.steady())
+        end = None if left is None else dt.datetime.fromtimestamp(self._clock.wall() + left, dt.UTC)
+        return {
+            "state": guard.state,
+            "held": {
+                "cause": list(self._causes),
+                "routes": figures.routes,
+                "newly_invalid": figures.newly_invalid,
+                "vrps": figures.vrps,
+                "vrps_then": figures.vrps_then,
+                "seconds_left": None if left is None else round(left),
+                "until": None if end is None else end.isoformat(timespec="seconds"),
+            },
+        }
+
+    # -- inside
+
+    def _note(self, changes: Changes, cause: str) -> None:
+        if not self.pending:
+            self._listed = Changes()
+            self._causes.clear()
+        if cause not in self._causes:
+            self._causes.append(cause)
+        if self._listed is not None and len(self._listed) + len(changes) <= MOST_LISTED:
+            self._listed.add(changes)
+        else:
+            self._listed = None
+
+    def _do(self, action: Action, why: str) -> Changes:
+        """Do what the guard says, with its first slice; give what is in force because of it."""
+        taken = Changes()
+        if action is not Action.NOTHING:
+            self._stop_judging()
+        if action is Action.JUDGE:
+            self._begin_judging()
+            taken = self._judge()
+        elif action is Action.TAKE:
+            taken = self._take(why)
+        self._set_timer()
+        return taken
+
+    def _later(self, action: Action, why: str) -> None:
+        taken = self._do(action, why)
+        if len(taken):
+            self._took(taken)
+
+    def _take(self, why: str) -> Changes:
+        if why:
+            logger.warning("the held change is taken", why=why, cause=self.cause)
+        taken = self._vrp_set.take(self._listed)
+        if self._vrp_set.pending:  # cannot be; but what is pending by mistake would stay so for ever
+            logger.error("some VRPs were not taken with their change; now they are", vrps=self._vrp_set.pending)
+            taken.add(self._vrp_set.take())
+        return taken
+
+    def _begin_judging(self) -> None:
+        then = View(self._vrp_set, due=True)
+        self._asked = [Question(table, then, self._listed) for table in self._tables()]
+        self._questions = list(self._asked)
+
+    def _judge(self) -> Changes:
+        """Do a slice; with the last one, what follows."""
+        self._slice = None
+        if self._questions and not self._questions[0].work(BUDGET):
+            del self._questions[0]
+        if self._questions:
+            self._slice = asyncio.get_running_loop().call_soon(self._go_on)
+            return Changes()
+        vrp_set = self._vrp_set
+        figures = Figures(
+            routes=sum(len(table) for table in self._tables()),
+            newly_invalid=sum(question.counts().newly_invalid for question in self._asked),
+            vrps=vrp_set.count(4) + vrp_set.count(6),
+            vrps_then=vrp_set.due(4) + vrp_set.due(6),
+        )
+        self._asked.clear()
+        held = self.guard.state == "held"
+        action = self.guard.judged(figures)
+        if action is Action.TAKE:
+            return self._take("it is within the limits by now" if held else "")
+        if not held and self.pending:
+            logger.warning("a change of the VRPs is held: accept or reject it", **self._fields())
+        return Changes()
+
+    def _go_on(self) -> None:
+        taken = self._judge()
+        self._set_timer()
+        if len(taken):
+            self._took(taken)
+
+    def _stop_judging(self) -> None:
+        if self._slice is not None:
+            self._slice.cancel()
+            self._slice = None
+        self._questions.clear()
+        self._asked.clear()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.guard.until is not None:
+            seconds = min(TICK, max(0.0, self.guard.until - self._clock.steady()))
+            self._timer = asyncio.get_running_loop().call_later(seconds, self.tick)
+
+    def _fields(self) -> dict[str, Any]:
+        held = self.status()["held"] or {}
+        return {**held, "cause": self.cause}

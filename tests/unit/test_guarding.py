@@ -1,0 +1,388 @@
+"""Caches that change much, under a guard: which VRPs are in force, and what the routers hear of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtrd.ops.clock import Clock
+from rtrd.routes.table import FIT, LEARNED, Facts, NeighborPolicy, RouteTable
+from rtrd.vrps import guarding
+from rtrd.vrps.feed import Feed
+from rtrd.vrps.guard import Limits, NothingHeldError
+from rtrd.vrps.guarding import Guarding
+from rtrd.vrps.slurm_files import SlurmFiles
+from rtrlib.vrp_set import SLURM, SNAPSHOT, VRP, VRPSet, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from rtrlib.vrp_set import Changes
+
+OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
+ORIGIN = 64500
+GOOD = [VRP(f"10.0.{i}.0/24", 24, ORIGIN) for i in range(20)]
+BAD = [VRP(f"10.0.{i}.0/24", 24, 64666) for i in range(20)]
+"""As many, but each makes a route invalid."""
+OTHER = [VRP(f"172.16.{i}.0/24", 24, ORIGIN) for i in range(20)]
+
+
+@dataclass(eq=False)
+class Cache:
+    """What the feed looks at in a cache."""
+
+    index: int
+    last_update: int = 1
+    in_sync: bool = True
+    expire_interval: int = 7200
+
+    def __str__(self) -> str:
+        return f"cache{self.index}"
+
+
+class Story:
+    """A feed under a guard, a table of routes, a clock that is turned, and what is in force."""
+
+    def __init__(self, on_expire: Any = "not-found") -> None:
+        self.now = 1000.0
+        self.told: list[str] = []
+        self.vrp_set = VRPSet()
+        self.table = RouteTable(self.vrp_set)
+        self.neighbor = self.table.add_neighbor(OBSERVE, b"\x7f\0\0\1")
+        self.attributes = self.table.add_attributes(b"a", Facts(1, ORIGIN, 100, 1, 0, FIT))
+        self.feed: Any = Feed(self.vrp_set, on_expire, self._changed, self.table.reconsider, lambda: None)
+        self.guarding = Guarding(
+            Limits(0.05, 0.2, 300), self.vrp_set, lambda: [self.table], self.feed.taken, Clock(lambda: self.now)
+        )
+        self.feed.guard = self.guarding
+        self.announce(20)
+
+    def _changed(self, changes: Changes) -> None:
+        self.table.vrps_changed(changes)
+        self.told += [f"{'+' if announce else '-'}{vrp}" for vrp, announce in changes]
+
+    def announce(self, count: int) -> None:
+        prefixes = [f"10.{i >> 8}.{i & 255}.0/24" for i in range(count)]
+        self.table.announce(self.neighbor, self.attributes, prefixes)
+
+    def sync(self, cache: Cache, vrps: Iterable[VRP]) -> None:
+        self.feed.discarded(cache)
+        self.feed.staged(cache, b"".join(map(pack, vrps)))
+        self.feed.committed(cache, True)
+
+    def delta(self, cache: Cache, come: Iterable[VRP] = (), go: Iterable[VRP] = ()) -> None:
+        records = [pack(vrp) for vrp in come] + [pack(vrp, announce=False) for vrp in go]
+        self.feed.staged(cache, b"".join(records))
+        self.feed.committed(cache, False)
+
+    def follow(self, *caches: Cache) -> None:
+        self.feed.active(frozenset(caches))
+
+    def begin(self, vrps: Iterable[VRP] = GOOD, cache: Cache | None = None) -> Cache:
+        """A first cache, taken as it is."""
+        cache = cache or Cache(0)
+        self.sync(cache, vrps)
+        self.follow(cache)
+        assert self.state == "following"
+        self.told.clear()
+        return cache
+
+    def tick(self, seconds: float) -> None:
+        self.now += seconds
+        self.guarding.tick()
+
+    @property
+    def state(self) -> str:
+        return self.guarding.guard.state
+
+    @property
+    def in_force(self) -> set[VRP]:
+        return {entry.vrp for entry in self.vrp_set.vrps()}
+
+    def validities(self) -> set[str]:
+        while self.table.work(100):
+            pass
+        return {route.validity for route in self.table.routes()}
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    asyncio._set_running_loop(loop)
+    yield loop
+    asyncio._set_running_loop(None)
+    loop.close()
+
+
+@pytest.fixture
+def story(loop: asyncio.AbstractEventLoop) -> Story:
+    del loop  # timers and slices are its; these stories turn the clock themselves
+    return Story()
+
+
+def test_the_first_vrps_are_taken_as_they_are(story: Story) -> None:
+    story.begin(BAD)
+    assert story.in_force == set(BAD)
+    assert story.validities() == {"invalid"}
+
+
+def test_so_they_are_after_local_assertions(story: Story) -> None:
+    story.vrp_set.stage(SLURM, pack(OTHER[0]))
+    story.feed.slurm_changed(story.vrp_set.commit(SLURM))
+    assert story.in_force == {OTHER[0]}
+    story.begin(BAD)
+    assert story.in_force == {OTHER[0], *BAD}
+
+
+def test_a_small_change_is_in_force_in_the_same_call(story: Story) -> None:
+    cache = story.begin()
+    story.delta(cache, [BAD[0]], [GOOD[0]])  # one route of 20 is 5 %
+    assert sorted(story.told) == [f"+{BAD[0]}", f"-{GOOD[0]}"]
+    assert story.validities() == {"valid", "invalid"}
+
+
+def test_a_change_that_turns_many_routes_invalid_is_held(story: Story) -> None:
+    cache = story.begin()
+    story.sync(cache, BAD)
+    assert story.told == []
+    assert story.in_force == set(GOOD)
+    assert story.validities() == {"valid"}
+    held = story.guarding.status()["held"]
+    assert held == {
+        "cause": ["cache0"],
+        "routes": 20,
+        "newly_invalid": 20,
+        "vrps": 20,
+        "vrps_then": 20,
+        "seconds_left": 300,
+        "until": held["until"],
+    }
+    story.tick(299)
+    assert story.in_force == set(GOOD)
+    story.tick(1)
+    assert story.in_force == set(BAD)
+    assert len(story.told) == 40
+    assert story.validities() == {"invalid"}
+    assert story.guarding.status() == {"state": "following", "held": None}
+
+
+def test_one_that_shrinks_the_set_too(story: Story) -> None:
+    cache = story.begin()
+    story.delta(cache, go=GOOD[:5])
+    assert (story.state, story.in_force) == ("held", set(GOOD))
+    story.guarding.accept()
+    assert story.in_force == set(GOOD[5:])
+    assert story.validities() == {"valid", "not-found"}
+
+
+def test_rejected_it_stays_out_until_the_next_change(story: Story) -> None:
+    cache = story.begin()
+    story.sync(cache, BAD)
+    story.guarding.reject()
+    story.tick(1000)
+    assert (story.state, story.in_force) == ("rejected", set(GOOD))
+    story.delta(cache)  # an End of Data with no change in it is none
+    assert story.state == "rejected"
+    story.delta(cache, [OTHER[0]])
+    assert (story.state, story.in_force) == ("held", set(GOOD)), "judged with what was rejected"
+    story.guarding.reject()
+    story.sync(cache, [*GOOD, OTHER[1]])
+    assert (story.state, story.in_force) == ("following", {*GOOD, OTHER[1]})
+
+
+def test_it_is_not_kept_past_its_own_expiry(story: Story) -> None:
+    cache = story.begin()
+    story.tick(7000)
+    story.sync(cache, BAD)
+    assert story.guarding.status()["held"]["seconds_left"] == 200
+    story.guarding.reject()
+    story.tick(200)
+    assert story.in_force == set(BAD)
+
+
+def test_what_the_cache_takes_back_is_held_no_more(story: Story) -> None:
+    cache = story.begin()
+    story.sync(cache, BAD)
+    story.sync(cache, GOOD)
+    assert (story.state, story.told) == ("following", [])
+    with pytest.raises(NothingHeldError):
+        story.guarding.accept()
+
+
+def test_what_joins_is_judged_together(story: Story) -> None:
+    cache = story.begin()
+    story.delta(cache, BAD[:2], GOOD[:2])
+    assert story.state == "held"
+    story.delta(cache, [GOOD[0], OTHER[0]])
+    assert (story.state, story.in_force) == ("following", {*GOOD[2:], *BAD[:2], GOOD[0], OTHER[0]})
+
+
+class TestFailover:
+    """Groups that disagree."""
+
+    def test_a_switch_to_other_vrps_is_held_and_return_ends_it(self, story: Story) -> None:
+        primary, backup = story.begin(), Cache(1)
+        story.sync(backup, BAD)
+        assert story.state == "following", "it does not count yet"
+        story.follow(backup)
+        assert (story.state, story.in_force) == ("held", set(GOOD))
+        story.feed.expired(primary)  # a dead cache, whose VRPs are still in force
+        assert story.in_force == set(GOOD)
+        story.sync(primary, GOOD)
+        story.follow(primary)
+        assert (story.state, story.told) == ("following", [])
+
+    def test_back_at_the_preferred_group_what_the_backup_said_is_kept_though_it_is_stopped(self, story: Story) -> None:
+        backup, primary = story.begin(cache=Cache(1)), Cache(0)
+        story.sync(primary, BAD)
+        story.follow(primary)
+        story.feed.expired(backup)
+        assert (story.state, story.in_force, story.vrp_set.count_source(1)) == ("held", set(GOOD), 0)
+        story.guarding.accept()
+        assert story.in_force == set(BAD)
+
+    def test_what_the_old_group_said_is_kept_for_as_long_as_it_would_have_counted(self, story: Story) -> None:
+        story.begin()
+        backup = Cache(1)
+        story.tick(7100)
+        story.sync(backup, BAD)
+        story.follow(backup)
+        assert story.guarding.status()["held"]["seconds_left"] == 100
+
+
+class TestExpiry:
+    """`on-expire` is the operator's word, and the guard does not hold it up."""
+
+    def test_vrps_that_expire_go_at_once(self, story: Story) -> None:
+        one, two = Cache(0), Cache(1)
+        story.sync(one, GOOD)
+        story.sync(two, OTHER)
+        story.follow(one, two)
+        story.feed.expired(one)
+        assert (story.state, story.in_force) == ("following", set(OTHER))
+
+    def test_so_they_do_while_the_change_of_another_cache_is_held(self, story: Story) -> None:
+        one, two = Cache(0), Cache(1)
+        story.sync(one, OTHER)
+        story.sync(two, GOOD)
+        story.follow(one, two)
+        story.sync(two, BAD)
+        story.feed.expired(one)
+        assert (story.state, story.in_force) == ("held", set(GOOD))
+
+    def test_what_is_held_is_better_than_nothing(self, story: Story) -> None:
+        one, two = Cache(0), Cache(1)
+        wide = VRP("10.0.0.0/8", 8, 64666)
+        story.announce(40)
+        story.sync(one, GOOD)
+        story.follow(one, two)
+        story.sync(two, [wide])
+        assert (story.state, story.in_force) == ("held", set(GOOD))
+        story.feed.expired(one)
+        assert (story.state, story.in_force) == ("following", {wide})
+
+    def test_the_last_one_takes_all_along(self, story: Story) -> None:
+        cache = story.begin()
+        story.sync(cache, BAD)
+        story.feed.expired(cache)
+        assert (story.state, story.in_force) == ("following", set())
+        story.sync(cache, BAD)
+        assert story.in_force == set(BAD), "and what comes after it is a first set"
+
+    def test_kept_vrps_stay_and_so_does_the_hold(self, loop: asyncio.AbstractEventLoop) -> None:
+        del loop
+        story = Story("keep")
+        cache = story.begin()
+        story.sync(cache, BAD)
+        story.feed.expired(cache)
+        assert (story.state, story.in_force) == ("held", set(GOOD))
+
+
+class TestSnapshot:
+    """From the VRPs of the last run to those of the first caches."""
+
+    @pytest.fixture
+    def begun(self, story: Story) -> Story:
+        story.vrp_set.stage(SNAPSHOT, b"".join(map(pack, GOOD)))
+        story.feed.use_snapshot()
+        assert (story.state, story.in_force) == ("following", set(GOOD))
+        story.sync(Cache(0), BAD)
+        story.follow(Cache(0))
+        assert (story.state, story.in_force) == ("held", set(GOOD))
+        return story
+
+    def test_the_caches_are_judged_against_it(self, begun: Story) -> None:
+        assert begun.feed.snapshot_used
+        assert begun.feed.to_keep() is None, "a restart would be a way round"
+        begun.guarding.accept()
+        assert not begun.feed.snapshot_used
+        assert begun.in_force == set(BAD)
+        assert begun.feed.to_keep() == ([0], 1)
+
+    def test_when_it_is_too_old_they_are_taken(self, begun: Story) -> None:
+        begun.feed.snapshot_expired()
+        assert (begun.state, begun.in_force) == ("following", set(BAD))
+        assert not begun.feed.snapshot_used
+        assert not begun.feed.expired_at_all
+
+
+def test_slurm_files_are_one_change(story: Story, tmp_path: Path) -> None:
+    path = tmp_path / "slurm.json"
+
+    def put(filters: str, assertions: str) -> None:
+        empty = '"bgpsecFilters": []', '"bgpsecAssertions": []'
+        path.write_text(
+            f'{{"slurmVersion": 1, "validationOutputFilters": {{"prefixFilters": [{filters}], {empty[0]}}},'
+            f' "locallyAddedAssertions": {{"prefixAssertions": [{assertions}], {empty[1]}}}}}'
+        )
+
+    async def load() -> None:
+        await SlurmFiles([path], story.vrp_set, story.feed.slurm_changed).load()
+
+    story.begin()
+    put('{"prefix": "10.0.0.0/16"}', '{"prefix": "10.0.0.0/16", "asn": 64500, "maxPrefixLength": 24}')
+    asyncio._set_running_loop(None)
+    asyncio.run(load())
+    assert (story.state, story.guarding.status()["held"]["cause"]) == ("held", ["SLURM files"])
+    held = story.guarding.status()["held"]
+    assert (held["newly_invalid"], held["vrps_then"]) == (0, 1), "by the filter alone no route would be valid"
+
+
+def test_a_long_judgement_leaves_the_loop_to_others(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio._set_running_loop(None)
+
+    async def tell() -> None:
+        story = Story()
+        story.announce(3 * guarding.BUDGET)
+        cache = story.begin()
+        story.delta(cache, [VRP("10.0.0.0/8", 24, 64666)])
+        seen = []
+        while story.state == "judging":
+            seen.append(story.in_force)
+            story.delta(cache)
+            await asyncio.sleep(0)
+        assert len(seen) == 2, "the loop had its turns"
+        assert all(one == set(GOOD) for one in seen)
+        assert story.state == "held"
+        assert story.guarding.status()["held"]["newly_invalid"] == 3 * guarding.BUDGET - 20
+        story.delta(cache, [OTHER[0]], [VRP("10.0.0.0/8", 24, 64666)])
+        assert story.state == "held", "judged anew, with what stays of it"
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert story.in_force == {*GOOD, OTHER[0]}
+        story.guarding.close()
+
+    loop.run_until_complete(tell())
+
+
+def test_more_than_can_be_listed_is_judged_over_all_routes(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarding, "MOST_LISTED", 10)
+    cache = story.begin()
+    story.sync(cache, BAD)
+    assert story.guarding.status()["held"]["newly_invalid"] == 20
+    story.guarding.accept()
+    assert story.in_force == set(BAD)

@@ -1,13 +1,14 @@
-"""Questions of the API in; what the daemon's parts know, out. Nothing here changes anything."""
+"""Questions of the API in; what the daemon's parts know, out. Only `decide` changes anything."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtrd.ops.http.answers import NotReadyError
+from rtrd.ops.http.answers import ConflictError, NotReadyError
 from rtrd.ops.metrics import collect
 from rtrd.routes.validity import explain
 from rtrd.status import status_of
+from rtrd.vrps.guard import NothingHeldError
 from rtrlib.vrp_set import SLURM, SNAPSHOT, parse_prefix, related
 
 if TYPE_CHECKING:
@@ -54,6 +55,17 @@ class Answers:
     def metrics(self) -> Iterator[Metric]:
         """All metrics, read one by one."""
         return collect(self._daemon)
+
+    def decide(self, *, accept: bool) -> dict[str, Any]:
+        """Accept or reject what the guard holds."""
+        guarding = self._daemon.guarding
+        if guarding is None:
+            raise ConflictError("no guard is configured: every change of the VRPs counts at once")
+        try:
+            (guarding.accept if accept else guarding.reject)()
+        except NothingHeldError as error:
+            raise ConflictError(str(error)) from error
+        return guarding.status()
 
     def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
         """Routinator's validity JSON."""

@@ -32,6 +32,8 @@ def ask(
     request: str,
     lines: Callable[[client.Answer], Iterable[str]],
     *,
+    method: str = "GET",
+    body: bytes | None = None,
     forever: bool = False,
 ) -> int:
     """Ask the daemon and print the answer, as it came with `--json`, else as the lines made of it.
@@ -39,7 +41,8 @@ def ask(
     `forever`: it never ends, and each line is printed at once.
     """
     try:
-        with client.ask(places.socket_path(args.socket), request, forever=forever) as answer:
+        path = places.socket_path(args.socket)
+        with client.ask(path, request, method=method, body=body, forever=forever) as answer:
             if args.json:
                 for chunk in answer.chunks():
                     sys.stdout.buffer.write(chunk)

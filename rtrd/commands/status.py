@@ -32,6 +32,9 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"VRPs: {vrps['ipv4']} IPv4, {vrps['ipv6']} IPv6"
     if status.get("snapshot") is not None:
         yield _snapshot(status["snapshot"])
+    held = (status.get("guard") or {}).get("held")
+    if held is not None:
+        yield from _held(status["guard"]["state"], held)
     for group in status["groups"]:
         active = ", active" if group["name"] == status["active_group"] else ""
         name = printable(group["name"])
@@ -66,6 +69,13 @@ def _faults(server: dict[str, Any]) -> Iterator[str]:
     if server.get("faults"):
         counts = ", ".join(f"{printable(name)} {count}" for name, count in sorted(server["faults"].items()))
         yield f"    faults: {counts}"
+
+
+def _held(state: str, held: dict[str, Any]) -> Iterator[str]:
+    until = "" if held["until"] is None else f" until {printable(held['until'])} ({held['seconds_left']} s)"
+    yield f"A CHANGE OF THE VRPS IS {'REJECTED' if state == 'rejected' else 'HELD'}{until}: rtrd accept, rtrd reject"
+    yield f"  by {printable(', '.join(held['cause']))}: {held['vrps']} VRPs would become {held['vrps_then']}"
+    yield f"  {held['newly_invalid']} of {held['routes']} routes would become invalid"
 
 
 def _snapshot(snapshot: dict[str, Any]) -> str:

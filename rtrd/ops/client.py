@@ -91,7 +91,9 @@ class Answer:
                     yield decode(line.rstrip(b","))
 
 
-def ask(path: Path, request: str, *, forever: bool = False) -> Answer:
+def ask(
+    path: Path, request: str, *, method: str = "GET", body: bytes | None = None, forever: bool = False
+) -> Answer:
     """Ask the daemon; use the answer in a `with`. `forever`: silence is no fault once it has begun to answer.
 
     Raises:
@@ -101,7 +103,7 @@ def ask(path: Path, request: str, *, forever: bool = False) -> Answer:
     """
     connection = _Connection(path)
     try:
-        connection.request("GET", request)
+        connection.request(method, request, body)
         response = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         connection.close()

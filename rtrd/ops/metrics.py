@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client import Metric as Family
@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from rtrd.ops.log import printable
 from rtrd.version import __version__
+from rtrd.vrps.guard import State
 from rtrlib import ManagerGroupStatus, RTRSocketState
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rtrd.daemon import Daemon
     from rtrd.exabgp.router import ExaBGP
     from rtrd.ops.durations import Durations
+    from rtrd.vrps.guarding import Guarding
     from rtrlib import ManagerGroup, RTRSocket
 
     Sample = tuple[tuple[object, ...], float | Durations | None]
@@ -180,6 +182,20 @@ def _slurm(what: str) -> Callable[[Daemon], Iterable[Sample]]:
     return lambda daemon: [((file["path"],), file[what]) for file in daemon.slurm.status()]
 
 
+def _guard_state(daemon: Daemon) -> Iterable[Sample]:
+    if daemon.guarding is not None:
+        for state in get_args(State):
+            yield (state,), daemon.guarding.guard.state == state
+
+
+def _guard(read: Callable[[Guarding], float | None]) -> Callable[[Daemon], Iterable[Sample]]:
+    return lambda daemon: [] if daemon.guarding is None else [((), read(daemon.guarding))]
+
+
+def _held(what: Literal["newly_invalid", "vrps_then"]) -> Callable[[Daemon], Iterable[Sample]]:
+    return _guard(lambda guarding: getattr(guarding.guard.figures, what, None))
+
+
 def _neighbor_up(daemon: Daemon) -> Iterable[Sample]:
     for router in daemon.routers:
         engine = router.engine
@@ -267,6 +283,17 @@ _VRPS = (
     ),
 )  # fmt: skip
 
+_GUARD = (
+    Metric("rtrd_guard_state", "gauge", "1 for the state that the guard is in.", ("state",), _guard_state),
+    Metric("rtrd_guard_holds_total", "counter", "Changes of the VRPs that were held.", (),
+           _guard(lambda guarding: guarding.guard.holds)),
+    Metric("rtrd_guard_newly_invalid_routes", "gauge", "Routes that the held change would turn invalid.", (),
+           _held("newly_invalid")),
+    Metric("rtrd_guard_due_vrps", "gauge", "VRPs in force once the held change is taken.", (), _held("vrps_then")),
+    Metric("rtrd_guard_until_timestamp_seconds", "gauge", "When the held change is taken at the latest.", (),
+           _guard(lambda guarding: guarding.until)),
+)  # fmt: skip
+
 _CACHES = (
     Metric("rtrd_group_active", "gauge", "1 for the group whose VRPs are in force.", ("group",),
            _groups(lambda group: group.active)),
@@ -328,5 +355,5 @@ _RTR_SERVER = (
     Metric("rtrd_rtr_vrps", "gauge", "VRPs served.", (), _relay("vrps")),
 )
 
-METRICS: Final = (*_DAEMON, *_EVENTS, *_VRPS, *_CACHES, *_ROUTERS, *_RTR_SERVER)
+METRICS: Final = (*_DAEMON, *_EVENTS, *_VRPS, *_GUARD, *_CACHES, *_ROUTERS, *_RTR_SERVER)
 """All of them; docs/metrics.md has a row for each."""

@@ -66,6 +66,8 @@ class Guard:
         self.state: State = "following"
         self.figures: Figures | None = None
         """Of what is held or rejected, as it was judged last."""
+        self.holds = 0
+        """How many changes were held so far."""
         self._until = inf
         self._expires = inf
 
@@ -103,6 +105,7 @@ class Guard:
             return Action.NOTHING
         if not figures.exceed(self.limits):
             return self._take()
+        self.holds += self.state != "held"
         self.state = "held"
         self.figures = figures
         return Action.NOTHING

@@ -66,6 +66,18 @@ class Guarding:
         """Something the caches or the SLURM files say is not in force, yet or at all."""
         return self.guard.state != "following"
 
+    @property
+    def cause(self) -> str:
+        """Who brought about what is held, or was taken last."""
+        return ", ".join(self._causes)
+
+    @property
+    def until(self) -> float | None:
+        """When what is held is taken at the latest, in seconds since 1970; None: nothing is held, or no time is set."""
+        if self.guard.figures is None or self.guard.until is None:
+            return None
+        return self._clock.wall() + self.guard.until - self._clock.steady()
+
     def confirmed(self, source: int, seconds: float) -> None:
         """Note that a source said a moment ago what VRPs it has, which count for so long."""
         self._good[source] = self._clock.steady() + seconds
@@ -122,11 +134,10 @@ class Guarding:
 
     def status(self) -> dict[str, Any]:
         """Say what is held: for how long (seconds, and the time at which it ends), why, and what it would do."""
-        guard, figures, until = self.guard, self.guard.figures, self.guard.until
+        guard, figures, until = self.guard, self.guard.figures, self.until
         if figures is None:
             return {"state": guard.state, "held": None}
-        left = None if until is None else max(0.0, until - self._clock.steady())
-        end = None if left is None else dt.datetime.fromtimestamp(self._clock.wall() + left, dt.UTC)
+        end = None if until is None else dt.datetime.fromtimestamp(until, dt.UTC)
         return {
             "state": guard.state,
             "held": {
@@ -135,7 +146,7 @@ class Guarding:
                 "newly_invalid": figures.newly_invalid,
                 "vrps": figures.vrps,
                 "vrps_then": figures.vrps_then,
-                "seconds_left": None if left is None else round(left),
+                "seconds_left": None if until is None else max(0, round(until - self._clock.wall())),
                 "until": None if end is None else end.isoformat(timespec="seconds"),
             },
         }

@@ -21,7 +21,7 @@ from rtrd.ops import client
 from rtrd.ops.clock import Clock
 from rtrd.ops.control import Control
 from rtrd.ops.events import Journal
-from rtrd.ops.http.answers import NotReadyError
+from rtrd.ops.http.answers import ConflictError, NotReadyError
 from rtrd.ops.sockets import ListenError
 from rtrd.routes.validity import Prefix, explain, parse_prefix
 from rtrd.version import __version__
@@ -71,6 +71,18 @@ STATUS = {
         }
     ],
     "slurm": [{"path": "/etc/rtrd/slurm.json", "fault": "slurm.json:1: no JSON", "filters": 2, "assertions": 1}],
+    "guard": {
+        "state": "held",
+        "held": {
+            "cause": ["192.0.2.10:323"],
+            "routes": 100,
+            "newly_invalid": 90,
+            "vrps": 2,
+            "vrps_then": 1,
+            "seconds_left": 60,
+            "until": "2026-01-01T00:00:00+00:00",
+        },
+    },
     "snapshot": {"used": True, "age": 61, "fault": "no space"},
     "rtr_server": {"listen": ["127.0.0.1:3323"], "clients": 3, "serial": 7},
 }
@@ -90,6 +102,13 @@ class FakeDaemon:
         self.noted: list[int] = []
         self.covering = False
         self.journal = Journal(Clock())
+        self.held = True
+
+    def decide(self, *, accept: bool) -> dict[str, Any]:
+        if not self.held:
+            raise ConflictError("no change of the VRPs is held")
+        self.held = False
+        return {"state": "following" if accept else "rejected", "held": None}
 
     def status(self) -> dict[str, Any]:
         return STATUS
@@ -270,6 +289,7 @@ def test_routes_by_validity_and_prefix(served: Running) -> None:
     [
         ("GET", "/nothing", 404, "nothing is at /nothing"),
         ("POST", "/status", 405, "/status only answers GET"),
+        ("GET", "/accept", 405, "/accept only answers POST"),
         (
             "GET",
             "/routes?validity=good",
@@ -459,6 +479,25 @@ def test_tcp_too_when_it_is_configured(tmp_path: Path) -> None:
         assert not (tmp_path / "2.sock").exists()
 
 
+def test_over_tcp_nothing_is_decided(tmp_path: Path) -> None:
+    with running(tmp_path / "rtrd.sock", Endpoint("127.0.0.1", 0)) as one:
+        http = one.control.http
+        assert http is not None
+        for path in ("/accept", "/reject", "/status", "/nothing"):
+            with socket.create_connection((http.host, http.port), timeout=10) as connection:
+                connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+                assert connection.recv(4096).startswith(b"HTTP/1.1 403")
+        assert one.daemon.held
+
+
+@pytest.mark.parametrize("command", ["accept", "reject"])
+def test_a_held_change_is_decided_once(served: Running, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([command, "--socket", str(served.path)]) == 0
+    assert capsys.readouterr().out.startswith("the held change")
+    assert cli.main([command, "--socket", str(served.path)]) == 1
+    assert capsys.readouterr().err == "rtrd: no change of the VRPs is held\n"
+
+
 def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
     def said(*words: str) -> list[str]:
         assert cli.main([*words, "--socket", str(served.path)]) == 0
@@ -468,6 +507,9 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
         f"rtrd {__version__}, ready",
         "VRPs: 2 IPv4, 0 IPv6",
         "snapshot: in use, 61 s old; no space",
+        "A CHANGE OF THE VRPS IS HELD until 2026-01-01T00:00:00+00:00 (60 s): rtrd accept, rtrd reject",
+        "  by 192.0.2.10:323: 2 VRPs would become 1",
+        "  90 of 100 routes would become invalid",
         "group primary (preference 1, active): ESTABLISHED",
         "  tcp [2001:db8::10]:323: ESTABLISHED, version 1, serial 3, VRPs 2, last update 2026-01-01",
         "SLURM /etc/rtrd/slurm.json: 2 filters, 1 assertions",
@@ -487,7 +529,7 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
     assert vrp == "  other AS   192.0.2.0/24 max 24 AS64500"
 
 
-@pytest.mark.parametrize("words", [["status"], ["vrps"], ["routes"], ["validate", "192.0.2.0/24", "1"]])
+@pytest.mark.parametrize("words", [["status"], ["vrps"], ["routes"], ["validate", "192.0.2.0/24", "1"], ["accept"]])
 def test_the_cli_prints_json(
     served: Running, words: list[str], capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

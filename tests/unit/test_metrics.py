@@ -25,6 +25,7 @@ caches:
     - {name: 'pri"mary', preference: 1, servers: [{host: "2001:db8::10", port: 323}]}
     - {name: backup, preference: 2, servers: [{host: 192.0.2.10, port: 323}]}
 rtr-server: {listen: ["127.0.0.1:0"]}
+guard: {}
 """
 
 UPDATE = (
@@ -45,7 +46,7 @@ def scraped(tmp_path: Any) -> Any:
         engine = Engine("exabgp", daemon.vrp_set, Policy(()), read_attributes)
         router = ExaBGP(engine, 0, 1, lambda: None)
         router.feed(UPDATE)
-        parts = ("manager", "feed", "vrp_set", "slurm", "keeper", "relay", "ready", "journal")
+        parts = ("manager", "feed", "vrp_set", "slurm", "keeper", "relay", "ready", "journal", "guarding")
         fake = SimpleNamespace(**{name: getattr(daemon, name) for name in parts}, routers=[router])
         return (await metrics.page(metrics.collect(fake), "")).text  # type: ignore[arg-type]
 
@@ -78,6 +79,12 @@ def test_routes_by_neighbor_and_validity(scraped: Any) -> None:
     assert sum(routes.values()) == 1
     assert values(scraped["rtrd_router_lines"]) == {("exabgp",): 1}
     assert values(scraped["rtrd_neighbor_up"]) == {("exabgp", "192.0.2.1"): 1}
+
+
+def test_a_guard_that_holds_nothing(scraped: Any) -> None:
+    states = {"following": 1, "judging": 0, "held": 0, "rejected": 0}
+    assert values(scraped["rtrd_guard_state"]) == {(state,): value for state, value in states.items()}
+    assert values(scraped["rtrd_guard_newly_invalid_routes"]) == {}
 
 
 def test_nothing_is_said_of_what_is_not_known_yet(scraped: Any) -> None:

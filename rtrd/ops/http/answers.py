@@ -7,6 +7,7 @@ seconds.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,10 @@ logger = log.get("control")
 
 class NotReadyError(Exception):
     """The daemon can't answer yet, or no more; the text says why. Becomes a 503."""
+
+
+class ConflictError(Exception):
+    """The daemon can't do that as things are; the text says how they are. Becomes a 409."""
 
 
 def json(value: object, status: int = 200) -> web.Response:
@@ -82,12 +87,15 @@ async def errors(
         return await handler(request)
     except NotReadyError as why:
         return error(503, str(why))
+    except ConflictError as why:
+        return error(409, str(why))
     except ValueError as why:
         return error(400, str(why))
     except web.HTTPNotFound:
         return error(404, f"nothing is at {log.printable(request.path)}")
-    except web.HTTPMethodNotAllowed:
-        return error(405, f"{log.printable(request.path)} only answers GET")
+    except web.HTTPMethodNotAllowed as why:
+        methods = " and ".join(sorted(why.allowed_methods - {"HEAD"}))
+        return error(405, f"{log.printable(request.path)} only answers {methods}")
     except web.HTTPException as why:
         return error(why.status, why.reason)
     except (ConnectionError, asyncio.CancelledError):
@@ -95,3 +103,14 @@ async def errors(
     except Exception:
         logger.exception("a request failed", path=request.path)
         return error(500, "rtrd failed to answer; its log says why")
+
+
+@web.middleware
+async def read_only(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Let nobody change anything but who may open the control socket."""
+    connection = None if request.transport is None else request.transport.get_extra_info("socket")
+    if request.method not in ("GET", "HEAD") and (connection is None or connection.family != socket.AF_UNIX):
+        return error(403, "over TCP the API only reads; decide over the control socket")
+    return await handler(request)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from rtrd.ops.http import page
-from rtrd.ops.http.answers import errors
+from rtrd.ops.http.answers import errors, read_only
+from rtrd.ops.http.decisions import Decisions
 from rtrd.ops.http.live import Live
 from rtrd.ops.http.questions import Questions
 
@@ -18,9 +19,9 @@ MAX_BODY: Final = 1 << 16
 
 
 def make_app(daemon: Daemon) -> web.Application:
-    """Return the application; everything in it only reads."""
-    app = web.Application(middlewares=[errors], client_max_size=MAX_BODY)
-    for part in (Questions(daemon), Live(daemon)):
+    """Return the application; over TCP it only reads."""
+    app = web.Application(middlewares=[errors, read_only], client_max_size=MAX_BODY)
+    for part in (Questions(daemon), Live(daemon), Decisions(daemon)):
         app.add_routes(part.routes_of_app())
     app.router.add_get("/", page.answer)
     return app

@@ -74,6 +74,9 @@ class Daemon(Protocol):
     def metrics(self) -> Iterator[Metric]:
         """Yield each metric with its samples; see `rtrd.ops.metrics.collect`."""
 
+    def decide(self, *, accept: bool) -> dict[str, Any]:
+        """Accept or reject the change of the VRPs that is held; return the guard's status. May raise ConflictError."""
+
     def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
         """Return `rtrd.routes.validity.explain` over the effective VRPs; may raise NotReadyError."""
 

@@ -8,11 +8,13 @@ from rtrd.ops.http.answers import ConflictError, NotReadyError
 from rtrd.ops.metrics import collect
 from rtrd.routes.validity import explain
 from rtrd.status import status_of
+from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.guard import NothingHeldError
+from rtrd.whatif import WhatIf
 from rtrlib.vrp_set import SLURM, SNAPSHOT, parse_prefix, related
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
 
@@ -27,6 +29,8 @@ class Answers:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
+        self.whatif = WhatIf(daemon)
+        """Tells what VRPs would change."""
 
     def status(self) -> dict[str, Any]:
         """As DESIGN's contract of `rtrd status --json`."""
@@ -55,6 +59,15 @@ class Answers:
     def metrics(self) -> Iterator[Metric]:
         """All metrics, read one by one."""
         return collect(self._daemon)
+
+    def disagreement(self, names: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
+        """VRPs that some caches have and others have not."""
+        sockets = [socket for group in self._daemon.manager.groups() for socket in group.sockets]
+        try:
+            caches = chosen(sockets, self._daemon.vrp_set, names)
+        except NothingToCompareError as error:
+            raise ConflictError(str(error)) from error
+        return disagreement(caches, self._daemon.vrp_set)
 
     def decide(self, *, accept: bool) -> dict[str, Any]:
         """Accept or reject what the guard holds."""

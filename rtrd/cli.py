@@ -40,6 +40,8 @@ COMMANDS: Final = {
     "watch": Command("rtrd.commands.watch", "what changes, and why, as it happens"),
     "validate": Command("rtrd.commands.validate", "validity of a route, and the reason"),
     "slurm": Command("rtrd.commands.slurm", "check SLURM files"),
+    "whatif": Command("rtrd.commands.whatif", "which routes would change validity, before they do"),
+    "diff": Command("rtrd.commands.diff", "the VRPs on which the caches disagree"),
     "accept": Command("rtrd.commands.accept", "let a held change of the VRPs count now"),
     "reject": Command("rtrd.commands.reject", "keep the VRPs in force instead of a held change"),
     "cache": Command("rtrd.rtr.cache", "an RTR cache from a VRP file"),

@@ -35,14 +35,15 @@ def ask(
     method: str = "GET",
     body: bytes | None = None,
     forever: bool = False,
+    timeout: float = client.TIMEOUT,
 ) -> int:
     """Ask the daemon and print the answer, as it came with `--json`, else as the lines made of it.
 
-    `forever`: it never ends, and each line is printed at once.
+    `forever`: it never ends, and each line is printed at once. `timeout`: seconds of silence.
     """
     try:
         path = places.socket_path(args.socket)
-        with client.ask(path, request, method=method, body=body, forever=forever) as answer:
+        with client.ask(path, request, method=method, body=body, forever=forever, timeout=timeout) as answer:
             if args.json:
                 for chunk in answer.chunks():
                     sys.stdout.buffer.write(chunk)

@@ -92,7 +92,13 @@ class Answer:
 
 
 def ask(
-    path: Path, request: str, *, method: str = "GET", body: bytes | None = None, forever: bool = False
+    path: Path,
+    request: str,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    forever: bool = False,
+    timeout: float = TIMEOUT,
 ) -> Answer:
     """Ask the daemon; use the answer in a `with`. `forever`: silence is no fault once it has begun to answer.
 
@@ -101,7 +107,7 @@ def ask(
         RefusedError: the daemon answers with an error.
 
     """
-    connection = _Connection(path)
+    connection = _Connection(path, timeout)
     try:
         connection.request(method, request, body)
         response = connection.getresponse()
@@ -124,8 +130,8 @@ def ask(
 class _Connection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:

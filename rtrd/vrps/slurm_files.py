@@ -12,7 +12,7 @@ from rtrd.vrps.slurm import Fault, File, SlurmError, check_overlaps, parse
 from rtrlib.vrp_set import SLURM, Changes, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from rtrlib.vrp_set import VRPFilter, VRPSet
@@ -71,6 +71,16 @@ class SlurmFiles:
         self._filters: list[VRPFilter] = []
         self._assertions: set[bytes] = set()
         self._faults: dict[str, str] = {}
+
+    @property
+    def filters(self) -> Sequence[VRPFilter]:
+        """What is taken out, as the files say it."""
+        return self._filters
+
+    @property
+    def assertions(self) -> Collection[bytes]:
+        """What is put in, packed."""
+        return self._assertions
 
     async def load(self) -> None:
         """Read the files, off the loop, and put them into force, or say why not."""

@@ -28,13 +28,13 @@ from rtrd.version import __version__
 from rtrlib.vrp_set import VRP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from prometheus_client import Metric
 
     from rtrd.ops.http.questions import Wanted
-
+    from rtrd.vrps.notation import Supposed
 
 STATUS = {
     "version": __version__,
@@ -87,6 +87,25 @@ STATUS = {
     "rtr_server": {"listen": ["127.0.0.1:3323"], "clients": 3, "serial": 7},
 }
 
+CHANGED: dict[str, Any] = {
+    "routes": 20,
+    "newly_invalid": {"unreachable": 1, "covered-by-valid": 0, "covered-by-not-found": 0},
+    "changes": [{"now": "valid", "then": "invalid", "routes": 1}],
+    "changed": [
+        {
+            "router": "exabgp",
+            "neighbor": "192.0.2.1",
+            "prefix": "192.0.2.0/24",
+            "path_id": None,
+            "origin_as": 64500,
+            "now": "valid",
+            "then": "invalid",
+            "cover": "unreachable",
+        }
+    ],
+    "without_effect": ["+198.51.100.0/24-24 AS64501"],
+}
+
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)]
 
 
@@ -103,6 +122,27 @@ class FakeDaemon:
         self.covering = False
         self.journal = Journal(Clock())
         self.held = True
+        self.asked: list[str] = []
+
+    @property
+    def whatif(self) -> FakeDaemon:
+        return self
+
+    async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
+        self.asked = [f"{'+' if one.appears else '-'}{one.vrp}" for one in supposed]
+        return {**CHANGED, "left_out": most}
+
+    async def replacing(self, chunks: AsyncIterator[bytes], most: int) -> dict[str, Any]:
+        self.asked = [str(len(b"".join([chunk async for chunk in chunks])))]
+        return {**CHANGED, "left_out": most}
+
+    def disagreement(self, names: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
+        self.asked = list(names)
+        yield None
+        for vrp in VRPS:
+            yield None
+            found = {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length}
+            yield {**found, "in": ["192.0.2.10:323"], "not_in": ["192.0.2.11:323"]}
 
     def decide(self, *, accept: bool) -> dict[str, Any]:
         if not self.held:
@@ -498,6 +538,57 @@ def test_a_held_change_is_decided_once(served: Running, command: str, capsys: py
     assert capsys.readouterr().err == "rtrd: no change of the VRPs is held\n"
 
 
+def test_what_would_change_is_asked_with_signs_of_both_kinds(
+    served: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["whatif", "-192.0.2.0/24@64500", "+2001:db8::/32-48 => AS1", "-fd00::/8@2", "--rows", "7"]
+    assert cli.main([*words, "--socket", str(served.path)]) == 0
+    assert served.daemon.asked == ["-192.0.2.0/24-24 AS64500", "+2001:db8::/32-48 AS1", "-fd00::/8-8 AS2"]
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+        "20 routes looked at; newly invalid: 1",
+        "1 unreachable, 0 covered by a valid route, 0 covered by a not-found route",
+        "valid -> invalid: 1",
+        "without effect: +198.51.100.0/24-24 AS64501",
+        "NEIGHBOR PREFIX PATH-ID ORIGIN NOW THEN",
+        "192.0.2.1 192.0.2.0/24 - AS64500 valid invalid unreachable",
+        "and 7 more",
+    ]
+
+
+def test_a_vrp_file_is_sent_packed_however_large(served: Running, tmp_path: Path) -> None:
+    file = tmp_path / "vrps.json"
+    roas = [{"asn": 64500, "prefix": f"10.{i >> 8}.{i & 255}.0/24", "maxLength": 24} for i in range(10_000)]
+    file.write_text(json.dumps({"roas": roas}))
+    assert cli.main(["whatif", str(file), "--socket", str(served.path)]) == 0
+    assert served.daemon.asked == [str(24 * 10_000)], "many times what other requests may bring"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (["192.0.2.0/24@1"], 1, "192.0.2.0/24@1: No such file"),
+        (["+192.0.2.0/24"], 2, "is no VRP: expected PREFIX-MAXLENGTH@ASN"),
+        (["vrps.json", "+192.0.2.0/24@1"], 2, "expected one FILE, or VRPs each with + or -"),
+        (["+192.0.2.0/24@1", "--rows", "10001"], 1, "rows: expected 0 to 10000"),
+    ],
+)
+def test_what_cannot_be_supposed(
+    served: Running, words: list[str], code: int, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["whatif", *words, "--socket", str(served.path)]) == code
+    assert why in capsys.readouterr().err
+
+
+def test_the_caches_compared(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["diff", "192.0.2.10:323", "2001:db8::1", "--socket", str(served.path)]) == 0
+    assert served.daemon.asked == ["192.0.2.10:323", "2001:db8::1"]
+    first, _, last = capsys.readouterr().out.splitlines()
+    assert " ".join(first.split()) == "192.0.2.0/24-24 => AS64500 in 192.0.2.10:323; not in 192.0.2.11:323"
+    assert last == "2 VRPs differ"
+    assert cli.main(["diff", "192.0.2.10", "--socket", str(served.path)]) == 2
+    assert capsys.readouterr().err == "rtrd diff: expected two caches, or none for all\n"
+
+
 def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
     def said(*words: str) -> list[str]:
         assert cli.main([*words, "--socket", str(served.path)]) == 0
@@ -529,7 +620,9 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
     assert vrp == "  other AS   192.0.2.0/24 max 24 AS64500"
 
 
-@pytest.mark.parametrize("words", [["status"], ["vrps"], ["routes"], ["validate", "192.0.2.0/24", "1"], ["accept"]])
+@pytest.mark.parametrize(
+    "words", [["status"], ["vrps"], ["routes"], ["validate", "192.0.2.0/24", "1"], ["accept"], ["diff"]]
+)
 def test_the_cli_prints_json(
     served: Running, words: list[str], capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SLICE: Final = 0.003
 """Seconds of one slice of a long answer."""
 
+_END: Final[Mapping[str, Any]] = {}
+"""In the place of an item: there are no more."""
+
 logger = log.get("control")
 
 
@@ -44,27 +47,33 @@ def error(status: int, what: str) -> web.Response:
     return json({"error": what}, status)
 
 
-async def stream(request: web.Request, name: str, items: Iterator[Mapping[str, Any]]) -> web.StreamResponse:
-    """Write `{"name": [...]}` with one item a line, handing the loop back after each slice."""
+async def stream(
+    request: web.Request, name: str, items: Iterator[Mapping[str, Any] | None]
+) -> web.StreamResponse:
+    """Write `{"name": [...]}` with one item a line, handing the loop back after each slice.
+
+    A None is no item: it only gives the occasion to hand the loop back.
+    """
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     encode = msgspec.json.Encoder().encode
     # The first item is asked for before the status goes out: a daemon that isn't ready says so here.
-    item = next(items, None)
+    item = next(items, _END)
     await response.prepare(request)
     buffer = bytearray(f'{{"{name}": ['.encode())
     separator = b"\n"
     until = time.perf_counter() + SLICE
     try:
-        while item is not None:
-            buffer += separator
-            buffer += encode(item)
-            separator = b",\n"
+        while item is not _END:
+            if item is not None:
+                buffer += separator
+                buffer += encode(item)
+                separator = b",\n"
             if time.perf_counter() >= until:
                 await response.write(bytes(buffer))
                 buffer.clear()
                 await asyncio.sleep(0)  # write() returns at once while the client keeps up
                 until = time.perf_counter() + SLICE
-            item = next(items, None)
+            item = next(items, _END)
     except ConnectionError:
         raise
     except Exception as error:

@@ -13,11 +13,12 @@ from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
 
     from rtrd.ops.events import Journal
+    from rtrd.vrps.notation import Supposed
 
 T = TypeVar("T")
 
@@ -47,6 +48,16 @@ class Wanted(NamedTuple):
         )
 
 
+class WhatIf(Protocol):
+    """Tells which routes would change validity; works in slices. `most`: routes that an answer names."""
+
+    async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
+        """Return the answer of /whatif for VRPs that appear or vanish."""
+
+    async def replacing(self, chunks: AsyncIterator[bytes], most: int) -> dict[str, Any]:
+        """Return it for packed VRPs in the place of all that caches say."""
+
+
 class Daemon(Protocol):
     """What the API asks of the daemon, on the event loop; each call and each step of an iterator is short.
 
@@ -73,6 +84,16 @@ class Daemon(Protocol):
 
     def metrics(self) -> Iterator[Metric]:
         """Yield each metric with its samples; see `rtrd.ops.metrics.collect`."""
+
+    @property
+    def whatif(self) -> WhatIf:
+        """Tells what VRPs would change."""
+
+    def disagreement(self, names: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
+        """Yield the VRPs that some of these caches have and others have not, now and then None; no name: all caches.
+
+        Each is as in a VRP file, with `in` and `not_in`: the caches. May raise ConflictError.
+        """
 
     def decide(self, *, accept: bool) -> dict[str, Any]:
         """Accept or reject the change of the VRPs that is held; return the guard's status. May raise ConflictError."""

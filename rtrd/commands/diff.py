@@ -1,0 +1,44 @@
+"""Two caches, or none for all, in; the VRPs on which the daemon's caches disagree, and who has them, out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rtrd.cli import BAD_USAGE
+from rtrd.commands import asking
+from rtrd.ops import client
+from rtrd.ops.log import printable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd diff`."""
+    parser.add_argument(
+        "caches", metavar="CACHE", nargs="*", help="two caches, as HOST or HOST:PORT; none: all that have VRPs"
+    )
+    asking.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask for the VRPs that differ and print one a line."""
+    if len(args.caches) == 1:
+        print("rtrd diff: expected two caches, or none for all", file=sys.stderr)
+        return BAD_USAGE
+    from urllib.parse import quote
+
+    query = "&".join(f"cache={quote(cache)}" for cache in args.caches)
+    return asking.ask(args, client.url("/diff") + (f"?{query}" if query else ""), lines)
+
+
+def lines(answer: client.Answer) -> Iterator[str]:
+    """Return a line for each VRP, with who has it and who has not, and how many there are."""
+    count = 0
+    for vrp in answer.items():
+        count += 1
+        text = f"{vrp['prefix']}-{vrp['maxLength']} => AS{vrp['asn']}"
+        yield f"{text:<60} in {printable(', '.join(vrp['in']))}; not in {printable(', '.join(vrp['not_in']))}"
+    yield f"{count} VRPs differ" if count != 1 else "1 VRP differs"

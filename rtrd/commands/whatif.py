@@ -1,0 +1,105 @@
+"""VRPs that are supposed to appear or vanish, or a VRP file, in; which routes of the daemon would change, out."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rtrd.cli import BAD_USAGE, FAILED
+from rtrd.commands import asking
+from rtrd.ops import client
+from rtrd.ops.log import printable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+TIMEOUT = 300.0
+"""Seconds: a full table under another set takes some, beside the router."""
+
+_ROW = "{:<20} {:<43} {:<10} {:<12} {:<10} {:<10} {}"
+_COVERS = {
+    "unreachable": "unreachable",
+    "covered-by-valid": "covered by a valid route",
+    "covered-by-not-found": "covered by a not-found route",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd whatif`."""
+    # argparse would take -192.0.2.0/24@64500 for an option; what looks like a negative number it takes as it is.
+    parser._negative_number_matcher = re.compile("-[0-9A-Fa-f:]")  # noqa: SLF001
+    parser.add_argument(
+        "supposed",
+        metavar="FILE|+VRP|-VRP",
+        nargs="+",
+        help="a VRP file in the place of what the caches say, or VRPs that appear (+) or vanish (-),"
+        " as +192.0.2.0/24-24@AS64500",
+    )
+    parser.add_argument("--rows", metavar="N", default="1000", help="routes that are named, at most 10000")
+    asking.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask the daemon, or send it the VRPs of a file."""
+    files = [text for text in args.supposed if text[0] not in "+-"]
+    if not files:
+        return _suppose(args)
+    if len(args.supposed) > 1:
+        print("rtrd whatif: expected one FILE, or VRPs each with + or -", file=sys.stderr)
+        return BAD_USAGE
+    from rtrd.vrps import files as vrp_files
+
+    try:
+        file = vrp_files.read(files[0])
+    except vrp_files.VRPFileError as error:
+        print(f"rtrd whatif: {error}", file=sys.stderr)
+        return FAILED
+    if file.fault_count:
+        print(f"rtrd whatif: {file.fault_count} left out, first: {file.faults[0]}", file=sys.stderr)
+    request = client.url("/whatif", {"rows": args.rows})
+    return asking.ask(
+        args, request, lambda answer: lines(answer.value()), method="POST", body=file.packed, timeout=TIMEOUT
+    )
+
+
+def _suppose(args: argparse.Namespace) -> int:
+    from urllib.parse import quote
+
+    from rtrd.vrps.notation import parse_supposed
+
+    try:
+        for text in args.supposed:
+            parse_supposed(text)
+    except ValueError as error:
+        print(f"rtrd whatif: {error}", file=sys.stderr)
+        return BAD_USAGE
+    request = client.url("/whatif", {"rows": args.rows}) + "".join(f"&vrp={quote(text)}" for text in args.supposed)
+    return asking.ask(args, request, lambda answer: lines(answer.value()), timeout=TIMEOUT)
+
+
+def lines(answer: dict[str, Any]) -> Iterator[str]:
+    """Return the lines for an answer: how many routes would change, how, and which."""
+    covers = answer["newly_invalid"]
+    yield f"{answer['routes']} routes looked at; newly invalid: {sum(covers.values())}"
+    if any(covers.values()):
+        yield "  " + ", ".join(f"{covers[key]} {text}" for key, text in _COVERS.items())
+    for change in answer["changes"]:
+        yield f"  {change['now']} -> {change['then']}: {change['routes']}"
+    for vrp in answer["without_effect"]:
+        yield f"without effect: {printable(vrp)}"
+    if answer["changed"]:
+        yield _ROW.format("NEIGHBOR", "PREFIX", "PATH-ID", "ORIGIN", "NOW", "THEN", "")
+    for route in answer["changed"]:
+        yield _ROW.format(
+            printable(route["neighbor"]),
+            route["prefix"],
+            "-" if route["path_id"] is None else route["path_id"],
+            "none" if route["origin_as"] is None else f"AS{route['origin_as']}",
+            route["now"],
+            route["then"],
+            _COVERS.get(route["cover"], ""),
+        ).rstrip()
+    if answer["left_out"]:
+        yield f"and {answer['left_out']} more"

@@ -1,0 +1,56 @@
+"""The VRPs of several caches in; those that some of them have and others have not, and who, out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtrlib.vrp_set import PARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rtrlib.rtr_socket import RTRSocket
+    from rtrlib.vrp_set import VRPSet
+
+
+class NothingToCompareError(Exception):
+    """Fewer than two caches have VRPs; the text says which."""
+
+
+def chosen(caches: Iterable[RTRSocket], vrp_set: VRPSet, names: Sequence[str]) -> list[RTRSocket]:
+    """Give the caches of these names (`HOST` or `HOST:PORT`), or all that have VRPs when no name is given.
+
+    Raises ValueError for a name that is none, or that of several; NothingToCompareError.
+    """
+    known = list(caches)
+    found = [_named(known, name) for name in names] or known
+    having = [cache for cache in dict.fromkeys(found) if vrp_set.count_source(cache.index)]
+    if names and len(having) < len(names):
+        silent = ", ".join(str(cache) for cache in found if cache not in having) or "one of them"
+        raise NothingToCompareError(f"{silent}: no VRPs at the moment, or named twice")
+    if len(having) < 2:
+        which = "no cache has" if not having else f"only {having[0]} has"
+        raise NothingToCompareError(f"{which} VRPs at the moment: there is nothing to compare")
+    return having
+
+
+def _named(caches: Sequence[RTRSocket], name: str) -> RTRSocket:
+    found = [cache for cache in caches if name in (str(cache), cache.host)]
+    if len(found) == 1:
+        return found[0]
+    problem = "is no cache" if not found else "is the name of several caches"
+    raise ValueError(f"{name!r} {problem}: expected one of {', '.join(map(str, caches))}")
+
+
+def disagreement(caches: Sequence[RTRSocket], vrp_set: VRPSet) -> Iterator[Mapping[str, Any] | None]:
+    """Yield each VRP with the caches that have it and those that have not; None now and then, when there is none."""
+    for part in range(PARTS):
+        for vrp, sources in vrp_set.differing([cache.index for cache in caches], part):
+            yield {
+                "asn": vrp.asn,
+                "prefix": vrp.prefix,
+                "maxLength": vrp.max_length,
+                "in": [str(cache) for cache in caches if sources >> cache.index & 1],
+                "not_in": [str(cache) for cache in caches if not sources >> cache.index & 1],
+            }
+        yield None

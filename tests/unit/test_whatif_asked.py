@@ -1,0 +1,248 @@
+"""What `rtrd whatif` and `rtrd diff` answer, asked of a daemon's parts without processes."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtrd.routes.table import FIT, LEARNED, Facts, NeighborPolicy, RouteTable
+from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
+from rtrd.vrps.notation import parse_supposed, parse_vrp, written
+from rtrd.whatif import WhatIf
+from rtrlib.vrp_set import VRP, VRPFilter, VRPSet, pack
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
+A, B = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64500)
+COVERING = "192.0.0.0/16"
+
+
+class TestNotation:
+    """How a VRP is written."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "192.0.2.0/24-24@AS64500",
+            "192.0.2.0/24-24@64500",
+            "192.0.2.0/24@as64500",
+            "192.0.2.0/24-24 => AS64500",
+            "192.0.2.0/24=>64500",
+            "192.0.2.0/24 => 64500",
+        ],
+    )
+    def test_spellings_of_one(self, text: str) -> None:
+        assert parse_vrp(text) == A
+
+    def test_ipv6_and_what_is_written(self) -> None:
+        vrp = parse_vrp("2001:db8::/32-48@AS4294967295")
+        assert vrp == VRP("2001:db8::/32", 48, 4294967295)
+        assert parse_vrp(written(vrp.prefix, vrp.max_length, vrp.asn)) == vrp
+
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            ("", "'' is no VRP: expected PREFIX-MAXLENGTH@ASN"),
+            ("192.0.2.0/24", "'192.0.2.0/24' is no VRP: expected"),
+            ("192.0.2.0/24-23@1", "its max length is out of range, expected 24 to 32"),
+            ("2001:db8::/32-129@1", "its max length is out of range, expected 32 to 128"),
+            ("192.0.2.1/24@1", "has host bits set"),
+            ("192.0.2.0/24@4294967296", "is no AS number"),
+            ("192.0.2.0/24@x\n", "is no"),
+            ("192.0.2.0/24-24-24@1", "is no VRP"),
+        ],
+    )
+    def test_what_is_none(self, text: str, why: str) -> None:
+        with pytest.raises(ValueError) as error:
+            parse_vrp(text)
+        assert why in str(error.value)
+
+    def test_a_sign_comes_first(self) -> None:
+        assert parse_supposed("+192.0.2.0/24@64500") == (A, True)
+        assert parse_supposed("-192.0.2.0/24@64500") == (A, False)
+        with pytest.raises(ValueError, match=r"expected \+ or - before"):
+            parse_supposed("192.0.2.0/24@64500")
+
+
+def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) -> Any:
+    """A VRP set with A of one cache, and routers with routes to A's prefix, a less specific one, and B's."""
+    vrp_set = VRPSet()
+    vrp_set.usable = True
+    vrp_set.activate([0])
+    vrp_set.replace(0, pack(A))
+    routers = []
+    for name in ("one", "two"):
+        table = RouteTable(vrp_set)
+        number = table.add_neighbor(OBSERVE, b"\x7f\0\0\1")
+        attributes = table.add_attributes(b"a", Facts(1, 64500, 100, 1, 0, FIT))
+        table.announce(number, attributes, [A.prefix, B.prefix, COVERING])
+        engine = SimpleNamespace(name=name, table=table, sessions={"192.0.2.1": SimpleNamespace(number=number)})
+        routers.append(SimpleNamespace(engine=engine))
+    slurm = SimpleNamespace(filters=list(filters), assertions=[pack(vrp) for vrp in assertions])
+    return SimpleNamespace(vrp_set=vrp_set, routers=routers, slurm=slurm)
+
+
+def suppose(daemon: Any, *texts: str, most: int = 100) -> dict[str, Any]:
+    return asyncio.run(WhatIf(daemon).supposing([parse_supposed(text) for text in texts], most))
+
+
+def replace(daemon: Any, records: bytes, step: int = 7) -> dict[str, Any]:
+    async def chunks() -> AsyncIterator[bytes]:
+        for at in range(0, len(records), step):
+            yield records[at : at + step]
+
+    return asyncio.run(WhatIf(daemon).replacing(chunks(), 100))
+
+
+def row(router: str, prefix: str, now: str, then: str, cover: str | None) -> dict[str, Any]:
+    return {
+        "router": router,
+        "neighbor": "192.0.2.1",
+        "prefix": prefix,
+        "path_id": None,
+        "origin_as": 64500,
+        "now": now,
+        "then": then,
+        "cover": cover,
+    }
+
+
+def test_vrps_that_appear_and_vanish_over_all_routers() -> None:
+    answer = suppose(daemon(), "-192.0.2.0/24@64500", "+192.0.2.0/24@64501")
+    assert answer == {
+        "routes": 2,
+        "newly_invalid": {"unreachable": 0, "covered-by-valid": 0, "covered-by-not-found": 2},
+        "changes": [{"now": "valid", "then": "invalid", "routes": 2}],
+        "changed": [row(name, A.prefix, "valid", "invalid", "covered-by-not-found") for name in ("one", "two")],
+        "left_out": 0,
+        "without_effect": [],
+    }
+
+
+def test_routes_beyond_those_that_are_named_are_counted() -> None:
+    answer = suppose(daemon(), "+198.51.100.0/24@64501", most=1)
+    assert (len(answer["changed"]), answer["left_out"]) == (1, 1)
+    assert answer["newly_invalid"]["unreachable"] == 2
+
+
+def test_what_has_no_effect_is_named() -> None:
+    answer = suppose(daemon(), "+192.0.2.0/24@64500", "-198.51.100.0/24@64500")
+    assert answer["without_effect"] == ["+192.0.2.0/24-24 AS64500", "-198.51.100.0/24-24 AS64500"]
+    assert answer["changes"] == []
+
+
+def test_slurm_counts() -> None:
+    filtered = daemon([VRPFilter("198.51.100.0/24", None)])
+    answer = suppose(filtered, "+198.51.100.0/24@64501")
+    assert answer["without_effect"] == ["+198.51.100.0/24-24 AS64501 (by SLURM)"]
+    assert answer["changes"] == []
+    asserted = daemon([VRPFilter("0.0.0.0/0", None)], [VRP(B.prefix, 24, 64501)])
+    assert [(one["prefix"], one["then"]) for one in replace(asserted, pack(A))["changed"]] == [
+        (A.prefix, "not-found"),
+        (B.prefix, "invalid"),
+    ] * 2
+
+
+def test_a_file_in_the_place_of_all() -> None:
+    answer = replace(daemon(), pack(B))
+    assert answer["routes"] == 6
+    assert answer["changes"] == [
+        {"now": "not-found", "then": "valid", "routes": 2},
+        {"now": "valid", "then": "not-found", "routes": 2},
+    ]
+    assert replace(daemon(), pack(A))["changes"] == []
+    assert replace(daemon(), b"")["changes"] == [{"now": "valid", "then": "not-found", "routes": 2}]
+
+
+def test_nothing_is_changed_by_asking() -> None:
+    asked = daemon()
+    before = [list(router.engine.table.routes()) for router in asked.routers]
+    suppose(asked, "-192.0.2.0/24@64500")
+    replace(asked, pack(B))
+    assert {entry.vrp for entry in asked.vrp_set.vrps()} == {A}
+    assert [list(router.engine.table.routes()) for router in asked.routers] == before
+
+
+def test_a_torn_body_and_one_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="ends in the middle of one"):
+        replace(daemon(), pack(B) + b"x")
+    monkeypatch.setattr("rtrd.whatif.MOST_FILE", 2)
+    with pytest.raises(ValueError, match="more than 2 VRPs"):
+        replace(daemon(), pack(B) * 3)
+    with pytest.raises(ValueError, match="at most 1000"):
+        suppose(daemon(), *["+192.0.2.0/24@64500"] * 1001)
+
+
+class Cache(SimpleNamespace):
+    """What is looked at in a cache."""
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def __hash__(self) -> int:
+        return hash(self.index)
+
+
+class TestDiff:
+    """What caches disagree on."""
+
+    @pytest.fixture
+    def vrp_set(self) -> VRPSet:
+        vrp_set = VRPSet()
+        vrp_set.replace(0, pack(A) + pack(B))
+        vrp_set.replace(1, pack(A))
+        vrp_set.replace(3, pack(B))
+        return vrp_set
+
+    CACHES: Any = (
+        Cache(index=0, host="192.0.2.10", port=323),
+        Cache(index=1, host="192.0.2.11", port=323),
+        Cache(index=2, host="192.0.2.12", port=323),
+        Cache(index=3, host="192.0.2.10", port=324),
+    )
+
+    def test_of_two(self, vrp_set: VRPSet) -> None:
+        caches = chosen(self.CACHES, vrp_set, ["192.0.2.10:323", "192.0.2.11"])
+        assert [one for one in disagreement(caches, vrp_set) if one is not None] == [
+            {
+                "asn": 64500,
+                "prefix": B.prefix,
+                "maxLength": 24,
+                "in": ["192.0.2.10:323"],
+                "not_in": ["192.0.2.11:323"],
+            }
+        ]
+
+    def test_of_all_that_have_vrps(self, vrp_set: VRPSet) -> None:
+        caches = chosen(self.CACHES, vrp_set, [])
+        assert [cache.index for cache in caches] == [0, 1, 3]
+        found = {one["prefix"]: one["not_in"] for one in disagreement(caches, vrp_set) if one is not None}
+        assert found == {A.prefix: ["192.0.2.10:324"], B.prefix: ["192.0.2.11:323"]}
+
+    @pytest.mark.parametrize(
+        ("names", "error", "why"),
+        [
+            (["192.0.2.10", "192.0.2.11"], ValueError, "'192.0.2.10' is the name of several caches"),
+            (["192.0.2.11", "x"], ValueError, "'x' is no cache: expected one of 192.0.2.10:323, "),
+            (["192.0.2.11", "192.0.2.12"], NothingToCompareError, "192.0.2.12:323: no VRPs at the moment"),
+            (["192.0.2.11", "192.0.2.11"], NothingToCompareError, "named twice"),
+        ],
+    )
+    def test_what_cannot_be_compared(
+        self, vrp_set: VRPSet, names: list[str], error: type[Exception], why: str
+    ) -> None:
+        with pytest.raises(error, match=why):
+            chosen(self.CACHES, vrp_set, names)
+
+    def test_one_alone_agrees_with_itself(self) -> None:
+        vrp_set = VRPSet()
+        with pytest.raises(NothingToCompareError, match="no cache has VRPs"):
+            chosen(self.CACHES, vrp_set, [])
+        vrp_set.replace(1, pack(A))
+        with pytest.raises(NothingToCompareError, match=r"only 192\.0\.2\.11:323 has VRPs"):
+            chosen(self.CACHES, vrp_set, [])

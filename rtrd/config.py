@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from rtrd.config_lines import FAULTY, Fault, Found, Report, Schema, read
 from rtrd.ops.places import ATTACH_SUFFIX
+from rtrd.shares import Share, parse_share
 from rtrd.tags import TagSpec, parse_tag
 
 __all__ = [
@@ -36,7 +37,6 @@ __all__ = [
     "PolicyRule",
     "RTRServer",
     "Server",
-    "Share",
     "load",
     "loads",
     "parse_endpoint",
@@ -123,15 +123,6 @@ class Caches(_Mapping, frozen=True):
     keepalive: Annotated[int, Meta(ge=3, le=7200)] = 30
     memory_limit: Annotated[int, Meta(ge=64, le=65536)] = 1024
     """MiB of address space of each cache's process."""
-
-
-class Share(float):
-    """A share, 0 to 1, written in percent."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return f"{self * 100:g}%"
 
 
 class Guard(_Mapping, frozen=True):
@@ -250,7 +241,7 @@ def loads(text: str, path: Path) -> Config:
             Name: _name,
             Endpoint: parse_endpoint,
             TagSpec: parse_tag,
-            Share: _share,
+            Share: parse_share,
         },
         numeric=frozenset({Share}),
         checks={
@@ -301,15 +292,6 @@ def _name(text: str) -> Name:
     if len(text) > 64:
         raise ValueError("longer than 64 characters")
     return Name(text)
-
-
-def _share(text: str) -> Share:
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?%", text):
-        raise ValueError("expected a share in percent, as 5% or 0.5%")
-    share = float(text[:-1]) / 100
-    if share > 1:
-        raise ValueError("out of range, expected 0% to 100%")
-    return Share(share)
 
 
 def _host_name(text: str) -> HostName:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rtrd.ops import dump
 from rtrd.ops.http.answers import ConflictError, NotReadyError
 from rtrd.ops.metrics import collect
 from rtrd.routes.validity import explain
@@ -50,6 +51,10 @@ class Answers:
     def history(self) -> dict[str, Any]:
         """How many routes had which validity."""
         return self._daemon.history.answer()
+
+    def dump(self) -> dict[str, Any]:
+        """Give all that a report of a fault should have."""
+        return dump.of(self._daemon)
 
     @property
     def snapshot_used(self) -> bool:

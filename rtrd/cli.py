@@ -45,6 +45,8 @@ COMMANDS: Final = {
     "accept": Command("rtrd.commands.accept", "let a held change of the VRPs count now"),
     "reject": Command("rtrd.commands.reject", "keep the VRPs in force instead of a held change"),
     "cache": Command("rtrd.rtr.cache", "an RTR cache from a VRP file"),
+    "dump": Command("rtrd.commands.dump", "all that a report of a fault should have, in one file"),
+    "completion": Command("rtrd.commands.completion", "a script by which a shell completes rtrd's commands"),
     "demo": Command("rtrd.demo", "the whole chain on this host, ending by itself"),
 }
 
@@ -55,16 +57,20 @@ class _CommandParser(argparse.ArgumentParser):
     command: Command | None = None
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.load()
+        return super().parse_known_args(args, namespace)
+
+    def load(self) -> None:
+        """Add what the command takes."""
         if self.command is not None:
             module = importlib.import_module(self.command.module)
             module.configure(self)
             self.set_defaults(run=module.run)
             self.command = None
-        return super().parse_known_args(args, namespace)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the whole command line; what a command takes is added when it is parsed."""
+def parser(*, whole: bool = False) -> argparse.ArgumentParser:
+    """Return the command line; what a command takes is added when it is parsed, or for all with `whole`."""
     main_parser = argparse.ArgumentParser(prog="rtrd", description="The router's end of the RPKI.", allow_abbrev=False)
     main_parser.add_argument("--version", action="version", version=f"rtrd {__version__}")
     commands = main_parser.add_subparsers(
@@ -73,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         each = commands.add_parser(name, help=command.help, description=command.help, allow_abbrev=False)
         each.command = command
+        if whole:
+            each.load()
     return main_parser
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from rtrd.cli import DONE, FAILED, NO_DAEMON
+from rtrd.commands import terminal
 from rtrd.ops import client, places
 from rtrd.routes.validity import Prefix, parse_asn, parse_prefix
 
@@ -44,14 +45,18 @@ def ask(
     try:
         path = places.socket_path(args.socket)
         with client.ask(path, request, method=method, body=body, forever=forever, timeout=timeout) as answer:
-            if args.json:
-                for chunk in answer.chunks():
-                    sys.stdout.buffer.write(chunk)
-                    if forever:
-                        sys.stdout.buffer.flush()
+            if forever:
+                _follow(answer, lines, as_json=args.json)
+            elif args.json:
+                with terminal.progress("bytes") as done:
+                    for chunk in answer.chunks():
+                        sys.stdout.buffer.write(chunk)
+                        done(len(chunk))
             else:
-                for line in lines(answer):
-                    print(line, flush=forever)
+                with terminal.progress("lines") as done:
+                    for line in lines(answer):
+                        print(line)
+                        done(1)
     except client.NoDaemonError as error:
         print(f"rtrd: {error}", file=sys.stderr)
         return NO_DAEMON
@@ -59,6 +64,17 @@ def ask(
         print(f"rtrd: {error}", file=sys.stderr)
         return FAILED
     return DONE
+
+
+def _follow(answer: client.Answer, lines: Callable[[client.Answer], Iterable[str]], *, as_json: bool) -> None:
+    """Print each line at once."""
+    if as_json:
+        for chunk in answer.chunks():
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+    else:
+        for line in lines(answer):
+            print(line, flush=True)
 
 
 def prefix(text: str) -> Prefix:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtrd.commands import asking
+from rtrd.commands import asking, terminal
 from rtrd.ops import client
-from rtrd.ops.log import printable
+from rtrd.ops.text import printable
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -55,6 +55,6 @@ def lines(answer: client.Answer) -> Iterator[str]:
             route["prefix"],
             "-" if path_id is None else path_id,
             "none" if origin is None else f"AS{origin}",
-            route["validity"],
+            terminal.paint(route["validity"], route["validity"], 10),
             route["decision"],
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
-from rtrd.commands import asking
+from rtrd.commands import asking, terminal
 from rtrd.ops import client
-from rtrd.ops.log import printable
+from rtrd.ops.text import printable
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -21,7 +23,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the status and print it."""
-    return asking.ask(args, client.url("/status"), lambda answer: lines(answer.value()))
+    show = shown if sys.stdout.isatty() else lines
+    return asking.ask(args, client.url("/status"), lambda answer: show(answer.value()))
+
+
+def shown(status: dict[str, Any]) -> Iterator[str]:
+    """Return the lines for a terminal: the same, with tables for caches and neighbours."""
+    from rtrd.commands import tables
+
+    plain = list(lines({**status, "groups": [], "routers": []}))
+    mood = "good" if status["ready"] else "bad"
+    yield terminal.paint(plain[0], mood)
+    yield from plain[1:]
+    yield ""
+    yield from terminal.rendered(*tables.status(status, time.time()))
 
 
 def lines(status: dict[str, Any]) -> Iterator[str]:
@@ -35,6 +50,8 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     held = (status.get("guard") or {}).get("held")
     if held is not None:
         yield from _held(status["guard"]["state"], held)
+    if status.get("last_change") is not None:
+        yield f"last change of routes or VRPs: {printable(status['last_change'])}"
     for group in status["groups"]:
         active = ", active" if group["name"] == status["active_group"] else ""
         name = printable(group["name"])

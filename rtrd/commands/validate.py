@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rtrd.cli import DONE, FAILED
-from rtrd.commands import asking
+from rtrd.commands import asking, terminal
 from rtrd.ops import client
 from rtrd.routes import validity
 
@@ -62,7 +62,8 @@ def lines(explained: dict[str, Any]) -> Iterator[str]:
     whole = explained["validated_route"]
     route, found = whole["route"], whole["validity"]
     reason = f" ({found['reason']})" if "reason" in found else ""
-    yield f"{route['prefix']} {route['origin_asn']}: {found['state']}{reason}: {found['description']}"
+    state = terminal.paint(f"{found['state']}{reason}", found["state"])
+    yield f"{route['prefix']} {route['origin_asn']}: {state}: {found['description']}"
     for key, label in _LISTS:
         for vrp in found["VRPs"][key]:
             yield f"  {label:<10} {vrp['prefix']} max {vrp['max_length']} {vrp['asn']}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rtrd.cli import BAD_USAGE
 from rtrd.commands import asking
 from rtrd.ops import client
-from rtrd.ops.log import printable
+from rtrd.ops.text import printable
 
 if TYPE_CHECKING:
     import argparse

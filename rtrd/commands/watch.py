@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from rtrd.commands import asking
+from rtrd.commands import asking, terminal
 from rtrd.ops import client
-from rtrd.ops.log import printable
+from rtrd.ops.text import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -42,4 +42,6 @@ def lines(answer: client.Answer) -> Iterator[str]:
         event = decode(line)
         time = event["time"]
         local = dt.datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S") if isinstance(time, str) else "-"
-        yield f"{local:<8} {printable(str(event['kind'])):<8} {printable(str(event['text']))}"
+        style = {"lost": "bad", "route": str(event.get("validity"))}.get(str(event["kind"]), "soft")
+        kind = terminal.paint(printable(str(event["kind"])), style, 8)
+        yield f"{local:<8} {kind} {printable(str(event['text']))}"

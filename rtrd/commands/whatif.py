@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rtrd.cli import BAD_USAGE, FAILED
 from rtrd.commands import asking
 from rtrd.ops import client
-from rtrd.ops.log import printable
+from rtrd.ops.text import printable
 
 if TYPE_CHECKING:
     import argparse

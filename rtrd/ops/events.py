@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import msgspec
 
-from rtrd.ops.log import printable
+from rtrd.ops.text import printable
 from rtrd.routes.table import UPDATE
 
 if TYPE_CHECKING:

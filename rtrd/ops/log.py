@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 
+from rtrd.ops.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, MutableMapping
 
 Format = Literal["auto", "human", "json"]
-
-MAX_VALUE: Final = 500
-"""Characters of one value that are logged."""
 
 MAX_KEYS: Final = 1024
 """Repeated faults that a RateLimiter tells apart; the one that was silent longest is forgotten first."""
@@ -59,15 +58,6 @@ def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None
 def get(name: str) -> Any:
     """Return a logger; `log.warning("what happened", cache="192.0.2.1:323")`."""
     return structlog.get_logger(part=name)
-
-
-def printable(text: str, limit: int = MAX_VALUE) -> str:
-    """Escape what a terminal or a log reader could take as more than text, and cut what is too long."""
-    if len(text) > limit:
-        text = text[:limit] + "..."
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class RateLimiter:

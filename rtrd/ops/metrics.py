@@ -16,7 +16,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from rtrd.ops.log import printable
+from rtrd.ops.text import printable
 from rtrd.version import __version__
 from rtrd.vrps.guard import State
 from rtrlib import ManagerGroupStatus, RTRSocketState

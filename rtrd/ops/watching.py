@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rtrd.ops import log
 from rtrd.ops.events import Cause, vrp_fields, vrp_text
-from rtrd.ops.log import printable
+from rtrd.ops.text import printable
 from rtrlib import RTRSocketState
 
 if TYPE_CHECKING:

@@ -153,6 +153,9 @@ class FakeDaemon:
     def status(self) -> dict[str, Any]:
         return STATUS
 
+    def dump(self) -> dict[str, Any]:
+        return {"status": STATUS}
+
     def health(self) -> str | None:
         return self.why
 

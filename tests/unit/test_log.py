@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.ops import log
+from rtrd.ops.text import MAX_VALUE, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,9 +136,9 @@ def test_a_long_line_is_written_whole(pipe: tuple[int, int]) -> None:
 
 @given(st.text(max_size=700))
 def test_printable_is_printable_and_bounded(value: str) -> None:
-    shown = log.printable(value)
+    shown = printable(value)
     assert shown.isprintable()
-    assert len(shown) <= 10 * (log.MAX_VALUE + 3)
+    assert len(shown) <= 10 * (MAX_VALUE + 3)
 
 
 def test_a_repeated_fault_is_said_once_an_interval_with_its_count() -> None:

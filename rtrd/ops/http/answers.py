@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from rtrd.ops import log
+from rtrd.ops.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -101,10 +102,10 @@ async def errors(
     except ValueError as why:
         return error(400, str(why))
     except web.HTTPNotFound:
-        return error(404, f"nothing is at {log.printable(request.path)}")
+        return error(404, f"nothing is at {printable(request.path)}")
     except web.HTTPMethodNotAllowed as why:
         methods = " and ".join(sorted(why.allowed_methods - {"HEAD"}))
-        return error(405, f"{log.printable(request.path)} only answers {methods}")
+        return error(405, f"{printable(request.path)} only answers {methods}")
     except web.HTTPException as why:
         return error(why.status, why.reason)
     except (ConnectionError, asyncio.CancelledError):

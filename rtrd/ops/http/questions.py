@@ -72,6 +72,9 @@ class Daemon(Protocol):
     def history(self) -> dict[str, Any]:
         """Return the answer of /history."""
 
+    def dump(self) -> dict[str, Any]:
+        """Return the answer of /dump."""
+
     def status(self) -> dict[str, Any]:
         """Return the answer of /status."""
 
@@ -134,6 +137,7 @@ class Questions:
             web.get("/validity", self.validity),
             web.get("/api/v1/validity/{asn}/{prefix:.+}", self.validity),
             web.get("/history", self.history),
+            web.get("/dump", self.dump),
         ]
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -154,6 +158,10 @@ class Questions:
     async def history(self, _request: web.Request) -> web.Response:
         """Answer /history."""
         return json(self._daemon.history())
+
+    async def dump(self, _request: web.Request) -> web.Response:
+        """Answer /dump."""
+        return json(self._daemon.dump())
 
     async def scrape(self, request: web.Request) -> web.Response:
         """Answer /metrics."""

@@ -1,0 +1,26 @@
+"""The name of a shell in; the script that makes it complete rtrd's commands and options out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rtrd import cli
+
+if TYPE_CHECKING:
+    import argparse
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd completion`."""
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=f"one of {', '.join(SHELLS)}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the script. It is whole: completing starts no Python."""
+    import shtab
+
+    sys.stdout.write(shtab.complete(cli.parser(whole=True), shell=args.shell))
+    return cli.DONE

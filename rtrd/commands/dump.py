@@ -1,0 +1,78 @@
+"""The daemon and its host in; one JSON file for a report of a fault out, with nothing in it that is a secret."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rtrd.cli import DONE, FAILED, NO_DAEMON
+from rtrd.commands import asking
+from rtrd.ops import client, places
+from rtrd.version import __version__
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+PACKAGES = ("aiohttp", "cffi", "exabgp", "msgspec", "prometheus_client", "PyYAML", "structlog", "systemd-python")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd dump`."""
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="the file, readable by its owner only (default: standard output)"
+    )
+    asking.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Gather, and write. Without a daemon the host's side is written all the same, and the exit code is 3."""
+    code, daemon = _ask(places.socket_path(args.socket))
+    found = msgspec.json.format(msgspec.json.encode({"host": host(), **daemon})) + b"\n"
+    if args.output is None:
+        sys.stdout.buffer.write(found)
+        return code
+    try:
+        with os.fdopen(os.open(args.output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(found)
+    except OSError as error:
+        print(f"rtrd dump: {args.output}: {error.strerror}", file=sys.stderr)
+        return FAILED
+    if not args.json:
+        print(f"{args.output}: {len(found)} bytes; look through it before you give it away: it names your addresses")
+    return code
+
+
+def _ask(socket: Path) -> tuple[int, dict[str, Any]]:
+    try:
+        with client.ask(socket, "/dump") as answer:
+            return DONE, answer.value()
+    except client.NoDaemonError as error:
+        print(f"rtrd dump: {error}", file=sys.stderr)
+        return NO_DAEMON, {"daemon": None}
+    except client.RefusedError as error:
+        print(f"rtrd dump: {error}", file=sys.stderr)
+        return FAILED, {"daemon": None}
+
+
+def host() -> dict[str, Any]:
+    """Say what this runs on."""
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "rtrd": __version__,
+        "python": sys.version,
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "packages": versions,
+    }

@@ -1,0 +1,103 @@
+"""The daemon's /status in; the same as tables for a terminal out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from rtrd.commands.terminal import STYLES
+from rtrd.ops.text import printable
+from rtrd.tags import VALIDITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import RenderableType
+
+
+def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
+    """Give what stands below the summary: groups with their caches, routers with their neighbours. `time`: Unix."""
+    for group in now["groups"]:
+        yield _group(group, active=group["name"] == now["active_group"], time=time)
+        for server in group["servers"]:
+            if server.get("error"):
+                yield Text(f" {_cache(server)}: {printable(server['error'])}\n", STYLES["bad"])
+    for router in now["routers"]:
+        yield _router(router)
+
+
+def _table(title: Text, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="none", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    return table
+
+
+def _group(group: dict[str, Any], *, active: bool, time: float) -> Table:
+    mood = {"ESTABLISHED": "good", "ERROR": "bad", "CONNECTING": "fair"}.get(group["status"], "soft")
+    title = Text.assemble(
+        ("group ", ""), (printable(group["name"]), "bold"), f" (preference {group['preference']}): ",
+        (group["status"], STYLES[mood]), (", in force" if active else ""),
+    )  # fmt: skip
+    table = _table(title, "cache", "state", ">serial", ">VRPs", ">updated")
+    for server in group["servers"]:
+        mood = "good" if server["state"] == "ESTABLISHED" else "bad" if server.get("error") else "soft"
+        table.add_row(
+            Text(f"{_cache(server)} ({server['transport']})"),
+            Text(server["state"], STYLES[mood]),
+            _or_dash(server["serial"]),
+            f"{server['vrps']:,}",
+            _age(server["last_update"], time),
+        )
+    return table
+
+
+def _cache(server: dict[str, Any]) -> str:
+    host = f"[{server['host']}]" if ":" in server["host"] else server["host"]
+    return f"{printable(host)}:{server['port']}"
+
+
+def _router(router: dict[str, Any]) -> Table:
+    waiting = f"{router['outbox']:,} decisions wait"
+    title = Text.assemble(
+        ("router ", ""), (printable(str(router["name"])), "bold"), f" (ExaBGP {printable(str(router['exabgp']))}): ",
+        (waiting, STYLES["fair"] if router["outbox"] else ""),
+    )  # fmt: skip
+    table = _table(title, "neighbour", "session", *(f">{validity}" for validity in VALIDITIES))
+    for neighbor in router["neighbors"]:
+        if isinstance(neighbor, str):
+            continue
+        session = Text("up", STYLES["good"]) if neighbor["up"] else Text("down", STYLES["fair"])
+        counts = (_count(neighbor["routes"].get(validity, 0), validity) for validity in VALIDITIES)
+        table.add_row(Text(printable(neighbor["address"])), session, *counts)
+    total = (_count(router["routes"][validity], validity) for validity in VALIDITIES)
+    table.add_section()
+    table.add_row("all", "", *total)
+    return table
+
+
+def _count(count: int, validity: str) -> Text:
+    return Text(f"{count:,}", STYLES[validity] if count else STYLES["soft"])
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _age(last_update: str | None, time: float) -> str:
+    if last_update is None:
+        return "never"
+    return f"{age(max(0.0, time - dt.datetime.fromisoformat(last_update).timestamp()))} ago"
+
+
+def age(seconds: float) -> str:
+    """Say how long something is ago, in the unit that fits."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172800 else f"{seconds / 86400:.0f} days"

@@ -1,0 +1,65 @@
+"""The running daemon in; what a report of a fault should have out, and nothing that is a secret."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+
+from rtrd.ops.metrics import collect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client import Metric
+
+    from rtrd.daemon import Daemon
+
+_SECRET = re.compile("pass|secret|token|credential", re.IGNORECASE)
+
+
+def of(daemon: Daemon) -> dict[str, Any]:
+    """Give status, configuration, metrics, events and the numbers of the process."""
+    registry = CollectorRegistry()
+    registry.register(_Read(list(collect(daemon))))
+    from rtrd.status import status_of  # noqa: PLC0415 - it imports the daemon's parts
+
+    return {
+        "status": status_of(daemon),
+        "configuration": without_secrets(msgspec.to_builtins(daemon.settings, enc_hook=str)),
+        "metrics": generate_latest(registry).decode().splitlines(),
+        "events": [msgspec.json.decode(line) for line in daemon.journal.recent()],
+        "history": daemon.history.answer(),
+        "process": process(),
+    }
+
+
+def without_secrets(value: Any) -> Any:
+    """Give a configuration again, with `(left out)` where its key says that it is a secret. Paths of keys stay."""
+    if isinstance(value, dict):
+        return {
+            key: "(left out)" if _SECRET.search(str(key)) and one is not None else without_secrets(one)
+            for key, one in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(one) for one in value]
+    return value
+
+
+def process() -> dict[str, str]:
+    """Give what the kernel says of this process: memory, threads, switches."""
+    wanted = ("VmPeak", "VmRSS", "VmHWM", "Threads", "FDSize", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    pairs = (line.split(":", 1) for line in lines)
+    return {key: text.strip() for key, text in pairs if key in wanted}
+
+
+class _Read:
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families

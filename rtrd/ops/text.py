@@ -1,0 +1,17 @@
+"""Text of others in, text that is safe to show out. Imports nothing: the commands start by it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_VALUE: Final = 500
+"""Characters of one value that are shown."""
+
+
+def printable(text: str, limit: int = MAX_VALUE) -> str:
+    """Escape what a terminal or a log reader could take as more than text, and cut what is too long."""
+    if len(text) > limit:
+        text = text[:limit] + "..."
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

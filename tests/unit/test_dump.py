@@ -1,0 +1,58 @@
+"""What `rtrd dump` gathers, and what it leaves out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from typing import TYPE_CHECKING
+
+from rtrd import cli
+from rtrd.answers import Answers
+from rtrd.config import load
+from rtrd.daemon import Daemon
+from rtrd.ops.dump import without_secrets
+from rtrd.ops.http.answers import json as answer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:
+    file = tmp_path / "rtrd.yaml"
+    file.write_text("caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}]}\n")
+
+    async def main() -> bytes:
+        daemon = Daemon(load(file))
+        daemon.journal.add("cache", "it failed")
+        body = answer(Answers(daemon).dump()).body
+        assert isinstance(body, bytes)
+        return body
+
+    found = json.loads(asyncio.run(main()))
+    assert found["configuration"]["caches"]["groups"][0]["servers"][0]["host"] == "192.0.2.10"
+    assert "rtrd_ready 0.0" in found["metrics"]
+    assert found["events"][0]["text"] == "it failed"
+    assert found["status"]["ready"] is False
+    assert found["process"]["VmRSS"].endswith("kB")
+
+
+def test_secrets_are_left_out_wherever_they_stand() -> None:
+    given = {"servers": [{"password": "x", "key": "/etc/rtrd/id", "api-Token": "y", "secret": None}], "to": ("a",)}
+    assert without_secrets(given) == {
+        "servers": [{"password": "(left out)", "key": "/etc/rtrd/id", "api-Token": "(left out)", "secret": None}],
+        "to": ["a"],
+    }
+
+
+def test_the_hosts_side_without_a_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "dump.json"
+    words = ["dump", "-o", str(file), "--socket", str(tmp_path / "none")]
+    assert cli.main(words) == 3
+    assert json.loads(file.read_text())["host"]["python"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    capsys.readouterr()
+    assert cli.main(words) == 1
+    assert capsys.readouterr().err.endswith(f"{file}: File exists\n")

@@ -1,0 +1,176 @@
+"""What the commands print on a real terminal (a pty), and that a pipe gets none of it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from rtrd.commands import terminal
+from rtrd.commands.tables import age
+from rtrd.demo.lab import find_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+import asyncio
+import threading
+
+STATUS = {
+    "version": "1",
+    "ready": True,
+    "vrps": {"ipv4": 700_000, "ipv6": 0},
+    "active_group": "primary",
+    "last_change": "2026-01-01T00:00:00+00:00",
+    "groups": [
+        {
+            "name": "primary [red]",
+            "preference": 1,
+            "status": "ERROR",
+            "servers": [
+                {
+                    "host": "2001:db8::10",
+                    "port": 323,
+                    "transport": "tcp",
+                    "state": "ERROR_TRANSPORT",
+                    "error": "refused \x1b[2J",
+                    "serial": None,
+                    "last_update": None,
+                    "vrps": 700_000,
+                }
+            ],
+        }
+    ],
+    "routers": [
+        {
+            "name": "exabgp",
+            "exabgp": "5.0.15",
+            "neighbors": [
+                {"address": "192.0.2.1", "up": True, "routes": {"valid": 12345, "invalid": 3, "not-found": 0}}
+            ],
+            "routes": {"valid": 12345, "invalid": 3, "not-found": 0, "unverified": 0},
+            "outbox": 2,
+        }
+    ],
+}
+ROUTE = {
+    "router": "exabgp", "neighbor": "192.0.2.1", "prefix": "192.0.2.0/24", "path_id": None, "origin_as": 64500,
+    "validity": "invalid", "decision": "withdraw",
+}  # fmt: skip
+COLOR = "\x1b["
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Path]:
+    """Something that answers as a daemon does, at a socket."""
+    path = tmp_path / "rtrd.sock"
+    loop = asyncio.new_event_loop()
+    app = web.Application()
+
+    async def status(_request: web.Request) -> web.Response:
+        return web.json_response(STATUS)
+
+    async def routes(_request: web.Request) -> web.Response:
+        lines = ",\n".join([web.json_response(ROUTE).text or ""] * 3)
+        return web.Response(text=f'{{"routes": [\n{lines}\n]}}\n')
+
+    app.add_routes([web.get("/status", status), web.get("/routes", routes)])
+
+    async def serve() -> web.AppRunner:
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.UnixSite(runner, str(path)).start()
+        return runner
+
+    runner = loop.run_until_complete(serve())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield path
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+def said(daemon: Path, *words: str, on_terminal: tuple[str, ...], **environment: str) -> dict[str, str]:
+    """What `rtrd WORDS` writes to stdout and stderr, each a terminal or a pipe."""
+    ends = {}
+    kept: dict[str, Any] = {}
+    for name in ("stdout", "stderr"):
+        reader, writer = pty.openpty() if name in on_terminal else os.pipe()
+        ends[name] = reader
+        kept[name] = writer
+    env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    env |= {"RTRD_SOCKET": str(daemon), "TERM": "xterm", **environment}
+    argv = [find_program("rtrd", "make venv"), *words]
+    process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, **kept)
+    for writer in kept.values():
+        os.close(writer)
+    found = {}
+    for name, reader in ends.items():
+        data = b""
+        try:
+            while chunk := os.read(reader, 65536):
+                data += chunk
+        except OSError:  # a pty says so when the other end is closed
+            pass
+        os.close(reader)
+        found[name] = data.decode().replace("\r\n", "\n")
+    assert process.wait(30) == 0, found
+    return found
+
+
+def test_a_terminal_gets_tables_in_colour(daemon: Path) -> None:
+    out = said(daemon, "status", on_terminal=("stdout",))["stdout"]
+    assert COLOR in out
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
+    assert plain.startswith("rtrd 1, ready\nVRPs: 700000 IPv4, 0 IPv6\nlast change of routes or VRPs: 2026-")
+    assert "group primary [red] (preference 1): ERROR" in plain
+    assert re.search(r"\[2001:db8::10\]:323.*ERROR_TRANSPORT.*-.*700,000.*never", plain)
+    assert "[2001:db8::10]:323: refused \\x1b[2J" in plain
+    assert re.search(r"192\.0\.2\.1 +up +12,345 +0 +3", plain)
+    assert "2 decisions wait" in plain
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colour_where_none_is_wanted(daemon: Path, environment: dict[str, str]) -> None:
+    assert COLOR not in said(daemon, "routes", on_terminal=("stdout",), **environment)["stdout"]
+
+
+def test_colours_of_validity_keep_the_columns(daemon: Path) -> None:
+    out = said(daemon, "routes", on_terminal=("stdout",))["stdout"]
+    assert f"{COLOR}31minvalid{COLOR}0m" in out
+    piped = said(daemon, "routes", on_terminal=())["stdout"]
+    assert COLOR not in piped
+    assert re.sub(r"\x1b\[[0-9;]*m", "", out) == piped
+
+
+def test_a_pipe_gets_lines_and_nothing_on_the_side(daemon: Path) -> None:
+    found = said(daemon, "status", on_terminal=())
+    assert "group primary [red] (preference 1): ERROR\n" in found["stdout"]
+    assert found["stderr"] == ""
+    assert COLOR not in found["stdout"]
+
+
+def test_progress_shows_on_a_terminal_while_the_answer_goes_elsewhere(daemon: Path) -> None:
+    found = said(daemon, "routes", on_terminal=("stderr",))
+    assert "lines" in found["stderr"]
+    assert len(found["stdout"].splitlines()) == 4
+    assert said(daemon, "routes", on_terminal=("stderr", "stdout"))["stderr"] == ""
+
+
+def test_paint_fills_columns_in_a_pipe_too() -> None:
+    assert terminal.paint("valid", "valid", 10) == "valid     "
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (180_000, "2 days")]
+)
+def test_ages(seconds: float, text: str) -> None:
+    assert age(seconds) == text

@@ -2,6 +2,7 @@
 # make run    the demo: the whole chain on this host, ending by itself
 # make test   every test          make lint   style and types
 # make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
+# make bench-short  the same, small, in two minutes, into build/bench
 # make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
 # make clean  removes what make made
 PYTHON = /usr/bin/python3
@@ -12,7 +13,7 @@ native = $(wildcard ffi/*.py ffi/*.cdef ffi/native/*.c ffi/native/*.h)
 native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_intake.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_native_line.py tests/unit/test_whatif.py
 packaging = pyproject.toml setup.cfg setup.py
 
-.PHONY: venv run test lint bench sanitize clean packages-demo packages-test
+.PHONY: venv run test lint bench bench-short sanitize clean packages-demo packages-test
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.test
@@ -27,8 +28,12 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.test
+bench: $(VENV)/.bench
 	$(BIN)/python -m bench $(BENCH)
+
+# Small, in a minute or two, into a folder of its own: that every section runs and every target but of scale is measured.
+bench-short: $(VENV)/.bench
+	$(BIN)/python -m bench --short --output build/bench
 
 sanitized = build/sanitize
 threaded = build/sanitize-threads
@@ -66,6 +71,10 @@ $(VENV)/.demo: $(packaging) $(native) | packages-demo
 $(VENV)/.test: $(packaging) $(native) | packages-test
 	$(call install,test)
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/pip install -q --disable-pip-version-check --use-pep517 -e '.[systemd,test,bench]'
+	touch $@
 
 packages-demo packages-test:
 	@.ci/packages $(@:packages-%=%)

@@ -58,6 +58,12 @@ def vrps(count: int, seed: int = SEED) -> list[bytes]:
     return ordered
 
 
+def other_as(packed: bytes) -> bytes:
+    """Give the same VRP for another AS, so that it makes no route valid that was."""
+    raw, asn, length, most, family, flag = PACKED.unpack(packed)
+    return PACKED.pack(raw, asn ^ 1 << 30, length, most, family, flag)
+
+
 def routes(count: int, of: list[bytes], seed: int = SEED) -> list[bytes]:
     """Give packed routes: half as their VRP says, a fifth more specific, a tenth of another AS, a fifth anything."""
     chance = random.Random(seed + 1)

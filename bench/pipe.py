@@ -217,6 +217,12 @@ class Router:
         """Return when it has read so many lines that are events or answers."""
         self.listen(lambda: (self.status() or {"routers": [{"lines": 0}]})["routers"][0]["lines"] >= count, seconds)
 
+    def routes(self) -> dict[str, int]:
+        """How many routes have which validity."""
+        status = self.status()
+        found: dict[str, int] = status["routers"][0]["routes"] if status else {}
+        return found
+
     def status(self) -> dict[str, Any] | None:
         try:
             with client.ask(self.socket, "/status") as answer:

@@ -15,7 +15,6 @@ from rtrd.rtr import pdu
 from rtrd.vrps import packed
 
 HOST = "127.0.0.1"
-SESSION = 4711
 
 
 class ScriptedCache:
@@ -28,22 +27,25 @@ class ScriptedCache:
         self._routers: list[socket.socket] = []
         self._lock = threading.Lock()
         self._deltas: list[bytes] = []
-        self.served = 0
-        """How many answers to a query were sent whole."""
+        self._refused = False
         self._whole = b""
+        self._session = 0
         self.replace(records)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def replace(self, records: bytes) -> None:
-        """Have this set from now on, for who asks for all."""
-        self._whole = _pdus(packed.ordered(records), announce=True)
+        """Have this set from now on, of which nobody knows anything: all must be asked for."""
+        whole = _pdus(packed.ordered(records), announce=True)
+        with self._lock:
+            self._whole, self._deltas = whole, []
+            self._session += 1
 
     def notify(self, announced: bytes = b"", withdrawn: bytes = b"") -> float:
         """Let packed VRPs come and go, and tell the routers; give when (`time.perf_counter()`)."""
         changes = _pdus(packed.ordered(withdrawn), announce=False) + _pdus(packed.ordered(announced), announce=True)
         with self._lock:
             self._deltas.append(changes)
-            told = pdu.encode(pdu.SerialNotify(1, SESSION, len(self._deltas)))
+            told = pdu.encode(pdu.SerialNotify(1, self._session, len(self._deltas)))
             moment = time.perf_counter()
             for router in self._routers:
                 router.sendall(told)
@@ -55,6 +57,12 @@ class ScriptedCache:
             for router in self._routers:
                 with contextlib.suppress(OSError):
                     router.shutdown(socket.SHUT_RDWR)
+
+    def refuse(self, *, refused: bool) -> None:
+        """Close every session and each new one, or take them again."""
+        self._refused = refused
+        if refused:
+            self.drop()
 
     def close(self) -> None:
         self._listener.close()
@@ -70,6 +78,9 @@ class ScriptedCache:
         with contextlib.suppress(OSError):
             while True:
                 router, _ = self._listener.accept()
+                if self._refused:
+                    router.close()
+                    continue
                 router.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
                     self._routers.append(router)
@@ -81,14 +92,16 @@ class ScriptedCache:
                 rest = int.from_bytes(head[4:8]) - len(head)
                 query = pdu.decode(head + (router.recv(rest, socket.MSG_WAITALL) if rest else b""))
                 with self._lock:
-                    serial = len(self._deltas)
+                    serial, session = len(self._deltas), self._session
+                    if isinstance(query, pdu.SerialQuery) and query.session != session:
+                        router.sendall(pdu.encode(pdu.CacheReset(1)))
+                        continue
                     if isinstance(query, pdu.SerialQuery):
                         body = b"".join(self._deltas[query.serial :])
                     else:
                         body = self._whole + b"".join(self._deltas)
-                end = pdu.encode(pdu.EndOfData(1, SESSION, serial, 3600, 600, 7200))
-                router.sendall(pdu.encode(pdu.CacheResponse(1, SESSION)) + body + end)
-                self.served += 1
+                end = pdu.encode(pdu.EndOfData(1, session, serial, 3600, 600, 7200))
+                router.sendall(pdu.encode(pdu.CacheResponse(1, session)) + body + end)
         with self._lock:
             self._routers.remove(router)
 

@@ -7,12 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench import generate
+from bench.lines import make_routes, read_routes
 from rtrd.vrps import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from bench.lines import Route
     from bench.report import Comparison
 
 
@@ -28,6 +30,16 @@ class Setting:
     route_count: int
     source: Path | None
     """The VRP file to use instead of generated VRPs."""
+    table_count: int = 1_270_000
+    """Routes of a full table."""
+    table_source: Path | None = None
+    """The file of `prefix,origin` to use instead of a generated table."""
+    short: bool = False
+    """Only to see that everything runs: a hundredth of what has a fixed size."""
+
+    def sized(self, count: int) -> int:
+        """Give a fixed size, or what is left of it in a short run."""
+        return max(1, count // 100) if self.short else count
 
     @cached_property
     def vrps(self) -> list[bytes]:
@@ -42,6 +54,13 @@ class Setting:
     def routes(self) -> list[bytes]:
         """Packed routes, most of them near a VRP."""
         return generate.routes(self.route_count, self.vrps)
+
+    @cached_property
+    def table(self) -> list[Route]:
+        """A full table: different prefixes, each with its origin AS, in order of prefix."""
+        if self.table_source is None:
+            return make_routes(self.table_count, self.vrps)
+        return read_routes(self.table_source)
 
     @cached_property
     def vrp_file(self) -> Path:

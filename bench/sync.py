@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.pipe import Router
 from bench.report import Comparison, interleaved
 from rtrd.demo.lab import Process, find_program, free_port
 from rtrlib import RTRManager
@@ -50,6 +52,19 @@ def run_manager(port: int, count: int, *, isolated: bool) -> float:
     return taken
 
 
+def run_daemon(folder: Path, port: int, count: int) -> float:
+    """From the daemon's first step towards its cache to its effective set, by its log; its own start is not counted."""
+    router = Router(folder, [(HOST, port)], name="sync")
+    router.log.unlink(missing_ok=True)
+    with router:
+        router.wait_vrps(count, LIMIT)
+    said = router.log.read_text(encoding="utf-8").splitlines()
+    begin = next(line for line in said if "status=CONNECTING" in line)
+    end = next(line for line in said if "VRPs changed" in line)
+    moments = [dt.datetime.fromisoformat(line.split()[0]) for line in (begin, end)]
+    return (moments[1] - moments[0]).total_seconds()
+
+
 def run_rtrclient(program: str, port: int) -> float:
     """From its start to its end: it can say nothing earlier, and exports what it has."""
     begin = time.perf_counter()
@@ -73,6 +88,7 @@ def measure(setting: Setting) -> list[Comparison]:
         run_client(client, port, count)  # it listens before it has read its file
         print("first sync, s", flush=True)
         measures: dict[str, Callable[[], float]] = {
+            "rtrd, into the effective set": lambda: run_daemon(folder, port, count),
             "rtrlib, isolated": lambda: run_manager(port, count, isolated=True),
             "rtrlib, threads": lambda: run_manager(port, count, isolated=False),
             "librtr client in C": lambda: run_client(client, port, count),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cffi import FFI
 
 import _rtrlib
+from bench import trees
 from bench.generate import text_of
 from bench.report import Comparison, interleaved
 from rtrlib.pfx_table import PfxTable
@@ -108,6 +109,12 @@ class Tables:
         return [validate(asn, text, length).state for asn, text, length in self.texts]
 
 
+def _of(rounds: dict[str, list[float]], other: str) -> dict[str, list[float]]:
+    """Ours and one other."""
+    ours = next(iter(rounds))
+    return {ours: rounds[ours], other: rounds[other]}
+
+
 def measure(setting: Setting) -> list[Comparison]:
     """Compare; AssertionError when the two sides do not agree on what is valid."""
     vrps, rounds = setting.vrps, setting.rounds
@@ -119,6 +126,9 @@ def measure(setting: Setting) -> list[Comparison]:
     assert tables.one_by_one() == list(truth) == tables.librtr_from_text() == tables.librtr_once_a_route(ready)
     mix = ", ".join(f"{truth.count(state) * 100 // count} % {word}" for state, word in enumerate(WORDS))
     note = f"{count:,} routes ({mix}) over {len(vrps):,} VRPs, {setting.origin}; both sides agree on every one."
+
+    by_radix, by_tricia = trees.py_radix(vrps), trees.tricia(vrps)
+    assert by_radix(tables.texts) == truth == by_tricia(tables.texts)
 
     def each(function: Callable[[], object]) -> float:
         return seconds(function) / count * 1e6
@@ -142,6 +152,8 @@ def measure(setting: Setting) -> list[Comparison]:
         {
             "rtrlib validate_many": lambda: each(lambda: tables.ours.validate_many(tables.packed_routes)),
             "librtr in a C loop": c_loop,
+            "py-radix in a loop": lambda: each(lambda: by_radix(tables.texts)),
+            "pytricia in a loop": lambda: each(lambda: by_tricia(tables.texts)),
         },
     )
     print("records, s", flush=True)
@@ -155,9 +167,18 @@ def measure(setting: Setting) -> list[Comparison]:
         "the bare state, from the same text or from a struct that was made before."
     )
     one_at_a_time = "Validate, one route at a time from Python"
+    in_one = "Validate, many routes in one call"
     at_most = 1.5 * len(vrps) / 800_000
     return [
         Comparison(one_at_a_time, "us a route", single, "librtr through cffi from text", 1.3, [note, forms]),
-        Comparison("Validate, many routes in one call", "us a route", many, "librtr in a C loop", 0.2, [note]),
+        Comparison(
+            f"{in_one}, beside librtr", "us a route", _of(many, "librtr in a C loop"), "librtr in a C loop", 0.1, [note]
+        ),
+        *(
+            Comparison(
+                f"{in_one}, beside {tree}", "us a route", _of(many, f"{tree} in a loop"), f"{tree} in a loop", 0.05
+            )
+            for tree in ("py-radix", "pytricia")
+        ),
         Comparison(f"List {len(vrps):,} VRPs in Python", "s", listed, None, at_most, ["As PFXRecord each."]),
     ]

@@ -107,6 +107,8 @@ def _server(server: dict[str, Any]) -> str:
     for key, label in (("version", "version"), ("serial", "serial"), ("vrps", "VRPs")):
         if server.get(key) is not None:
             parts.append(f"{label} {server[key]}")
+    if server.get("coming"):
+        parts.append(f"{server['coming']} coming")
     if server.get("last_update") is not None:
         parts.append(f"last update {printable(str(server['last_update']))}")
     return ", ".join(parts)

@@ -28,8 +28,10 @@ READ = 1 << 18
 """Bytes read at a time: a few milliseconds of lines."""
 MOST_LINE = 16 << 20
 """Bytes of one line; a longer one is skipped and counted."""
-MOST_PREFIXES = 50
-"""In one command: more gains nothing and holds ExaBGP's loop longer (docs/exabgp.md)."""
+MOST_PREFIXES = 100
+"""In one command: more gains little and holds ExaBGP's loop longer (docs/exabgp.md)."""
+LINGER = 0.01
+"""Seconds that a few routes wait for more while ExaBGP's lines bring some: one command for many costs it far less."""
 WORK = 2000
 """Routes in one slice of work: about a millisecond."""
 NEIGHBORS_EVERY = 60.0
@@ -85,6 +87,8 @@ class ExaBGP:
         self._neighbors_wanted = True
         self._neighbors = ExtensiveReader()
         self._working = False
+        self._routes_came = False
+        self._lingering_since: float | None = None
         self._refreshed = False
         self._words: dict[tuple[bytes, int], str] = {}
 
@@ -139,8 +143,9 @@ class ExaBGP:
             logger.info("ExaBGP closed the pipe")
             self.close()
             return
+        self._routes_came = False
         self.feed(data)
-        self.pump()
+        self.pump(linger=self._routes_came)
 
     def _read_file(self) -> None:
         self._readable()
@@ -174,6 +179,7 @@ class ExaBGP:
         if line[:1] == b"{":
             try:
                 if self.engine.take_line(line):
+                    self._routes_came = True
                     return
                 self._event(decode(line))
             except DecodeError as error:
@@ -189,6 +195,7 @@ class ExaBGP:
 
     def _event(self, event: Update | State | EndOfRib | Negotiated | Other) -> None:
         if type(event) is Update:
+            self._routes_came = True
             self.engine.update(event)
         elif type(event) is State:
             logger.info(
@@ -246,8 +253,11 @@ class ExaBGP:
 
     # -- what rtrd says
 
-    def pump(self) -> None:
-        """Write what there is to say while ExaBGP has room for it; do a slice of the work that makes more."""
+    def pump(self, *, linger: bool = False) -> None:
+        """Write what there is to say while ExaBGP has room for it; do a slice of the work that makes more.
+
+        With `linger` a few routes wait a moment for those that come with the next lines.
+        """
         if not self.open:
             return
         if not self._working and self.engine.work(0):
@@ -255,7 +265,9 @@ class ExaBGP:
             self._loop.call_soon(self._work)
         now = self._clock()
         self._time_work(now)
-        while not self._unwritten and self.window.room(now):
+        linger = linger and self._linger(now)
+        while not linger and not self._unwritten and self.window.room(now):
+            self._lingering_since = None
             decision = self.engine.next_decision(MOST_PREFIXES)
             if decision is None:
                 break
@@ -269,6 +281,13 @@ class ExaBGP:
         if not self._unwritten and self.window.fence(now):
             self._command(FENCE, 0)
         self._set_timer(now)
+
+    def _linger(self, now: float) -> bool:
+        if not 0 < self.engine.table.waiting < 2 * MOST_PREFIXES:
+            return False
+        if self._lingering_since is None:
+            self._lingering_since = now
+        return now - self._lingering_since < LINGER
 
     def _work(self) -> None:
         self._working = False
@@ -332,6 +351,9 @@ class ExaBGP:
             self._timer.cancel()
             self._timer = None
         seconds = self.window.next_deadline(now)
+        if self._lingering_since is not None:
+            left = max(0.0, self._lingering_since + LINGER - now)
+            seconds = left if seconds is None else min(seconds, left)
         if seconds is not None:
             self._timer = self._loop.call_later(seconds, self.pump)
 

@@ -6,13 +6,13 @@ operator's (`on-expire`). No clock: the manager says when something expired.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from rtrd.ops import log
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
 from rtrlib.manager_group import ManagerGroup
-from rtrlib.vrp_set import SLURM, SNAPSHOT
+from rtrlib.vrp_set import PACKED, SLURM, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rtrd.vrps.guarding import Guarding
     from rtrlib.rtr_socket import RTRSocket
     from rtrlib.vrp_set import Changes, VRPSet
+
+PROGRESS: Final = 100_000
+"""VRPs of one sync between two lines of the log about it."""
 
 logger = log.get("vrps")
 
@@ -64,6 +67,11 @@ class Feed:
         self._worth_keeping = False  # VRPs of caches or of the snapshot are in force
         self._faults = dict.fromkeys(vrp_set.faults, 0)
         self._states: dict[object, object] = {}
+        self._coming: dict[int, int] = {}
+
+    def coming(self, cache: RTRSocket) -> int:
+        """How many changes of VRPs have come from a cache since its last End of Data: how far its sync is."""
+        return self._coming.get(cache.index, 0)
 
     # -- VRPListener
 
@@ -71,12 +79,17 @@ class Feed:
         """Stage changes of a cache."""
         self._begin(cache)
         self.vrp_set.stage(cache.index, records)
+        before = self.coming(cache)
+        now = self._coming[cache.index] = before + len(records) // PACKED.size
+        if now // PROGRESS > before // PROGRESS:
+            logger.info("a sync goes on", cache=str(cache), vrps=now)
 
     def committed(self, cache: RTRSocket, full: bool) -> None:
         """Put what a cache staged into force."""
         if full:
             self._begin(cache)  # a full set may be empty
         self._expired.discard(cache.index)
+        self._coming.pop(cache.index, None)
         changes = self.vrp_set.commit(cache.index)
         self._log_faults(cache)
         self._publish(changes, str(cache), [cache.index])
@@ -89,6 +102,7 @@ class Feed:
         self.vrp_set.discard(cache.index)
         self.keys.discard(cache)
         self._begun.discard(cache.index)
+        self._coming.pop(cache.index, None)
 
     def expired(self, cache: RTRSocket) -> None:
         """Drop all that a cache had, unless it is the last and the operator wants that kept."""

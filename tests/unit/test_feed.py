@@ -219,3 +219,18 @@ def test_slurm_filters_keys_before_it_asserts_some(story: Story, one: KeyFilter,
     assert story.feed.keys.effective == left | {KEY}, "no filter touches an assertion"
     story.feed.keys.slurm([], [])
     assert story.feed.keys.effective == {KEY, OTHER}
+
+
+def test_how_far_a_sync_is_can_be_seen_while_it_lasts(story: Story, capfd: pytest.CaptureFixture[str]) -> None:
+    cache = Cache(0)
+    assert story.feed.coming(cache) == 0
+    story.feed.staged(cache, pack(A) * 99_999)
+    assert story.feed.coming(cache) == 99_999
+    assert "a sync goes on" not in "".join(capfd.readouterr())
+    story.feed.staged(cache, pack(B) + pack(C))
+    assert "vrps=100001" in "".join(capfd.readouterr())
+    story.feed.committed(cache, full=True)
+    assert story.feed.coming(cache) == 0
+    story.feed.staged(cache, pack(A, announce=False))
+    story.feed.discarded(cache)
+    assert story.feed.coming(cache) == 0

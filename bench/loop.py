@@ -1,0 +1,135 @@
+"""Lines as fast as they are read in; the longest time between two reads while everything else happens too, out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bench import generate, lines
+from bench.pipe import Router
+from bench.report import Comparison
+from bench.scripted_cache import HOST, ScriptedCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bench.section import Setting
+
+SECONDS = 6.0
+"""Of lines beside each event."""
+MOST = 0.05
+"""Seconds."""
+
+
+def beside(
+    router: Router, stream: list[bytes], seconds: float, event: Callable[[], None], until: Callable[[], bool]
+) -> float:
+    """Give the longest time between two reads of stdin (ms) while an event takes its course."""
+    done = threading.Event()
+    begin = time.monotonic()
+
+    def endless() -> Iterator[bytes]:
+        while not done.is_set() or time.monotonic() - begin < seconds:
+            yield from stream
+
+    def act() -> None:
+        time.sleep(0.5)
+        event()
+        while not until():
+            time.sleep(0.05)
+        time.sleep(0.5)
+        done.set()
+
+    router.reads.clear()
+    thread = threading.Thread(target=act)
+    thread.start()
+    router.feed(endless())
+    thread.join()
+    return max(b - a for a, b in zip(router.reads, router.reads[1:], strict=False)) * 1e3
+
+
+def read_all(router: Router, path: str) -> None:
+    """Read a whole answer, in a process of its own."""
+    code = (
+        "import socket, sys\n"
+        "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
+        "s.sendall(f'GET {sys.argv[2]} HTTP/1.0\\r\\nHost: rtrd\\r\\n\\r\\n'.encode())\n"
+        "while s.recv(1 << 20): pass\n"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code, str(router.socket), path], check=True, timeout=300)
+
+
+def measure(setting: Setting) -> list[Comparison]:
+    vrps = b"".join(setting.vrps)
+    others = b"".join(generate.other_as(one) for one in setting.vrps)
+    state = setting.folder / "state"
+    state.mkdir(exist_ok=True)
+    snapshot = state / "vrps.snapshot"
+    found: dict[str, list[float]] = {}
+    with (
+        ScriptedCache(vrps) as backup,
+        ScriptedCache(vrps) as cache,
+        Router(setting.folder, [(HOST, cache.port), (HOST, backup.port)], (), {"state": str(state)}, "loop") as router,
+    ):
+        router.wait_vrps(len(setting.vrps))
+        stream = list(lines.updates(setting.table, 5))
+        router.feed(stream)
+        stream = stream[: len(stream) // 8]
+        seconds = 1.0 if setting.short else SECONDS
+
+        def reload() -> None:
+            cache.replace(others if len(found.get("a whole VRP reload", ())) % 2 == 0 else vrps)
+            cache.drop()
+
+        def reloaded() -> bool:
+            routes = router.routes()
+            wanted = len(found.get("a whole VRP reload", ())) % 2 == 0
+            return (routes["valid"] < 0.1 * sum(routes.values())) is wanted
+
+        def written(since: float) -> bool:
+            return snapshot.exists() and snapshot.stat().st_mtime > since
+
+        def statuses() -> None:
+            for _ in range(50):
+                read_all(router, "/status")
+
+        for _ in range(setting.rounds):
+            now = time.time()
+            one: dict[str, tuple[Callable[[], None], Callable[[], bool]]] = {
+                "nothing": (lambda: None, lambda: True),
+                "a whole VRP reload": (reload, reloaded),
+                **({} if setting.short else {"a snapshot write": (lambda: None, partial(written, now))}),
+                "/status, 50 times": (statuses, lambda: True),
+                "/routes, every route": (lambda: read_all(router, "/routes"), lambda: True),
+                "/metrics": (lambda: read_all(router, "/metrics"), lambda: True),
+            }
+            for what, (event, until) in one.items():
+                found.setdefault(what, []).append(beside(router, stream, seconds, event, until))
+                print(f"  longest time between two reads beside {what}: {found[what][-1]:.1f} ms", flush=True)
+        for turn in range(setting.rounds):
+            down, up = (cache, "group2") if turn % 2 == 0 else (None, "group1")
+
+            def fail(down: ScriptedCache | None = down) -> None:
+                cache.refuse(refused=down is cache)
+
+            def failed_over(up: str = up) -> bool:
+                return (router.status() or {}).get("active_group") == up
+
+            found.setdefault("a failover", []).append(beside(router, stream, seconds, fail, failed_over))
+            print(f"  longest time between two reads beside a failover: {found['a failover'][-1]:.1f} ms", flush=True)
+    return [
+        Comparison(
+            f"Longest time between two reads of stdin, beside {what}",
+            "ms",
+            {"rtrd": values},
+            None,
+            MOST * 1e3,
+            [f"Lines as fast as they are read, {len(setting.table):,} routes, {len(setting.vrps):,} VRPs."],
+            quantile=1.0,
+        )
+        for what, values in found.items()
+    ]

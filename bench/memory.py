@@ -1,0 +1,108 @@
+"""A full table and all VRPs in; what rtrd takes for them, beside BIRD and ExaBGP, in memory, out."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import bird, chain, lines
+from bench.pipe import TAGGING, Router, Usage
+from bench.report import Comparison, interleaved
+from bench.scripted_cache import HOST, ScriptedCache
+from bench.speaker import Speaker
+from rtrd.demo.lab import Lab, find_program
+from rtrd.demo.routers import EXABGP_5, ExaBGP, Neighbor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bench.section import Setting
+
+MOST = 400.0
+"""MB."""
+PACKING = 20
+EXABGP_ROUTES = 100_000
+
+
+def ours(setting: Setting, port: int, policy: Sequence[Mapping[str, object]]) -> float:
+    """Give the MB of all processes, the cache's included, when everything is learned and said."""
+    with Router(setting.folder, [(HOST, port)], policy, name="memory") as router:
+        router.wait_vrps(len(setting.vrps))
+        router.feed(lines.updates(setting.table, PACKING))
+        router.wait_idle()
+        assert sum(router.routes().values()) == len(setting.table)
+        return router.usage().memory("Pss") / 1e6
+
+
+def birds(setting: Setting, port: int, updates: bytes, *, checks: bool) -> tuple[float, float]:
+    """Give the MB and the CPU microseconds a route of a BIRD with the same routes and VRPs."""
+    with tempfile.TemporaryDirectory(dir=setting.folder) as folder, bird.Bird(Path(folder), port, checks=checks) as one:
+        one.wait_count(len(setting.vrps), "four", "six")
+        taken = one.take(updates, len(setting.table))
+        return one.memory / 1e6, taken / len(setting.table) * 1e6
+
+
+def exabgps(setting: Setting, updates: bytes, count: int) -> float:
+    """Give the MB of an ExaBGP that has learned some routes, with a helper that does nothing."""
+    empty = setting.folder / "nothing"
+    empty.write_text("", encoding="ascii")
+    helper = str(Path(chain.__file__).with_name("knowing.py"))
+    command = shlex.join([sys.executable, "-I", helper, str(empty), "1", "1"])
+    program = find_program("exabgp", EXABGP_5)
+    with tempfile.TemporaryDirectory(dir=setting.folder) as folder, Lab(Path(folder)) as lab:
+        router = ExaBGP(lab.folder, name="router", address=chain.ROUTER, asn=65001, program=program, process=command)
+        router.neighbors = [Neighbor(address=chain.PEER, asn=65002)]
+        lab.start(router)
+        usage = Usage([router.process.pid])
+        before = usage.memory("Rss")
+        with Speaker(chain.PEER, 65002, (chain.ROUTER, router.port)) as peer:
+            peer.up.wait(30)
+            peer.send(updates)
+            spent = -1.0
+            while usage.cpu() - spent > 0.2:  # it takes routes as long as it computes
+                spent = usage.cpu()
+                time.sleep(2)
+            return (usage.memory("Rss") - before) / 1e6 / count * len(setting.table)
+
+
+def measure(setting: Setting) -> list[Comparison]:
+    updates = bird.encoded(setting.table, PACKING)
+    some = setting.table[:: max(1, len(setting.table) // EXABGP_ROUTES)][:EXABGP_ROUTES]
+    few = bird.encoded(some, PACKING)
+    costs: dict[str, list[float]] = {"with roa_check": [], "without": []}
+
+    def checked(port: int, *, checks: bool) -> float:
+        memory, cost = birds(setting, port, updates, checks=checks)
+        costs["with roa_check" if checks else "without"].append(cost)
+        return memory
+
+    with ScriptedCache(b"".join(setting.vrps)) as cache:
+        print("memory with a full table, MB", flush=True)
+        rounds = interleaved(
+            setting.rounds,
+            {
+                "rtrd, all processes": lambda: ours(setting, cache.port, ()),
+                "rtrd, each route tagged": lambda: ours(setting, cache.port, TAGGING),
+                "BIRD, roa_check in its filter": lambda: checked(cache.port, checks=True),
+                "BIRD": lambda: checked(cache.port, checks=False),
+                "ExaBGP 5.0.15, for the routes alone": lambda: exabgps(setting, few, len(some)),
+            },
+        )
+    size = f"{len(setting.table):,} routes, {len(setting.vrps):,} VRPs"
+    added = [check - plain for check, plain in zip(*costs.values(), strict=True)]
+    notes = [
+        f"{size}, PSS. BIRD has them from the same BGP speaker and the same cache. ExaBGP's is that of {len(some):,}",
+        "routes, times as many as there are: it would take minutes to learn all.",
+    ]
+    tagged = {name: values for name, values in rounds.items() if name.startswith("rtrd")}
+    tagged = dict(reversed(tagged.items()))
+    asked = {"BIRD's roa_check": added, **costs}
+    return [
+        Comparison("Memory with a full table", "MB", rounds, None, MOST, notes),
+        Comparison("Memory with a full table, each route tagged", "MB", tagged, None, MOST, [f"{size}, PSS."]),
+        Comparison("CPU of BIRD for a route", "us", asked, None, None, [f"{size}; what its filter's roa_check adds."]),
+    ]

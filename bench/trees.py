@@ -1,0 +1,67 @@
+"""VRPs and routes in; their validation (RFC 6811) by loops over Python's two radix trees, as people write them, out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytricia
+import radix
+
+from bench.generate import PACKED, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VALID, NOT_FOUND, INVALID = 0, 1, 2
+
+
+def _verdict(found: bool, matched: bool) -> int:
+    return VALID if matched else INVALID if found else NOT_FOUND
+
+
+def py_radix(vrps: list[bytes]) -> Callable[[list[tuple[int, str, int]]], bytes]:
+    """Give a function that validates routes (AS, address, length)."""
+    tree = radix.Radix()
+    for packed in vrps:
+        address, length, most, asn = text_of(packed)
+        node = tree.add(f"{address}/{length}")
+        node.data.setdefault("vrps", []).append((asn, most))
+
+    def validate(routes: list[tuple[int, str, int]]) -> bytes:
+        verdicts = bytearray()
+        for asn, address, length in routes:
+            nodes = tree.search_covering(f"{address}/{length}")
+            matched = any(asn == one and length <= most for node in nodes for one, most in node.data["vrps"])
+            verdicts.append(_verdict(bool(nodes), matched))
+        return bytes(verdicts)
+
+    return validate
+
+
+def tricia(vrps: list[bytes]) -> Callable[[list[tuple[int, str, int]]], bytes]:
+    """Give the same over pytricia, with a tree for each family."""
+    trees = {False: pytricia.PyTricia(32), True: pytricia.PyTricia(128)}
+    for packed in vrps:
+        address, length, most, asn = text_of(packed)
+        tree = trees[PACKED.unpack(packed)[4] == 6]
+        key = f"{address}/{length}"
+        if tree.has_key(key):
+            tree[key].append((asn, most))
+        else:
+            tree[key] = [(asn, most)]
+
+    def validate(routes: list[tuple[int, str, int]]) -> bytes:
+        verdicts = bytearray()
+        for asn, address, length in routes:
+            tree = trees[":" in address]
+            found = matched = False
+            prefix = f"{address}/{length}"
+            key = tree.get_key(prefix)
+            while key is not None and not matched:
+                found = True
+                matched = any(asn == one and length <= most for one, most in tree[key])
+                key = tree.parent(key)
+            verdicts.append(_verdict(found, matched))
+        return bytes(verdicts)
+
+    return validate

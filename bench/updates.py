@@ -1,0 +1,115 @@
+"""Generated lines of both dialects in; what they cost rtrd, beside what they cost ExaBGP and a bare decoder, out."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bench import lines
+from bench.pipe import Router
+from bench.report import Comparison, interleaved
+from bench.scripted_cache import HOST, ScriptedCache
+
+if TYPE_CHECKING:
+    from bench.section import Setting
+
+COUNT = 60_000
+"""Lines of one measurement."""
+EXABGP = {1: 214.0, 5: 285.0, 20: 504.0}
+"""Microseconds that ExaBGP 5.0.15 spends on a line with so many prefixes, to a helper that only counts: measured once,
+as this takes minutes and the line is the same."""
+SHARE = 0.05
+
+
+class _Segment(msgspec.Struct):
+    element: str
+    value: list[int]
+
+
+class _Attributes(msgspec.Struct):
+    origin: str = ""
+    as_path: dict[str, _Segment] | list[int] = msgspec.field(name="as-path", default_factory=list)
+    med: int | None = None
+    community: list[tuple[int, int]] = []
+    large_community: list[tuple[int, int, int]] = msgspec.field(name="large-community", default_factory=list)
+
+
+class _Nlri(msgspec.Struct):
+    nlri: str
+
+
+class _Update(msgspec.Struct):
+    attribute: _Attributes
+    announce: dict[str, dict[str, list[_Nlri]]]
+
+
+class _Message(msgspec.Struct):
+    update: _Update
+
+
+class _Address(msgspec.Struct):
+    peer: str
+
+
+class _Neighbor(msgspec.Struct):
+    address: _Address
+    message: _Message
+
+
+class _Line(msgspec.Struct):
+    type: str
+    neighbor: _Neighbor
+
+
+def bare(stream: list[bytes]) -> float:
+    """Give the CPU microseconds a line of a typed decode that does nothing with the result."""
+    decode = msgspec.json.Decoder(_Line).decode
+    begin = time.process_time()
+    for line in stream:
+        decode(line)
+    return (time.process_time() - begin) / len(stream) * 1e6
+
+
+def ours(setting: Setting, port: int, stream: list[bytes]) -> float:
+    """Give the CPU microseconds a line of all processes of a new rtrd: no route or attribute set is known before."""
+    with Router(setting.folder, [(HOST, port)], name="updates") as router:
+        router.wait_vrps(len(setting.vrps))
+        usage = router.usage()
+        before = (router.status() or {})["routers"][0]["lines"]
+        begin = usage.cpu()
+        router.feed(stream)
+        router.wait_lines(before + len(stream))
+        return (usage.cpu() - begin) / len(stream) * 1e6
+
+
+def measure(setting: Setting) -> list[Comparison]:
+    found = []
+    with ScriptedCache(b"".join(setting.vrps)) as cache:
+        for dialect in lines.DIALECTS:
+            for packing, exabgp in EXABGP.items():
+                made = lines.updates(setting.table, packing, lines.Speaker(dialect))
+                stream = [line for line in made if line.count(b'"nlri"') == packing]
+                stream = list(islice(stream, COUNT))
+                if not stream:
+                    continue  # so small a table has no AS with as many routes
+                print(f"CPU of a line, {packing} prefixes, {dialect}, us", flush=True)
+                measures = {
+                    "rtrd, all processes": partial(ours, setting, cache.port, stream),
+                    "msgspec, typed, nothing else": partial(bare, stream),
+                }
+                rounds = interleaved(setting.rounds, measures)
+                plural = "es" if packing > 1 else ""
+                name = f"CPU of a line of ExaBGP {dialect} with {packing} prefix{plural}"
+                note = f"{len(stream):,} lines, no route and no set of attributes known before."
+                found.append(Comparison(name, "us", rounds, "msgspec, typed, nothing else", 3.0, [note]))
+                if dialect == "5.0.15":
+                    spent = [exabgp] * setting.rounds
+                    share = {"rtrd, all processes": rounds["rtrd, all processes"], "ExaBGP, measured once": spent}
+                    found.append(
+                        Comparison(f"{name}, beside ExaBGP's own", "us", share, "ExaBGP, measured once", SHARE)
+                    )
+    return found

@@ -103,7 +103,7 @@ class Cache:
         self._events = events
         self._connect = connect
         self._wall = wall
-        self._started = False
+        self.started = False
         self._decoder = Decoder()
         self._fresh = True
         """Nothing was committed from this link yet."""
@@ -124,19 +124,39 @@ class Cache:
 
     def start(self, now: float) -> None:
         """Connect."""
-        self._started = True
+        self.started = True
         self._backoff = BACKOFF_FIRST
         self._open(now)
 
     def stop(self) -> None:
         """Disconnect; what the cache said is not needed any more."""
-        self._started = False
+        self.started = False
         self._close()
         self._reopen_at = None
         self.socket.state = RTRSocketState.CLOSED
         self.socket.error = self.socket.fault = None
         self._events.changed(self.socket)
         self._drop_data()
+
+    def release(self) -> None:
+        """Disconnect for ever; what the cache said counts until it expires, or `stop`."""
+        self.started = False
+        self._close()
+        self._reopen_at = None
+        self.socket.state = RTRSocketState.CLOSED
+        self._events.changed(self.socket)
+
+    def change_intervals(self, intervals: Intervals, now: float) -> None:
+        """Use other intervals, with a new link; what the cache said counts meanwhile, and it is no failure."""
+        if self._expires_at is not None and not intervals.follow_cache:
+            longer = intervals.expire - self.socket.expire_interval
+            self._expires_at += longer
+            self._stale_at = self._expires_at - (1 - STALE_PART) * intervals.expire
+        self._intervals = intervals
+        self._set_intervals()
+        if self.link is not None:
+            self._close()
+            self._open(now)
 
     def deadline(self) -> float | None:
         """When `tick` has something to do at the latest."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 import logging
 import select
 import time
+from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rtrlib.cache import Cache
 from rtrlib.exceptions import RTRInitError
-from rtrlib.failover import Action, Activate, Failover, Start
+from rtrlib.failover import Action, Activate, Drop, Failover, Release, Start
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.process_link import reap
+from rtrlib.servers import MAX_CACHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,16 +93,13 @@ class Dispatcher:
         """
         self._clock = clock
         self._start_timeout = start_timeout
-        self._caches: list[Cache] = []
-        self._groups: list[ManagerGroup] = []
-        for group in groups:
-            first = len(self._caches)
-            self._caches += [
-                Cache(first + i, server, intervals, self, connect, wall=wall) for i, server in enumerate(group.servers)
-            ]
-            sockets = [cache.socket for cache in self._caches[first:]]
-            self._groups.append(ManagerGroup(group.name, group.preference, sockets))
-        self._groups.sort(key=lambda group: group.preference)
+        self._intervals = intervals
+        self._connect = connect
+        self._wall = wall
+        self._caches: dict[int, Cache] = {}
+        """By number; also those that left, as long as their VRPs count."""
+        self._groups: list[ManagerGroup] = self._make_groups(groups, {})
+        self._active: ManagerGroup | None = None
         self._failover = self._new_failover()
         self._listener: VRPListener | None = None
         self._epoll: select.epoll | None = None
@@ -112,9 +112,57 @@ class Dispatcher:
 
     @property
     def active_group(self) -> ManagerGroup | None:
-        """The group whose VRPs are in force."""
-        active = self._failover.active
-        return None if active is None else self._groups[active]
+        """The group whose VRPs are in force; also one that is configured no more, until another is usable."""
+        return self._active
+
+    def regroup(self, groups: Sequence[CacheGroup], intervals: Intervals) -> None:
+        """Use other groups from now on. Caches with equal options keep their number, connection and VRPs.
+
+        RTRInitError, and nothing has changed, when there are more caches at once than numbers.
+        """
+        kept: dict[Server, list[int]] = {}
+        for group in self._groups:
+            for socket in group.sockets:
+                kept.setdefault(socket.server, []).append(socket.index)
+        wanted = Counter(server for group in groups for server in group.servers)
+        staying = {index for server, indices in kept.items() for index in indices[: wanted[server]]}
+        counting = self._failover.counting
+        if wanted.total() + len(counting - staying) > MAX_CACHES:
+            raise RTRInitError(
+                f"{wanted.total()} caches and {len(counting - staying)} that still count until one of these is in sync"
+                f" are more than {MAX_CACHES}: take the old ones out in a second step"
+            )
+        if intervals != self._intervals:
+            self._intervals = intervals
+            for index in staying:
+                self._caches[index].change_intervals(intervals, self._clock())
+        # Their numbers are free for the new ones.
+        self._carry_out(self._failover.drop(frozenset(self._caches.keys() - staying - counting)))
+        active = self._active
+        self._groups = self._make_groups(groups, kept)
+        numbers = [frozenset(socket.index for socket in group.sockets) for group in self._groups]
+        self._carry_out(self._failover.regroup(numbers, self._clock()))
+        number = self._failover.active
+        self._active = active if number is None else self._groups[number]
+        for group in self._groups:
+            group.active = group is self._active
+
+    def _make_groups(self, groups: Sequence[CacheGroup], kept: dict[Server, list[int]]) -> list[ManagerGroup]:
+        """Give the groups, most preferred first; of `kept`, the numbers of a server's caches, what fits is used."""
+        left = {server: list(indices) for server, indices in kept.items()}
+        made = []
+        for group in groups:
+            sockets = []
+            for server in group.servers:
+                index = left[server].pop(0) if left.get(server) else self._new_cache(server)
+                sockets.append(self._caches[index].socket)
+            made.append(ManagerGroup(group.name, group.preference, sockets))
+        return sorted(made, key=lambda group: group.preference)
+
+    def _new_cache(self, server: Server) -> int:
+        index = next(number for number in count() if number not in self._caches)
+        self._caches[index] = Cache(index, server, self._intervals, self, self._connect, wall=self._wall)
+        return index
 
     def open(self, listener: VRPListener) -> None:
         """Start the most preferred group. RTRInitError when it is open already."""
@@ -140,14 +188,14 @@ class Dispatcher:
             return None
         now = self._clock()
         unread = self._read(now)
-        for cache in self._caches:
+        for cache in tuple(self._caches.values()):
             # A cache whose bytes still wait cannot be called silent.
             if cache.socket.index not in unread:
                 cache.tick(now)
         self._carry_out(self._failover.tick(now))
         if self._epoll is None:  # the listener has closed us
             return None
-        times = [cache.deadline() for cache in self._caches] + [self._failover.deadline()]
+        times = [cache.deadline() for cache in self._caches.values()] + [self._failover.deadline()]
         if reap():
             times.append(now + REAP_EVERY)
         waiting = [at for at in times if at is not None]
@@ -159,6 +207,7 @@ class Dispatcher:
             return
         self._listener = None
         self._carry_out(self._failover.stop())
+        self._active = None
         self._epoll.close()
         self._epoll = None
         if reap(CLOSE_WAIT):
@@ -226,8 +275,9 @@ class Dispatcher:
         ready = {self._watched[fd].socket.index for fd, _ in self._epoll.poll(0) if fd in self._watched}
         self._turn += 1  # who had to wait goes first another time
         budget = TURN_LIMIT
-        first = self._turn % len(self._caches)
-        for cache in self._caches[first:] + self._caches[:first]:
+        caches = list(self._caches.values())
+        first = self._turn % len(caches)
+        for cache in caches[first:] + caches[:first]:
             if budget <= 0:
                 break
             if cache.socket.index in ready:
@@ -241,10 +291,19 @@ class Dispatcher:
             if isinstance(action, Activate):
                 self._activate(self._groups[action.group])
                 continue
+            if isinstance(action, Release):
+                for index in action.caches:
+                    self._caches[index].release()
+                continue
+            if isinstance(action, Drop):
+                for index in action.caches:
+                    self._caches.pop(index).stop()
+                continue
             for socket in self._groups[action.group].sockets:
                 cache = self._caches[socket.index]
                 if isinstance(action, Start):
-                    cache.start(now)
+                    if not cache.started:
+                        cache.start(now)
                 else:
                     cache.stop()
         for i, group in enumerate(self._groups):
@@ -256,6 +315,7 @@ class Dispatcher:
 
     def _activate(self, group: ManagerGroup) -> None:
         log.info("%s is in use", group.name)
+        self._active = group
         for one in self._groups:
             one.active = one is group
         if self._listener is not None:

@@ -9,6 +9,8 @@ The rules:
 - The best usable group is active: its caches' VRPs count. A switch is made when the new group is usable,
   never before, so what the old group said stays in force until then.
 - The groups below the active one are stopped; those above it, which failed, go on trying for ever.
+- When the groups are changed (`regroup`), a cache that is in both stays as it is, and what counts goes on counting
+  until a group of the new ones is usable, also when it comes from caches that are in none of them.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from rtrlib.manager_group import ManagerGroupStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["START_TIMEOUT", "Action", "Activate", "Failover", "Start", "Stop"]
+__all__ = ["START_TIMEOUT", "Action", "Activate", "Drop", "Failover", "Release", "Start", "Stop"]
 
 START_TIMEOUT: Final = 30.0
 """Seconds that a group has to become usable before the next one is started beside it."""
@@ -29,7 +31,7 @@ START_TIMEOUT: Final = 30.0
 
 @dataclass(frozen=True)
 class Start:
-    """Connect to every cache of the group."""
+    """Connect to every cache of the group that is not connected to."""
 
     group: int
 
@@ -49,7 +51,21 @@ class Activate:
     caches: frozenset[int]
 
 
-Action = Start | Stop | Activate
+@dataclass(frozen=True)
+class Release:
+    """Disconnect from these caches, which are in no group any more; what they said still counts."""
+
+    caches: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Disconnect from these caches, which are in no group any more; what they said is not needed either."""
+
+    caches: frozenset[int]
+
+
+Action = Start | Stop | Activate | Release | Drop
 
 
 @dataclass
@@ -74,11 +90,18 @@ class Failover:
         self._groups = [_Group(caches) for caches in groups]
         self._start_timeout = start_timeout
         self._active: int | None = None
+        self._counting: frozenset[int] = frozenset()
+        self._released: frozenset[int] = frozenset()
 
     @property
     def active(self) -> int | None:
-        """The group whose caches' VRPs count; None before any was usable."""
+        """The group whose caches' VRPs count; None before any was usable, and for one that is no group any more."""
         return self._active
+
+    @property
+    def counting(self) -> frozenset[int]:
+        """The caches whose VRPs count."""
+        return self._counting
 
     def status(self, group: int) -> ManagerGroupStatus:
         """Say how this group stands now."""
@@ -103,12 +126,57 @@ class Failover:
         actions: list[Action] = [Stop(i) for i, group in enumerate(self._groups) if group.started]
         self._groups = [_Group(group.caches) for group in self._groups]
         self._active = None
-        return actions
+        self._counting = frozenset()
+        return actions + self._drop_released()
+
+    def regroup(self, groups: Sequence[frozenset[int]], now: float) -> list[Action]:
+        """Use these groups from now on, most preferred first. A cache that is in both stays as it is."""
+        old = [group for group in self._groups if group.started]
+        running = frozenset[int]().union(*(group.caches for group in old))
+        in_sync = set[int]().union(*(group.in_sync for group in old))
+        failed = set[int]().union(*(group.failed for group in old))
+        gone = frozenset[int]().union(*(group.caches for group in self._groups)).difference(*groups)
+        self._groups = [
+            _Group(caches, bool(caches & running), None, in_sync & caches, failed & caches) for caches in groups
+        ]
+        self._active = next((i for i, caches in enumerate(groups) if caches & self._counting), None)
+        actions: list[Action] = []
+        if gone - self._counting:
+            actions.append(Drop(gone - self._counting))
+        if gone & self._counting:
+            actions.append(Release(gone & self._counting))
+            self._released |= gone & self._counting
+        usable = (i for i, group in enumerate(self._groups) if group.usable)
+        last_started = max((i for i, group in enumerate(self._groups) if group.started), default=0)
+        for i in range(next(usable, last_started) + 1 if running else 0):
+            if not groups[i] <= running:
+                actions.append(Start(i))
+            self._begin(i, now)
+        return actions + (self._settle(now) if running else [])
+
+    def drop(self, caches: frozenset[int]) -> list[Action]:
+        """Forget caches that don't count; a `regroup` must follow, which may give their numbers to others."""
+        for group in self._groups:
+            group.caches -= caches
+            group.in_sync -= caches
+            group.failed -= caches
+        return [Drop(caches)] if caches else []
+
+    def _begin(self, number: int, now: float) -> None:
+        """Count a group as started; it has its time to become usable, unless there is none after it to wait for."""
+        group = self._groups[number]
+        group.started = True
+        wait = not group.usable and number + 1 < len(self._groups)
+        group.late_at = now + self._start_timeout if wait else None
+
+    def _drop_released(self) -> list[Action]:
+        released, self._released = self._released, frozenset()
+        return [Drop(released)] if released else []
 
     def in_sync(self, cache: int, now: float) -> list[Action]:
         """Note that the cache has delivered complete data and its session is alive."""
-        group = self._groups[self._group_of(cache)]
-        if not group.started:
+        group = self._group_of(cache)
+        if group is None or not group.started:
             return []
         group.in_sync.add(cache)
         group.failed.discard(cache)
@@ -116,8 +184,8 @@ class Failover:
 
     def failed(self, cache: int, now: float) -> list[Action]:
         """Note that the cache cannot be reached, or that its session, its process or its data ended."""
-        group = self._groups[self._group_of(cache)]
-        if not group.started:
+        group = self._group_of(cache)
+        if group is None or not group.started:
             return []
         group.in_sync.discard(cache)
         group.failed.add(cache)
@@ -127,8 +195,8 @@ class Failover:
         """Note that time has passed."""
         return self._settle(now)
 
-    def _group_of(self, cache: int) -> int:
-        return next(i for i, group in enumerate(self._groups) if cache in group.caches)
+    def _group_of(self, cache: int) -> _Group | None:
+        return next((group for group in self._groups if cache in group.caches), None)
 
     def _settle(self, now: float) -> list[Action]:
         best = next((i for i, group in enumerate(self._groups) if group.usable), None)
@@ -136,9 +204,11 @@ class Failover:
             return self._start_next(now) if self._wants_next(now) else []
         actions: list[Action] = []
         self._groups[best].late_at = None
-        if best != self._active:
-            self._active = best
-            actions.append(Activate(best, self._groups[best].caches))
+        self._active = best
+        if self._counting != self._groups[best].caches:
+            self._counting = self._groups[best].caches
+            actions.append(Activate(best, self._counting))
+            actions += self._drop_released()
         for i in range(best + 1, len(self._groups)):
             if self._groups[i].started:
                 actions.append(Stop(i))
@@ -157,8 +227,6 @@ class Failover:
     def _start_next(self, now: float) -> list[Action]:
         for i, group in enumerate(self._groups):
             if not group.started:
-                group.started = True
-                # The last one has no successor to wait for.
-                group.late_at = now + self._start_timeout if i + 1 < len(self._groups) else None
+                self._begin(i, now)
                 return [Start(i)]
         return []

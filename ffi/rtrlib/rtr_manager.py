@@ -238,6 +238,27 @@ class RTRManager:
             self._dispatcher.close()
             self._opened = False
 
+    def regroup(
+        self,
+        groups: Sequence[CacheGroup],
+        refresh_interval: int = 3600,
+        expire_interval: int = 7200,
+        retry_interval: int = 600,
+        *,
+        intervals: Literal["configured", "cache"] = "configured",
+    ) -> None:
+        """Use other groups and intervals from now on, after `open`, in the loop that dispatches.
+
+        A cache with equal options, in whatever group, keeps its process, session and VRPs; with other intervals it is
+        connected to anew, and its VRPs count meanwhile. What is in force stays so until a group of the new ones is
+        usable. RTRInitError: what is wrong, and nothing has changed.
+        """
+        if self._driver is not None:
+            raise RTRInitError("the manager has a thread of its own, in which its groups stay as they are")
+        check_groups(groups)
+        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=intervals == "cache")
+        self._dispatcher.regroup(groups, options)
+
     def __enter__(self) -> Self:
         """Start it and wait for sync, unless it is started already. SyncTimeout: it is stopped again."""
         if self._driver is None:

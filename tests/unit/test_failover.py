@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rtrlib.failover import Activate, Failover, Start, Stop
+from rtrlib.failover import Activate, Drop, Failover, Release, Start, Stop
 from rtrlib.manager_group import ManagerGroupStatus as Status
 
 A, B, C = 0, 1, 2
@@ -238,3 +238,96 @@ class AnyHistory(RuleBasedStateMachine):
 
 TestAnyHistory = AnyHistory.TestCase
 TestAnyHistory.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+# -- groups that are changed while they run
+
+
+def regroup(story: Failover, now: float, *caches: set[int]) -> list[object]:
+    return list(story.regroup([frozenset(group) for group in caches], now))
+
+
+def running(*caches: set[int], in_sync: int) -> Failover:
+    story = groups_of(*caches)
+    story.start(now=0)
+    story.in_sync(in_sync, now=1)
+    return story
+
+
+def test_the_same_groups_again_change_nothing() -> None:
+    story = running({A}, {B}, in_sync=A)
+    assert regroup(story, 10, {A}, {B}) == []
+    assert story.active == PRIMARY
+    assert story.failed(A, now=20) == [Start(BACKUP)]
+
+
+def test_a_cache_that_joins_the_group_in_use_is_connected_to_and_counts_with_it() -> None:
+    story = running({A}, in_sync=A)
+    assert regroup(story, 10, {A, B}) == [Start(PRIMARY), use(PRIMARY, A, B)]
+    assert story.in_sync(B, now=11) == []
+    assert story.failed(A, now=12) == []
+
+
+def test_a_cache_that_leaves_takes_its_vrps_along_once_the_others_count_without_it() -> None:
+    story = running({A, B}, in_sync=A)
+    story.in_sync(B, now=2)
+    assert regroup(story, 10, {A}) == [Release(frozenset({B})), use(PRIMARY, A), Drop(frozenset({B}))]
+
+
+def test_the_only_cache_is_replaced_and_its_vrps_count_until_the_new_one_has_its_own() -> None:
+    story = running({A}, in_sync=A)
+    assert regroup(story, 10, {B}) == [Release(frozenset({A})), Start(PRIMARY)]
+    assert story.active is None
+    assert story.counting == {A}
+    assert story.failed(B, now=20) == []
+    assert story.failed(A, now=21) == []  # what is still heard of it is of no meaning
+    assert story.counting == {A}
+    assert story.in_sync(B, now=30) == [use(PRIMARY, B), Drop(frozenset({A}))]
+
+
+def test_groups_that_change_places() -> None:
+    """The new first one is started; the old one is in use until it is whole, and stopped then."""
+    story = running({A}, {B}, in_sync=A)
+    assert regroup(story, 10, {B}, {A}) == [Start(PRIMARY)]
+    assert story.active == BACKUP
+    assert story.in_sync(B, now=11) == [use(PRIMARY, B), Stop(BACKUP)]
+
+
+def test_a_new_first_group_that_never_answers_costs_nothing() -> None:
+    story = running({A}, in_sync=A)
+    assert regroup(story, 10, {B}, {A}) == [Start(PRIMARY)]
+    assert story.failed(B, now=11) == []
+    assert story.tick(now=1000) == []
+    assert story.active == BACKUP
+
+
+def test_a_group_below_the_one_in_use_is_only_taken_note_of() -> None:
+    story = running({A}, in_sync=A)
+    assert regroup(story, 10, {A}, {B}) == []
+    assert story.failed(A, now=11) == [Start(BACKUP)]
+
+
+def test_a_group_below_that_goes_was_never_connected_to() -> None:
+    story = running({A}, {B}, in_sync=A)
+    assert regroup(story, 10, {A}) == [Drop(frozenset({B}))]
+
+
+def test_while_nothing_is_usable_the_first_groups_are_tried_and_the_next_one_gets_its_turn() -> None:
+    story = groups_of({A})
+    story.start(now=0)
+    story.failed(A, now=1)
+    assert regroup(story, 10, {B}, {A}, {C}) == [Start(PRIMARY)]
+    assert story.deadline() == 40
+    assert story.failed(B, now=11) == [Start(LAST)]
+
+
+def test_before_the_start_groups_are_only_replaced() -> None:
+    story = groups_of({A})
+    assert regroup(story, 0, {B}) == [Drop(frozenset({A}))]
+    assert story.start(now=1) == [Start(PRIMARY)]
+
+
+def test_the_end_drops_also_what_was_released() -> None:
+    story = running({A}, in_sync=A)
+    regroup(story, 10, {B})
+    assert story.stop() == [Stop(PRIMARY), Drop(frozenset({A}))]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rtrd.daemon import Daemon
     from rtrd.ops.events import Journal
     from rtrd.ops.http.questions import Wanted
+    from rtrd.reload import Change
     from rtrd.routes.validity import Prefix
 
 
@@ -42,6 +43,10 @@ class Answers:
         if not self._daemon.ready:
             return "no VRP set is usable yet"
         return "all VRPs are past the expire interval" if self._daemon.feed.expired_at_all else None
+
+    async def reload(self) -> list[Change]:
+        """Read the configuration again."""
+        return await self._daemon.reloading.reload()
 
     @property
     def journal(self) -> Journal:

@@ -29,6 +29,18 @@ class Caches:
         self._loop.add_reader(self.manager.fileno(), self.look)
         self.look()
 
+    def change(self, settings: Config) -> None:
+        """Use other groups and intervals from now on. RTRInitError: it can't, and nothing has changed."""
+        caches = settings.caches
+        self.manager.regroup(
+            [_group(group, caches.keepalive) for group in caches.groups],
+            caches.refresh,
+            caches.expire,
+            caches.retry,
+            intervals=caches.intervals,
+        )
+        self.look()
+
     def close(self) -> None:
         """Disconnect, end every child process."""
         self._stop_timer()

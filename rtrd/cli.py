@@ -33,6 +33,7 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "run": Command("rtrd.commands.run", "the daemon, in the foreground"),
     "attach": Command("rtrd.commands.attach", "be ExaBGP's process, and hand it over to the service"),
+    "reload": Command("rtrd.commands.reload", "have the daemon read its configuration again"),
     "check": Command("rtrd.commands.check", "read a configuration, print every fault"),
     "status": Command("rtrd.commands.status", "caches, VRPs, routers and routes of the daemon"),
     "vrps": Command("rtrd.commands.vrps", "the VRPs in force"),

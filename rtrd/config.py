@@ -181,6 +181,7 @@ class Config(_Mapping, frozen=True):
     guard: Guard | None = None
     control: Path = Path("/run/rtrd/rtrd.sock")
     http: Endpoint | None = None
+    on_stop: Literal["keep", "withdraw"] = "keep"
     rtr_server: RTRServer | None = None
     policy: tuple[PolicyRule, ...] = ()
 

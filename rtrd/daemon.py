@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from rtrd import config
 from rtrd.answers import Answers
@@ -25,6 +26,7 @@ from rtrd.ops.notify import Notifier
 from rtrd.ops.sockets import ListenError
 from rtrd.ops.watching import Watching
 from rtrd.policy import Policy
+from rtrd.reloading import Reloading
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
@@ -38,13 +40,16 @@ from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from rtrd.config import Config
     from rtrlib import RTRManager
     from rtrlib.vrp_set import Changes
 
 DONE, FAILED = 0, 1
+DEFAULT_PATH: Final = Path("/etc/rtrd/rtrd.yaml")
+
+WITHDRAW: Final = 60.0
+"""Seconds that routers have to withdraw everything at the end; the service's TimeoutStopSec is longer."""
 
 logger = log.get("daemon")
 
@@ -52,8 +57,11 @@ logger = log.get("daemon")
 class Daemon:
     """All parts of one rtrd."""
 
-    def __init__(self, settings: Config, clock: Clock | None = None) -> None:
-        """Join the parts; nothing runs yet. `clock`: what time it is for caches, VRPs and the snapshot."""
+    def __init__(self, settings: Config, clock: Clock | None = None, path: Path = DEFAULT_PATH) -> None:
+        """Join the parts; nothing runs yet. `clock`: what time it is for caches, VRPs and the snapshot.
+
+        `path`: the file that the settings were read from, and are again at a reload.
+        """
         clock = clock or Clock()
         self.settings = settings
         self.vrp_set = VRPSet()
@@ -79,9 +87,13 @@ class Daemon:
             self.keeper = Keeper(settings.state, self.feed, settings.caches.expire, clock)
         self.attachments = Attachments(places.attach_path(settings.control), self.routers)
         self.notifier = Notifier(self._status_line)
+        self.reloading = Reloading(path, self)
         self._stop = asyncio.Event()
         self._code = DONE
         self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._hold: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # -- life
 
@@ -89,7 +101,7 @@ class Daemon:
         """Run until a signal, or until ExaBGP is gone. Gives the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
-        self._loop.add_signal_handler(signal.SIGHUP, _no_reload)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload_on_signal)
         control = Control(Answers(self), self.settings.control, self.settings.http)
         if exabgp:
             self.routers.add("exabgp", 0, 1, self._stop.set)
@@ -101,15 +113,17 @@ class Daemon:
         self.caches.open(self.feed)
         self.watching.start()
         self.history.start()
-        hold = self._loop.call_later(self.settings.start_hold, self._start_hold_over)
+        self.hold_for(self.settings.start_hold)
         try:
             if not await self._listening(control, needed=not exabgp):
                 return FAILED
             self.notifier.ready()
             await self._stop.wait()
             self.notifier.stopping()
+            if self.settings.on_stop == "withdraw" and not exabgp:
+                await self._withdraw()
         finally:
-            hold.cancel()
+            self._drop_hold()
             following.cancel()
             self.watching.close()
             self.history.close()
@@ -201,6 +215,28 @@ class Daemon:
         if self.relay is not None:
             self.relay.became_usable()
 
+    def hold_for(self, seconds: float) -> None:
+        """Leave routes unverified until so many seconds after the start, while no VRP set is usable."""
+        self._drop_hold()
+        if not self.vrp_set.usable:
+            self._hold = self._loop.call_at(self._began + seconds, self._start_hold_over)
+
+    def _drop_hold(self) -> None:
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
+
+    async def _withdraw(self) -> None:
+        """Take back what was announced, as `on-stop: withdraw` wants it, as far as the routers do it in time."""
+        logger.info("withdrawing what was announced", routers=len(self.routers))
+        if not await self.routers.withdraw(self.journal.because("rtrd ends"), WITHDRAW):
+            logger.warning("not everything could be withdrawn in time", seconds=WITHDRAW)
+
+    def _reload_on_signal(self) -> None:
+        task = asyncio.create_task(self.reloading.on_signal(), name="reload")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _start_hold_over(self) -> None:
         if not self.vrp_set.usable:
             logger.warning("no cache has answered: routes count as not-found", start_hold=self.settings.start_hold)
@@ -212,16 +248,12 @@ class Daemon:
         self._stop.set()
 
 
-def _no_reload() -> None:
-    logger.warning("SIGHUP: this version reads its configuration at the start only; restart it to change something")
-
-
 def run(path: Path, *, exabgp: bool) -> int:
     """Run the daemon of a configuration file in the foreground. Gives the exit code."""
     settings = config.load(path)
 
     async def main() -> int:
-        return await Daemon(settings).run(exabgp=exabgp)
+        return await Daemon(settings, path=path).run(exabgp=exabgp)
 
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=WatchedLoop) as runner:
         return runner.run(main())

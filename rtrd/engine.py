@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.ops import log
 from rtrd.policy import OBSERVE, normal
+from rtrd.respelling import Respelling
 from rtrd.routes.table import (
     LEARNED,
     MOST_TARGETS,
@@ -92,9 +93,43 @@ class Engine:
         self._path_ids = False  # some route has one
         self._turning: dict[str, dict[int, bool]] = {}  # targets that are about to take path ids, or none, by family
         self._too_many = False
-        for rule in policy.rules:
+        self._respelling: Respelling | None = None
+        self._policy_cause = UNKNOWN
+        self._add_receivers()
+
+    # -- the policy
+
+    def set_policy(self, policy: Policy, cause: int = UNKNOWN) -> None:
+        """Decide by another policy from now on: in `work` what differs, and only that, is written anew.
+
+        `cause`: a number of the journal.
+        """
+        self._respelling = Respelling(self._policy, policy, self.table, self._respelling)
+        self._policy = policy
+        self.table.set_own_tags(policy.own_tags())
+        self._owns = lru_cache(maxsize=65536)(policy.owns)
+        self._remembered.clear()
+        self._policy_cause = cause
+        self._add_receivers()
+
+    def _add_receivers(self) -> None:
+        for rule in self._policy.rules:
             for address in rule.to or ():
                 self.add_target(address)
+
+    def _respell(self, budget: int) -> None:
+        """Find what a change of our own tags makes of the attribute sets; then let the policy count."""
+        assert self._respelling is not None
+        for number, key in self._respelling.look(budget):
+            now = self._read_attributes(key, self._owns)
+            if any(self._read_attributes(key, policy.owns) != now for policy in self._respelling.before):
+                self.table.respell(number, now.facts())
+        if self._respelling.done:
+            self._respelling = None
+            for address, session in self.sessions.items():
+                self.sessions[address] = Session(session.number, self._policy.rule_for(address))
+            self.table.because(self._policy_cause)
+            self._new_policies()
 
     # -- neighbours
 
@@ -262,7 +297,9 @@ class Engine:
 
     def work(self, budget: int) -> bool:
         """Do up to `budget` routes of what waits. True: there is more."""
-        return self.table.work(budget)
+        if self._respelling is not None and budget:
+            self._respell(budget)
+        return self.table.work(budget) or self._respelling is not None
 
     # -- decisions
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.router import ExaBGP
+from rtrd.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rtrd.policy import Policy
     from rtrlib.vrp_set import Changes, VRPSet
+
+WITHDRAW_POLL: Final = 0.02
+"""Seconds between two looks whether everything is withdrawn."""
 
 
 class Routers:
@@ -55,6 +59,23 @@ class Routers:
             self.remove(router)
 
     # -- what changes
+
+    def set_policy(self, policy: Policy, cause: int) -> None:
+        """Decide by another policy from now on, also for routers that come; `cause`: a number of the journal."""
+        self.policy = policy
+        for router in self:
+            router.set_policy(policy, cause)
+
+    async def withdraw(self, cause: int, seconds: float) -> bool:
+        """Take back all that was announced, and wait until every ExaBGP has done so. False: that takes longer."""
+        self.set_policy(Policy(), cause)
+        try:
+            async with asyncio.timeout(seconds):
+                while not all(router.idle for router in self):  # noqa: ASYNC110 - each has its own pipe
+                    await asyncio.sleep(WITHDRAW_POLL)
+        except TimeoutError:
+            return False
+        return True
 
     def vrps_changed(self, changes: Changes, cause: int) -> None:
         """Have the routes that these VRPs cover validated again; `cause`: a number of the journal."""

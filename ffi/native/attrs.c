@@ -98,7 +98,7 @@ static void give_number(struct attrs_table *table, uint32_t number)
 
 uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const struct attrs_facts *facts)
 {
-    if (n > UINT32_MAX || (table->used * UINT64_C(4) >= table->slots_room * UINT64_C(3) && grow_slots(table) != 0))
+    if (n > UINT32_MAX >> 1 || (table->used * UINT64_C(4) >= table->slots_room * UINT64_C(3) && grow_slots(table) != 0))
         return ATTRS_NONE;
     uint8_t *copy = malloc(n ? n : 1);
     uint32_t number = copy ? take_number(table) : ATTRS_NONE;
@@ -109,7 +109,7 @@ uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const s
     memcpy(copy, key, n);
     uint64_t hash = hash_key(table, key, n);
     table->sets[number] =
-        (struct attrs){.facts = *facts, .key = copy, .key_size = (uint32_t)n, .references = 0, .hash = hash};
+        (struct attrs){.facts = *facts, .key = copy, .key_size = (uint32_t)n & UINT32_MAX >> 1, .references = 0, .hash = hash};
     table->slots[slot_of(table, hash, key, n)] = number;
     table->used++;
     table->key_bytes += n;

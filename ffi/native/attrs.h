@@ -27,7 +27,8 @@ struct attrs_facts {
 struct attrs {
     struct attrs_facts facts;
     uint8_t *key;
-    uint32_t key_size;
+    uint32_t key_size : 31;
+    uint32_t respelled : 1; /* what stands of it was written with other words than it would be now */
     uint32_t references;
     uint64_t hash;
 };

@@ -181,7 +181,7 @@ static void inherit(struct routes *routes, const struct place *place, uint32_t n
         return;
     FOR_PLACE(i) {
         struct route *other = route_at(routes, i);
-        if (i == number || (other->bits & place->stale) || !(other->standing & need) ||
+        if (i == number || (other->bits & place->stale) || route_respelled(routes, other) || !(other->standing & need) ||
             routes->attrs.sets[other->attrs].facts.outcome != routes->attrs.sets[heir->attrs].facts.outcome ||
             route_manner(routes, other) != route_manner(routes, heir))
             continue;

@@ -52,8 +52,26 @@ void routes_reconsider(struct routes *routes, bool rewrite)
 {
     struct recheck *recheck = &routes->recheck;
     bool still = recheck->all && recheck->rewrite; /* an unfinished rewrite starts anew and stays one */
+    bool attrs = recheck->attrs;
     recheck_forget(recheck);
-    *recheck = (struct recheck){.all = true, .rewrite = rewrite || still, .cause = routes->events.given, .family = 4};
+    *recheck = (struct recheck){
+        .all = true, .rewrite = rewrite || still, .attrs = attrs, .cause = routes->events.given, .family = 4};
+}
+
+bool route_respelled(const struct routes *routes, const struct route *route)
+{
+    return routes->recheck.rewrite || routes->attrs.sets[route->attrs].respelled ||
+           routes->neighbors[route->neighbor].rewrite >> (route->bits & VALIDITY_BITS) & 1;
+}
+
+/* Every route has been marked that had to be. */
+static void forget_respelled(struct routes *routes)
+{
+    for (uint32_t i = 0; i < routes->neighbors_n; i++)
+        routes->neighbors[i].rewrite = 0;
+    for (uint32_t i = 0; routes->recheck.attrs && i < routes->attrs.n; i++)
+        routes->attrs.sets[i].respelled = 0;
+    routes->recheck.attrs = false;
 }
 
 static void recheck_chain(struct routes *routes, uint32_t chain, size_t *budget)
@@ -62,7 +80,7 @@ static void recheck_chain(struct routes *routes, uint32_t chain, size_t *budget)
         *budget -= *budget > 0;
         if (route_gone(routes, route_at(routes, i)))
             continue;
-        if (routes->recheck.rewrite)
+        if (route_respelled(routes, route_at(routes, i)))
             route_at(routes, i)->bits |= STALE_BOTH;
         route_set_validity(routes, i, route_validate(routes, i));
         outbox_consider(routes, i);
@@ -101,8 +119,10 @@ static void recheck_all(struct routes *routes, size_t *budget)
         if (!recheck_range(routes, &whole, recheck->key, budget))
             return;
         memset(recheck->key, 0, sizeof recheck->key);
-        if (recheck->family == 6)
+        if (recheck->family == 6) {
             recheck->all = recheck->rewrite = false;
+            forget_respelled(routes);
+        }
         recheck->family = 6;
     }
 }

@@ -164,6 +164,23 @@ const uint8_t *routes_attrs_key(const struct routes *routes, uint32_t attrs, siz
     return set ? set->key : NULL;
 }
 
+uint32_t routes_attrs_end(const struct routes *routes) { return routes->attrs.n; }
+
+int routes_attrs_respell(struct routes *routes, uint32_t number, const struct attrs_facts *facts)
+{
+    if (!attrs_at(&routes->attrs, number))
+        return -1;
+    struct attrs *set = &routes->attrs.sets[number];
+    if (set->facts.outcome != facts->outcome) {
+        set->respelled = 1;
+        routes->recheck.attrs = true;
+        if (routes->recheck.all) /* it may have passed routes with this set */
+            routes_reconsider(routes, false);
+    }
+    set->facts = *facts;
+    return 0;
+}
+
 uint64_t routes_attrs_outcome(const struct routes *routes, uint32_t attrs)
 {
     const struct attrs *set = attrs_at(&routes->attrs, attrs);
@@ -233,6 +250,9 @@ int routes_neighbor_policy(struct routes *routes, uint32_t number, const struct 
     struct neighbor *neighbor = neighbor_at(routes, number);
     if (!neighbor || !policy_sound(policy))
         return -1;
+    for (int i = 0; i < 4; i++)
+        if (neighbor->policy.manner[i] != policy->manner[i])
+            neighbor->rewrite |= (uint8_t)(1u << i);
     neighbor->policy = *policy;
     return 0;
 }

@@ -98,9 +98,14 @@ uint32_t routes_attrs_find(const struct routes *routes, const void *key, size_t 
 uint32_t routes_attrs_add(struct routes *routes, const void *key, size_t n, const struct attrs_facts *facts);
 const uint8_t *routes_attrs_key(const struct routes *routes, uint32_t attrs, size_t *n); /* NULL: no such set */
 uint64_t routes_attrs_outcome(const struct routes *routes, uint32_t attrs);
+uint32_t routes_attrs_end(const struct routes *routes); /* every number in use is below */
+/* What is known of a set has changed, since the communities that are ours have. With another outcome what stands of it
+ * will be written again, by the next routes_reconsider. -1: no such set. */
+int routes_attrs_respell(struct routes *routes, uint32_t attrs, const struct attrs_facts *facts);
 
 /* Neighbours are numbered by session: one that comes back is a new one. -1: no number or no memory left. */
 int32_t routes_neighbor_add(struct routes *routes, const struct neighbor_policy *policy, const uint8_t rank[17]);
+/* Another policy; routes_reconsider makes it count, and what stands with other additions is written again. */
 int routes_neighbor_policy(struct routes *routes, uint32_t neighbor, const struct neighbor_policy *policy);
 int routes_neighbor_name(struct routes *routes, uint32_t neighbor, const char *name, size_t n); /* for routes_take_line */
 int routes_neighbor_retire(struct routes *routes, uint32_t neighbor); /* its routes go, in routes_work */

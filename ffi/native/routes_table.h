@@ -50,6 +50,7 @@ struct neighbor {
     uint8_t name_n; /* 0: it has none */
     uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
     bool used, retired;
+    uint8_t rewrite; /* bit i: what stands of validity i was written with other additions, until recheck has marked it */
     uint64_t counts[4];
     uint64_t routes; /* records, gone ones too */
 };
@@ -59,6 +60,7 @@ struct recheck { /* what is still to be validated again */
     uint32_t *causes; /* one for each of list.records */
     size_t at;
     bool all, rewrite;
+    bool attrs; /* some attribute sets are marked as respelled */
     uint32_t cause; /* of `all` */
     bool in_range; /* the range of list.records[at] is begun: go on at range_key */
     uint8_t range_key[INDEX_KEY_MOST];
@@ -135,6 +137,9 @@ void event_note(struct routes *routes, uint32_t number, uint8_t was, uint8_t now
 
 /* recheck.c */
 void recheck_forget(struct recheck *recheck); /* frees what it holds */
+
+/* recheck.c */
+bool route_respelled(const struct routes *routes, const struct route *route); /* and perhaps not marked so yet */
 
 /* outbox.c */
 bool route_gone(const struct routes *routes, const struct route *route); /* withdrawn, or of an ended session */

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtrd.engine import Decision, Engine
+    from rtrd.policy import Policy
 
 READ = 1 << 18
 """Bytes read at a time: a few milliseconds of lines."""
@@ -123,6 +124,18 @@ class ExaBGP:
     def unwritten(self) -> int:
         """Bytes that ExaBGP's pipe has no room for yet."""
         return len(self._unwritten)
+
+    def set_policy(self, policy: Policy, cause: int) -> None:
+        """Decide by another policy from now on; `cause`: a number of the journal."""
+        self._words.clear()
+        self.engine.set_policy(policy, cause)
+        self.pump()
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing is left to say and ExaBGP has executed all that was said, or is gone."""
+        busy = self.engine.work(0) or self.engine.table.waiting or self._unwritten or self.window.waiting
+        return not self.open or not busy
 
     @property
     def open(self) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+CONFLICT: Final = int(http.client.CONFLICT)
 TIMEOUT: Final = 10.0
 """Seconds of silence after which a daemon counts as not answering."""
 
@@ -28,7 +29,11 @@ class NoDaemonError(Exception):
 
 
 class RefusedError(Exception):
-    """The daemon answered that it can't; the text is its sentence. The CLI ends with 1."""
+    """The daemon answered that it can't; the text is its sentence, `status` that of HTTP. The CLI ends with 1."""
+
+    def __init__(self, what: str, status: int) -> None:
+        super().__init__(what)
+        self.status = status
 
 
 def url(path: str, query: Mapping[str, str | None] | None = None) -> str:
@@ -122,9 +127,10 @@ def ask(
         return answer
     with answer:
         try:
-            raise RefusedError(str(answer.value()["error"]))
+            raise RefusedError(str(answer.value()["error"]), response.status)
         except (msgspec.DecodeError, KeyError, TypeError):
-            raise RefusedError(f"{path} answered {response.status} {response.reason}; is it rtrd?") from None
+            what = f"{path} answered {response.status} {response.reason}; is it rtrd?"
+            raise RefusedError(what, response.status) from None
 
 
 class _Connection(http.client.HTTPConnection):

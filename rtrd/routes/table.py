@@ -157,6 +157,16 @@ class RouteTable:
         if lib.routes_own_tags(self._native, ffi.new("struct own_tag[]", native), len(native)) != 0:
             raise MemoryError("no memory for the policy's tags")
 
+    @property
+    def attributes_end(self) -> int:
+        """Every number of an attribute set is below it."""
+        return int(lib.routes_attrs_end(self._native))
+
+    def respell(self, number: int, facts: Facts) -> None:
+        """Change what is known of an attribute set; with another outcome `reconsider` has it written again."""
+        if lib.routes_attrs_respell(self._native, number, ffi.new("struct attrs_facts *", tuple(facts))) != 0:
+            raise KeyError(number)
+
     def attributes_key(self, number: int) -> bytes:
         """Give back the key of an attribute set. Raises KeyError when no route has it any more."""
         size = ffi.new("size_t *")
@@ -184,7 +194,10 @@ class RouteTable:
         lib.routes_neighbor_name(self._native, neighbor, name.encode(), len(name))
 
     def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
-        """Change what the policy says for a neighbour; `reconsider` makes it count."""
+        """Change what the policy says for a neighbour.
+
+        `reconsider` makes it count, and has what stands with other additions written again.
+        """
         lib.routes_neighbor_policy(self._native, neighbor, _native_policy(policy))
 
     def retire_neighbor(self, neighbor: int) -> None:

@@ -161,6 +161,10 @@ class Feed:
         """Take what is in force now though it was held, or was long to judge."""
         self._put_in_force(changes, "" if self.guard is None else self.guard.cause)
 
+    def change_on_expire(self, on_expire: Literal["not-found", "keep", "exit"]) -> None:
+        """Do something else with VRPs that get too old from now on."""
+        self._on_expire = on_expire
+
     # -- the snapshot
 
     def use_snapshot(self) -> None:

@@ -80,6 +80,11 @@ class Keeper:
         """Unix time of the VRPs on the disk; None: there is no snapshot."""
         return self._date
 
+    def change_expire(self, expire: float) -> None:
+        """Let VRPs count for so many seconds without news from caches from now on."""
+        self._expire = expire
+        self._schedule.change_expire(expire)
+
     def status(self) -> dict[str, Any]:
         """Say whether VRPs are the snapshot's, how old (seconds) the snapshot is, and what is wrong with it."""
         return {"used": self._feed.snapshot_used, "age": self._age(), "fault": self._fault}

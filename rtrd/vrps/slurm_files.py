@@ -71,6 +71,13 @@ class SlurmFiles:
         self._filters: list[VRPFilter] = []
         self._assertions: set[bytes] = set()
         self._faults: dict[str, str] = {}
+        self._wake = asyncio.Event()
+
+    async def change(self, paths: Sequence[Path]) -> None:
+        """Use these files from now on; what others said counts no more."""
+        self._paths = paths
+        self._wake.set()
+        await self.load()
 
     @property
     def filters(self) -> Sequence[VRPFilter]:
@@ -84,7 +91,7 @@ class SlurmFiles:
 
     async def load(self) -> None:
         """Read the files, off the loop, and put them into force, or say why not."""
-        if not self._paths:
+        if not self._paths and not self._in_force:
             return
         # Looked at before reading: a file that changes meanwhile differs at the next look.
         self._seen = await asyncio.to_thread(self._look)
@@ -98,7 +105,10 @@ class SlurmFiles:
 
     async def follow(self) -> None:
         """Read the files again whenever one changed, until cancelled."""
-        while self._paths:
+        while True:
+            if not self._paths:
+                self._wake.clear()
+                await self._wake.wait()
             await asyncio.sleep(POLL)
             try:
                 if await asyncio.to_thread(self._look) != self._seen:

@@ -130,9 +130,13 @@ class Schedule:
 
     def __init__(self, expire: float) -> None:
         """Take the seconds that VRPs count: the date of an unchanged set is renewed eight times in them."""
-        self._renew = expire / 8
+        self.change_expire(expire)
         self._tried: float | None = None
         self._written: tuple[int, int] | None = None
+
+    def change_expire(self, expire: float) -> None:
+        """Take other seconds that VRPs count."""
+        self._renew = expire / 8
 
     def due(self, now: float, generation: int, date: int) -> bool:
         """Whether to write now: VRPs changed, or their date is much newer, and the last try is long enough ago.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from rtrd.ops.events import Journal
+    from rtrd.reload import Change
     from rtrd.vrps.notation import Supposed
 
 T = TypeVar("T")
@@ -68,6 +69,9 @@ class Daemon(Protocol):
     @property
     def journal(self) -> Journal:
         """The events."""
+
+    async def reload(self) -> list[Change]:
+        """Read the configuration again and do as it says; give what changed. Raises rtrd.reloading.ReloadError."""
 
     def history(self) -> dict[str, Any]:
         """Return the answer of /history."""

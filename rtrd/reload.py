@@ -1,0 +1,131 @@
+"""Two configurations in, the one in force and the one that was read; what differs, in sentences, out. Pure.
+
+What a running daemon can't change stays as it was, and is said to need a restart; so does every key that nobody taught
+this module, since a change that silently does not happen is worse than one that is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtrd.config import Caches, Config, Group, PolicyRule, Server
+
+APPLIED: Final = frozenset({"caches", "slurm", "start_hold", "policy", "on_stop"})
+"""Fields of Config that a running daemon changes."""
+APPLIED_CACHES: Final = frozenset({"groups", "refresh", "retry", "expire", "intervals", "on_expire"})
+"""Fields of Caches that it changes."""
+
+
+class Change(NamedTuple):
+    """One difference."""
+
+    what: str
+    """A sentence."""
+    restart: bool = False
+    """It counts only after a restart."""
+
+    def __str__(self) -> str:
+        return f"{self.what} (only after a restart)" if self.restart else self.what
+
+
+def compare(old: Config, new: Config) -> list[Change]:
+    """Say what differs, in the order of the file."""
+    changes = [*_caches(old.caches, new.caches)]
+    for field in new.__struct_fields__:
+        before, after = getattr(old, field), getattr(new, field)
+        if field == "caches" or before == after:
+            continue
+        if field == "policy":
+            changes += _policy(old.policy, new.policy)
+        elif field == "slurm":
+            changes += [Change(f"slurm: {path} is no longer used") for path in before if path not in after]
+            changes += [Change(f"slurm: {path} is used") for path in after if path not in before]
+            changes += [] if set(before) != set(after) else [Change("slurm: the files have another order")]
+        else:
+            changes.append(_value(field, before, after, restart=field not in APPLIED))
+    return changes
+
+
+def merged(old: Config, new: Config) -> Config:
+    """Give what is in force after a reload: the new values of what can be changed, the old ones of the rest."""
+    kept = {field: getattr(old, field) for field in new.__struct_fields__ if field not in APPLIED}
+    kept_caches = {
+        field: getattr(old.caches, field) for field in new.caches.__struct_fields__ if field not in APPLIED_CACHES
+    }
+    return msgspec.structs.replace(new, caches=msgspec.structs.replace(new.caches, **kept_caches), **kept)
+
+
+def _caches(old: Caches, new: Caches) -> Iterator[Change]:
+    for field in new.__struct_fields__:
+        before, after = getattr(old, field), getattr(new, field)
+        if field == "groups":
+            yield from _groups(before, after)
+        elif before != after:
+            yield _value(field, before, after, prefix="caches.", restart=field not in APPLIED_CACHES)
+
+
+def _groups(old: tuple[Group, ...], new: tuple[Group, ...]) -> Iterator[Change]:
+    """Say which caches come, go and move; a cache is the same when all of its options are."""
+    before = {group.name: group for group in old}
+    after = {group.name: group for group in new}
+    where = {server: group.name for group in old for server in group.servers}
+    total = Counter(server for group in new for server in group.servers)
+    for name, group in before.items():
+        if name not in after:
+            yield Change(f"group {name} is removed")
+        for server in group.servers:
+            if not total[server]:
+                yield Change(f"cache {_server(server)} of group {name} is removed")
+    for name, group in after.items():
+        if name not in before:
+            yield Change(f"group {name} is added, with preference {group.preference}")
+        elif before[name].preference != group.preference:
+            yield Change(f"group {name}: preference {before[name].preference} becomes {group.preference}")
+        for server in group.servers:
+            if server not in where:
+                yield Change(f"cache {_server(server)} is added to group {name}")
+            elif where[server] != name and not (name in before and server in before[name].servers):
+                yield Change(f"cache {_server(server)} moves from group {where[server]} to {name}")
+
+
+def _policy(old: tuple[PolicyRule, ...], new: tuple[PolicyRule, ...]) -> Iterator[Change]:
+    if not new:
+        yield Change("policy: no rule is left, everything is only observed")
+        return
+    for number in range(max(len(old), len(new))):
+        if number >= len(new):
+            yield Change(f"policy: rule {number + 1} is removed")
+        elif number >= len(old):
+            yield Change(f"policy: rule {number + 1} is added, for {_sources(new[number])}")
+        elif old[number] != new[number]:
+            yield Change(f"policy: rule {number + 1} is changed, for {_sources(new[number])}")
+
+
+def _sources(rule: PolicyRule) -> str:
+    return "any neighbour" if rule.from_ is None else ", ".join(rule.from_)
+
+
+def _server(server: Server) -> str:
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"{host}:{server.port}" + ("" if server.transport == "tcp" else f" ({server.transport})")
+
+
+def _value(field: str, before: object, after: object, *, restart: bool, prefix: str = "") -> Change:
+    name = prefix + field.replace("_", "-")
+    return Change(f"{name}: {_text(before)} becomes {_text(after)}", restart)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, msgspec.Struct) and type(value).__str__ is object.__str__:
+        named = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        fields = (f"{name.replace('_', '-')}: {_text(each)}" for name, each in named if each is not None)
+        return "{" + ", ".join(fields) + "}"
+    return "[" + ", ".join(map(_text, value)) + "]" if isinstance(value, tuple) else str(value)

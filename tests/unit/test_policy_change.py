@@ -1,0 +1,219 @@
+"""Another policy while routes stand, as stories: only what differs is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtrd import config
+from rtrd.engine import Engine
+from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.decode import State, Update, attribute_key
+from rtrd.policy import Policy
+from rtrlib.vrp_set import VRP, VRPSet, pack
+
+if TYPE_CHECKING:
+    from rtrd.engine import Decision
+
+CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\npolicy:\n"
+ONE, TWO, LISTENER = "192.0.2.1", "192.0.2.2", "192.0.2.7"
+VALID, NOT_FOUND = "198.51.100.0/24", "203.0.113.0/24"
+
+
+def rule(source: str, valid: str = "{action: observe}", not_found: str = "{action: observe}") -> str:
+    return f"  - {{from: [{source}], to: [{LISTENER}], valid: {valid}, not-found: {not_found}}}\n"
+
+
+def tag(*texts: str, preference: int | None = None) -> str:
+    more = "" if preference is None else f", local-preference: {preference}"
+    return f"{{action: announce, tags: [{', '.join(texts)}]{more}}}"
+
+
+def policy(*rules: str) -> Policy:
+    return Policy(config.loads(CACHES + "".join(rules), Path("rtrd.yaml")).policy if rules else ())
+
+
+class Story:
+    """An engine whose routes stand, and what it says from then on."""
+
+    def __init__(self, *rules: str) -> None:
+        vrp_set = VRPSet()
+        vrp_set.usable = True
+        vrp_set.activate([0])
+        vrp_set.replace(0, pack(VRP(VALID, 24, 64500)))
+        self.engine = Engine("r", vrp_set, policy(*rules), read_attributes)
+        for neighbor in (ONE, TWO):
+            self.engine.state(State(neighbor, up=True, reason=""))
+
+    def announce(self, neighbor: str, *prefixes: str, **attributes: Any) -> None:
+        found = {"origin": "igp", "as-path": [64496, 64500], **attributes}
+        key = attribute_key(json.dumps(found).encode(), "192.0.2.9", 65000, "ipv4 unicast")
+        self.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
+
+    def decisions(self) -> list[Decision]:
+        while self.engine.work(1):
+            pass
+        found = []
+        while (decision := self.engine.next_decision(50)) is not None:
+            found.append(decision)
+        return found
+
+    def said(self) -> list[str]:
+        """`+PREFIX` with the communities that it carries, or `-PREFIX`."""
+        said = []
+        for decision in self.decisions():
+            assert decision.targets == (LISTENER,)
+            if decision.announce:
+                attributes = self.engine.attributes(decision.attributes)
+                carried = [f"{a}:{b}" for a, b in attributes.communities]
+                carried += [str(own).removeprefix("community:") for own in decision.outcome.tags]
+                said += [" ".join([f"+{prefix}", *carried]) for prefix in decision.prefixes.split()]
+            else:
+                said += [f"-{prefix}" for prefix in decision.prefixes.split()]
+        return sorted(said)
+
+    def now(self, *rules: str) -> list[str]:
+        self.engine.set_policy(policy(*rules))
+        return self.said()
+
+
+def standing() -> Story:
+    story = Story(rule(ONE, tag("community:65000:1"), tag("community:65000:2")), rule(TWO, tag("community:65000:3")))
+    story.announce(ONE, VALID, NOT_FOUND)
+    story.announce(TWO, "198.51.100.0/25", "203.0.113.128/25")
+    assert story.said() == [f"+{VALID} 65000:1", f"+{NOT_FOUND} 65000:2"]
+    return story
+
+
+def test_the_same_policy_again_says_nothing() -> None:
+    story = standing()
+    same = rule(ONE, tag("community:65000:1"), tag("community:65000:2")), rule(TWO, tag("community:65000:3"))
+    assert story.now(*same) == []
+
+
+def test_another_tag_is_written_where_it_belongs_and_nowhere_else() -> None:
+    story = standing()
+    assert story.now(rule(ONE, tag("community:65000:9"), tag("community:65000:2"))) == [f"+{VALID} 65000:9"]
+    assert story.now(rule(ONE, tag("community:65000:9"), tag("community:65000:8"))) == [f"+{NOT_FOUND} 65000:8"]
+
+
+def test_tags_that_change_places() -> None:
+    story = standing()
+    assert story.now(rule(ONE, tag("community:65000:2"), tag("community:65000:1"))) == [
+        f"+{VALID} 65000:2",
+        f"+{NOT_FOUND} 65000:1",
+    ]
+
+
+def test_another_local_preference_is_written() -> None:
+    story = standing()
+    new = rule(ONE, tag("community:65000:1", preference=200), tag("community:65000:2"))
+    assert story.now(new) == [f"+{VALID} 65000:1"]
+
+
+def test_without_a_policy_everything_is_taken_back() -> None:
+    story = standing()
+    assert story.now() == [f"-{VALID}", f"-{NOT_FOUND}"]
+    assert story.now() == []
+
+
+def test_a_rule_that_withdraws_says_so_once() -> None:
+    story = standing()
+    new = rule(ONE, "{action: withdraw}", tag("community:65000:2"))
+    assert story.now(new) == [f"-{VALID}"]
+    assert story.now(new) == []
+
+
+def test_hold_leaves_what_stands() -> None:
+    story = standing()
+    assert story.now(rule(ONE, "{action: hold}", "{action: hold}")) == []
+
+
+def test_a_forged_tag_is_removed_as_soon_as_it_is_ours() -> None:
+    """Only the route that carries it is written again."""
+    story = Story(rule(ONE, tag("community:65000:1")))
+    story.announce(ONE, VALID, community=[[65000, 7], [64496, 1]])
+    story.announce(ONE, "198.51.100.0/24", community=[[64496, 7]])
+    story.announce(ONE, VALID, community=[[65000, 7], [64496, 1]])
+    assert story.said() == [f"+{VALID} 65000:7 64496:1 65000:1"]
+    # 65000:7 becomes a tag that another rule adds.
+    assert story.now(rule(ONE, tag("community:65000:1")), rule(TWO, tag("community:65000:7"))) == [
+        f"+{VALID} 64496:1 65000:1"
+    ]
+    # And then it is none of ours any more.
+    assert story.now(rule(ONE, tag("community:65000:1"))) == [f"+{VALID} 65000:7 64496:1 65000:1"]
+
+
+def test_what_arrives_between_is_decided_by_the_new_policy() -> None:
+    story = standing()
+    story.engine.set_policy(policy(rule(ONE, tag("community:65000:9"), tag("community:65000:2"))))
+    story.announce(ONE, "203.0.113.64/26")
+    assert story.said() == [f"+{VALID} 65000:9", "+203.0.113.64/26 65000:2"]
+
+
+def test_another_receiver() -> None:
+    story = standing()
+    moved = rule(ONE, tag("community:65000:1"), tag("community:65000:2")).replace(LISTENER, TWO)
+    story.engine.set_policy(policy(moved))
+    said = {(one.announce, one.targets, prefix) for one in story.decisions() for prefix in one.prefixes.split()}
+    assert said == {
+        (announce, (target,), prefix)
+        for announce, target in ((False, LISTENER), (True, TWO))
+        for prefix in (VALID, NOT_FOUND)
+    }
+
+
+ACTIONS = st.sampled_from(
+    ["{action: observe}", "{action: withdraw}"]
+    + [tag(f"community:65000:{number}", preference=lp) for number in (1, 2, 3) for lp in (None, 200)]
+)
+POLICIES = st.tuples(ACTIONS, ACTIONS, ACTIONS, ACTIONS)
+
+
+@given(st.lists(st.tuples(POLICIES, st.integers(0, 6)), min_size=1, max_size=5))
+def test_after_any_policies_what_stands_is_what_the_last_one_says(policies: list[tuple[Any, int]]) -> None:
+    """Changed at any moment, also in the middle of the work that the last change left."""
+
+    def play(story: Story, stands: dict[str, Any]) -> None:
+        while (decision := story.engine.next_decision(50)) is not None:
+            for prefix in decision.prefixes.split():
+                if decision.announce:
+                    attributes = story.engine.attributes(decision.attributes)
+                    stands[prefix] = (attributes.communities, decision.outcome.tags, decision.outcome.local_preference)
+                else:
+                    stands.pop(prefix, None)
+
+    def announced(story: Story) -> None:
+        for neighbor in (ONE, TWO):
+            for number in (1, 2, 7):
+                path = [64496, 64500] if neighbor == ONE else [64496, 64497, 64500]
+                common = f"198.51.100.{number}/32", f"203.0.113.{number}/32"
+                own = f"198.51.100.{8 * number + len(path)}/32"
+                story.announce(neighbor, *common, own, **{"as-path": path, "community": [[65000, number]]})
+
+    def rules(one: Any) -> list[str]:
+        return [rule(ONE, one[0], one[1]), rule(TWO, one[2], one[3])]
+
+    story = Story(*rules(policies[0][0]))
+    stands: dict[str, Any] = {}
+    announced(story)
+    for new, steps in policies:
+        story.engine.set_policy(policy(*rules(new)))
+        for _ in range(steps):
+            story.engine.work(1)
+            play(story, stands)
+    while story.engine.work(1):
+        play(story, stands)
+    play(story, stands)
+
+    fresh = Story(*rules(policies[-1][0]))
+    announced(fresh)
+    wanted: dict[str, Any] = {}
+    while fresh.engine.work(1):
+        pass
+    play(fresh, wanted)
+    assert stands == wanted

@@ -21,7 +21,7 @@ class Respelling:
 
     def __init__(self, before: Policy, now: Policy, table: RouteTable, unfinished: Respelling | None) -> None:
         """`unfinished`: a walk that was not done when its policy was replaced in turn."""
-        self.before = [before] if unfinished is None else [before, *unfinished.before]
+        self.before: list[Policy] = [before] if unfinished is None else [before, *unfinished.before]
         tags: frozenset[Tag] = frozenset().union(*(policy.own_tags() ^ now.own_tags() for policy in self.before))
         self._texts = [tuple(str(number).encode() for number in tag.numbers) for tag in tags]
         self._table = table

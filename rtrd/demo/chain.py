@@ -60,7 +60,7 @@ class Chain:
         self.rtrd = find_program("rtrd", "make venv")
         self.configuration = lab.folder / "rtrd.yaml"
         self.socket = lab.folder / "rtrd.sock"
-        self._policy = list(policy)
+        self.policy = list(policy)
         self._settings = dict(settings or {})
         self.service = Process("service", [self.rtrd, "run", "-c", str(self.configuration)], lab.folder)
         self._has_service = service
@@ -122,7 +122,7 @@ class Chain:
         return {
             "caches": {"refresh": 60, "retry": 1, "expire": 600, "groups": groups},
             "control": str(self.socket),
-            "policy": [dict(rule) for rule in self._policy],
+            "policy": [dict(rule) for rule in self.policy],
             **self._settings,
         }
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import socket
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +18,7 @@ PACKED: Final = struct.Struct("=16sIBBBB")
 """`struct vrp` of ffi/native/vrp.h."""
 
 
-@dataclass(frozen=True, slots=True)
-class PFXRecord:
+class PFXRecord(NamedTuple):
     """A VRP: `asn` may originate `prefix` (an address) / `min_len`, up to a length of `max_len` (RFC 6811).
 
     `socket` is the cache that said so, where there is exactly one to name.
@@ -36,8 +34,7 @@ class PFXRecord:
         return f"{self.prefix}/{self.min_len}-{self.max_len} AS{self.asn}"
 
 
-@dataclass(frozen=True, slots=True)
-class SPKIRecord:
+class SPKIRecord(NamedTuple):
     """A BGPsec router key (RFC 8210 section 5.10): `ski` is 20 octets, `spki` the DER of the public key."""
 
     asn: int

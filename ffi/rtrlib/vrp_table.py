@@ -161,9 +161,10 @@ class VRPTable:
 
 def _records(parts: list[tuple[bytes, RTRSocket | None]], family: int | None) -> Iterator[PFXRecord]:
     families = {family: FAMILIES[family]} if family else FAMILIES
-    ntop = socket.inet_ntop
+    # A million times: so each record is made in one step.
+    ntop, make = socket.inet_ntop, tuple.__new__
     for packed, who in parts:
         for raw, asn, length, most, its_family, _ in PACKED.iter_unpack(packed):
             if its_family in families:
-                address = raw if its_family == 6 else raw[:4]
-                yield PFXRecord(asn, ntop(families[its_family], address), length, most, who)
+                address = ntop(families[its_family], raw if its_family == 6 else raw[:4])
+                yield make(PFXRecord, (asn, address, length, most, who))

@@ -36,10 +36,11 @@ class StayRTR:
         self._process: Process | None = None
         self._starts = 0
 
-    def serve(self, *vrps: tuple[str, int, int]) -> None:
-        """Serve these (prefix, max length, AS); a running one reads them now."""
+    def serve(self, *vrps: tuple[str, int, int], keys: list[dict[str, object]] | None = None) -> None:
+        """Serve these (prefix, max length, AS) and router keys (as JSON has them); a running one reads them now."""
         roas = [{"prefix": prefix, "maxLength": most, "asn": asn, "ta": "test"} for prefix, most, asn in vrps]
-        self._file.write_text(json.dumps({"metadata": {"buildtime": "2026-01-01T00:00:00Z"}, "roas": roas}))
+        metadata = {"buildtime": "2026-01-01T00:00:00Z"}
+        self._file.write_text(json.dumps({"metadata": metadata, "roas": roas, "bgpsec_keys": keys or []}))
         if self._process:
             self._process.send_signal(1)
 

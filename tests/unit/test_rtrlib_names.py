@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import FrozenInstanceError
 
 import pytest
 
@@ -133,7 +132,7 @@ def test_records_are_values_of_their_own() -> None:
     assert len({record, copy_pfx_record(record), key}) == 2
     with pytest.raises(TypeError, match="a PFXRecord is needed, not SPKIRecord"):
         copy_pfx_record(key)  # type: ignore[arg-type]
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         record.asn = 1  # type: ignore[misc]
 
 

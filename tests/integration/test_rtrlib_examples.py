@@ -1,0 +1,65 @@
+"""The examples of docs/rtrlib.md, as they stand there but for the caches' addresses, print what the page says."""
+
+from __future__ import annotations
+
+import base64
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.rtr_caches import SECONDS, StayRTR
+
+PAGE = (Path(__file__).parents[2] / "docs" / "rtrlib.md").read_text()
+EXAMPLES = re.findall(
+    r"^### (.+)\n(?:(?!^###).*\n)*?```python\n((?:.*\n)*?)```\n\n```\n((?:.*\n)*?)```", PAGE, re.MULTILINE
+)
+VRPS = (("198.51.100.0/24", 24, 64500), ("203.0.113.0/24", 25, 64501), ("2001:db8::/32", 48, 64502))
+KEY = {"asn": 64500, "ski": "30" * 20, "pubkey": base64.b64encode(bytes(91)).decode(), "ta": "test"}
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory):
+    made = [StayRTR(tmp_path_factory.mktemp(name), name) for name in ("one", "two")]
+    for cache in made:
+        cache.serve(*VRPS, keys=[KEY])
+        cache.start()
+    yield dict(zip(("192.0.2.10", "192.0.2.20"), made, strict=True))
+    for cache in made:
+        cache.kill()
+
+
+def test_no_example_is_without_its_output() -> None:
+    assert PAGE.count("```python\n") == len(EXAMPLES) == 8
+
+
+@pytest.mark.parametrize(("program", "output"), [rest for _, *rest in EXAMPLES], ids=[title for title, *_ in EXAMPLES])
+def test_an_example_prints_what_the_page_says(caches, program, output):
+    for address, cache in caches.items():
+        program = program.replace(f'"{address}", 323', f'"127.0.0.1", {cache.port}')
+    assert "192.0.2.10" not in program
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    # Callbacks are in order of time; of what comes into force together, none is first.
+    assert sorted(done.stdout.splitlines()) == sorted(output.splitlines())
+    assert done.stderr == ""
+
+
+def test_the_commands(caches):
+    port = str(caches["192.0.2.10"].port)
+    line, answer = re.findall(
+        r"^\$ echo (.+) \| python -m rtrlib\.validator 192\.0\.2\.10 323\n(.+)\n", PAGE, re.MULTILINE
+    )[0]
+    command = [sys.executable, "-m", "rtrlib.validator", "127.0.0.1", port]
+    done = subprocess.run(command, input=line, capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stdout == f"{answer}\n"
+
+    lines = re.findall(r"^\$ python -m rtrlib\.client .*\n(Prefix.*)\n(\+.*)\n", PAGE, re.MULTILINE)[0]
+    command = [sys.executable, "-m", "rtrlib.client", "-p", "tcp", "127.0.0.1", port]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        said = {process.stdout.readline().rstrip("\n") for _ in range(4)}
+        process.terminate()
+        process.communicate(timeout=SECONDS)
+    assert set(lines) <= said

@@ -297,6 +297,8 @@ _GUARD = (
 _CACHES = (
     Metric("rtrd_group_active", "gauge", "1 for the group whose VRPs are in force.", ("group",),
            _groups(lambda group: group.active)),
+    Metric("rtrd_group_preference", "gauge", "As configured; a lower one is used first.", ("group",),
+           _groups(lambda group: group.preference)),
     Metric("rtrd_group_status", "gauge", "1 for the status that the group has.", ("group", "status"), _group_status),
     Metric("rtrd_cache_state", "gauge", "1 for the state of the cache's RTR session.", (*_CACHE, "state"),
            _cache_state),

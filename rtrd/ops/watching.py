@@ -172,6 +172,10 @@ class Watching:
         if active is not None:
             text = f"the VRPs of group {active.name} are in force"
             yield _State(("active", ""), active.name, "active", text, {"group": active.name})
+        if self._daemon.guarding is not None:
+            guard = self._daemon.guarding.status()
+            text = "nothing is held" if guard["held"] is None else "a change of the VRPs is held"
+            yield _State(("guard", ""), guard["state"], "guard", f"guard: {text} ({guard['state']})", guard)
         for router in self._daemon.routers:
             name = router.engine.name
             yield _State(("router", name), True, "router", f"router {name} is here", {"router": name, "up": True})

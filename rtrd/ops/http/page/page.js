@@ -59,6 +59,8 @@ function showStatus(now) {
 
 function health() {
   if (status.snapshot?.used) return ["fair", "VRPs of the last run; no cache has answered yet"];
+  const held = status.guard?.held;
+  if (held) return ["bad", `A change of the VRPs is held: it would turn ${plural(held.newly_invalid, "route")} invalid`];
   if (!status.ready) return ["bad", "Not ready: no VRP set is usable"];
   const first = Math.min(...status.groups.map((one) => one.preference));
   const active = status.groups.find((one) => one.name === status.active_group);
@@ -239,7 +241,7 @@ function showPlots() {
 
 const events = [];
 let show = "route";
-const STATES = ["active", "group", "cache"];
+const STATES = ["active", "group", "cache", "guard"];
 
 function take(event, fresh) {
   events.unshift(event);

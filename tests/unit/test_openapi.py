@@ -1,0 +1,42 @@
+"""docs/openapi.yaml names every method and path that the API answers, and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rtrd.ops.http.app import make_app
+from rtrd.tags import VALIDITIES
+
+DOCUMENT: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
+
+
+def test_every_route_of_the_application_is_in_it_and_no_other() -> None:
+    answered = {
+        (route.method, route.resource.canonical)
+        for route in make_app(None).router.routes()  # type: ignore[arg-type]
+        if route.resource is not None and route.method != "HEAD"
+    }
+    named = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}
+    assert named == answered
+
+
+def test_every_operation_says_what_it_does_and_how_it_answers() -> None:
+    for path, item in DOCUMENT["paths"].items():
+        for operation in item.values():
+            assert operation["summary"], path
+            assert "200" in operation["responses"], path
+            for parameter in operation.get("parameters", ()):
+                assert "example" in parameter or parameter["schema"]["type"] == "array", path
+
+
+def test_its_words_are_those_of_the_project() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["ValidityWord"]["enum"] == [*VALIDITIES]
+    kinds = set(schemas["Event"]["properties"]["kind"]["enum"])
+    commands = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    table = commands.partition("### Events")[2].partition("\n`vrp` is")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == kinds

@@ -62,6 +62,7 @@ def _server(daemon: Daemon, cache: RTRSocket) -> dict[str, Any]:
         "vrps": daemon.vrp_set.count_source(cache.index),
         "coming": daemon.feed.coming(cache),
         "restarts": cache.restarts,
+        "pid": cache.pid,
     }
 
 

@@ -259,7 +259,11 @@ def listening_ports(pid: int) -> set[int]:
             continue  # closed meanwhile
     ports = set()
     for table in ("tcp", "tcp6"):
-        for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+        try:  # its own table: it may be in another network namespace
+            rows = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()
+        except OSError:
+            return set()  # it ended meanwhile
+        for row in rows[1:]:
             # proc(5): sl, local address:port in hex, remote, state (0A is LISTEN), ..., inode.
             _, local, _, state, *rest = row.split()
             if state == "0A" and rest[5] in inodes:

@@ -16,10 +16,11 @@ from prometheus_client import Metric as Family
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from rtrd.ops.loop import turns
 from rtrd.ops.text import printable
 from rtrd.version import __version__
 from rtrd.vrps.guard import State
-from rtrlib import ManagerGroupStatus, RTRSocketState
+from rtrlib import Fault, ManagerGroupStatus, RTRSocketState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -138,6 +139,13 @@ def _cache_state(daemon: Daemon) -> Iterable[Sample]:
                 yield (group.name, cache, state.name), cache.state is state
 
 
+def _cache_faults(daemon: Daemon) -> Iterable[Sample]:
+    for group in daemon.manager.groups():
+        for cache in group.sockets:
+            for fault in Fault:
+                yield (group.name, cache, fault), cache.faults[fault]
+
+
 def _vrps(daemon: Daemon) -> Iterable[Sample]:
     return [(("ipv4",), daemon.vrp_set.count(4)), (("ipv6",), daemon.vrp_set.count(6))]
 
@@ -248,6 +256,10 @@ _DAEMON = (
         "rtrd_healthy", "gauge", "1 while /healthz answers 200: ready, and not all VRPs past their expiry.", (),
         _healthy,
     ),
+    Metric("rtrd_loop_longest_turn_seconds", "gauge", "Longest time for which the routers' pipes were not looked at.",
+           (), lambda _: [((), turns().longest)]),
+    Metric("rtrd_loop_long_turns_total", "counter", "How often that was more than 50 ms.", (),
+           lambda _: [((), turns().long)]),
     Metric("rtrd_memory_bytes", "gauge", "Memory of the native tables.", ("table",), _memory),
 )  # fmt: skip
 
@@ -318,6 +330,8 @@ _CACHES = (
            _caches(lambda _, cache: cache.expire_interval or None)),
     Metric("rtrd_cache_restarts_total", "counter", "How often the cache's process had to be replaced.", _CACHE,
            _caches(lambda _, cache: cache.restarts)),
+    Metric("rtrd_cache_faults_total", "counter", "How often each kind of fault occurred.", (*_CACHE, "fault"),
+           _cache_faults),
 )  # fmt: skip
 
 _ROUTERS = (

@@ -62,7 +62,12 @@ class Feed:
         self._became_usable = became_usable
         self._ended = ended
         self._begun: set[int] = set()
-        self._expired: set[int] = set()
+        self._live: set[int] = set()
+        """Caches whose VRPs are not too old."""
+        self._kept: set[RTRSocket] = set()
+        """Caches whose VRPs are too old, and count because the operator wants to keep the last ones."""
+        self._doomed: set[RTRSocket] = set()
+        """Those of them that are not wanted any more, but are just sending new VRPs."""
         self._active: frozenset[RTRSocket] = frozenset()
         self._worth_keeping = False  # VRPs of caches or of the snapshot are in force
         self._faults = dict.fromkeys(vrp_set.faults, 0)
@@ -88,14 +93,18 @@ class Feed:
         """Put what a cache staged into force."""
         if full:
             self._begin(cache)  # a full set may be empty
-        self._expired.discard(cache.index)
         self._coming.pop(cache.index, None)
+        self._live.add(cache.index)
+        self._kept.discard(cache)
+        self._doomed.discard(cache)
         changes = self.vrp_set.commit(cache.index)
         self._log_faults(cache)
         self._publish(changes, str(cache), [cache.index])
         if self.guard is not None:
             self.guard.confirmed(cache.index, cache.expire_interval)
         self.keys.commit(cache, full=full)
+        if cache in self._active:
+            self._forget_kept()
 
     def discarded(self, cache: RTRSocket) -> None:
         """Forget what a cache staged; what follows is a full set."""
@@ -103,17 +112,21 @@ class Feed:
         self.keys.discard(cache)
         self._begun.discard(cache.index)
         self._coming.pop(cache.index, None)
+        if cache in self._doomed:
+            self._doomed.discard(cache)
+            self._forget(cache)
 
     def expired(self, cache: RTRSocket) -> None:
         """Drop all that a cache had, unless it is the last and the operator wants that kept."""
-        self._expired.add(cache.index)
-        last = cache in self._active and all(other.index in self._expired for other in self._active)
+        self._live.discard(cache.index)
+        last = cache in self._active and not any(other.index in self._live for other in self._active)
         if last:
             self.expired_at_all = True
             logger.error("all VRPs in force are past the expire interval", then=self._on_expire, cache=str(cache))
             if self._on_expire == "exit":
                 self._ended()
             if self._on_expire != "not-found":
+                self._kept.add(cache)
                 return
         self._begun.discard(cache.index)
         changes = self.vrp_set.drop(cache.index)
@@ -133,6 +146,7 @@ class Feed:
         logger.info("VRPs are those of", caches=names, changed=len(changes))
         self._publish(changes, f"switch to {names}", before)
         self.keys.activate(caches)
+        self._forget_kept()
 
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
         """Log a change of state once."""
@@ -198,7 +212,7 @@ class Feed:
         """
         if self.guard is not None and self.guard.pending:
             return None
-        counting = [cache for cache in self._active if cache.index not in self._expired]
+        counting = [cache for cache in self._active if cache.index in self._live]
         caches = [cache for cache in counting if cache.in_sync] or counting
         dates = [cache.last_update for cache in caches if cache.last_update]
         if not dates or not any(self.vrp_set.count_source(cache.index) for cache in caches):
@@ -222,6 +236,19 @@ class Feed:
         """Give the sources that count, by what the caches and the failover say."""
         return [cache.index for cache in self._active] or ([SNAPSHOT] if self.snapshot_used else [])
 
+    def _forget_kept(self) -> None:
+        """Drop what was kept for want of better: there is better now. What is being staged is not lost for that."""
+        kept, self._kept = self._kept, set()
+        for cache in sorted(kept, key=lambda cache: cache.index):
+            if cache.index in self._begun:
+                self._doomed.add(cache)
+            else:
+                self._forget(cache)
+
+    def _forget(self, cache: RTRSocket) -> None:
+        self._publish(self.vrp_set.replace(cache.index, b""), f"what was kept of {cache}", [cache.index])
+        self.keys.drop(cache)
+
     def _publish(self, changes: Changes, cause: str, sources: list[int]) -> None:
         """Put changes into force, if the guard lets them; `sources`: whose VRPs they may take away."""
         if self.guard is not None:
@@ -234,7 +261,7 @@ class Feed:
             self._worth_keeping = any(map(self.vrp_set.count_source, self._sources()))
             if self._worth_keeping:
                 self._use()
-        if any(one.index not in self._expired for one in self._active):
+        if any(one.index in self._live for one in self._active):
             self.expired_at_all = False
         if len(changes):
             logger.info(

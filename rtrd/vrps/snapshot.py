@@ -7,8 +7,10 @@ one the format reads as an unknown one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import stat
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -82,11 +84,19 @@ def _digest(front: bytes, records: memoryview) -> bytes:
     return digest.digest()
 
 
+def _open(path: str, flags: int) -> int:
+    """Open without waiting: whoever put a pipe in the place of the file would stop us for ever."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)
+
+
 def read(path: Path, now: float, expire: float) -> Snapshot | None:
     """Read a snapshot; None when there is none yet. For a thread. Raises SnapshotError."""
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > _MOST_OCTETS:
+        with open(path, "rb", opener=_open) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise SnapshotError(f"{path}: this is no snapshot of rtrd: it is no file")
+            if found.st_size > _MOST_OCTETS:
                 raise SnapshotError(f"{path}: this is no snapshot of rtrd: it is longer than any")
             data = file.read()
     except FileNotFoundError as error:
@@ -108,7 +118,7 @@ def write(path: Path, snapshot: Snapshot) -> None:
     """
     fresh = path.with_name(path.name + ".new")
     try:
-        with fresh.open("wb") as file:
+        with open(fresh, "wb", opener=_open) as file:
             file.write(encode(snapshot))
             file.write(snapshot.records)
             file.flush()
@@ -122,6 +132,9 @@ def write(path: Path, snapshot: Snapshot) -> None:
     except FileNotFoundError as error:
         raise SnapshotError(f"{path.parent}: there is no such folder") from error
     except OSError as error:
+        # On a full disk half a file would keep the place that a whole one needs later.
+        with contextlib.suppress(OSError):
+            fresh.unlink()
         raise SnapshotError(f"{path}: cannot be written: {error.strerror}") from error
 
 

@@ -51,6 +51,7 @@ class Daemon:
         self._settings = dict(settings or {})
         self._timers = {"refresh": 60, "retry": 1, "expire": 600, **(timers or {})}
         self._program = list(program)
+        self.options: list[str] = []
         groups = [[each] if hasattr(each, "port") else each for each in caches]
         self.set_groups([[(cache.address, cache.port) for cache in group] for group in groups])
         self.process = Process(name, [], folder)
@@ -80,10 +81,13 @@ class Daemon:
     def start(self) -> None:
         """Start, and return when it answers."""
         self._starts += 1
-        argv = [*(self._program or (find_program("rtrd", "make venv"), "run")), "-c", str(self.config)]
-        self.process = Process(f"{self.name}-{self._starts}", argv, self.folder)
+        argv = [*(self._program or (find_program("rtrd", "make venv"), "run")), "-c", str(self.config), *self.options]
+        self.process = self.make_process(f"{self.name}-{self._starts}", argv)
         self.process.start()
         self.wait_status(lambda _: True, "an answer")
+
+    def make_process(self, name: str, argv: list[str]) -> Process:
+        return Process(name, argv, self.folder)
 
     def stop(self) -> None:
         self.process.stop()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import turned_rtrd
 from daemons import Daemon
 from rtr_routers import exported
 
@@ -105,6 +109,101 @@ def test_a_torn_one_is_refused_with_the_reason_and_replaced(lab: Lab, state: Pat
     daemon.wait_vrps(2)
     daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "a new snapshot")
     assert path.stat().st_size == 64 + 48
+
+
+WHOLE = {
+    "old": (b"rtrdVRPs\0\0\0\0", "it has another format"),
+    "changed": (b"", "its checksum is wrong"),
+    "something else": (b'{"roas": []', "this is no snapshot of rtrd"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_one_that_must_not_be_believed_is_refused_with_the_reason_and_replaced(
+    lab: Lab, state: Path, name: str
+) -> None:
+    path = state / "vrps.snapshot"
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
+    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    daemon.stop()
+    front, reason = WHOLE[name]
+    octets = path.read_bytes()
+    path.write_bytes(front + octets[len(front) : -1] + bytes([octets[-1] ^ 1]))
+    daemon.start()
+    daemon.process.wait_for(rf"the snapshot is not used.*{path}: {reason}")
+    daemon.wait_vrps(2)
+    daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "a new snapshot")
+
+
+def test_one_of_the_future_is_refused_and_one_that_is_too_old_too(lab: Lab, state: Path) -> None:
+    clock = lab.folder / "clock"
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS, program=turned_rtrd.program(clock)))
+    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    cache.stop()
+    for seconds, reason in ((-3600, r"it is dated 3[56]\d\d s ahead of the clock"), (601, "VRPs count for 600 s")):
+        daemon.process.stop(signal.SIGKILL)
+        turned_rtrd.turn(clock, seconds)
+        daemon.start()
+        daemon.process.wait_for(rf"the snapshot is not used.*{state}/vrps.snapshot: .*{reason}")
+        status = daemon.status()
+        assert status is not None
+        assert (status["ready"], status["snapshot"]["used"]) == (False, False)
+
+
+@pytest.fixture
+def disk(state: Path) -> Iterator[Path]:
+    """The folder on a disk of its own, of 40 kB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounts need root")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", state], check=True)
+    yield state
+    subprocess.run(["umount", state], check=True)
+
+
+def test_a_full_disk_costs_the_new_snapshot_and_nothing_else(lab: Lab, disk: Path) -> None:
+    clock = lab.folder / "clock"
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS, program=turned_rtrd.program(clock)))
+    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    good = (disk / "vrps.snapshot").read_bytes()
+    many = [VRP(f"10.{number >> 8}.{number & 255}.0/24", 24, 64500) for number in range(2000)]
+    cache.serve([*VRPS, *many])
+    daemon.wait_vrps(2002)
+    turned_rtrd.turn(clock, 31)
+    full = f"{disk}/vrps.snapshot: cannot be written: No space left on device"
+    daemon.wait_status(lambda status: status["snapshot"]["fault"] == full, "the disk to be full")
+    assert {path.name: path.read_bytes() for path in disk.iterdir()} == {"vrps.snapshot": good}
+    subprocess.run(["mount", "-o", "remount,size=1m", disk], check=True)
+    turned_rtrd.turn(clock, 62)
+    daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "room")
+    assert (disk / "vrps.snapshot").stat().st_size == 64 + 24 * 2002
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    cache.serve(VRPS)
+    daemon.wait_vrps(2)
+    turned_rtrd.turn(clock, 93)
+    locked = f"{disk}/vrps.snapshot: cannot be written: Read-only file system"
+    status = daemon.wait_status(lambda status: status["snapshot"]["fault"] == locked, "the disk to be read-only")
+    assert status["loop"]["long"] == 0
+    daemon.stop()
+
+
+def test_a_folder_that_vanishes_is_said_and_one_that_returns_is_used(lab: Lab, state: Path) -> None:
+    clock = lab.folder / "clock"
+    cache = lab.start(StayRTR(lab.folder, VRPS[:1]))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS, program=turned_rtrd.program(clock)))
+    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    shutil.rmtree(state)
+    cache.serve(VRPS)
+    daemon.wait_vrps(2)
+    turned_rtrd.turn(clock, 31)
+    fault = f"{lab.folder}/state: there is no such folder"
+    daemon.wait_status(lambda status: status["snapshot"]["fault"] == fault, "the loss to be noticed")
+    state.mkdir()
+    turned_rtrd.turn(clock, 62)
+    daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "a new one")
+    assert (state / "vrps.snapshot").stat().st_size == 64 + 48
 
 
 def test_without_its_folder_rtrd_says_so_once_and_goes_on(lab: Lab) -> None:

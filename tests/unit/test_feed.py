@@ -234,3 +234,55 @@ def test_how_far_a_sync_is_can_be_seen_while_it_lasts(story: Story, capfd: pytes
     story.feed.staged(cache, pack(A, announce=False))
     story.feed.discarded(cache)
     assert story.feed.coming(cache) == 0
+
+
+class TestKeep:
+    """`on-expire: keep`: the last VRPs go on counting, as long as there are no better ones."""
+
+    def test_a_second_cache_that_never_answered_does_not_make_the_first_one_less_than_the_last(self) -> None:
+        for on_expire, told in (("keep", []), ("exit", ["ended"]), ("not-found", ["-64500"])):
+            story, one, mute = Story(on_expire), Cache(0), Cache(1)  # type: ignore[arg-type]
+            story.sync(one, A)
+            story.feed.active(frozenset([one, mute]))
+            story.heard()
+            story.feed.expired(one)
+            assert story.heard() == told
+            assert story.feed.expired_at_all
+
+    def test_what_was_kept_goes_when_another_cache_of_the_group_is_in_sync(self) -> None:
+        story, one, two = Story("keep"), Cache(0), Cache(1)
+        story.sync(one, A, B)
+        story.feed.active(frozenset([one, two]))
+        story.feed.discarded(one)
+        story.feed.expired(one)
+        story.heard()
+        story.sync(two, B, C)
+        assert story.heard() == ["+64502", "-64500"]
+        assert not story.feed.expired_at_all
+
+    def test_what_was_kept_goes_when_another_group_is_in_use_and_does_not_come_back(self) -> None:
+        story, one, two, backup = Story("keep"), Cache(0), Cache(1), Cache(2)
+        story.sync(one, A)
+        story.feed.active(frozenset([one, two]))
+        story.feed.discarded(one)
+        story.feed.expired(one)
+        story.heard()
+        story.sync(backup, B)
+        story.feed.active(frozenset([backup]))
+        assert story.heard() == ["+64501", "-64500"]
+        story.sync(two, B)
+        story.feed.active(frozenset([one, two]))
+        assert story.heard() == []
+
+    def test_what_arrives_from_the_kept_cache_meanwhile_is_not_lost(self) -> None:
+        story, one, two = Story("keep"), Cache(0), Cache(1)
+        story.sync(one, A)
+        story.feed.active(frozenset([one, two]))
+        story.feed.expired(one)
+        story.feed.discarded(one)
+        story.feed.staged(one, pack(A))
+        story.sync(two, B)
+        story.feed.staged(one, pack(C))
+        story.heard()
+        story.feed.committed(one, True)
+        assert {entry.vrp for entry in story.vrp_set.vrps()} == {A, B, C}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,6 +104,15 @@ class TestFile:
         with pytest.raises(SnapshotError, match=f"^{path}: cannot be read: Is a directory$"):
             read(path, NOW, EXPIRE)
         with pytest.raises(SnapshotError, match=f"^{path}: cannot be written: Is a directory$"):
+            write(path, Snapshot(RECORDS, NOW))
+
+    def test_a_pipe_in_its_place_stops_nobody(self, tmp_path: Path) -> None:
+        path = tmp_path / "vrps.snapshot"
+        os.mkfifo(path)
+        with pytest.raises(SnapshotError, match=f"^{path}: this is no snapshot of rtrd: it is no file$"):
+            read(path, NOW, EXPIRE)
+        os.mkfifo(tmp_path / "vrps.snapshot.new")
+        with pytest.raises(SnapshotError, match=f"^{path}: cannot be written: No such device or address$"):
             write(path, Snapshot(RECORDS, NOW))
 
     def test_the_fault_of_a_file_names_it(self, tmp_path: Path) -> None:

@@ -1,0 +1,155 @@
+"""`rtrd run --exabgp` with a scripted ExaBGP around it: lines of JSON in, the commands that rtrd writes out.
+
+What this ExaBGP hears it answers as 5.0.15 does, and forgets; everything of rtrd is the real thing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daemons import SECONDS, Daemon
+
+from rtrd.demo.lab import LabError, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
+UPDATE = json.loads((SAMPLES / "update-v4-1.jsonl").read_bytes())
+PEER, LISTENER = "127.0.0.2", "127.0.0.3"
+POLICY = [
+    {
+        "from": [PEER],
+        "to": [LISTENER],
+        "valid": {"action": "announce", "tags": ["rfc8097"]},
+        "not-found": {"action": "announce", "tags": ["rfc8097"]},
+        "invalid": {"action": "withdraw"},
+    }
+]
+ANSWERS = {
+    "version": "exabgp 5.0.15\n",
+    "show neighbor summary": "Peer            AS        up/down state       |     #sent     #recvd\n",
+}
+
+
+class PipedProcess(Process):
+    """A process whose stdin and stdout are pipes to the test; its stderr is its log."""
+
+    def __init__(self, process: Process, says: Callable[[str], str]) -> None:
+        super().__init__(process.name, process.argv, process.log.parent)
+        self.commands: list[tuple[float, str]] = []
+        self._says = says
+        self._lock = threading.Lock()
+        self._commanded: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start, and answer what it says."""
+        self._popen = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *self.argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,
+        )
+        self._out, self._in = self._popen.stdout, self._popen.stdin
+        self._popen.stdout = self._popen.stderr  # what the base class takes for the log
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._commanded = threading.Thread(target=self._answer, daemon=True)
+        self._reader.start()
+        self._commanded.start()
+
+    def say(self, text: str) -> None:
+        """Write to its stdin."""
+        assert self._in is not None
+        with self._lock:
+            self._in.write(text)
+            self._in.flush()
+
+    def stop(self, number: int = 15) -> None:
+        """End it; its pipes are closed."""
+        super().stop(number)
+        if self._commanded is not None:
+            self._commanded.join(SECONDS)
+            for pipe in (self._in, self._out):
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue  # it was gone before it read all
+
+    def _answer(self) -> None:
+        assert self._out is not None
+        for line in self._out:
+            self.commands.append((time.monotonic(), line.rstrip("\n")))
+            try:
+                self.say(self._says(line.strip()))
+            except (BrokenPipeError, ValueError):
+                return  # it ends
+
+
+class ScriptedExaBGP(Daemon):
+    """A daemon as ExaBGP's process, and what that ExaBGP would say."""
+
+    def __init__(self, folder: Path, caches: Sequence[Any], **options: Any) -> None:
+        super().__init__(folder, caches, settings={"policy": POLICY}, **options)
+        self.options = ["--exabgp"]
+
+    def make_process(self, name: str, argv: list[str]) -> Process:
+        return PipedProcess(Process(name, argv, self.folder), lambda line: ANSWERS.get(line, "") + "done\n")
+
+    @property
+    def pipe(self) -> PipedProcess:
+        assert isinstance(self.process, PipedProcess)
+        return self.process
+
+    def comes_up(self, address: str = PEER) -> None:
+        """Say that the session to a neighbour is up."""
+        neighbor = {**UPDATE["neighbor"], "address": {"local": "127.0.0.1", "peer": address}, "state": "up"}
+        del neighbor["message"]
+        self.pipe.say(json.dumps({**UPDATE, "type": "state", "neighbor": neighbor}) + "\n")
+
+    def announces(self, prefix: str, origin: int) -> None:
+        """Say that PEER announced a route."""
+        family, hop = ("ipv6 unicast", "2001:db8:ffff::1") if ":" in prefix else ("ipv4 unicast", PEER)
+        update = {
+            "attribute": {
+                "origin": "igp",
+                "as-path": {"0": {"element": "as-sequence", "value": [65002, origin]}},
+            },
+            "announce": {family: {hop: [{"nlri": prefix}]}},
+        }
+        neighbor = {**UPDATE["neighbor"], "message": {"update": update}}
+        self.pipe.say(json.dumps({**UPDATE, "neighbor": neighbor}) + "\n")
+
+    def changes(self, since: int = 0) -> list[tuple[str, frozenset[str]]]:
+        """What was said since a position, line by line: `announce` or `withdraw`, and the prefixes."""
+        found = []
+        for _, line in self.pipe.commands[since:]:
+            verb = re.search(r"\b(announce|withdraw)\b", line)
+            if verb is not None and not re.search(r"route-refresh", line):
+                found.append((verb[1], frozenset(re.findall(r"(?<= )[0-9a-f.:]+/\d+", line))))
+        return found
+
+    def position(self) -> int:
+        """A position in what it says."""
+        return len(self.pipe.commands)
+
+    def wait_changes(self, since: int, *wanted: tuple[str, Iterable[str]]) -> None:
+        """Wait until exactly these prefixes were announced and withdrawn since a position, each once."""
+        whole = sorted((verb, prefix) for verb, prefixes in wanted for prefix in prefixes)
+
+        def came() -> list[tuple[str, str]]:
+            return sorted((verb, prefix) for verb, prefixes in self.changes(since) for prefix in prefixes)
+
+        try:
+            self.process.wait_until(lambda: len(came()) >= len(whole), SECONDS, f"{whole}", tick=0.02)
+        except LabError as error:
+            raise AssertionError(f"{came()} instead of {whole}") from error
+        assert came() == whole

@@ -1,0 +1,94 @@
+"""What happens when the last VRPs are too old, at the real daemon, whose clock is turned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import turned_rtrd
+from daemons import SECONDS, Daemon
+
+from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64502)]
+NEWER = [*VRPS, VRP("198.51.100.0/24", 24, 64501)]
+STALE = "all VRPs in force are past the expire interval"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Lab(tmp_path) as lab:
+        yield lab
+    assert lab.leftovers == []
+
+
+class Story:
+    """Two groups with a cache each, both dead, and VRPs of the backup that are about to expire."""
+
+    def __init__(self, lab: Lab, on_expire: str) -> None:
+        self.clock = lab.folder / "clock"
+        self.primary = lab.start(StayRTR(lab.folder, VRPS, name="primary"))
+        self.backup = lab.start(StayRTR(lab.folder, VRPS, name="backup"))
+        self.daemon = lab.start(
+            Daemon(
+                lab.folder,
+                [self.primary, self.backup],
+                timers={"on-expire": on_expire},
+                program=turned_rtrd.program(self.clock),
+            )
+        )
+        self.daemon.wait_vrps(len(VRPS))
+        for cache, status in ((self.primary, "ESTABLISHED"), (self.backup, "ERROR")):
+            cache.kill()
+            self.daemon.wait_status(lambda now, wanted=status: now["groups"][1]["status"] == wanted, status)
+
+    def turn(self, seconds: float) -> None:
+        turned_rtrd.turn(self.clock, seconds)
+
+
+@pytest.fixture
+def story(lab: Lab) -> Callable[[str], Story]:
+    return lambda on_expire: Story(lab, on_expire)
+
+
+def test_until_then_they_count_and_not_found_is_what_routes_become(story: Callable[[str], Story]) -> None:
+    one = story("not-found")
+    one.turn(580)
+    one.daemon.wait_status(lambda status: status["groups"][1]["servers"][0]["restarts"] > 0, "a last attempt")
+    assert one.daemon.validity("192.0.2.0/24", 64500) == "valid"
+    one.turn(601)
+    status = one.daemon.wait_vrps(0)
+    assert one.daemon.validity("192.0.2.0/24", 64500) == "not-found"
+    one.daemon.process.wait_for(STALE)
+    one.primary.start()
+    one.daemon.wait_vrps(len(VRPS))
+    assert status["loop"]["long"] == 0
+
+
+def test_keep_keeps_them_as_long_as_there_are_no_better_ones(story: Callable[[str], Story]) -> None:
+    one = story("keep")
+    one.turn(601)
+    one.daemon.process.wait_for(STALE)
+    for hours in (1, 24, 24 * 365):
+        one.turn(hours * 3600)
+        status = one.daemon.wait_status(lambda status: status["groups"][1]["status"] == "ERROR", "still nothing")
+        assert status["vrps"] == {"ipv4": 1, "ipv6": 1}
+    assert one.daemon.validity("192.0.2.0/24", 64500) == "valid"
+    one.primary.start()
+    one.primary.serve(NEWER)
+    status = one.daemon.wait_vrps(len(NEWER))
+    assert status["active_group"] == "group1"
+
+
+def test_exit_ends_the_daemon_with_1_so_that_someone_notices(story: Callable[[str], Story]) -> None:
+    one = story("exit")
+    one.turn(580)
+    one.daemon.wait_status(lambda status: sum(status["vrps"].values()) == len(VRPS), "all is well")
+    one.turn(601)
+    assert one.daemon.process.wait(SECONDS) == 1
+    assert any(STALE in line.text for line in one.daemon.process.lines)

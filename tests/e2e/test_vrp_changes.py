@@ -147,3 +147,28 @@ def test_routes_wait_for_the_first_vrps(make_chain: MakeChain, lab: Lab) -> None
     assert chain.received() == []
     lab.start(cache)
     settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+
+
+def test_two_groups_of_two_die_again_and_again_and_the_peer_sees_the_difference_and_no_more(
+    make_chain: MakeChain, lab: Lab
+) -> None:
+    primary, backup = (
+        [RtrdCache(lab.folder, vrps, name=f"{name}{number}") for number in (1, 2)]
+        for name, vrps in (("primary", [V6, RIGHT]), ("backup", [V6, WRONG_AS]))
+    )
+    chain = make_chain(caches=[primary, backup], static=STATIC)
+    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    seen = len(chain.listener.monitor.lines)
+    for _ in range(3):
+        primary[0].kill()
+        chain.wait_status(
+            lambda status: [one["fault"] for one in status["groups"][0]["servers"]] != [None, None], "a death"
+        )
+        assert chain.ask("status")["active_group"] == "group1"
+        primary[1].kill()
+        settle(chain, OTHERS)
+        for cache in primary:
+            cache.start()
+        settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    assert chain.listener.changed_prefixes(seen) == {"198.18.1.0/24"}
+    assert chain.ask("status")["loop"]["long"] == 0

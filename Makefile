@@ -10,7 +10,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 
 native = $(wildcard ffi/*.py ffi/*.cdef ffi/native/*.c ffi/native/*.h)
-native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_intake.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_native_line.py tests/unit/test_whatif.py
+native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_intake.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_native_line.py tests/unit/test_native_threads.py tests/unit/test_whatif.py
 packaging = pyproject.toml setup.cfg setup.py
 
 .PHONY: venv run test lint bench bench-short sanitize clean packages-demo packages-test
@@ -51,6 +51,9 @@ sanitize: $(VENV)/.test
 	    RTRD_CFLAGS="$(sanitizers)" $(BIN)/pytest -q -p no:cacheprovider $(native_tests)
 	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. $(BIN)/pytest $(with_threads) threads
 	RTRD_CFLAGS="-fsanitize=thread" $(BIN)/python ffi/build_rtrlib.py $(threaded)
+	RTRD_CFLAGS="-fsanitize=thread" $(BIN)/python ffi/build_rov.py $(threaded)
+	$(call preload,tsan) TSAN_OPTIONS=exitcode=66 PYTHONPATH=$(threaded):. \
+	    $(BIN)/pytest -q -p no:cacheprovider tests/unit/test_native_threads.py
 	$(call preload,tsan) TSAN_OPTIONS=exitcode=66 PYTHONPATH=$(threaded):. \
 	    $(BIN)/pytest $(with_threads) "threads and not sync_then_a_change"
 

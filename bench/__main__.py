@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from bench import chain, change, churn, loop, memory, report, start, sync, updates, vrps
+from bench import chain, change, chart, churn, loop, memory, report, start, sync, updates, vrps
 from bench.section import Section, Setting
 
 SECTIONS: Final = {
@@ -57,6 +57,7 @@ def main() -> int:
             found = section.measure(setting)
             report.keep(options.output, name, about, found, order=list(SECTIONS))
             missed |= any(one.is_met is False for one in found)
+    (options.output / report.CHART).write_text(chart.svg(report.sections(options.output)), encoding="utf-8")
     print((options.output / report.PAGE).read_text(encoding="utf-8"))
     return int(missed and not options.short)
 

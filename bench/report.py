@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 REPO = Path(__file__).parents[1]
 PAGE = "RESULTS.md"
 DATA = "results.json"
+CHART = "results.svg"
 
 
 @dataclass
@@ -159,11 +160,18 @@ def _result(one: Comparison) -> dict[str, Any]:
     }
 
 
+def sections(folder: Path) -> dict[str, Any]:
+    """Give what results.json holds, by section."""
+    data = folder / DATA
+    found: dict[str, Any] = json.loads(data.read_text(encoding="utf-8"))["sections"] if data.exists() else {}
+    return found
+
+
 def keep(folder: Path, name: str, about: dict[str, str], found: list[Comparison], order: Sequence[str]) -> None:
     """Put a section's results into RESULTS.md and results.json, beside those that the others of `order` have there."""
     data = folder / DATA
-    known = json.loads(data.read_text(encoding="utf-8"))["sections"] if data.exists() else {}
+    known = sections(folder)
     known[name] = {"about": about, "results": [_result(one) for one in found]}
-    sections = {each: known[each] for each in order if each in known}
-    data.write_text(json.dumps({"sections": sections}, indent=1) + "\n", encoding="utf-8")
-    (folder / PAGE).write_text(markdown(sections), encoding="utf-8")
+    ordered = {each: known[each] for each in order if each in known}
+    data.write_text(json.dumps({"sections": ordered}, indent=1) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text(markdown(ordered), encoding="utf-8")

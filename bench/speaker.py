@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -75,7 +76,9 @@ class Speaker:
         self.up = threading.Event()
         self.fault: str | None = None
         self._socket = socket.create_connection(router, SECONDS, source_address=(address, 0))
-        self._socket.settimeout(HOLD / 6)
+        self._socket.settimeout(None)
+        self._sending = threading.Lock()
+        self._closed = threading.Event()
         identifier = socket.inet_aton(address)
         capabilities = b"\x01\x04\0\1\0\1" + b"\x01\x04\0\2\0\1" + b"\x02\x00" + b"\x41\x04" + struct.pack(">I", asn)
         parameters = bytes([2, len(capabilities)]) + capabilities
@@ -83,15 +86,27 @@ class Speaker:
         self._send(
             _message(OPEN, struct.pack(">BHH", 4, short, HOLD) + identifier + bytes([len(parameters)]) + parameters)
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        for run in (self._read, self._keep_alive):
+            threading.Thread(target=run, daemon=True).start()
 
     def send(self, updates: bytes) -> None:
         """Write encoded UPDATEs, as fast as the router takes them."""
-        self._socket.settimeout(None)
-        self._send(updates)
+        at = 0
+        while at < len(updates):
+            end = at
+            while end < len(updates) and end - at < 1 << 14:  # whole messages: a KEEPALIVE may come between
+                end += int.from_bytes(updates[end + 16 : end + 18])
+            self._send(updates[at:end])
+            at = end
 
     def close(self) -> None:
+        self._closed.set()
         self._socket.close()
+
+    def _keep_alive(self) -> None:
+        with contextlib.suppress(OSError):
+            while not self._closed.wait(HOLD / 6):
+                self._send(_message(KEEPALIVE))
 
     def __enter__(self) -> Self:
         return self
@@ -109,17 +124,14 @@ class Speaker:
         return self.last
 
     def _send(self, data: bytes) -> None:
-        self._socket.sendall(data)
+        with self._sending:
+            self._socket.sendall(data)
 
     def _read(self) -> None:
         try:
             waiting = b""
             while True:
-                try:
-                    more = self._socket.recv(1 << 16)
-                except TimeoutError:
-                    self._send(_message(KEEPALIVE))
-                    continue
+                more = self._socket.recv(1 << 16)
                 if not more:
                     raise ConnectionError("the router closed the session")
                 waiting = self._take(waiting + more)

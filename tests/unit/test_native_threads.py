@@ -1,0 +1,48 @@
+"""The native core from several threads at once, each with a table of its own: nothing in it is shared unseen.
+
+`make sanitize` runs this under ThreadSanitizer.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from bench import generate, lines
+from rtrd.engine import Engine
+from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.decode import State
+from rtrd.policy import Policy
+from rtrd.vrps import packed
+from rtrlib.vrp_set import VRPSet
+
+VRPS = generate.vrps(2000)
+ROUTES = lines.make_routes(1000, VRPS)
+STREAM = [line.rstrip(b"\n") for line in lines.updates(ROUTES, 5)]
+
+
+def life(_: int) -> tuple[dict[str, int], bytes]:
+    """Fill a set and a table, change them, and empty them again."""
+    vrp_set = VRPSet()
+    vrp_set.replace(0, b"".join(VRPS))
+    vrp_set.activate([0])
+    vrp_set.usable = True
+    engine = Engine("r", vrp_set, Policy(), read_attributes)
+    engine.state(State(lines.PEER, up=True, reason=""))
+    for line in STREAM:
+        assert engine.take_line(line)
+    counts = engine.counts()
+    engine.vrps_changed(vrp_set.replace(0, b""))
+    while engine.work(100):
+        pass
+    assert engine.counts()["not-found"] == len(ROUTES)
+    engine.state(State(lines.PEER, up=False, reason=""))
+    while engine.work(100):
+        pass
+    assert len(engine.table) == 0
+    return counts, packed.ordered(b"".join(VRPS))
+
+
+def test_tables_in_threads_know_nothing_of_each_other() -> None:
+    alone = life(0)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(found == alone for found in threads.map(life, range(12)))

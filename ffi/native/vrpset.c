@@ -1,6 +1,7 @@
 /* The VRPs of all sources: staged, put into force, switched and filtered. Questions are in validity.c, what is only
  * proposed and what is dropped in proposed.c. */
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -78,10 +79,8 @@ struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce)
 {
     struct vrp vrp = {.asn = entry->asn, .len = entry->len, .max = entry->max, .family = family, .announce = announce};
-    for (int i = 0; i < 8; i++) {
-        vrp.addr[i] = (uint8_t)(entry->hi >> (56 - 8 * i));
-        vrp.addr[8 + i] = (uint8_t)(entry->lo >> (56 - 8 * i));
-    }
+    uint64_t halves[2] = {htobe64(entry->hi), htobe64(entry->lo)};
+    memcpy(vrp.addr, halves, sizeof halves);
     return vrp;
 }
 
@@ -234,15 +233,17 @@ int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_
 struct commit {
     uint32_t bit;
     unsigned source;
-    struct vrp_list *changes; /* NULL: count only */
-    size_t n;
+    struct vrp_list *changes;
 };
 
-static void count_difference(struct vrpset *set, struct entry *entry, uint8_t family, void *data)
+/* No more VRPs than this can change at once. Counting them exactly would be a walk over all, as long as the change's own;
+ * room that nobody writes to is no memory. */
+static size_t entries_used(const struct vrpset *set)
 {
-    (void)set, (void)family;
-    struct commit *commit = data;
-    commit->n += ((entry->live ^ entry->next) & commit->bit) != 0;
+    size_t n = 0;
+    for (int i = 0; i < TABLES; i++)
+        n += (size_t)set->v4.tables[i].used + set->v6.tables[i].used;
+    return n;
 }
 
 /* Whether the entry is due has changed, or not: put that into force or, while changes are proposed, note it. */
@@ -277,9 +278,9 @@ int vrpset_commit(struct vrpset *set, unsigned source, struct vrp_list *changes)
 {
     if (source >= VRPSET_SOURCES)
         return -1;
-    struct commit commit = {UINT32_C(1) << source, source, changes, 0};
-    for_touched(set, source, count_difference, &commit);
-    if (vrp_list_reserve(changes, commit.n) != 0)
+    struct commit commit = {UINT32_C(1) << source, source, changes};
+    const struct touched *touched = &set->touched[source];
+    if (vrp_list_reserve(changes, touched->all ? entries_used(set) : touched->n) != 0)
         return -1;
     for_touched(set, source, commit_entry, &commit);
     vrpset_touched_reset(set, source);
@@ -306,15 +307,7 @@ int vrpset_discard(struct vrpset *set, unsigned source)
 struct activation {
     uint32_t sources;
     struct vrp_list *changes;
-    size_t n;
 };
-
-static void count_activation(struct vrpset *set, struct entry *entry, uint8_t family, void *data)
-{
-    (void)family;
-    struct activation *activation = data;
-    activation->n += due(set, entry) != counts(entry, activation->sources, entry->filtered & 1);
-}
 
 static void activate_entry(struct vrpset *set, struct entry *entry, uint8_t family, void *data)
 {
@@ -326,11 +319,10 @@ static void activate_entry(struct vrpset *set, struct entry *entry, uint8_t fami
 int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *changes)
 {
     sources |= ASSERTIONS;
-    struct activation activation = {sources, changes, 0};
+    struct activation activation = {sources, changes};
     if (sources == set->active)
         return 0;
-    vrpset_each(set, count_activation, &activation);
-    if (vrp_list_reserve(changes, activation.n) != 0)
+    if (vrp_list_reserve(changes, entries_used(set)) != 0)
         return -1;
     vrpset_each(set, activate_entry, &activation);
     set->active = sources;

@@ -112,7 +112,15 @@ def to_the_pipe(setting: Setting) -> list[Comparison]:
     chance = random.Random(generate.SEED)
     exact = {(route.prefix, route.origin) for route in setting.table}
     texts = ((vrp, generate.text_of(vrp)) for vrp in chance.sample(setting.vrps, len(setting.vrps)))
-    covering = [vrp for vrp, (address, length, _, asn) in texts if (f"{address}/{length}", asn) in exact]
+    vrp_set = VRPSet()
+    vrp_set.replace(0, b"".join(setting.vrps))
+    vrp_set.activate([0])
+
+    def alone(prefix: str, asn: int) -> bool:
+        """Whether the route is there, and valid by one VRP: it is not valid any more without it."""
+        return (prefix, asn) in exact and [one.vrp.asn for one in vrp_set.covering(prefix)].count(asn) == 1
+
+    covering = [vrp for vrp, (address, length, _, asn) in texts if alone(f"{address}/{length}", asn)]
     cache = ScriptedCache(b"".join(setting.vrps))
     with cache, Router(setting.folder, [(HOST, cache.port)], TAGGING, name="change") as router:
         router.wait_vrps(len(setting.vrps))

@@ -147,7 +147,8 @@ def markdown(sections: dict[str, dict[str, Any]]) -> str:
     for name, section in sections.items():
         lines += [f"## {name}", "", "; ".join(f"{key} {value}" for key, value in section["about"].items()) + ".", ""]
         for result in section["results"]:
-            lines += _table(Comparison(**{key: result[key] for key in Comparison.__dataclass_fields__}))
+            known = {key: result[key] for key in Comparison.__dataclass_fields__ if key in result}  # of older runs, too
+            lines += _table(Comparison(**known))
     return "\n".join(lines)
 
 

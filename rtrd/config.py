@@ -180,6 +180,7 @@ class Config(_Mapping, frozen=True):
     start_hold: Annotated[int, Meta(ge=0, le=86400)] = 120
     guard: Guard | None = None
     control: Path = Path("/run/rtrd/rtrd.sock")
+    control_group: str | None = None
     http: Endpoint | None = None
     on_stop: Literal["keep", "withdraw"] = "keep"
     rtr_server: RTRServer | None = None

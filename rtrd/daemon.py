@@ -85,7 +85,7 @@ class Daemon:
         self.keeper = None
         if settings.state is not None:
             self.keeper = Keeper(settings.state, self.feed, settings.caches.expire, clock)
-        self.attachments = Attachments(places.attach_path(settings.control), self.routers)
+        self.attachments = Attachments(places.attach_path(settings.control), self.routers, group=settings.control_group)
         self.notifier = Notifier(self._status_line)
         self.reloading = Reloading(path, self)
         self._stop = asyncio.Event()
@@ -102,7 +102,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload_on_signal)
-        control = Control(Answers(self), self.settings.control, self.settings.http)
+        control = Control(Answers(self), self.settings.control, self.settings.http, group=self.settings.control_group)
         if exabgp:
             self.routers.add("exabgp", 0, 1, self._stop.set)
         await self.slurm.load()

@@ -50,8 +50,10 @@ logger = log.get("attach")
 class Attachments:
     """The socket where ExaBGPs are handed over, from `start` to `close`."""
 
-    def __init__(self, path: Path, routers: Routers) -> None:
+    def __init__(self, path: Path, routers: Routers, *, group: str | None = None) -> None:
+        """Listen nowhere yet. `group`: who may connect; None: the process's own group."""
         self._path = path
+        self._group = group
         self._routers = routers
         self._listener: UnixListener | None = None
         self._loop = asyncio.get_running_loop()
@@ -60,7 +62,7 @@ class Attachments:
 
     async def start(self) -> None:
         """Listen. Raises ListenError."""
-        self._listener = UnixListener(self._path, socket.SOCK_SEQPACKET, "attach")
+        self._listener = UnixListener(self._path, socket.SOCK_SEQPACKET, "attach", group=self._group)
         self._listener.socket.listen()
         self._loop.add_reader(self._listener.socket, self._accept)
 

@@ -5,21 +5,23 @@ The one API: the CLI, curl and whatever watches rtrd use the same.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from rtrd.config import Endpoint
 from rtrd.ops import log
+from rtrd.ops.connections import Complaints, Connections, Requests
 from rtrd.ops.http.app import make_app
 from rtrd.ops.sockets import UnixListener, tcp_listener
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
     from rtrd.ops.http.questions import Daemon
 
-BACKLOG: Final = 128
 SHUTDOWN: Final = 0.5
 """Seconds that open requests get when the daemon ends."""
 
@@ -29,11 +31,16 @@ logger = log.get("control")
 class Control:
     """The API's listeners, from `start` to `close`."""
 
-    def __init__(self, daemon: Daemon, socket_path: Path | None, http: Endpoint | None = None) -> None:
+    def __init__(
+        self, daemon: Daemon, socket_path: Path | None, http: Endpoint | None = None, *, group: str | None = None
+    ) -> None:
+        """Listen nowhere yet. `group`: who may use the socket; None: the process's own group."""
         self._daemon = daemon
         self._path = socket_path
         self._http = http
+        self._group = group
         self._runner: web.AppRunner | None = None
+        self._connections: list[Connections] = []
         self._listener: UnixListener | None = None
         self.http: Endpoint | None = None
         """Where TCP is really listened on, once started."""
@@ -45,22 +52,36 @@ class Control:
             ListenError: an address is taken or not ours, or another daemon answers at the socket.
 
         """
-        self._runner = web.AppRunner(make_app(self._daemon), access_log=None, shutdown_timeout=SHUTDOWN)
+        requests = Requests()
+        app = make_app(self._daemon)
+        app.middlewares.append(requests)
+        logging.getLogger("aiohttp.server").filters[:] = [Complaints()]
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN)
         await self._runner.setup()
         try:
             if self._path is not None:
-                self._listener = UnixListener(self._path)
-                await web.SockSite(self._runner, self._listener.socket, backlog=BACKLOG).start()
+                self._listener = UnixListener(self._path, group=self._group)
+                await self._listen(self._listener.socket, requests)
             if self._http is not None:
                 listener = tcp_listener(self._http)
                 self.http = Endpoint(self._http.host, listener.getsockname()[1])
-                await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
+                await self._listen(listener, requests)
         except BaseException:
             await self.close()
             raise
 
+    async def _listen(self, listener: socket.socket, requests: Requests) -> None:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        connections = Connections(self._runner.server, requests)
+        self._connections.append(connections)
+        await connections.listen(listener)
+
     async def close(self) -> None:
         """Stop listening, end what is open, remove the socket file if it is still ours."""
+        for connections in self._connections:
+            connections.close()
+        self._connections.clear()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import socket
 import stat
@@ -21,8 +22,18 @@ class ListenError(Exception):
 class UnixListener:
     """A unix socket's file, from the moment it is bound until `close`; mode 0660."""
 
-    def __init__(self, path: Path, kind: socket.SocketKind = socket.SOCK_STREAM, what: str = "control") -> None:
-        """Bind; listening is left to the caller. ListenError: it is taken, or not ours. `what` begins its text."""
+    def __init__(
+        self,
+        path: Path,
+        kind: socket.SocketKind = socket.SOCK_STREAM,
+        what: str = "control",
+        *,
+        group: str | None = None,
+    ) -> None:
+        """Bind; listening is left to the caller. ListenError: it is taken, or not ours. `what` begins its text.
+
+        `group`: name or number of the group that may connect; None: that of the process.
+        """
         self.path = path
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -40,6 +51,13 @@ class UnixListener:
         except OSError as error:
             raise ListenError(f"{what}: cannot listen at {path}: {error.strerror or error}") from error
         self._inode = path.stat().st_ino
+        if group is not None:
+            try:
+                os.chown(path, -1, _group(group))
+            except (OSError, LookupError) as error:
+                self.close()
+                why = error.strerror if isinstance(error, OSError) else "there is no such group"
+                raise ListenError(f"{what}: cannot give {path} to the group {group!r}: {why}") from error
 
     def close(self) -> bool:
         """Close it and remove its file if that is still ours. False: the file was already gone."""
@@ -50,6 +68,10 @@ class UnixListener:
         except FileNotFoundError:
             return False
         return True
+
+
+def _group(name: str) -> int:
+    return int(name) if name.isascii() and name.isdigit() else grp.getgrnam(name).gr_gid
 
 
 def _remove_stale(path: Path, kind: socket.SocketKind, what: str) -> None:

@@ -110,7 +110,7 @@ policy:
         (11, "caches.groups[1].servers: the list is empty"),
         (
             12,
-            f"unknown key 'colour'; known here: {', '.join(TOP)}",
+            f"unknown key 'colour'; known here: {', '.join((*TOP[:6], 'control-group', *TOP[6:]))}",
         ),
         (14, "policy[0].from[0]: 'nonsense': no IP address"),
         (15, "policy[0].invalid.tags: only for action announce, not withdraw"),

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SLICE: Final = 0.003
 """Seconds of one slice of a long answer."""
 
+READ_TIME: Final = 60.0
+"""Seconds that a client may take to read a slice."""
+
 _END: Final[Mapping[str, Any]] = {}
 """In the place of an item: there are no more."""
 
@@ -70,7 +73,7 @@ async def stream(
                 buffer += encode(item)
                 separator = b",\n"
             if time.perf_counter() >= until:
-                await response.write(bytes(buffer))
+                await _write(response, bytes(buffer))
                 buffer.clear()
                 await asyncio.sleep(0)  # write() returns at once while the client keeps up
                 until = time.perf_counter() + SLICE
@@ -83,9 +86,18 @@ async def stream(
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionAbortedError from error
-    await response.write(bytes(buffer) + b"\n]}\n")
+    await _write(response, bytes(buffer) + b"\n]}\n")
     await response.write_eof()
     return response
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    """Write a slice; who does not read it in a long time is hung up on."""
+    try:
+        async with asyncio.timeout(READ_TIME):
+            await response.write(data)
+    except TimeoutError as why:
+        raise ConnectionAbortedError("nobody reads the answer") from why
 
 
 @web.middleware

@@ -1,0 +1,257 @@
+"""Clients of the API that do harm on purpose, while a router is served: it must not notice."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import subprocess
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from rtrd.demo.lab import find_program
+from rtrd.ops import client, connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SECONDS = 60
+"""Generous: for what takes milliseconds on an idle machine."""
+NOTICED = 10.0
+"""Seconds of delay that nothing but standing still explains, even here: ExaBGP's hold timers are 180."""
+ROUNDS = 40
+MANY = 1000
+SAMPLE = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15" / "update-v4-1.jsonl"
+PEER, LISTENER = "127.0.0.2", "127.0.0.3"
+
+
+class Router:
+    """What ExaBGP is for rtrd: it writes UPDATEs, and answers commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "rtrd.sock"
+        announce = {"action": "announce", "tags": ["large:65000:1:0"]}
+        settings = {
+            "caches": {"groups": [{"name": "none", "preference": 1, "servers": [{"host": "127.0.0.1", "port": 1}]}]},
+            "control": str(self.socket),
+            "http": "127.0.0.1:0",
+            "policy": [{"from": [PEER], "to": [LISTENER], "unverified": announce}],
+        }
+        configuration = folder / "rtrd.yaml"
+        configuration.write_text(yaml.safe_dump(settings))
+        self.log = folder / "rtrd.log"
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [find_program("rtrd", "make venv"), "run", "-c", str(configuration), "--exabgp"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        self._line = SAMPLE.read_text()
+        self._announced: set[str] = set()
+        self._heard = threading.Condition()
+        self._writing = threading.Lock()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self.wait(self.socket.exists, "the control socket")
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for text in self._process.stdout:
+            command = text.decode("ascii").rstrip("\n")
+            with self._heard:
+                if " announce attributes " in command:
+                    self._announced.update(command.partition(" nlri ")[2].split())
+                self._heard.notify_all()
+            self._write("exabgp 5.0.15\ndone\n" if command == "version" else "done\n")
+
+    def _write(self, text: str) -> None:
+        assert self._process.stdin is not None
+        with self._writing:
+            try:
+                self._process.stdin.write(text.encode("ascii"))
+                self._process.stdin.flush()
+            except BrokenPipeError:
+                return
+
+    def wait(self, true: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + SECONDS
+        with self._heard:
+            while not true():
+                assert time.monotonic() < deadline, f"{what} did not come\n{self.log.read_text()[-2000:]}"
+                assert self._process.poll() is None, self.log.read_text()[-2000:]
+                self._heard.wait(0.05)
+
+    def announced(self, prefix: str) -> float:
+        """Let the peer announce a route; the seconds until rtrd has said what becomes of it."""
+        began = time.monotonic()
+        self._write(self._line.replace("20.0.0.0/24", prefix))
+        self.wait(lambda: prefix in self._announced, f"the announcement of {prefix}")
+        return time.monotonic() - began
+
+    def slowest(self, name: int) -> float:
+        return max(self.announced(f"10.{name}.{number}.0/24") for number in range(ROUNDS))
+
+    def get(self, path: str) -> Any:
+        """Ask until there is room: what is silent has to give way within a second or two."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            try:
+                with client.ask(self.socket, path, timeout=SECONDS) as answer:
+                    return answer.value()
+            except (client.RefusedError, client.NoDaemonError):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+    def connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(SECONDS)
+        for _ in range(SECONDS * 100):
+            try:
+                connection.connect(str(self.socket))
+            except BlockingIOError:  # the kernel's queue is full for a moment
+                time.sleep(0.01)
+            else:
+                return connection
+        raise AssertionError("rtrd takes no connection")
+
+    def end(self) -> int:
+        self._process.terminate()
+        code = self._process.wait(SECONDS)
+        self._reader.join(SECONDS)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Iterator[Router]:
+    router = Router(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4 * MANY, hard), hard))  # ours; rtrd's is what it was
+    try:
+        yield router
+        assert "Traceback" not in router.log.read_text()
+        assert router.end() == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        router._process.kill()
+
+
+@contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Do something in another thread until the block is over."""
+    over = threading.Event()
+    thread = threading.Thread(target=work, args=(over,))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(SECONDS)
+    assert not thread.is_alive()
+
+
+def test_a_thousand_connections_at_once(router: Router) -> None:
+    router.slowest(0)
+    with ExitStack() as stack:
+        silent = [stack.enter_context(router.connect()) for _ in range(MANY)]
+        assert router.slowest(1) < NOTICED
+        assert router.get("/status")["routers"][0]["routes"]["unverified"] == 2 * ROUNDS
+        # Who found no room was told so.
+        answers = [_received(connection) for connection in silent]
+        full = [answer for answer in answers if answer]
+        assert all(answer.startswith(b"HTTP/1.1 503 ") for answer in full)
+        assert len(full) >= MANY - 2 * connections.MOST
+    assert router.get("/version")
+
+
+def _received(connection: socket.socket) -> bytes:
+    """All that comes until rtrd hangs up, which it does with silent ones too."""
+    data = b""
+    try:
+        while more := connection.recv(4096):
+            data += more
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def test_requests_octet_by_octet(router: Router) -> None:
+    def trickle(over: threading.Event) -> None:
+        request = b"GET /status HTTP/1.1\r\nHost: x\r\nX-Long: " + b"y" * 100_000
+        open_now = [router.connect() for _ in range(connections.MOST)]
+        for octet in request:
+            for connection in list(open_now):
+                try:
+                    connection.send(bytes([octet]))
+                except OSError:  # rtrd has lost its patience
+                    connection.close()
+                    open_now.remove(connection)
+            if over.wait(0.01) or not open_now:
+                break
+        for connection in open_now:
+            connection.close()
+
+    with beside(trickle):
+        assert router.slowest(0) < NOTICED
+        assert router.get("/version")
+
+
+def test_answers_that_nobody_reads_and_bodies_without_end(router: Router) -> None:
+    router.slowest(0)
+
+    def send(connection: socket.socket, request: bytes, over: threading.Event) -> None:
+        connection.settimeout(0.1)
+        try:
+            connection.sendall(request)
+            while not over.is_set():
+                connection.send(b"x" * 65536)
+        except OSError:
+            return
+
+    with ExitStack() as stack:
+        for path in ("routes", "json", "metrics", "status") * 20:
+            unread = stack.enter_context(router.connect())
+            unread.sendall(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 50)
+        for path in ("accept", "whatif", "status", "nothing"):
+            connection = stack.enter_context(router.connect())
+            request = f"POST /{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n".encode()
+            stack.enter_context(beside(lambda over, c=connection, r=request: send(c, r, over)))  # type: ignore[misc]
+        assert router.slowest(1) < NOTICED
+        assert router.get("/version")
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET /../../etc/passwd HTTP/1.1",
+        b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1",
+        b"GET /json/..%2f..%2fetc%2fpasswd HTTP/1.1",
+        b"GET //etc/passwd HTTP/1.1",
+        b"GET /whatif?vrp=../../etc/passwd HTTP/1.1",
+        b"GET /diff?cache=/etc/passwd HTTP/1.1",
+        b"GET /api/v1/validity/AS1/..%2f..%2fetc/passwd HTTP/1.1",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1",
+        b"\x16\x03\x01\x02\x00\x01\x00" + os.urandom(64),
+        b"GET /status HTTP/1.1\r\nContent-Length: -1",
+        b"GET /status HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5",
+        b"DELETE /status HTTP/1.1",
+        b"PUT /nothing HTTP/1.1",
+    ],
+)
+def test_what_is_no_honest_request_is_refused(router: Router, request_line: bytes) -> None:
+    with router.connect() as connection:
+        connection.sendall(request_line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = _received(connection)
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 ", b"HTTP/1.1 404 ", b"HTTP/1.1 405 ")), answer[:200]
+    assert b"root:" not in answer
+    assert router.announced("10.0.0.0/24") < NOTICED

@@ -1,0 +1,140 @@
+"""Connections to the API without sockets: who gets one, who gives way, and to whom."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from rtrd.ops import connections
+from rtrd.ops.connections import Complaints, Connections, Requests
+
+
+class Handler(asyncio.Protocol):
+    """One connection of aiohttp's."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def force_close(self) -> None:
+        self.server.connections.remove(self)
+
+
+class Server:
+    """aiohttp's server: a factory of connections, which knows those that are open."""
+
+    def __init__(self) -> None:
+        self.connections: list[Handler] = []
+
+    def __call__(self) -> Handler:
+        self.connections.append(Handler(self))
+        return self.connections[-1]
+
+
+class Story:
+    """A listener with room for three, and a clock that is turned."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.server = Server()
+        self.requests: Any = Requests(lambda: self.now)
+        self.connections = Connections(self.server, self.requests)  # type: ignore[arg-type]
+
+    def connect(self) -> Handler | None:
+        """A new connection; None: it is told that there is no room."""
+        protocol = self.connections()
+        return protocol if isinstance(protocol, Handler) else None
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.connections.look()
+
+    def open(self, handler: Handler | None) -> bool:
+        return handler in self.server.connections
+
+
+@pytest.fixture
+def story(monkeypatch: pytest.MonkeyPatch) -> Story:
+    monkeypatch.setattr(connections, "MOST", 3)
+    return Story()
+
+
+def test_a_connection_that_asks_for_nothing_is_ended(story: Story) -> None:
+    silent = story.connect()
+    story.wait(connections.PATIENCE)
+    assert story.open(silent)
+    story.wait(0.1)
+    assert not story.open(silent)
+
+
+def test_one_in_the_middle_of_a_request_is_not_however_long_it_takes(story: Story) -> None:
+    asking = story.connect()
+    story.requests.busy.add(asking)
+    story.wait(1000)
+    assert story.open(asking)
+
+
+def test_between_two_requests_its_patience_begins_anew(story: Story) -> None:
+    kept = story.connect()
+
+    async def ask() -> None:
+        class Request:
+            protocol = kept
+
+        async def answer(_: object) -> str:
+            assert kept in story.requests.busy
+            return "answer"
+
+        assert await story.requests(Request(), answer) == "answer"
+
+    story.wait(connections.PATIENCE - 1)
+    asyncio.run(ask())
+    story.wait(connections.PATIENCE - 1)
+    assert story.open(kept)
+    story.wait(2)
+    assert not story.open(kept)
+
+
+def test_when_there_are_too_many_the_one_that_is_silent_longest_gives_way(story: Story) -> None:
+    first = story.connect()
+    story.wait(0.5)
+    others = [story.connect(), story.connect()]
+    assert story.connect() is None, "all of them may still be about to ask"
+    story.wait(connections.SOON)
+    assert story.connect() is not None
+    assert not story.open(first)
+    assert all(map(story.open, others))
+
+
+def test_when_all_are_answered_a_further_one_is_refused(story: Story) -> None:
+    for _ in range(3):
+        story.requests.busy.add(story.connect())
+    story.wait(1000)
+    assert story.connect() is None
+    story.requests.busy.pop()
+    assert story.connect() is not None
+
+
+def test_who_hangs_up_makes_room(story: Story) -> None:
+    gone = [story.connect() for _ in range(3)]
+    assert gone[0] is not None
+    gone[0].force_close()
+    story.wait(connections.SOON + 0.1)
+    assert story.connect() is not None
+    assert all(map(story.open, gone[1:]))
+
+
+def test_of_clients_that_send_rubbish_one_line_is_logged_with_no_traceback() -> None:
+    complaints = Complaints()
+    try:
+        raise ValueError("400, message:\n  Bad request")  # noqa: TRY301
+    except ValueError as error:
+        records = [
+            logging.LogRecord("aiohttp.server", logging.ERROR, "x.py", 1, "from %s", ("1",), (ValueError, error, None))
+            for _ in range(2)
+        ]
+    assert complaints.filter(records[0])
+    assert (records[0].getMessage(), records[0].exc_info) == ("from 1: ValueError: 400, message:", None)
+    assert not complaints.filter(records[1])

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from bench import chain, change, chart, churn, loop, memory, report, start, sync, updates, vrps
+from bench import chain, change, chart, churn, loop, memory, relay, report, start, sync, updates, vrps
 from bench.section import Section, Setting
 
 SECTIONS: Final = {
@@ -24,6 +24,7 @@ SECTIONS: Final = {
     "churn": Section(churn.measure, ()),
     "start": Section(start.measure, ()),
     "chain": Section(chain.measure, ("exabgp",), ("exabgp",)),
+    "relay": Section(relay.measure, ("librtr0", "stayrtr")),
 }
 """In the order of the report."""
 

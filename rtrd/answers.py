@@ -118,7 +118,8 @@ class Answers:
         """Routes, in order of prefix."""
         within = None if wanted.prefix is None else str(wanted.prefix)
         for router in self._daemon.routers:
-            for neighbor, route in router.engine.routes(within):
+            source = router.engine if wanted.direction == "in" else router.engine.egress
+            for neighbor, route in source.routes(within):
                 if wanted.matches(route.validity, neighbor, route.origin):
                     yield {
                         "router": router.engine.name,

@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "routes": Command("rtrd.commands.routes", "the routes with validity and decision"),
     "watch": Command("rtrd.commands.watch", "what changes, and why, as it happens"),
     "validate": Command("rtrd.commands.validate", "validity of a route, and the reason"),
+    "bird": Command("rtrd.commands.bird", "what BIRD's tables hold"),
     "slurm": Command("rtrd.commands.slurm", "check SLURM files"),
     "whatif": Command("rtrd.commands.whatif", "which routes would change validity, before they do"),
     "diff": Command("rtrd.commands.diff", "the VRPs on which the caches disagree"),

@@ -25,6 +25,7 @@ __all__ = [
     "Action",
     "ActionName",
     "Address",
+    "Bird",
     "Caches",
     "Config",
     "ConfigError",
@@ -150,6 +151,15 @@ class RTRServer(_Mapping, frozen=True):
     refresh: Annotated[int, Meta(ge=1, le=86400)] | None = None
     retry: Annotated[int, Meta(ge=1, le=7200)] | None = None
     expire: Annotated[int, Meta(ge=600, le=172800)] | None = None
+    notify_interval: Annotated[int, Meta(ge=0, le=3600)] = 60
+
+
+class Bird(_Mapping, frozen=True):
+    """A BIRD on this host whose tables are audited now and then."""
+
+    socket: Path = Path("/run/bird/bird.ctl")
+    every: Annotated[int, Meta(ge=10, le=86400)] = 300
+    """Seconds between two audits."""
 
 
 class Action(_Mapping, frozen=True):
@@ -184,6 +194,7 @@ class Config(_Mapping, frozen=True):
     http: Endpoint | None = None
     on_stop: Literal["keep", "withdraw"] = "keep"
     rtr_server: RTRServer | None = None
+    bird: Bird | None = None
     policy: tuple[PolicyRule, ...] = ()
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from rtrd import config
 from rtrd.answers import Answers
+from rtrd.bird.watch import Watch
 from rtrd.caches import Caches
 from rtrd.exabgp.attachments import Attachments
 from rtrd.ops import log, places
@@ -88,6 +89,7 @@ class Daemon:
         self.attachments = Attachments(places.attach_path(settings.control), self.routers, group=settings.control_group)
         self.notifier = Notifier(self._status_line)
         self.reloading = Reloading(path, self)
+        self.bird = None if settings.bird is None else Watch(settings.bird, self.vrp_set, lambda: self.ready)
         self._stop = asyncio.Event()
         self._code = DONE
         self._loop = asyncio.get_running_loop()
@@ -118,6 +120,8 @@ class Daemon:
             if not await self._listening(control, needed=not exabgp):
                 return FAILED
             self.notifier.ready()
+            if self.bird is not None:
+                self.bird.start()
             await self._stop.wait()
             self.notifier.stopping()
             if self.settings.on_stop == "withdraw" and not exabgp:
@@ -127,6 +131,8 @@ class Daemon:
             following.cancel()
             self.watching.close()
             self.history.close()
+            if self.bird is not None:
+                await self.bird.close()
             if self.keeper is not None:
                 await self.keeper.close()
             self.caches.close()

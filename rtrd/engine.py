@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from rtrd.egress import Egress
 from rtrd.ops import log
 from rtrd.policy import OBSERVE, normal
 from rtrd.respelling import Respelling
@@ -78,6 +80,8 @@ class Engine:
         self.name = name
         self.table = RouteTable(vrp_set)
         self.table.set_own_tags(policy.own_tags())
+        self.egress = Egress(vrp_set, self._stands, self.attributes)
+        """What the router announces by itself."""
         self.others = 0
         """Entries of families that are left alone."""
         self.sessions: dict[str, Session] = {}
@@ -193,6 +197,7 @@ class Engine:
 
     def state(self, event: State) -> None:
         """Take a session that came up or went down; what it had said is gone in both cases (RFC 4271 section 6)."""
+        self.egress.state(event)
         address = normal(event.neighbor)
         session = self.sessions.pop(address, None)
         if session is not None:
@@ -289,17 +294,20 @@ class Engine:
         """Have the routes that these VRPs cover validated again, in `work`; the changes of routes carry `cause`."""
         self.table.because(cause)
         self.table.vrps_changed(changes)
+        self.egress.vrps_changed(changes)
 
     def revalidate(self, cause: int = UNKNOWN) -> None:
         """Have every route validated again, in `work`: the set became usable, or ceased to be."""
         self.table.because(cause)
         self.table.reconsider()
+        self.egress.revalidate()
 
     def work(self, budget: int) -> bool:
         """Do up to `budget` routes of what waits. True: there is more."""
         if self._respelling is not None and budget:
             self._respell(budget)
-        return self.table.work(budget) or self._respelling is not None
+        more = self.egress.work(budget)
+        return self.table.work(budget) or more or self._respelling is not None
 
     # -- decisions
 
@@ -344,6 +352,21 @@ class Engine:
             if route.neighbor not in names:
                 names = {session.number: address for address, session in self.sessions.items()}
             yield names.get(route.neighbor, ""), route
+
+
+    def _stands(self, target: str, prefix: str) -> bool:
+        """Whether an announcement of ours stands at a neighbour for a prefix (as of Update)."""
+        if target not in self.targets:
+            return False
+        bit = self.targets.index(target)
+        alone = prefix.partition(" ")[0]
+        try:
+            found = self.table.routes(alone)
+            # The prefix itself comes before all more specific ones.
+            same = takewhile(lambda route: route.prefix.partition("/")[2] == alone.partition("/")[2], found)
+            return any(route.standing >> bit & 1 for route in same)
+        except ValueError:
+            return False  # no prefix, which the route table will say, too
 
 
 def _packed(address: str) -> bytes:

@@ -27,6 +27,7 @@ def status_of(daemon: Daemon) -> dict[str, Any]:
         "groups": [_group(daemon, group) for group in daemon.manager.groups()],
         "routers": [_router(router) for router in daemon.routers],
         "rtr_server": None if daemon.relay is None else daemon.relay.status(),
+        "bird": None if daemon.bird is None else daemon.bird.status(),
         "slurm": daemon.slurm.status(),
         "guard": None if daemon.guarding is None else daemon.guarding.status(),
         "snapshot": None if daemon.keeper is None else daemon.keeper.status(),
@@ -86,6 +87,7 @@ def _router(router: ExaBGP) -> dict[str, Any]:
             for address in sorted({*engine.targets, *engine.sessions})
         ],
         "routes": engine.counts(),
+        "own_routes": engine.egress.total(),
         "outbox": engine.table.waiting,
         "unanswered": window.waiting,
         "refused": window.errors,

@@ -31,12 +31,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--origin", metavar="ASN", type=_origin, help="only routes of this origin AS; none: those that have none"
     )
+    parser.add_argument(
+        "--direction",
+        choices=("in", "out"),
+        help="in (by default): routes of neighbours; out: those that the router announces to them by itself",
+    )
     asking.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the routes and print one a line."""
-    wanted = ("validity", "prefix", "covered", "neighbor", "origin")
+    wanted = ("validity", "prefix", "covered", "neighbor", "origin", "direction")
     request = client.url("/routes", {name: getattr(args, name) for name in wanted})
     return asking.ask(args, request, lines)
 

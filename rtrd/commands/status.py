@@ -66,14 +66,31 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     relay = status.get("rtr_server")
     if relay is not None:
         serial = "no data yet" if relay["serial"] is None else f"serial {relay['serial']}"
-        where = ", ".join(map(printable, relay["listen"])) or "nowhere: its log says why"
+        places = [*relay["listen"], *(f"{one} by TLS" for one in relay.get("listen_tls", ()))]
+        where = ", ".join(map(printable, places)) or "nowhere: its log says why"
         yield f"RTR server: {where}; {relay['clients']} routers, {serial}"
+    if status.get("bird") is not None:
+        yield _bird(status["bird"])
     for router in status["routers"]:
         yield f"router {printable(str(router['name']))} (ExaBGP {printable(str(router['exabgp']))})"
         neighbors = router["neighbors"]
         count = neighbors if isinstance(neighbors, int) else len(neighbors)
         routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
         yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} decisions wait"
+        own = router.get("own_routes", {})
+        if any(own.values()):
+            yield "  own routes: " + ", ".join(f"{own[validity]} {validity}" for validity in VALIDITIES)
+
+
+def _bird(bird: dict[str, Any]) -> str:
+    found = bird["found"]
+    parts = [f"BIRD {printable(bird['socket'])}: {'not audited yet' if found is None else bird['last_audit']}"]
+    if found is not None:
+        routes = ", ".join(f"{count} {printable(validity)}" for validity, count in found["routes"].items())
+        parts.append(f"routes: {routes}; {found['vrps']} VRPs, {found['missing']} missing, {found['extra']} too many")
+    if bird["fault"] is not None:
+        parts.append(printable(bird["fault"]))
+    return "; ".join(parts)
 
 
 def _faults(server: dict[str, Any]) -> Iterator[str]:

@@ -81,6 +81,12 @@ class State(NamedTuple):
     reason: str
 
 
+class Sent(NamedTuple):
+    """What ExaBGP sent to a neighbour, by its own configuration or because it was told to; as an Update."""
+
+    update: Update
+
+
 class EndOfRib(NamedTuple):
     """RFC 4724 section 2: the neighbour has sent all it has of a family."""
 
@@ -103,7 +109,7 @@ class Negotiated(NamedTuple):
     """IPv4 unicast routes may have an IPv6 next hop (RFC 8950)."""
 
 
-Event = Update | State | EndOfRib | Other | Negotiated
+Event = Update | Sent | State | EndOfRib | Other | Negotiated
 
 
 class DecodeError(ValueError):
@@ -141,10 +147,14 @@ def decode(line: bytes) -> Event:
     if neighbor is None:
         return Other(decoded.type)
     if decoded.type == "update":
+        if neighbor.message is not None:
+            event = _update(neighbor, neighbor.message)
+            if neighbor.direction != "send":
+                return event
+            if isinstance(event, Update):
+                return Sent(event)
         if neighbor.direction == "send":
             return Other("send", neighbor.address.peer)
-        if neighbor.message is not None:
-            return _update(neighbor, neighbor.message)
     elif decoded.type == "state":
         if neighbor.state in ("up", "down"):
             return State(neighbor.address.peer, neighbor.state == "up", neighbor.reason)

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rtrd.exabgp import encode
-from rtrd.exabgp.decode import DecodeError, EndOfRib, Negotiated, Other, State, Update, decode
+from rtrd.exabgp.decode import DecodeError, Event, Negotiated, Other, Sent, State, Update, decode
 from rtrd.exabgp.flow import FENCE, FENCE_HEADER, Window
 from rtrd.exabgp.summary import ExtensiveReader, PathIds, read_row
 from rtrd.ops import log
@@ -206,10 +206,12 @@ class ExaBGP:
         elif line:
             self._text(line)
 
-    def _event(self, event: Update | State | EndOfRib | Negotiated | Other) -> None:
+    def _event(self, event: Event) -> None:
         if type(event) is Update:
             self._routes_came = True
             self.engine.update(event)
+        elif type(event) is Sent:
+            self.engine.egress.sent(event.update)
         elif type(event) is State:
             logger.info(
                 "neighbor up" if event.up else "neighbor down",

@@ -25,6 +25,7 @@ from rtrlib import Fault, ManagerGroupStatus, RTRSocketState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from rtrd.bird.watch import Watch
     from rtrd.daemon import Daemon
     from rtrd.exabgp.router import ExaBGP
     from rtrd.ops.durations import Durations
@@ -219,6 +220,13 @@ def _routes(daemon: Daemon) -> Iterable[Sample]:
                 yield (engine.name, address, validity), count
 
 
+def _own_routes(daemon: Daemon) -> Iterable[Sample]:
+    for router in daemon.routers:
+        for address, counts in sorted(router.engine.egress.counts().items())[:MOST_NEIGHBORS]:
+            for validity, count in counts.items():
+                yield (router.engine.name, address, validity), count
+
+
 def _changes(daemon: Daemon) -> Iterable[Sample]:
     for router in daemon.routers:
         for (was, became), count in router.engine.table.changes().items():
@@ -242,6 +250,20 @@ def _memory(daemon: Daemon) -> Iterable[Sample]:
 
 def _relay(what: str) -> Callable[[Daemon], Iterable[Sample]]:
     return lambda daemon: [] if daemon.relay is None else [((), daemon.relay.status()[what])]
+
+
+def _bird(read: Callable[[Watch], Iterable[Sample]]) -> Callable[[Daemon], Iterable[Sample]]:
+    return lambda daemon: [] if daemon.bird is None else read(daemon.bird)
+
+
+def _by_word(watch: Watch, what: Literal["routes", "covers"]) -> Iterable[Sample]:
+    counts: dict[str, int] = {} if watch.found is None else getattr(watch.found, what)
+    return [((word,), count) for word, count in counts.items()]
+
+
+def _wrong(watch: Watch) -> Iterable[Sample]:
+    found = watch.found
+    return [] if found is None else [(("missing",), found.missing), (("extra",), found.extra)]
 
 
 _CACHE = ("group", "cache")
@@ -337,6 +359,8 @@ _CACHES = (
 _ROUTERS = (
     Metric("rtrd_neighbor_up", "gauge", "1 while the BGP session is up.", ("router", "neighbor"), _neighbor_up),
     Metric("rtrd_routes", "gauge", "Routes that a neighbour announces.", ("router", "neighbor", "validity"), _routes),
+    Metric("rtrd_own_routes", "gauge", "Routes that the router announces by itself to a neighbour.",
+           ("router", "neighbor", "validity"), _own_routes),
     Metric("rtrd_routes_changed_total", "counter", "Changes of a route's validity.", ("router", "from", "to"),
            _changes),
     Metric("rtrd_work_seconds", "histogram", "From a change of VRPs, policy or sessions to the last route it touches.",
@@ -366,10 +390,27 @@ _ROUTERS = (
 )  # fmt: skip
 
 _RTR_SERVER = (
+    Metric("rtrd_rtr_router_keys", "gauge", "Router keys served.", (), _relay("router_keys")),
     Metric("rtrd_rtr_clients", "gauge", "Routers connected to the RTR server.", (), _relay("clients")),
     Metric("rtrd_rtr_serial", "gauge", "Serial number served (protocol version 1).", (), _relay("serial")),
     Metric("rtrd_rtr_vrps", "gauge", "VRPs served.", (), _relay("vrps")),
 )
 
-METRICS: Final = (*_DAEMON, *_EVENTS, *_VRPS, *_GUARD, *_CACHES, *_ROUTERS, *_RTR_SERVER)
+_BIRD = (
+    Metric("rtrd_bird_up", "gauge", "1 if the last audit of BIRD succeeded.", (),
+           _bird(lambda watch: [((), watch.found is not None and watch.fault is None)])),
+    Metric("rtrd_bird_audit_timestamp_seconds", "gauge", "When the last audit of BIRD that succeeded ended.", (),
+           _bird(lambda watch: [((), watch.date)])),
+    Metric("rtrd_bird_audit_seconds", "gauge", "How long it took.", (), _bird(lambda watch: [((), watch.seconds)])),
+    Metric("rtrd_bird_routes", "gauge", "Accepted routes in BIRD's tables.", ("validity",),
+           _bird(lambda watch: _by_word(watch, "routes"))),
+    Metric("rtrd_bird_invalid_routes", "gauge", "Invalid ones, by what else leads to their prefixes.", ("cover",),
+           _bird(lambda watch: _by_word(watch, "covers"))),
+    Metric("rtrd_bird_vrps", "gauge", "VRPs in BIRD's ROA tables.", (),
+           _bird(lambda watch: [] if watch.found is None else [((), watch.found.vrps)])),
+    Metric("rtrd_bird_vrps_wrong", "gauge", "VRPs in which BIRD's ROA tables differ from ours.", ("difference",),
+           _bird(_wrong)),
+)  # fmt: skip
+
+METRICS: Final = (*_DAEMON, *_EVENTS, *_VRPS, *_GUARD, *_CACHES, *_ROUTERS, *_RTR_SERVER, *_BIRD)
 """All of them; docs/metrics.md has a row for each."""

@@ -94,12 +94,16 @@ class Question:
         """Count up to some `budget` routes. True: there are more."""
         return bool(lib.whatif_work(self._native, budget, ffi.NULL, 0, ffi.new("size_t *")))
 
-    def rows(self, budget: int, most: int) -> tuple[list[Changed], bool]:
-        """Do the same and give at most so many of those that would change; the others are only counted."""
+    def rows(self, budget: int, most: int, then: str | None = None) -> tuple[list[Changed], bool]:
+        """Do the same and give at most so many of those that would change; the others are only counted.
+
+        `then`: of these, only those that would have this validity.
+        """
         rows = ffi.new("struct whatif_row[]", most)
         count = ffi.new("size_t *")
         more = bool(lib.whatif_work(self._native, budget, rows, most, count))
-        return [self._row(row) for row in ffi.unpack(rows, count[0])], more
+        wanted = range(len(VALIDITIES)) if then is None else (VALIDITIES.index(then),)
+        return [self._row(row) for row in ffi.unpack(rows, count[0]) if row.then in wanted], more
 
     def counts(self) -> Counts:
         """Give what was found so far."""

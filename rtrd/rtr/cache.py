@@ -49,15 +49,18 @@ class FileFeed:
             file = await read_apart(self._path)
         else:
             file = await asyncio.to_thread(files.read, self._path)
-        changed = await self._server.update(file.packed, file.router_keys)
         if file.fault_count:
             self._log.warning("entries left out", count=file.fault_count, first=file.faults)
+        count, keys = file.count, file.router_keys
+        updating = self._server.update(file.packed, keys)
+        del file  # 17 MB, which would else be given back when routers ask for the change
+        changed = await updating
         serials = [self._server.store.serial(version) for version in (0, 1)]
         self._log.info(
             "VRP file read" if changed else "VRP file read: nothing changed",
             path=str(self._path),
-            vrps=file.count,
-            router_keys=len(file.router_keys),
+            vrps=count,
+            router_keys=len(keys),
             serials=serials,
         )
 

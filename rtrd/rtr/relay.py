@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rtrd.ops import log
+from rtrd.rtr.client import Limits
 from rtrd.rtr.server import Address, RTRServer
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
@@ -136,7 +137,7 @@ class Relay:
     ) -> None:
         """Listen nowhere yet. `intervals` are what routers are told in End of Data (RFC 8210 section 6)."""
         self._where = where
-        self._server = RTRServer(Store(intervals))
+        self._server = RTRServer(Store(intervals), Limits(notify_interval=where.notify_interval))
         self._updates = Updates(vrp_set, self._server, ready, keys)
         self._listening: list[Address] = []
         self._listening_tls: list[Address] = []

@@ -6,6 +6,7 @@ Serves any number of listening addresses from one Store, in one event loop.
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from rtrd.vrps.files import RouterKey
 
 _BACKLOG = 1024
+_OTHER_FILES = 256
+"""Descriptors for everything else."""
 _AT_ONCE = 100
 """VRPs of a change that are applied in the event loop: 2 ms, and sooner done than in a thread."""
 
@@ -77,6 +80,7 @@ class RTRServer:
     async def listen(self, address: Address, tls: ssl.SSLContext | None = None) -> list[Address]:
         """Listen on one more address; returns where exactly (a name may have several). Raises OSError."""
         loop = asyncio.get_running_loop()
+        self._make_room()
         server = await loop.create_server(
             lambda: Client(self),
             address.host,
@@ -89,6 +93,19 @@ class RTRServer:
         )
         self._servers.append(server)
         return [Address(*sock.getsockname()[:2]) for sock in server.sockets]
+
+    def _make_room(self) -> None:
+        """Raise the soft limit of open files, by custom 1024, so that it holds all clients; say so if it can't."""
+        wanted = self.limits.clients + _OTHER_FILES
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return
+        possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+        if possible < wanted:
+            self._log.warning(
+                "the limit of open files is below that of routers", files=hard, routers=self.limits.clients
+            )
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
@@ -110,6 +127,7 @@ class RTRServer:
         fresh = frozenset(keys)
         async with self._updating:
             data = Data(await asyncio.to_thread(packed.ordered, vrps), fresh)
+            del vrps
             changed = self.store.commit(await asyncio.to_thread(step, self.store.data, data))
         return self._changed(changed)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rtr_routers import RTRCLIENT, SECONDS, Bird, exported, running
+from rtr_routers import RTRCLIENT, RTRDUMP, SECONDS, Bird, exported, running
 
 from rtrd.demo.lab import Process, find_program, free_port
 from rtrd.rtr import pdu
@@ -27,6 +27,7 @@ from rtrd.vrps import packed
 from rtrd.vrps.files import RouterKey
 
 GOBGP = "as root: apt-get install gobgpd"
+FRR = "as root: apt-get install frr frr-rpki-rtrlib"
 
 KEY = RouterKey(64500, bytes(range(20)), bytes(91))
 FIRST = {
@@ -262,9 +263,7 @@ def test_hostile_octets_never_harm_the_server():
                 assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
         assert failures == []
 
-    heads = st.builds(
-        pdu._HEADER.pack, st.integers(0, 3), st.integers(0, 12), st.integers(0, 9), st.integers(0, 40)
-    )
+    heads = st.builds(pdu._HEADER.pack, st.integers(0, 3), st.integers(0, 12), st.integers(0, 9), st.integers(0, 40))
 
     @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(st.builds(bytes.__add__, heads, st.binary(max_size=64)), min_size=1, max_size=5))
@@ -290,9 +289,7 @@ def write(path, vrps, keys=()):
 def cache(tmp_path):
     """`rtrd cache` that serves FIRST; its process, file and port."""
     path = tmp_path / "vrps.json"
-    write(
-        path, FIRST, [{"asn": KEY.asn, "ski": KEY.ski.hex(), "pubkey": base64.b64encode(KEY.spki).decode()}]
-    )
+    write(path, FIRST, [{"asn": KEY.asn, "ski": KEY.ski.hex(), "pubkey": base64.b64encode(KEY.spki).decode()}])
     argv = [find_program("rtrd", "make venv"), "cache", "--vrps", str(path), "--listen", "127.0.0.1:0"]
     argv += ["--notify-interval", "0", "--refresh", "600", "--retry", "5", "--expire", "700"]
     with running(Process("cache", argv, tmp_path)) as process:
@@ -355,9 +352,7 @@ def test_gobgp_sees_exactly_the_set_and_a_change(cache, tmp_path):
     def table():
         rows = []
         for family in ("ipv4", "ipv6"):
-            output = subprocess.run(
-                [*gobgp, family], capture_output=True, text=True, timeout=SECONDS, check=False
-            )
+            output = subprocess.run([*gobgp, family], capture_output=True, text=True, timeout=SECONDS, check=False)
             rows += re.findall(r"^(\S+/\d+) +(\d+) +(\d+) ", output.stdout, re.MULTILINE)
         return {(prefix, int(length), int(asn)) for prefix, length, asn in rows}
 
@@ -365,6 +360,40 @@ def test_gobgp_sees_exactly_the_set_and_a_change(cache, tmp_path):
         daemon.wait_until(lambda: table() == FIRST, SECONDS, "the first set in GoBGP's tables", tick=0.1)
         write(cache.path, SECOND)
         daemon.wait_until(lambda: table() == SECOND, SECONDS, "the second set in GoBGP's tables", tick=0.1)
+
+
+@pytest.mark.parametrize("version", ["0", "1"])
+def test_stayrtrs_rtrdump_sees_exactly_the_set(cache, tmp_path, version):
+    out = tmp_path / "dump.json"
+    argv = [find_program("rtrdump", RTRDUMP), "-rtr.version", version, "-file", str(out)]
+    subprocess.run([*argv, "-connect", f"127.0.0.1:{cache.port}"], check=True, capture_output=True, timeout=SECONDS)
+    found = json.loads(out.read_text())
+    assert {
+        (one["prefix"], one["maxLength"], int(str(one["asn"]).removeprefix("AS"))) for one in found["roas"]
+    } == FIRST
+    assert len(found.get("bgpsec_keys") or []) == int(version)
+
+
+def test_frr_sees_exactly_the_set_and_a_change(cache, tmp_path):
+    """Its bgpd alone, which talks to librtr and to nobody else."""
+    config, sockets = tmp_path / "bgpd.conf", tmp_path / "vty"
+    sockets.mkdir()
+    server = f"rpki cache 127.0.0.1 {cache.port} preference 1"
+    config.write_text(f"rpki\n rpki polling_period 3600\n rpki retry_interval 1\n {server}\nexit\n")
+    bgpd = find_program("/usr/lib/frr/bgpd", FRR)
+    argv = [bgpd, "-f", str(config), "-i", str(tmp_path / "bgpd.pid"), "--vty_socket", str(sockets), "-M", "rpki"]
+    argv += ["--no_zebra", "--skip_runas", "-p", "0", "-P", "0", "-A", "127.0.0.1", "--log", "stdout"]
+    vtysh = [find_program("vtysh", FRR), "--vty_socket", str(sockets), "-d", "bgpd", "-c", "show rpki prefix-table"]
+
+    def table():
+        output = subprocess.run(vtysh, capture_output=True, text=True, timeout=SECONDS, check=False).stdout
+        rows = re.findall(r"^([0-9a-f.:]+) +(\d+) - +(\d+) +(\d+)$", output, re.MULTILINE)
+        return {(f"{address}/{length}", int(max_length), int(asn)) for address, length, max_length, asn in rows}
+
+    with running(Process("bgpd", argv, tmp_path)) as daemon:
+        daemon.wait_until(lambda: table() == FIRST, 2 * SECONDS, "the first set in FRR's table", tick=0.1)
+        write(cache.path, SECOND)
+        daemon.wait_until(lambda: table() == SECOND, 2 * SECONDS, "the second set in FRR's table", tick=0.1)
 
 
 def test_a_torn_file_leaves_the_old_set_in_force(cache):

@@ -16,7 +16,7 @@ from rtrd.tags import Tag
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"
 
-TOP = ("caches", "slurm", "state", "start-hold", "guard", "control", "http", "on-stop", "rtr-server", "policy")
+TOP = ("caches", "slurm", "state", "start-hold", "guard", "control", "http", "on-stop", "rtr-server", "bird", "policy")
 
 GOOD = """\
 caches:

@@ -33,6 +33,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "guard": config.Guard,
     "rtr-server": config.RTRServer,
     "rtr-server: tls": config.TLS,
+    "bird": config.Bird,
     "policy": config.PolicyRule,
     "Actions": config.Action,
 }

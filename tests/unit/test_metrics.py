@@ -46,7 +46,7 @@ def scraped(tmp_path: Any) -> Any:
         engine = Engine("exabgp", daemon.vrp_set, Policy(()), read_attributes)
         router = ExaBGP(engine, 0, 1, lambda: None)
         router.feed(UPDATE)
-        parts = ("manager", "feed", "vrp_set", "slurm", "keeper", "relay", "ready", "journal", "guarding")
+        parts = ("manager", "feed", "vrp_set", "slurm", "keeper", "relay", "ready", "journal", "guarding", "bird")
         fake = SimpleNamespace(**{name: getattr(daemon, name) for name in parts}, routers=[router])
         return (await metrics.page(metrics.collect(fake), "")).text  # type: ignore[arg-type]
 

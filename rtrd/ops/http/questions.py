@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _YES_NO = {"yes": True, "no": False}
+_DIRECTIONS: Mapping[str, Literal["in", "out"]] = {"in": "in", "out": "out"}
 
 
 class Wanted(NamedTuple):
@@ -38,6 +39,8 @@ class Wanted(NamedTuple):
     """Its address, as rtrd shows it."""
     origin: int | str | None = None
     """Its origin AS; `none` for routes that have none."""
+    direction: Literal["in", "out"] = "in"
+    """`out`: those that the router announces by itself, and the neighbour is the one that gets them."""
 
     def matches(self, validity: str, neighbor: str, origin: int | None) -> bool:
         """Tell whether a route within the prefix is one of those."""
@@ -199,6 +202,7 @@ class Questions:
             covered=_choice(request, "covered", _YES_NO),
             neighbor=request.query.get("neighbor"),
             origin=origin if origin in (None, "none") else parse_asn(origin),
+            direction=_choice(request, "direction", _DIRECTIONS) or "in",
         )
         return await stream(request, "routes", self._daemon.routes(wanted))
 

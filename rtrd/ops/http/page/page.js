@@ -130,8 +130,20 @@ function router(one) {
 function showOthers() {
   const rows = [];
   if (status.rtr_server) {
-    const { listen, clients, serial } = status.rtr_server;
-    rows.push(["RTR server", `${listen.join(", ") || "listens nowhere"}; ${plural(clients, "router")}, ${serial === null ? "no data yet" : `serial ${serial}`}`]);
+    const { listen, listen_tls, clients, serial } = status.rtr_server;
+    const where = [...listen, ...(listen_tls ?? []).map((one) => `${one} by TLS`)];
+    rows.push(["RTR server", `${where.join(", ") || "listens nowhere"}; ${plural(clients, "router")}, ${serial === null ? "no data yet" : `serial ${serial}`}`]);
+  }
+  if (status.bird) {
+    const { socket, found, fault, last_audit } = status.bird;
+    const text = found
+      ? `${plural(found.routes.invalid, "invalid route")}; ${number(found.missing)} VRPs missing, ${number(found.extra)} too many; ${ago(last_audit)}`
+      : "not audited yet";
+    rows.push(["BIRD", `${socket}: ${text}${fault ? `; ${fault}` : ""}`]);
+  }
+  for (const one of status.routers) {
+    const own = VALIDITIES.filter((validity) => one.own_routes?.[validity]);
+    if (own.length) rows.push([`Own routes of ${one.name}`, own.map((validity) => `${number(one.own_routes[validity])} ${validity}`).join(", ")]);
   }
   for (const file of status.slurm ?? [])
     rows.push(["SLURM", `${file.path}: ${plural(file.filters, "filter")}, ${plural(file.assertions, "assertion")}${file.fault ? `; not as it stands: ${file.fault}` : ""}`]);

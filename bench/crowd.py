@@ -1,0 +1,95 @@
+"""Many routers in one process: a port and how many octets each answer has in; when the last one has it out.
+
+As a program: `python -m bench.crowd PORT CLIENTS FULL DELTA`. FULL and DELTA are octets. Prints one JSON object a line:
+`{"loaded": seconds}` when all have the whole set, `{"changed": monotonic}` when all have the next change.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import struct
+import sys
+import time
+
+HOST = "127.0.0.1"
+RESET = struct.pack(">BBHI", 1, 2, 0, 8)
+NOTIFY = 12
+CHUNK = 1 << 20
+
+
+def connect(port: int, clients: int) -> dict[int, socket.socket]:
+    """Open the connections."""
+    found = {}
+    for _ in range(clients):
+        one = socket.create_connection((HOST, port), 60)
+        one.setblocking(False)
+        found[one.fileno()] = one
+    return found
+
+
+class Crowd:
+    """The connections, and what each still waits for."""
+
+    def __init__(self, port: int, clients: int) -> None:
+        self.sockets = connect(port, clients)
+        self._poll = select.epoll()
+        for fd in self.sockets:
+            self._poll.register(fd, select.EPOLLIN)
+        self._buffer = bytearray(CHUNK)
+        self.end = b""
+        """The last End of Data."""
+
+    def answered(self, size: int) -> None:
+        """Return when each one received so many octets more."""
+        left = dict.fromkeys(self.sockets, size)
+        while left:
+            for fd, _ in self._poll.poll():
+                view = memoryview(self._buffer)[: min(CHUNK, left[fd])]
+                got = self.sockets[fd].recv_into(view)
+                assert got, "the server dropped one"
+                left[fd] -= got
+                if not left[fd]:
+                    self.end = bytes(view[max(0, got - 24) : got])
+                    del left[fd]
+                    self._poll.unregister(fd)
+        for fd in self.sockets:
+            self._poll.register(fd, select.EPOLLIN)
+
+    def load(self, size: int) -> float:
+        """Ask for everything, all at once; gives the seconds until the last one has it."""
+        begin = time.perf_counter()
+        for one in self.sockets.values():
+            one.sendall(RESET)
+        self.answered(size)
+        return time.perf_counter() - begin
+
+    def follow(self, size: int) -> float:
+        """Wait for the notify at each, ask, and give when (`time.monotonic()`) the last one has the change."""
+        session, serial = struct.unpack(">H", self.end[2:4])[0], struct.unpack(">I", self.end[8:12])[0]
+        query = struct.pack(">BBHII", 1, 1, session, 12, serial)
+        left = dict.fromkeys(self.sockets, NOTIFY + size)
+        while left:
+            for fd, _ in self._poll.poll():
+                one = self.sockets[fd]
+                got = one.recv_into(memoryview(self._buffer)[: left.get(fd, 0)])
+                assert got, "the server dropped one"
+                if left[fd] > size >= left[fd] - got:
+                    one.sendall(query)
+                left[fd] -= got
+                if not left[fd]:
+                    del left[fd]
+                    self._poll.unregister(fd)
+        return time.monotonic()
+
+
+def main(port: int, clients: int, full: int, delta: int) -> None:
+    """Be the crowd."""
+    crowd = Crowd(port, clients)
+    print(json.dumps({"loaded": crowd.load(full)}), flush=True)
+    print(json.dumps({"changed": crowd.follow(delta)}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

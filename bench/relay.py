@@ -1,0 +1,245 @@
+"""VRPs in; how soon routers have them from `rtrd cache` and StayRTR, and what a relay with 1000 routers takes, out."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from bench import generate
+from bench.crowd import HOST, NOTIFY, RESET, Crowd
+from bench.report import Comparison, interleaved
+from bench.sync import LIMIT, compile_client, run_client
+from rtrd.demo.lab import Process, find_program, free_port
+from rtrd.ops import client as control
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.section import Setting
+
+CLIENTS = 1000
+"""In a short run a hundredth of them."""
+FRAME = 8 + 24
+"""Cache Response and End of Data of version 1."""
+BEGIN = b'"roas": ['
+ENTRY = b'{"prefix": "192.0.2.0/24", "maxLength": 24, "asn": "AS64500", "ta": "bench"},'
+"""The VRP that comes and goes: an IPv4 one, which no generated one is equal to."""
+DELTA = FRAME + 20
+
+
+def octets(vrps: list[bytes]) -> int:
+    """How long the answer with these VRPs is."""
+    return FRAME + sum(20 if one[22] == 4 else 32 for one in vrps)
+
+
+@dataclass
+class Server:
+    """A cache over a file that it reads again on SIGHUP."""
+
+    process: Process
+    port: int
+    file: Path
+    vrps: list[bytes]
+    extra: bool = False
+    text: bytes = b""
+    """The file without the extra VRP."""
+
+    def change(self) -> None:
+        """Let one VRP come, or go."""
+        self.extra = not self.extra
+        if not self.text:
+            self.text = self.file.read_bytes()
+        fresh = self.file.with_suffix(".new")
+        fresh.write_bytes(self.text.replace(BEGIN, BEGIN + ENTRY, 1) if self.extra else self.text)
+        fresh.replace(self.file)
+        self.process.send_signal(signal.SIGHUP)
+
+    def size(self) -> int:
+        """Octets of the whole set now."""
+        return octets(self.vrps) + (20 if self.extra else 0)
+
+
+def ready(port: int) -> None:
+    """Return when a server has read its file: it answers a Reset Query with a Cache Response."""
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        with socket.create_connection((HOST, port), LIMIT) as one:
+            one.sendall(RESET)
+            if one.recv(2)[1:] == b"\x03":
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"nothing is served at port {port}")
+
+
+def notified(server: Server, crowd: Crowd) -> float:
+    """Wait for the next change of a server and let a router load everything; gives the seconds from its notify."""
+    [one] = crowd.sockets.values()
+    server.change()
+    crowd.answered(NOTIFY)
+    begin = time.perf_counter()
+    one.setblocking(True)
+    one.sendall(RESET)
+    one.setblocking(False)
+    crowd.answered(server.size())
+    return time.perf_counter() - begin
+
+
+def one_change(server: Server, crowd: Crowd) -> float:
+    """Do the same with a router that asks for what changed; milliseconds."""
+    [one] = crowd.sockets.values()
+    session, serial = struct.unpack(">H", crowd.end[2:4])[0], struct.unpack(">I", crowd.end[8:12])[0]
+    server.change()
+    crowd.answered(NOTIFY)
+    begin = time.perf_counter()
+    one.sendall(struct.pack(">BBHII", 1, 1, session, 12, serial))
+    crowd.answered(DELTA)
+    return 1000 * (time.perf_counter() - begin)
+
+
+def start(folder: Path, name: str, vrps: list[bytes], argv: Callable[[int, Path], list[str]]) -> Server:
+    """Start a server; it may listen before it has read its file."""
+    port, file = free_port(HOST), folder / f"{name}.json"
+    generate.write(file, vrps)
+    process = Process(name, argv(port, file), folder)
+    process.start()
+    process.wait_listening(port, LIMIT)
+    return Server(process, port, file, vrps)
+
+
+def stayrtr(port: int, file: Path) -> list[str]:
+    """Give the command."""
+    options = ["-checktime=false", "-metrics.addr", f"{HOST}:0", "-loglevel", "warning", "-protocol", "1"]
+    program = find_program("stayrtr", "as root: apt-get install stayrtr")
+    return [program, *options, "-bind", f"{HOST}:{port}", "-cache", str(file), "-refresh", "86400"]
+
+
+def rtrd_cache(port: int, file: Path) -> list[str]:
+    """Give the command. Without RFC 8210's minute between two notifies, as StayRTR has it."""
+    program = find_program("rtrd", "make venv")
+    return [program, "cache", "--vrps", str(file), "--listen", f"{HOST}:{port}", "--notify-interval", "0"]
+
+
+def measure(setting: Setting) -> list[Comparison]:
+    """Compare; AssertionError when a router was dropped."""
+    vrps, folder, note = setting.vrps, setting.folder, f"VRPs {setting.origin}."
+    c_client = compile_client(folder)
+    ours, theirs = (start(folder, name, vrps, argv) for name, argv in (("cache", rtrd_cache), ("stayrtr", stayrtr)))
+    try:
+        for server in (ours, theirs):
+            ready(server.port)
+        print("first sync of a librtr client, s", flush=True)
+        first = interleaved(
+            min(setting.rounds, 2),  # half a minute each
+            {
+                "rtrd cache": lambda: run_client(c_client, ours.port, len(vrps)),
+                "StayRTR": lambda: run_client(c_client, theirs.port, len(vrps)),
+            },
+        )
+        crowds = {id(server): Crowd(server.port, 1) for server in (ours, theirs)}
+        for server in (ours, theirs):
+            crowds[id(server)].load(server.size())
+        print("from the notify to the whole set, s", flush=True)
+        full = interleaved(
+            setting.rounds,
+            {
+                "rtrd cache": lambda: notified(ours, crowds[id(ours)]),
+                "StayRTR": lambda: notified(theirs, crowds[id(theirs)]),
+            },
+        )
+        print("from the notify to one changed VRP, ms", flush=True)
+        delta = interleaved(
+            setting.rounds,
+            {
+                "rtrd cache": lambda: one_change(ours, crowds[id(ours)]),
+                "StayRTR": lambda: one_change(theirs, crowds[id(theirs)]),
+            },
+        )
+    finally:
+        ours.process.stop()
+        theirs.process.stop()
+    count = f"{len(vrps):,}"
+    reads = "The router counts octets and does nothing with them."
+    return [
+        Comparison(
+            f"First sync of {count} VRPs by librtr", "s", first, None, None, [f"{note} The time is librtr's own work."]
+        ),
+        Comparison(f"From the notify to all {count} VRPs", "s", full, "StayRTR", 1.0, [f"{note} {reads}"]),
+        Comparison(f"From the notify to one changed VRP of {count}", "ms", delta, None, 10.0, [f"{note} {reads}"]),
+        *crowded(setting),
+    ]
+
+
+def memory(pid: int) -> tuple[float, float]:
+    """Give MiB of a process: now, and at most so far."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return tuple(int(found) / 1024 for found in re.findall(r"^Vm(?:RSS|HWM):\s+(\d+) kB", text, re.MULTILINE))[::-1]  # type: ignore[return-value]
+
+
+def crowded(setting: Setting) -> list[Comparison]:
+    """Let CLIENTS routers at a relay behind a cache load all at once, and then hear of one change."""
+    vrps, folder, clients = setting.vrps, setting.folder, setting.sized(CLIENTS)
+    cache = start(folder, "upper", vrps, rtrd_cache)
+    config, path = folder / "relay.yaml", folder / "relay.sock"
+    port = free_port(HOST)
+    group = {"name": "upper", "preference": 1, "servers": [{"host": HOST, "port": cache.port}]}
+    server = {"listen": [f"{HOST}:{port}"], "notify-interval": 0}
+    config.write_text(yaml.safe_dump({"caches": {"groups": [group]}, "control": str(path), "rtr-server": server}))
+    relay = Process("relay", [find_program("rtrd", "make venv"), "run", "-c", str(config)], folder)
+    relay.start()
+    crowd = None
+    try:
+        relay.wait_until(path.exists, LIMIT, "the relay's socket", tick=0.05)
+        relay.wait_until(lambda: served(path) == len(vrps), LIMIT, "the relay to serve", tick=0.1)
+        before, _ = memory(relay.pid)
+        watcher = Crowd(cache.port, 1)
+        watcher.load(cache.size())
+        argv = [sys.executable, "-m", "bench.crowd", str(port), str(clients), str(octets(vrps)), str(DELTA)]
+        crowd = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        assert crowd.stdout is not None
+        loaded = json.loads(crowd.stdout.readline())["loaded"]
+        after, most = memory(relay.pid)
+        cache.change()
+        watcher.answered(NOTIFY)
+        began = time.monotonic()
+        last = json.loads(crowd.stdout.readline())["changed"] - began
+    finally:
+        if crowd is not None:
+            crowd.kill()
+            crowd.wait()
+        relay.stop()
+        cache.process.stop()
+    about = f"{len(vrps):,} VRPs {setting.origin}; {clients} routers in one process on this host."
+    each = 1024 * (after - before) / clients
+    return [
+        Comparison(
+            f"A relay with {clients} routers: a change until the last one has it", "ms", {"rtrd": [1000 * last]}, None,
+            1000.0, [about + " From the notify of the cache above the relay."],
+        ),
+        Comparison(
+            f"A relay with {clients} routers: its memory at most, while all load", "MiB",
+            {"rtrd": [most], "before they connect": [before], "after": [after]}, None, 400.0,
+            [f"{about} The relay's own process; {each:.0f} KiB a router that has loaded."],
+        ),
+        Comparison(f"{clients} routers load the whole set at once", "s", {"rtrd": [loaded]}, None, None, [about]),
+    ]  # fmt: skip
+
+
+def served(path: Path) -> int | None:
+    """How many VRPs the relay serves."""
+    try:
+        with control.ask(path, "/status") as answer:
+            found: int | None = answer.value()["rtr_server"]["vrps"]
+    except control.NoDaemonError:
+        return None
+    return found

@@ -1,0 +1,148 @@
+"""Lines of BIRD's replies in; protocols with their tables, routes with their origin AS, and VRPs out. No socket.
+
+What is read is what BIRD 2.0 prints for `show protocols all`, `show route all` and `show route` of a ROA table. A line
+that can't be read is an error, not left out: an audit that overlooks routes would be worse than none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rtrd.bird.replies import BirdError, Line
+from rtrd.ops.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROUTE_CODE: Final = 1007
+ATTRIBUTE_CODE: Final = 1012
+PROTOCOL_CODE: Final = 1002
+DETAILS_CODE: Final = 1006
+
+_CHANNEL: Final = re.compile(r"  Channel (\S+)")
+_SETTING: Final = re.compile(r"    +([A-Z][^:]*):\s+(.*)")
+_LOCAL_AS: Final = re.compile(r"    +Local AS:?\s+([0-9]+)")
+_ROUTE: Final = re.compile(r"(\S*) +[^\[]+\[([^ \]]+) [^\]]*\]")
+_ROA: Final = re.compile(r"([0-9a-f.:]+/[0-9]+)-([0-9]+) AS([0-9]+) ")
+_TABLE: Final = re.compile(r"Table (\S+):")
+_AS_PATH: Final = "\tBGP.as_path:"
+_MAX_ASN: Final = 4294967295
+
+
+class Protocol(NamedTuple):
+    """A protocol of BIRD."""
+
+    name: str
+    kind: str
+    """As BGP, RPKI."""
+    state: str
+    """As up, down, start."""
+    local_asn: int | None
+    tables: tuple[tuple[str, str], ...]
+    """Of each channel its kind (ipv4, roa6, ...) and the table behind it."""
+
+
+class Route(NamedTuple):
+    """A route of a table; several of one prefix have the same text."""
+
+    prefix: str
+    protocol: str
+    origin: int | None
+    """Origin AS (RFC 6811 section 2); None: NONE."""
+
+
+def protocols(lines: Iterable[Line]) -> list[Protocol]:
+    """Read the reply to `show protocols all`."""
+    found: list[Protocol] = []
+    channel = None
+    for line in lines:
+        text = line.text
+        if line.code == PROTOCOL_CODE:
+            words = text.split()
+            if len(words) >= 4:
+                found.append(Protocol(words[0], words[1], words[3], None, ()))
+            channel = None
+        elif line.code == DETAILS_CODE and found:
+            one = found[-1]
+            if match := _CHANNEL.match(text):
+                channel = match[1]
+            elif match := _LOCAL_AS.match(text):
+                found[-1] = one._replace(local_asn=int(match[1]))
+            elif channel is not None and (match := _SETTING.match(text)) and match[1] == "Table":
+                found[-1] = one._replace(tables=(*one.tables, (channel, match[2])))
+    return found
+
+
+def tables_of(found: Iterable[Protocol], *kinds: str) -> list[str]:
+    """Give the tables behind channels of some kinds, each once."""
+    return list(dict.fromkeys(table for one in found for kind, table in one.tables if kind in kinds))
+
+
+def quoted(table: str) -> str:
+    """Give a table's name as a command needs it. BirdError for what can be none."""
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", table):
+        return table
+    if re.fullmatch(r"[A-Za-z0-9_.:-]+", table):
+        return f"'{table}'"
+    raise BirdError(f"{printable(table)!r} can't be the name of a table")
+
+
+def routes(lines: Iterable[Line], local: dict[str, int]) -> Iterator[Route]:
+    """Read the reply to `show route all table T`, route by route.
+
+    `local`: our AS for each BGP protocol, which is the origin of routes with an empty path. Routes that no BGP brought,
+    which have no path, are left out: they have no origin before they are announced.
+    """
+    prefix = protocol = ""
+    path: str | None = None
+    for code, text, _ in lines:
+        if code == ROUTE_CODE:
+            if path is not None:
+                yield _route(prefix, protocol, path, local)
+            path = None
+            if not text or text.startswith("\t") or _TABLE.fullmatch(text):
+                continue
+            match = _ROUTE.match(text)
+            if match is None:
+                raise BirdError(f"this is no route: {printable(text[:60])!r}")
+            prefix = match[1] or prefix
+            protocol = match[2]
+        elif code == ATTRIBUTE_CODE and text.startswith(_AS_PATH):
+            path = text[len(_AS_PATH) :]
+    if path is not None:
+        yield _route(prefix, protocol, path, local)
+
+
+def _route(prefix: str, protocol: str, path: str, local: dict[str, int]) -> Route:
+    try:
+        return Route(prefix, protocol, origin(path, local.get(protocol)))
+    except ValueError:
+        raise BirdError(f"this is no AS path: {printable(path[:60])!r}") from None
+
+
+def origin(path: str, local_asn: int | None) -> int | None:
+    """Give the origin AS of a path as BIRD prints it: `1 2 {3 4}`, confederation segments in parentheses.
+
+    None: NONE, for a final AS_SET. A path without anything but confederation segments is the speaker's own (RFC 6907
+    section 2). Raises ValueError.
+    """
+    outside = (re.sub(r"\([^)]*\)", " ", path) if "(" in path else path).split()
+    if not outside:
+        return local_asn
+    if outside[-1].endswith("}"):
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}", outside[-1]) or int(outside[-1]) > _MAX_ASN:
+        raise ValueError(path)
+    return int(outside[-1])
+
+
+def vrps(lines: Iterable[Line]) -> Iterator[tuple[str, int, int]]:
+    """Read the reply to `show route table T` of a ROA table: prefix, max length, AS."""
+    for code, text, _ in lines:
+        if code != ROUTE_CODE or not text or text.startswith("\t") or _TABLE.fullmatch(text):
+            continue
+        match = _ROA.match(text)
+        if match is None:
+            raise BirdError(f"this is no ROA: {printable(text[:60])!r}")
+        yield match[1], int(match[2]), int(match[3])

@@ -1,0 +1,133 @@
+"""A BIRD to be looked at now and then in; its last audit, for status and metrics, out. Nothing waits on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import sys
+import time
+from asyncio.subprocess import PIPE
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from rtrd.bird.replies import BirdError
+from rtrd.bird.worker import FAULT, Found
+from rtrd.ops import log
+from rtrd.ops.text import printable
+from rtrd.vrps.copying import copy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtrd.config import Bird
+    from rtrlib.vrp_set import VRPSet
+
+LIMIT: Final = 600.0
+"""Seconds that one audit may take; the slowest part is BIRD's own printing."""
+ATTEMPTS: Final = 2
+"""So often an audit is made whose VRPs had changed when it ended, and whose check found a difference."""
+SETTLE: Final = 1.0
+"""Seconds between two looks whether there are VRPs yet."""
+_MOST_TEXT: Final = 4096
+
+logger = log.get("bird")
+
+
+class Watch:
+    """Repeats the audit of one BIRD. A BIRD that is away, restarts or hangs is a fault in the status, nothing more."""
+
+    def __init__(self, settings: Bird, vrp_set: VRPSet, ready: Callable[[], bool]) -> None:
+        """Look at nothing before `ready` says that the VRPs can be relied on."""
+        self._settings = settings
+        self._vrp_set = vrp_set
+        self._ready = ready
+        self._task: asyncio.Task[None] | None = None
+        self.found: Found | None = None
+        """What the last audit that succeeded found."""
+        self.date: float | None = None
+        """When that was; Unix time."""
+        self.seconds: float | None = None
+        """How long it took."""
+        self.fault: str | None = None
+        """Why the last one failed; None: it didn't."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="bird")
+
+    async def close(self) -> None:
+        """End, and end the process of an audit."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def status(self) -> dict[str, Any]:
+        """Give what is known, for `rtrd status`."""
+        found = None if self.found is None else msgspec.to_builtins(self.found)
+        return {
+            "socket": str(self._settings.socket),
+            "every": self._settings.every,
+            "last_audit": None if self.date is None else dt.datetime.fromtimestamp(int(self.date), dt.UTC).isoformat(),
+            "seconds": self.seconds,
+            "fault": self.fault,
+            "found": found,
+        }
+
+    async def _run(self) -> None:
+        while True:
+            while not self._ready():  # noqa: ASYNC110 - the daemon's state has no event, and there is no hurry
+                await asyncio.sleep(SETTLE)
+            await self._look()
+            await asyncio.sleep(self._settings.every)
+
+    async def _look(self) -> None:
+        begin = time.monotonic()
+        try:
+            async with asyncio.timeout(LIMIT):
+                found = await self._audit()
+        except BirdError as error:
+            self._failed(str(error))
+        except TimeoutError:
+            self._failed(f"the audit took more than {LIMIT:g} s")
+        except Exception:
+            logger.exception("BIRD can't be audited")
+            self._failed("rtrd failed to audit BIRD; its log says why")
+        else:
+            if self.fault is not None or self.found is None:
+                logger.info("BIRD is audited", routes=sum(found.routes.values()), invalid=found.routes["invalid"])
+            self.found, self.fault = found, None
+            self.date, self.seconds = time.time(), round(time.monotonic() - begin, 3)
+
+    async def _audit(self) -> Found:
+        for attempt in range(1, ATTEMPTS + 1):
+            vrps = await copy(self._vrp_set)
+            generation = self._vrp_set.generation
+            found = await look_apart(str(self._settings.socket), vrps)
+            changed = self._vrp_set.generation != generation
+            if attempt == ATTEMPTS or not (changed and (found.missing or found.extra)):
+                break
+        return found
+
+    def _failed(self, why: str) -> None:
+        if why != self.fault:
+            logger.error("BIRD can't be audited", why=why)
+        self.fault = why
+
+
+async def look_apart(path: str, vrps: bytes) -> Found:
+    """Do rtrd.bird.worker.look in a process of its own. Raises BirdError, also when that was killed."""
+    argv = [sys.executable, "-P", "-m", "rtrd.bird.worker", path]
+    process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    try:
+        output, fault = await process.communicate(vrps)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode == 0:
+        return msgspec.json.decode(output, type=Found)
+    if process.returncode == FAULT:
+        raise BirdError(printable(fault.decode("utf-8", "backslashreplace").strip()[:_MOST_TEXT]))
+    raise BirdError(f"the process of the audit ended with {process.returncode}")

@@ -1,0 +1,77 @@
+"""Packed VRPs on stdin and a BIRD's control socket in; what an audit and a check found, as JSON on stdout, out.
+
+A process of its own beside the daemon: a full table of BIRD takes seconds of Python and some 200 MB, which are given
+back when it ends, and a BIRD that hangs holds up nothing but it. A fault is a sentence on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Final
+
+import msgspec
+
+from rtrd.bird.audit import audit, check, protocols
+from rtrd.bird.client import Bird
+from rtrd.bird.replies import BirdError
+from rtrlib.vrp_set import VRPSet
+
+MEMORY: Final = 2 << 30
+"""Octets of address space: some 10 million routes."""
+FAULT: Final = 2
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the daemon keeps of an audit and a check: numbers only."""
+
+    tables: list[str]
+    roa_tables: list[str]
+    routes: dict[str, int]
+    """By validity."""
+    covers: dict[str, int]
+    """Invalid ones."""
+    vrps: int
+    """In BIRD's ROA tables."""
+    missing: int
+    extra: int
+
+
+def look(path: str, vrps: bytes) -> Found:
+    """Audit and check the BIRD at a socket against packed VRPs. Raises BirdError."""
+    vrp_set = VRPSet()
+    vrp_set.replace(0, vrps)
+    vrp_set.activate([0])
+    vrp_set.usable = True
+    with Bird(path) as bird:
+        found = protocols(bird)
+        routes = audit(bird, found, vrp_set, most=0)
+        roas = check(bird, found, vrps)
+    return Found(
+        tables=routes.tables,
+        roa_tables=roas.tables,
+        routes=routes.routes,
+        covers=routes.covers,
+        vrps=roas.vrps,
+        missing=len(roas.missing),
+        extra=len(roas.extra),
+    )
+
+
+def main(path: str) -> int:
+    """Be that process."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    try:
+        found = look(path, sys.stdin.buffer.read())
+    except BirdError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAULT
+    except MemoryError:
+        sys.stderr.write(f"BIRD's tables need more than {MEMORY >> 20} MiB\n")
+        return FAULT
+    sys.stdout.buffer.write(msgspec.json.encode(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

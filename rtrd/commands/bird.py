@@ -1,0 +1,127 @@
+"""BIRD's control socket and the daemon's VRPs (or a file's) in; what BIRD's tables hold that they should not, out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from rtrd.cli import DONE, FAILED, NO_DAEMON
+from rtrd.commands import asking
+from rtrd.ops import client, places
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from rtrd.bird.audit import Audit, Check
+    from rtrlib.vrp_set import VRP, VRPSet
+
+BIRD_SOCKET: Final = "/run/bird/bird.ctl"
+MOST_SHOWN: Final = 100_000
+_COVERED: Final = {
+    "unreachable": "nothing else leads there",
+    "covered-by-valid": "a valid route leads there",
+    "covered-by-not-found": "a not-found route leads there",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add what `rtrd bird` does."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
+    for name, text in (
+        ("audit", "which routes of BIRD's tables are invalid"),
+        ("check", "whether BIRD's ROA tables are what rtrd has in force"),
+    ):
+        each = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
+        each.add_argument("--bird", metavar="PATH", default=BIRD_SOCKET, help=f"BIRD's control socket ({BIRD_SOCKET})")
+        each.add_argument("--table", metavar="NAME", action="append", default=[], help="only this table; repeatable")
+        each.add_argument("--vrps", metavar="FILE", help="take the VRPs of this file, ask no daemon")
+        asking.add_options(each)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look at BIRD. A difference that `check` finds ends with 1, as one that can't be looked for."""
+    from rtrd.bird import audit
+    from rtrd.bird.client import Bird
+    from rtrd.bird.replies import BirdError
+    from rtrd.vrps.files import VRPFileError
+
+    try:
+        vrp_set = _vrp_set(args)
+        with Bird(args.bird) as bird:
+            found = audit.protocols(bird)
+            if args.action == "audit":
+                return _show(args, audit.audit(bird, found, vrp_set, only=args.table, most=MOST_SHOWN))
+            return _compare(args, audit.check(bird, found, b"".join(vrp_set.packed()), only=args.table))
+    except client.NoDaemonError as error:
+        print(f"rtrd: {error}", file=sys.stderr)
+        return NO_DAEMON
+    except (client.RefusedError, BirdError, VRPFileError) as error:
+        print(f"rtrd bird {args.action}: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _vrp_set(args: argparse.Namespace) -> VRPSet:
+    from rtrd.vrps import files
+    from rtrlib.vrp_set import VRP, VRPSet, pack
+
+    if args.vrps is not None:
+        records = files.read(args.vrps).packed
+    else:
+        with client.ask(places.socket_path(args.socket), "/status") as answer:
+            if not answer.value()["ready"]:
+                raise client.RefusedError("no VRP set is usable yet: there is nothing to compare with", 503)
+        with client.ask(places.socket_path(args.socket), "/json") as answer:
+            records = b"".join(pack(VRP(one["prefix"], one["maxLength"], one["asn"])) for one in answer.items())
+    vrp_set = VRPSet()
+    vrp_set.replace(0, records)
+    vrp_set.activate([0])
+    vrp_set.usable = True
+    return vrp_set
+
+
+def _show(args: argparse.Namespace, found: Audit) -> int:
+    if args.json:
+        _print_json({**found._asdict(), "invalid": [one._asdict() for one in found.invalid]})
+        return DONE
+    counts = ", ".join(f"{count} {validity}" for validity, count in found.routes.items())
+    print(f"{args.bird}: {', '.join(found.tables) or 'no tables'}: {counts}")
+    for one in found.invalid:
+        origin = "NONE" if one.origin_as is None else f"AS{one.origin_as}"
+        where = f"{one.table}, by {one.protocol}"
+        print(f"  {one.prefix} {origin} in {where}: invalid ({one.reason}); {_COVERED[one.cover]}")
+    left_out = found.routes["invalid"] - len(found.invalid)
+    if left_out:
+        print(f"  and {left_out} more")
+    return DONE
+
+
+def _compare(args: argparse.Namespace, found: Check) -> int:
+    if args.json:
+        lists = {"missing": list(map(_vrp, found.missing)), "extra": list(map(_vrp, found.extra))}
+        _print_json({**found._asdict(), **lists, "same": found.same})
+    else:
+        for line in _differences(args.bird, found):
+            print(line)
+    return DONE if found.same else FAILED
+
+
+def _differences(bird: str, found: Check) -> Iterator[str]:
+    names = ", ".join(found.tables) or "no ROA tables"
+    if found.same:
+        yield f"{bird}: {names}: the same {found.vrps} VRPs"
+        return
+    yield f"{bird}: {names}: {found.vrps} VRPs, {len(found.missing)} are missing, {len(found.extra)} too many"
+    for sign, vrps in (("missing", found.missing), ("too many", found.extra)):
+        for vrp in vrps:
+            yield f"  {sign:<8} {vrp.prefix} max {vrp.max_length} AS{vrp.asn}"
+
+
+def _vrp(vrp: VRP) -> dict[str, Any]:
+    return {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length}
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value)).decode())

@@ -25,9 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--log",
-        choices=("auto", "human", "json"),
+        choices=("auto", "human", "json", "journal"),
         default="auto",
-        help="form of the log on stderr (default: auto, which is human unless RTRD_LOG is json)",
+        help="form of the log on stderr (default: auto: RTRD_LOG, or journal under systemd, else human)",
     )
     parser.add_argument(
         "--log-level",

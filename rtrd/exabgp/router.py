@@ -202,7 +202,9 @@ class ExaBGP:
             except Exception:
                 # A fault of ours in one line must not cost the lines behind it.
                 self.undecodable += 1
-                logger.exception("rtrd failed over a line of ExaBGP", router=self.engine.name)
+                more = self._limiter.rate_limited("failed")
+                if more is not None:
+                    logger.exception("rtrd failed over a line of ExaBGP", router=self.engine.name, **more)
         elif line:
             self._text(line)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import select
 import time
 from collections import OrderedDict
@@ -15,27 +16,32 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 
+from rtrd.ops import journal
 from rtrd.ops.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, MutableMapping
 
-Format = Literal["auto", "human", "json"]
+Format = Literal["auto", "human", "json", "journal"]
 
 MAX_KEYS: Final = 1024
 """Repeated faults that a RateLimiter tells apart; the one that was silent longest is forgotten first."""
 
 STDERR: Final = 2
+_NUMBERS: Final = re.compile("[0-9]+")
 
 
 def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None:
     """Send all logs of the process, also those of libraries, to stderr.
 
-    `auto` is JSON if the environment has RTRD_LOG=json, else text for people, coloured on a terminal. A level
-    is a name of the standard library's logging.
+    `auto` is JSON if the environment has RTRD_LOG=json, else entries with fields if stderr is systemd's journal, else
+    text for people, coloured on a terminal. A level is a name of the standard library's logging.
     """
-    if style == "auto":
-        style = "json" if os.environ.get("RTRD_LOG") == "json" else "human"
+    send = journal.sender() if style == "journal" or (style == "auto" and journal.is_journal(fd)) else None
+    if style == "auto" and os.environ.get("RTRD_LOG") == "json":
+        style = "json"
+    elif style in {"auto", "journal"}:
+        style = "human" if send is None else "journal"
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
@@ -47,7 +53,7 @@ def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None
             *_renderers(style, colors=os.isatty(fd)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=_Writer(fd),
+        logger_factory=_Writer(fd) if send is None or style != "journal" else journal.JournalWriter(send),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -125,10 +131,20 @@ class _Writer:
 
 
 class _FromLibraries(logging.Handler):
-    """Hands the records of libraries (asyncio, aiohttp) to structlog."""
+    """Hands the records of libraries (rtrlib, asyncio, aiohttp) to structlog; what is repeated, not each time.
+
+    Two records that differ in numbers only are one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limiter = RateLimiter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        get(record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        text = record.getMessage()
+        more = self._limiter.rate_limited((record.name, _NUMBERS.sub("0", printable(text))))
+        if more is not None:
+            get(record.name).log(record.levelno, text, exc_info=record.exc_info, **more)
 
 
 def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -144,6 +160,8 @@ def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> M
 
 
 def _renderers(style: Format, *, colors: bool) -> list[Any]:
+    if style == "journal":
+        return [journal.render]
     if style == "json":
         return [structlog.processors.JSONRenderer()]
     return [

@@ -161,3 +161,18 @@ def test_the_limiter_does_not_grow_without_end() -> None:
         limiter.rate_limited(number)
     assert len(limiter._keys) == log.MAX_KEYS
     assert limiter.rate_limited(4999) is None
+
+
+@given(st.text(max_size=600), st.text(min_size=1, max_size=600), st.sampled_from(["human", "json"]))
+def test_any_text_is_one_printable_line(event: str, value: str, style: log.Format) -> None:
+    reader, writer = os.pipe()
+    try:
+        log.setup(style, fd=writer)
+        log.get("x").warning(event, path=value, raw=value.encode("utf-8", "surrogatepass"), nested={value: [value]})
+        line = text(reader)
+    finally:
+        structlog.reset_defaults()
+        os.close(reader)
+        os.close(writer)
+    assert line.endswith("\n")
+    assert line[:-1].isprintable()

@@ -51,9 +51,7 @@ def error(status: int, what: str) -> web.Response:
     return json({"error": what}, status)
 
 
-async def stream(
-    request: web.Request, name: str, items: Iterator[Mapping[str, Any] | None]
-) -> web.StreamResponse:
+async def stream(request: web.Request, name: str, items: Iterator[Mapping[str, Any] | None]) -> web.StreamResponse:
     """Write `{"name": [...]}` with one item a line, handing the loop back after each slice.
 
     A None is no item: it only gives the occasion to hand the loop back.

@@ -4,6 +4,7 @@
 # make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
 # make bench-short  the same, small, in two minutes, into build/bench
 # make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
+# make deb    a Debian package, build/package/rtrd_*.deb       make wheel  build/dist/rtrd-*.whl       make man
 # make clean  removes what make made
 PYTHON = /usr/bin/python3
 VENV = .venv
@@ -56,6 +57,37 @@ sanitize: $(VENV)/.test
 	    $(BIN)/pytest -q -p no:cacheprovider tests/unit/test_native_threads.py
 	$(call preload,tsan) TSAN_OPTIONS=exitcode=66 PYTHONPATH=$(threaded):. \
 	    $(BIN)/pytest $(with_threads) "threads and not sync_then_a_change"
+
+man = build/man
+
+# Of the pages in docs/; links are for browsers.
+man: $(man)/rtrd.1 $(man)/rtrd.yaml.5 $(man)/rtrlib.3
+
+$(man)/rtrd.1: title = rtrd - origin validation of BGP routes at the router
+$(man)/rtrd.1: docs/commands.md
+$(man)/rtrd.yaml.5: title = rtrd.yaml - configuration of rtrd
+$(man)/rtrd.yaml.5: docs/configuration.md
+$(man)/rtrlib.3: title = rtrlib - Python package over librtr, with groups of caches and failover
+$(man)/rtrlib.3: docs/rtrlib.md
+$(man)/%:
+	mkdir -p $(man)
+	{ printf "# NAME\n\n$(title)\n\n# DESCRIPTION\n"; tail -n +2 $<; } | lowdown -s -Tman --nroff-nolinks -m title=$(basename $*) \
+	    -m section=$(patsubst .%,%,$(suffix $*)) -m source=rtrd -o $@ -
+
+# build/package/rtrd_*.deb, built in a copy of this tree. Its Python packages are fetched before, so that dpkg-buildpackage
+# needs no network.
+package = build/package
+deb: $(VENV)/.demo
+	.ci/packages deb
+	rm -rf $(package) build/lib* build/bdist* build/temp*
+	mkdir -p $(package)/source
+	$(BIN)/pip wheel -q --disable-pip-version-check -w $(package)/wheels ".[systemd]"
+	tar -c --exclude=./.venv --exclude=./build --exclude=./.git --exclude='./*.egg-info' --exclude='*.so' . | \
+	    tar -x -C $(package)/source
+	cd $(package)/source && dpkg-buildpackage -b -uc -us
+
+wheel: $(VENV)/.demo
+	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w build/dist .
 
 clean:
 	rm -rf $(VENV) build *.egg-info *.so *.o _*.c .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,114 @@
+"""The Debian package and the wheel, built as a user would, installed and used; and the package gone again.
+
+The package is installed into a systemd_host: a copy-on-write view of this host, which keeps nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import systemd_host
+from systemd_host import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+VRPS = {"roas": [{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24}]}
+
+
+def run(*argv: str, seconds: float = 600) -> str:
+    """Run a program at the root of the repository; what it says goes into the failure."""
+    done = subprocess.run(
+        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def package() -> Path:
+    """The package, built anew unless RTRD_DEB names one."""
+    given = os.environ.get("RTRD_DEB")
+    if given:
+        return Path(given)
+    if os.geteuid() != 0 and shutil.which("dh_python3") is None:
+        pytest.skip("debhelper and its like are not installed: as root: .ci/packages deb")
+    run("make", "deb")
+    (built,) = (ROOT / "build" / "package").glob("rtrd_*.deb")
+    return built
+
+
+@pytest.fixture
+def host(tmp_path: Path, package: Path) -> Iterator[Host]:
+    lack = systemd_host.missing()
+    if lack is not None:
+        pytest.skip(lack)
+    host = Host(tmp_path)
+    shutil.copy(package, host.folder / "rtrd.deb")
+    (host.folder / "vrps.json").write_text(json.dumps(VRPS))
+    host.prepare('rm -rf "$1/etc/rtrd"\n')
+    with host:
+        yield host
+
+
+def test_lintian_finds_no_error(package: Path) -> None:
+    argv = ["lintian", "--allow-root", "--fail-on", "error", str(package)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout
+
+
+def test_installed_used_and_removed(host: Host) -> None:
+    installed = host.run("dpkg", "-i", str(host.folder / "rtrd.deb"))
+    assert installed.returncode == 0, installed.stdout + installed.stderr
+    assert host.run("id", "-un", "rtrd").stdout == "rtrd\n"
+    assert host.run("dpkg-query", "-W", "-f", "${Conffiles}", "rtrd").stdout.split()[0] == "/etc/rtrd/rtrd.yaml"
+    assert host.run("rtrd", "check", "/etc/rtrd/rtrd.yaml").returncode == 0
+    for page in ("rtrd(1)", "rtrd.yaml(5)", "rtrlib(3)"):
+        name, _, section = page.rstrip(")").partition("(")
+        assert host.run("man", "-w", section, name).stdout.strip(), page
+    # The example's caches are nobody's: the service is neither enabled nor started.
+    assert host.run("systemctl", "is-enabled", "rtrd").stdout == "disabled\n"
+    assert host.run("systemctl", "is-active", "rtrd").stdout == "inactive\n"
+
+    cache = f"/usr/bin/rtrd cache --vrps {host.folder}/vrps.json --listen 127.0.0.1:8282"
+    host.run("systemd-run", "--unit=cache", *cache.split())
+    config = "caches: {retry: 1, groups: [{name: a, preference: 1, servers: [{host: 127.0.0.1, port: 8282}]}]}"
+    host.run("sh", "-c", f"echo '{config}' > /etc/rtrd/rtrd.yaml; echo 'state: /var/lib/rtrd' >> /etc/rtrd/rtrd.yaml")
+    host.systemctl("start", "rtrd")
+    host.until(
+        lambda: "valid" in host.run("rtrd", "validate", "192.0.2.0/24", "64500").stdout, "a validity by the service"
+    )
+    host.systemctl("reload", "rtrd")
+    # Compiled at the installation: nothing could be written there later.
+    assert host.run("sh", "-c", "ls /usr/lib/rtrd/rtrd/__pycache__/cli.*.pyc").returncode == 0
+
+    # The operator's configuration survives a removal, and goes with a purge, as the state does.
+    assert host.run("dpkg", "-r", "rtrd").returncode == 0
+    assert host.run("systemctl", "is-active", "rtrd").stdout != "active\n"
+    assert config in host.run("cat", "/etc/rtrd/rtrd.yaml").stdout
+    assert host.run("sh", "-c", "command -v /usr/bin/rtrd").returncode != 0
+    assert host.run("dpkg", "-P", "rtrd").returncode == 0
+    for path in ("/etc/rtrd", "/var/lib/rtrd", "/usr/lib/rtrd", "/lib/systemd/system/rtrd.service"):
+        assert host.run("test", "-e", path).returncode != 0, path
+
+
+def test_the_wheel_in_a_clean_environment(tmp_path: Path) -> None:
+    run("make", "wheel")
+    wheel = max((ROOT / "build" / "dist").glob("rtrd-*.whl"), key=lambda path: path.stat().st_mtime)
+    clean = tmp_path / "venv"
+    run("/usr/bin/python3", "-m", "venv", str(clean))
+    run(str(clean / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", str(wheel))
+    vrps = tmp_path / "vrps.json"
+    vrps.write_text(json.dumps(VRPS))
+    said = run(str(clean / "bin" / "rtrd"), "validate", "--json", "--vrps", str(vrps), "192.0.2.0/24", "64500")
+    assert json.loads(said)["validated_route"]["validity"]["state"] == "valid"
+    program = "import _rtrlib, rtrlib, rtrd; print(rtrlib.__file__)"
+    where = run(str(clean / "bin" / "python"), "-I", "-c", program)
+    assert where.startswith(str(clean))

@@ -23,6 +23,7 @@ SOURCES = [
     "validity.c",
     "index.c",
     "attrs.c",
+    "round.c",
     "routes.c",
     "updates.c",
     "events.c",
@@ -32,6 +33,7 @@ SOURCES = [
     "recheck.c",
     "outbox.c",
     "whatif.c",
+    "standing.c",
 ]
 HEADERS = [
     "vrp.h",
@@ -43,6 +45,7 @@ HEADERS = [
     "vrpset_table.h",
     "index.h",
     "attrs.h",
+    "round.h",
     "routes.h",
     "routes_table.h",
     "whatif.h",

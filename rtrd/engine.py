@@ -12,9 +12,11 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.egress import Egress
+from rtrd.former import Former, read_key
 from rtrd.ops import log
 from rtrd.policy import OBSERVE, normal
 from rtrd.respelling import Respelling
+from rtrd.routes.attributes import with_outcome
 from rtrd.routes.table import (
     LEARNED,
     MOST_TARGETS,
@@ -64,6 +66,8 @@ class Decision(NamedTuple):
     attributes: bytes
     """Key of the attribute set; of no meaning for a withdraw."""
     outcome: Outcome
+    stands: bool = False
+    """It stands already, announced by an earlier run: there is nothing to say."""
 
 
 class Engine:
@@ -99,6 +103,8 @@ class Engine:
         self._too_many = False
         self._respelling: Respelling | None = None
         self._policy_cause = UNKNOWN
+        self._up = (1 << MOST_TARGETS) - 1  # targets that are announced to, by bit
+        self.former = Former(self.table, lambda tag: self._owns(tag))
         self._add_receivers()
 
     # -- the policy
@@ -186,6 +192,36 @@ class Engine:
         else:
             self._turn()
 
+    def reachable(self, address: str, *, up: bool) -> bool:
+        """Take note whether a target's session is up; until told, it is. At one that is down nothing is announced.
+
+        What must change meanwhile is taken back there, and what should stand is said when it is up. True: it is news.
+        """
+        self.add_target(address)
+        address = normal(address)
+        if address not in self.targets:
+            return False
+        bit = 1 << self.targets.index(address)
+        if bool(self._up & bit) == up:
+            return False
+        self._up ^= bit
+        self.table.set_up(self._up)
+        if up:
+            self.table.reconsider()
+        return True
+
+    @property
+    def unreachable(self) -> int:
+        """How many targets are down."""
+        return sum(not self._up >> bit & 1 for bit in range(len(self.targets)))
+
+    def unsaid(self, decision: Decision, target: str) -> None:
+        """Take note that what a decision announced does not stand at a target after all; it is said again."""
+        bit = 1 << self.targets.index(target)
+        suffix = "" if decision.path_id is None else f" {ipaddress.IPv4Address(decision.path_id)}"
+        for prefix in decision.prefixes.split():
+            self.table.unwritten(prefix + suffix, bit)
+
     def _turn(self) -> None:
         for address, families in self._turning.items():
             bit = 1 << self.targets.index(address)
@@ -199,6 +235,7 @@ class Engine:
         """Take a session that came up or went down; what it had said is gone in both cases (RFC 4271 section 6)."""
         self.egress.state(event)
         address = normal(event.neighbor)
+        self.former.session_changed(address)
         session = self.sessions.pop(address, None)
         if session is not None:
             self.table.retire_neighbor(session.number)
@@ -258,6 +295,7 @@ class Engine:
         self.others += event.others
         table = self.table
         if event.withdrawn:
+            self.former.withdrawn(event.neighbor, event.withdrawn)
             table.withdraw(session.number, event.withdrawn)
         for key, prefixes in event.announced:
             if not prefixes:
@@ -271,6 +309,8 @@ class Engine:
 
     def take_line(self, line: bytes) -> bool:
         """Take the routes of a line that needs no decoder but the native one. False: nothing was done."""
+        if self.former.lists:
+            return False  # who withdraws what must be known
         table = self.table
         while (taken := table.take_line(line)) == NEW_ATTRIBUTES:
             key = table.unknown_key
@@ -285,8 +325,20 @@ class Engine:
         if attributes is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            attributes = self._remembered[key] = self._read_attributes(key, self._owns)
+            attributes = read_key(key) or self._read_attributes(key, self._owns)
+            self._remembered[key] = attributes
         return attributes
+
+    def stood(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
+        """Take a route that stands at a neighbour, announced by an earlier run."""
+        self.add_target(neighbor)
+        if normal(neighbor) in self.targets:
+            self.former.stands(prefix, attributes, 1 << self.targets.index(normal(neighbor)))
+
+    def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> bool:
+        """Take a route that the router says it has of a neighbour. True: it was not known."""
+        session = self.sessions.get(normal(neighbor)) or self._session(normal(neighbor))
+        return self.former.listed(neighbor, session.number, prefix, attributes)
 
     # -- VRPs
 
@@ -318,6 +370,8 @@ class Engine:
             self._turn()  # nothing stands at them any more; what should is said after the next work
         if command is None:
             return None
+        outcome = self._outcomes[command.manner]
+        stands = command.announce and command.former is not None and self._stands(command, command.former, outcome)
         return Decision(
             announce=command.announce,
             targets=self._target_names(command.targets),
@@ -326,8 +380,14 @@ class Engine:
             prefixes=command.prefixes,
             size=command.size,
             attributes=self._key(command),
-            outcome=self._outcomes[command.manner],
+            outcome=outcome,
+            stands=stands,
         )
+
+    def _stands(self, command: Command, former: int, outcome: Outcome) -> bool:
+        """Whether what stands from an earlier run is what the command says."""
+        said = with_outcome(self.attributes(self._key(command)), outcome)
+        return said.same(self.attributes(self.table.attributes_key(former)))
 
     def _key(self, command: Command) -> bytes:
         return self.table.attributes_key(command.attributes) if command.announce else b""

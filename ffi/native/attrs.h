@@ -22,6 +22,7 @@ struct attrs_facts {
     uint32_t path_length;
     uint32_t origin_code;
     uint32_t fitness; /* enum fitness: where a route with it can be announced */
+    uint64_t identity; /* equal for two sets of one next hop and path: most likely of one route */
 };
 
 struct attrs {

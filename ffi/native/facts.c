@@ -232,6 +232,17 @@ static bool read_next_hop(struct text text, uint8_t family, struct words *words,
            put(words, halves[1]);
 }
 
+/* As Python's AttributeSet.identity: of the next hop and the path. */
+static uint64_t identity_of(const struct words *words)
+{
+    uint64_t identity = 0;
+    for (size_t i = 0; i < words->n; i++) {
+        identity = (identity ^ words->at[i]) * UINT64_C(0xd6e8feb86659fd93);
+        identity ^= identity >> 32;
+    }
+    return identity;
+}
+
 bool facts_read(struct text attributes, struct text next_hop, uint32_t own_as, uint8_t family,
                 const struct own_tag *own, size_t own_n, const uint64_t key[2], struct attrs_facts *facts)
 {
@@ -245,8 +256,10 @@ bool facts_read(struct text attributes, struct text next_hop, uint32_t own_as, u
     struct path path = {0};
     uint32_t fitness;
     if (!read_all(attributes, &reading) || !read_next_hop(next_hop, family, &words, &fitness) ||
-        !read_path(&reading, &words, &path) ||
-        !read_communities(&reading.lists[STANDARD], TAG_STANDARD, own, own_n, &words) ||
+        !read_path(&reading, &words, &path))
+        return false;
+    uint64_t identity = identity_of(&words);
+    if (!read_communities(&reading.lists[STANDARD], TAG_STANDARD, own, own_n, &words) ||
         !read_communities(&reading.lists[LARGE], TAG_LARGE, own, own_n, &words) ||
         !read_communities(&reading.lists[EXTENDED], TAG_EXTENDED, own, own_n, &words) ||
         (reading.has_origin && !(put(&words, MARK_ORIGIN) && put(&words, reading.origin))) ||
@@ -259,6 +272,7 @@ bool facts_read(struct text attributes, struct text next_hop, uint32_t own_as, u
                                   .local_preference = reading.has_preference ? (uint32_t)reading.preference : 100,
                                   .path_length = path.length,
                                   .origin_code = reading.has_origin ? (uint32_t)reading.origin : 2,
-                                  .fitness = fitness};
+                                  .fitness = fitness,
+                                  .identity = identity};
     return true;
 }

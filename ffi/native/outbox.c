@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "routes_table.h"
+#include "siphash.h"
 
 static const struct neighbor *neighbor_of(const struct routes *routes, const struct route *route)
 {
@@ -86,6 +87,38 @@ static void outbox_drop_first(struct routes *routes)
     routes->outbox_n--;
 }
 
+/* The first route was written in this round: it waits for the next one, still of the outbox. */
+static void park_first(struct routes *routes)
+{
+    uint32_t number = routes->outbox_first;
+    outbox_drop_first(routes);
+    routes->outbox_n++;
+    route_at(routes, number)->waiting = NO_ROUTE;
+    if (routes->parked_first == NO_ROUTE)
+        routes->parked_first = number;
+    else
+        route_at(routes, routes->parked_last)->waiting = number;
+    routes->parked_last = number;
+    routes->parked_n++;
+}
+
+void routes_round(struct routes *routes)
+{
+    routes->rounds = true;
+    round_clear(&routes->round);
+    if (routes->parked_first == NO_ROUTE)
+        return;
+    route_at(routes, routes->parked_last)->waiting = routes->outbox_first;
+    if (routes->outbox_first == NO_ROUTE)
+        routes->outbox_last = routes->parked_last;
+    routes->outbox_first = routes->parked_first;
+    routes->parked_first = routes->parked_last = NO_ROUTE;
+    routes->parked_n = 0;
+}
+
+uint64_t routes_parked(const struct routes *routes) { return routes->parked_n; }
+bool routes_round_full(const struct routes *routes) { return routes->round.n >= ROUND_MOST; }
+
 /* ---- one place ---------------------------------------------------------------------------------------------- */
 
 struct place {
@@ -168,9 +201,41 @@ static uint32_t next_best(const struct routes *routes, const struct place *place
 
 struct emission {
     uint32_t number;
+    uint32_t former; /* attributes that stand there from an earlier run */
     uint64_t targets;
     bool announce, plain;
 };
+
+static bool is_former(const struct routes *routes, const struct route *route)
+{
+    return neighbor_of(routes, route)->former;
+}
+
+/* What stands from an earlier run at all of these targets. */
+static uint32_t former_at(const struct routes *routes, const struct place *place, uint64_t targets)
+{
+    FOR_PLACE(i) {
+        const struct route *route = route_at(routes, i);
+        if (is_former(routes, route) && (route->standing & targets) == targets)
+            return route->attrs;
+    }
+    return ATTRS_NONE;
+}
+
+/* Whether a route is what `former` was, and is not announced now. */
+static bool disowned(const struct routes *routes, const struct place *place, const struct route *former)
+{
+    uint64_t identity = routes->attrs.sets[former->attrs].facts.identity;
+    FOR_PLACE(i) {
+        const struct route *route = route_at(routes, i);
+        enum action action = route_action(routes, route);
+        if (!is_former(routes, route) && !route_gone(routes, route) &&
+            (action == ACTION_WITHDRAW || action == ACTION_OBSERVE) &&
+            routes->attrs.sets[route->attrs].facts.identity == identity)
+            return true;
+    }
+    return false;
+}
 
 /* An announcement that stands for another route of the place in the same words is this route's now: nothing is
  * written. */
@@ -181,7 +246,8 @@ static void inherit(struct routes *routes, const struct place *place, uint32_t n
         return;
     FOR_PLACE(i) {
         struct route *other = route_at(routes, i);
-        if (i == number || (other->bits & place->stale) || route_respelled(routes, other) || !(other->standing & need) ||
+        if (i == number || (other->bits & place->stale) || route_respelled(routes, other) || is_former(routes, other) ||
+            !(other->standing & need) ||
             routes->attrs.sets[other->attrs].facts.outcome != routes->attrs.sets[heir->attrs].facts.outcome ||
             route_manner(routes, other) != route_manner(routes, heir))
             continue;
@@ -191,38 +257,54 @@ static void inherit(struct routes *routes, const struct place *place, uint32_t n
     }
 }
 
+/* What is to be withdrawn of a route, when `kept` is what stays of the place. */
+static uint64_t lost_of(struct routes *routes, const struct place *place, uint32_t number, uint64_t kept)
+{
+    struct route *route = route_at(routes, number);
+    uint64_t lost = route->standing & place->targets & ~kept;
+    if (!route_gone(routes, route) && route_action(routes, route) == ACTION_WITHDRAW) {
+        if (!(route->bits & place->told))
+            lost |= neighbor_of(routes, route)->policy.targets & place->targets & ~kept;
+        if (!lost)
+            route->bits |= place->told;
+    }
+    return lost;
+}
+
 static bool place_emission(struct routes *routes, const struct place *place, struct emission *out)
 {
-    uint64_t taken = 0;
+    uint64_t taken = 0, kept = 0; /* whose place it is; what stays of what stands */
     for (uint32_t best = next_best(routes, place, NO_ROUTE); best != NO_ROUTE; best = next_best(routes, place, best)) {
         struct route *route = route_at(routes, best);
         uint64_t want = targets_of(routes, route) & place->targets & ~taken;
         if (want & ~route->standing)
             inherit(routes, place, best, want & ~route->standing);
-        uint64_t need = route->bits & place->stale ? want : want & ~route->standing;
-        if (need) {
-            *out = (struct emission){best, need, true, place->plain};
+        uint64_t old = route->bits & place->stale ? route->standing & place->targets & ~routes->up : 0;
+        if (old) {
+            *out = (struct emission){best, ATTRS_NONE, old, false, place->plain};
             return true;
         }
+        uint64_t need = (route->bits & place->stale ? want : want & ~route->standing) & routes->up;
+        if (need) {
+            *out = (struct emission){best, former_at(routes, place, need), need, true, place->plain};
+            return true;
+        }
+        kept |= route->standing & want;
         taken |= want;
     }
     FOR_PLACE(i) {
         const struct route *route = route_at(routes, i);
-        if (!route_gone(routes, route) && route_action(routes, route) == ACTION_HOLD)
-            taken |= route->standing & place->targets;
+        if (!route_gone(routes, route) && route_action(routes, route) == ACTION_HOLD &&
+            !(is_former(routes, route) && disowned(routes, place, route)))
+            kept |= route->standing & place->targets;
     }
-    FOR_PLACE(i) {
-        struct route *route = route_at(routes, i);
-        uint64_t lost = route->standing & place->targets & ~taken;
-        if (!route_gone(routes, route) && route_action(routes, route) == ACTION_WITHDRAW) {
-            if (!(route->bits & place->told))
-                lost |= neighbor_of(routes, route)->policy.targets & place->targets & ~taken;
-            if (!lost)
-                route->bits |= place->told;
-        }
-        if (lost) {
-            *out = (struct emission){i, lost, false, place->plain};
-            return true;
+    for (int former = 0; former < 2; former++) {
+        FOR_PLACE(i) {
+            uint64_t lost = is_former(routes, route_at(routes, i)) == former ? lost_of(routes, place, i, kept) : 0;
+            if (lost) {
+                *out = (struct emission){i, ATTRS_NONE, lost, false, place->plain};
+                return true;
+            }
         }
     }
     return false;
@@ -272,7 +354,8 @@ static bool fits(const struct routes *routes, const struct command *command, con
            command->family == route_family(emission->number) &&
            /* ExaBGP 4.2 takes a path id for one prefix only. */
            !command->has_path_id && (emission->plain || !(route->bits & HAS_PATH_ID)) &&
-           (!emission->announce || (command->attrs == route->attrs && command->manner == route_manner(routes, route)));
+           (!emission->announce || (command->attrs == route->attrs && command->manner == route_manner(routes, route) &&
+                                    command->former == emission->former));
 }
 
 static void append(const struct routes *routes, struct command *command, const struct emission *emission)
@@ -285,6 +368,7 @@ static void append(const struct routes *routes, struct command *command, const s
         command->has_path_id = !emission->plain && (route->bits & HAS_PATH_ID);
         command->path_id = route->path_id;
         command->attrs = route->attrs;
+        command->former = emission->former;
         command->manner = route_manner(routes, route);
     } else {
         command->text[command->size++] = ' ';
@@ -307,6 +391,17 @@ static void sweep(struct routes *routes, uint32_t number)
     }
 }
 
+/* Of what ExaBGP keeps one announcement for, whatever the target. */
+static uint64_t place_hash(const struct routes *routes, const struct emission *emission)
+{
+    struct prefix prefix = route_prefix(routes, emission->number);
+    uint64_t words[3] = {(uint64_t)prefix.family << 8 | prefix.len};
+    memcpy(words + 1, prefix.addr, sizeof prefix.addr);
+    if (!emission->plain && (route_at(routes, emission->number)->bits & HAS_PATH_ID))
+        words[0] |= (uint64_t)route_at(routes, emission->number)->path_id << 16 | UINT64_C(1) << 48;
+    return siphash(routes->attrs.secret, words, sizeof words);
+}
+
 bool routes_next(struct routes *routes, size_t most, struct command *out)
 {
     out->n = 0;
@@ -319,8 +414,14 @@ bool routes_next(struct routes *routes, size_t most, struct command *out)
             sweep(routes, number);
             continue;
         }
-        if (!fits(routes, out, &emission, most))
-            return true;
+        uint64_t place = routes->rounds ? place_hash(routes, &emission) : 0;
+        if (routes->rounds && round_has(&routes->round, place, emission.targets)) {
+            park_first(routes);
+            continue;
+        }
+        if (!fits(routes, out, &emission, most) ||
+            (routes->rounds && !round_add(&routes->round, place, emission.targets)))
+            return out->n > 0;
         append(routes, out, &emission);
         apply(routes, &emission);
     }

@@ -78,7 +78,8 @@ static void recheck_chain(struct routes *routes, uint32_t chain, size_t *budget)
 {
     for (uint32_t i = chain; i != NO_ROUTE; i = route_at(routes, i)->next) {
         *budget -= *budget > 0;
-        if (route_gone(routes, route_at(routes, i)))
+        const struct route *route = route_at(routes, i);
+        if (route_gone(routes, route) || routes->neighbors[route->neighbor].former)
             continue;
         if (route_respelled(routes, route_at(routes, i)))
             route_at(routes, i)->bits |= STALE_BOTH;

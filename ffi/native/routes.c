@@ -118,7 +118,8 @@ struct routes *routes_new(struct vrpset *set)
         routes->arenas[i] = (struct arena){.free = NO_ROUTE, .size = (uint32_t)(sizeof(struct route) + address)};
         routes->arenas[i].size = (routes->arenas[i].size + 7) & ~UINT32_C(7);
     }
-    routes->outbox_first = routes->outbox_last = NO_ROUTE;
+    routes->outbox_first = routes->outbox_last = routes->parked_first = routes->parked_last = NO_ROUTE;
+    routes->up = UINT64_MAX;
     if (attrs_init(&routes->attrs) != 0) {
         routes_free(routes);
         return NULL;
@@ -137,6 +138,7 @@ void routes_free(struct routes *routes)
         index_free(&routes->prefixes[i]);
     }
     attrs_free(&routes->attrs);
+    round_free(&routes->round);
     free(routes->neighbors);
     recheck_forget(&routes->recheck);
     free(routes->events.ring);
@@ -313,6 +315,8 @@ void routes_plain(struct routes *routes, uint64_t ipv4, uint64_t ipv6)
 
 void routes_extended_next_hop(struct routes *routes, uint64_t targets) { routes->extended_next_hop = targets; }
 
+void routes_up(struct routes *routes, uint64_t targets) { routes->up = targets; }
+
 /* ---- questions --------------------------------------------------------------------------------------------- */
 
 static struct route_row row_of(const struct routes *routes, uint32_t number)
@@ -334,7 +338,8 @@ static size_t rows_of(const struct routes *routes, uint32_t chain, struct route_
 {
     size_t n = 0;
     for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next) {
-        if (route_gone(routes, route_at(routes, chain)))
+        const struct route *route = route_at(routes, chain);
+        if (route_gone(routes, route) || routes->neighbors[route->neighbor].former)
             continue;
         if (n < room)
             out[n] = row_of(routes, chain);

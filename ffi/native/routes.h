@@ -44,6 +44,7 @@ struct route_faults {
 struct command {
     uint64_t targets;
     uint32_t attrs;    /* announce: the attribute set; withdraw: the one it was last known with */
+    uint32_t former;   /* announce: the set that stands there from an earlier run, of all prefixes; or ATTRS_NONE */
     uint32_t path_id;
     uint32_t n;        /* prefixes */
     uint32_t size;     /* bytes of text */
@@ -147,6 +148,33 @@ void routes_plain(struct routes *routes, uint64_t ipv4, uint64_t ipv6);
 
 /* The targets that take IPv4 routes with an IPv6 next hop (RFC 8950). routes_reconsider makes it count. */
 void routes_extended_next_hop(struct routes *routes, uint64_t targets);
+
+/* The targets whose sessions are up; all, until this was called. At one that is down nothing is announced: what stands
+ * there in the right words stays, other words are taken back. routes_reconsider makes it count. */
+void routes_up(struct routes *routes, uint64_t targets);
+
+/* What an earlier run announced. Its routes are those of a neighbour that is declared former: they are held where they
+ * stand until a route takes their place, or until one of the same identity is neither announced nor held.
+ * routes_neighbor_retire takes back what is left. Below 0: a bad number, no prefix, no memory. `text`: as
+ * routes_announce takes it, of one prefix. */
+int routes_former(struct routes *routes, uint32_t neighbor);
+int routes_stands(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
+                  uint64_t targets);
+
+/* How many routes of the neighbour stand somewhere. It looks at all routes. */
+uint64_t routes_standing(const struct routes *routes, uint32_t neighbor);
+
+/* What was written for a prefix does not stand at these targets after all; it is said again. */
+int routes_unwritten(struct routes *routes, const char *text, size_t size, uint64_t targets);
+
+/* Whether the neighbour has announced the route and not withdrawn it. */
+bool routes_has(const struct routes *routes, uint32_t neighbor, const char *text, size_t size);
+
+/* Begins a round, in which each place is written once; what is to be written again waits for the next. A router that
+ * puts what it is told in order of its own until it is sent (docs/exabgp.md) needs that. Never called: no rounds. */
+void routes_round(struct routes *routes);
+uint64_t routes_parked(const struct routes *routes);   /* routes that wait for the next round */
+bool routes_round_full(const struct routes *routes);   /* nothing more can be written in this one */
 
 /* VRPs became effective or ceased to be: the routes that they cover will be validated again. */
 int routes_vrps_changed(struct routes *routes, const struct vrp_list *changes);

@@ -5,6 +5,7 @@
 #include "attrs.h"
 #include "facts.h"
 #include "index.h"
+#include "round.h"
 #include "routes.h"
 
 #define NO_ROUTE UINT32_MAX
@@ -51,6 +52,7 @@ struct neighbor {
     uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
     bool used, retired;
     uint8_t rewrite; /* bit i: what stands of validity i was written with other additions, until recheck has marked it */
+    bool former; /* what an earlier run announced: held until its place is taken */
     uint64_t counts[4];
     uint64_t routes; /* records, gone ones too */
 };
@@ -100,6 +102,11 @@ struct routes {
     uint64_t count;
     struct events events;
     uint64_t changes[4][4]; /* of validity since the start: from, to */
+    uint64_t up;                /* targets that can be announced to */
+    bool rounds;
+    struct round round;
+    uint32_t parked_first, parked_last; /* of the outbox, and wait for the next round */
+    uint64_t parked_n;
 };
 
 /* routes.c */
@@ -128,6 +135,15 @@ struct route_line { /* what a neighbour says of one prefix */
 void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n);
 bool route_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line);
 bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line); /* false: it had none */
+/* One line of `text`, taken off its front; false: no LF, so no line. */
+bool take_line(const char **text, size_t *size, struct route_line *line);
+/* The first route of the line's prefix, or NO_ROUTE. */
+uint32_t chain_of(const struct routes *routes, const struct route_line *line);
+/* The neighbour's route of this path id, from `chain` on. */
+uint32_t find_route(const struct routes *routes, uint32_t chain, uint32_t neighbor, const struct route_line *line);
+/* A new record, of no validity yet. NO_ROUTE: no memory. */
+uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line);
+
 enum validity route_validate(const struct routes *routes, uint32_t number);
 void route_set_validity(struct routes *routes, uint32_t number, enum validity validity);
 void route_withdraw(struct routes *routes, uint32_t number);

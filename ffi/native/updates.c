@@ -31,14 +31,23 @@ void route_set_validity(struct routes *routes, uint32_t number, enum validity va
     event_note(routes, number, (uint8_t)was, (uint8_t)validity);
 }
 
-static uint32_t find(const struct routes *routes, uint32_t chain, uint32_t neighbor, bool has_path_id, uint32_t path_id)
+uint32_t find_route(const struct routes *routes, uint32_t chain, uint32_t neighbor, const struct route_line *line)
 {
     for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next) {
         const struct route *route = route_at(routes, chain);
-        if (route->neighbor == neighbor && !(route->bits & HAS_PATH_ID) == !has_path_id && route->path_id == path_id)
+        if (route->neighbor == neighbor && !(route->bits & HAS_PATH_ID) == !line->has_path_id &&
+            route->path_id == line->path_id)
             return chain;
     }
     return NO_ROUTE;
+}
+
+uint32_t chain_of(const struct routes *routes, const struct route_line *line)
+{
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(&line->prefix, key);
+    const uint32_t *first = index_get(&routes->prefixes[family_at(line->prefix.family)], key);
+    return first ? *first : NO_ROUTE;
 }
 
 void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n)
@@ -52,8 +61,7 @@ void route_line_read(struct route_line *line, const char *prefix, size_t n, cons
     }
 }
 
-/* One line of `text`, taken off its front; false: no LF, so no line. */
-static bool take_line(const char **text, size_t *size, struct route_line *line)
+bool take_line(const char **text, size_t *size, struct route_line *line)
 {
     const char *end = memchr(*text, '\n', *size);
     if (!end)
@@ -77,36 +85,44 @@ static size_t count_lines(const char *text, size_t size)
     return size ? SIZE_MAX : n;
 }
 
-bool route_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
+uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
 {
     struct index *index = &routes->prefixes[family_at(line->prefix.family)];
     uint8_t key[INDEX_KEY_MOST];
     prefix_key(&line->prefix, key);
     uint32_t *first = index_put(index, key, NO_ROUTE);
     if (!first)
-        return false;
-    uint32_t number = find(routes, *first, neighbor, line->has_path_id, line->path_id);
+        return NO_ROUTE;
+    uint32_t number = route_take(routes, line->prefix.family);
     if (number == NO_ROUTE) {
-        number = route_take(routes, line->prefix.family);
-        if (number == NO_ROUTE) {
-            if (*first == NO_ROUTE)
-                index_remove(index, key);
+        if (*first == NO_ROUTE)
+            index_remove(index, key);
+        return NO_ROUTE;
+    }
+    struct route *route = route_at(routes, number);
+    *route = (struct route){.attrs = attrs,
+                            .path_id = line->path_id,
+                            .next = *first,
+                            .waiting = NOT_WAITING,
+                            .neighbor = (uint16_t)neighbor,
+                            .len = line->prefix.len,
+                            .bits = line->has_path_id ? HAS_PATH_ID : 0};
+    memcpy(route->addr, line->prefix.addr, address_size(line->prefix.family));
+    *first = number;
+    attrs_hold(&routes->attrs, attrs);
+    routes->neighbors[neighbor].routes++;
+    return number;
+}
+
+bool route_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
+{
+    uint32_t number = find_route(routes, chain_of(routes, line), neighbor, line);
+    if (number == NO_ROUTE) {
+        number = add_route(routes, neighbor, attrs, line);
+        if (number == NO_ROUTE)
             return false;
-        }
-        struct route *route = route_at(routes, number);
-        *route = (struct route){.attrs = attrs,
-                                .path_id = line->path_id,
-                                .next = *first,
-                                .waiting = NOT_WAITING,
-                                .neighbor = (uint16_t)neighbor,
-                                .len = line->prefix.len,
-                                .bits = line->has_path_id ? HAS_PATH_ID : 0};
-        memcpy(route->addr, line->prefix.addr, address_size(line->prefix.family));
-        *first = number;
-        attrs_hold(&routes->attrs, attrs);
-        routes->neighbors[neighbor].routes++;
         enum validity validity = route_validate(routes, number);
-        route->bits |= (uint8_t)validity;
+        route_at(routes, number)->bits |= (uint8_t)validity;
         routes->neighbors[neighbor].counts[validity]++;
         routes->count++;
         if (validity == VALIDITY_INVALID)
@@ -175,10 +191,7 @@ void route_withdraw(struct routes *routes, uint32_t number)
 
 bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line)
 {
-    uint8_t key[INDEX_KEY_MOST];
-    prefix_key(&line->prefix, key);
-    uint32_t *first = index_get(&routes->prefixes[family_at(line->prefix.family)], key);
-    uint32_t number = first ? find(routes, *first, neighbor, line->has_path_id, line->path_id) : NO_ROUTE;
+    uint32_t number = find_route(routes, chain_of(routes, line), neighbor, line);
     if (number == NO_ROUTE || (route_at(routes, number)->bits & GONE))
         return false;
     route_withdraw(routes, number);

@@ -14,7 +14,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from rtrd.routes.attributes import AS_SEQUENCE
+from rtrd.routes.attributes import AS_SEQUENCE, IGP, with_outcome
 from rtrd.tags import is_rfc8097
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from rtrd.policy import Outcome
     from rtrd.routes.attributes import AttributeSet, Segment
 
-_ORIGINS = ("igp", "egp", "incomplete")
 _SEGMENT_MOST = 255
 
 # RFC 5737 and RFC 3849: ExaBGP 4.2 drops every session after a withdraw without next hop, and reads no more of it.
@@ -45,6 +44,14 @@ def announce(selector: str, words: str, path_id: int | None, prefixes: str) -> s
     return f"{selector} announce route {prefixes} {_path_information(path_id)} {words}\n"
 
 
+def take_back(selector: str, words: str, path_id: int | None, prefixes: str) -> str:
+    """Give the command that withdraws what `announce` with the same words announced, whether it was sent or not.
+
+    ExaBGP 5.0 keeps what waits to be sent by its attributes: a withdraw with others leaves the announcement there.
+    """
+    return announce(selector, words, path_id, prefixes).replace(" announce ", " withdraw ", 1)
+
+
 def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> str:
     """Give the command that withdraws prefixes of a family; with a path id it is one prefix."""
     next_hop = _WITHDRAW_NEXT_HOP[family]
@@ -59,24 +66,18 @@ def attribute_words(attributes: AttributeSet, outcome: Outcome) -> str:
     The AS path is as learned (ExaBGP adds nothing to one that is given, also towards eBGP). `attributes` must
     have a next hop.
     """
+    attributes = with_outcome(attributes, outcome)
     words = [f"next-hop {attributes.next_hop}"]
-    if attributes.origin is not None:
-        words.append(f"origin {_ORIGINS[attributes.origin]}")
+    # As octets: the same on the wire, and in what ExaBGP says of its routes the mark by which rtrd knows its own.
+    words.append(_generic(0x01, 0x40, bytes([attributes.origin or IGP])))
     words.append(_as_path(attributes.as_path))
     if attributes.med is not None:
         words.append(f"med {attributes.med}")
-    local_preference = outcome.local_preference
-    if local_preference is None:
-        local_preference = attributes.local_preference
-    if local_preference is not None:
-        words.append(f"local-preference {local_preference}")
-    tags = outcome.tags
-    standard = [*attributes.communities, *(tag.numbers for tag in tags if tag.kind == "standard")]
-    large = [*attributes.large_communities, *(tag.numbers for tag in tags if tag.kind == "large")]
-    extended = [*attributes.extended_communities, *(tag.value for tag in tags if tag.kind == "extended")]
-    words += _list("community", (":".join(map(str, numbers)) for numbers in standard))
-    words += _list("large-community", (":".join(map(str, numbers)) for numbers in large))
-    words += _extended_communities(list(dict.fromkeys(extended)))
+    if attributes.local_preference is not None:
+        words.append(f"local-preference {attributes.local_preference}")
+    words += _list("community", attributes.communities)
+    words += _list("large-community", attributes.large_communities)
+    words += _extended_communities(attributes.extended_communities)
     return " ".join(words)
 
 
@@ -84,9 +85,9 @@ def _path_information(path_id: int) -> str:
     return f"path-information {socket.inet_ntoa(struct.pack('!I', path_id))}"
 
 
-def _list(keyword: str, values: Iterable[str]) -> list[str]:
-    unique = dict.fromkeys(values)
-    return [f"{keyword} [ {' '.join(unique)} ]"] if unique else []
+def _list(keyword: str, values: Iterable[tuple[int, ...]]) -> list[str]:
+    words = [":".join(map(str, numbers)) for numbers in values]
+    return [f"{keyword} [ {' '.join(words)} ]"] if words else []
 
 
 def _as_path(path: tuple[Segment, ...]) -> str:
@@ -102,9 +103,11 @@ def _as_path(path: tuple[Segment, ...]) -> str:
     return _generic(0x02, 0x40, bytes(raw))
 
 
-def _extended_communities(values: list[int]) -> list[str]:
+def _extended_communities(values: tuple[int, ...]) -> list[str]:
+    if not values:
+        return []
     if all(map(_understood, values)):
-        return _list("extended-community", (f"0x{value:016x}" for value in values))
+        return [f"extended-community [ {' '.join(f'0x{value:016x}' for value in values)} ]"]
     return [_generic(0x10, 0xC0, struct.pack(f"!{len(values)}Q", *values))]
 
 

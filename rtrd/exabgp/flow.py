@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from rtrd.engine import Decision
 
 FENCE = "show neighbor summary\n"
 HELLO = "# rtrd\nversion\nversion\n"
@@ -37,6 +40,8 @@ class Written(NamedTuple):
     weight: int
     """Prefixes in it; 0 for a fence."""
     time: float
+    decision: Decision | None = None
+    """What it says, if it says a decision."""
 
 
 class Window:
@@ -82,9 +87,9 @@ class Window:
             return False
         return len(self._written) < self._most_commands and self._weight < self._most_prefixes
 
-    def wrote(self, text: str, weight: int, now: float) -> None:
-        """Take note of a command that was written: its line, how many prefixes are in it."""
-        self._written.append(Written(text, weight, now))
+    def wrote(self, text: str, weight: int, now: float, decision: Decision | None = None) -> None:
+        """Take note of a command that was written: its line, how many prefixes are in it, what decision it says."""
+        self._written.append(Written(text, weight, now, decision))
         self._weight += weight
         if text == FENCE:
             self._fences += 1
@@ -131,14 +136,19 @@ class Window:
             self.errors += 1
         return self._take() if self._written else None
 
-    def heard_fence(self) -> None:
-        """Take the first line of the answer to a fence: all that was written before it is executed."""
+    def heard_fence(self) -> list[Written]:
+        """Take the first line of the answer to a fence: all that was written before it is executed. Gives that."""
         position = next((i for i, entry in enumerate(self._written) if entry.text == FENCE), None)
         if position is None:
-            return
-        self._settle(position, answered=self.acks is not Acks.ON)
+            return []
+        settled = self._settle(position, answered=self.acks is not Acks.ON)
         if self.acks is not Acks.ON:
             self._take()
+        return settled
+
+    def unsettled(self) -> list[Decision]:
+        """Give the decisions that ExaBGP may not have executed, in the order in which they were written."""
+        return [entry.decision for entry in self._written if entry.decision is not None]
 
     @property
     def waiting(self) -> int:
@@ -158,8 +168,7 @@ class Window:
             self._fences -= 1
         return entry
 
-    def _settle(self, count: int, *, answered: bool) -> None:
-        for _ in range(count):
-            self._take()
-            if not answered:
-                self.unanswered += 1
+    def _settle(self, count: int, *, answered: bool) -> list[Written]:
+        if not answered:
+            self.unanswered += count
+        return [self._take() for _ in range(count)]

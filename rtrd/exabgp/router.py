@@ -15,20 +15,23 @@ from typing import TYPE_CHECKING
 from rtrd.exabgp import encode
 from rtrd.exabgp.decode import DecodeError, Event, Negotiated, Other, Sent, State, Update, decode
 from rtrd.exabgp.flow import FENCE, FENCE_HEADER, Window
+from rtrd.exabgp.lines import MOST_LINE, Lines
+from rtrd.exabgp.relearn import Relearn
+from rtrd.exabgp.rounds import Rounds
 from rtrd.exabgp.summary import ExtensiveReader, PathIds, read_row
 from rtrd.ops import log
 from rtrd.ops.durations import Durations
+from rtrd.policy import normal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtrd.engine import Decision, Engine
+    from rtrd.exabgp.flow import Written
     from rtrd.policy import Policy
 
 READ = 1 << 18
 """Bytes read at a time: a few milliseconds of lines."""
-MOST_LINE = 16 << 20
-"""Bytes of one line; a longer one is skipped and counted."""
 MOST_PREFIXES = 100
 """In one command: more gains little and holds ExaBGP's loop longer (docs/exabgp.md)."""
 LINGER = 0.01
@@ -37,6 +40,10 @@ WORK = 2000
 """Routes in one slice of work: about a millisecond."""
 NEIGHBORS_EVERY = 60.0
 """Seconds between two looks at ExaBGP's neighbours, which a reload may have changed."""
+NEIGHBORS_DOWN_EVERY = 10.0
+"""The same while a session is down that may come up unheard (no `neighbor-changes` for it)."""
+_SKIPPED = 200
+"""Decisions that need no command in one go: a few milliseconds."""
 _REMEMBERED = 4096
 
 NEIGHBORS = "show neighbor extensive\n"
@@ -64,6 +71,8 @@ class ExaBGP:
         """
         self.engine = engine
         self.window = Window()
+        self.rounds = Rounds()
+        self.relearn = Relearn(engine, clock())
         self.lines = 0
         self.undecodable = 0
         self.commands: Counter[str] = Counter()
@@ -78,19 +87,17 @@ class ExaBGP:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._limiter = log.RateLimiter(clock)
-        self._partial: list[bytes] = []
-        self._partial_size = 0
-        self._skipping = mid_line
+        self._reading = Lines(mid_line=mid_line)
         self._unwritten = b""
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
         self._neighbors_timer: asyncio.TimerHandle | None = None
         self._neighbors_wanted = True
+        self._neighbors_asked = False
         self._neighbors = ExtensiveReader()
         self._working = False
         self._routes_came = False
         self._lingering_since: float | None = None
-        self._refreshed = False
         self._words: dict[tuple[bytes, int], str] = {}
 
     # -- life
@@ -103,6 +110,7 @@ class ExaBGP:
             self._loop.add_reader(self._read_fd, self._readable)
         except PermissionError:  # a regular file is always readable, and epoll won't have it
             self._loop.call_soon(self._read_file)
+        self.engine.table.begin_round()
         self._write(self.window.start(self._clock()))
         self._ask_neighbors()
         self.pump()
@@ -167,25 +175,11 @@ class ExaBGP:
 
     def feed(self, data: bytes) -> None:
         """Take bytes of ExaBGP, whole lines or not."""
-        *lines, rest = data.split(b"\n")
-        if lines:
-            if self._partial:
-                lines[0] = b"".join((*self._partial, lines[0]))
-                self._partial.clear()
-                self._partial_size = 0
-            if self._skipping:
-                self._skipping = False
-                del lines[0]
-            for line in lines:
-                self._line(line)
-        if rest and not self._skipping:
-            self._partial.append(rest)
-            self._partial_size += len(rest)
-            if self._partial_size > MOST_LINE:
-                self._partial.clear()
-                self._partial_size = 0
-                self._skipping = True
-                self._left_out(f"longer than {MOST_LINE} bytes")
+        skipped = self._reading.too_long
+        for line in self._reading.feed(data):
+            self._line(line)
+        if self._reading.too_long > skipped:
+            self._left_out(f"longer than {MOST_LINE} bytes")
 
     def _line(self, line: bytes) -> None:
         self.lines += 1
@@ -193,6 +187,7 @@ class ExaBGP:
             try:
                 if self.engine.take_line(line):
                     self._routes_came = True
+                    self.relearn.update(self._clock())
                     return
                 self._event(decode(line))
             except DecodeError as error:
@@ -212,6 +207,7 @@ class ExaBGP:
         if type(event) is Update:
             self._routes_came = True
             self.engine.update(event)
+            self.relearn.update(self._clock())
         elif type(event) is Sent:
             self.engine.egress.sent(event.update)
         elif type(event) is State:
@@ -222,11 +218,40 @@ class ExaBGP:
                 **({"reason": event.reason} if event.reason else {}),
             )
             self.engine.state(event)
-            self._neighbors_wanted = self._neighbors_wanted or event.up
+            if event.up:
+                self._came_up(normal(event.neighbor))
+            else:
+                self._went_down(normal(event.neighbor))
         elif type(event) is Negotiated:
             self.engine.negotiated(event)
         elif type(event) is Other and event.neighbor is not None and event.kind != "send":
             self.engine.add_target(event.neighbor)
+
+    def _came_up(self, target: str) -> None:
+        """Say again what was to be withdrawn and may not be: with a new session ExaBGP sends what stands, no withdraws.
+
+        Announced to is the target once `show neighbor extensive` says that it is up: then ExaBGP has begun to send.
+        """
+        self.relearn.session(target, self._clock())
+        self._neighbors_wanted = True
+        if not self.window.greeted:
+            self.engine.reachable(target, up=True)  # nobody will say so
+        for decision in self.window.unsettled():
+            if not decision.announce and target in decision.targets:
+                self._command(self._say(decision._replace(targets=(target,))), decision.size)
+
+    def _went_down(self, target: str) -> None:
+        """Take back what ExaBGP may execute from here on: it would wait for the next session.
+
+        And 5.0 would send it then, though it be withdrawn meanwhile.
+        """
+        self.engine.reachable(target, up=False)
+        for decision in self.window.unsettled():
+            if decision.announce and target in decision.targets:
+                words = self._words_of(decision)
+                back = encode.take_back(encode.select([target]), words, decision.path_id, decision.prefixes)
+                self._command(back, decision.size)
+                self.engine.unsaid(decision, target)
 
     def _left_out(self, why: str, key: str = "line") -> None:
         self.undecodable += 1
@@ -238,20 +263,44 @@ class ExaBGP:
         text = line.decode("ascii", "replace").rstrip("\r")
         if text in ("done", "error"):
             answered = self.window.heard_answer(error=text == "error")
+            if answered is not None:
+                self._settled(answered)
             if text == "error" and answered is not None and answered.text not in REFRESH:
                 more = self._limiter.rate_limited("error")
                 if more is not None:
                     command = answered.text.rstrip("\n")
                     logger.warning("ExaBGP refused a command", router=self.engine.name, command=command, **more)
         elif text.startswith(FENCE_HEADER):
-            self.window.heard_fence()
+            for settled in self.window.heard_fence():
+                self._settled(settled)
+            if self.rounds.answer_begins(self._clock()):
+                self.engine.table.begin_round()
         elif text.startswith("exabgp "):
             self.window.heard_version(text.removeprefix("exabgp "))
         else:
             self._about_neighbors(text)
 
+    def _settled(self, command: Written) -> None:
+        """ExaBGP has executed a command, and has answered it to the end."""
+        now = self._clock()
+        if command.text == NEIGHBORS:
+            self._neighbors_asked = False
+        elif command.text.startswith("show adj-rib "):
+            self.relearn.ended(command.text, now)
+            if self.engine.former.left:
+                self.rounds.drain(now)  # what the earlier process wrote may not be sent
+            logger.info(
+                "asked ExaBGP what it had before", router=self.engine.name, phase=self.relearn.phase.value,
+                stood=self.engine.former.found, learned=self.relearn.learned, unreadable=self.relearn.unreadable,
+            )  # fmt: skip
+
     def _about_neighbors(self, text: str) -> None:
-        said = read_row(text) or self._neighbors.read(text, self.window.version or "")
+        if self.relearn.line(text, self.window.version or ""):
+            return
+        row = read_row(text)
+        if row is not None and row.established:
+            self.rounds.sent(row.address, row.sent)
+        said = row or self._neighbors.read(text, self.window.version or "")
         if isinstance(said, PathIds):
             self.engine.path_ids(said.address, said.family, taken=said.taken)
         elif said is not None:
@@ -260,10 +309,9 @@ class ExaBGP:
             self._left_out("neither JSON nor an answer that rtrd asked for", key="text")
 
     def _neighbor(self, address: str, *, established: bool) -> None:
-        self.engine.add_target(address)
-        if established and address not in self.engine.sessions and not self._refreshed:
+        self.engine.reachable(address, up=established)
+        if established and self.relearn.established(address):
             # The session is older than this process, and ExaBGP repeats nothing: its routes must be sent again.
-            self._refreshed = True
             logger.info("asking the neighbours for their routes again", router=self.engine.name)
             for command in REFRESH:
                 self._command(command, 1)
@@ -282,29 +330,65 @@ class ExaBGP:
             self._loop.call_soon(self._work)
         now = self._clock()
         self._time_work(now)
-        linger = linger and self._linger(now)
-        while not linger and not self._unwritten and self.window.room(now):
-            self._lingering_since = None
-            decision = self.engine.next_decision(MOST_PREFIXES)
-            if decision is None:
-                break
-            kind = "announce" if decision.announce else "withdraw"
-            self.commands[kind] += 1
-            self.prefixes[kind] += decision.size
-            self._command(self._say(decision), decision.size)
+        idle = self._decide(now, linger=linger)
         if not self._unwritten and self._neighbors_wanted and self.window.greeted and self.window.room(now):
             self._neighbors_wanted = False
+            self._neighbors_asked = True
             self._command(NEIGHBORS, 1)
+        if not self._unwritten and not self._neighbors_asked and self.window.room(now):
+            asked = self.relearn.asks(now, greeted=self.window.greeted)
+            if asked is not None:
+                self._command(asked, 1)
+            elif self.relearn.over and self.engine.work(0) and not self._working:
+                self._working = True
+                self._loop.call_soon(self._work)
+        self._end_round(now, idle=idle)
         if not self._unwritten and self.window.fence(now):
             self._command(FENCE, 0)
         self._set_timer(now)
 
     def _linger(self, now: float) -> bool:
-        if not 0 < self.engine.table.waiting < 2 * MOST_PREFIXES:
+        if not 0 < self.engine.table.waiting - self.engine.table.parked < 2 * MOST_PREFIXES:
             return False
         if self._lingering_since is None:
             self._lingering_since = now
         return now - self._lingering_since < LINGER
+
+    def _decide(self, now: float, *, linger: bool) -> bool:
+        """Write what is decided. True: there is nothing more that could be written now."""
+        if linger and self._linger(now):
+            return False
+        self._lingering_since = None
+        skipped = 0
+        while not (self._unwritten or self.rounds.draining or self.relearn.holds(now)) and self.window.room(now):
+            decision = self.engine.next_decision(MOST_PREFIXES)
+            if decision is None:
+                return True
+            if not decision.stands:
+                self._write_decision(decision, now)
+                continue
+            skipped += 1
+            if skipped == _SKIPPED:
+                self._loop.call_soon(self.pump)
+                break
+        return False
+
+    def _write_decision(self, decision: Decision, now: float) -> None:
+        kind = "announce" if decision.announce else "withdraw"
+        self.commands[kind] += 1
+        self.prefixes[kind] += decision.size
+        self.rounds.wrote(now)
+        self._command(self._say(decision), decision.size, decision)
+
+    def _end_round(self, now: float, *, idle: bool) -> None:
+        """See to it that what waits for the next round has one."""
+        table = self.engine.table
+        self.rounds.look(now, parked=table.parked > 0, full=table.round_full, idle=idle)
+        if self.rounds.overdue(now):
+            table.begin_round()
+            self._loop.call_soon(self.pump)
+        elif self.rounds.asks(now) and not self._unwritten and not self.window.waiting:
+            self._command(FENCE, 0)
 
     def _work(self) -> None:
         self._working = False
@@ -324,6 +408,9 @@ class ExaBGP:
         selector = encode.select(decision.targets)
         if not decision.announce:
             return encode.withdraw(selector, decision.family, decision.path_id, decision.prefixes)
+        return encode.announce(selector, self._words_of(decision), decision.path_id, decision.prefixes)
+
+    def _words_of(self, decision: Decision) -> str:
         key = (decision.attributes, id(decision.outcome))
         words = self._words.get(key)
         if words is None:
@@ -331,10 +418,10 @@ class ExaBGP:
                 self._words.clear()
             attributes = self.engine.attributes(decision.attributes)
             words = self._words[key] = encode.attribute_words(attributes, decision.outcome)
-        return encode.announce(selector, words, decision.path_id, decision.prefixes)
+        return words
 
-    def _command(self, text: str, weight: int) -> None:
-        self.window.wrote(text, weight, self._clock())
+    def _command(self, text: str, weight: int, decision: Decision | None = None) -> None:
+        self.window.wrote(text, weight, self._clock(), decision)
         self._write(text)
 
     def _write(self, text: str) -> None:
@@ -367,14 +454,15 @@ class ExaBGP:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        seconds = self.window.next_deadline(now)
+        parts = (self.window, self.rounds, self.relearn)
+        seconds = [each for each in (part.next_deadline(now) for part in parts) if each is not None]
         if self._lingering_since is not None:
-            left = max(0.0, self._lingering_since + LINGER - now)
-            seconds = left if seconds is None else min(seconds, left)
-        if seconds is not None:
-            self._timer = self._loop.call_later(seconds, self.pump)
+            seconds.append(max(0.0, self._lingering_since + LINGER - now))
+        if seconds:
+            self._timer = self._loop.call_later(min(seconds), self.pump)
 
     def _ask_neighbors(self) -> None:
         self._neighbors_wanted = True
-        self._neighbors_timer = self._loop.call_later(NEIGHBORS_EVERY, self._ask_neighbors)
+        every = NEIGHBORS_DOWN_EVERY if self.engine.unreachable else NEIGHBORS_EVERY
+        self._neighbors_timer = self._loop.call_later(every, self._ask_neighbors)
         self.pump()

@@ -15,6 +15,8 @@ class Row(NamedTuple):
 
     address: str
     established: bool
+    sent: int = 0
+    """UPDATEs sent to it; only in the summary."""
 
 
 def read_row(text: str) -> Row | None:
@@ -29,7 +31,8 @@ def read_row(text: str) -> Row | None:
         address = ipaddress.ip_address(words[0])
     except ValueError:
         return None
-    return Row(str(address), "established" in words[3:])
+    sent = int(words[-2]) if words[-2].isascii() and words[-2].isdecimal() and len(words[-2]) < 20 else 0
+    return Row(str(address), "established" in words[3:], sent)
 
 
 class PathIds(NamedTuple):

@@ -6,13 +6,21 @@ an address that was parsed: no text of BGP gets past this point.
 
 from __future__ import annotations
 
+import ipaddress
+import sys
 from hashlib import blake2b
 from secrets import token_bytes
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from rtrd.routes.table import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT, Facts
+from rtrd.tags import Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtrd.policy import Outcome
 
 AS_SET, AS_SEQUENCE, AS_CONFED_SEQUENCE, AS_CONFED_SET = 1, 2, 3, 4
 """Segment types of RFC 4271 section 4.3 and RFC 5065 section 3."""
@@ -59,14 +67,49 @@ class AttributeSet(NamedTuple):
 
     def facts(self) -> Facts:
         """Give what the route table must know."""
-        digest = blake2b(msgspec.msgpack.encode(self), digest_size=8, key=_KEY).digest()
         return Facts(
-            outcome=int.from_bytes(digest),
+            outcome=int.from_bytes(_digest(self)),
             origin=-1 if self.origin_as is None else self.origin_as,
             local_preference=(DEFAULT_LOCAL_PREFERENCE if self.local_preference is None else self.local_preference),
             path_length=sum(_weight(segment) for segment in self.as_path),
             origin_code=INCOMPLETE if self.origin is None else self.origin,
             fitness=self._fitness(),
+            identity=self._identity(),
+        )
+
+    def _identity(self) -> int:
+        """Next hop and path, hashed as in ffi/native/facts.c: a route that is learned again has them in common."""
+        hop = b"" if self.next_hop is None else ipaddress.ip_address(self.next_hop).packed
+        halves = hop.ljust(16, b"\0")
+        words = [16 | (4 if len(hop) == 4 else 6) << 8 | self.family << 16]
+        words += (int.from_bytes(halves[at : at + 8], sys.byteorder) for at in (0, 8))
+        for segment in self.as_path:
+            words += (segment.kind | len(segment.asns) << 8, *segment.asns)
+        identity = 0
+        for word in words:
+            identity = (identity ^ word) * 0xD6E8FEB86659FD93 & (1 << 64) - 1
+            identity ^= identity >> 32
+        return identity
+
+    def without(self, owns: Callable[[Tag], bool]) -> AttributeSet:
+        """Give it without the communities for which `owns` is true."""
+        return self._replace(
+            communities=tuple(one for one in self.communities if not owns(Tag("standard", one))),
+            large_communities=tuple(one for one in self.large_communities if not owns(Tag("large", one))),
+            extended_communities=tuple(one for one in self.extended_communities if not owns(Tag("extended", (one,)))),
+        )
+
+    def same(self, other: AttributeSet) -> bool:
+        """Tell whether both say the same of a route, whatever the order of their communities."""
+        return self._sorted() == other._sorted()
+
+    def _sorted(self) -> AttributeSet:
+        return self._replace(
+            origin=self.origin or IGP,
+            origin_as=None,
+            communities=tuple(sorted(set(self.communities))),
+            large_communities=tuple(sorted(set(self.large_communities))),
+            extended_communities=tuple(sorted(set(self.extended_communities))),
         )
 
     def _fitness(self) -> int:
@@ -82,6 +125,26 @@ class AttributeSet(NamedTuple):
         path = sum(2 * -(-len(segment.asns) // 255) + 4 * len(segment.asns) for segment in self.as_path)
         lists = 4 * len(self.communities) + 12 * len(self.large_communities) + 8 * len(self.extended_communities)
         return 34 + path + lists  # ORIGIN 4, MULTI_EXIT_DISC 7, LOCAL_PREF 7, four headers of 4
+
+
+def with_outcome(attributes: AttributeSet, outcome: Outcome) -> AttributeSet:
+    """Give the attribute set as it is announced: with the tags and the local preference of the policy."""
+    tags = outcome.tags
+    standard = [tag.numbers for tag in tags if tag.kind == "standard"]
+    large = [tag.numbers for tag in tags if tag.kind == "large"]
+    extended = [tag.value for tag in tags if tag.kind == "extended"]
+    return attributes._replace(
+        local_preference=(
+            attributes.local_preference if outcome.local_preference is None else outcome.local_preference
+        ),
+        communities=tuple(dict.fromkeys((*attributes.communities, *((a, b) for a, b in standard)))),
+        large_communities=tuple(dict.fromkeys((*attributes.large_communities, *((a, b, c) for a, b, c in large)))),
+        extended_communities=tuple(dict.fromkeys((*attributes.extended_communities, *extended))),
+    )
+
+
+def _digest(value: object) -> bytes:
+    return blake2b(msgspec.msgpack.encode(value), digest_size=8, key=_KEY).digest()
 
 
 def _weight(segment: Segment) -> int:

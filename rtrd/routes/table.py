@@ -30,6 +30,7 @@ FIT, UNFIT, FIT_EXTENDED_NEXT_HOP = 0, 1, 2
 """Where routes with an attribute set can be announced: everywhere, nowhere, where RFC 8950 was negotiated."""
 
 _ROWS = 512
+_NONE = 0xFFFFFFFF
 
 OTHER, TAKEN, TAKEN_PATH_IDS, NEW_ATTRIBUTES = range(4)
 """What `take_line` made of a line: nothing; all; all, with path ids; nothing yet, for want of an attribute set."""
@@ -48,6 +49,8 @@ class Facts(NamedTuple):
     """0 IGP, 1 EGP, 2 INCOMPLETE (RFC 4271 section 5.1.1)."""
     fitness: int
     """FIT, UNFIT or FIT_EXTENDED_NEXT_HOP."""
+    identity: int = 0
+    """64 bits, equal for two sets of one next hop and path: most likely of one route."""
 
 
 class NeighborPolicy(NamedTuple):
@@ -76,6 +79,8 @@ class Command(NamedTuple):
     """With a blank between two."""
     size: int
     """How many prefixes."""
+    former: int | None = None
+    """Of an announcement: number of the attribute set that stands there from an earlier run, if one does."""
 
 
 class Route(NamedTuple):
@@ -138,13 +143,13 @@ class RouteTable:
     def find_attributes(self, key: bytes) -> int | None:
         """Give the number of an attribute set that some route has."""
         number = lib.routes_attrs_find(self._native, key, len(key))
-        return None if number == 0xFFFFFFFF else number
+        return None if number == _NONE else number
 
     def add_attributes(self, key: bytes, facts: Facts) -> int:
         """Give the number of a new attribute set. It is gone after the next `announce` if no route took it."""
         native = ffi.new("struct attrs_facts *", tuple(facts))
         number = lib.routes_attrs_add(self._native, key, len(key), native)
-        if number == 0xFFFFFFFF:
+        if number == _NONE:
             raise MemoryError("no memory for an attribute set")
         return int(number)
 
@@ -276,6 +281,60 @@ class RouteTable:
         """Tell which targets (by bit) take IPv4 routes with an IPv6 next hop; `reconsider` makes it count."""
         lib.routes_extended_next_hop(self._native, targets)
 
+    def set_up(self, targets: int) -> None:
+        """Tell which targets (by bit) have a session that is up; all, until told. `reconsider` makes it count.
+
+        At one that is down nothing is announced: what stands there in the right words stays, the rest is taken back.
+        """
+        lib.routes_up(self._native, targets)
+
+    def unwritten(self, prefix: str, targets: int) -> None:
+        """Take note that what was written for a prefix (as `announce` takes it) does not stand at targets after all."""
+        lib.routes_unwritten(self._native, *_line(prefix), targets)
+
+    def has(self, neighbor: int, prefix: str) -> bool:
+        """Tell whether the neighbour has announced a route (as `announce` takes it) and not withdrawn it."""
+        return bool(lib.routes_has(self._native, neighbor, *_line(prefix)))
+
+    # -- what an earlier run announced
+
+    def add_former(self) -> int:
+        """Give the number of a neighbour that stands for an earlier run.
+
+        What it announced (`stands`) is held until a route takes its place, or until a route of the same next hop and
+        path is neither announced nor held. `retire_neighbor` takes back what is left.
+        """
+        held = NeighborPolicy(0, ("hold",) * 4, (0,) * 4, (LEARNED,) * 4)
+        number = self.add_neighbor(held, b"")
+        lib.routes_former(self._native, number)
+        return number
+
+    def stands(self, former: int, attributes: int, prefix: str, targets: int) -> bool:
+        """Take note of what stands at targets from an earlier run. False: it is newer there, or no prefix."""
+        return bool(lib.routes_stands(self._native, former, attributes, *_line(prefix), targets) == 1)
+
+    def standing(self, former: int) -> int:
+        """How many of a former run's routes still stand, held or not yet taken back."""
+        return int(lib.routes_standing(self._native, former))
+
+    # -- rounds: for a router that puts what it is told in an order of its own
+
+    def begin_round(self) -> None:
+        """Begin a round: each place is written once at a target; what is to be written again waits for the next."""
+        lib.routes_round(self._native)
+
+    @property
+    def parked(self) -> int:
+        """How many routes wait for the next round; they count as waiting too."""
+        return int(lib.routes_parked(self._native))
+
+    @property
+    def round_full(self) -> bool:
+        """Nothing more can be written in this round."""
+        return bool(lib.routes_round_full(self._native))
+
+    # -- VRPs
+
     def vrps_changed(self, changes: Changes) -> None:
         """Have the routes that these VRPs cover validated again, a slice in each `work`."""
         lib.routes_vrps_changed(self._native, changes.native)
@@ -302,6 +361,7 @@ class RouteTable:
             path_id=native.path_id if native.has_path_id else None,
             prefixes=ffi.buffer(native.text, native.size)[:].decode("ascii"),
             size=native.n,
+            former=None if native.former == _NONE else native.former,
         )
 
     @property
@@ -368,6 +428,11 @@ class RouteTable:
                 if outer is not None and not _covers(outer, row.prefix):
                     return
                 yield _route(row)
+
+
+def _line(prefix: str) -> tuple[bytes, int]:
+    text = prefix.encode("ascii", "replace") + b"\n"
+    return text, len(text)
 
 
 def _covers(outer: Any, inner: Any) -> bool:

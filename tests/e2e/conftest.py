@@ -6,6 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from world import World
 
 from rtrd.demo.caches import VRP, Cache, StayRTR
 from rtrd.demo.chain import POLICY, Chain
@@ -46,6 +47,24 @@ def exabgp_program(version: str) -> str:
     if version not in said:
         raise LabError(f"{program} is not ExaBGP {version}: {install}\n{said}")
     return program
+
+
+class MakeWorld(Protocol):
+    def __call__(self, **options: Any) -> World: ...
+
+
+@pytest.fixture
+def make_world(lab: Lab, exabgp: str) -> Iterator[MakeWorld]:
+    """Make worlds (see world.py), whose sessions end with the test. They are not started."""
+    worlds: list[World] = []
+
+    def make(**options: Any) -> World:
+        worlds.append(World(lab, exabgp, **options))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.stop()
 
 
 @pytest.fixture

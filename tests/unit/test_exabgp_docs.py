@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.exabgp import encode, flow, router
+from rtrd.exabgp import encode, flow, relearn, rounds, router
 from rtrd.policy import Outcome
 from rtrd.routes.attributes import MOST_OCTETS, AttributeSet, Segment
 from rtrd.tags import Tag
@@ -70,6 +70,13 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert "within a second" in said
     assert router.NEIGHBORS_EVERY == 60.0
     assert re.search(r"each\s+minute", section("At the start, and after a restart"))
+    start = section("At the start, and after a restart")
+    for seconds in (relearn.HELD, relearn.QUIET, relearn.BLIND_QUIET):
+        assert f"{seconds:.0f} seconds" in start
+    assert relearn.BUSY == 60
+    assert relearn.BLIND_BUSY == 300
+    assert f"after {rounds.SILENCE:.0f} seconds without any answer" in section("Rounds")
+    assert rounds.QUIET == 0.5
     assert f"At most {router.MOST_PREFIXES} prefixes" in section("The grammar")
     assert f"more than {MOST_OCTETS} octets" in section("What is announced, and what is not carried")
 
@@ -96,7 +103,8 @@ def test_the_grammar_is_that_of_the_code() -> None:
         lines,
         strict=False,
     ):
-        spoken = [word for word in written.split() if re.fullmatch(r"[a-z][a-z-]+", word) and word != "igp"]
+        spoken = [word for word in written.split() if re.fullmatch(r"[a-z][a-z-]+", word)]
         assert spoken == said(line.replace("WORDS", in_words))
-    rest = {*router.REFRESH, router.NEIGHBORS, flow.FENCE, *flow.HELLO.splitlines(keepends=True)}
+    lists = {relearn.STANDING, relearn.LEARNED.format("ADDRESS")}
+    rest = {*router.REFRESH, router.NEIGHBORS, *lists, flow.FENCE, *flow.HELLO.splitlines(keepends=True)}
     assert {line + "\n" for line in lines[4:]} == rest

@@ -10,7 +10,7 @@ from rtrd.exabgp.summary import ExtensiveReader, PathIds, Row, read_row
 @pytest.mark.parametrize(
     ("text", "row"),
     [
-        ("127.0.0.2       65001     0:00:02 established           2          0", Row("127.0.0.2", established=True)),
+        ("127.0.0.2       65001     0:00:02 established           2          0", Row("127.0.0.2", True, 2)),
         ("127.0.0.3       65003        down idle                  0          0", Row("127.0.0.3", established=False)),
         ("2001:db8::1     65003     0:01:00 established           0          0", Row("2001:db8::1", established=True)),
         ("Peer            AS        up/down state       |     #sent     #recvd", None),

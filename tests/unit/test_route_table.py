@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from strategies import prefixes, vrps
 
-from rtrd.routes.table import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, Facts, NeighborPolicy, RouteTable
+from rtrd.routes.table import (
+    FIT,
+    FIT_EXTENDED_NEXT_HOP,
+    LEARNED,
+    UNFIT,
+    Command,
+    Facts,
+    NeighborPolicy,
+    RouteTable,
+)
 from rtrlib.vrp_set import VALIDITIES, VRP, VRPSet, pack
 
 TAG_ALL = NeighborPolicy(0b10, ("announce", "announce", "announce", "hold"), (1, 2, 3, 0), (LEARNED,) * 4)
@@ -17,24 +26,33 @@ OBSERVE = NeighborPolicy(0b110, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 SAME_WORDS = NeighborPolicy(0b1, ("announce", "announce", "observe", "hold"), (5, 5, 0, 0), (LEARNED,) * 4)
 POLICIES = [TAG_ALL, DROP_INVALID, OBSERVE, SAME_WORDS]
 
-# Attribute sets by name: (outcome, origin AS, path length). "twin" differs from "a" only in what is not announced.
+# Attribute sets by name: outcome, origin AS, local preference, path length, ..., identity. "twin" differs from "a" only
+# in what is not announced, "b again" from "b" not in next hop and path.
 SETS = {
-    b"a": Facts(1, 64500, 100, 3, 0, FIT),
-    b"twin": Facts(1, 64500, 100, 3, 0, FIT),
-    b"b": Facts(2, 64501, 100, 2, 0, FIT),
-    b"none": Facts(3, -1, 100, 3, 0, FIT),
-    b"extended": Facts(5, 64500, 100, 1, 0, FIT_EXTENDED_NEXT_HOP),
-    b"preferred": Facts(6, 64500, 200, 4, 0, FIT),
-    b"unfit": Facts(4, 64500, 100, 1, 0, UNFIT),
+    b"a": Facts(1, 64500, 100, 3, 0, FIT, 1),
+    b"twin": Facts(1, 64500, 100, 3, 0, FIT, 1),
+    b"b": Facts(2, 64501, 100, 2, 0, FIT, 2),
+    b"b again": Facts(7, 64501, 100, 2, 0, FIT, 2),
+    b"none": Facts(3, -1, 100, 3, 0, FIT, 3),
+    b"extended": Facts(5, 64500, 100, 1, 0, FIT_EXTENDED_NEXT_HOP, 5),
+    b"preferred": Facts(6, 64500, 200, 4, 0, FIT, 6),
+    b"unfit": Facts(4, 64500, 100, 1, 0, UNFIT, 4),
 }
+FORMER = {b"former a": Facts(101, -1, 100, 0, 0, UNFIT, 1), b"former b": Facts(102, -1, 100, 0, 0, UNFIT, 2)}
+Place = tuple[int, str, int | None]  # target, prefix, path id
 
 
 class Router:
     """What ExaBGP would hold for each target, if it executed our commands."""
 
     def __init__(self) -> None:
-        self.routes: dict[tuple[int, str, int | None], tuple[int, int]] = {}
+        self.routes: dict[Place, tuple[int, int]] = {}
         self.commands: list[tuple[bool, str]] = []
+        self.batch: set[Place] | None = None
+        """Places that were written in this round; None: no rounds."""
+        self.up = 0b111
+        self.taken_back: list[tuple[Place, int]] = []
+        """Withdrawn, though it stood from an earlier run: its outcome."""
 
     def execute(self, table: RouteTable, most: int, limit: int = 1 << 30) -> None:
         for _ in range(limit):
@@ -44,17 +62,31 @@ class Router:
             names = command.prefixes.split(" ")
             assert len(names) == command.size <= most
             assert command.targets
+            assert not command.announce or not command.targets & ~self.up, "announced to a target that is down"
             for prefix in names:
                 self.commands.append((command.announce, prefix))
                 for target in range(3):
-                    if not command.targets & 1 << target:
-                        continue
-                    place = (target, prefix, command.path_id)
-                    if command.announce:
-                        outcome = SETS[table.attributes_key(command.attributes)].outcome
-                        self.routes[place] = (outcome, command.manner)
-                    else:
-                        self.routes.pop(place, None)
+                    if command.targets & 1 << target:
+                        self._at((target, prefix, command.path_id), table, command)
+
+    def _at(self, place: Place, table: RouteTable, command: Command) -> None:
+        stood = self.routes.pop(place, None)
+        if self.batch is not None:
+            assert place not in self.batch, "written twice in a round"
+            self.batch.add(place)
+        if command.announce:
+            outcome = SETS[table.attributes_key(command.attributes)].outcome
+            self.routes[place] = (outcome, command.manner)
+            if command.former is not None:
+                assert stood is not None
+                assert FORMER[table.attributes_key(command.former)].outcome == stood[0]
+        elif stood is not None and stood[0] > 100:
+            self.taken_back.append((place, stood[0]))
+
+    def new_round(self, table: RouteTable) -> None:
+        """All was sent."""
+        self.batch = set()
+        table.begin_round()
 
 
 def drain_work(table: RouteTable) -> None:
@@ -173,6 +205,65 @@ class TestOneRoute:
         self.table.withdraw(short_path, ["198.51.100.0/24"])
         assert self.said() == [(True, "198.51.100.0/24")]  # the other takes its place; no gap
 
+    def test_at_a_target_that_is_down_it_is_taken_back_and_said_when_it_is_up(self) -> None:
+        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
+        announce(self.table, neighbor, b"a", ["192.0.2.0/24", "198.51.100.0/24"])
+        self.said()
+        self.table.set_up(0b011)
+        self.router.up = 0b011
+        announce(self.table, neighbor, b"preferred", ["192.0.2.0/24"])
+        announce(self.table, neighbor, b"a", ["203.0.113.0/24"])
+        assert sorted(self.said()) == [(False, "192.0.2.0/24"), (True, "192.0.2.0/24"), (True, "203.0.113.0/24")]
+        assert sorted(place[1] for place in self.router.routes if place[0] == 2) == ["198.51.100.0/24"]
+        self.table.set_up(0b111)
+        self.router.up = 0b111
+        self.table.reconsider()
+        assert sorted(self.said()) == [(True, "192.0.2.0/24"), (True, "203.0.113.0/24")]
+
+    def test_announced_and_withdrawn_while_the_target_is_down_is_silence_there(self) -> None:
+        self.table.set_up(0)
+        self.router.up = 0
+        neighbor = self.table.add_neighbor(TAG_ALL, b"\x7f\0\0\2")
+        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
+        assert self.said() == []
+        self.table.withdraw(neighbor, ["192.0.2.0/24"])
+        assert self.said() == []
+        assert len(self.table) == 0
+
+    def test_what_was_not_written_after_all_is_said_again(self) -> None:
+        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
+        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
+        self.said()
+        self.table.unwritten("192.0.2.0/24", 0b100)
+        command = self.table.next_command(50)
+        assert command is not None
+        assert (command.targets, command.prefixes) == (0b100, "192.0.2.0/24")
+
+    def test_written_again_in_the_next_round_only_and_then_the_newest(self) -> None:
+        self.table.begin_round()
+        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
+        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
+        assert self.said() == [(True, "192.0.2.0/24")]
+        for name in (b"b", b"preferred", b"none"):  # it flaps
+            announce(self.table, neighbor, name, ["192.0.2.0/24"])
+            assert self.said() == []
+        assert (self.table.parked, self.table.waiting) == (1, 1)
+        announce(self.table, neighbor, b"a", ["198.51.100.0/24"])
+        assert self.said() == [(True, "198.51.100.0/24")], "others don't wait for it"
+        self.table.begin_round()
+        assert self.said() == [(False, "192.0.2.0/24")]
+        assert (self.table.parked, self.table.waiting) == (0, 0)
+
+    def test_a_round_is_full_at_some_time(self) -> None:
+        self.table.begin_round()
+        neighbor = self.table.add_neighbor(TAG_ALL, b"\x7f\0\0\2")
+        announce(self.table, neighbor, b"a", [f"10.{i >> 8}.{i & 255}.0/24" for i in range(1 << 16)])
+        announce(self.table, neighbor, b"a", ["2001:db8::/32"])
+        assert len(self.said()) == 1 << 16
+        assert self.table.round_full
+        self.table.begin_round()
+        assert self.said() == [(True, "2001:db8::/32")]
+
     def test_prefixes_of_one_attribute_set_are_one_command(self) -> None:
         neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
         announce(self.table, neighbor, b"a", [f"10.0.{i}.0/24" for i in range(20)])
@@ -180,6 +271,81 @@ class TestOneRoute:
         assert command is not None
         assert command.size == 20
         assert self.table.next_command(50) is None
+
+
+class TestFormer:
+    """What an earlier run announced, and a route that comes back, or doesn't."""
+
+    def setup_method(self) -> None:
+        self.table = RouteTable(usable_set(VRP("192.0.2.0/24", 24, 64500)))
+        self.former = self.table.add_former()
+        self.neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
+
+    def stands(self, prefix: str, name: bytes = b"former a", targets: int = 0b110) -> bool:
+        number = self.table.find_attributes(name)
+        if number is None:
+            number = self.table.add_attributes(name, FORMER[name])
+        return self.table.stands(self.former, number, prefix, targets)
+
+    def said(self) -> list[tuple[bool, str, int, bytes | None]]:
+        drain_work(self.table)
+        said = []
+        while (command := self.table.next_command(50)) is not None:
+            former = None if command.former is None else self.table.attributes_key(command.former)
+            said += [(command.announce, prefix, command.targets, former) for prefix in command.prefixes.split()]
+        return said
+
+    def test_it_is_held_until_it_is_released(self) -> None:
+        assert self.stands("192.0.2.0/24")
+        assert self.stands("2001:db8::/32")
+        self.table.reconsider()
+        assert self.said() == []
+        assert self.table.standing(self.former) == 2
+        assert (len(self.table), list(self.table.routes())) == (0, [])
+        self.table.retire_neighbor(self.former)
+        assert sorted(self.said()) == [(False, "192.0.2.0/24", 0b110, None), (False, "2001:db8::/32", 0b110, None)]
+        assert self.table.standing(self.former) == 0
+
+    def test_a_route_that_returns_says_what_it_replaces(self) -> None:
+        self.stands("192.0.2.0/24")
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24", "198.51.100.0/24"])
+        assert sorted(self.said(), key=str) == [
+            (True, "192.0.2.0/24", 0b110, b"former a"),
+            (True, "198.51.100.0/24", 0b110, None),
+        ]
+        self.table.retire_neighbor(self.former)
+        assert self.said() == []
+
+    def test_where_it_stands_at_fewer_targets_all_are_told(self) -> None:
+        self.stands("192.0.2.0/24", targets=0b010)
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
+        assert self.said() == [(True, "192.0.2.0/24", 0b110, None)]
+
+    def test_a_route_of_the_same_path_that_is_invalid_now_takes_it_down(self) -> None:
+        self.stands("192.0.2.0/24", b"former b")
+        announce(self.table, self.neighbor, b"b again", ["192.0.2.0/24"])
+        assert self.said() == [(False, "192.0.2.0/24", 0b110, None)]
+
+    def test_another_invalid_route_of_the_prefix_does_not(self) -> None:
+        """A hijack must not take down the good route only because it is sent again first."""
+        self.stands("192.0.2.0/24")
+        announce(self.table, self.neighbor, b"b", ["192.0.2.0/24"])
+        assert self.said() == []
+        announce(self.table, self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\3"), b"a", ["192.0.2.0/24"])
+        assert self.said() == [(True, "192.0.2.0/24", 0b110, b"former a")]
+
+    def test_another_invalid_route_of_the_prefix_does_when_nothing_else_came(self) -> None:
+        self.stands("192.0.2.0/24")
+        announce(self.table, self.neighbor, b"b", ["192.0.2.0/24"])
+        assert self.said() == []
+        self.table.retire_neighbor(self.former)
+        assert self.said() == [(False, "192.0.2.0/24", 0b110, None)]
+
+    def test_what_was_written_meanwhile_is_newer(self) -> None:
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
+        self.said()
+        assert not self.stands("192.0.2.0/24")
+        assert not self.stands("192.0.2.1/24"), "no prefix"
 
 
 class TestMalformed:
@@ -205,8 +371,16 @@ class TestMalformed:
 class Machine(RuleBasedStateMachine):
     """Everything at once, drained at random moments; a plain model says what every target must hold."""
 
-    @initialize(ipv4=st.integers(0, 7), ipv6=st.integers(0, 7))
-    def begin(self, ipv4: int, ipv6: int) -> None:
+    @initialize(
+        ipv4=st.integers(0, 7),
+        ipv6=st.integers(0, 7),
+        rounds=st.booleans(),
+        former=st.lists(
+            st.tuples(st.integers(0, 2), prefixes(), st.sampled_from([None, 4]), st.sampled_from(sorted(FORMER))),
+            max_size=6,
+        ),
+    )
+    def begin(self, ipv4: int, ipv6: int, former: list[tuple[int, str, int | None, bytes]], *, rounds: bool) -> None:
         self.vrps: set[VRP] = set()
         self.vrp_set = usable_set()
         self.table = RouteTable(self.vrp_set)
@@ -216,6 +390,19 @@ class Machine(RuleBasedStateMachine):
         self.plain = {False: ipv4, True: ipv6}
         self.table.set_plain(ipv4, ipv6)
         self.model: dict[tuple[int, str, int | None], bytes] = {}  # peer, prefix, path id -> attribute set
+        self.said: set[tuple[str, int]] = set()  # prefix and identity of all that was ever announced
+        if rounds:
+            self.router.new_round(self.table)
+        self.former: int | None = self.table.add_former()
+        for target, prefix, wanted, name in former:
+            path_id = None if self.plain[":" in prefix] & 1 << target else wanted
+            place = (target, prefix, path_id)
+            if place not in self.router.routes:
+                number = self.table.find_attributes(name)
+                number = self.table.add_attributes(name, FORMER[name]) if number is None else number
+                text = prefix if path_id is None else f"{prefix} 0.0.0.{path_id}"
+                assert self.table.stands(self.former, number, text, 1 << target)
+                self.router.routes[place] = (FORMER[name].outcome, 0)
 
     @rule(peer=st.integers(0, 2), policy=st.sampled_from(POLICIES))
     def up(self, peer: int, policy: NeighborPolicy) -> None:
@@ -247,6 +434,7 @@ class Machine(RuleBasedStateMachine):
             suffix = "" if path_id is None else f" 0.0.0.{path_id}"
             announce(self.table, self.sessions[peer][0], name, [prefix + suffix for prefix in routes])
             self.model.update({(peer, prefix, path_id): name for prefix in routes})
+            self.said.update((prefix, SETS[name].identity) for prefix in routes)
 
     @rule(peer=st.integers(0, 2), data=st.data())
     def withdrawn(self, peer: int, data: st.DataObject) -> None:
@@ -262,6 +450,23 @@ class Machine(RuleBasedStateMachine):
         self.table.set_extended_next_hop(mask)
         self.table.reconsider()
 
+    @rule(mask=st.integers(0, 7))
+    def sessions_of_targets(self, mask: int) -> None:
+        self.router.up = mask
+        self.table.set_up(mask)
+        self.table.reconsider()
+
+    @rule()
+    def all_is_sent(self) -> None:
+        if self.router.batch is not None:
+            self.router.new_round(self.table)
+
+    @rule()
+    def nothing_more_is_learned_again(self) -> None:
+        if self.former is not None:
+            self.table.retire_neighbor(self.former)
+            self.former = None
+
     @rule(entries=st.sets(vrps(), max_size=6))
     def vrps_change(self, entries: set[VRP]) -> None:
         self.vrps = entries
@@ -275,7 +480,7 @@ class Machine(RuleBasedStateMachine):
     def write_a_little(self, commands: int, most: int) -> None:
         self.router.execute(self.table, most, commands)
 
-    def expected(self) -> dict[tuple[int, str, int | None], tuple[int, int]]:
+    def expected(self) -> dict[Place, tuple[int, int]]:
         best: dict[tuple[int, str, int | None], tuple[tuple[int, ...], tuple[int, int]]] = {}
         for (peer, prefix, path_id), name in self.model.items():
             facts, policy = SETS[name], self.sessions[peer][1]
@@ -301,25 +506,45 @@ class Machine(RuleBasedStateMachine):
             assert listed == set(self.model)
             assert len(self.table) == len(self.model)
 
+    def write_all(self) -> None:
+        drain_work(self.table)
+        self.router.execute(self.table, 3)
+        while self.table.parked:
+            self.router.new_round(self.table)
+            self.router.execute(self.table, 3)
+
     @rule()
     def settle(self) -> None:
         """When all is written, every target holds exactly what the rule says, and nothing more is said."""
-        drain_work(self.table)
-        self.router.execute(self.table, 3)
-        assert self.router.routes == self.expected()
+        self.write_all()
+        expected = self.expected()
+        for place, words in self.router.routes.items():
+            if words[0] > 100:
+                assert self.former is not None, "left over from an earlier run"
+            else:
+                assert words == expected.get(place)
+        for place in expected.keys() - self.router.routes.keys():
+            assert not self.router.up & 1 << place[0], "missing where the session is up"
+        for place in expected:
+            assert self.router.routes.get(place, (0, 0))[0] <= 100 or not self.router.up & 1 << place[0]
+        if self.former is not None:
+            for place, outcome in self.router.taken_back:
+                assert (place[1], outcome - 100) in self.said, "taken back though nothing of its path was learned"
         for route in self.table.routes():
             facts = SETS[self.table.attributes_key(route.attributes)]
             asn = None if facts.origin < 0 else facts.origin
             assert route.validity == rfc6811.validity(self.vrps, route.prefix, asn)
         self.router.commands.clear()
         self.table.reconsider()
-        drain_work(self.table)
-        self.router.execute(self.table, 3)
+        self.write_all()
         assert self.router.commands == []
         assert self.table.waiting == 0
 
     def teardown(self) -> None:
         if hasattr(self, "model"):
+            self.settle()
+            self.nothing_more_is_learned_again()
+            self.sessions_of_targets(7)
             self.settle()
 
 

@@ -1,0 +1,107 @@
+"""When a round ends, as stories with a clock that is turned by hand."""
+
+from __future__ import annotations
+
+from rtrd.exabgp.rounds import ALIKE, LONGEST, QUIET, SILENCE, WAIT, Rounds
+
+
+class Story:
+    """Rounds, and an ExaBGP that says how many UPDATEs it has sent."""
+
+    def __init__(self) -> None:
+        self.rounds = Rounds()
+        self.now = 100.0
+        self.sent = 7
+
+    def answer(self, **others: int) -> bool:
+        """ExaBGP answers `show neighbor summary`. True: a new round begins."""
+        self.now += 0.01
+        ended = self.rounds.answer_begins(self.now)
+        self.rounds.sent("127.0.0.3", self.sent)
+        for name, count in others.items():
+            self.rounds.sent(name, count)
+        return ended
+
+    def look(self, *, parked: bool = True, full: bool = False, idle: bool = False) -> bool:
+        self.rounds.look(self.now, parked=parked, full=full, idle=idle)
+        return self.rounds.draining
+
+
+def test_a_place_is_written_once_until_all_is_sent() -> None:
+    story = Story()
+    story.rounds.wrote(story.now)
+    assert story.look(idle=True), "a place waits, and nothing else is to be written"
+    assert story.rounds.asks(story.now)
+    for _ in range(5):
+        story.sent += 25
+        assert not story.answer()
+    for _ in range(ALIKE - 1):
+        assert not story.answer()
+    assert story.answer(), "the answers before this one were alike"
+    assert not story.rounds.draining
+    assert not story.rounds.asks(story.now)
+
+
+def test_others_are_written_while_one_waits_but_not_for_long() -> None:
+    story = Story()
+    story.rounds.wrote(story.now)
+    assert not story.look()
+    story.now += WAIT / 2
+    assert not story.look()
+    story.now += WAIT
+    assert story.look()
+
+
+def test_a_full_round_ends_at_once() -> None:
+    story = Story()
+    assert story.look(parked=False, full=True)
+
+
+def test_a_round_ends_by_itself_when_it_is_quiet_and_nothing_stops_for_that() -> None:
+    story = Story()
+    story.rounds.wrote(story.now)
+    assert not story.rounds.asks(story.now)
+    assert story.rounds.next_deadline(story.now) == QUIET
+    story.now += QUIET
+    assert story.rounds.asks(story.now)
+    assert not story.look(parked=False)
+    assert [story.answer() for _ in range(ALIKE + 1)] == [False] * ALIKE + [True]
+    assert story.rounds.next_deadline(story.now) is None
+
+
+def test_what_is_written_in_between_has_to_be_sent_too() -> None:
+    story = Story()
+    story.rounds.wrote(story.now)
+    assert not any(story.answer() for _ in range(ALIKE))
+    story.rounds.wrote(story.now)
+    assert [story.answer() for _ in range(ALIKE + 1)] == [False] * ALIKE + [True]
+
+
+def test_a_session_that_comes_or_goes_begins_the_count_anew() -> None:
+    story = Story()
+    story.rounds.drain(story.now)
+    assert not any(story.answer() for _ in range(ALIKE))
+    assert [story.answer(other=0) for _ in range(ALIKE + 1)] == [True, False, False, False]
+
+
+def test_an_exabgp_that_answers_nothing_ends_a_round_by_the_clock() -> None:
+    story = Story()
+    story.rounds.drain(story.now)
+    story.now += SILENCE / 2
+    assert not story.rounds.overdue(story.now)
+    story.now += SILENCE
+    assert story.rounds.overdue(story.now)
+    assert story.rounds.forced == 1
+    assert not story.rounds.draining
+
+
+def test_a_receiver_that_is_never_done_does_not_stop_the_others_for_ever() -> None:
+    story = Story()
+    story.rounds.drain(story.now)
+    end = story.now + LONGEST
+    while story.now < end:
+        assert not story.rounds.overdue(story.now)
+        story.sent += 1
+        story.now += 1
+        assert not story.answer()
+    assert story.rounds.overdue(story.now)

@@ -1,0 +1,138 @@
+"""Lines of `show adj-rib out extensive`, as both versions printed them on a wire that was watched."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtrd.exabgp.encode import attribute_words
+from rtrd.exabgp.standing import read_standing
+from rtrd.policy import Outcome
+from rtrd.routes.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment, with_outcome
+from rtrd.tags import Tag
+
+HEAD = (
+    "neighbor 127.0.0.3 local-ip 127.0.0.1 local-as 65000 peer-as 65001 router-id 127.0.0.1 family-allowed in-open "
+)
+PATH = {"4.2.21": "[ 64496 64500 ]", "5.0.15": "( 64496 64500 )"}
+EMPTY = {"4.2.21": "[ ]", "5.0.15": "(  )"}
+VERSIONS = sorted(PATH)
+TWO = (Segment(AS_SEQUENCE, (64496, 64500)),)
+MARK = "attribute [ 0x01 0x40 0x00 ]"
+
+
+def read(
+    words: str, version: str, prefix: str = "ipv4 unicast 198.18.1.0/24 next-hop 192.0.2.1"
+) -> AttributeSet | None:
+    standing = read_standing(f"{HEAD}{prefix} {words}", version)
+    assert standing is not None
+    assert standing.neighbor == "127.0.0.3"
+    return standing.attributes
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_route_with_everything(version: str) -> None:
+    words = (
+        f"origin incomplete as-path {PATH[version]} med 5 local-preference 200 atomic-aggregate"
+        " aggregator ( 65001:192.0.2.9 ) community [ 65000:1 no-export ] originator-id 10.0.0.1"
+        " cluster-list [ 10.0.0.1 10.0.0.2 ] extended-community 0x4300000000000001"
+        " large-community [ 65000:1:2 65000:3:4 ]"
+    )
+    assert read(words, version, "ipv6 unicast 2001:db8:1::/48 next-hop 2001:db8::1") == AttributeSet(
+        6, "2001:db8::1", 2, TWO, 64500, 5, 200, ((65000, 1), (65535, 65281)),
+        ((65000, 1, 2), (65000, 3, 4)), (0x4300000000000001,),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_octets_are_read_as_what_they_say(version: str) -> None:
+    words = (
+        "attribute [ 0x01 0x40 0x01 ]"
+        " attribute [ 0x02 0x40 0x02020000fdf20000fe4c01020000feb00000feb1 ]"
+        " attribute [ 0x10 0xC0 0x43000000000000008006000011111111 ]"
+    )
+    assert read(words, version) == AttributeSet(
+        4, "192.0.2.1", 1, (Segment(AS_SEQUENCE, (65010, 65100)), Segment(AS_SET, (65200, 65201))), None,
+        extended_communities=(0x4300000000000000, 0x8006000011111111),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_empty_path_is_of_our_own_as(version: str) -> None:
+    found = read(f"origin igp as-path {EMPTY[version]}", version)
+    assert found is not None
+    assert (found.as_path, found.origin_as) == ((), 65000)
+
+
+def test_the_brackets_of_the_other_version_are_a_set_and_not_read() -> None:
+    assert read(f"origin igp as-path {PATH['4.2.21']}", "5.0.15") is None
+    assert read(f"origin igp as-path {PATH['5.0.15']}", "4.2.21") is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "extended-community target:65001:77",
+        "extended-community [ 0x43 ]",
+        "community 65536:1",
+        "community nothing-known",
+        "large-community 1:2",
+        "med 99999999999",
+        "med",
+        "as-path ( 64496 ) [ 64500 64501 ]",
+        "attribute [ 0x02 0x40 0x0205 ]",
+        "attribute [ 0x01 0x40 0x07 ]",
+        "attribute [ 0x02 0x40 zz ]",
+        "attribute 0x02",
+        "weather fine",
+    ],
+)
+def test_what_is_not_certain_is_not_read(words: str) -> None:
+    assert read(words, "5.0.15") is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_mark_tells_ours(version: str) -> None:
+    line = f"{HEAD}ipv4 unicast 198.18.5.0/24 path-information 0.0.0.7 next-hop 192.0.2.1"
+    ours = read_standing(f"{line} {MARK} as-path {PATH[version]}", version)
+    others = read_standing(f"{line} origin igp as-path {PATH[version]}", version)
+    assert ours is not None
+    assert others is not None
+    assert (ours.ours, others.ours) == (True, False)
+    assert ours.prefix == "198.18.5.0/24 0.0.0.7"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "done",
+        "neighbor 127.0.0.3 ipv4 unicast 198.18.1.0/24 next-hop 192.0.2.1",
+        HEAD + "ipv4 mpls-vpn 198.18.1.0/24 rd 1:1 next-hop 192.0.2.1",
+        HEAD.replace("127.0.0.3", "evil\nannounce") + "ipv4 unicast 198.18.1.0/24 next-hop 192.0.2.1",
+    ],
+)
+def test_other_lines_are_none(text: str) -> None:
+    assert read_standing(text, "5.0.15") is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=80), st.sampled_from(VERSIONS))
+def test_any_words_are_survived(words: str, version: str) -> None:
+    read_standing(f"{HEAD}ipv4 unicast 198.18.1.0/24 next-hop 192.0.2.1 {words}", version)
+
+
+def test_what_stands_in_the_words_that_are_written_is_the_same() -> None:
+    """ExaBGP sorts communities, and the tags are among them."""
+    learned = AttributeSet(4, "192.0.2.1", None, TWO, 64500, None, None, ((3, 4), (1, 2)))
+    outcome = Outcome("announce", (Tag("extended", (0x4300 << 48,)), Tag("standard", (2, 2))), 200)
+    assert attribute_words(learned, outcome).startswith(f"next-hop 192.0.2.1 {MARK} ")
+    words = (
+        f"{MARK} as-path ( 64496 64500 ) local-preference 200 community [ 1:2 2:2 3:4 ]"
+        " extended-community 0x4300000000000000"
+    )
+    stands = read(words, "5.0.15")
+    assert stands is not None
+    assert stands.same(with_outcome(learned, outcome))
+    assert not stands.same(with_outcome(learned, Outcome("announce")))
+

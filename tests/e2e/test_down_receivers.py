@@ -26,10 +26,16 @@ def down(make_world: MakeWorld) -> World:
 
 
 def learned(world: World) -> None:
-    """Return when rtrd has all that the feeder has said: its last word, in order behind the others."""
+    """Return when rtrd has all that the feeder has said (its last word is behind the others), and ExaBGP all of ours."""
     last = f"192.0.2.{len(world.feeder.said) % 250}/32"
     world.feeder.announce({last: Route(PATH, "192.0.2.1")})
     world.router.process.wait_until(lambda: world.ask("routes", last), 20, f"{last} at rtrd", tick=0.05)
+
+    def told() -> bool:
+        router = world.status()["routers"][0]
+        return not router["outbox"] and not router["unanswered"]
+
+    world.router.process.wait_until(told, 20, "an empty outbox", tick=0.05)
 
 
 def heard_after_the_return(world: World) -> set[str]:

@@ -29,7 +29,7 @@ def learned(world: World) -> None:
     """Return when rtrd has all that the feeder has said, its last word behind the others, and ExaBGP all of ours."""
     last = f"192.0.2.{len(world.feeder.said) % 250}/32"
     world.feeder.announce({last: Route(PATH, "192.0.2.1")})
-    world.router.process.wait_until(lambda: world.ask("routes", last), 20, f"{last} at rtrd", tick=0.05)
+    world.router.process.wait_until(lambda: world.ask("routes", last)["routes"], 20, f"{last} at rtrd", tick=0.05)
 
     def told() -> bool:
         router = world.status()["routers"][0]

@@ -45,6 +45,7 @@ class World:
         environment: Mapping[str, str] | None = None,
         static: Iterable[str] = (),
         refresh: bool = True,
+        backup: bool = False,
     ) -> None:
         self.lab = lab
         self.random = random.Random(seed)
@@ -55,6 +56,7 @@ class World:
         self.listener = Speaker(listener, ASN)
         self.vrps = [VRP("192.0.2.0/24", 24, 64500)]  # without any, rtrd would wait for some
         self.cache = RtrdCache(lab.folder, self.vrps, address=f"{net}.4")
+        self.backup = RtrdCache(lab.folder, self.vrps, name="backup", address=f"{net}.5") if backup else None
         self.others: dict[str, Route] = {}
         """What the listener has from ExaBGP and not from rtrd."""
         self.socket = lab.folder / "rtrd.sock"
@@ -71,11 +73,17 @@ class World:
             static=tuple(static),
         )
 
+    @property
+    def caches(self) -> list[RtrdCache]:
+        """Those of the first group and of the second."""
+        return [self.cache] if self.backup is None else [self.cache, self.backup]
+
     # -- life
 
     def start(self, *, sessions: bool = True) -> None:
         """Start all, and return when the sessions are up."""
-        self.lab.start(self.cache)
+        for cache in self.caches:
+            self.lab.start(cache)
         self.configuration.write_text(yaml.safe_dump(self.settings()))
         self.router.neighbors = [
             Neighbor(address=self.feeder.address, asn=FEEDER_ASN),
@@ -98,13 +106,13 @@ class World:
 
     def settings(self) -> dict[str, Any]:
         """Return what rtrd.yaml says."""
-        server = {"host": self.cache.address, "port": self.cache.port}
+        groups = [
+            {"name": cache.name, "preference": number, "servers": [{"host": cache.address, "port": cache.port}]}
+            for number, cache in enumerate(self.caches, start=1)
+        ]
         tagged = {"action": "announce", "tags": ["rfc8097"]}
         return {
-            "caches": {
-                "refresh": 60, "retry": 1, "expire": 600,
-                "groups": [{"name": "one", "preference": 1, "servers": [server]}],
-            },
+            "caches": {"refresh": 60, "retry": 1, "expire": 600, "groups": groups},
             "control": str(self.socket),
             "policy": [{
                 "from": [self.feeder.address], "to": [self.listener.address],
@@ -161,7 +169,8 @@ class World:
     def serve(self, vrps: Iterable[VRP]) -> None:
         """Have the cache serve these VRPs."""
         self.vrps = sorted(set(vrps))
-        self.cache.serve(self.vrps)
+        for cache in self.caches:
+            cache.serve(self.vrps)
 
     def _vrp(self) -> VRP:
         asn = 64500 + self.random.randrange(40)

@@ -4,7 +4,7 @@
 # make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
 # make bench-short  the same, small, in two minutes, into build/bench
 # make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
-# make deb    a Debian package, build/package/rtrd_*.deb       make wheel  build/dist/rtrd-*.whl       make man
+# make deb    a Debian package, build/package/rtrd_*.deb       make wheel  build/dist/rtrd-*.whl       make man restarts flow soak fuzz
 # make clean  removes what make made
 PYTHON = /usr/bin/python3
 VENV = .venv
@@ -14,7 +14,7 @@ native = $(wildcard ffi/*.py ffi/*.cdef ffi/native/*.c ffi/native/*.h)
 native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_intake.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_native_line.py tests/unit/test_native_threads.py tests/unit/test_whatif.py
 packaging = pyproject.toml setup.cfg setup.py
 
-.PHONY: venv run test lint bench bench-short sanitize clean packages-demo packages-test
+.PHONY: venv run test lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.test
@@ -87,7 +87,7 @@ deb: $(VENV)/.demo
 	cd $(package)/source && dpkg-buildpackage -b -uc -us
 
 wheel: $(VENV)/.demo
-	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w build/dist .
+	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w build/dist . restarts flow soak fuzz
 
 clean:
 	rm -rf $(VENV) build *.egg-info *.so *.o _*.c .mypy_cache .pytest_cache .ruff_cache .hypothesis

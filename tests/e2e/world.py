@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ASN, FEEDER_ASN = 65000, 64496
 RFC8097 = 0x4300 << 48
+PLACES = 80 << 8
+"""Prefixes of a family that are used."""
 TAGS = {"valid": RFC8097, "not-found": RFC8097 | 1}
 
 
@@ -154,10 +156,11 @@ class World:
         for number in range(shift, shift + count):
             origin = 64500 + self.random.randrange(40) if number % 5 == 0 else origin
             path = (FEEDER_ASN, 65100 + number // 5 % 3000, origin)
+            place = number * 401 % PLACES  # far from one another, so that no VRP covers most of them
             if number % 10:
-                made[f"10.{number >> 8 & 255}.{number & 255}.0/24"] = Route(path, "192.0.2.1")
+                made[f"10.{place >> 8}.{place & 255}.0/24"] = Route(path, "192.0.2.1")
             else:
-                made[f"2001:db8:{number + 1:x}::/48"] = Route(path, "2001:db8::1")
+                made[f"2001:db8:{place + 1:x}::/48"] = Route(path, "2001:db8::1")
         return made
 
     def new_vrps(self, count: int = 60) -> None:
@@ -176,10 +179,10 @@ class World:
         asn = 64500 + self.random.randrange(40)
         if self.random.random() < 0.8:
             length = self.random.choice((16, 18, 20, 22, 24))
-            number = (10 << 24 | self.random.randrange(80 << 16)) >> (32 - length) << (32 - length)
+            number = (10 << 24 | self.random.randrange(PLACES << 8)) >> (32 - length) << (32 - length)
             return VRP(f"{ipaddress.IPv4Address(number)}/{length}", self.random.choice((length, 24)), asn)
         length = self.random.choice((36, 40, 44, 48))
-        number = (0x20010DB8 << 96 | self.random.randrange(20000) << 80) >> (128 - length) << (128 - length)
+        number = (0x20010DB8 << 96 | self.random.randrange(PLACES) << 80) >> (128 - length) << (128 - length)
         return VRP(f"{ipaddress.IPv6Address(number)}/{length}", self.random.choice((length, 48)), asn)
 
     # -- the oracle

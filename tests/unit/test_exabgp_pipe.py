@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.flow import HELLO
+from rtrd.exabgp.flow import FENCE, HELLO, Window
 from rtrd.exabgp.lines import MOST_LINE
 from rtrd.exabgp.router import ExaBGP
 from rtrd.policy import Policy
@@ -24,6 +25,12 @@ SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
 UPDATE = (SAMPLES / "update-v4-1.jsonl").read_bytes()
 BAD = (SAMPLES.with_name("exabgp-4.2.21") / "route-refresh-v4.jsonl").read_bytes()
+SUMMARY = (
+    b"Peer            AS        up/down state       |     #sent     #recvd\n"
+    b"127.0.0.3       65000     0:00:02 established %10d          1\n"
+)
+FLAPPING = float(os.environ.get("RTRD_FLAPPING", "1"))
+"""Seconds; `make flow`: 60."""
 GREETING = b"done\n" + b"exabgp 5.0.15\ndone\n" * 2
 TAGGED = PolicyRule(
     from_=(Address(PEER),), to=(Address(LISTENER),), not_found=Action(action="announce", tags=(parse_tag("rfc8097"),))
@@ -173,14 +180,66 @@ def test_routes_that_come_one_after_the_other_go_out_together() -> None:
 
     @story(TAGGED)
     async def _(pipe: Pipe) -> None:
-        await pipe.say(GREETING)
-        pipe.router.window.heard_answer(error=False)  # the question for neighbours
+        await pipe.greet()
         for third in range(1, 60):
             await pipe.say(UPDATE.replace(b"20.0.0.0/24", f"20.0.{third}.0/24".encode()))
         await pipe.until(lambda: not pipe.router.engine.table.waiting)
         written = [text for text in pipe.commands() if "announce attributes" in text]
         assert sum(text.count("/24") for text in written) == 59
         assert len(written) < 30
+
+
+def test_a_route_flaps_ten_thousand_times_a_second() -> None:
+    """ExaBGP answers all the while; what is written is far less than what flaps, and the last of it is the newest."""
+
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        await pipe.greet()
+        written: list[str] = []
+        sent = 0
+        until = time.monotonic() + FLAPPING
+        flaps = 0
+        while time.monotonic() < until or sent:
+            if time.monotonic() < until:
+                flaps += 1000
+                await pipe.say(b"".join(flap(number) for number in range(flaps - 1000, flaps)))
+            assert pipe.router.engine.table.waiting <= 1
+            assert pipe.router.unwritten < 1 << 16
+            commands = pipe.commands()
+            written += [text for text in commands if " 20.0.0.0/24" in text]
+            sent = len(commands)
+            for text in commands:  # what ExaBGP does: it sends what it is told, and says how much it has sent
+                await pipe.say(SUMMARY % len(written) + b"done\n" if text == FENCE else b"done\n")
+            if not sent and pipe.router.engine.table.waiting:
+                sent = 1
+                await asyncio.sleep(0.05)
+        assert f" med {flaps - 1} " in written[-1]
+        assert len(written) < flaps / 100
+
+
+def flap(number: int) -> bytes:
+    return UPDATE.replace(b'"igp"', f'"igp", "med": {number}'.encode())
+
+
+def test_acks_that_are_silenced_in_the_middle() -> None:
+    """`silence-ack` of 5.0, by whoever: the fence is answered still."""
+
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        pipe.router.window = Window(patience=0.05)
+        pipe.router._write(pipe.router.window.start(0.0))
+        await pipe.greet()
+        for number in range(20):
+            await pipe.say(line(number))
+        written = 0
+        async with asyncio.timeout(30):
+            while written < 400:
+                commands = pipe.commands()
+                written += sum(text.count("/24") for text in commands if " announce attributes " in text)
+                for text in commands:
+                    if text == FENCE:
+                        await pipe.say(SUMMARY % written)
+                await asyncio.sleep(0.01)
 
 
 def test_a_line_without_end_is_skipped_and_the_next_ones_are_read() -> None:

@@ -1,0 +1,293 @@
+"""Lines of ExaBGP that nobody should trust, at the whole pipe: no crash, and nothing but commands for routes of theirs.
+
+RTRD_FUZZ is how many examples are tried (`make fuzz`: 20,000 each, with the native core under sanitizers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_exabgp_encode import ANNOUNCE, WITHDRAW, octets
+
+from rtrd.config import Action, Address, PolicyRule
+from rtrd.engine import Engine
+from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.router import ExaBGP
+from rtrd.policy import Policy
+from rtrd.tags import parse_tag
+from rtrlib.vrp_set import VRPSet
+
+EXAMPLES = int(os.environ.get("RTRD_FUZZ", "250"))
+FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("exabgp-*/*.jsonl"))
+LINES = [line for file in SAMPLES for line in file.read_bytes().splitlines()]
+PEER, LISTENER = "127.0.0.2", "127.0.0.3"
+GREETING = b"done\n" + b"exabgp 5.0.15\ndone\n" * 2 + b"done\ndone\n"
+TAGS = ("rfc8097", "large:65000:1:1", "community:65000:1")
+OTHERS = ("large:65000:1:0", "large:65000:1:2", "extended:0x0002fde800000001")
+COMMANDS = re.compile(r"(?:show|announce route-refresh|version|#)[ -~]*\n")
+UPDATE = (SAMPLES[0].parents[1] / "exabgp-5.0.15" / "update-v4-1.jsonl").read_bytes()
+
+
+def policy() -> Policy:
+    def act(*tags: str) -> Action:
+        return Action(action="announce", tags=tuple(map(parse_tag, tags)))
+
+    return Policy(
+        [
+            PolicyRule(
+                from_=None, to=(Address(LISTENER),), not_found=act(*TAGS), valid=act(*OTHERS), invalid=act("rfc8097")
+            )
+        ]
+    )
+
+
+def commands_for(data: bytes) -> str:
+    """What a whole router writes when ExaBGP says that."""
+
+    async def run() -> str:
+        stdin, to = os.pipe()
+        of, stdout = os.pipe()
+        os.set_blocking(of, False)
+        vrp_set = VRPSet()
+        vrp_set.usable = True
+        router = ExaBGP(Engine("fuzz", vrp_set, policy(), read_attributes), stdin, stdout, lambda: None)
+        written = b""
+
+        def read() -> None:
+            nonlocal written
+            try:
+                while more := os.read(of, 1 << 16):
+                    written += more
+            except BlockingIOError:
+                pass
+
+        router.start()
+        router.feed(GREETING)
+        router.pump()
+        router.feed(data + b"\n")
+        for _ in range(200):
+            router.pump()
+            read()
+            await asyncio.sleep(0)
+            if not router.window.waiting and not router.engine.table.waiting:
+                break
+            router.feed(b"done\n" * router.window.waiting)
+        read()
+        router.close()
+        for fd in (stdin, to, of, stdout):
+            os.close(fd)
+        return written.decode("ascii")
+
+    return asyncio.run(run())
+
+
+def strings(value: Any) -> set[str]:
+    """All strings in a JSON value."""
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, dict):
+        return {one for key, item in value.items() for one in (key, *strings(item))}
+    if isinstance(value, list):
+        return {one for item in value for one in strings(item)}
+    return set()
+
+
+def check(data: bytes) -> list[str]:
+    """Every line is a command of the grammar, for prefixes and with numbers of the input. Gives the announcements."""
+    announced = []
+    said = set()
+    for line in data.split(b"\n"):
+        try:
+            said |= strings(json.loads(line))
+        except (ValueError, RecursionError):
+            said |= set(re.findall(r"[0-9a-f.:]+/[0-9]+", line.decode("ascii", "replace")))
+    for line in commands_for(data).splitlines(keepends=True):
+        if COMMANDS.fullmatch(line):
+            continue
+        assert ANNOUNCE.fullmatch(line) or WITHDRAW.fullmatch(line), line
+        assert line.startswith(f"neighbor {LISTENER} "), "nobody else is told"
+        assert set(re.findall(r"[0-9a-f.:]+/[0-9]+", line)) <= said, "a prefix that nobody said"
+        if ANNOUNCE.fullmatch(line):
+            announced.append(line)
+            check_tags(line)
+    return announced
+
+
+def check_tags(line: str) -> None:
+    """Tags are those of the policy for not-found, once; none is another's."""
+    extended = [int(value, 16) for value in re.findall(r"(?<= )0x[0-9a-f]{16}(?= )", line)]
+    raw = octets(line, 0x10) or b""
+    extended += [int.from_bytes(raw[at : at + 8]) for at in range(0, len(raw), 8)]
+    assert [value for value in extended if value >> 48 == 0x4300] == [0x4300000000000001], line
+    assert 0x0002FDE800000001 not in extended
+    large = re.findall(r"(?<= )65000:1:[0-9]+(?= )", line)
+    assert large == ["65000:1:1"], line
+    assert len(re.findall(r"(?<= )65000:1(?= )", line)) == 1, line
+
+
+EVIL = st.one_of(
+    st.sampled_from(
+        [
+            "10.0.0.0/8\nannounce route 0.0.0.0/0 next-hop 6.6.6.6", "\0", "\ud800", "10.0.0.0/8\0",
+            "\u0661\u0660.0.0.0/8",
+            "10.0.0.1/8", "0.0.0.0/0", "::/0", "10.0.0.0/33", "ipv4 unicast", "ipv6 unicast", "", " ", "192.0.2.1; x",
+            "fe80::1%eth0\nx", "65000:1:0", "igp", "egp\n", "no-nexthop", "0x4300000000000000", PEER, LISTENER,
+            "as-sequence", "as-set", "up", "down", "update", "127.0.0.3, neighbor *",
+        ]
+    ),
+    st.sampled_from([0, 1, -1, 65000, 65535, 65536, 1 << 32, (1 << 64) - 1, 1 << 64, 1 << 200, 0x4300 << 48, 0.5]),
+    st.sampled_from([None, True, False, [], {}, [[]], [[65000, 1, 0]], [[65000, 1]], [{"value": 0x4300 << 48}]]),
+    st.text(max_size=20),
+    st.integers(),
+)  # fmt: skip
+
+
+@cache
+def parsed() -> list[Any]:
+    good = []
+    for line in LINES:
+        try:
+            good.append(json.loads(line))
+        except ValueError:
+            continue  # 4.2's route refresh is no JSON
+    return good
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where in a JSON value something can be put."""
+    found = [at] if at else []
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        found += places(item, (*at, key))
+    return found
+
+
+@st.composite
+def changed_lines(draw: st.DrawFn) -> bytes:
+    """A line of a sample, with evil values in some places, or evil keys."""
+    value = json.loads(json.dumps(draw(st.sampled_from(parsed()))))
+    for _ in range(draw(st.integers(0, 3))):
+        here = places(value)
+        if not here:
+            break
+        *way, last = draw(st.sampled_from(here))
+        inner = value
+        for step in way:
+            inner = inner[step]
+        evil = draw(EVIL)
+        if isinstance(inner, dict) and draw(st.booleans()):
+            inner[str(evil)] = inner.pop(last)
+        else:
+            inner[last] = evil
+    return json.dumps(value, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
+
+
+@st.composite
+def torn_lines(draw: st.DrawFn) -> bytes:
+    """A line of a sample with octets taken out, put in, or doubled."""
+    line = bytearray(draw(st.sampled_from(LINES)))
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(line)))
+        line[at : at + draw(st.integers(0, 9))] = draw(
+            st.one_of(
+                st.binary(max_size=6), st.sampled_from([b'"', b"{", b"[", b"]}", b"\\", b"\\u0000", b"\n", b"9" * 30])
+            )
+        )
+    return bytes(line)
+
+
+@FUZZ
+@given(st.lists(st.one_of(changed_lines(), torn_lines(), st.sampled_from(LINES)), min_size=1, max_size=6))
+def test_only_commands_for_routes_of_the_input(lines: list[bytes]) -> None:
+    check(b"\n".join(lines))
+
+
+@FUZZ
+@given(st.lists(st.one_of(st.binary(max_size=300), st.sampled_from(LINES)), max_size=4))
+def test_any_octets_between_good_lines_cost_only_themselves(noise: list[bytes]) -> None:
+    """Whatever stands in a line of its own, the good route behind it is announced."""
+    good = UPDATE.replace(b"20.0.0.0/24", b"203.0.113.0/24")
+    lines = [line.replace(b"\n", b"") for line in noise]
+    lines = [
+        line for line in lines if b'"down"' not in line and b"withdraw" not in line and line not in (b"done", b"error")
+    ]
+    announced = check(b"\n".join([*lines, good.strip()]))
+    assert any(" 203.0.113.0/24" in line for line in announced) or any(b"state" in line for line in lines)
+
+
+FORGED = [
+    ('"extended-community": [ { "value": %d, "string": "" } ]', [(0x4300 << 48) + n for n in (0, 1, 2, 3, 1 << 40)]),
+    ('"extended-community": [ { "value": %d, "string": "" }, { "value": %d } ]', [0x4300 << 48]),
+    ('"large-community": [ [ 65000, 1, %d ], [ 65000, 1, 0 ], [ 65000, 1, 2 ] ]', [0, 1, 2]),
+    ('"large-community": [ [ 65000 , 1 , %d ] , [65000,1,0] ]', [0, 1]),
+    ('"community": [ [ 65000, %d ], [ 65000, 1 ] ]', [1]),
+    ('"extended-community": [ { "value": 842122833330177 } ], "med": %d', [5]),
+    ('"attribute-0x10-0xC0": "0x430000000000000%d"', [0, 1, 2]),
+    ('"attribute-0x20-0xC0": "0x0000fde80000000100000000", "med": %d', [0]),
+    ('"large-community": [ [ 65000.0, 1, %d ] ]', [0]),
+    ('"large-community": [ [ "65000", 1, %d ] ]', [0]),
+    ('"large-community": "65000:1:%d"', [0]),
+    ('"large-community": [ [ 65000, 1, %d ] ], "large-community": [ [ 65000, 1, 0 ] ]', [7]),
+    ('"l\\u0061rge-community": [ [ 65000, 1, %d ] ]', [0]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "numbers"), FORGED)
+def test_forged_tags_are_gone_in_every_spelling(words: str, numbers: list[int]) -> None:
+    for number in numbers:
+        text = words.replace("%d", str(number)).encode()
+        line = UPDATE.replace(b'"origin": "igp"', b'"origin": "igp", ' + text)
+        assert line != UPDATE
+        check(line)
+
+
+def test_a_line_of_10_mb() -> None:
+    entries = b", ".join(b'{ "nlri": "10.%d.%d.0/24" }' % (n >> 8 & 255, n & 255) for n in range(300_000))
+    line = UPDATE.replace(b'{ "nlri": "20.0.0.0/24" }', entries)
+    assert len(line) > 8 << 20
+    assert check(line + b"\n" + UPDATE)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"neighbor":', b'{"type":"update","neighbor":{"message":'])
+def test_deep_nesting(opening: bytes) -> None:
+    assert check(opening * 200_000 + b"\n" + UPDATE)
+
+
+def test_duplicate_keys_are_one_or_none() -> None:
+    twice = UPDATE.replace(
+        b'"announce":', b'"announce": { "ipv4 unicast": { "6.6.6.6": [ { "nlri": "0.0.0.0/0" } ] } }, "announce":'
+    )
+    check(twice)
+
+
+@pytest.mark.parametrize("evil", ["\n", "\0", "\r\n", " ; ", "\ud800", "\u2028"])
+def test_evil_in_every_string(evil: str) -> None:
+    """The fields one after the other, and all at once."""
+    text = json.loads(UPDATE)
+
+    def with_evil(value: Any) -> Any:
+        if isinstance(value, str):
+            return value + evil + "announce route 0.0.0.0/0 next-hop 6.6.6.6"
+        if isinstance(value, dict):
+            return {key: with_evil(item) for key, item in value.items()}
+        return [with_evil(item) for item in value] if isinstance(value, list) else value
+
+    check(json.dumps(with_evil(text)).encode("utf-8", "surrogatepass"))
+    for place in places(text):
+        one = json.loads(UPDATE)
+        inner = one
+        for step in place[:-1]:
+            inner = inner[step]
+        if isinstance(inner[place[-1]], str):
+            inner[place[-1]] = with_evil(inner[place[-1]])
+            check(json.dumps(one).encode("utf-8", "surrogatepass"))

@@ -104,10 +104,14 @@ class Engine:
         self._respelling: Respelling | None = None
         self._policy_cause = UNKNOWN
         self._up = (1 << MOST_TARGETS) - 1  # targets that are announced to, by bit
-        self.former = Former(self.table, lambda tag: self._owns(tag))
+        self.former = Former(self.table, self.owns)
         self._add_receivers()
 
     # -- the policy
+
+    def owns(self, tag: Tag) -> bool:
+        """Tell whether a received community could pass for a tag of ours, by the policy of now."""
+        return self._owns(tag)
 
     def set_policy(self, policy: Policy, cause: int = UNKNOWN) -> None:
         """Decide by another policy from now on: in `work` what differs, and only that, is written anew.

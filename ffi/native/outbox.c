@@ -358,7 +358,7 @@ static bool fits(const struct routes *routes, const struct command *command, con
                                     command->former == emission->former));
 }
 
-static void append(const struct routes *routes, struct command *command, const struct emission *emission)
+static void append(struct routes *routes, struct command *command, const struct emission *emission)
 {
     const struct route *route = route_at(routes, emission->number);
     if (command->n == 0) {
@@ -369,6 +369,10 @@ static void append(const struct routes *routes, struct command *command, const s
         command->path_id = route->path_id;
         command->attrs = route->attrs;
         command->former = emission->former;
+        if (emission->former != ATTRS_NONE) { /* the caller asks for it, and its last route may go with this command */
+            attrs_hold(&routes->attrs, emission->former);
+            routes->asked_former = emission->former;
+        }
         command->manner = route_manner(routes, route);
     } else {
         command->text[command->size++] = ' ';
@@ -406,6 +410,9 @@ bool routes_next(struct routes *routes, size_t most, struct command *out)
 {
     out->n = 0;
     out->size = 0;
+    if (routes->asked_former != ATTRS_NONE)
+        attrs_release(&routes->attrs, routes->asked_former);
+    routes->asked_former = ATTRS_NONE;
     while (routes->outbox_first != NO_ROUTE) {
         uint32_t number = routes->outbox_first;
         struct emission emission;

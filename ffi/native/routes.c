@@ -120,6 +120,7 @@ struct routes *routes_new(struct vrpset *set)
     }
     routes->outbox_first = routes->outbox_last = routes->parked_first = routes->parked_last = NO_ROUTE;
     routes->up = UINT64_MAX;
+    routes->asked_former = ATTRS_NONE;
     if (attrs_init(&routes->attrs) != 0) {
         routes_free(routes);
         return NULL;

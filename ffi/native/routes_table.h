@@ -107,6 +107,7 @@ struct routes {
     struct round round;
     uint32_t parked_first, parked_last; /* of the outbox, and wait for the next round */
     uint64_t parked_n;
+    uint32_t asked_former; /* the set of the last command, held until the next one */
 };
 
 /* routes.c */

@@ -155,7 +155,7 @@ class Relearn:
                 return
             # A neighbour that has sent routes and that ExaBGP lists none of: it keeps no list.
             said = {address for address in self.older if self._has_routes(address)}
-            if self._engine.former.left and (said - self._listed or not said):
+            if self._engine.former.left and (said - self._listed or not said | self._listed):
                 self._go(Phase.BLIND, now)
             else:
                 self._release(now)

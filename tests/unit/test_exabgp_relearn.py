@@ -1,0 +1,172 @@
+"""A start of rtrd at an ExaBGP that lived before it, as stories with a clock that is turned by hand."""
+
+from __future__ import annotations
+
+from rtrd.config import Action, Address, PolicyRule
+from rtrd.engine import Engine
+from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.decode import Update
+from rtrd.exabgp.relearn import BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, STANDING, UNANSWERED, Phase, Relearn
+from rtrd.policy import Policy
+from rtrd.tags import parse_tag
+from rtrlib.vrp_set import VRPSet
+
+PEER, LISTENER = "127.0.0.2", "127.0.0.3"
+TAGGED = PolicyRule(
+    from_=(Address(PEER),), to=(Address(LISTENER),), not_found=Action(action="announce", tags=(parse_tag("rfc8097"),))
+)
+VERSION = "5.0.15"
+KEY = (
+    b'{ "origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": [64496, 64500]}} }'
+    b"\x00192.0.2.1\x0065000\x004"
+)
+REST = "local-ip 127.0.0.1 local-as 65000 peer-as 1 router-id 127.0.0.1 family-allowed in-open ipv4 unicast"
+PATH = "as-path ( 64496 64500 )"
+TAG = "extended-community 0x4300000000000001"
+
+
+def out(prefix: str, words: str = f"attribute [ 0x01 0x40 0x00 ] {PATH} {TAG}") -> str:
+    return f"neighbor {LISTENER} {REST} {prefix} next-hop 192.0.2.1 {words}"
+
+
+def learned(prefix: str, words: str = f"origin igp {PATH}") -> str:
+    return f"neighbor {PEER} {REST} {prefix} next-hop 192.0.2.1 {words}"
+
+
+class Story:
+    """rtrd, started at an ExaBGP where these routes stand."""
+
+    def __init__(self, *stands: str) -> None:
+        vrp_set = VRPSet()
+        vrp_set.usable = True
+        self.engine = Engine("exabgp", vrp_set, Policy([TAGGED]), read_attributes)
+        self.now = 100.0
+        self.relearn = Relearn(self.engine, self.now)
+        self.relearn.established(PEER)
+        assert self.asks() == STANDING
+        for line in stands:
+            assert self.relearn.line(line, VERSION)
+        self.relearn.ended(STANDING, self.now)
+
+    def asks(self) -> str | None:
+        return self.relearn.asks(self.now, greeted=True)
+
+    def says(self, *announced: str, withdrawn: tuple[str, ...] = ()) -> None:
+        """The peer sends an UPDATE."""
+        self.engine.update(Update(PEER, list(withdrawn), [(KEY, list(announced))], 0))
+        self.relearn.update(self.now)
+
+    def lists(self, *lines: str) -> None:
+        """ExaBGP is asked what the peer has sent, and answers."""
+        self.now += QUIET
+        assert self.asks() == LEARNED.format(PEER)
+        for line in lines:
+            assert self.relearn.line(line, VERSION)
+        self.relearn.ended(LEARNED.format(PEER), self.now)
+
+    def written(self) -> list[tuple[bool, str]]:
+        while self.engine.work(100):
+            pass
+        said = []
+        while (decision := self.engine.next_decision(50)) is not None:
+            if not decision.stands:
+                said += [(decision.announce, prefix) for prefix in decision.prefixes.split()]
+        return sorted(said)
+
+
+def test_nothing_is_written_while_it_is_not_known_what_stands() -> None:
+    story = Story()
+    assert not story.relearn.holds(story.now)
+    fresh = Relearn(story.engine, story.now)
+    assert fresh.holds(story.now)
+    assert fresh.asks(story.now, greeted=True) == STANDING
+    assert fresh.holds(story.now + HELD - 1)
+    assert not fresh.holds(story.now + HELD)
+
+
+def test_an_exabgp_that_answers_nothing_is_not_asked() -> None:
+    relearn = Story().relearn
+    relearn = Relearn(relearn._engine, 0.0)
+    assert relearn.asks(0.0, greeted=False) is None
+    assert relearn.asks(UNANSWERED, greeted=False) is None
+    assert relearn.over
+    assert not relearn.holds(UNANSWERED)
+
+
+def test_what_is_sent_again_in_the_same_words_is_not_written() -> None:
+    story = Story(out("10.0.0.0/8"), out("10.1.0.0/16", f"attribute [ 0x01 0x40 0x00 ] {PATH}"))
+    story.says("10.0.0.0/8", "10.1.0.0/16")
+    assert story.written() == [(True, "10.1.0.0/16")], "of this one the tag was missing"
+    story.now += QUIET
+    assert story.asks() is None
+    assert story.relearn.over, "nothing is left, and the peer has sent something"
+
+
+def test_what_is_not_sent_again_and_not_listed_is_withdrawn() -> None:
+    story = Story(out("10.0.0.0/8"), out("10.1.0.0/16"))
+    story.says("10.0.0.0/8")
+    assert story.written() == []
+    story.lists(learned("10.0.0.0/8"))
+    assert story.relearn.over
+    assert story.written() == [(False, "10.1.0.0/16")]
+
+
+def test_what_is_listed_is_learned_and_stays() -> None:
+    story = Story(out("10.0.0.0/8"))
+    story.lists(learned("10.0.0.0/8"))
+    assert story.relearn.learned == 1
+    assert story.written() == []
+    assert story.engine.counts()["not-found"] == 1
+
+
+def test_what_is_withdrawn_while_the_list_is_written_is_not_learned_from_it() -> None:
+    story = Story(out("10.0.0.0/8"))
+    story.now += QUIET
+    assert story.asks() == LEARNED.format(PEER)
+    story.says(withdrawn=("10.0.0.0/8",))
+    story.relearn.line(learned("10.0.0.0/8"), VERSION)
+    story.relearn.ended(LEARNED.format(PEER), story.now)
+    assert story.written() == [(False, "10.0.0.0/8")]
+
+
+def test_a_peer_that_is_never_quiet_is_listed_after_a_minute() -> None:
+    story = Story(out("10.1.0.0/16"))
+    end = story.now + BUSY
+    while story.now < end:
+        assert story.asks() is None
+        story.now += 1
+        story.says("10.0.0.0/8")
+    assert story.relearn.phase is Phase.LEARNING
+    assert story.asks() == LEARNED.format(PEER)
+
+
+def test_without_a_list_it_takes_longer() -> None:
+    """`adj-rib-in false`: the peer has sent routes, and none is listed."""
+    story = Story(out("10.0.0.0/8"), out("10.1.0.0/16"))
+    story.says("10.0.0.0/8")
+    story.lists()
+    assert story.relearn.phase is Phase.BLIND
+    story.now += BLIND_QUIET - 1
+    assert story.asks() is None
+    assert story.written() == []
+    story.now += 1
+    assert story.asks() is None
+    assert story.relearn.over
+    assert story.written() == [(False, "10.1.0.0/16")]
+
+
+def test_what_others_announced_is_not_looked_at() -> None:
+    story = Story(out("203.0.113.0/24", f"origin igp {PATH} {TAG}"))
+    story.lists()
+    assert story.relearn.over
+    assert story.written() == []
+
+
+def test_a_session_that_comes_up_is_not_older() -> None:
+    story = Story(out("10.0.0.0/8"))
+    story.relearn.session(PEER, story.now)
+    assert not story.relearn.established(PEER)
+    story.says("10.0.0.0/8")
+    story.now += QUIET
+    assert story.asks() is None
+    assert story.relearn.over

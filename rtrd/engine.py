@@ -375,7 +375,7 @@ class Engine:
         if command is None:
             return None
         outcome = self._outcomes[command.manner]
-        stands = command.announce and command.former is not None and self._stands(command, command.former, outcome)
+        stands = command.announce and command.former is not None and self._recognised(command, command.former, outcome)
         return Decision(
             announce=command.announce,
             targets=self._target_names(command.targets),
@@ -388,7 +388,7 @@ class Engine:
             stands=stands,
         )
 
-    def _stands(self, command: Command, former: int, outcome: Outcome) -> bool:
+    def _recognised(self, command: Command, former: int, outcome: Outcome) -> bool:
         """Whether what stands from an earlier run is what the command says."""
         said = with_outcome(self.attributes(self._key(command)), outcome)
         return said.same(self.attributes(self.table.attributes_key(former)))

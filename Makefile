@@ -4,7 +4,8 @@
 # make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
 # make bench-short  the same, small, in two minutes, into build/bench
 # make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
-# make deb    a Debian package, build/package/rtrd_*.deb       make wheel  build/dist/rtrd-*.whl       make man restarts flow soak fuzz
+# make deb    a Debian package, build/package/rtrd_*.deb       make wheel  build/dist/rtrd-*.whl       make man
+# make restarts flow soak fuzz  the long forms of tests of what fails outside: docs/reliability.md
 # make clean  removes what make made
 PYTHON = /usr/bin/python3
 VENV = .venv
@@ -87,7 +88,24 @@ deb: $(VENV)/.demo
 	cd $(package)/source && dpkg-buildpackage -b -uc -us
 
 wheel: $(VENV)/.demo
-	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w build/dist . restarts flow soak fuzz
+	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w build/dist .
+
+# What `make test` does for a minute, for longer; RTRD_SEED repeats a run. The seeds are printed.
+restarts: $(VENV)/.test
+	RTRD_KILLS=10 RTRD_ROUTES=20000 $(BIN)/python -m pytest -q -s -p no:cacheprovider \
+	    tests/e2e/test_restarts.py::test_killed_at_random_moments_of_a_flood
+
+flow: $(VENV)/.test
+	RTRD_STOP=60 RTRD_FLAPPING=60 $(BIN)/python -m pytest -q -p no:cacheprovider \
+	    tests/e2e/test_flow.py tests/unit/test_exabgp_pipe.py
+
+soak: $(VENV)/.test
+	RTRD_SOAK=$${RTRD_SOAK:-1200} $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/e2e/test_soak.py
+
+fuzz: $(VENV)/.test
+	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)
+	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. RTRD_FUZZ=$${RTRD_FUZZ:-20000} \
+	    $(BIN)/python -m pytest -q -p no:cacheprovider tests/fuzz
 
 clean:
 	rm -rf $(VENV) build *.egg-info *.so *.o _*.c .mypy_cache .pytest_cache .ruff_cache .hypothesis

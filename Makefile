@@ -42,22 +42,25 @@ threaded = build/sanitize-threads
 sanitizers = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 # librtr's threads in the test's own process, under a sanitizer's library. A real StayRTR does not hear SIGHUP when
 # started under ThreadSanitizer's, so the one test that needs it is left to AddressSanitizer.
-with_threads = tests/integration/test_rtr_manager.py -q -p no:cacheprovider -k
+with_threads = tests/integration/test_rtr_manager.py -k
 preload = LD_PRELOAD="$$(gcc -print-file-name=lib$(1).so)"
+
+# pytest puts this folder's own build first, unless told not to.
+instrumented = $(BIN)/pytest -o pythonpath= -q -p no:cacheprovider
 
 # Python itself leaks at its end, so leaks are not looked for; a wrong access, an overflow or a race ends the run.
 sanitize: $(VENV)/.test
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rtrlib.py $(sanitized)
 	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. RTRD_SANITIZED=$(sanitized) \
-	    RTRD_CFLAGS="$(sanitizers)" $(BIN)/pytest -q -p no:cacheprovider $(native_tests)
-	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. $(BIN)/pytest $(with_threads) threads
+	    RTRD_CFLAGS="$(sanitizers)" $(instrumented) $(native_tests)
+	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. $(instrumented) $(with_threads) threads
 	RTRD_CFLAGS="-fsanitize=thread" $(BIN)/python ffi/build_rtrlib.py $(threaded)
 	RTRD_CFLAGS="-fsanitize=thread" $(BIN)/python ffi/build_rov.py $(threaded)
 	$(call preload,tsan) TSAN_OPTIONS=exitcode=66 PYTHONPATH=$(threaded):. \
-	    $(BIN)/pytest -q -p no:cacheprovider tests/unit/test_native_threads.py
+	    $(instrumented) tests/unit/test_native_threads.py
 	$(call preload,tsan) TSAN_OPTIONS=exitcode=66 PYTHONPATH=$(threaded):. \
-	    $(BIN)/pytest $(with_threads) "threads and not sync_then_a_change"
+	    $(instrumented) $(with_threads) "threads and not sync_then_a_change"
 
 man = build/man
 

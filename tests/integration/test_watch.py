@@ -1,0 +1,64 @@
+"""`rtrd watch` on a real daemon with a real cache: what the cache says shows at once, with the cache's name."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from daemons import Daemon
+
+from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.lab import Lab, find_program
+from rtrd.ops import client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FIRST, SECOND = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Lab(tmp_path) as lab:
+        yield lab
+    assert lab.leftovers == []
+
+
+def test_a_vrp_that_appears_and_a_cache_that_dies(lab: Lab) -> None:
+    cache = lab.start(StayRTR(lab.folder, [FIRST]))
+    daemon = lab.start(Daemon(lab.folder, [cache]))
+    daemon.wait_vrps(1)
+    argv = [find_program("rtrd", "make venv"), "watch", "--json", "--last", "100", "--socket", str(daemon.socket)]
+    watch = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    try:
+        assert watch.stdout is not None
+        lines = iter(watch.stdout.readline, b"")
+
+        def until(wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+            for event in map(json.loads, lines):
+                if wanted(event):
+                    return event
+            raise AssertionError("watch ended")
+
+        name = f"{cache.address}:{cache.port}"
+        first = until(lambda event: event["kind"] == "vrps")
+        assert first["text"] == f"AS64500's VRP 192.0.2.0/24-24 appeared (switch to {name})"
+        cache.serve([FIRST, SECOND])
+        second = until(lambda event: event["kind"] == "vrps")
+        assert second["vrps"] == [{"asn": 64501, "prefix": "198.51.100.0/24", "maxLength": 24, "appeared": True}]
+        assert (second["cache"], second["ipv4"]) == (name, 2)
+        cache.stop()
+        failed = until(lambda event: event["kind"] == "cache" and event["error"] is not None)
+        assert failed["cache"] == name
+        with client.ask(daemon.socket, "/metrics") as answer:
+            scraped = b"".join(answer.chunks()).decode()
+        assert f'rtrd_cache_vrps{{cache="{name}",group="group1"}} 2.0' in scraped
+        assert 'rtrd_events_total{kind="vrps"} 2.0' in scraped
+        daemon.stop()
+        assert watch.wait(30) in (0, 3)  # it ends with the daemon
+    finally:
+        watch.kill()
+        watch.wait(30)

@@ -8,7 +8,7 @@ void vrpset_set_usable(struct vrpset *set, bool usable) { set->usable = usable; 
 
 bool vrpset_usable(const struct vrpset *set) { return set->usable; }
 
-typedef bool each_covering(const struct entry *entry, void *data); /* false: enough */
+typedef bool each_covering(const struct entry *entry, void *data); /* false: enough; NULL: only bring nearer what is there */
 
 /* Whose entries are gone through: those in force, or those that are due. */
 struct scope {
@@ -32,6 +32,10 @@ static bool probe(const struct scope *scope, struct key key, unsigned len, each_
     if (table->room == 0)
         return true;
     uint32_t mask = table->room - 1;
+    if (!each) {
+        __builtin_prefetch(&table->entries[(uint32_t)hash & mask]);
+        return true;
+    }
     for (uint32_t i = (uint32_t)hash & mask; table->entries[i].used; i = (i + 1) & mask) {
         const struct entry *entry = &table->entries[i];
         if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == len && in_scope(scope, entry) &&
@@ -151,16 +155,34 @@ int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n,
     return (int)vrpset_validate(set, parsed.family, parsed.addr, parsed.len, asn);
 }
 
-void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out)
+/* Each question waits for memory a few times, so those of several routes are put at once. */
+enum { TOGETHER = 16 };
+
+static void validate_some(const struct vrpset *set, const uint8_t *packed, size_t n, uint8_t *out)
 {
     struct vrp_faults unread;
+    struct vrp routes[TOGETHER];
+    bool good[TOGETHER];
     for (size_t i = 0; i < n; i++) {
-        struct vrp route;
-        memcpy(&route, (const uint8_t *)routes + i * sizeof route, sizeof route);
-        route.max = route.len;
-        out[i] = vrp_well_formed(&route, &unread)
-                     ? (uint8_t)vrpset_validate(set, route.family, route.addr, route.len, route.asn)
-                     : 255;
+        struct vrp *route = &routes[i];
+        memcpy(route, packed + i * sizeof *route, sizeof *route);
+        route->max = route->len;
+        good[i] = vrp_well_formed(route, &unread);
+        if (good[i])
+            for_covering(set, false, route->family, key_of(route->addr), route->len, NULL, NULL);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct vrp *route = &routes[i];
+        out[i] = good[i] ? (uint8_t)vrpset_validate(set, route->family, route->addr, route->len, route->asn) : 255;
+    }
+}
+
+void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out)
+{
+    const uint8_t *packed = routes;
+    for (size_t done = 0; done < n; done += TOGETHER) {
+        size_t some = n - done < TOGETHER ? n - done : TOGETHER;
+        validate_some(set, packed + done * sizeof(struct vrp), some, out + done);
     }
 }
 

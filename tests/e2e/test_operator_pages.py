@@ -1,0 +1,222 @@
+"""The pages that answer an operator's question, on the real things: what they configure and say is done.
+
+The host of a page is a folder: `/etc/rtrd/rtrd.yaml` is `etc/rtrd/rtrd.yaml` in it; its addresses are loopback ones.
+tests/unit/test_operator_pages.py checks what needs no process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+sys.path.append(str(Path(__file__).parents[1] / "unit"))
+
+import operator_pages
+from operator_pages import PAGES, ROOT, Block, Command
+
+from rtrd.demo.caches import VRP, RtrdCache, write_vrps
+from rtrd.demo.chain import FEEDER, LISTENER, ROUTER, Chain
+from rtrd.demo.lab import Lab, Process, find_program, free_port
+from rtrd.demo.routes import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECONDS = 60
+PLACES = ("/etc/", "/var/", "/run/", "/root/")
+"""Folders of the page's host."""
+EXABGP_BLOCKS = [block for page in PAGES for block in operator_pages.of_kind(page, "exabgp")]
+BIRD_BLOCKS = [block for page in PAGES for block in operator_pages.of_kind(page, "bird")]
+GOOD = [VRP("192.0.2.0/24", 24, 64500), *(VRP(f"198.18.{i}.0/24", 24, 64500) for i in range(10))]
+ROUTES = [Route(prefix=prefix, next_hop="192.0.2.1", path=(64496, origin)) for prefix, origin in (
+    ("192.0.2.0/24", 64500), ("198.18.1.0/24", 64501), ("203.0.113.0/24", 64500),
+)]  # fmt: skip
+UNIT_COMMANDS = (("systemctl", "restart", "rtrd"),)
+"""Only under systemd: tests/integration/test_service_unit.py does it."""
+
+
+class Host:
+    """The folder that is the page's host, and where its addresses are."""
+
+    def __init__(self, root: Path, exabgp: str, addresses: Mapping[str, str], environment: Mapping[str, str]) -> None:
+        self.root = root
+        self.exabgp = exabgp
+        self.addresses = dict(addresses)
+        self.environment = {**os.environ, **environment}
+        for place in ("etc/rtrd", "etc/exabgp", "etc/bird", "etc/prometheus", "var/db/rpki-client", "root", "run/rtrd"):
+            (root / place).mkdir(parents=True)
+        self.write("etc/prometheus/rtrd.rules.yaml", (ROOT / "etc" / "prometheus" / "rtrd.rules.yaml").read_text())
+        (prometheus,) = [block.text for block in operator_pages.of_kind("monitoring", "yaml") if "scrape" in block.text]
+        self.write("etc/prometheus/prometheus.yml", self.here(prometheus))
+        (root / "etc/systemd/system").mkdir(parents=True)
+        shutil.copy(ROOT / "systemd" / "rtrd.service", root / "etc/systemd/system")
+        (slurm,) = operator_pages.of_kind("cache-trouble", "json")
+        self.write("etc/rtrd/slurm.json", slurm.text)
+        self.write("etc/exabgp/exabgp.conf", loadable(operator_pages.of_kind("start-exabgp", "exabgp")[0]))
+        self.write("etc/bird/bird.conf", operator_pages.of_kind("start-bird", "bird")[0].text)
+        write_vrps(root / "var/db/rpki-client/json", GOOD)
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / name).write_text(text)
+
+    def folders(self, text: str) -> str:
+        """A text with this host's folders."""
+        for place in PLACES:
+            text = re.sub(rf"(?<![\w./]){re.escape(place)}", f"{self.root}{place}", text)
+        return text
+
+    def here(self, word: str) -> str:
+        """A word of a command, with this host's folders and addresses."""
+        word = self.folders(word)
+        for old, new in self.addresses.items():
+            word = word.replace(old, new)
+        return word
+
+    def run(self, command: Command, lab: Lab) -> str:
+        """Run a command to its end, or to its first line if it has none; it must end with 0. Returns what it said."""
+        words = [self.here(word) for word in command.words]
+        program = words[0]
+        words[0] = self.exabgp if program == "exabgp" else find_program(program, f"apt-get install {program}")
+        if program == "rtrd" and words[1] in ("cache", "watch"):
+            return self.look_at(command, words, lab)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False, env=self.environment)
+        assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout.replace(str(self.root), "")
+
+    def look_at(self, command: Command, words: list[str], lab: Lab) -> str:
+        """What goes on until Ctrl-C says something first, and ends by it."""
+        process = lab.start(Process(f"command-{command.line}", words, lab.folder, self.environment))
+        process.wait_for("listening on|[0-9]{2}:[0-9]{2}")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) in (0, 128 + signal.SIGINT), str(command)
+        return ""
+
+
+def loadable(block: Block) -> str:
+    """ExaBGP looks for its processes when it reads a file: with one that is there."""
+    text = operator_pages.whole(block)
+    assert re.search("run /usr/bin/rtrd ", text), f"{block}: no rtrd"
+    return text.replace("run /usr/bin/rtrd ", "run /bin/true ")
+
+
+def is_for(command: Command, exabgp: str) -> bool:
+    """Whether this version of ExaBGP has the command; each way of checking a file is the other one's fault."""
+    old = exabgp == "/usr/sbin/exabgp"
+    return command.words[0] != "exabgp" or (command.words[1] == "--test") == old
+
+
+@pytest.mark.parametrize("block", EXABGP_BLOCKS, ids=str)
+def test_both_versions_of_exabgp_take_it(block: Block, exabgp: str, tmp_path: Path) -> None:
+    file = tmp_path / "exabgp.conf"
+    file.write_text(loadable(block))
+    check = ["--test"] if exabgp == "/usr/sbin/exabgp" else ["validate"]
+    done = subprocess.run([exabgp, *check, str(file)], capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("block", BIRD_BLOCKS, ids=str)
+def test_bird_takes_it(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "bird.conf"
+    file.write_text(operator_pages.whole(block))
+    argv = [find_program("bird", "apt-get install bird2"), "-p", "-c", str(file)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "start-bird"])
+def test_every_command_of_the_page_does_what_it_should(page: str, exabgp: str, lab: Lab) -> None:
+    """Two caches that count together, a router with routes of each validity, a guard that holds a change."""
+    one, two = RtrdCache(lab.folder, GOOD, name="one"), RtrdCache(lab.folder, GOOD[:1], name="two", address="127.0.0.5")
+    http = f"127.0.0.1:{free_port('127.0.0.1')}"
+    settings: dict[str, Any] = {
+        "http": http,
+        "guard": {"max-newly-invalid": "100%", "max-shrink": "20%", "hold": 3600},
+    }
+    chain = Chain(lab, [[one, two]], exabgp=exabgp, static=[route.exabgp() for route in ROUTES], settings=settings)
+    chain.start()
+    chain.wait_routes(lambda routes: len(routes) == 2, "the two routes that are not invalid")
+    if page == "cache-trouble":
+        one.serve(GOOD[:1])
+        chain.wait_status(lambda status: status["guard"]["state"] == "held", "a held change")
+    addresses = {
+        "192.0.2.10:323": f"{one.address}:{one.port}",
+        "192.0.2.11:323": f"{two.address}:{two.port}",
+        "127.0.0.1:9323": http,
+        "127.0.0.1:3323": "127.0.0.1:0",
+    }
+    host = Host(lab.folder / "host", exabgp, addresses, {"RTRD_SOCKET": str(chain.socket)})
+    (host.root / "run/rtrd/rtrd.sock").symlink_to(chain.socket)
+    commands = operator_pages.all_commands(page)
+    assert commands
+    for command in commands:
+        if command.words in UNIT_COMMANDS or not is_for(command, exabgp):
+            continue
+        host.write("etc/rtrd/rtrd.yaml", host.folders(operator_pages.in_force(command)))
+        said = host.run(command, lab)
+        assert "".join(f"{line}\n" for line in command.output) in ("", said), str(command)
+
+
+def test_from_observing_over_tags_to_withdraws(exabgp: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """start-exabgp.md's two files, and then the steps of policy.md in their order: what the router of our AS hears."""
+    cache = RtrdCache(lab.folder, GOOD)
+    chain = Chain(lab, [[cache]], exabgp=exabgp, static=[route.exabgp() for route in ROUTES])
+
+    def here(text: str, changes: Mapping[str, str]) -> str:
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        return text
+
+    def settings(block: Block) -> None:
+        page = operator_pages.configuration(block)
+        page.pop("guard", None)
+        for rule in page.get("policy", ()):
+            rule.update({"from": [FEEDER], "to": [LISTENER]})
+        page["caches"]["groups"][0]["servers"] = [{"host": cache.address, "port": cache.port}]
+        chain.configuration.write_text(yaml.safe_dump({**page, "control": str(chain.socket)}))
+
+    first = operator_pages.of_kind("start-exabgp", "yaml")[0]
+    router = operator_pages.of_kind("start-exabgp", "exabgp")[0]
+    changes = {
+        "/usr/bin/rtrd run -c /etc/rtrd/rtrd.yaml": f"{chain.rtrd} run -c {chain.configuration}",
+        "192.0.2.254": ROUTER,
+        "neighbor 192.0.2.1 {": f"neighbor {FEEDER} {{ passive true;",
+    }
+
+    def configuration() -> str:
+        to_listener = {"neighbor 192.0.2.2 {": f"neighbor {LISTENER} {{ connect {chain.listener.port};"}
+        return here(router.text, {**changes, **to_listener})
+
+    monkeypatch.setattr(chain.router, "configuration", configuration)
+    monkeypatch.setattr(chain, "write_settings", lambda: settings(first))
+    chain.start()
+
+    validities = {"192.0.2.0/24": "valid", "198.18.1.0/24": "invalid", "203.0.113.0/24": "not-found"}
+    chain.wait_status(
+        lambda _: {each["prefix"]: each["validity"] for each in chain.ask("routes")["routes"]} == validities,
+        "all three validities",
+    )
+    assert chain.received() == []
+
+    def settle(wanted: Mapping[str, str | None], what: str) -> None:
+        chain.wait_routes(lambda routes: {route.prefix: route.validity for route in routes} == wanted, what)
+
+    tag, withdraw, *_ = operator_pages.of_kind("policy", "yaml")
+    settings(tag)
+    assert chain.ask("reload")["changes"]
+    settle(validities, "all three tags")
+    settings(withdraw)
+    assert chain.ask("reload")["changes"]
+    settle({"192.0.2.0/24": None, "203.0.113.0/24": None}, "no tag and nothing invalid")
+    settings(tag)
+    chain.ask("reload")
+    settle(validities, "the step before")

@@ -1,0 +1,171 @@
+"""The pages that answer an operator's question: whatever stands in a fence there is checked by who must read it.
+
+Those commands that need a daemon, an ExaBGP or a BIRD are run in tests/e2e/test_operator_pages.py.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import operator_pages
+import pytest
+import yaml
+from operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, Block, Command
+
+from rtrd import cli
+from rtrd.ops.metrics import METRICS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOCKS = [block for page in PAGES for block in operator_pages.blocks(page)]
+COMMANDS = [command for page in PAGES for command in operator_pages.all_commands(page)]
+RTRD = [command for command in COMMANDS if command.words[0] == "rtrd"]
+HOST = ("exabgp", "bird", "birdc", "curl", "promtool", "ssh-keygen", "systemd-analyze", "systemctl", "cp")
+"""Programs beside rtrd; tests/e2e/test_operator_pages.py says how each is run."""
+
+
+def configurations() -> list[Block]:
+    return [block for block in BLOCKS if operator_pages.is_rtrd(block)]
+
+
+def check_kind(block: Block) -> None:
+    assert block.kind in KINDS, f"{block}: nobody checks a block of {block.kind or 'no kind'!r}"
+
+
+def check_command(command: Command) -> None:
+    """The real command line takes it."""
+    if command.words[1:] == ("--version",):
+        return
+    try:
+        cli.parser(whole=True).parse_args(command.words[1:])
+    except SystemExit:
+        pytest.fail(f"{command}: rtrd does not know that")
+
+
+def check_page(page: str, text: str | None = None) -> None:
+    for block in operator_pages.blocks(page, text):
+        check_kind(block)
+        for command in operator_pages.commands(block) if block.kind == "console" else ():
+            if command.words[0] == "rtrd":
+                check_command(command)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_every_block_is_of_a_kind_that_is_checked(block: Block) -> None:
+    check_kind(block)
+
+
+@pytest.mark.parametrize("block", configurations(), ids=str)
+def test_rtrd_check_finds_every_configuration_good(
+    block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rtrd.yaml"
+    settings = operator_pages.configuration(block)
+    if "slurm" in settings:
+        (slurm,) = operator_pages.of_kind(block.page, "json")
+        assert settings["slurm"] == ["/etc/rtrd/slurm.json"]
+        settings["slurm"] = ["slurm.json"]
+        (tmp_path / "slurm.json").write_text(slurm.text)
+    file.write_text(yaml.safe_dump(settings, sort_keys=False))
+    assert cli.main(["check", str(file)]) == cli.DONE, capsys.readouterr().err
+    if settings == yaml.safe_load(block.text):
+        # A whole one is also read as it stands: what YAML forgives, rtrd may not.
+        file.write_text(block.text)
+        assert cli.main(["check", str(file)]) == cli.DONE, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", RTRD, ids=str)
+def test_every_command_of_rtrd_is_one(command: Command) -> None:
+    check_command(command)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_every_program_is_one_that_is_run(command: Command) -> None:
+    assert command.words[0] in ("rtrd", *HOST)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.kind == "json"], ids=str)
+def test_every_slurm_file_is_a_good_one(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / "slurm.json"
+    file.write_text(block.text)
+    assert cli.main(["slurm", "check", str(file)]) == cli.DONE
+
+
+@pytest.mark.parametrize("block", [each for each in BLOCKS if each.text.startswith(PROMETHEUS)], ids=str)
+def test_prometheus_reads_its_files_and_knows_the_metrics(block: Block, tmp_path: Path) -> None:
+    what = "rules" if block.text.startswith("# rules") else "config"
+    for name in re.findall(r"\brtrd_\w+", block.text):
+        assert name in {metric.name for metric in METRICS}
+    if shutil.which("promtool") is None:
+        pytest.skip("Debian's prometheus is not here")
+    rules = ROOT / "etc" / "prometheus" / "rtrd.rules.yaml"
+    file = tmp_path / "file.yml"
+    file.write_text(block.text.replace("/etc/prometheus/rtrd.rules.yaml", str(rules)))
+    done = subprocess.run(["promtool", "check", what, str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_of_the_rules_is_explained_and_no_other() -> None:
+    rules = yaml.safe_load((ROOT / "etc" / "prometheus" / "rtrd.rules.yaml").read_text())
+    alerts = {rule["alert"]: rule["labels"]["severity"] for group in rules["groups"] for rule in group["rules"]}
+    text = (DOCS / "monitoring.md").read_text()
+    wakes, waits = text.split("## What wakes")[1].split("## What can wait")
+    assert (
+        dict.fromkeys(re.findall(r"^\| `(Rtrd\w+)`", wakes, re.MULTILINE), "critical")
+        | dict.fromkeys(re.findall(r"^\| `(Rtrd\w+)`", waits, re.MULTILINE), "warning")
+        == alerts
+    )
+
+
+def test_every_fault_of_a_cache_has_its_advice() -> None:
+    known = re.findall(r"^\| `([a-z-]+)` \| ", (DOCS / "commands.md").read_text().split("The faults:")[1], re.MULTILINE)
+    advice = (DOCS / "cache-trouble.md").read_text().split("| fault |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`([a-z-]+)`(?=[,`a-z -]* \|)", advice)) >= set(known[:9])
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([\w-]+))?\)", (DOCS / f"{page}.md").read_text())
+    assert links
+    for file, anchor in links:
+        there = (DOCS / file).resolve() if file else DOCS / f"{page}.md"
+        assert there.exists(), file
+        assert not anchor or anchor in anchors(there), f"{file}#{anchor}"
+
+
+def test_readme_names_the_pages_by_their_questions() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for page in PAGES:
+        question = (DOCS / f"{page}.md").read_text().partition("\n")[0].removeprefix("# ")
+        assert f"| [docs/{page}.md](docs/{page}.md) | {question} |" in readme
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("```console\n# rtrd routs\n```\n", "rtrd does not know that"),
+        ("```console\n# rtrd routes --valid invalid\n```\n", "rtrd does not know that"),
+        ("```sh\nrtrd status\n```\n", "nobody checks a block of 'sh'"),
+        ("```\nrtrd status\n```\n", "nobody checks a block of 'no kind'"),
+    ],
+)
+def test_a_broken_page_fails(text: str, fault: str) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception), match=re.escape(fault)):
+        check_page("broken", text)
+
+
+def test_a_block_without_an_end_or_output_without_a_command_fails() -> None:
+    with pytest.raises(ValueError, match=r"broken\.md:2: this block has no end"):
+        operator_pages.blocks("broken", "text\n```console\n# rtrd status\n")
+    (block,) = operator_pages.blocks("broken", "```console\nno daemon answers\n```\n")
+    with pytest.raises(ValueError, match=r"broken\.md:2: no command stands before"):
+        operator_pages.commands(block)

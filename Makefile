@@ -108,7 +108,7 @@ soak: $(VENV)/.test
 fuzz: $(VENV)/.test
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)
 	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. RTRD_FUZZ=$${RTRD_FUZZ:-20000} \
-	    $(BIN)/python -m pytest -q -p no:cacheprovider tests/fuzz
+	    $(instrumented) tests/fuzz
 
 clean:
 	rm -rf $(VENV) build *.egg-info *.so *.o _*.c .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,37 +11,41 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-sys.path.append(str(Path(__file__).parents[1] / "unit"))
-
-import operator_pages
-from operator_pages import PAGES, ROOT, Block, Command
-
 from rtrd.demo.caches import VRP, RtrdCache, write_vrps
 from rtrd.demo.chain import FEEDER, LISTENER, ROUTER, Chain
 from rtrd.demo.lab import Lab, Process, find_program, free_port
+from rtrd.demo.routers import ExaBGP, Neighbor
 from rtrd.demo.routes import Route
+from rtrd.ops import client
+from tests.integration.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
+from tests.integration.bird_routers import FEEDER as BIRD_PEER
+from tests.unit import operator_pages
+from tests.unit.operator_pages import PAGES, ROOT, Block, Command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 SECONDS = 60
 PLACES = ("/etc/", "/var/", "/run/", "/root/")
 """Folders of the page's host."""
+FOLDERS = (
+    *("etc/rtrd", "etc/exabgp", "etc/bird", "etc/prometheus", "etc/systemd/system", "root"),
+    *("var/db/rpki-client", "var/lib/rtrd", "run/rtrd", "run/bird"),
+)
 EXABGP_BLOCKS = [block for page in PAGES for block in operator_pages.of_kind(page, "exabgp")]
 BIRD_BLOCKS = [block for page in PAGES for block in operator_pages.of_kind(page, "bird")]
 GOOD = [VRP("192.0.2.0/24", 24, 64500), *(VRP(f"198.18.{i}.0/24", 24, 64500) for i in range(10))]
 ROUTES = [Route(prefix=prefix, next_hop="192.0.2.1", path=(64496, origin)) for prefix, origin in (
     ("192.0.2.0/24", 64500), ("198.18.1.0/24", 64501), ("203.0.113.0/24", 64500),
 )]  # fmt: skip
-UNIT_COMMANDS = (("systemctl", "restart", "rtrd"),)
-"""Only under systemd: tests/integration/test_service_unit.py does it."""
+SYSTEMD = (("systemctl", "restart", "rtrd"), ("systemctl", "enable", "--now", "rtrd"))
+"""Only under systemd, where tests/integration/test_service_unit.py does it."""
 
 
 class Host:
@@ -52,12 +56,11 @@ class Host:
         self.exabgp = exabgp
         self.addresses = dict(addresses)
         self.environment = {**os.environ, **environment}
-        for place in ("etc/rtrd", "etc/exabgp", "etc/bird", "etc/prometheus", "var/db/rpki-client", "root", "run/rtrd"):
+        for place in FOLDERS:
             (root / place).mkdir(parents=True)
         self.write("etc/prometheus/rtrd.rules.yaml", (ROOT / "etc" / "prometheus" / "rtrd.rules.yaml").read_text())
         (prometheus,) = [block.text for block in operator_pages.of_kind("monitoring", "yaml") if "scrape" in block.text]
         self.write("etc/prometheus/prometheus.yml", self.here(prometheus))
-        (root / "etc/systemd/system").mkdir(parents=True)
         shutil.copy(ROOT / "systemd" / "rtrd.service", root / "etc/systemd/system")
         (slurm,) = operator_pages.of_kind("cache-trouble", "json")
         self.write("etc/rtrd/slurm.json", slurm.text)
@@ -88,13 +91,17 @@ class Host:
         words[0] = self.exabgp if program == "exabgp" else find_program(program, f"apt-get install {program}")
         if program == "rtrd" and words[1] in ("cache", "watch"):
             return self.look_at(command, words, lab)
+        if words[1:2] == ["bird"]:
+            words += ["--bird", str(self.root / "run/bird/bird.ctl")]
+        if program == "birdc":
+            words[1:1] = ["-s", str(self.root / "run/bird/bird.ctl")]
         done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False, env=self.environment)
         assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout.replace(str(self.root), "")
 
     def look_at(self, command: Command, words: list[str], lab: Lab) -> str:
         """What goes on until Ctrl-C says something first, and ends by it."""
-        process = lab.start(Process(f"command-{command.line}", words, lab.folder, self.environment))
+        process = lab.start(Process(f"{command.page}-{command.line}", words, lab.folder, self.environment))
         process.wait_for("listening on|[0-9]{2}:[0-9]{2}")
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) in (0, 128 + signal.SIGINT), str(command)
@@ -132,21 +139,14 @@ def test_bird_takes_it(block: Block, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "start-bird"])
-def test_every_command_of_the_page_does_what_it_should(page: str, exabgp: str, lab: Lab) -> None:
-    """Two caches that count together, a router with routes of each validity, a guard that holds a change."""
+def test_every_command_of_the_pages_does_what_it_should(exabgp: str, lab: Lab) -> None:
+    """Two caches that count together, a router with routes of each validity, and for cache-trouble.md a held change."""
     one, two = RtrdCache(lab.folder, GOOD, name="one"), RtrdCache(lab.folder, GOOD[:1], name="two", address="127.0.0.5")
     http = f"127.0.0.1:{free_port('127.0.0.1')}"
-    settings: dict[str, Any] = {
-        "http": http,
-        "guard": {"max-newly-invalid": "100%", "max-shrink": "20%", "hold": 3600},
-    }
+    settings = {"http": http, "guard": {"max-newly-invalid": "100%", "max-shrink": "20%", "hold": 3600}}
     chain = Chain(lab, [[one, two]], exabgp=exabgp, static=[route.exabgp() for route in ROUTES], settings=settings)
     chain.start()
     chain.wait_routes(lambda routes: len(routes) == 2, "the two routes that are not invalid")
-    if page == "cache-trouble":
-        one.serve(GOOD[:1])
-        chain.wait_status(lambda status: status["guard"]["state"] == "held", "a held change")
     addresses = {
         "192.0.2.10:323": f"{one.address}:{one.port}",
         "192.0.2.11:323": f"{two.address}:{two.port}",
@@ -155,14 +155,18 @@ def test_every_command_of_the_page_does_what_it_should(page: str, exabgp: str, l
     }
     host = Host(lab.folder / "host", exabgp, addresses, {"RTRD_SOCKET": str(chain.socket)})
     (host.root / "run/rtrd/rtrd.sock").symlink_to(chain.socket)
-    commands = operator_pages.all_commands(page)
-    assert commands
-    for command in commands:
-        if command.words in UNIT_COMMANDS or not is_for(command, exabgp):
+    for page in PAGES:
+        if page == "start-bird":
             continue
-        host.write("etc/rtrd/rtrd.yaml", host.folders(operator_pages.in_force(command)))
-        said = host.run(command, lab)
-        assert "".join(f"{line}\n" for line in command.output) in ("", said), str(command)
+        if page == "cache-trouble":
+            one.serve(GOOD[:1])
+            chain.wait_status(lambda status: status["guard"]["state"] == "held", "a held change")
+        for command in operator_pages.all_commands(page):
+            if command.words in SYSTEMD or not is_for(command, exabgp):
+                continue
+            host.write("etc/rtrd/rtrd.yaml", host.folders(operator_pages.in_force(command)))
+            said = host.run(command, lab)
+            assert "".join(f"{line}\n" for line in command.output) in ("", said), str(command)
 
 
 def test_from_observing_over_tags_to_withdraws(exabgp: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,3 +224,77 @@ def test_from_observing_over_tags_to_withdraws(exabgp: str, lab: Lab, monkeypatc
     settings(tag)
     chain.ask("reload")
     settle(validities, "the step before")
+
+
+class PageBird(BirdRouter):
+    """The page's BIRD on loopback: what its last block above a line says."""
+
+    above = 0
+
+    def text(self, port: int) -> str:
+        block = [each for each in BIRD_BLOCKS if each.line < self.above][-1]
+        text = operator_pages.whole(block)
+        for old, new in (
+            ("log syslog all;", "log stderr all;"),
+            ("remote 127.0.0.1 port 3323;", f"remote 127.0.0.1 port {self.rtr_port};"),
+            ("local 192.0.2.254 as OWN_AS;", f"local {ADDRESS} port {port} as OWN_AS; multihop; passive; strict bind;"),
+            ("neighbor 192.0.2.1 as 64496;", f"neighbor {BIRD_PEER} as 64496;"),
+        ):
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        return text
+
+
+def test_start_bird_from_its_first_to_its_last_command(lab: Lab) -> None:
+    """`rtrd run` and BIRD as the page configures them: marked first, then without what is invalid."""
+    cache = lab.start(RtrdCache(lab.folder, GOOD))
+    rtr_port = free_port("127.0.0.1")
+    control = lab.folder / "host/run/rtrd/rtrd.sock"
+    host = Host(lab.folder / "host", "exabgp", {}, {"RTRD_SOCKET": str(control)})
+    bird = PageBird(lab.folder, rtr_port)
+    (host.root / "etc/bird/bird.conf").unlink()
+    (host.root / "etc/bird/bird.conf").symlink_to(bird.config)
+    (host.root / "run/bird/bird.ctl").symlink_to(bird.control)
+    tags = {"192.0.2.0/24": ((BIRD_ASN, 1, 0),), "203.0.113.0/24": ((BIRD_ASN, 1, 1),)}
+    invalid = {"198.18.1.0/24": ((BIRD_ASN, 1, 2),)}
+
+    for command in operator_pages.all_commands("start-bird"):
+        if command.words[:2] == ("rtrd", "check"):
+            settings = yaml.safe_load(host.folders(operator_pages.in_force(command)))
+            settings["caches"]["groups"][0]["servers"] = [{"host": cache.address, "port": cache.port}]
+            assert settings["rtr-server"]["listen"] == ["127.0.0.1:3323"]
+            settings["rtr-server"]["listen"] = [f"127.0.0.1:{rtr_port}"]
+            host.write("etc/rtrd/rtrd.yaml", yaml.safe_dump({**settings, "control": str(control)}))
+        bird.above = command.line
+        if command.words == ("birdc", "configure"):
+            bird.config.write_text(bird.text(bird.port))
+        if command.words[:2] != ("rtrd", "run"):
+            host.run(command, lab)
+        else:
+            begin(host, command, lab)
+            bird.above = BIRD_BLOCKS[0].line + 1
+            lab.start(bird)
+            feeder = ExaBGP(
+                lab.folder, name="feeder", address=BIRD_PEER, asn=64496, static=[each.exabgp() for each in ROUTES]
+            )
+            feeder.neighbors = [Neighbor(address=ADDRESS, asn=BIRD_ASN, port=bird.port)]
+            lab.start(feeder)
+            bird.wait_routes(lambda routes: routes == {**tags, **invalid}, "all three marks")
+    bird.wait_routes(lambda routes: routes == tags, "nothing invalid")
+    assert set(bird.routes(rejected=True)) == set(invalid)
+
+
+def begin(host: Host, command: Command, lab: Lab) -> None:
+    """The daemon, as the command starts it; returns when it is ready."""
+    words = [find_program("rtrd", "make venv"), *map(host.here, command.words[1:])]
+    daemon = lab.start(Process("rtrd", words, lab.folder))
+
+    def is_ready() -> bool:
+        try:
+            with client.ask(host.root / "run/rtrd/rtrd.sock", "/status") as answer:
+                status: dict[str, Any] = answer.value()
+        except client.NoDaemonError:
+            return False
+        return bool(status["ready"])
+
+    daemon.wait_until(is_ready, SECONDS, "a VRP set", tick=0.05)

@@ -10,13 +10,13 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-import operator_pages
 import pytest
 import yaml
-from operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, Block, Command
 
 from rtrd import cli
 from rtrd.ops.metrics import METRICS
+from tests.unit import operator_pages
+from tests.unit.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, Block, Command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,10 +121,20 @@ def test_every_alert_of_the_rules_is_explained_and_no_other() -> None:
     )
 
 
+def faults(page: str, head: str) -> set[str]:
+    """The first cells of the table with this head."""
+    table = (DOCS / f"{page}.md").read_text().split(f"| {head} |\n|---|---|\n")[1].split("\n\n")[0]
+    return {name for row in table.splitlines() for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
+
+
 def test_every_fault_of_a_cache_has_its_advice() -> None:
-    known = re.findall(r"^\| `([a-z-]+)` \| ", (DOCS / "commands.md").read_text().split("The faults:")[1], re.MULTILINE)
-    advice = (DOCS / "cache-trouble.md").read_text().split("| fault |")[1].split("\n\n")[0]
-    assert set(re.findall(r"`([a-z-]+)`(?=[,`a-z -]* \|)", advice)) >= set(known[:9])
+    assert faults("cache-trouble", "fault | look at") == faults("commands", "fault | means")
+
+
+def test_every_unit_is_one_of_ours() -> None:
+    for command in COMMANDS:
+        if command.words[0] == "systemctl":
+            assert (ROOT / "systemd" / f"{command.words[-1]}.service").exists(), str(command)
 
 
 def anchors(page: Path) -> set[str]:

@@ -24,6 +24,7 @@ from rtrd.demo.routes import Route
 from rtrd.ops import client
 from tests.integration.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
 from tests.integration.bird_routers import FEEDER as BIRD_PEER
+from tests.integration.daemons import Daemon
 from tests.unit import operator_pages
 from tests.unit.operator_pages import PAGES, ROOT, Block, Command
 
@@ -143,7 +144,14 @@ def test_every_command_of_the_pages_does_what_it_should(exabgp: str, lab: Lab) -
     """Two caches that count together, a router with routes of each validity, and for cache-trouble.md a held change."""
     one, two = RtrdCache(lab.folder, GOOD, name="one"), RtrdCache(lab.folder, GOOD[:1], name="two", address="127.0.0.5")
     http = f"127.0.0.1:{free_port('127.0.0.1')}"
-    settings = {"http": http, "guard": {"max-newly-invalid": "100%", "max-shrink": "20%", "hold": 3600}}
+    lab.start(one)
+    lab.start(two)
+    servers = [{"host": cache.address, "port": cache.port} for cache in (one, two)]
+    settings = {
+        "caches": {"refresh": 60, "retry": 1, "groups": [{"name": "primary", "preference": 1, "servers": servers}]},
+        "http": http,
+        "guard": {"max-newly-invalid": "100%", "max-shrink": "20%", "hold": 3600},
+    }
     chain = Chain(lab, [[one, two]], exabgp=exabgp, static=[route.exabgp() for route in ROUTES], settings=settings)
     chain.start()
     chain.wait_routes(lambda routes: len(routes) == 2, "the two routes that are not invalid")
@@ -166,7 +174,7 @@ def test_every_command_of_the_pages_does_what_it_should(exabgp: str, lab: Lab) -
                 continue
             host.write("etc/rtrd/rtrd.yaml", host.folders(operator_pages.in_force(command)))
             said = host.run(command, lab)
-            assert "".join(f"{line}\n" for line in command.output) in ("", said), str(command)
+            assert operator_pages.is_said(command.output, said), f"{command}\n{said}"
 
 
 def test_from_observing_over_tags_to_withdraws(exabgp: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +234,40 @@ def test_from_observing_over_tags_to_withdraws(exabgp: str, lab: Lab, monkeypatc
     settle(validities, "the step before")
 
 
+def test_a_running_daemon_takes_each_configuration(lab: Lab) -> None:
+    """By `rtrd reload`, one after the other; caches are where ours are, whatever their transport is."""
+    one, two = (lab.start(RtrdCache(lab.folder, GOOD, name=name)) for name in ("one", "two"))
+    places = {"192.0.2.10": one, "127.0.0.1": one}
+    (lab.folder / "state").mkdir()
+    daemon = Daemon(lab.folder, [one])
+    lab.start(daemon)
+    blocks = [
+        block for page in PAGES for block in operator_pages.of_kind(page, "yaml") if operator_pages.is_rtrd(block)
+    ]
+    for block in blocks:
+        settings = operator_pages.configuration(block)
+        groups = settings["caches"]["groups"]
+        for group in groups:
+            found = {id(cache): cache for cache in (places.get(each["host"], two) for each in group["servers"])}
+            group["servers"] = [{"host": cache.address, "port": cache.port} for cache in found.values()]
+        if "slurm" in settings:
+            (slurm,) = operator_pages.of_kind(block.page, "json")
+            (lab.folder / "slurm.json").write_text(slurm.text)
+            settings["slurm"] = ["slurm.json"]
+        daemon.config.write_text(yaml.safe_dump({**settings, "control": str(daemon.socket)}))
+        argv = [find_program("rtrd", "make venv"), "reload", "--socket", str(daemon.socket)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert done.returncode == 0, f"{block}: {done.stderr}"
+        daemon.wait_status(
+            lambda status, names=[group["name"] for group in groups]: (  # type: ignore[misc]
+                status["ready"] and [group["name"] for group in status["groups"]] == names
+            ),
+            f"the groups of {block}",
+        )
+        filtered = "not-found" if "slurm" in settings else "valid"
+        daemon.wait_status(lambda _, wanted=filtered: daemon.validity("192.0.2.0/24", 64500) == wanted, filtered)  # type: ignore[misc]
+
+
 class PageBird(BirdRouter):
     """The page's BIRD on loopback: what its last block above a line says."""
 
@@ -269,7 +311,8 @@ def test_start_bird_from_its_first_to_its_last_command(lab: Lab) -> None:
         if command.words == ("birdc", "configure"):
             bird.config.write_text(bird.text(bird.port))
         if command.words[:2] != ("rtrd", "run"):
-            host.run(command, lab)
+            said = host.run(command, lab)
+            assert operator_pages.is_said(command.output, said), f"{command}\n{said}"
         else:
             begin(host, command, lab)
             bird.above = BIRD_BLOCKS[0].line + 1

@@ -7,7 +7,8 @@ What a block is, is said by the word behind its fence, and nothing may be a bloc
 - `exabgp`: a configuration of ExaBGP; one without neighbours is the process section of the page's other one.
 - `bird`: a configuration of BIRD; one without protocols is the filter of the page's other one.
 - `json`: a SLURM file.
-- `console`: commands behind `# ` (root) or `$ `; other lines are what the command before them prints.
+- `console`: commands behind `# ` (root) or `$ `; other lines are of what the command before them prints, in its words
+  and order. Numbers and addresses are those of the page, and spaces are not counted.
 """
 
 from __future__ import annotations
@@ -93,6 +94,16 @@ def commands(block: Block) -> list[Command]:
         else:
             raise ValueError(f"{block.page}.md:{number}: no command stands before {line!r}")
     return found
+
+
+def is_said(shown: tuple[str, ...], said: str) -> bool:
+    """Whether the lines that a page shows are, in their order, among those that the command printed."""
+
+    def words(line: str) -> str:
+        return re.sub(r"\d[\w.:/+-]*", "0", " ".join(line.split()))
+
+    lines = iter([words(line) for line in said.splitlines()])
+    return all(words(line) in lines for line in shown)
 
 
 def all_commands(page: str) -> list[Command]:

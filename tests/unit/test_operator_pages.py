@@ -1,6 +1,6 @@
 """The pages that answer an operator's question: whatever stands in a fence there is checked by who must read it.
 
-Those commands that need a daemon, an ExaBGP or a BIRD are run in tests/e2e/test_operator_pages.py.
+Those commands that need a daemon, an ExaBGP or a BIRD are run in tests/e2e/test_operator_commands.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLOCKS = [block for page in PAGES for block in operator_pages.blocks(page)]
 COMMANDS = [command for page in PAGES for command in operator_pages.all_commands(page)]
 RTRD = [command for command in COMMANDS if command.words[0] == "rtrd"]
 HOST = ("exabgp", "bird", "birdc", "curl", "promtool", "ssh-keygen", "systemd-analyze", "systemctl", "cp")
-"""Programs beside rtrd; tests/e2e/test_operator_pages.py says how each is run."""
+"""Programs beside rtrd; tests/e2e/test_operator_commands.py says how each is run."""
 
 
 def configurations() -> list[Block]:
@@ -179,3 +179,10 @@ def test_a_block_without_an_end_or_output_without_a_command_fails() -> None:
     (block,) = operator_pages.blocks("broken", "```console\nno daemon answers\n```\n")
     with pytest.raises(ValueError, match=r"broken\.md:2: no command stands before"):
         operator_pages.commands(block)
+
+
+def test_shown_output_is_compared_by_its_words_and_order() -> None:
+    said = "VRPs: 11 IPv4, 0 IPv6\ngroup primary: ESTABLISHED\n  tcp 127.0.0.4:39293: ESTABLISHED, version 1\n"
+    assert operator_pages.is_said(("VRPs: 512345 IPv4, 7 IPv6", "  tcp 192.0.2.10:323: ESTABLISHED,  version 1"), said)
+    assert not operator_pages.is_said(("VRPs: 512345 IPv4, no IPv6",), said)
+    assert not operator_pages.is_said(("group primary: ESTABLISHED", "VRPs: 512345 IPv4, 7 IPv6"), said)

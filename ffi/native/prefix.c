@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "vrp.h"
+
 bool prefix_no_host_bits(const uint8_t addr[16], unsigned len)
 {
     unsigned byte = len / 8;
@@ -93,23 +95,40 @@ static char *print_number(char *at, unsigned value)
     return at;
 }
 
+static size_t address_print(uint8_t family, const uint8_t addr[16], char *out)
+{
+    if (family != 4) {
+        char text[INET6_ADDRSTRLEN];
+        inet_ntop(AF_INET6, addr, text, sizeof text);
+        size_t n = strlen(text); /* at most 39: the dotted forms are shorter */
+        memcpy(out, text, n);
+        return n;
+    }
+    char *at = out;
+    for (int byte = 0; byte < 4; byte++) {
+        if (byte)
+            *at++ = '.';
+        at = print_number(at, addr[byte]);
+    }
+    return (size_t)(at - out);
+}
+
 size_t prefix_print(const struct prefix *prefix, char *out)
 {
-    char *at = out;
-    if (prefix->family == 4) {
-        for (int byte = 0; byte < 4; byte++) {
-            if (byte)
-                *at++ = '.';
-            at = print_number(at, prefix->addr[byte]);
-        }
-    } else {
-        char text[INET6_ADDRSTRLEN];
-        inet_ntop(AF_INET6, prefix->addr, text, sizeof text);
-        size_t n = strlen(text); /* at most 39: the dotted forms are shorter */
-        memcpy(at, text, n);
-        at += n;
-    }
+    char *at = out + address_print(prefix->family, prefix->addr, out);
     *at++ = '/';
     at = print_number(at, prefix->len);
+    return (size_t)(at - out);
+}
+
+size_t addresses_print(const void *records, size_t n, char *out)
+{
+    char *at = out;
+    for (size_t i = 0; i < n; i++) {
+        struct vrp vrp;
+        memcpy(&vrp, (const uint8_t *)records + i * sizeof vrp, sizeof vrp);
+        at += address_print(vrp.family, vrp.addr, at);
+        *at++ = '\n';
+    }
     return (size_t)(at - out);
 }

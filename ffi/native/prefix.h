@@ -12,6 +12,8 @@
 
 #define PREFIX_TEXT_MAX 44 /* "ffff:...:255.255.255.255/128" without a final NUL */
 
+#define ADDRESS_LINE_MAX 40
+
 struct prefix {
     uint8_t addr[16]; /* network byte order; IPv4 in the first four, the rest 0 */
     uint8_t len;
@@ -34,5 +36,9 @@ uint8_t address_parse(const char *text, size_t n, uint8_t out[16]);
 
 /* Prints into `out` (at least PREFIX_TEXT_MAX bytes), no NUL; the number of bytes. */
 size_t prefix_print(const struct prefix *prefix, char *out);
+
+/* Prints the address of each of n packed VRPs, each ended by LF, into `out` (at least n * ADDRESS_LINE_MAX bytes); the
+ * number of bytes. */
+size_t addresses_print(const void *records, size_t n, char *out);
 
 #endif

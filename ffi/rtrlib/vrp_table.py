@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 import threading
+from functools import partial
+from itertools import compress, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from _rov import ffi, lib
@@ -23,7 +24,11 @@ NO_PREFIX: Final = 255
 STATES: Final = tuple(PfxvState)
 FEW: Final = 64
 """Covering VRPs for which there is room without asking twice."""
-FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+_SLICE: Final = 4096
+"""Records that are made at a time."""
+_ADDRESS_LINE: Final = 40
+"""Octets that one address takes as text (ADDRESS_LINE_MAX of ffi/native/prefix.h)."""
+_record = partial(tuple.__new__, PFXRecord)
 
 
 class VRPTable:
@@ -160,11 +165,23 @@ class VRPTable:
 
 
 def _records(parts: list[tuple[bytes, RTRSocket | None]], family: int | None) -> Iterator[PFXRecord]:
-    families = {family: FAMILIES[family]} if family else FAMILIES
-    # A million times: so each record is made in one step.
-    ntop, make = socket.inet_ntop, tuple.__new__
+    # A million times: so a slice is taken apart by columns, and no step for one record is Python's own.
+    text = ffi.new("char[]", _SLICE * _ADDRESS_LINE)
     for packed, who in parts:
-        for raw, asn, length, most, its_family, _ in PACKED.iter_unpack(packed):
-            if its_family in families:
-                address = ntop(families[its_family], raw if its_family == 6 else raw[:4])
-                yield make(PFXRecord, (asn, address, length, most, who))
+        for at in range(0, len(packed), _SLICE * PACKED.size):
+            records = packed[at : at + _SLICE * PACKED.size]
+            octets = memoryview(records)
+            count = len(records) // PACKED.size
+            addresses = ffi.buffer(text, lib.addresses_print(records, count, text))[:].decode("ascii").split()
+            columns = zip(
+                octets.cast("I")[4 :: PACKED.size // 4].tolist(),
+                addresses,
+                octets[20 :: PACKED.size].tolist(),
+                octets[21 :: PACKED.size].tolist(),
+                repeat(who),
+            )
+            rows = map(_record, columns)
+            if family is None:
+                yield from rows
+            else:
+                yield from compress(rows, (one == family for one in octets[22 :: PACKED.size]))

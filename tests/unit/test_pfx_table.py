@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -121,6 +122,18 @@ def test_a_result_equals_its_state_and_nothing_else() -> None:
     assert valid != invalid
     assert hash(valid) == hash(PfxvState.valid)
     assert (str(PfxvState.not_found), f"{PfxvState.valid}") == ("PfxvState.not_found", "PfxvState.valid")
+
+
+def test_a_long_table_is_listed_whole() -> None:
+    table = PfxTable()
+    for i in range(3000):
+        table.add_record(i, f"10.{i >> 8}.{i & 255}.0", 24, 24 + i % 9)
+        table.add_record(i, f"2001:db8:{i:x}::", 48, 48 + i % 81)
+    expected = [PFXRecord(i, f"10.{i >> 8}.{i & 255}.0", 24, 24 + i % 9) for i in range(3000)]
+    expected += [
+        PFXRecord(i, str(ipaddress.ip_address(f"2001:db8:{i:x}::")), 48, 48 + i % 81) for i in range(3000)
+    ]
+    assert sorted(table) == sorted(expected)
 
 
 def test_as_0_never_agrees() -> None:

@@ -83,10 +83,16 @@ class Requests:
 class Connections:
     """The connections of one listener; called for each new one, as asyncio's servers want it."""
 
-    def __init__(self, server: web.Server, requests: Requests) -> None:
+    def __init__(
+        self, server: web.Server, requests: Requests, soon: Callable[[Callable[[], object]], object] | None = None
+    ) -> None:
+        """`soon` calls back when the server knows a connection that it was given now."""
         self._server = server
+        self._soon = soon or _in_two_turns
         self._requests = requests
         self._open: set[RequestHandler] = set()
+        self._coming: set[RequestHandler] = set()
+        """Of those, the ones that the server doesn't know yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._listening: asyncio.Server | None = None
 
@@ -116,19 +122,18 @@ class Connections:
         handler = self._server()
         self._open.add(handler)
         self._requests.quiet[handler] = self._requests.clock()
+        self._coming.add(handler)
+        self._soon(lambda: self._coming.discard(handler))
         return handler
 
     def look(self) -> None:
         """Forget connections that are gone; end those that were quiet for too long."""
         now = self._requests.clock()
-        # One that is not connected yet is not among the server's: it will be in the next turn of the loop.
-        served = set(self._server.connections)
+        for handler in self._open - self._coming - set(self._server.connections):
+            self._forget(handler)
         for handler in self._open - self._requests.busy:
-            quiet = now - self._requests.quiet[handler]
-            if quiet > PATIENCE:
+            if now - self._requests.quiet[handler] > PATIENCE:
                 self._end(handler)
-            elif quiet > SOON and handler not in served:
-                self._forget(handler)
 
     def _make_room(self) -> bool:
         """End the connection that was quiet for longest, if that is long enough."""
@@ -150,6 +155,12 @@ class Connections:
     def _sweep(self) -> None:
         self.look()
         self._timer = asyncio.get_running_loop().call_later(SOON, self._sweep)
+
+
+def _in_two_turns(call: Callable[[], object]) -> None:
+    """Call back when asyncio, which does so in the loop's next turn, has told the server of a new connection."""
+    loop = asyncio.get_running_loop()
+    loop.call_soon(loop.call_soon, call)
 
 
 class _Full(asyncio.Protocol):

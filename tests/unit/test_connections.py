@@ -40,14 +40,21 @@ class Story:
         self.now = 0.0
         self.server = Server()
         self.requests: Any = Requests(lambda: self.now)
-        self.connections = Connections(self.server, self.requests)  # type: ignore[arg-type]
+        self.coming: list[Any] = []
+        self.connections = Connections(self.server, self.requests, self.coming.append)  # type: ignore[arg-type]
 
     def connect(self) -> Handler | None:
         """A new connection; None: it is told that there is no room."""
         protocol = self.connections()
         return protocol if isinstance(protocol, Handler) else None
 
+    def turn(self) -> None:
+        """The loop turns: the server knows of the connections by now."""
+        while self.coming:
+            self.coming.pop()()
+
     def wait(self, seconds: float) -> None:
+        self.turn()
         self.now += seconds
         self.connections.look()
 
@@ -138,3 +145,21 @@ def test_of_clients_that_send_rubbish_one_line_is_logged_with_no_traceback() -> 
     assert complaints.filter(records[0])
     assert (records[0].getMessage(), records[0].exc_info) == ("from 1: ValueError: 400, message:", None)
     assert not complaints.filter(records[1])
+
+
+def test_whoever_is_gone_makes_room_at_once(story: Story) -> None:
+    for _ in range(100):
+        handler = story.connect()
+        assert handler is not None
+        story.turn()
+        story.server.connections.remove(handler)
+
+
+def test_one_that_the_server_does_not_know_yet_is_not_gone(story: Story) -> None:
+    for _ in range(3):
+        assert story.connect()
+    coming = list(story.server.connections)
+    story.server.connections.clear()
+    assert story.connect() is None
+    story.server.connections.extend(coming)
+    assert story.connect() is None

@@ -115,7 +115,7 @@ class Router:
         for _ in range(SECONDS * 100):
             try:
                 connection.connect(str(self.socket))
-            except BlockingIOError:  # the kernel's queue is full for a moment
+            except (BlockingIOError, ConnectionRefusedError):  # the queue is full for a moment, or not there yet
                 time.sleep(0.01)
             else:
                 return connection

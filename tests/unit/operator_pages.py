@@ -3,7 +3,7 @@
 What a block is, is said by the word behind its fence, and nothing may be a block of another kind:
 
 - `yaml`: a configuration of rtrd. One without groups of caches is a fragment: those of README.md are added. With
-  `# prometheus.yml` or `# rules` as its first line it is a file of Prometheus.
+  `# prometheus.yml` as its first line it is Prometheus' own.
 - `exabgp`: a configuration of ExaBGP; one without neighbours is the process section of the page's other one.
 - `bird`: a configuration of BIRD; one without protocols is the filter of the page's other one.
 - `json`: a SLURM file.
@@ -33,7 +33,7 @@ PAGES = (
     "upgrading",
 )
 KINDS = ("yaml", "exabgp", "bird", "json", "console")
-PROMETHEUS = ("# prometheus.yml", "# rules")
+PROMETHEUS = "# prometheus.yml"
 
 
 class Block(NamedTuple):
@@ -112,7 +112,7 @@ def all_commands(page: str) -> list[Command]:
 
 def is_rtrd(block: Block) -> bool:
     """Whether a `yaml` block is a configuration of rtrd, and none of Prometheus."""
-    return block.kind == "yaml" and block.text.partition("\n")[0] not in PROMETHEUS
+    return block.kind == "yaml" and block.text.partition("\n")[0] != PROMETHEUS
 
 
 def first_configuration() -> dict[str, Any]:

@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from rtrd import cli
-from rtrd.ops.metrics import METRICS
 from tests.unit import operator_pages
 from tests.unit.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, Block, Command
 
@@ -96,16 +95,13 @@ def test_every_slurm_file_is_a_good_one(block: Block, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", [each for each in BLOCKS if each.text.startswith(PROMETHEUS)], ids=str)
-def test_prometheus_reads_its_files_and_knows_the_metrics(block: Block, tmp_path: Path) -> None:
-    what = "rules" if block.text.startswith("# rules") else "config"
-    for name in re.findall(r"\brtrd_\w+", block.text):
-        assert name in {metric.name for metric in METRICS}
+def test_prometheus_takes_its_configuration(block: Block, tmp_path: Path) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("Debian's prometheus is not here")
     rules = ROOT / "etc" / "prometheus" / "rtrd.rules.yaml"
     file = tmp_path / "file.yml"
     file.write_text(block.text.replace("/etc/prometheus/rtrd.rules.yaml", str(rules)))
-    done = subprocess.run(["promtool", "check", what, str(file)], capture_output=True, text=True, check=False)
+    done = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rtrd.demo.caches import VRP
 from rtrd.demo.chain import ROUTER
 from rtrd.demo.lab import session_members
@@ -79,14 +81,15 @@ def test_the_router_ends_and_rtrd_with_it(make_chain: MakeChain) -> None:
     assert chain.router.leftovers == []
 
 
-def test_a_killed_rtrd_relearns_and_corrects(make_chain: MakeChain) -> None:
-    """ExaBGP starts it again and tells it nothing; what changed meanwhile is right in the end."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_killed_rtrd_relearns_and_corrects(make_chain: MakeChain, number: signal.Signals) -> None:
+    """ExaBGP starts it again and tells it nothing; what changed is right in the end. An upgrade is the same."""
     chain = make_chain(VRPS, static=[ONE.removeprefix("announce "), TWO.removeprefix("announce ")])
     settle(chain, BOTH)
     old = chain.ask("status")
     assert old["routers"][0]["routes"]["valid"] == 1
     seen = len(chain.listener.monitor.lines)
-    kill_rtrd(chain)
+    kill_rtrd(chain, number)
     chain.wait_status(
         lambda status: status["ready"] and sum(sum(r["routes"].values()) for r in status["routers"]) == 2,
         "both routes learned again",
@@ -97,8 +100,8 @@ def test_a_killed_rtrd_relearns_and_corrects(make_chain: MakeChain) -> None:
     settle(chain, {"203.0.113.0/24": "not-found"})
 
 
-def kill_rtrd(chain: Chain) -> None:
-    """Send SIGKILL to the process that ExaBGP started, and return when it ended."""
+def kill_rtrd(chain: Chain, number: signal.Signals) -> None:
+    """Send a signal to the process that ExaBGP started, and return when it ended."""
     router = chain.router.process.pid
     (pid,) = [
         pid
@@ -106,7 +109,7 @@ def kill_rtrd(chain: Chain) -> None:
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1] == str(router)
     ]
     handle = os.pidfd_open(pid)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, number)
     # A pidfd is readable once its process ended.
     assert select.select([handle], [], [], 10)[0]
     os.close(handle)

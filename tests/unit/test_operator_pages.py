@@ -82,6 +82,15 @@ def test_every_command_of_rtrd_is_one(command: Command) -> None:
     check_command(command)
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_within_the_text_is_one(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those may leave out what the reader has to say: `--help` of the same words is asked."""
+    for words in re.findall(r"`rtrd ([a-z][^`]*)`", (DOCS / f"{page}.md").read_text()):
+        with pytest.raises(SystemExit) as end:
+            cli.parser(whole=True).parse_args([*words.split(), "--help"])
+        assert end.value.code == 0, f"rtrd {words}: {capsys.readouterr().err}"
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
 def test_every_program_is_one_that_is_run(command: Command) -> None:
     assert command.words[0] in ("rtrd", *HOST)

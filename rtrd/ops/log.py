@@ -133,7 +133,8 @@ class _Writer:
 class _FromLibraries(logging.Handler):
     """Hands the records of libraries (rtrlib, asyncio, aiohttp) to structlog; what is repeated, not each time.
 
-    Two records that differ in numbers only are one.
+    Two records that differ in numbers only are one; not those of rtrlib, which are of one cache each and tell of waits
+    that grow.
     """
 
     def __init__(self) -> None:
@@ -142,7 +143,10 @@ class _FromLibraries(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        more = self._limiter.rate_limited((record.name, _NUMBERS.sub("0", printable(text))))
+        key = printable(text)
+        if record.name != "rtrlib":
+            key = _NUMBERS.sub("0", key)
+        more = self._limiter.rate_limited((record.name, key))
         if more is not None:
             get(record.name).log(record.levelno, text, exc_info=record.exc_info, **more)
 

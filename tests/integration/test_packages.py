@@ -53,7 +53,8 @@ def host(tmp_path: Path, package: Path) -> Iterator[Host]:
     host = Host(tmp_path)
     shutil.copy(package, host.folder / "rtrd.deb")
     (host.folder / "vrps.json").write_text(json.dumps(VRPS))
-    host.prepare('rm -rf "$1/etc/rtrd"\n')
+    # A Debian system forbids no package to stop its service, as the image of a container may.
+    host.prepare('rm -rf "$1/etc/rtrd" "$1/usr/sbin/policy-rc.d"\n')
     with host:
         yield host
 

@@ -160,6 +160,9 @@ def test_two_groups_of_two_die_again_and_again_and_the_peer_sees_the_difference_
     settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
     seen = len(chain.listener.monitor.lines)
     for _ in range(3):
+        chain.wait_status(
+            lambda status: [one["state"] for one in status["groups"][0]["servers"]] == ["ESTABLISHED"] * 2, "both"
+        )
         primary[0].kill()
         chain.wait_status(
             lambda status: [one["fault"] for one in status["groups"][0]["servers"]] != [None, None], "a death"

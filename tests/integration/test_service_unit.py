@@ -35,6 +35,8 @@ VRPS = {"roas": [{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24}]}
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     lack = systemd_host.missing()
+    if lack is None and ROOT.is_relative_to("/tmp"):
+        lack = "this repository lies in /tmp, which the unit hides from the service"
     if lack is not None:
         pytest.skip(lack)
     host = Host(tmp_path)

@@ -79,7 +79,7 @@ def test_the_same_file_and_another_spelling_of_it_are_no_change() -> None:
             ["control: /run/rtrd/rtrd.sock becomes /run/x.sock (only after a restart)"]),
         (("caches:", "http: 127.0.0.1:9323\ncaches:"), ["http: none becomes 127.0.0.1:9323 (only after a restart)"]),
         (("caches:", "rtr-server: {listen: ['[::1]:3323']}\ncaches:"),
-            ["rtr-server: none becomes {listen: [[::1]:3323]} (only after a restart)"]),
+            ["rtr-server: none becomes {listen: [[::1]:3323], notify-interval: 60} (only after a restart)"]),
         (("caches:", "state: /var/lib/rtrd\ncaches:"), ["state: none becomes /var/lib/rtrd (only after a restart)"]),
     ],
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """VRPs from RPKI caches by the RTR protocol (RFC 8210, 6810), with Debian's librtr inside."""
 
+from importlib import metadata
+
 import rtrlib.callbacks  # noqa: F401 - it defines lib.pfx_table_callback
 from rtrlib.changes import Change, Changes, RouterKeyChange, StatusChange, VRPChange
 from rtrlib.dispatcher import VRPListener
@@ -45,3 +47,10 @@ __all__ = [
     "copy_pfx_record",
     "pack_routes",
 ]
+
+
+def __getattr__(name: str) -> str:
+    # The distribution's version, looked up by whoever asks: reading it takes longer than all the rest of the import.
+    if name == "__version__":
+        return metadata.version("rtrd")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -51,7 +51,7 @@ class ManagerGroup:
     def picture(self) -> ManagerGroup:
         """Copy it and its sockets: what they are now, and stay."""
         group = copy.copy(self)
-        group.sockets = RTRSocketList(copy.copy(socket) for socket in self.sockets)
+        group.sockets = RTRSocketList(socket.picture() for socket in self.sockets)
         return group
 
     @property

@@ -31,7 +31,8 @@ class PFXRecord(NamedTuple):
     socket: RTRSocket | None = None
 
     def __str__(self) -> str:
-        return f"{self.prefix}/{self.min_len}-{self.max_len} AS{self.asn}"
+        """Give it as rtrlib-python's programs print it, with the AS number bare."""
+        return f"{self.prefix}/{self.min_len}-{self.max_len} {self.asn}"
 
 
 class SPKIRecord(NamedTuple):

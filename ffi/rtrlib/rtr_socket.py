@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
@@ -73,6 +74,12 @@ class RTRSocket:
         self.restarts = 0
         self.pid: int | None = None
         self.has_received_pdus = False
+
+    def picture(self) -> RTRSocket:
+        """Copy it: what it is now, and stays."""
+        socket = copy.copy(self)
+        socket.faults = self.faults.copy()
+        return socket
 
     @property
     def host(self) -> str:

@@ -7,9 +7,12 @@ import inspect
 
 import pytest
 
+import rtrd.version
+import rtrlib
 from _rtrlib import lib
 from rtrlib import (
     CacheGroup,
+    Fault,
     IpConversionException,
     ManagerGroup,
     ManagerGroupStatus,
@@ -124,9 +127,25 @@ def test_the_sockets_of_a_group_are_a_sequence_that_nobody_changes() -> None:
         sockets[0] = two  # type: ignore[index]
 
 
+def test_a_picture_of_a_group_stays_as_it_was() -> None:
+    socket = RTRSocket(0, ANY)
+    socket.faults[Fault.REFUSED] += 1
+    (seen,) = ManagerGroup("", 1, [socket]).picture().sockets
+    socket.faults[Fault.REFUSED] += 1
+    socket.state = RTRSocketState.ESTABLISHED
+    assert (seen.faults, seen.state) == ({Fault.REFUSED: 1}, RTRSocketState.CLOSED)
+    assert seen == socket
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert rtrlib.__version__ == rtrd.version.__version__
+    with pytest.raises(AttributeError, match="no attribute 'versoin'"):
+        rtrlib.versoin  # noqa: B018
+
+
 def test_records_are_values_of_their_own() -> None:
     record, key = PFXRecord(64500, "192.0.2.0", 24, 25), SPKIRecord(64500, bytes(20), bytes(91))
-    assert str(record) == "192.0.2.0/24-25 AS64500"
+    assert str(record) == "192.0.2.0/24-25 64500"
     assert copy_pfx_record(record) == record
     assert copy_pfx_record(record) is not record
     assert len({record, copy_pfx_record(record), key}) == 2

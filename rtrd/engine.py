@@ -368,7 +368,12 @@ class Engine:
     # -- decisions
 
     def next_decision(self, most: int) -> Decision | None:
-        """Give the next thing to say, for at most `most` prefixes; from here on it counts as said."""
+        """Give the next thing to say, for at most `most` prefixes; from here on it counts as said.
+
+        None too while a change of our own tags is half done: some sets would be in the words of the former policy.
+        """
+        if self._respelling is not None:
+            return None
         command = self.table.next_command(most)
         if command is None and self._turning and not self.table.work(0):
             self._turn()  # nothing stands at them any more; what should is said after the next work

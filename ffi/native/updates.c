@@ -134,6 +134,8 @@ bool route_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, co
             routes->neighbors[neighbor].counts[route->bits & VALIDITY_BITS]++;
             routes->count++;
         }
+        if (route_respelled(routes, route)) /* by its set or validity of before, which it may lose here */
+            route->bits |= STALE_BOTH;
         if (route->attrs != attrs) {
             if (routes->attrs.sets[route->attrs].facts.outcome != routes->attrs.sets[attrs].facts.outcome)
                 route->bits |= STALE_BOTH;

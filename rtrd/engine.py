@@ -11,15 +11,14 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from rtrd.decision import Decision
 from rtrd.egress import Egress
 from rtrd.former import Former, read_key
-from rtrd.ops import log
 from rtrd.policy import OBSERVE, normal
 from rtrd.respelling import Respelling
 from rtrd.routes.attributes import with_outcome
 from rtrd.routes.table import (
     LEARNED,
-    MOST_TARGETS,
     NEW_ATTRIBUTES,
     OTHER,
     TAKEN_PATH_IDS,
@@ -28,6 +27,7 @@ from rtrd.routes.table import (
     RouteTable,
 )
 from rtrd.tags import VALIDITIES
+from rtrd.targets import Targets, packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,32 +42,12 @@ if TYPE_CHECKING:
 _REMEMBERED = 4096
 """Attribute sets that are remembered decoded; every other one is decoded again when it is announced."""
 
-logger = log.get("engine")
-
 
 class Session(NamedTuple):
     """A neighbour that is up, or that sent routes, which says the same."""
 
     number: int
     rule: Rule | None
-
-
-class Decision(NamedTuple):
-    """A command of the route table in terms of the policy."""
-
-    announce: bool
-    targets: tuple[str, ...]
-    family: int
-    path_id: int | None
-    prefixes: str
-    """With a blank between two."""
-    size: int
-    """How many prefixes."""
-    attributes: bytes
-    """Key of the attribute set; of no meaning for a withdraw."""
-    outcome: Outcome
-    stands: bool = False
-    """It stands already, announced by an earlier run: there is nothing to say."""
 
 
 class Engine:
@@ -89,21 +69,16 @@ class Engine:
         self.others = 0
         """Entries of families that are left alone."""
         self.sessions: dict[str, Session] = {}
-        self.targets: list[str] = []
-        """Neighbours that commands can name; bit i of the table is targets[i]."""
+        self.targets = Targets(name, self.table)
+        """Neighbours that commands can name."""
         self._policy = policy
         self._owns = lru_cache(maxsize=65536)(policy.owns)
         self._read_attributes = read_attributes
         self._outcomes: list[Outcome] = [OBSERVE]  # by manner: additions that are alike share a number
         self._remembered: dict[bytes, AttributeSet] = {}
-        self._extended_next_hop = 0  # targets that negotiated it, by bit
-        self._plain = {4: 0, 6: 0}  # targets that take no path ids, by bit
         self._path_ids = False  # some route has one
-        self._turning: dict[str, dict[int, bool]] = {}  # targets that are about to take path ids, or none, by family
-        self._too_many = False
         self._respelling: Respelling | None = None
         self._policy_cause = UNKNOWN
-        self._up = (1 << MOST_TARGETS) - 1  # targets that are announced to, by bit
         self.former = Former(self.table, self.owns)
         self._add_receivers()
 
@@ -148,26 +123,9 @@ class Engine:
     # -- neighbours
 
     def add_target(self, address: str) -> bool:
-        """Take note of a neighbour of the router, to which routes can be announced. True: it was new.
-
-        What is no IP address is none: a target's address becomes part of commands.
-        """
-        packed = _packed(address)
-        address = normal(address)
-        if not packed or address in self.targets:
+        """Take note of a neighbour of the router, to which routes can be announced. True: it was new."""
+        if not self.targets.add(address):
             return False
-        if len(self.targets) == MOST_TARGETS:
-            if not self._too_many:
-                self._too_many = True
-                logger.error(
-                    "more neighbours than rtrd can announce to; the others get nothing: name the receivers"
-                    " in the policy's `to`",
-                    router=self.name,
-                    most=MOST_TARGETS,
-                    first_left_out=address,
-                )
-            return False
-        self.targets.append(address)
         self._new_policies()
         return True
 
@@ -184,13 +142,8 @@ class Engine:
         would take away all.
         """
         self.add_target(address)
-        address = normal(address)
-        if address not in self.targets:
+        if not self.targets.path_ids(address, family, taken=taken):
             return
-        taken_now = not self._plain[family] >> self.targets.index(address) & 1
-        if taken == self._turning.get(address, {}).get(family, taken_now):
-            return
-        self._turning.setdefault(address, {})[family] = taken
         if self._path_ids:
             self._new_policies()  # without it: what stands there must go before it is said in the other way
         else:
@@ -202,37 +155,25 @@ class Engine:
         What must change meanwhile is taken back there, and what should stand is said when it is up. True: it is news.
         """
         self.add_target(address)
-        address = normal(address)
-        if address not in self.targets:
-            return False
-        bit = 1 << self.targets.index(address)
-        if bool(self._up & bit) == up:
-            return False
-        self._up ^= bit
-        self.table.set_up(self._up)
-        if up:
+        news = self.targets.reachable(address, up=up)
+        if news and up:
             self.table.reconsider()
-        return True
+        return news
 
     @property
     def unreachable(self) -> int:
         """How many targets are down."""
-        return sum(not self._up >> bit & 1 for bit in range(len(self.targets)))
+        return self.targets.unreachable
 
     def unsaid(self, decision: Decision, target: str) -> None:
         """Take note that what a decision announced does not stand at a target after all; it is said again."""
-        bit = 1 << self.targets.index(target)
+        bit = self.targets.bit(target)
         suffix = "" if decision.path_id is None else f" {ipaddress.IPv4Address(decision.path_id)}"
         for prefix in decision.prefixes.split():
             self.table.unwritten(prefix + suffix, bit)
 
     def _turn(self) -> None:
-        for address, families in self._turning.items():
-            bit = 1 << self.targets.index(address)
-            for family, taken in families.items():
-                self._plain[family] = self._plain[family] & ~bit if taken else self._plain[family] | bit
-        self._turning.clear()
-        self.table.set_plain(self._plain[4], self._plain[6])
+        self.targets.turn()
         self._new_policies()
 
     def state(self, event: State) -> None:
@@ -248,15 +189,8 @@ class Engine:
 
     def negotiated(self, event: Negotiated) -> None:
         """Take what a session agreed on, until the next one agrees on something else."""
-        address = normal(event.neighbor)
-        self.add_target(address)
-        if address not in self.targets:
-            return
-        bit = 1 << self.targets.index(address)
-        agreed = self._extended_next_hop | bit if event.extended_next_hop else self._extended_next_hop & ~bit
-        if agreed != self._extended_next_hop:
-            self._extended_next_hop = agreed
-            self.table.set_extended_next_hop(agreed)
+        self.add_target(event.neighbor)
+        if self.targets.extended_next_hop(event.neighbor, agreed=event.extended_next_hop):
             self.table.reconsider()
 
     def _session(self, address: str) -> Session:
@@ -264,7 +198,7 @@ class Engine:
         if session is None:
             self.add_target(address)
             rule = self._policy.rule_for(address)
-            session = Session(self.table.add_neighbor(self._native_policy(address, rule), _packed(address)), rule)
+            session = Session(self.table.add_neighbor(self._native_policy(address, rule), packed(address)), rule)
             self.sessions[address] = session
             self.table.name_neighbor(session.number, address)
         return session
@@ -273,9 +207,7 @@ class Engine:
         outcomes = [OBSERVE if rule is None else rule.decide(validity) for validity in VALIDITIES]
         targets = 0
         if rule is not None:
-            for receiver in rule.receivers(self.targets, neighbor):
-                if receiver not in self._turning:
-                    targets |= 1 << self.targets.index(receiver)
+            targets = sum(map(self.targets.bit, rule.receivers(self.targets, neighbor))) & ~self.targets.turning
         first, second, third, fourth = outcomes
         return NeighborPolicy(
             targets=targets,
@@ -336,8 +268,8 @@ class Engine:
     def stood(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
         """Take a route that stands at a neighbour, announced by an earlier run."""
         self.add_target(neighbor)
-        if normal(neighbor) in self.targets:
-            self.former.stands(prefix, attributes, 1 << self.targets.index(normal(neighbor)))
+        if bit := self.targets.bit(neighbor):
+            self.former.stands(prefix, attributes, bit)
 
     def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> bool:
         """Take a route that the router says it has of a neighbour. True: it was not known."""
@@ -375,7 +307,7 @@ class Engine:
         if self._respelling is not None:
             return None
         command = self.table.next_command(most)
-        if command is None and self._turning and not self.table.work(0):
+        if command is None and self.targets.turning and not self.table.work(0):
             self._turn()  # nothing stands at them any more; what should is said after the next work
         if command is None:
             return None
@@ -383,7 +315,7 @@ class Engine:
         stands = command.announce and command.former is not None and self._recognised(command, command.former, outcome)
         return Decision(
             announce=command.announce,
-            targets=self._target_names(command.targets),
+            targets=self.targets.names(command.targets),
             family=command.family,
             path_id=command.path_id,
             prefixes=command.prefixes,
@@ -400,9 +332,6 @@ class Engine:
 
     def _key(self, command: Command) -> bytes:
         return self.table.attributes_key(command.attributes) if command.announce else b""
-
-    def _target_names(self, mask: int) -> tuple[str, ...]:
-        return tuple(address for bit, address in enumerate(self.targets) if mask >> bit & 1)
 
     # -- questions
 
@@ -425,25 +354,17 @@ class Engine:
 
     def _stands(self, target: str, prefix: str) -> bool:
         """Whether an announcement of ours stands at a neighbour for a prefix (as of Update)."""
-        if target not in self.targets:
+        bit = self.targets.bit(target)
+        if not bit:
             return False
-        bit = self.targets.index(target)
         alone = prefix.partition(" ")[0]
         try:
             found = self.table.routes(alone)
             # The prefix itself comes before all more specific ones.
             same = takewhile(lambda route: route.prefix.partition("/")[2] == alone.partition("/")[2], found)
-            return any(route.standing >> bit & 1 for route in same)
+            return any(route.standing & bit for route in same)
         except ValueError:
             return False  # no prefix, which the route table will say, too
-
-
-def _packed(address: str) -> bytes:
-    """Give the bytes of an IP address; none for any other text, also for a scope, which may be any text."""
-    try:
-        return b"" if "%" in address else ipaddress.ip_address(address).packed
-    except ValueError:
-        return b""
 
 
 def _preference(outcome: Outcome) -> int:

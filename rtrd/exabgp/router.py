@@ -26,7 +26,8 @@ from rtrd.policy import normal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtrd.engine import Decision, Engine
+    from rtrd.decision import Decision
+    from rtrd.engine import Engine
     from rtrd.exabgp.flow import Written
     from rtrd.policy import Policy
 

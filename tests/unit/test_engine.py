@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rtrd import config
-from rtrd.engine import Decision, Engine
+from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import Negotiated, State, Update, attribute_key
 from rtrd.policy import Policy
 from rtrd.routes.table import MOST_TARGETS
 from rtrlib.vrp_set import VRP, VRPSet, pack
+
+if TYPE_CHECKING:
+    from rtrd.decision import Decision
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\n"
 TAG = """policy:

@@ -21,7 +21,7 @@ from rtrd.tags import parse_tag
 from rtrlib.vrp_set import VRP, VRPSet, pack
 
 if TYPE_CHECKING:
-    from rtrd.engine import Decision
+    from rtrd.decision import Decision
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE_LINES = [line for path in sorted(SAMPLES.glob("exabgp-*/*.jsonl")) for line in path.read_bytes().splitlines()]

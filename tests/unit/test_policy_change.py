@@ -17,7 +17,7 @@ from rtrd.policy import Policy
 from rtrlib.vrp_set import VRP, VRPSet, pack
 
 if TYPE_CHECKING:
-    from rtrd.engine import Decision
+    from rtrd.decision import Decision
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\npolicy:\n"
 ONE, TWO, LISTENER = "192.0.2.1", "192.0.2.2", "192.0.2.7"

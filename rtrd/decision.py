@@ -1,0 +1,26 @@
+"""A decision: what is to be said to a router, in terms of the policy; its dialect puts it into words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from rtrd.policy import Outcome
+
+
+class Decision(NamedTuple):
+    """A command of the route table in terms of the policy."""
+
+    announce: bool
+    targets: tuple[str, ...]
+    family: int
+    path_id: int | None
+    prefixes: str
+    """With a blank between two."""
+    size: int
+    """How many prefixes."""
+    attributes: bytes
+    """Key of the attribute set; of no meaning for a withdraw."""
+    outcome: Outcome
+    stands: bool = False
+    """It stands already, announced by an earlier run: there is nothing to say."""

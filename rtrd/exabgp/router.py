@@ -1,24 +1,24 @@
-"""An ExaBGP's pipe: what it writes to its process in, commands out, and the engine between.
+"""What an ExaBGP writes to its process in, commands out, and the engine between.
 
-stdin is always read, whatever else is to do: ExaBGP writes to us with blocking calls and sends no keepalive to
-anyone meanwhile. stdout never blocks: what does not fit waits here, and nothing more is decided until it is gone.
+It is always read, whatever else is to do: ExaBGP writes to us with blocking calls and sends no keepalive to anyone
+meanwhile. What its pipe has no room for waits (`pipe.py`), and nothing more is decided until it is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from rtrd.exabgp import encode
 from rtrd.exabgp.decode import DecodeError, Event, Negotiated, Other, Sent, State, Update, decode
 from rtrd.exabgp.flow import FENCE, FENCE_HEADER, Window
 from rtrd.exabgp.lines import MOST_LINE, Lines
+from rtrd.exabgp.pipe import Pipe
 from rtrd.exabgp.relearn import Relearn
 from rtrd.exabgp.rounds import Rounds
 from rtrd.exabgp.summary import ExtensiveReader, PathIds, read_row
+from rtrd.exabgp.words import Words
 from rtrd.ops import log
 from rtrd.ops.durations import Durations
 from rtrd.policy import normal
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from rtrd.exabgp.flow import Written
     from rtrd.policy import Policy
 
-READ = 1 << 18
-"""Bytes read at a time: a few milliseconds of lines."""
 MOST_PREFIXES = 100
 """In one command: more gains little and holds ExaBGP's loop longer (docs/exabgp.md)."""
 LINGER = 0.01
@@ -45,7 +43,6 @@ NEIGHBORS_DOWN_EVERY = 10.0
 """The same while a session is down that may come up unheard (no `neighbor-changes` for it)."""
 _SKIPPED = 200
 """Decisions that need no command in one go: a few milliseconds."""
-_REMEMBERED = 4096
 
 NEIGHBORS = "show neighbor extensive\n"
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
@@ -83,14 +80,12 @@ class ExaBGP:
         self.work = Durations()
         """Seconds from a change (of VRPs, policy, sessions) to the last route that followed from it."""
         self._work_began: float | None = None
-        self._read_fd, self._write_fd = read_fd, write_fd
+        self._pipe = Pipe(read_fd, write_fd, self._read, self.pump, self.close)
         self._closed: Callable[[], None] | None = closed
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._limiter = log.RateLimiter(clock)
         self._reading = Lines(mid_line=mid_line)
-        self._unwritten = b""
-        self._writing = False
         self._timer: asyncio.TimerHandle | None = None
         self._neighbors_timer: asyncio.TimerHandle | None = None
         self._neighbors_wanted = True
@@ -99,20 +94,15 @@ class ExaBGP:
         self._working = False
         self._routes_came = False
         self._lingering_since: float | None = None
-        self._words: dict[tuple[bytes, int], str] = {}
+        self._words = Words(engine.attributes)
 
     # -- life
 
     def start(self) -> None:
         """Begin to read, and ask ExaBGP who it is."""
-        os.set_blocking(self._read_fd, False)
-        os.set_blocking(self._write_fd, False)
-        try:
-            self._loop.add_reader(self._read_fd, self._readable)
-        except PermissionError:  # a regular file is always readable, and epoll won't have it
-            self._loop.call_soon(self._read_file)
+        self._pipe.start()
         self.engine.table.begin_round()
-        self._write(self.window.start(self._clock()))
+        self._pipe.write(self.window.start(self._clock()))
         self._ask_neighbors()
         self.pump()
 
@@ -121,9 +111,7 @@ class ExaBGP:
         closed, self._closed = self._closed, None
         if closed is None:
             return
-        self._loop.remove_reader(self._read_fd)
-        if self._writing:
-            self._loop.remove_writer(self._write_fd)
+        self._pipe.close()
         for timer in (self._timer, self._neighbors_timer):
             if timer is not None:
                 timer.cancel()
@@ -132,18 +120,18 @@ class ExaBGP:
     @property
     def unwritten(self) -> int:
         """Bytes that ExaBGP's pipe has no room for yet."""
-        return len(self._unwritten)
+        return self._pipe.unwritten
 
     def set_policy(self, policy: Policy, cause: int) -> None:
         """Decide by another policy from now on; `cause`: a number of the journal."""
-        self._words.clear()
+        self._words.forget()
         self.engine.set_policy(policy, cause)
         self.pump()
 
     @property
     def idle(self) -> bool:
         """True when nothing is left to say and ExaBGP has executed all that was said, or is gone."""
-        busy = self.engine.work(0) or self.engine.table.waiting or self._unwritten or self.window.waiting
+        busy = self.engine.work(0) or self.engine.table.waiting or self._pipe.unwritten or self.window.waiting
         return not self.open or not busy
 
     @property
@@ -153,26 +141,10 @@ class ExaBGP:
 
     # -- what ExaBGP says
 
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._read_fd, READ)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            logger.error("ExaBGP's pipe failed", why=os.strerror(error.errno or 0))  # noqa: TRY400
-            data = b""
-        if not data:
-            logger.info("ExaBGP closed the pipe")
-            self.close()
-            return
+    def _read(self, data: bytes) -> None:
         self._routes_came = False
         self.feed(data)
         self.pump(linger=self._routes_came)
-
-    def _read_file(self) -> None:
-        self._readable()
-        if self.open:
-            self._loop.call_soon(self._read_file)
 
     def feed(self, data: bytes) -> None:
         """Take bytes of ExaBGP, whole lines or not."""
@@ -239,7 +211,7 @@ class ExaBGP:
             self.engine.reachable(target, up=True)  # nobody will say so
         for decision in self.window.unsettled():
             if not decision.announce and target in decision.targets:
-                self._command(self._say(decision._replace(targets=(target,))), decision.size)
+                self._command(self._words.say(decision._replace(targets=(target,))), decision.size)
 
     def _went_down(self, target: str) -> None:
         """Take back what ExaBGP may execute from here on: it would wait for the next session.
@@ -249,9 +221,7 @@ class ExaBGP:
         self.engine.reachable(target, up=False)
         for decision in self.window.unsettled():
             if decision.announce and target in decision.targets:
-                words = self._words_of(decision)
-                back = encode.take_back(encode.select([target]), words, decision.path_id, decision.prefixes)
-                self._command(back, decision.size)
+                self._command(self._words.take_back(decision, target), decision.size)
                 self.engine.unsaid(decision, target)
 
     def _left_out(self, why: str, key: str = "line") -> None:
@@ -332,11 +302,11 @@ class ExaBGP:
         now = self._clock()
         self._time_work(now)
         idle = self._decide(now, linger=linger)
-        if not self._unwritten and self._neighbors_wanted and self.window.greeted and self.window.room(now):
+        if not self._pipe.unwritten and self._neighbors_wanted and self.window.greeted and self.window.room(now):
             self._neighbors_wanted = False
             self._neighbors_asked = True
             self._command(NEIGHBORS, 1)
-        if not self._unwritten and not self._neighbors_asked and self.window.room(now):
+        if not self._pipe.unwritten and not self._neighbors_asked and self.window.room(now):
             asked = self.relearn.asks(now, greeted=self.window.greeted)
             if asked is not None:
                 self._command(asked, 1)
@@ -344,7 +314,7 @@ class ExaBGP:
                 self._working = True
                 self._loop.call_soon(self._work)
         self._end_round(now, idle=idle)
-        if not self._unwritten and self.window.fence(now):
+        if not self._pipe.unwritten and self.window.fence(now):
             self._command(FENCE, 0)
         self._set_timer(now)
 
@@ -361,7 +331,7 @@ class ExaBGP:
             return False
         self._lingering_since = None
         skipped = 0
-        while not (self._unwritten or self.rounds.draining or self.relearn.holds(now)) and self.window.room(now):
+        while not (self._pipe.unwritten or self.rounds.draining or self.relearn.holds(now)) and self.window.room(now):
             decision = self.engine.next_decision(MOST_PREFIXES)
             if decision is None:
                 return True
@@ -379,7 +349,7 @@ class ExaBGP:
         self.commands[kind] += 1
         self.prefixes[kind] += decision.size
         self.rounds.wrote(now)
-        self._command(self._say(decision), decision.size, decision)
+        self._command(self._words.say(decision), decision.size, decision)
 
     def _end_round(self, now: float, *, idle: bool) -> None:
         """See to it that what waits for the next round has one."""
@@ -388,7 +358,7 @@ class ExaBGP:
         if self.rounds.overdue(now):
             table.begin_round()
             self._loop.call_soon(self.pump)
-        elif self.rounds.asks(now) and not self._unwritten and not self.window.waiting:
+        elif self.rounds.asks(now) and not self._pipe.unwritten and not self.window.waiting:
             self._command(FENCE, 0)
 
     def _work(self) -> None:
@@ -405,49 +375,9 @@ class ExaBGP:
             self.work.add(now - self._work_began)
             self._work_began = None
 
-    def _say(self, decision: Decision) -> str:
-        selector = encode.select(decision.targets)
-        if not decision.announce:
-            return encode.withdraw(selector, decision.family, decision.path_id, decision.prefixes)
-        return encode.announce(selector, self._words_of(decision), decision.path_id, decision.prefixes)
-
-    def _words_of(self, decision: Decision) -> str:
-        key = (decision.attributes, id(decision.outcome))
-        words = self._words.get(key)
-        if words is None:
-            if len(self._words) >= _REMEMBERED:
-                self._words.clear()
-            attributes = self.engine.attributes(decision.attributes)
-            words = self._words[key] = encode.attribute_words(attributes, decision.outcome)
-        return words
-
     def _command(self, text: str, weight: int, decision: Decision | None = None) -> None:
         self.window.wrote(text, weight, self._clock(), decision)
-        self._write(text)
-
-    def _write(self, text: str) -> None:
-        self._unwritten += text.encode("ascii")
-        self._flush()
-
-    def _flush(self) -> None:
-        try:
-            while self._unwritten:
-                self._unwritten = self._unwritten[os.write(self._write_fd, self._unwritten) :]
-        except BlockingIOError:
-            if not self._writing:
-                self._writing = True
-                self._loop.add_writer(self._write_fd, self._writable)
-            return
-        except OSError:
-            # Nobody reads our commands any more. What ExaBGP still writes is read until it closes the pipe.
-            self._unwritten = b""
-        if self._writing:
-            self._writing = False
-            self._loop.remove_writer(self._write_fd)
-
-    def _writable(self) -> None:
-        self._flush()
-        self.pump()
+        self._pipe.write(text)
 
     # -- time
 

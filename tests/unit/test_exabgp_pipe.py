@@ -227,7 +227,7 @@ def test_acks_that_are_silenced_in_the_middle() -> None:
     @story(TAGGED)
     async def _(pipe: Pipe) -> None:
         pipe.router.window = Window(patience=0.05)
-        pipe.router._write(pipe.router.window.start(0.0))
+        pipe.router._pipe.write(pipe.router.window.start(0.0))
         await pipe.greet()
         for number in range(20):
             await pipe.say(line(number))

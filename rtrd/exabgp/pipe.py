@@ -1,0 +1,108 @@
+"""The two descriptors of an ExaBGP's process in, bytes read and bytes written out, neither ever waited for.
+
+ExaBGP writes to us with blocking calls, so what it writes is always read. What its own pipe has no room for waits here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from rtrd.ops import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ = 1 << 18
+"""Bytes read at a time: a few milliseconds of lines."""
+
+logger = log.get("exabgp")
+
+
+class Pipe:
+    """One ExaBGP's stdout and stdin, on the running loop."""
+
+    def __init__(
+        self,
+        read_fd: int,
+        write_fd: int,
+        read: Callable[[bytes], None],
+        written: Callable[[], None],
+        ended: Callable[[], None],
+    ) -> None:
+        """`read` takes what ExaBGP wrote, `written` is called when there was room for some of what waited.
+
+        `ended`: ExaBGP has closed its end; `close` is the caller's.
+        """
+        self._read_fd, self._write_fd = read_fd, write_fd
+        self._read, self._written, self._ended = read, written, ended
+        self._loop = asyncio.get_running_loop()
+        self._unwritten = b""
+        self._writing = False
+        self._open = True
+
+    def start(self) -> None:
+        """Begin to read."""
+        os.set_blocking(self._read_fd, False)
+        os.set_blocking(self._write_fd, False)
+        try:
+            self._loop.add_reader(self._read_fd, self._readable)
+        except PermissionError:  # a regular file is always readable, and epoll won't have it
+            self._loop.call_soon(self._read_file)
+
+    def close(self) -> None:
+        """Stop reading and writing; the descriptors stay open."""
+        self._open = False
+        self._loop.remove_reader(self._read_fd)
+        if self._writing:
+            self._loop.remove_writer(self._write_fd)
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that ExaBGP's pipe has no room for yet."""
+        return len(self._unwritten)
+
+    def write(self, text: str) -> None:
+        """Write ASCII as far as there is room, the rest when there is more."""
+        self._unwritten += text.encode("ascii")
+        self._flush()
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._read_fd, READ)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            logger.error("ExaBGP's pipe failed", why=os.strerror(error.errno or 0))  # noqa: TRY400
+            data = b""
+        if data:
+            self._read(data)
+            return
+        logger.info("ExaBGP closed the pipe")
+        self._ended()
+
+    def _read_file(self) -> None:
+        self._readable()
+        if self._open:
+            self._loop.call_soon(self._read_file)
+
+    def _flush(self) -> None:
+        try:
+            while self._unwritten:
+                self._unwritten = self._unwritten[os.write(self._write_fd, self._unwritten) :]
+        except BlockingIOError:
+            if not self._writing:
+                self._writing = True
+                self._loop.add_writer(self._write_fd, self._writable)
+            return
+        except OSError:
+            # Nobody reads our commands any more. What ExaBGP still writes is read until it closes the pipe.
+            self._unwritten = b""
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._write_fd)
+
+    def _writable(self) -> None:
+        self._flush()
+        self._written()

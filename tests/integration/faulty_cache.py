@@ -57,6 +57,12 @@ class Connection:
         self.writer.write(b"".join(octets))
         await self.writer.drain()
 
+    def reset(self) -> None:
+        """End it with a RST in the place of a FIN."""
+        plug = self.writer.get_extra_info("socket")
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
     def begin(self, *, version: int = 1) -> bytes:
         """A Cache Response."""
         return pdu.encode(pdu.CacheResponse(version, self.cache.session))
@@ -114,6 +120,11 @@ class FaultyCache:
     @property
     def leftovers(self) -> list[str]:
         return []
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it has no fault at present."""
+        return self._script is Connection.behave and self._server is not None
 
     def start(self) -> None:
         """Listen."""
@@ -238,9 +249,16 @@ async def does_not_listen(_router: Connection) -> None:
     """Nothing is there."""
 
 
-@fault("closed", "the cache closed the connection without a word")
+# Whether the query, which nobody reads, comes before the end or after it decides what the kernel makes of it.
+@fault("closed", r"the cache closed the connection without a word|the connection broke before it said anything: .* reset")
 async def closes_at_once(_router: Connection) -> None:
     """Does not even wait for the query."""
+
+
+@fault("closed", "the connection broke before it said anything: Connection reset by peer")
+async def resets_the_connection_at_once(router: Connection) -> None:
+    await router.query()
+    router.reset()
 
 
 @fault("closed", "the cache closed the connection without a word")
@@ -265,9 +283,7 @@ async def dies_before_end_of_data(router: Connection) -> None:
 async def resets_the_connection(router: Connection) -> None:
     await router.query()
     await router.send(router.all()[:-30])
-    plug = router.writer.get_extra_info("socket")
-    plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    router.writer.transport.abort()
+    router.reset()
 
 
 # -- PDUs that are none

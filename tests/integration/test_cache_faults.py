@@ -49,6 +49,16 @@ class World:
         assert (self.server(status)["error"], self.server(status)["fault"]) == (None, None)
         return self.daemon.wait_vrps(3)
 
+    def restore(self) -> None:
+        """Be as at the beginning, whatever a test left that failed."""
+        if not self.daemon.process.running:
+            self.daemon.start()
+        for cache, vrps in ((self.faulty, GOOD), (self.other, [OTHER])):
+            if not cache.healthy:
+                cache.heal()
+            if cache.vrps != vrps:
+                cache.serve(vrps)
+
     def the_others_serve(self) -> None:
         """A change of the other cache is taken, there and back; what the faulty one said stays."""
         for vrps, count in (([OTHER, NEWS], 4), ([OTHER], 3)):
@@ -59,11 +69,18 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def one_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One daemon for all faults, one after the other."""
     with Lab(tmp_path_factory.mktemp("faults")) as lab:
         yield World(lab)
     assert lab.leftovers == []
+
+
+@pytest.fixture
+def world(one_for_all: World) -> Iterator[World]:
+    """It, well again after the test: one that fails costs no other."""
+    yield one_for_all
+    one_for_all.restore()
 
 
 @pytest.mark.parametrize("name", FAULTS)

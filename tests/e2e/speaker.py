@@ -73,30 +73,43 @@ class Speaker:
         self.leftovers: list[str] = []
         self._refresh = refresh
         self._changed = threading.Condition()
+        self._saying = threading.RLock()
+        """Held from the choice of routes until they are written: an answer to a refresh is never older than what
+        was said before it."""
         self._socket: socket.socket | None = None
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._attributes: dict[bytes, Route] = {}
         self._up = False
         self._router = ("", 0)
+        self._refusal = ""
+        """The NOTIFICATION of this connection."""
+        self._end = ""
+        """How the last connection ended."""
 
     # -- life
 
-    def connect(self, address: str, port: int, seconds: float = 30) -> None:
-        """Bring the session up, and say what was said before."""
+    def connect(self, address: str, port: int, seconds: float = 180) -> None:
+        """Bring the session up, and say what was said before.
+
+        An ExaBGP finds the end of a session behind all that was said in it, and reads one message in each turn of its
+        loop: on a busy machine a thousand UPDATEs take half a minute. Until then it refuses the next session.
+        """
         self._router = (address, port)
         deadline = time.monotonic() + seconds
+        attempts = 0
         while True:
+            attempts += 1
             self._connect()
-            try:
-                self.wait(lambda: self._up or self._socket is None, 5, "an answer to OPEN")
-            except LabError:
-                self.disconnect()
+            self.wait(lambda: self._up or self._socket is None, seconds, "an answer to OPEN")
             if self._up:
                 break
             if time.monotonic() > deadline:
-                raise LabError(f"speaker {self.address}: {address} takes no session")
-            time.sleep(0.1)  # a router that has not noticed the end of the last session refuses the next
+                raise LabError(
+                    f"speaker {self.address}: {address} takes no session within {seconds:g} s:"
+                    f" {attempts} attempts, the last one: {self._end}"
+                )
+            time.sleep(0.1)
         self.announce(self.said)
 
     def start(self) -> None:
@@ -124,16 +137,21 @@ class Speaker:
 
     def announce(self, routes: Mapping[str, Route]) -> None:
         """Say routes, by prefix; those of one attribute set together."""
-        with self._changed:
-            self.said.update(routes)
-        self._announce(routes)
+        with self._saying:
+            with self._changed:
+                self.said.update(routes)
+            self._announce(routes)
 
     def withdraw(self, prefixes: Iterable[str]) -> None:
         """Take routes back."""
         prefixes = list(prefixes)
-        with self._changed:
-            for prefix in prefixes:
-                self.said.pop(prefix, None)
+        with self._saying:
+            with self._changed:
+                for prefix in prefixes:
+                    self.said.pop(prefix, None)
+            self._withdraw(prefixes)
+
+    def _withdraw(self, prefixes: list[str]) -> None:
         for family in (4, 6):
             octets = [_pack(prefix) for prefix in prefixes if (":" in prefix) == (family == 6)]
             for part in _parts(octets, 3000):
@@ -157,6 +175,12 @@ class Speaker:
                     self._write(data)
                     data = b""
         self._write(data)
+
+    def _again(self, family: int, connection: socket.socket | None) -> None:
+        """Say the routes of a family again, if this is still the session that asked."""
+        with self._saying:
+            if self._socket is connection:
+                self._announce({prefix: one for prefix, one in self.said.items() if (":" in prefix) == (family == 6)})
 
     def _send(self, kind: int, body: bytes = b"") -> None:
         self._write(_message(kind, body))
@@ -191,12 +215,14 @@ class Speaker:
     def _connect(self) -> None:
         try:
             connection = socket.create_connection(self._router, 5, (self.address, 0))
-        except OSError:
+        except OSError as error:
+            self._end = str(error)
             return
         connection.settimeout(None)
-        with self._changed:
+        with self._saying, self._changed:
             self._socket = connection
             self._up = False
+            self._refusal = ""
             self.table.clear()
         self._thread = threading.Thread(target=self._read, args=(connection,), daemon=True, name=self.address)
         self._thread.start()
@@ -218,8 +244,9 @@ class Speaker:
                 if time.monotonic() > due:
                     due = time.monotonic() + HOLD / 3
                     self._send(KEEPALIVE)
-        except OSError:
-            pass  # closed by us or by the router: the same to this peer
+            self._end = self._refusal or "closed"
+        except OSError as error:
+            self._end = self._refusal or str(error)
         finally:
             connection.close()
             with self._changed:
@@ -248,13 +275,14 @@ class Speaker:
             self.sessions += 1
         elif kind == UPDATE:
             self._update(body)
+        elif kind == NOTIFICATION:
+            self._refusal = f"NOTIFICATION {body[0]}/{body[1]} {body[2:]!r}"
         elif kind == REFRESH:
             self.refreshes += 1
             if self.answers_refresh:
                 family = 4 if body[:2] == b"\0\1" else 6
-                again = {prefix: one for prefix, one in self.said.items() if (":" in prefix) == (family == 6)}
                 # Not here: whoever reads must not wait until the router has read.
-                threading.Thread(target=self._announce, args=(again,), daemon=True).start()
+                threading.Thread(target=self._again, args=(family, self._socket), daemon=True).start()
 
     def _update(self, body: bytes) -> None:
         now = time.monotonic()

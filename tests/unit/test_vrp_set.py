@@ -211,6 +211,71 @@ class TestFilters:
             set_of().filter([one])
 
 
+class TestDrop:
+    """What a source said is void at once, but for what others say too."""
+
+    SECOND = 1 << 1
+    """The mask of the second cache."""
+    ONE, TWO, THREE = VRP("192.0.2.0/24", 24, 64500), VRP("192.0.2.0/24", 24, 64501), VRP("2001:db8::/32", 48, 64500)
+
+    def of_two(self) -> VRPSet:
+        """ONE is said by both caches, TWO by the first alone, THREE by the second."""
+        vrp_set = VRPSet()
+        vrp_set.usable = True
+        vrp_set.activate([0, 1])
+        vrp_set.replace(0, pack(self.ONE) + pack(self.TWO))
+        vrp_set.replace(1, pack(self.ONE) + pack(self.THREE))
+        return vrp_set
+
+    def in_force(self, vrp_set: VRPSet) -> dict[VRP, int]:
+        return {entry.vrp: entry.sources for entry in vrp_set.vrps()}
+
+    @pytest.mark.parametrize("propose", [False, True])
+    def test_a_vrp_of_two_caches_stays_until_the_second_is_dropped(self, propose: bool) -> None:
+        vrp_set = self.of_two()
+        vrp_set.propose(propose=propose)
+        assert list(vrp_set.drop(0)) == [(self.TWO, False)]
+        assert self.in_force(vrp_set) == {self.ONE: self.SECOND, self.THREE: self.SECOND}
+        assert vrp_set.validate("192.0.2.0/24", 64500) == "valid"
+        assert vrp_set.validate("192.0.2.0/24", 64501) == "invalid"
+        assert (vrp_set.count_source(0), vrp_set.pending, vrp_set.due(4), vrp_set.due(6)) == (0, 0, 1, 1)
+        assert Counter(vrp_set.drop(1)) == Counter([(self.ONE, False), (self.THREE, False)])
+        assert (self.in_force(vrp_set), vrp_set.pending) == ({}, 0)
+
+    def test_the_second_cache_may_have_joined_while_changes_are_held(self) -> None:
+        vrp_set = self.of_two()
+        vrp_set.propose(propose=True)
+        vrp_set.replace(1, pack(self.ONE) + pack(self.TWO))
+        assert vrp_set.pending == 1, "that THREE goes"
+        assert list(vrp_set.drop(0)) == []
+        assert self.in_force(vrp_set) == {self.ONE: self.SECOND, self.TWO: self.SECOND, self.THREE: 0}
+        assert list(vrp_set.take()) == [(self.THREE, False)]
+
+    def test_what_the_second_cache_withdraws_in_a_held_change_does_not_keep_it(self) -> None:
+        vrp_set = self.of_two()
+        vrp_set.propose(propose=True)
+        vrp_set.replace(1, pack(self.THREE))
+        assert vrp_set.pending == 0, "the first one says ONE still"
+        assert Counter(vrp_set.drop(0)) == Counter([(self.ONE, False), (self.TWO, False)])
+        assert (self.in_force(vrp_set), vrp_set.pending) == ({self.THREE: self.SECOND}, 0)
+
+    def test_a_second_cache_that_does_not_count_keeps_nothing(self) -> None:
+        vrp_set = self.of_two()
+        vrp_set.activate([0])
+        assert Counter(vrp_set.drop(0)) == Counter([(self.ONE, False), (self.TWO, False)])
+        assert self.in_force(vrp_set) == {}
+        assert len(vrp_set.activate([1])) == 2, "it has its own still"
+
+    def test_what_was_only_proposed_comes_of_the_second_cache_alone(self) -> None:
+        vrp_set = VRPSet()
+        vrp_set.activate([0, 1])
+        vrp_set.propose(propose=True)
+        for source in (0, 1):
+            vrp_set.replace(source, pack(self.ONE))
+        assert (list(vrp_set.drop(0)), vrp_set.pending) == ([], 1)
+        assert (list(vrp_set.drop(1)), vrp_set.pending) == ([], 0)
+
+
 SOURCES_USED = (0, 1, 2, SLURM)
 SOURCE = st.sampled_from(SOURCES_USED)
 

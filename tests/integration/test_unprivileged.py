@@ -1,0 +1,114 @@
+"""The daemon as somebody who may do nothing: no root, a folder for its sockets, and the group that may ask it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from daemons import Daemon
+from faulty_cache import FaultyCache
+
+from rtrd.demo.caches import VRP
+from rtrd.demo.lab import Lab, LabError, find_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+USER, STRANGER, OPERATORS = 65534, 65533, 65432
+"""Numbers of nobody: two users and a group, which need no entry anywhere."""
+RTRD = find_program("rtrd", "make venv")
+
+
+def as_user(user: int, *groups: int) -> list[str]:
+    """The words before a command that make it that of a user with these further groups and no privilege."""
+    setpriv = find_program("setpriv", "apt-get install util-linux")
+    further = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
+    return [setpriv, f"--reuid={user}", f"--regid={user}", *further, "--inh-caps=-all", "--no-new-privs"]
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """A folder that others may pass through, as /run; pytest's own are closed to them."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    tried = subprocess.run([*as_user(USER), RTRD, "--version"], capture_output=True, text=True, check=False)
+    if "Permission" in tried.stderr:
+        pytest.skip(f"others may not run {RTRD}: a folder above it is closed to them")
+    assert tried.returncode == 0, tried.stderr
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        with Lab(Path(folder)) as lab:
+            yield lab
+        assert lab.leftovers == []
+
+
+def daemon_in(lab: Lab, *groups: int, group: str = str(OPERATORS)) -> Daemon:
+    """One of USER, which may write its RuntimeDirectory and its StateDirectory and nothing else."""
+    for name in ("run", "state"):
+        (lab.folder / name).mkdir(mode=0o755)
+        os.chown(lab.folder / name, USER, USER)
+    cache = lab.start(FaultyCache([VRP("192.0.2.0/24", 24, 64500)]))
+    daemon = Daemon(
+        lab.folder,
+        [cache],
+        settings={
+            "control": str(lab.folder / "run" / "rtrd.sock"),
+            "control-group": group,
+            "state": str(lab.folder / "state"),
+        },
+        program=[*as_user(USER, *groups), RTRD, "run"],
+    )
+    daemon.socket = lab.folder / "run" / "rtrd.sock"
+    return daemon
+
+
+def asked_by(user: int, *groups: int, daemon: Daemon) -> subprocess.CompletedProcess[str]:
+    words = [*as_user(user, *groups), RTRD, "status", "--socket", str(daemon.socket)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_it_runs_as_nobody_and_serves_the_group(lab: Lab) -> None:
+    daemon = lab.start(daemon_in(lab, OPERATORS))
+    daemon.wait_vrps(1)
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines()
+    fields = {name: value.split() for name, _, value in (line.partition(":") for line in status)}
+    assert (fields["Uid"], fields["Groups"]) == ([str(USER)] * 4, [str(OPERATORS)])
+    assert {int(fields[name][0], 16) for name in ("CapInh", "CapPrm", "CapEff")} == {0}
+    for name in ("rtrd.sock", "rtrd.sock.attach"):
+        found = (lab.folder / "run" / name).stat()
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (USER, OPERATORS, 0o660), name
+    assert daemon.validity("192.0.2.0/24", 64500) == "valid"
+
+    answer = asked_by(STRANGER, OPERATORS, daemon=daemon)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    refused = asked_by(STRANGER, daemon=daemon)
+    assert refused.returncode != 0
+    assert "Permission denied" in refused.stderr
+
+    daemon.stop()
+    assert daemon.process.returncode == 0
+    assert list((lab.folder / "run").iterdir()) == []
+    [snapshot] = (lab.folder / "state").iterdir()
+    assert snapshot.stat().st_uid == USER
+
+
+@pytest.mark.parametrize(
+    ("group", "why"),
+    [(str(OPERATORS), "Operation not permitted"), ("no-such-group", "there is no such group")],
+)
+def test_a_group_that_it_cannot_give_the_socket_to_is_refused_in_a_sentence(lab: Lab, group: str, why: str) -> None:
+    """It's no member, or nobody is: it ends, and leaves no socket that the wrong ones may use."""
+    daemon = daemon_in(lab, group=group)
+    with pytest.raises(LabError, match=why):
+        lab.start(daemon)
+    assert daemon.process.returncode not in (0, None)
+    said = daemon.process.tail(20)
+    assert f"cannot give {daemon.socket}" in said
+    assert f"to the group '{group}': {why}" in said
+    assert "Traceback" not in said
+    assert list((lab.folder / "run").iterdir()) == []

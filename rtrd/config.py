@@ -173,6 +173,8 @@ class Action(_Mapping, frozen=True):
 class PolicyRule(_Mapping, frozen=True):
     """What is done with the routes of some neighbours; None: the key was left out."""
 
+    direction: Literal["in", "out"] = "in"
+    """`out`: for what the router itself announces, to the neighbours of `to`."""
     from_: Addresses | None = msgspec.field(name="from", default=None)
     to: Addresses | None = None
     valid: Action | None = None
@@ -261,6 +263,7 @@ def loads(text: str, path: Path) -> Config:
             Server: _check_server,
             Caches: _check_caches,
             Action: _check_action,
+            PolicyRule: _check_rule,
             RTRServer: _check_rtr_server,
             Config: _check_config,
         },
@@ -367,6 +370,21 @@ def _check_action(found: Found, report: Report) -> None:
     for key in ("tags", "local-preference"):
         if key in found.keys:
             report(found.line_of(key), f"{found.path}.{key}: only for action announce, not {action}")
+
+
+def _check_rule(found: Found, report: Report) -> None:
+    if found.get("direction", "in") != "out":
+        return
+    if "from" in found.keys:
+        report(found.line_of("from"), f"{found.path}.from: not for direction out, whose routes no neighbour sent")
+    for validity in ("valid", "not-found", "invalid", "unverified"):
+        if validity not in found.keys:
+            continue
+        action = found.keys[validity].get("action")
+        able = ("observe", "withdraw") if validity == "invalid" else ("observe",)
+        if action not in (FAULTY, *able):
+            what = f"own routes can't be dealt with so: {action}; possible: {' or '.join(able)}"
+            report(found.line_of(validity), f"{found.path}.{validity}: {what}")
 
 
 def _check_rtr_server(found: Found, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -24,3 +25,8 @@ class Decision(NamedTuple):
     outcome: Outcome
     stands: bool = False
     """It stands already, announced by an earlier run: there is nothing to say."""
+
+    def places(self) -> list[str]:
+        """Give the prefixes as of an update: `PREFIX`, with a path id `PREFIX PATH-ID`."""
+        suffix = "" if self.path_id is None else f" {ipaddress.IPv4Address(self.path_id)}"
+        return [prefix + suffix for prefix in self.prefixes.split()]

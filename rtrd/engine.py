@@ -6,7 +6,7 @@ clock: the router's dialect reads and writes, the daemon calls `work` while ther
 
 from __future__ import annotations
 
-import ipaddress
+from collections import deque
 from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
@@ -64,7 +64,7 @@ class Engine:
         self.name = name
         self.table = RouteTable(vrp_set)
         self.table.set_own_tags(policy.own_tags())
-        self.egress = Egress(vrp_set, self._stands, self.attributes)
+        self.egress = Egress(vrp_set, self._stands, self.attributes, self._withdraws_own)
         """What the router announces by itself."""
         self.others = 0
         """Entries of families that are left alone."""
@@ -77,6 +77,7 @@ class Engine:
         self._outcomes: list[Outcome] = [OBSERVE]  # by manner: additions that are alike share a number
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
+        self._parts: deque[Decision] = deque()  # of one withdraw
         self._respelling: Respelling | None = None
         self._policy_cause = UNKNOWN
         self.former = Former(self.table, self.owns)
@@ -102,7 +103,7 @@ class Engine:
         self._add_receivers()
 
     def _add_receivers(self) -> None:
-        for rule in self._policy.rules:
+        for rule in (*self._policy.rules, *self._policy.own_rules):
             for address in rule.to or ():
                 self.add_target(address)
 
@@ -134,6 +135,7 @@ class Engine:
             self.table.set_policy(session.number, self._native_policy(neighbor, session.rule))
         if self.sessions:
             self.table.reconsider()
+        self.egress.rules_changed()
 
     def path_ids(self, address: str, family: int, *, taken: bool) -> None:
         """Take note whether ExaBGP sends path ids (RFC 7911) of a family to a neighbour; unknown: it does.
@@ -156,6 +158,8 @@ class Engine:
         """
         self.add_target(address)
         news = self.targets.reachable(address, up=up)
+        if news:
+            self.egress.rules_changed()
         if news and up:
             self.table.reconsider()
         return news
@@ -168,9 +172,8 @@ class Engine:
     def unsaid(self, decision: Decision, target: str) -> None:
         """Take note that what a decision announced does not stand at a target after all; it is said again."""
         bit = self.targets.bit(target)
-        suffix = "" if decision.path_id is None else f" {ipaddress.IPv4Address(decision.path_id)}"
-        for prefix in decision.prefixes.split():
-            self.table.unwritten(prefix + suffix, bit)
+        for place in decision.places():
+            self.table.unwritten(place, bit)
 
     def _turn(self) -> None:
         self.targets.turn()
@@ -304,8 +307,22 @@ class Engine:
 
         None too while a change of our own tags is half done: some sets would be in the words of the former policy.
         """
-        if self._respelling is not None:
+        while not self._parts:
+            decision = None if self._respelling is not None else self._next(most)
+            if decision is None or not len(self.egress):
+                return decision
+            self._parts += self.egress.beside(decision)
+        return self._parts.popleft()
+
+    def next_own(self, most: int) -> Decision | None:
+        """Give the next withdraw of the router's own routes, which a rule of the policy wants; as `next_decision`."""
+        command = self.egress.next_withdraw(most)
+        if command is None:
             return None
+        names = self.targets.names(command.targets)
+        return Decision(False, names, command.family, command.path_id, command.prefixes, command.size, b"", OBSERVE)
+
+    def _next(self, most: int) -> Decision | None:
         command = self.table.next_command(most)
         if command is None and self.targets.turning and not self.table.work(0):
             self._turn()  # nothing stands at them any more; what should is said after the next work
@@ -351,6 +368,12 @@ class Engine:
                 names = {session.number: address for address, session in self.sessions.items()}
             yield names.get(route.neighbor, ""), route
 
+    def _withdraws_own(self, address: str) -> int:
+        """Give the bit of a neighbour where invalid routes of the router's own are to be withdrawn now; else 0."""
+        if not self._policy.withdraws_own(address):
+            return 0
+        self.add_target(address)
+        return self.targets.up(address)
 
     def _stands(self, target: str, prefix: str) -> bool:
         """Whether an announcement of ours stands at a neighbour for a prefix (as of Update)."""

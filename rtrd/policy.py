@@ -84,7 +84,10 @@ class Policy:
     """All rules, in their order."""
 
     def __init__(self, rules: Iterable[PolicyRule] = ()) -> None:
-        self.rules = tuple(Rule(rule) for rule in rules)
+        rules = tuple(rules)
+        self.rules = tuple(Rule(rule) for rule in rules if rule.direction == "in")
+        self.own_rules = tuple(Rule(rule) for rule in rules if rule.direction == "out")
+        """For what the router announces by itself."""
         self._by_neighbor: dict[str, Rule | None] = {}
         outcomes = (outcome for rule in self.rules for outcome in rule.outcomes())
         self._own = frozenset(tag for outcome in outcomes for tag in outcome.tags)
@@ -100,6 +103,15 @@ class Policy:
                 self._by_neighbor.clear()
             self._by_neighbor[neighbor] = found
             return found
+
+    def withdraws_own(self, neighbor: str) -> bool:
+        """Tell whether invalid routes that the router itself announces to a neighbour are withdrawn there.
+
+        The first rule for own routes whose `to` names it decides; without one they are left alone (RFC 8481).
+        """
+        address = normal(neighbor)
+        rule = next((rule for rule in self.own_rules if rule.to is None or address in rule.to), None)
+        return rule is not None and rule.decide("invalid").action == "withdraw"
 
     def own_tags(self) -> frozenset[Tag]:
         """Return every tag that a rule can add; whole RFC 8097 is ours beside them: see `owns`."""

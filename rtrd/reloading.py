@@ -80,6 +80,7 @@ class Reloading:
                 await self._apply(old, settings)
             except RTRInitError as error:
                 raise ReloadError(ConfigError(self._path, [Fault(0, f"caches: {error}")]).lines()) from error
+        self._daemon.routers.look_again()
         return changes
 
     async def _apply(self, old: Config, new: Config) -> None:

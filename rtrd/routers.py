@@ -66,6 +66,11 @@ class Routers:
         for router in self:
             router.set_policy(policy, cause)
 
+    def look_again(self) -> None:
+        """Ask every router what it announces by itself."""
+        for router in self:
+            router.look_again()
+
     async def withdraw(self, cause: int, seconds: float) -> bool:
         """Take back all that was announced, and wait until every ExaBGP has done so. False: that takes longer."""
         self.set_policy(Policy(), cause)

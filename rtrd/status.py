@@ -88,6 +88,7 @@ def _router(router: ExaBGP) -> dict[str, Any]:
         ],
         "routes": engine.counts(),
         "own_routes": engine.egress.total(),
+        "own_routes_withdrawn": len(engine.egress.withdrawn),
         "outbox": engine.table.waiting,
         "unanswered": window.waiting,
         "refused": window.errors,

@@ -37,6 +37,9 @@ class Targets:
     def __iter__(self) -> Iterator[str]:
         return iter(self._bits)
 
+    def __len__(self) -> int:
+        return len(self._bits)
+
     def __contains__(self, address: str) -> bool:
         return address in self._bits
 
@@ -109,6 +112,10 @@ class Targets:
         self._up ^= bit
         self._table.set_up(self._up)
         return True
+
+    def up(self, address: str) -> int:
+        """Give the bit of one whose session is up; else 0."""
+        return self._up & self.bit(address)
 
     @property
     def unreachable(self) -> int:

@@ -79,7 +79,12 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} decisions wait"
         own = router.get("own_routes", {})
         if any(own.values()):
-            yield "  own routes: " + ", ".join(f"{own[validity]} {validity}" for validity in VALIDITIES)
+            withdrawn = router.get("own_routes_withdrawn", 0)
+            yield (
+                "  own routes: "
+                + ", ".join(f"{own[validity]} {validity}" for validity in VALIDITIES)
+                + (f"; {withdrawn} of them withdrawn" if withdrawn else "")
+            )
 
 
 def _bird(bird: dict[str, Any]) -> str:

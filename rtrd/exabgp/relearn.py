@@ -80,6 +80,7 @@ class Relearn:
         if self.phase is Phase.GREETING:
             if greeted:
                 self._go(Phase.STANDING, now)
+                self._engine.egress.list_begins()
                 return STANDING
             if now - self._since >= UNANSWERED:
                 self._go(Phase.DONE, now)
@@ -142,11 +143,14 @@ class Relearn:
                 self.unreadable += 1
             else:
                 self._engine.stood(standing.neighbor, standing.prefix, standing.attributes)
+        else:
+            self._engine.egress.listed(standing.neighbor, standing.prefix, standing.origin)
         return True
 
     def ended(self, text: str, now: float) -> None:
         """ExaBGP has answered a command of `asks` to the end."""
         if text == STANDING and self.phase is Phase.STANDING:
+            self._engine.egress.list_ended()
             self._go(Phase.LEARNING, now)
         elif text.startswith("show adj-rib in ") and self.phase is Phase.LEARNED:
             self._engine.former.listing(begins=False)

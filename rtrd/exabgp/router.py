@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rtrd.exabgp.decode import DecodeError, Event, Negotiated, Other, Sent, State, Update, decode
 from rtrd.exabgp.flow import FENCE, FENCE_HEADER, Window
 from rtrd.exabgp.lines import MOST_LINE, Lines
+from rtrd.exabgp.own import OwnRoutes
 from rtrd.exabgp.pipe import Pipe
 from rtrd.exabgp.relearn import Relearn
 from rtrd.exabgp.rounds import Rounds
@@ -71,6 +72,7 @@ class ExaBGP:
         self.window = Window()
         self.rounds = Rounds()
         self.relearn = Relearn(engine, clock())
+        self.own = OwnRoutes(engine, self.rounds, clock())
         self.lines = 0
         self.undecodable = 0
         self.commands: Counter[str] = Counter()
@@ -126,6 +128,11 @@ class ExaBGP:
         """Decide by another policy from now on; `cause`: a number of the journal."""
         self._words.forget()
         self.engine.set_policy(policy, cause)
+        self.pump()
+
+    def look_again(self) -> None:
+        """Have ExaBGP list its own routes soon: its configuration may be another one."""
+        self.own.soon(self._clock())
         self.pump()
 
     @property
@@ -206,6 +213,7 @@ class ExaBGP:
         Announced to is the target once `show neighbor extensive` says that it is up: then ExaBGP has begun to send.
         """
         self.relearn.session(target, self._clock())
+        self.own.soon(self._clock())
         self._neighbors_wanted = True
         if not self.window.greeted:
             self.engine.reachable(target, up=True)  # nobody will say so
@@ -256,6 +264,12 @@ class ExaBGP:
         now = self._clock()
         if command.text == NEIGHBORS:
             self._neighbors_asked = False
+        elif command.text.startswith("show adj-rib ") and self.relearn.over:
+            for own in self.own.ended():
+                logger.warning(
+                    "an own route that was withdrawn is not invalid any more; ExaBGP announces it when it reloads",
+                    router=self.engine.name, neighbor=own.neighbor, prefix=own.prefix,
+                )  # fmt: skip
         elif command.text.startswith("show adj-rib "):
             self.relearn.ended(command.text, now)
             if self.engine.former.left:
@@ -266,12 +280,13 @@ class ExaBGP:
             )  # fmt: skip
 
     def _about_neighbors(self, text: str) -> None:
-        if self.relearn.line(text, self.window.version or ""):
+        version = self.window.version or ""
+        if self.relearn.line(text, version) or self.own.line(text, version):
             return
         row = read_row(text)
         if row is not None and row.established:
             self.rounds.sent(row.address, row.sent)
-        said = row or self._neighbors.read(text, self.window.version or "")
+        said = row or self._neighbors.read(text, version)
         if isinstance(said, PathIds):
             self.engine.path_ids(said.address, said.family, taken=said.taken)
         elif said is not None:
@@ -301,6 +316,8 @@ class ExaBGP:
             self._loop.call_soon(self._work)
         now = self._clock()
         self._time_work(now)
+        if not self.relearn.holds(now) and self.own.may_withdraw(now):
+            self._withdraw_own(now)
         idle = self._decide(now, linger=linger)
         if not self._pipe.unwritten and self._neighbors_wanted and self.window.greeted and self.window.room(now):
             self._neighbors_wanted = False
@@ -308,6 +325,8 @@ class ExaBGP:
             self._command(NEIGHBORS, 1)
         if not self._pipe.unwritten and not self._neighbors_asked and self.window.room(now):
             asked = self.relearn.asks(now, greeted=self.window.greeted)
+            if self.relearn.over and self.window.greeted:
+                asked = self.own.asks(now)
             if asked is not None:
                 self._command(asked, 1)
             elif self.relearn.over and self.engine.work(0) and not self._working:
@@ -343,6 +362,19 @@ class ExaBGP:
                 self._loop.call_soon(self.pump)
                 break
         return False
+
+    def _withdraw_own(self, now: float) -> None:
+        """Withdraw what ExaBGP announces by itself, as a rule of the policy says."""
+        while not self._pipe.unwritten and self.window.room(now):
+            decision = self.engine.next_own(MOST_PREFIXES)
+            if decision is None:
+                break
+            logger.warning(
+                "invalid routes of ExaBGP's own are withdrawn",
+                router=self.engine.name, neighbors=decision.targets, prefixes=decision.prefixes,
+            )  # fmt: skip
+            self._write_decision(decision, now)
+        self.rounds.drain(now)
 
     def _write_decision(self, decision: Decision, now: float) -> None:
         kind = "announce" if decision.announce else "withdraw"
@@ -385,7 +417,7 @@ class ExaBGP:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        parts = (self.window, self.rounds, self.relearn)
+        parts = (self.window, self.rounds, self.relearn, self.own)
         seconds = [each for each in (part.next_deadline(now) for part in parts) if each is not None]
         if self._lingering_since is not None:
             seconds.append(max(0.0, self._lingering_since + LINGER - now))

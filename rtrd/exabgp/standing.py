@@ -47,6 +47,8 @@ class Standing(NamedTuple):
     """None: not to be read for certain."""
     ours: bool
     """It was announced by an rtrd."""
+    origin: AttributeSet
+    """Nothing but the family and the origin AS, which is certain also where the rest is not; NONE if it is not."""
 
 
 class _UnreadableError(ValueError):
@@ -59,15 +61,19 @@ def read_standing(text: str, version: str) -> Standing | None:
     if match is None:
         return None
     prefix = match["prefix"] if match["path_id"] is None else f"{match['prefix']} {match['path_id']}"
-    ours, attributes = _read(match["family"], match["next_hop"], match["words"], match["own_as"], version[:2])
-    return Standing(match["neighbor"], prefix, attributes, ours)
+    read = _read(match["family"], match["next_hop"], match["words"], match["own_as"], version[:2])
+    return Standing(match["neighbor"], prefix, *read)
 
 
 @lru_cache(maxsize=4096)
-def _read(family: str, next_hop: str, words: str, own_as: str, version: str) -> tuple[bool, AttributeSet | None]:
-    """Read what the routes of one attribute set share: whether it is ours, and the set."""
+def _read(
+    family: str, next_hop: str, words: str, own_as: str, version: str
+) -> tuple[AttributeSet | None, bool, AttributeSet]:
+    """Read what the routes of one attribute set share, as the last fields of Standing."""
     ours = " attribute [ 0x01 0x40 " in words
-    fields = _Fields("[" if version == "4." else "(")
+    sequence = "[" if version == "4." else "("
+    origin = AttributeSet(4 if family == "ipv4" else 6, None, IGP, (), _origin_as(words, sequence, own_as))
+    fields = _Fields(sequence)
     try:
         fields.read(iter(words.split()))
         attributes = AttributeSet(
@@ -83,8 +89,19 @@ def _read(family: str, next_hop: str, words: str, own_as: str, version: str) -> 
             extended_communities=tuple(fields.extended),
         )
     except (ValueError, StopIteration, KeyError):
-        return ours, None
-    return ours, attributes
+        return None, ours, origin
+    return attributes, ours, origin._replace(origin_as=attributes.origin_as)
+
+
+def _origin_as(words: str, sequence: str, own_as: str) -> int | None:
+    """Give the origin AS by the path alone: of one AS_SEQUENCE or none; of all else NONE."""
+    path = re.search(r" as-path ([^a-z]*)", words)
+    if path is None:
+        return int(own_as) if " attribute [ 0x02 " not in words else None
+    begin, *asns, end = path[1].split() or [""] * 2
+    if begin != sequence or end != _CLOSES[sequence] or not all(map(str.isdigit, asns)):
+        return None
+    return int(asns[-1]) if asns else int(own_as)
 
 
 class _Fields:

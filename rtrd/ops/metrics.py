@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -227,6 +228,14 @@ def _own_routes(daemon: Daemon) -> Iterable[Sample]:
                 yield (router.engine.name, address, validity), count
 
 
+def _own_routes_withdrawn(daemon: Daemon) -> Iterable[Sample]:
+    for router in daemon.routers:
+        egress = router.engine.egress
+        counts = Counter(own.neighbor for own in egress.withdrawn)
+        for address in sorted(egress.counts())[:MOST_NEIGHBORS]:
+            yield (router.engine.name, address), counts[address]
+
+
 def _changes(daemon: Daemon) -> Iterable[Sample]:
     for router in daemon.routers:
         for (was, became), count in router.engine.table.changes().items():
@@ -361,6 +370,8 @@ _ROUTERS = (
     Metric("rtrd_routes", "gauge", "Routes that a neighbour announces.", ("router", "neighbor", "validity"), _routes),
     Metric("rtrd_own_routes", "gauge", "Routes that the router announces by itself to a neighbour.",
            ("router", "neighbor", "validity"), _own_routes),
+    Metric("rtrd_own_routes_withdrawn", "gauge", "Of these: withdrawn there, as a rule of the policy says.",
+           ("router", "neighbor"), _own_routes_withdrawn),
     Metric("rtrd_routes_changed_total", "counter", "Changes of a route's validity.", ("router", "from", "to"),
            _changes),
     Metric("rtrd_work_seconds", "histogram", "From a change of VRPs, policy or sessions to the last route it touches.",

@@ -2,36 +2,62 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from rtrd.demo.caches import VRP, StayRTR
-from rtrd.demo.chain import LISTENER, ROUTER_ASN, Chain
+from rtrd.demo.chain import LISTENER, POLICY, ROUTER_ASN, Chain
 from rtrd.demo.routes import Route
 
 if TYPE_CHECKING:
-    import pytest
-
     from rtrd.demo.lab import Lab
 
 OWN = ["198.51.100.0/24", "198.51.100.0/25", "203.0.113.0/24"]
+WORDS = {"198.51.100.0/25": "next-hop 192.0.2.8 med 5"}
+VRPS = [VRP("198.51.100.0/24", 24, ROUTER_ASN), VRP("198.18.0.0/16", 24, 64500)]
+LEARNED = Route(prefix="198.18.1.0/24", next_hop="192.0.2.1", path=(64496, 64500))
 
 
-def test_own_routes_are_shown_with_their_validity_and_left_alone(
-    exabgp: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = StayRTR(lab.folder, [VRP("198.51.100.0/24", 24, ROUTER_ASN), VRP("198.18.0.0/16", 24, 64500)])
-    learned = Route(prefix="198.18.1.0/24", next_hop="192.0.2.1", path=(64496, 64500))
-    chain = Chain(lab, [[cache]], exabgp=exabgp, static=[learned.exabgp()])
-    whole = chain.router.configuration
+class OwnChain(Chain):
+    """Its router has routes of its own for the listener, and may be made to tell what it sends."""
 
-    def configuration() -> str:
-        """As Chain's, the listener getting routes of ExaBGP's own, and rtrd being told what is sent."""
-        text, neighbor, rest = whole().partition(f"neighbor {LISTENER} {{")
-        static = "".join(f"route {prefix} next-hop 192.0.2.9; " for prefix in OWN)
-        rest = rest.replace("receive { parsed; update; }", "receive { parsed; update; } send { parsed; update; }")
+    def __init__(self, lab: Lab, cache: StayRTR, exabgp: str, *, tells: bool, more: Route = LEARNED, **options: Any):
+        super().__init__(lab, [[cache]], exabgp=exabgp, static={LEARNED.exabgp(), more.exabgp()}, **options)
+        self.own = list(OWN)
+        self._tells = tells
+        self._whole = self.router.configuration
+        self.router.configuration = self._configuration  # type: ignore[method-assign]
+
+    def _configuration(self) -> str:
+        text, neighbor, rest = self._whole().partition(f"neighbor {LISTENER} {{")
+        static = "".join(f"route {prefix} {WORDS.get(prefix, 'next-hop 192.0.2.9')}; " for prefix in self.own)
+        if self._tells:
+            rest = rest.replace("receive { parsed; update; }", "receive { parsed; update; } send { parsed; update; }")
         return text + neighbor + rest.replace("static {", f"static {{ {static}")
 
-    monkeypatch.setattr(chain.router, "configuration", configuration)
+    def reload_router(self) -> None:
+        """Have ExaBGP read its configuration again."""
+        self.router.file.write_text(self.router.configuration())
+        os.kill(self.router.process.pid, signal.SIGUSR1)
+
+    def wait_prefixes(self, *prefixes: str) -> None:
+        """Wait until the listener has exactly these."""
+        self.wait_routes(lambda routes: {route.prefix for route in routes} == set(prefixes), f"only {prefixes}")
+
+    def shown(self) -> dict[str, tuple[str, str]]:
+        """Give validity and decision of each own route."""
+        found = self.ask("routes", "--direction", "out")["routes"]
+        return {one["prefix"]: (one["validity"], one["decision"]) for one in found}
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
+def test_own_routes_are_shown_with_their_validity_and_left_alone(exabgp: str, lab: Lab, *, tells: bool) -> None:
+    """Whether ExaBGP tells what it sends (`send` in its `api`), or is only asked for its list."""
+    cache = StayRTR(lab.folder, VRPS)
+    chain = OwnChain(lab, cache, exabgp, tells=tells)
     chain.start()
     wanted = {*OWN, "198.18.1.0/24"}
     chain.wait_routes(lambda routes: {route.prefix for route in routes} == wanted, f"{wanted}")
@@ -52,3 +78,43 @@ def test_own_routes_are_shown_with_their_validity_and_left_alone(
     cache.serve([VRP("203.0.113.0/24", 24, 64500), VRP("198.18.0.0/16", 24, 64500)])
     chain.wait_status(lambda status: own(status)["invalid"] == 1 and own(status)["not-found"] == 2, "the new validity")
     assert {route.prefix for route in chain.received()} == wanted, "nothing was done about the invalid one"
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
+def test_an_own_route_is_not_taken_away_with_a_learned_one(exabgp: str, lab: Lab, *, tells: bool) -> None:
+    """At a neighbour there is one route for a prefix: the withdraw of an invalid learned one would take ExaBGP's."""
+    learned = Route(prefix="198.51.100.0/25", next_hop="192.0.2.1", path=(64496, 64666))
+    chain = OwnChain(lab, StayRTR(lab.folder, VRPS), exabgp, tells=tells, more=learned)
+    chain.start()
+    chain.wait_prefixes(*OWN, LEARNED.prefix)
+    chain.wait_status(lambda status: status["routers"][0]["routes"]["invalid"] == 1, "the invalid route")
+    chain.wait_status(lambda status: status["routers"][0]["outbox"] == 0, "all said")
+    assert {route.prefix for route in chain.received()} == {*OWN, LEARNED.prefix}
+    assert chain.shown()["198.51.100.0/25"] == ("invalid", "observe")
+    assert chain.listener.withdrawn_prefixes(0) == set()
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
+def test_a_rule_withdraws_invalid_own_routes_also_after_a_reload(exabgp: str, lab: Lab, *, tells: bool) -> None:
+    cache = StayRTR(lab.folder, VRPS)
+    rule = {"direction": "out", "to": [LISTENER], "invalid": {"action": "withdraw"}}
+    chain = OwnChain(lab, cache, exabgp, tells=tells, policy=[*POLICY, rule])
+    chain.start()
+    rest = ["198.51.100.0/24", "203.0.113.0/24", LEARNED.prefix]
+    chain.wait_prefixes(*rest)
+    assert chain.shown()["198.51.100.0/25"] == ("invalid", "withdraw")
+    assert chain.wait_status(lambda _: True, "status")["routers"][0]["own_routes_withdrawn"] == 1
+
+    since = len(chain.listener.monitor.lines)
+    chain.reload_router()
+    chain.listener.wait_changes(["198.51.100.0/25"], withdrawn=False, since=since)
+    chain.ask("reload")  # has ExaBGP asked for its list, which without `send` is all that is known
+    chain.wait_prefixes(*rest)
+
+    cache.serve([*VRPS, VRP("198.51.100.0/24", 25, ROUTER_ASN)])
+    chain.wait_status(lambda status: status["routers"][0]["own_routes"]["invalid"] == 0, "it is valid")
+    chain.ask("reload")
+    chain.router.process.wait_for("ExaBGP announces it when it reloads", 20)
+    assert {route.prefix for route in chain.received()} == set(rest), "it may be gone from ExaBGP's configuration"
+    chain.reload_router()
+    chain.wait_prefixes(*rest, "198.51.100.0/25")

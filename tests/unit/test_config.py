@@ -248,6 +248,26 @@ def test_a_rule_at_fault(line: str, what: str) -> None:
     assert [(number, text.removeprefix("policy[0]").lstrip(".: ")) for number, text in found] == [(6, what)]
 
 
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("invalid: {action: hold}", "invalid: own routes can't be dealt with so: hold; possible: observe or withdraw"),
+        ("not-found: {action: withdraw}", "not-found: own routes can't be dealt with so: withdraw; possible: observe"),
+        ("unverified: {action: hold}", "unverified: own routes can't be dealt with so: hold; possible: observe"),
+        ("from: [192.0.2.1]", "from: not for direction out, whose routes no neighbour sent"),
+    ],
+)
+def test_a_rule_for_own_routes_at_fault(line: str, what: str) -> None:
+    found = faults(f"{GOOD}policy:\n  - direction: out\n    {line}\n")
+    assert found == [(6, f"policy[0].{what}")]
+
+
+def test_a_rule_for_own_routes() -> None:
+    text = "policy:\n  - {direction: out, to: [192.0.2.2], invalid: {action: withdraw}, valid: {action: observe}}\n"
+    (rule,) = load(GOOD + text).policy
+    assert (rule.direction, rule.to) == ("out", ("192.0.2.2",))
+
+
 FORM = "expected rfc8097, community:A:B, large:A:B:C or extended:0x... (1 to 16 hex digits)"
 
 

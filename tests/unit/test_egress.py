@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rtrd.config import Action, PolicyRule
+from rtrd.config import Action, Address, PolicyRule
 from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import State, Update, attribute_key
 from rtrd.policy import Policy
+from rtrd.routes.attributes import AttributeSet
 from rtrlib.vrp_set import VRP, VRPSet, pack
 
 PEER, LEARNED = "192.0.2.2", "192.0.2.1"
@@ -17,29 +18,47 @@ PATH = b'{"as-path": {"0": {"element": "as-sequence", "value": [65000]}}}'
 
 
 class Story:
-    def __init__(self, *vrps: VRP) -> None:
+    def __init__(self, *vrps: VRP, rules: tuple[PolicyRule, ...] = ()) -> None:
         self.vrp_set = VRPSet()
         self.vrp_set.activate([0])
         self.vrp_set.replace(0, b"".join(map(pack, vrps)))
         self.vrp_set.usable = True
         announce = Action(action="announce")
         rule = PolicyRule(from_=(LEARNED,), to=(PEER,), valid=announce, not_found=announce)  # type: ignore[arg-type]
-        self.engine = Engine("exabgp", self.vrp_set, Policy([rule]), read_attributes)
+        self.engine = Engine("exabgp", self.vrp_set, Policy([rule, *rules]), read_attributes)
 
     def sent(self, *prefixes: str, withdrawn: tuple[str, ...] = (), attributes: bytes = PATH) -> None:
         key = attribute_key(attributes, "192.0.2.254", 65000, "ipv4 unicast")
         self.engine.egress.sent(Update(PEER, list(withdrawn), [(key, list(prefixes))] if prefixes else [], 0))
+
+    def lists(self, *prefixes: str) -> list[str]:
+        """The router lists what it would send, all of its own AS."""
+        self.engine.egress.list_begins()
+        for prefix in prefixes:
+            self.engine.egress.listed(PEER, prefix, AttributeSet(4, None, None, (), 65000))
+        return [own.prefix for own in self.engine.egress.list_ended()]
 
     def now(self, *vrps: VRP) -> None:
         self.engine.vrps_changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
         while self.engine.work(100):
             pass
 
+    def withdrawn(self) -> list[str]:
+        """What is to be withdrawn of the router's own routes."""
+        while self.engine.work(100):
+            pass
+        said: list[str] = []
+        while (decision := self.engine.next_own(50)) is not None:
+            assert (decision.announce, decision.targets) == (False, (PEER,))
+            said += decision.prefixes.split()
+        return said
+
     @property
     def own(self) -> dict[str, str]:
         found = list(self.engine.egress.routes())
         assert all((neighbor, route.decision) == (PEER, "observe") for neighbor, route in found)
         assert self.engine.next_decision(50) is None, "nothing is ever said about them"
+        assert self.engine.next_own(50) is None
         return {route.prefix: route.validity for _, route in found}
 
 
@@ -101,3 +120,116 @@ def test_what_rtrd_announced_is_no_own_route(story: Story) -> None:
 def test_what_is_no_prefix_is_left_out(story: Story) -> None:
     story.sent("198.51.100.1/24", "x", "198.51.100.0/24")
     assert set(story.own) == {"198.51.100.0/24"}
+
+
+def test_what_is_listed_and_not_told_is_known_too(story: Story) -> None:
+    story.lists("198.51.100.0/24", "198.51.100.0/25")
+    assert story.own == {"198.51.100.0/24": "valid", "198.51.100.0/25": "invalid"}
+    story.engine.state(State(PEER, up=False, reason=""))
+    story.engine.state(State(PEER, up=True, reason=""))
+    assert len(story.own) == 2, "the router sends them again, and tells nobody"
+    story.lists("198.51.100.0/24", "203.0.113.0/24")
+    assert story.own == {"198.51.100.0/24": "valid", "203.0.113.0/24": "not-found"}
+
+
+def test_what_is_told_while_the_list_is_read_is_newer(story: Story) -> None:
+    story.lists("198.51.100.0/24", "203.0.113.0/24")
+    story.engine.egress.list_begins()
+    story.sent("198.51.100.0/25", withdrawn=("198.51.100.0/24",))
+    for prefix in ("198.51.100.0/24", "203.0.113.0/24"):
+        story.engine.egress.listed(PEER, prefix, AttributeSet(4, None, None, (), 65000))
+    story.engine.egress.list_ended()
+    assert story.own == {"198.51.100.0/25": "invalid", "203.0.113.0/24": "not-found"}
+
+
+def test_what_rtrd_announces_takes_the_place_of_what_was_listed(story: Story) -> None:
+    story.lists("203.0.113.0/24", "198.51.100.0/24")
+    learn(story, "203.0.113.0/24")
+    assert set(story.own) == {"198.51.100.0/24"}
+
+
+def test_an_own_route_is_not_withdrawn_with_a_learned_one() -> None:
+    """At a neighbour there is one route for a prefix, and rtrd announced none."""
+    invalid = PolicyRule(from_=(Address("192.0.2.3"),), to=(Address(PEER),), invalid=Action(action="withdraw"))
+    story = Story(OURS, rules=(invalid,))
+    story.lists("198.51.100.0/25")
+    key = attribute_key(PATH, "192.0.2.9", 65000, "ipv4 unicast")
+    story.engine.update(Update("192.0.2.3", [], [(key, ["198.51.100.0/25", "198.51.100.0/26"])], 0))
+    decision = story.engine.next_decision(50)
+    assert decision is not None
+    assert (decision.announce, decision.targets, decision.prefixes) == (False, (PEER,), "198.51.100.0/26")
+    assert story.own == {"198.51.100.0/25": "invalid"}
+
+
+# -- with a rule of the policy
+
+
+@pytest.fixture
+def ruled() -> Story:
+    rule = PolicyRule(direction="out", to=(Address(PEER),), invalid=Action(action="withdraw"))
+    return Story(OURS, rules=(rule,))
+
+
+def shown(story: Story) -> dict[str, tuple[str, str]]:
+    return {route.prefix: (route.validity, route.decision) for _, route in story.engine.egress.routes()}
+
+
+def test_a_rule_withdraws_invalid_ones_and_only_these(ruled: Story) -> None:
+    ruled.lists("198.51.100.0/24", "198.51.100.0/25", "203.0.113.0/24")
+    assert ruled.withdrawn() == ["198.51.100.0/25"]
+    assert ruled.withdrawn() == []
+    assert shown(ruled)["198.51.100.0/25"] == ("invalid", "withdraw")
+    ruled.sent(withdrawn=("198.51.100.0/25",))
+    assert ruled.lists("198.51.100.0/24", "203.0.113.0/24") == []
+    assert shown(ruled)["198.51.100.0/25"] == ("invalid", "withdraw"), "it stays to be seen"
+    assert ruled.withdrawn() == []
+
+
+def test_one_that_the_router_announces_again_is_withdrawn_again(ruled: Story) -> None:
+    ruled.lists("198.51.100.0/25")
+    assert ruled.withdrawn() == ["198.51.100.0/25"]
+    ruled.lists("198.51.100.0/25")
+    assert ruled.withdrawn() == ["198.51.100.0/25"]
+    ruled.sent("198.51.100.0/25")
+    assert ruled.withdrawn() == ["198.51.100.0/25"]
+
+
+def test_rtrd_announces_none_again_and_says_so(ruled: Story) -> None:
+    """It may be gone from the router's configuration meanwhile."""
+    ruled.lists("198.51.100.0/25")
+    assert ruled.withdrawn() == ["198.51.100.0/25"]
+    ruled.now(VRP("198.51.100.0/24", 25, 65000))
+    assert ruled.withdrawn() == []
+    assert ruled.engine.next_decision(50) is None
+    assert ruled.lists() == ["198.51.100.0/25"]
+    assert shown(ruled) == {}
+
+
+def test_nothing_is_withdrawn_where_a_session_is_down(ruled: Story) -> None:
+    """5.0 would send what waits for the session all the same."""
+    ruled.engine.reachable(PEER, up=False)
+    ruled.lists("198.51.100.0/25")
+    assert ruled.withdrawn() == []
+    ruled.engine.reachable(PEER, up=True)
+    assert ruled.withdrawn() == ["198.51.100.0/25"]
+    ruled.engine.reachable(PEER, up=False)
+    ruled.engine.reachable(PEER, up=True)
+    assert ruled.withdrawn() == ["198.51.100.0/25"], "to be sure"
+
+
+def test_what_rtrd_announced_meanwhile_is_not_withdrawn_as_an_own_route(ruled: Story) -> None:
+    ruled.lists("203.0.113.0/24", "198.51.100.0/25")
+    ruled.now(VRP("203.0.113.0/24", 24, 64500), OURS)
+    story_key = attribute_key(PATH.replace(b"65000", b"64500"), "192.0.2.9", 65000, "ipv4 unicast")
+    ruled.engine.update(Update(LEARNED, [], [(story_key, ["203.0.113.0/24"])], 0))
+    decision = ruled.engine.next_decision(50)
+    assert decision is not None
+    assert (decision.announce, decision.prefixes) == (True, "203.0.113.0/24")
+    assert ruled.withdrawn() == ["198.51.100.0/25"]
+
+
+def test_without_the_rule_nothing_more_is_withdrawn(ruled: Story) -> None:
+    ruled.lists("198.51.100.0/25")
+    ruled.engine.set_policy(Policy())
+    assert ruled.withdrawn() == []
+    assert shown(ruled) == {"198.51.100.0/25": ("invalid", "observe")}

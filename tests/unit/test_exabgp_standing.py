@@ -136,3 +136,23 @@ def test_what_stands_in_the_words_that_are_written_is_the_same() -> None:
     assert stands.same(with_outcome(learned, outcome))
     assert not stands.same(with_outcome(learned, Outcome("announce")))
 
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_origin_is_known_though_the_rest_is_not(version: str) -> None:
+    """As of what the configuration announces: `next-hop self`, extended communities by their names."""
+
+    def origin(words: str) -> int | None:
+        standing = read_standing(f"{HEAD}ipv4 unicast 198.18.1.0/24 next-hop self {words}".rstrip(), version)
+        assert standing is not None
+        assert (standing.attributes, standing.ours) == (None, False)
+        return standing.origin.origin_as
+
+    other = PATH[next(one for one in VERSIONS if one != version)]
+    assert origin("") == 65000
+    assert origin("med 5 community 65000:1") == 65000
+    assert origin(f"as-path {EMPTY[version]} med 5") == 65000
+    assert origin(f"as-path {PATH[version]} extended-community target:65000:1") == 64500
+    assert origin(f"as-path {other}") is None, "an AS_SET"
+    assert origin(f"as-path {PATH[version]} {other} med 5") is None
+    assert origin("attribute [ 0x02 0x40 0x0102 ]") is None

@@ -1,0 +1,106 @@
+"""ExaBGP's list of its own routes, asked for again and again: as stories with a clock that is turned by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtrd.config import Action, Address, PolicyRule
+from rtrd.engine import Engine
+from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.own import AFTER_UP, EVERY, MOST, OwnRoutes
+from rtrd.exabgp.relearn import STANDING
+from rtrd.exabgp.rounds import Rounds
+from rtrd.policy import Policy
+from rtrlib.vrp_set import VRP, VRPSet, pack
+
+PEER = "127.0.0.3"
+LINE = (
+    f"neighbor {PEER} local-ip 127.0.0.1 local-as 65000 peer-as 65000 router-id 127.0.0.1 family-allowed in-open"
+    " ipv4 unicast {} next-hop self"
+)
+MARK = " attribute [ 0x01 0x40 0x00 ] as-path ( 64496 )"
+VERSION = "5.0.15"
+
+
+class Story:
+    def __init__(self) -> None:
+        vrp_set = VRPSet()
+        vrp_set.activate([0])
+        vrp_set.replace(0, pack(VRP("198.51.100.0/24", 24, 65000)))
+        vrp_set.usable = True
+        rule = PolicyRule(direction="out", to=(Address(PEER),), invalid=Action(action="withdraw"))
+        self.engine = Engine("exabgp", vrp_set, Policy([rule]), read_attributes)
+        self.rounds = Rounds()
+        self.now = 100.0
+        self.own = OwnRoutes(self.engine, self.rounds, self.now)
+
+    def lists(self, *lines: str) -> None:
+        assert self.own.asks(self.now) == STANDING
+        for line in lines:
+            assert self.own.line(line, VERSION)
+        self.own.ended()
+
+    @property
+    def known(self) -> list[str]:
+        return [route.prefix for _, route in self.engine.egress.routes()]
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_it_is_asked_now_and_then_and_soon_after_a_session_came_up(story: Story) -> None:
+    assert story.own.asks(story.now) is None
+    assert story.own.next_deadline(story.now) == EVERY
+    story.own.soon(story.now)
+    assert story.own.asks(story.now) is None
+    story.now += AFTER_UP
+    story.lists(LINE.format("198.51.100.0/24"), LINE.format("203.0.113.0/24") + MARK)
+    assert story.known == ["198.51.100.0/24"], "the other one is ours"
+    assert story.own.asks(story.now + EVERY - 1) is None
+    story.now += EVERY
+    story.lists(LINE.format("192.0.2.0/24"))
+    assert story.known == ["192.0.2.0/24"]
+
+
+def test_one_list_at_a_time(story: Story) -> None:
+    story.now += EVERY
+    assert story.own.asks(story.now) == STANDING
+    assert story.own.asks(story.now + 2 * EVERY) is None
+    assert story.own.next_deadline(story.now) is None
+    story.own.ended()
+    assert story.own.asks(story.now + EVERY) == STANDING
+
+
+def test_a_long_list_is_not_asked_for(story: Story) -> None:
+    """ExaBGP would take long for it, and it has other things to do."""
+    story.now += EVERY
+    story.lists(*(LINE.format(f"10.{i >> 8}.{i & 255}.0/24") for i in range(MOST + 1)))
+    story.now += EVERY
+    assert story.own.asks(story.now) is None
+    assert story.own.next_deadline(story.now) == EVERY
+    assert len(story.known) == MOST + 1
+
+
+def test_a_line_that_nobody_asked_for_is_none(story: Story) -> None:
+    assert not story.own.line(LINE.format("198.51.100.0/24"), VERSION)
+    assert story.known == []
+
+
+def test_withdraws_have_a_round_to_themselves(story: Story) -> None:
+    assert not story.own.may_withdraw(story.now), "there is nothing"
+    story.now += EVERY
+    story.lists(LINE.format("198.51.100.0/25"))
+    assert not story.own.may_withdraw(story.now)
+    assert story.rounds.draining, "what was said before is sent first"
+    assert not story.own.may_withdraw(story.now)
+    for _ in range(4):
+        story.rounds.answer_begins(story.now)
+        story.rounds.sent(PEER, 7)
+    assert not story.rounds.draining
+    assert story.own.may_withdraw(story.now)
+    decision = story.engine.next_own(50)
+    assert decision is not None
+    assert (decision.targets, decision.prefixes) == ((PEER,), "198.51.100.0/25")
+    assert not story.own.may_withdraw(story.now)

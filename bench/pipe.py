@@ -11,7 +11,7 @@ import select
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import yaml
 
@@ -35,6 +35,13 @@ TAGGING = [
     }
 ]
 """A policy that says something of every route."""
+
+
+class Read(NamedTuple):
+    """When rtrd took something from a full pipe (`time.perf_counter()`), and the CPU seconds of its loop by then."""
+
+    at: float
+    cpu: float
 
 
 class Usage:
@@ -85,8 +92,8 @@ class Router:
         timers = {"refresh": 3600, "retry": 1, "expire": 7200, "groups": groups}
         wanted = {"caches": timers, "control": str(self.socket), **({"policy": list(policy)} if policy else {})}
         self._config.write_text(yaml.safe_dump({**wanted, **(settings or {})}))
-        self.reads: list[float] = []
-        """When rtrd took something from a pipe that was full before (`time.perf_counter()`), while `feed` runs."""
+        self.reads: list[Read] = []
+        """While `feed` runs."""
         self.commands = 0
         self.prefixes = 0
         """In announcements and withdraws that it was told."""
@@ -155,6 +162,7 @@ class Router:
         poller.register(self._of, select.POLLIN)
         poller.register(self._to, select.POLLOUT)
         full = False
+        loop = Path(f"/proc/{self.pid}/task/{self.pid}/schedstat")
         while True:
             if not pending:
                 # Between two lines is where ExaBGP puts its answers.
@@ -171,7 +179,7 @@ class Router:
                 self._hear()
             if self._to in ready:
                 if full:
-                    self.reads.append(now)
+                    self.reads.append(Read(now, int(loop.read_text().split()[0]) / 1e9))
                 try:
                     pending = pending[os.write(self._to, pending) :]
                     full = bool(pending)

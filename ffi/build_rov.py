@@ -19,6 +19,7 @@ SOURCES = [
     "lens.c",
     "vrp_list.c",
     "vrpset.c",
+    "steps.c",
     "proposed.c",
     "validity.c",
     "index.c",

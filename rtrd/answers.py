@@ -12,7 +12,7 @@ from rtrd.status import status_of
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.whatif import WhatIf
-from rtrlib.vrp_set import SLURM, SNAPSHOT, parse_prefix, related
+from rtrlib.vrp_set import SLURM, SNAPSHOT, parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,7 +103,7 @@ class Answers:
         outer = None if prefix is None else parse_prefix(str(prefix))
         names = self._sources() if sources else {}
         for entry in vrp_set.covering(str(prefix)) if covering else vrp_set.vrps():
-            if outer is None or related(outer, entry.vrp.prefix):
+            if outer is None or _related(outer, entry.vrp.prefix):
                 vrp = {"asn": entry.vrp.asn, "prefix": entry.vrp.prefix, "maxLength": entry.vrp.max_length}
                 if sources:
                     vrp["sources"] = [name for source, name in names.items() if entry.sources >> source & 1]
@@ -130,3 +130,11 @@ class Answers:
                         "validity": route.validity,
                         "decision": route.decision,
                     }
+
+
+def _related(one: Any, prefix: str) -> bool:
+    """Tell whether a prefix (of `parse_prefix`) and another (text) cover each other, either way round."""
+    other = parse_prefix(prefix)
+    shift = 128 - min(one.len, other.len)
+    same = int.from_bytes(bytes(one.addr)) >> shift == int.from_bytes(bytes(other.addr)) >> shift
+    return bool(one.family == other.family and same)

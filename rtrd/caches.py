@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rtrd.vrps.feed import Feed
 
 MIB: Final = 1 << 20
+PAUSE: Final = 0.005
+"""Seconds between two looks whether what was heard is done with, before more is read."""
 
 
 class Caches:
@@ -22,9 +24,11 @@ class Caches:
         self.manager = make_manager(settings, clock)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._feed: Feed | None = None
 
     def open(self, feed: Feed) -> None:
         """Connect; what the caches say goes to the feed."""
+        self._feed = feed
         self.manager.open(feed)
         self._loop.add_reader(self.manager.fileno(), self.look)
         self.look()
@@ -50,7 +54,8 @@ class Caches:
     def look(self) -> None:
         """Do what is due: to be called when the time jumped, and by nobody else than the loop otherwise."""
         self._stop_timer()
-        seconds = self.manager.dispatch()
+        busy = self._feed is not None and self._feed.series.busy
+        seconds = PAUSE if busy else self.manager.dispatch()
         if seconds is not None:
             self._timer = self._loop.call_later(seconds, self.look)
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from rtrd.config import Config
+    from rtrd.routes.table import RouteTable
     from rtrlib import RTRManager
     from rtrlib.vrp_set import Changes
 
@@ -82,7 +83,7 @@ class Daemon:
         self.watching = Watching(self)
         self.history = History(self, clock)
         self.relay = self._make_relay()
-        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self.feed.slurm_changed, self.keys)
+        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self.feed.series, self.feed.slurm_changed, self.keys)
         self.keeper = None
         if settings.state is not None:
             self.keeper = Keeper(settings.state, self.feed, settings.caches.expire, clock)
@@ -170,10 +171,12 @@ class Daemon:
         if guard is None:
             return None
         limits = Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
-        self.feed.guard = Guarding(
-            limits, self.vrp_set, lambda: [router.engine.table for router in self.routers], self.feed.taken, clock
-        )
-        return self.feed.guard
+        feed = self.feed
+        feed.guard = Guarding(limits, self.vrp_set, feed.series, self._tables, feed.taken, clock=clock)
+        return feed.guard
+
+    def _tables(self) -> list[RouteTable]:
+        return [router.engine.table for router in self.routers]
 
     def _status_line(self) -> str:
         """Say in a line how it is, for `systemctl status`."""

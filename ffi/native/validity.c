@@ -19,7 +19,7 @@ struct scope {
 
 static bool in_scope(const struct scope *scope, const struct entry *entry)
 {
-    return scope->due ? due(scope->set, entry) : entry->in_force;
+    return scope->due ? due(scope->set, entry) : in_force(scope->set, entry);
 }
 
 static bool probe(const struct scope *scope, struct key key, unsigned len, each_covering *each, void *data)
@@ -212,9 +212,9 @@ size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t a
     return collection.n;
 }
 
-static bool listed(const struct entry *entry, uint32_t sources)
+static bool listed(const struct vrpset *set, const struct entry *entry, uint32_t sources)
 {
-    return entry->used && (sources ? (entry->live & sources) != 0 : entry->in_force);
+    return entry->used && (sources ? (entry->live & sources) != 0 : in_force(set, entry));
 }
 
 size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room)
@@ -227,7 +227,7 @@ size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor,
         const struct table *table = &family_const(set, family)->tables[table_at_cursor % TABLES];
         for (; i < table->room; i++) {
             const struct entry *entry = &table->entries[i];
-            if (!listed(entry, sources))
+            if (!listed(set, entry, sources))
                 continue;
             if (n == room) {
                 *cursor = table_at_cursor << 32 | i;
@@ -251,7 +251,7 @@ int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struc
     if (vrp_list_reserve(out, table->used) != 0)
         return -1;
     for (uint32_t i = 0; i < table->room; i++)
-        if (listed(&table->entries[i], sources))
+        if (listed(set, &table->entries[i], sources))
             out->records[out->n++] = vrp_of(&table->entries[i], family, true);
     return 0;
 }

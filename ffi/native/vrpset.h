@@ -69,29 +69,37 @@ void vrpset_free(struct vrpset *set);
 void vrp_list_free(struct vrp_list *list);
 int vrp_list_append(struct vrp_list *list, const struct vrp_list *more);
 
-/* Everything below that returns int returns 0, or -1 when memory ran out or `source` is not below VRPSET_SOURCES:
- * then nothing has come into force. */
-
-int vrpset_begin(struct vrpset *set, unsigned source);   /* from here on a full set is staged: it replaces the old one */
 int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_t n, struct vrp_faults *faults);
-int vrpset_commit(struct vrpset *set, unsigned source, struct vrp_list *changes);
+
+/* Each of these begins a change of the set; vrpset_step does it, and appends to `changes` what it changes. Between two
+ * steps the set is asked and listed as before the change, and any source but the one that the change is about stages
+ * as ever; after the last step all of it is in force. Only what single sources say (`sources` of an answer or a list)
+ * changes step by step. vrpset_stage and these return 0, or -1 when memory ran out or `source` is not below
+ * VRPSET_SOURCES, or -2 while another change is under way. */
+int vrpset_begin(struct vrpset *set, unsigned source);  /* from here on a full set is staged: it replaces the old one */
+int vrpset_commit(struct vrpset *set, unsigned source); /* what is staged comes into force */
 int vrpset_discard(struct vrpset *set, unsigned source); /* what was staged since the last commit is void */
-int vrpset_activate(struct vrpset *set, uint32_t sources, struct vrp_list *changes);
+int vrpset_activate(struct vrpset *set, uint32_t sources);
+
+/* Do some `budget` entries of the change. 1: there is more to do, 0: it is done; -1, and only of a first step: memory
+ * ran out, and nothing of it was or will be done. */
+int vrpset_step(struct vrpset *set, size_t budget, struct vrp_list *changes);
+bool vrpset_changing(const struct vrpset *set); /* a change is under way */
 
 /* From now on, what one of n filters (packed as struct vrp_filter) matches is not effective for any source but
  * VRPSET_ASSERTIONS (RFC 8416 section 3.3.1); the filters of before are gone. */
-int vrpset_filter(struct vrpset *set, const void *filters, size_t n, struct vrp_list *changes);
+int vrpset_filter(struct vrpset *set, const void *filters, size_t n);
 
 /* While `propose`, commit, activate and filter put nothing into force: what they append to `changes` is then due, and
  * pending until it is taken or changes back. Before it is switched off, all must be taken. */
 void vrpset_propose(struct vrpset *set, bool propose);
-uint64_t vrpset_pending(const struct vrpset *set);                  /* VRPs that would appear or vanish */
-uint64_t vrpset_due(const struct vrpset *set, uint8_t family);      /* effective ones once everything is taken */
-/* Put into force what is due: all, or of `proposed` VRPs only. */
-int vrpset_take(struct vrpset *set, const struct vrp_list *proposed, struct vrp_list *changes);
+uint64_t vrpset_pending(const struct vrpset *set);             /* VRPs that would appear or vanish */
+uint64_t vrpset_due(const struct vrpset *set, uint8_t family); /* effective ones once everything is taken */
+/* Put into force what is due: all, or of `proposed` VRPs only, which must stay until it is done. */
+int vrpset_take(struct vrpset *set, const struct vrp_list *proposed);
 /* What the source has and stages is void. Of what is in force, that which no other active source says goes at once,
  * whatever is pending. */
-int vrpset_drop(struct vrpset *set, unsigned source, struct vrp_list *changes);
+int vrpset_drop(struct vrpset *set, unsigned source);
 
 /* With usable false every route is UNVERIFIED. */
 void vrpset_set_usable(struct vrpset *set, bool usable);

@@ -20,8 +20,8 @@ struct entry {
     uint32_t next; /* the same, after their next commit */
     uint8_t len, max;
     uint8_t used : 1;
-    uint8_t in_force : 1; /* effective; differs from due() while a change is only proposed */
-    uint8_t filtered;     /* bit 0: a filter matches; bit 1: one of the next filters does */
+    uint8_t force : 2;    /* in force: see in_force() */
+    uint8_t filtered : 1; /* a filter matches */
 };
 
 struct table {
@@ -42,14 +42,33 @@ struct family_set {
     uint64_t due;
 };
 
+struct walk;
+typedef void each_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk);
+
+/* What a change of the whole set has come to: its parameters, and what its end adds to the counts. */
+struct walk {
+    each_entry *each;            /* NULL: none is under way */
+    unsigned part;               /* where to go on */
+    const struct vrp *records;   /* only these n entries, at once; NULL: all */
+    size_t n, most;              /* most: so many changes at most */
+    struct vrp_list *changes;    /* of this step */
+    struct filters *filters;
+    uint32_t bit, active;        /* of the source; the sources that will count */
+    unsigned source;
+    bool filtering, staged_ends; /* what is staged of the source is done with at the end */
+    int64_t due[2], effective[2], pending, count;
+};
+
 struct vrpset {
     struct family_set v4, v6;
+    struct walk walk;
     struct touched touched[VRPSET_SOURCES];
     uint64_t count[VRPSET_SOURCES];
     struct filters *filters; /* NULL: none */
     uint64_t seed;
     uint64_t pending; /* entries that are due and not in force, or the other way round */
     uint32_t active;
+    uint8_t shown; /* the bit of entry.force that holds: 1 or 2 */
     bool usable, proposing;
 };
 
@@ -99,12 +118,25 @@ static inline bool counts(const struct entry *entry, uint32_t active, bool filte
 /* Whether it is effective by what the sources say now. */
 static inline bool due(const struct vrpset *set, const struct entry *entry)
 {
-    return counts(entry, set->active, entry->filtered & 1);
+    return counts(entry, set->active, entry->filtered);
 }
 
+/* Whether it is effective; differs from due() while a change is only proposed. A walk over all writes the other bit of
+ * each entry, and at its end that one holds: so it changes the set at once, however long it takes. */
+static inline bool in_force(const struct vrpset *set, const struct entry *entry)
+{
+    return (entry->force & set->shown) != 0;
+}
+
+/* steps.c */
+struct standing {
+    bool due, in_force;
+};
+int walk_start(struct vrpset *set, unsigned source, struct walk walk); /* as vrpset_begin and those below it */
+void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct standing was, struct standing is);
+void walk_tell(struct vrpset *set, const struct entry *entry, uint8_t family, bool announce);
+
 /* vrpset.c */
-typedef void each_entry(struct vrpset *set, struct entry *entry, uint8_t family, void *data);
-void vrpset_each(struct vrpset *set, each_entry *each, void *data);
 struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp); /* NULL: missing */
 void vrpset_touched_reset(struct vrpset *set, unsigned source);
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce);

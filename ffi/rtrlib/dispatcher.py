@@ -30,9 +30,9 @@ __all__ = ["Dispatcher", "VRPListener"]
 
 log = logging.getLogger("rtrlib")
 
-READ_LIMIT: Final = 128 << 10
-"""Bytes that one cache may deliver in one turn: 5,000 VRPs."""
-TURN_LIMIT: Final = 256 << 10
+READ_LIMIT: Final = 64 << 10
+"""Bytes that one cache may deliver in one turn: 2,700 VRPs."""
+TURN_LIMIT: Final = 128 << 10
 """Bytes that one `dispatch` handles, a few milliseconds of work."""
 REAP_EVERY: Final = 1.0
 CLOSE_WAIT: Final = 2.0

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _rov import ffi, lib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 SOURCES = 32
 SLURM: int = lib.VRPSET_ASSERTIONS
@@ -28,6 +29,9 @@ VALIDITIES = ("valid", "not-found", "invalid", "unverified")
 """The words for the native core's numbers, by index."""
 
 _LIST_ROOM = 4096
+_SAME = (lib.vrpset_begin, lib.vrpset_discard)  # they put nothing into force
+_STEP = 1 << 15
+"""Places of the table that one step of a change goes over: a millisecond or two."""
 
 
 class VRP(NamedTuple):
@@ -79,21 +83,6 @@ def unpack(records: bytes) -> Iterator[tuple[VRP, bool]]:
         yield VRP(f"{address}/{length}", max_length, asn), bool(announce)
 
 
-def order(records: bytes | bytearray | memoryview) -> bytes:
-    """Sort packed VRPs into the form of `vrps_order` (ffi/native/order.h), each once.
-
-    Other threads run meanwhile. ValueError when the length is no multiple of 24 or a family is neither 4 nor 6.
-    """
-    view = ffi.from_buffer(records)
-    if len(view) % PACKED.size:
-        raise ValueError(f"{len(view)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
-    out = ffi.new("uint8_t[]", len(view))
-    count = lib.vrps_order(view, len(view) // PACKED.size, out)
-    if count < 0:
-        raise ValueError("the family of a packed VRP is neither 4 nor 6")
-    return bytes(ffi.buffer(out, count * PACKED.size))
-
-
 def parse_prefix(prefix: str) -> Any:
     """Give the native `struct prefix`. Raises ValueError for text that is none or has host bits."""
     parsed = ffi.new("struct prefix *")
@@ -101,14 +90,6 @@ def parse_prefix(prefix: str) -> Any:
     if not lib.prefix_parse(text, len(text), parsed):
         raise ValueError(f"{prefix!r} is no prefix: expected ADDRESS/LENGTH with no bits set behind the length")
     return parsed
-
-
-def related(one: Any, prefix: str) -> bool:
-    """Tell whether a prefix (of `parse_prefix`) and another (text) cover each other, either way round."""
-    other = parse_prefix(prefix)
-    shift = 128 - min(one.len, other.len)
-    same = int.from_bytes(bytes(one.addr)) >> shift == int.from_bytes(bytes(other.addr)) >> shift
-    return bool(one.family == other.family and same)
 
 
 class Changes:
@@ -134,10 +115,25 @@ class Changes:
         return bytes(ffi.buffer(self.native.records, self.native.n * PACKED.size)) if self.native.n else b""
 
 
+Steps = Generator[None, None, Changes]
+"""A change of a set, from one step to the next; between them everything is as before it. Gives what it changed."""
+
+
+def at_once(steps: Steps) -> Changes:
+    """Do all steps of a change."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            changes: Changes = end.value
+            return changes
+
+
 class VRPSet:
     """One set out of many sources. Not thread-safe.
 
-    MemoryError from any call leaves what is in force as it was. ValueError for a source out of range.
+    A change is made in steps, one change at a time: RuntimeError for another meanwhile. MemoryError from any call
+    leaves what is in force as it was. ValueError for a source out of range.
     """
 
     def __init__(self) -> None:
@@ -148,16 +144,24 @@ class VRPSet:
         self._faults = ffi.new("struct vrp_faults *")
         self.generation = 0
         """Goes up when something comes into force: two equal ones, with whatever staging between them, are one set."""
+        self.proposing = False
 
     def _done(self, result: int, source: int = 0) -> None:
+        if result == -2:
+            raise RuntimeError("another change of the VRP set is under way")
         if result != 0:
             if not 0 <= source < SOURCES:
                 raise ValueError(f"source {source} is out of range: expected 0 to {SOURCES - 1}")
             raise MemoryError("no memory for more VRPs")
 
-    def begin(self, source: int) -> None:
-        """From here on the source stages a full set, which replaces what it had when it is committed."""
-        self._done(lib.vrpset_begin(self.native, source), source)
+    def _steps(self, start: Callable[..., int], *arguments: Any, changes: Changes | None = None) -> Steps:
+        changes = Changes() if changes is None else changes
+        self._done(start(self.native, *arguments), arguments[0] if isinstance(arguments[0], int) else 0)
+        while (more := lib.vrpset_step(self.native, _STEP, changes.native)) > 0:
+            yield
+        self._done(more)
+        self.generation += start not in _SAME
+        return changes
 
     def stage(self, source: int, records: bytes | memoryview) -> None:
         """Stage packed VRPs. What is malformed is left out and counted in `faults`."""
@@ -167,63 +171,91 @@ class VRPSet:
         count = len(view) // PACKED.size
         self._done(lib.vrpset_stage(self.native, source, view, count, self._faults), source)
 
-    def commit(self, source: int, changes: Changes | None = None) -> Changes:
+    def begin_steps(self, source: int) -> Steps:
+        """From here on the source stages a full set, which replaces what it had when it is committed."""
+        return self._steps(lib.vrpset_begin, source)
+
+    def commit_steps(self, source: int, changes: Changes | None = None) -> Steps:
         """Put what the source staged into force; give what changed in the effective set, appended to `changes`."""
-        changes = Changes() if changes is None else changes
-        self._done(lib.vrpset_commit(self.native, source, changes.native), source)
-        self.generation += 1
-        return changes
+        return self._steps(lib.vrpset_commit, source, changes=changes)
 
-    def discard(self, source: int) -> None:
+    def discard_steps(self, source: int) -> Steps:
         """Forget what the source staged since its last commit."""
-        self._done(lib.vrpset_discard(self.native, source), source)
+        return self._steps(lib.vrpset_discard, source)
 
-    def replace(self, source: int, records: bytes | memoryview) -> Changes:
-        """Put exactly these VRPs into force for the source, at once."""
-        self.begin(source)
+    def replace_steps(self, source: int, records: bytes | memoryview) -> Steps:
+        """Put exactly these VRPs into force for the source, as one change."""
+        yield from self.begin_steps(source)
         self.stage(source, records)
-        return self.commit(source)
+        return (yield from self.commit_steps(source))
 
-    def activate(self, sources: Iterable[int]) -> Changes:
+    def activate_steps(self, sources: Iterable[int]) -> Steps:
         """Let exactly these sources, and `SLURM`, count; give what changed in the effective set."""
-        changes = Changes()
-        self._done(lib.vrpset_activate(self.native, _mask(sources), changes.native))
-        self.generation += 1
-        return changes
+        return self._steps(lib.vrpset_activate, _mask(sources))
 
-    def filter(self, filters: Iterable[VRPFilter]) -> Changes:
+    def filter_steps(self, filters: Iterable[VRPFilter], changes: Changes | None = None) -> Steps:
         """Let no VRP count that one of these filters matches, but for those of `SLURM`; give what changed.
 
         They replace the filters of before. ValueError for a filter that has a prefix that is none, or neither prefix
         nor AS.
         """
         packed = [_pack_filter(one) for one in filters]
-        changes = Changes()
-        self._done(lib.vrpset_filter(self.native, b"".join(packed), len(packed), changes.native))
-        self.generation += 1
-        return changes
+        return self._steps(lib.vrpset_filter, b"".join(packed), len(packed), changes=changes)
 
-    def drop(self, source: int) -> Changes:
+    def drop_steps(self, source: int) -> Steps:
         """Make void what a source has and stages; what no other active one says goes at once, whatever is pending."""
-        changes = Changes()
-        self._done(lib.vrpset_drop(self.native, source, changes.native), source)
-        self.generation += 1
-        return changes
+        return self._steps(lib.vrpset_drop, source)
 
     def propose(self, *, propose: bool) -> None:
         """From now on changes of sources, activations and filters are only proposed; what they give is pending.
 
         To end it, take everything first.
         """
+        self.proposing = propose
         lib.vrpset_propose(self.native, propose)
 
-    def take(self, proposed: Changes | None = None) -> Changes:
+    def take_steps(self, proposed: Changes | None = None) -> Steps:
         """Put into force what is pending, or only that of it which is in `proposed`; give what changed."""
-        changes = Changes()
-        native = ffi.NULL if proposed is None else proposed.native
-        self._done(lib.vrpset_take(self.native, native, changes.native))
-        self.generation += 1
-        return changes
+        return self._steps(lib.vrpset_take, ffi.NULL if proposed is None else proposed.native)
+
+    # The same, done before they return.
+
+    def begin(self, source: int) -> None:
+        """Do `begin_steps`."""
+        at_once(self.begin_steps(source))
+
+    def commit(self, source: int, changes: Changes | None = None) -> Changes:
+        """Do `commit_steps`."""
+        return at_once(self.commit_steps(source, changes))
+
+    def discard(self, source: int) -> None:
+        """Do `discard_steps`."""
+        at_once(self.discard_steps(source))
+
+    def replace(self, source: int, records: bytes | memoryview) -> Changes:
+        """Do `replace_steps`."""
+        return at_once(self.replace_steps(source, records))
+
+    def activate(self, sources: Iterable[int]) -> Changes:
+        """Do `activate_steps`."""
+        return at_once(self.activate_steps(sources))
+
+    def filter(self, filters: Iterable[VRPFilter]) -> Changes:
+        """Do `filter_steps`."""
+        return at_once(self.filter_steps(filters))
+
+    def drop(self, source: int) -> Changes:
+        """Do `drop_steps`."""
+        return at_once(self.drop_steps(source))
+
+    def take(self, proposed: Changes | None = None) -> Changes:
+        """Do `take_steps`."""
+        return at_once(self.take_steps(proposed))
+
+    @property
+    def changing(self) -> bool:
+        """A change is under way: between two of its steps."""
+        return bool(lib.vrpset_changing(self.native))
 
     @property
     def pending(self) -> int:

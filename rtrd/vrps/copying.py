@@ -25,6 +25,7 @@ async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> bytes:
     """
     wanted = None if sources is None else list(sources)
     for _ in range(ATTEMPTS):
+        await _settled(vrp_set)
         generation = vrp_set.generation
         parts = []
         until = time.perf_counter() + SLICE
@@ -32,9 +33,16 @@ async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> bytes:
             parts.append(part)
             if time.perf_counter() >= until:
                 await asyncio.sleep(0)
-                if vrp_set.generation != generation:
+                if vrp_set.generation != generation or vrp_set.changing:
                     break
                 until = time.perf_counter() + SLICE
         else:
             return b"".join(parts)
+    await _settled(vrp_set)
     return b"".join(vrp_set.packed(wanted))
+
+
+async def _settled(vrp_set: VRPSet) -> None:
+    """Return when no change is under way, in which a source says the old in one part and the new in another."""
+    while vrp_set.changing:  # noqa: ASYNC110 - the set knows of no loop
+        await asyncio.sleep(0)

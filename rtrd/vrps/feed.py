@@ -1,7 +1,8 @@
 """What the RTR manager hears from the caches in, one effective VRP set and its changes out.
 
 Which caches count is the failover's decision (rtrlib.failover); what happens when the last of them is too old is the
-operator's (`on-expire`). No clock: the manager says when something expired.
+operator's (`on-expire`). No clock: the manager says when something expired. What is heard is done in its order, in
+steps (rtrd.vrps.series): what goes over the whole set holds the loop for no more than some milliseconds at a time.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Final, Literal
 from rtrd.ops import log
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
+from rtrd.vrps.series import Series
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.vrp_set import PACKED, SLURM, SNAPSHOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from rtrd.vrps.guarding import Guarding
     from rtrlib.rtr_socket import RTRSocket
@@ -47,6 +49,8 @@ class Feed:
         `ended`: all VRPs are too old and the operator wants rtrd to end then. `keys`: where router keys go.
         """
         self.vrp_set = vrp_set
+        self.series = Series()
+        """Everything that changes the set, in its order."""
         self.keys = keys or KeySet()
         """Router keys: as the VRPs, they count from End of Data until their cache is too old."""
         self.expired_at_all = False
@@ -82,71 +86,23 @@ class Feed:
 
     def staged(self, cache: RTRSocket, records: bytes) -> None:
         """Stage changes of a cache."""
-        self._begin(cache)
-        self.vrp_set.stage(cache.index, records)
-        before = self.coming(cache)
-        now = self._coming[cache.index] = before + len(records) // PACKED.size
-        if now // PROGRESS > before // PROGRESS:
-            logger.info("a sync goes on", cache=str(cache), vrps=now)
+        self.series.do(self._stage(cache, records))
 
     def committed(self, cache: RTRSocket, full: bool) -> None:
         """Put what a cache staged into force."""
-        if full:
-            self._begin(cache)  # a full set may be empty
-        self._coming.pop(cache.index, None)
-        self._live.add(cache.index)
-        self._kept.discard(cache)
-        self._doomed.discard(cache)
-        changes = self.vrp_set.commit(cache.index)
-        self._log_faults(cache)
-        self._publish(changes, str(cache), [cache.index])
-        if self.guard is not None:
-            self.guard.confirmed(cache.index, cache.expire_interval)
-        self.keys.commit(cache, full=full)
-        if cache in self._active:
-            self._forget_kept()
+        self.series.do(self._commit(cache, full=full))
 
     def discarded(self, cache: RTRSocket) -> None:
         """Forget what a cache staged; what follows is a full set."""
-        self.vrp_set.discard(cache.index)
-        self.keys.discard(cache)
-        self._begun.discard(cache.index)
-        self._coming.pop(cache.index, None)
-        if cache in self._doomed:
-            self._doomed.discard(cache)
-            self._forget(cache)
+        self.series.do(self._discard(cache))
 
     def expired(self, cache: RTRSocket) -> None:
         """Drop all that a cache had, unless it is the last and the operator wants that kept."""
-        self._live.discard(cache.index)
-        last = cache in self._active and not any(other.index in self._live for other in self._active)
-        if last:
-            self.expired_at_all = True
-            logger.error("all VRPs in force are past the expire interval", then=self._on_expire, cache=str(cache))
-            if self._on_expire == "exit":
-                self._ended()
-            if self._on_expire != "not-found":
-                self._kept.add(cache)
-                return
-        self._begun.discard(cache.index)
-        changes = self.vrp_set.drop(cache.index)
-        if self.guard is not None:
-            # What is held is better than nothing, which is all that assertions alone would leave in force.
-            left = self.vrp_set.count(4) + self.vrp_set.count(6) > self.vrp_set.count_source(SLURM)
-            changes.add(self.guard.dropped() if left and not last else self.guard.expired())
-        self._put_in_force(changes, str(cache))
-        self.keys.drop(cache)
+        self.series.do(self._expire(cache))
 
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """Let these caches count."""
-        before = self._sources()
-        self._active = caches
-        changes = self.vrp_set.activate(cache.index for cache in caches)
-        names = " ".join(sorted(map(str, caches)))
-        logger.info("VRPs are those of", caches=names, changed=len(changes))
-        self._publish(changes, f"switch to {names}", before)
-        self.keys.activate(caches)
-        self._forget_kept()
+        self.series.do(self._activate(caches))
 
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
         """Log a change of state once."""
@@ -161,15 +117,15 @@ class Feed:
             if what.error is not None:
                 logger.warning("cache failed", cache=str(what), state=what.state.name, why=what.error)
             elif what.in_sync:
-                logger.info("cache in sync", cache=str(what), vrps=self.vrp_set.count_source(what.index))
+                self.series.do(self._log_sync(what))
 
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
         """Stage a router key of a cache."""
-        self.keys.stage(cache, RouterKey(asn, ski, spki), announce=announce)
+        self.series.do(self._stage_key(cache, RouterKey(asn, ski, spki), announce=announce))
 
-    def slurm_changed(self, changes: Changes) -> None:
-        """Take what SLURM files changed in the set."""
-        self._publish(changes, "SLURM files", [])
+    def slurm_changed(self, changes: Changes) -> Generator[None]:
+        """Take what SLURM files changed in the set, as a part of a task."""
+        return self._publish(changes, "SLURM files", [])
 
     def taken(self, changes: Changes) -> None:
         """Take what is in force now though it was held, or was long to judge."""
@@ -183,15 +139,115 @@ class Feed:
 
     def use_snapshot(self) -> None:
         """Put what is staged for SNAPSHOT into force; it counts until caches do."""
-        self.snapshot_used = True
-        self.vrp_set.commit(SNAPSHOT)
-        self._publish(self.vrp_set.activate([SNAPSHOT]), "snapshot", [])
-        self._use()
+        self.series.do(self._use_snapshot())
 
     def snapshot_expired(self) -> None:
         """Do with the snapshot's VRPs what the operator wants with those that are too old."""
+        self.series.do(self._expire_snapshot())
+
+    def forget_snapshot(self) -> None:
+        """Give back the memory of the snapshot's VRPs, which count no more."""
+        self.series.do(self.vrp_set.drop_steps(SNAPSHOT))
+
+    def to_keep(self) -> tuple[list[int], int] | None:
+        """Give the sources of which a snapshot is to be made, and its date (Unix time); None: there is nothing.
+
+        These are the caches that are in sync; when none is, those that still count. The oldest word among them dates
+        the snapshot, so that nothing in it lives longer than it would have here. While the guard holds what they say,
+        there is nothing: a restart must not be a way round it. Nor is there while it changes.
+        """
+        if self.series.busy or (self.guard is not None and self.guard.pending):
+            return None
+        counting = [cache for cache in self._active if cache.index in self._live]
+        caches = [cache for cache in counting if cache.in_sync] or counting
+        dates = [cache.last_update for cache in caches if cache.last_update]
+        if not dates or not any(self.vrp_set.count_source(cache.index) for cache in caches):
+            return None
+        return [cache.index for cache in caches], min(dates)
+
+    # -- tasks
+
+    def _stage(self, cache: RTRSocket, records: bytes) -> Generator[None]:
+        yield from self._begin(cache)
+        self.vrp_set.stage(cache.index, records)
+        before = self.coming(cache)
+        now = self._coming[cache.index] = before + len(records) // PACKED.size
+        if now // PROGRESS > before // PROGRESS:
+            logger.info("a sync goes on", cache=str(cache), vrps=now)
+
+    def _commit(self, cache: RTRSocket, *, full: bool) -> Generator[None]:
+        if full:
+            yield from self._begin(cache)  # a full set may be empty
+        self._coming.pop(cache.index, None)
+        self._live.add(cache.index)
+        self._kept.discard(cache)
+        self._doomed.discard(cache)
+        changes = yield from self.vrp_set.commit_steps(cache.index)
+        self._log_faults(cache)
+        yield from self._publish(changes, str(cache), [cache.index])
+        if self.guard is not None:
+            self.guard.confirmed(cache.index, cache.expire_interval)
+        self.keys.commit(cache, full=full)
+        if cache in self._active:
+            yield from self._forget_kept()
+
+    def _discard(self, cache: RTRSocket) -> Generator[None]:
+        yield from self.vrp_set.discard_steps(cache.index)
+        self.keys.discard(cache)
+        self._begun.discard(cache.index)
+        self._coming.pop(cache.index, None)
+        if cache in self._doomed:
+            self._doomed.discard(cache)
+            yield from self._forget(cache)
+
+    def _expire(self, cache: RTRSocket) -> Generator[None]:
+        self._live.discard(cache.index)
+        last = cache in self._active and not any(other.index in self._live for other in self._active)
+        if last:
+            self.expired_at_all = True
+            logger.error("all VRPs in force are past the expire interval", then=self._on_expire, cache=str(cache))
+            if self._on_expire == "exit":
+                self._ended()
+            if self._on_expire != "not-found":
+                self._kept.add(cache)
+                return
+        self._begun.discard(cache.index)
+        changes = yield from self.vrp_set.drop_steps(cache.index)
+        if self.guard is not None:
+            # What is held is better than nothing, which is all that assertions alone would leave in force.
+            left = self.vrp_set.count(4) + self.vrp_set.count(6) > self.vrp_set.count_source(SLURM)
+            changes.add((yield from self.guard.dropped() if left and not last else self.guard.expired()))
+        self._put_in_force(changes, str(cache))
+        self.keys.drop(cache)
+
+    def _activate(self, caches: frozenset[RTRSocket]) -> Generator[None]:
+        before = self._sources()
+        self._active = caches
+        changes = yield from self.vrp_set.activate_steps(cache.index for cache in caches)
+        names = " ".join(sorted(map(str, caches)))
+        logger.info("VRPs are those of", caches=names, changed=len(changes))
+        yield from self._publish(changes, f"switch to {names}", before)
+        self.keys.activate(caches)
+        yield from self._forget_kept()
+
+    def _log_sync(self, cache: RTRSocket) -> Generator[None]:
+        logger.info("cache in sync", cache=str(cache), vrps=self.vrp_set.count_source(cache.index))
+        yield from ()
+
+    def _stage_key(self, cache: RTRSocket, key: RouterKey, *, announce: bool) -> Generator[None]:
+        self.keys.stage(cache, key, announce=announce)
+        yield from ()
+
+    def _use_snapshot(self) -> Generator[None]:
+        self.snapshot_used = True
+        yield from self.vrp_set.commit_steps(SNAPSHOT)
+        changes = yield from self.vrp_set.activate_steps([SNAPSHOT])
+        yield from self._publish(changes, "snapshot", [])
+        self._use()
+
+    def _expire_snapshot(self) -> Generator[None]:
         if self.guard is not None and self.guard.pending:
-            self._put_in_force(self.guard.expired(), "snapshot")
+            self._put_in_force((yield from self.guard.expired()), "snapshot")
             return
         if self.expired_at_all:
             return
@@ -201,23 +257,7 @@ class Feed:
             self._ended()
         elif self._on_expire == "not-found":
             self.snapshot_used = False
-            self._put_in_force(self.vrp_set.drop(SNAPSHOT), "snapshot")
-
-    def to_keep(self) -> tuple[list[int], int] | None:
-        """Give the sources of which a snapshot is to be made, and its date (Unix time); None: there is nothing.
-
-        These are the caches that are in sync; when none is, those that still count. The oldest word among them dates
-        the snapshot, so that nothing in it lives longer than it would have here. While the guard holds what they say,
-        there is nothing: a restart must not be a way round it.
-        """
-        if self.guard is not None and self.guard.pending:
-            return None
-        counting = [cache for cache in self._active if cache.index in self._live]
-        caches = [cache for cache in counting if cache.in_sync] or counting
-        dates = [cache.last_update for cache in caches if cache.last_update]
-        if not dates or not any(self.vrp_set.count_source(cache.index) for cache in caches):
-            return None
-        return [cache.index for cache in caches], min(dates)
+            self._put_in_force((yield from self.vrp_set.drop_steps(SNAPSHOT)), "snapshot")
 
     # -- inside
 
@@ -226,33 +266,34 @@ class Feed:
             self.vrp_set.usable = True
             self._became_usable()
 
-    def _begin(self, cache: RTRSocket) -> None:
+    def _begin(self, cache: RTRSocket) -> Generator[None]:
         """Begin a full set if the link is new: it sends all that the cache has, and the rest goes at the commit."""
         if cache.index not in self._begun:
             self._begun.add(cache.index)
-            self.vrp_set.begin(cache.index)
+            yield from self.vrp_set.begin_steps(cache.index)
 
     def _sources(self) -> list[int]:
         """Give the sources that count, by what the caches and the failover say."""
         return [cache.index for cache in self._active] or ([SNAPSHOT] if self.snapshot_used else [])
 
-    def _forget_kept(self) -> None:
+    def _forget_kept(self) -> Generator[None]:
         """Drop what was kept for want of better: there is better now. What is being staged is not lost for that."""
         kept, self._kept = self._kept, set()
         for cache in sorted(kept, key=lambda cache: cache.index):
             if cache.index in self._begun:
                 self._doomed.add(cache)
             else:
-                self._forget(cache)
+                yield from self._forget(cache)
 
-    def _forget(self, cache: RTRSocket) -> None:
-        self._publish(self.vrp_set.replace(cache.index, b""), f"what was kept of {cache}", [cache.index])
+    def _forget(self, cache: RTRSocket) -> Generator[None]:
+        changes = yield from self.vrp_set.replace_steps(cache.index, b"")
+        yield from self._publish(changes, f"what was kept of {cache}", [cache.index])
         self.keys.drop(cache)
 
-    def _publish(self, changes: Changes, cause: str, sources: list[int]) -> None:
+    def _publish(self, changes: Changes, cause: str, sources: list[int]) -> Generator[None]:
         """Put changes into force, if the guard lets them; `sources`: whose VRPs they may take away."""
         if self.guard is not None:
-            changes = self.guard.proposed(changes, cause, sources, keep=self._worth_keeping)
+            changes = yield from self.guard.proposed(changes, cause, sources, keep=self._worth_keeping)
         self._put_in_force(changes, cause)
 
     def _put_in_force(self, changes: Changes, cause: str) -> None:

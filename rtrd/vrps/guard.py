@@ -118,10 +118,14 @@ class Guard:
         """Note that all that is in force is too old: it is kept no longer."""
         return self._take() if self.state != "following" else Action.NOTHING
 
-    def accept(self) -> Action:
-        """Take what is held or was rejected, as an operator says. Raises NothingHeldError."""
+    def check_held(self) -> None:
+        """Raise NothingHeldError when nothing is held or was rejected."""
         if self.state not in ("held", "rejected"):
             raise NothingHeldError("no change of the VRPs is held")
+
+    def accept(self) -> Action:
+        """Take what is held or was rejected, as an operator says. Raises NothingHeldError."""
+        self.check_held()
         return self._take()
 
     def reject(self) -> None:

@@ -1,7 +1,7 @@
 """Proposed changes of the VRP set in; what of them is in force out, held and judged as rtrd.vrps.guard decides.
 
 Judging goes over the routes that the change covers, in slices between which the loop does its other work. What is held
-costs no memory: the set itself knows what is in force and what is due.
+costs no memory: the set itself knows what is in force and what is due. All of it are tasks of the set's series.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 from rtrd.ops import log
 from rtrd.ops.clock import Clock
 from rtrd.routes.whatif import Question, View
-from rtrd.vrps.guard import Action, Figures, Guard
+from rtrd.vrps.guard import Action, Figures, Guard, NothingHeldError
 from rtrlib.vrp_set import Changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Generator, Iterable
 
     from rtrd.routes.table import RouteTable
     from rtrd.vrps.guard import Limits
-    from rtrlib.vrp_set import VRPSet
+    from rtrd.vrps.series import Series
+    from rtrlib.vrp_set import Steps, VRPSet
 
 BUDGET: Final = 2000
 """Routes that are judged in one go: some milliseconds."""
@@ -42,13 +43,19 @@ class Guarding:
         self,
         limits: Limits,
         vrp_set: VRPSet,
+        series: Series,
         tables: Callable[[], Iterable[RouteTable]],
         took: Callable[[Changes], None],
+        *,
         clock: Clock | None = None,
     ) -> None:
-        """Join the set and the tables of all routers. `took`: what was held, or took long to judge, is in force now."""
+        """Join the set, all that changes it, and the tables of all routers.
+
+        `took`: what was held, or took long to judge, is in force now.
+        """
         self.guard = Guard(limits)
         self._vrp_set = vrp_set
+        self._series = series
         self._tables = tables
         self._took = took
         self._clock = clock or Clock()
@@ -57,6 +64,7 @@ class Guarding:
         self._good: dict[int, float] = {}  # until when the VRPs of a source count
         self._questions: list[Question] = []
         self._asked: list[Question] = []
+        self._judging = False
         self._slice: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         vrp_set.propose(propose=True)
@@ -84,8 +92,8 @@ class Guarding:
 
     # -- what happens
 
-    def proposed(self, changes: Changes, cause: str, sources: Collection[int], *, keep: bool) -> Changes:
-        """Take note of a proposed change; give what is in force because of it, at once.
+    def proposed(self, changes: Changes, cause: str, sources: Collection[int], *, keep: bool) -> Steps:
+        """Take note of a proposed change, as a part of a task; give what is in force because of it, at its end.
 
         `cause`: who, for people. `sources`: whose VRPs it may take away. `keep`: see Guard.changed.
         """
@@ -98,19 +106,20 @@ class Guarding:
         action = self.guard.changed(self._clock.steady(), pending=pending, keep=keep, expires=expires)
         if not pending and state in ("held", "rejected"):
             logger.info("the change that was held is gone: what is in force is what the caches say")
-        return self._do(action, "")
+        return (yield from self._do(action, ""))
 
-    def dropped(self) -> Changes:
-        """Take note that VRPs which expired were dropped; give what else is in force because of it, at once."""
-        return self._do(self.guard.shrunk(pending=bool(self._vrp_set.pending)), "")
+    def dropped(self) -> Steps:
+        """Take note that VRPs which expired were dropped; give what else is in force because of it."""
+        return (yield from self._do(self.guard.shrunk(pending=bool(self._vrp_set.pending)), ""))
 
-    def expired(self) -> Changes:
+    def expired(self) -> Steps:
         """Take note that all that is in force is too old; give what is in force instead."""
-        return self._do(self.guard.expired(), "what was in force is past the expire interval")
+        return (yield from self._do(self.guard.expired(), "what was in force is past the expire interval"))
 
     def accept(self) -> None:
         """Take what is held. Raises NothingHeldError."""
-        self._later(self.guard.accept(), "an operator accepted it")
+        self.guard.check_held()
+        self._series.do(self._accept())
 
     def reject(self) -> None:
         """Keep what is in force. Raises NothingHeldError."""
@@ -121,9 +130,7 @@ class Guarding:
 
     def tick(self) -> None:
         """Do what the time demands; by its own timer."""
-        rejected = self.guard.state == "rejected"
-        why = "what was in force would be too old" if rejected else "its time is over"
-        self._later(self.guard.tick(self._clock.steady()), why)
+        self._series.do(self._tick())
 
     def close(self) -> None:
         """Judge nothing any more; what is pending stays so."""
@@ -164,41 +171,57 @@ class Guarding:
         else:
             self._listed = None
 
-    def _do(self, action: Action, why: str) -> Changes:
+    def _do(self, action: Action, why: str) -> Steps:
         """Do what the guard says, with its first slice; give what is in force because of it."""
         taken = Changes()
         if action is not Action.NOTHING:
             self._stop_judging()
         if action is Action.JUDGE:
             self._begin_judging()
-            taken = self._judge()
+            taken = yield from self._judge()
         elif action is Action.TAKE:
-            taken = self._take(why)
+            taken = yield from self._take(why)
         self._set_timer()
         return taken
 
-    def _later(self, action: Action, why: str) -> None:
-        taken = self._do(action, why)
+    def _accept(self) -> Generator[None]:
+        try:
+            action = self.guard.accept()
+        except NothingHeldError:
+            logger.info("the change that an operator accepted was not held any more")
+            return
+        yield from self._later(action, "an operator accepted it")
+
+    def _tick(self) -> Generator[None]:
+        rejected = self.guard.state == "rejected"
+        why = "what was in force would be too old" if rejected else "its time is over"
+        yield from self._later(self.guard.tick(self._clock.steady()), why)
+
+    def _later(self, action: Action, why: str) -> Generator[None]:
+        taken = yield from self._do(action, why)
         if len(taken):
             self._took(taken)
 
-    def _take(self, why: str) -> Changes:
+    def _take(self, why: str) -> Steps:
         if why:
             logger.warning("the held change is taken", why=why, cause=self.cause)
-        taken = self._vrp_set.take(self._listed)
+        taken = yield from self._vrp_set.take_steps(self._listed)
         if self._vrp_set.pending:  # cannot be; but what is pending by mistake would stay so for ever
             logger.error("some VRPs were not taken with their change; now they are", vrps=self._vrp_set.pending)
-            taken.add(self._vrp_set.take())
+            taken.add((yield from self._vrp_set.take_steps()))
         return taken
 
     def _begin_judging(self) -> None:
         then = View(self._vrp_set, due=True)
         self._asked = [Question(table, then, self._listed) for table in self._tables()]
         self._questions = list(self._asked)
+        self._judging = True
 
-    def _judge(self) -> Changes:
+    def _judge(self) -> Steps:
         """Do a slice; with the last one, what follows."""
         self._slice = None
+        if not self._judging:  # it was ended while this waited for its turn
+            return Changes()
         if self._questions and not self._questions[0].work(BUDGET):
             del self._questions[0]
         if self._questions:
@@ -211,22 +234,26 @@ class Guarding:
             vrps=vrp_set.count(4) + vrp_set.count(6),
             vrps_then=vrp_set.due(4) + vrp_set.due(6),
         )
-        self._asked.clear()
+        self._stop_judging()
         held = self.guard.state == "held"
         action = self.guard.judged(figures)
         if action is Action.TAKE:
-            return self._take("it is within the limits by now" if held else "")
+            return (yield from self._take("it is within the limits by now" if held else ""))
         if not held and self.pending:
             logger.warning("a change of the VRPs is held: accept or reject it", **self._fields())
         return Changes()
 
     def _go_on(self) -> None:
-        taken = self._judge()
+        self._series.do(self._go_on_judging())
+
+    def _go_on_judging(self) -> Generator[None]:
+        taken = yield from self._judge()
         self._set_timer()
         if len(taken):
             self._took(taken)
 
     def _stop_judging(self) -> None:
+        self._judging = False
         if self._slice is not None:
             self._slice.cancel()
             self._slice = None

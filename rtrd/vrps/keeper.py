@@ -60,6 +60,7 @@ class Keeper:
         self._held = True
         logger.info("the snapshot is used until caches answer", age=self._age(), path=str(self._path))
         self._feed.use_snapshot()
+        await self._feed.series.done()
 
     def start(self) -> None:
         """Keep the snapshot up to date from now on."""
@@ -71,6 +72,7 @@ class Keeper:
         if self._task is None:
             return
         await self._task
+        await self._feed.series.done()
         found = self._feed.to_keep()
         if found is not None and self._schedule.stale(self._feed.vrp_set.generation, found[1]):
             await self._write(*found)
@@ -108,8 +110,7 @@ class Keeper:
                     feed.snapshot_expired()
             else:
                 self._held = False
-                # They count no more: only their memory is given back.
-                feed.vrp_set.replace(SNAPSHOT, b"")
+                feed.forget_snapshot()
         found = feed.to_keep()
         if found is not None and self._schedule.due(self._clock.steady(), feed.vrp_set.generation, found[1]):
             await self._write(*found)

@@ -19,7 +19,7 @@ from itertools import islice
 from operator import lt
 from typing import TYPE_CHECKING, NamedTuple
 
-from rtrlib.vrp_set import order
+from _rov import ffi, lib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +37,21 @@ _ASN_NETWORK = 18  # and in an ordered one
 _ASN_COLUMNS = struct.pack("=I", 0x00010203)  # where each byte of a host-order AS goes in network order
 _BUCKET = 4  # family, length and two address octets: no bucket of a real set is long to sort
 _SMALL = 64  # records; below this a set is cheaper than halving further
+
+
+def order(records: bytes | bytearray | memoryview) -> bytes:
+    """Sort packed VRPs into the form of `vrps_order` (ffi/native/order.h), each once.
+
+    Other threads run meanwhile. ValueError when the length is no multiple of 24 or a family is neither 4 nor 6.
+    """
+    view = ffi.from_buffer(records)
+    if len(view) % PACKED.size:
+        raise ValueError(f"{len(view)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
+    out = ffi.new("uint8_t[]", len(view))
+    count = lib.vrps_order(view, len(view) // PACKED.size, out)
+    if count < 0:
+        raise ValueError("the family of a packed VRP is neither 4 nor 6")
+    return bytes(ffi.buffer(out, count * PACKED.size))
 
 
 class Change(NamedTuple):

@@ -12,10 +12,11 @@ from rtrd.vrps.slurm import Fault, File, SlurmError, check_overlaps, parse
 from rtrlib.vrp_set import SLURM, Changes, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Generator, Sequence
     from pathlib import Path
 
-    from rtrlib.vrp_set import VRPFilter, VRPSet
+    from rtrd.vrps.series import Series
+    from rtrlib.vrp_set import Steps, VRPFilter, VRPSet
 
 POLL: Final = 1.0
 """Seconds between two looks at the files."""
@@ -58,12 +59,17 @@ class SlurmFiles:
         self,
         paths: Sequence[Path],
         vrp_set: VRPSet,
-        changed: Callable[[Changes], None],
+        series: Series,
+        changed: Callable[[Changes], Generator[None]],
         keys: KeySet | None = None,
     ) -> None:
-        """Read nothing yet. `changed`: VRPs became effective or ceased to be. `keys`: what holds for router keys."""
+        """Read nothing yet. `series`: all that changes the set. `keys`: what holds for router keys.
+
+        `changed`: the task that follows when VRPs became effective or ceased to be.
+        """
         self._paths = paths
         self._vrp_set = vrp_set
+        self._series = series
         self._changed = changed
         self._keys = keys or KeySet()
         self._seen = self._look()
@@ -101,7 +107,8 @@ class SlurmFiles:
             self._refuse(error)
             return
         self._faults = {}
-        self._put_in_force(files)
+        self._series.do(self._put_in_force(files))
+        await self._series.done()
 
     async def follow(self) -> None:
         """Read the files again whenever one changed, until cancelled."""
@@ -140,17 +147,10 @@ class SlurmFiles:
             self._faults.setdefault(fault.file, str(fault))
             logger.error("SLURM files refused; what they said before stays in force", fault=str(fault))
 
-    def _put_in_force(self, files: list[File]) -> None:
-        """Change filters and assertions before anyone is told: nobody decides by the one without the other."""
+    def _put_in_force(self, files: list[File]) -> Generator[None]:
         filters = [one for file in files for one in file.slurm.filters]
         assertions = {pack(vrp) for file in files for vrp in file.slurm.assertions}
-        changes = Changes()
-        if filters != self._filters:
-            changes.add(self._vrp_set.filter(filters))
-        if assertions != self._assertions:
-            gone = b"".join(record[:-1] + b"\0" for record in self._assertions - assertions)
-            self._vrp_set.stage(SLURM, gone + b"".join(assertions - self._assertions))
-            self._vrp_set.commit(SLURM, changes)
+        changes = yield from self._change(filters, assertions)
         self._filters, self._assertions = filters, assertions
         self._keys.slurm(
             (one for file in files for one in file.slurm.key_filters),
@@ -164,4 +164,22 @@ class SlurmFiles:
             changed=len(changes),
         )
         if len(changes):
-            self._changed(changes)
+            yield from self._changed(changes)
+
+    def _change(self, filters: list[VRPFilter], assertions: set[bytes]) -> Steps:
+        """Change filters and assertions as one: nobody decides by the one without the other."""
+        vrp_set, changes = self._vrp_set, Changes()
+        proposing = vrp_set.proposing
+        vrp_set.propose(propose=True)
+        try:
+            if filters != self._filters:
+                yield from vrp_set.filter_steps(filters, changes)
+            if assertions != self._assertions:
+                gone = b"".join(record[:-1] + b"\0" for record in self._assertions - assertions)
+                vrp_set.stage(SLURM, gone + b"".join(assertions - self._assertions))
+                yield from vrp_set.commit_steps(SLURM, changes)
+            if not proposing and vrp_set.pending:
+                changes = yield from vrp_set.take_steps()
+        finally:
+            vrp_set.propose(propose=proposing)
+        return changes

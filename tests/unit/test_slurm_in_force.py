@@ -6,10 +6,12 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+from rtrd.vrps.series import Series
 from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles
 from rtrlib.vrp_set import VRP, VRPSet, pack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rtrlib.vrp_set import Changes
@@ -43,11 +45,12 @@ class Told:
         self.vrp_set.activate([0])
         self.vrp_set.replace(0, pack(THEIRS))
         self.seen: list[set[VRP]] = []
-        self.files = SlurmFiles(paths, self.vrp_set, self._changed)
+        self.files = SlurmFiles(paths, self.vrp_set, Series(), self._changed)
 
-    def _changed(self, changes: Changes) -> None:
+    def _changed(self, changes: Changes) -> Iterator[None]:
         assert len(changes)
         self.seen.append(self.now)
+        yield from ()
 
     @property
     def now(self) -> set[VRP]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from strategies import ASNS, filters, prefixes, vrps
 
+from rtrlib import vrp_set as vrp_sets
 from rtrlib.vrp_set import PACKED, PARTS, SLURM, VALIDITIES, VRP, VRPFilter, VRPSet, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from rtrlib.vrp_set import Changes, Steps
 
 
 def packed(parts: Iterable[bytes]) -> Counter[VRP]:
@@ -280,10 +284,19 @@ SOURCES_USED = (0, 1, 2, SLURM)
 SOURCE = st.sampled_from(SOURCES_USED)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def small_steps() -> Iterator[None]:
+    """Every change takes a step for each table that has anything in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vrp_sets, "_STEP", 1)
+        yield
+
+
 class Sources(RuleBasedStateMachine):
     """Sources stage, commit, discard, are switched and filtered; a model of plain sets says what is in force.
 
-    So do they while changes are only proposed; then what is due differs until it is taken.
+    So do they while changes are only proposed; then what is due differs until it is taken. Between the steps of a
+    change all is as before it, and other sources stage.
     """
 
     def __init__(self) -> None:
@@ -296,6 +309,37 @@ class Sources(RuleBasedStateMachine):
         self.filters: list[VRPFilter] = []
         self.proposing = False
         self.in_force: set[VRP] = set()
+        self.meanwhile: list[tuple[int, list[tuple[VRP, bool]]]] = []
+
+    def run(self, steps: Steps, source: int | None = None) -> Changes:
+        """Do a change, of a source or of all."""
+        due = self.vrp_set.due(4) + self.vrp_set.due(6)
+        for step in count():
+            try:
+                next(steps)
+            except StopIteration as end:
+                found: Changes = end.value
+                assert not self.vrp_set.changing
+                return found
+            if self.meanwhile and self.meanwhile[-1][0] != source:
+                self.stage(*self.meanwhile.pop())
+            if step & (step - 1):  # a look after 0, 1, 2, 4, 8, .. steps
+                continue
+            assert self.vrp_set.changing
+            assert {entry.vrp for entry in self.vrp_set.vrps()} == self.in_force
+            assert packed(self.vrp_set.packed()) == Counter(self.in_force)
+            assert self.vrp_set.count(4) + self.vrp_set.count(6) == len(self.in_force)
+            assert self.vrp_set.due(4) + self.vrp_set.due(6) == due
+            for vrp in sorted(self.in_force)[:2]:
+                assert self.vrp_set.validate(vrp.prefix, 7) == rfc6811.validity(self.in_force, vrp.prefix, 7)
+            with pytest.raises(RuntimeError, match="another change"):
+                self.vrp_set.activate([0])
+        raise AssertionError("a change has an end")
+
+    @rule(source=SOURCE, entries=st.lists(st.tuples(vrps(), st.booleans()), max_size=12))
+    def stage_meanwhile(self, source: int, entries: list[tuple[VRP, bool]]) -> None:
+        """Between two steps of a change to come."""
+        self.meanwhile.append((source, entries))
 
     def due(self) -> set[VRP]:
         heard = set().union(*(self.live[source] for source in self.active))
@@ -319,32 +363,32 @@ class Sources(RuleBasedStateMachine):
 
     @rule(source=SOURCE)
     def begin(self, source: int) -> None:
-        self.vrp_set.begin(source)
+        self.run(self.vrp_set.begin_steps(source), source)
         self.staged[source] = set()
 
     @rule(source=SOURCE)
     def commit(self, source: int) -> None:
         before = self.due()
-        changes = self.vrp_set.commit(source)
+        changes = self.run(self.vrp_set.commit_steps(source), source)
         self.live[source] = set(self.staged[source])
         self.check(changes, before)
 
     @rule(source=SOURCE)
     def discard(self, source: int) -> None:
-        self.vrp_set.discard(source)
+        self.run(self.vrp_set.discard_steps(source), source)
         self.staged[source] = set(self.live[source])
 
     @rule(sources=st.sets(SOURCE))
     def activate(self, sources: set[int]) -> None:
         before = self.due()
-        changes = self.vrp_set.activate(sources)
+        changes = self.run(self.vrp_set.activate_steps(sources))
         self.active = sources
         self.check(changes, before)
 
     @rule(filters=st.lists(filters(), max_size=6))
     def filter(self, filters: list[VRPFilter]) -> None:
         before = self.due()
-        changes = self.vrp_set.filter(filters)
+        changes = self.run(self.vrp_set.filter_steps(filters))
         self.filters = filters
         self.check(changes, before)
 
@@ -357,7 +401,7 @@ class Sources(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        taken = dict(self.vrp_set.take())
+        taken = dict(self.run(self.vrp_set.take_steps()))
         assert taken == {vrp: vrp in self.due() for vrp in self.due() ^ self.in_force}
         self.in_force = self.due()
 
@@ -366,7 +410,8 @@ class Sources(RuleBasedStateMachine):
         some = set(named) | set(sorted(self.due() ^ self.in_force)[::2])
         proposed = VRPSet()
         proposed.activate([0])
-        taken = dict(self.vrp_set.take(proposed.replace(0, b"".join(pack(vrp) for vrp in [*some, *some]))))
+        changes = proposed.replace(0, b"".join(pack(vrp) for vrp in [*some, *some]))
+        taken = dict(self.run(self.vrp_set.take_steps(changes)))
         assert taken == {vrp: vrp in self.due() for vrp in (self.due() ^ self.in_force) & some}
         self.in_force = (self.in_force - some) | (self.due() & some)
 
@@ -374,7 +419,7 @@ class Sources(RuleBasedStateMachine):
     def drop(self, source: int) -> None:
         others = set().union(*(self.live[one] for one in {*self.active, SLURM} - {source}))
         gone = self.live[source] & self.in_force - others if source in self.active else set()
-        changes = self.vrp_set.drop(source)
+        changes = self.run(self.vrp_set.drop_steps(source), source)
         assert Counter(changes) == Counter((vrp, False) for vrp in gone)
         self.live[source], self.staged[source] = set(), set()
         self.in_force = self.in_force - gone

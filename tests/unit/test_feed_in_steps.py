@@ -1,0 +1,172 @@
+"""Whole sets that change while the loop turns: what is decided meanwhile is right by the one set or by the other."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_guarding import BAD, GOOD, OTHER, Cache, Story
+
+from rtrd.vrps.guard import NothingHeldError
+from rtrd.vrps.series import Series
+from rtrlib import vrp_set as vrp_sets
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from rtrlib.vrp_set import VRP, Changes
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vrp_sets, "_STEP", 1)
+
+
+class Steady(Story):
+    """One without a guard, that looks between all turns of the loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vrp_set.propose(propose=False)
+        self.feed.guard = None
+        self.seen: list[frozenset[VRP]] = []
+
+    def _changed(self, changes: Changes) -> None:
+        super()._changed(changes)
+        self.table.work(0)
+
+    async def settle(self) -> None:
+        """Until nothing is left to do; a route comes in every turn."""
+        while self.feed.series.busy:
+            in_force = frozenset(self.in_force)
+            if not self.seen or self.seen[-1] != in_force:
+                self.seen.append(in_force)
+            self.table.announce(self.neighbor, self.attributes, ["10.0.19.0/24"])
+            validity = next(route.validity for route in self.table.routes("10.0.19.0/24"))
+            assert validity == self.vrp_set.validate("10.0.19.0/24", 64500)
+            await asyncio.sleep(0)
+        self.seen.append(frozenset(self.in_force))
+
+
+def test_a_reload_shows_the_old_set_and_then_the_new_one() -> None:
+    async def main() -> None:
+        story, cache = Steady(), Cache(0)
+        story.sync(cache, GOOD)
+        story.follow(cache)
+        await story.settle()
+        assert story.in_force == set(GOOD)
+        story.seen.clear()
+        story.sync(cache, BAD)
+        story.delta(cache, OTHER[:1])
+        assert story.feed.series.busy
+        assert story.feed.to_keep() is None, "no snapshot of what is half committed"
+        await story.settle()
+        assert story.seen == [frozenset(GOOD), frozenset([*BAD, OTHER[0]])]
+        assert story.validities() == {"invalid"}
+
+    asyncio.run(main())
+
+
+def test_a_failover_shows_the_one_cache_and_then_the_other() -> None:
+    async def main() -> None:
+        story, one, two = Steady(), Cache(0), Cache(1)
+        story.sync(one, GOOD)
+        story.follow(one)
+        story.sync(two, [*BAD, *OTHER])
+        await story.settle()
+        story.seen.clear()
+        story.follow(two)
+        story.feed.expired(one)
+        story.delta(two, go=OTHER)
+        await story.settle()
+        assert story.seen == [frozenset(GOOD), frozenset([*BAD, *OTHER]), frozenset(BAD)]
+        assert story.vrp_set.count_source(0) == 0
+
+    asyncio.run(main())
+
+
+def test_a_held_change_is_taken_at_once() -> None:
+    async def main() -> None:
+        story = Story()
+        cache = Cache(0)
+        story.sync(cache, GOOD)
+        story.follow(cache)
+        await story.feed.series.done()
+        story.sync(cache, BAD)
+        await story.feed.series.done()
+        assert story.state == "held"
+        story.guarding.accept()
+        seen = {frozenset(story.in_force)}
+        with pytest.raises(NothingHeldError):
+            story.guarding.accept()
+        while story.feed.series.busy:
+            seen.add(frozenset(story.in_force))
+            await asyncio.sleep(0)
+        assert seen <= {frozenset(GOOD), frozenset(BAD)}
+        assert story.in_force == set(BAD)
+        story.guarding.close()
+
+    asyncio.run(main())
+
+
+def test_a_word_that_comes_too_late_is_not_heard() -> None:
+    """What is held changes back in the task before."""
+
+    async def main() -> None:
+        story = Story()
+        cache = Cache(0)
+        story.sync(cache, GOOD)
+        story.follow(cache)
+        story.sync(cache, BAD)
+        await story.feed.series.done()
+        story.sync(cache, GOOD)
+        story.guarding.accept()
+        await story.feed.series.done()
+        assert (story.state, story.in_force) == ("following", set(GOOD))
+        story.guarding.close()
+
+    asyncio.run(main())
+
+
+class TestSeries:
+    """One task after the other."""
+
+    def task(self, name: str, steps: int, said: list[str], **fails: Any) -> Generator[None]:
+        for number in range(steps):
+            said.append(f"{name}{number}")
+            yield
+        said.append(name)
+        if fails:
+            raise ValueError(name)
+
+    def test_what_takes_no_step_is_done_at_once(self) -> None:
+        said: list[str] = []
+        series = Series()
+        series.do(self.task("a", 0, said))
+        assert said == ["a"]
+        assert not series.busy
+
+    def test_the_others_wait_for_their_turn_also_behind_one_that_fails(self) -> None:
+        said: list[str] = []
+        faults: list[Any] = []
+
+        async def main() -> None:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+            series = Series()
+            series.do(self.task("a", 2, said, fails=True))
+            series.do(self.task("b", 1, said))
+
+            def both() -> Generator[None]:
+                series.do(self.task("d", 0, said))
+                said.append("c")
+                yield from ()
+
+            series.do(both())
+            assert said == ["a0"]
+            await series.done()
+            assert not series.busy
+
+        asyncio.run(main())
+        assert said == ["a0", "a1", "a", "b0", "b", "c", "d"]
+        assert [str(fault) for fault in faults] == ["a"]

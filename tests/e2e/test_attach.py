@@ -107,3 +107,32 @@ def test_exabgp_ends_and_its_attach_process_with_it(make_chain: MakeChain) -> No
     assert chain.router.leftovers == []
     chain.service.wait_for("router detached")
     assert chain.ask("status")["routers"] == []
+
+
+def test_exabgp_dies_again_and_again_and_is_attached_each_time(make_chain: MakeChain) -> None:
+    """Killed, then ended, then killed: what changed meanwhile counts, and the service has one router, never two."""
+    chain = make_chain(VRPS, service=True)
+    chain.feeder.command(ONE)
+    chain.feeder.command(TWO)
+    settle(chain, BOTH)
+    [[cache]] = chain.groups
+    for end, vrps, command, tags in (
+        (signal.SIGKILL, [*VRPS, VRP("203.0.113.0/24", 24, 64501)], THREE, {"198.18.1.0/24": "valid"}),
+        (signal.SIGTERM, VRPS, TWO.replace("announce", "withdraw"), {
+            "198.18.1.0/24": "valid", "203.0.113.128/25": "not-found",
+        }),
+        (signal.SIGKILL, [], TWO, {
+            "198.18.1.0/24": "not-found", "203.0.113.0/24": "not-found", "203.0.113.128/25": "not-found",
+        }),
+    ):  # fmt: skip
+        seen = len(chain.service.lines)
+        chain.router.process.stop(end)
+        chain.service.wait_for("router detached", since=seen)
+        cache.serve(vrps)
+        chain.feeder.command(command)
+        chain.router.start()
+        chain.service.wait_for("router attached", since=seen)
+        settle(chain, tags)
+        chain.wait_status(lambda status: len(status["routers"]) == 1, "one router")
+    assert chain.service.running
+    assert chain.router.leftovers == []

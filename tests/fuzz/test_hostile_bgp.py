@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import re
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ def changed_lines(draw: st.DrawFn) -> bytes:
         inner = value
         for step in way:
             inner = inner[step]
-        evil = draw(EVIL)
+        evil = deepcopy(draw(EVIL))  # what is put in may be changed in turn
         if isinstance(inner, dict) and draw(st.booleans()):
             inner[str(evil)] = inner.pop(last)
         else:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rtrd.decision import Decision
     from rtrd.exabgp.decode import State, Update
     from rtrd.routes.attributes import AttributeSet
-    from rtrd.routes.table import Command, Route
+    from rtrd.routes.rows import Command, Route
     from rtrlib.vrp_set import Changes, VRPSet
 
 MOST_NEIGHBORS = 1000

@@ -17,12 +17,12 @@ from rtrd.former import Former, read_key
 from rtrd.policy import OBSERVE, normal
 from rtrd.respelling import Respelling
 from rtrd.routes.attributes import with_outcome
+from rtrd.routes.rows import UNKNOWN
 from rtrd.routes.table import (
     LEARNED,
     NEW_ATTRIBUTES,
     OTHER,
     TAKEN_PATH_IDS,
-    UNKNOWN,
     NeighborPolicy,
     RouteTable,
 )
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rtrd.exabgp.decode import Negotiated, State, Update
     from rtrd.policy import Outcome, Policy, Rule
     from rtrd.routes.attributes import AttributeSet
-    from rtrd.routes.table import Command, Route
+    from rtrd.routes.rows import Command, Route
     from rtrd.tags import Tag
     from rtrlib.vrp_set import Changes, VRPSet
 

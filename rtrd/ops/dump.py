@@ -10,12 +10,9 @@ import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
 from rtrd.ops.metrics import collect
+from rtrd.ops.scrape import Read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from prometheus_client import Metric
-
     from rtrd.daemon import Daemon
 
 _SECRET = re.compile("pass|secret|token|credential", re.IGNORECASE)
@@ -24,7 +21,7 @@ _SECRET = re.compile("pass|secret|token|credential", re.IGNORECASE)
 def of(daemon: Daemon) -> dict[str, Any]:
     """Give status, configuration, metrics, events and the numbers of the process."""
     registry = CollectorRegistry()
-    registry.register(_Read(list(collect(daemon))))
+    registry.register(Read(list(collect(daemon))))
     from rtrd.status import status_of  # noqa: PLC0415 - it imports the daemon's parts
 
     return {
@@ -55,11 +52,3 @@ def process() -> dict[str, str]:
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     pairs = (line.split(":", 1) for line in lines)
     return {key: text.strip() for key, text in pairs if key in wanted}
-
-
-class _Read:
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import msgspec
 
 from rtrd.ops.text import printable
-from rtrd.routes.table import UPDATE
+from rtrd.routes.rows import UPDATE
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from rtrd.ops.clock import Clock
-    from rtrd.routes.table import RouteChange
+    from rtrd.routes.rows import RouteChange
     from rtrlib.vrp_set import VRP
 
 MOST_RECENT: Final = 200

@@ -7,14 +7,10 @@ the part of METRICS that it belongs to, and its row to docs/metrics.md. Promethe
 
 from __future__ import annotations
 
-import asyncio
 import platform
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client import Metric as Family
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from rtrd.ops.loop import turns
@@ -25,6 +21,8 @@ from rtrlib import Fault, ManagerGroupStatus, RTRSocketState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client import Metric as Family
 
     from rtrd.bird.watch import Watch
     from rtrd.daemon import Daemon
@@ -67,41 +65,6 @@ def collect(daemon: Daemon) -> Iterator[Family]:
                 family.add_metric(texts, value)
         yield family
 
-
-class Page(NamedTuple):
-    """The answer to a scrape."""
-
-    text: bytes
-    content_type: str
-
-
-async def page(families: Iterator[Family], accept: str) -> Page:
-    """Print metrics, and those of the process, in the form that a scraper's Accept asks for.
-
-    The loop turns after each metric is read; the text is made in a thread.
-    """
-    read = []
-    for family in families:
-        read.append(family)
-        await asyncio.sleep(0)
-    registry = CollectorRegistry()
-    registry.register(_Read(read))
-    registry.register(_PROCESS)
-    encode, content_type = choose_encoder(accept)
-    return Page(await asyncio.to_thread(encode, registry), content_type)
-
-
-class _Read:
-    """Metrics that were read before."""
-
-    def __init__(self, families: Iterable[Family]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Family]:
-        return self._families
-
-
-_PROCESS = ProcessCollector(registry=None)
 
 _FAMILIES: dict[Kind, Any] = {
     "gauge": GaugeMetricFamily,

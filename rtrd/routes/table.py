@@ -8,19 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _rov import ffi, lib
-from rtrlib.vrp_set import VALIDITIES, parse_prefix, unpack
+from rtrd.routes.rows import ACTIONS, Command, Route, RouteChange, changed, listed, written
+from rtrlib.vrp_set import VALIDITIES, parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rtrd.tags import Tag
-    from rtrlib.vrp_set import VRP, Changes, VRPSet
-
-ACTIONS = ("observe", "hold", "withdraw", "announce")
-"""The words for the native core's numbers, by index."""
+    from rtrlib.vrp_set import Changes, VRPSet
 
 TAG_KINDS = ("standard", "large", "extended")
-"""Likewise."""
+"""Of a community: the words for the native core's numbers, by index."""
 
 MOST_TARGETS = 64
 LEARNED = 0xFFFFFFFF
@@ -62,63 +60,6 @@ class NeighborPolicy(NamedTuple):
     manners: tuple[int, int, int, int]
     """Equal for two validities whose announcements carry the same additions (16 bits)."""
     local_preferences: tuple[int, int, int, int]
-
-
-class Command(NamedTuple):
-    """One command for the router, before it is put into words."""
-
-    announce: bool
-    """False: withdraw."""
-    targets: int
-    family: int
-    attributes: int
-    """Number of the attribute set."""
-    manner: int
-    path_id: int | None
-    prefixes: str
-    """With a blank between two."""
-    size: int
-    """How many prefixes."""
-    former: int | None = None
-    """Of an announcement: number of the attribute set that stands there from an earlier run, if one does."""
-
-
-class Route(NamedTuple):
-    """A row of the table, for people."""
-
-    prefix: str
-    path_id: int | None
-    neighbor: int
-    origin: int | None
-    validity: str
-    decision: str
-    attributes: int
-    standing: int
-    """Targets at which our announcement of it stands, by bit."""
-    waiting: bool
-
-
-class RouteChange(NamedTuple):
-    """A route whose validity changed, or that came and is invalid."""
-
-    prefix: str
-    path_id: int | None
-    neighbor: int
-    origin: int | None
-    was: str | None
-    """Its validity before; None: it was not there."""
-    validity: str
-    decision: str
-    cause: int
-    """UPDATE, or what `because` gave."""
-    vrp: tuple[VRP, bool] | None
-    """A VRP that covers it and appeared (True) or disappeared."""
-
-
-UPDATE = 0
-"""The cause that is the router's own word."""
-UNKNOWN = 0xFFFFFFFF
-"""The cause that nobody named."""
 
 
 class RouteTable:
@@ -352,17 +293,7 @@ class RouteTable:
         native = self._command
         if not lib.routes_next(self._native, most, native):
             return None
-        return Command(
-            announce=bool(native.announce),
-            targets=native.targets,
-            family=native.family,
-            attributes=native.attrs,
-            manner=native.manner,
-            path_id=native.path_id if native.has_path_id else None,
-            prefixes=ffi.buffer(native.text, native.size)[:].decode("ascii"),
-            size=native.n,
-            former=None if native.former == _NONE else native.former,
-        )
+        return written(native)
 
     @property
     def waiting(self) -> int:
@@ -385,7 +316,7 @@ class RouteTable:
         events = ffi.new("struct route_event[]", most)
         lost = ffi.new("uint64_t *")
         count = lib.routes_events(self._native, events, most, lost)
-        return [_change(events[i]) for i in range(count)], int(lost[0])
+        return [changed(events[i]) for i in range(count)], int(lost[0])
 
     # -- questions
 
@@ -427,7 +358,7 @@ class RouteTable:
             for row in ffi.unpack(rows, count):
                 if outer is not None and not _covers(outer, row.prefix):
                     return
-                yield _route(row)
+                yield listed(row)
 
 
 def _line(prefix: str) -> tuple[bytes, int]:
@@ -440,45 +371,6 @@ def _covers(outer: Any, inner: Any) -> bool:
     return bool(
         outer.family == inner.family
         and int.from_bytes(bytes(outer.addr)) >> shift == int.from_bytes(bytes(inner.addr)) >> shift
-    )
-
-
-def _route(row: Any) -> Route:
-    text = ffi.new("char[]", 64)
-    prefix = ffi.new("struct prefix *", row.prefix)
-    size = lib.prefix_print(prefix, text)
-    return Route(
-        prefix=ffi.buffer(text, size)[:].decode("ascii"),
-        path_id=row.path_id if row.has_path_id else None,
-        neighbor=row.neighbor,
-        origin=None if row.origin < 0 else row.origin,
-        validity=VALIDITIES[row.validity],
-        decision=ACTIONS[row.action],
-        attributes=row.attrs,
-        standing=row.standing,
-        waiting=bool(row.waiting),
-    )
-
-
-def _prefix_text(native: Any) -> str:
-    text = ffi.new("char[]", 64)
-    return bytes(ffi.buffer(text, lib.prefix_print(ffi.addressof(native), text))).decode("ascii")
-
-
-def _change(event: Any) -> RouteChange:
-    vrp = None
-    if event.has_vrp:
-        vrp = next(unpack(bytes(ffi.buffer(ffi.addressof(event, "vrp")))))
-    return RouteChange(
-        prefix=_prefix_text(event.prefix),
-        path_id=event.path_id if event.has_path_id else None,
-        neighbor=event.neighbor,
-        origin=None if event.origin < 0 else event.origin,
-        was=VALIDITIES[event.was] if event.was < len(VALIDITIES) else None,
-        validity=VALIDITIES[event.now],
-        decision=ACTIONS[event.action],
-        cause=event.cause,
-        vrp=vrp,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _rov import ffi, lib
+from rtrd.routes.rows import prefix_text
 from rtrlib.vrp_set import VALIDITIES
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ COVERS = ("unreachable", "covered-by-valid", "covered-by-not-found")
 
 By another route of the same prefix or a less specific one that is not invalid; a valid one tells more.
 """
-
-_TEXT = 64
 
 
 class View(NamedTuple):
@@ -117,11 +116,9 @@ class Question:
         return Counts(int(native.routes), moved, dict(zip(COVERS, map(int, native.covers), strict=True)))
 
     def _row(self, row: Any) -> Changed:
-        text = ffi.new("char[]", _TEXT)
-        size = lib.prefix_print(ffi.new("struct prefix *", row.prefix), text)
         newly_invalid = VALIDITIES[row.then] == "invalid"
         return Changed(
-            prefix=ffi.buffer(text, size)[:].decode("ascii"),
+            prefix=prefix_text(row.prefix),
             path_id=row.path_id if row.has_path_id else None,
             neighbor=row.neighbor,
             origin=None if row.origin < 0 else row.origin,

@@ -15,7 +15,7 @@ from rtrd.daemon import Daemon
 from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.router import ExaBGP
-from rtrd.ops import metrics
+from rtrd.ops import metrics, scrape
 from rtrd.ops.durations import BOUNDS, Durations
 from rtrd.policy import Policy
 
@@ -41,16 +41,16 @@ def scraped(tmp_path: Any) -> Any:
     """A daemon that is not started, with a router that announced a route; gives its metrics by name."""
     (tmp_path / "rtrd.yaml").write_text(CONFIG)
 
-    async def scrape() -> bytes:
+    async def read() -> bytes:
         daemon = Daemon(load(tmp_path / "rtrd.yaml"))
         engine = Engine("exabgp", daemon.vrp_set, Policy(()), read_attributes)
         router = ExaBGP(engine, 0, 1, lambda: None)
         router.feed(UPDATE)
         parts = ("manager", "feed", "vrp_set", "slurm", "keeper", "relay", "ready", "journal", "guarding", "bird")
         fake = SimpleNamespace(**{name: getattr(daemon, name) for name in parts}, routers=[router])
-        return (await metrics.page(metrics.collect(fake), "")).text  # type: ignore[arg-type]
+        return (await scrape.page(metrics.collect(fake), "")).text  # type: ignore[arg-type]
 
-    text = asyncio.run(scrape()).decode()
+    text = asyncio.run(read()).decode()
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import rfc6811
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,12 +15,14 @@ from rtrd.routes.table import (
     FIT_EXTENDED_NEXT_HOP,
     LEARNED,
     UNFIT,
-    Command,
     Facts,
     NeighborPolicy,
     RouteTable,
 )
 from rtrlib.vrp_set import VALIDITIES, VRP, VRPSet, pack
+
+if TYPE_CHECKING:
+    from rtrd.routes.rows import Command
 
 TAG_ALL = NeighborPolicy(0b10, ("announce", "announce", "announce", "hold"), (1, 2, 3, 0), (LEARNED,) * 4)
 DROP_INVALID = NeighborPolicy(0b110, ("announce", "announce", "withdraw", "hold"), (1, 2, 0, 0), (LEARNED,) * 4)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from aiohttp import web
 
-from rtrd.ops import metrics
+from rtrd.ops import scrape
 from rtrd.ops.http.answers import error, json, stream
 from rtrd.routes.validity import Prefix, parse_asn, parse_prefix
 from rtrd.tags import VALIDITIES, Validity
@@ -172,7 +172,7 @@ class Questions:
 
     async def scrape(self, request: web.Request) -> web.Response:
         """Answer /metrics."""
-        page = await metrics.page(self._daemon.metrics(), request.headers.get("Accept", ""))
+        page = await scrape.page(self._daemon.metrics(), request.headers.get("Accept", ""))
         return web.Response(body=page.text, headers={"Content-Type": page.content_type})
 
     async def validity(self, request: web.Request) -> web.Response:

@@ -1,0 +1,51 @@
+"""Metrics that are read one by one in, the page that a scraper asked for out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from prometheus_client import Metric as Family
+
+
+class Page(NamedTuple):
+    """The answer to a scrape."""
+
+    text: bytes
+    content_type: str
+
+
+async def page(families: Iterator[Family], accept: str) -> Page:
+    """Print metrics, and those of the process, in the form that a scraper's Accept asks for.
+
+    The loop turns after each metric is read; the text is made in a thread.
+    """
+    read = []
+    for family in families:
+        read.append(family)
+        await asyncio.sleep(0)
+    registry = CollectorRegistry()
+    registry.register(Read(read))
+    registry.register(_PROCESS)
+    encode, content_type = choose_encoder(accept)
+    return Page(await asyncio.to_thread(encode, registry), content_type)
+
+
+class Read:
+    """Metrics that were read before, as prometheus_client collects them."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Family]:
+        """Give them again."""
+        return self._families
+
+
+_PROCESS = ProcessCollector(registry=None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 PORT_ATTEMPTS = 5
-STOP_SECONDS = 5.0
+STOP_SECONDS = 15.0
 ORPHAN_SECONDS = 3.0
 """How long what a process started may outlive it before it is killed and counted as left over."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
+from rtrd.ops import log
 from rtrd.ops.metrics import collect
 from rtrd.ops.scrape import Read
 
@@ -19,7 +20,7 @@ _SECRET = re.compile("pass|secret|token|credential", re.IGNORECASE)
 
 
 def of(daemon: Daemon) -> dict[str, Any]:
-    """Give status, configuration, metrics, events and the numbers of the process."""
+    """Give status, configuration, metrics, events, the last log records and the numbers of the process."""
     registry = CollectorRegistry()
     registry.register(Read(list(collect(daemon))))
     from rtrd.status import status_of  # noqa: PLC0415 - it imports the daemon's parts
@@ -29,13 +30,17 @@ def of(daemon: Daemon) -> dict[str, Any]:
         "configuration": without_secrets(msgspec.to_builtins(daemon.settings, enc_hook=str)),
         "metrics": generate_latest(registry).decode().splitlines(),
         "events": [msgspec.json.decode(line) for line in daemon.journal.recent()],
+        "log": without_secrets(log.recent()),
         "history": daemon.history.answer(),
         "process": process(),
     }
 
 
 def without_secrets(value: Any) -> Any:
-    """Give a configuration again, with `(left out)` where its key says that it is a secret. Paths of keys stay."""
+    """Give a configuration or log records again, with `(left out)` where a key says that it is a secret.
+
+    Paths of keys stay.
+    """
     if isinstance(value, dict):
         return {
             key: "(left out)" if _SECRET.search(str(key)) and one is not None else without_secrets(one)

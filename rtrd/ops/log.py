@@ -11,7 +11,7 @@ import os
 import re
 import select
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
@@ -27,8 +27,12 @@ Format = Literal["auto", "human", "json", "journal"]
 MAX_KEYS: Final = 1024
 """Repeated faults that a RateLimiter tells apart; the one that was silent longest is forgotten first."""
 
+MOST_KEPT: Final = 300
+"""Records that are kept in memory, for a report of a fault."""
+
 STDERR: Final = 2
 _NUMBERS: Final = re.compile("[0-9]+")
+_kept: Final[deque[dict[str, Any]]] = deque(maxlen=MOST_KEPT)
 
 
 def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None:
@@ -50,6 +54,7 @@ def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _escape,
+            _keep,
             *_renderers(style, colors=os.isatty(fd)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -64,6 +69,11 @@ def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None
 def get(name: str) -> Any:
     """Return a logger; `log.warning("what happened", cache="192.0.2.1:323")`."""
     return structlog.get_logger(part=name)
+
+
+def recent() -> list[dict[str, Any]]:
+    """Give the last MOST_KEPT records of the process, oldest first, with their values escaped and cut."""
+    return list(_kept)
 
 
 class RateLimiter:
@@ -160,6 +170,11 @@ def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> M
             event[key] = printable(value)
         elif not isinstance(value, (bool, int, float, type(None))):
             event[key] = printable(repr(value))
+    return event
+
+
+def _keep(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    _kept.append(dict(event))
     return event
 
 

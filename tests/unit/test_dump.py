@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from rtrd import cli
 from rtrd.answers import Answers
 from rtrd.config import load
 from rtrd.daemon import Daemon
+from rtrd.ops import log
 from rtrd.ops.dump import without_secrets
 from rtrd.ops.http.answers import json as answer
 
@@ -27,6 +29,8 @@ def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:
     async def main() -> bytes:
         daemon = Daemon(load(file))
         daemon.journal.add("cache", "it failed")
+        log.setup("json", fd=os.open(os.devnull, os.O_WRONLY))
+        log.get("engine").info("quiet\n\x1b[2J", password="x", router="edge")
         body = answer(Answers(daemon).dump()).body
         assert isinstance(body, bytes)
         return body
@@ -35,6 +39,11 @@ def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:
     assert found["configuration"]["caches"]["groups"][0]["servers"][0]["host"] == "192.0.2.10"
     assert "rtrd_ready 0.0" in found["metrics"]
     assert found["events"][0]["text"] == "it failed"
+    record = found["log"][-1]
+    assert record.pop("timestamp").endswith("Z")
+    assert record == {
+        "event": "quiet\\n\\x1b[2J", "level": "info", "part": "engine", "router": "edge", "password": "(left out)",
+    }  # fmt: skip
     assert found["status"]["ready"] is False
     assert found["process"]["VmRSS"].endswith("kB")
 

@@ -68,6 +68,19 @@ def test_libraries_get_there_too_and_what_they_repeat_does_not(entries: list[dic
     ]
 
 
+def test_what_rtrlib_repeats_is_said_once_and_what_differs_in_a_number_each_time(entries: list[dict[str, str]]) -> None:
+    """Of another cache, or of a wait that has grown."""
+    lines = [
+        "cache 192.0.2.1:323: connection refused; next attempt in 2 s",
+        "cache 192.0.2.1:323: connection refused; next attempt in 4 s",
+        "cache 192.0.2.2:323: connection refused; next attempt in 2 s",
+    ]
+    for _ in range(50):
+        for line in lines:
+            logging.getLogger("rtrlib").warning("%s", line)
+    assert [entry["MESSAGE"] for entry in entries] == lines
+
+
 def test_a_traceback_is_a_field_and_part_of_the_message(entries: list[dict[str, str]]) -> None:
     try:
         _ = 1 / 0

@@ -134,6 +134,20 @@ def test_a_long_line_is_written_whole(pipe: tuple[int, int]) -> None:
     assert len(text(reader)) > 4 * select.PIPE_BUF
 
 
+def test_the_last_records_are_kept_as_they_were_written(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    log.setup("human", "warning", fd=writer)
+    for number in range(log.MOST_KEPT + 5):
+        log.get("x").warning("bad\nline", number=number)
+        log.get("x").info("below the level")
+        text(reader)
+    logging.getLogger("rtrlib").error("of a library")
+    *kept, last = log.recent()
+    assert [record["number"] for record in kept] == list(range(6, log.MOST_KEPT + 5))
+    assert {record["event"] for record in kept} == {"bad\\nline"}
+    assert (last["event"], last["level"], last["part"]) == ("of a library", "error", "rtrlib")
+
+
 @given(st.text(max_size=700))
 def test_printable_is_printable_and_bounded(value: str) -> None:
     shown = printable(value)

@@ -111,12 +111,8 @@ def _ready(work: Work, *, is_rtrd: bool, receiver: Speaker, peer: Speaker) -> fl
     if not (receiver.up.wait(LIMIT) and peer.up.wait(LIMIT)):
         raise LabError("a session did not come up")
     while is_rtrd:
-        try:
-            with client.ask(work.folder / "rtrd.sock", "/status") as answer:
-                status = answer.value()
-        except client.NoDaemonError:
-            status = {"ready": False}
-        if status["ready"] and sum(one["up"] for one in status["routers"][0]["neighbors"]) == 2:
+        status = client.status(work.folder / "rtrd.sock")
+        if status is not None and status["ready"] and sum(one["up"] for one in status["routers"][0]["neighbors"]) == 2:
             break
         if time.monotonic() > until:
             raise LabError("rtrd was not ready")

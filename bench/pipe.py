@@ -232,12 +232,7 @@ class Router:
         return found
 
     def status(self) -> dict[str, Any] | None:
-        try:
-            with client.ask(self.socket, "/status") as answer:
-                found: dict[str, Any] = answer.value()
-        except client.NoDaemonError:
-            return None
-        return found
+        return client.status(self.socket)
 
     # -- inside
 

@@ -237,9 +237,5 @@ def crowded(setting: Setting) -> list[Comparison]:
 
 def served(path: Path) -> int | None:
     """How many VRPs the relay serves."""
-    try:
-        with control.ask(path, "/status") as answer:
-            found: int | None = answer.value()["rtr_server"]["vrps"]
-    except control.NoDaemonError:
-        return None
-    return found
+    status = control.status(path)
+    return None if status is None else status["rtr_server"]["vrps"]

@@ -153,12 +153,8 @@ class Chain:
         """Return rtrd's status once it is as `wanted`."""
 
         def look() -> dict[str, Any] | None:
-            try:
-                with client.ask(self.socket, "/status") as answer:
-                    status: dict[str, Any] = answer.value()
-            except client.NoDaemonError:
-                return None
-            return status if wanted(status) else None
+            status = client.status(self.socket)
+            return status if status is not None and wanted(status) else None
 
         return self.router.process.wait_until(look, seconds, what, tick=0.05)
 

@@ -133,6 +133,16 @@ def ask(
             raise RefusedError(what, response.status) from None
 
 
+def status(path: Path) -> dict[str, Any] | None:
+    """Give what the daemon says of itself; None when nobody answers. Raises RefusedError."""
+    try:
+        with ask(path, "/status") as answer:
+            found: dict[str, Any] = answer.value()
+    except NoDaemonError:
+        return None
+    return found
+
+
 class _Connection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 

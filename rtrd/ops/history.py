@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from rtrd.ops.background import Background
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -28,17 +29,15 @@ class History:
         self._daemon = daemon
         self._clock = clock
         self._samples: deque[tuple[int, ...]] = deque(maxlen=MOST)
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("history")
 
     def start(self) -> None:
         """Take samples from now on."""
-        self._task = asyncio.create_task(self._run(), name="history")
+        self._background.start(self._run())
 
     def close(self) -> None:
         """Take no more."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        self._background.close()
 
     async def _run(self) -> None:
         while True:

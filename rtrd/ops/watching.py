@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rtrd.ops import log
+from rtrd.ops.background import Background
 from rtrd.ops.events import Cause, vrp_fields, vrp_text
 from rtrd.ops.text import printable
 from rtrlib import RTRSocketState
@@ -52,18 +53,16 @@ class Watching:
         self._daemon = daemon
         self._states: dict[tuple[str, ...], object] = {}
         self._tables: dict[ExaBGP, dict[int, str]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("watching")
 
     def start(self) -> None:
         """Look from now on; how things are now is no news."""
         self.look(quietly=True)
-        self._task = asyncio.create_task(self._run(), name="watching")
+        self._background.start(self._run())
 
     def close(self) -> None:
         """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        self._background.close()
 
     async def _run(self) -> None:
         while True:

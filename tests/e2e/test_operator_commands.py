@@ -11,7 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -333,11 +333,7 @@ def begin(host: Host, command: Command, lab: Lab) -> None:
     daemon = lab.start(Process("rtrd", words, lab.folder))
 
     def is_ready() -> bool:
-        try:
-            with client.ask(host.root / "run/rtrd/rtrd.sock", "/status") as answer:
-                status: dict[str, Any] = answer.value()
-        except client.NoDaemonError:
-            return False
-        return bool(status["ready"])
+        status = client.status(host.root / "run/rtrd/rtrd.sock")
+        return status is not None and bool(status["ready"])
 
     daemon.wait_until(is_ready, SECONDS, "a VRP set", tick=0.05)

@@ -227,16 +227,7 @@ class World:
 
     def status(self) -> dict[str, Any]:
         """Return rtrd's status."""
-
-        def look() -> dict[str, Any] | None:
-            try:
-                with client.ask(self.socket, "/status") as answer:
-                    value: dict[str, Any] = answer.value()
-                    return value
-            except client.NoDaemonError:
-                return None
-
-        return self.router.process.wait_until(look, 20, "rtrd's status", tick=0.05)
+        return self.router.process.wait_until(lambda: client.status(self.socket), 20, "rtrd's status", tick=0.05)
 
     def ask(self, *words: str) -> Any:
         """Return what an `rtrd` command prints as JSON."""

@@ -94,12 +94,7 @@ class Daemon:
 
     def status(self) -> dict[str, Any] | None:
         """What /status answers; None when nobody does."""
-        try:
-            with client.ask(self.socket, "/status") as answer:
-                found: dict[str, Any] = answer.value()
-        except client.NoDaemonError:
-            return None
-        return found
+        return client.status(self.socket)
 
     def wait_status(
         self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = SECONDS

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rtrd.demo.lab import Process, find_program, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rtrlib import ManagerGroup, RTRManager, RTRSocket
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 SECONDS = 30
 """Generous: for what takes milliseconds on an idle machine."""
 STAYRTR = "as root: apt-get install stayrtr"
+
+ONE = ("192.0.2.0/24", 24, 64500)
+TWO = ("2001:db8::/32", 48, 64501)
+THREE = ("198.51.100.0/22", 24, 4200000000)
+"""VRPs, as `StayRTR.serve` takes them."""
 
 
 class StayRTR:
@@ -60,6 +65,16 @@ class StayRTR:
             self._process.kill()
             self._process.stop()
             self._process = None
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *vrps: tuple[str, int, int]) -> Iterator[StayRTR]:
+    """A cache that runs and serves these; it dies at the end."""
+    cache = StayRTR(folder, "cache")
+    cache.serve(*vrps)
+    cache.start()
+    yield cache
+    cache.kill()
 
 
 class ScriptedCache:

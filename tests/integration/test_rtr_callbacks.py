@@ -10,20 +10,13 @@ import time
 import pytest
 
 from rtrlib import CacheGroup, ManagerGroupStatus, PfxvState, RTRManager, RTRSocketState, SyncTimeout, TCPServer
-from tests.integration.rtr_caches import SECONDS, Heard, StayRTR
-
-ONE = ("192.0.2.0/24", 24, 64500)
-TWO = ("2001:db8::/32", 48, 64501)
-THREE = ("198.51.100.0/22", 24, 4200000000)
+from tests.integration.rtr_caches import ONE, SECONDS, THREE, TWO, Heard, StayRTR, serving
 
 
 @pytest.fixture
 def cache(tmp_path):
-    cache = StayRTR(tmp_path, "cache")
-    cache.serve(ONE, TWO)
-    cache.start()
-    yield cache
-    cache.kill()
+    with serving(tmp_path, ONE, TWO) as cache:
+        yield cache
 
 
 def key(record):

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rtrd.demo.lab import find_program
-from tests.integration.rtr_caches import SECONDS, StayRTR
+from tests.integration.rtr_caches import SECONDS, StayRTR, serving
 
 ONE = ("192.0.2.0/24", 25, 64500)
 TWO = ("2001:db8::/32", 48, 4200000000)
@@ -19,11 +19,8 @@ VALIDATOR = [sys.executable, "-m", "rtrlib.validator"]
 
 @pytest.fixture
 def cache(tmp_path):
-    cache = StayRTR(tmp_path, "cache")
-    cache.serve(ONE, TWO)
-    cache.start()
-    yield cache
-    cache.kill()
+    with serving(tmp_path, ONE, TWO) as cache:
+        yield cache
 
 
 def read_lines(argv, count):

@@ -10,6 +10,7 @@ from rtrd.ops.metrics import collect
 from rtrd.routes.validity import explain
 from rtrd.status import status_of
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
+from rtrd.vrps.files import key_entries
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.whatif import WhatIf
 from rtrlib.vrp_set import SLURM, SNAPSHOT, parse_prefix
@@ -96,6 +97,10 @@ class Answers:
         if not vrp_set.usable:
             raise NotReadyError("no VRP set is usable yet: no cache has answered")
         return explain(prefix, asn, (entry.vrp for entry in vrp_set.covering(str(prefix))))
+
+    def router_keys(self) -> list[dict[str, int | str]]:
+        """Effective router keys as of a VRP file."""
+        return key_entries(sorted(self._daemon.keys.effective))
 
     def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any]]:
         """Effective VRPs as of a VRP file; with a prefix: those that cover it or, but for `covering`, lie within it."""

@@ -31,6 +31,7 @@ from rtrd.reloading import Reloading
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
+from rtrd.rtr.sessions import fresh as fresh_sessions
 from rtrd.vrps.feed import Feed
 from rtrd.vrps.guard import Limits
 from rtrd.vrps.guarding import Guarding
@@ -196,7 +197,8 @@ class Daemon:
             caches.retry if server.retry is None else server.retry,
             caches.expire if server.expire is None else server.expire,
         )
-        return Relay(server, self.vrp_set, self.keys, lambda: self.ready, intervals)
+        sessions = fresh_sessions(self.settings.state)
+        return Relay(server, self.vrp_set, self.keys, lambda: self.ready, intervals, sessions=sessions)
 
     # -- what the parts ask of each other
 

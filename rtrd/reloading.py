@@ -14,6 +14,7 @@ from rtrd.config import ConfigError, Fault
 from rtrd.ops import log
 from rtrd.policy import Policy
 from rtrd.reload import Change, compare, merged
+from rtrd.rtr.relay import RelayError
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError
 from rtrlib import RTRInitError
@@ -75,11 +76,18 @@ class Reloading:
         old = self._daemon.settings
         changes = compare(old, new)
         settings = merged(old, new)
+        relay = self._daemon.relay
+        try:
+            certificates = None if relay is None else await asyncio.to_thread(relay.read_certificates)
+        except RelayError as error:
+            raise ReloadError(ConfigError(self._path, [Fault(0, f"rtr-server: tls: {error}")]).lines()) from error
         if settings != old:
             try:
                 await self._apply(old, settings)
             except RTRInitError as error:
                 raise ReloadError(ConfigError(self._path, [Fault(0, f"caches: {error}")]).lines()) from error
+        if relay is not None and certificates is not None:
+            await relay.renew_certificates(certificates)
         self._daemon.routers.look_again()
         return changes
 

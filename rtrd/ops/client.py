@@ -92,7 +92,7 @@ class Answer:
         for chunk in self.chunks():
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                if line.endswith((b"}", b"},")) and line != b"]}":
+                if line.startswith(b"{") and line.endswith((b"}", b"},")):
                     yield decode(line.rstrip(b","))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import signal
 import sys
@@ -22,7 +23,7 @@ from rtrd.vrps.signature import Signature, signature
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 POLL = 0.25
 """Seconds between two looks at the file."""
@@ -40,6 +41,8 @@ class FileFeed:
         self._log = log.get("cache")
         self._seen: Signature | None = None
         self._asked = asyncio.Event()
+        self.certificates: Callable[[], ssl.SSLContext] | None = None
+        """Reads what TLS is spoken with; called when asked to reread."""
 
     async def load(self) -> None:
         """Read the file and serve it; raises VRPFileError."""
@@ -76,11 +79,19 @@ class FileFeed:
             except TimeoutError:
                 if signature(self._path) == self._seen:
                     continue
+            if self._asked.is_set() and self.certificates is not None:
+                await self._renew(self.certificates)
             self._asked.clear()
             try:
                 await self.load()
             except files.VRPFileError as error:
                 self._log.error("VRP file refused; the old set stays in force", fault=str(error))
+
+    async def _renew(self, certificates: Callable[[], ssl.SSLContext]) -> None:
+        try:
+            await self._server.renew_tls(await asyncio.to_thread(certificates))
+        except TLSError as error:
+            self._log.error("certificates refused; the old ones stay in force", fault=str(error))
 
 
 async def run_cache(
@@ -90,8 +101,11 @@ async def run_cache(
     intervals: Intervals | None = None,
     limits: Limits | None = None,
     as_json: bool = False,
+    certificates: Callable[[], ssl.SSLContext] | None = None,
 ) -> int:
     """Serve a VRP file until SIGTERM or SIGINT; returns the exit code of `rtrd cache`.
+
+    `certificates`: reads those of TLS again, at SIGHUP.
 
     Prints one line on stdout when all addresses are open and the set is served.
     """
@@ -114,6 +128,8 @@ async def run_cache(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if certificates is not None:
+        feed.certificates = certificates
     loop.add_signal_handler(signal.SIGHUP, feed.ask)
     if as_json:
         print(json.dumps({"listening": [one._asdict() for one in opened]}), flush=True)  # noqa: T201
@@ -215,4 +231,13 @@ def run(args: argparse.Namespace) -> int:
         return 2
     log.setup()
     limits = Limits(notify_interval=args.notify_interval)
-    return asyncio.run(run_cache(args.vrps, addresses, intervals=intervals, limits=limits, as_json=args.json))
+    certificates = functools.partial(server_context, args.tls_certificate, args.tls_key, args.tls_client_ca)
+    running = run_cache(
+        args.vrps,
+        addresses,
+        intervals=intervals,
+        limits=limits,
+        as_json=args.json,
+        certificates=certificates if args.tls_listen else None,
+    )
+    return asyncio.run(running)

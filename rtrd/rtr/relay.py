@@ -134,10 +134,15 @@ class Relay:
         keys: KeySet,
         ready: Callable[[], bool],
         intervals: Intervals,
+        *,
+        sessions: list[int] | None = None,
     ) -> None:
-        """Listen nowhere yet. `intervals` are what routers are told in End of Data (RFC 8210 section 6)."""
+        """Listen nowhere yet. `intervals` are what routers are told in End of Data (RFC 8210 section 6).
+
+        `sessions`: a session ID for each version; None: any.
+        """
         self._where = where
-        self._server = RTRServer(Store(intervals), Limits(notify_interval=where.notify_interval))
+        self._server = RTRServer(Store(intervals, sessions=sessions), Limits(notify_interval=where.notify_interval))
         self._updates = Updates(vrp_set, self._server, ready, keys)
         self._listening: list[Address] = []
         self._listening_tls: list[Address] = []
@@ -150,15 +155,26 @@ class Relay:
         """Listen; routers are told "no data available" until there is a set. Raises RelayError."""
         try:
             await self._listen(self._where.listen or (), self._listening)
+            context = self.read_certificates()
             if self._where.tls is not None:
-                tls = self._where.tls
-                context = server_context(tls.certificate, tls.key, tls.client_ca)
-                await self._listen(tls.listen, self._listening_tls, context)
-        except (RelayError, TLSError) as error:
+                await self._listen(self._where.tls.listen, self._listening_tls, context)
+        except RelayError as error:
             await self.close()
             raise RelayError(f"rtr-server: {error}") from error
         self._task = asyncio.create_task(self._updates.run(), name="relay")
         logger.info("routers are served", listen=" ".join(map(str, self._listening + self._listening_tls)))
+
+    def read_certificates(self) -> ssl.SSLContext | None:
+        """Read the files of TLS; None: it is not spoken. Raises RelayError."""
+        tls = self._where.tls
+        try:
+            return None if tls is None else server_context(tls.certificate, tls.key, tls.client_ca)
+        except TLSError as error:
+            raise RelayError(str(error)) from error
+
+    async def renew_certificates(self, context: ssl.SSLContext) -> None:
+        """Let these count for routers that connect from now on."""
+        await self._server.renew_tls(context)
 
     async def _listen(
         self, addresses: Iterable[Endpoint], listening: list[Address], tls: ssl.SSLContext | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtrd.ops import log
 from rtrd.rtr.client import Client, Limits
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _BACKLOG = 1024
 _OTHER_FILES = 256
 """Descriptors for everything else."""
+_OLD = 1.0
+"""Seconds after which a set that is served no more is let go."""
 _AT_ONCE = 100
 """VRPs of a change that are applied in the event loop: 2 ms, and sooner done than in a thread."""
 
@@ -73,26 +75,40 @@ class RTRServer:
         self._log_limit = log.RateLimiter()
         self._clients: set[Client] = set()
         self._servers: list[asyncio.Server] = []
+        self._tls: list[asyncio.Server] = []  # those of them that speak it
         self._updating = asyncio.Lock()
+        self._old: Data | None = None
 
     # -- addresses ----------------------------------------------------------------------------------------
 
     async def listen(self, address: Address, tls: ssl.SSLContext | None = None) -> list[Address]:
         """Listen on one more address; returns where exactly (a name may have several). Raises OSError."""
-        loop = asyncio.get_running_loop()
         self._make_room()
-        server = await loop.create_server(
-            lambda: Client(self),
-            address.host,
-            address.port,
-            ssl=tls,
-            backlog=_BACKLOG,
-            reuse_address=True,
-            ssl_handshake_timeout=None if tls is None else self.limits.handshake,
-            ssl_shutdown_timeout=None if tls is None else self.limits.stall,
-        )
+        server = await self._create(tls, host=address.host, port=address.port, reuse_address=True)
+        if tls is not None:
+            self._tls.append(server)
         self._servers.append(server)
         return [Address(*sock.getsockname()[:2]) for sock in server.sockets]
+
+    async def renew_tls(self, tls: ssl.SSLContext) -> None:
+        """Speak TLS with these certificates from now on, at the same addresses; who is connected stays so."""
+        olds, self._tls = self._tls, []
+        for old in olds:
+            for one in [one.dup() for one in old.sockets]:
+                self._tls.append(await self._create(tls, sock=one))
+            old.close()
+            self._servers.remove(old)
+        self._servers += self._tls
+
+    async def _create(self, tls: ssl.SSLContext | None, **where: Any) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_server(
+            lambda: Client(self),
+            ssl=tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=None if tls is None else self.limits.handshake,
+            ssl_shutdown_timeout=None if tls is None else self.limits.stall,
+            **where,
+        )
 
     def _make_room(self) -> None:
         """Raise the soft limit of open files, by custom 1024, so that it holds all clients; say so if it can't."""
@@ -116,6 +132,7 @@ class RTRServer:
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
+        self._tls.clear()
 
     # -- data ---------------------------------------------------------------------------------------------
 
@@ -128,6 +145,7 @@ class RTRServer:
         async with self._updating:
             data = Data(await asyncio.to_thread(packed.ordered, vrps), fresh)
             del vrps
+            self._keep_old()
             changed = self.store.commit(await asyncio.to_thread(step, self.store.data, data))
         return self._changed(changed)
 
@@ -139,12 +157,25 @@ class RTRServer:
         """
         come, gone = packed.split(packed.ordered(announced)), packed.split(packed.ordered(withdrawn))
         async with self._updating:
+            self._keep_old()
             if len(come) + len(gone) <= _AT_ONCE:
                 changed = self.store.change(come, gone, keys)
             else:
                 step_to = await asyncio.to_thread(small_step, self.store.data, come, gone, keys)
                 changed = self.store.commit(step_to)
         return self._changed(changed)
+
+    def _keep_old(self) -> None:
+        """Keep the set of now for a moment beyond its replacement.
+
+        To free 17 MB takes milliseconds, in which routers that were notified would wait for the change.
+        """
+        self._old = self.store.data
+        asyncio.get_running_loop().call_later(_OLD, self._let_go, self._old)
+
+    def _let_go(self, old: Data | None) -> None:
+        if self._old is old:
+            self._old = None
 
     def _changed(self, versions: list[int]) -> bool:
         if versions:

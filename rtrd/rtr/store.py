@@ -150,14 +150,16 @@ class Store:
         max_deltas: int = MAX_DELTAS,
         max_delta_records: int = MAX_DELTA_RECORDS,
         rng: random.Random | None = None,
+        sessions: list[int] | None = None,
     ) -> None:
+        """``sessions``: the session ID of each version; None: any."""
         rng = rng or random.SystemRandom()
         self.intervals = intervals or Intervals()
         self.data: Data | None = None
         """None until the first set: then routers are told "no data available"."""
         self._max_deltas = max_deltas
         self._max_delta_records = max_delta_records
-        sessions = rng.sample(range(1, 1 << 16), len(VERSIONS))
+        sessions = sessions or rng.sample(range(1, 1 << 16), len(VERSIONS))
         self._sessions = [_Session(version, sessions[version], rng.randrange(_SERIALS)) for version in VERSIONS]
 
     def session(self, version: int) -> int:

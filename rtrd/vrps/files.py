@@ -311,9 +311,13 @@ def json_chunks(records: bytes, router_keys: Sequence[RouterKey] = ()) -> Iterat
         yield (("\n" if start == 0 else ",\n") + ",\n".join(lines)).encode()
     yield b"\n]"
     if router_keys:
-        written = [
-            {"asn": key.asn, "ski": key.ski.hex().upper(), "pubkey": base64.b64encode(key.spki).decode()}
-            for key in router_keys
-        ]
-        yield b', "bgpsec_keys": ' + msgspec.json.encode(written)
+        yield b', "bgpsec_keys": ' + msgspec.json.encode(key_entries(router_keys))
     yield b"}\n"
+
+
+def key_entries(router_keys: Iterable[RouterKey]) -> list[dict[str, int | str]]:
+    """Give router keys as rpki-client writes them in `bgpsec_keys`."""
+    return [
+        {"asn": key.asn, "ski": key.ski.hex().upper(), "pubkey": base64.b64encode(key.spki).decode()}
+        for key in router_keys
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import subprocess
 from typing import TYPE_CHECKING
@@ -116,6 +117,57 @@ def test_the_relay_serves_by_tls_beside_tcp(lab: Lab, ca: CA, server: Signed) ->
     status = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
     port = int(status["rtr_server"]["listen_tls"][0].rpartition(":")[2])
     assert load(port, ca.router(ca.sign("router"))) == len(VRPS)
+
+
+def shown(port: int, ca: CA) -> str:
+    """The name in the certificate that the server shows."""
+    with (
+        socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
+        ca.router(ca.sign("router")).wrap_socket(raw, server_hostname="127.0.0.1") as tls,
+    ):
+        found = tls.getpeercert()
+        assert found is not None
+        return str(dict(pair for [pair] in found["subject"])["commonName"])
+
+
+def replace(server: Signed, by: Signed) -> None:
+    for old, new in zip(server, by, strict=True):
+        new.replace(old)
+
+
+def test_the_cache_reads_its_certificate_again(tmp_path: Path, ca: CA, server: Signed) -> None:
+    with running(serve(tmp_path, server, "--tls-client-ca", str(ca.certificate))) as process:
+        port = port_of(process)
+        assert shown(port, ca) == "server"
+        with (
+            socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
+            ca.router(ca.sign("router")).wrap_socket(raw, server_hostname="127.0.0.1") as connected,
+        ):
+            connected.sendall(pdu.encode(pdu.ResetQuery(1)))
+            replace(server, ca.sign("renewed"))
+            process.send_signal(signal.SIGHUP)
+            process.wait_until(lambda: shown(port, ca) == "renewed", SECONDS, "the new certificate")
+            assert connected.recv(1) == b"\x01", "who was connected is served on"
+        server.certificate.write_text("rubbish")
+        process.send_signal(signal.SIGHUP)
+        process.wait_for("certificates refused; the old ones stay in force", SECONDS)
+        assert shown(port, ca) == "renewed"
+
+
+def test_the_relay_reads_its_certificate_again(lab: Lab, ca: CA, server: Signed) -> None:
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    tls = {"listen": ["127.0.0.1:0"], "certificate": str(server.certificate), "key": str(server.key)}
+    daemon = lab.start(Daemon(lab.folder, [cache], settings={"rtr-server": {"tls": tls}}))
+    status = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+    port = int(status["rtr_server"]["listen_tls"][0].rpartition(":")[2])
+    assert shown(port, ca) == "server"
+    replace(server, ca.sign("renewed"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.process.wait_until(lambda: shown(port, ca) == "renewed", SECONDS, "the new certificate")
+    server.certificate.write_text("rubbish")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.process.wait_for("configuration refused.*rtr-server: tls: certificate", SECONDS)
+    assert shown(port, ca) == "renewed"
 
 
 def test_files_that_are_no_certificate_are_said(tmp_path: Path, ca: CA, server: Signed) -> None:

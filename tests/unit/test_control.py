@@ -120,6 +120,7 @@ class FakeDaemon:
         self.seen: Callable[[], int] = lambda: 0
         self.noted: list[int] = []
         self.covering = False
+        self.keys: list[dict[str, int | str]] = []
         self.journal = Journal(Clock())
         self.held = True
         self.asked: list[str] = []
@@ -170,6 +171,9 @@ class FakeDaemon:
 
     def history(self) -> dict[str, Any]:
         return {"every": 15, "fields": ["time"], "samples": [[1]]}
+
+    def router_keys(self) -> list[dict[str, int | str]]:
+        return self.keys
 
     def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any]]:
         self.covering = covering
@@ -299,6 +303,15 @@ def test_validity_in_both_spellings_of_routinator(served: Running) -> None:
     long = get(served, "/api/v1/validity/AS64500/192.0.2.0/24")
     assert long["validated_route"]["validity"]["state"] == "valid"
     assert get(served, "/validity?asn=64500&prefix=192.0.2.0%2F24") == long
+
+
+def test_a_vrp_file_has_the_router_keys(served: Running) -> None:
+    served.daemon.keys = [{"asn": asn, "ski": "00" * 20, "pubkey": "AAAA"} for asn in (64500, 64501)]
+    found = get(served, "/json")
+    assert (len(found["roas"]), found["bgpsec_keys"]) == (2, served.daemon.keys)
+    with client.ask(served.path, "/json") as answer:
+        assert [one["prefix"] for one in answer.items()] == [vrp.prefix for vrp in VRPS]
+    assert set(get(served, "/json?prefix=198.51.100.0/24")) == {"roas"}
 
 
 def test_validity_before_a_set_is_usable_is_503(served: Running) -> None:

@@ -51,8 +51,10 @@ def error(status: int, what: str) -> web.Response:
     return json({"error": what}, status)
 
 
-async def stream(request: web.Request, name: str, items: Iterator[Mapping[str, Any] | None]) -> web.StreamResponse:
-    """Write `{"name": [...]}` with one item a line, handing the loop back after each slice.
+async def stream(
+    request: web.Request, name: str, items: Iterator[Mapping[str, Any] | None], **more: list[Any]
+) -> web.StreamResponse:
+    """Write `{"name": [...]}` with one item a line, handing the loop back after each slice; then the members of `more`.
 
     A None is no item: it only gives the occasion to hand the loop back.
     """
@@ -84,6 +86,8 @@ async def stream(request: web.Request, name: str, items: Iterator[Mapping[str, A
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionAbortedError from error
+    for key, values in more.items():
+        buffer += b'\n], "%b": %b' % (key.encode(), encode(values)[:-1])
     await _write(response, bytes(buffer) + b"\n]}\n")
     await response.write_eof()
     return response

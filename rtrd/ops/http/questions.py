@@ -111,6 +111,9 @@ class Daemon(Protocol):
     def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
         """Return `rtrd.routes.validity.explain` over the effective VRPs; may raise NotReadyError."""
 
+    def router_keys(self) -> list[dict[str, int | str]]:
+        """Return the effective router keys as of a VRP file's `bgpsec_keys`."""
+
     def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any]]:
         """Yield effective VRPs as of a VRP file: `asn` (int), `prefix`, `maxLength`.
 
@@ -184,7 +187,10 @@ class Questions:
 
     async def vrp_file(self, request: web.Request) -> web.StreamResponse:
         """Answer /json: nothing but what a VRP file has."""
-        return await stream(request, "roas", self._daemon.vrps(_prefix(request), covering=False, sources=False))
+        prefix = _prefix(request)
+        vrps = self._daemon.vrps(prefix, covering=False, sources=False)
+        keys = self._daemon.router_keys() if prefix is None else []
+        return await stream(request, "roas", vrps, **({"bgpsec_keys": keys} if keys else {}))
 
     async def vrps(self, request: web.Request) -> web.StreamResponse:
         """Answer /vrps."""

@@ -84,7 +84,7 @@ def test_an_exception_in_a_callback_is_logged_and_stops_nothing(cache, caplog):
         manager.start(timeout=SECONDS)
         assert manager.is_synced()
         manager.stop()
-    assert "LookupError: nothing known of 192.0.2.0/24-24 AS64500" in caplog.text
+    assert "LookupError: nothing known of 192.0.2.0/24-24 64500" in caplog.text
 
 
 def test_misuse_is_said(cache):

@@ -11,14 +11,14 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from rtrd.exabgp.answers import Answers
 from rtrd.exabgp.decode import DecodeError, Event, Negotiated, Other, Sent, State, Update, decode
-from rtrd.exabgp.flow import FENCE, FENCE_HEADER, Window
+from rtrd.exabgp.flow import FENCE, Window
 from rtrd.exabgp.lines import MOST_LINE, Lines
 from rtrd.exabgp.own import OwnRoutes
 from rtrd.exabgp.pipe import Pipe
 from rtrd.exabgp.relearn import Relearn
 from rtrd.exabgp.rounds import Rounds
-from rtrd.exabgp.summary import ExtensiveReader, PathIds, read_row
 from rtrd.exabgp.words import Words
 from rtrd.ops import log
 from rtrd.ops.durations import Durations
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from rtrd.decision import Decision
     from rtrd.engine import Engine
-    from rtrd.exabgp.flow import Written
     from rtrd.policy import Policy
 
 MOST_PREFIXES = 100
@@ -45,8 +44,6 @@ NEIGHBORS_DOWN_EVERY = 10.0
 _SKIPPED = 200
 """Decisions that need no command in one go: a few milliseconds."""
 
-NEIGHBORS = "show neighbor extensive\n"
-REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
 
 logger = log.get("exabgp")
 
@@ -91,8 +88,7 @@ class ExaBGP:
         self._timer: asyncio.TimerHandle | None = None
         self._neighbors_timer: asyncio.TimerHandle | None = None
         self._neighbors_wanted = True
-        self._neighbors_asked = False
-        self._neighbors = ExtensiveReader()
+        self._answers = Answers(self, self._command, self._left_out)
         self._working = False
         self._routes_came = False
         self._lingering_since: float | None = None
@@ -141,6 +137,10 @@ class ExaBGP:
         busy = self.engine.work(0) or self.engine.table.waiting or self._pipe.unwritten or self.window.waiting
         return not self.open or not busy
 
+    def now(self) -> float:
+        """Give the seconds of its clock."""
+        return self._clock()
+
     @property
     def open(self) -> bool:
         """False once ExaBGP is gone."""
@@ -181,7 +181,7 @@ class ExaBGP:
                 if more is not None:
                     logger.exception("rtrd failed over a line of ExaBGP", router=self.engine.name, **more)
         elif line:
-            self._text(line)
+            self._answers.heard(line.decode("ascii", "replace").rstrip("\r"))
 
     def _event(self, event: Event) -> None:
         if type(event) is Update:
@@ -238,70 +238,6 @@ class ExaBGP:
         if more is not None:
             logger.warning("a line of ExaBGP was left out", router=self.engine.name, why=why, **more)
 
-    def _text(self, line: bytes) -> None:
-        text = line.decode("ascii", "replace").rstrip("\r")
-        if text in ("done", "error"):
-            answered = self.window.heard_answer(error=text == "error")
-            if answered is not None:
-                self._settled(answered)
-            if text == "error" and answered is not None and answered.text not in REFRESH:
-                more = self._limiter.rate_limited("error")
-                if more is not None:
-                    command = answered.text.rstrip("\n")
-                    logger.warning("ExaBGP refused a command", router=self.engine.name, command=command, **more)
-        elif text.startswith(FENCE_HEADER):
-            for settled in self.window.heard_fence():
-                self._settled(settled)
-            if self.rounds.answer_begins(self._clock()):
-                self.engine.table.begin_round()
-        elif text.startswith("exabgp "):
-            self.window.heard_version(text.removeprefix("exabgp "))
-        else:
-            self._about_neighbors(text)
-
-    def _settled(self, command: Written) -> None:
-        """ExaBGP has executed a command, and has answered it to the end."""
-        now = self._clock()
-        if command.text == NEIGHBORS:
-            self._neighbors_asked = False
-        elif command.text.startswith("show adj-rib ") and self.relearn.over:
-            for own in self.own.ended():
-                logger.warning(
-                    "an own route that was withdrawn is not invalid any more; ExaBGP announces it when it reloads",
-                    router=self.engine.name, neighbor=own.neighbor, prefix=own.prefix,
-                )  # fmt: skip
-        elif command.text.startswith("show adj-rib "):
-            self.relearn.ended(command.text, now)
-            if self.engine.former.left:
-                self.rounds.drain(now)  # what the earlier process wrote may not be sent
-            logger.info(
-                "asked ExaBGP what it had before", router=self.engine.name, phase=self.relearn.phase.value,
-                stood=self.engine.former.found, learned=self.relearn.learned, unreadable=self.relearn.unreadable,
-            )  # fmt: skip
-
-    def _about_neighbors(self, text: str) -> None:
-        version = self.window.version or ""
-        if self.relearn.line(text, version) or self.own.line(text, version):
-            return
-        row = read_row(text)
-        if row is not None and row.established:
-            self.rounds.sent(row.address, row.sent)
-        said = row or self._neighbors.read(text, version)
-        if isinstance(said, PathIds):
-            self.engine.path_ids(said.address, said.family, taken=said.taken)
-        elif said is not None:
-            self._neighbor(said.address, established=said.established)
-        elif not text[:1].isspace() and not text.startswith("Neighbor "):
-            self._left_out("neither JSON nor an answer that rtrd asked for", key="text")
-
-    def _neighbor(self, address: str, *, established: bool) -> None:
-        self.engine.reachable(address, up=established)
-        if established and self.relearn.established(address):
-            # The session is older than this process, and ExaBGP repeats nothing: its routes must be sent again.
-            logger.info("asking the neighbours for their routes again", router=self.engine.name)
-            for command in REFRESH:
-                self._command(command, 1)
-
     # -- what rtrd says
 
     def pump(self, *, linger: bool = False) -> None:
@@ -321,9 +257,8 @@ class ExaBGP:
         idle = self._decide(now, linger=linger)
         if not self._pipe.unwritten and self._neighbors_wanted and self.window.greeted and self.window.room(now):
             self._neighbors_wanted = False
-            self._neighbors_asked = True
-            self._command(NEIGHBORS, 1)
-        if not self._pipe.unwritten and not self._neighbors_asked and self.window.room(now):
+            self._answers.ask_neighbors()
+        if not self._pipe.unwritten and not self._answers.neighbors_asked and self.window.room(now):
             asked = self.relearn.asks(now, greeted=self.window.greeted)
             if self.relearn.over and self.window.greeted:
                 asked = self.own.asks(now)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.exabgp import encode, flow, relearn, rounds, router
+from rtrd.exabgp import answers, encode, flow, relearn, rounds, router
 from rtrd.policy import Outcome
 from rtrd.routes.attributes import MOST_OCTETS, AttributeSet, Segment
 from rtrd.tags import Tag
@@ -106,5 +106,5 @@ def test_the_grammar_is_that_of_the_code() -> None:
         spoken = [word for word in written.split() if re.fullmatch(r"[a-z][a-z-]+", word)]
         assert spoken == said(line.replace("WORDS", in_words))
     lists = {relearn.STANDING, relearn.LEARNED.format("ADDRESS")}
-    rest = {*router.REFRESH, router.NEIGHBORS, *lists, flow.FENCE, *flow.HELLO.splitlines(keepends=True)}
+    rest = {*answers.REFRESH, answers.NEIGHBORS, *lists, flow.FENCE, *flow.HELLO.splitlines(keepends=True)}
     assert {line + "\n" for line in lines[4:]} == rest

@@ -22,6 +22,7 @@ SOURCES = [
     "steps.c",
     "proposed.c",
     "validity.c",
+    "batch.c",
     "index.c",
     "attrs.c",
     "round.c",

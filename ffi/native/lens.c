@@ -4,7 +4,7 @@
 
 int lens_init(struct lens *lens, uint64_t seed)
 {
-    *lens = (struct lens){.first = calloc(65536, sizeof *lens->first), .seed = seed};
+    *lens = (struct lens){.first = calloc((size_t)1 << LENS_FIRST_BITS, sizeof *lens->first), .seed = seed};
     return lens->first ? 0 : -1;
 }
 
@@ -65,24 +65,48 @@ static uint64_t anchor(uint64_t hi, unsigned bits) { return (hi >> (64 - bits)) 
 
 int lens_note(struct lens *lens, uint64_t hi, unsigned len)
 {
-    if (len <= 32) {
-        uint32_t first = (uint32_t)(hi >> 48);
-        uint32_t n = len < 16 ? UINT32_C(1) << (16 - len) : 1;
-        for (uint32_t i = 0; i < n; i++)
-            lens->first[first + i] |= UINT64_C(1) << len;
-        return 0;
+    if (len == 0)
+        lens->zero = true;
+    if (len > 0 && len <= 32) {
+        size_t first = hi >> (64 - LENS_FIRST_BITS);
+        size_t n = len < LENS_FIRST_BITS ? (size_t)1 << (LENS_FIRST_BITS - len) : 1;
+        if (lens->first[first] >> (len - 1) & 1)
+            return 0; /* noted before, and so is the whole range: of a short prefix the others have a bit as it has */
+        for (size_t i = 0; i < n; i++)
+            lens->first[first + i] |= UINT32_C(1) << (len - 1);
     }
+    if (len <= 32)
+        return 0;
     /* A mark under the /32 says that there is something longer, so that most lookups end there. */
     if (add(&lens->mid, lens->seed, anchor(hi, 32), len <= 48 ? len - 33 : 63) != 0)
         return -1;
     return len <= 48 ? 0 : add(&lens->far, lens->seed, anchor(hi, 48), far_bit(len));
 }
 
-uint64_t lens_first(const struct lens *lens, uint64_t hi) { return lens->first[hi >> 48]; }
-uint64_t lens_mid(const struct lens *lens, uint64_t hi) { return find(&lens->mid, lens->seed, anchor(hi, 32)); }
-uint64_t lens_far(const struct lens *lens, uint64_t hi) { return find(&lens->far, lens->seed, anchor(hi, 48)); }
+bool lens_longer(struct lens_walk *walk)
+{
+    const struct lens *lens = walk->lens;
+    if (!walk->more)
+        return false;
+    if (walk->base == 0) {
+        uint64_t mid = find(&lens->mid, lens->seed, anchor(walk->hi, 32));
+        walk->base = 33;
+        walk->bits = mid & 0xffff;
+        walk->more = walk->most > 48 && mid >> 63;
+    } else if (walk->base == 33) {
+        uint64_t far = find(&lens->far, lens->seed, anchor(walk->hi, 48));
+        walk->base = 49;
+        walk->bits = far & ~(UINT64_C(1) << 63);
+        walk->more = walk->most >= LENS_FAR_SHARED && far >> 63;
+    } else {
+        walk->base = LENS_FAR_SHARED;
+        walk->bits = (UINT64_C(2) << (128 - LENS_FAR_SHARED)) - 1;
+        walk->more = false;
+    }
+    return true;
+}
 
 uint64_t lens_memory(const struct lens *lens)
 {
-    return 65536 * sizeof *lens->first + ((uint64_t)lens->mid.room + lens->far.room) * sizeof(struct lens_entry);
+    return ((uint64_t)sizeof *lens->first << LENS_FIRST_BITS) + ((uint64_t)lens->mid.room + lens->far.room) * sizeof(struct lens_entry);
 }

@@ -8,7 +8,7 @@ void vrpset_set_usable(struct vrpset *set, bool usable) { set->usable = usable; 
 
 bool vrpset_usable(const struct vrpset *set) { return set->usable; }
 
-typedef bool each_covering(const struct entry *entry, void *data); /* false: enough; NULL: only bring nearer what is there */
+typedef bool each_covering(const struct entry *entry, void *data); /* false: enough */
 
 /* Whose entries are gone through: those in force, or those that are due. */
 struct scope {
@@ -28,14 +28,10 @@ static bool probe(const struct scope *scope, struct key key, unsigned len, each_
     const struct family_set *fam = scope->fam;
     struct key prefix = masked(key, len);
     uint64_t hash = hash_prefix(set, prefix, len);
-    const struct table *table = &fam->tables[hash >> 56];
+    const struct table *table = &fam->tables[table_number(hash)];
     if (table->room == 0)
         return true;
     uint32_t mask = table->room - 1;
-    if (!each) {
-        __builtin_prefetch(&table->entries[(uint32_t)hash & mask]);
-        return true;
-    }
     for (uint32_t i = (uint32_t)hash & mask; table->entries[i].used; i = (i + 1) & mask) {
         const struct entry *entry = &table->entries[i];
         if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == len && in_scope(scope, entry) &&
@@ -45,34 +41,13 @@ static bool probe(const struct scope *scope, struct key key, unsigned len, each_
     return true;
 }
 
-static bool probe_all(const struct scope *scope, struct key key, unsigned base, uint64_t lens, unsigned most,
-                      each_covering *each, void *data)
-{
-    for (; lens; lens &= lens - 1) {
-        unsigned len = base + (unsigned)__builtin_ctzll(lens);
-        if (len > most)
-            return true;
-        if (!probe(scope, key, len, each, data))
-            return false;
-    }
-    return true;
-}
-
 static void for_covering(const struct vrpset *set, bool due, uint8_t family, struct key key, unsigned len,
                          each_covering *each, void *data)
 {
-    const struct family_set *fam = family_const(set, family);
-    struct scope scope = {set, fam, due};
-    if (!probe_all(&scope, key, 0, lens_first(&fam->lens, key.hi), len, each, data) || len <= 32)
-        return;
-    uint64_t mid = lens_mid(&fam->lens, key.hi);
-    if (!probe_all(&scope, key, 33, mid & 0xffff, len, each, data) || len <= 48 || !(mid >> 63))
-        return;
-    uint64_t far = lens_far(&fam->lens, key.hi);
-    if (!probe_all(&scope, key, 49, far & ~(UINT64_C(1) << 63), len, each, data) || !(far >> 63))
-        return;
-    for (unsigned long_len = LENS_FAR_SHARED; long_len <= len; long_len++)
-        if (!probe(&scope, key, long_len, each, data))
+    struct scope scope = {set, family_const(set, family), due};
+    struct lens_walk walk = lens_begin(&scope.fam->lens, key.hi, len);
+    for (int one; (one = lens_next(&walk)) >= 0;)
+        if (!probe(&scope, key, (unsigned)one, each, data))
             return;
 }
 
@@ -85,8 +60,7 @@ struct question {
 static bool answer(const struct entry *entry, void *data)
 {
     struct question *question = data;
-    /* RFC 6811: AS 0 in a VRP matches no route (RFC 6483 section 4), nor does a route of AS 0 (RFC 7607). */
-    if (entry->asn != 0 && entry->asn == question->asn && question->len <= entry->max) {
+    if (entry_matches(entry, question->asn, question->len)) {
         question->validity = VALIDITY_VALID;
         return false;
     }
@@ -153,37 +127,6 @@ int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n,
     if (!prefix_parse(prefix, n, &parsed))
         return -1;
     return (int)vrpset_validate(set, parsed.family, parsed.addr, parsed.len, asn);
-}
-
-/* Each question waits for memory a few times, so those of several routes are put at once. */
-enum { TOGETHER = 16 };
-
-static void validate_some(const struct vrpset *set, const uint8_t *packed, size_t n, uint8_t *out)
-{
-    struct vrp_faults unread;
-    struct vrp routes[TOGETHER];
-    bool good[TOGETHER];
-    for (size_t i = 0; i < n; i++) {
-        struct vrp *route = &routes[i];
-        memcpy(route, packed + i * sizeof *route, sizeof *route);
-        route->max = route->len;
-        good[i] = vrp_well_formed(route, &unread);
-        if (good[i])
-            for_covering(set, false, route->family, key_of(route->addr), route->len, NULL, NULL);
-    }
-    for (size_t i = 0; i < n; i++) {
-        const struct vrp *route = &routes[i];
-        out[i] = good[i] ? (uint8_t)vrpset_validate(set, route->family, route->addr, route->len, route->asn) : 255;
-    }
-}
-
-void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out)
-{
-    const uint8_t *packed = routes;
-    for (size_t done = 0; done < n; done += TOGETHER) {
-        size_t some = n - done < TOGETHER ? n - done : TOGETHER;
-        validate_some(set, packed + done * sizeof(struct vrp), some, out + done);
-    }
 }
 
 struct collection {

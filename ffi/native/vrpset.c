@@ -4,16 +4,19 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 
 #include "vrpset_table.h"
 
 #define TABLE_START 16
+#define LINE 64         /* of the cache: no entry lies in two */
+#define HUGE (2 << 20)  /* a large page: a look-up needs no walk through the page tables */
 #define TOUCHED_MOST 16384
 
 /* ---- entries ----------------------------------------------------------------------------------------------- */
 
-static struct table *table_at(struct family_set *fam, uint64_t hash) { return &fam->tables[hash >> 56]; }
+static struct table *table_at(struct family_set *fam, uint64_t hash) { return &fam->tables[table_number(hash)]; }
 
 static bool keeps(const struct vrpset *set, const struct entry *entry)
 {
@@ -29,9 +32,13 @@ static int table_resize(struct vrpset *set, struct table *table)
     uint32_t room = TABLE_START;
     while (room < UINT32_C(1) << 30 && (uint64_t)room * 5 < ((uint64_t)alive + 1) * 8)
         room *= 2;
-    struct entry *entries = calloc(room, sizeof *entries);
+    size_t size = room * sizeof(struct entry);
+    struct entry *entries = aligned_alloc(size < HUGE ? LINE : HUGE, size);
     if (!entries)
         return -1;
+    if (size >= HUGE)
+        madvise(entries, size, MADV_HUGEPAGE);
+    memset(entries, 0, room * sizeof *entries);
     for (uint32_t i = 0; i < table->room; i++) {
         const struct entry *old = &table->entries[i];
         if (!keeps(set, old))

@@ -126,7 +126,7 @@ size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t a
 
 /* Append the VRPs of `sources` (0: the effective ones) in one part of the set, 0 to VRPSET_PARTS - 1. A VRP is in the
  * same part for ever: who takes part after part and every change in between has missed nothing. -1: no memory. */
-#define VRPSET_PARTS 512
+#define VRPSET_PARTS 32
 int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out);
 
 /* The VRPs of one part (as above) that some of `sources` have and others have not: how many there are; at most `room`

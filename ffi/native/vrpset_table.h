@@ -2,15 +2,20 @@
 #ifndef RTRD_VRPSET_TABLE_H
 #define RTRD_VRPSET_TABLE_H
 
+#include <endian.h>
+#include <string.h>
+
 #include "filters.h"
 #include "lens.h"
 #include "prefix.h"
 #include "vrpset.h"
 
-/* Entries live in 256 small open-addressing tables a family, so that growing one stops nobody for long. All VRPs of
- * one prefix lie in one probe run. lens.h says which lengths are worth probing. */
+/* Entries live in 16 open-addressing tables a family: a full set's are of 2 MiB, which is one page of the large kind, and
+ * growing one takes a few milliseconds. All VRPs of one prefix lie in one probe run. lens.h says which lengths are worth
+ * probing. */
 
-#define TABLES 256
+#define TABLE_BITS 4
+#define TABLES (1 << TABLE_BITS)
 #define ASSERTIONS (UINT32_C(1) << VRPSET_ASSERTIONS)
 
 struct entry {
@@ -78,12 +83,9 @@ struct key {
 
 static inline struct key key_of(const uint8_t addr[16])
 {
-    struct key key = {0, 0};
-    for (int i = 0; i < 8; i++) {
-        key.hi = key.hi << 8 | addr[i];
-        key.lo = key.lo << 8 | addr[8 + i];
-    }
-    return key;
+    uint64_t halves[2];
+    memcpy(halves, addr, sizeof halves);
+    return (struct key){be64toh(halves[0]), be64toh(halves[1])};
 }
 
 static inline struct key masked(struct key key, unsigned len)
@@ -99,7 +101,8 @@ static inline struct key masked(struct key key, unsigned len)
 
 static inline uint64_t hash_prefix(const struct vrpset *set, struct key key, unsigned len)
 {
-    return mix_bits(mix_bits(key.hi ^ set->seed) ^ key.lo ^ (uint64_t)len << 57);
+    uint64_t hash = mix_bits(key.hi ^ set->seed ^ len); /* behind the prefix there are no bits, and IPv4 ends at bit 32 */
+    return key.lo ? mix_bits(hash ^ key.lo) : hash;
 }
 
 static inline struct family_set *family_of(struct vrpset *set, uint8_t family) { return family == 4 ? &set->v4 : &set->v6; }
@@ -108,6 +111,8 @@ static inline const struct family_set *family_const(const struct vrpset *set, ui
 {
     return family == 4 ? &set->v4 : &set->v6;
 }
+
+static inline size_t table_number(uint64_t hash) { return hash >> (64 - TABLE_BITS); }
 
 /* Whether it is effective when these sources are active, and a filter matches it or not. */
 static inline bool counts(const struct entry *entry, uint32_t active, bool filtered)
@@ -126,6 +131,12 @@ static inline bool due(const struct vrpset *set, const struct entry *entry)
 static inline bool in_force(const struct vrpset *set, const struct entry *entry)
 {
     return (entry->force & set->shown) != 0;
+}
+
+/* AS 0 in a VRP matches no route (RFC 6483 section 4), nor does a route of AS 0 (RFC 7607). */
+static inline bool entry_matches(const struct entry *entry, int64_t asn, unsigned len)
+{
+    return entry->asn != 0 && entry->asn == asn && len <= entry->max;
 }
 
 /* steps.c */

@@ -28,6 +28,7 @@ PACKED = struct.Struct("=16sIBBBB")
 VALIDITIES = ("valid", "not-found", "invalid", "unverified")
 """The words for the native core's numbers, by index."""
 
+_MASK = struct.Struct("=I")
 _LIST_ROOM = 4096
 _SAME = (lib.vrpset_begin, lib.vrpset_discard)  # they put nothing into force
 _STEP = 1 << 15
@@ -318,7 +319,7 @@ class VRPSet:
             out = ffi.new("struct vrp_source[]", room)
             count = lib.vrpset_covering(self.native, parsed.family, parsed.addr, parsed.len, out, room)
             if count <= room:
-                return _found(out, count)
+                return list(_found(out, count))
             room = count
 
     def vrps(self, source: int | None = None) -> Iterator[CoveringVRP]:
@@ -327,7 +328,7 @@ class VRPSet:
             yield from found
 
     def packed(self, sources: Iterable[int] | None = None) -> Iterator[bytes]:
-        """Give the VRPs of some sources, or the effective ones, as packed VRPs, in `PARTS` steps of microseconds.
+        """Give the VRPs of some sources, or the effective ones, as packed VRPs, in `PARTS` steps of a millisecond.
 
         A VRP that changes between two steps may be in it or not; every other one is in it once.
         """
@@ -337,7 +338,7 @@ class VRPSet:
             self._done(lib.vrpset_part(self.native, mask, part, found.native))
             yield found.packed()
 
-    def differing(self, sources: Iterable[int], part: int) -> list[CoveringVRP]:
+    def differing(self, sources: Iterable[int], part: int) -> Iterator[CoveringVRP]:
         """Give the VRPs of one of `PARTS` parts that some of these sources have and others have not."""
         mask = _mask(sources)
         room = _LIST_ROOM
@@ -348,7 +349,7 @@ class VRPSet:
                 return _found(out, count)
             room = count
 
-    def _chunks(self, source: int | None) -> Iterator[list[CoveringVRP]]:
+    def _chunks(self, source: int | None) -> Iterator[Iterator[CoveringVRP]]:
         cursor = ffi.new("uint64_t *")
         out = ffi.new("struct vrp_source[]", _LIST_ROOM)
         while count := lib.vrpset_list(self.native, 0 if source is None else 1 << source, cursor, out, _LIST_ROOM):
@@ -390,10 +391,8 @@ def _mask(sources: Iterable[int]) -> int:
     return mask
 
 
-def _found(out: Any, count: int) -> list[CoveringVRP]:
+def _found(out: Any, count: int) -> Iterator[CoveringVRP]:
     raw = bytes(ffi.buffer(out, count * ffi.sizeof("struct vrp_source")))
-    size = PACKED.size
-    step = ffi.sizeof("struct vrp_source")
-    records = b"".join(raw[at : at + size] for at in range(0, len(raw), step))
-    sources = [struct.unpack_from("=I", raw, at + size)[0] for at in range(0, len(raw), step)]
-    return [CoveringVRP(vrp, mask) for (vrp, _), mask in zip(unpack(records), sources, strict=True)]
+    for at in range(0, len(raw), ffi.sizeof("struct vrp_source")):
+        ((vrp, _),) = unpack(raw[at : at + PACKED.size])
+        yield CoveringVRP(vrp, *_MASK.unpack_from(raw, at + PACKED.size))

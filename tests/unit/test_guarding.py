@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import promised
 import pytest
 
 from rtrd.ops.clock import Clock
@@ -156,6 +157,7 @@ def test_a_change_that_turns_many_routes_invalid_is_held(story: Story) -> None:
     assert story.told == []
     assert story.in_force == set(GOOD)
     assert story.validities() == {"valid"}
+    promised.check("Guard", story.guarding.status())
     held = story.guarding.status()["held"]
     assert held == {
         "cause": ["cache0"],
@@ -172,6 +174,7 @@ def test_a_change_that_turns_many_routes_invalid_is_held(story: Story) -> None:
     assert story.in_force == set(BAD)
     assert len(story.told) == 40
     assert story.validities() == {"invalid"}
+    promised.check("Guard", {"state": "following", "held": None})
     assert story.guarding.status() == {"state": "following", "held": None}
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-import yaml
+from promised import DOCUMENT
 
 from rtrd.ops.http.app import make_app
 from rtrd.tags import VALIDITIES
-
-DOCUMENT: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
 
 
 def test_every_route_of_the_application_is_in_it_and_no_other() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import promised
 import pytest
 
 from rtrd.routes.table import FIT, LEARNED, Facts, NeighborPolicy, RouteTable
@@ -88,7 +89,9 @@ def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) ->
 
 
 def suppose(daemon: Any, *texts: str, most: int = 100) -> dict[str, Any]:
-    return asyncio.run(WhatIf(daemon).supposing([parse_supposed(text) for text in texts], most))
+    answer = asyncio.run(WhatIf(daemon).supposing([parse_supposed(text) for text in texts], most))
+    promised.check("WhatIf", answer)
+    return answer
 
 
 def replace(daemon: Any, records: bytes, step: int = 7) -> dict[str, Any]:
@@ -96,7 +99,9 @@ def replace(daemon: Any, records: bytes, step: int = 7) -> dict[str, Any]:
         for at in range(0, len(records), step):
             yield records[at : at + step]
 
-    return asyncio.run(WhatIf(daemon).replacing(chunks(), 100))
+    answer = asyncio.run(WhatIf(daemon).replacing(chunks(), 100))
+    promised.check("WhatIf", answer)
+    return answer
 
 
 def row(router: str, prefix: str, now: str, then: str, cover: str | None) -> dict[str, Any]:

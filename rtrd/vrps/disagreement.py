@@ -30,7 +30,10 @@ def chosen(caches: Iterable[RTRSocket], vrp_set: VRPSet, names: Sequence[str]) -
         raise NothingToCompareError(f"{silent}: no VRPs at the moment, or named twice")
     if len(having) < 2:
         which = "no cache has" if not having else f"only {having[0]} has"
-        raise NothingToCompareError(f"{which} VRPs at the moment: there is nothing to compare")
+        raise NothingToCompareError(
+            f"{which} VRPs at the moment: there is nothing to compare. Caches are compared that are in one group;"
+            " with a VRP file of another cache, `rtrd whatif FILE` tells what its VRPs would change"
+        )
     return having
 
 

@@ -13,7 +13,7 @@ from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.files import key_entries
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.whatif import WhatIf
-from rtrlib.vrp_set import SLURM, SNAPSHOT, parse_prefix
+from rtrlib.vrp_set import PARTS, SLURM, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rtrd.ops.http.questions import Wanted
     from rtrd.reload import Change
     from rtrd.routes.validity import Prefix
+    from rtrlib.vrp_set import CoveringVRP
 
 
 class Answers:
@@ -102,17 +103,27 @@ class Answers:
         """Effective router keys as of a VRP file."""
         return key_entries(sorted(self._daemon.keys.effective))
 
-    def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any]]:
+    def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any] | None]:
         """Effective VRPs as of a VRP file; with a prefix: those that cover it or, but for `covering`, lie within it."""
-        vrp_set = self._daemon.vrp_set
-        outer = None if prefix is None else parse_prefix(str(prefix))
         names = self._sources() if sources else {}
-        for entry in vrp_set.covering(str(prefix)) if covering else vrp_set.vrps():
-            if outer is None or _related(outer, entry.vrp.prefix):
-                vrp = {"asn": entry.vrp.asn, "prefix": entry.vrp.prefix, "maxLength": entry.vrp.max_length}
-                if sources:
-                    vrp["sources"] = [name for source, name in names.items() if entry.sources >> source & 1]
-                yield vrp
+        for entry in self._vrps(None if prefix is None else str(prefix), covering=covering):
+            if entry is None:
+                yield None
+                continue
+            vrp = {"asn": entry.vrp.asn, "prefix": entry.vrp.prefix, "maxLength": entry.vrp.max_length}
+            if sources:
+                vrp["sources"] = [name for source, name in names.items() if entry.sources >> source & 1]
+            yield vrp
+
+    def _vrps(self, prefix: str | None, *, covering: bool) -> Iterator[CoveringVRP | None]:
+        vrp_set = self._daemon.vrp_set
+        if prefix is None:
+            yield from vrp_set.vrps()
+            return
+        yield from vrp_set.covering(prefix)
+        for part in range(0 if covering else PARTS):
+            yield from vrp_set.within(prefix, part)
+            yield None  # the loop may turn: most parts have none
 
     def _sources(self) -> dict[int, str]:
         """Name each source of the VRP set."""
@@ -135,11 +146,3 @@ class Answers:
                         "validity": route.validity,
                         "decision": route.decision,
                     }
-
-
-def _related(one: Any, prefix: str) -> bool:
-    """Tell whether a prefix (of `parse_prefix`) and another (text) cover each other, either way round."""
-    other = parse_prefix(prefix)
-    shift = 128 - min(one.len, other.len)
-    same = int.from_bytes(bytes(one.addr)) >> shift == int.from_bytes(bytes(other.addr)) >> shift
-    return bool(one.family == other.family and same)

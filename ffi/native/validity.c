@@ -218,6 +218,26 @@ size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned par
     return n;
 }
 
+size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len, unsigned part,
+                     struct vrp_source *out, size_t room)
+{
+    if (part >= VRPSET_PARTS || family != (part < TABLES ? 4 : 6) || len > family_bits(family))
+        return 0;
+    const struct table *table = &family_const(set, family)->tables[part % TABLES];
+    size_t n = 0;
+    for (uint32_t i = 0; i < table->room; i++) {
+        if (!listed(set, &table->entries[i], 0))
+            continue;
+        struct vrp vrp = vrp_of(&table->entries[i], family, true);
+        if (vrp.len <= len || !prefix_covers(addr, len, vrp.addr))
+            continue;
+        if (n < room)
+            out[n] = (struct vrp_source){vrp, table->entries[i].live};
+        n++;
+    }
+    return n;
+}
+
 uint64_t vrpset_count(const struct vrpset *set, uint8_t family) { return family_const(set, family)->effective; }
 
 uint64_t vrpset_count_source(const struct vrpset *set, unsigned source)

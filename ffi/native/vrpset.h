@@ -134,6 +134,11 @@ int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struc
 size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_source *out,
                         size_t room);
 
+/* The effective VRPs of one part (as above) whose prefix is longer than this one and lies within it: how many there are;
+ * at most `room` are written. */
+size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len, unsigned part,
+                     struct vrp_source *out, size_t room);
+
 /* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 back: all done.
  * A change of the set in between may show a VRP twice or not at all. */
 size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room);

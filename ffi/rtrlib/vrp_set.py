@@ -322,6 +322,20 @@ class VRPSet:
                 return list(_found(out, count))
             room = count
 
+    def within(self, prefix: str, part: int) -> list[CoveringVRP]:
+        """Give the effective VRPs of one of `PARTS` parts that lie within the prefix and are more specific.
+
+        ValueError for a prefix that is none.
+        """
+        parsed = parse_prefix(prefix)
+        room = 64
+        while True:
+            out = ffi.new("struct vrp_source[]", room)
+            count = lib.vrpset_within(self.native, parsed.family, parsed.addr, parsed.len, part, out, room)
+            if count <= room:
+                return _found(out, count)
+            room = count
+
     def vrps(self, source: int | None = None) -> Iterator[CoveringVRP]:
         """Give the VRPs of one source, or the effective ones, in no order, while the set may change."""
         for found in self._chunks(source):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING
@@ -430,6 +431,18 @@ class Sources(RuleBasedStateMachine):
         found = Counter(one.vrp for part in range(PARTS) for one in self.vrp_set.differing(sources, part))
         having = [self.live[source] for source in sources]
         assert found == Counter(set.union(*having) - set.intersection(*having))
+
+    @rule(prefix=prefixes())
+    def look_within(self, prefix: str) -> None:
+        outer = ipaddress.ip_network(prefix)
+        found = Counter(one.vrp for part in range(PARTS) for one in self.vrp_set.within(prefix, part))
+        assert found == Counter(
+            vrp
+            for vrp in self.in_force
+            if (inner := ipaddress.ip_network(vrp.prefix)).version == outer.version
+            and inner.prefixlen > outer.prefixlen
+            and inner.subnet_of(outer)  # type: ignore[arg-type]
+        )
 
     @rule(sources=st.none() | st.sets(SOURCE))
     def copy(self, sources: set[int] | None) -> None:

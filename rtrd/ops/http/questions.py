@@ -114,8 +114,8 @@ class Daemon(Protocol):
     def router_keys(self) -> list[dict[str, int | str]]:
         """Return the effective router keys as of a VRP file's `bgpsec_keys`."""
 
-    def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any]]:
-        """Yield effective VRPs as of a VRP file: `asn` (int), `prefix`, `maxLength`.
+    def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any] | None]:
+        """Yield effective VRPs as of a VRP file: `asn` (int), `prefix`, `maxLength`; None now and then.
 
         With a prefix: those that cover it or lie within it; `covering`: only those that cover it. With `sources`
         there is also from where each is: a list of caches, `snapshot`, `slurm`.

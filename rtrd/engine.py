@@ -111,6 +111,8 @@ class Engine:
         """Find what a change of our own tags makes of the attribute sets; then let the policy count."""
         assert self._respelling is not None
         for number, key in self._respelling.look(budget):
+            if read_key(key) is not None:
+                continue  # of an earlier run, or of the router's list, which came without our tags
             now = self._read_attributes(key, self._owns)
             if any(self._read_attributes(key, policy.owns) != now for policy in self._respelling.before):
                 self.table.respell(number, now.facts())

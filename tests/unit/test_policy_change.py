@@ -14,6 +14,7 @@ from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import State, Update, attribute_key
 from rtrd.policy import Policy
+from rtrd.routes.attributes import AttributeSet
 from rtrlib.vrp_set import VRP, VRPSet, pack
 
 if TYPE_CHECKING:
@@ -190,6 +191,15 @@ def test_a_forged_tag_goes_also_when_its_route_comes_without_it_before_it_was_lo
     assert story.engine.work(1), "the sets have been looked at, and one of two routes"
     story.announce(ONE, VALID, community=[[64496, 1]])
     assert story.said() == [f"+{VALID} 64496:1 65000:1"]
+
+
+def test_what_stands_from_an_earlier_run_is_left_alone_by_a_change_of_our_tags() -> None:
+    """The octets of its next hop look like numbers of a tag."""
+    story = Story(rule(ONE))
+    story.engine.stood(LISTENER, VALID, AttributeSet(4, "192.0.2.1", 0, (), None))
+    assert story.now(rule(ONE, tag("community:1:2"))) == []
+    story.announce(ONE, VALID)
+    assert story.said() == [f"+{VALID} 1:2"]
 
 
 ACTIONS = st.sampled_from(

@@ -333,7 +333,7 @@ class VRPSet:
             out = ffi.new("struct vrp_source[]", room)
             count = lib.vrpset_within(self.native, parsed.family, parsed.addr, parsed.len, part, out, room)
             if count <= room:
-                return _found(out, count)
+                return list(_found(out, count))
             room = count
 
     def vrps(self, source: int | None = None) -> Iterator[CoveringVRP]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd import config
@@ -219,6 +219,7 @@ HEARD = st.lists(
 """What a neighbour says meanwhile: a route with another community, or (None) without the route."""
 
 
+@settings(deadline=None)  # a loaded machine is no fault
 @given(st.lists(st.tuples(POLICIES, st.integers(0, 6), HEARD), min_size=1, max_size=5))
 def test_after_any_policies_what_stands_is_what_the_last_one_says(
     policies: list[tuple[Any, int, list[tuple[str, str, int | None]]]],

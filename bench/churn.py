@@ -63,7 +63,7 @@ def once(setting: Setting, updates: int) -> tuple[float, float]:
 
 
 def measure(setting: Setting) -> list[Comparison]:
-    updates = setting.sized(UPDATES)
+    updates = UPDATES // 500 if setting.short else UPDATES
     print(f"memory after {updates // 10:,} and {updates:,} updates, MB", flush=True)
     found = [once(setting, updates) for _ in range(setting.rounds)]
     print(f"  {found}", flush=True)

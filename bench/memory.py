@@ -71,7 +71,8 @@ def exabgps(setting: Setting, updates: bytes, count: int) -> float:
 
 def measure(setting: Setting) -> list[Comparison]:
     updates = bird.encoded(setting.table, PACKING)
-    some = setting.table[:: max(1, len(setting.table) // EXABGP_ROUTES)][:EXABGP_ROUTES]
+    count = setting.sized(EXABGP_ROUTES)
+    some = setting.table[:: max(1, len(setting.table) // count)][:count]
     few = bird.encoded(some, PACKING)
     costs: dict[str, list[float]] = {"with roa_check": [], "without": []}
 

@@ -28,6 +28,7 @@ test: $(VENV)/.test
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet bench ffi rtrd tests setup.py
 	$(BIN)/mypy
 
 bench: $(VENV)/.bench

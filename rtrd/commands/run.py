@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd run`."""
     parser.add_argument("-c", "--config", metavar="FILE", required=True, help="the configuration")
-    parser.add_argument(
-        "--exabgp", action="store_true", help="be ExaBGP's process: speak ExaBGP on stdin and stdout"
-    )
+    parser.add_argument("--exabgp", action="store_true", help="be ExaBGP's process: speak ExaBGP on stdin and stdout")
     parser.add_argument(
         "--log",
         choices=("auto", "human", "json", "journal"),

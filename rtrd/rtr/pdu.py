@@ -187,9 +187,7 @@ def header(buffer: bytes | bytearray, offset: int = 0) -> Header | None:
 def check(head: Header) -> None:
     """Check version, type and length of a header, so that the rest can be waited for; raises PDUError."""
     if head.version > MAX_VERSION:
-        raise PDUError(
-            ErrorCode.UNSUPPORTED_VERSION, f"version {head.version}: at most {MAX_VERSION} is spoken here"
-        )
+        raise PDUError(ErrorCode.UNSUPPORTED_VERSION, f"version {head.version}: at most {MAX_VERSION} is spoken here")
     try:
         kind = Type(head.type)
     except ValueError:
@@ -202,9 +200,7 @@ def check(head: Header) -> None:
             raise PDUError(ErrorCode.CORRUPT_DATA, f"{kind.name} of {head.length} octets: it has {wanted}")
     elif not _LEAST_LENGTH[kind] <= head.length <= MAX_PDU:
         least = _LEAST_LENGTH[kind]
-        raise PDUError(
-            ErrorCode.CORRUPT_DATA, f"{kind.name} of {head.length} octets: {least} to {MAX_PDU} are taken"
-        )
+        raise PDUError(ErrorCode.CORRUPT_DATA, f"{kind.name} of {head.length} octets: {least} to {MAX_PDU} are taken")
 
 
 def decode(octets: bytes) -> PDU:
@@ -226,13 +222,9 @@ def decode(octets: bytes) -> PDU:
             return CacheResponse(head.version, head.session)
         case Type.IPV4_PREFIX | Type.IPV6_PREFIX:
             address, asn = octets[12:-4], octets[-4:]
-            return Prefix(
-                head.version, bool(octets[8] & 1), address, octets[9], octets[10], *_WORD.unpack(asn)
-            )
+            return Prefix(head.version, bool(octets[8] & 1), address, octets[9], octets[10], *_WORD.unpack(asn))
         case Type.END_OF_DATA:
-            return EndOfData(
-                head.version, head.session, *struct.unpack(f">{(len(octets) - 8) // 4}I", octets[8:])
-            )
+            return EndOfData(head.version, head.session, *struct.unpack(f">{(len(octets) - 8) // 4}I", octets[8:]))
         case Type.CACHE_RESET:
             return CacheReset(head.version)
         case Type.ROUTER_KEY:
@@ -273,9 +265,7 @@ def encode(pdu: PDU) -> bytes:
         case EndOfData(0, session, serial):
             return _SERIAL.pack(0, Type.END_OF_DATA, session, 12, serial)
         case EndOfData(version, session, serial, refresh, retry, expire):
-            return _END_OF_DATA_V1.pack(
-                version, Type.END_OF_DATA, session, 24, serial, refresh, retry, expire
-            )
+            return _END_OF_DATA_V1.pack(version, Type.END_OF_DATA, session, 24, serial, refresh, retry, expire)
         case CacheReset(version):
             return _HEADER.pack(version, Type.CACHE_RESET, 0, 8)
         case RouterKeyPDU(version, announce, ski, asn, spki):

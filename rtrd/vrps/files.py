@@ -221,9 +221,7 @@ def _json(data: bytes, faults: _Faults) -> VRPFile:
                 router_keys.add(_router_key(key))
             except ValueError as error:
                 faults.add(f": {name}[{index}]", error)
-    return VRPFile(
-        packed.packed(packed.join(records)), tuple(sorted(router_keys)), faults.described, faults.count
-    )
+    return VRPFile(packed.packed(packed.join(records)), tuple(sorted(router_keys)), faults.described, faults.count)
 
 
 def _read_json(path: str, data: bytes) -> VRPFile:
@@ -303,9 +301,7 @@ def json_chunks(records: bytes, router_keys: Sequence[RouterKey] = ()) -> Iterat
     step = _CHUNK * packed.VRP_SIZE
     for start in range(0, len(records), step):
         lines = []
-        for address, asn, length, max_length, family, _ in packed.PACKED.iter_unpack(
-            records[start : start + step]
-        ):
+        for address, asn, length, max_length, family, _ in packed.PACKED.iter_unpack(records[start : start + step]):
             text = inet_ntop(AF_INET, address[:4]) if family == 4 else inet_ntop(AF_INET6, address)
             lines.append(f'{{"asn": {asn}, "prefix": "{text}/{length}", "maxLength": {max_length}}}')
         yield (("\n" if start == 0 else ",\n") + ",\n".join(lines)).encode()

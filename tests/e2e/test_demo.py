@@ -42,9 +42,7 @@ def demo_processes() -> list[int]:
 
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return subprocess.run(
-        [RTRD, "demo", *options], capture_output=True, text=True, timeout=MINUTE, check=False
-    )
+    return subprocess.run([RTRD, "demo", *options], capture_output=True, text=True, timeout=MINUTE, check=False)
 
 
 def test_it_prints_a_table_and_a_withdraw_and_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -106,8 +104,6 @@ sys.exit(main(["demo"]))
 
 
 def test_a_missing_component_is_named_with_what_installs_it() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HIDE], capture_output=True, text=True, timeout=MINUTE, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", HIDE], capture_output=True, text=True, timeout=MINUTE, check=False)
     assert done.returncode == 1
     assert done.stderr == "rtrd demo: gobgpd is not installed: as root: apt-get install gobgpd\n"

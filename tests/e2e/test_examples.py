@@ -23,9 +23,7 @@ def test_both_versions_take_the_example(exabgp: str, tmp_path: Path) -> None:
     configuration = tmp_path / "exabgp.conf"
     configuration.write_text(EXAMPLE.read_text().replace("run /usr/bin/rtrd ", "run /bin/true "))
     check = ["--test"] if exabgp == "/usr/sbin/exabgp" else ["validate"]
-    done = subprocess.run(
-        [exabgp, *check, str(configuration)], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([exabgp, *check, str(configuration)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

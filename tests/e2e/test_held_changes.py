@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from rtrd.demo.chain import Chain
     from rtrd.demo.lab import Lab
 
-ROUTES = [
-    Route(prefix=f"198.18.{i}.0/24", next_hop="192.0.2.1", path=(64496, 64497, 64500)) for i in range(1, 21)
-]
+ROUTES = [Route(prefix=f"198.18.{i}.0/24", next_hop="192.0.2.1", path=(64496, 64497, 64500)) for i in range(1, 21)]
 STATIC = [route.exabgp() for route in ROUTES]
 NAMES = {route.prefix for route in ROUTES}
 GOOD = [VRP(route.prefix, 24, 64500) for route in ROUTES]

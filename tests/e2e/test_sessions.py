@@ -26,9 +26,7 @@ BOTH = {"198.18.1.0/24": "valid", "203.0.113.0/24": "not-found"}
 
 
 def settle(chain: Chain, tags: dict[str, str]) -> None:
-    chain.wait_routes(
-        lambda got: {route.prefix: route.validity for route in got} == tags, f"routes tagged {tags}"
-    )
+    chain.wait_routes(lambda got: {route.prefix: route.validity for route in got} == tags, f"routes tagged {tags}")
 
 
 def test_a_withdrawn_route_is_withdrawn(make_chain: MakeChain) -> None:

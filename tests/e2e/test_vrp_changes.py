@@ -84,9 +84,7 @@ def test_a_default_route_vrp_covers_everything(make_chain: MakeChain, lab: Lab) 
     settle(chain, {"2001:db8:1::/48": "not-found"})
 
 
-def test_a_dead_cache_is_replaced_by_the_backup_and_the_peer_sees_nothing(
-    make_chain: MakeChain, lab: Lab
-) -> None:
+def test_a_dead_cache_is_replaced_by_the_backup_and_the_peer_sees_nothing(make_chain: MakeChain, lab: Lab) -> None:
     primary = StayRTR(lab.folder, [V6, RIGHT])
     backup = RtrdCache(lab.folder, [RIGHT, V6], name="backup")
     chain = make_chain(caches=[[primary], [backup]], static=STATIC)

@@ -80,9 +80,7 @@ def test_everything_ends_with_the_block_also_after_an_error(tmp_path: Path) -> N
     assert [text.split()[0] for text in lab.leftovers] == ["sleep"]
 
 
-def test_a_program_that_ignores_sigterm_is_killed_and_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_program_that_ignores_sigterm_is_killed_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rtrd.demo.lab.STOP_SECONDS", 0.2)
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
     with Lab(tmp_path) as lab:
@@ -133,9 +131,7 @@ def test_another_port_is_tried_when_one_is_taken(tmp_path: Path, monkeypatch: py
         other.bind(("127.0.0.1", 0))
         other.listen()
         offered = iter([other.getsockname()[1], other.getsockname()[1]])
-        monkeypatch.setattr(
-            "rtrd.demo.lab.free_port", lambda address: next(offered, None) or free_port(address)
-        )
+        monkeypatch.setattr("rtrd.demo.lab.free_port", lambda address: next(offered, None) or free_port(address))
 
         def attempt(port: int) -> Process:
             process = lab.start(python(tmp_path, LISTEN, str(port), name=f"listen-{port}"))

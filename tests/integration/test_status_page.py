@@ -135,7 +135,7 @@ def test_changes_show_as_they_happen_with_their_reason(play: Any) -> None:
         one.announce("192.0.2.0/24")
         await one.tab.until(f"{text('numbers')}.includes('not-found1100.0 %')")
         one.vrps(VRP("192.0.2.0/24", 24, 64501))
-        await one.tab.until(f"{text('changes')}.includes(\"AS64501's VRP 192.0.2.0/24-24 appeared at cache\")")
+        await one.tab.until(f'{text("changes")}.includes("AS64501\'s VRP 192.0.2.0/24-24 appeared at cache")')
         await one.tab.until(f"{text('numbers')}.includes('invalid1100.0 %')")
         first = "document.querySelector('#changes li').textContent"
         assert (await one.tab.value(first))[8:].startswith("192.0.2.0/24AS64500 from 192.0.2.1not-found→invalid")

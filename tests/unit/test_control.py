@@ -335,9 +335,7 @@ def test_vrps_have_the_form_of_a_vrp_file(served: Running) -> None:
 def test_routes_by_validity_and_prefix(served: Running) -> None:
     assert len(get(served, "/routes")["routes"]) == 2
     assert [route["prefix"] for route in get(served, "/routes?validity=valid")["routes"]] == ["10.0.1.0/24"]
-    assert [route["prefix"] for route in get(served, "/routes?prefix=10.0.0.0/24")["routes"]] == [
-        "10.0.0.0/24"
-    ]
+    assert [route["prefix"] for route in get(served, "/routes?prefix=10.0.0.0/24")["routes"]] == ["10.0.0.0/24"]
 
 
 @pytest.mark.parametrize(
@@ -363,9 +361,7 @@ def test_routes_by_validity_and_prefix(served: Running) -> None:
         ),
     ],
 )
-def test_an_error_is_json_with_a_sentence(
-    served: Running, method: str, url: str, status: int, error: str
-) -> None:
+def test_an_error_is_json_with_a_sentence(served: Running, method: str, url: str, status: int, error: str) -> None:
     assert request(served, method, url) == (status, {"error": error})
 
 
@@ -639,9 +635,7 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     "words", [["status"], ["vrps"], ["routes"], ["validate", "192.0.2.0/24", "1"], ["accept"], ["diff"]]
 )
-def test_the_cli_prints_json(
-    served: Running, words: list[str], capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
+def test_the_cli_prints_json(served: Running, words: list[str], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert cli.main([*words, "--json", "--socket", str(served.path)]) == 0
     assert json.loads(capfdbinary.readouterr().out)
 

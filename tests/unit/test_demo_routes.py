@@ -26,9 +26,7 @@ VRPS = [VRP("192.0.2.0/24", 25, 64500), VRP("198.51.100.0/24", 24, 0), VRP("::/0
         ("2001:db8::/33", (64496, 64500), (), "invalid"),
     ],
 )
-def test_validity_is_rfc_6811s(
-    prefix: str, path: tuple[int, ...], path_set: tuple[int, ...], expected: str
-) -> None:
+def test_validity_is_rfc_6811s(prefix: str, path: tuple[int, ...], path_set: tuple[int, ...], expected: str) -> None:
     route = Route(prefix=prefix, next_hop="192.0.2.1", path=path, path_set=path_set)
     assert validity(route, VRPS) == expected
 

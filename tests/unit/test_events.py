@@ -63,8 +63,6 @@ class Story:
         self.daemon._became_usable()
 
 
-
-
 @pytest.fixture
 def tell(tmp_path: Path) -> Any:
     """Run a story on an event loop."""

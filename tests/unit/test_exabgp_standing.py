@@ -12,9 +12,7 @@ from rtrd.policy import Outcome
 from rtrd.routes.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment, with_outcome
 from rtrd.tags import Tag
 
-HEAD = (
-    "neighbor 127.0.0.3 local-ip 127.0.0.1 local-as 65000 peer-as 65001 router-id 127.0.0.1 family-allowed in-open "
-)
+HEAD = "neighbor 127.0.0.3 local-ip 127.0.0.1 local-as 65000 peer-as 65001 router-id 127.0.0.1 family-allowed in-open "
 PATH = {"4.2.21": "[ 64496 64500 ]", "5.0.15": "( 64496 64500 )"}
 EMPTY = {"4.2.21": "[ ]", "5.0.15": "(  )"}
 VERSIONS = sorted(PATH)
@@ -135,7 +133,6 @@ def test_what_stands_in_the_words_that_are_written_is_the_same() -> None:
     assert stands is not None
     assert stands.same(with_outcome(learned, outcome))
     assert not stands.same(with_outcome(learned, Outcome("announce")))
-
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -51,9 +51,7 @@ def test_a_line_for_people(pipe: tuple[int, int]) -> None:
     assert "\x1b" not in line
 
 
-def test_json_when_the_environment_asks_for_it(
-    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_json_when_the_environment_asks_for_it(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = pipe
     monkeypatch.setenv("RTRD_LOG", "json")
     log.setup(fd=writer)
@@ -72,9 +70,7 @@ def test_what_is_below_the_level_is_not_written(pipe: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("style", ["human", "json"])
-def test_text_from_bgp_can_not_forge_a_line_or_steer_a_terminal(
-    pipe: tuple[int, int], style: log.Format
-) -> None:
+def test_text_from_bgp_can_not_forge_a_line_or_steer_a_terminal(pipe: tuple[int, int], style: log.Format) -> None:
     reader, writer = pipe
     log.setup(style, fd=writer)
     log.get("x").warning("bad\nline", path="a\r\n\x1b[2J\u2028", raw=b"\x00\n", nested={"k": "\x1b"})

@@ -115,9 +115,7 @@ def test_all_octets_are_answered_by_whole_pdus_and_no_exception():
         pieces.append(octets[at:])
         sent, transport = asyncio.run(talk(store, pieces, room))
         assert {kind(one) for one in sent} <= ANSWERS
-        fatal = [
-            one for one in sent if isinstance(one, ErrorReport) and one.code != ErrorCode.UNSUPPORTED_VERSION
-        ]
+        fatal = [one for one in sent if isinstance(one, ErrorReport) and one.code != ErrorCode.UNSUPPORTED_VERSION]
         assert len(fatal) <= 1
         if fatal:
             assert transport.closing
@@ -131,15 +129,11 @@ def kind(one):
 
 
 def test_an_error_report_is_never_answered_whatever_is_in_it():
-    @given(
-        st.integers(0, 3), st.integers(0, 0xFFFF), st.integers(0, 80), st.binary(max_size=80), st.booleans()
-    )
+    @given(st.integers(0, 3), st.integers(0, 0xFFFF), st.integers(0, 80), st.binary(max_size=80), st.booleans())
     def check(version, code, length, rest, after_query):
         first = header(1, 2, 8) if after_query else b""
         before, _ = asyncio.run(talk(a_store(), [first]))
-        sent, _ = asyncio.run(
-            talk(a_store(), [first, header(version, 10, length, code) + rest[: length - 8]])
-        )
+        sent, _ = asyncio.run(talk(a_store(), [first, header(version, 10, length, code) + rest[: length - 8]]))
         assert len(sent) == len(before)
 
     check()

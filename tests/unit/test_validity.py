@@ -71,9 +71,7 @@ def test_without_a_usable_set_a_route_is_unverified() -> None:
 def networks(draw: st.DrawFn) -> IPv4Network | IPv6Network:
     if draw(st.booleans()):
         length = draw(st.integers(0, 32))
-        return IPv4Network(
-            (draw(st.sampled_from([0, 0xC0000200, 0xC0008000, 0xFFFFFFFF])), length), strict=False
-        )
+        return IPv4Network((draw(st.sampled_from([0, 0xC0000200, 0xC0008000, 0xFFFFFFFF])), length), strict=False)
     length = draw(st.integers(0, 128))
     return IPv6Network((draw(st.sampled_from([0, 0x20010DB8 << 96, (1 << 128) - 1])), length), strict=False)
 

@@ -68,9 +68,7 @@ def test_csv_with_and_without_its_header(tmp_path, content):
 
 
 def test_an_absent_max_length_is_the_prefix_s(tmp_path):
-    content = (
-        '{"roas": [{"asn": 1, "prefix": "10.0.0.0/8"}, {"asn": "2", "prefix": "::/0", "maxLength": null}]}'
-    )
+    content = '{"roas": [{"asn": 1, "prefix": "10.0.0.0/8"}, {"asn": "2", "prefix": "::/0", "maxLength": null}]}'
     assert listed(read(tmp_path, content)) == ["10.0.0.0/8-8 AS1", "::/0-0 AS2"]
     assert listed(read(tmp_path, "AS1,10.0.0.0/8,\n")) == ["10.0.0.0/8-8 AS1"]
 

@@ -238,9 +238,7 @@ class TestDiff:
             (["192.0.2.11", "192.0.2.11"], NothingToCompareError, "named twice"),
         ],
     )
-    def test_what_cannot_be_compared(
-        self, vrp_set: VRPSet, names: list[str], error: type[Exception], why: str
-    ) -> None:
+    def test_what_cannot_be_compared(self, vrp_set: VRPSet, names: list[str], error: type[Exception], why: str) -> None:
         with pytest.raises(error, match=why):
             chosen(self.CACHES, vrp_set, names)
 

@@ -27,6 +27,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 CONFIG = f"""
 caches: {{groups: [{{name: "{HOSTILE}", preference: 1, servers: [{{host: 192.0.2.10, port: 323}}]}}]}}
 policy: [{{valid: {{action: announce}}, invalid: {{action: withdraw}}}}]
+guard: {{max-newly-invalid: 5%, hold: 300}}
 """
 
 # For every text that shows: its contrast with what is behind it (WCAG 2.1, 1.4.3). Gives those below 4.5 to 1.
@@ -141,6 +142,30 @@ def test_changes_show_as_they_happen_with_their_reason(play: Any) -> None:
         assert (await one.tab.value(first))[8:].startswith("192.0.2.0/24AS64500 from 192.0.2.1not-found→invalid")
         await one.tab.value("document.querySelector('[data-show=vrps]').click()")
         assert "→" not in await one.tab.value(first)
+
+    play(story)
+
+
+def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back(play: Any) -> None:
+    async def story(one: Stage) -> None:
+        (cache,) = one.daemon.manager.groups()[0].sockets
+        one.announce("192.0.2.0/24")
+        for origin in (64500, 64501):
+            one.daemon.feed.discarded(cache)
+            one.daemon.feed.staged(cache, pack(VRP("192.0.2.0/24", 24, origin)))
+            one.daemon.feed.committed(cache, True)
+            one.daemon.feed.active(frozenset([cache]))
+        would = ": it would turn 1 route invalid"
+        await one.tab.until(f"{text('health-text')}.startsWith('A change of the VRPs is held until ')")
+        assert (await one.tab.value(text("health-text"))).endswith(would)
+        assert one.daemon.guarding is not None
+        one.daemon.guarding.reject()
+        await one.tab.until(f"{text('health-text')}.startsWith('A change of the VRPs is rejected until ')")
+        assert (await one.tab.value("document.title")).endswith(would)
+        one.daemon.feed.staged(cache, pack(VRP("192.0.2.0/24", 24, 64501), announce=False))
+        one.daemon.feed.staged(cache, pack(VRP("192.0.2.0/24", 24, 64500)))
+        one.daemon.feed.committed(cache, False)
+        await one.tab.until(f"!{text('health-text')}.includes('change')")
 
     play(story)
 

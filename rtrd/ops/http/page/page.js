@@ -59,8 +59,13 @@ function showStatus(now) {
 
 function health() {
   if (status.snapshot?.used) return ["fair", "VRPs of the last run; no cache has answered yet"];
-  const held = status.guard?.held;
-  if (held) return ["bad", `A change of the VRPs is held: it would turn ${plural(held.newly_invalid, "route")} invalid`];
+  const { state, held } = status.guard ?? {};
+  if (held) {
+    const until = held.until ? ` until ${clock(new Date(held.until))}` : "";
+    const would = `it would turn ${plural(held.newly_invalid, "route")} invalid`;
+    if (state === "rejected") return ["fair", `A change of the VRPs is rejected${until}: ${would}`];
+    if (state === "held") return ["bad", `A change of the VRPs is held${until}: ${would}`];
+  }
   if (!status.ready) return ["bad", "Not ready: no VRP set is usable"];
   const first = Math.min(...status.groups.map((one) => one.preference));
   const active = status.groups.find((one) => one.name === status.active_group);

@@ -44,12 +44,13 @@ def announce(selector: str, words: str, path_id: int | None, prefixes: str) -> s
     return f"{selector} announce route {prefixes} {_path_information(path_id)} {words}\n"
 
 
-def take_back(selector: str, words: str, path_id: int | None, prefixes: str) -> str:
-    """Give the command that withdraws what `announce` with the same words announced, whether it was sent or not.
+def take_back(written: str, target: str) -> str:
+    """Give the command that withdraws at one target what a written `announce` announced, whether it was sent or not.
 
-    ExaBGP 5.0 keeps what waits to be sent by its attributes: a withdraw with others leaves the announcement there.
+    ExaBGP 5.0 keeps what waits to be sent by its attributes: a withdraw with others leaves the announcement there. So
+    it has the very words that were written; they may be those of a former policy.
     """
-    return announce(selector, words, path_id, prefixes).replace(" announce ", " withdraw ", 1)
+    return f"{select([target])} withdraw {written.partition(' announce ')[2]}"
 
 
 def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> str:

@@ -55,6 +55,7 @@ class Window:
         self._written: deque[Written] = deque()
         self._weight = 0
         self._fences = 0
+        self._answering = False  # the first fence: its text came, its `done` is due
         self._versions = 0
         self._done_between = False
         self._hello_owed = False
@@ -136,17 +137,23 @@ class Window:
 
     def heard_fence(self) -> list[Written]:
         """Take the first line of the answer to a fence: all that was written before it is executed. Gives that."""
+        if self._answering:
+            # The `done` of the fence before would have come first: somebody turned acks off (5.0: silence-ack).
+            self.acks = Acks.OFF
+            self.unanswered += 1
+            self._take()
         position = next((i for i, entry in enumerate(self._written) if entry.text == FENCE), None)
         if position is None:
             return []
         settled = self._settle(position, answered=self.acks is not Acks.ON)
-        if self.acks is not Acks.ON:
+        self._answering = self.acks is Acks.ON
+        if not self._answering:
             self._take()
         return settled
 
-    def unsettled(self) -> list[Decision]:
-        """Give the decisions that ExaBGP may not have executed, in the order in which they were written."""
-        return [entry.decision for entry in self._written if entry.decision is not None]
+    def unsettled(self) -> list[tuple[Decision, str]]:
+        """Give the decisions that ExaBGP may not have executed, as they were written, in that order."""
+        return [(entry.decision, entry.text) for entry in self._written if entry.decision is not None]
 
     @property
     def waiting(self) -> int:
@@ -164,6 +171,7 @@ class Window:
         self._weight -= entry.weight
         if entry.text == FENCE:
             self._fences -= 1
+            self._answering = False
         return entry
 
     def _settle(self, count: int, *, answered: bool) -> list[Written]:

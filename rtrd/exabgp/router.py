@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from rtrd.exabgp import encode
 from rtrd.exabgp.answers import Answers
 from rtrd.exabgp.decode import DecodeError, Event, Negotiated, Other, Sent, State, Update, decode
 from rtrd.exabgp.flow import FENCE, Window
@@ -217,7 +218,7 @@ class ExaBGP:
         self._neighbors_wanted = True
         if not self.window.greeted:
             self.engine.reachable(target, up=True)  # nobody will say so
-        for decision in self.window.unsettled():
+        for decision, _ in self.window.unsettled():
             if not decision.announce and target in decision.targets:
                 self._command(self._words.say(decision._replace(targets=(target,))), decision.size)
 
@@ -227,9 +228,9 @@ class ExaBGP:
         And 5.0 would send it then, though it be withdrawn meanwhile.
         """
         self.engine.reachable(target, up=False)
-        for decision in self.window.unsettled():
+        for decision, written in self.window.unsettled():
             if decision.announce and target in decision.targets:
-                self._command(self._words.take_back(decision, target), decision.size)
+                self._command(encode.take_back(written, target), decision.size)
                 self.engine.unsaid(decision, target)
 
     def _left_out(self, why: str, key: str = "line") -> None:

@@ -34,10 +34,6 @@ class Words:
             return encode.withdraw(selector, decision.family, decision.path_id, decision.prefixes)
         return encode.announce(selector, self._words_of(decision), decision.path_id, decision.prefixes)
 
-    def take_back(self, decision: Decision, target: str) -> str:
-        """Give the command that withdraws at a target what a decision announced, whether it was sent or not."""
-        return encode.take_back(encode.select([target]), self._words_of(decision), decision.path_id, decision.prefixes)
-
     def _words_of(self, decision: Decision) -> str:
         key = (decision.attributes, id(decision.outcome))
         words = self._remembered.get(key)

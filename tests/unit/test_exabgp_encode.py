@@ -155,8 +155,8 @@ def test_the_grammar(attributes: AttributeSet, outcome: Outcome, path_id: int | 
     assert line.count("\n") == 1
     assert ANNOUNCE.fullmatch(line), line
     assert WITHDRAW.fullmatch(encode.withdraw(selector, attributes.family, path_id, prefixes))
-    back = encode.take_back(selector, encode.attribute_words(attributes, outcome), path_id, prefixes)
-    assert back == line.replace(" announce ", " withdraw ")
+    back = encode.take_back(line, receivers[-1])
+    assert back == line.replace(f"{selector} announce ", f"neighbor {receivers[-1]} withdraw ")
 
 
 @settings(max_examples=400, deadline=None)

@@ -263,6 +263,27 @@ def test_acks_that_somebody_turns_on_count_from_there() -> None:
     assert link.answered == [(first, False)]
 
 
+@pytest.mark.parametrize("executed", [0, 1, COMMANDS])
+def test_acks_that_somebody_silences_are_done_without(executed: int) -> None:
+    """The text of a second fence without the `done` of the first says so: from there each window ends with a fence."""
+    link = Link()
+    link.greet()
+    link.fill()
+    link.execute(executed)
+    link.acks = False
+    for _ in range(2):
+        link.fill()
+        link.now += 6 * PATIENCE
+        assert link.fence()
+        link.execute()
+    assert link.window.acks is Acks.OFF
+    for _ in range(10):
+        assert link.fill() == COMMANDS, "and nobody waits for an answer any more"
+        assert link.fence()
+        link.execute()
+    assert link.window.waiting == 0
+
+
 # -- silence
 
 
@@ -354,7 +375,7 @@ def test_the_deadline_of_silence() -> None:
 
 STEPS = st.lists(
     st.one_of(
-        st.sampled_from(["write", "refused", "unanswered", "fence", "enable-ack"]),
+        st.sampled_from(["write", "refused", "unanswered", "fence", "enable-ack", "silence-ack"]),
         st.integers(1, 6).map(lambda count: ("execute", count)),
         st.floats(0.01, 40.0).map(lambda seconds: ("wait", seconds)),
     ),
@@ -377,8 +398,8 @@ def test_whatever_happens_the_window_is_bounded_and_opens_again(
                 link.now += step[1]
         elif step == "fence":
             link.fence()
-        elif step == "enable-ack":
-            link.acks = True
+        elif step in {"enable-ack", "silence-ack"}:
+            link.acks = step == "enable-ack"
         elif link.window.room(link.now):
             link.write({"refused": REFUSED, "unanswered": UNANSWERED}.get(step, ""))
         commands = [text for text in link.queue if text != FENCE]

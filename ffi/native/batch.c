@@ -7,7 +7,7 @@
 
 #include "vrpset_table.h"
 
-enum { TOGETHER = 32, PROBES = 12 };
+enum { TOGETHER = VRPSET_TOGETHER, PROBES = 12 };
 
 struct probe {
     const struct table *table;
@@ -17,25 +17,24 @@ struct probe {
 
 struct asked {
     struct key key;
-    uint32_t asn;
+    int64_t asn; /* -1: none */
     uint8_t len, family, n;
     bool good, many; /* many: more probes than there is room for */
     struct probe probes[PROBES];
 };
 
-static void read_route(const struct vrpset *set, const uint8_t *packed, struct asked *asked)
+static void read_route(const struct vrpset *set, const uint8_t addr[16], uint8_t len, uint8_t family, int64_t asn,
+                       struct asked *asked)
 {
-    struct vrp route;
-    memcpy(&route, packed, sizeof route);
-    asked->key = key_of(route.addr);
-    asked->asn = route.asn;
-    asked->len = route.len;
-    asked->family = route.family;
-    asked->good = (route.family == 4 || route.family == 6) && route.len <= family_bits(route.family);
-    struct key prefix = masked(asked->key, route.len);
+    asked->key = key_of(addr);
+    asked->asn = asn;
+    asked->len = len;
+    asked->family = family;
+    asked->good = (family == 4 || family == 6) && len <= family_bits(family);
+    struct key prefix = masked(asked->key, len);
     asked->good &= prefix.hi == asked->key.hi && prefix.lo == asked->key.lo;
     if (asked->good)
-        lens_prefetch(&family_const(set, route.family)->lens, asked->key.hi);
+        lens_prefetch(&family_const(set, family)->lens, asked->key.hi);
 }
 
 static void plan(const struct vrpset *set, struct asked *asked)
@@ -78,27 +77,46 @@ static enum validity answer(const struct vrpset *set, const struct asked *asked)
     return validity;
 }
 
+/* All that is asked of the set; `out`: 255 for what is no prefix. */
+static void answer_all(const struct vrpset *set, struct asked *asked, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        if (asked[i].good)
+            plan(set, &asked[i]);
+    for (size_t i = 0; i < n; i++) {
+        const struct asked *one = &asked[i];
+        uint64_t addr[2] = {htobe64(one->key.hi), htobe64(one->key.lo)};
+        if (!one->good)
+            out[i] = 255;
+        else if (!set->usable)
+            out[i] = VALIDITY_UNVERIFIED;
+        else if (one->many)
+            out[i] = (uint8_t)vrpset_validate(set, one->family, (const uint8_t *)addr, one->len, one->asn);
+        else
+            out[i] = (uint8_t)answer(set, one);
+    }
+}
+
 void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out)
 {
     struct asked asked[TOGETHER];
     for (size_t done = 0; done < n; done += TOGETHER) {
         size_t some = n - done < TOGETHER ? n - done : TOGETHER;
-        for (size_t i = 0; i < some; i++)
-            read_route(set, (const uint8_t *)routes + (done + i) * sizeof(struct vrp), &asked[i]);
-        for (size_t i = 0; i < some; i++)
-            if (asked[i].good)
-                plan(set, &asked[i]);
         for (size_t i = 0; i < some; i++) {
-            const struct asked *one = &asked[i];
-            const uint8_t *addr = (const uint8_t *)routes + (done + i) * sizeof(struct vrp);
-            if (!one->good)
-                out[done + i] = 255;
-            else if (!set->usable)
-                out[done + i] = VALIDITY_UNVERIFIED;
-            else if (one->many)
-                out[done + i] = (uint8_t)vrpset_validate(set, one->family, addr, one->len, one->asn);
-            else
-                out[done + i] = (uint8_t)answer(set, one);
+            struct vrp route;
+            memcpy(&route, (const uint8_t *)routes + (done + i) * sizeof route, sizeof route);
+            read_route(set, route.addr, route.len, route.family, route.asn, &asked[i]);
         }
+        answer_all(set, asked, some, out + done);
     }
+}
+
+void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], size_t n, int64_t asn,
+                          uint8_t *out)
+{
+    struct asked asked[TOGETHER];
+    n = n < TOGETHER ? n : TOGETHER;
+    for (size_t i = 0; i < n; i++)
+        read_route(set, prefixes[i]->addr, prefixes[i]->len, prefixes[i]->family, asn, &asked[i]);
+    answer_all(set, asked, n, out);
 }

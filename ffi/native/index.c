@@ -1,5 +1,6 @@
 #include "index.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,13 +31,28 @@ static uint8_t *key_at(const struct index *index, const struct index_block *bloc
     return (uint8_t *)block->keys + slot * index->key_size;
 }
 
+/* As memcmp of two keys; most differ in their first octets, which one number holds. */
+static inline int order_of(const uint8_t *one, const uint8_t *other, size_t key_size)
+{
+    uint32_t a, b;
+    if (key_size < sizeof a)
+        return memcmp(one, other, key_size);
+    memcpy(&a, one, sizeof a);
+    memcpy(&b, other, sizeof b);
+    if (a != b)
+        return be32toh(a) < be32toh(b) ? -1 : 1;
+    if (key_size == sizeof a + 1) /* IPv4 */
+        return one[sizeof a] - other[sizeof a];
+    return memcmp(one + sizeof a, other + sizeof a, key_size - sizeof a);
+}
+
 /* How many of the n sorted keys are before `key` (with `equal_too`: or equal to it). */
 static size_t count_before(const uint8_t *keys, size_t n, size_t key_size, const uint8_t *key, bool equal_too)
 {
     size_t low = 0, high = n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = memcmp(keys + middle * key_size, key, key_size);
+        int order = order_of(keys + middle * key_size, key, key_size);
         if (order < 0 || (equal_too && order == 0))
             low = middle + 1;
         else

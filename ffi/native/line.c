@@ -237,20 +237,41 @@ static uint32_t find_attributes(struct routes *routes, const struct update *upda
     return attrs_add(&routes->attrs, key->bytes, key->size, &facts);
 }
 
-static void take_run(struct routes *routes, uint32_t neighbor, struct run *run, bool announce,
-                     struct route_faults *faults)
+/* The next route of the run. False: that was all. */
+static bool next_route(struct run *run, bool *first, struct route_line *line)
 {
-    bool first = true, good;
+    bool good;
     struct text prefix, path_id;
-    while (json_element(&run->entries, &first, &good) && read_entry(&run->entries, &prefix, &path_id)) {
-        struct route_line line;
-        route_line_read(&line, prefix.at, prefix.n, path_id.at, path_id.n);
-        if (!line.good)
-            faults->prefixes++;
-        else if (!announce)
+    if (!json_element(&run->entries, first, &good) || !read_entry(&run->entries, &prefix, &path_id))
+        return false;
+    route_line_read(line, prefix.at, prefix.n, path_id.at, path_id.n);
+    return true;
+}
+
+static void announce_run(struct routes *routes, uint32_t neighbor, struct run *run, struct route_faults *faults)
+{
+    struct route_line lines[VRPSET_TOGETHER];
+    bool first = true, more = true;
+    while (more) {
+        size_t some = 0;
+        while (some < VRPSET_TOGETHER && (more = next_route(run, &first, &lines[some]))) {
+            if (lines[some].good)
+                some++;
+            else
+                faults->prefixes++;
+        }
+        routes_said(routes, neighbor, run->attrs, lines, some, faults);
+    }
+}
+
+static void withdraw_run(struct routes *routes, uint32_t neighbor, struct run *run, struct route_faults *faults)
+{
+    struct route_line line;
+    for (bool first = true; next_route(run, &first, &line);) {
+        if (line.good)
             route_take_back(routes, neighbor, &line);
-        else if (!route_announce(routes, neighbor, run->attrs, &line))
-            faults->memory++;
+        else
+            faults->prefixes++;
     }
 }
 
@@ -279,11 +300,11 @@ int routes_take_line(struct routes *routes, const char *line, size_t size, struc
         if (update.announced[i].any)
             attrs_hold(&routes->attrs, update.announced[i].attrs);
     for (size_t i = 0; i < update.withdrawn_n; i++)
-        take_run(routes, (uint32_t)neighbor, &update.withdrawn[i], false, faults);
+        withdraw_run(routes, (uint32_t)neighbor, &update.withdrawn[i], faults);
     for (size_t i = 0; i < update.announced_n; i++) {
         if (!update.announced[i].any)
             continue;
-        take_run(routes, (uint32_t)neighbor, &update.announced[i], true, faults);
+        announce_run(routes, (uint32_t)neighbor, &update.announced[i], faults);
         attrs_release(&routes->attrs, update.announced[i].attrs);
     }
     return update.has_path_ids ? LINE_TAKEN_PATH_IDS : LINE_TAKEN;

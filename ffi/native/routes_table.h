@@ -134,7 +134,9 @@ struct route_line { /* what a neighbour says of one prefix */
 };
 /* `path_id` NULL: none. */
 void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n);
-bool route_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line);
+/* Takes n good lines, at most VRPSET_TOGETHER, that a neighbour announced with one set. */
+void routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
+                 struct route_faults *faults);
 bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line); /* false: it had none */
 /* One line of `text`, taken off its front; false: no LF, so no line. */
 bool take_line(const char **text, size_t *size, struct route_line *line);

@@ -85,18 +85,29 @@ static size_t count_lines(const char *text, size_t size)
     return size ? SIZE_MAX : n;
 }
 
-uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
+/* The first route of the line's prefix, which is made room for: NO_ROUTE there is to be replaced, or taken away by
+ * forget_place. NULL: no memory. */
+static uint32_t *place_of(struct routes *routes, const struct route_line *line)
 {
-    struct index *index = &routes->prefixes[family_at(line->prefix.family)];
     uint8_t key[INDEX_KEY_MOST];
     prefix_key(&line->prefix, key);
-    uint32_t *first = index_put(index, key, NO_ROUTE);
-    if (!first)
-        return NO_ROUTE;
+    return index_put(&routes->prefixes[family_at(line->prefix.family)], key, NO_ROUTE);
+}
+
+static void forget_place(struct routes *routes, const struct route_line *line)
+{
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(&line->prefix, key);
+    index_remove(&routes->prefixes[family_at(line->prefix.family)], key);
+}
+
+static uint32_t add_route_at(struct routes *routes, uint32_t *first, uint32_t neighbor, uint32_t attrs,
+                             const struct route_line *line)
+{
     uint32_t number = route_take(routes, line->prefix.family);
     if (number == NO_ROUTE) {
         if (*first == NO_ROUTE)
-            index_remove(index, key);
+            forget_place(routes, line);
         return NO_ROUTE;
     }
     struct route *route = route_at(routes, number);
@@ -114,14 +125,24 @@ uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, con
     return number;
 }
 
-bool route_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
+uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
 {
-    uint32_t number = find_route(routes, chain_of(routes, line), neighbor, line);
+    uint32_t *first = place_of(routes, line);
+    return first ? add_route_at(routes, first, neighbor, attrs, line) : NO_ROUTE;
+}
+
+/* The route with this set and validity is the neighbour's. False: no memory. */
+static bool announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line,
+                     enum validity validity)
+{
+    uint32_t *first = place_of(routes, line);
+    if (!first)
+        return false;
+    uint32_t number = find_route(routes, *first, neighbor, line);
     if (number == NO_ROUTE) {
-        number = add_route(routes, neighbor, attrs, line);
+        number = add_route_at(routes, first, neighbor, attrs, line);
         if (number == NO_ROUTE)
             return false;
-        enum validity validity = route_validate(routes, number);
         route_at(routes, number)->bits |= (uint8_t)validity;
         routes->neighbors[neighbor].counts[validity]++;
         routes->count++;
@@ -143,10 +164,23 @@ bool route_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, co
             attrs_release(&routes->attrs, route->attrs);
             route->attrs = attrs;
         }
-        route_set_validity(routes, number, route_validate(routes, number));
+        route_set_validity(routes, number, validity);
     }
     outbox_consider(routes, number);
     return true;
+}
+
+void routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
+                 struct route_faults *faults)
+{
+    const struct prefix *prefixes[VRPSET_TOGETHER] = {NULL};
+    uint8_t validities[VRPSET_TOGETHER];
+    for (size_t i = 0; i < n; i++)
+        prefixes[i] = &lines[i].prefix;
+    vrpset_validate_some(routes->set, prefixes, n, routes->attrs.sets[attrs].facts.origin, validities);
+    for (size_t i = 0; i < n; i++)
+        if (!announce(routes, neighbor, attrs, &lines[i], (enum validity)validities[i]))
+            faults->memory++;
 }
 
 int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
@@ -156,19 +190,22 @@ int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs
         return -2;
     if (count_lines(text, size) != n)
         return -1;
+    uint64_t lost = faults->memory;
     int64_t taken = 0;
-    struct route_line line;
+    struct route_line lines[VRPSET_TOGETHER];
     attrs_hold(&routes->attrs, attrs);
-    while (take_line(&text, &size, &line)) {
-        if (!line.good)
-            faults->prefixes++;
-        else if (!route_announce(routes, neighbor, attrs, &line))
-            faults->memory++;
-        else
-            taken++;
+    for (size_t some = 0; some || size; some = 0) {
+        while (some < VRPSET_TOGETHER && take_line(&text, &size, &lines[some])) {
+            if (lines[some].good)
+                some++;
+            else
+                faults->prefixes++;
+        }
+        routes_said(routes, neighbor, attrs, lines, some, faults);
+        taken += (int64_t)some;
     }
     attrs_release(&routes->attrs, attrs);
-    return taken;
+    return taken - (int64_t)(faults->memory - lost);
 }
 
 /* The route is the neighbour's no longer. Its record stays until what was written for it is taken back. */

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "prefix.h"
 #include "vrp.h"
 
 #define VRPSET_SOURCES 32
@@ -119,6 +120,11 @@ int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n,
 /* For each of n routes (packed as struct vrp: addr, len, family, asn; max and announce unread; host bits and lengths are
  * checked): its validity into out, 255 for what is no prefix. */
 void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out);
+
+/* The same for at most VRPSET_TOGETHER prefixes without host bits that one AS originates (-1: none). */
+#define VRPSET_TOGETHER 32
+void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], size_t n, int64_t asn,
+                          uint8_t *out);
 
 /* The effective VRPs that cover the prefix, shortest first: how many there are; at most `room` are written. */
 size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,

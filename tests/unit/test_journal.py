@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,16 +23,12 @@ if TYPE_CHECKING:
 def entries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[dict[str, str]]]:
     """What reaches the journal, of which only the socket is there."""
     sent: list[dict[str, str]] = []
-    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as served:
         served.bind(str(tmp_path / "journal"))
         monkeypatch.setattr(journal, "sender", lambda: lambda *fields: sent.append(split(fields)))
         monkeypatch.setattr(journal.JournalWriter.__init__, "__defaults__", (str(tmp_path / "journal"),))
         log.setup("journal")
         yield sent
-    structlog.reset_defaults()
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
 
 
 def split(fields: tuple[str, ...]) -> dict[str, str]:

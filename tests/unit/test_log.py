@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 def pipe() -> Iterator[tuple[int, int]]:
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
-    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     yield reader, writer
-    structlog.reset_defaults()
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
     os.close(reader)
     os.close(writer)
 

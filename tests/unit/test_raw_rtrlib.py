@@ -78,7 +78,7 @@ def test_walking_through_a_table_with_the_callback_of_the_package(table):
     lib.pfx_table_for_each_ipv6_record(table, lib.pfx_table_callback, handle)
     assert seen == [PFXRecord(10030, "130::", 64, 64)]
     lib.pfx_table_remove(table, record(*VRPS[3]))
-    assert str(seen[0]) == "130::/64-64 AS10030", "a record outlives what it was copied from"
+    assert str(seen[0]) == "130::/64-64 10030", "a record outlives what it was copied from"
 
 
 def test_an_update_callback_of_ones_own():

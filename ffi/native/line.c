@@ -11,13 +11,20 @@
 #include "json.h"
 #include "routes_table.h"
 
-#define RUNS 2 /* families of which one line announces routes, or withdraws them */
+#define RUNS 2  /* families of which one line announces routes, or withdraws them */
+#define KEPT 32 /* routes of a run that are read once */
+
+struct entry {
+    struct text prefix, path_id; /* path_id.at NULL: none */
+};
 
 struct run { /* routes of one family */
-    struct prefix family;  /* only its family counts */
-    struct text next_hop;  /* of announced ones */
-    struct json entries;   /* behind the opening bracket */
-    bool any;
+    struct prefix family; /* only its family counts */
+    struct text next_hop; /* of announced ones */
+    struct entry kept[KEPT];
+    size_t kept_n;
+    struct json rest; /* behind the kept ones */
+    bool more;        /* there is something */
     uint32_t attrs;
 };
 
@@ -32,39 +39,43 @@ struct update {
 /* ---- the line's shape --------------------------------------------------------------------------------------- */
 
 /* One route: `{"nlri": PREFIX}`, with "path-information" under ADD-PATH, or PREFIX alone (exabgp.api.compact). */
-static bool read_entry(struct json *json, struct text *prefix, struct text *path_id)
+static bool read_entry(struct json *json, struct entry *entry)
 {
-    *path_id = (struct text){NULL, 0};
+    entry->path_id = (struct text){NULL, 0};
     if (json_next(json) == '"')
-        return json_string(json, prefix);
+        return json_string(json, &entry->prefix);
     bool first = true, good, has_prefix = false;
     struct text name;
     if (!json_token(json, '{'))
         return false;
     while (json_member(json, &first, &name, &good)) {
         if (text_is(name, "nlri") && !has_prefix)
-            has_prefix = good = json_string(json, prefix);
+            has_prefix = good = json_string(json, &entry->prefix);
         else
-            good = text_is(name, "path-information") && !path_id->at && json_string(json, path_id);
+            good = text_is(name, "path-information") && !entry->path_id.at && json_string(json, &entry->path_id);
         if (!good)
             return false;
     }
     return good && has_prefix;
 }
 
-/* The routes of a family: checked, to be read again when the whole line is. */
+/* The routes of a family: checked, to be taken when the whole line is. Beyond the kept ones they are read again then. */
 static bool read_run(struct json *json, struct update *update, struct run *run)
 {
     if (!json_token(json, '['))
         return false;
-    run->entries = *json;
     bool first = true, good;
-    struct text prefix, path_id;
+    struct entry entry;
     while (json_element(json, &first, &good)) {
-        if (!read_entry(json, &prefix, &path_id))
+        if (!read_entry(json, &entry))
             return false;
-        run->any = true;
-        update->has_path_ids |= path_id.at != NULL;
+        update->has_path_ids |= entry.path_id.at != NULL;
+        if (run->kept_n == KEPT) {
+            run->more = true;
+        } else {
+            run->kept[run->kept_n++] = entry;
+            run->rest = *json;
+        }
     }
     return good;
 }
@@ -76,7 +87,7 @@ static struct run *new_run(struct run *runs, size_t *n, struct text name)
     if (family == 0 || *n == RUNS || (*n && runs[0].family.family == family))
         return NULL;
     struct run *run = &runs[(*n)++];
-    *run = (struct run){.family = {.family = family}};
+    run->family.family = family;
     return run;
 }
 
@@ -238,23 +249,25 @@ static uint32_t find_attributes(struct routes *routes, const struct update *upda
 }
 
 /* The next route of the run. False: that was all. */
-static bool next_route(struct run *run, bool *first, struct route_line *line)
+static bool next_route(struct run *run, size_t *at, struct route_line *line)
 {
-    bool good;
-    struct text prefix, path_id;
-    if (!json_element(&run->entries, first, &good) || !read_entry(&run->entries, &prefix, &path_id))
+    bool first = false, good;
+    struct entry entry;
+    if (*at < run->kept_n)
+        entry = run->kept[(*at)++];
+    else if (!run->more || !json_element(&run->rest, &first, &good) || !read_entry(&run->rest, &entry))
         return false;
-    route_line_read(line, prefix.at, prefix.n, path_id.at, path_id.n);
+    route_line_read(line, entry.prefix.at, entry.prefix.n, entry.path_id.at, entry.path_id.n);
     return true;
 }
 
 static void announce_run(struct routes *routes, uint32_t neighbor, struct run *run, struct route_faults *faults)
 {
     struct route_line lines[VRPSET_TOGETHER];
-    bool first = true, more = true;
-    while (more) {
+    size_t at = 0;
+    for (bool more = true; more;) {
         size_t some = 0;
-        while (some < VRPSET_TOGETHER && (more = next_route(run, &first, &lines[some]))) {
+        while (some < VRPSET_TOGETHER && (more = next_route(run, &at, &lines[some]))) {
             if (lines[some].good)
                 some++;
             else
@@ -267,7 +280,7 @@ static void announce_run(struct routes *routes, uint32_t neighbor, struct run *r
 static void withdraw_run(struct routes *routes, uint32_t neighbor, struct run *run, struct route_faults *faults)
 {
     struct route_line line;
-    for (bool first = true; next_route(run, &first, &line);) {
+    for (size_t at = 0; next_route(run, &at, &line);) {
         if (line.good)
             route_take_back(routes, neighbor, &line);
         else
@@ -287,7 +300,7 @@ int routes_take_line(struct routes *routes, const char *line, size_t size, struc
         return LINE_OTHER;
     for (size_t i = 0; i < update.announced_n; i++) {
         struct run *run = &update.announced[i];
-        if (!run->any)
+        if (!run->kept_n)
             continue;
         if (!put_key(&update, run, key))
             return LINE_OTHER;
@@ -297,12 +310,12 @@ int routes_take_line(struct routes *routes, const char *line, size_t size, struc
     }
     /* What is withdrawn goes first, and with its last route a set would go that the announced ones have too. */
     for (size_t i = 0; i < update.announced_n; i++)
-        if (update.announced[i].any)
+        if (update.announced[i].kept_n)
             attrs_hold(&routes->attrs, update.announced[i].attrs);
     for (size_t i = 0; i < update.withdrawn_n; i++)
         withdraw_run(routes, (uint32_t)neighbor, &update.withdrawn[i], faults);
     for (size_t i = 0; i < update.announced_n; i++) {
-        if (!update.announced[i].any)
+        if (!update.announced[i].kept_n)
             continue;
         announce_run(routes, (uint32_t)neighbor, &update.announced[i], faults);
         attrs_release(&routes->attrs, update.announced[i].attrs);

@@ -6,6 +6,8 @@ ExaBGP writes to us with blocking calls, so what it writes is always read. What 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 READ = 1 << 18
 """Bytes read at a time: a few milliseconds of lines."""
+
+ROOM = 1 << 20
+"""Bytes that the pipe is to hold: what ExaBGP may write before it must wait for us. More is root's to allow."""
 
 logger = log.get("exabgp")
 
@@ -44,6 +49,8 @@ class Pipe:
 
     def start(self) -> None:
         """Begin to read."""
+        with contextlib.suppress(OSError):  # no pipe, or the user has too many large ones: it stays as it is
+            fcntl.fcntl(self._read_fd, fcntl.F_SETPIPE_SZ, ROOM)
         os.set_blocking(self._read_fd, False)
         os.set_blocking(self._write_fd, False)
         try:

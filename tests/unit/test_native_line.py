@@ -93,11 +93,11 @@ def test_every_sample_of_both_versions_gives_the_same_routes_and_decisions() -> 
 
 
 @pytest.mark.parametrize("dialect", lines.DIALECTS)
-@pytest.mark.parametrize("packing", [1, 5, 20])
+@pytest.mark.parametrize("packing", [1, 5, 20, 32, 33, 64, 65, 90])
 def test_what_a_table_transfer_consists_of_is_taken(dialect: lines.Dialect, packing: int) -> None:
     speaker = lines.Speaker(dialect)
-    routes = [lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100 + i // 30) for i in range(600)]
-    routes += [lines.Route(f"2001:db8:{i:x}::/48", 65100 + i // 30) for i in range(300)]
+    routes = [lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100 + i // 90) for i in range(600)]
+    routes += [lines.Route(f"2001:db8:{i:x}::/48", 65100 + i // 90) for i in range(300)]
     stream = [line.rstrip(b"\n") for line in lines.updates(routes, packing, speaker)]
     stream += [
         line.rstrip(b"\n") for line in lines.withdraws([route.prefix for route in routes[::3]], packing, speaker)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from speaker import Route
 
 if TYPE_CHECKING:
-    from conftest import MakeWorld
     from world import World
+
+    from conftest import MakeWorld
 
 PATH = (64496, 65100, 64500)
 

@@ -10,7 +10,6 @@ from rtrd.demo.routes import Route
 
 if TYPE_CHECKING:
     from conftest import MakeChain
-
     from rtrd.demo.chain import Chain
     from rtrd.demo.lab import Lab
 

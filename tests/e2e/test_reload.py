@@ -9,7 +9,6 @@ from rtrd.demo.chain import FEEDER, LISTENER
 
 if TYPE_CHECKING:
     from conftest import MakeChain
-
     from rtrd.demo.chain import Chain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]

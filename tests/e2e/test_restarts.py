@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from speaker import Route
 
 if TYPE_CHECKING:
-    from conftest import MakeWorld
     from world import World
+
+    from conftest import MakeWorld
 
 KILLS = int(os.environ.get("RTRD_KILLS", "2"))
 ROUTES = int(os.environ.get("RTRD_ROUTES", "3000"))

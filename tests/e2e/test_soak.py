@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import MakeWorld
     from world import World
+
+    from conftest import MakeWorld
 
 SECONDS = float(os.environ.get("RTRD_SOAK", "45"))
 SEED = int(os.environ.get("RTRD_SEED", str(time.time_ns() % 10_000)))

@@ -12,7 +12,6 @@ from rtrd.demo.routes import Internet, Route, internet, validity
 
 if TYPE_CHECKING:
     from conftest import MakeChain
-
     from rtrd.demo.routers import Received
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500), VRP("2001:db8::/32", 48, 64500)]

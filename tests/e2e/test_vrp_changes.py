@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import MakeChain
-
     from rtrd.demo.chain import Chain
     from rtrd.demo.lab import Lab
     from rtrd.demo.routers import Received

@@ -27,8 +27,8 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 CONFIG = f"""
 caches: {{groups: [{{name: "{HOSTILE}", preference: 1, servers: [{{host: 192.0.2.10, port: 323}}]}}]}}
 policy: [{{valid: {{action: announce}}, invalid: {{action: withdraw}}}}]
-guard: {{max-newly-invalid: 5%, hold: 300}}
 """
+GUARD = "guard: {max-newly-invalid: 5%, hold: 300}\n"
 
 # For every text that shows: its contrast with what is behind it (WCAG 2.1, 1.4.3). Gives those below 4.5 to 1.
 CONTRAST = """
@@ -89,8 +89,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[Stage]:
-    (folder / "rtrd.yaml").write_text(CONFIG)
+async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
+    (folder / "rtrd.yaml").write_text(CONFIG + settings)
     daemon = Daemon(load(folder / "rtrd.yaml"))
     daemon.vrp_set.activate([0])
     daemon.vrp_set.usable = True
@@ -117,9 +117,9 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
 def play(tmp_path: Path) -> Any:
     """Run a story with a page that is open and live."""
 
-    def run(story: Callable[[Stage], Coroutine[Any, Any, None]]) -> None:
+    def run(story: Callable[[Stage], Coroutine[Any, Any, None]], settings: str = "") -> None:
         async def main() -> None:
-            async with stage(tmp_path) as one:
+            async with stage(tmp_path, settings) as one:
                 await story(one)
 
         asyncio.run(main())
@@ -167,7 +167,7 @@ def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back(play:
         one.daemon.feed.committed(cache, False)
         await one.tab.until(f"!{text('health-text')}.includes('change')")
 
-    play(story)
+    play(story, GUARD)
 
 
 def test_nothing_from_outside_is_markup_and_nobody_else_is_asked(play: Any) -> None:

@@ -85,15 +85,16 @@ static void answer_all(const struct vrpset *set, struct asked *asked, size_t n, 
             plan(set, &asked[i]);
     for (size_t i = 0; i < n; i++) {
         const struct asked *one = &asked[i];
-        uint64_t addr[2] = {htobe64(one->key.hi), htobe64(one->key.lo)};
-        if (!one->good)
+        if (!one->good) {
             out[i] = 255;
-        else if (!set->usable)
+        } else if (!set->usable) {
             out[i] = VALIDITY_UNVERIFIED;
-        else if (one->many)
+        } else if (one->many) {
+            uint64_t addr[2] = {htobe64(one->key.hi), htobe64(one->key.lo)};
             out[i] = (uint8_t)vrpset_validate(set, one->family, (const uint8_t *)addr, one->len, one->asn);
-        else
+        } else {
             out[i] = (uint8_t)answer(set, one);
+        }
     }
 }
 

@@ -194,7 +194,8 @@ int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs
     int64_t taken = 0;
     struct route_line lines[VRPSET_TOGETHER];
     attrs_hold(&routes->attrs, attrs);
-    for (size_t some = 0; some || size; some = 0) {
+    while (size) { /* each turn takes a line: the text ends with one */
+        size_t some = 0;
         while (some < VRPSET_TOGETHER && take_line(&text, &size, &lines[some])) {
             if (lines[some].good)
                 some++;

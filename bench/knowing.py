@@ -1,7 +1,9 @@
 """A file of commands in; an ExaBGP process that knows its answers beforehand, to measure rtrd against, out.
 
-`python knowing.py FILE WINDOW NEIGHBOURS`: reads stdin always, and when so many neighbours are up writes the lines of
-the file, WINDOW of them unanswered at most. It decides nothing, decodes nothing and keeps nothing.
+`python knowing.py FILE WINDOW NEIGHBOURS UPDATES`: reads stdin always, and when so many neighbours are up writes the
+lines of the file, WINDOW of them unanswered at most, one for each UPDATES updates that ExaBGP has told of (a fraction
+too). With UPDATES 0 it waits for none: it says the routes before anybody announced them, as no program could that is
+to answer. It decides nothing, decodes nothing and keeps nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from pathlib import Path
 def main() -> None:
     """Run until ExaBGP closes the pipe."""
     commands = Path(sys.argv[1]).read_bytes().splitlines(keepends=True)
-    window, neighbors = int(sys.argv[2]), int(sys.argv[3])
-    up = answered = written = 0
+    window, neighbors, each = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    up = answered = written = updates = 0
     rest = pending = b""
     while True:
         wanted = [1] if pending else []
@@ -29,14 +31,18 @@ def main() -> None:
             for line in lines:
                 if line in (b"done", b"error"):
                     answered += 1
+                elif b'"update": {' in line:
+                    updates += 1
                 elif up < neighbors and b'"state": "up"' in line:
                     up += 1
         if writable:
             pending = pending[os.write(1, pending) :]
         if up == neighbors and not pending:
-            room = answered + window - written
-            pending = b"".join(commands[written : written + room])
-            written = min(len(commands), written + room)
+            until = answered + window
+            if each:
+                until = min(until, int(updates / each))
+            pending = b"".join(commands[written:until])
+            written = max(written, min(until, len(commands)))
 
 
 if __name__ == "__main__":

@@ -38,10 +38,28 @@ TAGGING = [
 
 
 class Read(NamedTuple):
-    """When rtrd took something from a full pipe (`time.perf_counter()`), and the CPU seconds of its loop by then."""
+    """When rtrd took something from a full pipe (`time.perf_counter()`), and what its loop had had by then, seconds."""
 
     at: float
     cpu: float
+    """On a CPU."""
+    waited: float
+    """Ready to run, without a CPU: others were on them, or the host had taken them from this machine."""
+
+
+class Scheduled:
+    """What the kernel says of a process's first thread, which is the loop, from /proc."""
+
+    def __init__(self, pid: int) -> None:
+        self._thread = Path(f"/proc/{pid}/task/{pid}/schedstat")
+        self._tick = 1 / os.sysconf("SC_CLK_TCK")
+
+    def at(self, now: float) -> Read:
+        """Read it. Time that the host took counts for each CPU alike: it is known of all together only."""
+        cpu, waited, _ = self._thread.read_text().split()
+        with Path("/proc/stat").open(encoding="ascii") as stat:
+            stolen = int(stat.readline().split()[8]) * self._tick
+        return Read(now, int(cpu) / 1e9, int(waited) / 1e9 + stolen)
 
 
 class Usage:
@@ -162,7 +180,7 @@ class Router:
         poller.register(self._of, select.POLLIN)
         poller.register(self._to, select.POLLOUT)
         full = False
-        loop = Path(f"/proc/{self.pid}/task/{self.pid}/schedstat")
+        loop = Scheduled(self.pid)
         while True:
             if not pending:
                 # Between two lines is where ExaBGP puts its answers.
@@ -179,7 +197,7 @@ class Router:
                 self._hear()
             if self._to in ready:
                 if full:
-                    self.reads.append(Read(now, int(loop.read_text().split()[0]) / 1e9))
+                    self.reads.append(loop.at(now))
                 try:
                     pending = pending[os.write(self._to, pending) :]
                     full = bool(pending)

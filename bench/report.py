@@ -36,9 +36,9 @@ class Comparison:
     most: float | None = None
     """Target: ours is at most so many times that; without `against`, at most so many units."""
     notes: list[str] = field(default_factory=list)
+    """Paragraphs."""
     quantile: float = 0.5
     """Of ours, which the target is for: 0.5 the median, 1 the highest. Of ratios it is the median always."""
-    """Paragraphs."""
 
     @property
     def ours(self) -> str:
@@ -50,7 +50,7 @@ class Comparison:
     def ratio(self, what: str) -> float:
         """Median of the rounds' ratios of ours to another."""
         pairs = zip(self.rounds[self.ours], self.rounds[what], strict=True)
-        return statistics.median(ours / other for ours, other in pairs)
+        return statistics.median(ours / other if other else math.inf for ours, other in pairs)
 
     @property
     def measured(self) -> float | None:
@@ -121,7 +121,7 @@ def _table(one: Comparison) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for what, values in one.rounds.items():
-        ratio = "" if what == one.ours else f"{one.ratio(what):.2f}"
+        ratio = "" if what == one.ours or one.ratio(what) == math.inf else f"{one.ratio(what):.2f}"
         numbers = (figure(number) for number in (one.median(what), min(values), max(values)))
         lines.append(f"| {what} | {' | '.join(numbers)} | {ratio} |")
     lines.append("")

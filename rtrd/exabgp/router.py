@@ -15,6 +15,7 @@ from rtrd.exabgp import encode
 from rtrd.exabgp.answers import Answers
 from rtrd.exabgp.decode import DecodeError, Event, Negotiated, Other, Sent, State, Update, decode
 from rtrd.exabgp.flow import FENCE, Window
+from rtrd.exabgp.gathering import Gathering
 from rtrd.exabgp.lines import MOST_LINE, Lines
 from rtrd.exabgp.own import OwnRoutes
 from rtrd.exabgp.pipe import Pipe
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 MOST_PREFIXES = 100
 """In one command: more gains little and holds ExaBGP's loop longer (docs/exabgp.md)."""
-LINGER = 0.01
-"""Seconds that a few routes wait for more while ExaBGP's lines bring some: one command for many costs it far less."""
 WORK = 2000
 """Routes in one slice of work: about a millisecond."""
 NEIGHBORS_EVERY = 60.0
@@ -91,8 +90,7 @@ class ExaBGP:
         self._neighbors_wanted = True
         self._answers = Answers(self, self._command, self._left_out)
         self._working = False
-        self._routes_came = False
-        self._lingering_since: float | None = None
+        self._gathering = Gathering(2 * MOST_PREFIXES)
         self._words = Words(engine.attributes)
 
     # -- life
@@ -150,9 +148,8 @@ class ExaBGP:
     # -- what ExaBGP says
 
     def _read(self, data: bytes) -> None:
-        self._routes_came = False
         self.feed(data)
-        self.pump(linger=self._routes_came)
+        self.pump()
 
     def feed(self, data: bytes) -> None:
         """Take bytes of ExaBGP, whole lines or not."""
@@ -167,8 +164,7 @@ class ExaBGP:
         if line[:1] == b"{":
             try:
                 if self.engine.take_line(line):
-                    self._routes_came = True
-                    self.relearn.update(self._clock())
+                    self._routes_came()
                     return
                 self._event(decode(line))
             except DecodeError as error:
@@ -186,9 +182,8 @@ class ExaBGP:
 
     def _event(self, event: Event) -> None:
         if type(event) is Update:
-            self._routes_came = True
             self.engine.update(event)
-            self.relearn.update(self._clock())
+            self._routes_came()
         elif type(event) is Sent:
             self.engine.egress.sent(event.update)
         elif type(event) is State:
@@ -207,6 +202,11 @@ class ExaBGP:
             self.engine.negotiated(event)
         elif type(event) is Other and event.neighbor is not None and event.kind != "send":
             self.engine.add_target(event.neighbor)
+
+    def _routes_came(self) -> None:
+        now = self._clock()
+        self._gathering.came(now)
+        self.relearn.update(now)
 
     def _came_up(self, target: str) -> None:
         """Say again what was to be withdrawn and may not be: with a new session ExaBGP sends what stands, no withdraws.
@@ -241,11 +241,8 @@ class ExaBGP:
 
     # -- what rtrd says
 
-    def pump(self, *, linger: bool = False) -> None:
-        """Write what there is to say while ExaBGP has room for it; do a slice of the work that makes more.
-
-        With `linger` a few routes wait a moment for those that come with the next lines.
-        """
+    def pump(self) -> None:
+        """Write what there is to say while ExaBGP has room for it; do a slice of the work that makes more."""
         if not self.open:
             return
         if not self._working and self.engine.work(0):
@@ -255,7 +252,7 @@ class ExaBGP:
         self._time_work(now)
         if not self.relearn.holds(now) and self.own.may_withdraw(now):
             self._withdraw_own(now)
-        idle = self._decide(now, linger=linger)
+        idle = self._decide(now)
         if not self._pipe.unwritten and self._neighbors_wanted and self.window.greeted and self.window.room(now):
             self._neighbors_wanted = False
             self._answers.ask_neighbors()
@@ -273,18 +270,10 @@ class ExaBGP:
             self._command(FENCE, 0)
         self._set_timer(now)
 
-    def _linger(self, now: float) -> bool:
-        if not 0 < self.engine.table.waiting - self.engine.table.parked < 2 * MOST_PREFIXES:
-            return False
-        if self._lingering_since is None:
-            self._lingering_since = now
-        return now - self._lingering_since < LINGER
-
-    def _decide(self, now: float, *, linger: bool) -> bool:
+    def _decide(self, now: float) -> bool:
         """Write what is decided. True: there is nothing more that could be written now."""
-        if linger and self._linger(now):
+        if self._gathering.waits(now, self.engine.table.waiting - self.engine.table.parked):
             return False
-        self._lingering_since = None
         skipped = 0
         while not (self._pipe.unwritten or self.rounds.draining or self.relearn.holds(now)) and self.window.room(now):
             decision = self.engine.next_decision(MOST_PREFIXES)
@@ -333,6 +322,7 @@ class ExaBGP:
         self._working = False
         if self.open:
             self.engine.work(WORK)
+            self._gathering.over()  # what a change of VRPs brings waits for nobody
             self.pump()
 
     def _time_work(self, now: float) -> None:
@@ -353,10 +343,8 @@ class ExaBGP:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        parts = (self.window, self.rounds, self.relearn, self.own)
+        parts = (self.window, self.rounds, self.relearn, self.own, self._gathering)
         seconds = [each for each in (part.next_deadline(now) for part in parts) if each is not None]
-        if self._lingering_since is not None:
-            seconds.append(max(0.0, self._lingering_since + LINGER - now))
         if seconds:
             self._timer = self._loop.call_later(min(seconds), self.pump)
 

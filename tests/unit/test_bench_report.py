@@ -49,6 +49,11 @@ def test_what_did_not_run_stays_and_what_is_no_section_any_more_goes(tmp_path: P
     assert "| ours | 3 | 1 | 4 |  |\n| theirs | 2 | 2 | 2 | 1.50 |" in page
 
 
+def test_beside_nothing_there_is_no_ratio(tmp_path: Path) -> None:
+    keep(tmp_path, "first", ABOUT, [Comparison("a name", "ms", {**ROUNDS, "waited": [0.0, 0.0, 1.0]})], ["first"])
+    assert "| waited | 0 | 0 | 1 |  |" in (tmp_path / report.PAGE).read_text()
+
+
 def test_everything_runs_once_a_round() -> None:
     ran: list[str] = []
 

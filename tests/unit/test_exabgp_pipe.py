@@ -183,6 +183,7 @@ def test_routes_that_come_one_after_the_other_go_out_together() -> None:
         await pipe.greet()
         for third in range(1, 60):
             await pipe.say(UPDATE.replace(b"20.0.0.0/24", f"20.0.{third}.0/24".encode()))
+            await pipe.say(b"done\n")  # to an earlier command: no reason not to wait
         await pipe.until(lambda: not pipe.router.engine.table.waiting)
         written = [text for text in pipe.commands() if "announce attributes" in text]
         assert sum(text.count("/24") for text in written) == 59

@@ -28,7 +28,7 @@ from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import Update, decode
 from rtrd.ops import client
 from rtrd.policy import Policy
-from rtrlib.vrp_set import VRP, pack
+from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:
     from bench.section import Setting

@@ -248,6 +248,17 @@ class Engine:
                 number = table.add_attributes(key, self.attributes(key).facts())
             table.announce(session.number, number, prefixes)
 
+    def take_lines(self, text: bytes, at: int) -> tuple[int, int]:
+        """Take lines from octet `at` of the text on that are nothing but known sets of attributes and their routes.
+
+        Gives where the first other one begins, or the end of the text, and how many were taken.
+        """
+        if self.former.lists:
+            return at, 0  # who withdraws what must be known
+        taken = self.table.take_lines(text, at)
+        self._path_ids |= taken.path_ids
+        return taken.at, taken.lines
+
     def take_line(self, line: bytes) -> bool:
         """Take the routes of a line that needs no decoder but the native one. False: nothing was done."""
         if self.former.lists:

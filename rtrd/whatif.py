@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from rtrd.routes.whatif import COVERS, Question, View
-from rtrlib.vrp_set import PACKED, SLURM, Changes, VRPSet, pack
+from rtrlib.vrp import PACKED, pack
+from rtrlib.vrp_set import SLURM, Changes, VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence

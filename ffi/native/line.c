@@ -1,4 +1,4 @@
-/* One line of ExaBGP in, its routes in the table out: the short way for what nearly all lines are.
+/* Lines of ExaBGP in, their routes in the table out: the short way for what nearly all lines are.
  *
  * Python's decoder (rtrd/exabgp/decode.py) knows every shape; this one knows an UPDATE of unicast routes of a neighbour
  * that the table has a name for, and leaves everything else, and everything that is odd, to that one: then the table is
@@ -321,4 +321,22 @@ int routes_take_line(struct routes *routes, const char *line, size_t size, struc
         attrs_release(&routes->attrs, update.announced[i].attrs);
     }
     return update.has_path_ids ? LINE_TAKEN_PATH_IDS : LINE_TAKEN;
+}
+
+void routes_take_lines(struct routes *routes, const char *text, size_t size, struct line_key *key,
+                       struct route_faults *faults, struct lines_taken *out)
+{
+    *out = (struct lines_taken){0};
+    while (out->size < size) {
+        const char *line = text + out->size;
+        const char *end = memchr(line, '\n', size - out->size);
+        if (!end)
+            return;
+        int taken = routes_take_line(routes, line, (size_t)(end - line), key, faults);
+        if ((taken != LINE_TAKEN && taken != LINE_TAKEN_PATH_IDS) || faults->memory)
+            return;
+        out->path_ids |= taken == LINE_TAKEN_PATH_IDS;
+        out->size = (size_t)(end - text) + 1;
+        out->lines++;
+    }
 }

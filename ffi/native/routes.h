@@ -142,6 +142,16 @@ struct line_key {
 int routes_take_line(struct routes *routes, const char *line, size_t size, struct line_key *key,
                      struct route_faults *faults);
 
+struct lines_taken {
+    size_t size;  /* of what was taken: whole lines, with their LF */
+    size_t lines;
+    bool path_ids; /* some route has one */
+};
+
+/* Takes lines as routes_take_line does, each ended by LF, up to the first one that needs more than that. */
+void routes_take_lines(struct routes *routes, const char *text, size_t size, struct line_key *key,
+                       struct route_faults *faults, struct lines_taken *out);
+
 /* The targets that take no path ids (no ADD-PATH towards them): there all paths of a prefix are one place, and the best
  * of them stands without an id. What stands at a target whose bit changes must have been withdrawn before. */
 void routes_plain(struct routes *routes, uint64_t ipv4, uint64_t ipv6);

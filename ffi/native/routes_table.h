@@ -1,4 +1,4 @@
-/* What the table's parts share: routes.c (records, listing), updates.c, recheck.c, outbox.c. Nobody else includes it. */
+/* What the table's parts share. Nobody else includes it. */
 #ifndef RTRD_ROUTES_TABLE_H
 #define RTRD_ROUTES_TABLE_H
 
@@ -86,7 +86,8 @@ struct routes {
     struct index prefixes[2]; /* prefix -> first route of its chain */
     struct neighbor *neighbors;
     uint32_t neighbors_n, neighbors_room;
-    uint32_t retired; /* neighbours whose routes are still to go */
+    uint32_t retired;    /* neighbours whose routes are still to go */
+    uint32_t last_named; /* the one that a name was last found to be */
     struct recheck recheck;
     struct {
         bool running;
@@ -115,15 +116,20 @@ static inline size_t address_size(uint8_t family) { return family == 4 ? 4 : 16;
 static inline size_t family_at(uint8_t family) { return family == 4 ? 0 : 1; }
 void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST]);
 uint32_t route_take(struct routes *routes, uint8_t family); /* NO_ROUTE: no memory */
-struct neighbor *neighbor_at(const struct routes *routes, uint32_t number); /* NULL: none, or retired */
 struct route *route_at(const struct routes *routes, uint32_t number);
 uint8_t route_family(uint32_t number);
 void route_key(const struct routes *routes, uint32_t number, uint8_t key[INDEX_KEY_MOST]);
 struct prefix route_prefix(const struct routes *routes, uint32_t number);
 void route_remove(struct routes *routes, uint32_t number);
 
-/* The neighbour of a name; -1: none has it. */
-int64_t neighbor_named(const struct routes *routes, const char *name, size_t n);
+/* neighbors.c */
+struct neighbor *neighbor_at(const struct routes *routes, uint32_t number); /* NULL: none, or retired */
+int64_t neighbor_named(struct routes *routes, const char *name, size_t n);  /* -1: none is */
+void neighbor_lost_route(struct routes *routes, struct neighbor *neighbor);
+static inline const struct neighbor *neighbor_of(const struct routes *routes, const struct route *route)
+{
+    return &routes->neighbors[route->neighbor];
+}
 
 /* updates.c */
 struct route_line { /* what a neighbour says of one prefix */
@@ -156,16 +162,29 @@ void event_note(struct routes *routes, uint32_t number, uint8_t was, uint8_t now
 
 /* recheck.c */
 void recheck_forget(struct recheck *recheck); /* frees what it holds */
-
-/* recheck.c */
 bool route_respelled(const struct routes *routes, const struct route *route); /* and perhaps not marked so yet */
 
 /* outbox.c */
 bool route_gone(const struct routes *routes, const struct route *route); /* withdrawn, or of an ended session */
 enum action route_action(const struct routes *routes, const struct route *route);
+uint64_t route_targets(const struct routes *routes, const struct route *route); /* where it is to be announced */
 uint16_t route_manner(const struct routes *routes, const struct route *route);
-
 /* Puts the route into the outbox if something may have to be written for it. */
 void outbox_consider(struct routes *routes, uint32_t number);
+
+/* places.c */
+struct emission { /* what is to be written of one place */
+    uint32_t number;
+    uint32_t former; /* attributes that stand there from an earlier run */
+    uint64_t targets;
+    bool announce;
+    bool plain; /* at targets that take no path ids */
+};
+/* What is to be written next for the places of the route `number`; false: nothing. */
+bool emission_next(struct routes *routes, uint32_t number, struct emission *out);
+/* From here on what `emission` says counts as written. */
+void emission_apply(struct routes *routes, const struct emission *emission);
+/* The first route of the prefix of a route. */
+uint32_t prefix_chain(const struct routes *routes, uint32_t number);
 
 #endif

@@ -7,7 +7,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
 
-from rtrlib.records import PACKED, PFXRecord, SPKIRecord, records_of
+from rtrlib.records import PFXRecord, SPKIRecord, records_of
+from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self, overload
 
-from rtrlib.records import PACKED, PFXRecord
 from rtrlib.validation import (
     PfxvState,
     ValidationResult,
@@ -18,10 +17,13 @@ from rtrlib.validation import (
     clear_host_bits,
     pack_routes,
 )
+from rtrlib.vrp import PACKED
 from rtrlib.vrp_table import VRPTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from rtrlib.records import PFXRecord
 
 __all__ = ["PfxTable", "PfxvState", "ValidationResult"]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import socket
-import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["PFXRecord", "SPKIRecord", "copy_pfx_record", "record_of", "records_of"]
-
-PACKED: Final = struct.Struct("=16sIBBBB")
-"""`struct vrp` of ffi/native/vrp.h."""
 
 
 class PFXRecord(NamedTuple):

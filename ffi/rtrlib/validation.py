@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from rtrlib.enums import LibrtrEnum
 from rtrlib.exceptions import IpConversionException
-from rtrlib.records import PACKED, record_of
+from rtrlib.records import record_of
+from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,12 +6,12 @@ all at once when it is committed; which sources count is one mask. See ffi/nativ
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _rov import ffi, lib
+from rtrlib.vrp import PACKED, VRP, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,9 +22,6 @@ SLURM: int = lib.VRPSET_ASSERTIONS
 SNAPSHOT = 30
 """By custom, the source of what an earlier run knew; caches have the numbers below."""
 PARTS: int = lib.VRPSET_PARTS
-PACKED = struct.Struct("=16sIBBBB")
-"""One packed VRP: address (network order, IPv4 in the first four bytes), AS, length, max length, family, announce."""
-
 VALIDITIES = ("valid", "not-found", "invalid", "unverified")
 """The words for the native core's numbers, by index."""
 
@@ -33,19 +30,6 @@ _LIST_ROOM = 4096
 _SAME = (lib.vrpset_begin, lib.vrpset_discard)  # they put nothing into force
 _STEP = 1 << 15
 """Places of the table that one step of a change goes over: a millisecond or two."""
-
-
-class VRP(NamedTuple):
-    """A Validated ROA Payload (RFC 6811 section 2)."""
-
-    prefix: str
-    """As text, `192.0.2.0/24`."""
-    max_length: int
-    """Bits."""
-    asn: int
-
-    def __str__(self) -> str:
-        return f"{self.prefix}-{self.max_length} AS{self.asn}"
 
 
 class VRPFilter(NamedTuple):
@@ -62,26 +46,6 @@ class CoveringVRP(NamedTuple):
 
     vrp: VRP
     sources: int
-
-
-def pack(vrp: VRP, *, announce: bool = True) -> bytes:
-    """Pack one VRP. Raises ValueError for a prefix that is none; the lengths are checked when it is staged."""
-    address, _, length = vrp.prefix.partition("/")
-    try:
-        family = 6 if ":" in address else 4
-        raw = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, address)
-        return PACKED.pack(raw, vrp.asn, int(length), vrp.max_length, family, announce)
-    except (OSError, ValueError, struct.error) as error:
-        raise ValueError(f"{vrp} is no VRP: expected ADDRESS/LENGTH, a max length and an AS number") from error
-
-
-def unpack(records: bytes) -> Iterator[tuple[VRP, bool]]:
-    """Give each packed VRP and whether it is announced. Raises ValueError when the length is no multiple of 24."""
-    if len(records) % PACKED.size:
-        raise ValueError(f"{len(records)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
-    for raw, asn, length, max_length, family, announce in PACKED.iter_unpack(records):
-        address = socket.inet_ntop(socket.AF_INET6, raw) if family == 6 else socket.inet_ntop(socket.AF_INET, raw[:4])
-        yield VRP(f"{address}/{length}", max_length, asn), bool(announce)
 
 
 def parse_prefix(prefix: str) -> Any:

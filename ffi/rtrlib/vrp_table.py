@@ -8,8 +8,9 @@ from itertools import compress, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from _rov import ffi, lib
-from rtrlib.records import PACKED, PFXRecord
+from rtrlib.records import PFXRecord
 from rtrlib.validation import COVERING, PfxvState, ValidationResult, clear_host_bits, pack_route
+from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:

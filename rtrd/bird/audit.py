@@ -15,7 +15,8 @@ from rtrd.routes.table import UNFIT, Facts, NeighborPolicy, RouteTable
 from rtrd.routes.validity import explain
 from rtrd.routes.whatif import COVERS, Question, View
 from rtrd.vrps import packed
-from rtrlib.vrp_set import VRP, VRPSet, pack, unpack
+from rtrlib.vrp import VRP, pack, unpack
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rtrd.bird.audit import Audit, Check
-    from rtrlib.vrp_set import VRP, VRPSet
+    from rtrlib.vrp import VRP
+    from rtrlib.vrp_set import VRPSet
 
 BIRD_SOCKET: Final = "/run/bird/bird.ctl"
 MOST_SHOWN: Final = 100_000
@@ -65,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _vrp_set(args: argparse.Namespace) -> VRPSet:
     from rtrd.vrps import files
-    from rtrlib.vrp_set import VRP, VRPSet, pack
+    from rtrlib.vrp import VRP, pack
+    from rtrlib.vrp_set import VRPSet
 
     if args.vrps is not None:
         records = files.read(args.vrps).packed

@@ -17,17 +17,21 @@ class Lines:
         self._size = 0
         self._skipping = mid_line
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes; give the lines that they end, without LF."""
-        *lines, rest = data.split(b"\n")
-        if lines:
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes; give the lines that they end, each with its LF."""
+        end = data.rfind(b"\n") + 1
+        rest = data[end:]
+        lines = data[:end] if rest else data
+        if end:
             if self._partial:
-                lines[0] = b"".join((*self._partial, lines[0]))
+                lines = b"".join((*self._partial, lines))
                 self._partial.clear()
                 self._size = 0
             if self._skipping:
                 self._skipping = False
-                del lines[0]
+                lines = lines[lines.index(b"\n") + 1 :]
+        else:
+            lines = b""
         if rest and not self._skipping:
             self._partial.append(rest)
             self._size += len(rest)

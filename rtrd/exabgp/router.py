@@ -154,8 +154,17 @@ class ExaBGP:
     def feed(self, data: bytes) -> None:
         """Take bytes of ExaBGP, whole lines or not."""
         skipped = self._reading.too_long
-        for line in self._reading.feed(data):
-            self._line(line)
+        text = self._reading.feed(data)
+        at = 0
+        while at < len(text):
+            at, lines = self.engine.take_lines(text, at)
+            if lines:
+                self.lines += lines
+                self._routes_came()
+            if at < len(text):
+                end = text.index(b"\n", at)
+                self._line(text[at:end])
+                at = end + 1
         if self._reading.too_long > skipped:
             self._left_out(f"longer than {MOST_LINE} bytes")
 

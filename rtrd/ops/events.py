@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rtrd.ops.clock import Clock
     from rtrd.routes.rows import RouteChange
-    from rtrlib.vrp_set import VRP
+    from rtrlib.vrp import VRP
 
 MOST_RECENT: Final = 200
 """Events that are kept for those who ask later: as many of routes and VRPs, and as many others."""

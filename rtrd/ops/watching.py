@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from rtrd.daemon import Daemon
     from rtrd.exabgp.router import ExaBGP
-    from rtrlib.vrp_set import VRP, Changes
+    from rtrlib.vrp import VRP
+    from rtrlib.vrp_set import Changes
 
 EVERY: Final = 0.2
 """Seconds between two looks."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _rov import ffi, lib
-from rtrlib.vrp_set import VALIDITIES, unpack
+from rtrlib.vrp import unpack
+from rtrlib.vrp_set import VALIDITIES
 
 if TYPE_CHECKING:
-    from rtrlib.vrp_set import VRP
+    from rtrlib.vrp import VRP
 
 _NONE = 0xFFFFFFFF
 _TEXT = 64  # octets of a prefix as text, and more

@@ -62,6 +62,16 @@ class NeighborPolicy(NamedTuple):
     local_preferences: tuple[int, int, int, int]
 
 
+class LinesTaken(NamedTuple):
+    """What `take_lines` took."""
+
+    at: int
+    """Where the first line begins that it left, or the end of the text."""
+    lines: int
+    path_ids: bool
+    """Some route has one (RFC 7911)."""
+
+
 class RouteTable:
     """The Adj-RIB-In of one router and what was written for it. Not thread-safe.
 
@@ -77,6 +87,7 @@ class RouteTable:
         self._faults = ffi.new("struct route_faults *")
         self._command = ffi.new("struct command *")
         self._key = ffi.new("struct line_key *")
+        self._taken = ffi.new("struct lines_taken *")
         self._split = 0
 
     # -- attribute sets
@@ -186,6 +197,16 @@ class RouteTable:
             self._faults.memory = 0
             raise MemoryError("no memory for more routes")
         return int(taken)
+
+    def take_lines(self, text: bytes, at: int) -> LinesTaken:
+        """Take the lines from octet `at` of the text on, each ended by LF, as `take_line` does.
+
+        It ends before the first one of which that would not have taken all, or not for certain.
+        """
+        view = ffi.from_buffer(text)
+        lib.routes_take_lines(self._native, view + at, len(text) - at, self._key, self._faults, self._taken)
+        self._faults.memory = 0  # whoever takes that line by itself will see
+        return LinesTaken(at + self._taken.size, self._taken.lines, self._taken.path_ids)
 
     @property
     def unknown_key(self) -> bytes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rtrd.tags import Validity
-    from rtrlib.vrp_set import VRP
+    from rtrlib.vrp import VRP
 
 Prefix = IPv4Network | IPv6Network
 

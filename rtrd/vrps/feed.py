@@ -14,7 +14,8 @@ from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.series import Series
 from rtrlib.manager_group import ManagerGroup
-from rtrlib.vrp_set import PACKED, SLURM, SNAPSHOT
+from rtrlib.vrp import PACKED
+from rtrlib.vrp_set import SLURM, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

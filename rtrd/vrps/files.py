@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import msgspec
 
 from rtrd.vrps import packed
+from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -301,7 +302,7 @@ def json_chunks(records: bytes, router_keys: Sequence[RouterKey] = ()) -> Iterat
     step = _CHUNK * packed.VRP_SIZE
     for start in range(0, len(records), step):
         lines = []
-        for address, asn, length, max_length, family, _ in packed.PACKED.iter_unpack(records[start : start + step]):
+        for address, asn, length, max_length, family, _ in PACKED.iter_unpack(records[start : start + step]):
             text = inet_ntop(AF_INET, address[:4]) if family == 4 else inet_ntop(AF_INET6, address)
             lines.append(f'{{"asn": {asn}, "prefix": "{text}/{length}", "maxLength": {max_length}}}')
         yield (("\n" if start == 0 else ",\n") + ",\n".join(lines)).encode()

@@ -9,7 +9,8 @@ from rtrd.ops import log
 from rtrd.vrps import snapshot
 from rtrd.vrps.copying import copy
 from rtrd.vrps.snapshot import Schedule, Snapshot, SnapshotError
-from rtrlib.vrp_set import PACKED, SNAPSHOT
+from rtrlib.vrp import PACKED
+from rtrlib.vrp_set import SNAPSHOT
 
 if TYPE_CHECKING:
     from pathlib import Path

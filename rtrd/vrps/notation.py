@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from rtrd.routes.validity import parse_asn, parse_prefix
-from rtrlib.vrp_set import VRP
+from rtrlib.vrp import VRP
 
 EXPECTED = "expected PREFIX-MAXLENGTH@ASN, as 192.0.2.0/24-24@AS64500"
 

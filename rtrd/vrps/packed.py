@@ -20,13 +20,12 @@ from operator import lt
 from typing import TYPE_CHECKING, NamedTuple
 
 from _rov import ffi, lib
+from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 VRP_SIZE = 24
-PACKED = struct.Struct("=16sIBBBB")
-"""Packed VRP: address, AS (host order), length, max length, family (4 or 6), announce (1 or 0)."""
 ORDERED = struct.Struct(">BB16sIBB")
 """Ordered VRP: family, 255 - length, address, AS (network order), max length, 1."""
 

@@ -18,7 +18,8 @@ from msgspec import UNSET, Meta, UnsetType
 from rtrd.ops.text import printable
 from rtrd.vrps.files import SPKI_SIZE, RouterKey
 from rtrd.vrps.json_lines import Path, line_of
-from rtrlib.vrp_set import VRP, VRPFilter, parse_prefix
+from rtrlib.vrp import VRP
+from rtrlib.vrp_set import VRPFilter, parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

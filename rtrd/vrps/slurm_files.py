@@ -9,7 +9,8 @@ from rtrd.ops import log
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
 from rtrd.vrps.slurm import Fault, File, SlurmError, check_overlaps, parse
-from rtrlib.vrp_set import SLURM, Changes, pack
+from rtrlib.vrp import pack
+from rtrlib.vrp_set import SLURM, Changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Sequence

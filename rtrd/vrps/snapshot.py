@@ -14,7 +14,7 @@ import stat
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rtrlib.vrp_set import PACKED
+from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import Update, attribute_key
 from rtrd.ops import client
 from rtrd.ops.http.app import make_app
-from rtrlib.vrp_set import VRP, pack
+from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,8 +23,8 @@ from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
 from rtrd.rtr.pdu import ErrorReport, Prefix, RouterKeyPDU, SerialNotify
 from rtrd.rtr.server import Address, RTRServer
-from rtrd.vrps import packed
 from rtrd.vrps.files import RouterKey
+from rtrlib.vrp import PACKED
 
 GOBGP = "as root: apt-get install gobgpd"
 FRR = "as root: apt-get install frr frr-rpki-rtrlib"
@@ -46,7 +46,7 @@ def pack(vrps):
     for prefix, max_length, asn in vrps:
         network = ipaddress.ip_network(prefix)
         address = network.network_address.packed
-        records.append(packed.PACKED.pack(address, asn, network.prefixlen, max_length, network.version, 1))
+        records.append(PACKED.pack(address, asn, network.prefixlen, max_length, network.version, 1))
     return b"".join(records)
 
 
@@ -189,7 +189,7 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
-LARGE = b"".join(packed.PACKED.pack((i << 8).to_bytes(4), 64500, 24, 24, 4, 1) for i in range(200_000))
+LARGE = b"".join(PACKED.pack((i << 8).to_bytes(4), 64500, 24, 24, 4, 1) for i in range(200_000))
 
 
 def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served():

@@ -17,7 +17,7 @@ from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import Update, attribute_key
 from rtrd.ops.http.app import make_app
-from rtrlib.vrp_set import VRP, pack
+from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rtrlib.vrp_set import VRP
+    from rtrlib.vrp import VRP
 
 
 def covers(vrp_prefix: str, route_prefix: str) -> bool:

@@ -6,7 +6,8 @@ import ipaddress
 
 from hypothesis import strategies as st
 
-from rtrlib.vrp_set import VRP, VRPFilter
+from rtrlib.vrp import VRP
+from rtrlib.vrp_set import VRPFilter
 
 ASNS = st.sampled_from([0, 1, 64500, 64501, 65536, 4294967295])
 

@@ -14,7 +14,8 @@ from strategies import prefixes, vrps
 from rtrd.bird import audit
 from rtrd.bird.replies import BirdError, Line
 from rtrd.bird.tables import Protocol
-from rtrlib.vrp_set import VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -25,7 +25,7 @@ from rtrd.ops.http.answers import ConflictError, NotReadyError
 from rtrd.ops.sockets import ListenError
 from rtrd.routes.validity import Prefix, explain, parse_prefix
 from rtrd.version import __version__
-from rtrlib.vrp_set import VRP
+from rtrlib.vrp import VRP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence

@@ -10,7 +10,8 @@ from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import State, Update, attribute_key
 from rtrd.policy import Policy
 from rtrd.routes.attributes import AttributeSet
-from rtrlib.vrp_set import VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 PEER, LEARNED = "192.0.2.2", "192.0.2.1"
 OURS = VRP("198.51.100.0/24", 24, 65000)

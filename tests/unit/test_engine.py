@@ -14,7 +14,8 @@ from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import Negotiated, State, Update, attribute_key
 from rtrd.policy import Policy
 from rtrd.routes.table import MOST_TARGETS
-from rtrlib.vrp_set import VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from rtrd.decision import Decision

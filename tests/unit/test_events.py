@@ -14,7 +14,7 @@ from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import State, Update, attribute_key
 from rtrd.ops.clock import Clock
 from rtrd.ops.events import MOST_LISTENERS, MOST_WAITING, Journal, TooManyListenersError
-from rtrlib.vrp_set import VRP, pack
+from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

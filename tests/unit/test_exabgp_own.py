@@ -11,7 +11,8 @@ from rtrd.exabgp.own import AFTER_UP, EVERY, MOST, OwnRoutes
 from rtrd.exabgp.relearn import STANDING
 from rtrd.exabgp.rounds import Rounds
 from rtrd.policy import Policy
-from rtrlib.vrp_set import VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 PEER = "127.0.0.3"
 LINE = (

@@ -10,7 +10,8 @@ import pytest
 from rtrd.vrps.feed import Feed
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.slurm import KeyFilter
-from rtrlib.vrp_set import PACKED, VRP, VRPSet, pack
+from rtrlib.vrp import PACKED, VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from rtrlib.vrp_set import Changes

@@ -15,7 +15,8 @@ from rtrlib import vrp_set as vrp_sets
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from rtrlib.vrp_set import VRP, Changes
+    from rtrlib.vrp import VRP
+    from rtrlib.vrp_set import Changes
 
 
 @pytest.fixture(autouse=True)

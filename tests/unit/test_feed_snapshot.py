@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from rtrd.vrps.feed import Feed
-from rtrlib.vrp_set import SNAPSHOT, VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import SNAPSHOT, VRPSet
 
 if TYPE_CHECKING:
     from rtrlib.vrp_set import Changes

@@ -16,7 +16,8 @@ from rtrd.vrps.feed import Feed
 from rtrd.vrps.guard import Limits, NothingHeldError
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.slurm_files import SlurmFiles
-from rtrlib.vrp_set import SLURM, SNAPSHOT, VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

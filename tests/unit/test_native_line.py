@@ -18,7 +18,8 @@ from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import DecodeError, State, Update, decode
 from rtrd.policy import Policy
 from rtrd.tags import parse_tag
-from rtrlib.vrp_set import VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from rtrd.decision import Decision
@@ -90,6 +91,48 @@ def test_every_sample_of_both_versions_gives_the_same_routes_and_decisions() -> 
     for folder in sorted(SAMPLES.glob("exabgp-*")):
         for path in sorted(folder.glob("*.jsonl")):
             assert_alike(*path.read_bytes().splitlines())
+
+
+TABLE_LINES = [
+    line.rstrip(b"\n")
+    for dialect in lines.DIALECTS
+    for line in lines.updates(
+        [lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100 + i // 90) for i in range(200)], 7, lines.Speaker(dialect)
+    )
+]
+ANSWERS = [b"done", b"", b"neighbor 127.0.0.3 local-ip None"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([*SAMPLE_LINES, *TABLE_LINES, *ANSWERS]), max_size=60))
+def test_many_lines_at_once_are_what_they_are_one_by_one(stream: list[bytes]) -> None:
+    many, single = engine(), engine()
+    text, at, taken = b"".join(line + b"\n" for line in stream), 0, 0
+    for line in stream:
+        if line[:1] == b"{" and not single.take_line(line):
+            decoded(single, line)
+    while at < len(text):
+        at, count = many.take_lines(text, at)
+        taken += count
+        end = text.find(b"\n", at)
+        if end >= 0:
+            line = text[at:end]
+            if line[:1] == b"{" and not many.take_line(line):
+                decoded(many, line)
+            at, taken = end + 1, taken + 1
+    assert taken == len(stream)
+    assert picture(many) == picture(single)
+    assert said(many) == said(single)
+
+
+def test_a_whole_table_is_taken_at_once_and_half_a_line_is_not() -> None:
+    routes = [lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100 + i // 90) for i in range(600)]
+    stream = list(lines.updates(routes, 20))
+    text = b"".join(stream)
+    one = engine()
+    assert one.take_lines(text[:-1], 0) == (len(text) - len(stream[-1]), len(stream) - 1)
+    assert one.take_lines(text, len(text) - len(stream[-1])) == (len(text), 1)
+    assert sum(one.counts().values()) == 600
 
 
 @pytest.mark.parametrize("dialect", lines.DIALECTS)

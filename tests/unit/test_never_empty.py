@@ -27,7 +27,8 @@ from rtrlib.frames import FrameType
 from rtrlib.link import LinkEnded
 from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import CacheGroup, Intervals, Server, TCPServer
-from rtrlib.vrp_set import SNAPSHOT, VRP, Changes, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import SNAPSHOT, Changes, VRPSet
 
 VRPS = [VRP(f"10.{number}.0.0/16", 16, number) for number in range(4)]
 EXPIRE, RETRY = 600, 60

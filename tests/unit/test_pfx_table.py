@@ -14,7 +14,7 @@ from strategies import ASNS, prefixes, vrps
 from rtrlib import IpConversionException, PfxTable, PfxvState
 from rtrlib.records import PFXRecord
 from rtrlib.validation import pack_routes
-from rtrlib.vrp_set import VRP
+from rtrlib.vrp import VRP
 
 
 def test_add_validate_remove() -> None:

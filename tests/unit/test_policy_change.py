@@ -15,7 +15,8 @@ from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import State, Update, attribute_key
 from rtrd.policy import Policy
 from rtrd.routes.attributes import AttributeSet
-from rtrlib.vrp_set import VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from rtrd.decision import Decision

@@ -13,7 +13,8 @@ from rtrd.rtr import relay
 from rtrd.rtr.relay import MOST_SINGLE, Updates
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
-from rtrlib.vrp_set import VRP, Changes, VRPSet, pack, unpack
+from rtrlib.vrp import VRP, pack, unpack
+from rtrlib.vrp_set import Changes, VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable

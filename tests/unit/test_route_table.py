@@ -19,7 +19,8 @@ from rtrd.routes.table import (
     NeighborPolicy,
     RouteTable,
 )
-from rtrlib.vrp_set import VALIDITIES, VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VALIDITIES, VRPSet
 
 if TYPE_CHECKING:
     from rtrd.routes.rows import Command

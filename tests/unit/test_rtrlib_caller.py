@@ -6,7 +6,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from rtrlib.caller import Callbacks, Caller
-from rtrlib.records import PACKED, PFXRecord, SPKIRecord
+from rtrlib.records import PFXRecord, SPKIRecord
+from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from rtrlib.changes import Backlog, Changes, RouterKeyChange, StatusChange, VRPChange, net
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-from rtrlib.records import PACKED, PFXRecord, SPKIRecord
+from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.servers import TCPServer
+from rtrlib.vrp import PACKED
 
 
 def vrp(number: int, *, added: bool = True) -> bytes:

@@ -15,7 +15,8 @@ from strategies import filters, vrps
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.json_lines import line_of
 from rtrd.vrps.slurm import KeyFilter, Slurm, SlurmError, check_overlaps, parse
-from rtrlib.vrp_set import VRP, VRPFilter
+from rtrlib.vrp import VRP
+from rtrlib.vrp_set import VRPFilter
 
 EMPTY = """{
   "slurmVersion": 1,

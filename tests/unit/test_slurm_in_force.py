@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from rtrd.vrps.series import Series
 from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles
-from rtrlib.vrp_set import VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

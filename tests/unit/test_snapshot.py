@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import vrps
 
 from rtrd.vrps.snapshot import INTERVAL, SKEW, Schedule, Snapshot, SnapshotError, decode, encode, read, write
-from rtrlib.vrp_set import VRP, pack
+from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.routes.validity import explain, parse_asn, parse_prefix
-from rtrlib.vrp_set import VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 
 def vrp_set(vrps: list[VRP]) -> VRPSet:

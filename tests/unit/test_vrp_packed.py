@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.vrps import packed
-from rtrd.vrps.packed import ORDERED, PACKED, VRP_SIZE
+from rtrd.vrps.packed import ORDERED, VRP_SIZE
+from rtrlib.vrp import PACKED
 
 
 @st.composite

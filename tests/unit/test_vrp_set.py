@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from strategies import ASNS, filters, prefixes, vrps
 
 from rtrlib import vrp_set as vrp_sets
-from rtrlib.vrp_set import PACKED, PARTS, SLURM, VALIDITIES, VRP, VRPFilter, VRPSet, pack, unpack
+from rtrlib.vrp import PACKED, VRP, pack, unpack
+from rtrlib.vrp_set import PARTS, SLURM, VALIDITIES, VRPFilter, VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

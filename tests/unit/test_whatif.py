@@ -12,7 +12,8 @@ from strategies import ASNS, prefixes, vrps
 
 from rtrd.routes.table import FIT, LEARNED, Facts, NeighborPolicy, RouteTable
 from rtrd.routes.whatif import Question, View
-from rtrlib.vrp_set import VRP, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

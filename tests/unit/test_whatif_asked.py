@@ -13,7 +13,8 @@ from rtrd.routes.table import FIT, LEARNED, Facts, NeighborPolicy, RouteTable
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.notation import parse_supposed, parse_vrp, written
 from rtrd.whatif import WhatIf
-from rtrlib.vrp_set import VRP, VRPFilter, VRPSet, pack
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPFilter, VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

@@ -1,0 +1,254 @@
+"""A configuration file in; a `Config`, or every fault of the file at once with its line, out.
+
+The Structs here are the whole contract: the reader (`lines`), docs/configuration.md and its test follow them.
+Names are those of the YAML with `-` written as `_` (and `from_` for `from`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from rtrd.config.checks import (
+    check_action,
+    check_caches,
+    check_config,
+    check_rtr_server,
+    check_rule,
+    check_server,
+)
+from rtrd.config.lines import Fault, Schema, read
+from rtrd.config.words import (
+    Address,
+    Endpoint,
+    HostName,
+    Name,
+    parse_address,
+    parse_endpoint,
+    parse_host_name,
+    parse_name,
+)
+from rtrd.shares import Share, parse_share
+from rtrd.tags import TagSpec, parse_tag
+
+__all__ = [
+    "TLS",
+    "Action",
+    "ActionName",
+    "Address",
+    "Bird",
+    "Caches",
+    "Config",
+    "ConfigError",
+    "Endpoint",
+    "Fault",
+    "Group",
+    "Guard",
+    "HostName",
+    "Name",
+    "PolicyRule",
+    "RTRServer",
+    "Server",
+    "load",
+    "loads",
+    "parse_endpoint",
+]
+
+MAX_BYTES: Final = 1 << 18
+"""A file of this size already takes seconds to parse; thousands of neighbours fit."""
+
+ActionName = Literal["announce", "withdraw", "observe", "hold"]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class _Mapping(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """What all mappings of the file have in common."""
+
+
+Addresses = Annotated[tuple[Address, ...], Meta(min_length=1)]
+
+
+class Server(_Mapping, frozen=True):
+    """One cache: where an RTR server listens, and how it is reached."""
+
+    host: HostName
+    port: Port = 323
+    """TCP port; 323 for tcp (RFC 8210 section 12), 22 for ssh."""
+    transport: Literal["tcp", "ssh"] = "tcp"
+    user: str | None = None
+    key: Path | None = None
+    host_key: Path | None = None
+
+
+class Group(_Mapping, frozen=True):
+    """Caches used together; the group with the lower preference is used first."""
+
+    name: Name
+    preference: Annotated[int, Meta(ge=0, le=255)]
+    servers: Annotated[tuple[Server, ...], Meta(min_length=1)]
+
+
+class Caches(_Mapping, frozen=True):
+    """Where VRPs come from, and how long they count; intervals in seconds (RFC 8210 section 6)."""
+
+    groups: Annotated[tuple[Group, ...], Meta(min_length=1)]
+    refresh: Annotated[int, Meta(ge=1, le=86400)] = 3600
+    retry: Annotated[int, Meta(ge=1, le=7200)] = 600
+    expire: Annotated[int, Meta(ge=600, le=172800)] = 7200
+    intervals: Literal["configured", "cache"] = "configured"
+    on_expire: Literal["not-found", "keep", "exit"] = "not-found"
+    keepalive: Annotated[int, Meta(ge=3, le=7200)] = 30
+    memory_limit: Annotated[int, Meta(ge=64, le=65536)] = 1024
+    """MiB of address space of each cache's process."""
+
+
+class Guard(_Mapping, frozen=True):
+    """Which changes of the VRPs are held, and for how long, in seconds."""
+
+    max_newly_invalid: Share = Share(0.05)
+    max_shrink: Share = Share(0.2)
+    hold: Annotated[int, Meta(ge=1, le=86400)] = 300
+
+
+class TLS(_Mapping, frozen=True):
+    """Where the relay serves RTR over TLS, and with what (RFC 8210 section 9.2)."""
+
+    listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)]
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class RTRServer(_Mapping, frozen=True):
+    """The relay: where rtrd itself serves RTR. Intervals in seconds; None: those of the caches."""
+
+    listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)] | None = None
+    tls: TLS | None = None
+    refresh: Annotated[int, Meta(ge=1, le=86400)] | None = None
+    retry: Annotated[int, Meta(ge=1, le=7200)] | None = None
+    expire: Annotated[int, Meta(ge=600, le=172800)] | None = None
+    notify_interval: Annotated[int, Meta(ge=0, le=3600)] = 60
+
+
+class Bird(_Mapping, frozen=True):
+    """A BIRD on this host whose tables are audited now and then."""
+
+    socket: Path = Path("/run/bird/bird.ctl")
+    every: Annotated[int, Meta(ge=10, le=86400)] = 300
+    """Seconds between two audits."""
+
+
+class Action(_Mapping, frozen=True):
+    """What is done with a route of one validity."""
+
+    action: ActionName
+    tags: tuple[TagSpec, ...] = ()
+    local_preference: Annotated[int, Meta(ge=0, le=4294967295)] | None = None
+
+
+class PolicyRule(_Mapping, frozen=True):
+    """What is done with the routes of some neighbours; None: the key was left out."""
+
+    direction: Literal["in", "out"] = "in"
+    """`out`: for what the router itself announces, to the neighbours of `to`."""
+    from_: Addresses | None = msgspec.field(name="from", default=None)
+    to: Addresses | None = None
+    valid: Action | None = None
+    not_found: Action | None = None
+    invalid: Action | None = None
+    unverified: Action | None = None
+
+
+class Config(_Mapping, frozen=True):
+    """A whole configuration file; all paths absolute."""
+
+    caches: Caches
+    slurm: tuple[Path, ...] = ()
+    state: Path | None = None
+    start_hold: Annotated[int, Meta(ge=0, le=86400)] = 120
+    guard: Guard | None = None
+    control: Path = Path("/run/rtrd/rtrd.sock")
+    control_group: str | None = None
+    http: Endpoint | None = None
+    on_stop: Literal["keep", "withdraw"] = "keep"
+    rtr_server: RTRServer | None = None
+    bird: Bird | None = None
+    policy: tuple[PolicyRule, ...] = ()
+
+
+class ConfigError(Exception):
+    """A configuration that can't be used; `faults` holds every reason, in order of lines."""
+
+    def __init__(self, path: Path, faults: list[Fault]) -> None:
+        self.path = path
+        self.faults = faults
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """Return `FILE:LINE: what` for each fault (`FILE: what` for one of the file as a whole)."""
+        return [
+            f"{self.path}:{fault.line}: {fault.what}" if fault.line else f"{self.path}: {fault.what}"
+            for fault in self.faults
+        ]
+
+
+def load(path: Path | str) -> Config:
+    """Read a configuration file.
+
+    Raises:
+        ConfigError: the file can't be read, or something in it is at fault; all faults at once.
+
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(path, [Fault(0, f"cannot be read: {error.strerror}")]) from error
+    if len(data) > MAX_BYTES:
+        raise ConfigError(path, [Fault(0, f"longer than {MAX_BYTES} bytes: this is no configuration")])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(path, [Fault(line, f"no UTF-8: byte 0x{data[error.start]:02x}")]) from error
+    return loads(text, path)
+
+
+def loads(text: str, path: Path) -> Config:
+    """Read the text of a configuration; `path` names it in faults, and relative paths start at its folder.
+
+    Raises:
+        ConfigError: with all faults at once.
+
+    """
+    folder = path.absolute().parent
+    schema = Schema(
+        root=Config,
+        leaves={
+            Path: lambda text: folder / text,
+            Address: parse_address,
+            HostName: parse_host_name,
+            Name: parse_name,
+            Endpoint: parse_endpoint,
+            TagSpec: parse_tag,
+            Share: parse_share,
+        },
+        numeric=frozenset({Share}),
+        checks={
+            Server: check_server,
+            Caches: check_caches,
+            Action: check_action,
+            PolicyRule: check_rule,
+            RTRServer: check_rtr_server,
+            Config: check_config,
+        },
+    )
+    value, faults = read(text, schema)
+    if faults:
+        raise ConfigError(path, faults)
+    assert isinstance(value, Config)
+    return value

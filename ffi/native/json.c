@@ -2,21 +2,6 @@
 
 #define DEPTH 16
 
-void json_space(struct json *json)
-{
-    while (json->at < json->end && (*json->at == ' ' || *json->at == '\t' || *json->at == '\r' || *json->at == '\n'))
-        json->at++;
-}
-
-bool json_token(struct json *json, char token)
-{
-    if (json_next(json) != token)
-        return false;
-    json->at++;
-    json_space(json);
-    return true;
-}
-
 bool json_string(struct json *json, struct text *out)
 {
     if (json_next(json) != '"')

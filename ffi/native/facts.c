@@ -9,7 +9,8 @@
 enum segment { SEGMENT_SET = 1, SEGMENT_SEQUENCE = 2, SEGMENT_CONFED_SEQUENCE = 3, SEGMENT_CONFED_SET = 4 };
 enum mark { MARK_NEXT_HOP = 16, MARK_ORIGIN, MARK_MED, MARK_PREFERENCE, MARK_STANDARD, MARK_LARGE, MARK_EXTENDED };
 
-/* What is announced, as numbers, in one order: equal sets give equal numbers, whatever order the line had them in. */
+/* What is announced, as numbers, in one order: equal sets give equal numbers, whatever order the line had them in, and
+ * different sets different ones, since each list begins with its length. */
 struct words {
     uint64_t at[WORDS];
     size_t n;
@@ -202,9 +203,10 @@ static bool read_communities(struct list *list, uint8_t kind, const struct own_t
         return true;
     size_t each = kind == TAG_STANDARD ? 2 : kind == TAG_LARGE ? 3 : 1;
     bool first = true, good;
+    size_t begin = words->n, n = 0;
     if (!put(words, MARK_STANDARD + kind) || !json_token(&list->json, '['))
         return false;
-    while (json_element(&list->json, &first, &good)) {
+    for (; json_element(&list->json, &first, &good); n++) {
         uint64_t numbers[3] = {0};
         if (!read_community(&list->json, kind, numbers, each) || is_own(own, own_n, kind, numbers, each))
             return false;
@@ -212,6 +214,10 @@ static bool read_communities(struct list *list, uint8_t kind, const struct own_t
             if (!put(words, numbers[i]))
                 return false;
     }
+    if (n == 0)
+        words->n = begin; /* as if there were no list */
+    else
+        words->at[begin] |= (uint64_t)n << 8;
     return good;
 }
 

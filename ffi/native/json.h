@@ -47,7 +47,7 @@ static inline bool json_token(struct json *json, char token)
 }
 
 bool json_string(struct json *json, struct text *out);             /* without its quotes */
-bool json_number(struct json *json, uint64_t most, uint64_t *out); /* digits alone, at most 20 of them, up to `most` */
+bool json_number(struct json *json, uint64_t most, uint64_t *out); /* digits alone, at most 19 of them, up to `most` */
 bool json_value(struct json *json, struct text *out);              /* any value, checked and skipped; its slice */
 
 /* Walks an object or array whose opening bracket was read: true, as long as another member follows (its name and colon

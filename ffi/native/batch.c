@@ -30,7 +30,7 @@ static void read_route(const struct vrpset *set, const uint8_t addr[16], uint8_t
     asked->asn = asn;
     asked->len = len;
     asked->family = family;
-    asked->good = (family == 4 || family == 6) && len <= family_bits(family);
+    asked->good = family_has_length(family, len);
     struct key prefix = masked(asked->key, len);
     asked->good &= prefix.hi == asked->key.hi && prefix.lo == asked->key.lo;
     if (asked->good)

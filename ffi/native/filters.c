@@ -24,8 +24,7 @@ static bool well_formed(const struct vrp_filter *filter)
 {
     if (filter->family == 0)
         return !filter->any_as;
-    return (filter->family == 4 || filter->family == 6) && filter->len <= family_bits(filter->family) &&
-           prefix_no_host_bits(filter->addr, filter->len);
+    return family_has_length(filter->family, filter->len) && prefix_no_host_bits(filter->addr, filter->len);
 }
 
 static int compare(const void *a, const void *b)

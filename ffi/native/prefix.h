@@ -10,9 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PREFIX_TEXT_MAX 44 /* "ffff:...:255.255.255.255/128" without a final NUL */
-
-#define ADDRESS_LINE_MAX 40
+#define PREFIX_TEXT_MAX 43 /* eight groups of four digits, "/128"; no NUL */
+#define ADDRESS_LINE_MAX 40 /* the same without a length, but with LF */
 
 struct prefix {
     uint8_t addr[16]; /* network byte order; IPv4 in the first four, the rest 0 */
@@ -21,6 +20,12 @@ struct prefix {
 };
 
 static inline unsigned family_bits(uint8_t family) { return family == 4 ? 32 : 128; }
+
+/* Whether there is such a family, and its addresses are that long: all else here may count on it. */
+static inline bool family_has_length(uint8_t family, unsigned len)
+{
+    return (family == 4 || family == 6) && len <= family_bits(family);
+}
 
 /* True when the bits of `addr` behind `len` are all zero. */
 bool prefix_no_host_bits(const uint8_t addr[16], unsigned len);

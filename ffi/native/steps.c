@@ -106,7 +106,7 @@ int vrpset_step(struct vrpset *set, size_t budget, struct vrp_list *changes)
             visit(set, entry, walk->records[i].family);
     }
     for (size_t done = 0; !walk->records && walk->part < VRPSET_PARTS;) {
-        if (done >= budget)
+        if (done && done >= budget)
             return 1;
         done += visit_part(set, walk->part++);
     }

@@ -149,7 +149,7 @@ size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t a
                        struct vrp_source *out, size_t room)
 {
     struct collection collection = {out, room, 0, family};
-    if ((family != 4 && family != 6) || len > family_bits(family))
+    if (!family_has_length(family, len))
         return 0;
     for_covering(set, false, family, key_of(addr), len, collect, &collection);
     return collection.n;
@@ -221,7 +221,7 @@ size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned par
 size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len, unsigned part,
                      struct vrp_source *out, size_t room)
 {
-    if (part >= VRPSET_PARTS || family != (part < TABLES ? 4 : 6) || len > family_bits(family))
+    if (part >= VRPSET_PARTS || family != (part < TABLES ? 4 : 6) || !family_has_length(family, len))
         return 0;
     const struct table *table = &family_const(set, family)->tables[part % TABLES];
     size_t n = 0;

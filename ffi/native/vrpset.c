@@ -55,36 +55,62 @@ static int table_resize(struct vrpset *set, struct table *table)
     return 0;
 }
 
-/* The entry of exactly this VRP; with `make` it is made when missing. NULL: missing, or no memory. */
-static struct entry *find(struct vrpset *set, uint8_t family, const struct vrp *vrp, bool make)
+static bool has_prefix(const struct entry *entry, struct key key, unsigned len)
 {
-    struct key key = key_of(vrp->addr);
-    uint64_t hash = hash_prefix(set, key, vrp->len);
-    struct table *table = table_at(family_of(set, family), hash);
-    if (make && (uint64_t)(table->used + 1) * 4 > (uint64_t)table->room * 3 && table_resize(set, table) != 0)
-        return NULL;
-    if (table->room == 0)
-        return NULL;
-    uint32_t mask = table->room - 1;
-    uint32_t i = (uint32_t)hash & mask;
-    for (; table->entries[i].used; i = (i + 1) & mask) {
-        struct entry *entry = &table->entries[i];
-        if (entry->hi == key.hi && entry->lo == key.lo && entry->len == vrp->len && entry->asn == vrp->asn &&
-            entry->max == vrp->max)
-            return entry;
-    }
-    if (!make || lens_note(&family_of(set, family)->lens, key.hi, vrp->len) != 0)
-        return NULL;
-    table->used++;
-    table->entries[i] = (struct entry){
-        .hi = key.hi, .lo = key.lo, .asn = vrp->asn, .len = vrp->len, .max = vrp->max, .used = 1,
-        .filtered = set->filters && filters_match(set->filters, vrp)};
-    return &table->entries[i];
+    return entry->hi == key.hi && entry->lo == key.lo && entry->len == len;
+}
+
+static bool says(const struct entry *entry, const struct vrp *vrp) /* of entries with its prefix */
+{
+    return entry->asn == vrp->asn && entry->max == vrp->max;
 }
 
 struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp)
 {
-    return find(set, family, vrp, false);
+    struct key key = key_of(vrp->addr);
+    uint64_t hash = hash_prefix(set, key, vrp->len);
+    const struct table *table = table_at(family_of(set, family), hash);
+    if (table->room == 0)
+        return NULL;
+    uint32_t mask = table->room - 1;
+    for (uint32_t i = (uint32_t)hash & mask; table->entries[i].used; i = (i + 1) & mask)
+        if (has_prefix(&table->entries[i], key, vrp->len) && says(&table->entries[i], vrp))
+            return &table->entries[i];
+    return NULL;
+}
+
+/* The entry of exactly this VRP, made when it is missing. NULL: no memory, or (`crowded`) the source whose bit this is
+ * stages too many of its prefix. They all lie in one probe run, which each look-up goes along: so an entry that nobody
+ * has any more gives its place to a new one, and a cache can't make the run longer than that. */
+static struct entry *find_or_make(struct vrpset *set, const struct vrp *vrp, uint32_t bit, bool *crowded)
+{
+    struct family_set *fam = family_of(set, vrp->family);
+    struct key key = key_of(vrp->addr);
+    uint64_t hash = hash_prefix(set, key, vrp->len);
+    struct table *table = table_at(fam, hash);
+    if ((uint64_t)(table->used + 1) * 4 > (uint64_t)table->room * 3 && table_resize(set, table) != 0)
+        return NULL;
+    uint32_t mask = table->room - 1, i = (uint32_t)hash & mask, staged = 0;
+    struct entry *dead = NULL;
+    for (; table->entries[i].used; i = (i + 1) & mask) {
+        struct entry *entry = &table->entries[i];
+        if (!has_prefix(entry, key, vrp->len))
+            continue;
+        if (says(entry, vrp))
+            return entry;
+        staged += (entry->next & bit) != 0;
+        if (!dead && !keeps(set, entry))
+            dead = entry;
+    }
+    *crowded = staged >= VRPSET_OF_PREFIX;
+    if (*crowded || lens_note(&fam->lens, key.hi, vrp->len) != 0)
+        return NULL;
+    table->used += !dead;
+    struct entry *made = dead ? dead : &table->entries[i];
+    *made = (struct entry){
+        .hi = key.hi, .lo = key.lo, .asn = vrp->asn, .len = vrp->len, .max = vrp->max, .used = 1,
+        .filtered = set->filters && filters_match(set->filters, vrp)};
+    return made;
 }
 
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce)
@@ -133,9 +159,9 @@ void vrpset_free(struct vrpset *set)
 
 /* ---- staging ----------------------------------------------------------------------------------------------- */
 
-bool vrp_well_formed(const struct vrp *vrp, struct vrp_faults *faults)
+static bool well_formed(const struct vrp *vrp, struct vrp_faults *faults)
 {
-    if ((vrp->family != 4 && vrp->family != 6) || vrp->len > family_bits(vrp->family)) {
+    if (!family_has_length(vrp->family, vrp->len)) {
         faults->length++;
         return false;
     }
@@ -181,9 +207,15 @@ int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_
     for (size_t i = 0; i < n; i++) {
         struct vrp vrp;
         memcpy(&vrp, (const uint8_t *)records + i * sizeof vrp, sizeof vrp);
-        if (!vrp_well_formed(&vrp, faults))
+        if (!well_formed(&vrp, faults))
             continue;
-        struct entry *entry = find(set, vrp.family, &vrp, vrp.announce != 0);
+        bool crowded = false;
+        struct entry *entry =
+            vrp.announce ? find_or_make(set, &vrp, bit, &crowded) : vrpset_find(set, vrp.family, &vrp);
+        if (crowded) {
+            faults->crowded++;
+            continue;
+        }
         if (!entry && vrp.announce)
             return -1;
         if (!entry || !(entry->next & bit) == !vrp.announce) {

@@ -26,6 +26,7 @@
 
 #define VRPSET_SOURCES 32
 #define VRPSET_ASSERTIONS 31 /* the source of SLURM's assertions: always active, and no filter touches it */
+#define VRPSET_OF_PREFIX 1024 /* VRPs of exactly one prefix that a source can have: a look-up goes over all of them */
 
 enum validity { /* RFC 6811 section 2; UNVERIFIED: no VRP set is usable yet */
     VALIDITY_VALID = 0,
@@ -50,6 +51,7 @@ struct vrp_faults {
     uint64_t max_length; /* below the length, or longer than the address */
     uint64_t duplicate;  /* announced twice (kept once) */
     uint64_t unknown;    /* withdrawn but never announced */
+    uint64_t crowded;    /* beyond VRPSET_OF_PREFIX */
 };
 
 /* VRPs that became effective (announce 1) or ceased to be (announce 0). The caller's to free by vrp_list_free. */
@@ -82,7 +84,7 @@ int vrpset_commit(struct vrpset *set, unsigned source); /* what is staged comes 
 int vrpset_discard(struct vrpset *set, unsigned source); /* what was staged since the last commit is void */
 int vrpset_activate(struct vrpset *set, uint32_t sources);
 
-/* Do some `budget` entries of the change. 1: there is more to do, 0: it is done; -1, and only of a first step: memory
+/* Do some `budget` entries of the change, a table of a family at least. 1: there is more to do, 0: it is done; -1, and only of a first step: memory
  * ran out, and nothing of it was or will be done. */
 int vrpset_step(struct vrpset *set, size_t budget, struct vrp_list *changes);
 bool vrpset_changing(const struct vrpset *set); /* a change is under way */
@@ -145,7 +147,7 @@ size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned par
 size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len, unsigned part,
                      struct vrp_source *out, size_t room);
 
-/* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 back: all done.
+/* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 returned: all done.
  * A change of the set in between may show a VRP twice or not at all. */
 size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room);
 

@@ -1,4 +1,5 @@
-/* What the VRP set's parts share: vrpset.c (entries, sources), validity.c (questions). Nobody else includes it. */
+/* What the VRP set's parts share: vrpset.c (entries, staging), steps.c and proposed.c (what comes into force), validity.c
+ * and batch.c (questions), vrp_list.c. Nobody else includes it. */
 #ifndef RTRD_VRPSET_TABLE_H
 #define RTRD_VRPSET_TABLE_H
 
@@ -151,7 +152,8 @@ void walk_tell(struct vrpset *set, const struct entry *entry, uint8_t family, bo
 struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp); /* NULL: missing */
 void vrpset_touched_reset(struct vrpset *set, unsigned source);
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce);
+
+/* vrp_list.c */
 int vrp_list_reserve(struct vrp_list *list, size_t more); /* -1: no memory */
-bool vrp_well_formed(const struct vrp *vrp, struct vrp_faults *faults); /* counts why not */
 
 #endif

@@ -21,6 +21,8 @@ SLURM: int = lib.VRPSET_ASSERTIONS
 """The source of locally added assertions (RFC 8416): always active, and no filter touches it."""
 SNAPSHOT = 30
 """By custom, the source of what an earlier run knew; caches have the numbers below."""
+OF_PREFIX: int = lib.VRPSET_OF_PREFIX
+"""So many VRPs of exactly one prefix a source can have, since each look-up goes over all of them."""
 PARTS: int = lib.VRPSET_PARTS
 VALIDITIES = ("valid", "not-found", "invalid", "unverified")
 """The words for the native core's numbers, by index."""
@@ -129,7 +131,7 @@ class VRPSet:
         return changes
 
     def stage(self, source: int, records: bytes | memoryview) -> None:
-        """Stage packed VRPs. What is malformed is left out and counted in `faults`."""
+        """Stage packed VRPs. What is malformed, or beyond `OF_PREFIX`, is left out and counted in `faults`."""
         view = ffi.from_buffer(records)
         if len(view) % PACKED.size:
             raise ValueError(f"{len(view)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
@@ -249,6 +251,7 @@ class VRPSet:
             "max-length": self._faults.max_length,
             "duplicate": self._faults.duplicate,
             "unknown-withdraw": self._faults.unknown,
+            "crowded": self._faults.crowded,
         }
 
     def validate(self, prefix: str, asn: int | None) -> str:

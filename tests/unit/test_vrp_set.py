@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from strategies import ASNS, filters, prefixes, vrps
 
+from _rov import lib
 from rtrlib import vrp_set as vrp_sets
 from rtrlib.vrp import PACKED, VRP, pack, unpack
-from rtrlib.vrp_set import PARTS, SLURM, VALIDITIES, VRPFilter, VRPSet
+from rtrlib.vrp_set import OF_PREFIX, PARTS, SLURM, VALIDITIES, VRPFilter, VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,6 +119,38 @@ class TestMalformed:
         vrp_set = set_of()
         vrp_set.replace(0, record * 2)
         assert (vrp_set.count(4), vrp_set.faults["duplicate"]) == (1, 1)
+
+    def test_of_one_prefix_a_source_can_have_so_many(self) -> None:
+        """Each look-up goes over all of them; a hostile cache would take minutes of it by AS numbers alone."""
+        vrp_set = set_of()
+        many = [pack(VRP("192.0.2.0/24", 24, asn)) for asn in range(1, OF_PREFIX + 11)]
+        vrp_set.replace(0, b"".join(many))
+        assert (vrp_set.count(4), vrp_set.faults["crowded"]) == (OF_PREFIX, 10)
+        vrp_set.activate([0, 1])
+        vrp_set.replace(1, b"".join(many[-10:]))
+        assert vrp_set.validate("192.0.2.0/24", OF_PREFIX + 10) == "valid", "what another cache says is not lost"
+        vrp_set.stage(0, many[0][:-1] + b"\0" + many[-1])
+        vrp_set.commit(0)
+        assert (vrp_set.count(4), vrp_set.faults["crowded"]) == (OF_PREFIX + 9, 10), "there is room for one again"
+
+    def test_vrps_of_a_prefix_that_come_and_go_leave_nothing_behind(self) -> None:
+        vrp_set = set_of(*(VRP(f"10.{i >> 8}.{i & 255}.0/24", 24, 64500) for i in range(1 << 14)))
+        before = vrp_set.memory
+        for asn in range(1, 1 << 16):
+            vrp_set.stage(1, pack(VRP("192.0.2.0/24", 24, asn)) + pack(VRP("192.0.2.0/24", 24, asn), announce=False))
+        vrp_set.commit(1)
+        assert vrp_set.memory == before
+        assert vrp_set.count(4) == 1 << 14
+
+    def test_a_step_without_a_budget_is_a_step(self) -> None:
+        vrp_set, changes = set_of(VRP("192.0.2.0/24", 24, 64500)), vrp_sets.Changes()
+        record = PACKED.pack(self.ADDRESS, 64500, 24, 4, 0, 0)
+        assert lib.vrpset_filter(vrp_set.native, record, 1) == 0
+        steps = 0
+        while (more := lib.vrpset_step(vrp_set.native, 0, changes.native)) > 0:
+            steps += 1
+            assert steps <= PARTS
+        assert (more, len(changes), vrp_set.count(4)) == (0, 1, 0)
 
     def test_torn_records_are_an_error_of_the_caller(self) -> None:
         with pytest.raises(ValueError, match="multiple of 24"):

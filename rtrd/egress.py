@@ -160,7 +160,9 @@ class Egress:
 
     def next_withdraw(self, most: int) -> Command | None:
         """Give the next withdraw of at most `most` prefixes; from here on it counts as written. None: nothing waits."""
-        while (command := self._table.next_command(most)) is not None:
+        while (command := self._table.next_command(most)) is not None or self._table.searching:
+            if command is None:
+                continue
             address = next((one for one, acts in self._acting.items() if acts & command.targets), None)
             if address is None:
                 continue

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from functools import lru_cache
-from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.decision import Decision
@@ -318,7 +317,8 @@ class Engine:
     def next_decision(self, most: int) -> Decision | None:
         """Give the next thing to say, for at most `most` prefixes; from here on it counts as said.
 
-        None too while a change of our own tags is half done: some sets would be in the words of the former policy.
+        None too while the table is `searching`, and while a change of our own tags is half done: some sets would be in
+        the words of the former policy.
         """
         while not self._parts:
             decision = None if self._respelling is not None else self._next(most)
@@ -337,7 +337,7 @@ class Engine:
 
     def _next(self, most: int) -> Decision | None:
         command = self.table.next_command(most)
-        if command is None and self.targets.turning and not self.table.work(0):
+        if command is None and self.targets.turning and not (self.table.searching or self.table.work(0)):
             self._turn()  # nothing stands at them any more; what should is said after the next work
         if command is None:
             return None
@@ -393,12 +393,8 @@ class Engine:
         bit = self.targets.bit(target)
         if not bit:
             return False
-        alone = prefix.partition(" ")[0]
         try:
-            found = self.table.routes(alone)
-            # The prefix itself comes before all more specific ones.
-            same = takewhile(lambda route: route.prefix.partition("/")[2] == alone.partition("/")[2], found)
-            return any(route.standing & bit for route in same)
+            return any(route.standing & bit for route in self.table.at(prefix.partition(" ")[0]))
         except ValueError:
             return False  # no prefix, which the route table will say, too
 

@@ -95,7 +95,7 @@ def _router(router: ExaBGP) -> dict[str, Any]:
         "never_answered": window.unanswered,
         "lines": router.lines,
         "lines_left_out": router.undecodable,
-        "prefixes_left_out": engine.table.malformed,
+        "prefixes_left_out": engine.table.malformed + engine.table.crowded,
         "other_families": engine.others,
     }
 

@@ -132,22 +132,16 @@ static void close_hole(struct attrs_table *table, uint32_t hole)
     table->slots[hole] = ATTRS_NONE;
 }
 
-void attrs_drop_unused(struct attrs_table *table, uint32_t number)
+void attrs_release(struct attrs_table *table, uint32_t number)
 {
     struct attrs *set = &table->sets[number];
-    if (set->references != 0 || !set->key)
+    if (--set->references != 0)
         return;
     close_hole(table, slot_of(table, set->hash, set->key, set->key_size));
     table->used--;
     table->key_bytes -= set->key_size;
     free(set->key);
     give_number(table, number);
-}
-
-void attrs_release(struct attrs_table *table, uint32_t number)
-{
-    table->sets[number].references--;
-    attrs_drop_unused(table, number);
 }
 
 const struct attrs *attrs_at(const struct attrs_table *table, uint32_t number)

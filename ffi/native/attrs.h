@@ -53,7 +53,6 @@ uint32_t attrs_find(const struct attrs_table *table, const void *key, size_t n);
 uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const struct attrs_facts *facts);
 void attrs_hold(struct attrs_table *table, uint32_t number);
 void attrs_release(struct attrs_table *table, uint32_t number); /* the last one ends the set */
-void attrs_drop_unused(struct attrs_table *table, uint32_t number);
 const struct attrs *attrs_at(const struct attrs_table *table, uint32_t number);
 uint64_t attrs_memory(const struct attrs_table *table);
 

@@ -1,6 +1,5 @@
-/* The sessions of the table's neighbours and what the policy says of each in; their numbers, and what targets can take,
- * out.
- */
+/* The sessions of the neighbours, what the policy says of each, and what targets can take, in; the neighbours by number
+ * or name out. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,20 +99,17 @@ int routes_neighbor_retire(struct routes *routes, uint32_t number)
         return 0;
     }
     neighbor->retired = true;
-    routes->retired++;
     routes->purge.running = true;
     routes->purge.family = 4;
     memset(routes->purge.key, 0, sizeof routes->purge.key);
     return 0;
 }
 
-void neighbor_lost_route(struct routes *routes, struct neighbor *neighbor)
+void neighbor_lost_route(struct neighbor *neighbor)
 {
     neighbor->routes--;
-    if (neighbor->retired && neighbor->routes == 0) {
+    if (neighbor->retired && neighbor->routes == 0)
         neighbor->used = false;
-        routes->retired--;
-    }
 }
 
 void routes_neighbor_counts(const struct routes *routes, uint32_t number, uint64_t counts[4])

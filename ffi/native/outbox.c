@@ -5,6 +5,8 @@
 #include "routes_table.h"
 #include "siphash.h"
 
+#define IN_VAIN_MOST 512 /* routes that one call takes out of the outbox and writes nothing for: half a millisecond */
+
 enum action route_action(const struct routes *routes, const struct route *route)
 {
     enum action action = neighbor_of(routes, route)->policy.action[route->bits & VALIDITY_BITS];
@@ -176,22 +178,30 @@ static uint64_t place_hash(const struct routes *routes, const struct emission *e
 
 bool routes_next(struct routes *routes, size_t most, struct command *out)
 {
+    unsigned in_vain = 0;
     out->n = 0;
     out->size = 0;
+    routes->searching = false;
     if (routes->asked_former != ATTRS_NONE)
         attrs_release(&routes->attrs, routes->asked_former);
     routes->asked_former = ATTRS_NONE;
     while (routes->outbox_first != NO_ROUTE) {
+        if (in_vain == IN_VAIN_MOST) {
+            routes->searching = out->n == 0;
+            break;
+        }
         uint32_t number = routes->outbox_first;
         struct emission emission;
         if (!emission_next(routes, number, &emission)) {
             outbox_drop_first(routes);
             sweep(routes, number);
+            in_vain++;
             continue;
         }
         uint64_t place = routes->rounds ? place_hash(routes, &emission) : 0;
         if (routes->rounds && round_has(&routes->round, place, emission.targets)) {
             park_first(routes);
+            in_vain++;
             continue;
         }
         if (!fits(routes, out, &emission, most) ||
@@ -202,5 +212,7 @@ bool routes_next(struct routes *routes, size_t most, struct command *out)
     }
     return out->n > 0;
 }
+
+bool routes_searching(const struct routes *routes) { return routes->searching; }
 
 uint64_t routes_waiting(const struct routes *routes) { return routes->outbox_n; }

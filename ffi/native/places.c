@@ -28,12 +28,12 @@ uint32_t prefix_chain(const struct routes *routes, uint32_t number)
     return first ? *first : NO_ROUTE;
 }
 
-static struct place place_of(const struct routes *routes, uint32_t number, bool plain)
+static struct place place_of(const struct routes *routes, uint32_t number, uint32_t chain, bool plain)
 {
     const struct route *route = route_at(routes, number);
     size_t family = number & IPV6_BIT ? 1 : 0;
     return (struct place){.targets = plain ? routes->plain[family] : ~routes->plain[family],
-                          .chain = prefix_chain(routes, number),
+                          .chain = chain,
                           .path_id = route->path_id,
                           .plain = plain,
                           .has_path_id = (route->bits & HAS_PATH_ID) != 0,
@@ -82,14 +82,14 @@ static int compare(const struct routes *routes, uint32_t a_number, uint32_t b_nu
     return a_number < b_number ? -1 : a_number > b_number;
 }
 
-/* The best announced route of the place that is worse than `after`. */
-static uint32_t next_best(const struct routes *routes, const struct place *place, uint32_t after)
+/* The best announced route for one of the place's targets that are not taken. */
+static uint32_t best_beside(const struct routes *routes, const struct place *place, uint64_t taken)
 {
     uint32_t best = NO_ROUTE;
     FOR_PLACE(i) {
-        if (!announced(routes, route_at(routes, i)) || (after != NO_ROUTE && compare(routes, i, after) <= 0))
-            continue;
-        if (best == NO_ROUTE || compare(routes, i, best) < 0)
+        const struct route *route = route_at(routes, i);
+        if (announced(routes, route) && (route_targets(routes, route) & place->targets & ~taken) &&
+            (best == NO_ROUTE || compare(routes, i, best) < 0))
             best = i;
     }
     return best;
@@ -163,7 +163,8 @@ static uint64_t lost_of(struct routes *routes, const struct place *place, uint32
 static bool place_emission(struct routes *routes, const struct place *place, struct emission *out)
 {
     uint64_t taken = 0, kept = 0; /* whose place it is; what stays of what stands */
-    for (uint32_t best = next_best(routes, place, NO_ROUTE); best != NO_ROUTE; best = next_best(routes, place, best)) {
+    /* Each turn takes a target at least: so many turns there are at most, however many routes the place has. */
+    for (uint32_t best; (best = best_beside(routes, place, taken)) != NO_ROUTE;) {
         struct route *route = route_at(routes, best);
         uint64_t want = route_targets(routes, route) & place->targets & ~taken;
         if (want & ~route->standing)
@@ -201,8 +202,9 @@ static bool place_emission(struct routes *routes, const struct place *place, str
 
 bool emission_next(struct routes *routes, uint32_t number, struct emission *out)
 {
+    uint32_t chain = prefix_chain(routes, number);
     for (int plain = 0; plain < 2; plain++) {
-        struct place place = place_of(routes, number, plain != 0);
+        struct place place = place_of(routes, number, chain, plain != 0);
         if (place.targets && place_emission(routes, &place, out))
             return true;
     }
@@ -218,7 +220,7 @@ bool emission_next(struct routes *routes, uint32_t number, struct emission *out)
 void emission_apply(struct routes *routes, const struct emission *emission)
 {
     struct route *route = route_at(routes, emission->number);
-    struct place at = place_of(routes, emission->number, emission->plain);
+    struct place at = place_of(routes, emission->number, prefix_chain(routes, emission->number), emission->plain);
     const struct place *place = &at;
     FOR_PLACE(i)
         route_at(routes, i)->standing &= ~emission->targets;

@@ -12,40 +12,54 @@ void recheck_forget(struct recheck *recheck)
     recheck->causes = NULL;
 }
 
-int routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
+uint64_t recheck_memory(const struct recheck *recheck)
+{
+    return recheck->list.room * (sizeof *recheck->list.records + sizeof *recheck->causes);
+}
+
+/* Makes room for `more` VRPs behind those that wait; what is done gives its room to them. False: no memory. */
+static bool reserve(struct recheck *recheck, size_t more)
+{
+    struct vrp_list *list = &recheck->list;
+    size_t waiting = list->n - recheck->at;
+    if (recheck->at >= waiting && recheck->at) { /* so each is moved once, on the average */
+        memmove(list->records, list->records + recheck->at, waiting * sizeof *list->records);
+        memmove(recheck->causes, recheck->causes + recheck->at, waiting * sizeof *recheck->causes);
+        recheck->at = 0;
+        list->n = waiting;
+    }
+    if (more <= list->room - list->n)
+        return true;
+    size_t room = list->n + more;
+    struct vrp *records = realloc(list->records, room * sizeof *records);
+    if (!records)
+        return false;
+    list->records = records;
+    uint32_t *causes = realloc(recheck->causes, room * sizeof *causes);
+    if (!causes)
+        return false;
+    recheck->causes = causes;
+    list->room = room;
+    return true;
+}
+
+void routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
 {
     struct recheck *recheck = &routes->recheck;
     if (changes->n == 0)
-        return 0;
-    size_t waiting = recheck->list.n - recheck->at;
+        return;
     /* Past this the walk over all routes is the shorter way, and what waits stays bounded. */
-    if (waiting + changes->n > routes->count / 4 + 1024) {
+    size_t waiting = recheck->list.n - recheck->at;
+    if (waiting + changes->n > routes->count / 4 + 1024 || !reserve(recheck, changes->n)) {
         routes_reconsider(routes, false);
-        return 0;
+        return;
     }
-    if (recheck->at == recheck->list.n)
-        recheck->at = recheck->list.n = 0;
-    size_t room = recheck->list.n + changes->n;
-    if (room > recheck->list.room) {
-        struct vrp *records = realloc(recheck->list.records, room * sizeof *records);
-        if (!records) {
-            routes_reconsider(routes, false);
-            return 0;
-        }
-        recheck->list.records = records;
-        uint32_t *causes = realloc(recheck->causes, room * sizeof *causes);
-        if (!causes) {
-            routes_reconsider(routes, false);
-            return 0;
-        }
-        recheck->causes = causes;
-        recheck->list.room = room;
+    for (size_t i = 0; i < changes->n; i++) {
+        if (!family_has_length(changes->records[i].family, changes->records[i].len))
+            continue; /* covers nothing */
+        recheck->list.records[recheck->list.n] = changes->records[i];
+        recheck->causes[recheck->list.n++] = routes->events.given;
     }
-    memcpy(recheck->list.records + recheck->list.n, changes->records, changes->n * sizeof *changes->records);
-    for (size_t i = recheck->list.n; i < room; i++)
-        recheck->causes[i] = routes->events.given;
-    recheck->list.n = room;
-    return 0;
 }
 
 void routes_reconsider(struct routes *routes, bool rewrite)

@@ -91,7 +91,7 @@ void route_remove(struct routes *routes, uint32_t number)
     if (first && *first == NO_ROUTE)
         index_remove(index, key);
     attrs_release(&routes->attrs, route->attrs);
-    neighbor_lost_route(routes, &routes->neighbors[route->neighbor]);
+    neighbor_lost_route(&routes->neighbors[route->neighbor]);
     arena_give(routes, number);
 }
 
@@ -106,8 +106,8 @@ struct routes *routes_new(struct vrpset *set)
     for (int i = 0; i < 2; i++) {
         size_t address = i == 0 ? 4 : 16;
         index_init(&routes->prefixes[i], address + 1);
-        routes->arenas[i] = (struct arena){.free = NO_ROUTE, .size = (uint32_t)(sizeof(struct route) + address)};
-        routes->arenas[i].size = (routes->arenas[i].size + 7) & ~UINT32_C(7);
+        size_t size = (offsetof(struct route, addr) + address + 7) & ~(size_t)7; /* the next one is aligned, too */
+        routes->arenas[i] = (struct arena){.free = NO_ROUTE, .size = (uint32_t)size};
     }
     routes->outbox_first = routes->outbox_last = routes->parked_first = routes->parked_last = NO_ROUTE;
     routes->up = UINT64_MAX;
@@ -173,12 +173,6 @@ int routes_attrs_respell(struct routes *routes, uint32_t number, const struct at
     }
     set->facts = *facts;
     return 0;
-}
-
-uint64_t routes_attrs_outcome(const struct routes *routes, uint32_t attrs)
-{
-    const struct attrs *set = attrs_at(&routes->attrs, attrs);
-    return set ? set->facts.outcome : 0;
 }
 
 int routes_own_tags(struct routes *routes, const struct own_tag *tags, size_t n)
@@ -291,7 +285,7 @@ uint64_t routes_attrs_memory(const struct routes *routes) { return attrs_memory(
 
 uint64_t routes_memory(const struct routes *routes)
 {
-    uint64_t bytes = routes->neighbors_room * sizeof *routes->neighbors;
+    uint64_t bytes = routes->neighbors_room * sizeof *routes->neighbors + recheck_memory(&routes->recheck);
     for (int i = 0; i < 2; i++)
         bytes += (uint64_t)routes->arenas[i].n * CHUNK * routes->arenas[i].size + index_memory(&routes->prefixes[i]);
     return bytes;

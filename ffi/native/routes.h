@@ -5,8 +5,8 @@
  * costs one command, and what waits is never more than the table.
  *
  * A place is what ExaBGP keeps one announcement for at a target: a prefix and a path id, or the prefix alone where no
- * ids are taken. When several neighbours
- * announce routes for one place, the best by RFC 4271 section 9.1 (of what ExaBGP tells us) is written there.
+ * ids are taken. When several neighbours announce routes for one place, the best by RFC 4271 section 9.1 (of what ExaBGP
+ * tells us) is written there.
  *
  * Not thread-safe: one thread at a time.
  */
@@ -22,8 +22,8 @@
 #include "prefix.h"
 #include "vrpset.h"
 
-#define ROUTES_TARGETS 64
 #define ROUTES_NEIGHBORS 65535
+#define ROUTES_OF_PREFIX 1024 /* of one neighbour, by path id */
 #define COMMAND_TEXT 16384
 
 enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_ANNOUNCE = 3 };
@@ -39,6 +39,7 @@ struct neighbor_policy {
 struct route_faults {
     uint64_t prefixes; /* text that is no prefix, or has host bits */
     uint64_t memory;   /* routes that found no memory */
+    uint64_t crowded;  /* routes beyond ROUTES_OF_PREFIX */
 };
 
 struct command {
@@ -98,7 +99,6 @@ void routes_free(struct routes *routes);
 uint32_t routes_attrs_find(const struct routes *routes, const void *key, size_t n);
 uint32_t routes_attrs_add(struct routes *routes, const void *key, size_t n, const struct attrs_facts *facts);
 const uint8_t *routes_attrs_key(const struct routes *routes, uint32_t attrs, size_t *n); /* NULL: no such set */
-uint64_t routes_attrs_outcome(const struct routes *routes, uint32_t attrs);
 uint32_t routes_attrs_end(const struct routes *routes); /* every number in use is below */
 /* What is known of a set has changed, since the communities that are ours have. With another outcome what stands of it
  * will be written again, by the next routes_reconsider. -1: no such set. */
@@ -187,14 +187,16 @@ uint64_t routes_parked(const struct routes *routes);   /* routes that wait for t
 bool routes_round_full(const struct routes *routes);   /* nothing more can be written in this one */
 
 /* VRPs became effective or ceased to be: the routes that they cover will be validated again. */
-int routes_vrps_changed(struct routes *routes, const struct vrp_list *changes);
+void routes_vrps_changed(struct routes *routes, const struct vrp_list *changes);
 /* Everything will be looked at again; with `rewrite` also written again (the tags of the policy changed). */
 void routes_reconsider(struct routes *routes, bool rewrite);
 /* Does up to `budget` routes of the work that the calls above left. True: there is more. */
 bool routes_work(struct routes *routes, size_t budget);
 
-/* The next command, of at most `most` prefixes (1 or more). False: nothing waits. What it says counts as written. */
+/* The next command, of at most `most` prefixes (1 or more). False: nothing waits, or (routes_searching) nothing was found
+ * yet among many routes for which there is nothing to write: to be called again. What it says counts as written. */
 bool routes_next(struct routes *routes, size_t most, struct command *out);
+bool routes_searching(const struct routes *routes);
 uint64_t routes_waiting(const struct routes *routes);
 
 /* Rows in order of prefix, `room` at a time, whole prefixes (a prefix with more routes than room is cut). */
@@ -213,7 +215,7 @@ size_t routes_events(struct routes *routes, struct route_event *out, size_t room
 
 uint64_t routes_count(const struct routes *routes);
 void routes_changes(const struct routes *routes, uint64_t changes[16]); /* of validity since the start: [4 * from + to] */
-uint64_t routes_memory(const struct routes *routes);        /* bytes of routes and their index */
-uint64_t routes_attrs_memory(const struct routes *routes);  /* bytes of attribute sets */
+uint64_t routes_memory(const struct routes *routes);        /* bytes of all but the sets */
+uint64_t routes_attrs_memory(const struct routes *routes);  /* of attribute sets */
 
 #endif

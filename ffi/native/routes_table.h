@@ -37,6 +37,8 @@ struct route {
     uint8_t addr[]; /* 4 or 16 */
 };
 
+_Static_assert(offsetof(struct route, addr) + 4 == 32, "an IPv4 route lies in one cache line");
+
 struct arena { /* routes of one family, in chunks that never move */
     void **chunks;
     uint32_t n, room; /* chunks */
@@ -86,7 +88,6 @@ struct routes {
     struct index prefixes[2]; /* prefix -> first route of its chain */
     struct neighbor *neighbors;
     uint32_t neighbors_n, neighbors_room;
-    uint32_t retired;    /* neighbours whose routes are still to go */
     uint32_t last_named; /* the one that a name was last found to be */
     struct recheck recheck;
     struct {
@@ -96,6 +97,7 @@ struct routes {
     } purge;
     uint32_t outbox_first, outbox_last;
     uint64_t outbox_n;
+    bool searching; /* the last routes_next was not through with it */
     uint64_t plain[2];          /* targets that take no path ids, by family */
     uint64_t extended_next_hop; /* targets that take IPv4 routes with an IPv6 next hop */
     struct own_tag *own; /* what facts_read must know; NULL: Python reads all sets */
@@ -125,7 +127,7 @@ void route_remove(struct routes *routes, uint32_t number);
 /* neighbors.c */
 struct neighbor *neighbor_at(const struct routes *routes, uint32_t number); /* NULL: none, or retired */
 int64_t neighbor_named(struct routes *routes, const char *name, size_t n);  /* -1: none is */
-void neighbor_lost_route(struct routes *routes, struct neighbor *neighbor);
+void neighbor_lost_route(struct neighbor *neighbor); /* one of its records is gone */
 static inline const struct neighbor *neighbor_of(const struct routes *routes, const struct route *route)
 {
     return &routes->neighbors[route->neighbor];
@@ -140,9 +142,9 @@ struct route_line { /* what a neighbour says of one prefix */
 };
 /* `path_id` NULL: none. */
 void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n);
-/* Takes n good lines, at most VRPSET_TOGETHER, that a neighbour announced with one set. */
-void routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
-                 struct route_faults *faults);
+/* Takes n good lines, at most VRPSET_TOGETHER, that a neighbour announced with one set; how many found room. */
+size_t routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
+                   struct route_faults *faults);
 bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line); /* false: it had none */
 /* One line of `text`, taken off its front; false: no LF, so no line. */
 bool take_line(const char **text, size_t *size, struct route_line *line);
@@ -162,6 +164,7 @@ void event_note(struct routes *routes, uint32_t number, uint8_t was, uint8_t now
 
 /* recheck.c */
 void recheck_forget(struct recheck *recheck); /* frees what it holds */
+uint64_t recheck_memory(const struct recheck *recheck);
 bool route_respelled(const struct routes *routes, const struct route *route); /* and perhaps not marked so yet */
 
 /* outbox.c */

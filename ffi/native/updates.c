@@ -85,16 +85,16 @@ static size_t count_lines(const char *text, size_t size)
     return size ? SIZE_MAX : n;
 }
 
-/* The first route of the line's prefix, which is made room for: NO_ROUTE there is to be replaced, or taken away by
- * forget_place. NULL: no memory. */
-static uint32_t *place_of(struct routes *routes, const struct route_line *line)
+/* The first route of the line's prefix, to be read or written. The prefix is made when it is new, and NO_ROUTE is its first
+ * then: to be replaced, or taken away by forget_chain. NULL: no memory. */
+static uint32_t *make_chain(struct routes *routes, const struct route_line *line)
 {
     uint8_t key[INDEX_KEY_MOST];
     prefix_key(&line->prefix, key);
     return index_put(&routes->prefixes[family_at(line->prefix.family)], key, NO_ROUTE);
 }
 
-static void forget_place(struct routes *routes, const struct route_line *line)
+static void forget_chain(struct routes *routes, const struct route_line *line)
 {
     uint8_t key[INDEX_KEY_MOST];
     prefix_key(&line->prefix, key);
@@ -107,7 +107,7 @@ static uint32_t add_route_at(struct routes *routes, uint32_t *first, uint32_t ne
     uint32_t number = route_take(routes, line->prefix.family);
     if (number == NO_ROUTE) {
         if (*first == NO_ROUTE)
-            forget_place(routes, line);
+            forget_chain(routes, line);
         return NO_ROUTE;
     }
     struct route *route = route_at(routes, number);
@@ -127,60 +127,92 @@ static uint32_t add_route_at(struct routes *routes, uint32_t *first, uint32_t ne
 
 uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
 {
-    uint32_t *first = place_of(routes, line);
+    uint32_t *first = make_chain(routes, line);
     return first ? add_route_at(routes, first, neighbor, attrs, line) : NO_ROUTE;
 }
 
-/* The route with this set and validity is the neighbour's. False: no memory. */
-static bool announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line,
-                     enum validity validity)
+/* Whether the neighbour has as many routes of a prefix as it may, gone ones too: all of a prefix are gone over for each,
+ * and path ids are the neighbour's to choose. */
+static bool crowded(const struct routes *routes, uint32_t chain, uint32_t neighbor)
 {
-    uint32_t *first = place_of(routes, line);
-    if (!first)
-        return false;
-    uint32_t number = find_route(routes, *first, neighbor, line);
-    if (number == NO_ROUTE) {
-        number = add_route_at(routes, first, neighbor, attrs, line);
-        if (number == NO_ROUTE)
-            return false;
-        route_at(routes, number)->bits |= (uint8_t)validity;
-        routes->neighbors[neighbor].counts[validity]++;
-        routes->count++;
-        if (validity == VALIDITY_INVALID)
-            event_note(routes, number, VALIDITY_NONE, VALIDITY_INVALID);
-    } else {
-        struct route *route = route_at(routes, number);
-        if (route->bits & GONE) {
-            route->bits &= (uint8_t)~(GONE | TOLD_BOTH);
-            routes->neighbors[neighbor].counts[route->bits & VALIDITY_BITS]++;
-            routes->count++;
-        }
-        if (route_respelled(routes, route)) /* by its set or validity of before, which it may lose here */
-            route->bits |= STALE_BOTH;
-        if (route->attrs != attrs) {
-            if (routes->attrs.sets[route->attrs].facts.outcome != routes->attrs.sets[attrs].facts.outcome)
-                route->bits |= STALE_BOTH;
-            attrs_hold(&routes->attrs, attrs);
-            attrs_release(&routes->attrs, route->attrs);
-            route->attrs = attrs;
-        }
-        route_set_validity(routes, number, validity);
+    uint32_t n = 0;
+    for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next)
+        n += route_at(routes, chain)->neighbor == neighbor;
+    return n >= ROUTES_OF_PREFIX;
+}
+
+/* A route that the neighbour did not have. NO_ROUTE: there is no room for it, which is counted. */
+static uint32_t announce_new(struct routes *routes, uint32_t *first, uint32_t neighbor, uint32_t attrs,
+                             const struct route_line *line, enum validity validity, struct route_faults *faults)
+{
+    if (line->has_path_id && crowded(routes, *first, neighbor)) {
+        faults->crowded++;
+        return NO_ROUTE;
     }
+    uint32_t number = add_route_at(routes, first, neighbor, attrs, line);
+    if (number == NO_ROUTE) {
+        faults->memory++;
+        return NO_ROUTE;
+    }
+    route_at(routes, number)->bits |= (uint8_t)validity;
+    routes->neighbors[neighbor].counts[validity]++;
+    routes->count++;
+    if (validity == VALIDITY_INVALID)
+        event_note(routes, number, VALIDITY_NONE, VALIDITY_INVALID);
+    return number;
+}
+
+/* One that it has, or had until it took it back and that is not written yet. */
+static void announce_again(struct routes *routes, uint32_t number, uint32_t attrs, enum validity validity)
+{
+    struct route *route = route_at(routes, number);
+    if (route->bits & GONE) {
+        route->bits &= (uint8_t)~(GONE | TOLD_BOTH);
+        routes->neighbors[route->neighbor].counts[route->bits & VALIDITY_BITS]++;
+        routes->count++;
+    }
+    if (route_respelled(routes, route)) /* by its set or validity of before, which it may lose here */
+        route->bits |= STALE_BOTH;
+    if (route->attrs != attrs) {
+        if (routes->attrs.sets[route->attrs].facts.outcome != routes->attrs.sets[attrs].facts.outcome)
+            route->bits |= STALE_BOTH;
+        attrs_hold(&routes->attrs, attrs);
+        attrs_release(&routes->attrs, route->attrs);
+        route->attrs = attrs;
+    }
+    route_set_validity(routes, number, validity);
+}
+
+/* The route with this set and validity is the neighbour's. False: there was no room for it, which is counted. */
+static bool announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line,
+                     enum validity validity, struct route_faults *faults)
+{
+    uint32_t *first = make_chain(routes, line);
+    if (!first) {
+        faults->memory++;
+        return false;
+    }
+    uint32_t number = find_route(routes, *first, neighbor, line);
+    if (number != NO_ROUTE)
+        announce_again(routes, number, attrs, validity);
+    else if ((number = announce_new(routes, first, neighbor, attrs, line, validity, faults)) == NO_ROUTE)
+        return false;
     outbox_consider(routes, number);
     return true;
 }
 
-void routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
-                 struct route_faults *faults)
+size_t routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
+                   struct route_faults *faults)
 {
+    size_t taken = 0;
     const struct prefix *prefixes[VRPSET_TOGETHER] = {NULL};
     uint8_t validities[VRPSET_TOGETHER];
     for (size_t i = 0; i < n; i++)
         prefixes[i] = &lines[i].prefix;
     vrpset_validate_some(routes->set, prefixes, n, routes->attrs.sets[attrs].facts.origin, validities);
     for (size_t i = 0; i < n; i++)
-        if (!announce(routes, neighbor, attrs, &lines[i], (enum validity)validities[i]))
-            faults->memory++;
+        taken += announce(routes, neighbor, attrs, &lines[i], (enum validity)validities[i], faults);
+    return taken;
 }
 
 int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
@@ -190,8 +222,7 @@ int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs
         return -2;
     if (count_lines(text, size) != n)
         return -1;
-    uint64_t lost = faults->memory;
-    int64_t taken = 0;
+    size_t taken = 0;
     struct route_line lines[VRPSET_TOGETHER];
     attrs_hold(&routes->attrs, attrs);
     while (size) { /* each turn takes a line: the text ends with one */
@@ -202,11 +233,10 @@ int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs
             else
                 faults->prefixes++;
         }
-        routes_said(routes, neighbor, attrs, lines, some, faults);
-        taken += (int64_t)some;
+        taken += routes_said(routes, neighbor, attrs, lines, some, faults);
     }
     attrs_release(&routes->attrs, attrs);
-    return taken - (int64_t)(faults->memory - lost);
+    return (int64_t)taken;
 }
 
 /* The route is the neighbour's no longer. Its record stays until what was written for it is taken back. */

@@ -50,16 +50,17 @@ struct whatif *whatif_new(const struct routes *routes, const struct vrp_view *th
         free(whatif);
         return NULL;
     }
+    size_t given = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!ranges) {
-            prefixes[i].family = i ? 6 : 4;
-            continue;
-        }
-        prefixes[i] = (struct prefix){.len = ranges->records[i].len, .family = ranges->records[i].family};
-        memcpy(prefixes[i].addr, ranges->records[i].addr, sizeof prefixes[i].addr);
+        struct vrp range = ranges ? ranges->records[i] : (struct vrp){.family = i ? 6 : 4};
+        if (!family_has_length(range.family, range.len))
+            continue; /* covers nothing */
+        struct prefix *prefix = &prefixes[given++];
+        *prefix = (struct prefix){.len = range.len, .family = range.family};
+        memcpy(prefix->addr, range.addr, sizeof prefix->addr);
     }
     *whatif = (struct whatif){.routes = routes, .then = *then, .ranges = prefixes, .covers = covers};
-    whatif->n = outermost(prefixes, n);
+    whatif->n = outermost(prefixes, given);
     return whatif;
 }
 

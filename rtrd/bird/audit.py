@@ -122,6 +122,8 @@ def _audit_table(name: str, found: Iterator[Route], vrp_set: VRPSet, total: Audi
     names = _fill(table, found, name)
     if table.malformed:
         raise BirdError(f"{table.malformed} prefixes of {name} are none")
+    if table.crowded:
+        raise BirdError(f"{name} has {table.crowded} routes too many of one prefix and protocol")
     question = Question(table, View(vrp_set), covers=True)
     more = True
     while more:

@@ -90,6 +90,7 @@ class ExaBGP:
         self._neighbors_wanted = True
         self._answers = Answers(self, self._command, self._left_out)
         self._working = False
+        self._searching = False
         self._gathering = Gathering(2 * MOST_PREFIXES)
         self._words = Words(engine.attributes)
 
@@ -287,7 +288,10 @@ class ExaBGP:
         while not (self._pipe.unwritten or self.rounds.draining or self.relearn.holds(now)) and self.window.room(now):
             decision = self.engine.next_decision(MOST_PREFIXES)
             if decision is None:
-                return True
+                if self.engine.table.searching and not self._searching:
+                    self._searching = True
+                    self._loop.call_soon(self._search)
+                return not self.engine.table.searching
             if not decision.stands:
                 self._write_decision(decision, now)
                 continue
@@ -296,6 +300,10 @@ class ExaBGP:
                 self._loop.call_soon(self.pump)
                 break
         return False
+
+    def _search(self) -> None:
+        self._searching = False
+        self.pump()
 
     def _withdraw_own(self, now: float) -> None:
         """Withdraw what ExaBGP announces by itself, as a rule of the policy says."""

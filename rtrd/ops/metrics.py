@@ -266,8 +266,8 @@ _EVENTS = (
 _VRPS = (
     Metric("rtrd_vrps", "gauge", "VRPs in force.", ("family",), _vrps),
     Metric(
-        "rtrd_vrps_left_out_total", "counter", "VRPs of caches that were left out as malformed.", ("reason",),
-        _vrps_left_out,
+        "rtrd_vrps_left_out_total", "counter", "VRPs of caches left out: malformed, or too many of one prefix.",
+        ("reason",), _vrps_left_out,
     ),
     Metric(
         "rtrd_vrps_expired", "gauge", "1 while all VRPs are past the expire interval.", (),
@@ -357,8 +357,9 @@ _ROUTERS = (
            _routers(lambda router: router.lines)),
     Metric("rtrd_router_lines_left_out_total", "counter", "Lines of the router that made no sense.", ("router",),
            _routers(lambda router: router.undecodable)),
-    Metric("rtrd_router_prefixes_left_out_total", "counter", "Prefixes that are none, or have host bits.", ("router",),
-           _routers(lambda router: router.engine.table.malformed)),
+    Metric("rtrd_router_prefixes_left_out_total", "counter",
+           "Prefixes that are none or have host bits, and paths of one prefix beyond 1024.", ("router",),
+           _routers(lambda router: router.engine.table.malformed + router.engine.table.crowded)),
     Metric("rtrd_router_other_families_total", "counter", "Routes of families that are left alone.", ("router",),
            _routers(lambda router: router.engine.others)),
 )  # fmt: skip

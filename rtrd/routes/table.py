@@ -28,6 +28,7 @@ FIT, UNFIT, FIT_EXTENDED_NEXT_HOP = 0, 1, 2
 """Where routes with an attribute set can be announced: everywhere, nowhere, where RFC 8950 was negotiated."""
 
 _ROWS = 512
+_FEW = 64
 _NONE = 0xFFFFFFFF
 
 OTHER, TAKEN, TAKEN_PATH_IDS, NEW_ATTRIBUTES = range(4)
@@ -148,7 +149,8 @@ class RouteTable:
 
     def name_neighbor(self, neighbor: int, name: str) -> None:
         """Let lines with this address be the neighbour's (`take_line`)."""
-        lib.routes_neighbor_name(self._native, neighbor, name.encode(), len(name))
+        octets = name.encode()
+        lib.routes_neighbor_name(self._native, neighbor, octets, len(octets))
 
     def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
         """Change what the policy says for a neighbour.
@@ -172,7 +174,7 @@ class RouteTable:
     def announce(self, neighbor: int, attributes: int, prefixes: Sequence[str]) -> int:
         """Take routes; each of `prefixes` is `PREFIX` or, under ADD-PATH, `PREFIX PATH-ID` (as an address).
 
-        Returns how many were taken; what is no prefix is counted in `malformed`.
+        Returns how many were taken; what is no prefix is counted in `malformed`, what is too many in `crowded`.
         """
         text = ("\n".join(prefixes) + "\n").encode("ascii", "replace")
         count = len(prefixes)
@@ -229,6 +231,11 @@ class RouteTable:
     def malformed(self) -> int:
         """How many prefixes were none, or had host bits, and were left out."""
         return int(self._faults.prefixes) + self._split
+
+    @property
+    def crowded(self) -> int:
+        """How many routes were left out since their neighbour had 1024 of the prefix, by path id."""
+        return int(self._faults.crowded)
 
     # -- what follows
 
@@ -310,11 +317,19 @@ class RouteTable:
         return bool(lib.routes_work(self._native, budget))
 
     def next_command(self, most: int) -> Command | None:
-        """Give the next command of at most `most` prefixes; from here on it counts as written. None: nothing waits."""
+        """Give the next command of at most `most` prefixes; from here on it counts as written.
+
+        None: nothing waits, or `searching`.
+        """
         native = self._command
         if not lib.routes_next(self._native, most, native):
             return None
         return written(native)
+
+    @property
+    def searching(self) -> bool:
+        """The last `next_command` looked at many routes of which there was nothing to say: it is to be asked again."""
+        return bool(lib.routes_searching(self._native))
 
     @property
     def waiting(self) -> int:
@@ -364,6 +379,17 @@ class RouteTable:
     def attributes_memory(self) -> int:
         """Bytes of attribute sets."""
         return int(lib.routes_attrs_memory(self._native))
+
+    def at(self, prefix: str) -> list[Route]:
+        """Give the routes of exactly this prefix. Raises ValueError for a prefix that is none."""
+        parsed = parse_prefix(prefix)
+        room = _FEW
+        while True:
+            rows = ffi.new("struct route_row[]", room)
+            count = lib.routes_at(self._native, parsed, rows, room)
+            if count <= room:
+                return [listed(rows[i]) for i in range(count)]
+            room = count
 
     def routes(self, within: str | None = None) -> Iterator[Route]:
         """Give the routes in order of prefix, also while the table changes; `within`: those that it covers.

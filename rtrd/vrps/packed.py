@@ -38,10 +38,13 @@ _BUCKET = 4  # family, length and two address octets: no bucket of a real set is
 _SMALL = 64  # records; below this a set is cheaper than halving further
 
 
-def order(records: bytes | bytearray | memoryview) -> bytes:
-    """Sort packed VRPs into the form of `vrps_order` (ffi/native/order.h), each once.
+def ordered(records: bytes | bytearray | memoryview) -> bytes:
+    """Sort packed VRPs into the ordered form, each once.
 
-    Other threads run meanwhile. ValueError when the length is no multiple of 24 or a family is neither 4 nor 6.
+    Raises ValueError when the length is no multiple of 24 or a family is neither 4 nor 6: a fault of the
+    caller, since what comes from outside was checked before. The announce octet is not looked at. Native
+    (ffi/native/order.h), and other threads run meanwhile: a sort of 0.7 M records in Python holds the interpreter for
+    0.1 s at a time, also in a thread.
     """
     view = ffi.from_buffer(records)
     if len(view) % PACKED.size:
@@ -68,16 +71,6 @@ class Change(NamedTuple):
 def split(records: bytes) -> list[bytes]:
     """Cut packed or ordered VRPs into single ones."""
     return [records[at : at + VRP_SIZE] for at in range(0, len(records), VRP_SIZE)]
-
-
-def ordered(packed: bytes | bytearray | memoryview) -> bytes:
-    """Sort packed VRPs into the ordered form, each once.
-
-    Raises ValueError when the length is no multiple of 24 or a family is neither 4 nor 6: a fault of the
-    caller, since what comes from outside was checked before. The announce octet is not looked at. Native, since a sort
-    of 0.7 M records in Python holds the interpreter for 0.1 s at a time, also in a thread.
-    """
-    return order(packed)
 
 
 def join(records: Sequence[bytes]) -> bytes:

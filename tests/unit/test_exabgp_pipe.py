@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import lines
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
@@ -132,6 +133,21 @@ def test_a_route_is_answered_with_its_tag() -> None:
             f"neighbor {LISTENER} announce attributes next-hop {PEER} attribute [ 0x01 0x40 0x00 ]"
             " as-path [ 65002 65100 ] extended-community [ 0x4300000000000001 ] nlri 20.0.0.0/24\n"
         ) in pipe.commands()
+
+
+def test_behind_many_routes_of_which_there_is_nothing_to_say_a_route_is_found() -> None:
+    routes = [lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100) for i in range(3000)]
+
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        await pipe.say(b"".join(lines.updates(routes, 60)))
+        await pipe.say(b"".join(lines.withdraws([route.prefix for route in routes], 60)))
+        await pipe.say(UPDATE.replace(b"20.0.0.0/24", b"21.0.0.0/24"))
+        assert pipe.router.engine.table.waiting == 3001, "nothing is said before ExaBGP has greeted"
+        await pipe.greet()
+        await pipe.until(lambda: not pipe.router.engine.table.waiting)
+        said = [one for one in pipe.commands() if "announce attributes" in one or "withdraw" in one]
+        assert [one.rpartition(" ")[2] for one in said] == ["21.0.0.0/24\n"]
 
 
 def test_lines_come_in_pieces_of_any_size() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import time
 from typing import TYPE_CHECKING
 
 import rfc6811
@@ -276,6 +278,75 @@ class TestOneRoute:
         assert command is not None
         assert command.size == 20
         assert self.table.next_command(50) is None
+
+
+class TestMany:
+    """What a neighbour, or many of them, can do by number alone."""
+
+    def setup_method(self) -> None:
+        self.vrp_set = usable_set()
+        self.table = RouteTable(self.vrp_set)
+        self.router = Router()
+
+    def paths(self, first: int, count: int) -> list[str]:
+        return [f"192.0.2.0/24 {ipaddress.IPv4Address(first + i)}" for i in range(count)]
+
+    def test_of_one_prefix_a_neighbour_can_have_so_many_routes(self) -> None:
+        one, other = (self.table.add_neighbor(DROP_INVALID, bytes([127, 0, 0, i])) for i in (2, 3))
+        assert announce(self.table, one, b"a", self.paths(0, 1030)) == 1024
+        assert self.table.crowded == 6
+        assert announce(self.table, other, b"a", self.paths(2000, 6)) == 6, "others have their own"
+        assert announce(self.table, one, b"b", self.paths(0, 1)) == 1, "those that are there go on"
+        assert announce(self.table, one, b"a", ["198.51.100.0/24 0.0.0.1"]) == 1
+        assert self.table.withdraw(one, self.paths(5, 1)) == 1
+        self.router.execute(self.table, 50)
+        assert announce(self.table, one, b"a", self.paths(1029, 1)) == 1, "there is room for one again"
+        assert (len(self.table), self.table.crowded) == (1031, 6)
+        self.table.retire_neighbor(one)
+        drain_work(self.table)
+        self.router.execute(self.table, 50)
+        assert sorted(route.path_id or 0 for route in self.table.routes()) == list(range(2000, 2006))
+
+    def test_thousands_of_routes_for_one_place_cost_no_more_than_a_walk_each(self) -> None:
+        self.table.set_plain(0b111, 0)
+        for peer in range(3):
+            number = self.table.add_neighbor(DROP_INVALID, bytes([127, 0, 0, peer]))
+            assert announce(self.table, number, b"a", self.paths(0, 1000)) == 1000
+        began = time.process_time()
+        while self.table.waiting:
+            self.router.execute(self.table, 50)
+        assert self.router.commands == [(True, "192.0.2.0/24")]
+        assert time.process_time() - began < 20, "by the square of their number for each it were a minute"
+
+    def test_no_call_looks_at_many_routes_in_vain(self) -> None:
+        names = [f"10.0.{i >> 8}.{i & 255}/32" for i in range(3000)]
+        best, worse = (self.table.add_neighbor(DROP_INVALID, bytes([127, 0, 0, i])) for i in (2, 3))
+        announce(self.table, best, b"a", names)
+        self.router.execute(self.table, 50)
+        assert not self.table.searching
+        announce(self.table, worse, b"a", [*names, "10.1.0.0/32"])
+        left = [self.table.waiting]
+        while (command := self.table.next_command(50)) is None:
+            assert self.table.searching
+            assert left[-1] - self.table.waiting <= 512
+            left.append(self.table.waiting)
+        assert (len(left), command.prefixes) == (6, "10.1.0.0/32")
+        assert self.table.next_command(50) is None
+        assert not self.table.searching
+
+    def test_what_waits_for_revalidation_takes_no_more_room_the_longer_it_waits(self) -> None:
+        number = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
+        announce(self.table, number, b"a", ["192.0.2.0/24"])
+        record = pack(VRP("198.51.100.0/24", 24, 64500))
+        memory = []
+        for i in range(4000):
+            self.table.vrps_changed(self.vrp_set.replace(0, record * (~i & 1)))
+            if i > 8:
+                assert self.table.work(1), "there is always something left"
+            memory.append(self.table.memory)
+        assert max(memory) == max(memory[:100])
+        drain_work(self.table)
+        assert self.table.memory < memory[0], "and nothing is kept"
 
 
 class TestFormer:

@@ -31,11 +31,11 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check --quiet bench ffi rtrd tests setup.py
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.test
 	$(BIN)/python -m bench $(BENCH)
 
-# Small, in a minute or two, into a folder of its own: that every section runs and every target but of scale is measured.
-bench-short: $(VENV)/.bench
+# Small, in a minute or two, into a folder of its own: that every section runs, and what is compared did the same work.
+bench-short: $(VENV)/.test
 	$(BIN)/python -m bench --short --output build/bench
 
 sanitized = build/sanitize
@@ -128,10 +128,6 @@ $(VENV)/.demo: $(packaging) $(native) | packages-demo
 $(VENV)/.test: $(packaging) $(native) | packages-test
 	$(call install,test)
 	touch $@ $(VENV)/.demo
-
-$(VENV)/.bench: $(VENV)/.test
-	$(BIN)/pip install -q --disable-pip-version-check --use-pep517 -e '.[systemd,test,bench]'
-	touch $@
 
 packages-demo packages-test:
 	@.ci/packages $(@:packages-%=%)

@@ -65,14 +65,16 @@ def once(setting: Setting, updates: int) -> tuple[float, float]:
 def measure(setting: Setting) -> list[Comparison]:
     updates = UPDATES // 500 if setting.short else UPDATES
     print(f"memory after {updates // 10:,} and {updates:,} updates, MB", flush=True)
-    found = [once(setting, updates) for _ in range(setting.rounds)]
-    print(f"  {found}", flush=True)
+    found = []
+    for number in range(setting.rounds):
+        found.append(once(setting, updates))
+        print(f"  round {number + 1}: {found[-1][0]:.1f}, {found[-1][1]:.1f}", flush=True)
     rounds = {
         f"after {updates:,}": [late for _, late in found],
         f"after {updates // 10:,}": [early for early, _ in found],
     }
-    notes = [
-        f"RSS of all processes; {ROUTES:,} routes that come, go and change, {PACKING} in a line, each tagged;",
-        f"1,000 of {ROUTES:,} VRPs go and come again each {setting.sized(SLICE):,} updates.",
-    ]
-    return [Comparison("Memory under churn", "MB", rounds, f"after {updates // 10:,}", 1.05, notes)]
+    note = (
+        f"RSS of all processes; {ROUTES:,} routes that come, go and change, {PACKING} in a line, each tagged;"
+        f" 1,000 of {ROUTES:,} VRPs go and come again each {setting.sized(SLICE):,} updates."
+    )
+    return [Comparison("Memory under churn", "MB", rounds, f"after {updates // 10:,}", 1.05, [note])]

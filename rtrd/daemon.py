@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -122,6 +123,8 @@ class Daemon:
             if not await self._listening(control, needed=not exabgp):
                 return FAILED
             self.notifier.ready()
+            # What is here now stays: to walk it again for garbage would hold the loop for 10 to 50 ms now and then.
+            gc.freeze()
             if self.bird is not None:
                 self.bird.start()
             await self._stop.wait()

@@ -122,6 +122,29 @@ def test_every_endpoint_is_documented() -> None:
         assert f"`{path}" in COMMANDS, path
 
 
+def test_every_part_that_logs_is_documented_and_no_other() -> None:
+    row = re.search(r"^\| `PART` \|(.*)\|$", (DOCS / "service.md").read_text(), re.MULTILINE)
+    assert row
+    code = "".join(file.read_text() for file in (DOCS.parent / "rtrd").rglob("*.py"))
+    assert {part for part in re.findall("`([^`]+)`", row[1]) if " " not in part} == set(
+        re.findall(r"\blog\.get\(\"(\w+)\"\)", code)
+    )
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"], ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([\w-]+))?\)", page.read_text())
+    for file, anchor in links:
+        there = (page.parent / file).resolve() if file else page
+        assert there.exists(), file
+        assert not anchor or anchor in anchors(there), f"{file}#{anchor}"
+
+
 def test_every_metric_is_documented_and_no_other() -> None:
     documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", (DOCS / "metrics.md").read_text(), re.MULTILINE)
     assert documented

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given
@@ -51,6 +53,21 @@ def test_the_shortest_good_file_gets_all_defaults() -> None:
     )
     (server,) = caches.groups[0].servers
     assert (server.host, server.port, server.transport) == ("192.0.2.10", 323, "tcp")
+
+
+def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
+    """What stands there behind `# ` is meant to be taken as it is."""
+    text = re.sub(r"^( *)# (?= *(?:- )?[a-z-]+:(?: |$))", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
+    shown = set(re.findall(r"(?:^|[{,]) *(?:- )?([a-z-]+):", text, re.MULTILINE))
+    assert shown == {
+        field.encode_name
+        for each in (
+            *(config.Config, config.Caches, config.Group, config.Server, config.Guard, config.RTRServer, config.TLS),
+            *(config.Bird, config.PolicyRule, config.Action),
+        )
+        for field in msgspec.structs.fields(each)
+    }
+    assert load(text).policy[-1].direction == "out"
 
 
 def test_the_example_is_good() -> None:

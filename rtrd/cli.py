@@ -6,6 +6,7 @@ Only a table: each command is a module of its own, imported when it is the one t
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import signal
@@ -88,14 +89,47 @@ def parser(*, whole: bool = False) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    _open_standard_files()
     try:
-        args = parser().parse_args(argv)
-        code = int(args.run(args))
-        sys.stdout.flush()
+        return _run(argv)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read us has seen enough (`rtrd routes | head`); nothing must be flushed into it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read us has seen enough (`rtrd routes | head`).
+        _forget_stdout()
         return 128 + signal.SIGPIPE
-    return code
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        _forget_stdout()
+        sys.stderr.write(f"rtrd: standard output can't be written: {error.strerror}\n")
+        return FAILED
+
+
+_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a write to a file fails with, through no fault of ours (`rtrd vrps > FILE` on a full disk)."""
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        args = parser().parse_args(argv)
+        return int(args.run(args))
+    finally:
+        sys.stdout.flush()
+
+
+def _open_standard_files() -> None:
+    """Open what whoever started us closed (`rtrd check FILE >&-`): print() would write errors to stdout otherwise."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
+
+
+def _forget_stdout() -> None:
+    """Let nothing be flushed into it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -98,6 +98,9 @@ def test_as_exabgps_process_it_fails_slowly_and_keeps_reading(bad: Path) -> None
         ["validate", "192.0.2.0/24", "AS-1"],
         ["vrps", "x"],
         ["routes", "--validity", "good"],
+        ["routes", "--neighbor", "192.0.2.300"],
+        ["watch", "--last", "-1"],
+        ["whatif", "--rows", "x", "+192.0.2.0/24@1"],
         ["status", "--sock", "x"],
     ],
 )
@@ -155,6 +158,33 @@ def test_a_reader_that_had_enough_gets_no_traceback(tmp_path: Path) -> None:
     done = subprocess.run([*RTRD, *words], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("words", [["validate", "192.0.2.0/24", "1", "--vrps", "FILE"], ["--help"], ["--version"]])
+def test_a_full_disk_behind_stdout_is_said_in_a_sentence(words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "vrps.json"
+    path.write_text(VRPS)
+    words = [str(path) if word == "FILE" else word for word in words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*RTRD, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    what = "rtrd: standard output can't be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, what)
+
+
+def test_without_any_stdout_the_exit_code_still_tells(tmp_path: Path) -> None:
+    path = tmp_path / "vrps.json"
+    path.write_text(VRPS)
+    argv = [*RTRD, "validate", "192.0.2.0/24", "64500", "--vrps", str(path)]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *argv], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_any_stderr_stdout_still_belongs_to_the_router(bad: Path) -> None:
+    argv = ["sh", "-c", 'exec "$@" 2>&-', "sh", *RTRD, "run", "-c", str(bad), "--exabgp"]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
 
 
 def test_control_c_gives_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"group {name} (preference {group['preference']}{active}): {group['status']}"
         for server in group["servers"]:
             yield "  " + _server(server)
-            yield from _faults(server)
+            yield from (f"    {line}" for line in faults(server))
     for file in status.get("slurm", ()):
         yield f"SLURM {printable(file['path'])}: {file['filters']} filters, {file['assertions']} assertions"
         if file["fault"] is not None:
@@ -77,14 +77,16 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         count = neighbors if isinstance(neighbors, int) else len(neighbors)
         routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
         yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} decisions wait"
-        own = router.get("own_routes", {})
-        if any(own.values()):
-            withdrawn = router.get("own_routes_withdrawn", 0)
-            yield (
-                "  own routes: "
-                + ", ".join(f"{own[validity]} {validity}" for validity in VALIDITIES)
-                + (f"; {withdrawn} of them withdrawn" if withdrawn else "")
-            )
+        yield from (f"  {line}" for line in own_routes(router))
+
+
+def own_routes(router: dict[str, Any]) -> Iterator[str]:
+    """Say what ExaBGP announces by itself, if anything."""
+    own = router.get("own_routes", {})
+    if any(own.values()):
+        counts = ", ".join(f"{own[validity]} {validity}" for validity in VALIDITIES)
+        withdrawn = router.get("own_routes_withdrawn", 0)
+        yield f"own routes: {counts}" + (f"; {withdrawn} of them withdrawn" if withdrawn else "")
 
 
 def _bird(bird: dict[str, Any]) -> str:
@@ -98,16 +100,16 @@ def _bird(bird: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _faults(server: dict[str, Any]) -> Iterator[str]:
+def faults(server: dict[str, Any]) -> Iterator[str]:
     """Say what is wrong with a cache; when nothing is, what was."""
     last = server.get("last_fault")
     if server.get("error") is not None:
-        yield f"    {printable(server['error'])}"
+        yield printable(server["error"])
     elif last is not None:
-        yield f"    well again; at {printable(last['time'])}: {printable(last['why'])}"
+        yield f"well again; at {printable(last['time'])}: {printable(last['why'])}"
     if server.get("faults"):
         counts = ", ".join(f"{printable(name)} {count}" for name, count in sorted(server["faults"].items()))
-        yield f"    faults: {counts}"
+        yield f"faults: {counts}"
 
 
 def _held(state: str, held: dict[str, Any]) -> Iterator[str]:

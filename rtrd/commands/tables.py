@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from rtrd.commands.status import faults, own_routes
 from rtrd.commands.terminal import STYLES
 from rtrd.ops.text import printable
 from rtrd.tags import VALIDITIES
@@ -23,11 +24,14 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
     """Give what stands below the summary: groups with their caches, routers with their neighbours. `time`: Unix."""
     for group in now["groups"]:
         yield _group(group, active=group["name"] == now["active_group"], time=time)
-        for server in group["servers"]:
-            if server.get("error"):
-                yield Text(f" {_cache(server)}: {printable(server['error'])}\n", STYLES["bad"])
+        said = [(server, line) for server in group["servers"] for line in faults(server)]
+        for server, line in said:
+            yield Text(f" {_cache(server)}: {line}", STYLES["bad" if server.get("error") else "soft"])
+        if said:
+            yield Text("")
     for router in now["routers"]:
         yield _router(router)
+        yield from (Text(f" {line}") for line in own_routes(router))
 
 
 def _table(title: Text, *columns: str) -> Table:
@@ -41,14 +45,14 @@ def _group(group: dict[str, Any], *, active: bool, time: float) -> Table:
     mood = {"ESTABLISHED": "good", "ERROR": "bad", "CONNECTING": "fair"}.get(group["status"], "soft")
     title = Text.assemble(
         ("group ", ""), (printable(group["name"]), "bold"), f" (preference {group['preference']}): ",
-        (group["status"], STYLES[mood]), (", in force" if active else ""),
+        (group["status"], STYLES[mood]), (", active" if active else ""),
     )  # fmt: skip
     table = _table(title, "cache", "state", ">serial", ">VRPs", ">updated")
     for server in group["servers"]:
         mood = "good" if server["state"] == "ESTABLISHED" else "bad" if server.get("error") else "soft"
         table.add_row(
             Text(f"{_cache(server)} ({server['transport']})"),
-            Text(server["state"], STYLES[mood]),
+            Text(server["state"] + (f", {server['coming']:,} coming" if server.get("coming") else ""), STYLES[mood]),
             _or_dash(server["serial"]),
             f"{server['vrps']:,}",
             _age(server["last_update"], time),
@@ -67,7 +71,7 @@ def _router(router: dict[str, Any]) -> Table:
         ("router ", ""), (printable(str(router["name"])), "bold"), f" (ExaBGP {printable(str(router['exabgp']))}): ",
         (waiting, STYLES["fair"] if router["outbox"] else ""),
     )  # fmt: skip
-    table = _table(title, "neighbour", "session", *(f">{validity}" for validity in VALIDITIES))
+    table = _table(title, "neighbor", "session", *(f">{validity}" for validity in VALIDITIES))
     for neighbor in router["neighbors"]:
         if isinstance(neighbor, str):
             continue

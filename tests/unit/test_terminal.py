@@ -40,6 +40,8 @@ STATUS = {
                     "transport": "tcp",
                     "state": "ERROR_TRANSPORT",
                     "error": "refused \x1b[2J",
+                    "faults": {"closed": 2, "refused": 7},
+                    "coming": 100_000,
                     "serial": None,
                     "last_update": None,
                     "vrps": 700_000,
@@ -55,6 +57,8 @@ STATUS = {
                 {"address": "192.0.2.1", "up": True, "routes": {"valid": 12345, "invalid": 3, "not-found": 0}}
             ],
             "routes": {"valid": 12345, "invalid": 3, "not-found": 0, "unverified": 0},
+            "own_routes": {"valid": 4, "invalid": 1, "not-found": 0, "unverified": 0},
+            "own_routes_withdrawn": 1,
             "outbox": 2,
         }
     ],
@@ -136,6 +140,20 @@ def test_a_terminal_gets_tables_in_colour(daemon: Path) -> None:
     assert "[2001:db8::10]:323: refused \\x1b[2J" in plain
     assert re.search(r"192\.0\.2\.1 +up +12,345 +0 +3", plain)
     assert "2 decisions wait" in plain
+
+
+def test_a_terminal_gets_all_that_a_pipe_gets(daemon: Path) -> None:
+    """What is wrong, what comes and what ExaBGP announces by itself stand beside the tables as well."""
+    on_terminal = re.sub(r"\x1b\[[0-9;]*m", "", said(daemon, "status", on_terminal=("stdout",))["stdout"])
+    piped = said(daemon, "status", on_terminal=())["stdout"]
+    for what in (
+        "own routes: 4 valid, 0 not-found, 1 invalid, 0 unverified; 1 of them withdrawn",
+        "faults: closed 2, refused 7",
+    ):
+        assert what in piped
+        assert what in on_terminal
+    assert "100000 coming" in piped
+    assert "ERROR_TRANSPORT, 100,000 coming" in on_terminal
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rtrd.cli import DONE, FAILED, NO_DAEMON
 from rtrd.commands import terminal
 from rtrd.ops import client, places
-from rtrd.routes.validity import Prefix, parse_asn, parse_prefix
+from rtrd.routes.validity import Prefix, parse_address, parse_asn, parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -82,9 +82,25 @@ def prefix(text: str) -> Prefix:
     return _argument(parse_prefix, text)
 
 
+def address(text: str) -> str:
+    """Parse an ADDRESS of the command line, for argparse; two spellings of one give the same."""
+    return _argument(parse_address, text)
+
+
 def asn(text: str) -> int:
     """Parse an ASN of the command line, for argparse."""
     return _argument(parse_asn, text)
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """Return what parses a number of the command line within bounds, for argparse."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {least} to {most}")
+        return int(text)
+
+    return parse
 
 
 def _argument(parse: Callable[[str], T], text: str) -> T:

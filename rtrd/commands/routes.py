@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--validity", choices=VALIDITIES, help="only routes of this validity")
     parser.add_argument("--covered", choices=("yes", "no"), help="only routes that some VRP covers, or that none does")
-    parser.add_argument("--neighbor", metavar="ADDRESS", help="only routes of this neighbour")
+    parser.add_argument("--neighbor", metavar="ADDRESS", type=asking.address, help="only routes of this neighbour")
     parser.add_argument(
         "--origin", metavar="ASN", type=_origin, help="only routes of this origin AS; none: those that have none"
     )

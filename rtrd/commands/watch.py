@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--last",
         metavar="N",
-        type=int,
+        type=asking.number(0, 99999),
         default=0,
         help="begin with the last N events (200 of routes and VRPs are kept, and 200 others)",
     )
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print events until Ctrl-C, or until the daemon ends."""
-    request = client.url("/events", {"last": str(max(0, args.last))})
+    request = client.url("/events", {"last": str(args.last)})
     return asking.ask(args, request, lines, forever=True)
 
 

@@ -37,7 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a VRP file in the place of what the caches say, or VRPs that appear (+) or vanish (-),"
         " as +192.0.2.0/24-24@AS64500",
     )
-    parser.add_argument("--rows", metavar="N", default="1000", help="routes that are named, at most 10000")
+    parser.add_argument(
+        "--rows", metavar="N", type=asking.number(0, 10_000), default=1000, help="routes that are named, at most 10000"
+    )
     asking.add_options(parser)
 
 
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         return FAILED
     if file.fault_count:
         print(f"rtrd whatif: {file.fault_count} left out, first: {file.faults[0]}", file=sys.stderr)
-    request = client.url("/whatif", {"rows": args.rows})
+    request = client.url("/whatif", {"rows": str(args.rows)})
     return asking.ask(
         args, request, lambda answer: lines(answer.value()), method="POST", body=file.packed, timeout=TIMEOUT
     )
@@ -75,7 +77,7 @@ def _suppose(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"rtrd whatif: {error}", file=sys.stderr)
         return BAD_USAGE
-    request = client.url("/whatif", {"rows": args.rows}) + "".join(f"&vrp={quote(text)}" for text in args.supposed)
+    request = client.url("/whatif", {"rows": str(args.rows)}) + "".join(f"&vrp={quote(text)}" for text in args.supposed)
     return asking.ask(args, request, lambda answer: lines(answer.value()), timeout=TIMEOUT)
 
 

@@ -118,8 +118,7 @@ def ask(
         response = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         connection.close()
-        why = f" ({error.strerror})" if isinstance(error, PermissionError) else ""
-        raise NoDaemonError(f"no daemon answers at {path}{why}: is rtrd running?") from error
+        raise NoDaemonError(f"no daemon answers at {path}{_why(error, timeout)}") from error
     if forever:
         connection.sock.settimeout(None)
     answer = Answer(path, response, connection)
@@ -131,6 +130,17 @@ def ask(
         except (msgspec.DecodeError, KeyError, TypeError):
             what = f"{path} answered {response.status} {response.reason}; is it rtrd?"
             raise RefusedError(what, response.status) from None
+
+
+def _why(error: OSError | http.client.HTTPException, timeout: float) -> str:
+    """Say what whoever asked can do about it."""
+    if isinstance(error, PermissionError):
+        return " (Permission denied): who asks must be its owner or in its group, see control-group"
+    if isinstance(error, TimeoutError):
+        return f": something listens there and says nothing within {timeout:.0f} s"
+    if isinstance(error, http.client.HTTPException):
+        return ": something else than rtrd listens there"
+    return ": is rtrd running?"
 
 
 def status(path: Path) -> dict[str, Any] | None:

@@ -41,6 +41,19 @@ def parse_asn(text: str) -> int:
     return int(match[1])
 
 
+def parse_address(text: str) -> str:
+    """Parse an IP address; returns its normal text.
+
+    Raises:
+        ValueError: with a sentence.
+
+    """
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP address: expected one as 192.0.2.1 or 2001:db8::1") from None
+
+
 def parse_prefix(text: str) -> Prefix:
     """Parse `ADDRESS/LENGTH`; a single address is a prefix of its full length.
 
@@ -51,9 +64,12 @@ def parse_prefix(text: str) -> Prefix:
     if not re.fullmatch(r"[0-9A-Fa-f:.]{1,45}(/[0-9]{1,3})?", text):
         raise ValueError(f"{text!r} is no prefix: expected ADDRESS/LENGTH")
     try:
-        return ipaddress.ip_network(text)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is no prefix: {error}") from None
+        found = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is no prefix: expected ADDRESS/LENGTH") from None
+    if found.network_address != ipaddress.ip_address(text.partition("/")[0]):
+        raise ValueError(f"{text!r} is no prefix: it has host bits set, expected {found}")
+    return found
 
 
 def explain(prefix: Prefix, asn: int, covering: Iterable[VRP], *, usable: bool = True) -> dict[str, Any]:

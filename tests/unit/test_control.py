@@ -351,7 +351,7 @@ def test_routes_by_validity_and_prefix(served: Running) -> None:
             "validity: expected one of valid, not-found, invalid, unverified",
         ),
         ("GET", "/routes?prefix=x", 400, "'x' is no prefix: expected ADDRESS/LENGTH"),
-        ("GET", "/vrps?prefix=10.0.0.1/8", 400, "'10.0.0.1/8' is no prefix: 10.0.0.1/8 has host bits set"),
+        ("GET", "/vrps?prefix=10.0.0.1/8", 400, "'10.0.0.1/8' is no prefix: it has host bits set, expected 10.0.0.0/8"),
         ("GET", "/validity?asn=1", 400, "expected /validity?asn=ASN&prefix=PREFIX"),
         (
             "GET",
@@ -379,6 +379,7 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
     ("url", "what"),
     [
         ("/routes?covered=1", "covered: expected one of yes, no"),
+        ("/routes?neighbor=x", "'x' is no IP address: expected one as 192.0.2.1 or 2001:db8::1"),
         ("/routes?origin=x", "'x' is no AS number: expected 0 to 4294967295, with or without AS"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
         ("/events?last=x", "last: expected 0 to 400"),
@@ -658,3 +659,23 @@ def test_nobody_at_the_socket_ends_with_3(tmp_path: Path, capsys: pytest.Capture
     path = tmp_path / "rtrd.sock"
     assert cli.main(["status", "--socket", str(path)]) == 3
     assert capsys.readouterr().err == f"rtrd: no daemon answers at {path}: is rtrd running?\n"
+
+
+def test_something_else_at_the_socket_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "other.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"220 not rtrd\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert cli.main(["status", "--socket", str(path)]) == 3
+        thread.join(10)
+    what = f"rtrd: no daemon answers at {path}: something else than rtrd listens there\n"
+    assert capsys.readouterr().err == what

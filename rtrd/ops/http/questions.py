@@ -8,7 +8,7 @@ from aiohttp import web
 
 from rtrd.ops import scrape
 from rtrd.ops.http.answers import error, json, stream
-from rtrd.routes.validity import Prefix, parse_asn, parse_prefix
+from rtrd.routes.validity import Prefix, parse_address, parse_asn, parse_prefix
 from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
 
@@ -201,12 +201,12 @@ class Questions:
 
     async def routes(self, request: web.Request) -> web.StreamResponse:
         """Answer /routes."""
-        origin = request.query.get("origin")
+        neighbor, origin = request.query.get("neighbor"), request.query.get("origin")
         wanted = Wanted(
             validity=_choice(request, "validity", {each: each for each in VALIDITIES}),
             prefix=_prefix(request),
             covered=_choice(request, "covered", _YES_NO),
-            neighbor=request.query.get("neighbor"),
+            neighbor=None if neighbor is None else parse_address(neighbor),
             origin=origin if origin in (None, "none") else parse_asn(origin),
             direction=_choice(request, "direction", _DIRECTIONS) or "in",
         )

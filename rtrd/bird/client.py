@@ -83,7 +83,7 @@ class Bird:
         except OSError as error:
             raise self._gone(error) from error
         if not octets:
-            raise BirdError(f"BIRD hung up after {time.monotonic() - begin:.1f} s")
+            raise BirdError(f"BIRD at {printable(self._path)} hung up after {time.monotonic() - begin:.1f} s")
         return octets
 
     def _gone(self, error: OSError) -> BirdError:

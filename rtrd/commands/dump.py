@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-PACKAGES = ("aiohttp", "cffi", "exabgp", "msgspec", "prometheus_client", "PyYAML", "structlog", "systemd-python")
+PACKAGES = (
+    *("aiohttp", "cffi", "exabgp", "msgspec", "prometheus_client", "PyYAML", "rich", "shtab", "structlog"),
+    "systemd-python",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -122,7 +122,7 @@ async def run_cache(
         try:
             opened += await server.listen(address, tls)
         except OSError as error:
-            print(f"cannot listen on {address}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+            print(f"rtrd cache: cannot listen at {address}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
             await server.close()
             return 1
     stop = asyncio.Event()

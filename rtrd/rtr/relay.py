@@ -183,7 +183,7 @@ class Relay:
             try:
                 listening += await self._server.listen(Address(address.host, address.port), tls)
             except OSError as error:
-                raise RelayError(f"cannot listen on {address}: {_why(error)}") from error
+                raise RelayError(f"cannot listen at {address}: {_why(error)}") from error
 
     async def close(self) -> None:
         """Stop listening and end every connection."""

@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         file = vrp_files.read(files[0])
     except vrp_files.VRPFileError as error:
-        print(f"rtrd whatif: {error}", file=sys.stderr)
+        hint = "; a VRP is given with + or - before it" if "@" in files[0] or "=>" in files[0] else ""
+        print(f"rtrd whatif: {error}{hint}", file=sys.stderr)
         return FAILED
     if file.fault_count:
         print(f"rtrd whatif: {file.fault_count} left out, first: {file.faults[0]}", file=sys.stderr)
@@ -84,7 +85,8 @@ def _suppose(args: argparse.Namespace) -> int:
 def lines(answer: dict[str, Any]) -> Iterator[str]:
     """Return the lines for an answer: how many routes would change, how, and which."""
     covers = answer["newly_invalid"]
-    yield f"{answer['routes']} routes looked at; newly invalid: {sum(covers.values())}"
+    routes = answer["routes"]
+    yield f"{routes} route{'s' * (routes != 1)} looked at; newly invalid: {sum(covers.values())}"
     if any(covers.values()):
         yield "  " + ", ".join(f"{covers[key]} {text}" for key, text in _COVERS.items())
     for change in answer["changes"]:
@@ -92,7 +94,7 @@ def lines(answer: dict[str, Any]) -> Iterator[str]:
     for vrp in answer["without_effect"]:
         yield f"without effect: {printable(vrp)}"
     if answer["changed"]:
-        yield _ROW.format("NEIGHBOR", "PREFIX", "PATH-ID", "ORIGIN", "NOW", "THEN", "")
+        yield _ROW.format("NEIGHBOR", "PREFIX", "PATH-ID", "ORIGIN", "NOW", "THEN", "").rstrip()
     for route in answer["changed"]:
         yield _ROW.format(
             printable(route["neighbor"]),

@@ -120,6 +120,8 @@ def _code(error: yaml.reader.ReaderError) -> int:
 def _sentence(error: yaml.MarkedYAMLError) -> str:
     parts = [error.context, error.problem]
     text = ", ".join(part for part in parts if part)
+    if r"'\t'" in text:
+        text += "; indent with blanks, YAML takes no tabs"
     began, ended = error.context_mark, error.problem_mark
     if began is not None and ended is not None and began.line < ended.line:
         text += f" (began on line {began.line + 1})"

@@ -69,6 +69,7 @@ class Control:
         except BaseException:
             await self.close()
             raise
+        logger.info("the API is served", control=str(self._path), http=str(self.http or "none"))
 
     async def _listen(self, listener: socket.socket, requests: Requests) -> None:
         assert self._runner is not None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rtrd.ops import log
 from rtrd.rtr.client import Limits
 from rtrd.rtr.intervals import Intervals
-from rtrd.rtr.server import Address, RTRServer, parse_address
+from rtrd.rtr.server import Address, RTRServer, parse_address, why_not
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import files
@@ -122,7 +122,7 @@ async def run_cache(
         try:
             opened += await server.listen(address, tls)
         except OSError as error:
-            print(f"rtrd cache: cannot listen at {address}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+            print(f"rtrd cache: cannot listen at {address}: {why_not(error)}", file=sys.stderr)  # noqa: T201
             await server.close()
             return 1
     stop = asyncio.Event()

@@ -7,12 +7,11 @@ piece; when that is much, the whole set goes instead, of which the server makes 
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rtrd.ops import log
 from rtrd.rtr.client import Limits
-from rtrd.rtr.server import Address, RTRServer
+from rtrd.rtr.server import Address, RTRServer, why_not
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps.copying import copy
@@ -119,11 +118,6 @@ def _records(changed: dict[bytes, bool], *, announce: bool) -> bytes:
     return b"".join(record + octet for record, is_in in changed.items() if is_in is announce)
 
 
-def _why(error: OSError) -> str:
-    """Say it without asyncio's own words, which name the address once more."""
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
 class Relay:
     """The RTR server of the daemon."""
 
@@ -183,7 +177,7 @@ class Relay:
             try:
                 listening += await self._server.listen(Address(address.host, address.port), tls)
             except OSError as error:
-                raise RelayError(f"cannot listen at {address}: {_why(error)}") from error
+                raise RelayError(f"cannot listen at {address}: {why_not(error)}") from error
 
     async def close(self) -> None:
         """Stop listening and end every connection."""

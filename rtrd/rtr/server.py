@@ -6,6 +6,7 @@ Serves any number of listening addresses from one Store, in one event loop.
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -61,6 +62,12 @@ def parse_address(text: str) -> Address:
     if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
         raise ValueError(f"{text!r} is not ADDR:PORT")
     return Address(host, int(port))
+
+
+def why_not(error: OSError) -> str:
+    """Say why it can't be listened, without asyncio's own words, which name the address once more."""
+    known = error.errno is not None and error.errno > 0  # a name that does not resolve has a number of its own
+    return os.strerror(error.errno) if known else error.strerror or str(error)
 
 
 class RTRServer:

@@ -383,6 +383,7 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/routes?origin=x", "'x' is no AS number: expected 0 to 4294967295, with or without AS"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
         ("/events?last=x", "last: expected 0 to 400"),
+        ("/whatif?vrp=%2B192.0.2.0/24@1&rows=10001", "rows: expected 0 to 10000"),
     ],
 )
 def test_queries_that_make_no_sense(served: Running, url: str, what: str) -> None:
@@ -579,10 +580,9 @@ def test_a_vrp_file_is_sent_packed_however_large(served: Running, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
-        (["192.0.2.0/24@1"], 1, "192.0.2.0/24@1: No such file"),
+        (["192.0.2.0/24@1"], 1, "192.0.2.0/24@1: No such file or directory; a VRP is given with + or - before it"),
         (["+192.0.2.0/24"], 2, "is no VRP: expected PREFIX-MAXLENGTH@ASN"),
         (["vrps.json", "+192.0.2.0/24@1"], 2, "expected one FILE, or VRPs each with + or -"),
-        (["+192.0.2.0/24@1", "--rows", "10001"], 1, "rows: expected 0 to 10000"),
     ],
 )
 def test_what_cannot_be_supposed(

@@ -24,7 +24,7 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
     """Give what stands below the summary: groups with their caches, routers with their neighbours. `time`: Unix."""
     for group in now["groups"]:
         yield _group(group, active=group["name"] == now["active_group"], time=time)
-        said = [(server, line) for server in group["servers"] for line in faults(server)]
+        said = [(server, line) for server in group["servers"] for line in (*_coming(server), *faults(server))]
         for server, line in said:
             yield Text(f" {_cache(server)}: {line}", STYLES["bad" if server.get("error") else "soft"])
         if said:
@@ -32,6 +32,11 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
     for router in now["routers"]:
         yield _router(router)
         yield from (Text(f" {line}") for line in own_routes(router))
+
+
+def _coming(server: dict[str, Any]) -> Iterator[str]:
+    if server.get("coming"):
+        yield f"{server['coming']:,} coming"
 
 
 def _table(title: Text, *columns: str) -> Table:
@@ -52,7 +57,7 @@ def _group(group: dict[str, Any], *, active: bool, time: float) -> Table:
         mood = "good" if server["state"] == "ESTABLISHED" else "bad" if server.get("error") else "soft"
         table.add_row(
             Text(f"{_cache(server)} ({server['transport']})"),
-            Text(server["state"] + (f", {server['coming']:,} coming" if server.get("coming") else ""), STYLES[mood]),
+            Text(server["state"], STYLES[mood]),
             _or_dash(server["serial"]),
             f"{server['vrps']:,}",
             _age(server["last_update"], time),

@@ -153,7 +153,7 @@ def test_a_terminal_gets_all_that_a_pipe_gets(daemon: Path) -> None:
         assert what in piped
         assert what in on_terminal
     assert "100000 coming" in piped
-    assert "ERROR_TRANSPORT, 100,000 coming" in on_terminal
+    assert "[2001:db8::10]:323: 100,000 coming\n" in on_terminal
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

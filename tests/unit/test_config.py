@@ -354,8 +354,10 @@ def test_a_key_of_the_top_at_fault(line: str, what: str) -> None:
         (
             "caches:\n\tgroups: 1\n",
             2,
-            "no YAML: while scanning for the next token, found character '\\t' that cannot start any token;"
-            " indent with blanks, YAML takes no tabs",
+            (
+                "no YAML: while scanning for the next token, found character '\\t' that cannot start any token;"
+                " indent with blanks, YAML takes no tabs"
+            ),
         ),
         ("caches: 1\n---\ncaches: 2\n", 2, "no YAML: expected a single document"),
         ("a: 1\nb: \x07\n", 2, "no YAML: the character '\\x07' is not allowed"),

@@ -66,8 +66,9 @@ def parse_address(text: str) -> Address:
 
 def why_not(error: OSError) -> str:
     """Say why it can't be listened, without asyncio's own words, which name the address once more."""
-    known = error.errno is not None and error.errno > 0  # a name that does not resolve has a number of its own
-    return os.strerror(error.errno) if known else error.strerror or str(error)
+    if error.errno is not None and error.errno > 0:  # a name that does not resolve has a number of its own kind
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 class RTRServer:

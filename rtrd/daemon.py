@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rtrd import config
-from rtrd.answers import Answers
 from rtrd.bird.watch import Watch
 from rtrd.caches import Caches
 from rtrd.exabgp.attachments import Attachments
 from rtrd.ops import log, places
+from rtrd.ops.answers import Answers
 from rtrd.ops.clock import Clock
 from rtrd.ops.control import Control
 from rtrd.ops.events import Journal

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.config import ConfigError, Fault
+from rtrd.config.differences import Change, compare, merged
 from rtrd.ops import log
 from rtrd.policy import Policy
-from rtrd.reload import Change, compare, merged
 from rtrd.rtr.relay import RelayError
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError

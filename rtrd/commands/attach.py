@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rtrd.cli import BAD_USAGE, DONE
-from rtrd.linger import linger
+from rtrd.exabgp.linger import linger
 from rtrd.ops import places
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.cli import BAD_USAGE
-from rtrd.linger import linger
+from rtrd.exabgp.linger import linger
 from rtrd.ops import log
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError

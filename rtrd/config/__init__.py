@@ -21,6 +21,7 @@ from rtrd.config.checks import (
     check_server,
 )
 from rtrd.config.lines import Fault, Schema, read
+from rtrd.config.shares import Share, parse_share
 from rtrd.config.words import (
     Address,
     Endpoint,
@@ -31,7 +32,6 @@ from rtrd.config.words import (
     parse_host_name,
     parse_name,
 )
-from rtrd.shares import Share, parse_share
 from rtrd.tags import TagSpec, parse_tag
 
 __all__ = [

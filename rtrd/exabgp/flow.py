@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from rtrd.decision import Decision
+    from rtrd.engine.decision import Decision
 
 FENCE = "show neighbor summary\n"
 HELLO = "# rtrd\nversion\nversion\n"

@@ -12,8 +12,8 @@ from rtrd.exabgp.relearn import STANDING
 from rtrd.exabgp.standing import BEGIN, read_standing
 
 if TYPE_CHECKING:
-    from rtrd.egress import Own
     from rtrd.engine import Engine
+    from rtrd.engine.egress import Own
     from rtrd.exabgp.rounds import Rounds
 
 EVERY = 300.0

@@ -29,8 +29,8 @@ from rtrd.policy import normal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtrd.decision import Decision
     from rtrd.engine import Engine
+    from rtrd.engine.decision import Decision
     from rtrd.policy import Policy
 
 MOST_PREFIXES = 100

@@ -9,7 +9,7 @@ from rtrd.exabgp import encode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtrd.decision import Decision
+    from rtrd.engine.decision import Decision
     from rtrd.routes.attributes import AttributeSet
 
 _REMEMBERED = 4096

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from rtrd.ops import log
 from rtrd.ops.metrics import collect
 from rtrd.ops.scrape import Read
+from rtrd.ops.status import status_of
 
 if TYPE_CHECKING:
     from rtrd.daemon import Daemon
@@ -23,8 +24,6 @@ def of(daemon: Daemon) -> dict[str, Any]:
     """Give status, configuration, metrics, events, the last log records and the numbers of the process."""
     registry = CollectorRegistry()
     registry.register(Read(list(collect(daemon))))
-    from rtrd.status import status_of  # noqa: PLC0415 - it imports the daemon's parts
-
     return {
         "status": status_of(daemon),
         "configuration": without_secrets(msgspec.to_builtins(daemon.settings, enc_hook=str)),

@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from browser import Browser, browser
 
-from rtrd.answers import Answers
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import Update, attribute_key
+from rtrd.ops.answers import Answers
 from rtrd.ops.http.app import make_app
 from rtrlib.vrp import VRP, pack
 

@@ -21,7 +21,7 @@ from rtrd.ops import client
 from rtrd.ops.clock import Clock
 from rtrd.ops.control import Control
 from rtrd.ops.events import Journal
-from rtrd.ops.http.answers import ConflictError, NotReadyError
+from rtrd.ops.http.responses import ConflictError, NotReadyError
 from rtrd.ops.sockets import ListenError
 from rtrd.routes.validity import Prefix, explain, parse_prefix
 from rtrd.version import __version__

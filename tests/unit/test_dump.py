@@ -9,12 +9,12 @@ import stat
 from typing import TYPE_CHECKING
 
 from rtrd import cli
-from rtrd.answers import Answers
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.ops import log
+from rtrd.ops.answers import Answers
 from rtrd.ops.dump import without_secrets
-from rtrd.ops.http.answers import json as answer
+from rtrd.ops.http.responses import json as answer
 
 if TYPE_CHECKING:
     from pathlib import Path

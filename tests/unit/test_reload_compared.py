@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from rtrd import config
-from rtrd.reload import compare, merged
+from rtrd.config.differences import compare, merged
 
 BEFORE = """
 caches:

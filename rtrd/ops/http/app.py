@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from rtrd.ops.http import page
-from rtrd.ops.http.answers import errors, read_only
 from rtrd.ops.http.decisions import Decisions
 from rtrd.ops.http.live import Live
 from rtrd.ops.http.questions import Questions
 from rtrd.ops.http.reloads import Reloads
+from rtrd.ops.http.responses import errors, read_only
 from rtrd.ops.http.suppositions import Suppositions
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from rtrd.ops.events import MOST_RECENT, TooManyListenersError
-from rtrd.ops.http.answers import error
+from rtrd.ops.http.responses import error
 
 if TYPE_CHECKING:
     from rtrd.ops.http.questions import Daemon

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 from aiohttp import web
 
 from rtrd.ops import scrape
-from rtrd.ops.http.answers import error, json, stream
+from rtrd.ops.http.responses import error, json, stream
 from rtrd.routes.validity import Prefix, parse_address, parse_asn, parse_prefix
 from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from rtrd.config.differences import Change
     from rtrd.ops.events import Journal
-    from rtrd.reload import Change
     from rtrd.vrps.notation import Supposed
 
 T = TypeVar("T")

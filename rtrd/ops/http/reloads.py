@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from rtrd.ops.http.answers import json
+from rtrd.ops.http.responses import json
 from rtrd.reloading import ReloadError
 
 if TYPE_CHECKING:

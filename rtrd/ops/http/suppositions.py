@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from rtrd.ops.http.answers import json, stream
+from rtrd.ops.http.responses import json, stream
 from rtrd.vrps.notation import parse_supposed
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from rtrd.decision import Decision
-from rtrd.egress import Egress
-from rtrd.former import Former, read_key
+from rtrd.engine.decision import Decision
+from rtrd.engine.egress import Egress
+from rtrd.engine.former import Former, read_key
+from rtrd.engine.respelling import Respelling
+from rtrd.engine.targets import Targets, packed
 from rtrd.policy import OBSERVE, normal
-from rtrd.respelling import Respelling
 from rtrd.routes.attributes import with_outcome
 from rtrd.routes.rows import UNKNOWN
 from rtrd.routes.table import (
@@ -26,7 +27,6 @@ from rtrd.routes.table import (
     RouteTable,
 )
 from rtrd.tags import VALIDITIES
-from rtrd.targets import Targets, packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

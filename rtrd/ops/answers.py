@@ -1,18 +1,18 @@
-"""Questions of the API in; what the daemon's parts know, out. Only `decide` changes anything."""
+"""Questions of the API in; what the daemon's parts know, out. Only `decide` and `reload` change anything."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from rtrd.ops import dump
-from rtrd.ops.http.answers import ConflictError, NotReadyError
+from rtrd.ops.http.responses import ConflictError, NotReadyError
 from rtrd.ops.metrics import collect
+from rtrd.ops.status import status_of
+from rtrd.ops.whatif import WhatIf
 from rtrd.routes.validity import explain
-from rtrd.status import status_of
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.files import key_entries
 from rtrd.vrps.guard import NothingHeldError
-from rtrd.whatif import WhatIf
 from rtrlib.vrp_set import PARTS, SLURM, SNAPSHOT
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from rtrd.config.differences import Change
     from rtrd.daemon import Daemon
     from rtrd.ops.events import Journal
     from rtrd.ops.http.questions import Wanted
-    from rtrd.reload import Change
     from rtrd.routes.validity import Prefix
     from rtrlib.vrp_set import CoveringVRP
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
-from rtrd.former import key_of
+from rtrd.engine.former import key_of
 from rtrd.policy import normal
 from rtrd.routes.table import NeighborPolicy, RouteTable
 from rtrd.tags import VALIDITIES
@@ -21,7 +21,7 @@ from rtrd.tags import VALIDITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from rtrd.decision import Decision
+    from rtrd.engine.decision import Decision
     from rtrd.exabgp.decode import State, Update
     from rtrd.routes.attributes import AttributeSet
     from rtrd.routes.rows import Command, Route

@@ -218,6 +218,7 @@ class Feed:
             # What is held is better than nothing, which is all that assertions alone would leave in force.
             left = self.vrp_set.count(4) + self.vrp_set.count(6) > self.vrp_set.count_source(SLURM)
             changes.add((yield from self.guard.dropped() if left and not last else self.guard.expired()))
+            self.guard.forget(cache.index)
         self._put_in_force(changes, str(cache))
         self.keys.drop(cache)
 
@@ -289,6 +290,8 @@ class Feed:
     def _forget(self, cache: RTRSocket) -> Generator[None]:
         changes = yield from self.vrp_set.replace_steps(cache.index, b"")
         yield from self._publish(changes, f"what was kept of {cache}", [cache.index])
+        if self.guard is not None:
+            self.guard.forget(cache.index)
         self.keys.drop(cache)
 
     def _publish(self, changes: Changes, cause: str, sources: list[int]) -> Generator[None]:

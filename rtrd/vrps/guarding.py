@@ -90,6 +90,10 @@ class Guarding:
         """Note that a source said a moment ago what VRPs it has, which count for so long."""
         self._good[source] = self._clock.steady() + seconds
 
+    def forget(self, source: int) -> None:
+        """Note that a source has no VRPs any more: what it says next, or another in its place, takes none away."""
+        self._good.pop(source, None)
+
     # -- what happens
 
     def proposed(self, changes: Changes, cause: str, sources: Collection[int], *, keep: bool) -> Steps:

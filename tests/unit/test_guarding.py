@@ -294,6 +294,21 @@ class TestExpiry:
         story.feed.expired(one)
         assert (story.state, story.in_force) == ("following", {wide})
 
+    def test_a_cache_that_comes_back_after_its_own_is_judged_as_any_other(self, story: Story) -> None:
+        one, two = Cache(0), Cache(1)
+        wide = VRP("10.0.0.0/8", 8, 64666)
+        story.announce(40)
+        story.sync(one, GOOD)
+        story.sync(two, GOOD)
+        story.follow(one, two)
+        story.tick(7000)
+        story.delta(two)
+        story.tick(201)
+        story.feed.expired(one)
+        assert story.in_force == set(GOOD)
+        story.sync(one, [wide])
+        assert (story.state, story.in_force) == ("held", set(GOOD))
+
     def test_the_last_one_takes_all_along(self, story: Story) -> None:
         cache = story.begin()
         story.sync(cache, BAD)

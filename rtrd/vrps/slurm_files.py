@@ -79,6 +79,7 @@ class SlurmFiles:
         self._assertions: set[bytes] = set()
         self._faults: dict[str, str] = {}
         self._wake = asyncio.Event()
+        self._loading = asyncio.Lock()
 
     async def change(self, paths: Sequence[Path]) -> None:
         """Use these files from now on; what others said counts no more."""
@@ -98,18 +99,19 @@ class SlurmFiles:
 
     async def load(self) -> None:
         """Read the files, off the loop, and put them into force, or say why not."""
-        if not self._paths and not self._in_force:
-            return
-        # Looked at before reading: a file that changes meanwhile differs at the next look.
-        self._seen = await asyncio.to_thread(self._look)
-        try:
-            files = await asyncio.to_thread(read, self._paths)
-        except SlurmError as error:
-            self._refuse(error)
-            return
-        self._faults = {}
-        self._series.do(self._put_in_force(files))
-        await self._series.done()
+        async with self._loading:  # else what is read slowly would come into force after what was read later
+            if not self._paths and not self._in_force:
+                return
+            # Looked at before reading: a file that changes meanwhile differs at the next look.
+            self._seen = await asyncio.to_thread(self._look)
+            try:
+                files = await asyncio.to_thread(read, self._paths)
+            except SlurmError as error:
+                self._refuse(error)
+                return
+            self._faults = {}
+            self._series.do(self._put_in_force(files))
+            await self._series.done()
 
     async def follow(self) -> None:
         """Read the files again whenever one changed, until cancelled."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import TYPE_CHECKING
 
+from rtrd.vrps import slurm_files
 from rtrd.vrps.series import Series
-from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles
+from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles, read
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import pytest
+
+    from rtrd.vrps.slurm import File
     from rtrlib.vrp_set import Changes
 
 THEIRS = VRP("192.0.2.0/24", 24, 64500)
@@ -96,6 +101,37 @@ def test_one_bad_file_of_two_keeps_both_as_they_were_and_each_says_its_own_fault
     first, second = told.files.status()
     assert first["fault"] == f"{one}: longer than 4 MiB: this is no SLURM file"
     assert (second["fault"], second["assertions"]) == (None, 1)
+
+
+def test_files_that_are_no_longer_used_do_not_come_back_when_they_are_just_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload while `follow`, or another reload, is reading: the last word is the operator's."""
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    write(old, prefix="192.0.2.0/24", assertion=None)
+    write(new, prefix=None, assertion=OURS)
+    reading, read_on = threading.Event(), threading.Event()
+
+    def slow(paths: Sequence[Path]) -> list[File]:
+        if old in paths:
+            reading.set()
+            assert read_on.wait(30)
+        return read(paths)
+
+    monkeypatch.setattr(slurm_files, "read", slow)
+
+    async def story(told: Told) -> None:
+        first = asyncio.create_task(told.files.load())
+        assert await asyncio.to_thread(reading.wait, 30)
+        second = asyncio.create_task(told.files.change((new,)))
+        await asyncio.wait({second}, timeout=0.1)  # it may be done now, or wait for the first
+        read_on.set()
+        await asyncio.gather(first, second)
+
+    told = Told(old)
+    asyncio.run(story(told))
+    assert told.now == {THEIRS, OURS}
+    assert [file["path"] for file in told.files.status()] == [str(new)]
 
 
 def test_the_same_assertion_twice_is_one(tmp_path: Path) -> None:

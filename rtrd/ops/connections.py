@@ -77,7 +77,8 @@ class Requests:
             return await handler(request)
         finally:
             self.busy.discard(protocol)
-            self.quiet[protocol] = self.clock()
+            if protocol in self.quiet:  # else its client hung up meanwhile, and it was forgotten
+                self.quiet[protocol] = self.clock()
 
 
 class Connections:

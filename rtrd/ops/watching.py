@@ -109,6 +109,8 @@ class Watching:
         """Take the changes of routes from the tables, with the loop turning after each few."""
         journal = self._daemon.journal
         room = ROOM_LISTENING if journal.listening else ROOM
+        here = set(self._daemon.routers)
+        self._tables = {router: names for router, names in self._tables.items() if router in here}
         for router in self._daemon.routers:
             table = router.engine.table
             table.listen(room)

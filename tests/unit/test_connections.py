@@ -83,6 +83,27 @@ def test_one_in_the_middle_of_a_request_is_not_however_long_it_takes(story: Stor
     assert story.open(asking)
 
 
+def test_one_that_hangs_up_in_the_middle_of_a_request_is_forgotten(story: Story) -> None:
+    """As each does that follows events: its end is the client's, and is seen some time before its handler ends."""
+    following = story.connect()
+    assert following is not None
+
+    async def follow() -> None:
+        class Request:
+            protocol = following
+
+        async def handler(_: object) -> None:
+            story.wait(1)
+            story.server.connections.remove(following)  # the client hung up
+            story.wait(1)
+
+        await story.requests(Request(), handler)
+
+    asyncio.run(follow())
+    assert not story.requests.busy
+    assert not story.requests.quiet
+
+
 def test_between_two_requests_its_patience_begins_anew(story: Story) -> None:
     kept = story.connect()
 

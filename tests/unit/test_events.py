@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -198,6 +200,25 @@ def test_more_changes_than_a_table_keeps_are_counted_and_the_newest_are_told(tel
         assert [event["kind"] for event in told] == ["lost"] + ["route"] * 10
         assert told[0]["count"] == 990 == one.daemon.journal.lost
         assert told[-1]["prefix"] == "10.3.231.0/24"
+
+    tell(story)
+
+
+def test_of_a_router_that_went_nothing_is_kept(tell: Any) -> None:
+    """Its routes are tens of megabytes, and `rtrd attach` may come again every few minutes for years."""
+
+    async def story(one: Story) -> None:
+        read_fd, write_fd = os.pipe()
+        router = one.daemon.routers.add("edge-2", read_fd, os.open(os.devnull, os.O_WRONLY), lambda: None)
+        await one.told()
+        one.daemon.routers.remove(router)
+        gone = weakref.ref(router.engine.table)
+        del router
+        assert [event["text"] for event in await one.told("router")] == ["router edge-2 is gone"]
+        gc.collect()
+        assert gone() is None
+        os.close(read_fd)
+        os.close(write_fd)
 
     tell(story)
 

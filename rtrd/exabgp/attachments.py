@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import errno
 import os
 import re
 import socket
@@ -41,8 +42,11 @@ PATIENCE: Final = 10.0
 DRAIN: Final = 5.0
 """Seconds that the pipe of a dead attach process is still read: ExaBGP, which sees the death within a moment, may be
 writing, and a write that fails in the middle of a long line ends its other sessions (docs/exabgp.md)."""
+AGAIN: Final = 1.0
+"""Seconds until one more is accepted when there was no descriptor left for it."""
 _MESSAGE: Final = 512
 _READ: Final = 1 << 16
+_NONE_LEFT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 logger = log.get("attach")
 
@@ -59,21 +63,28 @@ class Attachments:
         self._loop = asyncio.get_running_loop()
         self._open: set[_Attachment] = set()
         self._limiter = log.RateLimiter()
+        self._again: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Listen. Raises ListenError."""
         self._listener = UnixListener(self._path, socket.SOCK_SEQPACKET, "attach", group=self._group)
         self._listener.socket.listen()
-        self._loop.add_reader(self._listener.socket, self._accept)
+        self._accept_more()
 
     def close(self) -> None:
         """Stop listening, and give every ExaBGP back to its attach process."""
         if self._listener is not None:
+            if self._again is not None:
+                self._again.cancel()
             self._loop.remove_reader(self._listener.socket)
             self._listener.close()
             self._listener = None
         for attachment in tuple(self._open):
             attachment.close()
+
+    def _accept_more(self) -> None:
+        assert self._listener is not None
+        self._loop.add_reader(self._listener.socket, self._accept)
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -81,6 +92,9 @@ class Attachments:
             connection, _ = self._listener.socket.accept()
         except OSError as error:  # it gave up, or we have no descriptor left
             self.complain("accept", "an attach process could not be heard", why=os.strerror(error.errno or 0))
+            if error.errno in _NONE_LEFT:  # it would be called again at once, and for nothing
+                self._loop.remove_reader(self._listener.socket)
+                self._again = self._loop.call_later(AGAIN, self._accept_more)
             return
         if len(self._open) >= MOST:
             connection.close()
@@ -229,12 +243,10 @@ class _Attachment:
 
     def _hung_up(self) -> None:
         """End with the attach process; what ExaBGP is just writing is still taken from it."""
-        reading = self._router is not None
-        if reading:
-            read_fd = os.dup(self._fds[0])
+        drained = None if self._router is None else self._fds.pop(0)
         self.close()
-        if reading:
-            _Drain(read_fd)
+        if drained is not None:
+            _Drain(drained)
 
     def _exabgp_gone(self) -> None:
         if self._router is None:
@@ -247,7 +259,7 @@ class _Attachment:
 
 
 class _Drain:
-    """Reads a pipe and forgets it, until its end or for DRAIN seconds."""
+    """Reads a pipe and forgets it, until its end or for DRAIN seconds; then it is closed."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

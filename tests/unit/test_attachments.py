@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rtrd.exabgp import attachments
 from rtrd.exabgp.attachments import Attachments
 from rtrd.ops import places
 from rtrd.policy import Policy
@@ -214,6 +217,46 @@ def test_what_is_no_attach_process_is_sent_away(play: Play, messages: list[bytes
             os.close(write)
         await until(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
         assert service.names == []
+
+    play(story)
+
+
+def test_without_descriptors_the_loop_is_left_in_peace(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(service: Service) -> None:
+        monkeypatch.setattr(attachments, "AGAIN", 0.5)
+        complaints: list[object] = []
+        monkeypatch.setattr(service.attachments, "complain", lambda *words, **_: complaints.append(words))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.connect(str(places.attach_path(service.control)))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+            try:
+                for _ in range(100):
+                    await asyncio.sleep(0)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert 1 <= len(complaints) < 10
+            client.send(b"hello")
+            client.settimeout(30)
+            assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected")
+
+    play(story)
+
+
+def test_the_end_of_an_attach_process_needs_no_descriptor(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When there are none left, it is the first thing that may give some back."""
+
+    async def story(service: Service) -> None:
+        def none_left(_: int) -> int:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        one = ExaBGP(service.control)
+        await one.start()
+        assert await one.hears(len(HELLO)) == HELLO
+        monkeypatch.setattr(os, "dup", none_left)
+        one.process.kill()  # ExaBGP keeps its ends
+        await until(lambda: service.names == [])
+        await one.end()
 
     play(story)
 

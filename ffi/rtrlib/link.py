@@ -105,14 +105,19 @@ class ThreadLink:
         fault = ffi.new("char[]", FAULT_SIZE)
         feed = lib.feed_open(options, fault, FAULT_SIZE)
         if not feed:
+            self._close_file()
             raise LinkEnded(ffi.string(fault).decode(errors="replace"))
         self._feed = feed
         self._chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
 
     def _file(self, text: str) -> str:
         """Put the known hosts where libssh can read them: a file of no name that ends with this link."""
-        self._hosts = os.memfd_create("known_hosts")
-        os.write(self._hosts, text.encode())
+        try:
+            self._hosts = os.memfd_create("known_hosts")
+            os.write(self._hosts, text.encode())
+        except OSError as error:
+            self._close_file()
+            raise LinkEnded(f"the host key has no place in memory: {error}") from error
         return f"/proc/self/fd/{self._hosts}"
 
     def filenos(self) -> tuple[int, ...]:
@@ -138,5 +143,9 @@ class ThreadLink:
         if self._feed:
             lib.feed_close(self._feed)
             self._feed = ffi.NULL
-            if self._hosts >= 0:
-                os.close(self._hosts)
+            self._close_file()
+
+    def _close_file(self) -> None:
+        if self._hosts >= 0:
+            os.close(self._hosts)
+            self._hosts = -1

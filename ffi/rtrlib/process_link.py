@@ -64,7 +64,11 @@ class ProcessLink:
     def __init__(self, server: Server, intervals: Intervals, memory: int = MEMORY_LIMIT) -> None:
         """`memory`: bytes of address space for the child. LinkEnded when it cannot be started."""
         reap()
-        parent_end, child_end = socket.socketpair()
+        values = options_of(server, intervals).values()  # before there is a process that would wait for them
+        try:
+            parent_end, child_end = socket.socketpair()
+        except OSError as error:
+            raise LinkEnded(f"cannot start a cache process: {error}") from error
         argv = [sys.executable, "-I", "-S", CHILD, str(os.getpid()), str(memory), NAME, *_child_path()]
         try:
             self._process = subprocess.Popen(
@@ -88,7 +92,6 @@ class ProcessLink:
         self._socket.setblocking(False)
         os.set_blocking(self._stderr, False)
         self.pid: int | None = self._process.pid
-        values = options_of(server, intervals).values()
         message = b"".join((b"\xff" if value is None else str(value).encode()) + b"\0" for value in values)
         try:
             self._socket.send(struct.pack("=I", len(message)) + message)  # an empty socket takes it whole

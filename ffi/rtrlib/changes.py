@@ -169,10 +169,11 @@ class Changes:
                     for cache in self._states:
                         return self._states.pop(cache)
                     self._news.clear()
+                ended = self._ended  # before anybody can tell something more
             if packed:
                 self._taken = records_of(packed)
                 await asyncio.sleep(0)  # a long table is not read at one go
-            elif self._ended:
+            elif ended:
                 raise StopAsyncIteration
             else:
                 await self._news.wait()

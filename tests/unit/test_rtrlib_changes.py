@@ -110,6 +110,35 @@ def test_a_reader_gets_vrps_then_keys_then_the_last_state() -> None:
     ]
 
 
+def test_what_comes_just_before_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manager's thread goes on while the reader sees that there is nothing."""
+
+    async def read() -> list[object]:
+        changes = Changes()
+        monkeypatch.setattr(changes, "_lock", lock := LastWord(changes))
+        told = [change async for change in changes]
+        assert lock.said
+        return told
+
+    class LastWord:
+        """A lock behind which, as soon as the reader lets go of it, another thread says the last thing and ends."""
+
+        def __init__(self, changes: Changes) -> None:
+            self.said = False
+            self._changes = changes
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            if not self.said:
+                self.said = True
+                self._changes.vrps(vrp(1))
+                self._changes.end()
+
+    assert asyncio.run(read()) == [VRPChange(PFXRecord(64500, "10.1.0.0", 16, 16), added=True)]
+
+
 def test_a_long_table_leaves_the_loop_time_for_others() -> None:
     async def read() -> int:
         changes, turns = Changes(), 0

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MIB: Final = 1 << 20
 PAUSE: Final = 0.005
 """Seconds between two looks whether what was heard is done with, before more is read."""
+AFTER_FAULT: Final = 1.0
+"""Seconds after which the manager is driven on though it raised: something may be due, with nothing to read."""
 
 
 class Caches:
@@ -55,9 +57,12 @@ class Caches:
         """Do what is due: to be called when the time jumped, and by nobody else than the loop otherwise."""
         self._stop_timer()
         busy = self._feed is not None and self._feed.series.busy
-        seconds = PAUSE if busy else self.manager.dispatch()
-        if seconds is not None:
-            self._timer = self._loop.call_later(seconds, self.look)
+        seconds: float | None = AFTER_FAULT
+        try:
+            seconds = PAUSE if busy else self.manager.dispatch()
+        finally:
+            if seconds is not None:
+                self._timer = self._loop.call_later(seconds, self.look)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtrd import config
-from rtrd.cli import BAD_USAGE
+from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.exabgp.linger import linger
 from rtrd.ops import log
 from rtrd.vrps import slurm_files
@@ -36,9 +37,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the daemon; as ExaBGP's process, fail slowly."""
-    code = start(args)
-    if code != 0 and args.exabgp:
+    """Run the daemon; as ExaBGP's process, fail slowly, also by a fault of ours."""
+    try:
+        code = start(args)
+    except Exception:
+        if not args.exabgp:
+            raise
+        traceback.print_exc()
+        code = FAILED
+    if code != DONE and args.exabgp:
         linger(0)
     return code
 

@@ -1,0 +1,59 @@
+"""`rtrd run` as ExaBGP's process: it ends late whatever it ends of, since five quick ends would be ExaBGP's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtrd import cli, daemon
+from rtrd.commands import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = "caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}]}\n"
+
+
+@pytest.fixture
+def lingered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The descriptors that were read until late."""
+    fds: list[int] = []
+    monkeypatch.setattr(run, "linger", fds.append)
+    return fds
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "rtrd.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_a_fault_of_the_configuration(lingered: list[int], config: Path) -> None:
+    config.write_text("colour: 1\n")
+    assert cli.main(["run", "-c", str(config)]) == cli.BAD_USAGE
+    assert lingered == []
+    assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.BAD_USAGE
+    assert lingered == [0]
+
+
+def test_a_fault_of_ours(
+    lingered: list[int], config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(daemon, "run", fail)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        cli.main(["run", "-c", str(config)])
+    assert lingered == []
+    assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.FAILED
+    assert lingered == [0]
+    assert "RuntimeError: a fault of ours" in capfd.readouterr().err
+
+
+def test_an_end_that_was_wanted_is_no_fault(lingered: list[int], config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon, "run", lambda *_, **__: cli.DONE)
+    assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.DONE
+    assert lingered == []

@@ -171,24 +171,24 @@ class ExaBGP:
 
     def _line(self, line: bytes) -> None:
         self.lines += 1
-        if line[:1] == b"{":
-            try:
-                if self.engine.take_line(line):
-                    self._routes_came()
-                    return
+        try:
+            if line[:1] != b"{":
+                if line:
+                    self._answers.heard(line.decode("ascii", "replace").rstrip("\r"))
+            elif self.engine.take_line(line):
+                self._routes_came()
+            else:
                 self._event(decode(line))
-            except DecodeError as error:
-                self._left_out(str(error))
-            except MemoryError as error:
-                self._left_out(f"no memory for its routes: {error}", key="memory")
-            except Exception:
-                # A fault of ours in one line must not cost the lines behind it.
-                self.undecodable += 1
-                more = self._limiter.rate_limited("failed")
-                if more is not None:
-                    logger.exception("rtrd failed over a line of ExaBGP", router=self.engine.name, **more)
-        elif line:
-            self._answers.heard(line.decode("ascii", "replace").rstrip("\r"))
+        except DecodeError as error:
+            self._left_out(str(error))
+        except MemoryError as error:
+            self._left_out(f"no memory for its routes: {error}", key="memory")
+        except Exception:
+            # A fault of ours in one line must not cost the lines behind it.
+            self.undecodable += 1
+            more = self._limiter.rate_limited("failed")
+            if more is not None:
+                logger.exception("rtrd failed over a line of ExaBGP", router=self.engine.name, **more)
 
     def _event(self, event: Event) -> None:
         if type(event) is Update:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bench import lines
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.engine import Engine
+from rtrd.exabgp.answers import Answers
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.flow import FENCE, HELLO, Window
 from rtrd.exabgp.lines import MOST_LINE
@@ -21,6 +22,8 @@ from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    import pytest
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
@@ -170,6 +173,19 @@ def test_a_command_pipe_that_nobody_reads_stops_no_reading() -> None:
             await pipe.say(line(number) + b"done\n")
         assert len(pipe.router.engine.table) == 20_000
         assert pipe.router.window.waiting <= 16
+
+
+def test_a_fault_of_ours_over_one_answer_costs_no_line_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        def fail(_: object, text: str) -> None:
+            raise RuntimeError(text)
+
+        await pipe.greet()
+        monkeypatch.setattr(Answers, "heard", fail)
+        await pipe.say(b"an answer\n" + line(1))
+        assert pipe.router.undecodable == 1
+        assert len(pipe.router.engine.table) == 20
 
 
 def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_counts() -> None:

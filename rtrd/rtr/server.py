@@ -100,13 +100,12 @@ class RTRServer:
 
     async def renew_tls(self, tls: ssl.SSLContext) -> None:
         """Speak TLS with these certificates from now on, at the same addresses; who is connected stays so."""
-        olds, self._tls = self._tls, []
-        for old in olds:
-            for one in [one.dup() for one in old.sockets]:
-                self._tls.append(await self._create(tls, sock=one))
+        for old in tuple(self._tls):  # one after the other: what fails stays as it is
+            new = [await self._create(tls, sock=one.dup()) for one in old.sockets]
+            for servers in (self._tls, self._servers):
+                servers.remove(old)
+                servers.extend(new)
             old.close()
-            self._servers.remove(old)
-        self._servers += self._tls
 
     async def _create(self, tls: ssl.SSLContext | None, **where: Any) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(

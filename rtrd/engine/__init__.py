@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from rtrd.engine.decision import Decision
 from rtrd.engine.egress import Egress
 from rtrd.engine.former import Former, read_key
+from rtrd.engine.outcomes import Outcomes
 from rtrd.engine.respelling import Respelling
 from rtrd.engine.targets import Targets, packed
 from rtrd.policy import OBSERVE, normal
 from rtrd.routes.attributes import with_outcome
 from rtrd.routes.rows import UNKNOWN
 from rtrd.routes.table import (
-    LEARNED,
     NEW_ATTRIBUTES,
     OTHER,
     TAKEN_PATH_IDS,
@@ -73,7 +73,7 @@ class Engine:
         self._policy = policy
         self._owns = lru_cache(maxsize=65536)(policy.owns)
         self._read_attributes = read_attributes
-        self._outcomes: list[Outcome] = [OBSERVE]  # by manner: additions that are alike share a number
+        self._outcomes = Outcomes()
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
         self._parts: deque[Decision] = deque()  # of one withdraw
@@ -208,24 +208,10 @@ class Engine:
         return session
 
     def _native_policy(self, neighbor: str, rule: Rule | None) -> NeighborPolicy:
-        outcomes = [OBSERVE if rule is None else rule.decide(validity) for validity in VALIDITIES]
         targets = 0
         if rule is not None:
             targets = sum(map(self.targets.bit, rule.receivers(self.targets, neighbor))) & ~self.targets.turning
-        first, second, third, fourth = outcomes
-        return NeighborPolicy(
-            targets=targets,
-            actions=(first.action, second.action, third.action, fourth.action),
-            manners=(self._manner(first), self._manner(second), self._manner(third), self._manner(fourth)),
-            local_preferences=(_preference(first), _preference(second), _preference(third), _preference(fourth)),
-        )
-
-    def _manner(self, outcome: Outcome) -> int:
-        for number, known in enumerate(self._outcomes):
-            if known.tags == outcome.tags and known.local_preference == outcome.local_preference:
-                return number
-        self._outcomes.append(outcome)
-        return len(self._outcomes) - 1
+        return self._outcomes.policy(rule, targets)
 
     # -- routes
 
@@ -341,7 +327,7 @@ class Engine:
             self._turn()  # nothing stands at them any more; what should is said after the next work
         if command is None:
             return None
-        outcome = self._outcomes[command.manner]
+        outcome = self._outcomes.of(command.manner)
         stands = command.announce and command.former is not None and self._recognised(command, command.former, outcome)
         return Decision(
             announce=command.announce,
@@ -397,7 +383,3 @@ class Engine:
             return any(route.standing & bit for route in self.table.at(prefix.partition(" ")[0]))
         except ValueError:
             return False  # no prefix, which the route table will say, too
-
-
-def _preference(outcome: Outcome) -> int:
-    return LEARNED if outcome.local_preference is None else outcome.local_preference

@@ -233,8 +233,10 @@ class Egress:
 
     def routes(self, within: str | None = None) -> Iterator[tuple[str, Route]]:
         """Give each route with the neighbour that gets it, in order of prefix, also while they change."""
+        names: dict[int, str] = {}
         for route in self._table.routes(within):
-            names = {number: address for address, number in self._sessions.items()}
+            if self._sessions.get(names.get(route.neighbor, "")) != route.neighbor:
+                names = {number: address for address, number in self._sessions.items()}
             if route.neighbor in names:
                 yield names[route.neighbor], route
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from rtrd.routes.whatif import COVERS, Question, View
@@ -64,13 +63,13 @@ class WhatIf:
         ranges.add(kept)
         left_out = {one.vrp for one in supposed if one.appears} - {vrp for vrp, _ in kept}
         idle += [f"+{vrp} (by SLURM)" for vrp in sorted(left_out)]
-        async with self._alone():
+        async with self._lock:
             answer = await self._go_over(View(in_force, without=gone, and_with=come), ranges, most)
         return {**answer, "without_effect": idle}
 
     async def replacing(self, chunks: AsyncIterator[bytes], most: int) -> dict[str, Any]:
         """Tell what would change if the caches said exactly these packed VRPs; SLURM files count as they do."""
-        async with self._alone():
+        async with self._lock:
             then = self._new_set()
             rest = b""
             size = 0
@@ -99,11 +98,6 @@ class WhatIf:
         found.filter(self._daemon.slurm.filters)
         found.activate([0])
         return found
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        async with self._lock:
-            yield
 
     async def _go_over(self, then: View, ranges: Changes | None, most: int) -> dict[str, Any]:
         rows: list[dict[str, Any]] = []

@@ -6,6 +6,7 @@ RTRD_FUZZ is how many examples are tried (`make fuzz`: 20,000 each, with the nat
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -61,7 +62,10 @@ def commands_for(data: bytes) -> str:
         os.set_blocking(of, False)
         vrp_set = VRPSet()
         vrp_set.usable = True
-        router = ExaBGP(Engine("fuzz", vrp_set, policy(), read_attributes), stdin, stdout, lambda: None)
+        # A millisecond passes at each look at the clock: how quick this machine is makes no difference.
+        ticks = itertools.count()
+        engine = Engine("fuzz", vrp_set, policy(), read_attributes)
+        router = ExaBGP(engine, stdin, stdout, lambda: None, lambda: next(ticks) / 1000)
         written = b""
 
         def read() -> None:

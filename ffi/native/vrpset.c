@@ -67,6 +67,8 @@ static bool says(const struct entry *entry, const struct vrp *vrp) /* of entries
 
 struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp)
 {
+    if (!family_has_length(family, vrp->len))
+        return NULL;
     struct key key = key_of(vrp->addr);
     uint64_t hash = hash_prefix(set, key, vrp->len);
     const struct table *table = table_at(family_of(set, family), hash);
@@ -137,11 +139,14 @@ struct vrpset *vrpset_new(void)
         return NULL;
     set->active = ASSERTIONS;
     set->shown = 1;
-    if (getrandom(&set->seed, sizeof set->seed, 0) != (ssize_t)sizeof set->seed ||
-        lens_init(&set->v4.lens, set->seed) != 0 || lens_init(&set->v6.lens, set->seed) != 0) {
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed || lens_init(&set->v4.lens, seed) != 0 ||
+        lens_init(&set->v6.lens, seed) != 0) {
         vrpset_free(set);
         return NULL;
     }
+    for (size_t len = 0; len < sizeof set->seeds / sizeof *set->seeds; len++)
+        set->seeds[len] = mix_bits(seed + len + 1);
     return set;
 }
 

@@ -71,7 +71,7 @@ struct vrpset {
     struct touched touched[VRPSET_SOURCES];
     uint64_t count[VRPSET_SOURCES];
     struct filters *filters; /* NULL: none */
-    uint64_t seed;
+    uint64_t seeds[129]; /* of the hashes, one for each length */
     uint64_t pending; /* entries that are due and not in force, or the other way round */
     uint32_t active;
     uint8_t shown; /* the bit of entry.force that holds: 1 or 2 */
@@ -100,9 +100,11 @@ static inline struct key masked(struct key key, unsigned len)
     return key;
 }
 
+/* With a secret for each length, since a length in clear could make up for other bits of the address: prefixes of 64
+ * lengths were one to it. */
 static inline uint64_t hash_prefix(const struct vrpset *set, struct key key, unsigned len)
 {
-    uint64_t hash = mix_bits(key.hi ^ set->seed ^ len); /* behind the prefix there are no bits, and IPv4 ends at bit 32 */
+    uint64_t hash = mix_bits(key.hi ^ set->seeds[len]);
     return key.lo ? mix_bits(hash ^ key.lo) : hash;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import sys
 import time
@@ -18,6 +19,7 @@ from rtrd.ops.text import printable
 from rtrd.vrps.copying import copy
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from collections.abc import Callable
 
     from rtrd.config import Bird
@@ -30,6 +32,7 @@ ATTEMPTS: Final = 2
 SETTLE: Final = 1.0
 """Seconds between two looks whether there are VRPs yet."""
 _MOST_TEXT: Final = 4096
+_SLICE: Final = 1 << 16
 
 logger = log.get("bird")
 
@@ -116,12 +119,12 @@ class Watch:
         self.fault = why
 
 
-async def look_apart(path: str, vrps: bytes) -> Found:
+async def look_apart(path: str, vrps: bytes | memoryview) -> Found:
     """Do rtrd.bird.worker.look in a process of its own. Raises BirdError, also when that was killed."""
     argv = [sys.executable, "-P", "-m", "rtrd.bird.worker", path]
     process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     try:
-        output, fault = await process.communicate(vrps)
+        output, fault = await _told(process, memoryview(vrps))
     finally:
         if process.returncode is None:
             process.kill()
@@ -131,3 +134,19 @@ async def look_apart(path: str, vrps: bytes) -> Found:
     if process.returncode == FAULT:
         raise BirdError(printable(fault.decode("utf-8", "backslashreplace").strip()[:_MOST_TEXT]))
     raise BirdError(f"the process of the audit ended with {process.returncode}")
+
+
+async def _told(process: Process, octets: memoryview) -> tuple[bytes, bytes]:
+    """As `communicate`, which would make a copy of all octets at once, and hold the loop for it."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.TaskGroup() as reading:
+        output, fault = (reading.create_task(stream.read()) for stream in (process.stdout, process.stderr))
+        with contextlib.suppress(ConnectionError):  # it has ended; what it said and its exit code tell why
+            for at in range(0, len(octets), _SLICE):
+                process.stdin.write(octets[at : at + _SLICE])
+                await process.stdin.drain()
+        process.stdin.close()
+    await process.wait()
+    return output.result(), fault.result()

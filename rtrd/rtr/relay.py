@@ -45,7 +45,7 @@ class RelayError(Exception):
 class Server(Protocol):
     """What takes the VRPs: rtrd.rtr.server.RTRServer."""
 
-    async def update(self, vrps: bytes, keys: Iterable[RouterKey]) -> bool:
+    async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey]) -> bool:
         """Serve exactly these."""
 
     async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey]) -> bool:

@@ -143,7 +143,7 @@ class RTRServer:
 
     # -- data ---------------------------------------------------------------------------------------------
 
-    async def update(self, vrps: bytes, keys: Iterable[RouterKey] = ()) -> bool:
+    async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey] = ()) -> bool:
         """Serve these packed VRPs and router keys from now on; returns whether that is a change.
 
         The comparison runs in a thread. Raises ValueError for octets that are no packed VRPs.

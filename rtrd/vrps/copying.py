@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import time
 from typing import TYPE_CHECKING, Final
+
+from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +20,7 @@ ATTEMPTS: Final = 5
 """So often a copy begins anew because something came into force meanwhile."""
 
 
-async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> bytes:
+async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> memoryview:
     """Give the packed VRPs that some sources have in force, or the effective ones, as of one moment.
 
     That moment is when this returns. 0.7 M VRPs take 30 ms in slices of 2 ms; only when VRPs come into force all
@@ -27,19 +30,29 @@ async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> bytes:
     for _ in range(ATTEMPTS):
         await _settled(vrp_set)
         generation = vrp_set.generation
-        parts = []
+        # Memory that nobody touched yet costs the time of a whole slice a megabyte: it is filled part by part, never
+        # joined from parts.
+        copied, size = memoryview(mmap.mmap(-1, max(1, _most(vrp_set, wanted)))), 0
         until = time.perf_counter() + SLICE
         for part in vrp_set.packed(wanted):
-            parts.append(part)
+            copied[size : size + len(part)] = part
+            size += len(part)
             if time.perf_counter() >= until:
                 await asyncio.sleep(0)
                 if vrp_set.generation != generation or vrp_set.changing:
                     break
                 until = time.perf_counter() + SLICE
         else:
-            return b"".join(parts)
+            return copied[:size]
     await _settled(vrp_set)
-    return b"".join(vrp_set.packed(wanted))
+    return memoryview(b"".join(vrp_set.packed(wanted)))
+
+
+def _most(vrp_set: VRPSet, sources: list[int] | None) -> int:
+    """Give the octets that the VRPs of some sources take at most, or the effective ones."""
+    if sources is None:
+        return PACKED.size * (vrp_set.count(4) + vrp_set.count(6))
+    return PACKED.size * sum(vrp_set.count_source(source) for source in set(sources))
 
 
 async def _settled(vrp_set: VRPSet) -> None:

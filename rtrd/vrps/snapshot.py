@@ -40,7 +40,7 @@ class SnapshotError(Exception):
 class Snapshot(NamedTuple):
     """What a snapshot holds."""
 
-    records: bytes
+    records: bytes | memoryview
     """Packed VRPs, not checked one by one."""
     date: int
     """Unix time at which caches last said so."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import select
+import signal
 import socket
 import struct
 import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtrd.demo.lab import Process, find_program, free_port
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from rtrlib import ManagerGroup, RTRManager, RTRSocket
+    from rtrlib import ManagerGroup, ManagerGroupStatus, PFXRecord, RTRManager, RTRSocket
 
 SECONDS = 30
 """Generous: for what takes milliseconds on an idle machine."""
@@ -47,7 +48,7 @@ class StayRTR:
         metadata = {"buildtime": "2026-01-01T00:00:00Z"}
         self._file.write_text(json.dumps({"metadata": metadata, "roas": roas, "bgpsec_keys": keys or []}))
         if self._process:
-            self._process.send_signal(1)
+            self._process.send_signal(signal.SIGHUP)
 
     def start(self) -> None:
         """Start, and return when it listens."""
@@ -217,14 +218,14 @@ class InForce:
 class Heard:
     """Callbacks that remember, and a way to wait for what they were told."""
 
-    def __init__(self):
-        self.records = {}
-        self.statuses = []
-        self.threads = set()
-        self.data = set()
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, int, int], bool] = {}
+        self.statuses: list[tuple[int, ManagerGroupStatus, int | str, Any]] = []
+        self.threads: set[str] = set()
+        self.data: set[Any] = set()
         self._changed = threading.Condition()
 
-    def update(self, record, added, data):
+    def update(self, record: PFXRecord, added: bool, data: Any) -> None:
         with self._changed:
             self.records[(f"{record.prefix}/{record.min_len}", record.max_len, record.asn)] = added
             self.threads.add(threading.current_thread().name)
@@ -232,16 +233,16 @@ class Heard:
             self._changed.notify_all()
 
     @property
-    def in_force(self):
+    def in_force(self) -> set[tuple[str, int, int]]:
         """What was added and not removed."""
         return {one for one, added in self.records.items() if added}
 
-    def status(self, group, status, socket, data):
+    def status(self, group: ManagerGroup, status: ManagerGroupStatus, socket: RTRSocket, data: Any) -> None:
         with self._changed:
             self.statuses.append((group.preference, status, socket.port, data))
             self._changed.notify_all()
 
-    def wait(self, holds):
+    def wait(self, holds: Callable[[], bool]) -> None:
         with self._changed:
             assert self._changed.wait_for(holds, SECONDS), (self.records, self.statuses)
 

@@ -107,7 +107,8 @@ def test_numbers_hold_until_the_next_one() -> None:
 @given(st.lists(st.integers(1, 40)))
 def test_however_octets_arrive_the_lines_are_the_same(sizes: list[int]) -> None:
     octets = ROUTES.replace(b"\n\t", b"\n \t")
-    replies, found, at = Replies(), [], 0
+    replies, at = Replies(), 0
+    found: list[Line] = []
     for size in [*sizes, len(octets)]:
         found += replies.feed(octets[at : at + size])
         at += size

@@ -100,6 +100,10 @@ class Life:
         self.links[-1].ended = why
         return self.turn()
 
+    def wrong(self) -> tuple[str | None, Fault | None]:
+        """What the cache says is wrong with it now."""
+        return self.socket.error, self.socket.fault
+
     def at(self, now: float) -> list[str]:
         self.now = now
         return self.turn()
@@ -175,12 +179,11 @@ def test_the_cache_goes_away_and_comes_back_and_nothing_is_lost() -> None:
     assert life.socket.error is not None
     refused = frame(FrameType.FAULT, b"\1cannot connect to 192.0.2.1 port 323: Connection refused")
     assert life.says(refused + state(State.ERROR_TRANSPORT, has_data=True)) == ["failed"]
-    assert life.socket.error == "cannot connect to 192.0.2.1 port 323: Connection refused"
-    assert life.socket.fault is Fault.UNREACHABLE
+    assert life.wrong() == ("cannot connect to 192.0.2.1 port 323: Connection refused", Fault.UNREACHABLE)
     # librtr asks with the old serial; the same link goes on.
     back = state(State.SYNC, has_data=True) + vrps(vrp(9)) + state(State.ESTABLISHED)
     assert life.says(back) == ["staged 1", "committed changes", "in sync"]
-    assert (life.socket.error, life.socket.fault) == (None, None)
+    assert life.wrong() == (None, None)
     assert len(life.links) == 1
     # What was wrong is over, and not forgotten.
     assert life.socket.faults == {Fault.PROCESS: 1, Fault.UNREACHABLE: 1}
@@ -396,10 +399,10 @@ def test_a_process_that_cannot_be_started_is_tried_again() -> None:
 def test_a_queue_that_ran_over_costs_the_link() -> None:
     life = Life()
     assert life.says(CONNECTS + vrps(vrp(1)) + frame(FrameType.LOST)) == ["staged 1", "discarded", "failed"]
-    assert life.socket.fault is Fault.PROCESS
+    assert life.wrong()[1] is Fault.PROCESS
     life.at(BACKOFF_FIRST)
     assert life.says(CONNECTS + vrps(vrp(1)) + frame(FrameType.STARVED)) == ["staged 1", "discarded", "failed"]
-    assert life.socket.fault is Fault.ENDLESS
+    assert life.wrong()[1] is Fault.ENDLESS
 
 
 GARBAGE = [

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from rtrd.config.differences import Change
     from rtrd.ops.http.questions import Wanted
     from rtrd.vrps.notation import Supposed
 
@@ -144,6 +145,9 @@ class FakeDaemon:
             yield None
             found = {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length}
             yield {**found, "in": ["192.0.2.10:323"], "not_in": ["192.0.2.11:323"]}
+
+    async def reload(self) -> list[Change]:
+        return []
 
     def decide(self, *, accept: bool) -> dict[str, Any]:
         if not self.held:

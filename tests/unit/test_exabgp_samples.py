@@ -14,6 +14,7 @@ from rtrd.exabgp.decode import (
     Event,
     Negotiated,
     Other,
+    Sent,
     State,
     Update,
     decode,
@@ -49,7 +50,7 @@ class Undecodable(NamedTuple):
     """A line that is no JSON."""
 
 
-Seen = Routes | State | EndOfRib | Other | Negotiated | Undecodable
+Seen = Routes | Sent | State | EndOfRib | Other | Negotiated | Undecodable
 
 
 class Case(NamedTuple):

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rtrlib.failover import Activate, Drop, Failover, Release, Start, Stop
+from rtrlib.failover import Action, Activate, Drop, Failover, Release, Start, Stop
 from rtrlib.manager_group import ManagerGroupStatus as Status
 
 A, B, C = 0, 1, 2
@@ -178,7 +178,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.active: int | None = None
         self.carry_out(self.failover.start(self.now))
 
-    def carry_out(self, actions: list[Start | Stop | Activate]) -> None:
+    def carry_out(self, actions: list[Action]) -> None:
         for action in actions:
             if isinstance(action, Activate):
                 assert self.usable(action.group), "only a usable group is put into force"
@@ -188,6 +188,7 @@ class AnyHistory(RuleBasedStateMachine):
                 assert action.group not in self.started
                 self.started.add(action.group)
             else:
+                assert isinstance(action, Stop), "the groups stay as they are"
                 assert action.group in self.started
                 assert action.group != self.active, "what is in force is never stopped"
                 self.started.discard(action.group)

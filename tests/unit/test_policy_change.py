@@ -258,13 +258,13 @@ def test_after_any_policies_what_stands_is_what_the_last_one_says(
         for _ in range(steps):
             story.engine.work(1)
             play(story, stands)
-        for neighbor, prefix, number in heard:
-            if number is None:
+        for neighbor, prefix, other in heard:
+            if other is None:
                 said.pop((neighbor, prefix), None)
                 story.engine.update(Update(neighbor, [prefix], [], 0))
             else:
-                said[neighbor, prefix] = number
-                say(story, neighbor, prefix, number)
+                said[neighbor, prefix] = other
+                say(story, neighbor, prefix, other)
     while story.engine.work(1):
         play(story, stands)
     play(story, stands)

@@ -27,8 +27,8 @@ MANY = [VRP(f"10.{i >> 8}.{i & 255}.0/24", 24, 64500) for i in range(MOST_SINGLE
 KEY = RouterKey(64500, bytes(20), bytes(91))
 
 
-def found(records: bytes) -> set[VRP]:
-    return {vrp for vrp, _ in unpack(records)}
+def found(records: bytes | memoryview) -> set[VRP]:
+    return {vrp for vrp, _ in unpack(bytes(records))}
 
 
 class SlowServer:
@@ -42,9 +42,9 @@ class SlowServer:
         self.busy = False
         self.fails = 0
 
-    async def update(self, records: bytes, keys: Iterable[RouterKey]) -> bool:
-        await self._take("update", len(found(records)))
-        self.served, self.keys = found(records), set(keys)
+    async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey]) -> bool:
+        await self._take("update", len(found(vrps)))
+        self.served, self.keys = found(vrps), set(keys)
         return True
 
     async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey]) -> bool:

@@ -116,7 +116,7 @@ def test_what_comes_just_before_the_end_is_told(monkeypatch: pytest.MonkeyPatch)
     async def read() -> list[object]:
         changes = Changes()
         monkeypatch.setattr(changes, "_lock", lock := LastWord(changes))
-        told = [change async for change in changes]
+        told: list[object] = [change async for change in changes]
         assert lock.said
         return told
 

@@ -197,7 +197,7 @@ def test_every_value_has_its_line(value: Any) -> None:
 
     def check(inner: Any, path: tuple[str | int, ...]) -> None:
         line = lines[line_of(text, path) - 1].strip().rstrip(",")
-        wanted = {dict: "{", list: "["}.get(type(inner)) or json.dumps(inner)
+        wanted = "{" if isinstance(inner, dict) else "[" if isinstance(inner, list) else json.dumps(inner)
         if path and isinstance(path[-1], str):
             assert line.startswith(json.dumps(path[-1]))
             assert wanted in line
@@ -249,11 +249,15 @@ class TestOverlaps:
     @given(st.lists(st.tuples(st.lists(filters(), max_size=4), st.lists(vrps(), max_size=4)), min_size=1, max_size=4))
     def test_exactly_the_pairs_that_share_an_address(self, files: list[tuple[list[VRPFilter], list[VRP]]]) -> None:
         spans = [
-            [ipaddress.ip_network(one.prefix) for one in (*some, *entries) if one.prefix is not None]
+            [
+                ipaddress.ip_network(prefix)
+                for prefix in (*(one.prefix for one in some), *(one.prefix for one in entries))
+                if prefix is not None
+            ]
             for some, entries in files
         ]
         wanted = sum(
-            any(one.version == two.version and one.overlaps(two) for one in spans[i] for two in spans[j])  # type: ignore[arg-type]
+            any(one.version == two.version and one.overlaps(two) for one in spans[i] for two in spans[j])
             for i in range(len(spans))
             for j in range(i)
         )

@@ -14,7 +14,7 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     import pytest
@@ -53,7 +53,7 @@ class Told:
         self.seen: list[set[VRP]] = []
         self.files = SlurmFiles(paths, self.vrp_set, Series(), self._changed)
 
-    def _changed(self, changes: Changes) -> Iterator[None]:
+    def _changed(self, changes: Changes) -> Generator[None]:
         assert len(changes)
         self.seen.append(self.now)
         yield from ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TypeAlias
 
 import pytest
 from hypothesis import given
@@ -12,9 +13,12 @@ from rtrd.vrps import packed
 from rtrd.vrps.packed import ORDERED, VRP_SIZE
 from rtrlib.vrp import PACKED
 
+Tuple: TypeAlias = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int, int]
+"""Prefix, max length, AS."""
+
 
 @st.composite
-def vrps(draw):
+def vrps(draw: st.DrawFn) -> Tuple:
     """A valid VRP as (prefix, max length, AS); few distinct ones, so that sets overlap."""
     bits = draw(st.sampled_from([32, 128]))
     length = draw(st.integers(0, bits))
@@ -23,13 +27,13 @@ def vrps(draw):
     return prefix, draw(st.integers(length, bits)), draw(st.sampled_from([0, 1, 0x01020304, 0xFFFFFFFF]))
 
 
-def pack(vrp, announce=1):
+def pack(vrp: Tuple, announce: int = 1) -> bytes:
     prefix, max_length, asn = vrp
     address = prefix.network_address.packed
     return PACKED.pack(address, asn, prefix.prefixlen, max_length, prefix.version, announce)
 
 
-def unpack(record):
+def unpack(record: bytes) -> Tuple:
     address, asn, length, max_length, family, announce = PACKED.unpack(record)
     assert announce == 1
     return ipaddress.ip_network((address[: 4 if family == 4 else 16], length)), max_length, asn
@@ -39,14 +43,14 @@ SETS = st.sets(vrps(), max_size=300)
 
 
 @given(st.lists(vrps(), max_size=200))
-def test_ordering_and_back_keeps_the_set(listed):
+def test_ordering_and_back_keeps_the_set(listed: list[Tuple]) -> None:
     records = packed.ordered(b"".join(map(pack, listed)))
     assert len(records) == len(set(listed)) * VRP_SIZE
     assert set(map(unpack, packed.split(packed.packed(records)))) == set(listed)
 
 
 @given(SETS)
-def test_a_covering_vrp_never_comes_before_a_more_specific_one(vrps):
+def test_a_covering_vrp_never_comes_before_a_more_specific_one(vrps: set[Tuple]) -> None:
     records = packed.split(packed.packed(packed.ordered(b"".join(map(pack, vrps)))))
     lengths = {4: 33, 6: 129}
     families = []
@@ -59,7 +63,7 @@ def test_a_covering_vrp_never_comes_before_a_more_specific_one(vrps):
 
 
 @given(SETS, SETS)
-def test_diff_is_the_difference_of_the_sets(old, new):
+def test_diff_is_the_difference_of_the_sets(old: set[Tuple], new: set[Tuple]) -> None:
     before, after = (packed.ordered(b"".join(map(pack, one))) for one in (old, new))
     change = packed.diff(before, after)
     assert change.size == len(old ^ new)
@@ -69,7 +73,9 @@ def test_diff_is_the_difference_of_the_sets(old, new):
 
 
 @given(SETS, SETS, SETS)
-def test_merge_applies_a_change_and_says_what_it_really_changed(old, come, gone):
+def test_merge_applies_a_change_and_says_what_it_really_changed(
+    old: set[Tuple], come: set[Tuple], gone: set[Tuple]
+) -> None:
     before = packed.ordered(b"".join(map(pack, old)))
     announced, withdrawn = (packed.split(packed.ordered(b"".join(map(pack, one)))) for one in (come, gone))
     after, change = packed.merge(before, announced, withdrawn)
@@ -77,7 +83,7 @@ def test_merge_applies_a_change_and_says_what_it_really_changed(old, come, gone)
     assert change == packed.diff(before, after)
 
 
-def test_a_large_set_is_compared_by_halves():
+def test_a_large_set_is_compared_by_halves() -> None:
     records = [ORDERED.pack(4, 255 - 32, number.to_bytes(4), 64500, 32, 1) for number in range(20_000)]
     new = ORDERED.pack(4, 255 - 32, (1 << 24).to_bytes(4), 64500, 32, 1)
     change = packed.diff(b"".join(records), b"".join([*records[:7], *records[8:], new]))
@@ -85,6 +91,6 @@ def test_a_large_set_is_compared_by_halves():
 
 
 @pytest.mark.parametrize("octets", [b"x", bytes(24), bytes(22) + b"\x05\x01"])
-def test_what_is_no_packed_vrp_is_refused(octets):
+def test_what_is_no_packed_vrp_is_refused(octets: bytes) -> None:
     with pytest.raises(ValueError, match="packed VRP"):
         packed.ordered(octets)

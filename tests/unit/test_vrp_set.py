@@ -479,8 +479,8 @@ class Sources(RuleBasedStateMachine):
     @rule(sources=st.sets(SOURCE, min_size=1))
     def differ(self, sources: set[int]) -> None:
         found = Counter(one.vrp for part in range(PARTS) for one in self.vrp_set.differing(sources, part))
-        having = [self.live[source] for source in sources]
-        assert found == Counter(set.union(*having) - set.intersection(*having))
+        first, *others = (self.live[source] for source in sources)
+        assert found == Counter(first.union(*others) - first.intersection(*others))
 
     @rule(prefix=prefixes())
     def look_within(self, prefix: str) -> None:

@@ -190,7 +190,7 @@ class Cache(SimpleNamespace):
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]  # a SimpleNamespace has none
         return hash(self.index)
 
 

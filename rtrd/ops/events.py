@@ -31,6 +31,8 @@ MOST_WAITING: Final = 2000
 MOST_LISTENERS: Final = 64
 MOST_CAUSES: Final = 256
 """Causes that are remembered; the events of a change follow it within seconds."""
+MOST_CAUSES_VRPS: Final = 2000
+"""VRPs that are remembered with them, the latest: 300 bytes each."""
 
 
 class TooManyListenersError(Exception):
@@ -62,6 +64,7 @@ class Journal:
         self._number = 0
         self._listeners: set[Listener] = set()
         self._causes: OrderedDict[int, Cause] = OrderedDict()
+        self._causes_vrps = 0
         self._last_cause = UPDATE
         self._encode = msgspec.json.Encoder().encode
         self.counts: dict[str, int] = {}
@@ -77,8 +80,15 @@ class Journal:
         """Take note of why VRPs change; give the number by which changes of routes name it."""
         self._last_cause = self._last_cause % 0xFFFFFFFF + 1
         self._causes[self._last_cause] = Cause(text, cache, vrps)
+        self._causes_vrps += len(vrps)
         if len(self._causes) > MOST_CAUSES:
-            self._causes.popitem(last=False)
+            _, old = self._causes.popitem(last=False)
+            self._causes_vrps -= len(old.vrps)
+        for number, old in self._causes.items():
+            if self._causes_vrps <= MOST_CAUSES_VRPS:
+                break
+            self._causes[number] = old._replace(vrps=())
+            self._causes_vrps -= len(old.vrps)
         return self._last_cause
 
     def add(self, kind: str, text: str, **fields: Any) -> None:

@@ -21,6 +21,7 @@ from rtrd.ops import client
 from rtrd.ops.clock import Clock
 from rtrd.ops.control import Control
 from rtrd.ops.events import Journal
+from rtrd.ops.http import live
 from rtrd.ops.http.responses import ConflictError, NotReadyError
 from rtrd.ops.sockets import ListenError
 from rtrd.routes.validity import Prefix, explain, parse_prefix
@@ -546,6 +547,31 @@ def test_over_tcp_nothing_is_decided(tmp_path: Path) -> None:
                 connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
                 assert connection.recv(4096).startswith(b"HTTP/1.1 403")
         assert one.daemon.held
+
+
+def test_who_listens_over_tcp_keeps_nobody_at_the_socket_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MOST_OVER_TCP", 1)
+    with running(tmp_path / "rtrd.sock", Endpoint("127.0.0.1", 0)) as one:
+        http = one.control.http
+        assert http is not None
+
+        def listen() -> socket.socket:
+            connection = socket.create_connection((http.host, http.port), timeout=10)
+            connection.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+            return connection
+
+        with listen() as first, listen() as second:
+            assert {each.recv(4096)[:12] for each in (first, second)} == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+            with client.ask(one.path, "/live", forever=True) as answer:
+                assert next(answer.lines()).startswith(b"retry")
+
+        def free() -> bool:
+            with listen() as again:
+                return again.recv(4096).startswith(b"HTTP/1.1 200")
+
+        until(free)
 
 
 @pytest.mark.parametrize("command", ["accept", "reject"])

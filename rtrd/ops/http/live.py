@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from aiohttp import web
 
-from rtrd.ops.events import MOST_RECENT, TooManyListenersError
-from rtrd.ops.http.responses import error
+from rtrd.ops.events import MOST_LISTENERS, MOST_RECENT, TooManyListenersError
+from rtrd.ops.http.responses import error, is_local
 
 if TYPE_CHECKING:
+    from rtrd.ops.events import Listener
     from rtrd.ops.http.questions import Daemon
 
 LOOK: Final = 2.0
 """Seconds between two looks whether the client is still there."""
 STATUS_EVERY: Final = 1.0
 """Seconds at least between two states of the daemon in /live, which are longer than events."""
+MOST_OVER_TCP: Final = MOST_LISTENERS // 2
+"""Who follow over TCP at a time: the other places are for the control socket, which nobody can so be kept from."""
 SSE: Final = "text/event-stream"
 
 
@@ -31,6 +34,7 @@ class Live:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
+        self._over_tcp = 0
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
@@ -46,10 +50,20 @@ class Live:
 
     async def _follow(self, request: web.Request, *, sse: bool, status: bool) -> web.StreamResponse:
         last = _last(request)
+        over_tcp = not is_local(request)
+        if over_tcp and self._over_tcp >= MOST_OVER_TCP:
+            return error(503, f"{MOST_OVER_TCP} others listen over TCP already")
         try:
             listening = self._daemon.journal.listen(last)
         except TooManyListenersError as why:
             return error(503, str(why))
+        self._over_tcp += over_tcp
+        try:
+            return await self._write(request, listening, sse=sse, status=status)
+        finally:
+            self._over_tcp -= over_tcp
+
+    async def _write(self, request: web.Request, listening: Listener, *, sse: bool, status: bool) -> web.StreamResponse:
         headers = {"Content-Type": SSE if sse else "application/x-ndjson", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
         with listening as listener, contextlib.suppress(ConnectionError):  # hanging up is how this ends

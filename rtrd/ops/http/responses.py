@@ -129,12 +129,17 @@ async def errors(
         return error(500, "rtrd failed to answer; its log says why")
 
 
+def is_local(request: web.Request) -> bool:
+    """Tell whether a request came over the control socket."""
+    connection = None if request.transport is None else request.transport.get_extra_info("socket")
+    return connection is not None and connection.family == socket.AF_UNIX
+
+
 @web.middleware
 async def read_only(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Let nobody change anything but who may open the control socket."""
-    connection = None if request.transport is None else request.transport.get_extra_info("socket")
-    if request.method not in ("GET", "HEAD") and (connection is None or connection.family != socket.AF_UNIX):
+    if request.method not in ("GET", "HEAD") and not is_local(request):
         return error(403, "over TCP the API only reads; decide over the control socket")
     return await handler(request)

@@ -12,6 +12,8 @@ enum { SERIAL_NOTIFY = 0, CACHE_RESPONSE = 3, IPV4_PREFIX = 4, IPV6_PREFIX = 6, 
 /* Section 12. */
 enum { CORRUPT_DATA = 0, INTERNAL_ERROR = 1, WITHDRAWAL_OF_UNKNOWN = 6, DUPLICATE_ANNOUNCEMENT = 7 };
 enum { MOST_REPORTED = 512, REPORT_LEAST = 16 };
+/* A version that the future may bring; what is beyond is the first letter of some other protocol. */
+enum { NEWEST_LIKELY = 9 };
 
 static uint32_t word(const uint8_t *at)
 {
@@ -113,6 +115,8 @@ enum fault fault_refused_by_us(const uint8_t *head, const uint8_t *report, size_
         print_prefix(pdu, inner, vrp, sizeof vrp))
         snprintf(text, FAULT_SIZE, "the cache %s: %s",
                  code == DUPLICATE_ANNOUNCEMENT ? "announced twice" : "withdrew what it had not announced", vrp);
+    else if (version > NEWEST_LIKELY)
+        snprintf(text, FAULT_SIZE, "what listens there speaks no RTR: its answer begins with octet 0x%02x", version);
     else if (version > 1)
         snprintf(text, FAULT_SIZE, "the cache speaks version %u of RTR, which is not spoken here", version);
     else if (!name || type == ASPA)

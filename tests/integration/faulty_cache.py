@@ -334,7 +334,7 @@ async def answers_in_version_2(router: Connection) -> None:
     await router.behave()
 
 
-@fault("protocol", "the cache speaks version 72 of RTR")
+@fault("protocol", "what listens there speaks no RTR: its answer begins with octet 0x48")
 async def is_a_web_server(router: Connection) -> None:
     await router.query()
     await router.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")

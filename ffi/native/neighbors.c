@@ -73,12 +73,18 @@ static bool is_named(const struct routes *routes, uint32_t number, const char *n
 
 int64_t neighbor_named(struct routes *routes, const char *name, size_t n)
 {
-    /* Lines of one neighbour come in a row, and a route server has a thousand of them. */
-    if (is_named(routes, routes->last_named, name, n))
-        return routes->last_named;
+    /* A route server has a thousand neighbours: of each name it is remembered where it was last found. */
+    if (n > NAME_MOST)
+        return -1;
+    uint32_t hash = 0;
+    for (size_t i = 0; i < n; i++)
+        hash = hash * 31 + (uint8_t)name[i];
+    uint32_t *guess = &routes->named[hash % NAMED];
+    if (is_named(routes, *guess, name, n))
+        return *guess;
     for (uint32_t i = 0; i < routes->neighbors_n; i++) {
         if (is_named(routes, i, name, n)) {
-            routes->last_named = i;
+            *guess = i;
             return i;
         }
     }

@@ -11,6 +11,7 @@
 #define NO_ROUTE UINT32_MAX
 #define NOT_WAITING (UINT32_MAX - 1)
 #define NAME_MOST 46 /* an address as text */
+#define NAMED 1024   /* names of which it is remembered whose they are */
 #define IPV6_BIT UINT32_C(0x80000000) /* of a route's number: which arena it lies in */
 
 enum {
@@ -88,7 +89,7 @@ struct routes {
     struct index prefixes[2]; /* prefix -> first route of its chain */
     struct neighbor *neighbors;
     uint32_t neighbors_n, neighbors_room;
-    uint32_t last_named; /* the one that a name was last found to be */
+    uint32_t named[NAMED]; /* by a hash of a name: the neighbour that it was last found to be */
     struct recheck recheck;
     struct {
         bool running;

@@ -125,6 +125,23 @@ def test_many_lines_at_once_are_what_they_are_one_by_one(stream: list[bytes]) ->
     assert said(many) == said(single)
 
 
+def test_lines_of_many_neighbors_in_turn_are_each_of_its_own() -> None:
+    """More than names are remembered; some have gone and come again under another number."""
+    one = engine()
+    neighbors = [f"127.1.{i >> 8}.{i & 255}" for i in range(2500)]
+    for neighbor in neighbors:
+        one.state(State(neighbor, up=True, reason=""))
+    for neighbor in neighbors[::3]:
+        one.state(State(neighbor, up=True, reason=""))
+    for turn in range(2):
+        for i, neighbor in enumerate(neighbors):
+            line = update({"med": turn}, "192.0.2.1", f"20.{i >> 8}.{i & 255}.0/24", neighbor)
+            assert one.take_lines(line + b"\n", 0) == (len(line) + 1, 1)
+    assert {(neighbor, route.prefix) for neighbor, route in one.routes()} == {
+        (neighbor, f"20.{i >> 8}.{i & 255}.0/24") for i, neighbor in enumerate(neighbors)
+    }
+
+
 def test_a_whole_table_is_taken_at_once_and_half_a_line_is_not() -> None:
     routes = [lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100 + i // 90) for i in range(600)]
     stream = list(lines.updates(routes, 20))

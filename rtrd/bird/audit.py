@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rtrd.bird import tables
 from rtrd.bird.replies import BirdError
 from rtrd.policy import OBSERVE
-from rtrd.routes.table import UNFIT, Facts, NeighborPolicy, RouteTable
+from rtrd.routes.table import RouteTable
+from rtrd.routes.terms import UNFIT, Facts, NeighborPolicy
 from rtrd.routes.validity import explain
 from rtrd.routes.whatif import COVERS, Question, View
 from rtrd.vrps import packed

@@ -19,13 +19,8 @@ from rtrd.engine.targets import Targets, packed
 from rtrd.policy import OBSERVE, normal
 from rtrd.routes.attributes import with_outcome
 from rtrd.routes.rows import UNKNOWN
-from rtrd.routes.table import (
-    NEW_ATTRIBUTES,
-    OTHER,
-    TAKEN_PATH_IDS,
-    NeighborPolicy,
-    RouteTable,
-)
+from rtrd.routes.table import RouteTable
+from rtrd.routes.terms import NEW_ATTRIBUTES, OTHER, TAKEN_PATH_IDS, NeighborPolicy
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:

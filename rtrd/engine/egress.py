@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.engine.former import key_of
 from rtrd.policy import normal
-from rtrd.routes.table import NeighborPolicy, RouteTable
+from rtrd.routes.table import RouteTable
+from rtrd.routes.terms import NeighborPolicy
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:

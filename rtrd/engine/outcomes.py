@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtrd.policy import OBSERVE
-from rtrd.routes.table import LEARNED, NeighborPolicy
+from rtrd.routes.terms import LEARNED, NeighborPolicy
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rtrd.ops import log
 from rtrd.policy import normal
-from rtrd.routes.table import MOST_TARGETS
+from rtrd.routes.terms import MOST_TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

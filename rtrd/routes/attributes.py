@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from rtrd.routes.table import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT, Facts
+from rtrd.routes.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT, Facts
 from rtrd.tags import Tag
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ The table itself is native (ffi/native/routes.h); here its numbers get their wor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from _rov import ffi, lib
 from rtrd.routes.rows import ACTIONS, Command, Route, RouteChange, changed, listed, written
+from rtrd.routes.terms import LEARNED, TAG_KINDS, Facts, LinesTaken, NeighborPolicy
 from rtrlib.vrp_set import VALIDITIES, parse_prefix
 
 if TYPE_CHECKING:
@@ -17,60 +18,9 @@ if TYPE_CHECKING:
     from rtrd.tags import Tag
     from rtrlib.vrp_set import Changes, VRPSet
 
-TAG_KINDS = ("standard", "large", "extended")
-"""Of a community: the words for the native core's numbers, by index."""
-
-MOST_TARGETS = 64
-LEARNED = 0xFFFFFFFF
-"""As a local preference: the one that the route came with."""
-
-FIT, UNFIT, FIT_EXTENDED_NEXT_HOP = 0, 1, 2
-"""Where routes with an attribute set can be announced: everywhere, nowhere, where RFC 8950 was negotiated."""
-
 _ROWS = 512
 _FEW = 64
 _NONE = 0xFFFFFFFF
-
-OTHER, TAKEN, TAKEN_PATH_IDS, NEW_ATTRIBUTES = range(4)
-"""What `take_line` made of a line: nothing; all; all, with path ids; nothing yet, for want of an attribute set."""
-
-
-class Facts(NamedTuple):
-    """What the table must know of an attribute set."""
-
-    outcome: int
-    """64 bits, equal for two sets that are announced in the same words."""
-    origin: int
-    """Origin AS; below 0: NONE."""
-    local_preference: int
-    path_length: int
-    origin_code: int
-    """0 IGP, 1 EGP, 2 INCOMPLETE (RFC 4271 section 5.1.1)."""
-    fitness: int
-    """FIT, UNFIT or FIT_EXTENDED_NEXT_HOP."""
-    identity: int = 0
-    """64 bits, equal for two sets of one next hop and path: most likely of one route."""
-
-
-class NeighborPolicy(NamedTuple):
-    """What the policy says for one neighbour; the tuples have a value for each of VALIDITIES."""
-
-    targets: int
-    """Bit i: announced and withdrawn at target i."""
-    actions: tuple[str, str, str, str]
-    manners: tuple[int, int, int, int]
-    """Equal for two validities whose announcements carry the same additions (16 bits)."""
-    local_preferences: tuple[int, int, int, int]
-
-
-class LinesTaken(NamedTuple):
-    """What `take_lines` took."""
-
-    at: int
-    """Where the first line begins that it left, or the end of the text."""
-    lines: int
-    path_ids: bool
-    """Some route has one (RFC 7911)."""
 
 
 class RouteTable:

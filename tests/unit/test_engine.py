@@ -13,7 +13,7 @@ from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import Negotiated, State, Update, attribute_key
 from rtrd.policy import Policy
-from rtrd.routes.table import MOST_TARGETS
+from rtrd.routes.terms import MOST_TARGETS
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 

@@ -24,7 +24,7 @@ from rtrd.routes.attributes import (
     Segment,
     origin_as,
 )
-from rtrd.routes.table import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT
+from rtrd.routes.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT
 from rtrd.tags import Tag, parse_tag
 
 OWN = 65000

@@ -10,7 +10,8 @@ import promised
 import pytest
 
 from rtrd.ops.clock import Clock
-from rtrd.routes.table import FIT, LEARNED, Facts, NeighborPolicy, RouteTable
+from rtrd.routes.table import RouteTable
+from rtrd.routes.terms import FIT, LEARNED, Facts, NeighborPolicy
 from rtrd.vrps import guarding
 from rtrd.vrps.feed import Feed
 from rtrd.vrps.guard import Limits, NothingHeldError

@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from strategies import prefixes, vrps
 
-from rtrd.routes.table import (
-    FIT,
-    FIT_EXTENDED_NEXT_HOP,
-    LEARNED,
-    UNFIT,
-    Facts,
-    NeighborPolicy,
-    RouteTable,
-)
+from rtrd.routes.table import RouteTable
+from rtrd.routes.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, Facts, NeighborPolicy
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VALIDITIES, VRPSet
 

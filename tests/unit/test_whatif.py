@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import ASNS, prefixes, vrps
 
-from rtrd.routes.table import FIT, LEARNED, Facts, NeighborPolicy, RouteTable
+from rtrd.routes.table import RouteTable
+from rtrd.routes.terms import FIT, LEARNED, Facts, NeighborPolicy
 from rtrd.routes.whatif import Question, View
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet

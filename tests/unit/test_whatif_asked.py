@@ -10,7 +10,8 @@ import promised
 import pytest
 
 from rtrd.ops.whatif import WhatIf
-from rtrd.routes.table import FIT, LEARNED, Facts, NeighborPolicy, RouteTable
+from rtrd.routes.table import RouteTable
+from rtrd.routes.terms import FIT, LEARNED, Facts, NeighborPolicy
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.notation import parse_supposed, parse_vrp, written
 from rtrlib.vrp import VRP, pack

@@ -1,0 +1,56 @@
+"""What the route table is told, and what it tells, beside routes: the names of its numbers and groups of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TAG_KINDS = ("standard", "large", "extended")
+"""Of a community: the words for the native core's numbers, by index."""
+
+MOST_TARGETS = 64
+LEARNED = 0xFFFFFFFF
+"""As a local preference: the one that the route came with."""
+
+FIT, UNFIT, FIT_EXTENDED_NEXT_HOP = 0, 1, 2
+"""Where routes with an attribute set can be announced: everywhere, nowhere, where RFC 8950 was negotiated."""
+
+OTHER, TAKEN, TAKEN_PATH_IDS, NEW_ATTRIBUTES = range(4)
+"""What `take_line` made of a line: nothing; all; all, with path ids; nothing yet, for want of an attribute set."""
+
+
+class Facts(NamedTuple):
+    """What the table must know of an attribute set."""
+
+    outcome: int
+    """64 bits, equal for two sets that are announced in the same words."""
+    origin: int
+    """Origin AS; below 0: NONE."""
+    local_preference: int
+    path_length: int
+    origin_code: int
+    """0 IGP, 1 EGP, 2 INCOMPLETE (RFC 4271 section 5.1.1)."""
+    fitness: int
+    """FIT, UNFIT or FIT_EXTENDED_NEXT_HOP."""
+    identity: int = 0
+    """64 bits, equal for two sets of one next hop and path: most likely of one route."""
+
+
+class NeighborPolicy(NamedTuple):
+    """What the policy says for one neighbour; the tuples have a value for each of VALIDITIES."""
+
+    targets: int
+    """Bit i: announced and withdrawn at target i."""
+    actions: tuple[str, str, str, str]
+    manners: tuple[int, int, int, int]
+    """Equal for two validities whose announcements carry the same additions (16 bits)."""
+    local_preferences: tuple[int, int, int, int]
+
+
+class LinesTaken(NamedTuple):
+    """What `take_lines` took."""
+
+    at: int
+    """Where the first line begins that it left, or the end of the text."""
+    lines: int
+    path_ids: bool
+    """Some route has one (RFC 7911)."""

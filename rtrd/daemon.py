@@ -123,7 +123,7 @@ class Daemon:
             if not await self._listening(control, needed=not exabgp):
                 return FAILED
             self.notifier.ready()
-            # What is here now stays: to walk it again for garbage would hold the loop for 10 to 50 ms now and then.
+            # What is here now stays: to walk it again for garbage would hold the loop for 10 ms and more now and then.
             gc.freeze()
             if self.bird is not None:
                 self.bird.start()

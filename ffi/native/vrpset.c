@@ -82,7 +82,7 @@ struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *
 }
 
 /* Whether one entry more is too many. Of tables that fill alike one after the other is: 16 that grew together would hold
- * the loop for 50 ms. From 0.65 of its room on, which is more than a table has of it after it grew. */
+ * the loop for tens of milliseconds. From 0.65 of its room on, which is more than a table has of it after it grew. */
 static bool is_full(const struct family_set *fam, const struct table *table)
 {
     return (uint64_t)(table->used + 1) * 160 > (uint64_t)table->room * (uint64_t)(104 + (table - fam->tables));

@@ -39,7 +39,7 @@ WANTED = (
     ("vrps", "Validate, many routes in one call, beside librtr", "Validate a route"),
     ("vrps", "Validate, many routes in one call, beside py-radix", "Validate a route"),
     ("vrps", "Validate, many routes in one call, beside pytricia", "Validate a route"),
-    ("memory", "Validation of a route, beside BIRD", "Validate a route"),
+    ("memory", "Validation of a route, beside BIRD", "Validate a route of a table, in order"),
     ("change", "Every route against a wholly new VRP set", "All routes, all VRPs new"),
     ("change", "One VRP changed: first byte of the corrected command", "One VRP changed, to the pipe"),
     ("memory", "Memory with a full table", "A full table in memory"),

@@ -64,7 +64,6 @@ class Journal:
         self._number = 0
         self._listeners: set[Listener] = set()
         self._causes: OrderedDict[int, Cause] = OrderedDict()
-        self._causes_vrps = 0
         self._last_cause = UPDATE
         self._encode = msgspec.json.Encoder().encode
         self.counts: dict[str, int] = {}
@@ -80,15 +79,13 @@ class Journal:
         """Take note of why VRPs change; give the number by which changes of routes name it."""
         self._last_cause = self._last_cause % 0xFFFFFFFF + 1
         self._causes[self._last_cause] = Cause(text, cache, vrps)
-        self._causes_vrps += len(vrps)
         if len(self._causes) > MOST_CAUSES:
-            _, old = self._causes.popitem(last=False)
-            self._causes_vrps -= len(old.vrps)
-        for number, old in self._causes.items():
-            if self._causes_vrps <= MOST_CAUSES_VRPS:
-                break
-            self._causes[number] = old._replace(vrps=())
-            self._causes_vrps -= len(old.vrps)
+            self._causes.popitem(last=False)
+        room = MOST_CAUSES_VRPS
+        for number, known in reversed(self._causes.items()):
+            room -= len(known.vrps)
+            if room < 0 and known.vrps:
+                self._causes[number] = known._replace(vrps=())
         return self._last_cause
 
     def add(self, kind: str, text: str, **fields: Any) -> None:

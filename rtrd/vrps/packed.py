@@ -25,7 +25,7 @@ from rtrlib.vrp import PACKED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-VRP_SIZE = 24
+VRP_SIZE = PACKED.size
 ORDERED = struct.Struct(">BB16sIBB")
 """Ordered VRP: family, 255 - length, address, AS (network order), max length, 1."""
 

@@ -12,15 +12,16 @@ from bench import generate, lines
 from bench.pipe import TAGGING, Router
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
+from bench.section import set_of
 from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import State
 from rtrd.exabgp.router import WORK
 from rtrd.policy import Policy
-from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from bench.section import Setting
+    from rtrlib.vrp_set import VRPSet
 
 TRIALS = 200
 MANY = 500
@@ -30,10 +31,7 @@ QUIET = 0.3
 
 def loaded(table: list[lines.Route], vrps: bytes) -> tuple[Engine, VRPSet]:
     """Give an engine that has learned a table, in this process."""
-    vrp_set = VRPSet()
-    vrp_set.replace(0, vrps)
-    vrp_set.activate([0])
-    vrp_set.usable = True
+    vrp_set = set_of(vrps)
     engine = Engine("bench", vrp_set, Policy(), read_attributes)
     engine.state(State(lines.PEER, up=True, reason=""))
     for line in lines.updates(table, 20):
@@ -112,9 +110,7 @@ def to_the_pipe(setting: Setting) -> list[Comparison]:
     chance = random.Random(generate.SEED)
     exact = {(route.prefix, route.origin) for route in setting.table}
     texts = ((vrp, generate.text_of(vrp)) for vrp in chance.sample(setting.vrps, len(setting.vrps)))
-    vrp_set = VRPSet()
-    vrp_set.replace(0, b"".join(setting.vrps))
-    vrp_set.activate([0])
+    vrp_set = set_of(b"".join(setting.vrps))
 
     def alone(prefix: str, asn: int) -> bool:
         """Whether the route is there, and valid by one VRP: it is not valid any more without it."""

@@ -13,16 +13,17 @@ from bench import bird, chain, lines
 from bench.pipe import TAGGING, Router, Usage
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
+from bench.section import set_of
 from bench.speaker import Speaker
 from rtrd.demo.lab import Lab, find_program
 from rtrd.demo.routers import EXABGP_5, ExaBGP, Neighbor
 from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bench.section import Setting
+    from rtrlib.vrp_set import VRPSet
 
 MOST = 400.0
 """MB."""
@@ -82,10 +83,7 @@ def validation(vrp_set: VRPSet, routes: bytes, count: int) -> float:
 
 
 def measure(setting: Setting) -> list[Comparison]:
-    vrp_set = VRPSet()
-    vrp_set.activate([0])
-    vrp_set.replace(0, b"".join(setting.vrps))
-    vrp_set.usable = True
+    vrp_set = set_of(b"".join(setting.vrps))
     routes = b"".join(pack(VRP(route.prefix, 0, route.origin)) for route in setting.table)
     updates = bird.encoded(setting.table, PACKING)
     count = setting.sized(EXABGP_ROUTES)

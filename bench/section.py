@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench import generate
 from bench.lines import make_routes, read_routes
 from rtrd.vrps import files
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,15 @@ class Setting:
     def origin(self) -> str:
         """Where the VRPs are from."""
         return f"generated, seed {generate.SEED}" if self.source is None else f"of {self.source.name}"
+
+
+def set_of(vrps: bytes) -> VRPSet:
+    """Give a set in which exactly these packed VRPs count."""
+    vrp_set = VRPSet()
+    vrp_set.replace(0, vrps)
+    vrp_set.activate([0])
+    vrp_set.usable = True
+    return vrp_set
 
 
 class Section(NamedTuple):

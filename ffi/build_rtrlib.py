@@ -15,8 +15,15 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 WANTED = (0, 8)
-SOURCES = ("queue.c", "connect.c", "faults.c", "intake.c", "feed.c")
-HEADERS = ("vrp.h", "queue.h", "connect.h", "faults.h", "intake.h", "feed.h")
+SOURCES = ("librtr/queue.c", "librtr/connect.c", "librtr/faults.c", "librtr/transport.c", "librtr/session.c")
+HEADERS = (
+    "vrps/vrp.h",
+    "librtr/queue.h",
+    "librtr/connect.h",
+    "librtr/faults.h",
+    "librtr/transport.h",
+    "librtr/session.h",
+)
 WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
 # cffi's own glue is not ours to mend.
 GLUE = ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
@@ -24,8 +31,8 @@ GLUE = ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 PREAMBLE = """
 #include <stdlib.h>
 #include <rtrlib/rtrlib.h>
-#include "queue.h"
-#include "feed.h"
+#include "librtr/queue.h"
+#include "librtr/session.h"
 
 static int have_ssh(void)
 {

@@ -39,7 +39,7 @@ BY_NUMBER: Final = {
     5: Fault.REFUSED,
     6: Fault.ENDLESS,
 }
-"""`enum fault` of ffi/native/faults.h."""
+"""`enum fault` of ffi/native/librtr/faults.h."""
 
 
 STARVED: Final = "the cache sends more than the memory of its process can hold"

@@ -1,6 +1,6 @@
 """Bytes of the native queue in (from this process or up a socketpair), checked frames out.
 
-The layout is that of ffi/native/queue.h. The bytes may come from a process that went wrong, so nothing in
+The layout is that of ffi/native/librtr/queue.h. The bytes may come from a process that went wrong, so nothing in
 them is believed: neither a length nor a type nor a number.
 """
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["PfxvState", "Reason", "ValidationResult", "pack_routes"]
 
 COVERING: Final = struct.Struct("=24sI")
-"""`struct vrp_source` of ffi/native/vrpset.h: a VRP, and the mask of those who have it."""
+"""`struct vrp_source` of ffi/native/vrps/vrpset.h: a VRP, and the mask of those who have it."""
 BITS: Final = {4: 32, 6: 128}
 MAX_ASN: Final = (1 << 32) - 1
 

@@ -1,4 +1,4 @@
-"""A VRP as text in, as `struct vrp` of ffi/native/vrp.h out; and back."""
+"""A VRP as text in, as `struct vrp` of ffi/native/vrps/vrp.h out; and back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Packed VRPs of many sources in, validity (RFC 6811) and the changes of the effective set out.
 
 A source is a cache, a snapshot, a file: a number below `SOURCES`. What a source stages comes into force
-all at once when it is committed; which sources count is one mask. See ffi/native/vrpset.h.
+all at once when it is committed; which sources count is one mask. See ffi/native/vrps/vrpset.h.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ FEW: Final = 64
 _SLICE: Final = 4096
 """Records that are made at a time."""
 _ADDRESS_LINE: Final = 40
-"""Octets that one address takes as text (ADDRESS_LINE_MAX of ffi/native/prefix.h)."""
+"""Octets that one address takes as text (ADDRESS_LINE_MAX of ffi/native/base/prefix.h)."""
 _record = partial(tuple.__new__, PFXRecord)
 
 

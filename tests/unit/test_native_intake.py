@@ -24,7 +24,7 @@ NATIVE = Path(__file__).parents[2] / "ffi" / "native"
 SOURCE = """
 #include <string.h>
 #include <time.h>
-#include "intake.h"
+#include "librtr/transport.h"
 
 static struct intake intake;
 static struct tr_socket transport;
@@ -187,7 +187,7 @@ def native(tmp_path_factory):
     builder.set_source(
         "_intake_under_test",
         SOURCE,
-        sources=[str(NATIVE / "intake.c"), str(NATIVE / "faults.c")],
+        sources=[str(NATIVE / "librtr/transport.c"), str(NATIVE / "librtr/faults.c")],
         include_dirs=[str(NATIVE)],
         # Its clock and its sleep are those of SOURCE.
         extra_compile_args=["-std=c11", "-D_GNU_SOURCE", *CLOCK, *CHECKS, "-O1"],

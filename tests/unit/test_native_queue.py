@@ -41,8 +41,8 @@ def native(tmp_path_factory):
     builder.cdef(CDEF)
     builder.set_source(
         "_queue_under_test",
-        '#include "queue.h"',
-        sources=[str(NATIVE / "queue.c")],
+        '#include "librtr/queue.h"',
+        sources=[str(NATIVE / "librtr/queue.c")],
         include_dirs=[str(NATIVE)],
         extra_compile_args=["-std=c11", "-D_GNU_SOURCE", *CHECKS, "-O1"],
         extra_link_args=CHECKS,

@@ -1,0 +1,49 @@
+/* The octets of a cache in; those that librtr can bear, in large pieces, out.
+ *
+ * A transport of librtr's, wrapped around another one. librtr 0.8.0 asks the
+ * kernel four times for each PDU, and checks no prefix length: nested IPv6
+ * prefixes beyond 128 bits end the process. Such PDUs are taken out of the
+ * stream here and told to whoever counts them. And librtr says no word of why a
+ * session ends, and goes on listening after some errors: the reason is told
+ * from here, and what was refused once is refused for good.
+ */
+#ifndef RTRLIB_INTAKE_H
+#define RTRLIB_INTAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rtrlib/rtrlib.h>
+
+#include "librtr/faults.h"
+#include "vrps/vrp.h"
+
+#define INTAKE_SIZE 65536u
+
+typedef void (*intake_reject_fp)(void *data, const struct vrp *vrp);
+
+/* Why the connection is of no use any more: once for each connection, the first reason. */
+typedef void (*intake_fault_fp)(void *data, enum fault kind, const char *text);
+
+struct intake {
+    struct tr_socket inner; /* the transport that really receives */
+    intake_reject_fp reject;
+    intake_fault_fp fault;
+    void *data;
+    size_t begin, end; /* what was received and not handed on */
+    size_t pass;       /* octets of the current PDU that may be handed on; SIZE_MAX: it is no PDU, let librtr say so */
+    size_t streak;     /* octets that came without a pause; not counted any further when they are many */
+    bool drained;      /* the last time all that was there was received */
+    uint8_t head[PDU_HEADER]; /* of the PDU that librtr reads, or has read */
+    bool heard;   /* something came on this connection */
+    bool told;    /* `fault` knows why it ends */
+    bool refused; /* librtr has sent an Error Report: the session is over (RFC 8210 section 5.11) */
+    uint8_t bytes[INTAKE_SIZE];
+};
+
+/* `transport` is initialised; afterwards it receives through `intake`, which must live as long. */
+void intake_wrap(struct intake *intake, struct tr_socket *transport, intake_reject_fp reject, intake_fault_fp fault,
+                 void *data);
+
+#endif

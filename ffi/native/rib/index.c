@@ -1,0 +1,229 @@
+#include "rib/index.h"
+
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_KEYS 128
+
+struct index_block {
+    uint32_t n;
+    uint32_t values[BLOCK_KEYS];
+    uint8_t keys[]; /* BLOCK_KEYS * key_size */
+};
+
+void index_init(struct index *index, size_t key_size)
+{
+    *index = (struct index){.key_size = key_size};
+}
+
+void index_free(struct index *index)
+{
+    for (size_t i = 0; i < index->n; i++)
+        free(index->blocks[i]);
+    free(index->blocks);
+    free(index->firsts);
+    index_init(index, index->key_size);
+}
+
+static uint8_t *key_at(const struct index *index, const struct index_block *block, size_t slot)
+{
+    return (uint8_t *)block->keys + slot * index->key_size;
+}
+
+/* As memcmp of two keys; most differ in their first octets, which one number holds. */
+static inline int order_of(const uint8_t *one, const uint8_t *other, size_t key_size)
+{
+    uint32_t a, b;
+    if (key_size < sizeof a)
+        return memcmp(one, other, key_size);
+    memcpy(&a, one, sizeof a);
+    memcpy(&b, other, sizeof b);
+    if (a != b)
+        return be32toh(a) < be32toh(b) ? -1 : 1;
+    if (key_size == sizeof a + 1) /* IPv4 */
+        return one[sizeof a] - other[sizeof a];
+    return memcmp(one + sizeof a, other + sizeof a, key_size - sizeof a);
+}
+
+/* How many of the n sorted keys are before `key` (with `equal_too`: or equal to it). */
+static size_t count_before(const uint8_t *keys, size_t n, size_t key_size, const uint8_t *key, bool equal_too)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = order_of(keys + middle * key_size, key, key_size);
+        if (order < 0 || (equal_too && order == 0))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct index_place locate(const struct index *index, const uint8_t *key)
+{
+    size_t block = count_before(index->firsts, index->n, index->key_size, key, true);
+    if (block == 0)
+        return (struct index_place){0, 0};
+    block--;
+    const struct index_block *in = index->blocks[block];
+    return (struct index_place){block, count_before(in->keys, in->n, index->key_size, key, false)};
+}
+
+struct index_place index_seek(const struct index *index, const uint8_t *key) { return locate(index, key); }
+
+bool index_at(const struct index *index, struct index_place *place, const uint8_t **key, uint32_t **value)
+{
+    while (place->block < index->n && place->slot >= index->blocks[place->block]->n)
+        *place = (struct index_place){place->block + 1, 0};
+    if (place->block >= index->n)
+        return false;
+    struct index_block *block = index->blocks[place->block];
+    *key = key_at(index, block, place->slot);
+    *value = &block->values[place->slot];
+    return true;
+}
+
+void index_next(struct index_place *place) { place->slot++; }
+
+uint32_t *index_get(const struct index *index, const uint8_t *key)
+{
+    if (index->n == 0)
+        return NULL;
+    struct index_place place = locate(index, key);
+    struct index_block *block = index->blocks[place.block];
+    if (place.slot >= block->n || memcmp(key_at(index, block, place.slot), key, index->key_size) != 0)
+        return NULL;
+    return &block->values[place.slot];
+}
+
+/* A new empty block at position `at`; its first key is the caller's to set. */
+static struct index_block *make_block(struct index *index, size_t at)
+{
+    if (index->n == index->room) {
+        size_t room = index->room ? index->room * 2 : 16;
+        struct index_block **blocks = realloc(index->blocks, room * sizeof(struct index_block *));
+        if (!blocks)
+            return NULL;
+        index->blocks = blocks;
+        uint8_t *firsts = realloc(index->firsts, room * index->key_size);
+        if (!firsts)
+            return NULL;
+        index->firsts = firsts;
+        index->room = room;
+    }
+    struct index_block *block = malloc(sizeof *block + BLOCK_KEYS * index->key_size);
+    if (!block)
+        return NULL;
+    block->n = 0;
+    memmove(index->blocks + at + 1, index->blocks + at, (index->n - at) * sizeof(struct index_block *));
+    memmove(index->firsts + (at + 1) * index->key_size, index->firsts + at * index->key_size,
+            (index->n - at) * index->key_size);
+    index->blocks[at] = block;
+    index->n++;
+    return block;
+}
+
+static void set_first(struct index *index, size_t block)
+{
+    memcpy(index->firsts + block * index->key_size, index->blocks[block]->keys, index->key_size);
+}
+
+/* Makes room behind `place` in its full block. Keys that come in order (a table transfer) leave full blocks behind. */
+static bool split(struct index *index, struct index_place *place)
+{
+    struct index_block *new = make_block(index, place->block + 1);
+    if (!new)
+        return false;
+    struct index_block *old = index->blocks[place->block];
+    uint32_t keep = place->slot == BLOCK_KEYS ? BLOCK_KEYS - 1 : BLOCK_KEYS / 2;
+    new->n = old->n - keep;
+    memcpy(new->keys, key_at(index, old, keep), new->n * index->key_size);
+    memcpy(new->values, old->values + keep, new->n * sizeof *new->values);
+    old->n = keep;
+    set_first(index, place->block + 1);
+    if (place->slot > keep)
+        *place = (struct index_place){place->block + 1, place->slot - keep};
+    return true;
+}
+
+uint32_t *index_put(struct index *index, const uint8_t *key, uint32_t fresh)
+{
+    if (index->n == 0) {
+        struct index_block *block = make_block(index, 0);
+        if (!block)
+            return NULL;
+        memcpy(index->firsts, key, index->key_size);
+    }
+    struct index_place place = locate(index, key);
+    struct index_block *block = index->blocks[place.block];
+    if (place.slot < block->n && memcmp(key_at(index, block, place.slot), key, index->key_size) == 0)
+        return &block->values[place.slot];
+    if (block->n == BLOCK_KEYS) {
+        if (!split(index, &place))
+            return NULL;
+        block = index->blocks[place.block];
+    }
+    uint8_t *at = key_at(index, block, place.slot);
+    memmove(at + index->key_size, at, (block->n - place.slot) * index->key_size);
+    memmove(block->values + place.slot + 1, block->values + place.slot,
+            (block->n - place.slot) * sizeof *block->values);
+    memcpy(at, key, index->key_size);
+    block->values[place.slot] = fresh;
+    block->n++;
+    if (place.slot == 0)
+        set_first(index, place.block);
+    return &block->values[place.slot];
+}
+
+static void drop_block(struct index *index, size_t at)
+{
+    free(index->blocks[at]);
+    index->n--;
+    memmove(index->blocks + at, index->blocks + at + 1, (index->n - at) * sizeof(struct index_block *));
+    memmove(index->firsts + at * index->key_size, index->firsts + (at + 1) * index->key_size,
+            (index->n - at) * index->key_size);
+}
+
+/* Two neighbours that fit in half a block become one, so that a table that shrank gives its memory back. */
+static void merge(struct index *index, size_t left)
+{
+    if (left + 1 >= index->n)
+        return;
+    struct index_block *into = index->blocks[left], *from = index->blocks[left + 1];
+    if (into->n + from->n > BLOCK_KEYS / 2)
+        return;
+    memcpy(key_at(index, into, into->n), from->keys, from->n * index->key_size);
+    memcpy(into->values + into->n, from->values, from->n * sizeof *from->values);
+    into->n += from->n;
+    drop_block(index, left + 1);
+}
+
+void index_remove(struct index *index, const uint8_t *key)
+{
+    if (!index_get(index, key))
+        return;
+    struct index_place place = locate(index, key);
+    struct index_block *block = index->blocks[place.block];
+    block->n--;
+    uint8_t *at = key_at(index, block, place.slot);
+    memmove(at, at + index->key_size, (block->n - place.slot) * index->key_size);
+    memmove(block->values + place.slot, block->values + place.slot + 1,
+            (block->n - place.slot) * sizeof *block->values);
+    if (block->n == 0) {
+        drop_block(index, place.block);
+        return;
+    }
+    if (place.slot == 0)
+        set_first(index, place.block);
+    merge(index, place.block);
+    if (place.block > 0)
+        merge(index, place.block - 1);
+}
+
+uint64_t index_memory(const struct index *index)
+{
+    return index->room * (sizeof(struct index_block *) + index->key_size) +
+           index->n * (sizeof(struct index_block) + BLOCK_KEYS * index->key_size);
+}

@@ -1,0 +1,288 @@
+/* Announcements and withdrawals of a neighbour in, routes with their validity out. */
+
+#include <string.h>
+
+#include "rib/rib_private.h"
+
+enum validity route_validate(const struct routes *routes, uint32_t number)
+{
+    const struct route *route = route_at(routes, number);
+    uint8_t addr[16] = {0};
+    memcpy(addr, route->addr, address_size(route_family(number)));
+    return vrpset_validate(routes->set, route_family(number), addr, route->len,
+                           routes->attrs.sets[route->attrs].facts.origin);
+}
+
+/* Gives a live route its validity; its decision may follow. */
+void route_set_validity(struct routes *routes, uint32_t number, enum validity validity)
+{
+    struct route *route = route_at(routes, number);
+    struct neighbor *neighbor = &routes->neighbors[route->neighbor];
+    unsigned was = route->bits & VALIDITY_BITS;
+    if (was == (unsigned)validity)
+        return;
+    neighbor->counts[was]--;
+    neighbor->counts[validity]++;
+    uint16_t manner = route_manner(routes, route);
+    route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | TOLD_BOTH)) | (unsigned)validity);
+    if (manner != route_manner(routes, route))
+        route->bits |= STALE_BOTH;
+    routes->changes[was][validity]++;
+    event_note(routes, number, (uint8_t)was, (uint8_t)validity);
+}
+
+uint32_t find_route(const struct routes *routes, uint32_t chain, uint32_t neighbor, const struct route_line *line)
+{
+    for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next) {
+        const struct route *route = route_at(routes, chain);
+        if (route->neighbor == neighbor && !(route->bits & HAS_PATH_ID) == !line->has_path_id &&
+            route->path_id == line->path_id)
+            return chain;
+    }
+    return NO_ROUTE;
+}
+
+uint32_t chain_of(const struct routes *routes, const struct route_line *line)
+{
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(&line->prefix, key);
+    const uint32_t *first = index_get(&routes->prefixes[family_at(line->prefix.family)], key);
+    return first ? *first : NO_ROUTE;
+}
+
+void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n)
+{
+    *line = (struct route_line){.has_path_id = path_id != NULL};
+    line->good = prefix_parse(prefix, n, &line->prefix);
+    if (path_id) {
+        uint8_t id[16];
+        line->good = line->good && address_parse(path_id, id_n, id) == 4;
+        line->path_id = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3];
+    }
+}
+
+bool take_line(const char **text, size_t *size, struct route_line *line)
+{
+    const char *end = memchr(*text, '\n', *size);
+    if (!end)
+        return false;
+    size_t n = (size_t)(end - *text);
+    const char *blank = memchr(*text, ' ', n);
+    size_t prefix = blank ? (size_t)(blank - *text) : n;
+    route_line_read(line, *text, prefix, blank ? blank + 1 : NULL, blank ? n - prefix - 1 : 0);
+    *text = end + 1;
+    *size -= n + 1;
+    return true;
+}
+
+static size_t count_lines(const char *text, size_t size)
+{
+    size_t n = 0;
+    for (const char *end; size && (end = memchr(text, '\n', size)); n++) {
+        size -= (size_t)(end - text) + 1;
+        text = end + 1;
+    }
+    return size ? SIZE_MAX : n;
+}
+
+/* The first route of the line's prefix, to be read or written. The prefix is made when it is new, and NO_ROUTE is its first
+ * then: to be replaced, or taken away by forget_chain. NULL: no memory. */
+static uint32_t *make_chain(struct routes *routes, const struct route_line *line)
+{
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(&line->prefix, key);
+    return index_put(&routes->prefixes[family_at(line->prefix.family)], key, NO_ROUTE);
+}
+
+static void forget_chain(struct routes *routes, const struct route_line *line)
+{
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(&line->prefix, key);
+    index_remove(&routes->prefixes[family_at(line->prefix.family)], key);
+}
+
+static uint32_t add_route_at(struct routes *routes, uint32_t *first, uint32_t neighbor, uint32_t attrs,
+                             const struct route_line *line)
+{
+    uint32_t number = route_take(routes, line->prefix.family);
+    if (number == NO_ROUTE) {
+        if (*first == NO_ROUTE)
+            forget_chain(routes, line);
+        return NO_ROUTE;
+    }
+    struct route *route = route_at(routes, number);
+    *route = (struct route){.attrs = attrs,
+                            .path_id = line->path_id,
+                            .next = *first,
+                            .waiting = NOT_WAITING,
+                            .neighbor = (uint16_t)neighbor,
+                            .len = line->prefix.len,
+                            .bits = line->has_path_id ? HAS_PATH_ID : 0};
+    memcpy(route->addr, line->prefix.addr, address_size(line->prefix.family));
+    *first = number;
+    attrs_hold(&routes->attrs, attrs);
+    routes->neighbors[neighbor].routes++;
+    return number;
+}
+
+uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
+{
+    uint32_t *first = make_chain(routes, line);
+    return first ? add_route_at(routes, first, neighbor, attrs, line) : NO_ROUTE;
+}
+
+/* Whether the neighbour has as many routes of a prefix as it may, gone ones too: all of a prefix are gone over for each,
+ * and path ids are the neighbour's to choose. */
+static bool crowded(const struct routes *routes, uint32_t chain, uint32_t neighbor)
+{
+    uint32_t n = 0;
+    for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next)
+        n += route_at(routes, chain)->neighbor == neighbor;
+    return n >= ROUTES_OF_PREFIX;
+}
+
+/* A route that the neighbour did not have. NO_ROUTE: there is no room for it, which is counted. */
+static uint32_t announce_new(struct routes *routes, uint32_t *first, uint32_t neighbor, uint32_t attrs,
+                             const struct route_line *line, enum validity validity, struct route_faults *faults)
+{
+    if (line->has_path_id && crowded(routes, *first, neighbor)) {
+        faults->crowded++;
+        return NO_ROUTE;
+    }
+    uint32_t number = add_route_at(routes, first, neighbor, attrs, line);
+    if (number == NO_ROUTE) {
+        faults->memory++;
+        return NO_ROUTE;
+    }
+    route_at(routes, number)->bits |= (uint8_t)validity;
+    routes->neighbors[neighbor].counts[validity]++;
+    routes->count++;
+    if (validity == VALIDITY_INVALID)
+        event_note(routes, number, VALIDITY_NONE, VALIDITY_INVALID);
+    return number;
+}
+
+/* One that it has, or had until it took it back and that is not written yet. */
+static void announce_again(struct routes *routes, uint32_t number, uint32_t attrs, enum validity validity)
+{
+    struct route *route = route_at(routes, number);
+    if (route->bits & GONE) {
+        route->bits &= (uint8_t)~(GONE | TOLD_BOTH);
+        routes->neighbors[route->neighbor].counts[route->bits & VALIDITY_BITS]++;
+        routes->count++;
+    }
+    if (route_respelled(routes, route)) /* by its set or validity of before, which it may lose here */
+        route->bits |= STALE_BOTH;
+    if (route->attrs != attrs) {
+        if (routes->attrs.sets[route->attrs].facts.outcome != routes->attrs.sets[attrs].facts.outcome)
+            route->bits |= STALE_BOTH;
+        attrs_hold(&routes->attrs, attrs);
+        attrs_release(&routes->attrs, route->attrs);
+        route->attrs = attrs;
+    }
+    route_set_validity(routes, number, validity);
+}
+
+/* The route with this set and validity is the neighbour's. False: there was no room for it, which is counted. */
+static bool announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line,
+                     enum validity validity, struct route_faults *faults)
+{
+    uint32_t *first = make_chain(routes, line);
+    if (!first) {
+        faults->memory++;
+        return false;
+    }
+    uint32_t number = find_route(routes, *first, neighbor, line);
+    if (number != NO_ROUTE)
+        announce_again(routes, number, attrs, validity);
+    else if ((number = announce_new(routes, first, neighbor, attrs, line, validity, faults)) == NO_ROUTE)
+        return false;
+    outbox_consider(routes, number);
+    return true;
+}
+
+size_t routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
+                   struct route_faults *faults)
+{
+    size_t taken = 0;
+    const struct prefix *prefixes[VRPSET_TOGETHER] = {NULL};
+    uint8_t validities[VRPSET_TOGETHER];
+    for (size_t i = 0; i < n; i++)
+        prefixes[i] = &lines[i].prefix;
+    vrpset_validate_some(routes->set, prefixes, n, routes->attrs.sets[attrs].facts.origin, validities);
+    for (size_t i = 0; i < n; i++)
+        taken += announce(routes, neighbor, attrs, &lines[i], (enum validity)validities[i], faults);
+    return taken;
+}
+
+int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
+                        size_t n, struct route_faults *faults)
+{
+    if (!neighbor_at(routes, neighbor) || !attrs_at(&routes->attrs, attrs))
+        return -2;
+    if (count_lines(text, size) != n)
+        return -1;
+    size_t taken = 0;
+    struct route_line lines[VRPSET_TOGETHER];
+    attrs_hold(&routes->attrs, attrs);
+    while (size) { /* each turn takes a line: the text ends with one */
+        size_t some = 0;
+        while (some < VRPSET_TOGETHER && take_line(&text, &size, &lines[some])) {
+            if (lines[some].good)
+                some++;
+            else
+                faults->prefixes++;
+        }
+        taken += routes_said(routes, neighbor, attrs, lines, some, faults);
+    }
+    attrs_release(&routes->attrs, attrs);
+    return (int64_t)taken;
+}
+
+/* The route is the neighbour's no longer. Its record stays until what was written for it is taken back. */
+void route_withdraw(struct routes *routes, uint32_t number)
+{
+    struct route *route = route_at(routes, number);
+    struct neighbor *neighbor = &routes->neighbors[route->neighbor];
+    if (!route_gone(routes, route)) {
+        neighbor->counts[route->bits & VALIDITY_BITS]--;
+        routes->count--;
+    }
+    route->bits |= GONE;
+    uint8_t key[INDEX_KEY_MOST];
+    route_key(routes, number, key);
+    uint32_t *first = index_get(&routes->prefixes[number & IPV6_BIT ? 1 : 0], key);
+    bool alone = first && *first == number && route->next == NO_ROUTE;
+    if (alone && !route->standing && route->waiting == NOT_WAITING)
+        route_remove(routes, number);
+    else
+        outbox_consider(routes, number);
+}
+
+bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line)
+{
+    uint32_t number = find_route(routes, chain_of(routes, line), neighbor, line);
+    if (number == NO_ROUTE || (route_at(routes, number)->bits & GONE))
+        return false;
+    route_withdraw(routes, number);
+    return true;
+}
+
+int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *text, size_t size, size_t n,
+                        struct route_faults *faults)
+{
+    if (!neighbor_at(routes, neighbor))
+        return -2;
+    if (count_lines(text, size) != n)
+        return -1;
+    int64_t taken = 0;
+    struct route_line line;
+    while (take_line(&text, &size, &line)) {
+        if (!line.good) {
+            faults->prefixes++;
+            continue;
+        }
+        taken += route_take_back(routes, neighbor, &line);
+    }
+    return taken;
+}

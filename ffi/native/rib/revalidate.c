@@ -1,0 +1,216 @@
+/* What is left to do after VRPs changed, a policy changed or a session ended, in slices. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rib/rib_private.h"
+
+void recheck_forget(struct recheck *recheck)
+{
+    vrp_list_free(&recheck->list);
+    free(recheck->causes);
+    recheck->causes = NULL;
+}
+
+uint64_t recheck_memory(const struct recheck *recheck)
+{
+    return recheck->list.room * (sizeof *recheck->list.records + sizeof *recheck->causes);
+}
+
+/* Makes room for `more` VRPs behind those that wait; what is done gives its room to them. False: no memory. */
+static bool reserve(struct recheck *recheck, size_t more)
+{
+    struct vrp_list *list = &recheck->list;
+    size_t waiting = list->n - recheck->at;
+    if (recheck->at >= waiting && recheck->at) { /* so each is moved once, on the average */
+        memmove(list->records, list->records + recheck->at, waiting * sizeof *list->records);
+        memmove(recheck->causes, recheck->causes + recheck->at, waiting * sizeof *recheck->causes);
+        recheck->at = 0;
+        list->n = waiting;
+    }
+    if (more <= list->room - list->n)
+        return true;
+    size_t room = list->n + more;
+    struct vrp *records = realloc(list->records, room * sizeof *records);
+    if (!records)
+        return false;
+    list->records = records;
+    uint32_t *causes = realloc(recheck->causes, room * sizeof *causes);
+    if (!causes)
+        return false;
+    recheck->causes = causes;
+    list->room = room;
+    return true;
+}
+
+void routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
+{
+    struct recheck *recheck = &routes->recheck;
+    if (changes->n == 0)
+        return;
+    /* Past this the walk over all routes is the shorter way, and what waits stays bounded. */
+    size_t waiting = recheck->list.n - recheck->at;
+    if (waiting + changes->n > routes->count / 4 + 1024 || !reserve(recheck, changes->n)) {
+        routes_reconsider(routes, false);
+        return;
+    }
+    for (size_t i = 0; i < changes->n; i++) {
+        if (!family_has_length(changes->records[i].family, changes->records[i].len))
+            continue; /* covers nothing */
+        recheck->list.records[recheck->list.n] = changes->records[i];
+        recheck->causes[recheck->list.n++] = routes->events.given;
+    }
+}
+
+void routes_reconsider(struct routes *routes, bool rewrite)
+{
+    struct recheck *recheck = &routes->recheck;
+    bool still = recheck->all && recheck->rewrite; /* an unfinished rewrite starts anew and stays one */
+    bool attrs = recheck->attrs;
+    recheck_forget(recheck);
+    *recheck = (struct recheck){
+        .all = true, .rewrite = rewrite || still, .attrs = attrs, .cause = routes->events.given, .family = 4};
+}
+
+bool route_respelled(const struct routes *routes, const struct route *route)
+{
+    return routes->recheck.rewrite || routes->attrs.sets[route->attrs].respelled ||
+           routes->neighbors[route->neighbor].rewrite >> (route->bits & VALIDITY_BITS) & 1;
+}
+
+/* Every route has been marked that had to be. */
+static void forget_respelled(struct routes *routes)
+{
+    for (uint32_t i = 0; i < routes->neighbors_n; i++)
+        routes->neighbors[i].rewrite = 0;
+    for (uint32_t i = 0; routes->recheck.attrs && i < routes->attrs.n; i++)
+        routes->attrs.sets[i].respelled = 0;
+    routes->recheck.attrs = false;
+}
+
+static void recheck_chain(struct routes *routes, uint32_t chain, size_t *budget)
+{
+    for (uint32_t i = chain; i != NO_ROUTE; i = route_at(routes, i)->next) {
+        *budget -= *budget > 0;
+        const struct route *route = route_at(routes, i);
+        if (route_gone(routes, route) || routes->neighbors[route->neighbor].former)
+            continue;
+        if (route_respelled(routes, route_at(routes, i)))
+            route_at(routes, i)->bits |= STALE_BOTH;
+        route_set_validity(routes, i, route_validate(routes, i));
+        outbox_consider(routes, i);
+    }
+}
+
+/* Walks the prefixes from `key` on that `within` covers (len 0: all of the family). True: done; false: `key` is where
+ * to go on. */
+static bool recheck_range(struct routes *routes, const struct prefix *within, uint8_t key[INDEX_KEY_MOST],
+                          size_t *budget)
+{
+    const struct index *index = &routes->prefixes[family_at(within->family)];
+    struct index_place place = index_seek(index, key);
+    const uint8_t *at;
+    uint32_t *chain;
+    while (index_at(index, &place, &at, &chain)) {
+        uint8_t addr[16] = {0};
+        memcpy(addr, at, address_size(within->family));
+        if (!prefix_covers(within->addr, within->len, addr))
+            return true;
+        if (*budget == 0) {
+            memcpy(key, at, index->key_size);
+            return false;
+        }
+        recheck_chain(routes, *chain, budget);
+        index_next(&place);
+    }
+    return true;
+}
+
+static void recheck_all(struct routes *routes, size_t *budget)
+{
+    struct recheck *recheck = &routes->recheck;
+    while (recheck->all && *budget) {
+        struct prefix whole = {.family = recheck->family};
+        if (!recheck_range(routes, &whole, recheck->key, budget))
+            return;
+        memset(recheck->key, 0, sizeof recheck->key);
+        if (recheck->family == 6) {
+            recheck->all = recheck->rewrite = false;
+            forget_respelled(routes);
+        }
+        recheck->family = 6;
+    }
+}
+
+static void recheck_list(struct routes *routes, size_t *budget)
+{
+    struct recheck *recheck = &routes->recheck;
+    while (recheck->at < recheck->list.n && *budget) {
+        const struct vrp *vrp = &recheck->list.records[recheck->at];
+        struct prefix within = {.len = vrp->len, .family = vrp->family};
+        memcpy(within.addr, vrp->addr, sizeof within.addr);
+        if (!recheck->in_range)
+            prefix_key(&within, recheck->range_key);
+        routes->events.cause = recheck->causes[recheck->at];
+        routes->events.vrp = vrp;
+        recheck->in_range = !recheck_range(routes, &within, recheck->range_key, budget);
+        routes->events.vrp = NULL;
+        if (!recheck->in_range)
+            recheck->at++;
+        *budget -= *budget > 0;
+    }
+    if (recheck->at && recheck->at == recheck->list.n) {
+        recheck_forget(recheck);
+        recheck->at = 0;
+    }
+}
+
+/* The routes of one prefix whose session is over. Their removal changes the chain and perhaps the index. */
+static void purge_chain(struct routes *routes, uint32_t chain, size_t *budget)
+{
+    while (chain != NO_ROUTE) {
+        const struct route *route = route_at(routes, chain);
+        uint32_t next = route->next;
+        if (routes->neighbors[route->neighbor].retired && !(route->bits & GONE))
+            route_withdraw(routes, chain);
+        *budget -= *budget > 0;
+        chain = next;
+    }
+}
+
+static void purge(struct routes *routes, size_t *budget)
+{
+    while (routes->purge.running && *budget) {
+        const struct index *index = &routes->prefixes[family_at(routes->purge.family)];
+        struct index_place place = index_seek(index, routes->purge.key);
+        const uint8_t *at;
+        uint32_t *chain;
+        bool more = index_at(index, &place, &at, &chain);
+        if (more) {
+            memcpy(routes->purge.key, at, index->key_size);
+            purge_chain(routes, *chain, budget);
+            place = index_seek(index, routes->purge.key);
+            if (index_at(index, &place, &at, &chain) && memcmp(at, routes->purge.key, index->key_size) == 0)
+                index_next(&place);
+            more = index_at(index, &place, &at, &chain);
+        }
+        if (more) {
+            memcpy(routes->purge.key, at, index->key_size);
+            continue;
+        }
+        memset(routes->purge.key, 0, sizeof routes->purge.key);
+        if (routes->purge.family == 6)
+            routes->purge.running = false;
+        routes->purge.family = 6;
+    }
+}
+
+bool routes_work(struct routes *routes, size_t budget)
+{
+    purge(routes, &budget);
+    recheck_list(routes, &budget);
+    routes->events.cause = routes->recheck.cause;
+    recheck_all(routes, &budget);
+    routes->events.cause = CAUSE_UPDATE;
+    return routes->purge.running || routes->recheck.all || routes->recheck.at < routes->recheck.list.n;
+}

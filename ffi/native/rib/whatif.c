@@ -1,0 +1,179 @@
+/* Routes whose validity would be another one, in slices; the walk is that of recheck.c, with each route only once. */
+
+#include "rib/whatif.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rib/rib_private.h"
+
+struct whatif {
+    const struct routes *routes;
+    struct vrp_view then;
+    struct prefix *ranges; /* none covers another one, in order: so no route is met twice */
+    size_t n, at;
+    bool covers, begun;
+    uint8_t key[INDEX_KEY_MOST]; /* where to go on in ranges[at] */
+    struct whatif_counts counts;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const struct prefix *x = a, *y = b;
+    if (x->family != y->family)
+        return x->family < y->family ? -1 : 1;
+    int order = memcmp(x->addr, y->addr, sizeof x->addr);
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+/* The outermost of n prefixes, in order; how many are left. */
+static size_t outermost(struct prefix *prefixes, size_t n)
+{
+    size_t kept = 0;
+    qsort(prefixes, n, sizeof *prefixes, compare);
+    for (size_t i = 0; i < n; i++) {
+        const struct prefix *last = kept ? &prefixes[kept - 1] : NULL;
+        if (last && last->family == prefixes[i].family && prefix_covers(last->addr, last->len, prefixes[i].addr))
+            continue;
+        prefixes[kept++] = prefixes[i];
+    }
+    return kept;
+}
+
+struct whatif *whatif_new(const struct routes *routes, const struct vrp_view *then, const struct vrp_list *ranges,
+                          bool covers)
+{
+    struct whatif *whatif = calloc(1, sizeof *whatif);
+    size_t n = ranges ? ranges->n : 2;
+    struct prefix *prefixes = whatif ? calloc(n ? n : 1, sizeof *prefixes) : NULL;
+    if (!prefixes) {
+        free(whatif);
+        return NULL;
+    }
+    size_t given = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct vrp range = ranges ? ranges->records[i] : (struct vrp){.family = i ? 6 : 4};
+        if (!family_has_length(range.family, range.len))
+            continue; /* covers nothing */
+        struct prefix *prefix = &prefixes[given++];
+        *prefix = (struct prefix){.len = range.len, .family = range.family};
+        memcpy(prefix->addr, range.addr, sizeof prefix->addr);
+    }
+    *whatif = (struct whatif){.routes = routes, .then = *then, .ranges = prefixes, .covers = covers};
+    whatif->n = outermost(prefixes, given);
+    return whatif;
+}
+
+void whatif_free(struct whatif *whatif)
+{
+    if (!whatif)
+        return;
+    free(whatif->ranges);
+    free(whatif);
+}
+
+static enum validity validity_then(const struct whatif *whatif, uint32_t number)
+{
+    struct prefix prefix = route_prefix(whatif->routes, number);
+    return vrpset_validate_view(&whatif->then, prefix.family, prefix.addr, prefix.len,
+                                whatif->routes->attrs.sets[route_at(whatif->routes, number)->attrs].facts.origin);
+}
+
+static void shorten(struct prefix *prefix)
+{
+    prefix->len--;
+    prefix->addr[prefix->len / 8] &= (uint8_t)~(0x80u >> prefix->len % 8);
+}
+
+/* How the prefix of a route that would be invalid is still reached; a valid route tells more than one not found. */
+static enum cover cover_of(const struct whatif *whatif, struct prefix prefix)
+{
+    const struct routes *routes = whatif->routes;
+    const struct index *index = &routes->prefixes[family_at(prefix.family)];
+    enum cover found = COVER_NONE;
+    for (;; shorten(&prefix)) {
+        uint8_t key[INDEX_KEY_MOST];
+        prefix_key(&prefix, key);
+        const uint32_t *first = index_get(index, key);
+        for (uint32_t i = first ? *first : NO_ROUTE; i != NO_ROUTE; i = route_at(routes, i)->next) {
+            if (route_gone(routes, route_at(routes, i)))
+                continue;
+            enum validity validity = validity_then(whatif, i);
+            if (validity == VALIDITY_VALID)
+                return COVER_VALID;
+            if (validity == VALIDITY_NOT_FOUND)
+                found = COVER_NOT_FOUND;
+        }
+        if (prefix.len == 0)
+            return found;
+    }
+}
+
+static bool judge(struct whatif *whatif, uint32_t number, struct whatif_row *row)
+{
+    const struct routes *routes = whatif->routes;
+    const struct route *route = route_at(routes, number);
+    enum validity now = route_validate(routes, number), then = validity_then(whatif, number);
+    whatif->counts.routes++;
+    if (now == then)
+        return false;
+    whatif->counts.moved[now][then]++;
+    *row = (struct whatif_row){.prefix = route_prefix(routes, number),
+                               .origin = routes->attrs.sets[route->attrs].facts.origin,
+                               .path_id = route->path_id,
+                               .neighbor = route->neighbor,
+                               .has_path_id = (route->bits & HAS_PATH_ID) != 0,
+                               .now = (uint8_t)now,
+                               .then = (uint8_t)then};
+    if (then == VALIDITY_INVALID && whatif->covers) {
+        row->cover = (uint8_t)cover_of(whatif, row->prefix);
+        whatif->counts.covers[row->cover]++;
+    }
+    return true;
+}
+
+static size_t less(size_t budget, size_t cost) { return budget > cost ? budget - cost : 0; }
+
+bool whatif_work(struct whatif *whatif, size_t budget, struct whatif_row *rows, size_t room, size_t *n)
+{
+    const struct routes *routes = whatif->routes;
+    while (whatif->at < whatif->n && budget) {
+        const struct prefix *within = &whatif->ranges[whatif->at];
+        const struct index *index = &routes->prefixes[family_at(within->family)];
+        if (!whatif->begun)
+            prefix_key(within, whatif->key);
+        whatif->begun = true;
+        struct index_place place = index_seek(index, whatif->key);
+        const uint8_t *at;
+        uint32_t *chain;
+        uint8_t addr[16] = {0};
+        bool more;
+        while ((more = index_at(index, &place, &at, &chain))) {
+            memcpy(addr, at, address_size(within->family));
+            more = prefix_covers(within->addr, within->len, addr);
+            if (!more || !budget)
+                break;
+            for (uint32_t i = *chain; i != NO_ROUTE; i = route_at(routes, i)->next) {
+                struct whatif_row row;
+                budget = less(budget, 1);
+                if (route_gone(routes, route_at(routes, i)) || !judge(whatif, i, &row))
+                    continue;
+                if (row.then == VALIDITY_INVALID && whatif->covers)
+                    budget = less(budget, row.prefix.len / 4u);
+                if (*n < room)
+                    rows[(*n)++] = row;
+            }
+            index_next(&place);
+        }
+        if (more) {
+            memcpy(whatif->key, at, index->key_size);
+            return true;
+        }
+        whatif->at++;
+        whatif->begun = false;
+        budget = less(budget, 1);
+    }
+    return whatif->at < whatif->n;
+}
+
+const struct whatif_counts *whatif_counted(const struct whatif *whatif) { return &whatif->counts; }

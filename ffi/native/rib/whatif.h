@@ -1,0 +1,45 @@
+/* A VRP set as it would be and a table of routes in; which routes would change validity out. Nothing is changed.
+ *
+ * Bounded work a call, so that it may run beside everything else: the table and the set may change between two calls,
+ * and each route is judged as it and they are when its turn comes.
+ */
+#ifndef RTRD_WHATIF_H
+#define RTRD_WHATIF_H
+
+#include "rib/rib.h"
+
+/* What is left of a route that would be invalid: by which other route of the same or a less specific prefix it would
+ * still be reached. */
+enum cover { COVER_NONE = 0, COVER_VALID = 1, COVER_NOT_FOUND = 2 };
+
+struct whatif_row {
+    struct prefix prefix;
+    int64_t origin;
+    uint32_t path_id;
+    uint16_t neighbor;
+    uint8_t has_path_id;
+    uint8_t now, then; /* enum validity */
+    uint8_t cover;     /* enum cover, when it is newly invalid */
+};
+
+struct whatif_counts {
+    uint64_t routes;       /* looked at */
+    uint64_t moved[4][4];  /* by validity now and then; only those that differ */
+    uint64_t covers[3];    /* newly invalid ones by enum cover; only if asked for */
+};
+
+struct whatif;
+
+/* `then` and its sets, and `routes`, stay the caller's and must live longer. `ranges`: only routes that these VRPs cover
+ * (the list is copied; it is sorted: keep it short); NULL: all. `covers`: tell how newly invalid ones are still reached,
+ * which costs a search for each length. NULL: no memory. */
+struct whatif *whatif_new(const struct routes *routes, const struct vrp_view *then, const struct vrp_list *ranges,
+                          bool covers);
+void whatif_free(struct whatif *whatif);
+
+/* Goes over some `budget` routes. Those that would change are written to `rows`, from *n on, while *n is below room; the
+ * others are only counted. True: there is more to do. */
+bool whatif_work(struct whatif *whatif, size_t budget, struct whatif_row *rows, size_t room, size_t *n);
+const struct whatif_counts *whatif_counted(const struct whatif *whatif);
+
+#endif

@@ -1,0 +1,241 @@
+/* The VRPs of all sources and what they stage. What comes into force is in steps.c and proposed.c, questions are in
+ * validity.c. */
+
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include "vrps/vrpset_table.h"
+
+#define TABLE_START 16
+#define LINE 64         /* of the cache: no entry lies in two */
+#define HUGE (2 << 20)  /* a large page: a look-up needs no walk through the page tables */
+#define TOUCHED_MOST 16384
+
+/* ---- entries ----------------------------------------------------------------------------------------------- */
+
+static struct table *table_at(struct family_set *fam, uint64_t hash) { return &fam->tables[table_number(hash)]; }
+
+static bool keeps(const struct vrpset *set, const struct entry *entry)
+{
+    bool forced = set->walk.each ? entry->force != 0 : in_force(set, entry);
+    return entry->used && (forced || entry->live | entry->next);
+}
+
+static int table_resize(struct vrpset *set, struct table *table)
+{
+    uint32_t alive = 0;
+    for (uint32_t i = 0; i < table->room; i++)
+        alive += keeps(set, &table->entries[i]);
+    uint32_t room = TABLE_START;
+    while (room < UINT32_C(1) << 30 && (uint64_t)room * 5 < ((uint64_t)alive + 1) * 8)
+        room *= 2;
+    size_t size = room * sizeof(struct entry);
+    struct entry *entries = aligned_alloc(size < HUGE ? LINE : HUGE, size);
+    if (!entries)
+        return -1;
+    if (size >= HUGE)
+        madvise(entries, size, MADV_HUGEPAGE);
+    memset(entries, 0, room * sizeof *entries);
+    for (uint32_t i = 0; i < table->room; i++) {
+        const struct entry *old = &table->entries[i];
+        if (!keeps(set, old))
+            continue;
+        uint32_t at = (uint32_t)hash_prefix(set, (struct key){old->hi, old->lo}, old->len) & (room - 1);
+        while (entries[at].used)
+            at = (at + 1) & (room - 1);
+        entries[at] = *old;
+    }
+    free(table->entries);
+    table->entries = entries;
+    table->room = room;
+    table->used = alive;
+    return 0;
+}
+
+static bool has_prefix(const struct entry *entry, struct key key, unsigned len)
+{
+    return entry->hi == key.hi && entry->lo == key.lo && entry->len == len;
+}
+
+static bool says(const struct entry *entry, const struct vrp *vrp) /* of entries with its prefix */
+{
+    return entry->asn == vrp->asn && entry->max == vrp->max;
+}
+
+struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp)
+{
+    if (!family_has_length(family, vrp->len))
+        return NULL;
+    struct key key = key_of(vrp->addr);
+    uint64_t hash = hash_prefix(set, key, vrp->len);
+    const struct table *table = table_at(family_of(set, family), hash);
+    if (table->room == 0)
+        return NULL;
+    uint32_t mask = table->room - 1;
+    for (uint32_t i = (uint32_t)hash & mask; table->entries[i].used; i = (i + 1) & mask)
+        if (has_prefix(&table->entries[i], key, vrp->len) && says(&table->entries[i], vrp))
+            return &table->entries[i];
+    return NULL;
+}
+
+/* Whether one entry more is too many. Of tables that fill alike one after the other is: 16 that grew together would hold
+ * the loop for tens of milliseconds. From 0.65 of its room on, which is more than a table has of it after it grew. */
+static bool is_full(const struct family_set *fam, const struct table *table)
+{
+    return (uint64_t)(table->used + 1) * 160 > (uint64_t)table->room * (uint64_t)(104 + (table - fam->tables));
+}
+
+/* The entry of exactly this VRP, made when it is missing. NULL: no memory, or (`crowded`) the source whose bit this is
+ * stages too many of its prefix. They all lie in one probe run, which each look-up goes along: so an entry that nobody
+ * has any more gives its place to a new one, and a cache can't make the run longer than that. */
+static struct entry *find_or_make(struct vrpset *set, const struct vrp *vrp, uint32_t bit, bool *crowded)
+{
+    struct family_set *fam = family_of(set, vrp->family);
+    struct key key = key_of(vrp->addr);
+    uint64_t hash = hash_prefix(set, key, vrp->len);
+    struct table *table = table_at(fam, hash);
+    if (is_full(fam, table) && table_resize(set, table) != 0)
+        return NULL;
+    uint32_t mask = table->room - 1, i = (uint32_t)hash & mask, staged = 0;
+    struct entry *dead = NULL;
+    for (; table->entries[i].used; i = (i + 1) & mask) {
+        struct entry *entry = &table->entries[i];
+        if (!has_prefix(entry, key, vrp->len))
+            continue;
+        if (says(entry, vrp))
+            return entry;
+        staged += (entry->next & bit) != 0;
+        if (!dead && !keeps(set, entry))
+            dead = entry;
+    }
+    *crowded = staged >= VRPSET_OF_PREFIX;
+    if (*crowded || lens_note(&fam->lens, key.hi, vrp->len) != 0)
+        return NULL;
+    table->used += !dead;
+    struct entry *made = dead ? dead : &table->entries[i];
+    *made = (struct entry){
+        .hi = key.hi, .lo = key.lo, .asn = vrp->asn, .len = vrp->len, .max = vrp->max, .used = 1,
+        .filtered = set->filters && filters_match(set->filters, vrp)};
+    return made;
+}
+
+struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce)
+{
+    struct vrp vrp = {.asn = entry->asn, .len = entry->len, .max = entry->max, .family = family, .announce = announce};
+    uint64_t halves[2] = {htobe64(entry->hi), htobe64(entry->lo)};
+    memcpy(vrp.addr, halves, sizeof halves);
+    return vrp;
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------- */
+
+struct vrpset *vrpset_new(void)
+{
+    struct vrpset *set = calloc(1, sizeof *set);
+    if (!set)
+        return NULL;
+    set->active = ASSERTIONS;
+    set->shown = 1;
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed || lens_init(&set->v4.lens, seed) != 0 ||
+        lens_init(&set->v6.lens, seed) != 0) {
+        vrpset_free(set);
+        return NULL;
+    }
+    for (size_t len = 0; len < sizeof set->seeds / sizeof *set->seeds; len++)
+        set->seeds[len] = mix_bits(seed + len + 1);
+    return set;
+}
+
+static void family_free(struct family_set *fam)
+{
+    for (int i = 0; i < TABLES; i++)
+        free(fam->tables[i].entries);
+    lens_free(&fam->lens);
+}
+
+void vrpset_free(struct vrpset *set)
+{
+    if (!set)
+        return;
+    family_free(&set->v4);
+    family_free(&set->v6);
+    filters_free(set->filters);
+    for (int i = 0; i < VRPSET_SOURCES; i++)
+        free(set->touched[i].records);
+    free(set);
+}
+
+/* ---- staging ----------------------------------------------------------------------------------------------- */
+
+static bool well_formed(const struct vrp *vrp, struct vrp_faults *faults)
+{
+    if (!family_has_length(vrp->family, vrp->len)) {
+        faults->length++;
+        return false;
+    }
+    if (!prefix_no_host_bits(vrp->addr, vrp->len)) {
+        faults->host_bits++;
+        return false;
+    }
+    if (vrp->max < vrp->len || vrp->max > family_bits(vrp->family)) {
+        faults->max_length++;
+        return false;
+    }
+    return true;
+}
+
+static void touch(struct touched *touched, const struct vrp *vrp)
+{
+    if (touched->all)
+        return;
+    if (touched->n == touched->room) {
+        uint32_t room = touched->room ? touched->room * 2 : 64;
+        struct vrp *records = room > TOUCHED_MOST ? NULL : realloc(touched->records, room * sizeof *records);
+        if (!records) {
+            touched->all = true; /* commit walks the whole set instead */
+            return;
+        }
+        touched->records = records;
+        touched->room = room;
+    }
+    touched->records[touched->n++] = *vrp;
+}
+
+void vrpset_touched_reset(struct vrpset *set, unsigned source)
+{
+    free(set->touched[source].records);
+    set->touched[source] = (struct touched){NULL, 0, 0, false};
+}
+
+int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_t n, struct vrp_faults *faults)
+{
+    if (source >= VRPSET_SOURCES)
+        return -1;
+    uint32_t bit = UINT32_C(1) << source;
+    for (size_t i = 0; i < n; i++) {
+        struct vrp vrp;
+        memcpy(&vrp, (const uint8_t *)records + i * sizeof vrp, sizeof vrp);
+        if (!well_formed(&vrp, faults))
+            continue;
+        bool crowded = false;
+        struct entry *entry =
+            vrp.announce ? find_or_make(set, &vrp, bit, &crowded) : vrpset_find(set, vrp.family, &vrp);
+        if (crowded) {
+            faults->crowded++;
+            continue;
+        }
+        if (!entry && vrp.announce)
+            return -1;
+        if (!entry || !(entry->next & bit) == !vrp.announce) {
+            *(vrp.announce ? &faults->duplicate : &faults->unknown) += 1;
+            continue;
+        }
+        entry->next ^= bit;
+        touch(&set->touched[source], &vrp);
+    }
+    return 0;
+}

@@ -1,0 +1,158 @@
+/* The VRP set: packed VRPs of many sources in, the validity of a route out (RFC 6811).
+ *
+ * One table holds what every source says. A VRP carries a bit for each source
+ * (a cache, the snapshot, SLURM's assertions) that has it; it is effective when
+ * one of the active sources has it. So a failover is one new mask, and two
+ * caches with the same VRPs cost their memory once and change no decision.
+ *
+ * A source's changes are staged record by record, invisible to validation, and
+ * come into force all at once at its End of Data (vrpset_commit).
+ *
+ * Whether a VRP is effective is a bit of its own. So a change can be proposed
+ * first (vrpset_propose), looked at, and taken later or never, without a second
+ * set: what is due by the sources and what is in force differ meanwhile.
+ *
+ * Not thread-safe: one thread at a time.
+ */
+#ifndef RTRD_VRPSET_H
+#define RTRD_VRPSET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/prefix.h"
+#include "vrps/vrp.h"
+
+#define VRPSET_SOURCES 32
+#define VRPSET_ASSERTIONS 31 /* the source of SLURM's assertions: always active, and no filter touches it */
+#define VRPSET_OF_PREFIX 1024 /* VRPs of exactly one prefix that a source can have: a look-up goes over all of them */
+
+enum validity { /* RFC 6811 section 2; UNVERIFIED: no VRP set is usable yet */
+    VALIDITY_VALID = 0,
+    VALIDITY_NOT_FOUND = 1,
+    VALIDITY_INVALID = 2,
+    VALIDITY_UNVERIFIED = 3,
+};
+
+struct vrpset;
+
+/* A set as it would be: what `set` has in force or (`due`) what is due there, less what is in `without`, and what is in
+ * `with`. Each may be NULL. */
+struct vrp_view {
+    const struct vrpset *set, *without, *with;
+    bool due;
+};
+
+/* What a call of vrpset_stage left out, by reason. */
+struct vrp_faults {
+    uint64_t length;     /* longer than the address, or no family */
+    uint64_t host_bits;  /* bits set behind the prefix length */
+    uint64_t max_length; /* below the length, or longer than the address */
+    uint64_t duplicate;  /* announced twice (kept once) */
+    uint64_t unknown;    /* withdrawn but never announced */
+    uint64_t crowded;    /* beyond VRPSET_OF_PREFIX */
+};
+
+/* VRPs that became effective (announce 1) or ceased to be (announce 0). The caller's to free by vrp_list_free. */
+struct vrp_list {
+    struct vrp *records;
+    size_t n, room;
+};
+
+/* One covering VRP and the sources that have it. */
+struct vrp_source {
+    struct vrp vrp;
+    uint32_t sources;
+};
+
+struct vrpset *vrpset_new(void); /* NULL: no memory */
+void vrpset_free(struct vrpset *set);
+
+void vrp_list_free(struct vrp_list *list);
+int vrp_list_append(struct vrp_list *list, const struct vrp_list *more);
+
+int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_t n, struct vrp_faults *faults);
+
+/* Each of these begins a change of the set; vrpset_step does it, and appends to `changes` what it changes. Between two
+ * steps the set is asked and listed as before the change, and any source but the one that the change is about stages
+ * as ever; after the last step all of it is in force. Only what single sources say (`sources` of an answer or a list)
+ * changes step by step. vrpset_stage and these return 0, or -1 when memory ran out or `source` is not below
+ * VRPSET_SOURCES, or -2 while another change is under way. */
+int vrpset_begin(struct vrpset *set, unsigned source);  /* from here on a full set is staged: it replaces the old one */
+int vrpset_commit(struct vrpset *set, unsigned source); /* what is staged comes into force */
+int vrpset_discard(struct vrpset *set, unsigned source); /* what was staged since the last commit is void */
+int vrpset_activate(struct vrpset *set, uint32_t sources);
+
+/* Do some `budget` entries of the change, a table of a family at least. 1: there is more to do, 0: it is done; -1, and only of a first step: memory
+ * ran out, and nothing of it was or will be done. */
+int vrpset_step(struct vrpset *set, size_t budget, struct vrp_list *changes);
+bool vrpset_changing(const struct vrpset *set); /* a change is under way */
+
+/* From now on, what one of n filters (packed as struct vrp_filter) matches is not effective for any source but
+ * VRPSET_ASSERTIONS (RFC 8416 section 3.3.1); the filters of before are gone. */
+int vrpset_filter(struct vrpset *set, const void *filters, size_t n);
+
+/* While `propose`, commit, activate and filter put nothing into force: what they append to `changes` is then due, and
+ * pending until it is taken or changes back. Before it is switched off, all must be taken. */
+void vrpset_propose(struct vrpset *set, bool propose);
+uint64_t vrpset_pending(const struct vrpset *set);             /* VRPs that would appear or vanish */
+uint64_t vrpset_due(const struct vrpset *set, uint8_t family); /* effective ones once everything is taken */
+/* Put into force what is due: all, or of `proposed` VRPs only, which must stay until it is done. */
+int vrpset_take(struct vrpset *set, const struct vrp_list *proposed);
+/* What the source has and stages is void. Of what is in force, that which no other active source says goes at once,
+ * whatever is pending. */
+int vrpset_drop(struct vrpset *set, unsigned source);
+
+/* With usable false every route is UNVERIFIED. */
+void vrpset_set_usable(struct vrpset *set, bool usable);
+bool vrpset_usable(const struct vrpset *set);
+
+/* `asn` below 0: origin NONE, which is never valid. The prefix must have no host bits. */
+enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                              int64_t asn);
+
+/* The same by a set as it would be. */
+enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
+                                   int64_t asn);
+
+/* The same for a prefix as text; -1: no such prefix. */
+int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn);
+
+/* For each of n routes (packed as struct vrp: addr, len, family, asn; max and announce unread; host bits and lengths are
+ * checked): its validity into out, 255 for what is no prefix. */
+void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out);
+
+/* The same for at most VRPSET_TOGETHER prefixes without host bits that one AS originates (-1: none). */
+#define VRPSET_TOGETHER 32
+void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], size_t n, int64_t asn,
+                          uint8_t *out);
+
+/* The effective VRPs that cover the prefix, shortest first: how many there are; at most `room` are written. */
+size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                       struct vrp_source *out, size_t room);
+
+/* Append the VRPs of `sources` (0: the effective ones) in one part of the set, 0 to VRPSET_PARTS - 1. A VRP is in the
+ * same part for ever: who takes part after part and every change in between has missed nothing. -1: no memory. */
+#define VRPSET_PARTS 32
+int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out);
+
+/* The VRPs of one part (as above) that some of `sources` have and others have not: how many there are; at most `room`
+ * are written. */
+size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_source *out,
+                        size_t room);
+
+/* The effective VRPs of one part (as above) whose prefix is longer than this one and lies within it: how many there are;
+ * at most `room` are written. */
+size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len, unsigned part,
+                     struct vrp_source *out, size_t room);
+
+/* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 returned: all done.
+ * A change of the set in between may show a VRP twice or not at all. */
+size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room);
+
+uint64_t vrpset_count(const struct vrpset *set, uint8_t family);         /* effective */
+uint64_t vrpset_count_source(const struct vrpset *set, unsigned source); /* in force of one source */
+uint64_t vrpset_memory(const struct vrpset *set);                        /* bytes */
+
+#endif

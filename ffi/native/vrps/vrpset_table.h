@@ -1,0 +1,161 @@
+/* What the VRP set's parts share: vrpset.c (entries, staging), steps.c and proposed.c (what comes into force), validity.c
+ * and batch.c (questions), vrp_list.c. Nobody else includes it. */
+#ifndef RTRD_VRPSET_TABLE_H
+#define RTRD_VRPSET_TABLE_H
+
+#include <endian.h>
+#include <string.h>
+
+#include "vrps/filters.h"
+#include "vrps/lengths.h"
+#include "base/prefix.h"
+#include "vrps/vrpset.h"
+
+/* Entries live in 16 open-addressing tables a family: a full set's are of 2 MiB, which is one page of the large kind, and
+ * growing one takes a few milliseconds. All VRPs of one prefix lie in one probe run. lens.h says which lengths are worth
+ * probing. */
+
+#define TABLE_BITS 4
+#define TABLES (1 << TABLE_BITS)
+#define ASSERTIONS (UINT32_C(1) << VRPSET_ASSERTIONS)
+
+struct entry {
+    uint64_t hi, lo; /* address as numbers */
+    uint32_t asn;
+    uint32_t live; /* sources that have it, in force */
+    uint32_t next; /* the same, after their next commit */
+    uint8_t len, max;
+    uint8_t used : 1;
+    uint8_t force : 2;    /* in force: see in_force() */
+    uint8_t filtered : 1; /* a filter matches */
+};
+
+struct table {
+    struct entry *entries;
+    uint32_t room, used; /* room: a power of two; used counts dead entries too */
+};
+
+struct touched { /* what a source staged since its last commit; not counted beyond TOUCHED_MOST */
+    struct vrp *records;
+    uint32_t n, room;
+    bool all;
+};
+
+struct family_set {
+    struct table tables[TABLES];
+    struct lens lens;
+    uint64_t effective;
+    uint64_t due;
+};
+
+struct walk;
+typedef void each_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk);
+
+/* What a change of the whole set has come to: its parameters, and what its end adds to the counts. */
+struct walk {
+    each_entry *each;            /* NULL: none is under way */
+    unsigned part;               /* where to go on */
+    const struct vrp *records;   /* only these n entries, at once; NULL: all */
+    size_t n, most;              /* most: so many changes at most */
+    struct vrp_list *changes;    /* of this step */
+    struct filters *filters;
+    uint32_t bit, active;        /* of the source; the sources that will count */
+    unsigned source;
+    bool filtering, staged_ends; /* what is staged of the source is done with at the end */
+    int64_t due[2], effective[2], pending, count;
+};
+
+struct vrpset {
+    struct family_set v4, v6;
+    struct walk walk;
+    struct touched touched[VRPSET_SOURCES];
+    uint64_t count[VRPSET_SOURCES];
+    struct filters *filters; /* NULL: none */
+    uint64_t seeds[129]; /* of the hashes, one for each length */
+    uint64_t pending; /* entries that are due and not in force, or the other way round */
+    uint32_t active;
+    uint8_t shown; /* the bit of entry.force that holds: 1 or 2 */
+    bool usable, proposing;
+};
+
+struct key {
+    uint64_t hi, lo;
+};
+
+static inline struct key key_of(const uint8_t addr[16])
+{
+    uint64_t halves[2];
+    memcpy(halves, addr, sizeof halves);
+    return (struct key){be64toh(halves[0]), be64toh(halves[1])};
+}
+
+static inline struct key masked(struct key key, unsigned len)
+{
+    if (len < 64) {
+        key.hi = len ? key.hi & ~(UINT64_MAX >> len) : 0;
+        key.lo = 0;
+    } else if (len < 128) {
+        key.lo = len > 64 ? key.lo & ~(UINT64_MAX >> (len - 64)) : 0;
+    }
+    return key;
+}
+
+/* With a secret for each length, since a length in clear could make up for other bits of the address: prefixes of 64
+ * lengths were one to it. */
+static inline uint64_t hash_prefix(const struct vrpset *set, struct key key, unsigned len)
+{
+    uint64_t hash = mix_bits(key.hi ^ set->seeds[len]);
+    return key.lo ? mix_bits(hash ^ key.lo) : hash;
+}
+
+static inline struct family_set *family_of(struct vrpset *set, uint8_t family) { return family == 4 ? &set->v4 : &set->v6; }
+
+static inline const struct family_set *family_const(const struct vrpset *set, uint8_t family)
+{
+    return family == 4 ? &set->v4 : &set->v6;
+}
+
+static inline size_t table_number(uint64_t hash) { return hash >> (64 - TABLE_BITS); }
+
+/* Whether it is effective when these sources are active, and a filter matches it or not. */
+static inline bool counts(const struct entry *entry, uint32_t active, bool filtered)
+{
+    return (entry->live & active & (filtered ? ASSERTIONS : UINT32_MAX)) != 0;
+}
+
+/* Whether it is effective by what the sources say now. */
+static inline bool due(const struct vrpset *set, const struct entry *entry)
+{
+    return counts(entry, set->active, entry->filtered);
+}
+
+/* Whether it is effective; differs from due() while a change is only proposed. A walk over all writes the other bit of
+ * each entry, and at its end that one holds: so it changes the set at once, however long it takes. */
+static inline bool in_force(const struct vrpset *set, const struct entry *entry)
+{
+    return (entry->force & set->shown) != 0;
+}
+
+/* AS 0 in a VRP matches no route (RFC 6483 section 4), nor does a route of AS 0 (RFC 7607). */
+static inline bool entry_matches(const struct entry *entry, int64_t asn, unsigned len)
+{
+    return entry->asn != 0 && entry->asn == asn && len <= entry->max;
+}
+
+/* steps.c */
+struct standing {
+    bool due, in_force;
+};
+int walk_start(struct vrpset *set, unsigned source, struct walk walk); /* as vrpset_begin and those below it */
+void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct standing was, struct standing is);
+void walk_tell(struct vrpset *set, const struct entry *entry, uint8_t family, bool announce);
+
+/* vrpset.c */
+struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp); /* NULL: missing */
+void vrpset_touched_reset(struct vrpset *set, unsigned source);
+struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce);
+
+/* vrp_list.c */
+int vrp_list_reserve(struct vrp_list *list, size_t more); /* -1: no memory */
+
+#endif

@@ -21,12 +21,12 @@ from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
 from bench.speaker import Speaker, update
 from rtrd import config
+from rtrd.commands import http_client as client
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5, ExaBGP, Neighbor
 from rtrd.exabgp import encode
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import Update, decode
-from rtrd.ops import client
 from rtrd.policy import Policy
 from rtrlib.vrp import VRP, pack
 

@@ -13,11 +13,11 @@ from bench.pipe import TAGGING, Router
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
 from bench.section import set_of
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import State
-from rtrd.exabgp.router import WORK
+from rtrd.exabgp.session import WORK
 from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
 
 if TYPE_CHECKING:
     from bench.section import Setting

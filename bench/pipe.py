@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import yaml
 
+from rtrd.commands import http_client as client
 from rtrd.demo.lab import LabError, find_program, session_members
-from rtrd.ops import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -20,8 +20,8 @@ from bench import generate
 from bench.crowd import HOST, NOTIFY, RESET, Crowd
 from bench.report import Comparison, interleaved
 from bench.sync import LIMIT, compile_client, run_client
+from rtrd.commands import http_client as control
 from rtrd.demo.lab import Process, find_program, free_port
-from rtrd.ops import client as control
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from rtrlib import CacheGroup, RTRManager, SSHServer, TCPServer
 
 if TYPE_CHECKING:
+    from rtrd.base.clock import Clock
     from rtrd.config import Config, Group, Server
-    from rtrd.ops.clock import Clock
     from rtrd.vrps.feed import Feed
 
 MIB: Final = 1 << 20

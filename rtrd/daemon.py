@@ -14,21 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rtrd import config
+from rtrd.api.answers import Answers
+from rtrd.api.change_monitor import Watching
+from rtrd.api.history import History
+from rtrd.api.server import Control
+from rtrd.base import log
+from rtrd.base import socket_paths as places
+from rtrd.base.clock import Clock
+from rtrd.base.loop import WatchedLoop
+from rtrd.base.sockets import ListenError
+from rtrd.base.systemd_notify import Notifier
 from rtrd.bird.watch import Watch
 from rtrd.caches import Caches
+from rtrd.event_log import Journal
 from rtrd.exabgp.attachments import Attachments
-from rtrd.ops import log, places
-from rtrd.ops.answers import Answers
-from rtrd.ops.clock import Clock
-from rtrd.ops.control import Control
-from rtrd.ops.events import Journal
-from rtrd.ops.history import History
-from rtrd.ops.loop import WatchedLoop
-from rtrd.ops.notify import Notifier
-from rtrd.ops.sockets import ListenError
-from rtrd.ops.watching import Watching
 from rtrd.policy import Policy
-from rtrd.reloading import Reloading
+from rtrd.reload import Reloading
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
@@ -36,16 +37,16 @@ from rtrd.rtr.sessions import fresh as fresh_sessions
 from rtrd.vrps.feed import Feed
 from rtrd.vrps.guard import Limits
 from rtrd.vrps.guarding import Guarding
-from rtrd.vrps.keeper import Keeper
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm_files import SlurmFiles
+from rtrd.vrps.snapshot_keeper import Keeper
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from rtrd.config import Config
-    from rtrd.routes.table import RouteTable
+    from rtrd.rib.table import RouteTable
     from rtrlib import RTRManager
     from rtrlib.vrp_set import Changes
 

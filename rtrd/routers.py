@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.router import ExaBGP
+from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

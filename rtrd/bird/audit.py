@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rtrd.bird import tables
 from rtrd.bird.replies import BirdError
 from rtrd.policy import OBSERVE
-from rtrd.routes.table import RouteTable
-from rtrd.routes.terms import UNFIT, Facts, NeighborPolicy
-from rtrd.routes.validity import explain
-from rtrd.routes.whatif import COVERS, Question, View
+from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import UNFIT, Facts, NeighborPolicy
+from rtrd.rib.validity import explain
+from rtrd.rib.whatif import COVERS, Question, View
 from rtrd.vrps import packed
 from rtrlib.vrp import VRP, pack, unpack
 from rtrlib.vrp_set import VRPSet
@@ -42,9 +42,9 @@ class Invalid(NamedTuple):
     origin_as: int | None
     """None: NONE."""
     reason: str
-    """`as` or `length`, as of rtrd.routes.validity."""
+    """`as` or `length`, as of rtrd.rib.validity."""
     cover: str
-    """By which other routes of the table its prefix would still be reached: one of rtrd.routes.whatif.COVERS."""
+    """By which other routes of the table its prefix would still be reached: one of rtrd.rib.whatif.COVERS."""
 
 
 class Audit(NamedTuple):

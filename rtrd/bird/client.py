@@ -10,8 +10,8 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final, Self
 
+from rtrd.base.text import printable
 from rtrd.bird.replies import FIRST_ERROR, BirdError, Line, Replies
-from rtrd.ops.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

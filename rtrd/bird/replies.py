@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rtrd.ops.text import printable
+from rtrd.base.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

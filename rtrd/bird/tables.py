@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from rtrd.base.text import printable
 from rtrd.bird.replies import BirdError, Line
-from rtrd.ops.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

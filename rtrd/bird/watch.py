@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from rtrd.base import log
+from rtrd.base.text import printable
 from rtrd.bird.replies import BirdError
 from rtrd.bird.worker import FAULT, Found
-from rtrd.ops import log
-from rtrd.ops.text import printable
 from rtrd.vrps.copying import copy
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtrd.commands import asking
-from rtrd.ops import client
+from rtrd.commands import common as asking
+from rtrd.commands import http_client as client
 
 if TYPE_CHECKING:
     import argparse

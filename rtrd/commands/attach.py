@@ -15,9 +15,9 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from rtrd.base import socket_paths as places
 from rtrd.cli import BAD_USAGE, DONE
-from rtrd.exabgp.linger import linger
-from rtrd.ops import places
+from rtrd.exabgp.slow_exit import linger
 
 if TYPE_CHECKING:
     import argparse

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from rtrd.base import socket_paths as places
 from rtrd.cli import DONE, FAILED, NO_DAEMON
-from rtrd.commands import asking
-from rtrd.ops import client, places
+from rtrd.commands import common as asking
+from rtrd.commands import http_client as client
 
 if TYPE_CHECKING:
     import argparse

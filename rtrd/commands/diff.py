@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE
-from rtrd.commands import asking
-from rtrd.ops import client
-from rtrd.ops.text import printable
+from rtrd.commands import common as asking
+from rtrd.commands import http_client as client
 
 if TYPE_CHECKING:
     import argparse

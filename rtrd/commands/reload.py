@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from rtrd.base import socket_paths as places
 from rtrd.cli import BAD_USAGE, DONE, FAILED, NO_DAEMON
-from rtrd.commands import asking
-from rtrd.ops import client, places
+from rtrd.commands import common as asking
+from rtrd.commands import http_client as client
 
 if TYPE_CHECKING:
     import argparse

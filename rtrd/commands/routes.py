@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtrd.commands import asking, terminal
-from rtrd.ops import client
-from rtrd.ops.text import printable
+from rtrd.base.text import printable
+from rtrd.commands import common as asking
+from rtrd.commands import http_client as client
+from rtrd.commands import terminal
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:

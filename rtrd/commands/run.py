@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtrd import config
+from rtrd.base import log
 from rtrd.cli import BAD_USAGE, DONE, FAILED
-from rtrd.exabgp.linger import linger
-from rtrd.ops import log
+from rtrd.exabgp.slow_exit import linger
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError
 

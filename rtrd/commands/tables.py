@@ -9,9 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from rtrd.base.text import printable
 from rtrd.commands.status import faults, own_routes
 from rtrd.commands.terminal import STYLES
-from rtrd.ops.text import printable
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rtrd.cli import DONE, FAILED
-from rtrd.commands import asking, terminal
-from rtrd.ops import client
-from rtrd.routes import validity
+from rtrd.commands import common as asking
+from rtrd.commands import http_client as client
+from rtrd.commands import terminal
+from rtrd.rib import validity
 
 if TYPE_CHECKING:
     import argparse

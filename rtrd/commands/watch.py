@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from rtrd.commands import asking, terminal
-from rtrd.ops import client
-from rtrd.ops.text import printable
+from rtrd.base.text import printable
+from rtrd.commands import common as asking
+from rtrd.commands import http_client as client
+from rtrd.commands import terminal
 
 if TYPE_CHECKING:
     import argparse

@@ -20,9 +20,8 @@ from rtrd.config.checks import (
     check_rule,
     check_server,
 )
-from rtrd.config.lines import Fault, Schema, read
 from rtrd.config.shares import Share, parse_share
-from rtrd.config.words import (
+from rtrd.config.types import (
     Address,
     Endpoint,
     HostName,
@@ -32,6 +31,7 @@ from rtrd.config.words import (
     parse_host_name,
     parse_name,
 )
+from rtrd.config.yaml_reader import Fault, Schema, read
 from rtrd.tags import TagSpec, parse_tag
 
 __all__ = [

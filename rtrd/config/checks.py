@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rtrd.config.lines import FAULTY, Found
-from rtrd.ops.places import ATTACH_SUFFIX
+from rtrd.base.socket_paths import ATTACH_SUFFIX
+from rtrd.config.yaml_reader import FAULTY, Found
 
 if TYPE_CHECKING:
-    from rtrd.config.lines import Report
+    from rtrd.config.yaml_reader import Report
 
 MAX_CACHES: Final = 30
 """A cache is one bit of a 32-bit word in the VRP set."""

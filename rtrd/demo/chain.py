@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from rtrd.commands import http_client as client
 from rtrd.demo.lab import Lab, LabError, Process, find_program
 from rtrd.demo.routers import ExaBGP, GoBGP, Neighbor
-from rtrd.ops import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -6,6 +6,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
+from rtrd.commands import http_client as client
 from rtrd.demo import report
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.chain import Chain
@@ -13,7 +14,6 @@ from rtrd.demo.lab import LabError, find_program
 from rtrd.demo.report import Row
 from rtrd.demo.routers import EXABGP_5, GOBGP
 from rtrd.demo.routes import HIJACKER, Internet, Route, internet, validity
-from rtrd.ops import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable

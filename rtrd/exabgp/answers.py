@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtrd.exabgp.flow import FENCE_HEADER
-from rtrd.exabgp.summary import ExtensiveReader, PathIds, read_row
-from rtrd.ops import log
+from rtrd.base import log
+from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, read_row
+from rtrd.exabgp.window import FENCE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtrd.exabgp.flow import Written
-    from rtrd.exabgp.router import ExaBGP
+    from rtrd.exabgp.session import ExaBGP
+    from rtrd.exabgp.window import Written
 
 NEIGHBORS = "show neighbor extensive\n"
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")

@@ -23,13 +23,13 @@ import stat
 import struct
 from typing import TYPE_CHECKING, Final
 
-from rtrd.ops import log
-from rtrd.ops.sockets import UnixListener
+from rtrd.base import log
+from rtrd.base.sockets import UnixListener
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rtrd.exabgp.router import ExaBGP
+    from rtrd.exabgp.session import ExaBGP
     from rtrd.routers import Routers
 
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -14,14 +14,14 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from rtrd.routes.attributes import AS_SEQUENCE, IGP, with_outcome
+from rtrd.rib.attributes import AS_SEQUENCE, IGP, with_outcome
 from rtrd.tags import is_rfc8097
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rtrd.policy import Outcome
-    from rtrd.routes.attributes import AttributeSet, Segment
+    from rtrd.rib.attributes import AttributeSet, Segment
 
 _SEGMENT_MOST = 255
 

@@ -11,7 +11,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from rtrd.ops import log
+from rtrd.base import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from rtrd.exabgp import encode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtrd.engine.decision import Decision
-    from rtrd.routes.attributes import AttributeSet
+    from rtrd.rib.attributes import AttributeSet
+    from rtrd.rib.decision import Decision
 
 _REMEMBERED = 4096
 

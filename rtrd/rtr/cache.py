@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtrd.ops import log
+from rtrd.base import log
 from rtrd.rtr.client import Limits
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import Address, RTRServer, parse_address, why_not

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from rtrd.ops import log
+from rtrd.base import log
 from rtrd.rtr.client import Limits
 from rtrd.rtr.server import Address, RTRServer, why_not
 from rtrd.rtr.store import Store

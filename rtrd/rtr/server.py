@@ -11,7 +11,7 @@ import resource
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rtrd.ops import log
+from rtrd.base import log
 from rtrd.rtr.client import Client, Limits
 from rtrd.rtr.store import Data, Store, small_step, step
 from rtrd.vrps import packed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from rtrd.ops import log
+from rtrd.base import log
 from rtrd.rtr.store import VERSIONS
 
 if TYPE_CHECKING:

@@ -2,17 +2,17 @@
 
 Which caches count is the failover's decision (rtrlib.failover); what happens when the last of them is too old is the
 operator's (`on-expire`). No clock: the manager says when something expired. What is heard is done in its order, in
-steps (rtrd.vrps.series): what goes over the whole set holds the loop for no more than some milliseconds at a time.
+steps (rtrd.vrps.task_queue): what goes over the whole set holds the loop for no more than some milliseconds at a time.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from rtrd.ops import log
+from rtrd.base import log
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
-from rtrd.vrps.series import Series
+from rtrd.vrps.task_queue import Series
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import SLURM, SNAPSHOT

@@ -11,18 +11,18 @@ import datetime as dt
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from rtrd.ops import log
-from rtrd.ops.clock import Clock
-from rtrd.routes.whatif import Question, View
+from rtrd.base import log
+from rtrd.base.clock import Clock
+from rtrd.rib.whatif import Question, View
 from rtrd.vrps.guard import Action, Figures, Guard, NothingHeldError
 from rtrlib.vrp_set import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable
 
-    from rtrd.routes.table import RouteTable
+    from rtrd.rib.table import RouteTable
     from rtrd.vrps.guard import Limits
-    from rtrd.vrps.series import Series
+    from rtrd.vrps.task_queue import Series
     from rtrlib.vrp_set import Steps, VRPSet
 
 BUDGET: Final = 2000

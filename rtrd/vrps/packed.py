@@ -1,6 +1,6 @@
 """Bulk arithmetic on VRPs: packed VRPs enter; sorted and distinct *ordered* ones, or a change, leave.
 
-The packed VRP (24 bytes, ``struct vrp`` of ffi/native/vrp.h) is what crosses the boundaries. Its *ordered*
+The packed VRP (24 bytes, ``struct vrp`` of ffi/native/vrps/vrp.h) is what crosses the boundaries. Its *ordered*
 form has the same size and content, laid out so that plain comparison of bytes is the order in which an RTR
 server should send: IPv4 before IPv6, longer prefixes before shorter, VRPs of one prefix beside each other. A
 router that applies VRPs as they come then never has a covering VRP before the more specific one that makes a
@@ -43,7 +43,7 @@ def ordered(records: bytes | bytearray | memoryview) -> bytes:
 
     Raises ValueError when the length is no multiple of 24 or a family is neither 4 nor 6: a fault of the
     caller, since what comes from outside was checked before. The announce octet is not looked at. Native
-    (ffi/native/order.h), and other threads run meanwhile: a sort of 0.7 M records in Python holds the interpreter for
+    (ffi/native/vrps/rtr_order.h), and other threads run meanwhile: a sort of 0.7 M records in Python holds the interpreter for
     0.1 s at a time, also in a thread.
     """
     view = ffi.from_buffer(records)

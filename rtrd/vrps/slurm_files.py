@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from rtrd.ops import log
+from rtrd.base import log
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
 from rtrd.vrps.slurm import Fault, File, SlurmError, check_overlaps, parse
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Sequence
     from pathlib import Path
 
-    from rtrd.vrps.series import Series
+    from rtrd.vrps.task_queue import Series
     from rtrlib.vrp_set import Steps, VRPFilter, VRPSet
 
 POLL: Final = 1.0

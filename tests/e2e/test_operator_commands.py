@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from rtrd.commands import http_client as client
 from rtrd.demo.caches import VRP, RtrdCache, write_vrps
 from rtrd.demo.chain import FEEDER, LISTENER, ROUTER, Chain
 from rtrd.demo.lab import Lab, Process, find_program, free_port
 from rtrd.demo.routers import ExaBGP, Neighbor
 from rtrd.demo.routes import Route
-from rtrd.ops import client
 from tests.integration.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
 from tests.integration.bird_routers import FEEDER as BIRD_PEER
 from tests.integration.daemons import Daemon

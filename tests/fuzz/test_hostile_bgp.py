@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from test_exabgp_encode import ANNOUNCE, WITHDRAW, octets
 
 from rtrd.config import Action, Address, PolicyRule
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.router import ExaBGP
+from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
 from rtrlib.vrp_set import VRPSet
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
+from rtrd.commands import http_client as client
 from rtrd.demo.lab import Process, find_program
-from rtrd.ops import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -17,12 +17,12 @@ from aiohttp import web
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
 
+from rtrd.api.answers import Answers
+from rtrd.api.app import make_app
+from rtrd.commands import http_client as client
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import Update, attribute_key
-from rtrd.ops import client
-from rtrd.ops.answers import Answers
-from rtrd.ops.http.app import make_app
 from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:

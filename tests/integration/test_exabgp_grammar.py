@@ -14,7 +14,7 @@ import pytest
 
 from rtrd.exabgp.encode import announce, attribute_words
 from rtrd.policy import Outcome
-from rtrd.routes.attributes import AttributeSet, Segment
+from rtrd.rib.attributes import AttributeSet, Segment
 from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
 
 if TYPE_CHECKING:

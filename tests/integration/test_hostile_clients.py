@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from rtrd.api import connections
+from rtrd.commands import http_client as client
 from rtrd.demo.lab import find_program
-from rtrd.ops import client, connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

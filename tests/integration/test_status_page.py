@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 from browser import Browser, browser
 
+from rtrd.api.answers import Answers
+from rtrd.api.app import make_app
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import Update, attribute_key
-from rtrd.ops.answers import Answers
-from rtrd.ops.http.app import make_app
 from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:

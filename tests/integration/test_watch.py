@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from daemons import Daemon
 
+from rtrd.commands import http_client as client
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab, find_program
-from rtrd.ops import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from rtrd import config
+from rtrd.base import log
+from rtrd.base.clock import Clock
+from rtrd.base.loop import WatchedLoop
 from rtrd.daemon import Daemon
-from rtrd.ops import log
-from rtrd.ops.clock import Clock
-from rtrd.ops.loop import WatchedLoop
 
 LOOK_EVERY = 0.02
 

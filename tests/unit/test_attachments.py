@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rtrd.base import socket_paths as places
 from rtrd.exabgp import attachments
 from rtrd.exabgp.attachments import Attachments
-from rtrd.ops import places
 from rtrd.policy import Policy
 from rtrd.routers import Routers
 from rtrlib.vrp_set import VRPSet

@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from rtrd.ops.background import Background
+from rtrd.base.background import Background
 
 
 async def turns() -> None:

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from rtrd import caches
+from rtrd.base.clock import Clock
 from rtrd.config import loads
-from rtrd.ops.clock import Clock
 
 if TYPE_CHECKING:
     from pathlib import Path

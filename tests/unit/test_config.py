@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rtrd import config
 from rtrd.config import ConfigError, Endpoint
-from rtrd.config.lines import MAX_NODES
+from rtrd.config.yaml_reader import MAX_NODES
 from rtrd.tags import Tag
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rtrd.ops import connections
-from rtrd.ops.connections import Complaints, Connections, Requests
+from rtrd.api import connections
+from rtrd.api.connections import Complaints, Connections, Requests
 
 
 class Handler(asyncio.Protocol):

@@ -16,15 +16,15 @@ import pytest
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from rtrd import cli
+from rtrd.api import live
+from rtrd.api.responses import ConflictError, NotReadyError
+from rtrd.api.server import Control
+from rtrd.base.clock import Clock
+from rtrd.base.sockets import ListenError
+from rtrd.commands import http_client as client
 from rtrd.config import Endpoint
-from rtrd.ops import client
-from rtrd.ops.clock import Clock
-from rtrd.ops.control import Control
-from rtrd.ops.events import Journal
-from rtrd.ops.http import live
-from rtrd.ops.http.responses import ConflictError, NotReadyError
-from rtrd.ops.sockets import ListenError
-from rtrd.routes.validity import Prefix, explain, parse_prefix
+from rtrd.event_log import Journal
+from rtrd.rib.validity import Prefix, explain, parse_prefix
 from rtrd.version import __version__
 from rtrlib.vrp import VRP
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from rtrd.config.differences import Change
-    from rtrd.ops.http.questions import Wanted
+    from rtrd.api.queries import Wanted
+    from rtrd.config.diff import Change
     from rtrd.vrps.notation import Supposed
 
 STATUS = {

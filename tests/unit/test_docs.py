@@ -14,8 +14,8 @@ from aiohttp import web
 from msgspec import inspect
 
 from rtrd import cli, config
-from rtrd.ops.http.app import make_app
-from rtrd.ops.metrics import METRICS
+from rtrd.api.app import make_app
+from rtrd.api.metrics import METRICS
 from rtrd.tags import TagSpec
 
 if TYPE_CHECKING:

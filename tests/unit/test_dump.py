@@ -9,12 +9,12 @@ import stat
 from typing import TYPE_CHECKING
 
 from rtrd import cli
+from rtrd.api.answers import Answers
+from rtrd.api.dump import without_secrets
+from rtrd.api.responses import json as answer
+from rtrd.base import log
 from rtrd.config import load
 from rtrd.daemon import Daemon
-from rtrd.ops import log
-from rtrd.ops.answers import Answers
-from rtrd.ops.dump import without_secrets
-from rtrd.ops.http.responses import json as answer
 
 if TYPE_CHECKING:
     from pathlib import Path

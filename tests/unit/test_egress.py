@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from rtrd.config import Action, Address, PolicyRule
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import State, Update, attribute_key
 from rtrd.policy import Policy
-from rtrd.routes.attributes import AttributeSet
+from rtrd.rib.attributes import AttributeSet
+from rtrd.rib.engine import Engine
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtrd import config
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import Negotiated, State, Update, attribute_key
 from rtrd.policy import Policy
-from rtrd.routes.terms import MOST_TARGETS
+from rtrd.rib.engine import Engine
+from rtrd.rib.terms import MOST_TARGETS
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from rtrd.engine.decision import Decision
+    from rtrd.rib.decision import Decision
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\n"
 TAG = """policy:

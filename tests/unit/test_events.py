@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtrd.base.clock import Clock
 from rtrd.config import load
 from rtrd.daemon import Daemon
+from rtrd.event_log import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, Journal, TooManyListenersError
 from rtrd.exabgp.decode import State, Update, attribute_key
-from rtrd.ops.clock import Clock
-from rtrd.ops.events import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, Journal, TooManyListenersError
 from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:

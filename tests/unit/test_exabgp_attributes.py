@@ -13,7 +13,7 @@ from rtrd.config import Action, PolicyRule
 from rtrd.exabgp.attributes import UNREADABLE, read_attributes
 from rtrd.exabgp.decode import attribute_key
 from rtrd.policy import Policy
-from rtrd.routes.attributes import (
+from rtrd.rib.attributes import (
     AS_CONFED_SEQUENCE,
     AS_CONFED_SET,
     AS_SEQUENCE,
@@ -24,7 +24,7 @@ from rtrd.routes.attributes import (
     Segment,
     origin_as,
 )
-from rtrd.routes.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT
+from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT
 from rtrd.tags import Tag, parse_tag
 
 OWN = 65000

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import DecodeError, EndOfRib, Event, Negotiated, Other, Sent, State, Update, decode
-from rtrd.routes.attributes import AttributeSet
+from rtrd.rib.attributes import AttributeSet
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 LINES = sorted(line for file in SAMPLES.glob("*/*.jsonl") for line in file.read_bytes().splitlines())

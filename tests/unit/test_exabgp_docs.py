@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.exabgp import answers, encode, flow, relearn, rounds, router
+from rtrd.exabgp import answers, encode
+from rtrd.exabgp import send_barrier as rounds
+from rtrd.exabgp import session as router
+from rtrd.exabgp import startup as relearn
+from rtrd.exabgp import window as flow
 from rtrd.policy import Outcome
-from rtrd.routes.attributes import MOST_OCTETS, AttributeSet, Segment
+from rtrd.rib.attributes import MOST_OCTETS, AttributeSet, Segment
 from rtrd.tags import Tag
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rtrd.exabgp import encode
 from rtrd.policy import Outcome
-from rtrd.routes.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment
+from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment
 from rtrd.tags import Tag, rfc8097_tag
 
 U32 = r"(?:0|[1-9]\d{0,9})"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtrd.exabgp.flow import FENCE, HELLO, Acks, Window, Written
+from rtrd.exabgp.window import FENCE, HELLO, Acks, Window, Written
 
 COMMANDS, PREFIXES, PATIENCE = 4, 100, 5.0
 BATCH = 10

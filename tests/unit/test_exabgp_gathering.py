@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtrd.exabgp.gathering import Gathering
+from rtrd.exabgp.coalesce import Gathering
 
 
 def test_routes_of_a_line_wait_ten_milliseconds_for_more() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from rtrd.config import Action, Address, PolicyRule
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.own import AFTER_UP, EVERY, MOST, OwnRoutes
-from rtrd.exabgp.relearn import STANDING
-from rtrd.exabgp.rounds import Rounds
+from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, OwnRoutes
+from rtrd.exabgp.send_barrier import Rounds
+from rtrd.exabgp.startup import STANDING
 from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 

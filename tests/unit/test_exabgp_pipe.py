@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from bench import lines
 from rtrd.config import Action, Address, PolicyRule
-from rtrd.engine import Engine
 from rtrd.exabgp.answers import Answers
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.flow import FENCE, HELLO, Window
 from rtrd.exabgp.lines import MOST_LINE
-from rtrd.exabgp.router import ExaBGP
+from rtrd.exabgp.session import ExaBGP
+from rtrd.exabgp.window import FENCE, HELLO, Window
 from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
 from rtrlib.vrp_set import VRPSet
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rtrd.config import Action, Address, PolicyRule
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import Update
-from rtrd.exabgp.relearn import BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, STANDING, UNANSWERED, Phase, Relearn
+from rtrd.exabgp.startup import BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, STANDING, UNANSWERED, Phase, Relearn
 from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
 from rtrlib.vrp_set import VRPSet
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtrd.exabgp.rounds import ALIKE, LONGEST, QUIET, SILENCE, WAIT, Rounds
+from rtrd.exabgp.send_barrier import ALIKE, LONGEST, QUIET, SILENCE, WAIT, Rounds
 
 
 class Story:

@@ -19,7 +19,7 @@ from rtrd.exabgp.decode import (
     Update,
     decode,
 )
-from rtrd.routes.attributes import (
+from rtrd.rib.attributes import (
     AS_CONFED_SEQUENCE,
     AS_CONFED_SET,
     AS_SEQUENCE,

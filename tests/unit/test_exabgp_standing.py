@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtrd.exabgp.adj_rib_text import read_standing
 from rtrd.exabgp.encode import attribute_words
-from rtrd.exabgp.standing import read_standing
 from rtrd.policy import Outcome
-from rtrd.routes.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment, with_outcome
+from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment, with_outcome
 from rtrd.tags import Tag
 
 HEAD = "neighbor 127.0.0.3 local-ip 127.0.0.1 local-as 65000 peer-as 65001 router-id 127.0.0.1 family-allowed in-open "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtrd.exabgp.summary import ExtensiveReader, PathIds, Row, read_row
+from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, Row, read_row
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from test_guarding import BAD, GOOD, OTHER, Cache, Story
 
 from rtrd.vrps.guard import NothingHeldError
-from rtrd.vrps.series import Series
+from rtrd.vrps.task_queue import Series
 from rtrlib import vrp_set as vrp_sets
 
 if TYPE_CHECKING:

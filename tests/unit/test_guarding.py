@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import promised
 import pytest
 
-from rtrd.ops.clock import Clock
-from rtrd.routes.table import RouteTable
-from rtrd.routes.terms import FIT, LEARNED, Facts, NeighborPolicy
+from rtrd.base.clock import Clock
+from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import FIT, LEARNED, Facts, NeighborPolicy
 from rtrd.vrps import guarding
 from rtrd.vrps.feed import Feed
 from rtrd.vrps.guard import Limits, NothingHeldError

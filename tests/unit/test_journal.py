@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.ops import journal, log
+from rtrd.base import log
+from rtrd.base import systemd_journal as journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.ops import log
-from rtrd.ops.text import MAX_VALUE, printable
+from rtrd.base import log
+from rtrd.base.text import MAX_VALUE, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

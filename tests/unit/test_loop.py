@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from rtrd.ops.loop import LONG, Turns, WatchedLoop, WatchedSelector, turns
+from rtrd.base.loop import LONG, Turns, WatchedLoop, WatchedSelector, turns
 
 
 class Times:

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from rtrd.api import metrics, scrape
+from rtrd.base.durations import BOUNDS, Durations
 from rtrd.config import load
 from rtrd.daemon import Daemon
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.router import ExaBGP
-from rtrd.ops import metrics, scrape
-from rtrd.ops.durations import BOUNDS, Durations
+from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
 
 CONFIG = """
 caches:

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from _rov import lib
 from bench import lines
 from rtrd.config import Action, Address, PolicyRule
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import DecodeError, State, Update, decode
 from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from rtrd.engine.decision import Decision
+    from rtrd.rib.decision import Decision
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE_LINES = [line for path in sorted(SAMPLES.glob("exabgp-*/*.jsonl")) for line in path.read_bytes().splitlines()]

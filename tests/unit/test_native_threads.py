@@ -8,10 +8,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from bench import generate, lines
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import State
 from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
 from rtrd.vrps import packed
 from rtrlib.vrp_set import VRPSet
 

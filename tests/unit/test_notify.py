@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtrd.ops.notify import Notifier, _watchdog
+from rtrd.base.systemd_notify import Notifier, _watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from promised import DOCUMENT
 
-from rtrd.ops.http.app import make_app
+from rtrd.api.app import make_app
 from rtrd.tags import VALIDITIES
 
 

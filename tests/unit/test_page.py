@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 
-from rtrd.ops.http import page
+from rtrd.api import page
 
 BODY, POLICY = page.made()
 TEXT = BODY.decode()

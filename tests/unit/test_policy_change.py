@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd import config
-from rtrd.engine import Engine
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import State, Update, attribute_key
 from rtrd.policy import Policy
-from rtrd.routes.attributes import AttributeSet
+from rtrd.rib.attributes import AttributeSet
+from rtrd.rib.engine import Engine
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from rtrd.engine.decision import Decision
+    from rtrd.rib.decision import Decision
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\npolicy:\n"
 ONE, TWO, LISTENER = "192.0.2.1", "192.0.2.2", "192.0.2.7"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rtrd.ops.metrics import METRICS
+from rtrd.api.metrics import METRICS
 
 ETC = Path(__file__).parents[2] / "etc"
 RULES = ETC / "prometheus" / "rtrd.rules.yaml"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from rtrd import config
-from rtrd.config.differences import compare, merged
+from rtrd.config.diff import compare, merged
 
 BEFORE = """
 caches:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from strategies import prefixes, vrps
 
-from rtrd.routes.table import RouteTable
-from rtrd.routes.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, Facts, NeighborPolicy
+from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, Facts, NeighborPolicy
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VALIDITIES, VRPSet
 
 if TYPE_CHECKING:
-    from rtrd.routes.rows import Command
+    from rtrd.rib.rows import Command
 
 TAG_ALL = NeighborPolicy(0b10, ("announce", "announce", "announce", "hold"), (1, 2, 3, 0), (LEARNED,) * 4)
 DROP_INVALID = NeighborPolicy(0b110, ("announce", "announce", "withdraw", "hold"), (1, 2, 0, 0), (LEARNED,) * 4)

@@ -8,8 +8,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from rtrd.vrps import slurm_files
-from rtrd.vrps.series import Series
 from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles, read
+from rtrd.vrps.task_queue import Series
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 

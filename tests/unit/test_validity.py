@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.routes.validity import explain, parse_asn, parse_prefix
+from rtrd.rib.validity import explain, parse_asn, parse_prefix
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 

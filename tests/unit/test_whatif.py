@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import ASNS, prefixes, vrps
 
-from rtrd.routes.table import RouteTable
-from rtrd.routes.terms import FIT, LEARNED, Facts, NeighborPolicy
-from rtrd.routes.whatif import Question, View
+from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import FIT, LEARNED, Facts, NeighborPolicy
+from rtrd.rib.whatif import Question, View
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import promised
 import pytest
 
-from rtrd.ops.whatif import WhatIf
-from rtrd.routes.table import RouteTable
-from rtrd.routes.terms import FIT, LEARNED, Facts, NeighborPolicy
+from rtrd.api.whatif import WhatIf
+from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import FIT, LEARNED, Facts, NeighborPolicy
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.notation import parse_supposed, parse_vrp, written
 from rtrlib.vrp import VRP, pack
@@ -178,7 +178,7 @@ def test_nothing_is_changed_by_asking() -> None:
 def test_a_torn_body_and_one_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="ends in the middle of one"):
         replace(daemon(), pack(B) + b"x")
-    monkeypatch.setattr("rtrd.ops.whatif.MOST_FILE", 2)
+    monkeypatch.setattr("rtrd.api.whatif.MOST_FILE", 2)
     with pytest.raises(ValueError, match="more than 2 VRPs"):
         replace(daemon(), pack(B) * 3)
     with pytest.raises(ValueError, match="at most 1000"):

@@ -1,0 +1,173 @@
+"""Connections to the API in; those that ask for something served, up to a number, and the others ended, out.
+
+A client may open many connections, send its request octet by octet, or nothing: none of that takes more than a few
+descriptors for a few seconds, and nobody who comes by one listener can shut out who comes by another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from rtrd.base import log
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
+    from aiohttp.web_protocol import RequestHandler
+
+MOST: Final = 128
+"""Connections of one listener. A process has 1024 descriptors by custom, and caches and routers need theirs."""
+PATIENCE: Final = 10.0
+"""Seconds that a connection may be open without a whole request; also between two requests."""
+SOON: Final = 1.0
+"""Seconds after which a connection without a request gives way to a new one, when there are too many."""
+AT_ONCE: Final = 16
+"""Connections that are taken in one turn of the loop: a millisecond or two."""
+BACKLOG: Final = 128
+"""Connections that the kernel keeps until they are taken."""
+
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b'Content-Length: 43\r\n\r\n{"error": "too many connections are open"}\n'
+)
+
+
+class Complaints(logging.Filter):
+    """What aiohttp logs of clients that send no HTTP: a line a minute, with no traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limiter = log.RateLimiter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a record pass, shortened, or not."""
+        more = self._limiter.rate_limited("complaint")
+        if more is None:
+            return False
+        error = record.exc_info[1] if record.exc_info else None
+        why = "" if error is None else f": {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        record.msg = f"{record.getMessage()}{why}{''.join(f' ({text})' for text in more.values())}"
+        record.args, record.exc_info, record.exc_text = (), None, None
+        return True
+
+
+class Requests:
+    """Which connections are in the middle of a request, and since when the others are not; a middleware."""
+
+    # What aiohttp looks for in a middleware of today.
+    __middleware_version__ = 1
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.busy: set[RequestHandler] = set()
+        self.quiet: dict[RequestHandler, float] = {}
+
+    async def __call__(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Answer a request; its connection is busy meanwhile."""
+        protocol = request.protocol
+        self.busy.add(protocol)
+        try:
+            return await handler(request)
+        finally:
+            self.busy.discard(protocol)
+            if protocol in self.quiet:  # else its client hung up meanwhile, and it was forgotten
+                self.quiet[protocol] = self.clock()
+
+
+class Connections:
+    """The connections of one listener; called for each new one, as asyncio's servers want it."""
+
+    def __init__(
+        self, server: web.Server, requests: Requests, soon: Callable[[Callable[[], object]], object] | None = None
+    ) -> None:
+        """`soon` calls back when the server knows a connection that it was given now."""
+        self._server = server
+        self._soon = soon or _in_two_turns
+        self._requests = requests
+        self._open: set[RequestHandler] = set()
+        self._coming: set[RequestHandler] = set()
+        """Of those, the ones that the server doesn't know yet."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._listening: asyncio.Server | None = None
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Take connections from a bound socket from now on."""
+        loop = asyncio.get_running_loop()
+        # asyncio takes as many in one turn as its backlog says; the kernel may keep more.
+        self._listening = await loop.create_server(self, sock=listener, backlog=AT_ONCE)
+        listener.listen(BACKLOG)
+        self._timer = loop.call_later(SOON, self._sweep)
+
+    def close(self) -> None:
+        """Take no more; those that are open are the application's to end."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+
+    def __call__(self) -> asyncio.Protocol:
+        """Give the protocol of a new connection."""
+        if len(self._open) >= MOST:
+            self.look()
+        if len(self._open) >= MOST and not self._make_room():
+            return _Full()
+        handler = self._server()
+        self._open.add(handler)
+        self._requests.quiet[handler] = self._requests.clock()
+        self._coming.add(handler)
+        self._soon(lambda: self._coming.discard(handler))
+        return handler
+
+    def look(self) -> None:
+        """Forget connections that are gone; end those that were quiet for too long."""
+        now = self._requests.clock()
+        for handler in self._open - self._coming - set(self._server.connections):
+            self._forget(handler)
+        for handler in self._open - self._requests.busy:
+            if now - self._requests.quiet[handler] > PATIENCE:
+                self._end(handler)
+
+    def _make_room(self) -> bool:
+        """End the connection that was quiet for longest, if that is long enough."""
+        requests = self._requests
+        handler = min(self._open - requests.busy, key=requests.quiet.__getitem__, default=None)
+        if handler is None or requests.clock() - requests.quiet[handler] <= SOON:
+            return False
+        self._end(handler)
+        return True
+
+    def _end(self, handler: RequestHandler) -> None:
+        handler.force_close()
+        self._forget(handler)
+
+    def _forget(self, handler: RequestHandler) -> None:
+        self._open.discard(handler)
+        self._requests.quiet.pop(handler, None)
+
+    def _sweep(self) -> None:
+        self.look()
+        self._timer = asyncio.get_running_loop().call_later(SOON, self._sweep)
+
+
+def _in_two_turns(call: Callable[[], object]) -> None:
+    """Call back when asyncio, which does so in the loop's next turn, has told the server of a new connection."""
+    loop = asyncio.get_running_loop()
+    loop.call_soon(loop.call_soon, call)
+
+
+class _Full(asyncio.Protocol):
+    """Says that there is no room, and hangs up."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(_FULL)
+        transport.close()

@@ -1,0 +1,58 @@
+"""The running daemon in; what a report of a fault should have out, and nothing that is a secret."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+
+from rtrd.api.metrics import collect
+from rtrd.api.scrape import Read
+from rtrd.api.status import status_of
+from rtrd.base import log
+
+if TYPE_CHECKING:
+    from rtrd.daemon import Daemon
+
+_SECRET = re.compile("pass|secret|token|credential", re.IGNORECASE)
+
+
+def of(daemon: Daemon) -> dict[str, Any]:
+    """Give status, configuration, metrics, events, the last log records and the numbers of the process."""
+    registry = CollectorRegistry()
+    registry.register(Read(list(collect(daemon))))
+    return {
+        "status": status_of(daemon),
+        "configuration": without_secrets(msgspec.to_builtins(daemon.settings, enc_hook=str)),
+        "metrics": generate_latest(registry).decode().splitlines(),
+        "events": [msgspec.json.decode(line) for line in daemon.journal.recent()],
+        "log": without_secrets(log.recent()),
+        "history": daemon.history.answer(),
+        "process": process(),
+    }
+
+
+def without_secrets(value: Any) -> Any:
+    """Give a configuration or log records again, with `(left out)` where a key says that it is a secret.
+
+    Paths of keys stay.
+    """
+    if isinstance(value, dict):
+        return {
+            key: "(left out)" if _SECRET.search(str(key)) and one is not None else without_secrets(one)
+            for key, one in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(one) for one in value]
+    return value
+
+
+def process() -> dict[str, str]:
+    """Give what the kernel says of this process: memory, threads, switches."""
+    wanted = ("VmPeak", "VmRSS", "VmHWM", "Threads", "FDSize", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    pairs = (line.split(":", 1) for line in lines)
+    return {key: text.strip() for key, text in pairs if key in wanted}

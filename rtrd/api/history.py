@@ -1,0 +1,56 @@
+"""The running daemon in; how many routes had which validity over the last hours out, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from rtrd.base.background import Background
+from rtrd.tags import VALIDITIES
+
+if TYPE_CHECKING:
+    from rtrd.base.clock import Clock
+    from rtrd.daemon import Daemon
+
+EVERY: Final = 15
+"""Seconds between two samples."""
+MOST: Final = 1440
+"""Samples that are kept: six hours."""
+
+FIELDS: Final = ("time", *VALIDITIES, "vrps")
+"""Of a sample; `time` is Unix time."""
+
+
+class History:
+    """Samples of one daemon, the oldest first."""
+
+    def __init__(self, daemon: Daemon, clock: Clock) -> None:
+        self._daemon = daemon
+        self._clock = clock
+        self._samples: deque[tuple[int, ...]] = deque(maxlen=MOST)
+        self._background = Background("history")
+
+    def start(self) -> None:
+        """Take samples from now on."""
+        self._background.start(self._run())
+
+    def close(self) -> None:
+        """Take no more."""
+        self._background.close()
+
+    async def _run(self) -> None:
+        while True:
+            self._samples.append(self.sample())
+            await asyncio.sleep(EVERY)
+
+    def sample(self) -> tuple[int, ...]:
+        """Count now."""
+        counts = [router.engine.counts() for router in self._daemon.routers]
+        routes = (sum(count[validity] for count in counts) for validity in VALIDITIES)
+        vrp_set = self._daemon.vrp_set
+        return (int(self._clock.wall()), *routes, vrp_set.count(4) + vrp_set.count(6))
+
+    def answer(self) -> dict[str, Any]:
+        """Give the samples, and one of this moment at the end."""
+        return {"every": EVERY, "fields": FIELDS, "samples": [*self._samples, self.sample()]}

@@ -1,0 +1,101 @@
+"""Requests for what happens from now on in; events as lines of JSON, or as server-sent events, out until they hang up.
+
+Who reads slowly holds up nobody: what waits for one client is bounded (rtrd.event_log), and when it is full the oldest
+is lost, which is said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from aiohttp import web
+
+from rtrd.api.responses import error, is_local
+from rtrd.event_log import MOST_LISTENERS, MOST_RECENT, TooManyListenersError
+
+if TYPE_CHECKING:
+    from rtrd.api.queries import Daemon
+    from rtrd.event_log import Listener
+
+LOOK: Final = 2.0
+"""Seconds between two looks whether the client is still there."""
+STATUS_EVERY: Final = 1.0
+"""Seconds at least between two states of the daemon in /live, which are longer than events."""
+MOST_OVER_TCP: Final = MOST_LISTENERS // 2
+"""Who follow over TCP at a time: the other places are for the control socket, which nobody can so be kept from."""
+SSE: Final = "text/event-stream"
+
+
+class Live:
+    """Handlers that answer for long."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._over_tcp = 0
+
+    def routes_of_app(self) -> list[web.RouteDef]:
+        """Give what is answered where."""
+        return [web.get("/events", self.events), web.get("/live", self.live)]
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Answer /events: one JSON object a line."""
+        return await self._follow(request, sse=SSE in request.headers.get("Accept", ""), status=False)
+
+    async def live(self, request: web.Request) -> web.StreamResponse:
+        """Answer /live: server-sent events, with the daemon's status in between."""
+        return await self._follow(request, sse=True, status=True)
+
+    async def _follow(self, request: web.Request, *, sse: bool, status: bool) -> web.StreamResponse:
+        last = _last(request)
+        over_tcp = not is_local(request)
+        if over_tcp and self._over_tcp >= MOST_OVER_TCP:
+            return error(503, f"{MOST_OVER_TCP} others listen over TCP already")
+        try:
+            listening = self._daemon.journal.listen(last)
+        except TooManyListenersError as why:
+            return error(503, str(why))
+        self._over_tcp += over_tcp
+        try:
+            return await self._write(request, listening, sse=sse, status=status)
+        finally:
+            self._over_tcp -= over_tcp
+
+    async def _write(self, request: web.Request, listening: Listener, *, sse: bool, status: bool) -> web.StreamResponse:
+        headers = {"Content-Type": SSE if sse else "application/x-ndjson", "Cache-Control": "no-store"}
+        response = web.StreamResponse(headers=headers)
+        with listening as listener, contextlib.suppress(ConnectionError):  # hanging up is how this ends
+            await response.prepare(request)
+            if sse:
+                await response.write(b"retry: 3000\n\n")
+            told = b""
+            due = 0.0
+            while not _gone(request):
+                if status and time.monotonic() >= due:
+                    due = time.monotonic() + STATUS_EVERY
+                    now = msgspec.json.encode(self._daemon.status())
+                    if now != told:
+                        told = now
+                        await response.write(b"event: status\ndata: " + now + b"\n\n")
+                lines = await listener.take(LOOK)
+                if sse:
+                    # A comment keeps the connection alive where something between counts silent seconds.
+                    data = b"".join(b"data: " + line + b"\n\n" for line in lines) or b":\n\n"
+                else:
+                    data = b"".join(line + b"\n" for line in lines)
+                if data:
+                    await response.write(data)
+        return response
+
+
+def _last(request: web.Request) -> int:
+    text = request.query.get("last", "0")
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise ValueError(f"last: expected 0 to {2 * MOST_RECENT}")
+    return int(text)
+
+
+def _gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()

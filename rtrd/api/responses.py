@@ -1,0 +1,145 @@
+"""Values in, HTTP answers out: JSON in one piece or item by item, and errors as `{"error": sentence}`.
+
+Long answers are written a slice at a time, so that a million routes never hold the event loop for more than SLICE
+seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from aiohttp import web
+
+from rtrd.base import log
+from rtrd.base.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+SLICE: Final = 0.003
+"""Seconds of one slice of a long answer."""
+
+READ_TIME: Final = 60.0
+"""Seconds that a client may take to read a slice."""
+
+_END: Final[Mapping[str, Any]] = {}
+"""In the place of an item: there are no more."""
+
+logger = log.get("control")
+
+
+class NotReadyError(Exception):
+    """The daemon can't answer yet, or no more; the text says why. Becomes a 503."""
+
+
+class ConflictError(Exception):
+    """The daemon can't do that as things are; the text says how they are. Becomes a 409."""
+
+
+def json(value: object, status: int = 200) -> web.Response:
+    """Answer with a value, laid out for people."""
+    body = msgspec.json.format(msgspec.json.encode(value)) + b"\n"
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def error(status: int, what: str) -> web.Response:
+    """Answer with an error: one sentence."""
+    return json({"error": what}, status)
+
+
+async def stream(
+    request: web.Request, name: str, items: Iterator[Mapping[str, Any] | None], **more: list[Any]
+) -> web.StreamResponse:
+    """Write `{"name": [...]}` with one item a line, handing the loop back after each slice; then the members of `more`.
+
+    A None is no item: it only gives the occasion to hand the loop back.
+    """
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    encode = msgspec.json.Encoder().encode
+    # The first item is asked for before the status goes out: a daemon that isn't ready says so here.
+    item = next(items, _END)
+    await response.prepare(request)
+    buffer = bytearray(f'{{"{name}": ['.encode())
+    separator = b"\n"
+    until = time.perf_counter() + SLICE
+    try:
+        while item is not _END:
+            if item is not None:
+                buffer += separator
+                buffer += encode(item)
+                separator = b",\n"
+            if time.perf_counter() >= until:
+                await _write(response, bytes(buffer))
+                buffer.clear()
+                await asyncio.sleep(0)  # write() returns at once while the client keeps up
+                until = time.perf_counter() + SLICE
+            item = next(items, _END)
+    except ConnectionError:
+        raise
+    except Exception as error:
+        # The 200 is out: only an answer that breaks off tells the client that it isn't whole.
+        logger.exception("a request failed in the middle of its answer", path=request.path)
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionAbortedError from error
+    for key, values in more.items():
+        buffer += b'\n], "%b": %b' % (key.encode(), encode(values)[:-1])
+    await _write(response, bytes(buffer) + b"\n]}\n")
+    await response.write_eof()
+    return response
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    """Write a slice; who does not read it in a long time is hung up on."""
+    try:
+        async with asyncio.timeout(READ_TIME):
+            await response.write(data)
+    except TimeoutError as why:
+        raise ConnectionAbortedError("nobody reads the answer") from why
+
+
+@web.middleware
+async def errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer every error as `{"error": sentence}`."""
+    try:
+        return await handler(request)
+    except NotReadyError as why:
+        return error(503, str(why))
+    except ConflictError as why:
+        return error(409, str(why))
+    except ValueError as why:
+        return error(400, str(why))
+    except web.HTTPNotFound:
+        return error(404, f"nothing is at {printable(request.path)}")
+    except web.HTTPMethodNotAllowed as why:
+        methods = " and ".join(sorted(why.allowed_methods - {"HEAD"}))
+        return error(405, f"{printable(request.path)} only answers {methods}")
+    except web.HTTPException as why:
+        return error(why.status, why.reason)
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception:
+        logger.exception("a request failed", path=request.path)
+        return error(500, "rtrd failed to answer; its log says why")
+
+
+def is_local(request: web.Request) -> bool:
+    """Tell whether a request came over the control socket."""
+    connection = None if request.transport is None else request.transport.get_extra_info("socket")
+    return connection is not None and connection.family == socket.AF_UNIX
+
+
+@web.middleware
+async def read_only(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Let nobody change anything but who may open the control socket."""
+    if request.method not in ("GET", "HEAD") and not is_local(request):
+        return error(403, "over TCP the API only reads; decide over the control socket")
+    return await handler(request)

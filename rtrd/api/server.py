@@ -1,0 +1,92 @@
+"""HTTP requests over the unix socket (and TCP, if configured) in, the application's answers (rtrd.api) out.
+
+The one API: the CLI, curl and whatever watches rtrd use the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from rtrd.api.app import make_app
+from rtrd.api.connections import Complaints, Connections, Requests
+from rtrd.base import log
+from rtrd.base.sockets import UnixListener, tcp_listener
+from rtrd.config import Endpoint
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from rtrd.api.queries import Daemon
+
+SHUTDOWN: Final = 0.5
+"""Seconds that open requests get when the daemon ends."""
+
+logger = log.get("control")
+
+
+class Control:
+    """The API's listeners, from `start` to `close`."""
+
+    def __init__(
+        self, daemon: Daemon, socket_path: Path | None, http: Endpoint | None = None, *, group: str | None = None
+    ) -> None:
+        """Listen nowhere yet. `group`: who may use the socket; None: the process's own group."""
+        self._daemon = daemon
+        self._path = socket_path
+        self._http = http
+        self._group = group
+        self._runner: web.AppRunner | None = None
+        self._connections: list[Connections] = []
+        self._listener: UnixListener | None = None
+        self.http: Endpoint | None = None
+        """Where TCP is really listened on, once started."""
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ListenError: an address is taken or not ours, or another daemon answers at the socket.
+
+        """
+        requests = Requests()
+        app = make_app(self._daemon)
+        app.middlewares.append(requests)
+        logging.getLogger("aiohttp.server").filters[:] = [Complaints()]
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN)
+        await self._runner.setup()
+        try:
+            if self._path is not None:
+                self._listener = UnixListener(self._path, group=self._group)
+                await self._listen(self._listener.socket, requests)
+            if self._http is not None:
+                listener = tcp_listener(self._http)
+                self.http = Endpoint(self._http.host, listener.getsockname()[1])
+                await self._listen(listener, requests)
+        except BaseException:
+            await self.close()
+            raise
+        logger.info("the API is served", control=str(self._path), http=str(self.http or "none"))
+
+    async def _listen(self, listener: socket.socket, requests: Requests) -> None:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        connections = Connections(self._runner.server, requests)
+        self._connections.append(connections)
+        await connections.listen(listener)
+
+    async def close(self) -> None:
+        """Stop listening, end what is open, remove the socket file if it is still ours."""
+        for connections in self._connections:
+            connections.close()
+        self._connections.clear()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        if self._listener is not None:
+            if not self._listener.close():
+                logger.info("the socket file was already gone", path=str(self._path))
+            self._listener = None

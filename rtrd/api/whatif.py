@@ -1,0 +1,146 @@
+"""VRPs that are supposed to be others in; which routes of all routers would change validity, out. Nothing changes.
+
+One question at a time, in slices of a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from rtrd.rib.whatif import COVERS, Question, View
+from rtrlib.vrp import PACKED, pack
+from rtrlib.vrp_set import SLURM, Changes, VRPSet
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from rtrd.daemon import Daemon
+    from rtrd.rib.engine import Engine
+    from rtrd.rib.whatif import Changed
+    from rtrd.vrps.notation import Supposed
+
+SLICE: Final = 0.003
+"""Seconds that the loop is held at a time."""
+BUDGET: Final = 400
+"""Routes between two looks at the time."""
+MOST_SUPPOSED: Final = 1000
+"""VRPs that may be supposed to appear or vanish; for more there is a file."""
+MOST_FILE: Final = 2_000_000
+"""VRPs of a file; there are 0.7 million in the world."""
+
+_STEP: Final = 4096 * PACKED.size
+
+
+class WhatIf:
+    """What the API asks of one daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._lock = asyncio.Lock()
+
+    async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
+        """Tell what some VRPs would change that appear or vanish; `most`: routes that are named.
+
+        A VRP that SLURM filters would leave out has no effect, as it would have none from a cache.
+        """
+        if len(supposed) > MOST_SUPPOSED:
+            raise ValueError(f"{len(supposed)} VRPs, at most {MOST_SUPPOSED} are possible")
+        in_force = self._daemon.vrp_set
+        come, gone = self._new_set(), VRPSet()
+        gone.activate([0])
+        ranges = Changes()
+        idle = []
+        for one in supposed:
+            is_in_force = any(found.vrp == one.vrp for found in in_force.covering(one.vrp.prefix))
+            into = come if one.appears else gone
+            into.stage(0, pack(one.vrp))
+            if one.appears == is_in_force:
+                idle.append(("+" if one.appears else "-") + str(one.vrp))
+        ranges.add(gone.commit(0))
+        kept = come.commit(0)
+        ranges.add(kept)
+        left_out = {one.vrp for one in supposed if one.appears} - {vrp for vrp, _ in kept}
+        idle += [f"+{vrp} (by SLURM)" for vrp in sorted(left_out)]
+        async with self._lock:
+            answer = await self._go_over(View(in_force, without=gone, and_with=come), ranges, most)
+        return {**answer, "without_effect": idle}
+
+    async def replacing(self, chunks: AsyncIterator[bytes], most: int) -> dict[str, Any]:
+        """Tell what would change if the caches said exactly these packed VRPs; SLURM files count as they do."""
+        async with self._lock:
+            then = self._new_set()
+            rest = b""
+            size = 0
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > MOST_FILE * PACKED.size:
+                    raise ValueError(f"more than {MOST_FILE} VRPs: this is no VRP file")
+                records = rest + chunk
+                whole = len(records) // PACKED.size * PACKED.size
+                for at in range(0, whole, _STEP):
+                    then.stage(0, memoryview(records)[at : min(at + _STEP, whole)])
+                    await asyncio.sleep(0)
+                rest = records[whole:]
+            if rest:
+                raise ValueError("the body is no packed VRPs: it ends in the middle of one")
+            then.commit(0)
+            for packed in self._daemon.slurm.assertions:
+                then.stage(SLURM, packed)
+            then.commit(SLURM)
+            return {**await self._go_over(View(and_with=then), None, most), "without_effect": []}
+
+    def _new_set(self) -> VRPSet:
+        """Give a set that treats VRPs as ours does."""
+        found = VRPSet()
+        found.usable = True
+        found.filter(self._daemon.slurm.filters)
+        found.activate([0])
+        return found
+
+    async def _go_over(self, then: View, ranges: Changes | None, most: int) -> dict[str, Any]:
+        rows: list[dict[str, Any]] = []
+        moved: dict[tuple[str, str], int] = {}
+        covers = dict.fromkeys(COVERS, 0)
+        routes = 0
+        for engine in [router.engine for router in self._daemon.routers]:
+            question = Question(engine.table, then, ranges, covers=True)
+            more = True
+            until = time.perf_counter() + SLICE
+            while more:
+                found, more = question.rows(BUDGET, min(most - len(rows), 2 * BUDGET))
+                rows += _rows(engine, found)
+                if time.perf_counter() >= until:
+                    await asyncio.sleep(0)
+                    until = time.perf_counter() + SLICE
+            counts = question.counts()
+            routes += counts.routes
+            for key, count in counts.moved.items():
+                moved[key] = moved.get(key, 0) + count
+            for cover, count in counts.covers.items():
+                covers[cover] += count
+        return {
+            "routes": routes,
+            "newly_invalid": covers,
+            "changes": [{"now": now, "then": later, "routes": count} for (now, later), count in sorted(moved.items())],
+            "changed": rows,
+            "left_out": sum(moved.values()) - len(rows),
+        }
+
+
+def _rows(engine: Engine, found: Iterable[Changed]) -> list[dict[str, Any]]:
+    names = {session.number: address for address, session in engine.sessions.items()}
+    return [
+        {
+            "router": engine.name,
+            "neighbor": names.get(row.neighbor, ""),
+            "prefix": row.prefix,
+            "path_id": row.path_id,
+            "origin_as": row.origin,
+            "now": row.now,
+            "then": row.then,
+            "cover": row.cover,
+        }
+        for row in found
+    ]

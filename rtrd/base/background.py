@@ -1,0 +1,39 @@
+"""A coroutine that goes on until it is told to end, in; its task, started and cancelled, out. A fault is logged."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rtrd.base import log
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+logger = log.get("daemon")
+
+
+class Background:
+    """What runs beside everything else on the loop."""
+
+    def __init__(self, name: str) -> None:
+        """`name`: of the task, for the log."""
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Let it run from now on."""
+        self._task = asyncio.create_task(work, name=self._name)
+        self._task.add_done_callback(self._ended)
+
+    def close(self) -> None:
+        """End it; nothing happens if it does not run."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say so when it failed: asyncio would only when nobody holds the task any more."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logger.error("what runs beside the rest has failed, and is missing now", name=self._name, exc_info=error)

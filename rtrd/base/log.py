@@ -1,0 +1,190 @@
+"""Events with their fields in, one line each on stderr out; stdout belongs to the router.
+
+Nothing of a line is trusted: control characters are escaped, long values cut. A full pipe at stderr costs
+lines (counted, and said when there is room again), never time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import select
+import time
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import structlog
+
+from rtrd.base import systemd_journal as journal
+from rtrd.base.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, MutableMapping
+
+Format = Literal["auto", "human", "json", "journal"]
+
+MAX_KEYS: Final = 1024
+"""Repeated faults that a RateLimiter tells apart; the one that was silent longest is forgotten first."""
+
+MOST_KEPT: Final = 300
+"""Records that are kept in memory, for a report of a fault."""
+
+STDERR: Final = 2
+_NUMBERS: Final = re.compile("[0-9]+")
+_kept: Final[deque[dict[str, Any]]] = deque(maxlen=MOST_KEPT)
+
+
+def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None:
+    """Send all logs of the process, also those of libraries, to stderr.
+
+    `auto` is JSON if the environment has RTRD_LOG=json, else entries with fields if stderr is systemd's journal, else
+    text for people, coloured on a terminal. A level is a name of the standard library's logging.
+    """
+    send = journal.sender() if style == "journal" or (style == "auto" and journal.is_journal(fd)) else None
+    if style == "auto" and os.environ.get("RTRD_LOG") == "json":
+        style = "json"
+    elif style in {"auto", "journal"}:
+        style = "human" if send is None else "journal"
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _escape,
+            _keep,
+            *_renderers(style, colors=os.isatty(fd)),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=_Writer(fd) if send is None or style != "journal" else journal.JournalWriter(send),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_FromLibraries()]
+    root.setLevel(max(number, logging.WARNING))
+
+
+def get(name: str) -> Any:
+    """Return a logger; `log.warning("what happened", cache="192.0.2.1:323")`."""
+    return structlog.get_logger(part=name)
+
+
+def recent() -> list[dict[str, Any]]:
+    """Give the last MOST_KEPT records of the process, oldest first, with their values escaped and cut."""
+    return list(_kept)
+
+
+class RateLimiter:
+    """Says whether a repeated fault is to be logged again, and how often it came meanwhile.
+
+    `clock` gives seconds; it never has to be the time of day.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._keys: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
+
+    def rate_limited(self, key: Hashable, interval: float = 60.0) -> dict[str, str] | None:
+        """Return None to be silent, or the fields that the line gets.
+
+        The first time of a key there are none; once `interval` seconds have passed since the last line,
+        `more` says how many were left out: "and 41 more in the last 60 s".
+        """
+        now = self._clock()
+        began, silent = self._keys.get(key, (None, 0))
+        if began is not None and now - began < interval:
+            self._keys[key] = (began, silent + 1)
+            return None
+        self._keys[key] = (now, 0)
+        self._keys.move_to_end(key)
+        if len(self._keys) > MAX_KEYS:
+            self._keys.popitem(last=False)
+        if not silent or began is None:
+            return {}
+        return {"more": f"and {silent} more in the last {now - began:.0f} s"}
+
+
+class _Writer:
+    """Writes lines to a descriptor that may be a full pipe; also the factory that structlog asks for one."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+        self._lost = 0
+
+    def __call__(self, *_args: object) -> _Writer:
+        return self
+
+    def msg(self, line: str) -> None:
+        """Write one line, or count it as lost."""
+        if self._lost:
+            line = f"{self._lost} log lines were lost: stderr was not read\n{line}"
+        data = (line + "\n").encode("utf-8", "backslashreplace")
+        # O_NONBLOCK would be shared with whoever else has this stderr, so ask first: a pipe that poll calls
+        # writable takes PIPE_BUF bytes without blocking (pipe(7)).
+        for start in range(0, len(data), select.PIPE_BUF):
+            try:
+                writable = self._poll.poll(0)
+                if not writable or not writable[0][1] & select.POLLOUT:
+                    self._lost += 1
+                    return
+                os.write(self._fd, data[start : start + select.PIPE_BUF])
+            except OSError:  # nobody reads stderr any more: there is no place left to say so
+                self._lost += 1
+                return
+        self._lost = 0
+
+    debug = info = warning = error = critical = exception = fatal = failure = err = warn = log = msg
+
+
+class _FromLibraries(logging.Handler):
+    """Hands the records of libraries (rtrlib, asyncio, aiohttp) to structlog; what is repeated, not each time.
+
+    Two records that differ in numbers only are one; not those of rtrlib, which are of one cache each and tell of waits
+    that grow.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limiter = RateLimiter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        key = printable(text)
+        if record.name != "rtrlib":
+            key = _NUMBERS.sub("0", key)
+        more = self._limiter.rate_limited((record.name, key))
+        if more is not None:
+            get(record.name).log(record.levelno, text, exc_info=record.exc_info, **more)
+
+
+def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if key == "exception":
+            # Our own line breaks stay; indented, none of them can pass for a line of the log.
+            event[key] = "\n".join("    " + printable(line) for line in str(value).splitlines())
+        elif isinstance(value, str):
+            event[key] = printable(value)
+        elif not isinstance(value, (bool, int, float, type(None))):
+            event[key] = printable(repr(value))
+    return event
+
+
+def _keep(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    _kept.append(dict(event))
+    return event
+
+
+def _renderers(style: Format, *, colors: bool) -> list[Any]:
+    if style == "journal":
+        return [journal.render]
+    if style == "json":
+        return [structlog.processors.JSONRenderer()]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=colors, pad_event_to=0, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+        )
+    ]

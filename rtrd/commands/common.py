@@ -1,0 +1,112 @@
+"""What the commands that ask the daemon share: a request in; lines or JSON on stdout, an exit code, out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+from rtrd.base import socket_paths as places
+from rtrd.cli import DONE, FAILED, NO_DAEMON
+from rtrd.commands import http_client as client
+from rtrd.commands import terminal
+from rtrd.rib.validity import Prefix, parse_address, parse_asn, parse_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+
+
+def add_options(parser: argparse.ArgumentParser, *, socket: bool = True) -> None:
+    """Add `--json` and, for commands that ask the daemon, `--socket`."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    if socket:
+        parser.add_argument(
+            "--socket",
+            metavar="PATH",
+            help=f"the daemon's control socket (default: RTRD_SOCKET, else {places.DEFAULT_SOCKET})",
+        )
+
+
+def ask(
+    args: argparse.Namespace,
+    request: str,
+    lines: Callable[[client.Answer], Iterable[str]],
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    forever: bool = False,
+    timeout: float = client.TIMEOUT,
+) -> int:
+    """Ask the daemon and print the answer, as it came with `--json`, else as the lines made of it.
+
+    `forever`: it never ends, and each line is printed at once. `timeout`: seconds of silence.
+    """
+    try:
+        path = places.socket_path(args.socket)
+        with client.ask(path, request, method=method, body=body, forever=forever, timeout=timeout) as answer:
+            if forever:
+                _follow(answer, lines, as_json=args.json)
+            elif args.json:
+                with terminal.progress("bytes") as done:
+                    for chunk in answer.chunks():
+                        sys.stdout.buffer.write(chunk)
+                        done(len(chunk))
+            else:
+                with terminal.progress("lines") as done:
+                    for line in lines(answer):
+                        print(line)
+                        done(1)
+    except client.NoDaemonError as error:
+        print(f"rtrd: {error}", file=sys.stderr)
+        return NO_DAEMON
+    except client.RefusedError as error:
+        print(f"rtrd: {error}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def _follow(answer: client.Answer, lines: Callable[[client.Answer], Iterable[str]], *, as_json: bool) -> None:
+    """Print each line at once."""
+    if as_json:
+        for chunk in answer.chunks():
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+    else:
+        for line in lines(answer):
+            print(line, flush=True)
+
+
+def prefix(text: str) -> Prefix:
+    """Parse a PREFIX of the command line, for argparse."""
+    return _argument(parse_prefix, text)
+
+
+def address(text: str) -> str:
+    """Parse an ADDRESS of the command line, for argparse; two spellings of one give the same."""
+    return _argument(parse_address, text)
+
+
+def asn(text: str) -> int:
+    """Parse an ASN of the command line, for argparse."""
+    return _argument(parse_asn, text)
+
+
+def number(least: int, most: int) -> Callable[[str], int]:
+    """Return what parses a number of the command line within bounds, for argparse."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _argument(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        # argparse shows the sentence of this one only.
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,223 @@
+"""A line of `show adj-rib out extensive` or `show adj-rib in extensive` in (text, for people), a route of numbers out.
+
+Both versions print the same words as in a configuration, but for the brackets of an AS path: 4.2 writes an AS_SEQUENCE
+in `[ ]` and an AS_SET in `( )`, 5.0 the other way round. What can't be read for certain is said to be unreadable.
+What rtrd itself announced is known by its ORIGIN, which it writes as octets and nobody else does: see exabgp/encode.py.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtrd.rib.attributes import AS_SEQUENCE, EGP, IGP, INCOMPLETE, AttributeSet, Segment, origin_as
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_LINE = re.compile(
+    r"neighbor (?P<neighbor>[0-9a-fA-F.:]{2,45}) local-ip \S+ local-as (?P<own_as>[0-9]{1,10}) peer-as \S+"
+    r" router-id \S+ family-allowed \S+ (?P<family>ipv[46]) unicast (?P<prefix>[0-9a-fA-F.:]{2,45}/[0-9]{1,3})"
+    r"(?: path-information (?P<path_id>[0-9.]{7,15}))? next-hop (?P<next_hop>\S+)(?P<words>.*)"
+)
+BEGIN = "neighbor "
+"""How each of these lines begins."""
+
+_ORIGINS = {"igp": IGP, "egp": EGP, "incomplete": INCOMPLETE}
+_WELL_KNOWN = {
+    "no-export": (0xFFFF, 0xFF01),
+    "no-advertise": (0xFFFF, 0xFF02),
+    "no-export-subconfed": (0xFFFF, 0xFF03),
+    "no-peer": (0xFFFF, 0xFF04),
+    "blackhole": (0xFFFF, 0x029A),
+}
+_CLOSES = {"[": "]", "(": ")"}
+_NOT_CARRIED = ("originator-id", "cluster-list", "aggregator", "aigp")
+
+
+class Standing(NamedTuple):
+    """A route that ExaBGP has, from a neighbour or for one."""
+
+    neighbor: str
+    prefix: str
+    """As the route table takes it: `PREFIX`, under ADD-PATH `PREFIX PATH-ID`."""
+    attributes: AttributeSet | None
+    """None: not to be read for certain."""
+    ours: bool
+    """It was announced by an rtrd."""
+    origin: AttributeSet
+    """Nothing but the family and the origin AS, which is certain also where the rest is not; NONE if it is not."""
+
+
+class _UnreadableError(ValueError):
+    pass
+
+
+def read_standing(text: str, version: str) -> Standing | None:
+    """Read a line that an ExaBGP of this version printed; None: it is none of these."""
+    match = _LINE.fullmatch(text)
+    if match is None:
+        return None
+    prefix = match["prefix"] if match["path_id"] is None else f"{match['prefix']} {match['path_id']}"
+    read = _read(match["family"], match["next_hop"], match["words"], match["own_as"], version[:2])
+    return Standing(match["neighbor"], prefix, *read)
+
+
+@lru_cache(maxsize=4096)
+def _read(
+    family: str, next_hop: str, words: str, own_as: str, version: str
+) -> tuple[AttributeSet | None, bool, AttributeSet]:
+    """Read what the routes of one attribute set share, as the last fields of Standing."""
+    ours = " attribute [ 0x01 0x40 " in words
+    sequence = "[" if version == "4." else "("
+    origin = AttributeSet(4 if family == "ipv4" else 6, None, IGP, (), _origin_as(words, sequence, own_as))
+    fields = _Fields(sequence)
+    try:
+        fields.read(iter(words.split()))
+        attributes = AttributeSet(
+            family=4 if family == "ipv4" else 6,
+            next_hop=str(ipaddress.ip_address(next_hop)),
+            origin=fields.origin,
+            as_path=fields.path,
+            origin_as=origin_as(fields.path, int(own_as)),
+            med=fields.med,
+            local_preference=fields.local_preference,
+            communities=tuple(fields.communities),
+            large_communities=tuple(fields.large),
+            extended_communities=tuple(fields.extended),
+        )
+    except (ValueError, StopIteration, KeyError):
+        return None, ours, origin
+    return attributes, ours, origin._replace(origin_as=attributes.origin_as)
+
+
+def _origin_as(words: str, sequence: str, own_as: str) -> int | None:
+    """Give the origin AS by the path alone: of one AS_SEQUENCE or none; of all else NONE."""
+    path = re.search(r" as-path ([^a-z]*)", words)
+    if path is None:
+        return int(own_as) if " attribute [ 0x02 " not in words else None
+    begin, *asns, end = path[1].split() or [""] * 2
+    if begin != sequence or end != _CLOSES[sequence] or not all(map(str.isdigit, asns)):
+        return None
+    return int(asns[-1]) if asns else int(own_as)
+
+
+class _Fields:
+    """The attributes, word after word."""
+
+    def __init__(self, sequence: str) -> None:
+        self.origin = IGP
+        self.path: tuple[Segment, ...] = ()
+        self.med: int | None = None
+        self.local_preference: int | None = None
+        self.communities: list[tuple[int, int]] = []
+        self.large: list[tuple[int, int, int]] = []
+        self.extended: list[int] = []
+        self._sequence = sequence
+
+    def read(self, words: Iterator[str]) -> None:
+        """Read all words. Raises ValueError, KeyError or StopIteration at what is not known for certain."""
+        keywords: dict[str, Callable[[Iterator[str]], None]] = {
+            "origin": self._origin,
+            "as-path": self._path,
+            "med": self._med,
+            "local-preference": self._local_preference,
+            "community": self._community,
+            "large-community": self._large,
+            "extended-community": self._extended,
+            "attribute": self._generic,
+            "atomic-aggregate": lambda _: None,
+            **dict.fromkeys(_NOT_CARRIED, _skip),
+        }
+        for word in words:
+            keywords[word](words)
+
+    def _origin(self, words: Iterator[str]) -> None:
+        self.origin = _ORIGINS[next(words)]
+
+    def _med(self, words: Iterator[str]) -> None:
+        self.med = _number(next(words), 32)
+
+    def _local_preference(self, words: Iterator[str]) -> None:
+        self.local_preference = _number(next(words), 32)
+
+    def _path(self, words: Iterator[str]) -> None:
+        if next(words) != self._sequence:
+            raise _UnreadableError("the path begins with no AS_SEQUENCE")
+        asns = tuple(_number(word, 32) for word in _until(words, _CLOSES[self._sequence]))
+        self.path = (Segment(AS_SEQUENCE, asns),) if asns else ()
+
+    def _community(self, words: Iterator[str]) -> None:
+        for word in _values(words):
+            known = _WELL_KNOWN.get(word)
+            if known is None:
+                first, second = (_number(part, 16) for part in word.split(":"))
+                known = first, second
+            self.communities.append(known)
+
+    def _large(self, words: Iterator[str]) -> None:
+        for word in _values(words):
+            first, second, third = (_number(part, 32) for part in word.split(":"))
+            self.large.append((first, second, third))
+
+    def _extended(self, words: Iterator[str]) -> None:
+        for word in _values(words):
+            if not re.fullmatch("0x[0-9A-Fa-f]{16}", word):
+                raise _UnreadableError("an extended community by a name, which doesn't say its type for certain")
+            self.extended.append(int(word, 16))
+
+    def _generic(self, words: Iterator[str]) -> None:
+        if next(words) != "[":
+            raise _UnreadableError("an attribute without octets")
+        code, _, *octets = _until(words, "]")
+        data = bytes.fromhex("".join(octets).removeprefix("0x"))
+        match int(code, 16):
+            case 1 if len(data) == 1 and data[0] <= INCOMPLETE:
+                self.origin = data[0]
+            case 2:
+                self.path = tuple(_segments(data))
+            case 16 if len(data) % 8 == 0:
+                self.extended += (int.from_bytes(data[at : at + 8]) for at in range(0, len(data), 8))
+            case 1 | 2 | 16:
+                raise _UnreadableError("octets of no such attribute")
+
+
+def _segments(data: bytes) -> Iterator[Segment]:
+    """RFC 4271 section 4.3, with ASNs of four octets. Segments that only 255 ASNs keep apart are one."""
+    whole: list[Segment] = []
+    while data:
+        kind, size = data[0], 2 + 4 * data[1]
+        if not 1 <= kind <= 4 or len(data) < size:
+            raise _UnreadableError("no AS path")
+        asns = tuple(int.from_bytes(data[at : at + 4]) for at in range(2, size, 4))
+        if whole and whole[-1].kind == kind and len(whole[-1].asns) % 255 == 0:
+            asns = whole.pop().asns + asns
+        whole.append(Segment(kind, asns))
+        data = data[size:]
+    return iter(whole)
+
+
+def _number(word: str, bits: int) -> int:
+    if not re.fullmatch("[0-9]{1,10}", word) or int(word) >> bits:
+        raise _UnreadableError("no number")
+    return int(word)
+
+
+def _values(words: Iterator[str]) -> Iterator[str]:
+    first = next(words)
+    return _until(words, "]") if first == "[" else iter((first,))
+
+
+def _until(words: Iterator[str], end: str) -> Iterator[str]:
+    read = []
+    while (word := next(words)) != end:
+        read.append(word)
+    return iter(read)
+
+
+def _skip(words: Iterator[str]) -> None:
+    first = next(words)
+    if first in _CLOSES:
+        _until(words, _CLOSES[first])

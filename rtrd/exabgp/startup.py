@@ -1,0 +1,194 @@
+"""What an ExaBGP had before this process began: its lists in, what to ask next out. Pure.
+
+ExaBGP keeps what an earlier rtrd announced and tells a new one nothing. So it is asked what stands (`show adj-rib
+out`), the neighbours send their routes again (route refresh), and when that has become quiet, ExaBGP is asked what it
+has from those that did not (`show adj-rib in`). Only then, what nothing was learned for is taken back: see
+docs/exabgp.md.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from rtrd.exabgp.adj_rib_text import read_standing
+
+if TYPE_CHECKING:
+    from rtrd.rib.engine import Engine
+
+STANDING = "show adj-rib out extensive\n"
+LEARNED = "show adj-rib in {} extensive\n"
+"""Of one neighbour: of its address."""
+
+HELD = 30.0
+"""Seconds for which nothing is written because ExaBGP is still listing what stands."""
+QUIET = 2.0
+"""Seconds without an update after which the neighbours count as having sent all again."""
+BUSY = 60.0
+"""Seconds after which ExaBGP is asked though it is never quiet."""
+BLIND_QUIET = 30.0
+"""As QUIET, where ExaBGP keeps no list of what it has learned."""
+BLIND_BUSY = 300.0
+"""As BUSY, where ExaBGP keeps no list of what it has learned."""
+UNANSWERED = 1.5
+"""Seconds after which an ExaBGP that answers nothing is not asked."""
+
+
+class Phase(Enum):
+    """How far it is."""
+
+    GREETING = "greeting"
+    STANDING = "listing what stands"
+    LEARNING = "the neighbours send again"
+    ASKING = "about to ask what was learned"
+    LEARNED = "listing what was learned"
+    BLIND = "waiting, there being no such list"
+    DONE = "done"
+
+
+class Relearn:
+    """One start of rtrd at one ExaBGP. Times are seconds of any one clock that doesn't go back."""
+
+    def __init__(self, engine: Engine, now: float) -> None:
+        self.phase = Phase.GREETING
+        self.older: set[str] = set()
+        """Neighbours whose session is older than this process."""
+        self.unreadable = 0
+        """Listed routes whose words are not understood."""
+        self.learned = 0
+        """Routes that no neighbour sent again, but ExaBGP has."""
+        self._engine = engine
+        self._since = now
+        self._moved = now
+        self._newer: set[str] = set()
+        self._listed: set[str] = set()
+        self._to_ask: list[str] = []
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is asked."""
+        return self.phase is Phase.DONE
+
+    def holds(self, now: float) -> bool:
+        """Tell whether nothing may be announced or withdrawn yet: it is not known what stands."""
+        if self.phase is Phase.GREETING:
+            return now - self._since < UNANSWERED
+        return self.phase is Phase.STANDING and now - self._since < HELD
+
+    def asks(self, now: float, *, greeted: bool) -> str | None:
+        """Give what is to be written now; what `ended` is then told."""
+        if self.phase is Phase.GREETING:
+            if greeted:
+                self._go(Phase.STANDING, now)
+                self._engine.egress.list_begins()
+                return STANDING
+            if now - self._since >= UNANSWERED:
+                self._go(Phase.DONE, now)
+        elif self.phase in (Phase.LEARNING, Phase.BLIND):
+            self._wait(now)
+        if self.phase is Phase.ASKING:
+            self._go(Phase.LEARNED, now)
+            self._engine.former.listing(begins=True)
+            return LEARNED.format(self._to_ask.pop())
+        return None
+
+    def next_deadline(self, now: float) -> float | None:
+        """Give the seconds after which `asks` or `holds` may say something else though nothing was read."""
+        if self.phase is Phase.DONE:
+            return None
+        if self.phase is Phase.LEARNING:
+            return max(0.05, min(self._moved + QUIET, self._since + BUSY) - now)
+        if self.phase is Phase.BLIND:
+            return max(0.05, min(self._moved + BLIND_QUIET, self._since + BLIND_BUSY) - now)
+        return 0.5
+
+    # -- what is heard
+
+    def established(self, address: str) -> bool:
+        """Take a session that is up. True: it is the first one that is older than this process.
+
+        That it sent something does not make it newer; its coming up would have been heard.
+        """
+        if self.over or address in self.older or address in self._newer:
+            return False
+        self.older.add(address)
+        return len(self.older) == 1
+
+    def update(self, now: float) -> None:
+        """Take note that a neighbour has sent something."""
+        self._moved = now
+
+    def session(self, address: str, now: float) -> None:
+        """Take a session that came up: the neighbour sends all it has."""
+        self._newer.add(address)
+        self.older.discard(address)
+        if self.phase in (Phase.LEARNING, Phase.BLIND):
+            self._since = self._moved = now
+
+    def line(self, text: str, version: str) -> bool:
+        """Take a line of a list. False: it is none, or none was asked for."""
+        if self.phase not in (Phase.STANDING, Phase.LEARNED):
+            return False
+        standing = read_standing(text, version)
+        if standing is None:
+            return text.startswith("neighbor ")  # of another family
+        if self.phase is Phase.LEARNED:
+            self._listed.add(standing.neighbor)
+            if standing.attributes is None:
+                self.unreadable += 1
+            elif self._engine.listed(standing.neighbor, standing.prefix, standing.attributes):
+                self.learned += 1
+        elif standing.ours:
+            if standing.attributes is None:
+                self.unreadable += 1
+            else:
+                self._engine.stood(standing.neighbor, standing.prefix, standing.attributes)
+        else:
+            self._engine.egress.listed(standing.neighbor, standing.prefix, standing.origin)
+        return True
+
+    def ended(self, text: str, now: float) -> None:
+        """ExaBGP has answered a command of `asks` to the end."""
+        if text == STANDING and self.phase is Phase.STANDING:
+            self._engine.egress.list_ended()
+            self._go(Phase.LEARNING, now)
+        elif text.startswith("show adj-rib in ") and self.phase is Phase.LEARNED:
+            self._engine.former.listing(begins=False)
+            if self._to_ask:
+                self._go(Phase.ASKING, now)
+                return
+            # A neighbour that has sent routes and that ExaBGP lists none of: it keeps no list.
+            said = {address for address in self.older if self._has_routes(address)}
+            if self._engine.former.left and (said - self._listed or not said | self._listed):
+                self._go(Phase.BLIND, now)
+            else:
+                self._release(now)
+
+    # -- inside
+
+    def _wait(self, now: float) -> None:
+        blind = self.phase is Phase.BLIND
+        quiet, busy = (BLIND_QUIET, BLIND_BUSY) if blind else (QUIET, BUSY)
+        if now - self._moved < quiet and now - self._since < busy:
+            return
+        if not blind:
+            # Of whom no route is known may know no route refresh. It takes ExaBGP long to list many, so others are
+            # only asked about when it matters.
+            everyone = self._engine.former.left > 0
+            self._to_ask = sorted(one for one in self.older if everyone or not self._has_routes(one))
+        if self._to_ask:
+            self._go(Phase.ASKING, now)
+        else:
+            self._release(now)
+
+    def _has_routes(self, address: str) -> bool:
+        session = self._engine.sessions.get(address)
+        return session is not None and any(self._engine.table.counts(session.number).values())
+
+    def _release(self, now: float) -> None:
+        self._engine.former.release()
+        self._go(Phase.DONE, now)
+
+    def _go(self, phase: Phase, now: float) -> None:
+        self.phase = phase
+        self._since = self._moved = now

@@ -1,0 +1,119 @@
+"""The file of the configuration in, read again on demand; a running daemon that does as it says, out.
+
+Everything is checked before anything is changed. What stays the same is not touched: caches keep their processes and
+VRPs, routers their pipes and routes, and of a new policy only what it makes different is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rtrd import config
+from rtrd.base import log
+from rtrd.config import ConfigError, Fault
+from rtrd.config.diff import Change, compare, merged
+from rtrd.policy import Policy
+from rtrd.rtr.relay import RelayError
+from rtrd.vrps import slurm_files
+from rtrd.vrps.slurm import SlurmError
+from rtrlib import RTRInitError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rtrd.config import Config
+    from rtrd.daemon import Daemon
+
+logger = log.get("reload")
+
+
+class ReloadError(Exception):
+    """The file is refused, and all stays as it was; `faults` has a line for each reason, `FILE:LINE: what`."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+class Reloading:
+    """Reads one daemon's file again, once at a time."""
+
+    def __init__(self, path: Path, daemon: Daemon) -> None:
+        self._path = path
+        self._daemon = daemon
+        self._lock = asyncio.Lock()
+
+    async def reload(self) -> list[Change]:
+        """Do as the file says now; give what changed. ReloadError: it is at fault, and nothing has changed."""
+        async with self._lock:
+            self._daemon.notifier.reloading()
+            try:
+                changes = await self._reload()
+            except ReloadError as error:
+                for fault in error.faults:
+                    logger.error("configuration refused; the old one stays in force", fault=fault)  # noqa: TRY400
+                raise
+            finally:
+                self._daemon.notifier.reloaded()
+            for change in changes:
+                (logger.warning if change.restart else logger.info)("configuration changed", change=str(change))
+            if not changes:
+                logger.info("the configuration is as before")
+            return changes
+
+    async def on_signal(self) -> None:
+        """Reload; the log says how it went."""
+        try:
+            await self.reload()
+        except ReloadError:
+            return
+        except Exception:
+            logger.exception("reloading failed half way; restart rtrd to be sure of what is in force")
+
+    async def _reload(self) -> list[Change]:
+        new = await asyncio.to_thread(_read, self._path)
+        old = self._daemon.settings
+        changes = compare(old, new)
+        settings = merged(old, new)
+        relay = self._daemon.relay
+        try:
+            certificates = None if relay is None else await asyncio.to_thread(relay.read_certificates)
+        except RelayError as error:
+            raise ReloadError(ConfigError(self._path, [Fault(0, f"rtr-server: tls: {error}")]).lines()) from error
+        if settings != old:
+            try:
+                await self._apply(old, settings)
+            except RTRInitError as error:
+                raise ReloadError(ConfigError(self._path, [Fault(0, f"caches: {error}")]).lines()) from error
+        if relay is not None and certificates is not None:
+            await relay.renew_certificates(certificates)
+        self._daemon.routers.look_again()
+        return changes
+
+    async def _apply(self, old: Config, new: Config) -> None:
+        daemon = self._daemon
+        if new.caches != old.caches:
+            daemon.caches.change(new)  # refuses before it changes anything
+            daemon.feed.change_on_expire(new.caches.on_expire)
+        daemon.settings = new
+        if new.caches.expire != old.caches.expire and daemon.keeper is not None:
+            daemon.keeper.change_expire(new.caches.expire)
+        if new.policy != old.policy:
+            daemon.routers.set_policy(Policy(new.policy), daemon.journal.because("another policy"))
+        if new.slurm != old.slurm:
+            await daemon.slurm.change(new.slurm)
+        if new.start_hold != old.start_hold:
+            daemon.hold_for(new.start_hold)
+
+
+def _read(path: Path) -> Config:
+    """Read the file and what it names. Raises ReloadError."""
+    try:
+        settings = config.load(path)
+        slurm_files.read(settings.slurm)
+    except ConfigError as error:
+        raise ReloadError(error.lines()) from error
+    except SlurmError as error:
+        raise ReloadError(str(error).splitlines()) from error
+    return settings

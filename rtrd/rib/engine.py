@@ -1,0 +1,380 @@
+"""Events of one router's neighbours in, commands for that router out: routes are kept, validated and decided here.
+
+`exabgp.decode -> Engine -> exabgp.encode`; the effective VRPs come from the side (`vrps_changed`). No sockets and no
+clock: the router's dialect reads and writes, the daemon calls `work` while there is some.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtrd.policy import OBSERVE, normal
+from rtrd.rib.attributes import with_outcome
+from rtrd.rib.decision import Decision
+from rtrd.rib.local_routes import Egress
+from rtrd.rib.policy_numbers import Outcomes
+from rtrd.rib.previous_run import Former, read_key
+from rtrd.rib.receivers import Targets, packed
+from rtrd.rib.retag import Respelling
+from rtrd.rib.rows import UNKNOWN
+from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import NEW_ATTRIBUTES, OTHER, TAKEN_PATH_IDS, NeighborPolicy
+from rtrd.tags import VALIDITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtrd.exabgp.decode import Negotiated, State, Update
+    from rtrd.policy import Outcome, Policy, Rule
+    from rtrd.rib.attributes import AttributeSet
+    from rtrd.rib.rows import Command, Route
+    from rtrd.tags import Tag
+    from rtrlib.vrp_set import Changes, VRPSet
+
+_REMEMBERED = 4096
+"""Attribute sets that are remembered decoded; every other one is decoded again when it is announced."""
+
+
+class Session(NamedTuple):
+    """A neighbour that is up, or that sent routes, which says the same."""
+
+    number: int
+    rule: Rule | None
+
+
+class Engine:
+    """One router: its neighbours, their routes (the Adj-RIB-In), and what is to be said about them."""
+
+    def __init__(
+        self,
+        name: str,
+        vrp_set: VRPSet,
+        policy: Policy,
+        read_attributes: Callable[[bytes, Callable[[Tag], bool]], AttributeSet],
+    ) -> None:
+        """`read_attributes` makes an AttributeSet of the dialect's key, less the communities that are ours."""
+        self.name = name
+        self.table = RouteTable(vrp_set)
+        self.table.set_own_tags(policy.own_tags())
+        self.egress = Egress(vrp_set, self._stands, self.attributes, self._withdraws_own)
+        """What the router announces by itself."""
+        self.others = 0
+        """Entries of families that are left alone."""
+        self.sessions: dict[str, Session] = {}
+        self.targets = Targets(name, self.table)
+        """Neighbours that commands can name."""
+        self._policy = policy
+        self._owns = lru_cache(maxsize=65536)(policy.owns)
+        self._read_attributes = read_attributes
+        self._outcomes = Outcomes()
+        self._remembered: dict[bytes, AttributeSet] = {}
+        self._path_ids = False  # some route has one
+        self._parts: deque[Decision] = deque()  # of one withdraw
+        self._respelling: Respelling | None = None
+        self._policy_cause = UNKNOWN
+        self.former = Former(self.table, self.owns)
+        self._add_receivers()
+
+    # -- the policy
+
+    def owns(self, tag: Tag) -> bool:
+        """Tell whether a received community could pass for a tag of ours, by the policy of now."""
+        return self._owns(tag)
+
+    def set_policy(self, policy: Policy, cause: int = UNKNOWN) -> None:
+        """Decide by another policy from now on: in `work` what differs, and only that, is written anew.
+
+        `cause`: a number of the journal.
+        """
+        self._respelling = Respelling(self._policy, policy, self.table, self._respelling)
+        self._policy = policy
+        self.table.set_own_tags(policy.own_tags())
+        self._owns = lru_cache(maxsize=65536)(policy.owns)
+        self._remembered.clear()
+        self._policy_cause = cause
+        self._add_receivers()
+
+    def _add_receivers(self) -> None:
+        for rule in (*self._policy.rules, *self._policy.own_rules):
+            for address in rule.to or ():
+                self.add_target(address)
+
+    def _respell(self, budget: int) -> None:
+        """Find what a change of our own tags makes of the attribute sets; then let the policy count."""
+        assert self._respelling is not None
+        for number, key in self._respelling.look(budget):
+            if read_key(key) is not None:
+                continue  # of an earlier run, or of the router's list, which came without our tags
+            now = self._read_attributes(key, self._owns)
+            if any(self._read_attributes(key, policy.owns) != now for policy in self._respelling.before):
+                self.table.respell(number, now.facts())
+        if self._respelling.done:
+            self._respelling = None
+            for address, session in self.sessions.items():
+                self.sessions[address] = Session(session.number, self._policy.rule_for(address))
+            self.table.because(self._policy_cause)
+            self._new_policies()
+
+    # -- neighbours
+
+    def add_target(self, address: str) -> bool:
+        """Take note of a neighbour of the router, to which routes can be announced. True: it was new."""
+        if not self.targets.add(address):
+            return False
+        self._new_policies()
+        return True
+
+    def _new_policies(self) -> None:
+        for neighbor, session in self.sessions.items():
+            self.table.set_policy(session.number, self._native_policy(neighbor, session.rule))
+        if self.sessions:
+            self.table.reconsider()
+        self.egress.rules_changed()
+
+    def path_ids(self, address: str, family: int, *, taken: bool) -> None:
+        """Take note whether ExaBGP sends path ids (RFC 7911) of a family to a neighbour; unknown: it does.
+
+        To a neighbour without them ExaBGP would send every path of a prefix as the same route, and the withdraw of one
+        would take away all.
+        """
+        self.add_target(address)
+        if not self.targets.path_ids(address, family, taken=taken):
+            return
+        if self._path_ids:
+            self._new_policies()  # without it: what stands there must go before it is said in the other way
+        else:
+            self._turn()
+
+    def reachable(self, address: str, *, up: bool) -> bool:
+        """Take note whether a target's session is up; until told, it is. At one that is down nothing is announced.
+
+        What must change meanwhile is taken back there, and what should stand is said when it is up. True: it is news.
+        """
+        self.add_target(address)
+        news = self.targets.reachable(address, up=up)
+        if news:
+            self.egress.rules_changed()
+        if news and up:
+            self.table.reconsider()
+        return news
+
+    @property
+    def unreachable(self) -> int:
+        """How many targets are down."""
+        return self.targets.unreachable
+
+    def unsaid(self, decision: Decision, target: str) -> None:
+        """Take note that what a decision announced does not stand at a target after all; it is said again."""
+        bit = self.targets.bit(target)
+        for place in decision.places():
+            self.table.unwritten(place, bit)
+
+    def _turn(self) -> None:
+        self.targets.turn()
+        self._new_policies()
+
+    def state(self, event: State) -> None:
+        """Take a session that came up or went down; what it had said is gone in both cases (RFC 4271 section 6)."""
+        self.egress.state(event)
+        address = normal(event.neighbor)
+        self.former.session_changed(address)
+        session = self.sessions.pop(address, None)
+        if session is not None:
+            self.table.retire_neighbor(session.number)
+        if event.up:
+            self._session(address)
+
+    def negotiated(self, event: Negotiated) -> None:
+        """Take what a session agreed on, until the next one agrees on something else."""
+        self.add_target(event.neighbor)
+        if self.targets.extended_next_hop(event.neighbor, agreed=event.extended_next_hop):
+            self.table.reconsider()
+
+    def _session(self, address: str) -> Session:
+        session = self.sessions.get(address)
+        if session is None:
+            self.add_target(address)
+            rule = self._policy.rule_for(address)
+            session = Session(self.table.add_neighbor(self._native_policy(address, rule), packed(address)), rule)
+            self.sessions[address] = session
+            self.table.name_neighbor(session.number, address)
+        return session
+
+    def _native_policy(self, neighbor: str, rule: Rule | None) -> NeighborPolicy:
+        targets = 0
+        if rule is not None:
+            targets = sum(map(self.targets.bit, rule.receivers(self.targets, neighbor))) & ~self.targets.turning
+        return self._outcomes.policy(rule, targets)
+
+    # -- routes
+
+    def update(self, event: Update) -> None:
+        """Take a neighbour's routes: withdrawn ones first (RFC 4271 section 3.1 lets an announcement win)."""
+        session = self.sessions.get(event.neighbor) or self._session(normal(event.neighbor))
+        self.others += event.others
+        table = self.table
+        if event.withdrawn:
+            self.former.withdrawn(event.neighbor, event.withdrawn)
+            table.withdraw(session.number, event.withdrawn)
+        for key, prefixes in event.announced:
+            if not prefixes:
+                continue
+            if not self._path_ids and " " in prefixes[0]:
+                self._path_ids = True
+            number = table.find_attributes(key)
+            if number is None:
+                number = table.add_attributes(key, self.attributes(key).facts())
+            table.announce(session.number, number, prefixes)
+
+    def take_lines(self, text: bytes, at: int) -> tuple[int, int]:
+        """Take lines from octet `at` of the text on that are nothing but known sets of attributes and their routes.
+
+        Gives where the first other one begins, or the end of the text, and how many were taken.
+        """
+        if self.former.lists:
+            return at, 0  # who withdraws what must be known
+        taken = self.table.take_lines(text, at)
+        self._path_ids |= taken.path_ids
+        return taken.at, taken.lines
+
+    def take_line(self, line: bytes) -> bool:
+        """Take the routes of a line that needs no decoder but the native one. False: nothing was done."""
+        if self.former.lists:
+            return False  # who withdraws what must be known
+        table = self.table
+        while (taken := table.take_line(line)) == NEW_ATTRIBUTES:
+            key = table.unknown_key
+            table.add_attributes(key, self.attributes(key).facts())
+        if taken == TAKEN_PATH_IDS:
+            self._path_ids = True
+        return taken != OTHER
+
+    def attributes(self, key: bytes) -> AttributeSet:
+        """Give the attribute set of a key, decoded."""
+        attributes = self._remembered.get(key)
+        if attributes is None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            attributes = read_key(key) or self._read_attributes(key, self._owns)
+            self._remembered[key] = attributes
+        return attributes
+
+    def stood(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
+        """Take a route that stands at a neighbour, announced by an earlier run."""
+        self.add_target(neighbor)
+        if bit := self.targets.bit(neighbor):
+            self.former.stands(prefix, attributes, bit)
+
+    def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> bool:
+        """Take a route that the router says it has of a neighbour. True: it was not known."""
+        session = self.sessions.get(normal(neighbor)) or self._session(normal(neighbor))
+        return self.former.listed(neighbor, session.number, prefix, attributes)
+
+    # -- VRPs
+
+    def vrps_changed(self, changes: Changes, cause: int = UNKNOWN) -> None:
+        """Have the routes that these VRPs cover validated again, in `work`; the changes of routes carry `cause`."""
+        self.table.because(cause)
+        self.table.vrps_changed(changes)
+        self.egress.vrps_changed(changes)
+
+    def revalidate(self, cause: int = UNKNOWN) -> None:
+        """Have every route validated again, in `work`: the set became usable, or ceased to be."""
+        self.table.because(cause)
+        self.table.reconsider()
+        self.egress.revalidate()
+
+    def work(self, budget: int) -> bool:
+        """Do up to `budget` routes of what waits. True: there is more."""
+        if self._respelling is not None and budget:
+            self._respell(budget)
+        more = self.egress.work(budget)
+        return self.table.work(budget) or more or self._respelling is not None
+
+    # -- decisions
+
+    def next_decision(self, most: int) -> Decision | None:
+        """Give the next thing to say, for at most `most` prefixes; from here on it counts as said.
+
+        None too while the table is `searching`, and while a change of our own tags is half done: some sets would be in
+        the words of the former policy.
+        """
+        while not self._parts:
+            decision = None if self._respelling is not None else self._next(most)
+            if decision is None or not len(self.egress):
+                return decision
+            self._parts += self.egress.beside(decision)
+        return self._parts.popleft()
+
+    def next_own(self, most: int) -> Decision | None:
+        """Give the next withdraw of the router's own routes, which a rule of the policy wants; as `next_decision`."""
+        command = self.egress.next_withdraw(most)
+        if command is None:
+            return None
+        names = self.targets.names(command.targets)
+        return Decision(False, names, command.family, command.path_id, command.prefixes, command.size, b"", OBSERVE)
+
+    def _next(self, most: int) -> Decision | None:
+        command = self.table.next_command(most)
+        if command is None and self.targets.turning and not (self.table.searching or self.table.work(0)):
+            self._turn()  # nothing stands at them any more; what should is said after the next work
+        if command is None:
+            return None
+        outcome = self._outcomes.of(command.manner)
+        stands = command.announce and command.former is not None and self._recognised(command, command.former, outcome)
+        return Decision(
+            announce=command.announce,
+            targets=self.targets.names(command.targets),
+            family=command.family,
+            path_id=command.path_id,
+            prefixes=command.prefixes,
+            size=command.size,
+            attributes=self._key(command),
+            outcome=outcome,
+            stands=stands,
+        )
+
+    def _recognised(self, command: Command, former: int, outcome: Outcome) -> bool:
+        """Whether what stands from an earlier run is what the command says."""
+        said = with_outcome(self.attributes(self._key(command)), outcome)
+        return said.same(self.attributes(self.table.attributes_key(former)))
+
+    def _key(self, command: Command) -> bytes:
+        return self.table.attributes_key(command.attributes) if command.announce else b""
+
+    # -- questions
+
+    def counts(self) -> dict[str, int]:
+        """How many routes have which validity, over all neighbours."""
+        total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
+        for session in self.sessions.values():
+            for validity, count in self.table.counts(session.number).items():
+                total[validity] += count
+        return total
+
+    def routes(self, within: str | None = None) -> Iterator[tuple[str, Route]]:
+        """Give each route with its neighbour, in order of prefix, also while they change."""
+        names: dict[int, str] = {}
+        for route in self.table.routes(within):
+            if route.neighbor not in names:
+                names = {session.number: address for address, session in self.sessions.items()}
+            yield names.get(route.neighbor, ""), route
+
+    def _withdraws_own(self, address: str) -> int:
+        """Give the bit of a neighbour where invalid routes of the router's own are to be withdrawn now; else 0."""
+        if not self._policy.withdraws_own(address):
+            return 0
+        self.add_target(address)
+        return self.targets.up(address)
+
+    def _stands(self, target: str, prefix: str) -> bool:
+        """Whether an announcement of ours stands at a neighbour for a prefix (as of Update)."""
+        bit = self.targets.bit(target)
+        if not bit:
+            return False
+        try:
+            return any(route.standing & bit for route in self.table.at(prefix.partition(" ")[0]))
+        except ValueError:
+            return False  # no prefix, which the route table will say, too

@@ -1,0 +1,287 @@
+"""What a router sends to its neighbours in, less what rtrd had it send; validity of its own routes out (RFC 8893).
+
+These routes are shown and counted, and nothing is done about them unless a rule of the policy (`direction: out`) says
+so: they are the operator's own words. No socket, no clock. The origin is that of the path as it is sent, after all that
+the router does to it (section 4).
+
+There are two sources: what the router says that it sends, which is exact, and its list of what it would send. A
+neighbour of the first kind is known by having been heard of.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, NamedTuple
+
+from rtrd.policy import normal
+from rtrd.rib.previous_run import key_of
+from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import NeighborPolicy
+from rtrd.tags import VALIDITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from rtrd.exabgp.decode import State, Update
+    from rtrd.rib.attributes import AttributeSet
+    from rtrd.rib.decision import Decision
+    from rtrd.rib.rows import Command, Route
+    from rtrlib.vrp_set import Changes, VRPSet
+
+MOST_NEIGHBORS = 1000
+"""The routes to further ones are not looked at."""
+MOST_LISTED = 200_000
+"""Routes of a list that are remembered one by one; of a longer one nothing is found to be missing."""
+
+
+class Own(NamedTuple):
+    """A route of the router's own to one neighbour."""
+
+    neighbor: str
+    prefix: str
+    """As of Update: `PREFIX`, under ADD-PATH `PREFIX PATH-ID`."""
+
+
+class Egress:
+    """The routes that one router announces by itself, by the neighbour that gets them: an Adj-RIB-Out without ours."""
+
+    def __init__(
+        self,
+        vrp_set: VRPSet,
+        ours: Callable[[str, str], bool],
+        attributes: Callable[[bytes], AttributeSet],
+        acts: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        """`ours`: whether what stands at a neighbour for a prefix (as of Update) is rtrd's. `attributes`: of a key.
+
+        `acts`: a bit that stands for a neighbour in commands, if invalid routes are to be withdrawn there now; else 0.
+        """
+        self.withdrawn: dict[Own, bytes] = {}
+        """What a rule had withdrawn, with the key of its attributes; the router announces it no more."""
+        self._ours = ours
+        self._attributes = attributes
+        self._acts = acts
+        self._table = RouteTable(vrp_set)
+        self._sessions: dict[str, int] = {}
+        self._acting: dict[str, int] = {}
+        self._telling: set[str] = set()
+        self._listed: set[Own] | None = None
+        self._said: set[Own] = set()
+
+    # -- what the router sends
+
+    def sent(self, update: Update) -> None:
+        """Take what the router sent to a neighbour. A route of ours takes the place of the router's own."""
+        address = normal(update.neighbor)
+        number = self._session(address)
+        if number is None:
+            return
+        self._telling.add(address)
+        if self._listed is not None and len(self._said) < MOST_LISTED:
+            prefixes = [*update.withdrawn, *(prefix for _, some in update.announced for prefix in some)]
+            self._said.update(Own(address, prefix) for prefix in prefixes)
+        if update.withdrawn:
+            # Of one that a rule had withdrawn the router says so too; it stays to be seen.
+            gone = [prefix for prefix in update.withdrawn if Own(address, prefix) not in self.withdrawn]
+            self._table.withdraw(number, gone)
+        for key, prefixes in update.announced:
+            ours = [prefix for prefix in prefixes if self._ours(address, prefix)]
+            own = [prefix for prefix in prefixes if prefix not in ours] if ours else prefixes
+            if ours:
+                self._drop(address, number, ours)
+            if own:
+                self._announce(address, number, key, own)
+
+    def state(self, event: State) -> None:
+        """Take a session that came up or went down: where the router says what it sends, it says all of it again."""
+        address = normal(event.neighbor)
+        if address in self._telling and address in self._sessions:
+            self._table.retire_neighbor(self._sessions.pop(address))
+            self._acting.pop(address, None)
+            for own in [own for own in self.withdrawn if own.neighbor == address]:
+                del self.withdrawn[own]
+
+    # -- what the router lists
+
+    def list_begins(self) -> None:
+        """Take note that the router begins to list what it would send, to all neighbours."""
+        self._listed = set()
+        self._said.clear()
+
+    def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
+        """Take a route of the list that rtrd did not have it announce."""
+        own = Own(normal(neighbor), prefix)
+        number = self._session(own.neighbor)
+        if number is None or self._listed is None:
+            return
+        if len(self._listed) < MOST_LISTED:
+            self._listed.add(own)
+        if own not in self._said and not self._ours(own.neighbor, prefix):
+            self._announce(own.neighbor, number, key_of(attributes), [prefix])
+
+    def list_ended(self) -> list[Own]:
+        """Take the end of the list: what is not in it is not announced any more.
+
+        Gives what a rule had withdrawn that would not be withdrawn now: only the router can announce it again.
+        """
+        listed, self._listed = self._listed, None
+        again: list[Own] = []
+        if listed is None or max(len(listed), len(self._said)) >= MOST_LISTED:
+            return again
+        for address, route in list(self.routes()):
+            own = Own(address, _text(route))
+            if own in listed or own in self._said:
+                continue
+            if own in self.withdrawn:
+                if route.decision == "withdraw":
+                    continue
+                again.append(own)
+            elif address in self._telling:
+                continue
+            self._drop(address, self._sessions[address], [own.prefix])
+        return again
+
+    # -- what is done about them
+
+    def rules_changed(self) -> None:
+        """Ask `acts` again: the policy is another one, or a neighbour can be spoken to now, or not any more."""
+        changed = False
+        for address, number in self._sessions.items():
+            acts = self._acts(address)
+            if acts == self._acting[address]:
+                continue
+            self._acting[address] = acts
+            self._table.set_policy(number, _policy(acts))
+            changed = True
+            if acts:  # what was withdrawn while it was down may have been sent all the same
+                for own in [own for own in self.withdrawn if own.neighbor == address]:
+                    self._announce(address, number, self.withdrawn[own], [own.prefix])
+        if changed:
+            self._table.reconsider()
+
+    def next_withdraw(self, most: int) -> Command | None:
+        """Give the next withdraw of at most `most` prefixes; from here on it counts as written. None: nothing waits."""
+        while (command := self._table.next_command(most)) is not None or self._table.searching:
+            if command is None:
+                continue
+            address = next((one for one, acts in self._acting.items() if acts & command.targets), None)
+            if address is None:
+                continue
+            suffix = "" if command.path_id is None else f" {ipaddress.IPv4Address(command.path_id)}"
+            prefixes = [f"{prefix}{suffix}" for prefix in command.prefixes.split()]
+            ours = {prefix for prefix in prefixes if self._ours(address, prefix)}
+            self._drop(address, self._sessions[address], ours)
+            for prefix in prefixes:
+                if prefix not in ours:
+                    self.withdrawn[Own(address, prefix)] = self._key(self._sessions[address], prefix)
+            left = [prefix.partition(" ")[0] for prefix in prefixes if prefix not in ours]
+            if left:
+                return command._replace(prefixes=" ".join(left), size=len(left))
+        return None
+
+    def beside(self, decision: Decision) -> Iterator[Decision]:
+        """Give what is to be written of a decision of rtrd's: of a withdraw, what takes away no own route.
+
+        At a neighbour there is one route for a prefix. What rtrd announces takes the place of the router's own.
+        """
+        places = decision.places()
+        if decision.announce:
+            for address in decision.targets:
+                if address in self._sessions:
+                    self._drop(address, self._sessions[address], places)
+            yield decision
+            return
+        parts: dict[tuple[str, ...], list[str]] = {}
+        for address in decision.targets:
+            left = tuple(place.partition(" ")[0] for place in places if not self._stands(address, place))
+            parts.setdefault(left, []).append(address)
+        for prefixes, targets in parts.items():
+            if prefixes:
+                yield decision._replace(targets=tuple(targets), prefixes=" ".join(prefixes), size=len(prefixes))
+
+    @property
+    def waiting(self) -> int:
+        """For how many routes there is something to write."""
+        return self._table.waiting
+
+    # -- VRPs
+
+    def vrps_changed(self, changes: Changes) -> None:
+        """Have the routes that these VRPs cover validated again, in `work`."""
+        self._table.vrps_changed(changes)
+
+    def revalidate(self) -> None:
+        """Have every route validated again, in `work`."""
+        self._table.reconsider()
+
+    def work(self, budget: int) -> bool:
+        """Do up to `budget` routes of what waits. True: there is more."""
+        return self._table.work(budget)
+
+    # -- questions
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many routes have which validity, by neighbour; what a rule had withdrawn is among them."""
+        return {address: self._table.counts(number) for address, number in self._sessions.items()}
+
+    def total(self) -> dict[str, int]:
+        """How many have which validity."""
+        counts = self.counts().values()
+        return {validity: sum(count[validity] for count in counts) for validity in VALIDITIES}
+
+    def routes(self, within: str | None = None) -> Iterator[tuple[str, Route]]:
+        """Give each route with the neighbour that gets it, in order of prefix, also while they change."""
+        names: dict[int, str] = {}
+        for route in self._table.routes(within):
+            if self._sessions.get(names.get(route.neighbor, "")) != route.neighbor:
+                names = {number: address for address, number in self._sessions.items()}
+            if route.neighbor in names:
+                yield names[route.neighbor], route
+
+    # -- inside
+
+    def _stands(self, address: str, prefix: str) -> bool:
+        number = self._sessions.get(address)
+        return number is not None and self._table.has(number, prefix) and Own(address, prefix) not in self.withdrawn
+
+    def _session(self, address: str) -> int | None:
+        number = self._sessions.get(address)
+        if number is None and len(self._sessions) < MOST_NEIGHBORS:
+            acts = self._acts(address)
+            number = self._sessions[address] = self._table.add_neighbor(_policy(acts), b"")
+            self._acting[address] = acts
+        return number
+
+    def _announce(self, address: str, number: int, key: bytes, prefixes: Sequence[str]) -> None:
+        if self.withdrawn:  # one that is announced again is new, and may be withdrawn again
+            self._drop(address, number, [prefix for prefix in prefixes if Own(address, prefix) in self.withdrawn])
+        attributes = self._table.find_attributes(key)
+        if attributes is None:
+            attributes = self._table.add_attributes(key, self._attributes(key).facts())
+        self._table.announce(number, attributes, prefixes)
+
+    def _drop(self, address: str, number: int, prefixes: Iterable[str]) -> None:
+        prefixes = list(prefixes)
+        if prefixes:
+            self._table.withdraw(number, prefixes)
+        for prefix in prefixes if self.withdrawn else ():
+            self.withdrawn.pop(Own(address, prefix), None)
+
+    def _key(self, number: int, prefix: str) -> bytes:
+        found = self._table.routes(prefix.partition(" ")[0])
+        route = next(route for route in found if route.neighbor == number and _text(route) == prefix)
+        return self._table.attributes_key(route.attributes)
+
+
+def _text(route: Route) -> str:
+    """Give a route's prefix as of Update."""
+    return route.prefix if route.path_id is None else f"{route.prefix} {ipaddress.IPv4Address(route.path_id)}"
+
+
+def _policy(acts: int) -> NeighborPolicy:
+    """Give what is done, in the order of VALIDITIES."""
+    invalid = "withdraw" if acts else "observe"
+    return NeighborPolicy(acts, ("observe", "observe", invalid, "observe"), (0, 0, 0, 0), (0, 0, 0, 0))

@@ -1,0 +1,108 @@
+"""What stands at a router from an earlier run in, corrections out: neither a good route withdrawn nor a bad one left.
+
+What an earlier rtrd announced is held until its neighbour's route is learned again (then that decides) or until it is
+certain that it won't be. No clock: the dialect says when.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rtrd.policy import normal
+from rtrd.rib.attributes import AttributeSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtrd.rib.table import RouteTable
+    from rtrd.tags import Tag
+
+MOST_WITHDRAWN = 200_000
+"""Withdraws that are remembered while the router lists its routes; beyond that nothing is learned from the list."""
+
+_KEY = b"\xff"  # no JSON begins so
+
+
+def key_of(attributes: AttributeSet) -> bytes:
+    """Give the key under which the route table has an attribute set that came as numbers."""
+    return _KEY + msgspec.msgpack.encode(attributes)
+
+
+def read_key(key: bytes) -> AttributeSet | None:
+    """Give back the attribute set of a key; None: the dialect made it."""
+    return msgspec.msgpack.decode(key[1:], type=AttributeSet) if key[:1] == _KEY else None
+
+
+class Former:
+    """What an earlier run announced by one router."""
+
+    def __init__(self, table: RouteTable, owns: Callable[[Tag], bool]) -> None:
+        self.number: int | None = None
+        """Of the neighbour that it is in the route table; None: nothing stands."""
+        self.found = 0
+        """Routes that stood, at all targets together."""
+        self._table = table
+        self._owns = owns
+        self._withdrawn: set[tuple[str, str]] | None = None
+        self._changed: set[str] = set()
+
+    @property
+    def left(self) -> int:
+        """How many routes still stand that nothing took the place of."""
+        return 0 if self.number is None else self._table.standing(self.number)
+
+    def stands(self, prefix: str, attributes: AttributeSet, targets: int) -> None:
+        """Take note of a route that stands at targets (bits)."""
+        if self.number is None:
+            self.number = self._table.add_former()
+        if self._table.stands(self.number, self._attributes(attributes), prefix, targets):
+            self.found += 1
+
+    def release(self) -> None:
+        """Nothing more will be learned again: what nothing took the place of is taken back."""
+        if self.number is not None:
+            self._table.retire_neighbor(self.number)
+            self.number = None
+
+    @property
+    def lists(self) -> bool:
+        """The router is listing its neighbours' routes."""
+        return self._withdrawn is not None
+
+    # -- routes that a neighbour does not send again, from the router's own list of them
+
+    def listing(self, *, begins: bool) -> None:
+        """Take note that the router begins to list its neighbours' routes, or has ended."""
+        self._withdrawn = set() if begins else None
+        self._changed.clear()
+
+    def withdrawn(self, neighbor: str, prefixes: list[str]) -> None:
+        """Take note of what a neighbour withdraws: the list, which is older, may still have it."""
+        if self._withdrawn is not None and len(self._withdrawn) < MOST_WITHDRAWN:
+            self._withdrawn.update((neighbor, prefix) for prefix in prefixes)
+
+    def session_changed(self, neighbor: str) -> None:
+        """Take a session that ended or began: the list may say what was before."""
+        self._changed.add(normal(neighbor))
+
+    def listed(self, neighbor: str, number: int, prefix: str, attributes: AttributeSet) -> bool:
+        """Take a route of the list; it is learned if its neighbour (of this number) has not said of it since.
+
+        True: it was learned.
+        """
+        if (
+            self._withdrawn is None
+            or len(self._withdrawn) >= MOST_WITHDRAWN
+            or (neighbor, prefix) in self._withdrawn
+            or neighbor in self._changed
+            or self._table.has(number, prefix)
+        ):
+            return False
+        return self._table.announce(number, self._attributes(attributes.without(self._owns)), [prefix]) == 1
+
+    def _attributes(self, attributes: AttributeSet) -> int:
+        key = key_of(attributes)
+        number = self._table.find_attributes(key)
+        return self._table.add_attributes(key, attributes.facts()) if number is None else number

@@ -1,0 +1,141 @@
+"""What is heard of the router's neighbours in, the bits by which the route table knows them as targets out.
+
+Commands name neighbours; the table has a bit for each. What can be said to one depends on what its session agreed on.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from rtrd.base import log
+from rtrd.policy import normal
+from rtrd.rib.terms import MOST_TARGETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtrd.rib.table import RouteTable
+
+logger = log.get("engine")
+
+
+class Targets:
+    """The neighbours that commands can name, in the order in which they were heard of."""
+
+    def __init__(self, router: str, table: RouteTable) -> None:
+        """`router`: its name, for the log."""
+        self._router = router
+        self._table = table
+        self._bits: dict[str, int] = {}
+        self._extended_next_hop = 0  # those that negotiated it
+        self._plain = {4: 0, 6: 0}  # those that take no path ids
+        self._turning: dict[str, dict[int, bool]] = {}  # those that are about to take path ids, or none, by family
+        self._up = (1 << MOST_TARGETS) - 1  # those that are announced to
+        self._too_many = False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._bits)
+
+    def __len__(self) -> int:
+        return len(self._bits)
+
+    def __contains__(self, address: str) -> bool:
+        return address in self._bits
+
+    def bit(self, address: str) -> int:
+        """Give the bit of one of them; 0 for any other address."""
+        return self._bits.get(normal(address), 0)
+
+    def names(self, bits: int) -> tuple[str, ...]:
+        """Give their addresses."""
+        return tuple(address for address, bit in self._bits.items() if bits & bit)
+
+    def add(self, address: str) -> bool:
+        """Take note of a neighbour. True: it was new.
+
+        What is no IP address is none: a target's address becomes part of commands.
+        """
+        valid = packed(address)
+        address = normal(address)
+        if not valid or address in self._bits:
+            return False
+        if len(self._bits) == MOST_TARGETS:
+            if not self._too_many:
+                self._too_many = True
+                logger.error(
+                    "more neighbours than rtrd can announce to; the others get nothing: name the receivers"
+                    " in the policy's `to`",
+                    router=self._router,
+                    most=MOST_TARGETS,
+                    first_left_out=address,
+                )
+            return False
+        self._bits[address] = 1 << len(self._bits)
+        return True
+
+    # -- path ids (RFC 7911)
+
+    def path_ids(self, address: str, family: int, *, taken: bool) -> bool:
+        """Take note whether one takes path ids of a family; unknown: it does. True: it is `turning` now.
+
+        A turn is made by `turn`, once nothing stands there that was said in the other way.
+        """
+        address = normal(address)
+        taken_now = not self._plain[family] & self.bit(address)
+        if not self.bit(address) or taken == self._turning.get(address, {}).get(family, taken_now):
+            return False
+        self._turning.setdefault(address, {})[family] = taken
+        return True
+
+    @property
+    def turning(self) -> int:
+        """The bits of those that are about to be spoken to in the other way: until then nothing may stand there."""
+        return sum(map(self.bit, self._turning))
+
+    def turn(self) -> None:
+        """Speak to them in the other way from now on."""
+        for address, families in self._turning.items():
+            bit = self.bit(address)
+            for family, taken in families.items():
+                self._plain[family] = self._plain[family] & ~bit if taken else self._plain[family] | bit
+        self._turning.clear()
+        self._table.set_plain(self._plain[4], self._plain[6])
+
+    # -- sessions
+
+    def reachable(self, address: str, *, up: bool) -> bool:
+        """Take note whether the session with one is up; until told, it is. True: it is news."""
+        bit = self.bit(address)
+        if not bit or bool(self._up & bit) == up:
+            return False
+        self._up ^= bit
+        self._table.set_up(self._up)
+        return True
+
+    def up(self, address: str) -> int:
+        """Give the bit of one whose session is up; else 0."""
+        return self._up & self.bit(address)
+
+    @property
+    def unreachable(self) -> int:
+        """How many are down."""
+        return sum(not self._up & bit for bit in self._bits.values())
+
+    def extended_next_hop(self, address: str, *, agreed: bool) -> bool:
+        """Take note whether one takes IPv4 routes with an IPv6 next hop (RFC 8950). True: it is news."""
+        bit = self.bit(address)
+        now = self._extended_next_hop | bit if agreed else self._extended_next_hop & ~bit
+        if now == self._extended_next_hop:
+            return False
+        self._extended_next_hop = now
+        self._table.set_extended_next_hop(now)
+        return True
+
+
+def packed(address: str) -> bytes:
+    """Give the bytes of an IP address; none for any other text, also for a scope, which may be any text."""
+    try:
+        return b"" if "%" in address else ipaddress.ip_address(address).packed
+    except ValueError:
+        return b""

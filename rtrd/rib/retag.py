@@ -1,0 +1,46 @@
+"""Two policies in, with the tags that are ours by each; the attribute sets of which both may speak differently, out.
+
+A received community that equals a tag of ours is left out of what is announced, so a change of our tags changes the
+words of routes that came with one. Decoding every set would take seconds; nearly all are passed over by their octets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtrd.policy import Policy
+    from rtrd.rib.table import RouteTable
+    from rtrd.tags import Tag
+
+
+class Respelling:
+    """One walk over the attribute sets of a table. What is added meanwhile is read by the new rules anyway."""
+
+    def __init__(self, before: Policy, now: Policy, table: RouteTable, unfinished: Respelling | None) -> None:
+        """`unfinished`: a walk that was not done when its policy was replaced in turn."""
+        self.before: list[Policy] = [before] if unfinished is None else [before, *unfinished.before]
+        tags: frozenset[Tag] = frozenset().union(*(policy.own_tags() ^ now.own_tags() for policy in self.before))
+        self._texts = [tuple(str(number).encode() for number in tag.numbers) for tag in tags]
+        self._table = table
+        self._next = 0
+        self._end = table.attributes_end if tags else 0
+
+    @property
+    def done(self) -> bool:
+        """True once every set has been looked at."""
+        return self._next >= self._end
+
+    def look(self, budget: int) -> Iterator[tuple[int, bytes]]:
+        """Give number and key of those of the next `budget` sets in which a tag's numbers all occur."""
+        end = min(self._end, self._next + budget)
+        for number in range(self._next, end):
+            try:
+                key = self._table.attributes_key(number)
+            except KeyError:
+                continue  # a number that no set has any more
+            if any(all(text in key for text in texts) for texts in self._texts):
+                yield number, key
+        self._next = end

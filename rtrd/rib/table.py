@@ -1,0 +1,383 @@
+"""The announcements and withdrawals of a router's neighbours in, validity, counts and the next command out.
+
+The table itself is native (ffi/native/rib/rib.h); here its numbers get their words and its errors their sentences.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from _rov import ffi, lib
+from rtrd.rib.rows import ACTIONS, Command, Route, RouteChange, changed, listed, written
+from rtrd.rib.terms import LEARNED, TAG_KINDS, Facts, LinesTaken, NeighborPolicy
+from rtrlib.vrp_set import VALIDITIES, parse_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from rtrd.tags import Tag
+    from rtrlib.vrp_set import Changes, VRPSet
+
+_ROWS = 512
+_FEW = 64
+_NONE = 0xFFFFFFFF
+
+
+class RouteTable:
+    """The Adj-RIB-In of one router and what was written for it. Not thread-safe.
+
+    Raises MemoryError where memory ends; what was there before stays as it was.
+    """
+
+    def __init__(self, vrp_set: VRPSet) -> None:
+        native = lib.routes_new(vrp_set.native)
+        if native == ffi.NULL:
+            raise MemoryError("no memory for a route table")
+        self._vrp_set = vrp_set  # must outlive the native table
+        self._native = ffi.gc(native, lib.routes_free)
+        self._faults = ffi.new("struct route_faults *")
+        self._command = ffi.new("struct command *")
+        self._key = ffi.new("struct line_key *")
+        self._taken = ffi.new("struct lines_taken *")
+        self._split = 0
+
+    # -- attribute sets
+
+    def find_attributes(self, key: bytes) -> int | None:
+        """Give the number of an attribute set that some route has."""
+        number = lib.routes_attrs_find(self._native, key, len(key))
+        return None if number == _NONE else number
+
+    def add_attributes(self, key: bytes, facts: Facts) -> int:
+        """Give the number of a new attribute set. It is gone after the next `announce` if no route took it."""
+        native = ffi.new("struct attrs_facts *", tuple(facts))
+        number = lib.routes_attrs_add(self._native, key, len(key), native)
+        if number == _NONE:
+            raise MemoryError("no memory for an attribute set")
+        return int(number)
+
+    def set_own_tags(self, tags: Iterable[Tag]) -> None:
+        """Tell which communities the policy can add; `take_line` leaves attribute sets that have one to the caller."""
+        native = [
+            {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
+            for tag in tags
+        ]
+        if lib.routes_own_tags(self._native, ffi.new("struct own_tag[]", native), len(native)) != 0:
+            raise MemoryError("no memory for the policy's tags")
+
+    @property
+    def attributes_end(self) -> int:
+        """Every number of an attribute set is below it."""
+        return int(lib.routes_attrs_end(self._native))
+
+    def respell(self, number: int, facts: Facts) -> None:
+        """Change what is known of an attribute set; with another outcome `reconsider` has it written again."""
+        if lib.routes_attrs_respell(self._native, number, ffi.new("struct attrs_facts *", tuple(facts))) != 0:
+            raise KeyError(number)
+
+    def attributes_key(self, number: int) -> bytes:
+        """Give back the key of an attribute set. Raises KeyError when no route has it any more."""
+        size = ffi.new("size_t *")
+        key = lib.routes_attrs_key(self._native, number, size)
+        if key == ffi.NULL:
+            raise KeyError(number)
+        return bytes(ffi.buffer(key, size[0]))
+
+    @property
+    def native(self) -> Any:
+        """The native table, for rtrd.rib.whatif."""
+        return self._native
+
+    # -- neighbours
+
+    def add_neighbor(self, policy: NeighborPolicy, address: bytes) -> int:
+        """Give the number of a new session. `address`: packed; the lower one wins between equal routes."""
+        number = lib.routes_neighbor_add(self._native, _native_policy(policy), address.rjust(17, b"\0"))
+        if number < 0:
+            raise MemoryError("no room for another neighbour")
+        return int(number)
+
+    def name_neighbor(self, neighbor: int, name: str) -> None:
+        """Let lines with this address be the neighbour's (`take_line`)."""
+        octets = name.encode()
+        lib.routes_neighbor_name(self._native, neighbor, octets, len(octets))
+
+    def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
+        """Change what the policy says for a neighbour.
+
+        `reconsider` makes it count, and has what stands with other additions written again.
+        """
+        lib.routes_neighbor_policy(self._native, neighbor, _native_policy(policy))
+
+    def retire_neighbor(self, neighbor: int) -> None:
+        """End a session: its routes go, a slice in each `work`."""
+        lib.routes_neighbor_retire(self._native, neighbor)
+
+    def counts(self, neighbor: int) -> dict[str, int]:
+        """How many routes of the neighbour have which validity."""
+        counts = ffi.new("uint64_t[4]")
+        lib.routes_neighbor_counts(self._native, neighbor, counts)
+        return dict(zip(VALIDITIES, counts, strict=True))
+
+    # -- updates
+
+    def announce(self, neighbor: int, attributes: int, prefixes: Sequence[str]) -> int:
+        """Take routes; each of `prefixes` is `PREFIX` or, under ADD-PATH, `PREFIX PATH-ID` (as an address).
+
+        Returns how many were taken; what is no prefix is counted in `malformed`, what is too many in `crowded`.
+        """
+        text = ("\n".join(prefixes) + "\n").encode("ascii", "replace")
+        count = len(prefixes)
+        taken = lib.routes_announce(self._native, neighbor, attributes, text, len(text), count, self._faults)
+        return taken if taken == count else self._explain(taken, prefixes, self.announce, neighbor, attributes)
+
+    def withdraw(self, neighbor: int, prefixes: Sequence[str]) -> int:
+        """Take routes away; as `announce`. Routes that were never announced are no fault."""
+        text = ("\n".join(prefixes) + "\n").encode("ascii", "replace")
+        count = len(prefixes)
+        taken = lib.routes_withdraw(self._native, neighbor, text, len(text), count, self._faults)
+        return taken if taken == count else self._explain(taken, prefixes, self.withdraw, neighbor)
+
+    def take_line(self, line: bytes) -> int:
+        """Take the routes of a line of ExaBGP without decoding it in Python, if it is of the usual kind.
+
+        Returns OTHER (it is not, and nothing was done), TAKEN or TAKEN_PATH_IDS (all was), or NEW_ATTRIBUTES: the set
+        of `unknown_key` is to be added before the line is tried again.
+        """
+        taken = lib.routes_take_line(self._native, line, len(line), self._key, self._faults)
+        if self._faults.memory:
+            self._faults.memory = 0
+            raise MemoryError("no memory for more routes")
+        return int(taken)
+
+    def take_lines(self, text: bytes, at: int) -> LinesTaken:
+        """Take the lines from octet `at` of the text on, each ended by LF, as `take_line` does.
+
+        It ends before the first one of which that would not have taken all, or not for certain.
+        """
+        view = ffi.from_buffer(text)
+        lib.routes_take_lines(self._native, view + at, len(text) - at, self._key, self._faults, self._taken)
+        self._faults.memory = 0  # whoever takes that line by itself will see
+        return LinesTaken(at + self._taken.size, self._taken.lines, self._taken.path_ids)
+
+    @property
+    def unknown_key(self) -> bytes:
+        """The key of the attribute set that the last `take_line` lacked."""
+        return bytes(ffi.buffer(self._key.bytes, self._key.size))
+
+    def _explain(self, taken: int, prefixes: Sequence[str], again: Callable[..., int], *arguments: int) -> int:
+        if taken == -1:  # a line feed inside a prefix: the rest is taken without it
+            good = [prefix for prefix in prefixes if "\n" not in prefix]
+            self._split += len(prefixes) - len(good)
+            return again(*arguments, good) if good else 0
+        if taken < 0:
+            raise KeyError("no such neighbour or attribute set")
+        if self._faults.memory:
+            self._faults.memory = 0
+            raise MemoryError("no memory for more routes")
+        return int(taken)
+
+    @property
+    def malformed(self) -> int:
+        """How many prefixes were none, or had host bits, and were left out."""
+        return int(self._faults.prefixes) + self._split
+
+    @property
+    def crowded(self) -> int:
+        """How many routes were left out since their neighbour had 1024 of the prefix, by path id."""
+        return int(self._faults.crowded)
+
+    # -- what follows
+
+    def set_plain(self, ipv4: int, ipv6: int) -> None:
+        """Tell which targets (by bit) take no path ids: there the best path of a prefix stands, without an id.
+
+        What stands at a target whose bit changes must have been withdrawn before.
+        """
+        lib.routes_plain(self._native, ipv4, ipv6)
+
+    def set_extended_next_hop(self, targets: int) -> None:
+        """Tell which targets (by bit) take IPv4 routes with an IPv6 next hop; `reconsider` makes it count."""
+        lib.routes_extended_next_hop(self._native, targets)
+
+    def set_up(self, targets: int) -> None:
+        """Tell which targets (by bit) have a session that is up; all, until told. `reconsider` makes it count.
+
+        At one that is down nothing is announced: what stands there in the right words stays, the rest is taken back.
+        """
+        lib.routes_up(self._native, targets)
+
+    def unwritten(self, prefix: str, targets: int) -> None:
+        """Take note that what was written for a prefix (as `announce` takes it) does not stand at targets after all."""
+        lib.routes_unwritten(self._native, *_line(prefix), targets)
+
+    def has(self, neighbor: int, prefix: str) -> bool:
+        """Tell whether the neighbour has announced a route (as `announce` takes it) and not withdrawn it."""
+        return bool(lib.routes_has(self._native, neighbor, *_line(prefix)))
+
+    # -- what an earlier run announced
+
+    def add_former(self) -> int:
+        """Give the number of a neighbour that stands for an earlier run.
+
+        What it announced (`stands`) is held until a route takes its place, or until a route of the same next hop and
+        path is neither announced nor held. `retire_neighbor` takes back what is left.
+        """
+        held = NeighborPolicy(0, ("hold",) * 4, (0,) * 4, (LEARNED,) * 4)
+        number = self.add_neighbor(held, b"")
+        lib.routes_former(self._native, number)
+        return number
+
+    def stands(self, former: int, attributes: int, prefix: str, targets: int) -> bool:
+        """Take note of what stands at targets from an earlier run. False: it is newer there, or no prefix."""
+        return bool(lib.routes_stands(self._native, former, attributes, *_line(prefix), targets) == 1)
+
+    def standing(self, former: int) -> int:
+        """How many of a former run's routes still stand, held or not yet taken back."""
+        return int(lib.routes_standing(self._native, former))
+
+    # -- rounds: for a router that puts what it is told in an order of its own
+
+    def begin_round(self) -> None:
+        """Begin a round: each place is written once at a target; what is to be written again waits for the next."""
+        lib.routes_round(self._native)
+
+    @property
+    def parked(self) -> int:
+        """How many routes wait for the next round; they count as waiting too."""
+        return int(lib.routes_parked(self._native))
+
+    @property
+    def round_full(self) -> bool:
+        """Nothing more can be written in this round."""
+        return bool(lib.routes_round_full(self._native))
+
+    # -- VRPs
+
+    def vrps_changed(self, changes: Changes) -> None:
+        """Have the routes that these VRPs cover validated again, a slice in each `work`."""
+        lib.routes_vrps_changed(self._native, changes.native)
+
+    def reconsider(self, *, rewrite: bool = False) -> None:
+        """Have every route looked at again; with `rewrite` what stands is written again."""
+        lib.routes_reconsider(self._native, rewrite)
+
+    def work(self, budget: int) -> bool:
+        """Do up to `budget` routes of what `vrps_changed`, `reconsider` and `retire_neighbor` left. True: more."""
+        return bool(lib.routes_work(self._native, budget))
+
+    def next_command(self, most: int) -> Command | None:
+        """Give the next command of at most `most` prefixes; from here on it counts as written.
+
+        None: nothing waits, or `searching`.
+        """
+        native = self._command
+        if not lib.routes_next(self._native, most, native):
+            return None
+        return written(native)
+
+    @property
+    def searching(self) -> bool:
+        """The last `next_command` looked at many routes of which there was nothing to say: it is to be asked again."""
+        return bool(lib.routes_searching(self._native))
+
+    @property
+    def waiting(self) -> int:
+        """How many routes are in the outbox."""
+        return int(lib.routes_waiting(self._native))
+
+    # -- changes
+
+    def listen(self, room: int) -> None:
+        """Keep the last `room` changes from now on; 0: none, which is how a table begins."""
+        if lib.routes_listen(self._native, room) != 0:
+            raise MemoryError("no memory for changes of routes")
+
+    def because(self, cause: int) -> None:
+        """Say what `vrps_changed` and `reconsider` are called for from now on: a number, which the changes carry."""
+        lib.routes_because(self._native, cause)
+
+    def take_changes(self, most: int) -> tuple[list[RouteChange], int]:
+        """Take the oldest changes that are kept, and how many found no room since the last time."""
+        events = ffi.new("struct route_event[]", most)
+        lost = ffi.new("uint64_t *")
+        count = lib.routes_events(self._native, events, most, lost)
+        return [changed(events[i]) for i in range(count)], int(lost[0])
+
+    # -- questions
+
+    def __len__(self) -> int:
+        return int(lib.routes_count(self._native))
+
+    @property
+    def changed(self) -> int:
+        """Changes of validity since the start."""
+        return sum(self.changes().values())
+
+    def changes(self) -> dict[tuple[str, str], int]:
+        """Count the changes of validity since the start, by what it was and what it became."""
+        counts = ffi.new("uint64_t[16]")
+        lib.routes_changes(self._native, counts)
+        return {(VALIDITIES[i // 4], VALIDITIES[i % 4]): count for i, count in enumerate(counts) if i // 4 != i % 4}
+
+    @property
+    def memory(self) -> int:
+        """Bytes of routes and their index."""
+        return int(lib.routes_memory(self._native))
+
+    @property
+    def attributes_memory(self) -> int:
+        """Bytes of attribute sets."""
+        return int(lib.routes_attrs_memory(self._native))
+
+    def at(self, prefix: str) -> list[Route]:
+        """Give the routes of exactly this prefix. Raises ValueError for a prefix that is none."""
+        parsed = parse_prefix(prefix)
+        room = _FEW
+        while True:
+            rows = ffi.new("struct route_row[]", room)
+            count = lib.routes_at(self._native, parsed, rows, room)
+            if count <= room:
+                return [listed(rows[i]) for i in range(count)]
+            room = count
+
+    def routes(self, within: str | None = None) -> Iterator[Route]:
+        """Give the routes in order of prefix, also while the table changes; `within`: those that it covers.
+
+        Raises ValueError when `within` is no prefix.
+        """
+        cursor = ffi.new("struct route_cursor *")
+        rows = ffi.new("struct route_row[]", _ROWS)
+        outer = None if within is None else parse_prefix(within)
+        if outer is not None:
+            lib.routes_seek(cursor, outer)
+        while count := lib.routes_list(self._native, cursor, rows, _ROWS):
+            for row in ffi.unpack(rows, count):
+                if outer is not None and not _covers(outer, row.prefix):
+                    return
+                yield listed(row)
+
+
+def _line(prefix: str) -> tuple[bytes, int]:
+    text = prefix.encode("ascii", "replace") + b"\n"
+    return text, len(text)
+
+
+def _covers(outer: Any, inner: Any) -> bool:
+    shift = 128 - outer.len
+    return bool(
+        outer.family == inner.family
+        and int.from_bytes(bytes(outer.addr)) >> shift == int.from_bytes(bytes(inner.addr)) >> shift
+    )
+
+
+def _native_policy(policy: NeighborPolicy) -> Any:
+    return ffi.new(
+        "struct neighbor_policy *",
+        {
+            "targets": policy.targets,
+            "local_preference": policy.local_preferences,
+            "manner": policy.manners,
+            "action": [ACTIONS.index(action) for action in policy.actions],
+        },
+    )

@@ -1,0 +1,138 @@
+"""The feed's VRPs in, snapshots of them in the state folder out; at the start the other way round."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from rtrd.base import log
+from rtrd.vrps import snapshot
+from rtrd.vrps.copying import copy
+from rtrd.vrps.snapshot import Schedule, Snapshot, SnapshotError
+from rtrlib.vrp import PACKED
+from rtrlib.vrp_set import SNAPSHOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rtrd.base.clock import Clock
+    from rtrd.vrps.feed import Feed
+
+POLL: Final = 1.0
+"""Seconds between two looks at what is to be done."""
+_SLICE: Final = 10_000 * PACKED.size
+"""Octets that are staged in one go: a millisecond."""
+
+logger = log.get("snapshot")
+
+
+class Keeper:
+    """Keeps the snapshot of one state folder."""
+
+    def __init__(self, folder: Path, feed: Feed, expire: float, clock: Clock) -> None:
+        """Read and write nothing yet. `expire`: seconds that VRPs count without news from caches."""
+        self._clock = clock
+        self._path = folder / snapshot.NAME
+        self._feed = feed
+        self._expire = expire
+        self._schedule = Schedule(expire)
+        self._date: int | None = None  # of what is on the disk
+        self._fault: str | None = None
+        self._held = False  # the VRP set still has the snapshot's VRPs
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def load(self) -> None:
+        """Let the VRPs of the last run count, if they still may; say why not. To be called before caches are."""
+        try:
+            found = await asyncio.to_thread(snapshot.read, self._path, self._clock.wall(), self._expire)
+        except SnapshotError as error:
+            self._fail(error, "the snapshot is not used; rtrd begins without VRPs")
+            return
+        if found is None:
+            logger.info("no snapshot yet", path=str(self._path))
+            return
+        vrp_set = self._feed.vrp_set
+        records = memoryview(found.records)
+        for at in range(0, len(records), _SLICE):
+            vrp_set.stage(SNAPSHOT, records[at : at + _SLICE])
+            await asyncio.sleep(0)
+        self._date = found.date
+        self._held = True
+        logger.info("the snapshot is used until caches answer", age=self._age(), path=str(self._path))
+        self._feed.use_snapshot()
+        await self._feed.series.done()
+
+    def start(self) -> None:
+        """Keep the snapshot up to date from now on."""
+        self._task = asyncio.create_task(self._run(), name="snapshot")
+
+    async def close(self) -> None:
+        """Write it a last time if it is not what is in force."""
+        self._stop.set()
+        if self._task is None:
+            return
+        await self._task
+        await self._feed.series.done()
+        found = self._feed.to_keep()
+        if found is not None and self._schedule.stale(self._feed.vrp_set.generation, found[1]):
+            await self._write(*found)
+
+    @property
+    def date(self) -> int | None:
+        """Unix time of the VRPs on the disk; None: there is no snapshot."""
+        return self._date
+
+    def change_expire(self, expire: float) -> None:
+        """Let VRPs count for so many seconds without news from caches from now on."""
+        self._expire = expire
+        self._schedule.change_expire(expire)
+
+    def status(self) -> dict[str, Any]:
+        """Say whether VRPs are the snapshot's, how old (seconds) the snapshot is, and what is wrong with it."""
+        return {"used": self._feed.snapshot_used, "age": self._age(), "fault": self._fault}
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await self._look()
+            except Exception:
+                logger.exception("the snapshot could not be kept; it is tried again")
+            try:
+                await asyncio.wait_for(self._stop.wait(), POLL)
+            except TimeoutError:
+                continue
+
+    async def _look(self) -> None:
+        feed = self._feed
+        if self._held:
+            if feed.snapshot_used:
+                if self._date is not None and self._clock.wall() - self._date >= self._expire:
+                    feed.snapshot_expired()
+            else:
+                self._held = False
+                feed.forget_snapshot()
+        found = feed.to_keep()
+        if found is not None and self._schedule.due(self._clock.steady(), feed.vrp_set.generation, found[1]):
+            await self._write(*found)
+
+    async def _write(self, sources: list[int], date: int) -> None:
+        self._schedule.tried(self._clock.steady())
+        records = await copy(self._feed.vrp_set, sources)
+        generation = self._feed.vrp_set.generation
+        try:
+            await asyncio.to_thread(snapshot.write, self._path, Snapshot(records, date))
+        except SnapshotError as error:
+            self._fail(error, "no snapshot is written; a restart would begin without VRPs")
+            return
+        self._schedule.written(generation, date)
+        self._date = date
+        self._fault = None
+
+    def _fail(self, error: SnapshotError, what: str) -> None:
+        if self._fault != str(error):
+            self._fault = str(error)
+            logger.error(what, why=self._fault)
+
+    def _age(self) -> int | None:
+        return None if self._date is None else max(0, round(self._clock.wall() - self._date))

@@ -21,7 +21,7 @@ from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
 from bench.speaker import Speaker, update
 from rtrd import config
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5, ExaBGP, Neighbor
 from rtrd.exabgp import encode
@@ -32,7 +32,7 @@ from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:
     from bench.section import Setting
-    from rtrd.policy import Outcome
+    from rtrd.policy import Treatment
 
 ROUTER, PEER, RECEIVER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 COUNT = 100_000
@@ -77,16 +77,16 @@ class Work:
         path = self.folder / f"commands-{batch}"
         if not path.exists():
             rules = config.load(self.configuration(1)).policy
-            outcome = Policy(rules).rules[0].decide("not-found")
-            path.write_text("".join(self._command(*one, outcome, batch) for one in self.sets), encoding="ascii")
+            treatment = Policy(rules).rules[0].decide("not-found")
+            path.write_text("".join(self._command(*one, treatment, batch) for one in self.sets), encoding="ascii")
         return path
 
     @staticmethod
-    def _command(origin: int, prefixes: list[str], outcome: Outcome, batch: int) -> str:
+    def _command(origin: int, prefixes: list[str], treatment: Treatment, batch: int) -> str:
         (line,) = lines.updates([lines.Route(prefix, origin) for prefix in prefixes], SET)
         event = decode(line)
         assert isinstance(event, Update)
-        words = encode.attribute_words(read_attributes(event.announced[0][0], lambda _: False), outcome)
+        words = encode.attribute_words(read_attributes(event.announced[0][0], lambda _: False), treatment)
         parts = (" ".join(prefixes[at : at + batch]) for at in range(0, len(prefixes), batch))
         return "".join(encode.announce(encode.select([RECEIVER]), words, None, part) for part in parts)
 
@@ -112,7 +112,7 @@ def _ready(work: Work, *, is_rtrd: bool, receiver: Speaker, peer: Speaker) -> fl
     if not (receiver.up.wait(LIMIT) and peer.up.wait(LIMIT)):
         raise LabError("a session did not come up")
     while is_rtrd:
-        status = client.status(work.folder / "rtrd.sock")
+        status = http_client.status(work.folder / "rtrd.sock")
         if status is not None and status["ready"] and sum(one["up"] for one in status["routers"][0]["neighbors"]) == 2:
             break
         if time.monotonic() > until:

@@ -1,6 +1,6 @@
 """A file of commands in; an ExaBGP process that knows its answers beforehand, to measure rtrd against, out.
 
-`python knowing.py FILE WINDOW NEIGHBOURS UPDATES`: reads stdin always, and when so many neighbours are up writes the
+`python knowing.py FILE WINDOW NEIGHBOURS UPDATES`: reads stdin always, and when so many neighbors are up writes the
 lines of the file, WINDOW of them unanswered at most, one for each UPDATES updates that ExaBGP has told of (a fraction
 too). With UPDATES 0 it waits for none: it says the routes before anybody announced them, as no program could that is
 to answer. It decides nothing, decodes nothing and keeps nothing.

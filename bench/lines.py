@@ -35,7 +35,7 @@ _FAMILIES = {
 
 
 class Route(NamedTuple):
-    """What a neighbour announces; the attributes follow from the origin."""
+    """What a neighbor announces; the attributes follow from the origin."""
 
     prefix: str
     origin: int
@@ -116,7 +116,7 @@ def packed_routes(routes: Iterable[Route], packing: int) -> Iterator[tuple[int, 
     turns: dict[int, int] = {}
     for prefix, origin in routes:
         turn = turns[origin] = turns.get(origin, -1) + 1
-        # All of a burst have one set, so that a full group is a run of neighbours in the table, as it is in BGP.
+        # All of a burst have one set, so that a full group is a run of neighbors in the table, as it is in BGP.
         key = (origin, turn // packing % SETS, ":" in prefix)
         group = open_groups.setdefault(key, [])
         group.append(prefix)
@@ -186,5 +186,5 @@ def _frame(speaker: Speaker) -> tuple[str, str]:
         '"message_size": 4096, "hold_time": 180, "asn4": true, "multisession": false, "operational": false, '
         f'"refresh": "enhanced", {_FAMILIES[speaker.dialect]}'
     )
-    # After `updates` and `withdraws` closed what they opened: update, message; then the neighbour and the line.
+    # After `updates` and `withdraws` closed what they opened: update, message; then the neighbor and the line.
     return front, f' }} }}, "negotiated": {{ {negotiated} }}  }} }}\n'

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import yaml
 
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.demo.lab import LabError, find_program, session_members
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ class Router:
         return found
 
     def status(self) -> dict[str, Any] | None:
-        return client.status(self.socket)
+        return http_client.status(self.socket)
 
     @contextlib.contextmanager
     def apart(self, talk: Callable[[], T]) -> Iterator[list[T]]:

@@ -20,7 +20,7 @@ from bench import generate
 from bench.crowd import HOST, NOTIFY, RESET, Crowd
 from bench.report import Comparison, interleaved
 from bench.sync import LIMIT, compile_client, run_client
-from rtrd.commands import http_client as control
+from rtrd.commands import http_client
 from rtrd.demo.lab import Process, find_program, free_port
 
 if TYPE_CHECKING:
@@ -237,5 +237,5 @@ def crowded(setting: Setting) -> list[Comparison]:
 
 def served(path: Path) -> int | None:
     """How many VRPs the relay serves."""
-    status = control.status(path)
+    status = http_client.status(path)
     return None if status is None else status["rtr_server"]["vrps"]

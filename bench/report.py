@@ -25,7 +25,7 @@ CHART = "results.svg"
 
 @dataclass
 class Comparison:
-    """What ours takes beside what others take; each number is from the same round as its neighbours."""
+    """What ours takes beside what others take; each number is from the same round as its neighbors."""
 
     name: str
     unit: str

@@ -69,7 +69,8 @@ def make_builder(native: str) -> FFI:
     builder.cdef((HERE / "rov.cdef").read_text(encoding="utf-8"))
     builder.set_source(
         "_rov",
-        '#include "vrps/vrpset.h"\n#include "rib/rib.h"\n#include "base/prefix.h"\n#include "vrps/rtr_order.h"\n#include "rib/whatif.h"\n',
+        '#include "vrps/vrpset.h"\n#include "rib/rib.h"\n#include "base/prefix.h"\n'
+        '#include "vrps/rtr_order.h"\n#include "rib/whatif.h"\n',
         sources=[f"{native}/{name}" for name in SOURCES],
         include_dirs=[native],
         depends=[f"{native}/{name}" for name in HEADERS],

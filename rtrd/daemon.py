@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 from rtrd import config
 from rtrd.api.answers import Answers
-from rtrd.api.change_monitor import Watching
+from rtrd.api.change_monitor import ChangeMonitor
 from rtrd.api.history import History
 from rtrd.api.server import Control
-from rtrd.base import log
-from rtrd.base import socket_paths as places
+from rtrd.base import log, socket_paths
 from rtrd.base.clock import Clock
 from rtrd.base.loop import WatchedLoop
 from rtrd.base.sockets import ListenError
 from rtrd.base.systemd_notify import Notifier
 from rtrd.bird.watch import Watch
 from rtrd.caches import Caches
-from rtrd.event_log import Journal
+from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
 from rtrd.policy import Policy
 from rtrd.reload import Reloading
@@ -39,7 +38,7 @@ from rtrd.vrps.guard import Limits
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm_files import SlurmFiles
-from rtrd.vrps.snapshot_keeper import Keeper
+from rtrd.vrps.snapshot_keeper import SnapshotKeeper
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
@@ -82,15 +81,17 @@ class Daemon:
         )
         self.guarding = self._make_guarding(clock)
         self.caches = Caches(settings, clock)
-        self.journal = Journal(clock)
-        self.watching = Watching(self)
+        self.event_log = EventLog(clock)
+        self.change_monitor = ChangeMonitor(self)
         self.history = History(self, clock)
         self.relay = self._make_relay()
-        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self.feed.series, self.feed.slurm_changed, self.keys)
-        self.keeper = None
+        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self.feed.task_queue, self.feed.slurm_changed, self.keys)
+        self.snapshot_keeper = None
         if settings.state is not None:
-            self.keeper = Keeper(settings.state, self.feed, settings.caches.expire, clock)
-        self.attachments = Attachments(places.attach_path(settings.control), self.routers, group=settings.control_group)
+            self.snapshot_keeper = SnapshotKeeper(settings.state, self.feed, settings.caches.expire, clock)
+        self.attachments = Attachments(
+            socket_paths.attach_path(settings.control), self.routers, group=settings.control_group
+        )
         self.notifier = Notifier(self._status_line)
         self.reloading = Reloading(path, self)
         self.bird = None if settings.bird is None else Watch(settings.bird, self.vrp_set, lambda: self.ready)
@@ -113,11 +114,11 @@ class Daemon:
             self.routers.add("exabgp", 0, 1, self._stop.set)
         await self.slurm.load()
         following = asyncio.create_task(self.slurm.follow(), name="slurm")
-        if self.keeper is not None:
-            await self.keeper.load()
-            self.keeper.start()
+        if self.snapshot_keeper is not None:
+            await self.snapshot_keeper.load()
+            self.snapshot_keeper.start()
         self.caches.open(self.feed)
-        self.watching.start()
+        self.change_monitor.start()
         self.history.start()
         self.hold_for(self.settings.start_hold)
         try:
@@ -135,12 +136,12 @@ class Daemon:
         finally:
             self._drop_hold()
             following.cancel()
-            self.watching.close()
+            self.change_monitor.close()
             self.history.close()
             if self.bird is not None:
                 await self.bird.close()
-            if self.keeper is not None:
-                await self.keeper.close()
+            if self.snapshot_keeper is not None:
+                await self.snapshot_keeper.close()
             self.caches.close()
             if self.guarding is not None:
                 self.guarding.close()
@@ -177,7 +178,7 @@ class Daemon:
             return None
         limits = Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
         feed = self.feed
-        feed.guard = Guarding(limits, self.vrp_set, feed.series, self._tables, feed.taken, clock=clock)
+        feed.guard = Guarding(limits, self.vrp_set, feed.task_queue, self._tables, feed.taken, clock=clock)
         return feed.guard
 
     def _tables(self) -> list[RouteTable]:
@@ -217,7 +218,7 @@ class Daemon:
         return self.vrp_set.usable and (self.manager.active_group is not None or self.feed.snapshot_used)
 
     def _vrps_changed(self, changes: Changes) -> None:
-        self.routers.vrps_changed(changes, self.watching.vrps_changed(changes, self.feed.cause))
+        self.routers.vrps_changed(changes, self.change_monitor.vrps_changed(changes, self.feed.cause))
         if self.relay is not None:
             self.relay.changed(changes)
 
@@ -226,7 +227,7 @@ class Daemon:
             self.relay.keys_changed()
 
     def _became_usable(self) -> None:
-        self.routers.revalidate(self.journal.because("a VRP set came into use"))
+        self.routers.revalidate(self.event_log.cause("a VRP set came into use"))
         if self.relay is not None:
             self.relay.became_usable()
 
@@ -244,7 +245,7 @@ class Daemon:
     async def _withdraw(self) -> None:
         """Take back what was announced, as `on-stop: withdraw` wants it, as far as the routers do it in time."""
         logger.info("withdrawing what was announced", routers=len(self.routers))
-        if not await self.routers.withdraw(self.journal.because("rtrd ends"), WITHDRAW):
+        if not await self.routers.withdraw(self.event_log.cause("rtrd ends"), WITHDRAW):
             logger.warning("not everything could be withdrawn in time", seconds=WITHDRAW)
 
     def _reload_on_signal(self) -> None:

@@ -54,7 +54,7 @@ _MANY = ("route", "vrps", "lost")
 _UNKNOWN = Cause("VRPs changed", None, ())
 
 
-class Journal:
+class EventLog:
     """The events of one daemon."""
 
     def __init__(self, clock: Clock) -> None:
@@ -75,7 +75,7 @@ class Journal:
 
     # -- what happens
 
-    def because(self, text: str, cache: str | None = None, vrps: tuple[tuple[VRP, bool], ...] = ()) -> int:
+    def cause(self, text: str, cache: str | None = None, vrps: tuple[tuple[VRP, bool], ...] = ()) -> int:
         """Take note of why VRPs change; give the number by which changes of routes name it."""
         self._last_cause = self._last_cause % 0xFFFFFFFF + 1
         self._causes[self._last_cause] = Cause(text, cache, vrps)
@@ -157,8 +157,8 @@ class Journal:
 class Listener:
     """One who listens, from `with` to its end."""
 
-    def __init__(self, journal: Journal, listeners: set[Listener], lines: list[bytes]) -> None:
-        self._journal = journal
+    def __init__(self, event_log: EventLog, listeners: set[Listener], lines: list[bytes]) -> None:
+        self._event_log = event_log
         self._listeners = listeners
         self._lines = deque(lines)
         self._lost = 0
@@ -178,7 +178,7 @@ class Listener:
         if len(self._lines) >= MOST_WAITING:
             self._lines.popleft()
             self._lost += 1
-            self._journal.lost += 1
+            self._event_log.lost += 1
         self._lines.append(line)
         self._wake.set()
 
@@ -206,7 +206,7 @@ def vrp_fields(vrp: VRP, appeared: bool) -> dict[str, Any]:
 def explanation(change: RouteChange, cause: Cause) -> tuple[VRP, bool] | None:
     """Give the VRP that explains a change of validity, if one alone does, or else the one that was looked at.
 
-    When VRPs come and go in one piece, the table sees the outcome of all while it looks at one.
+    When VRPs come and go in one piece, the table sees the treatment of all while it looks at one.
     """
     if change.vrp is None or _explains(change, *change.vrp):
         return change.vrp

@@ -1,6 +1,6 @@
-"""The policy of the configuration in; for a neighbour and a validity, the decision out. No sockets, no clock.
+"""The policy of the configuration in; for a neighbor and a validity, the decision out. No sockets, no clock.
 
-The first rule whose `from` names the neighbour decides; a neighbour that no rule names is only observed,
+The first rule whose `from` names the neighbor decides; a neighbor that no rule names is only observed,
 which is also what happens without a policy (RFC 8481 section 4: no action that the operator did not ask for).
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rtrd.config import Action, ActionName, PolicyRule
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Treatment(msgspec.Struct, frozen=True):
     """What is done with a route: an action and, for `announce`, what is added or set."""
 
     action: ActionName
@@ -27,18 +27,18 @@ class Outcome(msgspec.Struct, frozen=True):
     local_preference: int | None = None
 
 
-OBSERVE = Outcome("observe")
-HOLD = Outcome("hold")
+OBSERVE = Treatment("observe")
+HOLD = Treatment("hold")
 
 _ACTS = ("announce", "withdraw")
 _REMEMBERED = 4096
-"""Neighbours whose rule is remembered: their text comes from the router, which may name any number."""
+"""Neighbors whose rule is remembered: their text comes from the router, which may name any number."""
 
 
 class Rule:
-    """One rule of the policy, each validity resolved to an outcome beforehand."""
+    """One rule of the policy, each validity resolved to a treatment beforehand."""
 
-    __slots__ = ("_outcomes", "neighbors", "to")
+    __slots__ = ("_treatments", "neighbors", "to")
 
     def __init__(self, config: PolicyRule) -> None:
         named: dict[Validity, Action | None] = {
@@ -50,34 +50,34 @@ class Rule:
         acts = any(action is not None and action.action in _ACTS for action in named.values())
         self.neighbors: frozenset[str] | None = None if config.from_ is None else frozenset(config.from_)
         self.to: tuple[str, ...] | None = config.to
-        self._outcomes: dict[Validity, Outcome] = {}
+        self._treatments: dict[Validity, Treatment] = {}
         for validity in VALIDITIES:
             action = named[validity]
             if action is not None:
-                self._outcomes[validity] = _outcome(action, validity)
+                self._treatments[validity] = _treatment(action, validity)
             else:
-                self._outcomes[validity] = HOLD if acts and validity == "unverified" else OBSERVE
+                self._treatments[validity] = HOLD if acts and validity == "unverified" else OBSERVE
 
     def matches(self, address: str) -> bool:
-        """Tell whether the rule is for routes of this neighbour (its address in normal text)."""
+        """Tell whether the rule is for routes of this neighbor (its address in normal text)."""
         return self.neighbors is None or address in self.neighbors
 
-    def decide(self, validity: Validity) -> Outcome:
-        """Return the outcome for a route of this validity; always the same object for the same validity."""
-        return self._outcomes[validity]
+    def decide(self, validity: Validity) -> Treatment:
+        """Return the treatment for a route of this validity; always the same object for the same validity."""
+        return self._treatments[validity]
 
     def receivers(self, neighbors: Iterable[str], source: str) -> list[str]:
-        """Return which of the neighbours get this rule's announcements of a route learned from `source`.
+        """Return which of the neighbors get this rule's announcements of a route learned from `source`.
 
-        `to` is followed to the letter, also when it names the source; without it every other neighbour.
+        `to` is followed to the letter, also when it names the source; without it every other neighbor.
         """
         if self.to is None:
             return [neighbor for neighbor in neighbors if normal(neighbor) != normal(source)]
         return [neighbor for neighbor in neighbors if normal(neighbor) in self.to]
 
-    def outcomes(self) -> Iterable[Outcome]:
-        """Return the outcomes of all validities."""
-        return self._outcomes.values()
+    def treatments(self) -> Iterable[Treatment]:
+        """Return the treatments of all validities."""
+        return self._treatments.values()
 
 
 class Policy:
@@ -86,14 +86,14 @@ class Policy:
     def __init__(self, rules: Iterable[PolicyRule] = ()) -> None:
         rules = tuple(rules)
         self.rules = tuple(Rule(rule) for rule in rules if rule.direction == "in")
-        self.own_rules = tuple(Rule(rule) for rule in rules if rule.direction == "out")
+        self.local_rules = tuple(Rule(rule) for rule in rules if rule.direction == "out")
         """For what the router announces by itself."""
         self._by_neighbor: dict[str, Rule | None] = {}
-        outcomes = (outcome for rule in self.rules for outcome in rule.outcomes())
-        self._own = frozenset(tag for outcome in outcomes for tag in outcome.tags)
+        treatments = (treatment for rule in self.rules for treatment in rule.treatments())
+        self._own = frozenset(tag for treatment in treatments for tag in treatment.tags)
 
     def rule_for(self, neighbor: str) -> Rule | None:
-        """Return the rule for the routes of a neighbour (an address in any spelling); None: observe them."""
+        """Return the rule for the routes of a neighbor (an address in any spelling); None: observe them."""
         try:
             return self._by_neighbor[neighbor]
         except KeyError:
@@ -105,15 +105,15 @@ class Policy:
             return found
 
     def withdraws_own(self, neighbor: str) -> bool:
-        """Tell whether invalid routes that the router itself announces to a neighbour are withdrawn there.
+        """Tell whether invalid routes that the router itself announces to a neighbor are withdrawn there.
 
         The first rule for own routes whose `to` names it decides; without one they are left alone (RFC 8481).
         """
         address = normal(neighbor)
-        rule = next((rule for rule in self.own_rules if rule.to is None or address in rule.to), None)
+        rule = next((rule for rule in self.local_rules if rule.to is None or address in rule.to), None)
         return rule is not None and rule.decide("invalid").action == "withdraw"
 
-    def own_tags(self) -> frozenset[Tag]:
+    def our_tags(self) -> frozenset[Tag]:
         """Return every tag that a rule can add; whole RFC 8097 is ours beside them: see `owns`."""
         return self._own
 
@@ -130,9 +130,9 @@ def normal(address: str) -> str:
         return address
 
 
-def _outcome(action: Action, validity: Validity) -> Outcome:
+def _treatment(action: Action, validity: Validity) -> Treatment:
     tags = (spec.tag(validity) for spec in action.tags)
-    return Outcome(
+    return Treatment(
         action=action.action,
         tags=tuple(dict.fromkeys(tag for tag in tags if tag is not None)),
         local_preference=action.local_preference,

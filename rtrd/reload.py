@@ -97,10 +97,10 @@ class Reloading:
             daemon.caches.change(new)  # refuses before it changes anything
             daemon.feed.change_on_expire(new.caches.on_expire)
         daemon.settings = new
-        if new.caches.expire != old.caches.expire and daemon.keeper is not None:
-            daemon.keeper.change_expire(new.caches.expire)
+        if new.caches.expire != old.caches.expire and daemon.snapshot_keeper is not None:
+            daemon.snapshot_keeper.change_expire(new.caches.expire)
         if new.policy != old.policy:
-            daemon.routers.set_policy(Policy(new.policy), daemon.journal.because("another policy"))
+            daemon.routers.set_policy(Policy(new.policy), daemon.event_log.cause("another policy"))
         if new.slurm != old.slurm:
             await daemon.slurm.change(new.slurm)
         if new.start_hold != old.start_hold:

@@ -61,7 +61,7 @@ class Routers:
     # -- what changes
 
     def set_policy(self, policy: Policy, cause: int) -> None:
-        """Decide by another policy from now on, also for routers that come; `cause`: a number of the journal."""
+        """Decide by another policy from now on, also for routers that come; `cause`: a number of the event_log."""
         self.policy = policy
         for router in self:
             router.set_policy(policy, cause)
@@ -83,7 +83,7 @@ class Routers:
         return True
 
     def vrps_changed(self, changes: Changes, cause: int) -> None:
-        """Have the routes that these VRPs cover validated again; `cause`: a number of the journal."""
+        """Have the routes that these VRPs cover validated again; `cause`: a number of the event_log."""
         for router in self:
             router.engine.vrps_changed(changes, cause)
             router.pump()

@@ -80,7 +80,7 @@ class CacheEvents(Protocol):
         """Watch the descriptors of its link, which was just opened."""
 
     def closing(self, cache: Cache) -> None:
-        """Stop watching them: the link is about to be closed."""
+        """Stop change_monitor them: the link is about to be closed."""
 
 
 class Cache:

@@ -259,7 +259,7 @@ class Dispatcher:
                 self._watched[fd] = cache
 
     def closing(self, cache: Cache) -> None:
-        """Stop watching them."""
+        """Stop change_monitor them."""
         if self._epoll is not None and cache.link is not None:
             for fd in cache.link.filenos():
                 self._epoll.unregister(fd)

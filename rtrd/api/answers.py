@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rtrd.api.queries import Wanted
     from rtrd.config.diff import Change
     from rtrd.daemon import Daemon
-    from rtrd.event_log import Journal
+    from rtrd.event_log import EventLog
     from rtrd.rib.validity import Prefix
     from rtrlib.vrp_set import CoveringVRP
 
@@ -51,9 +51,9 @@ class Answers:
         return await self._daemon.reloading.reload()
 
     @property
-    def journal(self) -> Journal:
+    def event_log(self) -> EventLog:
         """The events."""
-        return self._daemon.journal
+        return self._daemon.event_log
 
     def history(self) -> dict[str, Any]:
         """How many routes had which validity."""
@@ -134,7 +134,7 @@ class Answers:
         """Routes, in order of prefix."""
         within = None if wanted.prefix is None else str(wanted.prefix)
         for router in self._daemon.routers:
-            source = router.engine if wanted.direction == "in" else router.engine.egress
+            source = router.engine if wanted.direction == "in" else router.engine.local_routes
             for neighbor, route in source.routes(within):
                 if wanted.matches(route.validity, neighbor, route.origin):
                     yield {

@@ -1,4 +1,4 @@
-"""The running daemon in; events of its routes, VRPs, caches, groups and neighbours into the journal out.
+"""The running daemon in; events of its routes, VRPs, caches, groups and neighbors into the journal out.
 
 Changes of routes are taken from the native tables, a few at a time; states are looked at five times a second and told
 when they differ, so the parts that have them need know of nobody who watches.
@@ -34,7 +34,7 @@ MOST_NAMED: Final = 1000
 MOST_TOLD: Final = 10
 """Of these so many are in an event."""
 
-logger = log.get("watching")
+logger = log.get("change_monitor")
 
 
 class _State(NamedTuple):
@@ -47,14 +47,14 @@ class _State(NamedTuple):
     fields: dict[str, Any]
 
 
-class Watching:
+class ChangeMonitor:
     """Looks at one daemon."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
         self._states: dict[tuple[str, ...], object] = {}
         self._tables: dict[ExaBGP, dict[int, str]] = {}
-        self._background = Background("watching")
+        self._background = Background("change_monitor")
 
     def start(self) -> None:
         """Look from now on; how things are now is no news."""
@@ -91,7 +91,7 @@ class Watching:
             where = f"at cache {cache}" if cache is not None else f"({cause})"
             how = f": {appeared} appeared, {len(named) - appeared} disappeared" if named else ""
             text = f"{len(changes)} VRPs changed {where}{how}"
-        daemon.journal.add(
+        daemon.event_log.add(
             "vrps",
             text,
             cause=cause,
@@ -101,14 +101,14 @@ class Watching:
             ipv6=daemon.vrp_set.count(6),
             vrps=[vrp_fields(*one) for one in named[:MOST_TOLD]],
         )
-        return daemon.journal.because(cause, cache, named)
+        return daemon.event_log.cause(cause, cache, named)
 
     # -- routes
 
     async def _take(self) -> None:
         """Take the changes of routes from the tables, with the loop turning after each few."""
-        journal = self._daemon.journal
-        room = ROOM_LISTENING if journal.listening else ROOM
+        event_log = self._daemon.event_log
+        room = ROOM_LISTENING if event_log.listening else ROOM
         here = set(self._daemon.routers)
         self._tables = {router: names for router, names in self._tables.items() if router in here}
         for router in self._daemon.routers:
@@ -117,10 +117,10 @@ class Watching:
             names = self._names(router)
             for _ in range(ROOM_LISTENING // ROOM):
                 found, lost = table.take_changes(ROOM)
-                if journal.listening:
-                    journal.missed(lost)
+                if event_log.listening:
+                    event_log.missed(lost)
                 for change in found:
-                    journal.route(router.engine.name, names.get(change.neighbor, "a former neighbour"), change)
+                    event_log.route(router.engine.name, names.get(change.neighbor, "a former neighbor"), change)
                 if len(found) < ROOM:
                     break
                 await asyncio.sleep(0)
@@ -140,14 +140,14 @@ class Watching:
         for state in self._now():
             self._states[state.key] = state.value
             if not quietly and (state.key not in before or before[state.key] != state.value):
-                self._daemon.journal.add(state.kind, state.text, **state.fields)
+                self._daemon.event_log.add(state.kind, state.text, **state.fields)
         for key in before.keys() - self._states.keys():
             kind, router, *rest = key
             if kind == "neighbor":
-                text = f"neighbour {rest[0]} is down"
-                self._daemon.journal.add("neighbor", text, router=router, neighbor=printable(rest[0]), up=False)
+                text = f"neighbor {rest[0]} is down"
+                self._daemon.event_log.add("neighbor", text, router=router, neighbor=printable(rest[0]), up=False)
             elif kind == "router":
-                self._daemon.journal.add("router", f"router {router} is gone", router=router, up=False)
+                self._daemon.event_log.add("router", f"router {router} is gone", router=router, up=False)
 
     def _now(self) -> Iterator[_State]:
         manager = self._daemon.manager
@@ -183,5 +183,5 @@ class Watching:
             yield _State(("router", name), True, "router", f"router {name} is here", {"router": name, "up": True})
             for address, session in router.engine.sessions.items():
                 fields = {"router": name, "neighbor": printable(address), "up": True}
-                text = f"neighbour {address} is up"
+                text = f"neighbor {address} is up"
                 yield _State(("neighbor", name, address), session.number, "neighbor", text, fields)

@@ -28,7 +28,7 @@ def of(daemon: Daemon) -> dict[str, Any]:
         "status": status_of(daemon),
         "configuration": without_secrets(msgspec.to_builtins(daemon.settings, enc_hook=str)),
         "metrics": generate_latest(registry).decode().splitlines(),
-        "events": [msgspec.json.decode(line) for line in daemon.journal.recent()],
+        "events": [msgspec.json.decode(line) for line in daemon.event_log.recent()],
         "log": without_secrets(log.recent()),
         "history": daemon.history.answer(),
         "process": process(),

@@ -54,7 +54,7 @@ class Live:
         if over_tcp and self._over_tcp >= MOST_OVER_TCP:
             return error(503, f"{MOST_OVER_TCP} others listen over TCP already")
         try:
-            listening = self._daemon.journal.listen(last)
+            listening = self._daemon.event_log.listen(last)
         except TooManyListenersError as why:
             return error(503, str(why))
         self._over_tcp += over_tcp

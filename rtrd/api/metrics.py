@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Kind = Literal["gauge", "counter", "histogram"]
 
 MOST_NEIGHBORS: Final = 1000
-"""Of a router; the others have no series of their own, so that a scrape stays bounded."""
+"""Of a router; the others have no task_queue of their own, so that a scrape stays bounded."""
 
 
 class Metric(NamedTuple):
@@ -116,11 +116,11 @@ def _vrps(daemon: Daemon) -> Iterable[Sample]:
 
 
 def _events(daemon: Daemon) -> Iterable[Sample]:
-    return [((kind,), count) for kind, count in sorted(daemon.journal.counts.items())]
+    return [((kind,), count) for kind, count in sorted(daemon.event_log.counts.items())]
 
 
 def _events_lost(daemon: Daemon) -> Iterable[Sample]:
-    return [((), daemon.journal.lost)]
+    return [((), daemon.event_log.lost)]
 
 
 def _vrps_left_out(daemon: Daemon) -> Iterable[Sample]:
@@ -144,7 +144,7 @@ def _snapshot_used(daemon: Daemon) -> Iterable[Sample]:
 
 
 def _snapshot_date(daemon: Daemon) -> Iterable[Sample]:
-    return [((), None if daemon.keeper is None else daemon.keeper.date)]
+    return [((), None if daemon.snapshot_keeper is None else daemon.snapshot_keeper.date)]
 
 
 def _slurm_refused(daemon: Daemon) -> Iterable[Sample]:
@@ -172,7 +172,7 @@ def _held(what: Literal["newly_invalid", "vrps_then"]) -> Callable[[Daemon], Ite
 def _neighbor_up(daemon: Daemon) -> Iterable[Sample]:
     for router in daemon.routers:
         engine = router.engine
-        for address in sorted({*engine.targets, *engine.sessions})[:MOST_NEIGHBORS]:
+        for address in sorted({*engine.receivers, *engine.sessions})[:MOST_NEIGHBORS]:
             yield (engine.name, address), address in engine.sessions
 
 
@@ -186,16 +186,16 @@ def _routes(daemon: Daemon) -> Iterable[Sample]:
 
 def _own_routes(daemon: Daemon) -> Iterable[Sample]:
     for router in daemon.routers:
-        for address, counts in sorted(router.engine.egress.counts().items())[:MOST_NEIGHBORS]:
+        for address, counts in sorted(router.engine.local_routes.counts().items())[:MOST_NEIGHBORS]:
             for validity, count in counts.items():
                 yield (router.engine.name, address, validity), count
 
 
 def _own_routes_withdrawn(daemon: Daemon) -> Iterable[Sample]:
     for router in daemon.routers:
-        egress = router.engine.egress
-        counts = Counter(own.neighbor for own in egress.withdrawn)
-        for address in sorted(egress.counts())[:MOST_NEIGHBORS]:
+        local_routes = router.engine.local_routes
+        counts = Counter(own.neighbor for own in local_routes.withdrawn)
+        for address in sorted(local_routes.counts())[:MOST_NEIGHBORS]:
             yield (router.engine.name, address), counts[address]
 
 
@@ -330,8 +330,8 @@ _CACHES = (
 
 _ROUTERS = (
     Metric("rtrd_neighbor_up", "gauge", "1 while the BGP session is up.", ("router", "neighbor"), _neighbor_up),
-    Metric("rtrd_routes", "gauge", "Routes that a neighbour announces.", ("router", "neighbor", "validity"), _routes),
-    Metric("rtrd_own_routes", "gauge", "Routes that the router announces by itself to a neighbour.",
+    Metric("rtrd_routes", "gauge", "Routes that a neighbor announces.", ("router", "neighbor", "validity"), _routes),
+    Metric("rtrd_own_routes", "gauge", "Routes that the router announces by itself to a neighbor.",
            ("router", "neighbor", "validity"), _own_routes),
     Metric("rtrd_own_routes_withdrawn", "gauge", "Of these: withdrawn there, as a rule of the policy says.",
            ("router", "neighbor"), _own_routes_withdrawn),

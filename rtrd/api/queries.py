@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from rtrd.config.diff import Change
-    from rtrd.event_log import Journal
+    from rtrd.event_log import EventLog
     from rtrd.vrps.notation import Supposed
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Wanted(NamedTuple):
     origin: int | str | None = None
     """Its origin AS; `none` for routes that have none."""
     direction: Literal["in", "out"] = "in"
-    """`out`: those that the router announces by itself, and the neighbour is the one that gets them."""
+    """`out`: those that the router announces by itself, and the neighbor is the one that gets them."""
 
     def matches(self, validity: str, neighbor: str, origin: int | None) -> bool:
         """Tell whether a route within the prefix is one of those."""
@@ -65,12 +65,12 @@ class WhatIf(Protocol):
 class Daemon(Protocol):
     """What the API asks of the daemon, on the event loop; each call and each step of an iterator is short.
 
-    An iterator may be left standing between two steps for as long as a client reads slowly, while routes and
+    An iterator may be left advertised between two steps for as long as a client reads slowly, while routes and
     VRPs change: it skips what went and may or may not yield what came.
     """
 
     @property
-    def journal(self) -> Journal:
+    def event_log(self) -> EventLog:
         """The events."""
 
     async def reload(self) -> list[Change]:

@@ -30,9 +30,9 @@ def status_of(daemon: Daemon) -> dict[str, Any]:
         "bird": None if daemon.bird is None else daemon.bird.status(),
         "slurm": daemon.slurm.status(),
         "guard": None if daemon.guarding is None else daemon.guarding.status(),
-        "snapshot": None if daemon.keeper is None else daemon.keeper.status(),
+        "snapshot": None if daemon.snapshot_keeper is None else daemon.snapshot_keeper.status(),
         "vrps_left_out": daemon.vrp_set.faults,
-        "last_change": daemon.journal.last_change,
+        "last_change": daemon.event_log.last_change,
         "loop": turns()._asdict(),
     }
 
@@ -84,11 +84,11 @@ def _router(router: ExaBGP) -> dict[str, Any]:
         "acks": window.acks.value,
         "neighbors": [
             {"address": address, "up": address in engine.sessions, "routes": _counts(router, address)}
-            for address in sorted({*engine.targets, *engine.sessions})
+            for address in sorted({*engine.receivers, *engine.sessions})
         ],
         "routes": engine.counts(),
-        "own_routes": engine.egress.total(),
-        "own_routes_withdrawn": len(engine.egress.withdrawn),
+        "local_routes": engine.local_routes.total(),
+        "local_routes_withdrawn": len(engine.local_routes.withdrawn),
         "outbox": engine.table.waiting,
         "unanswered": window.waiting,
         "refused": window.errors,

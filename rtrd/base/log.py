@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 
-from rtrd.base import systemd_journal as journal
+from rtrd.base import systemd_journal
 from rtrd.base.text import printable
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None
     `auto` is JSON if the environment has RTRD_LOG=json, else entries with fields if stderr is systemd's journal, else
     text for people, coloured on a terminal. A level is a name of the standard library's logging.
     """
-    send = journal.sender() if style == "journal" or (style == "auto" and journal.is_journal(fd)) else None
+    send = (
+        systemd_journal.sender() if style == "journal" or (style == "auto" and systemd_journal.is_journal(fd)) else None
+    )
     if style == "auto" and os.environ.get("RTRD_LOG") == "json":
         style = "json"
     elif style in {"auto", "journal"}:
@@ -58,7 +60,7 @@ def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None
             *_renderers(style, colors=os.isatty(fd)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=_Writer(fd) if send is None or style != "journal" else journal.JournalWriter(send),
+        logger_factory=_Writer(fd) if send is None or style != "journal" else systemd_journal.JournalWriter(send),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -180,7 +182,7 @@ def _keep(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mut
 
 def _renderers(style: Format, *, colors: bool) -> list[Any]:
     if style == "journal":
-        return [journal.render]
+        return [systemd_journal.render]
     if style == "json":
         return [structlog.processors.JSONRenderer()]
     return [

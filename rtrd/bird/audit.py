@@ -12,7 +12,7 @@ from rtrd.bird import tables
 from rtrd.bird.replies import BirdError
 from rtrd.policy import OBSERVE
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import UNFIT, Facts, NeighborPolicy
+from rtrd.rib.terms import UNFIT, AttributeSummary, NeighborPolicy
 from rtrd.rib.validity import explain
 from rtrd.rib.whatif import COVERS, Question, View
 from rtrd.vrps import packed
@@ -143,7 +143,7 @@ def _audit_table(name: str, found: Iterator[Route], vrp_set: VRPSet, total: Audi
 
 
 def _fill(table: RouteTable, found: Iterator[Route], name: str) -> dict[int, str]:
-    """Put BIRD's routes into a table, each protocol as a neighbour; gives their names by number."""
+    """Put BIRD's routes into a table, each protocol as a neighbor; gives their names by number."""
     neighbors: dict[str, int] = {}
     waiting: dict[tuple[int, int | None], list[str]] = {}
     again = 0
@@ -171,8 +171,8 @@ def _announce(table: RouteTable, waiting: dict[tuple[int, int | None], list[str]
         key = str(origin).encode()
         number = table.find_attributes(key)
         if number is None:
-            facts = Facts(0, -1 if origin is None else origin, 0, 0, 0, UNFIT)
-            number = table.add_attributes(key, facts)
+            summary = AttributeSummary(0, -1 if origin is None else origin, 0, 0, 0, UNFIT)
+            number = table.add_attributes(key, summary)
         table.announce(neighbor, number, prefixes)
     waiting.clear()
 

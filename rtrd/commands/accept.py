@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
+from rtrd.commands import common, http_client
 
 if TYPE_CHECKING:
     import argparse
@@ -13,9 +12,11 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd accept`."""
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Tell the daemon; it refuses when nothing is held."""
-    return asking.ask(args, client.url("/accept"), lambda _: ["the held change of the VRPs counts now"], method="POST")
+    return common.ask(
+        args, http_client.url("/accept"), lambda _: ["the held change of the VRPs counts now"], method="POST"
+    )

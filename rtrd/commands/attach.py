@@ -15,7 +15,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from rtrd.base import socket_paths as places
+from rtrd.base import socket_paths
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.exabgp.slow_exit import linger
 
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--socket",
         metavar="PATH",
-        help=f"the service's control socket (default: RTRD_SOCKET, else {places.DEFAULT_SOCKET})",
+        help=f"the service's control socket (default: RTRD_SOCKET, else {socket_paths.DEFAULT_SOCKET})",
     )
     parser.add_argument(
         "--name",
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         linger(STDIN)
         return BAD_USAGE
     try:
-        _Attach(places.attach_path(places.socket_path(args.socket)), args.name).run()
+        _Attach(socket_paths.attach_path(socket_paths.socket_path(args.socket)), args.name).run()
     except _ExaBGPGone:
         return DONE
     return DONE

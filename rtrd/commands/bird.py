@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from rtrd.base import socket_paths as places
+from rtrd.base import socket_paths
 from rtrd.cli import DONE, FAILED, NO_DAEMON
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
+from rtrd.commands import common, http_client
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         each.add_argument("--bird", metavar="PATH", default=BIRD_SOCKET, help=f"BIRD's control socket ({BIRD_SOCKET})")
         each.add_argument("--table", metavar="NAME", action="append", default=[], help="only this table; repeatable")
         each.add_argument("--vrps", metavar="FILE", help="take the VRPs of this file, ask no daemon")
-        asking.add_options(each)
+        common.add_options(each)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
             if args.action == "audit":
                 return _show(args, audit.audit(bird, found, vrp_set, only=args.table, most=MOST_SHOWN))
             return _compare(args, audit.check(bird, found, b"".join(vrp_set.packed()), only=args.table))
-    except client.NoDaemonError as error:
+    except http_client.NoDaemonError as error:
         print(f"rtrd: {error}", file=sys.stderr)
         return NO_DAEMON
-    except (client.RefusedError, BirdError, VRPFileError) as error:
+    except (http_client.RefusedError, BirdError, VRPFileError) as error:
         print(f"rtrd bird {args.action}: {error}", file=sys.stderr)
         return FAILED
 
@@ -73,10 +72,10 @@ def _vrp_set(args: argparse.Namespace) -> VRPSet:
     if args.vrps is not None:
         records = files.read(args.vrps).packed
     else:
-        with client.ask(places.socket_path(args.socket), "/status") as answer:
+        with http_client.ask(socket_paths.socket_path(args.socket), "/status") as answer:
             if not answer.value()["ready"]:
-                raise client.RefusedError("no VRP set is usable yet: there is nothing to compare with", 503)
-        with client.ask(places.socket_path(args.socket), "/json") as answer:
+                raise http_client.RefusedError("no VRP set is usable yet: there is nothing to compare with", 503)
+        with http_client.ask(socket_paths.socket_path(args.socket), "/json") as answer:
             records = b"".join(pack(VRP(one["prefix"], one["maxLength"], one["asn"])) for one in answer.items())
     vrp_set = VRPSet()
     vrp_set.replace(0, records)

@@ -6,10 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
-from rtrd.base import socket_paths as places
+from rtrd.base import socket_paths
 from rtrd.cli import DONE, FAILED, NO_DAEMON
-from rtrd.commands import http_client as client
-from rtrd.commands import terminal
+from rtrd.commands import http_client, terminal
 from rtrd.rib.validity import Prefix, parse_address, parse_asn, parse_prefix
 
 if TYPE_CHECKING:
@@ -25,27 +24,27 @@ def add_options(parser: argparse.ArgumentParser, *, socket: bool = True) -> None
         parser.add_argument(
             "--socket",
             metavar="PATH",
-            help=f"the daemon's control socket (default: RTRD_SOCKET, else {places.DEFAULT_SOCKET})",
+            help=f"the daemon's control socket (default: RTRD_SOCKET, else {socket_paths.DEFAULT_SOCKET})",
         )
 
 
 def ask(
     args: argparse.Namespace,
     request: str,
-    lines: Callable[[client.Answer], Iterable[str]],
+    lines: Callable[[http_client.Answer], Iterable[str]],
     *,
     method: str = "GET",
     body: bytes | None = None,
     forever: bool = False,
-    timeout: float = client.TIMEOUT,
+    timeout: float = http_client.TIMEOUT,
 ) -> int:
     """Ask the daemon and print the answer, as it came with `--json`, else as the lines made of it.
 
     `forever`: it never ends, and each line is printed at once. `timeout`: seconds of silence.
     """
     try:
-        path = places.socket_path(args.socket)
-        with client.ask(path, request, method=method, body=body, forever=forever, timeout=timeout) as answer:
+        path = socket_paths.socket_path(args.socket)
+        with http_client.ask(path, request, method=method, body=body, forever=forever, timeout=timeout) as answer:
             if forever:
                 _follow(answer, lines, as_json=args.json)
             elif args.json:
@@ -58,16 +57,16 @@ def ask(
                     for line in lines(answer):
                         print(line)
                         done(1)
-    except client.NoDaemonError as error:
+    except http_client.NoDaemonError as error:
         print(f"rtrd: {error}", file=sys.stderr)
         return NO_DAEMON
-    except client.RefusedError as error:
+    except http_client.RefusedError as error:
         print(f"rtrd: {error}", file=sys.stderr)
         return FAILED
     return DONE
 
 
-def _follow(answer: client.Answer, lines: Callable[[client.Answer], Iterable[str]], *, as_json: bool) -> None:
+def _follow(answer: http_client.Answer, lines: Callable[[http_client.Answer], Iterable[str]], *, as_json: bool) -> None:
     """Print each line at once."""
     if as_json:
         for chunk in answer.chunks():

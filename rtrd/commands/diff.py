@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
+from rtrd.commands import common, http_client
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "caches", metavar="CACHE", nargs="*", help="two caches, as HOST or HOST:PORT; none: all that have VRPs"
     )
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
     from urllib.parse import quote
 
     query = "&".join(f"cache={quote(cache)}" for cache in args.caches)
-    return asking.ask(args, client.url("/diff") + (f"?{query}" if query else ""), lines)
+    return common.ask(args, http_client.url("/diff") + (f"?{query}" if query else ""), lines)
 
 
-def lines(answer: client.Answer) -> Iterator[str]:
+def lines(answer: http_client.Answer) -> Iterator[str]:
     """Return a line for each VRP, with who has it and who has not, and how many there are."""
     count = 0
     for vrp in answer.items():

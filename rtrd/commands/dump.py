@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rtrd.base import socket_paths as places
+from rtrd.base import socket_paths
 from rtrd.cli import DONE, FAILED, NO_DAEMON
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
+from rtrd.commands import common, http_client
 from rtrd.version import __version__
 
 if TYPE_CHECKING:
@@ -31,12 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="the file, readable by its owner only (default: standard output)"
     )
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Gather, and write. Without a daemon the host's side is written all the same, and the exit code is 3."""
-    code, daemon = _ask(places.socket_path(args.socket))
+    code, daemon = _ask(socket_paths.socket_path(args.socket))
     found = msgspec.json.format(msgspec.json.encode({"host": host(), **daemon})) + b"\n"
     if args.output is None:
         sys.stdout.buffer.write(found)
@@ -54,12 +53,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _ask(socket: Path) -> tuple[int, dict[str, Any]]:
     try:
-        with client.ask(socket, "/dump") as answer:
+        with http_client.ask(socket, "/dump") as answer:
             return DONE, answer.value()
-    except client.NoDaemonError as error:
+    except http_client.NoDaemonError as error:
         print(f"rtrd dump: {error}", file=sys.stderr)
         return NO_DAEMON, {"daemon": None}
-    except client.RefusedError as error:
+    except http_client.RefusedError as error:
         print(f"rtrd dump: {error}", file=sys.stderr)
         return FAILED, {"daemon": None}
 

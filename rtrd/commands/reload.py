@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from rtrd.base import socket_paths as places
+from rtrd.base import socket_paths
 from rtrd.cli import BAD_USAGE, DONE, FAILED, NO_DAEMON
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
+from rtrd.commands import common, http_client
 
 if TYPE_CHECKING:
     import argparse
@@ -19,23 +18,25 @@ PATIENCE = 60.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd reload`."""
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Have the daemon read its file again; a refused file's faults go to stderr, and the exit code is 2."""
     try:
-        with client.ask(places.socket_path(args.socket), "/reload", method="POST", timeout=PATIENCE) as answer:
+        with http_client.ask(
+            socket_paths.socket_path(args.socket), "/reload", method="POST", timeout=PATIENCE
+        ) as answer:
             if args.json:
                 sys.stdout.buffer.write(b"".join(answer.chunks()))
                 return DONE
             changes = answer.value()["changes"]
-    except client.NoDaemonError as error:
+    except http_client.NoDaemonError as error:
         print(f"rtrd: {error}", file=sys.stderr)
         return NO_DAEMON
-    except client.RefusedError as error:
-        print(error if error.status == client.CONFLICT else f"rtrd: {error}", file=sys.stderr)
-        return BAD_USAGE if error.status == client.CONFLICT else FAILED
+    except http_client.RefusedError as error:
+        print(error if error.status == http_client.CONFLICT else f"rtrd: {error}", file=sys.stderr)
+        return BAD_USAGE if error.status == http_client.CONFLICT else FAILED
     for change in changes:
         print(change["what"] + (" (only after a restart)" if change["restart"] else ""))
     if not changes:

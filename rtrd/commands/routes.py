@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtrd.base.text import printable
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
-from rtrd.commands import terminal
+from rtrd.commands import common, http_client, terminal
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -23,35 +21,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "prefix",
         metavar="PREFIX",
         nargs="?",
-        type=asking.prefix,
+        type=common.prefix,
         help="only routes to this prefix or to more specific ones",
     )
     parser.add_argument("--validity", choices=VALIDITIES, help="only routes of this validity")
     parser.add_argument("--covered", choices=("yes", "no"), help="only routes that some VRP covers, or that none does")
-    parser.add_argument("--neighbor", metavar="ADDRESS", type=asking.address, help="only routes of this neighbour")
+    parser.add_argument("--neighbor", metavar="ADDRESS", type=common.address, help="only routes of this neighbor")
     parser.add_argument(
         "--origin", metavar="ASN", type=_origin, help="only routes of this origin AS; none: those that have none"
     )
     parser.add_argument(
         "--direction",
         choices=("in", "out"),
-        help="in (by default): routes of neighbours; out: those that the router announces to them by itself",
+        help="in (by default): routes of neighbors; out: those that the router announces to them by itself",
     )
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the routes and print one a line."""
     wanted = ("validity", "prefix", "covered", "neighbor", "origin", "direction")
-    request = client.url("/routes", {name: getattr(args, name) for name in wanted})
-    return asking.ask(args, request, lines)
+    request = http_client.url("/routes", {name: getattr(args, name) for name in wanted})
+    return common.ask(args, request, lines)
 
 
 def _origin(text: str) -> str:
-    return text if text == "none" else str(asking.asn(text))
+    return text if text == "none" else str(common.asn(text))
 
 
-def lines(answer: client.Answer) -> Iterator[str]:
+def lines(answer: http_client.Answer) -> Iterator[str]:
     """Return a heading and a line for each route."""
     yield _ROW.format("NEIGHBOR", "PREFIX", "PATH-ID", "ORIGIN", "VALIDITY", "DECISION")
     for route in answer.items():

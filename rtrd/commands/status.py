@@ -7,9 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rtrd.base.text import printable
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
-from rtrd.commands import terminal
+from rtrd.commands import common, http_client, terminal
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -19,17 +17,17 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd status`."""
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the status and print it."""
     show = shown if sys.stdout.isatty() else lines
-    return asking.ask(args, client.url("/status"), lambda answer: show(answer.value()))
+    return common.ask(args, http_client.url("/status"), lambda answer: show(answer.value()))
 
 
 def shown(status: dict[str, Any]) -> Iterator[str]:
-    """Return the lines for a terminal: the same, with tables for caches and neighbours."""
+    """Return the lines for a terminal: the same, with tables for caches and neighbors."""
     from rtrd.commands import tables
 
     plain = list(lines({**status, "groups": [], "routers": []}))
@@ -78,15 +76,15 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         count = neighbors if isinstance(neighbors, int) else len(neighbors)
         routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
         yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} decisions wait"
-        yield from (f"  {line}" for line in own_routes(router))
+        yield from (f"  {line}" for line in local_routes(router))
 
 
-def own_routes(router: dict[str, Any]) -> Iterator[str]:
+def local_routes(router: dict[str, Any]) -> Iterator[str]:
     """Say what ExaBGP announces by itself, if anything."""
-    own = router.get("own_routes", {})
+    own = router.get("local_routes", {})
     if any(own.values()):
         counts = ", ".join(f"{own[validity]} {validity}" for validity in VALIDITIES)
-        withdrawn = router.get("own_routes_withdrawn", 0)
+        withdrawn = router.get("local_routes_withdrawn", 0)
         yield f"own routes: {counts}" + (f"; {withdrawn} of them withdrawn" if withdrawn else "")
 
 

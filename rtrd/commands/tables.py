@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtrd.base.text import printable
-from rtrd.commands.status import faults, own_routes
+from rtrd.commands.status import faults, local_routes
 from rtrd.commands.terminal import STYLES
 from rtrd.tags import VALIDITIES
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
-    """Give what stands below the summary: groups with their caches, routers with their neighbours. `time`: Unix."""
+    """Give what stands below the summary: groups with their caches, routers with their neighbors. `time`: Unix."""
     for group in now["groups"]:
         yield _group(group, active=group["name"] == now["active_group"], time=time)
         said = [(server, line) for server in group["servers"] for line in (*_coming(server), *faults(server))]
@@ -31,7 +31,7 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
             yield Text("")
     for router in now["routers"]:
         yield _router(router)
-        yield from (Text(f" {line}") for line in own_routes(router))
+        yield from (Text(f" {line}") for line in local_routes(router))
 
 
 def _coming(server: dict[str, Any]) -> Iterator[str]:

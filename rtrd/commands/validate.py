@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rtrd.cli import DONE, FAILED
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
-from rtrd.commands import terminal
+from rtrd.commands import common, http_client, terminal
 from rtrd.rib import validity
 
 if TYPE_CHECKING:
@@ -22,17 +20,17 @@ _LISTS = (("matched", "matches"), ("unmatched_as", "other AS"), ("unmatched_leng
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd validate`."""
-    parser.add_argument("prefix", metavar="PREFIX", type=asking.prefix, help="the prefix, as 192.0.2.0/24")
-    parser.add_argument("asn", metavar="ASN", type=asking.asn, help="its origin AS, as AS64500 or 64500")
+    parser.add_argument("prefix", metavar="PREFIX", type=common.prefix, help="the prefix, as 192.0.2.0/24")
+    parser.add_argument("asn", metavar="ASN", type=common.asn, help="its origin AS, as AS64500 or 64500")
     parser.add_argument("--vrps", metavar="FILE", help="take the VRPs of this file, ask no daemon")
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Validate one route. The validity doesn't show in the exit code."""
     if args.vrps is None:
-        request = client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
-        return asking.ask(args, request, lambda answer: lines(answer.value()))
+        request = http_client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
+        return common.ask(args, request, lambda answer: lines(answer.value()))
     from rtrd.vrps import files
     from rtrlib.vrp_set import VRPSet
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
+from rtrd.commands import common, http_client
 
 if TYPE_CHECKING:
     import argparse
@@ -21,11 +20,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "prefix",
         metavar="PREFIX",
         nargs="?",
-        type=asking.prefix,
+        type=common.prefix,
         help="only VRPs that cover this prefix or lie within it",
     )
     parser.add_argument("--covering", action="store_true", help="only VRPs that cover the prefix")
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
         print("rtrd vrps: --covering wants a PREFIX", file=sys.stderr)
         return BAD_USAGE
     query = {"prefix": args.prefix, "covering": "yes" if args.covering else None}
-    return asking.ask(args, client.url("/vrps", query), lines)
+    return common.ask(args, http_client.url("/vrps", query), lines)
 
 
-def lines(answer: client.Answer) -> Iterator[str]:
+def lines(answer: http_client.Answer) -> Iterator[str]:
     """Return `PREFIX max LENGTH AS SOURCES` for each VRP."""
     for vrp in answer.items():
         sources = printable(" ".join(vrp["sources"]))

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rtrd.base.text import printable
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
-from rtrd.commands import terminal
+from rtrd.commands import common, http_client, terminal
 
 if TYPE_CHECKING:
     import argparse
@@ -21,20 +19,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--last",
         metavar="N",
-        type=asking.number(0, 99999),
+        type=common.number(0, 99999),
         default=0,
         help="begin with the last N events (200 of routes and VRPs are kept, and 200 others)",
     )
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print events until Ctrl-C, or until the daemon ends."""
-    request = client.url("/events", {"last": str(args.last)})
-    return asking.ask(args, request, lines, forever=True)
+    request = http_client.url("/events", {"last": str(args.last)})
+    return common.ask(args, request, lines, forever=True)
 
 
-def lines(answer: client.Answer) -> Iterator[str]:
+def lines(answer: http_client.Answer) -> Iterator[str]:
     """Return a line for each event: its time of this host, its kind, and what happened in words."""
     import datetime as dt
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE, FAILED
-from rtrd.commands import common as asking
-from rtrd.commands import http_client as client
+from rtrd.commands import common, http_client
 
 if TYPE_CHECKING:
     import argparse
@@ -38,9 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " as +192.0.2.0/24-24@AS64500",
     )
     parser.add_argument(
-        "--rows", metavar="N", type=asking.number(0, 10_000), default=1000, help="routes that are named, at most 10000"
+        "--rows", metavar="N", type=common.number(0, 10_000), default=1000, help="routes that are named, at most 10000"
     )
-    asking.add_options(parser)
+    common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
         return FAILED
     if file.fault_count:
         print(f"rtrd whatif: {file.fault_count} left out, first: {file.faults[0]}", file=sys.stderr)
-    request = client.url("/whatif", {"rows": str(args.rows)})
-    return asking.ask(
+    request = http_client.url("/whatif", {"rows": str(args.rows)})
+    return common.ask(
         args, request, lambda answer: lines(answer.value()), method="POST", body=file.packed, timeout=TIMEOUT
     )
 
@@ -78,8 +77,10 @@ def _suppose(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"rtrd whatif: {error}", file=sys.stderr)
         return BAD_USAGE
-    request = client.url("/whatif", {"rows": str(args.rows)}) + "".join(f"&vrp={quote(text)}" for text in args.supposed)
-    return asking.ask(args, request, lambda answer: lines(answer.value()), timeout=TIMEOUT)
+    request = http_client.url("/whatif", {"rows": str(args.rows)}) + "".join(
+        f"&vrp={quote(text)}" for text in args.supposed
+    )
+    return common.ask(args, request, lambda answer: lines(answer.value()), timeout=TIMEOUT)
 
 
 def lines(answer: dict[str, Any]) -> Iterator[str]:

@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 MAX_BYTES: Final = 1 << 18
-"""A file of this size already takes seconds to parse; thousands of neighbours fit."""
+"""A file of this size already takes seconds to parse; thousands of neighbors fit."""
 
 ActionName = Literal["announce", "withdraw", "observe", "hold"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -150,10 +150,10 @@ class Action(_Mapping, frozen=True):
 
 
 class PolicyRule(_Mapping, frozen=True):
-    """What is done with the routes of some neighbours; None: the key was left out."""
+    """What is done with the routes of some neighbors; None: the key was left out."""
 
     direction: Literal["in", "out"] = "in"
-    """`out`: for what the router itself announces, to the neighbours of `to`."""
+    """`out`: for what the router itself announces, to the neighbors of `to`."""
     from_: Addresses | None = msgspec.field(name="from", default=None)
     to: Addresses | None = None
     valid: Action | None = None

@@ -78,7 +78,7 @@ def check_rule(found: Found, report: Report) -> None:
     if found.get("direction", "in") != "out":
         return
     if "from" in found.keys:
-        report(found.line_of("from"), f"{found.path}.from: not for direction out, whose routes no neighbour sent")
+        report(found.line_of("from"), f"{found.path}.from: not for direction out, whose routes no neighbor sent")
     for validity in ("valid", "not-found", "invalid", "unverified"):
         if validity not in found.keys:
             continue

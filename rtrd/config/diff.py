@@ -109,8 +109,8 @@ def _policy(old: tuple[PolicyRule, ...], new: tuple[PolicyRule, ...]) -> Iterato
 
 def _sources(rule: PolicyRule) -> str:
     if rule.direction == "out":
-        return "own routes to " + ("any neighbour" if rule.to is None else ", ".join(rule.to))
-    return "any neighbour" if rule.from_ is None else ", ".join(rule.from_)
+        return "own routes to " + ("any neighbor" if rule.to is None else ", ".join(rule.to))
+    return "any neighbor" if rule.from_ is None else ", ".join(rule.from_)
 
 
 def _server(server: Server) -> str:

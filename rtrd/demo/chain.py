@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.demo.lab import Lab, LabError, Process, find_program
 from rtrd.demo.routers import ExaBGP, GoBGP, Neighbor
 
@@ -153,7 +153,7 @@ class Chain:
         """Return rtrd's status once it is as `wanted`."""
 
         def look() -> dict[str, Any] | None:
-            status = client.status(self.socket)
+            status = http_client.status(self.socket)
             return status if status is not None and wanted(status) else None
 
         return self.router.process.wait_until(look, seconds, what, tick=0.05)

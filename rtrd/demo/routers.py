@@ -1,4 +1,4 @@
-"""In: neighbours, static routes, a process to run. Out: real BGP routers on loopback: ExaBGP and GoBGP."""
+"""In: neighbors, static routes, a process to run. Out: real BGP routers on loopback: ExaBGP and GoBGP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Neighbor:
     asn: int
     port: int | None = None
     add_path: str | None = None
-    """`send`, `receive` or `send/receive`, as seen from the router that has this neighbour."""
+    """`send`, `receive` or `send/receive`, as seen from the router that has this neighbor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +226,7 @@ class GoBGP:
         self.process.stop()
 
     def routes(self, neighbor: str) -> list[Received]:
-        """Return what arrived from a neighbour and was not withdrawn (its Adj-RIB-In), IPv4 then IPv6.
+        """Return what arrived from a neighbor and was not withdrawn (its Adj-RIB-In), IPv4 then IPv6.
 
         Nothing while the session is down.
         """
@@ -238,7 +238,7 @@ class GoBGP:
         return received
 
     def wait_established(self, neighbor: str, since: int = 0) -> None:
-        """Return when the session with a neighbour is up."""
+        """Return when the session with a neighbor is up."""
         self.process.wait_for(rf"Peer Up.*Key={neighbor}\b", SESSION_SECONDS, since)
 
     def changes(self, since: int) -> list[tuple[float, str, bool]]:

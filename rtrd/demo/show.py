@@ -6,7 +6,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.demo import report
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.chain import Chain
@@ -91,7 +91,7 @@ class Show:
         return {route.prefix: route for route in received}
 
     def _rows(self, chain: Chain, received: dict[str, Received]) -> list[Row]:
-        with client.ask(chain.socket, "/routes") as answer:
+        with http_client.ask(chain.socket, "/routes") as answer:
             said = {route["prefix"]: route for route in answer.value()["routes"]}
         rows = []
         for route in self._internet.routes:
@@ -184,8 +184,8 @@ def _described(got: Received | None) -> str:
 
 def _reason(chain: Chain, route: Route) -> str:
     """Return in a few words what rtrd answers about the route's VRPs."""
-    request = client.url(f"/api/v1/validity/AS{route.origin_as or 0}/{route.prefix}")
-    with client.ask(chain.socket, request) as answer:
+    request = http_client.url(f"/api/v1/validity/AS{route.origin_as or 0}/{route.prefix}")
+    with http_client.ask(chain.socket, request) as answer:
         found = answer.value()["validated_route"]["validity"]
     vrps = found["VRPs"]
     if found["state"] == "valid":

@@ -37,8 +37,8 @@ _CLOSES = {"[": "]", "(": ")"}
 _NOT_CARRIED = ("originator-id", "cluster-list", "aggregator", "aigp")
 
 
-class Standing(NamedTuple):
-    """A route that ExaBGP has, from a neighbour or for one."""
+class Advertised(NamedTuple):
+    """A route that ExaBGP has, from a neighbor or for one."""
 
     neighbor: str
     prefix: str
@@ -55,21 +55,21 @@ class _UnreadableError(ValueError):
     pass
 
 
-def read_standing(text: str, version: str) -> Standing | None:
+def read_advertised(text: str, version: str) -> Advertised | None:
     """Read a line that an ExaBGP of this version printed; None: it is none of these."""
     match = _LINE.fullmatch(text)
     if match is None:
         return None
     prefix = match["prefix"] if match["path_id"] is None else f"{match['prefix']} {match['path_id']}"
     read = _read(match["family"], match["next_hop"], match["words"], match["own_as"], version[:2])
-    return Standing(match["neighbor"], prefix, *read)
+    return Advertised(match["neighbor"], prefix, *read)
 
 
 @lru_cache(maxsize=4096)
 def _read(
     family: str, next_hop: str, words: str, own_as: str, version: str
 ) -> tuple[AttributeSet | None, bool, AttributeSet]:
-    """Read what the routes of one attribute set share, as the last fields of Standing."""
+    """Read what the routes of one attribute set share, as the last fields of Advertised."""
     ours = " attribute [ 0x01 0x40 " in words
     sequence = "[" if version == "4." else "("
     origin = AttributeSet(4 if family == "ipv4" else 6, None, IGP, (), _origin_as(words, sequence, own_as))

@@ -1,6 +1,6 @@
 """What an ExaBGP says in text for people in (answers to commands), what follows for its router's parts out.
 
-`done` and `error` open the window, rows of neighbours the rounds; lists of routes go to those that asked for them.
+`done` and `error` open the window, rows of neighbors the rounds; lists of routes go to those that asked for them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Answers:
     ) -> None:
         """`command` writes one, with its weight; `left_out` counts a line, with why and the key of its rate limit."""
         self.neighbors_asked = False
-        """It is naming its neighbours: until it has, nothing else that is answered in many lines is asked."""
+        """It is naming its neighbors: until it has, nothing else that is answered in many lines is asked."""
         self._router = router
         self._command = command
         self._left_out = left_out
@@ -39,7 +39,7 @@ class Answers:
         self._reader = ExtensiveReader()
 
     def ask_neighbors(self) -> None:
-        """Ask for its neighbours and what their sessions can do."""
+        """Ask for its neighbors and what their sessions can do."""
         self.neighbors_asked = True
         self._command(NEIGHBORS, 1)
 
@@ -70,25 +70,26 @@ class Answers:
         router, now = self._router, self._router.now()
         if command.text == NEIGHBORS:
             self.neighbors_asked = False
-        elif command.text.startswith("show adj-rib ") and router.relearn.over:
+        elif command.text.startswith("show adj-rib ") and router.startup.over:
             for own in router.own.ended():
                 logger.warning(
                     "an own route that was withdrawn is not invalid any more; ExaBGP announces it when it reloads",
                     router=router.engine.name, neighbor=own.neighbor, prefix=own.prefix,
                 )  # fmt: skip
         elif command.text.startswith("show adj-rib "):
-            router.relearn.ended(command.text, now)
-            if router.engine.former.left:
+            router.startup.ended(command.text, now)
+            if router.engine.previous_run.left:
                 router.rounds.drain(now)  # what the earlier process wrote may not be sent
             logger.info(
-                "asked ExaBGP what it had before", router=router.engine.name, phase=router.relearn.phase.value,
-                stood=router.engine.former.found, learned=router.relearn.learned, unreadable=router.relearn.unreadable,
+                "asked ExaBGP what it had before", router=router.engine.name, phase=router.startup.phase.value,
+                stale=router.engine.previous_run.found, learned=router.startup.learned,
+                unreadable=router.startup.unreadable,
             )  # fmt: skip
 
     def _about_neighbors(self, text: str) -> None:
         router = self._router
         version = router.window.version or ""
-        if router.relearn.line(text, version) or router.own.line(text, version):
+        if router.startup.line(text, version) or router.own.line(text, version):
             return
         row = read_row(text)
         if row is not None and row.established:
@@ -104,8 +105,8 @@ class Answers:
     def _neighbor(self, address: str, *, established: bool) -> None:
         router = self._router
         router.engine.reachable(address, up=established)
-        if established and router.relearn.established(address):
+        if established and router.startup.established(address):
             # The session is older than this process, and ExaBGP repeats nothing: its routes must be sent again.
-            logger.info("asking the neighbours for their routes again", router=router.engine.name)
+            logger.info("asking the neighbors for their routes again", router=router.engine.name)
             for command in REFRESH:
                 self._command(command, 1)

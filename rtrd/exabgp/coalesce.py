@@ -10,7 +10,7 @@ LINGER = 0.01
 """Seconds that the first route waits for others at most."""
 
 
-class Gathering:
+class Coalescing:
     """The routes of the latest lines. Times are seconds of any one clock that doesn't go back."""
 
     def __init__(self, enough: int, linger: float = LINGER) -> None:

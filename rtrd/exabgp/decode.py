@@ -1,6 +1,6 @@
 """Lines that ExaBGP writes to its process in, events out. Both dialects, 4.2 and 5.0, and newer ones by their shape.
 
-A line is a JSON object (an event of a neighbour) or a word of text (an answer to a command). The decoder is
+A line is a JSON object (an event of a neighbor) or a word of text (an answer to a command). The decoder is
 typed (msgspec), takes what it knows and skips what it doesn't. Path attributes stay raw: they are the key under
 which a set of them is known, and are decoded once (exabgp/attributes.py).
 """
@@ -62,7 +62,7 @@ class _Line(msgspec.Struct):
 
 
 class Update(NamedTuple):
-    """Routes of one neighbour's UPDATE, unicast only. What is withdrawn comes first (RFC 4271 section 4.3)."""
+    """Routes of one neighbor's UPDATE, unicast only. What is withdrawn comes first (RFC 4271 section 4.3)."""
 
     neighbor: str
     withdrawn: list[str]
@@ -74,7 +74,7 @@ class Update(NamedTuple):
 
 
 class State(NamedTuple):
-    """A neighbour's session changed."""
+    """A neighbor's session changed."""
 
     neighbor: str
     up: bool
@@ -82,13 +82,13 @@ class State(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What ExaBGP sent to a neighbour, by its own configuration or because it was told to; as an Update."""
+    """What ExaBGP sent to a neighbor, by its own configuration or because it was told to; as an Update."""
 
     update: Update
 
 
 class EndOfRib(NamedTuple):
-    """RFC 4724 section 2: the neighbour has sent all it has of a family."""
+    """RFC 4724 section 2: the neighbor has sent all it has of a family."""
 
     neighbor: str
     family: str

@@ -1,7 +1,7 @@
 """Commands of the route table in, lines that ExaBGP reads from its process out.
 
 Only what 4.2 and 5.0 both take and execute alike (docs/exabgp.md lists the forms that they don't): every command
-names its neighbours, `announce attributes` and `withdraw attributes` with a next hop (`route` for a path id, which
+names its neighbors, `announce attributes` and `withdraw attributes` with a next hop (`route` for a path id, which
 4.2 takes nowhere else), lists in brackets, and for an AS_PATH that is more than one AS_SEQUENCE the generic attribute,
 as the two have no common word for AS_SET. Extended communities likewise, unless all are of the few kinds that ExaBGP
 neither rewrites nor stumbles over.
@@ -14,13 +14,13 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from rtrd.rib.attributes import AS_SEQUENCE, IGP, with_outcome
+from rtrd.rib.attributes import AS_SEQUENCE, IGP, with_treatment
 from rtrd.tags import is_rfc8097
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rtrd.policy import Outcome
+    from rtrd.policy import Treatment
     from rtrd.rib.attributes import AttributeSet, Segment
 
 _SEGMENT_MOST = 255
@@ -30,7 +30,7 @@ _WITHDRAW_NEXT_HOP = {4: "192.0.2.1", 6: "2001:db8::1"}
 
 
 def select(neighbors: Iterable[str]) -> str:
-    """Give the words that choose the neighbours of a command, in order."""
+    """Give the words that choose the neighbors of a command, in order."""
     return ", ".join(f"neighbor {address}" for address in neighbors)
 
 
@@ -44,13 +44,13 @@ def announce(selector: str, words: str, path_id: int | None, prefixes: str) -> s
     return f"{selector} announce route {prefixes} {_path_information(path_id)} {words}\n"
 
 
-def take_back(written: str, target: str) -> str:
-    """Give the command that withdraws at one target what a written `announce` announced, whether it was sent or not.
+def take_back(written: str, receiver: str) -> str:
+    """Give the command that withdraws at one receiver what a written `announce` announced, whether it was sent or not.
 
     ExaBGP 5.0 keeps what waits to be sent by its attributes: a withdraw with others leaves the announcement there. So
     it has the very words that were written; they may be those of a former policy.
     """
-    return f"{select([target])} withdraw {written.partition(' announce ')[2]}"
+    return f"{select([receiver])} withdraw {written.partition(' announce ')[2]}"
 
 
 def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> str:
@@ -61,13 +61,13 @@ def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> 
     return f"{selector} withdraw route {prefixes} {_path_information(path_id)} next-hop {next_hop}\n"
 
 
-def attribute_words(attributes: AttributeSet, outcome: Outcome) -> str:
+def attribute_words(attributes: AttributeSet, treatment: Treatment) -> str:
     """Give the words for an attribute set with what the policy adds to it.
 
     The AS path is as learned (ExaBGP adds nothing to one that is given, also towards eBGP). `attributes` must
     have a next hop.
     """
-    attributes = with_outcome(attributes, outcome)
+    attributes = with_treatment(attributes, treatment)
     words = [f"next-hop {attributes.next_hop}"]
     # As octets: the same on the wire, and in what ExaBGP says of its routes the mark by which rtrd knows its own.
     words.append(_generic(0x01, 0x40, bytes([attributes.origin or IGP])))

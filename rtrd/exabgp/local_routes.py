@@ -1,6 +1,6 @@
 """An ExaBGP's list of what it would send in, its own routes out, again and again; and when they may be withdrawn. Pure.
 
-The first list is that of the start (relearn.py). ExaBGP tells nobody when it reads its configuration again, so it is
+The first list is that of the start (startup.py). ExaBGP tells nobody when it reads its configuration again, so it is
 asked now and then, as long as the list is short, since it takes ExaBGP time that grows with the square of its length.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtrd.exabgp.adj_rib_text import BEGIN, read_standing
-from rtrd.exabgp.startup import STANDING
+from rtrd.exabgp.adj_rib_text import BEGIN, read_advertised
+from rtrd.exabgp.startup import ADVERTISED
 
 if TYPE_CHECKING:
-    from rtrd.exabgp.send_barrier import Rounds
+    from rtrd.exabgp.send_barrier import SendBarrier
     from rtrd.rib.engine import Engine
-    from rtrd.rib.local_routes import Own
+    from rtrd.rib.local_routes import LocalRoute
 
 EVERY = 300.0
 """Seconds between two lists."""
@@ -24,10 +24,10 @@ MOST = 5000
 """Routes that a list may have, ours among them: ExaBGP takes about a second for them, sending in between."""
 
 
-class OwnRoutes:
+class LocalRoutesList:
     """The routes of one ExaBGP's own, after the start. Times are seconds of any one clock that doesn't go back."""
 
-    def __init__(self, engine: Engine, rounds: Rounds, now: float) -> None:
+    def __init__(self, engine: Engine, rounds: SendBarrier, now: float) -> None:
         self._engine = engine
         self._rounds = rounds
         self._due = now + EVERY
@@ -41,11 +41,11 @@ class OwnRoutes:
         if self._listing or now < self._due:
             return None
         self._due = now + EVERY
-        if len(self._engine.table) * max(1, len(self._engine.targets)) + len(self._engine.egress) > MOST:
+        if len(self._engine.table) * max(1, len(self._engine.receivers)) + len(self._engine.local_routes) > MOST:
             return None
         self._listing = True
-        self._engine.egress.list_begins()
-        return STANDING
+        self._engine.local_routes.list_begins()
+        return ADVERTISED
 
     def soon(self, now: float) -> None:
         """Take note that something may have changed: a session came up, or an operator reloads."""
@@ -55,15 +55,15 @@ class OwnRoutes:
         """Take a line of the list. False: it is none, or none was asked for."""
         if not self._listing or not text.startswith(BEGIN):
             return False
-        standing = read_standing(text, version)
-        if standing is not None and not standing.ours:
-            self._engine.egress.listed(standing.neighbor, standing.prefix, standing.origin)
+        advertised = read_advertised(text, version)
+        if advertised is not None and not advertised.ours:
+            self._engine.local_routes.listed(advertised.neighbor, advertised.prefix, advertised.origin)
         return True
 
-    def ended(self) -> list[Own]:
+    def ended(self) -> list[LocalRoute]:
         """ExaBGP has answered to the end. Gives what was withdrawn and need not be any more: ExaBGP has to reload."""
         self._listing = False
-        return self._engine.egress.list_ended()
+        return self._engine.local_routes.list_ended()
 
     # -- the withdraws that a rule wants
 
@@ -72,7 +72,7 @@ class OwnRoutes:
 
         They have a round to themselves, since one of ours may take their place (see rounds.py).
         """
-        if not self._engine.egress.waiting:
+        if not self._engine.local_routes.waiting:
             return False
         if not self._turn:
             self._turn = True

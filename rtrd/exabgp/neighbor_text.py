@@ -1,7 +1,7 @@
-"""What ExaBGP says of its neighbours in (text, for people), addresses and what their sessions can do out.
+"""What ExaBGP says of its neighbors in (text, for people), addresses and what their sessions can do out.
 
-`show neighbor summary` is the fence of exabgp/flow.py: a row for each neighbour, in 4.2 only for those that are up.
-`show neighbor extensive` names all neighbours in both versions, and whether path ids are sent to them.
+`show neighbor summary` is the fence of exabgp/flow.py: a row for each neighbor, in 4.2 only for those that are up.
+`show neighbor extensive` names all neighbors in both versions, and whether path ids are sent to them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One neighbour of ExaBGP."""
+    """One neighbor of ExaBGP."""
 
     address: str
     established: bool
@@ -22,7 +22,7 @@ class Row(NamedTuple):
 def read_row(text: str) -> Row | None:
     """Read a row (`127.0.0.2  65001  0:00:02 established  2  0`); None for a line that is none.
 
-    4.2 names only neighbours that are established, 5.0 all that are configured.
+    4.2 names only neighbors that are established, 5.0 all that are configured.
     """
     words = text.split()
     if len(words) < 4 or not words[1].isdecimal():
@@ -36,7 +36,7 @@ def read_row(text: str) -> Row | None:
 
 
 class PathIds(NamedTuple):
-    """Whether ExaBGP sends path ids of a family (4 or 6) to a neighbour."""
+    """Whether ExaBGP sends path ids of a family (4 or 6) to a neighbor."""
 
     address: str
     family: int

@@ -25,12 +25,12 @@ LONGEST = 60.0
 """Seconds that a round may take to end; then a receiver is stuck, and the others shall not wait for it."""
 
 
-class Rounds:
+class SendBarrier:
     """When rounds end. Times are seconds of any one clock that doesn't go back."""
 
     def __init__(self) -> None:
         self.forced = 0
-        """Rounds that ended without knowing that all was sent."""
+        """SendBarrier that ended without knowing that all was sent."""
         self.draining = False
         """Nothing may be written until the round ends."""
         self._written: float | None = None  # when something was written last in this round
@@ -87,7 +87,7 @@ class Rounds:
         return self._alike >= ALIKE and self._end()
 
     def sent(self, address: str, count: int) -> None:
-        """Take a row of the answer: UPDATEs sent to a neighbour whose session is up."""
+        """Take a row of the answer: UPDATEs sent to a neighbor whose session is up."""
         if self._counts is not None:
             self._counts[address] = count
 

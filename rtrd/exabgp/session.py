@@ -15,13 +15,13 @@ from rtrd.base import log
 from rtrd.base.durations import Durations
 from rtrd.exabgp import encode
 from rtrd.exabgp.answers import Answers
-from rtrd.exabgp.coalesce import Gathering
+from rtrd.exabgp.coalesce import Coalescing
 from rtrd.exabgp.decode import DecodeError, Event, Negotiated, Other, Sent, State, Update, decode
 from rtrd.exabgp.lines import MOST_LINE, Lines
-from rtrd.exabgp.local_routes import OwnRoutes
+from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.pipe import Pipe
-from rtrd.exabgp.send_barrier import Rounds
-from rtrd.exabgp.startup import Relearn
+from rtrd.exabgp.send_barrier import SendBarrier
+from rtrd.exabgp.startup import StartUp
 from rtrd.exabgp.window import FENCE, Window
 from rtrd.exabgp.words import Words
 from rtrd.policy import normal
@@ -38,7 +38,7 @@ MOST_PREFIXES = 100
 WORK = 2000
 """Routes in one slice of work: about a millisecond."""
 NEIGHBORS_EVERY = 60.0
-"""Seconds between two looks at ExaBGP's neighbours, which a reload may have changed."""
+"""Seconds between two looks at ExaBGP's neighbors, which a reload may have changed."""
 NEIGHBORS_DOWN_EVERY = 10.0
 """The same while a session is down that may come up unheard (no `neighbor-changes` for it)."""
 _SKIPPED = 200
@@ -67,9 +67,9 @@ class ExaBGP:
         """
         self.engine = engine
         self.window = Window()
-        self.rounds = Rounds()
-        self.relearn = Relearn(engine, clock())
-        self.own = OwnRoutes(engine, self.rounds, clock())
+        self.rounds = SendBarrier()
+        self.startup = StartUp(engine, clock())
+        self.own = LocalRoutesList(engine, self.rounds, clock())
         self.lines = 0
         self.undecodable = 0
         self.commands: Counter[str] = Counter()
@@ -91,7 +91,7 @@ class ExaBGP:
         self._answers = Answers(self, self._command, self._left_out)
         self._working = False
         self._searching = False
-        self._gathering = Gathering(2 * MOST_PREFIXES)
+        self._coalescing = Coalescing(2 * MOST_PREFIXES)
         self._words = Words(engine.attributes)
 
     # -- life
@@ -121,7 +121,7 @@ class ExaBGP:
         return self._pipe.unwritten
 
     def set_policy(self, policy: Policy, cause: int) -> None:
-        """Decide by another policy from now on; `cause`: a number of the journal."""
+        """Decide by another policy from now on; `cause`: a number of the event_log."""
         self._words.forget()
         self.engine.set_policy(policy, cause)
         self.pump()
@@ -195,7 +195,7 @@ class ExaBGP:
             self.engine.update(event)
             self._routes_came()
         elif type(event) is Sent:
-            self.engine.egress.sent(event.update)
+            self.engine.local_routes.sent(event.update)
         elif type(event) is State:
             logger.info(
                 "neighbor up" if event.up else "neighbor down",
@@ -211,37 +211,37 @@ class ExaBGP:
         elif type(event) is Negotiated:
             self.engine.negotiated(event)
         elif type(event) is Other and event.neighbor is not None and event.kind != "send":
-            self.engine.add_target(event.neighbor)
+            self.engine.add_receiver(event.neighbor)
 
     def _routes_came(self) -> None:
         now = self._clock()
-        self._gathering.came(now)
-        self.relearn.update(now)
+        self._coalescing.came(now)
+        self.startup.update(now)
 
-    def _came_up(self, target: str) -> None:
+    def _came_up(self, receiver: str) -> None:
         """Say again what was to be withdrawn and may not be: with a new session ExaBGP sends what stands, no withdraws.
 
-        Announced to is the target once `show neighbor extensive` says that it is up: then ExaBGP has begun to send.
+        Announced to is the receiver once `show neighbor extensive` says that it is up: then ExaBGP has begun to send.
         """
-        self.relearn.session(target, self._clock())
+        self.startup.session(receiver, self._clock())
         self.own.soon(self._clock())
         self._neighbors_wanted = True
         if not self.window.greeted:
-            self.engine.reachable(target, up=True)  # nobody will say so
+            self.engine.reachable(receiver, up=True)  # nobody will say so
         for decision, _ in self.window.unsettled():
-            if not decision.announce and target in decision.targets:
-                self._command(self._words.say(decision._replace(targets=(target,))), decision.size)
+            if not decision.announce and receiver in decision.receivers:
+                self._command(self._words.say(decision._replace(receivers=(receiver,))), decision.size)
 
-    def _went_down(self, target: str) -> None:
+    def _went_down(self, receiver: str) -> None:
         """Take back what ExaBGP may execute from here on: it would wait for the next session.
 
         And 5.0 would send it then, though it be withdrawn meanwhile.
         """
-        self.engine.reachable(target, up=False)
+        self.engine.reachable(receiver, up=False)
         for decision, written in self.window.unsettled():
-            if decision.announce and target in decision.targets:
-                self._command(encode.take_back(written, target), decision.size)
-                self.engine.unsaid(decision, target)
+            if decision.announce and receiver in decision.receivers:
+                self._command(encode.take_back(written, receiver), decision.size)
+                self.engine.mark_not_announced(decision, receiver)
 
     def _left_out(self, why: str, key: str = "line") -> None:
         self.undecodable += 1
@@ -260,19 +260,19 @@ class ExaBGP:
             self._loop.call_soon(self._work)
         now = self._clock()
         self._time_work(now)
-        if not self.relearn.holds(now) and self.own.may_withdraw(now):
-            self._withdraw_own(now)
+        if not self.startup.holds(now) and self.own.may_withdraw(now):
+            self._withdraw_local(now)
         idle = self._decide(now)
         if not self._pipe.unwritten and self._neighbors_wanted and self.window.greeted and self.window.room(now):
             self._neighbors_wanted = False
             self._answers.ask_neighbors()
         if not self._pipe.unwritten and not self._answers.neighbors_asked and self.window.room(now):
-            asked = self.relearn.asks(now, greeted=self.window.greeted)
-            if self.relearn.over and self.window.greeted:
+            asked = self.startup.asks(now, greeted=self.window.greeted)
+            if self.startup.over and self.window.greeted:
                 asked = self.own.asks(now)
             if asked is not None:
                 self._command(asked, 1)
-            elif self.relearn.over and self.engine.work(0) and not self._working:
+            elif self.startup.over and self.engine.work(0) and not self._working:
                 self._working = True
                 self._loop.call_soon(self._work)
         self._end_round(now, idle=idle)
@@ -282,10 +282,10 @@ class ExaBGP:
 
     def _decide(self, now: float) -> bool:
         """Write what is decided. True: there is nothing more that could be written now."""
-        if self._gathering.waits(now, self.engine.table.waiting - self.engine.table.parked):
+        if self._coalescing.waits(now, self.engine.table.waiting - self.engine.table.parked):
             return False
         skipped = 0
-        while not (self._pipe.unwritten or self.rounds.draining or self.relearn.holds(now)) and self.window.room(now):
+        while not (self._pipe.unwritten or self.rounds.draining or self.startup.holds(now)) and self.window.room(now):
             decision = self.engine.next_decision(MOST_PREFIXES)
             if decision is None:
                 if self.engine.table.searching and not self._searching:
@@ -305,15 +305,15 @@ class ExaBGP:
         self._searching = False
         self.pump()
 
-    def _withdraw_own(self, now: float) -> None:
+    def _withdraw_local(self, now: float) -> None:
         """Withdraw what ExaBGP announces by itself, as a rule of the policy says."""
         while not self._pipe.unwritten and self.window.room(now):
-            decision = self.engine.next_own(MOST_PREFIXES)
+            decision = self.engine.next_local_withdraw(MOST_PREFIXES)
             if decision is None:
                 break
             logger.warning(
                 "invalid routes of ExaBGP's own are withdrawn",
-                router=self.engine.name, neighbors=decision.targets, prefixes=decision.prefixes,
+                router=self.engine.name, neighbors=decision.receivers, prefixes=decision.prefixes,
             )  # fmt: skip
             self._write_decision(decision, now)
         self.rounds.drain(now)
@@ -339,7 +339,7 @@ class ExaBGP:
         self._working = False
         if self.open:
             self.engine.work(WORK)
-            self._gathering.over()  # what a change of VRPs brings waits for nobody
+            self._coalescing.over()  # what a change of VRPs brings waits for nobody
             self.pump()
 
     def _time_work(self, now: float) -> None:
@@ -360,7 +360,7 @@ class ExaBGP:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        parts = (self.window, self.rounds, self.relearn, self.own, self._gathering)
+        parts = (self.window, self.rounds, self.startup, self.own, self._coalescing)
         seconds = [each for each in (part.next_deadline(now) for part in parts) if each is not None]
         if seconds:
             self._timer = self._loop.call_later(min(seconds), self.pump)

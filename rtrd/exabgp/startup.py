@@ -1,7 +1,7 @@
 """What an ExaBGP had before this process began: its lists in, what to ask next out. Pure.
 
 ExaBGP keeps what an earlier rtrd announced and tells a new one nothing. So it is asked what stands (`show adj-rib
-out`), the neighbours send their routes again (route refresh), and when that has become quiet, ExaBGP is asked what it
+out`), the neighbors send their routes again (route refresh), and when that has become quiet, ExaBGP is asked what it
 has from those that did not (`show adj-rib in`). Only then, what nothing was learned for is taken back: see
 docs/exabgp.md.
 """
@@ -11,19 +11,19 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from rtrd.exabgp.adj_rib_text import read_standing
+from rtrd.exabgp.adj_rib_text import read_advertised
 
 if TYPE_CHECKING:
     from rtrd.rib.engine import Engine
 
-STANDING = "show adj-rib out extensive\n"
+ADVERTISED = "show adj-rib out extensive\n"
 LEARNED = "show adj-rib in {} extensive\n"
-"""Of one neighbour: of its address."""
+"""Of one neighbor: of its address."""
 
 HELD = 30.0
 """Seconds for which nothing is written because ExaBGP is still listing what stands."""
 QUIET = 2.0
-"""Seconds without an update after which the neighbours count as having sent all again."""
+"""Seconds without an update after which the neighbors count as having sent all again."""
 BUSY = 60.0
 """Seconds after which ExaBGP is asked though it is never quiet."""
 BLIND_QUIET = 30.0
@@ -38,25 +38,25 @@ class Phase(Enum):
     """How far it is."""
 
     GREETING = "greeting"
-    STANDING = "listing what stands"
-    LEARNING = "the neighbours send again"
+    ADVERTISED = "listing what stands"
+    LEARNING = "the neighbors send again"
     ASKING = "about to ask what was learned"
     LEARNED = "listing what was learned"
     BLIND = "waiting, there being no such list"
     DONE = "done"
 
 
-class Relearn:
+class StartUp:
     """One start of rtrd at one ExaBGP. Times are seconds of any one clock that doesn't go back."""
 
     def __init__(self, engine: Engine, now: float) -> None:
         self.phase = Phase.GREETING
         self.older: set[str] = set()
-        """Neighbours whose session is older than this process."""
+        """Neighbors whose session is older than this process."""
         self.unreadable = 0
         """Listed routes whose words are not understood."""
         self.learned = 0
-        """Routes that no neighbour sent again, but ExaBGP has."""
+        """Routes that no neighbor sent again, but ExaBGP has."""
         self._engine = engine
         self._since = now
         self._moved = now
@@ -73,22 +73,22 @@ class Relearn:
         """Tell whether nothing may be announced or withdrawn yet: it is not known what stands."""
         if self.phase is Phase.GREETING:
             return now - self._since < UNANSWERED
-        return self.phase is Phase.STANDING and now - self._since < HELD
+        return self.phase is Phase.ADVERTISED and now - self._since < HELD
 
     def asks(self, now: float, *, greeted: bool) -> str | None:
         """Give what is to be written now; what `ended` is then told."""
         if self.phase is Phase.GREETING:
             if greeted:
-                self._go(Phase.STANDING, now)
-                self._engine.egress.list_begins()
-                return STANDING
+                self._go(Phase.ADVERTISED, now)
+                self._engine.local_routes.list_begins()
+                return ADVERTISED
             if now - self._since >= UNANSWERED:
                 self._go(Phase.DONE, now)
         elif self.phase in (Phase.LEARNING, Phase.BLIND):
             self._wait(now)
         if self.phase is Phase.ASKING:
             self._go(Phase.LEARNED, now)
-            self._engine.former.listing(begins=True)
+            self._engine.previous_run.listing(begins=True)
             return LEARNED.format(self._to_ask.pop())
         return None
 
@@ -115,11 +115,11 @@ class Relearn:
         return len(self.older) == 1
 
     def update(self, now: float) -> None:
-        """Take note that a neighbour has sent something."""
+        """Take note that a neighbor has sent something."""
         self._moved = now
 
     def session(self, address: str, now: float) -> None:
-        """Take a session that came up: the neighbour sends all it has."""
+        """Take a session that came up: the neighbor sends all it has."""
         self._newer.add(address)
         self.older.discard(address)
         if self.phase in (Phase.LEARNING, Phase.BLIND):
@@ -127,39 +127,39 @@ class Relearn:
 
     def line(self, text: str, version: str) -> bool:
         """Take a line of a list. False: it is none, or none was asked for."""
-        if self.phase not in (Phase.STANDING, Phase.LEARNED):
+        if self.phase not in (Phase.ADVERTISED, Phase.LEARNED):
             return False
-        standing = read_standing(text, version)
-        if standing is None:
+        advertised = read_advertised(text, version)
+        if advertised is None:
             return text.startswith("neighbor ")  # of another family
         if self.phase is Phase.LEARNED:
-            self._listed.add(standing.neighbor)
-            if standing.attributes is None:
+            self._listed.add(advertised.neighbor)
+            if advertised.attributes is None:
                 self.unreadable += 1
-            elif self._engine.listed(standing.neighbor, standing.prefix, standing.attributes):
+            elif self._engine.listed(advertised.neighbor, advertised.prefix, advertised.attributes):
                 self.learned += 1
-        elif standing.ours:
-            if standing.attributes is None:
+        elif advertised.ours:
+            if advertised.attributes is None:
                 self.unreadable += 1
             else:
-                self._engine.stood(standing.neighbor, standing.prefix, standing.attributes)
+                self._engine.stood(advertised.neighbor, advertised.prefix, advertised.attributes)
         else:
-            self._engine.egress.listed(standing.neighbor, standing.prefix, standing.origin)
+            self._engine.local_routes.listed(advertised.neighbor, advertised.prefix, advertised.origin)
         return True
 
     def ended(self, text: str, now: float) -> None:
         """ExaBGP has answered a command of `asks` to the end."""
-        if text == STANDING and self.phase is Phase.STANDING:
-            self._engine.egress.list_ended()
+        if text == ADVERTISED and self.phase is Phase.ADVERTISED:
+            self._engine.local_routes.list_ended()
             self._go(Phase.LEARNING, now)
         elif text.startswith("show adj-rib in ") and self.phase is Phase.LEARNED:
-            self._engine.former.listing(begins=False)
+            self._engine.previous_run.listing(begins=False)
             if self._to_ask:
                 self._go(Phase.ASKING, now)
                 return
-            # A neighbour that has sent routes and that ExaBGP lists none of: it keeps no list.
+            # A neighbor that has sent routes and that ExaBGP lists none of: it keeps no list.
             said = {address for address in self.older if self._has_routes(address)}
-            if self._engine.former.left and (said - self._listed or not said | self._listed):
+            if self._engine.previous_run.left and (said - self._listed or not said | self._listed):
                 self._go(Phase.BLIND, now)
             else:
                 self._release(now)
@@ -174,7 +174,7 @@ class Relearn:
         if not blind:
             # Of whom no route is known may know no route refresh. It takes ExaBGP long to list many, so others are
             # only asked about when it matters.
-            everyone = self._engine.former.left > 0
+            everyone = self._engine.previous_run.left > 0
             self._to_ask = sorted(one for one in self.older if everyone or not self._has_routes(one))
         if self._to_ask:
             self._go(Phase.ASKING, now)
@@ -186,7 +186,7 @@ class Relearn:
         return session is not None and any(self._engine.table.counts(session.number).values())
 
     def _release(self, now: float) -> None:
-        self._engine.former.release()
+        self._engine.previous_run.release()
         self._go(Phase.DONE, now)
 
     def _go(self, phase: Phase, now: float) -> None:

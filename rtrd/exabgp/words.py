@@ -29,17 +29,17 @@ class Words:
 
     def say(self, decision: Decision) -> str:
         """Give the command that says a decision."""
-        selector = encode.select(decision.targets)
+        selector = encode.select(decision.receivers)
         if not decision.announce:
             return encode.withdraw(selector, decision.family, decision.path_id, decision.prefixes)
         return encode.announce(selector, self._words_of(decision), decision.path_id, decision.prefixes)
 
     def _words_of(self, decision: Decision) -> str:
-        key = (decision.attributes, id(decision.outcome))
+        key = (decision.attributes, id(decision.treatment))
         words = self._remembered.get(key)
         if words is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            words = encode.attribute_words(self._attributes(decision.attributes), decision.outcome)
+            words = encode.attribute_words(self._attributes(decision.attributes), decision.treatment)
             self._remembered[key] = words
         return words

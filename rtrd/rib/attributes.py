@@ -1,4 +1,4 @@
-"""What a router's dialect reads of the path attributes of routes in, facts for the route table out.
+"""What a router's dialect reads of the path attributes of routes in, summary for the route table out.
 
 Neutral between dialects: exabgp/attributes.py makes it, exabgp/encode.py prints it. Everything is a number or
 an address that was parsed: no text of BGP gets past this point.
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT, Facts
+from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT, AttributeSummary
 from rtrd.tags import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtrd.policy import Outcome
+    from rtrd.policy import Treatment
 
 AS_SET, AS_SEQUENCE, AS_CONFED_SEQUENCE, AS_CONFED_SET = 1, 2, 3, 4
 """Segment types of RFC 4271 section 4.3 and RFC 5065 section 3."""
@@ -65,10 +65,10 @@ class AttributeSet(NamedTuple):
     malformed: bool = False
     """The attributes can't be trusted: the route is not announced (RFC 7606 section 2: treat-as-withdraw)."""
 
-    def facts(self) -> Facts:
+    def summary(self) -> AttributeSummary:
         """Give what the route table must know."""
-        return Facts(
-            outcome=int.from_bytes(_digest(self)),
+        return AttributeSummary(
+            announced_hash=int.from_bytes(_digest(self)),
             origin=-1 if self.origin_as is None else self.origin_as,
             local_preference=(DEFAULT_LOCAL_PREFERENCE if self.local_preference is None else self.local_preference),
             path_length=sum(_weight(segment) for segment in self.as_path),
@@ -78,7 +78,7 @@ class AttributeSet(NamedTuple):
         )
 
     def _identity(self) -> int:
-        """Next hop and path, hashed as in ffi/native/exabgp/attributes.c: a route that is learned again has them in common."""
+        """Next hop and path, hashed as in exabgp/attributes.c: a route that is learned again has them in common."""
         hop = b"" if self.next_hop is None else ipaddress.ip_address(self.next_hop).packed
         halves = hop.ljust(16, b"\0")
         words = [16 | (4 if len(hop) == 4 else 6) << 8 | self.family << 16]
@@ -127,15 +127,15 @@ class AttributeSet(NamedTuple):
         return 34 + path + lists  # ORIGIN 4, MULTI_EXIT_DISC 7, LOCAL_PREF 7, four headers of 4
 
 
-def with_outcome(attributes: AttributeSet, outcome: Outcome) -> AttributeSet:
+def with_treatment(attributes: AttributeSet, treatment: Treatment) -> AttributeSet:
     """Give the attribute set as it is announced: with the tags and the local preference of the policy."""
-    tags = outcome.tags
+    tags = treatment.tags
     standard = [tag.numbers for tag in tags if tag.kind == "standard"]
     large = [tag.numbers for tag in tags if tag.kind == "large"]
     extended = [tag.value for tag in tags if tag.kind == "extended"]
     return attributes._replace(
         local_preference=(
-            attributes.local_preference if outcome.local_preference is None else outcome.local_preference
+            attributes.local_preference if treatment.local_preference is None else treatment.local_preference
         ),
         communities=tuple(dict.fromkeys((*attributes.communities, *((a, b) for a, b in standard)))),
         large_communities=tuple(dict.fromkeys((*attributes.large_communities, *((a, b, c) for a, b, c in large)))),

@@ -6,14 +6,14 @@ import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from rtrd.policy import Outcome
+    from rtrd.policy import Treatment
 
 
 class Decision(NamedTuple):
     """A command of the route table in terms of the policy."""
 
     announce: bool
-    targets: tuple[str, ...]
+    receivers: tuple[str, ...]
     family: int
     path_id: int | None
     prefixes: str
@@ -22,7 +22,7 @@ class Decision(NamedTuple):
     """How many prefixes."""
     attributes: bytes
     """Key of the attribute set; of no meaning for a withdraw."""
-    outcome: Outcome
+    treatment: Treatment
     stands: bool = False
     """It stands already, announced by an earlier run: there is nothing to say."""
 

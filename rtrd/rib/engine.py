@@ -1,4 +1,4 @@
-"""Events of one router's neighbours in, commands for that router out: routes are kept, validated and decided here.
+"""Events of one router's neighbors in, commands for that router out: routes are kept, validated and decided here.
 
 `exabgp.decode -> Engine -> exabgp.encode`; the effective VRPs come from the side (`vrps_changed`). No sockets and no
 clock: the router's dialect reads and writes, the daemon calls `work` while there is some.
@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.policy import OBSERVE, normal
-from rtrd.rib.attributes import with_outcome
+from rtrd.rib.attributes import with_treatment
 from rtrd.rib.decision import Decision
-from rtrd.rib.local_routes import Egress
-from rtrd.rib.policy_numbers import Outcomes
-from rtrd.rib.previous_run import Former, read_key
-from rtrd.rib.receivers import Targets, packed
-from rtrd.rib.retag import Respelling
+from rtrd.rib.local_routes import LocalRoutes
+from rtrd.rib.policy_numbers import Treatments
+from rtrd.rib.previous_run import PreviousRun, read_key
+from rtrd.rib.receivers import Receivers, packed
+from rtrd.rib.retag import Retag
 from rtrd.rib.rows import UNKNOWN
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import NEW_ATTRIBUTES, OTHER, TAKEN_PATH_IDS, NeighborPolicy
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtrd.exabgp.decode import Negotiated, State, Update
-    from rtrd.policy import Outcome, Policy, Rule
+    from rtrd.policy import Policy, Rule, Treatment
     from rtrd.rib.attributes import AttributeSet
     from rtrd.rib.rows import Command, Route
     from rtrd.tags import Tag
@@ -38,14 +38,14 @@ _REMEMBERED = 4096
 
 
 class Session(NamedTuple):
-    """A neighbour that is up, or that sent routes, which says the same."""
+    """A neighbor that is up, or that sent routes, which says the same."""
 
     number: int
     rule: Rule | None
 
 
 class Engine:
-    """One router: its neighbours, their routes (the Adj-RIB-In), and what is to be said about them."""
+    """One router: its neighbors, their routes (the Adj-RIB-In), and what is to be said about them."""
 
     def __init__(
         self,
@@ -57,24 +57,24 @@ class Engine:
         """`read_attributes` makes an AttributeSet of the dialect's key, less the communities that are ours."""
         self.name = name
         self.table = RouteTable(vrp_set)
-        self.table.set_own_tags(policy.own_tags())
-        self.egress = Egress(vrp_set, self._stands, self.attributes, self._withdraws_own)
+        self.table.set_our_tags(policy.our_tags())
+        self.local_routes = LocalRoutes(vrp_set, self._stands, self.attributes, self._withdraws_local)
         """What the router announces by itself."""
         self.others = 0
         """Entries of families that are left alone."""
         self.sessions: dict[str, Session] = {}
-        self.targets = Targets(name, self.table)
-        """Neighbours that commands can name."""
+        self.receivers = Receivers(name, self.table)
+        """Neighbors that commands can name."""
         self._policy = policy
         self._owns = lru_cache(maxsize=65536)(policy.owns)
         self._read_attributes = read_attributes
-        self._outcomes = Outcomes()
+        self._treatments = Treatments()
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
         self._parts: deque[Decision] = deque()  # of one withdraw
-        self._respelling: Respelling | None = None
+        self._retag: Retag | None = None
         self._policy_cause = UNKNOWN
-        self.former = Former(self.table, self.owns)
+        self.previous_run = PreviousRun(self.table, self.owns)
         self._add_receivers()
 
     # -- the policy
@@ -86,42 +86,42 @@ class Engine:
     def set_policy(self, policy: Policy, cause: int = UNKNOWN) -> None:
         """Decide by another policy from now on: in `work` what differs, and only that, is written anew.
 
-        `cause`: a number of the journal.
+        `cause`: a number of the event_log.
         """
-        self._respelling = Respelling(self._policy, policy, self.table, self._respelling)
+        self._retag = Retag(self._policy, policy, self.table, self._retag)
         self._policy = policy
-        self.table.set_own_tags(policy.own_tags())
+        self.table.set_our_tags(policy.our_tags())
         self._owns = lru_cache(maxsize=65536)(policy.owns)
         self._remembered.clear()
         self._policy_cause = cause
         self._add_receivers()
 
     def _add_receivers(self) -> None:
-        for rule in (*self._policy.rules, *self._policy.own_rules):
+        for rule in (*self._policy.rules, *self._policy.local_rules):
             for address in rule.to or ():
-                self.add_target(address)
+                self.add_receiver(address)
 
-    def _respell(self, budget: int) -> None:
+    def _retag_sets(self, budget: int) -> None:
         """Find what a change of our own tags makes of the attribute sets; then let the policy count."""
-        assert self._respelling is not None
-        for number, key in self._respelling.look(budget):
+        assert self._retag is not None
+        for number, key in self._retag.look(budget):
             if read_key(key) is not None:
                 continue  # of an earlier run, or of the router's list, which came without our tags
             now = self._read_attributes(key, self._owns)
-            if any(self._read_attributes(key, policy.owns) != now for policy in self._respelling.before):
-                self.table.respell(number, now.facts())
-        if self._respelling.done:
-            self._respelling = None
+            if any(self._read_attributes(key, policy.owns) != now for policy in self._retag.before):
+                self.table.retag(number, now.summary())
+        if self._retag.done:
+            self._retag = None
             for address, session in self.sessions.items():
                 self.sessions[address] = Session(session.number, self._policy.rule_for(address))
-            self.table.because(self._policy_cause)
+            self.table.set_cause(self._policy_cause)
             self._new_policies()
 
-    # -- neighbours
+    # -- neighbors
 
-    def add_target(self, address: str) -> bool:
-        """Take note of a neighbour of the router, to which routes can be announced. True: it was new."""
-        if not self.targets.add(address):
+    def add_receiver(self, address: str) -> bool:
+        """Take note of a neighbor of the router, to which routes can be announced. True: it was new."""
+        if not self.receivers.add(address):
             return False
         self._new_policies()
         return True
@@ -131,16 +131,16 @@ class Engine:
             self.table.set_policy(session.number, self._native_policy(neighbor, session.rule))
         if self.sessions:
             self.table.reconsider()
-        self.egress.rules_changed()
+        self.local_routes.rules_changed()
 
     def path_ids(self, address: str, family: int, *, taken: bool) -> None:
-        """Take note whether ExaBGP sends path ids (RFC 7911) of a family to a neighbour; unknown: it does.
+        """Take note whether ExaBGP sends path ids (RFC 7911) of a family to a neighbor; unknown: it does.
 
-        To a neighbour without them ExaBGP would send every path of a prefix as the same route, and the withdraw of one
+        To a neighbor without them ExaBGP would send every path of a prefix as the same route, and the withdraw of one
         would take away all.
         """
-        self.add_target(address)
-        if not self.targets.path_ids(address, family, taken=taken):
+        self.add_receiver(address)
+        if not self.receivers.path_ids(address, family, taken=taken):
             return
         if self._path_ids:
             self._new_policies()  # without it: what stands there must go before it is said in the other way
@@ -148,38 +148,38 @@ class Engine:
             self._turn()
 
     def reachable(self, address: str, *, up: bool) -> bool:
-        """Take note whether a target's session is up; until told, it is. At one that is down nothing is announced.
+        """Take note whether a receiver's session is up; until told, it is. At one that is down nothing is announced.
 
         What must change meanwhile is taken back there, and what should stand is said when it is up. True: it is news.
         """
-        self.add_target(address)
-        news = self.targets.reachable(address, up=up)
+        self.add_receiver(address)
+        news = self.receivers.reachable(address, up=up)
         if news:
-            self.egress.rules_changed()
+            self.local_routes.rules_changed()
         if news and up:
             self.table.reconsider()
         return news
 
     @property
     def unreachable(self) -> int:
-        """How many targets are down."""
-        return self.targets.unreachable
+        """How many receivers are down."""
+        return self.receivers.unreachable
 
-    def unsaid(self, decision: Decision, target: str) -> None:
-        """Take note that what a decision announced does not stand at a target after all; it is said again."""
-        bit = self.targets.bit(target)
+    def mark_not_announced(self, decision: Decision, receiver: str) -> None:
+        """Take note that what a decision announced does not stand at a receiver after all; it is said again."""
+        bit = self.receivers.bit(receiver)
         for place in decision.places():
             self.table.unwritten(place, bit)
 
     def _turn(self) -> None:
-        self.targets.turn()
+        self.receivers.turn()
         self._new_policies()
 
     def state(self, event: State) -> None:
         """Take a session that came up or went down; what it had said is gone in both cases (RFC 4271 section 6)."""
-        self.egress.state(event)
+        self.local_routes.state(event)
         address = normal(event.neighbor)
-        self.former.session_changed(address)
+        self.previous_run.session_changed(address)
         session = self.sessions.pop(address, None)
         if session is not None:
             self.table.retire_neighbor(session.number)
@@ -188,14 +188,14 @@ class Engine:
 
     def negotiated(self, event: Negotiated) -> None:
         """Take what a session agreed on, until the next one agrees on something else."""
-        self.add_target(event.neighbor)
-        if self.targets.extended_next_hop(event.neighbor, agreed=event.extended_next_hop):
+        self.add_receiver(event.neighbor)
+        if self.receivers.extended_next_hop(event.neighbor, agreed=event.extended_next_hop):
             self.table.reconsider()
 
     def _session(self, address: str) -> Session:
         session = self.sessions.get(address)
         if session is None:
-            self.add_target(address)
+            self.add_receiver(address)
             rule = self._policy.rule_for(address)
             session = Session(self.table.add_neighbor(self._native_policy(address, rule), packed(address)), rule)
             self.sessions[address] = session
@@ -203,20 +203,20 @@ class Engine:
         return session
 
     def _native_policy(self, neighbor: str, rule: Rule | None) -> NeighborPolicy:
-        targets = 0
+        receivers = 0
         if rule is not None:
-            targets = sum(map(self.targets.bit, rule.receivers(self.targets, neighbor))) & ~self.targets.turning
-        return self._outcomes.policy(rule, targets)
+            receivers = sum(map(self.receivers.bit, rule.receivers(self.receivers, neighbor))) & ~self.receivers.turning
+        return self._treatments.policy(rule, receivers)
 
     # -- routes
 
     def update(self, event: Update) -> None:
-        """Take a neighbour's routes: withdrawn ones first (RFC 4271 section 3.1 lets an announcement win)."""
+        """Take a neighbor's routes: withdrawn ones first (RFC 4271 section 3.1 lets an announcement win)."""
         session = self.sessions.get(event.neighbor) or self._session(normal(event.neighbor))
         self.others += event.others
         table = self.table
         if event.withdrawn:
-            self.former.withdrawn(event.neighbor, event.withdrawn)
+            self.previous_run.withdrawn(event.neighbor, event.withdrawn)
             table.withdraw(session.number, event.withdrawn)
         for key, prefixes in event.announced:
             if not prefixes:
@@ -225,7 +225,7 @@ class Engine:
                 self._path_ids = True
             number = table.find_attributes(key)
             if number is None:
-                number = table.add_attributes(key, self.attributes(key).facts())
+                number = table.add_attributes(key, self.attributes(key).summary())
             table.announce(session.number, number, prefixes)
 
     def take_lines(self, text: bytes, at: int) -> tuple[int, int]:
@@ -233,7 +233,7 @@ class Engine:
 
         Gives where the first other one begins, or the end of the text, and how many were taken.
         """
-        if self.former.lists:
+        if self.previous_run.lists:
             return at, 0  # who withdraws what must be known
         taken = self.table.take_lines(text, at)
         self._path_ids |= taken.path_ids
@@ -241,12 +241,12 @@ class Engine:
 
     def take_line(self, line: bytes) -> bool:
         """Take the routes of a line that needs no decoder but the native one. False: nothing was done."""
-        if self.former.lists:
+        if self.previous_run.lists:
             return False  # who withdraws what must be known
         table = self.table
         while (taken := table.take_line(line)) == NEW_ATTRIBUTES:
             key = table.unknown_key
-            table.add_attributes(key, self.attributes(key).facts())
+            table.add_attributes(key, self.attributes(key).summary())
         if taken == TAKEN_PATH_IDS:
             self._path_ids = True
         return taken != OTHER
@@ -262,36 +262,36 @@ class Engine:
         return attributes
 
     def stood(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
-        """Take a route that stands at a neighbour, announced by an earlier run."""
-        self.add_target(neighbor)
-        if bit := self.targets.bit(neighbor):
-            self.former.stands(prefix, attributes, bit)
+        """Take a route that stands at a neighbor, announced by an earlier run."""
+        self.add_receiver(neighbor)
+        if bit := self.receivers.bit(neighbor):
+            self.previous_run.stands(prefix, attributes, bit)
 
     def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> bool:
-        """Take a route that the router says it has of a neighbour. True: it was not known."""
+        """Take a route that the router says it has of a neighbor. True: it was not known."""
         session = self.sessions.get(normal(neighbor)) or self._session(normal(neighbor))
-        return self.former.listed(neighbor, session.number, prefix, attributes)
+        return self.previous_run.listed(neighbor, session.number, prefix, attributes)
 
     # -- VRPs
 
     def vrps_changed(self, changes: Changes, cause: int = UNKNOWN) -> None:
         """Have the routes that these VRPs cover validated again, in `work`; the changes of routes carry `cause`."""
-        self.table.because(cause)
+        self.table.set_cause(cause)
         self.table.vrps_changed(changes)
-        self.egress.vrps_changed(changes)
+        self.local_routes.vrps_changed(changes)
 
     def revalidate(self, cause: int = UNKNOWN) -> None:
         """Have every route validated again, in `work`: the set became usable, or ceased to be."""
-        self.table.because(cause)
+        self.table.set_cause(cause)
         self.table.reconsider()
-        self.egress.revalidate()
+        self.local_routes.revalidate()
 
     def work(self, budget: int) -> bool:
         """Do up to `budget` routes of what waits. True: there is more."""
-        if self._respelling is not None and budget:
-            self._respell(budget)
-        more = self.egress.work(budget)
-        return self.table.work(budget) or more or self._respelling is not None
+        if self._retag is not None and budget:
+            self._retag_sets(budget)
+        more = self.local_routes.work(budget)
+        return self.table.work(budget) or more or self._retag is not None
 
     # -- decisions
 
@@ -302,44 +302,48 @@ class Engine:
         the words of the former policy.
         """
         while not self._parts:
-            decision = None if self._respelling is not None else self._next(most)
-            if decision is None or not len(self.egress):
+            decision = None if self._retag is not None else self._next(most)
+            if decision is None or not len(self.local_routes):
                 return decision
-            self._parts += self.egress.beside(decision)
+            self._parts += self.local_routes.beside(decision)
         return self._parts.popleft()
 
-    def next_own(self, most: int) -> Decision | None:
+    def next_local_withdraw(self, most: int) -> Decision | None:
         """Give the next withdraw of the router's own routes, which a rule of the policy wants; as `next_decision`."""
-        command = self.egress.next_withdraw(most)
+        command = self.local_routes.next_withdraw(most)
         if command is None:
             return None
-        names = self.targets.names(command.targets)
+        names = self.receivers.names(command.receivers)
         return Decision(False, names, command.family, command.path_id, command.prefixes, command.size, b"", OBSERVE)
 
     def _next(self, most: int) -> Decision | None:
         command = self.table.next_command(most)
-        if command is None and self.targets.turning and not (self.table.searching or self.table.work(0)):
+        if command is None and self.receivers.turning and not (self.table.searching or self.table.work(0)):
             self._turn()  # nothing stands at them any more; what should is said after the next work
         if command is None:
             return None
-        outcome = self._outcomes.of(command.manner)
-        stands = command.announce and command.former is not None and self._recognised(command, command.former, outcome)
+        treatment = self._treatments.of(command.variant)
+        stands = (
+            command.announce
+            and command.previous_run is not None
+            and self._recognised(command, command.previous_run, treatment)
+        )
         return Decision(
             announce=command.announce,
-            targets=self.targets.names(command.targets),
+            receivers=self.receivers.names(command.receivers),
             family=command.family,
             path_id=command.path_id,
             prefixes=command.prefixes,
             size=command.size,
             attributes=self._key(command),
-            outcome=outcome,
+            treatment=treatment,
             stands=stands,
         )
 
-    def _recognised(self, command: Command, former: int, outcome: Outcome) -> bool:
+    def _recognised(self, command: Command, previous_run: int, treatment: Treatment) -> bool:
         """Whether what stands from an earlier run is what the command says."""
-        said = with_outcome(self.attributes(self._key(command)), outcome)
-        return said.same(self.attributes(self.table.attributes_key(former)))
+        said = with_treatment(self.attributes(self._key(command)), treatment)
+        return said.same(self.attributes(self.table.attributes_key(previous_run)))
 
     def _key(self, command: Command) -> bytes:
         return self.table.attributes_key(command.attributes) if command.announce else b""
@@ -347,7 +351,7 @@ class Engine:
     # -- questions
 
     def counts(self) -> dict[str, int]:
-        """How many routes have which validity, over all neighbours."""
+        """How many routes have which validity, over all neighbors."""
         total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
         for session in self.sessions.values():
             for validity, count in self.table.counts(session.number).items():
@@ -355,26 +359,26 @@ class Engine:
         return total
 
     def routes(self, within: str | None = None) -> Iterator[tuple[str, Route]]:
-        """Give each route with its neighbour, in order of prefix, also while they change."""
+        """Give each route with its neighbor, in order of prefix, also while they change."""
         names: dict[int, str] = {}
         for route in self.table.routes(within):
             if route.neighbor not in names:
                 names = {session.number: address for address, session in self.sessions.items()}
             yield names.get(route.neighbor, ""), route
 
-    def _withdraws_own(self, address: str) -> int:
-        """Give the bit of a neighbour where invalid routes of the router's own are to be withdrawn now; else 0."""
+    def _withdraws_local(self, address: str) -> int:
+        """Give the bit of a neighbor where invalid routes of the router's own are to be withdrawn now; else 0."""
         if not self._policy.withdraws_own(address):
             return 0
-        self.add_target(address)
-        return self.targets.up(address)
+        self.add_receiver(address)
+        return self.receivers.up(address)
 
-    def _stands(self, target: str, prefix: str) -> bool:
-        """Whether an announcement of ours stands at a neighbour for a prefix (as of Update)."""
-        bit = self.targets.bit(target)
+    def _stands(self, receiver: str, prefix: str) -> bool:
+        """Whether an announcement of ours stands at a neighbor for a prefix (as of Update)."""
+        bit = self.receivers.bit(receiver)
         if not bit:
             return False
         try:
-            return any(route.standing & bit for route in self.table.at(prefix.partition(" ")[0]))
+            return any(route.advertised & bit for route in self.table.at(prefix.partition(" ")[0]))
         except ValueError:
             return False  # no prefix, which the route table will say, too

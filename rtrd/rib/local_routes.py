@@ -1,11 +1,11 @@
-"""What a router sends to its neighbours in, less what rtrd had it send; validity of its own routes out (RFC 8893).
+"""What a router sends to its neighbors in, less what rtrd had it send; validity of its own routes out (RFC 8893).
 
 These routes are shown and counted, and nothing is done about them unless a rule of the policy (`direction: out`) says
 so: they are the operator's own words. No socket, no clock. The origin is that of the path as it is sent, after all that
 the router does to it (section 4).
 
 There are two sources: what the router says that it sends, which is exact, and its list of what it would send. A
-neighbour of the first kind is known by having been heard of.
+neighbor of the first kind is known by having been heard of.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ MOST_LISTED = 200_000
 """Routes of a list that are remembered one by one; of a longer one nothing is found to be missing."""
 
 
-class Own(NamedTuple):
-    """A route of the router's own to one neighbour."""
+class LocalRoute(NamedTuple):
+    """A route of the router's own to one neighbor."""
 
     neighbor: str
     prefix: str
     """As of Update: `PREFIX`, under ADD-PATH `PREFIX PATH-ID`."""
 
 
-class Egress:
-    """The routes that one router announces by itself, by the neighbour that gets them: an Adj-RIB-Out without ours."""
+class LocalRoutes:
+    """The routes that one router announces by itself, by the neighbor that gets them: an Adj-RIB-Out without ours."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class Egress:
         attributes: Callable[[bytes], AttributeSet],
         acts: Callable[[str], int] = lambda _: 0,
     ) -> None:
-        """`ours`: whether what stands at a neighbour for a prefix (as of Update) is rtrd's. `attributes`: of a key.
+        """`ours`: whether what stands at a neighbor for a prefix (as of Update) is rtrd's. `attributes`: of a key.
 
-        `acts`: a bit that stands for a neighbour in commands, if invalid routes are to be withdrawn there now; else 0.
+        `acts`: a bit that stands for a neighbor in commands, if invalid routes are to be withdrawn there now; else 0.
         """
-        self.withdrawn: dict[Own, bytes] = {}
+        self.withdrawn: dict[LocalRoute, bytes] = {}
         """What a rule had withdrawn, with the key of its attributes; the router announces it no more."""
         self._ours = ours
         self._attributes = attributes
@@ -65,13 +65,13 @@ class Egress:
         self._sessions: dict[str, int] = {}
         self._acting: dict[str, int] = {}
         self._telling: set[str] = set()
-        self._listed: set[Own] | None = None
-        self._said: set[Own] = set()
+        self._listed: set[LocalRoute] | None = None
+        self._said: set[LocalRoute] = set()
 
     # -- what the router sends
 
     def sent(self, update: Update) -> None:
-        """Take what the router sent to a neighbour. A route of ours takes the place of the router's own."""
+        """Take what the router sent to a neighbor. A route of ours takes the place of the router's own."""
         address = normal(update.neighbor)
         number = self._session(address)
         if number is None:
@@ -79,10 +79,10 @@ class Egress:
         self._telling.add(address)
         if self._listed is not None and len(self._said) < MOST_LISTED:
             prefixes = [*update.withdrawn, *(prefix for _, some in update.announced for prefix in some)]
-            self._said.update(Own(address, prefix) for prefix in prefixes)
+            self._said.update(LocalRoute(address, prefix) for prefix in prefixes)
         if update.withdrawn:
             # Of one that a rule had withdrawn the router says so too; it stays to be seen.
-            gone = [prefix for prefix in update.withdrawn if Own(address, prefix) not in self.withdrawn]
+            gone = [prefix for prefix in update.withdrawn if LocalRoute(address, prefix) not in self.withdrawn]
             self._table.withdraw(number, gone)
         for key, prefixes in update.announced:
             ours = [prefix for prefix in prefixes if self._ours(address, prefix)]
@@ -104,13 +104,13 @@ class Egress:
     # -- what the router lists
 
     def list_begins(self) -> None:
-        """Take note that the router begins to list what it would send, to all neighbours."""
+        """Take note that the router begins to list what it would send, to all neighbors."""
         self._listed = set()
         self._said.clear()
 
     def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
         """Take a route of the list that rtrd did not have it announce."""
-        own = Own(normal(neighbor), prefix)
+        own = LocalRoute(normal(neighbor), prefix)
         number = self._session(own.neighbor)
         if number is None or self._listed is None:
             return
@@ -119,17 +119,17 @@ class Egress:
         if own not in self._said and not self._ours(own.neighbor, prefix):
             self._announce(own.neighbor, number, key_of(attributes), [prefix])
 
-    def list_ended(self) -> list[Own]:
+    def list_ended(self) -> list[LocalRoute]:
         """Take the end of the list: what is not in it is not announced any more.
 
         Gives what a rule had withdrawn that would not be withdrawn now: only the router can announce it again.
         """
         listed, self._listed = self._listed, None
-        again: list[Own] = []
+        again: list[LocalRoute] = []
         if listed is None or max(len(listed), len(self._said)) >= MOST_LISTED:
             return again
         for address, route in list(self.routes()):
-            own = Own(address, _text(route))
+            own = LocalRoute(address, _text(route))
             if own in listed or own in self._said:
                 continue
             if own in self.withdrawn:
@@ -144,7 +144,7 @@ class Egress:
     # -- what is done about them
 
     def rules_changed(self) -> None:
-        """Ask `acts` again: the policy is another one, or a neighbour can be spoken to now, or not any more."""
+        """Ask `acts` again: the policy is another one, or a neighbor can be spoken to now, or not any more."""
         changed = False
         for address, number in self._sessions.items():
             acts = self._acts(address)
@@ -164,7 +164,7 @@ class Egress:
         while (command := self._table.next_command(most)) is not None or self._table.searching:
             if command is None:
                 continue
-            address = next((one for one, acts in self._acting.items() if acts & command.targets), None)
+            address = next((one for one, acts in self._acting.items() if acts & command.receivers), None)
             if address is None:
                 continue
             suffix = "" if command.path_id is None else f" {ipaddress.IPv4Address(command.path_id)}"
@@ -173,7 +173,7 @@ class Egress:
             self._drop(address, self._sessions[address], ours)
             for prefix in prefixes:
                 if prefix not in ours:
-                    self.withdrawn[Own(address, prefix)] = self._key(self._sessions[address], prefix)
+                    self.withdrawn[LocalRoute(address, prefix)] = self._key(self._sessions[address], prefix)
             left = [prefix.partition(" ")[0] for prefix in prefixes if prefix not in ours]
             if left:
                 return command._replace(prefixes=" ".join(left), size=len(left))
@@ -182,22 +182,22 @@ class Egress:
     def beside(self, decision: Decision) -> Iterator[Decision]:
         """Give what is to be written of a decision of rtrd's: of a withdraw, what takes away no own route.
 
-        At a neighbour there is one route for a prefix. What rtrd announces takes the place of the router's own.
+        At a neighbor there is one route for a prefix. What rtrd announces takes the place of the router's own.
         """
         places = decision.places()
         if decision.announce:
-            for address in decision.targets:
+            for address in decision.receivers:
                 if address in self._sessions:
                     self._drop(address, self._sessions[address], places)
             yield decision
             return
         parts: dict[tuple[str, ...], list[str]] = {}
-        for address in decision.targets:
+        for address in decision.receivers:
             left = tuple(place.partition(" ")[0] for place in places if not self._stands(address, place))
             parts.setdefault(left, []).append(address)
-        for prefixes, targets in parts.items():
+        for prefixes, receivers in parts.items():
             if prefixes:
-                yield decision._replace(targets=tuple(targets), prefixes=" ".join(prefixes), size=len(prefixes))
+                yield decision._replace(receivers=tuple(receivers), prefixes=" ".join(prefixes), size=len(prefixes))
 
     @property
     def waiting(self) -> int:
@@ -224,7 +224,7 @@ class Egress:
         return len(self._table)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many routes have which validity, by neighbour; what a rule had withdrawn is among them."""
+        """How many routes have which validity, by neighbor; what a rule had withdrawn is among them."""
         return {address: self._table.counts(number) for address, number in self._sessions.items()}
 
     def total(self) -> dict[str, int]:
@@ -233,7 +233,7 @@ class Egress:
         return {validity: sum(count[validity] for count in counts) for validity in VALIDITIES}
 
     def routes(self, within: str | None = None) -> Iterator[tuple[str, Route]]:
-        """Give each route with the neighbour that gets it, in order of prefix, also while they change."""
+        """Give each route with the neighbor that gets it, in order of prefix, also while they change."""
         names: dict[int, str] = {}
         for route in self._table.routes(within):
             if self._sessions.get(names.get(route.neighbor, "")) != route.neighbor:
@@ -245,7 +245,9 @@ class Egress:
 
     def _stands(self, address: str, prefix: str) -> bool:
         number = self._sessions.get(address)
-        return number is not None and self._table.has(number, prefix) and Own(address, prefix) not in self.withdrawn
+        return (
+            number is not None and self._table.has(number, prefix) and LocalRoute(address, prefix) not in self.withdrawn
+        )
 
     def _session(self, address: str) -> int | None:
         number = self._sessions.get(address)
@@ -257,10 +259,12 @@ class Egress:
 
     def _announce(self, address: str, number: int, key: bytes, prefixes: Sequence[str]) -> None:
         if self.withdrawn:  # one that is announced again is new, and may be withdrawn again
-            self._drop(address, number, [prefix for prefix in prefixes if Own(address, prefix) in self.withdrawn])
+            self._drop(
+                address, number, [prefix for prefix in prefixes if LocalRoute(address, prefix) in self.withdrawn]
+            )
         attributes = self._table.find_attributes(key)
         if attributes is None:
-            attributes = self._table.add_attributes(key, self._attributes(key).facts())
+            attributes = self._table.add_attributes(key, self._attributes(key).summary())
         self._table.announce(number, attributes, prefixes)
 
     def _drop(self, address: str, number: int, prefixes: Iterable[str]) -> None:
@@ -268,7 +272,7 @@ class Egress:
         if prefixes:
             self._table.withdraw(number, prefixes)
         for prefix in prefixes if self.withdrawn else ():
-            self.withdrawn.pop(Own(address, prefix), None)
+            self.withdrawn.pop(LocalRoute(address, prefix), None)
 
     def _key(self, number: int, prefix: str) -> bytes:
         found = self._table.routes(prefix.partition(" ")[0])

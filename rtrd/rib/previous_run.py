@@ -1,6 +1,6 @@
 """What stands at a router from an earlier run in, corrections out: neither a good route withdrawn nor a bad one left.
 
-What an earlier rtrd announced is held until its neighbour's route is learned again (then that decides) or until it is
+What an earlier rtrd announced is held until its neighbor's route is learned again (then that decides) or until it is
 certain that it won't be. No clock: the dialect says when.
 """
 
@@ -35,14 +35,14 @@ def read_key(key: bytes) -> AttributeSet | None:
     return msgspec.msgpack.decode(key[1:], type=AttributeSet) if key[:1] == _KEY else None
 
 
-class Former:
+class PreviousRun:
     """What an earlier run announced by one router."""
 
     def __init__(self, table: RouteTable, owns: Callable[[Tag], bool]) -> None:
         self.number: int | None = None
-        """Of the neighbour that it is in the route table; None: nothing stands."""
+        """Of the neighbor that it is in the route table; None: nothing stands."""
         self.found = 0
-        """Routes that stood, at all targets together."""
+        """Routes that stood, at all receivers together."""
         self._table = table
         self._owns = owns
         self._withdrawn: set[tuple[str, str]] | None = None
@@ -51,13 +51,13 @@ class Former:
     @property
     def left(self) -> int:
         """How many routes still stand that nothing took the place of."""
-        return 0 if self.number is None else self._table.standing(self.number)
+        return 0 if self.number is None else self._table.advertised(self.number)
 
-    def stands(self, prefix: str, attributes: AttributeSet, targets: int) -> None:
-        """Take note of a route that stands at targets (bits)."""
+    def stands(self, prefix: str, attributes: AttributeSet, receivers: int) -> None:
+        """Take note of a route that stands at receivers (bits)."""
         if self.number is None:
-            self.number = self._table.add_former()
-        if self._table.stands(self.number, self._attributes(attributes), prefix, targets):
+            self.number = self._table.add_previous_run()
+        if self._table.stands(self.number, self._attributes(attributes), prefix, receivers):
             self.found += 1
 
     def release(self) -> None:
@@ -68,18 +68,18 @@ class Former:
 
     @property
     def lists(self) -> bool:
-        """The router is listing its neighbours' routes."""
+        """The router is listing its neighbors' routes."""
         return self._withdrawn is not None
 
-    # -- routes that a neighbour does not send again, from the router's own list of them
+    # -- routes that a neighbor does not send again, from the router's own list of them
 
     def listing(self, *, begins: bool) -> None:
-        """Take note that the router begins to list its neighbours' routes, or has ended."""
+        """Take note that the router begins to list its neighbors' routes, or has ended."""
         self._withdrawn = set() if begins else None
         self._changed.clear()
 
     def withdrawn(self, neighbor: str, prefixes: list[str]) -> None:
-        """Take note of what a neighbour withdraws: the list, which is older, may still have it."""
+        """Take note of what a neighbor withdraws: the list, which is older, may still have it."""
         if self._withdrawn is not None and len(self._withdrawn) < MOST_WITHDRAWN:
             self._withdrawn.update((neighbor, prefix) for prefix in prefixes)
 
@@ -88,7 +88,7 @@ class Former:
         self._changed.add(normal(neighbor))
 
     def listed(self, neighbor: str, number: int, prefix: str, attributes: AttributeSet) -> bool:
-        """Take a route of the list; it is learned if its neighbour (of this number) has not said of it since.
+        """Take a route of the list; it is learned if its neighbor (of this number) has not said of it since.
 
         True: it was learned.
         """
@@ -105,4 +105,4 @@ class Former:
     def _attributes(self, attributes: AttributeSet) -> int:
         key = key_of(attributes)
         number = self._table.find_attributes(key)
-        return self._table.add_attributes(key, attributes.facts()) if number is None else number
+        return self._table.add_attributes(key, attributes.summary()) if number is None else number

@@ -1,6 +1,6 @@
-"""What is heard of the router's neighbours in, the bits by which the route table knows them as targets out.
+"""What is heard of the router's neighbors in, the bits by which the route table knows them as receivers out.
 
-Commands name neighbours; the table has a bit for each. What can be said to one depends on what its session agreed on.
+Commands name neighbors; the table has a bit for each. What can be said to one depends on what its session agreed on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rtrd.base import log
 from rtrd.policy import normal
-from rtrd.rib.terms import MOST_TARGETS
+from rtrd.rib.terms import MOST_RECEIVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 logger = log.get("engine")
 
 
-class Targets:
-    """The neighbours that commands can name, in the order in which they were heard of."""
+class Receivers:
+    """The neighbors that commands can name, in the order in which they were heard of."""
 
     def __init__(self, router: str, table: RouteTable) -> None:
         """`router`: its name, for the log."""
@@ -31,7 +31,7 @@ class Targets:
         self._extended_next_hop = 0  # those that negotiated it
         self._plain = {4: 0, 6: 0}  # those that take no path ids
         self._turning: dict[str, dict[int, bool]] = {}  # those that are about to take path ids, or none, by family
-        self._up = (1 << MOST_TARGETS) - 1  # those that are announced to
+        self._up = (1 << MOST_RECEIVERS) - 1  # those that are announced to
         self._too_many = False
 
     def __iter__(self) -> Iterator[str]:
@@ -52,22 +52,22 @@ class Targets:
         return tuple(address for address, bit in self._bits.items() if bits & bit)
 
     def add(self, address: str) -> bool:
-        """Take note of a neighbour. True: it was new.
+        """Take note of a neighbor. True: it was new.
 
-        What is no IP address is none: a target's address becomes part of commands.
+        What is no IP address is none: a receiver's address becomes part of commands.
         """
         valid = packed(address)
         address = normal(address)
         if not valid or address in self._bits:
             return False
-        if len(self._bits) == MOST_TARGETS:
+        if len(self._bits) == MOST_RECEIVERS:
             if not self._too_many:
                 self._too_many = True
                 logger.error(
-                    "more neighbours than rtrd can announce to; the others get nothing: name the receivers"
+                    "more neighbors than rtrd can announce to; the others get nothing: name the receivers"
                     " in the policy's `to`",
                     router=self._router,
-                    most=MOST_TARGETS,
+                    most=MOST_RECEIVERS,
                     first_left_out=address,
                 )
             return False

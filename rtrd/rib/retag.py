@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from rtrd.tags import Tag
 
 
-class Respelling:
+class Retag:
     """One walk over the attribute sets of a table. What is added meanwhile is read by the new rules anyway."""
 
-    def __init__(self, before: Policy, now: Policy, table: RouteTable, unfinished: Respelling | None) -> None:
+    def __init__(self, before: Policy, now: Policy, table: RouteTable, unfinished: Retag | None) -> None:
         """`unfinished`: a walk that was not done when its policy was replaced in turn."""
         self.before: list[Policy] = [before] if unfinished is None else [before, *unfinished.before]
-        tags: frozenset[Tag] = frozenset().union(*(policy.own_tags() ^ now.own_tags() for policy in self.before))
+        tags: frozenset[Tag] = frozenset().union(*(policy.our_tags() ^ now.our_tags() for policy in self.before))
         self._texts = [tuple(str(number).encode() for number in tag.numbers) for tag in tags]
         self._table = table
         self._next = 0

@@ -31,17 +31,17 @@ class Command(NamedTuple):
 
     announce: bool
     """False: withdraw."""
-    targets: int
+    receivers: int
     family: int
     attributes: int
     """Number of the attribute set."""
-    manner: int
+    variant: int
     path_id: int | None
     prefixes: str
     """With a blank between two."""
     size: int
     """How many prefixes."""
-    former: int | None = None
+    previous_run: int | None = None
     """Of an announcement: number of the attribute set that stands there from an earlier run, if one does."""
 
 
@@ -55,8 +55,8 @@ class Route(NamedTuple):
     validity: str
     decision: str
     attributes: int
-    standing: int
-    """Targets at which our announcement of it stands, by bit."""
+    advertised: int
+    """Receivers at which our announcement of it stands, by bit."""
     waiting: bool
 
 
@@ -87,7 +87,7 @@ def listed(row: Any) -> Route:
         validity=VALIDITIES[row.validity],
         decision=ACTIONS[row.action],
         attributes=row.attrs,
-        standing=row.standing,
+        advertised=row.advertised,
         waiting=bool(row.waiting),
     )
 
@@ -120,12 +120,12 @@ def written(native: Any) -> Command:
     """Give a `struct command`."""
     return Command(
         announce=bool(native.announce),
-        targets=native.targets,
+        receivers=native.receivers,
         family=native.family,
         attributes=native.attrs,
-        manner=native.manner,
+        variant=native.variant,
         path_id=native.path_id if native.has_path_id else None,
         prefixes=ffi.buffer(native.text, native.size)[:].decode("ascii"),
         size=native.n,
-        former=None if native.former == _NONE else native.former,
+        previous_run=None if native.previous_run == _NONE else native.previous_run,
     )

@@ -1,4 +1,4 @@
-"""The announcements and withdrawals of a router's neighbours in, validity, counts and the next command out.
+"""The announcements and withdrawals of a router's neighbors in, validity, counts and the next command out.
 
 The table itself is native (ffi/native/rib/rib.h); here its numbers get their words and its errors their sentences.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from _rov import ffi, lib
 from rtrd.rib.rows import ACTIONS, Command, Route, RouteChange, changed, listed, written
-from rtrd.rib.terms import LEARNED, TAG_KINDS, Facts, LinesTaken, NeighborPolicy
+from rtrd.rib.terms import LEARNED, TAG_KINDS, AttributeSummary, LinesTaken, NeighborPolicy
 from rtrlib.vrp_set import VALIDITIES, parse_prefix
 
 if TYPE_CHECKING:
@@ -48,21 +48,21 @@ class RouteTable:
         number = lib.routes_attrs_find(self._native, key, len(key))
         return None if number == _NONE else number
 
-    def add_attributes(self, key: bytes, facts: Facts) -> int:
+    def add_attributes(self, key: bytes, summary: AttributeSummary) -> int:
         """Give the number of a new attribute set. It is gone after the next `announce` if no route took it."""
-        native = ffi.new("struct attrs_facts *", tuple(facts))
+        native = ffi.new("struct attrs_summary *", tuple(summary))
         number = lib.routes_attrs_add(self._native, key, len(key), native)
         if number == _NONE:
             raise MemoryError("no memory for an attribute set")
         return int(number)
 
-    def set_own_tags(self, tags: Iterable[Tag]) -> None:
+    def set_our_tags(self, tags: Iterable[Tag]) -> None:
         """Tell which communities the policy can add; `take_line` leaves attribute sets that have one to the caller."""
         native = [
             {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
             for tag in tags
         ]
-        if lib.routes_own_tags(self._native, ffi.new("struct own_tag[]", native), len(native)) != 0:
+        if lib.routes_our_tags(self._native, ffi.new("struct our_tag[]", native), len(native)) != 0:
             raise MemoryError("no memory for the policy's tags")
 
     @property
@@ -70,9 +70,9 @@ class RouteTable:
         """Every number of an attribute set is below it."""
         return int(lib.routes_attrs_end(self._native))
 
-    def respell(self, number: int, facts: Facts) -> None:
-        """Change what is known of an attribute set; with another outcome `reconsider` has it written again."""
-        if lib.routes_attrs_respell(self._native, number, ffi.new("struct attrs_facts *", tuple(facts))) != 0:
+    def retag(self, number: int, summary: AttributeSummary) -> None:
+        """Change what is known of an attribute set; with another treatment `reconsider` has it written again."""
+        if lib.routes_attrs_retag(self._native, number, ffi.new("struct attrs_summary *", tuple(summary))) != 0:
             raise KeyError(number)
 
     def attributes_key(self, number: int) -> bytes:
@@ -88,22 +88,22 @@ class RouteTable:
         """The native table, for rtrd.rib.whatif."""
         return self._native
 
-    # -- neighbours
+    # -- neighbors
 
     def add_neighbor(self, policy: NeighborPolicy, address: bytes) -> int:
         """Give the number of a new session. `address`: packed; the lower one wins between equal routes."""
         number = lib.routes_neighbor_add(self._native, _native_policy(policy), address.rjust(17, b"\0"))
         if number < 0:
-            raise MemoryError("no room for another neighbour")
+            raise MemoryError("no room for another neighbor")
         return int(number)
 
     def name_neighbor(self, neighbor: int, name: str) -> None:
-        """Let lines with this address be the neighbour's (`take_line`)."""
+        """Let lines with this address be the neighbor's (`take_line`)."""
         octets = name.encode()
         lib.routes_neighbor_name(self._native, neighbor, octets, len(octets))
 
     def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
-        """Change what the policy says for a neighbour.
+        """Change what the policy says for a neighbor.
 
         `reconsider` makes it count, and has what stands with other additions written again.
         """
@@ -114,7 +114,7 @@ class RouteTable:
         lib.routes_neighbor_retire(self._native, neighbor)
 
     def counts(self, neighbor: int) -> dict[str, int]:
-        """How many routes of the neighbour have which validity."""
+        """How many routes of the neighbor have which validity."""
         counts = ffi.new("uint64_t[4]")
         lib.routes_neighbor_counts(self._native, neighbor, counts)
         return dict(zip(VALIDITIES, counts, strict=True))
@@ -171,7 +171,7 @@ class RouteTable:
             self._split += len(prefixes) - len(good)
             return again(*arguments, good) if good else 0
         if taken < 0:
-            raise KeyError("no such neighbour or attribute set")
+            raise KeyError("no such neighbor or attribute set")
         if self._faults.memory:
             self._faults.memory = 0
             raise MemoryError("no memory for more routes")
@@ -184,62 +184,62 @@ class RouteTable:
 
     @property
     def crowded(self) -> int:
-        """How many routes were left out since their neighbour had 1024 of the prefix, by path id."""
+        """How many routes were left out since their neighbor had 1024 of the prefix, by path id."""
         return int(self._faults.crowded)
 
     # -- what follows
 
     def set_plain(self, ipv4: int, ipv6: int) -> None:
-        """Tell which targets (by bit) take no path ids: there the best path of a prefix stands, without an id.
+        """Tell which receivers (by bit) take no path ids: there the best path of a prefix stands, without an id.
 
-        What stands at a target whose bit changes must have been withdrawn before.
+        What stands at a receiver whose bit changes must have been withdrawn before.
         """
         lib.routes_plain(self._native, ipv4, ipv6)
 
-    def set_extended_next_hop(self, targets: int) -> None:
-        """Tell which targets (by bit) take IPv4 routes with an IPv6 next hop; `reconsider` makes it count."""
-        lib.routes_extended_next_hop(self._native, targets)
+    def set_extended_next_hop(self, receivers: int) -> None:
+        """Tell which receivers (by bit) take IPv4 routes with an IPv6 next hop; `reconsider` makes it count."""
+        lib.routes_extended_next_hop(self._native, receivers)
 
-    def set_up(self, targets: int) -> None:
-        """Tell which targets (by bit) have a session that is up; all, until told. `reconsider` makes it count.
+    def set_up(self, receivers: int) -> None:
+        """Tell which receivers (by bit) have a session that is up; all, until told. `reconsider` makes it count.
 
         At one that is down nothing is announced: what stands there in the right words stays, the rest is taken back.
         """
-        lib.routes_up(self._native, targets)
+        lib.routes_up(self._native, receivers)
 
-    def unwritten(self, prefix: str, targets: int) -> None:
-        """Take note that what was written for a prefix (as `announce` takes it) does not stand at targets after all."""
-        lib.routes_unwritten(self._native, *_line(prefix), targets)
+    def unwritten(self, prefix: str, receivers: int) -> None:
+        """Take note that what was written for a prefix (as `announce` takes it) is not advertised to receivers."""
+        lib.routes_unwritten(self._native, *_line(prefix), receivers)
 
     def has(self, neighbor: int, prefix: str) -> bool:
-        """Tell whether the neighbour has announced a route (as `announce` takes it) and not withdrawn it."""
+        """Tell whether the neighbor has announced a route (as `announce` takes it) and not withdrawn it."""
         return bool(lib.routes_has(self._native, neighbor, *_line(prefix)))
 
     # -- what an earlier run announced
 
-    def add_former(self) -> int:
-        """Give the number of a neighbour that stands for an earlier run.
+    def add_previous_run(self) -> int:
+        """Give the number of a neighbor that stands for an earlier run.
 
         What it announced (`stands`) is held until a route takes its place, or until a route of the same next hop and
         path is neither announced nor held. `retire_neighbor` takes back what is left.
         """
         held = NeighborPolicy(0, ("hold",) * 4, (0,) * 4, (LEARNED,) * 4)
         number = self.add_neighbor(held, b"")
-        lib.routes_former(self._native, number)
+        lib.routes_previous_run(self._native, number)
         return number
 
-    def stands(self, former: int, attributes: int, prefix: str, targets: int) -> bool:
-        """Take note of what stands at targets from an earlier run. False: it is newer there, or no prefix."""
-        return bool(lib.routes_stands(self._native, former, attributes, *_line(prefix), targets) == 1)
+    def stands(self, previous_run: int, attributes: int, prefix: str, receivers: int) -> bool:
+        """Take note of what stands at receivers from an earlier run. False: it is newer there, or no prefix."""
+        return bool(lib.routes_previous_run_add(self._native, previous_run, attributes, *_line(prefix), receivers) == 1)
 
-    def standing(self, former: int) -> int:
-        """How many of a former run's routes still stand, held or not yet taken back."""
-        return int(lib.routes_standing(self._native, former))
+    def advertised(self, previous_run: int) -> int:
+        """How many of a previous run's routes still stand, held or not yet taken back."""
+        return int(lib.routes_previous_run_left(self._native, previous_run))
 
     # -- rounds: for a router that puts what it is told in an order of its own
 
     def begin_round(self) -> None:
-        """Begin a round: each place is written once at a target; what is to be written again waits for the next."""
+        """Begin a round: each place is written once at a receiver; what is to be written again waits for the next."""
         lib.routes_round(self._native)
 
     @property
@@ -293,9 +293,9 @@ class RouteTable:
         if lib.routes_listen(self._native, room) != 0:
             raise MemoryError("no memory for changes of routes")
 
-    def because(self, cause: int) -> None:
+    def set_cause(self, cause: int) -> None:
         """Say what `vrps_changed` and `reconsider` are called for from now on: a number, which the changes carry."""
-        lib.routes_because(self._native, cause)
+        lib.routes_set_cause(self._native, cause)
 
     def take_changes(self, most: int) -> tuple[list[RouteChange], int]:
         """Take the oldest changes that are kept, and how many found no room since the last time."""
@@ -375,9 +375,9 @@ def _native_policy(policy: NeighborPolicy) -> Any:
     return ffi.new(
         "struct neighbor_policy *",
         {
-            "targets": policy.targets,
+            "receivers": policy.receivers,
             "local_preference": policy.local_preferences,
-            "manner": policy.manners,
+            "variant": policy.variants,
             "action": [ACTIONS.index(action) for action in policy.actions],
         },
     )

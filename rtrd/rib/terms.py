@@ -7,7 +7,7 @@ from typing import NamedTuple
 TAG_KINDS = ("standard", "large", "extended")
 """Of a community: the words for the native core's numbers, by index."""
 
-MOST_TARGETS = 64
+MOST_RECEIVERS = 64
 LEARNED = 0xFFFFFFFF
 """As a local preference: the one that the route came with."""
 
@@ -18,10 +18,10 @@ OTHER, TAKEN, TAKEN_PATH_IDS, NEW_ATTRIBUTES = range(4)
 """What `take_line` made of a line: nothing; all; all, with path ids; nothing yet, for want of an attribute set."""
 
 
-class Facts(NamedTuple):
+class AttributeSummary(NamedTuple):
     """What the table must know of an attribute set."""
 
-    outcome: int
+    announced_hash: int
     """64 bits, equal for two sets that are announced in the same words."""
     origin: int
     """Origin AS; below 0: NONE."""
@@ -36,12 +36,12 @@ class Facts(NamedTuple):
 
 
 class NeighborPolicy(NamedTuple):
-    """What the policy says for one neighbour; the tuples have a value for each of VALIDITIES."""
+    """What the policy says for one neighbor; the tuples have a value for each of VALIDITIES."""
 
-    targets: int
-    """Bit i: announced and withdrawn at target i."""
+    receivers: int
+    """Bit i: announced and withdrawn at receiver i."""
     actions: tuple[str, str, str, str]
-    manners: tuple[int, int, int, int]
+    variants: tuple[int, int, int, int]
     """Equal for two validities whose announcements carry the same additions (16 bits)."""
     local_preferences: tuple[int, int, int, int]
 

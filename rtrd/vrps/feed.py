@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from rtrd.base import log
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
-from rtrd.vrps.task_queue import Series
+from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import SLURM, SNAPSHOT
@@ -50,7 +50,7 @@ class Feed:
         `ended`: all VRPs are too old and the operator wants rtrd to end then. `keys`: where router keys go.
         """
         self.vrp_set = vrp_set
-        self.series = Series()
+        self.task_queue = TaskQueue()
         """Everything that changes the set, in its order."""
         self.keys = keys or KeySet()
         """Router keys: as the VRPs, they count from End of Data until their cache is too old."""
@@ -87,23 +87,23 @@ class Feed:
 
     def staged(self, cache: RTRSocket, records: bytes) -> None:
         """Stage changes of a cache."""
-        self.series.do(self._stage(cache, records))
+        self.task_queue.do(self._stage(cache, records))
 
     def committed(self, cache: RTRSocket, full: bool) -> None:
         """Put what a cache staged into force."""
-        self.series.do(self._commit(cache, full=full))
+        self.task_queue.do(self._commit(cache, full=full))
 
     def discarded(self, cache: RTRSocket) -> None:
         """Forget what a cache staged; what follows is a full set."""
-        self.series.do(self._discard(cache))
+        self.task_queue.do(self._discard(cache))
 
     def expired(self, cache: RTRSocket) -> None:
         """Drop all that a cache had, unless it is the last and the operator wants that kept."""
-        self.series.do(self._expire(cache))
+        self.task_queue.do(self._expire(cache))
 
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """Let these caches count."""
-        self.series.do(self._activate(caches))
+        self.task_queue.do(self._activate(caches))
 
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
         """Log a change of state once."""
@@ -118,11 +118,11 @@ class Feed:
             if what.error is not None:
                 logger.warning("cache failed", cache=str(what), state=what.state.name, why=what.error)
             elif what.in_sync:
-                self.series.do(self._log_sync(what))
+                self.task_queue.do(self._log_sync(what))
 
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
         """Stage a router key of a cache."""
-        self.series.do(self._stage_key(cache, RouterKey(asn, ski, spki), announce=announce))
+        self.task_queue.do(self._stage_key(cache, RouterKey(asn, ski, spki), announce=announce))
 
     def slurm_changed(self, changes: Changes) -> Generator[None]:
         """Take what SLURM files changed in the set, as a part of a task."""
@@ -140,15 +140,15 @@ class Feed:
 
     def use_snapshot(self) -> None:
         """Put what is staged for SNAPSHOT into force; it counts until caches do."""
-        self.series.do(self._use_snapshot())
+        self.task_queue.do(self._use_snapshot())
 
     def snapshot_expired(self) -> None:
         """Do with the snapshot's VRPs what the operator wants with those that are too old."""
-        self.series.do(self._expire_snapshot())
+        self.task_queue.do(self._expire_snapshot())
 
     def forget_snapshot(self) -> None:
         """Give back the memory of the snapshot's VRPs, which count no more."""
-        self.series.do(self.vrp_set.drop_steps(SNAPSHOT))
+        self.task_queue.do(self.vrp_set.drop_steps(SNAPSHOT))
 
     def to_keep(self) -> tuple[list[int], int] | None:
         """Give the sources of which a snapshot is to be made, and its date (Unix time); None: there is nothing.
@@ -157,7 +157,7 @@ class Feed:
         the snapshot, so that nothing in it lives longer than it would have here. While the guard holds what they say,
         there is nothing: a restart must not be a way round it. Nor is there while it changes.
         """
-        if self.series.busy or (self.guard is not None and self.guard.pending):
+        if self.task_queue.busy or (self.guard is not None and self.guard.pending):
             return None
         counting = [cache for cache in self._active if cache.index in self._live]
         caches = [cache for cache in counting if cache.in_sync] or counting

@@ -1,7 +1,7 @@
 """Proposed changes of the VRP set in; what of them is in force out, held and judged as rtrd.vrps.guard decides.
 
 Judging goes over the routes that the change covers, in slices between which the loop does its other work. What is held
-costs no memory: the set itself knows what is in force and what is due. All of it are tasks of the set's series.
+costs no memory: the set itself knows what is in force and what is due. All of it are tasks of the set's task_queue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rtrd.rib.table import RouteTable
     from rtrd.vrps.guard import Limits
-    from rtrd.vrps.task_queue import Series
+    from rtrd.vrps.task_queue import TaskQueue
     from rtrlib.vrp_set import Steps, VRPSet
 
 BUDGET: Final = 2000
@@ -43,7 +43,7 @@ class Guarding:
         self,
         limits: Limits,
         vrp_set: VRPSet,
-        series: Series,
+        task_queue: TaskQueue,
         tables: Callable[[], Iterable[RouteTable]],
         took: Callable[[Changes], None],
         *,
@@ -55,7 +55,7 @@ class Guarding:
         """
         self.guard = Guard(limits)
         self._vrp_set = vrp_set
-        self._series = series
+        self._task_queue = task_queue
         self._tables = tables
         self._took = took
         self._clock = clock or Clock()
@@ -123,7 +123,7 @@ class Guarding:
     def accept(self) -> None:
         """Take what is held. Raises NothingHeldError."""
         self.guard.check_held()
-        self._series.do(self._accept())
+        self._task_queue.do(self._accept())
 
     def reject(self) -> None:
         """Keep what is in force. Raises NothingHeldError."""
@@ -134,7 +134,7 @@ class Guarding:
 
     def tick(self) -> None:
         """Do what the time demands; by its own timer."""
-        self._series.do(self._tick())
+        self._task_queue.do(self._tick())
 
     def close(self) -> None:
         """Judge nothing any more; what is pending stays so."""
@@ -248,7 +248,7 @@ class Guarding:
         return Changes()
 
     def _go_on(self) -> None:
-        self._series.do(self._go_on_judging())
+        self._task_queue.do(self._go_on_judging())
 
     def _go_on_judging(self) -> Generator[None]:
         taken = yield from self._judge()

@@ -43,8 +43,8 @@ def ordered(records: bytes | bytearray | memoryview) -> bytes:
 
     Raises ValueError when the length is no multiple of 24 or a family is neither 4 nor 6: a fault of the
     caller, since what comes from outside was checked before. The announce octet is not looked at. Native
-    (ffi/native/vrps/rtr_order.h), and other threads run meanwhile: a sort of 0.7 M records in Python holds the interpreter for
-    0.1 s at a time, also in a thread.
+    (ffi/native/vrps/rtr_order.h), and other threads run meanwhile: a sort of 0.7 M records in Python holds the
+    interpreter for 0.1 s at a time, also in a thread.
     """
     view = ffi.from_buffer(records)
     if len(view) % PACKED.size:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Sequence
     from pathlib import Path
 
-    from rtrd.vrps.task_queue import Series
+    from rtrd.vrps.task_queue import TaskQueue
     from rtrlib.vrp_set import Steps, VRPFilter, VRPSet
 
 POLL: Final = 1.0
@@ -60,17 +60,17 @@ class SlurmFiles:
         self,
         paths: Sequence[Path],
         vrp_set: VRPSet,
-        series: Series,
+        task_queue: TaskQueue,
         changed: Callable[[Changes], Generator[None]],
         keys: KeySet | None = None,
     ) -> None:
-        """Read nothing yet. `series`: all that changes the set. `keys`: what holds for router keys.
+        """Read nothing yet. `task_queue`: all that changes the set. `keys`: what holds for router keys.
 
         `changed`: the task that follows when VRPs became effective or ceased to be.
         """
         self._paths = paths
         self._vrp_set = vrp_set
-        self._series = series
+        self._task_queue = task_queue
         self._changed = changed
         self._keys = keys or KeySet()
         self._seen = self._look()
@@ -110,8 +110,8 @@ class SlurmFiles:
                 self._refuse(error)
                 return
             self._faults = {}
-            self._series.do(self._put_in_force(files))
-            await self._series.done()
+            self._task_queue.do(self._put_in_force(files))
+            await self._task_queue.done()
 
     async def follow(self) -> None:
         """Read the files again whenever one changed, until cancelled."""

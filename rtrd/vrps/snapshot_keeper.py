@@ -26,7 +26,7 @@ _SLICE: Final = 10_000 * PACKED.size
 logger = log.get("snapshot")
 
 
-class Keeper:
+class SnapshotKeeper:
     """Keeps the snapshot of one state folder."""
 
     def __init__(self, folder: Path, feed: Feed, expire: float, clock: Clock) -> None:
@@ -61,7 +61,7 @@ class Keeper:
         self._held = True
         logger.info("the snapshot is used until caches answer", age=self._age(), path=str(self._path))
         self._feed.use_snapshot()
-        await self._feed.series.done()
+        await self._feed.task_queue.done()
 
     def start(self) -> None:
         """Keep the snapshot up to date from now on."""
@@ -73,7 +73,7 @@ class Keeper:
         if self._task is None:
             return
         await self._task
-        await self._feed.series.done()
+        await self._feed.task_queue.done()
         found = self._feed.to_keep()
         if found is not None and self._schedule.stale(self._feed.vrp_set.generation, found[1]):
             await self._write(*found)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Task = Generator[None, None, object]
 
 
-class Series:
+class TaskQueue:
     """The tasks of one event loop."""
 
     def __init__(self) -> None:

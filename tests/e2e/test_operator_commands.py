@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, RtrdCache, write_vrps
 from rtrd.demo.chain import FEEDER, LISTENER, ROUTER, Chain
 from rtrd.demo.lab import Lab, Process, find_program, free_port
@@ -333,7 +333,7 @@ def begin(host: Host, command: Command, lab: Lab) -> None:
     daemon = lab.start(Process("rtrd", words, lab.folder))
 
     def is_ready() -> bool:
-        status = client.status(host.root / "run/rtrd/rtrd.sock")
+        status = http_client.status(host.root / "run/rtrd/rtrd.sock")
         return status is not None and bool(status["ready"])
 
     daemon.wait_until(is_ready, SECONDS, "a VRP set", tick=0.05)

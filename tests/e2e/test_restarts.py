@@ -99,7 +99,7 @@ def test_a_good_route_that_is_sent_again_late_is_not_withdrawn(make_world: MakeW
     world.feeder.answers_refresh = False
     world.kill()
     world.feeder.withdraw([first])
-    world.settle(what="a slow neighbour")
+    world.settle(what="a slow neighbor")
     # It was learned from ExaBGP's own list; the late answer says nothing new.
     world.feeder.announce(world.feeder.said)
     world.feeder.withdraw([second])

@@ -1,4 +1,4 @@
-"""Two neighbours that announce the same prefix: ExaBGP keeps one announcement of it, which must be the right one."""
+"""Two neighbors that announce the same prefix: ExaBGP keeps one announcement of it, which must be the right one."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from speaker import Route, Speaker
 
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, LabError, find_program, session_members
 from rtrd.demo.routers import ExaBGP, Neighbor
@@ -227,7 +227,7 @@ class World:
 
     def status(self) -> dict[str, Any]:
         """Return rtrd's status."""
-        return self.router.process.wait_until(lambda: client.status(self.socket), 20, "rtrd's status", tick=0.05)
+        return self.router.process.wait_until(lambda: http_client.status(self.socket), 20, "rtrd's status", tick=0.05)
 
     def ask(self, *words: str) -> Any:
         """Return what an `rtrd` command prints as JSON."""

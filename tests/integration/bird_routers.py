@@ -23,7 +23,7 @@ Routes = dict[str, tuple[tuple[int, int, int], ...]]
 
 
 class BirdRouter:
-    """etc/bird.conf on loopback, its neighbour being an ExaBGP that connects to it."""
+    """etc/bird.conf on loopback, its neighbor being an ExaBGP that connects to it."""
 
     def __init__(
         self,

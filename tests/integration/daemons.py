@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.demo.lab import Process, find_program
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Daemon:
 
     def status(self) -> dict[str, Any] | None:
         """What /status answers; None when nobody does."""
-        return client.status(self.socket)
+        return http_client.status(self.socket)
 
     def wait_status(
         self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = SECONDS

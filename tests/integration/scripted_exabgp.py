@@ -110,7 +110,7 @@ class ScriptedExaBGP(Daemon):
         return self.process
 
     def comes_up(self, address: str = PEER) -> None:
-        """Say that the session to a neighbour is up."""
+        """Say that the session to a neighbor is up."""
         neighbor = {**UPDATE["neighbor"], "address": {"local": "127.0.0.1", "peer": address}, "state": "up"}
         del neighbor["message"]
         self.pipe.say(json.dumps({**UPDATE, "type": "state", "neighbor": neighbor}) + "\n")

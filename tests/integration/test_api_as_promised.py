@@ -19,7 +19,7 @@ from schemathesis import checks
 
 from rtrd.api.answers import Answers
 from rtrd.api.app import make_app
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import Update, attribute_key
@@ -66,7 +66,7 @@ class Served:
         self.daemon.feed.cause = "192.0.2.10:323"
         self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
         self.daemon.feed.snapshot_used = True  # somebody answered once
-        self.daemon.watching.start()
+        self.daemon.change_monitor.start()
         self.runner = web.AppRunner(make_app(Answers(self.daemon)), shutdown_timeout=0.1)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
@@ -77,7 +77,7 @@ class Served:
     def stop(self) -> None:
         async def end() -> None:
             await self.runner.cleanup()
-            self.daemon.watching.close()
+            self.daemon.change_monitor.close()
             self.daemon.routers.close()
             os.close(self.pipe[1])
 
@@ -115,7 +115,7 @@ def valid(value: Any, name: str) -> None:
 
 def test_events_are_as_the_document_says(served: Served) -> None:
     kinds = set()
-    with client.ask(served.socket, "/events?last=400", forever=True) as answer:
+    with http_client.ask(served.socket, "/events?last=400", forever=True) as answer:
         for line in answer.lines():
             event = json.loads(line)
             valid(event, "Event")
@@ -129,5 +129,5 @@ def test_events_are_as_the_document_says(served: Served) -> None:
 def test_what_is_there_is_shown(served: Served) -> None:
     """The answers above are not as promised for want of anything in them."""
     for path, name, count in (("/routes", "routes", 2), ("/vrps", "roas", 3), ("/json", "roas", 3)):
-        with client.ask(served.socket, path) as answer:
+        with http_client.ask(served.socket, path) as answer:
             assert len(answer.value()[name]) == count

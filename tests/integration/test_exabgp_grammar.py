@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtrd.exabgp.encode import announce, attribute_words
-from rtrd.policy import Outcome
+from rtrd.policy import Treatment
 from rtrd.rib.attributes import AttributeSet, Segment
 from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
 
@@ -65,7 +65,7 @@ def read_wire(octets: bytes) -> Wire:
 
 
 def expected_wire(attributes: AttributeSet, tags: tuple[Tag, ...]) -> Wire:
-    """What the attributes are on the wire, towards a neighbour inside our AS."""
+    """What the attributes are on the wire, towards a neighbor inside our AS."""
     path = b""
     for segment in attributes.as_path:
         for at in range(0, len(segment.asns), 255):
@@ -91,7 +91,7 @@ def check(python: str, cases: Sequence[tuple[AttributeSet, tuple[Tag, ...]]]) ->
     commands, path_ids = [], []
     for at, (attributes, tags) in enumerate(cases):
         path_ids.append((None, 0, 1, 0xFFFFFFFF)[at % 4])
-        words = attribute_words(attributes, Outcome("announce", tags))
+        words = attribute_words(attributes, Treatment("announce", tags))
         prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32 ::/0"
         if path_ids[-1] is not None:
             prefixes = prefixes.split(maxsplit=1)[0]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from rtrd.api import connections
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.demo.lab import find_program
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SECONDS = 60
 """Generous: for what takes milliseconds on an idle machine."""
 NOTICED = 10.0
-"""Seconds of delay that nothing but standing still explains, even here: ExaBGP's hold timers are 180."""
+"""Seconds of delay that nothing but advertised still explains, even here: ExaBGP's hold timers are 180."""
 ROUNDS = 40
 MANY = 1000
 SAMPLE = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15" / "update-v4-1.jsonl"
@@ -104,9 +104,9 @@ class Router:
         deadline = time.monotonic() + SECONDS
         while True:
             try:
-                with client.ask(self.socket, path, timeout=SECONDS) as answer:
+                with http_client.ask(self.socket, path, timeout=SECONDS) as answer:
                     return answer.value()
-            except (client.RefusedError, client.NoDaemonError):
+            except (http_client.RefusedError, http_client.NoDaemonError):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
 

@@ -24,13 +24,13 @@ ROUNDS = 240
 """Seconds for what does its work many times."""
 
 
-class Outcome(NamedTuple):
+class Treatment(NamedTuple):
     end: str
     """`done`, `hangs`, `dies of SIGNAL`, or `fails`."""
     text: str
 
 
-def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **environment: str) -> Outcome:
+def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **environment: str) -> Treatment:
     """Run one of librtr_programs; it may take `seconds` after it said that it is ready."""
     command = [sys.executable, "-m", "tests.integration.librtr_programs", name, *arguments]
     process = subprocess.Popen(
@@ -68,24 +68,24 @@ def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **envi
     process.stderr.close()
     assert is_ready, f"{name} did not get as far as its fault: {output} {errors}"
     if hangs:
-        return Outcome("hangs", errors)
+        return Treatment("hangs", errors)
     if code < 0:
-        return Outcome(f"dies of {signal.Signals(-code).name}", errors)
-    return Outcome("done" if code == 0 and output.endswith("done\n") else "fails", errors)
+        return Treatment(f"dies of {signal.Signals(-code).name}", errors)
+    return Treatment("done" if code == 0 and output.endswith("done\n") else "fails", errors)
 
 
 def is_there(name: str, *arguments: str, end: str, text: str = "", **environment: str) -> None:
     """The fault, in librtr as it is."""
-    outcome = run_program(name, *arguments, **environment)
+    treatment = run_program(name, *arguments, **environment)
     mended = f"librtr's fault {name[4:]} is mended, or another one by now: see docs/rtrlib.md and the remedy for it"
-    assert re.fullmatch(end, outcome.end), f"{mended}\n{outcome.end}: {outcome.text}"
-    assert re.search(text, outcome.text), f"{mended}\n{outcome.text}"
+    assert re.fullmatch(end, treatment.end), f"{mended}\n{treatment.end}: {treatment.text}"
+    assert re.search(text, treatment.text), f"{mended}\n{treatment.text}"
 
 
 def is_harmless(name: str, *arguments: str, seconds: float = SECONDS) -> None:
     """The same, with rtrlib."""
-    outcome = run_program(name, *arguments, seconds=seconds)
-    assert outcome.end == "done", f"{outcome.end}: {outcome.text}"
+    treatment = run_program(name, *arguments, seconds=seconds)
+    assert treatment.end == "done", f"{treatment.end}: {treatment.text}"
 
 
 @pytest.fixture(params=["isolated", "threads"])

@@ -96,7 +96,7 @@ async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
     daemon.vrp_set.usable = True
     read, write = os.pipe()
     daemon.routers.add(HOSTILE, read, os.open(os.devnull, os.O_WRONLY), lambda: None)
-    daemon.watching.start()
+    daemon.change_monitor.start()
     async with browser(folder) as tab:
         one = Stage(daemon, tab)
         try:
@@ -108,7 +108,7 @@ async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
             yield one
         finally:
             await one.stop()
-            daemon.watching.close()
+            daemon.change_monitor.close()
             daemon.routers.close()
             os.close(write)
 

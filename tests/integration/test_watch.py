@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from daemons import Daemon
 
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab, find_program
 
@@ -53,7 +53,7 @@ def test_a_vrp_that_appears_and_a_cache_that_dies(lab: Lab) -> None:
         cache.stop()
         failed = until(lambda event: event["kind"] == "cache" and event["error"] is not None)
         assert failed["cache"] == name
-        with client.ask(daemon.socket, "/metrics") as answer:
+        with http_client.ask(daemon.socket, "/metrics") as answer:
             scraped = b"".join(answer.chunks()).decode()
         assert f'rtrd_cache_vrps{{cache="{name}",group="group1"}} 2.0' in scraped
         assert 'rtrd_events_total{kind="vrps"} 2.0' in scraped

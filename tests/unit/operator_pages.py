@@ -4,7 +4,7 @@ What a block is, is said by the word behind its fence, and nothing may be a bloc
 
 - `yaml`: a configuration of rtrd. One without groups of caches is a fragment: those of README.md are added. With
   `# prometheus.yml` as its first line it is Prometheus' own.
-- `exabgp`: a configuration of ExaBGP; one without neighbours is the process section of the page's other one.
+- `exabgp`: a configuration of ExaBGP; one without neighbors is the process section of the page's other one.
 - `bird`: a configuration of BIRD; one without protocols is the filter of the page's other one.
 - `json`: a SLURM file.
 - `console`: commands behind `# ` (root) or `$ `; other lines are of what the command before them prints, in its words

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtrd.base import socket_paths as places
+from rtrd.base import socket_paths
 from rtrd.exabgp import attachments
 from rtrd.exabgp.attachments import Attachments
 from rtrd.policy import Policy
@@ -79,7 +79,7 @@ class Service:
     def __init__(self, control: Path) -> None:
         self.control = control
         self.routers = Routers(VRPSet(), Policy())
-        self.attachments = Attachments(places.attach_path(control), self.routers)
+        self.attachments = Attachments(socket_paths.attach_path(control), self.routers)
 
     @property
     def names(self) -> list[str]:
@@ -103,7 +103,7 @@ def play(tmp_path: Path) -> Callable[[Callable[[Service], Awaitable[None]]], Non
             assert len(service.routers) == 0
 
         asyncio.run(run())
-        assert not places.attach_path(tmp_path / "rtrd.sock").exists()
+        assert not socket_paths.attach_path(tmp_path / "rtrd.sock").exists()
 
     return play
 
@@ -203,7 +203,7 @@ def test_what_is_no_attach_process_is_sent_away(play: Play, messages: list[bytes
         before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
         pipes = [os.pipe() for _ in range(fds)]
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.connect(str(places.attach_path(service.control)))
+            client.connect(str(socket_paths.attach_path(service.control)))
             for message in messages:
                 socket.send_fds(client, [message], [read for read, _ in pipes])
             client.settimeout(30)
@@ -228,7 +228,7 @@ def test_without_descriptors_the_loop_is_left_in_peace(play: Play, monkeypatch: 
         monkeypatch.setattr(service.attachments, "complain", lambda *words, **_: complaints.append(words))
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.connect(str(places.attach_path(service.control)))
+            client.connect(str(socket_paths.attach_path(service.control)))
             resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
             try:
                 for _ in range(100):
@@ -264,7 +264,7 @@ def test_the_end_of_an_attach_process_needs_no_descriptor(play: Play, monkeypatc
 def test_a_file_is_no_pipe(play: Play, tmp_path: Path) -> None:
     async def story(service: Service) -> None:
         with (tmp_path / "file").open("w") as file, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.connect(str(places.attach_path(service.control)))
+            client.connect(str(socket_paths.attach_path(service.control)))
             socket.send_fds(client, [b"attach good"], [file.fileno(), file.fileno()])
             client.settimeout(30)
             assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected two pipes")

@@ -271,7 +271,7 @@ def test_a_rule_at_fault(line: str, what: str) -> None:
         ("invalid: {action: hold}", "invalid: own routes can't be dealt with so: hold; possible: observe or withdraw"),
         ("not-found: {action: withdraw}", "not-found: own routes can't be dealt with so: withdraw; possible: observe"),
         ("unverified: {action: hold}", "unverified: own routes can't be dealt with so: hold; possible: observe"),
-        ("from: [192.0.2.1]", "from: not for direction out, whose routes no neighbour sent"),
+        ("from: [192.0.2.1]", "from: not for direction out, whose routes no neighbor sent"),
     ],
 )
 def test_a_rule_for_own_routes_at_fault(line: str, what: str) -> None:

@@ -21,9 +21,9 @@ from rtrd.api.responses import ConflictError, NotReadyError
 from rtrd.api.server import Control
 from rtrd.base.clock import Clock
 from rtrd.base.sockets import ListenError
-from rtrd.commands import http_client as client
+from rtrd.commands import http_client
 from rtrd.config import Endpoint
-from rtrd.event_log import Journal
+from rtrd.event_log import EventLog
 from rtrd.rib.validity import Prefix, explain, parse_prefix
 from rtrd.version import __version__
 from rtrlib.vrp import VRP
@@ -123,7 +123,7 @@ class FakeDaemon:
         self.noted: list[int] = []
         self.covering = False
         self.keys: list[dict[str, int | str]] = []
-        self.journal = Journal(Clock())
+        self.event_log = EventLog(Clock())
         self.held = True
         self.asked: list[str] = []
 
@@ -257,7 +257,7 @@ def until(wanted: Callable[[], bool]) -> None:
 
 
 def get(served: Running, url: str) -> Any:
-    with client.ask(served.path, url) as answer:
+    with http_client.ask(served.path, url) as answer:
         return answer.value()
 
 
@@ -282,7 +282,7 @@ def request(served: Running, method: str, url: str) -> tuple[int, Any]:
 
 
 def test_metrics_in_the_form_that_is_asked_for(served: Running) -> None:
-    with client.ask(served.path, "/metrics") as answer:
+    with http_client.ask(served.path, "/metrics") as answer:
         text = b"".join(answer.chunks())
     assert b"# TYPE rtrd_ready gauge\nrtrd_ready 1.0\n" in text
     assert b"# EOF" not in text
@@ -314,7 +314,7 @@ def test_a_vrp_file_has_the_router_keys(served: Running) -> None:
     served.daemon.keys = [{"asn": asn, "ski": "00" * 20, "pubkey": "AAAA"} for asn in (64500, 64501)]
     found = get(served, "/json")
     assert (len(found["roas"]), found["bgpsec_keys"]) == (2, served.daemon.keys)
-    with client.ask(served.path, "/json") as answer:
+    with http_client.ask(served.path, "/json") as answer:
         assert [one["prefix"] for one in answer.items()] == [vrp.prefix for vrp in VRPS]
     assert set(get(served, "/json?prefix=198.51.100.0/24")) == {"roas"}
 
@@ -398,21 +398,21 @@ def test_queries_that_make_no_sense(served: Running, url: str, what: str) -> Non
 
 
 def test_events_come_as_they_happen_until_the_client_hangs_up(served: Running) -> None:
-    journal = served.daemon.journal
-    journal.add("cache", "before")
-    with client.ask(served.path, "/events?last=1", forever=True) as answer:
+    event_log = served.daemon.event_log
+    event_log.add("cache", "before")
+    with http_client.ask(served.path, "/events?last=1", forever=True) as answer:
         lines = answer.lines()
         assert json.loads(next(lines))["text"] == "before"
-        served.loop.call_soon_threadsafe(journal.add, "cache", "now\x1b[31m")
+        served.loop.call_soon_threadsafe(event_log.add, "cache", "now\x1b[31m")
         event = json.loads(next(lines))
         assert (event["kind"], event["text"]) == ("cache", "now\\x1b[31m")
-        assert journal.listening
-    until(lambda: not journal.listening)
+        assert event_log.listening
+    until(lambda: not event_log.listening)
 
 
 def test_events_for_a_browser(served: Running) -> None:
-    served.daemon.journal.add("group", "first")
-    with client.ask(served.path, "/live?last=1", forever=True) as answer:
+    served.daemon.event_log.add("group", "first")
+    with http_client.ask(served.path, "/live?last=1", forever=True) as answer:
         lines = answer.lines()
         assert next(lines) == b"retry: 3000"
         assert next(lines) == b"event: status"
@@ -421,17 +421,17 @@ def test_events_for_a_browser(served: Running) -> None:
 
 
 def test_who_does_not_read_events_holds_up_nobody_and_is_told_what_was_lost(served: Running) -> None:
-    journal = served.daemon.journal
+    event_log = served.daemon.event_log
     count = 20_000
 
     def happen() -> None:
         for number in range(count):
-            journal.add("route", f"{number} " + "x" * 500)
+            event_log.add("route", f"{number} " + "x" * 500)
 
-    with client.ask(served.path, "/events", forever=True) as answer:
-        until(lambda: journal.listening)
+    with http_client.ask(served.path, "/events", forever=True) as answer:
+        until(lambda: event_log.listening)
         served.loop.call_soon_threadsafe(happen)
-        until(lambda: journal.counts.get("route") == count)
+        until(lambda: event_log.counts.get("route") == count)
         assert get(served, "/version") == {"version": __version__}
         told = lost = 0
         for line in answer.lines():
@@ -443,7 +443,7 @@ def test_who_does_not_read_events_holds_up_nobody_and_is_told_what_was_lost(serv
                 if event["text"].startswith(f"{count - 1} "):
                     break
         assert lost > 0
-        assert told + lost == count == told + journal.lost
+        assert told + lost == count == told + event_log.lost
 
 
 def test_many_routes_come_whole_while_the_loop_turns(served: Running) -> None:
@@ -459,7 +459,7 @@ def test_many_routes_come_whole_while_the_loop_turns(served: Running) -> None:
             await asyncio.sleep(0)
 
     turning = asyncio.run_coroutine_threadsafe(turn(), served.loop)
-    with client.ask(served.path, "/routes") as answer:
+    with http_client.ask(served.path, "/routes") as answer:
         count = sum(1 for _ in answer.items())
     stop.set()
     turning.result(10)
@@ -470,7 +470,7 @@ def test_many_routes_come_whole_while_the_loop_turns(served: Running) -> None:
 
 def test_an_answer_that_breaks_off_is_noticed(served: Running) -> None:
     served.daemon.route_count, served.daemon.fails_after = 60_000, 50_000
-    with pytest.raises(client.NoDaemonError, match="went away in the middle"):
+    with pytest.raises(http_client.NoDaemonError, match="went away in the middle"):
         get(served, "/routes")
     assert get(served, "/version") == {"version": __version__}
 
@@ -564,7 +564,7 @@ def test_who_listens_over_tcp_keeps_nobody_at_the_socket_from_it(
 
         with listen() as first, listen() as second:
             assert {each.recv(4096)[:12] for each in (first, second)} == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
-            with client.ask(one.path, "/live", forever=True) as answer:
+            with http_client.ask(one.path, "/live", forever=True) as answer:
                 assert next(answer.lines()).startswith(b"retry")
 
         def free() -> bool:

@@ -28,7 +28,7 @@ def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:
 
     async def main() -> bytes:
         daemon = Daemon(load(file))
-        daemon.journal.add("cache", "it failed")
+        daemon.event_log.add("cache", "it failed")
         log.setup("json", fd=os.open(os.devnull, os.O_WRONLY))
         log.get("engine").info("quiet\n\x1b[2J", password="x", router="edge")
         body = answer(Answers(daemon).dump()).body

@@ -1,4 +1,4 @@
-"""One router's routes as stories: who is told what, when neighbours come and go and VRPs change."""
+"""One router's routes as stories: who is told what, when neighbors come and go and VRPs change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import Negotiated, State, Update, attribute_key
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
-from rtrd.rib.terms import MOST_TARGETS
+from rtrd.rib.terms import MOST_RECEIVERS
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
@@ -63,7 +63,7 @@ class Story:
         decisions: list[Decision] = []
         while (decision := self.engine.next_decision(50)) is not None:
             decisions.append(decision)
-        return [("announce" if one.announce else "withdraw", one.targets, one.prefixes) for one in decisions]
+        return [("announce" if one.announce else "withdraw", one.receivers, one.prefixes) for one in decisions]
 
 
 def test_every_neighbour_but_the_routes_own_is_told() -> None:
@@ -78,7 +78,7 @@ def test_a_neighbour_that_appears_later_is_told_what_stands() -> None:
     story.up("192.0.2.1", "192.0.2.2")
     story.announce("192.0.2.1", "198.51.100.0/24")
     story.said()
-    story.engine.add_target("192.0.2.3")
+    story.engine.add_receiver("192.0.2.3")
     assert story.said() == [("announce", ("192.0.2.3",), "198.51.100.0/24")]
 
 
@@ -184,13 +184,13 @@ def test_spellings_of_one_address_are_one_neighbour() -> None:
 
 def test_more_neighbours_than_can_be_told_are_left_out_loudly(capfd: pytest.CaptureFixture[str]) -> None:
     story = Story()
-    for number in range(MOST_TARGETS + 2):
+    for number in range(MOST_RECEIVERS + 2):
         story.up(f"192.0.2.{number}")
     story.announce("192.0.2.0", "198.51.100.0/24")
-    ((_, targets, _),) = story.said()
-    assert len(targets) == MOST_TARGETS - 1
+    ((_, receivers, _),) = story.said()
+    assert len(receivers) == MOST_RECEIVERS - 1
     written = capfd.readouterr()
-    assert (written.out + written.err).count("more neighbours than rtrd can announce to") == 1
+    assert (written.out + written.err).count("more neighbors than rtrd can announce to") == 1
 
 
 @pytest.mark.parametrize("neighbor", ["", "no address", "x" * 300, "fe80::1%eth0 announce", "192.0.2.9\n"])

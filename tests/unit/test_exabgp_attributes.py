@@ -1,4 +1,4 @@
-"""Path attributes of both dialects: the origin AS, tags that are forged, what is malformed, facts for the table."""
+"""Path attributes of both dialects: the origin AS, tags that are forged, what is malformed, summary for the table."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_all_of_rfc_8097_is_ours_whatever_its_reserved_octets_say(rest: int) -> 
 def test_a_community_of_another_shape_is_never_announced(spelled: dict[str, Any]) -> None:
     """A newer ExaBGP may write them otherwise; what can't be compared with our tags can't be passed on."""
     assert read(spelled, policy=POLICY) == UNREADABLE
-    assert UNREADABLE.facts().fitness == UNFIT
+    assert UNREADABLE.summary().fitness == UNFIT
 
 
 @pytest.mark.parametrize("name", ["attribute-0x10-0xC0", "attribute-0x20-0xE0", "attribute-0x08-0x80"])
@@ -238,7 +238,7 @@ def test_a_malformed_attribute_makes_a_route_without_origin_that_is_never_announ
 ) -> None:
     """RFC 7606 section 2, treat-as-withdraw: ExaBGP passes such routes on."""
     assert read(attributes) == UNREADABLE
-    assert UNREADABLE.facts().origin < 0
+    assert UNREADABLE.summary().origin < 0
 
 
 @pytest.mark.parametrize(
@@ -253,11 +253,11 @@ def test_no_key_raises(raw: bytes, next_hop: str, own_as: int, family: str) -> N
     read_attributes(attribute_key(raw, next_hop, own_as, family), lambda _: False)
 
 
-# -- facts for the table
+# -- summary for the table
 
 
 def fitness_of(next_hop: str, family: str) -> int:
-    return read({}, next_hop=next_hop, family=family).facts().fitness
+    return read({}, next_hop=next_hop, family=family).summary().fitness
 
 
 def test_which_next_hop_can_be_announced() -> None:
@@ -275,30 +275,30 @@ def test_the_next_hop_is_printed_in_one_way() -> None:
 
 def test_what_decides_between_two_routes() -> None:
     """RFC 4271 section 9.1.2.2: a set counts as one; RFC 5065 section 5.3: a confederation as nothing."""
-    facts = read(
+    summary = read(
         {
             **v5(("as-confed-sequence", [9, 9]), ("as-sequence", [1, 2, 3]), ("as-set", [4, 5, 6])),
             "local-preference": 50,
             "origin": "egp",
         }
-    ).facts()
-    assert (facts.local_preference, facts.path_length, facts.origin_code) == (50, 4, 1)
-    absent = read({}).facts()
+    ).summary()
+    assert (summary.local_preference, summary.path_length, summary.origin_code) == (50, 4, 1)
+    absent = read({}).summary()
     assert (absent.local_preference, absent.path_length, absent.origin_code) == (100, 0, INCOMPLETE)
 
 
 def test_equal_sets_are_one_outcome_and_others_are_not() -> None:
     base = {**v5(("as-sequence", [65002, 65001])), "origin": "igp", "med": 5}
-    outcome = read(base).facts().outcome
-    assert 0 <= outcome < 1 << 64
-    assert read({**v4([65002, 65001]), "origin": "igp", "med": 5}).facts().outcome == outcome
-    assert read({**base, "aggregator": "x"}).facts().outcome == outcome, "not carried"
+    treatment = read(base).summary().announced_hash
+    assert 0 <= treatment < 1 << 64
+    assert read({**v4([65002, 65001]), "origin": "igp", "med": 5}).summary().announced_hash == treatment
+    assert read({**base, "aggregator": "x"}).summary().announced_hash == treatment, "not carried"
     for other in ({"med": 6}, {"origin": "egp"}, {"community": [[1, 1]]}, v4([65001])):
-        assert read({**base, **other}).facts().outcome != outcome
+        assert read({**base, **other}).summary().announced_hash != treatment
 
 
 def test_a_forged_tag_makes_no_other_outcome() -> None:
-    """A neighbour that flaps a tag of ours causes no command."""
+    """A neighbor that flaps a tag of ours causes no command."""
     plain = read({"origin": "igp"}, policy=POLICY)
     forged = read({"origin": "igp", "large-community": [[65000, 1, 0]]}, policy=POLICY)
     assert plain == forged
@@ -307,7 +307,7 @@ def test_a_forged_tag_makes_no_other_outcome() -> None:
 def test_attributes_that_fill_an_update_are_not_announced() -> None:
     """With a tag more they don't fit: ExaBGP says done, sends nothing, and what it sent before stays."""
     fits = read({"large-community": [[65000, 9, i] for i in range((MOST_OCTETS - 34) // 12)]})
-    assert fits.facts().fitness == FIT
+    assert fits.summary().fitness == FIT
     for attributes in (
         {"large-community": [[65000, 9, i] for i in range(320)]},
         {"community": [[65000, i] for i in range(1000)]},
@@ -316,7 +316,7 @@ def test_attributes_that_fill_an_update_are_not_announced() -> None:
     ):
         full = read(attributes)
         assert not full.malformed
-        assert full.facts().fitness == UNFIT
+        assert full.summary().fitness == UNFIT
 
 
 def test_a_tag_is_known_by_its_numbers() -> None:

@@ -114,7 +114,7 @@ def test_a_link_local_next_hop_beside_a_global_one_is_left_out() -> None:
 
 
 def test_a_route_with_link_local_next_hops_alone_is_known_all_the_same() -> None:
-    """It can't be announced, but it replaces what the neighbour announced before (RFC 4271 section 3.1)."""
+    """It can't be announced, but it replaces what the neighbor announced before (RFC 4271 section 3.1)."""
     both = changed("update-v6-global-ll", ("2001:db8::2", "fe80::2"))
     assert next_hops(routes(both)) == [(None, ["2001:db8:3::/48"])] * 2
     single = changed("update-v6", ("2001:db8::2", "FEBF::2"))

@@ -8,12 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.exabgp import answers, encode
-from rtrd.exabgp import send_barrier as rounds
-from rtrd.exabgp import session as router
-from rtrd.exabgp import startup as relearn
-from rtrd.exabgp import window as flow
-from rtrd.policy import Outcome
+from rtrd.exabgp import answers, encode, send_barrier, session, startup, window
+from rtrd.policy import Treatment
 from rtrd.rib.attributes import MOST_OCTETS, AttributeSet, Segment
 from rtrd.tags import Tag
 
@@ -66,22 +62,22 @@ def test_every_link_inside_the_page_leads_to_a_section() -> None:
 
 
 def test_the_numbers_are_those_of_the_code() -> None:
-    window = {name: each.default for name, each in inspect.signature(flow.Window).parameters.items()}
+    limits = {name: each.default for name, each in inspect.signature(window.Window).parameters.items()}
     said = section("The window and the fence")
-    assert f"at most {window['commands']} commands, and at most {window['prefixes']} prefixes" in said
-    assert f"unanswered for {window['patience']:.0f} seconds" in said
-    assert window["silence"] == 1.0
+    assert f"at most {limits['commands']} commands, and at most {limits['prefixes']} prefixes" in said
+    assert f"unanswered for {limits['patience']:.0f} seconds" in said
+    assert limits["silence"] == 1.0
     assert "within a second" in said
-    assert router.NEIGHBORS_EVERY == 60.0
+    assert session.NEIGHBORS_EVERY == 60.0
     assert re.search(r"each\s+minute", section("At the start, and after a restart"))
     start = section("At the start, and after a restart")
-    for seconds in (relearn.HELD, relearn.QUIET, relearn.BLIND_QUIET):
+    for seconds in (startup.HELD, startup.QUIET, startup.BLIND_QUIET):
         assert f"{seconds:.0f} seconds" in start
-    assert relearn.BUSY == 60
-    assert relearn.BLIND_BUSY == 300
-    assert f"after {rounds.SILENCE:.0f} seconds without any answer" in section("Rounds")
-    assert rounds.QUIET == 0.5
-    assert f"At most {router.MOST_PREFIXES} prefixes" in section("The grammar")
+    assert startup.BUSY == 60
+    assert startup.BLIND_BUSY == 300
+    assert f"after {send_barrier.SILENCE:.0f} seconds without any answer" in section("Rounds")
+    assert send_barrier.QUIET == 0.5
+    assert f"At most {session.MOST_PREFIXES} prefixes" in section("The grammar")
     assert f"more than {MOST_OCTETS} octets" in section("What is announced, and what is not carried")
 
 
@@ -93,7 +89,7 @@ def said(grammar: str) -> list[str]:
 def test_the_grammar_is_that_of_the_code() -> None:
     """Commands with everything in them have the words of the page, in their order, and no other."""
     full = AttributeSet(4, "192.0.2.1", 0, (Segment(2, (65001,)),), 65001, 5, 100, ((1, 2),), ((1, 2, 3),), (2 << 48,))
-    words = encode.attribute_words(full, Outcome("announce", (Tag("large", (1, 2, 4)),)))
+    words = encode.attribute_words(full, Treatment("announce", (Tag("large", (1, 2, 4)),)))
     selector = encode.select(["127.0.0.2", "127.0.0.3"])
     commands, in_words = section("The grammar").split("```")[1::2]
     lines = commands.strip().splitlines()
@@ -109,6 +105,6 @@ def test_the_grammar_is_that_of_the_code() -> None:
     ):
         spoken = [word for word in written.split() if re.fullmatch(r"[a-z][a-z-]+", word)]
         assert spoken == said(line.replace("WORDS", in_words))
-    lists = {relearn.STANDING, relearn.LEARNED.format("ADDRESS")}
-    rest = {*answers.REFRESH, answers.NEIGHBORS, *lists, flow.FENCE, *flow.HELLO.splitlines(keepends=True)}
+    lists = {startup.ADVERTISED, startup.LEARNED.format("ADDRESS")}
+    rest = {*answers.REFRESH, answers.NEIGHBORS, *lists, window.FENCE, *window.HELLO.splitlines(keepends=True)}
     assert {line + "\n" for line in lines[4:]} == rest

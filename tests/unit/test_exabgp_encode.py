@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd.exabgp import encode
-from rtrd.policy import Outcome
+from rtrd.policy import Treatment
 from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment
 from rtrd.tags import Tag, rfc8097_tag
 
@@ -54,8 +54,8 @@ tags = st.one_of(
     u64.map(lambda n: Tag("extended", (n,))),
     st.sampled_from([tag for validity in ("valid", "not-found", "invalid") if (tag := rfc8097_tag(validity))]),
 )
-outcomes = st.tuples(st.lists(tags, max_size=4).map(tuple), st.none() | u32).map(
-    lambda given: Outcome("announce", *given)
+treatments = st.tuples(st.lists(tags, max_size=4).map(tuple), st.none() | u32).map(
+    lambda given: Treatment("announce", *given)
 )
 segments = st.builds(
     Segment,
@@ -84,8 +84,8 @@ def attribute_sets(draw: st.DrawFn) -> AttributeSet:
     )
 
 
-def command(attributes: AttributeSet, outcome: Outcome | None = None, path_id: int | None = None) -> str:
-    words = encode.attribute_words(attributes, outcome or Outcome("announce"))
+def command(attributes: AttributeSet, treatment: Treatment | None = None, path_id: int | None = None) -> str:
+    words = encode.attribute_words(attributes, treatment or Treatment("announce"))
     prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32"
     if path_id is not None:
         prefixes = prefixes.split(maxsplit=1)[0]
@@ -144,13 +144,13 @@ def extended_communities(text: str) -> list[int]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(attributes=attribute_sets(), outcome=outcomes, path_id=path_ids, receivers=neighbors)
-def test_the_grammar(attributes: AttributeSet, outcome: Outcome, path_id: int | None, receivers: list[str]) -> None:
+@given(attributes=attribute_sets(), treatment=treatments, path_id=path_ids, receivers=neighbors)
+def test_the_grammar(attributes: AttributeSet, treatment: Treatment, path_id: int | None, receivers: list[str]) -> None:
     prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32 ::/0"
     if path_id is not None:
         prefixes = prefixes.split(maxsplit=1)[0]
     selector = encode.select(receivers)
-    line = encode.announce(selector, encode.attribute_words(attributes, outcome), path_id, prefixes)
+    line = encode.announce(selector, encode.attribute_words(attributes, treatment), path_id, prefixes)
     assert line.isascii()
     assert line.count("\n") == 1
     assert ANNOUNCE.fullmatch(line), line
@@ -160,15 +160,15 @@ def test_the_grammar(attributes: AttributeSet, outcome: Outcome, path_id: int | 
 
 
 @settings(max_examples=400, deadline=None)
-@given(attributes=attribute_sets(), outcome=outcomes, path_id=path_ids)
+@given(attributes=attribute_sets(), treatment=treatments, path_id=path_ids)
 def test_every_number_of_the_command_is_one_of_the_input_and_none_is_lost(
-    attributes: AttributeSet, outcome: Outcome, path_id: int | None
+    attributes: AttributeSet, treatment: Treatment, path_id: int | None
 ) -> None:
-    text = command(attributes, outcome, path_id)
+    text = command(attributes, treatment, path_id)
     assert re.findall(r" next-hop (\S+)", text) == [attributes.next_hop]
     assert octets(text, 1) == bytes([attributes.origin or 0]), "the mark of rtrd's own; ExaBGP would say IGP too"
     words = re.findall(r" (med|local-preference|path-information) (\S+)", text)
-    local_preference = attributes.local_preference if outcome.local_preference is None else outcome.local_preference
+    local_preference = attributes.local_preference if treatment.local_preference is None else treatment.local_preference
     expected = {
         "path-information": None if path_id is None else str(ipaddress.IPv4Address(path_id)),
         "med": attributes.med,
@@ -177,7 +177,7 @@ def test_every_number_of_the_command_is_one_of_the_input_and_none_is_lost(
     assert words == [(word, str(value)) for word, value in expected.items() if value is not None]
 
     def with_tags(kind: str, learned: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
-        return list(dict.fromkeys([*learned, *(tag.numbers for tag in outcome.tags if tag.kind == kind)]))
+        return list(dict.fromkeys([*learned, *(tag.numbers for tag in treatment.tags if tag.kind == kind)]))
 
     standard = [tuple(map(int, value.split(":"))) for value in listed(text, "community")]
     large = [tuple(map(int, value.split(":"))) for value in listed(text, "large-community")]
@@ -225,7 +225,7 @@ def test_the_tag_of_rfc_8097_is_written_in_hex() -> None:
     """Neither version has a name for it."""
     tag = rfc8097_tag("invalid")
     assert tag
-    text = command(with_path(), Outcome("announce", (tag,)))
+    text = command(with_path(), Treatment("announce", (tag,)))
     assert " extended-community [ 0x4300000000000002 ] " in text
 
 
@@ -246,15 +246,15 @@ def test_an_extended_community_that_exabgp_looks_into_goes_as_octets(value: int)
 
 def test_a_tag_that_the_route_has_already_is_written_once() -> None:
     attributes = with_path()._replace(communities=((65000, 1), (65000, 1)), large_communities=((1, 2, 3),))
-    text = command(attributes, Outcome("announce", (Tag("standard", (65000, 1)), Tag("large", (1, 2, 3)))))
+    text = command(attributes, Treatment("announce", (Tag("standard", (65000, 1)), Tag("large", (1, 2, 3)))))
     assert " community [ 65000:1 ] large-community [ 1:2:3 ] " in text
 
 
 def test_the_policy_s_local_preference_takes_the_place_of_the_learned_one() -> None:
     attributes = with_path()._replace(local_preference=50)
     assert " local-preference 50 " in command(attributes)
-    assert " local-preference 200 " in command(attributes, Outcome("announce", local_preference=200))
-    assert " local-preference 0 " in command(attributes, Outcome("announce", local_preference=0))
+    assert " local-preference 200 " in command(attributes, Treatment("announce", local_preference=200))
+    assert " local-preference 0 " in command(attributes, Treatment("announce", local_preference=0))
 
 
 def test_a_withdraw_always_names_a_next_hop() -> None:
@@ -269,5 +269,5 @@ def test_a_withdraw_always_names_a_next_hop() -> None:
 
 
 def test_every_command_names_its_neighbours() -> None:
-    """A command without would go to every neighbour, the one that the route is from among them."""
+    """A command without would go to every neighbor, the one that the route is from among them."""
     assert encode.select(["127.0.0.2", "::1"]) == "neighbor 127.0.0.2, neighbor ::1"

@@ -89,7 +89,7 @@ class Pipe:
             text = text[os.write(self.to, text) :]
 
     async def greet(self) -> None:
-        """Answer what rtrd asks at the start: there are no neighbours, and nothing stands."""
+        """Answer what rtrd asks at the start: there are no neighbors, and nothing stands."""
         await self.say(GREETING)
         for _ in range(2):
             await self.until(lambda: self.router.window.waiting == 1)

@@ -9,7 +9,7 @@ import pytest
 from test_guarding import BAD, GOOD, OTHER, Cache, Story
 
 from rtrd.vrps.guard import NothingHeldError
-from rtrd.vrps.task_queue import Series
+from rtrd.vrps.task_queue import TaskQueue
 from rtrlib import vrp_set as vrp_sets
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Steady(Story):
 
     async def settle(self) -> None:
         """Until nothing is left to do; a route comes in every turn."""
-        while self.feed.series.busy:
+        while self.feed.task_queue.busy:
             in_force = frozenset(self.in_force)
             if not self.seen or self.seen[-1] != in_force:
                 self.seen.append(in_force)
@@ -60,7 +60,7 @@ def test_a_reload_shows_the_old_set_and_then_the_new_one() -> None:
         story.seen.clear()
         story.sync(cache, BAD)
         story.delta(cache, OTHER[:1])
-        assert story.feed.series.busy
+        assert story.feed.task_queue.busy
         assert story.feed.to_keep() is None, "no snapshot of what is half committed"
         await story.settle()
         assert story.seen == [frozenset(GOOD), frozenset([*BAD, OTHER[0]])]
@@ -93,15 +93,15 @@ def test_a_held_change_is_taken_at_once() -> None:
         cache = Cache(0)
         story.sync(cache, GOOD)
         story.follow(cache)
-        await story.feed.series.done()
+        await story.feed.task_queue.done()
         story.sync(cache, BAD)
-        await story.feed.series.done()
+        await story.feed.task_queue.done()
         assert story.state == "held"
         story.guarding.accept()
         seen = {frozenset(story.in_force)}
         with pytest.raises(NothingHeldError):
             story.guarding.accept()
-        while story.feed.series.busy:
+        while story.feed.task_queue.busy:
             seen.add(frozenset(story.in_force))
             await asyncio.sleep(0)
         assert seen <= {frozenset(GOOD), frozenset(BAD)}
@@ -120,10 +120,10 @@ def test_a_word_that_comes_too_late_is_not_heard() -> None:
         story.sync(cache, GOOD)
         story.follow(cache)
         story.sync(cache, BAD)
-        await story.feed.series.done()
+        await story.feed.task_queue.done()
         story.sync(cache, GOOD)
         story.guarding.accept()
-        await story.feed.series.done()
+        await story.feed.task_queue.done()
         assert (story.state, story.in_force) == ("following", set(GOOD))
         story.guarding.close()
 
@@ -143,10 +143,10 @@ class TestSeries:
 
     def test_what_takes_no_step_is_done_at_once(self) -> None:
         said: list[str] = []
-        series = Series()
-        series.do(self.task("a", 0, said))
+        task_queue = TaskQueue()
+        task_queue.do(self.task("a", 0, said))
         assert said == ["a"]
-        assert not series.busy
+        assert not task_queue.busy
 
     def test_the_others_wait_for_their_turn_also_behind_one_that_fails(self) -> None:
         said: list[str] = []
@@ -154,19 +154,19 @@ class TestSeries:
 
         async def main() -> None:
             asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
-            series = Series()
-            series.do(self.task("a", 2, said, fails=True))
-            series.do(self.task("b", 1, said))
+            task_queue = TaskQueue()
+            task_queue.do(self.task("a", 2, said, fails=True))
+            task_queue.do(self.task("b", 1, said))
 
             def both() -> Generator[None]:
-                series.do(self.task("d", 0, said))
+                task_queue.do(self.task("d", 0, said))
                 said.append("c")
                 yield from ()
 
-            series.do(both())
+            task_queue.do(both())
             assert said == ["a0"]
-            await series.done()
-            assert not series.busy
+            await task_queue.done()
+            assert not task_queue.busy
 
         asyncio.run(main())
         assert said == ["a0", "a1", "a", "b0", "b", "c", "d"]

@@ -86,7 +86,7 @@ def test_too_old_it_goes_as_the_operator_wants(
 ) -> None:
     one = Story(on_expire).with_snapshot()
     one.feed.snapshot_expired()
-    one.feed.snapshot_expired()  # the keeper says so every second
+    one.feed.snapshot_expired()  # the snapshot_keeper says so every second
     assert one.told[2:] == told
     assert (one.now, one.feed.snapshot_used) == (left, used)
     assert one.feed.expired_at_all

@@ -11,7 +11,7 @@ import pytest
 
 from rtrd.base.clock import Clock
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import FIT, LEARNED, Facts, NeighborPolicy
+from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.vrps import guarding
 from rtrd.vrps.feed import Feed
 from rtrd.vrps.guard import Limits, NothingHeldError
@@ -56,12 +56,12 @@ class Story:
         self.vrp_set = VRPSet()
         self.table = RouteTable(self.vrp_set)
         self.neighbor = self.table.add_neighbor(OBSERVE, b"\x7f\0\0\1")
-        self.attributes = self.table.add_attributes(b"a", Facts(1, ORIGIN, 100, 1, 0, FIT))
+        self.attributes = self.table.add_attributes(b"a", AttributeSummary(1, ORIGIN, 100, 1, 0, FIT))
         self.feed: Any = Feed(self.vrp_set, on_expire, self._changed, self.table.reconsider, lambda: None)
         self.guarding = Guarding(
             Limits(0.05, 0.2, 300),
             self.vrp_set,
-            self.feed.series,
+            self.feed.task_queue,
             lambda: [self.table],
             self.feed.taken,
             clock=Clock(lambda: self.now),
@@ -140,7 +140,7 @@ def test_the_first_vrps_are_taken_as_they_are(story: Story) -> None:
 
 def test_so_they_are_after_local_assertions(story: Story) -> None:
     story.vrp_set.stage(SLURM, pack(OTHER[0]))
-    story.feed.series.do(story.feed.slurm_changed(story.vrp_set.commit(SLURM)))
+    story.feed.task_queue.do(story.feed.slurm_changed(story.vrp_set.commit(SLURM)))
     assert story.in_force == {OTHER[0]}
     story.begin(BAD)
     assert story.in_force == {OTHER[0], *BAD}
@@ -366,7 +366,7 @@ def test_slurm_files_are_one_change(story: Story, tmp_path: Path) -> None:
         )
 
     async def load() -> None:
-        await SlurmFiles([path], story.vrp_set, story.feed.series, story.feed.slurm_changed).load()
+        await SlurmFiles([path], story.vrp_set, story.feed.task_queue, story.feed.slurm_changed).load()
 
     story.begin()
     put('{"prefix": "10.0.0.0/16"}', '{"prefix": "10.0.0.0/16", "asn": 64500, "maxPrefixLength": 24}')

@@ -46,7 +46,18 @@ def scraped(tmp_path: Any) -> Any:
         engine = Engine("exabgp", daemon.vrp_set, Policy(()), read_attributes)
         router = ExaBGP(engine, 0, 1, lambda: None)
         router.feed(UPDATE)
-        parts = ("manager", "feed", "vrp_set", "slurm", "keeper", "relay", "ready", "journal", "guarding", "bird")
+        parts = (
+            "manager",
+            "feed",
+            "vrp_set",
+            "slurm",
+            "snapshot_keeper",
+            "relay",
+            "ready",
+            "event_log",
+            "guarding",
+            "bird",
+        )
         fake = SimpleNamespace(**{name: getattr(daemon, name) for name in parts}, routers=[router])
         return (await scrape.page(metrics.collect(fake), "")).text  # type: ignore[arg-type]
 

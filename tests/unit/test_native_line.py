@@ -169,7 +169,7 @@ ODD = [
     pytest.param(b'"type": "update"', b'"type": "updat\\u0065"', id="an escape"),
     pytest.param(b'"type": "update"', b'"type": "update", "type": "update"', id="a name twice"),
     pytest.param(b'"direction": "receive"', b'"direction": "send"', id="what ExaBGP sends"),
-    pytest.param(b'"peer": "127.0.0.2"', b'"peer": "127.0.0.9"', id="a neighbour that is not known"),
+    pytest.param(b'"peer": "127.0.0.2"', b'"peer": "127.0.0.9"', id="a neighbor that is not known"),
     pytest.param(b'"ipv4 unicast": {', b'"ipv4 multicast": {', id="another family"),
     pytest.param(b'"127.0.0.2": [', b'"fe80::1": [ ], "127.0.0.2": [', id="two next hops"),
     pytest.param(b'"local": 65001', b'"local": 4294967296', id="no AS number"),
@@ -232,7 +232,7 @@ COMMON = {
     "extended-community": st.lists(
         st.fixed_dictionaries(
             {"value": st.sampled_from([0x4300000000000001, 0x0002FDE900000001, 0x0002FDE900000002, 2**64 - 1, 2**64])},
-            optional={"string": st.just("target:1:1")},
+            optional={"string": st.just("receiver:1:1")},
         ),
         max_size=2,
     ),

@@ -205,7 +205,7 @@ class World(RuleBasedStateMachine):
             else:
                 self.said.pop(cache, None)
         if self.feed.snapshot_used and self.now >= EXPIRE:
-            self.feed.snapshot_expired()  # as the keeper does
+            self.feed.snapshot_expired()  # as the snapshot_keeper does
             if self.on_expire == "not-found":
                 self.snapshot = set()
         self.step()

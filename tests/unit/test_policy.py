@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd import config
-from rtrd.policy import HOLD, OBSERVE, Outcome, Policy
+from rtrd.policy import HOLD, OBSERVE, Policy, Treatment
 from rtrd.tags import EXPECTED, RFC8097_BASE, VALIDITIES, Tag, Validity, parse_tag, rfc8097_tag
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.10}]}]}\n"
@@ -19,7 +19,7 @@ def policy(text: str) -> Policy:
     return Policy(config.loads(f"{CACHES}policy:\n{text}", Path("/x/rtrd.yaml")).policy)
 
 
-def decide(text: str, validity: Validity, neighbor: str = "192.0.2.1") -> Outcome:
+def decide(text: str, validity: Validity, neighbor: str = "192.0.2.1") -> Treatment:
     rule = policy(text).rule_for(neighbor)
     assert rule is not None
     return rule.decide(validity)
@@ -27,7 +27,7 @@ def decide(text: str, validity: Validity, neighbor: str = "192.0.2.1") -> Outcom
 
 def test_without_a_policy_no_neighbor_has_a_rule() -> None:
     assert Policy().rule_for("192.0.2.1") is None
-    assert Policy().own_tags() == frozenset()
+    assert Policy().our_tags() == frozenset()
 
 
 def test_the_first_rule_that_names_the_neighbor_decides() -> None:
@@ -57,8 +57,8 @@ def test_rfc8097_has_the_value_of_the_validity() -> None:
 
 def test_an_announcement_carries_its_tags_once_and_its_local_preference() -> None:
     tags = '["large:65000:1:0", "community:65000:7", "extended:0x0002fde800000001", "large:65000:1:0"]'
-    outcome = decide(f"  - valid: {{action: announce, tags: {tags}, local-preference: 200}}\n", "valid")
-    assert outcome == Outcome(
+    treatment = decide(f"  - valid: {{action: announce, tags: {tags}, local-preference: 200}}\n", "valid")
+    assert treatment == Treatment(
         "announce",
         (
             Tag("large", (65000, 1, 0)),
@@ -86,7 +86,7 @@ def test_unverified_is_observed_when_the_rule_never_acts() -> None:
 
 def test_unverified_does_what_it_is_told() -> None:
     rule = "  - {invalid: {action: withdraw}, unverified: {action: announce}}\n"
-    assert decide(rule, "unverified") == Outcome("announce")
+    assert decide(rule, "unverified") == Treatment("announce")
 
 
 def test_every_neighbor_but_the_source_receives_unless_to_says_who() -> None:
@@ -102,12 +102,12 @@ def test_own_tags_are_those_of_all_rules_and_the_whole_of_rfc_8097() -> None:
         '  - {from: [192.0.2.1], valid: {action: announce, tags: ["large:65000:1:0"]}}\n'
         '  - {invalid: {action: announce, tags: ["community:65000:1", rfc8097]}}\n'
     )
-    assert rules.own_tags() == {
+    assert rules.our_tags() == {
         Tag("large", (65000, 1, 0)),
         Tag("standard", (65000, 1)),
         Tag("extended", (RFC8097_BASE | 2,)),
     }
-    for tag in rules.own_tags():
+    for tag in rules.our_tags():
         assert rules.owns(tag)
     assert rules.owns(Tag("extended", (RFC8097_BASE,)))
     assert rules.owns(Tag("extended", (RFC8097_BASE | 0xFFFF_FFFF_FFFF,)))

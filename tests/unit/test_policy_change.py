@@ -68,11 +68,11 @@ class Story:
         """`+PREFIX` with the communities that it carries, or `-PREFIX`."""
         said = []
         for decision in self.decisions():
-            assert decision.targets == (LISTENER,)
+            assert decision.receivers == (LISTENER,)
             if decision.announce:
                 attributes = self.engine.attributes(decision.attributes)
                 carried = [f"{a}:{b}" for a, b in attributes.communities]
-                carried += [str(own).removeprefix("community:") for own in decision.outcome.tags]
+                carried += [str(own).removeprefix("community:") for own in decision.treatment.tags]
                 said += [" ".join([f"+{prefix}", *carried]) for prefix in decision.prefixes.split()]
             else:
                 said += [f"-{prefix}" for prefix in decision.prefixes.split()]
@@ -83,7 +83,7 @@ class Story:
         return self.said()
 
 
-def standing() -> Story:
+def advertised() -> Story:
     story = Story(rule(ONE, tag("community:65000:1"), tag("community:65000:2")), rule(TWO, tag("community:65000:3")))
     story.announce(ONE, VALID, NOT_FOUND)
     story.announce(TWO, "198.51.100.0/25", "203.0.113.128/25")
@@ -92,19 +92,19 @@ def standing() -> Story:
 
 
 def test_the_same_policy_again_says_nothing() -> None:
-    story = standing()
+    story = advertised()
     same = rule(ONE, tag("community:65000:1"), tag("community:65000:2")), rule(TWO, tag("community:65000:3"))
     assert story.now(*same) == []
 
 
 def test_another_tag_is_written_where_it_belongs_and_nowhere_else() -> None:
-    story = standing()
+    story = advertised()
     assert story.now(rule(ONE, tag("community:65000:9"), tag("community:65000:2"))) == [f"+{VALID} 65000:9"]
     assert story.now(rule(ONE, tag("community:65000:9"), tag("community:65000:8"))) == [f"+{NOT_FOUND} 65000:8"]
 
 
 def test_tags_that_change_places() -> None:
-    story = standing()
+    story = advertised()
     assert story.now(rule(ONE, tag("community:65000:2"), tag("community:65000:1"))) == [
         f"+{VALID} 65000:2",
         f"+{NOT_FOUND} 65000:1",
@@ -112,26 +112,26 @@ def test_tags_that_change_places() -> None:
 
 
 def test_another_local_preference_is_written() -> None:
-    story = standing()
+    story = advertised()
     new = rule(ONE, tag("community:65000:1", preference=200), tag("community:65000:2"))
     assert story.now(new) == [f"+{VALID} 65000:1"]
 
 
 def test_without_a_policy_everything_is_taken_back() -> None:
-    story = standing()
+    story = advertised()
     assert story.now() == [f"-{VALID}", f"-{NOT_FOUND}"]
     assert story.now() == []
 
 
 def test_a_rule_that_withdraws_says_so_once() -> None:
-    story = standing()
+    story = advertised()
     new = rule(ONE, "{action: withdraw}", tag("community:65000:2"))
     assert story.now(new) == [f"-{VALID}"]
     assert story.now(new) == []
 
 
 def test_hold_leaves_what_stands() -> None:
-    story = standing()
+    story = advertised()
     assert story.now(rule(ONE, "{action: hold}", "{action: hold}")) == []
 
 
@@ -151,20 +151,20 @@ def test_a_forged_tag_is_removed_as_soon_as_it_is_ours() -> None:
 
 
 def test_what_arrives_between_is_decided_by_the_new_policy() -> None:
-    story = standing()
+    story = advertised()
     story.engine.set_policy(policy(rule(ONE, tag("community:65000:9"), tag("community:65000:2"))))
     story.announce(ONE, "203.0.113.64/26")
     assert story.said() == [f"+{VALID} 65000:9", "+203.0.113.64/26 65000:2"]
 
 
 def test_another_receiver() -> None:
-    story = standing()
+    story = advertised()
     moved = rule(ONE, tag("community:65000:1"), tag("community:65000:2")).replace(LISTENER, TWO)
     story.engine.set_policy(policy(moved))
-    said = {(one.announce, one.targets, prefix) for one in story.decisions() for prefix in one.prefixes.split()}
+    said = {(one.announce, one.receivers, prefix) for one in story.decisions() for prefix in one.prefixes.split()}
     assert said == {
-        (announce, (target,), prefix)
-        for announce, target in ((False, LISTENER), (True, TWO))
+        (announce, (receiver,), prefix)
+        for announce, receiver in ((False, LISTENER), (True, TWO))
         for prefix in (VALID, NOT_FOUND)
     }
 
@@ -217,7 +217,7 @@ HEARD = st.lists(
     ),
     max_size=2,
 )
-"""What a neighbour says meanwhile: a route with another community, or (None) without the route."""
+"""What a neighbor says meanwhile: a route with another community, or (None) without the route."""
 
 
 @settings(deadline=None)  # a loaded machine is no fault
@@ -232,7 +232,11 @@ def test_after_any_policies_what_stands_is_what_the_last_one_says(
             for prefix in decision.prefixes.split():
                 if decision.announce:
                     attributes = story.engine.attributes(decision.attributes)
-                    stands[prefix] = (attributes.communities, decision.outcome.tags, decision.outcome.local_preference)
+                    stands[prefix] = (
+                        attributes.communities,
+                        decision.treatment.tags,
+                        decision.treatment.local_preference,
+                    )
                 else:
                     stands.pop(prefix, None)
 

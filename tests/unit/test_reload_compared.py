@@ -71,7 +71,7 @@ def test_the_same_file_and_another_spelling_of_it_are_no_change() -> None:
         (("  - invalid: {action: withdraw}\n", ""), ["policy: rule 2 is removed"]),
         (("  - invalid", "  - from: [192.0.2.9]\n    to: [192.0.2.8]\n  - invalid"), [
             "policy: rule 2 is changed, for 192.0.2.9",
-            "policy: rule 3 is added, for any neighbour",
+            "policy: rule 3 is added, for any neighbor",
         ]),
         (("caches:", "on-stop: withdraw\ncaches:"), ["on-stop: keep becomes withdraw"]),
         (("caches:", "start-hold: 5\ncaches:"), ["start-hold: 120 becomes 5"]),

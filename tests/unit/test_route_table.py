@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from strategies import prefixes, vrps
 
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, Facts, NeighborPolicy
+from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, AttributeSummary, NeighborPolicy
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VALIDITIES, VRPSet
 
@@ -26,24 +26,27 @@ OBSERVE = NeighborPolicy(0b110, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 SAME_WORDS = NeighborPolicy(0b1, ("announce", "announce", "observe", "hold"), (5, 5, 0, 0), (LEARNED,) * 4)
 POLICIES = [TAG_ALL, DROP_INVALID, OBSERVE, SAME_WORDS]
 
-# Attribute sets by name: outcome, origin AS, local preference, path length, ..., identity. "twin" differs from "a" only
+# Attribute sets by name: hash, origin AS, local preference, path length, ..., identity. "twin" differs from "a" only
 # in what is not announced, "b again" from "b" not in next hop and path.
 SETS = {
-    b"a": Facts(1, 64500, 100, 3, 0, FIT, 1),
-    b"twin": Facts(1, 64500, 100, 3, 0, FIT, 1),
-    b"b": Facts(2, 64501, 100, 2, 0, FIT, 2),
-    b"b again": Facts(7, 64501, 100, 2, 0, FIT, 2),
-    b"none": Facts(3, -1, 100, 3, 0, FIT, 3),
-    b"extended": Facts(5, 64500, 100, 1, 0, FIT_EXTENDED_NEXT_HOP, 5),
-    b"preferred": Facts(6, 64500, 200, 4, 0, FIT, 6),
-    b"unfit": Facts(4, 64500, 100, 1, 0, UNFIT, 4),
+    b"a": AttributeSummary(1, 64500, 100, 3, 0, FIT, 1),
+    b"twin": AttributeSummary(1, 64500, 100, 3, 0, FIT, 1),
+    b"b": AttributeSummary(2, 64501, 100, 2, 0, FIT, 2),
+    b"b again": AttributeSummary(7, 64501, 100, 2, 0, FIT, 2),
+    b"none": AttributeSummary(3, -1, 100, 3, 0, FIT, 3),
+    b"extended": AttributeSummary(5, 64500, 100, 1, 0, FIT_EXTENDED_NEXT_HOP, 5),
+    b"preferred": AttributeSummary(6, 64500, 200, 4, 0, FIT, 6),
+    b"unfit": AttributeSummary(4, 64500, 100, 1, 0, UNFIT, 4),
 }
-FORMER = {b"former a": Facts(101, -1, 100, 0, 0, UNFIT, 1), b"former b": Facts(102, -1, 100, 0, 0, UNFIT, 2)}
-Place = tuple[int, str, int | None]  # target, prefix, path id
+PREVIOUS = {
+    b"previous_run a": AttributeSummary(101, -1, 100, 0, 0, UNFIT, 1),
+    b"previous_run b": AttributeSummary(102, -1, 100, 0, 0, UNFIT, 2),
+}
+Place = tuple[int, str, int | None]  # receiver, prefix, path id
 
 
 class Router:
-    """What ExaBGP would hold for each target, if it executed our commands."""
+    """What ExaBGP would hold for each receiver, if it executed our commands."""
 
     def __init__(self) -> None:
         self.routes: dict[Place, tuple[int, int]] = {}
@@ -52,7 +55,7 @@ class Router:
         """Places that were written in this round; None: no rounds."""
         self.up = 0b111
         self.taken_back: list[tuple[Place, int]] = []
-        """Withdrawn, though it stood from an earlier run: its outcome."""
+        """Withdrawn, though it stood from an earlier run: its treatment."""
 
     def execute(self, table: RouteTable, most: int, limit: int = 1 << 30) -> None:
         for _ in range(limit):
@@ -61,13 +64,13 @@ class Router:
                 return
             names = command.prefixes.split(" ")
             assert len(names) == command.size <= most
-            assert command.targets
-            assert not command.announce or not command.targets & ~self.up, "announced to a target that is down"
+            assert command.receivers
+            assert not command.announce or not command.receivers & ~self.up, "announced to a receiver that is down"
             for prefix in names:
                 self.commands.append((command.announce, prefix))
-                for target in range(3):
-                    if command.targets & 1 << target:
-                        self._at((target, prefix, command.path_id), table, command)
+                for receiver in range(3):
+                    if command.receivers & 1 << receiver:
+                        self._at((receiver, prefix, command.path_id), table, command)
 
     def _at(self, place: Place, table: RouteTable, command: Command) -> None:
         stood = self.routes.pop(place, None)
@@ -75,11 +78,11 @@ class Router:
             assert place not in self.batch, "written twice in a round"
             self.batch.add(place)
         if command.announce:
-            outcome = SETS[table.attributes_key(command.attributes)].outcome
-            self.routes[place] = (outcome, command.manner)
-            if command.former is not None:
+            treatment = SETS[table.attributes_key(command.attributes)].announced_hash
+            self.routes[place] = (treatment, command.variant)
+            if command.previous_run is not None:
                 assert stood is not None
-                assert FORMER[table.attributes_key(command.former)].outcome == stood[0]
+                assert PREVIOUS[table.attributes_key(command.previous_run)].announced_hash == stood[0]
         elif stood is not None and stood[0] > 100:
             self.taken_back.append((place, stood[0]))
 
@@ -193,7 +196,7 @@ class TestOneRoute:
         second = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
         announce(self.table, second, b"a", ["192.0.2.0/24"])
         assert self.said() == []
-        assert [route.standing for route in self.table.routes()] == [0b110]
+        assert [route.advertised for route in self.table.routes()] == [0b110]
 
     def test_two_neighbours_of_one_prefix_are_one_announcement_of_the_better(self) -> None:
         long_path = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
@@ -237,7 +240,7 @@ class TestOneRoute:
         self.table.unwritten("192.0.2.0/24", 0b100)
         command = self.table.next_command(50)
         assert command is not None
-        assert (command.targets, command.prefixes) == (0b100, "192.0.2.0/24")
+        assert (command.receivers, command.prefixes) == (0b100, "192.0.2.0/24")
 
     def test_written_again_in_the_next_round_only_and_then_the_newest(self) -> None:
         self.table.begin_round()
@@ -274,7 +277,7 @@ class TestOneRoute:
 
 
 class TestMany:
-    """What a neighbour, or many of them, can do by number alone."""
+    """What a neighbor, or many of them, can do by number alone."""
 
     def setup_method(self) -> None:
         self.vrp_set = usable_set()
@@ -347,21 +350,21 @@ class TestFormer:
 
     def setup_method(self) -> None:
         self.table = RouteTable(usable_set(VRP("192.0.2.0/24", 24, 64500)))
-        self.former = self.table.add_former()
+        self.previous_run = self.table.add_previous_run()
         self.neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
 
-    def stands(self, prefix: str, name: bytes = b"former a", targets: int = 0b110) -> bool:
+    def stands(self, prefix: str, name: bytes = b"previous_run a", receivers: int = 0b110) -> bool:
         number = self.table.find_attributes(name)
         if number is None:
-            number = self.table.add_attributes(name, FORMER[name])
-        return self.table.stands(self.former, number, prefix, targets)
+            number = self.table.add_attributes(name, PREVIOUS[name])
+        return self.table.stands(self.previous_run, number, prefix, receivers)
 
     def said(self) -> list[tuple[bool, str, int, bytes | None]]:
         drain_work(self.table)
         said = []
         while (command := self.table.next_command(50)) is not None:
-            former = None if command.former is None else self.table.attributes_key(command.former)
-            said += [(command.announce, prefix, command.targets, former) for prefix in command.prefixes.split()]
+            previous_run = None if command.previous_run is None else self.table.attributes_key(command.previous_run)
+            said += [(command.announce, prefix, command.receivers, previous_run) for prefix in command.prefixes.split()]
         return said
 
     def test_it_is_held_until_it_is_released(self) -> None:
@@ -369,29 +372,29 @@ class TestFormer:
         assert self.stands("2001:db8::/32")
         self.table.reconsider()
         assert self.said() == []
-        assert self.table.standing(self.former) == 2
+        assert self.table.advertised(self.previous_run) == 2
         assert (len(self.table), list(self.table.routes())) == (0, [])
-        self.table.retire_neighbor(self.former)
+        self.table.retire_neighbor(self.previous_run)
         assert sorted(self.said()) == [(False, "192.0.2.0/24", 0b110, None), (False, "2001:db8::/32", 0b110, None)]
-        assert self.table.standing(self.former) == 0
+        assert self.table.advertised(self.previous_run) == 0
 
     def test_a_route_that_returns_says_what_it_replaces(self) -> None:
         self.stands("192.0.2.0/24")
         announce(self.table, self.neighbor, b"a", ["192.0.2.0/24", "198.51.100.0/24"])
         assert sorted(self.said(), key=str) == [
-            (True, "192.0.2.0/24", 0b110, b"former a"),
+            (True, "192.0.2.0/24", 0b110, b"previous_run a"),
             (True, "198.51.100.0/24", 0b110, None),
         ]
-        self.table.retire_neighbor(self.former)
+        self.table.retire_neighbor(self.previous_run)
         assert self.said() == []
 
     def test_where_it_stands_at_fewer_targets_all_are_told(self) -> None:
-        self.stands("192.0.2.0/24", targets=0b010)
+        self.stands("192.0.2.0/24", receivers=0b010)
         announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
         assert self.said() == [(True, "192.0.2.0/24", 0b110, None)]
 
     def test_a_route_of_the_same_path_that_is_invalid_now_takes_it_down(self) -> None:
-        self.stands("192.0.2.0/24", b"former b")
+        self.stands("192.0.2.0/24", b"previous_run b")
         announce(self.table, self.neighbor, b"b again", ["192.0.2.0/24"])
         assert self.said() == [(False, "192.0.2.0/24", 0b110, None)]
 
@@ -401,13 +404,13 @@ class TestFormer:
         announce(self.table, self.neighbor, b"b", ["192.0.2.0/24"])
         assert self.said() == []
         announce(self.table, self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\3"), b"a", ["192.0.2.0/24"])
-        assert self.said() == [(True, "192.0.2.0/24", 0b110, b"former a")]
+        assert self.said() == [(True, "192.0.2.0/24", 0b110, b"previous_run a")]
 
     def test_another_invalid_route_of_the_prefix_does_when_nothing_else_came(self) -> None:
         self.stands("192.0.2.0/24")
         announce(self.table, self.neighbor, b"b", ["192.0.2.0/24"])
         assert self.said() == []
-        self.table.retire_neighbor(self.former)
+        self.table.retire_neighbor(self.previous_run)
         assert self.said() == [(False, "192.0.2.0/24", 0b110, None)]
 
     def test_what_was_written_meanwhile_is_newer(self) -> None:
@@ -438,18 +441,20 @@ class TestMalformed:
 
 
 class Machine(RuleBasedStateMachine):
-    """Everything at once, drained at random moments; a plain model says what every target must hold."""
+    """Everything at once, drained at random moments; a plain model says what every receiver must hold."""
 
     @initialize(
         ipv4=st.integers(0, 7),
         ipv6=st.integers(0, 7),
         rounds=st.booleans(),
-        former=st.lists(
-            st.tuples(st.integers(0, 2), prefixes(), st.sampled_from([None, 4]), st.sampled_from(sorted(FORMER))),
+        previous_run=st.lists(
+            st.tuples(st.integers(0, 2), prefixes(), st.sampled_from([None, 4]), st.sampled_from(sorted(PREVIOUS))),
             max_size=6,
         ),
     )
-    def begin(self, ipv4: int, ipv6: int, former: list[tuple[int, str, int | None, bytes]], *, rounds: bool) -> None:
+    def begin(
+        self, ipv4: int, ipv6: int, previous_run: list[tuple[int, str, int | None, bytes]], *, rounds: bool
+    ) -> None:
         self.vrps: set[VRP] = set()
         self.vrp_set = usable_set()
         self.table = RouteTable(self.vrp_set)
@@ -462,16 +467,16 @@ class Machine(RuleBasedStateMachine):
         self.said: set[tuple[str, int]] = set()  # prefix and identity of all that was ever announced
         if rounds:
             self.router.new_round(self.table)
-        self.former: int | None = self.table.add_former()
-        for target, prefix, wanted, name in former:
-            path_id = None if self.plain[":" in prefix] & 1 << target else wanted
-            place = (target, prefix, path_id)
+        self.previous_run: int | None = self.table.add_previous_run()
+        for receiver, prefix, wanted, name in previous_run:
+            path_id = None if self.plain[":" in prefix] & 1 << receiver else wanted
+            place = (receiver, prefix, path_id)
             if place not in self.router.routes:
                 number = self.table.find_attributes(name)
-                number = self.table.add_attributes(name, FORMER[name]) if number is None else number
+                number = self.table.add_attributes(name, PREVIOUS[name]) if number is None else number
                 text = prefix if path_id is None else f"{prefix} 0.0.0.{path_id}"
-                assert self.table.stands(self.former, number, text, 1 << target)
-                self.router.routes[place] = (FORMER[name].outcome, 0)
+                assert self.table.stands(self.previous_run, number, text, 1 << receiver)
+                self.router.routes[place] = (PREVIOUS[name].announced_hash, 0)
 
     @rule(peer=st.integers(0, 2), policy=st.sampled_from(POLICIES))
     def up(self, peer: int, policy: NeighborPolicy) -> None:
@@ -532,9 +537,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def nothing_more_is_learned_again(self) -> None:
-        if self.former is not None:
-            self.table.retire_neighbor(self.former)
-            self.former = None
+        if self.previous_run is not None:
+            self.table.retire_neighbor(self.previous_run)
+            self.previous_run = None
 
     @rule(entries=st.sets(vrps(), max_size=6))
     def vrps_change(self, entries: set[VRP]) -> None:
@@ -552,18 +557,18 @@ class Machine(RuleBasedStateMachine):
     def expected(self) -> dict[Place, tuple[int, int]]:
         best: dict[tuple[int, str, int | None], tuple[tuple[int, ...], tuple[int, int]]] = {}
         for (peer, prefix, path_id), name in self.model.items():
-            facts, policy = SETS[name], self.sessions[peer][1]
-            validity = rfc6811.validity(self.vrps, prefix, None if facts.origin < 0 else facts.origin)
+            summary, policy = SETS[name], self.sessions[peer][1]
+            validity = rfc6811.validity(self.vrps, prefix, None if summary.origin < 0 else summary.origin)
             index = VALIDITIES.index(validity)
-            if policy.actions[index] != "announce" or facts.fitness == UNFIT:
+            if policy.actions[index] != "announce" or summary.fitness == UNFIT:
                 continue
-            for target in range(3):
-                able = facts.fitness == FIT or self.extended & 1 << target
-                if policy.targets & 1 << target and able:
-                    plain = self.plain[":" in prefix] & 1 << target
-                    place = (target, prefix, None if plain else path_id)
-                    rank = (-facts.local_preference, facts.path_length, peer, path_id or 0)
-                    candidate = (rank, (facts.outcome, policy.manners[index]))
+            for receiver in range(3):
+                able = summary.fitness == FIT or self.extended & 1 << receiver
+                if policy.receivers & 1 << receiver and able:
+                    plain = self.plain[":" in prefix] & 1 << receiver
+                    place = (receiver, prefix, None if plain else path_id)
+                    rank = (-summary.local_preference, summary.path_length, peer, path_id or 0)
+                    candidate = (rank, (summary.announced_hash, policy.variants[index]))
                     best[place] = min(best.get(place, candidate), candidate)
         return {place: words for place, (_, words) in best.items()}
 
@@ -584,24 +589,24 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def settle(self) -> None:
-        """When all is written, every target holds exactly what the rule says, and nothing more is said."""
+        """When all is written, every receiver holds exactly what the rule says, and nothing more is said."""
         self.write_all()
         expected = self.expected()
         for place, words in self.router.routes.items():
             if words[0] > 100:
-                assert self.former is not None, "left over from an earlier run"
+                assert self.previous_run is not None, "left over from an earlier run"
             else:
                 assert words == expected.get(place)
         for place in expected.keys() - self.router.routes.keys():
             assert not self.router.up & 1 << place[0], "missing where the session is up"
         for place in expected:
             assert self.router.routes.get(place, (0, 0))[0] <= 100 or not self.router.up & 1 << place[0]
-        if self.former is not None:
-            for place, outcome in self.router.taken_back:
-                assert (place[1], outcome - 100) in self.said, "taken back though nothing of its path was learned"
+        if self.previous_run is not None:
+            for place, treatment in self.router.taken_back:
+                assert (place[1], treatment - 100) in self.said, "taken back though nothing of its path was learned"
         for route in self.table.routes():
-            facts = SETS[self.table.attributes_key(route.attributes)]
-            asn = None if facts.origin < 0 else facts.origin
+            summary = SETS[self.table.attributes_key(route.attributes)]
+            asn = None if summary.origin < 0 else summary.origin
             assert route.validity == rfc6811.validity(self.vrps, route.prefix, asn)
         self.router.commands.clear()
         self.table.reconsider()

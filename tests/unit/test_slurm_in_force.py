@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles, read
-from rtrd.vrps.task_queue import Series
+from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
@@ -51,7 +51,7 @@ class Told:
         self.vrp_set.activate([0])
         self.vrp_set.replace(0, pack(THEIRS))
         self.seen: list[set[VRP]] = []
-        self.files = SlurmFiles(paths, self.vrp_set, Series(), self._changed)
+        self.files = SlurmFiles(paths, self.vrp_set, TaskQueue(), self._changed)
 
     def _changed(self, changes: Changes) -> Generator[None]:
         assert len(changes)

@@ -57,8 +57,8 @@ STATUS = {
                 {"address": "192.0.2.1", "up": True, "routes": {"valid": 12345, "invalid": 3, "not-found": 0}}
             ],
             "routes": {"valid": 12345, "invalid": 3, "not-found": 0, "unverified": 0},
-            "own_routes": {"valid": 4, "invalid": 1, "not-found": 0, "unverified": 0},
-            "own_routes_withdrawn": 1,
+            "local_routes": {"valid": 4, "invalid": 1, "not-found": 0, "unverified": 0},
+            "local_routes_withdrawn": 1,
             "outbox": 2,
         }
     ],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import ASNS, prefixes, vrps
 
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import FIT, LEARNED, Facts, NeighborPolicy
+from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.rib.whatif import Question, View
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
@@ -38,7 +38,7 @@ def set_of(entries: Iterable[VRP]) -> VRPSet:
 
 
 def table_of(vrp_set: VRPSet, routes: Iterable[Route]) -> tuple[RouteTable, set[Route]]:
-    """Two neighbours' routes, and those that the table holds: the last word of each for a prefix."""
+    """Two neighbors' routes, and those that the table holds: the last word of each for a prefix."""
     table = RouteTable(vrp_set)
     numbers = [table.add_neighbor(OBSERVE, bytes([127, 0, 0, i])) for i in (1, 2)]
     held: dict[tuple[str, int], int | None] = {}
@@ -46,7 +46,9 @@ def table_of(vrp_set: VRPSet, routes: Iterable[Route]) -> tuple[RouteTable, set[
         key = repr(origin).encode()
         attributes = table.find_attributes(key)
         if attributes is None:
-            attributes = table.add_attributes(key, Facts(1, -1 if origin is None else origin, 100, 1, 0, FIT))
+            attributes = table.add_attributes(
+                key, AttributeSummary(1, -1 if origin is None else origin, 100, 1, 0, FIT)
+            )
         table.announce(numbers[neighbor], attributes, [prefix])
         held[prefix, neighbor] = origin
     return table, {(prefix, origin, numbers[neighbor]) for (prefix, neighbor), origin in held.items()}

@@ -11,7 +11,7 @@ import pytest
 
 from rtrd.api.whatif import WhatIf
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import FIT, LEARNED, Facts, NeighborPolicy
+from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.notation import parse_supposed, parse_vrp, written
 from rtrlib.vrp import VRP, pack
@@ -82,7 +82,7 @@ def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) ->
     for name in ("one", "two"):
         table = RouteTable(vrp_set)
         number = table.add_neighbor(OBSERVE, b"\x7f\0\0\1")
-        attributes = table.add_attributes(b"a", Facts(1, 64500, 100, 1, 0, FIT))
+        attributes = table.add_attributes(b"a", AttributeSummary(1, 64500, 100, 1, 0, FIT))
         table.announce(number, attributes, [A.prefix, B.prefix, COVERING])
         engine = SimpleNamespace(name=name, table=table, sessions={"192.0.2.1": SimpleNamespace(number=number)})
         routers.append(SimpleNamespace(engine=engine))

@@ -164,10 +164,10 @@ static bool read_path(struct reading *reading, struct words *words, struct path 
 
 /* ---- communities -------------------------------------------------------------------------------------------- */
 
-static bool is_own(const struct own_tag *own, size_t own_n, uint8_t kind, const uint64_t *numbers, size_t n)
+static bool is_ours(const struct our_tag *ours, size_t our_tags_n, uint8_t kind, const uint64_t *numbers, size_t n)
 {
-    for (size_t i = 0; i < own_n; i++)
-        if (own[i].kind == kind && memcmp(own[i].numbers, numbers, n * sizeof *numbers) == 0)
+    for (size_t i = 0; i < our_tags_n; i++)
+        if (ours[i].kind == kind && memcmp(ours[i].numbers, numbers, n * sizeof *numbers) == 0)
             return true;
     return kind == TAG_EXTENDED && numbers[0] >> 48 == RFC8097_HIGH;
 }
@@ -196,7 +196,7 @@ static bool read_community(struct json *json, uint8_t kind, uint64_t *numbers, s
     return json_token(json, ']');
 }
 
-static bool read_communities(struct list *list, uint8_t kind, const struct own_tag *own, size_t own_n,
+static bool read_communities(struct list *list, uint8_t kind, const struct our_tag *ours, size_t our_tags_n,
                              struct words *words)
 {
     if (!list->there)
@@ -208,7 +208,7 @@ static bool read_communities(struct list *list, uint8_t kind, const struct own_t
         return false;
     for (; json_element(&list->json, &first, &good); n++) {
         uint64_t numbers[3] = {0};
-        if (!read_community(&list->json, kind, numbers, each) || is_own(own, own_n, kind, numbers, each))
+        if (!read_community(&list->json, kind, numbers, each) || is_ours(ours, our_tags_n, kind, numbers, each))
             return false;
         for (size_t i = 0; i < each; i++)
             if (!put(words, numbers[i]))
@@ -249,8 +249,8 @@ static uint64_t identity_of(const struct words *words)
     return identity;
 }
 
-bool facts_read(struct text attributes, struct text next_hop, uint32_t own_as, uint8_t family,
-                const struct own_tag *own, size_t own_n, const uint64_t key[2], struct attrs_facts *facts)
+bool summary_read(struct text attributes, struct text next_hop, uint32_t own_as, uint8_t family,
+                const struct our_tag *ours, size_t our_tags_n, const uint64_t key[2], struct attrs_summary *summary)
 {
     struct reading reading = {
         .lists = {[PATH] = {.name = "as-path"}, [SET] = {.name = "as-set"},
@@ -265,15 +265,15 @@ bool facts_read(struct text attributes, struct text next_hop, uint32_t own_as, u
         !read_path(&reading, &words, &path))
         return false;
     uint64_t identity = identity_of(&words);
-    if (!read_communities(&reading.lists[STANDARD], TAG_STANDARD, own, own_n, &words) ||
-        !read_communities(&reading.lists[LARGE], TAG_LARGE, own, own_n, &words) ||
-        !read_communities(&reading.lists[EXTENDED], TAG_EXTENDED, own, own_n, &words) ||
+    if (!read_communities(&reading.lists[STANDARD], TAG_STANDARD, ours, our_tags_n, &words) ||
+        !read_communities(&reading.lists[LARGE], TAG_LARGE, ours, our_tags_n, &words) ||
+        !read_communities(&reading.lists[EXTENDED], TAG_EXTENDED, ours, our_tags_n, &words) ||
         (reading.has_origin && !(put(&words, MARK_ORIGIN) && put(&words, reading.origin))) ||
         (reading.has_med && !(put(&words, MARK_MED) && put(&words, reading.med))) ||
         (reading.has_preference && !(put(&words, MARK_PREFERENCE) && put(&words, reading.preference))))
         return false;
     int64_t origin = path.last_is_set ? -1 : path.real ? (int64_t)path.last : (int64_t)own_as; /* RFC 6811 section 2 */
-    *facts = (struct attrs_facts){.outcome = siphash(key, words.at, words.n * sizeof *words.at),
+    *summary = (struct attrs_summary){.announced_hash = siphash(key, words.at, words.n * sizeof *words.at),
                                   .origin = origin,
                                   .local_preference = reading.has_preference ? (uint32_t)reading.preference : 100,
                                   .path_length = path.length,

@@ -1,6 +1,6 @@
 /* Lines of ExaBGP in, their routes in the table out: the short way for what nearly all lines are.
  *
- * Python's decoder (rtrd/exabgp/decode.py) knows every shape; this one knows an UPDATE of unicast routes of a neighbour
+ * Python's decoder (rtrd/exabgp/decode.py) knows every shape; this one knows an UPDATE of unicast routes of a neighbor
  * that the table has a name for, and leaves everything else, and everything that is odd, to that one: then the table is
  * as it was. A line is read whole before the first route is touched.
  */
@@ -238,14 +238,14 @@ static uint32_t find_attributes(struct routes *routes, const struct update *upda
                                 const struct line_key *key)
 {
     uint32_t number = attrs_find(&routes->attrs, key->bytes, key->size);
-    if (number != ATTRS_NONE || !routes->own)
+    if (number != ATTRS_NONE || !routes->our_tags)
         return number;
-    struct attrs_facts facts;
+    struct attrs_summary summary;
     struct text attributes = update->attributes.at ? update->attributes : (struct text){"{}", 2};
-    if (!facts_read(attributes, run->next_hop, (uint32_t)update->own_as, run->family.family, routes->own,
-                    routes->own_n, routes->attrs.secret, &facts))
+    if (!summary_read(attributes, run->next_hop, (uint32_t)update->own_as, run->family.family, routes->our_tags,
+                    routes->our_tags_n, routes->attrs.secret, &summary))
         return ATTRS_NONE;
-    return attrs_add(&routes->attrs, key->bytes, key->size, &facts);
+    return attrs_add(&routes->attrs, key->bytes, key->size, &summary);
 }
 
 /* The next route of the run. False: that was all. */
@@ -273,7 +273,7 @@ static void announce_run(struct routes *routes, uint32_t neighbor, struct run *r
             else
                 faults->prefixes++;
         }
-        routes_said(routes, neighbor, run->attrs, lines, some, faults);
+        routes_announce_batch(routes, neighbor, run->attrs, lines, some, faults);
     }
 }
 

@@ -96,7 +96,7 @@ static void give_number(struct attrs_table *table, uint32_t number)
     table->free = number;
 }
 
-uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const struct attrs_facts *facts)
+uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const struct attrs_summary *summary)
 {
     if (n > UINT32_MAX >> 1 || (table->used * UINT64_C(4) >= table->slots_room * UINT64_C(3) && grow_slots(table) != 0))
         return ATTRS_NONE;
@@ -109,7 +109,7 @@ uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const s
     memcpy(copy, key, n);
     uint64_t hash = hash_key(table, key, n);
     table->sets[number] =
-        (struct attrs){.facts = *facts, .key = copy, .key_size = (uint32_t)n & UINT32_MAX >> 1, .references = 0, .hash = hash};
+        (struct attrs){.summary = *summary, .key = copy, .key_size = (uint32_t)n & UINT32_MAX >> 1, .references = 0, .hash = hash};
     table->slots[slot_of(table, hash, key, n)] = number;
     table->used++;
     table->key_bytes += n;

@@ -15,8 +15,8 @@ enum fitness {
 };
 
 /* What the route table reads of an attribute set; the rest it never needs. */
-struct attrs_facts {
-    uint64_t outcome;          /* equal for two sets that are announced with the same words */
+struct attrs_summary {
+    uint64_t announced_hash;          /* equal for two sets that are announced with the same words */
     int64_t origin;            /* origin AS; below 0: NONE (RFC 6811 section 2) */
     uint32_t local_preference; /* RFC 4271 section 9.1 compares these three, when two routes want one place */
     uint32_t path_length;
@@ -26,10 +26,10 @@ struct attrs_facts {
 };
 
 struct attrs {
-    struct attrs_facts facts;
+    struct attrs_summary summary;
     uint8_t *key;
     uint32_t key_size : 31;
-    uint32_t respelled : 1; /* what stands of it was written with other words than it would be now */
+    uint32_t retagged : 1; /* what stands of it was written with other words than it would be now */
     uint32_t references;
     uint64_t hash;
 };
@@ -50,7 +50,7 @@ void attrs_free(struct attrs_table *table);
 
 uint32_t attrs_find(const struct attrs_table *table, const void *key, size_t n);
 /* `key` must not be in the table. ATTRS_NONE: no memory. The set has no reference yet. */
-uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const struct attrs_facts *facts);
+uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const struct attrs_summary *summary);
 void attrs_hold(struct attrs_table *table, uint32_t number);
 void attrs_release(struct attrs_table *table, uint32_t number); /* the last one ends the set */
 const struct attrs *attrs_at(const struct attrs_table *table, uint32_t number);

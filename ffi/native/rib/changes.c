@@ -25,7 +25,7 @@ int routes_listen(struct routes *routes, uint32_t room)
     return 0;
 }
 
-void routes_because(struct routes *routes, uint32_t cause) { routes->events.given = cause; }
+void routes_set_cause(struct routes *routes, uint32_t cause) { routes->events.given = cause; }
 
 size_t routes_events(struct routes *routes, struct route_event *out, size_t room, uint64_t *lost)
 {
@@ -54,7 +54,7 @@ void event_note(struct routes *routes, uint32_t number, uint8_t was, uint8_t now
     const struct route *route = route_at(routes, number);
     struct route_event *event = &events->ring[(events->first + events->n) % events->room];
     *event = (struct route_event){.prefix = route_prefix(routes, number),
-                                  .origin = routes->attrs.sets[route->attrs].facts.origin,
+                                  .origin = routes->attrs.sets[route->attrs].summary.origin,
                                   .cause = events->cause,
                                   .path_id = route->path_id,
                                   .neighbor = route->neighbor,

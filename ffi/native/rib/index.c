@@ -61,22 +61,22 @@ static size_t count_before(const uint8_t *keys, size_t n, size_t key_size, const
     return low;
 }
 
-static struct index_place locate(const struct index *index, const uint8_t *key)
+static struct index_position locate(const struct index *index, const uint8_t *key)
 {
     size_t block = count_before(index->firsts, index->n, index->key_size, key, true);
     if (block == 0)
-        return (struct index_place){0, 0};
+        return (struct index_position){0, 0};
     block--;
     const struct index_block *in = index->blocks[block];
-    return (struct index_place){block, count_before(in->keys, in->n, index->key_size, key, false)};
+    return (struct index_position){block, count_before(in->keys, in->n, index->key_size, key, false)};
 }
 
-struct index_place index_seek(const struct index *index, const uint8_t *key) { return locate(index, key); }
+struct index_position index_seek(const struct index *index, const uint8_t *key) { return locate(index, key); }
 
-bool index_at(const struct index *index, struct index_place *place, const uint8_t **key, uint32_t **value)
+bool index_at(const struct index *index, struct index_position *place, const uint8_t **key, uint32_t **value)
 {
     while (place->block < index->n && place->slot >= index->blocks[place->block]->n)
-        *place = (struct index_place){place->block + 1, 0};
+        *place = (struct index_position){place->block + 1, 0};
     if (place->block >= index->n)
         return false;
     struct index_block *block = index->blocks[place->block];
@@ -85,13 +85,13 @@ bool index_at(const struct index *index, struct index_place *place, const uint8_
     return true;
 }
 
-void index_next(struct index_place *place) { place->slot++; }
+void index_next(struct index_position *place) { place->slot++; }
 
 uint32_t *index_get(const struct index *index, const uint8_t *key)
 {
     if (index->n == 0)
         return NULL;
-    struct index_place place = locate(index, key);
+    struct index_position place = locate(index, key);
     struct index_block *block = index->blocks[place.block];
     if (place.slot >= block->n || memcmp(key_at(index, block, place.slot), key, index->key_size) != 0)
         return NULL;
@@ -131,7 +131,7 @@ static void set_first(struct index *index, size_t block)
 }
 
 /* Makes room behind `place` in its full block. Keys that come in order (a table transfer) leave full blocks behind. */
-static bool split(struct index *index, struct index_place *place)
+static bool split(struct index *index, struct index_position *place)
 {
     struct index_block *new = make_block(index, place->block + 1);
     if (!new)
@@ -144,7 +144,7 @@ static bool split(struct index *index, struct index_place *place)
     old->n = keep;
     set_first(index, place->block + 1);
     if (place->slot > keep)
-        *place = (struct index_place){place->block + 1, place->slot - keep};
+        *place = (struct index_position){place->block + 1, place->slot - keep};
     return true;
 }
 
@@ -156,7 +156,7 @@ uint32_t *index_put(struct index *index, const uint8_t *key, uint32_t fresh)
             return NULL;
         memcpy(index->firsts, key, index->key_size);
     }
-    struct index_place place = locate(index, key);
+    struct index_position place = locate(index, key);
     struct index_block *block = index->blocks[place.block];
     if (place.slot < block->n && memcmp(key_at(index, block, place.slot), key, index->key_size) == 0)
         return &block->values[place.slot];
@@ -186,7 +186,7 @@ static void drop_block(struct index *index, size_t at)
             (index->n - at) * index->key_size);
 }
 
-/* Two neighbours that fit in half a block become one, so that a table that shrank gives its memory back. */
+/* Two neighbors that fit in half a block become one, so that a table that shrank gives its memory back. */
 static void merge(struct index *index, size_t left)
 {
     if (left + 1 >= index->n)
@@ -204,7 +204,7 @@ void index_remove(struct index *index, const uint8_t *key)
 {
     if (!index_get(index, key))
         return;
-    struct index_place place = locate(index, key);
+    struct index_position place = locate(index, key);
     struct index_block *block = index->blocks[place.block];
     block->n--;
     uint8_t *at = key_at(index, block, place.slot);

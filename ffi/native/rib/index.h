@@ -22,7 +22,7 @@ struct index {
 };
 
 /* A place in the index; valid until the next change of it. */
-struct index_place {
+struct index_position {
     size_t block, slot;
 };
 
@@ -30,11 +30,11 @@ void index_init(struct index *index, size_t key_size);
 void index_free(struct index *index);
 
 /* The first place whose key is at or behind `key`. */
-struct index_place index_seek(const struct index *index, const uint8_t *key);
+struct index_position index_seek(const struct index *index, const uint8_t *key);
 
 /* The key and the number at a place, and the next place; false: the end. */
-bool index_at(const struct index *index, struct index_place *place, const uint8_t **key, uint32_t **value);
-void index_next(struct index_place *place);
+bool index_at(const struct index *index, struct index_position *place, const uint8_t **key, uint32_t **value);
+void index_next(struct index_position *place);
 
 /* The number of `key`, to read or write; made (as `fresh`) when missing. NULL: no memory. */
 uint32_t *index_put(struct index *index, const uint8_t *key, uint32_t fresh);

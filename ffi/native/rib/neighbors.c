@@ -1,4 +1,4 @@
-/* The sessions of the neighbours, what the policy says of each, and what targets can take, in; the neighbours by number
+/* The sessions of the neighbors, what the policy says of each, and what receivers can take, in; the neighbors by number
  * or name out. */
 
 #include <stdlib.h>
@@ -49,7 +49,7 @@ int routes_neighbor_policy(struct routes *routes, uint32_t number, const struct 
     if (!neighbor || !policy_sound(policy))
         return -1;
     for (int i = 0; i < 4; i++)
-        if (neighbor->policy.manner[i] != policy->manner[i])
+        if (neighbor->policy.variant[i] != policy->variant[i])
             neighbor->rewrite |= (uint8_t)(1u << i);
     neighbor->policy = *policy;
     return 0;
@@ -73,7 +73,7 @@ static bool is_named(const struct routes *routes, uint32_t number, const char *n
 
 int64_t neighbor_named(struct routes *routes, const char *name, size_t n)
 {
-    /* A route server has a thousand neighbours: of each name it is remembered where it was last found. */
+    /* A route server has a thousand neighbors: of each name it is remembered where it was last found. */
     if (n > NAME_MOST)
         return -1;
     uint32_t hash = 0;
@@ -131,6 +131,6 @@ void routes_plain(struct routes *routes, uint64_t ipv4, uint64_t ipv6)
     routes->plain[1] = ipv6;
 }
 
-void routes_extended_next_hop(struct routes *routes, uint64_t targets) { routes->extended_next_hop = targets; }
+void routes_extended_next_hop(struct routes *routes, uint64_t receivers) { routes->extended_next_hop = receivers; }
 
-void routes_up(struct routes *routes, uint64_t targets) { routes->up = targets; }
+void routes_up(struct routes *routes, uint64_t receivers) { routes->up = receivers; }

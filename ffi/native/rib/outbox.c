@@ -10,23 +10,23 @@
 enum action route_action(const struct routes *routes, const struct route *route)
 {
     enum action action = neighbor_of(routes, route)->policy.action[route->bits & VALIDITY_BITS];
-    if (action == ACTION_ANNOUNCE && routes->attrs.sets[route->attrs].facts.fitness == UNFIT)
+    if (action == ACTION_ANNOUNCE && routes->attrs.sets[route->attrs].summary.fitness == UNFIT)
         return ACTION_OBSERVE;
     return action;
 }
 
 /* As far as it can be. */
-uint64_t route_targets(const struct routes *routes, const struct route *route)
+uint64_t route_receivers(const struct routes *routes, const struct route *route)
 {
-    uint64_t targets = neighbor_of(routes, route)->policy.targets;
-    if (routes->attrs.sets[route->attrs].facts.fitness == FIT_EXTENDED_NEXT_HOP)
-        targets &= routes->extended_next_hop;
-    return targets;
+    uint64_t receivers = neighbor_of(routes, route)->policy.receivers;
+    if (routes->attrs.sets[route->attrs].summary.fitness == FIT_EXTENDED_NEXT_HOP)
+        receivers &= routes->extended_next_hop;
+    return receivers;
 }
 
-uint16_t route_manner(const struct routes *routes, const struct route *route)
+uint16_t route_variant(const struct routes *routes, const struct route *route)
 {
-    return neighbor_of(routes, route)->policy.manner[route->bits & VALIDITY_BITS];
+    return neighbor_of(routes, route)->policy.variant[route->bits & VALIDITY_BITS];
 }
 
 /* A route of a withdrawn session counts as gone at once, before its record is. */
@@ -46,13 +46,13 @@ void outbox_consider(struct routes *routes, uint32_t number)
     } else {
         switch (route_action(routes, route)) {
         case ACTION_ANNOUNCE:
-            wanted = (route->bits & STALE_BOTH) || route->standing != route_targets(routes, route);
+            wanted = (route->bits & STALE_BOTH) || route->advertised != route_receivers(routes, route);
             break;
         case ACTION_WITHDRAW:
-            wanted = (route->bits & TOLD_BOTH) != TOLD_BOTH || route->standing;
+            wanted = (route->bits & TOLD_BOTH) != TOLD_BOTH || route->advertised;
             break;
         case ACTION_OBSERVE:
-            wanted = route->standing != 0;
+            wanted = route->advertised != 0;
             break;
         default:
             wanted = false;
@@ -120,30 +120,30 @@ static bool fits(const struct routes *routes, const struct command *command, con
     if (command->n == 0)
         return true;
     return command->n < most && command->size + 1 + PREFIX_TEXT_MAX <= COMMAND_TEXT &&
-           command->announce == emission->announce && command->targets == emission->targets &&
+           command->announce == emission->announce && command->receivers == emission->receivers &&
            command->family == route_family(emission->number) &&
            /* ExaBGP 4.2 takes a path id for one prefix only. */
            !command->has_path_id && (emission->plain || !(route->bits & HAS_PATH_ID)) &&
-           (!emission->announce || (command->attrs == route->attrs && command->manner == route_manner(routes, route) &&
-                                    command->former == emission->former));
+           (!emission->announce || (command->attrs == route->attrs && command->variant == route_variant(routes, route) &&
+                                    command->previous_run == emission->previous_run));
 }
 
 static void append(struct routes *routes, struct command *command, const struct emission *emission)
 {
     const struct route *route = route_at(routes, emission->number);
     if (command->n == 0) {
-        command->targets = emission->targets;
+        command->receivers = emission->receivers;
         command->announce = emission->announce;
         command->family = route_family(emission->number);
         command->has_path_id = !emission->plain && (route->bits & HAS_PATH_ID);
         command->path_id = route->path_id;
         command->attrs = route->attrs;
-        command->former = emission->former;
-        if (emission->former != ATTRS_NONE) { /* the caller asks for it, and its last route may go with this command */
-            attrs_hold(&routes->attrs, emission->former);
-            routes->asked_former = emission->former;
+        command->previous_run = emission->previous_run;
+        if (emission->previous_run != ATTRS_NONE) { /* the caller asks for it, and its last route may go with this command */
+            attrs_hold(&routes->attrs, emission->previous_run);
+            routes->asked_previous_run = emission->previous_run;
         }
-        command->manner = route_manner(routes, route);
+        command->variant = route_variant(routes, route);
     } else {
         command->text[command->size++] = ' ';
     }
@@ -159,13 +159,13 @@ static void sweep(struct routes *routes, uint32_t number)
     while (i != NO_ROUTE) {
         struct route *route = route_at(routes, i);
         uint32_t next = route->next;
-        if ((route->bits & GONE) && route->waiting == NOT_WAITING && !route->standing)
+        if ((route->bits & GONE) && route->waiting == NOT_WAITING && !route->advertised)
             route_remove(routes, i);
         i = next;
     }
 }
 
-/* Of what ExaBGP keeps one announcement for, whatever the target. */
+/* Of what ExaBGP keeps one announcement for, whatever the receiver. */
 static uint64_t place_hash(const struct routes *routes, const struct emission *emission)
 {
     struct prefix prefix = route_prefix(routes, emission->number);
@@ -182,9 +182,9 @@ bool routes_next(struct routes *routes, size_t most, struct command *out)
     out->n = 0;
     out->size = 0;
     routes->searching = false;
-    if (routes->asked_former != ATTRS_NONE)
-        attrs_release(&routes->attrs, routes->asked_former);
-    routes->asked_former = ATTRS_NONE;
+    if (routes->asked_previous_run != ATTRS_NONE)
+        attrs_release(&routes->attrs, routes->asked_previous_run);
+    routes->asked_previous_run = ATTRS_NONE;
     while (routes->outbox_first != NO_ROUTE) {
         if (in_vain == IN_VAIN_MOST) {
             routes->searching = out->n == 0;
@@ -199,13 +199,13 @@ bool routes_next(struct routes *routes, size_t most, struct command *out)
             continue;
         }
         uint64_t place = routes->rounds ? place_hash(routes, &emission) : 0;
-        if (routes->rounds && round_has(&routes->round, place, emission.targets)) {
+        if (routes->rounds && round_has(&routes->round, place, emission.receivers)) {
             park_first(routes);
             in_vain++;
             continue;
         }
         if (!fits(routes, out, &emission, most) ||
-            (routes->rounds && !round_add(&routes->round, place, emission.targets)))
+            (routes->rounds && !round_add(&routes->round, place, emission.receivers)))
             return out->n > 0;
         append(routes, out, &emission);
         emission_apply(routes, &emission);

@@ -2,18 +2,18 @@
 
 #include "rib/rib_private.h"
 
-int routes_former(struct routes *routes, uint32_t number)
+int routes_previous_run(struct routes *routes, uint32_t number)
 {
     struct neighbor *neighbor = neighbor_at(routes, number);
     if (!neighbor || neighbor->routes)
         return -1;
-    neighbor->former = true;
+    neighbor->previous_run = true;
     for (int i = 0; i < 4; i++)
         neighbor->policy.action[i] = ACTION_HOLD;
     return 0;
 }
 
-/* The targets at which a route and the line share a place. */
+/* The receivers at which a route and the line share a place. */
 static uint64_t shared(const struct routes *routes, const struct route *route, const struct route_line *line)
 {
     if (!(route->bits & HAS_PATH_ID) == !line->has_path_id && route->path_id == line->path_id)
@@ -21,26 +21,26 @@ static uint64_t shared(const struct routes *routes, const struct route *route, c
     return routes->plain[family_at(line->prefix.family)];
 }
 
-static int stands(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line, uint64_t targets)
+static int stands(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line, uint64_t receivers)
 {
     uint32_t chain = chain_of(routes, line), same = NO_ROUTE;
     for (uint32_t i = chain; i != NO_ROUTE; i = route_at(routes, i)->next) {
         const struct route *route = route_at(routes, i);
-        targets &= ~(route->standing & shared(routes, route, line)); /* what was written since is newer */
+        receivers &= ~(route->advertised & shared(routes, route, line)); /* what was written since is newer */
         if (route->neighbor == neighbor && route->attrs == attrs && shared(routes, route, line) == UINT64_MAX)
             same = i;
     }
-    if (!targets)
+    if (!receivers)
         return 0;
     if (same == NO_ROUTE)
         same = add_route(routes, neighbor, attrs, line);
     if (same == NO_ROUTE)
         return -1;
-    route_at(routes, same)->standing |= targets;
+    route_at(routes, same)->advertised |= receivers;
     /* Those that share the place may be owed something now: a withdraw that was written counts no more. */
     for (uint32_t i = chain_of(routes, line); i != NO_ROUTE; i = route_at(routes, i)->next) {
         struct route *route = route_at(routes, i);
-        if (i != same && (shared(routes, route, line) & targets)) {
+        if (i != same && (shared(routes, route, line) & receivers)) {
             route->bits &= (uint8_t)~TOLD_BOTH;
             outbox_consider(routes, i);
         }
@@ -48,40 +48,40 @@ static int stands(struct routes *routes, uint32_t neighbor, uint32_t attrs, cons
     return 1;
 }
 
-int routes_stands(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
-                  uint64_t targets)
+int routes_previous_run_add(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
+                  uint64_t receivers)
 {
     struct route_line line;
-    struct neighbor *former = neighbor_at(routes, neighbor);
-    if (!former || !former->former || !attrs_at(&routes->attrs, attrs))
+    struct neighbor *previous_run = neighbor_at(routes, neighbor);
+    if (!previous_run || !previous_run->previous_run || !attrs_at(&routes->attrs, attrs))
         return -1;
     attrs_hold(&routes->attrs, attrs);
     int result = take_line(&text, &size, &line) && line.good && size == 0
-                     ? stands(routes, neighbor, attrs, &line, targets)
+                     ? stands(routes, neighbor, attrs, &line, receivers)
                      : -1;
     attrs_release(&routes->attrs, attrs);
     return result;
 }
 
-uint64_t routes_standing(const struct routes *routes, uint32_t neighbor)
+uint64_t routes_previous_run_left(const struct routes *routes, uint32_t neighbor)
 {
     uint64_t n = 0;
     for (uint32_t bit = 0, family = 0; family < 2; family++, bit = IPV6_BIT)
         for (uint32_t i = 0; i < routes->arenas[family].used; i++) {
             const struct route *route = route_at(routes, i | bit); /* of a free one nothing stands */
-            n += route->neighbor == neighbor && route->standing;
+            n += route->neighbor == neighbor && route->advertised;
         }
     return n;
 }
 
-int routes_unwritten(struct routes *routes, const char *text, size_t size, uint64_t targets)
+int routes_unwritten(struct routes *routes, const char *text, size_t size, uint64_t receivers)
 {
     struct route_line line;
     if (!take_line(&text, &size, &line) || !line.good || size)
         return -1;
     for (uint32_t i = chain_of(routes, &line); i != NO_ROUTE; i = route_at(routes, i)->next) {
         struct route *route = route_at(routes, i);
-        route->standing &= ~(targets & shared(routes, route, &line));
+        route->advertised &= ~(receivers & shared(routes, route, &line));
         outbox_consider(routes, i);
     }
     return 0;

@@ -1,4 +1,4 @@
-/* Announcements and withdrawals of a neighbour in, routes with their validity out. */
+/* Announcements and withdrawals of a neighbor in, routes with their validity out. */
 
 #include <string.h>
 
@@ -10,7 +10,7 @@ enum validity route_validate(const struct routes *routes, uint32_t number)
     uint8_t addr[16] = {0};
     memcpy(addr, route->addr, address_size(route_family(number)));
     return vrpset_validate(routes->set, route_family(number), addr, route->len,
-                           routes->attrs.sets[route->attrs].facts.origin);
+                           routes->attrs.sets[route->attrs].summary.origin);
 }
 
 /* Gives a live route its validity; its decision may follow. */
@@ -23,9 +23,9 @@ void route_set_validity(struct routes *routes, uint32_t number, enum validity va
         return;
     neighbor->counts[was]--;
     neighbor->counts[validity]++;
-    uint16_t manner = route_manner(routes, route);
+    uint16_t variant = route_variant(routes, route);
     route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | TOLD_BOTH)) | (unsigned)validity);
-    if (manner != route_manner(routes, route))
+    if (variant != route_variant(routes, route))
         route->bits |= STALE_BOTH;
     routes->changes[was][validity]++;
     event_note(routes, number, (uint8_t)was, (uint8_t)validity);
@@ -131,8 +131,8 @@ uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, con
     return first ? add_route_at(routes, first, neighbor, attrs, line) : NO_ROUTE;
 }
 
-/* Whether the neighbour has as many routes of a prefix as it may, gone ones too: all of a prefix are gone over for each,
- * and path ids are the neighbour's to choose. */
+/* Whether the neighbor has as many routes of a prefix as it may, gone ones too: all of a prefix are gone over for each,
+ * and path ids are the neighbor's to choose. */
 static bool crowded(const struct routes *routes, uint32_t chain, uint32_t neighbor)
 {
     uint32_t n = 0;
@@ -141,7 +141,7 @@ static bool crowded(const struct routes *routes, uint32_t chain, uint32_t neighb
     return n >= ROUTES_OF_PREFIX;
 }
 
-/* A route that the neighbour did not have. NO_ROUTE: there is no room for it, which is counted. */
+/* A route that the neighbor did not have. NO_ROUTE: there is no room for it, which is counted. */
 static uint32_t announce_new(struct routes *routes, uint32_t *first, uint32_t neighbor, uint32_t attrs,
                              const struct route_line *line, enum validity validity, struct route_faults *faults)
 {
@@ -171,10 +171,10 @@ static void announce_again(struct routes *routes, uint32_t number, uint32_t attr
         routes->neighbors[route->neighbor].counts[route->bits & VALIDITY_BITS]++;
         routes->count++;
     }
-    if (route_respelled(routes, route)) /* by its set or validity of before, which it may lose here */
+    if (route_retagged(routes, route)) /* by its set or validity of before, which it may lose here */
         route->bits |= STALE_BOTH;
     if (route->attrs != attrs) {
-        if (routes->attrs.sets[route->attrs].facts.outcome != routes->attrs.sets[attrs].facts.outcome)
+        if (routes->attrs.sets[route->attrs].summary.announced_hash != routes->attrs.sets[attrs].summary.announced_hash)
             route->bits |= STALE_BOTH;
         attrs_hold(&routes->attrs, attrs);
         attrs_release(&routes->attrs, route->attrs);
@@ -183,7 +183,7 @@ static void announce_again(struct routes *routes, uint32_t number, uint32_t attr
     route_set_validity(routes, number, validity);
 }
 
-/* The route with this set and validity is the neighbour's. False: there was no room for it, which is counted. */
+/* The route with this set and validity is the neighbor's. False: there was no room for it, which is counted. */
 static bool announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line,
                      enum validity validity, struct route_faults *faults)
 {
@@ -201,7 +201,7 @@ static bool announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, c
     return true;
 }
 
-size_t routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
+size_t routes_announce_batch(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
                    struct route_faults *faults)
 {
     size_t taken = 0;
@@ -209,7 +209,7 @@ size_t routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, con
     uint8_t validities[VRPSET_TOGETHER];
     for (size_t i = 0; i < n; i++)
         prefixes[i] = &lines[i].prefix;
-    vrpset_validate_some(routes->set, prefixes, n, routes->attrs.sets[attrs].facts.origin, validities);
+    vrpset_validate_some(routes->set, prefixes, n, routes->attrs.sets[attrs].summary.origin, validities);
     for (size_t i = 0; i < n; i++)
         taken += announce(routes, neighbor, attrs, &lines[i], (enum validity)validities[i], faults);
     return taken;
@@ -233,13 +233,13 @@ int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs
             else
                 faults->prefixes++;
         }
-        taken += routes_said(routes, neighbor, attrs, lines, some, faults);
+        taken += routes_announce_batch(routes, neighbor, attrs, lines, some, faults);
     }
     attrs_release(&routes->attrs, attrs);
     return (int64_t)taken;
 }
 
-/* The route is the neighbour's no longer. Its record stays until what was written for it is taken back. */
+/* The route is the neighbor's no longer. Its record stays until what was written for it is taken back. */
 void route_withdraw(struct routes *routes, uint32_t number)
 {
     struct route *route = route_at(routes, number);
@@ -253,7 +253,7 @@ void route_withdraw(struct routes *routes, uint32_t number)
     route_key(routes, number, key);
     uint32_t *first = index_get(&routes->prefixes[number & IPV6_BIT ? 1 : 0], key);
     bool alone = first && *first == number && route->next == NO_ROUTE;
-    if (alone && !route->standing && route->waiting == NOT_WAITING)
+    if (alone && !route->advertised && route->waiting == NOT_WAITING)
         route_remove(routes, number);
     else
         outbox_consider(routes, number);

@@ -5,27 +5,27 @@
 
 #include "rib/rib_private.h"
 
-void recheck_forget(struct recheck *recheck)
+void revalidate_forget(struct revalidate *revalidate)
 {
-    vrp_list_free(&recheck->list);
-    free(recheck->causes);
-    recheck->causes = NULL;
+    vrp_list_free(&revalidate->list);
+    free(revalidate->causes);
+    revalidate->causes = NULL;
 }
 
-uint64_t recheck_memory(const struct recheck *recheck)
+uint64_t revalidate_memory(const struct revalidate *revalidate)
 {
-    return recheck->list.room * (sizeof *recheck->list.records + sizeof *recheck->causes);
+    return revalidate->list.room * (sizeof *revalidate->list.records + sizeof *revalidate->causes);
 }
 
 /* Makes room for `more` VRPs behind those that wait; what is done gives its room to them. False: no memory. */
-static bool reserve(struct recheck *recheck, size_t more)
+static bool reserve(struct revalidate *revalidate, size_t more)
 {
-    struct vrp_list *list = &recheck->list;
-    size_t waiting = list->n - recheck->at;
-    if (recheck->at >= waiting && recheck->at) { /* so each is moved once, on the average */
-        memmove(list->records, list->records + recheck->at, waiting * sizeof *list->records);
-        memmove(recheck->causes, recheck->causes + recheck->at, waiting * sizeof *recheck->causes);
-        recheck->at = 0;
+    struct vrp_list *list = &revalidate->list;
+    size_t waiting = list->n - revalidate->at;
+    if (revalidate->at >= waiting && revalidate->at) { /* so each is moved once, on the average */
+        memmove(list->records, list->records + revalidate->at, waiting * sizeof *list->records);
+        memmove(revalidate->causes, revalidate->causes + revalidate->at, waiting * sizeof *revalidate->causes);
+        revalidate->at = 0;
         list->n = waiting;
     }
     if (more <= list->room - list->n)
@@ -35,67 +35,67 @@ static bool reserve(struct recheck *recheck, size_t more)
     if (!records)
         return false;
     list->records = records;
-    uint32_t *causes = realloc(recheck->causes, room * sizeof *causes);
+    uint32_t *causes = realloc(revalidate->causes, room * sizeof *causes);
     if (!causes)
         return false;
-    recheck->causes = causes;
+    revalidate->causes = causes;
     list->room = room;
     return true;
 }
 
 void routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
 {
-    struct recheck *recheck = &routes->recheck;
+    struct revalidate *revalidate = &routes->revalidate;
     if (changes->n == 0)
         return;
     /* Past this the walk over all routes is the shorter way, and what waits stays bounded. */
-    size_t waiting = recheck->list.n - recheck->at;
-    if (waiting + changes->n > routes->count / 4 + 1024 || !reserve(recheck, changes->n)) {
+    size_t waiting = revalidate->list.n - revalidate->at;
+    if (waiting + changes->n > routes->count / 4 + 1024 || !reserve(revalidate, changes->n)) {
         routes_reconsider(routes, false);
         return;
     }
     for (size_t i = 0; i < changes->n; i++) {
         if (!family_has_length(changes->records[i].family, changes->records[i].len))
             continue; /* covers nothing */
-        recheck->list.records[recheck->list.n] = changes->records[i];
-        recheck->causes[recheck->list.n++] = routes->events.given;
+        revalidate->list.records[revalidate->list.n] = changes->records[i];
+        revalidate->causes[revalidate->list.n++] = routes->events.given;
     }
 }
 
 void routes_reconsider(struct routes *routes, bool rewrite)
 {
-    struct recheck *recheck = &routes->recheck;
-    bool still = recheck->all && recheck->rewrite; /* an unfinished rewrite starts anew and stays one */
-    bool attrs = recheck->attrs;
-    recheck_forget(recheck);
-    *recheck = (struct recheck){
+    struct revalidate *revalidate = &routes->revalidate;
+    bool still = revalidate->all && revalidate->rewrite; /* an unfinished rewrite starts anew and stays one */
+    bool attrs = revalidate->attrs;
+    revalidate_forget(revalidate);
+    *revalidate = (struct revalidate){
         .all = true, .rewrite = rewrite || still, .attrs = attrs, .cause = routes->events.given, .family = 4};
 }
 
-bool route_respelled(const struct routes *routes, const struct route *route)
+bool route_retagged(const struct routes *routes, const struct route *route)
 {
-    return routes->recheck.rewrite || routes->attrs.sets[route->attrs].respelled ||
+    return routes->revalidate.rewrite || routes->attrs.sets[route->attrs].retagged ||
            routes->neighbors[route->neighbor].rewrite >> (route->bits & VALIDITY_BITS) & 1;
 }
 
 /* Every route has been marked that had to be. */
-static void forget_respelled(struct routes *routes)
+static void forget_retagged(struct routes *routes)
 {
     for (uint32_t i = 0; i < routes->neighbors_n; i++)
         routes->neighbors[i].rewrite = 0;
-    for (uint32_t i = 0; routes->recheck.attrs && i < routes->attrs.n; i++)
-        routes->attrs.sets[i].respelled = 0;
-    routes->recheck.attrs = false;
+    for (uint32_t i = 0; routes->revalidate.attrs && i < routes->attrs.n; i++)
+        routes->attrs.sets[i].retagged = 0;
+    routes->revalidate.attrs = false;
 }
 
-static void recheck_chain(struct routes *routes, uint32_t chain, size_t *budget)
+static void revalidate_chain(struct routes *routes, uint32_t chain, size_t *budget)
 {
     for (uint32_t i = chain; i != NO_ROUTE; i = route_at(routes, i)->next) {
         *budget -= *budget > 0;
         const struct route *route = route_at(routes, i);
-        if (route_gone(routes, route) || routes->neighbors[route->neighbor].former)
+        if (route_gone(routes, route) || routes->neighbors[route->neighbor].previous_run)
             continue;
-        if (route_respelled(routes, route_at(routes, i)))
+        if (route_retagged(routes, route_at(routes, i)))
             route_at(routes, i)->bits |= STALE_BOTH;
         route_set_validity(routes, i, route_validate(routes, i));
         outbox_consider(routes, i);
@@ -104,11 +104,11 @@ static void recheck_chain(struct routes *routes, uint32_t chain, size_t *budget)
 
 /* Walks the prefixes from `key` on that `within` covers (len 0: all of the family). True: done; false: `key` is where
  * to go on. */
-static bool recheck_range(struct routes *routes, const struct prefix *within, uint8_t key[INDEX_KEY_MOST],
+static bool revalidate_range(struct routes *routes, const struct prefix *within, uint8_t key[INDEX_KEY_MOST],
                           size_t *budget)
 {
     const struct index *index = &routes->prefixes[family_at(within->family)];
-    struct index_place place = index_seek(index, key);
+    struct index_position place = index_seek(index, key);
     const uint8_t *at;
     uint32_t *chain;
     while (index_at(index, &place, &at, &chain)) {
@@ -120,48 +120,48 @@ static bool recheck_range(struct routes *routes, const struct prefix *within, ui
             memcpy(key, at, index->key_size);
             return false;
         }
-        recheck_chain(routes, *chain, budget);
+        revalidate_chain(routes, *chain, budget);
         index_next(&place);
     }
     return true;
 }
 
-static void recheck_all(struct routes *routes, size_t *budget)
+static void revalidate_all(struct routes *routes, size_t *budget)
 {
-    struct recheck *recheck = &routes->recheck;
-    while (recheck->all && *budget) {
-        struct prefix whole = {.family = recheck->family};
-        if (!recheck_range(routes, &whole, recheck->key, budget))
+    struct revalidate *revalidate = &routes->revalidate;
+    while (revalidate->all && *budget) {
+        struct prefix whole = {.family = revalidate->family};
+        if (!revalidate_range(routes, &whole, revalidate->key, budget))
             return;
-        memset(recheck->key, 0, sizeof recheck->key);
-        if (recheck->family == 6) {
-            recheck->all = recheck->rewrite = false;
-            forget_respelled(routes);
+        memset(revalidate->key, 0, sizeof revalidate->key);
+        if (revalidate->family == 6) {
+            revalidate->all = revalidate->rewrite = false;
+            forget_retagged(routes);
         }
-        recheck->family = 6;
+        revalidate->family = 6;
     }
 }
 
-static void recheck_list(struct routes *routes, size_t *budget)
+static void revalidate_list(struct routes *routes, size_t *budget)
 {
-    struct recheck *recheck = &routes->recheck;
-    while (recheck->at < recheck->list.n && *budget) {
-        const struct vrp *vrp = &recheck->list.records[recheck->at];
+    struct revalidate *revalidate = &routes->revalidate;
+    while (revalidate->at < revalidate->list.n && *budget) {
+        const struct vrp *vrp = &revalidate->list.records[revalidate->at];
         struct prefix within = {.len = vrp->len, .family = vrp->family};
         memcpy(within.addr, vrp->addr, sizeof within.addr);
-        if (!recheck->in_range)
-            prefix_key(&within, recheck->range_key);
-        routes->events.cause = recheck->causes[recheck->at];
+        if (!revalidate->in_range)
+            prefix_key(&within, revalidate->range_key);
+        routes->events.cause = revalidate->causes[revalidate->at];
         routes->events.vrp = vrp;
-        recheck->in_range = !recheck_range(routes, &within, recheck->range_key, budget);
+        revalidate->in_range = !revalidate_range(routes, &within, revalidate->range_key, budget);
         routes->events.vrp = NULL;
-        if (!recheck->in_range)
-            recheck->at++;
+        if (!revalidate->in_range)
+            revalidate->at++;
         *budget -= *budget > 0;
     }
-    if (recheck->at && recheck->at == recheck->list.n) {
-        recheck_forget(recheck);
-        recheck->at = 0;
+    if (revalidate->at && revalidate->at == revalidate->list.n) {
+        revalidate_forget(revalidate);
+        revalidate->at = 0;
     }
 }
 
@@ -182,7 +182,7 @@ static void purge(struct routes *routes, size_t *budget)
 {
     while (routes->purge.running && *budget) {
         const struct index *index = &routes->prefixes[family_at(routes->purge.family)];
-        struct index_place place = index_seek(index, routes->purge.key);
+        struct index_position place = index_seek(index, routes->purge.key);
         const uint8_t *at;
         uint32_t *chain;
         bool more = index_at(index, &place, &at, &chain);
@@ -208,9 +208,9 @@ static void purge(struct routes *routes, size_t *budget)
 bool routes_work(struct routes *routes, size_t budget)
 {
     purge(routes, &budget);
-    recheck_list(routes, &budget);
-    routes->events.cause = routes->recheck.cause;
-    recheck_all(routes, &budget);
+    revalidate_list(routes, &budget);
+    routes->events.cause = routes->revalidate.cause;
+    revalidate_all(routes, &budget);
     routes->events.cause = CAUSE_UPDATE;
-    return routes->purge.running || routes->recheck.all || routes->recheck.at < routes->recheck.list.n;
+    return routes->purge.running || routes->revalidate.all || routes->revalidate.at < routes->revalidate.list.n;
 }

@@ -111,7 +111,7 @@ struct routes *routes_new(struct vrpset *set)
     }
     routes->outbox_first = routes->outbox_last = routes->parked_first = routes->parked_last = NO_ROUTE;
     routes->up = UINT64_MAX;
-    routes->asked_former = ATTRS_NONE;
+    routes->asked_previous_run = ATTRS_NONE;
     if (attrs_init(&routes->attrs) != 0) {
         routes_free(routes);
         return NULL;
@@ -132,9 +132,9 @@ void routes_free(struct routes *routes)
     attrs_free(&routes->attrs);
     round_free(&routes->round);
     free(routes->neighbors);
-    recheck_forget(&routes->recheck);
+    revalidate_forget(&routes->revalidate);
     free(routes->events.ring);
-    free(routes->own);
+    free(routes->our_tags);
     free(routes);
 }
 
@@ -145,10 +145,10 @@ uint32_t routes_attrs_find(const struct routes *routes, const void *key, size_t 
     return attrs_find(&routes->attrs, key, n);
 }
 
-uint32_t routes_attrs_add(struct routes *routes, const void *key, size_t n, const struct attrs_facts *facts)
+uint32_t routes_attrs_add(struct routes *routes, const void *key, size_t n, const struct attrs_summary *summary)
 {
     uint32_t number = attrs_find(&routes->attrs, key, n);
-    return number != ATTRS_NONE ? number : attrs_add(&routes->attrs, key, n, facts);
+    return number != ATTRS_NONE ? number : attrs_add(&routes->attrs, key, n, summary);
 }
 
 const uint8_t *routes_attrs_key(const struct routes *routes, uint32_t attrs, size_t *n)
@@ -160,36 +160,36 @@ const uint8_t *routes_attrs_key(const struct routes *routes, uint32_t attrs, siz
 
 uint32_t routes_attrs_end(const struct routes *routes) { return routes->attrs.n; }
 
-int routes_attrs_respell(struct routes *routes, uint32_t number, const struct attrs_facts *facts)
+int routes_attrs_retag(struct routes *routes, uint32_t number, const struct attrs_summary *summary)
 {
     if (!attrs_at(&routes->attrs, number))
         return -1;
     struct attrs *set = &routes->attrs.sets[number];
-    if (set->facts.outcome != facts->outcome) {
-        set->respelled = 1;
-        routes->recheck.attrs = true;
-        if (routes->recheck.all) /* it may have passed routes with this set */
+    if (set->summary.announced_hash != summary->announced_hash) {
+        set->retagged = 1;
+        routes->revalidate.attrs = true;
+        if (routes->revalidate.all) /* it may have passed routes with this set */
             routes_reconsider(routes, false);
     }
-    set->facts = *facts;
+    set->summary = *summary;
     return 0;
 }
 
-int routes_own_tags(struct routes *routes, const struct own_tag *tags, size_t n)
+int routes_our_tags(struct routes *routes, const struct our_tag *tags, size_t n)
 {
-    free(routes->own);
-    routes->own = n < SIZE_MAX / sizeof *tags - 1 ? malloc((n + 1) * sizeof *tags) : NULL;
-    routes->own_n = 0;
-    if (!routes->own)
+    free(routes->our_tags);
+    routes->our_tags = n < SIZE_MAX / sizeof *tags - 1 ? malloc((n + 1) * sizeof *tags) : NULL;
+    routes->our_tags_n = 0;
+    if (!routes->our_tags)
         return -1;
     for (size_t i = 0; i < n; i++) {
         if (tags[i].kind > TAG_EXTENDED) {
-            free(routes->own);
-            routes->own = NULL;
-            routes->own_n = 0;
+            free(routes->our_tags);
+            routes->our_tags = NULL;
+            routes->our_tags_n = 0;
             return -1;
         }
-        routes->own[routes->own_n++] = tags[i];
+        routes->our_tags[routes->our_tags_n++] = tags[i];
     }
     return 0;
 }
@@ -200,8 +200,8 @@ static struct route_row row_of(const struct routes *routes, uint32_t number)
 {
     const struct route *route = route_at(routes, number);
     return (struct route_row){.prefix = route_prefix(routes, number),
-                              .standing = route->standing,
-                              .origin = routes->attrs.sets[route->attrs].facts.origin,
+                              .advertised = route->advertised,
+                              .origin = routes->attrs.sets[route->attrs].summary.origin,
                               .attrs = route->attrs,
                               .path_id = route->path_id,
                               .neighbor = route->neighbor,
@@ -216,7 +216,7 @@ static size_t rows_of(const struct routes *routes, uint32_t chain, struct route_
     size_t n = 0;
     for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next) {
         const struct route *route = route_at(routes, chain);
-        if (route_gone(routes, route) || routes->neighbors[route->neighbor].former)
+        if (route_gone(routes, route) || routes->neighbors[route->neighbor].previous_run)
             continue;
         if (n < room)
             out[n] = row_of(routes, chain);
@@ -246,7 +246,7 @@ size_t routes_list(const struct routes *routes, struct route_cursor *cursor, str
         cursor->family = 4;
     while (!cursor->done) {
         const struct index *index = &routes->prefixes[family_at(cursor->family)];
-        struct index_place place = index_seek(index, cursor->key);
+        struct index_position place = index_seek(index, cursor->key);
         const uint8_t *at;
         uint32_t *chain;
         for (; index_at(index, &place, &at, &chain); index_next(&place)) {
@@ -285,7 +285,7 @@ uint64_t routes_attrs_memory(const struct routes *routes) { return attrs_memory(
 
 uint64_t routes_memory(const struct routes *routes)
 {
-    uint64_t bytes = routes->neighbors_room * sizeof *routes->neighbors + recheck_memory(&routes->recheck);
+    uint64_t bytes = routes->neighbors_room * sizeof *routes->neighbors + revalidate_memory(&routes->revalidate);
     for (int i = 0; i < 2; i++)
         bytes += (uint64_t)routes->arenas[i].n * CHUNK * routes->arenas[i].size + index_memory(&routes->prefixes[i]);
     return bytes;

@@ -1,11 +1,11 @@
-/* The route table: announcements and withdrawals of neighbours in (the Adj-RIB-In), commands for the router out.
+/* The route table: announcements and withdrawals of neighbors in (the Adj-RIB-In), commands for the router out.
  *
- * Each route has a validity (from the VRP set) and, by its neighbour's policy, a decision. What the decision demands
+ * Each route has a validity (from the VRP set) and, by its neighbor's policy, a decision. What the decision demands
  * and what was last written for it are compared when the router's pipe has room (routes_next), so a route that flaps
  * costs one command, and what waits is never more than the table.
  *
- * A place is what ExaBGP keeps one announcement for at a target: a prefix and a path id, or the prefix alone where no
- * ids are taken. When several neighbours announce routes for one place, the best by RFC 4271 section 9.1 (of what ExaBGP
+ * A place is what ExaBGP keeps one announcement for at a receiver: a prefix and a path id, or the prefix alone where no
+ * ids are taken. When several neighbors announce routes for one place, the best by RFC 4271 section 9.1 (of what ExaBGP
  * tells us) is written there.
  *
  * Not thread-safe: one thread at a time.
@@ -23,16 +23,16 @@
 #include "vrps/vrpset.h"
 
 #define ROUTES_NEIGHBORS 65535
-#define ROUTES_OF_PREFIX 1024 /* of one neighbour, by path id */
+#define ROUTES_OF_PREFIX 1024 /* of one neighbor, by path id */
 #define COMMAND_TEXT 16384
 
 enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_ANNOUNCE = 3 };
 
-/* What the policy says for one neighbour, a value for each validity. */
+/* What the policy says for one neighbor, a value for each validity. */
 struct neighbor_policy {
-    uint64_t targets;             /* bit i: announced and withdrawn at target i */
+    uint64_t receivers;             /* bit i: announced and withdrawn at receiver i */
     uint32_t local_preference[4]; /* UINT32_MAX: the learned one */
-    uint16_t manner[4];           /* equal for two validities whose announcements carry the same additions */
+    uint16_t variant[4];           /* equal for two validities whose announcements carry the same additions */
     uint8_t action[4];            /* enum action, by enum validity */
 };
 
@@ -43,13 +43,13 @@ struct route_faults {
 };
 
 struct command {
-    uint64_t targets;
+    uint64_t receivers;
     uint32_t attrs;    /* announce: the attribute set; withdraw: the one it was last known with */
-    uint32_t former;   /* announce: the set that stands there from an earlier run, of all prefixes; or ATTRS_NONE */
+    uint32_t previous_run;   /* announce: the set that stands there from an earlier run, of all prefixes; or ATTRS_NONE */
     uint32_t path_id;
     uint32_t n;        /* prefixes */
     uint32_t size;     /* bytes of text */
-    uint16_t manner;
+    uint16_t variant;
     uint8_t announce;  /* 1 announce, 0 withdraw */
     uint8_t family;
     uint8_t has_path_id;
@@ -58,7 +58,7 @@ struct command {
 
 struct route_row {
     struct prefix prefix;
-    uint64_t standing; /* targets at which our announcement of it stands */
+    uint64_t advertised; /* receivers at which our announcement of it stands */
     int64_t origin;
     uint32_t attrs, path_id;
     uint16_t neighbor;
@@ -75,7 +75,7 @@ struct route_event {
     struct prefix prefix;
     struct vrp vrp; /* if has_vrp: a VRP that covers it and became effective (announce 1) or ceased to be (0) */
     int64_t origin;
-    uint32_t cause; /* CAUSE_UPDATE, or the number that routes_because gave */
+    uint32_t cause; /* CAUSE_UPDATE, or the number that routes_set_cause gave */
     uint32_t path_id;
     uint16_t neighbor;
     uint8_t has_path_id, has_vrp;
@@ -97,14 +97,14 @@ void routes_free(struct routes *routes);
 
 /* Attribute sets; see attrs.h. A set that no route took is gone after the next routes_announce with it. */
 uint32_t routes_attrs_find(const struct routes *routes, const void *key, size_t n);
-uint32_t routes_attrs_add(struct routes *routes, const void *key, size_t n, const struct attrs_facts *facts);
+uint32_t routes_attrs_add(struct routes *routes, const void *key, size_t n, const struct attrs_summary *summary);
 const uint8_t *routes_attrs_key(const struct routes *routes, uint32_t attrs, size_t *n); /* NULL: no such set */
 uint32_t routes_attrs_end(const struct routes *routes); /* every number in use is below */
-/* What is known of a set has changed, since the communities that are ours have. With another outcome what stands of it
+/* What is known of a set has changed, since the communities that are ours have. With another treatment what stands of it
  * will be written again, by the next routes_reconsider. -1: no such set. */
-int routes_attrs_respell(struct routes *routes, uint32_t attrs, const struct attrs_facts *facts);
+int routes_attrs_retag(struct routes *routes, uint32_t attrs, const struct attrs_summary *summary);
 
-/* Neighbours are numbered by session: one that comes back is a new one. -1: no number or no memory left. */
+/* Neighbors are numbered by session: one that comes back is a new one. -1: no number or no memory left. */
 int32_t routes_neighbor_add(struct routes *routes, const struct neighbor_policy *policy, const uint8_t rank[17]);
 /* Another policy; routes_reconsider makes it count, and what stands with other additions is written again. */
 int routes_neighbor_policy(struct routes *routes, uint32_t neighbor, const struct neighbor_policy *policy);
@@ -121,7 +121,7 @@ int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *te
 
 /* The communities that the policy can add: routes_take_line reads sets that have none of them by itself, and none at all
  * before this was called. -1: no memory, or a kind that is none; then it leaves all sets to the caller. */
-int routes_own_tags(struct routes *routes, const struct own_tag *tags, size_t n);
+int routes_our_tags(struct routes *routes, const struct our_tag *tags, size_t n);
 
 /* What routes_take_line made of a line. */
 enum line_taken {
@@ -152,32 +152,32 @@ struct lines_taken {
 void routes_take_lines(struct routes *routes, const char *text, size_t size, struct line_key *key,
                        struct route_faults *faults, struct lines_taken *out);
 
-/* The targets that take no path ids (no ADD-PATH towards them): there all paths of a prefix are one place, and the best
- * of them stands without an id. What stands at a target whose bit changes must have been withdrawn before. */
+/* The receivers that take no path ids (no ADD-PATH towards them): there all paths of a prefix are one place, and the best
+ * of them stands without an id. What stands at a receiver whose bit changes must have been withdrawn before. */
 void routes_plain(struct routes *routes, uint64_t ipv4, uint64_t ipv6);
 
-/* The targets that take IPv4 routes with an IPv6 next hop (RFC 8950). routes_reconsider makes it count. */
-void routes_extended_next_hop(struct routes *routes, uint64_t targets);
+/* The receivers that take IPv4 routes with an IPv6 next hop (RFC 8950). routes_reconsider makes it count. */
+void routes_extended_next_hop(struct routes *routes, uint64_t receivers);
 
-/* The targets whose sessions are up; all, until this was called. At one that is down nothing is announced: what stands
+/* The receivers whose sessions are up; all, until this was called. At one that is down nothing is announced: what stands
  * there in the right words stays, other words are taken back. routes_reconsider makes it count. */
-void routes_up(struct routes *routes, uint64_t targets);
+void routes_up(struct routes *routes, uint64_t receivers);
 
-/* What an earlier run announced. Its routes are those of a neighbour that is declared former: they are held where they
+/* What an earlier run announced. Its routes are those of a neighbor that is declared previous_run: they are held where they
  * stand until a route takes their place, or until one of the same identity is neither announced nor held.
  * routes_neighbor_retire takes back what is left. Below 0: a bad number, no prefix, no memory. `text`: as
  * routes_announce takes it, of one prefix. */
-int routes_former(struct routes *routes, uint32_t neighbor);
-int routes_stands(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
-                  uint64_t targets);
+int routes_previous_run(struct routes *routes, uint32_t neighbor);
+int routes_previous_run_add(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
+                  uint64_t receivers);
 
-/* How many routes of the neighbour stand somewhere. It looks at all routes. */
-uint64_t routes_standing(const struct routes *routes, uint32_t neighbor);
+/* How many routes of the neighbor stand somewhere. It looks at all routes. */
+uint64_t routes_previous_run_left(const struct routes *routes, uint32_t neighbor);
 
-/* What was written for a prefix does not stand at these targets after all; it is said again. */
-int routes_unwritten(struct routes *routes, const char *text, size_t size, uint64_t targets);
+/* What was written for a prefix does not stand at these receivers after all; it is said again. */
+int routes_unwritten(struct routes *routes, const char *text, size_t size, uint64_t receivers);
 
-/* Whether the neighbour has announced the route and not withdrawn it. */
+/* Whether the neighbor has announced the route and not withdrawn it. */
 bool routes_has(const struct routes *routes, uint32_t neighbor, const char *text, size_t size);
 
 /* Begins a round, in which each place is written once; what is to be written again waits for the next. A router that
@@ -209,7 +209,7 @@ void routes_seek(struct route_cursor *cursor, const struct prefix *prefix);
 /* Keeps the last `room` events from now on; 0: none, which is how a table begins. -1: no memory, all is as it was. */
 int routes_listen(struct routes *routes, uint32_t room);
 /* What routes_vrps_changed and routes_reconsider are called for from now on; it comes back in the events. */
-void routes_because(struct routes *routes, uint32_t cause);
+void routes_set_cause(struct routes *routes, uint32_t cause);
 /* The oldest events, taken away; `lost`: how many found no room since the last call. */
 size_t routes_events(struct routes *routes, struct route_event *out, size_t room, uint64_t *lost);
 

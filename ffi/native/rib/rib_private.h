@@ -17,17 +17,17 @@
 enum {
     VALIDITY_BITS = 0x03,
     STALE = 0x04,       /* what stands was written with other words than it would be now */
-    STALE_PLAIN = 0x08, /* the same, at targets that take no path ids */
+    STALE_PLAIN = 0x08, /* the same, at receivers that take no path ids */
     TOLD = 0x10,        /* its withdraw decision has been written */
-    TOLD_PLAIN = 0x20,  /* the same, at targets that take no path ids */
-    GONE = 0x40,        /* the neighbour withdrew it; here until that is written */
+    TOLD_PLAIN = 0x20,  /* the same, at receivers that take no path ids */
+    GONE = 0x40,        /* the neighbor withdrew it; here until that is written */
     HAS_PATH_ID = 0x80,
     STALE_BOTH = STALE | STALE_PLAIN,
     TOLD_BOTH = TOLD | TOLD_PLAIN,
 };
 
 struct route {
-    uint64_t standing; /* targets at which our announcement of it stands */
+    uint64_t advertised; /* receivers at which our announcement of it stands */
     uint32_t attrs;
     uint32_t path_id;
     uint32_t next;    /* route of the same prefix; in the free list: the next free one */
@@ -54,18 +54,18 @@ struct neighbor {
     uint8_t name_n; /* 0: it has none */
     uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
     bool used, retired;
-    uint8_t rewrite; /* bit i: what stands of validity i was written with other additions, until recheck has marked it */
-    bool former; /* what an earlier run announced: held until its place is taken */
+    uint8_t rewrite; /* bit i: what stands of validity i was written with other additions, until revalidate has marked it */
+    bool previous_run; /* what an earlier run announced: held until its place is taken */
     uint64_t counts[4];
     uint64_t routes; /* records, gone ones too */
 };
 
-struct recheck { /* what is still to be validated again */
+struct revalidate { /* what is still to be validated again */
     struct vrp_list list;
     uint32_t *causes; /* one for each of list.records */
     size_t at;
     bool all, rewrite;
-    bool attrs; /* some attribute sets are marked as respelled */
+    bool attrs; /* some attribute sets are marked as retagged */
     uint32_t cause; /* of `all` */
     bool in_range; /* the range of list.records[at] is begun: go on at range_key */
     uint8_t range_key[INDEX_KEY_MOST];
@@ -76,7 +76,7 @@ struct recheck { /* what is still to be validated again */
 struct events { /* a ring of those that nobody took yet */
     struct route_event *ring;
     uint32_t room, first, n;
-    uint32_t given;        /* by routes_because */
+    uint32_t given;        /* by routes_set_cause */
     uint32_t cause;        /* of what is being done */
     const struct vrp *vrp; /* the one whose routes are being looked at, or NULL */
     uint64_t lost;
@@ -89,8 +89,8 @@ struct routes {
     struct index prefixes[2]; /* prefix -> first route of its chain */
     struct neighbor *neighbors;
     uint32_t neighbors_n, neighbors_room;
-    uint32_t named[NAMED]; /* by a hash of a name: the neighbour that it was last found to be */
-    struct recheck recheck;
+    uint32_t named[NAMED]; /* by a hash of a name: the neighbor that it was last found to be */
+    struct revalidate revalidate;
     struct {
         bool running;
         uint8_t family;
@@ -99,19 +99,19 @@ struct routes {
     uint32_t outbox_first, outbox_last;
     uint64_t outbox_n;
     bool searching; /* the last routes_next was not through with it */
-    uint64_t plain[2];          /* targets that take no path ids, by family */
-    uint64_t extended_next_hop; /* targets that take IPv4 routes with an IPv6 next hop */
-    struct own_tag *own; /* what facts_read must know; NULL: Python reads all sets */
-    size_t own_n;
+    uint64_t plain[2];          /* receivers that take no path ids, by family */
+    uint64_t extended_next_hop; /* receivers that take IPv4 routes with an IPv6 next hop */
+    struct our_tag *our_tags; /* what summary_read must know; NULL: Python reads all sets */
+    size_t our_tags_n;
     uint64_t count;
     struct events events;
     uint64_t changes[4][4]; /* of validity since the start: from, to */
-    uint64_t up;                /* targets that can be announced to */
+    uint64_t up;                /* receivers that can be announced to */
     bool rounds;
     struct round round;
     uint32_t parked_first, parked_last; /* of the outbox, and wait for the next round */
     uint64_t parked_n;
-    uint32_t asked_former; /* the set of the last command, held until the next one */
+    uint32_t asked_previous_run; /* the set of the last command, held until the next one */
 };
 
 /* routes.c */
@@ -135,7 +135,7 @@ static inline const struct neighbor *neighbor_of(const struct routes *routes, co
 }
 
 /* updates.c */
-struct route_line { /* what a neighbour says of one prefix */
+struct route_line { /* what a neighbor says of one prefix */
     struct prefix prefix;
     uint32_t path_id;
     bool has_path_id;
@@ -143,15 +143,15 @@ struct route_line { /* what a neighbour says of one prefix */
 };
 /* `path_id` NULL: none. */
 void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n);
-/* Takes n good lines, at most VRPSET_TOGETHER, that a neighbour announced with one set; how many found room. */
-size_t routes_said(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
+/* Takes n good lines, at most VRPSET_TOGETHER, that a neighbor announced with one set; how many found room. */
+size_t routes_announce_batch(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
                    struct route_faults *faults);
 bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line); /* false: it had none */
 /* One line of `text`, taken off its front; false: no LF, so no line. */
 bool take_line(const char **text, size_t *size, struct route_line *line);
 /* The first route of the line's prefix, or NO_ROUTE. */
 uint32_t chain_of(const struct routes *routes, const struct route_line *line);
-/* The neighbour's route of this path id, from `chain` on. */
+/* The neighbor's route of this path id, from `chain` on. */
 uint32_t find_route(const struct routes *routes, uint32_t chain, uint32_t neighbor, const struct route_line *line);
 /* A new record, of no validity yet. NO_ROUTE: no memory. */
 uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line);
@@ -163,26 +163,26 @@ void route_withdraw(struct routes *routes, uint32_t number);
 /* events.c */
 void event_note(struct routes *routes, uint32_t number, uint8_t was, uint8_t now);
 
-/* recheck.c */
-void recheck_forget(struct recheck *recheck); /* frees what it holds */
-uint64_t recheck_memory(const struct recheck *recheck);
-bool route_respelled(const struct routes *routes, const struct route *route); /* and perhaps not marked so yet */
+/* revalidate.c */
+void revalidate_forget(struct revalidate *revalidate); /* frees what it holds */
+uint64_t revalidate_memory(const struct revalidate *revalidate);
+bool route_retagged(const struct routes *routes, const struct route *route); /* and perhaps not marked so yet */
 
 /* outbox.c */
 bool route_gone(const struct routes *routes, const struct route *route); /* withdrawn, or of an ended session */
 enum action route_action(const struct routes *routes, const struct route *route);
-uint64_t route_targets(const struct routes *routes, const struct route *route); /* where it is to be announced */
-uint16_t route_manner(const struct routes *routes, const struct route *route);
+uint64_t route_receivers(const struct routes *routes, const struct route *route); /* where it is to be announced */
+uint16_t route_variant(const struct routes *routes, const struct route *route);
 /* Puts the route into the outbox if something may have to be written for it. */
 void outbox_consider(struct routes *routes, uint32_t number);
 
 /* places.c */
 struct emission { /* what is to be written of one place */
     uint32_t number;
-    uint32_t former; /* attributes that stand there from an earlier run */
-    uint64_t targets;
+    uint32_t previous_run; /* attributes that stand there from an earlier run */
+    uint64_t receivers;
     bool announce;
-    bool plain; /* at targets that take no path ids */
+    bool plain; /* at receivers that take no path ids */
 };
 /* What is to be written next for the places of the route `number`; false: nothing. */
 bool emission_next(struct routes *routes, uint32_t number, struct emission *out);

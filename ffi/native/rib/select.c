@@ -1,6 +1,6 @@
 /* What was last written for a place and what the decisions demand now in, what to write next for it out.
  *
- * A place is what ExaBGP keeps one announcement for: a prefix, where targets take path ids a prefix with its path id.
+ * A place is what ExaBGP keeps one announcement for: a prefix, where receivers take path ids a prefix with its path id.
  */
 
 #include <string.h>
@@ -13,11 +13,11 @@ static bool announced(const struct routes *routes, const struct route *route)
 }
 
 struct place {
-    uint64_t targets; /* where it is one */
+    uint64_t receivers; /* where it is one */
     uint32_t chain;   /* the routes of its prefix */
     uint32_t path_id;
     bool plain, has_path_id;
-    uint8_t stale, told; /* which bits of a route speak of these targets */
+    uint8_t stale, told; /* which bits of a route speak of these receivers */
 };
 
 uint32_t prefix_chain(const struct routes *routes, uint32_t number)
@@ -32,7 +32,7 @@ static struct place place_of(const struct routes *routes, uint32_t number, uint3
 {
     const struct route *route = route_at(routes, number);
     size_t family = number & IPV6_BIT ? 1 : 0;
-    return (struct place){.targets = plain ? routes->plain[family] : ~routes->plain[family],
+    return (struct place){.receivers = plain ? routes->plain[family] : ~routes->plain[family],
                           .chain = chain,
                           .path_id = route->path_id,
                           .plain = plain,
@@ -61,7 +61,7 @@ static uint32_t in_place(const struct routes *routes, const struct place *place,
 static int compare(const struct routes *routes, uint32_t a_number, uint32_t b_number)
 {
     const struct route *a = route_at(routes, a_number), *b = route_at(routes, b_number);
-    const struct attrs_facts *fa = &routes->attrs.sets[a->attrs].facts, *fb = &routes->attrs.sets[b->attrs].facts;
+    const struct attrs_summary *fa = &routes->attrs.sets[a->attrs].summary, *fb = &routes->attrs.sets[b->attrs].summary;
     uint32_t pa = neighbor_of(routes, a)->policy.local_preference[a->bits & VALIDITY_BITS];
     uint32_t pb = neighbor_of(routes, b)->policy.local_preference[b->bits & VALIDITY_BITS];
     if (pa == UINT32_MAX)
@@ -82,45 +82,45 @@ static int compare(const struct routes *routes, uint32_t a_number, uint32_t b_nu
     return a_number < b_number ? -1 : a_number > b_number;
 }
 
-/* The best announced route for one of the place's targets that are not taken. */
+/* The best announced route for one of the place's receivers that are not taken. */
 static uint32_t best_beside(const struct routes *routes, const struct place *place, uint64_t taken)
 {
     uint32_t best = NO_ROUTE;
     FOR_PLACE(i) {
         const struct route *route = route_at(routes, i);
-        if (announced(routes, route) && (route_targets(routes, route) & place->targets & ~taken) &&
+        if (announced(routes, route) && (route_receivers(routes, route) & place->receivers & ~taken) &&
             (best == NO_ROUTE || compare(routes, i, best) < 0))
             best = i;
     }
     return best;
 }
 
-static bool is_former(const struct routes *routes, const struct route *route)
+static bool is_previous_run(const struct routes *routes, const struct route *route)
 {
-    return neighbor_of(routes, route)->former;
+    return neighbor_of(routes, route)->previous_run;
 }
 
-/* What stands from an earlier run at all of these targets. */
-static uint32_t former_at(const struct routes *routes, const struct place *place, uint64_t targets)
+/* What stands from an earlier run at all of these receivers. */
+static uint32_t previous_run_at(const struct routes *routes, const struct place *place, uint64_t receivers)
 {
     FOR_PLACE(i) {
         const struct route *route = route_at(routes, i);
-        if (is_former(routes, route) && (route->standing & targets) == targets)
+        if (is_previous_run(routes, route) && (route->advertised & receivers) == receivers)
             return route->attrs;
     }
     return ATTRS_NONE;
 }
 
-/* Whether a route is what `former` was, and is not announced now. */
-static bool disowned(const struct routes *routes, const struct place *place, const struct route *former)
+/* Whether a route is what `previous_run` was, and is not announced now. */
+static bool disowned(const struct routes *routes, const struct place *place, const struct route *previous_run)
 {
-    uint64_t identity = routes->attrs.sets[former->attrs].facts.identity;
+    uint64_t identity = routes->attrs.sets[previous_run->attrs].summary.identity;
     FOR_PLACE(i) {
         const struct route *route = route_at(routes, i);
         enum action action = route_action(routes, route);
-        if (!is_former(routes, route) && !route_gone(routes, route) &&
+        if (!is_previous_run(routes, route) && !route_gone(routes, route) &&
             (action == ACTION_WITHDRAW || action == ACTION_OBSERVE) &&
-            routes->attrs.sets[route->attrs].facts.identity == identity)
+            routes->attrs.sets[route->attrs].summary.identity == identity)
             return true;
     }
     return false;
@@ -131,17 +131,17 @@ static bool disowned(const struct routes *routes, const struct place *place, con
 static void inherit(struct routes *routes, const struct place *place, uint32_t number, uint64_t need)
 {
     struct route *heir = route_at(routes, number);
-    if (heir->bits & place->stale && heir->standing & place->targets)
+    if (heir->bits & place->stale && heir->advertised & place->receivers)
         return;
     FOR_PLACE(i) {
         struct route *other = route_at(routes, i);
-        if (i == number || (other->bits & place->stale) || route_respelled(routes, other) || is_former(routes, other) ||
-            !(other->standing & need) ||
-            routes->attrs.sets[other->attrs].facts.outcome != routes->attrs.sets[heir->attrs].facts.outcome ||
-            route_manner(routes, other) != route_manner(routes, heir))
+        if (i == number || (other->bits & place->stale) || route_retagged(routes, other) || is_previous_run(routes, other) ||
+            !(other->advertised & need) ||
+            routes->attrs.sets[other->attrs].summary.announced_hash != routes->attrs.sets[heir->attrs].summary.announced_hash ||
+            route_variant(routes, other) != route_variant(routes, heir))
             continue;
-        heir->standing |= other->standing & need;
-        other->standing &= ~need;
+        heir->advertised |= other->advertised & need;
+        other->advertised &= ~need;
         heir->bits &= (uint8_t)~place->stale;
     }
 }
@@ -150,10 +150,10 @@ static void inherit(struct routes *routes, const struct place *place, uint32_t n
 static uint64_t lost_of(struct routes *routes, const struct place *place, uint32_t number, uint64_t kept)
 {
     struct route *route = route_at(routes, number);
-    uint64_t lost = route->standing & place->targets & ~kept;
+    uint64_t lost = route->advertised & place->receivers & ~kept;
     if (!route_gone(routes, route) && route_action(routes, route) == ACTION_WITHDRAW) {
         if (!(route->bits & place->told))
-            lost |= neighbor_of(routes, route)->policy.targets & place->targets & ~kept;
+            lost |= neighbor_of(routes, route)->policy.receivers & place->receivers & ~kept;
         if (!lost)
             route->bits |= place->told;
     }
@@ -163,34 +163,34 @@ static uint64_t lost_of(struct routes *routes, const struct place *place, uint32
 static bool place_emission(struct routes *routes, const struct place *place, struct emission *out)
 {
     uint64_t taken = 0, kept = 0; /* whose place it is; what stays of what stands */
-    /* Each turn takes a target at least: so many turns there are at most, however many routes the place has. */
+    /* Each turn takes a receiver at least: so many turns there are at most, however many routes the place has. */
     for (uint32_t best; (best = best_beside(routes, place, taken)) != NO_ROUTE;) {
         struct route *route = route_at(routes, best);
-        uint64_t want = route_targets(routes, route) & place->targets & ~taken;
-        if (want & ~route->standing)
-            inherit(routes, place, best, want & ~route->standing);
-        uint64_t old = route->bits & place->stale ? route->standing & place->targets & ~routes->up : 0;
+        uint64_t want = route_receivers(routes, route) & place->receivers & ~taken;
+        if (want & ~route->advertised)
+            inherit(routes, place, best, want & ~route->advertised);
+        uint64_t old = route->bits & place->stale ? route->advertised & place->receivers & ~routes->up : 0;
         if (old) {
             *out = (struct emission){best, ATTRS_NONE, old, false, place->plain};
             return true;
         }
-        uint64_t need = (route->bits & place->stale ? want : want & ~route->standing) & routes->up;
+        uint64_t need = (route->bits & place->stale ? want : want & ~route->advertised) & routes->up;
         if (need) {
-            *out = (struct emission){best, former_at(routes, place, need), need, true, place->plain};
+            *out = (struct emission){best, previous_run_at(routes, place, need), need, true, place->plain};
             return true;
         }
-        kept |= route->standing & want;
+        kept |= route->advertised & want;
         taken |= want;
     }
     FOR_PLACE(i) {
         const struct route *route = route_at(routes, i);
         if (!route_gone(routes, route) && route_action(routes, route) == ACTION_HOLD &&
-            !(is_former(routes, route) && disowned(routes, place, route)))
-            kept |= route->standing & place->targets;
+            !(is_previous_run(routes, route) && disowned(routes, place, route)))
+            kept |= route->advertised & place->receivers;
     }
-    for (int former = 0; former < 2; former++) {
+    for (int previous_run = 0; previous_run < 2; previous_run++) {
         FOR_PLACE(i) {
-            uint64_t lost = is_former(routes, route_at(routes, i)) == former ? lost_of(routes, place, i, kept) : 0;
+            uint64_t lost = is_previous_run(routes, route_at(routes, i)) == previous_run ? lost_of(routes, place, i, kept) : 0;
             if (lost) {
                 *out = (struct emission){i, ATTRS_NONE, lost, false, place->plain};
                 return true;
@@ -205,7 +205,7 @@ bool emission_next(struct routes *routes, uint32_t number, struct emission *out)
     uint32_t chain = prefix_chain(routes, number);
     for (int plain = 0; plain < 2; plain++) {
         struct place place = place_of(routes, number, chain, plain != 0);
-        if (place.targets && place_emission(routes, &place, out))
+        if (place.receivers && place_emission(routes, &place, out))
             return true;
     }
     /* Nothing of the route is left to write, so what its bits say of places that it doesn't have is settled too. */
@@ -223,9 +223,9 @@ void emission_apply(struct routes *routes, const struct emission *emission)
     struct place at = place_of(routes, emission->number, prefix_chain(routes, emission->number), emission->plain);
     const struct place *place = &at;
     FOR_PLACE(i)
-        route_at(routes, i)->standing &= ~emission->targets;
+        route_at(routes, i)->advertised &= ~emission->receivers;
     if (emission->announce) {
-        route->standing |= emission->targets;
+        route->advertised |= emission->receivers;
         route->bits &= (uint8_t)~(place->stale | place->told);
     } else if (route_action(routes, route) == ACTION_WITHDRAW) {
         route->bits |= place->told;

@@ -1,4 +1,4 @@
-/* Routes whose validity would be another one, in slices; the walk is that of recheck.c, with each route only once. */
+/* Routes whose validity would be another one, in slices; the walk is that of revalidate.c, with each route only once. */
 
 #include "rib/whatif.h"
 
@@ -76,7 +76,7 @@ static enum validity validity_then(const struct whatif *whatif, uint32_t number)
 {
     struct prefix prefix = route_prefix(whatif->routes, number);
     return vrpset_validate_view(&whatif->then, prefix.family, prefix.addr, prefix.len,
-                                whatif->routes->attrs.sets[route_at(whatif->routes, number)->attrs].facts.origin);
+                                whatif->routes->attrs.sets[route_at(whatif->routes, number)->attrs].summary.origin);
 }
 
 static void shorten(struct prefix *prefix)
@@ -119,7 +119,7 @@ static bool judge(struct whatif *whatif, uint32_t number, struct whatif_row *row
         return false;
     whatif->counts.moved[now][then]++;
     *row = (struct whatif_row){.prefix = route_prefix(routes, number),
-                               .origin = routes->attrs.sets[route->attrs].facts.origin,
+                               .origin = routes->attrs.sets[route->attrs].summary.origin,
                                .path_id = route->path_id,
                                .neighbor = route->neighbor,
                                .has_path_id = (route->bits & HAS_PATH_ID) != 0,
@@ -143,7 +143,7 @@ bool whatif_work(struct whatif *whatif, size_t budget, struct whatif_row *rows, 
         if (!whatif->begun)
             prefix_key(within, whatif->key);
         whatif->begun = true;
-        struct index_place place = index_seek(index, whatif->key);
+        struct index_position place = index_seek(index, whatif->key);
         const uint8_t *at;
         uint32_t *chain;
         uint8_t addr[16] = {0};

@@ -29,9 +29,9 @@ static struct round_slot *slot_of(const struct round *round, uint64_t place)
     return &round->slots[i];
 }
 
-bool round_has(const struct round *round, uint64_t place, uint64_t targets)
+bool round_has(const struct round *round, uint64_t place, uint64_t receivers)
 {
-    return round->n && (slot_of(round, place ? place : 1)->targets & targets);
+    return round->n && (slot_of(round, place ? place : 1)->receivers & receivers);
 }
 
 static bool grow(struct round *round)
@@ -48,7 +48,7 @@ static bool grow(struct round *round)
     return true;
 }
 
-bool round_add(struct round *round, uint64_t place, uint64_t targets)
+bool round_add(struct round *round, uint64_t place, uint64_t receivers)
 {
     place = place ? place : 1;
     if (round->n >= ROUND_MOST || (round->n * 2 >= round->room && !grow(round)))
@@ -56,6 +56,6 @@ bool round_add(struct round *round, uint64_t place, uint64_t targets)
     struct round_slot *slot = slot_of(round, place);
     round->n += slot->place == 0;
     slot->place = place;
-    slot->targets |= targets;
+    slot->receivers |= receivers;
     return true;
 }

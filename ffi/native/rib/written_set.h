@@ -1,4 +1,4 @@
-/* The places that were written since the router last sent all it had, each with the targets: in, whether one may be
+/* The places that were written since the router last sent all it had, each with the receivers: in, whether one may be
  * written again, out. */
 #ifndef RTRD_ROUND_H
 #define RTRD_ROUND_H
@@ -11,7 +11,7 @@
 
 struct round_slot {
     uint64_t place; /* a hash; 0: empty */
-    uint64_t targets;
+    uint64_t receivers;
 };
 
 struct round {
@@ -23,9 +23,9 @@ struct round {
 void round_free(struct round *round);
 void round_clear(struct round *round);
 
-/* Whether the place was written at one of the targets. Two places of one hash cost a wait, nothing else. */
-bool round_has(const struct round *round, uint64_t place, uint64_t targets);
+/* Whether the place was written at one of the receivers. Two places of one hash cost a wait, nothing else. */
+bool round_has(const struct round *round, uint64_t place, uint64_t receivers);
 /* False: the round is full, or there is no memory. */
-bool round_add(struct round *round, uint64_t place, uint64_t targets);
+bool round_add(struct round *round, uint64_t place, uint64_t receivers);
 
 #endif

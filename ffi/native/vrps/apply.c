@@ -28,7 +28,7 @@ int walk_start(struct vrpset *set, unsigned source, struct walk walk)
     return 0;
 }
 
-void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct standing was, struct standing is)
+void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct advertised was, struct advertised is)
 {
     struct walk *walk = &set->walk;
     walk->due[family == 6] += is.due - was.due;
@@ -122,7 +122,7 @@ static void settle(struct vrpset *set, struct entry *entry, uint8_t family, bool
     if (was == is)
         return;
     bool before = in_force(set, entry);
-    walk_move(set, entry, family, (struct standing){was, before}, (struct standing){is, set->proposing ? before : is});
+    walk_move(set, entry, family, (struct advertised){was, before}, (struct advertised){is, set->proposing ? before : is});
     walk_tell(set, entry, family, is);
 }
 

@@ -4,72 +4,72 @@
  * (beyond). By 20 bits instead of 16 there are 2.1 lengths to look for in a full IPv4 table instead of 3.5; 1.9 have a
  * VRP. A bit is never cleared: a stale one costs a look-up, never an answer.
  */
-#ifndef RTRD_LENS_H
-#define RTRD_LENS_H
+#ifndef RTRD_LENGTHS_H
+#define RTRD_LENGTHS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LENS_FIRST_BITS 20
+#define LENGTHS_FIRST_BITS 20
 
-struct lens_entry {
-    uint64_t key; /* see anchor() in lens.c; 0: free */
-    uint64_t lens;
+struct lengths_entry {
+    uint64_t key; /* see anchor() in lengths.c; 0: free */
+    uint64_t lengths;
 };
 
-struct lens_map {
-    struct lens_entry *entries;
+struct lengths_map {
+    struct lengths_entry *entries;
     uint32_t room, used;
 };
 
-struct lens {
-    uint32_t *first;          /* [1 << LENS_FIRST_BITS], bit i: length i + 1 */
+struct lengths {
+    uint32_t *first;          /* [1 << LENGTHS_FIRST_BITS], bit i: length i + 1 */
     bool zero;                /* there is a VRP of length 0 */
-    struct lens_map mid, far; /* bit i of mid: length 33 + i, the last one: there is something longer */
+    struct lengths_map mid, far; /* bit i of mid: length 33 + i, the last one: there is something longer */
     uint64_t seed;
 };
 
 /* The lengths of far: 49 to 111 have a bit each, 112 to 128 share the last one (such VRPs are all but unknown). */
-#define LENS_FAR_SHARED 112
+#define LENGTHS_FAR_SHARED 112
 
-int lens_init(struct lens *lens, uint64_t seed); /* -1: no memory */
-void lens_free(struct lens *lens);
-int lens_note(struct lens *lens, uint64_t hi, unsigned len); /* hi: the first 64 bits. -1: no memory */
+int lengths_init(struct lengths *lengths, uint64_t seed); /* -1: no memory */
+void lengths_free(struct lengths *lengths);
+int lengths_note(struct lengths *lengths, uint64_t hi, unsigned len); /* hi: the first 64 bits. -1: no memory */
 
 /* The lengths up to some length that may occur above an address, one after the other, the shortest first. */
-struct lens_walk {
-    const struct lens *lens;
+struct lengths_walk {
+    const struct lengths *lengths;
     uint64_t hi, bits;
     unsigned base, most;
     bool more;
 };
 
-static inline struct lens_walk lens_begin(const struct lens *lens, uint64_t hi, unsigned most)
+static inline struct lengths_walk lengths_begin(const struct lengths *lengths, uint64_t hi, unsigned most)
 {
-    uint64_t bits = (uint64_t)lens->first[hi >> (64 - LENS_FIRST_BITS)] << 1 | lens->zero;
-    return (struct lens_walk){lens, hi, bits & ((UINT64_C(2) << (most < 32 ? most : 32)) - 1), 0, most, true};
+    uint64_t bits = (uint64_t)lengths->first[hi >> (64 - LENGTHS_FIRST_BITS)] << 1 | lengths->zero;
+    return (struct lengths_walk){lengths, hi, bits & ((UINT64_C(2) << (most < 32 ? most : 32)) - 1), 0, most, true};
 }
 
-bool lens_longer(struct lens_walk *walk); /* goes on to lengths beyond those that `bits` is for; false: there are none */
+bool lengths_longer(struct lengths_walk *walk); /* goes on to lengths beyond those that `bits` is for; false: there are none */
 
 /* The next length; -1: that was the last one. */
-static inline int lens_next(struct lens_walk *walk)
+static inline int lengths_next(struct lengths_walk *walk)
 {
     while (!walk->bits)
-        if (walk->most <= 32 || !lens_longer(walk))
+        if (walk->most <= 32 || !lengths_longer(walk))
             return -1;
     unsigned len = walk->base + (unsigned)__builtin_ctzll(walk->bits);
     walk->bits &= walk->bits - 1;
     return len <= walk->most ? (int)len : -1;
 }
 
-/* Brings nearer what lens_begin reads. */
-static inline void lens_prefetch(const struct lens *lens, uint64_t hi)
+/* Brings nearer what lengths_begin reads. */
+static inline void lengths_prefetch(const struct lengths *lengths, uint64_t hi)
 {
-    __builtin_prefetch(&lens->first[hi >> (64 - LENS_FIRST_BITS)]);
+    __builtin_prefetch(&lengths->first[hi >> (64 - LENGTHS_FIRST_BITS)]);
 }
 
-uint64_t lens_memory(const struct lens *lens);
+uint64_t lengths_memory(const struct lengths *lengths);
 
 /* Mixes all bits into all bits (a finalizer of multiplications and shifts); with a secret seed nobody chooses buckets. */
 static inline uint64_t mix_bits(uint64_t x)

@@ -14,7 +14,7 @@ static void take_entry(struct vrpset *set, struct entry *entry, uint8_t family, 
     bool was = in_force(set, entry), is = due(set, entry);
     if (was == is)
         return;
-    walk_move(set, entry, family, (struct standing){is, was}, (struct standing){is, is});
+    walk_move(set, entry, family, (struct advertised){is, was}, (struct advertised){is, is});
     walk_tell(set, entry, family, is);
 }
 
@@ -34,7 +34,7 @@ static void drop_entry(struct vrpset *set, struct entry *entry, uint8_t family, 
     entry->next &= ~walk->bit;
     if (!(entry->live & walk->bit))
         return;
-    struct standing was = {due(set, entry), in_force(set, entry)}, is = was;
+    struct advertised was = {due(set, entry), in_force(set, entry)}, is = was;
     /* Nobody else who counts says it. A filter is not asked: that one matches may be what is only proposed. */
     if (was.in_force && (entry->live & set->active) == walk->bit)
         is.in_force = false;

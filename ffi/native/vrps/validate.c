@@ -45,8 +45,8 @@ static void for_covering(const struct vrpset *set, bool due, uint8_t family, str
                          each_covering *each, void *data)
 {
     struct scope scope = {set, family_const(set, family), due};
-    struct lens_walk walk = lens_begin(&scope.fam->lens, key.hi, len);
-    for (int one; (one = lens_next(&walk)) >= 0;)
+    struct lengths_walk walk = lengths_begin(&scope.fam->lengths, key.hi, len);
+    for (int one; (one = lengths_next(&walk)) >= 0;)
         if (!probe(&scope, key, (unsigned)one, each, data))
             return;
 }
@@ -247,7 +247,7 @@ uint64_t vrpset_count_source(const struct vrpset *set, unsigned source)
 
 static uint64_t family_memory(const struct family_set *fam)
 {
-    uint64_t bytes = lens_memory(&fam->lens);
+    uint64_t bytes = lengths_memory(&fam->lengths);
     for (int i = 0; i < TABLES; i++)
         bytes += fam->tables[i].room * sizeof(struct entry);
     return bytes;

@@ -34,16 +34,16 @@ static void read_route(const struct vrpset *set, const uint8_t addr[16], uint8_t
     struct key prefix = masked(asked->key, len);
     asked->good &= prefix.hi == asked->key.hi && prefix.lo == asked->key.lo;
     if (asked->good)
-        lens_prefetch(&family_const(set, family)->lens, asked->key.hi);
+        lengths_prefetch(&family_const(set, family)->lengths, asked->key.hi);
 }
 
 static void plan(const struct vrpset *set, struct asked *asked)
 {
     const struct family_set *fam = family_const(set, asked->family);
-    struct lens_walk walk = lens_begin(&fam->lens, asked->key.hi, asked->len);
+    struct lengths_walk walk = lengths_begin(&fam->lengths, asked->key.hi, asked->len);
     asked->n = 0;
     asked->many = false;
-    for (int len; (len = lens_next(&walk)) >= 0;) {
+    for (int len; (len = lengths_next(&walk)) >= 0;) {
         if (asked->n == PROBES) {
             asked->many = true;
             return;

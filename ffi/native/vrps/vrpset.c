@@ -112,7 +112,7 @@ static struct entry *find_or_make(struct vrpset *set, const struct vrp *vrp, uin
             dead = entry;
     }
     *crowded = staged >= VRPSET_OF_PREFIX;
-    if (*crowded || lens_note(&fam->lens, key.hi, vrp->len) != 0)
+    if (*crowded || lengths_note(&fam->lengths, key.hi, vrp->len) != 0)
         return NULL;
     table->used += !dead;
     struct entry *made = dead ? dead : &table->entries[i];
@@ -140,8 +140,8 @@ struct vrpset *vrpset_new(void)
     set->active = ASSERTIONS;
     set->shown = 1;
     uint64_t seed;
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed || lens_init(&set->v4.lens, seed) != 0 ||
-        lens_init(&set->v6.lens, seed) != 0) {
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed || lengths_init(&set->v4.lengths, seed) != 0 ||
+        lengths_init(&set->v6.lengths, seed) != 0) {
         vrpset_free(set);
         return NULL;
     }
@@ -154,7 +154,7 @@ static void family_free(struct family_set *fam)
 {
     for (int i = 0; i < TABLES; i++)
         free(fam->tables[i].entries);
-    lens_free(&fam->lens);
+    lengths_free(&fam->lengths);
 }
 
 void vrpset_free(struct vrpset *set)

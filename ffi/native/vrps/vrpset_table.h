@@ -12,7 +12,7 @@
 #include "vrps/vrpset.h"
 
 /* Entries live in 16 open-addressing tables a family: a full set's are of 2 MiB, which is one page of the large kind, and
- * growing one takes a few milliseconds. All VRPs of one prefix lie in one probe run. lens.h says which lengths are worth
+ * growing one takes a few milliseconds. All VRPs of one prefix lie in one probe run. lengths.h says which lengths are worth
  * probing. */
 
 #define TABLE_BITS 4
@@ -43,7 +43,7 @@ struct touched { /* what a source staged since its last commit; not counted beyo
 
 struct family_set {
     struct table tables[TABLES];
-    struct lens lens;
+    struct lengths lengths;
     uint64_t effective;
     uint64_t due;
 };
@@ -143,11 +143,11 @@ static inline bool entry_matches(const struct entry *entry, int64_t asn, unsigne
 }
 
 /* steps.c */
-struct standing {
+struct advertised {
     bool due, in_force;
 };
 int walk_start(struct vrpset *set, unsigned source, struct walk walk); /* as vrpset_begin and those below it */
-void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct standing was, struct standing is);
+void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct advertised was, struct advertised is);
 void walk_tell(struct vrpset *set, const struct entry *entry, uint8_t family, bool announce);
 
 /* vrpset.c */

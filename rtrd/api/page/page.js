@@ -118,7 +118,7 @@ function server(one) {
 }
 
 function router(one) {
-  const columns = ["Neighbour", "Session", ...VALIDITIES];
+  const columns = ["Neighbor", "Session", ...VALIDITIES];
   const rows = one.neighbors.map((each) =>
     el("tr", {}, el("td", { class: "mono" }, each.address),
       el("td", { data: { mood: each.up ? "good" : "fair" } }, el("span", { class: "dot", "aria-hidden": "true" }), each.up ? "up" : "down"),
@@ -147,8 +147,8 @@ function showOthers() {
     rows.push(["BIRD", `${socket}: ${text}${fault ? `; ${fault}` : ""}`]);
   }
   for (const one of status.routers) {
-    const own = VALIDITIES.filter((validity) => one.own_routes?.[validity]);
-    if (own.length) rows.push([`Own routes of ${one.name}`, own.map((validity) => `${number(one.own_routes[validity])} ${validity}`).join(", ")]);
+    const own = VALIDITIES.filter((validity) => one.local_routes?.[validity]);
+    if (own.length) rows.push([`LocalRoute routes of ${one.name}`, own.map((validity) => `${number(one.local_routes[validity])} ${validity}`).join(", ")]);
   }
   for (const file of status.slurm ?? [])
     rows.push(["SLURM", `${file.path}: ${plural(file.filters, "filter")}, ${plural(file.assertions, "assertion")}${file.fault ? `; not as it stands: ${file.fault}` : ""}`]);

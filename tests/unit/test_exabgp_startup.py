@@ -5,7 +5,7 @@ from __future__ import annotations
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import Update
-from rtrd.exabgp.startup import BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, STANDING, UNANSWERED, Phase, Relearn
+from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, UNANSWERED, Phase, StartUp
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
@@ -41,28 +41,28 @@ class Story:
         vrp_set.usable = True
         self.engine = Engine("exabgp", vrp_set, Policy([TAGGED]), read_attributes)
         self.now = 100.0
-        self.relearn = Relearn(self.engine, self.now)
-        self.relearn.established(PEER)
-        assert self.asks() == STANDING
+        self.startup = StartUp(self.engine, self.now)
+        self.startup.established(PEER)
+        assert self.asks() == ADVERTISED
         for line in stands:
-            assert self.relearn.line(line, VERSION)
-        self.relearn.ended(STANDING, self.now)
+            assert self.startup.line(line, VERSION)
+        self.startup.ended(ADVERTISED, self.now)
 
     def asks(self) -> str | None:
-        return self.relearn.asks(self.now, greeted=True)
+        return self.startup.asks(self.now, greeted=True)
 
     def says(self, *announced: str, withdrawn: tuple[str, ...] = ()) -> None:
         """The peer sends an UPDATE."""
         self.engine.update(Update(PEER, list(withdrawn), [(KEY, list(announced))], 0))
-        self.relearn.update(self.now)
+        self.startup.update(self.now)
 
     def lists(self, *lines: str) -> None:
         """ExaBGP is asked what the peer has sent, and answers."""
         self.now += QUIET
         assert self.asks() == LEARNED.format(PEER)
         for line in lines:
-            assert self.relearn.line(line, VERSION)
-        self.relearn.ended(LEARNED.format(PEER), self.now)
+            assert self.startup.line(line, VERSION)
+        self.startup.ended(LEARNED.format(PEER), self.now)
 
     def written(self) -> list[tuple[bool, str]]:
         while self.engine.work(100):
@@ -76,21 +76,21 @@ class Story:
 
 def test_nothing_is_written_while_it_is_not_known_what_stands() -> None:
     story = Story()
-    assert not story.relearn.holds(story.now)
-    fresh = Relearn(story.engine, story.now)
+    assert not story.startup.holds(story.now)
+    fresh = StartUp(story.engine, story.now)
     assert fresh.holds(story.now)
-    assert fresh.asks(story.now, greeted=True) == STANDING
+    assert fresh.asks(story.now, greeted=True) == ADVERTISED
     assert fresh.holds(story.now + HELD - 1)
     assert not fresh.holds(story.now + HELD)
 
 
 def test_an_exabgp_that_answers_nothing_is_not_asked() -> None:
-    relearn = Story().relearn
-    relearn = Relearn(relearn._engine, 0.0)
-    assert relearn.asks(0.0, greeted=False) is None
-    assert relearn.asks(UNANSWERED, greeted=False) is None
-    assert relearn.over
-    assert not relearn.holds(UNANSWERED)
+    startup = Story().startup
+    startup = StartUp(startup._engine, 0.0)
+    assert startup.asks(0.0, greeted=False) is None
+    assert startup.asks(UNANSWERED, greeted=False) is None
+    assert startup.over
+    assert not startup.holds(UNANSWERED)
 
 
 def test_what_is_sent_again_in_the_same_words_is_not_written() -> None:
@@ -99,7 +99,7 @@ def test_what_is_sent_again_in_the_same_words_is_not_written() -> None:
     assert story.written() == [(True, "10.1.0.0/16")], "of this one the tag was missing"
     story.now += QUIET
     assert story.asks() is None
-    assert story.relearn.over, "nothing is left, and the peer has sent something"
+    assert story.startup.over, "nothing is left, and the peer has sent something"
 
 
 def test_what_is_not_sent_again_and_not_listed_is_withdrawn() -> None:
@@ -107,14 +107,14 @@ def test_what_is_not_sent_again_and_not_listed_is_withdrawn() -> None:
     story.says("10.0.0.0/8")
     assert story.written() == []
     story.lists(learned("10.0.0.0/8"))
-    assert story.relearn.over
+    assert story.startup.over
     assert story.written() == [(False, "10.1.0.0/16")]
 
 
 def test_what_is_listed_is_learned_and_stays() -> None:
     story = Story(out("10.0.0.0/8"))
     story.lists(learned("10.0.0.0/8"))
-    assert story.relearn.learned == 1
+    assert story.startup.learned == 1
     assert story.written() == []
     assert story.engine.counts()["not-found"] == 1
 
@@ -124,8 +124,8 @@ def test_what_is_withdrawn_while_the_list_is_written_is_not_learned_from_it() ->
     story.now += QUIET
     assert story.asks() == LEARNED.format(PEER)
     story.says(withdrawn=("10.0.0.0/8",))
-    story.relearn.line(learned("10.0.0.0/8"), VERSION)
-    story.relearn.ended(LEARNED.format(PEER), story.now)
+    story.startup.line(learned("10.0.0.0/8"), VERSION)
+    story.startup.ended(LEARNED.format(PEER), story.now)
     assert story.written() == [(False, "10.0.0.0/8")]
 
 
@@ -136,7 +136,7 @@ def test_a_peer_that_is_never_quiet_is_listed_after_a_minute() -> None:
         assert story.asks() is None
         story.now += 1
         story.says("10.0.0.0/8")
-    assert story.relearn.phase is Phase.LEARNING
+    assert story.startup.phase is Phase.LEARNING
     assert story.asks() == LEARNED.format(PEER)
 
 
@@ -145,28 +145,28 @@ def test_without_a_list_it_takes_longer() -> None:
     story = Story(out("10.0.0.0/8"), out("10.1.0.0/16"))
     story.says("10.0.0.0/8")
     story.lists()
-    assert story.relearn.phase is Phase.BLIND
+    assert story.startup.phase is Phase.BLIND
     story.now += BLIND_QUIET - 1
     assert story.asks() is None
     assert story.written() == []
     story.now += 1
     assert story.asks() is None
-    assert story.relearn.over
+    assert story.startup.over
     assert story.written() == [(False, "10.1.0.0/16")]
 
 
 def test_what_others_announced_is_not_looked_at() -> None:
     story = Story(out("203.0.113.0/24", f"origin igp {PATH} {TAG}"))
     story.lists()
-    assert story.relearn.over
+    assert story.startup.over
     assert story.written() == []
 
 
 def test_a_session_that_comes_up_is_not_older() -> None:
     story = Story(out("10.0.0.0/8"))
-    story.relearn.session(PEER, story.now)
-    assert not story.relearn.established(PEER)
+    story.startup.session(PEER, story.now)
+    assert not story.startup.established(PEER)
     story.says("10.0.0.0/8")
     story.now += QUIET
     assert story.asks() is None
-    assert story.relearn.over
+    assert story.startup.over

@@ -6,9 +6,9 @@ import pytest
 
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, OwnRoutes
-from rtrd.exabgp.send_barrier import Rounds
-from rtrd.exabgp.startup import STANDING
+from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, LocalRoutesList
+from rtrd.exabgp.send_barrier import SendBarrier
+from rtrd.exabgp.startup import ADVERTISED
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrlib.vrp import VRP, pack
@@ -31,19 +31,19 @@ class Story:
         vrp_set.usable = True
         rule = PolicyRule(direction="out", to=(Address(PEER),), invalid=Action(action="withdraw"))
         self.engine = Engine("exabgp", vrp_set, Policy([rule]), read_attributes)
-        self.rounds = Rounds()
+        self.rounds = SendBarrier()
         self.now = 100.0
-        self.own = OwnRoutes(self.engine, self.rounds, self.now)
+        self.own = LocalRoutesList(self.engine, self.rounds, self.now)
 
     def lists(self, *lines: str) -> None:
-        assert self.own.asks(self.now) == STANDING
+        assert self.own.asks(self.now) == ADVERTISED
         for line in lines:
             assert self.own.line(line, VERSION)
         self.own.ended()
 
     @property
     def known(self) -> list[str]:
-        return [route.prefix for _, route in self.engine.egress.routes()]
+        return [route.prefix for _, route in self.engine.local_routes.routes()]
 
 
 @pytest.fixture
@@ -67,11 +67,11 @@ def test_it_is_asked_now_and_then_and_soon_after_a_session_came_up(story: Story)
 
 def test_one_list_at_a_time(story: Story) -> None:
     story.now += EVERY
-    assert story.own.asks(story.now) == STANDING
+    assert story.own.asks(story.now) == ADVERTISED
     assert story.own.asks(story.now + 2 * EVERY) is None
     assert story.own.next_deadline(story.now) is None
     story.own.ended()
-    assert story.own.asks(story.now + EVERY) == STANDING
+    assert story.own.asks(story.now + EVERY) == ADVERTISED
 
 
 def test_a_long_list_is_not_asked_for(story: Story) -> None:
@@ -101,7 +101,7 @@ def test_withdraws_have_a_round_to_themselves(story: Story) -> None:
         story.rounds.sent(PEER, 7)
     assert not story.rounds.draining
     assert story.own.may_withdraw(story.now)
-    decision = story.engine.next_own(50)
+    decision = story.engine.next_local_withdraw(50)
     assert decision is not None
-    assert (decision.targets, decision.prefixes) == ((PEER,), "198.51.100.0/25")
+    assert (decision.receivers, decision.prefixes) == ((PEER,), "198.51.100.0/25")
     assert not story.own.may_withdraw(story.now)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rtrd.exabgp.coalesce import Gathering
+from rtrd.exabgp.coalesce import Coalescing
 
 
 def test_routes_of_a_line_wait_ten_milliseconds_for_more() -> None:
-    gathering = Gathering(200)
+    gathering = Coalescing(200)
     gathering.came(5.0)
     assert gathering.waits(5.0, 20)
     assert gathering.waits(5.009, 20)
@@ -16,7 +16,7 @@ def test_routes_of_a_line_wait_ten_milliseconds_for_more() -> None:
 
 
 def test_the_first_line_begins_the_wait_and_later_ones_make_it_no_longer() -> None:
-    gathering = Gathering(200)
+    gathering = Coalescing(200)
     for now in (5.0, 5.004, 5.008):
         gathering.came(now)
         assert gathering.waits(now, 20)
@@ -24,7 +24,7 @@ def test_the_first_line_begins_the_wait_and_later_ones_make_it_no_longer() -> No
 
 
 def test_an_answer_of_exabgp_between_two_lines_ends_no_wait() -> None:
-    gathering = Gathering(200)
+    gathering = Coalescing(200)
     gathering.came(5.0)
     assert gathering.waits(5.0, 20)
     assert gathering.waits(5.001, 20), "asked again when something was read that is no route"
@@ -33,20 +33,20 @@ def test_an_answer_of_exabgp_between_two_lines_ends_no_wait() -> None:
 
 
 def test_enough_routes_wait_no_longer() -> None:
-    gathering = Gathering(200)
+    gathering = Coalescing(200)
     gathering.came(5.0)
     assert not gathering.waits(5.0, 200)
 
 
 def test_lines_of_which_nothing_is_to_be_said_begin_no_wait() -> None:
-    gathering = Gathering(200)
+    gathering = Coalescing(200)
     gathering.came(5.0)
     assert not gathering.waits(5.0, 0)
     assert not gathering.waits(5.001, 20), "of something else: a change of VRPs"
 
 
 def test_what_a_change_of_vrps_brings_waits_for_nobody() -> None:
-    gathering = Gathering(200)
+    gathering = Coalescing(200)
     gathering.came(5.0)
     gathering.over()
     assert not gathering.waits(5.001, 20)

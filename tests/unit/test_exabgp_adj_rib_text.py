@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtrd.exabgp.adj_rib_text import read_standing
+from rtrd.exabgp.adj_rib_text import read_advertised
 from rtrd.exabgp.encode import attribute_words
-from rtrd.policy import Outcome
-from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment, with_outcome
+from rtrd.policy import Treatment
+from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment, with_treatment
 from rtrd.tags import Tag
 
 HEAD = "neighbor 127.0.0.3 local-ip 127.0.0.1 local-as 65000 peer-as 65001 router-id 127.0.0.1 family-allowed in-open "
@@ -23,10 +23,10 @@ MARK = "attribute [ 0x01 0x40 0x00 ]"
 def read(
     words: str, version: str, prefix: str = "ipv4 unicast 198.18.1.0/24 next-hop 192.0.2.1"
 ) -> AttributeSet | None:
-    standing = read_standing(f"{HEAD}{prefix} {words}", version)
-    assert standing is not None
-    assert standing.neighbor == "127.0.0.3"
-    return standing.attributes
+    advertised = read_advertised(f"{HEAD}{prefix} {words}", version)
+    assert advertised is not None
+    assert advertised.neighbor == "127.0.0.3"
+    return advertised.attributes
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -71,7 +71,7 @@ def test_the_brackets_of_the_other_version_are_a_set_and_not_read() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "extended-community target:65001:77",
+        "extended-community receiver:65001:77",
         "extended-community [ 0x43 ]",
         "community 65536:1",
         "community nothing-known",
@@ -93,8 +93,8 @@ def test_what_is_not_certain_is_not_read(words: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_mark_tells_ours(version: str) -> None:
     line = f"{HEAD}ipv4 unicast 198.18.5.0/24 path-information 0.0.0.7 next-hop 192.0.2.1"
-    ours = read_standing(f"{line} {MARK} as-path {PATH[version]}", version)
-    others = read_standing(f"{line} origin igp as-path {PATH[version]}", version)
+    ours = read_advertised(f"{line} {MARK} as-path {PATH[version]}", version)
+    others = read_advertised(f"{line} origin igp as-path {PATH[version]}", version)
     assert ours is not None
     assert others is not None
     assert (ours.ours, others.ours) == (True, False)
@@ -111,28 +111,28 @@ def test_the_mark_tells_ours(version: str) -> None:
     ],
 )
 def test_other_lines_are_none(text: str) -> None:
-    assert read_standing(text, "5.0.15") is None
+    assert read_advertised(text, "5.0.15") is None
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=80), st.sampled_from(VERSIONS))
 def test_any_words_are_survived(words: str, version: str) -> None:
-    read_standing(f"{HEAD}ipv4 unicast 198.18.1.0/24 next-hop 192.0.2.1 {words}", version)
+    read_advertised(f"{HEAD}ipv4 unicast 198.18.1.0/24 next-hop 192.0.2.1 {words}", version)
 
 
 def test_what_stands_in_the_words_that_are_written_is_the_same() -> None:
     """ExaBGP sorts communities, and the tags are among them."""
     learned = AttributeSet(4, "192.0.2.1", None, TWO, 64500, None, None, ((3, 4), (1, 2)))
-    outcome = Outcome("announce", (Tag("extended", (0x4300 << 48,)), Tag("standard", (2, 2))), 200)
-    assert attribute_words(learned, outcome).startswith(f"next-hop 192.0.2.1 {MARK} ")
+    treatment = Treatment("announce", (Tag("extended", (0x4300 << 48,)), Tag("standard", (2, 2))), 200)
+    assert attribute_words(learned, treatment).startswith(f"next-hop 192.0.2.1 {MARK} ")
     words = (
         f"{MARK} as-path ( 64496 64500 ) local-preference 200 community [ 1:2 2:2 3:4 ]"
         " extended-community 0x4300000000000000"
     )
     stands = read(words, "5.0.15")
     assert stands is not None
-    assert stands.same(with_outcome(learned, outcome))
-    assert not stands.same(with_outcome(learned, Outcome("announce")))
+    assert stands.same(with_treatment(learned, treatment))
+    assert not stands.same(with_treatment(learned, Treatment("announce")))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -140,16 +140,16 @@ def test_the_origin_is_known_though_the_rest_is_not(version: str) -> None:
     """As of what the configuration announces: `next-hop self`, extended communities by their names."""
 
     def origin(words: str) -> int | None:
-        standing = read_standing(f"{HEAD}ipv4 unicast 198.18.1.0/24 next-hop self {words}".rstrip(), version)
-        assert standing is not None
-        assert (standing.attributes, standing.ours) == (None, False)
-        return standing.origin.origin_as
+        advertised = read_advertised(f"{HEAD}ipv4 unicast 198.18.1.0/24 next-hop self {words}".rstrip(), version)
+        assert advertised is not None
+        assert (advertised.attributes, advertised.ours) == (None, False)
+        return advertised.origin.origin_as
 
     other = PATH[next(one for one in VERSIONS if one != version)]
     assert origin("") == 65000
     assert origin("med 5 community 65000:1") == 65000
     assert origin(f"as-path {EMPTY[version]} med 5") == 65000
-    assert origin(f"as-path {PATH[version]} extended-community target:65000:1") == 64500
+    assert origin(f"as-path {PATH[version]} extended-community receiver:65000:1") == 64500
     assert origin(f"as-path {other}") is None, "an AS_SET"
     assert origin(f"as-path {PATH[version]} {other} med 5") is None
     assert origin("attribute [ 0x02 0x40 0x0102 ]") is None

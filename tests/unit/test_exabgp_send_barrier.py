@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from rtrd.exabgp.send_barrier import ALIKE, LONGEST, QUIET, SILENCE, WAIT, Rounds
+from rtrd.exabgp.send_barrier import ALIKE, LONGEST, QUIET, SILENCE, WAIT, SendBarrier
 
 
 class Story:
-    """Rounds, and an ExaBGP that says how many UPDATEs it has sent."""
+    """SendBarrier, and an ExaBGP that says how many UPDATEs it has sent."""
 
     def __init__(self) -> None:
-        self.rounds = Rounds()
+        self.rounds = SendBarrier()
         self.now = 100.0
         self.sent = 7
 

@@ -64,7 +64,7 @@ def test_own_routes_are_shown_with_their_validity_and_left_alone(exabgp: str, la
     counts = {"valid": 1, "invalid": 1, "not-found": 1, "unverified": 0}
 
     def own(status: dict[str, Any]) -> Any:
-        return status["routers"][0]["own_routes"]
+        return status["routers"][0]["local_routes"]
 
     chain.wait_status(lambda status: own(status) == counts, f"own routes {counts}")
     found = chain.ask("routes", "--direction", "out")["routes"]
@@ -82,7 +82,7 @@ def test_own_routes_are_shown_with_their_validity_and_left_alone(exabgp: str, la
 
 @pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
 def test_an_own_route_is_not_taken_away_with_a_learned_one(exabgp: str, lab: Lab, *, tells: bool) -> None:
-    """At a neighbour there is one route for a prefix: the withdraw of an invalid learned one would take ExaBGP's."""
+    """At a neighbor there is one route for a prefix: the withdraw of an invalid learned one would take ExaBGP's."""
     learned = Route(prefix="198.51.100.0/25", next_hop="192.0.2.1", path=(64496, 64666))
     chain = OwnChain(lab, StayRTR(lab.folder, VRPS), exabgp, tells=tells, more=learned)
     chain.start()
@@ -103,7 +103,7 @@ def test_a_rule_withdraws_invalid_own_routes_also_after_a_reload(exabgp: str, la
     rest = ["198.51.100.0/24", "203.0.113.0/24", LEARNED.prefix]
     chain.wait_prefixes(*rest)
     assert chain.shown()["198.51.100.0/25"] == ("invalid", "withdraw")
-    assert chain.wait_status(lambda _: True, "status")["routers"][0]["own_routes_withdrawn"] == 1
+    assert chain.wait_status(lambda _: True, "status")["routers"][0]["local_routes_withdrawn"] == 1
 
     since = len(chain.listener.monitor.lines)
     chain.reload_router()
@@ -112,7 +112,7 @@ def test_a_rule_withdraws_invalid_own_routes_also_after_a_reload(exabgp: str, la
     chain.wait_prefixes(*rest)
 
     cache.serve([*VRPS, VRP("198.51.100.0/24", 25, ROUTER_ASN)])
-    chain.wait_status(lambda status: status["routers"][0]["own_routes"]["invalid"] == 0, "it is valid")
+    chain.wait_status(lambda status: status["routers"][0]["local_routes"]["invalid"] == 0, "it is valid")
     chain.ask("reload")
     chain.router.process.wait_for("ExaBGP announces it when it reloads", 20)
     assert {route.prefix for route in chain.received()} == set(rest), "it may be gone from ExaBGP's configuration"

@@ -14,7 +14,7 @@ import pytest
 from rtrd.base.clock import Clock
 from rtrd.config import load
 from rtrd.daemon import Daemon
-from rtrd.event_log import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, Journal, TooManyListenersError
+from rtrd.event_log import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, EventLog, TooManyListenersError
 from rtrd.exabgp.decode import State, Update, attribute_key
 from rtrlib.vrp import VRP, pack
 
@@ -39,14 +39,14 @@ class Story:
         self.ends = os.pipe()
         self.router = self.daemon.routers.add("exabgp", self.ends[0], os.open(os.devnull, os.O_WRONLY), lambda: None)
         self.engine = self.router.engine
-        self.listener = self.daemon.journal.listen().__enter__()
+        self.listener = self.daemon.event_log.listen().__enter__()
 
     async def told(self, *kinds: str) -> list[dict[str, Any]]:
         """Look, and give what is told now, of these kinds (all)."""
         while self.engine.work(1000):
             pass
-        self.daemon.watching.look()
-        await self.daemon.watching._take()
+        self.daemon.change_monitor.look()
+        await self.daemon.change_monitor._take()
         events = [json.loads(line) for line in await self.listener.take(0.01, 10_000)]
         return [event for event in events if not kinds or event["kind"] in kinds]
 
@@ -174,7 +174,7 @@ def test_sessions_caches_and_groups(tell: Any) -> None:
         told = await one.told()
         assert [event["text"] for event in told] == [
             f"cache {CACHE} failed: refused \\x1b[2J",
-            "neighbour 192.0.2.1 is up",
+            "neighbor 192.0.2.1 is up",
         ]
         one.announce("192.0.2.0/24")
         one.engine.state(State("192.0.2.1", up=True, reason=""))  # it was down and is up again between two looks
@@ -183,7 +183,7 @@ def test_sessions_caches_and_groups(tell: Any) -> None:
         cache.error, cache.in_sync = None, True
         assert [event["text"] for event in await one.told()] == [
             f"cache {CACHE} is in sync",
-            "neighbour 192.0.2.1 is down",
+            "neighbor 192.0.2.1 is down",
         ]
         assert await one.told() == []
 
@@ -198,7 +198,7 @@ def test_more_changes_than_a_table_keeps_are_counted_and_the_newest_are_told(tel
         one.vrps(VRP("10.0.0.0/8", 24, 64501))
         told = await one.told("route", "lost")
         assert [event["kind"] for event in told] == ["lost"] + ["route"] * 10
-        assert told[0]["count"] == 990 == one.daemon.journal.lost
+        assert told[0]["count"] == 990 == one.daemon.event_log.lost
         assert told[-1]["prefix"] == "10.3.231.0/24"
 
     tell(story)
@@ -236,10 +236,10 @@ def test_a_table_that_nobody_listens_to_keeps_nothing(tell: Any) -> None:
 
 def test_each_listener_has_its_own_pace() -> None:
     async def main() -> None:
-        journal = Journal(Clock())
-        with journal.listen() as slow, journal.listen() as quick:
+        event_log = EventLog(Clock())
+        with event_log.listen() as slow, event_log.listen() as quick:
             for number in range(MOST_WAITING + 5):
-                journal.add("cache", str(number))
+                event_log.add("cache", str(number))
                 if number % 100 == 0:
                     assert json.loads((await quick.take(1))[-1])["text"] == str(number)
             first, second, *_ = map(json.loads, await slow.take(1))
@@ -247,38 +247,38 @@ def test_each_listener_has_its_own_pace() -> None:
                 "time": None, "kind": "lost", "count": 5, "text": "5 events were lost: they were not read fast enough"
             }  # fmt: skip
             assert second["text"] == "5"
-        journal.add("cache", "nobody hears it")
-        assert json.loads(journal.recent(1)[0])["text"] == "nobody hears it"
-        assert journal.recent(0) == []
+        event_log.add("cache", "nobody hears it")
+        assert json.loads(event_log.recent(1)[0])["text"] == "nobody hears it"
+        assert event_log.recent(0) == []
 
     asyncio.run(main())
 
 
 def test_listeners_have_a_bound() -> None:
     async def main() -> None:
-        journal = Journal(Clock())
+        event_log = EventLog(Clock())
         for _ in range(MOST_LISTENERS):
-            journal.listen().__enter__()
+            event_log.listen().__enter__()
         with pytest.raises(TooManyListenersError):
-            journal.listen()
+            event_log.listen()
 
     asyncio.run(main())
 
 
 def test_the_vrps_of_the_latest_changes_are_remembered_and_no_more() -> None:
     """Of 256 changes of 1000 VRPs each they were 70 MB."""
-    journal = Journal(Clock())
+    event_log = EventLog(Clock())
     many = tuple((VRP(f"10.{i >> 8}.{i & 255}.0/24", 24, 64500), True) for i in range(1000))
 
     def kept() -> list[int]:
-        return [len(cause.vrps) for cause in journal._causes.values() if cause.vrps]
+        return [len(cause.vrps) for cause in event_log._causes.values() if cause.vrps]
 
     for _ in range(10):
-        journal.because("192.0.2.10:323", None, many)
+        event_log.cause("192.0.2.10:323", None, many)
     assert kept() == [1000, 1000]
     for _ in range(MOST_CAUSES):
-        journal.because("another policy")
+        event_log.cause("another policy")
     assert kept() == []
     for _ in range(3):
-        journal.because("192.0.2.10:323", None, many)
+        event_log.cause("192.0.2.10:323", None, many)
     assert kept() == [1000, 1000]

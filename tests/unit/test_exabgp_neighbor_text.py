@@ -1,4 +1,4 @@
-"""What both ExaBGPs print of their neighbours, read."""
+"""What both ExaBGPs print of their neighbors, read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_row_of_the_summary(text: str, row: Row | None) -> None:
 
 
 def extensive(address: str, state: str, local: str, remote: str, column: str) -> list[str]:
-    """The lines of one neighbour, as both versions print them (5.0 ends them with blanks)."""
+    """The lines of one neighbor, as both versions print them (5.0 ends them with blanks)."""
     return [
         f"Neighbor {address}",
         "",

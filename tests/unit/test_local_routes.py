@@ -30,14 +30,14 @@ class Story:
 
     def sent(self, *prefixes: str, withdrawn: tuple[str, ...] = (), attributes: bytes = PATH) -> None:
         key = attribute_key(attributes, "192.0.2.254", 65000, "ipv4 unicast")
-        self.engine.egress.sent(Update(PEER, list(withdrawn), [(key, list(prefixes))] if prefixes else [], 0))
+        self.engine.local_routes.sent(Update(PEER, list(withdrawn), [(key, list(prefixes))] if prefixes else [], 0))
 
     def lists(self, *prefixes: str) -> list[str]:
         """The router lists what it would send, all of its own AS."""
-        self.engine.egress.list_begins()
+        self.engine.local_routes.list_begins()
         for prefix in prefixes:
-            self.engine.egress.listed(PEER, prefix, AttributeSet(4, None, None, (), 65000))
-        return [own.prefix for own in self.engine.egress.list_ended()]
+            self.engine.local_routes.listed(PEER, prefix, AttributeSet(4, None, None, (), 65000))
+        return [own.prefix for own in self.engine.local_routes.list_ended()]
 
     def now(self, *vrps: VRP) -> None:
         self.engine.vrps_changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
@@ -49,17 +49,17 @@ class Story:
         while self.engine.work(100):
             pass
         said: list[str] = []
-        while (decision := self.engine.next_own(50)) is not None:
-            assert (decision.announce, decision.targets) == (False, (PEER,))
+        while (decision := self.engine.next_local_withdraw(50)) is not None:
+            assert (decision.announce, decision.receivers) == (False, (PEER,))
             said += decision.prefixes.split()
         return said
 
     @property
     def own(self) -> dict[str, str]:
-        found = list(self.engine.egress.routes())
+        found = list(self.engine.local_routes.routes())
         assert all((neighbor, route.decision) == (PEER, "observe") for neighbor, route in found)
         assert self.engine.next_decision(50) is None, "nothing is ever said about them"
-        assert self.engine.next_own(50) is None
+        assert self.engine.next_local_withdraw(50) is None
         return {route.prefix: route.validity for _, route in found}
 
 
@@ -71,14 +71,14 @@ def story() -> Story:
 def test_own_routes_are_validated_and_again_when_a_vrp_changes(story: Story) -> None:
     story.sent("198.51.100.0/24", "198.51.100.0/25", "203.0.113.0/24")
     assert story.own == {"198.51.100.0/24": "valid", "198.51.100.0/25": "invalid", "203.0.113.0/24": "not-found"}
-    assert story.engine.egress.total() == {"valid": 1, "invalid": 1, "not-found": 1, "unverified": 0}
+    assert story.engine.local_routes.total() == {"valid": 1, "invalid": 1, "not-found": 1, "unverified": 0}
     story.now(VRP("203.0.113.0/24", 24, 64500))
     assert story.own == {"198.51.100.0/24": "not-found", "198.51.100.0/25": "not-found", "203.0.113.0/24": "invalid"}
-    assert story.engine.counts()["valid"] == 0, "they are no routes of a neighbour"
+    assert story.engine.counts()["valid"] == 0, "they are no routes of a neighbor"
 
 
 def test_the_origin_of_an_empty_path_is_our_own_as(story: Story) -> None:
-    """To an iBGP neighbour."""
+    """To an iBGP neighbor."""
     story.sent("198.51.100.0/24", attributes=b"{}")
     assert story.own == {"198.51.100.0/24": "valid"}
 
@@ -94,7 +94,7 @@ def test_withdrawn_ones_and_those_of_a_session_that_ends_are_gone(story: Story) 
 
 
 def learn(story: Story, prefix: str, *, withdraw: bool = False) -> None:
-    """Let a neighbour announce it; ExaBGP is told to announce it on, and does."""
+    """Let a neighbor announce it; ExaBGP is told to announce it on, and does."""
     key = attribute_key(PATH, "192.0.2.9", 65000, "ipv4 unicast")
     update = Update(LEARNED, [prefix] if withdraw else [], [] if withdraw else [(key, [prefix])], 0)
     story.engine.update(update)
@@ -135,11 +135,11 @@ def test_what_is_listed_and_not_told_is_known_too(story: Story) -> None:
 
 def test_what_is_told_while_the_list_is_read_is_newer(story: Story) -> None:
     story.lists("198.51.100.0/24", "203.0.113.0/24")
-    story.engine.egress.list_begins()
+    story.engine.local_routes.list_begins()
     story.sent("198.51.100.0/25", withdrawn=("198.51.100.0/24",))
     for prefix in ("198.51.100.0/24", "203.0.113.0/24"):
-        story.engine.egress.listed(PEER, prefix, AttributeSet(4, None, None, (), 65000))
-    story.engine.egress.list_ended()
+        story.engine.local_routes.listed(PEER, prefix, AttributeSet(4, None, None, (), 65000))
+    story.engine.local_routes.list_ended()
     assert story.own == {"198.51.100.0/25": "invalid", "203.0.113.0/24": "not-found"}
 
 
@@ -150,7 +150,7 @@ def test_what_rtrd_announces_takes_the_place_of_what_was_listed(story: Story) ->
 
 
 def test_an_own_route_is_not_withdrawn_with_a_learned_one() -> None:
-    """At a neighbour there is one route for a prefix, and rtrd announced none."""
+    """At a neighbor there is one route for a prefix, and rtrd announced none."""
     invalid = PolicyRule(from_=(Address("192.0.2.3"),), to=(Address(PEER),), invalid=Action(action="withdraw"))
     story = Story(OURS, rules=(invalid,))
     story.lists("198.51.100.0/25")
@@ -158,7 +158,7 @@ def test_an_own_route_is_not_withdrawn_with_a_learned_one() -> None:
     story.engine.update(Update("192.0.2.3", [], [(key, ["198.51.100.0/25", "198.51.100.0/26"])], 0))
     decision = story.engine.next_decision(50)
     assert decision is not None
-    assert (decision.announce, decision.targets, decision.prefixes) == (False, (PEER,), "198.51.100.0/26")
+    assert (decision.announce, decision.receivers, decision.prefixes) == (False, (PEER,), "198.51.100.0/26")
     assert story.own == {"198.51.100.0/25": "invalid"}
 
 
@@ -172,7 +172,7 @@ def ruled() -> Story:
 
 
 def shown(story: Story) -> dict[str, tuple[str, str]]:
-    return {route.prefix: (route.validity, route.decision) for _, route in story.engine.egress.routes()}
+    return {route.prefix: (route.validity, route.decision) for _, route in story.engine.local_routes.routes()}
 
 
 def test_a_rule_withdraws_invalid_ones_and_only_these(ruled: Story) -> None:

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.base import log
-from rtrd.base import systemd_journal as journal
+from rtrd.base import log, systemd_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +25,8 @@ def entries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[di
     sent: list[dict[str, str]] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as served:
         served.bind(str(tmp_path / "journal"))
-        monkeypatch.setattr(journal, "sender", lambda: lambda *fields: sent.append(split(fields)))
-        monkeypatch.setattr(journal.JournalWriter.__init__, "__defaults__", (str(tmp_path / "journal"),))
+        monkeypatch.setattr(systemd_journal, "sender", lambda: lambda *fields: sent.append(split(fields)))
+        monkeypatch.setattr(systemd_journal.JournalWriter.__init__, "__defaults__", (str(tmp_path / "journal"),))
         log.setup("journal")
         yield sent
 
@@ -94,7 +93,7 @@ KEYS = st.sampled_from(["prefix", "asn", "neighbor", "cache", "why", "message", 
 @given(st.text(), st.dictionaries(KEYS, st.one_of(st.text(max_size=600), st.binary(max_size=50)), max_size=4))
 def test_no_text_forges_a_field_or_a_line(what: str, values: dict[str, Any]) -> None:
     event = log._escape(None, "info", {"event": what, "level": "info", **values})
-    fields = journal.render(None, "info", dict(event))
+    fields = systemd_journal.render(None, "info", dict(event))
     for name, value in fields.items():
         assert name.isascii()
         assert value.isprintable()
@@ -121,7 +120,7 @@ def test_a_journal_that_does_not_read_costs_entries_and_no_time(tmp_path: Path) 
     sent: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as served:
         served.bind(path)
-        writer = journal.JournalWriter(lambda *fields: sent.append(fields[0]), path)
+        writer = systemd_journal.JournalWriter(lambda *fields: sent.append(fields[0]), path)
         writer.msg(MESSAGE="first")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
             fill(other, path)
@@ -138,7 +137,7 @@ def test_a_journal_that_does_not_read_costs_entries_and_no_time(tmp_path: Path) 
 def test_another_journal_is_found(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     sent: list[str] = []
-    writer = journal.JournalWriter(lambda *fields: sent.append(fields[0]), str(path))
+    writer = systemd_journal.JournalWriter(lambda *fields: sent.append(fields[0]), str(path))
     writer.msg(MESSAGE="to nobody")
     for number in range(2):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as served:
@@ -154,12 +153,12 @@ def test_another_journal_is_found(tmp_path: Path) -> None:
 def test_stderr_is_the_journal_when_the_environment_names_it() -> None:
     reader, writer = os.pipe()
     status = os.fstat(writer)
-    assert journal.is_journal(writer, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
-    assert not journal.is_journal(writer, {"JOURNAL_STREAM": f"{status.st_dev}:1"})
-    assert not journal.is_journal(writer, {})
+    assert systemd_journal.is_journal(writer, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
+    assert not systemd_journal.is_journal(writer, {"JOURNAL_STREAM": f"{status.st_dev}:1"})
+    assert not systemd_journal.is_journal(writer, {})
     for fd in (reader, writer):
         os.close(fd)
 
 
 def test_systemd_python_is_what_sends() -> None:
-    assert journal.sender() is not None
+    assert systemd_journal.sender() is not None

@@ -1,8 +1,11 @@
-"""What README.md shows works: its configuration, its links, its commands."""
+"""What README.md shows works: its configuration, its links, its commands, its examples."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from rtrd import config
@@ -28,3 +31,27 @@ def test_every_link_leads_somewhere() -> None:
 def test_the_table_names_the_commands_that_there_are() -> None:
     named = {words.split()[0] for words in re.findall(r"^\| `rtrd ([^`]+)`", README, re.MULTILINE)}
     assert named == set(COMMANDS)
+
+
+def test_the_first_example_prints_what_the_page_shows(tmp_path: Path) -> None:
+    ((script, shown),) = re.findall(r"```sh\n([^`]*)```\n\n```text\n(.*?)```", README, re.DOTALL)
+    program = tmp_path / "rtrd"
+    program.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -c "import sys; from rtrd import cli; sys.exit(cli.main())" "$@"\n'
+    )
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-e", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == (shown, "")
+
+
+def test_the_license_is_named_and_is_that_of_the_packages() -> None:
+    assert "MIT license: [LICENSE](LICENSE)" in README
+    license_ = " ".join((ROOT / "LICENSE").read_text().split())
+    assert license_.startswith("MIT License Copyright (c) 2026 the rtrd maintainers Permission is hereby granted")
+    debian = (ROOT / "debian" / "copyright").read_text()
+    assert "Copyright: 2026 the rtrd maintainers\nLicense: Expat\n" in debian
+    assert " ".join(debian.partition("\n Permission")[2].replace("\n .\n", "\n").split()) in license_
+    assert "license = MIT\n" in (ROOT / "setup.cfg").read_text()

@@ -145,6 +145,29 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(there), f"{file}#{anchor}"
 
 
+ROOT = DOCS.parent
+SOURCES = ("bench", "debian", "docs", "etc", "ffi", "packaging", "rtrd", "systemd", "tests")
+NOT_OURS = {"rtrclient.py", "exabgp.service"}
+"""Files of other projects that the pages name."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*(each for each in sorted(DOCS.glob("*.md")) if each.stem != "architecture"), ROOT / "README.md"],
+    ids=lambda page: page.stem,
+)
+def test_every_file_and_module_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    for path in re.findall(rf"(?<![\w./~-])((?:{'|'.join(SOURCES)})/[\w./@-]*\w)", text):
+        assert (ROOT / path).exists(), path
+    known = {file.name for folder in SOURCES for file in (ROOT / folder).rglob("*")} | NOT_OURS
+    for name in re.findall(r"(?<![\w./-])([\w-]+\.(?:py|c|h|service))\b", text):
+        assert name in known, name
+    for module in re.findall(r"python -m ((?:rtrd|rtrlib|bench)[\w.]*\w)", text):
+        path = module.replace(".", "/")
+        assert any((base / f"{path}{end}").exists() for base in (ROOT, ROOT / "ffi") for end in (".py", "")), module
+
+
 def test_every_metric_is_documented_and_no_other() -> None:
     documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", (DOCS / "metrics.md").read_text(), re.MULTILINE)
     assert documented

@@ -69,13 +69,13 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert limits["silence"] == 1.0
     assert "within a second" in said
     assert session.NEIGHBORS_EVERY == 60.0
-    assert re.search(r"each\s+minute", section("At the start, and after a restart"))
-    start = section("At the start, and after a restart")
+    assert re.search(r"every\s+minute", section("Start-up and restart"))
+    start = section("Start-up and restart")
     for seconds in (startup.HELD, startup.QUIET, startup.BLIND_QUIET):
         assert f"{seconds:.0f} seconds" in start
     assert startup.BUSY == 60
     assert startup.BLIND_BUSY == 300
-    assert f"after {send_barrier.SILENCE:.0f} seconds without any answer" in section("Rounds")
+    assert f"after {send_barrier.SILENCE:.0f} seconds without any answer" in section("The send barrier")
     assert send_barrier.QUIET == 0.5
     assert f"At most {session.MOST_PREFIXES} prefixes" in section("The grammar")
     assert f"more than {MOST_OCTETS} octets" in section("What is announced, and what is not carried")

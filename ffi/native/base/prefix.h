@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PREFIX_TEXT_MAX 43 /* eight groups of four digits, "/128"; no NUL */
+#define PREFIX_TEXT_MAX 43  /* eight groups of four digits, "/128"; no NUL */
 #define ADDRESS_LINE_MAX 40 /* the same without a length, but with LF */
 
 struct prefix {

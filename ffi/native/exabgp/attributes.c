@@ -250,13 +250,15 @@ static uint64_t identity_of(const struct words *words)
 }
 
 bool summary_read(struct text attributes, struct text next_hop, uint32_t own_as, uint8_t family,
-                const struct our_tag *ours, size_t our_tags_n, const uint64_t key[2], struct attrs_summary *summary)
+                  const struct our_tag *ours, size_t our_tags_n, const uint64_t key[2], struct attrs_summary *summary)
 {
-    struct reading reading = {
-        .lists = {[PATH] = {.name = "as-path"}, [SET] = {.name = "as-set"},
-                  [CONFED_PATH] = {.name = "confederation-path"}, [CONFED_SET] = {.name = "confederation-set"},
-                  [STANDARD] = {.name = "community"}, [LARGE] = {.name = "large-community"},
-                  [EXTENDED] = {.name = "extended-community"}}};
+    struct reading reading = {.lists = {[PATH] = {.name = "as-path"},
+                                        [SET] = {.name = "as-set"},
+                                        [CONFED_PATH] = {.name = "confederation-path"},
+                                        [CONFED_SET] = {.name = "confederation-set"},
+                                        [STANDARD] = {.name = "community"},
+                                        [LARGE] = {.name = "large-community"},
+                                        [EXTENDED] = {.name = "extended-community"}}};
     struct words words;
     words.n = 0;
     struct path path = {0};
@@ -274,11 +276,11 @@ bool summary_read(struct text attributes, struct text next_hop, uint32_t own_as,
         return false;
     int64_t origin = path.last_is_set ? -1 : path.real ? (int64_t)path.last : (int64_t)own_as; /* RFC 6811 section 2 */
     *summary = (struct attrs_summary){.announced_hash = siphash(key, words.at, words.n * sizeof *words.at),
-                                  .origin = origin,
-                                  .local_preference = reading.has_preference ? (uint32_t)reading.preference : 100,
-                                  .path_length = path.length,
-                                  .origin_code = reading.has_origin ? (uint32_t)reading.origin : 2,
-                                  .fitness = fitness,
-                                  .identity = identity};
+                                      .origin = origin,
+                                      .local_preference = reading.has_preference ? (uint32_t)reading.preference : 100,
+                                      .path_length = path.length,
+                                      .origin_code = reading.has_origin ? (uint32_t)reading.origin : 2,
+                                      .fitness = fitness,
+                                      .identity = identity};
     return true;
 }

@@ -5,12 +5,12 @@
 
 #include <stdbool.h>
 
-#include "rib/attrs.h"
 #include "exabgp/json.h"
+#include "rib/attrs.h"
 
 enum tag_kind { TAG_STANDARD = 0, TAG_LARGE = 1, TAG_EXTENDED = 2 };
 
-struct our_tag { /* a community that the policy may add */
+struct our_tag {         /* a community that the policy may add */
     uint64_t numbers[3]; /* as many as its kind has */
     uint8_t kind;
 };
@@ -18,6 +18,6 @@ struct our_tag { /* a community that the policy may add */
 /* False: the set is of an unusual kind, or one of its communities could pass for one of `own` (or for RFC 8097's) and
  * would have to be left out: Python is to read it. `key`: of the hash that `treatment` is. */
 bool summary_read(struct text attributes, struct text next_hop, uint32_t own_as, uint8_t family,
-                const struct our_tag *ours, size_t our_tags_n, const uint64_t key[2], struct attrs_summary *summary);
+                  const struct our_tag *ours, size_t our_tags_n, const uint64_t key[2], struct attrs_summary *summary);
 
 #endif

@@ -1,4 +1,5 @@
-/* A strict reader of JSON text (RFC 8259), without memory of its own: a cursor in, its members, elements and slices out.
+/* A strict reader of JSON text (RFC 8259), without memory of its own: a cursor in, its members, elements and slices
+ * out.
  *
  * It takes less than the RFC allows: strings of printable ASCII without escapes, 16 levels. Whoever meets something
  * else asks a complete reader. What it takes, every reader takes and understands alike.
@@ -51,7 +52,8 @@ bool json_number(struct json *json, uint64_t most, uint64_t *out); /* digits alo
 bool json_value(struct json *json, struct text *out);              /* any value, checked and skipped; its slice */
 
 /* Walks an object or array whose opening bracket was read: true, as long as another member follows (its name and colon
- * read) or another element. `first`: true before the first one. At the end, or on an error, false; *good tells which. */
+ * read) or another element. `first`: true before the first one. At the end, or on an error, false; *good tells which.
+ */
 bool json_member(struct json *json, bool *first, struct text *name, bool *good);
 bool json_element(struct json *json, bool *first, bool *good);
 

@@ -18,7 +18,7 @@ struct entry {
     struct text prefix, path_id; /* path_id.at NULL: none */
 };
 
-struct run { /* routes of one family */
+struct run {              /* routes of one family */
     struct prefix family; /* only its family counts */
     struct text next_hop; /* of announced ones */
     struct entry kept[KEPT];
@@ -59,7 +59,8 @@ static bool read_entry(struct json *json, struct entry *entry)
     return good && has_prefix;
 }
 
-/* The routes of a family: checked, to be taken when the whole line is. Beyond the kept ones they are read again then. */
+/* The routes of a family: checked, to be taken when the whole line is. Beyond the kept ones they are read again then.
+ */
 static bool read_run(struct json *json, struct update *update, struct run *run)
 {
     if (!json_token(json, '['))
@@ -243,7 +244,7 @@ static uint32_t find_attributes(struct routes *routes, const struct update *upda
     struct attrs_summary summary;
     struct text attributes = update->attributes.at ? update->attributes : (struct text){"{}", 2};
     if (!summary_read(attributes, run->next_hop, (uint32_t)update->own_as, run->family.family, routes->our_tags,
-                    routes->our_tags_n, routes->attrs.secret, &summary))
+                      routes->our_tags_n, routes->attrs.secret, &summary))
         return ATTRS_NONE;
     return attrs_add(&routes->attrs, key->bytes, key->size, &summary);
 }

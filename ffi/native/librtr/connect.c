@@ -92,8 +92,8 @@ static int open_one(const struct addrinfo *to, const char *bind, long long deadl
     return fd;
 }
 
-int connect_stream(const char *host, const char *port, const char *bind, unsigned timeout, unsigned keepalive, char *fault,
-                   size_t size)
+int connect_stream(const char *host, const char *port, const char *bind, unsigned timeout, unsigned keepalive,
+                   char *fault, size_t size)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found;
     int failed = getaddrinfo(host, port, &hints, &found);

@@ -12,7 +12,7 @@
 /* `bind`: a local address, or NULL. `timeout`: seconds for all addresses together. `keepalive`: seconds after which the
  * connection fails (ETIMEDOUT) when the other host acknowledges nothing any more, whether something is sent or not.
  * Returns the descriptor, or -1 with a sentence in `fault`. */
-int connect_stream(const char *host, const char *port, const char *bind, unsigned timeout, unsigned keepalive, char *fault,
-                   size_t size);
+int connect_stream(const char *host, const char *port, const char *bind, unsigned timeout, unsigned keepalive,
+                   char *fault, size_t size);
 
 #endif

@@ -7,8 +7,17 @@
 #include <string.h>
 
 /* RFC 8210 section 5. */
-enum { SERIAL_NOTIFY = 0, CACHE_RESPONSE = 3, IPV4_PREFIX = 4, IPV6_PREFIX = 6, END_OF_DATA = 7, CACHE_RESET = 8,
-       ROUTER_KEY = 9, ERROR_REPORT = 10, ASPA = 11 };
+enum {
+    SERIAL_NOTIFY = 0,
+    CACHE_RESPONSE = 3,
+    IPV4_PREFIX = 4,
+    IPV6_PREFIX = 6,
+    END_OF_DATA = 7,
+    CACHE_RESET = 8,
+    ROUTER_KEY = 9,
+    ERROR_REPORT = 10,
+    ASPA = 11
+};
 /* Section 12. */
 enum { CORRUPT_DATA = 0, INTERNAL_ERROR = 1, WITHDRAWAL_OF_UNKNOWN = 6, DUPLICATE_ANNOUNCEMENT = 7 };
 enum { MOST_REPORTED = 512, REPORT_LEAST = 16 };
@@ -22,26 +31,21 @@ static uint32_t word(const uint8_t *at)
     return ntohl(value);
 }
 
-static unsigned half(const uint8_t *at)
-{
-    return (unsigned)at[0] << 8 | at[1];
-}
+static unsigned half(const uint8_t *at) { return (unsigned)at[0] << 8 | at[1]; }
 
 static const char *name_of(unsigned type)
 {
-    static const char *const names[] = {"Serial Notify", "Serial Query", "Reset Query", "Cache Response", "IPv4 Prefix",
-                                        NULL,            "IPv6 Prefix",  "End of Data", "Cache Reset",    "Router Key",
-                                        "Error Report",  "ASPA"};
+    static const char *const names[] = {"Serial Notify", "Serial Query", "Reset Query",  "Cache Response",
+                                        "IPv4 Prefix",   NULL,           "IPv6 Prefix",  "End of Data",
+                                        "Cache Reset",   "Router Key",   "Error Report", "ASPA"};
     return type < sizeof names / sizeof *names ? names[type] : NULL;
 }
 
 static const char *code_name(unsigned code)
 {
-    static const char *const names[] = {"corrupt data",          "internal error",
-                                        "no data available",     "invalid request",
-                                        "unsupported version",   "unsupported PDU type",
-                                        "withdrawal of unknown", "duplicate announcement",
-                                        "unexpected version"};
+    static const char *const names[] = {"corrupt data",          "internal error",         "no data available",
+                                        "invalid request",       "unsupported version",    "unsupported PDU type",
+                                        "withdrawal of unknown", "duplicate announcement", "unexpected version"};
     return code < sizeof names / sizeof *names ? names[code] : "an unknown code";
 }
 
@@ -127,8 +131,8 @@ enum fault fault_refused_by_us(const uint8_t *head, const uint8_t *report, size_
     else if (code == CORRUPT_DATA && (type == CACHE_RESPONSE || type == END_OF_DATA))
         snprintf(text, FAULT_SIZE, "the cache sent a PDU of another session, or out of place: %s", name);
     else
-        snprintf(text, FAULT_SIZE, "the cache sent a PDU that is wrong or out of place: %s (RFC 8210 error %u, %s)", name,
-                 code, code_name(code));
+        snprintf(text, FAULT_SIZE, "the cache sent a PDU that is wrong or out of place: %s (RFC 8210 error %u, %s)",
+                 name, code, code_name(code));
     return FAULT_PROTOCOL;
 }
 

@@ -18,10 +18,10 @@ struct queue {
     struct chunk *head, *tail;
     size_t bytes, limit;
     int event;
-    bool shut;     /* drop everything */
-    bool lost;     /* something did not fit */
-    bool starved;  /* because there was no memory for it */
-    bool told;     /* and the reader knows */
+    bool shut;    /* drop everything */
+    bool lost;    /* something did not fit */
+    bool starved; /* because there was no memory for it */
+    bool told;    /* and the reader knows */
 };
 
 struct queue *queue_new(size_t limit)
@@ -53,10 +53,7 @@ void queue_free(struct queue *queue)
     free(queue);
 }
 
-int queue_fd(const struct queue *queue)
-{
-    return queue->event;
-}
+int queue_fd(const struct queue *queue) { return queue->event; }
 
 /* librtr cancels its threads: one that dies here would leave the mutex locked for ever. */
 static int enter(struct queue *queue)

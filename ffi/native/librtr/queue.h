@@ -38,7 +38,7 @@ struct frame_state {
     uint32_t session_id; /* RFC 8210 section 5.1; meaningless until has_data */
     uint32_t serial;
     uint32_t refresh, retry, expire; /* seconds, as librtr uses them now */
-    uint32_t has_data;   /* 1: librtr holds data of a complete sync; 0: none yet, or it purged them */
+    uint32_t has_data;               /* 1: librtr holds data of a complete sync; 0: none yet, or it purged them */
 };
 
 struct frame_router_key { /* RFC 8210 section 5.10 */
@@ -57,7 +57,8 @@ struct queue;
 struct queue *queue_new(size_t limit);
 void queue_free(struct queue *queue);
 
-/* Readable when a frame other than VRPs waits or a chunk is full: VRPs alone mean nothing until the state behind them. */
+/* Readable when a frame other than VRPs waits or a chunk is full: VRPs alone mean nothing until the state behind them.
+ */
 int queue_fd(const struct queue *queue);
 
 /* Both may be called from any thread, and never fail: what does not fit is lost, and said so once. */

@@ -16,8 +16,8 @@
 #include <rtrlib/rtrlib.h>
 
 #include "librtr/connect.h"
-#include "librtr/transport.h"
 #include "librtr/queue.h"
+#include "librtr/transport.h"
 
 struct feed {
     struct rtr_socket socket; /* first: librtr's callbacks give its address, which is ours too */
@@ -35,10 +35,7 @@ struct feed {
 
 static atomic_int feeds;
 
-static struct feed *feed_of(const struct rtr_socket *socket)
-{
-    return (struct feed *)(uintptr_t)socket;
-}
+static struct feed *feed_of(const struct rtr_socket *socket) { return (struct feed *)(uintptr_t)socket; }
 
 static void on_prefix(struct pfx_table *table, const struct pfx_record record, const bool added)
 {
@@ -58,7 +55,8 @@ static void on_prefix(struct pfx_table *table, const struct pfx_record record, c
     queue_vrp(feed_of(record.socket)->queue, &vrp);
 }
 
-/* It never gets to librtr's table, so it goes the same way by itself; whoever checks VRPs leaves it out and counts it. */
+/* It never gets to librtr's table, so it goes the same way by itself; whoever checks VRPs leaves it out and counts it.
+ */
 static void on_reject(void *data, const struct vrp *vrp)
 {
     struct feed *feed = data;
@@ -116,7 +114,8 @@ static int on_connect(void *data)
     struct feed *feed = data;
     char fault[FAULT_SIZE];
     close_last(feed);
-    int fd = connect_stream(feed->host, feed->port, feed->bind, feed->connect_timeout, feed->keepalive, fault, sizeof fault);
+    int fd =
+        connect_stream(feed->host, feed->port, feed->bind, feed->connect_timeout, feed->keepalive, fault, sizeof fault);
     if (fd < 0)
         on_fault(feed, FAULT_UNREACHABLE, fault);
     else if (feed->ssh && fstat(fd, &feed->which) == 0)
@@ -124,10 +123,7 @@ static int on_connect(void *data)
     return fd;
 }
 
-static char *copy(const char *text)
-{
-    return strdup(text ? text : "");
-}
+static char *copy(const char *text) { return strdup(text ? text : ""); }
 
 /* librtr copies what these structs point to. */
 static int open_transport(struct feed *feed, const struct feed_options *options)
@@ -214,8 +210,8 @@ struct feed *feed_open(const struct feed_options *options, char *fault, size_t s
                       result == RTR_INVALID_PARAM ? "an interval is out of librtr's range" : "rtr_mgr_init failed");
     }
     feed->socket.connection_state_fp = on_state;
-    rtr_set_interval_mode(&feed->socket, options->follow_cache ? RTR_INTERVAL_MODE_DEFAULT_MIN_MAX
-                                                               : RTR_INTERVAL_MODE_IGNORE_ANY);
+    rtr_set_interval_mode(&feed->socket,
+                          options->follow_cache ? RTR_INTERVAL_MODE_DEFAULT_MIN_MAX : RTR_INTERVAL_MODE_IGNORE_ANY);
     sigset_t all, before;
     sigfillset(&all); /* its thread inherits the mask: a signal would cut its recv short */
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -229,15 +225,9 @@ struct feed *feed_open(const struct feed_options *options, char *fault, size_t s
     return feed;
 }
 
-int feed_fd(const struct feed *feed)
-{
-    return queue_fd(feed->queue);
-}
+int feed_fd(const struct feed *feed) { return queue_fd(feed->queue); }
 
-size_t feed_take(struct feed *feed, void *out, size_t size)
-{
-    return queue_take(feed->queue, out, size);
-}
+size_t feed_take(struct feed *feed, void *out, size_t size) { return queue_take(feed->queue, out, size); }
 
 static void *bury(void *data)
 {
@@ -267,10 +257,7 @@ void feed_close(struct feed *feed)
         bury(feed); /* slow is better than lost */
 }
 
-int feed_count(void)
-{
-    return atomic_load(&feeds);
-}
+int feed_count(void) { return atomic_load(&feeds); }
 
 int feed_confine(int parent, uint64_t memory, const char *name)
 {

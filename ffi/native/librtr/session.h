@@ -13,14 +13,14 @@
 
 struct feed_options {
     const char *host, *port;
-    const char *bind;        /* local address, or NULL */
+    const char *bind;         /* local address, or NULL */
     unsigned connect_timeout; /* seconds */
-    unsigned keepalive;      /* seconds after which a host that does not answer any more is given up */
-    const char *username;    /* NULL: TCP; else SSH */
+    unsigned keepalive;       /* seconds after which a host that does not answer any more is given up */
+    const char *username;     /* NULL: TCP; else SSH */
     const char *private_key, *host_key, *password; /* paths and text, or NULL */
-    unsigned refresh, expire, retry; /* seconds, in librtr's ranges (RFC 8210 section 6) */
-    int follow_cache;        /* 1: take the intervals of End of Data; 0: keep these */
-    size_t queue_limit;      /* bytes that may wait to be read */
+    unsigned refresh, expire, retry;               /* seconds, in librtr's ranges (RFC 8210 section 6) */
+    int follow_cache;                              /* 1: take the intervals of End of Data; 0: keep these */
+    size_t queue_limit;                            /* bytes that may wait to be read */
 };
 
 struct feed;

@@ -14,10 +14,7 @@ enum { LONGEST = 3248 }; /* RTR_MAX_PDU_LEN: librtr takes no longer one */
 
 enum { STREAK = 256 << 10, PAUSE_US = 5000, NAP_US = 20000 };
 
-static struct intake *intake_of(const void *socket)
-{
-    return (struct intake *)(uintptr_t)socket;
-}
+static struct intake *intake_of(const void *socket) { return (struct intake *)(uintptr_t)socket; }
 
 static int64_t now_us(void)
 {
@@ -27,8 +24,9 @@ static int64_t now_us(void)
 }
 
 /* A cache that writes PDU by PDU, as StayRTR does, sends each in a packet of its own to a reader who keeps up, and many
- * in one to a reader who is behind: 800k VRPs on one host take the cache 7 to 9 s of CPU or 4 s. So once many octets came
- * without a pause, and all that were there are read, they may gather. Changes of a few thousand VRPs never get that far. */
+ * in one to a reader who is behind: 800k VRPs on one host take the cache 7 to 9 s of CPU or 4 s. So once many octets
+ * came without a pause, and all that were there are read, they may gather. Changes of a few thousand VRPs never get
+ * that far. */
 static void gather(const struct intake *intake)
 {
     struct timespec nap = {.tv_nsec = NAP_US * 1000};
@@ -109,8 +107,7 @@ static struct vrp vrp_of(const uint8_t *pdu)
     size_t octets = v6 ? 16 : 4;
     uint32_t asn;
     memcpy(&asn, pdu + HEADER + 4 + octets, sizeof asn);
-    struct vrp vrp = {
-        .asn = ntohl(asn), .len = pdu[9], .max = pdu[10], .family = v6 ? 6 : 4, .announce = pdu[8] & 1};
+    struct vrp vrp = {.asn = ntohl(asn), .len = pdu[9], .max = pdu[10], .family = v6 ? 6 : 4, .announce = pdu[8] & 1};
     memcpy(vrp.addr, pdu + HEADER + 4, octets);
     return vrp;
 }

@@ -36,9 +36,9 @@ struct intake {
     size_t streak;     /* octets that came without a pause; not counted any further when they are many */
     bool drained;      /* the last time all that was there was received */
     uint8_t head[PDU_HEADER]; /* of the PDU that librtr reads, or has read */
-    bool heard;   /* something came on this connection */
-    bool told;    /* `fault` knows why it ends */
-    bool refused; /* librtr has sent an Error Report: the session is over (RFC 8210 section 5.11) */
+    bool heard;               /* something came on this connection */
+    bool told;                /* `fault` knows why it ends */
+    bool refused;             /* librtr has sent an Error Report: the session is over (RFC 8210 section 5.11) */
     uint8_t bytes[INTAKE_SIZE];
 };
 

@@ -108,8 +108,8 @@ uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const s
     }
     memcpy(copy, key, n);
     uint64_t hash = hash_key(table, key, n);
-    table->sets[number] =
-        (struct attrs){.summary = *summary, .key = copy, .key_size = (uint32_t)n & UINT32_MAX >> 1, .references = 0, .hash = hash};
+    table->sets[number] = (struct attrs){
+        .summary = *summary, .key = copy, .key_size = (uint32_t)n & UINT32_MAX >> 1, .references = 0, .hash = hash};
     table->slots[slot_of(table, hash, key, n)] = number;
     table->used++;
     table->key_bytes += n;

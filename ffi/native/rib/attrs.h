@@ -16,12 +16,12 @@ enum fitness {
 
 /* What the route table reads of an attribute set; the rest it never needs. */
 struct attrs_summary {
-    uint64_t announced_hash;          /* equal for two sets that are announced with the same words */
+    uint64_t announced_hash;   /* equal for two sets that are announced with the same words */
     int64_t origin;            /* origin AS; below 0: NONE (RFC 6811 section 2) */
     uint32_t local_preference; /* RFC 4271 section 9.1 compares these three, when two routes want one place */
     uint32_t path_length;
     uint32_t origin_code;
-    uint32_t fitness; /* enum fitness: where a route with it can be announced */
+    uint32_t fitness;  /* enum fitness: where a route with it can be announced */
     uint64_t identity; /* equal for two sets of one next hop and path: most likely of one route */
 };
 
@@ -36,10 +36,10 @@ struct attrs {
 
 struct attrs_table {
     struct attrs *sets;
-    uint32_t n, room;      /* numbers in use are below n */
-    uint32_t free;         /* the first free number; its `references` holds the next */
-    uint32_t *slots;       /* open addressing by hash; ATTRS_NONE: empty */
-    uint32_t slots_room;   /* a power of two */
+    uint32_t n, room;    /* numbers in use are below n */
+    uint32_t free;       /* the first free number; its `references` holds the next */
+    uint32_t *slots;     /* open addressing by hash; ATTRS_NONE: empty */
+    uint32_t slots_room; /* a power of two */
     uint32_t used;
     uint64_t secret[2]; /* of the hashes */
     uint64_t key_bytes;

@@ -12,10 +12,7 @@ struct index_block {
     uint8_t keys[]; /* BLOCK_KEYS * key_size */
 };
 
-void index_init(struct index *index, size_t key_size)
-{
-    *index = (struct index){.key_size = key_size};
-}
+void index_init(struct index *index, size_t key_size) { *index = (struct index){.key_size = key_size}; }
 
 void index_free(struct index *index)
 {

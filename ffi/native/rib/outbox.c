@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "rib/rib_private.h"
 #include "base/siphash.h"
+#include "rib/rib_private.h"
 
 #define IN_VAIN_MOST 512 /* routes that one call takes out of the outbox and writes nothing for: half a millisecond */
 
@@ -124,8 +124,9 @@ static bool fits(const struct routes *routes, const struct command *command, con
            command->family == route_family(emission->number) &&
            /* ExaBGP 4.2 takes a path id for one prefix only. */
            !command->has_path_id && (emission->plain || !(route->bits & HAS_PATH_ID)) &&
-           (!emission->announce || (command->attrs == route->attrs && command->variant == route_variant(routes, route) &&
-                                    command->previous_run == emission->previous_run));
+           (!emission->announce ||
+            (command->attrs == route->attrs && command->variant == route_variant(routes, route) &&
+             command->previous_run == emission->previous_run));
 }
 
 static void append(struct routes *routes, struct command *command, const struct emission *emission)
@@ -139,7 +140,8 @@ static void append(struct routes *routes, struct command *command, const struct 
         command->path_id = route->path_id;
         command->attrs = route->attrs;
         command->previous_run = emission->previous_run;
-        if (emission->previous_run != ATTRS_NONE) { /* the caller asks for it, and its last route may go with this command */
+        if (emission->previous_run !=
+            ATTRS_NONE) { /* the caller asks for it, and its last route may go with this command */
             attrs_hold(&routes->attrs, emission->previous_run);
             routes->asked_previous_run = emission->previous_run;
         }

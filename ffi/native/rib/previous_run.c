@@ -1,4 +1,5 @@
-/* What is known of the router from elsewhere in: what stands there from an earlier run, what does not stand after all. */
+/* What is known of the router from elsewhere in: what stands there from an earlier run, what does not stand after all.
+ */
 
 #include "rib/rib_private.h"
 
@@ -21,7 +22,8 @@ static uint64_t shared(const struct routes *routes, const struct route *route, c
     return routes->plain[family_at(line->prefix.family)];
 }
 
-static int stands(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line, uint64_t receivers)
+static int stands(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line,
+                  uint64_t receivers)
 {
     uint32_t chain = chain_of(routes, line), same = NO_ROUTE;
     for (uint32_t i = chain; i != NO_ROUTE; i = route_at(routes, i)->next) {
@@ -49,7 +51,7 @@ static int stands(struct routes *routes, uint32_t neighbor, uint32_t attrs, cons
 }
 
 int routes_previous_run_add(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
-                  uint64_t receivers)
+                            uint64_t receivers)
 {
     struct route_line line;
     struct neighbor *previous_run = neighbor_at(routes, neighbor);

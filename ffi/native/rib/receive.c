@@ -85,8 +85,8 @@ static size_t count_lines(const char *text, size_t size)
     return size ? SIZE_MAX : n;
 }
 
-/* The first route of the line's prefix, to be read or written. The prefix is made when it is new, and NO_ROUTE is its first
- * then: to be replaced, or taken away by forget_chain. NULL: no memory. */
+/* The first route of the line's prefix, to be read or written. The prefix is made when it is new, and NO_ROUTE is its
+ * first then: to be replaced, or taken away by forget_chain. NULL: no memory. */
 static uint32_t *make_chain(struct routes *routes, const struct route_line *line)
 {
     uint8_t key[INDEX_KEY_MOST];
@@ -167,7 +167,7 @@ static void announce_again(struct routes *routes, uint32_t number, uint32_t attr
 {
     struct route *route = route_at(routes, number);
     if (route->bits & GONE) {
-        route->bits &= (uint8_t)~(GONE | TOLD_BOTH);
+        route->bits &= (uint8_t) ~(GONE | TOLD_BOTH);
         routes->neighbors[route->neighbor].counts[route->bits & VALIDITY_BITS]++;
         routes->count++;
     }
@@ -201,8 +201,8 @@ static bool announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, c
     return true;
 }
 
-size_t routes_announce_batch(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
-                   struct route_faults *faults)
+size_t routes_announce_batch(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines,
+                             size_t n, struct route_faults *faults)
 {
     size_t taken = 0;
     const struct prefix *prefixes[VRPSET_TOGETHER] = {NULL};

@@ -105,7 +105,7 @@ static void revalidate_chain(struct routes *routes, uint32_t chain, size_t *budg
 /* Walks the prefixes from `key` on that `within` covers (len 0: all of the family). True: done; false: `key` is where
  * to go on. */
 static bool revalidate_range(struct routes *routes, const struct prefix *within, uint8_t key[INDEX_KEY_MOST],
-                          size_t *budget)
+                             size_t *budget)
 {
     const struct index *index = &routes->prefixes[family_at(within->family)];
     struct index_position place = index_seek(index, key);

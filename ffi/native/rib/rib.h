@@ -17,9 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "rib/attrs.h"
-#include "exabgp/attributes.h"
 #include "base/prefix.h"
+#include "exabgp/attributes.h"
+#include "rib/attrs.h"
 #include "vrps/vrpset.h"
 
 #define ROUTES_NEIGHBORS 65535
@@ -30,9 +30,9 @@ enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_A
 
 /* What the policy says for one neighbor, a value for each validity. */
 struct neighbor_policy {
-    uint64_t receivers;             /* bit i: announced and withdrawn at receiver i */
+    uint64_t receivers;           /* bit i: announced and withdrawn at receiver i */
     uint32_t local_preference[4]; /* UINT32_MAX: the learned one */
-    uint16_t variant[4];           /* equal for two validities whose announcements carry the same additions */
+    uint16_t variant[4];          /* equal for two validities whose announcements carry the same additions */
     uint8_t action[4];            /* enum action, by enum validity */
 };
 
@@ -44,13 +44,13 @@ struct route_faults {
 
 struct command {
     uint64_t receivers;
-    uint32_t attrs;    /* announce: the attribute set; withdraw: the one it was last known with */
-    uint32_t previous_run;   /* announce: the set that stands there from an earlier run, of all prefixes; or ATTRS_NONE */
+    uint32_t attrs;        /* announce: the attribute set; withdraw: the one it was last known with */
+    uint32_t previous_run; /* announce: the set that stands there from an earlier run, of all prefixes; or ATTRS_NONE */
     uint32_t path_id;
-    uint32_t n;        /* prefixes */
-    uint32_t size;     /* bytes of text */
+    uint32_t n;    /* prefixes */
+    uint32_t size; /* bytes of text */
     uint16_t variant;
-    uint8_t announce;  /* 1 announce, 0 withdraw */
+    uint8_t announce; /* 1 announce, 0 withdraw */
     uint8_t family;
     uint8_t has_path_id;
     char text[COMMAND_TEXT]; /* the prefixes, a blank between two */
@@ -100,27 +100,29 @@ uint32_t routes_attrs_find(const struct routes *routes, const void *key, size_t 
 uint32_t routes_attrs_add(struct routes *routes, const void *key, size_t n, const struct attrs_summary *summary);
 const uint8_t *routes_attrs_key(const struct routes *routes, uint32_t attrs, size_t *n); /* NULL: no such set */
 uint32_t routes_attrs_end(const struct routes *routes); /* every number in use is below */
-/* What is known of a set has changed, since the communities that are ours have. With another treatment what stands of it
- * will be written again, by the next routes_reconsider. -1: no such set. */
+/* What is known of a set has changed, since the communities that are ours have. With another treatment what stands of
+ * it will be written again, by the next routes_reconsider. -1: no such set. */
 int routes_attrs_retag(struct routes *routes, uint32_t attrs, const struct attrs_summary *summary);
 
 /* Neighbors are numbered by session: one that comes back is a new one. -1: no number or no memory left. */
 int32_t routes_neighbor_add(struct routes *routes, const struct neighbor_policy *policy, const uint8_t rank[17]);
 /* Another policy; routes_reconsider makes it count, and what stands with other additions is written again. */
 int routes_neighbor_policy(struct routes *routes, uint32_t neighbor, const struct neighbor_policy *policy);
-int routes_neighbor_name(struct routes *routes, uint32_t neighbor, const char *name, size_t n); /* for routes_take_line */
+int routes_neighbor_name(struct routes *routes, uint32_t neighbor, const char *name,
+                         size_t n);                                   /* for routes_take_line */
 int routes_neighbor_retire(struct routes *routes, uint32_t neighbor); /* its routes go, in routes_work */
 void routes_neighbor_counts(const struct routes *routes, uint32_t neighbor, uint64_t counts[4]); /* by validity */
 
-/* `text`: `n` prefixes, each ended by LF, each followed by a blank and a path id (as an address) under ADD-PATH. Returns
- * how many were taken, or -1 when the text does not hold exactly n of them (then nothing was), -2 for a bad number. */
+/* `text`: `n` prefixes, each ended by LF, each followed by a blank and a path id (as an address) under ADD-PATH.
+ * Returns how many were taken, or -1 when the text does not hold exactly n of them (then nothing was), -2 for a bad
+ * number. */
 int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
                         size_t n, struct route_faults *faults);
 int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *text, size_t size, size_t n,
                         struct route_faults *faults);
 
-/* The communities that the policy can add: routes_take_line reads sets that have none of them by itself, and none at all
- * before this was called. -1: no memory, or a kind that is none; then it leaves all sets to the caller. */
+/* The communities that the policy can add: routes_take_line reads sets that have none of them by itself, and none at
+ * all before this was called. -1: no memory, or a kind that is none; then it leaves all sets to the caller. */
 int routes_our_tags(struct routes *routes, const struct our_tag *tags, size_t n);
 
 /* What routes_take_line made of a line. */
@@ -143,7 +145,7 @@ int routes_take_line(struct routes *routes, const char *line, size_t size, struc
                      struct route_faults *faults);
 
 struct lines_taken {
-    size_t size;  /* of what was taken: whole lines, with their LF */
+    size_t size; /* of what was taken: whole lines, with their LF */
     size_t lines;
     bool path_ids; /* some route has one */
 };
@@ -152,24 +154,24 @@ struct lines_taken {
 void routes_take_lines(struct routes *routes, const char *text, size_t size, struct line_key *key,
                        struct route_faults *faults, struct lines_taken *out);
 
-/* The receivers that take no path ids (no ADD-PATH towards them): there all paths of a prefix are one place, and the best
- * of them stands without an id. What stands at a receiver whose bit changes must have been withdrawn before. */
+/* The receivers that take no path ids (no ADD-PATH towards them): there all paths of a prefix are one place, and the
+ * best of them stands without an id. What stands at a receiver whose bit changes must have been withdrawn before. */
 void routes_plain(struct routes *routes, uint64_t ipv4, uint64_t ipv6);
 
 /* The receivers that take IPv4 routes with an IPv6 next hop (RFC 8950). routes_reconsider makes it count. */
 void routes_extended_next_hop(struct routes *routes, uint64_t receivers);
 
-/* The receivers whose sessions are up; all, until this was called. At one that is down nothing is announced: what stands
- * there in the right words stays, other words are taken back. routes_reconsider makes it count. */
+/* The receivers whose sessions are up; all, until this was called. At one that is down nothing is announced: what
+ * stands there in the right words stays, other words are taken back. routes_reconsider makes it count. */
 void routes_up(struct routes *routes, uint64_t receivers);
 
-/* What an earlier run announced. Its routes are those of a neighbor that is declared previous_run: they are held where they
- * stand until a route takes their place, or until one of the same identity is neither announced nor held.
+/* What an earlier run announced. Its routes are those of a neighbor that is declared previous_run: they are held where
+ * they stand until a route takes their place, or until one of the same identity is neither announced nor held.
  * routes_neighbor_retire takes back what is left. Below 0: a bad number, no prefix, no memory. `text`: as
  * routes_announce takes it, of one prefix. */
 int routes_previous_run(struct routes *routes, uint32_t neighbor);
 int routes_previous_run_add(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
-                  uint64_t receivers);
+                            uint64_t receivers);
 
 /* How many routes of the neighbor stand somewhere. It looks at all routes. */
 uint64_t routes_previous_run_left(const struct routes *routes, uint32_t neighbor);
@@ -183,8 +185,8 @@ bool routes_has(const struct routes *routes, uint32_t neighbor, const char *text
 /* Begins a round, in which each place is written once; what is to be written again waits for the next. A router that
  * puts what it is told in order of its own until it is sent (docs/exabgp.md) needs that. Never called: no rounds. */
 void routes_round(struct routes *routes);
-uint64_t routes_parked(const struct routes *routes);   /* routes that wait for the next round */
-bool routes_round_full(const struct routes *routes);   /* nothing more can be written in this one */
+uint64_t routes_parked(const struct routes *routes); /* routes that wait for the next round */
+bool routes_round_full(const struct routes *routes); /* nothing more can be written in this one */
 
 /* VRPs became effective or ceased to be: the routes that they cover will be validated again. */
 void routes_vrps_changed(struct routes *routes, const struct vrp_list *changes);
@@ -193,8 +195,9 @@ void routes_reconsider(struct routes *routes, bool rewrite);
 /* Does up to `budget` routes of the work that the calls above left. True: there is more. */
 bool routes_work(struct routes *routes, size_t budget);
 
-/* The next command, of at most `most` prefixes (1 or more). False: nothing waits, or (routes_searching) nothing was found
- * yet among many routes for which there is nothing to write: to be called again. What it says counts as written. */
+/* The next command, of at most `most` prefixes (1 or more). False: nothing waits, or (routes_searching) nothing was
+ * found yet among many routes for which there is nothing to write: to be called again. What it says counts as written.
+ */
 bool routes_next(struct routes *routes, size_t most, struct command *out);
 bool routes_searching(const struct routes *routes);
 uint64_t routes_waiting(const struct routes *routes);
@@ -214,8 +217,9 @@ void routes_set_cause(struct routes *routes, uint32_t cause);
 size_t routes_events(struct routes *routes, struct route_event *out, size_t room, uint64_t *lost);
 
 uint64_t routes_count(const struct routes *routes);
-void routes_changes(const struct routes *routes, uint64_t changes[16]); /* of validity since the start: [4 * from + to] */
-uint64_t routes_memory(const struct routes *routes);        /* bytes of all but the sets */
-uint64_t routes_attrs_memory(const struct routes *routes);  /* of attribute sets */
+void routes_changes(const struct routes *routes,
+                    uint64_t changes[16]);                 /* of validity since the start: [4 * from + to] */
+uint64_t routes_memory(const struct routes *routes);       /* bytes of all but the sets */
+uint64_t routes_attrs_memory(const struct routes *routes); /* of attribute sets */
 
 #endif

@@ -2,16 +2,16 @@
 #ifndef RTRD_ROUTES_TABLE_H
 #define RTRD_ROUTES_TABLE_H
 
-#include "rib/attrs.h"
 #include "exabgp/attributes.h"
+#include "rib/attrs.h"
 #include "rib/index.h"
-#include "rib/written_set.h"
 #include "rib/rib.h"
+#include "rib/written_set.h"
 
 #define NO_ROUTE UINT32_MAX
 #define NOT_WAITING (UINT32_MAX - 1)
-#define NAME_MOST 46 /* an address as text */
-#define NAMED 1024   /* names of which it is remembered whose they are */
+#define NAME_MOST 46                  /* an address as text */
+#define NAMED 1024                    /* names of which it is remembered whose they are */
 #define IPV6_BIT UINT32_C(0x80000000) /* of a route's number: which arena it lies in */
 
 enum {
@@ -45,16 +45,17 @@ struct arena { /* routes of one family, in chunks that never move */
     uint32_t n, room; /* chunks */
     uint32_t used;    /* routes ever taken */
     uint32_t free;
-    uint32_t size;    /* of a route */
+    uint32_t size; /* of a route */
 };
 
 struct neighbor {
     struct neighbor_policy policy;
     char name[NAME_MOST];
-    uint8_t name_n; /* 0: it has none */
+    uint8_t name_n;   /* 0: it has none */
     uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
     bool used, retired;
-    uint8_t rewrite; /* bit i: what stands of validity i was written with other additions, until revalidate has marked it */
+    uint8_t
+        rewrite; /* bit i: what stands of validity i was written with other additions, until revalidate has marked it */
     bool previous_run; /* what an earlier run announced: held until its place is taken */
     uint64_t counts[4];
     uint64_t routes; /* records, gone ones too */
@@ -65,9 +66,9 @@ struct revalidate { /* what is still to be validated again */
     uint32_t *causes; /* one for each of list.records */
     size_t at;
     bool all, rewrite;
-    bool attrs; /* some attribute sets are marked as retagged */
+    bool attrs;     /* some attribute sets are marked as retagged */
     uint32_t cause; /* of `all` */
-    bool in_range; /* the range of list.records[at] is begun: go on at range_key */
+    bool in_range;  /* the range of list.records[at] is begun: go on at range_key */
     uint8_t range_key[INDEX_KEY_MOST];
     uint8_t family; /* of `all`: where to go on */
     uint8_t key[INDEX_KEY_MOST];
@@ -98,15 +99,15 @@ struct routes {
     } purge;
     uint32_t outbox_first, outbox_last;
     uint64_t outbox_n;
-    bool searching; /* the last routes_next was not through with it */
+    bool searching;             /* the last routes_next was not through with it */
     uint64_t plain[2];          /* receivers that take no path ids, by family */
     uint64_t extended_next_hop; /* receivers that take IPv4 routes with an IPv6 next hop */
-    struct our_tag *our_tags; /* what summary_read must know; NULL: Python reads all sets */
+    struct our_tag *our_tags;   /* what summary_read must know; NULL: Python reads all sets */
     size_t our_tags_n;
     uint64_t count;
     struct events events;
     uint64_t changes[4][4]; /* of validity since the start: from, to */
-    uint64_t up;                /* receivers that can be announced to */
+    uint64_t up;            /* receivers that can be announced to */
     bool rounds;
     struct round round;
     uint32_t parked_first, parked_last; /* of the outbox, and wait for the next round */
@@ -128,7 +129,7 @@ void route_remove(struct routes *routes, uint32_t number);
 /* neighbors.c */
 struct neighbor *neighbor_at(const struct routes *routes, uint32_t number); /* NULL: none, or retired */
 int64_t neighbor_named(struct routes *routes, const char *name, size_t n);  /* -1: none is */
-void neighbor_lost_route(struct neighbor *neighbor); /* one of its records is gone */
+void neighbor_lost_route(struct neighbor *neighbor);                        /* one of its records is gone */
 static inline const struct neighbor *neighbor_of(const struct routes *routes, const struct route *route)
 {
     return &routes->neighbors[route->neighbor];
@@ -144,8 +145,8 @@ struct route_line { /* what a neighbor says of one prefix */
 /* `path_id` NULL: none. */
 void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n);
 /* Takes n good lines, at most VRPSET_TOGETHER, that a neighbor announced with one set; how many found room. */
-size_t routes_announce_batch(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines, size_t n,
-                   struct route_faults *faults);
+size_t routes_announce_batch(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines,
+                             size_t n, struct route_faults *faults);
 bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line); /* false: it had none */
 /* One line of `text`, taken off its front; false: no LF, so no line. */
 bool take_line(const char **text, size_t *size, struct route_line *line);

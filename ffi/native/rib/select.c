@@ -14,7 +14,7 @@ static bool announced(const struct routes *routes, const struct route *route)
 
 struct place {
     uint64_t receivers; /* where it is one */
-    uint32_t chain;   /* the routes of its prefix */
+    uint32_t chain;     /* the routes of its prefix */
     uint32_t path_id;
     bool plain, has_path_id;
     uint8_t stale, told; /* which bits of a route speak of these receivers */
@@ -53,8 +53,8 @@ static uint32_t in_place(const struct routes *routes, const struct place *place,
     return number;
 }
 
-#define FOR_PLACE(i)                                                                                                   \
-    for (uint32_t i = in_place(routes, place, place->chain); i != NO_ROUTE;                                            \
+#define FOR_PLACE(i)                                                        \
+    for (uint32_t i = in_place(routes, place, place->chain); i != NO_ROUTE; \
          i = in_place(routes, place, route_at(routes, i)->next))
 
 /* RFC 4271 section 9.1, as far as ExaBGP's JSON carries it; below 0: a is better. Never 0 for two routes. */
@@ -86,7 +86,8 @@ static int compare(const struct routes *routes, uint32_t a_number, uint32_t b_nu
 static uint32_t best_beside(const struct routes *routes, const struct place *place, uint64_t taken)
 {
     uint32_t best = NO_ROUTE;
-    FOR_PLACE(i) {
+    FOR_PLACE(i)
+    {
         const struct route *route = route_at(routes, i);
         if (announced(routes, route) && (route_receivers(routes, route) & place->receivers & ~taken) &&
             (best == NO_ROUTE || compare(routes, i, best) < 0))
@@ -103,7 +104,8 @@ static bool is_previous_run(const struct routes *routes, const struct route *rou
 /* What stands from an earlier run at all of these receivers. */
 static uint32_t previous_run_at(const struct routes *routes, const struct place *place, uint64_t receivers)
 {
-    FOR_PLACE(i) {
+    FOR_PLACE(i)
+    {
         const struct route *route = route_at(routes, i);
         if (is_previous_run(routes, route) && (route->advertised & receivers) == receivers)
             return route->attrs;
@@ -115,7 +117,8 @@ static uint32_t previous_run_at(const struct routes *routes, const struct place 
 static bool disowned(const struct routes *routes, const struct place *place, const struct route *previous_run)
 {
     uint64_t identity = routes->attrs.sets[previous_run->attrs].summary.identity;
-    FOR_PLACE(i) {
+    FOR_PLACE(i)
+    {
         const struct route *route = route_at(routes, i);
         enum action action = route_action(routes, route);
         if (!is_previous_run(routes, route) && !route_gone(routes, route) &&
@@ -133,11 +136,13 @@ static void inherit(struct routes *routes, const struct place *place, uint32_t n
     struct route *heir = route_at(routes, number);
     if (heir->bits & place->stale && heir->advertised & place->receivers)
         return;
-    FOR_PLACE(i) {
+    FOR_PLACE(i)
+    {
         struct route *other = route_at(routes, i);
-        if (i == number || (other->bits & place->stale) || route_retagged(routes, other) || is_previous_run(routes, other) ||
-            !(other->advertised & need) ||
-            routes->attrs.sets[other->attrs].summary.announced_hash != routes->attrs.sets[heir->attrs].summary.announced_hash ||
+        if (i == number || (other->bits & place->stale) || route_retagged(routes, other) ||
+            is_previous_run(routes, other) || !(other->advertised & need) ||
+            routes->attrs.sets[other->attrs].summary.announced_hash !=
+                routes->attrs.sets[heir->attrs].summary.announced_hash ||
             route_variant(routes, other) != route_variant(routes, heir))
             continue;
         heir->advertised |= other->advertised & need;
@@ -182,15 +187,18 @@ static bool place_emission(struct routes *routes, const struct place *place, str
         kept |= route->advertised & want;
         taken |= want;
     }
-    FOR_PLACE(i) {
+    FOR_PLACE(i)
+    {
         const struct route *route = route_at(routes, i);
         if (!route_gone(routes, route) && route_action(routes, route) == ACTION_HOLD &&
             !(is_previous_run(routes, route) && disowned(routes, place, route)))
             kept |= route->advertised & place->receivers;
     }
     for (int previous_run = 0; previous_run < 2; previous_run++) {
-        FOR_PLACE(i) {
-            uint64_t lost = is_previous_run(routes, route_at(routes, i)) == previous_run ? lost_of(routes, place, i, kept) : 0;
+        FOR_PLACE(i)
+        {
+            uint64_t lost =
+                is_previous_run(routes, route_at(routes, i)) == previous_run ? lost_of(routes, place, i, kept) : 0;
             if (lost) {
                 *out = (struct emission){i, ATTRS_NONE, lost, false, place->plain};
                 return true;
@@ -223,10 +231,10 @@ void emission_apply(struct routes *routes, const struct emission *emission)
     struct place at = place_of(routes, emission->number, prefix_chain(routes, emission->number), emission->plain);
     const struct place *place = &at;
     FOR_PLACE(i)
-        route_at(routes, i)->advertised &= ~emission->receivers;
+    route_at(routes, i)->advertised &= ~emission->receivers;
     if (emission->announce) {
         route->advertised |= emission->receivers;
-        route->bits &= (uint8_t)~(place->stale | place->told);
+        route->bits &= (uint8_t) ~(place->stale | place->told);
     } else if (route_action(routes, route) == ACTION_WITHDRAW) {
         route->bits |= place->told;
     }

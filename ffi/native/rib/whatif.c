@@ -1,4 +1,5 @@
-/* Routes whose validity would be another one, in slices; the walk is that of revalidate.c, with each route only once. */
+/* Routes whose validity would be another one, in slices; the walk is that of revalidate.c, with each route only once.
+ */
 
 #include "rib/whatif.h"
 
@@ -82,7 +83,7 @@ static enum validity validity_then(const struct whatif *whatif, uint32_t number)
 static void shorten(struct prefix *prefix)
 {
     prefix->len--;
-    prefix->addr[prefix->len / 8] &= (uint8_t)~(0x80u >> prefix->len % 8);
+    prefix->addr[prefix->len / 8] &= (uint8_t) ~(0x80u >> prefix->len % 8);
 }
 
 /* How the prefix of a route that would be invalid is still reached; a valid route tells more than one not found. */

@@ -23,22 +23,22 @@ struct whatif_row {
 };
 
 struct whatif_counts {
-    uint64_t routes;       /* looked at */
-    uint64_t moved[4][4];  /* by validity now and then; only those that differ */
-    uint64_t covers[3];    /* newly invalid ones by enum cover; only if asked for */
+    uint64_t routes;      /* looked at */
+    uint64_t moved[4][4]; /* by validity now and then; only those that differ */
+    uint64_t covers[3];   /* newly invalid ones by enum cover; only if asked for */
 };
 
 struct whatif;
 
-/* `then` and its sets, and `routes`, stay the caller's and must live longer. `ranges`: only routes that these VRPs cover
- * (the list is copied; it is sorted: keep it short); NULL: all. `covers`: tell how newly invalid ones are still reached,
- * which costs a search for each length. NULL: no memory. */
+/* `then` and its sets, and `routes`, stay the caller's and must live longer. `ranges`: only routes that these VRPs
+ * cover (the list is copied; it is sorted: keep it short); NULL: all. `covers`: tell how newly invalid ones are still
+ * reached, which costs a search for each length. NULL: no memory. */
 struct whatif *whatif_new(const struct routes *routes, const struct vrp_view *then, const struct vrp_list *ranges,
                           bool covers);
 void whatif_free(struct whatif *whatif);
 
-/* Goes over some `budget` routes. Those that would change are written to `rows`, from *n on, while *n is below room; the
- * others are only counted. True: there is more to do. */
+/* Goes over some `budget` routes. Those that would change are written to `rows`, from *n on, while *n is below room;
+ * the others are only counted. True: there is more to do. */
 bool whatif_work(struct whatif *whatif, size_t budget, struct whatif_row *rows, size_t room, size_t *n);
 const struct whatif_counts *whatif_counted(const struct whatif *whatif);
 

@@ -122,7 +122,8 @@ static void settle(struct vrpset *set, struct entry *entry, uint8_t family, bool
     if (was == is)
         return;
     bool before = in_force(set, entry);
-    walk_move(set, entry, family, (struct advertised){was, before}, (struct advertised){is, set->proposing ? before : is});
+    walk_move(set, entry, family, (struct advertised){was, before},
+              (struct advertised){is, set->proposing ? before : is});
     walk_tell(set, entry, family, is);
 }
 

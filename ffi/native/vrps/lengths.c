@@ -108,5 +108,6 @@ bool lengths_longer(struct lengths_walk *walk)
 
 uint64_t lengths_memory(const struct lengths *lengths)
 {
-    return ((uint64_t)sizeof *lengths->first << LENGTHS_FIRST_BITS) + ((uint64_t)lengths->mid.room + lengths->far.room) * sizeof(struct lengths_entry);
+    return ((uint64_t)sizeof *lengths->first << LENGTHS_FIRST_BITS) +
+           ((uint64_t)lengths->mid.room + lengths->far.room) * sizeof(struct lengths_entry);
 }

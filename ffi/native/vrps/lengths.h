@@ -23,8 +23,8 @@ struct lengths_map {
 };
 
 struct lengths {
-    uint32_t *first;          /* [1 << LENGTHS_FIRST_BITS], bit i: length i + 1 */
-    bool zero;                /* there is a VRP of length 0 */
+    uint32_t *first;             /* [1 << LENGTHS_FIRST_BITS], bit i: length i + 1 */
+    bool zero;                   /* there is a VRP of length 0 */
     struct lengths_map mid, far; /* bit i of mid: length 33 + i, the last one: there is something longer */
     uint64_t seed;
 };
@@ -50,7 +50,8 @@ static inline struct lengths_walk lengths_begin(const struct lengths *lengths, u
     return (struct lengths_walk){lengths, hi, bits & ((UINT64_C(2) << (most < 32 ? most : 32)) - 1), 0, most, true};
 }
 
-bool lengths_longer(struct lengths_walk *walk); /* goes on to lengths beyond those that `bits` is for; false: there are none */
+bool lengths_longer(
+    struct lengths_walk *walk); /* goes on to lengths beyond those that `bits` is for; false: there are none */
 
 /* The next length; -1: that was the last one. */
 static inline int lengths_next(struct lengths_walk *walk)
@@ -71,7 +72,8 @@ static inline void lengths_prefetch(const struct lengths *lengths, uint64_t hi)
 
 uint64_t lengths_memory(const struct lengths *lengths);
 
-/* Mixes all bits into all bits (a finalizer of multiplications and shifts); with a secret seed nobody chooses buckets. */
+/* Mixes all bits into all bits (a finalizer of multiplications and shifts); with a secret seed nobody chooses buckets.
+ */
 static inline uint64_t mix_bits(uint64_t x)
 {
     x ^= x >> 32;

@@ -114,8 +114,7 @@ enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, 
         return VALIDITY_UNVERIFIED;
     struct view_question question = {{asn, len, VALIDITY_NOT_FOUND}, view->without, family};
     if (view->set)
-        for_covering(view->set, view->due, family, key_of(addr), len, view->without ? answer_less : answer,
-                     &question);
+        for_covering(view->set, view->due, family, key_of(addr), len, view->without ? answer_less : answer, &question);
     if (view->with && question.question.validity != VALIDITY_VALID)
         for_covering(view->with, false, family, key_of(addr), len, answer, &question.question);
     return question.question.validity;
@@ -139,8 +138,7 @@ static bool collect(const struct entry *entry, void *data)
 {
     struct collection *collection = data;
     if (collection->n < collection->room)
-        collection->out[collection->n] =
-            (struct vrp_source){vrp_of(entry, collection->family, true), entry->live};
+        collection->out[collection->n] = (struct vrp_source){vrp_of(entry, collection->family, true), entry->live};
     collection->n++;
     return true;
 }

@@ -10,12 +10,12 @@
 #include <stdint.h>
 
 struct vrp {
-    uint8_t addr[16];   /* network byte order; IPv4 in the first four, the rest 0 */
-    uint32_t asn;       /* host byte order, as are all numbers here */
-    uint8_t len;        /* prefix length; NOT yet checked against the family */
-    uint8_t max;        /* max length; NOT yet checked */
-    uint8_t family;     /* 4 or 6 */
-    uint8_t announce;   /* 1: announced, 0: withdrawn (RFC 8210, flags of section 5.6) */
+    uint8_t addr[16]; /* network byte order; IPv4 in the first four, the rest 0 */
+    uint32_t asn;     /* host byte order, as are all numbers here */
+    uint8_t len;      /* prefix length; NOT yet checked against the family */
+    uint8_t max;      /* max length; NOT yet checked */
+    uint8_t family;   /* 4 or 6 */
+    uint8_t announce; /* 1: announced, 0: withdrawn (RFC 8210, flags of section 5.6) */
 };
 
 _Static_assert(sizeof(struct vrp) == 24, "the packed VRP is 24 bytes on every side");

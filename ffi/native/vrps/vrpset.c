@@ -10,8 +10,8 @@
 #include "vrps/vrpset_table.h"
 
 #define TABLE_START 16
-#define LINE 64         /* of the cache: no entry lies in two */
-#define HUGE (2 << 20)  /* a large page: a look-up needs no walk through the page tables */
+#define LINE 64        /* of the cache: no entry lies in two */
+#define HUGE (2 << 20) /* a large page: a look-up needs no walk through the page tables */
 #define TOUCHED_MOST 16384
 
 /* ---- entries ----------------------------------------------------------------------------------------------- */
@@ -81,8 +81,9 @@ struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *
     return NULL;
 }
 
-/* Whether one entry more is too many. Of tables that fill alike one after the other is: 16 that grew together would hold
- * the loop for tens of milliseconds. From 0.65 of its room on, which is more than a table has of it after it grew. */
+/* Whether one entry more is too many. Of tables that fill alike one after the other is: 16 that grew together would
+ * hold the loop for tens of milliseconds. From 0.65 of its room on, which is more than a table has of it after it grew.
+ */
 static bool is_full(const struct family_set *fam, const struct table *table)
 {
     return (uint64_t)(table->used + 1) * 160 > (uint64_t)table->room * (uint64_t)(104 + (table - fam->tables));
@@ -116,9 +117,13 @@ static struct entry *find_or_make(struct vrpset *set, const struct vrp *vrp, uin
         return NULL;
     table->used += !dead;
     struct entry *made = dead ? dead : &table->entries[i];
-    *made = (struct entry){
-        .hi = key.hi, .lo = key.lo, .asn = vrp->asn, .len = vrp->len, .max = vrp->max, .used = 1,
-        .filtered = set->filters && filters_match(set->filters, vrp)};
+    *made = (struct entry){.hi = key.hi,
+                           .lo = key.lo,
+                           .asn = vrp->asn,
+                           .len = vrp->len,
+                           .max = vrp->max,
+                           .used = 1,
+                           .filtered = set->filters && filters_match(set->filters, vrp)};
     return made;
 }
 

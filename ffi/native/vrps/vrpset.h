@@ -25,14 +25,14 @@
 #include "vrps/vrp.h"
 
 #define VRPSET_SOURCES 32
-#define VRPSET_ASSERTIONS 31 /* the source of SLURM's assertions: always active, and no filter touches it */
+#define VRPSET_ASSERTIONS 31  /* the source of SLURM's assertions: always active, and no filter touches it */
 #define VRPSET_OF_PREFIX 1024 /* VRPs of exactly one prefix that a source can have: a look-up goes over all of them */
 
 enum validity { /* RFC 6811 section 2; UNVERIFIED: no VRP set is usable yet */
-    VALIDITY_VALID = 0,
-    VALIDITY_NOT_FOUND = 1,
-    VALIDITY_INVALID = 2,
-    VALIDITY_UNVERIFIED = 3,
+                VALIDITY_VALID = 0,
+                VALIDITY_NOT_FOUND = 1,
+                VALIDITY_INVALID = 2,
+                VALIDITY_UNVERIFIED = 3,
 };
 
 struct vrpset;
@@ -84,8 +84,8 @@ int vrpset_commit(struct vrpset *set, unsigned source); /* what is staged comes 
 int vrpset_discard(struct vrpset *set, unsigned source); /* what was staged since the last commit is void */
 int vrpset_activate(struct vrpset *set, uint32_t sources);
 
-/* Do some `budget` entries of the change, a table of a family at least. 1: there is more to do, 0: it is done; -1, and only of a first step: memory
- * ran out, and nothing of it was or will be done. */
+/* Do some `budget` entries of the change, a table of a family at least. 1: there is more to do, 0: it is done; -1, and
+ * only of a first step: memory ran out, and nothing of it was or will be done. */
 int vrpset_step(struct vrpset *set, size_t budget, struct vrp_list *changes);
 bool vrpset_changing(const struct vrpset *set); /* a change is under way */
 
@@ -119,8 +119,8 @@ enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, 
 /* The same for a prefix as text; -1: no such prefix. */
 int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn);
 
-/* For each of n routes (packed as struct vrp: addr, len, family, asn; max and announce unread; host bits and lengths are
- * checked): its validity into out, 255 for what is no prefix. */
+/* For each of n routes (packed as struct vrp: addr, len, family, asn; max and announce unread; host bits and lengths
+ * are checked): its validity into out, 255 for what is no prefix. */
 void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out);
 
 /* The same for at most VRPSET_TOGETHER prefixes without host bits that one AS originates (-1: none). */
@@ -139,16 +139,15 @@ int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struc
 
 /* The VRPs of one part (as above) that some of `sources` have and others have not: how many there are; at most `room`
  * are written. */
-size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_source *out,
-                        size_t room);
+size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_source *out, size_t room);
 
-/* The effective VRPs of one part (as above) whose prefix is longer than this one and lies within it: how many there are;
- * at most `room` are written. */
+/* The effective VRPs of one part (as above) whose prefix is longer than this one and lies within it: how many there
+ * are; at most `room` are written. */
 size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len, unsigned part,
                      struct vrp_source *out, size_t room);
 
-/* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 returned: all done.
- * A change of the set in between may show a VRP twice or not at all. */
+/* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 returned: all
+ * done. A change of the set in between may show a VRP twice or not at all. */
 size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room);
 
 uint64_t vrpset_count(const struct vrpset *set, uint8_t family);         /* effective */

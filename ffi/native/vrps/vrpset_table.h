@@ -1,19 +1,19 @@
-/* What the VRP set's parts share: vrpset.c (entries, staging), steps.c and proposed.c (what comes into force), validity.c
- * and batch.c (questions), vrp_list.c. Nobody else includes it. */
+/* What the VRP set's parts share: vrpset.c (entries, staging), steps.c and proposed.c (what comes into force),
+ * validity.c and batch.c (questions), vrp_list.c. Nobody else includes it. */
 #ifndef RTRD_VRPSET_TABLE_H
 #define RTRD_VRPSET_TABLE_H
 
 #include <endian.h>
 #include <string.h>
 
+#include "base/prefix.h"
 #include "vrps/filters.h"
 #include "vrps/lengths.h"
-#include "base/prefix.h"
 #include "vrps/vrpset.h"
 
-/* Entries live in 16 open-addressing tables a family: a full set's are of 2 MiB, which is one page of the large kind, and
- * growing one takes a few milliseconds. All VRPs of one prefix lie in one probe run. lengths.h says which lengths are worth
- * probing. */
+/* Entries live in 16 open-addressing tables a family: a full set's are of 2 MiB, which is one page of the large kind,
+ * and growing one takes a few milliseconds. All VRPs of one prefix lie in one probe run. lengths.h says which lengths
+ * are worth probing. */
 
 #define TABLE_BITS 4
 #define TABLES (1 << TABLE_BITS)
@@ -53,13 +53,13 @@ typedef void each_entry(struct vrpset *set, struct entry *entry, uint8_t family,
 
 /* What a change of the whole set has come to: its parameters, and what its end adds to the counts. */
 struct walk {
-    each_entry *each;            /* NULL: none is under way */
-    unsigned part;               /* where to go on */
-    const struct vrp *records;   /* only these n entries, at once; NULL: all */
-    size_t n, most;              /* most: so many changes at most */
-    struct vrp_list *changes;    /* of this step */
+    each_entry *each;          /* NULL: none is under way */
+    unsigned part;             /* where to go on */
+    const struct vrp *records; /* only these n entries, at once; NULL: all */
+    size_t n, most;            /* most: so many changes at most */
+    struct vrp_list *changes;  /* of this step */
     struct filters *filters;
-    uint32_t bit, active;        /* of the source; the sources that will count */
+    uint32_t bit, active; /* of the source; the sources that will count */
     unsigned source;
     bool filtering, staged_ends; /* what is staged of the source is done with at the end */
     int64_t due[2], effective[2], pending, count;
@@ -71,8 +71,8 @@ struct vrpset {
     struct touched touched[VRPSET_SOURCES];
     uint64_t count[VRPSET_SOURCES];
     struct filters *filters; /* NULL: none */
-    uint64_t seeds[129]; /* of the hashes, one for each length */
-    uint64_t pending; /* entries that are due and not in force, or the other way round */
+    uint64_t seeds[129];     /* of the hashes, one for each length */
+    uint64_t pending;        /* entries that are due and not in force, or the other way round */
     uint32_t active;
     uint8_t shown; /* the bit of entry.force that holds: 1 or 2 */
     bool usable, proposing;
@@ -108,7 +108,10 @@ static inline uint64_t hash_prefix(const struct vrpset *set, struct key key, uns
     return key.lo ? mix_bits(hash ^ key.lo) : hash;
 }
 
-static inline struct family_set *family_of(struct vrpset *set, uint8_t family) { return family == 4 ? &set->v4 : &set->v6; }
+static inline struct family_set *family_of(struct vrpset *set, uint8_t family)
+{
+    return family == 4 ? &set->v4 : &set->v6;
+}
 
 static inline const struct family_set *family_const(const struct vrpset *set, uint8_t family)
 {

@@ -10,7 +10,7 @@ from rtrlib import CacheGroup, RTRManager, SSHServer, TCPServer
 if TYPE_CHECKING:
     from rtrd.base.clock import Clock
     from rtrd.config import Config, Group, Server
-    from rtrd.vrps.feed import Feed
+    from rtrd.vrps.effective import EffectiveVRPs
 
 MIB: Final = 1 << 20
 PAUSE: Final = 0.005
@@ -26,12 +26,12 @@ class Caches:
         self.manager = make_manager(settings, clock)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._feed: Feed | None = None
+        self._effective: EffectiveVRPs | None = None
 
-    def open(self, feed: Feed) -> None:
-        """Connect; what the caches say goes to the feed."""
-        self._feed = feed
-        self.manager.open(feed)
+    def open(self, effective: EffectiveVRPs) -> None:
+        """Connect; what the caches say becomes the effective VRPs."""
+        self._effective = effective
+        self.manager.open(effective)
         self._loop.add_reader(self.manager.fileno(), self.look)
         self.look()
 
@@ -56,7 +56,7 @@ class Caches:
     def look(self) -> None:
         """Do what is due: to be called when the time jumped, and by nobody else than the loop otherwise."""
         self._stop_timer()
-        busy = self._feed is not None and self._feed.task_queue.busy
+        busy = self._effective is not None and self._effective.task_queue.busy
         seconds: float | None = AFTER_FAULT
         try:
             seconds = PAUSE if busy else self.manager.dispatch()

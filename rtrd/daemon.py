@@ -1,6 +1,6 @@
 """A checked configuration in; the running daemon, its parts joined in one event loop, out.
 
-caches -> Feed -> VRP set -> Engine (one a router) -> router; the API asks what they know. Everything that takes long is
+caches -> EffectiveVRPs -> VRP set -> Engine (one a router) -> router; the API asks what they know. What takes long is
 done in slices, so that ExaBGP's pipe is never left unread for more than some milliseconds.
 """
 
@@ -33,7 +33,7 @@ from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
 from rtrd.rtr.sessions import fresh as fresh_sessions
-from rtrd.vrps.feed import Feed
+from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.guard import Limits
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.router_keys import KeySet
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from rtrd.config import Config
     from rtrd.rib.table import RouteTable
     from rtrlib import RTRManager
-    from rtrlib.vrp_set import Changes
+    from rtrlib.vrp_set import VRPChanges
 
 DONE, FAILED = 0, 1
 DEFAULT_PATH: Final = Path("/etc/rtrd/rtrd.yaml")
@@ -71,7 +71,7 @@ class Daemon:
         self.vrp_set = VRPSet()
         self.routers = Routers(self.vrp_set, Policy(settings.policy))
         self.keys = KeySet(self._keys_changed)
-        self.feed = Feed(
+        self.effective = EffectiveVRPs(
             self.vrp_set,
             settings.caches.on_expire,
             self._vrps_changed,
@@ -85,10 +85,12 @@ class Daemon:
         self.change_monitor = ChangeMonitor(self)
         self.history = History(self, clock)
         self.relay = self._make_relay()
-        self.slurm = SlurmFiles(settings.slurm, self.vrp_set, self.feed.task_queue, self.feed.slurm_changed, self.keys)
+        self.slurm = SlurmFiles(
+            settings.slurm, self.vrp_set, self.effective.task_queue, self.effective.slurm_changed, self.keys
+        )
         self.snapshot_keeper = None
         if settings.state is not None:
-            self.snapshot_keeper = SnapshotKeeper(settings.state, self.feed, settings.caches.expire, clock)
+            self.snapshot_keeper = SnapshotKeeper(settings.state, self.effective, settings.caches.expire, clock)
         self.attachments = Attachments(
             socket_paths.attach_path(settings.control), self.routers, group=settings.control_group
         )
@@ -117,7 +119,7 @@ class Daemon:
         if self.snapshot_keeper is not None:
             await self.snapshot_keeper.load()
             self.snapshot_keeper.start()
-        self.caches.open(self.feed)
+        self.caches.open(self.effective)
         self.change_monitor.start()
         self.history.start()
         self.hold_for(self.settings.start_hold)
@@ -177,9 +179,11 @@ class Daemon:
         if guard is None:
             return None
         limits = Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
-        feed = self.feed
-        feed.guard = Guarding(limits, self.vrp_set, feed.task_queue, self._tables, feed.taken, clock=clock)
-        return feed.guard
+        effective = self.effective
+        effective.guard = Guarding(
+            limits, self.vrp_set, effective.task_queue, self._tables, effective.taken, clock=clock
+        )
+        return effective.guard
 
     def _tables(self) -> list[RouteTable]:
         return [router.engine.table for router in self.routers]
@@ -187,7 +191,7 @@ class Daemon:
     def _status_line(self) -> str:
         """Say in a line how it is, for `systemctl status`."""
         active = self.manager.active_group
-        source = "the last run" if self.feed.snapshot_used else "no cache" if active is None else active.name
+        source = "the last run" if self.effective.snapshot_used else "no cache" if active is None else active.name
         routes = sum(len(router.engine.table) for router in self.routers)
         vrps = self.vrp_set.count(4) + self.vrp_set.count(6)
         return f"{vrps} VRPs of {source}; {len(self.routers)} routers, {routes} routes"
@@ -215,10 +219,10 @@ class Daemon:
     @property
     def ready(self) -> bool:
         """A VRP set is usable."""
-        return self.vrp_set.usable and (self.manager.active_group is not None or self.feed.snapshot_used)
+        return self.vrp_set.usable and (self.manager.active_group is not None or self.effective.snapshot_used)
 
-    def _vrps_changed(self, changes: Changes) -> None:
-        self.routers.vrps_changed(changes, self.change_monitor.vrps_changed(changes, self.feed.cause))
+    def _vrps_changed(self, changes: VRPChanges) -> None:
+        self.routers.vrps_changed(changes, self.change_monitor.vrps_changed(changes, self.effective.cause))
         if self.relay is not None:
             self.relay.changed(changes)
 

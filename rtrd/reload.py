@@ -95,7 +95,7 @@ class Reloading:
         daemon = self._daemon
         if new.caches != old.caches:
             daemon.caches.change(new)  # refuses before it changes anything
-            daemon.feed.change_on_expire(new.caches.on_expire)
+            daemon.effective.change_on_expire(new.caches.on_expire)
         daemon.settings = new
         if new.caches.expire != old.caches.expire and daemon.snapshot_keeper is not None:
             daemon.snapshot_keeper.change_expire(new.caches.expire)

@@ -13,7 +13,7 @@ from rtrd.rib.engine import Engine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rtrlib.vrp_set import Changes, VRPSet
+    from rtrlib.vrp_set import VRPChanges, VRPSet
 
 WITHDRAW_POLL: Final = 0.02
 """Seconds between two looks whether everything is withdrawn."""
@@ -82,7 +82,7 @@ class Routers:
             return False
         return True
 
-    def vrps_changed(self, changes: Changes, cause: int) -> None:
+    def vrps_changed(self, changes: VRPChanges, cause: int) -> None:
         """Have the routes that these VRPs cover validated again; `cause`: a number of the event_log."""
         for router in self:
             router.engine.vrps_changed(changes, cause)

@@ -25,7 +25,7 @@ KEYS_OF_A_CACHE: Final = 100_000
 
 Key = tuple[int, bytes, bytes]
 """AS number, SKI, SPKI."""
-Changes = list[tuple[SPKIRecord, bool]]
+KeyChanges = list[tuple[SPKIRecord, bool]]
 """What came (True) into force and what went (False)."""
 
 
@@ -49,7 +49,7 @@ class RouterKeys:
             self._overrun.add(cache)
             log.warning("cache %d sends more than %d router keys: the others are left out", cache, KEYS_OF_A_CACHE)
 
-    def commit(self, cache: int, *, full: bool) -> Changes:
+    def commit(self, cache: int, *, full: bool) -> KeyChanges:
         """Put into force what was staged; `full`: it replaces what the cache had."""
         staged = self._staged.pop(cache, None)
         if not staged and not full:
@@ -67,23 +67,23 @@ class RouterKeys:
         """Forget what was staged."""
         self._staged.pop(cache, None)
 
-    def drop(self, cache: int) -> Changes:
+    def drop(self, cache: int) -> KeyChanges:
         """Forget all of a cache."""
         self._staged.pop(cache, None)
         return self._settle() if self._committed.pop(cache, None) else []
 
-    def activate(self, caches: Mapping[int, RTRSocket]) -> Changes:
+    def activate(self, caches: Mapping[int, RTRSocket]) -> KeyChanges:
         """From now on these caches' keys count."""
         self._active = caches
         return self._settle()
 
-    def clear(self) -> Changes:
+    def clear(self) -> KeyChanges:
         """Forget everything."""
         self._committed.clear()
         self._staged.clear()
         return self._settle()
 
-    def _settle(self) -> Changes:
+    def _settle(self) -> KeyChanges:
         """Work out what is in force now. There are few keys, so all of them are looked at."""
         owners: dict[Key, int] = {}
         for index in sorted(self._active):

@@ -59,7 +59,7 @@ def parse_prefix(prefix: str) -> Any:
     return parsed
 
 
-class Changes:
+class VRPChanges:
     """The VRPs that became effective or ceased to be, by one commit or one activation."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Changes:
         """Give each VRP and True if it became effective."""
         return unpack(self.packed())
 
-    def add(self, more: Changes) -> None:
+    def add(self, more: VRPChanges) -> None:
         """Append others; a VRP may then be in it several times. MemoryError leaves it as it was."""
         if lib.vrp_list_append(self.native, more.native) != 0:
             raise MemoryError("no memory for more changes")
@@ -82,17 +82,17 @@ class Changes:
         return bytes(ffi.buffer(self.native.records, self.native.n * PACKED.size)) if self.native.n else b""
 
 
-Steps = Generator[None, None, Changes]
+Steps = Generator[None, None, VRPChanges]
 """A change of a set, from one step to the next; between them everything is as before it. Gives what it changed."""
 
 
-def at_once(steps: Steps) -> Changes:
+def at_once(steps: Steps) -> VRPChanges:
     """Do all steps of a change."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            changes: Changes = end.value
+            changes: VRPChanges = end.value
             return changes
 
 
@@ -121,8 +121,8 @@ class VRPSet:
                 raise ValueError(f"source {source} is out of range: expected 0 to {SOURCES - 1}")
             raise MemoryError("no memory for more VRPs")
 
-    def _steps(self, start: Callable[..., int], *arguments: Any, changes: Changes | None = None) -> Steps:
-        changes = Changes() if changes is None else changes
+    def _steps(self, start: Callable[..., int], *arguments: Any, changes: VRPChanges | None = None) -> Steps:
+        changes = VRPChanges() if changes is None else changes
         self._done(start(self.native, *arguments), arguments[0] if isinstance(arguments[0], int) else 0)
         while (more := lib.vrpset_step(self.native, _STEP, changes.native)) > 0:
             yield
@@ -142,7 +142,7 @@ class VRPSet:
         """From here on the source stages a full set, which replaces what it had when it is committed."""
         return self._steps(lib.vrpset_begin, source)
 
-    def commit_steps(self, source: int, changes: Changes | None = None) -> Steps:
+    def commit_steps(self, source: int, changes: VRPChanges | None = None) -> Steps:
         """Put what the source staged into force; give what changed in the effective set, appended to `changes`."""
         return self._steps(lib.vrpset_commit, source, changes=changes)
 
@@ -160,7 +160,7 @@ class VRPSet:
         """Let exactly these sources, and `SLURM`, count; give what changed in the effective set."""
         return self._steps(lib.vrpset_activate, _mask(sources))
 
-    def filter_steps(self, filters: Iterable[VRPFilter], changes: Changes | None = None) -> Steps:
+    def filter_steps(self, filters: Iterable[VRPFilter], changes: VRPChanges | None = None) -> Steps:
         """Let no VRP count that one of these filters matches, but for those of `SLURM`; give what changed.
 
         They replace the filters of before. ValueError for a filter that has a prefix that is none, or neither prefix
@@ -181,7 +181,7 @@ class VRPSet:
         self.proposing = propose
         lib.vrpset_propose(self.native, propose)
 
-    def take_steps(self, proposed: Changes | None = None) -> Steps:
+    def take_steps(self, proposed: VRPChanges | None = None) -> Steps:
         """Put into force what is pending, or only that of it which is in `proposed`; give what changed."""
         return self._steps(lib.vrpset_take, ffi.NULL if proposed is None else proposed.native)
 
@@ -191,7 +191,7 @@ class VRPSet:
         """Do `begin_steps`."""
         at_once(self.begin_steps(source))
 
-    def commit(self, source: int, changes: Changes | None = None) -> Changes:
+    def commit(self, source: int, changes: VRPChanges | None = None) -> VRPChanges:
         """Do `commit_steps`."""
         return at_once(self.commit_steps(source, changes))
 
@@ -199,23 +199,23 @@ class VRPSet:
         """Do `discard_steps`."""
         at_once(self.discard_steps(source))
 
-    def replace(self, source: int, records: bytes | memoryview) -> Changes:
+    def replace(self, source: int, records: bytes | memoryview) -> VRPChanges:
         """Do `replace_steps`."""
         return at_once(self.replace_steps(source, records))
 
-    def activate(self, sources: Iterable[int]) -> Changes:
+    def activate(self, sources: Iterable[int]) -> VRPChanges:
         """Do `activate_steps`."""
         return at_once(self.activate_steps(sources))
 
-    def filter(self, filters: Iterable[VRPFilter]) -> Changes:
+    def filter(self, filters: Iterable[VRPFilter]) -> VRPChanges:
         """Do `filter_steps`."""
         return at_once(self.filter_steps(filters))
 
-    def drop(self, source: int) -> Changes:
+    def drop(self, source: int) -> VRPChanges:
         """Do `drop_steps`."""
         return at_once(self.drop_steps(source))
 
-    def take(self, proposed: Changes | None = None) -> Changes:
+    def take(self, proposed: VRPChanges | None = None) -> VRPChanges:
         """Do `take_steps`."""
         return at_once(self.take_steps(proposed))
 
@@ -315,7 +315,7 @@ class VRPSet:
         """
         mask = 0 if sources is None else _mask(sources)
         for part in range(PARTS if mask or sources is None else 0):
-            found = Changes()
+            found = VRPChanges()
             self._done(lib.vrpset_part(self.native, mask, part, found.native))
             yield found.packed()
 

@@ -44,7 +44,7 @@ class Answers:
         """Why the daemon is not healthy."""
         if not self._daemon.ready:
             return "no VRP set is usable yet"
-        return "all VRPs are past the expire interval" if self._daemon.feed.expired_at_all else None
+        return "all VRPs are past the expire interval" if self._daemon.effective.expired_at_all else None
 
     async def reload(self) -> list[Change]:
         """Read the configuration again."""
@@ -66,7 +66,7 @@ class Answers:
     @property
     def snapshot_used(self) -> bool:
         """The VRPs that count are those of the last run."""
-        return self._daemon.feed.snapshot_used
+        return self._daemon.effective.snapshot_used
 
     def metrics(self) -> Iterator[Metric]:
         """All metrics, read one by one."""

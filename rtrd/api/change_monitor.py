@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rtrd.daemon import Daemon
     from rtrd.exabgp.session import ExaBGP
     from rtrlib.vrp import VRP
-    from rtrlib.vrp_set import Changes
+    from rtrlib.vrp_set import VRPChanges
 
 EVERY: Final = 0.2
 """Seconds between two looks."""
@@ -76,7 +76,7 @@ class ChangeMonitor:
 
     # -- VRPs
 
-    def vrps_changed(self, changes: Changes, cause: str) -> int:
+    def vrps_changed(self, changes: VRPChanges, cause: str) -> int:
         """Tell of VRPs that became effective or ceased to be; give the number of the cause for the tables.
 
         `cause`: the cache that said so, or a few words.

@@ -132,15 +132,15 @@ def _cache_vrps(daemon: Daemon, cache: RTRSocket) -> int:
 
 
 def _healthy(daemon: Daemon) -> Iterable[Sample]:
-    return [((), daemon.ready and not daemon.feed.expired_at_all)]
+    return [((), daemon.ready and not daemon.effective.expired_at_all)]
 
 
 def _expired(daemon: Daemon) -> Iterable[Sample]:
-    return [((), daemon.feed.expired_at_all)]
+    return [((), daemon.effective.expired_at_all)]
 
 
 def _snapshot_used(daemon: Daemon) -> Iterable[Sample]:
-    return [((), daemon.feed.snapshot_used)]
+    return [((), daemon.effective.snapshot_used)]
 
 
 def _snapshot_date(daemon: Daemon) -> Iterable[Sample]:

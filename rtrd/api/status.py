@@ -61,7 +61,7 @@ def _server(daemon: Daemon, cache: RTRSocket) -> dict[str, Any]:
         "serial": cache.serial_number,
         "last_update": _iso(cache.last_update) if cache.last_update else None,
         "vrps": daemon.vrp_set.count_source(cache.index),
-        "coming": daemon.feed.coming(cache),
+        "coming": daemon.effective.coming(cache),
         "restarts": cache.restarts,
         "pid": cache.pid,
     }

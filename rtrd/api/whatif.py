@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rtrd.rib.whatif import COVERS, Question, View
 from rtrlib.vrp import PACKED, pack
-from rtrlib.vrp_set import SLURM, Changes, VRPSet
+from rtrlib.vrp_set import SLURM, VRPChanges, VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -50,7 +50,7 @@ class WhatIf:
         in_force = self._daemon.vrp_set
         come, gone = self._new_set(), VRPSet()
         gone.activate([0])
-        ranges = Changes()
+        ranges = VRPChanges()
         idle = []
         for one in supposed:
             is_in_force = any(found.vrp == one.vrp for found in in_force.covering(one.vrp.prefix))
@@ -99,7 +99,7 @@ class WhatIf:
         found.activate([0])
         return found
 
-    async def _go_over(self, then: View, ranges: Changes | None, most: int) -> dict[str, Any]:
+    async def _go_over(self, then: View, ranges: VRPChanges | None, most: int) -> dict[str, Any]:
         rows: list[dict[str, Any]] = []
         moved: dict[tuple[str, str], int] = {}
         covers = dict.fromkeys(COVERS, 0)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rtrd.rib.attributes import AttributeSet
     from rtrd.rib.rows import Command, Route
     from rtrd.tags import Tag
-    from rtrlib.vrp_set import Changes, VRPSet
+    from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _REMEMBERED = 4096
 """Attribute sets that are remembered decoded; every other one is decoded again when it is announced."""
@@ -274,7 +274,7 @@ class Engine:
 
     # -- VRPs
 
-    def vrps_changed(self, changes: Changes, cause: int = UNKNOWN) -> None:
+    def vrps_changed(self, changes: VRPChanges, cause: int = UNKNOWN) -> None:
         """Have the routes that these VRPs cover validated again, in `work`; the changes of routes carry `cause`."""
         self.table.set_cause(cause)
         self.table.vrps_changed(changes)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rtrd.rib.attributes import AttributeSet
     from rtrd.rib.decision import Decision
     from rtrd.rib.rows import Command, Route
-    from rtrlib.vrp_set import Changes, VRPSet
+    from rtrlib.vrp_set import VRPChanges, VRPSet
 
 MOST_NEIGHBORS = 1000
 """The routes to further ones are not looked at."""
@@ -206,7 +206,7 @@ class LocalRoutes:
 
     # -- VRPs
 
-    def vrps_changed(self, changes: Changes) -> None:
+    def vrps_changed(self, changes: VRPChanges) -> None:
         """Have the routes that these VRPs cover validated again, in `work`."""
         self._table.vrps_changed(changes)
 

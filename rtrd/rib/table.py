@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rtrd.tags import Tag
-    from rtrlib.vrp_set import Changes, VRPSet
+    from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _ROWS = 512
 _FEW = 64
@@ -254,7 +254,7 @@ class RouteTable:
 
     # -- VRPs
 
-    def vrps_changed(self, changes: Changes) -> None:
+    def vrps_changed(self, changes: VRPChanges) -> None:
         """Have the routes that these VRPs cover validated again, a slice in each `work`."""
         lib.routes_vrps_changed(self._native, changes.native)
 

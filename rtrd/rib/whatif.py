@@ -13,7 +13,7 @@ from rtrlib.vrp_set import VALIDITIES
 
 if TYPE_CHECKING:
     from rtrd.rib.table import RouteTable
-    from rtrlib.vrp_set import Changes, VRPSet
+    from rtrlib.vrp_set import VRPChanges, VRPSet
 
 COVERS = ("unreachable", "covered-by-valid", "covered-by-not-found")
 """How the prefix of a newly invalid route would still be reached, by the native core's numbers.
@@ -68,7 +68,9 @@ class Counts(NamedTuple):
 class Question:
     """One table under one other set."""
 
-    def __init__(self, table: RouteTable, then: View, ranges: Changes | None = None, *, covers: bool = False) -> None:
+    def __init__(
+        self, table: RouteTable, then: View, ranges: VRPChanges | None = None, *, covers: bool = False
+    ) -> None:
         """Ask of the routes that some VRPs cover (few: they are sorted at once), or of all.
 
         `covers`: tell how newly invalid ones are still reached. MemoryError.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rtrd.rtr.intervals import Intervals
     from rtrd.vrps.files import RouterKey
     from rtrd.vrps.router_keys import KeySet
-    from rtrlib.vrp_set import Changes, VRPSet
+    from rtrlib.vrp_set import VRPChanges, VRPSet
 
 MOST_SINGLE: Final = 1000
 """Changed VRPs that are handed on one by one; holding and sorting more would take the loop longer than a slice."""
@@ -66,7 +66,7 @@ class Updates:
         self._changed: dict[bytes, bool] = {}  # VRP without its last octet: is it in
         self._wake = asyncio.Event()
 
-    def changed(self, changes: Changes) -> None:
+    def changed(self, changes: VRPChanges) -> None:
         """Take note of VRPs that became effective or ceased to be."""
         if not len(changes):
             return

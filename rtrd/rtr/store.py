@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from rtrd.rtr import pdu
 from rtrd.rtr.intervals import Intervals
 from rtrd.vrps import packed
-from rtrd.vrps.packed import VRP_SIZE, Change
+from rtrd.vrps.packed import VRP_SIZE, Difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,7 +46,7 @@ class Data(NamedTuple):
 class Delta(NamedTuple):
     """What differs between two Data; all that the history keeps of them."""
 
-    vrps: Change
+    vrps: Difference
     keys_announced: frozenset[RouterKey] = frozenset()
     keys_withdrawn: frozenset[RouterKey] = frozenset()
 

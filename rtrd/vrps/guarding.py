@@ -15,7 +15,7 @@ from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.rib.whatif import Question, View
 from rtrd.vrps.guard import Action, Figures, Guard, NothingHeldError
-from rtrlib.vrp_set import Changes
+from rtrlib.vrp_set import VRPChanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable
@@ -45,7 +45,7 @@ class Guarding:
         vrp_set: VRPSet,
         task_queue: TaskQueue,
         tables: Callable[[], Iterable[RouteTable]],
-        took: Callable[[Changes], None],
+        took: Callable[[VRPChanges], None],
         *,
         clock: Clock | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class Guarding:
         self._tables = tables
         self._took = took
         self._clock = clock or Clock()
-        self._listed: Changes | None = Changes()  # all that is pending; None: too much to list
+        self._listed: VRPChanges | None = VRPChanges()  # all that is pending; None: too much to list
         self._causes: list[str] = []
         self._good: dict[int, float] = {}  # until when the VRPs of a source count
         self._questions: list[Question] = []
@@ -96,7 +96,7 @@ class Guarding:
 
     # -- what happens
 
-    def proposed(self, changes: Changes, cause: str, sources: Collection[int], *, keep: bool) -> Steps:
+    def proposed(self, changes: VRPChanges, cause: str, sources: Collection[int], *, keep: bool) -> Steps:
         """Take note of a proposed change, as a part of a task; give what is in force because of it, at its end.
 
         `cause`: who, for people. `sources`: whose VRPs it may take away. `keep`: see Guard.changed.
@@ -164,9 +164,9 @@ class Guarding:
 
     # -- inside
 
-    def _note(self, changes: Changes, cause: str) -> None:
+    def _note(self, changes: VRPChanges, cause: str) -> None:
         if not self.pending:
-            self._listed = Changes()
+            self._listed = VRPChanges()
             self._causes.clear()
         if cause not in self._causes:
             self._causes.append(cause)
@@ -177,7 +177,7 @@ class Guarding:
 
     def _do(self, action: Action, why: str) -> Steps:
         """Do what the guard says, with its first slice; give what is in force because of it."""
-        taken = Changes()
+        taken = VRPChanges()
         if action is not Action.NOTHING:
             self._stop_judging()
         if action is Action.JUDGE:
@@ -225,12 +225,12 @@ class Guarding:
         """Do a slice; with the last one, what follows."""
         self._slice = None
         if not self._judging:  # it was ended while this waited for its turn
-            return Changes()
+            return VRPChanges()
         if self._questions and not self._questions[0].work(BUDGET):
             del self._questions[0]
         if self._questions:
             self._slice = asyncio.get_running_loop().call_soon(self._go_on)
-            return Changes()
+            return VRPChanges()
         vrp_set = self._vrp_set
         figures = Figures(
             routes=sum(len(table) for table in self._tables()),
@@ -245,7 +245,7 @@ class Guarding:
             return (yield from self._take("it is within the limits by now" if held else ""))
         if not held and self.pending:
             logger.warning("a change of the VRPs is held: accept or reject it", **self._fields())
-        return Changes()
+        return VRPChanges()
 
     def _go_on(self) -> None:
         self._task_queue.do(self._go_on_judging())

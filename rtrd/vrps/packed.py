@@ -56,7 +56,7 @@ def ordered(records: bytes | bytearray | memoryview) -> bytes:
     return bytes(ffi.buffer(out, count * PACKED.size))
 
 
-class Change(NamedTuple):
+class Difference(NamedTuple):
     """The difference of two sets: ordered VRPs that came, and that went."""
 
     announced: bytes
@@ -115,7 +115,7 @@ def first_ipv6(records: bytes) -> int:
     return find(records, b"\x06") * VRP_SIZE
 
 
-def diff(old: bytes, new: bytes) -> Change:
+def diff(old: bytes, new: bytes) -> Difference:
     """Compare two ordered sets.
 
     Equal halves are passed over at the speed of memcmp: a few changes in 0.7 M VRPs cost milliseconds.
@@ -148,10 +148,10 @@ def diff(old: bytes, new: bytes) -> Change:
             old_middle = find(old, middle, old_low, old_high)
         # The second half is pushed first: halves come out in order, and so does the change.
         pending += [(old_middle, old_high, new_middle, new_high), (old_low, old_middle, new_low, new_middle)]
-    return Change(b"".join(announced), b"".join(withdrawn))
+    return Difference(b"".join(announced), b"".join(withdrawn))
 
 
-def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]) -> tuple[bytes, Change]:
+def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]) -> tuple[bytes, Difference]:
     """Apply changes (single ordered VRPs) to an ordered set.
 
     Returns the new set and what really changed: announcing what is there, or withdrawing what is not, is
@@ -179,4 +179,4 @@ def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]
             done += VRP_SIZE
             went.append(record)
     pieces.append(view[done:])
-    return b"".join(pieces), Change(b"".join(came), b"".join(went))
+    return b"".join(pieces), Difference(b"".join(came), b"".join(went))

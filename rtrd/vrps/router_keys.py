@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rtrd.vrps.slurm import KeyFilter
-    from rtrlib.router_keys import Changes
+    from rtrlib.router_keys import KeyChanges
     from rtrlib.rtr_socket import RTRSocket
 
 
@@ -58,7 +58,7 @@ class KeySet:
         self._filters, self._assertions = tuple(filters), frozenset(assertions)
         self._settle()
 
-    def _take(self, changes: Changes) -> None:
+    def _take(self, changes: KeyChanges) -> None:
         for record, announce in changes:
             key = RouterKey(record.asn, record.ski, record.spki)
             (self._theirs.add if announce else self._theirs.discard)(key)

@@ -10,7 +10,7 @@ from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
 from rtrd.vrps.slurm import Fault, File, SlurmError, check_overlaps, parse
 from rtrlib.vrp import pack
-from rtrlib.vrp_set import SLURM, Changes
+from rtrlib.vrp_set import SLURM, VRPChanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Sequence
@@ -61,7 +61,7 @@ class SlurmFiles:
         paths: Sequence[Path],
         vrp_set: VRPSet,
         task_queue: TaskQueue,
-        changed: Callable[[Changes], Generator[None]],
+        changed: Callable[[VRPChanges], Generator[None]],
         keys: KeySet | None = None,
     ) -> None:
         """Read nothing yet. `task_queue`: all that changes the set. `keys`: what holds for router keys.
@@ -171,7 +171,7 @@ class SlurmFiles:
 
     def _change(self, filters: list[VRPFilter], assertions: set[bytes]) -> Steps:
         """Change filters and assertions as one: nobody decides by the one without the other."""
-        vrp_set, changes = self._vrp_set, Changes()
+        vrp_set, changes = self._vrp_set, VRPChanges()
         proposing = vrp_set.proposing
         vrp_set.propose(propose=True)
         try:

@@ -1,4 +1,4 @@
-"""The feed's VRPs in, snapshots of them in the state folder out; at the start the other way round."""
+"""The last run's VRPs in a file of the state folder: loaded at the start, kept up to date while caches are in sync."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rtrd.base.clock import Clock
-    from rtrd.vrps.feed import Feed
+    from rtrd.vrps.effective import EffectiveVRPs
 
 POLL: Final = 1.0
 """Seconds between two looks at what is to be done."""
@@ -29,11 +29,11 @@ logger = log.get("snapshot")
 class SnapshotKeeper:
     """Keeps the snapshot of one state folder."""
 
-    def __init__(self, folder: Path, feed: Feed, expire: float, clock: Clock) -> None:
+    def __init__(self, folder: Path, effective: EffectiveVRPs, expire: float, clock: Clock) -> None:
         """Read and write nothing yet. `expire`: seconds that VRPs count without news from caches."""
         self._clock = clock
         self._path = folder / snapshot.NAME
-        self._feed = feed
+        self._effective = effective
         self._expire = expire
         self._schedule = Schedule(expire)
         self._date: int | None = None  # of what is on the disk
@@ -52,7 +52,7 @@ class SnapshotKeeper:
         if found is None:
             logger.info("no snapshot yet", path=str(self._path))
             return
-        vrp_set = self._feed.vrp_set
+        vrp_set = self._effective.vrp_set
         records = memoryview(found.records)
         for at in range(0, len(records), _SLICE):
             vrp_set.stage(SNAPSHOT, records[at : at + _SLICE])
@@ -60,8 +60,8 @@ class SnapshotKeeper:
         self._date = found.date
         self._held = True
         logger.info("the snapshot is used until caches answer", age=self._age(), path=str(self._path))
-        self._feed.use_snapshot()
-        await self._feed.task_queue.done()
+        self._effective.use_snapshot()
+        await self._effective.task_queue.done()
 
     def start(self) -> None:
         """Keep the snapshot up to date from now on."""
@@ -73,9 +73,9 @@ class SnapshotKeeper:
         if self._task is None:
             return
         await self._task
-        await self._feed.task_queue.done()
-        found = self._feed.to_keep()
-        if found is not None and self._schedule.stale(self._feed.vrp_set.generation, found[1]):
+        await self._effective.task_queue.done()
+        found = self._effective.to_keep()
+        if found is not None and self._schedule.stale(self._effective.vrp_set.generation, found[1]):
             await self._write(*found)
 
     @property
@@ -90,7 +90,7 @@ class SnapshotKeeper:
 
     def status(self) -> dict[str, Any]:
         """Say whether VRPs are the snapshot's, how old (seconds) the snapshot is, and what is wrong with it."""
-        return {"used": self._feed.snapshot_used, "age": self._age(), "fault": self._fault}
+        return {"used": self._effective.snapshot_used, "age": self._age(), "fault": self._fault}
 
     async def _run(self) -> None:
         while not self._stop.is_set():
@@ -104,22 +104,22 @@ class SnapshotKeeper:
                 continue
 
     async def _look(self) -> None:
-        feed = self._feed
+        effective = self._effective
         if self._held:
-            if feed.snapshot_used:
+            if effective.snapshot_used:
                 if self._date is not None and self._clock.wall() - self._date >= self._expire:
-                    feed.snapshot_expired()
+                    effective.snapshot_expired()
             else:
                 self._held = False
-                feed.forget_snapshot()
-        found = feed.to_keep()
-        if found is not None and self._schedule.due(self._clock.steady(), feed.vrp_set.generation, found[1]):
+                effective.forget_snapshot()
+        found = effective.to_keep()
+        if found is not None and self._schedule.due(self._clock.steady(), effective.vrp_set.generation, found[1]):
             await self._write(*found)
 
     async def _write(self, sources: list[int], date: int) -> None:
         self._schedule.tried(self._clock.steady())
-        records = await copy(self._feed.vrp_set, sources)
-        generation = self._feed.vrp_set.generation
+        records = await copy(self._effective.vrp_set, sources)
+        generation = self._effective.vrp_set.generation
         try:
             await asyncio.to_thread(snapshot.write, self._path, Snapshot(records, date))
         except SnapshotError as error:

@@ -63,9 +63,9 @@ class Served:
         key = attribute_key(json.dumps(attributes).encode(), "192.0.2.9", 65000, "ipv4 unicast")
         router.engine.update(Update("192.0.2.1", [], [(key, ["192.0.2.0/24", "198.51.100.0/24"])], 0))
         vrps = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501), VRP("2001:db8::/32", 48, 0)]
-        self.daemon.feed.cause = "192.0.2.10:323"
+        self.daemon.effective.cause = "192.0.2.10:323"
         self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
-        self.daemon.feed.snapshot_used = True  # somebody answered once
+        self.daemon.effective.snapshot_used = True  # somebody answered once
         self.daemon.change_monitor.start()
         self.runner = web.AppRunner(make_app(Answers(self.daemon)), shutdown_timeout=0.1)
         await self.runner.setup()

@@ -84,7 +84,7 @@ class Stage:
             router.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
 
     def vrps(self, *vrps: VRP) -> None:
-        self.daemon.feed.cause = "192.0.2.10:323"
+        self.daemon.effective.cause = "192.0.2.10:323"
         self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
 
 
@@ -151,10 +151,10 @@ def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back(play:
         (cache,) = one.daemon.manager.groups()[0].sockets
         one.announce("192.0.2.0/24")
         for origin in (64500, 64501):
-            one.daemon.feed.discarded(cache)
-            one.daemon.feed.staged(cache, pack(VRP("192.0.2.0/24", 24, origin)))
-            one.daemon.feed.committed(cache, True)
-            one.daemon.feed.active(frozenset([cache]))
+            one.daemon.effective.discarded(cache)
+            one.daemon.effective.staged(cache, pack(VRP("192.0.2.0/24", 24, origin)))
+            one.daemon.effective.committed(cache, True)
+            one.daemon.effective.active(frozenset([cache]))
         would = ": it would turn 1 route invalid"
         await one.tab.until(f"{text('health-text')}.startsWith('A change of the VRPs is held until ')")
         assert (await one.tab.value(text("health-text"))).endswith(would)
@@ -162,9 +162,9 @@ def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back(play:
         one.daemon.guarding.reject()
         await one.tab.until(f"{text('health-text')}.startsWith('A change of the VRPs is rejected until ')")
         assert (await one.tab.value("document.title")).endswith(would)
-        one.daemon.feed.staged(cache, pack(VRP("192.0.2.0/24", 24, 64501), announce=False))
-        one.daemon.feed.staged(cache, pack(VRP("192.0.2.0/24", 24, 64500)))
-        one.daemon.feed.committed(cache, False)
+        one.daemon.effective.staged(cache, pack(VRP("192.0.2.0/24", 24, 64501), announce=False))
+        one.daemon.effective.staged(cache, pack(VRP("192.0.2.0/24", 24, 64500)))
+        one.daemon.effective.committed(cache, False)
         await one.tab.until(f"!{text('health-text')}.includes('change')")
 
     play(story, GUARD)

@@ -57,7 +57,7 @@ class Story:
 
     def vrps(self, *vrps: VRP, cause: str = CACHE) -> None:
         """Put exactly these into force."""
-        self.daemon.feed.cause = cause
+        self.daemon.effective.cause = cause
         self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
 
     def usable(self) -> None:

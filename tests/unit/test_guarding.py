@@ -13,7 +13,7 @@ from rtrd.base.clock import Clock
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.vrps import guarding
-from rtrd.vrps.feed import Feed
+from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.guard import Limits, NothingHeldError
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.slurm_files import SlurmFiles
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from rtrlib.vrp_set import Changes
+    from rtrlib.vrp_set import VRPChanges
 
 OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 ORIGIN = 64500
@@ -36,7 +36,7 @@ OTHER = [VRP(f"172.16.{i}.0/24", 24, ORIGIN) for i in range(20)]
 
 @dataclass(eq=False)
 class Cache:
-    """What the feed looks at in a cache."""
+    """What EffectiveVRPs looks at in a cache."""
 
     index: int
     last_update: int = 1
@@ -57,19 +57,19 @@ class Story:
         self.table = RouteTable(self.vrp_set)
         self.neighbor = self.table.add_neighbor(OBSERVE, b"\x7f\0\0\1")
         self.attributes = self.table.add_attributes(b"a", AttributeSummary(1, ORIGIN, 100, 1, 0, FIT))
-        self.feed: Any = Feed(self.vrp_set, on_expire, self._changed, self.table.reconsider, lambda: None)
+        self.effective: Any = EffectiveVRPs(self.vrp_set, on_expire, self._changed, self.table.reconsider, lambda: None)
         self.guarding = Guarding(
             Limits(0.05, 0.2, 300),
             self.vrp_set,
-            self.feed.task_queue,
+            self.effective.task_queue,
             lambda: [self.table],
-            self.feed.taken,
+            self.effective.taken,
             clock=Clock(lambda: self.now),
         )
-        self.feed.guard = self.guarding
+        self.effective.guard = self.guarding
         self.announce(20)
 
-    def _changed(self, changes: Changes) -> None:
+    def _changed(self, changes: VRPChanges) -> None:
         self.table.vrps_changed(changes)
         self.told += [f"{'+' if announce else '-'}{vrp}" for vrp, announce in changes]
 
@@ -78,17 +78,17 @@ class Story:
         self.table.announce(self.neighbor, self.attributes, prefixes)
 
     def sync(self, cache: Cache, vrps: Iterable[VRP]) -> None:
-        self.feed.discarded(cache)
-        self.feed.staged(cache, b"".join(map(pack, vrps)))
-        self.feed.committed(cache, True)
+        self.effective.discarded(cache)
+        self.effective.staged(cache, b"".join(map(pack, vrps)))
+        self.effective.committed(cache, True)
 
     def delta(self, cache: Cache, come: Iterable[VRP] = (), go: Iterable[VRP] = ()) -> None:
         records = [pack(vrp) for vrp in come] + [pack(vrp, announce=False) for vrp in go]
-        self.feed.staged(cache, b"".join(records))
-        self.feed.committed(cache, False)
+        self.effective.staged(cache, b"".join(records))
+        self.effective.committed(cache, False)
 
     def follow(self, *caches: Cache) -> None:
-        self.feed.active(frozenset(caches))
+        self.effective.active(frozenset(caches))
 
     def begin(self, vrps: Iterable[VRP] = GOOD, cache: Cache | None = None) -> Cache:
         """A first cache, taken as it is."""
@@ -140,7 +140,7 @@ def test_the_first_vrps_are_taken_as_they_are(story: Story) -> None:
 
 def test_so_they_are_after_local_assertions(story: Story) -> None:
     story.vrp_set.stage(SLURM, pack(OTHER[0]))
-    story.feed.task_queue.do(story.feed.slurm_changed(story.vrp_set.commit(SLURM)))
+    story.effective.task_queue.do(story.effective.slurm_changed(story.vrp_set.commit(SLURM)))
     assert story.in_force == {OTHER[0]}
     story.begin(BAD)
     assert story.in_force == {OTHER[0], *BAD}
@@ -240,7 +240,7 @@ class TestFailover:
         assert story.state == "following", "it does not count yet"
         story.follow(backup)
         assert (story.state, story.in_force) == ("held", set(GOOD))
-        story.feed.expired(primary)  # a dead cache, whose VRPs are still in force
+        story.effective.expired(primary)  # a dead cache, whose VRPs are still in force
         assert story.in_force == set(GOOD)
         story.sync(primary, GOOD)
         story.follow(primary)
@@ -250,7 +250,7 @@ class TestFailover:
         backup, primary = story.begin(cache=Cache(1)), Cache(0)
         story.sync(primary, BAD)
         story.follow(primary)
-        story.feed.expired(backup)
+        story.effective.expired(backup)
         assert (story.state, story.in_force, story.vrp_set.count_source(1)) == ("held", set(GOOD), 0)
         story.guarding.accept()
         assert story.in_force == set(BAD)
@@ -272,7 +272,7 @@ class TestExpiry:
         story.sync(one, GOOD)
         story.sync(two, OTHER)
         story.follow(one, two)
-        story.feed.expired(one)
+        story.effective.expired(one)
         assert (story.state, story.in_force) == ("following", set(OTHER))
 
     def test_so_they_do_while_the_change_of_another_cache_is_held(self, story: Story) -> None:
@@ -281,7 +281,7 @@ class TestExpiry:
         story.sync(two, GOOD)
         story.follow(one, two)
         story.sync(two, BAD)
-        story.feed.expired(one)
+        story.effective.expired(one)
         assert (story.state, story.in_force) == ("held", set(GOOD))
 
     def test_what_is_held_is_better_than_nothing(self, story: Story) -> None:
@@ -292,7 +292,7 @@ class TestExpiry:
         story.follow(one, two)
         story.sync(two, [wide])
         assert (story.state, story.in_force) == ("held", set(GOOD))
-        story.feed.expired(one)
+        story.effective.expired(one)
         assert (story.state, story.in_force) == ("following", {wide})
 
     def test_a_cache_that_comes_back_after_its_own_is_judged_as_any_other(self, story: Story) -> None:
@@ -305,7 +305,7 @@ class TestExpiry:
         story.tick(7000)
         story.delta(two)
         story.tick(201)
-        story.feed.expired(one)
+        story.effective.expired(one)
         assert story.in_force == set(GOOD)
         story.sync(one, [wide])
         assert (story.state, story.in_force) == ("held", set(GOOD))
@@ -313,7 +313,7 @@ class TestExpiry:
     def test_the_last_one_takes_all_along(self, story: Story) -> None:
         cache = story.begin()
         story.sync(cache, BAD)
-        story.feed.expired(cache)
+        story.effective.expired(cache)
         assert (story.state, story.in_force) == ("following", set())
         story.sync(cache, BAD)
         assert story.in_force == set(BAD), "and what comes after it is a first set"
@@ -323,7 +323,7 @@ class TestExpiry:
         story = Story("keep")
         cache = story.begin()
         story.sync(cache, BAD)
-        story.feed.expired(cache)
+        story.effective.expired(cache)
         assert (story.state, story.in_force) == ("held", set(GOOD))
 
 
@@ -333,7 +333,7 @@ class TestSnapshot:
     @pytest.fixture
     def begun(self, story: Story) -> Story:
         story.vrp_set.stage(SNAPSHOT, b"".join(map(pack, GOOD)))
-        story.feed.use_snapshot()
+        story.effective.use_snapshot()
         assert (story.state, story.in_force) == ("following", set(GOOD))
         story.sync(Cache(0), BAD)
         story.follow(Cache(0))
@@ -341,18 +341,18 @@ class TestSnapshot:
         return story
 
     def test_the_caches_are_judged_against_it(self, begun: Story) -> None:
-        assert begun.feed.snapshot_used
-        assert begun.feed.to_keep() is None, "a restart would be a way round"
+        assert begun.effective.snapshot_used
+        assert begun.effective.to_keep() is None, "a restart would be a way round"
         begun.guarding.accept()
-        assert not begun.feed.snapshot_used
+        assert not begun.effective.snapshot_used
         assert begun.in_force == set(BAD)
-        assert begun.feed.to_keep() == ([0], 1)
+        assert begun.effective.to_keep() == ([0], 1)
 
     def test_when_it_is_too_old_they_are_taken(self, begun: Story) -> None:
-        begun.feed.snapshot_expired()
+        begun.effective.snapshot_expired()
         assert (begun.state, begun.in_force) == ("following", set(BAD))
-        assert not begun.feed.snapshot_used
-        assert not begun.feed.expired_at_all
+        assert not begun.effective.snapshot_used
+        assert not begun.effective.expired_at_all
 
 
 def test_slurm_files_are_one_change(story: Story, tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ def test_slurm_files_are_one_change(story: Story, tmp_path: Path) -> None:
         )
 
     async def load() -> None:
-        await SlurmFiles([path], story.vrp_set, story.feed.task_queue, story.feed.slurm_changed).load()
+        await SlurmFiles([path], story.vrp_set, story.effective.task_queue, story.effective.slurm_changed).load()
 
     story.begin()
     put('{"prefix": "10.0.0.0/16"}', '{"prefix": "10.0.0.0/16", "asn": 64500, "maxPrefixLength": 24}')

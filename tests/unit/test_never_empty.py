@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 from test_cache_life import Script, frame, state
 
-from rtrd.vrps.feed import Feed
+from rtrd.vrps.effective import EffectiveVRPs
 from rtrlib.dispatcher import Dispatcher
 from rtrlib.failover import START_TIMEOUT
 from rtrlib.frames import FrameType
@@ -28,7 +28,7 @@ from rtrlib.link import LinkEnded
 from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import CacheGroup, Intervals, Server, TCPServer
 from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import SNAPSHOT, Changes, VRPSet
+from rtrlib.vrp_set import SNAPSHOT, VRPChanges, VRPSet
 
 VRPS = [VRP(f"10.{number}.0.0/16", 16, number) for number in range(4)]
 EXPIRE, RETRY = 600, 60
@@ -76,15 +76,15 @@ class World(RuleBasedStateMachine):
     def begin(self, on_expire: Literal["not-found", "keep", "exit"], snapshot: set[VRP] | None) -> None:
         self.on_expire = on_expire
         self.vrp_set = VRPSet()
-        self.feed = Feed(self.vrp_set, on_expire, self.changed, lambda: None, self.exit)
+        self.listener = EffectiveVRPs(self.vrp_set, on_expire, self.changed, lambda: None, self.exit)
         if snapshot is not None:
             self.snapshot = snapshot
             self.vrp_set.stage(SNAPSHOT, b"".join(map(pack, snapshot)))
-            self.feed.use_snapshot()
+            self.listener.use_snapshot()
         groups = [CacheGroup(1, [server(0), server(1)]), CacheGroup(2, [server(2), server(3)])]
         intervals = Intervals(3600, RETRY, EXPIRE)
         self.dispatcher = Dispatcher(groups, intervals, self.connect, START_TIMEOUT, lambda: self.now)
-        self.dispatcher.open(self.feed)
+        self.dispatcher.open(self.listener)
 
     def teardown(self) -> None:
         if hasattr(self, "dispatcher"):
@@ -97,7 +97,7 @@ class World(RuleBasedStateMachine):
         self.links[cache] = Link()
         return self.links[cache]
 
-    def changed(self, _: Changes) -> None:
+    def changed(self, _: VRPChanges) -> None:
         self.empty_moments += not self.effective
 
     def exit(self) -> None:
@@ -204,8 +204,8 @@ class World(RuleBasedStateMachine):
                 self.kept = cache
             else:
                 self.said.pop(cache, None)
-        if self.feed.snapshot_used and self.now >= EXPIRE:
-            self.feed.snapshot_expired()  # as the snapshot_keeper does
+        if self.listener.snapshot_used and self.now >= EXPIRE:
+            self.listener.snapshot_expired()  # as the snapshot_keeper does
             if self.on_expire == "not-found":
                 self.snapshot = set()
         self.step()

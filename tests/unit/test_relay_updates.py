@@ -14,7 +14,7 @@ from rtrd.rtr.relay import MOST_SINGLE, Updates
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
 from rtrlib.vrp import VRP, pack, unpack
-from rtrlib.vrp_set import Changes, VRPSet
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -254,7 +254,7 @@ def test_an_empty_change_is_nothing() -> None:
         one = Story(ONE)
         one.updates.became_usable()
         await one.let(1)
-        one.updates.changed(Changes())
+        one.updates.changed(VRPChanges())
         one.server.let.release()
         await one.settle()
         assert one.server.calls == [("update", 1)]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
     from rtrd.vrps.slurm import File
-    from rtrlib.vrp_set import Changes
+    from rtrlib.vrp_set import VRPChanges
 
 THEIRS = VRP("192.0.2.0/24", 24, 64500)
 OURS = VRP("192.0.2.0/24", 25, 64501)
@@ -53,7 +53,7 @@ class Told:
         self.seen: list[set[VRP]] = []
         self.files = SlurmFiles(paths, self.vrp_set, TaskQueue(), self._changed)
 
-    def _changed(self, changes: Changes) -> Generator[None]:
+    def _changed(self, changes: VRPChanges) -> Generator[None]:
         assert len(changes)
         self.seen.append(self.now)
         yield from ()

@@ -24,7 +24,7 @@ from rtrlib.vrp_set import OF_PREFIX, PARTS, SLURM, VALIDITIES, VRPFilter, VRPSe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from rtrlib.vrp_set import Changes, Steps
+    from rtrlib.vrp_set import Steps, VRPChanges
 
 
 def packed(parts: Iterable[bytes]) -> Counter[VRP]:
@@ -159,7 +159,7 @@ class TestMalformed:
         assert vrp_set.count(4) == 1 << 14
 
     def test_a_step_without_a_budget_is_a_step(self) -> None:
-        vrp_set, changes = set_of(VRP("192.0.2.0/24", 24, 64500)), vrp_sets.Changes()
+        vrp_set, changes = set_of(VRP("192.0.2.0/24", 24, 64500)), vrp_sets.VRPChanges()
         record = PACKED.pack(self.ADDRESS, 64500, 24, 4, 0, 0)
         assert lib.vrpset_filter(vrp_set.native, record, 1) == 0
         steps = 0
@@ -362,14 +362,14 @@ class Sources(RuleBasedStateMachine):
         self.in_force: set[VRP] = set()
         self.meanwhile: list[tuple[int, list[tuple[VRP, bool]]]] = []
 
-    def run(self, steps: Steps, source: int | None = None) -> Changes:
+    def run(self, steps: Steps, source: int | None = None) -> VRPChanges:
         """Do a change, of a source or of all."""
         due = self.vrp_set.due(4) + self.vrp_set.due(6)
         for step in count():
             try:
                 next(steps)
             except StopIteration as end:
-                found: Changes = end.value
+                found: VRPChanges = end.value
                 assert not self.vrp_set.changing
                 return found
             if self.meanwhile and self.meanwhile[-1][0] != source:

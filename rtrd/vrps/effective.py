@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rtrd.vrps.guarding import Guarding
     from rtrlib.rtr_socket import RTRSocket
-    from rtrlib.vrp_set import Changes, VRPSet
+    from rtrlib.vrp_set import VRPChanges, VRPSet
 
 PROGRESS: Final = 100_000
 """VRPs of one sync between two lines of the log about it."""
@@ -30,14 +30,14 @@ PROGRESS: Final = 100_000
 logger = log.get("vrps")
 
 
-class Feed:
+class EffectiveVRPs:
     """The manager's listener (rtrlib.dispatcher.VRPListener)."""
 
     def __init__(
         self,
         vrp_set: VRPSet,
         on_expire: Literal["not-found", "keep", "exit"],
-        changed: Callable[[Changes], None],
+        changed: Callable[[VRPChanges], None],
         became_usable: Callable[[], None],
         ended: Callable[[], None],
         *,
@@ -124,11 +124,11 @@ class Feed:
         """Stage a router key of a cache."""
         self.task_queue.do(self._stage_key(cache, RouterKey(asn, ski, spki), announce=announce))
 
-    def slurm_changed(self, changes: Changes) -> Generator[None]:
+    def slurm_changed(self, changes: VRPChanges) -> Generator[None]:
         """Take what SLURM files changed in the set, as a part of a task."""
         return self._publish(changes, "SLURM files", [])
 
-    def taken(self, changes: Changes) -> None:
+    def taken(self, changes: VRPChanges) -> None:
         """Take what is in force now though it was held, or was long to judge."""
         self._put_in_force(changes, "" if self.guard is None else self.guard.cause)
 
@@ -294,13 +294,13 @@ class Feed:
             self.guard.forget(cache.index)
         self.keys.drop(cache)
 
-    def _publish(self, changes: Changes, cause: str, sources: list[int]) -> Generator[None]:
+    def _publish(self, changes: VRPChanges, cause: str, sources: list[int]) -> Generator[None]:
         """Put changes into force, if the guard lets them; `sources`: whose VRPs they may take away."""
         if self.guard is not None:
             changes = yield from self.guard.proposed(changes, cause, sources, keep=self._worth_keeping)
         self._put_in_force(changes, cause)
 
-    def _put_in_force(self, changes: Changes, cause: str) -> None:
+    def _put_in_force(self, changes: VRPChanges, cause: str) -> None:
         if self.guard is None or not self.guard.pending:
             self.snapshot_used = self.snapshot_used and not self._active
             self._worth_keeping = any(map(self.vrp_set.count_source, self._sources()))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from rtrlib.vrp import VRP
-    from rtrlib.vrp_set import Changes
+    from rtrlib.vrp_set import VRPChanges
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +30,16 @@ class Steady(Story):
     def __init__(self) -> None:
         super().__init__()
         self.vrp_set.propose(propose=False)
-        self.feed.guard = None
+        self.effective.guard = None
         self.seen: list[frozenset[VRP]] = []
 
-    def _changed(self, changes: Changes) -> None:
+    def _changed(self, changes: VRPChanges) -> None:
         super()._changed(changes)
         self.table.work(0)
 
     async def settle(self) -> None:
         """Until nothing is left to do; a route comes in every turn."""
-        while self.feed.task_queue.busy:
+        while self.effective.task_queue.busy:
             in_force = frozenset(self.in_force)
             if not self.seen or self.seen[-1] != in_force:
                 self.seen.append(in_force)
@@ -60,8 +60,8 @@ def test_a_reload_shows_the_old_set_and_then_the_new_one() -> None:
         story.seen.clear()
         story.sync(cache, BAD)
         story.delta(cache, OTHER[:1])
-        assert story.feed.task_queue.busy
-        assert story.feed.to_keep() is None, "no snapshot of what is half committed"
+        assert story.effective.task_queue.busy
+        assert story.effective.to_keep() is None, "no snapshot of what is half committed"
         await story.settle()
         assert story.seen == [frozenset(GOOD), frozenset([*BAD, OTHER[0]])]
         assert story.validities() == {"invalid"}
@@ -78,7 +78,7 @@ def test_a_failover_shows_the_one_cache_and_then_the_other() -> None:
         await story.settle()
         story.seen.clear()
         story.follow(two)
-        story.feed.expired(one)
+        story.effective.expired(one)
         story.delta(two, go=OTHER)
         await story.settle()
         assert story.seen == [frozenset(GOOD), frozenset([*BAD, *OTHER]), frozenset(BAD)]
@@ -93,15 +93,15 @@ def test_a_held_change_is_taken_at_once() -> None:
         cache = Cache(0)
         story.sync(cache, GOOD)
         story.follow(cache)
-        await story.feed.task_queue.done()
+        await story.effective.task_queue.done()
         story.sync(cache, BAD)
-        await story.feed.task_queue.done()
+        await story.effective.task_queue.done()
         assert story.state == "held"
         story.guarding.accept()
         seen = {frozenset(story.in_force)}
         with pytest.raises(NothingHeldError):
             story.guarding.accept()
-        while story.feed.task_queue.busy:
+        while story.effective.task_queue.busy:
             seen.add(frozenset(story.in_force))
             await asyncio.sleep(0)
         assert seen <= {frozenset(GOOD), frozenset(BAD)}
@@ -120,10 +120,10 @@ def test_a_word_that_comes_too_late_is_not_heard() -> None:
         story.sync(cache, GOOD)
         story.follow(cache)
         story.sync(cache, BAD)
-        await story.feed.task_queue.done()
+        await story.effective.task_queue.done()
         story.sync(cache, GOOD)
         story.guarding.accept()
-        await story.feed.task_queue.done()
+        await story.effective.task_queue.done()
         assert (story.state, story.in_force) == ("following", set(GOOD))
         story.guarding.close()
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from rtrd.vrps.feed import Feed
+from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.slurm import KeyFilter
 from rtrlib.vrp import PACKED, VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from rtrlib.vrp_set import Changes
+    from rtrlib.vrp_set import VRPChanges
 
 A, B, C = (VRP("192.0.2.0/24", 24, asn) for asn in (64500, 64501, 64502))
 
 
 @dataclass(eq=False)
 class Cache:
-    """What the feed looks at in a cache."""
+    """What EffectiveVRPs looks at in a cache."""
 
     index: int
     last_update: int = 0
@@ -29,12 +29,12 @@ class Cache:
 
 
 class Story:
-    """A feed and what it told: `usable`, `ended`, and each VRP that came or went."""
+    """Effective VRPs and what was told of them: `usable`, `ended`, and each VRP that came or went."""
 
     def __init__(self, on_expire: Literal["not-found", "keep", "exit"] = "not-found") -> None:
         self.told: list[str] = []
         self.vrp_set = VRPSet()
-        self.feed: Any = Feed(
+        self.effective: Any = EffectiveVRPs(
             self.vrp_set,
             on_expire,
             self._changed,
@@ -42,13 +42,13 @@ class Story:
             lambda: self.told.append("ended"),
         )
 
-    def _changed(self, changes: Changes) -> None:
+    def _changed(self, changes: VRPChanges) -> None:
         self.told += sorted(f"{'+' if announce else '-'}{vrp.asn}" for vrp, announce in changes)
 
     def sync(self, cache: Cache, *vrps: VRP) -> None:
         """A new connection: all that the cache has."""
-        self.feed.staged(cache, b"".join(map(pack, vrps)))
-        self.feed.committed(cache, True)
+        self.effective.staged(cache, b"".join(map(pack, vrps)))
+        self.effective.committed(cache, True)
 
     def heard(self) -> list[str]:
         told, self.told = self.told, []
@@ -62,30 +62,30 @@ def story() -> Story:
 
 def test_nothing_counts_before_end_of_data(story: Story) -> None:
     cache = Cache(0)
-    story.feed.active(frozenset([cache]))
-    story.feed.staged(cache, pack(A))
+    story.effective.active(frozenset([cache]))
+    story.effective.staged(cache, pack(A))
     assert story.heard() == []
-    story.feed.committed(cache, True)
+    story.effective.committed(cache, True)
     assert story.heard() == ["usable", "+64500"]
 
 
 def test_a_delta_changes_what_it_names(story: Story) -> None:
     cache = Cache(0)
     story.sync(cache, A, B)
-    story.feed.active(frozenset([cache]))
+    story.effective.active(frozenset([cache]))
     story.heard()
-    story.feed.staged(cache, pack(A, announce=False) + pack(C))
-    story.feed.committed(cache, False)
+    story.effective.staged(cache, pack(A, announce=False) + pack(C))
+    story.effective.committed(cache, False)
     assert story.heard() == ["+64502", "-64500"]
 
 
 def test_a_connection_that_dies_in_the_middle_leaves_what_was_in_force(story: Story) -> None:
     cache = Cache(0)
     story.sync(cache, A, B)
-    story.feed.active(frozenset([cache]))
+    story.effective.active(frozenset([cache]))
     story.heard()
-    story.feed.staged(cache, pack(A, announce=False))
-    story.feed.discarded(cache)
+    story.effective.staged(cache, pack(A, announce=False))
+    story.effective.discarded(cache)
     assert story.heard() == []
     story.sync(cache, B)  # the next connection sends all it has; A is not among it
     assert story.heard() == ["-64500"]
@@ -94,23 +94,23 @@ def test_a_connection_that_dies_in_the_middle_leaves_what_was_in_force(story: St
 def test_a_full_set_may_be_empty(story: Story) -> None:
     cache = Cache(0)
     story.sync(cache, A)
-    story.feed.active(frozenset([cache]))
+    story.effective.active(frozenset([cache]))
     story.heard()
-    story.feed.discarded(cache)
-    story.feed.committed(cache, True)
+    story.effective.discarded(cache)
+    story.effective.committed(cache, True)
     assert story.heard() == ["-64500"]
 
 
 def test_failover_to_the_same_vrps_is_silence_and_to_others_the_difference(story: Story) -> None:
     primary, same, other = Cache(0), Cache(1), Cache(2)
     story.sync(primary, A, B)
-    story.feed.active(frozenset([primary]))
+    story.effective.active(frozenset([primary]))
     story.heard()
     story.sync(same, A, B)
     story.sync(other, B, C)
-    story.feed.active(frozenset([same]))
+    story.effective.active(frozenset([same]))
     assert story.heard() == []
-    story.feed.active(frozenset([other]))
+    story.effective.active(frozenset([other]))
     assert story.heard() == ["+64502", "-64500"]
 
 
@@ -118,13 +118,13 @@ def test_a_lost_cache_of_a_group_counts_until_it_expires(story: Story) -> None:
     one, two = Cache(0), Cache(1)
     story.sync(one, A)
     story.sync(two, B)
-    story.feed.active(frozenset([one, two]))
+    story.effective.active(frozenset([one, two]))
     story.heard()
-    story.feed.discarded(one)
+    story.effective.discarded(one)
     assert story.heard() == []
-    story.feed.expired(one)
+    story.effective.expired(one)
     assert story.heard() == ["-64500"]
-    assert not story.feed.expired_at_all
+    assert not story.effective.expired_at_all
 
 
 @pytest.mark.parametrize(("on_expire", "told"), [("not-found", ["-64500"]), ("keep", []), ("exit", ["ended"])])
@@ -133,35 +133,35 @@ def test_when_the_last_vrps_expire_the_operator_has_decided(
 ) -> None:
     story, cache = Story(on_expire), Cache(0)
     story.sync(cache, A)
-    story.feed.active(frozenset([cache]))
+    story.effective.active(frozenset([cache]))
     story.heard()
-    story.feed.expired(cache)
+    story.effective.expired(cache)
     assert story.heard() == told
-    assert story.feed.expired_at_all
-    story.feed.discarded(cache)
+    assert story.effective.expired_at_all
+    story.effective.discarded(cache)
     story.sync(cache, A, B)
     assert "+64501" in story.heard()
-    assert not story.feed.expired_at_all
+    assert not story.effective.expired_at_all
 
 
 def test_a_stopped_group_is_forgotten_without_a_word(story: Story) -> None:
     primary, backup = Cache(0), Cache(1)
     story.sync(backup, A)
-    story.feed.active(frozenset([backup]))
+    story.effective.active(frozenset([backup]))
     story.sync(primary, A)
-    story.feed.active(frozenset([primary]))
+    story.effective.active(frozenset([primary]))
     story.heard()
-    story.feed.expired(backup)
+    story.effective.expired(backup)
     assert story.heard() == []
-    assert not story.feed.expired_at_all
+    assert not story.effective.expired_at_all
     assert story.vrp_set.count_source(1) == 0
 
 
 def test_malformed_vrps_are_left_out_and_said(story: Story, capfd: pytest.CaptureFixture[str]) -> None:
     cache = Cache(0)
-    story.feed.active(frozenset([cache]))
-    story.feed.staged(cache, PACKED.pack(bytes(16), 64500, 99, 99, 4, 1) + pack(A))
-    story.feed.committed(cache, True)
+    story.effective.active(frozenset([cache]))
+    story.effective.staged(cache, PACKED.pack(bytes(16), 64500, 99, 99, 4, 1) + pack(A))
+    story.effective.committed(cache, True)
     assert story.heard() == ["usable", "+64500"]
     written = capfd.readouterr()
     assert "VRPs of a cache were left out" in written.out + written.err
@@ -172,32 +172,32 @@ KEY, OTHER = (RouterKey(asn, bytes([asn % 256]) * 20, bytes(91)) for asn in (645
 
 def test_router_keys_live_and_die_with_the_vrps_of_their_cache(story: Story) -> None:
     cache, spare = Cache(0), Cache(1)
-    story.feed.router_key(cache, *KEY, announce=True)
+    story.effective.router_key(cache, *KEY, announce=True)
     story.sync(cache, A)
-    assert story.feed.keys.effective == frozenset(), "the cache is not in use"
-    story.feed.active(frozenset([cache]))
-    assert story.feed.keys.effective == {KEY}
-    story.feed.router_key(cache, *KEY, announce=False)
-    story.feed.router_key(cache, *OTHER, announce=True)
-    assert story.feed.keys.effective == {KEY}, "no End of Data yet"
-    story.feed.discarded(cache)
-    story.feed.committed(cache, False)
-    assert story.feed.keys.effective == {KEY}, "the link was lost before End of Data"
+    assert story.effective.keys.effective == frozenset(), "the cache is not in use"
+    story.effective.active(frozenset([cache]))
+    assert story.effective.keys.effective == {KEY}
+    story.effective.router_key(cache, *KEY, announce=False)
+    story.effective.router_key(cache, *OTHER, announce=True)
+    assert story.effective.keys.effective == {KEY}, "no End of Data yet"
+    story.effective.discarded(cache)
+    story.effective.committed(cache, False)
+    assert story.effective.keys.effective == {KEY}, "the link was lost before End of Data"
     story.sync(spare, A)
-    story.feed.active(frozenset([spare]))
-    assert story.feed.keys.effective == frozenset()
-    story.feed.active(frozenset([cache]))
-    story.feed.expired(cache)
-    assert story.feed.keys.effective == frozenset()
+    story.effective.active(frozenset([spare]))
+    assert story.effective.keys.effective == frozenset()
+    story.effective.active(frozenset([cache]))
+    story.effective.expired(cache)
+    assert story.effective.keys.effective == frozenset()
 
 
 def test_with_on_expire_keep_the_last_keys_stay() -> None:
     story, cache = Story("keep"), Cache(0)
-    story.feed.router_key(cache, *KEY, announce=True)
+    story.effective.router_key(cache, *KEY, announce=True)
     story.sync(cache, A)
-    story.feed.active(frozenset([cache]))
-    story.feed.expired(cache)
-    assert story.feed.keys.effective == {KEY}
+    story.effective.active(frozenset([cache]))
+    story.effective.expired(cache)
+    assert story.effective.keys.effective == {KEY}
 
 
 @pytest.mark.parametrize(
@@ -211,30 +211,30 @@ def test_with_on_expire_keep_the_last_keys_stay() -> None:
 def test_slurm_filters_keys_before_it_asserts_some(story: Story, one: KeyFilter, left: set[RouterKey]) -> None:
     cache = Cache(0)
     for key in (KEY, OTHER):
-        story.feed.router_key(cache, *key, announce=True)
+        story.effective.router_key(cache, *key, announce=True)
     story.sync(cache, A)
-    story.feed.active(frozenset([cache]))
-    story.feed.keys.slurm([one], [])
-    assert story.feed.keys.effective == left
-    story.feed.keys.slurm([one], [KEY])
-    assert story.feed.keys.effective == left | {KEY}, "no filter touches an assertion"
-    story.feed.keys.slurm([], [])
-    assert story.feed.keys.effective == {KEY, OTHER}
+    story.effective.active(frozenset([cache]))
+    story.effective.keys.slurm([one], [])
+    assert story.effective.keys.effective == left
+    story.effective.keys.slurm([one], [KEY])
+    assert story.effective.keys.effective == left | {KEY}, "no filter touches an assertion"
+    story.effective.keys.slurm([], [])
+    assert story.effective.keys.effective == {KEY, OTHER}
 
 
 def test_how_far_a_sync_is_can_be_seen_while_it_lasts(story: Story, capfd: pytest.CaptureFixture[str]) -> None:
     cache = Cache(0)
-    assert story.feed.coming(cache) == 0
-    story.feed.staged(cache, pack(A) * 99_999)
-    assert story.feed.coming(cache) == 99_999
+    assert story.effective.coming(cache) == 0
+    story.effective.staged(cache, pack(A) * 99_999)
+    assert story.effective.coming(cache) == 99_999
     assert "a sync goes on" not in "".join(capfd.readouterr())
-    story.feed.staged(cache, pack(B) + pack(C))
+    story.effective.staged(cache, pack(B) + pack(C))
     assert "vrps=100001" in "".join(capfd.readouterr())
-    story.feed.committed(cache, full=True)
-    assert story.feed.coming(cache) == 0
-    story.feed.staged(cache, pack(A, announce=False))
-    story.feed.discarded(cache)
-    assert story.feed.coming(cache) == 0
+    story.effective.committed(cache, full=True)
+    assert story.effective.coming(cache) == 0
+    story.effective.staged(cache, pack(A, announce=False))
+    story.effective.discarded(cache)
+    assert story.effective.coming(cache) == 0
 
 
 class TestKeep:
@@ -244,46 +244,46 @@ class TestKeep:
         for on_expire, told in (("keep", []), ("exit", ["ended"]), ("not-found", ["-64500"])):
             story, one, mute = Story(on_expire), Cache(0), Cache(1)  # type: ignore[arg-type]
             story.sync(one, A)
-            story.feed.active(frozenset([one, mute]))
+            story.effective.active(frozenset([one, mute]))
             story.heard()
-            story.feed.expired(one)
+            story.effective.expired(one)
             assert story.heard() == told
-            assert story.feed.expired_at_all
+            assert story.effective.expired_at_all
 
     def test_what_was_kept_goes_when_another_cache_of_the_group_is_in_sync(self) -> None:
         story, one, two = Story("keep"), Cache(0), Cache(1)
         story.sync(one, A, B)
-        story.feed.active(frozenset([one, two]))
-        story.feed.discarded(one)
-        story.feed.expired(one)
+        story.effective.active(frozenset([one, two]))
+        story.effective.discarded(one)
+        story.effective.expired(one)
         story.heard()
         story.sync(two, B, C)
         assert story.heard() == ["+64502", "-64500"]
-        assert not story.feed.expired_at_all
+        assert not story.effective.expired_at_all
 
     def test_what_was_kept_goes_when_another_group_is_in_use_and_does_not_come_back(self) -> None:
         story, one, two, backup = Story("keep"), Cache(0), Cache(1), Cache(2)
         story.sync(one, A)
-        story.feed.active(frozenset([one, two]))
-        story.feed.discarded(one)
-        story.feed.expired(one)
+        story.effective.active(frozenset([one, two]))
+        story.effective.discarded(one)
+        story.effective.expired(one)
         story.heard()
         story.sync(backup, B)
-        story.feed.active(frozenset([backup]))
+        story.effective.active(frozenset([backup]))
         assert story.heard() == ["+64501", "-64500"]
         story.sync(two, B)
-        story.feed.active(frozenset([one, two]))
+        story.effective.active(frozenset([one, two]))
         assert story.heard() == []
 
     def test_what_arrives_from_the_kept_cache_meanwhile_is_not_lost(self) -> None:
         story, one, two = Story("keep"), Cache(0), Cache(1)
         story.sync(one, A)
-        story.feed.active(frozenset([one, two]))
-        story.feed.expired(one)
-        story.feed.discarded(one)
-        story.feed.staged(one, pack(A))
+        story.effective.active(frozenset([one, two]))
+        story.effective.expired(one)
+        story.effective.discarded(one)
+        story.effective.staged(one, pack(A))
         story.sync(two, B)
-        story.feed.staged(one, pack(C))
+        story.effective.staged(one, pack(C))
         story.heard()
-        story.feed.committed(one, True)
+        story.effective.committed(one, True)
         assert {entry.vrp for entry in story.vrp_set.vrps()} == {A, B, C}

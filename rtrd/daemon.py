@@ -29,6 +29,7 @@ from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
 from rtrd.policy import Policy
 from rtrd.reload import Reloading
+from rtrd.rib.whatif import Impact
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from rtrd.config import Config
-    from rtrd.rib.table import RouteTable
     from rtrlib import RTRManager
     from rtrlib.vrp_set import VRPChanges
 
@@ -181,12 +181,12 @@ class Daemon:
         limits = Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
         effective = self.effective
         effective.guard = Guarding(
-            limits, self.vrp_set, effective.task_queue, self._tables, effective.taken, clock=clock
+            limits, self.vrp_set, effective.task_queue, self._impact, effective.taken, clock=clock
         )
         return effective.guard
 
-    def _tables(self) -> list[RouteTable]:
-        return [router.engine.table for router in self.routers]
+    def _impact(self, pending: VRPChanges | None) -> Impact:
+        return Impact(self.vrp_set, (router.engine.table for router in self.routers), pending)
 
     def _status_line(self) -> str:
         """Say in a line how it is, for `systemctl status`."""

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from rtrd.api.queries import Wanted
+    from rtrd.base.notation import Prefix
     from rtrd.config.diff import Change
     from rtrd.daemon import Daemon
     from rtrd.event_log import EventLog
-    from rtrd.rib.validity import Prefix
     from rtrlib.vrp_set import CoveringVRP
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from rtrd.api import scrape
 from rtrd.api.responses import error, json, stream
-from rtrd.rib.validity import Prefix, parse_address, parse_asn, parse_prefix
+from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
 from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
 

@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from rtrd.base import socket_paths
+from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
 from rtrd.cli import DONE, FAILED, NO_DAEMON
 from rtrd.commands import http_client, terminal
-from rtrd.rib.validity import Prefix, parse_address, parse_asn, parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

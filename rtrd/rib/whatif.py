@@ -12,6 +12,8 @@ from rtrd.rib.rows import prefix_text
 from rtrlib.vrp_set import VALIDITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rtrd.rib.table import RouteTable
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -128,6 +130,32 @@ class Question:
             then=VALIDITIES[row.then],
             cover=COVERS[row.cover] if newly_invalid and self._covers else None,
         )
+
+
+class Impact:
+    """What all that is pending in a VRP set would do to the routes of some tables (rtrd.vrps.guarding)."""
+
+    def __init__(self, vrp_set: VRPSet, tables: Iterable[RouteTable], pending: VRPChanges | None) -> None:
+        """Look at the routes that these VRPs cover; None: at all."""
+        self._tables = list(tables)
+        self._questions = [Question(table, View(vrp_set, due=True), pending) for table in self._tables]
+        self._left = list(self._questions)
+
+    def work(self, budget: int) -> bool:
+        """Look at about `budget` more routes. True: there are more."""
+        if self._left and not self._left[0].work(budget):
+            del self._left[0]
+        return bool(self._left)
+
+    @property
+    def routes(self) -> int:
+        """How many routes the tables have."""
+        return sum(map(len, self._tables))
+
+    @property
+    def newly_invalid(self) -> int:
+        """How many of those looked at would become invalid."""
+        return sum(question.counts().newly_invalid for question in self._questions)
 
 
 def _native(vrp_set: VRPSet | None) -> Any:

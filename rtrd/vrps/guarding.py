@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rtrd.base import log
 from rtrd.base.clock import Clock
-from rtrd.rib.whatif import Question, View
 from rtrd.vrps.guard import Action, Figures, Guard, NothingHeldError
 from rtrlib.vrp_set import VRPChanges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable
+    from collections.abc import Callable, Collection, Generator
 
-    from rtrd.rib.table import RouteTable
     from rtrd.vrps.guard import Limits
     from rtrd.vrps.task_queue import TaskQueue
     from rtrlib.vrp_set import Steps, VRPSet
@@ -36,6 +34,21 @@ TICK: Final = 1.0
 logger = log.get("guard")
 
 
+class Impact(Protocol):
+    """What all that is pending in the VRP set would do to the routes of every router."""
+
+    def work(self, budget: int) -> bool:
+        """Look at about `budget` more routes. True: there are more."""
+
+    @property
+    def routes(self) -> int:
+        """How many routes there are."""
+
+    @property
+    def newly_invalid(self) -> int:
+        """How many of those looked at would become invalid."""
+
+
 class Guarding:
     """The guard of one VRP set, whose changes are only proposed from now on."""
 
@@ -44,27 +57,26 @@ class Guarding:
         limits: Limits,
         vrp_set: VRPSet,
         task_queue: TaskQueue,
-        tables: Callable[[], Iterable[RouteTable]],
+        impact: Callable[[VRPChanges | None], Impact],
         took: Callable[[VRPChanges], None],
         *,
         clock: Clock | None = None,
     ) -> None:
-        """Join the set, all that changes it, and the tables of all routers.
+        """Join the set and all that changes it.
 
-        `took`: what was held, or took long to judge, is in force now.
+        `impact`: looks at the routes that these pending VRPs cover, or at all routes. `took`: what was held, or took
+        long to judge, is in force now.
         """
         self.guard = Guard(limits)
         self._vrp_set = vrp_set
         self._task_queue = task_queue
-        self._tables = tables
+        self._impact = impact
         self._took = took
         self._clock = clock or Clock()
         self._listed: VRPChanges | None = VRPChanges()  # all that is pending; None: too much to list
         self._causes: list[str] = []
         self._good: dict[int, float] = {}  # until when the VRPs of a source count
-        self._questions: list[Question] = []
-        self._asked: list[Question] = []
-        self._judging = False
+        self._judging: Impact | None = None
         self._slice: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         vrp_set.propose(propose=True)
@@ -181,7 +193,7 @@ class Guarding:
         if action is not Action.NOTHING:
             self._stop_judging()
         if action is Action.JUDGE:
-            self._begin_judging()
+            self._judging = self._impact(self._listed)
             taken = yield from self._judge()
         elif action is Action.TAKE:
             taken = yield from self._take(why)
@@ -215,26 +227,19 @@ class Guarding:
             taken.add((yield from self._vrp_set.take_steps()))
         return taken
 
-    def _begin_judging(self) -> None:
-        then = View(self._vrp_set, due=True)
-        self._asked = [Question(table, then, self._listed) for table in self._tables()]
-        self._questions = list(self._asked)
-        self._judging = True
-
     def _judge(self) -> Steps:
         """Do a slice; with the last one, what follows."""
         self._slice = None
-        if not self._judging:  # it was ended while this waited for its turn
+        impact = self._judging
+        if impact is None:  # it was ended while this waited for its turn
             return VRPChanges()
-        if self._questions and not self._questions[0].work(BUDGET):
-            del self._questions[0]
-        if self._questions:
+        if impact.work(BUDGET):
             self._slice = asyncio.get_running_loop().call_soon(self._go_on)
             return VRPChanges()
         vrp_set = self._vrp_set
         figures = Figures(
-            routes=sum(len(table) for table in self._tables()),
-            newly_invalid=sum(question.counts().newly_invalid for question in self._asked),
+            routes=impact.routes,
+            newly_invalid=impact.newly_invalid,
             vrps=vrp_set.count(4) + vrp_set.count(6),
             vrps_then=vrp_set.due(4) + vrp_set.due(6),
         )
@@ -257,12 +262,10 @@ class Guarding:
             self._took(taken)
 
     def _stop_judging(self) -> None:
-        self._judging = False
+        self._judging = None
         if self._slice is not None:
             self._slice.cancel()
             self._slice = None
-        self._questions.clear()
-        self._asked.clear()
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from rtrd.rib.validity import parse_asn, parse_prefix
+from rtrd.base.notation import parse_asn, parse_prefix
 from rtrlib.vrp import VRP
 
 EXPECTED = "expected PREFIX-MAXLENGTH@ASN, as 192.0.2.0/24-24@AS64500"

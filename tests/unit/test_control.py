@@ -20,11 +20,12 @@ from rtrd.api import live
 from rtrd.api.responses import ConflictError, NotReadyError
 from rtrd.api.server import Control
 from rtrd.base.clock import Clock
+from rtrd.base.notation import Prefix, parse_prefix
 from rtrd.base.sockets import ListenError
 from rtrd.commands import http_client
 from rtrd.config import Endpoint
 from rtrd.event_log import EventLog
-from rtrd.rib.validity import Prefix, explain, parse_prefix
+from rtrd.rib.validity import explain
 from rtrd.version import __version__
 from rtrlib.vrp import VRP
 

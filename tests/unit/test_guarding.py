@@ -12,6 +12,7 @@ import pytest
 from rtrd.base.clock import Clock
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
+from rtrd.rib.whatif import Impact
 from rtrd.vrps import guarding
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.guard import Limits, NothingHeldError
@@ -62,7 +63,7 @@ class Story:
             Limits(0.05, 0.2, 300),
             self.vrp_set,
             self.effective.task_queue,
-            lambda: [self.table],
+            lambda pending: Impact(self.vrp_set, [self.table], pending),
             self.effective.taken,
             clock=Clock(lambda: self.now),
         )

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.rib.validity import explain, parse_asn, parse_prefix
+from rtrd.base.notation import parse_asn, parse_prefix
+from rtrd.rib.validity import explain
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 

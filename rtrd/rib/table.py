@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from _rov import ffi, lib
 from rtrd.rib.rows import ACTIONS, Command, Route, RouteChange, changed, listed, written
-from rtrd.rib.terms import LEARNED, TAG_KINDS, AttributeSummary, LinesTaken, NeighborPolicy
+from rtrd.rib.terms import LEARNED, TAG_KINDS, AttributeSummary, LinesTaken, NeighborPolicy, RibState
 from rtrlib.vrp_set import VALIDITIES, parse_prefix
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class RouteTable:
             raise MemoryError("no memory for a route table")
         self._vrp_set = vrp_set  # must outlive the native table
         self._native = ffi.gc(native, lib.routes_free)
+        self.state: RibState = lib.routes_state(native)
+        """What waits, and what is left to do; it changes with the table."""
         self._faults = ffi.new("struct route_faults *")
         self._command = ffi.new("struct command *")
         self._key = ffi.new("struct line_key *")
@@ -245,12 +247,12 @@ class RouteTable:
     @property
     def parked(self) -> int:
         """How many routes wait for the next round; they count as waiting too."""
-        return int(lib.routes_parked(self._native))
+        return self.state.parked
 
     @property
     def round_full(self) -> bool:
         """Nothing more can be written in this round."""
-        return bool(lib.routes_round_full(self._native))
+        return self.state.written_set_full
 
     # -- VRPs
 
@@ -279,12 +281,12 @@ class RouteTable:
     @property
     def searching(self) -> bool:
         """The last `next_command` looked at many routes of which there was nothing to say: it is to be asked again."""
-        return bool(lib.routes_searching(self._native))
+        return self.state.searching
 
     @property
     def waiting(self) -> int:
         """How many routes are in the outbox."""
-        return int(lib.routes_waiting(self._native))
+        return self.state.waiting
 
     # -- changes
 
@@ -307,12 +309,12 @@ class RouteTable:
     # -- questions
 
     def __len__(self) -> int:
-        return int(lib.routes_count(self._native))
+        return self.state.routes
 
     @property
     def changed(self) -> int:
         """Changes of validity since the start."""
-        return sum(self.changes().values())
+        return self.state.validity_changes
 
     def changes(self) -> dict[tuple[str, str], int]:
         """Count the changes of validity since the start, by what it was and what it became."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 TAG_KINDS = ("standard", "large", "extended")
 """Of a community: the words for the native core's numbers, by index."""
@@ -44,6 +44,41 @@ class NeighborPolicy(NamedTuple):
     variants: tuple[int, int, int, int]
     """Equal for two validities whose announcements carry the same additions (16 bits)."""
     local_preferences: tuple[int, int, int, int]
+
+
+class RibState(Protocol):
+    """What is asked of the table again and again: numbers in its own memory, always those of now, read without a call.
+
+    To be read as long as the table lives.
+    """
+
+    @property
+    def routes(self) -> int:
+        """How many the neighbors have announced and not withdrawn."""
+
+    @property
+    def validity_changes(self) -> int:
+        """How many there were since the start."""
+
+    @property
+    def waiting(self) -> int:
+        """For how many routes a command may have to be written; parked ones are among them."""
+
+    @property
+    def parked(self) -> int:
+        """How many of those wait for the next send barrier."""
+
+    @property
+    def written_set_full(self) -> bool:
+        """Nothing more can be written before the next send barrier."""
+
+    @property
+    def searching(self) -> bool:
+        """The last `next_command` looked at many routes for which there was nothing to write: ask it again."""
+
+    @property
+    def work(self) -> bool:
+        """`work` has something to do."""
 
 
 class LinesTaken(NamedTuple):

@@ -97,7 +97,7 @@ int routes_neighbor_retire(struct routes *routes, uint32_t number)
     if (!neighbor)
         return -1;
     for (int i = 0; i < 4; i++) {
-        routes->count -= neighbor->counts[i];
+        routes->state.routes -= neighbor->counts[i];
         neighbor->counts[i] = 0;
     }
     if (neighbor->routes == 0) {
@@ -105,7 +105,7 @@ int routes_neighbor_retire(struct routes *routes, uint32_t number)
         return 0;
     }
     neighbor->retired = true;
-    routes->purge.running = true;
+    routes->purge.running = routes->state.work = true;
     routes->purge.family = 4;
     memset(routes->purge.key, 0, sizeof routes->purge.key);
     return 0;

@@ -66,7 +66,7 @@ void outbox_consider(struct routes *routes, uint32_t number)
     else
         route_at(routes, routes->outbox_last)->waiting = number;
     routes->outbox_last = number;
-    routes->outbox_n++;
+    routes->state.waiting++;
 }
 
 static void outbox_drop_first(struct routes *routes)
@@ -76,7 +76,7 @@ static void outbox_drop_first(struct routes *routes)
     if (routes->outbox_first == NO_ROUTE)
         routes->outbox_last = NO_ROUTE;
     route->waiting = NOT_WAITING;
-    routes->outbox_n--;
+    routes->state.waiting--;
 }
 
 /* The first route was written in this round: it waits for the next one, still of the outbox. */
@@ -84,20 +84,21 @@ static void park_first(struct routes *routes)
 {
     uint32_t number = routes->outbox_first;
     outbox_drop_first(routes);
-    routes->outbox_n++;
+    routes->state.waiting++;
     route_at(routes, number)->waiting = NO_ROUTE;
     if (routes->parked_first == NO_ROUTE)
         routes->parked_first = number;
     else
         route_at(routes, routes->parked_last)->waiting = number;
     routes->parked_last = number;
-    routes->parked_n++;
+    routes->state.parked++;
 }
 
 void routes_round(struct routes *routes)
 {
     routes->rounds = true;
     round_clear(&routes->round);
+    routes->state.written_set_full = false;
     if (routes->parked_first == NO_ROUTE)
         return;
     route_at(routes, routes->parked_last)->waiting = routes->outbox_first;
@@ -105,11 +106,8 @@ void routes_round(struct routes *routes)
         routes->outbox_last = routes->parked_last;
     routes->outbox_first = routes->parked_first;
     routes->parked_first = routes->parked_last = NO_ROUTE;
-    routes->parked_n = 0;
+    routes->state.parked = 0;
 }
-
-uint64_t routes_parked(const struct routes *routes) { return routes->parked_n; }
-bool routes_round_full(const struct routes *routes) { return routes->round.n >= ROUND_MOST; }
 
 /* ---- commands ------------------------------------------------------------------------------------------------ */
 
@@ -183,13 +181,13 @@ bool routes_next(struct routes *routes, size_t most, struct command *out)
     unsigned in_vain = 0;
     out->n = 0;
     out->size = 0;
-    routes->searching = false;
+    routes->state.searching = false;
     if (routes->asked_previous_run != ATTRS_NONE)
         attrs_release(&routes->attrs, routes->asked_previous_run);
     routes->asked_previous_run = ATTRS_NONE;
     while (routes->outbox_first != NO_ROUTE) {
         if (in_vain == IN_VAIN_MOST) {
-            routes->searching = out->n == 0;
+            routes->state.searching = out->n == 0;
             break;
         }
         uint32_t number = routes->outbox_first;
@@ -209,12 +207,9 @@ bool routes_next(struct routes *routes, size_t most, struct command *out)
         if (!fits(routes, out, &emission, most) ||
             (routes->rounds && !round_add(&routes->round, place, emission.receivers)))
             return out->n > 0;
+        routes->state.written_set_full = routes->round.n >= ROUND_MOST;
         append(routes, out, &emission);
         emission_apply(routes, &emission);
     }
     return out->n > 0;
 }
-
-bool routes_searching(const struct routes *routes) { return routes->searching; }
-
-uint64_t routes_waiting(const struct routes *routes) { return routes->outbox_n; }

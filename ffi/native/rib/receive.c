@@ -28,6 +28,7 @@ void route_set_validity(struct routes *routes, uint32_t number, enum validity va
     if (variant != route_variant(routes, route))
         route->bits |= STALE_BOTH;
     routes->changes[was][validity]++;
+    routes->state.validity_changes++;
     event_note(routes, number, (uint8_t)was, (uint8_t)validity);
 }
 
@@ -156,7 +157,7 @@ static uint32_t announce_new(struct routes *routes, uint32_t *first, uint32_t ne
     }
     route_at(routes, number)->bits |= (uint8_t)validity;
     routes->neighbors[neighbor].counts[validity]++;
-    routes->count++;
+    routes->state.routes++;
     if (validity == VALIDITY_INVALID)
         event_note(routes, number, VALIDITY_NONE, VALIDITY_INVALID);
     return number;
@@ -169,7 +170,7 @@ static void announce_again(struct routes *routes, uint32_t number, uint32_t attr
     if (route->bits & GONE) {
         route->bits &= (uint8_t) ~(GONE | TOLD_BOTH);
         routes->neighbors[route->neighbor].counts[route->bits & VALIDITY_BITS]++;
-        routes->count++;
+        routes->state.routes++;
     }
     if (route_retagged(routes, route)) /* by its set or validity of before, which it may lose here */
         route->bits |= STALE_BOTH;
@@ -246,7 +247,7 @@ void route_withdraw(struct routes *routes, uint32_t number)
     struct neighbor *neighbor = &routes->neighbors[route->neighbor];
     if (!route_gone(routes, route)) {
         neighbor->counts[route->bits & VALIDITY_BITS]--;
-        routes->count--;
+        routes->state.routes--;
     }
     route->bits |= GONE;
     uint8_t key[INDEX_KEY_MOST];

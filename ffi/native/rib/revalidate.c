@@ -50,7 +50,7 @@ void routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
         return;
     /* Past this the walk over all routes is the shorter way, and what waits stays bounded. */
     size_t waiting = revalidate->list.n - revalidate->at;
-    if (waiting + changes->n > routes->count / 4 + 1024 || !reserve(revalidate, changes->n)) {
+    if (waiting + changes->n > routes->state.routes / 4 + 1024 || !reserve(revalidate, changes->n)) {
         routes_reconsider(routes, false);
         return;
     }
@@ -59,6 +59,7 @@ void routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
             continue; /* covers nothing */
         revalidate->list.records[revalidate->list.n] = changes->records[i];
         revalidate->causes[revalidate->list.n++] = routes->events.given;
+        routes->state.work = true;
     }
 }
 
@@ -70,6 +71,7 @@ void routes_reconsider(struct routes *routes, bool rewrite)
     revalidate_forget(revalidate);
     *revalidate = (struct revalidate){
         .all = true, .rewrite = rewrite || still, .attrs = attrs, .cause = routes->events.given, .family = 4};
+    routes->state.work = true;
 }
 
 bool route_retagged(const struct routes *routes, const struct route *route)
@@ -212,5 +214,7 @@ bool routes_work(struct routes *routes, size_t budget)
     routes->events.cause = routes->revalidate.cause;
     revalidate_all(routes, &budget);
     routes->events.cause = CAUSE_UPDATE;
-    return routes->purge.running || routes->revalidate.all || routes->revalidate.at < routes->revalidate.list.n;
+    routes->state.work =
+        routes->purge.running || routes->revalidate.all || routes->revalidate.at < routes->revalidate.list.n;
+    return routes->state.work;
 }

@@ -274,7 +274,7 @@ size_t routes_list(const struct routes *routes, struct route_cursor *cursor, str
     return n;
 }
 
-uint64_t routes_count(const struct routes *routes) { return routes->count; }
+const struct rib_state *routes_state(const struct routes *routes) { return &routes->state; }
 
 void routes_changes(const struct routes *routes, uint64_t changes[16])
 {

@@ -92,6 +92,20 @@ struct route_cursor {
 
 struct routes;
 
+/* What callers ask again and again. Every call that changes the table keeps it up to date. */
+struct rib_state {
+    uint64_t routes;           /* that the neighbors have announced and not withdrawn */
+    uint64_t validity_changes; /* since the start */
+    uint64_t waiting;          /* routes for which a command may have to be written; parked ones, too */
+    uint64_t parked;           /* those of them that wait for the next send barrier */
+    bool written_set_full;     /* nothing more can be written before the next send barrier */
+    bool searching;            /* the last routes_next found nothing yet: it is to be called again */
+    bool work;                 /* routes_work has something to do */
+};
+
+/* The table's own, to be read as long as the table lives. */
+const struct rib_state *routes_state(const struct routes *routes);
+
 struct routes *routes_new(struct vrpset *set); /* the set stays the caller's and must live longer; NULL: no memory */
 void routes_free(struct routes *routes);
 
@@ -185,8 +199,6 @@ bool routes_has(const struct routes *routes, uint32_t neighbor, const char *text
 /* Begins a round, in which each place is written once; what is to be written again waits for the next. A router that
  * puts what it is told in order of its own until it is sent (docs/exabgp.md) needs that. Never called: no rounds. */
 void routes_round(struct routes *routes);
-uint64_t routes_parked(const struct routes *routes); /* routes that wait for the next round */
-bool routes_round_full(const struct routes *routes); /* nothing more can be written in this one */
 
 /* VRPs became effective or ceased to be: the routes that they cover will be validated again. */
 void routes_vrps_changed(struct routes *routes, const struct vrp_list *changes);
@@ -195,12 +207,10 @@ void routes_reconsider(struct routes *routes, bool rewrite);
 /* Does up to `budget` routes of the work that the calls above left. True: there is more. */
 bool routes_work(struct routes *routes, size_t budget);
 
-/* The next command, of at most `most` prefixes (1 or more). False: nothing waits, or (routes_searching) nothing was
+/* The next command, of at most `most` prefixes (1 or more). False: nothing waits, or (state: searching) nothing was
  * found yet among many routes for which there is nothing to write: to be called again. What it says counts as written.
  */
 bool routes_next(struct routes *routes, size_t most, struct command *out);
-bool routes_searching(const struct routes *routes);
-uint64_t routes_waiting(const struct routes *routes);
 
 /* Rows in order of prefix, `room` at a time, whole prefixes (a prefix with more routes than room is cut). */
 size_t routes_list(const struct routes *routes, struct route_cursor *cursor, struct route_row *out, size_t room);
@@ -216,7 +226,6 @@ void routes_set_cause(struct routes *routes, uint32_t cause);
 /* The oldest events, taken away; `lost`: how many found no room since the last call. */
 size_t routes_events(struct routes *routes, struct route_event *out, size_t room, uint64_t *lost);
 
-uint64_t routes_count(const struct routes *routes);
 void routes_changes(const struct routes *routes,
                     uint64_t changes[16]);                 /* of validity since the start: [4 * from + to] */
 uint64_t routes_memory(const struct routes *routes);       /* bytes of all but the sets */

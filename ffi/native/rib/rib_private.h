@@ -84,6 +84,7 @@ struct events { /* a ring of those that nobody took yet */
 };
 
 struct routes {
+    struct rib_state state;
     struct vrpset *set;
     struct attrs_table attrs;
     struct arena arenas[2];
@@ -98,21 +99,17 @@ struct routes {
         uint8_t key[INDEX_KEY_MOST];
     } purge;
     uint32_t outbox_first, outbox_last;
-    uint64_t outbox_n;
-    bool searching;             /* the last routes_next was not through with it */
     uint64_t plain[2];          /* receivers that take no path ids, by family */
     uint64_t extended_next_hop; /* receivers that take IPv4 routes with an IPv6 next hop */
     struct our_tag *our_tags;   /* what summary_read must know; NULL: Python reads all sets */
     size_t our_tags_n;
-    uint64_t count;
     struct events events;
     uint64_t changes[4][4]; /* of validity since the start: from, to */
     uint64_t up;            /* receivers that can be announced to */
     bool rounds;
     struct round round;
     uint32_t parked_first, parked_last; /* of the outbox, and wait for the next round */
-    uint64_t parked_n;
-    uint32_t asked_previous_run; /* the set of the last command, held until the next one */
+    uint32_t asked_previous_run;        /* the set of the last command, held until the next one */
 };
 
 /* routes.c */

@@ -26,8 +26,9 @@ from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5, ExaBGP, Neighbor
 from rtrd.exabgp import encode
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import Update, decode
+from rtrd.exabgp.decode import decode
 from rtrd.policy import Policy
+from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:

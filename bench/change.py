@@ -14,9 +14,9 @@ from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
 from bench.section import set_of
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import State
 from rtrd.exabgp.session import WORK
 from rtrd.policy import Policy
+from rtrd.rib.bgp_events import State
 from rtrd.rib.engine import Engine
 
 if TYPE_CHECKING:

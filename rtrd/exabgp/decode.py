@@ -1,8 +1,8 @@
-"""Lines that ExaBGP writes to its process in, events out. Both dialects, 4.2 and 5.0, and newer ones by their shape.
+"""Decodes the JSON lines that ExaBGP writes to its process: UPDATEs, and what happens to sessions.
 
-A line is a JSON object (an event of a neighbor) or a word of text (an answer to a command). The decoder is
-typed (msgspec), takes what it knows and skips what it doesn't. Path attributes stay raw: they are the key under
-which a set of them is known, and are decoded once (exabgp/attributes.py).
+Both dialects are read, 4.2 and 5.0, and newer ones by their shape. The decoder is typed (msgspec); it skips what it
+doesn't know. Path attributes stay raw: the octets are the key of an attribute set, which exabgp/attributes.py decodes
+once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from typing import Annotated, NamedTuple
 
 import msgspec
+
+from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
 
 UNICAST = ("ipv4 unicast", "ipv6 unicast")
 
@@ -33,7 +35,6 @@ class _Update(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     update: _Update | None = None
-    eor: dict[str, str] | None = None
 
 
 class _Address(msgspec.Struct, gc=False):
@@ -61,55 +62,14 @@ class _Line(msgspec.Struct):
     neighbor: _Neighbor | None = None
 
 
-class Update(NamedTuple):
-    """Routes of one neighbor's UPDATE, unicast only. What is withdrawn comes first (RFC 4271 section 4.3)."""
-
-    neighbor: str
-    withdrawn: list[str]
-    """`PREFIX`, under ADD-PATH `PREFIX PATH-ID` (as an address); not parsed yet."""
-    announced: list[tuple[bytes, list[str]]]
-    """Key of the attribute set (see attribute_key) and the prefixes that carry it."""
-    others: int
-    """Entries of other families, which are left alone."""
-
-
-class State(NamedTuple):
-    """A neighbor's session changed."""
-
-    neighbor: str
-    up: bool
-    reason: str
-
-
-class Sent(NamedTuple):
-    """What ExaBGP sent to a neighbor, by its own configuration or because it was told to; as an Update."""
-
-    update: Update
-
-
-class EndOfRib(NamedTuple):
-    """RFC 4724 section 2: the neighbor has sent all it has of a family."""
-
-    neighbor: str
-    family: str
-
-
 class Other(NamedTuple):
-    """An event that changes no route: its type, for counting."""
+    """An event that changes no route."""
 
     kind: str
     neighbor: str | None = None
 
 
-class Negotiated(NamedTuple):
-    """What a session agreed on; `raw` for exabgp/capabilities."""
-
-    neighbor: str
-    extended_next_hop: bool
-    """IPv4 unicast routes may have an IPv6 next hop (RFC 8950)."""
-
-
-Event = Update | Sent | State | EndOfRib | Other | Negotiated
+Event = Update | Sent | State | Other | Negotiated
 
 
 class DecodeError(ValueError):
@@ -166,10 +126,7 @@ def decode(line: bytes) -> Event:
 def _update(neighbor: _Neighbor, message: _Message) -> Event:
     update = message.update
     if update is None:
-        if message.eor is None:
-            return Other("update", neighbor.address.peer)
-        family = f"{message.eor.get('afi', '')} {message.eor.get('safi', '')}"
-        return EndOfRib(neighbor.address.peer, family)
+        return Other("update", neighbor.address.peer)  # End-of-RIB (RFC 4724 section 2), for one
     withdrawn: list[str] = []
     announced: list[tuple[bytes, list[str]]] = []
     others = 0

@@ -16,7 +16,7 @@ from rtrd.base.durations import Durations
 from rtrd.exabgp import encode
 from rtrd.exabgp.answers import Answers
 from rtrd.exabgp.coalesce import Coalescing
-from rtrd.exabgp.decode import DecodeError, Event, Negotiated, Other, Sent, State, Update, decode
+from rtrd.exabgp.decode import DecodeError, Event, Other, decode
 from rtrd.exabgp.lines import MOST_LINE, Lines
 from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.pipe import Pipe
@@ -25,6 +25,7 @@ from rtrd.exabgp.startup import StartUp
 from rtrd.exabgp.window import FENCE, Window
 from rtrd.exabgp.words import Words
 from rtrd.policy import normal
+from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
 
 if TYPE_CHECKING:
     from collections.abc import Callable

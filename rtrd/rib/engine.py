@@ -26,9 +26,9 @@ from rtrd.tags import VALIDITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rtrd.exabgp.decode import Negotiated, State, Update
     from rtrd.policy import Policy, Rule, Treatment
     from rtrd.rib.attributes import AttributeSet
+    from rtrd.rib.bgp_events import Negotiated, State, Update
     from rtrd.rib.rows import Command, Route
     from rtrd.tags import Tag
     from rtrlib.vrp_set import VRPChanges, VRPSet

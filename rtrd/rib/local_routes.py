@@ -22,8 +22,8 @@ from rtrd.tags import VALIDITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from rtrd.exabgp.decode import State, Update
     from rtrd.rib.attributes import AttributeSet
+    from rtrd.rib.bgp_events import State, Update
     from rtrd.rib.decision import Decision
     from rtrd.rib.rows import Command, Route
     from rtrlib.vrp_set import VRPChanges, VRPSet

@@ -22,7 +22,8 @@ from rtrd.api.app import make_app
 from rtrd.commands import http_client
 from rtrd.config import load
 from rtrd.daemon import Daemon
-from rtrd.exabgp.decode import Update, attribute_key
+from rtrd.exabgp.decode import attribute_key
+from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:

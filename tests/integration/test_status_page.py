@@ -16,7 +16,8 @@ from rtrd.api.answers import Answers
 from rtrd.api.app import make_app
 from rtrd.config import load
 from rtrd.daemon import Daemon
-from rtrd.exabgp.decode import Update, attribute_key
+from rtrd.exabgp.decode import attribute_key
+from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bench import generate, lines
-from rtrd.exabgp.decode import Update, decode
+from rtrd.exabgp.decode import decode
+from rtrd.rib.bgp_events import Update
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 CASES = {

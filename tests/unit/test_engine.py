@@ -10,8 +10,9 @@ import pytest
 
 from rtrd import config
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import Negotiated, State, Update, attribute_key
+from rtrd.exabgp.decode import attribute_key
 from rtrd.policy import Policy
+from rtrd.rib.bgp_events import Negotiated, State, Update
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import MOST_RECEIVERS
 from rtrlib.vrp import VRP, pack

@@ -15,7 +15,8 @@ from rtrd.base.clock import Clock
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.event_log import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, EventLog, TooManyListenersError
-from rtrd.exabgp.decode import State, Update, attribute_key
+from rtrd.exabgp.decode import attribute_key
+from rtrd.rib.bgp_events import State, Update
 from rtrlib.vrp import VRP, pack
 
 if TYPE_CHECKING:

@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import DecodeError, EndOfRib, Event, Negotiated, Other, Sent, State, Update, decode
+from rtrd.exabgp.decode import DecodeError, Event, Other, decode
 from rtrd.rib.attributes import AttributeSet
+from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 LINES = sorted(line for file in SAMPLES.glob("*/*.jsonl") for line in file.read_bytes().splitlines())
 PEER = "127.0.0.2"
-EVENTS = (Update, Sent, State, EndOfRib, Other, Negotiated)
+EVENTS = (Update, Sent, State, Other, Negotiated)
 
 
 def sample(name: str, version: str = "5.0.15") -> bytes:
@@ -104,8 +105,8 @@ def test_a_state_of_the_state_machine_is_no_state_of_the_session() -> None:
     assert decode(line) == Other("fsm", PEER)
 
 
-def test_end_of_rib_says_which_family() -> None:
-    assert decode(sample("eor-v6")) == EndOfRib(PEER, "ipv6 unicast")
+def test_end_of_rib_changes_no_route() -> None:
+    assert decode(sample("eor-v6")) == Other("update", PEER)
 
 
 def test_a_link_local_next_hop_beside_a_global_one_is_left_out() -> None:

@@ -8,17 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from rtrd.exabgp.attributes import UNREADABLE, read_attributes
-from rtrd.exabgp.decode import (
-    DecodeError,
-    EndOfRib,
-    Event,
-    Negotiated,
-    Other,
-    Sent,
-    State,
-    Update,
-    decode,
-)
+from rtrd.exabgp.decode import DecodeError, Event, Other, decode
 from rtrd.rib.attributes import (
     AS_CONFED_SEQUENCE,
     AS_CONFED_SET,
@@ -30,6 +20,7 @@ from rtrd.rib.attributes import (
     AttributeSet,
     Segment,
 )
+from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 V4, V5 = "exabgp-4.2.21", "exabgp-5.0.15"
@@ -50,7 +41,7 @@ class Undecodable(NamedTuple):
     """A line that is no JSON."""
 
 
-Seen = Routes | Sent | State | EndOfRib | Other | Negotiated | Undecodable
+Seen = Routes | Sent | State | Other | Negotiated | Undecodable
 
 
 class Case(NamedTuple):
@@ -98,10 +89,6 @@ def others(count: int) -> list[Seen]:
 
 def kinds(*names: str) -> list[Seen]:
     return [Other(name, PEER) for name in names]
-
-
-def eor(family: str) -> list[Seen]:
-    return [EndOfRib(PEER, family)]
 
 
 def session_up(*, idle: bool, extended_next_hop: bool) -> list[Seen]:
@@ -211,10 +198,10 @@ EXPECTED: dict[str, Case] = {
     "addpath-v4-withdraw": Case(withdrawn("20.0.0.0/24 0.0.0.1")),
     "addpath-v6": Case(announced(v6(), "2001:db8:1::/48 0.0.0.7")),
     # -- the end of what a neighbour has
-    "eor-v4": Case(eor("ipv4 unicast")),
-    "eor-v6": Case(eor("ipv6 unicast")),
-    "eor-flow": Case(eor("ipv4 flow")),
-    "addpath-eor-v4": Case(eor("ipv4 unicast")),
+    "eor-v4": Case(kinds("update")),
+    "eor-v6": Case(kinds("update")),
+    "eor-flow": Case(kinds("update")),
+    "addpath-eor-v4": Case(kinds("update")),
     "route-refresh-v4": Case(v5=kinds("refresh"), v4=[Undecodable()], differs=NO_JSON),
     "route-refresh-borr": Case(v5=kinds("refresh"), v4=[Undecodable()], differs=NO_JSON),
     "route-refresh-eorr": Case(v5=kinds("refresh"), v4=[Undecodable()], differs=NO_JSON),

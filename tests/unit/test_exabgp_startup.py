@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import Update
 from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, UNANSWERED, Phase, StartUp
 from rtrd.policy import Policy
+from rtrd.rib.bgp_events import Update
 from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
 from rtrlib.vrp_set import VRPSet

@@ -14,8 +14,9 @@ from _rov import lib
 from bench import lines
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import DecodeError, State, Update, decode
+from rtrd.exabgp.decode import DecodeError, decode
 from rtrd.policy import Policy
+from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
 from rtrlib.vrp import VRP, pack

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bench import generate, lines
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import State
 from rtrd.policy import Policy
+from rtrd.rib.bgp_events import State
 from rtrd.rib.engine import Engine
 from rtrd.vrps import packed
 from rtrlib.vrp_set import VRPSet

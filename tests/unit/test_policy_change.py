@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from rtrd import config
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import State, Update, attribute_key
+from rtrd.exabgp.decode import attribute_key
 from rtrd.policy import Policy
 from rtrd.rib.attributes import AttributeSet
+from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet

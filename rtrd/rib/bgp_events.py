@@ -1,0 +1,42 @@
+"""What happens at a router's BGP sessions: UPDATEs, sessions that come up or go down, what they agreed on.
+
+The words between a door, which reads them in its router's dialect, and the engine, which decides.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Update(NamedTuple):
+    """An UPDATE's unicast routes. What is withdrawn comes first (RFC 4271 section 4.3)."""
+
+    neighbor: str
+    withdrawn: list[str]
+    """`PREFIX`, under ADD-PATH `PREFIX PATH-ID` (as an address); not parsed yet."""
+    announced: list[tuple[bytes, list[str]]]
+    """Key of the attribute set (the door makes it) and the prefixes that carry it."""
+    others: int
+    """How many routes of other families it has; they are left alone."""
+
+
+class State(NamedTuple):
+    """A neighbor's session came up or went down."""
+
+    neighbor: str
+    up: bool
+    reason: str
+
+
+class Sent(NamedTuple):
+    """An UPDATE that the router sent to a neighbor, by its own configuration or because it was told to."""
+
+    update: Update
+
+
+class Negotiated(NamedTuple):
+    """What a session agreed on."""
+
+    neighbor: str
+    extended_next_hop: bool
+    """IPv4 unicast routes may have an IPv6 next hop (RFC 8950)."""

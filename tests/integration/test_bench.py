@@ -29,7 +29,7 @@ def test_each_section_by_itself(tmp_path: Path) -> None:
         ),
     ):
         done = bench(name, *SMALL, "--output", str(tmp_path))
-        assert done.returncode in {0, 1}, done.stderr  # so small, receivers mean nothing
+        assert done.returncode in {0, 1}, done.stderr  # so small, targets mean nothing
         section = json.loads((tmp_path / "results.json").read_text())["sections"][name]
         assert section["about"]["librtr0"].startswith("0.8.0")
         for result, title in zip(section["results"], titles, strict=True):

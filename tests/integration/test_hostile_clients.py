@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SECONDS = 60
 """Generous: for what takes milliseconds on an idle machine."""
 NOTICED = 10.0
-"""Seconds of delay that nothing but advertised still explains, even here: ExaBGP's hold timers are 180."""
+"""Seconds of delay that nothing but standing still explains, even here: ExaBGP's hold timers are 180."""
 ROUNDS = 40
 MANY = 1000
 SAMPLE = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15" / "update-v4-1.jsonl"

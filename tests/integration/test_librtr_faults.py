@@ -24,13 +24,13 @@ ROUNDS = 240
 """Seconds for what does its work many times."""
 
 
-class Treatment(NamedTuple):
+class Ended(NamedTuple):
     end: str
     """`done`, `hangs`, `dies of SIGNAL`, or `fails`."""
     text: str
 
 
-def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **environment: str) -> Treatment:
+def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **environment: str) -> Ended:
     """Run one of librtr_programs; it may take `seconds` after it said that it is ready."""
     command = [sys.executable, "-m", "tests.integration.librtr_programs", name, *arguments]
     process = subprocess.Popen(
@@ -68,24 +68,24 @@ def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **envi
     process.stderr.close()
     assert is_ready, f"{name} did not get as far as its fault: {output} {errors}"
     if hangs:
-        return Treatment("hangs", errors)
+        return Ended("hangs", errors)
     if code < 0:
-        return Treatment(f"dies of {signal.Signals(-code).name}", errors)
-    return Treatment("done" if code == 0 and output.endswith("done\n") else "fails", errors)
+        return Ended(f"dies of {signal.Signals(-code).name}", errors)
+    return Ended("done" if code == 0 and output.endswith("done\n") else "fails", errors)
 
 
 def is_there(name: str, *arguments: str, end: str, text: str = "", **environment: str) -> None:
     """The fault, in librtr as it is."""
-    treatment = run_program(name, *arguments, **environment)
+    ended = run_program(name, *arguments, **environment)
     mended = f"librtr's fault {name[4:]} is mended, or another one by now: see docs/rtrlib.md and the remedy for it"
-    assert re.fullmatch(end, treatment.end), f"{mended}\n{treatment.end}: {treatment.text}"
-    assert re.search(text, treatment.text), f"{mended}\n{treatment.text}"
+    assert re.fullmatch(end, ended.end), f"{mended}\n{ended.end}: {ended.text}"
+    assert re.search(text, ended.text), f"{mended}\n{ended.text}"
 
 
 def is_harmless(name: str, *arguments: str, seconds: float = SECONDS) -> None:
     """The same, with rtrlib."""
-    treatment = run_program(name, *arguments, seconds=seconds)
-    assert treatment.end == "done", f"{treatment.end}: {treatment.text}"
+    ended = run_program(name, *arguments, seconds=seconds)
+    assert ended.end == "done", f"{ended.end}: {ended.text}"
 
 
 @pytest.fixture(params=["isolated", "threads"])

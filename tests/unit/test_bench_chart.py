@@ -38,7 +38,7 @@ def test_a_bar_is_as_long_as_its_number() -> None:
     assert [round(ours / other, 2) for ours, other in zip(bars[::2], bars[1::2], strict=True)] == [0.1, 0.5]
     said = "".join(tree.itertext())
     assert "2.5 us a route" in said
-    assert "beside the receiver" in said
+    assert "beside the target" in said
 
 
 def test_sections_that_did_not_run_are_left_out() -> None:

@@ -71,7 +71,7 @@ def test_the_brackets_of_the_other_version_are_a_set_and_not_read() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "extended-community receiver:65001:77",
+        "extended-community target:65001:77",
         "extended-community [ 0x43 ]",
         "community 65536:1",
         "community nothing-known",
@@ -149,7 +149,7 @@ def test_the_origin_is_known_though_the_rest_is_not(version: str) -> None:
     assert origin("") == 65000
     assert origin("med 5 community 65000:1") == 65000
     assert origin(f"as-path {EMPTY[version]} med 5") == 65000
-    assert origin(f"as-path {PATH[version]} extended-community receiver:65000:1") == 64500
+    assert origin(f"as-path {PATH[version]} extended-community target:65000:1") == 64500
     assert origin(f"as-path {other}") is None, "an AS_SET"
     assert origin(f"as-path {PATH[version]} {other} med 5") is None
     assert origin("attribute [ 0x02 0x40 0x0102 ]") is None

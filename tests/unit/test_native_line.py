@@ -233,7 +233,7 @@ COMMON = {
     "extended-community": st.lists(
         st.fixed_dictionaries(
             {"value": st.sampled_from([0x4300000000000001, 0x0002FDE900000001, 0x0002FDE900000002, 2**64 - 1, 2**64])},
-            optional={"string": st.just("receiver:1:1")},
+            optional={"string": st.just("target:1:1")},
         ),
         max_size=2,
     ),

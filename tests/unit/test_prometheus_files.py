@@ -17,7 +17,7 @@ ETC = Path(__file__).parents[2] / "etc"
 RULES = ETC / "prometheus" / "rtrd.rules.yaml"
 BOARD = json.loads((ETC / "grafana" / "rtrd.json").read_text())
 ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-QUERIES = [receiver["expr"] for panel in BOARD["panels"] for receiver in panel["receivers"]]
+QUERIES = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
 
 SCRAPED = {"instance", "job"}
 LABELS = {metric.name: {*metric.labels, *SCRAPED} for metric in METRICS} | {
@@ -37,13 +37,13 @@ def test_every_metric_exists_and_has_the_labels(query: str) -> None:
 
 def test_every_legend_uses_labels_that_are_left() -> None:
     for panel in BOARD["panels"]:
-        for receiver in panel["receivers"]:
-            used = set(re.findall(r"\{\{(\w+)\}\}", receiver["legendFormat"]))
-            grouped = re.search(r"\bsum by \(([^)]*)\)", receiver["expr"])
+        for target in panel["targets"]:
+            used = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+            grouped = re.search(r"\bsum by \(([^)]*)\)", target["expr"])
             if grouped:
                 assert used <= set(grouped[1].split(", ")), panel["title"]
             else:
-                for name in re.findall(r"\brtrd_\w+", receiver["expr"]):
+                for name in re.findall(r"\brtrd_\w+", target["expr"]):
                     assert used <= LABELS[name] | {"le"}, panel["title"]
 
 
@@ -68,12 +68,12 @@ rule_files: [RULES]
 tests:
   - interval: 1m
     input_series:
-      - {task_queue: 'rtrd_group_active{instance="a", group="main"}', values: "1x30 0x60"}
-      - {task_queue: 'rtrd_group_active{instance="a", group="backup"}', values: "0x30 1x60"}
-      - {task_queue: 'rtrd_group_preference{instance="a", group="main"}', values: "1x90"}
-      - {task_queue: 'rtrd_group_preference{instance="a", group="backup"}', values: "2x90"}
-      - {task_queue: 'rtrd_cache_last_update_timestamp_seconds{instance="a", group="main", cache="c"}', values: "0x90"}
-      - {task_queue: 'rtrd_cache_expire_seconds{instance="a", group="main", cache="c"}', values: "7200x90"}
+      - {series: 'rtrd_group_active{instance="a", group="main"}', values: "1x30 0x60"}
+      - {series: 'rtrd_group_active{instance="a", group="backup"}', values: "0x30 1x60"}
+      - {series: 'rtrd_group_preference{instance="a", group="main"}', values: "1x90"}
+      - {series: 'rtrd_group_preference{instance="a", group="backup"}', values: "2x90"}
+      - {series: 'rtrd_cache_last_update_timestamp_seconds{instance="a", group="main", cache="c"}', values: "0x90"}
+      - {series: 'rtrd_cache_expire_seconds{instance="a", group="main", cache="c"}', values: "7200x90"}
     alert_rule_test:
       - {eval_time: 30m, alertname: RtrdFailedOver, exp_alerts: []}
       - eval_time: 60m

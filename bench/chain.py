@@ -150,15 +150,16 @@ def measure(setting: Setting) -> list[Comparison]:
             }
             rounds = interleaved(setting.rounds, measures)
             helper = (
-                f"The helper decides nothing: it writes ready commands of {batch} prefixes, as soon as ExaBGP has told"
-                f" of their routes, {window} of them unanswered at most, which is where it is fastest."
+                f"The helper decides nothing. It writes ready commands of {batch} prefixes as soon as ExaBGP has"
+                f" reported their routes, with at most {window} of them unanswered, which is the fastest."
             )
             other = (
-                "The other one writes them as soon as both sessions are up: its last route is out while ExaBGP has yet"
-                " to read most of the peer's UPDATEs, which nothing that answers can do."
+                "The other helper writes them as soon as both sessions are up: its last route is out before ExaBGP has"
+                " read most of the peer's UPDATEs. No program that waits for the routes can do that."
             )
+            size = f"{work.count:,} routes, {PACKING} in an UPDATE, {SET} with the same attribute set"
             notes = [
-                f"{work.count:,} routes, {PACKING} in an UPDATE, {SET} of one attribute set; each goes out with a tag.",
+                f"{size}; each is announced with a tag.",
                 helper,
                 other,
             ]

@@ -60,9 +60,7 @@ def whole(setting: Setting) -> list[Comparison]:
     once()
     print("every route validated again, s", flush=True)
     rounds = interleaved(setting.rounds, {"rtrd": once})
-    note = (
-        f"{len(engine.table):,} routes, {engine.table.memory / len(engine.table):.1f} bytes each in the native table."
-    )
+    note = f"{len(engine.table):,} routes, {engine.table.memory / len(engine.table):.1f} bytes each in the table in C."
     return [
         Comparison("Every route against a wholly new VRP set", "s", rounds, None, 1.0, [note]),
         Comparison(
@@ -149,7 +147,7 @@ def to_the_pipe(setting: Setting) -> list[Comparison]:
             {"rtrd": ones},
             None,
             20.0,
-            [f"{size} to the command on stdout, {len(ones)} trials; the target is for the 99th percentile."],
+            [f"{size} to the command on stdout, in {len(ones)} trials; the target is for the 99th percentile."],
             quantile=0.99,
         ),
         Comparison(

@@ -74,7 +74,7 @@ def measure(setting: Setting) -> list[Comparison]:
         f"after {updates // 10:,}": [early for early, _ in found],
     }
     note = (
-        f"RSS of all processes; {ROUTES:,} routes that come, go and change, {PACKING} in a line, each tagged;"
-        f" 1,000 of {ROUTES:,} VRPs go and come again each {setting.sized(SLICE):,} updates."
+        f"RSS of all processes; {ROUTES:,} routes that come, go and change, {PACKING} per line, each tagged;"
+        f" 1,000 of {ROUTES:,} VRPs are removed and added again every {setting.sized(SLICE):,} updates."
     )
     return [Comparison("Memory under churn", "MB", rounds, f"after {updates // 10:,}", 1.05, [note])]

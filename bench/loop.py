@@ -26,8 +26,8 @@ SECONDS = 6.0
 MOST = 0.05
 """Seconds."""
 OWN = (
-    "What the loop computed: the most CPU time of its thread between two reads. In the longest time between two it was"
-    " ready and had no CPU for so long: others of this machine were on them, or the host had taken them (steal)."
+    "What its loop computed: the most CPU time of its thread between two reads. Without a CPU in the longest: how long"
+    " it was ready then but had no CPU, because others on this machine used them, or the host had taken them (steal)."
 )
 
 
@@ -146,6 +146,7 @@ def measure(setting: Setting) -> list[Comparison]:
                 return (router.status() or {}).get("active_group") == up
 
             note("a failover", beside(router, stream, seconds, fail, failed_over))
+    size = f"{len(setting.table):,} routes, {len(setting.vrps):,} VRPs"
     return [
         Comparison(
             f"Longest time between two reads of stdin, beside {what}",
@@ -157,7 +158,7 @@ def measure(setting: Setting) -> list[Comparison]:
             },
             None,
             MOST * 1e3,
-            [f"Lines as fast as they are read, {len(setting.table):,} routes, {len(setting.vrps):,} VRPs.", OWN],
+            [f"Lines are sent as fast as they are read; {size}.", OWN],
             quantile=1.0,
         )
         for what, gaps in found.items()

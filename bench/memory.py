@@ -30,7 +30,8 @@ MOST = 400.0
 PACKING = 20
 EXABGP_ROUTES = 100_000
 CHECK = (
-    "BIRD's roa_check is what it adds to the import of a route, of BIRD's CPU time with and without it in the filter."
+    "BIRD's roa_check is the CPU time that it adds to BIRD's import of a route: with it in the filter, minus without"
+    " it."
 )
 
 
@@ -111,8 +112,8 @@ def measure(setting: Setting) -> list[Comparison]:
     size = f"{len(setting.table):,} routes, {len(setting.vrps):,} VRPs"
     added = [check - plain for check, plain in zip(*costs.values(), strict=True)]
     note = (
-        f"{size}, PSS. BIRD has them from the same BGP speaker and the same cache. ExaBGP's is that of {len(some):,}"
-        " routes, times as many as there are: it would take minutes to learn all."
+        f"{size}, PSS. BIRD gets them from the same BGP speaker and the same cache. ExaBGP's is measured with"
+        f" {len(some):,} routes and scaled up: it would take minutes to learn all of them."
     )
     tagged = {name: values for name, values in rounds.items() if name.startswith("rtrd")}
     tagged = dict(reversed(tagged.items()))

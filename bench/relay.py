@@ -169,7 +169,7 @@ def measure(setting: Setting) -> list[Comparison]:
         ours.process.stop()
         theirs.process.stop()
     count = f"{len(vrps):,}"
-    reads = "The router counts octets and does nothing with them."
+    reads = "The router only counts octets."
     return [
         Comparison(
             f"First sync of {count} VRPs by librtr", "s", first, None, None, [f"{note} The time is librtr's own work."]
@@ -224,12 +224,12 @@ def crowded(setting: Setting) -> list[Comparison]:
     return [
         Comparison(
             f"A relay with {clients} routers: a change until the last one has it", "ms", {"rtrd": [1000 * last]}, None,
-            1000.0, [about + " From the notify of the cache above the relay."],
+            1000.0, [about + " From the notify of the cache that feeds the relay."],
         ),
         Comparison(
             f"A relay with {clients} routers: its memory at most, while all load", "MiB",
             {"rtrd": [most], "before they connect": [before], "after": [after]}, None, 400.0,
-            [f"{about} The relay's own process; {each:.0f} KiB a router that has loaded."],
+            [f"{about} Memory of the relay's own process; {each:.0f} KiB for each router that has loaded."],
         ),
         Comparison(f"{clients} routers load the whole set at once", "s", {"rtrd": [loaded]}, None, None, [about]),
     ]  # fmt: skip

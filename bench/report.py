@@ -117,7 +117,7 @@ def _table(one: Comparison) -> list[str]:
     lines = [
         f"### {one.name}",
         "",
-        f"| what | median, {one.unit} | lowest | highest | ours is so many times that |",
+        f"| what | median, {one.unit} | lowest | highest | ratio of ours to it |",
         "|---|---|---|---|---|",
     ]
     for what, values in one.rounds.items():
@@ -129,7 +129,7 @@ def _table(one: Comparison) -> list[str]:
         of = f"times {one.against}" if one.against else one.unit
         verdict = "met" if one.is_met else "**missed**"
         which = {0.5: "", 1.0: " at worst"}.get(one.quantile, f" at {one.quantile:.0%}")
-        lines += [f"Target: at most {figure(one.most)} {of}; measured{which} {figure(one.measured)}: {verdict}.", ""]
+        lines += [f"Target: at most {figure(one.most)} {of}; measured {figure(one.measured)}{which}: {verdict}.", ""]
     for note in one.notes:
         lines += [note, ""]
     return lines
@@ -140,8 +140,8 @@ def markdown(sections: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# What was measured",
         "",
-        "`make bench` wrote this page. Everything of one table runs in turn, once a round. A ratio is the median of",
-        "the ratios within a round: what else the machine does falls on both sides.",
+        "`make bench` wrote this page. All rows of a table run in turn, once per round. A ratio is the median of the",
+        "ratios within a round, so other load on the machine affects both sides alike.",
         "",
     ]
     for name, section in sections.items():

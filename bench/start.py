@@ -35,5 +35,8 @@ def measure(setting: Setting) -> list[Comparison]:
         once()
         print("from the start to the first validated route, s", flush=True)
         rounds = interleaved(setting.rounds, {"rtrd": once})
-    note = f"A snapshot of {len(setting.vrps):,} VRPs, a cache that says nothing; to the command that tags the route."
+    note = (
+        f"A snapshot of {len(setting.vrps):,} VRPs, and a cache that never answers; up to the command that tags the"
+        " route."
+    )
     return [Comparison("Start with a snapshot", "s", rounds, None, 1.0, [note])]

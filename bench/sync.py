@@ -98,8 +98,8 @@ def measure(setting: Setting) -> list[Comparison]:
     finally:
         server.stop()
     note = (
-        f"VRPs {setting.origin}. To a complete set in force, from StayRTR on this host; ours with the start of its "
-        "child process. The client in C has librtr's callbacks count. rtrclient prints what it got when it has all, "
-        "and ends."
+        f"VRPs {setting.origin}. Up to a complete set in force, from StayRTR on this host; ours includes the start of "
+        "its child process. The client in C only counts in librtr's callbacks. rtrclient prints everything once it has "
+        "all of it, and exits."
     )
     return [Comparison(f"First sync of {count:,} VRPs", "s", found, "librtr client in C", 1.1, [note])]

@@ -108,7 +108,7 @@ def measure(setting: Setting) -> list[Comparison]:
                 share = {"rtrd, all processes": rounds["rtrd, all processes"], EXABGP: rounds.pop(EXABGP, [])}
                 plural = "es" if packing > 1 else ""
                 name = f"CPU of a line of ExaBGP {dialect} with {packing} prefix{plural}"
-                note = f"{len(stream):,} lines, no route and no set of attributes known before."
+                note = f"{len(stream):,} lines; no route and no attribute set is known before."
                 found.append(Comparison(name, "us", rounds, "msgspec, typed, nothing else", 3.0, [note]))
                 if share[EXABGP]:
                     told = f"ExaBGP with a real peer and a helper that only counts, {len(sent):,} UPDATEs."

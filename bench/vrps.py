@@ -125,7 +125,7 @@ def measure(setting: Setting) -> list[Comparison]:
     assert tables.ours.validate_many(tables.packed_routes) == truth
     assert tables.one_by_one() == list(truth) == tables.librtr_from_text() == tables.librtr_once_a_route(ready)
     mix = ", ".join(f"{truth.count(state) * 100 // count} % {word}" for state, word in enumerate(WORDS))
-    note = f"{count:,} routes ({mix}) over {len(vrps):,} VRPs, {setting.origin}; both sides agree on every one."
+    note = f"{count:,} routes ({mix}) over {len(vrps):,} VRPs, {setting.origin}; both sides agree on every route."
 
     by_radix, by_tricia = trees.py_radix(vrps), trees.tricia(vrps)
     assert by_radix(tables.texts) == truth == by_tricia(tables.texts)
@@ -163,8 +163,8 @@ def measure(setting: Setting) -> list[Comparison]:
     table.commit(0, full=True)
     listed = interleaved(rounds, {"rtrlib records": lambda: seconds(lambda: list(table.records()))})
     forms = (
-        "Ours takes (AS, address as text, length), checks them, and gives the validity with its reason; librtr's give "
-        "the bare state, from the same text or from a struct that was made before."
+        "Ours takes (AS, address as text, length), checks them, and returns the validity with its reason. librtr's "
+        "return only the state, from the same text or from a struct that was made before."
     )
     one_at_a_time = "Validate, one route at a time from Python"
     in_one = "Validate, many routes in one call"
@@ -180,5 +180,5 @@ def measure(setting: Setting) -> list[Comparison]:
             )
             for tree in ("py-radix", "pytricia")
         ),
-        Comparison(f"List {len(vrps):,} VRPs in Python", "s", listed, None, at_most, ["As PFXRecord each."]),
+        Comparison(f"List {len(vrps):,} VRPs in Python", "s", listed, None, at_most, ["Each as a PFXRecord."]),
     ]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Kind = Literal["gauge", "counter", "histogram"]
 
 MOST_NEIGHBORS: Final = 1000
-"""Of a router; the others have no task_queue of their own, so that a scrape stays bounded."""
+"""Of a router; the others have no series of their own, so that a scrape stays bounded."""
 
 
 class Metric(NamedTuple):

@@ -1,4 +1,4 @@
-# The reference is ffi/rov.cdef.
+# The extension module that ffi/build_rov.py makes of ffi/native/{base,vrps,rib,exabgp}.
 
 from typing import Any
 

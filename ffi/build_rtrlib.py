@@ -1,38 +1,24 @@
-"""rtrlib.cdef and native/*.c in, the extension module `_rtrlib` (cffi, API mode, Debian's librtr 0.8) out.
-
-Run by setup.py; run by itself it compiles into the folder that is its argument.
-"""
+"""Builds the extension module `_rtrlib` for Debian's librtr 0.8: librtr's own API and ffi/native/librtr."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cffi import FFI
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from native_build import NATIVE, compile_into_argument, make_builder
 
-HERE = Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    from cffi import FFI
+
 WANTED = (0, 8)
-SOURCES = ("librtr/queue.c", "librtr/connect.c", "librtr/faults.c", "librtr/transport.c", "librtr/session.c")
-HEADERS = (
-    "vrps/vrp.h",
-    "librtr/queue.h",
-    "librtr/connect.h",
-    "librtr/faults.h",
-    "librtr/transport.h",
-    "librtr/session.h",
-)
-WARNINGS = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
-# cffi's own glue is not ours to mend.
-GLUE = ["-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 
 PREAMBLE = """
 #include <stdlib.h>
 #include <rtrlib/rtrlib.h>
-#include "librtr/queue.h"
-#include "librtr/session.h"
 
 static int have_ssh(void)
 {
@@ -61,7 +47,7 @@ def pkg_config(*options: str) -> str:
     return done.stdout.strip()
 
 
-def make_builder(native: str) -> FFI:
+def make(native: str) -> FFI:
     """Make the module's builder, with the sources in folder `native`; MissingLibraryError when librtr 0.8 is absent."""
     version = pkg_config("--modversion")
     if tuple(int(part) for part in version.split(".")[:2]) != WANTED:
@@ -74,29 +60,20 @@ def make_builder(native: str) -> FFI:
         raise MissingLibraryError(
             "rtrlib/rtrlib.h is missing. On Debian and Ubuntu: apt-get install --reinstall librtr-dev"
         )
-    extra = os.environ.get("RTRD_CFLAGS", "").split()
-    ffi = FFI()
-    ffi.cdef((HERE / "rtrlib.cdef").read_text(encoding="utf-8"))
-    ffi.set_source(
+    return make_builder(
         "_rtrlib",
-        PREAMBLE,
-        sources=[f"{native}/{name}" for name in SOURCES],
-        depends=[f"{native}/{name}" for name in HEADERS],
-        include_dirs=[native, *includes],
+        ["librtr"],
+        ["librtr/queue.h", "librtr/session.h"],
+        native,
+        cdef=(NATIVE.parent / "rtrlib.cdef").read_text(encoding="utf-8"),
+        code=PREAMBLE,
+        include_dirs=includes,
         libraries=[lib[2:] for lib in libs if lib.startswith("-l")],
         library_dirs=[lib[2:] for lib in libs if lib.startswith("-L")],
-        extra_compile_args=[*WARNINGS, *GLUE, "-O2", "-g", *extra],
-        extra_link_args=extra,
     )
-    return ffi
 
 
-# Relative to the project's folder, as setuptools wants it.
-ffibuilder = make_builder("ffi/native")
+ffibuilder = make("ffi/native")  # relative to the project's folder, as setuptools wants it
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: build_rtrlib.py FOLDER (make venv builds the one that is used)")
-    folder = Path(sys.argv[1]).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    make_builder(str(HERE / "native")).compile(tmpdir=str(folder))
+    compile_into_argument(make(str(NATIVE)))

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* ---- Python sees this ---- */
+
 #define PREFIX_TEXT_MAX 43  /* eight groups of four digits, "/128"; no NUL */
 #define ADDRESS_LINE_MAX 40 /* the same without a length, but with LF */
 
@@ -18,6 +20,18 @@ struct prefix {
     uint8_t len;
     uint8_t family; /* 4 or 6 */
 };
+
+/* Reads "192.0.2.0/24" or "2001:db8::/32", all n bytes of it. False: no such prefix. */
+bool prefix_parse(const char *text, size_t n, struct prefix *out);
+
+/* Prints into `out` (at least PREFIX_TEXT_MAX bytes), no NUL; the number of bytes. */
+size_t prefix_print(const struct prefix *prefix, char *out);
+
+/* Prints the address of each of n packed VRPs, each ended by LF, into `out` (at least n * ADDRESS_LINE_MAX bytes); the
+ * number of bytes. */
+size_t addresses_print(const void *records, size_t n, char *out);
+
+/* ---- only C sees this ---- */
 
 static inline unsigned family_bits(uint8_t family) { return family == 4 ? 32 : 128; }
 
@@ -33,17 +47,7 @@ bool prefix_no_host_bits(const uint8_t addr[16], unsigned len);
 /* True when a/len covers b (equal or more specific), both of one family; b's length is the caller's to compare. */
 bool prefix_covers(const uint8_t a[16], unsigned len, const uint8_t b[16]);
 
-/* Reads "192.0.2.0/24" or "2001:db8::/32", all n bytes of it. False: no such prefix. */
-bool prefix_parse(const char *text, size_t n, struct prefix *out);
-
 /* Reads one address; `out` is zero behind an IPv4 one. 4, 6, or 0 when it is none. */
 uint8_t address_parse(const char *text, size_t n, uint8_t out[16]);
-
-/* Prints into `out` (at least PREFIX_TEXT_MAX bytes), no NUL; the number of bytes. */
-size_t prefix_print(const struct prefix *prefix, char *out);
-
-/* Prints the address of each of n packed VRPs, each ended by LF, into `out` (at least n * ADDRESS_LINE_MAX bytes); the
- * number of bytes. */
-size_t addresses_print(const void *records, size_t n, char *out);
 
 #endif

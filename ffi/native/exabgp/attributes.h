@@ -8,12 +8,16 @@
 #include "exabgp/json.h"
 #include "rib/attrs.h"
 
+/* ---- Python sees this ---- */
+
 enum tag_kind { TAG_STANDARD = 0, TAG_LARGE = 1, TAG_EXTENDED = 2 };
 
 struct our_tag {         /* a community that the policy may add */
     uint64_t numbers[3]; /* as many as its kind has */
     uint8_t kind;
 };
+
+/* ---- only C sees this ---- */
 
 /* False: the set is of an unusual kind, or one of its communities could pass for one of `own` (or for RFC 8097's) and
  * would have to be left out: Python is to read it. `key`: of the hash that `treatment` is. */

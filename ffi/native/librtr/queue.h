@@ -14,6 +14,8 @@
 
 #include "vrps/vrp.h"
 
+/* ---- Python sees this ---- */
+
 #define QUEUE_CHUNK 65536u /* bytes that one queue_take fills at most */
 
 enum frame_type {
@@ -50,6 +52,8 @@ struct frame_router_key { /* RFC 8210 section 5.10 */
 
 _Static_assert(sizeof(struct frame_state) == 32, "rtrlib.frames unpacks 32 bytes");
 _Static_assert(sizeof(struct frame_router_key) == 120, "rtrlib.frames unpacks 120 bytes");
+
+/* ---- only C sees this ---- */
 
 struct queue;
 

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* ---- Python sees this ---- */
+
 struct feed_options {
     const char *host, *port;
     const char *bind;         /* local address, or NULL */

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* ---- Python sees this ---- */
+
 #define ATTRS_NONE UINT32_MAX
 
 enum fitness {
@@ -24,6 +26,8 @@ struct attrs_summary {
     uint32_t fitness;  /* enum fitness: where a route with it can be announced */
     uint64_t identity; /* equal for two sets of one next hop and path: most likely of one route */
 };
+
+/* ---- only C sees this ---- */
 
 struct attrs {
     struct attrs_summary summary;

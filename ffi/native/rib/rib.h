@@ -22,6 +22,8 @@
 #include "rib/attrs.h"
 #include "vrps/vrpset.h"
 
+/* ---- Python sees this ---- */
+
 #define ROUTES_NEIGHBORS 65535
 #define ROUTES_OF_PREFIX 1024 /* of one neighbor, by path id */
 #define COMMAND_TEXT 16384

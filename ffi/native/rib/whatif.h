@@ -8,6 +8,8 @@
 
 #include "rib/rib.h"
 
+/* ---- Python sees this ---- */
+
 /* What is left of a route that would be invalid: by which other route of the same or a less specific prefix it would
  * still be reached. */
 enum cover { COVER_NONE = 0, COVER_VALID = 1, COVER_NOT_FOUND = 2 };

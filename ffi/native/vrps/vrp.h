@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+/* ---- Python sees this ---- */
+
 struct vrp {
     uint8_t addr[16]; /* network byte order; IPv4 in the first four, the rest 0 */
     uint32_t asn;     /* host byte order, as are all numbers here */

@@ -24,6 +24,8 @@
 #include "base/prefix.h"
 #include "vrps/vrp.h"
 
+/* ---- Python sees this ---- */
+
 #define VRPSET_SOURCES 32
 #define VRPSET_ASSERTIONS 31  /* the source of SLURM's assertions: always active, and no filter touches it */
 #define VRPSET_OF_PREFIX 1024 /* VRPs of exactly one prefix that a source can have: a look-up goes over all of them */
@@ -108,25 +110,12 @@ int vrpset_drop(struct vrpset *set, unsigned source);
 void vrpset_set_usable(struct vrpset *set, bool usable);
 bool vrpset_usable(const struct vrpset *set);
 
-/* `asn` below 0: origin NONE, which is never valid. The prefix must have no host bits. */
-enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
-                              int64_t asn);
-
-/* The same by a set as it would be. */
-enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
-                                   int64_t asn);
-
-/* The same for a prefix as text; -1: no such prefix. */
+/* The validity of a route; `asn` below 0: origin NONE, which is never valid. -1: the text is no prefix. */
 int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn);
 
 /* For each of n routes (packed as struct vrp: addr, len, family, asn; max and announce unread; host bits and lengths
  * are checked): its validity into out, 255 for what is no prefix. */
 void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out);
-
-/* The same for at most VRPSET_TOGETHER prefixes without host bits that one AS originates (-1: none). */
-#define VRPSET_TOGETHER 32
-void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], size_t n, int64_t asn,
-                          uint8_t *out);
 
 /* The effective VRPs that cover the prefix, shortest first: how many there are; at most `room` are written. */
 size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
@@ -153,5 +142,20 @@ size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor,
 uint64_t vrpset_count(const struct vrpset *set, uint8_t family);         /* effective */
 uint64_t vrpset_count_source(const struct vrpset *set, unsigned source); /* in force of one source */
 uint64_t vrpset_memory(const struct vrpset *set);                        /* bytes */
+
+/* ---- only C sees this ---- */
+
+/* `asn` below 0: origin NONE, which is never valid. The prefix must have no host bits. */
+enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                              int64_t asn);
+
+/* The same by a set as it would be. */
+enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
+                                   int64_t asn);
+
+/* The same for at most VRPSET_TOGETHER prefixes without host bits that one AS originates (-1: none). */
+#define VRPSET_TOGETHER 32
+void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], size_t n, int64_t asn,
+                          uint8_t *out);
 
 #endif

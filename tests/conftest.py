@@ -1,9 +1,19 @@
-"""What every test starts from: a terminal's signals, and logs that nobody has set up."""
+"""What every test starts from: a terminal's signals, logs that nobody has set up; and how tests share the machine.
+
+`make test` runs several at once (pytest-xdist), as most of them wait. Each worker has a network of its own, if it may,
+so that no two of them want the same port. A test that is marked `alone` measures time: while it runs, no other does.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import logging
+import os
 import signal
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +22,56 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from _pytest.fixtures import FixtureDef
+
+CLONE_NEWNET = 0x4000_0000
+SLOWEST = {"e2e": 0, "integration": 1}
+"""Folders whose tests come first, so that the quick ones fill the end."""
+
 # A shell gives what it runs in the background SIGINT as ignored, and so would the programs be that tests end by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") or ctypes.CDLL(None).unshare(CLONE_NEWNET) != 0:
+        return  # the only one, or not root: then the kernel's choice of free ports must do
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Choose the order, and give to one worker what shares a fixture of its module."""
+    for item in items:
+        if item.path.parent.name == "e2e":
+            item.add_marker(pytest.mark.e2e)
+        if is_alone(item):
+            item.add_marker(pytest.mark.xdist_group("alone"))
+        elif any(fixture.scope == "module" for fixture in fixtures(item)):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=lambda item: (is_alone(item), SLOWEST.get(item.path.parent.name, len(SLOWEST))))
+
+
+def is_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
+def fixtures(item: pytest.Item) -> Iterator[FixtureDef[object]]:
+    for definitions in item._fixtureinfo.name2fixturedefs.values():  # type: ignore[attr-defined]
+        yield from definitions
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """Run beside others, or alone: who wants to be alone is waited for by those who come later."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    with ExitStack() as locks:
+        folder = Path(item.config._tmp_path_factory.getbasetemp()).parent  # type: ignore[attr-defined]
+        door = locks.enter_context((folder / "door").open("w"))
+        room = locks.enter_context((folder / "room").open("w"))
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

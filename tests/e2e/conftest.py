@@ -6,12 +6,12 @@ import subprocess
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from world import World
 
 from rtrd.demo.caches import VRP, Cache, StayRTR
 from rtrd.demo.chain import POLICY, Chain
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5
+from tests.lab.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,9 +9,9 @@ from rtrd.demo.caches import VRP, Cache, RtrdCache, StayRTR, write_vrps
 from rtrd.demo.routes import Route
 
 if TYPE_CHECKING:
-    from conftest import MakeChain
     from rtrd.demo.chain import Chain
     from rtrd.demo.lab import Lab
+    from tests.e2e.conftest import MakeChain
 
 ROUTES = [
     Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, 64500))

@@ -15,8 +15,8 @@ from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import find_program
 from rtrd.demo.routers import ExaBGP, Neighbor
 from rtrd.demo.routes import Route
-from tests.integration.bird_routers import ADDRESS, BIRD_ASN, EXAMPLE, FEEDER, FEEDER_ASN, SECONDS, BirdRouter
-from tests.integration.daemons import Daemon
+from tests.lab.bird_routers import ADDRESS, BIRD_ASN, EXAMPLE, FEEDER, FEEDER_ASN, SECONDS, BirdRouter
+from tests.lab.daemons import Daemon
 
 if TYPE_CHECKING:
     from pathlib import Path

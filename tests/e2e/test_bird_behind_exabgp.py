@@ -10,7 +10,7 @@ from rtrd.demo.chain import FEEDER, ROUTER, ROUTER_ASN
 from rtrd.demo.lab import free_port
 from rtrd.demo.routers import Neighbor
 from rtrd.demo.routes import Route
-from tests.integration.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
+from tests.lab.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
 
 if TYPE_CHECKING:
     from rtrd.demo.lab import Lab

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from speaker import Route
+from tests.lab.speaker import Route
 
 if TYPE_CHECKING:
-    from world import World
-
-    from conftest import MakeWorld
+    from tests.e2e.conftest import MakeWorld
+    from tests.lab.world import World
 
 PATH = (64496, 65100, 64500)
 

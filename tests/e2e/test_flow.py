@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import MakeWorld
+    from tests.e2e.conftest import MakeWorld
 
 STOP = float(os.environ.get("RTRD_STOP", "3"))
 ROUTES = 1000

@@ -22,11 +22,11 @@ from rtrd.demo.chain import FEEDER, LISTENER, ROUTER, Chain
 from rtrd.demo.lab import Lab, Process, find_program, free_port
 from rtrd.demo.routers import ExaBGP, Neighbor
 from rtrd.demo.routes import Route
-from tests.integration.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
-from tests.integration.bird_routers import FEEDER as BIRD_PEER
-from tests.integration.daemons import Daemon
-from tests.unit import operator_pages
-from tests.unit.operator_pages import PAGES, ROOT, Block, Command
+from tests.lab import operator_pages
+from tests.lab.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
+from tests.lab.bird_routers import FEEDER as BIRD_PEER
+from tests.lab.daemons import Daemon
+from tests.lab.operator_pages import PAGES, ROOT, Block, Command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from rtrd.demo.caches import VRP
 from rtrd.demo.chain import FEEDER, LISTENER
 
 if TYPE_CHECKING:
-    from conftest import MakeChain
     from rtrd.demo.chain import Chain
+    from tests.e2e.conftest import MakeChain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 STATIC = [

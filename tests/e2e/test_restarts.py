@@ -10,12 +10,11 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from speaker import Route
+from tests.lab.speaker import Route
 
 if TYPE_CHECKING:
-    from world import World
-
-    from conftest import MakeWorld
+    from tests.e2e.conftest import MakeWorld
+    from tests.lab.world import World
 
 KILLS = int(os.environ.get("RTRD_KILLS", "2"))
 ROUTES = int(os.environ.get("RTRD_ROUTES", "3000"))

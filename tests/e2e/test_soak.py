@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from world import World
-
-    from conftest import MakeWorld
+    from tests.e2e.conftest import MakeWorld
+    from tests.lab.world import World
 
 SECONDS = float(os.environ.get("RTRD_SOAK", "45"))
 SEED = int(os.environ.get("RTRD_SEED", str(time.time_ns() % 10_000)))

@@ -11,8 +11,8 @@ from rtrd.demo.chain import FEEDER, LISTENER
 from rtrd.demo.routes import Internet, Route, internet, validity
 
 if TYPE_CHECKING:
-    from conftest import MakeChain
     from rtrd.demo.routers import Received
+    from tests.e2e.conftest import MakeChain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 TAG_ALL = [

@@ -10,10 +10,10 @@ from rtrd.demo.routes import Route
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import MakeChain
     from rtrd.demo.chain import Chain
     from rtrd.demo.lab import Lab
     from rtrd.demo.routers import Received
+    from tests.e2e.conftest import MakeChain
 
 ROUTES = [
     Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, 64500))

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_exabgp_encode import ANNOUNCE, WITHDRAW, octets
 
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.exabgp.attributes import read_attributes
@@ -27,6 +26,7 @@ from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
 from rtrlib.vrp_set import VRPSet
+from tests.unit.test_exabgp_encode import ANNOUNCE, WITHDRAW, octets
 
 EXAMPLES = int(os.environ.get("RTRD_FUZZ", "250"))
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import turned_rtrd
-from daemons import Daemon
-from faulty_cache import FAULTS, SILENT, TROUBLES, FaultyCache
 
 from rtrd.commands import status as printed
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from rtrlib import Fault
+from tests.lab import turned_rtrd
+from tests.lab.daemons import Daemon
+from tests.lab.faulty_cache import FAULTS, SILENT, TROUBLES, FaultyCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

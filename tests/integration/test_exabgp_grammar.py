@@ -20,7 +20,7 @@ from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARSER = Path(__file__).with_name("exabgp_parser.py")
+PARSER = Path(__file__).parents[1] / "lab" / "exabgp_parser.py"
 PYTHONS = {"5.0.15": (sys.executable, "make venv"), "4.2.21": ("/usr/bin/python3", "apt-get install exabgp")}
 
 Wire = dict[int, bytes]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import turned_rtrd
-from daemons import SECONDS, Daemon
 
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab
+from tests.lab import turned_rtrd
+from tests.lab.daemons import SECONDS, Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from daemons import SECONDS
-from faulty_cache import FaultyCache, never_ends
-from scripted_exabgp import LISTENER, PEER, ScriptedExaBGP
 
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, find_program
+from tests.lab.daemons import SECONDS
+from tests.lab.faulty_cache import FaultyCache, never_ends
+from tests.lab.scripted_exabgp import LISTENER, PEER, ScriptedExaBGP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

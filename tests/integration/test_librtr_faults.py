@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from rtrlib import CacheGroup, RTRInitError, RTRManager, TCPServer
-from tests.integration.rtr_caches import SECONDS
+from tests.lab.rtr_caches import SECONDS
 
 ROOT = Path(__file__).parents[2]
 HANGS_AFTER = 4
@@ -32,7 +32,7 @@ class Ended(NamedTuple):
 
 def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **environment: str) -> Ended:
     """Run one of librtr_programs; it may take `seconds` after it said that it is ready."""
-    command = [sys.executable, "-m", "tests.integration.librtr_programs", name, *arguments]
+    command = [sys.executable, "-m", "tests.lab.librtr_programs", name, *arguments]
     process = subprocess.Popen(
         command,
         cwd=ROOT,

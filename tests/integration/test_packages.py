@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import systemd_host
-from systemd_host import Host
+
+from tests.lab import systemd_host
+from tests.lab.systemd_host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

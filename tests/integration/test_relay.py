@@ -10,12 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from daemons import Daemon
-from rtr_routers import SECONDS, Bird, exported
 
 from rtrd.demo.caches import VRP, RtrdCache, StayRTR
 from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
+from tests.lab.daemons import Daemon
+from tests.lab.rtr_routers import SECONDS, Bird, exported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

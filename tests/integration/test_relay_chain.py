@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from daemons import Daemon
-from links import Link
-from rtr_routers import Bird
 
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, free_port
+from tests.lab.daemons import Daemon
+from tests.lab.links import Link
+from tests.lab.rtr_routers import Bird
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

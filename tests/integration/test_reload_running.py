@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from daemons import Daemon
 
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab, find_program
+from tests.lab.daemons import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

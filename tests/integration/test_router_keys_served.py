@@ -14,7 +14,7 @@ import pytest
 
 from rtrd.demo.lab import Process, find_program, free_port
 from rtrlib import CacheGroup, RTRManager, SPKIRecord, TCPServer
-from tests.integration.rtr_caches import (
+from tests.lab.rtr_caches import (
     SECONDS,
     STAYRTR,
     ScriptedCache,

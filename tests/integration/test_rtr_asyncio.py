@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from rtrlib import CacheGroup, ManagerGroupStatus, RTRManager, StatusChange, SyncTimeout, TCPServer, VRPChange
-from tests.integration.rtr_caches import SECONDS, StayRTR
+from tests.lab.rtr_caches import SECONDS, StayRTR
 
 ONE = ("192.0.2.0/24", 24, 64500)
 TWO = ("2001:db8::/32", 48, 64501)

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from rtrlib import CacheGroup, ManagerGroupStatus, PfxvState, RTRManager, RTRSocketState, SyncTimeout, TCPServer
-from tests.integration.rtr_caches import ONE, SECONDS, THREE, TWO, Heard, StayRTR, serving
+from tests.lab.rtr_caches import ONE, SECONDS, THREE, TWO, Heard, StayRTR, serving
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 from _rtrlib import lib
 from rtrlib import CacheGroup, ManagerGroupStatus, RTRInitError, RTRManager, RTRSocketState, TCPServer
 from rtrlib.cache import HUNG_AFTER, PING_EVERY
-from tests.integration.rtr_caches import (
+from tests.lab.rtr_caches import (
     SECONDS,
     Clock,
     InForce,
@@ -311,7 +311,7 @@ def test_the_end_of_the_manager_is_the_end_of_its_children(start):
 PROGRAM = """
 import select, sys
 from rtrlib import CacheGroup, RTRManager, TCPServer
-from tests.integration.rtr_caches import InForce
+from tests.lab.rtr_caches import InForce
 manager = RTRManager(groups=[CacheGroup(1, [TCPServer("127.0.0.1", int(sys.argv[1]))])])
 manager.open(InForce())
 told = False

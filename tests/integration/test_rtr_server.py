@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rtr_routers import RTRCLIENT, RTRDUMP, SECONDS, Bird, exported, running
 
 from rtrd.demo.lab import Process, find_program, free_port
 from rtrd.rtr import pdu
@@ -25,6 +24,7 @@ from rtrd.rtr.pdu import ErrorReport, Prefix, RouterKeyPDU, SerialNotify
 from rtrd.rtr.server import Address, RTRServer
 from rtrd.vrps.files import RouterKey
 from rtrlib.vrp import PACKED
+from tests.lab.rtr_routers import RTRCLIENT, RTRDUMP, SECONDS, Bird, exported, running
 
 GOBGP = "as root: apt-get install gobgpd"
 FRR = "as root: apt-get install frr frr-rpki-rtrlib"

@@ -14,7 +14,7 @@ import pytest
 
 from rtrd.demo.lab import Process, find_program, free_port
 from rtrlib import CacheGroup, RTRInitError, RTRManager, SSHServer
-from tests.integration.rtr_caches import STAYRTR, InForce, StayRTR, run
+from tests.lab.rtr_caches import STAYRTR, InForce, StayRTR, run
 
 SSHD = "as root: apt-get install openssh-server"
 KEYGEN = "as root: apt-get install openssh-client"

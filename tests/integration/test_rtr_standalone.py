@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from rtrlib import CacheGroup, ManagerGroupStatus, PfxvState, RTRInitError, RTRManager, SyncTimeout, TCPServer
-from tests.integration.rtr_caches import ONE, SECONDS, THREE, TWO, Heard, InForce, StayRTR, serving
+from tests.lab.rtr_caches import ONE, SECONDS, THREE, TWO, Heard, InForce, StayRTR, serving
 
 
 @pytest.fixture

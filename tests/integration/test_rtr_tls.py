@@ -10,20 +10,20 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from certificates import CA
-from daemons import Daemon
-from rtr_routers import RTRDUMP, SECONDS, running
 
 from rtrd.demo.caches import VRP, StayRTR, write_vrps
 from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
+from tests.lab.certificates import CA
+from tests.lab.daemons import Daemon
+from tests.lab.rtr_routers import RTRDUMP, SECONDS, running
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
     from pathlib import Path
 
-    from certificates import Signed
+    from tests.lab.certificates import Signed
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64501)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.rtr_caches import SECONDS, StayRTR
+from tests.lab.rtr_caches import SECONDS, StayRTR
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rtrlib.md").read_text()
 EXAMPLES = re.findall(

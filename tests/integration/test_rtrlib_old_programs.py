@@ -14,7 +14,7 @@ import time
 import pytest
 
 from rtrlib.driver import STOP_LIMIT
-from tests.integration.rtr_caches import SECONDS, StayRTR
+from tests.lab.rtr_caches import SECONDS, StayRTR
 
 PROGRAMS = {
     "validate and compare with a state": (

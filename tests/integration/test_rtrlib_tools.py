@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rtrd.demo.lab import find_program
-from tests.integration.rtr_caches import SECONDS, StayRTR, serving
+from tests.lab.rtr_caches import SECONDS, StayRTR, serving
 
 ONE = ("192.0.2.0/24", 25, 64500)
 TWO = ("2001:db8::/32", 48, 4200000000)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import systemd_host
-from systemd_host import Host
 
 from rtrd.demo.lab import find_program
+from tests.lab import systemd_host
+from tests.lab.systemd_host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-import turned_rtrd
-from daemons import Daemon
-from rtr_routers import exported
 
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab
+from tests.lab import turned_rtrd
+from tests.lab.daemons import Daemon
+from tests.lab.rtr_routers import exported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

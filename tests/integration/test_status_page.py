@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from browser import Browser, browser
 
 from rtrd.api.answers import Answers
 from rtrd.api.app import make_app
@@ -19,6 +18,7 @@ from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import attribute_key
 from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
+from tests.lab.browser import Browser, browser
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

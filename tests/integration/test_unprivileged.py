@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from daemons import Daemon
-from faulty_cache import FaultyCache
 
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab, LabError, find_program
+from tests.lab.daemons import Daemon
+from tests.lab.faulty_cache import FaultyCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

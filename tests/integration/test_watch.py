@@ -7,11 +7,11 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from daemons import Daemon
 
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab, find_program
+from tests.lab.daemons import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rfc6811 import validity
-from strategies import prefixes, vrps
 
 from rtrd.bird import audit
 from rtrd.bird.replies import BirdError, Line
 from rtrd.bird.tables import Protocol
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
+from tests.lab.rfc6811 import validity
+from tests.lab.strategies import prefixes, vrps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

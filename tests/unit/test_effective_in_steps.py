@@ -6,11 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_guarding import BAD, GOOD, OTHER, Cache, Story
 
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib import vrp_set as vrp_sets
+from tests.unit.test_guarding import BAD, GOOD, OTHER, Cache, Story
 
 if TYPE_CHECKING:
     from collections.abc import Generator

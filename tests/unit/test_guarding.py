@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import promised
 import pytest
 
 from rtrd.base.clock import Clock
@@ -20,6 +19,7 @@ from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPSet
+from tests.lab import promised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

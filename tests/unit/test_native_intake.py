@@ -12,7 +12,7 @@ from cffi import FFI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.integration.rtr_caches import cache_response, end_of_data, error_report, prefix4, prefix6
+from tests.lab.rtr_caches import cache_response, end_of_data, error_report, prefix4, prefix6
 
 # `make sanitize` says which; what needs no library beside Python is always on.
 CHECKS = os.environ.get("RTRD_CFLAGS", "-fsanitize=undefined -fno-sanitize-recover").split()

@@ -18,7 +18,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from test_cache_life import Script, frame, state
 
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrlib.dispatcher import Dispatcher
@@ -29,6 +28,7 @@ from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import CacheGroup, Intervals, Server, TCPServer
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import SNAPSHOT, VRPChanges, VRPSet
+from tests.unit.test_cache_life import Script, frame, state
 
 VRPS = [VRP(f"10.{number}.0.0/16", 16, number) for number in range(4)]
 EXPIRE, RETRY = 600, 60

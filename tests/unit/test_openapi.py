@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from promised import DOCUMENT
-
 from rtrd.api.app import make_app
 from rtrd.tags import VALIDITIES
+from tests.lab.promised import DOCUMENT
 
 
 def test_every_route_of_the_application_is_in_it_and_no_other() -> None:

@@ -10,12 +10,12 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-import operator_pages
 import pytest
 import yaml
-from operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, Block, Command
 
 from rtrd import cli
+from tests.lab import operator_pages
+from tests.lab.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, Block, Command
 
 if TYPE_CHECKING:
     from pathlib import Path

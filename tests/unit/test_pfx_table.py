@@ -6,15 +6,15 @@ import ipaddress
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import rfc6811
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import ASNS, prefixes, vrps
 
 from rtrlib import IpConversionException, PfxTable, PfxvState
 from rtrlib.records import PFXRecord
 from rtrlib.validation import pack_routes
 from rtrlib.vrp import VRP
+from tests.lab import rfc6811
+from tests.lab.strategies import ASNS, prefixes, vrps
 
 
 def test_add_validate_remove() -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import vrps
 
 from rtrd.rtr import relay
 from rtrd.rtr.relay import MOST_SINGLE, Updates
@@ -15,6 +14,7 @@ from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
 from rtrlib.vrp import VRP, pack, unpack
 from rtrlib.vrp_set import VRPChanges, VRPSet
+from tests.lab.strategies import vrps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable

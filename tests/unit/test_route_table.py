@@ -6,16 +6,16 @@ import ipaddress
 import time
 from typing import TYPE_CHECKING
 
-import rfc6811
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from strategies import prefixes, vrps
 
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, AttributeSummary, NeighborPolicy
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VALIDITIES, VRPSet
+from tests.lab import rfc6811
+from tests.lab.strategies import prefixes, vrps
 
 if TYPE_CHECKING:
     from rtrd.rib.rows import Command

@@ -7,14 +7,14 @@ import struct
 
 from hypothesis import given
 from hypothesis import strategies as st
-from test_rtr_pdu import PDUS, header
-from test_rtr_store import KEYS, vrps
 
 from rtrd.rtr import pdu
 from rtrd.rtr.client import Client, Limits
 from rtrd.rtr.pdu import ErrorCode, ErrorReport, Type
 from rtrd.rtr.server import RTRServer
 from rtrd.rtr.store import Store
+from tests.unit.test_rtr_pdu import PDUS, header
+from tests.unit.test_rtr_store import KEYS, vrps
 
 ANSWERS = {Type.CACHE_RESPONSE, Type.IPV4_PREFIX, Type.IPV6_PREFIX, Type.END_OF_DATA, Type.CACHE_RESET,
            Type.ROUTER_KEY, Type.ERROR_REPORT, Type.SERIAL_NOTIFY}  # fmt: skip

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import filters, vrps
 
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.json_lines import line_of
 from rtrd.vrps.slurm import KeyFilter, Slurm, SlurmError, check_overlaps, parse
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPFilter
+from tests.lab.strategies import filters, vrps
 
 EMPTY = """{
   "slurmVersion": 1,

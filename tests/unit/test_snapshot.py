@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import vrps
 
 from rtrd.vrps.snapshot import INTERVAL, SKEW, Schedule, Snapshot, SnapshotError, decode, encode, read, write
 from rtrlib.vrp import VRP, pack
+from tests.lab.strategies import vrps
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_vrp_packed import pack, unpack, vrps
 
 from rtrd.vrps import files, packed
 from rtrd.vrps.files import RouterKey, VRPFileError
+from tests.unit.test_vrp_packed import pack, unpack, vrps
 
 SKI = "5D4250E2D81D4448D8A29EFCE91D29FF075EC9E2"
 KEY = RouterKey(15562, bytes.fromhex(SKI), bytes(range(91)))

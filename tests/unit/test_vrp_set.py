@@ -10,16 +10,16 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-import rfc6811
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from strategies import ASNS, filters, prefixes, vrps
 
 from _rov import lib
 from rtrlib import vrp_set as vrp_sets
 from rtrlib.vrp import PACKED, VRP, pack, unpack
 from rtrlib.vrp_set import OF_PREFIX, PARTS, SLURM, VALIDITIES, VRPFilter, VRPSet
+from tests.lab import rfc6811
+from tests.lab.strategies import ASNS, filters, prefixes, vrps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

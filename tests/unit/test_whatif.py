@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import rfc6811
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import ASNS, prefixes, vrps
 
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.rib.whatif import Question, View
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
+from tests.lab import rfc6811
+from tests.lab.strategies import ASNS, prefixes, vrps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

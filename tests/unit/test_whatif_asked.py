@@ -6,7 +6,6 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import promised
 import pytest
 
 from rtrd.api.whatif import WhatIf
@@ -16,6 +15,7 @@ from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.notation import parse_supposed, parse_vrp, written
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPFilter, VRPSet
+from tests.lab import promised
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

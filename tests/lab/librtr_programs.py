@@ -14,7 +14,7 @@ import time
 
 from _rtrlib import ffi, lib
 from rtrlib import CacheGroup, PfxvState, RTRManager, TCPServer
-from tests.integration.rtr_caches import (
+from tests.lab.rtr_caches import (
     SECONDS,
     ScriptedCache,
     cache_response,

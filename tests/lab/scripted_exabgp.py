@@ -13,9 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemons import SECONDS, Daemon
-
 from rtrd.demo.lab import LabError, Process
+from tests.lab.daemons import SECONDS, Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

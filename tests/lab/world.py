@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from speaker import Route, Speaker
 
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, LabError, find_program, session_members
 from rtrd.demo.routers import ExaBGP, Neighbor
+from tests.lab.speaker import Route, Speaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,8 +1,0 @@
-"""The unit tests' pipe and grammar serve here too."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))

@@ -1,0 +1,1 @@
+"""What tests are made with: caches, routers and daemons to start, speakers and scripts, and ways to wait for them."""

@@ -111,13 +111,6 @@ int routes_neighbor_retire(struct routes *routes, uint32_t number)
     return 0;
 }
 
-void neighbor_lost_route(struct neighbor *neighbor)
-{
-    neighbor->routes--;
-    if (neighbor->retired && neighbor->routes == 0)
-        neighbor->used = false;
-}
-
 void routes_neighbor_counts(const struct routes *routes, uint32_t number, uint64_t counts[4])
 {
     const struct neighbor *neighbor = neighbor_at(routes, number);

@@ -7,34 +7,6 @@
 
 #define IN_VAIN_MOST 512 /* routes that one call takes out of the outbox and writes nothing for: half a millisecond */
 
-enum action route_action(const struct routes *routes, const struct route *route)
-{
-    enum action action = neighbor_of(routes, route)->policy.action[route->bits & VALIDITY_BITS];
-    if (action == ACTION_ANNOUNCE && routes->attrs.sets[route->attrs].summary.fitness == UNFIT)
-        return ACTION_OBSERVE;
-    return action;
-}
-
-/* As far as it can be. */
-uint64_t route_receivers(const struct routes *routes, const struct route *route)
-{
-    uint64_t receivers = neighbor_of(routes, route)->policy.receivers;
-    if (routes->attrs.sets[route->attrs].summary.fitness == FIT_EXTENDED_NEXT_HOP)
-        receivers &= routes->extended_next_hop;
-    return receivers;
-}
-
-uint16_t route_variant(const struct routes *routes, const struct route *route)
-{
-    return neighbor_of(routes, route)->policy.variant[route->bits & VALIDITY_BITS];
-}
-
-/* A route of a withdrawn session counts as gone at once, before its record is. */
-bool route_gone(const struct routes *routes, const struct route *route)
-{
-    return (route->bits & GONE) || neighbor_of(routes, route)->retired;
-}
-
 void outbox_consider(struct routes *routes, uint32_t number)
 {
     struct route *route = route_at(routes, number);

@@ -4,15 +4,6 @@
 
 #include "rib/rib_private.h"
 
-enum validity route_validate(const struct routes *routes, uint32_t number)
-{
-    const struct route *route = route_at(routes, number);
-    uint8_t addr[16] = {0};
-    memcpy(addr, route->addr, address_size(route_family(number)));
-    return vrpset_validate(routes->set, route_family(number), addr, route->len,
-                           routes->attrs.sets[route->attrs].summary.origin);
-}
-
 /* Gives a live route its validity; its decision may follow. */
 void route_set_validity(struct routes *routes, uint32_t number, enum validity validity)
 {
@@ -30,25 +21,6 @@ void route_set_validity(struct routes *routes, uint32_t number, enum validity va
     routes->changes[was][validity]++;
     routes->state.validity_changes++;
     event_note(routes, number, (uint8_t)was, (uint8_t)validity);
-}
-
-uint32_t find_route(const struct routes *routes, uint32_t chain, uint32_t neighbor, const struct route_line *line)
-{
-    for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next) {
-        const struct route *route = route_at(routes, chain);
-        if (route->neighbor == neighbor && !(route->bits & HAS_PATH_ID) == !line->has_path_id &&
-            route->path_id == line->path_id)
-            return chain;
-    }
-    return NO_ROUTE;
-}
-
-uint32_t chain_of(const struct routes *routes, const struct route_line *line)
-{
-    uint8_t key[INDEX_KEY_MOST];
-    prefix_key(&line->prefix, key);
-    const uint32_t *first = index_get(&routes->prefixes[family_at(line->prefix.family)], key);
-    return first ? *first : NO_ROUTE;
 }
 
 void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n)
@@ -84,52 +56,6 @@ static size_t count_lines(const char *text, size_t size)
         text = end + 1;
     }
     return size ? SIZE_MAX : n;
-}
-
-/* The first route of the line's prefix, to be read or written. The prefix is made when it is new, and NO_ROUTE is its
- * first then: to be replaced, or taken away by forget_chain. NULL: no memory. */
-static uint32_t *make_chain(struct routes *routes, const struct route_line *line)
-{
-    uint8_t key[INDEX_KEY_MOST];
-    prefix_key(&line->prefix, key);
-    return index_put(&routes->prefixes[family_at(line->prefix.family)], key, NO_ROUTE);
-}
-
-static void forget_chain(struct routes *routes, const struct route_line *line)
-{
-    uint8_t key[INDEX_KEY_MOST];
-    prefix_key(&line->prefix, key);
-    index_remove(&routes->prefixes[family_at(line->prefix.family)], key);
-}
-
-static uint32_t add_route_at(struct routes *routes, uint32_t *first, uint32_t neighbor, uint32_t attrs,
-                             const struct route_line *line)
-{
-    uint32_t number = route_take(routes, line->prefix.family);
-    if (number == NO_ROUTE) {
-        if (*first == NO_ROUTE)
-            forget_chain(routes, line);
-        return NO_ROUTE;
-    }
-    struct route *route = route_at(routes, number);
-    *route = (struct route){.attrs = attrs,
-                            .path_id = line->path_id,
-                            .next = *first,
-                            .waiting = NOT_WAITING,
-                            .neighbor = (uint16_t)neighbor,
-                            .len = line->prefix.len,
-                            .bits = line->has_path_id ? HAS_PATH_ID : 0};
-    memcpy(route->addr, line->prefix.addr, address_size(line->prefix.family));
-    *first = number;
-    attrs_hold(&routes->attrs, attrs);
-    routes->neighbors[neighbor].routes++;
-    return number;
-}
-
-uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
-{
-    uint32_t *first = make_chain(routes, line);
-    return first ? add_route_at(routes, first, neighbor, attrs, line) : NO_ROUTE;
 }
 
 /* Whether the neighbor has as many routes of a prefix as it may, gone ones too: all of a prefix are gone over for each,

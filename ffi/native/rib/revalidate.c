@@ -74,12 +74,6 @@ void routes_reconsider(struct routes *routes, bool rewrite)
     routes->state.work = true;
 }
 
-bool route_retagged(const struct routes *routes, const struct route *route)
-{
-    return routes->revalidate.rewrite || routes->attrs.sets[route->attrs].retagged ||
-           routes->neighbors[route->neighbor].rewrite >> (route->bits & VALIDITY_BITS) & 1;
-}
-
 /* Every route has been marked that had to be. */
 static void forget_retagged(struct routes *routes)
 {

@@ -8,6 +8,7 @@
 #include "rib/rib.h"
 #include "rib/written_set.h"
 
+#define CHUNK 4096 /* routes of one piece of memory */
 #define NO_ROUTE UINT32_MAX
 #define NOT_WAITING (UINT32_MAX - 1)
 #define NAME_MOST 46                  /* an address as text */
@@ -112,7 +113,7 @@ struct routes {
     uint32_t asked_previous_run;        /* the set of the last command, held until the next one */
 };
 
-/* routes.c */
+/* store.c: the records. Nothing below calls upward: each section may use those before it. */
 static inline size_t address_size(uint8_t family) { return family == 4 ? 4 : 16; }
 static inline size_t family_at(uint8_t family) { return family == 4 ? 0 : 1; }
 void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST]);
@@ -122,59 +123,47 @@ uint8_t route_family(uint32_t number);
 void route_key(const struct routes *routes, uint32_t number, uint8_t key[INDEX_KEY_MOST]);
 struct prefix route_prefix(const struct routes *routes, uint32_t number);
 void route_remove(struct routes *routes, uint32_t number);
-
-/* neighbors.c */
-struct neighbor *neighbor_at(const struct routes *routes, uint32_t number); /* NULL: none, or retired */
-int64_t neighbor_named(struct routes *routes, const char *name, size_t n);  /* -1: none is */
-void neighbor_lost_route(struct neighbor *neighbor);                        /* one of its records is gone */
 static inline const struct neighbor *neighbor_of(const struct routes *routes, const struct route *route)
 {
     return &routes->neighbors[route->neighbor];
 }
 
-/* updates.c */
 struct route_line { /* what a neighbor says of one prefix */
     struct prefix prefix;
     uint32_t path_id;
     bool has_path_id;
     bool good; /* false: no prefix, or no path id */
 };
-/* `path_id` NULL: none. */
-void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n);
-/* Takes n good lines, at most VRPSET_TOGETHER, that a neighbor announced with one set; how many found room. */
-size_t routes_announce_batch(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines,
-                             size_t n, struct route_faults *faults);
-bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line); /* false: it had none */
-/* One line of `text`, taken off its front; false: no LF, so no line. */
-bool take_line(const char **text, size_t *size, struct route_line *line);
+/* The first route of the prefix of a route. */
+uint32_t prefix_chain(const struct routes *routes, uint32_t number);
 /* The first route of the line's prefix, or NO_ROUTE. */
 uint32_t chain_of(const struct routes *routes, const struct route_line *line);
 /* The neighbor's route of this path id, from `chain` on. */
 uint32_t find_route(const struct routes *routes, uint32_t chain, uint32_t neighbor, const struct route_line *line);
-/* A new record, of no validity yet. NO_ROUTE: no memory. */
+/* The first route of the line's prefix, to be read or written. The prefix is made when it is new, and NO_ROUTE is its
+ * first then: to be replaced at once. NULL: no memory. */
+uint32_t *make_chain(struct routes *routes, const struct route_line *line);
+/* A new record, of no validity yet; `first`: its prefix's, by make_chain. NO_ROUTE: no memory. */
+uint32_t add_route_at(struct routes *routes, uint32_t *first, uint32_t neighbor, uint32_t attrs,
+                      const struct route_line *line);
 uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line);
 
-enum validity route_validate(const struct routes *routes, uint32_t number);
-void route_set_validity(struct routes *routes, uint32_t number, enum validity validity);
-void route_withdraw(struct routes *routes, uint32_t number);
-
-/* events.c */
-void event_note(struct routes *routes, uint32_t number, uint8_t was, uint8_t now);
-
-/* revalidate.c */
-void revalidate_forget(struct revalidate *revalidate); /* frees what it holds */
-uint64_t revalidate_memory(const struct revalidate *revalidate);
-bool route_retagged(const struct routes *routes, const struct route *route); /* and perhaps not marked so yet */
-
-/* outbox.c */
-bool route_gone(const struct routes *routes, const struct route *route); /* withdrawn, or of an ended session */
-enum action route_action(const struct routes *routes, const struct route *route);
+/* A route of a withdrawn session counts as gone at once, before its record is. */
+bool route_gone(const struct routes *routes, const struct route *route);
+enum action route_action(const struct routes *routes, const struct route *route); /* as far as it can be */
 uint64_t route_receivers(const struct routes *routes, const struct route *route); /* where it is to be announced */
 uint16_t route_variant(const struct routes *routes, const struct route *route);
-/* Puts the route into the outbox if something may have to be written for it. */
-void outbox_consider(struct routes *routes, uint32_t number);
+bool route_retagged(const struct routes *routes, const struct route *route); /* and perhaps not marked so yet */
+enum validity route_validate(const struct routes *routes, uint32_t number);
 
-/* places.c */
+/* neighbors.c */
+struct neighbor *neighbor_at(const struct routes *routes, uint32_t number); /* NULL: none, or retired */
+int64_t neighbor_named(struct routes *routes, const char *name, size_t n);  /* -1: none is */
+
+/* changes.c */
+void event_note(struct routes *routes, uint32_t number, uint8_t was, uint8_t now);
+
+/* select.c */
 struct emission { /* what is to be written of one place */
     uint32_t number;
     uint32_t previous_run; /* attributes that stand there from an earlier run */
@@ -186,7 +175,25 @@ struct emission { /* what is to be written of one place */
 bool emission_next(struct routes *routes, uint32_t number, struct emission *out);
 /* From here on what `emission` says counts as written. */
 void emission_apply(struct routes *routes, const struct emission *emission);
-/* The first route of the prefix of a route. */
-uint32_t prefix_chain(const struct routes *routes, uint32_t number);
+
+/* outbox.c */
+/* Puts the route into the outbox if something may have to be written for it. */
+void outbox_consider(struct routes *routes, uint32_t number);
+
+/* receive.c */
+/* `path_id` NULL: none. */
+void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n);
+/* Takes n good lines, at most VRPSET_TOGETHER, that a neighbor announced with one set; how many found room. */
+size_t routes_announce_batch(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines,
+                             size_t n, struct route_faults *faults);
+bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line); /* false: it had none */
+/* One line of `text`, taken off its front; false: no LF, so no line. */
+bool take_line(const char **text, size_t *size, struct route_line *line);
+void route_set_validity(struct routes *routes, uint32_t number, enum validity validity);
+void route_withdraw(struct routes *routes, uint32_t number);
+
+/* revalidate.c */
+void revalidate_forget(struct revalidate *revalidate); /* frees what it holds */
+uint64_t revalidate_memory(const struct revalidate *revalidate);
 
 #endif

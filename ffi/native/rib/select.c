@@ -20,14 +20,6 @@ struct place {
     uint8_t stale, told; /* which bits of a route speak of these receivers */
 };
 
-uint32_t prefix_chain(const struct routes *routes, uint32_t number)
-{
-    uint8_t key[INDEX_KEY_MOST];
-    route_key(routes, number, key);
-    const uint32_t *first = index_get(&routes->prefixes[number & IPV6_BIT ? 1 : 0], key);
-    return first ? *first : NO_ROUTE;
-}
-
 static struct place place_of(const struct routes *routes, uint32_t number, uint32_t chain, bool plain)
 {
     const struct route *route = route_at(routes, number);

@@ -112,9 +112,10 @@ fuzz: $(VENV)/.test
 	    $(instrumented) tests/fuzz
 
 clean:
-	rm -rf $(VENV) build *.egg-info *.so *.o _*.c .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info *.so *.o _*.c ffi/_*.pyi .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# The stamps say that rtrd is installed, its C extensions built: .demo with what the demo needs, .test with all.
+# The stamps say that rtrd is installed, its C extensions built: .demo with what the demo needs, .test with all, and with
+# what tells mypy of the extensions.
 define install
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	rm -f _*.so
@@ -127,6 +128,7 @@ $(VENV)/.demo: $(packaging) $(native) | packages-demo
 
 $(VENV)/.test: $(packaging) $(native) | packages-test
 	$(call install,test)
+	$(BIN)/python ffi/native_types.py
 	touch $@ $(VENV)/.demo
 
 packages-demo packages-test:

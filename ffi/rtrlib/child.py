@@ -12,11 +12,15 @@ import select
 import socket
 import struct
 import sys
+from typing import TYPE_CHECKING
 
 # Where the extensions are is told in argv: the site packages themselves are not searched (-S).
 sys.path += sys.argv[4:]
 
 from _rtrlib import ffi, lib
+
+if TYPE_CHECKING:
+    from _rtrlib import Feed
 
 ALIVE = struct.pack("=II", 4, 0)
 FAULT = 5
@@ -76,7 +80,7 @@ def main() -> None:
     relay(parent, feed)
 
 
-def relay(parent: socket.socket, feed: ffi.CData) -> None:
+def relay(parent: socket.socket, feed: Feed) -> None:
     """Frames up, answers to pings between them."""
     chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
     view = memoryview(ffi.buffer(chunk))

@@ -1,0 +1,131 @@
+"""Writes ffi/_rov.pyi and ffi/_rtrlib.pyi, by which mypy knows what the C extensions take and give. Run by `make venv`.
+
+`struct vrp_list` is the class VrpList, and so is a pointer to one, as cffi gives both the same members.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from keyword import iskeyword
+from pathlib import Path
+
+from cffi import FFI, model
+
+import build_rov
+import build_rtrlib
+
+HEAD = """# Written by ffi/native_types.py from the C headers.
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Literal, Protocol, TypeVar, overload
+
+T = TypeVar("T")
+Data = TypeVar("Data", bound=CData)
+
+class CData: ...
+
+class Array(CData, Generic[T]):  # or a pointer to numbers
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[T]: ...
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> Array[T]: ...
+    def __setitem__(self, at: int | slice, value: Any) -> None: ...
+    def __add__(self, n: int) -> Array[T]: ...
+
+class Buffer(Protocol):
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: slice) -> bytes: ...
+    def __setitem__(self, at: slice, value: bytes) -> None: ...
+
+class Ffi:
+    NULL: Any
+    def gc(self, cdata: Data, destructor: Callable[[Data], None]) -> Data: ...
+    def buffer(self, cdata: CData, size: int = ...) -> Buffer: ...
+    @overload
+    def from_buffer(self, buffer: Any) -> Array[bytes]: ...
+    @overload
+    def from_buffer(self, cdecl: str, buffer: Any) -> Array[Any]: ...
+    def unpack(self, cdata: Array[T], length: int) -> list[T]: ...
+    def string(self, cdata: CData) -> bytes: ...
+    def addressof(self, cdata: CData, *fields: str | int) -> CData: ...
+    def sizeof(self, what: str | CData) -> int: ...
+    def cast(self, cdecl: str, value: Any) -> Any: ...
+    def new_handle(self, value: Any) -> CData: ...
+    def from_handle(self, handle: CData) -> Any: ...
+    def def_extern(self) -> Callable[[T], T]: ...
+"""
+
+OVERLOAD = "    @overload\n    def new(self, cdecl: {}, init: Any = ...) -> {}: ..."
+NUMBERS = ", ".join(
+    f'"{name}{form}"' for name in ("size_t", "uint8_t", "uint32_t", "uint64_t") for form in (" *", "[]")
+)
+
+
+def class_of(struct: str) -> str:
+    """Name the class that a struct is."""
+    return struct.title().replace("_", "")
+
+
+def named(ctype: model.BaseTypeByIdentity, *, given: bool) -> str:
+    """Name the Python type of a value that C gives, or (`given`) is given."""
+    match ctype:
+        case model.VoidType():
+            return "None"
+        case model.PrimitiveType(name="_Bool"):
+            return "bool"
+        case model.PrimitiveType(name="char"):
+            return "bytes"
+        case model.PrimitiveType() | model.UnknownIntegerType() | model.EnumType():
+            return "int"
+        case model.StructType():
+            return class_of(ctype.name)
+        case model.ArrayType(item=item):
+            return f"Array[{named(item, given=False)}]"
+        case model.PointerType(totype=model.VoidType()):
+            return "bytes | CData" if given else "Any"
+        case model.PointerType(totype=model.StructType(name=name)):
+            return f"{class_of(name)} | Array[{class_of(name)}]" if given else class_of(name)
+        case model.PointerType(totype=model.PrimitiveType(name="char" | "uint8_t")) if given:
+            return "bytes | Array[bytes] | Array[int]"
+        case model.PointerType(totype=model.PrimitiveType() as number):
+            return f"Array[{named(number, given=False)}]"
+        case _:
+            return "Any"
+
+
+def stub(builder: FFI) -> str:
+    """Give the text of the module's .pyi."""
+    parser = vars(vars(builder)["_parser"])  # not public, but nothing else tells of functions that are not compiled
+    constants = dict.fromkeys(parser["_int_constants"])
+    structs: dict[str, list[str]] = {}
+    functions = []
+    for declared, (ctype, _) in parser["_declarations"].items():
+        kind, name = declared.split(" ", 1)
+        if kind == "struct":
+            fields = zip(ctype.fldnames or (), ctype.fldtypes or (), strict=True)
+            members = [f"    {field}: {named(of, given=False)}" for field, of in fields if not iskeyword(field)]
+            structs[name] = [f"class {class_of(name)}(CData):", *(members or ["    ..."])]
+        elif kind == "function":
+            args = "".join(f", _{n}: {named(arg, given=True)}" for n, arg in enumerate(ctype.args))
+            functions.append(f"    def {name}(self{args}, /) -> {named(ctype.result, given=False)}: ...")
+        elif kind == "macro":
+            constants[name] = None
+        elif isinstance(ctype, model.EnumType):
+            constants |= dict.fromkeys(ctype.enumerators)
+        elif kind == "extern_python":
+            functions.append(f"    {name}: CData")
+    new = {'"char[]"': "Array[bytes]", NUMBERS: "Array[int]"}
+    for name in structs:
+        new |= {f'"struct {name} *"': class_of(name), f'"struct {name}[]"': f"Array[{class_of(name)}]"}
+    news = [OVERLOAD.format(f"Literal[{forms}]", given) for forms, given in new.items()]
+    news.append(OVERLOAD.format("str", "Any"))
+    members = [f"    {name}: int" for name in constants]
+    classes = [*news, *chain.from_iterable(structs.values()), "class Lib:", *members, *functions]
+    return HEAD + "\n".join([*classes, "ffi: Ffi", "lib: Lib", ""])
+
+
+if __name__ == "__main__":
+    for module, builder in (("_rov", build_rov.ffibuilder), ("_rtrlib", build_rtrlib.ffibuilder)):
+        Path(__file__).with_name(f"{module}.pyi").write_text(stub(builder), encoding="utf-8")

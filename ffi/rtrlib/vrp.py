@@ -1,4 +1,4 @@
-"""A VRP as text in, as `struct vrp` of ffi/native/vrps/vrp.h out; and back."""
+"""VRPs (RFC 6811) as text, and packed as `struct vrp` of ffi/native/vrps/vrp.h."""
 
 from __future__ import annotations
 
@@ -42,5 +42,14 @@ def unpack(records: bytes) -> Iterator[tuple[VRP, bool]]:
     if len(records) % PACKED.size:
         raise ValueError(f"{len(records)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
     for raw, asn, length, max_length, family, announce in PACKED.iter_unpack(records):
-        address = socket.inet_ntop(socket.AF_INET6, raw) if family == 6 else socket.inet_ntop(socket.AF_INET, raw[:4])
-        yield VRP(f"{address}/{length}", max_length, asn), bool(announce)
+        yield VRP(prefix_text(raw, length, family), max_length, asn), bool(announce)
+
+
+def address_text(raw: bytes, family: int) -> str:
+    """Give the text of a packed VRP's address."""
+    return socket.inet_ntop(socket.AF_INET6, raw) if family == 6 else socket.inet_ntop(socket.AF_INET, raw[:4])
+
+
+def prefix_text(raw: bytes, length: int, family: int) -> str:
+    """Give the text of a packed VRP's prefix."""
+    return f"{address_text(raw, family)}/{length}"

@@ -1,4 +1,4 @@
-"""Packed VRPs of many sources in, validity (RFC 6811) and the changes of the effective set out.
+"""The effective set of VRPs out of several sources, and origin validation against it (RFC 6811).
 
 A source is a cache, a snapshot, a file: a number below `SOURCES`. What a source stages comes into force
 all at once when it is committed; which sources count is one mask. See ffi/native/vrps/vrpset.h.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
 
 from _rov import ffi, lib
-from rtrlib.vrp import PACKED, VRP, unpack
+from rtrlib.vrp import PACKED, VRP, prefix_text, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,18 +20,21 @@ SOURCES = 32
 SLURM: int = lib.VRPSET_ASSERTIONS
 """The source of locally added assertions (RFC 8416): always active, and no filter touches it."""
 SNAPSHOT = 30
-"""By custom, the source of what an earlier run knew; caches have the numbers below."""
+"""By custom, the source of what the previous run knew; caches have the numbers below."""
 OF_PREFIX: int = lib.VRPSET_OF_PREFIX
-"""So many VRPs of exactly one prefix a source can have, since each look-up goes over all of them."""
+"""How many VRPs of exactly one prefix a source may have, since each look-up goes over all of them."""
 PARTS: int = lib.VRPSET_PARTS
 VALIDITIES = ("valid", "not-found", "invalid", "unverified")
 """The words for the native core's numbers, by index."""
 
-_MASK = struct.Struct("=I")
-_LIST_ROOM = 4096
+_FOUND = struct.Struct("=16sIBBBBI")
+"""`struct vrp_source` of ffi/native/vrps/vrpset.h: a packed VRP, and the mask of the sources that have it."""
+_ROOM = 64
 _SAME = (lib.vrpset_begin, lib.vrpset_discard)  # they put nothing into force
-_STEP = 1 << 15
-"""Places of the table that one step of a change goes over: a millisecond or two."""
+_SLICE = 1 << 15
+"""Entries of the table that one slice of a change goes over: a millisecond or two."""
+_ALL = ((4, bytes(16), 0), (6, bytes(16), 0))
+_P = ParamSpec("_P")
 
 
 class VRPFilter(NamedTuple):
@@ -82,25 +85,30 @@ class VRPChanges:
         return bytes(ffi.buffer(self.native.records, self.native.n * PACKED.size)) if self.native.n else b""
 
 
-Steps = Generator[None, None, VRPChanges]
-"""A change of a set, from one step to the next; between them everything is as before it. Gives what it changed."""
+Apply = Generator[None, None, VRPChanges]
+"""A change of a set that is being applied, a slice at a time; until it ends all is as before. Gives what changed."""
 
 
-def at_once(steps: Steps) -> VRPChanges:
-    """Do all steps of a change."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            changes: VRPChanges = end.value
-            return changes
+def _at_once(method: Callable[Concatenate[VRPSet, _P], Apply]) -> Callable[Concatenate[VRPSet, _P], VRPChanges]:
+    """Make a method that applies its change before it returns."""
+
+    def whole(self: VRPSet, /, *arguments: _P.args, **options: _P.kwargs) -> VRPChanges:
+        apply = method(self, *arguments, **options)
+        while True:
+            try:
+                next(apply)
+            except StopIteration as end:
+                changes: VRPChanges = end.value
+                return changes
+
+    return whole
 
 
 class VRPSet:
     """One set out of many sources. Not thread-safe.
 
-    A change is made in steps, one change at a time: RuntimeError for another meanwhile. MemoryError from any call
-    leaves what is in force as it was. ValueError for a source out of range.
+    `apply_...` apply a change in slices, one change at a time: RuntimeError for another meanwhile. MemoryError from
+    any call leaves what is in force as it was. ValueError for a source out of range.
     """
 
     def __init__(self) -> None:
@@ -111,7 +119,7 @@ class VRPSet:
         self._faults = ffi.new("struct vrp_faults *")
         self.generation = 0
         """Goes up when something comes into force: two equal ones, with whatever staging between them, are one set."""
-        self.proposing = False
+        self.deferring = False
 
     def _done(self, result: int, source: int = 0) -> None:
         if result == -2:
@@ -121,10 +129,10 @@ class VRPSet:
                 raise ValueError(f"source {source} is out of range: expected 0 to {SOURCES - 1}")
             raise MemoryError("no memory for more VRPs")
 
-    def _steps(self, start: Callable[..., int], *arguments: Any, changes: VRPChanges | None = None) -> Steps:
+    def _apply(self, start: Callable[..., int], *arguments: Any, changes: VRPChanges | None = None) -> Apply:
         changes = VRPChanges() if changes is None else changes
         self._done(start(self.native, *arguments), arguments[0] if isinstance(arguments[0], int) else 0)
-        while (more := lib.vrpset_step(self.native, _STEP, changes.native)) > 0:
+        while (more := lib.vrpset_step(self.native, _SLICE, changes.native)) > 0:
             yield
         self._done(more)
         self.generation += start not in _SAME
@@ -138,95 +146,70 @@ class VRPSet:
         count = len(view) // PACKED.size
         self._done(lib.vrpset_stage(self.native, source, view, count, self._faults), source)
 
-    def begin_steps(self, source: int) -> Steps:
+    def apply_begin(self, source: int) -> Apply:
         """From here on the source stages a full set, which replaces what it had when it is committed."""
-        return self._steps(lib.vrpset_begin, source)
+        return self._apply(lib.vrpset_begin, source)
 
-    def commit_steps(self, source: int, changes: VRPChanges | None = None) -> Steps:
+    def apply_commit(self, source: int, changes: VRPChanges | None = None) -> Apply:
         """Put what the source staged into force; give what changed in the effective set, appended to `changes`."""
-        return self._steps(lib.vrpset_commit, source, changes=changes)
+        return self._apply(lib.vrpset_commit, source, changes=changes)
 
-    def discard_steps(self, source: int) -> Steps:
+    def apply_discard(self, source: int) -> Apply:
         """Forget what the source staged since its last commit."""
-        return self._steps(lib.vrpset_discard, source)
+        return self._apply(lib.vrpset_discard, source)
 
-    def replace_steps(self, source: int, records: bytes | memoryview) -> Steps:
+    def apply_replacement(self, source: int, records: bytes | memoryview) -> Apply:
         """Put exactly these VRPs into force for the source, as one change."""
-        yield from self.begin_steps(source)
+        yield from self.apply_begin(source)
         self.stage(source, records)
-        return (yield from self.commit_steps(source))
+        return (yield from self.apply_commit(source))
 
-    def activate_steps(self, sources: Iterable[int]) -> Steps:
+    def apply_activation(self, sources: Iterable[int]) -> Apply:
         """Let exactly these sources, and `SLURM`, count; give what changed in the effective set."""
-        return self._steps(lib.vrpset_activate, _mask(sources))
+        return self._apply(lib.vrpset_activate, _mask(sources))
 
-    def filter_steps(self, filters: Iterable[VRPFilter], changes: VRPChanges | None = None) -> Steps:
-        """Let no VRP count that one of these filters matches, but for those of `SLURM`; give what changed.
+    def apply_filters(self, filters: Iterable[VRPFilter], changes: VRPChanges | None = None) -> Apply:
+        """Use these filters instead of the old ones; give what changed.
 
-        They replace the filters of before. ValueError for a filter that has a prefix that is none, or neither prefix
-        nor AS.
+        A VRP that one of them matches does not count, unless it is one of `SLURM`. ValueError for a filter with
+        neither prefix nor AS, or with a prefix that is none.
         """
         packed = [_pack_filter(one) for one in filters]
-        return self._steps(lib.vrpset_filter, b"".join(packed), len(packed), changes=changes)
+        return self._apply(lib.vrpset_filter, b"".join(packed), len(packed), changes=changes)
 
-    def drop_steps(self, source: int) -> Steps:
-        """Make void what a source has and stages; what no other active one says goes at once, whatever is pending."""
-        return self._steps(lib.vrpset_drop, source)
+    def apply_drop(self, source: int) -> Apply:
+        """Drop what a source has and stages; what no other active one has goes at once, whatever is pending."""
+        return self._apply(lib.vrpset_drop, source)
 
-    def propose(self, *, propose: bool) -> None:
-        """From now on changes of sources, activations and filters are only proposed; what they give is pending.
+    def apply_pending(self, pending: VRPChanges | None = None) -> Apply:
+        """Put what is pending into force, or only that of it which is listed here; give what changed."""
+        return self._apply(lib.vrpset_take, ffi.NULL if pending is None else pending.native)
+
+    begin = _at_once(apply_begin)
+    commit = _at_once(apply_commit)
+    discard = _at_once(apply_discard)
+    replace = _at_once(apply_replacement)
+    activate = _at_once(apply_activation)
+    filter = _at_once(apply_filters)
+    drop = _at_once(apply_drop)
+    take = _at_once(apply_pending)
+
+    def defer(self, *, defer: bool) -> None:
+        """From now on changes of sources, activations and filters are only pending, until they are taken.
 
         To end it, take everything first.
         """
-        self.proposing = propose
-        lib.vrpset_propose(self.native, propose)
-
-    def take_steps(self, proposed: VRPChanges | None = None) -> Steps:
-        """Put into force what is pending, or only that of it which is in `proposed`; give what changed."""
-        return self._steps(lib.vrpset_take, ffi.NULL if proposed is None else proposed.native)
-
-    # The same, done before they return.
-
-    def begin(self, source: int) -> None:
-        """Do `begin_steps`."""
-        at_once(self.begin_steps(source))
-
-    def commit(self, source: int, changes: VRPChanges | None = None) -> VRPChanges:
-        """Do `commit_steps`."""
-        return at_once(self.commit_steps(source, changes))
-
-    def discard(self, source: int) -> None:
-        """Do `discard_steps`."""
-        at_once(self.discard_steps(source))
-
-    def replace(self, source: int, records: bytes | memoryview) -> VRPChanges:
-        """Do `replace_steps`."""
-        return at_once(self.replace_steps(source, records))
-
-    def activate(self, sources: Iterable[int]) -> VRPChanges:
-        """Do `activate_steps`."""
-        return at_once(self.activate_steps(sources))
-
-    def filter(self, filters: Iterable[VRPFilter]) -> VRPChanges:
-        """Do `filter_steps`."""
-        return at_once(self.filter_steps(filters))
-
-    def drop(self, source: int) -> VRPChanges:
-        """Do `drop_steps`."""
-        return at_once(self.drop_steps(source))
-
-    def take(self, proposed: VRPChanges | None = None) -> VRPChanges:
-        """Do `take_steps`."""
-        return at_once(self.take_steps(proposed))
+        self.deferring = defer
+        lib.vrpset_propose(self.native, defer)
 
     @property
     def changing(self) -> bool:
-        """A change is under way: between two of its steps."""
+        """A change is being applied."""
         return bool(lib.vrpset_changing(self.native))
 
     @property
     def pending(self) -> int:
-        """How many VRPs would become effective, or cease to be, if everything were taken."""
+        """How many VRPs would become effective, or cease to be, if all that is pending were taken."""
         return int(lib.vrpset_pending(self.native))
 
     def due(self, family: int) -> int:
@@ -281,37 +264,29 @@ class VRPSet:
     def covering(self, prefix: str) -> list[CoveringVRP]:
         """Give the effective VRPs that cover the prefix, shortest first. ValueError for a prefix that is none."""
         parsed = parse_prefix(prefix)
-        room = 64
-        while True:
-            out = ffi.new("struct vrp_source[]", room)
-            count = lib.vrpset_covering(self.native, parsed.family, parsed.addr, parsed.len, out, room)
-            if count <= room:
-                return list(_found(out, count))
-            room = count
+        return list(self._find(lib.vrpset_covering, parsed.family, parsed.addr, parsed.len))
 
-    def within(self, prefix: str, part: int) -> list[CoveringVRP]:
-        """Give the effective VRPs of one of `PARTS` parts that lie within the prefix and are more specific.
+    def within(self, prefix: str | None = None) -> Iterator[Iterator[CoveringVRP]]:
+        """Give the effective VRPs more specific than a prefix, or all, in no order, part by part.
 
-        ValueError for a prefix that is none.
+        The set may change between two parts: a VRP that does not change is given once. ValueError for a prefix that
+        is none.
         """
-        parsed = parse_prefix(prefix)
-        room = 64
-        while True:
-            out = ffi.new("struct vrp_source[]", room)
-            count = lib.vrpset_within(self.native, parsed.family, parsed.addr, parsed.len, part, out, room)
-            if count <= room:
-                return list(_found(out, count))
-            room = count
+        parsed = None if prefix is None else parse_prefix(prefix)
+        for one in _ALL if parsed is None else ((parsed.family, parsed.addr, parsed.len),):
+            if parsed is None:
+                yield self._find(lib.vrpset_covering, *one)  # those of length 0 are more specific than nothing
+            for part in range(PARTS):
+                yield self._find(lib.vrpset_within, *one, part)
 
-    def vrps(self, source: int | None = None) -> Iterator[CoveringVRP]:
-        """Give the VRPs of one source, or the effective ones, in no order, while the set may change."""
-        for found in self._chunks(source):
-            yield from found
+    def vrps(self) -> Iterator[CoveringVRP]:
+        """Give all effective VRPs, as `within` does."""
+        return (found for part in self.within() for found in part)
 
     def packed(self, sources: Iterable[int] | None = None) -> Iterator[bytes]:
-        """Give the VRPs of some sources, or the effective ones, as packed VRPs, in `PARTS` steps of a millisecond.
+        """Give the VRPs of some sources, or the effective ones, as packed VRPs, in `PARTS` parts of a millisecond.
 
-        A VRP that changes between two steps may be in it or not; every other one is in it once.
+        A VRP that changes between two parts may be in it or not; every other one is in it once.
         """
         mask = 0 if sources is None else _mask(sources)
         for part in range(PARTS if mask or sources is None else 0):
@@ -319,22 +294,18 @@ class VRPSet:
             self._done(lib.vrpset_part(self.native, mask, part, found.native))
             yield found.packed()
 
-    def differing(self, sources: Iterable[int], part: int) -> Iterator[CoveringVRP]:
-        """Give the VRPs of one of `PARTS` parts that some of these sources have and others have not."""
+    def differing(self, sources: Iterable[int]) -> Iterator[Iterator[CoveringVRP]]:
+        """Give the VRPs that some of these sources have and others have not, part by part."""
         mask = _mask(sources)
-        room = _LIST_ROOM
-        while True:
-            out = ffi.new("struct vrp_source[]", room)
-            count = lib.vrpset_differing(self.native, mask, part, out, room)
-            if count <= room:
-                return _found(out, count)
-            room = count
+        return (self._find(lib.vrpset_differing, mask, part) for part in range(PARTS))
 
-    def _chunks(self, source: int | None) -> Iterator[Iterator[CoveringVRP]]:
-        cursor = ffi.new("uint64_t *")
-        out = ffi.new("struct vrp_source[]", _LIST_ROOM)
-        while count := lib.vrpset_list(self.native, 0 if source is None else 1 << source, cursor, out, _LIST_ROOM):
-            yield _found(out, count)
+    def _find(self, function: Callable[..., int], *arguments: Any) -> Iterator[CoveringVRP]:
+        count, room = _ROOM, 0
+        while count > room:
+            room = count
+            out = ffi.new("struct vrp_source[]", room)
+            count = function(self.native, *arguments, out, room)
+        return map(_covering, _FOUND.iter_unpack(ffi.buffer(out, count * _FOUND.size)[:]))
 
     def count(self, family: int) -> int:
         """How many effective VRPs there are of family 4 or 6."""
@@ -372,8 +343,6 @@ def _mask(sources: Iterable[int]) -> int:
     return mask
 
 
-def _found(out: Any, count: int) -> Iterator[CoveringVRP]:
-    raw = bytes(ffi.buffer(out, count * ffi.sizeof("struct vrp_source")))
-    for at in range(0, len(raw), ffi.sizeof("struct vrp_source")):
-        ((vrp, _),) = unpack(raw[at : at + PACKED.size])
-        yield CoveringVRP(vrp, *_MASK.unpack_from(raw, at + PACKED.size))
+def _covering(found: tuple[Any, ...]) -> CoveringVRP:
+    address, asn, length, max_length, family, _, sources = found
+    return CoveringVRP(VRP(prefix_text(address, length, family), max_length, asn), sources)

@@ -13,7 +13,7 @@ from rtrd.rib.validity import explain
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.files import key_entries
 from rtrd.vrps.guard import NothingHeldError
-from rtrlib.vrp_set import PARTS, SLURM, SNAPSHOT
+from rtrlib.vrp_set import SLURM, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -117,13 +117,12 @@ class Answers:
 
     def _vrps(self, prefix: str | None, *, covering: bool) -> Iterator[CoveringVRP | None]:
         vrp_set = self._daemon.vrp_set
-        if prefix is None:
-            yield from vrp_set.vrps()
-            return
-        yield from vrp_set.covering(prefix)
-        for part in range(0 if covering else PARTS):
-            yield from vrp_set.within(prefix, part)
-            yield None  # the loop may turn: most parts have none
+        if prefix is not None:
+            yield from vrp_set.covering(prefix)
+        if not covering:
+            for part in vrp_set.within(prefix):
+                yield from part
+                yield None  # the loop may turn: most parts have none
 
     def _sources(self) -> dict[int, str]:
         """Name each source of the VRP set."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtrlib.vrp_set import PARTS
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -47,8 +45,8 @@ def _named(caches: Sequence[RTRSocket], name: str) -> RTRSocket:
 
 def disagreement(caches: Sequence[RTRSocket], vrp_set: VRPSet) -> Iterator[Mapping[str, Any] | None]:
     """Yield each VRP with the caches that have it and those that have not; None now and then, when there is none."""
-    for part in range(PARTS):
-        for vrp, sources in vrp_set.differing([cache.index for cache in caches], part):
+    for part in vrp_set.differing([cache.index for cache in caches]):
+        for vrp, sources in part:
             yield {
                 "asn": vrp.asn,
                 "prefix": vrp.prefix,

@@ -148,7 +148,7 @@ class EffectiveVRPs:
 
     def forget_snapshot(self) -> None:
         """Give back the memory of the snapshot's VRPs, which count no more."""
-        self.task_queue.do(self.vrp_set.drop_steps(SNAPSHOT))
+        self.task_queue.do(self.vrp_set.apply_drop(SNAPSHOT))
 
     def to_keep(self) -> tuple[list[int], int] | None:
         """Give the sources of which a snapshot is to be made, and its date (Unix time); None: there is nothing.
@@ -183,7 +183,7 @@ class EffectiveVRPs:
         self._live.add(cache.index)
         self._kept.discard(cache)
         self._doomed.discard(cache)
-        changes = yield from self.vrp_set.commit_steps(cache.index)
+        changes = yield from self.vrp_set.apply_commit(cache.index)
         self._log_faults(cache)
         yield from self._publish(changes, str(cache), [cache.index])
         if self.guard is not None:
@@ -193,7 +193,7 @@ class EffectiveVRPs:
             yield from self._forget_kept()
 
     def _discard(self, cache: RTRSocket) -> Generator[None]:
-        yield from self.vrp_set.discard_steps(cache.index)
+        yield from self.vrp_set.apply_discard(cache.index)
         self.keys.discard(cache)
         self._begun.discard(cache.index)
         self._coming.pop(cache.index, None)
@@ -213,7 +213,7 @@ class EffectiveVRPs:
                 self._kept.add(cache)
                 return
         self._begun.discard(cache.index)
-        changes = yield from self.vrp_set.drop_steps(cache.index)
+        changes = yield from self.vrp_set.apply_drop(cache.index)
         if self.guard is not None:
             # What is held is better than nothing, which is all that assertions alone would leave in force.
             left = self.vrp_set.count(4) + self.vrp_set.count(6) > self.vrp_set.count_source(SLURM)
@@ -225,7 +225,7 @@ class EffectiveVRPs:
     def _activate(self, caches: frozenset[RTRSocket]) -> Generator[None]:
         before = self._sources()
         self._active = caches
-        changes = yield from self.vrp_set.activate_steps(cache.index for cache in caches)
+        changes = yield from self.vrp_set.apply_activation(cache.index for cache in caches)
         names = " ".join(sorted(map(str, caches)))
         logger.info("VRPs are those of", caches=names, changed=len(changes))
         yield from self._publish(changes, f"switch to {names}", before)
@@ -242,8 +242,8 @@ class EffectiveVRPs:
 
     def _use_snapshot(self) -> Generator[None]:
         self.snapshot_used = True
-        yield from self.vrp_set.commit_steps(SNAPSHOT)
-        changes = yield from self.vrp_set.activate_steps([SNAPSHOT])
+        yield from self.vrp_set.apply_commit(SNAPSHOT)
+        changes = yield from self.vrp_set.apply_activation([SNAPSHOT])
         yield from self._publish(changes, "snapshot", [])
         self._use()
 
@@ -259,7 +259,7 @@ class EffectiveVRPs:
             self._ended()
         elif self._on_expire == "not-found":
             self.snapshot_used = False
-            self._put_in_force((yield from self.vrp_set.drop_steps(SNAPSHOT)), "snapshot")
+            self._put_in_force((yield from self.vrp_set.apply_drop(SNAPSHOT)), "snapshot")
 
     # -- inside
 
@@ -272,7 +272,7 @@ class EffectiveVRPs:
         """Begin a full set if the link is new: it sends all that the cache has, and the rest goes at the commit."""
         if cache.index not in self._begun:
             self._begun.add(cache.index)
-            yield from self.vrp_set.begin_steps(cache.index)
+            yield from self.vrp_set.apply_begin(cache.index)
 
     def _sources(self) -> list[int]:
         """Give the sources that count, by what the caches and the failover say."""
@@ -288,7 +288,7 @@ class EffectiveVRPs:
                 yield from self._forget(cache)
 
     def _forget(self, cache: RTRSocket) -> Generator[None]:
-        changes = yield from self.vrp_set.replace_steps(cache.index, b"")
+        changes = yield from self.vrp_set.apply_replacement(cache.index, b"")
         yield from self._publish(changes, f"what was kept of {cache}", [cache.index])
         if self.guard is not None:
             self.guard.forget(cache.index)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rtrd.vrps.guard import Limits
     from rtrd.vrps.task_queue import TaskQueue
-    from rtrlib.vrp_set import Steps, VRPSet
+    from rtrlib.vrp_set import Apply, VRPSet
 
 BUDGET: Final = 2000
 """Routes that are judged in one go: some milliseconds."""
@@ -79,7 +79,7 @@ class Guarding:
         self._judging: Impact | None = None
         self._slice: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        vrp_set.propose(propose=True)
+        vrp_set.defer(defer=True)
 
     @property
     def pending(self) -> bool:
@@ -108,7 +108,7 @@ class Guarding:
 
     # -- what happens
 
-    def proposed(self, changes: VRPChanges, cause: str, sources: Collection[int], *, keep: bool) -> Steps:
+    def proposed(self, changes: VRPChanges, cause: str, sources: Collection[int], *, keep: bool) -> Apply:
         """Take note of a proposed change, as a part of a task; give what is in force because of it, at its end.
 
         `cause`: who, for people. `sources`: whose VRPs it may take away. `keep`: see Guard.changed.
@@ -124,11 +124,11 @@ class Guarding:
             logger.info("the change that was held is gone: what is in force is what the caches say")
         return (yield from self._do(action, ""))
 
-    def dropped(self) -> Steps:
+    def dropped(self) -> Apply:
         """Take note that VRPs which expired were dropped; give what else is in force because of it."""
         return (yield from self._do(self.guard.shrunk(pending=bool(self._vrp_set.pending)), ""))
 
-    def expired(self) -> Steps:
+    def expired(self) -> Apply:
         """Take note that all that is in force is too old; give what is in force instead."""
         return (yield from self._do(self.guard.expired(), "what was in force is past the expire interval"))
 
@@ -187,7 +187,7 @@ class Guarding:
         else:
             self._listed = None
 
-    def _do(self, action: Action, why: str) -> Steps:
+    def _do(self, action: Action, why: str) -> Apply:
         """Do what the guard says, with its first slice; give what is in force because of it."""
         taken = VRPChanges()
         if action is not Action.NOTHING:
@@ -218,16 +218,16 @@ class Guarding:
         if len(taken):
             self._took(taken)
 
-    def _take(self, why: str) -> Steps:
+    def _take(self, why: str) -> Apply:
         if why:
             logger.warning("the held change is taken", why=why, cause=self.cause)
-        taken = yield from self._vrp_set.take_steps(self._listed)
+        taken = yield from self._vrp_set.apply_pending(self._listed)
         if self._vrp_set.pending:  # cannot be; but what is pending by mistake would stay so for ever
             logger.error("some VRPs were not taken with their change; now they are", vrps=self._vrp_set.pending)
-            taken.add((yield from self._vrp_set.take_steps()))
+            taken.add((yield from self._vrp_set.apply_pending()))
         return taken
 
-    def _judge(self) -> Steps:
+    def _judge(self) -> Apply:
         """Do a slice; with the last one, what follows."""
         self._slice = None
         impact = self._judging

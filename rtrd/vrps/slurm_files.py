@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rtrd.vrps.task_queue import TaskQueue
-    from rtrlib.vrp_set import Steps, VRPFilter, VRPSet
+    from rtrlib.vrp_set import Apply, VRPFilter, VRPSet
 
 POLL: Final = 1.0
 """Seconds between two looks at the files."""
@@ -169,20 +169,20 @@ class SlurmFiles:
         if len(changes):
             yield from self._changed(changes)
 
-    def _change(self, filters: list[VRPFilter], assertions: set[bytes]) -> Steps:
+    def _change(self, filters: list[VRPFilter], assertions: set[bytes]) -> Apply:
         """Change filters and assertions as one: nobody decides by the one without the other."""
         vrp_set, changes = self._vrp_set, VRPChanges()
-        proposing = vrp_set.proposing
-        vrp_set.propose(propose=True)
+        proposing = vrp_set.deferring
+        vrp_set.defer(defer=True)
         try:
             if filters != self._filters:
-                yield from vrp_set.filter_steps(filters, changes)
+                yield from vrp_set.apply_filters(filters, changes)
             if assertions != self._assertions:
                 gone = b"".join(record[:-1] + b"\0" for record in self._assertions - assertions)
                 vrp_set.stage(SLURM, gone + b"".join(assertions - self._assertions))
-                yield from vrp_set.commit_steps(SLURM, changes)
+                yield from vrp_set.apply_commit(SLURM, changes)
             if not proposing and vrp_set.pending:
-                changes = yield from vrp_set.take_steps()
+                changes = yield from vrp_set.apply_pending()
         finally:
-            vrp_set.propose(propose=proposing)
+            vrp_set.defer(defer=proposing)
         return changes

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vrp_sets, "_STEP", 1)
+    monkeypatch.setattr(vrp_sets, "_SLICE", 1)
 
 
 class Steady(Story):
@@ -29,7 +29,7 @@ class Steady(Story):
 
     def __init__(self) -> None:
         super().__init__()
-        self.vrp_set.propose(propose=False)
+        self.vrp_set.defer(defer=False)
         self.effective.guard = None
         self.seen: list[frozenset[VRP]] = []
 

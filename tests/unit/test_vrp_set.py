@@ -24,7 +24,7 @@ from tests.lab.strategies import ASNS, filters, prefixes, vrps
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from rtrlib.vrp_set import Steps, VRPChanges
+    from rtrlib.vrp_set import Apply, VRPChanges
 
 
 def packed(parts: Iterable[bytes]) -> Counter[VRP]:
@@ -288,7 +288,7 @@ class TestDrop:
     @pytest.mark.parametrize("propose", [False, True])
     def test_a_vrp_of_two_caches_stays_until_the_second_is_dropped(self, propose: bool) -> None:
         vrp_set = self.of_two()
-        vrp_set.propose(propose=propose)
+        vrp_set.defer(defer=propose)
         assert list(vrp_set.drop(0)) == [(self.TWO, False)]
         assert self.in_force(vrp_set) == {self.ONE: self.SECOND, self.THREE: self.SECOND}
         assert vrp_set.validate("192.0.2.0/24", 64500) == "valid"
@@ -299,7 +299,7 @@ class TestDrop:
 
     def test_the_second_cache_may_have_joined_while_changes_are_held(self) -> None:
         vrp_set = self.of_two()
-        vrp_set.propose(propose=True)
+        vrp_set.defer(defer=True)
         vrp_set.replace(1, pack(self.ONE) + pack(self.TWO))
         assert vrp_set.pending == 1, "that THREE goes"
         assert list(vrp_set.drop(0)) == []
@@ -308,7 +308,7 @@ class TestDrop:
 
     def test_what_the_second_cache_withdraws_in_a_held_change_does_not_keep_it(self) -> None:
         vrp_set = self.of_two()
-        vrp_set.propose(propose=True)
+        vrp_set.defer(defer=True)
         vrp_set.replace(1, pack(self.THREE))
         assert vrp_set.pending == 0, "the first one says ONE still"
         assert Counter(vrp_set.drop(0)) == Counter([(self.ONE, False), (self.TWO, False)])
@@ -324,7 +324,7 @@ class TestDrop:
     def test_what_was_only_proposed_comes_of_the_second_cache_alone(self) -> None:
         vrp_set = VRPSet()
         vrp_set.activate([0, 1])
-        vrp_set.propose(propose=True)
+        vrp_set.defer(defer=True)
         for source in (0, 1):
             vrp_set.replace(source, pack(self.ONE))
         assert (list(vrp_set.drop(0)), vrp_set.pending) == ([], 1)
@@ -339,7 +339,7 @@ SOURCE = st.sampled_from(SOURCES_USED)
 def small_steps() -> Iterator[None]:
     """Every change takes a step for each table that has anything in it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vrp_sets, "_STEP", 1)
+        patch.setattr(vrp_sets, "_SLICE", 1)
         yield
 
 
@@ -362,7 +362,7 @@ class Sources(RuleBasedStateMachine):
         self.in_force: set[VRP] = set()
         self.meanwhile: list[tuple[int, list[tuple[VRP, bool]]]] = []
 
-    def run(self, steps: Steps, source: int | None = None) -> VRPChanges:
+    def run(self, steps: Apply, source: int | None = None) -> VRPChanges:
         """Do a change, of a source or of all."""
         due = self.vrp_set.due(4) + self.vrp_set.due(6)
         for step in count():
@@ -414,32 +414,32 @@ class Sources(RuleBasedStateMachine):
 
     @rule(source=SOURCE)
     def begin(self, source: int) -> None:
-        self.run(self.vrp_set.begin_steps(source), source)
+        self.run(self.vrp_set.apply_begin(source), source)
         self.staged[source] = set()
 
     @rule(source=SOURCE)
     def commit(self, source: int) -> None:
         before = self.due()
-        changes = self.run(self.vrp_set.commit_steps(source), source)
+        changes = self.run(self.vrp_set.apply_commit(source), source)
         self.live[source] = set(self.staged[source])
         self.check(changes, before)
 
     @rule(source=SOURCE)
     def discard(self, source: int) -> None:
-        self.run(self.vrp_set.discard_steps(source), source)
+        self.run(self.vrp_set.apply_discard(source), source)
         self.staged[source] = set(self.live[source])
 
     @rule(sources=st.sets(SOURCE))
     def activate(self, sources: set[int]) -> None:
         before = self.due()
-        changes = self.run(self.vrp_set.activate_steps(sources))
+        changes = self.run(self.vrp_set.apply_activation(sources))
         self.active = sources
         self.check(changes, before)
 
     @rule(filters=st.lists(filters(), max_size=6))
     def filter(self, filters: list[VRPFilter]) -> None:
         before = self.due()
-        changes = self.run(self.vrp_set.filter_steps(filters))
+        changes = self.run(self.vrp_set.apply_filters(filters))
         self.filters = filters
         self.check(changes, before)
 
@@ -447,12 +447,12 @@ class Sources(RuleBasedStateMachine):
     def propose(self, propose: bool) -> None:
         if not propose:
             self.take()
-        self.vrp_set.propose(propose=propose)
+        self.vrp_set.defer(defer=propose)
         self.proposing = propose
 
     @rule()
     def take(self) -> None:
-        taken = dict(self.run(self.vrp_set.take_steps()))
+        taken = dict(self.run(self.vrp_set.apply_pending()))
         assert taken == {vrp: vrp in self.due() for vrp in self.due() ^ self.in_force}
         self.in_force = self.due()
 
@@ -462,7 +462,7 @@ class Sources(RuleBasedStateMachine):
         proposed = VRPSet()
         proposed.activate([0])
         changes = proposed.replace(0, b"".join(pack(vrp) for vrp in [*some, *some]))
-        taken = dict(self.run(self.vrp_set.take_steps(changes)))
+        taken = dict(self.run(self.vrp_set.apply_pending(changes)))
         assert taken == {vrp: vrp in self.due() for vrp in (self.due() ^ self.in_force) & some}
         self.in_force = (self.in_force - some) | (self.due() & some)
 
@@ -470,7 +470,7 @@ class Sources(RuleBasedStateMachine):
     def drop(self, source: int) -> None:
         others = set().union(*(self.live[one] for one in {*self.active, SLURM} - {source}))
         gone = self.live[source] & self.in_force - others if source in self.active else set()
-        changes = self.run(self.vrp_set.drop_steps(source), source)
+        changes = self.run(self.vrp_set.apply_drop(source), source)
         assert Counter(changes) == Counter((vrp, False) for vrp in gone)
         self.live[source], self.staged[source] = set(), set()
         self.in_force = self.in_force - gone
@@ -478,14 +478,14 @@ class Sources(RuleBasedStateMachine):
 
     @rule(sources=st.sets(SOURCE, min_size=1))
     def differ(self, sources: set[int]) -> None:
-        found = Counter(one.vrp for part in range(PARTS) for one in self.vrp_set.differing(sources, part))
+        found = Counter(one.vrp for part in self.vrp_set.differing(sources) for one in part)
         first, *others = (self.live[source] for source in sources)
         assert found == Counter(first.union(*others) - first.intersection(*others))
 
     @rule(prefix=prefixes())
     def look_within(self, prefix: str) -> None:
         outer = ipaddress.ip_network(prefix)
-        found = Counter(one.vrp for part in range(PARTS) for one in self.vrp_set.within(prefix, part))
+        found = Counter(one.vrp for part in self.vrp_set.within(prefix) for one in part)
         assert found == Counter(
             vrp
             for vrp in self.in_force

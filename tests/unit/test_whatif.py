@@ -109,7 +109,7 @@ def test_another_set_in_its_place(routes: list[Route], now: list[VRP], then: lis
 def test_a_change_that_is_only_proposed(routes: list[Route], now: list[VRP], then: list[VRP], listed: bool) -> None:
     vrp_set = set_of(now)
     table, held = table_of(vrp_set, routes)
-    vrp_set.propose(propose=True)
+    vrp_set.defer(defer=True)
     proposed = vrp_set.replace(0, packed(then))
     question = Question(table, View(vrp_set, due=True), proposed if listed else None, covers=True)
     check(table, question, held, set(now), set(then))

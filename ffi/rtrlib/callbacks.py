@@ -14,10 +14,12 @@ from rtrlib.records import PFXRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import _rtrlib
+
 __all__ = ["pfx_table_callback", "record_of"]
 
 
-def record_of(raw: Any) -> PFXRecord:
+def record_of(raw: _rtrlib.PfxRecord) -> PFXRecord:
     """Copy a `struct pfx_record`, or a pointer to one. ValueError: its address is of no known family."""
     ip, prefix = raw.prefix, ""
     if ip.ver == lib.LRTR_IPV4:
@@ -30,7 +32,7 @@ def record_of(raw: Any) -> PFXRecord:
     return PFXRecord(raw.asn, prefix, raw.min_len, raw.max_len)
 
 
-def pfx_table_callback(raw: Any, handle: Any) -> None:
+def pfx_table_callback(raw: _rtrlib.PfxRecord, handle: _rtrlib.CData) -> None:
     """Call back with (record, data), where `handle` is `ffi.new_handle((callback, data))`.
 
     Give `lib.pfx_table_callback` to `pfx_table_for_each_ipv4_record` and its like. The table is locked meanwhile

@@ -16,14 +16,16 @@ from rtrlib.vrp import PACKED, VRP, prefix_text, unpack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import _rov
+
 SOURCES = 32
-SLURM: int = lib.VRPSET_ASSERTIONS
+SLURM = lib.VRPSET_ASSERTIONS
 """The source of locally added assertions (RFC 8416): always active, and no filter touches it."""
 SNAPSHOT = 30
 """By custom, the source of what the previous run knew; caches have the numbers below."""
-OF_PREFIX: int = lib.VRPSET_OF_PREFIX
+OF_PREFIX = lib.VRPSET_OF_PREFIX
 """How many VRPs of exactly one prefix a source may have, since each look-up goes over all of them."""
-PARTS: int = lib.VRPSET_PARTS
+PARTS = lib.VRPSET_PARTS
 VALIDITIES = ("valid", "not-found", "invalid", "unverified")
 """The words for the native core's numbers, by index."""
 
@@ -53,7 +55,7 @@ class CoveringVRP(NamedTuple):
     sources: int
 
 
-def parse_prefix(prefix: str) -> Any:
+def parse_prefix(prefix: str) -> _rov.Prefix:
     """Give the native `struct prefix`. Raises ValueError for text that is none or has host bits."""
     parsed = ffi.new("struct prefix *")
     text = prefix.encode("ascii", "replace")
@@ -82,7 +84,7 @@ class VRPChanges:
 
     def packed(self) -> bytes:
         """Copy the changes as packed VRPs."""
-        return bytes(ffi.buffer(self.native.records, self.native.n * PACKED.size)) if self.native.n else b""
+        return ffi.buffer(self.native.records, self.native.n * PACKED.size)[:] if self.native.n else b""
 
 
 Apply = Generator[None, None, VRPChanges]
@@ -205,21 +207,21 @@ class VRPSet:
     @property
     def changing(self) -> bool:
         """A change is being applied."""
-        return bool(lib.vrpset_changing(self.native))
+        return lib.vrpset_changing(self.native)
 
     @property
     def pending(self) -> int:
         """How many VRPs would become effective, or cease to be, if all that is pending were taken."""
-        return int(lib.vrpset_pending(self.native))
+        return lib.vrpset_pending(self.native)
 
     def due(self, family: int) -> int:
         """How many effective VRPs of family 4 or 6 there would be then."""
-        return int(lib.vrpset_due(self.native, family))
+        return lib.vrpset_due(self.native, family)
 
     @property
     def usable(self) -> bool:
         """False: there is no set to validate against yet, every route is `unverified`."""
-        return bool(lib.vrpset_usable(self.native))
+        return lib.vrpset_usable(self.native)
 
     @usable.setter
     def usable(self, usable: bool) -> None:
@@ -309,16 +311,16 @@ class VRPSet:
 
     def count(self, family: int) -> int:
         """How many effective VRPs there are of family 4 or 6."""
-        return int(lib.vrpset_count(self.native, family))
+        return lib.vrpset_count(self.native, family)
 
     def count_source(self, source: int) -> int:
         """How many VRPs are in force of one source."""
-        return int(lib.vrpset_count_source(self.native, source))
+        return lib.vrpset_count_source(self.native, source)
 
     @property
     def memory(self) -> int:
         """Bytes."""
-        return int(lib.vrpset_memory(self.native))
+        return lib.vrpset_memory(self.native)
 
 
 def _pack_filter(one: VRPFilter) -> bytes:

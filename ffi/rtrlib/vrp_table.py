@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 from itertools import compress, repeat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from _rov import ffi, lib
 from rtrlib.records import PFXRecord
@@ -16,6 +16,7 @@ from rtrlib.vrp_set import VRPSet
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import _rov
     from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["VRPTable"]
@@ -49,7 +50,7 @@ class VRPTable:
         """Sources whose next commit is a change, not a full set."""
         self._begun: set[int] = set()
         """Sources for which the VRP set knows that a full set is being staged."""
-        self._rooms: list[tuple[Any, Any]] = []
+        self._rooms: list[tuple[_rov.Array[int], _rov.Array[_rov.VrpSource]]] = []
         """Where the native set may write its answers; each for one call at a time."""
 
     def is_held_here(self) -> bool:

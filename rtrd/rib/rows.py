@@ -5,13 +5,14 @@ No text of BGP: prefixes are printed from numbers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from _rov import ffi, lib
 from rtrlib.vrp import unpack
 from rtrlib.vrp_set import VALIDITIES
 
 if TYPE_CHECKING:
+    import _rov
     from rtrlib.vrp import VRP
 
 _NONE = 0xFFFFFFFF
@@ -77,7 +78,7 @@ class RouteChange(NamedTuple):
     """A VRP that covers it and appeared (True) or disappeared."""
 
 
-def listed(row: Any) -> Route:
+def listed(row: _rov.RouteRow) -> Route:
     """Give a `struct route_row`."""
     return Route(
         prefix=prefix_text(row.prefix),
@@ -92,17 +93,17 @@ def listed(row: Any) -> Route:
     )
 
 
-def prefix_text(native: Any) -> str:
+def prefix_text(native: _rov.Prefix) -> str:
     """Give the text of a `struct prefix`, which is copied: it may be of any lifetime."""
     text = ffi.new("char[]", _TEXT)
     return bytes(ffi.buffer(text, lib.prefix_print(ffi.new("struct prefix *", native), text))).decode("ascii")
 
 
-def changed(event: Any) -> RouteChange:
+def changed(event: _rov.RouteEvent) -> RouteChange:
     """Give a `struct route_event`."""
     vrp = None
     if event.has_vrp:
-        vrp = next(unpack(bytes(ffi.buffer(ffi.addressof(event, "vrp")))))
+        vrp = next(unpack(ffi.buffer(ffi.addressof(event, "vrp"))[:]))
     return RouteChange(
         prefix=prefix_text(event.prefix),
         path_id=event.path_id if event.has_path_id else None,
@@ -116,7 +117,7 @@ def changed(event: Any) -> RouteChange:
     )
 
 
-def written(native: Any) -> Command:
+def written(native: _rov.Command) -> Command:
     """Give a `struct command`."""
     return Command(
         announce=bool(native.announce),

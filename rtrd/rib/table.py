@@ -5,7 +5,7 @@ The table itself is native (ffi/native/rib/rib.h); here its numbers get their wo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from _rov import ffi, lib
 from rtrd.rib.rows import ACTIONS, Command, Route, RouteChange, changed, listed, written
@@ -15,6 +15,7 @@ from rtrlib.vrp_set import VALIDITIES, parse_prefix
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import _rov
     from rtrd.tags import Tag
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -70,7 +71,7 @@ class RouteTable:
     @property
     def attributes_end(self) -> int:
         """Every number of an attribute set is below it."""
-        return int(lib.routes_attrs_end(self._native))
+        return lib.routes_attrs_end(self._native)
 
     def retag(self, number: int, summary: AttributeSummary) -> None:
         """Change what is known of an attribute set; with another treatment `reconsider` has it written again."""
@@ -83,10 +84,10 @@ class RouteTable:
         key = lib.routes_attrs_key(self._native, number, size)
         if key == ffi.NULL:
             raise KeyError(number)
-        return bytes(ffi.buffer(key, size[0]))
+        return ffi.buffer(key, size[0])[:]
 
     @property
-    def native(self) -> Any:
+    def native(self) -> _rov.Routes:
         """The native table, for rtrd.rib.whatif."""
         return self._native
 
@@ -165,7 +166,7 @@ class RouteTable:
     @property
     def unknown_key(self) -> bytes:
         """The key of the attribute set that the last `take_line` lacked."""
-        return bytes(ffi.buffer(self._key.bytes, self._key.size))
+        return ffi.buffer(self._key.bytes, self._key.size)[:]
 
     def _explain(self, taken: int, prefixes: Sequence[str], again: Callable[..., int], *arguments: int) -> int:
         if taken == -1:  # a line feed inside a prefix: the rest is taken without it
@@ -215,7 +216,7 @@ class RouteTable:
 
     def has(self, neighbor: int, prefix: str) -> bool:
         """Tell whether the neighbor has announced a route (as `announce` takes it) and not withdrawn it."""
-        return bool(lib.routes_has(self._native, neighbor, *_line(prefix)))
+        return lib.routes_has(self._native, neighbor, *_line(prefix))
 
     # -- what an earlier run announced
 
@@ -236,7 +237,7 @@ class RouteTable:
 
     def advertised(self, previous_run: int) -> int:
         """How many of a previous run's routes still stand, held or not yet taken back."""
-        return int(lib.routes_previous_run_left(self._native, previous_run))
+        return lib.routes_previous_run_left(self._native, previous_run)
 
     # -- rounds: for a router that puts what it is told in an order of its own
 
@@ -266,7 +267,7 @@ class RouteTable:
 
     def work(self, budget: int) -> bool:
         """Do up to `budget` routes of what `vrps_changed`, `reconsider` and `retire_neighbor` left. True: more."""
-        return bool(lib.routes_work(self._native, budget))
+        return lib.routes_work(self._native, budget)
 
     def next_command(self, most: int) -> Command | None:
         """Give the next command of at most `most` prefixes; from here on it counts as written.
@@ -325,12 +326,12 @@ class RouteTable:
     @property
     def memory(self) -> int:
         """Bytes of routes and their index."""
-        return int(lib.routes_memory(self._native))
+        return lib.routes_memory(self._native)
 
     @property
     def attributes_memory(self) -> int:
         """Bytes of attribute sets."""
-        return int(lib.routes_attrs_memory(self._native))
+        return lib.routes_attrs_memory(self._native)
 
     def at(self, prefix: str) -> list[Route]:
         """Give the routes of exactly this prefix. Raises ValueError for a prefix that is none."""
@@ -365,7 +366,7 @@ def _line(prefix: str) -> tuple[bytes, int]:
     return text, len(text)
 
 
-def _covers(outer: Any, inner: Any) -> bool:
+def _covers(outer: _rov.Prefix, inner: _rov.Prefix) -> bool:
     shift = 128 - outer.len
     return bool(
         outer.family == inner.family
@@ -373,7 +374,7 @@ def _covers(outer: Any, inner: Any) -> bool:
     )
 
 
-def _native_policy(policy: NeighborPolicy) -> Any:
+def _native_policy(policy: NeighborPolicy) -> _rov.NeighborPolicy:
     return ffi.new(
         "struct neighbor_policy *",
         {

@@ -5,7 +5,7 @@ Native (ffi/native/rib/whatif.h). Neither the set nor the table is changed, and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from _rov import ffi, lib
 from rtrd.rib.rows import prefix_text
@@ -14,6 +14,7 @@ from rtrlib.vrp_set import VALIDITIES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import _rov
     from rtrd.rib.table import RouteTable
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -95,7 +96,7 @@ class Question:
 
     def work(self, budget: int) -> bool:
         """Count up to some `budget` routes. True: there are more."""
-        return bool(lib.whatif_work(self._native, budget, ffi.NULL, 0, ffi.new("size_t *")))
+        return lib.whatif_work(self._native, budget, ffi.NULL, 0, ffi.new("size_t *"))
 
     def rows(self, budget: int, most: int, then: str | None = None) -> tuple[list[Changed], bool]:
         """Do the same and give at most so many of those that would change; the others are only counted.
@@ -104,7 +105,7 @@ class Question:
         """
         rows = ffi.new("struct whatif_row[]", most)
         count = ffi.new("size_t *")
-        more = bool(lib.whatif_work(self._native, budget, rows, most, count))
+        more = lib.whatif_work(self._native, budget, rows, most, count)
         wanted = range(len(VALIDITIES)) if then is None else (VALIDITIES.index(then),)
         return [self._row(row) for row in ffi.unpack(rows, count[0]) if row.then in wanted], more
 
@@ -119,7 +120,7 @@ class Question:
         }
         return Counts(int(native.routes), moved, dict(zip(COVERS, map(int, native.covers), strict=True)))
 
-    def _row(self, row: Any) -> Changed:
+    def _row(self, row: _rov.WhatifRow) -> Changed:
         newly_invalid = VALIDITIES[row.then] == "invalid"
         return Changed(
             prefix=prefix_text(row.prefix),
@@ -158,5 +159,5 @@ class Impact:
         return sum(question.counts().newly_invalid for question in self._questions)
 
 
-def _native(vrp_set: VRPSet | None) -> Any:
+def _native(vrp_set: VRPSet | None) -> _rov.Vrpset:
     return ffi.NULL if vrp_set is None else vrp_set.native

@@ -53,7 +53,7 @@ def ordered(records: bytes | bytearray | memoryview) -> bytes:
     count = lib.vrps_order(view, len(view) // PACKED.size, out)
     if count < 0:
         raise ValueError("the family of a packed VRP is neither 4 nor 6")
-    return bytes(ffi.buffer(out, count * PACKED.size))
+    return ffi.buffer(out, count * PACKED.size)[:]
 
 
 class Difference(NamedTuple):

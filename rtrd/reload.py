@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.base import log
-from rtrd.config import ConfigError, Fault
+from rtrd.base.faults import Fault, FaultyFileError
 from rtrd.config.diff import Change, compare, merged
 from rtrd.policy import Policy
 from rtrd.rtr.relay import RelayError
 from rtrd.vrps import slurm_files
-from rtrd.vrps.slurm import SlurmError
 from rtrlib import RTRInitError
 
 if TYPE_CHECKING:
@@ -28,14 +27,6 @@ if TYPE_CHECKING:
 logger = log.get("reload")
 
 
-class ReloadError(Exception):
-    """The file is refused, and all stays as it was; `faults` has a line for each reason, `FILE:LINE: what`."""
-
-    def __init__(self, faults: list[str]) -> None:
-        self.faults = faults
-        super().__init__("\n".join(faults))
-
-
 class Reloading:
     """Reads one daemon's file again, once at a time."""
 
@@ -45,14 +36,14 @@ class Reloading:
         self._lock = asyncio.Lock()
 
     async def reload(self) -> list[Change]:
-        """Do as the file says now; give what changed. ReloadError: it is at fault, and nothing has changed."""
+        """Do as the file says now; give what changed. FaultyFileError: it is at fault, and nothing has changed."""
         async with self._lock:
             self._daemon.notifier.reloading()
             try:
                 changes = await self._reload()
-            except ReloadError as error:
+            except FaultyFileError as error:
                 for fault in error.faults:
-                    logger.error("configuration refused; the old one stays in force", fault=fault)  # noqa: TRY400
+                    logger.error("configuration refused; the old one stays in force", fault=str(fault))  # noqa: TRY400
                 raise
             finally:
                 self._daemon.notifier.reloaded()
@@ -66,7 +57,7 @@ class Reloading:
         """Reload; the log says how it went."""
         try:
             await self.reload()
-        except ReloadError:
+        except FaultyFileError:
             return
         except Exception:
             logger.exception("reloading failed half way; restart rtrd to be sure of what is in force")
@@ -80,12 +71,12 @@ class Reloading:
         try:
             certificates = None if relay is None else await asyncio.to_thread(relay.read_certificates)
         except RelayError as error:
-            raise ReloadError(ConfigError(self._path, [Fault(0, f"rtr-server: tls: {error}")]).lines()) from error
+            raise FaultyFileError([Fault(str(self._path), 0, f"rtr-server: tls: {error}")]) from error
         if settings != old:
             try:
                 await self._apply(old, settings)
             except RTRInitError as error:
-                raise ReloadError(ConfigError(self._path, [Fault(0, f"caches: {error}")]).lines()) from error
+                raise FaultyFileError([Fault(str(self._path), 0, f"caches: {error}")]) from error
         if relay is not None and certificates is not None:
             await relay.renew_certificates(certificates)
         self._daemon.routers.look_again()
@@ -108,12 +99,7 @@ class Reloading:
 
 
 def _read(path: Path) -> Config:
-    """Read the file and what it names. Raises ReloadError."""
-    try:
-        settings = config.load(path)
-        slurm_files.read(settings.slurm)
-    except ConfigError as error:
-        raise ReloadError(error.lines()) from error
-    except SlurmError as error:
-        raise ReloadError(str(error).splitlines()) from error
+    """Read the file and the SLURM files that it names. Raises FaultyFileError."""
+    settings = config.load(path)
+    slurm_files.read(settings.slurm)
     return settings

@@ -74,7 +74,7 @@ class Daemon(Protocol):
         """The events."""
 
     async def reload(self) -> list[Change]:
-        """Read the configuration again and do as it says; give what changed. Raises rtrd.reload.ReloadError."""
+        """Read the configuration again and do as it says; give what changed. Raises FaultyFileError."""
 
     def history(self) -> dict[str, Any]:
         """Return the answer of /history."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from rtrd.api.responses import json
-from rtrd.reload import ReloadError
+from rtrd.base.faults import FaultyFileError
 
 if TYPE_CHECKING:
     from rtrd.api.queries import Daemon
@@ -27,6 +27,6 @@ class Reloads:
         """Read the configuration again; 409 with every fault when it is refused."""
         try:
             changes = await self._daemon.reload()
-        except ReloadError as refused:
-            return json({"error": str(refused), "faults": refused.faults}, 409)
+        except FaultyFileError as refused:
+            return json({"error": str(refused), "faults": [str(fault) for fault in refused.faults]}, 409)
         return json({"changes": [{"what": change.what, "restart": change.restart} for change in changes]})

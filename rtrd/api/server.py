@@ -13,8 +13,8 @@ from aiohttp import web
 from rtrd.api.app import make_app
 from rtrd.api.connections import Complaints, Connections, Requests
 from rtrd.base import log
+from rtrd.base.endpoint import Endpoint
 from rtrd.base.sockets import UnixListener, tcp_listener
-from rtrd.config import Endpoint
 
 if TYPE_CHECKING:
     import socket

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rtrd.config import Endpoint
+    from rtrd.base.endpoint import Endpoint
 
 
 class ListenError(Exception):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rtrd import config
+from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.vrps import slurm_files
-from rtrd.vrps.slurm import SlurmError
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         found = config.load(args.file)
         slurm_files.read(found.slurm)
-    except (config.ConfigError, SlurmError) as error:
+    except FaultyFileError as error:
         if args.json:
             _print_json({"file": args.file, "good": False, "faults": error.faults})
         else:

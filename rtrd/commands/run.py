@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.base import log
+from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.exabgp.slow_exit import linger
 from rtrd.vrps import slurm_files
-from rtrd.vrps.slurm import SlurmError
 
 if TYPE_CHECKING:
     import argparse
@@ -54,10 +54,7 @@ def start(args: argparse.Namespace) -> int:
     """Check the configuration and the SLURM files that it names, then run the daemon."""
     try:
         slurm_files.read(config.load(args.config).slurm)
-    except config.ConfigError as error:
-        print("\n".join(error.lines()), file=sys.stderr, flush=True)
-        return BAD_USAGE
-    except SlurmError as error:
+    except FaultyFileError as error:
         print(error, file=sys.stderr, flush=True)
         return BAD_USAGE
     log.setup(args.log, args.log_level)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.vrps import slurm_files
-from rtrd.vrps.slurm import SlurmError
 
 if TYPE_CHECKING:
     import argparse
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Check the files as the daemon would; faults go to stderr (to stdout with `--json`), then 2."""
     try:
         files = slurm_files.read(args.files)
-    except SlurmError as error:
+    except FaultyFileError as error:
         if args.json:
             _print_json({"good": False, "faults": error.faults})
         else:

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
 from rtrd.tags import VALIDITIES
@@ -125,8 +126,8 @@ def _snapshot(snapshot: dict[str, Any]) -> str:
 
 
 def _server(server: dict[str, Any]) -> str:
-    host = f"[{server['host']}]" if ":" in server["host"] else server["host"]
-    parts = [f"{server['transport']} {printable(host)}:{server['port']}: {server['state']}"]
+    where = printable(str(Endpoint(server["host"], server["port"])))
+    parts = [f"{server['transport']} {where}: {server['state']}"]
     for key, label in (("version", "version"), ("serial", "serial"), ("vrps", "VRPs")):
         if server.get(key) is not None:
             parts.append(f"{label} {server[key]}")

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
 from rtrd.commands.status import faults, local_routes
 from rtrd.commands.terminal import STYLES
@@ -66,8 +67,7 @@ def _group(group: dict[str, Any], *, active: bool, time: float) -> Table:
 
 
 def _cache(server: dict[str, Any]) -> str:
-    host = f"[{server['host']}]" if ":" in server["host"] else server["host"]
-    return f"{printable(host)}:{server['port']}"
+    return printable(str(Endpoint(server["host"], server["port"])))
 
 
 def _router(router: dict[str, Any]) -> Table:

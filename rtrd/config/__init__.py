@@ -12,6 +12,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from rtrd.base.endpoint import Endpoint, parse_endpoint
+from rtrd.base.faults import Fault, FaultyFileError
 from rtrd.config.checks import (
     check_action,
     check_caches,
@@ -23,15 +25,13 @@ from rtrd.config.checks import (
 from rtrd.config.shares import Share, parse_share
 from rtrd.config.types import (
     Address,
-    Endpoint,
     HostName,
     Name,
     parse_address,
-    parse_endpoint,
     parse_host_name,
     parse_name,
 )
-from rtrd.config.yaml_reader import Fault, Schema, read
+from rtrd.config.yaml_reader import Schema, read
 from rtrd.tags import TagSpec, parse_tag
 
 __all__ = [
@@ -43,8 +43,6 @@ __all__ = [
     "Caches",
     "Config",
     "ConfigError",
-    "Endpoint",
-    "Fault",
     "Group",
     "Guard",
     "HostName",
@@ -54,7 +52,6 @@ __all__ = [
     "Server",
     "load",
     "loads",
-    "parse_endpoint",
 ]
 
 MAX_BYTES: Final = 1 << 18
@@ -179,20 +176,8 @@ class Config(_Mapping, frozen=True):
     policy: tuple[PolicyRule, ...] = ()
 
 
-class ConfigError(Exception):
-    """A configuration that can't be used; `faults` holds every reason, in order of lines."""
-
-    def __init__(self, path: Path, faults: list[Fault]) -> None:
-        self.path = path
-        self.faults = faults
-        super().__init__("\n".join(self.lines()))
-
-    def lines(self) -> list[str]:
-        """Return `FILE:LINE: what` for each fault (`FILE: what` for one of the file as a whole)."""
-        return [
-            f"{self.path}:{fault.line}: {fault.what}" if fault.line else f"{self.path}: {fault.what}"
-            for fault in self.faults
-        ]
+class ConfigError(FaultyFileError):
+    """A configuration that can't be used."""
 
 
 def load(path: Path | str) -> Config:
@@ -207,14 +192,14 @@ def load(path: Path | str) -> Config:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(path, [Fault(0, f"cannot be read: {error.strerror}")]) from error
+        raise ConfigError([Fault(str(path), 0, f"cannot be read: {error.strerror}")]) from error
     if len(data) > MAX_BYTES:
-        raise ConfigError(path, [Fault(0, f"longer than {MAX_BYTES} bytes: this is no configuration")])
+        raise ConfigError([Fault(str(path), 0, f"longer than {MAX_BYTES} bytes: this is not a configuration")])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(path, [Fault(line, f"no UTF-8: byte 0x{data[error.start]:02x}")]) from error
+        raise ConfigError([Fault(str(path), line, f"not UTF-8: byte 0x{data[error.start]:02x}")]) from error
     return loads(text, path)
 
 
@@ -247,8 +232,8 @@ def loads(text: str, path: Path) -> Config:
             Config: check_config,
         },
     )
-    value, faults = read(text, schema)
+    value, faults = read(text, str(path), schema)
     if faults:
-        raise ConfigError(path, faults)
+        raise ConfigError(faults)
     assert isinstance(value, Config)
     return value

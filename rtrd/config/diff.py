@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from rtrd.base.endpoint import Endpoint
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -114,8 +116,7 @@ def _sources(rule: PolicyRule) -> str:
 
 
 def _server(server: Server) -> str:
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    return f"{host}:{server.port}" + ("" if server.transport == "tcp" else f" ({server.transport})")
+    return f"{Endpoint(server.host, server.port)}" + ("" if server.transport == "tcp" else f" ({server.transport})")
 
 
 def _value(field: str, before: object, after: object, *, restart: bool, prefix: str = "") -> Change:

@@ -16,6 +16,8 @@ import msgspec
 import yaml
 from msgspec import inspect
 
+from rtrd.base.faults import Fault
+
 MAX_NODES: Final = 20_000
 """Bound on what is walked: aliases can make a small file stand for a huge one."""
 
@@ -36,13 +38,6 @@ _KINDS = {
 
 FAULTY: Final = object()
 """In the place of a value that could not be had."""
-
-
-class Fault(msgspec.Struct, frozen=True, order=True):
-    """One thing that is wrong; line 0 is the file as a whole."""
-
-    line: int
-    what: str
 
 
 @dataclass
@@ -88,21 +83,21 @@ def shown(text: object) -> str:
     return repr(full if len(full) <= SHOWN else full[:SHOWN] + "...")
 
 
-def read(text: str, schema: Schema) -> tuple[Any, list[Fault]]:
-    """Return the root Struct (FAULTY when there are faults) and all faults in order of their lines."""
+def read(text: str, file: str, schema: Schema) -> tuple[Any, list[Fault]]:
+    """Return the root Struct (FAULTY when there are faults) and all faults of `file` in order of their lines."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # What is missing at the end of the file is missing after its last line, not on one that isn't there.
         line = min(mark.line + 1, len(text.splitlines())) if mark else 1
-        return FAULTY, [Fault(line, f"no YAML: {_sentence(error)}")]
+        return FAULTY, [Fault(file, line, f"not YAML: {_sentence(error)}")]
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        return FAULTY, [Fault(line, f"no YAML: the character {shown(chr(_code(error)))} is not allowed")]
+        return FAULTY, [Fault(file, line, f"not YAML: the character {shown(chr(_code(error)))} is not allowed")]
     except RecursionError:
-        return FAULTY, [Fault(1, "no YAML that can be read: it is nested too deeply")]
-    walk = _Walk(schema)
+        return FAULTY, [Fault(file, 1, "not YAML that can be read: it is nested too deeply")]
+    walk = _Walk(file, schema)
     if node is None:
         walk.report(1, "the file is empty")
         return FAULTY, walk.faults
@@ -131,13 +126,14 @@ def _sentence(error: yaml.MarkedYAMLError) -> str:
 class _Walk:
     """One pass over the node graph; collects faults instead of stopping."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, file: str, schema: Schema) -> None:
+        self.file = file
         self.schema = schema
         self.faults: list[Fault] = []
         self._visited = 0
 
     def report(self, line: int, what: str) -> None:
-        self.faults.append(Fault(line, what))
+        self.faults.append(Fault(self.file, line, what))
 
     def any(self, node: yaml.Node, kind: inspect.Type, path: str) -> Found:
         """Read a node as the type says; whatever is wrong is reported and leaves FAULTY."""

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtrd.base import log
+from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.rtr.client import Limits
 from rtrd.rtr.intervals import Intervals
-from rtrd.rtr.server import Address, RTRServer, parse_address, why_not
+from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import files
@@ -96,7 +97,7 @@ class FileFeed:
 
 async def run_cache(
     path: Path,
-    addresses: Sequence[tuple[Address, ssl.SSLContext | None]],
+    addresses: Sequence[tuple[Endpoint, ssl.SSLContext | None]],
     *,
     intervals: Intervals | None = None,
     limits: Limits | None = None,
@@ -117,7 +118,7 @@ async def run_cache(
     except files.VRPFileError as error:
         print(error, file=sys.stderr)  # noqa: T201  the command's own message
         return 2
-    opened: list[Address] = []
+    opened: list[Endpoint] = []
     for address, tls in addresses:
         try:
             opened += await server.listen(address, tls)
@@ -132,7 +133,7 @@ async def run_cache(
         feed.certificates = certificates
     loop.add_signal_handler(signal.SIGHUP, feed.ask)
     if as_json:
-        print(json.dumps({"listening": [one._asdict() for one in opened]}), flush=True)  # noqa: T201
+        print(json.dumps({"listening": [{"host": one.host, "port": one.port} for one in opened]}), flush=True)  # noqa: T201
     else:
         print("listening on " + ", ".join(map(str, opened)), flush=True)  # noqa: T201
     following = asyncio.create_task(feed.follow())
@@ -189,11 +190,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
 
 
-def _address(text: str) -> Address:
+def _address(text: str) -> Endpoint:
     try:
-        return parse_address(text)
+        return parse_endpoint(text, names=True)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
 
 
 def _seconds(text: str) -> float:
@@ -206,7 +207,7 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _addresses(args: argparse.Namespace) -> list[tuple[Address, ssl.SSLContext | None]]:
+def _addresses(args: argparse.Namespace) -> list[tuple[Endpoint, ssl.SSLContext | None]]:
     """Join addresses with what is spoken there; raises ValueError, TLSError."""
     if not args.listen and not args.tls_listen:
         raise ValueError("--listen or --tls-listen is needed")

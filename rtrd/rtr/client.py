@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.rtr import pdu
 from rtrd.rtr.pdu import ErrorCode, PDUError, Type
 
@@ -91,7 +92,7 @@ class Client(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         address = transport.get_extra_info("peername")
         if address:
-            self.peer = f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
+            self.peer = str(Endpoint(*address[:2]))
         raw = transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

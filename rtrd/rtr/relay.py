@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rtrd.base import log
 from rtrd.rtr.client import Limits
-from rtrd.rtr.server import Address, RTRServer, why_not
+from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps.copying import copy
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
-    from rtrd.config import Endpoint
+    from rtrd.base.endpoint import Endpoint
     from rtrd.config import RTRServer as Where
     from rtrd.rtr.intervals import Intervals
     from rtrd.vrps.files import RouterKey
@@ -138,8 +138,8 @@ class Relay:
         self._where = where
         self._server = RTRServer(Store(intervals, sessions=sessions), Limits(notify_interval=where.notify_interval))
         self._updates = Updates(vrp_set, self._server, ready, keys)
-        self._listening: list[Address] = []
-        self._listening_tls: list[Address] = []
+        self._listening: list[Endpoint] = []
+        self._listening_tls: list[Endpoint] = []
         self._task: asyncio.Task[None] | None = None
         self.changed = self._updates.changed
         self.keys_changed = self._updates.keys_changed
@@ -171,11 +171,11 @@ class Relay:
         await self._server.renew_tls(context)
 
     async def _listen(
-        self, addresses: Iterable[Endpoint], listening: list[Address], tls: ssl.SSLContext | None = None
+        self, addresses: Iterable[Endpoint], listening: list[Endpoint], tls: ssl.SSLContext | None = None
     ) -> None:
         for address in addresses:
             try:
-                listening += await self._server.listen(Address(address.host, address.port), tls)
+                listening += await self._server.listen(address, tls)
             except OSError as error:
                 raise RelayError(f"cannot listen at {address}: {why_not(error)}") from error
 

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtrd.base import log
+from rtrd.base.endpoint import Endpoint
 from rtrd.rtr.client import Client, Limits
 from rtrd.rtr.store import Data, Store, small_step, step
 from rtrd.vrps import packed
@@ -31,16 +32,6 @@ _AT_ONCE = 100
 """VRPs of a change that are applied in the event loop: 2 ms, and sooner done than in a thread."""
 
 
-class Address(NamedTuple):
-    """Where the server listens; a port of 0 lets the system choose."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
 class ClientStatus(NamedTuple):
     """One router, for status pages."""
 
@@ -50,18 +41,6 @@ class ClientStatus(NamedTuple):
     """Serial number of the data that it has; None before its first whole response."""
     connected_at: float
     """Unix time."""
-
-
-def parse_address(text: str) -> Address:
-    """Read ``ADDR:PORT`` or ``[IPV6]:PORT``; raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, as [::1]:323")
-    if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError(f"{text!r} is not ADDR:PORT")
-    return Address(host, int(port))
 
 
 def why_not(error: OSError) -> str:
@@ -89,14 +68,14 @@ class RTRServer:
 
     # -- addresses ----------------------------------------------------------------------------------------
 
-    async def listen(self, address: Address, tls: ssl.SSLContext | None = None) -> list[Address]:
+    async def listen(self, address: Endpoint, tls: ssl.SSLContext | None = None) -> list[Endpoint]:
         """Listen on one more address; returns where exactly (a name may have several). Raises OSError."""
         self._make_room()
         server = await self._create(tls, host=address.host, port=address.port, reuse_address=True)
         if tls is not None:
             self._tls.append(server)
         self._servers.append(server)
-        return [Address(*sock.getsockname()[:2]) for sock in server.sockets]
+        return [Endpoint(*sock.getsockname()[:2]) for sock in server.sockets]
 
     async def renew_tls(self, tls: ssl.SSLContext) -> None:
         """Speak TLS with these certificates from now on, at the same addresses; who is connected stays so."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from rtrd.base.faults import Fault, FaultyFileError
 from rtrd.base.text import printable
 from rtrd.vrps.files import SPKI_SIZE, RouterKey
 from rtrd.vrps.json_lines import Path, line_of
@@ -33,23 +34,8 @@ SKI_SIZE: Final = 20
 ASN = Annotated[int, Meta(ge=0, le=4294967295)]
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """One thing that is wrong; line 0 is the file as a whole."""
-
-    file: str
-    line: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
-
-
-class SlurmError(Exception):
-    """SLURM files that can't be used; `faults` holds every reason."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = list(faults)
-        super().__init__("\n".join(map(str, faults)))
+class SlurmError(FaultyFileError):
+    """SLURM files that can't be used."""
 
 
 class KeyFilter(NamedTuple):

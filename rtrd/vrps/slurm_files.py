@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from rtrd.base import log
+from rtrd.base.faults import Fault
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
-from rtrd.vrps.slurm import Fault, File, SlurmError, check_overlaps, parse
+from rtrd.vrps.slurm import File, SlurmError, check_overlaps, parse
 from rtrlib.vrp import pack
 from rtrlib.vrp_set import SLURM, VRPChanges
 

@@ -17,11 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.demo.lab import Process, find_program, free_port
 from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
 from rtrd.rtr.pdu import ErrorReport, Prefix, RouterKeyPDU, SerialNotify
-from rtrd.rtr.server import Address, RTRServer
+from rtrd.rtr.server import RTRServer
 from rtrd.vrps.files import RouterKey
 from rtrlib.vrp import PACKED
 from tests.lab.rtr_routers import RTRCLIENT, RTRDUMP, SECONDS, Bird, exported, running
@@ -60,7 +61,7 @@ class Router:
         self.address = address
 
     async def __aenter__(self):
-        self.reader, self.writer = await asyncio.open_connection(*self.address)
+        self.reader, self.writer = await asyncio.open_connection(self.address.host, self.address.port)
         return self
 
     async def __aexit__(self, *_):
@@ -100,7 +101,7 @@ async def serving(vrps=None, keys=(), host="127.0.0.1", **limits):
     server = RTRServer(limits=Limits(**limits))
     if vrps is not None:
         await server.update(pack(vrps), keys)
-    [address] = await server.listen(Address(host, 0))
+    [address] = await server.listen(Endpoint(host, 0))
     try:
         yield server, address
     finally:
@@ -197,7 +198,7 @@ def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served():
     async def story():
         async with serving(FIRST, stall=2) as (server, address):
             await server.update(LARGE)
-            with socket.create_connection(address) as slow:
+            with socket.create_connection((address.host, address.port)) as slow:
                 slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 slow.sendall(pdu.encode(pdu.ResetQuery(1)))
                 async with Router(address) as router:
@@ -428,8 +429,8 @@ def test_bad_usage_and_bad_files_end_with_2(tmp_path):
     for words, what in (
         (("--listen", "127.0.0.1:0"), f"{path}:2: Input data was truncated\n"),
         (("--listen", "127.0.0.1:0", "--refresh", 0), "refresh interval 0 is not from 1 to 86400 seconds\n"),
-        (("--listen", "127.0.0.1"), "'127.0.0.1' is not ADDR:PORT\n"),
-        (("--listen", "::1:323"), "'::1:323': an IPv6 address stands in brackets, as [::1]:323\n"),
+        (("--listen", "127.0.0.1"), "'127.0.0.1': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT\n"),
+        (("--listen", "::1:323"), "'::1:323': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT\n"),
         (("--listen", "127.0.0.1:0", "--notify-interval", "-1"), "'-1' is not 0 to 86400 seconds\n"),
     ):
         done = rtrd_cache("--vrps", path, *words)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd import config
-from rtrd.config import ConfigError, Endpoint
+from rtrd.base.endpoint import Endpoint
+from rtrd.config import ConfigError
 from rtrd.config.yaml_reader import MAX_NODES
 from rtrd.tags import Tag
 
@@ -129,7 +130,7 @@ policy:
             12,
             f"unknown key 'colour'; known here: {', '.join((*TOP[:6], 'control-group', *TOP[6:]))}",
         ),
-        (14, "policy[0].from[0]: 'nonsense': no IP address"),
+        (14, "policy[0].from[0]: 'nonsense': not an IP address"),
         (15, "policy[0].invalid.tags: only for action announce, not withdraw"),
     ]
 
@@ -185,8 +186,8 @@ SERVERS = [
     ("{host: 192.0.2.10, port: true}", [".port: expected a whole number from 1 to 65535, found 'true'"]),
     ("{host: 192.0.2.10, port: }", [".port: expected a whole number from 1 to 65535, found nothing"]),
     ("{host: 192.0.2.10, port: [1]}", [".port: expected a whole number from 1 to 65535, found a list"]),
-    ("{host: 192.0.2.300}", [".host: '192.0.2.300': no IP address (without brackets or port)"]),
-    ("{host: '[2001:db8::1]'}", [".host: '[2001:db8::1]': no IP address (without brackets or port)"]),
+    ("{host: 192.0.2.300}", [".host: '192.0.2.300': not an IP address (without brackets or port)"]),
+    ("{host: '[2001:db8::1]'}", [".host: '[2001:db8::1]': not an IP address (without brackets or port)"]),
     ("{host: 'a b'}", [".host: 'a b': neither an IP address (without brackets or port) nor a host name"]),
     ("{host: 12}", [".host: expected text, found '12'; put it in quotes"]),
     ('{host: "a\\nb"}', [".host: expected printable text of at least one character, found 'a\\nb'"]),
@@ -254,7 +255,7 @@ ACTIONS = [
     ("notfound: {action: hold}", "unknown key 'notfound'; did you mean 'not-found'?"),
     ("not_found: {action: hold}", "unknown key 'not_found'; did you mean 'not-found'?"),
     ("to: []", "to: the list is empty"),
-    ("to: [192.0.2.0/24]", "to[0]: '192.0.2.0/24': no IP address"),
+    ("to: [192.0.2.0/24]", "to[0]: '192.0.2.0/24': not an IP address"),
     ("to: 192.0.2.1", "to: expected a list, found '192.0.2.1'"),
 ]
 
@@ -314,7 +315,7 @@ def test_a_tag_at_fault(tag: str, why: str) -> None:
     ("line", "what"),
     [
         ("http: 9323", "http: expected text, found '9323'; put it in quotes"),
-        ("http: localhost:9323", "http: 'localhost:9323': the part before the port is no IP address"),
+        ("http: localhost:9323", "http: 'localhost:9323': the part before the port is not an IP address"),
         (
             "http: '127.0.0.1:70000'",
             "http: '127.0.0.1:70000': port 70000 is out of range, expected 0 to 65535",
@@ -350,18 +351,18 @@ def test_a_key_of_the_top_at_fault(line: str, what: str) -> None:
         ("", 1, "the file is empty"),
         ("# only this\n", 1, "the file is empty"),
         ("- 1\n", 1, "the file: expected keys and values, found a list"),
-        ("a: 1\nb: [\n", 2, "no YAML: while parsing a flow node"),
+        ("a: 1\nb: [\n", 2, "not YAML: while parsing a flow node"),
         (
             "caches:\n\tgroups: 1\n",
             2,
             (
-                "no YAML: while scanning for the next token, found character '\\t' that cannot start any token;"
+                "not YAML: while scanning for the next token, found character '\\t' that cannot start any token;"
                 " indent with blanks, YAML takes no tabs"
             ),
         ),
-        ("caches: 1\n---\ncaches: 2\n", 2, "no YAML: expected a single document"),
-        ("a: 1\nb: \x07\n", 2, "no YAML: the character '\\x07' is not allowed"),
-        ("[" * 5000, 1, "no YAML that can be read: it is nested too deeply"),
+        ("caches: 1\n---\ncaches: 2\n", 2, "not YAML: expected a single document"),
+        ("a: 1\nb: \x07\n", 2, "not YAML: the character '\\x07' is not allowed"),
+        ("[" * 5000, 1, "not YAML that can be read: it is nested too deeply"),
         ("caches: &a [*a]\n", 1, "caches: expected keys and values, found a list"),
         ("caches: !!python/name:os.system x\n", 1, "caches: expected keys and values, found 'x'"),
     ],
@@ -387,7 +388,7 @@ def test_an_alias_in_its_place_is_fine() -> None:
 def test_a_file_that_can_not_be_read_is_a_fault_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         config.load(tmp_path / "none.yaml")
-    assert caught.value.lines() == [f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory"]
+    assert str(caught.value) == f"{tmp_path / 'none.yaml'}: cannot be read: No such file or directory"
 
 
 def test_bytes_that_are_no_utf_8_have_their_line(tmp_path: Path) -> None:
@@ -395,13 +396,13 @@ def test_bytes_that_are_no_utf_8_have_their_line(tmp_path: Path) -> None:
     path.write_bytes(b"caches:\n  x: \xff\n")
     with pytest.raises(ConfigError) as caught:
         config.load(path)
-    assert caught.value.lines() == [f"{path}:2: no UTF-8: byte 0xff"]
+    assert str(caught.value) == f"{path}:2: not UTF-8: byte 0xff"
 
 
 def test_a_huge_file_is_not_parsed(tmp_path: Path) -> None:
     path = tmp_path / "rtrd.yaml"
     path.write_bytes(b"#" * (config.MAX_BYTES + 1))
-    with pytest.raises(ConfigError, match="this is no configuration"):
+    with pytest.raises(ConfigError, match="this is not a configuration"):
         config.load(path)
 
 

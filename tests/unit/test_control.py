@@ -20,10 +20,10 @@ from rtrd.api import live
 from rtrd.api.responses import ConflictError, NotReadyError
 from rtrd.api.server import Control
 from rtrd.base.clock import Clock
+from rtrd.base.endpoint import Endpoint
 from rtrd.base.notation import Prefix, parse_prefix
 from rtrd.base.sockets import ListenError
 from rtrd.commands import http_client
-from rtrd.config import Endpoint
 from rtrd.event_log import EventLog
 from rtrd.rib.validity import explain
 from rtrd.version import __version__

@@ -16,6 +16,7 @@ from msgspec import inspect
 from rtrd import cli, config
 from rtrd.api.app import make_app
 from rtrd.api.metrics import METRICS
+from rtrd.base.endpoint import Endpoint
 from rtrd.tags import TagSpec
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def rows(title: str) -> dict[str, list[str]]:
 
 
 def structs(kind: inspect.Type) -> Iterator[type]:
-    if isinstance(kind, inspect.StructType) and kind.cls not in (config.Endpoint, TagSpec):
+    if isinstance(kind, inspect.StructType) and kind.cls not in (Endpoint, TagSpec):
         yield kind.cls
         for field in kind.fields:
             yield from structs(field.type)

@@ -1,0 +1,29 @@
+"""Faults of a file that people write, each with its line: all are told at once, in one form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Fault(msgspec.Struct, frozen=True, order=True):
+    """One thing that is wrong; line 0 is the file as a whole."""
+
+    file: str
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
+
+
+class FaultyFileError(Exception):
+    """Files that can't be used; `faults` holds every reason, and the text has one a line."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(map(str, faults)))

@@ -42,7 +42,7 @@ class VRPListener(Protocol):
     """Who takes the VRPs. All calls come from inside `dispatch` or `open`, and must not raise.
 
     `cache.index` is 0, 1, .. in the order of configuration (after `regroup`: the lowest free number). Records are
-    packed as struct vrp (ffi/native/vrps/vrp.h) and NOT checked.
+    packed as struct vrp (ffi/native/base/vrp.h) and NOT checked.
     """
 
     def staged(self, cache: RTRSocket, records: bytes) -> None:

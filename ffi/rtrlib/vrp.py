@@ -1,4 +1,4 @@
-"""VRPs (RFC 6811) as text, and packed as `struct vrp` of ffi/native/vrps/vrp.h."""
+"""VRPs (RFC 6811) as text, and packed as `struct vrp` of ffi/native/base/vrp.h."""
 
 from __future__ import annotations
 

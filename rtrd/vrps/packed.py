@@ -1,6 +1,6 @@
 """Bulk arithmetic on VRPs: packed VRPs enter; sorted and distinct *ordered* ones, or a change, leave.
 
-The packed VRP (24 bytes, ``struct vrp`` of ffi/native/vrps/vrp.h) is what crosses the boundaries. Its *ordered*
+The packed VRP (24 bytes, ``struct vrp`` of ffi/native/base/vrp.h) is what crosses the boundaries. Its *ordered*
 form has the same size and content, laid out so that plain comparison of bytes is the order in which an RTR
 server should send: IPv4 before IPv6, longer prefixes before shorter, VRPs of one prefix beside each other. A
 router that applies VRPs as they come then never has a covering VRP before the more specific one that makes a

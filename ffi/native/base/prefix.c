@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "vrps/vrp.h"
+#include "base/vrp.h"
 
 bool prefix_no_host_bits(const uint8_t addr[16], unsigned len)
 {

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vrps/vrp.h"
+#include "base/vrp.h"
 
 /* ---- Python sees this ---- */
 

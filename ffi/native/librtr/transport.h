@@ -16,8 +16,8 @@
 
 #include <rtrlib/rtrlib.h>
 
+#include "base/vrp.h"
 #include "librtr/faults.h"
-#include "vrps/vrp.h"
 
 #define INTAKE_SIZE 65536u
 

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vrps/vrp.h"
+#include "base/vrp.h"
 
 /* Matches VRPs whose prefix is the filter's or more specific, and whose AS is the filter's; either may be left open. */
 struct vrp_filter {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vrps/vrp.h"
+#include "base/vrp.h"
 
 #define SIZE sizeof(struct vrp)
 

@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #include "base/prefix.h"
-#include "vrps/vrp.h"
+#include "base/vrp.h"
 
 /* ---- Python sees this ---- */
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cffi import FFI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lab.native import compiled
 from tests.lab.rtr_caches import cache_response, end_of_data, error_report, prefix4, prefix6
 
-# `make sanitize` says which; what needs no library beside Python is always on.
-CHECKS = os.environ.get("RTRD_CFLAGS", "-fsanitize=undefined -fno-sanitize-recover").split()
-CLOCK = ["-Dclock_gettime=scripted_clock_gettime", "-Dnanosleep=scripted_nanosleep"]
-NATIVE = Path(__file__).parents[2] / "ffi" / "native"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+CLOCK = ("-Dclock_gettime=scripted_clock_gettime", "-Dnanosleep=scripted_nanosleep")
 
 # The transport inside gives `script[n]` octets at its n-th call: 0 and less is what librtr's transports say so. Time
 # passes only there, `waits[n]` microseconds, and when someone sleeps.
@@ -179,28 +178,14 @@ WOULDBLOCK, CLOSED = -2, -4
 
 
 @pytest.fixture(scope="module")
-def native(tmp_path_factory):
+def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """intake.c alone, compiled with the checks that a product build leaves out."""
-    folder = tmp_path_factory.mktemp("intake")
-    builder = FFI()
-    builder.cdef(CDEF)
-    builder.set_source(
-        "_intake_under_test",
-        SOURCE,
-        sources=[str(NATIVE / "librtr/transport.c"), str(NATIVE / "librtr/faults.c")],
-        include_dirs=[str(NATIVE)],
-        # Its clock and its sleep are those of SOURCE.
-        extra_compile_args=["-std=c11", "-D_GNU_SOURCE", *CLOCK, *CHECKS, "-O1"],
-        extra_link_args=CHECKS,
-    )
-    spec = importlib.util.spec_from_file_location("_intake_under_test", builder.compile(str(folder)))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    # Its clock and its sleep are those of SOURCE.
+    return compiled(tmp_path_factory, CDEF, SOURCE, "librtr/transport.c", "librtr/faults.c", options=CLOCK)
 
 
 class Intake:
-    def __init__(self, native, wire, pieces, waits=()):
+    def __init__(self, native: ModuleType, wire: bytes, pieces: list[int], waits: Sequence[int] = ()) -> None:
         self.ffi, self.lib = native.ffi, native.lib
         times = [*waits, *[0] * (len(pieces) - len(waits))]
         self.kept = (
@@ -210,31 +195,31 @@ class Intake:
         )
         self.lib.begin(*self.kept, len(pieces))
 
-    def receive(self, size):
+    def receive(self, size: int) -> bytes | int:
         """What one call gives: octets, or the number that says why not."""
         out = self.ffi.new("uint8_t[]", size)
         got = self.lib.receive(out, size)
         assert got <= size
         return bytes(self.ffi.buffer(out, got)) if got > 0 else got
 
-    def all(self, size=8):
+    def all(self, size: int = 8) -> tuple[bytes, int]:
         octets = bytearray()
         while isinstance(more := self.receive(size), bytes):
             octets += more
         return bytes(octets), more
 
-    def gives_up(self, code, pdu):
+    def gives_up(self, code: int, pdu: bytes) -> None:
         """librtr sends an Error Report about this, as it does: with whatever stands behind it on its stack."""
         inside = pdu + b"stack" * 600
         report = struct.pack(">BBHII", 1, 10, code, 16 + len(inside), len(inside)) + inside + bytes(4)
         assert self.lib.give_up(report, len(report)) == len(report)
 
     @property
-    def fault(self):
+    def fault(self) -> tuple[int, str]:
         """Its kind and its sentence, of exactly one; or 0."""
         return self.lib.fault_kind(), self.ffi.string(self.lib.fault_text()).decode("ascii")
 
-    def said(self):
+    def said(self) -> bytes:
         out = self.ffi.new("uint8_t[]", 4096)
         return bytes(self.ffi.buffer(out, self.lib.said(out)))
 
@@ -262,7 +247,9 @@ GOOD = [
     st.lists(st.sampled_from(BAD + GOOD), max_size=40), st.lists(st.integers(1, 400), max_size=60), st.integers(1, 99)
 )
 @settings(max_examples=200, deadline=None)
-def test_all_but_the_prefixes_that_are_none_arrives_in_order_however_it_is_cut(native, pdus, pieces, size):
+def test_all_but_the_prefixes_that_are_none_arrives_in_order_however_it_is_cut(
+    native: ModuleType, pdus: list[bytes], pieces: list[int], size: int
+) -> None:
     wire = b"".join(pdus)
     pieces = [piece for piece in pieces if piece]
     pieces += [max(1, len(wire) - sum(pieces))] * (sum(pieces) < len(wire))
@@ -276,7 +263,7 @@ def test_all_but_the_prefixes_that_are_none_arrives_in_order_however_it_is_cut(n
     assert native.lib.refusals() == sum(pdu in BAD for pdu in pdus)
 
 
-def test_what_is_refused_is_told_as_it_was(native):
+def test_what_is_refused_is_told_as_it_was(native: ModuleType) -> None:
     for pdu, told in (
         (BAD[1], struct.pack("=16sIBBBB", b"\xc0\0\2\0", 1, 99, 200, 4, 0)),
         (BAD[3], struct.pack("=16sIBBBB", b"\x20\1" + bytes(14), 1, 255, 255, 6, 1)),
@@ -285,20 +272,20 @@ def test_what_is_refused_is_told_as_it_was(native):
         assert bytes(native.ffi.buffer(native.lib.last_refused(), 24)) == told
 
 
-def test_a_time_out_loses_nothing(native):
+def test_a_time_out_loses_nothing(native: ModuleType) -> None:
     wire = GOOD[0] + GOOD[3]
     intake = Intake(native, wire, [5, WOULDBLOCK, 10, WOULDBLOCK, len(wire) - 15])
     assert [intake.receive(8), intake.receive(8)] == [WOULDBLOCK, WOULDBLOCK]
     assert intake.all() == (wire, CLOSED)
 
 
-def test_what_is_no_pdu_goes_through_as_it_is(native):
+def test_what_is_no_pdu_goes_through_as_it_is(native: ModuleType) -> None:
     wire = b"\xff" * 4 + struct.pack(">I", 7) + BAD[0]
     assert Intake(native, wire, [len(wire)]).all() == (wire, CLOSED)
     assert native.lib.refusals() == 0
 
 
-def test_a_new_connection_begins_with_a_pdu(native):
+def test_a_new_connection_begins_with_a_pdu(native: ModuleType) -> None:
     wire = GOOD[8][:100] + GOOD[4]
     intake = Intake(native, wire, [100, len(GOOD[4])])
     assert intake.receive(8) == wire[:8]
@@ -312,14 +299,14 @@ CLOSED_KIND, PROTOCOL_KIND, REFUSED_KIND = 2, 4, 5
 @pytest.mark.parametrize(
     ("wire", "where"), [(b"", " without a word"), (GOOD[0], ""), (GOOD[0][:12], " in the middle of a PDU")]
 )
-def test_the_end_of_a_connection_says_where_it_came(native, wire, where):
+def test_the_end_of_a_connection_says_where_it_came(native: ModuleType, wire: bytes, where: str) -> None:
     intake = Intake(native, wire, [len(wire)] * bool(wire))
     intake.all()
     intake.receive(8)
     assert intake.fault == (CLOSED_KIND, f"the cache closed the connection{where}")
 
 
-def test_a_time_out_is_no_fault_of_the_connection(native):
+def test_a_time_out_is_no_fault_of_the_connection(native: ModuleType) -> None:
     intake = Intake(native, b"", [WOULDBLOCK])
     assert intake.receive(8) == WOULDBLOCK
     assert native.lib.fault_kind() == 0
@@ -337,7 +324,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("code", "pdu"), WRONG.values(), ids=WRONG)
-def test_what_librtr_refuses_is_said_in_words_to_both_sides(native, code, pdu):
+def test_what_librtr_refuses_is_said_in_words_to_both_sides(native: ModuleType, code: int, pdu: bytes) -> None:
     (sentence,) = (words for words, wrong in WRONG.items() if wrong == (code, pdu))
     intake = Intake(native, GOOD[0] + pdu, [20 + len(pdu)])
     assert intake.receive(20) == GOOD[0]
@@ -362,7 +349,9 @@ def test_what_librtr_refuses_is_said_in_words_to_both_sides(native, code, pdu):
         (6, prefix6(b"\x20\1" + bytes(14), 32, 48, 7), "withdrew what it had not announced: 2001::/32-48 AS7"),
     ],
 )
-def test_a_vrp_that_contradicts_what_came_before_is_named(native, code, pdu, sentence):
+def test_a_vrp_that_contradicts_what_came_before_is_named(
+    native: ModuleType, code: int, pdu: bytes, sentence: str
+) -> None:
     intake = Intake(native, pdu + GOOD[4], [len(pdu) + len(GOOD[4])])
     assert intake.all()[0] == pdu + GOOD[4]
     native.lib.reopen()
@@ -370,7 +359,7 @@ def test_a_vrp_that_contradicts_what_came_before_is_named(native, code, pdu, sen
     assert native.ffi.string(native.lib.fault_text()).decode() == f"the cache {sentence}"
 
 
-def report(code, text, inner=b"", *, length=None):
+def report(code: int, text: bytes, inner: bytes = b"", *, length: int | None = None) -> bytes:
     size = len(text) if length is None else length
     body = struct.pack(">I", len(inner)) + inner + struct.pack(">I", size) + text
     return struct.pack(">BBHI", 1, 10, code, 8 + len(body)) + body
@@ -387,7 +376,7 @@ def report(code, text, inner=b"", *, length=None):
         (struct.pack(">BBHI", 1, 10, 0, 8), "error 0, corrupt data"),
     ],
 )
-def test_an_error_report_of_the_cache_is_told_with_its_words(native, pdu, sentence):
+def test_an_error_report_of_the_cache_is_told_with_its_words(native: ModuleType, pdu: bytes, sentence: str) -> None:
     intake = Intake(native, pdu, [len(pdu)])
     assert intake.all()[0] == pdu
     kind, text = intake.fault
@@ -397,7 +386,7 @@ def test_an_error_report_of_the_cache_is_told_with_its_words(native, pdu, senten
 
 
 @pytest.mark.parametrize("code", [2, 4])
-def test_reports_that_librtr_goes_on_after_are_no_fault(native, code):
+def test_reports_that_librtr_goes_on_after_are_no_fault(native: ModuleType, code: int) -> None:
     pdu = report(code, b"")
     intake = Intake(native, pdu, [len(pdu), WOULDBLOCK])
     assert intake.all() == (pdu, WOULDBLOCK)
@@ -406,7 +395,7 @@ def test_reports_that_librtr_goes_on_after_are_no_fault(native, code):
 
 @given(st.binary(max_size=300), st.binary(min_size=8, max_size=300))
 @settings(max_examples=300, deadline=None)
-def test_no_report_reads_beyond_its_end(native, wire, pdu):
+def test_no_report_reads_beyond_its_end(native: ModuleType, wire: bytes, pdu: bytes) -> None:
     intake = Intake(native, wire, [len(wire)] * bool(wire))
     intake.all()
     native.lib.give_up(pdu[:1] + b"\x0a" + pdu[2:], len(pdu))
@@ -421,12 +410,12 @@ PDU = GOOD[2]
 """32 octets, as many of which as you like are a round number."""
 
 
-def a_sync(count):
+def a_sync(count: int) -> tuple[bytes, list[int]]:
     """PDU by PDU, each at once."""
     return PDU * count, [len(PDU)] * count
 
 
-def test_a_long_sync_is_let_gather_and_arrives_whole(native):
+def test_a_long_sync_is_let_gather_and_arrives_whole(native: ModuleType) -> None:
     wire, pieces = a_sync(MANY // len(PDU) + 99)
     intake = Intake(native, wire, pieces)
     assert intake.all(64) == (wire, CLOSED)
@@ -434,13 +423,13 @@ def test_a_long_sync_is_let_gather_and_arrives_whole(native):
     assert native.lib.napped_us() == 100 * 20000
 
 
-def test_a_change_of_a_few_thousand_vrps_waits_for_nothing(native):
+def test_a_change_of_a_few_thousand_vrps_waits_for_nothing(native: ModuleType) -> None:
     wire, pieces = a_sync(MANY // len(PDU) - 1)
     assert Intake(native, wire, pieces).all(64) == (wire, CLOSED)
     assert native.lib.naps() == 0
 
 
-def test_what_comes_after_a_pause_waits_for_nothing(native):
+def test_what_comes_after_a_pause_waits_for_nothing(native: ModuleType) -> None:
     """Changes through the hours: no long sync, however many octets they are together."""
     wire, pieces = a_sync(MANY // len(PDU) * 3)
     waits = [5000 * (number % 5000 == 0) for number in range(len(pieces))]
@@ -448,7 +437,7 @@ def test_what_comes_after_a_pause_waits_for_nothing(native):
     assert native.lib.naps() == 0
 
 
-def test_a_time_out_is_a_pause(native):
+def test_a_time_out_is_a_pause(native: ModuleType) -> None:
     wire, pieces = a_sync(MANY // len(PDU) + 1)
     intake = Intake(native, wire, [*pieces[:-1], WOULDBLOCK, *pieces[-1:]])
     assert intake.all(64) == (wire[: -len(PDU)], WOULDBLOCK)
@@ -457,14 +446,14 @@ def test_a_time_out_is_a_pause(native):
     assert native.lib.naps() == 1
 
 
-def test_a_cache_that_is_ahead_is_read_without_a_break(native):
+def test_a_cache_that_is_ahead_is_read_without_a_break(native: ModuleType) -> None:
     pieces = [64 << 10] * 20
     wire = PDU * (sum(pieces) // len(PDU))
     assert Intake(native, wire, pieces).all(64) == (wire, CLOSED)
     assert native.lib.naps() == 0
 
 
-def test_a_new_connection_is_no_long_sync_yet(native):
+def test_a_new_connection_is_no_long_sync_yet(native: ModuleType) -> None:
     wire, pieces = a_sync(MANY // len(PDU) + 2)
     intake = Intake(native, wire, pieces)
     for _ in range(len(pieces) - 2):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import select
 import struct
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cffi import FFI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrlib.frames import CHUNK, Decoder, FrameType
+from tests.lab.native import compiled
 
-# `make sanitize` says which; what needs no library beside Python is always on.
-CHECKS = os.environ.get("RTRD_CFLAGS", "-fsanitize=undefined -fno-sanitize-recover").split()
-NATIVE = Path(__file__).parents[2] / "ffi" / "native"
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import ModuleType
+    from typing import Any
+
 
 CDEF = """
 struct vrp { uint8_t addr[16]; uint32_t asn; uint8_t len, max, family, announce; };
@@ -34,53 +34,39 @@ size_t queue_take(struct queue *queue, void *out, size_t size);
 
 
 @pytest.fixture(scope="module")
-def native(tmp_path_factory):
+def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """queue.c alone, compiled with the checks that a product build leaves out."""
-    folder = tmp_path_factory.mktemp("queue")
-    builder = FFI()
-    builder.cdef(CDEF)
-    builder.set_source(
-        "_queue_under_test",
-        '#include "librtr/queue.h"',
-        sources=[str(NATIVE / "librtr/queue.c")],
-        include_dirs=[str(NATIVE)],
-        extra_compile_args=["-std=c11", "-D_GNU_SOURCE", *CHECKS, "-O1"],
-        extra_link_args=CHECKS,
-    )
-    spec = importlib.util.spec_from_file_location("_queue_under_test", builder.compile(str(folder)))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return compiled(tmp_path_factory, CDEF, '#include "librtr/queue.h"', "librtr/queue.c")
 
 
 class Queue:
-    def __init__(self, native, limit=1 << 24):
+    def __init__(self, native: ModuleType, limit: int = 1 << 24) -> None:
         self.ffi, self.lib = native.ffi, native.lib
         self.queue = self.ffi.gc(self.lib.queue_new(limit), self.lib.queue_free)
         self.out = self.ffi.new("char[]", CHUNK)
 
-    def vrp(self, asn):
+    def vrp(self, asn: int) -> None:
         self.lib.queue_vrp(self.queue, self.ffi.new("struct vrp *", {"asn": asn, "len": 24, "family": 4}))
 
-    def put(self, kind, payload=b""):
+    def put(self, kind: int, payload: bytes = b"") -> None:
         self.lib.queue_put(self.queue, kind, payload, len(payload))
 
-    def take(self):
+    def take(self) -> bytes:
         return bytes(self.ffi.buffer(self.out, self.lib.queue_take(self.queue, self.out, CHUNK)))
 
-    def drain(self):
+    def drain(self) -> list[bytes]:
         return list(iter(self.take, b""))
 
     @property
-    def is_readable(self):
+    def is_readable(self) -> bool:
         return bool(select.select([self.lib.queue_fd(self.queue)], [], [], 0)[0])
 
 
-def asns(payload):
+def asns(payload: bytes) -> list[int]:
     return [asn for _, asn, *_ in struct.iter_unpack("=16sIBBBB", payload)]
 
 
-def flat(frames):
+def flat(frames: Iterable[tuple[FrameType, bytes]]) -> Iterator[tuple[Any, Any]]:
     """Frames as a list in which each VRP stands for itself."""
     for kind, payload in frames:
         if kind is FrameType.VRPS:
@@ -102,9 +88,11 @@ EVENTS = st.lists(
 
 @given(EVENTS)
 @settings(max_examples=60, deadline=None)
-def test_what_goes_in_comes_out_in_order(native, events):
+def test_what_goes_in_comes_out_in_order(native: ModuleType, events: list[tuple[str, Any]]) -> None:
     queue, decoder = Queue(native), Decoder()
-    wanted, got, asn = [], [], 0
+    wanted: list[tuple[Any, Any]] = []
+    got: list[tuple[Any, Any]] = []
+    asn = 0
     for kind, what in events:
         if kind == "vrps":
             for _ in range(what):
@@ -126,7 +114,7 @@ def test_what_goes_in_comes_out_in_order(native, events):
     assert not queue.is_readable
 
 
-def test_vrps_alone_wake_nobody_until_a_chunk_is_full(native):
+def test_vrps_alone_wake_nobody_until_a_chunk_is_full(native: ModuleType) -> None:
     queue = Queue(native)
     queue.vrp(1)
     assert not queue.is_readable
@@ -140,7 +128,7 @@ def test_vrps_alone_wake_nobody_until_a_chunk_is_full(native):
     assert queue.is_readable
 
 
-def test_a_full_queue_says_once_that_it_lost_something(native):
+def test_a_full_queue_says_once_that_it_lost_something(native: ModuleType) -> None:
     queue, decoder = Queue(native, limit=3 * CHUNK), Decoder()
     for asn in range(100_000):
         queue.vrp(asn)
@@ -154,7 +142,7 @@ def test_a_full_queue_says_once_that_it_lost_something(native):
     assert not queue.is_readable
 
 
-def test_a_shut_queue_takes_nothing(native):
+def test_a_shut_queue_takes_nothing(native: ModuleType) -> None:
     queue = Queue(native)
     queue.lib.queue_shut(queue.queue)
     queue.vrp(1)
@@ -162,7 +150,7 @@ def test_a_shut_queue_takes_nothing(native):
     assert queue.drain() == []
 
 
-def test_what_is_too_long_for_a_frame_is_not_taken(native):
+def test_what_is_too_long_for_a_frame_is_not_taken(native: ModuleType) -> None:
     queue = Queue(native)
     queue.put(FrameType.FAULT, bytes(CHUNK))
     assert queue.drain() == []
@@ -170,11 +158,11 @@ def test_what_is_too_long_for_a_frame_is_not_taken(native):
     assert len(queue.take()) == CHUNK
 
 
-def test_a_writer_and_a_reader_at_the_same_time(native):
+def test_a_writer_and_a_reader_at_the_same_time(native: ModuleType) -> None:
     queue, decoder, count = Queue(native), Decoder(), 200_000
-    got = []
+    got: list[tuple[FrameType, bytes]] = []
 
-    def write():
+    def write() -> None:
         for asn in range(count):
             queue.vrp(asn)
         queue.put(FrameType.STATE, bytes(32))

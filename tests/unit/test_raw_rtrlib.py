@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,17 +13,21 @@ import rtrlib
 from _rtrlib import ffi, lib
 from rtrlib import PFXRecord
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
 VRPS = ((234, "22.45.66.0", 24, 24), (545, "9.0.0.0", 8, 8), (4545, "223.4.66.0", 24, 28), (10030, "130::", 64, 64))
 HEADERS = Path("/usr/include/rtrlib")
 
 
-def address(text):
+def address(text: str) -> Any:
     ip = ffi.new("struct lrtr_ip_addr *")
     assert lib.lrtr_ip_str_to_addr(text.encode("ascii"), ip) == 0
     return ip
 
 
-def record(asn, ip, min_len, max_len):
+def record(asn: int, ip: str, min_len: int, max_len: int) -> Any:
     made = ffi.new("struct pfx_record *")
     made.asn, made.min_len, made.max_len = asn, min_len, max_len
     made.socket = ffi.NULL
@@ -31,7 +36,7 @@ def record(asn, ip, min_len, max_len):
 
 
 @pytest.fixture
-def table():
+def table() -> Iterator[Any]:
     table = ffi.new("struct pfx_table *")
     lib.pfx_table_init(table, ffi.NULL)
     for vrp in VRPS:
@@ -40,13 +45,13 @@ def table():
     lib.pfx_table_free(table)
 
 
-def validity(table, asn, ip, length):
+def validity(table: Any, asn: int, ip: str, length: int) -> int:
     result = ffi.new("enum pfxv_state *")
     assert lib.pfx_table_validate(table, asn, address(ip), length, result) == lib.PFX_SUCCESS
-    return result[0]
+    return int(result[0])
 
 
-def test_a_table_of_ones_own(table):
+def test_a_table_of_ones_own(table: Any) -> None:
     assert validity(table, 545, "9.0.0.0", 8) == lib.BGP_PFXV_STATE_VALID
     assert validity(table, 545, "9.1.0.0", 16) == lib.BGP_PFXV_STATE_INVALID
     assert validity(table, 10030, "130::", 64) == lib.BGP_PFXV_STATE_VALID
@@ -57,7 +62,7 @@ def test_a_table_of_ones_own(table):
     assert validity(table, 545, "9.0.0.0", 8) == lib.BGP_PFXV_STATE_NOT_FOUND
 
 
-def test_the_reason_of_a_validity(table):
+def test_the_reason_of_a_validity(table: Any) -> None:
     reason, count = ffi.new("struct pfx_record **"), ffi.new("unsigned int *")
     result = ffi.new("enum pfxv_state *")
     route = (7, address("223.4.66.0"), 30)
@@ -67,8 +72,8 @@ def test_the_reason_of_a_validity(table):
     assert [(one.asn, one.min_len, one.max_len) for one in found[0 : count[0]]] == [(4545, 24, 28)]
 
 
-def test_walking_through_a_table_with_the_callback_of_the_package(table):
-    seen = []
+def test_walking_through_a_table_with_the_callback_of_the_package(table: Any) -> None:
+    seen: list[Any] = []
     handle = ffi.new_handle((lambda one, data: seen.append((one, data)), "x"))
     lib.pfx_table_for_each_ipv4_record(table, lib.pfx_table_callback, handle)
     assert sorted((one.asn, one.prefix, one.min_len, one.max_len) for one, _ in seen) == sorted(VRPS[:3])
@@ -81,11 +86,11 @@ def test_walking_through_a_table_with_the_callback_of_the_package(table):
     assert str(seen[0]) == "130::/64-64 10030", "a record outlives what it was copied from"
 
 
-def test_an_update_callback_of_ones_own():
+def test_an_update_callback_of_ones_own() -> None:
     told = []
 
     @ffi.def_extern()
-    def pfx_update_callback(_table, one, added):
+    def pfx_update_callback(_table: Any, one: Any, added: int) -> None:
         told.append((one.asn, bool(added)))
 
     table = ffi.new("struct pfx_table *")
@@ -96,7 +101,7 @@ def test_an_update_callback_of_ones_own():
     assert told == [(234, True), (234, False)]
 
 
-def test_addresses():
+def test_addresses() -> None:
     assert address("192.0.2.1").u.addr4.addr == 0xC0000201  # host byte order
     assert list(address("2001:db8::1").u.addr6.addr) == [0x20010DB8, 0, 0, 1]
     assert lib.lrtr_ip_str_to_addr(b"no address", ffi.new("struct lrtr_ip_addr *")) != 0
@@ -110,8 +115,10 @@ def test_addresses():
 class RawManager:
     """A manager set up as rtrlib-python's documentation and test.py do it. It is not started here."""
 
-    def __init__(self, port, transport="tcp", preferences=(1,), retry=600):
-        self.kept = [ffi.new("char[]", text) for text in (b"127.0.0.1", str(port).encode(), b"rtr", b"secret")]
+    def __init__(self, port: int, transport: str = "tcp", preferences: Sequence[int] = (1,), retry: int = 600) -> None:
+        self.kept: list[Any] = [
+            ffi.new("char[]", text) for text in (b"127.0.0.1", str(port).encode(), b"rtr", b"secret")
+        ]
         self.sockets = ffi.new("struct rtr_socket[]", len(preferences))
         self.groups = ffi.new("struct rtr_mgr_group[]", len(preferences))
         for i, preference in enumerate(preferences):
@@ -126,7 +133,7 @@ class RawManager:
         callbacks = [ffi.NULL] * 4
         self.result = lib.rtr_mgr_init(self.config, self.groups, len(preferences), 30, 600, retry, *callbacks)
 
-    def open(self, transport, tr_socket):
+    def open(self, transport: str, tr_socket: Any) -> int:
         host, port, user, password = self.kept[:4]
         if transport == "tcp":
             return lib.tr_tcp_init(ffi.new("struct tr_tcp_config *", {"host": host, "port": port}), tr_socket)
@@ -135,7 +142,7 @@ class RawManager:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "ssh"])
-def test_a_manager(transport):
+def test_a_manager(transport: str) -> None:
     assert lib.have_ssh()
     manager = RawManager(323, transport, (1, 2))
     assert manager.result == lib.RTR_SUCCESS
@@ -147,7 +154,7 @@ def test_a_manager(transport):
     # Of RTR_CLOSED itself librtr has no name: it reads behind its table of names.
     assert ffi.string(lib.rtr_state_to_str(lib.RTR_SHUTDOWN)) == b"RTR_SHUTDOWN"
     assert not lib.rtr_mgr_conf_in_sync(config)
-    socket = manager.sockets + 0
+    socket: Any = manager.sockets + 0
     assert lib.rtr_get_interval_mode(socket) == lib.RTR_INTERVAL_MODE_DEFAULT_MIN_MAX
     lib.rtr_set_interval_mode(socket, lib.RTR_INTERVAL_MODE_IGNORE_ANY)
     assert lib.rtr_get_interval_mode(socket) == lib.RTR_INTERVAL_MODE_IGNORE_ANY
@@ -166,11 +173,11 @@ def test_a_manager(transport):
     lib.rtr_mgr_free(config)
 
 
-def test_intervals_that_are_none():
+def test_intervals_that_are_none() -> None:
     assert RawManager(323, retry=7201).result == lib.RTR_INVALID_PARAM
 
 
-def exported():
+def exported() -> set[str]:
     name = ffi.string(lib.rtr_state_to_str(0)) and next(
         line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/librtr.so" in line
     )
@@ -178,20 +185,20 @@ def exported():
     return {line.split()[-1] for line in symbols.stdout.splitlines() if " T " in line}
 
 
-def test_every_function_that_librtr_exports_is_there():
+def test_every_function_that_librtr_exports_is_there() -> None:
     functions = exported()
     assert "rtr_mgr_init" in functions
     assert functions - set(dir(lib)) == set()
 
 
-def declared(kind):
+def declared(kind: str) -> dict[str, str]:
     """Name and body of each `enum` or `struct` in librtr's headers, without comments."""
     text = "\n".join(path.read_text() for path in HEADERS.rglob("*.h"))
     bare = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     return dict(re.findall(rf"^{kind} (\w+) {{(.*?)}};", bare, re.MULTILINE | re.DOTALL))
 
 
-def test_every_enum_of_librtr_is_there_with_its_values():
+def test_every_enum_of_librtr_is_there_with_its_values() -> None:
     enums = declared("enum")
     assert {"pfxv_state", "rtr_socket_state", "rtr_mgr_status", "rtr_interval_mode"} <= set(enums)
     for name, body in enums.items():
@@ -202,16 +209,16 @@ def test_every_enum_of_librtr_is_there_with_its_values():
 INSIDE = {"thread_id", "mutex", "lock", "groups", "ipv4", "ipv6"}
 
 
-def test_every_struct_of_librtr_is_there_with_its_members():
+def test_every_struct_of_librtr_is_there_with_its_members() -> None:
     structs = declared("struct")
     assert {"pfx_record", "rtr_socket", "tr_ssh_config", "rtr_mgr_config"} <= set(structs)
     for name, body in structs.items():
         wanted = set()
         for member in re.sub(r"union {.*?} u;", "int u;", body, flags=re.DOTALL).split(";")[:-1]:
             pointer = re.search(r"\(\*(\w+)\)", member)
-            wanted.add(pointer[1] if pointer else re.search(r"(\w+)(\[\w+\])?\s*$", member)[1])
+            wanted.add(pointer[1] if pointer else re.findall(r"(\w+)(?:\[\w+\])?\s*$", member)[0])
         assert {field for field, _ in ffi.typeof(f"struct {name}").fields} == wanted - INSIDE, name
 
 
-def test_the_package_and_the_raw_names_are_one_library():
+def test_the_package_and_the_raw_names_are_one_library() -> None:
     assert rtrlib.callbacks.record_of(record(*VRPS[3])) == PFXRecord(10030, "130::", 64, 64)

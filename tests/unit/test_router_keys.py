@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from rtrlib import TCPServer, router_keys
+from rtrlib import SPKIRecord, TCPServer, router_keys
 from rtrlib.router_keys import RouterKeys
 from rtrlib.rtr_socket import RTRSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 A, B, C = ((asn, bytes([asn]) * 20, bytes([asn]) * 91) for asn in (1, 2, 3))
 ONE, TWO = (RTRSocket(index, TCPServer("192.0.2.1", 323)) for index in (0, 1))
 
 
-def told(changes):
+def told(changes: Iterable[tuple[SPKIRecord, bool]]) -> list[tuple[str, int, RTRSocket | None]]:
     return [("+" if added else "-", record.asn, record.socket) for record, added in changes]
 
 
 @pytest.fixture
-def keys():
+def keys() -> RouterKeys:
     """Cache 0 has A and B and is active."""
     keys = RouterKeys()
     keys.stage(0, A, announce=True)
@@ -27,14 +32,14 @@ def keys():
     return keys
 
 
-def test_a_key_counts_from_the_commit_on(keys):
+def test_a_key_counts_from_the_commit_on(keys: RouterKeys) -> None:
     keys.stage(0, C, announce=True)
     keys.stage(0, A, announce=False)
     assert told(keys.commit(0, full=False)) == [("-", 1, ONE), ("+", 3, ONE)]
     assert keys.commit(0, full=False) == []
 
 
-def test_what_was_staged_is_void_when_the_connection_is_lost(keys):
+def test_what_was_staged_is_void_when_the_connection_is_lost(keys: RouterKeys) -> None:
     keys.stage(0, C, announce=True)
     keys.discard(0)
     keys.stage(0, A, announce=True)
@@ -42,14 +47,14 @@ def test_what_was_staged_is_void_when_the_connection_is_lost(keys):
     assert keys.commit(0, full=True) == [], "the same keys again: nobody is told"
 
 
-def test_a_full_commit_replaces(keys):
+def test_a_full_commit_replaces(keys: RouterKeys) -> None:
     keys.stage(0, B, announce=True)
     keys.stage(0, C, announce=True)
     assert told(keys.commit(0, full=True)) == [("-", 1, ONE), ("+", 3, ONE)]
     assert told(keys.commit(0, full=True)) == [("-", 2, ONE), ("-", 3, ONE)]
 
 
-def test_a_key_of_two_caches_is_told_once_and_goes_with_the_last(keys):
+def test_a_key_of_two_caches_is_told_once_and_goes_with_the_last(keys: RouterKeys) -> None:
     keys.stage(1, A, announce=True)
     keys.stage(1, C, announce=True)
     keys.commit(1, full=True)
@@ -58,7 +63,7 @@ def test_a_key_of_two_caches_is_told_once_and_goes_with_the_last(keys):
     assert told(keys.drop(1)) == [("-", 1, ONE), ("-", 3, TWO)]
 
 
-def test_a_failover_to_the_same_keys_tells_nobody(keys):
+def test_a_failover_to_the_same_keys_tells_nobody(keys: RouterKeys) -> None:
     for key in (A, B):
         keys.stage(1, key, announce=True)
     keys.commit(1, full=True)
@@ -67,13 +72,15 @@ def test_a_failover_to_the_same_keys_tells_nobody(keys):
     assert len(keys.clear()) == 2
 
 
-def test_announced_and_withdrawn_before_the_commit_is_nothing(keys):
+def test_announced_and_withdrawn_before_the_commit_is_nothing(keys: RouterKeys) -> None:
     keys.stage(0, C, announce=True)
     keys.stage(0, C, announce=False)
     assert keys.commit(0, full=False) == []
 
 
-def test_a_flood_of_keys_is_bounded(keys, monkeypatch, caplog):
+def test_a_flood_of_keys_is_bounded(
+    keys: RouterKeys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(router_keys, "KEYS_OF_A_CACHE", 3)
     for asn in range(10, 20):
         keys.stage(0, (asn, bytes(20), bytes(91)), announce=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +14,13 @@ from rtrd.rtr.client import Client, Limits
 from rtrd.rtr.pdu import ErrorCode, ErrorReport, Type
 from rtrd.rtr.server import RTRServer
 from rtrd.rtr.store import Store
+from tests.lab.rtr_wire import pdus
 from tests.unit.test_rtr_pdu import PDUS, header
 from tests.unit.test_rtr_store import KEYS, vrps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 ANSWERS = {Type.CACHE_RESPONSE, Type.IPV4_PREFIX, Type.IPV6_PREFIX, Type.END_OF_DATA, Type.CACHE_RESET,
            Type.ROUTER_KEY, Type.ERROR_REPORT, Type.SERIAL_NOTIFY}  # fmt: skip
@@ -23,16 +29,16 @@ ANSWERS = {Type.CACHE_RESPONSE, Type.IPV4_PREFIX, Type.IPV6_PREFIX, Type.END_OF_
 class FakeTransport(asyncio.Transport):
     """Keeps what is written; from `room` octets on it is full until `drain`."""
 
-    def __init__(self, protocol, room=1 << 30):
+    def __init__(self, protocol: Client, room: int = 1 << 30) -> None:
         super().__init__()
         self.protocol, self.room = protocol, room
         self.sent, self.waiting = b"", 0
         self.closing = self.reading_paused = False
 
-    def set_write_buffer_limits(self, high=None, low=None):
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         assert (high, low) == (1, 0)
 
-    def write(self, data):
+    def write(self, data: Any) -> None:
         assert not self.waiting or len(data) < 1 << 17, "writes no whole set to a router that does not read"
         self.sent += data
         full = self.waiting > 0
@@ -40,37 +46,27 @@ class FakeTransport(asyncio.Transport):
         if self.waiting and not full:
             self.protocol.pause_writing()
 
-    def drain(self):
+    def drain(self) -> None:
         if self.waiting:
             self.waiting = 0
             self.protocol.resume_writing()
 
-    def pause_reading(self):
+    def pause_reading(self) -> None:
         self.reading_paused = True
 
-    def resume_reading(self):
+    def resume_reading(self) -> None:
         self.reading_paused = False
 
-    def is_closing(self):
+    def is_closing(self) -> bool:
         return self.closing
 
-    def close(self):
+    def close(self) -> None:
         self.closing = True
 
     abort = close
 
 
-def answers(octets):
-    """Decode all that a client was sent; fails on a torn PDU."""
-    found = []
-    while octets:
-        length = pdu.header(octets).length
-        found.append(pdu.decode(octets[:length]))
-        octets = octets[length:]
-    return found
-
-
-async def talk(store, pieces, room=1 << 30):
+async def talk(store: Store, pieces: Iterable[bytes], room: int = 1 << 30) -> tuple[list[Any], FakeTransport]:
     """What a router that sends these pieces of octets gets, and its transport."""
     client = Client(RTRServer(store, Limits(notify_interval=0)))
     transport = FakeTransport(client, room)
@@ -86,17 +82,17 @@ async def talk(store, pieces, room=1 << 30):
         await asyncio.sleep(0)
         transport.drain()
     client.connection_lost(None)
-    return answers(transport.sent), transport
+    return pdus(transport.sent), transport
 
 
-def a_store():
+def a_store() -> Store:
     store = Store()
     store.replace(vrps(1, 2, 100), KEYS[:1])
     store.replace(vrps(1, 3, 100), KEYS[:2])
     return store
 
 
-def test_all_octets_are_answered_by_whole_pdus_and_no_exception():
+def test_all_octets_are_answered_by_whole_pdus_and_no_exception() -> None:
     store = a_store()
     query = pdu.encode(pdu.SerialQuery(1, store.session(1), store.serial(1) - 1))
     messages = st.one_of(
@@ -107,7 +103,7 @@ def test_all_octets_are_answered_by_whole_pdus_and_no_exception():
     )
 
     @given(st.lists(messages, max_size=8).map(b"".join), st.lists(st.integers(1, 30)), st.integers(1, 200))
-    def check(octets, cuts, room):
+    def check(octets: bytes, cuts: list[int], room: int) -> None:
         pieces, at = [], 0
         for cut in cuts:
             pieces.append(octets[at : at + cut])
@@ -124,13 +120,15 @@ def test_all_octets_are_answered_by_whole_pdus_and_no_exception():
     check()
 
 
-def kind(one):
-    return Type(pdu.header(pdu.encode(one)).type)
+def kind(one: pdu.PDU) -> Type:
+    header = pdu.header(pdu.encode(one))
+    assert header is not None
+    return Type(header.type)
 
 
-def test_an_error_report_is_never_answered_whatever_is_in_it():
+def test_an_error_report_is_never_answered_whatever_is_in_it() -> None:
     @given(st.integers(0, 3), st.integers(0, 0xFFFF), st.integers(0, 80), st.binary(max_size=80), st.booleans())
-    def check(version, code, length, rest, after_query):
+    def check(version: int, code: int, length: int, rest: bytes, after_query: bool) -> None:
         first = header(1, 2, 8) if after_query else b""
         before, _ = asyncio.run(talk(a_store(), [first]))
         sent, _ = asyncio.run(talk(a_store(), [first, header(version, 10, length, code) + rest[: length - 8]]))
@@ -139,7 +137,7 @@ def test_an_error_report_is_never_answered_whatever_is_in_it():
     check()
 
 
-def test_a_flood_of_queries_in_one_read_is_answered_in_turns():
+def test_a_flood_of_queries_in_one_read_is_answered_in_turns() -> None:
     store = a_store()
     query = pdu.encode(pdu.SerialQuery(1, store.session(1), store.serial(1)))
     sent, _ = asyncio.run(talk(store, [query * 5000]))
@@ -151,7 +149,7 @@ def test_a_flood_of_queries_in_one_read_is_answered_in_turns():
     assert not transport.closing
 
 
-def test_a_serial_query_from_nowhere_gets_a_cache_reset():
+def test_a_serial_query_from_nowhere_gets_a_cache_reset() -> None:
     store = a_store()
     for session, serial in ((store.session(0), store.serial(1)), (store.session(1), store.serial(1) - 5)):
         sent, transport = asyncio.run(talk(store, [pdu.encode(pdu.SerialQuery(1, session, serial))]))
@@ -159,7 +157,7 @@ def test_a_serial_query_from_nowhere_gets_a_cache_reset():
         assert not transport.closing
 
 
-def test_what_is_wrong_is_reported_with_the_wrong_pdu():
+def test_what_is_wrong_is_reported_with_the_wrong_pdu() -> None:
     cases = {
         header(1, 2, 0): (1, ErrorCode.CORRUPT_DATA),
         header(0, 2, 1 << 31): (0, ErrorCode.CORRUPT_DATA),
@@ -174,19 +172,19 @@ def test_what_is_wrong_is_reported_with_the_wrong_pdu():
         assert transport.closing
 
 
-def test_another_version_in_a_session_ends_it():
+def test_another_version_in_a_session_ends_it() -> None:
     for version, other, code in ((1, 0, 8), (1, 2, 8), (0, 1, 4)):
         sent, transport = asyncio.run(talk(a_store(), [header(version, 2, 8), header(other, 2, 8)]))
         assert (sent[-1].version, sent[-1].code) == (version, code)
         assert transport.closing
 
 
-def test_a_reported_error_ends_the_session_unless_it_is_no_data():
+def test_a_reported_error_ends_the_session_unless_it_is_no_data() -> None:
     for code, ends in ((0, True), (2, False), (7, True), (999, True)):
         octets = pdu.encode(ErrorReport(1, code, b"", "why"))
         assert asyncio.run(talk(a_store(), [header(1, 2, 8), octets]))[1].closing is ends
 
 
-def test_a_report_longer_than_any_is_not_waited_for():
+def test_a_report_longer_than_any_is_not_waited_for() -> None:
     octets = header(1, 10, pdu.MAX_PDU + 1) + struct.pack(">I", pdu.MAX_PDU)
     assert asyncio.run(talk(a_store(), [octets]))[1].closing

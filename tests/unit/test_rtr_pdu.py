@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,9 @@ from rtrd.rtr.pdu import (
     SerialQuery,
 )
 from rtrd.vrps import packed
+
+if TYPE_CHECKING:
+    from typing import Any
 
 SKI = bytes(range(20))
 
@@ -69,30 +73,29 @@ PDUS = st.one_of(
 
 
 @pytest.mark.parametrize(("known", "octets"), KNOWN, ids=lambda value: type(value).__name__)
-def test_octets_of_the_rfc(known, octets):
+def test_octets_of_the_rfc(known: pdu.PDU, octets: Any) -> None:
     assert pdu.encode(known).hex() == octets.replace(" ", "")
     assert pdu.decode(pdu.encode(known)) == known
 
 
 @given(PDUS)
-def test_every_pdu_survives_the_wire(one):
+def test_every_pdu_survives_the_wire(one: pdu.PDU) -> None:
     assert pdu.decode(pdu.encode(one)) == one
 
 
 @given(PDUS, st.data())
-def test_no_octets_make_the_decoder_fail_otherwise_than_by_pdu_error(one, data):
+def test_no_octets_make_the_decoder_fail_otherwise_than_by_pdu_error(one: pdu.PDU, data: st.DataObject) -> None:
     octets = bytearray(pdu.encode(one))
     for _ in range(data.draw(st.integers(1, 4))):
         octets[data.draw(st.integers(0, min(len(octets) - 1, 24)))] = data.draw(octet)
-    octets = bytes(octets[: data.draw(st.integers(0, len(octets)))])
     try:
-        again = pdu.decode(octets)
+        again = pdu.decode(bytes(octets[: data.draw(st.integers(0, len(octets)))]))
     except PDUError:
         return
     pdu.encode(again)
 
 
-def header(version, kind, length, session=0):
+def header(version: int, kind: int, length: int, session: int = 0) -> bytes:
     return struct.pack(">BBHI", version, kind, session, length)
 
 
@@ -119,19 +122,22 @@ def header(version, kind, length, session=0):
         (b"\x01", ErrorCode.CORRUPT_DATA),
     ],
 )
-def test_what_is_wrong_has_its_code(octets, code):
+def test_what_is_wrong_has_its_code(octets: Any, code: ErrorCode) -> None:
     with pytest.raises(PDUError) as caught:
         pdu.decode(octets)
     assert caught.value.code is code
 
 
-def test_text_that_is_no_utf8_is_shown_escaped():
+def test_text_that_is_no_utf8_is_shown_escaped() -> None:
     report = pdu.encode(ErrorReport(1, 0, b"", "ab"))
-    assert pdu.decode(report[:-1] + b"\xff").text == "a\\xff"
+    again = pdu.decode(report[:-1] + b"\xff")
+    assert isinstance(again, ErrorReport)
+    assert again.text == "a\\xff"
 
 
-def test_a_report_of_ours_is_bounded_and_whole():
+def test_a_report_of_ours_is_bounded_and_whole() -> None:
     report = pdu.decode(pdu.report(1, ErrorCode.CORRUPT_DATA, "é" * 1000, bytes(5000)))
+    assert isinstance(report, ErrorReport)
     assert len(report.pdu) == pdu.MAX_REPORTED
     assert report.text == "é" * (pdu.MAX_TEXT // 2)
 
@@ -153,7 +159,9 @@ def test_a_report_of_ours_is_bounded_and_whole():
     version,
     st.booleans(),
 )
-def test_many_prefixes_are_encoded_as_one_by_one(rows, protocol, announce):
+def test_many_prefixes_are_encoded_as_one_by_one(
+    rows: list[tuple[int, int, bytes, int, int, int]], protocol: int, announce: bool
+) -> None:
     records = b"".join(packed.ORDERED.pack(*row) for row in rows)
     one_by_one = b"".join(
         pdu.encode(Prefix(protocol, announce, address, 255 - length, max_length, asn))

@@ -8,44 +8,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtrd.rtr import pdu
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.pdu import CacheResponse, EndOfData, Prefix, RouterKeyPDU
-from rtrd.rtr.store import Store
+from rtrd.rtr.store import Response, Store
 from rtrd.vrps import packed
 from rtrd.vrps.files import RouterKey
+from tests.lab.rtr_wire import pdus
 
 KEYS = [RouterKey(64500 + number, bytes([number] * 20), b"key %d" % number) for number in range(4)]
 
 
-def vrp(number):
+def vrp(number: int) -> bytes:
     """One ordered VRP: AS number of 10.0.number.0/24, or of an IPv6 /48 from 100 on."""
     if number < 100:
         return packed.ORDERED.pack(4, 255 - 24, bytes([10, 0, number, 0]), number, 24, 1)
     return packed.ORDERED.pack(6, 255 - 48, bytes([0x20, 1, 0xD, 0xB8, 0, number]), number, 48, 1)
 
 
-def vrps(*numbers):
+def vrps(*numbers: int) -> bytes:
     return packed.join([vrp(number) for number in numbers])
 
 
-def octets(response):
+def octets(response: Response | None) -> bytes:
+    assert response is not None
     return b"".join(response.piece(index) for index in range(len(response)))
 
 
-def pdus(response):
-    data = octets(response)
-    found = []
-    while data:
-        length = pdu.header(data).length
-        found.append(pdu.decode(data[:length]))
-        data = data[length:]
-    return found
-
-
-def change(response):
+def change(response: Response | None) -> tuple[set[int], set[int]]:
     """(announced, withdrawn) AS numbers of a response that starts and ends as the RFC says."""
-    start, *payload, end = pdus(response)
+    assert response is not None
+    start, *payload, end = pdus(octets(response))
     assert isinstance(start, CacheResponse)
     assert isinstance(end, EndOfData)
     assert start.session == end.session
@@ -56,26 +48,28 @@ def change(response):
     return {one.asn for one in prefixes if one.announce}, {one.asn for one in prefixes if not one.announce}
 
 
-def keys(response):
-    found = [one for one in pdus(response) if isinstance(one, RouterKeyPDU)]
+def keys(response: Response | None) -> list[tuple[int, bool]]:
+    found = [one for one in pdus(octets(response)) if isinstance(one, RouterKeyPDU)]
     return [(one.asn, one.announce) for one in found]
 
 
 class Router:
     """Keeps what a router would, by the responses it gets."""
 
-    def __init__(self, store, version=1):
+    def __init__(self, store: Store, version: int = 1) -> None:
         self.store, self.version = store, version
-        self.vrps, self.session, self.serial = set(), None, None
+        self.vrps: set[int] = set()
+        self.session = self.serial = -1
 
-    def query(self):
+    def query(self) -> str:
         """Ask for what changed, else for everything; returns what was needed."""
         response = None
-        if self.session is not None:
+        if self.session >= 0:
             response = self.store.since(self.version, self.session, self.serial)
         kind = "delta" if response else "whole"
         if response is None:
             response, self.vrps = self.store.whole(self.version), set()
+        assert response is not None
         announced, withdrawn = change(response)
         assert not announced & self.vrps, "announced twice"
         assert withdrawn <= self.vrps, "withdrawn unknown"
@@ -84,7 +78,7 @@ class Router:
         return kind
 
 
-def test_before_the_first_set_there_is_no_data():
+def test_before_the_first_set_there_is_no_data() -> None:
     store = Store()
     assert store.whole(1) is None
     assert store.since(1, store.session(1), store.serial(1)) is None
@@ -92,7 +86,7 @@ def test_before_the_first_set_there_is_no_data():
     assert change(store.whole(1)) == (set(), set())
 
 
-def test_a_router_that_follows_gets_only_what_changed():
+def test_a_router_that_follows_gets_only_what_changed() -> None:
     store = Store()
     store.replace(vrps(1, 2, 100))
     router = Router(store)
@@ -104,7 +98,7 @@ def test_a_router_that_follows_gets_only_what_changed():
     assert change(store.since(1, router.session, router.serial)) == (set(), set())
 
 
-def test_several_changes_are_told_as_one():
+def test_several_changes_are_told_as_one() -> None:
     store = Store()
     store.replace(vrps(1, 2))
     router = Router(store)
@@ -115,7 +109,7 @@ def test_several_changes_are_told_as_one():
     assert change(store.since(1, router.session, router.serial)) == ({4}, set())
 
 
-def test_the_same_set_again_makes_no_serial_number():
+def test_the_same_set_again_makes_no_serial_number() -> None:
     store = Store()
     store.replace(vrps(1), KEYS[:1])
     serials = store.serial(0), store.serial(1)
@@ -124,7 +118,7 @@ def test_the_same_set_again_makes_no_serial_number():
     assert (store.serial(0), store.serial(1)) == serials
 
 
-def test_router_keys_are_for_version_1_alone():
+def test_router_keys_are_for_version_1_alone() -> None:
     store = Store()
     store.replace(vrps(1), KEYS[:2])
     old, new = Router(store, 0), Router(store, 1)
@@ -137,7 +131,7 @@ def test_router_keys_are_for_version_1_alone():
     assert store.serial(0) == old.serial
 
 
-def test_a_change_of_a_few_vrps_keeps_the_router_keys():
+def test_a_change_of_a_few_vrps_keeps_the_router_keys() -> None:
     store = Store()
     store.replace(vrps(1), KEYS[:1])
     router = Router(store)
@@ -147,7 +141,7 @@ def test_a_change_of_a_few_vrps_keeps_the_router_keys():
     assert store.data == (vrps(2, 101), frozenset(KEYS[:1]))
 
 
-def test_beyond_the_history_everything_is_loaded_again():
+def test_beyond_the_history_everything_is_loaded_again() -> None:
     store = Store(max_deltas=2)
     store.replace(vrps(1))
     router = Router(store)
@@ -161,7 +155,7 @@ def test_beyond_the_history_everything_is_loaded_again():
     assert router.vrps == {4}
 
 
-def test_a_large_change_is_no_history():
+def test_a_large_change_is_no_history() -> None:
     store = Store(max_delta_records=3)
     store.replace(vrps(1, 2))
     router = Router(store)
@@ -170,7 +164,7 @@ def test_a_large_change_is_no_history():
     assert store.since(1, router.session, router.serial) is None
 
 
-def test_another_session_or_a_serial_number_from_nowhere_is_no_history():
+def test_another_session_or_a_serial_number_from_nowhere_is_no_history() -> None:
     store = Store()
     store.replace(vrps(1))
     store.replace(vrps(2))
@@ -181,15 +175,15 @@ def test_another_session_or_a_serial_number_from_nowhere_is_no_history():
     assert store.since(1, store.session(0), serial) is None
 
 
-def test_sessions_differ_by_version_and_after_a_restart():
+def test_sessions_differ_by_version_and_after_a_restart() -> None:
     stores = [Store() for _ in range(20)]
     assert all(one.session(0) != one.session(1) for one in stores)
     assert len({(one.session(1), one.serial(1)) for one in stores}) == len(stores)
 
 
-def test_the_serial_number_wraps():
+def test_the_serial_number_wraps() -> None:
     class Last(random.Random):
-        def randrange(self, *_):
+        def randrange(self, *_: object) -> int:
             return 0xFFFFFFFF
 
     store = Store(rng=Last(1))
@@ -202,10 +196,12 @@ def test_the_serial_number_wraps():
     assert router.vrps == {2}
 
 
-def test_routers_that_load_at_once_share_every_octet():
+def test_routers_that_load_at_once_share_every_octet() -> None:
     store = Store()
     store.replace(b"".join(packed.ORDERED.pack(4, 223, i.to_bytes(4), 1, 32, 1) for i in range(10_000)))
     first, second = store.whole(1), store.whole(1)
+    assert first is not None
+    assert second is not None
     assert len(first) > 4
     assert all(first.piece(index) is second.piece(index) for index in range(len(first)))
     session, serial = store.session(1), store.serial(1)
@@ -214,7 +210,7 @@ def test_routers_that_load_at_once_share_every_octet():
     assert octets(first) == octets(second), "a response that is being read stays what it was"
 
 
-def test_an_update_prepared_from_another_set_is_refused():
+def test_an_update_prepared_from_another_set_is_refused() -> None:
     from rtrd.rtr.store import Data, step  # noqa: PLC0415
 
     store = Store()
@@ -225,11 +221,11 @@ def test_an_update_prepared_from_another_set_is_refused():
         store.commit(late)
 
 
-def test_version_1_is_told_the_intervals_and_version_0_none():
+def test_version_1_is_told_the_intervals_and_version_0_none() -> None:
     store = Store(Intervals(refresh=60, retry=5, expire=600))
     store.replace(b"")
-    assert pdus(store.whole(1))[-1][3:] == (60, 5, 600)
-    assert pdus(store.whole(0))[-1] == EndOfData(0, store.session(0), store.serial(0))
+    assert pdus(octets(store.whole(1)))[-1][3:] == (60, 5, 600)
+    assert pdus(octets(store.whole(0)))[-1] == EndOfData(0, store.session(0), store.serial(0))
 
 
 @pytest.mark.parametrize(
@@ -241,14 +237,14 @@ def test_version_1_is_told_the_intervals_and_version_0_none():
         ({"expire": 3600}, "expire interval 3600 is not above refresh 3600 and retry 600"),
     ],
 )
-def test_intervals_outside_the_rfc_are_refused(wrong, what):
+def test_intervals_outside_the_rfc_are_refused(wrong: dict[str, int], what: str) -> None:
     with pytest.raises(ValueError, match=what):
         Intervals(**wrong)
 
 
 @settings(max_examples=60)
 @given(st.data())
-def test_whatever_changes_every_router_ends_with_the_set(data):
+def test_whatever_changes_every_router_ends_with_the_set(data: st.DataObject) -> None:
     """Routers of both versions query at random moments; each ends with what is served."""
     store = Store(max_deltas=4, max_delta_records=30)
     numbers = st.sets(st.sampled_from([*range(12), *range(100, 112)]))
@@ -261,6 +257,7 @@ def test_whatever_changes_every_router_ends_with_the_set(data):
             announced, withdrawn = data.draw(numbers), data.draw(numbers)
             store.change(map(vrp, announced), map(vrp, withdrawn))
         data.draw(st.sampled_from(routers)).query()
+    assert store.data is not None
     served = {int.from_bytes(record[18:22]) for record in packed.split(store.data.vrps)}
     for router in routers:
         router.query()

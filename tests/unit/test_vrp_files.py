@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,11 @@ from hypothesis import strategies as st
 
 from rtrd.vrps import files, packed
 from rtrd.vrps.files import RouterKey, VRPFileError
-from tests.unit.test_vrp_packed import pack, unpack, vrps
+from tests.unit.test_vrp_packed import Tuple, pack, unpack, vrps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
 SKI = "5D4250E2D81D4448D8A29EFCE91D29FF075EC9E2"
 KEY = RouterKey(15562, bytes.fromhex(SKI), bytes(range(91)))
@@ -42,18 +47,18 @@ AS64501,2001:db8::/32,48,apnic
 EXPECTED = ["192.0.2.0/24-25 AS64500", "2001:db8::/32-48 AS64501"]
 
 
-def listed(file):
+def listed(file: files.VRPFile) -> list[str]:
     return ["{}-{} AS{}".format(*unpack(record)) for record in packed.split(file.packed)]
 
 
-def read(folder, content):
+def read(folder: Path, content: Any) -> files.VRPFile:
     path = folder / "vrps"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return files.read(path)
 
 
 @pytest.mark.parametrize("content", [RPKI_CLIENT, ROUTINATOR], ids=["rpki-client", "routinator"])
-def test_json_of_each_tool(tmp_path, content):
+def test_json_of_each_tool(tmp_path: Path, content: Any) -> None:
     for octets in (content.encode(), gzip.compress(content.encode())):
         file = read(tmp_path, octets)
         assert listed(file) == EXPECTED
@@ -62,18 +67,18 @@ def test_json_of_each_tool(tmp_path, content):
 
 
 @pytest.mark.parametrize("content", [CSV, CSV.partition("\n")[2], CSV.replace("\n", "\r\n")])
-def test_csv_with_and_without_its_header(tmp_path, content):
+def test_csv_with_and_without_its_header(tmp_path: Path, content: Any) -> None:
     for octets in (content.encode(), gzip.compress(content.encode())):
         assert listed(read(tmp_path, octets)) == EXPECTED
 
 
-def test_an_absent_max_length_is_the_prefix_s(tmp_path):
+def test_an_absent_max_length_is_the_prefix_s(tmp_path: Path) -> None:
     content = '{"roas": [{"asn": 1, "prefix": "10.0.0.0/8"}, {"asn": "2", "prefix": "::/0", "maxLength": null}]}'
     assert listed(read(tmp_path, content)) == ["10.0.0.0/8-8 AS1", "::/0-0 AS2"]
     assert listed(read(tmp_path, "AS1,10.0.0.0/8,\n")) == ["10.0.0.0/8-8 AS1"]
 
 
-def test_an_empty_set_is_a_set(tmp_path):
+def test_an_empty_set_is_a_set(tmp_path: Path) -> None:
     assert read(tmp_path, '{"roas": []}').packed == b""
     assert read(tmp_path, "ASN,IP Prefix,Max Length,Trust Anchor\n").packed == b""
 
@@ -104,7 +109,7 @@ def test_an_empty_set_is_a_set(tmp_path):
         ({"maxLength": "24"}, "Expected `int | null`, got `str` - at `$.maxLength`"),
     ],
 )
-def test_a_faulty_entry_is_left_out_and_named(tmp_path, entry, what):
+def test_a_faulty_entry_is_left_out_and_named(tmp_path: Path, entry: dict[str, Any], what: str) -> None:
     good = {"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 25}
     file = read(tmp_path, json.dumps({"roas": [good, good | entry]}))
     assert listed(file) == EXPECTED[:1]
@@ -122,7 +127,7 @@ def test_a_faulty_entry_is_left_out_and_named(tmp_path, entry, what):
         ({"ski": 7}, "Expected `str`, got `int` - at `$.ski`"),
     ],
 )
-def test_a_faulty_router_key_is_left_out_and_named(tmp_path, key, what):
+def test_a_faulty_router_key_is_left_out_and_named(tmp_path: Path, key: dict[str, Any], what: str) -> None:
     good = {"asn": 15562, "ski": SKI, "pubkey": PUBKEY}
     file = read(tmp_path, json.dumps({"roas": [], "bgpsec_keys": [good | key, good]}))
     assert file.router_keys == (KEY,)
@@ -138,13 +143,13 @@ def test_a_faulty_router_key_is_left_out_and_named(tmp_path, key, what):
         ("nobody,192.0.2.0/24,24,x", "'nobody' is no AS number (0 to 4294967295)"),
     ],
 )
-def test_a_faulty_line_is_left_out_and_named(tmp_path, line, what):
+def test_a_faulty_line_is_left_out_and_named(tmp_path: Path, line: str, what: str) -> None:
     file = read(tmp_path, f"{CSV}\n{line}\n")
     assert listed(file) == EXPECTED
     assert file.faults == [f"{tmp_path}/vrps:5: {what}"]
 
 
-def test_faults_are_counted_beyond_those_described(tmp_path):
+def test_faults_are_counted_beyond_those_described(tmp_path: Path) -> None:
     file = read(tmp_path, json.dumps({"roas": [{"asn": 1, "prefix": "x"}] * 1000}))
     assert (len(file.faults), file.fault_count, file.packed) == (files.MAX_FAULTS, 1000, b"")
 
@@ -164,20 +169,20 @@ def test_faults_are_counted_beyond_those_described(tmp_path):
         ("hello\n", ":1: expected ASN,IP Prefix,Max Length,Trust Anchor; no line of the file is a VRP"),
         (b"\x1f\x8b\x08broken", ": "),
         (
-            gzip.compress(CSV.encode())[:-12],
+            gzip.compress(CSV.encode(), mtime=0)[:-12],
             ": Compressed file ended before the end-of-stream marker was reached",
         ),
         (b"\x00\xff" * 50 + b"\n", ":1: "),
         (b'{"roas": [' + b"[" * 100_000, ":1: maximum recursion depth"),
     ],
 )
-def test_what_is_no_vrp_file_is_refused_with_its_place(tmp_path, content, what):
+def test_what_is_no_vrp_file_is_refused_with_its_place(tmp_path: Path, content: Any, what: str) -> None:
     with pytest.raises(VRPFileError) as caught:
         read(tmp_path, content)
     assert str(caught.value).startswith(f"{tmp_path}/vrps{what}")
 
 
-def test_an_unreadable_file_is_refused(tmp_path):
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VRPFileError, match="No such file or directory"):
         files.read(tmp_path / "none")
     with pytest.raises(VRPFileError, match="Is a directory"):
@@ -185,14 +190,16 @@ def test_an_unreadable_file_is_refused(tmp_path):
 
 
 @given(st.sets(vrps(), max_size=40), st.booleans())
-def test_what_is_written_reads_the_same(tmp_path_factory, entries, with_key):
+def test_what_is_written_reads_the_same(
+    tmp_path_factory: pytest.TempPathFactory, entries: set[Tuple], with_key: bool
+) -> None:
     records = packed.packed(packed.ordered(b"".join(map(pack, entries))))
     keys = (KEY,) if with_key else ()
     file = read(tmp_path_factory.getbasetemp(), b"".join(files.json_chunks(records, keys)))
     assert (file.packed, file.router_keys, file.fault_count) == (records, keys, 0)
 
 
-def readable(folder, content):
+def readable(folder: Path, content: Any) -> files.VRPFile | None:
     """The file, or None when it was refused in one line."""
     try:
         return read(folder, content)
@@ -203,7 +210,7 @@ def readable(folder, content):
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_any_octets_are_a_file_or_a_clear_refusal(tmp_path_factory, content):
+def test_any_octets_are_a_file_or_a_clear_refusal(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
     file = readable(tmp_path_factory.getbasetemp(), content)
     assert file is None or len(file.packed) % packed.VRP_SIZE == 0
 
@@ -225,6 +232,6 @@ def test_any_octets_are_a_file_or_a_clear_refusal(tmp_path_factory, content):
         ),
     )
 )
-def test_any_json_is_a_file_or_a_clear_refusal(tmp_path_factory, value):
+def test_any_json_is_a_file_or_a_clear_refusal(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
     file = readable(tmp_path_factory.getbasetemp(), json.dumps({"roas": value}))
     assert (file is not None) is isinstance(value, list)

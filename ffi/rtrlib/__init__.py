@@ -4,9 +4,9 @@ from importlib import metadata
 
 import rtrlib.callbacks  # noqa: F401 - it defines lib.pfx_table_callback
 from rtrlib.changes import Change, Changes, RouterKeyChange, StatusChange, VRPChange
-from rtrlib.dispatcher import VRPListener
 from rtrlib.exceptions import IpConversionException, PFXException, RTRInitError, RTRlibException, SyncTimeout
 from rtrlib.faults import Fault, LastFault
+from rtrlib.listener import VRPListener
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
 from rtrlib.pfx_table import PfxTable
 from rtrlib.records import PFXRecord, SPKIRecord, copy_pfx_record

@@ -1,4 +1,4 @@
-"""Frames of one cache's link and the time in; changes for a VRP set, and `in sync` or `failed`, out.
+"""The life of one cache: connecting, syncing, expiring (RFC 8210 section 6), and connecting again after a failure.
 
 The link (rtrlib.link) is disposable and mirrors librtr's own table: each begins with a complete sync, so the
 first commit of a link replaces all that the cache had, and every later one is a change. What a link says is
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtrlib.link import Link
+    from rtrlib.listener import VRPListener
     from rtrlib.servers import Intervals, Server
 
-__all__ = ["Cache", "CacheEvents"]
+__all__ = ["Cache", "CacheOwner"]
 
 log = logging.getLogger("rtrlib")
 
@@ -49,26 +50,10 @@ WAITING: Final = {RTRSocketState.CONNECTING, RTRSocketState.RESET}
 """What librtr says as soon as it begins to wait for its retry interval."""
 
 
-class CacheEvents(Protocol):
-    """What a cache tells its manager, in the order in which it happens."""
+class CacheOwner(Protocol):
+    """What a cache needs of its dispatcher."""
 
-    def staged(self, cache: RTRSocket, records: bytes) -> None:
-        """See VRPListener."""
-
-    def committed(self, cache: RTRSocket, full: bool) -> None:
-        """See VRPListener."""
-
-    def discarded(self, cache: RTRSocket) -> None:
-        """See VRPListener."""
-
-    def expired(self, cache: RTRSocket) -> None:
-        """See VRPListener."""
-
-    def changed(self, cache: RTRSocket) -> None:
-        """See VRPListener."""
-
-    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
-        """See VRPListener."""
+    listener: VRPListener
 
     def in_sync(self, cache: RTRSocket) -> None:
         """See Failover."""
@@ -80,7 +65,7 @@ class CacheEvents(Protocol):
         """Watch the descriptors of its link, which was just opened."""
 
     def closing(self, cache: Cache) -> None:
-        """Stop change_monitor them: the link is about to be closed."""
+        """Stop watching them: the link is about to be closed."""
 
 
 class Cache:
@@ -91,7 +76,7 @@ class Cache:
         index: int,
         server: Server,
         intervals: Intervals,
-        events: CacheEvents,
+        owner: CacheOwner,
         connect: Callable[[Server, Intervals], Link],
         *,
         wall: Callable[[], float] = time.time,
@@ -100,7 +85,7 @@ class Cache:
         self.socket = RTRSocket(index, server)
         self.link: Link | None = None
         self._intervals = intervals
-        self._events = events
+        self._owner = owner
         self._connect = connect
         self._wall = wall
         self.started = False
@@ -135,7 +120,7 @@ class Cache:
         self._reopen_at = None
         self.socket.state = RTRSocketState.CLOSED
         self.socket.error = self.socket.fault = None
-        self._events.changed(self.socket)
+        self._owner.listener.changed(self.socket)
         self._drop_data()
 
     def release(self) -> None:
@@ -144,7 +129,7 @@ class Cache:
         self._close()
         self._reopen_at = None
         self.socket.state = RTRSocketState.CLOSED
-        self._events.changed(self.socket)
+        self._owner.listener.changed(self.socket)
 
     def change_intervals(self, intervals: Intervals, now: float) -> None:
         """Use other intervals, with a new link; what the cache said counts meanwhile, and it is no failure."""
@@ -227,20 +212,20 @@ class Cache:
             self._retry(now, fault.kind, str(fault))
             return
         self.socket.pid = self.link.pid
-        self._events.opened(self)
-        self._events.changed(self.socket)
+        self._owner.opened(self)
+        self._owner.listener.changed(self.socket)
 
     def _close(self) -> None:
         """Throw the link away, and what it staged."""
         if self.link is None:
             return
-        self._events.closing(self)
+        self._owner.closing(self)
         self.link.close()
         self.link = None
         self.socket.pid = None
         self.socket.in_sync = False
         self._staged = False
-        self._events.discarded(self.socket)
+        self._owner.listener.discarded(self.socket)
 
     def _replace(self, now: float, kind: Fault, why: str) -> None:
         """Throw the link away and try a new one after a while."""
@@ -261,8 +246,8 @@ class Cache:
         self._count(kind, why)
         socket.in_sync = False
         self._sync_ends = None
-        self._events.changed(self.socket)
-        self._events.failed(self.socket)
+        self._owner.listener.changed(self.socket)
+        self._owner.failed(self.socket)
 
     def _note(self, kind: Fault, why: str) -> None:
         """Count and say what is wrong, and no reason to give the cache up."""
@@ -278,17 +263,17 @@ class Cache:
             return
         self._expires_at = None
         self._stale_at = None
-        self._events.expired(self.socket)
+        self._owner.listener.expired(self.socket)
 
     def _frame(self, kind: FrameType, payload: bytes, now: float) -> None:
         if kind is FrameType.VRPS:
             self._staged = True
-            self._events.staged(self.socket, payload)
+            self._owner.listener.staged(self.socket, payload)
         elif kind is FrameType.STATE:
             self._state(state_of(payload), now)
         elif kind is FrameType.ROUTER_KEY:
             key = router_key_of(payload)
-            self._events.router_key(self.socket, key.asn, key.ski, key.spki, key.announce)
+            self._owner.listener.router_key(self.socket, key.asn, key.ski, key.spki, key.announce)
         elif kind is FrameType.FAULT:
             self._fault = fault_of(payload)
         elif kind is FrameType.LOST:
@@ -322,7 +307,7 @@ class Cache:
             self._commit(frame, now)
         elif not (state in WAITING and socket.error):  # the failure says more
             socket.state = state
-            self._events.changed(socket)
+            self._owner.listener.changed(socket)
 
     def _session_failed(self, state: RTRSocketState, now: float) -> None:
         kind, why = self._fault or self._excuse() or FAILURES[state]
@@ -361,9 +346,9 @@ class Cache:
         socket.last_update = int(self._wall())
         socket.has_received_pdus = True
         socket.in_sync = True
-        self._events.committed(socket, full)
-        self._events.changed(socket)
-        self._events.in_sync(socket)
+        self._owner.listener.committed(socket, full)
+        self._owner.listener.changed(socket)
+        self._owner.in_sync(socket)
 
     def _set_intervals(self, frame: StateFrame | None = None) -> None:
         """Show what librtr uses; its expire interval, which matters here, is held to the RFC's range."""

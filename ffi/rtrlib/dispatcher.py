@@ -1,4 +1,4 @@
-"""Checked groups of caches and the caller's loop in; their VRPs, and which caches' VRPs are in force, out.
+"""The caches of all groups and their failover, driven by the caller's loop.
 
 Nothing here has a thread: whoever owns the loop calls `dispatch`, from one thread at a time.
 """
@@ -10,11 +10,12 @@ import select
 import time
 from collections import Counter
 from itertools import count
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from rtrlib.cache import Cache
 from rtrlib.exceptions import RTRInitError
 from rtrlib.failover import Action, Activate, Drop, Failover, Release, Start
+from rtrlib.listener import NOBODY, VRPListener
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.process_link import reap
 from rtrlib.servers import MAX_CACHES
@@ -38,44 +39,8 @@ REAP_EVERY: Final = 1.0
 CLOSE_WAIT: Final = 2.0
 
 
-class VRPListener(Protocol):
-    """Who takes the VRPs. All calls come from inside `dispatch` or `open`, and must not raise.
-
-    `cache.index` is 0, 1, .. in the order of configuration (after `regroup`: the lowest free number). Records are
-    packed as struct vrp (ffi/native/base/vrp.h) and NOT checked.
-    """
-
-    def staged(self, cache: RTRSocket, records: bytes) -> None:
-        """Keep these changes, in order: they are not in force yet."""
-
-    def committed(self, cache: RTRSocket, full: bool) -> None:
-        """Put into force, all at once, what was staged since the last commit: End of Data has come.
-
-        `full`: it replaces all that the cache had. That is so exactly for the first commit of the cache, and
-        the first one after `discarded`. Otherwise it is a change of what the cache had.
-        """
-
-    def discarded(self, cache: RTRSocket) -> None:
-        """Forget what was staged since the last commit: the link is gone, and what follows begins a full set.
-
-        What was committed stays.
-        """
-
-    def expired(self, cache: RTRSocket) -> None:
-        """Drop all that the cache had: no sync within the expire interval, or its group was stopped."""
-
-    def active(self, caches: frozenset[RTRSocket]) -> None:
-        """From now on these caches' VRPs count, and no others'."""
-
-    def changed(self, what: RTRSocket | ManagerGroup) -> None:
-        """Take note of a new state; for status and logs."""
-
-    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
-        """Keep or remove a BGPsec router key (RFC 8210 section 5.10); in force or void as the VRPs are."""
-
-
 class Dispatcher:
-    """Caches, their failover, and one listener; hears of each cache's events (rtrlib.cache.CacheEvents)."""
+    """Caches, their failover, and one listener; owns each cache (rtrlib.cache.CacheOwner)."""
 
     def __init__(
         self,
@@ -101,18 +66,19 @@ class Dispatcher:
         self._groups: list[ManagerGroup] = self._make_groups(groups, {})
         self._active: ManagerGroup | None = None
         self._failover = self._new_failover()
-        self._listener: VRPListener | None = None
+        self.listener: VRPListener = NOBODY
+        """What caches tell of their VRPs."""
         self._epoll: select.epoll | None = None
         self._watched: dict[int, Cache] = {}
         self._turn = 0
 
     def groups(self) -> list[ManagerGroup]:
-        """Return the groups as they stand now, most preferred first."""
+        """Return the groups as they are now, most preferred first."""
         return list(self._groups)
 
     @property
     def active_group(self) -> ManagerGroup | None:
-        """The group whose VRPs are in force; also one that is configured no more, until another is usable."""
+        """The group whose VRPs are in force; also one that is no longer configured, until another is usable."""
         return self._active
 
     def regroup(self, groups: Sequence[CacheGroup], intervals: Intervals) -> None:
@@ -168,7 +134,7 @@ class Dispatcher:
         """Start the most preferred group. RTRInitError when it is open already."""
         if self._epoll is not None:
             raise RTRInitError("the manager is open already")
-        self._listener = listener
+        self.listener = listener
         self._epoll = select.epoll()
         self._failover = self._new_failover()
         self._carry_out(self._failover.start(self._clock()))
@@ -205,43 +171,13 @@ class Dispatcher:
         """Disconnect, end every child process, tell the listener nothing; `open` may follow."""
         if self._epoll is None:
             return
-        self._listener = None
+        self.listener = NOBODY
         self._carry_out(self._failover.stop())
         self._active = None
         self._epoll.close()
         self._epoll = None
         if reap(CLOSE_WAIT):
-            log.warning("a cache process that was killed is still there")
-
-    def staged(self, cache: RTRSocket, records: bytes) -> None:
-        """Pass on."""
-        if self._listener is not None:
-            self._listener.staged(cache, records)
-
-    def committed(self, cache: RTRSocket, full: bool) -> None:
-        """Pass on."""
-        if self._listener is not None:
-            self._listener.committed(cache, full)
-
-    def discarded(self, cache: RTRSocket) -> None:
-        """Pass on."""
-        if self._listener is not None:
-            self._listener.discarded(cache)
-
-    def expired(self, cache: RTRSocket) -> None:
-        """Pass on."""
-        if self._listener is not None:
-            self._listener.expired(cache)
-
-    def changed(self, cache: RTRSocket) -> None:
-        """Pass on."""
-        if self._listener is not None:
-            self._listener.changed(cache)
-
-    def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
-        """Pass on."""
-        if self._listener is not None:
-            self._listener.router_key(cache, asn, ski, spki, announce)
+            log.warning("a cache process that was killed has not ended yet")
 
     def in_sync(self, cache: RTRSocket) -> None:
         """Ask the failover what follows, and do it."""
@@ -259,7 +195,7 @@ class Dispatcher:
                 self._watched[fd] = cache
 
     def closing(self, cache: Cache) -> None:
-        """Stop change_monitor them."""
+        """Stop watching them."""
         if self._epoll is not None and cache.link is not None:
             for fd in cache.link.filenos():
                 self._epoll.unregister(fd)
@@ -310,13 +246,11 @@ class Dispatcher:
             status = self._failover.status(i)
             if status is not group.status:
                 group.status = status
-                if self._listener is not None:
-                    self._listener.changed(group)
+                self.listener.changed(group)
 
     def _activate(self, group: ManagerGroup) -> None:
         log.info("%s is in use", group.name)
         self._active = group
         for one in self._groups:
             one.active = one is group
-        if self._listener is not None:
-            self._listener.active(frozenset(group.sockets))
+        self.listener.active(frozenset(group.sockets))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 from rtrlib.caller import Callbacks, Caller
 from rtrlib.changes import Changes
-from rtrlib.dispatcher import Dispatcher, VRPListener
+from rtrlib.dispatcher import Dispatcher
 from rtrlib.driver import Driver
 from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.failover import START_TIMEOUT
 from rtrlib.link import ThreadLink
+from rtrlib.listener import VRPListener
 from rtrlib.pfx_table import validate_many
 from rtrlib.process_link import MEMORY_LIMIT, ProcessLink
 from rtrlib.servers import CacheGroup, Intervals, TCPServer, check_groups

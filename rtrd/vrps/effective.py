@@ -31,7 +31,7 @@ logger = log.get("vrps")
 
 
 class EffectiveVRPs:
-    """The manager's listener (rtrlib.dispatcher.VRPListener)."""
+    """The manager's listener (rtrlib.VRPListener)."""
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,7 @@ class Life:
         self.told: list[str] = []
         self.links: list[Script] = []
         self.refuse: str | None = None
+        self.listener: Any = self
         self.now = 0.0
         self.cache = Cache(0, TCPServer("192.0.2.1", 323), Intervals(3600, RETRY, EXPIRE), self, self.connect)
         self.cache.start(self.now)

@@ -56,7 +56,7 @@ class Caches:
     def look(self) -> None:
         """Do what is due: to be called when the time jumped, and by nobody else than the loop otherwise."""
         self._stop_timer()
-        busy = self._effective is not None and self._effective.task_queue.busy
+        busy = self._effective is not None and self._effective.task_queue.tasks
         seconds: float | None = AFTER_FAULT
         try:
             seconds = PAUSE if busy else self.manager.dispatch()

@@ -34,7 +34,8 @@ class RouterKeys:
 
     def __init__(self) -> None:
         self._committed: dict[int, set[Key]] = {}
-        self._staged: dict[int, dict[Key, bool]] = {}
+        self.staged: dict[int, dict[Key, bool]] = {}
+        """What waits for the End of Data of a cache."""
         self._overrun: set[int] = set()
         """Caches of which that was said."""
         self._active: Mapping[int, RTRSocket] = {}
@@ -42,7 +43,7 @@ class RouterKeys:
 
     def stage(self, cache: int, key: Key, *, announce: bool) -> None:
         """Keep it until the commit."""
-        staged = self._staged.setdefault(cache, {})
+        staged = self.staged.setdefault(cache, {})
         if key in staged or len(staged) < KEYS_OF_A_CACHE:
             staged[key] = announce
         elif cache not in self._overrun:
@@ -51,7 +52,7 @@ class RouterKeys:
 
     def commit(self, cache: int, *, full: bool) -> KeyChanges:
         """Put into force what was staged; `full`: it replaces what the cache had."""
-        staged = self._staged.pop(cache, None)
+        staged = self.staged.pop(cache, None)
         if not staged and not full:
             return []
         held = set() if full else self._committed.get(cache, set())
@@ -65,11 +66,11 @@ class RouterKeys:
 
     def discard(self, cache: int) -> None:
         """Forget what was staged."""
-        self._staged.pop(cache, None)
+        self.staged.pop(cache, None)
 
     def drop(self, cache: int) -> KeyChanges:
         """Forget all of a cache."""
-        self._staged.pop(cache, None)
+        self.staged.pop(cache, None)
         return self._settle() if self._committed.pop(cache, None) else []
 
     def activate(self, caches: Mapping[int, RTRSocket]) -> KeyChanges:
@@ -80,7 +81,7 @@ class RouterKeys:
     def clear(self) -> KeyChanges:
         """Forget everything."""
         self._committed.clear()
-        self._staged.clear()
+        self.staged.clear()
         return self._settle()
 
     def _settle(self) -> KeyChanges:

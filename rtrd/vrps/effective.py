@@ -1,8 +1,9 @@
-"""What the RTR manager hears from the caches in, one effective VRP set and its changes out.
+"""The VRPs and router keys in force, of all that caches, SLURM files and the snapshot say (RFC 6811, 8210, 8416).
 
 Which caches count is the failover's decision (rtrlib.failover); what happens when the last of them is too old is the
-operator's (`on-expire`). No clock: the manager says when something expired. What is heard is done in its order, in
-steps (rtrd.vrps.task_queue): what goes over the whole set holds the loop for no more than some milliseconds at a time.
+operator's (`on-expire`). There is no clock here: the manager says when something has expired. What caches say is
+handled in its order, as tasks (rtrd.vrps.task_queue): a change of the whole set holds the loop for some milliseconds
+at a time.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from rtrd.base import log
-from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.manager_group import ManagerGroup
+from rtrlib.router_keys import RouterKeys
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import SLURM, SNAPSHOT
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from rtrd.vrps.guarding import Guarding
+    from rtrlib.router_keys import KeyChanges
     from rtrlib.rtr_socket import RTRSocket
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -57,7 +59,7 @@ class EffectiveVRPs:
         self.expired_at_all = False
         """Every VRP in force is past the expire interval, or was dropped for that."""
         self.snapshot_used = False
-        """The VRPs that count are those of the last run: no cache has answered yet, or what they say is held."""
+        """The VRPs that count are those of the previous run: no cache has answered yet, or what they say is held."""
         self.cause = ""
         """Why the VRPs in force changed last: a cache, or a few words."""
         self.guard: Guarding | None = None
@@ -66,16 +68,17 @@ class EffectiveVRPs:
         self._changed = changed
         self._became_usable = became_usable
         self._ended = ended
+        self._caches_keys = RouterKeys()
         self._begun: set[int] = set()
         self._live: set[int] = set()
         """Caches whose VRPs are not too old."""
-        self._kept: set[RTRSocket] = set()
+        self._kept: dict[int, RTRSocket] = {}
         """Caches whose VRPs are too old, and count because the operator wants to keep the last ones."""
-        self._doomed: set[RTRSocket] = set()
+        self._doomed: set[int] = set()
         """Those of them that are not wanted any more, but are just sending new VRPs."""
-        self._active: frozenset[RTRSocket] = frozenset()
+        self._active: dict[int, RTRSocket] = {}
         self._worth_keeping = False  # VRPs of caches or of the snapshot are in force
-        self._faults = dict.fromkeys(vrp_set.faults, 0)
+        self._left_out = vrp_set.faults
         self._states: dict[object, object] = {}
         self._coming: dict[int, int] = {}
 
@@ -87,7 +90,10 @@ class EffectiveVRPs:
 
     def staged(self, cache: RTRSocket, records: bytes) -> None:
         """Stage changes of a cache."""
-        self.task_queue.do(self._stage(cache, records))
+        if cache.index in self._begun and not self.task_queue.tasks:
+            self._stage(cache, records)
+        else:
+            self.task_queue.do(self._begin(cache, records))
 
     def committed(self, cache: RTRSocket, full: bool) -> None:
         """Put what a cache staged into force."""
@@ -118,18 +124,18 @@ class EffectiveVRPs:
             if what.error is not None:
                 logger.warning("cache failed", cache=str(what), state=what.state.name, why=what.error)
             elif what.in_sync:
-                self.task_queue.do(self._log_sync(what))
+                self.task_queue.call(lambda: self._log_sync(what))
 
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
         """Stage a router key of a cache."""
-        self.task_queue.do(self._stage_key(cache, RouterKey(asn, ski, spki), announce=announce))
+        self.task_queue.call(lambda: self._caches_keys.stage(cache.index, (asn, ski, spki), announce=announce))
 
     def slurm_changed(self, changes: VRPChanges) -> Generator[None]:
-        """Take what SLURM files changed in the set, as a part of a task."""
+        """Publish what SLURM files changed in the set, as a part of a task."""
         return self._publish(changes, "SLURM files", [])
 
     def taken(self, changes: VRPChanges) -> None:
-        """Take what is in force now though it was held, or was long to judge."""
+        """Tell what is in force now though it was held, or took long to judge."""
         self._put_in_force(changes, "" if self.guard is None else self.guard.cause)
 
     def change_on_expire(self, on_expire: Literal["not-found", "keep", "exit"]) -> None:
@@ -147,19 +153,19 @@ class EffectiveVRPs:
         self.task_queue.do(self._expire_snapshot())
 
     def forget_snapshot(self) -> None:
-        """Give back the memory of the snapshot's VRPs, which count no more."""
+        """Give back the memory of the snapshot's VRPs, which no longer count."""
         self.task_queue.do(self.vrp_set.apply_drop(SNAPSHOT))
 
     def to_keep(self) -> tuple[list[int], int] | None:
         """Give the sources of which a snapshot is to be made, and its date (Unix time); None: there is nothing.
 
-        These are the caches that are in sync; when none is, those that still count. The oldest word among them dates
+        These are the caches that are in sync; when none is, those that still count. The oldest sync among them dates
         the snapshot, so that nothing in it lives longer than it would have here. While the guard holds what they say,
-        there is nothing: a restart must not be a way round it. Nor is there while it changes.
+        there is nothing: a restart must not be a way round it. Nor is there while the set changes.
         """
-        if self.task_queue.busy or (self.guard is not None and self.guard.pending):
+        if self.task_queue.tasks or (self.guard is not None and self.guard.pending):
             return None
-        counting = [cache for cache in self._active if cache.index in self._live]
+        counting = [cache for index, cache in self._active.items() if index in self._live]
         caches = [cache for cache in counting if cache.in_sync] or counting
         dates = [cache.last_update for cache in caches if cache.last_update]
         if not dates or not any(self.vrp_set.count_source(cache.index) for cache in caches):
@@ -168,77 +174,82 @@ class EffectiveVRPs:
 
     # -- tasks
 
-    def _stage(self, cache: RTRSocket, records: bytes) -> Generator[None]:
-        yield from self._begin(cache)
+    def _begin(self, cache: RTRSocket, records: bytes = b"") -> Generator[None]:
+        """Begin a full set if the link is new: it sends all that the cache has, and the rest goes at the commit."""
+        if cache.index not in self._begun:
+            self._begun.add(cache.index)
+            yield from self.vrp_set.apply_begin(cache.index)
+        if records:
+            self._stage(cache, records)
+
+    def _stage(self, cache: RTRSocket, records: bytes) -> None:
         self.vrp_set.stage(cache.index, records)
-        before = self.coming(cache)
+        before = self._coming.get(cache.index, 0)
         now = self._coming[cache.index] = before + len(records) // PACKED.size
         if now // PROGRESS > before // PROGRESS:
-            logger.info("a sync goes on", cache=str(cache), vrps=now)
+            logger.info("sync in progress", cache=str(cache), vrps=now)
 
     def _commit(self, cache: RTRSocket, *, full: bool) -> Generator[None]:
+        index = cache.index
         if full:
             yield from self._begin(cache)  # a full set may be empty
-        self._coming.pop(cache.index, None)
-        self._live.add(cache.index)
-        self._kept.discard(cache)
-        self._doomed.discard(cache)
-        changes = yield from self.vrp_set.apply_commit(cache.index)
-        self._log_faults(cache)
-        yield from self._publish(changes, str(cache), [cache.index])
+        self._coming.pop(index, None)
+        self._live.add(index)
+        self._kept.pop(index, None)
+        self._doomed.discard(index)
+        changes = yield from self.vrp_set.apply_commit(index)
+        faults = self.vrp_set.faults
+        if faults != self._left_out:
+            self._log_left_out(cache, faults)
+        yield from self._publish(changes, cache, [index])
         if self.guard is not None:
-            self.guard.confirmed(cache.index, cache.expire_interval)
-        self.keys.commit(cache, full=full)
-        if cache in self._active:
+            self.guard.confirmed(index, cache.expire_interval)
+        if full or index in self._caches_keys.staged:
+            self._apply_keys(self._caches_keys.commit(index, full=full))
+        if self._kept and index in self._active:
             yield from self._forget_kept()
 
     def _discard(self, cache: RTRSocket) -> Generator[None]:
-        yield from self.vrp_set.apply_discard(cache.index)
-        self.keys.discard(cache)
-        self._begun.discard(cache.index)
-        self._coming.pop(cache.index, None)
-        if cache in self._doomed:
-            self._doomed.discard(cache)
+        index = cache.index
+        yield from self.vrp_set.apply_discard(index)
+        self._caches_keys.discard(index)
+        self._begun.discard(index)
+        self._coming.pop(index, None)
+        if index in self._doomed:
+            self._doomed.discard(index)
             yield from self._forget(cache)
 
     def _expire(self, cache: RTRSocket) -> Generator[None]:
-        self._live.discard(cache.index)
-        last = cache in self._active and not any(other.index in self._live for other in self._active)
+        index = cache.index
+        self._live.discard(index)
+        last = index in self._active and not any(other in self._live for other in self._active)
         if last:
             self.expired_at_all = True
             logger.error("all VRPs in force are past the expire interval", then=self._on_expire, cache=str(cache))
             if self._on_expire == "exit":
                 self._ended()
             if self._on_expire != "not-found":
-                self._kept.add(cache)
+                self._kept[index] = cache
                 return
-        self._begun.discard(cache.index)
-        changes = yield from self.vrp_set.apply_drop(cache.index)
+        self._begun.discard(index)
+        changes = yield from self.vrp_set.apply_drop(index)
         if self.guard is not None:
             # What is held is better than nothing, which is all that assertions alone would leave in force.
             left = self.vrp_set.count(4) + self.vrp_set.count(6) > self.vrp_set.count_source(SLURM)
             changes.add((yield from self.guard.dropped() if left and not last else self.guard.expired()))
-            self.guard.forget(cache.index)
-        self._put_in_force(changes, str(cache))
-        self.keys.drop(cache)
+            self.guard.forget(index)
+        self._put_in_force(changes, cache)
+        self._apply_keys(self._caches_keys.drop(index))
 
     def _activate(self, caches: frozenset[RTRSocket]) -> Generator[None]:
         before = self._sources()
-        self._active = caches
-        changes = yield from self.vrp_set.apply_activation(cache.index for cache in caches)
+        self._active = {cache.index: cache for cache in caches}
+        changes = yield from self.vrp_set.apply_activation(self._active)
         names = " ".join(sorted(map(str, caches)))
         logger.info("VRPs are those of", caches=names, changed=len(changes))
         yield from self._publish(changes, f"switch to {names}", before)
-        self.keys.activate(caches)
+        self._apply_keys(self._caches_keys.activate(self._active))
         yield from self._forget_kept()
-
-    def _log_sync(self, cache: RTRSocket) -> Generator[None]:
-        logger.info("cache in sync", cache=str(cache), vrps=self.vrp_set.count_source(cache.index))
-        yield from ()
-
-    def _stage_key(self, cache: RTRSocket, key: RouterKey, *, announce: bool) -> Generator[None]:
-        self.keys.stage(cache, key, announce=announce)
-        yield from ()
 
     def _use_snapshot(self) -> Generator[None]:
         self.snapshot_used = True
@@ -268,22 +279,16 @@ class EffectiveVRPs:
             self.vrp_set.usable = True
             self._became_usable()
 
-    def _begin(self, cache: RTRSocket) -> Generator[None]:
-        """Begin a full set if the link is new: it sends all that the cache has, and the rest goes at the commit."""
-        if cache.index not in self._begun:
-            self._begun.add(cache.index)
-            yield from self.vrp_set.apply_begin(cache.index)
-
     def _sources(self) -> list[int]:
         """Give the sources that count, by what the caches and the failover say."""
-        return [cache.index for cache in self._active] or ([SNAPSHOT] if self.snapshot_used else [])
+        return list(self._active) or ([SNAPSHOT] if self.snapshot_used else [])
 
     def _forget_kept(self) -> Generator[None]:
         """Drop what was kept for want of better: there is better now. What is being staged is not lost for that."""
-        kept, self._kept = self._kept, set()
-        for cache in sorted(kept, key=lambda cache: cache.index):
-            if cache.index in self._begun:
-                self._doomed.add(cache)
+        kept, self._kept = self._kept, {}
+        for index, cache in sorted(kept.items()):
+            if index in self._begun:
+                self._doomed.add(index)
             else:
                 yield from self._forget(cache)
 
@@ -292,36 +297,36 @@ class EffectiveVRPs:
         yield from self._publish(changes, f"what was kept of {cache}", [cache.index])
         if self.guard is not None:
             self.guard.forget(cache.index)
-        self.keys.drop(cache)
+        self._apply_keys(self._caches_keys.drop(cache.index))
 
-    def _publish(self, changes: VRPChanges, cause: str, sources: list[int]) -> Generator[None]:
+    def _publish(self, changes: VRPChanges, cause: object, sources: list[int]) -> Generator[None]:
         """Put changes into force, if the guard lets them; `sources`: whose VRPs they may take away."""
         if self.guard is not None:
-            changes = yield from self.guard.proposed(changes, cause, sources, keep=self._worth_keeping)
+            changes = yield from self.guard.submit(changes, str(cause), sources, keep=self._worth_keeping)
         self._put_in_force(changes, cause)
 
-    def _put_in_force(self, changes: VRPChanges, cause: str) -> None:
+    def _put_in_force(self, changes: VRPChanges, cause: object) -> None:
         if self.guard is None or not self.guard.pending:
             self.snapshot_used = self.snapshot_used and not self._active
             self._worth_keeping = any(map(self.vrp_set.count_source, self._sources()))
             if self._worth_keeping:
                 self._use()
-        if any(one.index in self._live for one in self._active):
+        if not self._live.isdisjoint(self._active):
             self.expired_at_all = False
-        if len(changes):
-            logger.info(
-                "VRPs changed",
-                changed=len(changes),
-                ipv4=self.vrp_set.count(4),
-                ipv6=self.vrp_set.count(6),
-                cause=cause,
-            )
-            self.cause = cause
+        if changed := len(changes):
+            ipv4, ipv6 = self.vrp_set.count(4), self.vrp_set.count(6)
+            self.cause = str(cause)
+            logger.info("VRPs changed", changed=changed, ipv4=ipv4, ipv6=ipv6, cause=self.cause)
             self._changed(changes)
 
-    def _log_faults(self, cache: RTRSocket) -> None:
-        faults = self.vrp_set.faults
-        new = {name: count - self._faults[name] for name, count in faults.items() if count > self._faults[name]}
-        self._faults = faults
-        if new:
-            logger.warning("VRPs of a cache were left out", cache=str(cache), **new)
+    def _apply_keys(self, changes: KeyChanges) -> None:
+        if changes:
+            self.keys.apply(changes)
+
+    def _log_sync(self, cache: RTRSocket) -> None:
+        logger.info("cache in sync", cache=str(cache), vrps=self.vrp_set.count_source(cache.index))
+
+    def _log_left_out(self, cache: RTRSocket, faults: dict[str, int]) -> None:
+        before, self._left_out = self._left_out, faults
+        new = {name: count - before[name] for name, count in faults.items() if count > before[name]}
+        logger.warning("VRPs of a cache were left out", cache=str(cache), **new)

@@ -108,7 +108,7 @@ class Guarding:
 
     # -- what happens
 
-    def proposed(self, changes: VRPChanges, cause: str, sources: Collection[int], *, keep: bool) -> Apply:
+    def submit(self, changes: VRPChanges, cause: str, sources: Collection[int], *, keep: bool) -> Apply:
         """Take note of a proposed change, as a part of a task; give what is in force because of it, at its end.
 
         `cause`: who, for people. `sources`: whose VRPs it may take away. `keep`: see Guard.changed.

@@ -227,7 +227,7 @@ def test_how_far_a_sync_is_can_be_seen_while_it_lasts(story: Story, capfd: pytes
     assert story.effective.coming(cache) == 0
     story.effective.staged(cache, pack(A) * 99_999)
     assert story.effective.coming(cache) == 99_999
-    assert "a sync goes on" not in "".join(capfd.readouterr())
+    assert "sync in progress" not in "".join(capfd.readouterr())
     story.effective.staged(cache, pack(B) + pack(C))
     assert "vrps=100001" in "".join(capfd.readouterr())
     story.effective.committed(cache, full=True)

@@ -39,7 +39,7 @@ class Steady(Story):
 
     async def settle(self) -> None:
         """Until nothing is left to do; a route comes in every turn."""
-        while self.effective.task_queue.busy:
+        while self.effective.task_queue.tasks:
             in_force = frozenset(self.in_force)
             if not self.seen or self.seen[-1] != in_force:
                 self.seen.append(in_force)
@@ -60,7 +60,7 @@ def test_a_reload_shows_the_old_set_and_then_the_new_one() -> None:
         story.seen.clear()
         story.sync(cache, BAD)
         story.delta(cache, OTHER[:1])
-        assert story.effective.task_queue.busy
+        assert story.effective.task_queue.tasks
         assert story.effective.to_keep() is None, "no snapshot of what is half committed"
         await story.settle()
         assert story.seen == [frozenset(GOOD), frozenset([*BAD, OTHER[0]])]
@@ -101,7 +101,7 @@ def test_a_held_change_is_taken_at_once() -> None:
         seen = {frozenset(story.in_force)}
         with pytest.raises(NothingHeldError):
             story.guarding.accept()
-        while story.effective.task_queue.busy:
+        while story.effective.task_queue.tasks:
             seen.add(frozenset(story.in_force))
             await asyncio.sleep(0)
         assert seen <= {frozenset(GOOD), frozenset(BAD)}
@@ -146,7 +146,7 @@ class TestSeries:
         task_queue = TaskQueue()
         task_queue.do(self.task("a", 0, said))
         assert said == ["a"]
-        assert not task_queue.busy
+        assert not task_queue.tasks
 
     def test_the_others_wait_for_their_turn_also_behind_one_that_fails(self) -> None:
         said: list[str] = []
@@ -166,7 +166,7 @@ class TestSeries:
             task_queue.do(both())
             assert said == ["a0"]
             await task_queue.done()
-            assert not task_queue.busy
+            assert not task_queue.tasks
 
         asyncio.run(main())
         assert said == ["a0", "a1", "a", "b0", "b", "c", "d"]

@@ -175,3 +175,10 @@ def test_every_metric_is_documented_and_no_other() -> None:
     assert {(name, kind, tuple(re.findall("`([^`]+)`", labels))) for name, kind, labels in documented} == {
         (metric.name, metric.kind, metric.labels) for metric in METRICS
     }
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), ROOT / "README.md"], ids=lambda page: page.stem)
+def test_every_metric_that_a_page_names_exists(page: Path) -> None:
+    known = {metric.name for metric in METRICS}
+    for name in re.findall(r"(?<![\w./-])rtrd_[a-z_]+\b(?!\*)", page.read_text()):
+        assert name in known or name.removesuffix("_bucket") in known, name

@@ -1,1 +1,1 @@
-"""What ours takes beside others: a module for each part that is measured (`python -m bench`), and what they share."""
+"""Measurements of rtrd beside other programs: a module for each part (`python -m bench`), and what they share."""

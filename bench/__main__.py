@@ -1,4 +1,4 @@
-"""`python -m bench [SECTION...]` (`make bench`: all): measures; RESULTS.md and results.json beside this file.
+"""Runs the benchmarks, `python -m bench [SECTION...]` (`make bench`: all), and writes RESULTS.md and results.json here.
 
 Sections that did not run keep their earlier results. Exit code 1: a target was missed.
 """

@@ -1,6 +1,6 @@
-"""Routes in; how long they take from a peer through a real ExaBGP and its process to another peer, each tagged, out.
+"""Measures how long tagged routes take from a peer through a real ExaBGP and its process to another peer.
 
-`python -m bench.chain VERSION` looks for the batch and window with which a helper that knows its answers is fastest.
+`python -m bench.chain VERSION` finds the batch and window with which a helper that knows its answers is fastest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Changed VRPs in; how long until the routes are validated, and until the router's pipe says so, out."""
+"""Measures how long a VRP change takes until routes are validated again, and until the command is in the pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What results.json holds in; a picture (SVG) of ours beside the others', for a light and a dark page, out."""
+"""Draws results.json as an SVG chart of rtrd beside other programs, for light and dark pages."""
 
 from __future__ import annotations
 

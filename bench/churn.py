@@ -1,4 +1,4 @@
-"""Millions of updates over the same routes, with changes of VRPs, in; what the memory does meanwhile, out."""
+"""Measures memory during millions of updates of the same routes, with VRP changes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""ExaBGP's lines in; how many of them tell of an UPDATE, in a file, out.
+"""Counts the UPDATE lines from ExaBGP, and writes the count to a file.
 
-`python counting.py FILE`: the helper that costs ExaBGP least. It reads at once and answers nothing.
+`python counting.py FILE`: the helper that costs ExaBGP least. It reads at once and never answers.
 """
 
 from __future__ import annotations

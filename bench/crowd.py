@@ -1,6 +1,7 @@
-"""Many routers in one process: a port and how many octets each answer has in; when the last one has it out.
+"""Plays many RTR routers in one process, and measures when the last of them has a full set, and then a change.
 
-As a program: `python -m bench.crowd PORT CLIENTS FULL DELTA`. FULL and DELTA are octets. Prints one JSON object a line:
+As a program: `python -m bench.crowd PORT CLIENTS FULL DELTA`. FULL and DELTA are the octets of the two answers. It
+prints one JSON object per line:
 `{"loaded": seconds}` when all have the whole set, `{"changed": monotonic}` when all have the next change.
 """
 

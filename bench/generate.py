@@ -1,4 +1,4 @@
-"""A seed in; VRPs and routes shaped like today's (lengths, nesting, share of IPv6), always the same ones, out."""
+"""Generates VRPs and routes shaped like today's (lengths, nesting, share of IPv6), always the same for a seed."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A file of commands in; an ExaBGP process that knows its answers beforehand, to measure rtrd against, out.
+"""An ExaBGP process that knows its commands in advance, for comparison with rtrd.
 
-`python knowing.py FILE WINDOW NEIGHBOURS UPDATES`: reads stdin always, and when so many neighbors are up writes the
-lines of the file, WINDOW of them unanswered at most, one for each UPDATES updates that ExaBGP has told of (a fraction
-too). With UPDATES 0 it waits for none: it says the routes before anybody announced them, as no program could that is
-to answer. It decides nothing, decodes nothing and keeps nothing.
+`python knowing.py FILE WINDOW NEIGHBORS UPDATES` always reads stdin. When NEIGHBORS neighbors are up, it writes the
+lines of FILE, with at most WINDOW of them unanswered, one for every UPDATES updates that ExaBGP has reported (may be a
+fraction). With UPDATES 0 it does not wait: it announces the routes before anybody has announced them to it, which no
+program that reacts to routes can do. It decides nothing, decodes nothing and stores nothing.
 """
 
 from __future__ import annotations

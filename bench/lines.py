@@ -1,7 +1,7 @@
-"""Routes (a file's, or made of VRPs by a seed) in; the lines that ExaBGP 5.0.15 or 4.2.21 would write of them out.
+"""Writes the lines that ExaBGP 5.0.15 or 4.2.21 would write for routes, which come from a file or are made from VRPs.
 
-Each origin AS has some sets of path attributes (AS path, communities, MED), always the same ones; an UPDATE carries
-routes of one set, as many as `packing` says. A unit test compares the lines with what the real ones wrote.
+Each origin AS has a few attribute sets (AS path, communities, MED), always the same ones; an UPDATE carries `packing`
+routes of one set. A unit test compares the lines with those of the real versions.
 """
 
 from __future__ import annotations

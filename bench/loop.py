@@ -1,4 +1,4 @@
-"""Lines as fast as they are read in; the longest time between two reads while everything else happens too, out."""
+"""Measures the longest time between two reads of ExaBGP's pipe while other work is going on."""
 
 from __future__ import annotations
 

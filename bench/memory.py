@@ -1,4 +1,4 @@
-"""A full table and all VRPs in; what rtrd takes for them, beside BIRD and ExaBGP, in memory, out."""
+"""Measures the memory of rtrd with a full table and all VRPs, beside BIRD and ExaBGP."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Lines in; a real `rtrd run --exabgp` that reads them from a pipe, and when it read and what it said, out.
+"""Runs a real `rtrd run --exabgp` on pipes, and records when it read and what it wrote.
 
-This end plays ExaBGP: it answers rtrd's questions, and `done` to each command, at once.
+This end plays ExaBGP: it answers rtrd's questions, and each command with `done`, at once.
 """
 
 from __future__ import annotations

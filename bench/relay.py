@@ -1,4 +1,4 @@
-"""VRPs in; how soon routers have them from `rtrd cache` and StayRTR, and what a relay with 1000 routers takes, out."""
+"""Measures how soon routers get VRPs from `rtrd cache` and StayRTR, and a relay with 1000 routers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured rounds in; medians, ratios within a round, and whether a target is met, as Markdown and JSON, out."""
+"""Reports measured rounds as Markdown and JSON: medians, ratios within a round, and whether a target is met."""
 
 from __future__ import annotations
 

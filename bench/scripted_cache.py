@@ -1,6 +1,6 @@
-"""VRPs in; an RTR cache (version 1) on loopback that tells changes the moment it is asked to, out.
+"""An RTR cache (version 1) on loopback that sends a change at the moment it is told to.
 
-It answers from octets that are ready, so that what is measured is the other end.
+Its answers are encoded in advance, so that only the other end is measured.
 """
 
 from __future__ import annotations

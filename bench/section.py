@@ -1,4 +1,4 @@
-"""What one run of the benchmarks shares in; what a section of it is out."""
+"""What the sections of one run share, and what a section is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes in; a BGP speaker on loopback that announces them to a router, or counts what a router announces, out."""
+"""A BGP speaker on loopback that announces routes to a router, or counts those that a router announces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A snapshot in; how long from the start of rtrd to its first validated route, out."""
+"""Measures the time from the start of rtrd with a snapshot to its first validated route."""
 
 from __future__ import annotations
 

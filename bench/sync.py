@@ -1,4 +1,4 @@
-"""A VRP file in; how long a first sync from StayRTR takes, beside clients in C, out."""
+"""Measures a first sync from StayRTR, beside clients in C."""
 
 from __future__ import annotations
 

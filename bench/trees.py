@@ -1,4 +1,4 @@
-"""VRPs and routes in; their validation (RFC 6811) by loops over Python's two radix trees, as people write them, out."""
+"""Validates routes (RFC 6811) with loops over Python's two radix trees, the way people write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VRPs and routes in; how long validation and listing take, beside librtr's own table, out."""
+"""Measures validation and listing of VRPs, beside librtr's own table."""
 
 from __future__ import annotations
 

@@ -108,3 +108,11 @@ def test_the_grammar_is_that_of_the_code() -> None:
     lists = {startup.ADVERTISED, startup.LEARNED.format("ADDRESS")}
     rest = {*answers.REFRESH, answers.NEIGHBORS, *lists, window.FENCE, *window.HELLO.splitlines(keepends=True)}
     assert {line + "\n" for line in lines[4:]} == rest
+
+
+def test_the_log_says_what_the_page_quotes() -> None:
+    code = "".join(file.read_text() for file in (ROOT / "rtrd" / "exabgp").glob("*.py"))
+    quoted = re.findall(r"log\s+(?:says\s+so|counts\s+it)\s+\(`([^`]+)`\)", PAGE)
+    assert len(quoted) == 2
+    for words in quoted:
+        assert words in code, words

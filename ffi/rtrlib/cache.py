@@ -114,17 +114,13 @@ class Cache:
         self._open(now)
 
     def stop(self) -> None:
-        """Disconnect; what the cache said is not needed any more."""
-        self.started = False
-        self._close()
-        self._reopen_at = None
-        self.socket.state = RTRSocketState.CLOSED
+        """Disconnect; what the cache said is no longer needed."""
         self.socket.error = self.socket.fault = None
-        self._owner.listener.changed(self.socket)
+        self.release()
         self._drop_data()
 
     def release(self) -> None:
-        """Disconnect for ever; what the cache said counts until it expires, or `stop`."""
+        """Disconnect for good; what the cache said counts until it expires, or `stop`."""
         self.started = False
         self._close()
         self._reopen_at = None
@@ -272,8 +268,7 @@ class Cache:
         elif kind is FrameType.STATE:
             self._state(state_of(payload), now)
         elif kind is FrameType.ROUTER_KEY:
-            key = router_key_of(payload)
-            self._owner.listener.router_key(self.socket, key.asn, key.ski, key.spki, key.announce)
+            self._owner.listener.router_key(self.socket, *router_key_of(payload))
         elif kind is FrameType.FAULT:
             self._fault = fault_of(payload)
         elif kind is FrameType.LOST:

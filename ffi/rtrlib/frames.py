@@ -1,7 +1,7 @@
-"""Bytes of the native queue in (from this process or up a socketpair), checked frames out.
+"""The frames in which librtr's callbacks report a cache, checked: from a queue in this process, or up a socketpair.
 
-The layout is that of ffi/native/librtr/queue.h. The bytes may come from a process that went wrong, so nothing in
-them is believed: neither a length nor a type nor a number.
+Their layout is that of ffi/native/librtr/queue.h. They may come from a process that went wrong, so nothing in them is
+believed: no length, no type, no number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from rtrlib.faults import FaultError
 
-__all__ = ["Decoder", "FrameError", "FrameType", "RouterKeyFrame", "StateFrame", "state_of"]
+__all__ = ["Decoder", "FrameError", "FrameType", "StateFrame", "router_key_of", "state_of"]
 
 CHUNK: Final = 65536
 """QUEUE_CHUNK: no frame is longer than this, header included."""
@@ -35,7 +35,7 @@ class FrameType(enum.IntEnum):
 
 
 class FrameError(FaultError):
-    """The bytes are no frames; what was wrong is the text."""
+    """The bytes are not frames; the text says what is wrong."""
 
 
 class StateFrame(NamedTuple):
@@ -49,15 +49,6 @@ class StateFrame(NamedTuple):
     retry: int
     expire: int
     has_data: int
-
-
-class RouterKeyFrame(NamedTuple):
-    """A BGPsec router key (RFC 8210 section 5.10), announced or withdrawn."""
-
-    asn: int
-    announce: bool
-    ski: bytes
-    spki: bytes
 
 
 SIZES: Final[dict[FrameType, int]] = {
@@ -74,10 +65,10 @@ def state_of(payload: bytes) -> StateFrame:
     return StateFrame._make(STATE.unpack(payload))
 
 
-def router_key_of(payload: bytes) -> RouterKeyFrame:
-    """Unpack a ROUTER_KEY payload."""
+def router_key_of(payload: bytes) -> tuple[int, bytes, bytes, bool]:
+    """Unpack a ROUTER_KEY payload (RFC 8210 section 5.10): AS, SKI, SPKI, and whether it is announced."""
     asn, announce, ski, spki = ROUTER_KEY.unpack(payload)
-    return RouterKeyFrame(asn, bool(announce), ski, spki)
+    return asn, ski, spki, bool(announce)
 
 
 class Decoder:
@@ -87,7 +78,7 @@ class Decoder:
         self._bytes = bytearray()
 
     def decode(self, data: bytes) -> list[tuple[FrameType, bytes]]:
-        """Return whole frames, as type and payload. FrameError: the stream is of no use any more."""
+        """Return whole frames, as type and payload. FrameError: the stream is of no further use."""
         self._bytes += data
         frames: list[tuple[FrameType, bytes]] = []
         at = 0
@@ -113,7 +104,7 @@ def _checked(number: int, size: int) -> FrameType:
         raise FrameError(f"{kind.name} frame of {size} bytes: at most {CHUNK - HEADER.size} are allowed")
     if kind is FrameType.VRPS:
         if size == 0 or size % VRP_SIZE:
-            raise FrameError(f"VRPS frame of {size} bytes: no multiple of {VRP_SIZE}")
+            raise FrameError(f"VRPS frame of {size} bytes: not a multiple of {VRP_SIZE}")
     elif SIZES.get(kind, size) != size:
         raise FrameError(f"{kind.name} frame of {size} bytes instead of {SIZES[kind]}")
     return kind

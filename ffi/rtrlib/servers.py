@@ -1,10 +1,10 @@
-"""What the user says about caches in; checked, immutable options out."""
+"""The options of caches and their groups, checked (RFC 8210 sections 6 and 9)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from rtrlib.exceptions import RTRInitError
 
@@ -32,7 +32,7 @@ RETRY_RANGE: Final = (1, 7200)
 
 
 def check_number(name: str, value: int, allowed: tuple[int, int], unit: str = "") -> None:
-    """RTRInitError: it is no whole number of the range."""
+    """RTRInitError: it is not a whole number in the range."""
     low, high = allowed
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise RTRInitError(f"{name} {value!r} is not in {low}..{high}" + (f" {unit}" if unit else ""))
@@ -44,10 +44,12 @@ class Server:
 
     `keepalive`: seconds after which a host that acknowledges nothing any more is given up (TCP keepalives), 3..7200.
 
-    TypeError for a port that is neither int nor str and for a text that is no str, RTRInitError for anything else
+    TypeError for a port that is neither int nor str and for a text that is not str, RTRInitError for anything else
     that librtr could not use.
     """
 
+    transport: ClassVar[str]
+    """`tcp` or `ssh`."""
     host: str
     port: int | str
     bind: str | None = None
@@ -73,23 +75,15 @@ class Server:
                 raise RTRInitError(f"the {name} of cache {self.host!r} has a character that cannot be printed")
 
     def _texts(self) -> tuple[str, ...]:
-        """Give the names of the options that are texts, where they are given."""
+        """Give the names of the options that are texts."""
         return ("host", "bind")
-
-    @property
-    def transport(self) -> str:
-        """`tcp` or `ssh`."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class TCPServer(Server):
     """A cache reached by plain TCP (RFC 8210 section 9.1)."""
 
-    @property
-    def transport(self) -> str:
-        """`tcp`."""
-        return "tcp"
+    transport = "tcp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +95,7 @@ class SSHServer(Server):
     `password`, and no `host_key` with a password (librtr 0.8.0 cannot do both); RTRInitError otherwise.
     """
 
+    transport = "ssh"
     username: str
     private_key: str | None = None
     host_key: str | None = None
@@ -122,11 +117,6 @@ class SSHServer(Server):
     def _texts(self) -> tuple[str, ...]:
         return (*super()._texts(), "username", "private_key", "host_key", "password")
 
-    @property
-    def transport(self) -> str:
-        """`ssh`."""
-        return "ssh"
-
     def __repr__(self) -> str:
         return f"SSHServer(host={self.host!r}, port={self.port!r}, username={self.username!r})"
 
@@ -135,7 +125,7 @@ class SSHServer(Server):
 class CacheGroup:
     """Caches that are used together. A group with a lower `preference` (0..255) is used first.
 
-    RTRInitError for a preference out of range or no server, TypeError for a server that is none.
+    RTRInitError for a preference out of range or no server, TypeError for what is not a server.
     """
 
     preference: int
@@ -171,7 +161,7 @@ class Intervals:
 
 
 def check_groups(groups: Sequence[CacheGroup]) -> None:
-    """RTRInitError for none, for a preference given twice, for too many caches; TypeError for what is no group."""
+    """RTRInitError for none, for a preference given twice, for too many caches; TypeError for what is not a group."""
     if not groups:
         raise RTRInitError("no group of caches is given")
     for group in groups:

@@ -147,8 +147,8 @@ def _asn(text: int | str) -> int:
     return number
 
 
-def _ordered(asn: int | str, prefix: str, max_length: int | None) -> bytes:
-    """One entry as an ordered VRP; ValueError says what is wrong."""
+def _packed(asn: int | str, prefix: str, max_length: int | None) -> bytes:
+    """Pack the VRP of one entry; ValueError says what is wrong."""
     text, _, length_text = prefix.partition("/")
     length = _LENGTHS.get(length_text, 255)
     family, bits = (AF_INET6, 128) if ":" in text else (AF_INET, 32)
@@ -165,7 +165,7 @@ def _ordered(asn: int | str, prefix: str, max_length: int | None) -> bytes:
         max_length = length
     elif not length <= max_length <= bits:
         raise ValueError(f"max length {max_length!r:.20} of {prefix} is not from {length} to {bits}")
-    return packed.ORDERED.pack(6 if bits == 128 else 4, 255 - length, address, _asn(asn), max_length, 1)
+    return PACKED.pack(address, _asn(asn), length, max_length, 6 if bits == 128 else 4, 1)
 
 
 def _router_key(key: _BgpsecKey | _RoutinatorKey) -> RouterKey:
@@ -212,7 +212,7 @@ def _json(data: bytes, faults: _Faults) -> VRPFile:
     records: list[bytes] = []
     for index, roa in roas:
         try:
-            records.append(_ordered(roa.asn, roa.prefix, roa.maxLength))
+            records.append(_packed(roa.asn, roa.prefix, roa.maxLength))
         except ValueError as error:
             faults.add(f": roas[{index}]", error)
     router_keys: set[RouterKey] = set()
@@ -222,7 +222,9 @@ def _json(data: bytes, faults: _Faults) -> VRPFile:
                 router_keys.add(_router_key(key))
             except ValueError as error:
                 faults.add(f": {name}[{index}]", error)
-    return VRPFile(packed.packed(packed.join(records)), tuple(sorted(router_keys)), faults.described, faults.count)
+    return VRPFile(
+        packed.packed(packed.ordered(b"".join(records))), tuple(sorted(router_keys)), faults.described, faults.count
+    )
 
 
 def _read_json(path: str, data: bytes) -> VRPFile:
@@ -252,7 +254,7 @@ def _read_csv(path: str, data: bytes) -> VRPFile:
                     length = row[2].strip()
                     if length and length not in _LENGTHS:
                         raise ValueError(f"{_shown(length)} is no max length")  # noqa: TRY301
-                    records.append(_ordered(row[0], row[1].strip(), _LENGTHS[length] if length else None))
+                    records.append(_packed(row[0], row[1].strip(), _LENGTHS[length] if length else None))
                 except ValueError as error:
                     faults.add(f":{rows.line_num}", error)
             elif row and len(row) < 3:
@@ -261,7 +263,7 @@ def _read_csv(path: str, data: bytes) -> VRPFile:
         raise VRPFileError(f"{path}:{rows.line_num}: {error}") from error
     if faults.count and not records:
         raise VRPFileError(f"{faults.described[0]}; no line of the file is a VRP")
-    return VRPFile(packed.packed(packed.join(records)), (), faults.described, faults.count)
+    return VRPFile(packed.packed(packed.ordered(b"".join(records))), (), faults.described, faults.count)
 
 
 def _octets(path: str) -> bytes:

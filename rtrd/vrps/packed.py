@@ -1,4 +1,4 @@
-"""Bulk arithmetic on VRPs: packed VRPs enter; sorted and distinct *ordered* ones, or a change, leave.
+"""VRPs in the order in which an RTR server sends them (8210bis), and what changes between two sets of them.
 
 The packed VRP (24 bytes, ``struct vrp`` of ffi/native/base/vrp.h) is what crosses the boundaries. Its *ordered*
 form has the same size and content, laid out so that plain comparison of bytes is the order in which an RTR
@@ -14,16 +14,13 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections import defaultdict
-from itertools import islice
-from operator import lt
 from typing import TYPE_CHECKING, NamedTuple
 
 from _rov import ffi, lib
 from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 VRP_SIZE = PACKED.size
 ORDERED = struct.Struct(">BB16sIBB")
@@ -34,7 +31,6 @@ COMPLEMENT = bytes(255 - value for value in range(256))
 _ASN_HOST = 16  # offset of the AS in a packed VRP
 _ASN_NETWORK = 18  # and in an ordered one
 _ASN_COLUMNS = struct.pack("=I", 0x00010203)  # where each byte of a host-order AS goes in network order
-_BUCKET = 4  # family, length and two address octets: no bucket of a real set is long to sort
 _SMALL = 64  # records; below this a set is cheaper than halving further
 
 
@@ -71,17 +67,6 @@ class Difference(NamedTuple):
 def split(records: bytes) -> list[bytes]:
     """Cut packed or ordered VRPs into single ones."""
     return [records[at : at + VRP_SIZE] for at in range(0, len(records), VRP_SIZE)]
-
-
-def join(records: Sequence[bytes]) -> bytes:
-    """Sort single ordered VRPs and put them together, each once."""
-    if all(map(lt, records, islice(records, 1, None))):
-        return b"".join(records)
-    # One sort of the whole would hold the interpreter for half a second at 0.7 M records.
-    buckets: defaultdict[bytes, list[bytes]] = defaultdict(list)
-    for record in records:
-        buckets[record[:_BUCKET]].append(record)
-    return b"".join(b"".join(sorted(set(buckets[key]))) for key in sorted(buckets))
 
 
 def packed(records: bytes, *, announce: bool = True) -> bytes:

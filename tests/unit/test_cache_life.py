@@ -451,5 +451,5 @@ def test_frames_may_be_cut_anywhere(frames: list[bytes], data: st.DataObject) ->
 
 
 def test_a_frame_error_names_what_is_wrong() -> None:
-    with pytest.raises(FrameError, match="VRPS frame of 23 bytes: no multiple of 24"):
+    with pytest.raises(FrameError, match="VRPS frame of 23 bytes: not a multiple of 24"):
         Decoder().decode(GARBAGE[2])

@@ -26,7 +26,7 @@ def vrp(number: int) -> bytes:
 
 
 def vrps(*numbers: int) -> bytes:
-    return packed.join([vrp(number) for number in numbers])
+    return b"".join(sorted({vrp(number) for number in numbers}))
 
 
 def octets(response: Response | None) -> bytes:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rtrd import config
+from rtrd import cli, config
 from rtrd.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +45,13 @@ def test_the_first_example_prints_what_the_page_shows(tmp_path: Path) -> None:
         ["sh", "-e", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == (shown, "")
+
+
+def test_the_commands_of_the_examples_are_commands() -> None:
+    commands = re.findall(r"^rtrd (.+)$", "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)), re.MULTILINE)
+    assert len(commands) == 2
+    for words in commands:
+        assert cli.parser(whole=True).parse_args(words.split()).command == words.split()[0]
 
 
 def test_the_license_is_named_and_is_that_of_the_packages() -> None:

@@ -1,16 +1,22 @@
-"""The configured groups of caches in; the manager that keeps them, driven by the event loop, out."""
+"""The groups of caches of the configuration, driven by the event loop (RFC 8210)."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+import datetime as dt
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rtrlib import CacheGroup, RTRManager, SSHServer, TCPServer
+from rtrlib import CacheGroup, Fault, ManagerGroupStatus, RTRManager, RTRSocketState, SSHServer, TCPServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from rtrd.base.clock import Clock
-    from rtrd.config import Config, Group, Server
+    from rtrd.base.registry import Registry, Samples
+    from rtrd.config import Caches as Settings
+    from rtrd.config import Group, Server
     from rtrd.vrps.effective import EffectiveVRPs
+    from rtrlib import ManagerGroup, RTRSocket
 
 MIB: Final = 1 << 20
 PAUSE: Final = 0.005
@@ -18,33 +24,42 @@ PAUSE: Final = 0.005
 AFTER_FAULT: Final = 1.0
 """Seconds after which the manager is driven on though it raised: something may be due, with nothing to read."""
 
+Intervals = Literal["configured", "cache"]
+
+_CACHE: Final = ("group", "cache")
+
 
 class Caches:
     """Every cache of the configuration, each in a process of its own, from `open` to `close`."""
 
-    def __init__(self, settings: Config, clock: Clock) -> None:
-        self.manager = make_manager(settings, clock)
+    def __init__(self, settings: Settings, effective: EffectiveVRPs, clock: Clock) -> None:
+        """Connect to none yet; what the caches say goes to `effective`."""
+        self._keepalive = settings.keepalive
+        self.manager = RTRManager(
+            groups=[_group(group, settings.keepalive) for group in settings.groups],
+            refresh_interval=settings.refresh,
+            retry_interval=settings.retry,
+            expire_interval=settings.expire,
+            intervals=settings.intervals,
+            isolated=True,
+            memory_limit=settings.memory_limit * MIB,
+            clock=clock.steady,
+            wall=clock.wall,
+        )
+        self._effective = effective
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._effective: EffectiveVRPs | None = None
 
-    def open(self, effective: EffectiveVRPs) -> None:
-        """Connect; what the caches say becomes the effective VRPs."""
-        self._effective = effective
-        self.manager.open(effective)
+    def open(self) -> None:
+        """Connect."""
+        self.manager.open(self._effective)
         self._loop.add_reader(self.manager.fileno(), self.look)
         self.look()
 
-    def change(self, settings: Config) -> None:
+    def change(self, groups: Sequence[Group], refresh: int, expire: int, retry: int, intervals: Intervals) -> None:
         """Use other groups and intervals from now on. RTRInitError: it can't, and nothing has changed."""
-        caches = settings.caches
-        self.manager.regroup(
-            [_group(group, caches.keepalive) for group in caches.groups],
-            caches.refresh,
-            caches.expire,
-            caches.retry,
-            intervals=caches.intervals,
-        )
+        made = [_group(group, self._keepalive) for group in groups]
+        self.manager.regroup(made, refresh, expire, retry, intervals=intervals)
         self.look()
 
     def close(self) -> None:
@@ -56,10 +71,9 @@ class Caches:
     def look(self) -> None:
         """Do what is due: to be called when the time jumped, and by nobody else than the loop otherwise."""
         self._stop_timer()
-        busy = self._effective is not None and self._effective.task_queue.tasks
         seconds: float | None = AFTER_FAULT
         try:
-            seconds = PAUSE if busy else self.manager.dispatch()
+            seconds = PAUSE if self._effective.task_queue.tasks else self.manager.dispatch()
         finally:
             if seconds is not None:
                 self._timer = self._loop.call_later(seconds, self.look)
@@ -69,21 +83,131 @@ class Caches:
             self._timer.cancel()
             self._timer = None
 
+    # -- what is known of them
 
-def make_manager(settings: Config, clock: Clock) -> RTRManager:
-    """Give the manager of all groups, each cache in a process of its own."""
-    caches = settings.caches
-    return RTRManager(
-        groups=[_group(group, caches.keepalive) for group in caches.groups],
-        refresh_interval=caches.refresh,
-        retry_interval=caches.retry,
-        expire_interval=caches.expire,
-        intervals=caches.intervals,
-        isolated=True,
-        memory_limit=caches.memory_limit * MIB,
-        clock=clock.steady,
-        wall=clock.wall,
-    )
+    def groups(self) -> Sequence[ManagerGroup]:
+        """Give the groups, the most preferred first."""
+        return self.manager.groups()
+
+    @property
+    def active_group(self) -> str | None:
+        """The name of the group whose VRPs are in force."""
+        active = self.manager.active_group
+        return None if active is None else active.name
+
+    def all(self) -> list[RTRSocket]:
+        """Give the caches of all groups."""
+        return [cache for group in self.groups() for cache in group.sockets]
+
+    def register(self, registry: Registry) -> None:
+        """Offer what is known of groups and caches, and their settings."""
+        registry.on_reload(
+            self.change, "caches.groups", "caches.refresh", "caches.expire", "caches.retry", "caches.intervals"
+        )
+        registry.status_of(active_group=lambda: self.active_group, groups=self.status)
+        registry.gauge(
+            "rtrd_group_active", "1 for the group whose VRPs are in force.",
+            lambda: [((group.name,), group.active) for group in self.groups()], ("group",),
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_group_preference", "As configured; a lower one is used first.",
+            lambda: [((group.name,), group.preference) for group in self.groups()], ("group",),
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_group_status", "1 for the status that the group has.",
+            lambda: [
+                ((group.name, status.name), group.status is status)
+                for group in self.groups() for status in ManagerGroupStatus
+            ],
+            ("group", "status"),
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_cache_state", "1 for the state of the cache's RTR session.",
+            lambda: self._kinds(RTRSocketState, lambda cache, state: (state.name, cache.state is state)),
+            (*_CACHE, "state"),
+        )  # fmt: skip
+        vrps = self._effective.vrp_set
+        for name, text, read in _EACH:
+            registry.gauge(name, text, lambda read=read: self._each(read), _CACHE)  # type: ignore[misc]
+        registry.gauge(
+            "rtrd_cache_vrps", "VRPs of the cache, whether its group is active or not.",
+            lambda: self._each(lambda cache: vrps.count_source(cache.index)), _CACHE,
+        )  # fmt: skip
+        registry.counter(
+            "rtrd_cache_restarts_total", "How often the cache's process had to be replaced.",
+            lambda: self._each(lambda cache: cache.restarts), _CACHE,
+        )  # fmt: skip
+        registry.counter(
+            "rtrd_cache_faults_total", "How often each kind of fault occurred.",
+            lambda: self._kinds(Fault, lambda cache, fault: (fault, cache.faults[fault])), (*_CACHE, "fault"),
+        )  # fmt: skip
+
+    def _each(self, read: Callable[[RTRSocket], float | None]) -> Samples:
+        return [((group.name, cache), read(cache)) for group in self.groups() for cache in group.sockets]
+
+    def _kinds(self, kinds: Any, read: Callable[[RTRSocket, Any], tuple[str, float]]) -> Iterator[Any]:
+        for group in self.groups():
+            for cache in group.sockets:
+                for kind in kinds:
+                    label, value = read(cache, kind)
+                    yield (group.name, cache, label), value
+
+    def status(self) -> list[dict[str, Any]]:
+        """Give the groups and their caches, as `rtrd status --json` has them."""
+        return [
+            {
+                "name": group.name,
+                "preference": group.preference,
+                "status": group.status.name,
+                "servers": [self._server(cache) for cache in group.sockets],
+            }
+            for group in self.groups()
+        ]
+
+    def _server(self, cache: RTRSocket) -> dict[str, Any]:
+        last = cache.last_fault
+        return {
+            "host": cache.host,
+            "port": cache.port,
+            "transport": cache.transport,
+            "state": cache.state.name,
+            "error": cache.error,
+            "fault": cache.fault,
+            "faults": dict(cache.faults),
+            "last_fault": None if last is None else {"fault": last.kind, "why": last.why, "time": _iso(last.time)},
+            "version": cache.version,
+            "session_id": cache.session_id,
+            "serial": cache.serial_number,
+            "last_update": _iso(cache.last_update) if cache.last_update else None,
+            "vrps": self._effective.vrp_set.count_source(cache.index),
+            "coming": self._effective.coming(cache),
+            "restarts": cache.restarts,
+            "pid": cache.pid,
+        }
+
+
+_EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
+    ("rtrd_cache_in_sync", "1 while the cache's data is complete and its session alive.", lambda cache: cache.in_sync),
+    ("rtrd_cache_serial", "Serial number of the last complete sync.", lambda cache: cache.serial_number),
+    ("rtrd_cache_session_id", "Session id of the last complete sync.", lambda cache: cache.session_id),
+    (
+        "rtrd_cache_protocol_version", "RTR version in use.",
+        lambda cache: cache.version if cache.session_id is not None else None,
+    ),
+    (
+        "rtrd_cache_last_update_timestamp_seconds", "When the last sync was complete.",
+        lambda cache: cache.last_update or None,
+    ),
+    (
+        "rtrd_cache_expire_seconds", "Seconds without a sync after which its VRPs expire.",
+        lambda cache: cache.expire_interval or None,
+    ),
+)  # fmt: skip
+"""Gauges of a cache."""
+
+
+def _iso(time: int) -> str:
+    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat()
 
 
 def _group(group: Group, keepalive: int) -> CacheGroup:

@@ -1,26 +1,22 @@
-"""A checked configuration in; the running daemon, its parts joined in one event loop, out.
+"""The parts of one rtrd, joined in one event loop: caches -> effective VRPs -> the engines of the routers.
 
-caches -> EffectiveVRPs -> VRP set -> Engine (one a router) -> router; the API asks what they know. What takes long is
-done in slices, so that ExaBGP's pipe is never left unread for more than some milliseconds.
+Each part registers what it offers (rtrd.base.registry); rtrd.main adds the API, and runs the whole. Everything that
+takes long is done in slices, so that ExaBGP's pipe is never left unread for more than some milliseconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
+import platform
 import signal
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from rtrd import config
-from rtrd.api.answers import Answers
-from rtrd.api.change_monitor import ChangeMonitor
-from rtrd.api.history import History
-from rtrd.api.server import Control
 from rtrd.base import log, socket_paths
+from rtrd.base.background import Background
 from rtrd.base.clock import Clock
-from rtrd.base.loop import WatchedLoop
+from rtrd.base.loop import turns
+from rtrd.base.registry import Registry
 from rtrd.base.sockets import ListenError
 from rtrd.base.systemd_notify import Notifier
 from rtrd.bird.watch import Watch
@@ -28,12 +24,12 @@ from rtrd.caches import Caches
 from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
 from rtrd.policy import Policy
-from rtrd.reload import Reloading
 from rtrd.rib.whatif import Impact
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError
 from rtrd.rtr.sessions import fresh as fresh_sessions
+from rtrd.version import __version__
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.guard import Limits
 from rtrd.vrps.guarding import Guarding
@@ -45,12 +41,10 @@ from rtrlib.vrp_set import VRPSet
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from rtrd.config import Config
-    from rtrlib import RTRManager
+    from rtrd.config import Config, PolicyRule
     from rtrlib.vrp_set import VRPChanges
 
 DONE, FAILED = 0, 1
-DEFAULT_PATH: Final = Path("/etc/rtrd/rtrd.yaml")
 
 WITHDRAW: Final = 60.0
 """Seconds that routers have to withdraw everything at the end; the service's TimeoutStopSec is longer."""
@@ -59,16 +53,16 @@ logger = log.get("daemon")
 
 
 class Daemon:
-    """All parts of one rtrd."""
+    """All parts of one rtrd but the API."""
 
-    def __init__(self, settings: Config, clock: Clock | None = None, path: Path = DEFAULT_PATH) -> None:
-        """Join the parts; nothing runs yet. `clock`: what time it is for caches, VRPs and the snapshot.
-
-        `path`: the file that the settings were read from, and are again at a reload.
-        """
-        clock = clock or Clock()
+    def __init__(self, settings: Config, clock: Clock | None = None) -> None:
+        """Join the parts; nothing runs yet. `clock`: what time it is for caches, VRPs, the snapshot and events."""
+        self.clock = clock or Clock()
         self.settings = settings
+        """As they were at the start."""
+        self.registry = Registry()
         self.vrp_set = VRPSet()
+        self.event_log = EventLog(self.clock)
         self.routers = Routers(self.vrp_set, Policy(settings.policy))
         self.keys = KeySet(self._keys_changed)
         self.effective = EffectiveVRPs(
@@ -79,91 +73,112 @@ class Daemon:
             self._caches_ended,
             keys=self.keys,
         )
-        self.guarding = self._make_guarding(clock)
-        self.caches = Caches(settings, clock)
-        self.event_log = EventLog(clock)
-        self.change_monitor = ChangeMonitor(self)
-        self.history = History(self, clock)
+        self.guarding = self._make_guarding()
+        self.caches = Caches(settings.caches, self.effective, self.clock)
         self.relay = self._make_relay()
         self.slurm = SlurmFiles(
             settings.slurm, self.vrp_set, self.effective.task_queue, self.effective.slurm_changed, self.keys
         )
-        self.snapshot_keeper = None
+        self.snapshot_keeper: SnapshotKeeper | None = None
         if settings.state is not None:
-            self.snapshot_keeper = SnapshotKeeper(settings.state, self.effective, settings.caches.expire, clock)
+            self.snapshot_keeper = SnapshotKeeper(settings.state, self.effective, settings.caches.expire, self.clock)
         self.attachments = Attachments(
             socket_paths.attach_path(settings.control), self.routers, group=settings.control_group
         )
         self.notifier = Notifier(self._status_line)
-        self.reloading = Reloading(path, self)
         self.bird = None if settings.bird is None else Watch(settings.bird, self.vrp_set, lambda: self.ready)
+        self._on_stop: Literal["keep", "withdraw"] = settings.on_stop
+        self._start_hold: float = settings.start_hold
+        self._following = Background("slurm")
         self._stop = asyncio.Event()
         self._code = DONE
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._hold: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._register()
+
+    def _register(self) -> None:
+        """Have all parts register what they offer; the caches first, whose settings alone can be refused."""
+        registry = self.registry
+        registry.status_of(version=lambda: __version__, ready=lambda: self.ready)
+        registry.gauge(
+            "rtrd_build_info", "Always 1.",
+            lambda: [((__version__, platform.python_version()), 1)], ("version", "python"),
+        )  # fmt: skip
+        registry.gauge("rtrd_ready", "1 while a VRP set is usable.", lambda: self.ready)
+        registry.gauge(
+            "rtrd_healthy", "1 while /healthz answers 200: ready, and not all VRPs past their expiry.",
+            lambda: self.why_unhealthy() is None,
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_loop_longest_turn_seconds", "Longest time for which the routers' pipes were not looked at.",
+            lambda: turns().longest,
+        )  # fmt: skip
+        registry.counter("rtrd_loop_long_turns_total", "How often that was more than 50 ms.", lambda: turns().long)
+        for each in (self.caches, self.effective, self.routers, self.slurm, self.event_log):
+            each.register(registry)
+        registry.status_of(rtr_server=_nothing, bird=_nothing, guard=_nothing, snapshot=_nothing)
+        for part in (self.relay, self.bird, self.guarding, self.snapshot_keeper):
+            if part is not None:
+                part.register(registry)
+        registry.status_of(loop=lambda: turns()._asdict())
+        registry.on_reload(self._set_policy, "policy")
+        registry.on_reload(self._hold_for, "start_hold")
+        registry.on_reload(self._set_on_stop, "on_stop")
 
     # -- life
 
-    async def run(self, *, exabgp: bool) -> int:
-        """Run until a signal, or until ExaBGP is gone. Gives the exit code."""
+    async def start(self, *, exabgp: bool) -> None:
+        """Read what is on the disk and connect to the caches. `exabgp`: serve the one behind stdin and stdout."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload_on_signal)
-        control = Control(Answers(self), self.settings.control, self.settings.http, group=self.settings.control_group)
         if exabgp:
             self.routers.add("exabgp", 0, 1, self._stop.set)
         await self.slurm.load()
-        following = asyncio.create_task(self.slurm.follow(), name="slurm")
+        self._following.start(self.slurm.follow())
         if self.snapshot_keeper is not None:
             await self.snapshot_keeper.load()
             self.snapshot_keeper.start()
-        self.caches.open(self.effective)
-        self.change_monitor.start()
-        self.history.start()
-        self.hold_for(self.settings.start_hold)
-        try:
-            if not await self._listening(control, needed=not exabgp):
-                return FAILED
-            self.notifier.ready()
-            # What is here now stays: to walk it again for garbage would hold the loop for 10 ms and more now and then.
-            gc.freeze()
-            if self.bird is not None:
-                self.bird.start()
-            await self._stop.wait()
-            self.notifier.stopping()
-            if self.settings.on_stop == "withdraw" and not exabgp:
-                await self._withdraw()
-        finally:
-            self._drop_hold()
-            following.cancel()
-            self.change_monitor.close()
-            self.history.close()
-            if self.bird is not None:
-                await self.bird.close()
-            if self.snapshot_keeper is not None:
-                await self.snapshot_keeper.close()
-            self.caches.close()
-            if self.guarding is not None:
-                self.guarding.close()
-            self.attachments.close()
-            self.routers.close()
-            await control.close()
-            if self.relay is not None:
-                await self.relay.close()
-            self.notifier.close()
+        self.caches.open()
+        self._hold_for(self.settings.start_hold)
+
+    async def run(self, start_api: Callable[[], Awaitable[None]], *, exabgp: bool) -> int:
+        """Listen everywhere, and run until a signal or until ExaBGP is gone. Gives the exit code."""
+        starts = [start_api, self.attachments.start]
+        if self.relay is not None:
+            starts.append(self.relay.start)
+        if not all([await self._started(start(), needed=not exabgp) for start in starts]):
+            return FAILED
+        self.notifier.ready()
+        # What is here now stays: to walk it again for garbage would hold the loop for 10 ms and more now and then.
+        gc.freeze()
+        if self.bird is not None:
+            self.bird.start()
+        await self._stop.wait()
+        self.notifier.stopping()
+        if self._on_stop == "withdraw" and not exabgp:
+            await self._withdraw()
         return self._code
 
-    async def _listening(self, control: Control, *, needed: bool) -> bool:
-        """Listen everywhere. False: it can't, and is of no use without."""
-        listeners: list[Callable[[], Awaitable[None]]] = [control.start, self.attachments.start]
+    async def close(self) -> None:
+        """End every part."""
+        self._drop_hold()
+        self._following.close()
+        if self.bird is not None:
+            await self.bird.close()
+        if self.snapshot_keeper is not None:
+            await self.snapshot_keeper.close()
+        self.caches.close()
+        if self.guarding is not None:
+            self.guarding.close()
+        self.attachments.close()
+        self.routers.close()
         if self.relay is not None:
-            listeners.append(self.relay.start)
-        return all([await self._started(start(), needed=needed) for start in listeners])
+            await self.relay.close()
+        self.notifier.close()
 
     async def _started(self, listening: Awaitable[None], *, needed: bool) -> bool:
-        """Without a listener of its own a service is of no use; for a router that has no other helper it still is."""
+        """Tell whether it could listen; False: it could not, and a service is of no use without."""
         try:
             await listening
         except (ListenError, RelayError) as error:
@@ -173,7 +188,7 @@ class Daemon:
             logger.error("rtrd goes on serving the router without this", why=str(error))  # noqa: TRY400
         return True
 
-    def _make_guarding(self, clock: Clock) -> Guarding | None:
+    def _make_guarding(self) -> Guarding | None:
         """Let changes of the VRPs be judged before they count, if the operator wants it."""
         guard = self.settings.guard
         if guard is None:
@@ -181,20 +196,12 @@ class Daemon:
         limits = Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
         effective = self.effective
         effective.guard = Guarding(
-            limits, self.vrp_set, effective.task_queue, self._impact, effective.taken, clock=clock
+            limits, self.vrp_set, effective.task_queue, self._impact, effective.taken, clock=self.clock
         )
         return effective.guard
 
     def _impact(self, pending: VRPChanges | None) -> Impact:
-        return Impact(self.vrp_set, (router.engine.table for router in self.routers), pending)
-
-    def _status_line(self) -> str:
-        """Say in a line how it is, for `systemctl status`."""
-        active = self.manager.active_group
-        source = "the last run" if self.effective.snapshot_used else "no cache" if active is None else active.name
-        routes = sum(len(router.engine.table) for router in self.routers)
-        vrps = self.vrp_set.count(4) + self.vrp_set.count(6)
-        return f"{vrps} VRPs of {source}; {len(self.routers)} routers, {routes} routes"
+        return Impact(self.vrp_set, self.routers.tables(), pending)
 
     def _make_relay(self) -> Relay | None:
         """Routers are told the intervals of our own caches, unless the operator chose others."""
@@ -209,20 +216,30 @@ class Daemon:
         sessions = fresh_sessions(self.settings.state)
         return Relay(server, self.vrp_set, self.keys, lambda: self.ready, intervals, sessions=sessions)
 
-    # -- what the parts ask of each other
+    def _status_line(self) -> str:
+        """Say in a line how it is, for `systemctl status`."""
+        source = "the last run" if self.effective.snapshot_used else self.caches.active_group or "no cache"
+        routes = sum(map(len, self.routers.tables()))
+        vrps = self.vrp_set.count(4) + self.vrp_set.count(6)
+        return f"{vrps} VRPs of {source}; {len(self.routers)} routers, {routes} routes"
 
-    @property
-    def manager(self) -> RTRManager:
-        """The manager of all caches."""
-        return self.caches.manager
+    # -- what the parts ask of each other
 
     @property
     def ready(self) -> bool:
         """A VRP set is usable."""
-        return self.vrp_set.usable and (self.manager.active_group is not None or self.effective.snapshot_used)
+        return self.vrp_set.usable and (self.caches.active_group is not None or self.effective.snapshot_used)
+
+    def why_unhealthy(self) -> str | None:
+        """Say why VRPs can't be relied on; None: they can."""
+        if not self.ready:
+            return "no VRP set is usable yet"
+        return "all VRPs are past the expire interval" if self.effective.expired_at_all else None
 
     def _vrps_changed(self, changes: VRPChanges) -> None:
-        self.routers.vrps_changed(changes, self.change_monitor.vrps_changed(changes, self.effective.cause))
+        cause = self.effective.cause
+        cache = cause if cause in map(str, self.caches.all()) else None
+        self.routers.vrps_changed(changes, self.event_log.vrps(changes, cause, cache, self.vrp_set))
         if self.relay is not None:
             self.relay.changed(changes)
 
@@ -235,9 +252,16 @@ class Daemon:
         if self.relay is not None:
             self.relay.became_usable()
 
-    def hold_for(self, seconds: float) -> None:
+    def _set_policy(self, rules: tuple[PolicyRule, ...]) -> None:
+        self.routers.set_policy(Policy(rules), self.event_log.cause("another policy"))
+
+    def _set_on_stop(self, on_stop: Literal["keep", "withdraw"]) -> None:
+        self._on_stop = on_stop
+
+    def _hold_for(self, seconds: float) -> None:
         """Leave routes unverified until so many seconds after the start, while no VRP set is usable."""
         self._drop_hold()
+        self._start_hold = seconds
         if not self.vrp_set.usable:
             self._hold = self._loop.call_at(self._began + seconds, self._start_hold_over)
 
@@ -246,35 +270,22 @@ class Daemon:
             self._hold.cancel()
             self._hold = None
 
+    def _start_hold_over(self) -> None:
+        if not self.vrp_set.usable:
+            logger.warning("no cache has answered: routes count as not-found", start_hold=self._start_hold)
+            self.vrp_set.usable = True
+            self._became_usable()
+
     async def _withdraw(self) -> None:
         """Take back what was announced, as `on-stop: withdraw` wants it, as far as the routers do it in time."""
         logger.info("withdrawing what was announced", routers=len(self.routers))
         if not await self.routers.withdraw(self.event_log.cause("rtrd ends"), WITHDRAW):
             logger.warning("not everything could be withdrawn in time", seconds=WITHDRAW)
 
-    def _reload_on_signal(self) -> None:
-        task = asyncio.create_task(self.reloading.on_signal(), name="reload")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _start_hold_over(self) -> None:
-        if not self.vrp_set.usable:
-            logger.warning("no cache has answered: routes count as not-found", start_hold=self.settings.start_hold)
-            self.vrp_set.usable = True
-            self._became_usable()
-
     def _caches_ended(self) -> None:
         self._code = FAILED
         self._stop.set()
 
 
-def run(path: Path, *, exabgp: bool) -> int:
-    """Run the daemon of a configuration file in the foreground. Gives the exit code."""
-    settings = config.load(path)
-
-    async def main() -> int:
-        return await Daemon(settings, path=path).run(exabgp=exabgp)
-
-    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=WatchedLoop) as runner:
-        return runner.run(main())
-    return DONE
+def _nothing() -> None:
+    """Stand for a part that is not configured."""

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from rtrd.base.clock import Clock
+    from rtrd.base.registry import Registry
     from rtrd.rib.rows import RouteChange
     from rtrlib.vrp import VRP
+    from rtrlib.vrp_set import VRPChanges, VRPSet
 
 MOST_RECENT: Final = 200
 """Events that are kept for those who ask later: as many of routes and VRPs, and as many others."""
@@ -33,6 +35,12 @@ MOST_CAUSES: Final = 256
 """Causes that are remembered; the events of a change follow it within seconds."""
 MOST_CAUSES_VRPS: Final = 2000
 """VRPs that are remembered with them, the latest: 300 bytes each."""
+
+
+MOST_NAMED: Final = 1000
+"""VRPs that changed at once and are remembered one by one."""
+MOST_TOLD: Final = 10
+"""Of these so many are in an event."""
 
 
 class TooManyListenersError(Exception):
@@ -73,6 +81,18 @@ class EventLog:
         self.last_change: str | None = None
         """Time of the last change of a route or of VRPs."""
 
+    def register(self, registry: Registry) -> None:
+        """Offer how many events there were."""
+        registry.status_of(last_change=lambda: self.last_change)
+        counts = self.counts
+        registry.counter(
+            "rtrd_events_total", "Events told, by kind.",
+            lambda: [((kind,), counts[kind]) for kind in sorted(counts)], ("kind",),
+        )  # fmt: skip
+        registry.counter(
+            "rtrd_events_lost_total", "Events that came faster than they are taken or read.", lambda: self.lost
+        )
+
     # -- what happens
 
     def cause(self, text: str, cache: str | None = None, vrps: tuple[tuple[VRP, bool], ...] = ()) -> int:
@@ -100,6 +120,31 @@ class EventLog:
         recent.append((self._number, line))
         for listener in self._listeners:
             listener.put(line)
+
+    def vrps(self, changes: VRPChanges, text: str, cache: str | None, vrp_set: VRPSet) -> int:
+        """Take a change of the VRPs in force; give the number by which changes of routes name it.
+
+        `text`: the cache that said so, or a few words; `cache`: the cache, if it was one.
+        """
+        named: tuple[tuple[VRP, bool], ...] = tuple(changes) if len(changes) <= MOST_NAMED else ()
+        appeared = sum(added for _, added in named)
+        if len(named) == 1:
+            what = vrp_text(*named[0], Cause(text, cache, ()))
+        else:
+            where = f"at cache {cache}" if cache is not None else f"({text})"
+            how = f": {appeared} appeared, {len(named) - appeared} disappeared" if named else ""
+            what = f"{len(changes)} VRPs changed {where}{how}"
+        self.add(
+            "vrps",
+            what,
+            cause=text,
+            cache=cache,
+            changed=len(changes),
+            ipv4=vrp_set.count(4),
+            ipv6=vrp_set.count(6),
+            vrps=[vrp_fields(*one) for one in named[:MOST_TOLD]],
+        )
+        return self.cause(text, cache, named)
 
     def route(self, router: str, neighbor: str, change: RouteChange) -> None:
         """Take a change of a route, and say why it changed."""

@@ -1,4 +1,4 @@
-"""The file of the configuration in, read again on demand; a running daemon that does as it says, out.
+"""A reload: the configuration file is read again, and the running daemon does as it says.
 
 Everything is checked before anything is changed. What stays the same is not touched: caches keep their processes and
 VRPs, routers their pipes and routes, and of a new policy only what it makes different is written.
@@ -7,13 +7,14 @@ VRPs, routers their pipes and routes, and of a new policy only what it makes dif
 from __future__ import annotations
 
 import asyncio
+from inspect import isawaitable
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.base import log
 from rtrd.base.faults import Fault, FaultyFileError
-from rtrd.config.diff import Change, compare, merged
-from rtrd.policy import Policy
+from rtrd.config.diff import compare, merged
 from rtrd.rtr.relay import RelayError
 from rtrd.vrps import slurm_files
 from rtrlib import RTRInitError
@@ -21,8 +22,12 @@ from rtrlib import RTRInitError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rtrd.base.registry import Registry
+    from rtrd.base.systemd_notify import Notifier
     from rtrd.config import Config
-    from rtrd.daemon import Daemon
+    from rtrd.config.diff import Change
+    from rtrd.routers import Routers
+    from rtrd.rtr.relay import Relay
 
 logger = log.get("reload")
 
@@ -30,15 +35,34 @@ logger = log.get("reload")
 class Reloading:
     """Reads one daemon's file again, once at a time."""
 
-    def __init__(self, path: Path, daemon: Daemon) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Config,
+        registry: Registry,
+        notifier: Notifier,
+        *,
+        relay: Relay | None,
+        routers: Routers,
+    ) -> None:
+        """`path`: where `settings`, those in force, were read from. `registry`: who takes which of them."""
+        self._settings = settings
         self._path = path
-        self._daemon = daemon
+        self._registry = registry
+        self._notifier = notifier
+        self._relay = relay
+        self._routers = routers
         self._lock = asyncio.Lock()
+        self._on_signal: asyncio.Task[None] | None = None
+
+    def in_force(self) -> Config:
+        """Give the settings in force."""
+        return self._settings
 
     async def reload(self) -> list[Change]:
         """Do as the file says now; give what changed. FaultyFileError: it is at fault, and nothing has changed."""
         async with self._lock:
-            self._daemon.notifier.reloading()
+            self._notifier.reloading()
             try:
                 changes = await self._reload()
             except FaultyFileError as error:
@@ -46,15 +70,18 @@ class Reloading:
                     logger.error("configuration refused; the old one stays in force", fault=str(fault))  # noqa: TRY400
                 raise
             finally:
-                self._daemon.notifier.reloaded()
+                self._notifier.reloaded()
             for change in changes:
                 (logger.warning if change.restart else logger.info)("configuration changed", change=str(change))
             if not changes:
                 logger.info("the configuration is as before")
             return changes
 
-    async def on_signal(self) -> None:
+    def on_signal(self) -> None:
         """Reload; the log says how it went."""
+        self._on_signal = asyncio.create_task(self._reload_and_log(), name="reload")
+
+    async def _reload_and_log(self) -> None:
         try:
             await self.reload()
         except FaultyFileError:
@@ -64,38 +91,31 @@ class Reloading:
 
     async def _reload(self) -> list[Change]:
         new = await asyncio.to_thread(_read, self._path)
-        old = self._daemon.settings
-        changes = compare(old, new)
-        settings = merged(old, new)
-        relay = self._daemon.relay
+        reloadable = {key for setting in self._registry.settings for key in setting.keys}
+        changes = compare(self._settings, new, reloadable)
         try:
-            certificates = None if relay is None else await asyncio.to_thread(relay.read_certificates)
+            certificates = None if self._relay is None else await asyncio.to_thread(self._relay.read_certificates)
         except RelayError as error:
             raise FaultyFileError([Fault(str(self._path), 0, f"rtr-server: tls: {error}")]) from error
-        if settings != old:
-            try:
-                await self._apply(old, settings)
-            except RTRInitError as error:
-                raise FaultyFileError([Fault(str(self._path), 0, f"caches: {error}")]) from error
-        if relay is not None and certificates is not None:
-            await relay.renew_certificates(certificates)
-        self._daemon.routers.look_again()
+        try:
+            await self._apply(merged(self._settings, new, reloadable))
+        except RTRInitError as error:
+            raise FaultyFileError([Fault(str(self._path), 0, f"caches: {error}")]) from error
+        if self._relay is not None and certificates is not None:
+            await self._relay.renew_certificates(certificates)
+        self._routers.look_again()
         return changes
 
-    async def _apply(self, old: Config, new: Config) -> None:
-        daemon = self._daemon
-        if new.caches != old.caches:
-            daemon.caches.change(new)  # refuses before it changes anything
-            daemon.effective.change_on_expire(new.caches.on_expire)
-        daemon.settings = new
-        if new.caches.expire != old.caches.expire and daemon.snapshot_keeper is not None:
-            daemon.snapshot_keeper.change_expire(new.caches.expire)
-        if new.policy != old.policy:
-            daemon.routers.set_policy(Policy(new.policy), daemon.event_log.cause("another policy"))
-        if new.slurm != old.slurm:
-            await daemon.slurm.change(new.slurm)
-        if new.start_hold != old.start_hold:
-            daemon.hold_for(new.start_hold)
+    async def _apply(self, new: Config) -> None:
+        old = self._settings
+        for keys, apply in self._registry.settings:
+            values = [attrgetter(key)(new) for key in keys]
+            if values != [attrgetter(key)(old) for key in keys]:
+                done = apply(*values)
+                self._settings = new
+                if isawaitable(done):
+                    await done
+        self._settings = new
 
 
 def _read(path: Path) -> Config:

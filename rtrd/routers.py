@@ -1,20 +1,29 @@
-"""Routers that come and go in; what the VRP set and the policy change told to each of them, out."""
+"""The routers that come and go: each has an engine of its own, and is told what changes of the VRPs and the policy."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from prometheus_client import Histogram
+
+from rtrd.base.registry import MOST_NEIGHBORS
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from rtrd.base.registry import Registry, Samples
+    from rtrd.rib.table import RouteTable
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Of the histogram of work, in seconds."""
 WITHDRAW_POLL: Final = 0.02
 """Seconds between two looks whether everything is withdrawn."""
 
@@ -27,6 +36,10 @@ class Routers:
         """What a router that is added is decided by."""
         self._vrp_set = vrp_set
         self._routers: list[ExaBGP] = []
+        self._work = Histogram(
+            "rtrd_work_seconds", "From a change of VRPs, policy or sessions to the last route it touches.",
+            ("router",), registry=None, buckets=BOUNDS,
+        )  # fmt: skip
 
     def __iter__(self) -> Iterator[ExaBGP]:
         """Give the routers in the order in which they came, also while some go."""
@@ -44,6 +57,7 @@ class Routers:
         """
         engine = Engine(name, self._vrp_set, self.policy, read_attributes)
         router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line)
+        router.on_work = self._work.labels(name).observe
         self._routers.append(router)
         router.start()
         return router
@@ -52,6 +66,7 @@ class Routers:
         """Forget a router and its routes; what was announced there stays."""
         self._routers.remove(router)
         router.close()
+        self._work.remove(router.engine.name)
 
     def close(self) -> None:
         """Let go of every router."""
@@ -93,3 +108,158 @@ class Routers:
         for router in self:
             router.engine.revalidate(cause)
             router.pump()
+
+    # -- what is known of them
+
+    def tables(self) -> list[RouteTable]:
+        """Give the tables of all routes learned from neighbors."""
+        return [router.engine.table for router in self._routers]
+
+    def status(self) -> list[dict[str, Any]]:
+        """Give the routers and their neighbors, as `rtrd status --json` has them; nothing of BGP's text."""
+        return [_status(router) for router in self._routers]
+
+    def register(self, registry: Registry) -> None:
+        """Offer what is known of routers, neighbors and routes."""
+        registry.status_of(routers=self.status)
+        registry.gauge("rtrd_memory_bytes", "Memory of the native tables.", self._memory, ("table",))
+        neighbor = ("router", "neighbor")
+        registry.gauge("rtrd_neighbor_up", "1 while the BGP session is up.", self._neighbor_up, neighbor)
+        registry.gauge("rtrd_routes", "Routes that a neighbor announces.", self._routes, (*neighbor, "validity"))
+        registry.gauge(
+            "rtrd_local_routes", "Routes that the router originates, by the neighbor that gets them.",
+            self._local_routes, (*neighbor, "validity"),
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_local_routes_withdrawn", "Of these: withdrawn there, as a rule of the policy says.",
+            self._local_routes_withdrawn, neighbor,
+        )  # fmt: skip
+        registry.counter(
+            "rtrd_routes_changed_total", "Changes of a route's validity.", self._changes, ("router", "from", "to")
+        )
+        registry.histogram(
+            "rtrd_work_seconds", "From a change of VRPs, policy or sessions to the last route it touches.",
+            ("router",), self._work,
+        )  # fmt: skip
+        command = ("router", "command")
+        registry.counter(
+            "rtrd_commands_total", "Commands written to the router.", partial(self._written, "commands"), command
+        )
+        registry.counter(
+            "rtrd_command_prefixes_total",
+            "Prefixes in the commands written.",
+            partial(self._written, "prefixes"),
+            command,
+        )
+        for name, text, read in _EACH:
+            offer = registry.counter if name.endswith("_total") else registry.gauge
+            offer(name, text, partial(self._each, read), ("router",))
+
+    def _each(self, read: Callable[[ExaBGP], float]) -> Samples:
+        return [((router.engine.name,), read(router)) for router in self._routers]
+
+    def _memory(self) -> Samples:
+        yield ("vrps",), self._vrp_set.memory
+        yield ("routes",), sum(table.memory for table in self.tables())
+        yield ("attributes",), sum(table.attributes_memory for table in self.tables())
+
+    def _neighbor_up(self) -> Samples:
+        for engine in (router.engine for router in self._routers):
+            for address in sorted({*engine.receivers, *engine.sessions})[:MOST_NEIGHBORS]:
+                yield (engine.name, address), address in engine.sessions
+
+    def _routes(self) -> Samples:
+        for engine in (router.engine for router in self._routers):
+            for address in sorted(engine.sessions)[:MOST_NEIGHBORS]:
+                for validity, count in engine.table.counts(engine.sessions[address].number).items():
+                    yield (engine.name, address, validity), count
+
+    def _local_routes(self) -> Samples:
+        for engine in (router.engine for router in self._routers):
+            for address, counts in sorted(engine.local_routes.counts().items())[:MOST_NEIGHBORS]:
+                for validity, count in counts.items():
+                    yield (engine.name, address, validity), count
+
+    def _local_routes_withdrawn(self) -> Samples:
+        for engine in (router.engine for router in self._routers):
+            counts = Counter(route.neighbor for route in engine.local_routes.withdrawn)
+            for address in sorted(engine.local_routes.counts())[:MOST_NEIGHBORS]:
+                yield (engine.name, address), counts[address]
+
+    def _changes(self) -> Samples:
+        for router in self._routers:
+            for (was, became), count in router.engine.table.changes().items():
+                yield (router.engine.name, was, became), count
+
+    def _written(self, what: Literal["commands", "prefixes"]) -> Samples:
+        for router in self._routers:
+            for command in ("announce", "withdraw"):
+                yield (router.engine.name, command), getattr(router, what)[command]
+
+
+_EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
+    (
+        "rtrd_outbox_routes", "Routes for which something is still to be written.",
+        lambda router: router.engine.table.waiting,
+    ),
+    (
+        "rtrd_commands_unanswered", "Commands that the router has not answered yet.",
+        lambda router: router.window.waiting,
+    ),
+    (
+        "rtrd_commands_refused_total", "Commands that the router answered with an error.",
+        lambda router: router.window.errors,
+    ),
+    (
+        "rtrd_commands_never_answered_total", "Commands whose answer never came.",
+        lambda router: router.window.unanswered,
+    ),
+    (
+        "rtrd_router_unwritten_bytes", "Bytes for which the router's pipe has no room yet.",
+        lambda router: router.unwritten,
+    ),
+    ("rtrd_router_lines_total", "Lines read from the router.", lambda router: router.lines),
+    (
+        "rtrd_router_lines_left_out_total", "Lines of the router that made no sense.",
+        lambda router: router.undecodable,
+    ),
+    (
+        "rtrd_router_prefixes_left_out_total",
+        "Malformed prefixes, prefixes with host bits, and paths of one prefix beyond 1024.",
+        lambda router: router.engine.table.malformed + router.engine.table.crowded,
+    ),
+    (
+        "rtrd_router_other_families_total", "Routes of families that are left alone.",
+        lambda router: router.engine.others,
+    ),
+)  # fmt: skip
+"""One number of each router."""
+
+
+def _status(router: ExaBGP) -> dict[str, Any]:
+    engine, window, table = router.engine, router.window, router.engine.table
+    sessions = engine.sessions
+    return {
+        "name": engine.name,
+        "exabgp": window.version,
+        "acks": window.acks.value,
+        "neighbors": [
+            {
+                "address": address,
+                "up": address in sessions,
+                "routes": table.counts(sessions[address].number) if address in sessions else {},
+            }
+            for address in sorted({*engine.receivers, *sessions})
+        ],
+        "routes": engine.counts(),
+        "local_routes": engine.local_routes.total(),
+        "local_routes_withdrawn": len(engine.local_routes.withdrawn),
+        "outbox": table.waiting,
+        "unanswered": window.waiting,
+        "refused": window.errors,
+        "never_answered": window.unanswered,
+        "lines": router.lines,
+        "lines_left_out": router.undecodable,
+        "prefixes_left_out": table.malformed + table.crowded,
+        "other_families": engine.others,
+    }

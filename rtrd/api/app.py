@@ -1,29 +1,31 @@
-"""The daemon in, the application that answers for it out."""
+"""The handlers, each with the parts of the daemon that it asks, joined to one application."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 
 from rtrd.api import page
-from rtrd.api.decisions import Decisions
-from rtrd.api.live import Live
-from rtrd.api.queries import Questions
-from rtrd.api.reloads import Reloads
 from rtrd.api.responses import errors, read_only
-from rtrd.api.suppositions import Suppositions
 
 if TYPE_CHECKING:
-    from rtrd.api.queries import Daemon
+    from collections.abc import Iterable
 
 MAX_BODY: Final = 1 << 16
 
 
-def make_app(daemon: Daemon) -> web.Application:
+class Handlers(Protocol):
+    """Handlers of one subject."""
+
+    def routes_of_app(self) -> list[web.RouteDef]:
+        """Give what is answered where."""
+
+
+def make_app(handlers: Iterable[Handlers]) -> web.Application:
     """Return the application; over TCP it only reads."""
     app = web.Application(middlewares=[errors, read_only], client_max_size=MAX_BODY)
-    for part in (Questions(daemon), Live(daemon), Decisions(daemon), Suppositions(daemon), Reloads(daemon)):
-        app.add_routes(part.routes_of_app())
+    for some in handlers:
+        app.add_routes(some.routes_of_app())
     app.router.add_get("/", page.answer)
     return app

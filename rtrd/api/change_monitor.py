@@ -1,7 +1,7 @@
-"""The running daemon in; events of its routes, VRPs, caches, groups and neighbors into the journal out.
+"""Events of routes, caches, groups and neighbors, found by looking at the parts that have them.
 
 Changes of routes are taken from the native tables, a few at a time; states are looked at five times a second and told
-when they differ, so the parts that have them need know of nobody who watches.
+when they differ, so those parts need to know nothing of who watches.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from rtrd.base import log
 from rtrd.base.background import Background
 from rtrd.base.text import printable
-from rtrd.event_log import Cause, vrp_fields, vrp_text
 from rtrlib import RTRSocketState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtrd.daemon import Daemon
+    from rtrd.caches import Caches
+    from rtrd.event_log import EventLog
     from rtrd.exabgp.session import ExaBGP
-    from rtrlib.vrp import VRP
-    from rtrlib.vrp_set import VRPChanges
+    from rtrd.routers import Routers
+    from rtrd.vrps.guarding import Guarding
 
 EVERY: Final = 0.2
 """Seconds between two looks."""
@@ -29,11 +29,6 @@ ROOM: Final = 200
 """Changes of routes that a table keeps between two looks while nobody listens, and that are taken in one go."""
 ROOM_LISTENING: Final = 5000
 """The same while somebody does."""
-MOST_NAMED: Final = 1000
-"""VRPs that changed at once and are remembered one by one."""
-MOST_TOLD: Final = 10
-"""Of these so many are in an event."""
-
 logger = log.get("change_monitor")
 
 
@@ -48,10 +43,13 @@ class _State(NamedTuple):
 
 
 class ChangeMonitor:
-    """Looks at one daemon."""
+    """Looks at the parts of one daemon."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, event_log: EventLog, caches: Caches, routers: Routers, guarding: Guarding | None) -> None:
+        self._event_log = event_log
+        self._caches = caches
+        self._routers = routers
+        self._guarding = guarding
         self._states: dict[tuple[str, ...], object] = {}
         self._tables: dict[ExaBGP, dict[int, str]] = {}
         self._background = Background("change_monitor")
@@ -74,44 +72,15 @@ class ChangeMonitor:
                 logger.exception("events could not be told; rtrd goes on without them")
             await asyncio.sleep(EVERY)
 
-    # -- VRPs
-
-    def vrps_changed(self, changes: VRPChanges, cause: str) -> int:
-        """Tell of VRPs that became effective or ceased to be; give the number of the cause for the tables.
-
-        `cause`: the cache that said so, or a few words.
-        """
-        daemon = self._daemon
-        cache = cause if any(cause == str(one) for group in daemon.manager.groups() for one in group.sockets) else None
-        named: tuple[tuple[VRP, bool], ...] = tuple(changes) if len(changes) <= MOST_NAMED else ()
-        appeared = sum(added for _, added in named)
-        if len(named) == 1:
-            text = vrp_text(*named[0], Cause(cause, cache, ()))
-        else:
-            where = f"at cache {cache}" if cache is not None else f"({cause})"
-            how = f": {appeared} appeared, {len(named) - appeared} disappeared" if named else ""
-            text = f"{len(changes)} VRPs changed {where}{how}"
-        daemon.event_log.add(
-            "vrps",
-            text,
-            cause=cause,
-            cache=cache,
-            changed=len(changes),
-            ipv4=daemon.vrp_set.count(4),
-            ipv6=daemon.vrp_set.count(6),
-            vrps=[vrp_fields(*one) for one in named[:MOST_TOLD]],
-        )
-        return daemon.event_log.cause(cause, cache, named)
-
     # -- routes
 
     async def _take(self) -> None:
         """Take the changes of routes from the tables, with the loop turning after each few."""
-        event_log = self._daemon.event_log
+        event_log = self._event_log
         room = ROOM_LISTENING if event_log.listening else ROOM
-        here = set(self._daemon.routers)
+        here = set(self._routers)
         self._tables = {router: names for router, names in self._tables.items() if router in here}
-        for router in self._daemon.routers:
+        for router in self._routers:
             table = router.engine.table
             table.listen(room)
             names = self._names(router)
@@ -140,18 +109,17 @@ class ChangeMonitor:
         for state in self._now():
             self._states[state.key] = state.value
             if not quietly and (state.key not in before or before[state.key] != state.value):
-                self._daemon.event_log.add(state.kind, state.text, **state.fields)
+                self._event_log.add(state.kind, state.text, **state.fields)
         for key in before.keys() - self._states.keys():
             kind, router, *rest = key
             if kind == "neighbor":
                 text = f"neighbor {rest[0]} is down"
-                self._daemon.event_log.add("neighbor", text, router=router, neighbor=printable(rest[0]), up=False)
+                self._event_log.add("neighbor", text, router=router, neighbor=printable(rest[0]), up=False)
             elif kind == "router":
-                self._daemon.event_log.add("router", f"router {router} is gone", router=router, up=False)
+                self._event_log.add("router", f"router {router} is gone", router=router, up=False)
 
     def _now(self) -> Iterator[_State]:
-        manager = self._daemon.manager
-        for group in manager.groups():
+        for group in self._caches.groups():
             for cache in group.sockets:
                 closed = cache.state is RTRSocketState.CLOSED
                 how = "in sync" if cache.in_sync else "failed" if cache.error else "closed" if closed else "not in sync"
@@ -170,15 +138,15 @@ class ChangeMonitor:
                 f"group {group.name} is {group.status.name}",
                 {"group": group.name, "status": group.status.name},
             )
-        active = manager.active_group
+        active = self._caches.active_group
         if active is not None:
-            text = f"the VRPs of group {active.name} are in force"
-            yield _State(("active", ""), active.name, "active", text, {"group": active.name})
-        if self._daemon.guarding is not None:
-            guard = self._daemon.guarding.status()
+            text = f"the VRPs of group {active} are in force"
+            yield _State(("active", ""), active, "active", text, {"group": active})
+        if self._guarding is not None:
+            guard = self._guarding.status()
             text = "nothing is held" if guard["held"] is None else "a change of the VRPs is held"
             yield _State(("guard", ""), guard["state"], "guard", f"guard: {text} ({guard['state']})", guard)
-        for router in self._daemon.routers:
+        for router in self._routers:
             name = router.engine.name
             yield _State(("router", name), True, "router", f"router {name} is here", {"router": name, "up": True})
             for address, session in router.engine.sessions.items():

@@ -9,28 +9,29 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
-from rtrd.api.metrics import collect
 from rtrd.api.scrape import Read
-from rtrd.api.status import status_of
 from rtrd.base import log
 
 if TYPE_CHECKING:
-    from rtrd.daemon import Daemon
+    from rtrd.api.history import History
+    from rtrd.base.registry import Registry
+    from rtrd.config import Config
+    from rtrd.event_log import EventLog
 
 _SECRET = re.compile("pass|secret|token|credential", re.IGNORECASE)
 
 
-def of(daemon: Daemon) -> dict[str, Any]:
+def of(registry: Registry, settings: Config, event_log: EventLog, history: History) -> dict[str, Any]:
     """Give status, configuration, metrics, events, the last log records and the numbers of the process."""
-    registry = CollectorRegistry()
-    registry.register(Read(list(collect(daemon))))
+    metrics = CollectorRegistry()
+    metrics.register(Read(list(registry.collect())))
     return {
-        "status": status_of(daemon),
-        "configuration": without_secrets(msgspec.to_builtins(daemon.settings, enc_hook=str)),
-        "metrics": generate_latest(registry).decode().splitlines(),
-        "events": [msgspec.json.decode(line) for line in daemon.event_log.recent()],
+        "status": registry.status(),
+        "configuration": without_secrets(msgspec.to_builtins(settings, enc_hook=str)),
+        "metrics": generate_latest(metrics).decode().splitlines(),
+        "events": [msgspec.json.decode(line) for line in event_log.recent()],
         "log": without_secrets(log.recent()),
-        "history": daemon.history.answer(),
+        "history": history.answer(),
         "process": process(),
     }
 

@@ -11,7 +11,8 @@ from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
     from rtrd.base.clock import Clock
-    from rtrd.daemon import Daemon
+    from rtrd.routers import Routers
+    from rtrlib.vrp_set import VRPSet
 
 EVERY: Final = 15
 """Seconds between two samples."""
@@ -25,8 +26,9 @@ FIELDS: Final = ("time", *VALIDITIES, "vrps")
 class History:
     """Samples of one daemon, the oldest first."""
 
-    def __init__(self, daemon: Daemon, clock: Clock) -> None:
-        self._daemon = daemon
+    def __init__(self, routers: Routers, vrp_set: VRPSet, clock: Clock) -> None:
+        self._routers = routers
+        self._vrp_set = vrp_set
         self._clock = clock
         self._samples: deque[tuple[int, ...]] = deque(maxlen=MOST)
         self._background = Background("history")
@@ -46,10 +48,9 @@ class History:
 
     def sample(self) -> tuple[int, ...]:
         """Count now."""
-        counts = [router.engine.counts() for router in self._daemon.routers]
+        counts = [router.engine.counts() for router in self._routers]
         routes = (sum(count[validity] for count in counts) for validity in VALIDITIES)
-        vrp_set = self._daemon.vrp_set
-        return (int(self._clock.wall()), *routes, vrp_set.count(4) + vrp_set.count(6))
+        return (int(self._clock.wall()), *routes, self._vrp_set.count(4) + self._vrp_set.count(6))
 
     def answer(self) -> dict[str, Any]:
         """Give the samples, and one of this moment at the end."""

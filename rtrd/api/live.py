@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -17,8 +17,9 @@ from rtrd.api.responses import error, is_local
 from rtrd.event_log import MOST_LISTENERS, MOST_RECENT, TooManyListenersError
 
 if TYPE_CHECKING:
-    from rtrd.api.queries import Daemon
-    from rtrd.event_log import Listener
+    from collections.abc import Callable
+
+    from rtrd.event_log import EventLog, Listener
 
 LOOK: Final = 2.0
 """Seconds between two looks whether the client is still there."""
@@ -32,8 +33,10 @@ SSE: Final = "text/event-stream"
 class Live:
     """Handlers that answer for long."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, event_log: EventLog, status: Callable[[], dict[str, Any]]) -> None:
+        """`status`: gives that of the daemon."""
+        self._event_log = event_log
+        self._status = status
         self._over_tcp = 0
 
     def routes_of_app(self) -> list[web.RouteDef]:
@@ -54,7 +57,7 @@ class Live:
         if over_tcp and self._over_tcp >= MOST_OVER_TCP:
             return error(503, f"{MOST_OVER_TCP} others listen over TCP already")
         try:
-            listening = self._daemon.event_log.listen(last)
+            listening = self._event_log.listen(last)
         except TooManyListenersError as why:
             return error(503, str(why))
         self._over_tcp += over_tcp
@@ -75,7 +78,7 @@ class Live:
             while not _gone(request):
                 if status and time.monotonic() >= due:
                     due = time.monotonic() + STATUS_EVERY
-                    now = msgspec.json.encode(self._daemon.status())
+                    now = msgspec.json.encode(self._status())
                     if now != told:
                         told = now
                         await response.write(b"event: status\ndata: " + now + b"\n\n")

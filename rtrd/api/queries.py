@@ -1,25 +1,37 @@
-"""Questions about the daemon as it is now in, its answers as JSON (metrics: as Prometheus has them) out."""
+"""What is asked about the daemon as it is now, answered as JSON (metrics: as Prometheus has them).
+
+An answer may stop between two items for as long as a client reads slowly, while routes and VRPs change: it skips what
+went and may or may not have what came.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from aiohttp import web
 
-from rtrd.api import scrape
+from rtrd.api import dump, scrape
 from rtrd.api.responses import error, json, stream
+from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
+from rtrd.rib.validity import explain
 from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
+from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
+from rtrd.vrps.files import key_entries
+from rtrlib.vrp_set import SLURM, SNAPSHOT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
-    from prometheus_client import Metric
-
-    from rtrd.config.diff import Change
+    from rtrd.api.history import History
+    from rtrd.base.registry import Registry
+    from rtrd.caches import Caches
+    from rtrd.config import Config
     from rtrd.event_log import EventLog
-    from rtrd.vrps.notation import Supposed
+    from rtrd.routers import Routers
+    from rtrd.vrps.effective import EffectiveVRPs
+    from rtrlib.vrp_set import CoveringVRP
 
 T = TypeVar("T")
 
@@ -27,7 +39,141 @@ _YES_NO = {"yes": True, "no": False}
 _DIRECTIONS: Mapping[str, Literal["in", "out"]] = {"in": "in", "out": "out"}
 
 
-class Wanted(NamedTuple):
+class StateQueries:
+    """How the daemon is."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        why_unhealthy: Callable[[], str | None],
+        effective: EffectiveVRPs,
+        history: History,
+        *,
+        event_log: EventLog,
+        settings: Callable[[], Config],
+    ) -> None:
+        """Join the parts. `settings`: gives those in force."""
+        self._registry = registry
+        self._why_unhealthy = why_unhealthy
+        self._effective = effective
+        self._history = history
+        self._event_log = event_log
+        self._settings = settings
+
+    def routes_of_app(self) -> list[web.RouteDef]:
+        """Give what is answered where."""
+        return [
+            web.get("/status", self.status),
+            web.get("/healthz", self.healthz),
+            web.get("/version", self.version),
+            web.get("/metrics", self.scrape),
+            web.get("/history", self.history),
+            web.get("/dump", self.dump),
+        ]
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """Answer /status."""
+        return json(self._registry.status())
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """Answer /healthz."""
+        why = self._why_unhealthy()
+        if why is not None:
+            return error(503, why)
+        return json({"status": "ok", "snapshot": self._effective.snapshot_used})
+
+    async def version(self, _request: web.Request) -> web.Response:
+        """Answer /version."""
+        return json({"version": __version__})
+
+    async def history(self, _request: web.Request) -> web.Response:
+        """Answer /history."""
+        return json(self._history.answer())
+
+    async def dump(self, _request: web.Request) -> web.Response:
+        """Answer /dump."""
+        return json(dump.of(self._registry, self._settings(), self._event_log, self._history))
+
+    async def scrape(self, request: web.Request) -> web.Response:
+        """Answer /metrics."""
+        page = await scrape.page(self._registry.collect(), request.headers.get("Accept", ""))
+        return web.Response(body=page.text, headers={"Content-Type": page.content_type})
+
+
+class VRPQueries:
+    """Which VRPs are in force, and what follows from them."""
+
+    def __init__(self, effective: EffectiveVRPs, caches: Caches) -> None:
+        self._vrp_set = effective.vrp_set
+        self._keys = effective.keys
+        self._caches = caches
+
+    def routes_of_app(self) -> list[web.RouteDef]:
+        """Give what is answered where."""
+        return [
+            web.get("/json", self.vrp_file),
+            web.get("/vrps", self.vrps),
+            web.get("/validity", self.validity),
+            web.get("/api/v1/validity/{asn}/{prefix:.+}", self.validity),
+            web.get("/diff", self.diff),
+        ]
+
+    async def validity(self, request: web.Request) -> web.Response:
+        """Answer /validity and its form of Routinator."""
+        given = {**request.query, **request.match_info}
+        if not {"asn", "prefix"} <= given.keys():
+            return error(400, "expected /validity?asn=ASN&prefix=PREFIX")
+        prefix, asn = parse_prefix(given["prefix"]), parse_asn(given["asn"])
+        if not self._vrp_set.usable:
+            raise NotReadyError("no VRP set is usable yet: no cache has answered")
+        return json(explain(prefix, asn, (found.vrp for found in self._vrp_set.covering(str(prefix)))))
+
+    async def vrp_file(self, request: web.Request) -> web.StreamResponse:
+        """Answer /json: nothing but what a VRP file has."""
+        prefix = _prefix(request)
+        keys = key_entries(sorted(self._keys.effective)) if prefix is None else []
+        vrps = self._entries(prefix, covering=False, sources={})
+        return await stream(request, "roas", vrps, **({"bgpsec_keys": keys} if keys else {}))
+
+    async def vrps(self, request: web.Request) -> web.StreamResponse:
+        """Answer /vrps."""
+        prefix, covering = _prefix(request), _choice(request, "covering", _YES_NO)
+        if covering and prefix is None:
+            return error(400, "covering: expected a prefix too")
+        sources = {**{cache.index: str(cache) for cache in self._caches.all()}, SNAPSHOT: "snapshot", SLURM: "slurm"}
+        return await stream(request, "roas", self._entries(prefix, covering=bool(covering), sources=sources))
+
+    async def diff(self, request: web.Request) -> web.StreamResponse:
+        """Answer /diff."""
+        try:
+            caches = chosen(self._caches.all(), self._vrp_set, request.query.getall("cache", []))
+        except NothingToCompareError as why:
+            raise ConflictError(str(why)) from why
+        return await stream(request, "vrps", disagreement(caches, self._vrp_set))
+
+    def _entries(
+        self, prefix: Prefix | None, *, covering: bool, sources: Mapping[int, str]
+    ) -> Iterator[Mapping[str, Any] | None]:
+        """Give VRPs in force as of a VRP file, with the names of their sources if these are given."""
+        for found in self._found(None if prefix is None else str(prefix), covering=covering):
+            if found is None:
+                yield None
+                continue
+            vrp: dict[str, Any] = {"asn": found.vrp.asn, "prefix": found.vrp.prefix, "maxLength": found.vrp.max_length}
+            if sources:
+                vrp["sources"] = [name for source, name in sources.items() if found.sources >> source & 1]
+            yield vrp
+
+    def _found(self, prefix: str | None, *, covering: bool) -> Iterator[CoveringVRP | None]:
+        if prefix is not None:
+            yield from self._vrp_set.covering(prefix)
+        if not covering:
+            for part in self._vrp_set.within(prefix):
+                yield from part
+                yield None  # the loop may turn: most parts have none
+
+
+class WantedRoutes(NamedTuple):
     """Which routes are asked for; None: any."""
 
     validity: Validity | None = None
@@ -40,7 +186,7 @@ class Wanted(NamedTuple):
     origin: int | str | None = None
     """Its origin AS; `none` for routes that have none."""
     direction: Literal["in", "out"] = "in"
-    """`out`: those that the router announces by itself, and the neighbor is the one that gets them."""
+    """`out`: local routes of the router, and the neighbor is the one that gets them."""
 
     def matches(self, validity: str, neighbor: str, origin: int | None) -> bool:
         """Tell whether a route within the prefix is one of those."""
@@ -52,157 +198,20 @@ class Wanted(NamedTuple):
         )
 
 
-class WhatIf(Protocol):
-    """Tells which routes would change validity; works in slices. `most`: routes that an answer names."""
+class RouteQueries:
+    """Which routes there are, with validity and decision."""
 
-    async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
-        """Return the answer of /whatif for VRPs that appear or vanish."""
-
-    async def replacing(self, chunks: AsyncIterator[bytes], most: int) -> dict[str, Any]:
-        """Return it for packed VRPs in the place of all that caches say."""
-
-
-class Daemon(Protocol):
-    """What the API asks of the daemon, on the event loop; each call and each step of an iterator is short.
-
-    An iterator may be left advertised between two steps for as long as a client reads slowly, while routes and
-    VRPs change: it skips what went and may or may not yield what came.
-    """
-
-    @property
-    def event_log(self) -> EventLog:
-        """The events."""
-
-    async def reload(self) -> list[Change]:
-        """Read the configuration again and do as it says; give what changed. Raises FaultyFileError."""
-
-    def history(self) -> dict[str, Any]:
-        """Return the answer of /history."""
-
-    def dump(self) -> dict[str, Any]:
-        """Return the answer of /dump."""
-
-    def status(self) -> dict[str, Any]:
-        """Return the answer of /status."""
-
-    def health(self) -> str | None:
-        """Return why the daemon is not healthy (no VRP set usable, or past expiry); None: it is."""
-
-    @property
-    def snapshot_used(self) -> bool:
-        """Whether the VRPs that count are those of the last run."""
-
-    def metrics(self) -> Iterator[Metric]:
-        """Yield each metric with its samples; see `rtrd.api.metrics.collect`."""
-
-    @property
-    def whatif(self) -> WhatIf:
-        """Tells what VRPs would change."""
-
-    def disagreement(self, names: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
-        """Yield the VRPs that some of these caches have and others have not, now and then None; no name: all caches.
-
-        Each is as in a VRP file, with `in` and `not_in`: the caches. May raise ConflictError.
-        """
-
-    def decide(self, *, accept: bool) -> dict[str, Any]:
-        """Accept or reject the change of the VRPs that is held; return the guard's status. May raise ConflictError."""
-
-    def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
-        """Return `rtrd.rib.validity.explain` over the effective VRPs; may raise NotReadyError."""
-
-    def router_keys(self) -> list[dict[str, int | str]]:
-        """Return the effective router keys as of a VRP file's `bgpsec_keys`."""
-
-    def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any] | None]:
-        """Yield effective VRPs as of a VRP file: `asn` (int), `prefix`, `maxLength`; None now and then.
-
-        With a prefix: those that cover it or lie within it; `covering`: only those that cover it. With `sources`
-        there is also from where each is: a list of caches, `snapshot`, `slurm`.
-        """
-
-    def routes(self, wanted: Wanted) -> Iterator[Mapping[str, Any]]:
-        """Yield routes: `router`, `neighbor`, `prefix`, `path_id`, `origin_as`, `validity`, `decision`.
-
-        `path_id` and `origin_as` are null where there is none.
-        """
-
-
-class Questions:
-    """Handlers that only read."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, routers: Routers) -> None:
+        self._routers = routers
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [
-            web.get("/status", self.status),
-            web.get("/healthz", self.healthz),
-            web.get("/version", self.version),
-            web.get("/metrics", self.scrape),
-            web.get("/json", self.vrp_file),
-            web.get("/vrps", self.vrps),
-            web.get("/routes", self.routes),
-            web.get("/validity", self.validity),
-            web.get("/api/v1/validity/{asn}/{prefix:.+}", self.validity),
-            web.get("/history", self.history),
-            web.get("/dump", self.dump),
-        ]
-
-    async def status(self, _request: web.Request) -> web.Response:
-        """Answer /status."""
-        return json(self._daemon.status())
-
-    async def healthz(self, _request: web.Request) -> web.Response:
-        """Answer /healthz."""
-        why = self._daemon.health()
-        if why is not None:
-            return error(503, why)
-        return json({"status": "ok", "snapshot": self._daemon.snapshot_used})
-
-    async def version(self, _request: web.Request) -> web.Response:
-        """Answer /version."""
-        return json({"version": __version__})
-
-    async def history(self, _request: web.Request) -> web.Response:
-        """Answer /history."""
-        return json(self._daemon.history())
-
-    async def dump(self, _request: web.Request) -> web.Response:
-        """Answer /dump."""
-        return json(self._daemon.dump())
-
-    async def scrape(self, request: web.Request) -> web.Response:
-        """Answer /metrics."""
-        page = await scrape.page(self._daemon.metrics(), request.headers.get("Accept", ""))
-        return web.Response(body=page.text, headers={"Content-Type": page.content_type})
-
-    async def validity(self, request: web.Request) -> web.Response:
-        """Answer /validity and its form of Routinator."""
-        given = {**request.query, **request.match_info}
-        if not {"asn", "prefix"} <= given.keys():
-            return error(400, "expected /validity?asn=ASN&prefix=PREFIX")
-        return json(self._daemon.validity(parse_prefix(given["prefix"]), parse_asn(given["asn"])))
-
-    async def vrp_file(self, request: web.Request) -> web.StreamResponse:
-        """Answer /json: nothing but what a VRP file has."""
-        prefix = _prefix(request)
-        vrps = self._daemon.vrps(prefix, covering=False, sources=False)
-        keys = self._daemon.router_keys() if prefix is None else []
-        return await stream(request, "roas", vrps, **({"bgpsec_keys": keys} if keys else {}))
-
-    async def vrps(self, request: web.Request) -> web.StreamResponse:
-        """Answer /vrps."""
-        prefix, covering = _prefix(request), _choice(request, "covering", _YES_NO)
-        if covering and prefix is None:
-            return error(400, "covering: expected a prefix too")
-        return await stream(request, "roas", self._daemon.vrps(prefix, covering=bool(covering), sources=True))
+        return [web.get("/routes", self.routes)]
 
     async def routes(self, request: web.Request) -> web.StreamResponse:
         """Answer /routes."""
         neighbor, origin = request.query.get("neighbor"), request.query.get("origin")
-        wanted = Wanted(
+        wanted = WantedRoutes(
             validity=_choice(request, "validity", {each: each for each in VALIDITIES}),
             prefix=_prefix(request),
             covered=_choice(request, "covered", _YES_NO),
@@ -210,7 +219,23 @@ class Questions:
             origin=origin if origin in (None, "none") else parse_asn(origin),
             direction=_choice(request, "direction", _DIRECTIONS) or "in",
         )
-        return await stream(request, "routes", self._daemon.routes(wanted))
+        return await stream(request, "routes", self._found(wanted))
+
+    def _found(self, wanted: WantedRoutes) -> Iterator[Mapping[str, Any]]:
+        within = None if wanted.prefix is None else str(wanted.prefix)
+        for engine in [router.engine for router in self._routers]:
+            source = engine if wanted.direction == "in" else engine.local_routes
+            for neighbor, route in source.routes(within):
+                if wanted.matches(route.validity, neighbor, route.origin):
+                    yield {
+                        "router": engine.name,
+                        "neighbor": neighbor,
+                        "prefix": route.prefix,
+                        "path_id": route.path_id,
+                        "origin_as": route.origin,
+                        "validity": route.validity,
+                        "decision": route.decision,
+                    }
 
 
 def _prefix(request: web.Request) -> Prefix | None:

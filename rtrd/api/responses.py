@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from rtrd.base import log
+from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.text import printable
 
 if TYPE_CHECKING:
@@ -30,14 +31,6 @@ _END: Final[Mapping[str, Any]] = {}
 """In the place of an item: there are no more."""
 
 logger = log.get("control")
-
-
-class NotReadyError(Exception):
-    """The daemon can't answer yet, or no more; the text says why. Becomes a 503."""
-
-
-class ConflictError(Exception):
-    """The daemon can't do that as things are; the text says how they are. Becomes a 409."""
 
 
 def json(value: object, status: int = 200) -> web.Response:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from rtrd.api.app import make_app
 from rtrd.api.connections import Complaints, Connections, Requests
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
@@ -20,22 +19,20 @@ if TYPE_CHECKING:
     import socket
     from pathlib import Path
 
-    from rtrd.api.queries import Daemon
-
 SHUTDOWN: Final = 0.5
 """Seconds that open requests get when the daemon ends."""
 
 logger = log.get("control")
 
 
-class Control:
+class Server:
     """The API's listeners, from `start` to `close`."""
 
     def __init__(
-        self, daemon: Daemon, socket_path: Path | None, http: Endpoint | None = None, *, group: str | None = None
+        self, app: web.Application, socket_path: Path | None, http: Endpoint | None = None, *, group: str | None = None
     ) -> None:
         """Listen nowhere yet. `group`: who may use the socket; None: the process's own group."""
-        self._daemon = daemon
+        self._app = app
         self._path = socket_path
         self._http = http
         self._group = group
@@ -53,10 +50,9 @@ class Control:
 
         """
         requests = Requests()
-        app = make_app(self._daemon)
-        app.middlewares.append(requests)
+        self._app.middlewares.append(requests)
         logging.getLogger("aiohttp.server").filters[:] = [Complaints()]
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN)
+        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=SHUTDOWN)
         await self._runner.setup()
         try:
             if self._path is not None:

@@ -1,4 +1,4 @@
-"""VRPs that are supposed to be others in; which routes of all routers would change validity, out. Nothing changes.
+"""Which routes of all routers would change validity if the VRPs were others. Nothing changes.
 
 One question at a time, in slices of a few milliseconds.
 """
@@ -9,17 +9,22 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from aiohttp import web
+
+from rtrd.api.responses import json
 from rtrd.rib.whatif import COVERS, Question, View
+from rtrd.vrps.notation import parse_supposed
 from rtrlib.vrp import PACKED, pack
 from rtrlib.vrp_set import SLURM, VRPChanges, VRPSet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from rtrd.daemon import Daemon
     from rtrd.rib.engine import Engine
     from rtrd.rib.whatif import Changed
+    from rtrd.routers import Routers
     from rtrd.vrps.notation import Supposed
+    from rtrd.vrps.slurm_files import SlurmFiles
 
 SLICE: Final = 0.003
 """Seconds that the loop is held at a time."""
@@ -27,6 +32,12 @@ BUDGET: Final = 400
 """Routes between two looks at the time."""
 MOST_SUPPOSED: Final = 1000
 """VRPs that may be supposed to appear or vanish; for more there is a file."""
+MOST_ROWS: Final = 10_000
+"""Routes that one answer names at most."""
+ROWS: Final = 1000
+"""By default."""
+BODY_TIME: Final = 60.0
+"""Seconds that a client may take to send a VRP file."""
 MOST_FILE: Final = 2_000_000
 """VRPs of a file; there are 0.7 million in the world."""
 
@@ -36,8 +47,10 @@ _STEP: Final = 4096 * PACKED.size
 class WhatIf:
     """What the API asks of one daemon."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, vrp_set: VRPSet, slurm: SlurmFiles, routers: Routers) -> None:
+        self._vrp_set = vrp_set
+        self._slurm = slurm
+        self._routers = routers
         self._lock = asyncio.Lock()
 
     async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
@@ -47,7 +60,7 @@ class WhatIf:
         """
         if len(supposed) > MOST_SUPPOSED:
             raise ValueError(f"{len(supposed)} VRPs, at most {MOST_SUPPOSED} are possible")
-        in_force = self._daemon.vrp_set
+        in_force = self._vrp_set
         come, gone = self._new_set(), VRPSet()
         gone.activate([0])
         ranges = VRPChanges()
@@ -86,7 +99,7 @@ class WhatIf:
             if rest:
                 raise ValueError("the body is no packed VRPs: it ends in the middle of one")
             then.commit(0)
-            for packed in self._daemon.slurm.assertions:
+            for packed in self._slurm.assertions:
                 then.stage(SLURM, packed)
             then.commit(SLURM)
             return {**await self._go_over(View(and_with=then), None, most), "without_effect": []}
@@ -95,7 +108,7 @@ class WhatIf:
         """Give a set that treats VRPs as ours does."""
         found = VRPSet()
         found.usable = True
-        found.filter(self._daemon.slurm.filters)
+        found.filter(self._slurm.filters)
         found.activate([0])
         return found
 
@@ -104,7 +117,7 @@ class WhatIf:
         moved: dict[tuple[str, str], int] = {}
         covers = dict.fromkeys(COVERS, 0)
         routes = 0
-        for engine in [router.engine for router in self._daemon.routers]:
+        for engine in [router.engine for router in self._routers]:
             question = Question(engine.table, then, ranges, covers=True)
             more = True
             until = time.perf_counter() + SLICE
@@ -144,3 +157,41 @@ def _rows(engine: Engine, found: Iterable[Changed]) -> list[dict[str, Any]]:
         }
         for row in found
     ]
+
+
+class WhatIfQueries:
+    """Handlers of /whatif."""
+
+    def __init__(self, whatif: WhatIf) -> None:
+        self._whatif = whatif
+
+    def routes_of_app(self) -> list[web.RouteDef]:
+        """Give what is answered where."""
+        return [web.get("/whatif", self.supposing), web.post("/whatif", self.replacing)]
+
+    async def supposing(self, request: web.Request) -> web.Response:
+        """Answer /whatif?vrp=+VRP&vrp=-VRP."""
+        supposed = [parse_supposed(text) for text in request.query.getall("vrp", [])]
+        if not supposed:
+            raise ValueError("expected /whatif?vrp=%2BVRP or /whatif?vrp=-VRP")
+        return json(await self._whatif.supposing(supposed, _most_rows(request)))
+
+    async def replacing(self, request: web.Request) -> web.Response:
+        """Answer /whatif for a whole set: the body is packed VRPs, which are read as they come."""
+        return json(await self._whatif.replacing(_body(request), _most_rows(request)))
+
+
+async def _body(request: web.Request) -> AsyncIterator[bytes]:
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            async for chunk in request.content.iter_chunked(1 << 16):
+                yield chunk
+    except TimeoutError as error:
+        raise ValueError(f"the body did not come within {BODY_TIME:.0f} s") from error
+
+
+def _most_rows(request: web.Request) -> int:
+    text = request.query.get("rows", str(ROWS))
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= MOST_ROWS):
+        raise ValueError(f"rows: expected 0 to {MOST_ROWS}")
+    return int(text)

@@ -8,7 +8,7 @@ import datetime as dt
 import sys
 import time
 from asyncio.subprocess import PIPE
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Callable
 
+    from rtrd.base.registry import Registry
     from rtrd.config import Bird
     from rtrlib.vrp_set import VRPSet
 
@@ -65,6 +66,37 @@ class Watch:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+
+    def register(self, registry: Registry) -> None:
+        """Offer what the last audit found."""
+        registry.status_of(bird=self.status)
+        registry.gauge(
+            "rtrd_bird_up", "1 if the last audit of BIRD succeeded.",
+            lambda: self.found is not None and self.fault is None,
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_bird_audit_timestamp_seconds", "When the last audit of BIRD that succeeded ended.", lambda: self.date
+        )
+        registry.gauge("rtrd_bird_audit_seconds", "How long it took.", lambda: self.seconds)
+        registry.gauge(
+            "rtrd_bird_routes", "Accepted routes in BIRD's tables.",
+            lambda: [((word,), count) for word, count in self._counts("routes").items()], ("validity",),
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_bird_invalid_routes", "Invalid ones, by what else leads to their prefixes.",
+            lambda: [((word,), count) for word, count in self._counts("covers").items()], ("cover",),
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_bird_vrps", "VRPs in BIRD's ROA tables.", lambda: None if self.found is None else self.found.vrps
+        )
+        registry.gauge(
+            "rtrd_bird_vrps_wrong", "VRPs in which BIRD's ROA tables differ from ours.",
+            lambda: [] if self.found is None else [(("missing",), self.found.missing), (("extra",), self.found.extra)],
+            ("difference",),
+        )  # fmt: skip
+
+    def _counts(self, what: Literal["routes", "covers"]) -> dict[str, int]:
+        return {} if self.found is None else getattr(self.found, what)
 
     def status(self) -> dict[str, Any]:
         """Give what is known, for `rtrd status`."""

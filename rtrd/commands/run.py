@@ -58,6 +58,6 @@ def start(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr, flush=True)
         return BAD_USAGE
     log.setup(args.log, args.log_level)
-    from rtrd import daemon
+    from rtrd import main
 
-    return daemon.run(Path(args.config), exabgp=args.exabgp)
+    return main.run(Path(args.config), exabgp=args.exabgp)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
+from rtrd.commands.status_lines import faults, local_routes
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -80,15 +81,6 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield from (f"  {line}" for line in local_routes(router))
 
 
-def local_routes(router: dict[str, Any]) -> Iterator[str]:
-    """Say what ExaBGP announces by itself, if anything."""
-    own = router.get("local_routes", {})
-    if any(own.values()):
-        counts = ", ".join(f"{own[validity]} {validity}" for validity in VALIDITIES)
-        withdrawn = router.get("local_routes_withdrawn", 0)
-        yield f"own routes: {counts}" + (f"; {withdrawn} of them withdrawn" if withdrawn else "")
-
-
 def _bird(bird: dict[str, Any]) -> str:
     found = bird["found"]
     parts = [f"BIRD {printable(bird['socket'])}: {'not audited yet' if found is None else bird['last_audit']}"]
@@ -98,18 +90,6 @@ def _bird(bird: dict[str, Any]) -> str:
     if bird["fault"] is not None:
         parts.append(printable(bird["fault"]))
     return "; ".join(parts)
-
-
-def faults(server: dict[str, Any]) -> Iterator[str]:
-    """Say what is wrong with a cache; when nothing is, what was."""
-    last = server.get("last_fault")
-    if server.get("error") is not None:
-        yield printable(server["error"])
-    elif last is not None:
-        yield f"well again; at {printable(last['time'])}: {printable(last['why'])}"
-    if server.get("faults"):
-        counts = ", ".join(f"{printable(name)} {count}" for name, count in sorted(server["faults"].items()))
-        yield f"faults: {counts}"
 
 
 def _held(state: str, held: dict[str, Any]) -> Iterator[str]:

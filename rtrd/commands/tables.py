@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
-from rtrd.commands.status import faults, local_routes
+from rtrd.commands.status_lines import faults, local_routes
 from rtrd.commands.terminal import STYLES
 from rtrd.tags import VALIDITIES
 

@@ -22,14 +22,15 @@ from rtrd.config.checks import (
     check_rule,
     check_server,
 )
-from rtrd.config.shares import Share, parse_share
 from rtrd.config.types import (
     Address,
     HostName,
     Name,
+    Share,
     parse_address,
     parse_host_name,
     parse_name,
+    parse_share,
 )
 from rtrd.config.yaml_reader import Schema, read
 from rtrd.tags import TagSpec, parse_tag

@@ -1,13 +1,13 @@
-"""Two configurations in, the one in force and the one that was read; what differs, in sentences, out. Pure.
+"""What differs between two configurations, the one in force and the one that was read, in sentences. Pure.
 
-What a running daemon can't change stays as it was, and is said to need a restart; so does every key that nobody taught
-this module, since a change that silently does not happen is worse than one that is refused.
+What a running daemon can't change stays as it was, and is said to need a restart; so does every key that no part
+registered, since a change that silently does not happen is worse than one that is refused.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -15,13 +15,9 @@ from rtrd.base.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from rtrd.config import Caches, Config, Group, PolicyRule, Server
-
-APPLIED: Final = frozenset({"caches", "slurm", "start_hold", "policy", "on_stop"})
-"""Fields of Config that a running daemon changes."""
-APPLIED_CACHES: Final = frozenset({"groups", "refresh", "retry", "expire", "intervals", "on_expire"})
-"""Fields of Caches that it changes."""
 
 
 class Change(NamedTuple):
@@ -36,9 +32,9 @@ class Change(NamedTuple):
         return f"{self.what} (only after a restart)" if self.restart else self.what
 
 
-def compare(old: Config, new: Config) -> list[Change]:
-    """Say what differs, in the order of the file."""
-    changes = [*_caches(old.caches, new.caches)]
+def compare(old: Config, new: Config, reloadable: AbstractSet[str]) -> list[Change]:
+    """Say what differs, in the order of the file. `reloadable`: keys (`policy`, `caches.refresh`) that can change."""
+    changes = [*_caches(old.caches, new.caches, reloadable)]
     for field in new.__struct_fields__:
         before, after = getattr(old, field), getattr(new, field)
         if field == "caches" or before == after:
@@ -50,26 +46,26 @@ def compare(old: Config, new: Config) -> list[Change]:
             changes += [Change(f"slurm: {path} is used") for path in after if path not in before]
             changes += [] if set(before) != set(after) else [Change("slurm: the files have another order")]
         else:
-            changes.append(_value(field, before, after, restart=field not in APPLIED))
+            changes.append(_value(field, before, after, restart=field not in reloadable))
     return changes
 
 
-def merged(old: Config, new: Config) -> Config:
+def merged(old: Config, new: Config, reloadable: AbstractSet[str]) -> Config:
     """Give what is in force after a reload: the new values of what can be changed, the old ones of the rest."""
-    kept = {field: getattr(old, field) for field in new.__struct_fields__ if field not in APPLIED}
-    kept_caches = {
-        field: getattr(old.caches, field) for field in new.caches.__struct_fields__ if field not in APPLIED_CACHES
+    kept = {field: getattr(old, field) for field in new.__struct_fields__ if field not in reloadable}
+    caches = {
+        field: getattr(new.caches, field) for field in new.caches.__struct_fields__ if f"caches.{field}" in reloadable
     }
-    return msgspec.structs.replace(new, caches=msgspec.structs.replace(new.caches, **kept_caches), **kept)
+    return msgspec.structs.replace(new, **{**kept, "caches": msgspec.structs.replace(old.caches, **caches)})
 
 
-def _caches(old: Caches, new: Caches) -> Iterator[Change]:
+def _caches(old: Caches, new: Caches, reloadable: AbstractSet[str]) -> Iterator[Change]:
     for field in new.__struct_fields__:
         before, after = getattr(old, field), getattr(new, field)
         if field == "groups":
             yield from _groups(before, after)
         elif before != after:
-            yield _value(field, before, after, prefix="caches.", restart=field not in APPLIED_CACHES)
+            yield _value(field, before, after, prefix="caches.", restart=f"caches.{field}" not in reloadable)
 
 
 def _groups(old: tuple[Group, ...], new: tuple[Group, ...]) -> Iterator[Change]:
@@ -111,7 +107,7 @@ def _policy(old: tuple[PolicyRule, ...], new: tuple[PolicyRule, ...]) -> Iterato
 
 def _sources(rule: PolicyRule) -> str:
     if rule.direction == "out":
-        return "own routes to " + ("any neighbor" if rule.to is None else ", ".join(rule.to))
+        return "local routes to " + ("any neighbor" if rule.to is None else ", ".join(rule.to))
     return "any neighbor" if rule.from_ is None else ", ".join(rule.from_)
 
 

@@ -12,7 +12,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rtrd.base import log
-from rtrd.base.durations import Durations
 from rtrd.exabgp import encode
 from rtrd.exabgp.answers import Answers
 from rtrd.exabgp.coalesce import Coalescing
@@ -77,8 +76,8 @@ class ExaBGP:
         """Commands that were written: `announce`, `withdraw`."""
         self.prefixes: Counter[str] = Counter()
         """Prefixes in them: `announce`, `withdraw`."""
-        self.work = Durations()
-        """Seconds from a change (of VRPs, policy, sessions) to the last route that followed from it."""
+        self.on_work: Callable[[float], None] = lambda _seconds: None
+        """Told the seconds from a change (of VRPs, policy, sessions) to the last route that followed from it."""
         self._work_began: float | None = None
         self._pipe = Pipe(read_fd, write_fd, self._read, self.pump, self.close)
         self._closed: Callable[[], None] | None = closed
@@ -348,7 +347,7 @@ class ExaBGP:
         if self._working:
             self._work_began = now if self._work_began is None else self._work_began
         elif self._work_began is not None:
-            self.work.add(now - self._work_began)
+            self.on_work(now - self._work_began)
             self._work_began = None
 
     def _command(self, text: str, weight: int, decision: Decision | None = None) -> None:

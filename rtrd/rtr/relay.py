@@ -7,6 +7,7 @@ piece; when that is much, the whole set goes instead, of which the server makes 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rtrd.base import log
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rtrd.base.endpoint import Endpoint
+    from rtrd.base.registry import Registry
     from rtrd.config import RTRServer as Where
     from rtrd.rtr.intervals import Intervals
     from rtrd.vrps.files import RouterKey
@@ -190,6 +192,21 @@ class Relay:
             await asyncio.wait_for(self._server.close(), CLOSE)
         except TimeoutError:
             logger.info("routers did not take what was sent last", routers=len(self._server.clients()))
+
+    def register(self, registry: Registry) -> None:
+        """Offer what is served."""
+        registry.status_of(rtr_server=self.status)
+        for name, text, key in (
+            ("rtrd_rtr_router_keys", "Router keys served.", "router_keys"),
+            ("rtrd_rtr_clients", "Routers connected to the RTR server.", "clients"),
+            ("rtrd_rtr_serial", "Serial number served (protocol version 1).", "serial"),
+            ("rtrd_rtr_vrps", "VRPs served.", "vrps"),
+        ):
+            registry.gauge(name, text, partial(self._number, key))
+
+    def _number(self, key: str) -> float | None:
+        number: float | None = self.status()[key]
+        return number
 
     def status(self) -> dict[str, Any]:
         """Give where it listens, how many routers are connected, and the serial number of version 1."""

@@ -21,6 +21,7 @@ from rtrlib.vrp_set import SLURM, SNAPSHOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from rtrd.base.registry import Registry
     from rtrd.vrps.guarding import Guarding
     from rtrlib.router_keys import KeyChanges
     from rtrlib.rtr_socket import RTRSocket
@@ -81,6 +82,30 @@ class EffectiveVRPs:
         self._left_out = vrp_set.faults
         self._states: dict[object, object] = {}
         self._coming: dict[int, int] = {}
+
+    def register(self, registry: Registry) -> None:
+        """Offer how many VRPs are in force, and where they are from."""
+        vrps = self.vrp_set
+        registry.on_reload(self.change_on_expire, "caches.on_expire")
+        registry.status_of(
+            vrps=lambda: {"ipv4": vrps.count(4), "ipv6": vrps.count(6)},
+            vrps_left_out=lambda: vrps.faults,
+            router_keys=lambda: len(self.keys.effective),
+        )
+        registry.gauge(
+            "rtrd_vrps", "VRPs in force.",
+            lambda: [(("ipv4",), vrps.count(4)), (("ipv6",), vrps.count(6))], ("family",),
+        )  # fmt: skip
+        registry.counter(
+            "rtrd_vrps_left_out_total", "VRPs of caches left out: malformed, or too many of one prefix.",
+            lambda: [((reason,), count) for reason, count in vrps.faults.items()], ("reason",),
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_vrps_expired", "1 while all VRPs are past the expire interval.", lambda: self.expired_at_all
+        )
+        registry.gauge(
+            "rtrd_snapshot_used", "1 while the VRPs in force are those of the last run.", lambda: self.snapshot_used
+        )
 
     def coming(self, cache: RTRSocket) -> int:
         """How many changes of VRPs have come from a cache since its last End of Data: how far its sync is."""

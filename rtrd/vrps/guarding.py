@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
 
 from rtrd.base import log
 from rtrd.base.clock import Clock
-from rtrd.vrps.guard import Action, Figures, Guard, NothingHeldError
+from rtrd.vrps.guard import Action, Figures, Guard, NothingHeldError, State
 from rtrlib.vrp_set import VRPChanges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
 
+    from rtrd.base.registry import Registry
     from rtrd.vrps.guard import Limits
     from rtrd.vrps.task_queue import TaskQueue
     from rtrlib.vrp_set import Apply, VRPSet
@@ -147,6 +148,26 @@ class Guarding:
     def tick(self) -> None:
         """Do what the time demands; by its own timer."""
         self._task_queue.do(self._tick())
+
+    def register(self, registry: Registry) -> None:
+        """Offer what is held."""
+        registry.status_of(guard=self.status)
+        registry.gauge(
+            "rtrd_guard_state", "1 for the state that the guard is in.",
+            lambda: [((state,), self.guard.state == state) for state in get_args(State)], ("state",),
+        )  # fmt: skip
+        registry.counter("rtrd_guard_holds_total", "Changes of the VRPs that were held.", lambda: self.guard.holds)
+        registry.gauge(
+            "rtrd_guard_newly_invalid_routes", "Routes that the held change would turn invalid.",
+            lambda: getattr(self.guard.figures, "newly_invalid", None),
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_guard_due_vrps", "VRPs in force once the held change is taken.",
+            lambda: getattr(self.guard.figures, "vrps_then", None),
+        )  # fmt: skip
+        registry.gauge(
+            "rtrd_guard_until_timestamp_seconds", "When the held change is taken at the latest.", lambda: self.until
+        )
 
     def close(self) -> None:
         """Judge nothing any more; what is pending stays so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rtrd.base import log
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Sequence
     from pathlib import Path
 
+    from rtrd.base.registry import Registry, Samples
     from rtrd.vrps.task_queue import TaskQueue
     from rtrlib.vrp_set import Apply, VRPFilter, VRPSet
 
@@ -81,6 +83,23 @@ class SlurmFiles:
         self._faults: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._loading = asyncio.Lock()
+
+    def register(self, registry: Registry) -> None:
+        """Offer what of each file is in force."""
+        registry.on_reload(self.change, "slurm")
+        registry.status_of(slurm=self.status)
+        for name, text, key in (
+            ("rtrd_slurm_filters", "Filters of a SLURM file in force.", "filters"),
+            ("rtrd_slurm_assertions", "Assertions of a SLURM file in force.", "assertions"),
+        ):
+            registry.gauge(name, text, partial(self._counts, key), ("path",))
+        registry.gauge(
+            "rtrd_slurm_refused", "1 while a SLURM file as it is now is not in force.",
+            lambda: [((file["path"],), file["fault"] is not None) for file in self.status()], ("path",),
+        )  # fmt: skip
+
+    def _counts(self, key: str) -> Samples:
+        return [((file["path"],), file[key]) for file in self.status()]
 
     async def change(self, paths: Sequence[Path]) -> None:
         """Use these files from now on; what others said counts no more."""

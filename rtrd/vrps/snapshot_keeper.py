@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rtrd.base.clock import Clock
+    from rtrd.base.registry import Registry
     from rtrd.vrps.effective import EffectiveVRPs
 
 POLL: Final = 1.0
@@ -78,10 +79,13 @@ class SnapshotKeeper:
         if found is not None and self._schedule.stale(self._effective.vrp_set.generation, found[1]):
             await self._write(*found)
 
-    @property
-    def date(self) -> int | None:
-        """Unix time of the VRPs on the disk; None: there is no snapshot."""
-        return self._date
+    def register(self, registry: Registry) -> None:
+        """Offer how old the snapshot is."""
+        registry.on_reload(self.change_expire, "caches.expire")
+        registry.status_of(snapshot=self.status)
+        registry.gauge(
+            "rtrd_snapshot_timestamp_seconds", "Date of the VRPs in the snapshot on the disk.", lambda: self._date
+        )
 
     def change_expire(self, expire: float) -> None:
         """Let VRPs count for so many seconds without news from caches from now on."""

@@ -17,12 +17,11 @@ from aiohttp import web
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
 
-from rtrd.api.answers import Answers
-from rtrd.api.app import make_app
 from rtrd.commands import http_client
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import attribute_key
+from rtrd.main import Service
 from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
 
@@ -55,6 +54,7 @@ class Served:
     async def _start(self, folder: Path) -> str:
         (folder / "rtrd.yaml").write_text(CONFIG)
         self.daemon = Daemon(load(folder / "rtrd.yaml"))
+        self.service = Service(self.daemon, folder / "rtrd.yaml")
         self.daemon.vrp_set.activate([0])
         self.daemon.vrp_set.usable = True
         self.pipe = os.pipe()
@@ -68,7 +68,7 @@ class Served:
         self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
         self.daemon.effective.snapshot_used = True  # somebody answered once
         self.daemon.change_monitor.start()
-        self.runner = web.AppRunner(make_app(Answers(self.daemon)), shutdown_timeout=0.1)
+        self.runner = web.AppRunner(self.service.app(), shutdown_timeout=0.1)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         port = self.runner.addresses[0][1]

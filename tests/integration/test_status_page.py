@@ -6,23 +6,22 @@ import asyncio
 import json
 import os
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
-from rtrd.api.answers import Answers
-from rtrd.api.app import make_app
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.exabgp.decode import attribute_key
+from rtrd.main import Service
 from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
 from tests.lab.browser import Browser, browser
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
-    from pathlib import Path
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CONFIG = f"""
@@ -68,7 +67,7 @@ class Stage:
         self._runner: web.AppRunner | None = None
 
     async def serve(self) -> None:
-        self._runner = web.AppRunner(make_app(Answers(self.daemon)), shutdown_timeout=0.1)
+        self._runner = web.AppRunner(Service(self.daemon, Path("rtrd.yaml")).app(), shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
         self.port = self._runner.addresses[0][1]

@@ -13,6 +13,7 @@ import threading
 import time
 
 from _rtrlib import ffi, lib
+
 from rtrlib import CacheGroup, PfxvState, RTRManager, TCPServer
 from tests.lab.rtr_caches import (
     SECONDS,

@@ -15,6 +15,7 @@ from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.base.loop import WatchedLoop
 from rtrd.daemon import Daemon
+from rtrd.main import Service
 
 LOOK_EVERY = 0.02
 
@@ -51,7 +52,7 @@ async def main(settings: Path, file: Path) -> int:
     daemon = Daemon(config.load(settings), clock)
     following = asyncio.create_task(follow())
     try:
-        return await daemon.run(exabgp=False)
+        return await Service(daemon, settings).run(exabgp=False)
     finally:
         following.cancel()
 

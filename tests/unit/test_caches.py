@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rtrd import caches
 from rtrd.base.clock import Clock
 from rtrd.config import loads
+from rtrd.vrps.effective import EffectiveVRPs
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +34,9 @@ def test_after_a_fault_the_manager_is_driven_on(tmp_path: Path, monkeypatch: pyt
             return None
 
         loop = asyncio.get_running_loop()
+        effective = EffectiveVRPs(VRPSet(), "keep", lambda _: None, lambda: None, lambda: None)
         loop.set_exception_handler(lambda _, context: faults.append(context))
-        one = caches.Caches(loads(CONFIG, tmp_path / "rtrd.yaml"), Clock())
+        one = caches.Caches(loads(CONFIG, tmp_path / "rtrd.yaml").caches, effective, Clock())
         monkeypatch.setattr(one.manager, "dispatch", dispatch)
         loop.call_soon(one.look)
         await asyncio.wait_for(driven.wait(), 30)

@@ -10,32 +10,39 @@ import stat
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prometheus_client.metrics_core import GaugeMetricFamily
 
 from rtrd import cli
 from rtrd.api import live
-from rtrd.api.responses import ConflictError, NotReadyError
-from rtrd.api.server import Control
+from rtrd.api.app import make_app
+from rtrd.api.changes_api import Changes
+from rtrd.api.live import Live
+from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
+from rtrd.api.server import Server
+from rtrd.api.whatif import WhatIfQueries
 from rtrd.base.clock import Clock
 from rtrd.base.endpoint import Endpoint
-from rtrd.base.notation import Prefix, parse_prefix
+from rtrd.base.registry import Registry
 from rtrd.base.sockets import ListenError
 from rtrd.commands import http_client
 from rtrd.event_log import EventLog
-from rtrd.rib.validity import explain
 from rtrd.version import __version__
-from rtrlib.vrp import VRP
+from rtrd.vrps.files import RouterKey
+from rtrd.vrps.guard import NothingHeldError
+from rtrd.vrps.router_keys import KeySet
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
-    from prometheus_client import Metric
-
-    from rtrd.api.queries import Wanted
+    from rtrd.api.app import Handlers
     from rtrd.config.diff import Change
     from rtrd.vrps.notation import Supposed
 
@@ -112,8 +119,22 @@ CHANGED: dict[str, Any] = {
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)]
 
 
+@dataclass(frozen=True)
+class FakeCache:
+    """A cache, as far as its name goes."""
+
+    index: int
+    host: str
+
+    def __str__(self) -> str:
+        return str(Endpoint(self.host, 323))
+
+
+CACHES = [FakeCache(0, "192.0.2.10"), FakeCache(1, "2001:db8::1")]
+
+
 class FakeDaemon:
-    """A daemon that is as it is set."""
+    """A daemon that is as it is set; it stands for each of the parts that handlers ask."""
 
     def __init__(self) -> None:
         self.why: str | None = None
@@ -122,15 +143,32 @@ class FakeDaemon:
         self.fails_after: int | None = None
         self.seen: Callable[[], int] = lambda: 0
         self.noted: list[int] = []
-        self.covering = False
-        self.keys: list[dict[str, int | str]] = []
+        self.vrp_set = VRPSet()
+        self.vrp_set.replace(0, b"".join(map(pack, VRPS)))
+        self.vrp_set.replace(1, pack(VRP("2001:db8::/32", 32, 64500)))
+        self.vrp_set.activate([0])
+        self.vrp_set.usable = True
+        self.keys = KeySet()
         self.event_log = EventLog(Clock())
         self.held = True
         self.asked: list[str] = []
+        self.registry = Registry()
+        self.registry.gauge("rtrd_ready", "1 while ready.", lambda: 1)
+        self.registry.status_of(**{name: partial(STATUS.get, name) for name in STATUS})
+        self.name = "exabgp"
+        self.engine = self
 
-    @property
-    def whatif(self) -> FakeDaemon:
-        return self
+    def handlers(self) -> list[Handlers]:
+        fake: Any = self
+        caches: Any = SimpleNamespace(all=lambda: CACHES)
+        return [
+            StateQueries(self.registry, lambda: self.why, fake, fake, event_log=self.event_log, settings=lambda: fake),
+            VRPQueries(fake, caches),
+            RouteQueries([self]),  # type: ignore[arg-type]
+            WhatIfQueries(fake),
+            Live(self.event_log, self.registry.status),
+            Changes(fake, fake),
+        ]
 
     async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
         self.asked = [f"{'+' if one.appears else '-'}{one.vrp}" for one in supposed]
@@ -140,81 +178,51 @@ class FakeDaemon:
         self.asked = [str(len(b"".join([chunk async for chunk in chunks])))]
         return {**CHANGED, "left_out": most}
 
-    def disagreement(self, names: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
-        self.asked = list(names)
-        yield None
-        for vrp in VRPS:
-            yield None
-            found = {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length}
-            yield {**found, "in": ["192.0.2.10:323"], "not_in": ["192.0.2.11:323"]}
-
     async def reload(self) -> list[Change]:
         return []
 
-    def decide(self, *, accept: bool) -> dict[str, Any]:
+    def accept(self) -> None:
         if not self.held:
-            raise ConflictError("no change of the VRPs is held")
+            raise NothingHeldError("no change of the VRPs is held")
         self.held = False
-        return {"state": "following" if accept else "rejected", "held": None}
+
+    reject = accept
 
     def status(self) -> dict[str, Any]:
-        return STATUS
+        """The guard's."""
+        return {"state": "following", "held": None}
 
-    def dump(self) -> dict[str, Any]:
-        return {"status": STATUS}
-
-    def health(self) -> str | None:
-        return self.why
-
-    def metrics(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("rtrd_ready", "1 while ready.", 1)
-
-    def validity(self, prefix: Prefix, asn: int) -> dict[str, Any]:
-        if self.why:
-            raise NotReadyError(self.why)
-        covering = [vrp for vrp in VRPS if prefix.subnet_of(parse_prefix(vrp.prefix))]  # type: ignore[arg-type]
-        return explain(prefix, asn, covering)
-
-    def history(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
+        """The history's."""
         return {"every": 15, "fields": ["time"], "samples": [[1]]}
 
-    def router_keys(self) -> list[dict[str, int | str]]:
-        return self.keys
-
-    def vrps(self, prefix: Prefix | None, *, covering: bool, sources: bool) -> Iterator[Mapping[str, Any]]:
-        self.covering = covering
-        for vrp in VRPS:
-            if prefix is None or vrp.prefix == str(prefix):
-                found = {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length}
-                yield {**found, "sources": ["192.0.2.10:323"]} if sources else found
-
-    def routes(self, wanted: Wanted) -> Iterator[Mapping[str, Any]]:
+    def routes(self, within: str | None) -> Iterator[tuple[str, SimpleNamespace]]:
+        """The engine's."""
         for number in range(self.route_count):
             if number == self.fails_after:
                 raise RuntimeError("the table broke")
-            route = {
-                "router": "exabgp",
-                "neighbor": "192.0.2.1",
-                "prefix": f"10.{number >> 8 & 255}.{number & 255}.0/24",
-                "path_id": None,
-                "origin_as": 64500 if number else None,
-                "validity": "valid" if number else "not-found",
-                "decision": "announce",
-            }
-            if wanted.prefix in (None, parse_prefix(str(route["prefix"]))) and wanted.matches(
-                str(route["validity"]), "192.0.2.1", 64500 if number else None
-            ):
+            prefix = f"10.{number >> 8 & 255}.{number & 255}.0/24"
+            if within in (None, prefix):
                 if number in (0, self.route_count - 1):
                     self.noted.append(self.seen())
-                yield route
+                yield (
+                    "192.0.2.1",
+                    SimpleNamespace(
+                        prefix=prefix,
+                        path_id=None,
+                        origin=64500 if number else None,
+                        validity="valid" if number else "not-found",
+                        decision="announce",
+                    ),
+                )
 
 
 class Running:
-    """A Control on a loop in a thread of its own."""
+    """A Server on a loop in a thread of its own."""
 
     def __init__(self, daemon: FakeDaemon, path: Path, http: Endpoint | None) -> None:
         self.daemon, self.path = daemon, path
-        self.control = Control(daemon, path, http)
+        self.control = Server(make_app(daemon.handlers()), path, http)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
 
@@ -312,29 +320,29 @@ def test_validity_in_both_spellings_of_routinator(served: Running) -> None:
 
 
 def test_a_vrp_file_has_the_router_keys(served: Running) -> None:
-    served.daemon.keys = [{"asn": asn, "ski": "00" * 20, "pubkey": "AAAA"} for asn in (64500, 64501)]
+    served.daemon.keys.effective = frozenset(RouterKey(asn, bytes(20), b"\0\0\0") for asn in (64500, 64501))
     found = get(served, "/json")
-    assert (len(found["roas"]), found["bgpsec_keys"]) == (2, served.daemon.keys)
+    assert len(found["roas"]) == 2
+    assert [(key["asn"], key["pubkey"]) for key in found["bgpsec_keys"]] == [(64500, "AAAA"), (64501, "AAAA")]
     with http_client.ask(served.path, "/json") as answer:
         assert [one["prefix"] for one in answer.items()] == [vrp.prefix for vrp in VRPS]
     assert set(get(served, "/json?prefix=198.51.100.0/24")) == {"roas"}
 
 
 def test_validity_before_a_set_is_usable_is_503(served: Running) -> None:
-    served.daemon.why = "no VRP set is usable yet"
-    assert request(served, "GET", "/api/v1/validity/AS1/192.0.2.0/24") == (503, {"error": served.daemon.why})
+    served.daemon.vrp_set.usable = False
+    why = "no VRP set is usable yet: no cache has answered"
+    assert request(served, "GET", "/api/v1/validity/AS1/192.0.2.0/24") == (503, {"error": why})
 
 
 def test_vrps_have_the_form_of_a_vrp_file(served: Running) -> None:
     first, second = ({"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length} for vrp in VRPS)
-    assert get(served, "/json") == {"roas": [first, second]}
+    assert sorted(get(served, "/json")["roas"], key=lambda vrp: str(vrp["prefix"])) == [first, second]
     assert get(served, "/json?prefix=198.51.100.0/24") == {"roas": [second]}
-    assert get(served, "/vrps?prefix=198.51.100.0/24") == {"roas": [{**second, "sources": ["192.0.2.10:323"]}]}
-    assert not served.daemon.covering
-    assert get(served, "/vrps?prefix=198.51.100.0/24&covering=yes") == {
-        "roas": [{**second, "sources": ["192.0.2.10:323"]}]
-    }
-    assert served.daemon.covering
+    found = {"roas": [{**second, "sources": ["192.0.2.10:323"]}]}
+    assert get(served, "/vrps?prefix=198.51.0.0/16") == found
+    assert get(served, "/vrps?prefix=198.51.0.0/16&covering=yes") == {"roas": []}
+    assert get(served, "/vrps?prefix=198.51.100.128/25&covering=yes") == found
     assert get(served, "/vrps?prefix=203.0.113.0/24") == {"roas": []}
 
 
@@ -625,10 +633,13 @@ def test_what_cannot_be_supposed(
 
 def test_the_caches_compared(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["diff", "192.0.2.10:323", "2001:db8::1", "--socket", str(served.path)]) == 0
-    assert served.daemon.asked == ["192.0.2.10:323", "2001:db8::1"]
-    first, _, last = capsys.readouterr().out.splitlines()
-    assert " ".join(first.split()) == "192.0.2.0/24-24 => AS64500 in 192.0.2.10:323; not in 192.0.2.11:323"
-    assert last == "2 VRPs differ"
+    *rows, last = capsys.readouterr().out.splitlines()
+    assert sorted(" ".join(row.split()) for row in rows) == [
+        "192.0.2.0/24-24 => AS64500 in 192.0.2.10:323; not in [2001:db8::1]:323",
+        "198.51.100.0/24-24 => AS64501 in 192.0.2.10:323; not in [2001:db8::1]:323",
+        "2001:db8::/32-32 => AS64500 in [2001:db8::1]:323; not in 192.0.2.10:323",
+    ]
+    assert last == "3 VRPs differ"
     assert cli.main(["diff", "192.0.2.10", "--socket", str(served.path)]) == 2
     assert capsys.readouterr().err == "rtrd diff: expected two caches, or none for all\n"
 
@@ -673,9 +684,9 @@ def test_the_cli_prints_json(served: Running, words: list[str], capfdbinary: pyt
 
 
 def test_what_the_daemon_refuses_ends_with_1(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    served.daemon.why = "no VRP set is usable yet"
+    served.daemon.vrp_set.usable = False
     assert cli.main(["validate", "192.0.2.0/24", "1", "--socket", str(served.path)]) == 1
-    assert capsys.readouterr().err == "rtrd: no VRP set is usable yet\n"
+    assert capsys.readouterr().err == "rtrd: no VRP set is usable yet: no cache has answered\n"
 
 
 def test_the_environment_names_the_socket(

@@ -14,10 +14,9 @@ from aiohttp import web
 from msgspec import inspect
 
 from rtrd import cli, config
-from rtrd.api.app import make_app
-from rtrd.api.metrics import METRICS
 from rtrd.base.endpoint import Endpoint
 from rtrd.tags import TagSpec
+from tests.lab import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +115,7 @@ def test_every_command_and_option_is_documented(command: str) -> None:
 
 
 def test_every_endpoint_is_documented() -> None:
-    app = make_app(None)  # type: ignore[arg-type]
+    app = whole.app()
     for route in app.router.routes():
         assert isinstance(route.resource, (web.PlainResource, web.DynamicResource))
         path = route.resource.canonical.split("{")[0]
@@ -173,12 +172,12 @@ def test_every_metric_is_documented_and_no_other() -> None:
     documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", (DOCS / "metrics.md").read_text(), re.MULTILINE)
     assert documented
     assert {(name, kind, tuple(re.findall("`([^`]+)`", labels))) for name, kind, labels in documented} == {
-        (metric.name, metric.kind, metric.labels) for metric in METRICS
+        (metric.name, metric.kind, metric.labels) for metric in whole.metrics()
     }
 
 
 @pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), ROOT / "README.md"], ids=lambda page: page.stem)
 def test_every_metric_that_a_page_names_exists(page: Path) -> None:
-    known = {metric.name for metric in METRICS}
+    known = {metric.name for metric in whole.metrics()}
     for name in re.findall(r"(?<![\w./-])rtrd_[a-z_]+\b(?!\*)", page.read_text()):
         assert name in known or name.removesuffix("_bucket") in known, name

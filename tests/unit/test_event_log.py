@@ -16,6 +16,7 @@ from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.event_log import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, EventLog, TooManyListenersError
 from rtrd.exabgp.decode import attribute_key
+from rtrd.main import Service
 from rtrd.rib.bgp_events import State, Update
 from rtrlib.vrp import VRP, pack
 
@@ -36,6 +37,7 @@ class Story:
     def __init__(self, folder: Path) -> None:
         (folder / "rtrd.yaml").write_text(CONFIG)
         self.daemon = Daemon(load(folder / "rtrd.yaml"), Clock(wall=lambda: 1_800_000_000.0))
+        self.service = Service(self.daemon, folder / "rtrd.yaml")
         self.daemon.vrp_set.activate([0])
         self.ends = os.pipe()
         self.router = self.daemon.routers.add("exabgp", self.ends[0], os.open(os.devnull, os.O_WRONLY), lambda: None)
@@ -46,8 +48,8 @@ class Story:
         """Look, and give what is told now, of these kinds (all)."""
         while self.engine.work(1000):
             pass
-        self.daemon.change_monitor.look()
-        await self.daemon.change_monitor._take()
+        self.service.monitor.look()
+        await self.service.monitor._take()
         events = [json.loads(line) for line in await self.listener.take(0.01, 10_000)]
         return [event for event in events if not kinds or event["kind"] in kinds]
 
@@ -170,7 +172,7 @@ def test_a_set_that_comes_into_use_and_causes_that_are_no_cache(tell: Any) -> No
 def test_sessions_caches_and_groups(tell: Any) -> None:
     async def story(one: Story) -> None:
         one.engine.state(State("192.0.2.1", up=True, reason=""))
-        cache = one.daemon.manager.groups()[0].sockets[0]
+        cache = one.daemon.caches.groups()[0].sockets[0]
         cache.error = "refused \x1b[2J"
         told = await one.told()
         assert [event["text"] for event in told] == [

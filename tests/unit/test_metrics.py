@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rtrd.api import metrics, scrape
-from rtrd.base.durations import BOUNDS, Durations
+from rtrd.api import scrape
+from rtrd.base.registry import Metric, Registry
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
+from rtrd.routers import Routers
+from rtrlib.vrp_set import VRPSet
+from tests.lab.whole import metrics
 
 CONFIG = """
 caches:
@@ -26,6 +28,8 @@ caches:
     - {name: backup, preference: 2, servers: [{host: 192.0.2.10, port: 323}]}
 rtr-server: {listen: ["127.0.0.1:0"]}
 guard: {}
+bird: {}
+state: state
 """
 
 UPDATE = (
@@ -46,33 +50,21 @@ def scraped(tmp_path: Any) -> Any:
         engine = Engine("exabgp", daemon.vrp_set, Policy(()), read_attributes)
         router = ExaBGP(engine, 0, 1, lambda: None)
         router.feed(UPDATE)
-        parts = (
-            "manager",
-            "feed",
-            "vrp_set",
-            "slurm",
-            "snapshot_keeper",
-            "relay",
-            "ready",
-            "event_log",
-            "guarding",
-            "bird",
-        )
-        fake = SimpleNamespace(**{name: getattr(daemon, name) for name in parts}, routers=[router])
-        return (await scrape.page(metrics.collect(fake), "")).text  # type: ignore[arg-type]
+        daemon.routers._routers.append(router)
+        return (await scrape.page(daemon.registry.collect(), "")).text
 
     text = asyncio.run(read()).decode()
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
 def values(family: Any) -> dict[tuple[str, ...], float]:
-    """The samples by their labels' values, in the order of METRICS."""
-    labels = next(metric.labels for metric in metrics.METRICS if metric.name.removesuffix("_total") == family.name)
+    """The samples by their labels' values, in the order in which the metric names them."""
+    labels = next(metric.labels for metric in metrics() if metric.name.removesuffix("_total") == family.name)
     return {tuple(sample.labels[label] for label in labels): sample.value for sample in family.samples}
 
 
 def test_every_metric_is_scraped_whether_it_has_a_value_or_not(scraped: Any) -> None:
-    for metric in metrics.METRICS:
+    for metric in metrics():
         assert metric.name.removesuffix("_total") in scraped
     assert "process_resident_memory_bytes" in scraped
 
@@ -103,8 +95,8 @@ def test_nothing_is_said_of_what_is_not_known_yet(scraped: Any) -> None:
         assert values(scraped[name]) == {}
 
 
-@pytest.mark.parametrize("metric", metrics.METRICS, ids=lambda metric: metric.name)
-def test_prometheus_naming_rules(metric: metrics.Metric) -> None:
+@pytest.mark.parametrize("metric", metrics(), ids=lambda metric: metric.name)
+def test_prometheus_naming_rules(metric: Metric) -> None:
     assert re.fullmatch("rtrd_[a-z_]+", metric.name)
     assert metric.name.endswith("_total") == (metric.kind == "counter")
     assert not re.search("_(count|sum|bucket|age|milliseconds|ms|kb)$", metric.name)
@@ -112,19 +104,20 @@ def test_prometheus_naming_rules(metric: metrics.Metric) -> None:
     assert metric.help.endswith(".")
 
 
-def test_no_name_twice() -> None:
-    names = [metric.name for metric in metrics.METRICS]
-    assert len(names) == len(set(names))
-
-
-def test_durations_count_below_each_bound() -> None:
-    durations = Durations()
+def test_how_long_work_took_is_a_histogram_by_router() -> None:
+    routers = Routers(VRPSet(), Policy(()))
+    registry = Registry()
+    routers.register(registry)
     for seconds in (0.0005, 0.001, 0.3, 99.0):
-        durations.add(seconds)
-    buckets = dict(durations.buckets())
-    assert buckets["0.001"] == 2
-    assert buckets["0.25"] == 2
-    assert buckets["0.5"] == 3
-    assert buckets[str(BOUNDS[-1])] == 3
-    assert buckets["+Inf"] == 4
-    assert durations.total == pytest.approx(99.3015)
+        routers._work.labels("edge").observe(seconds)
+    (family,) = (family for family in registry.collect() if family.name == "rtrd_work_seconds")
+    found = {sample.labels.get("le", sample.name): sample.value for sample in family.samples}
+    assert (found["0.001"], found["0.25"], found["0.5"], found["10.0"], found["+Inf"]) == (2, 2, 3, 3, 4)
+    assert found["rtrd_work_seconds_sum"] == pytest.approx(99.3015)
+    assert {sample.labels["router"] for sample in family.samples} == {"edge"}
+    assert not any(sample.name.endswith("_created") for sample in family.samples)
+
+
+def test_no_name_twice() -> None:
+    names = [metric.name for metric in metrics()]
+    assert len(names) == len(set(names))

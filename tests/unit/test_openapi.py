@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rtrd.api.app import make_app
 from rtrd.tags import VALIDITIES
+from tests.lab import whole
 from tests.lab.promised import DOCUMENT
 
 
 def test_every_route_of_the_application_is_in_it_and_no_other() -> None:
     answered = {
         (route.method, route.resource.canonical)
-        for route in make_app(None).router.routes()  # type: ignore[arg-type]
+        for route in whole.app().router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
     named = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rtrd.api.metrics import METRICS
+from tests.lab.whole import metrics
 
 ETC = Path(__file__).parents[2] / "etc"
 RULES = ETC / "prometheus" / "rtrd.rules.yaml"
@@ -20,8 +20,8 @@ ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule
 QUERIES = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
 
 SCRAPED = {"instance", "job"}
-LABELS = {metric.name: {*metric.labels, *SCRAPED} for metric in METRICS} | {
-    f"{metric.name}_bucket": {*metric.labels, "le", *SCRAPED} for metric in METRICS if metric.kind == "histogram"
+LABELS = {metric.name: {*metric.labels, *SCRAPED} for metric in metrics()} | {
+    f"{metric.name}_bucket": {*metric.labels, "le", *SCRAPED} for metric in metrics() if metric.kind == "histogram"
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from rtrd import config
 from rtrd.config.diff import compare, merged
+from tests.lab.whole import reloadable
 
 BEFORE = """
 caches:
@@ -34,7 +35,7 @@ def said(*replacements: tuple[str, str]) -> list[str]:
     for old, new in replacements:
         assert old in after
         after = after.replace(old, new)
-    return [str(change) for change in compare(loaded(BEFORE), loaded(after))]
+    return [str(change) for change in compare(loaded(BEFORE), loaded(after), reloadable())]
 
 
 def test_the_same_file_and_another_spelling_of_it_are_no_change() -> None:
@@ -96,20 +97,20 @@ def test_what_needs_a_restart_stays_as_it_was_until_then() -> None:
     """So the next reload says it again."""
     old = loaded(BEFORE)
     new = loaded("control: /run/x.sock\nstart-hold: 5\n" + BEFORE.replace("3600", "60"))
-    in_force = merged(old, new)
+    in_force = merged(old, new, reloadable())
     assert in_force.control == old.control
     assert (in_force.start_hold, in_force.caches.refresh) == (5, 60)
-    assert [str(change) for change in compare(in_force, new)] == [
+    assert [str(change) for change in compare(in_force, new, reloadable())] == [
         "control: /run/rtrd/rtrd.sock becomes /run/x.sock (only after a restart)"
     ]
 
 
 def test_every_key_is_either_changed_or_said_to_need_a_restart() -> None:
-    """A key that nobody taught the reload must not seem to be in force."""
+    """A key that no part registered must not seem to be in force."""
     old = loaded(BEFORE)
     for field in set(old.__struct_fields__) - {"caches", "policy", "slurm"}:
         other: Any = object()
         new = msgspec.structs.replace(old, **{field: other})
-        (change,) = compare(old, new)
-        kept = getattr(merged(old, new), field)
+        (change,) = compare(old, new, reloadable())
+        kept = getattr(merged(old, new, reloadable()), field)
         assert (kept is other) != change.restart, field

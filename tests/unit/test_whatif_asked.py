@@ -91,7 +91,9 @@ def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) ->
 
 
 def suppose(daemon: Any, *texts: str, most: int = 100) -> dict[str, Any]:
-    answer = asyncio.run(WhatIf(daemon).supposing([parse_supposed(text) for text in texts], most))
+    answer = asyncio.run(
+        WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers).supposing([parse_supposed(text) for text in texts], most)
+    )
     promised.check("WhatIf", answer)
     return answer
 
@@ -101,7 +103,7 @@ def replace(daemon: Any, records: bytes, step: int = 7) -> dict[str, Any]:
         for at in range(0, len(records), step):
             yield records[at : at + step]
 
-    answer = asyncio.run(WhatIf(daemon).replacing(chunks(), 100))
+    answer = asyncio.run(WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers).replacing(chunks(), 100))
     promised.check("WhatIf", answer)
     return answer
 

@@ -1,0 +1,57 @@
+"""What an operator changes, over the control socket alone: a held change of the VRPs, and the configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from rtrd.api.responses import json
+from rtrd.base.errors import ConflictError
+from rtrd.base.faults import FaultyFileError
+from rtrd.vrps.guard import NothingHeldError
+
+if TYPE_CHECKING:
+    from rtrd.reload import Reloading
+    from rtrd.vrps.guarding import Guarding
+
+
+class Changes:
+    """Handlers that change something."""
+
+    def __init__(self, guarding: Guarding | None, reloading: Reloading) -> None:
+        self._guarding = guarding
+        self._reloading = reloading
+
+    def routes_of_app(self) -> list[web.RouteDef]:
+        """Give what is done where."""
+        return [
+            web.post("/accept", self.accept),
+            web.post("/reject", self.reject),
+            web.post("/reload", self.reload),
+        ]
+
+    async def accept(self, _request: web.Request) -> web.Response:
+        """Apply the held change."""
+        return self._decide(accept=True)
+
+    async def reject(self, _request: web.Request) -> web.Response:
+        """Keep what is in force."""
+        return self._decide(accept=False)
+
+    def _decide(self, *, accept: bool) -> web.Response:
+        if self._guarding is None:
+            raise ConflictError("no guard is configured: every change of the VRPs is in force at once")
+        try:
+            (self._guarding.accept if accept else self._guarding.reject)()
+        except NothingHeldError as error:
+            raise ConflictError(str(error)) from error
+        return json(self._guarding.status())
+
+    async def reload(self, _request: web.Request) -> web.Response:
+        """Read the configuration again; 409 with every fault when it is refused."""
+        try:
+            changes = await self._reloading.reload()
+        except FaultyFileError as refused:
+            return json({"error": str(refused), "faults": [str(fault) for fault in refused.faults]}, 409)
+        return json({"changes": [change._asdict() for change in changes]})

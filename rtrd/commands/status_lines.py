@@ -1,0 +1,32 @@
+"""Lines of `rtrd status` that are the same in a pipe and on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtrd.base.text import printable
+from rtrd.tags import VALIDITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def faults(server: dict[str, Any]) -> Iterator[str]:
+    """Say what is wrong with a cache; when nothing is, what was."""
+    last = server.get("last_fault")
+    if server.get("error") is not None:
+        yield printable(server["error"])
+    elif last is not None:
+        yield f"well again; at {printable(last['time'])}: {printable(last['why'])}"
+    if server.get("faults"):
+        counts = ", ".join(f"{printable(name)} {count}" for name, count in sorted(server["faults"].items()))
+        yield f"faults: {counts}"
+
+
+def local_routes(router: dict[str, Any]) -> Iterator[str]:
+    """Say what ExaBGP announces by itself, if anything."""
+    own = router.get("local_routes", {})
+    if any(own.values()):
+        counts = ", ".join(f"{own[validity]} {validity}" for validity in VALIDITIES)
+        withdrawn = router.get("local_routes_withdrawn", 0)
+        yield f"own routes: {counts}" + (f"; {withdrawn} of them withdrawn" if withdrawn else "")

@@ -1,0 +1,88 @@
+"""The daemon with its API: what joins the parts to the handlers that ask them, and runs the whole."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING
+
+from rtrd import config
+from rtrd.api.app import make_app
+from rtrd.api.change_monitor import ChangeMonitor
+from rtrd.api.changes_api import Changes
+from rtrd.api.history import History
+from rtrd.api.live import Live
+from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
+from rtrd.api.server import Server
+from rtrd.api.whatif import WhatIf, WhatIfQueries
+from rtrd.base.loop import WatchedLoop
+from rtrd.daemon import DONE, Daemon
+from rtrd.reload import Reloading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aiohttp import web
+
+
+class Service:
+    """A daemon and its API."""
+
+    def __init__(self, daemon: Daemon, path: Path) -> None:
+        """Listen nowhere yet. `path`: the file of the settings, read again at a reload."""
+        self.daemon = daemon
+        self.reloading = Reloading(
+            path, daemon.settings, daemon.registry, daemon.notifier, relay=daemon.relay, routers=daemon.routers
+        )
+        self.monitor = ChangeMonitor(daemon.event_log, daemon.caches, daemon.routers, daemon.guarding)
+        self.history = History(daemon.routers, daemon.vrp_set, daemon.clock)
+
+    def app(self) -> web.Application:
+        """Give the application: each of its handlers is given the parts that it asks."""
+        daemon, registry = self.daemon, self.daemon.registry
+        return make_app(
+            (
+                StateQueries(
+                    registry,
+                    daemon.why_unhealthy,
+                    daemon.effective,
+                    self.history,
+                    event_log=daemon.event_log,
+                    settings=self.reloading.in_force,
+                ),
+                VRPQueries(daemon.effective, daemon.caches),
+                RouteQueries(daemon.routers),
+                WhatIfQueries(WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)),
+                Live(daemon.event_log, registry.status),
+                Changes(daemon.guarding, self.reloading),
+            )
+        )
+
+    async def run(self, *, exabgp: bool) -> int:
+        """Run until a signal, or until ExaBGP is gone. Gives the exit code."""
+        daemon, settings = self.daemon, self.daemon.settings
+        server = Server(self.app(), settings.control, settings.http, group=settings.control_group)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reloading.on_signal)
+        await daemon.start(exabgp=exabgp)
+        self.monitor.start()
+        self.history.start()
+        try:
+            return await daemon.run(server.start, exabgp=exabgp)
+        finally:
+            self.monitor.close()
+            self.history.close()
+            await daemon.close()
+            await server.close()
+
+
+def run(path: Path, *, exabgp: bool) -> int:
+    """Run the daemon of a configuration file in the foreground. Gives the exit code."""
+    settings = config.load(path)
+
+    async def main() -> int:
+        return await Service(Daemon(settings), path).run(exabgp=exabgp)
+
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=WatchedLoop) as runner:
+        return runner.run(main())
+    return DONE

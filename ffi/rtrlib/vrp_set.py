@@ -134,7 +134,7 @@ class VRPSet:
     def _apply(self, start: Callable[..., int], *arguments: Any, changes: VRPChanges | None = None) -> Apply:
         changes = VRPChanges() if changes is None else changes
         self._done(start(self.native, *arguments), arguments[0] if isinstance(arguments[0], int) else 0)
-        while (more := lib.vrpset_step(self.native, _SLICE, changes.native)) > 0:
+        while (more := lib.vrpset_apply(self.native, _SLICE, changes.native)) > 0:
             yield
         self._done(more)
         self.generation += start not in _SAME
@@ -202,7 +202,7 @@ class VRPSet:
         To end it, take everything first.
         """
         self.deferring = defer
-        lib.vrpset_propose(self.native, defer)
+        lib.vrpset_defer(self.native, defer)
 
     @property
     def changing(self) -> bool:

@@ -163,7 +163,7 @@ class TestMalformed:
         record = PACKED.pack(self.ADDRESS, 64500, 24, 4, 0, 0)
         assert lib.vrpset_filter(vrp_set.native, record, 1) == 0
         steps = 0
-        while (more := lib.vrpset_step(vrp_set.native, 0, changes.native)) > 0:
+        while (more := lib.vrpset_apply(vrp_set.native, 0, changes.native)) > 0:
             steps += 1
             assert steps <= PARTS
         assert (more, len(changes), vrp_set.count(4)) == (0, 1, 0)

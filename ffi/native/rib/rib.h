@@ -69,8 +69,7 @@ struct route_row {
     uint8_t waiting; /* something of it is still to be written */
 };
 
-#define VALIDITY_NONE 255 /* of a route that was not there before */
-#define CAUSE_UPDATE 0    /* the router's own word */
+#define CAUSE_UPDATE 0 /* the router's own word */
 
 /* A route whose validity changed, or that came and is invalid. */
 struct route_event {

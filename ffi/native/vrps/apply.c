@@ -1,19 +1,23 @@
-/* Changes of the set, in steps: a source's full set begins, what is staged comes into force, sources and filters are
- * switched. What is only proposed, and what is dropped, is in proposed.c.
+/* Changes of the set, applied in slices: a source's full set begins, what is staged comes into force, sources and
+ * filters are switched, what is pending is taken.
  *
  * A change goes over all entries, table by table, and writes into each whether it will be in force, beside whether it
- * is. With the last table the former holds (vrpset.shown), and the counts follow. Between two steps nothing of it
+ * is. With the last table the new bits hold (vrpset.shown), and the counts follow. Between two slices nothing of it
  * shows, and what other sources stage disturbs nothing: a new entry is in nobody's force. Few entries are changed
- * in one step, in place.
+ * in one slice, in place.
  */
 
 #include <stdlib.h>
 
 #include "vrps/vrpset_table.h"
 
-#define BOTH 3
+#define BOTH 3 /* the bits of entry.force */
 
-int walk_start(struct vrpset *set, unsigned source, struct walk walk)
+struct status {
+    bool due, in_force;
+};
+
+static int walk_start(struct vrpset *set, unsigned source, struct walk walk)
 {
     if (set->walk.each)
         return -2;
@@ -28,7 +32,7 @@ int walk_start(struct vrpset *set, unsigned source, struct walk walk)
     return 0;
 }
 
-void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct advertised was, struct advertised is)
+static void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct status was, struct status is)
 {
     struct walk *walk = &set->walk;
     walk->due[family == 6] += is.due - was.due;
@@ -39,7 +43,7 @@ void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct a
     entry->force ^= walk->records ? BOTH : BOTH ^ set->shown;
 }
 
-void walk_tell(struct vrpset *set, const struct entry *entry, uint8_t family, bool announce)
+static void walk_tell(struct vrpset *set, const struct entry *entry, uint8_t family, bool announce)
 {
     struct vrp_list *changes = set->walk.changes;
     if (changes->n < changes->room) /* always so: there was room for as many as there are entries that may change */
@@ -82,7 +86,7 @@ static void finish(struct vrpset *set)
 
 bool vrpset_changing(const struct vrpset *set) { return set->walk.each != NULL; }
 
-int vrpset_step(struct vrpset *set, size_t budget, struct vrp_list *changes)
+int vrpset_apply(struct vrpset *set, size_t budget, struct vrp_list *changes)
 {
     struct walk *walk = &set->walk;
     if (!walk->each)
@@ -116,14 +120,13 @@ int vrpset_step(struct vrpset *set, size_t budget, struct vrp_list *changes)
 
 /* ---- the changes ------------------------------------------------------------------------------------------- */
 
-/* Whether the entry is due has changed, or not: put that into force or, while changes are proposed, note it. */
+/* Whether the entry is due has changed, or not: put that into force or, while changes are deferred, note it. */
 static void settle(struct vrpset *set, struct entry *entry, uint8_t family, bool was, bool is)
 {
     if (was == is)
         return;
     bool before = in_force(set, entry);
-    walk_move(set, entry, family, (struct advertised){was, before},
-              (struct advertised){is, set->proposing ? before : is});
+    walk_move(set, entry, family, (struct status){was, before}, (struct status){is, set->deferring ? before : is});
     walk_tell(set, entry, family, is);
 }
 
@@ -205,4 +208,55 @@ int vrpset_filter(struct vrpset *set, const void *filters, size_t n)
     if (started != 0)
         filters_free(fresh);
     return started;
+}
+
+/* ---- what is pending ----------------------------------------------------------------------------------------- */
+
+void vrpset_defer(struct vrpset *set, bool defer) { set->deferring = defer; }
+
+uint64_t vrpset_pending(const struct vrpset *set) { return set->pending; }
+
+uint64_t vrpset_due(const struct vrpset *set, uint8_t family) { return family_const(set, family)->due; }
+
+static void take_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk)
+{
+    (void)walk;
+    bool was = in_force(set, entry), is = due(set, entry);
+    if (was == is)
+        return;
+    walk_move(set, entry, family, (struct status){is, was}, (struct status){is, is});
+    walk_tell(set, entry, family, is);
+}
+
+int vrpset_take(struct vrpset *set, const struct vrp_list *pending)
+{
+    static const struct vrp none;
+    struct walk walk = {.each = take_entry};
+    if (pending) {
+        walk.records = pending->n ? pending->records : &none;
+        walk.n = walk.most = pending->n;
+    }
+    return walk_start(set, 0, walk);
+}
+
+static void drop_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk)
+{
+    entry->next &= ~walk->bit;
+    if (!(entry->live & walk->bit))
+        return;
+    struct status was = {due(set, entry), in_force(set, entry)}, is = was;
+    /* Nobody else who counts says it. A filter is not asked: that one matches may be pending. */
+    if (was.in_force && (entry->live & set->active) == walk->bit)
+        is.in_force = false;
+    entry->live ^= walk->bit;
+    walk->count--;
+    is.due = due(set, entry);
+    walk_move(set, entry, family, was, is);
+    if (was.in_force != is.in_force)
+        walk_tell(set, entry, family, false);
+}
+
+int vrpset_drop(struct vrpset *set, unsigned source)
+{
+    return walk_start(set, source, (struct walk){.each = drop_entry, .staged_ends = true});
 }

@@ -1,71 +1,97 @@
 /* What is asked of the VRP set: the validity of routes (RFC 6811), who covers a prefix, lists and counts. */
 
-#include <string.h>
-
 #include "vrps/vrpset_table.h"
+
+_Static_assert(VRPSET_PARTS == 2 * TABLES, "a part is a table of a family");
 
 void vrpset_set_usable(struct vrpset *set, bool usable) { set->usable = usable; }
 
 bool vrpset_usable(const struct vrpset *set) { return set->usable; }
 
-typedef bool each_covering(const struct entry *entry, void *data); /* false: enough */
+/* ---- validity ---------------------------------------------------------------------------------------------- */
 
-/* Whose entries are gone through: those in force, or those that are due. */
-struct scope {
+/* Where the VRPs of one length that cover a prefix lie: in one probe run. */
+struct probe {
+    const struct table *table;
+    uint32_t at;
+    uint8_t len;
+};
+
+static inline bool probe_at(const struct vrpset *set, uint8_t family, struct key key, unsigned len, struct probe *probe)
+{
+    uint64_t hash = hash_prefix(set, masked(key, len), len);
+    const struct table *table = &family_const(set, family)->tables[table_number(hash)];
+    *probe = (struct probe){table, (uint32_t)hash & (table->room - 1), (uint8_t)len};
+    return table->room != 0;
+}
+
+/* The next entry of the prefix in the run; NULL: that was the last one. `due`: whether it counts says what is due. */
+static inline const struct entry *probe_next(const struct vrpset *set, bool due_ones, struct key prefix,
+                                             struct probe *probe)
+{
+    const struct entry *entries = probe->table->entries, *entry;
+    while ((entry = &entries[probe->at])->used) {
+        probe->at = (probe->at + 1) & (probe->table->room - 1);
+        if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == probe->len &&
+            (due_ones ? due(set, entry) : in_force(set, entry)))
+            return entry;
+    }
+    return NULL;
+}
+
+/* The entries of a set that cover a prefix, the shortest first: those in force, or (`due`) those that are due. */
+struct covering {
     const struct vrpset *set;
-    const struct family_set *fam;
+    struct key key;
+    uint8_t family;
     bool due;
+    struct lengths_walk lengths;
+    struct probe probe; /* of one length; table NULL: none */
 };
 
-static bool in_scope(const struct scope *scope, const struct entry *entry)
+static struct covering covering_begin(const struct vrpset *set, bool due, uint8_t family, struct key key, unsigned len)
 {
-    return scope->due ? due(scope->set, entry) : in_force(scope->set, entry);
+    struct lengths_walk lengths = lengths_begin(&family_const(set, family)->lengths, key.hi, len);
+    return (struct covering){set, key, family, due, lengths, {NULL, 0, 0}};
 }
 
-static bool probe(const struct scope *scope, struct key key, unsigned len, each_covering *each, void *data)
+static inline const struct entry *covering_next(struct covering *walk)
 {
-    const struct vrpset *set = scope->set;
-    const struct family_set *fam = scope->fam;
-    struct key prefix = masked(key, len);
-    uint64_t hash = hash_prefix(set, prefix, len);
-    const struct table *table = &fam->tables[table_number(hash)];
-    if (table->room == 0)
-        return true;
-    uint32_t mask = table->room - 1;
-    for (uint32_t i = (uint32_t)hash & mask; table->entries[i].used; i = (i + 1) & mask) {
-        const struct entry *entry = &table->entries[i];
-        if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == len && in_scope(scope, entry) &&
-            !each(entry, data))
-            return false;
+    for (int len;;) {
+        const struct entry *entry = NULL;
+        if (walk->probe.table)
+            entry = probe_next(walk->set, walk->due, masked(walk->key, walk->probe.len), &walk->probe);
+        if (entry)
+            return entry;
+        do
+            if ((len = lengths_next(&walk->lengths)) < 0)
+                return NULL;
+        while (!probe_at(walk->set, walk->family, walk->key, (unsigned)len, &walk->probe));
     }
-    return true;
 }
 
-static void for_covering(const struct vrpset *set, bool due, uint8_t family, struct key key, unsigned len,
-                         each_covering *each, void *data)
+/* RFC 6811 section 2, VRP by VRP that covers the route. True: the rest makes no difference. */
+static inline bool judge(const struct entry *entry, int64_t asn, unsigned len, enum validity *validity)
 {
-    struct scope scope = {set, family_const(set, family), due};
-    struct lengths_walk walk = lengths_begin(&scope.fam->lengths, key.hi, len);
-    for (int one; (one = lengths_next(&walk)) >= 0;)
-        if (!probe(&scope, key, (unsigned)one, each, data))
-            return;
+    *validity = entry_matches(entry, asn, len) ? VALIDITY_VALID : VALIDITY_INVALID;
+    return *validity == VALIDITY_VALID;
 }
 
-struct question {
-    int64_t asn;
-    unsigned len;
-    enum validity validity;
-};
-
-static bool answer(const struct entry *entry, void *data)
+static bool has(const struct vrpset *set, uint8_t family, const struct entry *entry)
 {
-    struct question *question = data;
-    if (entry_matches(entry, question->asn, question->len)) {
-        question->validity = VALIDITY_VALID;
-        return false;
-    }
-    question->validity = VALIDITY_INVALID;
-    return true;
+    const struct vrp vrp = vrp_of(entry, family, true);
+    const struct entry *found = vrpset_find(set, family, &vrp);
+    return found && in_force(set, found);
+}
+
+/* `without`: a set whose VRPs don't count, or NULL. */
+static inline enum validity validate(struct covering walk, int64_t asn, unsigned len, const struct vrpset *without)
+{
+    enum validity validity = VALIDITY_NOT_FOUND;
+    for (const struct entry *entry; (entry = covering_next(&walk));)
+        if (!(without && has(without, walk.family, entry)) && judge(entry, asn, len, &validity))
+            break;
+    return validity;
 }
 
 enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
@@ -73,51 +99,115 @@ enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const ui
 {
     if (!set->usable)
         return VALIDITY_UNVERIFIED;
-    struct question question = {asn, len, VALIDITY_NOT_FOUND};
-    for_covering(set, false, family, key_of(addr), len, answer, &question);
-    return question.validity;
-}
-
-static bool same(const struct entry *entry, void *data)
-{
-    const struct entry **wanted = data;
-    if (entry->asn != (*wanted)->asn || entry->max != (*wanted)->max)
-        return true;
-    *wanted = NULL;
-    return false;
-}
-
-static bool has(const struct vrpset *set, uint8_t family, const struct entry *entry)
-{
-    struct scope scope = {set, family_const(set, family), false};
-    const struct entry *wanted = entry;
-    probe(&scope, (struct key){entry->hi, entry->lo}, entry->len, same, &wanted);
-    return wanted == NULL;
-}
-
-struct view_question {
-    struct question question; /* first: answer() reads it */
-    const struct vrpset *without;
-    uint8_t family;
-};
-
-static bool answer_less(const struct entry *entry, void *data)
-{
-    struct view_question *view = data;
-    return has(view->without, view->family, entry) || answer(entry, &view->question);
+    return validate(covering_begin(set, false, family, key_of(addr), len), asn, len, NULL);
 }
 
 enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
                                    int64_t asn)
 {
+    enum validity validity = VALIDITY_NOT_FOUND;
+    struct key key = key_of(addr);
     if (view->set && !view->set->usable)
         return VALIDITY_UNVERIFIED;
-    struct view_question question = {{asn, len, VALIDITY_NOT_FOUND}, view->without, family};
     if (view->set)
-        for_covering(view->set, view->due, family, key_of(addr), len, view->without ? answer_less : answer, &question);
-    if (view->with && question.question.validity != VALIDITY_VALID)
-        for_covering(view->with, false, family, key_of(addr), len, answer, &question.question);
-    return question.question.validity;
+        validity = validate(covering_begin(view->set, view->due, family, key, len), asn, len, view->without);
+    if (!view->with || validity == VALIDITY_VALID)
+        return validity;
+    enum validity more = validate(covering_begin(view->with, false, family, key, len), asn, len, NULL);
+    return more == VALIDITY_NOT_FOUND ? validity : more;
+}
+
+/* A route's answer waits for memory two or three times, one after the other. So routes are validated together: the
+ * lengths worth a look, the entries of each; what the next step of one route reads is on its way while the others are
+ * looked at. */
+enum { PROBES = 12 };
+
+struct asked {
+    struct key key;
+    int64_t asn; /* -1: none */
+    uint8_t len, family, n;
+    bool good, many; /* many: more lengths than there is room for */
+    struct probe probes[PROBES];
+};
+
+static void read_route(const struct vrpset *set, const uint8_t addr[16], uint8_t len, uint8_t family, int64_t asn,
+                       struct asked *asked)
+{
+    asked->key = key_of(addr);
+    asked->asn = asn;
+    asked->len = len;
+    asked->family = family;
+    asked->n = 0;
+    asked->many = false;
+    struct key prefix = masked(asked->key, len);
+    asked->good = family_has_length(family, len) && prefix.hi == asked->key.hi && prefix.lo == asked->key.lo;
+    if (asked->good)
+        lengths_prefetch(&family_const(set, family)->lengths, asked->key.hi);
+}
+
+static void find_probes(const struct vrpset *set, struct asked *asked)
+{
+    struct lengths_walk walk = lengths_begin(&family_const(set, asked->family)->lengths, asked->key.hi, asked->len);
+    for (int len; !asked->many && (len = lengths_next(&walk)) >= 0;) {
+        if (asked->n == PROBES) {
+            asked->many = true;
+        } else if (probe_at(set, asked->family, asked->key, (unsigned)len, &asked->probes[asked->n])) {
+            __builtin_prefetch(&asked->probes[asked->n].table->entries[asked->probes[asked->n].at]);
+            asked->n++;
+        }
+    }
+}
+
+static enum validity answer(const struct vrpset *set, struct asked *asked)
+{
+    enum validity validity = VALIDITY_NOT_FOUND;
+    if (!asked->good)
+        return VALIDITY_NONE;
+    if (!set->usable)
+        return VALIDITY_UNVERIFIED;
+    if (asked->many)
+        return validate(covering_begin(set, false, asked->family, asked->key, asked->len), asked->asn, asked->len,
+                        NULL);
+    for (unsigned n = 0; n < asked->n; n++) {
+        struct key prefix = masked(asked->key, asked->probes[n].len);
+        for (const struct entry *entry; (entry = probe_next(set, false, prefix, &asked->probes[n]));)
+            if (judge(entry, asked->asn, asked->len, &validity))
+                return validity;
+    }
+    return validity;
+}
+
+static void validate_together(const struct vrpset *set, struct asked *asked, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        if (asked[i].good)
+            find_probes(set, &asked[i]);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint8_t)answer(set, &asked[i]);
+}
+
+void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out)
+{
+    struct asked asked[VRPSET_TOGETHER];
+    for (size_t done = 0, some; done < n; done += some) {
+        some = n - done < VRPSET_TOGETHER ? n - done : VRPSET_TOGETHER;
+        for (size_t i = 0; i < some; i++) {
+            struct vrp route;
+            memcpy(&route, (const uint8_t *)routes + (done + i) * sizeof route, sizeof route);
+            read_route(set, route.addr, route.len, route.family, route.asn, &asked[i]);
+        }
+        validate_together(set, asked, some, out + done);
+    }
+}
+
+void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], size_t n, int64_t asn,
+                          uint8_t *out)
+{
+    struct asked asked[VRPSET_TOGETHER];
+    n = n < VRPSET_TOGETHER ? n : VRPSET_TOGETHER;
+    for (size_t i = 0; i < n; i++)
+        read_route(set, prefixes[i]->addr, prefixes[i]->len, prefixes[i]->family, asn, &asked[i]);
+    validate_together(set, asked, n, out);
 }
 
 int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn)
@@ -128,19 +218,19 @@ int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n,
     return (int)vrpset_validate(set, parsed.family, parsed.addr, parsed.len, asn);
 }
 
+/* ---- lists ------------------------------------------------------------------------------------------------- */
+
 struct collection {
     struct vrp_source *out;
     size_t room, n;
     uint8_t family;
 };
 
-static bool collect(const struct entry *entry, void *data)
+static void collect(struct collection *collection, const struct entry *entry)
 {
-    struct collection *collection = data;
     if (collection->n < collection->room)
         collection->out[collection->n] = (struct vrp_source){vrp_of(entry, collection->family, true), entry->live};
     collection->n++;
-    return true;
 }
 
 size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
@@ -149,91 +239,64 @@ size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t a
     struct collection collection = {out, room, 0, family};
     if (!family_has_length(family, len))
         return 0;
-    for_covering(set, false, family, key_of(addr), len, collect, &collection);
+    struct covering walk = covering_begin(set, false, family, key_of(addr), len);
+    for (const struct entry *entry; (entry = covering_next(&walk));)
+        collect(&collection, entry);
     return collection.n;
 }
 
-static bool listed(const struct vrpset *set, const struct entry *entry, uint32_t sources)
-{
-    return entry->used && (sources ? (entry->live & sources) != 0 : in_force(set, entry));
-}
+static uint8_t part_family(unsigned part) { return part < TABLES ? 4 : part < VRPSET_PARTS ? 6 : 0; }
 
-size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room)
+/* The next entry of the part from *at on, which some of `sources` have, or (0) that is in force; NULL: there is none.
+ */
+static const struct entry *part_next(const struct vrpset *set, uint32_t sources, unsigned part, uint32_t *at)
 {
-    size_t n = 0;
-    uint64_t table_at_cursor = *cursor >> 32;
-    uint32_t i = (uint32_t)*cursor;
-    for (; table_at_cursor < 2 * TABLES; table_at_cursor++, i = 0) {
-        uint8_t family = table_at_cursor < TABLES ? 4 : 6;
-        const struct table *table = &family_const(set, family)->tables[table_at_cursor % TABLES];
-        for (; i < table->room; i++) {
-            const struct entry *entry = &table->entries[i];
-            if (!listed(set, entry, sources))
-                continue;
-            if (n == room) {
-                *cursor = table_at_cursor << 32 | i;
-                return n;
-            }
-            out[n++] = (struct vrp_source){vrp_of(entry, family, true), entry->live};
-        }
+    const struct table *table = &family_const(set, part_family(part))->tables[part % TABLES];
+    while (*at < table->room) {
+        const struct entry *entry = &table->entries[(*at)++];
+        if (entry->used && (sources ? (entry->live & sources) != 0 : in_force(set, entry)))
+            return entry;
     }
-    *cursor = UINT64_C(2) * TABLES << 32;
-    return n;
+    return NULL;
 }
-
-_Static_assert(VRPSET_PARTS == 2 * TABLES, "a part is a table of a family");
 
 int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out)
 {
-    if (part >= VRPSET_PARTS)
+    uint8_t family = part_family(part);
+    uint32_t at = 0;
+    if (!family || vrp_list_reserve(out, family_const(set, family)->tables[part % TABLES].used) != 0)
         return -1;
-    uint8_t family = part < TABLES ? 4 : 6;
-    const struct table *table = &family_const(set, family)->tables[part % TABLES];
-    if (vrp_list_reserve(out, table->used) != 0)
-        return -1;
-    for (uint32_t i = 0; i < table->room; i++)
-        if (listed(set, &table->entries[i], sources))
-            out->records[out->n++] = vrp_of(&table->entries[i], family, true);
+    for (const struct entry *entry; (entry = part_next(set, sources, part, &at));)
+        out->records[out->n++] = vrp_of(entry, family, true);
     return 0;
 }
 
 size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_source *out, size_t room)
 {
-    if (part >= VRPSET_PARTS)
+    struct collection collection = {out, room, 0, part_family(part)};
+    uint32_t at = 0;
+    if (!collection.family || !sources)
         return 0;
-    uint8_t family = part < TABLES ? 4 : 6;
-    const struct table *table = &family_const(set, family)->tables[part % TABLES];
-    size_t n = 0;
-    for (uint32_t i = 0; i < table->room; i++) {
-        const struct entry *entry = &table->entries[i];
-        uint32_t having = entry->used ? entry->live & sources : 0;
-        if (!having || having == sources)
-            continue;
-        if (n < room)
-            out[n] = (struct vrp_source){vrp_of(entry, family, true), entry->live};
-        n++;
-    }
-    return n;
+    for (const struct entry *entry; (entry = part_next(set, sources, part, &at));)
+        if ((entry->live & sources) != sources)
+            collect(&collection, entry);
+    return collection.n;
 }
 
 size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len, unsigned part,
                      struct vrp_source *out, size_t room)
 {
-    if (part >= VRPSET_PARTS || family != (part < TABLES ? 4 : 6) || !family_has_length(family, len))
+    struct collection collection = {out, room, 0, family};
+    uint32_t at = 0;
+    if (family != part_family(part) || !family_has_length(family, len))
         return 0;
-    const struct table *table = &family_const(set, family)->tables[part % TABLES];
-    size_t n = 0;
-    for (uint32_t i = 0; i < table->room; i++) {
-        if (!listed(set, &table->entries[i], 0))
-            continue;
-        struct vrp vrp = vrp_of(&table->entries[i], family, true);
-        if (vrp.len <= len || !prefix_covers(addr, len, vrp.addr))
-            continue;
-        if (n < room)
-            out[n] = (struct vrp_source){vrp, table->entries[i].live};
-        n++;
+    struct key key = masked(key_of(addr), len);
+    for (const struct entry *entry; (entry = part_next(set, 0, part, &at));) {
+        struct key outer = masked((struct key){entry->hi, entry->lo}, len);
+        if (entry->len > len && outer.hi == key.hi && outer.lo == key.lo)
+            collect(&collection, entry);
     }
-    return n;
+    return collection.n;
 }
 
 uint64_t vrpset_count(const struct vrpset *set, uint8_t family) { return family_const(set, family)->effective; }

@@ -1,5 +1,4 @@
-/* The VRPs of all sources and what they stage. What comes into force is in steps.c and proposed.c, questions are in
- * validity.c. */
+/* The VRPs of all sources and what they stage. */
 
 #include <endian.h>
 #include <stdlib.h>
@@ -65,13 +64,13 @@ static bool says(const struct entry *entry, const struct vrp *vrp) /* of entries
     return entry->asn == vrp->asn && entry->max == vrp->max;
 }
 
-struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp)
+struct entry *vrpset_find(const struct vrpset *set, uint8_t family, const struct vrp *vrp)
 {
     if (!family_has_length(family, vrp->len))
         return NULL;
     struct key key = key_of(vrp->addr);
     uint64_t hash = hash_prefix(set, key, vrp->len);
-    const struct table *table = table_at(family_of(set, family), hash);
+    const struct table *table = &family_const(set, family)->tables[table_number(hash)];
     if (table->room == 0)
         return NULL;
     uint32_t mask = table->room - 1;

@@ -1,16 +1,22 @@
-/* The VRP set: packed VRPs of many sources in, the validity of a route out (RFC 6811).
+/* The VRP set: it takes packed VRPs of many sources, and says of routes whether they are valid (RFC 6811).
  *
- * One table holds what every source says. A VRP carries a bit for each source
- * (a cache, the snapshot, SLURM's assertions) that has it; it is effective when
- * one of the active sources has it. So a failover is one new mask, and two
- * caches with the same VRPs cost their memory once and change no decision.
+ * One table holds what every source says. A VRP carries a bit for each source (a cache, the snapshot, SLURM's
+ * assertions) that has it; it is effective when one of the active sources has it. So a failover is one new mask, and
+ * two caches with the same VRPs cost their memory once and change no validity.
  *
- * A source's changes are staged record by record, invisible to validation, and
- * come into force all at once at its End of Data (vrpset_commit).
+ * A source's changes are staged record by record, invisible to validation, and come into force all at once at its End
+ * of Data (vrpset_commit).
  *
- * Whether a VRP is effective is a bit of its own. So a change can be proposed
- * first (vrpset_propose), looked at, and taken later or never, without a second
- * set: what is due by the sources and what is in force differ meanwhile.
+ * Whether a VRP is effective is a bit of its own. So a change can be deferred (vrpset_defer), looked at, and taken
+ * later or never, without a second set: what is due by the sources and what is in force differ meanwhile.
+ *
+ * The folder, in the order to read it: vrpset_table.h (the entries), lengths.h and .c (which prefix lengths are worth a
+ * look), filters.c (SLURM's), vrpset.c (staging), apply.c (what comes into force), validate.c (questions and lists),
+ * vrp_list.c; rtr_order.c stands alone. It uses base/ only.
+ *
+ * Memory: a set and a list of VRPs belong to whoever made them, who frees them (vrpset_free, vrp_list_free). Everything
+ * else that a function is given is read, or copied, before it returns; only vrpset_take's list must stay until the
+ * change is applied.
  *
  * Not thread-safe: one thread at a time.
  */
@@ -35,6 +41,7 @@ enum validity { /* RFC 6811 section 2; UNVERIFIED: no VRP set is usable yet */
                 VALIDITY_NOT_FOUND = 1,
                 VALIDITY_INVALID = 2,
                 VALIDITY_UNVERIFIED = 3,
+                VALIDITY_NONE = 255, /* of what is no prefix, of a route that was not there before */
 };
 
 struct vrpset;
@@ -76,10 +83,10 @@ int vrp_list_append(struct vrp_list *list, const struct vrp_list *more);
 
 int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_t n, struct vrp_faults *faults);
 
-/* Each of these begins a change of the set; vrpset_step does it, and appends to `changes` what it changes. Between two
- * steps the set is asked and listed as before the change, and any source but the one that the change is about stages
- * as ever; after the last step all of it is in force. Only what single sources say (`sources` of an answer or a list)
- * changes step by step. vrpset_stage and these return 0, or -1 when memory ran out or `source` is not below
+/* Each of these begins a change of the set; vrpset_apply does it, and appends to `changes` what it changes. Between two
+ * slices the set is asked and listed as before the change, and any source but the one that the change is about stages
+ * as ever; after the last slice all of it is in force. Only what single sources say (`sources` of an answer or a list)
+ * changes slice by slice. vrpset_stage and these return 0, or -1 when memory ran out or `source` is not below
  * VRPSET_SOURCES, or -2 while another change is under way. */
 int vrpset_begin(struct vrpset *set, unsigned source);  /* from here on a full set is staged: it replaces the old one */
 int vrpset_commit(struct vrpset *set, unsigned source); /* what is staged comes into force */
@@ -88,20 +95,20 @@ int vrpset_activate(struct vrpset *set, uint32_t sources);
 
 /* Do some `budget` entries of the change, a table of a family at least. 1: there is more to do, 0: it is done; -1, and
  * only of a first step: memory ran out, and nothing of it was or will be done. */
-int vrpset_step(struct vrpset *set, size_t budget, struct vrp_list *changes);
+int vrpset_apply(struct vrpset *set, size_t budget, struct vrp_list *changes);
 bool vrpset_changing(const struct vrpset *set); /* a change is under way */
 
 /* From now on, what one of n filters (packed as struct vrp_filter) matches is not effective for any source but
  * VRPSET_ASSERTIONS (RFC 8416 section 3.3.1); the filters of before are gone. */
 int vrpset_filter(struct vrpset *set, const void *filters, size_t n);
 
-/* While `propose`, commit, activate and filter put nothing into force: what they append to `changes` is then due, and
+/* While `defer`, commit, activate and filter put nothing into force: what they append to `changes` is then due, and
  * pending until it is taken or changes back. Before it is switched off, all must be taken. */
-void vrpset_propose(struct vrpset *set, bool propose);
+void vrpset_defer(struct vrpset *set, bool defer);
 uint64_t vrpset_pending(const struct vrpset *set);             /* VRPs that would appear or vanish */
 uint64_t vrpset_due(const struct vrpset *set, uint8_t family); /* effective ones once everything is taken */
-/* Put into force what is due: all, or of `proposed` VRPs only, which must stay until it is done. */
-int vrpset_take(struct vrpset *set, const struct vrp_list *proposed);
+/* Put into force what is due: all, or of these `pending` VRPs only, which must stay until it is done. */
+int vrpset_take(struct vrpset *set, const struct vrp_list *pending);
 /* What the source has and stages is void. Of what is in force, that which no other active source says goes at once,
  * whatever is pending. */
 int vrpset_drop(struct vrpset *set, unsigned source);
@@ -114,7 +121,7 @@ bool vrpset_usable(const struct vrpset *set);
 int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn);
 
 /* For each of n routes (packed as struct vrp: addr, len, family, asn; max and announce unread; host bits and lengths
- * are checked): its validity into out, 255 for what is no prefix. */
+ * are checked): its validity into out, VALIDITY_NONE for what is no prefix. */
 void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n, uint8_t *out);
 
 /* The effective VRPs that cover the prefix, shortest first: how many there are; at most `room` are written. */
@@ -134,10 +141,6 @@ size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned par
  * are; at most `room` are written. */
 size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len, unsigned part,
                      struct vrp_source *out, size_t room);
-
-/* The VRPs of `sources` (0: the effective ones) in no order, `room` at a time: *cursor starts at 0; 0 returned: all
- * done. A change of the set in between may show a VRP twice or not at all. */
-size_t vrpset_list(const struct vrpset *set, uint32_t sources, uint64_t *cursor, struct vrp_source *out, size_t room);
 
 uint64_t vrpset_count(const struct vrpset *set, uint8_t family);         /* effective */
 uint64_t vrpset_count_source(const struct vrpset *set, unsigned source); /* in force of one source */

@@ -1,5 +1,4 @@
-/* What the VRP set's parts share: vrpset.c (entries, staging), steps.c and proposed.c (what comes into force),
- * validity.c and batch.c (questions), vrp_list.c. Nobody else includes it. */
+/* What the files of vrps/ share; nobody else includes it. vrpset.h says in what order to read them. */
 #ifndef RTRD_VRPSET_TABLE_H
 #define RTRD_VRPSET_TABLE_H
 
@@ -75,7 +74,7 @@ struct vrpset {
     uint64_t pending;        /* entries that are due and not in force, or the other way round */
     uint32_t active;
     uint8_t shown; /* the bit of entry.force that holds: 1 or 2 */
-    bool usable, proposing;
+    bool usable, deferring;
 };
 
 struct key {
@@ -132,7 +131,7 @@ static inline bool due(const struct vrpset *set, const struct entry *entry)
     return counts(entry, set->active, entry->filtered);
 }
 
-/* Whether it is effective; differs from due() while a change is only proposed. A walk over all writes the other bit of
+/* Whether it is effective; differs from due() while a change is pending. A walk over all writes the other bit of
  * each entry, and at its end that one holds: so it changes the set at once, however long it takes. */
 static inline bool in_force(const struct vrpset *set, const struct entry *entry)
 {
@@ -145,16 +144,8 @@ static inline bool entry_matches(const struct entry *entry, int64_t asn, unsigne
     return entry->asn != 0 && entry->asn == asn && len <= entry->max;
 }
 
-/* steps.c */
-struct advertised {
-    bool due, in_force;
-};
-int walk_start(struct vrpset *set, unsigned source, struct walk walk); /* as vrpset_begin and those below it */
-void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct advertised was, struct advertised is);
-void walk_tell(struct vrpset *set, const struct entry *entry, uint8_t family, bool announce);
-
 /* vrpset.c */
-struct entry *vrpset_find(struct vrpset *set, uint8_t family, const struct vrp *vrp); /* NULL: missing */
+struct entry *vrpset_find(const struct vrpset *set, uint8_t family, const struct vrp *vrp); /* NULL: missing */
 void vrpset_touched_reset(struct vrpset *set, unsigned source);
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce);
 

@@ -21,16 +21,16 @@ import re
 import socket
 import stat
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from rtrd.base import log
 from rtrd.base.sockets import UnixListener
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rtrd.exabgp.session import ExaBGP
-    from rtrd.routers import Routers
 
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What a router may be called: it gets into logs and metrics."""
@@ -49,6 +49,21 @@ _READ: Final = 1 << 16
 _NONE_LEFT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 logger = log.get("attach")
+
+
+class Routers(Protocol):
+    """Who serves the ExaBGPs that are handed over: rtrd.routers.Routers."""
+
+    def __iter__(self) -> Iterator[ExaBGP]:
+        """Give those that are served."""
+
+    def add(
+        self, name: str, read_fd: int, write_fd: int, closed: Callable[[], None], *, mid_line: bool = False
+    ) -> ExaBGP:
+        """Serve one more."""
+
+    def remove(self, router: ExaBGP) -> None:
+        """Serve one no longer."""
 
 
 class Attachments:

@@ -18,7 +18,7 @@ def make(native: str) -> FFI:
     return make_builder(
         "_rov",
         ["base", "vrps", "rib", "exabgp"],
-        ["base/prefix.h", "vrps/vrpset.h", "vrps/rtr_order.h", "rib/rib.h", "rib/whatif.h"],
+        ["base/prefix.h", "vrps/vrpset.h", "vrps/rtr_order.h", "rib/rib.h", "rib/whatif.h", "exabgp/update.h"],
         native,
     )
 

@@ -99,8 +99,8 @@ def prefix_text(native: _rov.Prefix) -> str:
     return bytes(ffi.buffer(text, lib.prefix_print(ffi.new("struct prefix *", native), text))).decode("ascii")
 
 
-def changed(event: _rov.RouteEvent) -> RouteChange:
-    """Give a `struct route_event`."""
+def changed(event: _rov.RouteChange) -> RouteChange:
+    """Give a `struct route_change`."""
     vrp = None
     if event.has_vrp:
         vrp = next(unpack(ffi.buffer(ffi.addressof(event, "vrp"))[:]))

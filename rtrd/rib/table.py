@@ -31,12 +31,12 @@ class RouteTable:
     """
 
     def __init__(self, vrp_set: VRPSet) -> None:
-        native = lib.routes_new(vrp_set.native)
+        native = lib.rib_new(vrp_set.native)
         if native == ffi.NULL:
             raise MemoryError("no memory for a route table")
         self._vrp_set = vrp_set  # must outlive the native table
-        self._native = ffi.gc(native, lib.routes_free)
-        self.state: RibState = lib.routes_state(native)
+        self._native = ffi.gc(native, lib.rib_free)
+        self.state: RibState = lib.rib_state(native)
         """What waits, and what is left to do; it changes with the table."""
         self._faults = ffi.new("struct route_faults *")
         self._command = ffi.new("struct command *")
@@ -48,13 +48,13 @@ class RouteTable:
 
     def find_attributes(self, key: bytes) -> int | None:
         """Give the number of an attribute set that some route has."""
-        number = lib.routes_attrs_find(self._native, key, len(key))
+        number = lib.rib_attrs_find(self._native, key, len(key))
         return None if number == _NONE else number
 
     def add_attributes(self, key: bytes, summary: AttributeSummary) -> int:
         """Give the number of a new attribute set. It is gone after the next `announce` if no route took it."""
         native = ffi.new("struct attrs_summary *", tuple(summary))
-        number = lib.routes_attrs_add(self._native, key, len(key), native)
+        number = lib.rib_attrs_add(self._native, key, len(key), native)
         if number == _NONE:
             raise MemoryError("no memory for an attribute set")
         return int(number)
@@ -65,29 +65,29 @@ class RouteTable:
             {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
             for tag in tags
         ]
-        if lib.routes_our_tags(self._native, ffi.new("struct our_tag[]", native), len(native)) != 0:
+        if lib.rib_set_our_tags(self._native, ffi.new("struct our_tag[]", native), len(native)) != 0:
             raise MemoryError("no memory for the policy's tags")
 
     @property
     def attributes_end(self) -> int:
         """Every number of an attribute set is below it."""
-        return lib.routes_attrs_end(self._native)
+        return lib.rib_attrs_end(self._native)
 
     def retag(self, number: int, summary: AttributeSummary) -> None:
         """Change what is known of an attribute set; with another treatment `reconsider` has it written again."""
-        if lib.routes_attrs_retag(self._native, number, ffi.new("struct attrs_summary *", tuple(summary))) != 0:
+        if lib.rib_attrs_retag(self._native, number, ffi.new("struct attrs_summary *", tuple(summary))) != 0:
             raise KeyError(number)
 
     def attributes_key(self, number: int) -> bytes:
         """Give back the key of an attribute set. Raises KeyError when no route has it any more."""
         size = ffi.new("size_t *")
-        key = lib.routes_attrs_key(self._native, number, size)
+        key = lib.rib_attrs_key(self._native, number, size)
         if key == ffi.NULL:
             raise KeyError(number)
         return ffi.buffer(key, size[0])[:]
 
     @property
-    def native(self) -> _rov.Routes:
+    def native(self) -> _rov.Rib:
         """The native table, for rtrd.rib.whatif."""
         return self._native
 
@@ -95,7 +95,7 @@ class RouteTable:
 
     def add_neighbor(self, policy: NeighborPolicy, address: bytes) -> int:
         """Give the number of a new session. `address`: packed; the lower one wins between equal routes."""
-        number = lib.routes_neighbor_add(self._native, _native_policy(policy), address.rjust(17, b"\0"))
+        number = lib.rib_neighbor_add(self._native, _native_policy(policy), address.rjust(17, b"\0"))
         if number < 0:
             raise MemoryError("no room for another neighbor")
         return int(number)
@@ -103,23 +103,23 @@ class RouteTable:
     def name_neighbor(self, neighbor: int, name: str) -> None:
         """Let lines with this address be the neighbor's (`take_line`)."""
         octets = name.encode()
-        lib.routes_neighbor_name(self._native, neighbor, octets, len(octets))
+        lib.rib_neighbor_name(self._native, neighbor, octets, len(octets))
 
     def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
         """Change what the policy says for a neighbor.
 
         `reconsider` makes it count, and has what stands with other additions written again.
         """
-        lib.routes_neighbor_policy(self._native, neighbor, _native_policy(policy))
+        lib.rib_neighbor_policy(self._native, neighbor, _native_policy(policy))
 
     def retire_neighbor(self, neighbor: int) -> None:
         """End a session: its routes go, a slice in each `work`."""
-        lib.routes_neighbor_retire(self._native, neighbor)
+        lib.rib_neighbor_retire(self._native, neighbor)
 
     def counts(self, neighbor: int) -> dict[str, int]:
         """How many routes of the neighbor have which validity."""
         counts = ffi.new("uint64_t[4]")
-        lib.routes_neighbor_counts(self._native, neighbor, counts)
+        lib.rib_neighbor_counts(self._native, neighbor, counts)
         return dict(zip(VALIDITIES, counts, strict=True))
 
     # -- updates
@@ -131,14 +131,14 @@ class RouteTable:
         """
         text = ("\n".join(prefixes) + "\n").encode("ascii", "replace")
         count = len(prefixes)
-        taken = lib.routes_announce(self._native, neighbor, attributes, text, len(text), count, self._faults)
+        taken = lib.rib_announce_text(self._native, neighbor, attributes, text, len(text), count, self._faults)
         return taken if taken == count else self._explain(taken, prefixes, self.announce, neighbor, attributes)
 
     def withdraw(self, neighbor: int, prefixes: Sequence[str]) -> int:
         """Take routes away; as `announce`. Routes that were never announced are no fault."""
         text = ("\n".join(prefixes) + "\n").encode("ascii", "replace")
         count = len(prefixes)
-        taken = lib.routes_withdraw(self._native, neighbor, text, len(text), count, self._faults)
+        taken = lib.rib_withdraw_text(self._native, neighbor, text, len(text), count, self._faults)
         return taken if taken == count else self._explain(taken, prefixes, self.withdraw, neighbor)
 
     def take_line(self, line: bytes) -> int:
@@ -147,7 +147,7 @@ class RouteTable:
         Returns OTHER (it is not, and nothing was done), TAKEN or TAKEN_PATH_IDS (all was), or NEW_ATTRIBUTES: the set
         of `unknown_key` is to be added before the line is tried again.
         """
-        taken = lib.routes_take_line(self._native, line, len(line), self._key, self._faults)
+        taken = lib.exabgp_take_line(self._native, line, len(line), self._key, self._faults)
         if self._faults.memory:
             self._faults.memory = 0
             raise MemoryError("no memory for more routes")
@@ -159,7 +159,7 @@ class RouteTable:
         It ends before the first one of which that would not have taken all, or not for certain.
         """
         view = ffi.from_buffer(text)
-        lib.routes_take_lines(self._native, view + at, len(text) - at, self._key, self._faults, self._taken)
+        lib.exabgp_take_lines(self._native, view + at, len(text) - at, self._key, self._faults, self._taken)
         self._faults.memory = 0  # whoever takes that line by itself will see
         return LinesTaken(at + self._taken.size, self._taken.lines, self._taken.path_ids)
 
@@ -197,26 +197,26 @@ class RouteTable:
 
         What stands at a receiver whose bit changes must have been withdrawn before.
         """
-        lib.routes_plain(self._native, ipv4, ipv6)
+        lib.rib_set_plain(self._native, ipv4, ipv6)
 
     def set_extended_next_hop(self, receivers: int) -> None:
         """Tell which receivers (by bit) take IPv4 routes with an IPv6 next hop; `reconsider` makes it count."""
-        lib.routes_extended_next_hop(self._native, receivers)
+        lib.rib_set_extended_next_hop(self._native, receivers)
 
     def set_up(self, receivers: int) -> None:
         """Tell which receivers (by bit) have a session that is up; all, until told. `reconsider` makes it count.
 
         At one that is down nothing is announced: what stands there in the right words stays, the rest is taken back.
         """
-        lib.routes_up(self._native, receivers)
+        lib.rib_set_up(self._native, receivers)
 
     def unwritten(self, prefix: str, receivers: int) -> None:
         """Take note that what was written for a prefix (as `announce` takes it) is not advertised to receivers."""
-        lib.routes_unwritten(self._native, *_line(prefix), receivers)
+        lib.rib_mark_not_announced(self._native, *_line(prefix), receivers)
 
     def has(self, neighbor: int, prefix: str) -> bool:
         """Tell whether the neighbor has announced a route (as `announce` takes it) and not withdrawn it."""
-        return lib.routes_has(self._native, neighbor, *_line(prefix))
+        return lib.rib_has_route(self._native, neighbor, *_line(prefix))
 
     # -- what an earlier run announced
 
@@ -228,22 +228,22 @@ class RouteTable:
         """
         held = NeighborPolicy(0, ("hold",) * 4, (0,) * 4, (LEARNED,) * 4)
         number = self.add_neighbor(held, b"")
-        lib.routes_previous_run(self._native, number)
+        lib.rib_previous_run_begin(self._native, number)
         return number
 
     def stands(self, previous_run: int, attributes: int, prefix: str, receivers: int) -> bool:
         """Take note of what stands at receivers from an earlier run. False: it is newer there, or no prefix."""
-        return bool(lib.routes_previous_run_add(self._native, previous_run, attributes, *_line(prefix), receivers) == 1)
+        return bool(lib.rib_previous_run_add(self._native, previous_run, attributes, *_line(prefix), receivers) == 1)
 
     def advertised(self, previous_run: int) -> int:
         """How many of a previous run's routes still stand, held or not yet taken back."""
-        return lib.routes_previous_run_left(self._native, previous_run)
+        return lib.rib_previous_run_left(self._native, previous_run)
 
     # -- rounds: for a router that puts what it is told in an order of its own
 
     def begin_round(self) -> None:
         """Begin a round: each place is written once at a receiver; what is to be written again waits for the next."""
-        lib.routes_round(self._native)
+        lib.rib_send_barrier(self._native)
 
     @property
     def parked(self) -> int:
@@ -259,15 +259,15 @@ class RouteTable:
 
     def vrps_changed(self, changes: VRPChanges) -> None:
         """Have the routes that these VRPs cover validated again, a slice in each `work`."""
-        lib.routes_vrps_changed(self._native, changes.native)
+        lib.rib_vrps_changed(self._native, changes.native)
 
-    def reconsider(self, *, rewrite: bool = False) -> None:
-        """Have every route looked at again; with `rewrite` what stands is written again."""
-        lib.routes_reconsider(self._native, rewrite)
+    def reconsider(self) -> None:
+        """Have every route validated again, by the policy of now, a slice in each `work`."""
+        lib.rib_revalidate(self._native)
 
     def work(self, budget: int) -> bool:
         """Do up to `budget` routes of what `vrps_changed`, `reconsider` and `retire_neighbor` left. True: more."""
-        return lib.routes_work(self._native, budget)
+        return lib.rib_work(self._native, budget)
 
     def next_command(self, most: int) -> Command | None:
         """Give the next command of at most `most` prefixes; from here on it counts as written.
@@ -275,7 +275,7 @@ class RouteTable:
         None: nothing waits, or `searching`.
         """
         native = self._command
-        if not lib.routes_next(self._native, most, native):
+        if not lib.rib_next_command(self._native, most, native):
             return None
         return written(native)
 
@@ -293,18 +293,18 @@ class RouteTable:
 
     def listen(self, room: int) -> None:
         """Keep the last `room` changes from now on; 0: none, which is how a table begins."""
-        if lib.routes_listen(self._native, room) != 0:
+        if lib.rib_keep_changes(self._native, room) != 0:
             raise MemoryError("no memory for changes of routes")
 
     def set_cause(self, cause: int) -> None:
         """Say what `vrps_changed` and `reconsider` are called for from now on: a number, which the changes carry."""
-        lib.routes_set_cause(self._native, cause)
+        lib.rib_set_cause(self._native, cause)
 
     def take_changes(self, most: int) -> tuple[list[RouteChange], int]:
         """Take the oldest changes that are kept, and how many found no room since the last time."""
-        events = ffi.new("struct route_event[]", most)
+        events = ffi.new("struct route_change[]", most)
         lost = ffi.new("uint64_t *")
-        count = lib.routes_events(self._native, events, most, lost)
+        count = lib.rib_take_changes(self._native, events, most, lost)
         return [changed(events[i]) for i in range(count)], int(lost[0])
 
     # -- questions
@@ -320,18 +320,18 @@ class RouteTable:
     def changes(self) -> dict[tuple[str, str], int]:
         """Count the changes of validity since the start, by what it was and what it became."""
         counts = ffi.new("uint64_t[16]")
-        lib.routes_changes(self._native, counts)
+        lib.rib_change_counts(self._native, counts)
         return {(VALIDITIES[i // 4], VALIDITIES[i % 4]): count for i, count in enumerate(counts) if i // 4 != i % 4}
 
     @property
     def memory(self) -> int:
         """Bytes of routes and their index."""
-        return lib.routes_memory(self._native)
+        return lib.rib_memory(self._native)
 
     @property
     def attributes_memory(self) -> int:
         """Bytes of attribute sets."""
-        return lib.routes_attrs_memory(self._native)
+        return lib.rib_attrs_memory(self._native)
 
     def at(self, prefix: str) -> list[Route]:
         """Give the routes of exactly this prefix. Raises ValueError for a prefix that is none."""
@@ -339,7 +339,7 @@ class RouteTable:
         room = _FEW
         while True:
             rows = ffi.new("struct route_row[]", room)
-            count = lib.routes_at(self._native, parsed, rows, room)
+            count = lib.rib_list_prefix(self._native, parsed, rows, room)
             if count <= room:
                 return [listed(rows[i]) for i in range(count)]
             room = count
@@ -349,29 +349,16 @@ class RouteTable:
 
         Raises ValueError when `within` is no prefix.
         """
-        cursor = ffi.new("struct route_cursor *")
+        walk = ffi.new("struct walk *")
         rows = ffi.new("struct route_row[]", _ROWS)
-        outer = None if within is None else parse_prefix(within)
-        if outer is not None:
-            lib.routes_seek(cursor, outer)
-        while count := lib.routes_list(self._native, cursor, rows, _ROWS):
-            for row in ffi.unpack(rows, count):
-                if outer is not None and not _covers(outer, row.prefix):
-                    return
-                yield listed(row)
+        lib.walk_begin(walk, ffi.NULL if within is None else parse_prefix(within))
+        while count := lib.rib_list(self._native, walk, rows, _ROWS):
+            yield from map(listed, ffi.unpack(rows, count))
 
 
 def _line(prefix: str) -> tuple[bytes, int]:
     text = prefix.encode("ascii", "replace") + b"\n"
     return text, len(text)
-
-
-def _covers(outer: _rov.Prefix, inner: _rov.Prefix) -> bool:
-    shift = 128 - outer.len
-    return bool(
-        outer.family == inner.family
-        and int.from_bytes(bytes(outer.addr)) >> shift == int.from_bytes(bytes(inner.addr)) >> shift
-    )
 
 
 def _native_policy(policy: NeighborPolicy) -> _rov.NeighborPolicy:

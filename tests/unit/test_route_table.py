@@ -495,7 +495,7 @@ class Machine(RuleBasedStateMachine):
             number = self.sessions[peer][0]
             self.sessions[peer] = (number, policy)
             self.table.set_policy(number, policy)
-            self.table.reconsider(rewrite=True)
+            self.table.reconsider()
 
     @rule(
         peer=st.integers(0, 2),

@@ -164,9 +164,10 @@ static bool read_path(struct reading *reading, struct words *words, struct path 
 
 /* ---- communities -------------------------------------------------------------------------------------------- */
 
-static bool is_ours(const struct our_tag *ours, size_t our_tags_n, uint8_t kind, const uint64_t *numbers, size_t n)
+static bool is_ours(const struct summary_terms *terms, uint8_t kind, const uint64_t *numbers, size_t n)
 {
-    for (size_t i = 0; i < our_tags_n; i++)
+    const struct our_tag *ours = terms->our_tags;
+    for (size_t i = 0; i < terms->our_tags_n; i++)
         if (ours[i].kind == kind && memcmp(ours[i].numbers, numbers, n * sizeof *numbers) == 0)
             return true;
     return kind == TAG_EXTENDED && numbers[0] >> 48 == RFC8097_HIGH;
@@ -196,8 +197,7 @@ static bool read_community(struct json *json, uint8_t kind, uint64_t *numbers, s
     return json_token(json, ']');
 }
 
-static bool read_communities(struct list *list, uint8_t kind, const struct our_tag *ours, size_t our_tags_n,
-                             struct words *words)
+static bool read_communities(struct list *list, uint8_t kind, const struct summary_terms *terms, struct words *words)
 {
     if (!list->there)
         return true;
@@ -208,7 +208,7 @@ static bool read_communities(struct list *list, uint8_t kind, const struct our_t
         return false;
     for (; json_element(&list->json, &first, &good); n++) {
         uint64_t numbers[3] = {0};
-        if (!read_community(&list->json, kind, numbers, each) || is_ours(ours, our_tags_n, kind, numbers, each))
+        if (!read_community(&list->json, kind, numbers, each) || is_ours(terms, kind, numbers, each))
             return false;
         for (size_t i = 0; i < each; i++)
             if (!put(words, numbers[i]))
@@ -250,7 +250,7 @@ static uint64_t identity_of(const struct words *words)
 }
 
 bool summary_read(struct text attributes, struct text next_hop, uint32_t own_as, uint8_t family,
-                  const struct our_tag *ours, size_t our_tags_n, const uint64_t key[2], struct attrs_summary *summary)
+                  const struct summary_terms *terms, struct attrs_summary *summary)
 {
     struct reading reading = {.lists = {[PATH] = {.name = "as-path"},
                                         [SET] = {.name = "as-set"},
@@ -263,19 +263,19 @@ bool summary_read(struct text attributes, struct text next_hop, uint32_t own_as,
     words.n = 0;
     struct path path = {0};
     uint32_t fitness;
-    if (!read_all(attributes, &reading) || !read_next_hop(next_hop, family, &words, &fitness) ||
+    if (!terms->our_tags || !read_all(attributes, &reading) || !read_next_hop(next_hop, family, &words, &fitness) ||
         !read_path(&reading, &words, &path))
         return false;
     uint64_t identity = identity_of(&words);
-    if (!read_communities(&reading.lists[STANDARD], TAG_STANDARD, ours, our_tags_n, &words) ||
-        !read_communities(&reading.lists[LARGE], TAG_LARGE, ours, our_tags_n, &words) ||
-        !read_communities(&reading.lists[EXTENDED], TAG_EXTENDED, ours, our_tags_n, &words) ||
+    if (!read_communities(&reading.lists[STANDARD], TAG_STANDARD, terms, &words) ||
+        !read_communities(&reading.lists[LARGE], TAG_LARGE, terms, &words) ||
+        !read_communities(&reading.lists[EXTENDED], TAG_EXTENDED, terms, &words) ||
         (reading.has_origin && !(put(&words, MARK_ORIGIN) && put(&words, reading.origin))) ||
         (reading.has_med && !(put(&words, MARK_MED) && put(&words, reading.med))) ||
         (reading.has_preference && !(put(&words, MARK_PREFERENCE) && put(&words, reading.preference))))
         return false;
     int64_t origin = path.last_is_set ? -1 : path.real ? (int64_t)path.last : (int64_t)own_as; /* RFC 6811 section 2 */
-    *summary = (struct attrs_summary){.announced_hash = siphash(key, words.at, words.n * sizeof *words.at),
+    *summary = (struct attrs_summary){.announced_hash = siphash(terms->hash_key, words.at, words.n * sizeof *words.at),
                                       .origin = origin,
                                       .local_preference = reading.has_preference ? (uint32_t)reading.preference : 100,
                                       .path_length = path.length,

@@ -1,15 +1,10 @@
-/* Lines of ExaBGP in, their routes in the table out: the short way for what nearly all lines are.
- *
- * Python's decoder (rtrd/exabgp/decode.py) knows every shape; this one knows an UPDATE of unicast routes of a neighbor
- * that the table has a name for, and leaves everything else, and everything that is odd, to that one: then the table is
- * as it was. A line is read whole before the first route is touched.
- */
+#include "exabgp/update.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "exabgp/attributes.h"
 #include "exabgp/json.h"
-#include "rib/rib_private.h"
 
 #define RUNS 2  /* families of which one line announces routes, or withdraws them */
 #define KEPT 32 /* routes of a run that are read once */
@@ -18,8 +13,8 @@ struct entry {
     struct text prefix, path_id; /* path_id.at NULL: none */
 };
 
-struct run {              /* routes of one family */
-    struct prefix family; /* only its family counts */
+struct run { /* routes of one family */
+    uint8_t family;
     struct text next_hop; /* of announced ones */
     struct entry kept[KEPT];
     size_t kept_n;
@@ -85,10 +80,10 @@ static bool read_run(struct json *json, struct update *update, struct run *run)
 static struct run *new_run(struct run *runs, size_t *n, struct text name)
 {
     uint8_t family = text_is(name, "ipv4 unicast") ? 4 : text_is(name, "ipv6 unicast") ? 6 : 0;
-    if (family == 0 || *n == RUNS || (*n && runs[0].family.family == family))
+    if (family == 0 || *n == RUNS || (*n && runs[0].family == family))
         return NULL;
     struct run *run = &runs[(*n)++];
-    run->family.family = family;
+    run->family = family;
     return run;
 }
 
@@ -229,115 +224,101 @@ static bool put_key(const struct update *update, const struct run *run, struct l
     *at++ = 0;
     at += snprintf(at, sizeof "4294967295", "%u", (unsigned)update->own_as);
     *at++ = 0;
-    *at++ = (char)('0' + run->family.family);
+    *at++ = (char)('0' + run->family);
     key->size = (size_t)(at - key->bytes);
     return true;
 }
 
 /* The number of the run's attribute set, which is made if it is new and of a usual kind. ATTRS_NONE: it is neither. */
-static uint32_t find_attributes(struct routes *routes, const struct update *update, const struct run *run,
+static uint32_t find_attributes(struct rib *rib, const struct update *update, const struct run *run,
                                 const struct line_key *key)
 {
-    uint32_t number = attrs_find(&routes->attrs, key->bytes, key->size);
-    if (number != ATTRS_NONE || !routes->our_tags)
+    uint32_t number = rib_attrs_find(rib, key->bytes, key->size);
+    if (number != ATTRS_NONE)
         return number;
     struct attrs_summary summary;
     struct text attributes = update->attributes.at ? update->attributes : (struct text){"{}", 2};
-    if (!summary_read(attributes, run->next_hop, (uint32_t)update->own_as, run->family.family, routes->our_tags,
-                      routes->our_tags_n, routes->attrs.secret, &summary))
+    if (!summary_read(attributes, run->next_hop, (uint32_t)update->own_as, run->family, rib_summary_terms(rib),
+                      &summary))
         return ATTRS_NONE;
-    return attrs_add(&routes->attrs, key->bytes, key->size, &summary);
+    return rib_attrs_add(rib, key->bytes, key->size, &summary);
 }
 
-/* The next route of the run. False: that was all. */
-static bool next_route(struct run *run, size_t *at, struct route_line *line)
+/* The next route of the run; those that are none are counted. False: that was all. */
+static bool next_route(struct run *run, size_t *at, struct nlri *nlri, struct route_faults *faults)
 {
     bool first = false, good;
     struct entry entry;
-    if (*at < run->kept_n)
-        entry = run->kept[(*at)++];
-    else if (!run->more || !json_element(&run->rest, &first, &good) || !read_entry(&run->rest, &entry))
-        return false;
-    route_line_read(line, entry.prefix.at, entry.prefix.n, entry.path_id.at, entry.path_id.n);
-    return true;
-}
-
-static void announce_run(struct routes *routes, uint32_t neighbor, struct run *run, struct route_faults *faults)
-{
-    struct route_line lines[VRPSET_TOGETHER];
-    size_t at = 0;
-    for (bool more = true; more;) {
-        size_t some = 0;
-        while (some < VRPSET_TOGETHER && (more = next_route(run, &at, &lines[some]))) {
-            if (lines[some].good)
-                some++;
-            else
-                faults->prefixes++;
-        }
-        routes_announce_batch(routes, neighbor, run->attrs, lines, some, faults);
+    for (;; faults->prefixes++) {
+        if (*at < run->kept_n)
+            entry = run->kept[(*at)++];
+        else if (!run->more || !json_element(&run->rest, &first, &good) || !read_entry(&run->rest, &entry))
+            return false;
+        if (nlri_parse(nlri, entry.prefix.at, entry.prefix.n, entry.path_id.at, entry.path_id.n))
+            return true;
     }
 }
 
-static void withdraw_run(struct routes *routes, uint32_t neighbor, struct run *run, struct route_faults *faults)
+static void announce_run(struct rib *rib, uint32_t neighbor, struct run *run, struct route_faults *faults)
 {
-    struct route_line line;
-    for (size_t at = 0; next_route(run, &at, &line);) {
-        if (line.good)
-            route_take_back(routes, neighbor, &line);
-        else
-            faults->prefixes++;
+    struct nlri nlri[VRPSET_TOGETHER];
+    size_t at = 0, some = 0;
+    while (next_route(run, &at, &nlri[some], faults)) {
+        if (++some < VRPSET_TOGETHER)
+            continue;
+        rib_announce(rib, neighbor, run->attrs, nlri, some, faults);
+        some = 0;
     }
+    rib_announce(rib, neighbor, run->attrs, nlri, some, faults);
+    rib_attrs_release(rib, run->attrs);
 }
 
-int routes_take_line(struct routes *routes, const char *line, size_t size, struct line_key *key,
-                     struct route_faults *faults)
+static void withdraw_run(struct rib *rib, uint32_t neighbor, struct run *run, struct route_faults *faults)
+{
+    struct nlri nlri;
+    for (size_t at = 0; next_route(run, &at, &nlri, faults);)
+        rib_withdraw(rib, neighbor, &nlri);
+}
+
+int exabgp_take_line(struct rib *rib, const char *line, size_t size, struct line_key *key, struct route_faults *faults)
 {
     struct update update = {0};
     struct json json = {line, line + size};
-    if (!read_line(&json, &update))
+    int64_t neighbor;
+    if (!read_line(&json, &update) || (neighbor = rib_neighbor_named(rib, update.peer.at, update.peer.n)) < 0)
         return LINE_OTHER;
-    int64_t neighbor = neighbor_named(routes, update.peer.at, update.peer.n);
-    if (neighbor < 0)
-        return LINE_OTHER;
-    for (size_t i = 0; i < update.announced_n; i++) {
-        struct run *run = &update.announced[i];
+    struct run *end = update.announced + update.announced_n;
+    for (struct run *run = update.announced; run < end; run++) {
         if (!run->kept_n)
             continue;
         if (!put_key(&update, run, key))
             return LINE_OTHER;
-        run->attrs = find_attributes(routes, &update, run, key);
+        run->attrs = find_attributes(rib, &update, run, key);
         if (run->attrs == ATTRS_NONE)
             return LINE_NEW_ATTRIBUTES;
     }
-    /* What is withdrawn goes first, and with its last route a set would go that the announced ones have too. */
-    for (size_t i = 0; i < update.announced_n; i++)
-        if (update.announced[i].kept_n)
-            attrs_hold(&routes->attrs, update.announced[i].attrs);
+    /* What is withdrawn goes first, and with its last route a set would go that the announced ones have, too. */
+    for (struct run *run = update.announced; run < end; run++)
+        if (run->kept_n)
+            rib_attrs_hold(rib, run->attrs);
     for (size_t i = 0; i < update.withdrawn_n; i++)
-        withdraw_run(routes, (uint32_t)neighbor, &update.withdrawn[i], faults);
-    for (size_t i = 0; i < update.announced_n; i++) {
-        if (!update.announced[i].kept_n)
-            continue;
-        announce_run(routes, (uint32_t)neighbor, &update.announced[i], faults);
-        attrs_release(&routes->attrs, update.announced[i].attrs);
-    }
+        withdraw_run(rib, (uint32_t)neighbor, &update.withdrawn[i], faults);
+    for (struct run *run = update.announced; run < end; run++)
+        if (run->kept_n)
+            announce_run(rib, (uint32_t)neighbor, run, faults);
     return update.has_path_ids ? LINE_TAKEN_PATH_IDS : LINE_TAKEN;
 }
 
-void routes_take_lines(struct routes *routes, const char *text, size_t size, struct line_key *key,
+void exabgp_take_lines(struct rib *rib, const char *text, size_t size, struct line_key *key,
                        struct route_faults *faults, struct lines_taken *out)
 {
     *out = (struct lines_taken){0};
-    while (out->size < size) {
+    for (const char *end; (end = memchr(text + out->size, '\n', size - out->size)); out->lines++) {
         const char *line = text + out->size;
-        const char *end = memchr(line, '\n', size - out->size);
-        if (!end)
-            return;
-        int taken = routes_take_line(routes, line, (size_t)(end - line), key, faults);
+        int taken = exabgp_take_line(rib, line, (size_t)(end - line), key, faults);
         if ((taken != LINE_TAKEN && taken != LINE_TAKEN_PATH_IDS) || faults->memory)
             return;
         out->path_ids |= taken == LINE_TAKEN_PATH_IDS;
         out->size = (size_t)(end - text) + 1;
-        out->lines++;
     }
 }

@@ -98,18 +98,21 @@ static void give_number(struct attrs_table *table, uint32_t number)
 
 uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const struct attrs_summary *summary)
 {
+    uint64_t hash = hash_key(table, key, n);
+    uint32_t number = table->slots[slot_of(table, hash, key, n)];
+    if (number != ATTRS_NONE)
+        return number;
     if (n > UINT32_MAX >> 1 || (table->used * UINT64_C(4) >= table->slots_room * UINT64_C(3) && grow_slots(table) != 0))
         return ATTRS_NONE;
     uint8_t *copy = malloc(n ? n : 1);
-    uint32_t number = copy ? take_number(table) : ATTRS_NONE;
+    number = copy ? take_number(table) : ATTRS_NONE;
     if (number == ATTRS_NONE) {
         free(copy);
         return ATTRS_NONE;
     }
     memcpy(copy, key, n);
-    uint64_t hash = hash_key(table, key, n);
-    table->sets[number] = (struct attrs){
-        .summary = *summary, .key = copy, .key_size = (uint32_t)n & UINT32_MAX >> 1, .references = 0, .hash = hash};
+    table->sets[number] =
+        (struct attrs){.summary = *summary, .key = copy, .key_size = (uint32_t)n & UINT32_MAX >> 1, .hash = hash};
     table->slots[slot_of(table, hash, key, n)] = number;
     table->used++;
     table->key_bytes += n;

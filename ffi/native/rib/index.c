@@ -12,7 +12,7 @@ struct index_block {
     uint8_t keys[]; /* BLOCK_KEYS * key_size */
 };
 
-void index_init(struct index *index, size_t key_size) { *index = (struct index){.key_size = key_size}; }
+void index_init(struct index *index, size_t key_size) { *index = (struct index){.key_size = key_size, .version = 1}; }
 
 void index_free(struct index *index)
 {
@@ -70,29 +70,35 @@ static struct index_position locate(const struct index *index, const uint8_t *ke
 
 struct index_position index_seek(const struct index *index, const uint8_t *key) { return locate(index, key); }
 
-bool index_at(const struct index *index, struct index_position *place, const uint8_t **key, uint32_t **value)
+bool index_at(const struct index *index, struct index_position *position, const uint8_t **key, uint32_t **value)
 {
-    while (place->block < index->n && place->slot >= index->blocks[place->block]->n)
-        *place = (struct index_position){place->block + 1, 0};
-    if (place->block >= index->n)
+    while (position->block < index->n && position->slot >= index->blocks[position->block]->n)
+        *position = (struct index_position){position->block + 1, 0};
+    if (position->block >= index->n)
         return false;
-    struct index_block *block = index->blocks[place->block];
-    *key = key_at(index, block, place->slot);
-    *value = &block->values[place->slot];
+    struct index_block *block = index->blocks[position->block];
+    *key = key_at(index, block, position->slot);
+    *value = &block->values[position->slot];
     return true;
 }
 
-void index_next(struct index_position *place) { place->slot++; }
+void index_next(struct index_position *position) { position->slot++; }
+
+uint32_t *index_ahead(const struct index *index, struct index_position position, size_t n)
+{
+    struct index_block *block = index->blocks[position.block];
+    return position.slot + n < block->n ? &block->values[position.slot + n] : NULL;
+}
 
 uint32_t *index_get(const struct index *index, const uint8_t *key)
 {
     if (index->n == 0)
         return NULL;
-    struct index_position place = locate(index, key);
-    struct index_block *block = index->blocks[place.block];
-    if (place.slot >= block->n || memcmp(key_at(index, block, place.slot), key, index->key_size) != 0)
+    struct index_position position = locate(index, key);
+    struct index_block *block = index->blocks[position.block];
+    if (position.slot >= block->n || memcmp(key_at(index, block, position.slot), key, index->key_size) != 0)
         return NULL;
-    return &block->values[place.slot];
+    return &block->values[position.slot];
 }
 
 /* A new empty block at position `at`; its first key is the caller's to set. */
@@ -127,21 +133,21 @@ static void set_first(struct index *index, size_t block)
     memcpy(index->firsts + block * index->key_size, index->blocks[block]->keys, index->key_size);
 }
 
-/* Makes room behind `place` in its full block. Keys that come in order (a table transfer) leave full blocks behind. */
-static bool split(struct index *index, struct index_position *place)
+/* Makes room at `position` in its full block. Keys that come in order (a table transfer) leave full blocks behind. */
+static bool split(struct index *index, struct index_position *position)
 {
-    struct index_block *new = make_block(index, place->block + 1);
+    struct index_block *new = make_block(index, position->block + 1);
     if (!new)
         return false;
-    struct index_block *old = index->blocks[place->block];
-    uint32_t keep = place->slot == BLOCK_KEYS ? BLOCK_KEYS - 1 : BLOCK_KEYS / 2;
+    struct index_block *old = index->blocks[position->block];
+    uint32_t keep = position->slot == BLOCK_KEYS ? BLOCK_KEYS - 1 : BLOCK_KEYS / 2;
     new->n = old->n - keep;
     memcpy(new->keys, key_at(index, old, keep), new->n * index->key_size);
     memcpy(new->values, old->values + keep, new->n * sizeof *new->values);
     old->n = keep;
-    set_first(index, place->block + 1);
-    if (place->slot > keep)
-        *place = (struct index_position){place->block + 1, place->slot - keep};
+    set_first(index, position->block + 1);
+    if (position->slot > keep)
+        *position = (struct index_position){position->block + 1, position->slot - keep};
     return true;
 }
 
@@ -153,25 +159,26 @@ uint32_t *index_put(struct index *index, const uint8_t *key, uint32_t fresh)
             return NULL;
         memcpy(index->firsts, key, index->key_size);
     }
-    struct index_position place = locate(index, key);
-    struct index_block *block = index->blocks[place.block];
-    if (place.slot < block->n && memcmp(key_at(index, block, place.slot), key, index->key_size) == 0)
-        return &block->values[place.slot];
+    struct index_position position = locate(index, key);
+    struct index_block *block = index->blocks[position.block];
+    if (position.slot < block->n && memcmp(key_at(index, block, position.slot), key, index->key_size) == 0)
+        return &block->values[position.slot];
     if (block->n == BLOCK_KEYS) {
-        if (!split(index, &place))
+        if (!split(index, &position))
             return NULL;
-        block = index->blocks[place.block];
+        block = index->blocks[position.block];
     }
-    uint8_t *at = key_at(index, block, place.slot);
-    memmove(at + index->key_size, at, (block->n - place.slot) * index->key_size);
-    memmove(block->values + place.slot + 1, block->values + place.slot,
-            (block->n - place.slot) * sizeof *block->values);
+    uint8_t *at = key_at(index, block, position.slot);
+    memmove(at + index->key_size, at, (block->n - position.slot) * index->key_size);
+    memmove(block->values + position.slot + 1, block->values + position.slot,
+            (block->n - position.slot) * sizeof *block->values);
     memcpy(at, key, index->key_size);
-    block->values[place.slot] = fresh;
+    block->values[position.slot] = fresh;
     block->n++;
-    if (place.slot == 0)
-        set_first(index, place.block);
-    return &block->values[place.slot];
+    index->version++;
+    if (position.slot == 0)
+        set_first(index, position.block);
+    return &block->values[position.slot];
 }
 
 static void drop_block(struct index *index, size_t at)
@@ -201,22 +208,23 @@ void index_remove(struct index *index, const uint8_t *key)
 {
     if (!index_get(index, key))
         return;
-    struct index_position place = locate(index, key);
-    struct index_block *block = index->blocks[place.block];
+    struct index_position position = locate(index, key);
+    struct index_block *block = index->blocks[position.block];
     block->n--;
-    uint8_t *at = key_at(index, block, place.slot);
-    memmove(at, at + index->key_size, (block->n - place.slot) * index->key_size);
-    memmove(block->values + place.slot, block->values + place.slot + 1,
-            (block->n - place.slot) * sizeof *block->values);
+    index->version++;
+    uint8_t *at = key_at(index, block, position.slot);
+    memmove(at, at + index->key_size, (block->n - position.slot) * index->key_size);
+    memmove(block->values + position.slot, block->values + position.slot + 1,
+            (block->n - position.slot) * sizeof *block->values);
     if (block->n == 0) {
-        drop_block(index, place.block);
+        drop_block(index, position.block);
         return;
     }
-    if (place.slot == 0)
-        set_first(index, place.block);
-    merge(index, place.block);
-    if (place.block > 0)
-        merge(index, place.block - 1);
+    if (position.slot == 0)
+        set_first(index, position.block);
+    merge(index, position.block);
+    if (position.block > 0)
+        merge(index, position.block - 1);
 }
 
 uint64_t index_memory(const struct index *index)

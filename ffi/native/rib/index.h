@@ -1,7 +1,7 @@
-/* An ordered index: fixed-size byte strings in (a prefix: address, then length), a number for each out, in order.
+/* An ordered index: a number for each key. A key is a prefix: its address, then its length.
  *
- * In this order the routes that a prefix covers stand next to each other, so a changed VRP finds them by one search
- * and a walk, whatever the size of the table. Two levels: a sorted array of blocks, each a sorted array of keys.
+ * In this order the prefixes that another one covers are neighbors, so a changed VRP finds its routes by one search and
+ * a walk, however many routes there are. Two levels: a sorted array of blocks, each a sorted array of keys.
  */
 #ifndef RTRD_INDEX_H
 #define RTRD_INDEX_H
@@ -19,22 +19,28 @@ struct index {
     uint8_t *firsts; /* the first key of each block, side by side: what a search reads */
     size_t n, room;
     size_t key_size;
+    uint64_t version; /* another one after each key that comes or goes; never 0 */
 };
 
-/* A place in the index; valid until the next change of it. */
-struct index_position {
+/* ---- Python sees this ---- */
+
+struct index_position { /* good for one version of the index */
     size_t block, slot;
 };
+
+/* ---- only C sees this ---- */
 
 void index_init(struct index *index, size_t key_size);
 void index_free(struct index *index);
 
-/* The first place whose key is at or behind `key`. */
+/* The first position whose key is `key` or comes after it. */
 struct index_position index_seek(const struct index *index, const uint8_t *key);
 
-/* The key and the number at a place, and the next place; false: the end. */
-bool index_at(const struct index *index, struct index_position *place, const uint8_t **key, uint32_t **value);
-void index_next(struct index_position *place);
+/* The key and the number at a position; false: the end. */
+bool index_at(const struct index *index, struct index_position *position, const uint8_t **key, uint32_t **value);
+void index_next(struct index_position *position);
+/* The number `n` positions further on, of whoever wants to fetch what it stands for; NULL: it is not at hand. */
+uint32_t *index_ahead(const struct index *index, struct index_position position, size_t n);
 
 /* The number of `key`, to read or write; made (as `fresh`) when missing. NULL: no memory. */
 uint32_t *index_put(struct index *index, const uint8_t *key, uint32_t fresh);

@@ -1,4 +1,5 @@
-/* Routes whose decision may differ from what was written in, the next command out. */
+/* The outbox: routes whose action may demand something else than what was last written. What is to be written of each
+ * is found when its turn in a command comes, so it is what counts then. */
 
 #include <string.h>
 
@@ -7,101 +8,83 @@
 
 #define IN_VAIN_MOST 512 /* routes that one call takes out of the outbox and writes nothing for: half a millisecond */
 
-void outbox_consider(struct routes *routes, uint32_t number)
+static void append_to(struct rib *rib, struct queue *queue, uint32_t number)
 {
-    struct route *route = route_at(routes, number);
-    if (route->waiting != NOT_WAITING)
-        return;
-    bool wanted;
-    if (route_gone(routes, route)) {
-        wanted = true;
-    } else {
-        switch (route_action(routes, route)) {
-        case ACTION_ANNOUNCE:
-            wanted = (route->bits & STALE_BOTH) || route->advertised != route_receivers(routes, route);
-            break;
-        case ACTION_WITHDRAW:
-            wanted = (route->bits & TOLD_BOTH) != TOLD_BOTH || route->advertised;
-            break;
-        case ACTION_OBSERVE:
-            wanted = route->advertised != 0;
-            break;
-        default:
-            wanted = false;
-        }
-    }
-    if (!wanted)
-        return;
-    route->waiting = NO_ROUTE;
-    if (routes->outbox_first == NO_ROUTE)
-        routes->outbox_first = number;
+    route_at(rib, number)->waiting = NO_ROUTE;
+    if (queue->first == NO_ROUTE)
+        queue->first = number;
     else
-        route_at(routes, routes->outbox_last)->waiting = number;
-    routes->outbox_last = number;
-    routes->state.waiting++;
+        route_at(rib, queue->last)->waiting = number;
+    queue->last = number;
 }
 
-static void outbox_drop_first(struct routes *routes)
+static void drop_first(struct rib *rib, struct queue *queue)
 {
-    struct route *route = route_at(routes, routes->outbox_first);
-    routes->outbox_first = route->waiting;
-    if (routes->outbox_first == NO_ROUTE)
-        routes->outbox_last = NO_ROUTE;
+    struct route *route = route_at(rib, queue->first);
+    queue->first = route->waiting;
     route->waiting = NOT_WAITING;
-    routes->state.waiting--;
 }
 
-/* The first route was written in this round: it waits for the next one, still of the outbox. */
-static void park_first(struct routes *routes)
+static bool may_differ(const struct rib *rib, const struct route *route)
 {
-    uint32_t number = routes->outbox_first;
-    outbox_drop_first(routes);
-    routes->state.waiting++;
-    route_at(routes, number)->waiting = NO_ROUTE;
-    if (routes->parked_first == NO_ROUTE)
-        routes->parked_first = number;
-    else
-        route_at(routes, routes->parked_last)->waiting = number;
-    routes->parked_last = number;
-    routes->state.parked++;
+    if (route_gone(rib, route))
+        return true;
+    switch (route_action(rib, route)) {
+    case ACTION_ANNOUNCE:
+        return (route->bits & OUTDATED_BOTH) || route->advertised != route_receivers(rib, route);
+    case ACTION_WITHDRAW:
+        return (route->bits & WITHDRAWN_BOTH) != WITHDRAWN_BOTH || route->advertised;
+    case ACTION_OBSERVE:
+        return route->advertised != 0;
+    default:
+        return false;
+    }
 }
 
-void routes_round(struct routes *routes)
+void outbox_consider(struct rib *rib, uint32_t number)
 {
-    routes->rounds = true;
-    round_clear(&routes->round);
-    routes->state.written_set_full = false;
-    if (routes->parked_first == NO_ROUTE)
+    const struct route *route = route_at(rib, number);
+    if (route->waiting != NOT_WAITING || !may_differ(rib, route))
         return;
-    route_at(routes, routes->parked_last)->waiting = routes->outbox_first;
-    if (routes->outbox_first == NO_ROUTE)
-        routes->outbox_last = routes->parked_last;
-    routes->outbox_first = routes->parked_first;
-    routes->parked_first = routes->parked_last = NO_ROUTE;
-    routes->state.parked = 0;
+    append_to(rib, &rib->outbox, number);
+    rib->state.waiting++;
+}
+
+void rib_send_barrier(struct rib *rib)
+{
+    rib->has_barriers = true;
+    written_set_clear(&rib->written);
+    rib->state.written_set_full = false;
+    rib->state.parked = 0;
+    if (rib->parked.first == NO_ROUTE)
+        return;
+    /* What was parked goes to the front. */
+    route_at(rib, rib->parked.last)->waiting = rib->outbox.first;
+    if (rib->outbox.first == NO_ROUTE)
+        rib->outbox.last = rib->parked.last;
+    rib->outbox.first = rib->parked.first;
+    rib->parked.first = NO_ROUTE;
 }
 
 /* ---- commands ------------------------------------------------------------------------------------------------ */
 
-static bool fits(const struct routes *routes, const struct command *command, const struct emission *emission,
-                 size_t most)
+static bool fits(const struct rib *rib, const struct command *command, const struct emission *emission, size_t most)
 {
-    const struct route *route = route_at(routes, emission->number);
+    const struct route *route = route_at(rib, emission->number);
     if (command->n == 0)
         return true;
     return command->n < most && command->size + 1 + PREFIX_TEXT_MAX <= COMMAND_TEXT &&
            command->announce == emission->announce && command->receivers == emission->receivers &&
            command->family == route_family(emission->number) &&
-           /* ExaBGP 4.2 takes a path id for one prefix only. */
+           /* Some routers take a path id for one prefix only (ExaBGP 4.2). */
            !command->has_path_id && (emission->plain || !(route->bits & HAS_PATH_ID)) &&
-           (!emission->announce ||
-            (command->attrs == route->attrs && command->variant == route_variant(routes, route) &&
-             command->previous_run == emission->previous_run));
+           (!emission->announce || (command->attrs == route->attrs && command->variant == route_variant(rib, route) &&
+                                    command->previous_run == emission->previous_run));
 }
 
-static void append(struct routes *routes, struct command *command, const struct emission *emission)
+static void append(struct rib *rib, struct command *command, const struct emission *emission)
 {
-    const struct route *route = route_at(routes, emission->number);
+    const struct route *route = route_at(rib, emission->number);
     if (command->n == 0) {
         command->receivers = emission->receivers;
         command->announce = emission->announce;
@@ -110,78 +93,87 @@ static void append(struct routes *routes, struct command *command, const struct 
         command->path_id = route->path_id;
         command->attrs = route->attrs;
         command->previous_run = emission->previous_run;
-        if (emission->previous_run !=
-            ATTRS_NONE) { /* the caller asks for it, and its last route may go with this command */
-            attrs_hold(&routes->attrs, emission->previous_run);
-            routes->asked_previous_run = emission->previous_run;
+        if (emission->previous_run != ATTRS_NONE) {
+            /* The caller asks for it, and its last route may go with this command. */
+            attrs_hold(&rib->attrs, emission->previous_run);
+            rib->held_previous_run = emission->previous_run;
         }
-        command->variant = route_variant(routes, route);
+        command->variant = route_variant(rib, route);
     } else {
         command->text[command->size++] = ' ';
     }
-    struct prefix prefix = route_prefix(routes, emission->number);
+    struct prefix prefix = route_prefix(rib, emission->number);
     command->size += (uint32_t)prefix_print(&prefix, command->text + command->size);
     command->n++;
 }
 
-/* Records of the prefix that were only kept until their end was written. */
-static void sweep(struct routes *routes, uint32_t number)
+/* Records of the prefix that were only kept until their withdraw was written. */
+static void sweep(struct rib *rib, uint32_t number)
 {
-    uint32_t i = prefix_chain(routes, number);
+    uint32_t i = chain_of_route(rib, number);
     while (i != NO_ROUTE) {
-        struct route *route = route_at(routes, i);
+        const struct route *route = route_at(rib, i);
         uint32_t next = route->next;
         if ((route->bits & GONE) && route->waiting == NOT_WAITING && !route->advertised)
-            route_remove(routes, i);
+            route_remove(rib, i);
         i = next;
     }
 }
 
-/* Of what ExaBGP keeps one announcement for, whatever the receiver. */
-static uint64_t place_hash(const struct routes *routes, const struct emission *emission)
+/* Of what the router keeps one announcement for, whatever the receiver; not 0. */
+static uint64_t nlri_hash(const struct rib *rib, const struct emission *emission)
 {
-    struct prefix prefix = route_prefix(routes, emission->number);
+    const struct route *route = route_at(rib, emission->number);
+    struct prefix prefix = route_prefix(rib, emission->number);
     uint64_t words[3] = {(uint64_t)prefix.family << 8 | prefix.len};
     memcpy(words + 1, prefix.addr, sizeof prefix.addr);
-    if (!emission->plain && (route_at(routes, emission->number)->bits & HAS_PATH_ID))
-        words[0] |= (uint64_t)route_at(routes, emission->number)->path_id << 16 | UINT64_C(1) << 48;
-    return siphash(routes->attrs.secret, words, sizeof words);
+    if (!emission->plain && (route->bits & HAS_PATH_ID))
+        words[0] |= (uint64_t)route->path_id << 16 | UINT64_C(1) << 48;
+    return siphash(rib->attrs.secret, words, sizeof words) | 1;
 }
 
-bool routes_next(struct routes *routes, size_t most, struct command *out)
+/* The first route of the outbox has nothing to be written, or not before the next send barrier. */
+static void drop_or_park(struct rib *rib, bool park)
 {
-    unsigned in_vain = 0;
+    uint32_t number = rib->outbox.first;
+    drop_first(rib, &rib->outbox);
+    if (park) {
+        append_to(rib, &rib->parked, number);
+        rib->state.parked++;
+    } else {
+        rib->state.waiting--;
+        sweep(rib, number);
+    }
+}
+
+bool rib_next_command(struct rib *rib, size_t most, struct command *out)
+{
     out->n = 0;
     out->size = 0;
-    routes->state.searching = false;
-    if (routes->asked_previous_run != ATTRS_NONE)
-        attrs_release(&routes->attrs, routes->asked_previous_run);
-    routes->asked_previous_run = ATTRS_NONE;
-    while (routes->outbox_first != NO_ROUTE) {
+    rib->state.searching = false;
+    if (rib->held_previous_run != ATTRS_NONE)
+        attrs_release(&rib->attrs, rib->held_previous_run);
+    rib->held_previous_run = ATTRS_NONE;
+    for (unsigned in_vain = 0; rib->outbox.first != NO_ROUTE;) {
+        struct emission emission;
         if (in_vain == IN_VAIN_MOST) {
-            routes->state.searching = out->n == 0;
+            rib->state.searching = out->n == 0;
             break;
         }
-        uint32_t number = routes->outbox_first;
-        struct emission emission;
-        if (!emission_next(routes, number, &emission)) {
-            outbox_drop_first(routes);
-            sweep(routes, number);
+        bool any = emission_next(rib, rib->outbox.first, &emission);
+        uint64_t hash = any && rib->has_barriers ? nlri_hash(rib, &emission) : 0;
+        bool park = any && rib->has_barriers && written_set_has(&rib->written, hash, emission.receivers);
+        if (!any || park) {
+            drop_or_park(rib, park);
             in_vain++;
             continue;
         }
-        uint64_t place = routes->rounds ? place_hash(routes, &emission) : 0;
-        if (routes->rounds && round_has(&routes->round, place, emission.receivers)) {
-            park_first(routes);
-            in_vain++;
-            continue;
-        }
-        if (!fits(routes, out, &emission, most) ||
-            (routes->rounds && !round_add(&routes->round, place, emission.receivers)))
-            return out->n > 0;
-        routes->state.written_set_full = routes->round.n >= ROUND_MOST;
-        append(routes, out, &emission);
-        emission_apply(routes, &emission);
+        if (!fits(rib, out, &emission, most) ||
+            (rib->has_barriers && !written_set_add(&rib->written, hash, emission.receivers)))
+            break;
+        rib->state.written_set_full = rib->written.n >= WRITTEN_SET_MOST;
+        append(rib, out, &emission);
+        emission_apply(rib, &emission);
     }
     return out->n > 0;
 }

@@ -1,51 +1,33 @@
-/* Announcements and withdrawals of a neighbor in, routes with their validity out. */
+/* What a neighbor announces and withdraws: routes get their validity here, and their turn in the outbox. */
 
 #include <string.h>
 
 #include "rib/rib_private.h"
 
-/* Gives a live route its validity; its decision may follow. */
-void route_set_validity(struct routes *routes, uint32_t number, enum validity validity)
-{
-    struct route *route = route_at(routes, number);
-    struct neighbor *neighbor = &routes->neighbors[route->neighbor];
-    unsigned was = route->bits & VALIDITY_BITS;
-    if (was == (unsigned)validity)
-        return;
-    neighbor->counts[was]--;
-    neighbor->counts[validity]++;
-    uint16_t variant = route_variant(routes, route);
-    route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | TOLD_BOTH)) | (unsigned)validity);
-    if (variant != route_variant(routes, route))
-        route->bits |= STALE_BOTH;
-    routes->changes[was][validity]++;
-    routes->state.validity_changes++;
-    event_note(routes, number, (uint8_t)was, (uint8_t)validity);
-}
+/* ---- text ---------------------------------------------------------------------------------------------------- */
 
-void route_line_read(struct route_line *line, const char *prefix, size_t n, const char *path_id, size_t id_n)
+bool nlri_parse(struct nlri *out, const char *prefix, size_t n, const char *path_id, size_t id_n)
 {
-    *line = (struct route_line){.has_path_id = path_id != NULL};
-    line->good = prefix_parse(prefix, n, &line->prefix);
-    if (path_id) {
-        uint8_t id[16];
-        line->good = line->good && address_parse(path_id, id_n, id) == 4;
-        line->path_id = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3];
-    }
-}
-
-bool take_line(const char **text, size_t *size, struct route_line *line)
-{
-    const char *end = memchr(*text, '\n', *size);
-    if (!end)
+    uint8_t id[16];
+    *out = (struct nlri){.has_path_id = path_id != NULL};
+    if (!prefix_parse(prefix, n, &out->prefix) || (path_id && address_parse(path_id, id_n, id) != 4))
         return false;
-    size_t n = (size_t)(end - *text);
-    const char *blank = memchr(*text, ' ', n);
-    size_t prefix = blank ? (size_t)(blank - *text) : n;
-    route_line_read(line, *text, prefix, blank ? blank + 1 : NULL, blank ? n - prefix - 1 : 0);
+    if (path_id)
+        out->path_id = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3];
+    return true;
+}
+
+int nlri_take(const char **text, size_t *size, struct nlri *out)
+{
+    const char *line = *text, *end = memchr(line, '\n', *size);
+    if (!end)
+        return -1;
+    size_t n = (size_t)(end - line);
+    const char *blank = memchr(line, ' ', n);
+    size_t prefix = blank ? (size_t)(blank - line) : n;
     *text = end + 1;
     *size -= n + 1;
-    return true;
+    return nlri_parse(out, line, prefix, blank ? blank + 1 : NULL, blank ? n - prefix - 1 : 0);
 }
 
 static size_t count_lines(const char *text, size_t size)
@@ -58,158 +40,171 @@ static size_t count_lines(const char *text, size_t size)
     return size ? SIZE_MAX : n;
 }
 
-/* Whether the neighbor has as many routes of a prefix as it may, gone ones too: all of a prefix are gone over for each,
- * and path ids are the neighbor's to choose. */
-static bool crowded(const struct routes *routes, uint32_t chain, uint32_t neighbor)
+/* ---- announcements ------------------------------------------------------------------------------------------- */
+
+void route_set_validity(struct rib *rib, uint32_t number, enum validity validity)
+{
+    struct route *route = route_at(rib, number);
+    struct neighbor *neighbor = neighbor_of(rib, route);
+    unsigned was = route->bits & VALIDITY_BITS;
+    if (was == (unsigned)validity)
+        return;
+    neighbor->counts[was]--;
+    neighbor->counts[validity]++;
+    uint16_t variant = route_variant(rib, route);
+    route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | WITHDRAWN_BOTH)) | (unsigned)validity);
+    if (variant != route_variant(rib, route))
+        route->bits |= OUTDATED_BOTH;
+    change_note(rib, number, (uint8_t)was, (uint8_t)validity);
+}
+
+/* Whether the neighbor has as many routes of a prefix as it may, gone ones too: each look at a prefix is at all of
+ * them, and path ids are the neighbor's to choose. */
+static bool crowded(const struct rib *rib, uint32_t chain, uint32_t neighbor)
 {
     uint32_t n = 0;
-    for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next)
-        n += route_at(routes, chain)->neighbor == neighbor;
-    return n >= ROUTES_OF_PREFIX;
+    for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next)
+        n += route_at(rib, chain)->neighbor == neighbor;
+    return n >= RIB_ROUTES_OF_PREFIX;
 }
 
 /* A route that the neighbor did not have. NO_ROUTE: there is no room for it, which is counted. */
-static uint32_t announce_new(struct routes *routes, uint32_t *first, uint32_t neighbor, uint32_t attrs,
-                             const struct route_line *line, enum validity validity, struct route_faults *faults)
+static uint32_t announce_new(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t attrs,
+                             const struct nlri *nlri, enum validity validity, struct route_faults *faults)
 {
-    if (line->has_path_id && crowded(routes, *first, neighbor)) {
+    if (nlri->has_path_id && crowded(rib, *first, neighbor)) {
         faults->crowded++;
         return NO_ROUTE;
     }
-    uint32_t number = add_route_at(routes, first, neighbor, attrs, line);
+    uint32_t number = add_route(rib, first, neighbor, attrs, nlri);
     if (number == NO_ROUTE) {
         faults->memory++;
         return NO_ROUTE;
     }
-    route_at(routes, number)->bits |= (uint8_t)validity;
-    routes->neighbors[neighbor].counts[validity]++;
-    routes->state.routes++;
+    route_at(rib, number)->bits |= (uint8_t)validity;
+    rib->neighbors[neighbor].counts[validity]++;
+    rib->state.routes++;
     if (validity == VALIDITY_INVALID)
-        event_note(routes, number, VALIDITY_NONE, VALIDITY_INVALID);
+        change_note(rib, number, VALIDITY_NONE, VALIDITY_INVALID);
     return number;
 }
 
-/* One that it has, or had until it took it back and that is not written yet. */
-static void announce_again(struct routes *routes, uint32_t number, uint32_t attrs, enum validity validity)
+/* One that it has, or has withdrawn, and that is not written yet. */
+static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enum validity validity)
 {
-    struct route *route = route_at(routes, number);
+    struct route *route = route_at(rib, number);
     if (route->bits & GONE) {
-        route->bits &= (uint8_t) ~(GONE | TOLD_BOTH);
-        routes->neighbors[route->neighbor].counts[route->bits & VALIDITY_BITS]++;
-        routes->state.routes++;
+        route->bits &= (uint8_t) ~(GONE | WITHDRAWN_BOTH);
+        neighbor_of(rib, route)->counts[route->bits & VALIDITY_BITS]++;
+        rib->state.routes++;
     }
-    if (route_retagged(routes, route)) /* by its set or validity of before, which it may lose here */
-        route->bits |= STALE_BOTH;
+    if (route_retagged(rib, route)) /* by the set or validity that it may lose here */
+        route->bits |= OUTDATED_BOTH;
     if (route->attrs != attrs) {
-        if (routes->attrs.sets[route->attrs].summary.announced_hash != routes->attrs.sets[attrs].summary.announced_hash)
-            route->bits |= STALE_BOTH;
-        attrs_hold(&routes->attrs, attrs);
-        attrs_release(&routes->attrs, route->attrs);
+        if (summary_of(rib, route)->announced_hash != rib->attrs.sets[attrs].summary.announced_hash)
+            route->bits |= OUTDATED_BOTH;
+        attrs_hold(&rib->attrs, attrs);
+        attrs_release(&rib->attrs, route->attrs);
         route->attrs = attrs;
     }
-    route_set_validity(routes, number, validity);
+    route_set_validity(rib, number, validity);
 }
 
-/* The route with this set and validity is the neighbor's. False: there was no room for it, which is counted. */
-static bool announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line,
+/* False: there was no room for the route, which is counted. */
+static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri,
                      enum validity validity, struct route_faults *faults)
 {
-    uint32_t *first = make_chain(routes, line);
+    uint32_t *first = make_chain(rib, &nlri->prefix);
     if (!first) {
         faults->memory++;
         return false;
     }
-    uint32_t number = find_route(routes, *first, neighbor, line);
+    uint32_t number = find_route(rib, *first, neighbor, nlri);
     if (number != NO_ROUTE)
-        announce_again(routes, number, attrs, validity);
-    else if ((number = announce_new(routes, first, neighbor, attrs, line, validity, faults)) == NO_ROUTE)
+        announce_again(rib, number, attrs, validity);
+    else if ((number = announce_new(rib, first, neighbor, attrs, nlri, validity, faults)) == NO_ROUTE)
         return false;
-    outbox_consider(routes, number);
+    outbox_consider(rib, number);
     return true;
 }
 
-size_t routes_announce_batch(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *lines,
-                             size_t n, struct route_faults *faults)
+size_t rib_announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri, size_t n,
+                    struct route_faults *faults)
 {
     size_t taken = 0;
     const struct prefix *prefixes[VRPSET_TOGETHER] = {NULL};
+    int64_t origins[VRPSET_TOGETHER] = {0};
     uint8_t validities[VRPSET_TOGETHER];
+    for (size_t i = 0; i < n; i++) {
+        prefixes[i] = &nlri[i].prefix;
+        origins[i] = rib->attrs.sets[attrs].summary.origin;
+    }
+    vrpset_validate_some(rib->set, prefixes, origins, n, validities);
     for (size_t i = 0; i < n; i++)
-        prefixes[i] = &lines[i].prefix;
-    vrpset_validate_some(routes->set, prefixes, n, routes->attrs.sets[attrs].summary.origin, validities);
-    for (size_t i = 0; i < n; i++)
-        taken += announce(routes, neighbor, attrs, &lines[i], (enum validity)validities[i], faults);
+        taken += announce(rib, neighbor, attrs, &nlri[i], (enum validity)validities[i], faults);
     return taken;
 }
 
-int64_t routes_announce(struct routes *routes, uint32_t neighbor, uint32_t attrs, const char *text, size_t size,
-                        size_t n, struct route_faults *faults)
+int64_t rib_announce_text(struct rib *rib, uint32_t neighbor, uint32_t attrs, const char *text, size_t size, size_t n,
+                          struct route_faults *faults)
 {
-    if (!neighbor_at(routes, neighbor) || !attrs_at(&routes->attrs, attrs))
+    if (!neighbor_at(rib, neighbor) || !attrs_at(&rib->attrs, attrs))
         return -2;
     if (count_lines(text, size) != n)
         return -1;
     size_t taken = 0;
-    struct route_line lines[VRPSET_TOGETHER];
-    attrs_hold(&routes->attrs, attrs);
-    while (size) { /* each turn takes a line: the text ends with one */
+    attrs_hold(&rib->attrs, attrs);
+    for (int found = 0; found >= 0;) {
+        struct nlri nlri[VRPSET_TOGETHER];
         size_t some = 0;
-        while (some < VRPSET_TOGETHER && take_line(&text, &size, &lines[some])) {
-            if (lines[some].good)
-                some++;
-            else
-                faults->prefixes++;
+        while (some < VRPSET_TOGETHER && (found = nlri_take(&text, &size, &nlri[some])) >= 0) {
+            some += (size_t)found;
+            faults->prefixes += !found;
         }
-        taken += routes_announce_batch(routes, neighbor, attrs, lines, some, faults);
+        taken += rib_announce(rib, neighbor, attrs, nlri, some, faults);
     }
-    attrs_release(&routes->attrs, attrs);
+    attrs_release(&rib->attrs, attrs);
     return (int64_t)taken;
 }
 
-/* The route is the neighbor's no longer. Its record stays until what was written for it is taken back. */
-void route_withdraw(struct routes *routes, uint32_t number)
+/* ---- withdraws ----------------------------------------------------------------------------------------------- */
+
+void route_withdraw(struct rib *rib, uint32_t number)
 {
-    struct route *route = route_at(routes, number);
-    struct neighbor *neighbor = &routes->neighbors[route->neighbor];
-    if (!route_gone(routes, route)) {
-        neighbor->counts[route->bits & VALIDITY_BITS]--;
-        routes->state.routes--;
+    struct route *route = route_at(rib, number);
+    if (!route_gone(rib, route)) {
+        neighbor_of(rib, route)->counts[route->bits & VALIDITY_BITS]--;
+        rib->state.routes--;
     }
     route->bits |= GONE;
-    uint8_t key[INDEX_KEY_MOST];
-    route_key(routes, number, key);
-    uint32_t *first = index_get(&routes->prefixes[number & IPV6_BIT ? 1 : 0], key);
-    bool alone = first && *first == number && route->next == NO_ROUTE;
+    bool alone = chain_of_route(rib, number) == number && route->next == NO_ROUTE;
     if (alone && !route->advertised && route->waiting == NOT_WAITING)
-        route_remove(routes, number);
+        route_remove(rib, number);
     else
-        outbox_consider(routes, number);
+        outbox_consider(rib, number);
 }
 
-bool route_take_back(struct routes *routes, uint32_t neighbor, const struct route_line *line)
+bool rib_withdraw(struct rib *rib, uint32_t neighbor, const struct nlri *nlri)
 {
-    uint32_t number = find_route(routes, chain_of(routes, line), neighbor, line);
-    if (number == NO_ROUTE || (route_at(routes, number)->bits & GONE))
+    uint32_t number = find_route(rib, chain_of(rib, &nlri->prefix), neighbor, nlri);
+    if (number == NO_ROUTE || (route_at(rib, number)->bits & GONE))
         return false;
-    route_withdraw(routes, number);
+    route_withdraw(rib, number);
     return true;
 }
 
-int64_t routes_withdraw(struct routes *routes, uint32_t neighbor, const char *text, size_t size, size_t n,
-                        struct route_faults *faults)
+int64_t rib_withdraw_text(struct rib *rib, uint32_t neighbor, const char *text, size_t size, size_t n,
+                          struct route_faults *faults)
 {
-    if (!neighbor_at(routes, neighbor))
+    if (!neighbor_at(rib, neighbor))
         return -2;
     if (count_lines(text, size) != n)
         return -1;
     int64_t taken = 0;
-    struct route_line line;
-    while (take_line(&text, &size, &line)) {
-        if (!line.good) {
-            faults->prefixes++;
-            continue;
-        }
-        taken += route_take_back(routes, neighbor, &line);
+    struct nlri nlri;
+    for (int found; (found = nlri_take(&text, &size, &nlri)) >= 0;) {
+        taken += found && rib_withdraw(rib, neighbor, &nlri);
+        faults->prefixes += !found;
     }
     return taken;
 }

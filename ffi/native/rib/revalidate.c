@@ -9,7 +9,7 @@ void revalidate_forget(struct revalidate *revalidate)
 {
     vrp_list_free(&revalidate->list);
     free(revalidate->causes);
-    revalidate->causes = NULL;
+    *revalidate = (struct revalidate){.all = revalidate->all, .cause = revalidate->cause, .attrs = revalidate->attrs};
 }
 
 uint64_t revalidate_memory(const struct revalidate *revalidate)
@@ -43,172 +43,152 @@ static bool reserve(struct revalidate *revalidate, size_t more)
     return true;
 }
 
-void routes_vrps_changed(struct routes *routes, const struct vrp_list *changes)
+void rib_vrps_changed(struct rib *rib, const struct vrp_list *changes)
 {
-    struct revalidate *revalidate = &routes->revalidate;
+    struct revalidate *revalidate = &rib->revalidate;
     if (changes->n == 0)
         return;
     /* Past this the walk over all routes is the shorter way, and what waits stays bounded. */
     size_t waiting = revalidate->list.n - revalidate->at;
-    if (waiting + changes->n > routes->state.routes / 4 + 1024 || !reserve(revalidate, changes->n)) {
-        routes_reconsider(routes, false);
+    if (waiting + changes->n > rib->state.routes / 4 + 1024 || !reserve(revalidate, changes->n)) {
+        rib_revalidate(rib);
         return;
     }
     for (size_t i = 0; i < changes->n; i++) {
         if (!family_has_length(changes->records[i].family, changes->records[i].len))
             continue; /* covers nothing */
         revalidate->list.records[revalidate->list.n] = changes->records[i];
-        revalidate->causes[revalidate->list.n++] = routes->events.given;
-        routes->state.work = true;
+        revalidate->causes[revalidate->list.n++] = rib->changes.given;
+        rib->state.work = true;
     }
 }
 
-void routes_reconsider(struct routes *routes, bool rewrite)
+void rib_revalidate(struct rib *rib)
 {
-    struct revalidate *revalidate = &routes->revalidate;
-    bool still = revalidate->all && revalidate->rewrite; /* an unfinished rewrite starts anew and stays one */
-    bool attrs = revalidate->attrs;
+    struct revalidate *revalidate = &rib->revalidate;
     revalidate_forget(revalidate);
-    *revalidate = (struct revalidate){
-        .all = true, .rewrite = rewrite || still, .attrs = attrs, .cause = routes->events.given, .family = 4};
-    routes->state.work = true;
+    walk_begin(&revalidate->all, NULL);
+    revalidate->cause = rib->changes.given;
+    rib->state.work = true;
 }
 
 /* Every route has been marked that had to be. */
-static void forget_retagged(struct routes *routes)
+static void forget_retagged(struct rib *rib)
 {
-    for (uint32_t i = 0; i < routes->neighbors_n; i++)
-        routes->neighbors[i].rewrite = 0;
-    for (uint32_t i = 0; routes->revalidate.attrs && i < routes->attrs.n; i++)
-        routes->attrs.sets[i].retagged = 0;
-    routes->revalidate.attrs = false;
+    for (uint32_t i = 0; i < rib->neighbors_n; i++)
+        rib->neighbors[i].outdated = 0;
+    for (uint32_t i = 0; rib->revalidate.attrs && i < rib->attrs.n; i++)
+        rib->attrs.sets[i].retagged = 0;
+    rib->revalidate.attrs = false;
 }
 
-static void revalidate_chain(struct routes *routes, uint32_t chain, size_t *budget)
+/* ---- validation ---------------------------------------------------------------------------------------------- */
+
+/* Routes that are validated together: each waits for memory, which is on its way for all of them at once. */
+struct batch {
+    size_t n;
+    uint32_t numbers[VRPSET_TOGETHER];
+    struct prefix prefixes[VRPSET_TOGETHER];
+};
+
+static void validate(struct rib *rib, struct batch *batch)
 {
-    for (uint32_t i = chain; i != NO_ROUTE; i = route_at(routes, i)->next) {
-        *budget -= *budget > 0;
-        const struct route *route = route_at(routes, i);
-        if (route_gone(routes, route) || routes->neighbors[route->neighbor].previous_run)
-            continue;
-        if (route_retagged(routes, route_at(routes, i)))
-            route_at(routes, i)->bits |= STALE_BOTH;
-        route_set_validity(routes, i, route_validate(routes, i));
-        outbox_consider(routes, i);
+    const struct prefix *prefixes[VRPSET_TOGETHER] = {NULL};
+    int64_t origins[VRPSET_TOGETHER] = {0};
+    uint8_t validities[VRPSET_TOGETHER];
+    for (size_t i = 0; i < batch->n; i++) {
+        prefixes[i] = &batch->prefixes[i];
+        origins[i] = summary_of(rib, route_at(rib, batch->numbers[i]))->origin;
     }
+    vrpset_validate_some(rib->set, prefixes, origins, batch->n, validities);
+    for (size_t i = 0; i < batch->n; i++) {
+        struct route *route = route_at(rib, batch->numbers[i]);
+        if (route_retagged(rib, route))
+            route->bits |= OUTDATED_BOTH;
+        route_set_validity(rib, batch->numbers[i], (enum validity)validities[i]);
+        outbox_consider(rib, batch->numbers[i]);
+    }
+    batch->n = 0;
 }
 
-/* Walks the prefixes from `key` on that `within` covers (len 0: all of the family). True: done; false: `key` is where
- * to go on. */
-static bool revalidate_range(struct routes *routes, const struct prefix *within, uint8_t key[INDEX_KEY_MOST],
-                             size_t *budget)
+static void spend(size_t *budget) { *budget -= *budget > 0; }
+
+/* Validates the routes that the walk comes to. True: it is over. */
+static bool validate_walk(struct rib *rib, struct walk *walk, size_t *budget)
 {
-    const struct index *index = &routes->prefixes[family_at(within->family)];
-    struct index_position place = index_seek(index, key);
-    const uint8_t *at;
-    uint32_t *chain;
-    while (index_at(index, &place, &at, &chain)) {
-        uint8_t addr[16] = {0};
-        memcpy(addr, at, address_size(within->family));
-        if (!prefix_covers(within->addr, within->len, addr))
-            return true;
-        if (*budget == 0) {
-            memcpy(key, at, index->key_size);
-            return false;
+    struct batch batch = {.n = 0};
+    uint32_t chain;
+    bool more;
+    for (; (more = walk_at(rib, walk, &chain)) && *budget; walk_step(walk)) {
+        for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next) {
+            const struct route *route = route_at(rib, chain);
+            spend(budget);
+            if (route_gone(rib, route) || neighbor_of(rib, route)->previous_run)
+                continue;
+            __builtin_prefetch(&rib->attrs.sets[route->attrs]);
+            batch.prefixes[batch.n] = route_prefix(rib, chain);
+            batch.numbers[batch.n++] = chain;
+            if (batch.n == VRPSET_TOGETHER)
+                validate(rib, &batch);
         }
-        revalidate_chain(routes, *chain, budget);
-        index_next(&place);
     }
-    return true;
+    validate(rib, &batch);
+    return !more;
 }
 
-static void revalidate_all(struct routes *routes, size_t *budget)
+static void validate_all(struct rib *rib, size_t *budget)
 {
-    struct revalidate *revalidate = &routes->revalidate;
-    while (revalidate->all && *budget) {
-        struct prefix whole = {.family = revalidate->family};
-        if (!revalidate_range(routes, &whole, revalidate->key, budget))
-            return;
-        memset(revalidate->key, 0, sizeof revalidate->key);
-        if (revalidate->family == 6) {
-            revalidate->all = revalidate->rewrite = false;
-            forget_retagged(routes);
-        }
-        revalidate->family = 6;
-    }
+    if (walk_is_over(&rib->revalidate.all) || !*budget)
+        return;
+    rib->changes.cause = rib->revalidate.cause;
+    if (validate_walk(rib, &rib->revalidate.all, budget))
+        forget_retagged(rib);
 }
 
-static void revalidate_list(struct routes *routes, size_t *budget)
+static void validate_list(struct rib *rib, size_t *budget)
 {
-    struct revalidate *revalidate = &routes->revalidate;
+    struct revalidate *revalidate = &rib->revalidate;
     while (revalidate->at < revalidate->list.n && *budget) {
         const struct vrp *vrp = &revalidate->list.records[revalidate->at];
         struct prefix within = {.len = vrp->len, .family = vrp->family};
         memcpy(within.addr, vrp->addr, sizeof within.addr);
-        if (!revalidate->in_range)
-            prefix_key(&within, revalidate->range_key);
-        routes->events.cause = revalidate->causes[revalidate->at];
-        routes->events.vrp = vrp;
-        revalidate->in_range = !revalidate_range(routes, &within, revalidate->range_key, budget);
-        routes->events.vrp = NULL;
-        if (!revalidate->in_range)
-            revalidate->at++;
-        *budget -= *budget > 0;
+        if (walk_is_over(&revalidate->range))
+            walk_begin(&revalidate->range, &within);
+        rib->changes.cause = revalidate->causes[revalidate->at];
+        rib->changes.vrp = vrp;
+        revalidate->at += validate_walk(rib, &revalidate->range, budget);
+        rib->changes.vrp = NULL;
+        spend(budget);
     }
-    if (revalidate->at && revalidate->at == revalidate->list.n) {
+    if (revalidate->at && revalidate->at == revalidate->list.n)
         revalidate_forget(revalidate);
-        revalidate->at = 0;
-    }
 }
 
-/* The routes of one prefix whose session is over. Their removal changes the chain and perhaps the index. */
-static void purge_chain(struct routes *routes, uint32_t chain, size_t *budget)
+/* The routes of retired neighbors go. */
+static void purge(struct rib *rib, size_t *budget)
 {
-    while (chain != NO_ROUTE) {
-        const struct route *route = route_at(routes, chain);
-        uint32_t next = route->next;
-        if (routes->neighbors[route->neighbor].retired && !(route->bits & GONE))
-            route_withdraw(routes, chain);
-        *budget -= *budget > 0;
-        chain = next;
-    }
-}
-
-static void purge(struct routes *routes, size_t *budget)
-{
-    while (routes->purge.running && *budget) {
-        const struct index *index = &routes->prefixes[family_at(routes->purge.family)];
-        struct index_position place = index_seek(index, routes->purge.key);
-        const uint8_t *at;
-        uint32_t *chain;
-        bool more = index_at(index, &place, &at, &chain);
-        if (more) {
-            memcpy(routes->purge.key, at, index->key_size);
-            purge_chain(routes, *chain, budget);
-            place = index_seek(index, routes->purge.key);
-            if (index_at(index, &place, &at, &chain) && memcmp(at, routes->purge.key, index->key_size) == 0)
-                index_next(&place);
-            more = index_at(index, &place, &at, &chain);
+    uint32_t chain;
+    while (walk_at(rib, &rib->purge, &chain) && *budget) {
+        walk_step(&rib->purge);
+        while (chain != NO_ROUTE) {
+            const struct route *route = route_at(rib, chain);
+            uint32_t next = route->next;
+            if (neighbor_of(rib, route)->retired && !(route->bits & GONE))
+                route_withdraw(rib, chain);
+            spend(budget);
+            chain = next;
         }
-        if (more) {
-            memcpy(routes->purge.key, at, index->key_size);
-            continue;
-        }
-        memset(routes->purge.key, 0, sizeof routes->purge.key);
-        if (routes->purge.family == 6)
-            routes->purge.running = false;
-        routes->purge.family = 6;
     }
 }
 
-bool routes_work(struct routes *routes, size_t budget)
+bool rib_work(struct rib *rib, size_t budget)
 {
-    purge(routes, &budget);
-    revalidate_list(routes, &budget);
-    routes->events.cause = routes->revalidate.cause;
-    revalidate_all(routes, &budget);
-    routes->events.cause = CAUSE_UPDATE;
-    routes->state.work =
-        routes->purge.running || routes->revalidate.all || routes->revalidate.at < routes->revalidate.list.n;
-    return routes->state.work;
+    struct revalidate *revalidate = &rib->revalidate;
+    purge(rib, &budget);
+    validate_list(rib, &budget);
+    validate_all(rib, &budget);
+    rib->changes.cause = CAUSE_UPDATE;
+    rib->state.work =
+        !walk_is_over(&rib->purge) || !walk_is_over(&revalidate->all) || revalidate->at < revalidate->list.n;
+    return rib->state.work;
 }

@@ -1,204 +1,169 @@
-/* The table itself: records, attribute sets, and what is asked of them. */
-
-#include "rib/rib.h"
+/* The RIB's life, its attribute sets, and lists of its routes. */
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "rib/rib_private.h"
 
-/* ---- life -------------------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------------------- */
 
-struct routes *routes_new(struct vrpset *set)
+struct rib *rib_new(struct vrpset *set)
 {
-    struct routes *routes = calloc(1, sizeof *routes);
-    if (!routes)
+    struct rib *rib = calloc(1, sizeof *rib);
+    if (!rib)
         return NULL;
-    routes->set = set;
+    rib->set = set;
     for (int i = 0; i < 2; i++) {
         size_t address = i == 0 ? 4 : 16;
-        index_init(&routes->prefixes[i], address + 1);
+        index_init(&rib->prefixes[i], address + 1);
         size_t size = (offsetof(struct route, addr) + address + 7) & ~(size_t)7; /* the next one is aligned, too */
-        routes->arenas[i] = (struct arena){.free = NO_ROUTE, .size = (uint32_t)size};
+        rib->arenas[i] = (struct arena){.free = NO_ROUTE, .size = (uint32_t)size};
     }
-    routes->outbox_first = routes->outbox_last = routes->parked_first = routes->parked_last = NO_ROUTE;
-    routes->up = UINT64_MAX;
-    routes->asked_previous_run = ATTRS_NONE;
-    if (attrs_init(&routes->attrs) != 0) {
-        routes_free(routes);
+    rib->outbox.first = rib->parked.first = NO_ROUTE;
+    rib->up = UINT64_MAX;
+    rib->held_previous_run = ATTRS_NONE;
+    if (attrs_init(&rib->attrs) != 0) {
+        rib_free(rib);
         return NULL;
     }
-    return routes;
+    rib->terms.hash_key[0] = rib->attrs.secret[0];
+    rib->terms.hash_key[1] = rib->attrs.secret[1];
+    return rib;
 }
 
-void routes_free(struct routes *routes)
+void rib_free(struct rib *rib)
 {
-    if (!routes)
+    if (!rib)
         return;
     for (int i = 0; i < 2; i++) {
-        for (uint32_t chunk = 0; chunk < routes->arenas[i].n; chunk++)
-            free(routes->arenas[i].chunks[chunk]);
-        free(routes->arenas[i].chunks);
-        index_free(&routes->prefixes[i]);
+        for (uint32_t chunk = 0; chunk < rib->arenas[i].n; chunk++)
+            free(rib->arenas[i].chunks[chunk]);
+        free(rib->arenas[i].chunks);
+        index_free(&rib->prefixes[i]);
     }
-    attrs_free(&routes->attrs);
-    round_free(&routes->round);
-    free(routes->neighbors);
-    revalidate_forget(&routes->revalidate);
-    free(routes->events.ring);
-    free(routes->our_tags);
-    free(routes);
+    attrs_free(&rib->attrs);
+    written_set_free(&rib->written);
+    free(rib->neighbors);
+    revalidate_forget(&rib->revalidate);
+    free(rib->changes.at);
+    free(rib->our_tags);
+    free(rib);
 }
 
-/* ---- attribute sets ---------------------------------------------------------------------------------------- */
+const struct rib_state *rib_state(const struct rib *rib) { return &rib->state; }
 
-uint32_t routes_attrs_find(const struct routes *routes, const void *key, size_t n)
+uint64_t rib_memory(const struct rib *rib)
 {
-    return attrs_find(&routes->attrs, key, n);
+    uint64_t bytes = rib->neighbors_room * sizeof *rib->neighbors + revalidate_memory(&rib->revalidate);
+    for (int i = 0; i < 2; i++)
+        bytes += (uint64_t)rib->arenas[i].n * CHUNK * rib->arenas[i].size + index_memory(&rib->prefixes[i]);
+    return bytes;
 }
 
-uint32_t routes_attrs_add(struct routes *routes, const void *key, size_t n, const struct attrs_summary *summary)
+/* ---- attribute sets ------------------------------------------------------------------------------------------ */
+
+uint32_t rib_attrs_find(const struct rib *rib, const void *key, size_t n) { return attrs_find(&rib->attrs, key, n); }
+
+uint32_t rib_attrs_add(struct rib *rib, const void *key, size_t n, const struct attrs_summary *summary)
 {
-    uint32_t number = attrs_find(&routes->attrs, key, n);
-    return number != ATTRS_NONE ? number : attrs_add(&routes->attrs, key, n, summary);
+    return attrs_add(&rib->attrs, key, n, summary);
 }
 
-const uint8_t *routes_attrs_key(const struct routes *routes, uint32_t attrs, size_t *n)
+void rib_attrs_hold(struct rib *rib, uint32_t attrs) { attrs_hold(&rib->attrs, attrs); }
+
+void rib_attrs_release(struct rib *rib, uint32_t attrs) { attrs_release(&rib->attrs, attrs); }
+
+const uint8_t *rib_attrs_key(const struct rib *rib, uint32_t attrs, size_t *n)
 {
-    const struct attrs *set = attrs_at(&routes->attrs, attrs);
+    const struct attrs *set = attrs_at(&rib->attrs, attrs);
     *n = set ? set->key_size : 0;
     return set ? set->key : NULL;
 }
 
-uint32_t routes_attrs_end(const struct routes *routes) { return routes->attrs.n; }
+uint32_t rib_attrs_end(const struct rib *rib) { return rib->attrs.n; }
 
-int routes_attrs_retag(struct routes *routes, uint32_t number, const struct attrs_summary *summary)
+uint64_t rib_attrs_memory(const struct rib *rib) { return attrs_memory(&rib->attrs); }
+
+int rib_attrs_retag(struct rib *rib, uint32_t number, const struct attrs_summary *summary)
 {
-    if (!attrs_at(&routes->attrs, number))
+    if (!attrs_at(&rib->attrs, number))
         return -1;
-    struct attrs *set = &routes->attrs.sets[number];
+    struct attrs *set = &rib->attrs.sets[number];
     if (set->summary.announced_hash != summary->announced_hash) {
         set->retagged = 1;
-        routes->revalidate.attrs = true;
-        if (routes->revalidate.all) /* it may have passed routes with this set */
-            routes_reconsider(routes, false);
+        rib->revalidate.attrs = true;
+        if (!walk_is_over(&rib->revalidate.all)) /* it may have passed routes with this set */
+            rib_revalidate(rib);
     }
     set->summary = *summary;
     return 0;
 }
 
-int routes_our_tags(struct routes *routes, const struct our_tag *tags, size_t n)
+const struct summary_terms *rib_summary_terms(const struct rib *rib) { return &rib->terms; }
+
+int rib_set_our_tags(struct rib *rib, const struct our_tag *tags, size_t n)
 {
-    free(routes->our_tags);
-    routes->our_tags = n < SIZE_MAX / sizeof *tags - 1 ? malloc((n + 1) * sizeof *tags) : NULL;
-    routes->our_tags_n = 0;
-    if (!routes->our_tags)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
+    free(rib->our_tags);
+    rib->our_tags = n < SIZE_MAX / sizeof *tags - 1 ? malloc((n + 1) * sizeof *tags) : NULL;
+    for (size_t i = 0; i < n && rib->our_tags; i++) {
+        rib->our_tags[i] = tags[i];
         if (tags[i].kind > TAG_EXTENDED) {
-            free(routes->our_tags);
-            routes->our_tags = NULL;
-            routes->our_tags_n = 0;
-            return -1;
+            free(rib->our_tags);
+            rib->our_tags = NULL;
         }
-        routes->our_tags[routes->our_tags_n++] = tags[i];
     }
-    return 0;
+    rib->terms.our_tags = rib->our_tags;
+    rib->terms.our_tags_n = n;
+    return rib->our_tags ? 0 : -1;
 }
 
-/* ---- questions --------------------------------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------------------------------------------- */
 
-static struct route_row row_of(const struct routes *routes, uint32_t number)
+static struct route_row row_of(const struct rib *rib, uint32_t number)
 {
-    const struct route *route = route_at(routes, number);
-    return (struct route_row){.prefix = route_prefix(routes, number),
+    const struct route *route = route_at(rib, number);
+    return (struct route_row){.prefix = route_prefix(rib, number),
                               .advertised = route->advertised,
-                              .origin = routes->attrs.sets[route->attrs].summary.origin,
+                              .origin = summary_of(rib, route)->origin,
                               .attrs = route->attrs,
                               .path_id = route->path_id,
                               .neighbor = route->neighbor,
                               .has_path_id = (route->bits & HAS_PATH_ID) != 0,
                               .validity = route->bits & VALIDITY_BITS,
-                              .action = (uint8_t)route_action(routes, route),
+                              .action = (uint8_t)route_action(rib, route),
                               .waiting = route->waiting != NOT_WAITING};
 }
 
-static size_t rows_of(const struct routes *routes, uint32_t chain, struct route_row *out, size_t room)
+static size_t rows_of(const struct rib *rib, uint32_t chain, struct route_row *out, size_t room)
 {
     size_t n = 0;
-    for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next) {
-        const struct route *route = route_at(routes, chain);
-        if (route_gone(routes, route) || routes->neighbors[route->neighbor].previous_run)
+    for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next) {
+        const struct route *route = route_at(rib, chain);
+        if (route_gone(rib, route) || neighbor_of(rib, route)->previous_run)
             continue;
         if (n < room)
-            out[n] = row_of(routes, chain);
+            out[n] = row_of(rib, chain);
         n++;
     }
     return n;
 }
 
-size_t routes_at(const struct routes *routes, const struct prefix *prefix, struct route_row *out, size_t room)
+size_t rib_list_prefix(const struct rib *rib, const struct prefix *prefix, struct route_row *out, size_t room)
 {
-    uint8_t key[INDEX_KEY_MOST];
-    prefix_key(prefix, key);
-    const uint32_t *first = index_get(&routes->prefixes[family_at(prefix->family)], key);
-    return first ? rows_of(routes, *first, out, room) : 0;
+    return rows_of(rib, chain_of(rib, prefix), out, room);
 }
 
-void routes_seek(struct route_cursor *cursor, const struct prefix *prefix)
-{
-    *cursor = (struct route_cursor){.family = prefix->family};
-    prefix_key(prefix, cursor->key);
-}
-
-size_t routes_list(const struct routes *routes, struct route_cursor *cursor, struct route_row *out, size_t room)
+size_t rib_list(const struct rib *rib, struct walk *walk, struct route_row *out, size_t room)
 {
     size_t n = 0;
-    if (cursor->family != 6)
-        cursor->family = 4;
-    while (!cursor->done) {
-        const struct index *index = &routes->prefixes[family_at(cursor->family)];
-        struct index_position place = index_seek(index, cursor->key);
-        const uint8_t *at;
-        uint32_t *chain;
-        for (; index_at(index, &place, &at, &chain); index_next(&place)) {
-            size_t more = rows_of(routes, *chain, out + n, room - n);
-            if (more > room - n) {
-                memcpy(cursor->key, at, index->key_size);
-                if (n > 0)
-                    return n;
-                index_next(&place); /* this prefix alone is more than room: it is cut */
-                if (index_at(index, &place, &at, &chain)) {
-                    memcpy(cursor->key, at, index->key_size);
-                    return room;
-                }
-                n = room;
-                break;
-            }
-            n += more;
+    for (uint32_t chain; walk_at(rib, walk, &chain); walk_step(walk)) {
+        size_t more = rows_of(rib, chain, out + n, room - n);
+        if (more > room - n && n > 0)
+            break;
+        n += more;
+        if (n > room) { /* this prefix alone is more than room: it is cut */
+            walk_step(walk);
+            return room;
         }
-        memset(cursor->key, 0, sizeof cursor->key);
-        cursor->done = cursor->family == 6;
-        cursor->family = 6;
-        if (n == room)
-            return n;
     }
     return n;
-}
-
-const struct rib_state *routes_state(const struct routes *routes) { return &routes->state; }
-
-void routes_changes(const struct routes *routes, uint64_t changes[16])
-{
-    memcpy(changes, routes->changes, sizeof routes->changes);
-}
-
-uint64_t routes_attrs_memory(const struct routes *routes) { return attrs_memory(&routes->attrs); }
-
-uint64_t routes_memory(const struct routes *routes)
-{
-    uint64_t bytes = routes->neighbors_room * sizeof *routes->neighbors + revalidate_memory(&routes->revalidate);
-    for (int i = 0; i < 2; i++)
-        bytes += (uint64_t)routes->arenas[i].n * CHUNK * routes->arenas[i].size + index_memory(&routes->prefixes[i]);
-    return bytes;
 }

@@ -1,72 +1,84 @@
-/* What was last written for a place and what the decisions demand now in, what to write next for it out.
+/* What has to be written of an NLRI: its best route is announced; what is advertised without one is withdrawn.
  *
- * A place is what ExaBGP keeps one announcement for: a prefix, where receivers take path ids a prefix with its path id.
+ * The routes of one NLRI form a group: those of a prefix with the same path id at receivers that take path ids, all of
+ * the prefix at plain ones. A router keeps one announcement for a group and receiver.
  */
 
 #include <string.h>
 
 #include "rib/rib_private.h"
 
-static bool announced(const struct routes *routes, const struct route *route)
-{
-    return !route_gone(routes, route) && route_action(routes, route) == ACTION_ANNOUNCE;
-}
-
-struct place {
-    uint64_t receivers; /* where it is one */
+struct group {
+    uint64_t receivers; /* those that keep one announcement for it */
     uint32_t chain;     /* the routes of its prefix */
     uint32_t path_id;
     bool plain, has_path_id;
-    uint8_t stale, told; /* which bits of a route speak of these receivers */
+    uint8_t outdated, withdrawn; /* which bits of a route speak of these receivers */
 };
 
-static struct place place_of(const struct routes *routes, uint32_t number, uint32_t chain, bool plain)
+static struct group group_of(const struct rib *rib, uint32_t number, uint32_t chain, bool plain)
 {
-    const struct route *route = route_at(routes, number);
-    size_t family = number & IPV6_BIT ? 1 : 0;
-    return (struct place){.receivers = plain ? routes->plain[family] : ~routes->plain[family],
+    const struct route *route = route_at(rib, number);
+    uint64_t receivers = rib->plain[family_at(route_family(number))];
+    return (struct group){.receivers = plain ? receivers : ~receivers,
                           .chain = chain,
                           .path_id = route->path_id,
                           .plain = plain,
                           .has_path_id = (route->bits & HAS_PATH_ID) != 0,
-                          .stale = plain ? STALE_PLAIN : STALE,
-                          .told = plain ? TOLD_PLAIN : TOLD};
+                          .outdated = plain ? OUTDATED_PLAIN : OUTDATED,
+                          .withdrawn = plain ? WITHDRAWN_PLAIN : WITHDRAWN};
 }
 
-/* The next route of the place, from `number` on. */
-static uint32_t in_place(const struct routes *routes, const struct place *place, uint32_t number)
+/* The next route of the group, from `number` on. */
+static uint32_t next_in_group(const struct rib *rib, const struct group *group, uint32_t number)
 {
-    while (number != NO_ROUTE && !place->plain) {
-        const struct route *route = route_at(routes, number);
-        if (((route->bits & HAS_PATH_ID) != 0) == place->has_path_id && route->path_id == place->path_id)
+    while (number != NO_ROUTE && !group->plain) {
+        const struct route *route = route_at(rib, number);
+        if (((route->bits & HAS_PATH_ID) != 0) == group->has_path_id && route->path_id == group->path_id)
             break;
         number = route->next;
     }
     return number;
 }
 
-#define FOR_PLACE(i)                                                        \
-    for (uint32_t i = in_place(routes, place, place->chain); i != NO_ROUTE; \
-         i = in_place(routes, place, route_at(routes, i)->next))
+#define FOR_GROUP(i)                                                          \
+    for (uint32_t i = next_in_group(rib, group, group->chain); i != NO_ROUTE; \
+         i = next_in_group(rib, group, route_at(rib, i)->next))
+
+static bool is_announced(const struct rib *rib, const struct route *route)
+{
+    return !route_gone(rib, route) && route_action(rib, route) == ACTION_ANNOUNCE;
+}
+
+static bool is_withdrawn(const struct rib *rib, const struct route *route)
+{
+    return !route_gone(rib, route) && route_action(rib, route) == ACTION_WITHDRAW;
+}
+
+static bool of_previous_run(const struct rib *rib, const struct route *route)
+{
+    return neighbor_of(rib, route)->previous_run;
+}
+
+static uint32_t preference(const struct rib *rib, const struct route *route)
+{
+    uint32_t given = neighbor_of(rib, route)->policy.local_preference[route->bits & VALIDITY_BITS];
+    return given != UINT32_MAX ? given : summary_of(rib, route)->local_preference;
+}
 
 /* RFC 4271 section 9.1, as far as ExaBGP's JSON carries it; below 0: a is better. Never 0 for two routes. */
-static int compare(const struct routes *routes, uint32_t a_number, uint32_t b_number)
+static int compare(const struct rib *rib, uint32_t a_number, uint32_t b_number)
 {
-    const struct route *a = route_at(routes, a_number), *b = route_at(routes, b_number);
-    const struct attrs_summary *fa = &routes->attrs.sets[a->attrs].summary, *fb = &routes->attrs.sets[b->attrs].summary;
-    uint32_t pa = neighbor_of(routes, a)->policy.local_preference[a->bits & VALIDITY_BITS];
-    uint32_t pb = neighbor_of(routes, b)->policy.local_preference[b->bits & VALIDITY_BITS];
-    if (pa == UINT32_MAX)
-        pa = fa->local_preference;
-    if (pb == UINT32_MAX)
-        pb = fb->local_preference;
-    if (pa != pb)
-        return pa > pb ? -1 : 1;
-    if (fa->path_length != fb->path_length)
-        return fa->path_length < fb->path_length ? -1 : 1;
-    if (fa->origin_code != fb->origin_code)
-        return fa->origin_code < fb->origin_code ? -1 : 1;
-    int order = memcmp(neighbor_of(routes, a)->rank, neighbor_of(routes, b)->rank, sizeof neighbor_of(routes, a)->rank);
+    const struct route *a = route_at(rib, a_number), *b = route_at(rib, b_number);
+    const struct attrs_summary *of_a = summary_of(rib, a), *of_b = summary_of(rib, b);
+    uint32_t preference_a = preference(rib, a), preference_b = preference(rib, b);
+    if (preference_a != preference_b)
+        return preference_a > preference_b ? -1 : 1;
+    if (of_a->path_length != of_b->path_length)
+        return of_a->path_length < of_b->path_length ? -1 : 1;
+    if (of_a->origin_code != of_b->origin_code)
+        return of_a->origin_code < of_b->origin_code ? -1 : 1;
+    int order = memcmp(neighbor_of(rib, a)->rank, neighbor_of(rib, b)->rank, sizeof neighbor_of(rib, a)->rank);
     if (order)
         return order;
     if (a->path_id != b->path_id)
@@ -74,125 +86,125 @@ static int compare(const struct routes *routes, uint32_t a_number, uint32_t b_nu
     return a_number < b_number ? -1 : a_number > b_number;
 }
 
-/* The best announced route for one of the place's receivers that are not taken. */
-static uint32_t best_beside(const struct routes *routes, const struct place *place, uint64_t taken)
+/* The best announced route for one of the group's receivers that are not yet `taken`. */
+static uint32_t best_route(const struct rib *rib, const struct group *group, uint64_t taken)
 {
     uint32_t best = NO_ROUTE;
-    FOR_PLACE(i)
+    FOR_GROUP(i)
     {
-        const struct route *route = route_at(routes, i);
-        if (announced(routes, route) && (route_receivers(routes, route) & place->receivers & ~taken) &&
-            (best == NO_ROUTE || compare(routes, i, best) < 0))
+        const struct route *route = route_at(rib, i);
+        if (is_announced(rib, route) && (route_receivers(rib, route) & group->receivers & ~taken) &&
+            (best == NO_ROUTE || compare(rib, i, best) < 0))
             best = i;
     }
     return best;
 }
 
-static bool is_previous_run(const struct routes *routes, const struct route *route)
+/* The attribute set that a previous run announced at all of these receivers, or ATTRS_NONE. */
+static uint32_t previous_run_at(const struct rib *rib, const struct group *group, uint64_t receivers)
 {
-    return neighbor_of(routes, route)->previous_run;
-}
-
-/* What stands from an earlier run at all of these receivers. */
-static uint32_t previous_run_at(const struct routes *routes, const struct place *place, uint64_t receivers)
-{
-    FOR_PLACE(i)
+    FOR_GROUP(i)
     {
-        const struct route *route = route_at(routes, i);
-        if (is_previous_run(routes, route) && (route->advertised & receivers) == receivers)
+        const struct route *route = route_at(rib, i);
+        if (of_previous_run(rib, route) && (route->advertised & receivers) == receivers)
             return route->attrs;
     }
     return ATTRS_NONE;
 }
 
-/* Whether a route is what `previous_run` was, and is not announced now. */
-static bool disowned(const struct routes *routes, const struct place *place, const struct route *previous_run)
+/* Whether a previous run's route is here again, and is neither announced nor held now. */
+static bool is_disowned(const struct rib *rib, const struct group *group, const struct route *previous)
 {
-    uint64_t identity = routes->attrs.sets[previous_run->attrs].summary.identity;
-    FOR_PLACE(i)
+    FOR_GROUP(i)
     {
-        const struct route *route = route_at(routes, i);
-        enum action action = route_action(routes, route);
-        if (!is_previous_run(routes, route) && !route_gone(routes, route) &&
+        const struct route *route = route_at(rib, i);
+        enum action action = route_action(rib, route);
+        if (!of_previous_run(rib, route) && !route_gone(rib, route) &&
             (action == ACTION_WITHDRAW || action == ACTION_OBSERVE) &&
-            routes->attrs.sets[route->attrs].summary.identity == identity)
+            summary_of(rib, route)->identity == summary_of(rib, previous)->identity)
             return true;
     }
     return false;
 }
 
-/* An announcement that stands for another route of the place in the same words is this route's now: nothing is
- * written. */
-static void inherit(struct routes *routes, const struct place *place, uint32_t number, uint64_t need)
+/* An announcement of another route of the group in the same words is this route's now: nothing is written. */
+static void inherit(struct rib *rib, const struct group *group, uint32_t number, uint64_t need)
 {
-    struct route *heir = route_at(routes, number);
-    if (heir->bits & place->stale && heir->advertised & place->receivers)
+    struct route *heir = route_at(rib, number);
+    if (heir->bits & group->outdated && heir->advertised & group->receivers)
         return;
-    FOR_PLACE(i)
+    FOR_GROUP(i)
     {
-        struct route *other = route_at(routes, i);
-        if (i == number || (other->bits & place->stale) || route_retagged(routes, other) ||
-            is_previous_run(routes, other) || !(other->advertised & need) ||
-            routes->attrs.sets[other->attrs].summary.announced_hash !=
-                routes->attrs.sets[heir->attrs].summary.announced_hash ||
-            route_variant(routes, other) != route_variant(routes, heir))
+        struct route *other = route_at(rib, i);
+        if (i == number || (other->bits & group->outdated) || route_retagged(rib, other) ||
+            of_previous_run(rib, other) || !(other->advertised & need) ||
+            summary_of(rib, other)->announced_hash != summary_of(rib, heir)->announced_hash ||
+            route_variant(rib, other) != route_variant(rib, heir))
             continue;
         heir->advertised |= other->advertised & need;
         other->advertised &= ~need;
-        heir->bits &= (uint8_t)~place->stale;
+        heir->bits &= (uint8_t)~group->outdated;
     }
 }
 
-/* What is to be withdrawn of a route, when `kept` is what stays of the place. */
-static uint64_t lost_of(struct routes *routes, const struct place *place, uint32_t number, uint64_t kept)
+/* The receivers at which a route is to be withdrawn, when the group keeps an announcement at `kept`. */
+static uint64_t to_withdraw(struct rib *rib, const struct group *group, uint32_t number, uint64_t kept)
 {
-    struct route *route = route_at(routes, number);
-    uint64_t lost = route->advertised & place->receivers & ~kept;
-    if (!route_gone(routes, route) && route_action(routes, route) == ACTION_WITHDRAW) {
-        if (!(route->bits & place->told))
-            lost |= neighbor_of(routes, route)->policy.receivers & place->receivers & ~kept;
+    struct route *route = route_at(rib, number);
+    uint64_t lost = route->advertised & group->receivers & ~kept;
+    if (is_withdrawn(rib, route)) {
+        if (!(route->bits & group->withdrawn))
+            lost |= neighbor_of(rib, route)->policy.receivers & group->receivers & ~kept;
         if (!lost)
-            route->bits |= place->told;
+            route->bits |= group->withdrawn;
     }
     return lost;
 }
 
-static bool place_emission(struct routes *routes, const struct place *place, struct emission *out)
+/* The receivers at which routes are held. */
+static uint64_t held(const struct rib *rib, const struct group *group)
 {
-    uint64_t taken = 0, kept = 0; /* whose place it is; what stays of what stands */
-    /* Each turn takes a receiver at least: so many turns there are at most, however many routes the place has. */
-    for (uint32_t best; (best = best_beside(routes, place, taken)) != NO_ROUTE;) {
-        struct route *route = route_at(routes, best);
-        uint64_t want = route_receivers(routes, route) & place->receivers & ~taken;
+    uint64_t receivers = 0;
+    FOR_GROUP(i)
+    {
+        const struct route *route = route_at(rib, i);
+        if (!route_gone(rib, route) && route_action(rib, route) == ACTION_HOLD &&
+            !(of_previous_run(rib, route) && is_disowned(rib, group, route)))
+            receivers |= route->advertised & group->receivers;
+    }
+    return receivers;
+}
+
+static bool group_emission(struct rib *rib, const struct group *group, struct emission *out)
+{
+    uint64_t taken = 0, kept = 0; /* the receivers that have a best route; those at which what is advertised stays */
+    /* Each turn takes a receiver at least: so many turns there are at most, however many routes the group has. */
+    for (uint32_t best; (best = best_route(rib, group, taken)) != NO_ROUTE;) {
+        struct route *route = route_at(rib, best);
+        uint64_t want = route_receivers(rib, route) & group->receivers & ~taken;
         if (want & ~route->advertised)
-            inherit(routes, place, best, want & ~route->advertised);
-        uint64_t old = route->bits & place->stale ? route->advertised & place->receivers & ~routes->up : 0;
+            inherit(rib, group, best, want & ~route->advertised);
+        uint64_t old = route->bits & group->outdated ? route->advertised & group->receivers & ~rib->up : 0;
         if (old) {
-            *out = (struct emission){best, ATTRS_NONE, old, false, place->plain};
+            *out = (struct emission){best, ATTRS_NONE, old, false, group->plain};
             return true;
         }
-        uint64_t need = (route->bits & place->stale ? want : want & ~route->advertised) & routes->up;
+        uint64_t need = (route->bits & group->outdated ? want : want & ~route->advertised) & rib->up;
         if (need) {
-            *out = (struct emission){best, previous_run_at(routes, place, need), need, true, place->plain};
+            *out = (struct emission){best, previous_run_at(rib, group, need), need, true, group->plain};
             return true;
         }
         kept |= route->advertised & want;
         taken |= want;
     }
-    FOR_PLACE(i)
-    {
-        const struct route *route = route_at(routes, i);
-        if (!route_gone(routes, route) && route_action(routes, route) == ACTION_HOLD &&
-            !(is_previous_run(routes, route) && disowned(routes, place, route)))
-            kept |= route->advertised & place->receivers;
-    }
+    kept |= held(rib, group);
     for (int previous_run = 0; previous_run < 2; previous_run++) {
-        FOR_PLACE(i)
+        FOR_GROUP(i)
         {
             uint64_t lost =
-                is_previous_run(routes, route_at(routes, i)) == previous_run ? lost_of(routes, place, i, kept) : 0;
+                of_previous_run(rib, route_at(rib, i)) == previous_run ? to_withdraw(rib, group, i, kept) : 0;
             if (lost) {
-                *out = (struct emission){i, ATTRS_NONE, lost, false, place->plain};
+                *out = (struct emission){i, ATTRS_NONE, lost, false, group->plain};
                 return true;
             }
         }
@@ -200,34 +212,34 @@ static bool place_emission(struct routes *routes, const struct place *place, str
     return false;
 }
 
-bool emission_next(struct routes *routes, uint32_t number, struct emission *out)
+bool emission_next(struct rib *rib, uint32_t number, struct emission *out)
 {
-    uint32_t chain = prefix_chain(routes, number);
+    uint32_t chain = chain_of_route(rib, number);
     for (int plain = 0; plain < 2; plain++) {
-        struct place place = place_of(routes, number, chain, plain != 0);
-        if (place.receivers && place_emission(routes, &place, out))
+        struct group group = group_of(rib, number, chain, plain != 0);
+        if (group.receivers && group_emission(rib, &group, out))
             return true;
     }
-    /* Nothing of the route is left to write, so what its bits say of places that it doesn't have is settled too. */
-    struct route *route = route_at(routes, number);
-    if (announced(routes, route))
-        route->bits &= (uint8_t)~STALE_BOTH;
-    else if (route_action(routes, route) == ACTION_WITHDRAW)
-        route->bits |= TOLD_BOTH;
+    /* Nothing of the route is left to write, so what its bits say of receivers that it does not have is settled, too.
+     */
+    struct route *route = route_at(rib, number);
+    if (is_announced(rib, route))
+        route->bits &= (uint8_t)~OUTDATED_BOTH;
+    else if (route_action(rib, route) == ACTION_WITHDRAW)
+        route->bits |= WITHDRAWN_BOTH;
     return false;
 }
 
-void emission_apply(struct routes *routes, const struct emission *emission)
+void emission_apply(struct rib *rib, const struct emission *emission)
 {
-    struct route *route = route_at(routes, emission->number);
-    struct place at = place_of(routes, emission->number, prefix_chain(routes, emission->number), emission->plain);
-    const struct place *place = &at;
-    FOR_PLACE(i)
-    route_at(routes, i)->advertised &= ~emission->receivers;
+    struct route *route = route_at(rib, emission->number);
+    uint32_t chain = chain_of_route(rib, emission->number);
+    const struct group found = group_of(rib, emission->number, chain, emission->plain), *group = &found;
+    FOR_GROUP(i) { route_at(rib, i)->advertised &= ~emission->receivers; }
     if (emission->announce) {
         route->advertised |= emission->receivers;
-        route->bits &= (uint8_t) ~(place->stale | place->told);
-    } else if (route_action(routes, route) == ACTION_WITHDRAW) {
-        route->bits |= place->told;
+        route->bits &= (uint8_t) ~(group->outdated | group->withdrawn);
+    } else if (route_action(rib, route) == ACTION_WITHDRAW) {
+        route->bits |= group->withdrawn;
     }
 }

@@ -1,28 +1,19 @@
-/* The records of the RIB: memory for routes, the routes of each prefix, and what the policy says of a route. */
+/* Records: memory for routes, the routes of a prefix, and what the policy says of a route. */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "rib/rib_private.h"
 
-/* ---- records ----------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------------------- */
 
-uint8_t route_family(uint32_t number) { return number & IPV6_BIT ? 6 : 4; }
-
-struct route *route_at(const struct routes *routes, uint32_t number)
+static uint32_t route_take(struct rib *rib, uint8_t family)
 {
-    const struct arena *arena = &routes->arenas[number & IPV6_BIT ? 1 : 0];
-    uint32_t i = number & ~IPV6_BIT;
-    return (struct route *)((uint8_t *)arena->chunks[i / CHUNK] + (size_t)(i % CHUNK) * arena->size);
-}
-
-uint32_t route_take(struct routes *routes, uint8_t family)
-{
-    struct arena *arena = &routes->arenas[family_at(family)];
+    struct arena *arena = &rib->arenas[family_at(family)];
     uint32_t bit = family == 4 ? 0 : IPV6_BIT;
     if (arena->free != NO_ROUTE) {
         uint32_t number = arena->free;
-        arena->free = route_at(routes, number)->next;
+        arena->free = route_at(rib, number)->next;
         return number;
     }
     if (arena->used == arena->n * CHUNK) {
@@ -44,12 +35,14 @@ uint32_t route_take(struct routes *routes, uint8_t family)
     return arena->used++ | bit;
 }
 
-static void arena_give(struct routes *routes, uint32_t number)
+static void arena_give(struct rib *rib, uint32_t number)
 {
-    struct arena *arena = &routes->arenas[number & IPV6_BIT ? 1 : 0];
-    route_at(routes, number)->next = arena->free;
+    struct arena *arena = &rib->arenas[number & IPV6_BIT ? 1 : 0];
+    route_at(rib, number)->next = arena->free;
     arena->free = number;
 }
+
+/* ---- the routes of a prefix ---------------------------------------------------------------------------------- */
 
 void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST])
 {
@@ -58,158 +51,120 @@ void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST])
     key[n] = prefix->len;
 }
 
-struct prefix route_prefix(const struct routes *routes, uint32_t number)
+struct prefix route_prefix(const struct rib *rib, uint32_t number)
 {
-    const struct route *route = route_at(routes, number);
+    const struct route *route = route_at(rib, number);
     struct prefix prefix = {.len = route->len, .family = route_family(number)};
     memcpy(prefix.addr, route->addr, address_size(prefix.family));
     return prefix;
 }
 
-void route_key(const struct routes *routes, uint32_t number, uint8_t key[INDEX_KEY_MOST])
-{
-    struct prefix prefix = route_prefix(routes, number);
-    prefix_key(&prefix, key);
-}
-
-/* ---- the routes of a prefix ---------------------------------------------------------------------------------- */
-
-uint32_t prefix_chain(const struct routes *routes, uint32_t number)
+uint32_t chain_of(const struct rib *rib, const struct prefix *prefix)
 {
     uint8_t key[INDEX_KEY_MOST];
-    route_key(routes, number, key);
-    const uint32_t *first = index_get(&routes->prefixes[number & IPV6_BIT ? 1 : 0], key);
+    prefix_key(prefix, key);
+    const uint32_t *first = index_get(&rib->prefixes[family_at(prefix->family)], key);
     return first ? *first : NO_ROUTE;
 }
 
-uint32_t chain_of(const struct routes *routes, const struct route_line *line)
+uint32_t chain_of_route(const struct rib *rib, uint32_t number)
 {
-    uint8_t key[INDEX_KEY_MOST];
-    prefix_key(&line->prefix, key);
-    const uint32_t *first = index_get(&routes->prefixes[family_at(line->prefix.family)], key);
-    return first ? *first : NO_ROUTE;
+    struct prefix prefix = route_prefix(rib, number);
+    return chain_of(rib, &prefix);
 }
 
-uint32_t find_route(const struct routes *routes, uint32_t chain, uint32_t neighbor, const struct route_line *line)
+uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, const struct nlri *nlri)
 {
-    for (; chain != NO_ROUTE; chain = route_at(routes, chain)->next) {
-        const struct route *route = route_at(routes, chain);
-        if (route->neighbor == neighbor && !(route->bits & HAS_PATH_ID) == !line->has_path_id &&
-            route->path_id == line->path_id)
+    for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next) {
+        const struct route *route = route_at(rib, chain);
+        if (route->neighbor == neighbor && !(route->bits & HAS_PATH_ID) == !nlri->has_path_id &&
+            route->path_id == nlri->path_id)
             return chain;
     }
     return NO_ROUTE;
 }
 
-uint32_t *make_chain(struct routes *routes, const struct route_line *line)
+uint32_t *make_chain(struct rib *rib, const struct prefix *prefix)
 {
     uint8_t key[INDEX_KEY_MOST];
-    prefix_key(&line->prefix, key);
-    return index_put(&routes->prefixes[family_at(line->prefix.family)], key, NO_ROUTE);
+    prefix_key(prefix, key);
+    return index_put(&rib->prefixes[family_at(prefix->family)], key, NO_ROUTE);
 }
 
-static void forget_chain(struct routes *routes, const struct route_line *line)
+uint32_t add_route(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri)
 {
-    uint8_t key[INDEX_KEY_MOST];
-    prefix_key(&line->prefix, key);
-    index_remove(&routes->prefixes[family_at(line->prefix.family)], key);
-}
-
-uint32_t add_route_at(struct routes *routes, uint32_t *first, uint32_t neighbor, uint32_t attrs,
-                      const struct route_line *line)
-{
-    uint32_t number = route_take(routes, line->prefix.family);
+    uint32_t number = route_take(rib, nlri->prefix.family);
     if (number == NO_ROUTE) {
+        uint8_t key[INDEX_KEY_MOST];
+        prefix_key(&nlri->prefix, key);
         if (*first == NO_ROUTE)
-            forget_chain(routes, line);
+            index_remove(&rib->prefixes[family_at(nlri->prefix.family)], key);
         return NO_ROUTE;
     }
-    struct route *route = route_at(routes, number);
+    struct route *route = route_at(rib, number);
     *route = (struct route){.attrs = attrs,
-                            .path_id = line->path_id,
+                            .path_id = nlri->path_id,
                             .next = *first,
                             .waiting = NOT_WAITING,
                             .neighbor = (uint16_t)neighbor,
-                            .len = line->prefix.len,
-                            .bits = line->has_path_id ? HAS_PATH_ID : 0};
-    memcpy(route->addr, line->prefix.addr, address_size(line->prefix.family));
+                            .len = nlri->prefix.len,
+                            .bits = nlri->has_path_id ? HAS_PATH_ID : 0};
+    memcpy(route->addr, nlri->prefix.addr, address_size(nlri->prefix.family));
     *first = number;
-    attrs_hold(&routes->attrs, attrs);
-    routes->neighbors[neighbor].routes++;
+    attrs_hold(&rib->attrs, attrs);
+    rib->neighbors[neighbor].routes++;
     return number;
 }
 
-uint32_t add_route(struct routes *routes, uint32_t neighbor, uint32_t attrs, const struct route_line *line)
+void route_remove(struct rib *rib, uint32_t number)
 {
-    uint32_t *first = make_chain(routes, line);
-    return first ? add_route_at(routes, first, neighbor, attrs, line) : NO_ROUTE;
-}
-
-static void neighbor_lost_route(struct neighbor *neighbor)
-{
-    neighbor->routes--;
-    if (neighbor->retired && neighbor->routes == 0)
-        neighbor->used = false;
-}
-
-void route_remove(struct routes *routes, uint32_t number)
-{
-    struct route *route = route_at(routes, number);
-    struct index *index = &routes->prefixes[number & IPV6_BIT ? 1 : 0];
+    struct route *route = route_at(rib, number);
+    struct prefix prefix = route_prefix(rib, number);
+    struct index *index = &rib->prefixes[family_at(prefix.family)];
     uint8_t key[INDEX_KEY_MOST];
-    route_key(routes, number, key);
-    uint32_t *at = index_get(index, key);
+    prefix_key(&prefix, key);
+    uint32_t *first = index_get(index, key), *at = first;
     while (at && *at != number)
-        at = &route_at(routes, *at)->next;
+        at = &route_at(rib, *at)->next;
     if (at)
         *at = route->next;
-    uint32_t *first = index_get(index, key);
     if (first && *first == NO_ROUTE)
         index_remove(index, key);
-    attrs_release(&routes->attrs, route->attrs);
-    neighbor_lost_route(&routes->neighbors[route->neighbor]);
-    arena_give(routes, number);
+    attrs_release(&rib->attrs, route->attrs);
+    struct neighbor *neighbor = neighbor_of(rib, route);
+    if (--neighbor->routes == 0 && neighbor->retired)
+        neighbor->used = false;
+    arena_give(rib, number);
 }
 
-/* ---- what the policy says of a route ----------------------------------------------------------------------- */
+/* ---- what the policy says of a route ------------------------------------------------------------------------- */
 
-bool route_gone(const struct routes *routes, const struct route *route)
+bool route_gone(const struct rib *rib, const struct route *route)
 {
-    return (route->bits & GONE) || neighbor_of(routes, route)->retired;
+    return (route->bits & GONE) || neighbor_of(rib, route)->retired;
 }
 
-enum action route_action(const struct routes *routes, const struct route *route)
+enum action route_action(const struct rib *rib, const struct route *route)
 {
-    enum action action = neighbor_of(routes, route)->policy.action[route->bits & VALIDITY_BITS];
-    if (action == ACTION_ANNOUNCE && routes->attrs.sets[route->attrs].summary.fitness == UNFIT)
-        return ACTION_OBSERVE;
-    return action;
+    enum action action = neighbor_of(rib, route)->policy.action[route->bits & VALIDITY_BITS];
+    return action == ACTION_ANNOUNCE && summary_of(rib, route)->fitness == UNFIT ? ACTION_OBSERVE : action;
 }
 
-uint64_t route_receivers(const struct routes *routes, const struct route *route)
+uint64_t route_receivers(const struct rib *rib, const struct route *route)
 {
-    uint64_t receivers = neighbor_of(routes, route)->policy.receivers;
-    if (routes->attrs.sets[route->attrs].summary.fitness == FIT_EXTENDED_NEXT_HOP)
-        receivers &= routes->extended_next_hop;
+    uint64_t receivers = neighbor_of(rib, route)->policy.receivers;
+    if (summary_of(rib, route)->fitness == FIT_EXTENDED_NEXT_HOP)
+        receivers &= rib->extended_next_hop;
     return receivers;
 }
 
-uint16_t route_variant(const struct routes *routes, const struct route *route)
+uint16_t route_variant(const struct rib *rib, const struct route *route)
 {
-    return neighbor_of(routes, route)->policy.variant[route->bits & VALIDITY_BITS];
+    return neighbor_of(rib, route)->policy.variant[route->bits & VALIDITY_BITS];
 }
 
-bool route_retagged(const struct routes *routes, const struct route *route)
+bool route_retagged(const struct rib *rib, const struct route *route)
 {
-    return routes->revalidate.rewrite || routes->attrs.sets[route->attrs].retagged ||
-           routes->neighbors[route->neighbor].rewrite >> (route->bits & VALIDITY_BITS) & 1;
-}
-
-enum validity route_validate(const struct routes *routes, uint32_t number)
-{
-    const struct route *route = route_at(routes, number);
-    uint8_t addr[16] = {0};
-    memcpy(addr, route->addr, address_size(route_family(number)));
-    return vrpset_validate(routes->set, route_family(number), addr, route->len,
-                           routes->attrs.sets[route->attrs].summary.origin);
+    return rib->attrs.sets[route->attrs].retagged ||
+           neighbor_of(rib, route)->outdated >> (route->bits & VALIDITY_BITS) & 1;
 }

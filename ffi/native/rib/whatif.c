@@ -9,12 +9,12 @@
 #include "rib/rib_private.h"
 
 struct whatif {
-    const struct routes *routes;
+    const struct rib *rib;
     struct vrp_view then;
     struct prefix *ranges; /* none covers another one, in order: so no route is met twice */
     size_t n, at;
-    bool covers, begun;
-    uint8_t key[INDEX_KEY_MOST]; /* where to go on in ranges[at] */
+    struct walk walk; /* of ranges[at]; over: not yet begun */
+    bool covers;
     struct whatif_counts counts;
 };
 
@@ -41,7 +41,7 @@ static size_t outermost(struct prefix *prefixes, size_t n)
     return kept;
 }
 
-struct whatif *whatif_new(const struct routes *routes, const struct vrp_view *then, const struct vrp_list *ranges,
+struct whatif *whatif_new(const struct rib *rib, const struct vrp_view *then, const struct vrp_list *ranges,
                           bool covers)
 {
     struct whatif *whatif = calloc(1, sizeof *whatif);
@@ -60,7 +60,7 @@ struct whatif *whatif_new(const struct routes *routes, const struct vrp_view *th
         *prefix = (struct prefix){.len = range.len, .family = range.family};
         memcpy(prefix->addr, range.addr, sizeof prefix->addr);
     }
-    *whatif = (struct whatif){.routes = routes, .then = *then, .ranges = prefixes, .covers = covers};
+    *whatif = (struct whatif){.rib = rib, .then = *then, .ranges = prefixes, .covers = covers};
     whatif->n = outermost(prefixes, given);
     return whatif;
 }
@@ -73,11 +73,11 @@ void whatif_free(struct whatif *whatif)
     free(whatif);
 }
 
-static enum validity validity_then(const struct whatif *whatif, uint32_t number)
+static enum validity validity_by(const struct vrp_view *view, const struct rib *rib, uint32_t number)
 {
-    struct prefix prefix = route_prefix(whatif->routes, number);
-    return vrpset_validate_view(&whatif->then, prefix.family, prefix.addr, prefix.len,
-                                whatif->routes->attrs.sets[route_at(whatif->routes, number)->attrs].summary.origin);
+    const struct route *route = route_at(rib, number);
+    struct prefix prefix = route_prefix(rib, number);
+    return vrpset_validate_view(view, prefix.family, prefix.addr, prefix.len, summary_of(rib, route)->origin);
 }
 
 static void shorten(struct prefix *prefix)
@@ -89,17 +89,13 @@ static void shorten(struct prefix *prefix)
 /* How the prefix of a route that would be invalid is still reached; a valid route tells more than one not found. */
 static enum cover cover_of(const struct whatif *whatif, struct prefix prefix)
 {
-    const struct routes *routes = whatif->routes;
-    const struct index *index = &routes->prefixes[family_at(prefix.family)];
+    const struct rib *rib = whatif->rib;
     enum cover found = COVER_NONE;
     for (;; shorten(&prefix)) {
-        uint8_t key[INDEX_KEY_MOST];
-        prefix_key(&prefix, key);
-        const uint32_t *first = index_get(index, key);
-        for (uint32_t i = first ? *first : NO_ROUTE; i != NO_ROUTE; i = route_at(routes, i)->next) {
-            if (route_gone(routes, route_at(routes, i)))
+        for (uint32_t i = chain_of(rib, &prefix); i != NO_ROUTE; i = route_at(rib, i)->next) {
+            if (route_gone(rib, route_at(rib, i)))
                 continue;
-            enum validity validity = validity_then(whatif, i);
+            enum validity validity = validity_by(&whatif->then, rib, i);
             if (validity == VALIDITY_VALID)
                 return COVER_VALID;
             if (validity == VALIDITY_NOT_FOUND)
@@ -112,15 +108,16 @@ static enum cover cover_of(const struct whatif *whatif, struct prefix prefix)
 
 static bool judge(struct whatif *whatif, uint32_t number, struct whatif_row *row)
 {
-    const struct routes *routes = whatif->routes;
-    const struct route *route = route_at(routes, number);
-    enum validity now = route_validate(routes, number), then = validity_then(whatif, number);
+    const struct rib *rib = whatif->rib;
+    const struct route *route = route_at(rib, number);
+    const struct vrp_view today = {.set = rib->set};
+    enum validity now = validity_by(&today, rib, number), then = validity_by(&whatif->then, rib, number);
     whatif->counts.routes++;
     if (now == then)
         return false;
     whatif->counts.moved[now][then]++;
-    *row = (struct whatif_row){.prefix = route_prefix(routes, number),
-                               .origin = routes->attrs.sets[route->attrs].summary.origin,
+    *row = (struct whatif_row){.prefix = route_prefix(rib, number),
+                               .origin = summary_of(rib, route)->origin,
                                .path_id = route->path_id,
                                .neighbor = route->neighbor,
                                .has_path_id = (route->bits & HAS_PATH_ID) != 0,
@@ -137,41 +134,25 @@ static size_t less(size_t budget, size_t cost) { return budget > cost ? budget -
 
 bool whatif_work(struct whatif *whatif, size_t budget, struct whatif_row *rows, size_t room, size_t *n)
 {
-    const struct routes *routes = whatif->routes;
+    const struct rib *rib = whatif->rib;
     while (whatif->at < whatif->n && budget) {
-        const struct prefix *within = &whatif->ranges[whatif->at];
-        const struct index *index = &routes->prefixes[family_at(within->family)];
-        if (!whatif->begun)
-            prefix_key(within, whatif->key);
-        whatif->begun = true;
-        struct index_position place = index_seek(index, whatif->key);
-        const uint8_t *at;
-        uint32_t *chain;
-        uint8_t addr[16] = {0};
+        uint32_t chain;
         bool more;
-        while ((more = index_at(index, &place, &at, &chain))) {
-            memcpy(addr, at, address_size(within->family));
-            more = prefix_covers(within->addr, within->len, addr);
-            if (!more || !budget)
-                break;
-            for (uint32_t i = *chain; i != NO_ROUTE; i = route_at(routes, i)->next) {
+        if (walk_is_over(&whatif->walk))
+            walk_begin(&whatif->walk, &whatif->ranges[whatif->at]);
+        for (; (more = walk_at(rib, &whatif->walk, &chain)) && budget; walk_step(&whatif->walk)) {
+            for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next) {
                 struct whatif_row row;
                 budget = less(budget, 1);
-                if (route_gone(routes, route_at(routes, i)) || !judge(whatif, i, &row))
+                if (route_gone(rib, route_at(rib, chain)) || !judge(whatif, chain, &row))
                     continue;
                 if (row.then == VALIDITY_INVALID && whatif->covers)
                     budget = less(budget, row.prefix.len / 4u);
                 if (*n < room)
                     rows[(*n)++] = row;
             }
-            index_next(&place);
         }
-        if (more) {
-            memcpy(whatif->key, at, index->key_size);
-            return true;
-        }
-        whatif->at++;
-        whatif->begun = false;
+        whatif->at += !more;
         budget = less(budget, 1);
     }
     return whatif->at < whatif->n;

@@ -35,7 +35,7 @@ struct whatif;
 /* `then` and its sets, and `routes`, stay the caller's and must live longer. `ranges`: only routes that these VRPs
  * cover (the list is copied; it is sorted: keep it short); NULL: all. `covers`: tell how newly invalid ones are still
  * reached, which costs a search for each length. NULL: no memory. */
-struct whatif *whatif_new(const struct routes *routes, const struct vrp_view *then, const struct vrp_list *ranges,
+struct whatif *whatif_new(const struct rib *rib, const struct vrp_view *then, const struct vrp_list *ranges,
                           bool covers);
 void whatif_free(struct whatif *whatif);
 

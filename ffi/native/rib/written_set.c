@@ -5,57 +5,56 @@
 
 #define ROOM_START 1024
 
-void round_free(struct round *round)
+void written_set_free(struct written_set *set)
 {
-    free(round->slots);
-    *round = (struct round){0};
+    free(set->slots);
+    *set = (struct written_set){0};
 }
 
-void round_clear(struct round *round)
+void written_set_clear(struct written_set *set)
 {
-    if (round->room > ROOM_START)
-        round_free(round);
-    else if (round->n)
-        memset(round->slots, 0, round->room * sizeof *round->slots);
-    round->n = 0;
+    if (set->room > ROOM_START)
+        written_set_free(set);
+    else if (set->n)
+        memset(set->slots, 0, set->room * sizeof *set->slots);
+    set->n = 0;
 }
 
-static struct round_slot *slot_of(const struct round *round, uint64_t place)
+static struct written_slot *slot_of(const struct written_set *set, uint64_t hash)
 {
-    uint32_t mask = round->room - 1;
-    uint32_t i = (uint32_t)place & mask;
-    while (round->slots[i].place && round->slots[i].place != place)
+    uint32_t mask = set->room - 1;
+    uint32_t i = (uint32_t)hash & mask;
+    while (set->slots[i].hash && set->slots[i].hash != hash)
         i = (i + 1) & mask;
-    return &round->slots[i];
+    return &set->slots[i];
 }
 
-bool round_has(const struct round *round, uint64_t place, uint64_t receivers)
+bool written_set_has(const struct written_set *set, uint64_t hash, uint64_t receivers)
 {
-    return round->n && (slot_of(round, place ? place : 1)->receivers & receivers);
+    return set->n && (slot_of(set, hash)->receivers & receivers);
 }
 
-static bool grow(struct round *round)
+static bool grow(struct written_set *set)
 {
-    struct round bigger = {.room = round->room ? round->room * 2 : ROOM_START, .n = round->n};
+    struct written_set bigger = {.room = set->room ? set->room * 2 : ROOM_START, .n = set->n};
     bigger.slots = calloc(bigger.room, sizeof *bigger.slots);
     if (!bigger.slots)
         return false;
-    for (uint32_t i = 0; i < round->room; i++)
-        if (round->slots[i].place)
-            *slot_of(&bigger, round->slots[i].place) = round->slots[i];
-    free(round->slots);
-    *round = bigger;
+    for (uint32_t i = 0; i < set->room; i++)
+        if (set->slots[i].hash)
+            *slot_of(&bigger, set->slots[i].hash) = set->slots[i];
+    free(set->slots);
+    *set = bigger;
     return true;
 }
 
-bool round_add(struct round *round, uint64_t place, uint64_t receivers)
+bool written_set_add(struct written_set *set, uint64_t hash, uint64_t receivers)
 {
-    place = place ? place : 1;
-    if (round->n >= ROUND_MOST || (round->n * 2 >= round->room && !grow(round)))
+    if (set->n >= WRITTEN_SET_MOST || (set->n * 2 >= set->room && !grow(set)))
         return false;
-    struct round_slot *slot = slot_of(round, place);
-    round->n += slot->place == 0;
-    slot->place = place;
+    struct written_slot *slot = slot_of(set, hash);
+    set->n += slot->hash == 0;
+    slot->hash = hash;
     slot->receivers |= receivers;
     return true;
 }

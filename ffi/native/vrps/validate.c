@@ -200,13 +200,13 @@ void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n
     }
 }
 
-void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], size_t n, int64_t asn,
-                          uint8_t *out)
+void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], const int64_t asns[],
+                          size_t n, uint8_t *out)
 {
     struct asked asked[VRPSET_TOGETHER];
     n = n < VRPSET_TOGETHER ? n : VRPSET_TOGETHER;
     for (size_t i = 0; i < n; i++)
-        read_route(set, prefixes[i]->addr, prefixes[i]->len, prefixes[i]->family, asn, &asked[i]);
+        read_route(set, prefixes[i]->addr, prefixes[i]->len, prefixes[i]->family, asns[i], &asked[i]);
     validate_together(set, asked, n, out);
 }
 

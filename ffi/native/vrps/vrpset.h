@@ -156,9 +156,9 @@ enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const ui
 enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
                                    int64_t asn);
 
-/* The same for at most VRPSET_TOGETHER prefixes without host bits that one AS originates (-1: none). */
+/* The same for at most VRPSET_TOGETHER prefixes, each with its origin AS (below 0: none). */
 #define VRPSET_TOGETHER 32
-void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], size_t n, int64_t asn,
-                          uint8_t *out);
+void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], const int64_t asns[],
+                          size_t n, uint8_t *out);
 
 #endif

@@ -1,0 +1,56 @@
+#include "rib/walk.h"
+
+#include <string.h>
+
+#include "rib/rib_private.h"
+
+#define AHEAD 12 /* prefixes: so far ahead their first routes are fetched */
+
+void walk_begin(struct walk *walk, const struct prefix *within)
+{
+    *walk = (struct walk){.whole = within == NULL};
+    walk->within = within ? *within : (struct prefix){.family = 4};
+    prefix_key(&walk->within, walk->key);
+}
+
+static void seek(const struct index *index, struct walk *walk)
+{
+    const uint8_t *key;
+    uint32_t *first;
+    walk->position = index_seek(index, walk->key);
+    walk->version = index->version;
+    if (walk->passed && index_at(index, &walk->position, &key, &first) && memcmp(key, walk->key, index->key_size) == 0)
+        index_next(&walk->position);
+}
+
+bool walk_at(const struct rib *rib, struct walk *walk, uint32_t *chain)
+{
+    while (!walk_is_over(walk)) {
+        const struct index *index = &rib->prefixes[family_at(walk->within.family)];
+        const uint8_t *key;
+        uint32_t *first;
+        if (walk->version != index->version)
+            seek(index, walk);
+        if (index_at(index, &walk->position, &key, &first)) {
+            uint8_t addr[16] = {0};
+            memcpy(addr, key, address_size(walk->within.family));
+            if (prefix_covers(walk->within.addr, walk->within.len, addr)) {
+                memcpy(walk->key, key, index->key_size);
+                walk->passed = false;
+                *chain = *first;
+                if ((first = index_ahead(index, walk->position, AHEAD)))
+                    __builtin_prefetch(route_at(rib, *first));
+                return true;
+            }
+        }
+        bool more = walk->whole && walk->within.family == 4;
+        *walk = (struct walk){.within = {.family = more ? 6 : 0}};
+    }
+    return false;
+}
+
+void walk_step(struct walk *walk)
+{
+    walk->passed = true;
+    index_next(&walk->position);
+}

@@ -1,4 +1,4 @@
-"""librtr's pfx_record in; a record of ours for a callback of the caller's, out: `lib.pfx_table_callback`.
+"""`lib.pfx_table_callback`: librtr's own prefix table read record by record.
 
 For programs that use librtr's own table through `_rtrlib`, as rtrlib-python's did. rtrlib itself does not.
 """

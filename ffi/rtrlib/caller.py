@@ -1,6 +1,6 @@
-"""Changes and states in, from the manager's thread; the user's callbacks, called one by one in another one, out.
+"""The user's callbacks, called one by one in a thread of their own.
 
-A callback may so take its time, fail, stop the manager or wait for it, and nothing else notices.
+So a callback may take its time, fail, stop the manager or wait for it, and nothing else notices.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger("rtrlib")
 LIMIT: Final = 64 << 20
 """Bytes of changes (2.8 million VRPs) that may wait for the callbacks; then the manager waits, too."""
 
-RAISED: Final = "a callback of the user raised; the manager goes on"
+RAISED: Final = "a user's callback raised an exception; the manager continues"
 
 StatusCallback: TypeAlias = "Callable[[ManagerGroup, ManagerGroupStatus, RTRSocket, Any], object]"
 PFXCallback: TypeAlias = "Callable[[PFXRecord, bool, Any], object]"
@@ -72,7 +72,7 @@ class Caller:
         return threading.current_thread() is self._thread
 
     def vrps(self, packed: bytes, source: RTRSocket | None) -> None:
-        """Tell changed VRPs; waits while too much waits, unless `finish` is called."""
+        """Tell changed VRPs; wait while too many wait already, but not after `interrupt`."""
         if self._callbacks.pfx_update is None or not packed:
             return
         with self._moved:
@@ -131,7 +131,7 @@ class Caller:
                 self._moved.wait_for(lambda: not self._ending or not (self._waiting or self._calling))
 
     def quit(self) -> None:
-        """Tell nothing any more; returns at once."""
+        """Tell nothing more; return at once."""
         with self._moved:
             self._ending = True
             self._waiting.clear()
@@ -146,7 +146,7 @@ class Caller:
         if isinstance(item, _VRPs):
             self._size += len(item.packed)
         if self._thread is None:
-            # Not a daemon would keep a program alive whose manager nobody stops.
+            # Any other thread would keep a program alive whose manager nobody stops.
             self._thread = threading.Thread(target=self._run, name="rtrlib", daemon=True)
             self._thread.start()
         self._moved.notify_all()

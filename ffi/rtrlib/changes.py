@@ -1,4 +1,4 @@
-"""Changes of the VRPs and of states in, from a thread of ours; the same for `async for`, coalesced, out."""
+"""Changes of VRPs, router keys and states for `async for`, coalesced for a slow reader."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FLAG: Final = PACKED.size - 1
 
 
 class VRPChange(NamedTuple):
-    """A VRP came into force (`added`), or is not in force any more."""
+    """A VRP came into force (`added`), or went out of force."""
 
     record: PFXRecord
     added: bool
@@ -151,7 +151,7 @@ class Changes:
     def _wake(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._news.set)
-        except RuntimeError:  # the loop is closed: nobody reads any more
+        except RuntimeError:  # the loop is closed: nobody reads now
             self._ended = True
 
     def __aiter__(self) -> Self:
@@ -169,10 +169,10 @@ class Changes:
                     for cache in self._states:
                         return self._states.pop(cache)
                     self._news.clear()
-                ended = self._ended  # before anybody can tell something more
+                ended = self._ended  # before anyone can tell more
             if packed:
                 self._taken = records_of(packed)
-                await asyncio.sleep(0)  # a long table is not read at one go
+                await asyncio.sleep(0)  # a long table is not read in one go
             elif ended:
                 raise StopAsyncIteration
             else:

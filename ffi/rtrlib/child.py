@@ -1,8 +1,7 @@
-"""A cache's options on fd 0 in; frames of what librtr says of it on the same socket out, until it is closed.
+"""The process of one cache, with librtr inside: it reads its options on fd 0 and reports frames there.
 
-Started by path in a process of its own (rtrlib.process_link) and importing next to nothing, so that it is
-small: this file, _rtrlib and what cffi needs. librtr may abort, hang or eat memory here without anyone else
-noticing.
+rtrlib.process_link starts it by its path, and it imports next to nothing, so that it is small: this file, _rtrlib and
+what cffi needs. Here librtr may abort, hang or eat memory without anyone else noticing.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def file_of(text: bytes) -> bytes:
 
 
 def fault(parent: socket.socket, text: str) -> None:
-    """Say why there will be nothing else."""
+    """Say why nothing else will follow."""
     payload = b"\0" + text.encode(errors="replace")[:1000]
     parent.sendall(struct.pack("=II", FAULT, len(payload)) + payload)
 
@@ -61,7 +60,7 @@ def main() -> None:
     if error:
         fault(parent, f"the cache process cannot be confined: {os.strerror(error)}")
         sys.exit(1)
-    # librtr prints a line for every step; nobody may be made to wait for who reads them.
+    # librtr prints a line for everything; nobody may have to wait for whoever reads them.
     os.set_blocking(2, False)
     fields = receive(parent)
     options = ffi.new("struct feed_options *")
@@ -81,7 +80,7 @@ def main() -> None:
 
 
 def relay(parent: socket.socket, feed: Feed) -> None:
-    """Frames up, answers to pings between them."""
+    """Send frames up, and answer pings between them."""
     chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
     view = memoryview(ffi.buffer(chunk))
     poller = select.poll()

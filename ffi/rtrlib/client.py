@@ -1,4 +1,4 @@
-"""Caches on the command line in; each change of the VRPs, router keys and states that they cause, a line each, out.
+"""Print each change of VRPs, router keys and states that caches cause.
 
 `python -m rtrlib.client`: what librtr's rtrclient and rtrlib-python's rtrclient.py do.
 """

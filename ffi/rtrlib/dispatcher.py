@@ -96,7 +96,7 @@ class Dispatcher:
         if wanted.total() + len(counting - staying) > MAX_CACHES:
             raise RTRInitError(
                 f"{wanted.total()} caches and {len(counting - staying)} that still count until one of these is in sync"
-                f" are more than {MAX_CACHES}: take the old ones out in a second step"
+                f" are more than {MAX_CACHES}: remove the old ones in a second change"
             )
         if intervals != self._intervals:
             self._intervals = intervals

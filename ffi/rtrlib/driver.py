@@ -1,6 +1,6 @@
-"""A dispatcher in; a thread that drives it, a table of the VRPs in force, and news of what changes, out.
+"""A thread that drives the dispatcher: the VRPs in force, and news of what changes.
 
-For programs without a loop of their own.
+For programs without an event loop of their own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers of librtr in; members with the names that rtrlib-python gave them out."""
+"""Enums with librtr's numbers and the names that rtrlib-python gave them."""
 
 from __future__ import annotations
 

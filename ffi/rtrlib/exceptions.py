@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions; nothing else in or out."""
+"""The exceptions of rtrlib."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["IpConversionException", "PFXException", "RTRInitError", "RTRlibExcep
 
 
 class RTRlibException(Exception):  # noqa: N818 - the name that rtrlib-python's users know
-    """Whatever else of this module is raised is one of these."""
+    """Every exception of this module is one of these."""
 
 
 class RTRInitError(RTRlibException):
@@ -22,4 +22,4 @@ class SyncTimeout(RTRlibException):
 
 
 class IpConversionException(RTRlibException, ValueError):  # noqa: N818 - the name that rtrlib-python's users know
-    """A text that is no IP address."""
+    """A text that is not an IP address."""

@@ -1,4 +1,4 @@
-"""Events of caches and the time in; what to start, stop and put into force, by preference, out.
+"""Which group of caches is in use: failover by preference (RFC 8210 section 10).
 
 Pure: no socket, no thread, no clock. Groups are numbered 0, 1, .. from the most preferred, caches by index.
 
@@ -8,7 +8,7 @@ The rules:
   all of its caches failed, or it was usable and stops being so, the next one is started, in the same call.
 - The best usable group is active: its caches' VRPs count. A switch is made when the new group is usable,
   never before, so what the old group said stays in force until then.
-- The groups below the active one are stopped; those above it, which failed, go on trying for ever.
+- The groups below the active one are stopped; those above it, which failed, keep trying.
 - When the groups are changed (`regroup`), a cache that is in both stays as it is, and what counts goes on counting
   until a group of the new ones is usable, also when it comes from caches that are in none of them.
 """
@@ -95,7 +95,7 @@ class Failover:
 
     @property
     def active(self) -> int | None:
-        """The group whose caches' VRPs count; None before any was usable, and for one that is no group any more."""
+        """The group whose caches' VRPs count; None before any was usable, and for one that is not a group any more."""
         return self._active
 
     @property
@@ -104,7 +104,7 @@ class Failover:
         return self._counting
 
     def status(self, group: int) -> ManagerGroupStatus:
-        """Say how this group stands now."""
+        """Give the status of this group."""
         one = self._groups[group]
         if not one.started:
             return ManagerGroupStatus.CLOSED

@@ -1,4 +1,4 @@
-"""What can be wrong with a cache: the numbers of the native code in, one word a kind for status and metrics out."""
+"""What can be wrong with a cache: one word a kind, for status and metrics."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["Fault", "FaultError", "LastFault"]
 
 
 class Fault(enum.StrEnum):
-    """The kind of a fault; the sentence beside it says more."""
+    """The kind of a fault; the sentence with it says more."""
 
     UNREACHABLE = "unreachable"
     """No connection came about: the name, the address, the network, or SSH."""
     CLOSED = "closed"
     """The cache, or something on the way, ended the connection."""
     SILENT = "silent"
-    """Nothing came where something had to come, or the host does not answer any more."""
+    """Nothing came where something had to come, or the host no longer answers."""
     PROTOCOL = "protocol"
     """What the cache sent is against RFC 8210."""
     REFUSED = "refused"

@@ -1,4 +1,4 @@
-"""One connection to one cache: the options in; its frames, or the reason why there are no more, out.
+"""One connection to one cache: its frames, or why there are no more.
 
 Two kinds: `ProcessLink` (librtr in a child process) and `ThreadLink` (librtr's threads in this process). Both
 can be thrown away at any moment and replaced; a new one always begins with a complete sync.
@@ -29,7 +29,7 @@ KEY_TYPES: Final = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
 
 
 class LinkEnded(FaultError):  # noqa: N818 - it is an event
-    """The link is of no use any more; the text says why."""
+    """The link has ended; the text says why."""
 
 
 class Link(Protocol):
@@ -117,7 +117,7 @@ class ThreadLink:
             os.write(self._hosts, text.encode())
         except OSError as error:
             self._close_file()
-            raise LinkEnded(f"the host key has no place in memory: {error}") from error
+            raise LinkEnded(f"no memory for the host key: {error}") from error
         return f"/proc/self/fd/{self._hosts}"
 
     def filenos(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""A group of caches and its status: sockets in, something to look at out."""
+"""A group of caches and its status."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ManagerGroupStatus(LibrtrEnum):
 
 
 class ManagerGroup:
-    """One group as it stands now. The manager writes it, everyone may read it.
+    """One group as it is now. The manager writes it, everyone may read it.
 
     Attributes:
         name: as configured, or `group PREFERENCE`.

@@ -1,7 +1,7 @@
-"""VRPs one by one in; the validity of routes, and the VRPs again, out.
+"""Origin validation (RFC 6811) against VRPs that are added one by one.
 
-rtrlib-python's PfxTable, on our own VRP set instead of librtr's table: that one aborts the process at a validate
-that meets a VRP of prefix length 0, and takes IPv4 lengths of 99.
+This is rtrlib-python's PfxTable, on our own VRP set instead of librtr's table: that one aborts the process when it
+validates a route under a VRP of prefix length 0, and accepts IPv4 lengths of 99.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class PfxTable:
     def add_record(self, asn: int, ip: str, min_length: int, max_length: int) -> bool:
         """Add a VRP: `asn` may originate `ip`/`min_length`, up to `max_length` bits. False: it is there already.
 
-        IpConversionException for what is no address; ValueError for an AS number or lengths out of range, a max
-        length below the length, or bits set behind the prefix; TypeError for what is no integer.
+        IpConversionException for what is not an address; ValueError for an AS number or lengths out of range, a max
+        length below the length, or bits set behind the prefix; TypeError for what is not an integer.
         """
         return self._change(asn, ip, min_length, max_length, announce=True)
 
@@ -54,8 +54,8 @@ class PfxTable:
     def validate(self, asn: int, prefix: str, mask_len: int) -> ValidationResult:
         """Give the validity of a route, with its reason. Bits behind the prefix length are not looked at.
 
-        IpConversionException for what is no address, ValueError for an AS number or a length out of range,
-        TypeError for what is no integer.
+        IpConversionException for what is not an address, ValueError for an AS number or a length out of range,
+        TypeError for what is not an integer.
         """
         return self._table.validate(asn, prefix, mask_len)
 

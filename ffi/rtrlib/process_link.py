@@ -1,4 +1,4 @@
-"""The options of a cache in; frames from a child process with librtr, or how it died, out."""
+"""One connection to one cache, with librtr in a child process: what ends that process ends nothing else."""
 
 from __future__ import annotations
 

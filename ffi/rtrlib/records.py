@@ -1,4 +1,4 @@
-"""Packed VRPs and router keys in; records that stay valid as long as anyone holds them out."""
+"""VRPs and router keys as records that stay valid as long as anyone holds them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SPKIRecord(NamedTuple):
 def copy_pfx_record(record: PFXRecord) -> PFXRecord:
     """Return an equal record. Ours wrap no memory of librtr, so that nothing needs this any more.
 
-    TypeError for what is no PFXRecord.
+    TypeError for what is not a PFXRecord.
     """
     if not isinstance(record, PFXRecord):
         raise TypeError(f"a PFXRecord is needed, not {type(record).__name__}")

@@ -1,4 +1,4 @@
-"""Router keys that caches stage and commit in; which of them came into force and which went, out.
+"""The BGPsec router keys of all caches (RFC 8210 section 5.10), and which of them are in force.
 
 They follow the VRPs: nothing is in force before End of Data, the union of the active caches' keys counts, and a
 lost cache's keys stay until its VRPs expire.

@@ -1,4 +1,4 @@
-"""Groups of caches in; their VRPs, with failover by preference, out."""
+"""Groups of caches, used by preference: their VRPs, router keys and states."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class RTRManager:
         self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock, wall=wall)
         self._lifecycle = threading.RLock()
         self._opened = False
-        """In a loop of the caller's, by `open`."""
+        """In a loop of the caller, by `open`."""
         self._driver: Driver | None = None
         """In a thread of ours, by `start`."""
         self._last: Driver | None = None
@@ -100,7 +100,7 @@ class RTRManager:
         )
 
     def groups(self) -> list[ManagerGroup]:
-        """Return the groups as they stand now, most preferred first."""
+        """Return the groups as they are now, most preferred first."""
         return self._dispatcher.groups()
 
     @property
@@ -118,7 +118,7 @@ class RTRManager:
             driver = self._driver
             if driver is None:
                 if self._opened:
-                    raise RTRInitError("the manager is open in a loop of the caller's: it cannot be started, too")
+                    raise RTRInitError("the manager is open in a loop of the caller: it cannot be started as well")
                 driver = Driver(self._dispatcher, self._caller, self._readers, self._last)
                 self._driver = self._last = driver
                 self._finalizer = weakref.finalize(self, _abandon, driver, self._caller)
@@ -168,8 +168,8 @@ class RTRManager:
         """Give the validity of a route by the VRPs in force, with its reason (RFC 6811 section 2).
 
         `not_found` while none are: ask `is_synced`. Bits behind the prefix length are not looked at.
-        IpConversionException for what is no address, ValueError for an AS number or a length out of range,
-        TypeError for one that is no integer.
+        IpConversionException for what is not an address, ValueError for an AS number or a length out of range,
+        TypeError for one that is not an integer.
         """
         return self._table().validate(asn, prefix, mask_len)
 
@@ -218,7 +218,7 @@ class RTRManager:
         """
         with self._lifecycle:
             if self._driver is not None:
-                raise RTRInitError("the manager is started: it cannot be opened in another loop, too")
+                raise RTRInitError("the manager is started: it cannot be opened in another loop as well")
             self._dispatcher.open(listener)
             self._opened = True
 

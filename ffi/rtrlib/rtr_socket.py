@@ -1,4 +1,4 @@
-"""What is known of one cache's RTR session: numbers of librtr's socket in, something to look at out."""
+"""What is known of one cache's RTR session."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class RTRSocketState(LibrtrEnum):
 
 
 class RTRSocket:
-    """One cache as it stands now. The manager writes it, everyone may read it.
+    """One cache as it is now. The manager writes it, everyone may read it.
 
     Attributes:
         index: 0, 1, .. in the order of configuration; its bit in the VRP set.
         server: the options that it was configured with.
         state: of the RTR session.
-        error: why the last attempt failed, one sentence; None while there is nothing to complain of.
+        error: why the last attempt failed, one sentence; None while nothing is wrong.
         fault: the kind of that failure; None with `error`.
         faults: how often each kind of fault occurred.
-        last_fault: the latest one, with its time, also when it is over; None before the first.
+        last_fault: the latest one, with its time, even when it is over; None before the first.
         version: RTR protocol version in use (RFC 8210: 1, RFC 6810: 0).
         session_id, serial_number: of the last complete sync; None before the first.
         last_update: when that sync was complete, in seconds since 1970 (UTC); 0 before the first.

@@ -1,4 +1,4 @@
-"""A route's origin AS and prefix, and the VRPs that cover it, in; its validity and the reason out."""
+"""The validity of a route's origin, with the VRPs that cover it as the reason (RFC 6811 section 2)."""
 
 from __future__ import annotations
 
@@ -165,8 +165,8 @@ class ValidationResult:
 def pack_routes(routes: Iterable[tuple[int, str, int]]) -> bytes:
     """Pack routes as `validate_many` takes them, 24 bytes each: origin AS, address, prefix length in bits.
 
-    Bits behind the prefix length are cleared. IpConversionException for what is no address, ValueError for a
-    length or an AS number out of range, TypeError for one that is no integer.
+    Bits behind the prefix length are cleared. IpConversionException for what is not an address, ValueError for a
+    length or an AS number out of range, TypeError for one that is not an integer.
     """
     return b"".join(clear_host_bits(pack_route(*route)) for route in routes)
 
@@ -188,11 +188,11 @@ def address_of(text: str | bytes) -> tuple[bytes, int]:
             return socket.inet_pton(socket.AF_INET6, text), 6
         return socket.inet_pton(socket.AF_INET, text), 4
     except (OSError, ValueError, TypeError) as error:
-        raise IpConversionException(f"{text!r} is no IP address") from error
+        raise IpConversionException(f"{text!r} is not an IP address") from error
 
 
 def check_length(length: int, family: int, name: str) -> None:
-    """TypeError, ValueError: it is no prefix length."""
+    """TypeError, ValueError: it is not a prefix length."""
     if not isinstance(length, int):
         raise TypeError(f"{name} must be an int, not {type(length).__name__}")
     if not 0 <= length <= BITS[family]:
@@ -200,7 +200,7 @@ def check_length(length: int, family: int, name: str) -> None:
 
 
 def check_asn(asn: int) -> None:
-    """TypeError, ValueError: it is no AS number."""
+    """TypeError, ValueError: it is not an AS number."""
     if not isinstance(asn, int):
         raise TypeError(f"asn must be an int, not {type(asn).__name__}")
     if not 0 <= asn <= MAX_ASN:

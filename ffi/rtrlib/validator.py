@@ -1,8 +1,8 @@
-"""Lines `IP LENGTH ASN` in; each with its reason and its validity, in the same order, out.
+"""Validate routes, lines `IP LENGTH ASN`: print each with its reason and its validity, in the same order.
 
 `python -m rtrlib.validator HOST PORT`: what librtr's rpki-rov (once cli-validator) does. A line of output is
 `IP LENGTH ASN|REASONS|STATE`: the covering VRPs, `ASN IP LENGTH MAX_LENGTH` each, with commas between them; and
-0 valid, 1 not found, 2 invalid, or `error` for a line that is no route. Why, is said on stderr.
+0 valid, 1 not found, 2 invalid, or `error` for a line that is not a route. Why, is said on stderr.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LONGEST: Final = 256
 
 
 def answer(manager: RTRManager, line: str) -> str:
-    """Give the line of output for a line of input. ValueError: it is no route, and why."""
+    """Give the line of output for a line of input. ValueError: it is not a route, and why."""
     match = LINE.fullmatch(line)
     if match is None or len(line) > LONGEST:
         raise ValueError("expected: IP LENGTH ASN")

@@ -34,13 +34,13 @@ def pack(vrp: VRP, *, announce: bool = True) -> bytes:
         raw = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, address)
         return PACKED.pack(raw, vrp.asn, int(length), vrp.max_length, family, announce)
     except (OSError, ValueError, struct.error) as error:
-        raise ValueError(f"{vrp} is no VRP: expected ADDRESS/LENGTH, a max length and an AS number") from error
+        raise ValueError(f"{vrp} is not a VRP: expected ADDRESS/LENGTH, a max length and an AS number") from error
 
 
 def unpack(records: bytes) -> Iterator[tuple[VRP, bool]]:
     """Give each packed VRP and whether it is announced. Raises ValueError when the length is no multiple of 24."""
     if len(records) % PACKED.size:
-        raise ValueError(f"{len(records)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
+        raise ValueError(f"{len(records)} bytes are not packed VRPs: expected a multiple of {PACKED.size}")
     for raw, asn, length, max_length, family, announce in PACKED.iter_unpack(records):
         yield VRP(prefix_text(raw, length, family), max_length, asn), bool(announce)
 

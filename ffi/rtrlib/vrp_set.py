@@ -60,7 +60,7 @@ def parse_prefix(prefix: str) -> _rov.Prefix:
     parsed = ffi.new("struct prefix *")
     text = prefix.encode("ascii", "replace")
     if not lib.prefix_parse(text, len(text), parsed):
-        raise ValueError(f"{prefix!r} is no prefix: expected ADDRESS/LENGTH with no bits set behind the length")
+        raise ValueError(f"{prefix!r} is not a prefix: expected ADDRESS/LENGTH with no bits set behind the length")
     return parsed
 
 
@@ -144,7 +144,7 @@ class VRPSet:
         """Stage packed VRPs. What is malformed, or beyond `OF_PREFIX`, is left out and counted in `faults`."""
         view = ffi.from_buffer(records)
         if len(view) % PACKED.size:
-            raise ValueError(f"{len(view)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
+            raise ValueError(f"{len(view)} bytes are not packed VRPs: expected a multiple of {PACKED.size}")
         count = len(view) // PACKED.size
         self._done(lib.vrpset_stage(self.native, source, view, count, self._faults), source)
 
@@ -247,17 +247,17 @@ class VRPSet:
         text = prefix.encode("ascii", "replace")
         validity = lib.vrpset_validate_text(self.native, text, len(text), -1 if asn is None else asn)
         if validity < 0:
-            raise ValueError(f"{prefix!r} is no prefix: expected ADDRESS/LENGTH with no bits set behind the length")
+            raise ValueError(f"{prefix!r} is not a prefix: expected ADDRESS/LENGTH with no bits set behind the length")
         return VALIDITIES[validity]
 
     def validate_many(self, routes: bytes | memoryview) -> bytes:
-        """Give a byte for each packed route: the index into VALIDITIES, 255 for what is no prefix.
+        """Give a byte for each packed route: the index into VALIDITIES, 255 for what is not a prefix.
 
         A route is packed as a VRP; its AS is the origin AS, its max length is not read.
         """
         view = ffi.from_buffer(routes)
         if len(view) % PACKED.size:
-            raise ValueError(f"{len(view)} bytes are no packed routes: expected a multiple of {PACKED.size}")
+            raise ValueError(f"{len(view)} bytes are not packed routes: expected a multiple of {PACKED.size}")
         count = len(view) // PACKED.size
         out = bytearray(count)
         lib.vrpset_validate_many(self.native, view, count, ffi.from_buffer(out))
@@ -333,7 +333,7 @@ def _pack_filter(one: VRPFilter) -> bytes:
     try:
         return PACKED.pack(address, one.asn or 0, length, family, one.asn is None, 0)
     except struct.error as error:
-        raise ValueError(f"{one.asn} is no AS number") from error
+        raise ValueError(f"{one.asn} is not an AS number") from error
 
 
 def _mask(sources: Iterable[int]) -> int:

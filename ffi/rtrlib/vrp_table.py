@@ -1,4 +1,4 @@
-"""Packed VRPs of several caches in; validity, records and changes out, for any number of threads at once."""
+"""The VRPs in force of several caches, for any number of threads at once."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class VRPTable:
             self._set.stage(source, records)
 
     def commit(self, source: int, *, full: bool) -> bytes:
-        """Put into force what was staged; `full`: in place of all that the source had. Gives the changes."""
+        """Put into force what was staged; `full`: instead of all that the source had. Gives the changes."""
         with self._lock:
             if full:
                 self._begin(source)
@@ -112,8 +112,8 @@ class VRPTable:
     def validate(self, asn: int, prefix: str, mask_len: int) -> ValidationResult:
         """Give the validity of a route, with the VRPs that cover it, both of one moment.
 
-        IpConversionException for what is no address, ValueError for a length or an AS number out of range,
-        TypeError for one that is no integer. Bits behind the prefix length are not looked at.
+        IpConversionException for what is not an address, ValueError for a length or an AS number out of range,
+        TypeError for one that is not an integer. Bits behind the prefix length are not looked at.
         """
         route = pack_route(asn, prefix, mask_len)
         with self._lock:
@@ -135,7 +135,7 @@ class VRPTable:
             return ValidationResult(prefix, mask_len, asn, state, covering, self._active)
 
     def validate_packed(self, routes: bytes | memoryview) -> bytes:
-        """Give a byte for each packed route: the number of its PfxvState, or 255 for what is no prefix.
+        """Give a byte for each packed route: the number of its PfxvState, or 255 for what is not a prefix.
 
         ValueError when the length is no multiple of 24.
         """
@@ -167,7 +167,7 @@ class VRPTable:
 
 
 def _records(parts: list[tuple[bytes, RTRSocket | None]], family: int | None) -> Iterator[PFXRecord]:
-    # A million times: so a slice is taken apart by columns, and no step for one record is Python's own.
+    # This may be done a million times, so a slice is taken apart by columns: no single record runs Python code.
     text = ffi.new("char[]", _SLICE * _ADDRESS_LINE)
     for packed, who in parts:
         for at in range(0, len(packed), _SLICE * PACKED.size):

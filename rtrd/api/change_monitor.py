@@ -144,7 +144,7 @@ class ChangeMonitor:
             yield _State(("active", ""), active, "active", text, {"group": active})
         if self._guarding is not None:
             guard = self._guarding.status()
-            text = "nothing is held" if guard["held"] is None else "a change of the VRPs is held"
+            text = "nothing is held" if guard["held"] is None else "a VRP change is held"
             yield _State(("guard", ""), guard["state"], "guard", f"guard: {text} ({guard['state']})", guard)
         for router in self._routers:
             name = router.engine.name

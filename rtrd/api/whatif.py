@@ -89,7 +89,7 @@ class WhatIf:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > MOST_FILE * PACKED.size:
-                    raise ValueError(f"more than {MOST_FILE} VRPs: this is no VRP file")
+                    raise ValueError(f"more than {MOST_FILE} VRPs: this is not a VRP file")
                 records = rest + chunk
                 whole = len(records) // PACKED.size * PACKED.size
                 for at in range(0, whole, _STEP):
@@ -97,7 +97,7 @@ class WhatIf:
                     await asyncio.sleep(0)
                 rest = records[whole:]
             if rest:
-                raise ValueError("the body is no packed VRPs: it ends in the middle of one")
+                raise ValueError("the body is not packed VRPs: it ends in the middle of one")
             then.commit(0)
             for packed in self._slurm.assertions:
                 then.stage(SLURM, packed)

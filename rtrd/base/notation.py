@@ -18,7 +18,7 @@ def parse_asn(text: str) -> int:
     """
     match = re.fullmatch(r"(?:[Aa][Ss])?([0-9]{1,10})", text)
     if match is None or int(match[1]) >= 1 << 32:
-        raise ValueError(f"{text!r} is no AS number: expected 0 to 4294967295, with or without AS")
+        raise ValueError(f"{text!r} is not an AS number: expected 0 to 4294967295, with or without AS")
     return int(match[1])
 
 
@@ -32,7 +32,7 @@ def parse_address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError(f"{text!r} is no IP address: expected one as 192.0.2.1 or 2001:db8::1") from None
+        raise ValueError(f"{text!r} is not an IP address: expected one as 192.0.2.1 or 2001:db8::1") from None
 
 
 def parse_prefix(text: str) -> Prefix:
@@ -43,11 +43,11 @@ def parse_prefix(text: str) -> Prefix:
 
     """
     if not re.fullmatch(r"[0-9A-Fa-f:.]{1,45}(/[0-9]{1,3})?", text):
-        raise ValueError(f"{text!r} is no prefix: expected ADDRESS/LENGTH")
+        raise ValueError(f"{text!r} is not a prefix: expected ADDRESS/LENGTH")
     try:
         found = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{text!r} is no prefix: expected ADDRESS/LENGTH") from None
+        raise ValueError(f"{text!r} is not a prefix: expected ADDRESS/LENGTH") from None
     if found.network_address != ipaddress.ip_address(text.partition("/")[0]):
-        raise ValueError(f"{text!r} is no prefix: it has host bits set, expected {found}")
+        raise ValueError(f"{text!r} is not a prefix: it has host bits set, expected {found}")
     return found

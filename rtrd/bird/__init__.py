@@ -1,1 +1,1 @@
-"""BIRD's dialect: its control socket in, what its tables hold out. Its ROA tables are fed by rtrd.rtr, by RTR."""
+"""BIRD, asked by its control socket what its tables hold. Its ROA tables are fed by RTR (rtrd.rtr)."""

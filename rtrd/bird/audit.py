@@ -1,4 +1,4 @@
-"""A BIRD and a VRP set in; which of BIRD's routes are invalid, and how its ROA tables differ from the set, out.
+"""Which of BIRD's routes are invalid, and how its ROA tables differ from the VRPs in force.
 
 All of BIRD's answers are read line by line: a full table costs 50 octets a route for as long as the audit takes.
 """

@@ -1,4 +1,4 @@
-"""The path of BIRD's control socket in; the lines of its replies out, one by one, however many there are.
+"""A connection to BIRD's control socket: the lines of its replies, one by one, however many there are.
 
 Blocking, with a bound on each wait: it is used by commands and by a process of its own beside the daemon, never on the
 daemon's loop. BIRD writes as fast as it is read and does other work meanwhile.
@@ -88,5 +88,5 @@ class Bird:
 
     def _gone(self, error: OSError) -> BirdError:
         if isinstance(error, TimeoutError):
-            return BirdError(f"BIRD at {printable(self._path)} said nothing for {self._silence:g} s")
+            return BirdError(f"BIRD at {printable(self._path)} sent nothing for {self._silence:g} s")
         return BirdError(f"BIRD at {printable(self._path)} is gone: {error.strerror or error}")

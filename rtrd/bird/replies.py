@@ -1,4 +1,4 @@
-"""Octets of BIRD's control socket in, its numbered reply lines out. No socket, no clock.
+"""The replies of BIRD's control socket, cut into numbered lines. No socket, no clock.
 
 A line is `NNNN-text` when more follow, `NNNN text` when it ends the reply, ` text` when it goes on under the number of
 the line before, and `+text` when it belongs to no reply. Numbers from 8000 on are errors.
@@ -54,7 +54,7 @@ class Replies:
     def _numbered(self, text: str) -> Line:
         number, end = text[:_CODE], text[_CODE : _CODE + 1]
         if not (len(number) == _CODE and number.isdecimal() and end in ("-", " ")):
-            raise BirdError(f"this is no line of BIRD's control socket: {printable(text[:60])!r}")
+            raise BirdError(f"this is not a line of BIRD's control socket: {printable(text[:60])!r}")
         last = end == " "
         self._code = None if last else int(number)
         return Line(int(number), text[_CODE + 1 :], last)

@@ -1,4 +1,4 @@
-"""Lines of BIRD's replies in; protocols with their tables, routes with their origin AS, and VRPs out. No socket.
+"""BIRD's protocols, routes and ROAs, read from the lines of its replies. No socket.
 
 What is read is what BIRD 2.0 prints for `show protocols all`, `show route all` and `show route` of a ROA table. A line
 that can't be read is an error, not left out: an audit that overlooks routes would be worse than none.
@@ -105,7 +105,7 @@ def routes(lines: Iterable[Line], local: dict[str, int]) -> Iterator[Route]:
                 continue
             match = _ROUTE.match(text)
             if match is None:
-                raise BirdError(f"this is no route: {printable(text[:60])!r}")
+                raise BirdError(f"this is not a route: {printable(text[:60])!r}")
             prefix = match[1] or prefix
             protocol = match[2]
         elif code == ATTRIBUTE_CODE and text.startswith(_AS_PATH):
@@ -118,7 +118,7 @@ def _route(prefix: str, protocol: str, path: str, local: dict[str, int]) -> Rout
     try:
         return Route(prefix, protocol, origin(path, local.get(protocol)))
     except ValueError:
-        raise BirdError(f"this is no AS path: {printable(path[:60])!r}") from None
+        raise BirdError(f"this is not an AS path: {printable(path[:60])!r}") from None
 
 
 def origin(path: str, local_asn: int | None) -> int | None:
@@ -144,5 +144,5 @@ def vrps(lines: Iterable[Line]) -> Iterator[tuple[str, int, int]]:
             continue
         match = _ROA.match(text)
         if match is None:
-            raise BirdError(f"this is no ROA: {printable(text[:60])!r}")
+            raise BirdError(f"this is not a ROA: {printable(text[:60])!r}")
         yield match[1], int(match[2]), int(match[3])

@@ -1,4 +1,4 @@
-"""A BIRD to be looked at now and then in; its last audit, for status and metrics, out. Nothing waits on the loop."""
+"""BIRD audited now and then; the last audit, for status and metrics. The loop never waits for it."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Watch:
             self._failed("rtrd failed to audit BIRD; its log says why")
         else:
             if self.fault is not None or self.found is None:
-                logger.info("BIRD is audited", routes=sum(found.routes.values()), invalid=found.routes["invalid"])
+                logger.info("BIRD audited", routes=sum(found.routes.values()), invalid=found.routes["invalid"])
             self.found, self.fault = found, None
             self.date, self.seconds = time.time(), round(time.monotonic() - begin, 3)
 

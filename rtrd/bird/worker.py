@@ -1,4 +1,4 @@
-"""Packed VRPs on stdin and a BIRD's control socket in; what an audit and a check found, as JSON on stdout, out.
+"""The process of an audit: packed VRPs on stdin, what an audit and a check of BIRD found as JSON on stdout.
 
 A process of its own beside the daemon: a full table of BIRD takes seconds of Python and some 200 MB, which are given
 back when it ends, and a BIRD that hangs holds up nothing but it. A fault is a sentence on stderr and exit code 2.

@@ -1,1 +1,1 @@
-"""The RTR protocol: an effective VRP set enters, routers are served (relay and `rtrd cache`)."""
+"""The server's side of the RTR protocol (RFC 6810, RFC 8210): the relay and `rtrd cache`."""

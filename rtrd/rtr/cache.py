@@ -1,4 +1,4 @@
-"""`rtrd cache`: a VRP file enters, an RTR cache serves it and follows its changes."""
+"""`rtrd cache`: an RTR cache that serves a VRP file and follows its changes (RFC 8210)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One router at the RTR server: its octets enter, PDUs leave; it is dropped when it errs, stalls or floods.
+"""One router's connection to the RTR server: its queries are answered; it is dropped when it errs, stalls or floods.
 
 One query is answered at a time and nothing is read meanwhile, nor while the router does not take what was
 sent before: what it can make the server hold is one buffer in each direction, however it behaves.
@@ -60,7 +60,7 @@ class Owner(Protocol):
         """Forget a client."""
 
     def dropped(self, client: Client, why: str) -> None:
-        """Count and log a client that was dropped for its behaviour."""
+        """Count and log a client that was dropped for its behavior."""
 
 
 class Client(asyncio.Protocol):
@@ -125,7 +125,7 @@ class Client(asyncio.Protocol):
         self._after("stall", self._owner.limits.stall, "did not read what was sent")
 
     def resume_writing(self) -> None:
-        """Go on: it took everything."""
+        """Continue: it took everything."""
         self._paused = False
         self._cancel("stall")
         self._go_on()
@@ -161,7 +161,7 @@ class Client(asyncio.Protocol):
             self._read_on()
 
     def _go_on(self) -> None:
-        """Go on where a slow router, or another one's turn, interrupted."""
+        """Continue where a slow router, or another one's turn, interrupted."""
         self._write_on()
         if self._idle():
             self._transport.resume_reading()
@@ -192,7 +192,7 @@ class Client(asyncio.Protocol):
     def _acceptable(self, head: pdu.Header) -> bool:
         """Whether a PDU is there whole; raises PDUError as early as it is known to be wrong."""
         if head.version > pdu.MAX_VERSION and head.type != Type.ERROR_REPORT and self.version is None:
-            # A later version's query: read past it, so that the router can go on with ours.
+            # A later version's query: read past it, so that the router can continue with ours.
             if not pdu.HEADER_SIZE <= head.length <= pdu.MAX_PDU:
                 raise PDUError(ErrorCode.CORRUPT_DATA, f"a PDU of {head.length} octets")
         elif self.version is not None and head.version != self.version:

@@ -1,4 +1,4 @@
-"""The intervals of End of Data: seconds enter, checked ones leave (RFC 8210 s.6)."""
+"""The intervals of End of Data, checked (RFC 8210 s.6)."""
 
 from __future__ import annotations
 

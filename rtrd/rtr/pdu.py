@@ -1,4 +1,4 @@
-"""RTR protocol data units, versions 0 and 1 (RFC 6810, RFC 8210): octets enter, PDUs leave, and back.
+"""RTR protocol data units, versions 0 and 1 (RFC 6810, RFC 8210), decoded and encoded.
 
 Nothing that arrives is trusted: each length is checked against the type's before anything else is read, and
 an Error Report's inner lengths against its outer one. What is wrong raises PDUError, which knows the error
@@ -207,7 +207,7 @@ def decode(octets: bytes) -> PDU:
     """Decode one whole PDU; raises PDUError, whatever the octets are."""
     head = header(octets)
     if head is None:
-        raise PDUError(ErrorCode.CORRUPT_DATA, f"{len(octets)} octets are no PDU")
+        raise PDUError(ErrorCode.CORRUPT_DATA, f"{len(octets)} octets are not a PDU")
     check(head)
     if head.length != len(octets):
         raise PDUError(ErrorCode.CORRUPT_DATA, f"a PDU of {head.length} octets came as {len(octets)}")

@@ -1,7 +1,7 @@
-"""Changes of the effective VRP set and router keys in; the same served to routers by RTR out.
+"""The effective VRPs and router keys served to routers by RTR (RFC 8210).
 
-The server takes one change at a time. What comes meanwhile is kept by VRP, the last word counts, and goes in one
-piece; when that is much, the whole set goes instead, of which the server makes the least change by itself.
+The server takes one change at a time. What comes meanwhile is kept by VRP, where the latest counts, and follows as
+one change; when that is much, the whole set follows instead, of which the server makes the least change by itself.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Updates:
         self._wake = asyncio.Event()
 
     def changed(self, changes: VRPChanges) -> None:
-        """Take note of VRPs that became effective or ceased to be."""
+        """Note VRPs that became effective or ceased to be."""
         if not len(changes):
             return
         if not self._whole and len(changes) + len(self._changed) <= MOST_SINGLE:
@@ -80,7 +80,7 @@ class Updates:
         self._wake.set()
 
     def keys_changed(self) -> None:
-        """Take note that other router keys are effective; with VRPs of the same moment they are one change."""
+        """Note that other router keys are effective; with VRPs of the same moment they are one change."""
         self._wake.set()
 
     def became_usable(self) -> None:
@@ -99,7 +99,7 @@ class Updates:
             try:
                 await self._tell()
             except Exception:
-                logger.exception("the relay failed to take a change: it takes the whole set soon", seconds=RETRY)
+                logger.exception("the relay failed to take a change; it will take the whole set", seconds=RETRY)
                 self._whole = True
                 await asyncio.sleep(RETRY)
                 self._wake.set()
@@ -158,7 +158,7 @@ class Relay:
             await self.close()
             raise RelayError(f"rtr-server: {error}") from error
         self._task = asyncio.create_task(self._updates.run(), name="relay")
-        logger.info("routers are served", listen=" ".join(map(str, self._listening + self._listening_tls)))
+        logger.info("serving routers", listen=" ".join(map(str, self._listening + self._listening_tls)))
 
     def read_certificates(self) -> ssl.SSLContext | None:
         """Read the files of TLS; None: it is not spoken. Raises RelayError."""

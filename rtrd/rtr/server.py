@@ -1,4 +1,4 @@
-"""RTR server (RFC 6810, RFC 8210): VRP sets enter by `update`, routers are served.
+"""The RTR server (RFC 6810, RFC 8210): serves VRPs and router keys to routers.
 
 Serves any number of listening addresses from one Store, in one event loop.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
 from rtrd.rtr.client import Client, Limits
-from rtrd.rtr.store import Data, Store, small_step, step
+from rtrd.rtr.store import Data, Store, update_to, update_with
 from rtrd.vrps import packed
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class RTRServer:
         resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
         if possible < wanted:
             self._log.warning(
-                "the limit of open files is below that of routers", files=hard, routers=self.limits.clients
+                "the limit of open files is below the limit of routers", files=hard, routers=self.limits.clients
             )
 
     async def close(self) -> None:
@@ -125,14 +125,14 @@ class RTRServer:
     async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey] = ()) -> bool:
         """Serve these packed VRPs and router keys from now on; returns whether that is a change.
 
-        The comparison runs in a thread. Raises ValueError for octets that are no packed VRPs.
+        The comparison runs in a thread. Raises ValueError for octets that are not packed VRPs.
         """
         fresh = frozenset(keys)
         async with self._updating:
             data = Data(await asyncio.to_thread(packed.ordered, vrps), fresh)
             del vrps
             self._keep_old()
-            changed = self.store.commit(await asyncio.to_thread(step, self.store.data, data))
+            changed = self.store.commit(await asyncio.to_thread(update_to, self.store.data, data))
         return self._changed(changed)
 
     async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey] | None = None) -> bool:
@@ -147,8 +147,8 @@ class RTRServer:
             if len(come) + len(gone) <= _AT_ONCE:
                 changed = self.store.change(come, gone, keys)
             else:
-                step_to = await asyncio.to_thread(small_step, self.store.data, come, gone, keys)
-                changed = self.store.commit(step_to)
+                update = await asyncio.to_thread(update_with, self.store.data, come, gone, keys)
+                changed = self.store.commit(update)
         return self._changed(changed)
 
     def _keep_old(self) -> None:

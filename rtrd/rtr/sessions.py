@@ -1,4 +1,4 @@
-"""A file of session IDs that were used in; IDs that were not used by one of the last runs out (RFC 8210 section 5.1).
+"""Session IDs that none of the last runs used (RFC 8210 section 5.1).
 
 A router that has an old session's ID and serial number takes a new session of the same ID for that one, and would keep
 VRPs that are gone.

@@ -1,4 +1,4 @@
-"""The data of an RTR server: VRP sets and router keys enter, responses to queries leave. No socket, no clock.
+"""The data that an RTR server serves, with its history: answers to queries. No socket, no clock.
 
 Versions 0 and 1 are separate sessions (RFC 8210 s.5.1): each has its own session ID, serial number and
 history, since a change of router keys alone is a change for version 1 and none for version 0.
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 VERSIONS = range(pdu.MAX_VERSION + 1)
 MAX_DELTAS = 64
-"""So many changes are remembered."""
+"""How many changes are remembered."""
 MAX_DELTA_RECORDS = 50_000
-"""And so many VRPs and router keys in them: a router that is further behind loads the whole set."""
+"""How many VRPs and router keys in them: a router that is further behind loads the whole set."""
 _PIECE = 3072 * VRP_SIZE
 """Ordered VRPs that make one piece of a response: 60 to 100 kB on the wire, encoded in well under 1 ms."""
 _SERIALS = 1 << 32
@@ -57,21 +57,21 @@ class Delta(NamedTuple):
 
 
 class Update(NamedTuple):
-    """The step from one Data to the next."""
+    """The change from one Data to the next."""
 
     before: Data | None
     after: Data
     delta: Delta
 
 
-def step(before: Data | None, after: Data) -> Update:
+def update_to(before: Data | None, after: Data) -> Update:
     """Compare two Data. Bulk work without any state: may run in a thread."""
     old = before or Data()
     vrps = packed.diff(old.vrps, after.vrps)
     return Update(before, after, Delta(vrps, after.keys - old.keys, old.keys - after.keys))
 
 
-def small_step(
+def update_with(
     before: Data | None,
     announced: Iterable[bytes],
     withdrawn: Iterable[bytes],
@@ -116,18 +116,18 @@ class _Session:
         self.session = session
         self.serial = serial
         self.history: deque[Delta] = deque()
-        """The steps to the current serial number, oldest first."""
+        """The changes up to the current serial number, oldest first."""
         self.full: WeakValueDictionary[int, Response] = WeakValueDictionary()
         """The whole set by serial number, while any client reads it."""
         self.deltas: dict[int, Response] = {}
         """Responses to Serial Queries by the serial number in the query."""
 
     def concerns(self, delta: Delta) -> bool:
-        """Whether the step is a change for this version."""
+        """Whether this is a change for this version."""
         return (delta.size if self.version > 0 else delta.vrps.size) > 0
 
     def advance(self, delta: Delta, max_deltas: int, max_records: int) -> None:
-        """Take the next serial number, and forget the oldest steps beyond the bounds."""
+        """Take the next serial number, and forget the oldest changes beyond the bounds."""
         self.serial = (self.serial + 1) % _SERIALS
         self.deltas.clear()
         self.history.append(delta)
@@ -172,18 +172,18 @@ class Store:
 
     def replace(self, vrps: bytes, keys: Iterable[RouterKey] = ()) -> list[int]:
         """Serve this from now on (ordered VRPs); returns the versions for which that is a change."""
-        return self.commit(step(self.data, Data(vrps, frozenset(keys))))
+        return self.commit(update_to(self.data, Data(vrps, frozenset(keys))))
 
     def change(
         self, announced: Iterable[bytes], withdrawn: Iterable[bytes], keys: frozenset[RouterKey] | None = None
     ) -> list[int]:
-        """Apply a change (single ordered VRPs) to what is served, ``keys`` as of `small_step`; returns as `replace`."""
-        return self.commit(small_step(self.data, announced, withdrawn, keys))
+        """Apply a change to what is served, as `update_with` takes it; returns as `replace`."""
+        return self.commit(update_with(self.data, announced, withdrawn, keys))
 
     def commit(self, update: Update) -> list[int]:
-        """Take a step that was prepared; returns the versions for which it is a change.
+        """Take an update that was prepared; returns the versions for which it is a change.
 
-        Raises ValueError when the step does not start at what is served now.
+        Raises ValueError when it does not start at what is served now.
         """
         if update.before is not self.data:
             raise ValueError("the update was prepared from another set than is served")
@@ -219,9 +219,9 @@ class Store:
             return None
         response = session.deltas.get(serial)
         if response is None:
-            steps = list(session.history)[len(session.history) - behind :]
-            come, gone = _net((packed.split(one.vrps.announced), packed.split(one.vrps.withdrawn)) for one in steps)
-            keys = _net((one.keys_announced, one.keys_withdrawn) for one in steps)
+            deltas = list(session.history)[len(session.history) - behind :]
+            come, gone = _net((packed.split(one.vrps.announced), packed.split(one.vrps.withdrawn)) for one in deltas)
+            keys = _net((one.keys_announced, one.keys_withdrawn) for one in deltas)
             response = self._response(session, b"".join(sorted(come)), b"".join(sorted(gone)), *keys)
             session.deltas[serial] = response
         return response
@@ -263,7 +263,7 @@ def _maker(records: bytes, low: int, high: int, version: int, announce: bool) ->
 
 
 def _net(changes: Iterable[tuple[Iterable[_T], Iterable[_T]]]) -> tuple[set[_T], set[_T]]:
-    """Merge steps into the least change that does the same (RFC 8210 s.5.3 demands it)."""
+    """Merge changes into the least one that does the same (RFC 8210 s.5.3 demands it)."""
     come: set[_T] = set()
     gone: set[_T] = set()
     for announced, withdrawn in changes:

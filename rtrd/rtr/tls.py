@@ -1,4 +1,4 @@
-"""Paths of a certificate, its key and a CA in; what an RTR server needs to speak TLS (RFC 8210 section 9.2) out."""
+"""TLS for the RTR server (RFC 8210 section 9.2)."""
 
 from __future__ import annotations
 

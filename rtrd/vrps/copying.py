@@ -1,4 +1,4 @@
-"""A VRP set in; a consistent copy of what is in force in it, taken beside the event loop's other work, out."""
+"""A consistent copy of the VRPs in force, taken between the event loop's other work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SLICE: Final = 0.002
 """Seconds that the loop is held at a time."""
 ATTEMPTS: Final = 5
-"""So often a copy begins anew because something came into force meanwhile."""
+"""How often a copy starts again because something came into force meanwhile."""
 
 
 async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> memoryview:

@@ -1,4 +1,4 @@
-"""The VRPs of several caches in; those that some of them have and others have not, and who, out."""
+"""What caches disagree on: the VRPs that some of them have and others have not."""
 
 from __future__ import annotations
 

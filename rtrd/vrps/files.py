@@ -1,4 +1,4 @@
-"""VRP files: JSON of rpki-client, Routinator or StayRTR, or Routinator's CSV, enters; packed VRPs leave.
+"""VRP files: the JSON of rpki-client, Routinator and StayRTR, and Routinator's CSV.
 
 A fault of one entry leaves out that entry; a file that is not of the format at all raises VRPFileError, so
 that a file caught in the middle of being written never counts as a small set.
@@ -32,7 +32,7 @@ MAX_OCTETS = 1 << 30
 REFUSED = 2
 """Exit code of a process that was to read a file and refused it."""
 MAX_FAULTS = 20
-"""So many faults are described; the others are only counted."""
+"""How many faults are described; the others are only counted."""
 SPKI_SIZE = 91
 """Octets of a router key's SubjectPublicKeyInfo: ECDSA P-256, BGPsec's only algorithm (RFC 8608 s.3).
 
@@ -131,7 +131,7 @@ class _Faults:
 
 
 def _shown(text: str) -> str:
-    """Text from a file as it may stand in a message: one line, printable, short."""
+    """Make text from a file fit for a message: one line, printable, short."""
     return ascii(text if len(text) <= 60 else text[:57] + "...")
 
 
@@ -143,7 +143,7 @@ def _asn(text: int | str) -> int:
         digits = text[2:] if text[:2] in ("AS", "as") else text
         number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 10 else -1
     if not isinstance(number, int) or not 0 <= number <= 0xFFFFFFFF:
-        raise ValueError(f"{_shown(str(text))} is no AS number (0 to 4294967295)")
+        raise ValueError(f"{_shown(str(text))} is not an AS number (0 to 4294967295)")
     return number
 
 
@@ -158,7 +158,7 @@ def _packed(asn: int | str, prefix: str, max_length: int | None) -> bytes:
         length = 255
         address = b""
     if length > bits:
-        raise ValueError(f"{_shown(prefix)} is no prefix")
+        raise ValueError(f"{_shown(prefix)} is not a prefix")
     if int.from_bytes(address) & _HOST_BITS[family][length]:
         raise ValueError(f"{_shown(prefix)} has host bits set")
     if max_length is None:
@@ -245,7 +245,7 @@ def _read_csv(path: str, data: bytes) -> VRPFile:
         raise VRPFileError(f"{path}:{lines}: the last line has no end")
     faults = _Faults(path)
     records: list[bytes] = []
-    # Latin-1 takes any octet: what is no prefix is said to be none, whatever its encoding.
+    # Latin-1 takes any octet: what is not a prefix is said to be none, whatever its encoding.
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(data), "latin-1", newline=""))
     try:
         for row in rows:
@@ -253,7 +253,7 @@ def _read_csv(path: str, data: bytes) -> VRPFile:
                 try:
                     length = row[2].strip()
                     if length and length not in _LENGTHS:
-                        raise ValueError(f"{_shown(length)} is no max length")  # noqa: TRY301
+                        raise ValueError(f"{_shown(length)} is not a max length")  # noqa: TRY301
                     records.append(_packed(row[0], row[1].strip(), _LENGTHS[length] if length else None))
                 except ValueError as error:
                     faults.add(f":{rows.line_num}", error)
@@ -276,7 +276,7 @@ def _octets(path: str) -> bytes:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise VRPFileError(f"{path}: {what}") from error
     if len(data) > MAX_OCTETS:
-        raise VRPFileError(f"{path}: more than {MAX_OCTETS >> 20} MiB: this is no VRP file")
+        raise VRPFileError(f"{path}: more than {MAX_OCTETS >> 20} MiB: this is not a VRP file")
     return data
 
 
@@ -298,13 +298,13 @@ def read(path: str | Path) -> VRPFile:
 def json_chunks(records: bytes, router_keys: Sequence[RouterKey] = ()) -> Iterator[bytes]:
     """Write packed VRPs as the JSON that `read` takes, a piece at a time (a few ms each).
 
-    Prefixes stand in their shortest spelling; router keys as rpki-client writes them.
+    Prefixes are in their shortest spelling, router keys as rpki-client writes them.
     """
     yield b'{"roas": ['
-    step = _CHUNK * packed.VRP_SIZE
-    for start in range(0, len(records), step):
+    size = _CHUNK * packed.VRP_SIZE
+    for start in range(0, len(records), size):
         lines = []
-        for address, asn, length, max_length, family, _ in PACKED.iter_unpack(records[start : start + step]):
+        for address, asn, length, max_length, family, _ in PACKED.iter_unpack(records[start : start + size]):
             text = inet_ntop(AF_INET, address[:4]) if family == 4 else inet_ntop(AF_INET6, address)
             lines.append(f'{{"asn": {asn}, "prefix": "{text}/{length}", "maxLength": {max_length}}}')
         yield (("\n" if start == 0 else ",\n") + ",\n".join(lines)).encode()

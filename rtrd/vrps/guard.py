@@ -1,9 +1,10 @@
-"""What changes of the VRP set would do, and the time, in; whether they are taken or held out. Pure: no clock, no set.
+"""Whether a change of the VRPs is too large to be applied at once. Pure: no clock, no set.
 
-A change is proposed, judged, and taken at once when it is harmless. One that would turn too many routes invalid, or
-shrink the set too much, is held: what is in force stays, until the time is over, an operator decides, or what is in
-force would be too old. What is proposed meanwhile joins it, and the whole is judged anew: when it is harmless by now it
-is taken, when nothing is left of it the hold is over. The time never begins anew: a chatty cache prolongs nothing.
+A change is pending until it is judged, and applied at once when it is harmless. One that would turn too many routes
+invalid, or shrink the set too much, is held: what is in force stays, until the time is over, an operator decides, or
+what is in force would be too old. Changes that follow join it, and the whole is judged again: when it is harmless by
+then it is applied, when nothing is left of it the hold is over. The time never starts again: a chatty cache prolongs
+nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Action(enum.Enum):
 
     NOTHING = enum.auto()
     JUDGE = enum.auto()
-    """Find out what all that is pending would do, from the beginning, and say it (`judged`)."""
+    """Find out, from the beginning, what all that is pending would do, and report it (`judged`)."""
     TAKE = enum.auto()
     """Put all that is pending into force."""
 
@@ -73,12 +74,12 @@ class Guard:
 
     @property
     def until(self) -> float | None:
-        """When what is held will be taken at the latest; None: nothing is held, or no time is set."""
+        """When what is held will be applied at the latest; None: nothing is held, or no time is set."""
         at = min(self._expires, inf if self.state == "rejected" else self._until)
         return None if at == inf else at
 
     def changed(self, now: float, *, pending: bool, keep: bool, expires: float = inf) -> Action:
-        """Note that a change was proposed.
+        """Note that a change is pending.
 
         `pending`: something differs from what is in force. `keep`: what is in force is worth keeping; the first VRPs
         after a start, or after all expired, are never held. `expires`: when what it takes away will be too old.
@@ -121,7 +122,7 @@ class Guard:
     def check_held(self) -> None:
         """Raise NothingHeldError when nothing is held or was rejected."""
         if self.state not in ("held", "rejected"):
-            raise NothingHeldError("no change of the VRPs is held")
+            raise NothingHeldError("no VRP change is held")
 
     def accept(self) -> Action:
         """Take what is held or was rejected, as an operator says. Raises NothingHeldError."""
@@ -134,9 +135,9 @@ class Guard:
         The next change is judged with what was rejected still pending, for the caches still say it.
         """
         if self.state == "rejected":
-            raise NothingHeldError("the change is rejected already; the next one is judged anew")
+            raise NothingHeldError("the change is already rejected; the next one will be judged with it")
         if self.state != "held":
-            raise NothingHeldError("no change of the VRPs is held")
+            raise NothingHeldError("no VRP change is held")
         self.state = "rejected"
 
     def _take(self) -> Action:

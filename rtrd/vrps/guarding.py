@@ -1,7 +1,7 @@
-"""Proposed changes of the VRP set in; what of them is in force out, held and judged as rtrd.vrps.guard decides.
+"""The guard of a VRP set: changes that would do too much are held until they may be applied (rtrd.vrps.guard).
 
 Judging goes over the routes that the change covers, in slices between which the loop does its other work. What is held
-costs no memory: the set itself knows what is in force and what is due. All of it are tasks of the set's task_queue.
+costs no memory: the set itself knows what is in force and what is pending. Everything is a task of the set's queue.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Impact(Protocol):
 
 
 class Guarding:
-    """The guard of one VRP set, whose changes are only proposed from now on."""
+    """The guard of one VRP set, whose changes are pending from now on until they are taken."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Guarding:
 
     @property
     def until(self) -> float | None:
-        """When what is held is taken at the latest, in seconds since 1970; None: nothing is held, or no time is set."""
+        """When what is held is applied at the latest (Unix time); None: nothing is held, or no time is set."""
         if self.guard.figures is None or self.guard.until is None:
             return None
         return self._clock.wall() + self.guard.until - self._clock.steady()
@@ -104,13 +104,13 @@ class Guarding:
         self._good[source] = self._clock.steady() + seconds
 
     def forget(self, source: int) -> None:
-        """Note that a source has no VRPs any more: what it says next, or another in its place, takes none away."""
+        """Note that a source has no VRPs now: what it says next, or another with its number, takes none away."""
         self._good.pop(source, None)
 
     # -- what happens
 
     def submit(self, changes: VRPChanges, cause: str, sources: Collection[int], *, keep: bool) -> Apply:
-        """Take note of a proposed change, as a part of a task; give what is in force because of it, at its end.
+        """Take a pending change, as a part of a task; give what is in force because of it.
 
         `cause`: who, for people. `sources`: whose VRPs it may take away. `keep`: see Guard.changed.
         """
@@ -122,15 +122,15 @@ class Guarding:
         pending = bool(self._vrp_set.pending)
         action = self.guard.changed(self._clock.steady(), pending=pending, keep=keep, expires=expires)
         if not pending and state in ("held", "rejected"):
-            logger.info("the change that was held is gone: what is in force is what the caches say")
+            logger.info("the held change is gone: what is in force is what the caches say")
         return (yield from self._do(action, ""))
 
     def dropped(self) -> Apply:
-        """Take note that VRPs which expired were dropped; give what else is in force because of it."""
+        """Note that VRPs which expired were dropped; give what else is in force because of it."""
         return (yield from self._do(self.guard.shrunk(pending=bool(self._vrp_set.pending)), ""))
 
     def expired(self) -> Apply:
-        """Take note that all that is in force is too old; give what is in force instead."""
+        """Note that all that is in force is too old; give what is in force instead."""
         return (yield from self._do(self.guard.expired(), "what was in force is past the expire interval"))
 
     def accept(self) -> None:
@@ -146,7 +146,7 @@ class Guarding:
         logger.warning("the held change is rejected; what is in force stays until the next change", **self._fields())
 
     def tick(self) -> None:
-        """Do what the time demands; by its own timer."""
+        """Do what is due; called by its own timer."""
         self._task_queue.do(self._tick())
 
     def register(self, registry: Registry) -> None:
@@ -162,15 +162,15 @@ class Guarding:
             lambda: getattr(self.guard.figures, "newly_invalid", None),
         )  # fmt: skip
         registry.gauge(
-            "rtrd_guard_due_vrps", "VRPs in force once the held change is taken.",
+            "rtrd_guard_due_vrps", "VRPs in force once the held change is applied.",
             lambda: getattr(self.guard.figures, "vrps_then", None),
         )  # fmt: skip
         registry.gauge(
-            "rtrd_guard_until_timestamp_seconds", "When the held change is taken at the latest.", lambda: self.until
+            "rtrd_guard_until_timestamp_seconds", "When the held change is applied at the latest.", lambda: self.until
         )
 
     def close(self) -> None:
-        """Judge nothing any more; what is pending stays so."""
+        """Stop judging; what is pending stays so."""
         self._stop_judging()
         if self._timer is not None:
             self._timer.cancel()
@@ -225,7 +225,7 @@ class Guarding:
         try:
             action = self.guard.accept()
         except NothingHeldError:
-            logger.info("the change that an operator accepted was not held any more")
+            logger.info("the change that an operator accepted is no longer held")
             return
         yield from self._later(action, "an operator accepted it")
 
@@ -241,10 +241,10 @@ class Guarding:
 
     def _take(self, why: str) -> Apply:
         if why:
-            logger.warning("the held change is taken", why=why, cause=self.cause)
+            logger.warning("the held change is applied", why=why, cause=self.cause)
         taken = yield from self._vrp_set.apply_pending(self._listed)
-        if self._vrp_set.pending:  # cannot be; but what is pending by mistake would stay so for ever
-            logger.error("some VRPs were not taken with their change; now they are", vrps=self._vrp_set.pending)
+        if self._vrp_set.pending:  # this can't happen; but what is pending by mistake would stay so for good
+            logger.error("some VRPs were not applied with their change; they are now", vrps=self._vrp_set.pending)
             taken.add((yield from self._vrp_set.apply_pending()))
         return taken
 
@@ -270,7 +270,7 @@ class Guarding:
         if action is Action.TAKE:
             return (yield from self._take("it is within the limits by now" if held else ""))
         if not held and self.pending:
-            logger.warning("a change of the VRPs is held: accept or reject it", **self._fields())
+            logger.warning("a VRP change is held: accept or reject it", **self._fields())
         return VRPChanges()
 
     def _go_on(self) -> None:

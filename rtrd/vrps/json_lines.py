@@ -1,4 +1,4 @@
-"""A text that is JSON and a place in it in; the line of that place out, which no JSON reader of ours tells."""
+"""The line of a value in a JSON text, which no JSON reader of ours tells."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 def line_of(text: str, path: Path) -> int:
-    """Give the line where a value begins in a text that is JSON; where the path leaves it, that of what holds it."""
+    """Give the line where a value begins in a JSON text; if there is none, the line of what should hold it."""
     at = _past_blank(text, 0)
-    for step in path:
-        below = _value_at(text, at, step)
+    for name in path:
+        below = _value_at(text, at, name)
         if below is None:
             break
         at = below
     return text.count("\n", 0, at) + 1
 
 
-def _value_at(text: str, at: int, step: str | int) -> int | None:
-    """Give the place of a member or element of the object or array at `at`."""
-    for key, place in _members(text, at) if text[at] in "{[" else ():
-        if key == step:
-            return place
+def _value_at(text: str, at: int, name: str | int) -> int | None:
+    """Give where a member or element of the object or array at `at` begins."""
+    for key, begin in _members(text, at) if text[at] in "{[" else ():
+        if key == name:
+            return begin
     return None
 
 

@@ -1,4 +1,4 @@
-"""A VRP as people write it in, the VRP out: the notation of draft-ietf-sidrops-vrp-notation, and one for shells.
+"""A VRP as people write it: the notation of draft-ietf-sidrops-vrp-notation, and one for shells.
 
 `192.0.2.0/24-24 => AS64500`, or `192.0.2.0/24-24@AS64500`, which needs no quotes. The max length may be left out.
 """
@@ -15,7 +15,7 @@ EXPECTED = "expected PREFIX-MAXLENGTH@ASN, as 192.0.2.0/24-24@AS64500"
 
 
 class Supposed(NamedTuple):
-    """A VRP that is supposed to appear, or to vanish."""
+    """A VRP that is supposed to appear, or to disappear."""
 
     vrp: VRP
     appears: bool
@@ -25,12 +25,12 @@ def parse_vrp(text: str) -> VRP:
     """Parse one VRP. Raises ValueError with a sentence."""
     match = re.fullmatch(r"([^-@=]{1,50}?)(?:-([0-9]{1,3}))? *(?:@|=>) *([^ ]{1,12})", text)
     if match is None:
-        raise ValueError(f"{text!r} is no VRP: {EXPECTED}")
+        raise ValueError(f"{text!r} is not a VRP: {EXPECTED}")
     prefix, asn = parse_prefix(match[1]), parse_asn(match[3])
     most = prefix.prefixlen if match[2] is None else int(match[2])
     if not prefix.prefixlen <= most <= prefix.max_prefixlen:
         span = f"{prefix.prefixlen} to {prefix.max_prefixlen}"
-        raise ValueError(f"{text!r} is no VRP: its max length is out of range, expected {span}")
+        raise ValueError(f"{text!r} is not a VRP: its max length is out of range, expected {span}")
     return VRP(str(prefix), most, asn)
 
 

@@ -7,7 +7,7 @@ router that applies VRPs as they come then never has a covering VRP before the m
 route valid (draft-ietf-sidrops-8210bis, "ROA PDU Race Minimization").
 
 Everything here is native, or works on columns (every 24th byte) or on slices of bytes, so that 0.7 M VRPs cost tens
-of milliseconds and no step holds the interpreter for long: it is safe in a thread beside an event loop.
+of milliseconds and nothing holds the interpreter for long: it is safe in a thread beside an event loop.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def ordered(records: bytes | bytearray | memoryview) -> bytes:
     """
     view = ffi.from_buffer(records)
     if len(view) % PACKED.size:
-        raise ValueError(f"{len(view)} bytes are no packed VRPs: expected a multiple of {PACKED.size}")
+        raise ValueError(f"{len(view)} bytes are not packed VRPs: expected a multiple of {PACKED.size}")
     out = ffi.new("uint8_t[]", len(view))
     count = lib.vrps_order(view, len(view) // PACKED.size, out)
     if count < 0:
@@ -85,7 +85,7 @@ def packed(records: bytes, *, announce: bool = True) -> bytes:
 
 
 def find(records: bytes, record: bytes, low: int = 0, high: int | None = None) -> int:
-    """Index (in records) where an ordered VRP stands, or would."""
+    """Give the index (in records) at which an ordered VRP is, or would be."""
     high = len(records) // VRP_SIZE if high is None else high
     return bisect_left(
         range(len(records) // VRP_SIZE),

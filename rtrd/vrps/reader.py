@@ -1,4 +1,4 @@
-"""A VRP file read by a process of its own: a path enters, a VRPFile leaves.
+"""A VRP file read in a process of its own.
 
 Decoding 50 MB of JSON holds the interpreter for half a second, which no router should wait, and takes 200 MB,
 which would never be given back. As a program (`python -m rtrd.vrps.reader PATH`) this module is that process:

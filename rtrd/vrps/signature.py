@@ -1,4 +1,4 @@
-"""A path in; what changes when the file does, out."""
+"""Whether a file has changed since it was read."""
 
 from __future__ import annotations
 

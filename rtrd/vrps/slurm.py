@@ -1,4 +1,4 @@
-"""The text of SLURM files (RFC 8416) in; filters and assertions, or every fault with its line, out. No file, no clock.
+"""SLURM files (RFC 8416): their filters and assertions, or every fault with its line. No file, no clock.
 
 "An RP MUST consider any deviations from the specifications as errors" (section 3.1): nothing of a file with a fault is
 used, and nothing of several files that overlap (section 4.2).
@@ -198,7 +198,7 @@ class _Reader:
         return tuple(made)
 
     def _invalid(self, path: Path, error: msgspec.ValidationError) -> None:
-        """Tell a fault in msgspec's words, with the place apart."""
+        """Report a fault in msgspec's words, with the path of the value before them."""
         what, _, below = str(error).partition(" - at `$")
         for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", below):
             path = (*path, name or int(index))
@@ -206,9 +206,9 @@ class _Reader:
         self._fault(path, what, (*path, unknown[1]) if unknown else path)
 
     def _fault(self, path: Path, what: str, where: Path | None = None) -> None:
-        # The line is looked for anew each time: only for those that are told.
+        # Finding a line takes a pass over the text: only for faults that are described.
         line = line_of(self._text, where or path) if len(self.faults) < MOST_FAULTS else 0
-        text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+        text = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in path).removeprefix(".")
         self.faults.append(Fault(self._name, line, printable(f"{text or 'the file'}: {what}")))
 
 
@@ -251,7 +251,7 @@ def _octets(name: str, text: str) -> bytes:
     """Read Base64 for URLs without padding (RFC 4648 section 5), as RFC 8416 has it."""
     if re.fullmatch(r"[A-Za-z0-9_-]*", text) and len(text) % 4 != 1:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    raise ValueError(f"{name} is no Base64 for URLs without a trailing = (RFC 4648 section 5)")
+    raise ValueError(f"{name} is not Base64 for URLs without a trailing = (RFC 4648 section 5)")
 
 
 class _Claim(NamedTuple):

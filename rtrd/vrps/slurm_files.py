@@ -1,4 +1,4 @@
-"""Paths of SLURM files in; filters and assertions in force in a VRP set, now and whenever the files change, out."""
+"""The filters and assertions of SLURM files (RFC 8416), kept in force while the files change."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _octets(path: Path) -> bytes:
     except OSError as error:
         raise SlurmError([Fault(str(path), 0, f"cannot be read: {error.strerror}")]) from error
     if len(data) > MAX_OCTETS:
-        raise SlurmError([Fault(str(path), 0, f"longer than {MAX_OCTETS >> 20} MiB: this is no SLURM file")])
+        raise SlurmError([Fault(str(path), 0, f"longer than {MAX_OCTETS >> 20} MiB: this is not a SLURM file")])
     return data
 
 
@@ -102,7 +102,7 @@ class SlurmFiles:
         return [((file["path"],), file[key]) for file in self.status()]
 
     async def change(self, paths: Sequence[Path]) -> None:
-        """Use these files from now on; what others said counts no more."""
+        """Use these files from now on, and no others."""
         self._paths = paths
         self._wake.set()
         await self.load()
@@ -144,10 +144,10 @@ class SlurmFiles:
                 if await asyncio.to_thread(self._look) != self._seen:
                     await self.load()
             except Exception:
-                logger.exception("SLURM files could not be taken; they are looked at again")
+                logger.exception("SLURM files could not be applied; rtrd will look at them again")
 
     def status(self) -> list[dict[str, Any]]:
-        """Give for each file how much of it is in force, and its first fault if it is not as it stands."""
+        """Give for each file how much of it is in force, and its first fault if it is not as it is on the disk."""
         found = []
         for path in map(str, self._paths):
             file = self._in_force.get(path)
@@ -190,7 +190,7 @@ class SlurmFiles:
             yield from self._changed(changes)
 
     def _change(self, filters: list[VRPFilter], assertions: set[bytes]) -> Apply:
-        """Change filters and assertions as one: nobody decides by the one without the other."""
+        """Change filters and assertions as one: nothing is validated by one without the other."""
         vrp_set, changes = self._vrp_set, VRPChanges()
         proposing = vrp_set.deferring
         vrp_set.defer(defer=True)

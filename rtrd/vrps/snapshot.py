@@ -1,4 +1,4 @@
-"""Packed VRPs and their date in, a snapshot file that survives any end of the process out; and back.
+"""The snapshot: VRPs and their date in a file that survives any end of the process.
 
 The file: a header of 64 octets (magic, format, date, number of VRPs, BLAKE2b of all the rest), then packed VRPs as they
 are in memory, so that 0.7 M of them are one read. It is of this host: numbers are in its byte order, and on another
@@ -59,9 +59,9 @@ def decode(data: bytes, now: float, expire: float) -> Snapshot:
     Raises SnapshotError with the reason alone.
     """
     if data[: len(_MAGIC)] != _MAGIC[: len(data)]:
-        raise SnapshotError("this is no snapshot of rtrd")
+        raise SnapshotError("this is not a snapshot of rtrd")
     if len(data) < _HEADER_SIZE:
-        raise SnapshotError(f"it is torn: {len(data)} octets are no header")
+        raise SnapshotError(f"it is torn: {len(data)} octets are too few for a header")
     _, version, date, count = _FRONT.unpack_from(data)
     if version != _FORMAT:
         raise SnapshotError(f"it has another format ({version}) than this rtrd ({_FORMAT})")
@@ -85,7 +85,7 @@ def _digest(front: bytes, records: memoryview) -> bytes:
 
 
 def _open(path: str, flags: int) -> int:
-    """Open without waiting: whoever put a pipe in the place of the file would stop us for ever."""
+    """Open without waiting: a pipe in place of the file would stop us for good."""
     return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 
@@ -95,9 +95,9 @@ def read(path: Path, now: float, expire: float) -> Snapshot | None:
         with open(path, "rb", opener=_open) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise SnapshotError(f"{path}: this is no snapshot of rtrd: it is no file")
+                raise SnapshotError(f"{path}: this is not a snapshot of rtrd: it is no file")
             if found.st_size > _MOST_OCTETS:
-                raise SnapshotError(f"{path}: this is no snapshot of rtrd: it is longer than any")
+                raise SnapshotError(f"{path}: this is not a snapshot of rtrd: it is longer than any")
             data = file.read()
     except FileNotFoundError as error:
         if path.parent.is_dir():
@@ -112,7 +112,7 @@ def read(path: Path, now: float, expire: float) -> Snapshot | None:
 
 
 def write(path: Path, snapshot: Snapshot) -> None:
-    """Put a snapshot in the place of the old one, whole or not at all, on the disk. For a thread.
+    """Replace the old snapshot on the disk, whole or not at all. For a thread.
 
     Raises SnapshotError; the old one is still there.
     """
@@ -132,7 +132,7 @@ def write(path: Path, snapshot: Snapshot) -> None:
     except FileNotFoundError as error:
         raise SnapshotError(f"{path.parent}: there is no such folder") from error
     except OSError as error:
-        # On a full disk half a file would keep the place that a whole one needs later.
+        # On a full disk half a file would take the room that a whole one needs later.
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise SnapshotError(f"{path}: cannot be written: {error.strerror}") from error

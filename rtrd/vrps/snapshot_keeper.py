@@ -1,4 +1,4 @@
-"""The last run's VRPs in a file of the state folder: loaded at the start, kept up to date while caches are in sync."""
+"""The snapshot in the state folder: loaded at the start, kept up to date while caches are in sync."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class SnapshotKeeper:
         self._task: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
-        """Let the VRPs of the last run count, if they still may; say why not. To be called before caches are."""
+        """Let the VRPs of the previous run count, if they still may; say why not. To be called before caches are."""
         try:
             found = await asyncio.to_thread(snapshot.read, self._path, self._clock.wall(), self._expire)
         except SnapshotError as error:
-            self._fail(error, "the snapshot is not used; rtrd begins without VRPs")
+            self._fail(error, "the snapshot is not used; rtrd starts without VRPs")
             return
         if found is None:
             logger.info("no snapshot yet", path=str(self._path))
@@ -101,7 +101,7 @@ class SnapshotKeeper:
             try:
                 await self._look()
             except Exception:
-                logger.exception("the snapshot could not be kept; it is tried again")
+                logger.exception("the snapshot could not be written; rtrd will try again")
             try:
                 await asyncio.wait_for(self._stop.wait(), POLL)
             except TimeoutError:
@@ -127,7 +127,7 @@ class SnapshotKeeper:
         try:
             await asyncio.to_thread(snapshot.write, self._path, Snapshot(records, date))
         except SnapshotError as error:
-            self._fail(error, "no snapshot is written; a restart would begin without VRPs")
+            self._fail(error, "no snapshot is written; a restart would start without VRPs")
             return
         self._schedule.written(generation, date)
         self._date = date

@@ -157,7 +157,7 @@ def test_the_daemon_repeats_the_audit_and_survives_a_bird_that_hangs_or_restarts
     os.kill(site.bird.process.pid, signal.SIGSTOP)
     try:
         found = wait(lambda bird: bird["fault"], "the BIRD that hangs to be said")
-        assert "said nothing for" in found["fault"]
+        assert "sent nothing for" in found["fault"]
         assert found["found"]["routes"]["invalid"] == 4, "what was known stays"
     finally:
         os.kill(site.bird.process.pid, signal.SIGCONT)

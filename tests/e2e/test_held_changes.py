@@ -73,7 +73,7 @@ def test_a_rejected_change_stays_out_and_the_next_is_judged_anew(make_chain: Mak
     refused = subprocess.run(
         [chain.rtrd, "reject", "--socket", str(chain.socket)], capture_output=True, text=True, check=False, timeout=30
     )
-    assert (refused.returncode, refused.stderr) == (1, "rtrd: no change of the VRPs is held\n")
+    assert (refused.returncode, refused.stderr) == (1, "rtrd: no VRP change is held\n")
 
 
 def test_a_backup_that_disagrees_is_held_and_the_return_of_the_first_ends_it(make_chain: MakeChain, lab: Lab) -> None:

@@ -105,7 +105,7 @@ def test_a_torn_one_is_refused_with_the_reason_and_replaced(lab: Lab, state: Pat
     path.write_bytes(b"rtrdVRPs\1\0\0\0")
     cache = lab.start(StayRTR(lab.folder, VRPS))
     daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
-    daemon.process.wait_for(rf"the snapshot is not used.*{path}: it is torn: 12 octets are no header")
+    daemon.process.wait_for(rf"the snapshot is not used.*{path}: it is torn: 12 octets are too few for a header")
     daemon.wait_vrps(2)
     daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "a new snapshot")
     assert path.stat().st_size == 64 + 48
@@ -114,7 +114,7 @@ def test_a_torn_one_is_refused_with_the_reason_and_replaced(lab: Lab, state: Pat
 WHOLE = {
     "old": (b"rtrdVRPs\0\0\0\0", "it has another format"),
     "changed": (b"", "its checksum is wrong"),
-    "something else": (b'{"roas": []', "this is no snapshot of rtrd"),
+    "something else": (b'{"roas": []', "this is not a snapshot of rtrd"),
 }
 
 

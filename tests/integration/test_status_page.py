@@ -202,7 +202,7 @@ def test_a_prefix_is_validated_by_keyboard(play: Any) -> None:
         assert "192.0.2.0/24-24AS64500allows no prefix this long" in await one.tab.value(text("verdict"))
         await one.tab.value("document.getElementById('prefix').value = '<b>'")
         await one.tab.press("Enter")
-        await one.tab.until(f"{text('verdict')}.startsWith(\"'<b>' is no prefix\")")
+        await one.tab.until(f"{text('verdict')}.startsWith(\"'<b>' is not a prefix\")")
 
     play(story)
 

@@ -119,7 +119,7 @@ def test_however_octets_arrive_the_lines_are_the_same(sizes: list[int]) -> None:
     "text", [b"HTTP/1.1 200 OK\n", b"\n", b" continued\n", b"12-short\n", b"1000+x\n", b"1\xff00-\n"]
 )
 def test_what_is_no_reply_is_said(text: bytes) -> None:
-    assert fault(text).startswith("this is no line of BIRD's control socket")
+    assert fault(text).startswith("this is not a line of BIRD's control socket")
 
 
 def test_a_line_without_an_end_is_not_kept() -> None:

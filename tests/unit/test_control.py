@@ -183,7 +183,7 @@ class FakeDaemon:
 
     def accept(self) -> None:
         if not self.held:
-            raise NothingHeldError("no change of the VRPs is held")
+            raise NothingHeldError("no VRP change is held")
         self.held = False
 
     reject = accept
@@ -364,14 +364,14 @@ def test_routes_by_validity_and_prefix(served: Running) -> None:
             400,
             "validity: expected one of valid, not-found, invalid, unverified",
         ),
-        ("GET", "/routes?prefix=x", 400, "'x' is no prefix: expected ADDRESS/LENGTH"),
-        ("GET", "/vrps?prefix=10.0.0.1/8", 400, "'10.0.0.1/8' is no prefix: it has host bits set, expected 10.0.0.0/8"),
+        ("GET", "/routes?prefix=x", 400, "'x' is not a prefix: expected ADDRESS/LENGTH"),
+        ("GET", "/vrps?prefix=10.0.0.1/8", 400, "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8"),
         ("GET", "/validity?asn=1", 400, "expected /validity?asn=ASN&prefix=PREFIX"),
         (
             "GET",
             "/api/v1/validity/ASx/10.0.0.0/8",
             400,
-            "'ASx' is no AS number: expected 0 to 4294967295, with or without AS",
+            "'ASx' is not an AS number: expected 0 to 4294967295, with or without AS",
         ),
     ],
 )
@@ -393,8 +393,8 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
     ("url", "what"),
     [
         ("/routes?covered=1", "covered: expected one of yes, no"),
-        ("/routes?neighbor=x", "'x' is no IP address: expected one as 192.0.2.1 or 2001:db8::1"),
-        ("/routes?origin=x", "'x' is no AS number: expected 0 to 4294967295, with or without AS"),
+        ("/routes?neighbor=x", "'x' is not an IP address: expected one as 192.0.2.1 or 2001:db8::1"),
+        ("/routes?origin=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
         ("/events?last=x", "last: expected 0 to 400"),
         ("/whatif?vrp=%2B192.0.2.0/24@1&rows=10001", "rows: expected 0 to 10000"),
@@ -588,7 +588,7 @@ def test_a_held_change_is_decided_once(served: Running, command: str, capsys: py
     assert cli.main([command, "--socket", str(served.path)]) == 0
     assert capsys.readouterr().out.startswith("the held change")
     assert cli.main([command, "--socket", str(served.path)]) == 1
-    assert capsys.readouterr().err == "rtrd: no change of the VRPs is held\n"
+    assert capsys.readouterr().err == "rtrd: no VRP change is held\n"
 
 
 def test_what_would_change_is_asked_with_signs_of_both_kinds(
@@ -620,7 +620,7 @@ def test_a_vrp_file_is_sent_packed_however_large(served: Running, tmp_path: Path
     ("words", "code", "why"),
     [
         (["192.0.2.0/24@1"], 1, "192.0.2.0/24@1: No such file or directory; a VRP is given with + or - before it"),
-        (["+192.0.2.0/24"], 2, "is no VRP: expected PREFIX-MAXLENGTH@ASN"),
+        (["+192.0.2.0/24"], 2, "is not a VRP: expected PREFIX-MAXLENGTH@ASN"),
         (["vrps.json", "+192.0.2.0/24@1"], 2, "expected one FILE, or VRPs each with + or -"),
     ],
 )

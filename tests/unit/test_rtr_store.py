@@ -211,11 +211,11 @@ def test_routers_that_load_at_once_share_every_octet() -> None:
 
 
 def test_an_update_prepared_from_another_set_is_refused() -> None:
-    from rtrd.rtr.store import Data, step  # noqa: PLC0415
+    from rtrd.rtr.store import Data, update_to  # noqa: PLC0415
 
     store = Store()
     store.replace(vrps(1))
-    late = step(store.data, Data(vrps(2)))
+    late = update_to(store.data, Data(vrps(2)))
     store.replace(vrps(3))
     with pytest.raises(ValueError, match="another set"):
         store.commit(late)

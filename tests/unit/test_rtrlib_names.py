@@ -243,5 +243,5 @@ def test_what_is_no_route_is_refused_whether_or_not_anything_is_known() -> None:
         with pytest.raises(ValueError, match=r"is not in 0\.\.(32|128)"):
             manager.validate(64500, prefix, length)
     for text in ("300.1.1.1", "1.2.3.4xx", "192.0.2", "192.0.2.0/24", "2001:db8::/32", "example.net", "", None, 7):
-        with pytest.raises(IpConversionException, match="is no IP address"):
+        with pytest.raises(IpConversionException, match="is not an IP address"):
             manager.validate(64500, text, 24)  # type: ignore[arg-type]

@@ -132,8 +132,12 @@ def test_the_rfcs_full_file() -> None:
         ('"slurmVersion": 1,', "", "slurm.json:1: the file: Object missing required field `slurmVersion`"),
         ('"prefixFilters": [', '"prefixfilters": [', "slurm.json:4: validationOutputFilters: Object contains unknown"),
         ('"prefix": "192.0.2.0/24"', '"prefix": "192.0.2.1/24"', "slurm.json:5: validationOutputFilters.prefixFilters"),
-        ('"prefix": "192.0.2.0/24"', '"prefix": "192.0.2.0"', "[0]: '192.0.2.0' is no prefix: expected ADDRESS/LENGTH"),
-        ('"prefix": "192.0.2.0/24"', '"prefix": "192.0.2.0/33"', "[0]: '192.0.2.0/33' is no prefix"),
+        (
+            '"prefix": "192.0.2.0/24"',
+            '"prefix": "192.0.2.0"',
+            "[0]: '192.0.2.0' is not a prefix: expected ADDRESS/LENGTH",
+        ),
+        ('"prefix": "192.0.2.0/24"', '"prefix": "192.0.2.0/33"', "[0]: '192.0.2.0/33' is not a prefix"),
         (
             '"prefix": "192.0.2.0/24"',
             '"prefix": null',
@@ -145,7 +149,7 @@ def test_the_rfcs_full_file() -> None:
         ('"asn": 64496', '"asn": -1', "prefixFilters[1].asn: Expected `int` >= 0"),
         ('"asn": 64496', '"as": 64496', "slurm.json:10: validationOutputFilters.prefixFilters[1]: Object contains unk"),
         ('"asn": 64497', '"asn": 64497, "maxPrefixLength": 24', "slurm.json:15: validationOutputFilters.prefixFilter"),
-        ('"SKI": "Zm9v"', '"SKI": "Zm9vZg=="', "bgpsecFilters[1]: SKI is no Base64 for URLs without a trailing ="),
+        ('"SKI": "Zm9v"', '"SKI": "Zm9vZg=="', "bgpsecFilters[1]: SKI is not Base64 for URLs without a trailing ="),
         ('"SKI": "Zm9v",', "", "bgpsecFilters[1]: a filter needs an asn, a SKI, or both"),
         ('"maxPrefixLength": 48', '"maxPrefixLength": 31', "maxPrefixLength 31 is out of range: expected 32 to 128"),
         ('"maxPrefixLength": 48', '"maxPrefixLength": 129', "maxPrefixLength 129 is out of range: expected 32 to 128"),

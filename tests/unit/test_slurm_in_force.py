@@ -99,7 +99,7 @@ def test_one_bad_file_of_two_keeps_both_as_they_were_and_each_says_its_own_fault
     told.load()
     assert told.now == {THEIRS, OURS}
     first, second = told.files.status()
-    assert first["fault"] == f"{one}: longer than 4 MiB: this is no SLURM file"
+    assert first["fault"] == f"{one}: longer than 4 MiB: this is not a SLURM file"
     assert (second["fault"], second["assertions"]) == (None, 1)
 
 

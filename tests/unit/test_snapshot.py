@@ -51,7 +51,7 @@ class TestReading:
             decode(GOOD[:8] + b"\2" + GOOD[9:], NOW, EXPIRE)
 
     def test_something_else(self) -> None:
-        with pytest.raises(SnapshotError, match="no snapshot of rtrd"):
+        with pytest.raises(SnapshotError, match="not a snapshot of rtrd"):
             decode(b'{"roas": []}', NOW, EXPIRE)
 
     @pytest.mark.parametrize("age", [EXPIRE, EXPIRE + 1, NOW])
@@ -109,7 +109,7 @@ class TestFile:
     def test_a_pipe_in_its_place_stops_nobody(self, tmp_path: Path) -> None:
         path = tmp_path / "vrps.snapshot"
         os.mkfifo(path)
-        with pytest.raises(SnapshotError, match=f"^{path}: this is no snapshot of rtrd: it is no file$"):
+        with pytest.raises(SnapshotError, match=f"^{path}: this is not a snapshot of rtrd: it is no file$"):
             read(path, NOW, EXPIRE)
         os.mkfifo(tmp_path / "vrps.snapshot.new")
         with pytest.raises(SnapshotError, match=f"^{path}: cannot be written: No such device or address$"):

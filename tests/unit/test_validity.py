@@ -112,7 +112,7 @@ def test_an_as_number_is_read_with_and_without_as(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "AS", "AS-1", "4294967296", "1.10", "AS 1", "\u0661"])
 def test_what_is_no_as_number_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no AS number"):
+    with pytest.raises(ValueError, match="is not an AS number"):
         parse_asn(text)
 
 
@@ -120,7 +120,7 @@ def test_what_is_no_as_number_is_refused(text: str) -> None:
     "text", ["", "192.0.2.1/24", "192.0.2.0/33", "192.0.2/24", "x", "::/129", "192.0.2.0/255.255.255.0", "5"]
 )
 def test_what_is_no_prefix_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no prefix"):
+    with pytest.raises(ValueError, match="is not a prefix"):
         parse_prefix(text)
 
 

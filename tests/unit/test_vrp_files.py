@@ -1,4 +1,4 @@
-"""VRP files: what each tool writes, what is wrong with entries, what is no VRP file."""
+"""VRP files: what each tool writes, what is wrong with entries, what is not a VRP file."""
 
 from __future__ import annotations
 
@@ -88,22 +88,22 @@ def test_an_empty_set_is_a_set(tmp_path: Path) -> None:
     [
         ({"prefix": "192.0.2.1/24"}, "'192.0.2.1/24' has host bits set"),
         ({"prefix": "2001:db8::1/32"}, "'2001:db8::1/32' has host bits set"),
-        ({"prefix": "192.0.2.0/99"}, "'192.0.2.0/99' is no prefix"),
-        ({"prefix": "192.0.2.0/33"}, "'192.0.2.0/33' is no prefix"),
-        ({"prefix": "192.0.2.0"}, "'192.0.2.0' is no prefix"),
-        ({"prefix": "192.0.2/24"}, "'192.0.2/24' is no prefix"),
-        ({"prefix": "192.0.2.0/024"}, "'192.0.2.0/024' is no prefix"),
-        ({"prefix": "192.0.2.0/²4"}, r"'192.0.2.0/\xb24' is no prefix"),
-        ({"prefix": "192.0.2.0\0/24"}, r"'192.0.2.0\x00/24' is no prefix"),
-        ({"prefix": "2001:db8::/129"}, "'2001:db8::/129' is no prefix"),
-        ({"prefix": "x" * 99 + "\n"}, "'" + "x" * 57 + "...' is no prefix"),
+        ({"prefix": "192.0.2.0/99"}, "'192.0.2.0/99' is not a prefix"),
+        ({"prefix": "192.0.2.0/33"}, "'192.0.2.0/33' is not a prefix"),
+        ({"prefix": "192.0.2.0"}, "'192.0.2.0' is not a prefix"),
+        ({"prefix": "192.0.2/24"}, "'192.0.2/24' is not a prefix"),
+        ({"prefix": "192.0.2.0/024"}, "'192.0.2.0/024' is not a prefix"),
+        ({"prefix": "192.0.2.0/²4"}, r"'192.0.2.0/\xb24' is not a prefix"),
+        ({"prefix": "192.0.2.0\0/24"}, r"'192.0.2.0\x00/24' is not a prefix"),
+        ({"prefix": "2001:db8::/129"}, "'2001:db8::/129' is not a prefix"),
+        ({"prefix": "x" * 99 + "\n"}, "'" + "x" * 57 + "...' is not a prefix"),
         ({"maxLength": 23}, "max length 23 of 192.0.2.0/24 is not from 24 to 32"),
         ({"maxLength": 33}, "max length 33 of 192.0.2.0/24 is not from 24 to 32"),
         ({"maxLength": 10**30}, "max length 10000000000000000000 of 192.0.2.0/24 is not from 24 to 32"),
-        ({"asn": 1 << 32}, "'4294967296' is no AS number (0 to 4294967295)"),
-        ({"asn": -1}, "'-1' is no AS number (0 to 4294967295)"),
-        ({"asn": "AS"}, "'AS' is no AS number (0 to 4294967295)"),
-        ({"asn": "AS1.5"}, "'AS1.5' is no AS number (0 to 4294967295)"),
+        ({"asn": 1 << 32}, "'4294967296' is not an AS number (0 to 4294967295)"),
+        ({"asn": -1}, "'-1' is not an AS number (0 to 4294967295)"),
+        ({"asn": "AS"}, "'AS' is not an AS number (0 to 4294967295)"),
+        ({"asn": "AS1.5"}, "'AS1.5' is not an AS number (0 to 4294967295)"),
         ({"asn": None}, "Expected `int | str`, got `null` - at `$.asn`"),
         ({"prefix": 5}, "Expected `str`, got `int` - at `$.prefix`"),
         ({"maxLength": "24"}, "Expected `int | null`, got `str` - at `$.maxLength`"),
@@ -123,7 +123,7 @@ def test_a_faulty_entry_is_left_out_and_named(tmp_path: Path, entry: dict[str, A
         ({"ski": "00"}, "SKI '00' is not 20 octets in hexadecimal"),
         ({"pubkey": "%"}, "the public key is not base64 of 91 octets (RFC 8608)"),
         ({"pubkey": "YW55IERFUg=="}, "the public key is not base64 of 91 octets (RFC 8608)"),
-        ({"asn": "x"}, "'x' is no AS number (0 to 4294967295)"),
+        ({"asn": "x"}, "'x' is not an AS number (0 to 4294967295)"),
         ({"ski": 7}, "Expected `str`, got `int` - at `$.ski`"),
     ],
 )
@@ -139,8 +139,8 @@ def test_a_faulty_router_key_is_left_out_and_named(tmp_path: Path, key: dict[str
     [
         ("AS64500,192.0.2.0/24", "expected ASN,IP Prefix,Max Length,Trust Anchor"),
         ("AS64500,192.0.2.1/24,24,x", "'192.0.2.1/24' has host bits set"),
-        ("AS64500,192.0.2.0/24,2x,x", "'2x' is no max length"),
-        ("nobody,192.0.2.0/24,24,x", "'nobody' is no AS number (0 to 4294967295)"),
+        ("AS64500,192.0.2.0/24,2x,x", "'2x' is not a max length"),
+        ("nobody,192.0.2.0/24,24,x", "'nobody' is not an AS number (0 to 4294967295)"),
     ],
 )
 def test_a_faulty_line_is_left_out_and_named(tmp_path: Path, line: str, what: str) -> None:

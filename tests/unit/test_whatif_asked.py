@@ -50,14 +50,14 @@ class TestNotation:
     @pytest.mark.parametrize(
         ("text", "why"),
         [
-            ("", "'' is no VRP: expected PREFIX-MAXLENGTH@ASN"),
-            ("192.0.2.0/24", "'192.0.2.0/24' is no VRP: expected"),
+            ("", "'' is not a VRP: expected PREFIX-MAXLENGTH@ASN"),
+            ("192.0.2.0/24", "'192.0.2.0/24' is not a VRP: expected"),
             ("192.0.2.0/24-23@1", "its max length is out of range, expected 24 to 32"),
             ("2001:db8::/32-129@1", "its max length is out of range, expected 32 to 128"),
             ("192.0.2.1/24@1", "has host bits set"),
-            ("192.0.2.0/24@4294967296", "is no AS number"),
+            ("192.0.2.0/24@4294967296", "is not an AS number"),
             ("192.0.2.0/24@x\n", "is no"),
-            ("192.0.2.0/24-24-24@1", "is no VRP"),
+            ("192.0.2.0/24-24-24@1", "is not a VRP"),
         ],
     )
     def test_what_is_none(self, text: str, why: str) -> None:

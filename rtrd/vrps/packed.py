@@ -17,7 +17,6 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from _rov import ffi, lib
-
 from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
-from _rtrlib import lib
 
+from _rtrlib import lib
 from rtrlib import CacheGroup, ManagerGroupStatus, RTRInitError, RTRManager, RTRSocketState, TCPServer
 from rtrlib.cache import HUNG_AFTER, PING_EVERY
 from tests.lab.rtr_caches import (

@@ -13,7 +13,6 @@ import threading
 import time
 
 from _rtrlib import ffi, lib
-
 from rtrlib import CacheGroup, PfxvState, RTRManager, TCPServer
 from tests.lab.rtr_caches import (
     SECONDS,

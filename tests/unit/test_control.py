@@ -365,7 +365,12 @@ def test_routes_by_validity_and_prefix(served: Running) -> None:
             "validity: expected one of valid, not-found, invalid, unverified",
         ),
         ("GET", "/routes?prefix=x", 400, "'x' is not a prefix: expected ADDRESS/LENGTH"),
-        ("GET", "/vrps?prefix=10.0.0.1/8", 400, "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8"),
+        (
+            "GET",
+            "/vrps?prefix=10.0.0.1/8",
+            400,
+            "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8",
+        ),
         ("GET", "/validity?asn=1", 400, "expected /validity?asn=ASN&prefix=PREFIX"),
         (
             "GET",

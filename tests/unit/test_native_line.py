@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _rov import lib
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from _rov import lib
 from bench import lines
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.exabgp.attributes import read_attributes

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from _rtrlib import ffi, lib
 
 import rtrlib
+from _rtrlib import ffi, lib
 from rtrlib import PFXRecord
 
 if TYPE_CHECKING:

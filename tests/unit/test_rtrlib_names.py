@@ -6,10 +6,10 @@ import importlib
 import inspect
 
 import pytest
-from _rtrlib import lib
 
 import rtrd.version
 import rtrlib
+from _rtrlib import lib
 from rtrlib import (
     CacheGroup,
     Fault,

@@ -10,11 +10,11 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from _rov import lib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from _rov import lib
 from rtrlib import vrp_set as vrp_sets
 from rtrlib.vrp import PACKED, VRP, pack, unpack
 from rtrlib.vrp_set import OF_PREFIX, PARTS, SLURM, VALIDITIES, VRPFilter, VRPSet

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rtrd import cli
+from rtrd.base.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
@@ -63,6 +64,12 @@ def test_every_link_leads_somewhere(text: str) -> None:
         titles = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
         anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
         assert not anchor or anchor in anchors, f"{link}#{anchor}"
+
+
+def test_what_a_part_registers_by_can_be_called() -> None:
+    methods = set(re.findall(r"`registry\.(\w+)", CONTRIBUTING))
+    assert len(methods) > 3
+    assert [method for method in methods if not callable(getattr(Registry, method, None))] == []
 
 
 def test_what_a_report_should_have_can_be_asked_for() -> None:

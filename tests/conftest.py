@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from rtrd.demo.lab import Lab
+from tests.lab.rtr_caches import ONE, TWO, MakeStayRTR, StayRTR
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from _pytest.fixtures import FixtureDef
 
@@ -60,7 +63,7 @@ def fixtures(item: pytest.Item) -> Iterator[FixtureDef[object]]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Run beside others, or alone: who wants to be alone is waited for by those who come later."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
@@ -72,6 +75,26 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
         fcntl.flock(room, fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
         fcntl.flock(door, fcntl.LOCK_UN)
         return (yield)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab whose processes are all gone after the test, of their own accord."""
+    with Lab(tmp_path) as lab:
+        yield lab
+    assert lab.leftovers == []
+
+
+@pytest.fixture
+def stayrtr(lab: Lab) -> MakeStayRTR:
+    """Start a StayRTR that serves these VRPs."""
+    return lambda *vrps, name="cache": lab.start(StayRTR(lab.folder, vrps, name))
+
+
+@pytest.fixture
+def cache(stayrtr: MakeStayRTR) -> StayRTR:
+    """One that serves two VRPs."""
+    return stayrtr(ONE, TWO)
 
 
 @pytest.fixture(autouse=True)

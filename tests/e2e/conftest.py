@@ -15,7 +15,6 @@ from tests.lab.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 VERSIONS = ("5.0.15", "4.2.21")
 
@@ -65,14 +64,6 @@ def make_world(lab: Lab, exabgp: str) -> Iterator[MakeWorld]:
     yield make
     for world in worlds:
         world.stop()
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    """A lab whose processes are all gone after the test, of their own accord."""
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
 
 
 class MakeChain(Protocol):

@@ -25,7 +25,7 @@ class OwnChain(Chain):
     """Its router has routes of its own for the listener, and may be made to tell what it sends."""
 
     def __init__(self, lab: Lab, cache: StayRTR, exabgp: str, *, tells: bool, more: Route = LEARNED, **options: Any):
-        super().__init__(lab, [[cache]], exabgp=exabgp, static={LEARNED.exabgp(), more.exabgp()}, **options)
+        super().__init__(lab, [[cache]], exabgp=exabgp, static=sorted({LEARNED.exabgp(), more.exabgp()}), **options)
         self.own = list(OWN)
         self._tells = tells
         self._whole = self.router.configuration

@@ -109,13 +109,13 @@ def strings(value: Any) -> set[str]:
 
 def check(data: bytes) -> list[str]:
     """Every line is a command of the grammar, for prefixes and with numbers of the input. Gives the announcements."""
-    announced = []
-    said = set()
-    for line in data.split(b"\n"):
+    announced: list[str] = []
+    said: set[str] = set()
+    for row in data.split(b"\n"):
         try:
-            said |= strings(json.loads(line))
+            said |= strings(json.loads(row))
         except (ValueError, RecursionError):
-            said |= set(re.findall(r"[0-9a-f.:]+/[0-9]+", line.decode("ascii", "replace")))
+            said |= set(re.findall(r"[0-9a-f.:]+/[0-9]+", row.decode("ascii", "replace")))
     for line in commands_for(data).splitlines(keepends=True):
         if COMMANDS.fullmatch(line):
             continue
@@ -140,7 +140,7 @@ def check_tags(line: str) -> None:
     assert len(re.findall(r"(?<= )65000:1(?= )", line)) == 1, line
 
 
-EVIL = st.one_of(
+EVIL: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(
         [
             "10.0.0.0/8\nannounce route 0.0.0.0/0 next-hop 6.6.6.6", "\0", "\ud800", "10.0.0.0/8\0",

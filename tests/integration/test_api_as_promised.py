@@ -16,6 +16,11 @@ import yaml
 from aiohttp import web
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from rtrd.commands import http_client
 from rtrd.config import load
@@ -97,14 +102,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @schema.exclude(path_regex=ENDLESS).parametrize()
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_as_the_document_says(case: Case, served: Served) -> None:
+def test_every_answer_is_as_the_document_says(case: Case[Any], served: Served) -> None:
     case.call_and_validate(
         base_url=served.url,
         checks=[
             checks.not_a_server_error,
-            schemathesis.specs.openapi.checks.status_code_conformance,
-            schemathesis.specs.openapi.checks.content_type_conformance,
-            schemathesis.specs.openapi.checks.response_schema_conformance,
+            status_code_conformance,
+            content_type_conformance,
+            response_schema_conformance,
         ],
     )
 

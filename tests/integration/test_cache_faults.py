@@ -17,7 +17,6 @@ from tests.lab.faulty_cache import FAULTS, SILENT, TROUBLES, FaultyCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 GOOD = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 OTHER, NEWS = VRP("198.51.100.0/24", 24, 64501), VRP("203.0.113.0/24", 24, 64502)
@@ -148,13 +147,6 @@ def test_malformed_vrps_are_left_out_and_counted_and_the_others_count(world: Wor
     assert world.daemon.validity("10.0.0.0/8", 1) == "invalid"
     world.faulty.serve(GOOD)
     world.well()
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
 
 
 def test_silence_is_noticed_by_the_clock_and_good_data_is_kept_until_it_expires(lab: Lab) -> None:

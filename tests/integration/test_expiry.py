@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rtrd.demo.caches import VRP, StayRTR
-from rtrd.demo.lab import Lab
 from tests.lab import turned_rtrd
-from tests.lab.daemons import SECONDS, Daemon
+from tests.lab.daemons import Daemon
+from tests.lab.wait import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from rtrd.demo.lab import Lab
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64502)]
 NEWER = [*VRPS, VRP("198.51.100.0/24", 24, 64501)]
 STALE = "all VRPs in force are past the expire interval"
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
 
 
 class Story:
@@ -45,7 +39,11 @@ class Story:
         self.daemon.wait_vrps(len(VRPS))
         for cache, status in ((self.primary, "ESTABLISHED"), (self.backup, "ERROR")):
             cache.kill()
-            self.daemon.wait_status(lambda now, wanted=status: now["groups"][1]["status"] == wanted, status)
+            self.is_backup(status)
+
+    def is_backup(self, wanted: str) -> dict[str, Any]:
+        """Wait until the backup's group has this status."""
+        return self.daemon.wait_status(lambda now: now["groups"][1]["status"] == wanted, wanted)
 
     def turn(self, seconds: float) -> None:
         turned_rtrd.turn(self.clock, seconds)
@@ -76,7 +74,7 @@ def test_keep_keeps_them_as_long_as_there_are_no_better_ones(story: Callable[[st
     one.daemon.process.wait_for(STALE)
     for hours in (1, 24, 24 * 365):
         one.turn(hours * 3600)
-        status = one.daemon.wait_status(lambda status: status["groups"][1]["status"] == "ERROR", "still nothing")
+        status = one.is_backup("ERROR")
         assert status["vrps"] == {"ipv4": 1, "ipv6": 1}
     assert one.daemon.validity("192.0.2.0/24", 64500) == "valid"
     one.primary.start()

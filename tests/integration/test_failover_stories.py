@@ -14,12 +14,12 @@ import pytest
 
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, find_program
-from tests.lab.daemons import SECONDS
 from tests.lab.faulty_cache import FaultyCache, never_ends
 from tests.lab.scripted_exabgp import LISTENER, PEER, ScriptedExaBGP
+from tests.lab.wait import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 BOTH = [VRP("198.18.1.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 PRIMARY = [*BOTH, VRP("203.0.113.0/24", 24, 64500)]
@@ -27,13 +27,6 @@ BACKUP = [*BOTH, VRP("203.0.113.0/24", 24, 64999)]
 ROUTES = ["198.18.1.0/24", "203.0.113.0/24", "2001:db8:1::/48", "192.0.2.0/24"]
 CHANGES, ALIKE = "203.0.113.0/24", [route for route in ROUTES if route != "203.0.113.0/24"]
 ROUNDS = 10
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
 
 
 class Story:
@@ -157,7 +150,7 @@ def test_a_process_that_eats_memory_is_replaced_later_and_later(lab: Lab) -> Non
     os.kill(processes(daemon)[greedy.port], signal.SIGKILL)  # nobody waits for the retry interval
 
     def starved(status: dict[str, Any]) -> bool:
-        return status["groups"][0]["servers"][0]["faults"].get("no-end-of-data", 0) >= 3
+        return int(status["groups"][0]["servers"][0]["faults"].get("no-end-of-data", 0)) >= 3
 
     status = daemon.wait_status(starved, "three processes that starve", seconds=90)
     waits = [float(wait) for wait in re.findall(r"can hold; next attempt in (\d+) s", daemon.process.log.read_text())]

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from rtrlib import CacheGroup, RTRInitError, RTRManager, TCPServer
-from tests.lab.rtr_caches import SECONDS
+from tests.lab.wait import SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 HANGS_AFTER = 4
@@ -30,7 +33,9 @@ class Ended(NamedTuple):
     text: str
 
 
-def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **environment: str) -> Ended:
+def run_program(
+    name: str, *arguments: str, seconds: float = HANGS_AFTER, environment: Mapping[str, str] = os.environ
+) -> Ended:
     """Run one of librtr_programs; it may take `seconds` after it said that it is ready."""
     command = [sys.executable, "-m", "tests.lab.librtr_programs", name, *arguments]
     process = subprocess.Popen(
@@ -44,39 +49,39 @@ def run_program(name: str, *arguments: str, seconds: float = HANGS_AFTER, **envi
     )
     deadline = time.monotonic() + SECONDS * 2
     with selectors.DefaultSelector() as selector:
-        said = dict.fromkeys((process.stdout, process.stderr), b"")
-        for stream in said:
-            selector.register(stream, selectors.EVENT_READ)
+        assert process.stdout
+        assert process.stderr
+        output, errors = bytearray(), bytearray()
+        selector.register(process.stdout, selectors.EVENT_READ, output)
+        selector.register(process.stderr, selectors.EVENT_READ, errors)
         is_ready = False
         while selector.get_map() and (left := deadline - time.monotonic()) > 0:
             for key, _ in selector.select(left):
                 more = os.read(key.fd, 65536)
-                said[key.fileobj] += more
+                key.data.extend(more)
                 if not more:
                     selector.unregister(key.fileobj)
-            if not is_ready and b"ready" in said[process.stdout]:
+            if not is_ready and b"ready" in output:
                 is_ready, deadline = True, time.monotonic() + seconds
     hangs = bool(deadline - time.monotonic() <= 0 and process.poll() is None)
     if hangs:
         os.killpg(process.pid, signal.SIGKILL)
     code = process.wait(SECONDS)
-    output = said[process.stdout].decode()
-    errors = "\n".join(
-        line for line in said[process.stderr].decode(errors="replace").splitlines() if not line.startswith("(")
-    )
+    lines = errors.decode(errors="replace").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("("))
     process.stdout.close()
     process.stderr.close()
-    assert is_ready, f"{name} did not get as far as its fault: {output} {errors}"
+    assert is_ready, f"{name} did not get as far as its fault: {output!r} {text}"
     if hangs:
-        return Ended("hangs", errors)
+        return Ended("hangs", text)
     if code < 0:
-        return Ended(f"dies of {signal.Signals(-code).name}", errors)
-    return Ended("done" if code == 0 and output.endswith("done\n") else "fails", errors)
+        return Ended(f"dies of {signal.Signals(-code).name}", text)
+    return Ended("done" if code == 0 and output.endswith(b"done\n") else "fails", text)
 
 
 def is_there(name: str, *arguments: str, end: str, text: str = "", **environment: str) -> None:
     """The fault, in librtr as it is."""
-    ended = run_program(name, *arguments, **environment)
+    ended = run_program(name, *arguments, environment=environment)
     mended = f"librtr's fault {name[4:]} is mended, or another one by now: see docs/rtrlib.md and the remedy for it"
     assert re.fullmatch(end, ended.end), f"{mended}\n{ended.end}: {ended.text}"
     assert re.search(text, ended.text), f"{mended}\n{ended.text}"
@@ -89,74 +94,74 @@ def is_harmless(name: str, *arguments: str, seconds: float = SECONDS) -> None:
 
 
 @pytest.fixture(params=["isolated", "threads"])
-def mode(request):
-    return request.param
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.mark.parametrize("ip", ["0.0.0.0", "::"])
-def test_librtr_aborts_at_a_validate_that_meets_a_default_route(ip):
+def test_librtr_aborts_at_a_validate_that_meets_a_default_route(ip: str) -> None:
     is_there("raw_default_route", ip, end="dies of SIGABRT", text="lrtr_get_bits: Assertion `number > 0'")
 
 
-def test_default_routes_are_vrps_like_others(mode):
+def test_default_routes_are_vrps_like_others(mode: str) -> None:
     is_harmless("safe_odd_vrps", "default", mode)
 
 
-def test_librtr_takes_an_ipv4_length_of_99_and_aborts_at_a_validate_that_meets_it():
+def test_librtr_takes_an_ipv4_length_of_99_and_aborts_at_a_validate_that_meets_it() -> None:
     is_there("raw_length_99", end="dies of SIGABRT", text="lrtr_get_bits: Assertion `number < 33'")
 
 
-def test_ipv4_lengths_beyond_32_are_left_out(mode):
+def test_ipv4_lengths_beyond_32_are_left_out(mode: str) -> None:
     is_harmless("safe_odd_vrps", "99", mode)
 
 
-def test_librtr_aborts_when_ipv6_prefixes_beyond_128_bits_are_nested():
+def test_librtr_aborts_when_ipv6_prefixes_beyond_128_bits_are_nested() -> None:
     is_there("raw_nested", end="dies of SIGABRT", text="Assertion `first_bit <= 127'")
 
 
-def test_ipv6_lengths_beyond_128_are_left_out(mode):
+def test_ipv6_lengths_beyond_128_are_left_out(mode: str) -> None:
     is_harmless("safe_odd_vrps", "nested", mode)
 
 
-def test_librtr_hangs_after_a_validate_in_a_removal_callback():
+def test_librtr_hangs_after_a_validate_in_a_removal_callback() -> None:
     is_there("raw_validate_in_removal", end="hangs")
 
 
-def test_validate_works_in_a_removal_callback(mode):
+def test_validate_works_in_a_removal_callback(mode: str) -> None:
     is_harmless("safe_validate_in_removal", mode)
 
 
-def test_librtr_hangs_in_stop_when_another_socket_errors():
+def test_librtr_hangs_in_stop_when_another_socket_errors() -> None:
     is_there("raw_stop_while_another_errors", end="hangs")
 
 
-def test_stop_returns_when_another_cache_errors_and_python_is_busy(mode):
+def test_stop_returns_when_another_cache_errors_and_python_is_busy(mode: str) -> None:
     is_harmless("safe_stop_while_another_errors", mode, seconds=ROUNDS)
 
 
-def test_librtr_hangs_in_stop_while_a_cache_has_no_data():
+def test_librtr_hangs_in_stop_while_a_cache_has_no_data() -> None:
     is_there("raw_stop_in_no_data", end="hangs")
 
 
-def test_stop_returns_while_a_cache_has_no_data(mode):
+def test_stop_returns_while_a_cache_has_no_data(mode: str) -> None:
     is_harmless("safe_stop_in_no_data", mode)
 
 
-def test_librtr_fails_over_once_and_never_again():
+def test_librtr_fails_over_once_and_never_again() -> None:
     is_there("raw_second_failover", end="hangs")
 
 
-def test_failover_happens_again_and_again(mode):
+def test_failover_happens_again_and_again(mode: str) -> None:
     is_harmless("safe_second_failover", mode, seconds=ROUNDS)
 
 
 # A heap that is not zero is what a program that runs for long has.
 @pytest.mark.parametrize("fault", ["raw_duplicate_preference", "raw_empty_group"])
-def test_librtr_frees_what_it_never_set_when_groups_are_wrong(fault):
+def test_librtr_frees_what_it_never_set_when_groups_are_wrong(fault: str) -> None:
     is_there(fault, end="dies of SIG(SEGV|ABRT)", MALLOC_PERTURB_="165")
 
 
-def test_wrong_groups_are_refused_before_librtr_sees_them():
+def test_wrong_groups_are_refused_before_librtr_sees_them() -> None:
     one = TCPServer("127.0.0.1", 323)
     with pytest.raises(RTRInitError, match="two groups have preference 1"):
         RTRManager(groups=[CacheGroup(1, [one]), CacheGroup(1, [one])])

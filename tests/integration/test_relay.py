@@ -7,7 +7,7 @@ import json
 import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -17,10 +17,6 @@ from rtrd.rtr import pdu
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import SECONDS, Bird, exported
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
 FIRST = [
     VRP("192.0.2.0/24", 24, 64500),
     VRP("198.51.100.0/22", 24, 64501),
@@ -29,13 +25,6 @@ FIRST = [
 ]
 SECOND = [*FIRST[:3], VRP("2001:db8:1::/48", 48, 64503)]
 RELAY: dict[str, Any] = {"rtr-server": {"listen": ["127.0.0.1:0"]}}
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
 
 
 def answer(port: int, query: pdu.ResetQuery) -> object:

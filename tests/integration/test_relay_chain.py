@@ -26,8 +26,8 @@ class RelayChain:
     def __init__(self, lab: Lab) -> None:
         self.served = FIRST
         self.cache = lab.start(RtrdCache(lab.folder, FIRST))
-        self.daemons = []
-        self.links = []
+        self.daemons: list[Daemon] = []
+        self.links: list[Link] = []
         port = self._through(self.cache.port, self.cache.address)
         for name in ("a", "b"):
             listen = free_port("127.0.0.1")

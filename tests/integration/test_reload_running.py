@@ -7,7 +7,6 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import yaml
 
 from rtrd.demo.caches import VRP, StayRTR
@@ -15,17 +14,9 @@ from rtrd.demo.lab import Lab, find_program
 from tests.lab.daemons import Daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
 ONE, TWO, THREE = (VRP(f"192.0.2.{number}/32", 32, 64500) for number in (1, 2, 3))
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
 
 
 def reload(daemon: Daemon, *options: str) -> subprocess.CompletedProcess[str]:

@@ -3,61 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
-from rtrlib import CacheGroup, ManagerGroupStatus, RTRManager, StatusChange, SyncTimeout, TCPServer, VRPChange
-from tests.lab.rtr_caches import SECONDS, StayRTR
+from rtrlib import ManagerGroupStatus, StatusChange, SyncTimeout, VRPChange
+from tests.lab.rtr_caches import ONE, THREE, TWO, VRP, MakeStayRTR, StayRTR, manager_of, vrp_of
+from tests.lab.wait import SECONDS
 
-ONE = ("192.0.2.0/24", 24, 64500)
-TWO = ("2001:db8::/32", 48, 64501)
-THREE = ("198.51.100.0/22", 24, 4200000000)
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @pytest.fixture
-def caches(tmp_path):
-    made = [StayRTR(tmp_path, name) for name in ("primary", "backup")]
-    made[0].serve(ONE, TWO)
-    made[1].serve(TWO, THREE)
-    for cache in made:
-        cache.start()
-    yield made
-    for cache in made:
-        cache.kill()
-
-
-def manager_of(*caches):
-    return RTRManager(
-        groups=[CacheGroup(i, [TCPServer("127.0.0.1", one.port)]) for i, one in enumerate(caches)], retry_interval=1
-    )
+def caches(stayrtr: MakeStayRTR) -> tuple[StayRTR, StayRTR]:
+    return stayrtr(ONE, TWO, name="primary"), stayrtr(TWO, THREE, name="backup")
 
 
 class Mirror:
     """Reads changes until what they add up to is as wanted."""
 
-    def __init__(self, changes):
-        self.held = set()
-        self.states = []
+    def __init__(self, changes: Any) -> None:
+        self.held: set[VRP] = set()
+        self.states: list[tuple[int, ManagerGroupStatus]] = []
         self._changes = changes
 
-    async def until(self, *wanted):
+    async def until(self, *wanted: VRP) -> None:
         async with asyncio.timeout(SECONDS):
             while self.held != set(wanted):
                 change = await anext(self._changes)
                 if isinstance(change, VRPChange):
-                    record = change.record
-                    one = (f"{record.prefix}/{record.min_len}", record.max_len, record.asn)
+                    one = vrp_of(change.record)
                     assert (one in self.held) is not change.added
                     self.held ^= {one}
                 elif isinstance(change, StatusChange):
                     self.states.append((change.group.preference, change.status))
 
 
-def test_changes_through_failovers_again_and_again(caches):
+def test_changes_through_failovers_again_and_again(caches: tuple[StayRTR, StayRTR]) -> None:
     primary, backup = caches
     manager = manager_of(primary, backup)
 
-    async def story():
+    async def story() -> None:
         mirror = Mirror(manager.changes())
         manager.start(wait=False)
         try:
@@ -68,7 +55,7 @@ def test_changes_through_failovers_again_and_again(caches):
                 await mirror.until(TWO, THREE)
                 primary.start()
                 await mirror.until(ONE, TWO)
-            primary.serve(ONE, THREE)
+            primary.serve([ONE, THREE])
             await mirror.until(ONE, THREE)
         finally:
             manager.stop()
@@ -78,16 +65,16 @@ def test_changes_through_failovers_again_and_again(caches):
     asyncio.run(story())
 
 
-def test_a_slow_reader_is_told_what_it_amounts_to(caches):
+def test_a_slow_reader_is_told_what_it_amounts_to(caches: tuple[StayRTR, StayRTR]) -> None:
     primary, _ = caches
     manager = manager_of(primary)
 
-    async def story():
+    async def story() -> None:
         changes, watch = manager.changes(), Mirror(manager.changes())
         manager.start(wait=False)
         try:
             await watch.until(ONE, TWO)
-            primary.serve(TWO, THREE)
+            primary.serve([TWO, THREE])
             await watch.until(TWO, THREE)
             await Mirror(changes).until(TWO, THREE)
         finally:
@@ -96,13 +83,13 @@ def test_a_slow_reader_is_told_what_it_amounts_to(caches):
     asyncio.run(story())
 
 
-def test_waiting_for_a_sync_that_does_not_come(caches):
+def test_waiting_for_a_sync_that_does_not_come(caches: tuple[StayRTR, StayRTR]) -> None:
     primary, backup = caches
     primary.kill()
     backup.kill()
     manager = manager_of(primary, backup)
 
-    async def story():
+    async def story() -> None:
         with pytest.raises(SyncTimeout, match="not started"):
             await manager.wait_synced()
         manager.start(wait=False)
@@ -120,10 +107,10 @@ def test_waiting_for_a_sync_that_does_not_come(caches):
     asyncio.run(story())
 
 
-def test_readers_that_are_dropped_cost_nothing(caches):
+def test_readers_that_are_dropped_cost_nothing(caches: tuple[StayRTR, StayRTR]) -> None:
     manager = manager_of(caches[0])
 
-    async def story():
+    async def story() -> None:
         kept = manager.changes()
         manager.changes()
         manager.start(wait=False)

@@ -9,18 +9,23 @@ import re
 import signal
 import socket
 import struct
-import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from _rtrlib import lib
-from rtrlib import CacheGroup, ManagerGroupStatus, RTRInitError, RTRManager, RTRSocketState, TCPServer
+from rtrlib import CacheGroup, ManagerGroupStatus, RTRInitError, RTRManager, RTRSocket, RTRSocketState, TCPServer
 from rtrlib.cache import HUNG_AFTER, PING_EVERY
+from tests.lab.programs import talk
 from tests.lab.rtr_caches import (
-    SECONDS,
+    ONE,
+    THREE,
+    TWO,
+    VRP,
+    Cache,
     Clock,
     InForce,
     ScriptedCache,
@@ -28,17 +33,21 @@ from tests.lab.rtr_caches import (
     cache_response,
     end_of_data,
     error_report,
+    manager_of,
     prefix4,
     prefix6,
     run,
 )
+from tests.lab.wait import wait_until
 
-ONE = ("192.0.2.0/24", 24, 64500)
-TWO = ("2001:db8::/32", 48, 64501)
-THREE = ("198.51.100.0/22", 24, 4200000000)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    from rtrd.demo.lab import Lab
 
 
-def packed(prefix, max_length, asn):
+def packed(prefix: str, max_length: int, asn: int) -> bytes:
     """As `struct vrp`, less the flag."""
     address, _, length = prefix.partition("/")
     family = 6 if ":" in address else 4
@@ -46,75 +55,66 @@ def packed(prefix, max_length, asn):
     return struct.pack("=16sIBBB", raw, asn, int(length), max_length, family)
 
 
-def the_set(*vrps):
+def the_set(*vrps: VRP) -> frozenset[bytes]:
     return frozenset(packed(*vrp) for vrp in vrps)
 
 
-def is_alive(pid):
+def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-def wait_for(holds, what):
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
 @pytest.fixture(params=[True, False], ids=["isolated", "threads"])
-def isolated(request):
-    return request.param
+def isolated(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+class Starter:
+    """Starts caches and managers; the managers are closed in the end."""
+
+    def __init__(self, lab: Lab, ended: contextlib.ExitStack) -> None:
+        self.clock = Clock()
+        self._lab = lab
+        self._ended = ended
+
+    def stayrtr(self, name: str, *vrps: VRP) -> StayRTR:
+        return self._lab.start(StayRTR(self._lab.folder, vrps, name))
+
+    def scripted(self, answer: Callable[[int, bytes], bytes | None]) -> ScriptedCache:
+        return self._lab.start(ScriptedCache(answer))
+
+    def manager(self, *groups: Cache | Sequence[Cache], **options: Any) -> tuple[RTRManager, InForce]:
+        """Open a manager with one group for each argument; what it does is in the second result."""
+        manager, seen = manager_of(*groups, clock=self.clock, **options), InForce()
+        self._ended.callback(manager.close)
+        manager.open(seen)
+        return manager, seen
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Start StayRTRs and managers, and end them all."""
-    with contextlib.ExitStack() as stack:
-
-        class Starter:
-            clock = Clock()
-
-            def stayrtr(self, name, *vrps):
-                cache = StayRTR(tmp_path, name)
-                stack.callback(cache.kill)
-                cache.serve(*vrps)
-                cache.start()
-                return cache
-
-            def scripted(self, answer):
-                cache = ScriptedCache(answer)
-                stack.callback(cache.close)
-                return cache
-
-            def manager(self, *ports, isolated=True, **options):
-                """Open a manager with one group for each argument; what it does is in the second result."""
-                lists = [group if isinstance(group, tuple) else (group,) for group in ports]
-                servers = [[TCPServer("127.0.0.1", port) for port in one] for one in lists]
-                groups = [CacheGroup(i, one) for i, one in enumerate(servers)]
-                options = {"retry_interval": 1, "clock": self.clock, **options}
-                manager = RTRManager(groups=groups, isolated=isolated, **options)
-                stack.callback(manager.close)
-                seen = InForce()
-                manager.open(seen)
-                return manager, seen
-
-        yield Starter()
-    wait_for(lambda: lib.feed_count() == 0, "librtr's threads to end")
+def start(lab: Lab) -> Iterator[Starter]:
+    with contextlib.ExitStack() as ended:
+        yield Starter(lab, ended)
+    wait_until(lambda: lib.feed_count() == 0, "librtr's threads to end")
 
 
-def sockets(manager):
+def pid_of(socket: RTRSocket) -> int:
+    assert socket.pid is not None
+    return socket.pid
+
+
+def sockets(manager: RTRManager) -> list[RTRSocket]:
     return [socket for group in manager.groups() for socket in group.sockets]
 
 
 # -- sync and changes -------------------------------------------------------------------------------------
 
 
-def test_sync_then_a_change(start, isolated):
+def test_sync_then_a_change(start: Starter, isolated: bool) -> None:
     cache = start.stayrtr("cache", ONE, TWO)
-    manager, seen = start.manager(cache.port, isolated=isolated)
+    manager, seen = start.manager(cache, isolated=isolated)
     run(manager, lambda: seen.now, "the first sync")
     assert seen.now == the_set(ONE, TWO)
     (socket,) = sockets(manager)
@@ -123,16 +123,16 @@ def test_sync_then_a_change(start, isolated):
     assert manager.groups()[0].status is ManagerGroupStatus.ESTABLISHED
     assert manager.active_group is manager.groups()[0]
 
-    cache.serve(TWO, THREE)
+    cache.serve([TWO, THREE])
     run(manager, lambda: seen.now != the_set(ONE, TWO), "the change")
     assert seen.now == the_set(TWO, THREE)
     assert socket.serial_number == 1
     assert frozenset() not in seen.history[2:]
 
 
-def test_two_caches_of_a_group_count_together(start, isolated):
+def test_two_caches_of_a_group_count_together(start: Starter, isolated: bool) -> None:
     one, two = start.stayrtr("one", ONE, TWO), start.stayrtr("two", TWO, THREE)
-    manager, seen = start.manager((one.port, two.port), isolated=isolated)
+    manager, seen = start.manager([one, two], isolated=isolated)
     run(manager, lambda: seen.now == the_set(ONE, TWO, THREE), "the union")
     assert seen.counting == {0, 1}
     one.kill()
@@ -144,9 +144,9 @@ def test_two_caches_of_a_group_count_together(start, isolated):
 # -- failover ---------------------------------------------------------------------------------------------
 
 
-def test_failover_and_return_again_and_again(start, isolated):
+def test_failover_and_return_again_and_again(start: Starter, isolated: bool) -> None:
     primary, backup = start.stayrtr("primary", ONE, TWO), start.stayrtr("backup", TWO, THREE)
-    manager, seen = start.manager(primary.port, backup.port, isolated=isolated)
+    manager, seen = start.manager(primary, backup, isolated=isolated)
     first, second = manager.groups()
     run(manager, lambda: seen.now, "the primary")
     assert second.status is ManagerGroupStatus.CLOSED
@@ -165,9 +165,9 @@ def test_failover_and_return_again_and_again(start, isolated):
     assert frozenset() not in seen.history[seen.history.index(whole[0]) :], "never an empty moment"
 
 
-def test_both_die_and_the_last_good_set_stays_until_it_expires(start, isolated):
+def test_both_die_and_the_last_good_set_stays_until_it_expires(start: Starter, isolated: bool) -> None:
     primary, backup = start.stayrtr("primary", ONE), start.stayrtr("backup", TWO)
-    manager, seen = start.manager(primary.port, backup.port, isolated=isolated, expire_interval=600)
+    manager, seen = start.manager(primary, backup, isolated=isolated, expire_interval=600)
     run(manager, lambda: seen.now == the_set(ONE), "the primary")
     primary.kill()
     run(manager, lambda: seen.now == the_set(TWO), "the backup")
@@ -184,20 +184,20 @@ def test_both_die_and_the_last_good_set_stays_until_it_expires(start, isolated):
     run(manager, lambda: seen.now == the_set(TWO), "its return")
 
 
-def test_a_cache_that_returns_after_expiry_replaces_all(start, isolated):
+def test_a_cache_that_returns_after_expiry_replaces_all(start: Starter, isolated: bool) -> None:
     cache = start.stayrtr("cache", ONE, TWO)
-    manager, seen = start.manager(cache.port, isolated=isolated, expire_interval=600)
+    manager, seen = start.manager(cache, isolated=isolated, expire_interval=600)
     run(manager, lambda: seen.now == the_set(ONE, TWO), "the first sync")
     cache.kill()
     run(manager, lambda: not sockets(manager)[0].in_sync, "its death")
     start.clock.ahead += 601
     run(manager, lambda: not seen.now, "the end of its time")
-    cache.serve(TWO, THREE)
+    cache.serve([TWO, THREE])
     cache.start()
     run(manager, lambda: seen.now == the_set(TWO, THREE), "what it has now")
 
 
-def test_a_name_that_does_not_resolve_and_a_port_that_refuses(start, isolated):
+def test_a_name_that_does_not_resolve_and_a_port_that_refuses(start: Starter, isolated: bool) -> None:
     backup = start.stayrtr("backup", ONE)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         refusing = taken.getsockname()[1]
@@ -217,18 +217,19 @@ def test_a_name_that_does_not_resolve_and_a_port_that_refuses(start, isolated):
         with socket.create_server(("127.0.0.1", refusing)) as server:
             server.setblocking(False)
 
-            def tried_again():
+            def tried_again() -> bool:
                 with contextlib.suppress(BlockingIOError):
                     server.accept()[0].close()
                     return True
+                return False
 
             run(manager, tried_again, "another attempt")
 
 
-def test_a_group_that_hangs_in_its_first_sync_does_not_hold_up_the_next(start, isolated):
+def test_a_group_that_hangs_in_its_first_sync_does_not_hold_up_the_next(start: Starter, isolated: bool) -> None:
     silent = start.scripted(lambda _number, _query: cache_response() + prefix4(b"\x0a\0\0\0", 8, 8, 1))
     backup = start.stayrtr("backup", ONE)
-    manager, seen = start.manager(silent.port, backup.port, isolated=isolated)
+    manager, seen = start.manager(silent, backup, isolated=isolated)
     run(manager, lambda: sockets(manager)[0].state is RTRSocketState.SYNC, "the sync to begin")
     assert manager.groups()[1].status is ManagerGroupStatus.CLOSED
     start.clock.ahead += 31
@@ -239,16 +240,16 @@ def test_a_group_that_hangs_in_its_first_sync_does_not_hold_up_the_next(start, i
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
-def test_a_child_that_dies_is_replaced_and_nothing_is_lost(start, number):
+def test_a_child_that_dies_is_replaced_and_nothing_is_lost(start: Starter, number: signal.Signals) -> None:
     cache = start.stayrtr("cache", ONE, TWO)
-    manager, seen = start.manager(cache.port)
+    manager, seen = start.manager(cache)
     run(manager, lambda: seen.now, "the first sync")
     (socket,) = sockets(manager)
     for death in range(1, 3):
-        pid = socket.pid
+        pid = pid_of(socket)
         os.kill(pid, number)
         run(manager, lambda: socket.error is not None, "its death to be seen")
-        assert f"died of {number.name}" in socket.error
+        assert f"died of {number.name}" in str(socket.error)
         assert seen.now == the_set(ONE, TWO)
         run(manager, lambda: socket.in_sync, "a new one")
         assert socket.pid != pid
@@ -256,12 +257,12 @@ def test_a_child_that_dies_is_replaced_and_nothing_is_lost(start, number):
     assert frozenset() not in seen.history[1:]
 
 
-def test_a_child_that_is_stopped_is_killed_and_replaced(start):
+def test_a_child_that_is_stopped_is_killed_and_replaced(start: Starter) -> None:
     cache = start.stayrtr("cache", ONE, TWO)
-    manager, seen = start.manager(cache.port)
+    manager, seen = start.manager(cache)
     run(manager, lambda: seen.now, "the first sync")
     (socket,) = sockets(manager)
-    pid = socket.pid
+    pid = pid_of(socket)
     os.kill(pid, signal.SIGSTOP)
     start.clock.ahead += PING_EVERY
     manager.dispatch()
@@ -269,13 +270,13 @@ def test_a_child_that_is_stopped_is_killed_and_replaced(start):
     run(manager, lambda: socket.error is not None, "its silence to be noticed")
     assert socket.error == f"the cache process did not answer for {HUNG_AFTER:.0f} seconds"
     run(manager, lambda: socket.in_sync, "a new one")
-    wait_for(lambda: manager.dispatch() is None or not is_alive(pid), "the stopped one to be gone")
+    wait_until(lambda: manager.dispatch() is None or not is_alive(pid), "the stopped one to be gone")
     assert seen.now == the_set(ONE, TWO)
 
 
-def test_answers_to_pings_keep_a_quiet_child(start):
+def test_answers_to_pings_keep_a_quiet_child(start: Starter) -> None:
     cache = start.stayrtr("cache", ONE)
-    manager, seen = start.manager(cache.port)
+    manager, seen = start.manager(cache)
     run(manager, lambda: seen.now, "the first sync")
     (socket,) = sockets(manager)
     for _ in range(20):
@@ -285,21 +286,21 @@ def test_answers_to_pings_keep_a_quiet_child(start):
     assert socket.restarts == 0
 
 
-def test_a_child_that_outgrows_its_memory_is_a_failed_cache(start):
+def test_a_child_that_outgrows_its_memory_is_a_failed_cache(start: Starter) -> None:
     many = [(f"10.{i >> 8 & 255}.{i & 255}.0/24", 24, i) for i in range(60000)]
     big, backup = start.stayrtr("big", *many), start.stayrtr("backup", ONE)
-    manager, seen = start.manager(big.port, backup.port, memory_limit=64 << 20)
+    manager, seen = start.manager(big, backup, memory_limit=64 << 20)
     run(manager, lambda: seen.now == the_set(ONE), "the backup")
     (greedy, _) = sockets(manager)
     assert greedy.error
     assert seen.count("committed", 0) == 0
 
 
-def test_the_end_of_the_manager_is_the_end_of_its_children(start):
+def test_the_end_of_the_manager_is_the_end_of_its_children(start: Starter) -> None:
     cache = start.stayrtr("cache", ONE)
-    manager, seen = start.manager((cache.port, cache.port))
+    manager, seen = start.manager([cache, cache])
     run(manager, lambda: seen.count("committed", 0) and seen.count("committed", 1), "both")
-    pids = [socket.pid for socket in sockets(manager)]
+    pids = [pid_of(socket) for socket in sockets(manager)]
     os.kill(pids[1], signal.SIGSTOP)
     manager.close()
     assert not any(is_alive(pid) for pid in pids)
@@ -324,41 +325,41 @@ while True:
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
-def test_the_death_of_the_program_is_the_end_of_its_children(start, stopped):
+def test_the_death_of_the_program_is_the_end_of_its_children(start: Starter, stopped: bool) -> None:
     cache = start.stayrtr("cache", ONE)
     argv = [sys.executable, "-c", PROGRAM, str(cache.port)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True) as program:
-        pid = int(program.stdout.readline())
+    with talk(argv) as program:
+        pid = int(program.line())
         if stopped:
             os.kill(pid, signal.SIGSTOP)
-        program.kill()
-        wait_for(lambda: not is_alive(pid), "the child to follow its program")
-        assert program.stderr.read() == "", "librtr's debug lines stay inside"
+        program.process.kill()
+        wait_until(lambda: not is_alive(pid), "the child to follow its program")
+        assert program.process.stderr
+        assert program.process.stderr.read() == "", "librtr's debug lines stay inside"
 
 
 # -- what a cache can do to librtr ------------------------------------------------------------------------
 
 
-def hostile(records):
+def hostile(records: bytes) -> Callable[[int, bytes], bytes]:
     return lambda _number, _query: cache_response() + records + end_of_data(1)
 
 
-def test_vrps_that_are_none_arrive_as_they_are_and_kill_nothing(start, isolated):
+def test_vrps_that_are_none_arrive_as_they_are_and_kill_nothing(start: Starter, isolated: bool) -> None:
     odd = prefix4(bytes(4), 0, 0, 1) + prefix6(bytes(16), 0, 0, 1)
     odd += prefix4(b"\xc0\0\2\1", 99, 200, 2) + prefix6(b"\x20\1" + bytes(14), 200, 255, 3)
     odd += prefix4(b"\xc0\0\2\xff", 24, 8, 0)
     cache = start.scripted(hostile(odd))
-    manager, seen = start.manager(cache.port, isolated=isolated)
+    manager, seen = start.manager(cache, isolated=isolated)
     run(manager, lambda: seen.now, "the sync")
     lengths = {(record[20], record[21], record[22]) for record in seen.now}
     assert lengths == {(0, 0, 4), (0, 0, 6), (99, 200, 4), (200, 255, 6), (24, 8, 4)}
 
 
-def test_no_data_is_a_failure_and_stopping_does_not_wait_for_it(start, isolated):
+def test_no_data_is_a_failure_and_stopping_does_not_wait_for_it(start: Starter, isolated: bool) -> None:
     empty, backup = start.scripted(lambda *_: error_report(2)), start.stayrtr("backup", ONE)
     retry = 7200 if isolated else 3
-    manager, seen = start.manager(empty.port, backup.port, isolated=isolated, retry_interval=retry)
+    manager, seen = start.manager(empty, backup, isolated=isolated, retry_interval=retry)
     run(manager, lambda: seen.now == the_set(ONE), "the backup")
     socket = sockets(manager)[0]
     assert socket.state is RTRSocketState.ERROR_NO_DATA_AVAILABLE
@@ -368,55 +369,53 @@ def test_no_data_is_a_failure_and_stopping_does_not_wait_for_it(start, isolated)
         assert lib.feed_count(), "librtr itself still sleeps; nobody waited for it"
 
 
-def test_a_session_that_the_cache_forgot_is_begun_anew(start, isolated):
+def test_a_session_that_the_cache_forgot_is_begun_anew(start: Starter, isolated: bool) -> None:
     """librtr insists on its old session for as long as its data lives; the manager gives up on that link."""
     now = [10]
 
-    def answer(_number, query):
+    def answer(_number: int, query: bytes) -> bytes | None:
         if query[1] == 2:  # Reset Query
             return cache_response(now[0]) + prefix4(b"\xc0\0\2\0", 24, 24, now[0]) + end_of_data(1, now[0])
         # A Serial Query: answered with the session that it is now, which is an error of the cache's.
         return cache_response(now[0]) + end_of_data(2, now[0])
 
     cache = start.scripted(answer)
-    manager, seen = start.manager(cache.port, isolated=isolated)
+    manager, seen = start.manager(cache, isolated=isolated)
     run(manager, lambda: seen.now == the_set(("192.0.2.0/24", 24, 10)), "the first session")
     now[0] = 11
-    for one in cache._sockets:
-        with contextlib.suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+    cache.drop()
     run(manager, lambda: seen.now == the_set(("192.0.2.0/24", 24, 11)), "the second one")
     assert frozenset() not in seen.history[2:]
 
 
-def test_a_sync_that_contradicts_itself_is_never_in_force(start, isolated):
+def test_a_sync_that_contradicts_itself_is_never_in_force(start: Starter, isolated: bool) -> None:
     good = prefix4(b"\xc0\0\2\0", 24, 24, 1)
     turns = [good + good, good]
 
-    def answer(_number, _query):
+    def answer(_number: int, _query: bytes) -> bytes | None:
         return cache_response() + (turns.pop(0) if len(turns) > 1 else turns[0]) + end_of_data(1)
 
     cache = start.scripted(answer)
-    manager, seen = start.manager(cache.port, isolated=isolated)
+    manager, seen = start.manager(cache, isolated=isolated)
     run(manager, lambda: seen.now, "a good sync")
     assert set(seen.history) <= {frozenset(), the_set(("192.0.2.0/24", 24, 1))}
     assert seen.count("discarded", 0) >= 1
 
 
-def test_the_intervals_are_those_configured_or_those_of_the_cache(start, isolated):
+def test_the_intervals_are_those_configured_or_those_of_the_cache(start: Starter, isolated: bool) -> None:
     cache = start.scripted(hostile(prefix4(b"\xc0\0\2\0", 24, 24, 1)))
     for intervals, expected in (("configured", (900, 5, 1200)), ("cache", (3600, 1, 7200))):
         options = {"refresh_interval": 900, "retry_interval": 5, "expire_interval": 1200}
-        manager, _ = start.manager(cache.port, isolated=isolated, intervals=intervals, **options)
+        manager, _ = start.manager(cache, isolated=isolated, intervals=intervals, **options)
         (socket,) = sockets(manager)
-        run(manager, lambda socket=socket: socket.in_sync, "the sync")
+        run(manager, partial(getattr, socket, "in_sync"), "the sync")
         assert (socket.refresh_interval, socket.retry_interval, socket.expire_interval) == expected
 
 
-def test_router_keys_arrive(start, isolated):
+def test_router_keys_arrive(start: Starter, isolated: bool) -> None:
     key = struct.pack(">BBBBI20sI91s", 1, 9, 1, 0, 123, bytes(20), 64500, bytes(91))
     cache = start.scripted(hostile(key))
-    manager, seen = start.manager(cache.port, isolated=isolated)
+    manager, seen = start.manager(cache, isolated=isolated)
     run(manager, lambda: seen.count("committed", 0), "the sync")
     assert seen.keys == [(64500, True)]
 
@@ -438,12 +437,12 @@ ANY = TCPServer("127.0.0.1", 323)
         ({"groups": [CacheGroup(1, [ANY])], "intervals": "whatever"}, "'configured' or 'cache'"),
     ],
 )
-def test_bad_options_are_refused_before_librtr_sees_them(options, complaint):
+def test_bad_options_are_refused_before_librtr_sees_them(options: Any, complaint: str) -> None:
     with pytest.raises(RTRInitError, match=complaint):
         RTRManager(**options)
 
 
-def test_bad_servers_are_refused():
+def test_bad_servers_are_refused() -> None:
     with pytest.raises(RTRInitError, match="has no server"):
         CacheGroup(1, [])
     with pytest.raises(RTRInitError, match=r"preference 256 is not in 0\.\.255"):
@@ -451,12 +450,12 @@ def test_bad_servers_are_refused():
     with pytest.raises(RTRInitError, match="port 0 is not"):
         TCPServer("127.0.0.1", 0)
     with pytest.raises(TypeError, match="port must be int or str"):
-        TCPServer("127.0.0.1", 3.5)
+        TCPServer("127.0.0.1", 3.5)  # type: ignore[arg-type]
     with pytest.raises(RTRInitError, match=r"the host of cache .* cannot be printed"):
         TCPServer("127.0.0.1\0evil", 323)
 
 
-def test_groups_are_used_by_preference_whatever_their_order():
+def test_groups_are_used_by_preference_whatever_their_order() -> None:
     manager = RTRManager(groups=[CacheGroup(9, [ANY], "last"), CacheGroup(3, [ANY, ANY], "first")])
     assert [group.name for group in manager.groups()] == ["first", "last"]
     assert [[socket.index for socket in group.sockets] for group in manager.groups()] == [[1, 2], [0]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import ipaddress
 import json
 import re
@@ -12,20 +11,28 @@ import socket
 import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtrd.base.endpoint import Endpoint
-from rtrd.demo.lab import Process, find_program, free_port
+from rtrd.demo.lab import Lab, Process, find_program, free_port
 from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
 from rtrd.rtr.pdu import ErrorReport, Prefix, RouterKeyPDU, SerialNotify
 from rtrd.rtr.server import RTRServer
 from rtrd.vrps.files import RouterKey
 from rtrlib.vrp import PACKED
-from tests.lab.rtr_routers import RTRCLIENT, RTRDUMP, SECONDS, Bird, exported, running
+from tests.lab.programs import RTRD, rtrd
+from tests.lab.rtr_caches import VRP, write_vrp_file
+from tests.lab.rtr_routers import RTRCLIENT, RTRDUMP, Bird, exported, running
+from tests.lab.wait import SECONDS, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+    from typing import Any, Self
 
 GOBGP = "as root: apt-get install gobgpd"
 FRR = "as root: apt-get install frr frr-rpki-rtrlib"
@@ -42,7 +49,7 @@ FIRST = {
 SECOND = FIRST - {("198.51.100.0/22", 24, 64501)} | {("0.0.0.0/0", 8, 64504), ("2001:db8:1::/48", 48, 64503)}
 
 
-def pack(vrps):
+def pack(vrps: Iterable[VRP]) -> bytes:
     records = []
     for prefix, max_length, asn in vrps:
         network = ipaddress.ip_network(prefix)
@@ -57,29 +64,31 @@ def pack(vrps):
 class Router:
     """A scripted router: sends octets, reads PDUs."""
 
-    def __init__(self, address):
+    def __init__(self, address: Endpoint) -> None:
         self.address = address
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         self.reader, self.writer = await asyncio.open_connection(self.address.host, self.address.port)
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         self.writer.close()
 
-    def send(self, *pdus):
+    def send(self, *pdus: pdu.PDU | bytes) -> None:
         self.writer.write(b"".join(one if isinstance(one, bytes) else pdu.encode(one) for one in pdus))
 
-    async def read(self):
+    async def read(self) -> Any:
         """The next PDU; None when the server closed."""
         async with asyncio.timeout(SECONDS):
             try:
                 head = await self.reader.readexactly(pdu.HEADER_SIZE)
-                return pdu.decode(head + await self.reader.readexactly(pdu.header(head).length - len(head)))
+                header = pdu.header(head)
+                assert header is not None
+                return pdu.decode(head + await self.reader.readexactly(header.length - len(head)))
             except (asyncio.IncompleteReadError, ConnectionResetError):
                 return None
 
-    async def load(self, query):
+    async def load(self, query: pdu.PDU) -> list[Any]:
         """Ask; returns the response up to End of Data."""
         self.send(query)
         found = [await self.read()]
@@ -88,7 +97,7 @@ class Router:
         return found
 
 
-def vrps_of(response, *, announce=True):
+def vrps_of(response: Iterable[object], *, announce: bool = True) -> set[VRP]:
     return {
         (str(ipaddress.ip_network((one.address, one.length))), one.max_length, one.asn)
         for one in response
@@ -97,7 +106,9 @@ def vrps_of(response, *, announce=True):
 
 
 @asynccontextmanager
-async def serving(vrps=None, keys=(), host="127.0.0.1", **limits):
+async def serving(
+    vrps: Iterable[VRP] | None = None, keys: Sequence[Any] = (), host: str = "127.0.0.1", **limits: Any
+) -> AsyncIterator[tuple[RTRServer, Endpoint]]:
     server = RTRServer(limits=Limits(**limits))
     if vrps is not None:
         await server.update(pack(vrps), keys)
@@ -110,8 +121,8 @@ async def serving(vrps=None, keys=(), host="127.0.0.1", **limits):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("version", [0, 1])
-def test_a_router_of_each_version_loads_and_follows(version, host):
-    async def story():
+def test_a_router_of_each_version_loads_and_follows(version: Any, host: str) -> None:
+    async def story() -> None:
         async with serving(FIRST, [KEY], host) as (server, address), Router(address) as router:
             response = await router.load(pdu.ResetQuery(version))
             assert vrps_of(response) == FIRST
@@ -132,8 +143,8 @@ def test_a_router_of_each_version_loads_and_follows(version, host):
     asyncio.run(story())
 
 
-def test_a_router_that_opens_with_version_2_goes_on_with_version_1():
-    async def story():
+def test_a_router_that_opens_with_version_2_goes_on_with_version_1() -> None:
+    async def story() -> None:
         async with serving(FIRST) as (_, address), Router(address) as router:
             query = b"\x02\x02\0\0\0\0\0\x08"
             router.send(query)
@@ -144,8 +155,8 @@ def test_a_router_that_opens_with_version_2_goes_on_with_version_1():
     asyncio.run(story())
 
 
-def test_without_a_set_there_is_no_data_and_later_a_notify():
-    async def story():
+def test_without_a_set_there_is_no_data_and_later_a_notify() -> None:
+    async def story() -> None:
         async with serving() as (server, address), Router(address) as router:
             for query in (pdu.ResetQuery(1), pdu.SerialQuery(1, 5, 6)):
                 [report] = await router.load(query)
@@ -157,10 +168,10 @@ def test_without_a_set_there_is_no_data_and_later_a_notify():
     asyncio.run(story())
 
 
-def test_notifies_keep_their_distance_and_none_is_lost():
+def test_notifies_keep_their_distance_and_none_is_lost() -> None:
     """Further changes within the interval are told when it is over, once, with the newest serial number."""
 
-    async def story():
+    async def story() -> None:
         async with serving(FIRST, notify_interval=0.5) as (server, address), Router(address) as router:
             end = (await router.load(pdu.ResetQuery(1)))[-1]
             loop = asyncio.get_running_loop()
@@ -183,19 +194,12 @@ def test_notifies_keep_their_distance_and_none_is_lost():
     asyncio.run(story())
 
 
-async def until(condition):
-    """Wait for what no event tells."""
-    async with asyncio.timeout(SECONDS):
-        while not condition():  # noqa: ASYNC110  counters have no event
-            await asyncio.sleep(0.01)
-
-
 LARGE = b"".join(PACKED.pack((i << 8).to_bytes(4), 64500, 24, 24, 4, 1) for i in range(200_000))
 
 
-def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served():
+def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served() -> None:
     # The good router decodes in this loop too: on a busy machine that takes it a while.
-    async def story():
+    async def story() -> None:
         async with serving(FIRST, stall=2) as (server, address):
             await server.update(LARGE)
             with socket.create_connection((address.host, address.port)) as slow:
@@ -209,16 +213,16 @@ def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served():
     asyncio.run(story())
 
 
-def test_a_router_that_never_asks_is_dropped():
-    async def story():
+def test_a_router_that_never_asks_is_dropped() -> None:
+    async def story() -> None:
         async with serving(FIRST, hello=0.1) as (_, address), Router(address) as router:
             assert await router.read() is None
 
     asyncio.run(story())
 
 
-def test_more_routers_than_allowed_are_refused():
-    async def story():
+def test_more_routers_than_allowed_are_refused() -> None:
+    async def story() -> None:
         async with serving(FIRST, clients=1) as (server, address), Router(address) as first:
             assert vrps_of(await first.load(pdu.ResetQuery(1))) == FIRST
             async with Router(address) as second:
@@ -229,8 +233,8 @@ def test_more_routers_than_allowed_are_refused():
     asyncio.run(story())
 
 
-def test_a_set_that_changes_while_a_router_loads_is_told_after_it():
-    async def story():
+def test_a_set_that_changes_while_a_router_loads_is_told_after_it() -> None:
+    async def story() -> None:
         async with serving(FIRST) as (server, address), Router(address) as router:
             await server.update(LARGE)
             router.send(pdu.ResetQuery(1))
@@ -247,10 +251,10 @@ def test_a_set_that_changes_while_a_router_loads_is_told_after_it():
     asyncio.run(story())
 
 
-def test_hostile_octets_never_harm_the_server():
+def test_hostile_octets_never_harm_the_server() -> None:
     """Any octets, then the end: no exception is raised, and the next router is served."""
 
-    async def story(messages):
+    async def story(messages: list[bytes]) -> None:
         failures = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
         async with serving(FIRST, [KEY]) as (_, address):
@@ -268,7 +272,7 @@ def test_hostile_octets_never_harm_the_server():
 
     @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(st.builds(bytes.__add__, heads, st.binary(max_size=64)), min_size=1, max_size=5))
-    def check(messages):
+    def check(messages: list[bytes]) -> None:
         asyncio.run(story(messages))
 
     check()
@@ -277,59 +281,59 @@ def test_hostile_octets_never_harm_the_server():
 # -- rtrd cache with real routers -------------------------------------------------------------------------
 
 
-def write(path, vrps, keys=()):
-    """Write a VRP file as validators do: beside it, then renamed."""
-    roas = [{"asn": asn, "prefix": prefix, "maxLength": length} for prefix, length, asn in vrps]
-    text = json.dumps({"roas": roas, "bgpsec_keys": list(keys)})
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text)
-    fresh.rename(path)
+class Cache(Process):
+    """`rtrd cache` that serves FIRST and a router key."""
+
+    port = 0
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "vrps.json"
+        write_vrp_file(self.path, FIRST, [(KEY.asn, KEY.ski, KEY.spki)])
+        argv = [RTRD, "cache", "--vrps", str(self.path), "--listen", "127.0.0.1:0"]
+        argv += ["--notify-interval", "0", "--refresh", "600", "--retry", "5", "--expire", "700"]
+        super().__init__("cache", argv, folder)
+
+    def start(self) -> None:
+        super().start()
+        self.port = int(self.wait_for(r"^listening on 127\.0\.0\.1:\d+$").text.rpartition(":")[2])
 
 
 @pytest.fixture
-def cache(tmp_path):
-    """`rtrd cache` that serves FIRST; its process, file and port."""
-    path = tmp_path / "vrps.json"
-    write(path, FIRST, [{"asn": KEY.asn, "ski": KEY.ski.hex(), "pubkey": base64.b64encode(KEY.spki).decode()}])
-    argv = [find_program("rtrd", "make venv"), "cache", "--vrps", str(path), "--listen", "127.0.0.1:0"]
-    argv += ["--notify-interval", "0", "--refresh", "600", "--retry", "5", "--expire", "700"]
-    with running(Process("cache", argv, tmp_path)) as process:
-        line = process.wait_for(r"^listening on 127\.0\.0\.1:\d+$").text
-        process.path, process.port = path, int(line.rpartition(":")[2])
-        yield process
+def cache(lab: Lab) -> Cache:
+    return lab.start(Cache(lab.folder))
 
 
-def test_rtrclient_sees_exactly_the_set(cache):
+def test_rtrclient_sees_exactly_the_set(cache: Cache) -> None:
     assert exported(cache.port) == FIRST
-    write(cache.path, SECOND)
+    write_vrp_file(cache.path, SECOND)
     cache.wait_for("VRP file read.*vrps=7")
     assert exported(cache.port) == SECOND
 
 
-def test_rtrclient_sees_a_change_and_the_router_key(cache, tmp_path):
+def test_rtrclient_sees_a_change_and_the_router_key(cache: Cache, tmp_path: Path) -> None:
     argv = ["stdbuf", "-oL", find_program("rtrclient", RTRCLIENT), "-kp", "tcp", "127.0.0.1", str(cache.port)]
     with running(Process("rtrclient", argv, tmp_path)) as router:
         for prefix, max_length, asn in FIRST:
             address, _, length = prefix.partition("/")
             router.wait_for(rf"^\+ {re.escape(address)} +{length} - +{max_length} +{asn}$")
         router.wait_for(r"ASN: +64500")
-        write(cache.path, FIRST - {("203.0.113.0/24", 24, 0)})
+        write_vrp_file(cache.path, FIRST - {("203.0.113.0/24", 24, 0)})
         router.wait_for(r"^- 203\.0\.113\.0 +24 - +24 +0$")
         assert sum(line.text.startswith("+ ") for line in router.lines) >= len(FIRST)
 
 
-def test_bird_sees_exactly_the_set_and_a_change(cache, tmp_path):
+def test_bird_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -> None:
     bird = Bird(tmp_path, cache.port)
     with running(bird.process):
         bird.wait_table(FIRST)
         seen = len(bird.process.lines)
-        write(cache.path, SECOND)
+        write_vrp_file(cache.path, SECOND)
         bird.wait_table(SECOND)
         bird.process.wait_for("Serial Notify", since=seen)
         assert not bird.reloads(seen), "a delta, not the whole set"
 
 
-def test_gobgp_sees_exactly_the_set_and_a_change(cache, tmp_path):
+def test_gobgp_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -> None:
     config, api = tmp_path / "gobgp.toml", free_port("127.0.0.1")
     config.write_text(f"""
         [global.config]
@@ -350,7 +354,7 @@ def test_gobgp_sees_exactly_the_set_and_a_change(cache, tmp_path):
     ]
     gobgp = [find_program("gobgp", GOBGP), "-p", str(api), "rpki", "table", "-a"]
 
-    def table():
+    def table() -> set[VRP]:
         rows = []
         for family in ("ipv4", "ipv6"):
             output = subprocess.run([*gobgp, family], capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -359,12 +363,12 @@ def test_gobgp_sees_exactly_the_set_and_a_change(cache, tmp_path):
 
     with running(Process("gobgpd", argv, tmp_path)) as daemon:
         daemon.wait_until(lambda: table() == FIRST, SECONDS, "the first set in GoBGP's tables", tick=0.1)
-        write(cache.path, SECOND)
+        write_vrp_file(cache.path, SECOND)
         daemon.wait_until(lambda: table() == SECOND, SECONDS, "the second set in GoBGP's tables", tick=0.1)
 
 
 @pytest.mark.parametrize("version", ["0", "1"])
-def test_stayrtrs_rtrdump_sees_exactly_the_set(cache, tmp_path, version):
+def test_stayrtrs_rtrdump_sees_exactly_the_set(cache: Cache, tmp_path: Path, version: Any) -> None:
     out = tmp_path / "dump.json"
     argv = [find_program("rtrdump", RTRDUMP), "-rtr.version", version, "-file", str(out)]
     subprocess.run([*argv, "-connect", f"127.0.0.1:{cache.port}"], check=True, capture_output=True, timeout=SECONDS)
@@ -375,7 +379,7 @@ def test_stayrtrs_rtrdump_sees_exactly_the_set(cache, tmp_path, version):
     assert len(found.get("bgpsec_keys") or []) == int(version)
 
 
-def test_frr_sees_exactly_the_set_and_a_change(cache, tmp_path):
+def test_frr_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -> None:
     """Its bgpd alone, which talks to librtr and to nobody else."""
     config, sockets = tmp_path / "bgpd.conf", tmp_path / "vty"
     sockets.mkdir()
@@ -386,18 +390,18 @@ def test_frr_sees_exactly_the_set_and_a_change(cache, tmp_path):
     argv += ["--no_zebra", "--skip_runas", "-p", "0", "-P", "0", "-A", "127.0.0.1", "--log", "stdout"]
     vtysh = [find_program("vtysh", FRR), "--vty_socket", str(sockets), "-d", "bgpd", "-c", "show rpki prefix-table"]
 
-    def table():
+    def table() -> set[VRP]:
         output = subprocess.run(vtysh, capture_output=True, text=True, timeout=SECONDS, check=False).stdout
         rows = re.findall(r"^([0-9a-f.:]+) +(\d+) - +(\d+) +(\d+)$", output, re.MULTILINE)
         return {(f"{address}/{length}", int(max_length), int(asn)) for address, length, max_length, asn in rows}
 
     with running(Process("bgpd", argv, tmp_path)) as daemon:
         daemon.wait_until(lambda: table() == FIRST, 2 * SECONDS, "the first set in FRR's table", tick=0.1)
-        write(cache.path, SECOND)
+        write_vrp_file(cache.path, SECOND)
         daemon.wait_until(lambda: table() == SECOND, 2 * SECONDS, "the second set in FRR's table", tick=0.1)
 
 
-def test_a_torn_file_leaves_the_old_set_in_force(cache):
+def test_a_torn_file_leaves_the_old_set_in_force(cache: Cache) -> None:
     whole = cache.path.read_text()
     cache.path.write_text(whole[: len(whole) // 2])
     cache.wait_for("VRP file refused.*vrps.json:1: Input data was truncated")
@@ -405,27 +409,22 @@ def test_a_torn_file_leaves_the_old_set_in_force(cache):
     cache.path.unlink()
     cache.wait_for("VRP file refused.*No such file or directory")
     assert exported(cache.port) == FIRST
-    write(cache.path, SECOND)
+    write_vrp_file(cache.path, SECOND)
     cache.wait_for("VRP file read.*vrps=7")
     assert exported(cache.port) == SECOND
 
 
-def test_sighup_rereads_and_sigterm_ends_with_0(cache):
+def test_sighup_rereads_and_sigterm_ends_with_0(cache: Cache) -> None:
     cache.send_signal(signal.SIGHUP)
     cache.wait_for("VRP file read: nothing changed")
     cache.send_signal(signal.SIGTERM)
     assert cache.wait(SECONDS) == 0
 
 
-def rtrd_cache(*words):
-    argv = [find_program("rtrd", "make venv"), "cache", *map(str, words)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
-
-
-def test_bad_usage_and_bad_files_end_with_2(tmp_path):
+def test_bad_usage_and_bad_files_end_with_2(tmp_path: Path) -> None:
     path = tmp_path / "vrps"
     path.write_text('{"roas": [],\n')
-    assert rtrd_cache().returncode == 2
+    assert rtrd("cache").returncode == 2
     for words, what in (
         (("--listen", "127.0.0.1:0"), f"{path}:2: Input data was truncated\n"),
         (("--listen", "127.0.0.1:0", "--refresh", 0), "refresh interval 0 is not from 1 to 86400 seconds\n"),
@@ -433,18 +432,18 @@ def test_bad_usage_and_bad_files_end_with_2(tmp_path):
         (("--listen", "::1:323"), "'::1:323': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT\n"),
         (("--listen", "127.0.0.1:0", "--notify-interval", "-1"), "'-1' is not 0 to 86400 seconds\n"),
     ):
-        done = rtrd_cache("--vrps", path, *words)
+        done = rtrd("cache", "--vrps", path, *words)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.endswith(what)
 
 
-def test_an_address_that_is_taken_ends_with_1(cache):
-    done = rtrd_cache("--vrps", cache.path, "--listen", f"127.0.0.1:{cache.port}")
+def test_an_address_that_is_taken_ends_with_1(cache: Cache) -> None:
+    done = rtrd("cache", "--vrps", cache.path, "--listen", f"127.0.0.1:{cache.port}")
     assert done.returncode == 1
     assert f"rtrd cache: cannot listen at 127.0.0.1:{cache.port}: Address already in use\n" in done.stderr
 
 
-def test_json_says_where_it_listens(cache, tmp_path):
+def test_json_says_where_it_listens(cache: Cache, tmp_path: Path) -> None:
     argv = [*cache.argv[:4], "--json", "--listen", "127.0.0.1:0", "--listen", "[::1]:0"]
     with running(Process("second", argv, tmp_path)) as second:
         found = json.loads(second.wait_for(r'^\{"listening"').text)["listening"]
@@ -452,10 +451,10 @@ def test_json_says_where_it_listens(cache, tmp_path):
         assert all(one["port"] for one in found)
 
 
-def test_a_large_file_is_read_by_another_process_that_ends(cache):
+def test_a_large_file_is_read_by_another_process_that_ends(cache: Cache) -> None:
     """Also one that is torn; the routers see the old set meanwhile, the whole new one after."""
     many = FIRST | {(f"10.{i >> 8}.{i & 255}.0/24", 24, 64505) for i in range(20_000)}
-    write(cache.path, many)
+    write_vrp_file(cache.path, many)
     cache.wait_for(f"VRP file read.*vrps={len(many)}")
     assert exported(cache.port) == many
     cache.path.write_bytes(cache.path.read_bytes()[:-5])

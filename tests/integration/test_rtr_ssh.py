@@ -8,13 +8,19 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from rtrd.demo.lab import Process, find_program, free_port
-from rtrlib import CacheGroup, RTRInitError, RTRManager, SSHServer
-from tests.lab.rtr_caches import STAYRTR, InForce, StayRTR, run
+from rtrd.demo.lab import Lab, Process, find_program, free_port
+from rtrlib import CacheGroup, RTRInitError, RTRManager, RTRSocket, SSHServer
+from tests.lab.rtr_caches import ONE, STAYRTR, InForce, MakeStayRTR, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 SSHD = "as root: apt-get install openssh-server"
 KEYGEN = "as root: apt-get install openssh-client"
@@ -36,52 +42,48 @@ while True:
 USER = os.environ.get("USER") or "root"
 
 
-def keygen(path, *options):
+def keygen(path: Path, *options: Any) -> Path:
     argv = [find_program("ssh-keygen", KEYGEN), "-q", "-N", "", "-f", str(path), *options]
     subprocess.run(argv, check=True)
     return path
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     for name in ("host", "user", "stranger"):
         keygen(tmp_path / name, "-t", "ed25519")
     return tmp_path
 
 
 @pytest.fixture
-def sshd(folder):
+def sshd(folder: Path, lab: Lab, stayrtr: MakeStayRTR) -> int:
     """The port of an sshd whose subsystem `rpki-rtr` leads to a StayRTR."""
-    with contextlib.ExitStack() as stack:
-        cache = StayRTR(folder, "cache")
-        stack.callback(cache.kill)
-        cache.serve(("192.0.2.0/24", 24, 64500))
-        cache.start()
-        port = free_port("127.0.0.1")
-        script = folder / "pipe.py"
-        script.write_text(PIPE)
-        config = folder / "sshd_config"
-        shutil.copy(folder / "user.pub", folder / "authorized")
-        config.write_text(
-            f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
-            f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nPasswordAuthentication no\n"
-            f"PermitRootLogin yes\nSubsystem rpki-rtr {sys.executable} {script} {cache.port}\n"
-        )
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)  # privilege separation wants it
-        server = Process("sshd", [find_program("sshd", SSHD), "-D", "-e", "-f", str(config)], folder)
-        stack.callback(server.stop)
-        server.start()
-        server.wait_listening(port)
-        yield port
+    cache, port = stayrtr(ONE), free_port("127.0.0.1")
+    script = folder / "pipe.py"
+    script.write_text(PIPE)
+    config = folder / "sshd_config"
+    shutil.copy(folder / "user.pub", folder / "authorized")
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\n"
+        f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nPasswordAuthentication no\n"
+        f"PermitRootLogin yes\nSubsystem rpki-rtr {sys.executable} {script} {cache.port}\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # privilege separation wants it
+    server = lab.start(Process("sshd", [find_program("sshd", SSHD), "-D", "-e", "-f", str(config)], folder))
+    server.wait_listening(port)
+    return port
+
+
+Connect = Callable[..., tuple[RTRManager, InForce, RTRSocket]]
 
 
 @pytest.fixture
-def connect():
+def connect() -> Iterator[Connect]:
     """Open managers with one SSH cache, and close them."""
     with contextlib.ExitStack() as stack:
 
-        def start(port, isolated=True, **options):
+        def start(port: int, isolated: bool = True, **options: Any) -> tuple[RTRManager, InForce, RTRSocket]:
             server = SSHServer("127.0.0.1", port, **{"username": USER, **options})
             manager = RTRManager(groups=[CacheGroup(1, [server])], isolated=isolated, retry_interval=1)
             stack.callback(manager.close)
@@ -93,7 +95,7 @@ def connect():
 
 
 @pytest.mark.parametrize("isolated", [True, False], ids=["isolated", "threads"])
-def test_a_key_and_the_public_key_of_the_host(sshd, folder, connect, isolated):
+def test_a_key_and_the_public_key_of_the_host(sshd: int, folder: Path, connect: Connect, isolated: bool) -> None:
     key, host = str(folder / "user"), str(folder / "host.pub")
     manager, seen, cache = connect(sshd, isolated, private_key=key, host_key=host)
     run(manager, lambda: cache.in_sync, "a sync through sshd")
@@ -101,7 +103,7 @@ def test_a_key_and_the_public_key_of_the_host(sshd, folder, connect, isolated):
     assert cache.transport == "ssh"
 
 
-def test_a_known_hosts_file(sshd, folder, connect):
+def test_a_known_hosts_file(sshd: int, folder: Path, connect: Connect) -> None:
     hosts = folder / "known_hosts"
     hosts.write_text(f"[127.0.0.1]:{sshd} {(folder / 'host.pub').read_text()}")
     manager, _, cache = connect(sshd, private_key=str(folder / "user"), host_key=str(hosts))
@@ -117,15 +119,15 @@ def test_a_known_hosts_file(sshd, folder, connect):
         ("user", "absent.pub", "the host key .*absent.pub cannot be read: .*No such file"),
     ],
 )
-def test_what_is_wrong_is_said(sshd, folder, connect, case):
+def test_what_is_wrong_is_said(sshd: int, folder: Path, connect: Connect, case: tuple[str, str, str]) -> None:
     key, host, error = case
     manager, seen, cache = connect(sshd, private_key=str(folder / key), host_key=str(folder / host))
     run(manager, lambda: cache.error, "the failure")
-    assert re.search(error, cache.error)
+    assert re.search(error, str(cache.error))
     assert not seen.history
 
 
-def test_a_password_with_stayrtr_itself(folder, connect):
+def test_a_password_with_stayrtr_itself(folder: Path, lab: Lab, connect: Connect) -> None:
     keygen(folder / "rsa", "-t", "rsa", "-m", "PEM")
     cache_file = folder / "cache.json"
     cache_file.write_text('{"metadata": {}, "roas": [{"asn": 1, "prefix": "192.0.2.0/24", "maxLength": 24}]}')
@@ -133,21 +135,17 @@ def test_a_password_with_stayrtr_itself(folder, connect):
     options = ["-bind", f"127.0.0.1:{other}", "-cache", str(cache_file), "-checktime=false"]
     options += ["-metrics.addr", "127.0.0.1:0", "-ssh.bind", f"127.0.0.1:{port}", "-ssh.key", str(folder / "rsa")]
     options += ["-ssh.method.password", "-ssh.auth.user", "router", "-ssh.auth.password", "sesame"]
-    server = Process("stayrtr", [find_program("stayrtr", STAYRTR), *options], folder)
-    server.start()
-    try:
-        server.wait_listening(port)
-        manager, seen, cache = connect(port, username="router", password="sesame")
-        run(manager, lambda: cache.in_sync, "a sync")
-        assert len(seen.now) == 1
-        manager, _, cache = connect(port, username="router", password="wrong")
-        run(manager, lambda: cache.error, "the failure")
-        assert cache.error == "SSH: Password authentication failed"
-    finally:
-        server.stop()
+    server = lab.start(Process("stayrtr", [find_program("stayrtr", STAYRTR), *options], folder))
+    server.wait_listening(port)
+    manager, seen, cache = connect(port, username="router", password="sesame")
+    run(manager, lambda: cache.in_sync, "a sync")
+    assert len(seen.now) == 1
+    manager, _, cache = connect(port, username="router", password="wrong")
+    run(manager, lambda: cache.error, "the failure")
+    assert cache.error == "SSH: Password authentication failed"
 
 
-def test_options_that_librtr_cannot_use_are_refused():
+def test_options_that_librtr_cannot_use_are_refused() -> None:
     with pytest.raises(RTRInitError, match="either a private key or a password"):
         SSHServer("127.0.0.1", 22, username="router")
     with pytest.raises(RTRInitError, match="checks no host key when it uses a password"):
@@ -157,7 +155,7 @@ def test_options_that_librtr_cannot_use_are_refused():
     assert "sesame" not in repr(SSHServer("127.0.0.1", 22, username="router", password="sesame"))
 
 
-def test_failed_attempts_leave_no_descriptor_behind(sshd, folder, connect):
+def test_failed_attempts_leave_no_descriptor_behind(sshd: int, folder: Path, connect: Connect) -> None:
     """libssh does not close a descriptor that it was given."""
     manager, _, cache = connect(sshd, private_key=str(folder / "stranger"))
     run(manager, lambda: cache.error, "the failure")

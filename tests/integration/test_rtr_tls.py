@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -20,7 +20,6 @@ from tests.lab.rtr_routers import RTRDUMP, SECONDS, running
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.lab.certificates import Signed
@@ -98,13 +97,6 @@ def test_stayrtrs_rtrdump_by_tls(tmp_path: Path, server: Signed) -> None:
         assert found == set(VRPS)
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
-
-
 def test_the_relay_serves_by_tls_beside_tcp(lab: Lab, ca: CA, server: Signed) -> None:
     cache = lab.start(StayRTR(lab.folder, VRPS))
     tls = {
@@ -127,7 +119,8 @@ def shown(port: int, ca: CA) -> str:
     ):
         found = tls.getpeercert()
         assert found is not None
-        return str(dict(pair for [pair] in found["subject"])["commonName"])
+        (name,) = (value for ((key, value),) in cast("Any", found)["subject"] if key == "commonName")
+        return str(name)
 
 
 def replace(server: Signed, by: Signed) -> None:

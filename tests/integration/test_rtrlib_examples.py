@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.rtr_caches import SECONDS, StayRTR
+from tests.lab.programs import talk
+from tests.lab.rtr_caches import StayRTR
+from tests.lab.wait import SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rtrlib.md").read_text()
 EXAMPLES = re.findall(
     r"^### (.+)\n(?:(?!^###).*\n)*?```python\n((?:.*\n)*?)```\n\n```\n((?:.*\n)*?)```", PAGE, re.MULTILINE
 )
 VRPS = (("198.51.100.0/24", 24, 64500), ("203.0.113.0/24", 25, 64501), ("2001:db8::/32", 48, 64502))
-KEY = {"asn": 64500, "ski": "30" * 20, "pubkey": base64.b64encode(bytes(91)).decode(), "ta": "test"}
+KEY = (64500, b"0" * 20, bytes(91))
 
 
 @pytest.fixture(scope="module")
-def caches(tmp_path_factory):
-    made = [StayRTR(tmp_path_factory.mktemp(name), name) for name in ("one", "two")]
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    made = [StayRTR(tmp_path_factory.mktemp(name), VRPS, name, [KEY]) for name in ("one", "two")]
     for cache in made:
-        cache.serve(*VRPS, keys=[KEY])
         cache.start()
     yield dict(zip(("192.0.2.10", "192.0.2.20"), made, strict=True))
     for cache in made:
@@ -36,7 +41,7 @@ def test_no_example_is_without_its_output() -> None:
 
 
 @pytest.mark.parametrize(("program", "output"), [rest for _, *rest in EXAMPLES], ids=[title for title, *_ in EXAMPLES])
-def test_an_example_prints_what_the_page_says(caches, program, output):
+def test_an_example_prints_what_the_page_says(caches: Any, program: str, output: str) -> None:
     for address, cache in caches.items():
         program = program.replace(f'"{address}", 323', f'"127.0.0.1", {cache.port}')
     assert "192.0.2.10" not in program
@@ -47,7 +52,7 @@ def test_an_example_prints_what_the_page_says(caches, program, output):
     assert done.stderr == ""
 
 
-def test_the_commands(caches):
+def test_the_commands(caches: Any) -> None:
     port = str(caches["192.0.2.10"].port)
     line, answer = re.findall(
         r"^\$ echo (.+) \| python -m rtrlib\.validator 192\.0\.2\.10 323\n(.+)\n", PAGE, re.MULTILINE
@@ -58,8 +63,6 @@ def test_the_commands(caches):
 
     lines = re.findall(r"^\$ python -m rtrlib\.client .*\n(Prefix.*)\n(\+.*)\n", PAGE, re.MULTILINE)[0]
     command = [sys.executable, "-m", "rtrlib.client", "-p", "tcp", "127.0.0.1", port]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        said = {process.stdout.readline().rstrip("\n") for _ in range(4)}
-        process.terminate()
-        process.communicate(timeout=SECONDS)
+    with talk(command) as process:
+        said = set(process.lines(4))
     assert set(lines) <= said

@@ -10,11 +10,16 @@ import signal
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rtrlib.driver import STOP_LIMIT
-from tests.lab.rtr_caches import SECONDS, StayRTR
+from tests.lab.programs import talk
+from tests.lab.wait import SECONDS
+
+if TYPE_CHECKING:
+    from tests.lab.rtr_caches import MakeStayRTR, StayRTR
 
 PROGRAMS = {
     "validate and compare with a state": (
@@ -231,16 +236,12 @@ with PfxTable() as table:
 
 
 @pytest.fixture
-def cache(tmp_path):
-    cache = StayRTR(tmp_path, "cache")
-    cache.serve(("192.0.2.0/24", 25, 64500), ("2001:db8::/32", 48, 4200000000))
-    cache.start()
-    yield cache
-    cache.kill()
+def cache(stayrtr: MakeStayRTR) -> StayRTR:
+    return stayrtr(("192.0.2.0/24", 25, 64500), ("2001:db8::/32", 48, 4200000000))
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_an_old_program_runs_unchanged(cache, name):
+def test_an_old_program_runs_unchanged(cache: StayRTR, name: str) -> None:
     program, output = PROGRAMS[name]
     argv = [sys.executable, "-c", program, "127.0.0.1", str(cache.port)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -265,17 +266,14 @@ print(manager.validate(64500, '192.0.2.0', 24).is_valid, flush=True)
 """
 
 
-def test_a_service_that_makes_managers_until_one_connects_and_never_stops_one(cache):
+def test_a_service_that_makes_managers_until_one_connects_and_never_stops_one(cache: StayRTR) -> None:
     cache.kill()
     argv = [sys.executable, "-c", RESTARTER, "127.0.0.1", str(cache.port)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline() == "later\n"
-            cache.start()
-            assert "True\n" in {process.stdout.readline() for _ in range(2)}
-            assert process.wait(SECONDS) == 0
-        finally:
-            process.kill()
+    with talk(argv) as process:
+        assert process.line() == "later"
+        cache.start()
+        assert "True" in process.lines(2)
+        assert process.wait() == 0
 
 
 SIGNALLED = """
@@ -297,15 +295,12 @@ while True:
 """
 
 
-def test_a_signal_handler_may_stop_a_manager_that_is_busy(cache):
+def test_a_signal_handler_may_stop_a_manager_that_is_busy(cache: StayRTR) -> None:
     argv = [sys.executable, "-c", SIGNALLED, "127.0.0.1", str(cache.port)]
     for _ in range(5):
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                assert process.stdout.readline() == "started\n"
-                since = time.monotonic()
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(SECONDS) == 7
-                assert time.monotonic() - since < STOP_LIMIT, "stop waited for who waited for the handler"
-            finally:
-                process.kill()
+        with talk(argv) as process:
+            assert process.line() == "started"
+            since = time.monotonic()
+            process.process.send_signal(signal.SIGTERM)
+            assert process.wait() == 7
+            assert time.monotonic() - since < STOP_LIMIT, "stop waited for who waited for the handler"

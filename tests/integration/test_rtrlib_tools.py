@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rtrd.demo.lab import find_program
-from tests.lab.rtr_caches import SECONDS, StayRTR, serving
+from tests.lab.programs import talk
+from tests.lab.wait import SECONDS
+
+if TYPE_CHECKING:
+    from tests.lab.rtr_caches import MakeStayRTR, StayRTR
 
 ONE = ("192.0.2.0/24", 25, 64500)
 TWO = ("2001:db8::/32", 48, 4200000000)
@@ -18,24 +23,17 @@ VALIDATOR = [sys.executable, "-m", "rtrlib.validator"]
 
 
 @pytest.fixture
-def cache(tmp_path):
-    with serving(tmp_path, ONE, TWO) as cache:
-        yield cache
+def cache(stayrtr: MakeStayRTR) -> StayRTR:
+    return stayrtr(ONE, TWO)
 
 
-def read_lines(argv, count):
-    """The first lines that a program prints on stdout; then it is told to end."""
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            lines = [process.stdout.readline().rstrip("\n") for _ in range(count)]
-            process.terminate()
-            rest, errors = process.communicate(timeout=SECONDS)
-        finally:
-            process.kill()
-    return lines, rest, errors, process.returncode
+def read_lines(argv: list[str], count: int) -> tuple[list[str], str, str, int]:
+    """The first lines that a program prints on stdout, the rest, its errors and its code; it is told to end."""
+    with talk(argv) as process:
+        return process.lines(count), *process.end()
 
 
-def test_the_client_prints_what_rtrclient_prints(cache):
+def test_the_client_prints_what_rtrclient_prints(cache: StayRTR) -> None:
     theirs = [find_program("stdbuf", "coreutils"), "-oL", find_program("rtrclient", "rtr-tools")]
     socket = ["-p", "tcp", "127.0.0.1", str(cache.port)]
     lines, rest, errors, code = read_lines([*CLIENT, *socket], 3)
@@ -44,32 +42,13 @@ def test_the_client_prints_what_rtrclient_prints(cache):
     assert "+ 192.0.2.0                                   24 -  25        64500" in lines
 
 
-def test_the_client_prints_changes_of_all_its_sockets(cache, tmp_path):
-    other = StayRTR(tmp_path, "other")
-    other.serve(ONE)
-    other.start()
-    try:
-        argv = [
-            *CLIENT,
-            "tcp",
-            "-p",
-            "127.0.0.1",
-            str(cache.port),
-            "tcp",
-            "-b",
-            "127.0.0.1",
-            "127.0.0.1",
-            str(other.port),
-        ]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                header, *first = [process.stdout.readline().split() for _ in range(3)]
-                cache.serve(ONE)
-                gone = process.stdout.readline().split()
-            finally:
-                process.kill()
-    finally:
-        other.kill()
+def test_the_client_prints_changes_of_all_its_sockets(cache: StayRTR, stayrtr: MakeStayRTR) -> None:
+    other = stayrtr(ONE, name="other")
+    sockets = ["tcp", "-p", "127.0.0.1", str(cache.port), "tcp", "-b", "127.0.0.1", "127.0.0.1", str(other.port)]
+    with talk([*CLIENT, *sockets]) as process:
+        header, *first = [line.split() for line in process.lines(3)]
+        cache.serve([ONE])
+        gone = process.line().split()
     assert header == ["Prefix", "Prefix", "Length", "ASN"]
     assert sorted(first) == [
         ["+", "192.0.2.0", "24", "-", "25", "64500"],
@@ -78,7 +57,7 @@ def test_the_client_prints_changes_of_all_its_sockets(cache, tmp_path):
     assert gone == ["-", "2001:db8::", "32", "-", "48", "4200000000"]
 
 
-def test_the_client_prints_states_and_why_a_cache_fails():
+def test_the_client_prints_states_and_why_a_cache_fails() -> None:
     lines, _, errors, code = read_lines([*CLIENT, "-s", "tcp", "127.0.0.1", "9"], 3)
     assert re.fullmatch(
         r"127\.0\.0\.1:9 ERROR_TRANSPORT, group 1 CONNECTING: cannot connect to 127\.0\.0\.1 port 9: .+", lines[2]
@@ -87,17 +66,15 @@ def test_the_client_prints_states_and_why_a_cache_fails():
     assert code == 0
 
 
-def test_the_client_ends_when_nobody_reads(cache):
+def test_the_client_ends_when_nobody_reads(cache: StayRTR) -> None:
     argv = [*CLIENT, "-p", "tcp", "127.0.0.1", str(cache.port)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline()
-            process.stdout.close()
-            cache.serve(ONE)
-            assert process.wait(SECONDS) == 0
-            assert process.stderr.read() == ""
-        finally:
-            process.kill()
+    with talk(argv) as process:
+        assert process.line()
+        process.hear_no_more()
+        cache.serve([ONE])
+        assert process.wait() == 0
+        assert process.process.stderr
+        assert process.process.stderr.read() == ""
 
 
 @pytest.mark.parametrize(
@@ -113,7 +90,7 @@ def test_the_client_ends_when_nobody_reads(cache):
         (["ssh", "127.0.0.1", "22", "rtr", "-r", "-w", "secret"], "not allowed with argument"),
     ],
 )
-def test_the_client_says_what_is_wrong_with_its_arguments(words, why):
+def test_the_client_says_what_is_wrong_with_its_arguments(words: str, why: str) -> None:
     done = subprocess.run([*CLIENT, *words], capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 2
     assert why in done.stderr
@@ -123,7 +100,7 @@ def test_the_client_says_what_is_wrong_with_its_arguments(words, why):
 ROUTES = "192.0.2.0 24 64500\n192.0.2.0 26 1\n10.0.0.0 8 1\n2001:db8:: 48 4200000000\n"
 
 
-def test_the_validator_answers_as_rpki_rov_does(cache):
+def test_the_validator_answers_as_rpki_rov_does(cache: StayRTR) -> None:
     argv = ["127.0.0.1", str(cache.port)]
     ours = subprocess.run(
         [*VALIDATOR, *argv], input=ROUTES, capture_output=True, text=True, timeout=SECONDS, check=True
@@ -141,7 +118,7 @@ def test_the_validator_answers_as_rpki_rov_does(cache):
     assert done.stdout.splitlines()[:3] == ours.stdout.splitlines()[:3]
 
 
-def test_the_validator_gives_a_line_for_a_line(cache):
+def test_the_validator_gives_a_line_for_a_line(cache: StayRTR) -> None:
     lines = "10.0.0.0 8\n10.0.0.0 33 1\n10.0.0.0 8 AS4294967296\n\x1b[1m 8 1\n10.0.0.1 8 as1\n\n"
     argv = [*VALIDATOR, "127.0.0.1", str(cache.port)]
     done = subprocess.run(argv, input=lines, capture_output=True, text=True, timeout=SECONDS, check=True)
@@ -160,21 +137,17 @@ def test_the_validator_gives_a_line_for_a_line(cache):
     ]
 
 
-def test_the_validator_answers_at_once(cache):
+def test_the_validator_answers_at_once(cache: StayRTR) -> None:
     argv = [*VALIDATOR, "127.0.0.1", str(cache.port)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            for _ in range(3):
-                process.stdin.write("10.0.0.0 8 1\n")
-                process.stdin.flush()
-                assert process.stdout.readline() == "10.0.0.0 8 1||1\n"
-            process.stdin.close()
-            assert process.wait(SECONDS) == 0
-        finally:
-            process.kill()
+    with talk(argv) as process:
+        for _ in range(3):
+            process.say("10.0.0.0 8 1")
+            assert process.line() == "10.0.0.0 8 1||1"
+        process.no_more()
+        assert process.wait() == 0
 
 
-def test_the_validator_without_a_cache():
+def test_the_validator_without_a_cache() -> None:
     argv = [*VALIDATOR, "--timeout", "0.1", "127.0.0.1", "9"]
     done = subprocess.run(argv, input=ROUTES, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert (done.returncode, done.stdout) == (1, "")

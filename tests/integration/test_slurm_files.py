@@ -6,26 +6,16 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab, find_program
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import exported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501), VRP("2001:db8::/32", 48, 64502)]
 OURS = VRP("203.0.113.0/24", 24, 64510)
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
 
 
 def write(path: Path, filters: list[dict[str, Any]] | None = None, assertions: list[VRP] | None = None) -> None:

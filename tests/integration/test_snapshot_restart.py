@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtrd.demo.caches import VRP, StayRTR
-from rtrd.demo.lab import Lab
 from tests.lab import turned_rtrd
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import exported
@@ -20,14 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from rtrd.demo.lab import Lab
+
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64502)]
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
 
 
 @pytest.fixture

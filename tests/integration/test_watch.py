@@ -6,25 +6,15 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab, find_program
 from tests.lab.daemons import Daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
 FIRST, SECOND = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    with Lab(tmp_path) as lab:
-        yield lab
-    assert lab.leftovers == []
 
 
 def test_a_vrp_that_appears_and_a_cache_that_dies(lab: Lab) -> None:
@@ -38,6 +28,7 @@ def test_a_vrp_that_appears_and_a_cache_that_dies(lab: Lab) -> None:
         lines = iter(watch.stdout.readline, b"")
 
         def until(wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+            event: dict[str, Any]
             for event in map(json.loads, lines):
                 if wanted(event):
                     return event

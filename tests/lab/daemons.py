@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
 from rtrd.commands import http_client
 from rtrd.demo.lab import Process, find_program
+from tests.lab.wait import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
@@ -21,10 +23,6 @@ class Where(Protocol):
 
     address: str
     port: int
-
-
-SECONDS = 30
-"""Generous: for what takes milliseconds on an idle machine."""
 
 
 class Daemon:
@@ -52,7 +50,7 @@ class Daemon:
         self._timers = {"refresh": 60, "retry": 1, "expire": 600, **(timers or {})}
         self._program = list(program)
         self.options: list[str] = []
-        groups = [[each] if hasattr(each, "port") else each for each in caches]
+        groups = [each if isinstance(each, Sequence) else [each] for each in caches]
         self.set_groups([[(cache.address, cache.port) for cache in group] for group in groups])
         self.process = Process(name, [], folder)
         self._starts = 0

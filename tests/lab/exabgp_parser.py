@@ -29,7 +29,7 @@ for line in sys.stdin:
     try:
         is_route = command.startswith("route ")
         changes = api.api_route(f"announce {command}") if is_route else api.api_attributes(f"announce {command}", [])
-        answer = [
+        answer: object = [
             # str() as ExaBGP does it for its log: a value that it can't print is a command that it doesn't answer
             [
                 each.nlri.path_info.path_info.hex(),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from rtrd.rtr import pdu
+from tests.lab.wait import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from rtrd.demo.caches import VRP
 
-SECONDS = 30
 INTERVALS = (60, 1, 600)
 HEADER = struct.Struct(">BBHI")
 
@@ -51,6 +51,10 @@ class Connection:
         """What the router says next; IncompleteReadError when it is gone."""
         octets = await self._reader.readexactly(pdu.HEADER_SIZE)
         return pdu.decode(octets + await self._reader.readexactly(HEADER.unpack(octets)[3] - len(octets)))
+
+    async def read(self) -> bytes:
+        """Whatever the router says next; nothing when it is gone."""
+        return await self._reader.read(4096)
 
     async def send(self, *octets: bytes) -> None:
         """Send this; ConnectionError when the router is gone."""
@@ -146,6 +150,10 @@ class FaultyCache:
     def break_with(self, script: Callable[[Connection], Awaitable[None]], *, listens: bool = True) -> None:
         """Hang up, and do this with each router that connects from now on."""
         self._run(self._become(script, listen=listens))
+
+    def drop(self) -> None:
+        """Hang up on whoever is connected, and go on listening."""
+        self._run(self._hang_up(listen=True))
 
     def heal(self) -> None:
         """Be well again."""

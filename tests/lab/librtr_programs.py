@@ -11,18 +11,24 @@ import resource
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from _rtrlib import ffi, lib
-from rtrlib import CacheGroup, PfxvState, RTRManager, TCPServer
+from rtrlib import PFXRecord, PfxvState
 from tests.lab.rtr_caches import (
-    SECONDS,
     ScriptedCache,
     cache_response,
     end_of_data,
     error_report,
+    manager_of,
     prefix4,
     prefix6,
 )
+from tests.lab.wait import SECONDS, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 GOOD = prefix4(b"\x0a\0\0\0", 8, 24, 64500)
 LONG = 7200
@@ -33,23 +39,16 @@ def say(word: str) -> None:
     print(word, flush=True)
 
 
-def wait_for(holds, what: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            sys.exit(f"waited {SECONDS} s for {what}")
-        time.sleep(0.005)
-
-
 class Cache(ScriptedCache):
     """Serves the same records to everyone, or hangs up at once."""
 
     def __init__(self, records: bytes = GOOD) -> None:
         self.is_up = True
         self._records = records
-        super().__init__(self._respond)
+        super().__init__(self._say)
+        self.start()
 
-    def _respond(self, _number: int, query: bytes) -> bytes | None:
+    def _say(self, _number: int, query: bytes) -> bytes | None:
         serial_query = query[1] == 1
         return cache_response() + self._records * (not serial_query) + end_of_data(1) if self.is_up else None
 
@@ -58,23 +57,23 @@ class Cache(ScriptedCache):
         self.drop()
 
 
-def managed(*groups, isolated: bool, **options) -> RTRManager:
-    """A manager with one group for each argument, a list of caches."""
-    made = [CacheGroup(i, [TCPServer("127.0.0.1", one.port) for one in group]) for i, group in enumerate(groups)]
-    return RTRManager(groups=made, isolated=isolated, **{"retry_interval": 1, **options})
+def scripted(answer: Callable[[int, bytes], bytes]) -> ScriptedCache:
+    cache = ScriptedCache(answer)
+    cache.start()
+    return cache
 
 
 # -- librtr's table ---------------------------------------------------------------------------------------
 
 
 class RawTable:
-    def __init__(self, update=ffi.NULL) -> None:
+    def __init__(self, update: Any = ffi.NULL) -> None:
         self.table = ffi.new("struct pfx_table *")
         lib.pfx_table_init(self.table, update)
 
-    def add(self, ip: bytes, length: int, socket=ffi.NULL) -> None:
+    def add(self, ip: bytes, length: int, socket: Any = ffi.NULL) -> None:
         record = ffi.new("struct pfx_record *", {"asn": 1, "min_len": length, "max_len": length, "socket": socket})
-        lib.lrtr_ip_str_to_addr(ip, ffi.addressof(record, "prefix"))
+        lib.lrtr_ip_str_to_addr(ip, ffi.cast("struct lrtr_ip_addr *", ffi.addressof(record, "prefix")))
         assert lib.pfx_table_add(self.table, record) == lib.PFX_SUCCESS
 
     def validate(self, ip: bytes, length: int) -> None:
@@ -109,7 +108,7 @@ def raw_nested() -> None:
 
 def raw_validate_in_removal() -> None:
     @ffi.def_extern()
-    def pfx_update_callback(_table, _record, added):
+    def pfx_update_callback(_table: Any, _record: Any, added: bool) -> None:
         if not added:
             table.validate(b"10.0.0.0", 8)
 
@@ -135,7 +134,7 @@ def safe_odd_vrps(which: str, isolated: bool) -> None:
     cache = Cache(GOOD + ODD[which])
     told = []
     say("ready")
-    with managed(
+    with manager_of(
         [cache], isolated=isolated, pfx_update_callback=lambda record, *_: told.append(str(record))
     ) as manager:
         assert manager.validate(64500, "10.0.0.0", 8) == PfxvState.valid
@@ -157,13 +156,13 @@ def safe_odd_vrps(which: str, isolated: bool) -> None:
 def safe_validate_in_removal(isolated: bool) -> None:
     cache, results = Cache(), []
 
-    def update(record, added, data):
+    def update(record: PFXRecord, added: bool, data: Any) -> None:
         results.append((added, manager.validate(record.asn, record.prefix, record.min_len).state))
         assert data == "data"
 
     say("ready")
     callback = {"pfx_update_callback": update, "pfx_update_callback_data": "data"}
-    manager = managed([cache], isolated=isolated, **callback)
+    manager = manager_of(cache, isolated=isolated, **callback)
     with manager:
         pass
     with manager:
@@ -180,9 +179,11 @@ def safe_validate_in_removal(isolated: bool) -> None:
 class RawManager:
     """Groups of sockets of librtr's own."""
 
-    def __init__(self, *groups, retry: int = 1, status=ffi.NULL, preferences=None) -> None:
-        self._kept = []
-        self.sockets = []
+    def __init__(
+        self, *groups: Any, retry: int = 1, status: Any = ffi.NULL, preferences: Sequence[int] | None = None
+    ) -> None:
+        self._kept: list[Any] = []
+        self.sockets: list[Any] = []
         self.groups = ffi.new("struct rtr_mgr_group[]", len(groups))
         for i, caches in enumerate(groups):
             pointers = ffi.new("struct rtr_socket *[]", [self._socket(cache) for cache in caches])
@@ -193,7 +194,7 @@ class RawManager:
         callbacks = (ffi.NULL, ffi.NULL, status, ffi.NULL)
         self.result = lib.rtr_mgr_init(self.config, self.groups, len(groups), 3600, 7200, retry, *callbacks)
 
-    def _socket(self, cache):
+    def _socket(self, cache: ScriptedCache) -> Any:
         texts = [ffi.new("char[]", text) for text in (b"127.0.0.1", str(cache.port).encode())]
         options = ffi.new("struct tr_tcp_config *", {"host": texts[0], "port": texts[1]})
         transport, socket = ffi.new("struct tr_socket *"), ffi.new("struct rtr_socket *")
@@ -203,11 +204,11 @@ class RawManager:
         self.sockets.append(socket)
         return socket
 
-    def start(self):
+    def start(self) -> None:
         assert self.result == lib.RTR_SUCCESS
         assert lib.rtr_mgr_start(self.config[0]) == lib.RTR_SUCCESS
 
-    def stop(self):
+    def stop(self) -> None:
         lib.rtr_mgr_stop(self.config[0])
 
 
@@ -215,14 +216,14 @@ def raw_stop_while_another_errors() -> None:
     one, two = Cache(), Cache()
 
     @ffi.def_extern()
-    def rtr_mgr_status_callback(_group, _status, socket, _data):
+    def rtr_mgr_status_callback(_group: Any, _status: Any, socket: Any, _data: Any) -> None:
         if socket == manager.sockets[0] and socket.state == lib.RTR_SHUTDOWN:
             two.drop()  # the other socket's thread sees an error now, and wants the mutex that rtr_mgr_stop holds
             time.sleep(1)
 
     manager = RawManager([one, two], status=lib.rtr_mgr_status_callback)
     manager.start()
-    wait_for(lambda: all(socket.state == lib.RTR_ESTABLISHED for socket in manager.sockets), "both caches")
+    wait_until(lambda: all(socket.state == lib.RTR_ESTABLISHED for socket in manager.sockets), "both caches")
     say("ready")
     manager.stop()
     say("done")
@@ -232,7 +233,7 @@ def safe_stop_while_another_errors(isolated: bool) -> None:
     one, two = Cache(), Cache()
     stopping = threading.Event()
 
-    def busy():
+    def busy() -> None:
         while not stopping.is_set():
             sum(range(1000))
 
@@ -240,32 +241,37 @@ def safe_stop_while_another_errors(isolated: bool) -> None:
         threading.Thread(target=busy).start()
     say("ready")
     for _ in range(30):
-        manager = managed([one, two], isolated=isolated)
+        manager = manager_of([one, two], isolated=isolated)
         manager.start(timeout=SECONDS)
         hang_up = threading.Thread(target=two.drop)
         hang_up.start()
         manager.stop()
         hang_up.join()
     stopping.set()
-    wait_for(lambda: lib.feed_count() == 0, "librtr's own threads to end")
+    wait_until(lambda: lib.feed_count() == 0, "librtr's own threads to end")
     say("done")
 
 
 def raw_stop_in_no_data() -> None:
-    asked = []
-    manager = RawManager([ScriptedCache(lambda *_: asked.append(1) or error_report(2))], retry=LONG)
+    asked = threading.Event()
+
+    def answer(_number: int, _query: bytes) -> bytes:
+        asked.set()
+        return error_report(2)
+
+    manager = RawManager([scripted(answer)], retry=LONG)
     manager.start()
-    wait_for(lambda: asked, "the query")
-    wait_for(lambda: manager.sockets[0].state == lib.RTR_RESET, "librtr to wait for the next attempt")
+    assert asked.wait(SECONDS)
+    wait_until(lambda: manager.sockets[0].state == lib.RTR_RESET, "librtr to wait for the next attempt")
     say("ready")
     manager.stop()
     say("done")
 
 
 def safe_stop_in_no_data(isolated: bool) -> None:
-    manager = managed([ScriptedCache(lambda *_: error_report(2))], isolated=isolated, retry_interval=LONG)
+    manager = manager_of([scripted(lambda *_: error_report(2))], isolated=isolated, retry_interval=LONG)
     manager.start(wait=False)
-    wait_for(lambda: manager.groups()[0].sockets[0].error == "the cache has no data yet", "the state")
+    wait_until(lambda: manager.groups()[0].sockets[0].error == "the cache has no data yet", "the state")
     say("ready")
     manager.stop()
     say("done")
@@ -276,30 +282,30 @@ def raw_second_failover() -> None:
     manager = RawManager([first], [second])
     manager.start()
 
-    def stand(*wanted):
-        wait_for(lambda: tuple(socket.state for socket in manager.sockets) == wanted, f"states {wanted}")
+    def stand(*wanted: int) -> None:
+        wait_until(lambda: tuple(socket.state for socket in manager.sockets) == wanted, f"states {wanted}")
 
-    wait_for(lambda: manager.sockets[0].state == lib.RTR_ESTABLISHED, "the first group")
+    wait_until(lambda: manager.sockets[0].state == lib.RTR_ESTABLISHED, "the first group")
     first.die()
-    wait_for(lambda: manager.sockets[1].state == lib.RTR_ESTABLISHED, "the second group")
+    wait_until(lambda: manager.sockets[1].state == lib.RTR_ESTABLISHED, "the second group")
     first.is_up = True
     stand(lib.RTR_ESTABLISHED, lib.RTR_SHUTDOWN)
     say("ready")
     first.die()
-    wait_for(lambda: second.connections == 2, "the second group again")
+    wait_until(lambda: second.connections == 2, "the second group again")
     say("done")
 
 
 def safe_second_failover(isolated: bool) -> None:
     first, second = Cache(), Cache()
     say("ready")
-    with managed([first], [second], isolated=isolated) as manager:
+    with manager_of(first, second, isolated=isolated) as manager:
         preferred, other = manager.groups()
         for _ in range(3):
             first.die()
-            wait_for(lambda: manager.active_group.preference == other.preference, "the second group")
+            wait_until(lambda: manager.active_group is other, "the second group")
             first.is_up = True
-            wait_for(lambda: manager.active_group.preference == preferred.preference, "the first group")
+            wait_until(lambda: manager.active_group is preferred, "the first group")
     assert second.connections == 3
     say("done")
 

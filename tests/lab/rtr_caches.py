@@ -2,136 +2,114 @@
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import json
 import select
 import signal
-import socket
 import struct
 import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from rtrd.demo.lab import Process, find_program, free_port
+from rtrd.demo import caches
+from rtrlib import CacheGroup, RTRManager, TCPServer
+from tests.lab.faulty_cache import FaultyCache
+from tests.lab.wait import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from rtrlib import ManagerGroup, ManagerGroupStatus, PFXRecord, RTRManager, RTRSocket
+    from rtrlib import ManagerGroup, ManagerGroupStatus, PFXRecord, RTRSocket
+    from tests.lab.faulty_cache import Connection
 
-SECONDS = 30
-"""Generous: for what takes milliseconds on an idle machine."""
 STAYRTR = "as root: apt-get install stayrtr"
+
+VRP: TypeAlias = tuple[str, int, int]
+"""Prefix, max length, AS."""
+Key: TypeAlias = tuple[int, bytes, bytes]
+"""AS, SKI, SPKI of a router key."""
 
 ONE = ("192.0.2.0/24", 24, 64500)
 TWO = ("2001:db8::/32", 48, 64501)
 THREE = ("198.51.100.0/22", 24, 4200000000)
-"""VRPs, as `StayRTR.serve` takes them."""
 
 
-class StayRTR:
-    """The real thing, serving what `serve` says; it can be killed and started again on the same port."""
+class Cache(Protocol):
+    """Whatever listens somewhere."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.port = free_port("127.0.0.1")
-        self._folder = folder
-        self._name = name
-        self._file = folder / f"{name}.json"
-        self._process: Process | None = None
-        self._starts = 0
-
-    def serve(self, *vrps: tuple[str, int, int], keys: list[dict[str, object]] | None = None) -> None:
-        """Serve these (prefix, max length, AS) and router keys (as JSON has them); a running one reads them now."""
-        roas = [{"prefix": prefix, "maxLength": most, "asn": asn, "ta": "test"} for prefix, most, asn in vrps]
-        metadata = {"buildtime": "2026-01-01T00:00:00Z"}
-        self._file.write_text(json.dumps({"metadata": metadata, "roas": roas, "bgpsec_keys": keys or []}))
-        if self._process:
-            self._process.send_signal(signal.SIGHUP)
-
-    def start(self) -> None:
-        """Start, and return when it listens."""
-        self._starts += 1
-        program = find_program("stayrtr", STAYRTR)
-        options = ["-checktime=false", "-metrics.addr", "127.0.0.1:0", "-loglevel", "warning"]
-        options += ["-bind", f"127.0.0.1:{self.port}", "-cache", str(self._file)]
-        self._process = Process(f"{self._name}-{self._starts}", [program, *options], self._folder)
-        self._process.start()
-        self._process.wait_listening(self.port)
-
-    def kill(self) -> None:
-        """Die without a word."""
-        if self._process:
-            self._process.kill()
-            self._process.stop()
-            self._process = None
+    address: str
+    port: int
 
 
-@contextlib.contextmanager
-def serving(folder: Path, *vrps: tuple[str, int, int]) -> Iterator[StayRTR]:
-    """A cache that runs and serves these; it dies at the end."""
-    cache = StayRTR(folder, "cache")
-    cache.serve(*vrps)
-    cache.start()
-    yield cache
-    cache.kill()
+def vrp_of(record: PFXRecord) -> VRP:
+    """Return a record as VRPs are written here."""
+    return (f"{record.prefix}/{record.min_len}", record.max_len, record.asn)
 
 
-class ScriptedCache:
+class StayRTR(caches.StayRTR):
+    """One at 127.0.0.1, which can serve router keys, too."""
+
+    def __init__(self, folder: Path, vrps: Iterable[VRP], name: str, keys: Sequence[Key] = ()) -> None:
+        super().__init__(folder, (), name, "127.0.0.1")
+        self._write(vrps, keys)
+
+    def serve(self, vrps: Iterable[VRP], keys: Sequence[Key] = ()) -> None:
+        """Serve these from now on."""
+        self._write(vrps, keys)
+        if self.process.running:
+            self.process.send_signal(signal.SIGHUP)
+
+    def _write(self, vrps: Iterable[VRP], keys: Sequence[Key]) -> None:
+        write_vrp_file(self.file, vrps, keys)
+
+
+class MakeStayRTR(Protocol):
+    """Starts one that serves these VRPs."""
+
+    def __call__(self, *vrps: VRP, name: str = "cache") -> StayRTR: ...
+
+
+def write_vrp_file(path: Path, vrps: Iterable[VRP], keys: Sequence[Key] = ()) -> None:
+    """Write a VRP file as validators do: beside it, then renamed."""
+    roas = [{"prefix": prefix, "maxLength": most, "asn": asn, "ta": "test"} for prefix, most, asn in vrps]
+    entries = [
+        {"asn": asn, "ski": ski.hex().upper(), "pubkey": base64.b64encode(spki).decode(), "ta": "test"}
+        for asn, ski, spki in keys
+    ]
+    metadata = {"buildtime": "2026-01-01T00:00:00Z"}
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps({"metadata": metadata, "roas": roas, "bgpsec_keys": entries}))
+    fresh.replace(path)
+
+
+class ScriptedCache(FaultyCache):
     """An RTR cache that sends to each connection what `answer` says, octet for octet, and nothing else.
 
     `answer(connection number, query)` gives the octets for each query of the router; None closes.
     """
 
     def __init__(self, answer: Callable[[int, bytes], bytes | None]) -> None:
-        self.connections = 0
+        super().__init__(())
         self._answer = answer
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._server.getsockname()[1])
-        self._sockets: list[socket.socket] = []
-        self._serving: list[threading.Thread] = []
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        self._script = self._respond
 
-    def close(self) -> None:
-        """Close every connection; a second time nothing."""
-        if self._server.fileno() < 0:
-            return
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self.drop()
-        for thread in [self._thread, *self._serving]:
-            thread.join(SECONDS)  # each closes its own socket
-
-    def drop(self) -> None:
-        """Hang up on whoever is connected, and go on listening."""
-        for one in self._sockets:
-            with contextlib.suppress(OSError):  # it is gone already
-                one.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                one, _ = self._server.accept()
-            except OSError:
+    async def _respond(self, router: Connection) -> None:
+        number = self.connections
+        while query := await router.read():
+            octets = self._answer(number, query)
+            if octets is None:
                 return
-            self.connections += 1
-            self._sockets.append(one)
-            thread = threading.Thread(target=self._serve, args=(one, self.connections), daemon=True)
-            self._serving.append(thread)
-            thread.start()
+            await router.send(octets)
 
-    def _serve(self, one: socket.socket, number: int) -> None:
-        with one:
-            try:
-                while query := one.recv(4096):
-                    octets = self._answer(number, query)
-                    if octets is None:
-                        return
-                    one.sendall(octets)
-            except OSError:
-                return
+
+def manager_of(*groups: Cache | Sequence[Cache], **options: Any) -> RTRManager:
+    """Return a manager with a group for each argument, a cache or several; it tries again after a second."""
+    lists = [group if isinstance(group, Sequence) else [group] for group in groups]
+    made = [CacheGroup(i, [TCPServer(one.address, one.port) for one in group]) for i, group in enumerate(lists)]
+    return RTRManager(groups=made, **{"retry_interval": 1, **options})
 
 
 def cache_response(session: int = 1) -> bytes:
@@ -227,7 +205,7 @@ class Heard:
 
     def update(self, record: PFXRecord, added: bool, data: Any) -> None:
         with self._changed:
-            self.records[(f"{record.prefix}/{record.min_len}", record.max_len, record.asn)] = added
+            self.records[vrp_of(record)] = added
             self.threads.add(threading.current_thread().name)
             self.data.add(data)
             self._changed.notify_all()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtrd.demo.lab import LabError, Process
-from tests.lab.daemons import SECONDS, Daemon
+from tests.lab.daemons import Daemon
+from tests.lab.wait import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -72,12 +74,13 @@ class PipedProcess(Process):
             self._in.write(text)
             self._in.flush()
 
-    def stop(self, number: int = 15) -> None:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it; its pipes are closed."""
         super().stop(number)
         if self._commanded is not None:
             self._commanded.join(SECONDS)
             for pipe in (self._in, self._out):
+                assert pipe is not None
                 try:
                     pipe.close()
                 except BrokenPipeError:

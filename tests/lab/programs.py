@@ -1,0 +1,78 @@
+"""Programs that a test runs to their end, or talks to line by line."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rtrd.demo.lab import find_program
+from tests.lab.wait import SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+RTRD = find_program("rtrd", "make venv")
+
+
+def run(*argv: str, seconds: float = SECONDS, check: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end."""
+    return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=check)
+
+
+def rtrd(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run a command of rtrd."""
+    return run(RTRD, *map(str, words))
+
+
+class Talk:
+    """A program whose stdin and stdout are the test's."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def line(self) -> str:
+        """Return the next line that it says, without its end."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
+
+    def lines(self, count: int) -> list[str]:
+        """Return the next lines."""
+        return [self.line() for _ in range(count)]
+
+    def say(self, line: str) -> None:
+        """Write a line to its stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def no_more(self) -> None:
+        """Close its stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def hear_no_more(self) -> None:
+        """Close its stdout."""
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def wait(self) -> int:
+        """Return its exit code once it ended."""
+        return self.process.wait(SECONDS)
+
+    def end(self) -> tuple[str, str, int]:
+        """Tell it to end; return the rest of what it said, its errors and its exit code."""
+        self.process.terminate()
+        rest, errors = self.process.communicate(timeout=SECONDS)
+        return rest, errors, self.process.returncode
+
+
+@contextmanager
+def talk(argv: Sequence[str]) -> Iterator[Talk]:
+    """Start a program; it is gone after the block."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield Talk(process)
+        finally:
+            process.kill()

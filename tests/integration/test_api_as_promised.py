@@ -72,7 +72,7 @@ class Served:
         self.daemon.effective.cause = "192.0.2.10:323"
         self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
         self.daemon.effective.snapshot_used = True  # somebody answered once
-        self.daemon.change_monitor.start()
+        self.service.monitor.start()
         self.runner = web.AppRunner(self.service.app(), shutdown_timeout=0.1)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
@@ -83,7 +83,7 @@ class Served:
     def stop(self) -> None:
         async def end() -> None:
             await self.runner.cleanup()
-            self.daemon.change_monitor.close()
+            self.service.monitor.close()
             self.daemon.routers.close()
             os.close(self.pipe[1])
 

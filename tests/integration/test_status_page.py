@@ -63,11 +63,12 @@ class Stage:
 
     def __init__(self, daemon: Daemon, tab: Browser) -> None:
         self.daemon, self.tab = daemon, tab
+        self.service = Service(daemon, Path("rtrd.yaml"))
         self.port = 0
         self._runner: web.AppRunner | None = None
 
     async def serve(self) -> None:
-        self._runner = web.AppRunner(Service(self.daemon, Path("rtrd.yaml")).app(), shutdown_timeout=0.1)
+        self._runner = web.AppRunner(self.service.app(), shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
         self.port = self._runner.addresses[0][1]
@@ -96,9 +97,9 @@ async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
     daemon.vrp_set.usable = True
     read, write = os.pipe()
     daemon.routers.add(HOSTILE, read, os.open(os.devnull, os.O_WRONLY), lambda: None)
-    daemon.change_monitor.start()
     async with browser(folder) as tab:
         one = Stage(daemon, tab)
+        one.service.monitor.start()
         try:
             await one.serve()
             await tab.look()
@@ -108,7 +109,7 @@ async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
             yield one
         finally:
             await one.stop()
-            daemon.change_monitor.close()
+            one.service.monitor.close()
             daemon.routers.close()
             os.close(write)
 
@@ -148,7 +149,7 @@ def test_changes_show_as_they_happen_with_their_reason(play: Any) -> None:
 
 def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back(play: Any) -> None:
     async def story(one: Stage) -> None:
-        (cache,) = one.daemon.manager.groups()[0].sockets
+        (cache,) = one.daemon.caches.manager.groups()[0].sockets
         one.announce("192.0.2.0/24")
         for origin in (64500, 64501):
             one.daemon.effective.discarded(cache)
@@ -172,7 +173,7 @@ def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back(play:
 
 def test_nothing_from_outside_is_markup_and_nobody_else_is_asked(play: Any) -> None:
     async def story(one: Stage) -> None:
-        cache = one.daemon.manager.groups()[0].sockets[0]
+        cache = one.daemon.caches.manager.groups()[0].sockets[0]
         cache.error = f"{HOSTILE} said no"
         one.announce("192.0.2.0/24", neighbor=HOSTILE)
         one.vrps(VRP("192.0.2.0/24", 24, 64501))
@@ -236,7 +237,7 @@ def test_plots_are_read_by_keyboard(play: Any) -> None:
 
 def test_every_text_has_contrast_and_nothing_is_wider_than_a_phone(play: Any) -> None:
     async def story(one: Stage) -> None:
-        one.daemon.manager.groups()[0].sockets[0].error = "no route to host " * 10
+        one.daemon.caches.manager.groups()[0].sockets[0].error = "no route to host " * 10
         one.announce("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
         one.vrps(VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501))
         await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 2")

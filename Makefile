@@ -1,6 +1,7 @@
 # make venv   .venv with everything that development needs (Debian packages too, as root)
 # make run    the demo: the whole chain on this host, ending by itself
-# make test   every test          make lint   style and types
+# make test   the tests, several at once      make lint   style and types
+# make test-long  those that take minutes: packages built and installed, a soak, and `make restarts`
 # make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
 # make bench-short  the same, small, in two minutes, into build/bench
 # make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
@@ -15,7 +16,7 @@ native = $(wildcard ffi/*.py ffi/*.cdef ffi/native/*/*.c ffi/native/*/*.h)
 native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_intake.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_native_line.py tests/unit/test_native_threads.py tests/unit/test_whatif.py
 packaging = pyproject.toml setup.cfg setup.py
 
-.PHONY: venv run test lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz
+.PHONY: venv run test test-long lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.test
@@ -23,8 +24,14 @@ venv: $(VENV)/.test
 run: $(VENV)/.demo
 	$(BIN)/rtrd demo
 
+# Most tests wait most of the time: so there are more workers than cores. tests/conftest.py says what each has for itself.
+WORKERS = $(shell expr 3 '*' $$(nproc))
+
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+test-long: $(VENV)/.test restarts
+	RTRD_SOAK=$${RTRD_SOAK:-120} $(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

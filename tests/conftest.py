@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from _pytest.fixtures import FixtureDef
 
 CLONE_NEWNET = 0x4000_0000
-SLOWEST = {"e2e": 0, "integration": 1}
-"""Folders whose tests come first, so that the quick ones fill the end."""
+SLOWEST = ("test_operator_commands.py", "test_failover_stories.py", "test_cache_faults.py", "e2e", "integration")
+"""Files, then folders, whose tests come first, so that the quick ones fill the end."""
 
 # A shell gives what it runs in the background SIGINT as ignored, and so would the programs be that tests end by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Choose the order, and give to one worker what shares a fixture of its module."""
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        names = (item.path.name, item.path.parent.name)
+        return is_alone(item), min((SLOWEST.index(name) for name in names if name in SLOWEST), default=len(SLOWEST))
+
     for item in items:
         if item.path.parent.name == "e2e":
             item.add_marker(pytest.mark.e2e)
@@ -50,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("alone"))
         elif any(fixture.scope == "module" for fixture in fixtures(item)):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
-    items.sort(key=lambda item: (is_alone(item), SLOWEST.get(item.path.parent.name, len(SLOWEST))))
+    items.sort(key=rank)
 
 
 def is_alone(item: pytest.Item) -> bool:

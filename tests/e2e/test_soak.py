@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -76,6 +78,7 @@ class Soak:
         self.faults[kind.__name__] += 1
 
 
+@pytest.mark.long
 def test_soak(make_world: MakeWorld) -> None:
     world = make_world(seed=SEED, backup=True)
     world.start()

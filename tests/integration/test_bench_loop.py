@@ -7,6 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from bench import generate, lines
 from bench.loop import beside
 from bench.pipe import Router
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 STOPPED = 0.5
 
 
+@pytest.mark.alone
 def test_a_pause_is_measured_as_long_as_it_was(tmp_path: Path) -> None:
     vrps = generate.vrps(1000)
     stream = list(lines.updates(lines.make_routes(10_000, vrps), 5))

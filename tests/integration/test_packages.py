@@ -20,6 +20,7 @@ from tests.lab.systemd_host import Host
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
 VRPS = {"roas": [{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24}]}
 

@@ -197,6 +197,7 @@ def test_notifies_keep_their_distance_and_none_is_lost() -> None:
 LARGE = b"".join(PACKED.pack((i << 8).to_bytes(4), 64500, 24, 24, 4, 1) for i in range(200_000))
 
 
+@pytest.mark.alone
 def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served() -> None:
     # The good router decodes in this loop too: on a busy machine that takes it a while.
     async def story() -> None:

@@ -1,6 +1,6 @@
 # make venv   .venv with everything that development needs (Debian packages too, as root)
 # make run    the demo: the whole chain on this host, ending by itself
-# make test   the tests, several at once      make lint   style and types
+# make test   the tests, several at once      make lint   style and types, of Python and C
 # make test-long  those that take minutes: packages built and installed, a soak, and `make restarts`
 # make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
 # make bench-short  the same, small, in two minutes, into build/bench
@@ -37,6 +37,9 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet bench ffi rtrd tests setup.py
 	$(BIN)/mypy
+	clang-format --dry-run -Werror ffi/native/*/*.[ch]
+	printf '%s\n' ffi/native/*/*.c | \
+	    xargs -P "$$(nproc)" -I FILE clang-tidy --quiet FILE -- -std=c11 -D_GNU_SOURCE -Iffi/native
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench $(BENCH)

@@ -29,7 +29,7 @@ static int64_t now_us(void)
  * that far. */
 static void gather(const struct intake *intake)
 {
-    struct timespec nap = {.tv_nsec = NAP_US * 1000};
+    struct timespec nap = {.tv_nsec = NAP_US * 1000L};
     if (intake->streak >= STREAK && intake->drained)
         nanosleep(&nap, NULL);
 }

@@ -204,15 +204,15 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
     ),
     (
         "rtrd_commands_unanswered", "Commands that the router has not answered yet.",
-        lambda router: router.window.waiting,
+        lambda router: router.gate.window.waiting,
     ),
     (
         "rtrd_commands_refused_total", "Commands that the router answered with an error.",
-        lambda router: router.window.errors,
+        lambda router: router.gate.window.errors,
     ),
     (
         "rtrd_commands_never_answered_total", "Commands whose answer never came.",
-        lambda router: router.window.unanswered,
+        lambda router: router.gate.window.unanswered,
     ),
     (
         "rtrd_router_unwritten_bytes", "Bytes for which the router's pipe has no room yet.",
@@ -237,7 +237,7 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
 
 
 def _status(router: ExaBGP) -> dict[str, Any]:
-    engine, window, table = router.engine, router.window, router.engine.table
+    engine, window, table = router.engine, router.gate.window, router.engine.table
     sessions = engine.sessions
     return {
         "name": engine.name,

@@ -1,4 +1,4 @@
-"""Commands of the route table in, lines that ExaBGP reads from its process out.
+"""Puts the engine's commands into the words of ExaBGP's API.
 
 Only what 4.2 and 5.0 both take and execute alike (docs/exabgp.md lists the forms that they don't): every command
 names its neighbors, `announce attributes` and `withdraw attributes` with a next hop (`route` for a path id, which
@@ -22,11 +22,43 @@ if TYPE_CHECKING:
 
     from rtrd.policy import Treatment
     from rtrd.rib.attributes import AttributeSet, Segment
+    from rtrd.rib.engine import Engine
+    from rtrd.rib.rows import Command
 
 _SEGMENT_MOST = 255
+_REMEMBERED = 4096
 
 # RFC 5737 and RFC 3849: ExaBGP 4.2 drops every session after a withdraw without next hop, and reads no more of it.
 _WITHDRAW_NEXT_HOP = {4: "192.0.2.1", 6: "2001:db8::1"}
+
+
+class Encoder:
+    """The words for one router's commands. What many have in common is put into words once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._remembered: dict[tuple[bytes, int], str] = {}
+
+    def forget(self) -> None:
+        """Forget all words: by another policy the same attributes may be announced differently."""
+        self._remembered.clear()
+
+    def encode(self, command: Command) -> str:
+        """Give the line for a command."""
+        selector = select(self._engine.receivers.names(command.receivers))
+        if not command.announce:
+            return withdraw(selector, command.family, command.path_id, command.prefixes)
+        return announce(selector, self._words_of(command), command.path_id, command.prefixes)
+
+    def _words_of(self, command: Command) -> str:
+        attributes = self._engine.table.attributes_key(command.attributes)
+        words = self._remembered.get((attributes, command.variant))
+        if words is None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            words = attribute_words(self._engine.attributes(attributes), self._engine.treatment(command))
+            self._remembered[attributes, command.variant] = words
+        return words
 
 
 def select(neighbors: Iterable[str]) -> str:
@@ -48,7 +80,7 @@ def take_back(written: str, receiver: str) -> str:
     """Give the command that withdraws at one receiver what a written `announce` announced, whether it was sent or not.
 
     ExaBGP 5.0 keeps what waits to be sent by its attributes: a withdraw with others leaves the announcement there. So
-    it has the very words that were written; they may be those of a former policy.
+    it has the very words that were written; they may be those of an earlier policy.
     """
     return f"{select([receiver])} withdraw {written.partition(' announce ')[2]}"
 

@@ -1,4 +1,4 @@
-"""An ExaBGP's list of what it would send in, its own routes out, again and again; and when they may be withdrawn. Pure.
+"""Asks ExaBGP again and again which local routes (RFC 8893) it would send. Pure.
 
 The first list is that of the start (startup.py). ExaBGP tells nobody when it reads its configuration again, so it is
 asked now and then, as long as the list is short, since it takes ExaBGP time that grows with the square of its length.
@@ -12,7 +12,6 @@ from rtrd.exabgp.adj_rib_text import BEGIN, read_advertised
 from rtrd.exabgp.startup import ADVERTISED
 
 if TYPE_CHECKING:
-    from rtrd.exabgp.send_barrier import SendBarrier
     from rtrd.rib.engine import Engine
     from rtrd.rib.local_routes import LocalRoute
 
@@ -25,35 +24,34 @@ MOST = 5000
 
 
 class LocalRoutesList:
-    """The routes of one ExaBGP's own, after the start. Times are seconds of any one clock that doesn't go back."""
+    """The lists of one ExaBGP, after the first. Times are seconds of any one clock that doesn't go back."""
 
-    def __init__(self, engine: Engine, rounds: SendBarrier, now: float) -> None:
+    def __init__(self, engine: Engine, now: float) -> None:
+        self.due: float | None = now + EVERY
+        """When the next list may be asked for; None: one is being read."""
         self._engine = engine
-        self._rounds = rounds
-        self._due = now + EVERY
-        self._listing = False
-        self._turn = False
-
-    # -- the list
+        self._next = now + EVERY
 
     def asks(self, now: float) -> str | None:
         """Give what is to be written now, the start being over; what `ended` is then told."""
-        if self._listing or now < self._due:
+        if self.due is None or now < self.due:
             return None
-        self._due = now + EVERY
+        self.due = self._next = now + EVERY
         if len(self._engine.table) * max(1, len(self._engine.receivers)) + len(self._engine.local_routes) > MOST:
             return None
-        self._listing = True
+        self.due = None
         self._engine.local_routes.list_begins()
         return ADVERTISED
 
     def soon(self, now: float) -> None:
         """Take note that something may have changed: a session came up, or an operator reloads."""
-        self._due = min(self._due, now + AFTER_UP)
+        self._next = min(self._next, now + AFTER_UP)
+        if self.due is not None:
+            self.due = self._next
 
     def line(self, text: str, version: str) -> bool:
         """Take a line of the list. False: it is none, or none was asked for."""
-        if not self._listing or not text.startswith(BEGIN):
+        if self.due is not None or not text.startswith(BEGIN):
             return False
         advertised = read_advertised(text, version)
         if advertised is not None and not advertised.ours:
@@ -62,26 +60,5 @@ class LocalRoutesList:
 
     def ended(self) -> list[LocalRoute]:
         """ExaBGP has answered to the end. Gives what was withdrawn and need not be any more: ExaBGP has to reload."""
-        self._listing = False
+        self.due = self._next
         return self._engine.local_routes.list_ended()
-
-    # -- the withdraws that a rule wants
-
-    def may_withdraw(self, now: float) -> bool:
-        """Tell whether own routes may be withdrawn now, all that wait together, and nothing else before the round ends.
-
-        They have a round to themselves, since one of ours may take their place (see rounds.py).
-        """
-        if not self._engine.local_routes.waiting:
-            return False
-        if not self._turn:
-            self._turn = True
-            self._rounds.drain(now)
-        if self._rounds.draining:
-            return False
-        self._turn = False
-        return True
-
-    def next_deadline(self, now: float) -> float | None:
-        """Give the seconds after which `asks` may say something though nothing was read."""
-        return None if self._listing else max(0.05, self._due - now)

@@ -1,4 +1,4 @@
-"""The two descriptors of an ExaBGP's process in, bytes read and bytes written out, neither ever waited for.
+"""The pipes of an ExaBGP's process: reads lines from one, writes commands to the other, and never waits for either.
 
 ExaBGP writes to us with blocking calls, so what it writes is always read. What its own pipe has no room for waits here.
 """
@@ -22,7 +22,47 @@ READ = 1 << 18
 ROOM = 1 << 20
 """Bytes that the pipe is to hold: what ExaBGP may write before it must wait for us. More is root's to allow."""
 
+MOST_LINE = 16 << 20
+"""Bytes of one line; a longer one is skipped and counted."""
+
 logger = log.get("exabgp")
+
+
+class Lines:
+    """One pipe's lines."""
+
+    def __init__(self, *, mid_line: bool = False) -> None:
+        """`mid_line`: the first bytes are the rest of a line that somebody else began to read."""
+        self.too_long = 0
+        """Lines that were skipped."""
+        self._partial: list[bytes] = []
+        self._size = 0
+        self._skipping = mid_line
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes; give the lines that they end, each with its LF."""
+        end = data.rfind(b"\n") + 1
+        rest = data[end:]
+        lines = data[:end] if rest else data
+        if end:
+            if self._partial:
+                lines = b"".join((*self._partial, lines))
+                self._partial.clear()
+                self._size = 0
+            if self._skipping:
+                self._skipping = False
+                lines = lines[lines.index(b"\n") + 1 :]
+        else:
+            lines = b""
+        if rest and not self._skipping:
+            self._partial.append(rest)
+            self._size += len(rest)
+            if self._size > MOST_LINE:
+                self._partial.clear()
+                self._size = 0
+                self._skipping = True
+                self.too_long += 1
+        return lines
 
 
 class Pipe:
@@ -35,11 +75,14 @@ class Pipe:
         read: Callable[[bytes], None],
         written: Callable[[], None],
         ended: Callable[[], None],
+        *,
+        mid_line: bool = False,
     ) -> None:
-        """`read` takes what ExaBGP wrote, `written` is called when there was room for some of what waited.
+        """`read` takes whole lines of ExaBGP, `written` is called when there was room for some of what waited.
 
-        `ended`: ExaBGP has closed its end; `close` is the caller's.
+        `ended`: ExaBGP has closed its end; `close` is the caller's. `mid_line`: see Lines.
         """
+        self.lines = Lines(mid_line=mid_line)
         self._read_fd, self._write_fd = read_fd, write_fd
         self._read, self._written, self._ended = read, written, ended
         self._loop = asyncio.get_running_loop()
@@ -70,10 +113,11 @@ class Pipe:
         """Bytes that ExaBGP's pipe has no room for yet."""
         return len(self._unwritten)
 
-    def write(self, text: str) -> None:
-        """Write ASCII as far as there is room, the rest when there is more."""
+    def write(self, text: str) -> bool:
+        """Write ASCII as far as there is room, the rest when there is more. False: there is such a rest."""
         self._unwritten += text.encode("ascii")
         self._flush()
+        return not self._unwritten
 
     def _readable(self) -> None:
         try:
@@ -84,7 +128,7 @@ class Pipe:
             logger.error("ExaBGP's pipe failed", why=os.strerror(error.errno or 0))  # noqa: TRY400
             data = b""
         if data:
-            self._read(data)
+            self._read(self.lines.feed(data))
             return
         logger.info("ExaBGP closed the pipe")
         self._ended()

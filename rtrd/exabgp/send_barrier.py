@@ -1,9 +1,10 @@
-"""How many UPDATEs ExaBGP has sent to whom in, whether what it was told may be told anew out. Pure.
+"""The send barrier: what is announced again for an NLRI waits until ExaBGP has sent what it was told before.
 
-What ExaBGP is told waits in a batch until it is sent, grouped by attributes: two commands for one prefix in one batch
-arrive in an order of its own, and the older one may win (docs/exabgp.md). So each place is written once in a round, and
-a round ends when all of it is sent. ExaBGP doesn't say that; but while it has something to send, the column `#sent` of
-`show neighbor summary` grows between two questions. When it has not grown three times, all is sent.
+ExaBGP puts what it is told into a batch until it is sent, grouped by attributes: two commands for one NLRI in one batch
+arrive in an order of its own, and the older one may win (docs/exabgp.md). So each NLRI is written once before the next
+barrier, and the barrier falls when all of it is sent. ExaBGP doesn't say that; but while it has something to send, the
+column `#sent` of `show neighbor summary` grows between two questions. When it has not grown three times, all is sent.
+Pure.
 """
 
 from __future__ import annotations
@@ -16,27 +17,28 @@ if TYPE_CHECKING:
 ALIKE = 3
 """Answers in a row that must be alike."""
 WAIT = 0.25
-"""Seconds that something may wait for the next round while there is other work."""
+"""Seconds that something may wait for the barrier while there is other work."""
 QUIET = 0.5
-"""Seconds without a command after which a round ends by itself, so that nothing has to wait for it."""
+"""Seconds without a command after which ExaBGP is asked anyway, so that nothing has to wait for it later."""
 SILENCE = 3.0
-"""Seconds without an answer after which the round counts as sent: this ExaBGP answers nothing."""
+"""Seconds without an answer after which all counts as sent: this ExaBGP answers nothing."""
 LONGEST = 60.0
-"""Seconds that a round may take to end; then a receiver is stuck, and the others shall not wait for it."""
+"""Seconds that it may take to send all; then a receiver is stuck, and the others shall not wait for it."""
 
 
 class SendBarrier:
-    """When rounds end. Times are seconds of any one clock that doesn't go back."""
+    """When all that was written is sent. Times are seconds of any one clock that doesn't go back."""
 
     def __init__(self) -> None:
         self.forced = 0
-        """SendBarrier that ended without knowing that all was sent."""
+        """How often all counted as sent though that was not known."""
         self.draining = False
-        """Nothing may be written until the round ends."""
-        self._written: float | None = None  # when something was written last in this round
-        self._waiting: float | None = None  # since when something waits for the next one
+        """Nothing may be written until the barrier falls."""
+        self._written: float | None = None  # when something was written last since it fell
+        self._waiting: float | None = None  # since when something waits for it
         self._began = 0.0  # when the draining began
         self._heard = 0.0
+        self._asked: float | None = None  # when ExaBGP was asked; None: it has answered
         self._counts: dict[str, int] | None = None  # the answer that is being read
         self._last: Mapping[str, int] | None = None
         self._alike = 0
@@ -44,10 +46,11 @@ class SendBarrier:
     def wrote(self, now: float) -> None:
         """Take note of a command that changes what ExaBGP sends."""
         self._written = now
+        self._asked = None
         self._forget()
 
     def drain(self, now: float) -> None:
-        """End this round before anything is written."""
+        """Let nothing be written before all is sent."""
         if not self.draining:
             self.draining = True
             self._written = now
@@ -55,55 +58,67 @@ class SendBarrier:
             self._forget()
 
     def look(self, now: float, *, parked: bool, full: bool, idle: bool) -> None:
-        """Decide whether this round must end: routes are parked for the next one, it is full, nothing else is to do."""
+        """Drain if it must be: no more can be written, or something waits (`parked`) and has nothing to wait for."""
         if not parked:
             self._waiting = None
         elif self._waiting is None:
             self._waiting = now
-        if full or (self._waiting is not None and (idle or now - self._waiting >= WAIT)):
+        if full or (self._waiting is not None and (idle or now >= self._waiting + WAIT)):
             self.drain(now)
 
     def asks(self, now: float) -> bool:
         """Tell whether ExaBGP is to be asked what it has sent, it having executed all that was written."""
-        return self.draining or (self._written is not None and now - self._written >= QUIET)
+        if self._asked is not None:
+            return False
+        return self.draining or (self._written is not None and now >= self._written + QUIET)
 
-    def next_deadline(self, now: float) -> float | None:
-        """Give the seconds after which something here may change though nothing was read."""
+    def asked(self, now: float) -> None:
+        """Take note that it was asked."""
+        self._asked = now
+
+    def deadline(self, *, unanswered: bool) -> float | None:
+        """Give when something changes here though nothing is read. `unanswered`: an answer of ExaBGP is to come."""
         if self.draining:
-            return 0.5
-        if self._waiting is not None:
-            return max(0.01, self._waiting + WAIT - now)
-        return None if self._written is None else max(0.01, self._written + QUIET - now)
+            return min(self._heard + SILENCE, self._began + LONGEST)
+        times = [] if self._waiting is None else [self._waiting + WAIT]
+        if not unanswered and self._written is not None:
+            times.append(self._written + QUIET if self._asked is None else self._asked + SILENCE)
+        return min(times, default=None)
 
     # -- what is read
 
     def answer_begins(self, now: float) -> bool:
-        """Take the first line of an answer, which ends the one before. True: all is sent, a new round begins."""
+        """Take the first line of an answer, which ends the one before. True: all is sent."""
         self._heard = now
+        self._asked = None
         if self._counts is not None:
             self._alike = self._alike + 1 if self._counts == self._last else 1
             self._last = self._counts
         self._counts = {}
-        return self._alike >= ALIKE and self._end()
+        return self._alike >= ALIKE and self._fall()
 
     def sent(self, address: str, count: int) -> None:
         """Take a row of the answer: UPDATEs sent to a neighbor whose session is up."""
         if self._counts is not None:
             self._counts[address] = count
 
-    def overdue(self, now: float) -> bool:
-        """Tell whether a round must count as sent though it is not known. True: a new round begins."""
-        if not self.draining or (now - self._heard < SILENCE and now - self._began < LONGEST):
+    def overdue(self, now: float, *, unanswered: bool) -> bool:
+        """Tell whether all must count as sent though that is not known. True: it does from here on."""
+        if self.draining:
+            over = now >= self._heard + SILENCE or now >= self._began + LONGEST
+        else:
+            over = not unanswered and self._asked is not None and now >= self._asked + SILENCE
+        if not over:
             return False
         self.forced += 1
-        return self._end()
+        return self._fall()
 
-    def _end(self) -> bool:
-        ended = self._written is not None or self.draining
+    def _fall(self) -> bool:
+        fell = self._written is not None or self.draining
         self.draining = False
-        self._written = self._waiting = None
+        self._written = self._waiting = self._asked = None
         self._forget()
-        return ended
+        return fell
 
     def _forget(self) -> None:
         self._counts = self._last = None

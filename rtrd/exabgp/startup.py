@@ -1,8 +1,8 @@
-"""What an ExaBGP had before this process began: its lists in, what to ask next out. Pure.
+"""The start: finds out what ExaBGP had before this process began, and says what to ask it next. Pure.
 
-ExaBGP keeps what an earlier rtrd announced and tells a new one nothing. So it is asked what stands (`show adj-rib
-out`), the neighbors send their routes again (route refresh), and when that has become quiet, ExaBGP is asked what it
-has from those that did not (`show adj-rib in`). Only then, what nothing was learned for is taken back: see
+ExaBGP keeps what a previous run of rtrd announced and tells a new one nothing. So it is asked what it advertises (`show
+adj-rib out`), the neighbors send their routes again (route refresh), and when that has become quiet, ExaBGP is asked
+what it has from those that did not (`show adj-rib in`). Only then is withdrawn what no route was learned for: see
 docs/exabgp.md.
 """
 
@@ -21,7 +21,7 @@ LEARNED = "show adj-rib in {} extensive\n"
 """Of one neighbor: of its address."""
 
 HELD = 30.0
-"""Seconds for which nothing is written because ExaBGP is still listing what stands."""
+"""Seconds for which nothing is written because ExaBGP is still listing what it announces."""
 QUIET = 2.0
 """Seconds without an update after which the neighbors count as having sent all again."""
 BUSY = 60.0
@@ -38,7 +38,7 @@ class Phase(Enum):
     """How far it is."""
 
     GREETING = "greeting"
-    ADVERTISED = "listing what stands"
+    ADVERTISED = "listing what is advertised"
     LEARNING = "the neighbors send again"
     ASKING = "about to ask what was learned"
     LEARNED = "listing what was learned"
@@ -57,23 +57,17 @@ class StartUp:
         """Listed routes whose words are not understood."""
         self.learned = 0
         """Routes that no neighbor sent again, but ExaBGP has."""
+        self.over = False
+        """Nothing more is asked."""
+        self.held_until = now + UNANSWERED
+        """When something may be announced or withdrawn: before, it is not known what ExaBGP announces already."""
+        self.moved = now
+        """When a neighbor sent something last."""
         self._engine = engine
         self._since = now
-        self._moved = now
         self._newer: set[str] = set()
         self._listed: set[str] = set()
         self._to_ask: list[str] = []
-
-    @property
-    def over(self) -> bool:
-        """Nothing more is asked."""
-        return self.phase is Phase.DONE
-
-    def holds(self, now: float) -> bool:
-        """Tell whether nothing may be announced or withdrawn yet: it is not known what stands."""
-        if self.phase is Phase.GREETING:
-            return now - self._since < UNANSWERED
-        return self.phase is Phase.ADVERTISED and now - self._since < HELD
 
     def asks(self, now: float, *, greeted: bool) -> str | None:
         """Give what is to be written now; what `ended` is then told."""
@@ -82,7 +76,7 @@ class StartUp:
                 self._go(Phase.ADVERTISED, now)
                 self._engine.local_routes.list_begins()
                 return ADVERTISED
-            if now - self._since >= UNANSWERED:
+            if now >= self.held_until:
                 self._go(Phase.DONE, now)
         elif self.phase in (Phase.LEARNING, Phase.BLIND):
             self._wait(now)
@@ -92,15 +86,15 @@ class StartUp:
             return LEARNED.format(self._to_ask.pop())
         return None
 
-    def next_deadline(self, now: float) -> float | None:
-        """Give the seconds after which `asks` or `holds` may say something else though nothing was read."""
-        if self.phase is Phase.DONE:
-            return None
+    def deadline(self) -> float | None:
+        """Give when `asks` may say something else though nothing was read."""
+        if self.phase is Phase.GREETING:
+            return self.held_until
         if self.phase is Phase.LEARNING:
-            return max(0.05, min(self._moved + QUIET, self._since + BUSY) - now)
+            return min(self.moved + QUIET, self._since + BUSY)
         if self.phase is Phase.BLIND:
-            return max(0.05, min(self._moved + BLIND_QUIET, self._since + BLIND_BUSY) - now)
-        return 0.5
+            return min(self.moved + BLIND_QUIET, self._since + BLIND_BUSY)
+        return None
 
     # -- what is heard
 
@@ -114,16 +108,12 @@ class StartUp:
         self.older.add(address)
         return len(self.older) == 1
 
-    def update(self, now: float) -> None:
-        """Take note that a neighbor has sent something."""
-        self._moved = now
-
     def session(self, address: str, now: float) -> None:
         """Take a session that came up: the neighbor sends all it has."""
         self._newer.add(address)
         self.older.discard(address)
         if self.phase in (Phase.LEARNING, Phase.BLIND):
-            self._since = self._moved = now
+            self._since = self.moved = now
 
     def line(self, text: str, version: str) -> bool:
         """Take a line of a list. False: it is none, or none was asked for."""
@@ -142,7 +132,7 @@ class StartUp:
             if advertised.attributes is None:
                 self.unreadable += 1
             else:
-                self._engine.stood(advertised.neighbor, advertised.prefix, advertised.attributes)
+                self._engine.advertised_before(advertised.neighbor, advertised.prefix, advertised.attributes)
         else:
             self._engine.local_routes.listed(advertised.neighbor, advertised.prefix, advertised.origin)
         return True
@@ -167,11 +157,10 @@ class StartUp:
     # -- inside
 
     def _wait(self, now: float) -> None:
-        blind = self.phase is Phase.BLIND
-        quiet, busy = (BLIND_QUIET, BLIND_BUSY) if blind else (QUIET, BUSY)
-        if now - self._moved < quiet and now - self._since < busy:
+        due = self.deadline()
+        if due is None or now < due:
             return
-        if not blind:
+        if self.phase is Phase.LEARNING:
             # Of whom no route is known may know no route refresh. It takes ExaBGP long to list many, so others are
             # only asked about when it matters.
             everyone = self._engine.previous_run.left > 0
@@ -191,4 +180,6 @@ class StartUp:
 
     def _go(self, phase: Phase, now: float) -> None:
         self.phase = phase
-        self._since = self._moved = now
+        self.over = phase is Phase.DONE
+        self.held_until = now + HELD if phase is Phase.ADVERTISED else now
+        self._since = self.moved = now

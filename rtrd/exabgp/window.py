@@ -1,4 +1,4 @@
-"""The window of unanswered commands: what was written and what ExaBGP answered in, what may be written now out. Pure.
+"""The window of unanswered commands: counts what was written and is not answered, and bounds it. Pure.
 
 ExaBGP takes commands into an unbounded list, so how much it has is ours to bound. It answers `done` or `error` to each
 (acks on), or nothing (acks off), and 4.2 sometimes never answers one. What always comes, in order behind the commands
@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from rtrd.rib.decision import Decision
+    from rtrd.rib.rows import Command
 
 FENCE = "show neighbor summary\n"
 HELLO = "# rtrd\nversion\nversion\n"
@@ -23,6 +23,9 @@ HELLO = "# rtrd\nversion\nversion\n"
 
 FENCE_HEADER = "Peer "
 """How the answer to FENCE begins, in both versions."""
+
+REFILL = 0.1
+"""Seconds for which a window lasts where nobody answers."""
 
 
 class Acks(Enum):
@@ -40,8 +43,8 @@ class Written(NamedTuple):
     weight: int
     """Prefixes in it; 0 for a fence."""
     time: float
-    decision: Decision | None = None
-    """What it says, if it says a decision."""
+    command: Command | None = None
+    """The engine's command that it is, if it is one."""
 
 
 class Window:
@@ -77,18 +80,18 @@ class Window:
 
     def room(self, now: float) -> bool:
         """Tell whether a command may be written now."""
-        if self.acks is Acks.UNKNOWN and self._started is not None and now - self._started >= self._silence:
+        if self.acks is Acks.UNKNOWN:
             # Nobody answers at all: a window each tenth of a second is less than the slowest ExaBGP executes.
-            if now - self._refill >= 0.1:
+            if self._started is not None and now >= self._refill_due():
                 self._refill = now
                 self._settle(len(self._written), answered=True)
         elif self.acks is Acks.OFF and self._fences:
             return False
         return len(self._written) < self._most_commands and self._weight < self._most_prefixes
 
-    def wrote(self, text: str, weight: int, now: float, decision: Decision | None = None) -> None:
-        """Take note of a command that was written: its line, how many prefixes are in it, what decision it says."""
-        self._written.append(Written(text, weight, now, decision))
+    def wrote(self, text: str, weight: int, now: float, command: Command | None = None) -> None:
+        """Take note of a line that was written: how many prefixes are in it, which command of the engine it is."""
+        self._written.append(Written(text, weight, now, command))
         self._weight += weight
         if text == FENCE:
             self._fences += 1
@@ -151,20 +154,23 @@ class Window:
             self._take()
         return settled
 
-    def unsettled(self) -> list[tuple[Decision, str]]:
-        """Give the decisions that ExaBGP may not have executed, as they were written, in that order."""
-        return [(entry.decision, entry.text) for entry in self._written if entry.decision is not None]
+    def unsettled(self) -> list[tuple[Command, str]]:
+        """Give the engine's commands that ExaBGP may not have executed, with their lines, in the order of writing."""
+        return [(entry.command, entry.text) for entry in self._written if entry.command is not None]
 
     @property
     def waiting(self) -> int:
         """Commands that were written and are not settled."""
         return len(self._written)
 
-    def next_deadline(self, now: float) -> float | None:
-        """Give the seconds after which `room` or `fence` may say something else though nothing was read."""
-        if self.acks is Acks.UNKNOWN:
-            return 0.1 if self._started is not None else None
-        return max(0.05, self._fence_due() - now) if self._written else None
+    def deadline(self) -> float | None:
+        """Give when `room` or `fence` may say something else though nothing was read."""
+        if not self._written:
+            return None
+        return self._refill_due() if self.acks is Acks.UNKNOWN else self._fence_due()
+
+    def _refill_due(self) -> float:
+        return max((self._started or 0.0) + self._silence, self._refill + REFILL)
 
     def _take(self) -> Written:
         entry = self._written.popleft()

@@ -1,7 +1,7 @@
-"""Events of one router's neighbors in, commands for that router out: routes are kept, validated and decided here.
+"""One router: keeps and validates the routes of its neighbors, and decides what is announced and withdrawn there.
 
-`exabgp.decode -> Engine -> exabgp.encode`; the effective VRPs come from the side (`vrps_changed`). No sockets and no
-clock: the router's dialect reads and writes, the daemon calls `work` while there is some.
+A door (exabgp/) tells it what happens and puts its commands into the router's words; changes of the effective VRPs come
+from the side (`vrps_changed`). No sockets and no clock: whoever has them calls `work` while there is some.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from rtrd.policy import OBSERVE, normal
+from rtrd.policy import normal
 from rtrd.rib.attributes import with_treatment
-from rtrd.rib.decision import Decision
 from rtrd.rib.local_routes import LocalRoutes
 from rtrd.rib.policy_numbers import Treatments
 from rtrd.rib.previous_run import PreviousRun, read_key
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from rtrd.tags import Tag
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
+_ALREADY_ADVERTISED = 200
+"""Commands in one go that need not be written: a few milliseconds."""
 _REMEMBERED = 4096
 """Attribute sets that are remembered decoded; every other one is decoded again when it is announced."""
 
@@ -58,20 +59,23 @@ class Engine:
         self.name = name
         self.table = RouteTable(vrp_set)
         self.table.set_our_tags(policy.our_tags())
-        self.local_routes = LocalRoutes(vrp_set, self._stands, self.attributes, self._withdraws_local)
-        """What the router announces by itself."""
-        self.others = 0
-        """Entries of families that are left alone."""
-        self.sessions: dict[str, Session] = {}
         self.receivers = Receivers(name, self.table)
         """Neighbors that commands can name."""
+        self.local_routes = LocalRoutes(
+            vrp_set, self.receivers, self._advertises, self.attributes, self._withdraws_local
+        )
+        """What the router announces by itself."""
+        self.others = 0
+        """Routes of families that are left alone."""
+        self.sessions: dict[str, Session] = {}
         self._policy = policy
         self._owns = lru_cache(maxsize=65536)(policy.owns)
         self._read_attributes = read_attributes
         self._treatments = Treatments()
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
-        self._parts: deque[Decision] = deque()  # of one withdraw
+        self._parts: deque[Command] = deque()  # of one withdraw
+        self._interrupted = False
         self._retag: Retag | None = None
         self._policy_cause = UNKNOWN
         self.previous_run = PreviousRun(self.table, self.owns)
@@ -106,7 +110,7 @@ class Engine:
         assert self._retag is not None
         for number, key in self._retag.look(budget):
             if read_key(key) is not None:
-                continue  # of an earlier run, or of the router's list, which came without our tags
+                continue  # of a previous run, or of the router's list, which came without our tags
             now = self._read_attributes(key, self._owns)
             if any(self._read_attributes(key, policy.owns) != now for policy in self._retag.before):
                 self.table.retag(number, now.summary())
@@ -143,14 +147,15 @@ class Engine:
         if not self.receivers.path_ids(address, family, taken=taken):
             return
         if self._path_ids:
-            self._new_policies()  # without it: what stands there must go before it is said in the other way
+            self._new_policies()  # withdrawn first, then announced in the other way
         else:
             self._turn()
 
     def reachable(self, address: str, *, up: bool) -> bool:
         """Take note whether a receiver's session is up; until told, it is. At one that is down nothing is announced.
 
-        What must change meanwhile is taken back there, and what should stand is said when it is up. True: it is news.
+        What must change meanwhile is withdrawn there, and what is to be advertised is announced when it is up. True: it
+        is news.
         """
         self.add_receiver(address)
         news = self.receivers.reachable(address, up=up)
@@ -165,11 +170,11 @@ class Engine:
         """How many receivers are down."""
         return self.receivers.unreachable
 
-    def mark_not_announced(self, decision: Decision, receiver: str) -> None:
-        """Take note that what a decision announced does not stand at a receiver after all; it is said again."""
+    def mark_not_announced(self, command: Command, receiver: str) -> None:
+        """Take note that what a command announced is not advertised to a receiver after all; it is announced again."""
         bit = self.receivers.bit(receiver)
-        for place in decision.places():
-            self.table.unwritten(place, bit)
+        for nlri in command.nlri():
+            self.table.unwritten(nlri, bit)
 
     def _turn(self) -> None:
         self.receivers.turn()
@@ -261,11 +266,11 @@ class Engine:
             self._remembered[key] = attributes
         return attributes
 
-    def stood(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
-        """Take a route that stands at a neighbor, announced by an earlier run."""
+    def advertised_before(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
+        """Take a route that is advertised to a neighbor, announced by a previous run."""
         self.add_receiver(neighbor)
         if bit := self.receivers.bit(neighbor):
-            self.previous_run.stands(prefix, attributes, bit)
+            self.previous_run.advertised(prefix, attributes, bit)
 
     def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> bool:
         """Take a route that the router says it has of a neighbor. True: it was not known."""
@@ -293,60 +298,62 @@ class Engine:
         more = self.local_routes.work(budget)
         return self.table.work(budget) or more or self._retag is not None
 
-    # -- decisions
+    @property
+    def has_work(self) -> bool:
+        """`work` has something to do."""
+        return self.table.state.work or self.local_routes.rib.work or self._retag is not None
 
-    def next_decision(self, most: int) -> Decision | None:
-        """Give the next thing to say, for at most `most` prefixes; from here on it counts as said.
+    # -- commands
 
-        None too while the table is `searching`, and while a change of our own tags is half done: some sets would be in
-        the words of the former policy.
+    def next_command(self, most: int) -> Command | None:
+        """Give the next command, for at most `most` prefixes; from here on it counts as executed.
+
+        None too while it is `searching`, and while a change of our tags is half done: some sets would be announced in
+        the words of the policy before.
         """
-        while not self._parts:
-            decision = None if self._retag is not None else self._next(most)
-            if decision is None or not len(self.local_routes):
-                return decision
-            self._parts += self.local_routes.beside(decision)
-        return self._parts.popleft()
+        self._interrupted = False
+        for _ in range(_ALREADY_ADVERTISED):
+            if self._parts:
+                return self._parts.popleft()
+            command = None if self._retag is not None else self.table.next_command(most)
+            if command is None:
+                if self.receivers.turning and self._retag is None and not (self.searching or self.table.state.work):
+                    self._turn()  # nothing is advertised to them any more; after the next work it will be
+                return None
+            advertised = command.previous_run is not None and self._advertised_by(command.previous_run, command)
+            if not self.local_routes.rib.routes:
+                if not advertised:
+                    return command
+            else:
+                parts = self.local_routes.beside(command)
+                self._parts += () if advertised else parts
+        self._interrupted = True
+        return None
 
-    def next_local_withdraw(self, most: int) -> Decision | None:
-        """Give the next withdraw of the router's own routes, which a rule of the policy wants; as `next_decision`."""
-        command = self.local_routes.next_withdraw(most)
-        if command is None:
-            return None
-        names = self.receivers.names(command.receivers)
-        return Decision(False, names, command.family, command.path_id, command.prefixes, command.size, b"", OBSERVE)
+    def next_local_withdraw(self, most: int) -> Command | None:
+        """Give the next withdraw of local routes, which a rule of the policy wants; as `next_command`."""
+        return self.local_routes.next_withdraw(most)
 
-    def _next(self, most: int) -> Decision | None:
-        command = self.table.next_command(most)
-        if command is None and self.receivers.turning and not (self.table.searching or self.table.work(0)):
-            self._turn()  # nothing stands at them any more; what should is said after the next work
-        if command is None:
-            return None
-        treatment = self._treatments.of(command.variant)
-        stands = (
-            command.announce
-            and command.previous_run is not None
-            and self._recognised(command, command.previous_run, treatment)
+    @property
+    def searching(self) -> bool:
+        """The last `next_command` found nothing to be written among many routes: it is to be asked again."""
+        return self._interrupted or self.table.state.searching
+
+    @property
+    def retagging(self) -> bool:
+        """What a change of our tags makes of the attribute sets is not known of all yet."""
+        return self._retag is not None
+
+    def treatment(self, command: Command) -> Treatment:
+        """Give what the policy adds to what a command announces."""
+        return self._treatments.of(command.variant)
+
+    def _advertised_by(self, previous_run: int, command: Command) -> bool:
+        """Whether what a previous run announced (an attribute set) is what the command announces."""
+        announced = with_treatment(
+            self.attributes(self.table.attributes_key(command.attributes)), self.treatment(command)
         )
-        return Decision(
-            announce=command.announce,
-            receivers=self.receivers.names(command.receivers),
-            family=command.family,
-            path_id=command.path_id,
-            prefixes=command.prefixes,
-            size=command.size,
-            attributes=self._key(command),
-            treatment=treatment,
-            stands=stands,
-        )
-
-    def _recognised(self, command: Command, previous_run: int, treatment: Treatment) -> bool:
-        """Whether what stands from an earlier run is what the command says."""
-        said = with_treatment(self.attributes(self._key(command)), treatment)
-        return said.same(self.attributes(self.table.attributes_key(previous_run)))
-
-    def _key(self, command: Command) -> bytes:
-        return self.table.attributes_key(command.attributes) if command.announce else b""
+        return announced.same(self.attributes(self.table.attributes_key(previous_run)))
 
     # -- questions
 
@@ -367,14 +374,14 @@ class Engine:
             yield names.get(route.neighbor, ""), route
 
     def _withdraws_local(self, address: str) -> int:
-        """Give the bit of a neighbor where invalid routes of the router's own are to be withdrawn now; else 0."""
+        """Give the bit of a neighbor where invalid local routes are to be withdrawn now; else 0."""
         if not self._policy.withdraws_own(address):
             return 0
         self.add_receiver(address)
         return self.receivers.up(address)
 
-    def _stands(self, receiver: str, prefix: str) -> bool:
-        """Whether an announcement of ours stands at a neighbor for a prefix (as of Update)."""
+    def _advertises(self, receiver: str, prefix: str) -> bool:
+        """Whether a route of ours is advertised to a neighbor for an NLRI (as of Update)."""
         bit = self.receivers.bit(receiver)
         if not bit:
             return False

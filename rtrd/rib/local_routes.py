@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from rtrd.rib.attributes import AttributeSet
     from rtrd.rib.bgp_events import State, Update
-    from rtrd.rib.decision import Decision
+    from rtrd.rib.receivers import Receivers
     from rtrd.rib.rows import Command, Route
+    from rtrd.rib.terms import RibState
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
 MOST_NEIGHBORS = 1000
@@ -48,21 +49,26 @@ class LocalRoutes:
     def __init__(
         self,
         vrp_set: VRPSet,
+        receivers: Receivers,
         ours: Callable[[str, str], bool],
         attributes: Callable[[bytes], AttributeSet],
-        acts: Callable[[str], int] = lambda _: 0,
+        acts: Callable[[str], int],
     ) -> None:
-        """`ours`: whether what stands at a neighbor for a prefix (as of Update) is rtrd's. `attributes`: of a key.
+        """`ours`: whether what is advertised to a neighbor for an NLRI (as of Update) is rtrd's.
 
-        `acts`: a bit that stands for a neighbor in commands, if invalid routes are to be withdrawn there now; else 0.
+        `attributes`: of a key. `acts`: a neighbor's bit, if invalid routes are to be withdrawn there now; else 0.
         """
         self.withdrawn: dict[LocalRoute, bytes] = {}
         """What a rule had withdrawn, with the key of its attributes; the router announces it no more."""
+        self.sessions: dict[str, int] = {}
+        """The neighbors that get such routes, with the number that each has in the table."""
+        self._receivers = receivers
         self._ours = ours
         self._attributes = attributes
         self._acts = acts
         self._table = RouteTable(vrp_set)
-        self._sessions: dict[str, int] = {}
+        self.rib: RibState = self._table.state
+        """What waits to be withdrawn, and what is left to do: always as of now."""
         self._acting: dict[str, int] = {}
         self._telling: set[str] = set()
         self._listed: set[LocalRoute] | None = None
@@ -95,8 +101,8 @@ class LocalRoutes:
     def state(self, event: State) -> None:
         """Take a session that came up or went down: where the router says what it sends, it says all of it again."""
         address = normal(event.neighbor)
-        if address in self._telling and address in self._sessions:
-            self._table.retire_neighbor(self._sessions.pop(address))
+        if address in self._telling and address in self.sessions:
+            self._table.retire_neighbor(self.sessions.pop(address))
             self._acting.pop(address, None)
             for own in [own for own in self.withdrawn if own.neighbor == address]:
                 del self.withdrawn[own]
@@ -138,7 +144,7 @@ class LocalRoutes:
                 again.append(own)
             elif address in self._telling:
                 continue
-            self._drop(address, self._sessions[address], [own.prefix])
+            self._drop(address, self.sessions[address], [own.prefix])
         return again
 
     # -- what is done about them
@@ -146,7 +152,7 @@ class LocalRoutes:
     def rules_changed(self) -> None:
         """Ask `acts` again: the policy is another one, or a neighbor can be spoken to now, or not any more."""
         changed = False
-        for address, number in self._sessions.items():
+        for address, number in self.sessions.items():
             acts = self._acts(address)
             if acts == self._acting[address]:
                 continue
@@ -161,48 +167,43 @@ class LocalRoutes:
 
     def next_withdraw(self, most: int) -> Command | None:
         """Give the next withdraw of at most `most` prefixes; from here on it counts as written. None: nothing waits."""
-        while (command := self._table.next_command(most)) is not None or self._table.searching:
+        while (command := self._table.next_command(most)) is not None or self.rib.searching:
             if command is None:
                 continue
             address = next((one for one, acts in self._acting.items() if acts & command.receivers), None)
             if address is None:
                 continue
-            suffix = "" if command.path_id is None else f" {ipaddress.IPv4Address(command.path_id)}"
-            prefixes = [f"{prefix}{suffix}" for prefix in command.prefixes.split()]
+            prefixes = command.nlri()
             ours = {prefix for prefix in prefixes if self._ours(address, prefix)}
-            self._drop(address, self._sessions[address], ours)
+            self._drop(address, self.sessions[address], ours)
             for prefix in prefixes:
                 if prefix not in ours:
-                    self.withdrawn[LocalRoute(address, prefix)] = self._key(self._sessions[address], prefix)
+                    self.withdrawn[LocalRoute(address, prefix)] = self._key(self.sessions[address], prefix)
             left = [prefix.partition(" ")[0] for prefix in prefixes if prefix not in ours]
             if left:
                 return command._replace(prefixes=" ".join(left), size=len(left))
         return None
 
-    def beside(self, decision: Decision) -> Iterator[Decision]:
-        """Give what is to be written of a decision of rtrd's: of a withdraw, what takes away no own route.
+    def beside(self, command: Command) -> list[Command]:
+        """Give what is to be written of a command of rtrd's: of a withdraw, what takes away no local route.
 
-        At a neighbor there is one route for a prefix. What rtrd announces takes the place of the router's own.
+        A neighbor is sent one route for an NLRI. What rtrd announces replaces the router's own.
         """
-        places = decision.places()
-        if decision.announce:
-            for address in decision.receivers:
-                if address in self._sessions:
-                    self._drop(address, self._sessions[address], places)
-            yield decision
-            return
-        parts: dict[tuple[str, ...], list[str]] = {}
-        for address in decision.receivers:
-            left = tuple(place.partition(" ")[0] for place in places if not self._stands(address, place))
-            parts.setdefault(left, []).append(address)
-        for prefixes, receivers in parts.items():
-            if prefixes:
-                yield decision._replace(receivers=tuple(receivers), prefixes=" ".join(prefixes), size=len(prefixes))
-
-    @property
-    def waiting(self) -> int:
-        """For how many routes there is something to write."""
-        return self._table.waiting
+        nlri = command.nlri()
+        if command.announce:
+            for address in self._receivers.names(command.receivers):
+                if address in self.sessions:
+                    self._drop(address, self.sessions[address], nlri)
+            return [command]
+        parts: dict[tuple[str, ...], int] = {}
+        for address in self._receivers.names(command.receivers):
+            left = tuple(one.partition(" ")[0] for one in nlri if not self._announced_by_itself(address, one))
+            parts[left] = parts.get(left, 0) | self._receivers.bit(address)
+        return [
+            command._replace(receivers=receivers, prefixes=" ".join(prefixes), size=len(prefixes))
+            for prefixes, receivers in parts.items()
+            if prefixes
+        ]
 
     # -- VRPs
 
@@ -225,7 +226,7 @@ class LocalRoutes:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many routes have which validity, by neighbor; what a rule had withdrawn is among them."""
-        return {address: self._table.counts(number) for address, number in self._sessions.items()}
+        return {address: self._table.counts(number) for address, number in self.sessions.items()}
 
     def total(self) -> dict[str, int]:
         """How many have which validity."""
@@ -236,24 +237,24 @@ class LocalRoutes:
         """Give each route with the neighbor that gets it, in order of prefix, also while they change."""
         names: dict[int, str] = {}
         for route in self._table.routes(within):
-            if self._sessions.get(names.get(route.neighbor, "")) != route.neighbor:
-                names = {number: address for address, number in self._sessions.items()}
+            if self.sessions.get(names.get(route.neighbor, "")) != route.neighbor:
+                names = {number: address for address, number in self.sessions.items()}
             if route.neighbor in names:
                 yield names[route.neighbor], route
 
     # -- inside
 
-    def _stands(self, address: str, prefix: str) -> bool:
-        number = self._sessions.get(address)
+    def _announced_by_itself(self, address: str, prefix: str) -> bool:
+        number = self.sessions.get(address)
         return (
             number is not None and self._table.has(number, prefix) and LocalRoute(address, prefix) not in self.withdrawn
         )
 
     def _session(self, address: str) -> int | None:
-        number = self._sessions.get(address)
-        if number is None and len(self._sessions) < MOST_NEIGHBORS:
+        number = self.sessions.get(address)
+        if number is None and len(self.sessions) < MOST_NEIGHBORS:
             acts = self._acts(address)
-            number = self._sessions[address] = self._table.add_neighbor(_policy(acts), b"")
+            number = self.sessions[address] = self._table.add_neighbor(_policy(acts), b"")
             self._acting[address] = acts
         return number
 

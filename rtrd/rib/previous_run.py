@@ -1,7 +1,7 @@
-"""What stands at a router from an earlier run in, corrections out: neither a good route withdrawn nor a bad one left.
+"""Keeps what a previous run announced (its stale routes, RFC 4724) until it is certain what is to become of them.
 
-What an earlier rtrd announced is held until its neighbor's route is learned again (then that decides) or until it is
-certain that it won't be. No clock: the dialect says when.
+That is when a neighbor's route for the NLRI is learned again, which then decides, or when none will be: so no good
+route is withdrawn and no bad one left. No clock: the router's dialect says when.
 """
 
 from __future__ import annotations
@@ -36,51 +36,49 @@ def read_key(key: bytes) -> AttributeSet | None:
 
 
 class PreviousRun:
-    """What an earlier run announced by one router."""
+    """What a previous run had one router announce."""
 
     def __init__(self, table: RouteTable, owns: Callable[[Tag], bool]) -> None:
         self.number: int | None = None
-        """Of the neighbor that it is in the route table; None: nothing stands."""
+        """Of the neighbor that it is in the route table; None: nothing is advertised."""
         self.found = 0
-        """Routes that stood, at all receivers together."""
+        """Routes that were advertised, to all receivers together."""
+        self.lists = False
+        """The router is listing its neighbors' routes."""
         self._table = table
         self._owns = owns
-        self._withdrawn: set[tuple[str, str]] | None = None
+        self._withdrawn: set[tuple[str, str]] = set()
         self._changed: set[str] = set()
 
     @property
     def left(self) -> int:
-        """How many routes still stand that nothing took the place of."""
+        """How many routes are still advertised that no learned one has replaced."""
         return 0 if self.number is None else self._table.advertised(self.number)
 
-    def stands(self, prefix: str, attributes: AttributeSet, receivers: int) -> None:
-        """Take note of a route that stands at receivers (bits)."""
+    def advertised(self, prefix: str, attributes: AttributeSet, receivers: int) -> None:
+        """Take note of a route that is advertised to receivers (bits)."""
         if self.number is None:
             self.number = self._table.add_previous_run()
         if self._table.stands(self.number, self._attributes(attributes), prefix, receivers):
             self.found += 1
 
     def release(self) -> None:
-        """Nothing more will be learned again: what nothing took the place of is taken back."""
+        """Nothing more will be learned again: withdraw what no learned route has replaced."""
         if self.number is not None:
             self._table.retire_neighbor(self.number)
             self.number = None
-
-    @property
-    def lists(self) -> bool:
-        """The router is listing its neighbors' routes."""
-        return self._withdrawn is not None
 
     # -- routes that a neighbor does not send again, from the router's own list of them
 
     def listing(self, *, begins: bool) -> None:
         """Take note that the router begins to list its neighbors' routes, or has ended."""
-        self._withdrawn = set() if begins else None
+        self.lists = begins
+        self._withdrawn.clear()
         self._changed.clear()
 
     def withdrawn(self, neighbor: str, prefixes: list[str]) -> None:
         """Take note of what a neighbor withdraws: the list, which is older, may still have it."""
-        if self._withdrawn is not None and len(self._withdrawn) < MOST_WITHDRAWN:
+        if self.lists and len(self._withdrawn) < MOST_WITHDRAWN:
             self._withdrawn.update((neighbor, prefix) for prefix in prefixes)
 
     def session_changed(self, neighbor: str) -> None:
@@ -93,7 +91,7 @@ class PreviousRun:
         True: it was learned.
         """
         if (
-            self._withdrawn is None
+            not self.lists
             or len(self._withdrawn) >= MOST_WITHDRAWN
             or (neighbor, prefix) in self._withdrawn
             or neighbor in self._changed

@@ -79,7 +79,7 @@ class Receivers:
     def path_ids(self, address: str, family: int, *, taken: bool) -> bool:
         """Take note whether one takes path ids of a family; unknown: it does. True: it is `turning` now.
 
-        A turn is made by `turn`, once nothing stands there that was said in the other way.
+        A turn is made by `turn`, once nothing is advertised there that was announced in the other way.
         """
         address = normal(address)
         taken_now = not self._plain[family] & self.bit(address)
@@ -90,7 +90,7 @@ class Receivers:
 
     @property
     def turning(self) -> int:
-        """The bits of those that are about to be spoken to in the other way: until then nothing may stand there."""
+        """The bits of those that are about to be spoken to in the other way: until then nothing is advertised there."""
         return sum(map(self.bit, self._turning))
 
     def turn(self) -> None:

@@ -5,6 +5,7 @@ No text of BGP: prefixes are printed from numbers.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
 from _rov import ffi, lib
@@ -28,22 +29,29 @@ UNKNOWN = 0xFFFFFFFF
 
 
 class Command(NamedTuple):
-    """One command for the router, before it is put into words."""
+    """What a router is to announce or withdraw; its dialect puts it into words."""
 
     announce: bool
     """False: withdraw."""
     receivers: int
+    """Where, by bit."""
     family: int
     attributes: int
-    """Number of the attribute set."""
+    """Number of the attribute set; of no meaning for a withdraw."""
     variant: int
+    """Number of the treatment; of no meaning for a withdraw."""
     path_id: int | None
     prefixes: str
     """With a blank between two."""
     size: int
     """How many prefixes."""
     previous_run: int | None = None
-    """Of an announcement: number of the attribute set that stands there from an earlier run, if one does."""
+    """Of an announcement: the attribute set that a previous run announced there, if that is advertised yet."""
+
+    def nlri(self) -> list[str]:
+        """Give the NLRI, as of an update: `PREFIX`, with a path id `PREFIX PATH-ID`."""
+        suffix = "" if self.path_id is None else f" {ipaddress.IPv4Address(self.path_id)}"
+        return [prefix + suffix for prefix in self.prefixes.split()]
 
 
 class Route(NamedTuple):
@@ -128,5 +136,5 @@ def written(native: _rov.Command) -> Command:
         path_id=native.path_id if native.has_path_id else None,
         prefixes=ffi.buffer(native.text, native.size)[:].decode("ascii"),
         size=native.n,
-        previous_run=None if native.previous_run == _NONE else native.previous_run,
+        previous_run=None if native.previous_run == _NONE or not native.announce else native.previous_run,
     )

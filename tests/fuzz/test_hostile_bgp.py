@@ -84,9 +84,9 @@ def commands_for(data: bytes) -> str:
             router.pump()
             read()
             await asyncio.sleep(0)
-            if not router.window.waiting and not router.engine.table.waiting:
+            if not router.gate.window.waiting and not router.engine.table.waiting:
                 break
-            router.feed(b"done\n" * router.window.waiting)
+            router.feed(b"done\n" * router.gate.window.waiting)
         read()
         router.close()
         for fd in (stdin, to, of, stdout):

@@ -19,7 +19,7 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from rtrd.rib.decision import Decision
+    from rtrd.rib.rows import Command
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\n"
 TAG = """policy:
@@ -61,10 +61,11 @@ class Story:
     def said(self) -> list[tuple[str, tuple[str, ...], str]]:
         while self.engine.work(10):
             pass
-        decisions: list[Decision] = []
-        while (decision := self.engine.next_decision(50)) is not None:
-            decisions.append(decision)
-        return [("announce" if one.announce else "withdraw", one.receivers, one.prefixes) for one in decisions]
+        commands: list[Command] = []
+        while (command := self.engine.next_command(50)) is not None:
+            commands.append(command)
+        names = self.engine.receivers.names
+        return [("announce" if one.announce else "withdraw", names(one.receivers), one.prefixes) for one in commands]
 
 
 def test_every_neighbour_but_the_routes_own_is_told() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.exabgp import answers, encode, send_barrier, session, startup, window
+from rtrd.exabgp import encode, gate, send_barrier, session, startup, window
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import MOST_OCTETS, AttributeSet, Segment
 from rtrd.tags import Tag
@@ -68,7 +68,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"unanswered for {limits['patience']:.0f} seconds" in said
     assert limits["silence"] == 1.0
     assert "within a second" in said
-    assert session.NEIGHBORS_EVERY == 60.0
+    assert gate.NEIGHBORS_EVERY == 60.0
     assert re.search(r"every\s+minute", section("Start-up and restart"))
     start = section("Start-up and restart")
     for seconds in (startup.HELD, startup.QUIET, startup.BLIND_QUIET):
@@ -77,7 +77,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert startup.BLIND_BUSY == 300
     assert f"after {send_barrier.SILENCE:.0f} seconds without any answer" in section("The send barrier")
     assert send_barrier.QUIET == 0.5
-    assert f"At most {session.MOST_PREFIXES} prefixes" in section("The grammar")
+    assert f"At most {gate.MOST_PREFIXES} prefixes" in section("The grammar")
     assert f"more than {MOST_OCTETS} octets" in section("What is announced, and what is not carried")
 
 
@@ -106,7 +106,7 @@ def test_the_grammar_is_that_of_the_code() -> None:
         spoken = [word for word in written.split() if re.fullmatch(r"[a-z][a-z-]+", word)]
         assert spoken == said(line.replace("WORDS", in_words))
     lists = {startup.ADVERTISED, startup.LEARNED.format("ADDRESS")}
-    rest = {*answers.REFRESH, answers.NEIGHBORS, *lists, window.FENCE, *window.HELLO.splitlines(keepends=True)}
+    rest = {*session.REFRESH, gate.NEIGHBORS, *lists, window.FENCE, *window.HELLO.splitlines(keepends=True)}
     assert {line + "\n" for line in lines[4:]} == rest
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.exabgp import lines
-from rtrd.exabgp.lines import Lines
+from rtrd.exabgp import pipe
+from rtrd.exabgp.pipe import Lines
 
 if TYPE_CHECKING:
     import pytest
@@ -35,7 +35,7 @@ def test_the_rest_of_a_line_that_somebody_else_began_to_read_is_left_out() -> No
 
 
 def test_a_line_that_is_too_long_is_skipped_and_counted_and_the_next_one_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MOST_LINE", 100)
+    monkeypatch.setattr(pipe, "MOST_LINE", 100)
     reading = Lines()
     assert reading.feed(b"done\n" + b"x" * 60) == b"done\n"
     assert reading.feed(b"x" * 60) == b""

@@ -7,7 +7,6 @@ import pytest
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, LocalRoutesList
-from rtrd.exabgp.send_barrier import SendBarrier
 from rtrd.exabgp.startup import ADVERTISED
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
@@ -31,9 +30,8 @@ class Story:
         vrp_set.usable = True
         rule = PolicyRule(direction="out", to=(Address(PEER),), invalid=Action(action="withdraw"))
         self.engine = Engine("exabgp", vrp_set, Policy([rule]), read_attributes)
-        self.rounds = SendBarrier()
         self.now = 100.0
-        self.own = LocalRoutesList(self.engine, self.rounds, self.now)
+        self.own = LocalRoutesList(self.engine, self.now)
 
     def lists(self, *lines: str) -> None:
         assert self.own.asks(self.now) == ADVERTISED
@@ -53,7 +51,7 @@ def story() -> Story:
 
 def test_it_is_asked_now_and_then_and_soon_after_a_session_came_up(story: Story) -> None:
     assert story.own.asks(story.now) is None
-    assert story.own.next_deadline(story.now) == EVERY
+    assert story.own.due == story.now + EVERY
     story.own.soon(story.now)
     assert story.own.asks(story.now) is None
     story.now += AFTER_UP
@@ -69,7 +67,7 @@ def test_one_list_at_a_time(story: Story) -> None:
     story.now += EVERY
     assert story.own.asks(story.now) == ADVERTISED
     assert story.own.asks(story.now + 2 * EVERY) is None
-    assert story.own.next_deadline(story.now) is None
+    assert story.own.due is None
     story.own.ended()
     assert story.own.asks(story.now + EVERY) == ADVERTISED
 
@@ -80,28 +78,10 @@ def test_a_long_list_is_not_asked_for(story: Story) -> None:
     story.lists(*(LINE.format(f"10.{i >> 8}.{i & 255}.0/24") for i in range(MOST + 1)))
     story.now += EVERY
     assert story.own.asks(story.now) is None
-    assert story.own.next_deadline(story.now) == EVERY
+    assert story.own.due == story.now + EVERY
     assert len(story.known) == MOST + 1
 
 
 def test_a_line_that_nobody_asked_for_is_none(story: Story) -> None:
     assert not story.own.line(LINE.format("198.51.100.0/24"), VERSION)
     assert story.known == []
-
-
-def test_withdraws_have_a_round_to_themselves(story: Story) -> None:
-    assert not story.own.may_withdraw(story.now), "there is nothing"
-    story.now += EVERY
-    story.lists(LINE.format("198.51.100.0/25"))
-    assert not story.own.may_withdraw(story.now)
-    assert story.rounds.draining, "what was said before is sent first"
-    assert not story.own.may_withdraw(story.now)
-    for _ in range(4):
-        story.rounds.answer_begins(story.now)
-        story.rounds.sent(PEER, 7)
-    assert not story.rounds.draining
-    assert story.own.may_withdraw(story.now)
-    decision = story.engine.next_local_withdraw(50)
-    assert decision is not None
-    assert (decision.receivers, decision.prefixes) == ((PEER,), "198.51.100.0/25")
-    assert not story.own.may_withdraw(story.now)

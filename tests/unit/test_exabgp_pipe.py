@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from bench import lines
 from rtrd.config import Action, Address, PolicyRule
-from rtrd.exabgp.answers import Answers
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.lines import MOST_LINE
+from rtrd.exabgp.pipe import MOST_LINE
 from rtrd.exabgp.session import ExaBGP
 from rtrd.exabgp.window import FENCE, HELLO, Window
 from rtrd.policy import Policy
@@ -92,7 +91,7 @@ class Pipe:
         """Answer what rtrd asks at the start: there are no neighbors, and nothing stands."""
         await self.say(GREETING)
         for _ in range(2):
-            await self.until(lambda: self.router.window.waiting == 1)
+            await self.until(lambda: self.router.gate.window.waiting == 1)
             await self.say(b"done\n")
 
     async def until(self, true: Callable[[], bool]) -> None:
@@ -172,7 +171,7 @@ def test_a_command_pipe_that_nobody_reads_stops_no_reading() -> None:
         for number in range(1000):
             await pipe.say(line(number) + b"done\n")
         assert len(pipe.router.engine.table) == 20_000
-        assert pipe.router.window.waiting <= 16
+        assert pipe.router.gate.window.waiting <= 16
 
 
 def test_a_fault_of_ours_over_one_answer_costs_no_line_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +181,7 @@ def test_a_fault_of_ours_over_one_answer_costs_no_line_behind_it(monkeypatch: py
             raise RuntimeError(text)
 
         await pipe.greet()
-        monkeypatch.setattr(Answers, "heard", fail)
+        monkeypatch.setattr(ExaBGP, "_text", fail)
         await pipe.say(b"an answer\n" + line(1))
         assert pipe.router.undecodable == 1
         assert len(pipe.router.engine.table) == 20
@@ -199,7 +198,7 @@ def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_counts(
         written = [text for text in pipe.commands() if "announce attributes" in text]
         assert len(written) <= 16
         assert sum(text.count("/24") for text in written) <= 900
-        while pipe.router.window.waiting or pipe.router.engine.table.waiting:
+        while pipe.router.gate.window.waiting or pipe.router.engine.table.waiting:
             await pipe.say(b"done\n")
             written += [text for text in pipe.commands() if "announce attributes" in text]
         flapped = [text for text in written if " 20.0.0.0/24" in text]
@@ -259,8 +258,8 @@ def test_acks_that_are_silenced_in_the_middle() -> None:
 
     @story(TAGGED)
     async def _(pipe: Pipe) -> None:
-        pipe.router.window = Window(patience=0.05)
-        pipe.router._pipe.write(pipe.router.window.start(0.0))
+        pipe.router.gate.window = Window(patience=0.05)
+        pipe.router._pipe.write(pipe.router.gate.window.start(0.0))
         await pipe.greet()
         count = 250  # routes for some windows
         for number in range(count):

@@ -1,4 +1,4 @@
-"""When a round ends, as stories with a clock that is turned by hand."""
+"""When the send barrier falls, as stories with a clock that is turned by hand."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ from rtrd.exabgp.send_barrier import ALIKE, LONGEST, QUIET, SILENCE, WAIT, SendB
 
 
 class Story:
-    """SendBarrier, and an ExaBGP that says how many UPDATEs it has sent."""
+    """The barrier, and an ExaBGP that says how many UPDATEs it has sent."""
 
     def __init__(self) -> None:
-        self.rounds = SendBarrier()
+        self.barrier = SendBarrier()
         self.now = 100.0
         self.sent = 7
 
     def answer(self, **others: int) -> bool:
-        """ExaBGP answers `show neighbor summary`. True: a new round begins."""
+        """ExaBGP answers `show neighbor summary`. True: all is sent."""
         self.now += 0.01
-        ended = self.rounds.answer_begins(self.now)
-        self.rounds.sent("127.0.0.3", self.sent)
+        ended = self.barrier.answer_begins(self.now)
+        self.barrier.sent("127.0.0.3", self.sent)
         for name, count in others.items():
-            self.rounds.sent(name, count)
+            self.barrier.sent(name, count)
         return ended
 
     def look(self, *, parked: bool = True, full: bool = False, idle: bool = False) -> bool:
-        self.rounds.look(self.now, parked=parked, full=full, idle=idle)
-        return self.rounds.draining
+        self.barrier.look(self.now, parked=parked, full=full, idle=idle)
+        return self.barrier.draining
 
 
-def test_a_place_is_written_once_until_all_is_sent() -> None:
+def test_an_nlri_is_written_once_until_all_is_sent() -> None:
     story = Story()
-    story.rounds.wrote(story.now)
-    assert story.look(idle=True), "a place waits, and nothing else is to be written"
-    assert story.rounds.asks(story.now)
+    story.barrier.wrote(story.now)
+    assert story.look(idle=True), "one waits, and nothing else is to be written"
+    assert story.barrier.asks(story.now)
     for _ in range(5):
         story.sent += 25
         assert not story.answer()
     for _ in range(ALIKE - 1):
         assert not story.answer()
     assert story.answer(), "the answers before this one were alike"
-    assert not story.rounds.draining
-    assert not story.rounds.asks(story.now)
+    assert not story.barrier.draining
+    assert not story.barrier.asks(story.now)
 
 
 def test_others_are_written_while_one_waits_but_not_for_long() -> None:
     story = Story()
-    story.rounds.wrote(story.now)
+    story.barrier.wrote(story.now)
     assert not story.look()
     story.now += WAIT / 2
     assert not story.look()
@@ -52,56 +52,56 @@ def test_others_are_written_while_one_waits_but_not_for_long() -> None:
     assert story.look()
 
 
-def test_a_full_round_ends_at_once() -> None:
+def test_when_no_more_can_be_written_it_drains_at_once() -> None:
     story = Story()
     assert story.look(parked=False, full=True)
 
 
-def test_a_round_ends_by_itself_when_it_is_quiet_and_nothing_stops_for_that() -> None:
+def test_it_falls_by_itself_when_it_is_quiet_and_nothing_stops_for_that() -> None:
     story = Story()
-    story.rounds.wrote(story.now)
-    assert not story.rounds.asks(story.now)
-    assert story.rounds.next_deadline(story.now) == QUIET
+    story.barrier.wrote(story.now)
+    assert not story.barrier.asks(story.now)
+    assert story.barrier.deadline(unanswered=False) == story.now + QUIET
     story.now += QUIET
-    assert story.rounds.asks(story.now)
+    assert story.barrier.asks(story.now)
     assert not story.look(parked=False)
     assert [story.answer() for _ in range(ALIKE + 1)] == [False] * ALIKE + [True]
-    assert story.rounds.next_deadline(story.now) is None
+    assert story.barrier.deadline(unanswered=False) is None
 
 
 def test_what_is_written_in_between_has_to_be_sent_too() -> None:
     story = Story()
-    story.rounds.wrote(story.now)
+    story.barrier.wrote(story.now)
     assert not any(story.answer() for _ in range(ALIKE))
-    story.rounds.wrote(story.now)
+    story.barrier.wrote(story.now)
     assert [story.answer() for _ in range(ALIKE + 1)] == [False] * ALIKE + [True]
 
 
 def test_a_session_that_comes_or_goes_begins_the_count_anew() -> None:
     story = Story()
-    story.rounds.drain(story.now)
+    story.barrier.drain(story.now)
     assert not any(story.answer() for _ in range(ALIKE))
     assert [story.answer(other=0) for _ in range(ALIKE + 1)] == [True, False, False, False]
 
 
-def test_an_exabgp_that_answers_nothing_ends_a_round_by_the_clock() -> None:
+def test_with_an_exabgp_that_answers_nothing_it_falls_by_the_clock() -> None:
     story = Story()
-    story.rounds.drain(story.now)
+    story.barrier.drain(story.now)
     story.now += SILENCE / 2
-    assert not story.rounds.overdue(story.now)
+    assert not story.barrier.overdue(story.now, unanswered=True)
     story.now += SILENCE
-    assert story.rounds.overdue(story.now)
-    assert story.rounds.forced == 1
-    assert not story.rounds.draining
+    assert story.barrier.overdue(story.now, unanswered=True)
+    assert story.barrier.forced == 1
+    assert not story.barrier.draining
 
 
 def test_a_receiver_that_is_never_done_does_not_stop_the_others_for_ever() -> None:
     story = Story()
-    story.rounds.drain(story.now)
+    story.barrier.drain(story.now)
     end = story.now + LONGEST
     while story.now < end:
-        assert not story.rounds.overdue(story.now)
+        assert not story.barrier.overdue(story.now, unanswered=True)
         story.sent += 1
         story.now += 1
         assert not story.answer()
-    assert story.rounds.overdue(story.now)
+    assert story.barrier.overdue(story.now, unanswered=True)

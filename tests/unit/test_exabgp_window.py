@@ -353,22 +353,27 @@ def test_answers_that_nobody_waits_for_do_no_harm() -> None:
 
 def test_the_deadline_is_when_a_fence_is_due() -> None:
     link = Link()
-    assert link.window.next_deadline(link.now) is None
+    assert link.window.deadline() is None
     link.greet()
-    assert link.window.next_deadline(link.now) is None, "nothing is waited for"
+    assert link.window.deadline() is None, "nothing is waited for"
     link.write()
-    assert link.window.next_deadline(link.now) == PATIENCE
+    assert link.window.deadline() == link.now + PATIENCE
     link.now += PATIENCE
     assert link.fence()
-    assert link.window.next_deadline(link.now) == 6 * PATIENCE, "no busy waiting for a stopped ExaBGP"
+    assert link.window.deadline() == link.now + 6 * PATIENCE, "no busy waiting for a stopped ExaBGP"
     link.execute()
-    assert link.window.next_deadline(link.now) is None
+    assert link.window.deadline() is None
 
 
 def test_the_deadline_of_silence() -> None:
     link = Link(mute=True)
     link.greet()
-    assert link.window.next_deadline(link.now) == pytest.approx(0.1)
+    assert link.window.deadline() is None, "nothing was written that could be answered"
+    link.write()
+    assert link.window.deadline() == link.now + 1.0
+    link.now += 1.0
+    assert link.fill() == COMMANDS
+    assert link.window.deadline() == pytest.approx(link.now + 0.1)
 
 
 # -- any story

@@ -50,16 +50,17 @@ class Story:
         while self.engine.work(100):
             pass
         said: list[str] = []
-        while (decision := self.engine.next_local_withdraw(50)) is not None:
-            assert (decision.announce, decision.receivers) == (False, (PEER,))
-            said += decision.prefixes.split()
+        while (command := self.engine.next_local_withdraw(50)) is not None:
+            assert not command.announce
+            assert self.engine.receivers.names(command.receivers) == (PEER,)
+            said += command.prefixes.split()
         return said
 
     @property
     def own(self) -> dict[str, str]:
         found = list(self.engine.local_routes.routes())
         assert all((neighbor, route.decision) == (PEER, "observe") for neighbor, route in found)
-        assert self.engine.next_decision(50) is None, "nothing is ever said about them"
+        assert self.engine.next_command(50) is None, "nothing is ever said about them"
         assert self.engine.next_local_withdraw(50) is None
         return {route.prefix: route.validity for _, route in found}
 
@@ -99,9 +100,9 @@ def learn(story: Story, prefix: str, *, withdraw: bool = False) -> None:
     key = attribute_key(PATH, "192.0.2.9", 65000, "ipv4 unicast")
     update = Update(LEARNED, [prefix] if withdraw else [], [] if withdraw else [(key, [prefix])], 0)
     story.engine.update(update)
-    decision = story.engine.next_decision(50)
-    assert decision is not None
-    assert (decision.announce, decision.prefixes) == (not withdraw, prefix)
+    command = story.engine.next_command(50)
+    assert command is not None
+    assert (command.announce, command.prefixes) == (not withdraw, prefix)
 
 
 def test_what_rtrd_announced_is_no_own_route(story: Story) -> None:
@@ -157,9 +158,10 @@ def test_an_own_route_is_not_withdrawn_with_a_learned_one() -> None:
     story.lists("198.51.100.0/25")
     key = attribute_key(PATH, "192.0.2.9", 65000, "ipv4 unicast")
     story.engine.update(Update("192.0.2.3", [], [(key, ["198.51.100.0/25", "198.51.100.0/26"])], 0))
-    decision = story.engine.next_decision(50)
-    assert decision is not None
-    assert (decision.announce, decision.receivers, decision.prefixes) == (False, (PEER,), "198.51.100.0/26")
+    command = story.engine.next_command(50)
+    assert command is not None
+    assert (command.announce, command.prefixes) == (False, "198.51.100.0/26")
+    assert story.engine.receivers.names(command.receivers) == (PEER,)
     assert story.own == {"198.51.100.0/25": "invalid"}
 
 
@@ -202,7 +204,7 @@ def test_rtrd_announces_none_again_and_says_so(ruled: Story) -> None:
     assert ruled.withdrawn() == ["198.51.100.0/25"]
     ruled.now(VRP("198.51.100.0/24", 25, 65000))
     assert ruled.withdrawn() == []
-    assert ruled.engine.next_decision(50) is None
+    assert ruled.engine.next_command(50) is None
     assert ruled.lists() == ["198.51.100.0/25"]
     assert shown(ruled) == {}
 
@@ -224,9 +226,9 @@ def test_what_rtrd_announced_meanwhile_is_not_withdrawn_as_an_own_route(ruled: S
     ruled.now(VRP("203.0.113.0/24", 24, 64500), OURS)
     story_key = attribute_key(PATH.replace(b"65000", b"64500"), "192.0.2.9", 65000, "ipv4 unicast")
     ruled.engine.update(Update(LEARNED, [], [(story_key, ["203.0.113.0/24"])], 0))
-    decision = ruled.engine.next_decision(50)
-    assert decision is not None
-    assert (decision.announce, decision.prefixes) == (True, "203.0.113.0/24")
+    command = ruled.engine.next_command(50)
+    assert command is not None
+    assert (command.announce, command.prefixes) == (True, "203.0.113.0/24")
     assert ruled.withdrawn() == ["198.51.100.0/25"]
 
 

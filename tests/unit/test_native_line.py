@@ -23,7 +23,8 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from rtrd.rib.decision import Decision
+    from rtrd.policy import Treatment
+    from rtrd.rib.rows import Command
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE_LINES = [line for path in sorted(SAMPLES.glob("exabgp-*/*.jsonl")) for line in path.read_bytes().splitlines()]
@@ -59,13 +60,15 @@ def decoded(into: Engine, line: bytes) -> None:
         into.update(event)
 
 
-def said(of: Engine) -> list[Decision]:
+def said(of: Engine) -> list[tuple[Command, bytes, Treatment]]:
+    """Commands, with what their numbers mean."""
     while of.work(1000):
         pass
-    decisions = []
-    while (decision := of.next_decision(50)) is not None:
-        decisions.append(decision)
-    return decisions
+    commands = []
+    while (command := of.next_command(50)) is not None:
+        key = of.table.attributes_key(command.attributes) if command.announce else b""
+        commands.append((command._replace(attributes=0), key, of.treatment(command)))
+    return commands
 
 
 def picture(of: Engine) -> object:

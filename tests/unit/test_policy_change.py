@@ -20,7 +20,7 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from rtrd.rib.decision import Decision
+    from rtrd.rib.rows import Command
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\npolicy:\n"
 ONE, TWO, LISTENER = "192.0.2.1", "192.0.2.2", "192.0.2.7"
@@ -57,26 +57,30 @@ class Story:
         key = attribute_key(json.dumps(found).encode(), "192.0.2.9", 65000, "ipv4 unicast")
         self.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
 
-    def decisions(self) -> list[Decision]:
+    def commands(self) -> list[Command]:
         while self.engine.work(1):
             pass
         found = []
-        while (decision := self.engine.next_decision(50)) is not None:
-            found.append(decision)
+        while (command := self.engine.next_command(50)) is not None:
+            found.append(command)
         return found
+
+    def attributes(self, command: Command) -> AttributeSet:
+        """What a command announces, before our tags."""
+        return self.engine.attributes(self.engine.table.attributes_key(command.attributes))
 
     def said(self) -> list[str]:
         """`+PREFIX` with the communities that it carries, or `-PREFIX`."""
         said = []
-        for decision in self.decisions():
-            assert decision.receivers == (LISTENER,)
-            if decision.announce:
-                attributes = self.engine.attributes(decision.attributes)
+        for command in self.commands():
+            assert self.engine.receivers.names(command.receivers) == (LISTENER,)
+            if command.announce:
+                attributes = self.attributes(command)
                 carried = [f"{a}:{b}" for a, b in attributes.communities]
-                carried += [str(own).removeprefix("community:") for own in decision.treatment.tags]
-                said += [" ".join([f"+{prefix}", *carried]) for prefix in decision.prefixes.split()]
+                carried += [str(own).removeprefix("community:") for own in self.engine.treatment(command).tags]
+                said += [" ".join([f"+{prefix}", *carried]) for prefix in command.prefixes.split()]
             else:
-                said += [f"-{prefix}" for prefix in decision.prefixes.split()]
+                said += [f"-{prefix}" for prefix in command.prefixes.split()]
         return sorted(said)
 
     def now(self, *rules: str) -> list[str]:
@@ -162,7 +166,8 @@ def test_another_receiver() -> None:
     story = advertised()
     moved = rule(ONE, tag("community:65000:1"), tag("community:65000:2")).replace(LISTENER, TWO)
     story.engine.set_policy(policy(moved))
-    said = {(one.announce, one.receivers, prefix) for one in story.decisions() for prefix in one.prefixes.split()}
+    names = story.engine.receivers.names
+    said = {(one.announce, names(one.receivers), prefix) for one in story.commands() for prefix in one.prefixes.split()}
     assert said == {
         (announce, (receiver,), prefix)
         for announce, receiver in ((False, LISTENER), (True, TWO))
@@ -178,7 +183,7 @@ def test_nothing_is_said_while_a_change_of_our_tags_is_half_done() -> None:
     story.announce(ONE, VALID, community=[[65000, 2]])
     story.engine.set_policy(policy(rule(TWO)))
     assert story.engine.work(1), "one of two attribute sets has been looked at"
-    assert story.engine.next_decision(50) is None, "65000:1 is none of ours now, and the former policy adds it yet"
+    assert story.engine.next_command(50) is None, "65000:1 is none of ours now, and the former policy adds it yet"
     story.engine.set_policy(policy(first))
     assert story.said() == [f"+{NOT_FOUND} 65000:1"]
 
@@ -198,7 +203,7 @@ def test_a_forged_tag_goes_also_when_its_route_comes_without_it_before_it_was_lo
 def test_what_stands_from_an_earlier_run_is_left_alone_by_a_change_of_our_tags() -> None:
     """The octets of its next hop look like numbers of a tag."""
     story = Story(rule(ONE))
-    story.engine.stood(LISTENER, VALID, AttributeSet(4, "192.0.2.1", 0, (), None))
+    story.engine.advertised_before(LISTENER, VALID, AttributeSet(4, "192.0.2.1", 0, (), None))
     assert story.now(rule(ONE, tag("community:1:2"))) == []
     story.announce(ONE, VALID)
     assert story.said() == [f"+{VALID} 1:2"]
@@ -229,15 +234,12 @@ def test_after_any_policies_what_stands_is_what_the_last_one_says(
     """Changed at any moment, also in the middle of the work that the last change left."""
 
     def play(story: Story, stands: dict[str, Any]) -> None:
-        while (decision := story.engine.next_decision(50)) is not None:
-            for prefix in decision.prefixes.split():
-                if decision.announce:
-                    attributes = story.engine.attributes(decision.attributes)
-                    stands[prefix] = (
-                        attributes.communities,
-                        decision.treatment.tags,
-                        decision.treatment.local_preference,
-                    )
+        while (command := story.engine.next_command(50)) is not None:
+            treatment = story.engine.treatment(command)
+            for prefix in command.prefixes.split():
+                if command.announce:
+                    communities = story.attributes(command).communities
+                    stands[prefix] = (communities, treatment.tags, treatment.local_preference)
                 else:
                     stands.pop(prefix, None)
 

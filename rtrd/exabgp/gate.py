@@ -1,0 +1,198 @@
+"""Decides whether something may be written to ExaBGP now; if not, it says what that waits for.
+
+Everything that can keep a command back is here: ExaBGP's pipe, the window of unanswered commands (window.py), the send
+barrier (send_barrier.py), the start (startup.py), a change of our tags, and routes that the next lines may bring. Pure:
+it is told what happens, and times are seconds of any one clock that doesn't go back.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from rtrd.exabgp.send_barrier import SendBarrier
+from rtrd.exabgp.startup import Phase
+from rtrd.exabgp.window import FENCE, Window
+
+if TYPE_CHECKING:
+    from rtrd.exabgp.local_routes import LocalRoutesList
+    from rtrd.exabgp.startup import StartUp
+    from rtrd.rib.rows import Command
+    from rtrd.rib.terms import RibState
+
+MOST_PREFIXES = 100
+"""In one command: more gains little and holds ExaBGP's loop longer (docs/exabgp.md)."""
+COALESCE = 0.01
+"""Seconds that a route waits for those of the next lines: one command for many costs ExaBGP far less than many for a
+few each (docs/exabgp.md)."""
+NEIGHBORS = "show neighbor extensive\n"
+NEIGHBORS_EVERY = 60.0
+"""Seconds between two looks at ExaBGP's neighbors, which a reload may have changed."""
+NEIGHBORS_DOWN_EVERY = 10.0
+"""The same while a session is down that may come up unheard (no `neighbor-changes` for it)."""
+
+
+class WaitsFor(Enum):
+    """What a command waits for, as `rtrd status` says it."""
+
+    PIPE = "room in ExaBGP's pipe"
+    GREETING = "ExaBGP's first answer"
+    STARTUP = "ExaBGP's list of what it announces already"
+    RETAG = "the routes' attributes to be read again, for the new policy"
+    ANSWERS = "ExaBGP's answers to earlier commands"
+    SENT = "ExaBGP to send what it was told"
+    ROUTES = "routes of the next lines"
+
+
+class Gate:
+    """The way to one ExaBGP: open, or closed for one reason."""
+
+    def __init__(
+        self, rib: RibState, local_rib: RibState, startup: StartUp, local_list: LocalRoutesList, now: float
+    ) -> None:
+        """`rib` and `local_rib`: what waits in the tables of learned and of local routes, always as of now."""
+        self.window = Window()
+        self.barrier = SendBarrier()
+        self.waits_for: WaitsFor | None = WaitsFor.GREETING
+        """None: it is open."""
+        self.since = now
+        """When that began."""
+        self.pipe_full = False
+        """ExaBGP's pipe has no room; when it has, that is told."""
+        self.retagging = False
+        """What a change of our tags makes of the attribute sets is not known of all yet."""
+        self.neighbors_due = now
+        """When ExaBGP is to be asked for its neighbors."""
+        self.listing_neighbors = False
+        """ExaBGP is naming its neighbors: until it has, nothing else that is answered in many lines is asked."""
+        self._rib = rib
+        self._local_rib = local_rib
+        self._startup = startup
+        self._local_list = local_list
+        self._local_turn = False
+        self._came: float | None = None  # the first of the routes that wait for others
+
+    # -- what happens
+
+    def routes_came(self, now: float) -> None:
+        """Take note that a line brought routes."""
+        self._startup.moved = now
+        if self._came is None:
+            self._came = now
+
+    def coalesce_no_longer(self) -> None:
+        """Wait for no line more: what is to be said now is not of lines alone."""
+        self._came = None
+
+    def wrote(self, text: str, weight: int, now: float, command: Command | None = None) -> None:
+        """Take note of a line that was written: how many prefixes are in it, which command of the engine it is."""
+        self.window.wrote(text, weight, now, command)
+        if command is not None:
+            self.barrier.wrote(now)
+
+    # -- what may be written
+
+    def may_write(self, now: float) -> bool:
+        """Tell whether a command may be written now."""
+        waits_for = self._closed_by(now)
+        if waits_for is not self.waits_for:
+            self.waits_for, self.since = waits_for, now
+        return waits_for is None
+
+    def _closed_by(self, now: float) -> WaitsFor | None:
+        if self.pipe_full:
+            return WaitsFor.PIPE
+        if now < self._startup.held_until:
+            return WaitsFor.GREETING if self._startup.phase is Phase.GREETING else WaitsFor.STARTUP
+        if self.retagging:
+            return WaitsFor.RETAG
+        if not self.window.room(now):
+            return WaitsFor.ANSWERS
+        if self.barrier.draining:
+            return WaitsFor.SENT
+        return WaitsFor.ROUTES if self._coalesces(now) else None
+
+    def _coalesces(self, now: float) -> bool:
+        if self._came is None:
+            return False
+        if now < self._came + COALESCE and 0 < self._rib.waiting - self._rib.parked < 2 * MOST_PREFIXES:
+            return True
+        self._came = None
+        return False
+
+    def may_withdraw_local(self, now: float) -> bool:
+        """Tell whether local routes may be withdrawn now: all that wait, and nothing else before the barrier falls.
+
+        They have a barrier before and after them, since a route of ours may be announced in the place of one.
+        """
+        if not self._local_rib.waiting or now < self._startup.held_until:
+            self._local_turn = False
+            return False
+        if not self._local_turn:
+            self._local_turn = True
+            self.barrier.drain(now)
+        if self.barrier.draining or not self.has_room(now):
+            return False
+        self._local_turn = False
+        return True
+
+    def has_room(self, now: float) -> bool:
+        """Tell whether pipe and window take one more command, whatever it is."""
+        return not self.pipe_full and self.window.room(now)
+
+    def question(self, now: float) -> str | None:
+        """Give the question that ExaBGP is to be asked now, one that is answered in many lines."""
+        if not self._may_ask(now):
+            return None
+        if self.window.greeted and now >= self.neighbors_due:
+            self.neighbors_due = now + NEIGHBORS_EVERY
+            self.listing_neighbors = True
+            return NEIGHBORS
+        if not self._startup.over:
+            return self._startup.asks(now, greeted=self.window.greeted)
+        return self._local_list.asks(now) if self.window.greeted else None
+
+    def _may_ask(self, now: float) -> bool:
+        return not self.listing_neighbors and self.has_room(now)
+
+    def barrier_falls(self, now: float, *, idle: bool) -> bool:
+        """Tell whether what was written counts as sent though that is not known. `idle`: nothing else is to write."""
+        self.barrier.look(now, parked=self._rib.parked > 0, full=self._rib.written_set_full, idle=idle)
+        return self.barrier.overdue(now, unanswered=self.window.waiting > 0)
+
+    def fence(self, now: float) -> str | None:
+        """Give the fence, if one is to be written now: for the barrier, or for answers that are overdue."""
+        if self.pipe_full:
+            return None
+        if not self.window.waiting and self.barrier.asks(now):
+            self.barrier.asked(now)
+            return FENCE
+        return FENCE if self.window.fence(now) else None
+
+    # -- time
+
+    def deadline(self, now: float) -> float | None:
+        """Give when something may be written that may not now, though nothing is read; None: only what is read helps.
+
+        It is asked when all has been written that may be.
+        """
+        self.may_write(now)
+        unanswered = self.window.waiting > 0
+        times = [self.barrier.deadline(unanswered=unanswered or self.pipe_full)]
+        if not self.pipe_full:
+            times.append(self.window.deadline())
+            times.append(self._reason_ends())
+            if self._may_ask(now):
+                times += self._questions_due()
+        return min((time for time in times if time is not None), default=None)
+
+    def _reason_ends(self) -> float | None:
+        if self.waits_for in (WaitsFor.GREETING, WaitsFor.STARTUP):
+            return self._startup.held_until
+        return self._came + COALESCE if self.waits_for is WaitsFor.ROUTES and self._came is not None else None
+
+    def _questions_due(self) -> list[float | None]:
+        due = self._local_list.due if self._startup.over else self._startup.deadline()
+        if self.window.greeted:
+            return [self.neighbors_due, due]
+        return [] if self._startup.over else [due]

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
-import sys
 import time
-from asyncio.subprocess import PIPE
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from rtrd.base import log
-from rtrd.base.text import printable
+from rtrd.base import apart, log
 from rtrd.bird.replies import BirdError
-from rtrd.bird.worker import FAULT, Found
+from rtrd.bird.worker import Found
 from rtrd.vrps.copying import copy
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
     from collections.abc import Callable
 
     from rtrd.base.registry import Registry
@@ -32,8 +27,6 @@ ATTEMPTS: Final = 2
 """So often an audit is made whose VRPs had changed when it ended, and whose check found a difference."""
 SETTLE: Final = 1.0
 """Seconds between two looks whether there are VRPs yet."""
-_MOST_TEXT: Final = 4096
-_SLICE: Final = 1 << 16
 
 logger = log.get("bird")
 
@@ -139,7 +132,8 @@ class Watch:
         for attempt in range(1, ATTEMPTS + 1):
             vrps = await copy(self._vrp_set)
             generation = self._vrp_set.generation
-            found = await look_apart(str(self._settings.socket), vrps)
+            output = await apart.run("rtrd.bird.worker", str(self._settings.socket), BirdError, vrps)
+            found = msgspec.json.decode(output, type=Found)
             changed = self._vrp_set.generation != generation
             if attempt == ATTEMPTS or not (changed and (found.missing or found.extra)):
                 break
@@ -149,36 +143,3 @@ class Watch:
         if why != self.fault:
             logger.error("BIRD can't be audited", why=why)
         self.fault = why
-
-
-async def look_apart(path: str, vrps: bytes | memoryview) -> Found:
-    """Do rtrd.bird.worker.look in a process of its own. Raises BirdError, also when that was killed."""
-    argv = [sys.executable, "-P", "-m", "rtrd.bird.worker", path]
-    process = await asyncio.create_subprocess_exec(*argv, stdin=PIPE, stdout=PIPE, stderr=PIPE)
-    try:
-        output, fault = await _told(process, memoryview(vrps))
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode == 0:
-        return msgspec.json.decode(output, type=Found)
-    if process.returncode == FAULT:
-        raise BirdError(printable(fault.decode("utf-8", "backslashreplace").strip()[:_MOST_TEXT]))
-    raise BirdError(f"the process of the audit ended with {process.returncode}")
-
-
-async def _told(process: Process, octets: memoryview) -> tuple[bytes, bytes]:
-    """As `communicate`, which would make a copy of all octets at once, and hold the loop for it."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    async with asyncio.TaskGroup() as reading:
-        output, fault = (reading.create_task(stream.read()) for stream in (process.stdout, process.stderr))
-        with contextlib.suppress(ConnectionError):  # it has ended; what it said and its exit code tell why
-            for at in range(0, len(octets), _SLICE):
-                process.stdin.write(octets[at : at + _SLICE])
-                await process.stdin.drain()
-        process.stdin.close()
-    await process.wait()
-    return output.result(), fault.result()

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from rtrd.base import apart
 from rtrd.bird.audit import audit, check, protocols
 from rtrd.bird.client import Bird
 from rtrd.bird.replies import BirdError
@@ -19,7 +20,6 @@ from rtrlib.vrp_set import VRPSet
 
 MEMORY: Final = 2 << 30
 """Octets of address space: some 10 million routes."""
-FAULT: Final = 2
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -58,20 +58,13 @@ def look(path: str, vrps: bytes) -> Found:
     )
 
 
-def main(path: str) -> int:
-    """Be that process."""
+def _look() -> bytes:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
-        found = look(path, sys.stdin.buffer.read())
-    except BirdError as error:
-        sys.stderr.write(f"{error}\n")
-        return FAULT
+        return msgspec.json.encode(look(sys.argv[1], sys.stdin.buffer.read()))
     except MemoryError:
-        sys.stderr.write(f"BIRD's tables need more than {MEMORY >> 20} MiB\n")
-        return FAULT
-    sys.stdout.buffer.write(msgspec.json.encode(found))
-    return 0
+        raise BirdError(f"BIRD's tables need more than {MEMORY >> 20} MiB") from None
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(apart.answer(_look, BirdError))

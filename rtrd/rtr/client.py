@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -82,8 +81,6 @@ class Client(asyncio.Protocol):
         """Protocol version; None before the first query."""
         self.serial: int | None = None
         """Serial number of the last whole response; None before it."""
-        self.connected_at = time.time()
-        """Unix time."""
 
     # -- the connection -----------------------------------------------------------------------------------
 

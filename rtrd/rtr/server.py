@@ -6,10 +6,11 @@ Serves any number of listening addresses from one Store, in one event loop.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import resource
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
@@ -30,17 +31,6 @@ _OLD = 1.0
 """Seconds after which a set that is served no more is let go."""
 _AT_ONCE = 100
 """VRPs of a change that are applied in the event loop: 2 ms, and sooner done than in a thread."""
-
-
-class ClientStatus(NamedTuple):
-    """One router, for status pages."""
-
-    peer: str
-    version: int | None
-    serial: int | None
-    """Serial number of the data that it has; None before its first whole response."""
-    connected_at: float
-    """Unix time."""
 
 
 def why_not(error: OSError) -> str:
@@ -144,11 +134,10 @@ class RTRServer:
         come, gone = packed.split(packed.ordered(announced)), packed.split(packed.ordered(withdrawn))
         async with self._updating:
             self._keep_old()
-            if len(come) + len(gone) <= _AT_ONCE:
-                changed = self.store.change(come, gone, keys)
-            else:
-                update = await asyncio.to_thread(update_with, self.store.data, come, gone, keys)
-                changed = self.store.commit(update)
+            apply = functools.partial(update_with, self.store.data, come, gone, keys)
+            changed = self.store.commit(
+                apply() if len(come) + len(gone) <= _AT_ONCE else await asyncio.to_thread(apply)
+            )
         return self._changed(changed)
 
     def _keep_old(self) -> None:
@@ -172,9 +161,9 @@ class RTRServer:
 
     # -- clients ------------------------------------------------------------------------------------------
 
-    def clients(self) -> list[ClientStatus]:
-        """Every router that is connected."""
-        return [ClientStatus(one.peer, one.version, one.serial, one.connected_at) for one in self._clients]
+    def clients(self) -> list[Client]:
+        """Give every router that is connected."""
+        return list(self._clients)
 
     def opened(self, client: Client) -> bool:
         """Take a client, unless there are too many."""

@@ -174,12 +174,6 @@ class Store:
         """Serve this from now on (ordered VRPs); returns the versions for which that is a change."""
         return self.commit(update_to(self.data, Data(vrps, frozenset(keys))))
 
-    def change(
-        self, announced: Iterable[bytes], withdrawn: Iterable[bytes], keys: frozenset[RouterKey] | None = None
-    ) -> list[int]:
-        """Apply a change to what is served, as `update_with` takes it; returns as `replace`."""
-        return self.commit(update_with(self.data, announced, withdrawn, keys))
-
     def commit(self, update: Update) -> list[int]:
         """Take an update that was prepared; returns the versions for which it is a change.
 

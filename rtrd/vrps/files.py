@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -25,12 +25,10 @@ from rtrd.vrps import packed
 from rtrlib.vrp import PACKED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MAX_OCTETS = 1 << 30
 """A VRP file, unpacked, is refused above this: the real ones have less than 0.1 GB."""
-REFUSED = 2
-"""Exit code of a process that was to read a file and refused it."""
 MAX_FAULTS = 20
 """How many faults are described; the others are only counted."""
 SPKI_SIZE = 91
@@ -47,6 +45,7 @@ _HOST_BITS = {
 _CHUNK = 2048  # VRPs to a piece of JSON
 
 _Entry = TypeVar("_Entry", bound=msgspec.Struct)
+_Made = TypeVar("_Made")
 
 
 class VRPFileError(Exception):
@@ -184,47 +183,30 @@ def _router_key(key: _BgpsecKey | _RoutinatorKey) -> RouterKey:
     return RouterKey(_asn(key.asn), ski, spki)
 
 
-def _decoded(
-    raw: Iterable[msgspec.Raw], kind: type[_Entry], name: str, faults: _Faults
-) -> Iterator[tuple[int, _Entry]]:
+def _made(
+    name: str, entries: Sequence[Any], kind: type[_Entry], make: Callable[[_Entry], _Made], faults: _Faults
+) -> Iterator[_Made]:
     decoder = msgspec.json.Decoder(kind)
-    for index, entry in enumerate(raw):
+    for index, entry in enumerate(entries):
         try:
-            yield index, decoder.decode(entry)
-        except msgspec.ValidationError as error:
+            yield make(decoder.decode(entry) if isinstance(entry, msgspec.Raw) else entry)
+        except (ValueError, msgspec.ValidationError) as error:
             faults.add(f": {name}[{index}]", error)
 
 
 def _json(data: bytes, faults: _Faults) -> VRPFile:
-    roas: Iterable[tuple[int, _Roa]]
-    keys: list[tuple[str, Iterable[tuple[int, _BgpsecKey | _RoutinatorKey]]]]
+    file: _File | _RawFile
     try:
         file = msgspec.json.decode(data, type=_File)
-        roas = enumerate(file.roas)
-        keys = [("bgpsec_keys", enumerate(file.bgpsec_keys)), ("routerKeys", enumerate(file.router_keys))]
     except msgspec.ValidationError:
-        raw = msgspec.json.decode(data, type=_RawFile)
-        roas = _decoded(raw.roas, _Roa, "roas", faults)
-        keys = [
-            ("bgpsec_keys", _decoded(raw.bgpsec_keys, _BgpsecKey, "bgpsec_keys", faults)),
-            ("routerKeys", _decoded(raw.router_keys, _RoutinatorKey, "routerKeys", faults)),
-        ]
-    records: list[bytes] = []
-    for index, roa in roas:
-        try:
-            records.append(_packed(roa.asn, roa.prefix, roa.maxLength))
-        except ValueError as error:
-            faults.add(f": roas[{index}]", error)
-    router_keys: set[RouterKey] = set()
-    for name, entries in keys:
-        for index, key in entries:
-            try:
-                router_keys.add(_router_key(key))
-            except ValueError as error:
-                faults.add(f": {name}[{index}]", error)
-    return VRPFile(
-        packed.packed(packed.ordered(b"".join(records))), tuple(sorted(router_keys)), faults.described, faults.count
-    )
+        file = msgspec.json.decode(data, type=_RawFile)
+    records = _made("roas", file.roas, _Roa, lambda roa: _packed(roa.asn, roa.prefix, roa.maxLength), faults)
+    vrps = packed.packed(packed.ordered(b"".join(records)))
+    keys = {
+        *_made("bgpsec_keys", file.bgpsec_keys, _BgpsecKey, _router_key, faults),
+        *_made("routerKeys", file.router_keys, _RoutinatorKey, _router_key, faults),
+    }
+    return VRPFile(vrps, tuple(sorted(keys)), faults.described, faults.count)
 
 
 def _read_json(path: str, data: bytes) -> VRPFile:

@@ -186,10 +186,7 @@ class Guarding:
             "state": guard.state,
             "held": {
                 "cause": list(self._causes),
-                "routes": figures.routes,
-                "newly_invalid": figures.newly_invalid,
-                "vrps": figures.vrps,
-                "vrps_then": figures.vrps_then,
+                **figures._asdict(),
                 "seconds_left": None if until is None else max(0, round(until - self._clock.wall())),
                 "until": None if end is None else end.isoformat(timespec="seconds"),
             },

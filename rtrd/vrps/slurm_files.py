@@ -15,7 +15,7 @@ from rtrlib.vrp import pack
 from rtrlib.vrp_set import SLURM, VRPChanges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from rtrd.base.registry import Registry, Samples
@@ -78,8 +78,10 @@ class SlurmFiles:
         self._keys = keys or KeySet()
         self._seen = self._look()
         self._in_force: dict[str, File] = {}
-        self._filters: list[VRPFilter] = []
-        self._assertions: set[bytes] = set()
+        self.filters: list[VRPFilter] = []
+        """What is taken out, as the files say it."""
+        self.assertions: set[bytes] = set()
+        """What is put in, packed."""
         self._faults: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._loading = asyncio.Lock()
@@ -106,16 +108,6 @@ class SlurmFiles:
         self._paths = paths
         self._wake.set()
         await self.load()
-
-    @property
-    def filters(self) -> Sequence[VRPFilter]:
-        """What is taken out, as the files say it."""
-        return self._filters
-
-    @property
-    def assertions(self) -> Collection[bytes]:
-        """What is put in, packed."""
-        return self._assertions
 
     async def load(self) -> None:
         """Read the files, off the loop, and put them into force, or say why not."""
@@ -174,7 +166,7 @@ class SlurmFiles:
         filters = [one for file in files for one in file.slurm.filters]
         assertions = {pack(vrp) for file in files for vrp in file.slurm.assertions}
         changes = yield from self._change(filters, assertions)
-        self._filters, self._assertions = filters, assertions
+        self.filters, self.assertions = filters, assertions
         self._keys.slurm(
             (one for file in files for one in file.slurm.key_filters),
             (key for file in files for key in file.slurm.key_assertions),
@@ -195,11 +187,11 @@ class SlurmFiles:
         proposing = vrp_set.deferring
         vrp_set.defer(defer=True)
         try:
-            if filters != self._filters:
+            if filters != self.filters:
                 yield from vrp_set.apply_filters(filters, changes)
-            if assertions != self._assertions:
-                gone = b"".join(record[:-1] + b"\0" for record in self._assertions - assertions)
-                vrp_set.stage(SLURM, gone + b"".join(assertions - self._assertions))
+            if assertions != self.assertions:
+                gone = b"".join(record[:-1] + b"\0" for record in self.assertions - assertions)
+                vrp_set.stage(SLURM, gone + b"".join(assertions - self.assertions))
                 yield from vrp_set.apply_commit(SLURM, changes)
             if not proposing and vrp_set.pending:
                 changes = yield from vrp_set.apply_pending()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.pdu import CacheResponse, EndOfData, Prefix, RouterKeyPDU
-from rtrd.rtr.store import Response, Store
+from rtrd.rtr.store import Response, Store, update_with
 from rtrd.vrps import packed
 from rtrd.vrps.files import RouterKey
 from tests.lab.rtr_wire import pdus
@@ -114,7 +114,7 @@ def test_the_same_set_again_makes_no_serial_number() -> None:
     store.replace(vrps(1), KEYS[:1])
     serials = store.serial(0), store.serial(1)
     assert store.replace(vrps(1), KEYS[:1]) == []
-    assert store.change([vrp(1)], [vrp(7)]) == []
+    assert store.commit(update_with(store.data, [vrp(1)], [vrp(7)])) == []
     assert (store.serial(0), store.serial(1)) == serials
 
 
@@ -136,7 +136,7 @@ def test_a_change_of_a_few_vrps_keeps_the_router_keys() -> None:
     store.replace(vrps(1), KEYS[:1])
     router = Router(store)
     router.query()
-    assert store.change([vrp(2), vrp(101)], [vrp(1)]) == [0, 1]
+    assert store.commit(update_with(store.data, [vrp(2), vrp(101)], [vrp(1)])) == [0, 1]
     assert change(store.since(1, router.session, router.serial)) == ({2, 101}, {1})
     assert store.data == (vrps(2, 101), frozenset(KEYS[:1]))
 
@@ -205,7 +205,7 @@ def test_routers_that_load_at_once_share_every_octet() -> None:
     assert len(first) > 4
     assert all(first.piece(index) is second.piece(index) for index in range(len(first)))
     session, serial = store.session(1), store.serial(1)
-    store.change([vrp(100)], [])
+    store.commit(update_with(store.data, [vrp(100)], []))
     assert store.since(1, session, serial) is store.since(1, session, serial)
     assert octets(first) == octets(second), "a response that is being read stays what it was"
 
@@ -255,7 +255,7 @@ def test_whatever_changes_every_router_ends_with_the_set(data: st.DataObject) ->
             store.replace(vrps(*data.draw(numbers)))
         else:
             announced, withdrawn = data.draw(numbers), data.draw(numbers)
-            store.change(map(vrp, announced), map(vrp, withdrawn))
+            store.commit(update_with(store.data, map(vrp, announced), map(vrp, withdrawn)))
         data.draw(st.sampled_from(routers)).query()
     assert store.data is not None
     served = {int.from_bytes(record[18:22]) for record in packed.split(store.data.vrps)}

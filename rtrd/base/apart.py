@@ -1,0 +1,70 @@
+"""Work done in a process of its own: its memory is given back when it ends, and no event loop waits for it.
+
+`run` starts a module of ours with `-m`, and that module's `main` ends with `answer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from asyncio.subprocess import PIPE
+from typing import TYPE_CHECKING, Final
+
+from rtrd.base.text import printable
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Callable
+
+_REFUSED: Final = 2
+_MOST_TEXT: Final = 4096
+_SLICE: Final = 1 << 16
+
+
+async def run(module: str, path: str, fault: type[Exception], octets: bytes | memoryview = b"") -> bytes:
+    """Give what a module prints for a path, with these octets on stdin.
+
+    Raises `fault` with the sentence that it gives instead, or with how the process ended.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", module, path, stdin=PIPE, stdout=PIPE, stderr=PIPE
+    )
+    try:
+        output, text = await _communicate(process, memoryview(octets))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode == 0:
+        return output
+    if process.returncode == _REFUSED:
+        raise fault(printable(text.decode("utf-8", "backslashreplace").strip(), _MOST_TEXT))
+    raise fault(f"{path}: the process that read it ended with {process.returncode}")
+
+
+def answer(work: Callable[[], bytes], fault: type[Exception]) -> int:
+    """Print what `work` gives, or the sentence of the fault that it raises; give the exit code."""
+    try:
+        octets = work()
+    except fault as error:
+        sys.stderr.write(f"{error}\n")
+        return _REFUSED
+    sys.stdout.buffer.write(octets)
+    return 0
+
+
+async def _communicate(process: Process, octets: memoryview) -> tuple[bytes, bytes]:
+    """Do as asyncio's `communicate`, which would copy all octets at once and hold the loop for it."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.TaskGroup() as reading:
+        output, text = (reading.create_task(stream.read()) for stream in (process.stdout, process.stderr))
+        with contextlib.suppress(ConnectionError):  # it has ended; what it printed and its exit code tell why
+            for at in range(0, len(octets), _SLICE):
+                process.stdin.write(octets[at : at + _SLICE])
+                await process.stdin.drain()
+        process.stdin.close()
+    await process.wait()
+    return output.result(), text.result()

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 import msgspec
 
 from rtrd.base.text import printable
-from rtrd.rib.rows import UPDATE
+from rtrd.rib.terms import UPDATE
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from rtrd.base.clock import Clock
     from rtrd.base.registry import Registry
-    from rtrd.rib.rows import RouteChange
+    from rtrd.rib.terms import RouteChange
     from rtrlib.vrp import VRP
     from rtrlib.vrp_set import VRPChanges, VRPSet
 

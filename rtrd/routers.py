@@ -200,7 +200,7 @@ class Routers:
 _EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
     (
         "rtrd_outbox_routes", "Routes for which something is still to be written.",
-        lambda router: router.engine.table.waiting,
+        lambda router: router.engine.table.state.waiting,
     ),
     (
         "rtrd_commands_unanswered", "Commands that the router has not answered yet.",
@@ -237,7 +237,8 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
 
 
 def _status(router: ExaBGP) -> dict[str, Any]:
-    engine, window, table = router.engine, router.gate.window, router.engine.table
+    engine, gate, table = router.engine, router.gate, router.engine.table
+    window = gate.window
     sessions = engine.sessions
     return {
         "name": engine.name,
@@ -254,7 +255,9 @@ def _status(router: ExaBGP) -> dict[str, Any]:
         "routes": engine.counts(),
         "local_routes": engine.local_routes.total(),
         "local_routes_withdrawn": len(engine.local_routes.withdrawn),
-        "outbox": table.waiting,
+        "outbox": table.state.waiting,
+        "waits_for": None if gate.waits_for is None else gate.waits_for.value,
+        "waits_seconds": None if gate.waits_for is None else round(router.now() - gate.since, 1),
         "unanswered": window.waiting,
         "refused": window.errors,
         "never_answered": window.unanswered,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
-from rtrd.commands.status_lines import faults, local_routes
+from rtrd.commands.status_lines import faults, local_routes, waits_for
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         count = neighbors if isinstance(neighbors, int) else len(neighbors)
         routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
         yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} decisions wait"
-        yield from (f"  {line}" for line in local_routes(router))
+        yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router)))
 
 
 def _bird(bird: dict[str, Any]) -> str:

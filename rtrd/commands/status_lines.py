@@ -23,6 +23,12 @@ def faults(server: dict[str, Any]) -> Iterator[str]:
         yield f"faults: {counts}"
 
 
+def waits_for(router: dict[str, Any]) -> Iterator[str]:
+    """Say why nothing is announced or withdrawn now, if so."""
+    if router.get("waits_for") is not None:
+        yield f"waiting for: {printable(router['waits_for'])} (for {router['waits_seconds']} s)"
+
+
 def local_routes(router: dict[str, Any]) -> Iterator[str]:
     """Say what ExaBGP announces by itself, if anything."""
     own = router.get("local_routes", {})

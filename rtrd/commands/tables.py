@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
-from rtrd.commands.status_lines import faults, local_routes
+from rtrd.commands.status_lines import faults, local_routes, waits_for
 from rtrd.commands.terminal import STYLES
 from rtrd.tags import VALIDITIES
 
@@ -32,7 +32,7 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
             yield Text("")
     for router in now["routers"]:
         yield _router(router)
-        yield from (Text(f" {line}") for line in local_routes(router))
+        yield from (Text(f" {line}") for line in (*waits_for(router), *local_routes(router)))
 
 
 def _coming(server: dict[str, Any]) -> Iterator[str]:

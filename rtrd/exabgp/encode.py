@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rtrd.policy import Treatment
     from rtrd.rib.attributes import AttributeSet, Segment
     from rtrd.rib.engine import Engine
-    from rtrd.rib.rows import Command
+    from rtrd.rib.terms import Command
 
 _SEGMENT_MOST = 255
 _REMEMBERED = 4096

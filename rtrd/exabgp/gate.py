@@ -17,8 +17,7 @@ from rtrd.exabgp.window import FENCE, Window
 if TYPE_CHECKING:
     from rtrd.exabgp.local_routes import LocalRoutesList
     from rtrd.exabgp.startup import StartUp
-    from rtrd.rib.rows import Command
-    from rtrd.rib.terms import RibState
+    from rtrd.rib.terms import Command, RibState
 
 MOST_PREFIXES = 100
 """In one command: more gains little and holds ExaBGP's loop longer (docs/exabgp.md)."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rtrd.exabgp.window import Written
     from rtrd.policy import Policy
     from rtrd.rib.engine import Engine
-    from rtrd.rib.rows import Command
+    from rtrd.rib.terms import Command
 
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
 WORK = 2000
@@ -86,7 +86,7 @@ class ExaBGP:
     def start(self) -> None:
         """Begin to read, and ask ExaBGP who it is."""
         self._pipe.start()
-        self.engine.table.begin_round()
+        self.engine.table.barrier_falls()
         self._pipe.write(self.gate.window.start(self._clock()))
         self.pump()
 
@@ -99,6 +99,10 @@ class ExaBGP:
         if self._timer is not None:
             self._timer.cancel()
         closed()
+
+    def now(self) -> float:
+        """Give the seconds of its clock."""
+        return self._clock()
 
     @property
     def open(self) -> bool:
@@ -113,7 +117,7 @@ class ExaBGP:
     @property
     def idle(self) -> bool:
         """True when nothing is left to say and ExaBGP has executed all that was said, or is gone."""
-        busy = self.engine.has_work or self.engine.table.waiting or self.unwritten or self.gate.window.waiting
+        busy = self.engine.has_work or self.engine.table.state.waiting or self.unwritten or self.gate.window.waiting
         return not self.open or not busy
 
     def set_policy(self, policy: Policy, cause: int) -> None:
@@ -245,7 +249,7 @@ class ExaBGP:
             for settled in gate.window.heard_fence():
                 self._settled(settled)
             if gate.barrier.answer_begins(self._clock()):
-                self.engine.table.begin_round()
+                self.engine.table.barrier_falls()
         elif text.startswith("exabgp "):
             gate.window.heard_version(text.removeprefix("exabgp "))
         else:
@@ -315,7 +319,7 @@ class ExaBGP:
         if (question := self.gate.question(now)) is not None:
             self._write(question, 1)
         if self.gate.barrier_falls(now, idle=idle):
-            self.engine.table.begin_round()
+            self.engine.table.barrier_falls()
             self._pump_soon()
         if (fence := self.gate.fence(now)) is not None:
             self._write(fence, 0)

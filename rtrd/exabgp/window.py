@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from rtrd.rib.rows import Command
+    from rtrd.rib.terms import Command
 
 FENCE = "show neighbor summary\n"
 HELLO = "# rtrd\nversion\nversion\n"

@@ -17,9 +17,8 @@ from rtrd.rib.policy_numbers import Treatments
 from rtrd.rib.previous_run import PreviousRun, read_key
 from rtrd.rib.receivers import Receivers, packed
 from rtrd.rib.retag import Retag
-from rtrd.rib.rows import UNKNOWN
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import NEW_ATTRIBUTES, OTHER, TAKEN_PATH_IDS, NeighborPolicy
+from rtrd.rib.terms import NEW_ATTRIBUTES, OTHER, TAKEN_PATH_IDS, UNKNOWN, NeighborPolicy
 from rtrd.tags import VALIDITIES
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from rtrd.policy import Policy, Rule, Treatment
     from rtrd.rib.attributes import AttributeSet
     from rtrd.rib.bgp_events import Negotiated, State, Update
-    from rtrd.rib.rows import Command, Route
+    from rtrd.rib.terms import Command, Route
     from rtrd.tags import Tag
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -134,7 +133,7 @@ class Engine:
         for neighbor, session in self.sessions.items():
             self.table.set_policy(session.number, self._native_policy(neighbor, session.rule))
         if self.sessions:
-            self.table.reconsider()
+            self.table.revalidate()
         self.local_routes.rules_changed()
 
     def path_ids(self, address: str, family: int, *, taken: bool) -> None:
@@ -162,7 +161,7 @@ class Engine:
         if news:
             self.local_routes.rules_changed()
         if news and up:
-            self.table.reconsider()
+            self.table.revalidate()
         return news
 
     @property
@@ -174,7 +173,7 @@ class Engine:
         """Take note that what a command announced is not advertised to a receiver after all; it is announced again."""
         bit = self.receivers.bit(receiver)
         for nlri in command.nlri():
-            self.table.unwritten(nlri, bit)
+            self.table.mark_not_announced(nlri, bit)
 
     def _turn(self) -> None:
         self.receivers.turn()
@@ -195,7 +194,7 @@ class Engine:
         """Take what a session agreed on, until the next one agrees on something else."""
         self.add_receiver(event.neighbor)
         if self.receivers.extended_next_hop(event.neighbor, agreed=event.extended_next_hop):
-            self.table.reconsider()
+            self.table.revalidate()
 
     def _session(self, address: str) -> Session:
         session = self.sessions.get(address)
@@ -288,7 +287,7 @@ class Engine:
     def revalidate(self, cause: int = UNKNOWN) -> None:
         """Have every route validated again, in `work`: the set became usable, or ceased to be."""
         self.table.set_cause(cause)
-        self.table.reconsider()
+        self.table.revalidate()
         self.local_routes.revalidate()
 
     def work(self, budget: int) -> bool:

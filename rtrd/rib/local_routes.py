@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from rtrd.rib.attributes import AttributeSet
     from rtrd.rib.bgp_events import State, Update
     from rtrd.rib.receivers import Receivers
-    from rtrd.rib.rows import Command, Route
-    from rtrd.rib.terms import RibState
+    from rtrd.rib.terms import Command, RibState, Route
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
 MOST_NEIGHBORS = 1000
@@ -163,7 +162,7 @@ class LocalRoutes:
                 for own in [own for own in self.withdrawn if own.neighbor == address]:
                     self._announce(address, number, self.withdrawn[own], [own.prefix])
         if changed:
-            self._table.reconsider()
+            self._table.revalidate()
 
     def next_withdraw(self, most: int) -> Command | None:
         """Give the next withdraw of at most `most` prefixes; from here on it counts as written. None: nothing waits."""
@@ -213,7 +212,7 @@ class LocalRoutes:
 
     def revalidate(self) -> None:
         """Have every route validated again, in `work`."""
-        self._table.reconsider()
+        self._table.revalidate()
 
     def work(self, budget: int) -> bool:
         """Do up to `budget` routes of what waits. True: there is more."""

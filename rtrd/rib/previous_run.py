@@ -53,13 +53,13 @@ class PreviousRun:
     @property
     def left(self) -> int:
         """How many routes are still advertised that no learned one has replaced."""
-        return 0 if self.number is None else self._table.advertised(self.number)
+        return 0 if self.number is None else self._table.stale(self.number)
 
     def advertised(self, prefix: str, attributes: AttributeSet, receivers: int) -> None:
         """Take note of a route that is advertised to receivers (bits)."""
         if self.number is None:
             self.number = self._table.add_previous_run()
-        if self._table.stands(self.number, self._attributes(attributes), prefix, receivers):
+        if self._table.add_stale(self.number, self._attributes(attributes), prefix, receivers):
             self.found += 1
 
     def release(self) -> None:

@@ -1,6 +1,7 @@
-"""The announcements and withdrawals of a router's neighbors in, validity, counts and the next command out.
+"""The Adj-RIB-In of one router, with the validity of each route and what was last written for it.
 
-The table itself is native (ffi/native/rib/rib.h); here its numbers get their words and its errors their sentences.
+The table itself is native (ffi/native/rib/rib.h); here its numbers get their words and its errors their sentences. No
+text of BGP leaves it: prefixes are printed from numbers.
 """
 
 from __future__ import annotations
@@ -8,20 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from _rov import ffi, lib
-from rtrd.rib.rows import ACTIONS, Command, Route, RouteChange, changed, listed, written
-from rtrd.rib.terms import LEARNED, TAG_KINDS, AttributeSummary, LinesTaken, NeighborPolicy, RibState
+from rtrd.rib.terms import ACTIONS, LEARNED, TAG_KINDS, Command, LinesTaken, NeighborPolicy, Route, RouteChange
+from rtrlib.vrp import unpack
 from rtrlib.vrp_set import VALIDITIES, parse_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import _rov
+    from rtrd.rib.terms import AttributeSummary, RibState
     from rtrd.tags import Tag
     from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _ROWS = 512
 _FEW = 64
 _NONE = 0xFFFFFFFF
+_TEXT = 64  # octets of a prefix as text, and more
 
 
 class RouteTable:
@@ -74,7 +77,7 @@ class RouteTable:
         return lib.rib_attrs_end(self._native)
 
     def retag(self, number: int, summary: AttributeSummary) -> None:
-        """Change what is known of an attribute set; with another treatment `reconsider` has it written again."""
+        """Change what is known of an attribute set; with another treatment `revalidate` has it written again."""
         if lib.rib_attrs_retag(self._native, number, ffi.new("struct attrs_summary *", tuple(summary))) != 0:
             raise KeyError(number)
 
@@ -108,7 +111,7 @@ class RouteTable:
     def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
         """Change what the policy says for a neighbor.
 
-        `reconsider` makes it count, and has what stands with other additions written again.
+        `revalidate` makes it count, and has what is advertised with other additions written again.
         """
         lib.rib_neighbor_policy(self._native, neighbor, _native_policy(policy))
 
@@ -193,67 +196,57 @@ class RouteTable:
     # -- what follows
 
     def set_plain(self, ipv4: int, ipv6: int) -> None:
-        """Tell which receivers (by bit) take no path ids: there the best path of a prefix stands, without an id.
+        """Tell which receivers (by bit) take no path ids: there the best path of a prefix is advertised, without an id.
 
-        What stands at a receiver whose bit changes must have been withdrawn before.
+        What is advertised to a receiver whose bit changes must have been withdrawn before.
         """
         lib.rib_set_plain(self._native, ipv4, ipv6)
 
     def set_extended_next_hop(self, receivers: int) -> None:
-        """Tell which receivers (by bit) take IPv4 routes with an IPv6 next hop; `reconsider` makes it count."""
+        """Tell which receivers (by bit) take IPv4 routes with an IPv6 next hop; `revalidate` makes it count."""
         lib.rib_set_extended_next_hop(self._native, receivers)
 
     def set_up(self, receivers: int) -> None:
-        """Tell which receivers (by bit) have a session that is up; all, until told. `reconsider` makes it count.
+        """Tell which receivers (by bit) have a session that is up; all, until told. `revalidate` makes it count.
 
-        At one that is down nothing is announced: what stands there in the right words stays, the rest is taken back.
+        At one that is down nothing is announced: what is advertised there and right stays, the rest is withdrawn.
         """
         lib.rib_set_up(self._native, receivers)
 
-    def unwritten(self, prefix: str, receivers: int) -> None:
-        """Take note that what was written for a prefix (as `announce` takes it) is not advertised to receivers."""
+    def mark_not_announced(self, prefix: str, receivers: int) -> None:
+        """Take note that what was written for an NLRI (as `announce` takes it) is not advertised to receivers."""
         lib.rib_mark_not_announced(self._native, *_line(prefix), receivers)
 
     def has(self, neighbor: int, prefix: str) -> bool:
         """Tell whether the neighbor has announced a route (as `announce` takes it) and not withdrawn it."""
         return lib.rib_has_route(self._native, neighbor, *_line(prefix))
 
-    # -- what an earlier run announced
+    # -- what a previous run announced: its stale routes (RFC 4724)
 
     def add_previous_run(self) -> int:
-        """Give the number of a neighbor that stands for an earlier run.
+        """Give the number of a neighbor that stands for a previous run.
 
-        What it announced (`stands`) is held until a route takes its place, or until a route of the same next hop and
-        path is neither announced nor held. `retire_neighbor` takes back what is left.
+        Its stale routes are held until a route replaces them, or until a route of the same next hop and path is neither
+        announced nor held. `retire_neighbor` withdraws what is left.
         """
         held = NeighborPolicy(0, ("hold",) * 4, (0,) * 4, (LEARNED,) * 4)
         number = self.add_neighbor(held, b"")
         lib.rib_previous_run_begin(self._native, number)
         return number
 
-    def stands(self, previous_run: int, attributes: int, prefix: str, receivers: int) -> bool:
-        """Take note of what stands at receivers from an earlier run. False: it is newer there, or no prefix."""
+    def add_stale(self, previous_run: int, attributes: int, prefix: str, receivers: int) -> bool:
+        """Take a route that is advertised to receivers. False: what is there is newer, or it is no prefix."""
         return bool(lib.rib_previous_run_add(self._native, previous_run, attributes, *_line(prefix), receivers) == 1)
 
-    def advertised(self, previous_run: int) -> int:
-        """How many of a previous run's routes still stand, held or not yet taken back."""
+    def stale(self, previous_run: int) -> int:
+        """How many stale routes are advertised yet."""
         return lib.rib_previous_run_left(self._native, previous_run)
 
-    # -- rounds: for a router that puts what it is told in an order of its own
+    # -- the send barrier: for a router that puts what it is told in an order of its own
 
-    def begin_round(self) -> None:
-        """Begin a round: each place is written once at a receiver; what is to be written again waits for the next."""
+    def barrier_falls(self) -> None:
+        """Let each NLRI be written once more: what was written is sent. What comes again waits for the next time."""
         lib.rib_send_barrier(self._native)
-
-    @property
-    def parked(self) -> int:
-        """How many routes wait for the next round; they count as waiting too."""
-        return self.state.parked
-
-    @property
-    def round_full(self) -> bool:
-        """Nothing more can be written in this round."""
-        return self.state.written_set_full
 
     # -- VRPs
 
@@ -261,33 +254,20 @@ class RouteTable:
         """Have the routes that these VRPs cover validated again, a slice in each `work`."""
         lib.rib_vrps_changed(self._native, changes.native)
 
-    def reconsider(self) -> None:
+    def revalidate(self) -> None:
         """Have every route validated again, by the policy of now, a slice in each `work`."""
         lib.rib_revalidate(self._native)
 
     def work(self, budget: int) -> bool:
-        """Do up to `budget` routes of what `vrps_changed`, `reconsider` and `retire_neighbor` left. True: more."""
+        """Do up to `budget` routes of what `vrps_changed`, `revalidate` and `retire_neighbor` left. True: more."""
         return lib.rib_work(self._native, budget)
 
     def next_command(self, most: int) -> Command | None:
         """Give the next command of at most `most` prefixes; from here on it counts as written.
 
-        None: nothing waits, or `searching`.
+        None: nothing waits, or it is `state.searching`.
         """
-        native = self._command
-        if not lib.rib_next_command(self._native, most, native):
-            return None
-        return written(native)
-
-    @property
-    def searching(self) -> bool:
-        """The last `next_command` looked at many routes of which there was nothing to say: it is to be asked again."""
-        return self.state.searching
-
-    @property
-    def waiting(self) -> int:
-        """How many routes are in the outbox."""
-        return self.state.waiting
+        return _as_command(self._command) if lib.rib_next_command(self._native, most, self._command) else None
 
     # -- changes
 
@@ -297,7 +277,7 @@ class RouteTable:
             raise MemoryError("no memory for changes of routes")
 
     def set_cause(self, cause: int) -> None:
-        """Say what `vrps_changed` and `reconsider` are called for from now on: a number, which the changes carry."""
+        """Say what `vrps_changed` and `revalidate` are called for from now on: a number, which the changes carry."""
         lib.rib_set_cause(self._native, cause)
 
     def take_changes(self, most: int) -> tuple[list[RouteChange], int]:
@@ -305,17 +285,12 @@ class RouteTable:
         events = ffi.new("struct route_change[]", most)
         lost = ffi.new("uint64_t *")
         count = lib.rib_take_changes(self._native, events, most, lost)
-        return [changed(events[i]) for i in range(count)], int(lost[0])
+        return [_change(events[i]) for i in range(count)], int(lost[0])
 
     # -- questions
 
     def __len__(self) -> int:
         return self.state.routes
-
-    @property
-    def changed(self) -> int:
-        """Changes of validity since the start."""
-        return self.state.validity_changes
 
     def changes(self) -> dict[tuple[str, str], int]:
         """Count the changes of validity since the start, by what it was and what it became."""
@@ -341,7 +316,7 @@ class RouteTable:
             rows = ffi.new("struct route_row[]", room)
             count = lib.rib_list_prefix(self._native, parsed, rows, room)
             if count <= room:
-                return [listed(rows[i]) for i in range(count)]
+                return [_route(rows[i]) for i in range(count)]
             room = count
 
     def routes(self, within: str | None = None) -> Iterator[Route]:
@@ -353,7 +328,7 @@ class RouteTable:
         rows = ffi.new("struct route_row[]", _ROWS)
         lib.walk_begin(walk, ffi.NULL if within is None else parse_prefix(within))
         while count := lib.rib_list(self._native, walk, rows, _ROWS):
-            yield from map(listed, ffi.unpack(rows, count))
+            yield from map(_route, ffi.unpack(rows, count))
 
 
 def _line(prefix: str) -> tuple[bytes, int]:
@@ -370,4 +345,53 @@ def _native_policy(policy: NeighborPolicy) -> _rov.NeighborPolicy:
             "variant": policy.variants,
             "action": [ACTIONS.index(action) for action in policy.actions],
         },
+    )
+
+
+def _route(row: _rov.RouteRow) -> Route:
+    return Route(
+        prefix=prefix_text(row.prefix),
+        path_id=row.path_id if row.has_path_id else None,
+        neighbor=row.neighbor,
+        origin=None if row.origin < 0 else row.origin,
+        validity=VALIDITIES[row.validity],
+        decision=ACTIONS[row.action],
+        attributes=row.attrs,
+        advertised=row.advertised,
+        waiting=bool(row.waiting),
+    )
+
+
+def prefix_text(native: _rov.Prefix) -> str:
+    """Give the text of a `struct prefix`, which is copied: it may be of any lifetime."""
+    text = ffi.new("char[]", _TEXT)
+    return bytes(ffi.buffer(text, lib.prefix_print(ffi.new("struct prefix *", native), text))).decode("ascii")
+
+
+def _change(event: _rov.RouteChange) -> RouteChange:
+    vrp = next(unpack(ffi.buffer(ffi.addressof(event, "vrp"))[:])) if event.has_vrp else None
+    return RouteChange(
+        prefix=prefix_text(event.prefix),
+        path_id=event.path_id if event.has_path_id else None,
+        neighbor=event.neighbor,
+        origin=None if event.origin < 0 else event.origin,
+        was=VALIDITIES[event.was] if event.was < len(VALIDITIES) else None,
+        validity=VALIDITIES[event.now],
+        decision=ACTIONS[event.action],
+        cause=event.cause,
+        vrp=vrp,
+    )
+
+
+def _as_command(native: _rov.Command) -> Command:
+    return Command(
+        announce=bool(native.announce),
+        receivers=native.receivers,
+        family=native.family,
+        attributes=native.attrs,
+        variant=native.variant,
+        path_id=native.path_id if native.has_path_id else None,
+        prefixes=ffi.buffer(native.text, native.size)[:].decode("ascii"),
+        size=native.n,
+        previous_run=None if native.previous_run == _NONE or not native.announce else native.previous_run,
     )

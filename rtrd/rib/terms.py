@@ -1,8 +1,12 @@
-"""What the route table is told, and what it tells, beside routes: the names of its numbers and groups of them."""
+"""What the route table is told and what it tells: its commands and routes, and the names of its numbers."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+import ipaddress
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from rtrlib.vrp import VRP
 
 TAG_KINDS = ("standard", "large", "extended")
 """Of a community: the words for the native core's numbers, by index."""
@@ -16,6 +20,72 @@ FIT, UNFIT, FIT_EXTENDED_NEXT_HOP = 0, 1, 2
 
 OTHER, TAKEN, TAKEN_PATH_IDS, NEW_ATTRIBUTES = range(4)
 """What `take_line` made of a line: nothing; all; all, with path ids; nothing yet, for want of an attribute set."""
+
+ACTIONS = ("observe", "hold", "withdraw", "announce")
+"""Of a route: the words for the native core's numbers, by index."""
+
+UPDATE = 0
+"""The cause of a change that an UPDATE brought."""
+UNKNOWN = 0xFFFFFFFF
+"""The cause that nobody named."""
+
+
+class Command(NamedTuple):
+    """What a router is to announce or withdraw; its dialect puts it into words."""
+
+    announce: bool
+    """False: withdraw."""
+    receivers: int
+    """Where, by bit."""
+    family: int
+    attributes: int
+    """Number of the attribute set; of no meaning for a withdraw."""
+    variant: int
+    """Number of the treatment; of no meaning for a withdraw."""
+    path_id: int | None
+    prefixes: str
+    """With a blank between two."""
+    size: int
+    """How many prefixes."""
+    previous_run: int | None = None
+    """Of an announcement: the attribute set that a previous run announced there, if that is advertised yet."""
+
+    def nlri(self) -> list[str]:
+        """Give the NLRI, as of an update: `PREFIX`, with a path id `PREFIX PATH-ID`."""
+        suffix = "" if self.path_id is None else f" {ipaddress.IPv4Address(self.path_id)}"
+        return [prefix + suffix for prefix in self.prefixes.split()]
+
+
+class Route(NamedTuple):
+    """A route of the table, for people."""
+
+    prefix: str
+    path_id: int | None
+    neighbor: int
+    origin: int | None
+    validity: str
+    decision: str
+    attributes: int
+    advertised: int
+    """Receivers to which our announcement of it is advertised, by bit."""
+    waiting: bool
+
+
+class RouteChange(NamedTuple):
+    """A route whose validity changed, or that came and is invalid."""
+
+    prefix: str
+    path_id: int | None
+    neighbor: int
+    origin: int | None
+    was: str | None
+    """Its validity before; None: it was not there."""
+    validity: str
+    decision: str
+    cause: int
+    """UPDATE, or what `set_cause` was given."""
+    vrp: tuple[VRP, bool] | None
+    """A VRP that covers it and appeared (True) or disappeared."""
 
 
 class AttributeSummary(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from _rov import ffi, lib
-from rtrd.rib.rows import prefix_text
+from rtrd.rib.table import prefix_text
 from rtrlib.vrp_set import VALIDITIES
 
 if TYPE_CHECKING:

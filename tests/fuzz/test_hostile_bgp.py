@@ -84,7 +84,7 @@ def commands_for(data: bytes) -> str:
             router.pump()
             read()
             await asyncio.sleep(0)
-            if not router.gate.window.waiting and not router.engine.table.waiting:
+            if not router.gate.window.waiting and not router.engine.table.state.waiting:
                 break
             router.feed(b"done\n" * router.gate.window.waiting)
         read()

@@ -78,6 +78,8 @@ STATUS = {
             "neighbors": ["192.0.2.1"],
             "routes": {"valid": 1, "invalid": 0, "not-found": 1, "unverified": 0},
             "outbox": 0,
+            "waits_for": "ExaBGP's answers to earlier commands",
+            "waits_seconds": 2.5,
         }
     ],
     "slurm": [{"path": "/etc/rtrd/slurm.json", "fault": "slurm.json:1: no JSON", "filters": 2, "assertions": 1}],
@@ -668,6 +670,7 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
         "RTR server: 127.0.0.1:3323; 3 routers, serial 7",
         "router exabgp (ExaBGP 5.0.15)",
         "  1 neighbor; routes: 1 valid, 1 not-found, 0 invalid, 0 unverified; 0 decisions wait",
+        "  waiting for: ExaBGP's answers to earlier commands (for 2.5 s)",
     ]
     assert [line.split() for line in said("vrps", "192.0.2.0/24")] == [
         ["192.0.2.0/24", "max", "24", "AS64500", "192.0.2.10:323"]

@@ -19,7 +19,7 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
-    from rtrd.rib.rows import Command
+    from rtrd.rib.terms import Command
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\n"
 TAG = """policy:

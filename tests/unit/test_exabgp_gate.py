@@ -17,7 +17,7 @@ from rtrd.exabgp.startup import ADVERTISED, HELD, UNANSWERED, StartUp
 from rtrd.exabgp.window import FENCE, REFILL, Acks, Window
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
-from rtrd.rib.rows import Command
+from rtrd.rib.terms import Command
 from rtrlib.vrp_set import VRPSet
 
 LISTENER = "127.0.0.3"

@@ -130,7 +130,7 @@ def test_a_route_is_answered_with_its_tag() -> None:
         assert "".join(pipe.commands()) == HELLO
         await pipe.greet()
         await pipe.say(UPDATE)
-        await pipe.until(lambda: not pipe.router.engine.table.waiting)
+        await pipe.until(lambda: not pipe.router.engine.table.state.waiting)
         assert (
             f"neighbor {LISTENER} announce attributes next-hop {PEER} attribute [ 0x01 0x40 0x00 ]"
             " as-path [ 65002 65100 ] extended-community [ 0x4300000000000001 ] nlri 20.0.0.0/24\n"
@@ -145,9 +145,9 @@ def test_behind_many_routes_of_which_there_is_nothing_to_say_a_route_is_found() 
         await pipe.say(b"".join(lines.updates(routes, 60)))
         await pipe.say(b"".join(lines.withdraws([route.prefix for route in routes], 60)))
         await pipe.say(UPDATE.replace(b"20.0.0.0/24", b"21.0.0.0/24"))
-        assert pipe.router.engine.table.waiting == 3001, "nothing is said before ExaBGP has greeted"
+        assert pipe.router.engine.table.state.waiting == 3001, "nothing is said before ExaBGP has greeted"
         await pipe.greet()
-        await pipe.until(lambda: not pipe.router.engine.table.waiting)
+        await pipe.until(lambda: not pipe.router.engine.table.state.waiting)
         said = [one for one in pipe.commands() if "announce attributes" in one or "withdraw" in one]
         assert [one.rpartition(" ")[2] for one in said] == ["21.0.0.0/24\n"]
 
@@ -187,6 +187,31 @@ def test_a_fault_of_ours_over_one_answer_costs_no_line_behind_it(monkeypatch: py
         assert len(pipe.router.engine.table) == 20
 
 
+def test_while_a_command_is_unanswered_nothing_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer wakes rtrd when it comes; the first deadline is that of a command that is overdue."""
+
+    @story(TAGGED)
+    async def _(pipe: Pipe) -> None:
+        await pipe.greet()
+        await pipe.until(lambda: pipe.router.startup.over)
+        pipe.commands()
+        await pipe.say(UPDATE)
+        await pipe.until(lambda: any("announce attributes" in text for text in pipe.commands()))
+        wakes = 0
+        pump = ExaBGP.pump
+
+        def count(router: ExaBGP) -> None:
+            nonlocal wakes
+            wakes += 1
+            pump(router)
+
+        monkeypatch.setattr(ExaBGP, "pump", count)
+        await asyncio.sleep(1.5)  # longer than the barrier's QUIET
+        assert wakes <= 3
+        assert pipe.router.gate.window.waiting == 1
+        assert pipe.router.gate.waits_for is None, "the window has room"
+
+
 def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_counts() -> None:
     @story(TAGGED)
     async def _(pipe: Pipe) -> None:
@@ -198,7 +223,7 @@ def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_counts(
         written = [text for text in pipe.commands() if "announce attributes" in text]
         assert len(written) <= 16
         assert sum(text.count("/24") for text in written) <= 900
-        while pipe.router.gate.window.waiting or pipe.router.engine.table.waiting:
+        while pipe.router.gate.window.waiting or pipe.router.engine.table.state.waiting:
             await pipe.say(b"done\n")
             written += [text for text in pipe.commands() if "announce attributes" in text]
         flapped = [text for text in written if " 20.0.0.0/24" in text]
@@ -215,7 +240,7 @@ def test_routes_that_come_one_after_the_other_go_out_together() -> None:
         for third in range(1, 60):
             await pipe.say(UPDATE.replace(b"20.0.0.0/24", f"20.0.{third}.0/24".encode()))
             await pipe.say(b"done\n")  # to an earlier command: no reason not to wait
-        await pipe.until(lambda: not pipe.router.engine.table.waiting)
+        await pipe.until(lambda: not pipe.router.engine.table.state.waiting)
         written = [text for text in pipe.commands() if "announce attributes" in text]
         assert sum(text.count("/24") for text in written) == 59
         assert len(written) < 30
@@ -235,14 +260,14 @@ def test_a_route_flaps_ten_thousand_times_a_second() -> None:
             if time.monotonic() < until:
                 flaps += 1000
                 await pipe.say(b"".join(flap(number) for number in range(flaps - 1000, flaps)))
-            assert pipe.router.engine.table.waiting <= 1
+            assert pipe.router.engine.table.state.waiting <= 1
             assert pipe.router.unwritten < 1 << 16
             commands = pipe.commands()
             written += [text for text in commands if " 20.0.0.0/24" in text]
             sent = len(commands)
             for text in commands:  # what ExaBGP does: it sends what it is told, and says how much it has sent
                 await pipe.say(SUMMARY % len(written) + b"done\n" if text == FENCE else b"done\n")
-            if not sent and pipe.router.engine.table.waiting:
+            if not sent and pipe.router.engine.table.state.waiting:
                 sent = 1
                 await asyncio.sleep(0.05)
         assert f" med {flaps - 1} " in written[-1]

@@ -58,7 +58,7 @@ class Story:
         self.table = RouteTable(self.vrp_set)
         self.neighbor = self.table.add_neighbor(OBSERVE, b"\x7f\0\0\1")
         self.attributes = self.table.add_attributes(b"a", AttributeSummary(1, ORIGIN, 100, 1, 0, FIT))
-        self.effective: Any = EffectiveVRPs(self.vrp_set, on_expire, self._changed, self.table.reconsider, lambda: None)
+        self.effective: Any = EffectiveVRPs(self.vrp_set, on_expire, self._changed, self.table.revalidate, lambda: None)
         self.guarding = Guarding(
             Limits(0.05, 0.2, 300),
             self.vrp_set,

@@ -24,7 +24,7 @@ from rtrlib.vrp_set import VRPSet
 
 if TYPE_CHECKING:
     from rtrd.policy import Treatment
-    from rtrd.rib.rows import Command
+    from rtrd.rib.terms import Command
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE_LINES = [line for path in sorted(SAMPLES.glob("exabgp-*/*.jsonl")) for line in path.read_bytes().splitlines()]

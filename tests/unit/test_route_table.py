@@ -18,7 +18,7 @@ from tests.lab import rfc6811
 from tests.lab.strategies import prefixes, vrps
 
 if TYPE_CHECKING:
-    from rtrd.rib.rows import Command
+    from rtrd.rib.terms import Command
 
 TAG_ALL = NeighborPolicy(0b10, ("announce", "announce", "announce", "hold"), (1, 2, 3, 0), (LEARNED,) * 4)
 DROP_INVALID = NeighborPolicy(0b110, ("announce", "announce", "withdraw", "hold"), (1, 2, 0, 0), (LEARNED,) * 4)
@@ -89,7 +89,7 @@ class Router:
     def new_round(self, table: RouteTable) -> None:
         """All was sent."""
         self.batch = set()
-        table.begin_round()
+        table.barrier_falls()
 
 
 def drain_work(table: RouteTable) -> None:
@@ -169,7 +169,7 @@ class TestOneRoute:
         self.said()
         self.table.vrps_changed(self.vrp_set.replace(0, b""))
         assert self.said() == []
-        assert self.table.changed == 1
+        assert self.table.state.validity_changes == 1
 
     def test_held_until_a_set_is_usable(self) -> None:
         self.vrp_set.usable = False
@@ -177,7 +177,7 @@ class TestOneRoute:
         announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
         assert self.said() == []
         self.vrp_set.usable = True
-        self.table.reconsider()
+        self.table.revalidate()
         assert self.said() == [(True, "192.0.2.0/24")]
 
     def test_a_session_that_ends_takes_its_routes_along(self) -> None:
@@ -220,7 +220,7 @@ class TestOneRoute:
         assert sorted(place[1] for place in self.router.routes if place[0] == 2) == ["198.51.100.0/24"]
         self.table.set_up(0b111)
         self.router.up = 0b111
-        self.table.reconsider()
+        self.table.revalidate()
         assert sorted(self.said()) == [(True, "192.0.2.0/24"), (True, "203.0.113.0/24")]
 
     def test_announced_and_withdrawn_while_the_target_is_down_is_silence_there(self) -> None:
@@ -237,34 +237,34 @@ class TestOneRoute:
         neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
         announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
         self.said()
-        self.table.unwritten("192.0.2.0/24", 0b100)
+        self.table.mark_not_announced("192.0.2.0/24", 0b100)
         command = self.table.next_command(50)
         assert command is not None
         assert (command.receivers, command.prefixes) == (0b100, "192.0.2.0/24")
 
     def test_written_again_in_the_next_round_only_and_then_the_newest(self) -> None:
-        self.table.begin_round()
+        self.table.barrier_falls()
         neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
         announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
         assert self.said() == [(True, "192.0.2.0/24")]
         for name in (b"b", b"preferred", b"none"):  # it flaps
             announce(self.table, neighbor, name, ["192.0.2.0/24"])
             assert self.said() == []
-        assert (self.table.parked, self.table.waiting) == (1, 1)
+        assert (self.table.state.parked, self.table.state.waiting) == (1, 1)
         announce(self.table, neighbor, b"a", ["198.51.100.0/24"])
         assert self.said() == [(True, "198.51.100.0/24")], "others don't wait for it"
-        self.table.begin_round()
+        self.table.barrier_falls()
         assert self.said() == [(False, "192.0.2.0/24")]
-        assert (self.table.parked, self.table.waiting) == (0, 0)
+        assert (self.table.state.parked, self.table.state.waiting) == (0, 0)
 
     def test_a_round_is_full_at_some_time(self) -> None:
-        self.table.begin_round()
+        self.table.barrier_falls()
         neighbor = self.table.add_neighbor(TAG_ALL, b"\x7f\0\0\2")
         announce(self.table, neighbor, b"a", [f"10.{i >> 8}.{i & 255}.0/24" for i in range(1 << 16)])
         announce(self.table, neighbor, b"a", ["2001:db8::/32"])
         assert len(self.said()) == 1 << 16
-        assert self.table.round_full
-        self.table.begin_round()
+        assert self.table.state.written_set_full
+        self.table.barrier_falls()
         assert self.said() == [(True, "2001:db8::/32")]
 
     def test_prefixes_of_one_attribute_set_are_one_command(self) -> None:
@@ -309,7 +309,7 @@ class TestMany:
             number = self.table.add_neighbor(DROP_INVALID, bytes([127, 0, 0, peer]))
             assert announce(self.table, number, b"a", self.paths(0, 1000)) == 1000
         began = time.process_time()
-        while self.table.waiting:
+        while self.table.state.waiting:
             self.router.execute(self.table, 50)
         assert self.router.commands == [(True, "192.0.2.0/24")]
         assert time.process_time() - began < 20, "by the square of their number for each it were a minute"
@@ -319,16 +319,16 @@ class TestMany:
         best, worse = (self.table.add_neighbor(DROP_INVALID, bytes([127, 0, 0, i])) for i in (2, 3))
         announce(self.table, best, b"a", names)
         self.router.execute(self.table, 50)
-        assert not self.table.searching
+        assert not self.table.state.searching
         announce(self.table, worse, b"a", [*names, "10.1.0.0/32"])
-        left = [self.table.waiting]
+        left = [self.table.state.waiting]
         while (command := self.table.next_command(50)) is None:
-            assert self.table.searching
-            assert left[-1] - self.table.waiting <= 512
-            left.append(self.table.waiting)
+            assert self.table.state.searching
+            assert left[-1] - self.table.state.waiting <= 512
+            left.append(self.table.state.waiting)
         assert (len(left), command.prefixes) == (6, "10.1.0.0/32")
         assert self.table.next_command(50) is None
-        assert not self.table.searching
+        assert not self.table.state.searching
 
     def test_what_waits_for_revalidation_takes_no_more_room_the_longer_it_waits(self) -> None:
         number = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
@@ -357,7 +357,7 @@ class TestFormer:
         number = self.table.find_attributes(name)
         if number is None:
             number = self.table.add_attributes(name, PREVIOUS[name])
-        return self.table.stands(self.previous_run, number, prefix, receivers)
+        return self.table.add_stale(self.previous_run, number, prefix, receivers)
 
     def said(self) -> list[tuple[bool, str, int, bytes | None]]:
         drain_work(self.table)
@@ -370,13 +370,13 @@ class TestFormer:
     def test_it_is_held_until_it_is_released(self) -> None:
         assert self.stands("192.0.2.0/24")
         assert self.stands("2001:db8::/32")
-        self.table.reconsider()
+        self.table.revalidate()
         assert self.said() == []
-        assert self.table.advertised(self.previous_run) == 2
+        assert self.table.stale(self.previous_run) == 2
         assert (len(self.table), list(self.table.routes())) == (0, [])
         self.table.retire_neighbor(self.previous_run)
         assert sorted(self.said()) == [(False, "192.0.2.0/24", 0b110, None), (False, "2001:db8::/32", 0b110, None)]
-        assert self.table.advertised(self.previous_run) == 0
+        assert self.table.stale(self.previous_run) == 0
 
     def test_a_route_that_returns_says_what_it_replaces(self) -> None:
         self.stands("192.0.2.0/24")
@@ -475,7 +475,7 @@ class Machine(RuleBasedStateMachine):
                 number = self.table.find_attributes(name)
                 number = self.table.add_attributes(name, PREVIOUS[name]) if number is None else number
                 text = prefix if path_id is None else f"{prefix} 0.0.0.{path_id}"
-                assert self.table.stands(self.previous_run, number, text, 1 << receiver)
+                assert self.table.add_stale(self.previous_run, number, text, 1 << receiver)
                 self.router.routes[place] = (PREVIOUS[name].announced_hash, 0)
 
     @rule(peer=st.integers(0, 2), policy=st.sampled_from(POLICIES))
@@ -495,7 +495,7 @@ class Machine(RuleBasedStateMachine):
             number = self.sessions[peer][0]
             self.sessions[peer] = (number, policy)
             self.table.set_policy(number, policy)
-            self.table.reconsider()
+            self.table.revalidate()
 
     @rule(
         peer=st.integers(0, 2),
@@ -522,13 +522,13 @@ class Machine(RuleBasedStateMachine):
     def negotiated(self, mask: int) -> None:
         self.extended = mask
         self.table.set_extended_next_hop(mask)
-        self.table.reconsider()
+        self.table.revalidate()
 
     @rule(mask=st.integers(0, 7))
     def sessions_of_targets(self, mask: int) -> None:
         self.router.up = mask
         self.table.set_up(mask)
-        self.table.reconsider()
+        self.table.revalidate()
 
     @rule()
     def all_is_sent(self) -> None:
@@ -583,7 +583,7 @@ class Machine(RuleBasedStateMachine):
     def write_all(self) -> None:
         drain_work(self.table)
         self.router.execute(self.table, 3)
-        while self.table.parked:
+        while self.table.state.parked:
             self.router.new_round(self.table)
             self.router.execute(self.table, 3)
 
@@ -609,10 +609,10 @@ class Machine(RuleBasedStateMachine):
             asn = None if summary.origin < 0 else summary.origin
             assert route.validity == rfc6811.validity(self.vrps, route.prefix, asn)
         self.router.commands.clear()
-        self.table.reconsider()
+        self.table.revalidate()
         self.write_all()
         assert self.router.commands == []
-        assert self.table.waiting == 0
+        assert self.table.state.waiting == 0
 
     def teardown(self) -> None:
         if hasattr(self, "model"):

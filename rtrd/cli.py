@@ -24,6 +24,13 @@ BAD_USAGE: Final = 2
 NO_DAEMON: Final = 3
 
 
+class CommandError(Exception):
+    """A command can't do what it should; the text says why."""
+
+    code = FAILED
+    """With which it ends."""
+
+
 class Command(NamedTuple):
     """A command: the module that has `configure(parser)` and `run(args) -> int`, and its line of help."""
 
@@ -114,6 +121,9 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         args = parser().parse_args(argv)
         return int(args.run(args))
+    except CommandError as error:
+        sys.stderr.write(f"rtrd: {error}\n")
+        return error.code
     finally:
         sys.stdout.flush()
 

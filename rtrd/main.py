@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtrd import config
+from rtrd.api import dump
 from rtrd.api.app import make_app
 from rtrd.api.change_monitor import ChangeMonitor
 from rtrd.api.changes_api import Changes
@@ -43,14 +44,7 @@ class Service:
         daemon, registry = self.daemon, self.daemon.registry
         return make_app(
             (
-                StateQueries(
-                    registry,
-                    daemon.why_unhealthy,
-                    daemon.effective,
-                    self.history,
-                    event_log=daemon.event_log,
-                    settings=self.reloading.in_force,
-                ),
+                StateQueries(registry, daemon.why_unhealthy, daemon.effective, self.history, dump=self.dump),
                 VRPQueries(daemon.effective, daemon.caches),
                 RouteQueries(daemon.routers),
                 WhatIfQueries(WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)),
@@ -58,6 +52,10 @@ class Service:
                 Changes(daemon.guarding, self.reloading),
             )
         )
+
+    def dump(self) -> dict[str, Any]:
+        """Give all that a report of a fault should have."""
+        return dump.of(self.daemon.registry, self.reloading.in_force(), self.daemon.event_log, self.history)
 
     async def run(self, *, exabgp: bool) -> int:
         """Run until a signal, or until ExaBGP is gone. Gives the exit code."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from aiohttp import web
 
-from rtrd.api import dump, scrape
+from rtrd.api import scrape
 from rtrd.api.responses import error, json, stream
 from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from rtrd.api.history import History
     from rtrd.base.registry import Registry
     from rtrd.caches import Caches
-    from rtrd.config import Config
-    from rtrd.event_log import EventLog
     from rtrd.routers import Routers
     from rtrd.vrps.effective import EffectiveVRPs
     from rtrlib.vrp_set import CoveringVRP
@@ -49,31 +47,25 @@ class StateQueries:
         effective: EffectiveVRPs,
         history: History,
         *,
-        event_log: EventLog,
-        settings: Callable[[], Config],
+        dump: Callable[[], dict[str, Any]],
     ) -> None:
-        """Join the parts. `settings`: gives those in force."""
+        """Join the parts. `dump`: gives all that a report of a fault should have."""
         self._registry = registry
         self._why_unhealthy = why_unhealthy
         self._effective = effective
         self._history = history
-        self._event_log = event_log
-        self._settings = settings
+        self._dump = dump
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
         return [
-            web.get("/status", self.status),
+            _get_json("/status", self._registry.status),
+            _get_json("/version", lambda: {"version": __version__}),
+            _get_json("/history", self._history.answer),
+            _get_json("/dump", self._dump),
             web.get("/healthz", self.healthz),
-            web.get("/version", self.version),
             web.get("/metrics", self.scrape),
-            web.get("/history", self.history),
-            web.get("/dump", self.dump),
         ]
-
-    async def status(self, _request: web.Request) -> web.Response:
-        """Answer /status."""
-        return json(self._registry.status())
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """Answer /healthz."""
@@ -82,22 +74,17 @@ class StateQueries:
             return error(503, why)
         return json({"status": "ok", "snapshot": self._effective.snapshot_used})
 
-    async def version(self, _request: web.Request) -> web.Response:
-        """Answer /version."""
-        return json({"version": __version__})
-
-    async def history(self, _request: web.Request) -> web.Response:
-        """Answer /history."""
-        return json(self._history.answer())
-
-    async def dump(self, _request: web.Request) -> web.Response:
-        """Answer /dump."""
-        return json(dump.of(self._registry, self._settings(), self._event_log, self._history))
-
     async def scrape(self, request: web.Request) -> web.Response:
         """Answer /metrics."""
         page = await scrape.page(self._registry.collect(), request.headers.get("Accept", ""))
         return web.Response(body=page.text, headers={"Content-Type": page.content_type})
+
+
+def _get_json(path: str, give: Callable[[], object]) -> web.RouteDef:
+    async def answer(_request: web.Request) -> web.Response:
+        return json(give())
+
+    return web.get(path, answer)
 
 
 class VRPQueries:

@@ -45,7 +45,7 @@ class Metric(NamedTuple):
         """Read it now."""
         if self.kind == "histogram":
             return cast("Family", self.read())
-        family = _FAMILIES[self.kind](self.name, self.help, labels=self.labels)
+        family: GaugeMetricFamily | CounterMetricFamily = _FAMILIES[self.kind](self.name, self.help, labels=self.labels)
         for labels, value in self.read() if self.labels else (((), self.read()),):
             if value is not None:
                 family.add_metric([printable(str(label)) for label in labels], value)

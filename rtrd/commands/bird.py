@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from rtrd.base import socket_paths
-from rtrd.cli import DONE, FAILED, NO_DAEMON
+from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client
 
 if TYPE_CHECKING:
@@ -56,10 +54,7 @@ def run(args: argparse.Namespace) -> int:
             if args.action == "audit":
                 return _show(args, audit.audit(bird, found, vrp_set, only=args.table, most=MOST_SHOWN))
             return _compare(args, audit.check(bird, found, b"".join(vrp_set.packed()), only=args.table))
-    except http_client.NoDaemonError as error:
-        print(f"rtrd: {error}", file=sys.stderr)
-        return NO_DAEMON
-    except (http_client.RefusedError, BirdError, VRPFileError) as error:
+    except (BirdError, VRPFileError) as error:
         print(f"rtrd bird {args.action}: {error}", file=sys.stderr)
         return FAILED
 
@@ -86,7 +81,7 @@ def _vrp_set(args: argparse.Namespace) -> VRPSet:
 
 def _show(args: argparse.Namespace, found: Audit) -> int:
     if args.json:
-        _print_json({**found._asdict(), "invalid": [one._asdict() for one in found.invalid]})
+        common.print_json({**found._asdict(), "invalid": [one._asdict() for one in found.invalid]})
         return DONE
     counts = ", ".join(f"{count} {validity}" for validity, count in found.routes.items())
     print(f"{args.bird}: {', '.join(found.tables) or 'no tables'}: {counts}")
@@ -103,7 +98,7 @@ def _show(args: argparse.Namespace, found: Audit) -> int:
 def _compare(args: argparse.Namespace, found: Check) -> int:
     if args.json:
         lists = {"missing": list(map(_vrp, found.missing)), "extra": list(map(_vrp, found.extra))}
-        _print_json({**found._asdict(), **lists, "same": found.same})
+        common.print_json({**found._asdict(), **lists, "same": found.same})
     else:
         for line in _differences(args.bird, found):
             print(line)
@@ -123,7 +118,3 @@ def _differences(bird: str, found: Check) -> Iterator[str]:
 
 def _vrp(vrp: VRP) -> dict[str, Any]:
     return {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length}
-
-
-def _print_json(value: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value)).decode())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE
+from rtrd.commands import common
 from rtrd.vrps import slurm_files
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd check`."""
     parser.add_argument("file", metavar="FILE", help="the configuration")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    common.add_options(parser, socket=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         slurm_files.read(found.slurm)
     except FaultyFileError as error:
         if args.json:
-            _print_json({"file": args.file, "good": False, "faults": error.faults})
+            common.print_json({"file": args.file, "good": False, "faults": error.faults})
         else:
             print(error, file=sys.stderr)
         return BAD_USAGE
@@ -40,13 +39,9 @@ def run(args: argparse.Namespace) -> int:
         "rules": len(found.policy),
     }
     if args.json:
-        _print_json({"file": args.file, "good": True, "faults": [], **counts})
+        common.print_json({"file": args.file, "good": True, "faults": [], **counts})
     else:
         parts = [f"{number} {name if number != 1 else name[:-1]}" for name, number in counts.items()]
         note = "" if found.policy else "; without a rule everything is only observed"
         print(f"{args.file}: good: {', '.join(parts)}{note}")
     return DONE
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    print(msgspec.json.encode(value).decode())

@@ -6,9 +6,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from rtrd.base import socket_paths
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
-from rtrd.cli import DONE, FAILED, NO_DAEMON
+from rtrd.cli import DONE
 from rtrd.commands import http_client, terminal
 
 if TYPE_CHECKING:
@@ -42,27 +44,20 @@ def ask(
 
     `forever`: it never ends, and each line is printed at once. `timeout`: seconds of silence.
     """
-    try:
-        path = socket_paths.socket_path(args.socket)
-        with http_client.ask(path, request, method=method, body=body, forever=forever, timeout=timeout) as answer:
-            if forever:
-                _follow(answer, lines, as_json=args.json)
-            elif args.json:
-                with terminal.progress("bytes") as done:
-                    for chunk in answer.chunks():
-                        sys.stdout.buffer.write(chunk)
-                        done(len(chunk))
-            else:
-                with terminal.progress("lines") as done:
-                    for line in lines(answer):
-                        print(line)
-                        done(1)
-    except http_client.NoDaemonError as error:
-        print(f"rtrd: {error}", file=sys.stderr)
-        return NO_DAEMON
-    except http_client.RefusedError as error:
-        print(f"rtrd: {error}", file=sys.stderr)
-        return FAILED
+    path = socket_paths.socket_path(args.socket)
+    with http_client.ask(path, request, method=method, body=body, forever=forever, timeout=timeout) as answer:
+        if forever:
+            _follow(answer, lines, as_json=args.json)
+        elif args.json:
+            with terminal.progress("bytes") as done:
+                for chunk in answer.chunks():
+                    sys.stdout.buffer.write(chunk)
+                    done(len(chunk))
+        else:
+            with terminal.progress("lines") as done:
+                for line in lines(answer):
+                    print(line)
+                    done(1)
     return DONE
 
 
@@ -75,6 +70,11 @@ def _follow(answer: http_client.Answer, lines: Callable[[http_client.Answer], It
     else:
         for line in lines(answer):
             print(line, flush=True)
+
+
+def print_json(value: object) -> None:
+    """Print a value, laid out for people."""
+    print(msgspec.json.format(msgspec.json.encode(value)).decode())
 
 
 def prefix(text: str) -> Prefix:

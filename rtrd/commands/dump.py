@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rtrd.base import socket_paths
-from rtrd.cli import DONE, FAILED, NO_DAEMON
+from rtrd.cli import DONE, FAILED, CommandError
 from rtrd.commands import common, http_client
 from rtrd.version import __version__
 
@@ -55,12 +55,9 @@ def _ask(socket: Path) -> tuple[int, dict[str, Any]]:
     try:
         with http_client.ask(socket, "/dump") as answer:
             return DONE, answer.value()
-    except http_client.NoDaemonError as error:
+    except CommandError as error:
         print(f"rtrd dump: {error}", file=sys.stderr)
-        return NO_DAEMON, {"daemon": None}
-    except http_client.RefusedError as error:
-        print(f"rtrd dump: {error}", file=sys.stderr)
-        return FAILED, {"daemon": None}
+        return error.code, {"daemon": None}
 
 
 def host() -> dict[str, Any]:

@@ -12,6 +12,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from rtrd.cli import NO_DAEMON, CommandError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -24,11 +26,13 @@ TIMEOUT: Final = 10.0
 CHUNK: Final = 1 << 16
 
 
-class NoDaemonError(Exception):
+class NoDaemonError(CommandError):
     """Nobody answers at the socket; the CLI ends with 3."""
 
+    code = NO_DAEMON
 
-class RefusedError(Exception):
+
+class RefusedError(CommandError):
     """The daemon answered that it can't; the text is its sentence, `status` that of HTTP. The CLI ends with 1."""
 
     def __init__(self, what: str, status: int) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from rtrd.base import socket_paths
-from rtrd.cli import BAD_USAGE, DONE, FAILED, NO_DAEMON
+from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import common, http_client
 
 if TYPE_CHECKING:
@@ -31,12 +31,11 @@ def run(args: argparse.Namespace) -> int:
                 sys.stdout.buffer.write(b"".join(answer.chunks()))
                 return DONE
             changes = answer.value()["changes"]
-    except http_client.NoDaemonError as error:
-        print(f"rtrd: {error}", file=sys.stderr)
-        return NO_DAEMON
     except http_client.RefusedError as error:
-        print(error if error.status == http_client.CONFLICT else f"rtrd: {error}", file=sys.stderr)
-        return BAD_USAGE if error.status == http_client.CONFLICT else FAILED
+        if error.status != http_client.CONFLICT:
+            raise
+        print(error, file=sys.stderr)
+        return BAD_USAGE
     for change in changes:
         print(change["what"] + (" (only after a restart)" if change["restart"] else ""))
     if not changes:

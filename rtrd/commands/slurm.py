@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE
+from rtrd.commands import common
 from rtrd.vrps import slurm_files
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     check = actions.add_parser("check", help="read SLURM files as one set, print every fault", allow_abbrev=False)
     check.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a SLURM file (RFC 8416)")
-    check.add_argument("--json", action="store_true", help="print JSON")
+    common.add_options(check, socket=False)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,12 +31,12 @@ def run(args: argparse.Namespace) -> int:
         files = slurm_files.read(args.files)
     except FaultyFileError as error:
         if args.json:
-            _print_json({"good": False, "faults": error.faults})
+            common.print_json({"good": False, "faults": error.faults})
         else:
             print(error, file=sys.stderr)
         return BAD_USAGE
     if args.json:
-        _print_json({"good": True, "faults": [], "files": [{"path": one.name, **_counts(one)} for one in files]})
+        common.print_json({"good": True, "faults": [], "files": [{"path": one.name, **_counts(one)} for one in files]})
     else:
         for one in files:
             parts = [f"{number} {name.replace('_', ' ')}" for name, number in _counts(one).items()]
@@ -53,7 +52,3 @@ def _counts(file: File) -> dict[str, int]:
         "bgpsec_filters": len(found.key_filters),
         "bgpsec_assertions": len(found.key_assertions),
     }
-
-
-def _print_json(value: object) -> None:
-    print(msgspec.json.encode(value).decode())

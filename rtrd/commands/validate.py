@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client, terminal
 from rtrd.rib import validity
@@ -50,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     covering = [found.vrp for found in vrps.covering(str(args.prefix))]
     explained = validity.explain(args.prefix, args.asn, covering)
     if args.json:
-        print(msgspec.json.format(msgspec.json.encode(explained)).decode())
+        common.print_json(explained)
     else:
         print("\n".join(lines(explained)))
     return DONE

@@ -164,7 +164,7 @@ class FakeDaemon:
         fake: Any = self
         caches: Any = SimpleNamespace(all=lambda: CACHES)
         return [
-            StateQueries(self.registry, lambda: self.why, fake, fake, event_log=self.event_log, settings=lambda: fake),
+            StateQueries(self.registry, lambda: self.why, fake, fake, dump=lambda: {"status": STATUS}),
             VRPQueries(fake, caches),
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),

@@ -9,7 +9,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from rtrd import cli
-from rtrd.api.dump import of, without_secrets
+from rtrd.api.dump import without_secrets
 from rtrd.api.responses import json as answer
 from rtrd.base import log
 from rtrd.config import load
@@ -32,7 +32,7 @@ def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:
         daemon.event_log.add("cache", "it failed")
         log.setup("json", fd=os.open(os.devnull, os.O_WRONLY))
         log.get("engine").info("quiet\n\x1b[2J", password="x", router="edge")
-        body = answer(of(daemon.registry, daemon.settings, daemon.event_log, service.history)).body
+        body = answer(service.dump()).body
         assert isinstance(body, bytes)
         return body
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtrd import cli, daemon
+from rtrd import cli, main
 from rtrd.commands import run
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def test_a_fault_of_ours(
     def fail(*_: object, **__: object) -> int:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(daemon, "run", fail)
+    monkeypatch.setattr(main, "run", fail)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         cli.main(["run", "-c", str(config)])
     assert lingered == []
@@ -54,6 +54,6 @@ def test_a_fault_of_ours(
 
 
 def test_an_end_that_was_wanted_is_no_fault(lingered: list[int], config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "run", lambda *_, **__: cli.DONE)
+    monkeypatch.setattr(main, "run", lambda *_, **__: cli.DONE)
     assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.DONE
     assert lingered == []

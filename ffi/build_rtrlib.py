@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,31 @@ if TYPE_CHECKING:
     from cffi import FFI
 
 WANTED = (0, 8)
+
+# The types of the C library that librtr's headers name; `...` is the compiler's to fill in.
+TYPES = """
+typedef int... time_t;
+typedef ... FILE;
+typedef struct { ...; } pthread_rwlock_t;
+typedef struct { ...; } pthread_mutex_t;
+typedef unsigned long pthread_t;
+"""
+
+# What librtr's headers don't declare. pfx_table_validate_r allocates what the caller frees. The callbacks are those of
+# rtrlib-python: for_each calls the first in the caller's own thread, with a handle of (callback, data), and
+# rtrlib.callbacks defines it. The others are for whoever defines them (ffi.def_extern): librtr calls them on its own
+# threads, which it cancels, with its locks held. rtrlib itself never uses them.
+MORE = """
+#define SKI_SIZE ...
+#define SPKI_SIZE ...
+void free(void *);
+extern "Python" void pfx_table_callback(const struct pfx_record *, void *);
+extern "Python" void pfx_update_callback(struct pfx_table *, const struct pfx_record, const bool);
+extern "Python" void spki_update_callback(struct spki_table *, const struct spki_record, const bool);
+extern "Python" void rtr_mgr_status_callback(const struct rtr_mgr_group *, enum rtr_mgr_status,
+                                             const struct rtr_socket *, void *);
+int have_ssh(void);
+"""
 
 PREAMBLE = """
 #include <stdlib.h>
@@ -47,6 +73,21 @@ def pkg_config(*options: str) -> str:
     return done.stdout.strip()
 
 
+def librtr_declarations(cflags: list[str]) -> str:
+    """Give what librtr's own headers declare, as the compiler sees it, less what they include of the system."""
+    argv = ["cc", *cflags, "-E", "-"]
+    source = "#include <rtrlib/rtrlib.h>\n"
+    lines = subprocess.run(argv, input=source, capture_output=True, text=True, check=True).stdout.splitlines()
+    theirs = False
+    shown = []
+    for line in lines:
+        if at := re.match(r'# \d+ "(.*?)"', line):
+            theirs = "/rtrlib/" in at[1]
+        elif theirs:
+            shown.append(line)
+    return "\n".join(shown)
+
+
 def make(native: str) -> FFI:
     """Make the module's builder, with the sources in folder `native`; MissingLibraryError when librtr 0.8 is absent."""
     version = pkg_config("--modversion")
@@ -65,7 +106,7 @@ def make(native: str) -> FFI:
         ["librtr"],
         ["librtr/queue.h", "librtr/session.h"],
         native,
-        cdef=(NATIVE.parent / "rtrlib.cdef").read_text(encoding="utf-8"),
+        cdef=TYPES + librtr_declarations(flags) + MORE,
         code=PREAMBLE,
         include_dirs=includes,
         libraries=[lib[2:] for lib in libs if lib.startswith("-l")],

@@ -81,7 +81,7 @@ def named(ctype: model.BaseTypeByIdentity, *, given: bool) -> str:
         case model.PrimitiveType() | model.UnknownIntegerType() | model.EnumType():
             return "int"
         case model.StructType():
-            return class_of(ctype.name)
+            return class_of(ctype.name) if ctype.name.isidentifier() else "Any"
         case model.ArrayType(item=item):
             return f"Array[{named(item, given=False)}]"
         case model.PointerType(totype=model.VoidType()):

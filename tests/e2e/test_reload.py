@@ -62,11 +62,7 @@ def test_only_what_the_new_policy_makes_different_is_written(make_chain: MakeCha
 
 def test_at_its_end_the_service_withdraws_if_the_operator_wants_it(make_chain: MakeChain) -> None:
     chain = make_chain(
-        VRPS,
-        static=STATIC,
-        policy=[rule(tag(0), tag(1), tag(2))],
-        settings={"on-stop": "withdraw"},
-        service=True,
+        VRPS, static=STATIC, policy=[rule(tag(0), tag(1), tag(2))], settings={"on-stop": "withdraw"}, service=True
     )
     settle(chain, {"198.18.1.0/24": 0, "203.0.113.0/24": 1, "198.18.2.0/24": 2})
     chain.service.stop()

@@ -145,10 +145,7 @@ def test_local_preference_and_standard_tags(make_chain: MakeChain) -> None:
     chain = make_chain(VRPS, policy=policy, static=static)
     received = chain.wait_routes(lambda got: len(got) == 2, "two routes")
     got = {route.prefix: (route.local_preference, set(route.communities)) for route in received}
-    assert got == {
-        "198.18.1.0/24": (200, {(64496, 1), (65000, 1)}),
-        "203.0.113.0/24": (100, {(65000, 2)}),
-    }
+    assert got == {"198.18.1.0/24": (200, {(64496, 1), (65000, 1)}), "203.0.113.0/24": (100, {(65000, 2)})}
 
 
 def test_without_a_policy_nothing_is_announced(make_chain: MakeChain) -> None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import resource
+import signal
 import socket
-import subprocess
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from rtrd.api import connections
 from rtrd.commands import http_client
-from rtrd.demo.lab import find_program
+from tests.lab.scripted_exabgp import LISTENER, PEER, ScriptedExaBGP
+from tests.lab.wait import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from rtrd.demo.lab import Lab
 
 SECONDS = 60
 """Generous: for what takes milliseconds on an idle machine."""
@@ -27,72 +30,22 @@ NOTICED = 10.0
 """Seconds of delay that nothing but standing still explains, even here: ExaBGP's hold timers are 180."""
 ROUNDS = 40
 MANY = 1000
-SAMPLE = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15" / "update-v4-1.jsonl"
-PEER, LISTENER = "127.0.0.2", "127.0.0.3"
+NOBODY = SimpleNamespace(address="127.0.0.1", port=1)
 
 
-class Router:
-    """What ExaBGP is for rtrd: it writes UPDATEs, and answers commands."""
+class Router(ScriptedExaBGP):
+    """An ExaBGP, and its rtrd that serves the API by TCP too; its one cache does not exist."""
 
     def __init__(self, folder: Path) -> None:
-        self.socket = folder / "rtrd.sock"
         announce = {"action": "announce", "tags": ["large:65000:1:0"]}
-        settings = {
-            "caches": {"groups": [{"name": "none", "preference": 1, "servers": [{"host": "127.0.0.1", "port": 1}]}]},
-            "control": str(self.socket),
-            "http": "127.0.0.1:0",
-            "policy": [{"from": [PEER], "to": [LISTENER], "unverified": announce}],
-        }
-        configuration = folder / "rtrd.yaml"
-        configuration.write_text(yaml.safe_dump(settings))
-        self.log = folder / "rtrd.log"
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [find_program("rtrd", "make venv"), "run", "-c", str(configuration), "--exabgp"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
-        self._line = SAMPLE.read_text()
-        self._announced: set[str] = set()
-        self._heard = threading.Condition()
-        self._writing = threading.Lock()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        self.wait(self.socket.exists, "the control socket")
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for text in self._process.stdout:
-            command = text.decode("ascii").rstrip("\n")
-            with self._heard:
-                if " announce attributes " in command:
-                    self._announced.update(command.partition(" nlri ")[2].split())
-                self._heard.notify_all()
-            self._write("exabgp 5.0.15\ndone\n" if command == "version" else "done\n")
-
-    def _write(self, text: str) -> None:
-        assert self._process.stdin is not None
-        with self._writing:
-            try:
-                self._process.stdin.write(text.encode("ascii"))
-                self._process.stdin.flush()
-            except BrokenPipeError:
-                return
-
-    def wait(self, true: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + SECONDS
-        with self._heard:
-            while not true():
-                assert time.monotonic() < deadline, f"{what} did not come\n{self.log.read_text()[-2000:]}"
-                assert self._process.poll() is None, self.log.read_text()[-2000:]
-                self._heard.wait(0.05)
+        policy = [{"from": [PEER], "to": [LISTENER], "unverified": announce}]
+        super().__init__(folder, [NOBODY], settings={"http": "127.0.0.1:0", "policy": policy})
 
     def announced(self, prefix: str) -> float:
         """Let the peer announce a route; the seconds until rtrd has said what becomes of it."""
-        began = time.monotonic()
-        self._write(self._line.replace("20.0.0.0/24", prefix))
-        self.wait(lambda: prefix in self._announced, f"the announcement of {prefix}")
+        began, position = time.monotonic(), self.position()
+        self.announces(prefix, 64500)
+        self.wait_changes(position, ("announce", [prefix]))
         return time.monotonic() - began
 
     def slowest(self, name: int) -> float:
@@ -100,50 +53,43 @@ class Router:
 
     def get(self, path: str) -> Any:
         """Ask until there is room: what is silent has to give way within a second or two."""
-        deadline = time.monotonic() + SECONDS
-        while True:
+
+        def ask() -> list[Any]:
             try:
                 with http_client.ask(self.socket, path, timeout=SECONDS) as answer:
-                    return answer.value()
+                    return [answer.value()]
             except (http_client.RefusedError, http_client.NoDaemonError):
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+                return []
+
+        return wait_until(ask, f"room for {path}", SECONDS)[0]
 
     def connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(SECONDS)
-        for _ in range(SECONDS * 100):
+
+        def connected() -> bool:
             try:
                 connection.connect(str(self.socket))
-            except (BlockingIOError, ConnectionRefusedError):  # the queue is full for a moment, or not there yet
-                time.sleep(0.01)
-            else:
-                return connection
-        raise AssertionError("rtrd takes no connection")
+            except BlockingIOError:  # the queue is full for a moment
+                return False
+            return True
 
-    def end(self) -> int:
-        self._process.terminate()
-        code = self._process.wait(SECONDS)
-        self._reader.join(SECONDS)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        return code
+        wait_until(connected, "rtrd to take a connection", SECONDS)
+        return connection
 
 
 @pytest.fixture
-def router(tmp_path: Path) -> Iterator[Router]:
-    router = Router(tmp_path)
+def router(lab: Lab) -> Iterator[Router]:
+    router = lab.start(Router(lab.folder))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4 * MANY, hard), hard))  # ours; rtrd's is what it was
     try:
         yield router
-        assert "Traceback" not in router.log.read_text()
-        assert router.end() == 0
+        router.process.send_signal(signal.SIGTERM)
+        assert router.process.wait(SECONDS) == 0
+        assert "Traceback" not in router.process.log.read_text()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        router._process.kill()
 
 
 @contextmanager

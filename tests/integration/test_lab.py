@@ -13,16 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.lab import (
-    Lab,
-    LabError,
-    PortTakenError,
-    Process,
-    find_program,
-    free_port,
-    on_free_port,
-    session_members,
-)
+from rtrd.demo.lab import Lab, LabError, PortTakenError, Process, find_program, free_port, on_free_port, session_members
 
 LISTEN = """
 import socket, sys, time

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import socket
 import subprocess
-import time
 from typing import Any
 
 import pytest
@@ -15,7 +13,10 @@ from rtrd.demo.caches import VRP, RtrdCache, StayRTR
 from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
 from tests.lab.daemons import Daemon
-from tests.lab.rtr_routers import SECONDS, Bird, exported
+from tests.lab.rtr_caches import Key, write_vrp_file
+from tests.lab.rtr_routers import Bird, exported
+from tests.lab.rtr_wire import read_answer
+from tests.lab.wait import SECONDS, wait_until
 
 FIRST = [
     VRP("192.0.2.0/24", 24, 64500),
@@ -27,15 +28,11 @@ SECOND = [*FIRST[:3], VRP("2001:db8:1::/48", 48, 64503)]
 RELAY: dict[str, Any] = {"rtr-server": {"listen": ["127.0.0.1:0"]}}
 
 
-def answer(port: int, query: pdu.ResetQuery) -> object:
-    """The first PDU that answers a query."""
-    with socket.create_connection(("127.0.0.1", port), SECONDS) as router:
-        router.sendall(pdu.encode(query))
-        stream = router.makefile("rb")
-        head = stream.read(pdu.HEADER_SIZE)
-        header = pdu.header(head)
-        assert header is not None
-        return pdu.decode(head + stream.read(header.length - len(head)))
+def answer(port: int) -> list[Any]:
+    """What a router of version 1 is told when it asks for everything."""
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as router, router.makefile("rb") as stream:
+        router.sendall(pdu.encode(pdu.ResetQuery(1)))
+        return read_answer(stream)
 
 
 @pytest.mark.parametrize("kind", [StayRTR, RtrdCache])
@@ -64,7 +61,7 @@ def test_before_any_cache_answered_there_is_no_data_and_start_hold_does_not_chan
     cache.stop()
     daemon = lab.start(Daemon(lab.folder, [cache], settings={**RELAY, "start-hold": 0}))
     daemon.process.wait_for("routes count as not-found")
-    found = answer(daemon.relay_port(), pdu.ResetQuery(1))
+    (found,) = answer(daemon.relay_port())
     assert isinstance(found, pdu.ErrorReport)
     assert found.code == pdu.ErrorCode.NO_DATA_AVAILABLE
     cache.start()
@@ -87,33 +84,14 @@ KEY = (64500, bytes(range(20)), bytes(91))
 OTHER = (64501, bytes(range(1, 21)), bytes(91))
 
 
-def keys(port: int) -> set[tuple[int, bytes, bytes]]:
+def keys(port: int) -> set[Key]:
     """The router keys that a router of version 1 is told."""
-    with socket.create_connection(("127.0.0.1", port), SECONDS) as router, router.makefile("rb") as stream:
-        router.sendall(pdu.encode(pdu.ResetQuery(1)))
-        found = set()
-        while True:
-            head = stream.read(pdu.HEADER_SIZE)
-            header = pdu.header(head)
-            assert header is not None
-            one = pdu.decode(head + stream.read(header.length - len(head)))
-            if isinstance(one, pdu.RouterKeyPDU):
-                found.add((one.asn, one.ski, one.spki))
-            if isinstance(one, pdu.EndOfData | pdu.ErrorReport):
-                return found
-
-
-def write_keys(cache: RtrdCache, *served: tuple[int, bytes, bytes]) -> None:
-    entries = [{"asn": a, "ski": ski.hex(), "pubkey": base64.b64encode(spki).decode()} for a, ski, spki in served]
-    roas = [{"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length} for vrp in FIRST]
-    fresh = cache.file.with_suffix(".new")
-    fresh.write_text(json.dumps({"roas": roas, "bgpsec_keys": entries}))
-    fresh.replace(cache.file)
+    return {(one.asn, one.ski, one.spki) for one in answer(port) if isinstance(one, pdu.RouterKeyPDU)}
 
 
 def test_router_keys_come_through_two_relays_less_those_that_slurm_filters(lab: Lab) -> None:
     cache = RtrdCache(lab.folder, FIRST)
-    write_keys(cache, KEY, OTHER)
+    write_vrp_file(cache.file, FIRST, [KEY, OTHER])
     lab.start(cache)
     upper = lab.start(Daemon(lab.folder, [cache], "upper", settings=RELAY))
     slurm = lab.folder / "slurm.json"
@@ -131,7 +109,7 @@ def test_router_keys_come_through_two_relays_less_those_that_slurm_filters(lab: 
     before = lower.wait_status(lambda status: status["rtr_server"]["router_keys"] == 1, "the key that is not filtered")
     assert keys(lower.relay_port()) == {KEY}
     # A cache that filtered the other one changed nothing here, and a key that goes is one change.
-    write_keys(cache)
+    write_vrp_file(cache.file, FIRST)
     after = lower.wait_status(lambda status: status["rtr_server"]["router_keys"] == 0, "no key")
     assert keys(lower.relay_port()) == set()
     assert exported(lower.relay_port()) == set(FIRST)
@@ -174,10 +152,9 @@ def test_a_taken_address_does_not_keep_the_router_from_being_served(lab: Lab) ->
                 assert process.stderr is not None
                 wanted = f"cannot listen at 127.0.0.1:{port}: Address already in use".encode()
                 assert any(b"goes on" in line and wanted in line for line in process.stderr)
-                deadline = time.monotonic() + SECONDS
-                while (status := daemon.status()) is None or not status["ready"]:
-                    assert time.monotonic() < deadline, status
-                    time.sleep(0.05)
+                wait_until(lambda: (daemon.status() or {}).get("ready"), "it to be ready")
+                status = daemon.status()
+                assert status is not None
                 assert status["rtr_server"] == {
                     "listen": [],
                     "listen_tls": [],

@@ -35,11 +35,7 @@ def settings(daemon: Daemon, groups: Sequence[tuple[str, Sequence[StayRTR]]], **
         "retry": 1,
         "expire": 600,
         "groups": [
-            {
-                "name": name,
-                "preference": number,
-                "servers": [{"host": one.address, "port": one.port} for one in caches],
-            }
+            {"name": name, "preference": number, "servers": [{"host": one.address, "port": one.port} for one in caches]}
             for number, (name, caches) in enumerate(groups, start=1)
         ],
     }

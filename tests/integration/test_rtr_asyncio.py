@@ -40,82 +40,66 @@ class Mirror:
                     self.states.append((change.group.preference, change.status))
 
 
-def test_changes_through_failovers_again_and_again(caches: tuple[StayRTR, StayRTR]) -> None:
+async def test_changes_through_failovers_again_and_again(caches: tuple[StayRTR, StayRTR]) -> None:
     primary, backup = caches
     manager = manager_of(primary, backup)
-
-    async def story() -> None:
-        mirror = Mirror(manager.changes())
-        manager.start(wait=False)
-        try:
-            await manager.wait_synced(SECONDS)
+    mirror = Mirror(manager.changes())
+    manager.start(wait=False)
+    try:
+        await manager.wait_synced(SECONDS)
+        await mirror.until(ONE, TWO)
+        for _ in range(2):
+            primary.kill()
+            await mirror.until(TWO, THREE)
+            primary.start()
             await mirror.until(ONE, TWO)
-            for _ in range(2):
-                primary.kill()
-                await mirror.until(TWO, THREE)
-                primary.start()
-                await mirror.until(ONE, TWO)
-            primary.serve([ONE, THREE])
-            await mirror.until(ONE, THREE)
-        finally:
-            manager.stop()
-        assert (1, ManagerGroupStatus.ESTABLISHED) in mirror.states
-        assert [change async for change in mirror._changes if isinstance(change, VRPChange)] == []
-
-    asyncio.run(story())
+        primary.serve([ONE, THREE])
+        await mirror.until(ONE, THREE)
+    finally:
+        manager.stop()
+    assert (1, ManagerGroupStatus.ESTABLISHED) in mirror.states
+    assert [change async for change in mirror._changes if isinstance(change, VRPChange)] == []
 
 
-def test_a_slow_reader_is_told_what_it_amounts_to(caches: tuple[StayRTR, StayRTR]) -> None:
+async def test_a_slow_reader_is_told_what_it_amounts_to(caches: tuple[StayRTR, StayRTR]) -> None:
     primary, _ = caches
     manager = manager_of(primary)
-
-    async def story() -> None:
-        changes, watch = manager.changes(), Mirror(manager.changes())
-        manager.start(wait=False)
-        try:
-            await watch.until(ONE, TWO)
-            primary.serve([TWO, THREE])
-            await watch.until(TWO, THREE)
-            await Mirror(changes).until(TWO, THREE)
-        finally:
-            await asyncio.to_thread(manager.stop)
-
-    asyncio.run(story())
+    changes, watch = manager.changes(), Mirror(manager.changes())
+    manager.start(wait=False)
+    try:
+        await watch.until(ONE, TWO)
+        primary.serve([TWO, THREE])
+        await watch.until(TWO, THREE)
+        await Mirror(changes).until(TWO, THREE)
+    finally:
+        await asyncio.to_thread(manager.stop)
 
 
-def test_waiting_for_a_sync_that_does_not_come(caches: tuple[StayRTR, StayRTR]) -> None:
+async def test_waiting_for_a_sync_that_does_not_come(caches: tuple[StayRTR, StayRTR]) -> None:
     primary, backup = caches
     primary.kill()
     backup.kill()
     manager = manager_of(primary, backup)
-
-    async def story() -> None:
-        with pytest.raises(SyncTimeout, match="not started"):
-            await manager.wait_synced()
-        manager.start(wait=False)
-        with pytest.raises(SyncTimeout, match=r"within 0\.05 seconds"):
-            await manager.wait_synced(0.05)
-        waiting = [asyncio.create_task(manager.wait_synced()) for _ in range(2)]
-        await asyncio.sleep(0)
-        waiting[0].cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting[0]
-        await asyncio.to_thread(manager.stop)
-        with pytest.raises(SyncTimeout, match="was stopped"):
-            await waiting[1]
-
-    asyncio.run(story())
+    with pytest.raises(SyncTimeout, match="not started"):
+        await manager.wait_synced()
+    manager.start(wait=False)
+    with pytest.raises(SyncTimeout, match=r"within 0\.05 seconds"):
+        await manager.wait_synced(0.05)
+    waiting = [asyncio.create_task(manager.wait_synced()) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    await asyncio.to_thread(manager.stop)
+    with pytest.raises(SyncTimeout, match="was stopped"):
+        await waiting[1]
 
 
-def test_readers_that_are_dropped_cost_nothing(caches: tuple[StayRTR, StayRTR]) -> None:
+async def test_readers_that_are_dropped_cost_nothing(caches: tuple[StayRTR, StayRTR]) -> None:
     manager = manager_of(caches[0])
-
-    async def story() -> None:
-        kept = manager.changes()
-        manager.changes()
-        manager.start(wait=False)
-        await manager.wait_synced(SECONDS)
-        assert list(manager._readers) == [kept]
-        manager.stop()
-
-    asyncio.run(story())
+    kept = manager.changes()
+    manager.changes()
+    manager.start(wait=False)
+    await manager.wait_synced(SECONDS)
+    assert list(manager._readers) == [kept]
+    manager.stop()

@@ -27,7 +27,7 @@ from rtrd.vrps.files import RouterKey
 from rtrlib.vrp import PACKED
 from tests.lab.programs import RTRD, rtrd
 from tests.lab.rtr_caches import VRP, write_vrp_file
-from tests.lab.rtr_routers import RTRCLIENT, RTRDUMP, Bird, exported, running
+from tests.lab.rtr_routers import RTRCLIENT, Bird, dumped, exported, running
 from tests.lab.wait import SECONDS, until
 
 if TYPE_CHECKING:
@@ -121,135 +121,110 @@ async def serving(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("version", [0, 1])
-def test_a_router_of_each_version_loads_and_follows(version: Any, host: str) -> None:
-    async def story() -> None:
-        async with serving(FIRST, [KEY], host) as (server, address), Router(address) as router:
-            response = await router.load(pdu.ResetQuery(version))
-            assert vrps_of(response) == FIRST
-            keys = [RouterKeyPDU(1, True, KEY.ski, KEY.asn, KEY.spki)] if version else []
-            assert [one for one in response if isinstance(one, RouterKeyPDU)] == keys
-            end = response[-1]
-            assert end.session == response[0].session
-            assert await server.update(pack(SECOND), [KEY])
-            notify = await router.read()
-            assert notify == SerialNotify(version, end.session, (end.serial + 1) % (1 << 32))
-            delta = await router.load(pdu.SerialQuery(version, end.session, end.serial))
-            assert vrps_of(delta) == SECOND - FIRST
-            assert vrps_of(delta, announce=False) == FIRST - SECOND
-            assert delta[-1].serial == notify.serial
-            [status] = server.clients()
-            assert (status.version, status.serial) == (version, notify.serial)
-
-    asyncio.run(story())
+async def test_a_router_of_each_version_loads_and_follows(version: Any, host: str) -> None:
+    async with serving(FIRST, [KEY], host) as (server, address), Router(address) as router:
+        response = await router.load(pdu.ResetQuery(version))
+        assert vrps_of(response) == FIRST
+        keys = [RouterKeyPDU(1, True, KEY.ski, KEY.asn, KEY.spki)] if version else []
+        assert [one for one in response if isinstance(one, RouterKeyPDU)] == keys
+        end = response[-1]
+        assert end.session == response[0].session
+        assert await server.update(pack(SECOND), [KEY])
+        notify = await router.read()
+        assert notify == SerialNotify(version, end.session, (end.serial + 1) % (1 << 32))
+        delta = await router.load(pdu.SerialQuery(version, end.session, end.serial))
+        assert vrps_of(delta) == SECOND - FIRST
+        assert vrps_of(delta, announce=False) == FIRST - SECOND
+        assert delta[-1].serial == notify.serial
+        [status] = server.clients()
+        assert (status.version, status.serial) == (version, notify.serial)
 
 
-def test_a_router_that_opens_with_version_2_goes_on_with_version_1() -> None:
-    async def story() -> None:
-        async with serving(FIRST) as (_, address), Router(address) as router:
-            query = b"\x02\x02\0\0\0\0\0\x08"
-            router.send(query)
-            report = await router.read()
-            assert (report.version, report.code, report.pdu) == (1, 4, query)
-            assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
-
-    asyncio.run(story())
+async def test_a_router_that_opens_with_version_2_goes_on_with_version_1() -> None:
+    async with serving(FIRST) as (_, address), Router(address) as router:
+        query = b"\x02\x02\0\0\0\0\0\x08"
+        router.send(query)
+        report = await router.read()
+        assert (report.version, report.code, report.pdu) == (1, 4, query)
+        assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
 
 
-def test_without_a_set_there_is_no_data_and_later_a_notify() -> None:
-    async def story() -> None:
-        async with serving() as (server, address), Router(address) as router:
-            for query in (pdu.ResetQuery(1), pdu.SerialQuery(1, 5, 6)):
-                [report] = await router.load(query)
-                assert (report.code, report.pdu) == (2, pdu.encode(query))
-            await server.update(pack(FIRST))
-            assert isinstance(await router.read(), SerialNotify)
-            assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
-
-    asyncio.run(story())
+async def test_without_a_set_there_is_no_data_and_later_a_notify() -> None:
+    async with serving() as (server, address), Router(address) as router:
+        for query in (pdu.ResetQuery(1), pdu.SerialQuery(1, 5, 6)):
+            [report] = await router.load(query)
+            assert (report.code, report.pdu) == (2, pdu.encode(query))
+        await server.update(pack(FIRST))
+        assert isinstance(await router.read(), SerialNotify)
+        assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
 
 
-def test_notifies_keep_their_distance_and_none_is_lost() -> None:
+async def test_notifies_keep_their_distance_and_none_is_lost() -> None:
     """Further changes within the interval are told when it is over, once, with the newest serial number."""
-
-    async def story() -> None:
-        async with serving(FIRST, notify_interval=0.5) as (server, address), Router(address) as router:
-            end = (await router.load(pdu.ResetQuery(1)))[-1]
-            loop = asyncio.get_running_loop()
-            await server.update(pack(SECOND))
-            assert (await router.read()).serial == (end.serial + 1) % (1 << 32), "at once after quiet"
-            first = loop.time()
-            await server.update(pack(FIRST))
-            await server.change(pack({("10.0.0.0/8", 8, 1)}), b"")
-            assert (await router.read()).serial == (end.serial + 3) % (1 << 32)
-            assert loop.time() - first >= 0.4
-            await server.update(pack(FIRST))
-            # It asks by itself before the notify is due: then there is none.
-            after = await router.load(pdu.SerialQuery(1, end.session, end.serial))
-            assert after[-1].serial == (end.serial + 4) % (1 << 32)
-            assert len(after) == 2, "changed and changed back"
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(1):
-                    await router.reader.readexactly(1)
-
-    asyncio.run(story())
+    async with serving(FIRST, notify_interval=0.5) as (server, address), Router(address) as router:
+        end = (await router.load(pdu.ResetQuery(1)))[-1]
+        loop = asyncio.get_running_loop()
+        await server.update(pack(SECOND))
+        assert (await router.read()).serial == (end.serial + 1) % (1 << 32), "at once after quiet"
+        first = loop.time()
+        await server.update(pack(FIRST))
+        await server.change(pack({("10.0.0.0/8", 8, 1)}), b"")
+        assert (await router.read()).serial == (end.serial + 3) % (1 << 32)
+        assert loop.time() - first >= 0.4
+        await server.update(pack(FIRST))
+        # It asks by itself before the notify is due: then there is none.
+        after = await router.load(pdu.SerialQuery(1, end.session, end.serial))
+        assert after[-1].serial == (end.serial + 4) % (1 << 32)
+        assert len(after) == 2, "changed and changed back"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await router.reader.readexactly(1)
 
 
 LARGE = b"".join(PACKED.pack((i << 8).to_bytes(4), 64500, 24, 24, 4, 1) for i in range(200_000))
 
 
 @pytest.mark.alone
-def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served() -> None:
+async def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served() -> None:
     # The good router decodes in this loop too: on a busy machine that takes it a while.
-    async def story() -> None:
-        async with serving(FIRST, stall=2) as (server, address):
-            await server.update(LARGE)
-            with socket.create_connection((address.host, address.port)) as slow:
-                slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                slow.sendall(pdu.encode(pdu.ResetQuery(1)))
-                async with Router(address) as router:
-                    assert len(await router.load(pdu.ResetQuery(1))) == 200_002
-                await until(lambda: server.drops["dropped"] == 1)
-                await until(lambda: not server.clients())
-
-    asyncio.run(story())
+    async with serving(FIRST, stall=6) as (server, address):
+        await server.update(LARGE)
+        with socket.create_connection((address.host, address.port)) as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.sendall(pdu.encode(pdu.ResetQuery(1)))
+            async with Router(address) as router:
+                assert len(await router.load(pdu.ResetQuery(1))) == 200_002
+            await until(lambda: server.drops["dropped"] == 1)
+            await until(lambda: not server.clients())
 
 
-def test_a_router_that_never_asks_is_dropped() -> None:
-    async def story() -> None:
-        async with serving(FIRST, hello=0.1) as (_, address), Router(address) as router:
-            assert await router.read() is None
-
-    asyncio.run(story())
+async def test_a_router_that_never_asks_is_dropped() -> None:
+    async with serving(FIRST, hello=0.1) as (_, address), Router(address) as router:
+        assert await router.read() is None
 
 
-def test_more_routers_than_allowed_are_refused() -> None:
-    async def story() -> None:
-        async with serving(FIRST, clients=1) as (server, address), Router(address) as first:
-            assert vrps_of(await first.load(pdu.ResetQuery(1))) == FIRST
-            async with Router(address) as second:
-                assert await second.read() is None
-            assert server.drops["refused"] == 1
-            assert vrps_of(await first.load(pdu.ResetQuery(1))) == FIRST
-
-    asyncio.run(story())
+async def test_more_routers_than_allowed_are_refused() -> None:
+    async with serving(FIRST, clients=1) as (server, address), Router(address) as first:
+        assert vrps_of(await first.load(pdu.ResetQuery(1))) == FIRST
+        async with Router(address) as second:
+            assert await second.read() is None
+        assert server.drops["refused"] == 1
+        assert vrps_of(await first.load(pdu.ResetQuery(1))) == FIRST
 
 
-def test_a_set_that_changes_while_a_router_loads_is_told_after_it() -> None:
-    async def story() -> None:
-        async with serving(FIRST) as (server, address), Router(address) as router:
-            await server.update(LARGE)
-            router.send(pdu.ResetQuery(1))
-            assert isinstance(await router.read(), pdu.CacheResponse)
-            await server.change(pack({("2001:db8::/32", 32, 1)}), b"")
-            response = [await router.read()]
-            while not isinstance(response[-1], pdu.EndOfData):
-                response.append(await router.read())
-            assert len(response) == 200_001, "the set as it was asked for"
-            assert isinstance(await router.read(), SerialNotify)
-            delta = await router.load(pdu.SerialQuery(1, response[-1].session, response[-1].serial))
-            assert vrps_of(delta) == {("2001:db8::/32", 32, 1)}
-
-    asyncio.run(story())
+async def test_a_set_that_changes_while_a_router_loads_is_told_after_it() -> None:
+    async with serving(FIRST) as (server, address), Router(address) as router:
+        await server.update(LARGE)
+        router.send(pdu.ResetQuery(1))
+        assert isinstance(await router.read(), pdu.CacheResponse)
+        await server.change(pack({("2001:db8::/32", 32, 1)}), b"")
+        response = [await router.read()]
+        while not isinstance(response[-1], pdu.EndOfData):
+            response.append(await router.read())
+        assert len(response) == 200_001, "the set as it was asked for"
+        assert isinstance(await router.read(), SerialNotify)
+        delta = await router.load(pdu.SerialQuery(1, response[-1].session, response[-1].serial))
+        assert vrps_of(delta) == {("2001:db8::/32", 32, 1)}
 
 
 def test_hostile_octets_never_harm_the_server() -> None:
@@ -345,14 +320,7 @@ def test_gobgp_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -
           [rpki-servers.config]
             address = "127.0.0.1"
             port = {cache.port}""")
-    argv = [
-        find_program("gobgpd", GOBGP),
-        "-f",
-        str(config),
-        "--api-hosts",
-        f"127.0.0.1:{api}",
-        "--pprof-disable",
-    ]
+    argv = [find_program("gobgpd", GOBGP), "-f", str(config), "--api-hosts", f"127.0.0.1:{api}", "--pprof-disable"]
     gobgp = [find_program("gobgp", GOBGP), "-p", str(api), "rpki", "table", "-a"]
 
     def table() -> set[VRP]:
@@ -369,15 +337,8 @@ def test_gobgp_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("version", ["0", "1"])
-def test_stayrtrs_rtrdump_sees_exactly_the_set(cache: Cache, tmp_path: Path, version: Any) -> None:
-    out = tmp_path / "dump.json"
-    argv = [find_program("rtrdump", RTRDUMP), "-rtr.version", version, "-file", str(out)]
-    subprocess.run([*argv, "-connect", f"127.0.0.1:{cache.port}"], check=True, capture_output=True, timeout=SECONDS)
-    found = json.loads(out.read_text())
-    assert {
-        (one["prefix"], one["maxLength"], int(str(one["asn"]).removeprefix("AS"))) for one in found["roas"]
-    } == FIRST
-    assert len(found.get("bgpsec_keys") or []) == int(version)
+def test_stayrtrs_rtrdump_sees_exactly_the_set(cache: Cache, tmp_path: Path, version: str) -> None:
+    assert dumped(tmp_path, cache.port, "-rtr.version", version) == (FIRST, int(version))
 
 
 def test_frr_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -> None:

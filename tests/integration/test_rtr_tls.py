@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import socket
 import subprocess
@@ -16,7 +15,9 @@ from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
 from tests.lab.certificates import CA
 from tests.lab.daemons import Daemon
-from tests.lab.rtr_routers import RTRDUMP, SECONDS, running
+from tests.lab.rtr_routers import dumped, running
+from tests.lab.rtr_wire import read_answer
+from tests.lab.wait import SECONDS
 
 if TYPE_CHECKING:
     import ssl
@@ -39,22 +40,13 @@ def server(ca: CA) -> Signed:
 
 def load(port: int, context: ssl.SSLContext) -> int:
     """How many prefixes a router gets; raises OSError (ssl.SSLError is one) when it gets no connection."""
-    count = 0
     with (
         socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
         context.wrap_socket(raw, server_hostname="127.0.0.1") as tls,
+        tls.makefile("rb") as stream,
     ):
         tls.sendall(pdu.encode(pdu.ResetQuery(1)))
-        with tls.makefile("rb") as stream:
-            while True:
-                head = stream.read(pdu.HEADER_SIZE)
-                header = pdu.header(head)
-                if header is None:
-                    raise ConnectionResetError("the server closed")
-                found = pdu.decode(head + stream.read(header.length - len(head)))
-                if isinstance(found, pdu.EndOfData):
-                    return count
-                count += isinstance(found, pdu.Prefix)
+        return sum(isinstance(one, pdu.Prefix) for one in read_answer(stream))
 
 
 def serve(folder: Path, server: Signed, *words: str) -> Process:
@@ -88,13 +80,8 @@ def test_only_routers_with_a_certificate_of_the_ca_are_served(tmp_path: Path, ca
 def test_stayrtrs_rtrdump_by_tls(tmp_path: Path, server: Signed) -> None:
     """It has no certificate to show and checks none of ours: the cipher and the framing are what is tried."""
     with running(serve(tmp_path, server)) as process:
-        out = tmp_path / "dump.json"
-        argv = [find_program("rtrdump", RTRDUMP), "-type", "tls", "-tls.validate=false", "-rtr.version", "1"]
-        argv += ["-connect", f"127.0.0.1:{port_of(process)}", "-file", str(out)]
-        subprocess.run(argv, check=True, capture_output=True, timeout=SECONDS)
-        found = {(one["prefix"], one["maxLength"], int(re.sub("^AS", "", str(one["asn"])))) for one in
-                 json.loads(out.read_text())["roas"]}  # fmt: skip
-        assert found == set(VRPS)
+        options = ["-type", "tls", "-tls.validate=false", "-rtr.version", "1"]
+        assert dumped(tmp_path, port_of(process), *options)[0] == set(VRPS)
 
 
 def test_the_relay_serves_by_tls_beside_tcp(lab: Lab, ca: CA, server: Signed) -> None:

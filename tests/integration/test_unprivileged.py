@@ -98,8 +98,7 @@ def test_it_runs_as_nobody_and_serves_the_group(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "why"),
-    [(str(OPERATORS), "Operation not permitted"), ("no-such-group", "there is no such group")],
+    ("group", "why"), [(str(OPERATORS), "Operation not permitted"), ("no-such-group", "there is no such group")]
 )
 def test_a_group_that_it_cannot_give_the_socket_to_is_refused_in_a_sentence(lab: Lab, group: str, why: str) -> None:
     """It's no member, or nobody is: it ends, and leaves no socket that the wrong ones may use."""

@@ -15,15 +15,7 @@ from typing import TYPE_CHECKING
 
 from _rtrlib import ffi, lib
 from rtrlib import PFXRecord, PfxvState
-from tests.lab.rtr_caches import (
-    ScriptedCache,
-    cache_response,
-    end_of_data,
-    error_report,
-    manager_of,
-    prefix4,
-    prefix6,
-)
+from tests.lab.rtr_caches import ScriptedCache, cache_response, end_of_data, error_report, manager_of, prefix4, prefix6
 from tests.lab.wait import SECONDS, wait_until
 
 if TYPE_CHECKING:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rtrd.demo.lab import Process, find_program
+from tests.lab.wait import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SECONDS = 15
-"""Generous: for what takes milliseconds on an idle machine."""
 RTRCLIENT = "as root: apt-get install rtr-tools"
 BIRD = "as root: apt-get install bird2"
 RTRDUMP = "as root: apt-get install stayrtr"
@@ -39,6 +39,16 @@ def exported(port: int) -> Rows:
     output = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
     rows = re.findall(r"^([0-9a-f.:]+), (\d+), (\d+), (-?\d+)$", output, re.MULTILINE)
     return {(f"{address}/{length}", int(max_length), int(asn) % (1 << 32)) for address, length, max_length, asn in rows}
+
+
+def dumped(folder: Path, port: int, *options: str) -> tuple[Rows, int]:
+    """What StayRTR's rtrdump gets: VRPs, and how many router keys."""
+    out = folder / "dump.json"
+    argv = [find_program("rtrdump", RTRDUMP), *options, "-file", str(out), "-connect", f"127.0.0.1:{port}"]
+    subprocess.run(argv, check=True, capture_output=True, timeout=SECONDS)
+    found = json.loads(out.read_text())
+    rows = {(one["prefix"], one["maxLength"], int(str(one["asn"]).removeprefix("AS"))) for one in found["roas"]}
+    return rows, len(found.get("bgpsec_keys") or [])
 
 
 class Bird:

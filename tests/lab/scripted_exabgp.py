@@ -19,7 +19,7 @@ from tests.lab.daemons import Daemon
 from tests.lab.wait import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
 UPDATE = json.loads((SAMPLES / "update-v4-1.jsonl").read_bytes())
@@ -89,7 +89,9 @@ class PipedProcess(Process):
     def _answer(self) -> None:
         assert self._out is not None
         for line in self._out:
-            self.commands.append((time.monotonic(), line.rstrip("\n")))
+            with self._changed:
+                self.commands.append((time.monotonic(), line.rstrip("\n")))
+                self._changed.notify_all()
             try:
                 self.say(self._says(line.strip()))
             except (BrokenPipeError, ValueError):
@@ -99,8 +101,10 @@ class PipedProcess(Process):
 class ScriptedExaBGP(Daemon):
     """A daemon as ExaBGP's process, and what that ExaBGP would say."""
 
-    def __init__(self, folder: Path, caches: Sequence[Any], **options: Any) -> None:
-        super().__init__(folder, caches, settings={"policy": POLICY}, **options)
+    def __init__(
+        self, folder: Path, caches: Sequence[Any], settings: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        super().__init__(folder, caches, settings={"policy": POLICY, **(settings or {})}, **options)
         self.options = ["--exabgp"]
 
     def make_process(self, name: str, argv: list[str]) -> Process:
@@ -121,10 +125,7 @@ class ScriptedExaBGP(Daemon):
         """Say that PEER announced a route."""
         family, hop = ("ipv6 unicast", "2001:db8:ffff::1") if ":" in prefix else ("ipv4 unicast", PEER)
         update = {
-            "attribute": {
-                "origin": "igp",
-                "as-path": {"0": {"element": "as-sequence", "value": [65002, origin]}},
-            },
+            "attribute": {"origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": [65002, origin]}}},
             "announce": {family: {hop: [{"nlri": prefix}]}},
         }
         neighbor = {**UPDATE["neighbor"], "message": {"update": update}}

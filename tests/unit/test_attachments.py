@@ -145,25 +145,22 @@ def test_a_name_that_is_taken_waits_for_its_end(play: Play) -> None:
     play(story)
 
 
-def test_a_service_that_starts_later_begins_with_a_whole_line(tmp_path: Path) -> None:
-    async def story() -> None:
-        router = ExaBGP(tmp_path / "rtrd.sock")
-        await router.start()
-        assert "no service answers" in await router.stderr()
-        router.say(b"forgotten\nbroken ")
-        service = Service(tmp_path / "rtrd.sock")
-        await service.attachments.start()
-        await router.hears(len(HELLO))
-        router.say(b"off\nwhole\n")
-        await until(lambda: service.lines == 1)
-        assert [one.undecodable for one in service.routers] == [1]  # `whole` is no JSON
-        service.attachments.close()
-        # The attach process reads again: more than a pipe holds goes away.
-        for _ in range(4):
-            await asyncio.wait_for(asyncio.to_thread(router.say, b"y" * 60_000), 30)
-        await router.end()
-
-    asyncio.run(story())
+async def test_a_service_that_starts_later_begins_with_a_whole_line(tmp_path: Path) -> None:
+    router = ExaBGP(tmp_path / "rtrd.sock")
+    await router.start()
+    assert "no service answers" in await router.stderr()
+    router.say(b"forgotten\nbroken ")
+    service = Service(tmp_path / "rtrd.sock")
+    await service.attachments.start()
+    await router.hears(len(HELLO))
+    router.say(b"off\nwhole\n")
+    await until(lambda: service.lines == 1)
+    assert [one.undecodable for one in service.routers] == [1]  # `whole` is no JSON
+    service.attachments.close()
+    # The attach process reads again: more than a pipe holds goes away.
+    for _ in range(4):
+        await asyncio.wait_for(asyncio.to_thread(router.say, b"y" * 60_000), 30)
+    await router.end()
 
 
 def test_a_dead_attach_process_leaves_no_router_and_no_descriptor(play: Play) -> None:

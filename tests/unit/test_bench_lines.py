@@ -13,10 +13,7 @@ from rtrd.exabgp.decode import decode
 from rtrd.rib.bgp_events import Update
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-CASES = {
-    "update-v4-1": ["20.0.0.0/24"],
-    "update-v6": ["2001:db8:1::/48", "2001:db8:2::/48", "::/0", "2001:db8::1/128"],
-}
+CASES = {"update-v4-1": ["20.0.0.0/24"], "update-v6": ["2001:db8:1::/48", "2001:db8:2::/48", "::/0", "2001:db8::1/128"]}
 VARYING = {"time", "pid", "ppid", "host", "counter"}
 
 

@@ -98,8 +98,7 @@ def test_a_prefix_that_is_none_ends_the_audit() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.lists(st.tuples(prefixes(), st.none() | st.integers(64500, 64503)), max_size=20),
-    st.lists(vrps(), max_size=10),
+    st.lists(st.tuples(prefixes(), st.none() | st.integers(64500, 64503)), max_size=20), st.lists(vrps(), max_size=10)
 )
 def test_every_route_is_what_rfc_6811_says(routes: list[tuple[str, int | None]], entries: list[VRP]) -> None:
     ordered = sorted(routes, key=lambda one: (ipaddress.ip_network(one[0]).version, one[0]))

@@ -45,13 +45,7 @@ def test_the_shortest_good_file_gets_all_defaults() -> None:
     assert (caches.intervals, caches.on_expire) == ("configured", "not-found")
     assert found.start_hold == 120
     assert found.control == Path("/run/rtrd/rtrd.sock")
-    assert (found.slurm, found.state, found.http, found.rtr_server, found.policy) == (
-        (),
-        None,
-        None,
-        None,
-        (),
-    )
+    assert (found.slurm, found.state, found.http, found.rtr_server, found.policy) == ((), None, None, None, ())
     (server,) = caches.groups[0].servers
     assert (server.host, server.port, server.transport) == ("192.0.2.10", 323, "tcp")
 
@@ -126,20 +120,13 @@ policy:
         (9, "caches.groups[1].name: a is also that of the group on line 6"),
         (10, "caches.groups[1].preference: 1 is also that of the group on line 7"),
         (11, "caches.groups[1].servers: the list is empty"),
-        (
-            12,
-            f"unknown key 'colour'; known here: {', '.join((*TOP[:6], 'control-group', *TOP[6:]))}",
-        ),
+        (12, f"unknown key 'colour'; known here: {', '.join((*TOP[:6], 'control-group', *TOP[6:]))}"),
         (14, "policy[0].from[0]: 'nonsense': not an IP address"),
         (15, "policy[0].invalid.tags: only for action announce, not withdraw"),
     ]
 
 
-INTERVALS = [
-    ("refresh", 1, 86400),
-    ("retry", 1, 7200),
-    ("expire", 600, 172800),
-]
+INTERVALS = [("refresh", 1, 86400), ("retry", 1, 7200), ("expire", 600, 172800)]
 
 
 @pytest.mark.parametrize(("key", "low", "high"), INTERVALS)
@@ -160,10 +147,7 @@ def test_intervals_have_the_ranges_of_rfc_8210(key: str, low: int, high: int) ->
     ("lines", "expected"),
     [
         ("  refresh: 7200\n", (2, "caches: expire (7200) must be greater than refresh (7200)")),
-        (
-            "  retry: 700\n  expire: 700\n  refresh: 10\n",
-            (3, "caches: expire (700) must be greater than retry (700)"),
-        ),
+        ("  retry: 700\n  expire: 700\n  refresh: 10\n", (3, "caches: expire (700) must be greater than retry (700)")),
         ("  expire: 3600\n", (2, "caches: expire (3600) must be greater than refresh (3600)")),
     ],
 )
@@ -174,10 +158,7 @@ def test_expire_is_greater_than_refresh_and_retry(lines: str, expected: tuple[in
 SERVERS = [
     ("{host: 192.0.2.10, transport: ssh}", ["transport ssh needs 'key'", "transport ssh needs 'user'"]),
     ("{host: 192.0.2.10, transport: ssh, user: u}", ["transport ssh needs 'key'"]),
-    (
-        "{host: 192.0.2.10, key: k, host-key: h}",
-        [".host-key: only for transport ssh", ".key: only for transport ssh"],
-    ),
+    ("{host: 192.0.2.10, key: k, host-key: h}", [".host-key: only for transport ssh", ".key: only for transport ssh"]),
     ("{host: 192.0.2.10, transport: tls}", [".transport: expected one of ssh, tcp, found 'tls'"]),
     ("{host: 192.0.2.10, port: 0}", [".port: 0 is out of range, expected 1 to 65535"]),
     ("{host: 192.0.2.10, port: 0323}", [".port: expected a whole number from 1 to 65535, found '0323'"]),
@@ -210,19 +191,13 @@ def test_a_server_at_fault(server: str, expected: list[str]) -> None:
         ("  groups: []\n", "caches.groups: the list is empty"),
         ("  refresh: 5\n", "caches: the key 'groups' is missing"),
         ("  groups: {}\n", "caches.groups: expected a list, found keys and values"),
-        (
-            "  groups: [{preference: 1, servers: [{host: a}]}]\n",
-            "caches.groups[0]: the key 'name' is missing",
-        ),
+        ("  groups: [{preference: 1, servers: [{host: a}]}]\n", "caches.groups[0]: the key 'name' is missing"),
         ("  groups: [{name: a, preference: 1}]\n", "caches.groups[0]: the key 'servers' is missing"),
         (
             "  groups: [{name: a, preference: -1, servers: [{host: a}]}]\n",
             "caches.groups[0].preference: -1 is out of range, expected 0 to 255",
         ),
-        (
-            "  groups: [{name: a, preference: 1, servers: []}]\n",
-            "caches.groups[0].servers: the list is empty",
-        ),
+        ("  groups: [{name: a, preference: 1, servers: []}]\n", "caches.groups[0].servers: the list is empty"),
     ],
 )
 def test_groups_at_fault(groups: str, what: str) -> None:
@@ -237,10 +212,7 @@ def test_thirty_caches_are_possible_and_no_more() -> None:
 
 
 ACTIONS = [
-    (
-        "valid: {action: annunce}",
-        "valid.action: expected one of announce, hold, observe, withdraw, found 'annunce'",
-    ),
+    ("valid: {action: annunce}", "valid.action: expected one of announce, hold, observe, withdraw, found 'annunce'"),
     ("valid: {tags: [rfc8097]}", "valid: the key 'action' is missing"),
     ("valid: announce", "valid: expected keys and values, found 'announce'"),
     ("invalid: {action: withdraw, tags: [rfc8097]}", "invalid.tags: only for action announce, not withdraw"),
@@ -316,10 +288,7 @@ def test_a_tag_at_fault(tag: str, why: str) -> None:
     [
         ("http: 9323", "http: expected text, found '9323'; put it in quotes"),
         ("http: localhost:9323", "http: 'localhost:9323': the part before the port is not an IP address"),
-        (
-            "http: '127.0.0.1:70000'",
-            "http: '127.0.0.1:70000': port 70000 is out of range, expected 0 to 65535",
-        ),
+        ("http: '127.0.0.1:70000'", "http: '127.0.0.1:70000': port 70000 is out of range, expected 0 to 65535"),
         ("http: '127.0.0.1'", "http: '127.0.0.1': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT"),
         ("http: '::1:9323'", "http: '::1:9323': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT"),
         ("rtr-server: {listen: []}", "rtr-server.listen: the list is empty"),
@@ -447,14 +416,8 @@ def test_the_relay_listens_by_tcp_or_tls(text: str) -> None:
     ("text", "what"),
     [
         ("rtr-server: {expire: 7200}\n", "rtr-server: needs 'listen' or 'tls', or nobody can connect"),
-        (
-            RELAY + ", refresh: 7200}\n",
-            "rtr-server: expire (7200) must be greater than refresh (7200); " + NOT_SAID,
-        ),
-        (
-            RELAY + ", expire: 600}\n",
-            "rtr-server: expire (600) must be greater than refresh (3600); " + NOT_SAID,
-        ),
+        (RELAY + ", refresh: 7200}\n", "rtr-server: expire (7200) must be greater than refresh (7200); " + NOT_SAID),
+        (RELAY + ", expire: 600}\n", "rtr-server: expire (600) must be greater than refresh (3600); " + NOT_SAID),
     ],
 )
 def test_a_relay_that_cannot_be(text: str, what: str) -> None:

@@ -360,12 +360,7 @@ def test_routes_by_validity_and_prefix(served: Running) -> None:
         ("GET", "/nothing", 404, "nothing is at /nothing"),
         ("POST", "/status", 405, "/status only answers GET"),
         ("GET", "/accept", 405, "/accept only answers POST"),
-        (
-            "GET",
-            "/routes?validity=good",
-            400,
-            "validity: expected one of valid, not-found, invalid, unverified",
-        ),
+        ("GET", "/routes?validity=good", 400, "validity: expected one of valid, not-found, invalid, unverified"),
         ("GET", "/routes?prefix=x", 400, "'x' is not a prefix: expected ADDRESS/LENGTH"),
         (
             "GET",
@@ -546,10 +541,7 @@ def test_tcp_too_when_it_is_configured(tmp_path: Path) -> None:
         with socket.create_connection((http.host, http.port), timeout=10) as connection:
             connection.sendall(b"GET /version HTTP/1.0\r\n\r\n")
             assert connection.recv(4096).startswith(b"HTTP/1.0 200")
-        with (
-            pytest.raises(ListenError, match=f"http: cannot listen at {http}"),
-            running(tmp_path / "2.sock", http),
-        ):
+        with pytest.raises(ListenError, match=f"http: cannot listen at {http}"), running(tmp_path / "2.sock", http):
             pass
         assert not (tmp_path / "2.sock").exists()
 

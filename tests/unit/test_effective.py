@@ -202,11 +202,7 @@ def test_with_on_expire_keep_the_last_keys_stay() -> None:
 
 @pytest.mark.parametrize(
     ("one", "left"),
-    [
-        (KeyFilter(64500, None), {OTHER}),
-        (KeyFilter(None, OTHER.ski), {KEY}),
-        (KeyFilter(64501, KEY.ski), {KEY, OTHER}),
-    ],
+    [(KeyFilter(64500, None), {OTHER}), (KeyFilter(None, OTHER.ski), {KEY}), (KeyFilter(64501, KEY.ski), {KEY, OTHER})],
 )
 def test_slurm_filters_keys_before_it_asserts_some(story: Story, one: KeyFilter, left: set[RouterKey]) -> None:
     cache = Cache(0)

@@ -50,84 +50,71 @@ class Steady(Story):
         self.seen.append(frozenset(self.in_force))
 
 
-def test_a_reload_shows_the_old_set_and_then_the_new_one() -> None:
-    async def main() -> None:
-        story, cache = Steady(), Cache(0)
-        story.sync(cache, GOOD)
-        story.follow(cache)
-        await story.settle()
-        assert story.in_force == set(GOOD)
-        story.seen.clear()
-        story.sync(cache, BAD)
-        story.delta(cache, OTHER[:1])
-        assert story.effective.task_queue.tasks
-        assert story.effective.to_keep() is None, "no snapshot of what is half committed"
-        await story.settle()
-        assert story.seen == [frozenset(GOOD), frozenset([*BAD, OTHER[0]])]
-        assert story.validities() == {"invalid"}
-
-    asyncio.run(main())
+async def test_a_reload_shows_the_old_set_and_then_the_new_one() -> None:
+    story, cache = Steady(), Cache(0)
+    story.sync(cache, GOOD)
+    story.follow(cache)
+    await story.settle()
+    assert story.in_force == set(GOOD)
+    story.seen.clear()
+    story.sync(cache, BAD)
+    story.delta(cache, OTHER[:1])
+    assert story.effective.task_queue.tasks
+    assert story.effective.to_keep() is None, "no snapshot of what is half committed"
+    await story.settle()
+    assert story.seen == [frozenset(GOOD), frozenset([*BAD, OTHER[0]])]
+    assert story.validities() == {"invalid"}
 
 
-def test_a_failover_shows_the_one_cache_and_then_the_other() -> None:
-    async def main() -> None:
-        story, one, two = Steady(), Cache(0), Cache(1)
-        story.sync(one, GOOD)
-        story.follow(one)
-        story.sync(two, [*BAD, *OTHER])
-        await story.settle()
-        story.seen.clear()
-        story.follow(two)
-        story.effective.expired(one)
-        story.delta(two, go=OTHER)
-        await story.settle()
-        assert story.seen == [frozenset(GOOD), frozenset([*BAD, *OTHER]), frozenset(BAD)]
-        assert story.vrp_set.count_source(0) == 0
-
-    asyncio.run(main())
+async def test_a_failover_shows_the_one_cache_and_then_the_other() -> None:
+    story, one, two = Steady(), Cache(0), Cache(1)
+    story.sync(one, GOOD)
+    story.follow(one)
+    story.sync(two, [*BAD, *OTHER])
+    await story.settle()
+    story.seen.clear()
+    story.follow(two)
+    story.effective.expired(one)
+    story.delta(two, go=OTHER)
+    await story.settle()
+    assert story.seen == [frozenset(GOOD), frozenset([*BAD, *OTHER]), frozenset(BAD)]
+    assert story.vrp_set.count_source(0) == 0
 
 
-def test_a_held_change_is_taken_at_once() -> None:
-    async def main() -> None:
-        story = Story()
-        cache = Cache(0)
-        story.sync(cache, GOOD)
-        story.follow(cache)
-        await story.effective.task_queue.done()
-        story.sync(cache, BAD)
-        await story.effective.task_queue.done()
-        assert story.state == "held"
+async def test_a_held_change_is_taken_at_once() -> None:
+    story = Story()
+    cache = Cache(0)
+    story.sync(cache, GOOD)
+    story.follow(cache)
+    await story.effective.task_queue.done()
+    story.sync(cache, BAD)
+    await story.effective.task_queue.done()
+    assert story.state == "held"
+    story.guarding.accept()
+    seen = {frozenset(story.in_force)}
+    with pytest.raises(NothingHeldError):
         story.guarding.accept()
-        seen = {frozenset(story.in_force)}
-        with pytest.raises(NothingHeldError):
-            story.guarding.accept()
-        while story.effective.task_queue.tasks:
-            seen.add(frozenset(story.in_force))
-            await asyncio.sleep(0)
-        assert seen <= {frozenset(GOOD), frozenset(BAD)}
-        assert story.in_force == set(BAD)
-        story.guarding.close()
-
-    asyncio.run(main())
+    while story.effective.task_queue.tasks:
+        seen.add(frozenset(story.in_force))
+        await asyncio.sleep(0)
+    assert seen <= {frozenset(GOOD), frozenset(BAD)}
+    assert story.in_force == set(BAD)
+    story.guarding.close()
 
 
-def test_a_word_that_comes_too_late_is_not_heard() -> None:
+async def test_a_word_that_comes_too_late_is_not_heard() -> None:
     """What is held changes back in the task before."""
-
-    async def main() -> None:
-        story = Story()
-        cache = Cache(0)
-        story.sync(cache, GOOD)
-        story.follow(cache)
-        story.sync(cache, BAD)
-        await story.effective.task_queue.done()
-        story.sync(cache, GOOD)
-        story.guarding.accept()
-        await story.effective.task_queue.done()
-        assert (story.state, story.in_force) == ("following", set(GOOD))
-        story.guarding.close()
-
-    asyncio.run(main())
+    story = Story()
+    cache = Cache(0)
+    story.sync(cache, GOOD)
+    story.follow(cache)
+    story.sync(cache, BAD)
+    await story.effective.task_queue.done()
+    story.sync(cache, GOOD)
+    story.guarding.accept()
+    await story.effective.task_queue.done()
+    assert (story.state, story.in_force) == ("following", set(GOOD))
+    story.guarding.close()
 
 
 class TestSeries:

@@ -237,35 +237,29 @@ def test_a_table_that_nobody_listens_to_keeps_nothing(tell: Any) -> None:
     tell(story)
 
 
-def test_each_listener_has_its_own_pace() -> None:
-    async def main() -> None:
-        event_log = EventLog(Clock())
-        with event_log.listen() as slow, event_log.listen() as quick:
-            for number in range(MOST_WAITING + 5):
-                event_log.add("cache", str(number))
-                if number % 100 == 0:
-                    assert json.loads((await quick.take(1))[-1])["text"] == str(number)
-            first, second, *_ = map(json.loads, await slow.take(1))
-            assert first == {
-                "time": None, "kind": "lost", "count": 5, "text": "5 events were lost: they were not read fast enough"
-            }  # fmt: skip
-            assert second["text"] == "5"
-        event_log.add("cache", "nobody hears it")
-        assert json.loads(event_log.recent(1)[0])["text"] == "nobody hears it"
-        assert event_log.recent(0) == []
-
-    asyncio.run(main())
+async def test_each_listener_has_its_own_pace() -> None:
+    event_log = EventLog(Clock())
+    with event_log.listen() as slow, event_log.listen() as quick:
+        for number in range(MOST_WAITING + 5):
+            event_log.add("cache", str(number))
+            if number % 100 == 0:
+                assert json.loads((await quick.take(1))[-1])["text"] == str(number)
+        first, second, *_ = map(json.loads, await slow.take(1))
+        assert first == {
+            "time": None, "kind": "lost", "count": 5, "text": "5 events were lost: they were not read fast enough"
+        }  # fmt: skip
+        assert second["text"] == "5"
+    event_log.add("cache", "nobody hears it")
+    assert json.loads(event_log.recent(1)[0])["text"] == "nobody hears it"
+    assert event_log.recent(0) == []
 
 
-def test_listeners_have_a_bound() -> None:
-    async def main() -> None:
-        event_log = EventLog(Clock())
-        for _ in range(MOST_LISTENERS):
-            event_log.listen().__enter__()
-        with pytest.raises(TooManyListenersError):
-            event_log.listen()
-
-    asyncio.run(main())
+async def test_listeners_have_a_bound() -> None:
+    event_log = EventLog(Clock())
+    for _ in range(MOST_LISTENERS):
+        event_log.listen().__enter__()
+    with pytest.raises(TooManyListenersError):
+        event_log.listen()
 
 
 def test_the_vrps_of_the_latest_changes_are_remembered_and_no_more() -> None:

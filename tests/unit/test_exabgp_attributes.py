@@ -144,10 +144,7 @@ POLICY = Policy(
             valid=Action(
                 action="announce",
                 tags=tuple(
-                    map(
-                        parse_tag,
-                        ("rfc8097", "large:65000:1:0", "community:65000:1", "extended:0x0302000000000001"),
-                    )
+                    map(parse_tag, ("rfc8097", "large:65000:1:0", "community:65000:1", "extended:0x0302000000000001"))
                 ),
             )
         )
@@ -233,9 +230,7 @@ def test_a_tag_in_an_attribute_that_exabgp_did_not_read_is_not_carried(name: str
         {"as-path": [], "as-set": ["65001"]},
     ],
 )
-def test_a_malformed_attribute_makes_a_route_without_origin_that_is_never_announced(
-    attributes: dict[str, Any],
-) -> None:
+def test_a_malformed_attribute_makes_a_route_without_origin_that_is_never_announced(attributes: dict[str, Any]) -> None:
     """RFC 7606 section 2, treat-as-withdraw: ExaBGP passes such routes on."""
     assert read(attributes) == UNREADABLE
     assert UNREADABLE.summary().origin < 0

@@ -78,9 +78,7 @@ def test_a_version_that_nobody_knows_is_decoded_by_its_shape(version: str) -> No
 
 def test_keys_that_nobody_knows_are_skipped() -> None:
     newer = changed(
-        "update-v4-1",
-        ('"direction"', '"vrf": {"name": [1, null, {}]}, "direction"'),
-        ('"type"', '"schema": 7, "type"'),
+        "update-v4-1", ('"direction"', '"vrf": {"name": [1, null, {}]}, "direction"'), ('"type"', '"schema": 7, "type"')
     )
     assert decode(newer) == decode(sample("update-v4-1"))
 

@@ -61,8 +61,7 @@ segments = st.builds(
     Segment,
     st.sampled_from([1, 2, 2, 2, 3, 4]),
     st.one_of(
-        st.lists(u32, min_size=1, max_size=5),
-        st.sampled_from([254, 255, 256, 510, 511]).map(lambda n: list(range(n))),
+        st.lists(u32, min_size=1, max_size=5), st.sampled_from([254, 255, 256, 510, 511]).map(lambda n: list(range(n)))
     ).map(tuple),
 )
 

@@ -218,9 +218,7 @@ EXPECTED: dict[str, Case] = {
     "ibgp-originator-cluster": Case(announced(attributes(path(65100), local_preference=100), "20.1.5.0/24")),
     "prepend-loop": Case(announced(attributes(path(65002, 65002, 65002, 65002, 65002, 65001, 65100)), "20.2.7.0/24")),
     "as4": Case(announced(attributes(path(65002, 4200000001, 23456, 4294967295, 0), 0), "20.2.8.0/24")),
-    "asset-end": Case(
-        announced(attributes((*USUAL, Segment(AS_SET, (65200, 65201))), None), "20.2.0.0/24"),
-    ),
+    "asset-end": Case(announced(attributes((*USUAL, Segment(AS_SET, (65200, 65201))), None), "20.2.0.0/24")),
     "asset-single": Case(announced(attributes((*path(65002), Segment(AS_SET, (65200,))), None), "20.2.1.0/24")),
     "asset-only": Case(announced(attributes((Segment(AS_SET, (65002, 65003)),), None), "20.2.3.0/24")),
     "two-sequences": Case(
@@ -246,8 +244,7 @@ EXPECTED: dict[str, Case] = {
     "ibgp-confed-only": Case(
         v5=announced(attributes(path(65010, 65011), 65011, local_preference=100), "20.1.2.0/24"),
         v4=announced(
-            attributes((Segment(AS_CONFED_SEQUENCE, (65010, 65011)),), 65001, local_preference=100),
-            "20.1.2.0/24",
+            attributes((Segment(AS_CONFED_SEQUENCE, (65010, 65011)),), 65001, local_preference=100), "20.1.2.0/24"
         ),
         differs=CONFED_HIDDEN,
     ),
@@ -286,14 +283,12 @@ EXPECTED: dict[str, Case] = {
     "ext-ovs-invalid": Case(announced(attributes(extended_communities=(0x4300_0000_0000_0002,)), "20.3.5.0/24")),
     "ibgp-ovs-valid": Case(
         announced(
-            attributes(path(65100), local_preference=100, extended_communities=(0x4300_0000_0000_0000,)),
-            "20.1.6.0/24",
+            attributes(path(65100), local_preference=100, extended_communities=(0x4300_0000_0000_0000,)), "20.1.6.0/24"
         )
     ),
     "ibgp-ovs-notfound": Case(
         announced(
-            attributes(path(65100), local_preference=100, extended_communities=(0x4300_0000_0000_0001,)),
-            "20.1.7.0/24",
+            attributes(path(65100), local_preference=100, extended_communities=(0x4300_0000_0000_0001,)), "20.1.7.0/24"
         )
     ),
     "origin-incomplete-med-agg": Case(announced(attributes(origin=INCOMPLETE, med=77), "20.3.6.0/24")),

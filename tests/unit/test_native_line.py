@@ -250,18 +250,7 @@ SETS = st.fixed_dictionaries({}, optional={**COMMON, "as-path": SEGMENTS}) | st.
     {}, optional={**COMMON, "as-path": ASNS, "as-set": ASNS, "confederation-path": ASNS, "confederation-set": ASNS}
 )
 NEXT_HOPS = st.sampled_from(
-    [
-        "192.0.2.1",
-        "192.0.2.01",
-        "0.0.0.0",
-        "224.0.0.1",
-        "2001:db8::1",
-        "2001:DB8::1",
-        "fe80::1",
-        "::",
-        "no-nexthop",
-        "",
-    ]
+    ["192.0.2.1", "192.0.2.01", "0.0.0.0", "224.0.0.1", "2001:db8::1", "2001:DB8::1", "fe80::1", "::", "no-nexthop", ""]
 )
 
 

@@ -25,10 +25,7 @@ def test_add_validate_remove() -> None:
         assert table.validate(64500, "192.0.2.128", 26) == PfxvState.invalid
         assert table.validate(64502, "2001:db8:1::", 48) == PfxvState.invalid
         assert table.validate(64500, "198.51.100.0", 24) == PfxvState.not_found
-        assert set(table) == {
-            PFXRecord(64500, "192.0.2.0", 24, 25),
-            PFXRecord(64501, "2001:db8::", 32, 48),
-        }
+        assert set(table) == {PFXRecord(64500, "192.0.2.0", 24, 25), PFXRecord(64501, "2001:db8::", 32, 48)}
         table.remove_record(64500, "192.0.2.0", 24, 25)
         assert len(table) == 1
         assert table.validate(64500, "192.0.2.128", 25) == PfxvState.not_found

@@ -60,11 +60,7 @@ def test_an_announcement_carries_its_tags_once_and_its_local_preference() -> Non
     treatment = decide(f"  - valid: {{action: announce, tags: {tags}, local-preference: 200}}\n", "valid")
     assert treatment == Treatment(
         "announce",
-        (
-            Tag("large", (65000, 1, 0)),
-            Tag("standard", (65000, 7)),
-            Tag("extended", (0x0002FDE800000001,)),
-        ),
+        (Tag("large", (65000, 1, 0)), Tag("standard", (65000, 7)), Tag("extended", (0x0002FDE800000001,))),
         200,
     )
 

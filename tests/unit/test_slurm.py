@@ -113,11 +113,7 @@ def test_the_rfcs_empty_file_says_nothing() -> None:
 
 def test_the_rfcs_full_file() -> None:
     assert slurm(FULL) == Slurm(
-        filters=(
-            VRPFilter("192.0.2.0/24", None),
-            VRPFilter(None, 64496),
-            VRPFilter("198.51.100.0/24", 64497),
-        ),
+        filters=(VRPFilter("192.0.2.0/24", None), VRPFilter(None, 64496), VRPFilter("198.51.100.0/24", 64497)),
         assertions=(VRP("198.51.100.0/24", 24, 64496), VRP("2001:db8::/32", 48, 64496)),
         key_filters=(KeyFilter(64496, None), KeyFilter(None, b"foo"), KeyFilter(64497, b"bar")),
         key_assertions=(RouterKey(64496, bytes(range(20)), bytes(range(165, 256))),),

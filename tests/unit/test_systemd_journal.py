@@ -57,10 +57,7 @@ def test_libraries_get_there_too_and_what_they_repeat_does_not(entries: list[dic
     for number in range(50):
         logging.getLogger("asyncio").warning("%s took %d s", "a handle", number)
     logging.getLogger("rtrlib").error("something else")
-    assert [entry["MESSAGE"] for entry in entries] == [
-        "a handle took 0 s",
-        "something else",
-    ]
+    assert [entry["MESSAGE"] for entry in entries] == ["a handle took 0 s", "something else"]
 
 
 def test_what_rtrlib_repeats_is_said_once_and_what_differs_in_a_number_each_time(entries: list[dict[str, str]]) -> None:

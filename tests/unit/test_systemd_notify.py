@@ -35,43 +35,36 @@ def heard(manager: socket.socket) -> list[str]:
             return found
 
 
-def test_from_the_start_to_the_end(manager: socket.socket) -> None:
-    async def story() -> None:
-        notifier = Notifier(lambda: "5 VRPs of a; 1 routers, 3 routes")
-        assert heard(manager) == []
-        notifier.ready()
-        assert heard(manager) == ["READY=1", "STATUS=5 VRPs of a; 1 routers, 3 routes"]
-        notifier.reloading()
-        (reloading,) = heard(manager)
-        kind, since = reloading.split("\n")
-        assert kind == "RELOADING=1"
-        assert 0 <= time.monotonic() - int(since.removeprefix("MONOTONIC_USEC=")) / 1e6 < 60
-        notifier.reloaded()
-        notifier.stopping()
-        assert heard(manager) == ["READY=1", "STOPPING=1"]
-        notifier.close()
-
-    asyncio.run(story())
+async def test_from_the_start_to_the_end(manager: socket.socket) -> None:
+    notifier = Notifier(lambda: "5 VRPs of a; 1 routers, 3 routes")
+    assert heard(manager) == []
+    notifier.ready()
+    assert heard(manager) == ["READY=1", "STATUS=5 VRPs of a; 1 routers, 3 routes"]
+    notifier.reloading()
+    (reloading,) = heard(manager)
+    kind, since = reloading.split("\n")
+    assert kind == "RELOADING=1"
+    assert 0 <= time.monotonic() - int(since.removeprefix("MONOTONIC_USEC=")) / 1e6 < 60
+    notifier.reloaded()
+    notifier.stopping()
+    assert heard(manager) == ["READY=1", "STOPPING=1"]
+    notifier.close()
 
 
-def test_the_watchdog_is_fed_by_the_loop_and_starves_with_it(
+async def test_the_watchdog_is_fed_by_the_loop_and_starves_with_it(
     manager: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
-
-    async def story() -> None:
-        notifier = Notifier(lambda: "")
-        notifier.ready()
-        async with asyncio.timeout(30):
-            fed = 0
-            while fed < 3:
-                await asyncio.sleep(0.001)
-                fed += heard(manager).count("WATCHDOG=1")
-        time.sleep(0.1)  # noqa: ASYNC251 - the loop stands still, as one that hangs does
-        assert "WATCHDOG=1" not in heard(manager)
-        notifier.close()
-
-    asyncio.run(story())
+    notifier = Notifier(lambda: "")
+    notifier.ready()
+    async with asyncio.timeout(30):
+        fed = 0
+        while fed < 3:
+            await asyncio.sleep(0.001)
+            fed += heard(manager).count("WATCHDOG=1")
+    time.sleep(0.1)  # noqa: ASYNC251 - the loop stands still, as one that hangs does
+    assert "WATCHDOG=1" not in heard(manager)
+    notifier.close()
 
 
 def test_the_watchdog_of_another_process_is_not_ours() -> None:
@@ -82,14 +75,11 @@ def test_the_watchdog_of_another_process_is_not_ours() -> None:
     assert _watchdog({"WATCHDOG_USEC": "soon"}) == 0
 
 
-def test_without_a_manager_nothing_is_said() -> None:
-    async def story() -> None:
-        said: list[str] = []
-        notifier = Notifier(lambda: "x", said.append, {"WATCHDOG_USEC": "1000"})
-        notifier.ready()
-        notifier.stopping()
-        await asyncio.sleep(0.01)
-        assert said == []
-        notifier.close()
-
-    asyncio.run(story())
+async def test_without_a_manager_nothing_is_said() -> None:
+    said: list[str] = []
+    notifier = Notifier(lambda: "x", said.append, {"WATCHDOG_USEC": "1000"})
+    notifier.ready()
+    notifier.stopping()
+    await asyncio.sleep(0.01)
+    assert said == []
+    notifier.close()

@@ -225,9 +225,7 @@ def test_any_octets_are_a_file_or_a_clear_refusal(tmp_path_factory: pytest.TempP
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(["roas", "asn", "prefix", "maxLength", "bgpsec_keys", "SKI"]),
-                inner,
-                max_size=4,
+                st.sampled_from(["roas", "asn", "prefix", "maxLength", "bgpsec_keys", "SKI"]), inner, max_size=4
             )
         ),
     )

@@ -218,13 +218,7 @@ class TestDiff:
     def test_of_two(self, vrp_set: VRPSet) -> None:
         caches = chosen(self.CACHES, vrp_set, ["192.0.2.10:323", "192.0.2.11"])
         assert [one for one in disagreement(caches, vrp_set) if one is not None] == [
-            {
-                "asn": 64500,
-                "prefix": B.prefix,
-                "maxLength": 24,
-                "in": ["192.0.2.10:323"],
-                "not_in": ["192.0.2.11:323"],
-            }
+            {"asn": 64500, "prefix": B.prefix, "maxLength": 24, "in": ["192.0.2.10:323"], "not_in": ["192.0.2.11:323"]}
         ]
 
     def test_of_all_that_have_vrps(self, vrp_set: VRPSet) -> None:

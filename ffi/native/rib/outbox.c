@@ -53,7 +53,7 @@ void outbox_consider(struct rib *rib, uint32_t number)
 void rib_send_barrier(struct rib *rib)
 {
     rib->has_barriers = true;
-    written_set_clear(&rib->written);
+    map_free(&rib->written);
     rib->state.written_set_full = false;
     rib->state.parked = 0;
     if (rib->parked.first == NO_ROUTE)
@@ -171,7 +171,7 @@ bool rib_next_command(struct rib *rib, size_t most, struct command *out)
         if (!fits(rib, out, &emission, most) ||
             (rib->has_barriers && !written_set_add(&rib->written, hash, emission.receivers)))
             break;
-        rib->state.written_set_full = rib->written.n >= WRITTEN_SET_MOST;
+        rib->state.written_set_full = rib->written.used >= WRITTEN_SET_MOST;
         append(rib, out, &emission);
         emission_apply(rib, &emission);
     }

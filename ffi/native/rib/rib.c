@@ -41,7 +41,7 @@ void rib_free(struct rib *rib)
         index_free(&rib->prefixes[i]);
     }
     attrs_free(&rib->attrs);
-    written_set_free(&rib->written);
+    map_free(&rib->written);
     free(rib->neighbors);
     revalidate_forget(&rib->revalidate);
     free(rib->changes.at);

@@ -19,7 +19,7 @@
  *     store.c         records, and the routes of a prefix
  *     walk.c          goes over all routes, or those that a prefix covers, in slices
  *     attrs.c         attribute sets, by number            index.c   prefixes in order
- *     written_set.c   what was written since the last send barrier
+ *     written_set.h   what was written since the last send barrier
  * and beside the way:
  *     previous_run.c  what an earlier run announced        changes.c  changes of validity, for whoever asks
  *     whatif.c        validity by a VRP set as it would be rib.c      life, attribute sets, lists

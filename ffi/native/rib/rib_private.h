@@ -105,7 +105,7 @@ struct rib {
     uint64_t extended_next_hop; /* receivers that take IPv4 routes with an IPv6 next hop */
     uint64_t up;                /* receivers that can be announced to */
     bool has_barriers;
-    struct written_set written;
+    struct map written;         /* see written_set.h */
     uint32_t held_previous_run; /* the set of the last command, held until the next one */
     struct change_ring changes;
     uint64_t change_counts[4][4]; /* since the start: from, to */

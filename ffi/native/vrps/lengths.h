@@ -10,23 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/map.h"
+
 #define LENGTHS_FIRST_BITS 20
 
-struct lengths_entry {
-    uint64_t key; /* see anchor() in lengths.c; 0: free */
-    uint64_t lengths;
-};
-
-struct lengths_map {
-    struct lengths_entry *entries;
-    uint32_t room, used;
-};
-
 struct lengths {
-    uint32_t *first;             /* [1 << LENGTHS_FIRST_BITS], bit i: length i + 1 */
-    bool zero;                   /* there is a VRP of length 0 */
-    struct lengths_map mid, far; /* bit i of mid: length 33 + i, the last one: there is something longer */
-    uint64_t seed;
+    uint32_t *first;     /* [1 << LENGTHS_FIRST_BITS], bit i: length i + 1 */
+    bool zero;           /* there is a VRP of length 0 */
+    struct map mid, far; /* bit i of mid: length 33 + i, the last one: there is something longer */
 };
 
 /* The lengths of far: 49 to 111 have a bit each, 112 to 128 share the last one (such VRPs are all but unknown). */
@@ -71,16 +62,5 @@ static inline void lengths_prefetch(const struct lengths *lengths, uint64_t hi)
 }
 
 uint64_t lengths_memory(const struct lengths *lengths);
-
-/* Mixes all bits into all bits (a finalizer of multiplications and shifts); with a secret seed nobody chooses buckets.
- */
-static inline uint64_t mix_bits(uint64_t x)
-{
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    x ^= x >> 32;
-    x *= 0xd6e8feb86659fd93u;
-    return x ^ x >> 32;
-}
 
 #endif

@@ -2,8 +2,7 @@
 
 The link (rtrlib.link) is disposable and mirrors librtr's own table: each begins with a complete sync, so the
 first commit of a link replaces all that the cache had, and every later one is a change. What a link says is
-believed only as far as it can be checked; whatever goes wrong costs the link and never what was committed
-before.
+believed only as far as it can be checked; what goes wrong costs the link, never what was committed before.
 """
 
 from __future__ import annotations
@@ -296,7 +295,7 @@ class Cache:
         if state in FAILURES:
             self._session_failed(state, now)
             return
-        self._fault = None  # librtr went on in spite of it
+        self._fault = None  # librtr continued in spite of it
         if state is RTRSocketState.ESTABLISHED:
             socket.state = state
             self._commit(frame, now)

@@ -36,7 +36,7 @@ def pfx_table_callback(raw: _rtrlib.PfxRecord, handle: _rtrlib.CData) -> None:
     """Call back with (record, data), where `handle` is `ffi.new_handle((callback, data))`.
 
     Give `lib.pfx_table_callback` to `pfx_table_for_each_ipv4_record` and its like. The table is locked meanwhile
-    (do not change it inside); an exception is printed by cffi and the walk goes on.
+    (do not change it inside); cffi prints an exception and the walk continues.
     """
     function: Callable[[PFXRecord, Any], object]
     function, data = ffi.from_handle(handle)

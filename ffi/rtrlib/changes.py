@@ -67,7 +67,7 @@ class Backlog:
     """Changes of one set that wait to be taken. It never holds much more than the set itself did and does."""
 
     def __init__(self, keep: int = KEEP) -> None:
-        """`keep`: below so many changes none is left out."""
+        """`keep`: up to this many changes are all kept."""
         self._chunks: deque[bytes] = deque()
         self._keep = keep * PACKED.size
         self._size = 0

@@ -40,7 +40,7 @@ WORDS: Final = {"tcp": 2, "ssh": 4}
 
 
 class Printer:
-    """Callbacks that print; `broken` is set when nobody reads any more."""
+    """Callbacks that print; `ending` is set when nobody reads what they print."""
 
     def __init__(self) -> None:
         self.ending = threading.Event()

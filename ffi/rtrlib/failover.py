@@ -9,7 +9,7 @@ The rules:
 - The best usable group is active: its caches' VRPs count. A switch is made when the new group is usable,
   never before, so what the old group said stays in force until then.
 - The groups below the active one are stopped; those above it, which failed, keep trying.
-- When the groups are changed (`regroup`), a cache that is in both stays as it is, and what counts goes on counting
+- When the groups are changed (`regroup`), a cache that is in both stays as it is, and what counts still counts
   until a group of the new ones is usable, also when it comes from caches that are in none of them.
 """
 
@@ -38,7 +38,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Stop:
-    """Disconnect from every cache of the group; what they said is not needed any more."""
+    """Disconnect from every cache of the group; what they said is no longer needed."""
 
     group: int
 
@@ -53,14 +53,14 @@ class Activate:
 
 @dataclass(frozen=True)
 class Release:
-    """Disconnect from these caches, which are in no group any more; what they said still counts."""
+    """Disconnect from these caches, which are no longer in a group; what they said still counts."""
 
     caches: frozenset[int]
 
 
 @dataclass(frozen=True)
 class Drop:
-    """Disconnect from these caches, which are in no group any more; what they said is not needed either."""
+    """Disconnect from these caches, which are no longer in a group; what they said is no longer needed."""
 
     caches: frozenset[int]
 
@@ -95,7 +95,7 @@ class Failover:
 
     @property
     def active(self) -> int | None:
-        """The group whose caches' VRPs count; None before any was usable, and for one that is not a group any more."""
+        """The group whose caches' VRPs count; None before any was usable, and for one that is no longer a group."""
         return self._active
 
     @property

@@ -73,8 +73,8 @@ class PfxTable:
         """Validate many routes at once.
 
         From (asn, prefix, mask_len) each: a PfxvState each; errors as `validate`, before any is looked at. From
-        routes that are packed (`pack_routes`): a byte each, the number of its PfxvState, or 255 for a route that
-        is none; ValueError when the length is no multiple of 24.
+        routes that are packed (`pack_routes`): a byte each, the number of its PfxvState, or 255 for what is
+        not a route; ValueError when the length is not a multiple of 24.
         """
         return validate_many(self._table, routes)
 

@@ -43,7 +43,7 @@ class SPKIRecord(NamedTuple):
 
 
 def copy_pfx_record(record: PFXRecord) -> PFXRecord:
-    """Return an equal record. Ours wrap no memory of librtr, so that nothing needs this any more.
+    """Return an equal record. Ours hold no memory of librtr, so nothing needs this now.
 
     TypeError for what is not a PFXRecord.
     """

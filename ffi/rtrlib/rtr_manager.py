@@ -112,7 +112,7 @@ class RTRManager:
         """Connect, in a thread of ours; with `wait`, return when a complete set of VRPs is in force.
 
         Also after `stop`. A manager that runs already is only waited for. SyncTimeout when it takes more than
-        `timeout` seconds (None: any time will do); the manager goes on trying. RTRInitError: see `open`.
+        `timeout` seconds (None: no limit); the manager keeps trying. RTRInitError: see `open`.
         """
         with self._lifecycle:
             driver = self._driver
@@ -250,8 +250,8 @@ class RTRManager:
     ) -> None:
         """Use other groups and intervals from now on, after `open`, in the loop that dispatches.
 
-        A cache with equal options, in whatever group, keeps its process, session and VRPs; with other intervals it is
-        connected to anew, and its VRPs count meanwhile. What is in force stays so until a group of the new ones is
+        A cache with equal options, in any group, keeps its process, session and VRPs; with other intervals it is
+        connected to again, and its VRPs count meanwhile. What is in force stays so until a group of the new ones is
         usable. RTRInitError: what is wrong, and nothing has changed.
         """
         if self._driver is not None:
@@ -275,6 +275,6 @@ class RTRManager:
 
 
 def _abandon(driver: Driver, caller: Caller) -> None:
-    """Let go of what a manager used that nobody holds any more."""
+    """Let go of what a manager used that is gone."""
     driver.quit()
     caller.quit()

@@ -102,7 +102,7 @@ class RTRSocket:
         return self.has_received_pdus
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether it is the same cache, at whatever moment."""
+        """Tell whether it is the same cache, at any moment."""
         if not isinstance(other, RTRSocket):
             return NotImplemented
         return (self.index, self.server) == (other.index, other.server)

@@ -42,7 +42,7 @@ def check_number(name: str, value: int, allowed: tuple[int, int], unit: str = ""
 class Server:
     """Where a cache is. `bind` is the local address to connect from; `connect_timeout` is in seconds, 1..3600.
 
-    `keepalive`: seconds after which a host that acknowledges nothing any more is given up (TCP keepalives), 3..7200.
+    `keepalive`: seconds after which a host that acknowledges nothing is given up (TCP keepalives), 3..7200.
 
     TypeError for a port that is neither int nor str and for a text that is not str, RTRInitError for anything else
     that librtr could not use.

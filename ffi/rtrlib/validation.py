@@ -180,7 +180,7 @@ def pack_route(asn: int, prefix: str | bytes, mask_len: int) -> bytes:
 
 
 def address_of(text: str | bytes) -> tuple[bytes, int]:
-    """Give an address in 4 or 16 octets, and its family. IpConversionException for what is none."""
+    """Give an address in 4 or 16 octets, and its family. IpConversionException for what is not one."""
     try:
         if isinstance(text, bytes):
             text = text.decode("ascii")

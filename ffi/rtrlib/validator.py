@@ -2,7 +2,7 @@
 
 `python -m rtrlib.validator HOST PORT`: what librtr's rpki-rov (once cli-validator) does. A line of output is
 `IP LENGTH ASN|REASONS|STATE`: the covering VRPs, `ASN IP LENGTH MAX_LENGTH` each, with commas between them; and
-0 valid, 1 not found, 2 invalid, or `error` for a line that is not a route. Why, is said on stderr.
+0 valid, 1 not found, 2 invalid, or `error` for a line that is not a route. stderr says why.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class VRP(NamedTuple):
 
 
 def pack(vrp: VRP, *, announce: bool = True) -> bytes:
-    """Pack one VRP. Raises ValueError for a prefix that is none; the lengths are checked when it is staged."""
+    """Pack one VRP. Raises ValueError for what is not a prefix; the lengths are checked when it is staged."""
     address, _, length = vrp.prefix.partition("/")
     try:
         family = 6 if ":" in address else 4
@@ -38,7 +38,7 @@ def pack(vrp: VRP, *, announce: bool = True) -> bytes:
 
 
 def unpack(records: bytes) -> Iterator[tuple[VRP, bool]]:
-    """Give each packed VRP and whether it is announced. Raises ValueError when the length is no multiple of 24."""
+    """Give each packed VRP and whether it is announced. Raises ValueError when the length is not a multiple of 24."""
     if len(records) % PACKED.size:
         raise ValueError(f"{len(records)} bytes are not packed VRPs: expected a multiple of {PACKED.size}")
     for raw, asn, length, max_length, family, announce in PACKED.iter_unpack(records):

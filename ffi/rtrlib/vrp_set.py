@@ -22,7 +22,7 @@ SOURCES = 32
 SLURM = lib.VRPSET_ASSERTIONS
 """The source of locally added assertions (RFC 8416): always active, and no filter touches it."""
 SNAPSHOT = 30
-"""By custom, the source of what the previous run knew; caches have the numbers below."""
+"""By convention, the source of what the previous run knew; caches have the numbers below."""
 OF_PREFIX = lib.VRPSET_OF_PREFIX
 """How many VRPs of exactly one prefix a source may have, since each look-up goes over all of them."""
 PARTS = lib.VRPSET_PARTS
@@ -56,7 +56,7 @@ class CoveringVRP(NamedTuple):
 
 
 def parse_prefix(prefix: str) -> _rov.Prefix:
-    """Give the native `struct prefix`. Raises ValueError for text that is none or has host bits."""
+    """Give the native `struct prefix`. Raises ValueError for what is not a prefix or has host bits."""
     parsed = ffi.new("struct prefix *")
     text = prefix.encode("ascii", "replace")
     if not lib.prefix_parse(text, len(text), parsed):
@@ -120,7 +120,7 @@ class VRPSet:
         self.native = ffi.gc(native, lib.vrpset_free)
         self._faults = ffi.new("struct vrp_faults *")
         self.generation = 0
-        """Goes up when something comes into force: two equal ones, with whatever staging between them, are one set."""
+        """Goes up when something comes into force: while it is the same, so is the set, whatever is staged."""
         self.deferring = False
 
     def _done(self, result: int, source: int = 0) -> None:
@@ -174,7 +174,7 @@ class VRPSet:
         """Use these filters instead of the old ones; give what changed.
 
         A VRP that one of them matches does not count, unless it is one of `SLURM`. ValueError for a filter with
-        neither prefix nor AS, or with a prefix that is none.
+        neither prefix nor AS, or whose prefix is not one.
         """
         packed = [_pack_filter(one) for one in filters]
         return self._apply(lib.vrpset_filter, b"".join(packed), len(packed), changes=changes)
@@ -242,7 +242,7 @@ class VRPSet:
     def validate(self, prefix: str, asn: int | None) -> str:
         """Give the validity of a route (RFC 6811 section 2).
 
-        `asn` None is the origin NONE, which is never valid. Raises ValueError for a prefix that is none.
+        `asn` None is the origin NONE, which is never valid. Raises ValueError for what is not a prefix.
         """
         text = prefix.encode("ascii", "replace")
         validity = lib.vrpset_validate_text(self.native, text, len(text), -1 if asn is None else asn)
@@ -264,15 +264,15 @@ class VRPSet:
         return bytes(out)
 
     def covering(self, prefix: str) -> list[CoveringVRP]:
-        """Give the effective VRPs that cover the prefix, shortest first. ValueError for a prefix that is none."""
+        """Give the effective VRPs that cover the prefix, shortest first. ValueError for what is not a prefix."""
         parsed = parse_prefix(prefix)
         return list(self._find(lib.vrpset_covering, parsed.family, parsed.addr, parsed.len))
 
     def within(self, prefix: str | None = None) -> Iterator[Iterator[CoveringVRP]]:
         """Give the effective VRPs more specific than a prefix, or all, in no order, part by part.
 
-        The set may change between two parts: a VRP that does not change is given once. ValueError for a prefix that
-        is none.
+        The set may change between two parts: a VRP that does not change is given once. ValueError for what is
+        not a prefix.
         """
         parsed = None if prefix is None else parse_prefix(prefix)
         for one in _ALL if parsed is None else ((parsed.family, parsed.addr, parsed.len),):

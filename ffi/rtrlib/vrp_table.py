@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["VRPTable"]
 
 NO_PREFIX: Final = 255
-"""What the set says of a route that is none, or has bits set behind its length."""
+"""What the set gives for what is not a route, or has bits set behind its length."""
 STATES: Final = tuple(PfxvState)
 FEW: Final = 64
 """Covering VRPs for which there is room without asking twice."""
@@ -137,7 +137,7 @@ class VRPTable:
     def validate_packed(self, routes: bytes | memoryview) -> bytes:
         """Give a byte for each packed route: the number of its PfxvState, or 255 for what is not a prefix.
 
-        ValueError when the length is no multiple of 24.
+        ValueError when the length is not a multiple of 24.
         """
         with self._lock:
             return self._set.validate_many(routes)
@@ -162,7 +162,7 @@ class VRPTable:
         return once
 
     def clear(self) -> bytes:
-        """Let nothing count any more. Gives the changes."""
+        """Let nothing count. Gives the changes."""
         return self.activate({})
 
 

@@ -1,4 +1,4 @@
-"""Prefixes, addresses and AS numbers as people write them, read; what is none is refused with a sentence."""
+"""Prefixes, addresses and AS numbers as people write them: read, or refused with a sentence."""
 
 from __future__ import annotations
 

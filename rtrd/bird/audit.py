@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rtrd.bird.tables import Protocol, Route
 
 MOST_ROUTES: Final = 20_000_000
-"""Of one table: a BIRD that goes on beyond that is no BIRD."""
+"""Of one table: a BIRD that prints more is not a BIRD."""
 _BATCH: Final = 4096
 _SLICE: Final = 4096
 _ACTIONS: Final = (OBSERVE.action,) * 4
@@ -84,7 +84,7 @@ def protocols(bird: Bird) -> list[Protocol]:
 def audit(bird: Bird, found: list[Protocol], vrp_set: VRPSet, *, only: Iterable[str] = (), most: int) -> Audit:
     """Validate every accepted route of the tables behind BIRD's IPv4 and IPv6 channels, or of `only` these.
 
-    `most`: so many invalid ones are described, all are counted. Raises BirdError.
+    `most`: how many invalid ones are described; all are counted. Raises BirdError.
     """
     names = list(only) or tables.tables_of(found, "ipv4", "ipv6")
     local = {one.name: one.local_asn for one in found if one.local_asn is not None}
@@ -122,7 +122,7 @@ def _audit_table(name: str, found: Iterator[Route], vrp_set: VRPSet, total: Audi
     table = RouteTable(nothing)
     names = _fill(table, found, name)
     if table.malformed:
-        raise BirdError(f"{table.malformed} prefixes of {name} are none")
+        raise BirdError(f"{table.malformed} entries of {name} are not prefixes")
     if table.crowded:
         raise BirdError(f"{name} has {table.crowded} routes too many of one prefix and protocol")
     question = Question(table, View(vrp_set), covers=True)

@@ -1,7 +1,7 @@
 """The replies of BIRD's control socket, cut into numbered lines. No socket, no clock.
 
-A line is `NNNN-text` when more follow, `NNNN text` when it ends the reply, ` text` when it goes on under the number of
-the line before, and `+text` when it belongs to no reply. Numbers from 8000 on are errors.
+A line is `NNNN-text` when more follow, `NNNN text` when it ends the reply, ` text` under the number of the line
+before, and `+text` when it belongs to no reply. Numbers from 8000 on are errors.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 class Replies:
-    """Cuts what arrives into lines. Raises BirdError for what is no reply; after that it can't be used."""
+    """Cuts what arrives into lines. Raises BirdError for what is not a reply; after that it can't be used."""
 
     def __init__(self) -> None:
         self._rest = ""

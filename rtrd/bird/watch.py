@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LIMIT: Final = 600.0
 """Seconds that one audit may take; the slowest part is BIRD's own printing."""
 ATTEMPTS: Final = 2
-"""So often an audit is made whose VRPs had changed when it ended, and whose check found a difference."""
+"""How often an audit is tried when the VRPs changed during it and its check found a difference."""
 SETTLE: Final = 1.0
 """Seconds between two looks whether there are VRPs yet."""
 

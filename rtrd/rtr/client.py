@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TURN = 1 << 19
 """Octets written to one router before the others have their turn."""
 PDUS_A_TURN = 64
-"""And so many queries of one router are handled."""
+"""How many queries of one router are handled before that."""
 SEND_BUFFER = 1 << 19
 """Octets in the kernel for one router: without it a thousand stalled ones would pin gigabytes."""
 KEEPALIVE = 60
@@ -97,7 +97,7 @@ class Client(asyncio.Protocol):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE // 3)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        # Not 0: asyncio's TLS pauses at "at least so much", and then never goes on.
+        # Not 0: asyncio's TLS pauses at "at least so much", and then never resumes.
         self._transport.set_write_buffer_limits(high=1, low=0)
         if not self._owner.opened(self):
             self._closing = True

@@ -87,7 +87,7 @@ class RTRServer:
         )
 
     def _make_room(self) -> None:
-        """Raise the soft limit of open files, by custom 1024, so that it holds all clients; say so if it can't."""
+        """Raise the soft limit of open files, usually 1024, so that it holds all clients; log it if that fails."""
         wanted = self.limits.clients + _OTHER_FILES
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -34,7 +34,7 @@ def choose(used: list[int], rng: random.Random) -> list[int]:
 def fresh(folder: Path | None) -> list[int]:
     """Give an ID for each version, and remember them in the state folder; without one they are only random.
 
-    A file that can't be read or written is said in the log; the IDs are random all the same.
+    The log says when the file can't be read or written; the IDs are random all the same.
     """
     rng = random.SystemRandom()
     if folder is None:

@@ -22,7 +22,7 @@ def server_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # A router connects once in months, so it needs no tickets to resume with. And asyncio leaves them unsent while
-    # nothing is read, counts them as ours, and so pauses a connection for ever.
+    # nothing is read, counts them as ours, and so pauses a connection for good.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     try:

@@ -18,7 +18,7 @@ class NothingToCompareError(Exception):
 def chosen(caches: Iterable[RTRSocket], vrp_set: VRPSet, names: Sequence[str]) -> list[RTRSocket]:
     """Give the caches of these names (`HOST` or `HOST:PORT`), or all that have VRPs when no name is given.
 
-    Raises ValueError for a name that is none, or that of several; NothingToCompareError.
+    Raises ValueError for a name of no cache, or of several; NothingToCompareError.
     """
     known = list(caches)
     found = [_named(known, name) for name in names] or known
@@ -44,7 +44,7 @@ def _named(caches: Sequence[RTRSocket], name: str) -> RTRSocket:
 
 
 def disagreement(caches: Sequence[RTRSocket], vrp_set: VRPSet) -> Iterator[Mapping[str, Any] | None]:
-    """Yield each VRP with the caches that have it and those that have not; None now and then, when there is none."""
+    """Yield each VRP with the caches that have it and those that have not; None after each part."""
     for part in vrp_set.differing([cache.index for cache in caches]):
         for vrp, sources in part:
             yield {

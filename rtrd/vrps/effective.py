@@ -76,7 +76,7 @@ class EffectiveVRPs:
         self._kept: dict[int, RTRSocket] = {}
         """Caches whose VRPs are too old, and count because the operator wants to keep the last ones."""
         self._doomed: set[int] = set()
-        """Those of them that are not wanted any more, but are just sending new VRPs."""
+        """Those of them that are no longer wanted, but are just sending new VRPs."""
         self._active: dict[int, RTRSocket] = {}
         self._worth_keeping = False  # VRPs of caches or of the snapshot are in force
         self._left_out = vrp_set.faults

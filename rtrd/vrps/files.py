@@ -34,7 +34,7 @@ MAX_FAULTS = 20
 SPKI_SIZE = 91
 """Octets of a router key's SubjectPublicKeyInfo: ECDSA P-256, BGPsec's only algorithm (RFC 8608 s.3).
 
-A key of another size makes librtr 0.8.0 drop everything that its cache sends, for ever.
+A key of another size makes librtr 0.8.0 drop everything that its cache sends, for good.
 """
 
 _LENGTHS = {str(length): length for length in range(129)}
@@ -227,7 +227,7 @@ def _read_csv(path: str, data: bytes) -> VRPFile:
         raise VRPFileError(f"{path}:{lines}: the last line has no end")
     faults = _Faults(path)
     records: list[bytes] = []
-    # Latin-1 takes any octet: what is not a prefix is said to be none, whatever its encoding.
+    # Latin-1 takes any octet: what is not a prefix is reported as such, whatever its encoding.
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(data), "latin-1", newline=""))
     try:
         for row in rows:

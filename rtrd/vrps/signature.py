@@ -18,7 +18,7 @@ class Signature(NamedTuple):
 
 
 def signature(path: Path) -> Signature | None:
-    """Look at a file; None when there is none that can be looked at."""
+    """Look at a file; None when there is none, or it can't be looked at."""
     try:
         stat = path.stat()
     except OSError:

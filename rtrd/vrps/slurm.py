@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 MOST_FAULTS: Final = 20
-"""So many faults of a file are described; the others are only counted."""
+"""How many faults of a file are described; the others are only counted."""
 
 SKI_SIZE: Final = 20
 """Octets of a subject key identifier (RFC 8210 section 5.10)."""

@@ -88,7 +88,7 @@ class SnapshotKeeper:
         )
 
     def change_expire(self, expire: float) -> None:
-        """Let VRPs count for so many seconds without news from caches from now on."""
+        """Change for how many seconds VRPs count without news from caches."""
         self._expire = expire
         self._schedule.change_expire(expire)
 

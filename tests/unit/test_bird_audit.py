@@ -92,7 +92,7 @@ def test_all_are_counted_and_as_many_told_as_were_asked_for() -> None:
 
 
 def test_a_prefix_that_is_none_ends_the_audit() -> None:
-    with pytest.raises(BirdError, match="1 prefixes of master4 are none"):
+    with pytest.raises(BirdError, match="1 entries of master4 are not prefixes"):
         audited([("192.0.2.1/24", 1)])
 
 

@@ -14,72 +14,54 @@ enum mark { MARK_NEXT_HOP = 16, MARK_ORIGIN, MARK_MED, MARK_PREFERENCE, MARK_STA
 struct words {
     uint64_t at[WORDS];
     size_t n;
+    bool full; /* there were more */
 };
 
-static bool put(struct words *words, uint64_t word)
+static void put(struct words *words, uint64_t word)
 {
-    if (words->n == WORDS)
-        return false;
-    words->at[words->n++] = word;
-    return true;
+    if (words->n < WORDS)
+        words->at[words->n++] = word;
+    else
+        words->full = true;
 }
 
-struct list { /* an attribute that is an array or object: read when its turn comes */
-    const char *name;
-    struct json json;
-    bool there;
-};
-
-enum { PATH, SET, CONFED_PATH, CONFED_SET, STANDARD, LARGE, EXTENDED, LISTS };
-
-struct reading {
-    struct list lists[LISTS];
-    uint64_t origin, med, preference;
-    bool has_origin, has_med, has_preference;
-};
-
-static bool read_origin(struct json *json, uint64_t *out)
+/* Ends a list that began with a word for its kind: so many numbers came. An empty one is as if it were not there. */
+static void end_list(struct words *words, size_t begin, size_t n)
 {
-    struct text word;
-    if (!json_string(json, &word))
-        return false;
-    *out = text_is(word, "igp") ? 0 : text_is(word, "egp") ? 1 : 2;
-    return *out != 2 || text_is(word, "incomplete");
+    if (n == 0)
+        words->n = begin;
+    else if (!words->full)
+        words->at[begin] |= (uint64_t)n << 8;
 }
 
-static bool read_member(struct json *json, struct text name, struct reading *reading)
+enum { ORIGIN, MED, PREFERENCE, PATH, SET, CONFED_PATH, CONFED_SET, STANDARD, LARGE, EXTENDED, ATTRIBUTES };
+
+static const char *const NAMES[ATTRIBUTES] = {"origin",
+                                              "med",
+                                              "local-preference",
+                                              "as-path",
+                                              "as-set",
+                                              "confederation-path",
+                                              "confederation-set",
+                                              "community",
+                                              "large-community",
+                                              "extended-community"};
+
+/* Finds the attributes that count, each to be read when its turn comes; `at` of one that is not there is NULL. */
+static bool find_all(struct text attributes, struct json found[ATTRIBUTES])
 {
-    struct text ignored;
-    if (text_is(name, "origin") && !reading->has_origin)
-        return reading->has_origin = read_origin(json, &reading->origin);
-    if (text_is(name, "med") && !reading->has_med)
-        return reading->has_med = json_number(json, UINT32_MAX, &reading->med);
-    if (text_is(name, "local-preference") && !reading->has_preference)
-        return reading->has_preference = json_number(json, UINT32_MAX, &reading->preference);
-    for (struct list *list = reading->lists; list < reading->lists + LISTS; list++) {
-        if (!text_is(name, list->name))
-            continue;
-        if (list->there)
-            return false;
-        list->there = true;
-        list->json = *json;
+    struct json json = {.at = attributes.at, .end = attributes.at + attributes.n};
+    struct text name, ignored;
+    for (json_open(&json, '{'); json_member(&json, &name); json_value(&json, &ignored)) {
+        for (int i = 0; i < ATTRIBUTES; i++) {
+            if (!text_is(name, NAMES[i]))
+                continue;
+            if (found[i].at)
+                return false; /* twice */
+            found[i] = json;
+        }
     }
-    if (text_is(name, "origin") || text_is(name, "med") || text_is(name, "local-preference"))
-        return false; /* twice */
-    return json_value(json, &ignored);
-}
-
-static bool read_all(struct text attributes, struct reading *reading)
-{
-    struct json json = {attributes.at, attributes.at + attributes.n};
-    bool first = true, good;
-    struct text name;
-    if (!json_token(&json, '{'))
-        return false;
-    while (json_member(&json, &first, &name, &good))
-        if (!read_member(&json, name, reading))
-            return false;
-    return good;
+    return !json.bad;
 }
 
 /* ---- the AS path -------------------------------------------------------------------------------------------- */
@@ -91,63 +73,53 @@ struct path {
 };
 
 /* An array of AS numbers: one segment, unless it is empty. */
-static bool read_segment(struct json *json, enum segment kind, struct words *words, struct path *path)
+static void read_segment(struct json *json, enum segment kind, struct words *words, struct path *path)
 {
-    if (!json_token(json, '['))
-        return false;
-    bool first = true, good;
     size_t begin = words->n, n = 0;
     uint64_t asn = 0;
-    if (!put(words, kind))
-        return false;
-    for (; json_element(json, &first, &good); n++)
-        if (!json_number(json, UINT32_MAX, &asn) || !put(words, asn))
-            return false;
-    if (!good)
-        return false;
-    if (n == 0) {
-        words->n = begin;
-        return true;
+    put(words, kind);
+    for (json_open(json, '['); json_element(json); n++) {
+        json_number(json, UINT32_MAX, &asn);
+        put(words, asn);
     }
-    words->at[begin] |= (uint64_t)n << 8;
-    if (kind == SEGMENT_SEQUENCE || kind == SEGMENT_SET) {
+    end_list(words, begin, n);
+    if (n && (kind == SEGMENT_SEQUENCE || kind == SEGMENT_SET)) {
         path->real = true;
         path->last = asn;
         path->last_is_set = kind == SEGMENT_SET;
         path->length += kind == SEGMENT_SET ? 1 : (uint32_t)n; /* RFC 4271 section 9.1.2.2 */
     }
-    return true;
 }
 
 /* `{"0": {"element": "as-sequence", "value": [..]}, "1": ..}`, in this order, of the two kinds that 5.0 tells apart. */
-static bool read_segments(struct json *json, struct words *words, struct path *path)
+static void read_segments(struct json *json, struct words *words, struct path *path)
 {
-    bool first = true, good;
-    struct text name, element;
-    if (!json_token(json, '{'))
-        return false;
-    for (char number = '0'; json_member(json, &first, &name, &good); number++) {
-        if (number > '9' || name.n != 1 || *name.at != number)
-            return false;
-        if (!json_token(json, '{') || !json_string(json, &name) || !text_is(name, "element") ||
-            !json_token(json, ':') || !json_string(json, &element) || !json_token(json, ',') ||
-            !json_string(json, &name) || !text_is(name, "value") || !json_token(json, ':'))
-            return false;
-        bool sequence = text_is(element, "as-sequence");
-        if (!sequence && !text_is(element, "as-set"))
-            return false;
-        if (!read_segment(json, sequence ? SEGMENT_SEQUENCE : SEGMENT_SET, words, path) || !json_token(json, '}'))
-            return false;
+    struct text number, name, element;
+    char expected = '0';
+    for (json_open(json, '{'); json_member(json, &number); expected++) {
+        json_open(json, '{');
+        if (expected > '9' || number.n != 1 || *number.at != expected || !json_member(json, &name) ||
+            !text_is(name, "element") || !json_string(json, &element) || !json_member(json, &name) ||
+            !text_is(name, "value"))
+            json_fail(json);
+        else if (text_is(element, "as-sequence"))
+            read_segment(json, SEGMENT_SEQUENCE, words, path);
+        else if (text_is(element, "as-set"))
+            read_segment(json, SEGMENT_SET, words, path);
+        else
+            json_fail(json);
+        json_token(json, '}');
     }
-    return good;
 }
 
-static bool read_path(struct reading *reading, struct words *words, struct path *path)
+static void read_path(struct json found[ATTRIBUTES], struct words *words, struct path *path)
 {
-    struct list *lists = reading->lists;
-    if (lists[PATH].there && json_next(&lists[PATH].json) == '{')
-        return !lists[SET].there && !lists[CONFED_PATH].there && !lists[CONFED_SET].there &&
-               read_segments(&lists[PATH].json, words, path);
+    if (json_next(&found[PATH]) == '{') {
+        if (found[SET].at || found[CONFED_PATH].at || found[CONFED_SET].at)
+            json_fail(&found[PATH]);
+        read_segments(&found[PATH], words, path);
+        return;
+    }
     /* 4.2: one list for all of a kind. The order is that of attributes.py. */
     static const struct {
         int list;
@@ -157,9 +129,8 @@ static bool read_path(struct reading *reading, struct words *words, struct path 
                  {PATH, SEGMENT_SEQUENCE},
                  {SET, SEGMENT_SET}};
     for (size_t i = 0; i < 4; i++)
-        if (lists[order[i].list].there && !read_segment(&lists[order[i].list].json, order[i].kind, words, path))
-            return false;
-    return true;
+        if (found[order[i].list].at)
+            read_segment(&found[order[i].list], order[i].kind, words, path);
 }
 
 /* ---- communities -------------------------------------------------------------------------------------------- */
@@ -174,51 +145,40 @@ static bool is_ours(const struct summary_terms *terms, uint8_t kind, const uint6
 }
 
 /* `[1, 2]` or `[1, 2, 3]`; for an extended community `{"value": 1, "string": ""}`. */
-static bool read_community(struct json *json, uint8_t kind, uint64_t *numbers, size_t n)
+static void read_community(struct json *json, uint8_t kind, uint64_t *numbers, size_t n)
 {
     struct text name, ignored;
-    bool first = true, good;
     if (kind == TAG_EXTENDED) {
-        if (!json_token(json, '{') || !json_string(json, &name) || !text_is(name, "value") || !json_token(json, ':') ||
-            !json_number(json, UINT64_MAX, numbers))
-            return false;
-        first = false;
-        while (json_member(json, &first, &name, &good))
-            if (!text_is(name, "string") || !json_string(json, &ignored))
-                return false;
-        return good;
+        json_open(json, '{');
+        if (!json_member(json, &name) || !text_is(name, "value"))
+            json_fail(json);
+        json_number(json, UINT64_MAX, numbers);
+        while (json_member(json, &name) && (text_is(name, "string") || json_fail(json)))
+            json_string(json, &ignored);
+        return;
     }
-    if (!json_token(json, '['))
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (!json_element(json, &first, &good) ||
-            !json_number(json, kind == TAG_STANDARD ? UINT16_MAX : UINT32_MAX, &numbers[i]))
-            return false;
-    return json_token(json, ']');
+    json_open(json, '[');
+    for (size_t i = 0; i < n && (json_element(json) || json_fail(json)); i++)
+        json_number(json, kind == TAG_STANDARD ? UINT16_MAX : UINT32_MAX, &numbers[i]);
+    json_token(json, ']');
 }
 
-static bool read_communities(struct list *list, uint8_t kind, const struct summary_terms *terms, struct words *words)
+static void read_communities(struct json *json, uint8_t kind, const struct summary_terms *terms, struct words *words)
 {
-    if (!list->there)
-        return true;
     size_t each = kind == TAG_STANDARD ? 2 : kind == TAG_LARGE ? 3 : 1;
-    bool first = true, good;
     size_t begin = words->n, n = 0;
-    if (!put(words, MARK_STANDARD + kind) || !json_token(&list->json, '['))
-        return false;
-    for (; json_element(&list->json, &first, &good); n++) {
+    if (!json->at)
+        return;
+    put(words, MARK_STANDARD + kind);
+    for (json_open(json, '['); json_element(json); n++) {
         uint64_t numbers[3] = {0};
-        if (!read_community(&list->json, kind, numbers, each) || is_ours(terms, kind, numbers, each))
-            return false;
+        read_community(json, kind, numbers, each);
+        if (is_ours(terms, kind, numbers, each))
+            json_fail(json);
         for (size_t i = 0; i < each; i++)
-            if (!put(words, numbers[i]))
-                return false;
+            put(words, numbers[i]);
     }
-    if (n == 0)
-        words->n = begin; /* as if there were no list */
-    else
-        words->at[begin] |= (uint64_t)n << 8;
-    return good;
+    end_list(words, begin, n);
 }
 
 /* ---- the rest ----------------------------------------------------------------------------------------------- */
@@ -234,8 +194,10 @@ static bool read_next_hop(struct text text, uint8_t family, struct words *words,
     memcpy(halves, addr, sizeof halves);
     /* RFC 8950 section 4: an IPv6 next hop of IPv4 routes; the other way round nobody can. */
     *fitness = kind == family ? FIT : family == 4 ? FIT_EXTENDED_NEXT_HOP : UNFIT;
-    return put(words, MARK_NEXT_HOP | (uint64_t)kind << 8 | (uint64_t)family << 16) && put(words, halves[0]) &&
-           put(words, halves[1]);
+    put(words, MARK_NEXT_HOP | (uint64_t)kind << 8 | (uint64_t)family << 16);
+    put(words, halves[0]);
+    put(words, halves[1]);
+    return true;
 }
 
 /* As Python's AttributeSet.identity: of the next hop and the path. */
@@ -249,38 +211,52 @@ static uint64_t identity_of(const struct words *words)
     return identity;
 }
 
+static void put_number(struct json *json, enum mark mark, uint64_t *number, struct words *words)
+{
+    struct text word;
+    if (!json->at)
+        return;
+    if (mark != MARK_ORIGIN)
+        json_number(json, UINT32_MAX, number);
+    else if (json_string(json, &word))
+        *number = text_is(word, "igp")          ? 0
+                  : text_is(word, "egp")        ? 1
+                  : text_is(word, "incomplete") ? 2
+                                                : json_fail(json);
+    put(words, mark);
+    put(words, *number);
+}
+
 bool summary_read(struct text attributes, struct text next_hop, uint32_t own_as, uint8_t family,
                   const struct summary_terms *terms, struct attrs_summary *summary)
 {
-    struct reading reading = {.lists = {[PATH] = {.name = "as-path"},
-                                        [SET] = {.name = "as-set"},
-                                        [CONFED_PATH] = {.name = "confederation-path"},
-                                        [CONFED_SET] = {.name = "confederation-set"},
-                                        [STANDARD] = {.name = "community"},
-                                        [LARGE] = {.name = "large-community"},
-                                        [EXTENDED] = {.name = "extended-community"}}};
+    struct json found[ATTRIBUTES] = {{.at = NULL}};
     struct words words;
     words.n = 0;
+    words.full = false;
     struct path path = {0};
     uint32_t fitness;
-    if (!terms->our_tags || !read_all(attributes, &reading) || !read_next_hop(next_hop, family, &words, &fitness) ||
-        !read_path(&reading, &words, &path))
+    uint64_t code = 2, med = 0, preference = 100;
+    if (!terms->our_tags || !find_all(attributes, found) || !read_next_hop(next_hop, family, &words, &fitness))
         return false;
+    read_path(found, &words, &path);
     uint64_t identity = identity_of(&words);
-    if (!read_communities(&reading.lists[STANDARD], TAG_STANDARD, terms, &words) ||
-        !read_communities(&reading.lists[LARGE], TAG_LARGE, terms, &words) ||
-        !read_communities(&reading.lists[EXTENDED], TAG_EXTENDED, terms, &words) ||
-        (reading.has_origin && !(put(&words, MARK_ORIGIN) && put(&words, reading.origin))) ||
-        (reading.has_med && !(put(&words, MARK_MED) && put(&words, reading.med))) ||
-        (reading.has_preference && !(put(&words, MARK_PREFERENCE) && put(&words, reading.preference))))
-        return false;
+    read_communities(&found[STANDARD], TAG_STANDARD, terms, &words);
+    read_communities(&found[LARGE], TAG_LARGE, terms, &words);
+    read_communities(&found[EXTENDED], TAG_EXTENDED, terms, &words);
+    put_number(&found[ORIGIN], MARK_ORIGIN, &code, &words);
+    put_number(&found[MED], MARK_MED, &med, &words);
+    put_number(&found[PREFERENCE], MARK_PREFERENCE, &preference, &words);
+    bool bad = words.full;
+    for (int i = 0; i < ATTRIBUTES; i++)
+        bad |= found[i].bad;
     int64_t origin = path.last_is_set ? -1 : path.real ? (int64_t)path.last : (int64_t)own_as; /* RFC 6811 section 2 */
     *summary = (struct attrs_summary){.announced_hash = siphash(terms->hash_key, words.at, words.n * sizeof *words.at),
                                       .origin = origin,
-                                      .local_preference = reading.has_preference ? (uint32_t)reading.preference : 100,
+                                      .local_preference = (uint32_t)preference,
                                       .path_length = path.length,
-                                      .origin_code = reading.has_origin ? (uint32_t)reading.origin : 2,
+                                      .origin_code = (uint32_t)code,
                                       .fitness = fitness,
                                       .identity = identity};
-    return true;
+    return !bad;
 }

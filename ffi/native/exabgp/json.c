@@ -4,13 +4,14 @@
 
 bool json_string(struct json *json, struct text *out)
 {
+    *out = (struct text){"", 0};
     if (json_next(json) != '"')
-        return false;
+        return json_fail(json);
     const char *at = json->at + 1;
     while (at < json->end && *at >= ' ' && *at <= '~' && *at != '"' && *at != '\\')
         at++;
     if (at == json->end || *at != '"')
-        return false;
+        return json_fail(json);
     *out = (struct text){json->at + 1, (size_t)(at - json->at) - 1};
     json->at = at + 1;
     json_space(json);
@@ -28,17 +29,16 @@ static bool digits(struct json *json)
 bool json_number(struct json *json, uint64_t most, uint64_t *out)
 {
     const char *start = json->at;
+    *out = 0;
     if (!digits(json) || json->at - start > 19 || (*start == '0' && json->at - start > 1))
-        return false;
+        return json_fail(json);
     char behind = json_next(json);
     if (behind == '.' || behind == 'e' || behind == 'E')
-        return false;
-    uint64_t value = 0;
+        return json_fail(json);
     for (const char *at = start; at < json->at; at++)
-        value = value * 10 + (uint64_t)(*at - '0');
-    *out = value;
+        *out = *out * 10 + (uint64_t)(*at - '0');
     json_space(json);
-    return value <= most;
+    return *out <= most || json_fail(json);
 }
 
 static bool any_number(struct json *json)
@@ -73,7 +73,7 @@ static bool word(struct json *json, const char *text)
     return true;
 }
 
-/* A string, number or word; the cursor stands right behind it. */
+/* A string, number or word, and nothing behind it. */
 static bool scalar(struct json *json)
 {
     struct text ignored;
@@ -101,24 +101,25 @@ static bool name(struct json *json)
 bool json_value(struct json *json, struct text *out)
 {
     const char *start = json->at, *end;
+    *out = (struct text){"", 0};
     char closing[DEPTH];
     int depth = 0;
     for (;;) {
         char next = json_next(json);
         if (next == '{' || next == '[') {
             if (depth == DEPTH)
-                return false;
+                return json_fail(json);
             closing[depth] = next == '{' ? '}' : ']';
             json_token(json, next);
             if (json_next(json) != closing[depth]) {
                 depth++;
                 if (next == '{' && !name(json))
-                    return false;
+                    return json_fail(json);
                 continue; /* with the first value inside */
             }
             json->at++; /* an empty one is a value like any other */
         } else if (!scalar(json)) {
-            return false;
+            return json_fail(json);
         }
         end = json->at;
         json_space(json);
@@ -130,31 +131,30 @@ bool json_value(struct json *json, struct text *out)
         if (!depth)
             break;
         if (!json_token(json, ',') || (closing[depth - 1] == '}' && !name(json)))
-            return false;
+            return json_fail(json);
     }
-    /* json_string skips the space behind it: a slice ends with its value */
+    /* json_string skips the space behind it: a slice ends with its value. */
     while (end > start && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r' || end[-1] == '\n'))
         end--;
     *out = (struct text){start, (size_t)(end - start)};
     return true;
 }
 
-bool json_element(struct json *json, bool *first, bool *good)
+/* Whether something follows in an object or array that `closing` ends. */
+static bool follows(struct json *json, char closing)
 {
-    *good = true;
-    if (json_token(json, ']'))
+    bool first = json->first;
+    json->first = false;
+    if (json_next(json) == closing) {
+        json_token(json, closing);
         return false;
-    *good = *first || json_token(json, ',');
-    *first = false;
-    return *good;
+    }
+    return first ? !json->bad : json_token(json, ',');
 }
 
-bool json_member(struct json *json, bool *first, struct text *out, bool *good)
+bool json_element(struct json *json) { return follows(json, ']'); }
+
+bool json_member(struct json *json, struct text *out)
 {
-    *good = true;
-    if (json_token(json, '}'))
-        return false;
-    *good = (*first || json_token(json, ',')) && json_string(json, out) && json_token(json, ':');
-    *first = false;
-    return *good;
+    return follows(json, '}') && json_string(json, out) && json_token(json, ':');
 }

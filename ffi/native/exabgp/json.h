@@ -1,8 +1,10 @@
-/* A strict reader of JSON text (RFC 8259), without memory of its own: a cursor in, its members, elements and slices
- * out.
+/* A strict reader of JSON text (RFC 8259) without memory of its own: it goes on behind what it has read.
  *
  * It takes less than the RFC allows: strings of printable ASCII without escapes, 16 levels. Whoever meets something
  * else asks a complete reader. What it takes, every reader takes and understands alike.
+ *
+ * Once something is not what was asked for, the reader is `bad`, and so is all that follows: it is enough to look at
+ * the end.
  */
 #ifndef RTRD_JSON_H
 #define RTRD_JSON_H
@@ -19,6 +21,8 @@ struct text { /* a slice of somebody else's bytes */
 
 struct json { /* what is still to be read */
     const char *at, *end;
+    bool bad;
+    bool first; /* an object or array was opened, and nothing of it read */
 };
 
 static inline bool text_is(struct text text, const char *word)
@@ -26,7 +30,7 @@ static inline bool text_is(struct text text, const char *word)
     return text.n == strlen(word) && memcmp(text.at, word, text.n) == 0;
 }
 
-/* What stands next, not read; 0: nothing. */
+/* The next character, not read; 0: there is none. */
 static inline char json_next(const struct json *json) { return json->at < json->end ? *json->at : 0; }
 
 /* Skips white space: to be called once at the start. */
@@ -36,12 +40,19 @@ static inline void json_space(struct json *json)
         json->at++;
 }
 
-/* Each reads one thing and the white space behind it; false: that is not what stands here, and the cursor is of no use
- * any more. The first is one of { } [ ] : , */
+static inline bool json_fail(struct json *json)
+{
+    json->at = json->end;
+    json->bad = true;
+    return false;
+}
+
+/* Each reads one thing and the white space behind it. False: it was another one, or the reader is bad. The first is one
+ * of { } [ ] : , */
 static inline bool json_token(struct json *json, char token)
 {
     if (json_next(json) != token)
-        return false;
+        return json_fail(json);
     json->at++;
     json_space(json);
     return true;
@@ -51,10 +62,11 @@ bool json_string(struct json *json, struct text *out);             /* without it
 bool json_number(struct json *json, uint64_t most, uint64_t *out); /* digits alone, at most 19 of them, up to `most` */
 bool json_value(struct json *json, struct text *out);              /* any value, checked and skipped; its slice */
 
-/* Walks an object or array whose opening bracket was read: true, as long as another member follows (its name and colon
- * read) or another element. `first`: true before the first one. At the end, or on an error, false; *good tells which.
- */
-bool json_member(struct json *json, bool *first, struct text *name, bool *good);
-bool json_element(struct json *json, bool *first, bool *good);
+/* To walk an object or array:
+ *     for (json_open(json, '{'); json_member(json, &name);) or: for (json_open(json, '['); json_element(json);)
+ * False: it has ended, or the reader is bad. */
+static inline void json_open(struct json *json, char bracket) { json->first = json_token(json, bracket); }
+bool json_member(struct json *json, struct text *name); /* reads a name and its colon */
+bool json_element(struct json *json);
 
 #endif

@@ -28,7 +28,7 @@ struct update {
     uint64_t own_as;
     struct run announced[RUNS], withdrawn[RUNS];
     size_t announced_n, withdrawn_n;
-    bool has_peer, is_update, has_path_ids;
+    bool has_path_ids;
 };
 
 /* ---- the line's shape --------------------------------------------------------------------------------------- */
@@ -36,35 +36,27 @@ struct update {
 /* One route: `{"nlri": PREFIX}`, with "path-information" under ADD-PATH, or PREFIX alone (exabgp.api.compact). */
 static bool read_entry(struct json *json, struct entry *entry)
 {
-    entry->path_id = (struct text){NULL, 0};
+    struct text name;
+    *entry = (struct entry){.prefix = {NULL, 0}};
     if (json_next(json) == '"')
         return json_string(json, &entry->prefix);
-    bool first = true, good, has_prefix = false;
-    struct text name;
-    if (!json_token(json, '{'))
-        return false;
-    while (json_member(json, &first, &name, &good)) {
-        if (text_is(name, "nlri") && !has_prefix)
-            has_prefix = good = json_string(json, &entry->prefix);
+    for (json_open(json, '{'); json_member(json, &name);) {
+        if (text_is(name, "nlri") && !entry->prefix.at)
+            json_string(json, &entry->prefix);
+        else if (text_is(name, "path-information") && !entry->path_id.at)
+            json_string(json, &entry->path_id);
         else
-            good = text_is(name, "path-information") && !entry->path_id.at && json_string(json, &entry->path_id);
-        if (!good)
-            return false;
+            json_fail(json);
     }
-    return good && has_prefix;
+    return (entry->prefix.at && !json->bad) || json_fail(json);
 }
 
 /* The routes of a family: checked, to be taken when the whole line is. Beyond the kept ones they are read again then.
  */
-static bool read_run(struct json *json, struct update *update, struct run *run)
+static void read_run(struct json *json, struct update *update, struct run *run)
 {
-    if (!json_token(json, '['))
-        return false;
-    bool first = true, good;
     struct entry entry;
-    while (json_element(json, &first, &good)) {
-        if (!read_entry(json, &entry))
-            return false;
+    for (json_open(json, '['); json_element(json) && read_entry(json, &entry);) {
         update->has_path_ids |= entry.path_id.at != NULL;
         if (run->kept_n == KEPT) {
             run->more = true;
@@ -73,137 +65,111 @@ static bool read_run(struct json *json, struct update *update, struct run *run)
             run->rest = *json;
         }
     }
-    return good;
 }
 
-/* A family that is not yet among the `n` of `runs`. NULL: another one than unicast, or one that comes twice. */
-static struct run *new_run(struct run *runs, size_t *n, struct text name)
+/* Withdrawn routes: `{FAMILY: [ROUTES]}`. Announced ones: `{FAMILY: {NEXT HOP: [ROUTES]}}`, one next hop: of several,
+ * which one counts is a longer story. Each family comes once. */
+static void read_runs(struct json *json, struct update *update, struct run *runs, size_t *n, bool announced)
 {
-    uint8_t family = text_is(name, "ipv4 unicast") ? 4 : text_is(name, "ipv6 unicast") ? 6 : 0;
-    if (family == 0 || *n == RUNS || (*n && runs[0].family == family))
-        return NULL;
-    struct run *run = &runs[(*n)++];
-    run->family = family;
-    return run;
-}
-
-/* `{FAMILY: {NEXT HOP: [ROUTES]}}`, one next hop: of several, which one counts is a longer story. */
-static bool read_announced(struct json *json, struct update *update)
-{
-    bool first = true, good;
     struct text name;
-    if (!json_token(json, '{'))
-        return false;
-    while (json_member(json, &first, &name, &good)) {
-        struct run *run = new_run(update->announced, &update->announced_n, name);
-        if (!run || !json_token(json, '{') || !json_string(json, &run->next_hop) || !json_token(json, ':') ||
-            !read_run(json, update, run) || !json_token(json, '}'))
-            return false;
+    for (json_open(json, '{'); json_member(json, &name);) {
+        uint8_t family = text_is(name, "ipv4 unicast") ? 4 : text_is(name, "ipv6 unicast") ? 6 : 0;
+        if (family == 0 || *n == RUNS || (*n && runs[0].family == family)) {
+            json_fail(json);
+            return;
+        }
+        struct run *run = &runs[(*n)++];
+        run->family = family;
+        if (announced) {
+            json_open(json, '{');
+            json_member(json, &run->next_hop);
+        }
+        read_run(json, update, run);
+        if (announced)
+            json_token(json, '}');
     }
-    return good;
-}
-
-/* `{FAMILY: [ROUTES]}` */
-static bool read_withdrawn(struct json *json, struct update *update)
-{
-    bool first = true, good;
-    struct text name;
-    if (!json_token(json, '{'))
-        return false;
-    while (json_member(json, &first, &name, &good)) {
-        struct run *run = new_run(update->withdrawn, &update->withdrawn_n, name);
-        if (!run || !read_run(json, update, run))
-            return false;
-    }
-    return good;
 }
 
 /* `{"update": {"attribute": .., "announce": .., "withdraw": ..}}` */
-static bool read_message(struct json *json, struct update *update)
+static void read_message(struct json *json, struct update *update)
 {
-    bool first = true, good, announced = false, withdrawn = false;
+    bool announced = false, withdrawn = false;
     struct text name;
-    if (!json_token(json, '{') || !json_string(json, &name) || !text_is(name, "update") || !json_token(json, ':') ||
-        !json_token(json, '{'))
-        return false;
-    while (json_member(json, &first, &name, &good)) {
-        if (text_is(name, "attribute") && !update->attributes.at)
-            good = json_next(json) == '{' && json_value(json, &update->attributes);
-        else if (text_is(name, "announce") && !announced)
-            good = announced = read_announced(json, update);
-        else if (text_is(name, "withdraw") && !withdrawn)
-            good = withdrawn = read_withdrawn(json, update);
-        else
-            good = false;
-        if (!good)
-            return false;
+    json_open(json, '{');
+    if (!json_member(json, &name) || !text_is(name, "update"))
+        json_fail(json);
+    for (json_open(json, '{'); json_member(json, &name);) {
+        if (text_is(name, "attribute") && !update->attributes.at && json_next(json) == '{') {
+            json_value(json, &update->attributes);
+        } else if (text_is(name, "announce") && !announced) {
+            announced = true;
+            read_runs(json, update, update->announced, &update->announced_n, true);
+        } else if (text_is(name, "withdraw") && !withdrawn) {
+            withdrawn = true;
+            read_runs(json, update, update->withdrawn, &update->withdrawn_n, false);
+        } else {
+            json_fail(json);
+        }
     }
-    return good && json_token(json, '}');
+    json_token(json, '}');
 }
 
-/* `{.., NAME: VALUE, ..}`, of which the value of one member is wanted. */
+/* `{.., NAME: VALUE, ..}`, of which the value of one member is wanted: a string, or (`string` NULL) a number. */
 static bool read_one_of(struct json *json, const char *wanted, struct text *string, uint64_t *number)
 {
-    bool first = true, good, found = false;
+    bool found = false;
     struct text name, ignored;
-    if (!json_token(json, '{'))
-        return false;
-    while (json_member(json, &first, &name, &good)) {
+    for (json_open(json, '{'); json_member(json, &name);) {
         if (!text_is(name, wanted))
-            good = (string ? json_string(json, &ignored) : json_value(json, &ignored));
-        else if (!found)
-            good = found = string ? json_string(json, string) : json_number(json, UINT32_MAX, number);
+            (string ? json_string : json_value)(json, &ignored);
+        else if (found)
+            json_fail(json);
         else
-            good = false;
-        if (!good)
-            return false;
+            found = string ? json_string(json, string) : json_number(json, UINT32_MAX, number);
     }
-    return good && found;
+    return found || json_fail(json);
 }
 
-static bool read_neighbor(struct json *json, struct update *update)
+static void read_neighbor(struct json *json, struct update *update)
 {
-    bool first = true, good, has_as = false, has_message = false, has_direction = false;
-    struct text name, ignored;
-    if (!json_token(json, '{'))
-        return false;
-    while (json_member(json, &first, &name, &good)) {
-        if (text_is(name, "address") && !update->has_peer)
-            good = update->has_peer = read_one_of(json, "peer", &update->peer, NULL);
-        else if (text_is(name, "asn") && !has_as)
-            good = has_as = read_one_of(json, "local", NULL, &update->own_as);
-        else if (text_is(name, "direction") && !has_direction)
-            good = has_direction = json_string(json, &ignored) && text_is(ignored, "receive");
-        else if (text_is(name, "message") && !has_message)
-            good = has_message = read_message(json, update);
-        else
-            good = (text_is(name, "router-id") || text_is(name, "negotiated")) && json_value(json, &ignored);
-        if (!good)
-            return false;
+    bool has_peer = false, has_as = false, has_message = false, has_direction = false;
+    struct text name, value;
+    for (json_open(json, '{'); json_member(json, &name);) {
+        if (text_is(name, "address") && !has_peer) {
+            has_peer = read_one_of(json, "peer", &update->peer, NULL);
+        } else if (text_is(name, "asn") && !has_as) {
+            has_as = read_one_of(json, "local", NULL, &update->own_as);
+        } else if (text_is(name, "direction") && !has_direction) {
+            has_direction = (json_string(json, &value) && text_is(value, "receive")) || json_fail(json);
+        } else if (text_is(name, "message") && !has_message) {
+            has_message = true;
+            read_message(json, update);
+        } else if (text_is(name, "router-id") || text_is(name, "negotiated")) {
+            json_value(json, &value);
+        } else {
+            json_fail(json);
+        }
     }
-    return good && update->has_peer && has_as && has_message;
+    if (!has_peer || !has_as || !has_message)
+        json_fail(json);
 }
 
 static bool read_line(struct json *json, struct update *update)
 {
-    bool first = true, good, has_neighbor = false;
-    struct text name, ignored;
+    bool is_update = false, has_neighbor = false;
+    struct text name, value;
     json_space(json);
-    if (!json_token(json, '{'))
-        return false;
-    while (json_member(json, &first, &name, &good)) {
-        if (text_is(name, "type") && !update->is_update)
-            good = update->is_update = json_string(json, &ignored) && text_is(ignored, "update");
-        else if (text_is(name, "neighbor") && !has_neighbor)
-            good = has_neighbor = read_neighbor(json, update);
-        else if (text_is(name, "type") || text_is(name, "neighbor"))
-            good = false;
-        else
-            good = (text_is(name, "exabgp") ? json_string : json_value)(json, &ignored);
-        if (!good)
-            return false;
+    for (json_open(json, '{'); json_member(json, &name);) {
+        if (text_is(name, "type")) {
+            is_update = (!is_update && json_string(json, &value) && text_is(value, "update")) || json_fail(json);
+        } else if (text_is(name, "neighbor")) {
+            has_neighbor = !has_neighbor || json_fail(json);
+            read_neighbor(json, update);
+        } else {
+            (text_is(name, "exabgp") ? json_string : json_value)(json, &value);
+        }
     }
-    return good && update->is_update && has_neighbor && json->at == json->end;
+    return is_update && has_neighbor && !json->bad && json->at == json->end;
 }
 
 /* ---- its routes --------------------------------------------------------------------------------------------- */
@@ -247,12 +213,11 @@ static uint32_t find_attributes(struct rib *rib, const struct update *update, co
 /* The next route of the run; those that are none are counted. False: that was all. */
 static bool next_route(struct run *run, size_t *at, struct nlri *nlri, struct route_faults *faults)
 {
-    bool first = false, good;
     struct entry entry;
     for (;; faults->prefixes++) {
         if (*at < run->kept_n)
             entry = run->kept[(*at)++];
-        else if (!run->more || !json_element(&run->rest, &first, &good) || !read_entry(&run->rest, &entry))
+        else if (!run->more || !json_element(&run->rest) || !read_entry(&run->rest, &entry))
             return false;
         if (nlri_parse(nlri, entry.prefix.at, entry.prefix.n, entry.path_id.at, entry.path_id.n))
             return true;
@@ -283,7 +248,7 @@ static void withdraw_run(struct rib *rib, uint32_t neighbor, struct run *run, st
 int exabgp_take_line(struct rib *rib, const char *line, size_t size, struct line_key *key, struct route_faults *faults)
 {
     struct update update = {0};
-    struct json json = {line, line + size};
+    struct json json = {.at = line, .end = line + size};
     int64_t neighbor;
     if (!read_line(&json, &update) || (neighbor = rib_neighbor_named(rib, update.peer.at, update.peer.n)) < 0)
         return LINE_OTHER;

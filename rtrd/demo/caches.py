@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
-from rtrd.demo.lab import Process, find_program, free_port, on_free_port
+from rtrd.demo.lab import Listening, find_program, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,33 +30,13 @@ def write_vrps(path: Path, vrps: Iterable[VRP]) -> None:
     new.replace(path)
 
 
-class Cache(ABC):
-    """A VRP file, an address, and a port that stays the same over restarts."""
+class Cache(Listening):
+    """A cache that serves a VRP file."""
 
     def __init__(self, folder: Path, vrps: Iterable[VRP], name: str, address: str) -> None:
-        self.name = name
-        self.address = address
-        self.port = 0
+        super().__init__(folder, name, address)
         self.file = folder / f"{name}.json"
-        self.process = Process(name, (), folder)
-        self._folder = folder
         write_vrps(self.file, vrps)
-
-    @property
-    def leftovers(self) -> list[str]:
-        """What had to be killed."""
-        return self.process.leftovers
-
-    def start(self) -> None:
-        """Start, and return when it listens: on its old port after a stop, else on a free one."""
-        if self.port:
-            self._start(self.port)
-        else:
-            on_free_port(self.address, self._start)
-
-    def stop(self) -> None:
-        """End it; its port stays its own for another start."""
-        self.process.stop()
 
     def kill(self) -> None:
         """End it by SIGKILL."""
@@ -70,10 +50,7 @@ class Cache(ABC):
     def _argv(self, port: int) -> list[str]: ...
 
     def _start(self, port: int) -> None:
-        self.process = Process(self.name, self._argv(port), self._folder)
-        self.process.start()
-        self.process.wait_listening(port)
-        self.port = port
+        self._run(port, self._argv(port))
 
 
 class RtrdCache(Cache):

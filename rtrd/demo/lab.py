@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
 
@@ -304,6 +305,42 @@ class Part(Protocol):
 
 
 PartT = TypeVar("PartT", bound=Part)
+
+
+class Listening(ABC):
+    """A program that listens at an address, on a port that stays its own over restarts."""
+
+    def __init__(self, folder: Path, name: str, address: str) -> None:
+        self.name = name
+        self.address = address
+        self.port = 0
+        self.process = Process(name, (), folder)
+        self._folder = folder
+
+    @property
+    def leftovers(self) -> list[str]:
+        """What had to be killed."""
+        return self.process.leftovers
+
+    def start(self) -> None:
+        """Start, and return when it listens: on its old port after a stop, else on a free one."""
+        if self.port:
+            self._start(self.port)
+        else:
+            on_free_port(self.address, self._start)
+
+    def stop(self) -> None:
+        """End it; its port stays its own for another start."""
+        self.process.stop()
+
+    @abstractmethod
+    def _start(self, port: int) -> None: ...
+
+    def _run(self, port: int, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        self.process = Process(self.name, argv, self._folder, environment)
+        self.process.start()
+        self.process.wait_listening(port)
+        self.port = port
 
 
 class Lab:

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtrd.demo.lab import LabError, Process, find_program, free_port, on_free_port
+from rtrd.demo.lab import LabError, Listening, Process, find_program, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -60,7 +60,7 @@ class Received:
         return ",".join(VALIDITY_OF_TAG.get(tag, tag) for tag in tags) or None
 
 
-class ExaBGP:
+class ExaBGP(Listening):
     """An ExaBGP of either version, perhaps with rtrd as its process. It uses one loopback address."""
 
     def __init__(
@@ -75,15 +75,11 @@ class ExaBGP:
         static: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.name = name
-        self.address = address
+        super().__init__(folder, name, address)
         self.asn = asn
-        self.port = 0
         self.neighbors: list[Neighbor] = []
-        self.process = Process(name, (), folder)
-        self._folder = folder
         self._program = program or find_program("exabgp", EXABGP_5)
-        self._run = process
+        self._helper = process
         self._static = list(static)
         self._environment = dict(environment or {})
         self._control: int | None = None
@@ -92,28 +88,16 @@ class ExaBGP:
             os.mkfifo(self._fifo)
 
     @property
-    def leftovers(self) -> list[str]:
-        """What had to be killed."""
-        return self.process.leftovers
-
-    @property
     def file(self) -> Path:
         """The configuration."""
         return self._folder / f"{self.name}.conf"
-
-    def start(self) -> None:
-        """Start, and return when it listens; on its old port after a stop."""
-        if self.port:
-            self._start(self.port)
-        else:
-            on_free_port(self.address, self._start)
 
     def stop(self) -> None:
         """End it and its process."""
         if self._control is not None:
             os.close(self._control)
             self._control = None
-        self.process.stop()
+        super().stop()
 
     def command(self, text: str) -> None:
         """Give a command to an ExaBGP that has no process of its own."""
@@ -127,26 +111,23 @@ class ExaBGP:
             "exabgp.tcp.bind": self.address,
             "exabgp.tcp.port": str(port),
             "exabgp.api.cli": "false",
-            "exabgp.api.ack": "true" if self._run else "false",
+            "exabgp.api.ack": "true" if self._helper else "false",
             "exabgp.daemon.drop": "false",
             # Else it becomes another user after its start, and a process that it starts again can't read ours.
             "exabgp.daemon.user": pwd.getpwuid(os.getuid()).pw_name,
             "exabgp.log.level": "INFO",
             **self._environment,
         }
-        if self._run is None and self._control is None:
+        if self._helper is None and self._control is None:
             # For reading too: so it opens before cat does, and cat ends when it is closed.
             self._control = os.open(self._fifo, os.O_RDWR)
-        self.process = Process(self.name, [self._program, str(self.file)], self._folder, environment)
-        self.process.start()
-        self.process.wait_listening(port)
-        self.port = port
+        self._run(port, [self._program, str(self.file)], environment)
 
     def configuration(self) -> str:
         """Return the configuration in the grammar that 4.2 and 5.0 share."""
         # Without a process of its own it takes commands from a named pipe, which cat carries to it.
-        run = self._run or f"/bin/cat {self._fifo}"
-        events = "neighbor-changes; receive { parsed; update; }" if self._run else ""
+        run = self._helper or f"/bin/cat {self._fifo}"
+        events = "neighbor-changes; receive { parsed; update; }" if self._helper else ""
         static = "".join(f"        {route};\n" for route in self._static)
         text = f"process helper {{\n    run {run};\n    encoder json;\n}}\n"
         for neighbor in self.neighbors:
@@ -192,38 +173,22 @@ def _received(path: dict[str, Any]) -> Received:
     )
 
 
-class GoBGP:
+class GoBGP(Listening):
     """gobgpd as a peer that listens and decodes what it receives."""
 
     def __init__(self, folder: Path, *, name: str = "gobgp", address: str = "127.0.0.3", asn: int = 65000) -> None:
-        self.name = name
-        self.address = address
+        super().__init__(folder, name, address)
         self.asn = asn
-        self.port = 0
         self.api_port = 0
         self.neighbors: list[Neighbor] = []
-        self.process = Process(name, (), folder)
         self.monitor = Process(f"{name}-monitor", (), folder)
-        self._folder = folder
         self._daemon = find_program("gobgpd", GOBGP)
         self._client = find_program("gobgp", GOBGP)
-
-    @property
-    def leftovers(self) -> list[str]:
-        """What had to be killed."""
-        return self.process.leftovers
-
-    def start(self) -> None:
-        """Start, and return when BGP and gRPC listen; on its old port after a stop."""
-        if self.port:
-            self._start(self.port)
-        else:
-            on_free_port(self.address, self._start)
 
     def stop(self) -> None:
         """End the daemon and its monitor."""
         self.monitor.stop()
-        self.process.stop()
+        super().stop()
 
     def routes(self, neighbor: str) -> list[Received]:
         """Return what arrived from a neighbor and was not withdrawn (its Adj-RIB-In), IPv4 then IPv6.
@@ -280,11 +245,9 @@ class GoBGP:
         configuration = self._folder / f"{self.name}.json"
         configuration.write_text(json.dumps(self._configuration(port), indent=1))
         argv = [self._daemon, "-f", str(configuration), "-t", "json", "-p", "--pprof-disable"]
-        self.process = Process(self.name, [*argv, "--api-hosts", f"{self.address}:{api_port}"], self._folder)
-        self.process.start()
-        self.process.wait_listening(port)
+        self._run(port, [*argv, "--api-hosts", f"{self.address}:{api_port}"])
         self.process.wait_listening(api_port)
-        self.port, self.api_port = port, api_port
+        self.api_port = api_port
         argv = [self._client, "-u", self.address, "-p", str(api_port), "-j", "monitor", "adj-in"]
         self.monitor = Process(f"{self.name}-monitor", argv, self._folder)
         self.monitor.start()

@@ -11,15 +11,16 @@ struct attrs {
     uint32_t key_size : 31;
     uint32_t retagged : 1; /* what is advertised with it has other words than it would have now */
     uint32_t references;
-    uint64_t hash;
+    uint32_t hash;
+    uint32_t next; /* of the same bucket; of a free one: the next free one. ATTRS_NONE: the last */
 };
 
 struct attrs_table {
     struct attrs *sets;
-    uint32_t n, room;    /* numbers in use are below n */
-    uint32_t free;       /* the first free number; its `references` holds the next */
-    uint32_t *slots;     /* open addressing by hash; ATTRS_NONE: empty */
-    uint32_t slots_room; /* a power of two */
+    uint32_t n, room;   /* numbers in use are below n */
+    uint32_t free;      /* the first free number */
+    uint32_t *buckets;  /* by hash, the first set of each */
+    uint32_t buckets_n; /* a power of two */
     uint32_t used;
     uint64_t secret[2]; /* of the hashes */
     uint64_t key_bytes;

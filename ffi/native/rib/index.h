@@ -39,7 +39,7 @@ struct index_position index_seek(const struct index *index, const uint8_t *key);
 /* The key and the number at a position; false: the end. */
 bool index_at(const struct index *index, struct index_position *position, const uint8_t **key, uint32_t **value);
 void index_next(struct index_position *position);
-/* The number `n` positions further on, of whoever wants to fetch what it stands for; NULL: it is not at hand. */
+/* The number `n` positions further on, for whoever fetches its record early; NULL: it is not at hand. */
 uint32_t *index_ahead(const struct index *index, struct index_position position, size_t n);
 
 /* The number of `key`, to read or write; made (as `fresh`) when missing. NULL: no memory. */

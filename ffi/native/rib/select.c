@@ -90,8 +90,7 @@ static int compare(const struct rib *rib, uint32_t a_number, uint32_t b_number)
 static uint32_t best_route(const struct rib *rib, const struct group *group, uint64_t taken)
 {
     uint32_t best = NO_ROUTE;
-    FOR_GROUP(i)
-    {
+    FOR_GROUP (i) {
         const struct route *route = route_at(rib, i);
         if (is_announced(rib, route) && (route_receivers(rib, route) & group->receivers & ~taken) &&
             (best == NO_ROUTE || compare(rib, i, best) < 0))
@@ -103,8 +102,7 @@ static uint32_t best_route(const struct rib *rib, const struct group *group, uin
 /* The attribute set that a previous run announced at all of these receivers, or ATTRS_NONE. */
 static uint32_t previous_run_at(const struct rib *rib, const struct group *group, uint64_t receivers)
 {
-    FOR_GROUP(i)
-    {
+    FOR_GROUP (i) {
         const struct route *route = route_at(rib, i);
         if (of_previous_run(rib, route) && (route->advertised & receivers) == receivers)
             return route->attrs;
@@ -115,8 +113,7 @@ static uint32_t previous_run_at(const struct rib *rib, const struct group *group
 /* Whether a previous run's route is here again, and is neither announced nor held now. */
 static bool is_disowned(const struct rib *rib, const struct group *group, const struct route *previous)
 {
-    FOR_GROUP(i)
-    {
+    FOR_GROUP (i) {
         const struct route *route = route_at(rib, i);
         enum action action = route_action(rib, route);
         if (!of_previous_run(rib, route) && !route_gone(rib, route) &&
@@ -133,8 +130,7 @@ static void inherit(struct rib *rib, const struct group *group, uint32_t number,
     struct route *heir = route_at(rib, number);
     if (heir->bits & group->outdated && heir->advertised & group->receivers)
         return;
-    FOR_GROUP(i)
-    {
+    FOR_GROUP (i) {
         struct route *other = route_at(rib, i);
         if (i == number || (other->bits & group->outdated) || route_retagged(rib, other) ||
             of_previous_run(rib, other) || !(other->advertised & need) ||
@@ -165,8 +161,7 @@ static uint64_t to_withdraw(struct rib *rib, const struct group *group, uint32_t
 static uint64_t held(const struct rib *rib, const struct group *group)
 {
     uint64_t receivers = 0;
-    FOR_GROUP(i)
-    {
+    FOR_GROUP (i) {
         const struct route *route = route_at(rib, i);
         if (!route_gone(rib, route) && route_action(rib, route) == ACTION_HOLD &&
             !(of_previous_run(rib, route) && is_disowned(rib, group, route)))
@@ -199,8 +194,7 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
     }
     kept |= held(rib, group);
     for (int previous_run = 0; previous_run < 2; previous_run++) {
-        FOR_GROUP(i)
-        {
+        FOR_GROUP (i) {
             uint64_t lost =
                 of_previous_run(rib, route_at(rib, i)) == previous_run ? to_withdraw(rib, group, i, kept) : 0;
             if (lost) {
@@ -235,7 +229,9 @@ void emission_apply(struct rib *rib, const struct emission *emission)
     struct route *route = route_at(rib, emission->number);
     uint32_t chain = chain_of_route(rib, emission->number);
     const struct group found = group_of(rib, emission->number, chain, emission->plain), *group = &found;
-    FOR_GROUP(i) { route_at(rib, i)->advertised &= ~emission->receivers; }
+    FOR_GROUP (i) {
+        route_at(rib, i)->advertised &= ~emission->receivers;
+    }
     if (emission->announce) {
         route->advertised |= emission->receivers;
         route->bits &= (uint8_t) ~(group->outdated | group->withdrawn);

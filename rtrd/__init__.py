@@ -1,1 +1,1 @@
-"""rtrd: the router's end of the RPKI. Caches and routes in, tags and withdraws out."""
+"""rtrd: RPKI origin validation on the router's own host."""

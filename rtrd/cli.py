@@ -1,4 +1,4 @@
-"""The command line in, an exit code out: 0 done, 1 failed, 2 bad usage or configuration, 3 no daemon answers.
+"""The command line. Exit codes: 0 success, 1 failure, 2 bad usage or configuration, 3 no daemon answers.
 
 Only a table: each command is a module of its own, imported when it is the one that runs.
 """

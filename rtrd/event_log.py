@@ -1,4 +1,4 @@
-"""What happened, in words and fields, in; the last of it, and a stream of lines for whoever listens, out.
+"""The event log: what happened and why, the last of it and as it happens.
 
 An event is one line of JSON: `time`, `kind`, `text`, and what belongs to the kind (docs/commands.md). Who reads slowly
 loses events, which is counted and said; the daemon never waits for anyone.

@@ -1,4 +1,4 @@
-"""The policy of the configuration in; for a neighbor and a validity, the decision out. No sockets, no clock.
+"""The policy: what is done with a route of a neighbor, by its validity. No sockets, no clock.
 
 The first rule whose `from` names the neighbor decides; a neighbor that no rule names is only observed,
 which is also what happens without a policy (RFC 8481 section 4: no action that the operator did not ask for).

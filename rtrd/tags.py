@@ -1,4 +1,4 @@
-"""The text of a tag from the policy in (`large:65000:1:0`), its numbers out (`("large", (65000, 1, 0))`)."""
+"""Communities that say the validity (RFC 8097, RFC 8092, RFC 1997), as text of the policy and as numbers."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The version in, for the CLI, the API and the package."""
+"""The version, for the CLI, the API and the package."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Connections to the API in; those that ask for something served, up to a number, and the others ended, out.
+"""Connections to the API: bounded in number, and in the time that they may stay silent.
 
 A client may open many connections, send its request octet by octet, or nothing: none of that takes more than a few
 descriptors for a few seconds, and nobody who comes by one listener can shut out who comes by another.

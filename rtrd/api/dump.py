@@ -1,4 +1,4 @@
-"""The running daemon in; what a report of a fault should have out, and nothing that is a secret."""
+"""What a bug report should have, read from the running daemon, without secrets."""
 
 from __future__ import annotations
 

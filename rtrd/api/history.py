@@ -1,4 +1,4 @@
-"""The running daemon in; how many routes had which validity over the last hours out, in bounded memory."""
+"""How many routes had which validity over the last hours, in bounded memory."""
 
 from __future__ import annotations
 

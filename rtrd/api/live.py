@@ -1,4 +1,4 @@
-"""Requests for what happens from now on in; events as lines of JSON, or as server-sent events, out until they hang up.
+"""Events as they happen, as lines of JSON or as server-sent events, until the client hangs up.
 
 Who reads slowly holds up nobody: what waits for one client is bounded (rtrd.event_log), and when it is full the oldest
 is lost, which is said.

@@ -1,4 +1,4 @@
-"""Values in, HTTP answers out: JSON in one piece or item by item, and errors as `{"error": sentence}`.
+"""HTTP answers: JSON in one piece or item by item, and errors as `{"error": sentence}`.
 
 Long answers are written a slice at a time, so that a million routes never hold the event loop for more than SLICE
 seconds.

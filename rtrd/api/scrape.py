@@ -1,4 +1,4 @@
-"""Metrics that are read one by one in, the page that a scraper asked for out."""
+"""The page that a Prometheus scraper asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP requests over the unix socket (and TCP, if configured) in, the application's answers (rtrd.api) out.
+"""Serves the API over HTTP, on the unix socket and, if configured, on TCP.
 
 The one API: the CLI, curl and whatever watches rtrd use the same.
 """

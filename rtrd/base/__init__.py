@@ -1,1 +1,1 @@
-"""What an operator sees of the daemon: its logs, its API and the other end of it."""
+"""What every part uses, and nothing of RPKI or BGP: logs, sockets, the event loop, systemd, words for faults."""

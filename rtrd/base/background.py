@@ -1,4 +1,4 @@
-"""A coroutine that goes on until it is told to end, in; its task, started and cancelled, out. A fault is logged."""
+"""A task that runs beside everything else until it is told to end; a failure is logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing in; the two times that rtrd goes by, out: real ones, or those of who tries it out."""
+"""The two clocks that rtrd goes by; tests pass others."""
 
 from __future__ import annotations
 

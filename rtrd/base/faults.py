@@ -1,4 +1,4 @@
-"""Faults of a file that people write, each with its line: all are told at once, in one form."""
+"""Faults in files that people write, each with its line; all faults are reported at once."""
 
 from __future__ import annotations
 

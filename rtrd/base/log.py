@@ -1,4 +1,4 @@
-"""Events with their fields in, one line each on stderr out; stdout belongs to the router.
+"""Structured logs, one line per event, on stderr; stdout belongs to the router.
 
 Nothing of a line is trusted: control characters are escaped, long values cut. A full pipe at stderr costs
 lines (counted, and said when there is room again), never time.

@@ -1,4 +1,4 @@
-"""Nothing in; an event loop that knows how long it was kept from looking at its descriptors, out.
+"""An event loop that measures for how long it did not look at its descriptors.
 
 ExaBGP's pipe is one of them, and ExaBGP stands still while nobody reads it: this is what a router notices of rtrd.
 """

@@ -1,4 +1,4 @@
-"""What the command line or the environment say in; where the daemon's sockets are, out. Imports next to nothing."""
+"""Where the daemon's sockets are, from the command line or the environment. Imports next to nothing."""
 
 from __future__ import annotations
 

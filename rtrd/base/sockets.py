@@ -1,4 +1,4 @@
-"""Where to listen in; a bound socket that is ours alone, or a sentence why not, out."""
+"""Listening sockets: bound to be ours alone, or refused with a sentence."""
 
 from __future__ import annotations
 

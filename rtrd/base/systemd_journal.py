@@ -1,4 +1,4 @@
-"""Events with their fields in, entries of systemd's journal with fields of their own out.
+"""Logs as entries of the systemd journal, with fields of their own.
 
 systemd-python does the sending. It would wait for a journal that doesn't read, and with it the routers: so the
 journal's socket is asked before, and what it has no room for is lost and counted, as on stderr.

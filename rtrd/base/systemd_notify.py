@@ -1,4 +1,4 @@
-"""What the daemon does in; sd_notify(3) messages out. Without systemd-python or a NOTIFY_SOCKET nothing happens.
+"""sd_notify(3) messages about the daemon. Without systemd-python or a NOTIFY_SOCKET nothing happens.
 
 The watchdog is fed from the event loop that reads the routers' pipes: when that loop stands still, so does the feeding,
 and systemd ends a process that would hold up its routers.

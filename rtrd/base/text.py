@@ -1,4 +1,4 @@
-"""Text of others in, text that is safe to show out. Imports nothing: the commands start by it."""
+"""Makes other people's text safe to show. Imports nothing: the commands start by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ExaBGP's stdin and stdout in, handed over to the service by SCM_RIGHTS; out comes the end, with ExaBGP's.
+"""`rtrd attach`: hands ExaBGP's stdin and stdout to the service (SCM_RIGHTS), and ends with ExaBGP.
 
 The other end of rtrd.exabgp.attachments, which has the protocol.
 It outlives the service: while none answers it reads what ExaBGP writes and forgets it, since ExaBGP stands still when

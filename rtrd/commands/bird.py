@@ -1,4 +1,4 @@
-"""BIRD's control socket and the daemon's VRPs (or a file's) in; what BIRD's tables hold that they should not, out."""
+"""`rtrd bird`: compares BIRD's tables with the VRPs of the daemon or of a file."""
 
 from __future__ import annotations
 

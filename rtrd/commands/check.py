@@ -1,4 +1,4 @@
-"""A configuration and the SLURM files that it names in; every fault as `FILE:LINE: what`, or a summary, out."""
+"""`rtrd check`: every fault of a configuration and its SLURM files as `FILE:LINE: what`, or a summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands that ask the daemon share: a request in; lines or JSON on stdout, an exit code, out."""
+"""What the commands that ask the daemon share: options, requests, output, exit codes."""
 
 from __future__ import annotations
 

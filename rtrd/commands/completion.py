@@ -1,4 +1,4 @@
-"""The name of a shell in; the script that makes it complete rtrd's commands and options out."""
+"""`rtrd completion`: the script by which a shell completes rtrd's commands and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two caches, or none for all, in; the VRPs on which the daemon's caches disagree, and who has them, out."""
+"""`rtrd diff`: the VRPs on which the daemon's caches disagree, and who has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon and its host in; one JSON file for a report of a fault out, with nothing in it that is a secret."""
+"""`rtrd dump`: one JSON file for a bug report, about the daemon and its host, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions of the CLI in, the daemon's answers over its unix socket out.
+"""HTTP requests of the commands to the daemon, over its unix socket.
 
 http.client and not aiohttp, which takes longer to import than a status takes to print.
 """

@@ -1,4 +1,4 @@
-"""The file of the running daemon's configuration, changed, in; what it changed in the daemon out."""
+"""`rtrd reload`: has the daemon read its configuration again, and prints what changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A validity and a prefix, or neither, in; the routes of the daemon with validity and decision out."""
+"""`rtrd routes`: the routes of the daemon, with validity and decision."""
 
 from __future__ import annotations
 

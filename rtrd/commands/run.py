@@ -1,4 +1,4 @@
-"""A configuration file in; the daemon until it is told to end, its exit code out."""
+"""`rtrd run`: the daemon, in the foreground."""
 
 from __future__ import annotations
 

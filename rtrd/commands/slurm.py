@@ -1,4 +1,4 @@
-"""SLURM files in; every fault as `FILE:LINE: what`, or what they hold, out. No daemon is asked."""
+"""`rtrd slurm check`: every fault of SLURM files as `FILE:LINE: what`, or what they hold. Asks no daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon's /status in; its caches, VRPs, routers and routes as text out."""
+"""`rtrd status`: caches, VRPs, routers and routes as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon's /status in; the same as tables for a terminal out."""
+"""`rtrd status` on a terminal: tables of caches and neighbors."""
 
 from __future__ import annotations
 

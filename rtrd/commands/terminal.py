@@ -1,4 +1,4 @@
-"""What stdout and stderr are in; colours, tables and progress for a terminal, none for a pipe, out.
+"""Colors, tables and progress where stdout or stderr is a terminal; none for a pipe.
 
 rich is imported only where a terminal is: it takes longer to import than a status takes to print.
 """

@@ -1,4 +1,4 @@
-"""A prefix and an origin AS in; the validity of such a route and its reason, by daemon or VRP file, out."""
+"""`rtrd validate`: the validity of a route and the reason, by the daemon or by a VRP file."""
 
 from __future__ import annotations
 

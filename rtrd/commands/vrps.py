@@ -1,4 +1,4 @@
-"""A prefix, or none, in; the VRPs in force that cover it or lie within it, or all, out."""
+"""`rtrd vrps`: the VRPs in force, all or those that cover a prefix or lie within it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon's events in, as they come; a line for each out, until one of the two ends."""
+"""`rtrd watch`: the daemon's events as they happen, one line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VRPs that are supposed to appear or vanish, or a VRP file, in; which routes of the daemon would change, out."""
+"""`rtrd whatif`: which routes of the daemon would change validity with other VRPs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A configuration file in; a `Config`, or every fault of the file at once with its line, out.
+"""The configuration: what a file may say, and how it is read; every fault is reported at once, with its line.
 
 The Structs here are the whole contract: the reader (`lines`), docs/configuration.md and its test follow them.
 Names are those of the YAML with `-` written as `_` (and `from_` for `from`).

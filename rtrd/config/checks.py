@@ -1,4 +1,4 @@
-"""Mappings of a configuration whose values are right by themselves in; faults of what doesn't go together out."""
+"""Checks of values that are right by themselves, but not together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of a configuration in; names, addresses and endpoints, or what was expected instead, out."""
+"""Names, addresses and shares of a configuration, read from text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML text and a msgspec Struct in; the Struct's value, or every fault with its line, out.
+"""Reads YAML into msgspec Structs, and reports every fault with its line.
 
 msgspec stops at the first fault and knows no lines. So the Structs say what is allowed (types, ranges,
 choices), and this module walks the YAML node graph beside them and goes on after a fault.

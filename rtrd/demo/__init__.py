@@ -1,4 +1,4 @@
-"""`rtrd demo` in; the whole chain on this host, what came of each route, and a VRP's change, out.
+"""`rtrd demo`: the whole chain on this host; shows what became of each route, and of a changed VRP.
 
 It ends by itself, and with 1 when the listening peer received anything but what RFC 6811 says.
 """

@@ -1,4 +1,4 @@
-"""In: VRPs. Out: real RTR caches that serve them on a loopback port: StayRTR and our own `rtrd cache`."""
+"""Real RTR caches on a loopback port: StayRTR and our own `rtrd cache`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In: caches, a policy, routes. Out: the whole chain, running.
+"""The whole chain, running: caches, rtrd, a router, and BGP speakers on both sides of it.
 
 Caches serve VRPs to rtrd by RTR; rtrd is the process of an ExaBGP, the router under test; a feeder (ExaBGP)
 announces routes to the router, a listener (GoBGP) decodes what the router announces. With `service` rtrd runs by

@@ -1,4 +1,4 @@
-"""In: programs to run on this host. Out: real processes with their own logs, awaited by event, ended by pid.
+"""Real processes on this host, with logs of their own, awaited by event, ended by pid.
 
 The demo and the end-to-end tests share it. Everything listens on loopback addresses and on ports that the
 kernel chose; whatever a `Lab` started is gone when its block ends, however it ends.

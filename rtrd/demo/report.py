@@ -1,4 +1,4 @@
-"""In: what was announced, what rtrd said of it, what the listener received. Out: lines for the terminal."""
+"""Lines for the terminal: what was announced, what rtrd said, what the listener received."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In: neighbors, static routes, a process to run. Out: real BGP routers on loopback: ExaBGP and GoBGP."""
+"""Real BGP routers on loopback addresses: ExaBGP and GoBGP."""
 
 from __future__ import annotations
 

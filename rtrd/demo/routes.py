@@ -1,4 +1,4 @@
-"""In: a seed. Out: routes and VRPs of a small made-up internet, and what RFC 6811 says of each route.
+"""Routes and VRPs of a small made-up internet, and what RFC 6811 says of each route.
 
 Prefixes and ASNs are those that RFC 2544, 3849, 5398 and 6890 set aside, so that nothing here can be mistaken
 for anyone's. The validity is computed by the definition, route by route, with none of rtrd's code: the demo

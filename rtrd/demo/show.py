@@ -1,4 +1,4 @@
-"""A lab in; the demo played in it (a table; a VRP changes; it changes back), and its figures, out."""
+"""What the demo shows: a table; a VRP changes; it changes back."""
 
 from __future__ import annotations
 

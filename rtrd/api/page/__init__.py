@@ -1,4 +1,4 @@
-"""Three files beside this one in; one page that asks nobody but rtrd, and runs nothing but its own script, out."""
+"""The status page, made of the three files beside this one: it asks only rtrd, and runs only its own script."""
 
 from __future__ import annotations
 

@@ -39,25 +39,25 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
-    "run": Command("rtrd.commands.run", "the daemon, in the foreground"),
-    "attach": Command("rtrd.commands.attach", "be ExaBGP's process, and hand it over to the service"),
+    "run": Command("rtrd.commands.run", "run the daemon in the foreground"),
+    "attach": Command("rtrd.commands.attach", "be ExaBGP's process when rtrd is a service"),
     "reload": Command("rtrd.commands.reload", "have the daemon read its configuration again"),
-    "check": Command("rtrd.commands.check", "read a configuration, print every fault"),
-    "status": Command("rtrd.commands.status", "caches, VRPs, routers and routes of the daemon"),
-    "vrps": Command("rtrd.commands.vrps", "the VRPs in force"),
-    "routes": Command("rtrd.commands.routes", "the routes with validity and decision"),
-    "watch": Command("rtrd.commands.watch", "what changes, and why, as it happens"),
-    "validate": Command("rtrd.commands.validate", "validity of a route, and the reason"),
-    "bird": Command("rtrd.commands.bird", "what BIRD's tables hold"),
+    "check": Command("rtrd.commands.check", "check a configuration, print every mistake"),
+    "status": Command("rtrd.commands.status", "show caches, VRPs, routers and routes"),
+    "vrps": Command("rtrd.commands.vrps", "list the VRPs in force"),
+    "routes": Command("rtrd.commands.routes", "list routes, with validity and decision"),
+    "watch": Command("rtrd.commands.watch", "show changes, and their causes, as they happen"),
+    "validate": Command("rtrd.commands.validate", "show the validity of a route, and the reason"),
+    "bird": Command("rtrd.commands.bird", "compare BIRD's tables with the VRPs"),
     "slurm": Command("rtrd.commands.slurm", "check SLURM files"),
-    "whatif": Command("rtrd.commands.whatif", "which routes would change validity, before they do"),
-    "diff": Command("rtrd.commands.diff", "the VRPs on which the caches disagree"),
-    "accept": Command("rtrd.commands.guard", "let a held change of the VRPs count now"),
+    "whatif": Command("rtrd.commands.whatif", "show which routes would change validity with other VRPs"),
+    "diff": Command("rtrd.commands.diff", "list the VRPs on which the caches disagree"),
+    "accept": Command("rtrd.commands.guard", "apply a VRP change that the guard holds"),
     "reject": Command("rtrd.commands.guard", "keep the VRPs in force instead of a held change"),
-    "cache": Command("rtrd.rtr.cache", "an RTR cache from a VRP file"),
-    "dump": Command("rtrd.commands.dump", "all that a report of a fault should have, in one file"),
-    "completion": Command("rtrd.commands.completion", "a script by which a shell completes rtrd's commands"),
-    "demo": Command("rtrd.demo", "the whole chain on this host, ending by itself"),
+    "cache": Command("rtrd.rtr.cache", "serve a VRP file over RTR"),
+    "dump": Command("rtrd.commands.dump", "write all that a bug report needs into one file"),
+    "completion": Command("rtrd.commands.completion", "print a completion script for a shell"),
+    "demo": Command("rtrd.demo", "run the whole chain on this host, then end"),
 }
 
 
@@ -81,7 +81,9 @@ class _CommandParser(argparse.ArgumentParser):
 
 def parser(*, whole: bool = False) -> argparse.ArgumentParser:
     """Return the command line; what a command takes is added when it is parsed, or for all with `whole`."""
-    main_parser = argparse.ArgumentParser(prog="rtrd", description="The router's end of the RPKI.", allow_abbrev=False)
+    main_parser = argparse.ArgumentParser(
+        prog="rtrd", description="RPKI origin validation on your router's host.", allow_abbrev=False
+    )
     main_parser.add_argument("--version", action="version", version=f"rtrd {__version__}")
     commands = main_parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser

@@ -173,7 +173,7 @@ class EventLog:
         """Take note that so many changes of routes came faster than they could be taken."""
         if count:
             self.lost += count
-            self.add("lost", f"{count} changes of routes came too fast to be told", count=count)
+            self.add("lost", f"{count} changes of routes came too fast to be reported", count=count)
 
     # -- who listens
 
@@ -195,7 +195,7 @@ class EventLog:
 
         """
         if len(self._listeners) >= MOST_LISTENERS:
-            raise TooManyListenersError(f"{MOST_LISTENERS} others listen already")
+            raise TooManyListenersError(f"{MOST_LISTENERS} others already listen")
         return Listener(self, self._listeners, self.recent(last))
 
 
@@ -279,7 +279,7 @@ def _covers(outer: str, inner: str) -> bool:
 def reason(change: RouteChange, cause: Cause | None, vrp: tuple[VRP, bool] | None) -> str:
     """Say in words why a route changed."""
     if cause is None:
-        return "announced so" if change.was is None else "announced with another origin AS"
+        return "announced as it is" if change.was is None else "announced with another origin AS"
     if vrp is None:
         return cause.text if cause.cache is None else f"cache {cause.cache} has other VRPs"
     return vrp_text(*vrp, cause)

@@ -90,7 +90,7 @@ class Policy:
         """For what the router announces by itself."""
         self._by_neighbor: dict[str, Rule | None] = {}
         treatments = (treatment for rule in self.rules for treatment in rule.treatments())
-        self._own = frozenset(tag for treatment in treatments for tag in treatment.tags)
+        self._our_tags = frozenset(tag for treatment in treatments for tag in treatment.tags)
 
     def rule_for(self, neighbor: str) -> Rule | None:
         """Return the rule for the routes of a neighbor (an address in any spelling); None: observe them."""
@@ -104,22 +104,22 @@ class Policy:
             self._by_neighbor[neighbor] = found
             return found
 
-    def withdraws_own(self, neighbor: str) -> bool:
+    def withdraws_local(self, neighbor: str) -> bool:
         """Tell whether invalid routes that the router itself announces to a neighbor are withdrawn there.
 
-        The first rule for own routes whose `to` names it decides; without one they are left alone (RFC 8481).
+        The first rule for local routes whose `to` names it decides; without one they are left alone (RFC 8481).
         """
         address = normal(neighbor)
         rule = next((rule for rule in self.local_rules if rule.to is None or address in rule.to), None)
         return rule is not None and rule.decide("invalid").action == "withdraw"
 
     def our_tags(self) -> frozenset[Tag]:
-        """Return every tag that a rule can add; whole RFC 8097 is ours beside them: see `owns`."""
-        return self._own
+        """Return every tag that a rule can add; the whole range of RFC 8097 is ours, too: see `is_ours`."""
+        return self._our_tags
 
-    def owns(self, tag: Tag) -> bool:
+    def is_ours(self, tag: Tag) -> bool:
         """Tell whether a received community must be removed because it could pass for a tag of ours."""
-        return tag in self._own or (tag.kind == "extended" and is_rfc8097(tag.value))
+        return tag in self._our_tags or (tag.kind == "extended" and is_rfc8097(tag.value))
 
 
 def normal(address: str) -> str:

@@ -74,7 +74,7 @@ class Reloading:
             for change in changes:
                 (logger.warning if change.restart else logger.info)("configuration changed", change=str(change))
             if not changes:
-                logger.info("the configuration is as before")
+                logger.info("the configuration has not changed")
             return changes
 
     def on_signal(self) -> None:

@@ -69,7 +69,7 @@ class ChangeMonitor:
                 self.look()
                 await self._take()
             except Exception:
-                logger.exception("events could not be told; rtrd goes on without them")
+                logger.exception("events could not be reported; rtrd goes on without them")
             await asyncio.sleep(EVERY)
 
     # -- routes
@@ -89,7 +89,7 @@ class ChangeMonitor:
                 if event_log.listening:
                     event_log.missed(lost)
                 for change in found:
-                    event_log.route(router.engine.name, names.get(change.neighbor, "a former neighbor"), change)
+                    event_log.route(router.engine.name, names.get(change.neighbor, "a neighbor that is gone"), change)
                 if len(found) < ROOM:
                     break
                 await asyncio.sleep(0)

@@ -26,7 +26,7 @@ LOOK: Final = 2.0
 STATUS_EVERY: Final = 1.0
 """Seconds at least between two states of the daemon in /live, which are longer than events."""
 MOST_OVER_TCP: Final = MOST_LISTENERS // 2
-"""Who follow over TCP at a time: the other places are for the control socket, which nobody can so be kept from."""
+"""Listeners over TCP at a time; the rest is kept for the control socket, so that nobody is shut out there."""
 SSE: Final = "text/event-stream"
 
 
@@ -55,7 +55,7 @@ class Live:
         last = _last(request)
         over_tcp = not is_local(request)
         if over_tcp and self._over_tcp >= MOST_OVER_TCP:
-            return error(503, f"{MOST_OVER_TCP} others listen over TCP already")
+            return error(503, f"{MOST_OVER_TCP} others already listen over TCP")
         try:
             listening = self._event_log.listen(last)
         except TooManyListenersError as why:

@@ -28,7 +28,7 @@ READ_TIME: Final = 60.0
 """Seconds that a client may take to read a slice."""
 
 _END: Final[Mapping[str, Any]] = {}
-"""In the place of an item: there are no more."""
+"""Instead of an item: there are no more."""
 
 logger = log.get("control")
 
@@ -134,5 +134,5 @@ async def read_only(
 ) -> web.StreamResponse:
     """Let nobody change anything but who may open the control socket."""
     if request.method not in ("GET", "HEAD") and not is_local(request):
-        return error(403, "over TCP the API only reads; decide over the control socket")
+        return error(403, "over TCP the API is read-only; use the control socket")
     return await handler(request)

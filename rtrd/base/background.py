@@ -36,4 +36,4 @@ class Background:
         """Say so when it failed: asyncio would only when nobody holds the task any more."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            logger.error("what runs beside the rest has failed, and is missing now", name=self._name, exc_info=error)
+            logger.error("a background task failed, and does not run any more", name=self._name, exc_info=error)

@@ -38,8 +38,8 @@ _kept: Final[deque[dict[str, Any]]] = deque(maxlen=MOST_KEPT)
 def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None:
     """Send all logs of the process, also those of libraries, to stderr.
 
-    `auto` is JSON if the environment has RTRD_LOG=json, else entries with fields if stderr is systemd's journal, else
-    text for people, coloured on a terminal. A level is a name of the standard library's logging.
+    `auto` is JSON if the environment has RTRD_LOG=json, else entries with fields if stderr is the systemd journal, else
+    text for people, colored on a terminal. A level is a name of the standard library's logging.
     """
     send = (
         systemd_journal.sender() if style == "journal" or (style == "auto" and systemd_journal.is_journal(fd)) else None
@@ -123,7 +123,7 @@ class _Writer:
     def msg(self, line: str) -> None:
         """Write one line, or count it as lost."""
         if self._lost:
-            line = f"{self._lost} log lines were lost: stderr was not read\n{line}"
+            line = f"{self._lost} log lines were lost: nobody read stderr\n{line}"
         data = (line + "\n").encode("utf-8", "backslashreplace")
         # O_NONBLOCK would be shared with whoever else has this stderr, so ask first: a pipe that poll calls
         # writable takes PIPE_BUF bytes without blocking (pipe(7)).
@@ -134,7 +134,7 @@ class _Writer:
                     self._lost += 1
                     return
                 os.write(self._fd, data[start : start + select.PIPE_BUF])
-            except OSError:  # nobody reads stderr any more: there is no place left to say so
+            except OSError:  # nobody reads stderr any more: nowhere is left to say so
                 self._lost += 1
                 return
         self._lost = 0

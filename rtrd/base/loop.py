@@ -1,6 +1,6 @@
 """An event loop that measures for how long it did not look at its descriptors.
 
-ExaBGP's pipe is one of them, and ExaBGP stands still while nobody reads it: this is what a router notices of rtrd.
+ExaBGP's pipe is one of them, and ExaBGP stops while nobody reads it: this is what a router notices of rtrd.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def _remove_stale(path: Path, kind: socket.SocketKind, what: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ListenError(f"{what}: {path} is there and is no socket; it is left alone")
+        raise ListenError(f"{what}: {path} exists and is not a socket; it is left alone")
     with socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK) as probe:
         result = probe.connect_ex(str(path))
     if result == errno.ECONNREFUSED:

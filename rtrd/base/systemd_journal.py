@@ -66,10 +66,10 @@ class JournalWriter:
             return
         if self._lost:
             lost, self._lost = self._lost, 0
-            self.msg(MESSAGE=f"{lost} log entries were lost: the journal did not read", PRIORITY="4")
+            self.msg(MESSAGE=f"{lost} log entries were lost: the journal did not read them", PRIORITY="4")
         try:
             self._send(*(f"{name}={value}" for name, value in fields.items()))
-        except OSError:  # the journal is restarted: there is no place left to say so
+        except OSError:  # the journal is restarted: nowhere is left to say so
             self._lost += 1
 
     debug = info = warning = error = critical = exception = fatal = failure = err = warn = log = msg

@@ -1,7 +1,7 @@
 """sd_notify(3) messages about the daemon. Without systemd-python or a NOTIFY_SOCKET nothing happens.
 
-The watchdog is fed from the event loop that reads the routers' pipes: when that loop stands still, so does the feeding,
-and systemd ends a process that would hold up its routers.
+The watchdog is fed from the event loop that reads the routers' pipes: when that loop stops, so does the feeding, and
+systemd ends a process that would hold up its routers.
 """
 
 from __future__ import annotations

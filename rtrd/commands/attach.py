@@ -1,8 +1,8 @@
 """`rtrd attach`: hands ExaBGP's stdin and stdout to the service (SCM_RIGHTS), and ends with ExaBGP.
 
 The other end of rtrd.exabgp.attachments, which has the protocol.
-It outlives the service: while none answers it reads what ExaBGP writes and forgets it, since ExaBGP stands still when
-nobody reads; the service learns everything again when it takes over. It imports little, being there only to wait.
+It outlives the service: while none answers it reads what ExaBGP writes and forgets it, since ExaBGP stops when nobody
+reads; the service learns everything again when it takes over. It imports little, being there only to wait.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name",
         default="exabgp",
-        help="what this router is called, in the status and the logs; each needs its own (default: exabgp)",
+        help="name of this router in the status and the logs; each needs its own (default: exabgp)",
     )
 
 
@@ -76,7 +76,7 @@ class _Attach:
         while True:
             why = self._attach()
             if why is not None and why != self._said:
-                _say(f"{why}; ExaBGP is read on meanwhile, and it is tried again")
+                _say(f"{why}; ExaBGP is still read meanwhile, and the service is tried again")
             self._said = why
             self._read_for(RETRY)
 
@@ -158,7 +158,7 @@ class _Attach:
 
 
 def _say(what: str) -> None:
-    """Write a line to stderr, which is ExaBGP's, unless nobody reads there: this process must not stand still."""
+    """Write a line to stderr, which is ExaBGP's, unless nobody reads there: this process must not block."""
     poll = select.poll()
     poll.register(STDERR, select.POLLOUT)
     with contextlib.suppress(OSError):

@@ -30,13 +30,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add what `rtrd bird` does."""
     actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
     for name, text in (
-        ("audit", "which routes of BIRD's tables are invalid"),
-        ("check", "whether BIRD's ROA tables are what rtrd has in force"),
+        ("audit", "list the invalid routes in BIRD's tables"),
+        ("check", "compare BIRD's ROA tables with the VRPs in force"),
     ):
         each = actions.add_parser(name, help=text, description=text, allow_abbrev=False)
         each.add_argument("--bird", metavar="PATH", default=BIRD_SOCKET, help=f"BIRD's control socket ({BIRD_SOCKET})")
-        each.add_argument("--table", metavar="NAME", action="append", default=[], help="only this table; repeatable")
-        each.add_argument("--vrps", metavar="FILE", help="take the VRPs of this file, ask no daemon")
+        each.add_argument(
+            "--table", metavar="NAME", action="append", default=[], help="only this table (may be repeated)"
+        )
+        each.add_argument("--vrps", metavar="FILE", help="use the VRPs of this file instead of asking the daemon")
         common.add_options(each)
 
 

@@ -42,6 +42,6 @@ def run(args: argparse.Namespace) -> int:
         common.print_json({"file": args.file, "good": True, "faults": [], **counts})
     else:
         parts = [f"{number} {name if number != 1 else name[:-1]}" for name, number in counts.items()]
-        note = "" if found.policy else "; without a rule everything is only observed"
+        note = "" if found.policy else "; without rules rtrd only observes"
         print(f"{args.file}: good: {', '.join(parts)}{note}")
     return DONE

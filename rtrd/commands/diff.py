@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd diff`."""
     parser.add_argument(
-        "caches", metavar="CACHE", nargs="*", help="two caches, as HOST or HOST:PORT; none: all that have VRPs"
+        "caches", metavar="CACHE", nargs="*", help="two caches, as HOST or HOST:PORT (default: all that have VRPs)"
     )
     common.add_options(parser)
 

@@ -28,7 +28,10 @@ PACKAGES = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd dump`."""
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="the file, readable by its owner only (default: standard output)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="the file to write, readable by its owner only (default: standard output)",
     )
     common.add_options(parser)
 
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"rtrd dump: {args.output}: {error.strerror}", file=sys.stderr)
         return FAILED
     if not args.json:
-        print(f"{args.output}: {len(found)} bytes; look through it before you give it away: it names your addresses")
+        print(f"{args.output}: {len(found)} bytes; look through it before you share it: it names your addresses")
     return code
 
 

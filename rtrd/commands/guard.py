@@ -9,7 +9,7 @@ from rtrd.commands import common, http_client
 if TYPE_CHECKING:
     import argparse
 
-_DONE = {"accept": "the held change of the VRPs is in force now", "reject": "the held change is kept out for now"}
+_DONE = {"accept": "the held change of the VRPs is in force now", "reject": "the held change is not applied"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -141,9 +141,9 @@ def _why(error: OSError | http.client.HTTPException, timeout: float) -> str:
     if isinstance(error, PermissionError):
         return " (Permission denied): who asks must be its owner or in its group, see control-group"
     if isinstance(error, TimeoutError):
-        return f": something listens there and says nothing within {timeout:.0f} s"
+        return f": something listens there, but did not answer within {timeout:.0f} s"
     if isinstance(error, http.client.HTTPException):
-        return ": something else than rtrd listens there"
+        return ": something other than rtrd listens there"
     return ": is rtrd running?"
 
 

@@ -39,5 +39,5 @@ def run(args: argparse.Namespace) -> int:
     for change in changes:
         print(change["what"] + (" (only after a restart)" if change["restart"] else ""))
     if not changes:
-        print("nothing is changed")
+        print("nothing changed")
     return DONE

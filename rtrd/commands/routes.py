@@ -25,15 +25,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="only routes to this prefix or to more specific ones",
     )
     parser.add_argument("--validity", choices=VALIDITIES, help="only routes of this validity")
-    parser.add_argument("--covered", choices=("yes", "no"), help="only routes that some VRP covers, or that none does")
+    parser.add_argument(
+        "--covered", choices=("yes", "no"), help="only routes that a VRP covers (yes), or that none covers (no)"
+    )
     parser.add_argument("--neighbor", metavar="ADDRESS", type=common.address, help="only routes of this neighbor")
     parser.add_argument(
-        "--origin", metavar="ASN", type=_origin, help="only routes of this origin AS; none: those that have none"
+        "--origin", metavar="ASN", type=_origin, help="only routes with this origin AS; none: routes without one"
     )
     parser.add_argument(
         "--direction",
         choices=("in", "out"),
-        help="in (by default): routes of neighbors; out: those that the router announces to them by itself",
+        help="in: routes learned from neighbors (default); out: local routes, originated by the router",
     )
     common.add_options(parser)
 

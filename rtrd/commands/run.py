@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd run`."""
     parser.add_argument("-c", "--config", metavar="FILE", required=True, help="the configuration")
-    parser.add_argument("--exabgp", action="store_true", help="be ExaBGP's process: speak ExaBGP on stdin and stdout")
+    parser.add_argument(
+        "--exabgp", action="store_true", help="run as ExaBGP's process: speak to ExaBGP on stdin and stdout"
+    )
     parser.add_argument(
         "--log",
         choices=("auto", "human", "json", "journal"),
         default="auto",
-        help="form of the log on stderr (default: auto: RTRD_LOG, or journal under systemd, else human)",
+        help="format of the log on stderr (default: auto, which is RTRD_LOG, or journal under systemd, else human)",
     )
     parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
-        help="the least that is logged (default: info)",
+        help="lowest level that is logged (default: info)",
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add what `rtrd slurm` does."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="read SLURM files as one set, print every fault", allow_abbrev=False)
+    check = actions.add_parser("check", help="check SLURM files as one set, print every mistake", allow_abbrev=False)
     check.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a SLURM file (RFC 8416)")
     common.add_options(check, socket=False)
 

@@ -63,12 +63,12 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     for file in status.get("slurm", ()):
         yield f"SLURM {printable(file['path'])}: {file['filters']} filters, {file['assertions']} assertions"
         if file["fault"] is not None:
-            yield f"  not as it stands now: {printable(file['fault'])}"
+            yield f"  the file as it is now is not in force: {printable(file['fault'])}"
     relay = status.get("rtr_server")
     if relay is not None:
         serial = "no data yet" if relay["serial"] is None else f"serial {relay['serial']}"
-        places = [*relay["listen"], *(f"{one} by TLS" for one in relay.get("listen_tls", ()))]
-        where = ", ".join(map(printable, places)) or "nowhere: its log says why"
+        addresses = [*relay["listen"], *(f"{one} by TLS" for one in relay.get("listen_tls", ()))]
+        where = ", ".join(map(printable, addresses)) or "nowhere: its log says why"
         yield f"RTR server: {where}; {relay['clients']} routers, {serial}"
     if status.get("bird") is not None:
         yield _bird(status["bird"])
@@ -77,7 +77,7 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         neighbors = router["neighbors"]
         count = neighbors if isinstance(neighbors, int) else len(neighbors)
         routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
-        yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} decisions wait"
+        yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} commands are waiting"
         yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router)))
 
 

@@ -17,7 +17,7 @@ def faults(server: dict[str, Any]) -> Iterator[str]:
     if server.get("error") is not None:
         yield printable(server["error"])
     elif last is not None:
-        yield f"well again; at {printable(last['time'])}: {printable(last['why'])}"
+        yield f"recovered; at {printable(last['time'])}: {printable(last['why'])}"
     if server.get("faults"):
         counts = ", ".join(f"{printable(name)} {count}" for name, count in sorted(server["faults"].items()))
         yield f"faults: {counts}"
@@ -30,9 +30,9 @@ def waits_for(router: dict[str, Any]) -> Iterator[str]:
 
 
 def local_routes(router: dict[str, Any]) -> Iterator[str]:
-    """Say what ExaBGP announces by itself, if anything."""
-    own = router.get("local_routes", {})
-    if any(own.values()):
-        counts = ", ".join(f"{own[validity]} {validity}" for validity in VALIDITIES)
+    """Say how many local routes the router has, if any."""
+    routes = router.get("local_routes", {})
+    if any(routes.values()):
+        counts = ", ".join(f"{routes[validity]} {validity}" for validity in VALIDITIES)
         withdrawn = router.get("local_routes_withdrawn", 0)
-        yield f"own routes: {counts}" + (f"; {withdrawn} of them withdrawn" if withdrawn else "")
+        yield f"local routes: {counts}" + (f"; {withdrawn} of them withdrawn" if withdrawn else "")

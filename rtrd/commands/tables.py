@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
-    """Give what stands below the summary: groups with their caches, routers with their neighbors. `time`: Unix."""
+    """Give what is below the summary: groups with their caches, routers with their neighbors. `time`: Unix."""
     for group in now["groups"]:
         yield _group(group, active=group["name"] == now["active_group"], time=time)
         said = [(server, line) for server in group["servers"] for line in (*_coming(server), *faults(server))]
@@ -71,7 +71,7 @@ def _cache(server: dict[str, Any]) -> str:
 
 
 def _router(router: dict[str, Any]) -> Table:
-    waiting = f"{router['outbox']:,} decisions wait"
+    waiting = f"{router['outbox']:,} commands are waiting"
     title = Text.assemble(
         ("router ", ""), (printable(str(router["name"])), "bold"), f" (ExaBGP {printable(str(router['exabgp']))}): ",
         (waiting, STYLES["fair"] if router["outbox"] else ""),

@@ -25,18 +25,18 @@ STYLES: Final = {
     "fair": "yellow",
     "soft": "bright_black",
 }
-"""A colour for each validity, and for how something is."""
+"""A color for each validity, and for how something is."""
 
 _CODES: Final = {"green": 32, "red": 31, "blue": 34, "yellow": 33, "bright_black": 90}
 
 
 def colored() -> bool:
-    """Tell whether stdout takes colours: a terminal, unless NO_COLOR is set (https://no-color.org) or it is dumb."""
+    """Tell whether stdout takes colors: a terminal, unless NO_COLOR is set (https://no-color.org) or it is dumb."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, style: str, width: int = 0) -> str:
-    """Colour a text if stdout takes colours, and fill it with blanks up to `width` in any case."""
+    """Color a text if stdout takes colors, and fill it with blanks up to `width` in any case."""
     if style in STYLES and colored():
         blanks = " " * max(0, width - len(text))
         return f"\x1b[{_CODES[STYLES[style]]}m{text}\x1b[0m{blanks}"

@@ -18,9 +18,9 @@ _LISTS = (("matched", "matches"), ("unmatched_as", "other AS"), ("unmatched_leng
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd validate`."""
-    parser.add_argument("prefix", metavar="PREFIX", type=common.prefix, help="the prefix, as 192.0.2.0/24")
-    parser.add_argument("asn", metavar="ASN", type=common.asn, help="its origin AS, as AS64500 or 64500")
-    parser.add_argument("--vrps", metavar="FILE", help="take the VRPs of this file, ask no daemon")
+    parser.add_argument("prefix", metavar="PREFIX", type=common.prefix, help="the prefix, such as 192.0.2.0/24")
+    parser.add_argument("asn", metavar="ASN", type=common.asn, help="its origin AS, such as AS64500 or 64500")
+    parser.add_argument("--vrps", metavar="FILE", help="use the VRPs of this file instead of asking the daemon")
     common.add_options(parser)
 
 

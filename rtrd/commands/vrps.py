@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="PREFIX",
         nargs="?",
         type=common.prefix,
-        help="only VRPs that cover this prefix or lie within it",
+        help="only VRPs that cover this prefix, or lie within it",
     )
     parser.add_argument("--covering", action="store_true", help="only VRPs that cover the prefix")
     common.add_options(parser)

@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=common.number(0, 99999),
         default=0,
-        help="begin with the last N events (200 of routes and VRPs are kept, and 200 others)",
+        help="start with the last N events (200 about routes and VRPs are kept, and 200 others)",
     )
     common.add_options(parser)
 

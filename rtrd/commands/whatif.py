@@ -33,11 +33,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "supposed",
         metavar="FILE|+VRP|-VRP",
         nargs="+",
-        help="a VRP file in the place of what the caches say, or VRPs that appear (+) or vanish (-),"
-        " as +192.0.2.0/24-24@AS64500",
+        help="a VRP file instead of what the caches say, or VRPs that appear (+) or disappear (-),"
+        " such as +192.0.2.0/24-24@AS64500",
     )
     parser.add_argument(
-        "--rows", metavar="N", type=common.number(0, 10_000), default=1000, help="routes that are named, at most 10000"
+        "--rows",
+        metavar="N",
+        type=common.number(0, 10_000),
+        default=1000,
+        help="list at most N routes (default: 1000, at most 10000)",
     )
     common.add_options(parser)
 

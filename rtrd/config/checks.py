@@ -74,7 +74,7 @@ def check_action(found: Found, report: Report) -> None:
 
 
 def check_rule(found: Found, report: Report) -> None:
-    """Want only what can be done with own routes."""
+    """Want only what can be done with local routes."""
     if found.get("direction", "in") != "out":
         return
     if "from" in found.keys:
@@ -85,12 +85,12 @@ def check_rule(found: Found, report: Report) -> None:
         action = found.keys[validity].get("action")
         able = ("observe", "withdraw") if validity == "invalid" else ("observe",)
         if action not in (FAULTY, *able):
-            what = f"own routes can't be dealt with so: {action}; possible: {' or '.join(able)}"
+            what = f"not possible for local routes: {action}; possible: {' or '.join(able)}"
             report(found.line_of(validity), f"{found.path}.{validity}: {what}")
 
 
 def check_rtr_server(found: Found, report: Report) -> None:
-    """Want some place to connect to."""
+    """Want an address to connect to."""
     if not {"listen", "tls"} & found.keys.keys():
         report(found.line, f"{found.path}: needs 'listen' or 'tls', or nobody can connect")
 

@@ -44,7 +44,7 @@ def compare(old: Config, new: Config, reloadable: AbstractSet[str]) -> list[Chan
         elif field == "slurm":
             changes += [Change(f"slurm: {path} is no longer used") for path in before if path not in after]
             changes += [Change(f"slurm: {path} is used") for path in after if path not in before]
-            changes += [] if set(before) != set(after) else [Change("slurm: the files have another order")]
+            changes += [] if set(before) != set(after) else [Change("slurm: the order of the files changed")]
         else:
             changes.append(_value(field, before, after, restart=field not in reloadable))
     return changes
@@ -94,7 +94,7 @@ def _groups(old: tuple[Group, ...], new: tuple[Group, ...]) -> Iterator[Change]:
 
 def _policy(old: tuple[PolicyRule, ...], new: tuple[PolicyRule, ...]) -> Iterator[Change]:
     if not new:
-        yield Change("policy: no rule is left, everything is only observed")
+        yield Change("policy: no rule is left, rtrd only observes")
         return
     for number in range(max(len(old), len(new))):
         if number >= len(new):

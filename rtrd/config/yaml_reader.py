@@ -37,12 +37,12 @@ _KINDS = {
 }
 
 FAULTY: Final = object()
-"""In the place of a value that could not be had."""
+"""Instead of a value that is at fault."""
 
 
 @dataclass
 class Found:
-    """What stood at one place of the file: for the checks that look at several keys together."""
+    """What is at one node of the file, for the checks that look at several keys together."""
 
     line: int
     path: str

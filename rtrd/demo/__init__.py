@@ -22,7 +22,7 @@ SAMPLE = 24
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the demo's options."""
-    parser.add_argument("--all", action="store_true", help=f"show every route, not {SAMPLE} of them")
+    parser.add_argument("--all", action="store_true", help=f"show every route, not only {SAMPLE} of them")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -39,7 +39,7 @@ POLICY: Sequence[Mapping[str, Any]] = (
 
 
 class Chain:
-    """One router under test and what stands around it. `groups`: caches by falling preference."""
+    """One router under test and what is around it. `groups`: caches by falling preference."""
 
     def __init__(
         self,

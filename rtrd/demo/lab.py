@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
 PORT_ATTEMPTS = 5
 STOP_SECONDS = 15.0
 ORPHAN_SECONDS = 3.0
@@ -54,8 +54,8 @@ def find_program(name: str, install: str) -> str:
 
     Raises LabError that names `install`, the command that brings it.
     """
-    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]
-    found = shutil.which(name, path=os.pathsep.join(places))
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]
+    found = shutil.which(name, path=os.pathsep.join(folders))
     if found is None:
         raise LabError(f"{name} is not installed: {install}")
     return found
@@ -231,7 +231,7 @@ class Process:
                 log.write(text)
                 log.flush()
                 with self._changed:
-                    self.lines.append(Line(arrived, COLOUR.sub("", text.rstrip("\n"))))
+                    self.lines.append(Line(arrived, COLOR.sub("", text.rstrip("\n"))))
                     self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
@@ -282,7 +282,7 @@ def session_members(session: int) -> dict[int, str]:
             stat = (entry / "stat").read_text(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
-        # proc(5): the command stands in parentheses and may hold any character.
+        # proc(5): the command is in parentheses and may hold any character.
         command, _, rest = stat.partition("(")[2].rpartition(")")
         state, _, _, sid = rest.split()[:4]
         if int(sid) == session and state not in "ZX":

@@ -41,7 +41,7 @@ class Route:
 
     @property
     def origin_as(self) -> int | None:
-        """RFC 6811, section 2; None stands for its NONE."""
+        """RFC 6811, section 2; None is its NONE."""
         return None if self.path_set else self.path[-1]
 
     @property

@@ -68,7 +68,7 @@ class Engine:
         """Routes of families that are left alone."""
         self.sessions: dict[str, Session] = {}
         self._policy = policy
-        self._owns = lru_cache(maxsize=65536)(policy.owns)
+        self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._read_attributes = read_attributes
         self._treatments = Treatments()
         self._remembered: dict[bytes, AttributeSet] = {}
@@ -94,7 +94,7 @@ class Engine:
         self._retag = Retag(self._policy, policy, self.table, self._retag)
         self._policy = policy
         self.table.set_our_tags(policy.our_tags())
-        self._owns = lru_cache(maxsize=65536)(policy.owns)
+        self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._remembered.clear()
         self._policy_cause = cause
         self._add_receivers()
@@ -111,7 +111,7 @@ class Engine:
             if read_key(key) is not None:
                 continue  # of a previous run, or of the router's list, which came without our tags
             now = self._read_attributes(key, self._owns)
-            if any(self._read_attributes(key, policy.owns) != now for policy in self._retag.before):
+            if any(self._read_attributes(key, policy.is_ours) != now for policy in self._retag.before):
                 self.table.retag(number, now.summary())
         if self._retag.done:
             self._retag = None
@@ -374,7 +374,7 @@ class Engine:
 
     def _withdraws_local(self, address: str) -> int:
         """Give the bit of a neighbor where invalid local routes are to be withdrawn now; else 0."""
-        if not self._policy.withdraws_own(address):
+        if not self._policy.withdraws_local(address):
             return 0
         self.add_receiver(address)
         return self.receivers.up(address)

@@ -97,7 +97,7 @@ def test_a_fault_is_named_and_borne_and_over_when_it_is_over(world: World, name:
         assert any(re.search(fault.says, text) for text in world.faulty.told), "the cache is told, too"
     world.faulty.heal()
     after = world.well()
-    assert any("well again; at " in line for line in printed.lines(after)), "over, and not forgotten"
+    assert any("recovered; at " in line for line in printed.lines(after)), "over, and not forgotten"
     assert after["loop"]["long"] == before["loop"]["long"], after["loop"]
 
 

@@ -75,7 +75,7 @@ def test_the_service_from_its_start_to_its_end(host: Host) -> None:
     host.until(lambda: "caches.retry: 1 becomes 2" in host.journal("-u", "rtrd"), "the change in the journal")
     pid = host.show("rtrd", "MainPID")
     host.systemctl("kill", "-s", "HUP", "--kill-who=main", "rtrd")
-    host.until(lambda: "the configuration is as before" in host.journal("-u", "rtrd"), "a reload by SIGHUP")
+    host.until(lambda: "the configuration has not changed" in host.journal("-u", "rtrd"), "a reload by SIGHUP")
     assert (host.show("rtrd", "ActiveState"), host.show("rtrd", "MainPID")) == ("active", pid)
 
     # Killed, it comes back, and has the VRPs of its snapshot at once.

@@ -241,9 +241,9 @@ def test_a_rule_at_fault(line: str, what: str) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("invalid: {action: hold}", "invalid: own routes can't be dealt with so: hold; possible: observe or withdraw"),
-        ("not-found: {action: withdraw}", "not-found: own routes can't be dealt with so: withdraw; possible: observe"),
-        ("unverified: {action: hold}", "unverified: own routes can't be dealt with so: hold; possible: observe"),
+        ("invalid: {action: hold}", "invalid: not possible for local routes: hold; possible: observe or withdraw"),
+        ("not-found: {action: withdraw}", "not-found: not possible for local routes: withdraw; possible: observe"),
+        ("unverified: {action: hold}", "unverified: not possible for local routes: hold; possible: observe"),
         ("from: [192.0.2.1]", "from: not for direction out, whose routes no neighbor sent"),
     ],
 )

@@ -519,7 +519,7 @@ def test_a_daemon_that_answers_is_left_alone(served: Running) -> None:
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "rtrd.sock"
     path.write_text("precious")
-    with pytest.raises(ListenError, match="is no socket"), running(path):
+    with pytest.raises(ListenError, match="is not a socket"), running(path):
         pass
     assert path.read_text() == "precious"
 
@@ -658,10 +658,10 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
         "group primary (preference 1, active): ESTABLISHED",
         "  tcp [2001:db8::10]:323: ESTABLISHED, version 1, serial 3, VRPs 2, last update 2026-01-01",
         "SLURM /etc/rtrd/slurm.json: 2 filters, 1 assertions",
-        "  not as it stands now: slurm.json:1: no JSON",
+        "  the file as it is now is not in force: slurm.json:1: no JSON",
         "RTR server: 127.0.0.1:3323; 3 routers, serial 7",
         "router exabgp (ExaBGP 5.0.15)",
-        "  1 neighbor; routes: 1 valid, 1 not-found, 0 invalid, 0 unverified; 0 decisions wait",
+        "  1 neighbor; routes: 1 valid, 1 not-found, 0 invalid, 0 unverified; 0 commands are waiting",
         "  waiting for: ExaBGP's answers to earlier commands (for 2.5 s)",
     ]
     assert [line.split() for line in said("vrps", "192.0.2.0/24")] == [
@@ -719,5 +719,5 @@ def test_something_else_at_the_socket_ends_with_3(tmp_path: Path, capsys: pytest
         thread.start()
         assert cli.main(["status", "--socket", str(path)]) == 3
         thread.join(10)
-    what = f"rtrd: no daemon answers at {path}: something else than rtrd listens there\n"
+    what = f"rtrd: no daemon answers at {path}: something other than rtrd listens there\n"
     assert capsys.readouterr().err == what

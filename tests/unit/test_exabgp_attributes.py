@@ -36,7 +36,7 @@ def key(raw: bytes, next_hop: str = "192.0.2.1", family: str = "ipv4 unicast") -
 
 
 def read(attributes: dict[str, Any], *, policy: Policy | None = None, **more: str) -> AttributeSet:
-    owns = policy.owns if policy else lambda _: False
+    owns = policy.is_ours if policy else lambda _: False
     return read_attributes(key(json.dumps(attributes).encode(), **more), owns)
 
 
@@ -315,5 +315,5 @@ def test_attributes_that_fill_an_update_are_not_announced() -> None:
 
 
 def test_a_tag_is_known_by_its_numbers() -> None:
-    assert POLICY.owns(Tag("large", (65000, 1, 0)))
-    assert not POLICY.owns(Tag("large", (65000, 1, 2)))
+    assert POLICY.is_ours(Tag("large", (65000, 1, 0)))
+    assert not POLICY.is_ours(Tag("large", (65000, 1, 2)))

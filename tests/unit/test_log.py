@@ -106,7 +106,7 @@ def test_a_full_pipe_costs_lines_and_not_time(pipe: tuple[int, int]) -> None:
     assert 0 < kept < 2000
     logger.warning("again")
     said, line = text(reader).splitlines()
-    assert said == f"{2000 - kept} log lines were lost: stderr was not read"
+    assert said == f"{2000 - kept} log lines were lost: nobody read stderr"
     assert "again" in line
 
 

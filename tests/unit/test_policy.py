@@ -104,15 +104,15 @@ def test_own_tags_are_those_of_all_rules_and_the_whole_of_rfc_8097() -> None:
         Tag("extended", (RFC8097_BASE | 2,)),
     }
     for tag in rules.our_tags():
-        assert rules.owns(tag)
-    assert rules.owns(Tag("extended", (RFC8097_BASE,)))
-    assert rules.owns(Tag("extended", (RFC8097_BASE | 0xFFFF_FFFF_FFFF,)))
-    assert not rules.owns(Tag("extended", (0x4301_0000_0000_0000,)))
-    assert not rules.owns(Tag("large", (65000, 1, 1)))
+        assert rules.is_ours(tag)
+    assert rules.is_ours(Tag("extended", (RFC8097_BASE,)))
+    assert rules.is_ours(Tag("extended", (RFC8097_BASE | 0xFFFF_FFFF_FFFF,)))
+    assert not rules.is_ours(Tag("extended", (0x4301_0000_0000_0000,)))
+    assert not rules.is_ours(Tag("large", (65000, 1, 1)))
 
 
 def test_rfc8097_is_ours_even_without_a_policy() -> None:
-    assert Policy().owns(Tag("extended", (RFC8097_BASE | 1,)))
+    assert Policy().is_ours(Tag("extended", (RFC8097_BASE | 1,)))
 
 
 def test_a_flood_of_neighbors_is_not_remembered_for_ever() -> None:

@@ -67,7 +67,7 @@ def test_the_same_file_and_another_spelling_of_it_are_no_change() -> None:
             "slurm: /etc/rtrd/two.json is no longer used",
             "slurm: /etc/rtrd/three.json is used",
         ]),
-        (("[one.json, two.json]", "[two.json, one.json]"), ["slurm: the files have another order"]),
+        (("[one.json, two.json]", "[two.json, one.json]"), ["slurm: the order of the files changed"]),
         (("rfc8097", "large:65000:1:0"), ["policy: rule 1 is changed, for 192.0.2.1"]),
         (("  - invalid: {action: withdraw}\n", ""), ["policy: rule 2 is removed"]),
         (("  - invalid", "  - from: [192.0.2.9]\n    to: [192.0.2.8]\n  - invalid"), [
@@ -90,7 +90,7 @@ def test_each_change_is_a_sentence(replacement: tuple[str, str], change: list[st
 
 def test_the_end_of_the_policy_is_said_as_what_it_is() -> None:
     rules = BEFORE[BEFORE.index("policy:") :]
-    assert said((rules, "")) == ["policy: no rule is left, everything is only observed"]
+    assert said((rules, "")) == ["policy: no rule is left, rtrd only observes"]
 
 
 def test_what_needs_a_restart_stays_as_it_was_until_then() -> None:

@@ -128,7 +128,7 @@ def test_a_journal_that_does_not_read_costs_entries_and_no_time(tmp_path: Path) 
                 while served.recv(16):
                     pass
         writer.msg(MESSAGE="again")
-    assert sent == ["MESSAGE=first", "MESSAGE=3 log entries were lost: the journal did not read", "MESSAGE=again"]
+    assert sent == ["MESSAGE=first", "MESSAGE=3 log entries were lost: the journal did not read them", "MESSAGE=again"]
 
 
 def test_another_journal_is_found(tmp_path: Path) -> None:

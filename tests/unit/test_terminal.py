@@ -139,7 +139,7 @@ def test_a_terminal_gets_tables_in_colour(daemon: Path) -> None:
     assert re.search(r"\[2001:db8::10\]:323.*ERROR_TRANSPORT.*-.*700,000.*never", plain)
     assert "[2001:db8::10]:323: refused \\x1b[2J" in plain
     assert re.search(r"192\.0\.2\.1 +up +12,345 +0 +3", plain)
-    assert "2 decisions wait" in plain
+    assert "2 commands are waiting" in plain
 
 
 def test_a_terminal_gets_all_that_a_pipe_gets(daemon: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_terminal_gets_all_that_a_pipe_gets(daemon: Path) -> None:
     on_terminal = re.sub(r"\x1b\[[0-9;]*m", "", said(daemon, "status", on_terminal=("stdout",))["stdout"])
     piped = said(daemon, "status", on_terminal=())["stdout"]
     for what in (
-        "own routes: 4 valid, 0 not-found, 1 invalid, 0 unverified; 1 of them withdrawn",
+        "local routes: 4 valid, 0 not-found, 1 invalid, 0 unverified; 1 of them withdrawn",
         "faults: closed 2, refused 7",
     ):
         assert what in piped

@@ -89,7 +89,7 @@ function showNumbers() {
     if (validity !== "unverified" || count) tiles.push(tile(validity, count, share(count), validity));
   }
   const waiting = status.routers.reduce((sum, one) => sum + one.outbox, 0);
-  tiles.push(tile("Outbox", waiting, waiting ? "decisions wait" : "nothing waits"));
+  tiles.push(tile("Outbox", waiting, waiting ? "commands are waiting" : "nothing waits"));
   $("numbers").replaceChildren(...tiles);
 }
 

@@ -279,7 +279,7 @@ def _covers(outer: str, inner: str) -> bool:
 def reason(change: RouteChange, cause: Cause | None, vrp: tuple[VRP, bool] | None) -> str:
     """Say in words why a route changed."""
     if cause is None:
-        return "announced as it is" if change.was is None else "announced with another origin AS"
+        return "newly announced" if change.was is None else "announced with another origin AS"
     if vrp is None:
         return cause.text if cause.cache is None else f"cache {cause.cache} has other VRPs"
     return vrp_text(*vrp, cause)

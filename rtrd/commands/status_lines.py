@@ -35,4 +35,4 @@ def local_routes(router: dict[str, Any]) -> Iterator[str]:
     if any(routes.values()):
         counts = ", ".join(f"{routes[validity]} {validity}" for validity in VALIDITIES)
         withdrawn = router.get("local_routes_withdrawn", 0)
-        yield f"local routes: {counts}" + (f"; {withdrawn} of them withdrawn" if withdrawn else "")
+        yield f"local routes: {counts}" + (f"; {withdrawn} withdrawn" if withdrawn else "")

@@ -128,7 +128,7 @@ def test_the_vrp_that_explains_is_named_when_several_change_at_once(tell: Any) -
         one.announce("192.0.2.0/24")
         [new] = await one.told("route")
         assert new["was"] is None
-        assert new["text"].endswith("invalid (new), withdraw: announced so")
+        assert new["text"].endswith("invalid (new), withdraw: newly announced")
         one.vrps(VRP("192.0.0.0/16", 24, 64500))
         [route] = await one.told("route")
         assert (route["was"], route["validity"]) == ("invalid", "valid")

@@ -147,7 +147,7 @@ def test_a_terminal_gets_all_that_a_pipe_gets(daemon: Path) -> None:
     on_terminal = re.sub(r"\x1b\[[0-9;]*m", "", said(daemon, "status", on_terminal=("stdout",))["stdout"])
     piped = said(daemon, "status", on_terminal=())["stdout"]
     for what in (
-        "local routes: 4 valid, 0 not-found, 1 invalid, 0 unverified; 1 of them withdrawn",
+        "local routes: 4 valid, 0 not-found, 1 invalid, 0 unverified; 1 withdrawn",
         "faults: closed 2, refused 7",
     ):
         assert what in piped

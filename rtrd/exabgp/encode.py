@@ -15,7 +15,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from rtrd.rib.attributes import AS_SEQUENCE, IGP, with_treatment
-from rtrd.tags import is_rfc8097
+from rtrd.tags import RFC8097_BASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +38,7 @@ class Encoder:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._remembered: dict[tuple[bytes, int], str] = {}
+        self._selectors: dict[int, str] = {}
 
     def forget(self) -> None:
         """Forget all words: by another policy the same attributes may be announced differently."""
@@ -45,10 +46,17 @@ class Encoder:
 
     def encode(self, command: Command) -> str:
         """Give the line for a command."""
-        selector = select(self._engine.receivers.names(command.receivers))
+        selector = self._selectors.get(command.receivers) or self._selector(command.receivers)
         if not command.announce:
             return withdraw(selector, command.family, command.path_id, command.prefixes)
         return announce(selector, self._words_of(command), command.path_id, command.prefixes)
+
+    def _selector(self, receivers: int) -> str:
+        if len(self._selectors) >= _REMEMBERED:
+            self._selectors.clear()
+        found = select(address for address, bit in self._engine.receivers.bits.items() if receivers & bit)
+        self._selectors[receivers] = found
+        return found
 
     def _words_of(self, command: Command) -> str:
         attributes = self._engine.table.attributes_key(command.attributes)
@@ -151,7 +159,7 @@ def _understood(value: int) -> bool:
     answer to some of both kinds.
     """
     kind, subtype = value >> 56, value >> 48 & 0xFF
-    return is_rfc8097(value) or (kind <= 2 and 2 <= subtype <= 3)
+    return value >> 48 == RFC8097_BASE >> 48 or (kind <= 2 and 2 <= subtype <= 3)
 
 
 def _generic(code: int, flags: int, raw: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rtrd.exabgp.send_barrier import SendBarrier
 from rtrd.exabgp.startup import Phase
-from rtrd.exabgp.window import FENCE, Window
+from rtrd.exabgp.window import FENCE, Acks, Window
 
 if TYPE_CHECKING:
     from rtrd.exabgp.local_routes import LocalRoutesList
@@ -105,7 +105,7 @@ class Gate:
             return WaitsFor.GREETING if self._startup.phase is Phase.GREETING else WaitsFor.STARTUP
         if self.retagging:
             return WaitsFor.RETAG
-        if not self.window.room(now):
+        if not self.has_room(now):
             return WaitsFor.ANSWERS
         if self.barrier.draining:
             return WaitsFor.SENT
@@ -137,36 +137,45 @@ class Gate:
 
     def has_room(self, now: float) -> bool:
         """Tell whether pipe and window take one more command, whatever it is."""
-        return not self.pipe_full and self.window.room(now)
+        if self.window.acks is Acks.UNKNOWN:
+            return not self.pipe_full and self.window.room(now)
+        return not (self.pipe_full or self.window.full)
 
     def question(self, now: float) -> str | None:
         """Give the question that ExaBGP is to be asked now, one that is answered in many lines."""
         if not self._may_ask(now):
             return None
-        if self.window.greeted and now >= self.neighbors_due:
+        greeted = self.window.acks is not Acks.UNKNOWN
+        if greeted and now >= self.neighbors_due:
             self.neighbors_due = now + NEIGHBORS_EVERY
             self.listing_neighbors = True
             return NEIGHBORS
         if not self._startup.over:
-            return self._startup.asks(now, greeted=self.window.greeted)
-        return self._local_list.asks(now) if self.window.greeted else None
+            return self._startup.asks(now, greeted=greeted)
+        due = self._local_list.due
+        return self._local_list.asks(now) if greeted and due is not None and now >= due else None
 
     def _may_ask(self, now: float) -> bool:
         return not self.listing_neighbors and self.has_room(now)
 
     def barrier_falls(self, now: float, *, idle: bool) -> bool:
         """Tell whether what was written counts as sent though that is not known. `idle`: nothing else is to write."""
-        self.barrier.look(now, parked=self._rib.parked > 0, full=self._rib.written_set_full, idle=idle)
-        return self.barrier.overdue(now, unanswered=self.window.waiting > 0)
+        parked, full = self._rib.parked > 0, self._rib.written_set_full
+        if not (parked or full or self.barrier.pending):
+            return False
+        self.barrier.look(now, parked=parked, full=full, idle=idle)
+        return self.barrier.overdue(now, unanswered=bool(self.window.written))
 
     def fence(self, now: float) -> str | None:
         """Give the fence, if one is to be written now: for the barrier, or for answers that are overdue."""
         if self.pipe_full:
             return None
-        if not self.window.waiting and self.barrier.asks(now):
-            self.barrier.asked(now)
-            return FENCE
-        return FENCE if self.window.fence(now) else None
+        if self.window.written:
+            return FENCE if self.window.fence(now) else None
+        if not self.barrier.pending or not self.barrier.asks(now):
+            return None
+        self.barrier.asked(now)
+        return FENCE
 
     # -- time
 
@@ -176,14 +185,17 @@ class Gate:
         It is asked when all has been written that may be.
         """
         self.may_write(now)
-        unanswered = self.window.waiting > 0
-        times = [self.barrier.deadline(unanswered=unanswered or self.pipe_full)]
+        unanswered = bool(self.window.written)
+        times: list[float | None] = []
+        if self.barrier.pending:
+            times.append(self.barrier.deadline(unanswered=unanswered or self.pipe_full))
         if not self.pipe_full:
-            times.append(self.window.deadline())
             times.append(self._reason_ends())
+            if unanswered:
+                times.append(self.window.deadline())
             if self._may_ask(now):
                 times += self._questions_due()
-        return min((time for time in times if time is not None), default=None)
+        return min([time for time in times if time is not None], default=None)
 
     def _reason_ends(self) -> float | None:
         if self.waits_for in (WaitsFor.GREETING, WaitsFor.STARTUP):
@@ -192,6 +204,6 @@ class Gate:
 
     def _questions_due(self) -> list[float | None]:
         due = self._local_list.due if self._startup.over else self._startup.deadline()
-        if self.window.greeted:
+        if self.window.acks is not Acks.UNKNOWN:
             return [self.neighbors_due, due]
         return [] if self._startup.over else [due]

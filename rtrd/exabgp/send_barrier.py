@@ -34,6 +34,8 @@ class SendBarrier:
         """How often all counted as sent though that was not known."""
         self.draining = False
         """Nothing may be written until the barrier falls."""
+        self.pending = False
+        """Something was written, or waits, since it fell."""
         self._written: float | None = None  # when something was written last since it fell
         self._waiting: float | None = None  # since when something waits for it
         self._began = 0.0  # when the draining began
@@ -45,6 +47,7 @@ class SendBarrier:
 
     def wrote(self, now: float) -> None:
         """Take note of a command that changes what ExaBGP sends."""
+        self.pending = True
         self._written = now
         self._asked = None
         self._forget()
@@ -52,7 +55,7 @@ class SendBarrier:
     def drain(self, now: float) -> None:
         """Let nothing be written before all is sent."""
         if not self.draining:
-            self.draining = True
+            self.draining = self.pending = True
             self._written = now
             self._began = self._heard = now
             self._forget()
@@ -63,6 +66,7 @@ class SendBarrier:
             self._waiting = None
         elif self._waiting is None:
             self._waiting = now
+            self.pending = True
         if full or (self._waiting is not None and (idle or now >= self._waiting + WAIT)):
             self.drain(now)
 
@@ -115,7 +119,7 @@ class SendBarrier:
 
     def _fall(self) -> bool:
         fell = self._written is not None or self.draining
-        self.draining = False
+        self.draining = self.pending = False
         self._written = self._waiting = self._asked = None
         self._forget()
         return fell

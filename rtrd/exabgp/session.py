@@ -312,7 +312,6 @@ class ExaBGP:
         if not self.open:
             return
         now = self._clock()
-        self._work_soon(now)
         if self.gate.may_withdraw_local(now):
             self._withdraw_local(now)
         idle = self._write_commands(now)

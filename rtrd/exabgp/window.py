@@ -55,7 +55,8 @@ class Window:
         self._most_prefixes = prefixes
         self._patience = patience
         self._silence = silence
-        self._written: deque[Written] = deque()
+        self.written: deque[Written] = deque()
+        """What is not settled yet, in the order of writing."""
         self._weight = 0
         self._fences = 0
         self._answering = False  # the first fence: its text came, its `done` is due
@@ -65,6 +66,8 @@ class Window:
         self._started: float | None = None
         self._refill = 0.0
         self.acks = Acks.UNKNOWN
+        self.full = False
+        """Nothing more may be written; see `room`."""
         self.version: str | None = None
         self.errors = 0
         self.unanswered = 0
@@ -80,33 +83,35 @@ class Window:
 
     def room(self, now: float) -> bool:
         """Tell whether a command may be written now."""
-        if self.acks is Acks.UNKNOWN:
+        if self.acks is Acks.UNKNOWN and self._started is not None and now >= self._refill_due():
             # Nobody answers at all: a window each tenth of a second is less than the slowest ExaBGP executes.
-            if self._started is not None and now >= self._refill_due():
-                self._refill = now
-                self._settle(len(self._written), answered=True)
-        elif self.acks is Acks.OFF and self._fences:
-            return False
-        return len(self._written) < self._most_commands and self._weight < self._most_prefixes
+            self._refill = now
+            self._settle(len(self.written), answered=True)
+        return not self.full
+
+    def _changed(self) -> None:
+        closed = self.acks is Acks.OFF and self._fences > 0
+        self.full = closed or len(self.written) >= self._most_commands or self._weight >= self._most_prefixes
 
     def wrote(self, text: str, weight: int, now: float, command: Command | None = None) -> None:
         """Take note of a line that was written: how many prefixes are in it, which command of the engine it is."""
-        self._written.append(Written(text, weight, now, command))
+        self.written.append(Written(text, weight, now, command))
         self._weight += weight
         if text == FENCE:
             self._fences += 1
+        self._changed()
 
     def fence(self, now: float) -> bool:
         """Tell whether a fence is to be written now (and then told to `wrote`)."""
-        if self.acks is Acks.UNKNOWN or not self._written:
+        if self.acks is Acks.UNKNOWN or not self.written:
             return False
         return now >= self._fence_due()
 
     def _fence_due(self) -> float:
-        last_fence = next((entry for entry in reversed(self._written) if entry.text == FENCE), None)
+        last_fence = next((entry for entry in reversed(self.written) if entry.text == FENCE), None)
         if last_fence is not None:
             return last_fence.time + 6 * self._patience
-        return self._written[0].time + (self._patience if self.acks is Acks.ON else 0)
+        return self.written[0].time + (self._patience if self.acks is Acks.ON else 0)
 
     @property
     def greeted(self) -> bool:
@@ -122,6 +127,7 @@ class Window:
         if self._versions == 2:
             self.acks = Acks.ON if self._done_between else Acks.OFF
             self._hello_owed = self._done_between
+            self._changed()
 
     def heard_answer(self, *, error: bool) -> Written | None:
         """Take a `done` or `error`; give the command that it answers, None for one of the start."""
@@ -134,9 +140,10 @@ class Window:
         if self.acks is Acks.OFF:
             # Somebody turned them on meanwhile (5.0: enable-ack): from here on they count.
             self.acks = Acks.ON
+            self._changed()
         if error:
             self.errors += 1
-        return self._take() if self._written else None
+        return self._take() if self.written else None
 
     def heard_fence(self) -> list[Written]:
         """Take the first line of the answer to a fence: all that was written before it is executed. Gives that."""
@@ -145,7 +152,7 @@ class Window:
             self.acks = Acks.OFF
             self.unanswered += 1
             self._take()
-        position = next((i for i, entry in enumerate(self._written) if entry.text == FENCE), None)
+        position = next((i for i, entry in enumerate(self.written) if entry.text == FENCE), None)
         if position is None:
             return []
         settled = self._settle(position, answered=self.acks is not Acks.ON)
@@ -156,16 +163,16 @@ class Window:
 
     def unsettled(self) -> list[tuple[Command, str]]:
         """Give the engine's commands that ExaBGP may not have executed, with their lines, in the order of writing."""
-        return [(entry.command, entry.text) for entry in self._written if entry.command is not None]
+        return [(entry.command, entry.text) for entry in self.written if entry.command is not None]
 
     @property
     def waiting(self) -> int:
         """Commands that were written and are not settled."""
-        return len(self._written)
+        return len(self.written)
 
     def deadline(self) -> float | None:
         """Give when `room` or `fence` may say something else though nothing was read."""
-        if not self._written:
+        if not self.written:
             return None
         return self._refill_due() if self.acks is Acks.UNKNOWN else self._fence_due()
 
@@ -173,11 +180,12 @@ class Window:
         return max((self._started or 0.0) + self._silence, self._refill + REFILL)
 
     def _take(self) -> Written:
-        entry = self._written.popleft()
+        entry = self.written.popleft()
         self._weight -= entry.weight
         if entry.text == FENCE:
             self._fences -= 1
             self._answering = False
+        self._changed()
         return entry
 
     def _settle(self, count: int, *, answered: bool) -> list[Written]:

@@ -132,7 +132,7 @@ def with_treatment(attributes: AttributeSet, treatment: Treatment) -> AttributeS
     tags = treatment.tags
     standard = [tag.numbers for tag in tags if tag.kind == "standard"]
     large = [tag.numbers for tag in tags if tag.kind == "large"]
-    extended = [tag.value for tag in tags if tag.kind == "extended"]
+    extended = [tag.numbers[0] for tag in tags if tag.kind == "extended"]
     return attributes._replace(
         local_preference=(
             attributes.local_preference if treatment.local_preference is None else treatment.local_preference

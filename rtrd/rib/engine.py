@@ -14,7 +14,7 @@ from rtrd.policy import normal
 from rtrd.rib.attributes import with_treatment
 from rtrd.rib.local_routes import LocalRoutes
 from rtrd.rib.policy_numbers import Treatments
-from rtrd.rib.previous_run import PreviousRun, read_key
+from rtrd.rib.previous_run import NUMBERS, PreviousRun, read_key
 from rtrd.rib.receivers import Receivers, packed
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
@@ -261,7 +261,8 @@ class Engine:
         if attributes is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            attributes = read_key(key) or self._read_attributes(key, self._owns)
+            attributes = read_key(key) if key[:1] == NUMBERS else None
+            attributes = attributes or self._read_attributes(key, self._owns)
             self._remembered[key] = attributes
         return attributes
 
@@ -282,7 +283,8 @@ class Engine:
         """Have the routes that these VRPs cover validated again, in `work`; the changes of routes carry `cause`."""
         self.table.set_cause(cause)
         self.table.vrps_changed(changes)
-        self.local_routes.vrps_changed(changes)
+        if self.local_routes.rib.routes:
+            self.local_routes.vrps_changed(changes)
 
     def revalidate(self, cause: int = UNKNOWN) -> None:
         """Have every route validated again, in `work`: the set became usable, or ceased to be."""
@@ -294,8 +296,10 @@ class Engine:
         """Do up to `budget` routes of what waits. True: there is more."""
         if self._retag is not None and budget:
             self._retag_sets(budget)
-        more = self.local_routes.work(budget)
-        return self.table.work(budget) or more or self._retag is not None
+        if self.local_routes.rib.work:
+            self.local_routes.work(budget)
+        self.table.work(budget)
+        return self.has_work
 
     @property
     def has_work(self) -> bool:
@@ -345,7 +349,7 @@ class Engine:
 
     def treatment(self, command: Command) -> Treatment:
         """Give what the policy adds to what a command announces."""
-        return self._treatments.of(command.variant)
+        return self._treatments.by_variant[command.variant]
 
     def _advertised_by(self, previous_run: int, command: Command) -> bool:
         """Whether what a previous run announced (an attribute set) is what the command announces."""

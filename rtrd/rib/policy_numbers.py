@@ -19,11 +19,8 @@ class Treatments:
     """What one router's announcements were, or are, to carry. None is forgotten: some may stand there yet."""
 
     def __init__(self) -> None:
-        self._by_variant: list[Treatment] = [OBSERVE]
-
-    def of(self, variant: int) -> Treatment:
-        """Give the treatment of a variant; always the same object for the same one."""
-        return self._by_variant[variant]
+        self.by_variant: list[Treatment] = [OBSERVE]
+        """The treatment of each variant."""
 
     def policy(self, rule: Rule | None, receivers: int) -> NeighborPolicy:
         """Give what a rule says for a neighbor whose routes go to receivers (bits); None: observe."""
@@ -36,11 +33,11 @@ class Treatments:
         )
 
     def _variant(self, treatment: Treatment) -> int:
-        for number, known in enumerate(self._by_variant):
+        for number, known in enumerate(self.by_variant):
             if known.tags == treatment.tags and known.local_preference == treatment.local_preference:
                 return number
-        self._by_variant.append(treatment)
-        return len(self._by_variant) - 1
+        self.by_variant.append(treatment)
+        return len(self.by_variant) - 1
 
 
 def _preference(treatment: Treatment) -> int:

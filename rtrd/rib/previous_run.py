@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 MOST_WITHDRAWN = 200_000
 """Withdraws that are remembered while the router lists its routes; beyond that nothing is learned from the list."""
 
-_KEY = b"\xff"  # no JSON begins so
+NUMBERS = b"\xff"
+"""How a key begins that has numbers; no JSON does."""
 
 
 def key_of(attributes: AttributeSet) -> bytes:
     """Give the key under which the route table has an attribute set that came as numbers."""
-    return _KEY + msgspec.msgpack.encode(attributes)
+    return NUMBERS + msgspec.msgpack.encode(attributes)
 
 
 def read_key(key: bytes) -> AttributeSet | None:
     """Give back the attribute set of a key; None: the dialect made it."""
-    return msgspec.msgpack.decode(key[1:], type=AttributeSet) if key[:1] == _KEY else None
+    return msgspec.msgpack.decode(key[1:], type=AttributeSet) if key[:1] == NUMBERS else None
 
 
 class PreviousRun:

@@ -27,7 +27,10 @@ class Receivers:
         """`router`: its name, for the log."""
         self._router = router
         self._table = table
-        self._bits: dict[str, int] = {}
+        self.bits: dict[str, int] = {}
+        """Each address with its bit, which it keeps."""
+        self.turning = 0
+        """The bits of those that are about to be spoken to in the other way: until then nothing is advertised there."""
         self._extended_next_hop = 0  # those that negotiated it
         self._plain = {4: 0, 6: 0}  # those that take no path ids
         self._turning: dict[str, dict[int, bool]] = {}  # those that are about to take path ids, or none, by family
@@ -35,21 +38,21 @@ class Receivers:
         self._too_many = False
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._bits)
+        return iter(self.bits)
 
     def __len__(self) -> int:
-        return len(self._bits)
+        return len(self.bits)
 
     def __contains__(self, address: str) -> bool:
-        return address in self._bits
+        return address in self.bits
 
     def bit(self, address: str) -> int:
         """Give the bit of one of them; 0 for any other address."""
-        return self._bits.get(normal(address), 0)
+        return self.bits.get(normal(address), 0)
 
     def names(self, bits: int) -> tuple[str, ...]:
         """Give their addresses."""
-        return tuple(address for address, bit in self._bits.items() if bits & bit)
+        return tuple(address for address, bit in self.bits.items() if bits & bit)
 
     def add(self, address: str) -> bool:
         """Take note of a neighbor. True: it was new.
@@ -58,9 +61,9 @@ class Receivers:
         """
         valid = packed(address)
         address = normal(address)
-        if not valid or address in self._bits:
+        if not valid or address in self.bits:
             return False
-        if len(self._bits) == MOST_RECEIVERS:
+        if len(self.bits) == MOST_RECEIVERS:
             if not self._too_many:
                 self._too_many = True
                 logger.error(
@@ -71,7 +74,7 @@ class Receivers:
                     first_left_out=address,
                 )
             return False
-        self._bits[address] = 1 << len(self._bits)
+        self.bits[address] = 1 << len(self.bits)
         return True
 
     # -- path ids (RFC 7911)
@@ -86,12 +89,8 @@ class Receivers:
         if not self.bit(address) or taken == self._turning.get(address, {}).get(family, taken_now):
             return False
         self._turning.setdefault(address, {})[family] = taken
+        self.turning |= self.bit(address)
         return True
-
-    @property
-    def turning(self) -> int:
-        """The bits of those that are about to be spoken to in the other way: until then nothing is advertised there."""
-        return sum(map(self.bit, self._turning))
 
     def turn(self) -> None:
         """Speak to them in the other way from now on."""
@@ -100,6 +99,7 @@ class Receivers:
             for family, taken in families.items():
                 self._plain[family] = self._plain[family] & ~bit if taken else self._plain[family] | bit
         self._turning.clear()
+        self.turning = 0
         self._table.set_plain(self._plain[4], self._plain[6])
 
     # -- sessions
@@ -120,7 +120,7 @@ class Receivers:
     @property
     def unreachable(self) -> int:
         """How many are down."""
-        return sum(not self._up & bit for bit in self._bits.values())
+        return sum(not self._up & bit for bit in self.bits.values())
 
     def extended_next_hop(self, address: str, *, agreed: bool) -> bool:
         """Take note whether one takes IPv4 routes with an IPv6 next hop (RFC 8950). True: it is news."""

@@ -459,7 +459,7 @@ def test_whatever_happens_what_waits_is_written_in_the_end(
         step(story, name, number)
         waits = story.rib.waiting or story.local_rib.waiting or story.gate.window.waiting
         assert not waits or wakes_again(story), f"nothing ends this: {story.gate.waits_for}"
-        unanswered = [entry.text for entry in story.gate.window._written if entry.text != FENCE]
+        unanswered = [entry.text for entry in story.gate.window.written if entry.text != FENCE]
         assert len(unanswered) <= 16
     step(story, "pipe has room", 0)
     step(story, "retagged", 0)

@@ -14,20 +14,16 @@ import logging
 import os
 import signal
 import subprocess
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from _pytest.fixtures import FixtureDef
 
 from rtrd.demo.lab import Lab
 from tests.lab.rtr_caches import ONE, TWO, MakeStayRTR, StayRTR
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-
-    from _pytest.fixtures import FixtureDef
 
 CLONE_NEWNET = 0x4000_0000
 SLOWEST = ("test_operator_commands.py", "test_failover_stories.py", "test_cache_faults.py", "e2e", "integration")

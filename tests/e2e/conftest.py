@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import pytest
 
@@ -12,9 +13,6 @@ from rtrd.demo.chain import POLICY, Chain
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5
 from tests.lab.world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 VERSIONS = ("5.0.15", "4.2.21")
 

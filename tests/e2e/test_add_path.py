@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.chain import Chain
-
-if TYPE_CHECKING:
-    import pytest
-
-    from rtrd.demo.lab import Lab
+from rtrd.demo.lab import Lab
 
 
 def path(number: int, origin: int) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtrd.demo.caches import VRP
+from rtrd.demo.chain import Chain
 from rtrd.demo.lab import session_members
-
-if TYPE_CHECKING:
-    from rtrd.demo.chain import Chain
-    from tests.e2e.conftest import MakeChain
+from tests.e2e.conftest import MakeChain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 ONE = "announce route 198.18.1.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"

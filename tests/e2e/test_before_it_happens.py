@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtrd.demo.caches import VRP, Cache, RtrdCache, StayRTR, write_vrps
+from rtrd.demo.chain import Chain
+from rtrd.demo.lab import Lab
 from rtrd.demo.routes import Route
-
-if TYPE_CHECKING:
-    from rtrd.demo.chain import Chain
-    from rtrd.demo.lab import Lab
-    from tests.e2e.conftest import MakeChain
+from tests.e2e.conftest import MakeChain
 
 ROUTES = [
     Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, 64500))

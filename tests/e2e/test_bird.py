@@ -9,19 +9,15 @@ import socket
 import subprocess
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from rtrd.demo.caches import VRP, RtrdCache
-from rtrd.demo.lab import find_program
+from rtrd.demo.lab import Lab, find_program
 from rtrd.demo.routers import ExaBGP, Neighbor
 from rtrd.demo.routes import Route
 from tests.lab.bird_routers import ADDRESS, BIRD_ASN, EXAMPLE, FEEDER, FEEDER_ASN, SECONDS, BirdRouter
 from tests.lab.daemons import Daemon
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rtrd.demo.lab import Lab
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 VALID, NOT_FOUND, INVALID = (BIRD_ASN, 1, 0), (BIRD_ASN, 1, 1), (BIRD_ASN, 1, 2)

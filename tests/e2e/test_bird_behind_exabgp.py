@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtrd.demo.caches import VRP
 from rtrd.demo.chain import FEEDER, ROUTER, ROUTER_ASN
-from rtrd.demo.lab import free_port
+from rtrd.demo.lab import Lab, free_port
 from rtrd.demo.routers import Neighbor
 from rtrd.demo.routes import Route
+from tests.e2e.conftest import MakeChain
 from tests.lab.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
-
-if TYPE_CHECKING:
-    from rtrd.demo.lab import Lab
-    from tests.e2e.conftest import MakeChain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 LARGE = {"valid": (65000, 1, 0), "not-found": (65000, 1, 1), "invalid": (65000, 1, 2)}

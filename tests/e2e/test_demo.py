@@ -8,14 +8,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from rtrd.demo.lab import session_members
 from rtrd.demo.report import WIDTH
 from rtrd.demo.routes import internet
-
-if TYPE_CHECKING:
-    import pytest
 
 RTRD = str(Path(sys.executable).with_name("rtrd"))
 MINUTE = 60

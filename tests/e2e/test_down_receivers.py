@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from tests.e2e.conftest import MakeWorld
 from tests.lab.speaker import Route
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import MakeWorld
-    from tests.lab.world import World
+from tests.lab.world import World
 
 PATH = (64496, 65100, 64500)
 

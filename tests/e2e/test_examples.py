@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.chain import FEEDER, LISTENER, ROUTER, Chain
+from rtrd.demo.lab import Lab
 from rtrd.demo.routes import Route
-
-if TYPE_CHECKING:
-    import pytest
-
-    from rtrd.demo.lab import Lab
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "exabgp.conf"
 

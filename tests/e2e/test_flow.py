@@ -9,12 +9,10 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.e2e.conftest import MakeWorld
+from tests.e2e.conftest import MakeWorld
 
 STOP = float(os.environ.get("RTRD_STOP", "3"))
 ROUTES = 1000

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtrd.demo.caches import VRP, Cache, RtrdCache
+from rtrd.demo.chain import Chain
+from rtrd.demo.lab import Lab
 from rtrd.demo.routes import Route
-
-if TYPE_CHECKING:
-    from rtrd.demo.chain import Chain
-    from rtrd.demo.lab import Lab
-    from tests.e2e.conftest import MakeChain
+from tests.e2e.conftest import MakeChain
 
 ROUTES = [Route(prefix=f"198.18.{i}.0/24", next_hop="192.0.2.1", path=(64496, 64497, 64500)) for i in range(1, 21)]
 STATIC = [route.exabgp() for route in ROUTES]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.chain import LISTENER, POLICY, ROUTER_ASN, Chain
+from rtrd.demo.lab import Lab
 from rtrd.demo.routes import Route
-
-if TYPE_CHECKING:
-    from rtrd.demo.lab import Lab
 
 OWN = ["198.51.100.0/24", "198.51.100.0/25", "203.0.113.0/24"]
 WORDS = {"198.51.100.0/25": "next-hop 192.0.2.8 med 5"}

@@ -11,7 +11,8 @@ import re
 import shutil
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import yaml
@@ -27,10 +28,6 @@ from tests.lab.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
 from tests.lab.bird_routers import FEEDER as BIRD_PEER
 from tests.lab.daemons import Daemon
 from tests.lab.operator_pages import PAGES, ROOT, Block, Command
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 SECONDS = 60
 PLACES = ("/etc/", "/var/", "/run/", "/root/")

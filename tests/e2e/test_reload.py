@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtrd.demo.caches import VRP
-from rtrd.demo.chain import FEEDER, LISTENER
-
-if TYPE_CHECKING:
-    from rtrd.demo.chain import Chain
-    from tests.e2e.conftest import MakeChain
+from rtrd.demo.chain import FEEDER, LISTENER, Chain
+from tests.e2e.conftest import MakeChain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 STATIC = [

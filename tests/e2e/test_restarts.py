@@ -8,13 +8,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
 
+from tests.e2e.conftest import MakeWorld
 from tests.lab.speaker import Route
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import MakeWorld
-    from tests.lab.world import World
+from tests.lab.world import World
 
 KILLS = int(os.environ.get("RTRD_KILLS", "2"))
 ROUTES = int(os.environ.get("RTRD_ROUTES", "3000"))

@@ -6,17 +6,13 @@ import os
 import select
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from rtrd.demo.caches import VRP
-from rtrd.demo.chain import ROUTER
+from rtrd.demo.chain import ROUTER, Chain
 from rtrd.demo.lab import session_members
-
-if TYPE_CHECKING:
-    from rtrd.demo.chain import Chain
-    from tests.e2e.conftest import MakeChain
+from tests.e2e.conftest import MakeChain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 ONE = "announce route 198.18.1.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"

@@ -8,15 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.e2e.conftest import MakeWorld
-    from tests.lab.world import World
+from tests.e2e.conftest import MakeWorld
+from tests.lab.world import World
 
 SECONDS = float(os.environ.get("RTRD_SOAK", "45"))
 SEED = int(os.environ.get("RTRD_SEED", str(time.time_ns() % 10_000)))

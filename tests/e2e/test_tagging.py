@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from rtrd.demo.caches import VRP
 from rtrd.demo.chain import FEEDER, LISTENER
+from rtrd.demo.routers import Received
 from rtrd.demo.routes import Internet, Route, internet, validity
-
-if TYPE_CHECKING:
-    from rtrd.demo.routers import Received
-    from tests.e2e.conftest import MakeChain
+from tests.e2e.conftest import MakeChain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 TAG_ALL = [

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.chain import POLICY, ROUTER, ROUTER_ASN, Chain
+from rtrd.demo.lab import Lab
 from rtrd.demo.routers import ExaBGP, Neighbor
-
-if TYPE_CHECKING:
-    from rtrd.demo.lab import Lab
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 SECOND, SECOND_ASN = "127.0.0.6", 64499

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from rtrd.demo.caches import VRP, Cache, RtrdCache, StayRTR
+from rtrd.demo.chain import Chain
+from rtrd.demo.lab import Lab
+from rtrd.demo.routers import Received
 from rtrd.demo.routes import Route
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrd.demo.chain import Chain
-    from rtrd.demo.lab import Lab
-    from rtrd.demo.routers import Received
-    from tests.e2e.conftest import MakeChain
+from tests.e2e.conftest import MakeChain
 
 ROUTES = [
     Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, 64500))

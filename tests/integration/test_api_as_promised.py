@@ -6,8 +6,9 @@ import asyncio
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -15,7 +16,7 @@ import schemathesis
 import yaml
 from aiohttp import web
 from hypothesis import HealthCheck, settings
-from schemathesis import checks
+from schemathesis import Case, checks
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -29,11 +30,6 @@ from rtrd.exabgp.decode import attribute_key
 from rtrd.main import Service
 from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from schemathesis import Case
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 WHOLE = yaml.safe_load(DOCUMENT.read_text())

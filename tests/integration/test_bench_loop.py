@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,6 @@ from bench import generate, lines
 from bench.loop import beside
 from bench.pipe import Router
 from bench.scripted_cache import HOST, ScriptedCache
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STOPPED = 0.5
 

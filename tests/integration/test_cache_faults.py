@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,6 @@ from rtrlib import Fault
 from tests.lab import turned_rtrd
 from tests.lab.daemons import Daemon
 from tests.lab.faulty_cache import FAULTS, SILENT, TROUBLES, FaultyCache
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 GOOD = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 OTHER, NEWS = VRP("198.51.100.0/24", 24, 64501), VRP("203.0.113.0/24", 24, 64502)

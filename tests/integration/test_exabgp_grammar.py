@@ -7,8 +7,8 @@ import random
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +16,6 @@ from rtrd.exabgp.encode import announce, attribute_words
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import AttributeSet, Segment
 from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PARSER = Path(__file__).parents[1] / "lab" / "exabgp_parser.py"
 PYTHONS = {"5.0.15": (sys.executable, "make venv"), "4.2.21": ("/usr/bin/python3", "apt-get install exabgp")}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.lab import Lab
 from tests.lab import turned_rtrd
 from tests.lab.daemons import Daemon
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrd.demo.lab import Lab
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64502)]
 NEWER = [*VRPS, VRP("198.51.100.0/24", 24, 64501)]

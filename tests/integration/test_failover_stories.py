@@ -7,8 +7,9 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pytest
 
@@ -17,9 +18,6 @@ from rtrd.demo.lab import Lab, find_program
 from tests.lab.faulty_cache import FaultyCache, never_ends
 from tests.lab.scripted_exabgp import LISTENER, PEER, ScriptedExaBGP
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 BOTH = [VRP("198.18.1.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 PRIMARY = [*BOTH, VRP("203.0.113.0/24", 24, 64500)]

@@ -7,22 +7,19 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from rtrd.api import connections
 from rtrd.commands import http_client
+from rtrd.demo.lab import Lab
 from tests.lab.scripted_exabgp import LISTENER, PEER, ScriptedExaBGP
 from tests.lab.wait import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from rtrd.demo.lab import Lab
 
 SECONDS = 60
 """Generous: for what takes milliseconds on an idle machine."""

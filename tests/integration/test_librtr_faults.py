@@ -9,16 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from rtrlib import CacheGroup, RTRInitError, RTRManager, TCPServer
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 HANGS_AFTER = 4

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +13,6 @@ from rtrd.demo.lab import Lab, free_port
 from tests.lab.daemons import Daemon
 from tests.lab.links import Link
 from tests.lab.rtr_routers import Bird
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 CHANGING = [VRP(f"198.51.100.{number}/32", 32, 64500) for number in range(100)]
 FIRST = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 4200000000)]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import yaml
 
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab, find_program
 from tests.lab.daemons import Daemon
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 ONE, TWO, THREE = (VRP(f"192.0.2.{number}/32", 32, 64500) for number in (1, 2, 3))
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import struct
 import threading
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from rtrd.demo.caches import RtrdCache
+from rtrd.demo.lab import Lab
 from rtrlib import RTRManager, SPKIRecord
 from tests.lab.rtr_caches import (
     ONE,
@@ -24,11 +25,6 @@ from tests.lab.rtr_caches import (
     write_vrp_file,
 )
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from rtrd.demo.lab import Lab
 
 # A P-256 public key as RFC 8608 wants it: 91 octets of DER; the point need not be on the curve here.
 DER = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")

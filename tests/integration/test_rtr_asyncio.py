@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from rtrlib import ManagerGroupStatus, StatusChange, SyncTimeout, VRPChange
 from tests.lab.rtr_caches import ONE, THREE, TWO, VRP, MakeStayRTR, StayRTR, manager_of, vrp_of
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -21,9 +21,6 @@ from rtrlib import (
 )
 from tests.lab.rtr_caches import ONE, THREE, TWO, VRP, Heard, MakeStayRTR, StayRTR, manager_of, vrp_of
 from tests.lab.wait import SECONDS, wait_until
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 def test_states_are_told_in_order_each_as_it_was(cache: StayRTR) -> None:

@@ -10,13 +10,15 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from _rtrlib import lib
+from rtrd.demo.lab import Lab
 from rtrlib import CacheGroup, ManagerGroupStatus, RTRInitError, RTRManager, RTRSocket, RTRSocketState, TCPServer
 from rtrlib.cache import HUNG_AFTER, PING_EVERY
 from tests.lab.programs import talk
@@ -39,12 +41,6 @@ from tests.lab.rtr_caches import (
     run,
 )
 from tests.lab.wait import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import Any
-
-    from rtrd.demo.lab import Lab
 
 
 def packed(prefix: str, max_length: int, asn: int) -> bytes:

@@ -9,9 +9,10 @@ import re
 import signal
 import socket
 import subprocess
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Self
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,10 +30,6 @@ from tests.lab.programs import RTRD, rtrd
 from tests.lab.rtr_caches import VRP, write_vrp_file
 from tests.lab.rtr_routers import RTRCLIENT, Bird, dumped, exported, running
 from tests.lab.wait import SECONDS, until
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
-    from typing import Any, Self
 
 GOBGP = "as root: apt-get install gobgpd"
 FRR = "as root: apt-get install frr frr-rpki-rtrlib"

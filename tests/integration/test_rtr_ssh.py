@@ -8,19 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from rtrd.demo.lab import Lab, Process, find_program, free_port
 from rtrlib import CacheGroup, RTRInitError, RTRManager, RTRSocket, SSHServer
 from tests.lab.rtr_caches import ONE, STAYRTR, InForce, MakeStayRTR, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
 
 SSHD = "as root: apt-get install openssh-server"
 KEYGEN = "as root: apt-get install openssh-client"

@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from rtrd.demo.caches import VRP, StayRTR, write_vrps
 from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
-from tests.lab.certificates import CA
+from tests.lab.certificates import CA, Signed
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import dumped, running
 from tests.lab.rtr_wire import read_answer
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    import ssl
-    from pathlib import Path
-
-    from tests.lab.certificates import Signed
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64501)]
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from tests.lab.programs import talk
 from tests.lab.rtr_caches import StayRTR
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rtrlib.md").read_text()
 EXAMPLES = re.findall(

@@ -10,16 +10,13 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
 from rtrlib.driver import STOP_LIMIT
 from tests.lab.programs import talk
+from tests.lab.rtr_caches import MakeStayRTR, StayRTR
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from tests.lab.rtr_caches import MakeStayRTR, StayRTR
 
 PROGRAMS = {
     "validate and compare with a state": (

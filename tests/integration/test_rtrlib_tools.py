@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 from rtrd.demo.lab import find_program
 from tests.lab.programs import talk
+from tests.lab.rtr_caches import MakeStayRTR, StayRTR
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from tests.lab.rtr_caches import MakeStayRTR, StayRTR
 
 ONE = ("192.0.2.0/24", 25, 64500)
 TWO = ("2001:db8::/32", 48, 4200000000)

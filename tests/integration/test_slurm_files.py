@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from rtrd.demo.caches import VRP, StayRTR
 from rtrd.demo.lab import Lab, find_program
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import exported
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501), VRP("2001:db8::/32", 48, 64502)]
 OURS = VRP("203.0.113.0/24", 24, 64510)

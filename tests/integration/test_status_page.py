@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -19,9 +20,6 @@ from rtrd.main import Service
 from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
 from tests.lab.browser import Browser, browser
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CONFIG = f"""

@@ -6,8 +6,8 @@ import os
 import stat
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,9 +15,6 @@ from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab, LabError, find_program
 from tests.lab.daemons import Daemon
 from tests.lab.faulty_cache import FaultyCache
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 USER, STRANGER, OPERATORS = 65534, 65533, 65432
 """Numbers of nobody: two users and a group, which need no entry anywhere."""

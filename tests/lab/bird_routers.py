@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rtrd.demo.lab import LabError, Process, find_program, on_free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SECONDS = 30
 BIRD = "as root: apt-get install bird2"

@@ -7,14 +7,12 @@ import base64
 import itertools
 import json
 import shutil
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import aiohttp
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 SECONDS = 60
 """Generous: a browser that starts on a busy machine."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from rtrd.demo.lab import find_program
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OPENSSL = "as root: apt-get install openssl"
 

@@ -10,18 +10,14 @@ import asyncio
 import socket
 import struct
 import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
+from rtrd.demo.caches import VRP
 from rtrd.rtr import pdu
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
-    from types import TracebackType
-    from typing import Any, Self
-
-    from rtrd.demo.caches import VRP
 
 INTERVALS = (60, 1, 600)
 HEADER = struct.Struct(">BBHI")

@@ -11,16 +11,13 @@ import resource
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from _rtrlib import ffi, lib
 from rtrlib import PFXRecord, PfxvState
 from tests.lab.rtr_caches import ScriptedCache, cache_response, end_of_data, error_report, manager_of, prefix4, prefix6
 from tests.lab.wait import SECONDS, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any
 
 GOOD = prefix4(b"\x0a\0\0\0", 8, 24, 64500)
 LONG = 7200

@@ -5,14 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
 
+import pytest
 from cffi import FFI
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-    import pytest
 
 # `make sanitize` says which; what needs no library beside Python is always on.
 CHECKS = os.environ.get("RTRD_CFLAGS", "-fsanitize=undefined -fno-sanitize-recover").split()

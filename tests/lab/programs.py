@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from rtrd.demo.lab import find_program
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 RTRD = find_program("rtrd", "make venv")
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rtrlib.vrp import VRP
+from rtrlib.vrp import VRP
 
 
 def covers(vrp_prefix: str, route_prefix: str) -> bool:

@@ -10,20 +10,14 @@ import struct
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 from rtrd.demo import caches
-from rtrlib import CacheGroup, RTRManager, TCPServer
-from tests.lab.faulty_cache import FaultyCache
+from rtrlib import CacheGroup, ManagerGroup, ManagerGroupStatus, PFXRecord, RTRManager, RTRSocket, TCPServer
+from tests.lab.faulty_cache import Connection, FaultyCache
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
-
-    from rtrlib import ManagerGroup, ManagerGroupStatus, PFXRecord, RTRSocket
-    from tests.lab.faulty_cache import Connection
 
 STAYRTR = "as root: apt-get install stayrtr"
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rtrd.demo.lab import Process, find_program
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 RTRCLIENT = "as root: apt-get install rtr-tools"
 BIRD = "as root: apt-get install bird2"

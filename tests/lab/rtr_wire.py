@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 from rtrd.rtr import pdu
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
 
 
 def pdus(octets: bytes) -> list[Any]:

@@ -11,15 +11,13 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtrd.demo.lab import LabError, Process
 from tests.lab.daemons import Daemon
 from tests.lab.wait import SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
 UPDATE = json.loads((SAMPLES / "update-v4-1.jsonl").read_bytes())

@@ -12,12 +12,10 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from rtrd.demo.lab import LabError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 HEADER = 19
 MOST = 4096

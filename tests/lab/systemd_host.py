@@ -10,14 +10,12 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import Self
 
 from rtrd.demo.lab import LabError, Process, find_program
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
 
 ROOT = Path(__file__).parents[2]
 MASKED = [

@@ -6,16 +6,13 @@ import asyncio
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from aiohttp import web
+
+from rtrd.base.registry import Metric
 from rtrd.config import loads
 from rtrd.daemon import Daemon
 from rtrd.main import Service
-
-if TYPE_CHECKING:
-    from aiohttp import web
-
-    from rtrd.base.registry import Metric
 
 CONFIG = """
 caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10}]}]}

@@ -14,8 +14,9 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -24,9 +25,6 @@ from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, LabError, find_program, session_members
 from rtrd.demo.routers import ExaBGP, Neighbor
 from tests.lab.speaker import Route, Speaker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 ASN, FEEDER_ASN = 65000, 64496
 RFC8097 = 0x4300 << 48

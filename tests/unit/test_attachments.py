@@ -9,8 +9,9 @@ import resource
 import socket
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -20,20 +21,10 @@ from rtrd.exabgp.attachments import Attachments
 from rtrd.policy import Policy
 from rtrd.routers import Routers
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
-
-    Play = Callable[[Callable[["Service"], Awaitable[None]]], None]
+from tests.lab.wait import until
 
 HELLO = b"# rtrd\nversion\nversion\n"
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():  # noqa: ASYNC110  what is waited for are other processes
-            await asyncio.sleep(0.002)
+Play = Callable[[Callable[["Service"], Awaitable[None]]], None]
 
 
 class ExaBGP:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from bench import report
 from bench.report import Comparison, figure, interleaved, keep
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ABOUT = {"date": "today"}
 ROUNDS = {"ours": [1.0, 4.0, 3.0], "theirs": [2.0, 2.0, 2.0]}

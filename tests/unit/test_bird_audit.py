@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,9 +17,6 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 from tests.lab.rfc6811 import validity
 from tests.lab.strategies import prefixes, vrps
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 ONE = [Protocol("up", "BGP", "up", 65000, (("ipv4", "master4"), ("roa4", "r4")))]
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from rtrd import caches
 from rtrd.base.clock import Clock
 from rtrd.config import loads
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
 
 CONFIG = "caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}]}\n"
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from rtrd import cli
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:

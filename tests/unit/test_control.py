@@ -8,18 +8,19 @@ import os
 import socket
 import stat
 import threading
-import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from rtrd import cli
 from rtrd.api import live
-from rtrd.api.app import make_app
+from rtrd.api.app import Handlers, make_app
 from rtrd.api.changes_api import Changes
 from rtrd.api.live import Live
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
@@ -30,21 +31,16 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.base.registry import Registry
 from rtrd.base.sockets import ListenError
 from rtrd.commands import http_client
+from rtrd.config.diff import Change
 from rtrd.event_log import EventLog
 from rtrd.version import __version__
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.guard import NothingHeldError
+from rtrd.vrps.notation import Supposed
 from rtrd.vrps.router_keys import KeySet
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from rtrd.api.app import Handlers
-    from rtrd.config.diff import Change
-    from rtrd.vrps.notation import Supposed
+from tests.lab.wait import wait_until
 
 STATUS = {
     "version": __version__,
@@ -259,14 +255,6 @@ def served(tmp_path: Path) -> Iterator[Running]:
         yield one
 
 
-def until(wanted: Callable[[], bool]) -> None:
-    """Wait for something that another thread brings about."""
-    end = time.monotonic() + 30
-    while not wanted():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def get(served: Running, url: str) -> Any:
     with http_client.ask(served.path, url) as answer:
         return answer.value()
@@ -418,7 +406,7 @@ def test_events_come_as_they_happen_until_the_client_hangs_up(served: Running) -
         event = json.loads(next(lines))
         assert (event["kind"], event["text"]) == ("cache", "now\\x1b[31m")
         assert event_log.listening
-    until(lambda: not event_log.listening)
+    wait_until(lambda: not event_log.listening, "what another thread brings about")
 
 
 def test_events_for_a_browser(served: Running) -> None:
@@ -440,9 +428,9 @@ def test_who_does_not_read_events_holds_up_nobody_and_is_told_what_was_lost(serv
             event_log.add("route", f"{number} " + "x" * 500)
 
     with http_client.ask(served.path, "/events", forever=True) as answer:
-        until(lambda: event_log.listening)
+        wait_until(lambda: event_log.listening, "what another thread brings about")
         served.loop.call_soon_threadsafe(happen)
-        until(lambda: event_log.counts.get("route") == count)
+        wait_until(lambda: event_log.counts.get("route") == count, "what another thread brings about")
         assert get(served, "/version") == {"version": __version__}
         told = lost = 0
         for line in answer.lines():
@@ -579,7 +567,7 @@ def test_who_listens_over_tcp_keeps_nobody_at_the_socket_from_it(
             with listen() as again:
                 return again.recv(4096).startswith(b"HTTP/1.1 200")
 
-        until(free)
+        wait_until(free, "room")
 
 
 @pytest.mark.parametrize("command", ["accept", "reject"])

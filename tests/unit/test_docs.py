@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -17,9 +17,6 @@ from rtrd import cli, config
 from rtrd.base.endpoint import Endpoint
 from rtrd.tags import TagSpec
 from tests.lab import whole
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()

@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+import pytest
 
 from rtrd import cli
 from rtrd.api.dump import without_secrets
@@ -15,11 +17,6 @@ from rtrd.base import log
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.main import Service
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
 
 
 def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:

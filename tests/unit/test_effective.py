@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -11,10 +11,7 @@ from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.slurm import KeyFilter
 from rtrlib.vrp import PACKED, VRP, pack
-from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from rtrlib.vrp_set import VRPChanges
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 A, B, C = (VRP("192.0.2.0/24", 24, asn) for asn in (64500, 64501, 64502))
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib import vrp_set as vrp_sets
+from rtrlib.vrp import VRP
+from rtrlib.vrp_set import VRPChanges
 from tests.unit.test_guarding import BAD, GOOD, OTHER, Cache, Story
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from rtrlib.vrp import VRP
-    from rtrlib.vrp_set import VRPChanges
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytest
 
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import SNAPSHOT, VRPSet
-
-if TYPE_CHECKING:
-    from rtrlib.vrp_set import VRPChanges
+from rtrlib.vrp_set import SNAPSHOT, VRPChanges, VRPSet
 
 OLD, NEW = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)
 NOON = int(dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC).timestamp())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -14,12 +14,9 @@ from rtrd.exabgp.decode import attribute_key
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import Negotiated, State, Update
 from rtrd.rib.engine import Engine
-from rtrd.rib.terms import MOST_RECEIVERS
+from rtrd.rib.terms import MOST_RECEIVERS, Command
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from rtrd.rib.terms import Command
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\n"
 TAG = """policy:

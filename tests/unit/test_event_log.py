@@ -7,7 +7,9 @@ import gc
 import json
 import os
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,10 +21,6 @@ from rtrd.exabgp.decode import attribute_key
 from rtrd.main import Service
 from rtrd.rib.bgp_events import State, Update
 from rtrlib.vrp import VRP, pack
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from pathlib import Path
 
 CONFIG = """
 caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}]}

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.exabgp import pipe
 from rtrd.exabgp.pipe import Lines
-
-if TYPE_CHECKING:
-    import pytest
 
 
 @given(st.binary().map(lambda text: text.replace(b"\0", b"\n")), st.lists(st.integers(1, 9), min_size=1))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from bench import lines
 from rtrd.config import Action, Address, PolicyRule
@@ -18,11 +20,7 @@ from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    import pytest
+from tests.lab.wait import until
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
@@ -78,7 +76,7 @@ class Pipe:
     async def say(self, text: bytes) -> None:
         """Write as ExaBGP does, blocking; and let rtrd read it."""
         await asyncio.wait_for(asyncio.to_thread(self._write, text), 30)
-        await self.until(lambda: self.router.lines >= self.said)
+        await until(lambda: self.router.lines >= self.said)
 
     said = 0
 
@@ -91,14 +89,8 @@ class Pipe:
         """Answer what rtrd asks at the start: there are no neighbors, and nothing stands."""
         await self.say(GREETING)
         for _ in range(2):
-            await self.until(lambda: self.router.gate.window.waiting == 1)
+            await until(lambda: self.router.gate.window.waiting == 1)
             await self.say(b"done\n")
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        """Wait for something that rtrd does."""
-        async with asyncio.timeout(30):
-            while not true():  # noqa: ASYNC110  what is waited for are counters of rtrd
-                await asyncio.sleep(0.001)
 
     def end(self) -> None:
         if self.router.open:
@@ -130,7 +122,7 @@ def test_a_route_is_answered_with_its_tag() -> None:
         assert "".join(pipe.commands()) == HELLO
         await pipe.greet()
         await pipe.say(UPDATE)
-        await pipe.until(lambda: not pipe.router.engine.table.state.waiting)
+        await until(lambda: not pipe.router.engine.table.state.waiting)
         assert (
             f"neighbor {LISTENER} announce attributes next-hop {PEER} attribute [ 0x01 0x40 0x00 ]"
             " as-path [ 65002 65100 ] extended-community [ 0x4300000000000001 ] nlri 20.0.0.0/24\n"
@@ -147,7 +139,7 @@ def test_behind_many_routes_of_which_there_is_nothing_to_say_a_route_is_found() 
         await pipe.say(UPDATE.replace(b"20.0.0.0/24", b"21.0.0.0/24"))
         assert pipe.router.engine.table.state.waiting == 3001, "nothing is said before ExaBGP has greeted"
         await pipe.greet()
-        await pipe.until(lambda: not pipe.router.engine.table.state.waiting)
+        await until(lambda: not pipe.router.engine.table.state.waiting)
         said = [one for one in pipe.commands() if "announce attributes" in one or "withdraw" in one]
         assert [one.rpartition(" ")[2] for one in said] == ["21.0.0.0/24\n"]
 
@@ -193,10 +185,10 @@ def test_while_a_command_is_unanswered_nothing_wakes(monkeypatch: pytest.MonkeyP
     @story(TAGGED)
     async def _(pipe: Pipe) -> None:
         await pipe.greet()
-        await pipe.until(lambda: pipe.router.startup.over)
+        await until(lambda: pipe.router.startup.over)
         pipe.commands()
         await pipe.say(UPDATE)
-        await pipe.until(lambda: any("announce attributes" in text for text in pipe.commands()))
+        await until(lambda: any("announce attributes" in text for text in pipe.commands()))
         wakes = 0
         pump = ExaBGP.pump
 
@@ -240,7 +232,7 @@ def test_routes_that_come_one_after_the_other_go_out_together() -> None:
         for third in range(1, 60):
             await pipe.say(UPDATE.replace(b"20.0.0.0/24", f"20.0.{third}.0/24".encode()))
             await pipe.say(b"done\n")  # to an earlier command: no reason not to wait
-        await pipe.until(lambda: not pipe.router.engine.table.state.waiting)
+        await until(lambda: not pipe.router.engine.table.state.waiting)
         written = [text for text in pipe.commands() if "announce attributes" in text]
         assert sum(text.count("/24") for text in written) == 59
         assert len(written) < 30
@@ -304,11 +296,11 @@ def test_a_line_without_end_is_skipped_and_the_next_ones_are_read() -> None:
     @story()
     async def _(pipe: Pipe) -> None:
         await pipe.say(b"{" + b" " * (MOST_LINE + 10))
-        await pipe.until(lambda: pipe.router.undecodable == 1)
+        await until(lambda: pipe.router.undecodable == 1)
         pipe.said = -1
         await pipe.say(b"}\n")
         await pipe.say(UPDATE)
-        await pipe.until(lambda: len(pipe.router.engine.table) == 1)
+        await until(lambda: len(pipe.router.engine.table) == 1)
 
 
 def test_a_session_older_than_rtrd_is_asked_for_its_routes_once() -> None:
@@ -331,7 +323,7 @@ def test_down_takes_the_routes_of_the_neighbour_along() -> None:
         await pipe.say(UPDATE + line(1))
         assert len(pipe.router.engine.table) == 21
         await pipe.say((SAMPLES / "down-tcp-closed.jsonl").read_bytes())
-        await pipe.until(lambda: len(pipe.router.engine.table) == 0)
+        await until(lambda: len(pipe.router.engine.table) == 0)
 
 
 def test_the_end_of_exabgp_is_the_end() -> None:
@@ -340,4 +332,4 @@ def test_the_end_of_exabgp_is_the_end() -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, pipe.to)
         os.close(null)
-        await pipe.until(lambda: pipe.closed)
+        await until(lambda: pipe.closed)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,14 +20,8 @@ from rtrd.vrps.guard import Limits, NothingHeldError
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPSet
+from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPChanges, VRPSet
 from tests.lab import promised
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from rtrlib.vrp_set import VRPChanges
 
 OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 ORIGIN = 64500

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import select
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
@@ -15,9 +15,6 @@ from hypothesis import strategies as st
 
 from rtrd.base import log
 from rtrd.base.text import MAX_VALUE, printable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,6 @@ from hypothesis import strategies as st
 
 from tests.lab.native import compiled
 from tests.lab.rtr_caches import cache_response, end_of_data, error_report, prefix4, prefix6
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import ModuleType
 
 CLOCK = ("-Dclock_gettime=scripted_clock_gettime", "-Dnanosleep=scripted_nanosleep")
 

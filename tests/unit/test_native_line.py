@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,16 +15,13 @@ from bench import lines
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import DecodeError, decode
-from rtrd.policy import Policy
+from rtrd.policy import Policy, Treatment
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
+from rtrd.rib.terms import Command
 from rtrd.tags import parse_tag
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from rtrd.policy import Treatment
-    from rtrd.rib.terms import Command
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE_LINES = [line for path in sorted(SAMPLES.glob("exabgp-*/*.jsonl")) for line in path.read_bytes().splitlines()]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import select
 import struct
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,12 +15,6 @@ from hypothesis import strategies as st
 
 from rtrlib.frames import CHUNK, Decoder, FrameType
 from tests.lab.native import compiled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import ModuleType
-    from typing import Any
-
 
 CDEF = """
 struct vrp { uint8_t addr[16]; uint32_t asn; uint8_t len, max, family, announce; };

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,9 +16,6 @@ import yaml
 from rtrd import cli
 from tests.lab import operator_pages
 from tests.lab.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, Block, Command
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BLOCKS = [block for page in PAGES for block in operator_pages.blocks(page)]
 COMMANDS = [command for page in PAGES for command in operator_pages.all_commands(page)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,11 +16,9 @@ from rtrd.policy import Policy
 from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
+from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from rtrd.rib.terms import Command
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\npolicy:\n"
 ONE, TWO, LISTENER = "192.0.2.1", "192.0.2.2", "192.0.2.7"

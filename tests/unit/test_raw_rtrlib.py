@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 import rtrlib
 from _rtrlib import ffi, lib
 from rtrlib import PFXRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import Any
 
 VRPS = ((234, "22.45.66.0", 24, 24), (545, "9.0.0.0", 8, 8), (4545, "223.4.66.0", 24, 28), (10030, "130::", 64, 64))
 HEADERS = Path("/usr/include/rtrlib")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Iterable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,11 +16,7 @@ from rtrd.vrps.router_keys import KeySet
 from rtrlib.vrp import VRP, pack, unpack
 from rtrlib.vrp_set import VRPChanges, VRPSet
 from tests.lab.strategies import vrps
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
-
-    import pytest
+from tests.lab.wait import until
 
 ONE, TWO, THREE = (VRP(f"192.0.2.{i}/32", 32, 64500) for i in range(3))
 MANY = [VRP(f"10.{i >> 8}.{i & 255}.0/24", 24, 64500) for i in range(MOST_SINGLE + 1)]
@@ -93,12 +90,6 @@ class Story:
     async def settle(self) -> None:
         """Let the task come to where it waits."""
         for _ in range(20):
-            await asyncio.sleep(0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the fake has no events
             await asyncio.sleep(0)
 
 

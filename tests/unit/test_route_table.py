@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, AttributeSummary, NeighborPolicy
+from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, AttributeSummary, Command, NeighborPolicy
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VALIDITIES, VRPSet
 from tests.lab import rfc6811
 from tests.lab.strategies import prefixes, vrps
-
-if TYPE_CHECKING:
-    from rtrd.rib.terms import Command
 
 TAG_ALL = NeighborPolicy(0b10, ("announce", "announce", "announce", "hold"), (1, 2, 3, 0), (LEARNED,) * 4)
 DROP_INVALID = NeighborPolicy(0b110, ("announce", "announce", "withdraw", "hold"), (1, 2, 0, 0), (LEARNED,) * 4)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import pytest
 
 from rtrlib import SPKIRecord, TCPServer, router_keys
 from rtrlib.router_keys import RouterKeys
 from rtrlib.rtr_socket import RTRSocket
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 A, B, C = ((asn, bytes([asn]) * 20, bytes([asn]) * 91) for asn in (1, 2, 3))
 ONE, TWO = (RTRSocket(index, TCPServer("192.0.2.1", 323)) for index in (0, 1))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +18,6 @@ from rtrd.rtr.store import Store
 from tests.lab.rtr_wire import pdus
 from tests.unit.test_rtr_pdu import PDUS, header
 from tests.unit.test_rtr_store import KEYS, vrps
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
 
 ANSWERS = {Type.CACHE_RESPONSE, Type.IPV4_PREFIX, Type.IPV6_PREFIX, Type.END_OF_DATA, Type.CACHE_RESET,
            Type.ROUTER_KEY, Type.ERROR_REPORT, Type.SERIAL_NOTIFY}  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,9 +24,6 @@ from rtrd.rtr.pdu import (
     SerialQuery,
 )
 from rtrd.vrps import packed
-
-if TYPE_CHECKING:
-    from typing import Any
 
 SKI = bytes(range(20))
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from rtrd.rtr.sessions import KEPT, NAME, choose, fresh
 from rtrd.rtr.store import Store
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_no_id_of_an_earlier_run_is_used_again(tmp_path: Path) -> None:

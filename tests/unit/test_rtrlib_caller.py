@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from rtrlib.caller import Callbacks, Caller
 from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.vrp import PACKED
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SECONDS = 30
 

@@ -7,17 +7,15 @@ import enum
 import importlib
 import inspect
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 import rtrlib
 from rtrlib import client
 from rtrlib.servers import Server
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rtrlib.md").read_text()
 MODULES = ("rtr_manager", "rtr_socket", "records", "manager_group", "pfx_table", "exceptions")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from rtrd import cli, main
 from rtrd.commands import run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONFIG = "caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}]}\n"
 

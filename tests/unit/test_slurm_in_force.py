@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
 
 from rtrd.vrps import slurm_files
+from rtrd.vrps.slurm import File
 from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles, read
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from pathlib import Path
-
-    import pytest
-
-    from rtrd.vrps.slurm import File
-    from rtrlib.vrp_set import VRPChanges
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 THEIRS = VRP("192.0.2.0/24", 24, 64500)
 OURS = VRP("192.0.2.0/24", 25, 64501)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,9 +12,6 @@ from hypothesis import strategies as st
 from rtrd.vrps.snapshot import INTERVAL, SKEW, Schedule, Snapshot, SnapshotError, decode, encode, read, write
 from rtrlib.vrp import VRP, pack
 from tests.lab.strategies import vrps
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOW = 1_800_000_000
 EXPIRE = 7200

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -14,13 +18,6 @@ from aiohttp import web
 from rtrd.commands import terminal
 from rtrd.commands.tables import age
 from rtrd.demo.lab import find_program
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-import asyncio
-import threading
 
 STATUS = {
     "version": "1",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,10 +15,6 @@ from hypothesis import strategies as st
 from rtrd.vrps import files, packed
 from rtrd.vrps.files import RouterKey, VRPFileError
 from tests.unit.test_vrp_packed import Tuple, pack, unpack, vrps
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
 
 SKI = "5D4250E2D81D4448D8A29EFCE91D29FF075EC9E2"
 KEY = RouterKey(15562, bytes.fromhex(SKI), bytes(range(91)))

@@ -6,8 +6,8 @@ import ipaddress
 import struct
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import count
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -17,14 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from _rov import lib
 from rtrlib import vrp_set as vrp_sets
 from rtrlib.vrp import PACKED, VRP, pack, unpack
-from rtrlib.vrp_set import OF_PREFIX, PARTS, SLURM, VALIDITIES, VRPFilter, VRPSet
+from rtrlib.vrp_set import OF_PREFIX, PARTS, SLURM, VALIDITIES, Apply, VRPChanges, VRPFilter, VRPSet
 from tests.lab import rfc6811
 from tests.lab.strategies import ASNS, filters, prefixes, vrps
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from rtrlib.vrp_set import Apply, VRPChanges
 
 
 def packed(parts: Iterable[bytes]) -> Counter[VRP]:

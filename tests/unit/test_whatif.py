@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,9 +15,6 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 from tests.lab import rfc6811
 from tests.lab.strategies import ASNS, prefixes, vrps
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 ROUTES = st.lists(st.tuples(prefixes(), st.none() | ASNS, st.integers(0, 1)), max_size=25)

@@ -4,8 +4,6 @@
 so that no two of them want the same port. A test that is marked `alone` measures time: while it runs, no other does.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ctypes
 import fcntl

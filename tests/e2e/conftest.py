@@ -1,7 +1,5 @@
 """The chain of real components around rtrd, for each version of ExaBGP."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol

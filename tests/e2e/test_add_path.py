@@ -1,7 +1,5 @@
 """Path ids from the feeder, none towards the listener: all paths of a prefix are one route there."""
 
-from __future__ import annotations
-
 import pytest
 
 from rtrd.demo.caches import VRP, StayRTR

@@ -1,7 +1,5 @@
 """rtrd as a service, ExaBGP handed over by `rtrd attach`: either may die, the listening peer keeps its routes."""
 
-from __future__ import annotations
-
 import os
 import signal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`rtrd whatif` and `rtrd diff` of a running chain: what they foretell is what then happens."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

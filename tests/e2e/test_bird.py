@@ -1,7 +1,5 @@
 """BIRD as the router, with etc/bird.conf: fed by rtrd, it acts on VRPs, and rtrd audits what it holds."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """rtrd tags through ExaBGP into BIRD by iBGP, and BIRD's filter acts on the community: etc/bird.conf, filter 3."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`rtrd demo` as a user runs it: it ends by itself, says the truth, and leaves nothing behind."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

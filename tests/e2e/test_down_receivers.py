@@ -1,7 +1,5 @@
 """A receiver whose session is down: what happened meanwhile does not reach it, what holds does."""
 
-from __future__ import annotations
-
 from tests.e2e.conftest import MakeWorld
 from tests.lab.speaker import Route
 from tests.lab.world import World

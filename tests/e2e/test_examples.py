@@ -1,7 +1,5 @@
 """etc/exabgp.conf as both versions of ExaBGP read it, and as it runs."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

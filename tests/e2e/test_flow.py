@@ -3,8 +3,6 @@
 RTRD_STOP is how many seconds ExaBGP stands still (`make flow`: 60).
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """A cache that goes wrong, and the guard: what the router hears, and what an operator can do."""
 
-from __future__ import annotations
-
 import subprocess
 from typing import Any
 

@@ -1,7 +1,5 @@
 """RFC 8893: what ExaBGP announces by itself is validated, and what rtrd had it announce is not mistaken for that."""
 
-from __future__ import annotations
-
 import os
 import signal
 from typing import Any

@@ -4,8 +4,6 @@ The host of a page is a folder: `/etc/rtrd/rtrd.yaml` is `etc/rtrd/rtrd.yaml` in
 tests/unit/test_operator_pages.py checks what needs no process.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The policy of a running service changes, and the service ends: what the listening peer hears."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rtrd.demo.caches import VRP

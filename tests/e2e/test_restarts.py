@@ -3,8 +3,6 @@
 RTRD_KILLS and RTRD_ROUTES make the flood longer (`make restarts`); RTRD_SEED repeats one.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time

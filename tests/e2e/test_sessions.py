@@ -1,7 +1,5 @@
 """BGP sessions that come and go: the listening peer ends with the right routes."""
 
-from __future__ import annotations
-
 import os
 import select
 import signal

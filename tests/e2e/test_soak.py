@@ -3,8 +3,6 @@
 RTRD_SOAK is its length in seconds (`make soak`: 20 minutes), RTRD_SEED repeats one.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections import Counter

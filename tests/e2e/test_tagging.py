@@ -1,7 +1,5 @@
 """What the listening peer decodes from the wire, for each validity and each kind of route."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

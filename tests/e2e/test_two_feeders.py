@@ -1,7 +1,5 @@
 """Two neighbors that announce the same prefix: ExaBGP keeps one announcement of it, which must be the right one."""
 
-from __future__ import annotations
-
 import pytest
 
 from rtrd.demo.caches import VRP, StayRTR

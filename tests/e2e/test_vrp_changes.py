@@ -1,7 +1,5 @@
 """VRPs that come and go, caches that die: what changes at the peer, and what does not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from rtrd.demo.caches import VRP, Cache, RtrdCache, StayRTR

@@ -3,8 +3,6 @@
 RTRD_FUZZ is how many examples are tried (`make fuzz`: 20,000 each, with the native core under sanitizers).
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import json

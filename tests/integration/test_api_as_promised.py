@@ -1,7 +1,5 @@
 """docs/openapi.yaml against a daemon that answers: what the document promises holds for requests good and bad."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

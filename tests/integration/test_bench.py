@@ -1,7 +1,5 @@
 """The benchmarks, small: they run, both sides of each do the same work, and the results are written."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """That the benchmark of the loop would see a loop that does not read."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """Every fault that a cache can have, at the real daemon: named in words, borne, and over when it is over."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """The parsers of both ExaBGP versions read our commands as what they say: to the octet, on the wire."""
 
-from __future__ import annotations
-
 import json
 import random
 import struct

@@ -1,7 +1,5 @@
 """What happens when the last VRPs are too old, at the real daemon, whose clock is turned."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

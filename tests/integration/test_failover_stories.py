@@ -1,7 +1,5 @@
 """Two groups of two caches, all real processes: what the router hears while they die, hang, vanish and return."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

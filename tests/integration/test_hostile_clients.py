@@ -1,7 +1,5 @@
 """Clients of the API that do harm on purpose, while a router is served: it must not notice."""
 
-from __future__ import annotations
-
 import resource
 import signal
 import socket

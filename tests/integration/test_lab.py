@@ -1,7 +1,5 @@
 """The lab itself: what it starts is awaited by event and always ended."""
 
-from __future__ import annotations
-
 import os
 import select
 import signal

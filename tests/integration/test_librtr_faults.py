@@ -1,7 +1,5 @@
 """librtr's faults do not reach a program that uses rtrlib; each one is shown to be there without it."""
 
-from __future__ import annotations
-
 import os
 import re
 import selectors

@@ -3,8 +3,6 @@
 The package is installed into a systemd_host: a copy-on-write view of this host, which keeps nothing of it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

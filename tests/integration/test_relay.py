@@ -1,7 +1,5 @@
 """The relay: a real cache, `rtrd run` behind it, real routers behind that."""
 
-from __future__ import annotations
-
 import json
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """cache -> rtrd A -> rtrd B -> BIRD: whatever link is cut and whatever process dies, the ends are equal afterwards."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A running daemon whose configuration changes: real caches keep their processes and sessions, VRPs stay in force."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """BGPsec router keys from a real StayRTR, from rtrd cache, and from a scripted cache that stops half way."""
 
-from __future__ import annotations
-
 import signal
 import struct
 import threading

@@ -1,7 +1,5 @@
 """A manager in an event loop: wait for sync, and the changes as they come."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Callbacks of a manager with a thread of its own: in order, never on librtr's threads, and free to do anything."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import threading

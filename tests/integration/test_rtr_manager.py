@@ -1,7 +1,5 @@
 """The manager on real caches, with librtr in child processes and with its threads in this process."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

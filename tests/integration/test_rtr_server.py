@@ -1,7 +1,5 @@
 """The RTR server over real sockets: scripted routers, and `rtrd cache` with rtrclient, BIRD and GoBGP."""
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 import json

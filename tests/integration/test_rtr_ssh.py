@@ -1,7 +1,5 @@
 """librtr's SSH transport: to a real sshd with an RTR subsystem, and to StayRTR's own SSH server."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

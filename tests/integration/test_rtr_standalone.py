@@ -1,7 +1,5 @@
 """The manager with a thread of its own: start, wait, callbacks, stop."""
 
-from __future__ import annotations
-
 import pytest
 
 from rtrlib import CacheGroup, ManagerGroupStatus, PfxvState, RTRInitError, RTRManager, SyncTimeout, TCPServer

@@ -1,7 +1,5 @@
 """RTR over TLS (RFC 8210 section 9.2): `rtrd cache` and the relay, with routers that show a certificate or none."""
 
-from __future__ import annotations
-
 import json
 import signal
 import socket

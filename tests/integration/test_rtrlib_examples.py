@@ -1,7 +1,5 @@
 """The examples of docs/rtrlib.md, as they stand there but for the caches' addresses, print what the page says."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

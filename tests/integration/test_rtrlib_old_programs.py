@@ -4,8 +4,6 @@ Each is run by an interpreter of its own, as its users did. Its documents also s
 that is tests/unit/test_raw_rtrlib.py.
 """
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

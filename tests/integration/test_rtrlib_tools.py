@@ -1,7 +1,5 @@
 """`python -m rtrlib.client` and `python -m rtrlib.validator`, beside the tools of librtr whose place they take."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """systemd/*.service under a real systemd: started, watched, reloaded, restarted, stopped, in its sandbox."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

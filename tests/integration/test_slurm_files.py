@@ -1,7 +1,5 @@
 """SLURM in the running daemon: in force at the start and whenever the files change, and never half."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

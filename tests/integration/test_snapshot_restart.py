@@ -1,7 +1,5 @@
 """Restarts with a snapshot: validating before any cache answers, and never on what it must not believe."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """The status page of a daemon in a real browser: it is live, asks nobody else, and takes no text for markup."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """The daemon as somebody who may do nothing: no root, a folder for its sockets, and the group that may ask it."""
 
-from __future__ import annotations
-
 import os
 import stat
 import subprocess

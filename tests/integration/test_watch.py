@@ -1,7 +1,5 @@
 """`rtrd watch` on a real daemon with a real cache: what the cache says shows at once, with the cache's name."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A BIRD that speaks BGP, with etc/bird.conf as an operator would paste it: what it holds, and its control socket."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A URL in; the page as a real browser (Debian's chromium, headless) shows it, asked by its DevTools protocol, out."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import itertools

@@ -1,7 +1,5 @@
 """Certificates for tests of TLS, made by openssl: a CA, and what it signs."""
 
-from __future__ import annotations
-
 import ssl
 import subprocess
 from pathlib import Path

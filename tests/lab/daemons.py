@@ -1,7 +1,5 @@
 """`rtrd run` as a service, without a router: settings in, the real process out."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence

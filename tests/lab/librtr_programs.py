@@ -4,8 +4,6 @@ Each runs in a process of its own (tests/integration/test_librtr_faults.py), as 
 before what is tried, `done` after it. The caches are scripted ones inside the program.
 """
 
-from __future__ import annotations
-
 import functools
 import resource
 import sys

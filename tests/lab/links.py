@@ -1,7 +1,5 @@
 """A TCP link between two processes that can be cut and restored, as a cable or a firewall would."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import threading

@@ -1,7 +1,5 @@
 """A file of the C core by itself, compiled with the checks that a product build leaves out."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from pathlib import Path

@@ -11,8 +11,6 @@ What a block is, is said by the word behind its fence, and nothing may be a bloc
   and order. Numbers and addresses are those of the page, and spaces are not counted.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from pathlib import Path

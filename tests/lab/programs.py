@@ -1,7 +1,5 @@
 """Programs that a test runs to their end, or talks to line by line."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

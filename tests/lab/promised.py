@@ -1,7 +1,5 @@
 """A value in; whether it is as docs/openapi.yaml promises."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

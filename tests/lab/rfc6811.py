@@ -1,7 +1,5 @@
 """The oracle: RFC 6811 section 2 as its text reads, by brute force. VRPs and a route in, its validity out."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Caches to try a manager on (a real StayRTR, a scripted one); a listener that knows what is in force."""
 
-from __future__ import annotations
-
 import base64
 import json
 import select

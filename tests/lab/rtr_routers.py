@@ -1,7 +1,5 @@
 """Real RTR clients: what rtrclient and BIRD have got from a server."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """RTR as octets: PDUs that are decoded one after another, from octets or from a connection."""
 
-from __future__ import annotations
-
 from typing import Any, BinaryIO
 
 from rtrd.rtr import pdu

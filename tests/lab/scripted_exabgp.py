@@ -3,8 +3,6 @@
 What this ExaBGP hears it answers as 5.0.15 does, and forgets; everything of rtrd is the real thing.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import signal

@@ -4,8 +4,6 @@ Small and fast beside a real router, and does what none can be asked to: says no
 itself, counts and times what arrives. One thread reads; everything it knows changes under one lock.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ipaddress
 import socket

@@ -1,7 +1,5 @@
 """Hypothesis strategies for prefixes, VRPs and routes, crowded so that they cover each other often."""
 
-from __future__ import annotations
-
 import ipaddress
 
 from hypothesis import strategies as st

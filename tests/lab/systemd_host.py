@@ -4,8 +4,6 @@ Nothing that happens in it reaches the host: files go to a tmpfs, the network is
 that would touch the kernel are masked.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -3,8 +3,6 @@
 `python turned_rtrd.py CLOCK -c FILE`. So that an hour passes in an instant, and everything else is the real thing.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import time

@@ -1,7 +1,5 @@
 """Waiting for what no event tells: looked at again and again, and an error that says what did not come."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A daemon that has every part a configuration can name, not started: what documents are compared with."""
 
-from __future__ import annotations
-
 import asyncio
 import tempfile
 from functools import cache

@@ -4,8 +4,6 @@ For what the chain of real routers (rtrd/demo/chain.py) is too slow or too well-
 end in the middle, a peer that sends nothing again.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import json
 import os

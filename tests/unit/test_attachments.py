@@ -1,7 +1,5 @@
 """The socket of `rtrd attach`: pipes instead of ExaBGP, and the real attach command or a client that misbehaves."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import os

@@ -1,7 +1,5 @@
 """What runs beside everything else: when it ends by a fault, that is in the log at once."""
 
-from __future__ import annotations
-
 import asyncio
 
 import structlog

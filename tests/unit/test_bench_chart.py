@@ -1,7 +1,5 @@
 """The chart of README shows what the results say."""
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 
 from bench import chart

@@ -1,7 +1,5 @@
 """The generated lines are ExaBGP's: what the real ones wrote of the same routes differs in times and attributes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

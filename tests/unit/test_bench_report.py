@@ -1,7 +1,5 @@
 """What the benchmarks' report says of measured rounds, and what it keeps."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

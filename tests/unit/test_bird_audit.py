@@ -1,7 +1,5 @@
 """The audit of a BIRD that says what it is told to: every route is judged as RFC 6811 says, however tables look."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What BIRD's control socket says, octet by octet: lines, routes, protocols, VRPs, and what is none of them."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

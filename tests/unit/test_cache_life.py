@@ -1,7 +1,5 @@
 """One cache's life on a link that says what the test wants, under the test's own clock."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The loop drives the manager of the caches, also after a fault."""
 
-from __future__ import annotations
-
 import asyncio
 from pathlib import Path
 from typing import Any

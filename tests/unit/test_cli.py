@@ -1,7 +1,5 @@
 """The command line as a user meets it: exit codes, what goes where, no traceback ever."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """The script for bash completes commands, options and values in a real bash."""
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

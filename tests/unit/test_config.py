@@ -1,7 +1,5 @@
 """Every fault of a configuration is found, all at once, each with its line."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

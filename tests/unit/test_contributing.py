@@ -1,7 +1,5 @@
 """CONTRIBUTING.md and SECURITY.md name files, folders, make targets and options that exist."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The API over a real unix socket and real TCP, asked by the CLI's client and by the CLI itself."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """The demo's small internet, its own RFC 6811, and its table."""
 
-from __future__ import annotations
-
 import pytest
 
 from rtrd.demo.caches import VRP

@@ -1,7 +1,5 @@
 """The documents name every key, default, command, option and endpoint that there is, and no other key."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import re

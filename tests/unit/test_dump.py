@@ -1,7 +1,5 @@
 """What `rtrd dump` gathers, and what it leaves out."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

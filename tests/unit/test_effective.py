@@ -1,7 +1,5 @@
 """Caches that sync, die and expire, as stories: which VRPs are in force, and what the routers hear of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Whole sets that change while the loop turns: what is decided meanwhile is right by the one set or by the other."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Generator
 from typing import Any

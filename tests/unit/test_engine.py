@@ -1,7 +1,5 @@
 """One router's routes as stories: who is told what, when neighbors come and go and VRPs change."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What is told of a change, and why, as stories: VRPs come and go, the router says something else, caches fail."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json

@@ -1,7 +1,5 @@
 """Lines of `show adj-rib out extensive`, as both versions printed them on a wire that was watched."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

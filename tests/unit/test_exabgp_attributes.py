@@ -1,7 +1,5 @@
 """Path attributes of both dialects: the origin AS, tags that are forged, what is malformed, summary for the table."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

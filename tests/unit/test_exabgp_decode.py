@@ -1,7 +1,5 @@
 """ExaBGP's lines by their shape, whatever wrote them; nothing but an event or a DecodeError comes of hostile ones."""
 
-from __future__ import annotations
-
 import json
 import random
 import re

@@ -1,7 +1,5 @@
 """docs/exabgp.md names tests that exist, and the numbers and words that the code has."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Whatever attribute set there is, its command is one ASCII line of the grammar that both ExaBGP versions take."""
 
-from __future__ import annotations
-
 import ipaddress
 import re
 import struct

@@ -1,7 +1,5 @@
 """Stories of bytes that come in pieces of any size and leave as whole lines."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

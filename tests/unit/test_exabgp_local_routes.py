@@ -1,7 +1,5 @@
 """ExaBGP's list of its own routes, asked for again and again: as stories with a clock that is turned by hand."""
 
-from __future__ import annotations
-
 import pytest
 
 from rtrd.config import Action, Address, PolicyRule

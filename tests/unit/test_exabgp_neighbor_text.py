@@ -1,7 +1,5 @@
 """What both ExaBGPs print of their neighbors, read."""
 
-from __future__ import annotations
-
 import pytest
 
 from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, Row, read_row

@@ -1,7 +1,5 @@
 """ExaBGP's pipe without an ExaBGP: the test writes its lines and reads our commands, over real pipes."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

@@ -1,7 +1,5 @@
 """Every line that ExaBGP 4.2.21 and 5.0.15 wrote for a case (tests/samples) decodes to what stands here."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

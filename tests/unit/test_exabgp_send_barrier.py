@@ -1,7 +1,5 @@
 """When the send barrier falls, as stories with a clock that is turned by hand."""
 
-from __future__ import annotations
-
 from rtrd.exabgp.send_barrier import ALIKE, LONGEST, QUIET, SILENCE, WAIT, SendBarrier
 
 

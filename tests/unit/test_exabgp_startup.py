@@ -1,7 +1,5 @@
 """A start of rtrd at an ExaBGP that lived before it, as stories with a clock that is turned by hand."""
 
-from __future__ import annotations
-
 from rtrd.config import Action, Address, PolicyRule
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, UNANSWERED, Phase, StartUp

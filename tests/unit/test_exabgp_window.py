@@ -1,7 +1,5 @@
 """The window towards ExaBGP, as stories: acks on, off, silence, answers that never come, ExaBGP stopped and back."""
 
-from __future__ import annotations
-
 from collections import deque
 
 import pytest

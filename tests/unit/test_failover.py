@@ -1,7 +1,5 @@
 """Failover between groups of caches, as stories: what happens on the left, what follows on the right."""
 
-from __future__ import annotations
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule

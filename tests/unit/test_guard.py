@@ -1,7 +1,5 @@
 """Changes of the VRP set and the time, as stories: what is taken, what is held, and how a hold ends."""
 
-from __future__ import annotations
-
 import pytest
 
 from rtrd.vrps.guard import Action, Figures, Guard, Limits, NothingHeldError

@@ -1,7 +1,5 @@
 """Caches that change much, under a guard: which VRPs are in force, and what the routers hear of it."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

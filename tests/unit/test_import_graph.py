@@ -1,7 +1,5 @@
 """Who imports whom, in rtrd and rtrlib: no circle, and nobody looks up (types and imports within functions count)."""
 
-from __future__ import annotations
-
 import ast
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A link that can't come about says so, and leaves nothing behind: it is tried again for ever."""
 
-from __future__ import annotations
-
 import errno
 import os
 import socket

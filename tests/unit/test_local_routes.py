@@ -1,7 +1,5 @@
 """What a router announces by itself, as stories: validated as it is sent, never mistaken for what rtrd had it send."""
 
-from __future__ import annotations
-
 import pytest
 
 from rtrd.config import Action, Address, PolicyRule

@@ -1,7 +1,5 @@
 """Logs go to stderr, can't be forged, and never block."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """How long a loop was kept from its descriptors: by what the process did, and not by what the machine did."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 

@@ -1,7 +1,5 @@
 """What a scrape of a daemon shows, and that it keeps to Prometheus' rules."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from typing import Any

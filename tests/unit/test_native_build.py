@@ -1,7 +1,5 @@
 """Which build of the native core the tests run against."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The folders of the C core lie one upon the other, and no file needs one that needs it: by includes and by calls."""
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from itertools import chain

@@ -1,7 +1,5 @@
 """What stands between a cache's octets and librtr: prefixes that librtr cannot bear are taken out, nothing else."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Sequence
 from types import ModuleType

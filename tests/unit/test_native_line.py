@@ -1,7 +1,5 @@
 """Lines of ExaBGP taken by the native core: as the complete decoder would, or not at all."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

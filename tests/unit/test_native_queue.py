@@ -1,7 +1,5 @@
 """The queue out of librtr's threads: what goes in comes out as whole frames, in order, or its loss is said."""
 
-from __future__ import annotations
-
 import select
 import struct
 import threading

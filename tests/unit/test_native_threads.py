@@ -3,8 +3,6 @@
 `make sanitize` runs this under ThreadSanitizer.
 """
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 from bench import generate, lines

@@ -3,8 +3,6 @@
 Everything is real but the links, which say what the machine wants, and the time.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Literal
 

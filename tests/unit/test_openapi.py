@@ -1,7 +1,5 @@
 """docs/openapi.yaml names every method and path that the API answers, and no other."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

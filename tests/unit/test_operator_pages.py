@@ -3,8 +3,6 @@
 Those commands that need a daemon, an ExaBGP or a BIRD are run in tests/e2e/test_operator_commands.py.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

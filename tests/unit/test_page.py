@@ -1,7 +1,5 @@
 """The status page as it is answered: one piece, and a policy that names exactly what is in it."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

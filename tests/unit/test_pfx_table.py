@@ -1,7 +1,5 @@
 """rtrlib-python's PfxTable, and what killed it."""
 
-from __future__ import annotations
-
 import ipaddress
 from concurrent.futures import ThreadPoolExecutor
 

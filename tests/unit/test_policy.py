@@ -1,7 +1,5 @@
 """What the policy decides, told as an operator would write it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Another policy while routes stand, as stories: only what differs is written."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Alerts and dashboard: every metric they name exists, with the labels they use, and promtool accepts the rules."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

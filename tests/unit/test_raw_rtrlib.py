@@ -1,7 +1,5 @@
 """`from _rtrlib import lib, ffi`: librtr by its own names, as programs written for rtrlib-python use it."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 from collections.abc import Iterator, Sequence

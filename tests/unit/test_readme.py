@@ -1,7 +1,5 @@
 """What README.md shows works: its configuration, its links, its commands, its examples."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

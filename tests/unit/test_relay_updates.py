@@ -1,7 +1,5 @@
 """What the relay tells its server: in order, one thing at a time, coalesced, and never anything wrong."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 

@@ -1,7 +1,5 @@
 """docs/reliability.md: every promise names the tests that show it, and they are there."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a reload says of two configurations, as stories."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

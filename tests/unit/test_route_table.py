@@ -1,7 +1,5 @@
 """The route table against a model: the router ends with the right routes, and nothing is said twice."""
 
-from __future__ import annotations
-
 import ipaddress
 import time
 

@@ -1,7 +1,5 @@
 """Stories of router keys: they are in force when the VRPs beside them are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import pytest

@@ -1,7 +1,5 @@
 """The server's end of a connection against any octets at all, over a transport that can be slow."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """PDUs of RFC 6810 and 8210: known octets, round trips, and what is wrong."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Session IDs of runs that follow each other: none is used twice (RFC 8210 section 5.1)."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What an RTR server answers as its data changes, told as stories."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

@@ -1,7 +1,5 @@
 """The thread that calls the user's callbacks, without a manager: what it is told, and what they hear."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 

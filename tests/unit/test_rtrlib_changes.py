@@ -1,7 +1,5 @@
 """Changes that wait for a reader: nothing is lost, and however slow the reader is, the memory is that of the set."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

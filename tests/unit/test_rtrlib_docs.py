@@ -1,7 +1,5 @@
 """docs/rtrlib.md names every public name, member, option and default of rtrlib that there is, and no other."""
 
-from __future__ import annotations
-
 import dataclasses
 import enum
 import importlib

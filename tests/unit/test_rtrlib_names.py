@@ -1,7 +1,5 @@
 """The names, numbers and refusals that rtrlib promises, with no cache and no librtr thread behind them."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 

@@ -1,7 +1,5 @@
 """A user's program type-checks under mypy --strict; a wrong one does not."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

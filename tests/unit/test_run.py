@@ -1,7 +1,5 @@
 """`rtrd run` as ExaBGP's process: it ends late whatever it ends of, since five quick ends would be ExaBGP's own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

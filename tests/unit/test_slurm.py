@@ -1,7 +1,5 @@
 """SLURM files as RFC 8416 publishes them, with every fault, and several at once."""
 
-from __future__ import annotations
-
 import base64
 import ipaddress
 import json

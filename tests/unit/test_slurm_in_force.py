@@ -1,7 +1,5 @@
 """What SLURM files say comes into force at once: whoever is told of a change sees all of it done."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import threading

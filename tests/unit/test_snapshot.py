@@ -1,7 +1,5 @@
 """The snapshot: written whole, read with suspicion, renewed now and then."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

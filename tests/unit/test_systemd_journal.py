@@ -1,7 +1,5 @@
 """Log lines as entries of systemd's journal: fields of their own, none forged, and no waiting."""
 
-from __future__ import annotations
-
 import logging
 import os
 import socket

@@ -1,7 +1,5 @@
 """What systemd hears, at a datagram socket of the test: ready, status, watchdog, reload, end."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import socket

@@ -1,7 +1,5 @@
 """What the commands print on a real terminal (a pty), and that a pipe gets none of it."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import pty

@@ -1,7 +1,5 @@
 """Validity with its reason, against the rule of RFC 6811 section 2 written the slow way."""
 
-from __future__ import annotations
-
 import ipaddress
 from ipaddress import IPv4Network, IPv6Network
 

@@ -1,7 +1,5 @@
 """VRP files: what each tool writes, what is wrong with entries, what is not a VRP file."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json

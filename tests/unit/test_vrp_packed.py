@@ -1,7 +1,5 @@
 """Bulk arithmetic on packed VRPs, against sets of tuples."""
 
-from __future__ import annotations
-
 import ipaddress
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """The VRP set against a brute-force RFC 6811 and a model of its sources."""
 
-from __future__ import annotations
-
 import ipaddress
 import struct
 import time

@@ -1,7 +1,5 @@
 """What-if against the brute-force rule: what would change if VRPs were others, and nothing does."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """What `rtrd whatif` and `rtrd diff` answer, asked of a daemon's parts without processes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from types import SimpleNamespace

@@ -19,7 +19,7 @@ sys.path += sys.argv[4:]
 from _rtrlib import ffi, lib
 
 if TYPE_CHECKING:
-    from _rtrlib import Feed
+    from _rtrlib import Session
 
 ALIVE = struct.pack("=II", 4, 0)
 FAULT = 5
@@ -56,14 +56,14 @@ def main() -> None:
     """Run until the parent closes its end."""
     parent_pid, memory = int(sys.argv[1]), int(sys.argv[2])
     parent = socket.socket(fileno=0)
-    error = lib.feed_confine(parent_pid, memory, sys.argv[3].encode()[:15])
+    error = lib.session_confine(parent_pid, memory, sys.argv[3].encode()[:15])
     if error:
         fault(parent, f"the cache process cannot be confined: {os.strerror(error)}")
         sys.exit(1)
     # librtr prints a line for everything; nobody may have to wait for whoever reads them.
     os.set_blocking(2, False)
     fields = receive(parent)
-    options = ffi.new("struct feed_options *")
+    options = ffi.new("struct session_options *")
     kept = []
     for name, value in zip(TEXTS, fields, strict=False):
         if value != b"\xff":
@@ -72,20 +72,20 @@ def main() -> None:
     for name, value in zip(NUMBERS, fields[len(TEXTS) :], strict=True):
         setattr(options, name, int(value))
     why = ffi.new("char[256]")
-    feed = lib.feed_open(options, why, len(why))
-    if not feed:
+    session = lib.session_open(options, why, len(why))
+    if not session:
         fault(parent, ffi.string(why).decode(errors="replace"))
         sys.exit(1)
-    relay(parent, feed)
+    relay(parent, session)
 
 
-def relay(parent: socket.socket, feed: Feed) -> None:
+def relay(parent: socket.socket, session: Session) -> None:
     """Send frames up, and answer pings between them."""
     chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
     view = memoryview(ffi.buffer(chunk))
     poller = select.poll()
     poller.register(parent, select.POLLIN)
-    poller.register(lib.feed_fd(feed), select.POLLIN)
+    poller.register(lib.session_fd(session), select.POLLIN)
     while True:
         for fd, _ in poller.poll():
             if fd == parent.fileno():
@@ -93,7 +93,7 @@ def relay(parent: socket.socket, feed: Feed) -> None:
                 if not pings:
                     os._exit(0)  # librtr's threads are not worth waiting for
                 parent.sendall(ALIVE)
-            elif size := lib.feed_take(feed, chunk, lib.QUEUE_CHUNK):
+            elif size := lib.session_take(session, chunk, lib.QUEUE_CHUNK):
                 parent.sendall(view[:size])
 
 

@@ -67,7 +67,7 @@ def known_hosts(server: SSHServer) -> str | None:
 
 
 def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | None]:
-    """Return the members of `struct feed_options`, in the order in which rtrlib.child reads them."""
+    """Return the members of `struct session_options`, in the order in which rtrlib.child reads them."""
     ssh = server if isinstance(server, SSHServer) else None
     return {
         "host": server.host,
@@ -93,7 +93,7 @@ class ThreadLink:
     def __init__(self, server: Server, intervals: Intervals) -> None:
         """LinkEnded when librtr does not take the options."""
         self.pid: int | None = None
-        options = ffi.new("struct feed_options *")
+        options = ffi.new("struct session_options *")
         kept = []
         self._hosts = -1
         for name, value in options_of(server, intervals).items():
@@ -103,11 +103,11 @@ class ThreadLink:
             elif value is not None:
                 setattr(options, name, value)
         fault = ffi.new("char[]", FAULT_SIZE)
-        feed = lib.feed_open(options, fault, FAULT_SIZE)
-        if not feed:
+        session = lib.session_open(options, fault, FAULT_SIZE)
+        if not session:
             self._close_file()
             raise LinkEnded(ffi.string(fault).decode(errors="replace"))
-        self._feed = feed
+        self._session = session
         self._chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
 
     def _file(self, text: str) -> str:
@@ -122,12 +122,12 @@ class ThreadLink:
 
     def filenos(self) -> tuple[int, ...]:
         """Return the queue's eventfd."""
-        return (lib.feed_fd(self._feed),)
+        return (lib.session_fd(self._session),)
 
     def read(self, limit: int) -> bytes:
         """Take chunks of the queue."""
         data = bytearray()
-        while len(data) < limit and (size := lib.feed_take(self._feed, self._chunk, lib.QUEUE_CHUNK)):
+        while len(data) < limit and (size := lib.session_take(self._session, self._chunk, lib.QUEUE_CHUNK)):
             data += ffi.buffer(self._chunk, size)
         return bytes(data)
 
@@ -140,9 +140,9 @@ class ThreadLink:
 
     def close(self) -> None:
         """Let go: librtr may take its retry interval to stop; a thread of C waits for that."""
-        if self._feed:
-            lib.feed_close(self._feed)
-            self._feed = ffi.NULL
+        if self._session:
+            lib.session_close(self._session)
+            self._session = ffi.NULL
             self._close_file()
 
     def _close_file(self) -> None:

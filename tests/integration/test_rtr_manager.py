@@ -91,7 +91,7 @@ class Starter:
 def start(lab: Lab) -> Iterator[Starter]:
     with contextlib.ExitStack() as ended:
         yield Starter(lab, ended)
-    wait_until(lambda: lib.feed_count() == 0, "librtr's threads to end")
+    wait_until(lambda: lib.session_count() == 0, "librtr's threads to end")
 
 
 def pid_of(socket: RTRSocket) -> int:
@@ -360,7 +360,7 @@ def test_no_data_is_a_failure_and_stopping_does_not_wait_for_it(start: Starter, 
     assert socket.error == "the cache has no data yet"
     manager.close()
     if not isolated:
-        assert lib.feed_count(), "librtr itself still sleeps; nobody waited for it"
+        assert lib.session_count(), "librtr itself still sleeps; nobody waited for it"
 
 
 def test_a_session_that_the_cache_forgot_is_begun_anew(start: Starter, isolated: bool) -> None:

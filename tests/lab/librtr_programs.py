@@ -235,7 +235,7 @@ def safe_stop_while_another_errors(isolated: bool) -> None:
         manager.stop()
         hang_up.join()
     stopping.set()
-    wait_until(lambda: lib.feed_count() == 0, "librtr's own threads to end")
+    wait_until(lambda: lib.session_count() == 0, "librtr's own threads to end")
     say("done")
 
 

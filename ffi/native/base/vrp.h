@@ -1,8 +1,7 @@
-/* The packed VRP: what crosses every boundary of the native code in bulk.
+/* The packed VRP: what crosses every boundary of the C core in bulk.
  *
- * Out of librtr's callbacks, up the socketpair of a cache process, into the VRP
- * set, out of it to the RTR server and to files: always this record, so that
- * 0.7 M of them are one memcpy and never 0.7 M Python objects.
+ * Out of librtr's callbacks, up the socketpair of a cache process, into the VRP set, out of it to the RTR server and to
+ * files: always this record, so that 0.7 M of them are one memcpy and never 0.7 M Python objects.
  */
 #ifndef RTRD_VRP_H
 #define RTRD_VRP_H

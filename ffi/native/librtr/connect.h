@@ -1,8 +1,7 @@
-/* A host, a port and a time limit in; a connected stream socket, or a sentence that says why not, out.
+/* Connects to a host and port within a time limit, or says why not.
  *
- * Given to librtr as its `new_socket`, because its own connect tries only the
- * first address of a name, says nothing of the cause, and writes beyond an
- * fd_set when the process has 1024 descriptors open.
+ * Given to librtr as its `new_socket`, because its own connect tries only the first address of a name, says nothing of
+ * the cause, and writes beyond an fd_set when the process has 1024 descriptors open.
  */
 #ifndef RTRLIB_CONNECT_H
 #define RTRLIB_CONNECT_H

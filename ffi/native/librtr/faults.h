@@ -1,4 +1,4 @@
-/* What went wrong with a cache in (a PDU, an errno); its kind and a sentence for the operator, out.
+/* Why a cache is of no use any more: the kind of the fault, and a sentence for the cache's operator and for ours.
  *
  * librtr tells states only. What it refused is in the Error Report that it sends.
  */

@@ -1,9 +1,8 @@
-/* What happens on librtr's threads in; frames for whoever reads, and a wake-up, out.
+/* Frames of what happens on librtr's threads, and a wake-up for whoever reads them.
  *
- * librtr calls back with its locks held and cancels its threads at will, so a
- * callback does nothing but append here. The reader takes chunks of whole
- * frames. The same frames go up the socketpair of a cache process, so one
- * decoder (rtrlib.frames) serves both ways of running librtr.
+ * librtr calls back with its locks held and cancels its threads at will, so a callback does nothing but append here.
+ * The reader takes chunks of whole frames. The same frames go up the socketpair of a cache process, so one decoder
+ * (rtrlib.frames) serves both ways of running librtr.
  */
 #ifndef RTRLIB_QUEUE_H
 #define RTRLIB_QUEUE_H

@@ -19,7 +19,7 @@
 #include "librtr/queue.h"
 #include "librtr/transport.h"
 
-struct feed {
+struct session {
     struct rtr_socket socket; /* first: librtr's callbacks give its address, which is ours too */
     struct tr_socket transport;
     struct rtr_socket *sockets[1];
@@ -33,9 +33,9 @@ struct feed {
     struct intake intake;
 };
 
-static atomic_int feeds;
+static atomic_int sessions;
 
-static struct feed *feed_of(const struct rtr_socket *socket) { return (struct feed *)(uintptr_t)socket; }
+static struct session *session_of(const struct rtr_socket *socket) { return (struct session *)(uintptr_t)socket; }
 
 static void on_prefix(struct pfx_table *table, const struct pfx_record record, const bool added)
 {
@@ -52,24 +52,24 @@ static void on_prefix(struct pfx_table *table, const struct pfx_record record, c
             memcpy(vrp.addr + 4 * i, &word, sizeof word);
         }
     }
-    queue_vrp(feed_of(record.socket)->queue, &vrp);
+    queue_vrp(session_of(record.socket)->queue, &vrp);
 }
 
 /* It never gets to librtr's table, so it goes the same way by itself; whoever checks VRPs leaves it out and counts it.
  */
 static void on_reject(void *data, const struct vrp *vrp)
 {
-    struct feed *feed = data;
-    queue_vrp(feed->queue, vrp);
+    struct session *session = data;
+    queue_vrp(session->queue, vrp);
 }
 
 static void on_fault(void *data, enum fault kind, const char *text)
 {
-    struct feed *feed = data;
+    struct session *session = data;
     char payload[1 + FAULT_SIZE] = {(char)kind};
     size_t length = strnlen(text, FAULT_SIZE);
     memcpy(payload + 1, text, length);
-    queue_put(feed->queue, FRAME_FAULT, payload, 1 + length);
+    queue_put(session->queue, FRAME_FAULT, payload, 1 + length);
 }
 
 static void on_router_key(struct spki_table *table, const struct spki_record record, const bool added)
@@ -78,7 +78,7 @@ static void on_router_key(struct spki_table *table, const struct spki_record rec
     struct frame_router_key key = {.asn = record.asn, .announce = added};
     memcpy(key.ski, record.ski, sizeof key.ski);
     memcpy(key.spki, record.spki, sizeof key.spki);
-    queue_put(feed_of(record.socket)->queue, FRAME_ROUTER_KEY, &key, sizeof key);
+    queue_put(session_of(record.socket)->queue, FRAME_ROUTER_KEY, &key, sizeof key);
 }
 
 static void on_state(const struct rtr_socket *socket, const enum rtr_socket_state state, void *manager, void *group)
@@ -95,152 +95,152 @@ static void on_state(const struct rtr_socket *socket, const enum rtr_socket_stat
         .expire = socket->expire_interval,
         .has_data = socket->last_update != 0,
     };
-    queue_put(feed_of(socket)->queue, FRAME_STATE, &frame, sizeof frame);
+    queue_put(session_of(socket)->queue, FRAME_STATE, &frame, sizeof frame);
 }
 
 /* libssh leaves a descriptor that it was given open when it lets go of it. It may have been closed all the same and its
  * number be another file's by now, so only the very socket is closed. */
-static void close_last(struct feed *feed)
+static void close_last(struct session *session)
 {
     struct stat now;
-    if (feed->last >= 0 && fstat(feed->last, &now) == 0 && now.st_dev == feed->which.st_dev &&
-        now.st_ino == feed->which.st_ino)
-        close(feed->last);
-    feed->last = -1;
+    if (session->last >= 0 && fstat(session->last, &now) == 0 && now.st_dev == session->which.st_dev &&
+        now.st_ino == session->which.st_ino)
+        close(session->last);
+    session->last = -1;
 }
 
 static int on_connect(void *data)
 {
-    struct feed *feed = data;
+    struct session *session = data;
     char fault[FAULT_SIZE];
-    close_last(feed);
-    int fd =
-        connect_stream(feed->host, feed->port, feed->bind, feed->connect_timeout, feed->keepalive, fault, sizeof fault);
+    close_last(session);
+    int fd = connect_stream(session->host, session->port, session->bind, session->connect_timeout, session->keepalive,
+                            fault, sizeof fault);
     if (fd < 0)
-        on_fault(feed, FAULT_UNREACHABLE, fault);
-    else if (feed->ssh && fstat(fd, &feed->which) == 0)
-        feed->last = fd;
+        on_fault(session, FAULT_UNREACHABLE, fault);
+    else if (session->ssh && fstat(fd, &session->which) == 0)
+        session->last = fd;
     return fd;
 }
 
 static char *copy(const char *text) { return strdup(text ? text : ""); }
 
 /* librtr copies what these structs point to. */
-static int open_transport(struct feed *feed, const struct feed_options *options)
+static int open_transport(struct session *session, const struct session_options *options)
 {
     if (!options->username) {
         struct tr_tcp_config tcp = {
-            .host = feed->host,
-            .port = feed->port,
-            .bindaddr = feed->bind,
-            .data = feed,
+            .host = session->host,
+            .port = session->port,
+            .bindaddr = session->bind,
+            .data = session,
             .new_socket = on_connect,
             .connect_timeout = options->connect_timeout,
         };
-        return tr_tcp_init(&tcp, &feed->transport);
+        return tr_tcp_init(&tcp, &session->transport);
     }
     char *name[] = {copy(options->username), copy(options->private_key), copy(options->host_key),
                     copy(options->password)};
     struct tr_ssh_config ssh = {
-        .host = feed->host,
-        .port = (unsigned)strtoul(feed->port, NULL, 10),
-        .bindaddr = feed->bind,
+        .host = session->host,
+        .port = (unsigned)strtoul(session->port, NULL, 10),
+        .bindaddr = session->bind,
         .username = name[0],
         .client_privkey_path = options->private_key ? name[1] : NULL,
         .server_hostkey_path = options->host_key ? name[2] : NULL,
         .password = options->password ? name[3] : NULL,
-        .data = feed,
+        .data = session,
         .new_socket = on_connect,
         .connect_timeout = options->connect_timeout,
     };
-    int result = name[0] && name[1] && name[2] && name[3] ? tr_ssh_init(&ssh, &feed->transport) : TR_ERROR;
+    int result = name[0] && name[1] && name[2] && name[3] ? tr_ssh_init(&ssh, &session->transport) : TR_ERROR;
     for (size_t i = 0; i < sizeof name / sizeof *name; i++)
         free(name[i]);
     return result;
 }
 
-static void feed_free(struct feed *feed)
+static void session_free(struct session *session)
 {
-    close_last(feed);
-    queue_free(feed->queue);
-    free(feed->host);
-    free(feed->port);
-    free(feed->bind);
-    free(feed);
-    atomic_fetch_sub(&feeds, 1);
+    close_last(session);
+    queue_free(session->queue);
+    free(session->host);
+    free(session->port);
+    free(session->bind);
+    free(session);
+    atomic_fetch_sub(&sessions, 1);
 }
 
-static struct feed *refuse(struct feed *feed, char *fault, size_t size, const char *why)
+static struct session *refuse(struct session *session, char *fault, size_t size, const char *why)
 {
     snprintf(fault, size, "%s", why);
-    if (feed)
-        feed_free(feed);
+    if (session)
+        session_free(session);
     return NULL;
 }
 
-struct feed *feed_open(const struct feed_options *options, char *fault, size_t size)
+struct session *session_open(const struct session_options *options, char *fault, size_t size)
 {
-    struct feed *feed = calloc(1, sizeof *feed);
-    if (!feed)
+    struct session *session = calloc(1, sizeof *session);
+    if (!session)
         return refuse(NULL, fault, size, "no memory for another cache");
-    atomic_fetch_add(&feeds, 1);
-    feed->last = -1;
-    feed->queue = queue_new(options->queue_limit);
-    feed->host = copy(options->host);
-    feed->port = copy(options->port);
-    feed->bind = options->bind ? copy(options->bind) : NULL;
-    feed->connect_timeout = options->connect_timeout;
-    feed->keepalive = options->keepalive;
-    feed->ssh = options->username != NULL;
-    if (!feed->queue || !feed->host || !feed->port || (options->bind && !feed->bind))
-        return refuse(feed, fault, size, "no memory or no file descriptor for another cache");
-    if (open_transport(feed, options) != TR_SUCCESS)
-        return refuse(feed, fault, size,
+    atomic_fetch_add(&sessions, 1);
+    session->last = -1;
+    session->queue = queue_new(options->queue_limit);
+    session->host = copy(options->host);
+    session->port = copy(options->port);
+    session->bind = options->bind ? copy(options->bind) : NULL;
+    session->connect_timeout = options->connect_timeout;
+    session->keepalive = options->keepalive;
+    session->ssh = options->username != NULL;
+    if (!session->queue || !session->host || !session->port || (options->bind && !session->bind))
+        return refuse(session, fault, size, "no memory or no file descriptor for another cache");
+    if (open_transport(session, options) != TR_SUCCESS)
+        return refuse(session, fault, size,
                       options->username ? "librtr refuses the SSH options: give a private key or a password, not both"
                                         : "librtr refuses the TCP options");
-    intake_wrap(&feed->intake, &feed->transport, on_reject, on_fault, feed);
-    feed->socket.tr_socket = &feed->transport;
-    feed->sockets[0] = &feed->socket;
-    struct rtr_mgr_group group = {.sockets = feed->sockets, .sockets_len = 1, .preference = 1};
-    int result = rtr_mgr_init(&feed->manager, &group, 1, options->refresh, options->expire, options->retry, on_prefix,
-                              on_router_key, NULL, NULL);
+    intake_wrap(&session->intake, &session->transport, on_reject, on_fault, session);
+    session->socket.tr_socket = &session->transport;
+    session->sockets[0] = &session->socket;
+    struct rtr_mgr_group group = {.sockets = session->sockets, .sockets_len = 1, .preference = 1};
+    int result = rtr_mgr_init(&session->manager, &group, 1, options->refresh, options->expire, options->retry,
+                              on_prefix, on_router_key, NULL, NULL);
     if (result != RTR_SUCCESS) {
-        feed->transport.free_fp(&feed->transport);
-        return refuse(feed, fault, size,
+        session->transport.free_fp(&session->transport);
+        return refuse(session, fault, size,
                       result == RTR_INVALID_PARAM ? "an interval is out of librtr's range" : "rtr_mgr_init failed");
     }
-    feed->socket.connection_state_fp = on_state;
-    rtr_set_interval_mode(&feed->socket,
+    session->socket.connection_state_fp = on_state;
+    rtr_set_interval_mode(&session->socket,
                           options->follow_cache ? RTR_INTERVAL_MODE_DEFAULT_MIN_MAX : RTR_INTERVAL_MODE_IGNORE_ANY);
     sigset_t all, before;
     sigfillset(&all); /* its thread inherits the mask: a signal would cut its recv short */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int started = rtr_mgr_start(feed->manager);
+    int started = rtr_mgr_start(session->manager);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (started != RTR_SUCCESS) {
-        queue_shut(feed->queue);
-        rtr_mgr_free(feed->manager);
-        return refuse(feed, fault, size, "librtr cannot start a thread");
+        queue_shut(session->queue);
+        rtr_mgr_free(session->manager);
+        return refuse(session, fault, size, "librtr cannot start a thread");
     }
-    return feed;
+    return session;
 }
 
-int feed_fd(const struct feed *feed) { return queue_fd(feed->queue); }
+int session_fd(const struct session *session) { return queue_fd(session->queue); }
 
-size_t feed_take(struct feed *feed, void *out, size_t size) { return queue_take(feed->queue, out, size); }
+size_t session_take(struct session *session, void *out, size_t size) { return queue_take(session->queue, out, size); }
 
 static void *bury(void *data)
 {
-    struct feed *feed = data;
-    rtr_mgr_stop(feed->manager);
-    rtr_mgr_free(feed->manager);
-    feed_free(feed);
+    struct session *session = data;
+    rtr_mgr_stop(session->manager);
+    rtr_mgr_free(session->manager);
+    session_free(session);
     return NULL;
 }
 
-void feed_close(struct feed *feed)
+void session_close(struct session *session)
 {
-    queue_shut(feed->queue);
+    queue_shut(session->queue);
     sigset_t all, before;
     pthread_attr_t attributes;
     pthread_t thread;
@@ -249,17 +249,17 @@ void feed_close(struct feed *feed)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (pthread_attr_init(&attributes) == 0) {
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        started = pthread_create(&thread, &attributes, bury, feed) == 0;
+        started = pthread_create(&thread, &attributes, bury, session) == 0;
         pthread_attr_destroy(&attributes);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!started)
-        bury(feed); /* slow is better than lost */
+        bury(session); /* slow is better than lost */
 }
 
-int feed_count(void) { return atomic_load(&feeds); }
+int session_count(void) { return atomic_load(&sessions); }
 
-int feed_confine(int parent, uint64_t memory, const char *name)
+int session_confine(int parent, uint64_t memory, const char *name)
 {
     struct rlimit space = {.rlim_cur = memory, .rlim_max = memory}, core = {0};
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||

@@ -1,19 +1,26 @@
-/* One cache's options in; its librtr manager, running, with everything it says as frames of a queue, out.
+/* A cache by librtr: options in, a manager of librtr that runs, and everything it says as frames of a queue.
  *
- * One manager, one group, one socket: failover between caches is rtrlib.failover's.
- * librtr's own reaction to state changes (rtr_mgr_cb) is taken out of the way: it
- * locks a mutex that rtr_mgr_stop holds while it waits for the very thread that
- * wants it (rtrlib issue 269), and with one group there is nothing for it to decide.
+ * One manager, one group, one socket: failover between caches is rtrlib.failover's. librtr's own reaction to state
+ * changes (rtr_mgr_cb) is taken out of the way: it locks a mutex that rtr_mgr_stop holds while it waits for the very
+ * thread that wants it (rtrlib issue 269), and with one group there is nothing for it to decide.
+ *
+ * The folder, in the order to read it: queue.h (the frames), session.c, connect.c (librtr's connect), transport.c (what
+ * stands between the cache's octets and librtr), faults.c. It uses base/ only, and is linked into a module of its own.
+ * Numbers are for Python to put into words. The one exception is why a PDU was refused or a connection ended: librtr
+ * answers with an Error Report on a thread of its own, where no Python may run, and its text is the sentence.
+ *
+ * Memory: a session owns its queue, its transport and copies of its options; session_close gives it to a thread of C,
+ * which frees it when librtr has stopped. What session_take writes is the caller's.
  */
-#ifndef RTRLIB_FEED_H
-#define RTRLIB_FEED_H
+#ifndef RTRLIB_SESSION_H
+#define RTRLIB_SESSION_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 /* ---- Python sees this ---- */
 
-struct feed_options {
+struct session_options {
     const char *host, *port;
     const char *bind;         /* local address, or NULL */
     unsigned connect_timeout; /* seconds */
@@ -25,22 +32,22 @@ struct feed_options {
     size_t queue_limit;                            /* bytes that may wait to be read */
 };
 
-struct feed;
+struct session;
 
 /* Returns NULL, with a sentence in `fault`, when an option is out of range or the manager does not start. */
-struct feed *feed_open(const struct feed_options *options, char *fault, size_t size);
+struct session *session_open(const struct session_options *options, char *fault, size_t size);
 
-int feed_fd(const struct feed *feed);
-size_t feed_take(struct feed *feed, void *out, size_t size); /* as queue_take */
+int session_fd(const struct session *session);
+size_t session_take(struct session *session, void *out, size_t size); /* as queue_take */
 
-/* Returns at once: librtr can take its retry interval to stop, so a thread of C waits for it and frees the feed. */
-void feed_close(struct feed *feed);
+/* Returns at once: librtr can take its retry interval to stop, so a thread of C waits for it and frees the session. */
+void session_close(struct session *session);
 
-/* Feeds that are open or not yet freed. */
-int feed_count(void);
+/* Sessions that are open or not yet freed. */
+int session_count(void);
 
 /* For a process that does nothing else: dies with its parent, takes at most `memory` bytes of address space, dumps no
  * core, and is shown as `name`. Returns 0 or an errno. */
-int feed_confine(int parent, uint64_t memory, const char *name);
+int session_confine(int parent, uint64_t memory, const char *name);
 
 #endif

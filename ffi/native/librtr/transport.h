@@ -1,11 +1,9 @@
-/* The octets of a cache in; those that librtr can bear, in large pieces, out.
+/* A transport of librtr's, wrapped around another one: it lets pass what librtr can bear, in large pieces.
  *
- * A transport of librtr's, wrapped around another one. librtr 0.8.0 asks the
- * kernel four times for each PDU, and checks no prefix length: nested IPv6
- * prefixes beyond 128 bits end the process. Such PDUs are taken out of the
- * stream here and told to whoever counts them. And librtr says no word of why a
- * session ends, and goes on listening after some errors: the reason is told
- * from here, and what was refused once is refused for good.
+ * librtr 0.8.0 asks the kernel four times for each PDU, and checks no prefix length: nested IPv6 prefixes beyond 128
+ * bits end the process. Such PDUs are taken out of the stream here, and whoever counts them is told. And librtr says no
+ * word of why a session ends, and goes on listening after some errors: the reason is told from here, and what was
+ * refused once is refused for good.
  */
 #ifndef RTRLIB_INTAKE_H
 #define RTRLIB_INTAKE_H

@@ -1,4 +1,4 @@
-/* Filters of VRPs (RFC 8416 section 3.3.1) in; whether one of them matches a VRP out.
+/* Filters of VRPs (RFC 8416 section 3.3.1), and whether one of them matches a VRP.
  *
  * A match costs one search and a walk over the filters that cover the VRP, however many there are.
  */

@@ -1,4 +1,4 @@
-/* Which prefix lengths occur below an address: VRPs' prefixes in, the lengths worth looking for out.
+/* Which prefix lengths occur among the VRPs that may cover an address: those that are worth a look-up.
  *
  * Bitmaps by the first 20 bits of the address (lengths 0 to 32), and for IPv6 by the first 32 (33 to 48) and 48
  * (beyond). By 20 bits instead of 16 there are 2.1 lengths to look for in a full IPv4 table instead of 3.5; 1.9 have a

@@ -1,6 +1,6 @@
-/* Packed VRPs in, the same sorted and each once, in the order in which an RTR server sends them, out.
+/* Sorts packed VRPs into the order in which an RTR server sends them, each once.
  *
- * Needs nothing but its arguments, so it may run in a thread beside everything else.
+ * It needs nothing but its arguments, so it may run in a thread beside everything else.
  */
 #ifndef RTRD_ORDER_H
 #define RTRD_ORDER_H

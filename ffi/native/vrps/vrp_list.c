@@ -1,4 +1,4 @@
-/* Packed VRPs in, lists of them out. */
+/* Lists of packed VRPs, which grow. */
 
 #include <stdlib.h>
 #include <string.h>

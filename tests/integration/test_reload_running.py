@@ -164,7 +164,7 @@ def test_a_faulty_file_is_refused_and_the_old_one_stays(lab: Lab) -> None:
     daemon.config.write_text(good.replace("start-hold: 5", "start-hold: 6"))
     daemon.process.send_signal(signal.SIGHUP)
     daemon.process.wait_for("configuration changed.*start-hold: 5 becomes 6")
-    assert reload(daemon).stdout == "nothing is changed\n"
+    assert reload(daemon).stdout == "nothing changed\n"
     assert json.loads(reload(daemon, "--json").stdout) == {"changes": []}
 
 

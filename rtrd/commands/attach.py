@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rtrd.base import socket_paths
 from rtrd.cli import BAD_USAGE, DONE
-from rtrd.exabgp.slow_exit import linger
+from rtrd.exabgp.slow_exit import exit_slowly
 
 if TYPE_CHECKING:
     import argparse
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Hand ExaBGP over again and again, until it ends."""
     if not re.fullmatch("[A-Za-z0-9._-]{1,64}", args.name):
         _say("a name is 1 to 64 letters, digits, `.`, `_` or `-`")
-        linger(STDIN)
+        exit_slowly(STDIN)
         return BAD_USAGE
     try:
         _Attach(socket_paths.attach_path(socket_paths.socket_path(args.socket)), args.name).run()

@@ -11,7 +11,7 @@ from rtrd import config
 from rtrd.base import log
 from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE, FAILED
-from rtrd.exabgp.slow_exit import linger
+from rtrd.exabgp.slow_exit import exit_slowly
 from rtrd.vrps import slurm_files
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         traceback.print_exc()
         code = FAILED
     if code != DONE and args.exabgp:
-        linger(0)
+        exit_slowly(0)
     return code
 
 

@@ -1,4 +1,4 @@
-"""A process of ExaBGP that has failed in; its end, so late that ExaBGP lives on, out."""
+"""How a process of ExaBGP that has failed ends: so late that ExaBGP lives on."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 import select
 import time
 
-LINGER = 20.0
+SECONDS = 20.0
 """Seconds: a process that ends so late each time dies four times in ExaBGP's 64 seconds, and ExaBGP lives."""
 
 
-def linger(fd: int, seconds: float = LINGER) -> None:
+def exit_slowly(fd: int, seconds: float = SECONDS) -> None:
     """Read ExaBGP's pipe and forget it, until it closes or the time is over.
 
     ExaBGP starts its process again at once when it ends, and ends itself, with every session, after five deaths in 64
-    seconds; and while nobody reads, it stands still.
+    seconds; and while nobody reads, it stops.
     """
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:

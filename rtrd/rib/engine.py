@@ -105,7 +105,7 @@ class Engine:
                 self.add_receiver(address)
 
     def _retag_sets(self, budget: int) -> None:
-        """Find what a change of our own tags makes of the attribute sets; then let the policy count."""
+        """Find what a change of our tags makes of the attribute sets; then let the policy count."""
         assert self._retag is not None
         for number, key in self._retag.look(budget):
             if read_key(key) is not None:

@@ -1,4 +1,4 @@
-"""What a router sends to its neighbors in, less what rtrd had it send; validity of its own routes out (RFC 8893).
+"""What a router sends to its neighbors in, less what rtrd had it send; validity of its local routes out (RFC 8893).
 
 These routes are shown and counted, and nothing is done about them unless a rule of the policy (`direction: out`) says
 so: they are the operator's own words. No socket, no clock. The origin is that of the path as it is sent, after all that

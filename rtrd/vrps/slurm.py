@@ -129,9 +129,9 @@ def parse(name: str, data: bytes) -> File:
         found = json.loads(text, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise SlurmError([Fault(name, line, f"no UTF-8: byte 0x{data[error.start]:02x}")]) from error
+        raise SlurmError([Fault(name, line, f"not UTF-8: byte 0x{data[error.start]:02x}")]) from error
     except json.JSONDecodeError as error:
-        raise SlurmError([Fault(name, error.lineno, f"no JSON: {error.msg}")]) from error
+        raise SlurmError([Fault(name, error.lineno, f"not JSON: {error.msg}")]) from error
     except RecursionError as error:
         raise SlurmError([Fault(name, 0, "no SLURM file: it is nested too deeply")]) from error
     except ValueError as error:  # a member given twice; a number of thousands of digits

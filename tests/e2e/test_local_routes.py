@@ -44,13 +44,13 @@ class OwnChain(Chain):
         self.wait_routes(lambda routes: {route.prefix for route in routes} == set(prefixes), f"only {prefixes}")
 
     def shown(self) -> dict[str, tuple[str, str]]:
-        """Give validity and decision of each own route."""
+        """Give validity and decision of each local route."""
         found = self.ask("routes", "--direction", "out")["routes"]
         return {one["prefix"]: (one["validity"], one["decision"]) for one in found}
 
 
 @pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
-def test_own_routes_are_shown_with_their_validity_and_left_alone(exabgp: str, lab: Lab, *, tells: bool) -> None:
+def test_local_routes_are_shown_with_their_validity_and_left_alone(exabgp: str, lab: Lab, *, tells: bool) -> None:
     """Whether ExaBGP tells what it sends (`send` in its `api`), or is only asked for its list."""
     cache = StayRTR(lab.folder, VRPS)
     chain = OwnChain(lab, cache, exabgp, tells=tells)
@@ -62,7 +62,7 @@ def test_own_routes_are_shown_with_their_validity_and_left_alone(exabgp: str, la
     def own(status: dict[str, Any]) -> Any:
         return status["routers"][0]["local_routes"]
 
-    chain.wait_status(lambda status: own(status) == counts, f"own routes {counts}")
+    chain.wait_status(lambda status: own(status) == counts, f"local routes {counts}")
     found = chain.ask("routes", "--direction", "out")["routes"]
     assert {one["prefix"]: (one["validity"], one["origin_as"], one["neighbor"]) for one in found} == {
         "198.51.100.0/24": ("valid", ROUTER_ASN, LISTENER),
@@ -77,7 +77,7 @@ def test_own_routes_are_shown_with_their_validity_and_left_alone(exabgp: str, la
 
 
 @pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
-def test_an_own_route_is_not_taken_away_with_a_learned_one(exabgp: str, lab: Lab, *, tells: bool) -> None:
+def test_a_local_route_is_not_taken_away_with_a_learned_one(exabgp: str, lab: Lab, *, tells: bool) -> None:
     """At a neighbor there is one route for a prefix: the withdraw of an invalid learned one would take ExaBGP's."""
     learned = Route(prefix="198.51.100.0/25", next_hop="192.0.2.1", path=(64496, 64666))
     chain = OwnChain(lab, StayRTR(lab.folder, VRPS), exabgp, tells=tells, more=learned)
@@ -91,7 +91,7 @@ def test_an_own_route_is_not_taken_away_with_a_learned_one(exabgp: str, lab: Lab
 
 
 @pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
-def test_a_rule_withdraws_invalid_own_routes_also_after_a_reload(exabgp: str, lab: Lab, *, tells: bool) -> None:
+def test_a_rule_withdraws_invalid_local_routes_also_after_a_reload(exabgp: str, lab: Lab, *, tells: bool) -> None:
     cache = StayRTR(lab.folder, VRPS)
     rule = {"direction": "out", "to": [LISTENER], "invalid": {"action": "withdraw"}}
     chain = OwnChain(lab, cache, exabgp, tells=tells, policy=[*POLICY, rule])

@@ -101,7 +101,7 @@ def test_a_good_route_that_is_sent_again_late_is_not_withdrawn(make_world: MakeW
     assert watch.touched() <= {first, second}
 
 
-def test_a_neighbour_that_sends_nothing_again(make_world: MakeWorld) -> None:
+def test_a_neighbor_that_sends_nothing_again(make_world: MakeWorld) -> None:
     """It knows no route refresh (RFC 2918): its routes are in ExaBGP's Adj-RIB-In."""
     world = settled(make_world(refresh=False))
     watch = Watch(world)

@@ -73,7 +73,7 @@ def test_the_router_ends_and_rtrd_with_it(make_chain: MakeChain) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_killed_rtrd_relearns_and_corrects(make_chain: MakeChain, number: signal.Signals) -> None:
+def test_a_killed_rtrd_starts_up_and_corrects(make_chain: MakeChain, number: signal.Signals) -> None:
     """ExaBGP starts it again and tells it nothing; what changed is right in the end. An upgrade is the same."""
     chain = make_chain(VRPS, static=[ONE.removeprefix("announce "), TWO.removeprefix("announce ")])
     settle(chain, BOTH)

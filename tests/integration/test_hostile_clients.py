@@ -22,7 +22,7 @@ from tests.lab.wait import wait_until
 SECONDS = 60
 """Generous: for what takes milliseconds on an idle machine."""
 NOTICED = 10.0
-"""Seconds of delay that nothing but standing still explains, even here: ExaBGP's hold timers are 180."""
+"""Seconds of delay that nothing but a loop that stopped explains, even here: ExaBGP's hold timers are 180."""
 ROUNDS = 40
 MANY = 1000
 NOBODY = SimpleNamespace(address="127.0.0.1", port=1)

@@ -12,7 +12,7 @@ ABOUT = {"date": "today"}
 ROUNDS = {"ours": [1.0, 4.0, 3.0], "theirs": [2.0, 2.0, 2.0]}
 
 
-def test_a_ratio_is_of_neighbours_in_a_round() -> None:
+def test_a_ratio_is_of_neighbors_in_a_round() -> None:
     one = Comparison("a name", "s", {"ours": [1.0, 10.0, 2.0], "theirs": [1.0, 10.0, 1.0]}, "theirs", 1.0)
     assert one.median("ours") == 2.0
     assert one.ratio("theirs") == one.measured == 1.0

@@ -24,7 +24,7 @@ def rtrd(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def bad(tmp_path: Path) -> Path:
     path = tmp_path / "bad.yaml"
-    path.write_text("caches:\n  refresh: 0\ncolour: 1\n")
+    path.write_text("caches:\n  refresh: 0\ncolor: 1\n")
     return path
 
 
@@ -62,7 +62,7 @@ def test_check_says_what_a_good_file_holds() -> None:
 def test_run_refuses_a_bad_configuration_and_leaves_stdout_alone(bad: Path, more: list[str]) -> None:
     done = rtrd("run", "-c", str(bad), *more)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{bad}:3: unknown key 'colour'" in done.stderr
+    assert f"{bad}:3: unknown key 'color'" in done.stderr
 
 
 def test_as_exabgps_process_it_fails_slowly_and_keeps_reading(bad: Path) -> None:

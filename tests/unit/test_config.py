@@ -106,7 +106,7 @@ caches:
     - name: a
       preference: 1
       servers: []
-colour: blue
+color: blue
 policy:
   - from: [nonsense]
     invalid: {action: withdraw, tags: [rfc8097]}
@@ -118,7 +118,7 @@ policy:
         (9, "caches.groups[1].name: a is also that of the group on line 6"),
         (10, "caches.groups[1].preference: 1 is also that of the group on line 7"),
         (11, "caches.groups[1].servers: the list is empty"),
-        (12, f"unknown key 'colour'; known here: {', '.join((*TOP[:6], 'control-group', *TOP[6:]))}"),
+        (12, f"unknown key 'color'; known here: {', '.join((*TOP[:6], 'control-group', *TOP[6:]))}"),
         (14, "policy[0].from[0]: 'nonsense': not an IP address"),
         (15, "policy[0].invalid.tags: only for action announce, not withdraw"),
     ]
@@ -245,12 +245,12 @@ def test_a_rule_at_fault(line: str, what: str) -> None:
         ("from: [192.0.2.1]", "from: not for direction out, whose routes no neighbor sent"),
     ],
 )
-def test_a_rule_for_own_routes_at_fault(line: str, what: str) -> None:
+def test_a_rule_for_local_routes_at_fault(line: str, what: str) -> None:
     found = faults(f"{GOOD}policy:\n  - direction: out\n    {line}\n")
     assert found == [(6, f"policy[0].{what}")]
 
 
-def test_a_rule_for_own_routes() -> None:
+def test_a_rule_for_local_routes() -> None:
     text = "policy:\n  - {direction: out, to: [192.0.2.2], invalid: {action: withdraw}, valid: {action: observe}}\n"
     (rule,) = load(GOOD + text).policy
     assert (rule.direction, rule.to) == ("out", ("192.0.2.2",))

@@ -76,7 +76,7 @@ STATUS = {
             "waits_seconds": 2.5,
         }
     ],
-    "slurm": [{"path": "/etc/rtrd/slurm.json", "fault": "slurm.json:1: no JSON", "filters": 2, "assertions": 1}],
+    "slurm": [{"path": "/etc/rtrd/slurm.json", "fault": "slurm.json:1: not JSON", "filters": 2, "assertions": 1}],
     "guard": {
         "state": "held",
         "held": {
@@ -644,7 +644,7 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
         "group primary (preference 1, active): ESTABLISHED",
         "  tcp [2001:db8::10]:323: ESTABLISHED, version 1, serial 3, VRPs 2, last update 2026-01-01",
         "SLURM /etc/rtrd/slurm.json: 2 filters, 1 assertions",
-        "  the file as it is now is not in force: slurm.json:1: no JSON",
+        "  the file as it is now is not in force: slurm.json:1: not JSON",
         "RTR server: 127.0.0.1:3323; 3 routers, serial 7",
         "router exabgp (ExaBGP 5.0.15)",
         "  1 neighbor; routes: 1 valid, 1 not-found, 0 invalid, 0 unverified; 0 commands are waiting",

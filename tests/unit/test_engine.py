@@ -63,14 +63,14 @@ class Story:
         return [("announce" if one.announce else "withdraw", names(one.receivers), one.prefixes) for one in commands]
 
 
-def test_every_neighbour_but_the_routes_own_is_told() -> None:
+def test_every_neighbor_but_the_routes_own_is_told() -> None:
     story = Story()
     story.up("192.0.2.1", "192.0.2.2", "192.0.2.3")
     story.announce("192.0.2.1", "198.51.100.0/24")
     assert story.said() == [("announce", ("192.0.2.2", "192.0.2.3"), "198.51.100.0/24")]
 
 
-def test_a_neighbour_that_appears_later_is_told_what_stands() -> None:
+def test_a_neighbor_that_appears_later_is_told_what_stands() -> None:
     story = Story()
     story.up("192.0.2.1", "192.0.2.2")
     story.announce("192.0.2.1", "198.51.100.0/24")
@@ -86,7 +86,7 @@ def test_to_names_those_who_are_told_also_before_they_are_seen() -> None:
     assert story.said() == [("announce", ("192.0.2.7",), "198.51.100.0/24")]
 
 
-def test_a_neighbour_that_goes_down_takes_its_routes_along_and_stays_a_target() -> None:
+def test_a_neighbor_that_goes_down_takes_its_routes_along_and_stays_a_target() -> None:
     story = Story()
     story.up("192.0.2.1", "192.0.2.2")
     story.announce("192.0.2.1", "198.51.100.0/24")
@@ -158,7 +158,7 @@ def test_where_no_path_ids_are_taken_the_best_path_stands_without_one() -> None:
     ]
 
 
-def test_a_neighbour_that_stops_taking_path_ids_is_told_anew() -> None:
+def test_a_neighbor_that_stops_taking_path_ids_is_told_anew() -> None:
     story = Story()
     story.up("192.0.2.1", "192.0.2.2")
     story.announce("192.0.2.1", "198.51.100.0/24 0.0.0.1", "198.51.100.0/24 0.0.0.2")
@@ -171,7 +171,7 @@ def test_a_neighbour_that_stops_taking_path_ids_is_told_anew() -> None:
     assert story.said() == []
 
 
-def test_spellings_of_one_address_are_one_neighbour() -> None:
+def test_spellings_of_one_address_are_one_neighbor() -> None:
     story = Story()
     story.up("2001:DB8:0::1", "2001:db8::2")
     story.announce("2001:db8::1", "198.51.100.0/24")
@@ -179,7 +179,7 @@ def test_spellings_of_one_address_are_one_neighbour() -> None:
     assert set(story.engine.sessions) == {"2001:db8::1", "2001:db8::2"}
 
 
-def test_more_neighbours_than_can_be_told_are_left_out_loudly(capfd: pytest.CaptureFixture[str]) -> None:
+def test_more_neighbors_than_can_be_told_are_left_out_loudly(capfd: pytest.CaptureFixture[str]) -> None:
     story = Story()
     for number in range(MOST_RECEIVERS + 2):
         story.up(f"192.0.2.{number}")
@@ -191,7 +191,7 @@ def test_more_neighbours_than_can_be_told_are_left_out_loudly(capfd: pytest.Capt
 
 
 @pytest.mark.parametrize("neighbor", ["", "no address", "x" * 300, "fe80::1%eth0 announce", "192.0.2.9\n"])
-def test_a_neighbour_without_an_address_is_never_named_in_a_command(neighbor: str) -> None:
+def test_a_neighbor_without_an_address_is_never_named_in_a_command(neighbor: str) -> None:
     story = Story()
     story.up("192.0.2.1", "192.0.2.2", neighbor)
     story.announce(neighbor, "203.0.113.0/24")

@@ -150,7 +150,7 @@ POLICY = Policy(
 )
 
 
-def test_a_forged_tag_is_gone_and_its_neighbours_stay() -> None:
+def test_a_forged_tag_is_gone_and_its_neighbors_stay() -> None:
     attributes = read(
         {
             "community": [[65000, 1], [65000, 2], [65000, 1]],

@@ -81,14 +81,14 @@ def test_keys_that_nobody_knows_are_skipped() -> None:
     assert decode(newer) == decode(sample("update-v4-1"))
 
 
-def test_what_exabgp_sent_is_no_route_of_the_neighbour() -> None:
+def test_what_exabgp_sent_is_no_route_of_the_neighbor() -> None:
     sent = changed("update-v4-1", ('"direction": "receive"', '"direction": "send"'))
     received = decode(sample("update-v4-1"))
     assert isinstance(received, Update)
     assert decode(sent) == Sent(received)
 
 
-def test_a_down_names_its_neighbour_and_reason() -> None:
+def test_a_down_names_its_neighbor_and_reason() -> None:
     assert decode(sample("down-tcp-closed")) == State(PEER, up=False, reason="closing connection")
 
 
@@ -178,7 +178,7 @@ def test_a_session_that_negotiated_ipv4_over_ipv6() -> None:
     assert decode(line.replace(b'"nexthop": [', b'"nexthop": ["ipv4 unicast ipv6", 7,')) == Other("negotiated", PEER)
 
 
-def test_lines_that_name_no_neighbour() -> None:
+def test_lines_that_name_no_neighbor() -> None:
     assert decode(b'{"type": "notification", "notification": "shutdown"}') == Other("notification")
     assert decode(b"{}") == Other("")
 

@@ -117,7 +117,7 @@ def as_path(text: str) -> list[tuple[int, tuple[int, ...]]]:
 
 
 def joined(path: list[tuple[int, tuple[int, ...]]]) -> list[tuple[int, tuple[int, ...]]]:
-    """A path with neighbouring segments of a kind as one, the first being full: how a long one is carried."""
+    """A path with neighboring segments of a kind as one, the first being full: how a long one is carried."""
     whole: list[tuple[int, tuple[int, ...]]] = []
     for kind, asns in path:
         assert len(asns) <= 255, "one octet counts them"
@@ -265,6 +265,6 @@ def test_a_withdraw_always_names_a_next_hop() -> None:
             assert (" path-information 0.0.0.7 " in text) == (path_id == 7)
 
 
-def test_every_command_names_its_neighbours() -> None:
+def test_every_command_names_its_neighbors() -> None:
     """A command without would go to every neighbor, the one that the route is from among them."""
     assert encode.select(["127.0.0.2", "::1"]) == "neighbor 127.0.0.2, neighbor ::1"

@@ -1,4 +1,4 @@
-"""ExaBGP's list of its own routes, asked for again and again: as stories with a clock that is turned by hand."""
+"""ExaBGP's list of its local routes, asked for again and again: as stories with a clock that is turned by hand."""
 
 import pytest
 

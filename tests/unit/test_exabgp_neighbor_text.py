@@ -58,7 +58,7 @@ def read(version: str, *words: str) -> list[Row | PathIds]:
         ("5.0.15", "disabled", "enabled", "disabled", False),
     ],
 )
-def test_whether_path_ids_are_sent_to_a_neighbour(
+def test_whether_path_ids_are_sent_to_a_neighbor(
     version: str, local: str, remote: str, column: str, *, taken: bool
 ) -> None:
     assert read(version, "ESTABLISHED", local, remote, column) == [
@@ -84,5 +84,5 @@ def test_without_add_path_in_the_configuration_it_is_known_before() -> None:
 @pytest.mark.parametrize(
     "line", ["Neighbor", "Neighbor x", "Neighbor fe80::1%x y", "   state x", "ipv4 unicast: a b c"]
 )
-def test_lines_of_no_neighbour_say_nothing(line: str) -> None:
+def test_lines_of_no_neighbor_say_nothing(line: str) -> None:
     assert ExtensiveReader().read(line, "5.0.15") is None

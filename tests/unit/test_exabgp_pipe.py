@@ -315,7 +315,7 @@ def test_a_session_older_than_rtrd_is_asked_for_its_routes_once() -> None:
         assert refresh not in pipe.commands()
 
 
-def test_down_takes_the_routes_of_the_neighbour_along() -> None:
+def test_down_takes_the_routes_of_the_neighbor_along() -> None:
     @story()
     async def _(pipe: Pipe) -> None:
         await pipe.say(UPDATE + line(1))

@@ -195,7 +195,7 @@ EXPECTED: dict[str, Case] = {
     "addpath-v4": Case(announced(attributes(), "20.0.0.0/24 0.0.0.1", "20.0.0.0/24 0.0.0.2")),
     "addpath-v4-withdraw": Case(withdrawn("20.0.0.0/24 0.0.0.1")),
     "addpath-v6": Case(announced(v6(), "2001:db8:1::/48 0.0.0.7")),
-    # -- the end of what a neighbour has
+    # -- the end of what a neighbor has
     "eor-v4": Case(kinds("update")),
     "eor-v6": Case(kinds("update")),
     "eor-flow": Case(kinds("update")),

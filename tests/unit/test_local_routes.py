@@ -44,7 +44,7 @@ class Story:
             pass
 
     def withdrawn(self) -> list[str]:
-        """What is to be withdrawn of the router's own routes."""
+        """What is to be withdrawn of the local routes."""
         while self.engine.work(100):
             pass
         said: list[str] = []
@@ -68,7 +68,7 @@ def story() -> Story:
     return Story(OURS)
 
 
-def test_own_routes_are_validated_and_again_when_a_vrp_changes(story: Story) -> None:
+def test_local_routes_are_validated_and_again_when_a_vrp_changes(story: Story) -> None:
     story.sent("198.51.100.0/24", "198.51.100.0/25", "203.0.113.0/24")
     assert story.own == {"198.51.100.0/24": "valid", "198.51.100.0/25": "invalid", "203.0.113.0/24": "not-found"}
     assert story.engine.local_routes.total() == {"valid": 1, "invalid": 1, "not-found": 1, "unverified": 0}
@@ -103,7 +103,7 @@ def learn(story: Story, prefix: str, *, withdraw: bool = False) -> None:
     assert (command.announce, command.prefixes) == (not withdraw, prefix)
 
 
-def test_what_rtrd_announced_is_no_own_route(story: Story) -> None:
+def test_what_rtrd_announced_is_no_local_route(story: Story) -> None:
     learn(story, "203.0.113.0/24")
     story.sent("203.0.113.0/24", "198.51.100.0/24")
     assert set(story.own) == {"198.51.100.0/24"}
@@ -149,7 +149,7 @@ def test_what_rtrd_announces_takes_the_place_of_what_was_listed(story: Story) ->
     assert set(story.own) == {"198.51.100.0/24"}
 
 
-def test_an_own_route_is_not_withdrawn_with_a_learned_one() -> None:
+def test_a_local_route_is_not_withdrawn_with_a_learned_one() -> None:
     """At a neighbor there is one route for a prefix, and rtrd announced none."""
     invalid = PolicyRule(from_=(Address("192.0.2.3"),), to=(Address(PEER),), invalid=Action(action="withdraw"))
     story = Story(OURS, rules=(invalid,))
@@ -219,7 +219,7 @@ def test_nothing_is_withdrawn_where_a_session_is_down(ruled: Story) -> None:
     assert ruled.withdrawn() == ["198.51.100.0/25"], "to be sure"
 
 
-def test_what_rtrd_announced_meanwhile_is_not_withdrawn_as_an_own_route(ruled: Story) -> None:
+def test_what_rtrd_announced_meanwhile_is_not_withdrawn_as_a_local_route(ruled: Story) -> None:
     ruled.lists("203.0.113.0/24", "198.51.100.0/25")
     ruled.now(VRP("203.0.113.0/24", 24, 64500), OURS)
     story_key = attribute_key(PATH.replace(b"65000", b"64500"), "192.0.2.9", 65000, "ipv4 unicast")

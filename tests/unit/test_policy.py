@@ -91,7 +91,7 @@ def test_every_neighbor_but_the_source_receives_unless_to_says_who() -> None:
     assert named.receivers(neighbors, "192.0.2.2") == ["192.0.2.2", "2001:db8::3"]
 
 
-def test_own_tags_are_those_of_all_rules_and_the_whole_of_rfc_8097() -> None:
+def test_our_tags_are_those_of_all_rules_and_the_whole_of_rfc_8097() -> None:
     rules = policy(
         '  - {from: [192.0.2.1], valid: {action: announce, tags: ["large:65000:1:0"]}}\n'
         '  - {invalid: {action: announce, tags: ["community:65000:1", rfc8097]}}\n'

@@ -179,7 +179,7 @@ def test_nothing_is_said_while_a_change_of_our_tags_is_half_done() -> None:
     story.announce(ONE, VALID, community=[[65000, 2]])
     story.engine.set_policy(policy(rule(TWO)))
     assert story.engine.work(1), "one of two attribute sets has been looked at"
-    assert story.engine.next_command(50) is None, "65000:1 is none of ours now, and the former policy adds it yet"
+    assert story.engine.next_command(50) is None, "65000:1 is none of ours now, and the policy before still adds it"
     story.engine.set_policy(policy(first))
     assert story.said() == [f"+{NOT_FOUND} 65000:1"]
 

@@ -49,7 +49,7 @@ class Router:
         """Places that were written in this round; None: no rounds."""
         self.up = 0b111
         self.taken_back: list[tuple[Place, int]] = []
-        """Withdrawn, though it stood from an earlier run: its treatment."""
+        """Withdrawn, though it was advertised by an earlier run: its treatment."""
 
     def execute(self, table: RouteTable, most: int, limit: int = 1 << 30) -> None:
         for _ in range(limit):
@@ -67,7 +67,7 @@ class Router:
                         self._at((receiver, prefix, command.path_id), table, command)
 
     def _at(self, place: Place, table: RouteTable, command: Command) -> None:
-        stood = self.routes.pop(place, None)
+        advertised = self.routes.pop(place, None)
         if self.batch is not None:
             assert place not in self.batch, "written twice in a round"
             self.batch.add(place)
@@ -75,10 +75,10 @@ class Router:
             treatment = SETS[table.attributes_key(command.attributes)].announced_hash
             self.routes[place] = (treatment, command.variant)
             if command.previous_run is not None:
-                assert stood is not None
-                assert PREVIOUS[table.attributes_key(command.previous_run)].announced_hash == stood[0]
-        elif stood is not None and stood[0] > 100:
-            self.taken_back.append((place, stood[0]))
+                assert advertised is not None
+                assert PREVIOUS[table.attributes_key(command.previous_run)].announced_hash == advertised[0]
+        elif advertised is not None and advertised[0] > 100:
+            self.taken_back.append((place, advertised[0]))
 
     def new_round(self, table: RouteTable) -> None:
         """All was sent."""
@@ -128,7 +128,7 @@ class TestOneRoute:
         announce(self.table, neighbor, b"twin", ["192.0.2.0/24"])
         assert self.said() == []
 
-    def test_withdrawn_by_its_neighbour_it_is_withdrawn_by_us(self) -> None:
+    def test_withdrawn_by_its_neighbor_it_is_withdrawn_by_us(self) -> None:
         neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
         announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
         self.said()
@@ -192,7 +192,7 @@ class TestOneRoute:
         assert self.said() == []
         assert [route.advertised for route in self.table.routes()] == [0b110]
 
-    def test_two_neighbours_of_one_prefix_are_one_announcement_of_the_better(self) -> None:
+    def test_two_neighbors_of_one_prefix_are_one_announcement_of_the_better(self) -> None:
         long_path = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
         short_path = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\3")
         announce(self.table, long_path, b"a", ["198.51.100.0/24"])
@@ -281,7 +281,7 @@ class TestMany:
     def paths(self, first: int, count: int) -> list[str]:
         return [f"192.0.2.0/24 {ipaddress.IPv4Address(first + i)}" for i in range(count)]
 
-    def test_of_one_prefix_a_neighbour_can_have_so_many_routes(self) -> None:
+    def test_of_one_prefix_a_neighbor_can_have_so_many_routes(self) -> None:
         one, other = (self.table.add_neighbor(DROP_INVALID, bytes([127, 0, 0, i])) for i in (2, 3))
         assert announce(self.table, one, b"a", self.paths(0, 1030)) == 1024
         assert self.table.crowded == 6

@@ -14,7 +14,7 @@ CONFIG = "caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2
 def lingered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The descriptors that were read until late."""
     fds: list[int] = []
-    monkeypatch.setattr(run, "linger", fds.append)
+    monkeypatch.setattr(run, "exit_slowly", fds.append)
     return fds
 
 
@@ -26,7 +26,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_a_fault_of_the_configuration(lingered: list[int], config: Path) -> None:
-    config.write_text("colour: 1\n")
+    config.write_text("color: 1\n")
     assert cli.main(["run", "-c", str(config)]) == cli.BAD_USAGE
     assert lingered == []
     assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.BAD_USAGE

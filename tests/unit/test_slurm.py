@@ -151,7 +151,7 @@ def test_the_rfcs_full_file() -> None:
         (f'"{KEY}"', f'"{KEY}AAAA"', "bgpsecAssertions[0]: routerPublicKey has 94 octets: expected 91"),
         (f'"SKI": "{SKI}",', "", "bgpsecAssertions[0]: Object missing required field `SKI`"),
         ('"comment": "All VRPs m', '"asn": 1, "comment": "All VRPs m', "slurm.json: the member 'asn' is given twice"),
-        ('"prefixFilters": [', '"prefixFilters" [', "slurm.json:4: no JSON: Expecting ':' delimiter"),
+        ('"prefixFilters": [', '"prefixFilters" [', "slurm.json:4: not JSON: Expecting ':' delimiter"),
     ],
 )
 def test_whatever_deviates_is_a_fault_with_its_line(old: str, new: str, expected: str) -> None:

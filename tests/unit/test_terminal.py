@@ -125,7 +125,7 @@ def said(daemon: Path, *words: str, on_terminal: tuple[str, ...], **environment:
     return found
 
 
-def test_a_terminal_gets_tables_in_colour(daemon: Path) -> None:
+def test_a_terminal_gets_tables_in_color(daemon: Path) -> None:
     out = said(daemon, "status", on_terminal=("stdout",))["stdout"]
     assert COLOR in out
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
@@ -152,11 +152,11 @@ def test_a_terminal_gets_all_that_a_pipe_gets(daemon: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_no_colour_where_none_is_wanted(daemon: Path, environment: dict[str, str]) -> None:
+def test_no_color_where_none_is_wanted(daemon: Path, environment: dict[str, str]) -> None:
     assert COLOR not in said(daemon, "routes", on_terminal=("stdout",), **environment)["stdout"]
 
 
-def test_colours_of_validity_keep_the_columns(daemon: Path) -> None:
+def test_colors_of_validity_keep_the_columns(daemon: Path) -> None:
     out = said(daemon, "routes", on_terminal=("stdout",))["stdout"]
     assert f"{COLOR}31minvalid{COLOR}0m" in out
     piped = said(daemon, "routes", on_terminal=())["stdout"]

@@ -1,22 +1,12 @@
 """One router's routes as stories: who is told what, when neighbors come and go and VRPs change."""
 
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from rtrd import config
-from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import attribute_key
-from rtrd.policy import Policy
-from rtrd.rib.bgp_events import Negotiated, State, Update
-from rtrd.rib.engine import Engine
-from rtrd.rib.terms import MOST_RECEIVERS, Command
-from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
+from rtrd.rib.bgp_events import Negotiated
+from rtrd.rib.terms import MOST_RECEIVERS
+from rtrlib.vrp import VRP
+from tests.lab.engine_story import EngineStory, policy_of
 
-CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\n"
 TAG = """policy:
   - valid: {action: announce, tags: [rfc8097]}
     not-found: {action: announce, tags: [rfc8097]}
@@ -24,43 +14,15 @@ TAG = """policy:
 """
 
 
-class Story:
-    """An engine, its VRP set, and what it said."""
-
+class Story(EngineStory):
     def __init__(self, policy: str = TAG, *vrps: VRP) -> None:
-        self.vrp_set = VRPSet()
-        self.vrp_set.usable = True
-        self.vrp_set.activate([0])
-        self.vrp_set.replace(0, b"".join(map(pack, vrps)))
-        rules = config.loads(CACHES + policy, Path("rtrd.yaml")).policy
-        self.engine = Engine("r", self.vrp_set, Policy(rules), read_attributes)
-
-    def up(self, *neighbors: str) -> None:
-        for neighbor in neighbors:
-            self.engine.state(State(neighbor, up=True, reason=""))
-
-    def down(self, neighbor: str) -> None:
-        self.engine.state(State(neighbor, up=False, reason="peer closed"))
-
-    def announce(self, neighbor: str, *prefixes: str, origin: int = 64500, next_hop: str = "192.0.2.9") -> None:
-        attributes: dict[str, Any] = {"origin": "igp", "as-path": [64496, origin]}
-        key = attribute_key(json.dumps(attributes).encode(), next_hop, 65000, "ipv4 unicast")
-        self.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
-
-    def withdraw(self, neighbor: str, *prefixes: str) -> None:
-        self.engine.update(Update(neighbor, list(prefixes), [], 0))
-
-    def vrps(self, *vrps: VRP) -> None:
-        self.engine.vrps_changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
+        super().__init__(policy_of(policy), *vrps)
 
     def said(self) -> list[tuple[str, tuple[str, ...], str]]:
-        while self.engine.work(10):
-            pass
-        commands: list[Command] = []
-        while (command := self.engine.next_command(50)) is not None:
-            commands.append(command)
         names = self.engine.receivers.names
-        return [("announce" if one.announce else "withdraw", names(one.receivers), one.prefixes) for one in commands]
+        return [
+            ("announce" if one.announce else "withdraw", names(one.receivers), one.prefixes) for one in self.commands()
+        ]
 
 
 def test_every_neighbor_but_the_routes_own_is_told() -> None:

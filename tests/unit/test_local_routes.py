@@ -3,29 +3,23 @@
 import pytest
 
 from rtrd.config import Action, Address, PolicyRule
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import attribute_key
 from rtrd.policy import Policy
 from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.bgp_events import State, Update
-from rtrd.rib.engine import Engine
-from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp import VRP
+from tests.lab.engine_story import EngineStory
 
 PEER, LEARNED = "192.0.2.2", "192.0.2.1"
 OURS = VRP("198.51.100.0/24", 24, 65000)
 PATH = b'{"as-path": {"0": {"element": "as-sequence", "value": [65000]}}}'
 
 
-class Story:
+class Story(EngineStory):
     def __init__(self, *vrps: VRP, rules: tuple[PolicyRule, ...] = ()) -> None:
-        self.vrp_set = VRPSet()
-        self.vrp_set.activate([0])
-        self.vrp_set.replace(0, b"".join(map(pack, vrps)))
-        self.vrp_set.usable = True
         announce = Action(action="announce")
         rule = PolicyRule(from_=(LEARNED,), to=(PEER,), valid=announce, not_found=announce)  # type: ignore[arg-type]
-        self.engine = Engine("exabgp", self.vrp_set, Policy([rule, *rules]), read_attributes)
+        super().__init__(Policy([rule, *rules]), *vrps)
 
     def sent(self, *prefixes: str, withdrawn: tuple[str, ...] = (), attributes: bytes = PATH) -> None:
         key = attribute_key(attributes, "192.0.2.254", 65000, "ipv4 unicast")
@@ -39,14 +33,12 @@ class Story:
         return [own.prefix for own in self.engine.local_routes.list_ended()]
 
     def now(self, *vrps: VRP) -> None:
-        self.engine.vrps_changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
-        while self.engine.work(100):
-            pass
+        self.vrps(*vrps)
+        self.work()
 
     def withdrawn(self) -> list[str]:
         """What is to be withdrawn of the local routes."""
-        while self.engine.work(100):
-            pass
+        self.work()
         said: list[str] = []
         while (command := self.engine.next_local_withdraw(50)) is not None:
             assert not command.announce

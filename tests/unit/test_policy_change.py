@@ -1,24 +1,17 @@
 """Another policy while routes stand, as stories: only what differs is written."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtrd import config
-from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import attribute_key
 from rtrd.policy import Policy
 from rtrd.rib.attributes import AttributeSet
-from rtrd.rib.bgp_events import State, Update
-from rtrd.rib.engine import Engine
+from rtrd.rib.bgp_events import Update
 from rtrd.rib.terms import Command
-from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp import VRP
+from tests.lab.engine_story import EngineStory, policy_of
 
-CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\npolicy:\n"
 ONE, TWO, LISTENER = "192.0.2.1", "192.0.2.2", "192.0.2.7"
 VALID, NOT_FOUND = "198.51.100.0/24", "203.0.113.0/24"
 
@@ -33,33 +26,15 @@ def tag(*texts: str, preference: int | None = None) -> str:
 
 
 def policy(*rules: str) -> Policy:
-    return Policy(config.loads(CACHES + "".join(rules), Path("rtrd.yaml")).policy if rules else ())
+    return policy_of("policy:\n" + "".join(rules)) if rules else Policy(())
 
 
-class Story:
-    """An engine whose routes stand, and what it says from then on."""
+class Story(EngineStory):
+    """An engine whose routes are advertised, and what it says from then on."""
 
     def __init__(self, *rules: str) -> None:
-        vrp_set = VRPSet()
-        vrp_set.usable = True
-        vrp_set.activate([0])
-        vrp_set.replace(0, pack(VRP(VALID, 24, 64500)))
-        self.engine = Engine("r", vrp_set, policy(*rules), read_attributes)
-        for neighbor in (ONE, TWO):
-            self.engine.state(State(neighbor, up=True, reason=""))
-
-    def announce(self, neighbor: str, *prefixes: str, **attributes: Any) -> None:
-        found = {"origin": "igp", "as-path": [64496, 64500], **attributes}
-        key = attribute_key(json.dumps(found).encode(), "192.0.2.9", 65000, "ipv4 unicast")
-        self.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
-
-    def commands(self) -> list[Command]:
-        while self.engine.work(1):
-            pass
-        found = []
-        while (command := self.engine.next_command(50)) is not None:
-            found.append(command)
-        return found
+        super().__init__(policy(*rules), VRP(VALID, 24, 64500))
+        self.up(ONE, TWO)
 
     def attributes(self, command: Command) -> AttributeSet:
         """What a command announces, before our tags."""
@@ -241,7 +216,8 @@ def test_after_any_policies_what_stands_is_what_the_last_one_says(
 
     def say(story: Story, neighbor: str, prefix: str, number: int) -> None:
         path = [64496, 64500] if neighbor == ONE else [64496, 64497, 64500]
-        story.announce(neighbor, prefix, **{"as-path": path, "community": [[65000, number]]})
+        attributes: dict[str, Any] = {"as-path": path, "community": [[65000, number]]}
+        story.announce(neighbor, prefix, **attributes)
 
     def rules(one: Any) -> list[str]:
         return [rule(ONE, one[0], one[1]), rule(TWO, one[2], one[3])]

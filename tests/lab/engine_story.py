@@ -1,0 +1,64 @@
+"""An engine without a router: what neighbors announce in, commands out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rtrd import config
+from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.decode import attribute_key
+from rtrd.policy import Policy
+from rtrd.rib.bgp_events import State, Update
+from rtrd.rib.engine import Engine
+from rtrd.rib.terms import Command
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
+
+CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\n"
+
+
+def policy_of(text: str) -> Policy:
+    """Give the policy of a configuration whose caches do not matter."""
+    return Policy(config.loads(CACHES + text, Path("rtrd.yaml")).policy)
+
+
+class EngineStory:
+    """An engine, its VRP set, and what it said."""
+
+    def __init__(self, policy: Policy, *vrps: VRP) -> None:
+        self.vrp_set = VRPSet()
+        self.vrp_set.usable = True
+        self.vrp_set.activate([0])
+        self.vrp_set.replace(0, b"".join(map(pack, vrps)))
+        self.engine = Engine("exabgp", self.vrp_set, policy, read_attributes)
+
+    def up(self, *neighbors: str) -> None:
+        for neighbor in neighbors:
+            self.engine.state(State(neighbor, up=True, reason=""))
+
+    def down(self, neighbor: str) -> None:
+        self.engine.state(State(neighbor, up=False, reason="peer closed"))
+
+    def announce(
+        self, neighbor: str, *prefixes: str, origin: int = 64500, next_hop: str = "192.0.2.9", **attributes: Any
+    ) -> None:
+        found = {"origin": "igp", "as-path": [64496, origin], **attributes}
+        key = attribute_key(json.dumps(found).encode(), next_hop, 65000, "ipv4 unicast")
+        self.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
+
+    def withdraw(self, neighbor: str, *prefixes: str) -> None:
+        self.engine.update(Update(neighbor, list(prefixes), [], 0))
+
+    def vrps(self, *vrps: VRP) -> None:
+        """Have these VRPs from now on."""
+        self.engine.vrps_changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
+
+    def work(self) -> None:
+        """Revalidate all that is due."""
+        while self.engine.work(10):
+            pass
+
+    def commands(self) -> list[Command]:
+        """What it has to say."""
+        self.work()
+        return list(iter(lambda: self.engine.next_command(50), None))

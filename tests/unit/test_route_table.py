@@ -434,6 +434,52 @@ class TestMalformed:
         assert table.malformed == 1
 
 
+class TestWalks:
+    """A walk goes on behind where it was, whatever came and went in between."""
+
+    def setup_method(self) -> None:
+        self.table = RouteTable(usable_set())
+        self.neighbor = self.table.add_neighbor(TAG_ALL, b"\x7f\0\0\2")
+        self.stays = [f"10.{i // 256}.{i % 256}.0/24" for i in range(1500)] + [
+            f"2001:db8:{i:x}::/48" for i in range(1, 1501)
+        ]
+        self.others = [f"10.{i // 256}.{i % 256}.128/25" for i in range(1500)] + [
+            f"2001:db8:{i:x}:8000::/49" for i in range(1, 1501)
+        ]
+        announce(self.table, self.neighbor, b"a", self.stays + self.others[::2])
+
+    def test_what_stays_is_listed_once_in_order_while_others_come_and_go(self) -> None:
+        found = []
+        for number, route in enumerate(self.table.routes()):
+            found.append(route.prefix)
+            if number % 100 == 50:  # some of them are what the list has just come to
+                some = slice(number // 2 % 2, None, 2 + number // 100 % 3)
+                announce(self.table, self.neighbor, b"a", self.others[some])
+                self.table.withdraw(self.neighbor, self.others[1 - number // 2 % 2 :: 3])
+        assert [prefix for prefix in found if prefix in set(self.stays)] == self.stays
+        assert len(found) == len(set(found))
+
+    def test_only_what_a_prefix_covers(self) -> None:
+        assert [route.prefix for route in self.table.routes("10.5.0.0/23")] == [
+            "10.5.0.0/24", "10.5.0.128/25", "10.5.1.0/24",
+        ]  # fmt: skip
+        assert [route.prefix for route in self.table.routes("2001:db8:5da::/47")] == [
+            "2001:db8:5da::/48", "2001:db8:5db::/48", "2001:db8:5db:8000::/49",
+        ]  # fmt: skip
+        assert [route.prefix for route in self.table.routes("192.0.2.0/24")] == []
+
+    def test_a_session_that_ends_takes_all_its_routes_however_small_the_slices(self) -> None:
+        other = self.table.add_neighbor(TAG_ALL, b"\x7f\0\0\3")
+        announce(self.table, other, b"a", self.stays[::3])
+        self.table.retire_neighbor(self.neighbor)
+        while self.table.work(7):
+            announce(self.table, other, b"a", self.stays[1::3])
+            while self.table.next_command(100) is not None or self.table.state.searching:
+                pass
+        assert {route.neighbor for route in self.table.routes()} == {other}
+        assert len(list(self.table.routes())) == len(self.stays[::3]) + len(self.stays[1::3]) == len(self.table)
+
+
 class Machine(RuleBasedStateMachine):
     """Everything at once, drained at random moments; a plain model says what every receiver must hold."""
 

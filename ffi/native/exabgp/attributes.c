@@ -98,16 +98,13 @@ static void read_segments(struct json *json, struct words *words, struct path *p
     char expected = '0';
     for (json_open(json, '{'); json_member(json, &number); expected++) {
         json_open(json, '{');
-        if (expected > '9' || number.n != 1 || *number.at != expected || !json_member(json, &name) ||
-            !text_is(name, "element") || !json_string(json, &element) || !json_member(json, &name) ||
-            !text_is(name, "value"))
+        bool shaped = expected <= '9' && number.n == 1 && *number.at == expected && json_member(json, &name) &&
+                      text_is(name, "element") && json_string(json, &element) && json_member(json, &name) &&
+                      text_is(name, "value");
+        bool sequence = shaped && text_is(element, "as-sequence");
+        if (!sequence && !(shaped && text_is(element, "as-set")))
             json_fail(json);
-        else if (text_is(element, "as-sequence"))
-            read_segment(json, SEGMENT_SEQUENCE, words, path);
-        else if (text_is(element, "as-set"))
-            read_segment(json, SEGMENT_SET, words, path);
-        else
-            json_fail(json);
+        read_segment(json, sequence ? SEGMENT_SEQUENCE : SEGMENT_SET, words, path);
         json_token(json, '}');
     }
 }

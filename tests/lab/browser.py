@@ -1,4 +1,4 @@
-"""A URL in; the page as a real browser (Debian's chromium, headless) shows it, asked by its DevTools protocol, out."""
+"""A real browser (Debian's chromium, headless), asked what a page shows by its DevTools protocol."""
 
 import asyncio
 import base64

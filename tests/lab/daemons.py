@@ -1,4 +1,4 @@
-"""`rtrd run` as a service, without a router: settings in, the real process out."""
+"""`rtrd run` as a service, without a router: the real process."""
 
 import json
 import subprocess

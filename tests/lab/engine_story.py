@@ -1,4 +1,4 @@
-"""An engine without a router: what neighbors announce in, commands out."""
+"""An engine without a router: told what neighbors announce, asked for its commands."""
 
 import json
 from pathlib import Path

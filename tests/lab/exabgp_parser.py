@@ -1,4 +1,4 @@
-"""Commands on stdin, what ExaBGP's own parser makes of each on stdout. Run by the Python that has the ExaBGP to ask.
+"""What ExaBGP's own parser makes of commands on stdin. Run by the Python that has the ExaBGP to ask.
 
 For each command one line of JSON: a list of [path id, next hop, the attributes as they go on the wire, as text].
 """

@@ -8,10 +8,10 @@ HOST = "127.0.0.1"
 
 
 class Link:
-    """Connections to `port` go on to the target's; while it is cut, they are refused and those there were are gone."""
+    """Connections to `port` go on to another port; while it is cut, they are refused and those there were are gone."""
 
-    def __init__(self, target: int, address: str = HOST) -> None:
-        self.target = (address, target)
+    def __init__(self, to: int, address: str = HOST) -> None:
+        self.far = (address, to)
         self.port = 0
         self.taken = 0
         """Connections so far."""
@@ -51,7 +51,7 @@ class Link:
                 return
             self.taken += 1
             try:
-                far = socket.create_connection(self.target, 10)
+                far = socket.create_connection(self.far, 10)
             except OSError:
                 near.close()
                 continue

@@ -1,4 +1,4 @@
-"""In: the pages of docs/ that answer an operator's question. Out: their fenced blocks, ready to be checked and run.
+"""The fenced blocks of those pages of docs/ that answer an operator's question, ready to be checked and run.
 
 What a block is, is said by the word behind its fence, and nothing may be a block of another kind:
 

@@ -1,4 +1,4 @@
-"""A value in; whether it is as docs/openapi.yaml promises."""
+"""Whether a value is as docs/openapi.yaml promises."""
 
 from pathlib import Path
 from typing import Any

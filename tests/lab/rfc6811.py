@@ -1,4 +1,4 @@
-"""The oracle: RFC 6811 section 2 as its text reads, by brute force. VRPs and a route in, its validity out."""
+"""The oracle: RFC 6811 section 2 as its text reads, by brute force."""
 
 import ipaddress
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""`rtrd run --exabgp` with a scripted ExaBGP around it: lines of JSON in, the commands that rtrd writes out.
+"""`rtrd run --exabgp` with a scripted ExaBGP around it, which says lines of JSON and keeps rtrd's commands.
 
 What this ExaBGP hears it answers as 5.0.15 does, and forgets; everything of rtrd is the real thing.
 """

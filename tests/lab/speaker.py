@@ -1,4 +1,4 @@
-"""In: routes. Out: a BGP speaker on a loopback address that says them, and the table of what it was told.
+"""A BGP speaker on a loopback address: it announces routes to one router, and keeps what it is told (RFC 4271).
 
 Small and fast beside a real router, and does what none can be asked to: says no route refresh, keeps its routes to
 itself, counts and times what arrives. One thread reads; everything it knows changes under one lock.
@@ -57,7 +57,7 @@ class Speaker:
         self.address = address
         self.asn = asn
         self.said: dict[str, Route] = {}
-        """What stands of its own announcements."""
+        """What it announced and did not withdraw."""
         self.table: dict[str, Route] = {}
         """What it was told and was not taken back, in this session."""
         self.heard: list[Heard] = []

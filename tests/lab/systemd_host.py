@@ -1,4 +1,4 @@
-"""A systemd of its own, as process 1 of namespaces over a copy-on-write view of this host: units in, their life out.
+"""A systemd of its own, as process 1 of namespaces over a copy-on-write view of this host.
 
 Nothing that happens in it reaches the host: files go to a tmpfs, the network is a loopback of its own, and the units
 that would touch the kernel are masked.

@@ -1,4 +1,4 @@
-"""A configuration and a clock file in; `rtrd run` that believes the file's number of seconds to be later than it is.
+"""`rtrd run` whose clock is ahead by the number of seconds in a file.
 
 `python turned_rtrd.py CLOCK -c FILE`. So that an hour passes in an instant, and everything else is the real thing.
 """

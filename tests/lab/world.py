@@ -1,4 +1,4 @@
-"""In: a seed. Out: an ExaBGP with rtrd, a cache, and two fast peers; what the listening one must have, by the oracle.
+"""An ExaBGP with rtrd, a cache, and two fast peers, all chosen by a seed; and what the listener must have (RFC 6811).
 
 For what the chain of real routers (rtrd/demo/chain.py) is too slow or too well-behaved: 20,000 routes, sessions that
 end in the middle, a peer that sends nothing again.
@@ -26,7 +26,7 @@ from tests.lab.speaker import Route, Speaker
 
 ASN, FEEDER_ASN = 65000, 64496
 RFC8097 = 0x4300 << 48
-PLACES = 80 << 8
+SLOTS = 80 << 8
 """Prefixes of a family that are used."""
 TAGS = {"valid": RFC8097, "not-found": RFC8097 | 1}
 
@@ -47,7 +47,7 @@ class World:
     ) -> None:
         self.lab = lab
         self.random = random.Random(seed)
-        # Addresses of their own, so that worlds can stand beside each other.
+        # Addresses of their own, so that worlds can run beside each other.
         net = f"127.{10 + os.getpid() % 200}.{self.random.randrange(250)}"
         self.router_address, feeder, listener = f"{net}.1", f"{net}.2", f"{net}.3"
         self.feeder = Speaker(feeder, FEEDER_ASN, refresh=refresh)
@@ -152,11 +152,11 @@ class World:
         for number in range(shift, shift + count):
             origin = 64500 + self.random.randrange(40) if number % 5 == 0 else origin
             path = (FEEDER_ASN, 65100 + number // 5 % 3000, origin)
-            place = number * 401 % PLACES  # far from one another, so that no VRP covers most of them
+            slot = number * 401 % SLOTS  # far from one another, so that no VRP covers most of them
             if number % 10:
-                made[f"10.{place >> 8}.{place & 255}.0/24"] = Route(path, "192.0.2.1")
+                made[f"10.{slot >> 8}.{slot & 255}.0/24"] = Route(path, "192.0.2.1")
             else:
-                made[f"2001:db8:{place + 1:x}::/48"] = Route(path, "2001:db8::1")
+                made[f"2001:db8:{slot + 1:x}::/48"] = Route(path, "2001:db8::1")
         return made
 
     def new_vrps(self, count: int = 60) -> None:
@@ -175,10 +175,10 @@ class World:
         asn = 64500 + self.random.randrange(40)
         if self.random.random() < 0.8:
             length = self.random.choice((16, 18, 20, 22, 24))
-            number = (10 << 24 | self.random.randrange(PLACES << 8)) >> (32 - length) << (32 - length)
+            number = (10 << 24 | self.random.randrange(SLOTS << 8)) >> (32 - length) << (32 - length)
             return VRP(f"{ipaddress.IPv4Address(number)}/{length}", self.random.choice((length, 24)), asn)
         length = self.random.choice((36, 40, 44, 48))
-        number = (0x20010DB8 << 96 | self.random.randrange(PLACES) << 80) >> (128 - length) << (128 - length)
+        number = (0x20010DB8 << 96 | self.random.randrange(SLOTS) << 80) >> (128 - length) << (128 - length)
         return VRP(f"{ipaddress.IPv6Address(number)}/{length}", self.random.choice((length, 48)), asn)
 
     # -- the oracle

@@ -57,7 +57,7 @@ with_threads = tests/integration/test_rtr_manager.py -k
 preload = LD_PRELOAD="$$(gcc -print-file-name=lib$(1).so)"
 
 # pytest puts this folder's own build first, unless told not to.
-instrumented = $(BIN)/pytest -o pythonpath= -q -p no:cacheprovider
+instrumented = $(BIN)/pytest -o pythonpath= --import-mode=append -q -p no:cacheprovider
 
 # Python itself leaks at its end, so leaks are not looked for; a wrong access, an overflow or a race ends the run.
 sanitize: $(VENV)/.test

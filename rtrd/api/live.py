@@ -41,14 +41,12 @@ class Live:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [web.get("/events", self.events), web.get("/live", self.live)]
+        return [web.get("/events", self._events), web.get("/live", self._live)]
 
-    async def events(self, request: web.Request) -> web.StreamResponse:
-        """Answer /events: one JSON object a line."""
+    async def _events(self, request: web.Request) -> web.StreamResponse:
         return await self._follow(request, sse=SSE in request.headers.get("Accept", ""), status=False)
 
-    async def live(self, request: web.Request) -> web.StreamResponse:
-        """Answer /live: server-sent events, with the daemon's status in between."""
+    async def _live(self, request: web.Request) -> web.StreamResponse:
         return await self._follow(request, sse=True, status=True)
 
     async def _follow(self, request: web.Request, *, sse: bool, status: bool) -> web.StreamResponse:

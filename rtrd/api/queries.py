@@ -63,19 +63,17 @@ class StateQueries:
             _get_json("/version", lambda: {"version": __version__}),
             _get_json("/history", self._history.answer),
             _get_json("/dump", self._dump),
-            web.get("/healthz", self.healthz),
-            web.get("/metrics", self.scrape),
+            web.get("/healthz", self._healthz),
+            web.get("/metrics", self._scrape),
         ]
 
-    async def healthz(self, _request: web.Request) -> web.Response:
-        """Answer /healthz."""
+    async def _healthz(self, _request: web.Request) -> web.Response:
         why = self._why_unhealthy()
         if why is not None:
             return error(503, why)
         return json({"status": "ok", "snapshot": self._effective.snapshot_used})
 
-    async def scrape(self, request: web.Request) -> web.Response:
-        """Answer /metrics."""
+    async def _scrape(self, request: web.Request) -> web.Response:
         page = await scrape.page(self._registry.collect(), request.headers.get("Accept", ""))
         return web.Response(body=page.text, headers={"Content-Type": page.content_type})
 
@@ -98,15 +96,14 @@ class VRPQueries:
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
         return [
-            web.get("/json", self.vrp_file),
-            web.get("/vrps", self.vrps),
-            web.get("/validity", self.validity),
-            web.get("/api/v1/validity/{asn}/{prefix:.+}", self.validity),
-            web.get("/diff", self.diff),
+            web.get("/json", self._vrp_file),
+            web.get("/vrps", self._vrps),
+            web.get("/validity", self._validity),
+            web.get("/api/v1/validity/{asn}/{prefix:.+}", self._validity),
+            web.get("/diff", self._diff),
         ]
 
-    async def validity(self, request: web.Request) -> web.Response:
-        """Answer /validity and its form of Routinator."""
+    async def _validity(self, request: web.Request) -> web.Response:
         given = {**request.query, **request.match_info}
         if not {"asn", "prefix"} <= given.keys():
             return error(400, "expected /validity?asn=ASN&prefix=PREFIX")
@@ -115,23 +112,20 @@ class VRPQueries:
             raise NotReadyError("no VRP set is usable yet: no cache has answered")
         return json(explain(prefix, asn, (found.vrp for found in self._vrp_set.covering(str(prefix)))))
 
-    async def vrp_file(self, request: web.Request) -> web.StreamResponse:
-        """Answer /json: nothing but what a VRP file has."""
+    async def _vrp_file(self, request: web.Request) -> web.StreamResponse:
         prefix = _prefix(request)
         keys = key_entries(sorted(self._keys.effective)) if prefix is None else []
         vrps = self._entries(prefix, covering=False, sources={})
         return await stream(request, "roas", vrps, **({"bgpsec_keys": keys} if keys else {}))
 
-    async def vrps(self, request: web.Request) -> web.StreamResponse:
-        """Answer /vrps."""
+    async def _vrps(self, request: web.Request) -> web.StreamResponse:
         prefix, covering = _prefix(request), _choice(request, "covering", _YES_NO)
         if covering and prefix is None:
             return error(400, "covering: expected a prefix too")
         sources = {**{cache.index: str(cache) for cache in self._caches.all()}, SNAPSHOT: "snapshot", SLURM: "slurm"}
         return await stream(request, "roas", self._entries(prefix, covering=bool(covering), sources=sources))
 
-    async def diff(self, request: web.Request) -> web.StreamResponse:
-        """Answer /diff."""
+    async def _diff(self, request: web.Request) -> web.StreamResponse:
         try:
             caches = chosen(self._caches.all(), self._vrp_set, request.query.getall("cache", []))
         except NothingToCompareError as why:
@@ -193,10 +187,9 @@ class RouteQueries:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [web.get("/routes", self.routes)]
+        return [web.get("/routes", self._routes)]
 
-    async def routes(self, request: web.Request) -> web.StreamResponse:
-        """Answer /routes."""
+    async def _routes(self, request: web.Request) -> web.StreamResponse:
         neighbor, origin = request.query.get("neighbor"), request.query.get("origin")
         wanted = WantedRoutes(
             validity=_choice(request, "validity", {each: each for each in VALIDITIES}),

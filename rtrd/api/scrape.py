@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from prometheus_client import Metric as Family
 
@@ -40,12 +40,8 @@ async def page(families: Iterator[Family], accept: str) -> Page:
 class Read:
     """Metrics that were read before, as prometheus_client collects them."""
 
-    def __init__(self, families: Iterable[Family]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Family]:
-        """Give them again."""
-        return self._families
+    def __init__(self, families: list[Family]) -> None:
+        self.collect = lambda: families
 
 
 _PROCESS = ProcessCollector(registry=None)

@@ -167,17 +167,15 @@ class WhatIfQueries:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [web.get("/whatif", self.supposing), web.post("/whatif", self.replacing)]
+        return [web.get("/whatif", self._supposing), web.post("/whatif", self._replacing)]
 
-    async def supposing(self, request: web.Request) -> web.Response:
-        """Answer /whatif?vrp=+VRP&vrp=-VRP."""
+    async def _supposing(self, request: web.Request) -> web.Response:
         supposed = [parse_supposed(text) for text in request.query.getall("vrp", [])]
         if not supposed:
             raise ValueError("expected /whatif?vrp=%2BVRP or /whatif?vrp=-VRP")
         return json(await self._whatif.supposing(supposed, _most_rows(request)))
 
-    async def replacing(self, request: web.Request) -> web.Response:
-        """Answer /whatif for a whole set: the body is packed VRPs, which are read as they come."""
+    async def _replacing(self, request: web.Request) -> web.Response:
         return json(await self._whatif.replacing(_body(request), _most_rows(request)))
 
 

@@ -64,7 +64,6 @@ def run(args: argparse.Namespace) -> int:
 def _vrp_set(args: argparse.Namespace) -> VRPSet:
     from rtrd.vrps import files
     from rtrlib.vrp import VRP, pack
-    from rtrlib.vrp_set import VRPSet
 
     if args.vrps is not None:
         records = files.read(args.vrps).packed
@@ -74,11 +73,7 @@ def _vrp_set(args: argparse.Namespace) -> VRPSet:
                 raise http_client.RefusedError("no VRP set is usable yet: there is nothing to compare with", 503)
         with http_client.ask(socket_paths.socket_path(args.socket), "/json") as answer:
             records = b"".join(pack(VRP(one["prefix"], one["maxLength"], one["asn"])) for one in answer.items())
-    vrp_set = VRPSet()
-    vrp_set.replace(0, records)
-    vrp_set.activate([0])
-    vrp_set.usable = True
-    return vrp_set
+    return common.vrp_set_of(records)
 
 
 def _show(args: argparse.Namespace, found: Audit) -> int:

@@ -16,6 +16,8 @@ from rtrd.commands import http_client, terminal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from rtrlib.vrp_set import VRPSet
+
 T = TypeVar("T")
 
 
@@ -70,6 +72,17 @@ def _follow(answer: http_client.Answer, lines: Callable[[http_client.Answer], It
     else:
         for line in lines(answer):
             print(line, flush=True)
+
+
+def vrp_set_of(records: bytes) -> VRPSet:
+    """Put packed VRPs into force in a set of their own."""
+    from rtrlib.vrp_set import VRPSet
+
+    vrp_set = VRPSet()
+    vrp_set.replace(0, records)
+    vrp_set.activate([0])
+    vrp_set.usable = True
+    return vrp_set
 
 
 def print_json(value: object) -> None:

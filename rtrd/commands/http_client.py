@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import http.client
 import socket
-from typing import TYPE_CHECKING, Any, Final, Self
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -17,7 +18,6 @@ from rtrd.cli import NO_DAEMON, CommandError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
 CONFLICT: Final = int(http.client.CONFLICT)
 TIMEOUT: Final = 10.0
@@ -49,18 +49,9 @@ def url(path: str, query: Mapping[str, str | None] | None = None) -> str:
 class Answer:
     """An answer of the daemon: the whole of it, or line by line."""
 
-    def __init__(self, path: Path, response: http.client.HTTPResponse, connection: _Connection) -> None:
+    def __init__(self, path: Path, response: http.client.HTTPResponse) -> None:
         self._path = path
         self._response = response
-        self._connection = connection
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection.close()
 
     def value(self) -> Any:
         """Return the decoded answer."""
@@ -100,6 +91,7 @@ class Answer:
                     yield decode(line.rstrip(b","))
 
 
+@contextmanager
 def ask(
     path: Path,
     request: str,
@@ -108,7 +100,7 @@ def ask(
     body: bytes | None = None,
     forever: bool = False,
     timeout: float = TIMEOUT,
-) -> Answer:
+) -> Iterator[Answer]:
     """Ask the daemon; use the answer in a `with`. `forever`: silence is no fault once it has begun to answer.
 
     Raises:
@@ -116,24 +108,22 @@ def ask(
         RefusedError: the daemon answers with an error.
 
     """
-    connection = _Connection(path, timeout)
-    try:
-        connection.request(method, request, body)
-        response = connection.getresponse()
-    except (OSError, http.client.HTTPException) as error:
-        connection.close()
-        raise NoDaemonError(f"no daemon answers at {path}{_why(error, timeout)}") from error
-    if forever:
-        connection.sock.settimeout(None)
-    answer = Answer(path, response, connection)
-    if response.status == http.client.OK:
-        return answer
-    with answer:
+    with closing(_Connection(path, timeout)) as connection:
         try:
-            raise RefusedError(str(answer.value()["error"]), response.status)
-        except (msgspec.DecodeError, KeyError, TypeError):
-            what = f"{path} answered {response.status} {response.reason}; is it rtrd?"
-            raise RefusedError(what, response.status) from None
+            connection.request(method, request, body)
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise NoDaemonError(f"no daemon answers at {path}{_why(error, timeout)}") from error
+        if forever:
+            connection.sock.settimeout(None)
+        answer = Answer(path, response)
+        if response.status != http.client.OK:
+            try:
+                what = str(answer.value()["error"])
+            except (msgspec.DecodeError, KeyError, TypeError):
+                what = f"{path} answered {response.status} {response.reason}; is it rtrd?"
+            raise RefusedError(what, response.status)
+        yield answer
 
 
 def _why(error: OSError | http.client.HTTPException, timeout: float) -> str:

@@ -30,7 +30,6 @@ def run(args: argparse.Namespace) -> int:
         request = http_client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
         return common.ask(args, request, lambda answer: lines(answer.value()))
     from rtrd.vrps import files
-    from rtrlib.vrp_set import VRPSet
 
     try:
         file = files.read(args.vrps)
@@ -42,10 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if file.fault_count > len(file.faults):
         more = file.fault_count - len(file.faults)
         print(f"rtrd validate: {args.vrps}: {more} more left out", file=sys.stderr)
-    vrps = VRPSet()
-    vrps.replace(0, file.packed)
-    vrps.activate([0])
-    covering = [found.vrp for found in vrps.covering(str(args.prefix))]
+    covering = [found.vrp for found in common.vrp_set_of(file.packed).covering(str(args.prefix))]
     explained = validity.explain(args.prefix, args.asn, covering)
     if args.json:
         common.print_json(explained)

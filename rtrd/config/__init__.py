@@ -35,26 +35,6 @@ from rtrd.config.types import (
 from rtrd.config.yaml_reader import Schema, read
 from rtrd.tags import TagSpec, parse_tag
 
-__all__ = [
-    "TLS",
-    "Action",
-    "ActionName",
-    "Address",
-    "Bird",
-    "Caches",
-    "Config",
-    "ConfigError",
-    "Group",
-    "Guard",
-    "HostName",
-    "Name",
-    "PolicyRule",
-    "RTRServer",
-    "Server",
-    "load",
-    "loads",
-]
-
 MAX_BYTES: Final = 1 << 18
 """A file of this size already takes seconds to parse; thousands of neighbors fit."""
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rtrd.config import Action, Address, PolicyRule
+from rtrd.config import Action, PolicyRule
+from rtrd.config.types import Address
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, LocalRoutesList
 from rtrd.exabgp.startup import ADVERTISED

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench import lines
-from rtrd.config import Action, Address, PolicyRule
+from rtrd.config import Action, PolicyRule
+from rtrd.config.types import Address
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.pipe import MOST_LINE
 from rtrd.exabgp.session import ExaBGP

@@ -1,6 +1,7 @@
 """A start of rtrd at an ExaBGP that lived before it, as stories with a clock that is turned by hand."""
 
-from rtrd.config import Action, Address, PolicyRule
+from rtrd.config import Action, PolicyRule
+from rtrd.config.types import Address
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, UNANSWERED, Phase, StartUp
 from rtrd.policy import Policy

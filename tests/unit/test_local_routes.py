@@ -2,7 +2,8 @@
 
 import pytest
 
-from rtrd.config import Action, Address, PolicyRule
+from rtrd.config import Action, PolicyRule
+from rtrd.config.types import Address
 from rtrd.exabgp.decode import attribute_key
 from rtrd.policy import Policy
 from rtrd.rib.attributes import AttributeSet

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from _rov import lib
 from bench import lines
-from rtrd.config import Action, Address, PolicyRule
+from rtrd.config import Action, PolicyRule
+from rtrd.config.types import Address
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import DecodeError, decode
 from rtrd.policy import Policy, Treatment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rtrlib import CacheGroup, Fault, ManagerGroupStatus, RTRManager, RTRSocketState, SSHServer, TCPServer
@@ -105,15 +106,15 @@ class Caches:
             self.change, "caches.groups", "caches.refresh", "caches.expire", "caches.retry", "caches.intervals"
         )
         registry.status_of(active_group=lambda: self.active_group, groups=self.status)
-        registry.gauge(
+        registry.metric(
             "rtrd_group_active", "1 for the group whose VRPs are in force.",
             lambda: [((group.name,), group.active) for group in self.groups()], ("group",),
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_group_preference", "As configured; a lower one is used first.",
             lambda: [((group.name,), group.preference) for group in self.groups()], ("group",),
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_group_status", "1 for the status that the group has.",
             lambda: [
                 ((group.name, status.name), group.status is status)
@@ -121,23 +122,18 @@ class Caches:
             ],
             ("group", "status"),
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_cache_state", "1 for the state of the cache's RTR session.",
             lambda: self._kinds(RTRSocketState, lambda cache, state: (state.name, cache.state is state)),
             (*_CACHE, "state"),
         )  # fmt: skip
-        vrps = self._effective.vrp_set
         for name, text, read in _EACH:
-            registry.gauge(name, text, lambda read=read: self._each(read), _CACHE)  # type: ignore[misc]
-        registry.gauge(
+            registry.metric(name, text, partial(self._each, read), _CACHE)
+        registry.metric(
             "rtrd_cache_vrps", "VRPs of the cache, whether its group is active or not.",
-            lambda: self._each(lambda cache: vrps.count_source(cache.index)), _CACHE,
+            lambda: self._each(lambda cache: self._effective.vrp_set.count_source(cache.index)), _CACHE,
         )  # fmt: skip
-        registry.counter(
-            "rtrd_cache_restarts_total", "How often the cache's process had to be replaced.",
-            lambda: self._each(lambda cache: cache.restarts), _CACHE,
-        )  # fmt: skip
-        registry.counter(
+        registry.metric(
             "rtrd_cache_faults_total", "How often each kind of fault occurred.",
             lambda: self._kinds(Fault, lambda cache, fault: (fault, cache.faults[fault])), (*_CACHE, "fault"),
         )  # fmt: skip
@@ -188,6 +184,7 @@ class Caches:
 
 _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
     ("rtrd_cache_in_sync", "1 while the cache's data is complete and its session alive.", lambda cache: cache.in_sync),
+    ("rtrd_cache_restarts_total", "How often the cache's process had to be replaced.", lambda cache: cache.restarts),
     ("rtrd_cache_serial", "Serial number of the last complete sync.", lambda cache: cache.serial_number),
     ("rtrd_cache_session_id", "Session id of the last complete sync.", lambda cache: cache.session_id),
     (
@@ -203,7 +200,7 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
         lambda cache: cache.expire_interval or None,
     ),
 )  # fmt: skip
-"""Gauges of a cache."""
+"""One number of each cache."""
 
 
 def _iso(time: int) -> str:

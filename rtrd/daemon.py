@@ -101,20 +101,20 @@ class Daemon:
         """Have all parts register what they offer; the caches first, whose settings alone can be refused."""
         registry = self.registry
         registry.status_of(version=lambda: __version__, ready=lambda: self.ready)
-        registry.gauge(
+        registry.metric(
             "rtrd_build_info", "Always 1.",
             lambda: [((__version__, platform.python_version()), 1)], ("version", "python"),
         )  # fmt: skip
-        registry.gauge("rtrd_ready", "1 while a VRP set is usable.", lambda: self.ready)
-        registry.gauge(
+        registry.metric("rtrd_ready", "1 while a VRP set is usable.", lambda: self.ready)
+        registry.metric(
             "rtrd_healthy", "1 while /healthz answers 200: ready, and not all VRPs past their expiry.",
             lambda: self.why_unhealthy() is None,
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_loop_longest_turn_seconds", "Longest time for which the routers' pipes were not looked at.",
             lambda: turns().longest,
         )  # fmt: skip
-        registry.counter("rtrd_loop_long_turns_total", "How often that was more than 50 ms.", lambda: turns().long)
+        registry.metric("rtrd_loop_long_turns_total", "How often that was more than 50 ms.", lambda: turns().long)
         for each in (self.caches, self.effective, self.routers, self.slurm, self.event_log):
             each.register(registry)
         registry.status_of(rtr_server=_nothing, bird=_nothing, guard=_nothing, snapshot=_nothing)

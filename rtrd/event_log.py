@@ -85,11 +85,11 @@ class EventLog:
         """Offer how many events there were."""
         registry.status_of(last_change=lambda: self.last_change)
         counts = self.counts
-        registry.counter(
+        registry.metric(
             "rtrd_events_total", "Events told, by kind.",
             lambda: [((kind,), counts[kind]) for kind in sorted(counts)], ("kind",),
         )  # fmt: skip
-        registry.counter(
+        registry.metric(
             "rtrd_events_lost_total", "Events that came faster than they are taken or read.", lambda: self.lost
         )
 

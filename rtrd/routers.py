@@ -122,19 +122,19 @@ class Routers:
     def register(self, registry: Registry) -> None:
         """Offer what is known of routers, neighbors and routes."""
         registry.status_of(routers=self.status)
-        registry.gauge("rtrd_memory_bytes", "Memory of the native tables.", self._memory, ("table",))
+        registry.metric("rtrd_memory_bytes", "Memory of the native tables.", self._memory, ("table",))
         neighbor = ("router", "neighbor")
-        registry.gauge("rtrd_neighbor_up", "1 while the BGP session is up.", self._neighbor_up, neighbor)
-        registry.gauge("rtrd_routes", "Routes that a neighbor announces.", self._routes, (*neighbor, "validity"))
-        registry.gauge(
+        registry.metric("rtrd_neighbor_up", "1 while the BGP session is up.", self._neighbor_up, neighbor)
+        registry.metric("rtrd_routes", "Routes that a neighbor announces.", self._routes, (*neighbor, "validity"))
+        registry.metric(
             "rtrd_local_routes", "Routes that the router originates, by the neighbor that gets them.",
             self._local_routes, (*neighbor, "validity"),
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_local_routes_withdrawn", "Of these: withdrawn there, as a rule of the policy says.",
             self._local_routes_withdrawn, neighbor,
         )  # fmt: skip
-        registry.counter(
+        registry.metric(
             "rtrd_routes_changed_total", "Changes of a route's validity.", self._changes, ("router", "from", "to")
         )
         registry.histogram(
@@ -142,18 +142,17 @@ class Routers:
             ("router",), self._work,
         )  # fmt: skip
         command = ("router", "command")
-        registry.counter(
+        registry.metric(
             "rtrd_commands_total", "Commands written to the router.", partial(self._written, "commands"), command
         )
-        registry.counter(
+        registry.metric(
             "rtrd_command_prefixes_total",
             "Prefixes in the commands written.",
             partial(self._written, "prefixes"),
             command,
         )
         for name, text, read in _EACH:
-            offer = registry.counter if name.endswith("_total") else registry.gauge
-            offer(name, text, partial(self._each, read), ("router",))
+            registry.metric(name, text, partial(self._each, read), ("router",))
 
     def _each(self, read: Callable[[ExaBGP], float]) -> Samples:
         return [((router.engine.name,), read(router)) for router in self._routers]

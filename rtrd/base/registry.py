@@ -68,17 +68,11 @@ class Registry:
         """In the order in which a reload applies them; only the first may refuse."""
         self._status: dict[str, Callable[[], Any]] = {}
 
-    def gauge(
+    def metric(
         self, name: str, text: str, read: Callable[[], float | Samples | None], labels: tuple[str, ...] = ()
     ) -> None:
-        """Offer a number that goes up and down."""
-        self.metrics.append(Metric(name, "gauge", text, labels, read))
-
-    def counter(
-        self, name: str, text: str, read: Callable[[], float | Samples | None], labels: tuple[str, ...] = ()
-    ) -> None:
-        """Offer a number that only grows."""
-        self.metrics.append(Metric(name, "counter", text, labels, read))
+        """Offer a number that goes up and down, or, by the name's `_total`, one that only grows."""
+        self.metrics.append(Metric(name, "counter" if name.endswith("_total") else "gauge", text, labels, read))
 
     def histogram(self, name: str, text: str, labels: tuple[str, ...], histogram: Histogram) -> None:
         """Offer how often something took how long."""

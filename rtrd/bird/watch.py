@@ -63,26 +63,26 @@ class Watch:
     def register(self, registry: Registry) -> None:
         """Offer what the last audit found."""
         registry.status_of(bird=self.status)
-        registry.gauge(
+        registry.metric(
             "rtrd_bird_up", "1 if the last audit of BIRD succeeded.",
             lambda: self.found is not None and self.fault is None,
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_bird_audit_timestamp_seconds", "When the last audit of BIRD that succeeded ended.", lambda: self.date
         )
-        registry.gauge("rtrd_bird_audit_seconds", "How long it took.", lambda: self.seconds)
-        registry.gauge(
+        registry.metric("rtrd_bird_audit_seconds", "How long it took.", lambda: self.seconds)
+        registry.metric(
             "rtrd_bird_routes", "Accepted routes in BIRD's tables.",
             lambda: [((word,), count) for word, count in self._counts("routes").items()], ("validity",),
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_bird_invalid_routes", "Invalid ones, by what else leads to their prefixes.",
             lambda: [((word,), count) for word, count in self._counts("covers").items()], ("cover",),
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_bird_vrps", "VRPs in BIRD's ROA tables.", lambda: None if self.found is None else self.found.vrps
         )
-        registry.gauge(
+        registry.metric(
             "rtrd_bird_vrps_wrong", "VRPs in which BIRD's ROA tables differ from ours.",
             lambda: [] if self.found is None else [(("missing",), self.found.missing), (("extra",), self.found.extra)],
             ("difference",),

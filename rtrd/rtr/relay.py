@@ -202,7 +202,7 @@ class Relay:
             ("rtrd_rtr_serial", "Serial number served (protocol version 1).", "serial"),
             ("rtrd_rtr_vrps", "VRPs served.", "vrps"),
         ):
-            registry.gauge(name, text, partial(self._number, key))
+            registry.metric(name, text, partial(self._number, key))
 
     def _number(self, key: str) -> float | None:
         number: float | None = self.status()[key]

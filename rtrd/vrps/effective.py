@@ -92,18 +92,18 @@ class EffectiveVRPs:
             vrps_left_out=lambda: vrps.faults,
             router_keys=lambda: len(self.keys.effective),
         )
-        registry.gauge(
+        registry.metric(
             "rtrd_vrps", "VRPs in force.",
             lambda: [(("ipv4",), vrps.count(4)), (("ipv6",), vrps.count(6))], ("family",),
         )  # fmt: skip
-        registry.counter(
+        registry.metric(
             "rtrd_vrps_left_out_total", "VRPs of caches left out: malformed, or too many of one prefix.",
             lambda: [((reason,), count) for reason, count in vrps.faults.items()], ("reason",),
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_vrps_expired", "1 while all VRPs are past the expire interval.", lambda: self.expired_at_all
         )
-        registry.gauge(
+        registry.metric(
             "rtrd_snapshot_used", "1 while the VRPs in force are those of the last run.", lambda: self.snapshot_used
         )
 

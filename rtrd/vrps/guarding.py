@@ -152,20 +152,20 @@ class Guarding:
     def register(self, registry: Registry) -> None:
         """Offer what is held."""
         registry.status_of(guard=self.status)
-        registry.gauge(
+        registry.metric(
             "rtrd_guard_state", "1 for the state that the guard is in.",
             lambda: [((state,), self.guard.state == state) for state in get_args(State)], ("state",),
         )  # fmt: skip
-        registry.counter("rtrd_guard_holds_total", "Changes of the VRPs that were held.", lambda: self.guard.holds)
-        registry.gauge(
+        registry.metric("rtrd_guard_holds_total", "Changes of the VRPs that were held.", lambda: self.guard.holds)
+        registry.metric(
             "rtrd_guard_newly_invalid_routes", "Routes that the held change would turn invalid.",
             lambda: getattr(self.guard.figures, "newly_invalid", None),
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_guard_due_vrps", "VRPs in force once the held change is applied.",
             lambda: getattr(self.guard.figures, "vrps_then", None),
         )  # fmt: skip
-        registry.gauge(
+        registry.metric(
             "rtrd_guard_until_timestamp_seconds", "When the held change is applied at the latest.", lambda: self.until
         )
 

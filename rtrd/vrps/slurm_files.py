@@ -94,8 +94,8 @@ class SlurmFiles:
             ("rtrd_slurm_filters", "Filters of a SLURM file in force.", "filters"),
             ("rtrd_slurm_assertions", "Assertions of a SLURM file in force.", "assertions"),
         ):
-            registry.gauge(name, text, partial(self._counts, key), ("path",))
-        registry.gauge(
+            registry.metric(name, text, partial(self._counts, key), ("path",))
+        registry.metric(
             "rtrd_slurm_refused", "1 while a SLURM file as it is now is not in force.",
             lambda: [((file["path"],), file["fault"] is not None) for file in self.status()], ("path",),
         )  # fmt: skip

@@ -83,7 +83,7 @@ class SnapshotKeeper:
         """Offer how old the snapshot is."""
         registry.on_reload(self.change_expire, "caches.expire")
         registry.status_of(snapshot=self.status)
-        registry.gauge(
+        registry.metric(
             "rtrd_snapshot_timestamp_seconds", "Date of the VRPs in the snapshot on the disk.", lambda: self._date
         )
 

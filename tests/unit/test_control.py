@@ -149,7 +149,7 @@ class FakeDaemon:
         self.held = True
         self.asked: list[str] = []
         self.registry = Registry()
-        self.registry.gauge("rtrd_ready", "1 while ready.", lambda: 1)
+        self.registry.metric("rtrd_ready", "1 while ready.", lambda: 1)
         self.registry.status_of(**{name: partial(STATUS.get, name) for name in STATUS})
         self.name = "exabgp"
         self.engine = self

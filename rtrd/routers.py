@@ -256,7 +256,7 @@ def _status(router: ExaBGP) -> dict[str, Any]:
         "local_routes_withdrawn": len(engine.local_routes.withdrawn),
         "outbox": table.state.waiting,
         "waits_for": None if gate.waits_for is None else gate.waits_for.value,
-        "waits_seconds": None if gate.waits_for is None else round(router.now() - gate.since, 1),
+        "waits_seconds": None if gate.waits_for is None else round(router.clock() - gate.since, 1),
         "unanswered": window.waiting,
         "refused": window.errors,
         "never_answered": window.unanswered,

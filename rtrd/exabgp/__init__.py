@@ -1,1 +1,1 @@
-"""ExaBGP's dialect: its lines in, commands out."""
+"""The door to ExaBGP: reads its lines, writes its commands."""

@@ -1,4 +1,4 @@
-"""ExaBGPs that `rtrd attach` hands over in, by SCM_RIGHTS; a router for each, from the first line to the last, out.
+"""Takes over the ExaBGPs that `rtrd attach` hands over (SCM_RIGHTS), and serves each as a router until it ends.
 
 The words of the protocol, a message each (SOCK_SEQPACKET), `<` from the attach process:
 
@@ -38,7 +38,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 MOST: Final = 64
 """Connections at a time; one more is closed at once."""
 PATIENCE: Final = 10.0
-"""Seconds that a connection has to say what it wants."""
+"""Seconds that a connection has to make its request."""
 DRAIN: Final = 5.0
 """Seconds that the pipe of a dead attach process is still read: ExaBGP, which sees the death within a moment, may be
 writing, and a write that fails in the middle of a long line ends its other sessions (docs/exabgp.md)."""
@@ -240,7 +240,7 @@ class _Attachment:
 
     def _too_late(self) -> None:
         self._timer = None
-        self._refuse("nothing was said for too long")
+        self._refuse("no request came in time")
 
     def _refuse(self, why: str) -> None:
         self._all.complain(why, "an attach process was refused", pid=self.pid, uid=self.uid, why=why)

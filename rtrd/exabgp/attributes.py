@@ -1,4 +1,4 @@
-"""The raw path attributes of an ExaBGP line in, an AttributeSet of numbers out. Both dialects, told apart by shape.
+"""Decodes the path attributes of an ExaBGP line to an AttributeSet of numbers; both dialects, told apart by shape.
 
 5.0 writes the AS_PATH as an object of segments. 4.2 writes one list for all AS_SEQUENCEs and others for sets
 and confederations: their order is lost, so with a set in it the origin AS can't be told (NONE).

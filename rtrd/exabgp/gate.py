@@ -80,7 +80,7 @@ class Gate:
             self._came = now
 
     def coalesce_no_longer(self) -> None:
-        """Wait for no line more: what is to be said now is not of lines alone."""
+        """Wait for no further line: what is to be announced now did not come by lines alone."""
         self._came = None
 
     def wrote(self, text: str, weight: int, now: float, command: Command | None = None) -> None:

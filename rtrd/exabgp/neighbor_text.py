@@ -1,6 +1,6 @@
-"""What ExaBGP says of its neighbors in (text, for people), addresses and what their sessions can do out.
+"""Reads what ExaBGP prints about its neighbors: addresses, and what their sessions can do.
 
-`show neighbor summary` is the fence of exabgp/flow.py: a row for each neighbor, in 4.2 only for those that are up.
+`show neighbor summary` is the fence of window.py: a row for each neighbor, in 4.2 only for those that are up.
 `show neighbor extensive` names all neighbors in both versions, and whether path ids are sent to them.
 """
 
@@ -51,10 +51,10 @@ class ExtensiveReader:
         self._undecided = False
 
     def read(self, text: str, version: str) -> Row | PathIds | None:
-        """Read a line; None for one that says nothing that is wanted.
+        """Read a line; None for one that has nothing that is wanted.
 
         ExaBGP `version` 5.0 has `send` and `receive` of the column Add-Path the wrong way round; 4.2 says `enabled` for
-        both directions and `disabled` for one or none, so that where both ends know ADD-PATH it says nothing.
+        both directions and `disabled` for one or none, so that where both ends know ADD-PATH it tells nothing.
         """
         words = text.split()
         if len(words) == 2 and words[0] == "Neighbor":

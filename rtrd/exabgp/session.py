@@ -71,7 +71,7 @@ class ExaBGP:
         self._pipe = Pipe(read_fd, write_fd, self._read, self._room, self.close, mid_line=mid_line)
         self._too_long = 0
         self._closed: Callable[[], None] | None = closed
-        self._clock = clock
+        self.clock = clock
         self._loop = asyncio.get_running_loop()
         self._limiter = log.RateLimiter(clock)
         self._encoder = Encoder(engine)
@@ -87,7 +87,7 @@ class ExaBGP:
         """Begin to read, and ask ExaBGP who it is."""
         self._pipe.start()
         self.engine.table.barrier_falls()
-        self._pipe.write(self.gate.window.start(self._clock()))
+        self._pipe.write(self.gate.window.start(self.clock()))
         self.pump()
 
     def close(self) -> None:
@@ -99,10 +99,6 @@ class ExaBGP:
         if self._timer is not None:
             self._timer.cancel()
         closed()
-
-    def now(self) -> float:
-        """Give the seconds of its clock."""
-        return self._clock()
 
     @property
     def open(self) -> bool:
@@ -116,7 +112,7 @@ class ExaBGP:
 
     @property
     def idle(self) -> bool:
-        """True when nothing is left to say and ExaBGP has executed all that was said, or is gone."""
+        """True when nothing is left to write and ExaBGP has executed all that was written, or is gone."""
         busy = self.engine.has_work or self.engine.table.state.waiting or self.unwritten or self.gate.window.waiting
         return not self.open or not busy
 
@@ -129,7 +125,7 @@ class ExaBGP:
 
     def look_again(self) -> None:
         """Have ExaBGP list its local routes soon: its configuration may be another one."""
-        self.local_list.soon(self._clock())
+        self.local_list.soon(self.clock())
         self.pump()
 
     # -- what ExaBGP says
@@ -148,7 +144,7 @@ class ExaBGP:
             at, lines = self.engine.take_lines(text, at)
             if lines:
                 self.lines += lines
-                self.gate.routes_came(self._clock())
+                self.gate.routes_came(self.clock())
             if at < len(text):
                 end = text.index(b"\n", at)
                 self._line(text[at:end])
@@ -161,7 +157,7 @@ class ExaBGP:
                 if line:
                     self._text(line.decode("ascii", "replace").rstrip("\r"))
             elif self.engine.take_line(line):
-                self.gate.routes_came(self._clock())
+                self.gate.routes_came(self.clock())
             else:
                 self._event(decode(line))
         except DecodeError as error:
@@ -184,7 +180,7 @@ class ExaBGP:
     def _event(self, event: Event) -> None:
         if type(event) is Update:
             self.engine.update(event)
-            self.gate.routes_came(self._clock())
+            self.gate.routes_came(self.clock())
         elif type(event) is Sent:
             self.engine.local_routes.sent(event.update)
         elif type(event) is State:
@@ -212,22 +208,19 @@ class ExaBGP:
 
         The receiver is announced to once `show neighbor extensive` says that it is up: then ExaBGP has begun to send.
         """
-        now, gate = self._clock(), self.gate
+        now, gate = self.clock(), self.gate
         self.startup.session(receiver, now)
         self.local_list.soon(now)
         gate.neighbors_due = now
         if not gate.window.greeted:
-            self.engine.reachable(receiver, up=True)  # nobody will say so
+            self.engine.reachable(receiver, up=True)  # nobody will tell
         bit = self.engine.receivers.bit(receiver)
         for command, _ in gate.window.unsettled():
             if not command.announce and command.receivers & bit:
                 self._write(self._encoder.encode(command._replace(receivers=bit)), command.size)
 
     def _went_down(self, receiver: str) -> None:
-        """Withdraw what ExaBGP may execute from here on: it would keep it for the next session.
-
-        And 5.0 would send it then, even if it was withdrawn meanwhile.
-        """
+        """Withdraw what ExaBGP may execute from here on: 5.0 would send it in the next session, withdrawn or not."""
         self.engine.reachable(receiver, up=False)
         bit = self.engine.receivers.bit(receiver)
         for command, written in self.gate.window.unsettled():
@@ -248,7 +241,7 @@ class ExaBGP:
         elif text.startswith(FENCE_HEADER):
             for settled in gate.window.heard_fence():
                 self._settled(settled)
-            if gate.barrier.answer_begins(self._clock()):
+            if gate.barrier.answer_begins(self.clock()):
                 self.engine.table.barrier_falls()
         elif text.startswith("exabgp "):
             gate.window.heard_version(text.removeprefix("exabgp "))
@@ -266,7 +259,7 @@ class ExaBGP:
         if command.text == NEIGHBORS:
             self.gate.listing_neighbors = False
             if self.engine.unreachable:
-                self.gate.neighbors_due = min(self.gate.neighbors_due, self._clock() + NEIGHBORS_DOWN_EVERY)
+                self.gate.neighbors_due = min(self.gate.neighbors_due, self.clock() + NEIGHBORS_DOWN_EVERY)
         elif command.text.startswith("show adj-rib ") and self.startup.over:
             for route in self.local_list.ended():
                 logger.warning(
@@ -274,9 +267,9 @@ class ExaBGP:
                     router=self.engine.name, neighbor=route.neighbor, prefix=route.prefix,
                 )  # fmt: skip
         elif command.text.startswith("show adj-rib "):
-            self.startup.ended(command.text, self._clock())
+            self.startup.ended(command.text, self.clock())
             if self.engine.previous_run.left:
-                self.gate.barrier.drain(self._clock())  # ExaBGP may have yet to send what the previous run announced
+                self.gate.barrier.drain(self.clock())  # ExaBGP may have yet to send what the previous run announced
             logger.info(
                 "asked ExaBGP what it had before", router=self.engine.name, phase=self.startup.phase.value,
                 stale=self.engine.previous_run.found, learned=self.startup.learned,
@@ -308,10 +301,10 @@ class ExaBGP:
     # -- what ExaBGP is told
 
     def pump(self) -> None:
-        """Write what there is to say and the gate lets through; see to it that this happens again in time."""
+        """Write what there is to write and the gate lets through; see to it that this happens again in time."""
         if not self.open:
             return
-        now = self._clock()
+        now = self.clock()
         if self.gate.may_withdraw_local(now):
             self._withdraw_local(now)
         idle = self._write_commands(now)
@@ -353,7 +346,7 @@ class ExaBGP:
         self._write(self._encoder.encode(command), command.size, command, now)
 
     def _write(self, text: str, weight: int, command: Command | None = None, now: float | None = None) -> None:
-        self.gate.wrote(text, weight, self._clock() if now is None else now, command)
+        self.gate.wrote(text, weight, self.clock() if now is None else now, command)
         self.gate.pipe_full = not self._pipe.write(text)
 
     def _room(self) -> None:

@@ -148,8 +148,8 @@ class StartUp:
                 self._go(Phase.ASKING, now)
                 return
             # A neighbor that has sent routes and that ExaBGP lists none of: it keeps no list.
-            said = {address for address in self.older if self._has_routes(address)}
-            if self._engine.previous_run.left and (said - self._listed or not said | self._listed):
+            sent = {address for address in self.older if self._has_routes(address)}
+            if self._engine.previous_run.left and (sent - self._listed or not sent | self._listed):
                 self._go(Phase.BLIND, now)
             else:
                 self._release(now)

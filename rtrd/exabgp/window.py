@@ -5,7 +5,7 @@ ExaBGP takes commands into an unbounded list, so how much it has is ours to boun
 before it, is the text of `show neighbor summary`: that is the fence. Without acks every window is closed by one; with
 acks one is sent when an answer is overdue, and settles what it overtook.
 
-Which it is shows at the start: `version` is answered at once in both, and only with acks a `done` stands between two.
+Which it is shows at the start: `version` is answered at once in both, and only with acks a `done` comes between two.
 """
 
 from __future__ import annotations

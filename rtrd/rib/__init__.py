@@ -1,1 +1,1 @@
-"""Routes in: the Adj-RIB-In, and the validity of each."""
+"""The routing information base of a router: its routes, the validity of each, and what is to be announced."""

@@ -1,4 +1,4 @@
-"""What a router's dialect reads of the path attributes of routes in, summary for the route table out.
+"""The path attributes that routes share, and the summary of them that the route table needs.
 
 Neutral between dialects: exabgp/attributes.py makes it, exabgp/encode.py prints it. Everything is a number or
 an address that was parsed: no text of BGP gets past this point.
@@ -100,7 +100,7 @@ class AttributeSet(NamedTuple):
         )
 
     def same(self, other: AttributeSet) -> bool:
-        """Tell whether both say the same of a route, whatever the order of their communities."""
+        """Tell whether both announce the same, whatever the order of their communities."""
         return self._sorted() == other._sorted()
 
     def _sorted(self) -> AttributeSet:

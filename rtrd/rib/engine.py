@@ -38,14 +38,14 @@ _REMEMBERED = 4096
 
 
 class Session(NamedTuple):
-    """A neighbor that is up, or that sent routes, which says the same."""
+    """The session of a neighbor that is up, or has sent routes, which shows the same."""
 
     number: int
     rule: Rule | None
 
 
 class Engine:
-    """One router: its neighbors, their routes (the Adj-RIB-In), and what is to be said about them."""
+    """One router: its neighbors, their routes (the Adj-RIB-In), and what is to be announced."""
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class Engine:
         self._new_policies()
 
     def state(self, event: State) -> None:
-        """Take a session that came up or went down; what it had said is gone in both cases (RFC 4271 section 6)."""
+        """Take a session that came up or went down; its routes are gone in both cases (RFC 4271 section 6)."""
         self.local_routes.state(event)
         address = normal(event.neighbor)
         self.previous_run.session_changed(address)
@@ -273,7 +273,7 @@ class Engine:
             self.previous_run.advertised(prefix, attributes, bit)
 
     def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> bool:
-        """Take a route that the router says it has of a neighbor. True: it was not known."""
+        """Take a route of a neighbor that the router lists. True: it was not known."""
         session = self.sessions.get(normal(neighbor)) or self._session(normal(neighbor))
         return self.previous_run.listed(neighbor, session.number, prefix, attributes)
 
@@ -391,4 +391,4 @@ class Engine:
         try:
             return any(route.advertised & bit for route in self.table.at(prefix.partition(" ")[0]))
         except ValueError:
-            return False  # no prefix, which the route table will say, too
+            return False  # no prefix, as the route table will find, too

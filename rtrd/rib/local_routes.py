@@ -1,4 +1,4 @@
-"""What a router sends to its neighbors in, less what rtrd had it send; validity of its local routes out (RFC 8893).
+"""The local routes of a router (those that it originates) and their validity: origin validation on export (RFC 8893).
 
 These routes are shown and counted, and nothing is done about them unless a rule of the policy (`direction: out`) says
 so: they are the operator's own words. No socket, no clock. The origin is that of the path as it is sent, after all that
@@ -35,7 +35,7 @@ MOST_LISTED = 200_000
 
 
 class LocalRoute(NamedTuple):
-    """A route of the router's own to one neighbor."""
+    """A local route, as it goes to one neighbor."""
 
     neighbor: str
     prefix: str
@@ -71,58 +71,58 @@ class LocalRoutes:
         self._acting: dict[str, int] = {}
         self._telling: set[str] = set()
         self._listed: set[LocalRoute] | None = None
-        self._said: set[LocalRoute] = set()
+        self._sent: set[LocalRoute] = set()
 
     # -- what the router sends
 
     def sent(self, update: Update) -> None:
-        """Take what the router sent to a neighbor. A route of ours takes the place of the router's own."""
+        """Take what the router sent to a neighbor. A route of ours replaces a local route."""
         address = normal(update.neighbor)
         number = self._session(address)
         if number is None:
             return
         self._telling.add(address)
-        if self._listed is not None and len(self._said) < MOST_LISTED:
+        if self._listed is not None and len(self._sent) < MOST_LISTED:
             prefixes = [*update.withdrawn, *(prefix for _, some in update.announced for prefix in some)]
-            self._said.update(LocalRoute(address, prefix) for prefix in prefixes)
+            self._sent.update(LocalRoute(address, prefix) for prefix in prefixes)
         if update.withdrawn:
-            # Of one that a rule had withdrawn the router says so too; it stays to be seen.
+            # The router tells the withdraw of one that a rule had withdrawn, too; it is still shown.
             gone = [prefix for prefix in update.withdrawn if LocalRoute(address, prefix) not in self.withdrawn]
             self._table.withdraw(number, gone)
         for key, prefixes in update.announced:
             ours = [prefix for prefix in prefixes if self._ours(address, prefix)]
-            own = [prefix for prefix in prefixes if prefix not in ours] if ours else prefixes
+            local = [prefix for prefix in prefixes if prefix not in ours] if ours else prefixes
             if ours:
                 self._drop(address, number, ours)
-            if own:
-                self._announce(address, number, key, own)
+            if local:
+                self._announce(address, number, key, local)
 
     def state(self, event: State) -> None:
-        """Take a session that came up or went down: where the router says what it sends, it says all of it again."""
+        """Take a session that came up or went down: where the router tells what it sends, it tells all of it again."""
         address = normal(event.neighbor)
         if address in self._telling and address in self.sessions:
             self._table.retire_neighbor(self.sessions.pop(address))
             self._acting.pop(address, None)
-            for own in [own for own in self.withdrawn if own.neighbor == address]:
-                del self.withdrawn[own]
+            for route in [route for route in self.withdrawn if route.neighbor == address]:
+                del self.withdrawn[route]
 
     # -- what the router lists
 
     def list_begins(self) -> None:
         """Take note that the router begins to list what it would send, to all neighbors."""
         self._listed = set()
-        self._said.clear()
+        self._sent.clear()
 
     def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
         """Take a route of the list that rtrd did not have it announce."""
-        own = LocalRoute(normal(neighbor), prefix)
-        number = self._session(own.neighbor)
+        route = LocalRoute(normal(neighbor), prefix)
+        number = self._session(route.neighbor)
         if number is None or self._listed is None:
             return
         if len(self._listed) < MOST_LISTED:
-            self._listed.add(own)
-        if own not in self._said and not self._ours(own.neighbor, prefix):
-            self._announce(own.neighbor, number, key_of(attributes), [prefix])
+            self._listed.add(route)
+        if route not in self._sent and not self._ours(route.neighbor, prefix):
+            self._announce(route.neighbor, number, key_of(attributes), [prefix])
 
     def list_ended(self) -> list[LocalRoute]:
         """Take the end of the list: what is not in it is not announced any more.
@@ -131,19 +131,19 @@ class LocalRoutes:
         """
         listed, self._listed = self._listed, None
         again: list[LocalRoute] = []
-        if listed is None or max(len(listed), len(self._said)) >= MOST_LISTED:
+        if listed is None or max(len(listed), len(self._sent)) >= MOST_LISTED:
             return again
         for address, route in list(self.routes()):
-            own = LocalRoute(address, _text(route))
-            if own in listed or own in self._said:
+            local = LocalRoute(address, _text(route))
+            if local in listed or local in self._sent:
                 continue
-            if own in self.withdrawn:
+            if local in self.withdrawn:
                 if route.decision == "withdraw":
                     continue
-                again.append(own)
+                again.append(local)
             elif address in self._telling:
                 continue
-            self._drop(address, self.sessions[address], [own.prefix])
+            self._drop(address, self.sessions[address], [local.prefix])
         return again
 
     # -- what is done about them
@@ -159,8 +159,8 @@ class LocalRoutes:
             self._table.set_policy(number, _policy(acts))
             changed = True
             if acts:  # what was withdrawn while it was down may have been sent all the same
-                for own in [own for own in self.withdrawn if own.neighbor == address]:
-                    self._announce(address, number, self.withdrawn[own], [own.prefix])
+                for route in [route for route in self.withdrawn if route.neighbor == address]:
+                    self._announce(address, number, self.withdrawn[route], [route.prefix])
         if changed:
             self._table.revalidate()
 
@@ -186,7 +186,7 @@ class LocalRoutes:
     def beside(self, command: Command) -> list[Command]:
         """Give what is to be written of a command of rtrd's: of a withdraw, what takes away no local route.
 
-        A neighbor is sent one route for an NLRI. What rtrd announces replaces the router's own.
+        A neighbor is sent one route for an NLRI. What rtrd announces replaces the local route.
         """
         nlri = command.nlri()
         if command.announce:

@@ -1,4 +1,4 @@
-"""Rules of the policy in; numbers by which the route table decides so, and of a number its treatment again, out. Pure.
+"""Numbers the policy's treatments, since the route table knows a treatment by its number alone. Pure.
 
 The table knows an action and whether two announcements carry the same additions, which is a number (a *variant*).
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Treatments:
-    """What one router's announcements were, or are, to carry. None is forgotten: some may stand there yet."""
+    """What one router's announcements carry, or carried. None is forgotten: a route with it may be advertised yet."""
 
     def __init__(self) -> None:
         self.by_variant: list[Treatment] = [OBSERVE]

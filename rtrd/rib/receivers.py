@@ -1,6 +1,6 @@
-"""What is heard of the router's neighbors in, the bits by which the route table knows them as receivers out.
+"""The receivers: neighbors of the router to which routes can be announced. The route table has a bit for each.
 
-Commands name neighbors; the table has a bit for each. What can be said to one depends on what its session agreed on.
+What can be announced to one, and how, depends on what its session agreed on.
 """
 
 from __future__ import annotations

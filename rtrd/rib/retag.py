@@ -1,4 +1,4 @@
-"""Two policies in, with the tags that are ours by each; the attribute sets of which both may speak differently, out.
+"""Finds the attribute sets that another policy may announce differently, because other tags are ours by it.
 
 A received community that equals a tag of ours is left out of what is announced, so a change of our tags changes the
 words of routes that came with one. Decoding every set would take seconds; nearly all are passed over by their octets.

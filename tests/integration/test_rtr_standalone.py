@@ -136,7 +136,7 @@ def test_one_manager_is_driven_by_one_loop(cache: StayRTR) -> None:
     with manager, pytest.raises(RTRInitError, match="is started"):
         manager.open(InForce())
     manager.open(InForce())
-    with pytest.raises(RTRInitError, match="in a loop of the caller's"):
+    with pytest.raises(RTRInitError, match="in a loop of the caller"):
         manager.start()
     manager.close()
     manager.start(timeout=SECONDS)

@@ -55,12 +55,12 @@ class ChangeMonitor:
         self._background = Background("change_monitor")
 
     def start(self) -> None:
-        """Look from now on; how things are now is no news."""
+        """Look from now on; the states of this moment are not reported."""
         self.look(quietly=True)
         self._background.start(self._run())
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop."""
         self._background.close()
 
     async def _run(self) -> None:
@@ -116,7 +116,7 @@ class ChangeMonitor:
                 text = f"neighbor {rest[0]} is down"
                 self._event_log.add("neighbor", text, router=router, neighbor=printable(rest[0]), up=False)
             elif kind == "router":
-                self._event_log.add("router", f"router {router} is gone", router=router, up=False)
+                self._event_log.add("router", f"router {router} is disconnected", router=router, up=False)
 
     def _now(self) -> Iterator[_State]:
         for group in self._caches.groups():
@@ -148,7 +148,7 @@ class ChangeMonitor:
             yield _State(("guard", ""), guard["state"], "guard", f"guard: {text} ({guard['state']})", guard)
         for router in self._routers:
             name = router.engine.name
-            yield _State(("router", name), True, "router", f"router {name} is here", {"router": name, "up": True})
+            yield _State(("router", name), True, "router", f"router {name} is connected", {"router": name, "up": True})
             for address, session in router.engine.sessions.items():
                 fields = {"router": name, "neighbor": printable(address), "up": True}
                 text = f"neighbor {address} is up"

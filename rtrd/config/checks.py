@@ -118,4 +118,4 @@ def _check_relay_intervals(found: Found, report: Report) -> None:
                 continue  # the caches' own fault, told there
             line = max(relay.line_of(name) for name in (key, "expire"))
             what = f"expire ({values['expire']}) must be greater than {key} ({values[key]})"
-            report(line, f"{relay.path}: {what}; what rtr-server does not say is taken from caches")
+            report(line, f"{relay.path}: {what}; keys that rtr-server leaves out are taken from caches")

@@ -398,7 +398,7 @@ def test_no_text_breaks_the_reader(text: str) -> None:
         load(text)
 
 
-NOT_SAID = "what rtr-server does not say is taken from caches"
+NOT_SAID = "keys that rtr-server leaves out are taken from caches"
 RELAY = "rtr-server: {listen: ['127.0.0.1:3323']"
 TLS = "tls: {listen: ['127.0.0.1:324'], certificate: c.pem, key: k.pem}"
 

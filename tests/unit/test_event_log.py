@@ -213,7 +213,7 @@ def test_of_a_router_that_went_nothing_is_kept(tell: Any) -> None:
         one.daemon.routers.remove(router)
         gone = weakref.ref(router.engine.table)
         del router
-        assert [event["text"] for event in await one.told("router")] == ["router edge-2 is gone"]
+        assert [event["text"] for event in await one.told("router")] == ["router edge-2 is disconnected"]
         gc.collect()
         assert gone() is None
         os.close(read_fd)

@@ -22,11 +22,11 @@ HOLD = 180
 SECONDS = 30.0
 
 
-def _message(kind: int, body: bytes = b"") -> bytes:
+def message(kind: int, body: bytes = b"") -> bytes:
     return MARKER + struct.pack(">HB", 19 + len(body), kind) + body
 
 
-def _attribute(flags: int, code: int, value: bytes) -> bytes:
+def attribute(flags: int, code: int, value: bytes) -> bytes:
     if len(value) > 255:
         return struct.pack(">BBH", flags | 0x10, code, len(value)) + value
     return bytes([flags, code, len(value)]) + value
@@ -39,29 +39,29 @@ def update(attributes: Attributes, next_hop: str, prefixes: Iterable[str]) -> by
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
     path = b"".join(struct.pack(">I", asn) for asn in attributes.as_path)
     parts = [
-        _attribute(0x40, 1, b"\0"),
-        _attribute(0x40, 2, bytes([2, len(attributes.as_path)]) + path),
+        attribute(0x40, 1, b"\0"),
+        attribute(0x40, 2, bytes([2, len(attributes.as_path)]) + path),
     ]
     if not is_ipv6:
-        parts.append(_attribute(0x40, 3, socket.inet_aton(next_hop)))
+        parts.append(attribute(0x40, 3, socket.inet_aton(next_hop)))
     if attributes.med is not None:
-        parts.append(_attribute(0x80, 4, struct.pack(">I", attributes.med)))
+        parts.append(attribute(0x80, 4, struct.pack(">I", attributes.med)))
     if attributes.communities:
         pairs = b"".join(struct.pack(">HH", *pair) for pair in attributes.communities)
-        parts.append(_attribute(0xC0, 8, pairs))
+        parts.append(attribute(0xC0, 8, pairs))
     if attributes.large_communities:
         triples = b"".join(struct.pack(">III", *triple) for triple in attributes.large_communities)
-        parts.append(_attribute(0xC0, 32, triples))
+        parts.append(attribute(0xC0, 32, triples))
     reachable = b""
     for prefix in prefixes:
         address, _, length = prefix.partition("/")
         reachable += bytes([int(length)]) + socket.inet_pton(family, address)[: (int(length) + 7) // 8]
     if is_ipv6:
         hop = socket.inet_pton(family, next_hop)
-        parts.append(_attribute(0x80, 14, b"\0\2\1" + bytes([len(hop)]) + hop + b"\0" + reachable))
+        parts.append(attribute(0x80, 14, b"\0\2\1" + bytes([len(hop)]) + hop + b"\0" + reachable))
         reachable = b""
     encoded = b"".join(parts)
-    return _message(UPDATE, struct.pack(">HH", 0, len(encoded)) + encoded + reachable)
+    return message(UPDATE, struct.pack(">HH", 0, len(encoded)) + encoded + reachable)
 
 
 class Speaker:
@@ -84,7 +84,7 @@ class Speaker:
         parameters = bytes([2, len(capabilities)]) + capabilities
         short = asn if asn < 65536 else 23456
         self._send(
-            _message(OPEN, struct.pack(">BHH", 4, short, HOLD) + identifier + bytes([len(parameters)]) + parameters)
+            message(OPEN, struct.pack(">BHH", 4, short, HOLD) + identifier + bytes([len(parameters)]) + parameters)
         )
         for run in (self._read, self._keep_alive):
             threading.Thread(target=run, daemon=True).start()
@@ -106,7 +106,7 @@ class Speaker:
     def _keep_alive(self) -> None:
         with contextlib.suppress(OSError):
             while not self._closed.wait(HOLD / 6):
-                self._send(_message(KEEPALIVE))
+                self._send(message(KEEPALIVE))
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +147,7 @@ class Speaker:
             body = data[at + 19 : at + size]
             at += size
             if kind == OPEN:
-                self._send(_message(KEEPALIVE))
+                self._send(message(KEEPALIVE))
             elif kind == KEEPALIVE:
                 self.up.set()
             elif kind == NOTIFICATION:

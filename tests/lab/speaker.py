@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from bench.speaker import HOLD, KEEPALIVE, NOTIFICATION, OPEN, UPDATE, attribute, message
 from rtrd.demo.lab import LabError
 
 HEADER = 19
-MOST = 4096
-OPEN, UPDATE, NOTIFICATION, KEEPALIVE, REFRESH = 1, 2, 3, 4, 5
+REFRESH = 5
 ORIGIN, AS_PATH, NEXT_HOP, LOCAL_PREF, COMMUNITY, MP_REACH, MP_UNREACH, EXTENDED, LARGE = 1, 2, 3, 5, 8, 14, 15, 16, 32
-HOLD = 180
 
 
 class Route(NamedTuple):
@@ -154,8 +153,8 @@ class Speaker:
                 if family == 4:
                     self._send(UPDATE, struct.pack("!H", len(part)) + part + b"\0\0")
                 else:
-                    attribute = _attribute(0x80, MP_UNREACH, b"\0\2\1" + part)
-                    self._send(UPDATE, b"\0\0" + struct.pack("!H", len(attribute)) + attribute)
+                    gone = attribute(0x80, MP_UNREACH, b"\0\2\1" + part)
+                    self._send(UPDATE, b"\0\0" + struct.pack("!H", len(gone)) + gone)
 
     def _announce(self, routes: Mapping[str, Route]) -> None:
         groups: dict[tuple[bool, Route], list[bytes]] = {}
@@ -166,7 +165,7 @@ class Speaker:
             for part in _parts(octets, 3000):
                 attributes = _attributes(route, b"" if not six else part)
                 body = b"\0\0" + struct.pack("!H", len(attributes)) + attributes + (b"" if six else part)
-                data += _message(UPDATE, body)
+                data += message(UPDATE, body)
                 if len(data) > 1 << 16:
                     self._write(data)
                     data = b""
@@ -179,7 +178,7 @@ class Speaker:
                 self._announce({prefix: one for prefix, one in self.said.items() if (":" in prefix) == (family == 6)})
 
     def _send(self, kind: int, body: bytes = b"") -> None:
-        self._write(_message(kind, body))
+        self._write(message(kind, body))
 
     def _write(self, data: bytes) -> None:
         connection = self._socket
@@ -316,31 +315,20 @@ class Speaker:
         self.heard.append(Heard(now, prefix, None))
 
 
-def _message(kind: int, body: bytes) -> bytes:
-    assert len(body) + HEADER <= MOST
-    return b"\xff" * 16 + struct.pack("!HB", len(body) + HEADER, kind) + body
-
-
-def _attribute(flags: int, code: int, value: bytes) -> bytes:
-    if len(value) > 255:
-        return struct.pack("!BBH", flags | 0x10, code, len(value)) + value
-    return struct.pack("!BBB", flags, code, len(value)) + value
-
-
 def _attributes(route: Route, nlri6: bytes) -> bytes:
     path = struct.pack(f"!BB{len(route.path)}I", 2, len(route.path), *route.path) if route.path else b""
-    data = _attribute(0x40, ORIGIN, b"\0") + _attribute(0x40, AS_PATH, path)
+    data = attribute(0x40, ORIGIN, b"\0") + attribute(0x40, AS_PATH, path)
     if nlri6:
         hop = ipaddress.ip_address(route.next_hop).packed
-        data += _attribute(0x80, MP_REACH, b"\0\2\1" + bytes([len(hop)]) + hop + b"\0" + nlri6)
+        data += attribute(0x80, MP_REACH, b"\0\2\1" + bytes([len(hop)]) + hop + b"\0" + nlri6)
     else:
-        data += _attribute(0x40, NEXT_HOP, socket.inet_aton(route.next_hop))
+        data += attribute(0x40, NEXT_HOP, socket.inet_aton(route.next_hop))
     if route.communities:
-        data += _attribute(0xC0, COMMUNITY, b"".join(struct.pack("!HH", *one) for one in route.communities))
+        data += attribute(0xC0, COMMUNITY, b"".join(struct.pack("!HH", *one) for one in route.communities))
     if route.extended:
-        data += _attribute(0xC0, EXTENDED, b"".join(struct.pack("!Q", one) for one in route.extended))
+        data += attribute(0xC0, EXTENDED, b"".join(struct.pack("!Q", one) for one in route.extended))
     if route.large:
-        data += _attribute(0xC0, LARGE, b"".join(struct.pack("!III", *one) for one in route.large))
+        data += attribute(0xC0, LARGE, b"".join(struct.pack("!III", *one) for one in route.large))
     return data
 
 

@@ -239,9 +239,9 @@ class Engine:
         """
         if self.previous_run.lists:
             return at, 0  # who withdraws what must be known
-        taken = self.table.take_lines(text, at)
-        self._path_ids |= taken.path_ids
-        return taken.at, taken.lines
+        at, lines, path_ids = self.table.take_lines(text, at)
+        self._path_ids |= path_ids
+        return at, lines
 
     def take_line(self, line: bytes) -> bool:
         """Take the routes of a line that needs no decoder but the native one. False: nothing was done."""

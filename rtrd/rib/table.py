@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from _rov import ffi, lib
-from rtrd.rib.terms import ACTIONS, LEARNED, TAG_KINDS, Command, LinesTaken, NeighborPolicy, Route, RouteChange
+from rtrd.rib.terms import ACTIONS, LEARNED, TAG_KINDS, Command, NeighborPolicy, Route, RouteChange
 from rtrlib.vrp import unpack
 from rtrlib.vrp_set import VALIDITIES, parse_prefix
 
@@ -156,15 +156,16 @@ class RouteTable:
             raise MemoryError("no memory for more routes")
         return int(taken)
 
-    def take_lines(self, text: bytes, at: int) -> LinesTaken:
+    def take_lines(self, text: bytes, at: int) -> tuple[int, int, bool]:
         """Take the lines from octet `at` of the text on, each ended by LF, as `take_line` does.
 
-        It ends before the first one of which that would not have taken all, or not for certain.
+        It ends before the first one of which that would not have taken all, or not for certain. Gives where that one
+        begins, or the end of the text; how many lines were taken; whether some route has a path id (RFC 7911).
         """
         view = ffi.from_buffer(text)
         lib.exabgp_take_lines(self._native, view + at, len(text) - at, self._key, self._faults, self._taken)
         self._faults.memory = 0  # whoever takes that line by itself will see
-        return LinesTaken(at + self._taken.size, self._taken.lines, self._taken.path_ids)
+        return at + self._taken.size, self._taken.lines, self._taken.path_ids
 
     @property
     def unknown_key(self) -> bytes:

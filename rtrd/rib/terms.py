@@ -117,45 +117,12 @@ class NeighborPolicy(NamedTuple):
 
 
 class RibState(Protocol):
-    """What is asked of the table again and again: numbers in its own memory, always those of now, read without a call.
+    """What is asked of the table again and again: `struct rib_state` (rib.h), always as of now, read without a call."""
 
-    To be read as long as the table lives.
-    """
-
-    @property
-    def routes(self) -> int:
-        """How many the neighbors have announced and not withdrawn."""
-
-    @property
-    def validity_changes(self) -> int:
-        """How many there were since the start."""
-
-    @property
-    def waiting(self) -> int:
-        """For how many routes a command may have to be written; parked ones are among them."""
-
-    @property
-    def parked(self) -> int:
-        """How many of those wait for the next send barrier."""
-
-    @property
-    def written_set_full(self) -> bool:
-        """Nothing more can be written before the next send barrier."""
-
-    @property
-    def searching(self) -> bool:
-        """The last `next_command` looked at many routes for which there was nothing to write: ask it again."""
-
-    @property
-    def work(self) -> bool:
-        """`work` has something to do."""
-
-
-class LinesTaken(NamedTuple):
-    """What `take_lines` took."""
-
-    at: int
-    """Where the first line begins that it left, or the end of the text."""
-    lines: int
-    path_ids: bool
-    """Some route has one (RFC 7911)."""
+    routes: int
+    validity_changes: int
+    waiting: int
+    parked: int
+    written_set_full: bool
+    searching: bool
+    work: bool

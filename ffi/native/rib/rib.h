@@ -5,7 +5,7 @@
  * was last written are compared when the router has room for a command (rib_next_command). So a route that flaps costs
  * one command, and never more waits than there are routes.
  *
- * ExaBGP keeps one announcement for each NLRI and receiver: for a prefix and path id (RFC 7911), or for the prefix
+ * A router keeps one announcement for each NLRI and receiver: for a prefix and path id (RFC 7911), or for the prefix
  * alone at a receiver that takes no path ids, which is called plain here. When several routes share an NLRI, the best
  * by RFC 4271 section 9.1 (as far as it can be known) is written there.
  *
@@ -21,14 +21,15 @@
  *     attrs.c         attribute sets, by number            index.c   prefixes in order
  *     written_set.h   what was written since the last send barrier
  * and beside the way:
- *     previous_run.c  what an earlier run announced        changes.c  changes of validity, for whoever asks
+ *     previous_run.c  what a previous run announced        changes.c  changes of validity, for whoever asks
  *     whatif.c        validity by a VRP set as it would be rib.c      life, attribute sets, lists
  *
  * The RIB owns all its memory: records, copies of keys, and what rib_vrps_changed is given, too. The VRP set is the
  * caller's and must live longer. Pointers that are given out are good until the next call that changes the RIB, that of
  * rib_state as long as the RIB lives.
  *
- * Decoders of UPDATEs (exabgp/) use this header and nothing else of the folder. Not thread-safe: one thread at a time.
+ * Decoders of UPDATEs (exabgp/) use this header and summary.h, and nothing else of the folder. Not thread-safe: one
+ * thread at a time.
  */
 #ifndef RTRD_RIB_H
 #define RTRD_RIB_H
@@ -199,7 +200,7 @@ void rib_change_counts(const struct rib *rib, uint64_t counts[16]);
  * says counts as written. */
 bool rib_next_command(struct rib *rib, size_t most, struct command *out);
 /* A send barrier: the router has sent all that it was told. From the first call on each NLRI is written once between
- * two barriers, and what is to be written again waits for the next one. ExaBGP needs that, since it puts what it is
+ * two barriers, and what is to be written again waits for the next one. ExaBGP needs that: it puts what it is
  * told in an order of its own until it is sent (docs/exabgp.md). */
 void rib_send_barrier(struct rib *rib);
 

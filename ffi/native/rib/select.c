@@ -66,7 +66,7 @@ static uint32_t preference(const struct rib *rib, const struct route *route)
     return given != UINT32_MAX ? given : summary_of(rib, route)->local_preference;
 }
 
-/* RFC 4271 section 9.1, as far as ExaBGP's JSON carries it; below 0: a is better. Never 0 for two routes. */
+/* RFC 4271 section 9.1, as far as the summaries go; below 0: a is better. Never 0 for two routes. */
 static int compare(const struct rib *rib, uint32_t a_number, uint32_t b_number)
 {
     const struct route *a = route_at(rib, a_number), *b = route_at(rib, b_number);

@@ -1,7 +1,8 @@
-/* A VRP set as it would be and a table of routes in; which routes would change validity out. Nothing is changed.
+/* Which routes of a RIB would have another validity by a VRP set as it would be. Nothing is changed.
  *
- * Bounded work a call, so that it may run beside everything else: the table and the set may change between two calls,
- * and each route is judged as it and they are when its turn comes.
+ * The work of a call is bounded, so that it may run beside everything else: the RIB and the set may change between two
+ * calls, and each route is validated as they are when its turn comes. The question owns its memory, but neither of
+ * them.
  */
 #ifndef RTRD_WHATIF_H
 #define RTRD_WHATIF_H
@@ -32,7 +33,7 @@ struct whatif_counts {
 
 struct whatif;
 
-/* `then` and its sets, and `routes`, stay the caller's and must live longer. `ranges`: only routes that these VRPs
+/* `rib`, and `then` with its sets, stay the caller's and must live longer. `ranges`: only routes that these VRPs
  * cover (the list is copied; it is sorted: keep it short); NULL: all. `covers`: tell how newly invalid ones are still
  * reached, which costs a search for each length. NULL: no memory. */
 struct whatif *whatif_new(const struct rib *rib, const struct vrp_view *then, const struct vrp_list *ranges,

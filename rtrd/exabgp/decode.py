@@ -39,7 +39,6 @@ class _Message(msgspec.Struct):
 
 class _Address(msgspec.Struct, gc=False):
     peer: str
-    local: str = ""
 
 
 class _Asn(msgspec.Struct, gc=False):
@@ -58,7 +57,6 @@ class _Neighbor(msgspec.Struct):
 
 class _Line(msgspec.Struct):
     type: str = ""
-    exabgp: str = ""
     neighbor: _Neighbor | None = None
 
 

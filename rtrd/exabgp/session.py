@@ -173,9 +173,12 @@ class ExaBGP:
 
     def _left_out(self, why: str, key: str = "line") -> None:
         self.undecodable += 1
+        self._warn(key, "a line of ExaBGP was left out", why=why)
+
+    def _warn(self, key: str, event: str, **fields: str) -> None:
         more = self._limiter.rate_limited(key)
         if more is not None:
-            logger.warning("a line of ExaBGP was left out", router=self.engine.name, why=why, **more)
+            logger.warning(event, router=self.engine.name, **fields, **more)
 
     def _event(self, event: Event) -> None:
         if type(event) is Update:
@@ -237,7 +240,7 @@ class ExaBGP:
             if answered is not None:
                 self._settled(answered)
                 if text == "error" and answered.text not in REFRESH:
-                    self._refused(answered)
+                    self._warn("error", "ExaBGP refused a command", command=answered.text.rstrip("\n"))
         elif text.startswith(FENCE_HEADER):
             for settled in gate.window.heard_fence():
                 self._settled(settled)
@@ -247,12 +250,6 @@ class ExaBGP:
             gate.window.heard_version(text.removeprefix("exabgp "))
         else:
             self._about_neighbors(text, gate.window.version or "")
-
-    def _refused(self, command: Written) -> None:
-        more = self._limiter.rate_limited("error")
-        if more is not None:
-            text = command.text.rstrip("\n")
-            logger.warning("ExaBGP refused a command", router=self.engine.name, command=text, **more)
 
     def _settled(self, command: Written) -> None:
         """ExaBGP has executed a command, and has answered it to the end."""

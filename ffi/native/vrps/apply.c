@@ -13,13 +13,9 @@
 
 #define BOTH 3 /* the bits of entry.force */
 
-struct status {
-    bool due, in_force;
-};
-
 static int walk_start(struct vrpset *set, unsigned source, struct walk walk)
 {
-    if (set->walk.each)
+    if (set->walk.change)
         return -2;
     if (source >= VRPSET_SOURCES)
         return -1;
@@ -32,28 +28,64 @@ static int walk_start(struct vrpset *set, unsigned source, struct walk walk)
     return 0;
 }
 
-static void walk_move(struct vrpset *set, struct entry *entry, uint8_t family, struct status was, struct status is)
+/* What the change does to an entry, but for whether it is in force. */
+static void edit(struct walk *walk, struct entry *entry, uint8_t family)
 {
-    struct walk *walk = &set->walk;
-    walk->due[family == 6] += is.due - was.due;
-    walk->pending += (is.due != is.in_force) - (was.due != was.in_force);
-    if (was.in_force == is.in_force)
-        return;
-    walk->effective[family == 6] += is.in_force - was.in_force;
-    entry->force ^= walk->records ? BOTH : BOTH ^ set->shown;
-}
-
-static void walk_tell(struct vrpset *set, const struct entry *entry, uint8_t family, bool announce)
-{
-    struct vrp_list *changes = set->walk.changes;
-    if (changes->n < changes->room) /* always so: there was room for as many as there are entries that may change */
-        changes->records[changes->n++] = vrp_of(entry, family, announce);
+    switch (walk->change) {
+    case BEGIN:
+        entry->next &= ~walk->bit;
+        break;
+    case DISCARD:
+        entry->next = (entry->next & ~walk->bit) | (entry->live & walk->bit);
+        break;
+    case DROP:
+        entry->next &= ~walk->bit; /* fall through */
+    case COMMIT:
+        if ((entry->live ^ entry->next) & walk->bit) {
+            entry->live ^= walk->bit;
+            walk->count += entry->live & walk->bit ? 1 : -1;
+        }
+        break;
+    case FILTER: {
+        struct vrp vrp = vrp_of(entry, family, true);
+        entry->filtered = walk->filters && filters_match(walk->filters, &vrp);
+        break;
+    }
+    case NO_CHANGE:
+    case ACTIVATE:
+    case TAKE:
+        break;
+    }
 }
 
 static void visit(struct vrpset *set, struct entry *entry, uint8_t family)
 {
-    entry->force = in_force(set, entry) ? BOTH : 0;
-    set->walk.each(set, entry, family, &set->walk);
+    struct walk *walk = &set->walk;
+    bool was_due = due(set, entry), was = in_force(set, entry), is = was;
+    /* Nobody else who counts says it. A filter is not asked: that one matches may be pending. */
+    bool sole = (entry->live & set->active) == walk->bit;
+    edit(walk, entry, family);
+    bool is_due = counts(entry, walk->active ? walk->active : set->active, entry->filtered);
+    bool told, announce;
+    if (walk->change == TAKE || walk->change == DROP) {
+        is = walk->change == TAKE ? is_due : was && !sole;
+        told = was != is;
+        announce = is;
+    } else { /* while changes are deferred, what is due is only told */
+        told = was_due != is_due;
+        announce = is_due;
+        if (told && !set->deferring)
+            is = is_due;
+    }
+    walk->due[family == 6] += is_due - was_due;
+    walk->pending += (is_due != is) - (was_due != was);
+    walk->effective[family == 6] += is - was;
+    entry->force = was ? BOTH : 0;
+    if (was != is)
+        entry->force ^= walk->records ? BOTH : BOTH ^ set->shown;
+    struct vrp_list *changes = walk->changes;
+    if (told && changes->n < changes->room) /* there was room for as many as there are entries that may change */
+        changes->records[changes->n++] = vrp_of(entry, family, announce);
 }
 
 static size_t visit_part(struct vrpset *set, unsigned part)
@@ -79,27 +111,27 @@ static void finish(struct vrpset *set)
     set->pending += (uint64_t)walk->pending;
     set->count[walk->source] += (uint64_t)walk->count;
     set->active = walk->active ? walk->active : set->active;
-    if (walk->staged_ends)
-        vrpset_touched_reset(set, walk->source);
-    *walk = (struct walk){NULL};
+    if (walk->change == COMMIT || walk->change == DISCARD || walk->change == DROP)
+        vrpset_touched_reset(set, walk->source); /* what is staged of the source is done with */
+    *walk = (struct walk){NO_CHANGE};
 }
 
-bool vrpset_changing(const struct vrpset *set) { return set->walk.each != NULL; }
+bool vrpset_changing(const struct vrpset *set) { return set->walk.change != NO_CHANGE; }
 
 int vrpset_apply(struct vrpset *set, size_t budget, struct vrp_list *changes)
 {
     struct walk *walk = &set->walk;
-    if (!walk->each)
+    if (!walk->change)
         return 0;
     walk->changes = changes;
     if (walk->part == 0) {
         if (vrp_list_reserve(changes, walk->most) != 0) {
-            if (walk->filtering)
+            if (walk->change == FILTER)
                 filters_free(walk->filters);
-            *walk = (struct walk){NULL};
+            *walk = (struct walk){NO_CHANGE};
             return -1;
         }
-        if (walk->filtering) { /* from now on new entries are made by them */
+        if (walk->change == FILTER) { /* from now on new entries are made by them */
             filters_free(set->filters);
             set->filters = walk->filters;
         }
@@ -120,25 +152,16 @@ int vrpset_apply(struct vrpset *set, size_t budget, struct vrp_list *changes)
 
 /* ---- the changes ------------------------------------------------------------------------------------------- */
 
-/* Whether the entry is due has changed, or not: put that into force or, while changes are deferred, note it. */
-static void settle(struct vrpset *set, struct entry *entry, uint8_t family, bool was, bool is)
+/* Over n records only: what one source staged, or what is taken. */
+static int start_few(struct vrpset *set, unsigned source, enum change change, const struct vrp *records, size_t n)
 {
-    if (was == is)
-        return;
-    bool before = in_force(set, entry);
-    walk_move(set, entry, family, (struct status){was, before}, (struct status){is, set->deferring ? before : is});
-    walk_tell(set, entry, family, is);
-}
-
-static void begin_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk)
-{
-    (void)set, (void)family;
-    entry->next &= ~walk->bit;
+    static const struct vrp none;
+    return walk_start(set, source, (struct walk){.change = change, .records = n ? records : &none, .n = n, .most = n});
 }
 
 int vrpset_begin(struct vrpset *set, unsigned source)
 {
-    int started = walk_start(set, source, (struct walk){.each = begin_entry});
+    int started = walk_start(set, source, (struct walk){.change = BEGIN});
     if (started != 0)
         return started;
     vrpset_touched_reset(set, source);
@@ -146,57 +169,23 @@ int vrpset_begin(struct vrpset *set, unsigned source)
     return 0;
 }
 
-/* Over what the source has staged. */
-static int start_staged(struct vrpset *set, unsigned source, each_entry *each)
+static int start_staged(struct vrpset *set, unsigned source, enum change change)
 {
-    struct walk walk = {.each = each, .staged_ends = true};
-    if (source < VRPSET_SOURCES && !set->touched[source].all) {
-        static const struct vrp none;
-        walk.records = set->touched[source].n ? set->touched[source].records : &none;
-        walk.n = walk.most = set->touched[source].n;
-    }
-    return walk_start(set, source, walk);
+    if (source >= VRPSET_SOURCES || set->touched[source].all)
+        return walk_start(set, source, (struct walk){.change = change});
+    return start_few(set, source, change, set->touched[source].records, set->touched[source].n);
 }
 
-static void commit_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk)
-{
-    if (!((entry->live ^ entry->next) & walk->bit))
-        return;
-    bool was = due(set, entry);
-    entry->live ^= walk->bit;
-    walk->count += entry->live & walk->bit ? 1 : -1;
-    settle(set, entry, family, was, due(set, entry));
-}
+int vrpset_commit(struct vrpset *set, unsigned source) { return start_staged(set, source, COMMIT); }
 
-int vrpset_commit(struct vrpset *set, unsigned source) { return start_staged(set, source, commit_entry); }
-
-static void discard_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk)
-{
-    (void)set, (void)family;
-    entry->next = (entry->next & ~walk->bit) | (entry->live & walk->bit);
-}
-
-int vrpset_discard(struct vrpset *set, unsigned source) { return start_staged(set, source, discard_entry); }
-
-static void activate_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk)
-{
-    settle(set, entry, family, due(set, entry), counts(entry, walk->active, entry->filtered));
-}
+int vrpset_discard(struct vrpset *set, unsigned source) { return start_staged(set, source, DISCARD); }
 
 int vrpset_activate(struct vrpset *set, uint32_t sources)
 {
     sources |= ASSERTIONS;
-    if (sources == set->active && !set->walk.each)
+    if (sources == set->active && !set->walk.change)
         return 0;
-    return walk_start(set, 0, (struct walk){.each = activate_entry, .active = sources});
-}
-
-static void filter_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk)
-{
-    struct vrp vrp = vrp_of(entry, family, true);
-    bool was = due(set, entry);
-    entry->filtered = walk->filters && filters_match(walk->filters, &vrp);
-    settle(set, entry, family, was, due(set, entry));
+    return walk_start(set, 0, (struct walk){.change = ACTIVATE, .active = sources});
 }
 
 int vrpset_filter(struct vrpset *set, const void *filters, size_t n)
@@ -204,11 +193,13 @@ int vrpset_filter(struct vrpset *set, const void *filters, size_t n)
     struct filters *fresh = n ? filters_new(filters, n) : NULL;
     if (n && !fresh)
         return -1;
-    int started = walk_start(set, 0, (struct walk){.each = filter_entry, .filters = fresh, .filtering = true});
+    int started = walk_start(set, 0, (struct walk){.change = FILTER, .filters = fresh});
     if (started != 0)
         filters_free(fresh);
     return started;
 }
+
+int vrpset_drop(struct vrpset *set, unsigned source) { return walk_start(set, source, (struct walk){.change = DROP}); }
 
 /* ---- what is pending ----------------------------------------------------------------------------------------- */
 
@@ -218,45 +209,9 @@ uint64_t vrpset_pending(const struct vrpset *set) { return set->pending; }
 
 uint64_t vrpset_due(const struct vrpset *set, uint8_t family) { return family_const(set, family)->due; }
 
-static void take_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk)
-{
-    (void)walk;
-    bool was = in_force(set, entry), is = due(set, entry);
-    if (was == is)
-        return;
-    walk_move(set, entry, family, (struct status){is, was}, (struct status){is, is});
-    walk_tell(set, entry, family, is);
-}
-
 int vrpset_take(struct vrpset *set, const struct vrp_list *pending)
 {
-    static const struct vrp none;
-    struct walk walk = {.each = take_entry};
-    if (pending) {
-        walk.records = pending->n ? pending->records : &none;
-        walk.n = walk.most = pending->n;
-    }
-    return walk_start(set, 0, walk);
-}
-
-static void drop_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk)
-{
-    entry->next &= ~walk->bit;
-    if (!(entry->live & walk->bit))
-        return;
-    struct status was = {due(set, entry), in_force(set, entry)}, is = was;
-    /* Nobody else who counts says it. A filter is not asked: that one matches may be pending. */
-    if (was.in_force && (entry->live & set->active) == walk->bit)
-        is.in_force = false;
-    entry->live ^= walk->bit;
-    walk->count--;
-    is.due = due(set, entry);
-    walk_move(set, entry, family, was, is);
-    if (was.in_force != is.in_force)
-        walk_tell(set, entry, family, false);
-}
-
-int vrpset_drop(struct vrpset *set, unsigned source)
-{
-    return walk_start(set, source, (struct walk){.each = drop_entry, .staged_ends = true});
+    if (!pending)
+        return walk_start(set, 0, (struct walk){.change = TAKE});
+    return start_few(set, 0, TAKE, pending->records, pending->n);
 }

@@ -19,7 +19,7 @@ static struct table *table_at(struct family_set *fam, uint64_t hash) { return &f
 
 static bool keeps(const struct vrpset *set, const struct entry *entry)
 {
-    bool forced = set->walk.each ? entry->force != 0 : in_force(set, entry);
+    bool forced = set->walk.change ? entry->force != 0 : in_force(set, entry);
     return entry->used && (forced || entry->live | entry->next);
 }
 

@@ -47,20 +47,18 @@ struct family_set {
     uint64_t due;
 };
 
-struct walk;
-typedef void each_entry(struct vrpset *set, struct entry *entry, uint8_t family, struct walk *walk);
+enum change { NO_CHANGE = 0, BEGIN, COMMIT, DISCARD, ACTIVATE, FILTER, TAKE, DROP };
 
-/* What a change of the whole set has come to: its parameters, and what its end adds to the counts. */
+/* How far a change of the whole set has come: its parameters, and what its end adds to the counts. */
 struct walk {
-    each_entry *each;          /* NULL: none is under way */
+    enum change change;        /* NO_CHANGE: none is under way */
     unsigned part;             /* where to go on */
     const struct vrp *records; /* only these n entries, at once; NULL: all */
     size_t n, most;            /* most: so many changes at most */
-    struct vrp_list *changes;  /* of this step */
+    struct vrp_list *changes;  /* of this slice */
     struct filters *filters;
     uint32_t bit, active; /* of the source; the sources that will count */
     unsigned source;
-    bool filtering, staged_ends; /* what is staged of the source is done with at the end */
     int64_t due[2], effective[2], pending, count;
 };
 

@@ -1,12 +1,10 @@
 """The status page of a daemon in a real browser: it is live, asks nobody else, and takes no text for markup."""
 
-import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -111,40 +109,29 @@ async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Any:
-    """Run a story with a page that is open and live."""
-
-    def run(story: Callable[[Stage], Coroutine[Any, Any, None]], settings: str = "") -> None:
-        async def main() -> None:
-            async with stage(tmp_path, settings) as one:
-                await story(one)
-
-        asyncio.run(main())
-
-    return run
+def one(tmp_path: Path) -> AbstractAsyncContextManager[Stage]:
+    """A page that is open and live."""
+    return stage(tmp_path, "")
 
 
 def text(of: str) -> str:
     return f"document.getElementById('{of}').textContent"
 
 
-def test_changes_show_as_they_happen_with_their_reason(play: Any) -> None:
-    async def story(one: Stage) -> None:
-        one.announce("192.0.2.0/24")
-        await one.tab.until(f"{text('numbers')}.includes('not-found1100.0 %')")
-        one.vrps(VRP("192.0.2.0/24", 24, 64501))
-        await one.tab.until(f'{text("changes")}.includes("AS64501\'s VRP 192.0.2.0/24-24 appeared at cache")')
-        await one.tab.until(f"{text('numbers')}.includes('invalid1100.0 %')")
-        first = "document.querySelector('#changes li').textContent"
-        assert (await one.tab.value(first))[8:].startswith("192.0.2.0/24AS64500 from 192.0.2.1not-found→invalid")
-        await one.tab.value("document.querySelector('[data-show=vrps]').click()")
-        assert "→" not in await one.tab.value(first)
-
-    play(story)
+async def test_changes_show_as_they_happen_with_their_reason(one: Stage) -> None:
+    one.announce("192.0.2.0/24")
+    await one.tab.until(f"{text('numbers')}.includes('not-found1100.0 %')")
+    one.vrps(VRP("192.0.2.0/24", 24, 64501))
+    await one.tab.until(f'{text("changes")}.includes("AS64501\'s VRP 192.0.2.0/24-24 appeared at cache")')
+    await one.tab.until(f"{text('numbers')}.includes('invalid1100.0 %')")
+    first = "document.querySelector('#changes li').textContent"
+    assert (await one.tab.value(first))[8:].startswith("192.0.2.0/24AS64500 from 192.0.2.1not-found→invalid")
+    await one.tab.value("document.querySelector('[data-show=vrps]').click()")
+    assert "→" not in await one.tab.value(first)
 
 
-def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back(play: Any) -> None:
-    async def story(one: Stage) -> None:
+async def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back(tmp_path: Path) -> None:
+    async with stage(tmp_path, GUARD) as one:
         (cache,) = one.daemon.caches.manager.groups()[0].sockets
         one.announce("192.0.2.0/24")
         for origin in (64500, 64501):
@@ -164,83 +151,66 @@ def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back(play:
         one.daemon.effective.committed(cache, False)
         await one.tab.until(f"!{text('health-text')}.includes('change')")
 
-    play(story, GUARD)
+
+async def test_nothing_from_outside_is_markup_and_nobody_else_is_asked(one: Stage) -> None:
+    cache = one.daemon.caches.manager.groups()[0].sockets[0]
+    cache.error = f"{HOSTILE} said no"
+    one.announce("192.0.2.0/24", neighbor=HOSTILE)
+    one.vrps(VRP("192.0.2.0/24", 24, 64501))
+    await one.tab.until(f"{text('changes')}.includes('from {HOSTILE}')")
+    await one.tab.until(f"{text('turns')}.includes('{HOSTILE} said no')")
+    await one.tab.until(f"{text('groups')}.includes('{HOSTILE} said no')")
+    assert HOSTILE in await one.tab.value("document.title") + await one.tab.value(text("routers"))
+    assert await one.tab.value("document.querySelectorAll('img').length") == 0
+    # What a fault of ours might let through is not run and not fetched.
+    blocked = "(() => { try { document.body.innerHTML = '<b>' } catch (error) { return error.name } })()"
+    assert await one.tab.value(blocked) == "TypeError"
+    assert all(url.startswith(f"http://127.0.0.1:{one.port}/") for url in one.tab.requests)
+    assert [said for said in one.tab.complaints if "TrustedHTML" not in said] == []
 
 
-def test_nothing_from_outside_is_markup_and_nobody_else_is_asked(play: Any) -> None:
-    async def story(one: Stage) -> None:
-        cache = one.daemon.caches.manager.groups()[0].sockets[0]
-        cache.error = f"{HOSTILE} said no"
-        one.announce("192.0.2.0/24", neighbor=HOSTILE)
-        one.vrps(VRP("192.0.2.0/24", 24, 64501))
-        await one.tab.until(f"{text('changes')}.includes('from {HOSTILE}')")
-        await one.tab.until(f"{text('turns')}.includes('{HOSTILE} said no')")
-        await one.tab.until(f"{text('groups')}.includes('{HOSTILE} said no')")
-        assert HOSTILE in await one.tab.value("document.title") + await one.tab.value(text("routers"))
-        assert await one.tab.value("document.querySelectorAll('img').length") == 0
-        # What a fault of ours might let through is not run and not fetched.
-        blocked = "(() => { try { document.body.innerHTML = '<b>' } catch (error) { return error.name } })()"
-        assert await one.tab.value(blocked) == "TypeError"
-        assert all(url.startswith(f"http://127.0.0.1:{one.port}/") for url in one.tab.requests)
-        assert [said for said in one.tab.complaints if "TrustedHTML" not in said] == []
-
-    play(story)
+async def test_a_prefix_is_validated_by_keyboard(one: Stage) -> None:
+    one.vrps(VRP("192.0.2.0/24", 24, 64500))
+    await one.tab.value("document.getElementById('prefix').focus()")
+    await one.tab.write("192.0.2.0/25")
+    await one.tab.value("document.getElementById('asn').focus()")
+    await one.tab.write("AS64500")
+    await one.tab.press("Enter")
+    await one.tab.until(f"{text('verdict')}.startsWith('invalid 192.0.2.0/25 AS64500')")
+    assert "192.0.2.0/24-24AS64500allows no prefix this long" in await one.tab.value(text("verdict"))
+    await one.tab.value("document.getElementById('prefix').value = '<b>'")
+    await one.tab.press("Enter")
+    await one.tab.until(f"{text('verdict')}.startsWith(\"'<b>' is not a prefix\")")
 
 
-def test_a_prefix_is_validated_by_keyboard(play: Any) -> None:
-    async def story(one: Stage) -> None:
-        one.vrps(VRP("192.0.2.0/24", 24, 64500))
-        await one.tab.value("document.getElementById('prefix').focus()")
-        await one.tab.write("192.0.2.0/25")
-        await one.tab.value("document.getElementById('asn').focus()")
-        await one.tab.write("AS64500")
-        await one.tab.press("Enter")
-        await one.tab.until(f"{text('verdict')}.startsWith('invalid 192.0.2.0/25 AS64500')")
-        assert "192.0.2.0/24-24AS64500allows no prefix this long" in await one.tab.value(text("verdict"))
-        await one.tab.value("document.getElementById('prefix').value = '<b>'")
-        await one.tab.press("Enter")
-        await one.tab.until(f"{text('verdict')}.startsWith(\"'<b>' is not a prefix\")")
-
-    play(story)
+async def test_a_daemon_that_went_away_and_came_back(one: Stage) -> None:
+    one.announce("192.0.2.0/24", origin=64501)
+    await one.stop()
+    await one.tab.until(f"{text('live-text')}.startsWith('no connection since')")
+    one.vrps(VRP("192.0.2.0/24", 24, 64500))
+    await one.serve()
+    await one.tab.until(f"{text('live-text')} === 'live'")
+    await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 1")
 
 
-def test_a_daemon_that_went_away_and_came_back(play: Any) -> None:
-    async def story(one: Stage) -> None:
-        one.announce("192.0.2.0/24", origin=64501)
-        await one.stop()
-        await one.tab.until(f"{text('live-text')}.startsWith('no connection since')")
-        one.vrps(VRP("192.0.2.0/24", 24, 64500))
-        await one.serve()
-        await one.tab.until(f"{text('live-text')} === 'live'")
-        await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 1")
-
-    play(story)
+async def test_plots_are_read_by_keyboard(one: Stage) -> None:
+    await one.tab.until("document.querySelectorAll('.plot').length === 3")
+    label = "document.querySelector('.plot[data-v=invalid] svg').getAttribute('aria-label')"
+    assert (await one.tab.value(label)).startswith("invalid: 0 now; between 0 and 0")
+    await one.tab.value("document.querySelector('.plot[data-v=invalid] svg').focus()")
+    await one.tab.press("ArrowLeft")
+    assert " at " in await one.tab.value(label)
+    await one.tab.press("Escape")
+    assert " now" in await one.tab.value(label)
 
 
-def test_plots_are_read_by_keyboard(play: Any) -> None:
-    async def story(one: Stage) -> None:
-        await one.tab.until("document.querySelectorAll('.plot').length === 3")
-        label = "document.querySelector('.plot[data-v=invalid] svg').getAttribute('aria-label')"
-        assert (await one.tab.value(label)).startswith("invalid: 0 now; between 0 and 0")
-        await one.tab.value("document.querySelector('.plot[data-v=invalid] svg').focus()")
-        await one.tab.press("ArrowLeft")
-        assert " at " in await one.tab.value(label)
-        await one.tab.press("Escape")
-        assert " now" in await one.tab.value(label)
-
-    play(story)
-
-
-def test_every_text_has_contrast_and_nothing_is_wider_than_a_phone(play: Any) -> None:
-    async def story(one: Stage) -> None:
-        one.daemon.caches.manager.groups()[0].sockets[0].error = "no route to host " * 10
-        one.announce("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
-        one.vrps(VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501))
-        await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 2")
-        for dark in (False, True):
-            for width in (1280, 700, 360):
-                await one.tab.look(width=width, dark=dark)
-                assert await one.tab.value(CONTRAST) == [], (dark, width)
-                assert await one.tab.value("document.documentElement.scrollWidth - innerWidth") <= 0, (dark, width)
-
-    play(story)
+async def test_every_text_has_contrast_and_nothing_is_wider_than_a_phone(one: Stage) -> None:
+    one.daemon.caches.manager.groups()[0].sockets[0].error = "no route to host " * 10
+    one.announce("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+    one.vrps(VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501))
+    await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 2")
+    for dark in (False, True):
+        for width in (1280, 700, 360):
+            await one.tab.look(width=width, dark=dark)
+            assert await one.tab.value(CONTRAST) == [], (dark, width)
+            assert await one.tab.value("document.documentElement.scrollWidth - innerWidth") <= 0, (dark, width)

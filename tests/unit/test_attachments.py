@@ -7,8 +7,8 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from rtrlib.vrp_set import VRPSet
 from tests.lab.wait import until
 
 HELLO = b"# rtrd\nversion\nversion\n"
-Play = Callable[[Callable[["Service"], Awaitable[None]]], None]
 
 
 class ExaBGP:
@@ -80,58 +79,46 @@ class Service:
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[[Callable[[Service], Awaitable[None]]], None]:
-    def play(story: Callable[[Service], Awaitable[None]]) -> None:
-        async def run() -> None:
-            service = Service(tmp_path / "rtrd.sock")
-            await service.attachments.start()
-            try:
-                await story(service)
-            finally:
-                service.attachments.close()
-            assert len(service.routers) == 0
-
-        asyncio.run(run())
-        assert not socket_paths.attach_path(tmp_path / "rtrd.sock").exists()
-
-    return play
+@asynccontextmanager
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    service = Service(tmp_path / "rtrd.sock")
+    await service.attachments.start()
+    try:
+        yield service
+    finally:
+        service.attachments.close()
+    assert len(service.routers) == 0
+    assert not socket_paths.attach_path(tmp_path / "rtrd.sock").exists()
 
 
-def test_each_exabgp_is_a_router_with_its_name(play: Play) -> None:
-    async def story(service: Service) -> None:
-        one, two = ExaBGP(service.control), ExaBGP(service.control, "--name", "edge-2")
-        for each in (one, two):
-            await each.start()
-            assert await each.hears(len(HELLO)) == HELLO
-        assert sorted(service.names) == ["edge-2", "exabgp"]
-        one.say(b"a line\n")
-        await until(lambda: service.lines == 1)
-        os.close(two.to)  # this ExaBGP ends
-        assert await asyncio.wait_for(two.process.wait(), 30) == 0
-        await until(lambda: service.names == ["exabgp"])
-        for each in (one, two):
-            await each.end()
-
-    play(story)
+async def test_each_exabgp_is_a_router_with_its_name(service: Service) -> None:
+    one, two = ExaBGP(service.control), ExaBGP(service.control, "--name", "edge-2")
+    for each in (one, two):
+        await each.start()
+        assert await each.hears(len(HELLO)) == HELLO
+    assert sorted(service.names) == ["edge-2", "exabgp"]
+    one.say(b"a line\n")
+    await until(lambda: service.lines == 1)
+    os.close(two.to)  # this ExaBGP ends
+    assert await asyncio.wait_for(two.process.wait(), 30) == 0
+    await until(lambda: service.names == ["exabgp"])
+    for each in (one, two):
+        await each.end()
 
 
-def test_a_name_that_is_taken_waits_for_its_end(play: Play) -> None:
+async def test_a_name_that_is_taken_waits_for_its_end(service: Service) -> None:
     """Neither throws the other out: two ExaBGPs by mistake under one name would do so for ever."""
-
-    async def story(service: Service) -> None:
-        one, two = ExaBGP(service.control), ExaBGP(service.control)
-        await one.start()
-        await one.hears(len(HELLO))
-        await two.start()
-        assert "exabgp is already the name of the attach process" in await two.stderr()
-        two.say(b"x" * 60_000)  # read meanwhile: a pipe holds 65536
-        two.say(b"x" * 60_000 + b"\n")
-        await one.end()
-        assert await two.hears(len(HELLO)) == HELLO
-        assert service.names == ["exabgp"]
-        await two.end()
-
-    play(story)
+    one, two = ExaBGP(service.control), ExaBGP(service.control)
+    await one.start()
+    await one.hears(len(HELLO))
+    await two.start()
+    assert "exabgp is already the name of the attach process" in await two.stderr()
+    two.say(b"x" * 60_000)  # read meanwhile: a pipe holds 65536
+    two.say(b"x" * 60_000 + b"\n")
+    await one.end()
+    assert await two.hears(len(HELLO)) == HELLO
+    assert service.names == ["exabgp"]
+    await two.end()
 
 
 async def test_a_service_that_starts_later_begins_with_a_whole_line(tmp_path: Path) -> None:
@@ -152,21 +139,18 @@ async def test_a_service_that_starts_later_begins_with_a_whole_line(tmp_path: Pa
     await router.end()
 
 
-def test_a_dead_attach_process_leaves_no_router_and_no_descriptor(play: Play) -> None:
-    async def story(service: Service) -> None:
-        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-        router = ExaBGP(service.control)
-        await router.start()
-        await router.hears(len(HELLO))
-        router.process.kill()
-        await until(lambda: not service.names)
-        # ExaBGP, which may be writing, still finds a reader, until it closes its end.
-        for _ in range(2):
-            await asyncio.wait_for(asyncio.to_thread(router.say, b"z" * 60_000), 30)
-        await router.end()
-        await until(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
-
-    play(story)
+async def test_a_dead_attach_process_leaves_no_router_and_no_descriptor(service: Service) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    router = ExaBGP(service.control)
+    await router.start()
+    await router.hears(len(HELLO))
+    router.process.kill()
+    await until(lambda: not service.names)
+    # ExaBGP, which may be writing, still finds a reader, until it closes its end.
+    for _ in range(2):
+        await asyncio.wait_for(asyncio.to_thread(router.say, b"z" * 60_000), 30)
+    await router.end()
+    await until(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
 
 
 @pytest.mark.parametrize(
@@ -184,78 +168,70 @@ def test_a_dead_attach_process_leaves_no_router_and_no_descriptor(play: Play) ->
         ([b"attach good", b"attach again"], 2, "refused expected: attach NAME"),
     ],
 )
-def test_what_is_no_attach_process_is_sent_away(play: Play, messages: list[bytes], fds: int, answer: str) -> None:
-    async def story(service: Service) -> None:
-        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-        pipes = [os.pipe() for _ in range(fds)]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.connect(str(socket_paths.attach_path(service.control)))
-            for message in messages:
-                socket.send_fds(client, [message], [read for read, _ in pipes])
-            client.settimeout(30)
-            said = b"take"
-            while said == b"take":
-                said = await asyncio.to_thread(client.recv, 512)
-            assert said.decode().startswith(answer)
-            assert await asyncio.to_thread(client.recv, 512) == b""
-        for read, write in pipes:
-            os.close(read)
-            os.close(write)
-        await until(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
-        assert service.names == []
-
-    play(story)
-
-
-def test_without_descriptors_the_loop_is_left_in_peace(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def story(service: Service) -> None:
-        monkeypatch.setattr(attachments, "AGAIN", 0.5)
-        complaints: list[object] = []
-        monkeypatch.setattr(service.attachments, "complain", lambda *words, **_: complaints.append(words))
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.connect(str(socket_paths.attach_path(service.control)))
-            resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-            try:
-                for _ in range(100):
-                    await asyncio.sleep(0)
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            assert 1 <= len(complaints) < 10
-            client.send(b"hello")
-            client.settimeout(30)
-            assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected")
-
-    play(story)
+async def test_what_is_no_attach_process_is_sent_away(
+    service: Service, messages: list[bytes], fds: int, answer: str
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    pipes = [os.pipe() for _ in range(fds)]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.connect(str(socket_paths.attach_path(service.control)))
+        for message in messages:
+            socket.send_fds(client, [message], [read for read, _ in pipes])
+        client.settimeout(30)
+        said = b"take"
+        while said == b"take":
+            said = await asyncio.to_thread(client.recv, 512)
+        assert said.decode().startswith(answer)
+        assert await asyncio.to_thread(client.recv, 512) == b""
+    for read, write in pipes:
+        os.close(read)
+        os.close(write)
+    await until(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
+    assert service.names == []
 
 
-def test_the_end_of_an_attach_process_needs_no_descriptor(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_descriptors_the_loop_is_left_in_peace(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attachments, "AGAIN", 0.5)
+    complaints: list[object] = []
+    monkeypatch.setattr(service.attachments, "complain", lambda *words, **_: complaints.append(words))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.connect(str(socket_paths.attach_path(service.control)))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            for _ in range(100):
+                await asyncio.sleep(0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert 1 <= len(complaints) < 10
+        client.send(b"hello")
+        client.settimeout(30)
+        assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected")
+
+
+async def test_the_end_of_an_attach_process_needs_no_descriptor(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When there are none left, it is the first thing that may give some back."""
 
-    async def story(service: Service) -> None:
-        def none_left(_: int) -> int:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    def none_left(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-        one = ExaBGP(service.control)
-        await one.start()
-        assert await one.hears(len(HELLO)) == HELLO
-        monkeypatch.setattr(os, "dup", none_left)
-        one.process.kill()  # ExaBGP keeps its ends
-        await until(lambda: service.names == [])
-        await one.end()
-
-    play(story)
+    one = ExaBGP(service.control)
+    await one.start()
+    assert await one.hears(len(HELLO)) == HELLO
+    monkeypatch.setattr(os, "dup", none_left)
+    one.process.kill()  # ExaBGP keeps its ends
+    await until(lambda: service.names == [])
+    await one.end()
 
 
-def test_a_file_is_no_pipe(play: Play, tmp_path: Path) -> None:
-    async def story(service: Service) -> None:
-        with (tmp_path / "file").open("w") as file, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.connect(str(socket_paths.attach_path(service.control)))
-            socket.send_fds(client, [b"attach good"], [file.fileno(), file.fileno()])
-            client.settimeout(30)
-            assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected two pipes")
-
-    play(story)
+async def test_a_file_is_no_pipe(service: Service, tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.connect(str(socket_paths.attach_path(service.control)))
+        socket.send_fds(client, [b"attach good"], [file.fileno(), file.fileno()])
+        client.settimeout(30)
+        assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected two pipes")
 
 
 def test_attach_starts_with_few_modules() -> None:

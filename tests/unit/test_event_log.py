@@ -1,11 +1,11 @@
 """What is told of a change, and why, as stories: VRPs come and go, the router says something else, caches fail."""
 
-import asyncio
 import gc
 import json
 import os
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,172 +65,140 @@ class Story:
 
 
 @pytest.fixture
-def tell(tmp_path: Path) -> Any:
-    """Run a story on an event loop."""
-
-    def run(story: Callable[[Story], Coroutine[Any, Any, None]]) -> None:
-        async def main() -> None:
-            one = Story(tmp_path)
-            await one.told()
-            try:
-                await story(one)
-            finally:
-                one.daemon.routers.close()
-                os.close(one.ends[1])
-
-        asyncio.run(main())
-
-    return run
+@asynccontextmanager
+async def one(tmp_path: Path) -> AsyncIterator[Story]:
+    one = Story(tmp_path)
+    await one.told()
+    try:
+        yield one
+    finally:
+        one.daemon.routers.close()
+        os.close(one.ends[1])
 
 
-def test_a_vrp_that_comes_and_goes(tell: Any) -> None:
-    async def story(one: Story) -> None:
-        one.usable()
-        one.announce("192.0.2.0/24")
-        assert await one.told("route") == []  # it came, and is no more than not-found
-        one.vrps(VRP("192.0.2.0/24", 24, 64500))
-        vrps, route = await one.told("vrps", "route")
-        assert vrps["text"] == f"AS64500's VRP 192.0.2.0/24-24 appeared at cache {CACHE}"
-        assert vrps["vrps"] == [{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24, "appeared": True}]
-        assert route == {
-            "time": "2027-01-15T08:00:00.000+00:00",
-            "kind": "route",
-            "text": "192.0.2.0/24 of AS64500 from 192.0.2.1: valid (was not-found), announce: "
-            f"AS64500's VRP 192.0.2.0/24-24 appeared at cache {CACHE}",
-            "router": "exabgp",
-            "neighbor": "192.0.2.1",
-            "prefix": "192.0.2.0/24",
-            "path_id": None,
-            "origin_as": 64500,
-            "was": "not-found",
-            "validity": "valid",
-            "decision": "announce",
-            "cause": CACHE,
-            "cache": CACHE,
-            "vrp": {"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24, "appeared": True},
-        }
-        one.vrps()
-        [route] = await one.told("route")
-        assert (route["was"], route["validity"], route["vrp"]["appeared"]) == ("valid", "not-found", False)
-
-    tell(story)
+async def test_a_vrp_that_comes_and_goes(one: Story) -> None:
+    one.usable()
+    one.announce("192.0.2.0/24")
+    assert await one.told("route") == []  # it came, and is no more than not-found
+    one.vrps(VRP("192.0.2.0/24", 24, 64500))
+    vrps, route = await one.told("vrps", "route")
+    assert vrps["text"] == f"AS64500's VRP 192.0.2.0/24-24 appeared at cache {CACHE}"
+    assert vrps["vrps"] == [{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24, "appeared": True}]
+    assert route == {
+        "time": "2027-01-15T08:00:00.000+00:00",
+        "kind": "route",
+        "text": "192.0.2.0/24 of AS64500 from 192.0.2.1: valid (was not-found), announce: "
+        f"AS64500's VRP 192.0.2.0/24-24 appeared at cache {CACHE}",
+        "router": "exabgp",
+        "neighbor": "192.0.2.1",
+        "prefix": "192.0.2.0/24",
+        "path_id": None,
+        "origin_as": 64500,
+        "was": "not-found",
+        "validity": "valid",
+        "decision": "announce",
+        "cause": CACHE,
+        "cache": CACHE,
+        "vrp": {"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24, "appeared": True},
+    }
+    one.vrps()
+    [route] = await one.told("route")
+    assert (route["was"], route["validity"], route["vrp"]["appeared"]) == ("valid", "not-found", False)
 
 
-def test_the_vrp_that_explains_is_named_when_several_change_at_once(tell: Any) -> None:
-    async def story(one: Story) -> None:
-        one.usable()
-        wrong = [VRP("192.0.2.0/24", 24, asn) for asn in range(64600, 64610)]
-        one.vrps(*wrong)
-        one.announce("192.0.2.0/24")
-        [new] = await one.told("route")
-        assert new["was"] is None
-        assert new["text"].endswith("invalid (new), withdraw: newly announced")
-        one.vrps(VRP("192.0.0.0/16", 24, 64500))
-        [route] = await one.told("route")
-        assert (route["was"], route["validity"]) == ("invalid", "valid")
-        assert route["vrp"] == {"asn": 64500, "prefix": "192.0.0.0/16", "maxLength": 24, "appeared": True}
-        one.vrps(*wrong)
-        [route] = await one.told("route")
-        assert route["vrp"] == {"asn": 64500, "prefix": "192.0.0.0/16", "maxLength": 24, "appeared": False}
-
-    tell(story)
+async def test_the_vrp_that_explains_is_named_when_several_change_at_once(one: Story) -> None:
+    one.usable()
+    wrong = [VRP("192.0.2.0/24", 24, asn) for asn in range(64600, 64610)]
+    one.vrps(*wrong)
+    one.announce("192.0.2.0/24")
+    [new] = await one.told("route")
+    assert new["was"] is None
+    assert new["text"].endswith("invalid (new), withdraw: newly announced")
+    one.vrps(VRP("192.0.0.0/16", 24, 64500))
+    [route] = await one.told("route")
+    assert (route["was"], route["validity"]) == ("invalid", "valid")
+    assert route["vrp"] == {"asn": 64500, "prefix": "192.0.0.0/16", "maxLength": 24, "appeared": True}
+    one.vrps(*wrong)
+    [route] = await one.told("route")
+    assert route["vrp"] == {"asn": 64500, "prefix": "192.0.0.0/16", "maxLength": 24, "appeared": False}
 
 
-def test_the_routers_own_word(tell: Any) -> None:
-    async def story(one: Story) -> None:
-        one.usable()
-        one.vrps(VRP("192.0.2.0/24", 24, 64500))
-        one.announce("192.0.2.0/24")
-        await one.told()
-        one.announce("192.0.2.0/24", origin=64501)
-        [route] = await one.told("route")
-        assert (route["was"], route["validity"], route["cause"], route["vrp"]) == ("valid", "invalid", "update", None)
-        assert route["text"].endswith("announced with another origin AS")
-
-    tell(story)
+async def test_the_routers_own_word(one: Story) -> None:
+    one.usable()
+    one.vrps(VRP("192.0.2.0/24", 24, 64500))
+    one.announce("192.0.2.0/24")
+    await one.told()
+    one.announce("192.0.2.0/24", origin=64501)
+    [route] = await one.told("route")
+    assert (route["was"], route["validity"], route["cause"], route["vrp"]) == ("valid", "invalid", "update", None)
+    assert route["text"].endswith("announced with another origin AS")
 
 
-def test_a_set_that_comes_into_use_and_causes_that_are_no_cache(tell: Any) -> None:
-    async def story(one: Story) -> None:
-        one.announce("192.0.2.0/24")
-        await one.told()
-        one.usable()
-        [route] = await one.told("route")
-        assert (route["was"], route["cause"]) == ("unverified", "a VRP set came into use")
-        one.vrps(VRP("192.0.2.0/24", 24, 64500), cause="SLURM files")
-        [route] = await one.told("route")
-        assert route["cache"] is None
-        assert route["text"].endswith("AS64500's VRP 192.0.2.0/24-24 appeared (SLURM files)")
-
-    tell(story)
+async def test_a_set_that_comes_into_use_and_causes_that_are_no_cache(one: Story) -> None:
+    one.announce("192.0.2.0/24")
+    await one.told()
+    one.usable()
+    [route] = await one.told("route")
+    assert (route["was"], route["cause"]) == ("unverified", "a VRP set came into use")
+    one.vrps(VRP("192.0.2.0/24", 24, 64500), cause="SLURM files")
+    [route] = await one.told("route")
+    assert route["cache"] is None
+    assert route["text"].endswith("AS64500's VRP 192.0.2.0/24-24 appeared (SLURM files)")
 
 
-def test_sessions_caches_and_groups(tell: Any) -> None:
-    async def story(one: Story) -> None:
-        one.engine.state(State("192.0.2.1", up=True, reason=""))
-        cache = one.daemon.caches.groups()[0].sockets[0]
-        cache.error = "refused \x1b[2J"
-        told = await one.told()
-        assert [event["text"] for event in told] == [
-            f"cache {CACHE} failed: refused \\x1b[2J",
-            "neighbor 192.0.2.1 is up",
-        ]
-        one.announce("192.0.2.0/24")
-        one.engine.state(State("192.0.2.1", up=True, reason=""))  # it was down and is up again between two looks
-        assert [event["up"] for event in await one.told("neighbor")] == [True]
-        one.engine.state(State("192.0.2.1", up=False, reason=""))
-        cache.error, cache.in_sync = None, True
-        assert [event["text"] for event in await one.told()] == [
-            f"cache {CACHE} is in sync",
-            "neighbor 192.0.2.1 is down",
-        ]
-        assert await one.told() == []
-
-    tell(story)
+async def test_sessions_caches_and_groups(one: Story) -> None:
+    one.engine.state(State("192.0.2.1", up=True, reason=""))
+    cache = one.daemon.caches.groups()[0].sockets[0]
+    cache.error = "refused \x1b[2J"
+    told = await one.told()
+    assert [event["text"] for event in told] == [
+        f"cache {CACHE} failed: refused \\x1b[2J",
+        "neighbor 192.0.2.1 is up",
+    ]
+    one.announce("192.0.2.0/24")
+    one.engine.state(State("192.0.2.1", up=True, reason=""))  # it was down and is up again between two looks
+    assert [event["up"] for event in await one.told("neighbor")] == [True]
+    one.engine.state(State("192.0.2.1", up=False, reason=""))
+    cache.error, cache.in_sync = None, True
+    assert [event["text"] for event in await one.told()] == [
+        f"cache {CACHE} is in sync",
+        "neighbor 192.0.2.1 is down",
+    ]
+    assert await one.told() == []
 
 
-def test_more_changes_than_a_table_keeps_are_counted_and_the_newest_are_told(tell: Any) -> None:
-    async def story(one: Story) -> None:
-        one.usable()
-        one.announce(*(f"10.{i >> 8}.{i & 255}.0/24" for i in range(1000)))
-        one.engine.table.listen(10)
-        one.vrps(VRP("10.0.0.0/8", 24, 64501))
-        told = await one.told("route", "lost")
-        assert [event["kind"] for event in told] == ["lost"] + ["route"] * 10
-        assert told[0]["count"] == 990 == one.daemon.event_log.lost
-        assert told[-1]["prefix"] == "10.3.231.0/24"
-
-    tell(story)
+async def test_more_changes_than_a_table_keeps_are_counted_and_the_newest_are_told(one: Story) -> None:
+    one.usable()
+    one.announce(*(f"10.{i >> 8}.{i & 255}.0/24" for i in range(1000)))
+    one.engine.table.listen(10)
+    one.vrps(VRP("10.0.0.0/8", 24, 64501))
+    told = await one.told("route", "lost")
+    assert [event["kind"] for event in told] == ["lost"] + ["route"] * 10
+    assert told[0]["count"] == 990 == one.daemon.event_log.lost
+    assert told[-1]["prefix"] == "10.3.231.0/24"
 
 
-def test_of_a_router_that_went_nothing_is_kept(tell: Any) -> None:
+async def test_of_a_router_that_went_nothing_is_kept(one: Story) -> None:
     """Its routes are tens of megabytes, and `rtrd attach` may come again every few minutes for years."""
-
-    async def story(one: Story) -> None:
-        read_fd, write_fd = os.pipe()
-        router = one.daemon.routers.add("edge-2", read_fd, os.open(os.devnull, os.O_WRONLY), lambda: None)
-        await one.told()
-        one.daemon.routers.remove(router)
-        gone = weakref.ref(router.engine.table)
-        del router
-        assert [event["text"] for event in await one.told("router")] == ["router edge-2 is disconnected"]
-        gc.collect()
-        assert gone() is None
-        os.close(read_fd)
-        os.close(write_fd)
-
-    tell(story)
+    read_fd, write_fd = os.pipe()
+    router = one.daemon.routers.add("edge-2", read_fd, os.open(os.devnull, os.O_WRONLY), lambda: None)
+    await one.told()
+    one.daemon.routers.remove(router)
+    gone = weakref.ref(router.engine.table)
+    del router
+    assert [event["text"] for event in await one.told("router")] == ["router edge-2 is disconnected"]
+    gc.collect()
+    assert gone() is None
+    os.close(read_fd)
+    os.close(write_fd)
 
 
-def test_a_table_that_nobody_listens_to_keeps_nothing(tell: Any) -> None:
-    async def story(one: Story) -> None:
-        one.usable()
-        one.engine.table.listen(0)
-        one.vrps(VRP("192.0.2.0/24", 24, 64501))
-        one.announce("192.0.2.0/24")
-        assert one.engine.table.take_changes(10) == ([], 0)
-
-    tell(story)
+async def test_a_table_that_nobody_listens_to_keeps_nothing(one: Story) -> None:
+    one.usable()
+    one.engine.table.listen(0)
+    one.vrps(VRP("192.0.2.0/24", 24, 64501))
+    one.announce("192.0.2.0/24")
+    assert one.engine.table.take_changes(10) == ([], 0)
 
 
 async def test_each_listener_has_its_own_pace() -> None:

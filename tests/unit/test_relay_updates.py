@@ -1,7 +1,7 @@
 """What the relay tells its server: in order, one thing at a time, coalesced, and never anything wrong."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -91,136 +91,104 @@ class Story:
             await asyncio.sleep(0)
 
 
-def tell(story: Callable[[], Coroutine[None, None, None]]) -> None:
-    async def whole() -> None:
-        async with asyncio.timeout(20):
-            await story()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-
-    asyncio.run(whole())
-
-
-def test_nothing_is_served_before_the_set_can_be_relied_on() -> None:
-    async def story() -> None:
-        one = Story(ONE)
-        one.ready = False
-        one.updates.became_usable()
-        one.now(ONE, TWO)
-        one.server.let.release()
-        await one.settle()
-        assert one.server.calls == []
-        one.ready = True
-        one.updates.became_usable()
-        await one.let(1)
-        assert one.server.served == {ONE, TWO}
-
-    tell(story)
+async def test_nothing_is_served_before_the_set_can_be_relied_on() -> None:
+    one = Story(ONE)
+    one.ready = False
+    one.updates.became_usable()
+    one.now(ONE, TWO)
+    one.server.let.release()
+    await one.settle()
+    assert one.server.calls == []
+    one.ready = True
+    one.updates.became_usable()
+    await one.let(1)
+    assert one.server.served == {ONE, TWO}
 
 
-def test_once_it_serves_it_goes_on_with_what_is_effective() -> None:
+async def test_once_it_serves_it_goes_on_with_what_is_effective() -> None:
     """A snapshot that ran out: better nothing than what is too old."""
-
-    async def story() -> None:
-        one = Story(ONE)
-        one.updates.became_usable()
-        await one.let(1)
-        one.ready = False
-        one.now()
-        await one.let(1)
-        assert one.server.served == set()
-
-    tell(story)
+    one = Story(ONE)
+    one.updates.became_usable()
+    await one.let(1)
+    one.ready = False
+    one.now()
+    await one.let(1)
+    assert one.server.served == set()
 
 
-def test_what_comes_while_the_server_is_busy_goes_in_one_piece() -> None:
-    async def story() -> None:
-        one = Story(ONE)
-        one.updates.became_usable()
-        await one.let(1)
-        one.now(ONE, TWO)
-        await one.settle()
-        one.now(TWO)
-        one.now(TWO, THREE)
-        one.now(ONE, TWO)
-        await one.let(2)
-        assert one.server.served == {ONE, TWO}
-        assert one.server.calls == [("update", 1), ("change", 1), ("change", 2)]
-
-    tell(story)
+async def test_what_comes_while_the_server_is_busy_goes_in_one_piece() -> None:
+    one = Story(ONE)
+    one.updates.became_usable()
+    await one.let(1)
+    one.now(ONE, TWO)
+    await one.settle()
+    one.now(TWO)
+    one.now(TWO, THREE)
+    one.now(ONE, TWO)
+    await one.let(2)
+    assert one.server.served == {ONE, TWO}
+    assert one.server.calls == [("update", 1), ("change", 1), ("change", 2)]
 
 
-def test_a_big_change_goes_as_the_whole_set() -> None:
-    async def story() -> None:
-        one = Story(ONE)
-        one.updates.became_usable()
-        await one.let(1)
-        one.now(*MANY)
-        await one.let(1)
-        assert one.server.served == set(MANY)
-        assert one.server.calls[1] == ("update", len(MANY))
-
-    tell(story)
+async def test_a_big_change_goes_as_the_whole_set() -> None:
+    one = Story(ONE)
+    one.updates.became_usable()
+    await one.let(1)
+    one.now(*MANY)
+    await one.let(1)
+    assert one.server.served == set(MANY)
+    assert one.server.calls[1] == ("update", len(MANY))
 
 
-def test_a_set_that_changes_while_it_is_copied_is_served_as_it_became(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_set_that_changes_while_it_is_copied_is_served_as_it_became(monkeypatch: pytest.MonkeyPatch) -> None:
     """With slices of no time, the copy lets others run after every part."""
     monkeypatch.setattr("rtrd.vrps.copying.SLICE", 0)
-
-    async def story() -> None:
-        one = Story(*MANY)
-        one.updates.became_usable()
-        await one.settle()
-        assert one.server.calls == []
-        one.now(*MANY[1:], ONE)
-        await one.settle()
-        one.now(*MANY[2:], TWO)
-        one.server.let.release()
-        one.server.let.release()
-        await until(lambda: one.server.served == {*MANY[2:], TWO})
-
-    tell(story)
+    one = Story(*MANY)
+    one.updates.became_usable()
+    await one.settle()
+    assert one.server.calls == []
+    one.now(*MANY[1:], ONE)
+    await one.settle()
+    one.now(*MANY[2:], TWO)
+    one.server.let.release()
+    one.server.let.release()
+    await until(lambda: one.server.served == {*MANY[2:], TWO})
 
 
-def test_router_keys_and_vrps_of_one_moment_are_one_change() -> None:
-    async def story() -> None:
-        one = Story(ONE)
-        one.keys.slurm([], [KEY])
-        one.updates.became_usable()
-        await one.let(1)
-        assert one.server.keys == {KEY}
-        one.now(TWO)
-        one.keys.slurm([], [])
-        await one.let(1)
-        assert (one.server.served, one.server.keys) == ({TWO}, set())
-        one.keys.slurm([], [KEY])
-        await one.let(1)
-        assert one.server.keys == {KEY}
-        assert one.server.calls == [("update", 1), ("change", 2), ("change", 0)]
-
-    tell(story)
+async def test_router_keys_and_vrps_of_one_moment_are_one_change() -> None:
+    one = Story(ONE)
+    one.keys.slurm([], [KEY])
+    one.updates.became_usable()
+    await one.let(1)
+    assert one.server.keys == {KEY}
+    one.now(TWO)
+    one.keys.slurm([], [])
+    await one.let(1)
+    assert (one.server.served, one.server.keys) == ({TWO}, set())
+    one.keys.slurm([], [KEY])
+    await one.let(1)
+    assert one.server.keys == {KEY}
+    assert one.server.calls == [("update", 1), ("change", 2), ("change", 0)]
 
 
-def test_after_a_failure_the_whole_set_is_served_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_failure_the_whole_set_is_served_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "RETRY", 0)
-
-    async def story() -> None:
-        one = Story(ONE)
-        one.updates.became_usable()
-        await one.let(1)
-        one.server.fails = 1
-        one.now(TWO)
-        one.server.let.release()
-        await one.let(1)
-        assert one.server.calls == [("update", 1), ("update", 1)]
-        assert one.server.served == {TWO}
-
-    tell(story)
+    one = Story(ONE)
+    one.updates.became_usable()
+    await one.let(1)
+    one.server.fails = 1
+    one.now(TWO)
+    one.server.let.release()
+    await one.let(1)
+    assert one.server.calls == [("update", 1), ("update", 1)]
+    assert one.server.served == {TWO}
 
 
 @given(st.lists(st.tuples(st.lists(vrps(), max_size=6), st.integers(0, 3), st.integers(0, 2)), max_size=12))
 @settings(deadline=None, max_examples=100)
-def test_however_changes_and_answers_interleave_it_ends_with_the_set(steps: list[tuple[list[VRP], int, int]]) -> None:
+def test_however_changes_and_answers_interleave_it_ends_with_the_set(
+    steps: list[tuple[list[VRP], int, int]],
+) -> None:
     async def story() -> None:
         one = Story()
         one.updates.became_usable()
@@ -235,17 +203,14 @@ def test_however_changes_and_answers_interleave_it_ends_with_the_set(steps: list
         wanted = found(b"".join(one.vrp_set.packed()))
         await until(lambda: one.server.served == wanted)
 
-    tell(story)
+    asyncio.run(story())
 
 
-def test_an_empty_change_is_nothing() -> None:
-    async def story() -> None:
-        one = Story(ONE)
-        one.updates.became_usable()
-        await one.let(1)
-        one.updates.changed(VRPChanges())
-        one.server.let.release()
-        await one.settle()
-        assert one.server.calls == [("update", 1)]
-
-    tell(story)
+async def test_an_empty_change_is_nothing() -> None:
+    one = Story(ONE)
+    one.updates.became_usable()
+    await one.let(1)
+    one.updates.changed(VRPChanges())
+    one.server.let.release()
+    await one.settle()
+    assert one.server.calls == [("update", 1)]

@@ -278,10 +278,10 @@ class TestDrop:
     def in_force(self, vrp_set: VRPSet) -> dict[VRP, int]:
         return {entry.vrp: entry.sources for entry in vrp_set.vrps()}
 
-    @pytest.mark.parametrize("propose", [False, True])
-    def test_a_vrp_of_two_caches_stays_until_the_second_is_dropped(self, propose: bool) -> None:
+    @pytest.mark.parametrize("defer", [False, True])
+    def test_a_vrp_of_two_caches_stays_until_the_second_is_dropped(self, defer: bool) -> None:
         vrp_set = self.of_two()
-        vrp_set.defer(defer=propose)
+        vrp_set.defer(defer=defer)
         assert list(vrp_set.drop(0)) == [(self.TWO, False)]
         assert self.in_force(vrp_set) == {self.ONE: self.SECOND, self.THREE: self.SECOND}
         assert vrp_set.validate("192.0.2.0/24", 64500) == "valid"
@@ -339,7 +339,7 @@ def small_steps() -> Iterator[None]:
 class Sources(RuleBasedStateMachine):
     """Sources stage, commit, discard, are switched and filtered; a model of plain sets says what is in force.
 
-    So do they while changes are only proposed; then what is due differs until it is taken. Between the steps of a
+    So do they while changes are deferred; then what is due differs until it is taken. Between the slices of a
     change all is as before it, and other sources stage.
     """
 
@@ -351,7 +351,7 @@ class Sources(RuleBasedStateMachine):
         self.staged: dict[int, set[VRP]] = {source: set() for source in SOURCES_USED}
         self.active: set[int] = set()
         self.filters: list[VRPFilter] = []
-        self.proposing = False
+        self.deferring = False
         self.in_force: set[VRP] = set()
         self.meanwhile: list[tuple[int, list[tuple[VRP, bool]]]] = []
 
@@ -396,7 +396,7 @@ class Sources(RuleBasedStateMachine):
         assert appeared == self.due() - before
         assert vanished == before - self.due()
         assert len(changes) == len(appeared) + len(vanished)  # type: ignore[arg-type]
-        if not self.proposing:
+        if not self.deferring:
             self.in_force = self.due()
 
     @rule(source=SOURCE, entries=st.lists(st.tuples(vrps(), st.booleans()), max_size=12))
@@ -436,12 +436,12 @@ class Sources(RuleBasedStateMachine):
         self.filters = filters
         self.check(changes, before)
 
-    @rule(propose=st.booleans())
-    def propose(self, propose: bool) -> None:
-        if not propose:
+    @rule(defer=st.booleans())
+    def defer(self, defer: bool) -> None:
+        if not defer:
             self.take()
-        self.vrp_set.defer(defer=propose)
-        self.proposing = propose
+        self.vrp_set.defer(defer=defer)
+        self.deferring = defer
 
     @rule()
     def take(self) -> None:
@@ -467,7 +467,7 @@ class Sources(RuleBasedStateMachine):
         assert Counter(changes) == Counter((vrp, False) for vrp in gone)
         self.live[source], self.staged[source] = set(), set()
         self.in_force = self.in_force - gone
-        assert self.proposing or self.in_force == self.due()
+        assert self.deferring or self.in_force == self.due()
 
     @rule(sources=st.sets(SOURCE, min_size=1))
     def differ(self, sources: set[int]) -> None:

@@ -11,11 +11,11 @@ from rtrd import config
 from rtrd.api import dump
 from rtrd.api.app import make_app
 from rtrd.api.change_monitor import ChangeMonitor
-from rtrd.api.changes_api import Changes
+from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.history import History
 from rtrd.api.live import Live
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
-from rtrd.api.server import Server
+from rtrd.api.server import APIServer
 from rtrd.api.whatif import WhatIf, WhatIfQueries
 from rtrd.base.loop import WatchedLoop
 from rtrd.daemon import DONE, Daemon
@@ -49,7 +49,7 @@ class Service:
                 RouteQueries(daemon.routers),
                 WhatIfQueries(WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)),
                 Live(daemon.event_log, registry.status),
-                Changes(daemon.guarding, self.reloading),
+                ChangeHandlers(daemon.guarding, self.reloading),
             )
         )
 
@@ -60,7 +60,7 @@ class Service:
     async def run(self, *, exabgp: bool) -> int:
         """Run until a signal, or until ExaBGP is gone. Gives the exit code."""
         daemon, settings = self.daemon, self.daemon.settings
-        server = Server(self.app(), settings.control, settings.http, group=settings.control_group)
+        server = APIServer(self.app(), settings.control, settings.http, group=settings.control_group)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reloading.on_signal)
         await daemon.start(exabgp=exabgp)
         self.monitor.start()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.base import log
-from rtrd.base.faults import Fault, FaultyFileError
+from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.config.diff import compare, merged
 from rtrd.rtr.relay import RelayError
 from rtrd.vrps import slurm_files
@@ -96,11 +96,11 @@ class Reloading:
         try:
             certificates = None if self._relay is None else await asyncio.to_thread(self._relay.read_certificates)
         except RelayError as error:
-            raise FaultyFileError([Fault(str(self._path), 0, f"rtr-server: tls: {error}")]) from error
+            raise FaultyFileError([FileFault(str(self._path), 0, f"rtr-server: tls: {error}")]) from error
         try:
             await self._apply(merged(self._settings, new, reloadable))
         except RTRInitError as error:
-            raise FaultyFileError([Fault(str(self._path), 0, f"caches: {error}")]) from error
+            raise FaultyFileError([FileFault(str(self._path), 0, f"caches: {error}")]) from error
         if self._relay is not None and certificates is not None:
             await self._relay.renew_certificates(certificates)
         self._routers.look_again()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rtrd.vrps.guarding import Guarding
 
 
-class Changes:
+class ChangeHandlers:
     """Handlers that change something."""
 
     def __init__(self, guarding: Guarding | None, reloading: Reloading) -> None:

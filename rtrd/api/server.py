@@ -25,7 +25,7 @@ SHUTDOWN: Final = 0.5
 logger = log.get("control")
 
 
-class Server:
+class APIServer:
     """The API's listeners, from `start` to `close`."""
 
     def __init__(

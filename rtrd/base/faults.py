@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Fault(msgspec.Struct, frozen=True, order=True):
+class FileFault(msgspec.Struct, frozen=True, order=True):
     """One thing that is wrong; line 0 is the file as a whole."""
 
     file: str
@@ -24,6 +24,6 @@ class Fault(msgspec.Struct, frozen=True, order=True):
 class FaultyFileError(Exception):
     """Files that can't be used; `faults` holds every reason, and the text has one a line."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[FileFault]) -> None:
         self.faults = list(faults)
         super().__init__("\n".join(map(str, faults)))

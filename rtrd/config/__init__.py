@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from rtrd.base.endpoint import Endpoint, parse_endpoint
-from rtrd.base.faults import Fault, FaultyFileError
+from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.config.checks import (
     check_action,
     check_caches,
@@ -173,14 +173,14 @@ def load(path: Path | str) -> Config:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError([Fault(str(path), 0, f"cannot be read: {error.strerror}")]) from error
+        raise ConfigError([FileFault(str(path), 0, f"cannot be read: {error.strerror}")]) from error
     if len(data) > MAX_BYTES:
-        raise ConfigError([Fault(str(path), 0, f"longer than {MAX_BYTES} bytes: this is not a configuration")])
+        raise ConfigError([FileFault(str(path), 0, f"longer than {MAX_BYTES} bytes: this is not a configuration")])
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError([Fault(str(path), line, f"not UTF-8: byte 0x{data[error.start]:02x}")]) from error
+        raise ConfigError([FileFault(str(path), line, f"not UTF-8: byte 0x{data[error.start]:02x}")]) from error
     return loads(text, path)
 
 

@@ -16,7 +16,7 @@ import msgspec
 import yaml
 from msgspec import inspect
 
-from rtrd.base.faults import Fault
+from rtrd.base.faults import FileFault
 
 MAX_NODES: Final = 20_000
 """Bound on what is walked: aliases can make a small file stand for a huge one."""
@@ -83,7 +83,7 @@ def shown(text: object) -> str:
     return repr(full if len(full) <= SHOWN else full[:SHOWN] + "...")
 
 
-def read(text: str, file: str, schema: Schema) -> tuple[Any, list[Fault]]:
+def read(text: str, file: str, schema: Schema) -> tuple[Any, list[FileFault]]:
     """Return the root Struct (FAULTY when there are faults) and all faults of `file` in order of their lines."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -91,12 +91,12 @@ def read(text: str, file: str, schema: Schema) -> tuple[Any, list[Fault]]:
         mark = error.problem_mark or error.context_mark
         # What is missing at the end of the file is missing after its last line, not on one that isn't there.
         line = min(mark.line + 1, len(text.splitlines())) if mark else 1
-        return FAULTY, [Fault(file, line, f"not YAML: {_sentence(error)}")]
+        return FAULTY, [FileFault(file, line, f"not YAML: {_sentence(error)}")]
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        return FAULTY, [Fault(file, line, f"not YAML: the character {shown(chr(_code(error)))} is not allowed")]
+        return FAULTY, [FileFault(file, line, f"not YAML: the character {shown(chr(_code(error)))} is not allowed")]
     except RecursionError:
-        return FAULTY, [Fault(file, 1, "not YAML that can be read: it is nested too deeply")]
+        return FAULTY, [FileFault(file, 1, "not YAML that can be read: it is nested too deeply")]
     walk = _Walk(file, schema)
     if node is None:
         walk.report(1, "the file is empty")
@@ -129,11 +129,11 @@ class _Walk:
     def __init__(self, file: str, schema: Schema) -> None:
         self.file = file
         self.schema = schema
-        self.faults: list[Fault] = []
+        self.faults: list[FileFault] = []
         self._visited = 0
 
     def report(self, line: int, what: str) -> None:
-        self.faults.append(Fault(self.file, line, what))
+        self.faults.append(FileFault(self.file, line, what))
 
     def any(self, node: yaml.Node, kind: inspect.Type, path: str) -> Found:
         """Read a node as the type says; whatever is wrong is reported and leaves FAULTY."""

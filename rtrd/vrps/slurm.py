@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from rtrd.base.faults import Fault, FaultyFileError
+from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.text import printable
 from rtrd.vrps.files import SPKI_SIZE, RouterKey
 from rtrd.vrps.json_lines import Path, line_of
@@ -129,18 +129,18 @@ def parse(name: str, data: bytes) -> File:
         found = json.loads(text, object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise SlurmError([Fault(name, line, f"not UTF-8: byte 0x{data[error.start]:02x}")]) from error
+        raise SlurmError([FileFault(name, line, f"not UTF-8: byte 0x{data[error.start]:02x}")]) from error
     except json.JSONDecodeError as error:
-        raise SlurmError([Fault(name, error.lineno, f"not JSON: {error.msg}")]) from error
+        raise SlurmError([FileFault(name, error.lineno, f"not JSON: {error.msg}")]) from error
     except RecursionError as error:
-        raise SlurmError([Fault(name, 0, "no SLURM file: it is nested too deeply")]) from error
+        raise SlurmError([FileFault(name, 0, "no SLURM file: it is nested too deeply")]) from error
     except ValueError as error:  # a member given twice; a number of thousands of digits
-        raise SlurmError([Fault(name, 0, printable(str(error)))]) from error
+        raise SlurmError([FileFault(name, 0, printable(str(error)))]) from error
     reader = _Reader(name, text)
     slurm = reader.file(found)
     if slurm is None or reader.faults:
         more = len(reader.faults) - MOST_FAULTS
-        rest = [Fault(name, 0, f"and {more} more faults")] if more > 0 else []
+        rest = [FileFault(name, 0, f"and {more} more faults")] if more > 0 else []
         raise SlurmError(reader.faults[:MOST_FAULTS] + rest)
     return File(name, text, slurm)
 
@@ -159,7 +159,7 @@ class _Reader:
     """One pass over a file's entries; collects faults instead of stopping."""
 
     def __init__(self, name: str, text: str) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[FileFault] = []
         self._name = name
         self._text = text
 
@@ -209,7 +209,7 @@ class _Reader:
         # Finding a line takes a pass over the text: only for faults that are described.
         line = line_of(self._text, where or path) if len(self.faults) < MOST_FAULTS else 0
         text = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in path).removeprefix(".")
-        self.faults.append(Fault(self._name, line, printable(f"{text or 'the file'}: {what}")))
+        self.faults.append(FileFault(self._name, line, printable(f"{text or 'the file'}: {what}")))
 
 
 def _filter(entry: _PrefixFilter) -> VRPFilter:
@@ -271,7 +271,7 @@ def check_overlaps(files: Sequence[File]) -> None:
 
     Raises SlurmError with one fault for each two files.
     """
-    faults: dict[tuple[int, int], Fault] = {}
+    faults: dict[tuple[int, int], FileFault] = {}
     open_claims: list[_Claim] = []
     for claim in sorted(claim for index, file in enumerate(files) for claim in _claims(index, file.slurm)):
         while open_claims and not _within(claim, open_claims[-1]):
@@ -281,7 +281,7 @@ def check_overlaps(files: Sequence[File]) -> None:
             if claim.file != other.file and pair not in faults:
                 what = f"{claim.text} overlaps {other.text} of {files[other.file].name} (RFC 8416 section 4.2)"
                 here = files[claim.file]
-                faults[pair] = Fault(here.name, line_of(here.text, claim.path), what)
+                faults[pair] = FileFault(here.name, line_of(here.text, claim.path), what)
         open_claims.append(claim)
     if faults:
         raise SlurmError(list(faults.values()))

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rtrd.base import log
-from rtrd.base.faults import Fault
+from rtrd.base.faults import FileFault
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
 from rtrd.vrps.slurm import File, SlurmError, check_overlaps, parse
@@ -33,7 +33,7 @@ logger = log.get("slurm")
 def read(paths: Sequence[Path]) -> list[File]:
     """Read the files as one set. Raises SlurmError with the faults of all."""
     files: list[File] = []
-    faults: list[Fault] = []
+    faults: list[FileFault] = []
     for path in paths:
         try:
             files.append(parse(str(path), _octets(path)))
@@ -50,9 +50,9 @@ def _octets(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_OCTETS + 1)
     except OSError as error:
-        raise SlurmError([Fault(str(path), 0, f"cannot be read: {error.strerror}")]) from error
+        raise SlurmError([FileFault(str(path), 0, f"cannot be read: {error.strerror}")]) from error
     if len(data) > MAX_OCTETS:
-        raise SlurmError([Fault(str(path), 0, f"longer than {MAX_OCTETS >> 20} MiB: this is not a SLURM file")])
+        raise SlurmError([FileFault(str(path), 0, f"longer than {MAX_OCTETS >> 20} MiB: this is not a SLURM file")])
     return data
 
 

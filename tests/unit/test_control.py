@@ -19,10 +19,10 @@ import pytest
 from rtrd import cli
 from rtrd.api import live
 from rtrd.api.app import Handlers, make_app
-from rtrd.api.changes_api import Changes
+from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.live import Live
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
-from rtrd.api.server import Server
+from rtrd.api.server import APIServer
 from rtrd.api.whatif import WhatIfQueries
 from rtrd.base.clock import Clock
 from rtrd.base.endpoint import Endpoint
@@ -163,7 +163,7 @@ class FakeDaemon:
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),
-            Changes(fake, fake),
+            ChangeHandlers(fake, fake),
         ]
 
     async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
@@ -214,11 +214,11 @@ class FakeDaemon:
 
 
 class Running:
-    """A Server on a loop in a thread of its own."""
+    """An APIServer on a loop in a thread of its own."""
 
     def __init__(self, daemon: FakeDaemon, path: Path, http: Endpoint | None) -> None:
         self.daemon, self.path = daemon, path
-        self.control = Server(make_app(daemon.handlers()), path, http)
+        self.control = APIServer(make_app(daemon.handlers()), path, http)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
 

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -98,26 +99,19 @@ class Pipe:
             os.close(fd)
 
 
-def story(*rules: PolicyRule) -> Callable[[Callable[[Pipe], Awaitable[None]]], None]:
-    """Play a story with a pipe of its own."""
-
-    def play(told: Callable[[Pipe], Awaitable[None]]) -> None:
-        async def run() -> None:
-            pipe = Pipe(list(rules))
-            pipe.router.start()
-            try:
-                await told(pipe)
-            finally:
-                pipe.end()
-
-        asyncio.run(run())
-
-    return play
+@asynccontextmanager
+async def piped(*rules: PolicyRule) -> AsyncIterator[Pipe]:
+    """A pipe of its own."""
+    pipe = Pipe(list(rules))
+    pipe.router.start()
+    try:
+        yield pipe
+    finally:
+        pipe.end()
 
 
-def test_a_route_is_answered_with_its_tag() -> None:
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+async def test_a_route_is_answered_with_its_tag() -> None:
+    async with piped(TAGGED) as pipe:
         assert "".join(pipe.commands()) == HELLO
         await pipe.greet()
         await pipe.say(UPDATE)
@@ -128,11 +122,10 @@ def test_a_route_is_answered_with_its_tag() -> None:
         ) in pipe.commands()
 
 
-def test_behind_many_routes_of_which_there_is_nothing_to_say_a_route_is_found() -> None:
+async def test_behind_many_routes_of_which_there_is_nothing_to_say_a_route_is_found() -> None:
     routes = [lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100) for i in range(3000)]
 
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+    async with piped(TAGGED) as pipe:
         await pipe.say(b"".join(lines.updates(routes, 60)))
         await pipe.say(b"".join(lines.withdraws([route.prefix for route in routes], 60)))
         await pipe.say(UPDATE.replace(b"20.0.0.0/24", b"21.0.0.0/24"))
@@ -143,9 +136,8 @@ def test_behind_many_routes_of_which_there_is_nothing_to_say_a_route_is_found() 
         assert [one.rpartition(" ")[2] for one in said] == ["21.0.0.0/24\n"]
 
 
-def test_lines_come_in_pieces_of_any_size() -> None:
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+async def test_lines_come_in_pieces_of_any_size() -> None:
+    async with piped(TAGGED) as pipe:
         text = GREETING + UPDATE + BAD + line(1) + b"\n"
         for at in range(0, len(text), 7):
             await pipe.say(text[at : at + 7])
@@ -153,11 +145,10 @@ def test_lines_come_in_pieces_of_any_size() -> None:
         assert pipe.router.undecodable == 1, "the one that is no JSON; an empty line is none"
 
 
-def test_a_command_pipe_that_nobody_reads_stops_no_reading() -> None:
+async def test_a_command_pipe_that_nobody_reads_stops_no_reading() -> None:
     """ExaBGP blocks while we don't read, and sends no keepalive to anyone meanwhile."""
 
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+    async with piped(TAGGED) as pipe:
         await pipe.greet()
         for number in range(1000):
             await pipe.say(line(number) + b"done\n")
@@ -165,9 +156,9 @@ def test_a_command_pipe_that_nobody_reads_stops_no_reading() -> None:
         assert pipe.router.gate.window.waiting <= 16
 
 
-def test_a_fault_of_ours_over_one_answer_costs_no_line_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+async def test_a_fault_of_ours_over_one_answer_costs_no_line_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with piped(TAGGED) as pipe:
+
         def fail(_: object, text: str) -> None:
             raise RuntimeError(text)
 
@@ -178,11 +169,10 @@ def test_a_fault_of_ours_over_one_answer_costs_no_line_behind_it(monkeypatch: py
         assert len(pipe.router.engine.table) == 20
 
 
-def test_while_a_command_is_unanswered_nothing_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_a_command_is_unanswered_nothing_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer wakes rtrd when it comes; the first deadline is that of a command that is overdue."""
 
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+    async with piped(TAGGED) as pipe:
         await pipe.greet()
         await until(lambda: pipe.router.startup.over)
         pipe.commands()
@@ -203,9 +193,8 @@ def test_while_a_command_is_unanswered_nothing_wakes(monkeypatch: pytest.MonkeyP
         assert pipe.router.gate.waits_for is None, "the window has room"
 
 
-def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_counts() -> None:
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+async def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_counts() -> None:
+    async with piped(TAGGED) as pipe:
         await pipe.greet()
         for number in range(100):
             await pipe.say(line(number))
@@ -222,11 +211,10 @@ def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_counts(
         assert " med 49 " in flapped[0]
 
 
-def test_routes_that_come_one_after_the_other_go_out_together() -> None:
+async def test_routes_that_come_one_after_the_other_go_out_together() -> None:
     """4.2 takes some milliseconds for a command, however many prefixes are in it."""
 
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+    async with piped(TAGGED) as pipe:
         await pipe.greet()
         for third in range(1, 60):
             await pipe.say(UPDATE.replace(b"20.0.0.0/24", f"20.0.{third}.0/24".encode()))
@@ -237,11 +225,10 @@ def test_routes_that_come_one_after_the_other_go_out_together() -> None:
         assert len(written) < 30
 
 
-def test_a_route_flaps_ten_thousand_times_a_second() -> None:
+async def test_a_route_flaps_ten_thousand_times_a_second() -> None:
     """ExaBGP answers all the while; what is written is far less than what flaps, and the last of it is the newest."""
 
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+    async with piped(TAGGED) as pipe:
         await pipe.greet()
         written: list[str] = []
         sent = 0
@@ -269,11 +256,10 @@ def flap(number: int) -> bytes:
     return UPDATE.replace(b'"igp"', f'"igp", "med": {number}'.encode())
 
 
-def test_acks_that_are_silenced_in_the_middle() -> None:
+async def test_acks_that_are_silenced_in_the_middle() -> None:
     """`silence-ack` of 5.0, by whoever: the fence is answered still."""
 
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+    async with piped(TAGGED) as pipe:
         pipe.router.gate.window = Window(patience=0.05)
         pipe.router._pipe.write(pipe.router.gate.window.start(0.0))
         await pipe.greet()
@@ -291,9 +277,8 @@ def test_acks_that_are_silenced_in_the_middle() -> None:
                 await asyncio.sleep(0.01)
 
 
-def test_a_line_without_end_is_skipped_and_the_next_ones_are_read() -> None:
-    @story()
-    async def _(pipe: Pipe) -> None:
+async def test_a_line_without_end_is_skipped_and_the_next_ones_are_read() -> None:
+    async with piped() as pipe:
         await pipe.say(b"{" + b" " * (MOST_LINE + 10))
         await until(lambda: pipe.router.undecodable == 1)
         pipe.said = -1
@@ -302,9 +287,8 @@ def test_a_line_without_end_is_skipped_and_the_next_ones_are_read() -> None:
         await until(lambda: len(pipe.router.engine.table) == 1)
 
 
-def test_a_session_older_than_rtrd_is_asked_for_its_routes_once() -> None:
-    @story(TAGGED)
-    async def _(pipe: Pipe) -> None:
+async def test_a_session_older_than_rtrd_is_asked_for_its_routes_once() -> None:
+    async with piped(TAGGED) as pipe:
         pipe.commands()
         await pipe.say(GREETING)
         summary = b"Peer            AS        up/down state       |     #sent     #recvd\n"
@@ -316,18 +300,16 @@ def test_a_session_older_than_rtrd_is_asked_for_its_routes_once() -> None:
         assert refresh not in pipe.commands()
 
 
-def test_down_takes_the_routes_of_the_neighbor_along() -> None:
-    @story()
-    async def _(pipe: Pipe) -> None:
+async def test_down_takes_the_routes_of_the_neighbor_along() -> None:
+    async with piped() as pipe:
         await pipe.say(UPDATE + line(1))
         assert len(pipe.router.engine.table) == 21
         await pipe.say((SAMPLES / "down-tcp-closed.jsonl").read_bytes())
         await until(lambda: len(pipe.router.engine.table) == 0)
 
 
-def test_the_end_of_exabgp_is_the_end() -> None:
-    @story()
-    async def _(pipe: Pipe) -> None:
+async def test_the_end_of_exabgp_is_the_end() -> None:
+    async with piped() as pipe:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, pipe.to)
         os.close(null)

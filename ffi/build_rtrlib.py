@@ -7,13 +7,11 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from native_build import NATIVE, compile_into_argument, make_builder
+from cffi import FFI
 
-if TYPE_CHECKING:
-    from cffi import FFI
+from native_build import NATIVE, compile_into_argument, make_builder
 
 WANTED = (0, 8)
 

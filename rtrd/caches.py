@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from rtrlib import CacheGroup, Fault, ManagerGroupStatus, RTRManager, RTRSocketState, SSHServer, TCPServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from rtrd.base.clock import Clock
-    from rtrd.base.registry import Registry, Samples
-    from rtrd.config import Caches as Settings
-    from rtrd.config import Group, Server
-    from rtrd.vrps.effective import EffectiveVRPs
-    from rtrlib import ManagerGroup, RTRSocket
+from rtrd.base.clock import Clock
+from rtrd.base.registry import Registry, Samples
+from rtrd.config import Caches as Settings
+from rtrd.config import Group, Server
+from rtrd.vrps.effective import EffectiveVRPs
+from rtrlib import (
+    CacheGroup,
+    Fault,
+    ManagerGroup,
+    ManagerGroupStatus,
+    RTRManager,
+    RTRSocket,
+    RTRSocketState,
+    SSHServer,
+    TCPServer,
+)
 
 MIB: Final = 1 << 20
 PAUSE: Final = 0.005

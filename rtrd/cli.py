@@ -11,12 +11,10 @@ import importlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from rtrd.version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 DONE: Final = 0
 FAILED: Final = 1

@@ -10,7 +10,8 @@ import asyncio
 import gc
 import platform
 import signal
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
 
 from rtrd.base import log, socket_paths
 from rtrd.base.background import Background
@@ -21,6 +22,7 @@ from rtrd.base.sockets import ListenError
 from rtrd.base.systemd_notify import Notifier
 from rtrd.bird.watch import Watch
 from rtrd.caches import Caches
+from rtrd.config import Config, PolicyRule
 from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
 from rtrd.policy import Policy
@@ -36,13 +38,7 @@ from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrd.vrps.snapshot_keeper import SnapshotKeeper
-from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from rtrd.config import Config, PolicyRule
-    from rtrlib.vrp_set import VRPChanges
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 DONE, FAILED = 0, 1
 

@@ -10,21 +10,17 @@ import asyncio
 import datetime as dt
 import heapq
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
+from rtrd.base.clock import Clock
+from rtrd.base.registry import Registry
 from rtrd.base.text import printable
-from rtrd.rib.terms import UPDATE
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from rtrd.base.clock import Clock
-    from rtrd.base.registry import Registry
-    from rtrd.rib.terms import RouteChange
-    from rtrlib.vrp import VRP
-    from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrd.rib.terms import UPDATE, RouteChange
+from rtrlib.vrp import VRP
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 MOST_RECENT: Final = 200
 """Events that are kept for those who ask later: as many of routes and VRPs, and as many others."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
 
 from rtrd import config
 from rtrd.api import dump
@@ -20,11 +23,6 @@ from rtrd.api.whatif import WhatIf, WhatIfQueries
 from rtrd.base.loop import WatchedLoop
 from rtrd.daemon import DONE, Daemon
 from rtrd.reload import Reloading
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from aiohttp import web
 
 
 class Service:

@@ -7,16 +7,12 @@ which is also what happens without a policy (RFC 8481 section 4: no action that 
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import msgspec
 
+from rtrd.config import Action, ActionName, PolicyRule
 from rtrd.tags import VALIDITIES, Tag, Validity, is_rfc8097
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rtrd.config import Action, ActionName, PolicyRule
 
 
 class Treatment(msgspec.Struct, frozen=True):

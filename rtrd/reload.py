@@ -9,25 +9,19 @@ from __future__ import annotations
 import asyncio
 from inspect import isawaitable
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rtrd import config
 from rtrd.base import log
 from rtrd.base.faults import FaultyFileError, FileFault
-from rtrd.config.diff import compare, merged
-from rtrd.rtr.relay import RelayError
+from rtrd.base.registry import Registry
+from rtrd.base.systemd_notify import Notifier
+from rtrd.config import Config
+from rtrd.config.diff import Change, compare, merged
+from rtrd.routers import Routers
+from rtrd.rtr.relay import Relay, RelayError
 from rtrd.vrps import slurm_files
 from rtrlib import RTRInitError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rtrd.base.registry import Registry
-    from rtrd.base.systemd_notify import Notifier
-    from rtrd.config import Config
-    from rtrd.config.diff import Change
-    from rtrd.routers import Routers
-    from rtrd.rtr.relay import Relay
 
 logger = log.get("reload")
 

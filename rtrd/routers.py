@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from prometheus_client import Histogram
 
-from rtrd.base.registry import MOST_NEIGHBORS
+from rtrd.base.registry import MOST_NEIGHBORS, Registry, Samples
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from rtrd.base.registry import Registry, Samples
-    from rtrd.rib.table import RouteTable
-    from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrd.rib.table import RouteTable
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Of the histogram of work, in seconds."""

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from rtrlib.faults import STARVED, Fault, LastFault, fault_of
 from rtrlib.frames import Decoder, FrameError, FrameType, StateFrame, router_key_of, state_of
-from rtrlib.link import LinkEnded
+from rtrlib.link import Link, LinkEnded
+from rtrlib.listener import VRPListener
 from rtrlib.rtr_socket import RTRSocket, RTRSocketState
-from rtrlib.servers import EXPIRE_RANGE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrlib.link import Link
-    from rtrlib.listener import VRPListener
-    from rtrlib.servers import Intervals, Server
+from rtrlib.servers import EXPIRE_RANGE, Intervals, Server
 
 __all__ = ["Cache", "CacheOwner"]
 

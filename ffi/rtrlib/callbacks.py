@@ -6,15 +6,12 @@ For programs that use librtr's own table through `_rtrlib`, as rtrlib-python's d
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+import _rtrlib
 from _rtrlib import ffi, lib
 from rtrlib.records import PFXRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import _rtrlib
 
 __all__ = ["pfx_table_callback", "record_of"]
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from rtrlib.changes import SLICE, net
+from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
 from rtrlib.records import PFXRecord, SPKIRecord, records_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-    from rtrlib.rtr_socket import RTRSocket
+from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["Callbacks", "Caller", "PFXCallback", "SPKICallback", "StatusCallback"]
 

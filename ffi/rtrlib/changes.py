@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple, Self, TypeAlias
 
+from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
 from rtrlib.records import PFXRecord, SPKIRecord, records_of
+from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp import PACKED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-    from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["Backlog", "Change", "Changes", "RouterKeyChange", "StatusChange", "VRPChange", "net"]
 

@@ -11,15 +11,11 @@ import select
 import socket
 import struct
 import sys
-from typing import TYPE_CHECKING
 
 # Where the extensions are is told in argv: the site packages themselves are not searched (-S).
 sys.path += sys.argv[4:]
 
-from _rtrlib import ffi, lib
-
-if TYPE_CHECKING:
-    from _rtrlib import Session
+from _rtrlib import Session, ffi, lib
 
 ALIVE = struct.pack("=II", 4, 0)
 FAULT = 5

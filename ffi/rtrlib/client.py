@@ -11,20 +11,17 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rtrlib.exceptions import RTRInitError
+from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
+from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.rtr_manager import RTRManager
+from rtrlib.rtr_socket import RTRSocket
 from rtrlib.servers import CacheGroup, Server, SSHServer, TCPServer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-    from rtrlib.records import PFXRecord, SPKIRecord
-    from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["main"]
 

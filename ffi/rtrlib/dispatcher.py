@@ -9,23 +9,19 @@ import logging
 import select
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rtrlib.cache import Cache
 from rtrlib.exceptions import RTRInitError
 from rtrlib.failover import Action, Activate, Drop, Failover, Release, Start
+from rtrlib.link import Link
 from rtrlib.listener import NOBODY, VRPListener
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.process_link import reap
-from rtrlib.servers import MAX_CACHES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from rtrlib.link import Link
-    from rtrlib.rtr_socket import RTRSocket
-    from rtrlib.servers import CacheGroup, Intervals, Server
+from rtrlib.rtr_socket import RTRSocket
+from rtrlib.servers import MAX_CACHES, CacheGroup, Intervals, Server
 
 __all__ = ["Dispatcher", "VRPListener"]
 

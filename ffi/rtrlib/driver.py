@@ -11,19 +11,17 @@ import os
 import select
 import threading
 import weakref
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from rtrlib.caller import Caller
 from rtrlib.changes import Changes, RouterKeyChange, StatusChange
+from rtrlib.dispatcher import Dispatcher
 from rtrlib.exceptions import SyncTimeout
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
+from rtrlib.records import SPKIRecord
 from rtrlib.router_keys import RouterKeys
+from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp_table import VRPTable
-
-if TYPE_CHECKING:
-    from rtrlib.caller import Caller
-    from rtrlib.dispatcher import Dispatcher
-    from rtrlib.records import SPKIRecord
-    from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["Driver"]
 

@@ -15,13 +15,11 @@ The rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rtrlib.manager_group import ManagerGroupStatus
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["START_TIMEOUT", "Action", "Activate", "Drop", "Failover", "Release", "Start", "Stop"]
 

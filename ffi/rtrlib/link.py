@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from _rtrlib import ffi, lib
 from rtrlib.faults import Fault, FaultError
-from rtrlib.servers import SSHServer
-
-if TYPE_CHECKING:
-    from rtrlib.servers import Intervals, Server
+from rtrlib.servers import Intervals, Server, SSHServer
 
 __all__ = ["QUEUE_LIMIT", "Link", "LinkEnded", "ThreadLink", "known_hosts", "options_of"]
 

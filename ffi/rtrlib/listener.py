@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
-if TYPE_CHECKING:
-    from rtrlib.manager_group import ManagerGroup
-    from rtrlib.rtr_socket import RTRSocket
+from rtrlib.manager_group import ManagerGroup
+from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["NOBODY", "VRPListener"]
 

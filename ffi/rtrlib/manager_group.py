@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from rtrlib.enums import LibrtrEnum
-from rtrlib.rtr_socket import RTRSocketList
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rtrlib.rtr_socket import RTRSocket
+from rtrlib.rtr_socket import RTRSocket, RTRSocketList
 
 __all__ = ["ManagerGroup", "ManagerGroupStatus"]
 

@@ -6,8 +6,10 @@ validates a route under a VRP of prefix length 0, and accepts IPv4 lengths of 99
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self, overload
+from collections.abc import Iterable, Iterator
+from typing import Final, Self, overload
 
+from rtrlib.records import PFXRecord
 from rtrlib.validation import (
     PfxvState,
     ValidationResult,
@@ -19,11 +21,6 @@ from rtrlib.validation import (
 )
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_table import VRPTable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from rtrlib.records import PFXRecord
 
 __all__ = ["PfxTable", "PfxvState", "ValidationResult"]
 

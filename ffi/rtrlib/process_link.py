@@ -12,16 +12,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import _cffi_backend
 
 import _rtrlib
 from rtrlib.faults import STARVED, Fault
 from rtrlib.link import LinkEnded, options_of
-
-if TYPE_CHECKING:
-    from rtrlib.servers import Intervals, Server
+from rtrlib.servers import Intervals, Server
 
 __all__ = ["MEMORY_LIMIT", "ProcessLink", "reap"]
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import copy
 import socket
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
+from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp import PACKED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["PFXRecord", "SPKIRecord", "copy_pfx_record", "record_of", "records_of"]
 

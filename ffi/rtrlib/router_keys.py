@@ -7,14 +7,11 @@ lost cache's keys stay until its VRPs expire.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from rtrlib.records import SPKIRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from rtrlib.rtr_socket import RTRSocket
+from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["KEYS_OF_A_CACHE", "RouterKeys"]
 

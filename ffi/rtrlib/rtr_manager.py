@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
+from typing import Any, Final, Literal, Self, overload
 
-from rtrlib.caller import Callbacks, Caller
+from rtrlib.caller import Callbacks, Caller, PFXCallback, SPKICallback, StatusCallback
 from rtrlib.changes import Changes
 from rtrlib.dispatcher import Dispatcher
 from rtrlib.driver import Driver
@@ -16,18 +17,13 @@ from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.failover import START_TIMEOUT
 from rtrlib.link import ThreadLink
 from rtrlib.listener import VRPListener
+from rtrlib.manager_group import ManagerGroup
 from rtrlib.pfx_table import validate_many
 from rtrlib.process_link import MEMORY_LIMIT, ProcessLink
+from rtrlib.records import PFXRecord
 from rtrlib.servers import CacheGroup, Intervals, TCPServer, check_groups
 from rtrlib.validation import PfxvState, Reason, ValidationResult
 from rtrlib.vrp_table import VRPTable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from rtrlib.caller import PFXCallback, SPKICallback, StatusCallback
-    from rtrlib.manager_group import ManagerGroup
-    from rtrlib.records import PFXRecord
 
 __all__ = ["PfxvState", "RTRManager", "Reason", "VRPListener", "ValidationResult"]
 

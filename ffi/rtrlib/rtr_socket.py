@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, overload
+from collections.abc import Iterable, Sequence
+from typing import overload
 
 from rtrlib.enums import LibrtrEnum
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rtrlib.faults import Fault, LastFault
-    from rtrlib.servers import Server
+from rtrlib.faults import Fault, LastFault
+from rtrlib.servers import Server
 
 __all__ = ["RTRSocket", "RTRSocketList", "RTRSocketState"]
 

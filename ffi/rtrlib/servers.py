@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from rtrlib.exceptions import RTRInitError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["MAX_CACHES", "CacheGroup", "Intervals", "SSHServer", "Server", "TCPServer", "check_groups"]
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from rtrlib.enums import LibrtrEnum
 from rtrlib.exceptions import IpConversionException
-from rtrlib.records import record_of
+from rtrlib.records import PFXRecord, record_of
+from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp import PACKED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from rtrlib.records import PFXRecord
-    from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["PfxvState", "Reason", "ValidationResult", "pack_routes"]
 

@@ -12,13 +12,11 @@ import logging
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.rtr_manager import RTRManager
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["answer", "main"]
 

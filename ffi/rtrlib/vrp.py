@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 PACKED: Final = struct.Struct("=16sIBBBB")
 """One packed VRP: address (network order, IPv4 in the first four bytes), AS, length, max length, family, announce."""

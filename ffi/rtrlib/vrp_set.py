@@ -7,16 +7,12 @@ all at once when it is committed; which sources count is one mask. See ffi/nativ
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Concatenate, NamedTuple, ParamSpec
 
+import _rov
 from _rov import ffi, lib
 from rtrlib.vrp import PACKED, VRP, prefix_text, unpack
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    import _rov
 
 SOURCES = 32
 SLURM = lib.VRPSET_ASSERTIONS

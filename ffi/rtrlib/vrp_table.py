@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import compress, repeat
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import _rov
 from _rov import ffi, lib
 from rtrlib.records import PFXRecord
+from rtrlib.rtr_socket import RTRSocket
 from rtrlib.validation import COVERING, PfxvState, ValidationResult, clear_host_bits, pack_route
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import _rov
-    from rtrlib.rtr_socket import RTRSocket
 
 __all__ = ["VRPTable"]
 

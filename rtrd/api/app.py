@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Iterable
+from typing import Final, Protocol
 
 from aiohttp import web
 
 from rtrd.api import page
 from rtrd.api.responses import errors, read_only
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_BODY: Final = 1 << 16
 

@@ -7,21 +7,18 @@ when they differ, so those parts need to know nothing of who watches.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 from rtrd.base import log
 from rtrd.base.background import Background
 from rtrd.base.text import printable
+from rtrd.caches import Caches
+from rtrd.event_log import EventLog
+from rtrd.exabgp.session import ExaBGP
+from rtrd.routers import Routers
+from rtrd.vrps.guarding import Guarding
 from rtrlib import RTRSocketState
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rtrd.caches import Caches
-    from rtrd.event_log import EventLog
-    from rtrd.exabgp.session import ExaBGP
-    from rtrd.routers import Routers
-    from rtrd.vrps.guarding import Guarding
 
 EVERY: Final = 0.2
 """Seconds between two looks."""

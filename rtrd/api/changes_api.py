@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aiohttp import web
 
 from rtrd.api.responses import json
 from rtrd.base.errors import ConflictError
 from rtrd.base.faults import FaultyFileError
+from rtrd.reload import Reloading
 from rtrd.vrps.guard import NothingHeldError
-
-if TYPE_CHECKING:
-    from rtrd.reload import Reloading
-    from rtrd.vrps.guarding import Guarding
+from rtrd.vrps.guarding import Guarding
 
 
 class ChangeHandlers:

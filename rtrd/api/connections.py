@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from rtrd.base import log
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Awaitable, Callable
-
-    from aiohttp import web
-    from aiohttp.web_protocol import RequestHandler
 
 MOST: Final = 128
 """Connections of one listener. A process has 1024 descriptors by custom, and caches and routers need theirs."""

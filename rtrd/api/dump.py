@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
+from rtrd.api.history import History
 from rtrd.api.scrape import Read
 from rtrd.base import log
-
-if TYPE_CHECKING:
-    from rtrd.api.history import History
-    from rtrd.base.registry import Registry
-    from rtrd.config import Config
-    from rtrd.event_log import EventLog
+from rtrd.base.registry import Registry
+from rtrd.config import Config
+from rtrd.event_log import EventLog
 
 _SECRET = re.compile("pass|secret|token|credential", re.IGNORECASE)
 

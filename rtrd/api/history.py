@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rtrd.base.background import Background
+from rtrd.base.clock import Clock
+from rtrd.routers import Routers
 from rtrd.tags import VALIDITIES
-
-if TYPE_CHECKING:
-    from rtrd.base.clock import Clock
-    from rtrd.routers import Routers
-    from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp_set import VRPSet
 
 EVERY: Final = 15
 """Seconds between two samples."""

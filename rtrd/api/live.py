@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from rtrd.api.responses import error, is_local
-from rtrd.event_log import MOST_LISTENERS, MOST_RECENT, TooManyListenersError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrd.event_log import EventLog, Listener
+from rtrd.event_log import MOST_LISTENERS, MOST_RECENT, EventLog, Listener, TooManyListenersError
 
 LOOK: Final = 2.0
 """Seconds between two looks whether the client is still there."""

@@ -6,30 +6,26 @@ went and may or may not have what came.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from aiohttp import web
 
 from rtrd.api import scrape
+from rtrd.api.history import History
 from rtrd.api.responses import error, json, stream
 from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
+from rtrd.base.registry import Registry
+from rtrd.caches import Caches
 from rtrd.rib.validity import explain
+from rtrd.routers import Routers
 from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
+from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.files import key_entries
-from rtrlib.vrp_set import SLURM, SNAPSHOT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from rtrd.api.history import History
-    from rtrd.base.registry import Registry
-    from rtrd.caches import Caches
-    from rtrd.routers import Routers
-    from rtrd.vrps.effective import EffectiveVRPs
-    from rtrlib.vrp_set import CoveringVRP
+from rtrlib.vrp_set import SLURM, SNAPSHOT, CoveringVRP
 
 T = TypeVar("T")
 

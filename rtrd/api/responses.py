@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -17,9 +18,6 @@ from aiohttp import web
 from rtrd.base import log
 from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 SLICE: Final = 0.003
 """Seconds of one slice of a long answer."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import Metric as Family
 from prometheus_client.exposition import choose_encoder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from prometheus_client import Metric as Family
 
 
 class Page(NamedTuple):

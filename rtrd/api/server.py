@@ -6,7 +6,9 @@ The one API: the CLI, curl and whatever watches rtrd use the same.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+import socket
+from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
@@ -14,10 +16,6 @@ from rtrd.api.connections import Complaints, Connections, Requests
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.sockets import UnixListener, tcp_listener
-
-if TYPE_CHECKING:
-    import socket
-    from pathlib import Path
 
 SHUTDOWN: Final = 0.5
 """Seconds that open requests get when the daemon ends."""

@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, Final
 
 from aiohttp import web
 
 from rtrd.api.responses import json
-from rtrd.rib.whatif import COVERS, Question, View
-from rtrd.vrps.notation import parse_supposed
+from rtrd.rib.engine import Engine
+from rtrd.rib.whatif import COVERS, Changed, Question, View
+from rtrd.routers import Routers
+from rtrd.vrps.notation import Supposed, parse_supposed
+from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import PACKED, pack
 from rtrlib.vrp_set import SLURM, VRPChanges, VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
-
-    from rtrd.rib.engine import Engine
-    from rtrd.rib.whatif import Changed
-    from rtrd.routers import Routers
-    from rtrd.vrps.notation import Supposed
-    from rtrd.vrps.slurm_files import SlurmFiles
 
 SLICE: Final = 0.003
 """Seconds that the loop is held at a time."""

@@ -8,14 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from asyncio.subprocess import PIPE
-from typing import TYPE_CHECKING, Final
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from typing import Final
 
 from rtrd.base.text import printable
-
-if TYPE_CHECKING:
-    from asyncio.subprocess import Process
-    from collections.abc import Callable
 
 _REFUSED: Final = 2
 _MOST_TEXT: Final = 4096

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
 
 from rtrd.base import log
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
 
 logger = log.get("daemon")
 

@@ -12,15 +12,13 @@ import re
 import select
 import time
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Hashable, MutableMapping
+from typing import Any, Final, Literal
 
 import structlog
 
 from rtrd.base import systemd_journal
 from rtrd.base.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, MutableMapping
 
 Format = Literal["auto", "human", "json", "journal"]
 

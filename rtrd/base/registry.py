@@ -7,21 +7,17 @@ have no bound. docs/metrics.md has a row for each metric.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, Final, Literal, NamedTuple, cast
 
-from prometheus_client import disable_created_metrics
+from prometheus_client import Histogram, disable_created_metrics
+from prometheus_client import Metric as Family
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
 from rtrd.base.text import printable
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
-
-    from prometheus_client import Histogram
-    from prometheus_client import Metric as Family
-
-    Samples = Iterable[tuple[tuple[object, ...], float | None]]
-    """Values of the labels, and the number; None: there is none now."""
+Samples = Iterable[tuple[tuple[object, ...], float | None]]
+"""Values of the labels, and the number; None: there is none now."""
 
 MOST_NEIGHBORS: Final = 1000
 """Of a router; the others have no series of their own, so that a scrape stays bounded."""

@@ -7,12 +7,9 @@ import grp
 import os
 import socket
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rtrd.base.endpoint import Endpoint
+from rtrd.base.endpoint import Endpoint
 
 
 class ListenError(Exception):

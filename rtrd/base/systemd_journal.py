@@ -10,10 +10,8 @@ import os
 import re
 import select
 import socket
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 SOCKET: Final = "/run/systemd/journal/socket"
 

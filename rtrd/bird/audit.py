@@ -6,10 +6,13 @@ All of BIRD's answers are read line by line: a full table costs 50 octets a rout
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
 from rtrd.bird import tables
+from rtrd.bird.client import Bird
 from rtrd.bird.replies import BirdError
+from rtrd.bird.tables import Protocol, Route
 from rtrd.policy import OBSERVE
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import UNFIT, AttributeSummary, NeighborPolicy
@@ -18,12 +21,6 @@ from rtrd.rib.whatif import COVERS, Question, View
 from rtrd.vrps import packed
 from rtrlib.vrp import VRP, pack, unpack
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from rtrd.bird.client import Bird
-    from rtrd.bird.tables import Protocol, Route
 
 MOST_ROUTES: Final = 20_000_000
 """Of one table: a BIRD that prints more is not a BIRD."""

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING, Final, Self
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final, Self
 
 from rtrd.base.text import printable
 from rtrd.bird.replies import FIRST_ERROR, BirdError, Line, Replies
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
 
 SILENCE: Final = 10.0
 """Seconds without an octet after which BIRD hangs: a busy one answers between its other work."""

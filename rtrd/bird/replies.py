@@ -6,12 +6,10 @@ before, and `+text` when it belongs to no reply. Numbers from 8000 on are errors
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from rtrd.base.text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAX_LINE: Final = 1 << 16
 """Octets: an AS path of 10,000 members fits."""

@@ -7,13 +7,11 @@ that can't be read is an error, not left out: an audit that overlooks routes wou
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
 from rtrd.base.text import printable
 from rtrd.bird.replies import BirdError, Line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 ROUTE_CODE: Final = 1007
 ATTRIBUTE_CODE: Final = 1012

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 import msgspec
 
 from rtrd.base import apart, log
+from rtrd.base.registry import Registry
 from rtrd.bird.replies import BirdError
 from rtrd.bird.worker import Found
+from rtrd.config import Bird
 from rtrd.vrps.copying import copy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrd.base.registry import Registry
-    from rtrd.config import Bird
-    from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp_set import VRPSet
 
 LIMIT: Final = 600.0
 """Seconds that one audit may take; the slowest part is BIRD's own printing."""

@@ -7,21 +7,18 @@ reads; the service learns everything again when it takes over. It imports little
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import re
 import select
 import socket
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rtrd.base import socket_paths
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.exabgp.slow_exit import exit_slowly
-
-if TYPE_CHECKING:
-    import argparse
-    from pathlib import Path
 
 RETRY = 0.5
 """Seconds between two looks for a service."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from rtrd.base import socket_paths
+from rtrd.bird.audit import Audit, Check
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from rtrd.bird.audit import Audit, Check
-    from rtrlib.vrp import VRP
-    from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp import VRP
+from rtrlib.vrp_set import VRPSet
 
 BIRD_SOCKET: Final = "/run/bird/bird.ctl"
 MOST_SHOWN: Final = 100_000

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import common
 from rtrd.vrps import slurm_files
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

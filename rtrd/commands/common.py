@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -12,11 +13,7 @@ from rtrd.base import socket_paths
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
 from rtrd.cli import DONE
 from rtrd.commands import http_client, terminal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp_set import VRPSet
 
 T = TypeVar("T")
 

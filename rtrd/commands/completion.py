@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from rtrd import cli
-
-if TYPE_CHECKING:
-    import argparse
 
 SHELLS = ("bash", "zsh", "tcsh")
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE
 from rtrd.commands import common, http_client
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import sys
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,10 +16,6 @@ from rtrd.base import socket_paths
 from rtrd.cli import DONE, FAILED, CommandError
 from rtrd.commands import common, http_client
 from rtrd.version import __version__
-
-if TYPE_CHECKING:
-    import argparse
-    from pathlib import Path
 
 PACKAGES = (
     *("aiohttp", "cffi", "exabgp", "msgspec", "prometheus_client", "PyYAML", "rich", "shtab", "structlog"),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
 
 from rtrd.commands import common, http_client
-
-if TYPE_CHECKING:
-    import argparse
 
 _DONE = {"accept": "the held change of the VRPs is in force now", "reject": "the held change is not applied"}
 

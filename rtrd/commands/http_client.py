@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from rtrd.cli import NO_DAEMON, CommandError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 CONFLICT: Final = int(http.client.CONFLICT)
 TIMEOUT: Final = 10.0

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from rtrd.base import socket_paths
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import common, http_client
-
-if TYPE_CHECKING:
-    import argparse
 
 PATIENCE = 60.0
 """Seconds: a large file takes some to read."""

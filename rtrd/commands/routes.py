@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
+from collections.abc import Iterator
 
 from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
 from rtrd.tags import VALIDITIES
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
 
 _ROW = "{:<20} {:<43} {:<10} {:<12} {:<10} {}"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rtrd import config
 from rtrd.base import log
@@ -13,9 +13,6 @@ from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.exabgp.slow_exit import exit_slowly
 from rtrd.vrps import slurm_files
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import common
 from rtrd.vrps import slurm_files
-
-if TYPE_CHECKING:
-    import argparse
-
-    from rtrd.vrps.slurm import File
+from rtrd.vrps.slurm import File
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

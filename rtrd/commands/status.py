@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
 from rtrd.commands.status_lines import faults, local_routes, waits_for
 from rtrd.tags import VALIDITIES
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from rtrd.base.text import printable
 from rtrd.tags import VALIDITIES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def faults(server: dict[str, Any]) -> Iterator[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from rich import box
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -14,11 +16,6 @@ from rtrd.base.text import printable
 from rtrd.commands.status_lines import faults, local_routes, waits_for
 from rtrd.commands.terminal import STYLES
 from rtrd.tags import VALIDITIES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.console import RenderableType
 
 
 def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client, terminal
 from rtrd.rib import validity
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
 
 _LISTS = (("matched", "matches"), ("unmatched_as", "other AS"), ("unmatched_length", "too short"))
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
+from collections.abc import Iterator
 
 import msgspec
 
 from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE, FAILED
 from rtrd.commands import common, http_client
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
 
 TIMEOUT = 300.0
 """Seconds: a full table under another set takes some, beside the router."""

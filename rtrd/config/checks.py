@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rtrd.base.socket_paths import ATTACH_SUFFIX
-from rtrd.config.yaml_reader import FAULTY, Found
-
-if TYPE_CHECKING:
-    from rtrd.config.yaml_reader import Report
+from rtrd.config.yaml_reader import FAULTY, Found, Report
 
 MAX_CACHES: Final = 30
 """A cache is one bit of a 32-bit word in the VRP set."""

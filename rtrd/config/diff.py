@@ -7,17 +7,14 @@ registered, since a change that silently does not happen is worse than one that 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
 
 import msgspec
 
 from rtrd.base.endpoint import Endpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from collections.abc import Set as AbstractSet
-
-    from rtrd.config import Caches, Config, Group, PolicyRule, Server
+from rtrd.config import Caches, Config, Group, PolicyRule, Server
 
 
 class Change(NamedTuple):

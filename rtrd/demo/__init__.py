@@ -5,17 +5,15 @@ It ends by itself, and with 1 when the listening peer received anything but what
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import Any
 
 from rtrd.demo.lab import Lab, LabError
-
-if TYPE_CHECKING:
-    import argparse
-    from types import FrameType
 
 SAMPLE = 24
 

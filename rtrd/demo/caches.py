@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import signal
 from abc import abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
 
 from rtrd.demo.lab import Listening, find_program, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 
 class VRP(NamedTuple):

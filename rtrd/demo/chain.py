@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import yaml
 
 from rtrd.commands import http_client
+from rtrd.demo.caches import Cache
 from rtrd.demo.lab import Lab, LabError, Process, find_program
-from rtrd.demo.routers import ExaBGP, GoBGP, Neighbor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from rtrd.demo.caches import Cache
-    from rtrd.demo.routers import Received
+from rtrd.demo.routers import ExaBGP, GoBGP, Neighbor, Received
 
 ROUTER, FEEDER, LISTENER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 ROUTER_ASN, FEEDER_ASN = 65000, 64496

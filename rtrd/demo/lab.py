@@ -17,12 +17,10 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 PORT_ATTEMPTS = 5

@@ -6,14 +6,12 @@ import json
 import os
 import pwd
 import subprocess
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from rtrd.demo.lab import LabError, Listening, Process, find_program, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
 
 SESSION_SECONDS = 30.0
 SEGMENT = {1: "set", 2: "sequence", 3: "confederation sequence", 4: "confederation set"}

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import random
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from rtrd.demo.caches import VRP
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 FEEDER_ASN = 64496
 TRANSIT = (64497, 64498, 64499)

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from rtrd.commands import http_client
 from rtrd.demo import report
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.chain import Chain
-from rtrd.demo.lab import LabError, find_program
+from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.report import Row
-from rtrd.demo.routers import EXABGP_5, GOBGP
+from rtrd.demo.routers import EXABGP_5, GOBGP, Received
 from rtrd.demo.routes import HIJACKER, Internet, Route, internet, validity
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrd.demo.lab import Lab
-    from rtrd.demo.routers import Received
 
 DRAWING = """\
   rtrd cache --RTR--> rtrd              {vrps} VRPs

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rtrd.rib.attributes import AS_SEQUENCE, EGP, IGP, INCOMPLETE, AttributeSet, Segment, origin_as
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _LINE = re.compile(
     r"neighbor (?P<neighbor>[0-9a-fA-F.:]{2,45}) local-ip \S+ local-as (?P<own_as>[0-9]{1,10}) peer-as \S+"

@@ -21,16 +21,13 @@ import re
 import socket
 import stat
 import struct
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Protocol
 
 from rtrd.base import log
 from rtrd.base.sockets import UnixListener
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from rtrd.exabgp.session import ExaBGP
+from rtrd.exabgp.session import ExaBGP
 
 NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What a router may be called: it gets into logs and metrics."""

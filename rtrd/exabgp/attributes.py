@@ -7,8 +7,9 @@ and confederations: their order is lost, so with a set in it the origin AS can't
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -26,9 +27,6 @@ from rtrd.rib.attributes import (
     origin_as,
 )
 from rtrd.tags import Tag
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 _ORIGINS = {"igp": IGP, "egp": EGP, "incomplete": INCOMPLETE}
 _SEGMENTS = {

@@ -12,18 +12,13 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-from rtrd.rib.attributes import AS_SEQUENCE, IGP, with_treatment
+from rtrd.policy import Treatment
+from rtrd.rib.attributes import AS_SEQUENCE, IGP, AttributeSet, Segment, with_treatment
+from rtrd.rib.engine import Engine
+from rtrd.rib.terms import Command
 from rtrd.tags import RFC8097_BASE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rtrd.policy import Treatment
-    from rtrd.rib.attributes import AttributeSet, Segment
-    from rtrd.rib.engine import Engine
-    from rtrd.rib.terms import Command
 
 _SEGMENT_MOST = 255
 _REMEMBERED = 4096

@@ -8,16 +8,12 @@ it is told what happens, and times are seconds of any one clock that doesn't go 
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
 
+from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.send_barrier import SendBarrier
-from rtrd.exabgp.startup import Phase
+from rtrd.exabgp.startup import Phase, StartUp
 from rtrd.exabgp.window import FENCE, Acks, Window
-
-if TYPE_CHECKING:
-    from rtrd.exabgp.local_routes import LocalRoutesList
-    from rtrd.exabgp.startup import StartUp
-    from rtrd.rib.terms import Command, RibState
+from rtrd.rib.terms import Command, RibState
 
 MOST_PREFIXES = 100
 """In one command: more gains little and holds ExaBGP's loop longer (docs/exabgp.md)."""

@@ -6,14 +6,10 @@ asked now and then, as long as the list is short, since it takes ExaBGP time tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rtrd.exabgp.adj_rib_text import BEGIN, read_advertised
 from rtrd.exabgp.startup import ADVERTISED
-
-if TYPE_CHECKING:
-    from rtrd.rib.engine import Engine
-    from rtrd.rib.local_routes import LocalRoute
+from rtrd.rib.engine import Engine
+from rtrd.rib.local_routes import LocalRoute
 
 EVERY = 300.0
 """Seconds between two lists."""

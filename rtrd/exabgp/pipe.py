@@ -9,12 +9,9 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from rtrd.base import log
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 READ = 1 << 18
 """Bytes read at a time: a few milliseconds of lines."""

@@ -9,10 +9,7 @@ Pure.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
 
 ALIKE = 3
 """Answers in a row that must be alike."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from rtrd.base import log
 from rtrd.exabgp.decode import DecodeError, Event, Other, decode
@@ -19,17 +19,11 @@ from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, read_row
 from rtrd.exabgp.pipe import MOST_LINE, Pipe
 from rtrd.exabgp.startup import StartUp
-from rtrd.exabgp.window import FENCE_HEADER
-from rtrd.policy import normal
+from rtrd.exabgp.window import FENCE_HEADER, Written
+from rtrd.policy import Policy, normal
 from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrd.exabgp.window import Written
-    from rtrd.policy import Policy
-    from rtrd.rib.engine import Engine
-    from rtrd.rib.terms import Command
+from rtrd.rib.engine import Engine
+from rtrd.rib.terms import Command
 
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
 WORK = 2000

@@ -9,12 +9,9 @@ docs/exabgp.md.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from rtrd.exabgp.adj_rib_text import read_advertised
-
-if TYPE_CHECKING:
-    from rtrd.rib.engine import Engine
+from rtrd.rib.engine import Engine
 
 ADVERTISED = "show adj-rib out extensive\n"
 LEARNED = "show adj-rib in {} extensive\n"

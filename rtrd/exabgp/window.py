@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from rtrd.rib.terms import Command
+from rtrd.rib.terms import Command
 
 FENCE = "show neighbor summary\n"
 HELLO = "# rtrd\nversion\nversion\n"

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+from collections.abc import Callable
 from hashlib import blake2b
 from secrets import token_bytes
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
+from rtrd.policy import Treatment
 from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT, AttributeSummary
 from rtrd.tags import Tag
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrd.policy import Treatment
 
 AS_SET, AS_SEQUENCE, AS_CONFED_SEQUENCE, AS_CONFED_SET = 1, 2, 3, 4
 """Segment types of RFC 4271 section 4.3 and RFC 5065 section 3."""

@@ -7,29 +7,22 @@ from the side (`vrps_changed`). No sockets and no clock: whoever has them calls 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from rtrd.policy import normal
-from rtrd.rib.attributes import with_treatment
+from rtrd.policy import Policy, Rule, Treatment, normal
+from rtrd.rib.attributes import AttributeSet, with_treatment
+from rtrd.rib.bgp_events import Negotiated, State, Update
 from rtrd.rib.local_routes import LocalRoutes
 from rtrd.rib.policy_numbers import Treatments
 from rtrd.rib.previous_run import NUMBERS, PreviousRun, read_key
 from rtrd.rib.receivers import Receivers, packed
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import NEW_ATTRIBUTES, OTHER, TAKEN_PATH_IDS, UNKNOWN, NeighborPolicy
-from rtrd.tags import VALIDITIES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from rtrd.policy import Policy, Rule, Treatment
-    from rtrd.rib.attributes import AttributeSet
-    from rtrd.rib.bgp_events import Negotiated, State, Update
-    from rtrd.rib.terms import Command, Route
-    from rtrd.tags import Tag
-    from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrd.rib.terms import NEW_ATTRIBUTES, OTHER, TAKEN_PATH_IDS, UNKNOWN, Command, NeighborPolicy, Route
+from rtrd.tags import VALIDITIES, Tag
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _ALREADY_ADVERTISED = 200
 """Commands in one go that need not be written: a few milliseconds."""

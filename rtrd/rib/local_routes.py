@@ -11,22 +11,18 @@ neighbor of the first kind is known by having been heard of.
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from rtrd.policy import normal
+from rtrd.rib.attributes import AttributeSet
+from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.previous_run import key_of
+from rtrd.rib.receivers import Receivers
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import NeighborPolicy
+from rtrd.rib.terms import Command, NeighborPolicy, RibState, Route
 from rtrd.tags import VALIDITIES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from rtrd.rib.attributes import AttributeSet
-    from rtrd.rib.bgp_events import State, Update
-    from rtrd.rib.receivers import Receivers
-    from rtrd.rib.terms import Command, RibState, Route
-    from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 MOST_NEIGHBORS = 1000
 """The routes to further ones are not looked at."""

@@ -5,14 +5,9 @@ The table knows an action and whether two announcements carry the same additions
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from rtrd.policy import OBSERVE
+from rtrd.policy import OBSERVE, Rule, Treatment
 from rtrd.rib.terms import LEARNED, NeighborPolicy
 from rtrd.tags import VALIDITIES
-
-if TYPE_CHECKING:
-    from rtrd.policy import Rule, Treatment
 
 
 class Treatments:

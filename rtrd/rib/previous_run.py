@@ -6,18 +6,14 @@ route is withdrawn and no bad one left. No clock: the router's dialect says when
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import msgspec
 
 from rtrd.policy import normal
 from rtrd.rib.attributes import AttributeSet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rtrd.rib.table import RouteTable
-    from rtrd.tags import Tag
+from rtrd.rib.table import RouteTable
+from rtrd.tags import Tag
 
 MOST_WITHDRAWN = 200_000
 """Withdraws that are remembered while the router lists its routes; beyond that nothing is learned from the list."""

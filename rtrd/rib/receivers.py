@@ -6,16 +6,12 @@ What can be announced to one, and how, depends on what its session agreed on.
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from rtrd.base import log
 from rtrd.policy import normal
+from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import MOST_RECEIVERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rtrd.rib.table import RouteTable
 
 logger = log.get("engine")
 

@@ -6,14 +6,11 @@ words of routes that came with one. Decoding every set would take seconds; nearl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rtrd.policy import Policy
-    from rtrd.rib.table import RouteTable
-    from rtrd.tags import Tag
+from rtrd.policy import Policy
+from rtrd.rib.table import RouteTable
+from rtrd.tags import Tag
 
 
 class Retag:

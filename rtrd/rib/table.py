@@ -6,20 +6,24 @@ text of BGP leaves it: prefixes are printed from numbers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import _rov
 from _rov import ffi, lib
-from rtrd.rib.terms import ACTIONS, LEARNED, TAG_KINDS, Command, NeighborPolicy, Route, RouteChange
+from rtrd.rib.terms import (
+    ACTIONS,
+    LEARNED,
+    TAG_KINDS,
+    AttributeSummary,
+    Command,
+    NeighborPolicy,
+    RibState,
+    Route,
+    RouteChange,
+)
+from rtrd.tags import Tag
 from rtrlib.vrp import unpack
-from rtrlib.vrp_set import VALIDITIES, parse_prefix
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    import _rov
-    from rtrd.rib.terms import AttributeSummary, RibState
-    from rtrd.tags import Tag
-    from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet, parse_prefix
 
 _ROWS = 512
 _FEW = 64

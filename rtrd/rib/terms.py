@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from rtrlib.vrp import VRP
+from rtrlib.vrp import VRP
 
 TAG_KINDS = ("standard", "large", "extended")
 """Of a community: the words for the native core's numbers, by index."""

@@ -6,14 +6,12 @@ the covering VRPs is the business of `rtrlib.vrp_set`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rtrd.base.notation import Prefix
-    from rtrd.tags import Validity
-    from rtrlib.vrp import VRP
+from rtrd.base.notation import Prefix
+from rtrd.tags import Validity
+from rtrlib.vrp import VRP
 
 _DESCRIPTIONS = {
     "valid": "a VRP covers the prefix, names this origin AS and allows the prefix length",

@@ -5,18 +5,13 @@ Native (ffi/native/rib/whatif.h). Neither the set nor the table is changed, and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
+import _rov
 from _rov import ffi, lib
-from rtrd.rib.table import prefix_text
-from rtrlib.vrp_set import VALIDITIES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import _rov
-    from rtrd.rib.table import RouteTable
-    from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrd.rib.table import RouteTable, prefix_text
+from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet
 
 COVERS = ("unreachable", "covered-by-valid", "covered-by-not-found")
 """How the prefix of a newly invalid route would still be reached, by the native core's numbers.

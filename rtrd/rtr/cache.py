@@ -7,9 +7,10 @@ import asyncio
 import functools
 import json
 import signal
+import ssl
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint, parse_endpoint
@@ -21,10 +22,6 @@ from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import files
 from rtrd.vrps.reader import read_apart
 from rtrd.vrps.signature import Signature, signature
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Sequence
 
 POLL = 0.25
 """Seconds between two looks at the file."""

@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.rtr import pdu
 from rtrd.rtr.pdu import ErrorCode, PDUError, Type
-
-if TYPE_CHECKING:
-    from rtrd.rtr.store import Response, Store
+from rtrd.rtr.store import Response, Store
 
 TURN = 1 << 19
 """Octets written to one router before the others have their turn."""

@@ -7,28 +7,25 @@ one change; when that is much, the whole set follows instead, of which the serve
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from rtrd.base import log
+from rtrd.base.endpoint import Endpoint
+from rtrd.base.registry import Registry
+from rtrd.config import RTRServer as Where
 from rtrd.rtr.client import Limits
+from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps.copying import copy
+from rtrd.vrps.files import RouterKey
 from rtrd.vrps.packed import VRP_SIZE, split
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Iterable
-
-    from rtrd.base.endpoint import Endpoint
-    from rtrd.base.registry import Registry
-    from rtrd.config import RTRServer as Where
-    from rtrd.rtr.intervals import Intervals
-    from rtrd.vrps.files import RouterKey
-    from rtrd.vrps.router_keys import KeySet
-    from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrd.vrps.router_keys import KeySet
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 MOST_SINGLE: Final = 1000
 """Changed VRPs that are handed on one by one; holding and sorting more would take the loop longer than a slice."""

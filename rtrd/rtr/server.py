@@ -9,20 +9,17 @@ import asyncio
 import functools
 import os
 import resource
+import ssl
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
 from rtrd.rtr.client import Client, Limits
 from rtrd.rtr.store import Data, Store, update_to, update_with
 from rtrd.vrps import packed
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterable
-
-    from rtrd.vrps.files import RouterKey
+from rtrd.vrps.files import RouterKey
 
 _BACKLOG = 1024
 _OTHER_FILES = 256

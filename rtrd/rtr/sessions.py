@@ -7,15 +7,13 @@ VRPs that are gone.
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Annotated, Final
+from pathlib import Path
+from typing import Annotated, Final
 
 import msgspec
 
 from rtrd.base import log
 from rtrd.rtr.store import VERSIONS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAME: Final = "rtr.sessions"
 KEPT: Final = 1000

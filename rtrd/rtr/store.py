@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 from rtrd.rtr import pdu
 from rtrd.rtr.intervals import Intervals
 from rtrd.vrps import packed
+from rtrd.vrps.files import RouterKey
 from rtrd.vrps.packed import VRP_SIZE, Difference
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from rtrd.vrps.files import RouterKey
 
 VERSIONS = range(pdu.MAX_VERSION + 1)
 MAX_DELTAS = 64

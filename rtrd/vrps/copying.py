@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import mmap
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from rtrlib.vrp import PACKED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp_set import VRPSet
 
 SLICE: Final = 0.002
 """Seconds that the loop is held at a time."""

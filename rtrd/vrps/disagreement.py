@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from rtrlib.rtr_socket import RTRSocket
-    from rtrlib.vrp_set import VRPSet
+from rtrlib.rtr_socket import RTRSocket
+from rtrlib.vrp_set import VRPSet
 
 
 class NothingToCompareError(Exception):

@@ -8,24 +8,19 @@ at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Callable, Generator
+from typing import Final, Literal
 
 from rtrd.base import log
+from rtrd.base.registry import Registry
+from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.manager_group import ManagerGroup
-from rtrlib.router_keys import RouterKeys
+from rtrlib.router_keys import KeyChanges, RouterKeys
+from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp import PACKED
-from rtrlib.vrp_set import SLURM, SNAPSHOT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    from rtrd.base.registry import Registry
-    from rtrd.vrps.guarding import Guarding
-    from rtrlib.router_keys import KeyChanges
-    from rtrlib.rtr_socket import RTRSocket
-    from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPChanges, VRPSet
 
 PROGRESS: Final = 100_000
 """VRPs of one sync between two lines of the log about it."""

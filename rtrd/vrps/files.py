@@ -13,19 +13,17 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from rtrd.vrps import packed
 from rtrlib.vrp import PACKED
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MAX_OCTETS = 1 << 30
 """A VRP file, unpacked, is refused above this: the real ones have less than 0.1 GB."""

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Callable, Collection, Generator
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
+from typing import Any, Final, Protocol, get_args
 
 from rtrd.base import log
 from rtrd.base.clock import Clock
-from rtrd.vrps.guard import Action, Figures, Guard, NothingHeldError, State
-from rtrlib.vrp_set import VRPChanges
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator
-
-    from rtrd.base.registry import Registry
-    from rtrd.vrps.guard import Limits
-    from rtrd.vrps.task_queue import TaskQueue
-    from rtrlib.vrp_set import Apply, VRPSet
+from rtrd.base.registry import Registry
+from rtrd.vrps.guard import Action, Figures, Guard, Limits, NothingHeldError, State
+from rtrd.vrps.task_queue import TaskQueue
+from rtrlib.vrp_set import Apply, VRPChanges, VRPSet
 
 BUDGET: Final = 2000
 """Routes that are judged in one go: some milliseconds."""

@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from _rov import ffi, lib
 from rtrlib.vrp import PACKED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 VRP_SIZE = PACKED.size
 ORDERED = struct.Struct(">BB16sIBB")

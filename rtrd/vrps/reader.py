@@ -7,15 +7,12 @@ would never be given back. As a program (`python -m rtrd.vrps.reader PATH`) this
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 
 from rtrd.base import apart
 from rtrd.vrps import files
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 async def read_apart(path: Path) -> files.VRPFile:

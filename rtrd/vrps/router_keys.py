@@ -6,15 +6,11 @@ change no route: rtrd only passes them on to routers. No clock, no socket.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from rtrd.vrps.files import RouterKey
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from rtrd.vrps.slurm import KeyFilter
-    from rtrlib.router_keys import KeyChanges
+from rtrd.vrps.slurm import KeyFilter
+from rtrlib.router_keys import KeyChanges
 
 
 class KeySet:

@@ -10,7 +10,8 @@ import base64
 import ipaddress
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -21,9 +22,6 @@ from rtrd.vrps.files import SPKI_SIZE, RouterKey
 from rtrd.vrps.json_lines import Path, line_of
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPFilter, parse_prefix
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 MOST_FAULTS: Final = 20
 """How many faults of a file are described; the others are only counted."""

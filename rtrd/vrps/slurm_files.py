@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from rtrd.base import log
 from rtrd.base.faults import FileFault
+from rtrd.base.registry import Registry, Samples
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
 from rtrd.vrps.slurm import File, SlurmError, check_overlaps, parse
+from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.vrp import pack
-from rtrlib.vrp_set import SLURM, VRPChanges
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-    from pathlib import Path
-
-    from rtrd.base.registry import Registry, Samples
-    from rtrd.vrps.task_queue import TaskQueue
-    from rtrlib.vrp_set import Apply, VRPFilter, VRPSet
+from rtrlib.vrp_set import SLURM, Apply, VRPChanges, VRPFilter, VRPSet
 
 POLL: Final = 1.0
 """Seconds between two looks at the files."""

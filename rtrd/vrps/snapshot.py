@@ -12,12 +12,10 @@ import hashlib
 import os
 import stat
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from rtrlib.vrp import PACKED
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAME: Final = "vrps.snapshot"
 INTERVAL: Final = 30.0

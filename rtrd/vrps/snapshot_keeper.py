@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from rtrd.base import log
+from rtrd.base.clock import Clock
+from rtrd.base.registry import Registry
 from rtrd.vrps import snapshot
 from rtrd.vrps.copying import copy
+from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.snapshot import Schedule, Snapshot, SnapshotError
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import SNAPSHOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rtrd.base.clock import Clock
-    from rtrd.base.registry import Registry
-    from rtrd.vrps.effective import EffectiveVRPs
 
 POLL: Final = 1.0
 """Seconds between two looks at what is to be done."""

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
-    Task = Generator[None, None, object]
+Task = Generator[None, None, object]
 
 
 class TaskQueue:

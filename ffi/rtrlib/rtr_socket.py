@@ -54,6 +54,8 @@ class RTRSocket:
     def __init__(self, index: int, server: Server) -> None:
         self.index = index
         self.server = server
+        self.name = f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
+        """HOST:PORT, as logs say it."""
         self.state = RTRSocketState.CLOSED
         self.error: str | None = None
         self.fault: Fault | None = None
@@ -107,8 +109,7 @@ class RTRSocket:
         return hash(self.index)
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return self.name
 
     def __repr__(self) -> str:
         return f"<RTRSocket {self.index} {self} {self.state.name}>"

@@ -207,7 +207,7 @@ class EffectiveVRPs:
         before = self._coming.get(cache.index, 0)
         now = self._coming[cache.index] = before + len(records) // PACKED.size
         if now // PROGRESS > before // PROGRESS:
-            logger.info("sync in progress", cache=str(cache), vrps=now)
+            logger.info("sync in progress", cache=cache.name, vrps=now)
 
     def _commit(self, cache: RTRSocket, *, full: bool) -> Generator[None]:
         index = cache.index
@@ -245,7 +245,7 @@ class EffectiveVRPs:
         last = index in self._active and not any(other in self._live for other in self._active)
         if last:
             self.expired_at_all = True
-            logger.error("all VRPs in force are past the expire interval", then=self._on_expire, cache=str(cache))
+            logger.error("all VRPs in force are past the expire interval", then=self._on_expire, cache=cache.name)
             if self._on_expire == "exit":
                 self._ended()
             if self._on_expire != "not-found":
@@ -344,9 +344,9 @@ class EffectiveVRPs:
             self.keys.apply(changes)
 
     def _log_sync(self, cache: RTRSocket) -> None:
-        logger.info("cache in sync", cache=str(cache), vrps=self.vrp_set.count_source(cache.index))
+        logger.info("cache in sync", cache=cache.name, vrps=self.vrp_set.count_source(cache.index))
 
     def _log_left_out(self, cache: RTRSocket, faults: dict[str, int]) -> None:
         before, self._left_out = self._left_out, faults
         new = {name: count - before[name] for name, count in faults.items() if count > before[name]}
-        logger.warning("VRPs of a cache were left out", cache=str(cache), **new)
+        logger.warning("VRPs of a cache were left out", cache=cache.name, **new)

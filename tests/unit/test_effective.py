@@ -21,6 +21,7 @@ class Cache:
     index: int
     last_update: int = 0
     in_sync: bool = True
+    name: str = "a cache"
 
 
 class Story:

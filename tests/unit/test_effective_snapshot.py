@@ -23,6 +23,7 @@ class Cache:
     index: int
     last_update: int = NOON
     in_sync: bool = True
+    name: str = "a cache"
 
 
 class Story:

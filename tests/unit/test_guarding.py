@@ -37,6 +37,7 @@ class Cache:
     last_update: int = 1
     in_sync: bool = True
     expire_interval: int = 7200
+    name: str = "a cache"
 
     def __str__(self) -> str:
         return f"cache{self.index}"

@@ -78,7 +78,7 @@ class Work:
         path = self.folder / f"commands-{batch}"
         if not path.exists():
             rules = config.load(self.configuration(1)).policy
-            treatment = Policy(rules).rules[0].decide("not-found")
+            treatment = Policy(rules).rules[0].treatments["not-found"]
             path.write_text("".join(self._command(*one, treatment, batch) for one in self.sets), encoding="ascii")
         return path
 

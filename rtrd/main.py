@@ -53,7 +53,7 @@ class Service:
 
     def dump(self) -> dict[str, Any]:
         """Give all that a report of a fault should have."""
-        return dump.of(self.daemon.registry, self.reloading.in_force(), self.daemon.event_log, self.history)
+        return dump.of(self.daemon.registry, self.reloading.in_force, self.daemon.event_log, self.history)
 
     async def run(self, *, exabgp: bool) -> int:
         """Run until a signal, or until ExaBGP is gone. Gives the exit code."""

@@ -34,7 +34,7 @@ _REMEMBERED = 4096
 class Rule:
     """One rule of the policy, each validity resolved to a treatment beforehand."""
 
-    __slots__ = ("_treatments", "neighbors", "to")
+    __slots__ = ("neighbors", "to", "treatments")
 
     def __init__(self, config: PolicyRule) -> None:
         named: dict[Validity, Action | None] = {
@@ -46,21 +46,17 @@ class Rule:
         acts = any(action is not None and action.action in _ACTS for action in named.values())
         self.neighbors: frozenset[str] | None = None if config.from_ is None else frozenset(config.from_)
         self.to: tuple[str, ...] | None = config.to
-        self._treatments: dict[Validity, Treatment] = {}
+        self.treatments: dict[Validity, Treatment] = {}
         for validity in VALIDITIES:
             action = named[validity]
             if action is not None:
-                self._treatments[validity] = _treatment(action, validity)
+                self.treatments[validity] = _treatment(action, validity)
             else:
-                self._treatments[validity] = HOLD if acts and validity == "unverified" else OBSERVE
+                self.treatments[validity] = HOLD if acts and validity == "unverified" else OBSERVE
 
     def matches(self, address: str) -> bool:
         """Tell whether the rule is for routes of this neighbor (its address in normal text)."""
         return self.neighbors is None or address in self.neighbors
-
-    def decide(self, validity: Validity) -> Treatment:
-        """Return the treatment for a route of this validity; always the same object for the same validity."""
-        return self._treatments[validity]
 
     def receivers(self, neighbors: Iterable[str], source: str) -> list[str]:
         """Return which of the neighbors get this rule's announcements of a route learned from `source`.
@@ -70,10 +66,6 @@ class Rule:
         if self.to is None:
             return [neighbor for neighbor in neighbors if normal(neighbor) != normal(source)]
         return [neighbor for neighbor in neighbors if normal(neighbor) in self.to]
-
-    def treatments(self) -> Iterable[Treatment]:
-        """Return the treatments of all validities."""
-        return self._treatments.values()
 
 
 class Policy:
@@ -85,8 +77,9 @@ class Policy:
         self.local_rules = tuple(Rule(rule) for rule in rules if rule.direction == "out")
         """For what the router announces by itself."""
         self._by_neighbor: dict[str, Rule | None] = {}
-        treatments = (treatment for rule in self.rules for treatment in rule.treatments())
-        self._our_tags = frozenset(tag for treatment in treatments for tag in treatment.tags)
+        treatments = (treatment for rule in self.rules for treatment in rule.treatments.values())
+        self.our_tags = frozenset(tag for treatment in treatments for tag in treatment.tags)
+        """Every tag that a rule can add; the whole range of RFC 8097 is ours, too: see `is_ours`."""
 
     def rule_for(self, neighbor: str) -> Rule | None:
         """Return the rule for the routes of a neighbor (an address in any spelling); None: observe them."""
@@ -107,15 +100,11 @@ class Policy:
         """
         address = normal(neighbor)
         rule = next((rule for rule in self.local_rules if rule.to is None or address in rule.to), None)
-        return rule is not None and rule.decide("invalid").action == "withdraw"
-
-    def our_tags(self) -> frozenset[Tag]:
-        """Return every tag that a rule can add; the whole range of RFC 8097 is ours, too: see `is_ours`."""
-        return self._our_tags
+        return rule is not None and rule.treatments["invalid"].action == "withdraw"
 
     def is_ours(self, tag: Tag) -> bool:
         """Tell whether a received community must be removed because it could pass for a tag of ours."""
-        return tag in self._our_tags or (tag.kind == "extended" and is_rfc8097(tag.value))
+        return tag in self.our_tags or (tag.kind == "extended" and is_rfc8097(tag.value))
 
 
 def normal(address: str) -> str:

@@ -40,7 +40,7 @@ class Reloading:
         routers: Routers,
     ) -> None:
         """`path`: where `settings`, those in force, were read from. `registry`: who takes which of them."""
-        self._settings = settings
+        self.in_force = settings
         self._path = path
         self._registry = registry
         self._notifier = notifier
@@ -48,10 +48,6 @@ class Reloading:
         self._routers = routers
         self._lock = asyncio.Lock()
         self._on_signal: asyncio.Task[None] | None = None
-
-    def in_force(self) -> Config:
-        """Give the settings in force."""
-        return self._settings
 
     async def reload(self) -> list[Change]:
         """Do as the file says now; give what changed. FaultyFileError: it is at fault, and nothing has changed."""
@@ -86,13 +82,13 @@ class Reloading:
     async def _reload(self) -> list[Change]:
         new = await asyncio.to_thread(_read, self._path)
         reloadable = {key for setting in self._registry.settings for key in setting.keys}
-        changes = compare(self._settings, new, reloadable)
+        changes = compare(self.in_force, new, reloadable)
         try:
             certificates = None if self._relay is None else await asyncio.to_thread(self._relay.read_certificates)
         except RelayError as error:
             raise FaultyFileError([FileFault(str(self._path), 0, f"rtr-server: tls: {error}")]) from error
         try:
-            await self._apply(merged(self._settings, new, reloadable))
+            await self._apply(merged(self.in_force, new, reloadable))
         except RTRInitError as error:
             raise FaultyFileError([FileFault(str(self._path), 0, f"caches: {error}")]) from error
         if self._relay is not None and certificates is not None:
@@ -101,15 +97,15 @@ class Reloading:
         return changes
 
     async def _apply(self, new: Config) -> None:
-        old = self._settings
+        old = self.in_force
         for keys, apply in self._registry.settings:
             values = [attrgetter(key)(new) for key in keys]
             if values != [attrgetter(key)(old) for key in keys]:
                 done = apply(*values)
-                self._settings = new
+                self.in_force = new
                 if isawaitable(done):
                     await done
-        self._settings = new
+        self.in_force = new
 
 
 def _read(path: Path) -> Config:

@@ -199,7 +199,7 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
     ),
     (
         "rtrd_commands_unanswered", "Commands that the router has not answered yet.",
-        lambda router: router.gate.window.waiting,
+        lambda router: len(router.gate.window.written),
     ),
     (
         "rtrd_commands_refused_total", "Commands that the router answered with an error.",
@@ -253,7 +253,7 @@ def _status(router: ExaBGP) -> dict[str, Any]:
         "outbox": table.state.waiting,
         "waits_for": None if gate.waits_for is None else gate.waits_for.value,
         "waits_seconds": None if gate.waits_for is None else round(router.clock() - gate.since, 1),
-        "unanswered": window.waiting,
+        "unanswered": len(window.written),
         "refused": window.errors,
         "never_answered": window.unanswered,
         "lines": router.lines,

@@ -70,8 +70,8 @@ class StateQueries:
         return json({"status": "ok", "snapshot": self._effective.snapshot_used})
 
     async def _scrape(self, request: web.Request) -> web.Response:
-        page = await scrape.page(self._registry.collect(), request.headers.get("Accept", ""))
-        return web.Response(body=page.text, headers={"Content-Type": page.content_type})
+        page, content_type = await scrape.page(self._registry.collect(), request.headers.get("Accept", ""))
+        return web.Response(body=page, headers={"Content-Type": content_type})
 
 
 def _get_json(path: str, give: Callable[[], object]) -> web.RouteDef:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client import Metric as Family
 from prometheus_client.exposition import choose_encoder
 
 
-class Page(NamedTuple):
-    """The answer to a scrape."""
-
-    text: bytes
-    content_type: str
-
-
-async def page(families: Iterator[Family], accept: str) -> Page:
-    """Print metrics, and those of the process, in the form that a scraper's Accept asks for.
+async def page(families: Iterator[Family], accept: str) -> tuple[bytes, str]:
+    """Print metrics, and those of the process, as a scraper's Accept asks for; give the text and its Content-Type.
 
     The loop turns after each metric is read; the text is made in a thread.
     """
@@ -31,7 +23,7 @@ async def page(families: Iterator[Family], accept: str) -> Page:
     registry.register(Read(read))
     registry.register(_PROCESS)
     encode, content_type = choose_encoder(accept)
-    return Page(await asyncio.to_thread(encode, registry), content_type)
+    return await asyncio.to_thread(encode, registry), content_type
 
 
 class Read:

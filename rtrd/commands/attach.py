@@ -48,10 +48,8 @@ def run(args: argparse.Namespace) -> int:
         _say("a name is 1 to 64 letters, digits, `.`, `_` or `-`")
         exit_slowly(STDIN)
         return BAD_USAGE
-    try:
+    with contextlib.suppress(_ExaBGPGone):
         _Attach(socket_paths.attach_path(socket_paths.socket_path(args.socket)), args.name).run()
-    except _ExaBGPGone:
-        return DONE
     return DONE
 
 

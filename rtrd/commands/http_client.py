@@ -72,21 +72,18 @@ class Answer:
             raise NoDaemonError(what) from error
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines of an answer that never ends, as they come."""
+        """Yield the lines of an answer as they come, without keeping the others."""
         rest = b""
         for chunk in self.chunks():
             *lines, rest = (rest + chunk).split(b"\n")
             yield from (line for line in lines if line)
 
     def items(self) -> Iterator[dict[str, Any]]:
-        """Yield the items of a long answer, which has one a line, without keeping the others."""
+        """Yield the items of a long answer, which has one a line."""
         decode = msgspec.json.Decoder(dict[str, Any]).decode
-        rest = b""
-        for chunk in self.chunks():
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                if line.startswith(b"{") and line.endswith((b"}", b"},")):
-                    yield decode(line.rstrip(b","))
+        for line in self.lines():
+            if line.startswith(b"{") and line.endswith((b"}", b"},")):
+                yield decode(line.rstrip(b","))
 
 
 @contextmanager

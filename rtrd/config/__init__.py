@@ -14,24 +14,8 @@ from msgspec import Meta
 
 from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.faults import FaultyFileError, FileFault
-from rtrd.config.checks import (
-    check_action,
-    check_caches,
-    check_config,
-    check_rtr_server,
-    check_rule,
-    check_server,
-)
-from rtrd.config.types import (
-    Address,
-    HostName,
-    Name,
-    Share,
-    parse_address,
-    parse_host_name,
-    parse_name,
-    parse_share,
-)
+from rtrd.config import checks
+from rtrd.config.types import PARSERS, Address, HostName, Name, Share
 from rtrd.config.yaml_reader import Schema, read
 from rtrd.tags import TagSpec, parse_tag
 
@@ -194,23 +178,15 @@ def loads(text: str, path: Path) -> Config:
     folder = path.absolute().parent
     schema = Schema(
         root=Config,
-        leaves={
-            Path: lambda text: folder / text,
-            Address: parse_address,
-            HostName: parse_host_name,
-            Name: parse_name,
-            Endpoint: parse_endpoint,
-            TagSpec: parse_tag,
-            Share: parse_share,
-        },
+        leaves={**PARSERS, Path: lambda text: folder / text, Endpoint: parse_endpoint, TagSpec: parse_tag},
         numeric=frozenset({Share}),
         checks={
-            Server: check_server,
-            Caches: check_caches,
-            Action: check_action,
-            PolicyRule: check_rule,
-            RTRServer: check_rtr_server,
-            Config: check_config,
+            Server: checks.check_server,
+            Caches: checks.check_caches,
+            Action: checks.check_action,
+            PolicyRule: checks.check_rule,
+            RTRServer: checks.check_rtr_server,
+            Config: checks.check_config,
         },
     )
     value, faults = read(text, str(path), schema)

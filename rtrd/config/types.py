@@ -69,3 +69,6 @@ def parse_host_name(text: str) -> HostName:
     if len(text) > 253 or not re.fullmatch(rf"({label}\.)*{label}\.?", text):
         raise ValueError("neither an IP address (without brackets or port) nor a host name")
     return HostName(text)
+
+
+PARSERS = {Address: parse_address, HostName: parse_host_name, Name: parse_name, Share: parse_share}

@@ -49,10 +49,6 @@ class Advertised(NamedTuple):
     """Nothing but the family and the origin AS, which is certain also where the rest is not; NONE if it is not."""
 
 
-class _UnreadableError(ValueError):
-    pass
-
-
 def read_advertised(text: str, version: str) -> Advertised | None:
     """Read a line that an ExaBGP of this version printed; None: it is none of these."""
     match = _LINE.fullmatch(text)
@@ -143,7 +139,7 @@ class _Fields:
 
     def _path(self, words: Iterator[str]) -> None:
         if next(words) != self._sequence:
-            raise _UnreadableError("the path begins with no AS_SEQUENCE")
+            raise ValueError("the path begins with no AS_SEQUENCE")
         asns = tuple(_number(word, 32) for word in _until(words, _CLOSES[self._sequence]))
         self.path = (Segment(AS_SEQUENCE, asns),) if asns else ()
 
@@ -163,12 +159,12 @@ class _Fields:
     def _extended(self, words: Iterator[str]) -> None:
         for word in _values(words):
             if not re.fullmatch("0x[0-9A-Fa-f]{16}", word):
-                raise _UnreadableError("an extended community by a name, which doesn't say its type for certain")
+                raise ValueError("an extended community by a name, which doesn't say its type for certain")
             self.extended.append(int(word, 16))
 
     def _generic(self, words: Iterator[str]) -> None:
         if next(words) != "[":
-            raise _UnreadableError("an attribute without octets")
+            raise ValueError("an attribute without octets")
         code, _, *octets = _until(words, "]")
         data = bytes.fromhex("".join(octets).removeprefix("0x"))
         match int(code, 16):
@@ -179,7 +175,7 @@ class _Fields:
             case 16 if len(data) % 8 == 0:
                 self.extended += (int.from_bytes(data[at : at + 8]) for at in range(0, len(data), 8))
             case 1 | 2 | 16:
-                raise _UnreadableError("octets of no such attribute")
+                raise ValueError("octets of no such attribute")
 
 
 def _segments(data: bytes) -> Iterator[Segment]:
@@ -188,7 +184,7 @@ def _segments(data: bytes) -> Iterator[Segment]:
     while data:
         kind, size = data[0], 2 + 4 * data[1]
         if not 1 <= kind <= 4 or len(data) < size:
-            raise _UnreadableError("no AS path")
+            raise ValueError("no AS path")
         asns = tuple(int.from_bytes(data[at : at + 4]) for at in range(2, size, 4))
         if whole and whole[-1].kind == kind and len(whole[-1].asns) % 255 == 0:
             asns = whole.pop().asns + asns
@@ -199,7 +195,7 @@ def _segments(data: bytes) -> Iterator[Segment]:
 
 def _number(word: str, bits: int) -> int:
     if not re.fullmatch("[0-9]{1,10}", word) or int(word) >> bits:
-        raise _UnreadableError("no number")
+        raise ValueError("no number")
     return int(word)
 
 

@@ -33,7 +33,7 @@ class LocalRoutesList:
         if self.due is None or now < self.due:
             return None
         self.due = self._next = now + EVERY
-        if len(self._engine.table) * max(1, len(self._engine.receivers)) + len(self._engine.local_routes) > MOST:
+        if len(self._engine.table) * max(1, len(self._engine.receivers)) + self._engine.local_routes.rib.routes > MOST:
             return None
         self.due = None
         self._engine.local_routes.list_begins()

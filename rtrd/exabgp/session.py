@@ -107,7 +107,7 @@ class ExaBGP:
     @property
     def idle(self) -> bool:
         """True when nothing is left to write and ExaBGP has executed all that was written, or is gone."""
-        busy = self.engine.has_work or self.engine.table.state.waiting or self.unwritten or self.gate.window.waiting
+        busy = self.engine.has_work or self.engine.table.state.waiting or self.unwritten or self.gate.window.written
         return not self.open or not busy
 
     def set_policy(self, policy: Policy, cause: int) -> None:
@@ -249,7 +249,7 @@ class ExaBGP:
         """ExaBGP has executed a command, and has answered it to the end."""
         if command.text == NEIGHBORS:
             self.gate.listing_neighbors = False
-            if self.engine.unreachable:
+            if self.engine.receivers.unreachable:
                 self.gate.neighbors_due = min(self.gate.neighbors_due, self.clock() + NEIGHBORS_DOWN_EVERY)
         elif command.text.startswith("show adj-rib ") and self.startup.over:
             for route in self.local_list.ended():
@@ -322,7 +322,8 @@ class ExaBGP:
 
     def _withdraw_local(self, now: float) -> None:
         """Withdraw the local routes that a rule of the policy wants withdrawn."""
-        while self.gate.has_room(now) and (command := self.engine.next_local_withdraw(MOST_PREFIXES)) is not None:
+        local_routes = self.engine.local_routes
+        while self.gate.has_room(now) and (command := local_routes.next_withdraw(MOST_PREFIXES)) is not None:
             logger.warning(
                 "withdrawing invalid local routes", router=self.engine.name,
                 neighbors=self.engine.receivers.names(command.receivers), prefixes=command.prefixes,

@@ -164,11 +164,6 @@ class Window:
         """Give the engine's commands that ExaBGP may not have executed, with their lines, in the order of writing."""
         return [(entry.command, entry.text) for entry in self.written if entry.command is not None]
 
-    @property
-    def waiting(self) -> int:
-        """Commands that were written and are not settled."""
-        return len(self.written)
-
     def deadline(self) -> float | None:
         """Give when `room` or `fence` may say something else though nothing was read."""
         if not self.written:

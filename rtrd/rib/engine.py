@@ -50,7 +50,7 @@ class Engine:
         """`read_attributes` makes an AttributeSet of the dialect's key, less the communities that are ours."""
         self.name = name
         self.table = RouteTable(vrp_set)
-        self.table.set_our_tags(policy.our_tags())
+        self.table.set_our_tags(policy.our_tags)
         self.receivers = Receivers(name, self.table)
         """Neighbors that commands can name."""
         self.local_routes = LocalRoutes(
@@ -70,14 +70,10 @@ class Engine:
         self._interrupted = False
         self._retag: Retag | None = None
         self._policy_cause = UNKNOWN
-        self.previous_run = PreviousRun(self.table, self.owns)
+        self.previous_run = PreviousRun(self.table, lambda tag: self._owns(tag))  # noqa: PLW0108 - by the policy of then
         self._add_receivers()
 
     # -- the policy
-
-    def owns(self, tag: Tag) -> bool:
-        """Tell whether a received community could pass for a tag of ours, by the policy of now."""
-        return self._owns(tag)
 
     def set_policy(self, policy: Policy, cause: int = UNKNOWN) -> None:
         """Decide by another policy from now on: in `work` what differs, and only that, is written anew.
@@ -86,7 +82,7 @@ class Engine:
         """
         self._retag = Retag(self._policy, policy, self.table, self._retag)
         self._policy = policy
-        self.table.set_our_tags(policy.our_tags())
+        self.table.set_our_tags(policy.our_tags)
         self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._remembered.clear()
         self._policy_cause = cause
@@ -156,11 +152,6 @@ class Engine:
         if news and up:
             self.table.revalidate()
         return news
-
-    @property
-    def unreachable(self) -> int:
-        """How many receivers are down."""
-        return self.receivers.unreachable
 
     def mark_not_announced(self, command: Command, receiver: str) -> None:
         """Take note that what a command announced is not advertised to a receiver after all; it is announced again."""
@@ -277,20 +268,20 @@ class Engine:
         self.table.set_cause(cause)
         self.table.vrps_changed(changes)
         if self.local_routes.rib.routes:
-            self.local_routes.vrps_changed(changes)
+            self.local_routes.table.vrps_changed(changes)
 
     def revalidate(self, cause: int = UNKNOWN) -> None:
         """Have every route validated again, in `work`: the set became usable, or ceased to be."""
         self.table.set_cause(cause)
         self.table.revalidate()
-        self.local_routes.revalidate()
+        self.local_routes.table.revalidate()
 
     def work(self, budget: int) -> bool:
         """Do up to `budget` routes of what waits. True: there is more."""
         if self._retag is not None and budget:
             self._retag_sets(budget)
         if self.local_routes.rib.work:
-            self.local_routes.work(budget)
+            self.local_routes.table.work(budget)
         self.table.work(budget)
         return self.has_work
 
@@ -325,10 +316,6 @@ class Engine:
                 self._parts += () if advertised else parts
         self._interrupted = True
         return None
-
-    def next_local_withdraw(self, most: int) -> Command | None:
-        """Give the next withdraw of local routes, which a rule of the policy wants; as `next_command`."""
-        return self.local_routes.next_withdraw(most)
 
     @property
     def searching(self) -> bool:

@@ -22,7 +22,7 @@ from rtrd.rib.receivers import Receivers
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import Command, NeighborPolicy, RibState, Route
 from rtrd.tags import VALIDITIES
-from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrlib.vrp_set import VRPSet
 
 MOST_NEIGHBORS = 1000
 """The routes to further ones are not looked at."""
@@ -61,8 +61,9 @@ class LocalRoutes:
         self._ours = ours
         self._attributes = attributes
         self._acts = acts
-        self._table = RouteTable(vrp_set)
-        self.rib: RibState = self._table.state
+        self.table = RouteTable(vrp_set)
+        """They and their validity; what changes the VRPs is told to it."""
+        self.rib: RibState = self.table.state
         """What waits to be withdrawn, and what is left to do: always as of now."""
         self._acting: dict[str, int] = {}
         self._telling: set[str] = set()
@@ -84,7 +85,7 @@ class LocalRoutes:
         if update.withdrawn:
             # The router tells the withdraw of one that a rule had withdrawn, too; it is still shown.
             gone = [prefix for prefix in update.withdrawn if LocalRoute(address, prefix) not in self.withdrawn]
-            self._table.withdraw(number, gone)
+            self.table.withdraw(number, gone)
         for key, prefixes in update.announced:
             ours = [prefix for prefix in prefixes if self._ours(address, prefix)]
             local = [prefix for prefix in prefixes if prefix not in ours] if ours else prefixes
@@ -97,7 +98,7 @@ class LocalRoutes:
         """Take a session that came up or went down: where the router tells what it sends, it tells all of it again."""
         address = normal(event.neighbor)
         if address in self._telling and address in self.sessions:
-            self._table.retire_neighbor(self.sessions.pop(address))
+            self.table.retire_neighbor(self.sessions.pop(address))
             self._acting.pop(address, None)
             for route in [route for route in self.withdrawn if route.neighbor == address]:
                 del self.withdrawn[route]
@@ -152,17 +153,17 @@ class LocalRoutes:
             if acts == self._acting[address]:
                 continue
             self._acting[address] = acts
-            self._table.set_policy(number, _policy(acts))
+            self.table.set_policy(number, _policy(acts))
             changed = True
             if acts:  # what was withdrawn while it was down may have been sent all the same
                 for route in [route for route in self.withdrawn if route.neighbor == address]:
                     self._announce(address, number, self.withdrawn[route], [route.prefix])
         if changed:
-            self._table.revalidate()
+            self.table.revalidate()
 
     def next_withdraw(self, most: int) -> Command | None:
         """Give the next withdraw of at most `most` prefixes; from here on it counts as written. None: nothing waits."""
-        while (command := self._table.next_command(most)) is not None or self.rib.searching:
+        while (command := self.table.next_command(most)) is not None or self.rib.searching:
             if command is None:
                 continue
             address = next((one for one, acts in self._acting.items() if acts & command.receivers), None)
@@ -200,28 +201,11 @@ class LocalRoutes:
             if prefixes
         ]
 
-    # -- VRPs
-
-    def vrps_changed(self, changes: VRPChanges) -> None:
-        """Have the routes that these VRPs cover validated again, in `work`."""
-        self._table.vrps_changed(changes)
-
-    def revalidate(self) -> None:
-        """Have every route validated again, in `work`."""
-        self._table.revalidate()
-
-    def work(self, budget: int) -> bool:
-        """Do up to `budget` routes of what waits. True: there is more."""
-        return self._table.work(budget)
-
     # -- questions
-
-    def __len__(self) -> int:
-        return len(self._table)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many routes have which validity, by neighbor; what a rule had withdrawn is among them."""
-        return {address: self._table.counts(number) for address, number in self.sessions.items()}
+        return {address: self.table.counts(number) for address, number in self.sessions.items()}
 
     def total(self) -> dict[str, int]:
         """How many have which validity."""
@@ -231,7 +215,7 @@ class LocalRoutes:
     def routes(self, within: str | None = None) -> Iterator[tuple[str, Route]]:
         """Give each route with the neighbor that gets it, in order of prefix, also while they change."""
         names: dict[int, str] = {}
-        for route in self._table.routes(within):
+        for route in self.table.routes(within):
             if self.sessions.get(names.get(route.neighbor, "")) != route.neighbor:
                 names = {number: address for address, number in self.sessions.items()}
             if route.neighbor in names:
@@ -242,14 +226,14 @@ class LocalRoutes:
     def _announced_by_itself(self, address: str, prefix: str) -> bool:
         number = self.sessions.get(address)
         return (
-            number is not None and self._table.has(number, prefix) and LocalRoute(address, prefix) not in self.withdrawn
+            number is not None and self.table.has(number, prefix) and LocalRoute(address, prefix) not in self.withdrawn
         )
 
     def _session(self, address: str) -> int | None:
         number = self.sessions.get(address)
         if number is None and len(self.sessions) < MOST_NEIGHBORS:
             acts = self._acts(address)
-            number = self.sessions[address] = self._table.add_neighbor(_policy(acts), b"")
+            number = self.sessions[address] = self.table.add_neighbor(_policy(acts), b"")
             self._acting[address] = acts
         return number
 
@@ -258,22 +242,22 @@ class LocalRoutes:
             self._drop(
                 address, number, [prefix for prefix in prefixes if LocalRoute(address, prefix) in self.withdrawn]
             )
-        attributes = self._table.find_attributes(key)
+        attributes = self.table.find_attributes(key)
         if attributes is None:
-            attributes = self._table.add_attributes(key, self._attributes(key).summary())
-        self._table.announce(number, attributes, prefixes)
+            attributes = self.table.add_attributes(key, self._attributes(key).summary())
+        self.table.announce(number, attributes, prefixes)
 
     def _drop(self, address: str, number: int, prefixes: Iterable[str]) -> None:
         prefixes = list(prefixes)
         if prefixes:
-            self._table.withdraw(number, prefixes)
+            self.table.withdraw(number, prefixes)
         for prefix in prefixes if self.withdrawn else ():
             self.withdrawn.pop(LocalRoute(address, prefix), None)
 
     def _key(self, number: int, prefix: str) -> bytes:
-        found = self._table.routes(prefix.partition(" ")[0])
+        found = self.table.routes(prefix.partition(" ")[0])
         route = next(route for route in found if route.neighbor == number and _text(route) == prefix)
-        return self._table.attributes_key(route.attributes)
+        return self.table.attributes_key(route.attributes)
 
 
 def _text(route: Route) -> str:

@@ -19,7 +19,7 @@ class Treatments:
 
     def policy(self, rule: Rule | None, receivers: int) -> NeighborPolicy:
         """Give what a rule says for a neighbor whose routes go to receivers (bits); None: observe."""
-        first, second, third, fourth = (OBSERVE if rule is None else rule.decide(each) for each in VALIDITIES)
+        first, second, third, fourth = (OBSERVE if rule is None else rule.treatments[each] for each in VALIDITIES)
         return NeighborPolicy(
             receivers=receivers,
             actions=(first.action, second.action, third.action, fourth.action),

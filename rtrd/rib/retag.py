@@ -19,7 +19,7 @@ class Retag:
     def __init__(self, before: Policy, now: Policy, table: RouteTable, unfinished: Retag | None) -> None:
         """`unfinished`: a walk that was not done when its policy was replaced in turn."""
         self.before: list[Policy] = [before] if unfinished is None else [before, *unfinished.before]
-        tags: frozenset[Tag] = frozenset().union(*(policy.our_tags() ^ now.our_tags() for policy in self.before))
+        tags: frozenset[Tag] = frozenset().union(*(policy.our_tags ^ now.our_tags for policy in self.before))
         self._texts = [tuple(str(number).encode() for number in tag.numbers) for tag in tags]
         self._table = table
         self._next = 0

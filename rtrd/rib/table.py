@@ -42,7 +42,7 @@ class RouteTable:
         if native == ffi.NULL:
             raise MemoryError("no memory for a route table")
         self._vrp_set = vrp_set  # must outlive the native table
-        self._native = ffi.gc(native, lib.rib_free)
+        self.native: _rov.Rib = ffi.gc(native, lib.rib_free)
         self.state: RibState = lib.rib_state(native)
         """What waits, and what is left to do; it changes with the table."""
         self._faults = ffi.new("struct route_faults *")
@@ -55,13 +55,13 @@ class RouteTable:
 
     def find_attributes(self, key: bytes) -> int | None:
         """Give the number of an attribute set that some route has."""
-        number = lib.rib_attrs_find(self._native, key, len(key))
+        number = lib.rib_attrs_find(self.native, key, len(key))
         return None if number == _NONE else number
 
     def add_attributes(self, key: bytes, summary: AttributeSummary) -> int:
         """Give the number of a new attribute set. It is gone after the next `announce` if no route took it."""
         native = ffi.new("struct attrs_summary *", tuple(summary))
-        number = lib.rib_attrs_add(self._native, key, len(key), native)
+        number = lib.rib_attrs_add(self.native, key, len(key), native)
         if number == _NONE:
             raise MemoryError("no memory for an attribute set")
         return int(number)
@@ -72,37 +72,32 @@ class RouteTable:
             {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
             for tag in tags
         ]
-        if lib.rib_set_our_tags(self._native, ffi.new("struct our_tag[]", native), len(native)) != 0:
+        if lib.rib_set_our_tags(self.native, ffi.new("struct our_tag[]", native), len(native)) != 0:
             raise MemoryError("no memory for the policy's tags")
 
     @property
     def attributes_end(self) -> int:
         """Every number of an attribute set is below it."""
-        return lib.rib_attrs_end(self._native)
+        return lib.rib_attrs_end(self.native)
 
     def retag(self, number: int, summary: AttributeSummary) -> None:
         """Change what is known of an attribute set; with another treatment `revalidate` has it written again."""
-        if lib.rib_attrs_retag(self._native, number, ffi.new("struct attrs_summary *", tuple(summary))) != 0:
+        if lib.rib_attrs_retag(self.native, number, ffi.new("struct attrs_summary *", tuple(summary))) != 0:
             raise KeyError(number)
 
     def attributes_key(self, number: int) -> bytes:
         """Give back the key of an attribute set. Raises KeyError when no route has it any more."""
         size = ffi.new("size_t *")
-        key = lib.rib_attrs_key(self._native, number, size)
+        key = lib.rib_attrs_key(self.native, number, size)
         if key == ffi.NULL:
             raise KeyError(number)
         return ffi.buffer(key, size[0])[:]
-
-    @property
-    def native(self) -> _rov.Rib:
-        """The native table, for rtrd.rib.whatif."""
-        return self._native
 
     # -- neighbors
 
     def add_neighbor(self, policy: NeighborPolicy, address: bytes) -> int:
         """Give the number of a new session. `address`: packed; the lower one wins between equal routes."""
-        number = lib.rib_neighbor_add(self._native, _native_policy(policy), address.rjust(17, b"\0"))
+        number = lib.rib_neighbor_add(self.native, _native_policy(policy), address.rjust(17, b"\0"))
         if number < 0:
             raise MemoryError("no room for another neighbor")
         return int(number)
@@ -110,23 +105,23 @@ class RouteTable:
     def name_neighbor(self, neighbor: int, name: str) -> None:
         """Let lines with this address be the neighbor's (`take_line`)."""
         octets = name.encode()
-        lib.rib_neighbor_name(self._native, neighbor, octets, len(octets))
+        lib.rib_neighbor_name(self.native, neighbor, octets, len(octets))
 
     def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
         """Change what the policy says for a neighbor.
 
         `revalidate` makes it count, and has what is advertised with other additions written again.
         """
-        lib.rib_neighbor_policy(self._native, neighbor, _native_policy(policy))
+        lib.rib_neighbor_policy(self.native, neighbor, _native_policy(policy))
 
     def retire_neighbor(self, neighbor: int) -> None:
         """End a session: its routes go, a slice in each `work`."""
-        lib.rib_neighbor_retire(self._native, neighbor)
+        lib.rib_neighbor_retire(self.native, neighbor)
 
     def counts(self, neighbor: int) -> dict[str, int]:
         """How many routes of the neighbor have which validity."""
         counts = ffi.new("uint64_t[4]")
-        lib.rib_neighbor_counts(self._native, neighbor, counts)
+        lib.rib_neighbor_counts(self.native, neighbor, counts)
         return dict(zip(VALIDITIES, counts, strict=True))
 
     # -- updates
@@ -138,14 +133,14 @@ class RouteTable:
         """
         text = ("\n".join(prefixes) + "\n").encode("ascii", "replace")
         count = len(prefixes)
-        taken = lib.rib_announce_text(self._native, neighbor, attributes, text, len(text), count, self._faults)
+        taken = lib.rib_announce_text(self.native, neighbor, attributes, text, len(text), count, self._faults)
         return taken if taken == count else self._explain(taken, prefixes, self.announce, neighbor, attributes)
 
     def withdraw(self, neighbor: int, prefixes: Sequence[str]) -> int:
         """Take routes away; as `announce`. Routes that were never announced are no fault."""
         text = ("\n".join(prefixes) + "\n").encode("ascii", "replace")
         count = len(prefixes)
-        taken = lib.rib_withdraw_text(self._native, neighbor, text, len(text), count, self._faults)
+        taken = lib.rib_withdraw_text(self.native, neighbor, text, len(text), count, self._faults)
         return taken if taken == count else self._explain(taken, prefixes, self.withdraw, neighbor)
 
     def take_line(self, line: bytes) -> int:
@@ -154,7 +149,7 @@ class RouteTable:
         Returns OTHER (it is not, and nothing was done), TAKEN or TAKEN_PATH_IDS (all was), or NEW_ATTRIBUTES: the set
         of `unknown_key` is to be added before the line is tried again.
         """
-        taken = lib.exabgp_take_line(self._native, line, len(line), self._key, self._faults)
+        taken = lib.exabgp_take_line(self.native, line, len(line), self._key, self._faults)
         if self._faults.memory:
             self._faults.memory = 0
             raise MemoryError("no memory for more routes")
@@ -167,7 +162,7 @@ class RouteTable:
         begins, or the end of the text; how many lines were taken; whether some route has a path id (RFC 7911).
         """
         view = ffi.from_buffer(text)
-        lib.exabgp_take_lines(self._native, view + at, len(text) - at, self._key, self._faults, self._taken)
+        lib.exabgp_take_lines(self.native, view + at, len(text) - at, self._key, self._faults, self._taken)
         self._faults.memory = 0  # whoever takes that line by itself will see
         return at + self._taken.size, self._taken.lines, self._taken.path_ids
 
@@ -205,26 +200,26 @@ class RouteTable:
 
         What is advertised to a receiver whose bit changes must have been withdrawn before.
         """
-        lib.rib_set_plain(self._native, ipv4, ipv6)
+        lib.rib_set_plain(self.native, ipv4, ipv6)
 
     def set_extended_next_hop(self, receivers: int) -> None:
         """Tell which receivers (by bit) take IPv4 routes with an IPv6 next hop; `revalidate` makes it count."""
-        lib.rib_set_extended_next_hop(self._native, receivers)
+        lib.rib_set_extended_next_hop(self.native, receivers)
 
     def set_up(self, receivers: int) -> None:
         """Tell which receivers (by bit) have a session that is up; all, until told. `revalidate` makes it count.
 
         At one that is down nothing is announced: what is advertised there and right stays, the rest is withdrawn.
         """
-        lib.rib_set_up(self._native, receivers)
+        lib.rib_set_up(self.native, receivers)
 
     def mark_not_announced(self, prefix: str, receivers: int) -> None:
         """Take note that what was written for an NLRI (as `announce` takes it) is not advertised to receivers."""
-        lib.rib_mark_not_announced(self._native, *_line(prefix), receivers)
+        lib.rib_mark_not_announced(self.native, *_line(prefix), receivers)
 
     def has(self, neighbor: int, prefix: str) -> bool:
         """Tell whether the neighbor has announced a route (as `announce` takes it) and not withdrawn it."""
-        return lib.rib_has_route(self._native, neighbor, *_line(prefix))
+        return lib.rib_has_route(self.native, neighbor, *_line(prefix))
 
     # -- what a previous run announced: its stale routes (RFC 4724)
 
@@ -236,60 +231,60 @@ class RouteTable:
         """
         held = NeighborPolicy(0, ("hold",) * 4, (0,) * 4, (LEARNED,) * 4)
         number = self.add_neighbor(held, b"")
-        lib.rib_previous_run_begin(self._native, number)
+        lib.rib_previous_run_begin(self.native, number)
         return number
 
     def add_stale(self, previous_run: int, attributes: int, prefix: str, receivers: int) -> bool:
         """Take a route that is advertised to receivers. False: what is there is newer, or it is no prefix."""
-        return bool(lib.rib_previous_run_add(self._native, previous_run, attributes, *_line(prefix), receivers) == 1)
+        return bool(lib.rib_previous_run_add(self.native, previous_run, attributes, *_line(prefix), receivers) == 1)
 
     def stale(self, previous_run: int) -> int:
         """How many stale routes are advertised yet."""
-        return lib.rib_previous_run_left(self._native, previous_run)
+        return lib.rib_previous_run_left(self.native, previous_run)
 
     # -- the send barrier: for a router that puts what it is told in an order of its own
 
     def barrier_falls(self) -> None:
         """Let each NLRI be written once more: what was written is sent. What comes again waits for the next time."""
-        lib.rib_send_barrier(self._native)
+        lib.rib_send_barrier(self.native)
 
     # -- VRPs
 
     def vrps_changed(self, changes: VRPChanges) -> None:
         """Have the routes that these VRPs cover validated again, a slice in each `work`."""
-        lib.rib_vrps_changed(self._native, changes.native)
+        lib.rib_vrps_changed(self.native, changes.native)
 
     def revalidate(self) -> None:
         """Have every route validated again, by the policy of now, a slice in each `work`."""
-        lib.rib_revalidate(self._native)
+        lib.rib_revalidate(self.native)
 
     def work(self, budget: int) -> bool:
         """Do up to `budget` routes of what `vrps_changed`, `revalidate` and `retire_neighbor` left. True: more."""
-        return lib.rib_work(self._native, budget)
+        return lib.rib_work(self.native, budget)
 
     def next_command(self, most: int) -> Command | None:
         """Give the next command of at most `most` prefixes; from here on it counts as written.
 
         None: nothing waits, or it is `state.searching`.
         """
-        return _as_command(self._command) if lib.rib_next_command(self._native, most, self._command) else None
+        return _as_command(self._command) if lib.rib_next_command(self.native, most, self._command) else None
 
     # -- changes
 
     def listen(self, room: int) -> None:
         """Keep the last `room` changes from now on; 0: none, which is how a table begins."""
-        if lib.rib_keep_changes(self._native, room) != 0:
+        if lib.rib_keep_changes(self.native, room) != 0:
             raise MemoryError("no memory for changes of routes")
 
     def set_cause(self, cause: int) -> None:
         """Say what `vrps_changed` and `revalidate` are called for from now on: a number, which the changes carry."""
-        lib.rib_set_cause(self._native, cause)
+        lib.rib_set_cause(self.native, cause)
 
     def take_changes(self, most: int) -> tuple[list[RouteChange], int]:
         """Take the oldest changes that are kept, and how many found no room since the last time."""
         events = ffi.new("struct route_change[]", most)
         lost = ffi.new("uint64_t *")
-        count = lib.rib_take_changes(self._native, events, most, lost)
+        count = lib.rib_take_changes(self.native, events, most, lost)
         return [_change(events[i]) for i in range(count)], int(lost[0])
 
     # -- questions
@@ -300,18 +295,18 @@ class RouteTable:
     def changes(self) -> dict[tuple[str, str], int]:
         """Count the changes of validity since the start, by what it was and what it became."""
         counts = ffi.new("uint64_t[16]")
-        lib.rib_change_counts(self._native, counts)
+        lib.rib_change_counts(self.native, counts)
         return {(VALIDITIES[i // 4], VALIDITIES[i % 4]): count for i, count in enumerate(counts) if i // 4 != i % 4}
 
     @property
     def memory(self) -> int:
         """Bytes of routes and their index."""
-        return lib.rib_memory(self._native)
+        return lib.rib_memory(self.native)
 
     @property
     def attributes_memory(self) -> int:
         """Bytes of attribute sets."""
-        return lib.rib_attrs_memory(self._native)
+        return lib.rib_attrs_memory(self.native)
 
     def at(self, prefix: str) -> list[Route]:
         """Give the routes of exactly this prefix. Raises ValueError for a prefix that is none."""
@@ -319,7 +314,7 @@ class RouteTable:
         room = _FEW
         while True:
             rows = ffi.new("struct route_row[]", room)
-            count = lib.rib_list_prefix(self._native, parsed, rows, room)
+            count = lib.rib_list_prefix(self.native, parsed, rows, room)
             if count <= room:
                 return [_route(rows[i]) for i in range(count)]
             room = count
@@ -332,7 +327,7 @@ class RouteTable:
         walk = ffi.new("struct walk *")
         rows = ffi.new("struct route_row[]", _ROWS)
         lib.walk_begin(walk, ffi.NULL if within is None else parse_prefix(within))
-        while count := lib.rib_list(self._native, walk, rows, _ROWS):
+        while count := lib.rib_list(self.native, walk, rows, _ROWS):
             yield from map(_route, ffi.unpack(rows, count))
 
 

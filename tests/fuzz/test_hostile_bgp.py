@@ -83,9 +83,9 @@ def commands_for(data: bytes) -> str:
             router.pump()
             read()
             await asyncio.sleep(0)
-            if not router.gate.window.waiting and not router.engine.table.state.waiting:
+            if not router.gate.window.written and not router.engine.table.state.waiting:
                 break
-            router.feed(b"done\n" * router.gate.window.waiting)
+            router.feed(b"done\n" * len(router.gate.window.written))
         read()
         router.close()
         for fd in (stdin, to, of, stdout):

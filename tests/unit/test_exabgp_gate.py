@@ -457,7 +457,7 @@ def test_whatever_happens_what_waits_is_written_in_the_end(
     for each in steps:
         name, number = each if isinstance(each, tuple) else (each, 0)
         step(story, name, number)
-        waits = story.rib.waiting or story.local_rib.waiting or story.gate.window.waiting
+        waits = story.rib.waiting or story.local_rib.waiting or story.gate.window.written
         assert not waits or wakes_again(story), f"nothing ends this: {story.gate.waits_for}"
         unanswered = [entry.text for entry in story.gate.window.written if entry.text != FENCE]
         assert len(unanswered) <= 16

@@ -89,7 +89,7 @@ class Pipe:
         """Answer what rtrd asks at the start: there are no neighbors, and nothing stands."""
         await self.say(GREETING)
         for _ in range(2):
-            await until(lambda: self.router.gate.window.waiting == 1)
+            await until(lambda: len(self.router.gate.window.written) == 1)
             await self.say(b"done\n")
 
     def end(self) -> None:
@@ -153,7 +153,7 @@ async def test_a_command_pipe_that_nobody_reads_stops_no_reading() -> None:
         for number in range(1000):
             await pipe.say(line(number) + b"done\n")
         assert len(pipe.router.engine.table) == 20_000
-        assert pipe.router.gate.window.waiting <= 16
+        assert len(pipe.router.gate.window.written) <= 16
 
 
 async def test_a_fault_of_ours_over_one_answer_costs_no_line_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ async def test_while_a_command_is_unanswered_nothing_wakes(monkeypatch: pytest.M
         monkeypatch.setattr(ExaBGP, "pump", count)
         await asyncio.sleep(1.5)  # longer than the barrier's QUIET
         assert wakes <= 3
-        assert pipe.router.gate.window.waiting == 1
+        assert len(pipe.router.gate.window.written) == 1
         assert pipe.router.gate.waits_for is None, "the window has room"
 
 
@@ -203,7 +203,7 @@ async def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_c
         written = [text for text in pipe.commands() if "announce attributes" in text]
         assert len(written) <= 16
         assert sum(text.count("/24") for text in written) <= 900
-        while pipe.router.gate.window.waiting or pipe.router.engine.table.state.waiting:
+        while pipe.router.gate.window.written or pipe.router.engine.table.state.waiting:
             await pipe.say(b"done\n")
             written += [text for text in pipe.commands() if "announce attributes" in text]
         flapped = [text for text in written if " 20.0.0.0/24" in text]

@@ -139,7 +139,7 @@ def test_commands_before_the_greeting_are_counted() -> None:
     link.answers_version()
     link.execute()
     assert link.answered == [(first, False)]
-    assert link.window.waiting == 0
+    assert not link.window.written
 
 
 # -- acks on
@@ -152,7 +152,7 @@ def test_the_window_is_bounded_in_commands_and_opens_with_each_answer() -> None:
     link.execute(1)
     assert link.fill() == 1
     link.execute()
-    assert link.window.waiting == 0
+    assert not link.window.written
     assert link.fill() == COMMANDS
 
 
@@ -202,7 +202,7 @@ def test_a_command_that_is_never_answered_is_settled_by_a_fence() -> None:
     assert link.fence()
     assert not link.fence(), "one is enough"
     link.execute()
-    assert link.window.waiting == 0
+    assert not link.window.written
     assert link.window.unanswered == COMMANDS
     assert link.fill() == COMMANDS
 
@@ -237,7 +237,7 @@ def test_without_acks_each_window_ends_with_a_fence_and_opens_with_its_answer() 
         link.execute(COMMANDS)
         assert not link.window.room(link.now), "the fence itself is not answered yet"
         link.execute()
-        assert link.window.waiting == 0
+        assert not link.window.written
     assert link.window.unanswered == 0, "nothing was to be answered"
 
 
@@ -248,7 +248,7 @@ def test_without_acks_a_single_command_is_fenced_too() -> None:
     link.write()
     assert link.fence()
     link.execute()
-    assert link.window.waiting == 0
+    assert not link.window.written
 
 
 def test_acks_that_somebody_turns_on_count_from_there() -> None:
@@ -279,7 +279,7 @@ def test_acks_that_somebody_silences_are_done_without(executed: int) -> None:
         assert link.fill() == COMMANDS, "and nobody waits for an answer any more"
         assert link.fence()
         link.execute()
-    assert link.window.waiting == 0
+    assert not link.window.written
 
 
 # -- silence
@@ -311,7 +311,7 @@ def test_one_that_speaks_late_is_understood_late() -> None:
     link.answers_version()
     assert link.window.acks is Acks.ON
     link.execute()
-    assert link.window.waiting == 0
+    assert not link.window.written
 
 
 # -- stopped, and back
@@ -329,7 +329,7 @@ def test_exabgp_stops_for_a_minute_and_comes_back(*, acks: bool) -> None:
         assert link.fill() == 0, "what it has not executed is bounded"
     assert fences == 2, "one, and one more after half a minute in case the first was lost"
     link.execute()
-    assert link.window.waiting == 0
+    assert not link.window.written
     assert link.window.unanswered == 0, "it answered all of it"
     assert len(link.executed) == written + fences
     assert link.fill() == COMMANDS
@@ -342,7 +342,7 @@ def test_answers_that_nobody_waits_for_do_no_harm() -> None:
     link.window.heard_fence()
     link.window.heard_version("5.0.15")
     assert link.window.acks is Acks.ON
-    assert link.window.waiting == 0
+    assert not link.window.written
     assert link.fill() == COMMANDS
 
 
@@ -413,6 +413,6 @@ def test_whatever_happens_the_window_is_bounded_and_opens_again(
         link.now += 6 * PATIENCE
         link.fence()
     link.execute()
-    assert link.window.waiting == 0
+    assert not link.window.written
     assert link.window.room(link.now)
     assert link.fill() == COMMANDS

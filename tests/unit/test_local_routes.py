@@ -41,7 +41,7 @@ class Story(EngineStory):
         """What is to be withdrawn of the local routes."""
         self.work()
         said: list[str] = []
-        while (command := self.engine.next_local_withdraw(50)) is not None:
+        while (command := self.engine.local_routes.next_withdraw(50)) is not None:
             assert not command.announce
             assert self.engine.receivers.names(command.receivers) == (PEER,)
             said += command.prefixes.split()
@@ -52,7 +52,7 @@ class Story(EngineStory):
         found = list(self.engine.local_routes.routes())
         assert all((neighbor, route.decision) == (PEER, "observe") for neighbor, route in found)
         assert self.engine.next_command(50) is None, "nothing is ever said about them"
-        assert self.engine.next_local_withdraw(50) is None
+        assert self.engine.local_routes.next_withdraw(50) is None
         return {route.prefix: route.validity for _, route in found}
 
 

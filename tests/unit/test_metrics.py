@@ -49,7 +49,7 @@ def scraped(tmp_path: Any) -> Any:
         router = ExaBGP(engine, 0, 1, lambda: None)
         router.feed(UPDATE)
         daemon.routers._routers.append(router)
-        return (await scrape.page(daemon.registry.collect(), "")).text
+        return (await scrape.page(daemon.registry.collect(), ""))[0]
 
     text = asyncio.run(read()).decode()
     return {family.name: family for family in text_string_to_metric_families(text)}

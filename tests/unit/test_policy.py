@@ -20,12 +20,12 @@ def policy(text: str) -> Policy:
 def decide(text: str, validity: Validity, neighbor: str = "192.0.2.1") -> Treatment:
     rule = policy(text).rule_for(neighbor)
     assert rule is not None
-    return rule.decide(validity)
+    return rule.treatments[validity]
 
 
 def test_without_a_policy_no_neighbor_has_a_rule() -> None:
     assert Policy().rule_for("192.0.2.1") is None
-    assert Policy().our_tags() == frozenset()
+    assert Policy().our_tags == frozenset()
 
 
 def test_the_first_rule_that_names_the_neighbor_decides() -> None:
@@ -96,12 +96,12 @@ def test_our_tags_are_those_of_all_rules_and_the_whole_of_rfc_8097() -> None:
         '  - {from: [192.0.2.1], valid: {action: announce, tags: ["large:65000:1:0"]}}\n'
         '  - {invalid: {action: announce, tags: ["community:65000:1", rfc8097]}}\n'
     )
-    assert rules.our_tags() == {
+    assert rules.our_tags == {
         Tag("large", (65000, 1, 0)),
         Tag("standard", (65000, 1)),
         Tag("extended", (RFC8097_BASE | 2,)),
     }
-    for tag in rules.our_tags():
+    for tag in rules.our_tags:
         assert rules.is_ours(tag)
     assert rules.is_ours(Tag("extended", (RFC8097_BASE,)))
     assert rules.is_ours(Tag("extended", (RFC8097_BASE | 0xFFFF_FFFF_FFFF,)))

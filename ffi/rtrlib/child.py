@@ -15,7 +15,8 @@ import sys
 # Where the extensions are is told in argv: the site packages themselves are not searched (-S).
 sys.path += sys.argv[4:]
 
-from _rtrlib import Session, ffi, lib
+import _rtrlib
+from _rtrlib import ffi, lib
 
 ALIVE = struct.pack("=II", 4, 0)
 FAULT = 5
@@ -75,7 +76,7 @@ def main() -> None:
     relay(parent, session)
 
 
-def relay(parent: socket.socket, session: Session) -> None:
+def relay(parent: socket.socket, session: _rtrlib.Session) -> None:
     """Send frames up, and answer pings between them."""
     chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
     view = memoryview(ffi.buffer(chunk))

@@ -124,6 +124,13 @@ def _run(argv: Sequence[str] | None) -> int:
     except CommandError as error:
         sys.stderr.write(f"rtrd: {error}\n")
         return error.code
+    except ImportError as error:
+        from rtrlib.exceptions import LibrtrMissingError  # noqa: PLC0415 - few commands need rtrlib
+
+        if not isinstance(error, LibrtrMissingError):
+            raise
+        sys.stderr.write(f"rtrd: {error}\n")
+        return FAILED
     finally:
         sys.stdout.flush()
 

@@ -9,8 +9,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-import _rtrlib
-from _rtrlib import ffi, lib
+from rtrlib.librtr import _rtrlib, ffi, lib
 from rtrlib.records import PFXRecord
 
 __all__ = ["pfx_table_callback", "record_of"]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["IpConversionException", "PFXException", "RTRInitError", "RTRlibException", "SyncTimeout"]
+__all__ = [
+    "IpConversionException",
+    "LibrtrMissingError",
+    "PFXException",
+    "RTRInitError",
+    "RTRlibException",
+    "SyncTimeout",
+]
 
 
 class RTRlibException(Exception):  # noqa: N818 - the name that rtrlib-python's users know
@@ -23,3 +30,7 @@ class SyncTimeout(RTRlibException):
 
 class IpConversionException(RTRlibException, ValueError):  # noqa: N818 - the name that rtrlib-python's users know
     """A text that is not an IP address."""
+
+
+class LibrtrMissingError(RTRlibException, ImportError):
+    """The library librtr is not installed; the text says how to mend that."""

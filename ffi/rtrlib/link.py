@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import Final, Protocol
 
-from _rtrlib import ffi, lib
 from rtrlib.faults import Fault, FaultError
+from rtrlib.librtr import ffi, lib
 from rtrlib.servers import Intervals, Server, SSHServer
 
 __all__ = ["QUEUE_LIMIT", "Link", "LinkEnded", "ThreadLink", "known_hosts", "options_of"]

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Final
 
 import _cffi_backend
 
-import _rtrlib
+from rtrlib import children, librtr
+from rtrlib.children import LastWords, how_it_ended
 from rtrlib.faults import STARVED, Fault
 from rtrlib.link import LinkEnded, options_of
 from rtrlib.servers import Intervals, Server
@@ -28,7 +27,6 @@ MEMORY_LIMIT: Final = 1 << 30
 
 CHILD: Final = str(Path(__file__).with_name("child.py"))
 NAME: Final = "rtrlib-cache"
-STDERR_KEPT: Final = 4096
 SSH_SAYS: Final = re.compile(r"tr_ssh_open: (?!Trying)(.+)")
 GRACE: Final = 0.05
 """Seconds that the end of a process may lag behind the end of its socket."""
@@ -40,7 +38,7 @@ _dying: list[subprocess.Popen[bytes]] = []
 
 def _child_path() -> list[str]:
     """Folders of the two extensions that the child imports, nothing else."""
-    found = (_rtrlib.__file__, _cffi_backend.__file__)
+    found = (librtr.FILE, _cffi_backend.__file__)
     return list(dict.fromkeys(str(Path(path).parent) for path in found if path))
 
 
@@ -67,15 +65,15 @@ class ProcessLink:
             parent_end, child_end = socket.socketpair()
         except OSError as error:
             raise LinkEnded(f"cannot start a cache process: {error}") from error
-        argv = [sys.executable, "-I", "-S", CHILD, str(os.getpid()), str(memory), NAME, *_child_path()]
+        command = children.file(CHILD, [str(os.getpid()), str(memory), NAME], _child_path())
         try:
             self._process = subprocess.Popen(
-                argv,
+                command.argv,
                 stdin=child_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # ^C is for the program, which then closes us
-                env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+                env={**command.env, "MALLOC_ARENA_MAX": "2"},
             )
         except OSError as error:
             parent_end.close()
@@ -84,7 +82,7 @@ class ProcessLink:
             child_end.close()
         assert self._process.stderr is not None
         self._stderr = self._process.stderr.fileno()
-        self._last_words = b""
+        self._last_words = LastWords()
         self._mute = False
         self._socket = parent_end
         self._socket.setblocking(False)
@@ -124,8 +122,7 @@ class ProcessLink:
     def excuse(self) -> str | None:
         """Return what librtr's SSH transport printed last; of TCP the cause comes as a FAULT frame."""
         self._read_stderr()
-        said = SSH_SAYS.findall(self._last_words.decode(errors="replace"))
-        self._last_words = b""
+        said = SSH_SAYS.findall(self._last_words.take())
         return f"SSH: {said[-1]}" if said else None
 
     def close(self) -> None:
@@ -145,7 +142,7 @@ class ProcessLink:
         with contextlib.suppress(BlockingIOError):
             words = os.read(self._stderr, 65536)
             self._mute = not words  # only a process that ends closes its stderr
-            self._last_words = (self._last_words + words)[-STDERR_KEPT:]
+            self._last_words.add(words)
 
     def _end(self) -> LinkEnded:
         why = self._obituary()
@@ -156,14 +153,7 @@ class ProcessLink:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE)
         self._read_stderr()
-        code = self._process.returncode
-        if code is None:
-            how = "closed its socket"
-        elif code < 0:
-            how = f"died of {signal.Signals(-code).name}"
-        else:
-            how = f"ended with status {code}"
-        lines = self._last_words.decode(errors="replace").strip().splitlines()
         # librtr's debug lines begin with the time, in parentheses.
-        telling = [line for line in lines if not line.startswith("(")]
-        return f"the cache process {how}" + (f": {telling[-1]}" if telling else "")
+        lines = str(self._last_words).splitlines()
+        words = "\n".join(line for line in lines if not line.startswith("("))
+        return f"the cache process {how_it_ended(self._process.returncode, words)}"

@@ -1,6 +1,6 @@
 """Work done in a process of its own: its memory is given back when it ends, and no event loop waits for it.
 
-`run` starts a module of ours with `-m`, and that module's `main` ends with `answer`.
+`run` starts a module of ours, and that module's `main` ends with `answer`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Final
 
 from rtrd.base.text import printable
+from rtrlib import children
+from rtrlib.children import LastWords, how_it_ended
 
 _REFUSED: Final = 2
 _MOST_TEXT: Final = 4096
@@ -24,11 +26,10 @@ async def run(module: str, path: str, fault: type[Exception], octets: bytes | me
 
     Raises `fault` with the sentence that it gives instead, or with how the process ended.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", module, path, stdin=PIPE, stdout=PIPE, stderr=PIPE
-    )
+    command = children.module(module, path)
+    process = await asyncio.create_subprocess_exec(*command.argv, env=command.env, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     try:
-        output, text = await _communicate(process, memoryview(octets))
+        output, words = await _communicate(process, memoryview(octets))
     finally:
         if process.returncode is None:
             process.kill()
@@ -36,8 +37,8 @@ async def run(module: str, path: str, fault: type[Exception], octets: bytes | me
     if process.returncode == 0:
         return output
     if process.returncode == _REFUSED:
-        raise fault(printable(text.decode("utf-8", "backslashreplace").strip(), _MOST_TEXT))
-    raise fault(f"{path}: the process that read it ended with {process.returncode}")
+        raise fault(printable(words, _MOST_TEXT))
+    raise fault(printable(f"{path}: the process that read it {how_it_ended(process.returncode, words)}", _MOST_TEXT))
 
 
 def answer(work: Callable[[], bytes], fault: type[Exception]) -> int:
@@ -51,17 +52,28 @@ def answer(work: Callable[[], bytes], fault: type[Exception]) -> int:
     return 0
 
 
-async def _communicate(process: Process, octets: memoryview) -> tuple[bytes, bytes]:
-    """Do as asyncio's `communicate`, which would copy all octets at once and hold the loop for it."""
+async def _communicate(process: Process, octets: memoryview) -> tuple[bytes, str]:
+    """Do as asyncio's `communicate`, which would copy all octets at once and hold the loop for it.
+
+    Of stderr only the end is kept.
+    """
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     async with asyncio.TaskGroup() as reading:
-        output, text = (reading.create_task(stream.read()) for stream in (process.stdout, process.stderr))
+        output = reading.create_task(process.stdout.read())
+        words = reading.create_task(_last_words(process.stderr))
         with contextlib.suppress(ConnectionError):  # it has ended; what it printed and its exit code tell why
             for at in range(0, len(octets), _SLICE):
                 process.stdin.write(octets[at : at + _SLICE])
                 await process.stdin.drain()
         process.stdin.close()
     await process.wait()
-    return output.result(), text.result()
+    return output.result(), words.result()
+
+
+async def _last_words(stderr: asyncio.StreamReader) -> str:
+    words = LastWords()
+    while octets := await stderr.read(_SLICE):
+        words.add(octets)
+    return str(words)

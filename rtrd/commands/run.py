@@ -13,6 +13,7 @@ from rtrd.base.faults import FaultyFileError
 from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.exabgp.slow_exit import exit_slowly
 from rtrd.vrps import slurm_files
+from rtrlib.exceptions import LibrtrMissingError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,10 +40,13 @@ def run(args: argparse.Namespace) -> int:
     """Run the daemon; as ExaBGP's process, fail slowly, also by a fault of ours."""
     try:
         code = start(args)
-    except Exception:
+    except Exception as error:
         if not args.exabgp:
             raise
-        traceback.print_exc()
+        if isinstance(error, LibrtrMissingError):
+            print(f"rtrd: {error}", file=sys.stderr, flush=True)
+        else:
+            traceback.print_exc()
         code = FAILED
     if code != DONE and args.exabgp:
         exit_slowly(0)

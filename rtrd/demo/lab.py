@@ -52,7 +52,7 @@ def find_program(name: str, install: str) -> str:
 
     Raises LabError that names `install`, the command that brings it.
     """
-    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]
+    folders = [str(Path(sys.prefix) / "bin"), os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]
     found = shutil.which(name, path=os.pathsep.join(folders))
     if found is None:
         raise LabError(f"{name} is not installed: {install}")

@@ -12,12 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import systemd_host
+from rtrd.demo.lab import Lab, Process, on_free_port
+from tests.lab import our_children, systemd_host
 from tests.lab.systemd_host import Host
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
 VRPS = {"roas": [{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24}]}
+# Over 2 MB, so that a process of its own reads it.
+MANY = {
+    "roas": [
+        {"asn": f"AS{64496 + n % 15}", "prefix": f"20.{n >> 8}.{n & 255}.0/24", "maxLength": 24, "ta": "x" * 40}
+        for n in range(20_000)
+    ]
+}
 
 
 def run(*argv: str, seconds: float = 600) -> str:
@@ -62,6 +70,37 @@ def test_lintian_finds_no_error(package: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def unpacked(package: Path, folder: Path) -> str:
+    """Unpack the package; give /usr/bin/rtrd as a program, with its /usr/lib/rtrd where it was unpacked."""
+    run("dpkg-deb", "-x", str(package), str(folder))
+    return (folder / "usr/bin/rtrd").read_text().replace("/usr/lib/rtrd", str(folder / "usr/lib/rtrd"))
+
+
+def serves_many(argv: list[str], folder: Path) -> None:
+    """Check that `rtrd cache` reads a large file."""
+    file = folder / "many.json"
+    file.write_text(json.dumps(MANY))
+    assert file.stat().st_size > 2 << 20
+    with Lab(folder) as lab:
+
+        def start(port: int) -> None:
+            options = ["cache", "--vrps", str(file), "--listen", f"127.0.0.1:{port}"]
+            lab.start(Process("many", [*argv, *options], folder)).wait_for("vrps.*20000", 60)
+
+        on_free_port("127.0.0.1", start)
+
+
+def test_each_child_starts_from_the_package(tmp_path: Path, package: Path) -> None:
+    program = unpacked(package, tmp_path / "root")
+    before, command, _ = program.partition("from rtrd.cli import main")
+    assert command
+    interpreter = before.splitlines()[0].removeprefix("#!").split()
+    where = run(*interpreter, "-c", before + our_children.START_EACH, *our_children.children())
+    assert where.startswith(str(tmp_path / "root"))
+    (tmp_path / "rtrd").write_text(program)
+    serves_many([*interpreter, str(tmp_path / "rtrd")], tmp_path)
+
+
 def test_installed_used_and_removed(host: Host) -> None:
     installed = host.run("dpkg", "-i", str(host.folder / "rtrd.deb"))
     assert installed.returncode == 0, installed.stdout + installed.stderr
@@ -102,6 +141,8 @@ def test_the_wheel_in_a_clean_environment(tmp_path: Path) -> None:
     wheel = max((ROOT / "build" / "dist").glob("rtrd-*.whl"), key=lambda path: path.stat().st_mtime)
     clean = tmp_path / "venv"
     run("/usr/bin/python3", "-m", "venv", str(clean))
+    # Extensions of the limited API: one wheel serves Python 3.11 and every later one.
+    assert wheel.name.split("-")[2:4] == ["cp311", "abi3"]
     run(str(clean / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", str(wheel))
     vrps = tmp_path / "vrps.json"
     vrps.write_text(json.dumps(VRPS))
@@ -110,3 +151,6 @@ def test_the_wheel_in_a_clean_environment(tmp_path: Path) -> None:
     program = "import _rtrlib, rtrlib, rtrd; print(rtrlib.__file__)"
     where = run(str(clean / "bin" / "python"), "-I", "-c", program)
     assert where.startswith(str(clean))
+    children = run(str(clean / "bin" / "python"), "-I", "-c", our_children.START_EACH, *our_children.children())
+    assert children.startswith(str(clean))
+    serves_many([str(clean / "bin" / "rtrd")], tmp_path)

@@ -1,0 +1,66 @@
+"""How a process of ours is started, whatever way rtrd is installed, and what is kept of its last words.
+
+A folder of packages may be known to this program alone: /usr/bin/rtrd puts /usr/lib/rtrd into its sys.path, which no
+other Python does. So a child is told where this program finds its modules. Nothing else may start this Python.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KEPT: Final = 4096
+"""Octets of a child's stderr."""
+
+
+class Command(NamedTuple):
+    """What subprocess and asyncio take to start a process."""
+
+    argv: list[str]
+    env: dict[str, str]
+
+
+def module(name: str, *arguments: str) -> Command:
+    """Run a module of rtrd or rtrlib; it finds all that this program finds, in the same order."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    return Command([sys.executable, "-P", "-s", "-m", name, *arguments], env)
+
+
+def file(path: str, arguments: Sequence[str], folders: Sequence[str]) -> Command:
+    """Run a file that needs nothing but Python's own library and these folders, which it is told last."""
+    return Command([sys.executable, "-I", "-S", path, *arguments, *folders], dict(os.environ))
+
+
+class LastWords:
+    """The end of what a child wrote to stderr: a traceback, or an abort, says why in its last line."""
+
+    def __init__(self) -> None:
+        self._octets = b""
+
+    def add(self, octets: bytes) -> None:
+        """Take what was read; only the end is kept."""
+        self._octets = (self._octets + octets)[-KEPT:]
+
+    def take(self) -> str:
+        """Give what was kept, and forget it."""
+        text, self._octets = str(self), b""
+        return text
+
+    def __str__(self) -> str:
+        return self._octets.decode(errors="backslashreplace").strip()
+
+
+def how_it_ended(code: int | None, words: str) -> str:
+    """Say how a process ended, and its last line: `died of SIGKILL`, `ended with status 1: MemoryError`."""
+    if code is None:
+        how = "closed its socket"
+    else:
+        how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+    lines = words.splitlines()
+    return f"{how}: {lines[-1]}" if lines else how

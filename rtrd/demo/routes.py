@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from rtrd.demo.caches import VRP
 
+AS_SET, AS_SEQUENCE = 1, 2
 FEEDER_ASN = 64496
 TRANSIT = (64497, 64498, 64499)
 ORIGINS = (*range(64500, 64511), *range(65536, 65551))
@@ -48,10 +50,17 @@ class Route:
         return (("sequence", self.path), *final)
 
     def exabgp(self) -> str:
-        """Return `route ...` in the grammar of ExaBGP 5 (an AS_SET has no spelling that 4.2 shares)."""
-        words = [f"route {self.prefix} next-hop {self.next_hop} as-path [ {_joined(self.path)} ]"]
+        """Return `route ...` in the grammar that ExaBGP 4.2 and 5.0 share."""
+        words = [f"route {self.prefix} next-hop {self.next_hop}"]
         if self.path_set:
-            words.append(f"( {_joined(self.path_set)} )")
+            # The two have no common word for an AS_SET; as octets (RFC 4271, 4.3) both take it.
+            octets = b"".join(
+                struct.pack(f"!BB{len(asns)}I", kind, len(asns), *asns)
+                for kind, asns in ((AS_SEQUENCE, self.path), (AS_SET, self.path_set))
+            )
+            words.append(f"attribute [ 0x02 0x40 0x{octets.hex()} ]")
+        else:
+            words.append(f"as-path [ {_joined(self.path)} ]")
         if self.med is not None:
             words.append(f"med {self.med}")
         for name, values in (("community", self.communities), ("large-community", self.large_communities)):

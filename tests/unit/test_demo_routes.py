@@ -51,7 +51,8 @@ def test_a_route_is_written_as_exabgp_reads_it() -> None:
         med=0,
     )
     assert route.exabgp() == (
-        "route 192.0.2.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ] ( 64501 64502 ) med 0 "
+        "route 192.0.2.0/24 next-hop 192.0.2.1 "
+        "attribute [ 0x02 0x40 0x02020000fbf00000fbf401020000fbf50000fbf6 ] med 0 "
         "community [ 64496:1 64496:2 ] large-community [ 1:2:3 ]"
     )
 

@@ -110,7 +110,9 @@ async def errors(
         return error(404, f"nothing is at {printable(request.path)}")
     except web.HTTPMethodNotAllowed as why:
         methods = " and ".join(sorted(why.allowed_methods - {"HEAD"}))
-        return error(405, f"{printable(request.path)} only answers {methods}")
+        answer = error(405, f"{printable(request.path)} only answers {methods}")
+        answer.headers["Allow"] = ", ".join(sorted(why.allowed_methods))  # RFC 9110, section 15.5.6
+        return answer
     except web.HTTPException as why:
         return error(why.status, why.reason)
     except (ConnectionError, asyncio.CancelledError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -38,6 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the daemon; as ExaBGP's process, fail slowly, also by a fault of ours."""
+    if args.exabgp:
+        os.environ.pop("NOTIFY_SOCKET", None)  # systemd gave it to ExaBGP: what ExaBGP is, is not ours to say
     try:
         code = start(args)
     except Exception as error:

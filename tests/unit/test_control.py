@@ -367,6 +367,11 @@ def test_an_error_is_json_with_a_sentence(served: Running, method: str, url: str
     assert request(served, method, url) == (status, {"error": error})
 
 
+def test_a_wrong_method_is_told_the_right_ones(served: Running) -> None:
+    answer = talk(served, b"POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    assert b"\r\nallow: get, head\r\n" in answer.lower()
+
+
 def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
     def found(query: str) -> list[str]:
         return [route["prefix"] for route in get(served, f"/routes?{query}")["routes"]]

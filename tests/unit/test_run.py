@@ -1,5 +1,6 @@
 """`rtrd run` as ExaBGP's process: it ends late whatever it ends of, since five quick ends would be ExaBGP's own."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,17 @@ def test_an_end_that_was_wanted_is_no_fault(lingered: list[int], config: Path, m
     monkeypatch.setattr(main, "run", lambda *_, **__: cli.DONE)
     assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.DONE
     assert lingered == []
+
+
+def test_exabgp_s_service_manager_is_not_ours(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def note(*_: object, **__: object) -> int:
+        seen.append(os.environ.get("NOTIFY_SOCKET"))
+        return cli.DONE
+
+    monkeypatch.setattr(main, "run", note)
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    assert cli.main(["run", "-c", str(config)]) == cli.DONE
+    assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.DONE
+    assert seen == ["/run/systemd/notify", None]

@@ -11,7 +11,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from rtrd.version import __version__
@@ -59,14 +59,40 @@ COMMANDS: Final = {
 }
 
 
-class _CommandParser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
+    """Suggests what was meant where a word is nearly right."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices and (meant := _nearest(value, action.choices)):
+            raise argparse.ArgumentError(action, f"{value!r} is unknown: did you mean {meant!r}?")
+        super()._check_value(action, value)
+
+    def suggest_option(self, words: Sequence[str]) -> None:
+        """End with a suggestion when one of the words that were left is nearly an option."""
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        for word in words:
+            name = word.partition("=")[0]
+            if name.startswith("--") and (meant := _nearest(name, options)):
+                self.error(f"unrecognized argument {name}: did you mean {meant}?")
+
+
+def _nearest(word: object, known: Iterable[str]) -> str | None:
+    """Give the known word that a mistyped one probably is."""
+    import difflib  # noqa: PLC0415 - only for mistakes
+
+    return next(iter(difflib.get_close_matches(str(word).lower(), known, n=1)), None)
+
+
+class _CommandParser(_Parser):
     """The parser of one command; its module is imported when it is used."""
 
     command: Command | None = None
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self.load()
-        return super().parse_known_args(args, namespace)
+        found, left = super().parse_known_args(args, namespace)
+        self.suggest_option(left)
+        return found, left
 
     def load(self) -> None:
         """Add what the command takes."""
@@ -79,9 +105,7 @@ class _CommandParser(argparse.ArgumentParser):
 
 def parser(*, whole: bool = False) -> argparse.ArgumentParser:
     """Return the command line; what a command takes is added when it is parsed, or for all with `whole`."""
-    main_parser = argparse.ArgumentParser(
-        prog="rtrd", description="RPKI origin validation on your router's host.", allow_abbrev=False
-    )
+    main_parser = _Parser(prog="rtrd", description="RPKI origin validation on your router's host.", allow_abbrev=False)
     main_parser.add_argument("--version", action="version", version=f"rtrd {__version__}")
     commands = main_parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True, parser_class=_CommandParser

@@ -228,3 +228,27 @@ def test_slurm_check_says_what_files_hold_or_every_fault(tmp_path: Path) -> None
     assert "unknown field `prefixes`" in fault["what"]
     assert rtrd("slurm", "check", str(tmp_path / "none")).returncode == 2
     assert rtrd("slurm").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ("stauts", "argument COMMAND: 'stauts' is unknown: did you mean 'status'?"),
+        ("routes --validity notfound", "argument --validity: 'notfound' is unknown: did you mean 'not-found'?"),
+        ("bird chek", "argument ACTION: 'chek' is unknown: did you mean 'check'?"),
+        ("status --jsno", "unrecognized argument --jsno: did you mean --json?"),
+        ("bird audit --tabel=x", "unrecognized argument --tabel: did you mean --table?"),
+    ],
+)
+def test_what_is_nearly_right_is_suggested(words: str, what: str) -> None:
+    done = rtrd(*words.split())
+    assert done.returncode == cli.BAD_USAGE
+    assert done.stderr.splitlines()[-1].partition(" error: ")[2] == what
+
+
+@pytest.mark.parametrize("words", ["quux", "routes --validity quux", "status --quux", "status quux"])
+def test_what_is_like_nothing_is_only_refused(words: str) -> None:
+    done = rtrd(*words.split())
+    assert done.returncode == cli.BAD_USAGE
+    assert "quux" in done.stderr
+    assert "did you mean" not in done.stderr

@@ -28,8 +28,20 @@ def test_bash_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert completed("routes", "--validity", "") == {"valid", "invalid", "not-found", "unverified"}
 
 
-@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+@pytest.mark.parametrize("shell", ["zsh", "tcsh", "fish"])
 def test_other_shells_get_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = script(shell, capsys)
     for command in cli.COMMANDS:
         assert command in text
+
+
+def test_fish_gets_options_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = script("fish", capsys).splitlines()
+    assert all(line.startswith("complete -c rtrd ") for line in lines)
+    routes = [line for line in lines if "__fish_seen_subcommand_from routes" in line]
+    (validity,) = (line for line in routes if " -l validity " in line)
+    assert " -x -a '" in validity
+    assert all(word in validity for word in ("valid", "invalid", "not-found", "unverified"))
+    assert any(" -a audit " in line for line in lines), "the commands of a command, too"
+    # A quote in a help text ends no string: fish's quotes are balanced once the escaped ones are gone.
+    assert all(line.replace("\\\\", "").replace("\\'", "").count("'") % 2 == 0 for line in lines)

@@ -78,16 +78,16 @@ man = build/man
 # Of the pages in docs/; links are for browsers.
 man: $(man)/rtrd.1 $(man)/rtrd.yaml.5 $(man)/rtrlib.3
 
-$(man)/rtrd.1: title = rtrd - origin validation of BGP routes at the router
 $(man)/rtrd.1: docs/commands.md
-$(man)/rtrd.yaml.5: title = rtrd.yaml - configuration of rtrd
 $(man)/rtrd.yaml.5: docs/configuration.md
-$(man)/rtrlib.3: title = rtrlib - Python package over librtr, with groups of caches and failover
 $(man)/rtrlib.3: docs/rtrlib.md
-$(man)/%:
+$(man)/%: packaging/man.py
 	mkdir -p $(man)
-	{ printf "# NAME\n\n$(title)\n\n# DESCRIPTION\n"; tail -n +2 $<; } | lowdown -s -Tman --nroff-nolinks -m title=$(basename $*) \
-	    -m section=$(patsubst .%,%,$(suffix $*)) -m source=rtrd -o $@ -
+	$(PYTHON) packaging/man.py $* $(filter docs/%,$^) | lowdown -s -Tman --nroff-nolinks -m title=$(basename $*) \
+	    -m section=$(patsubst .%,%,$(suffix $*)) -m source=rtrd -o $@.part -
+	# Words that can't be broken leave gaps in adjusted lines.
+	{ echo '.ds AD l'; cat $@.part; } > $@
+	rm $@.part
 
 # build/package/rtrd_*.deb, built in a copy of this tree. Its Python packages are fetched before, so that dpkg-buildpackage
 # needs no network.

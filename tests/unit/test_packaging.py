@@ -1,0 +1,58 @@
+"""What `make deb` puts beside the code: its configuration, man pages that groff has nothing to say of."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rtrd import config
+from rtrd.config import ConfigError
+from rtrd.version import __version__
+from tests.lab.programs import RTRD
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "packaging" / "rtrd.yaml"
+PAGES = {"rtrd.1": "commands.md", "rtrd.yaml.5": "configuration.md", "rtrlib.3": "rtrlib.md"}
+
+
+def test_the_shipped_configuration_decides_nothing_and_names_no_cache() -> None:
+    shipped = yaml.safe_load(SHIPPED.read_text())
+    assert "policy" not in shipped
+    assert shipped["caches"]["groups"] is None
+
+
+def test_rtrd_says_what_the_shipped_configuration_lacks() -> None:
+    done = subprocess.run([RTRD, "check", str(SHIPPED)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "caches.groups" in done.stderr
+
+
+def test_its_commented_cache_is_right() -> None:
+    text = SHIPPED.read_text()
+    try:
+        config.loads(text.replace("    # ", "    "), SHIPPED)
+    except ConfigError as error:
+        pytest.fail(str(error))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_man_page_is_whole_and_fits_a_terminal(name: str, tmp_path: Path) -> None:
+    missing = [program for program in ("lowdown", "man") if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"{missing} not installed: as root: .ci/packages deb")
+    page = f"{tmp_path}/{name}"
+    subprocess.run(["make", "-s", page, f"man={tmp_path}"], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    environment = {**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"}
+    argv = ["man", "--warnings", "-l", page]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == ""
+    heads = [line for line in done.stdout.splitlines() if line and line == line.upper() and line[0].isalpha()]
+    assert heads == ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "FILES", "SEE ALSO"]
+
+
+def test_the_changelog_has_the_release_that_the_package_claims_to_be() -> None:
+    assert f"\n## [{__version__}] - " in (ROOT / "CHANGELOG.md").read_text()
+    assert (ROOT / "debian" / "changelog").read_text().startswith(f"rtrd ({__version__}) ")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from rtrlib.rtr_socket import RTRSocket
-from rtrlib.vrp import PACKED
+from rtrlib.vrp import PACKED, address_text
 
 __all__ = ["PFXRecord", "SPKIRecord", "copy_pfx_record", "record_of", "records_of"]
 
@@ -57,6 +56,4 @@ def record_of(packed: bytes, source: RTRSocket | None = None) -> PFXRecord:
 def records_of(packed: bytes | memoryview, source: RTRSocket | None = None) -> Iterator[tuple[PFXRecord, bool]]:
     """Give each record of packed VRPs (checked ones: of a VRP set), and whether it was added."""
     for raw, asn, length, max_length, family, announce in PACKED.iter_unpack(packed):
-        v6 = family == 6
-        prefix = socket.inet_ntop(socket.AF_INET6 if v6 else socket.AF_INET, raw if v6 else raw[:4])
-        yield PFXRecord(asn, prefix, length, max_length, source), bool(announce)
+        yield PFXRecord(asn, address_text(raw, family), length, max_length, source), bool(announce)

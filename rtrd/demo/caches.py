@@ -1,4 +1,4 @@
-"""Real RTR caches on a loopback port: StayRTR and our own `rtrd cache`."""
+"""An RTR cache on a loopback port: our own `rtrd cache`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from rtrd.demo.lab import Listening, find_program, free_port
+from rtrd.demo.lab import Listening, find_program
 
 
 class VRP(NamedTuple):
@@ -67,28 +67,3 @@ class RtrdCache(Cache):
         listen = f"{self.address}:{port}"
         # The RFC's one notify a minute would have the second change of a demo wait for it.
         return [rtrd, "cache", "--vrps", str(self.file), "--listen", listen, "--notify-interval", "0"]
-
-
-class StayRTR(Cache):
-    """StayRTR, which reads its file again on SIGHUP."""
-
-    def __init__(
-        self, folder: Path, vrps: Iterable[VRP] = (), name: str = "stayrtr", address: str = "127.0.0.5"
-    ) -> None:
-        super().__init__(folder, vrps, name, address)
-
-    def serve(self, vrps: Iterable[VRP]) -> None:
-        """Serve these VRPs from now on; returns when StayRTR took them."""
-        seen = len(self.process.lines)
-        write_vrps(self.file, vrps)
-        self.process.send_signal(signal.SIGHUP)
-        self.process.wait_for(r"new serial|No need to update|already up to date", since=seen)
-
-    def _argv(self, port: int) -> list[str]:
-        # Its metrics listen too, on a port that nobody asks.
-        metrics = f"{self.address}:{free_port(self.address)}"
-        stayrtr = find_program("stayrtr", "apt-get install stayrtr")
-        return [
-            stayrtr, "-bind", f"{self.address}:{port}", "-cache", str(self.file), "-checktime=false",
-            "-metrics.addr", metrics, "-refresh", "3600",
-        ]  # fmt: skip

@@ -1,22 +1,18 @@
 """The whole chain, running: caches, rtrd, a router, and BGP speakers on both sides of it.
 
 Caches serve VRPs to rtrd by RTR; rtrd is the process of an ExaBGP, the router under test; a feeder (ExaBGP)
-announces routes to the router, a listener (GoBGP) decodes what the router announces. With `service` rtrd runs by
-itself, and the router's process is `rtrd attach`.
+announces routes to the router, a listener (GoBGP) decodes what the router announces.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from rtrd.commands import http_client
 from rtrd.demo.caches import Cache
-from rtrd.demo.lab import Lab, LabError, Process, find_program
+from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import ExaBGP, GoBGP, Neighbor, Received
 
 ROUTER, FEEDER, LISTENER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
@@ -37,60 +33,38 @@ POLICY: Sequence[Mapping[str, Any]] = (
 class Chain:
     """One router under test and what is around it. `groups`: caches by falling preference."""
 
-    def __init__(
-        self,
-        lab: Lab,
-        groups: Iterable[Iterable[Cache]],
-        *,
-        exabgp: str | None = None,
-        policy: Sequence[Mapping[str, Any]] = POLICY,
-        static: Sequence[str] = (),
-        add_path: bool = False,
-        more_feeders: Sequence[Neighbor] = (),
-        environment: Mapping[str, str] | None = None,
-        settings: Mapping[str, Any] | None = None,
-        service: bool = False,
-    ) -> None:
+    add_path = False
+    """Several paths of a prefix may go from the feeder to the listener (RFC 7911)."""
+
+    def __init__(self, lab: Lab, groups: Iterable[Iterable[Cache]], static: Sequence[str] = ()) -> None:
         self.lab = lab
         self.groups = [list(group) for group in groups]
         self.rtrd = find_program("rtrd", "make venv")
         self.configuration = lab.folder / "rtrd.yaml"
         self.socket = lab.folder / "rtrd.sock"
-        self.policy = list(policy)
-        self._settings = dict(settings or {})
-        self.service = Process("service", [self.rtrd, "run", "-c", str(self.configuration)], lab.folder)
-        self._has_service = service
-        run = f"run -c {self.configuration} --exabgp"
+        self.policy = list(POLICY)
         self.listener = GoBGP(lab.folder, address=LISTENER, asn=ROUTER_ASN)
-        self.router = ExaBGP(
-            lab.folder,
-            name="router",
-            address=ROUTER,
-            asn=ROUTER_ASN,
-            program=exabgp,
-            process=f"{self.rtrd} {f'attach --socket {self.socket}' if service else run}",
-            environment=environment,
-        )
+        run = f"{self.rtrd} run -c {self.configuration} --exabgp"
+        self.router = ExaBGP(lab.folder, name="router", address=ROUTER, asn=ROUTER_ASN, process=run)
         self.feeder = ExaBGP(lab.folder, name="feeder", address=FEEDER, asn=FEEDER_ASN, static=static)
-        self._add_path = add_path
-        self._more_feeders = list(more_feeders)
 
-    def start(self) -> None:
-        """Start every part, the feeder last, and return when the listener's session is up."""
+    def prepare(self) -> None:
+        """Start the caches that are not; write the configuration."""
         for group in self.groups:
             for cache in group:
                 if not cache.port:
                     self.lab.start(cache)
         self.write_settings()
-        if self._has_service:
-            self.lab.start(self.service)
-        sends, receives = ("send", "receive") if self._add_path else (None, None)
+
+    def start(self) -> None:
+        """Start every part, the feeder last, and return when the listener's session is up."""
+        self.prepare()
+        sends, receives = ("send", "receive") if self.add_path else (None, None)
         self.listener.neighbors = [Neighbor(address=ROUTER, asn=ROUTER_ASN, add_path=receives)]
         self.lab.start(self.listener)
-        self.router.neighbors = [
+        self.router.neighbors += [
             Neighbor(address=FEEDER, asn=FEEDER_ASN, add_path=receives),
             Neighbor(address=LISTENER, asn=ROUTER_ASN, port=self.listener.port, add_path=sends),
-            *self._more_feeders,
         ]
         self.lab.start(self.router)
         self.feeder.neighbors = [Neighbor(address=ROUTER, asn=ROUTER_ASN, port=self.router.port, add_path=sends)]
@@ -100,10 +74,6 @@ class Chain:
     def write_settings(self) -> None:
         """Write rtrd.yaml."""
         self.configuration.write_text(yaml.safe_dump(self.settings(), sort_keys=False))
-
-    def restart_service(self) -> None:
-        """Start the service again after its end."""
-        self.service = self.lab.start(Process("service-again", self.service.argv, self.lab.folder))
 
     def settings(self) -> dict[str, Any]:
         """Return what rtrd.yaml says."""
@@ -119,14 +89,13 @@ class Chain:
             "caches": {"refresh": 60, "retry": 1, "expire": 600, "groups": groups},
             "control": str(self.socket),
             "policy": [dict(rule) for rule in self.policy],
-            **self._settings,
         }
 
     def wait_routes(self, wanted: Callable[[list[Received]], bool], what: str, seconds: float = 20) -> list[Received]:
         """Return what the listener received once it is as `wanted`; LabError says `what` was missing."""
 
         def look() -> list[list[Received]]:
-            routes = self.received()
+            routes = self.listener.routes(ROUTER)
             if wanted(routes):
                 return [routes]
             if not self.router.process.running:
@@ -140,24 +109,3 @@ class Chain:
                 f"{error}\nThe router's log ends with:\n{self.router.process.tail(20)}\n"
                 f"All logs are in {self.lab.folder}."
             ) from error
-
-    def received(self) -> list[Received]:
-        """Return what the listener has from the router at this moment."""
-        return self.listener.routes(ROUTER)
-
-    def wait_status(self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = 20) -> dict[str, Any]:
-        """Return rtrd's status once it is as `wanted`."""
-
-        def look() -> dict[str, Any] | None:
-            status = http_client.status(self.socket)
-            return status if status is not None and wanted(status) else None
-
-        return self.router.process.wait_until(look, seconds, what, tick=0.05)
-
-    def ask(self, *words: str) -> Any:
-        """Return what an `rtrd` command prints as JSON, asked of the running daemon."""
-        argv = [self.rtrd, *words, "--json", "--socket", str(self.socket)]
-        answer = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-        if answer.returncode != 0:
-            raise LabError(f"{' '.join(argv)}: exit {answer.returncode}: {answer.stderr.strip()}")
-        return json.loads(answer.stdout)

@@ -80,28 +80,11 @@ class ExaBGP(Listening):
         self._helper = process
         self._static = list(static)
         self._environment = dict(environment or {})
-        self._control: int | None = None
-        self._fifo = folder / f"{name}.commands"
-        if process is None:
-            os.mkfifo(self._fifo)
 
     @property
     def file(self) -> Path:
         """The configuration."""
         return self._folder / f"{self.name}.conf"
-
-    def stop(self) -> None:
-        """End it and its process."""
-        if self._control is not None:
-            os.close(self._control)
-            self._control = None
-        super().stop()
-
-    def command(self, text: str) -> None:
-        """Give a command to an ExaBGP that has no process of its own."""
-        if self._control is None:
-            raise LabError(f"{self.name} takes no commands: it does not run, or rtrd is its process")
-        os.write(self._control, f"{text}\n".encode())
 
     def _start(self, port: int) -> None:
         self.file.write_text(self.configuration())
@@ -116,18 +99,15 @@ class ExaBGP(Listening):
             "exabgp.log.level": "INFO",
             **self._environment,
         }
-        if self._helper is None and self._control is None:
-            # For reading too: so it opens before cat does, and cat ends when it is closed.
-            self._control = os.open(self._fifo, os.O_RDWR)
         self._run(port, [self._program, str(self.file)], environment)
 
     def configuration(self) -> str:
         """Return the configuration in the grammar that 4.2 and 5.0 share."""
-        # Without a process of its own it takes commands from a named pipe, which cat carries to it.
-        run = self._helper or f"/bin/cat {self._fifo}"
-        events = "neighbor-changes; receive { parsed; update; }" if self._helper else ""
         static = "".join(f"        {route};\n" for route in self._static)
-        text = f"process helper {{\n    run {run};\n    encoder json;\n}}\n"
+        text = api = ""
+        if self._helper:
+            text = f"process helper {{\n    run {self._helper};\n    encoder json;\n}}\n"
+            api = "    api { processes [ helper ]; neighbor-changes; receive { parsed; update; } }\n"
         for neighbor in self.neighbors:
             session = f"connect {neighbor.port};" if neighbor.port else "passive true;"
             add_path = f"add-path {neighbor.add_path};" if neighbor.add_path else ""
@@ -140,7 +120,7 @@ class ExaBGP(Listening):
                 f"    {session}\n"
                 f"    capability {{ route-refresh enable; {add_path} }}\n"
                 "    family { ipv4 unicast; ipv6 unicast; }\n"
-                f"    api {{ processes [ helper ]; {events} }}\n"
+                f"{api}"
                 f"    static {{\n{static}    }}\n"
                 "}\n"
             )
@@ -214,14 +194,6 @@ class GoBGP(Listening):
             for line in self.monitor.lines[since:]
             for path in json.loads(line.text)
         ]
-
-    def changed_prefixes(self, since: int) -> set[str]:
-        """Return the prefixes of which anything arrived."""
-        return {prefix for _, prefix, _ in self.changes(since)}
-
-    def withdrawn_prefixes(self, since: int) -> set[str]:
-        """Return the prefixes of which a withdraw arrived."""
-        return {prefix for _, prefix, withdrawn in self.changes(since) if withdrawn}
 
     def wait_changes(
         self, prefixes: Collection[str], *, withdrawn: bool, since: int, seconds: float = 20

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -40,7 +40,6 @@ _HOST_BITS = {
     AF_INET: [(1 << 32 - n) - 1 for n in range(33)],
     AF_INET6: [(1 << 128 - n) - 1 for n in range(129)],
 }
-_CHUNK = 2048  # VRPs to a piece of JSON
 
 _Entry = TypeVar("_Entry", bound=msgspec.Struct)
 _Made = TypeVar("_Made")
@@ -273,25 +272,6 @@ def read(path: str | Path) -> VRPFile:
     if data.lstrip()[:1] in (b"{", b"["):
         return _read_json(path, data)
     return _read_csv(path, data)
-
-
-def json_chunks(records: bytes, router_keys: Sequence[RouterKey] = ()) -> Iterator[bytes]:
-    """Write packed VRPs as the JSON that `read` takes, a piece at a time (a few ms each).
-
-    Prefixes are in their shortest spelling, router keys as rpki-client writes them.
-    """
-    yield b'{"roas": ['
-    size = _CHUNK * packed.VRP_SIZE
-    for start in range(0, len(records), size):
-        lines = []
-        for address, asn, length, max_length, family, _ in PACKED.iter_unpack(records[start : start + size]):
-            text = inet_ntop(AF_INET, address[:4]) if family == 4 else inet_ntop(AF_INET6, address)
-            lines.append(f'{{"asn": {asn}, "prefix": "{text}/{length}", "maxLength": {max_length}}}')
-        yield (("\n" if start == 0 else ",\n") + ",\n".join(lines)).encode()
-    yield b"\n]"
-    if router_keys:
-        yield b', "bgpsec_keys": ' + msgspec.json.encode(key_entries(router_keys))
-    yield b"}\n"
 
 
 def key_entries(router_keys: Iterable[RouterKey]) -> list[dict[str, int | str]]:

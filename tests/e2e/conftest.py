@@ -6,10 +6,12 @@ from typing import Any, Protocol
 
 import pytest
 
-from rtrd.demo.caches import VRP, Cache, StayRTR
-from rtrd.demo.chain import POLICY, Chain
+from rtrd.demo.caches import VRP, Cache
+from rtrd.demo.chain import POLICY
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5
+from tests.lab.chain import Chain
+from tests.lab.stayrtr import StayRTR
 from tests.lab.world import World
 
 VERSIONS = ("5.0.15", "4.2.21")

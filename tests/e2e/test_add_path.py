@@ -2,9 +2,10 @@
 
 import pytest
 
-from rtrd.demo.caches import VRP, StayRTR
-from rtrd.demo.chain import Chain
+from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
+from tests.lab.chain import Chain
+from tests.lab.stayrtr import StayRTR
 
 
 def path(number: int, origin: int) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rtrd.demo.caches import VRP
-from rtrd.demo.chain import Chain
 from rtrd.demo.lab import session_members
 from tests.e2e.conftest import MakeChain
+from tests.lab.chain import Chain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 ONE = "announce route 198.18.1.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"

@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from rtrd.demo.caches import VRP, Cache, RtrdCache, StayRTR, write_vrps
-from rtrd.demo.chain import Chain
+from rtrd.demo.caches import VRP, Cache, RtrdCache, write_vrps
 from rtrd.demo.lab import Lab
 from rtrd.demo.routes import Route
 from tests.e2e.conftest import MakeChain
+from tests.lab.chain import Chain
+from tests.lab.stayrtr import StayRTR
 
 ROUTES = [
     Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, 64500))

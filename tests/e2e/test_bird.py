@@ -12,10 +12,11 @@ from typing import Any
 
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, find_program
-from rtrd.demo.routers import ExaBGP, Neighbor
+from rtrd.demo.routers import Neighbor
 from rtrd.demo.routes import Route
 from tests.lab.bird_routers import ADDRESS, BIRD_ASN, EXAMPLE, FEEDER, FEEDER_ASN, SECONDS, BirdRouter
 from tests.lab.daemons import Daemon
+from tests.lab.routers import Feeder
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 VALID, NOT_FOUND, INVALID = (BIRD_ASN, 1, 0), (BIRD_ASN, 1, 1), (BIRD_ASN, 1, 2)
@@ -54,7 +55,7 @@ class Site:
         self.rtrd.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
         self.bird = lab.start(BirdRouter(lab.folder, self.rtrd.relay_port(), **bird))
         static = [each.exabgp() for each in WANTED]
-        self.feeder = ExaBGP(lab.folder, name="feeder", address=FEEDER, asn=FEEDER_ASN, static=static)
+        self.feeder = Feeder(lab.folder, name="feeder", address=FEEDER, asn=FEEDER_ASN, static=static)
         self.feeder.neighbors = [Neighbor(address=ADDRESS, asn=BIRD_ASN, port=self.bird.port)]
         lab.start(self.feeder)
 

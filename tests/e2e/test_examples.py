@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.caches import VRP, StayRTR
-from rtrd.demo.chain import FEEDER, LISTENER, ROUTER, Chain
+from rtrd.demo.caches import VRP
+from rtrd.demo.chain import FEEDER, LISTENER, ROUTER
 from rtrd.demo.lab import Lab
 from rtrd.demo.routes import Route
+from tests.lab.chain import Chain
+from tests.lab.stayrtr import StayRTR
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "exabgp.conf"
 

@@ -4,10 +4,10 @@ import subprocess
 from typing import Any
 
 from rtrd.demo.caches import VRP, Cache, RtrdCache
-from rtrd.demo.chain import Chain
 from rtrd.demo.lab import Lab
 from rtrd.demo.routes import Route
 from tests.e2e.conftest import MakeChain
+from tests.lab.chain import Chain
 
 ROUTES = [Route(prefix=f"198.18.{i}.0/24", next_hop="192.0.2.1", path=(64496, 64497, 64500)) for i in range(1, 21)]
 STATIC = [route.exabgp() for route in ROUTES]

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from rtrd.demo.caches import VRP, StayRTR
-from rtrd.demo.chain import LISTENER, POLICY, ROUTER_ASN, Chain
+from rtrd.demo.caches import VRP
+from rtrd.demo.chain import LISTENER, POLICY, ROUTER_ASN
 from rtrd.demo.lab import Lab
 from rtrd.demo.routes import Route
+from tests.lab.chain import Chain
+from tests.lab.stayrtr import StayRTR
 
 OWN = ["198.51.100.0/24", "198.51.100.0/25", "203.0.113.0/24"]
 WORDS = {"198.51.100.0/25": "next-hop 192.0.2.8 med 5"}

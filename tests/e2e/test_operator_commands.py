@@ -17,13 +17,14 @@ import yaml
 
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, RtrdCache, write_vrps
-from rtrd.demo.chain import FEEDER, LISTENER, ROUTER, Chain
+from rtrd.demo.chain import FEEDER, LISTENER, ROUTER
 from rtrd.demo.lab import Lab, Process, find_program, free_port
 from rtrd.demo.routers import ExaBGP, Neighbor
 from rtrd.demo.routes import Route
 from tests.lab import operator_pages
 from tests.lab.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
 from tests.lab.bird_routers import FEEDER as BIRD_PEER
+from tests.lab.chain import Chain
 from tests.lab.daemons import Daemon
 from tests.lab.operator_pages import PAGES, ROOT, Block, Command
 

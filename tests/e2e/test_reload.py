@@ -3,8 +3,9 @@
 from typing import Any
 
 from rtrd.demo.caches import VRP
-from rtrd.demo.chain import FEEDER, LISTENER, Chain
+from rtrd.demo.chain import FEEDER, LISTENER
 from tests.e2e.conftest import MakeChain
+from tests.lab.chain import Chain
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 STATIC = [

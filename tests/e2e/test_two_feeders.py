@@ -2,10 +2,13 @@
 
 import pytest
 
-from rtrd.demo.caches import VRP, StayRTR
-from rtrd.demo.chain import POLICY, ROUTER, ROUTER_ASN, Chain
+from rtrd.demo.caches import VRP
+from rtrd.demo.chain import POLICY, ROUTER, ROUTER_ASN
 from rtrd.demo.lab import Lab
-from rtrd.demo.routers import ExaBGP, Neighbor
+from rtrd.demo.routers import Neighbor
+from tests.lab.chain import Chain
+from tests.lab.routers import Feeder
+from tests.lab.stayrtr import StayRTR
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 SECOND, SECOND_ASN = "127.0.0.6", 64499
@@ -16,13 +19,13 @@ FIRST_GONE = "withdraw route 198.18.1.0/24 next-hop 192.0.2.1"
 
 
 @pytest.fixture
-def second(lab: Lab) -> ExaBGP:
+def second(lab: Lab) -> Feeder:
     """The other feeder, not started yet."""
-    return ExaBGP(lab.folder, name="second", address=SECOND, asn=SECOND_ASN)
+    return Feeder(lab.folder, name="second", address=SECOND, asn=SECOND_ASN)
 
 
 @pytest.fixture
-def chain(lab: Lab, exabgp: str, second: ExaBGP) -> Chain:
+def chain(lab: Lab, exabgp: str, second: Feeder) -> Chain:
     """The chain with a second feeder."""
     rule = {key: value for key, value in POLICY[0].items() if key != "from"}
     neighbor = Neighbor(address=SECOND, asn=SECOND_ASN)
@@ -42,7 +45,7 @@ def settle(chain: Chain, *path: int) -> None:
     )
 
 
-def test_the_valid_one_is_announced_whoever_came_last(chain: Chain, second: ExaBGP) -> None:
+def test_the_valid_one_is_announced_whoever_came_last(chain: Chain, second: Feeder) -> None:
     chain.feeder.command(FIRST_VALID)
     settle(chain, 64496, 64500)
     second.command(SECOND_INVALID)
@@ -52,7 +55,7 @@ def test_the_valid_one_is_announced_whoever_came_last(chain: Chain, second: ExaB
     settle(chain)
 
 
-def test_what_remains_is_announced_when_the_other_goes(chain: Chain, second: ExaBGP) -> None:
+def test_what_remains_is_announced_when_the_other_goes(chain: Chain, second: Feeder) -> None:
     chain.feeder.command(FIRST_VALID)
     second.command(SECOND_VALID)
     chain.wait_status(lambda status: status["routers"][0]["routes"]["valid"] == 2, "both routes")
@@ -64,7 +67,7 @@ def test_what_remains_is_announced_when_the_other_goes(chain: Chain, second: Exa
     settle(chain, 64496, 64500)
 
 
-def test_a_vrp_change_moves_the_announcement(chain: Chain, second: ExaBGP) -> None:
+def test_a_vrp_change_moves_the_announcement(chain: Chain, second: Feeder) -> None:
     chain.feeder.command(FIRST_VALID)
     second.command(SECOND_INVALID)
     settle(chain, 64496, 64500)

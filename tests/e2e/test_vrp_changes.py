@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from rtrd.demo.caches import VRP, Cache, RtrdCache, StayRTR
-from rtrd.demo.chain import Chain
+from rtrd.demo.caches import VRP, Cache, RtrdCache
 from rtrd.demo.lab import Lab
 from rtrd.demo.routers import Received
 from rtrd.demo.routes import Route
 from tests.e2e.conftest import MakeChain
+from tests.lab.chain import Chain
+from tests.lab.stayrtr import StayRTR
 
 ROUTES = [
     Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, 64500))

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from tests.lab import turned_rtrd
 from tests.lab.daemons import Daemon
+from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64502)]

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from rtrd.demo.caches import VRP, RtrdCache, StayRTR
+from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_caches import Key, write_vrp_file
 from tests.lab.rtr_routers import Bird, exported
 from tests.lab.rtr_wire import read_answer
+from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS, wait_until
 
 FIRST = [

@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
-from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab, find_program
 from tests.lab.daemons import Daemon
+from tests.lab.stayrtr import StayRTR
 
 ONE, TWO, THREE = (VRP(f"192.0.2.{number}/32", 32, 64500) for number in (1, 2, 3))
 

@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from rtrd.demo.caches import VRP, StayRTR, write_vrps
+from rtrd.demo.caches import VRP, write_vrps
 from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
 from tests.lab.certificates import CA, Signed
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import dumped, running
 from tests.lab.rtr_wire import read_answer
+from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64501)]

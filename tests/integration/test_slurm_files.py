@@ -5,10 +5,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab, find_program
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import exported
+from tests.lab.stayrtr import StayRTR
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501), VRP("2001:db8::/32", 48, 64502)]
 OURS = VRP("203.0.113.0/24", 24, 64510)

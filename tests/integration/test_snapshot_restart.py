@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from tests.lab import turned_rtrd
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import exported
+from tests.lab.stayrtr import StayRTR
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64502)]
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from rtrd.commands import http_client
-from rtrd.demo.caches import VRP, StayRTR
+from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab, find_program
 from tests.lab.daemons import Daemon
+from tests.lab.stayrtr import StayRTR
 
 FIRST, SECOND = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from rtrd.demo import caches
 from rtrlib import CacheGroup, ManagerGroup, ManagerGroupStatus, PFXRecord, RTRManager, RTRSocket, TCPServer
+from tests.lab import stayrtr
 from tests.lab.faulty_cache import Connection, FaultyCache
 from tests.lab.wait import SECONDS
 
@@ -41,7 +41,7 @@ def vrp_of(record: PFXRecord) -> VRP:
     return (f"{record.prefix}/{record.min_len}", record.max_len, record.asn)
 
 
-class StayRTR(caches.StayRTR):
+class StayRTR(stayrtr.StayRTR):
     """One at 127.0.0.1, which can serve router keys, too."""
 
     def __init__(self, folder: Path, vrps: Iterable[VRP], name: str, keys: Sequence[Key] = ()) -> None:

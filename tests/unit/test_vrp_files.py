@@ -190,7 +190,9 @@ def test_what_is_written_reads_the_same(
 ) -> None:
     records = packed.packed(packed.ordered(b"".join(map(pack, entries))))
     keys = (KEY,) if with_key else ()
-    file = read(tmp_path_factory.getbasetemp(), b"".join(files.json_chunks(records, keys)))
+    roas = [{"asn": asn, "prefix": str(prefix), "maxLength": most} for prefix, most, asn in entries]
+    written = json.dumps({"roas": roas, "bgpsec_keys": files.key_entries(keys)})
+    file = read(tmp_path_factory.getbasetemp(), written)
     assert (file.packed, file.router_keys, file.fault_count) == (records, keys, 0)
 
 

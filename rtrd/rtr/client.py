@@ -195,9 +195,7 @@ class Client(asyncio.Protocol):
             code = ErrorCode.UNEXPECTED_VERSION if self.version else ErrorCode.UNSUPPORTED_VERSION
             raise PDUError(code, f"version {head.version} in a session of version {self.version}")
         else:
-            pdu.check(head)
-            if head.type not in (Type.SERIAL_QUERY, Type.RESET_QUERY, Type.ERROR_REPORT):
-                raise PDUError(ErrorCode.INVALID_REQUEST, f"a router sends no {Type(head.type).name}")
+            pdu.check_query(head)
         return len(self._buffer) >= head.length
 
     def _handle(self, octets: bytes) -> None:

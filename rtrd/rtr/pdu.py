@@ -1,4 +1,4 @@
-"""RTR protocol data units, versions 0 and 1 (RFC 6810, RFC 8210), decoded and encoded.
+"""RTR protocol data units, versions 0 and 1 (RFC 6810, RFC 8210): a router's are decoded, a cache's are encoded.
 
 Nothing that arrives is trusted: each length is checked against the type's before anything else is read, and
 an Error Report's inner lengths against its outer one. What is wrong raises PDUError, which knows the error
@@ -106,17 +106,6 @@ class CacheResponse(NamedTuple):
     session: int
 
 
-class Prefix(NamedTuple):
-    """One VRP, announced or withdrawn (s.5.6, 5.7), its lengths unchecked; an address has 4 or 16 octets."""
-
-    version: int
-    announce: bool
-    address: bytes
-    length: int
-    max_length: int
-    asn: int
-
-
 class EndOfData(NamedTuple):
     """The set is complete (s.5.8). Intervals in seconds; version 0 has none."""
 
@@ -153,17 +142,10 @@ class ErrorReport(NamedTuple):
     text: str = ""
 
 
-PDU: TypeAlias = (
-    SerialNotify
-    | SerialQuery
-    | ResetQuery
-    | CacheResponse
-    | Prefix
-    | EndOfData
-    | CacheReset
-    | RouterKeyPDU
-    | ErrorReport
-)
+Query: TypeAlias = SerialQuery | ResetQuery | ErrorReport
+"""What a router sends."""
+Answer: TypeAlias = SerialNotify | CacheResponse | EndOfData | CacheReset | RouterKeyPDU | ErrorReport
+"""What a cache sends, beside many prefixes at once."""
 
 _FIXED_LENGTH = {
     Type.SERIAL_NOTIFY: 12,
@@ -203,39 +185,25 @@ def check(head: Header) -> None:
         raise PDUError(ErrorCode.CORRUPT_DATA, f"{kind.name} of {head.length} octets: {least} to {MAX_PDU} are taken")
 
 
-def decode(octets: bytes) -> PDU:
-    """Decode one whole PDU; raises PDUError, whatever the octets are."""
+def check_query(head: Header) -> None:
+    """Check the header of what a router sent; raises PDUError."""
+    check(head)
+    if head.type not in (Type.SERIAL_QUERY, Type.RESET_QUERY, Type.ERROR_REPORT):
+        raise PDUError(ErrorCode.INVALID_REQUEST, f"a router sends no {Type(head.type).name}")
+
+
+def decode(octets: bytes) -> Query:
+    """Decode one whole PDU of a router; raises PDUError, whatever the octets are."""
     head = header(octets)
     if head is None:
         raise PDUError(ErrorCode.CORRUPT_DATA, f"{len(octets)} octets are not a PDU")
-    check(head)
+    check_query(head)
     if head.length != len(octets):
         raise PDUError(ErrorCode.CORRUPT_DATA, f"a PDU of {head.length} octets came as {len(octets)}")
-    match head.type:
-        case Type.SERIAL_NOTIFY:
-            return SerialNotify(head.version, head.session, *_WORD.unpack_from(octets, 8))
-        case Type.SERIAL_QUERY:
-            return SerialQuery(head.version, head.session, *_WORD.unpack_from(octets, 8))
-        case Type.RESET_QUERY:
-            return ResetQuery(head.version)
-        case Type.CACHE_RESPONSE:
-            return CacheResponse(head.version, head.session)
-        case Type.IPV4_PREFIX | Type.IPV6_PREFIX:
-            address, asn = octets[12:-4], octets[-4:]
-            return Prefix(head.version, bool(octets[8] & 1), address, octets[9], octets[10], *_WORD.unpack(asn))
-        case Type.END_OF_DATA:
-            return EndOfData(head.version, head.session, *struct.unpack(f">{(len(octets) - 8) // 4}I", octets[8:]))
-        case Type.CACHE_RESET:
-            return CacheReset(head.version)
-        case Type.ROUTER_KEY:
-            (asn_number,) = _WORD.unpack_from(octets, 8 + _SKI_SIZE)
-            ski, spki = octets[8 : 8 + _SKI_SIZE], octets[12 + _SKI_SIZE :]
-            return RouterKeyPDU(head.version, bool(head.session >> 8 & 1), ski, asn_number, spki)
-        case _:
-            return _error_report(head, octets)
-
-
-def _error_report(head: Header, octets: bytes) -> ErrorReport:
+    if head.type == Type.SERIAL_QUERY:
+        return SerialQuery(head.version, head.session, *_WORD.unpack_from(octets, 8))
+    if head.type == Type.RESET_QUERY:
+        return ResetQuery(head.version)
     (pdu_length,) = _WORD.unpack_from(octets, 8)
     text_at = 12 + pdu_length
     if text_at + 4 > len(octets):
@@ -247,21 +215,13 @@ def _error_report(head: Header, octets: bytes) -> ErrorReport:
     return ErrorReport(head.version, head.session, octets[12:text_at], text)
 
 
-def encode(pdu: PDU) -> bytes:
-    """Encode one PDU. Numbers out of their range raise struct.error: they are ours, never a peer's."""
+def encode(pdu: Answer) -> bytes:
+    """Encode one PDU of a cache. Numbers out of their range raise struct.error: they are ours, never a peer's."""
     match pdu:
         case SerialNotify(version, session, serial):
             return _SERIAL.pack(version, Type.SERIAL_NOTIFY, session, 12, serial)
-        case SerialQuery(version, session, serial):
-            return _SERIAL.pack(version, Type.SERIAL_QUERY, session, 12, serial)
-        case ResetQuery(version):
-            return _HEADER.pack(version, Type.RESET_QUERY, 0, 8)
         case CacheResponse(version, session):
             return _HEADER.pack(version, Type.CACHE_RESPONSE, session, 8)
-        case Prefix(version, announce, address, length, max_length, asn):
-            kind = Type.IPV4_PREFIX if len(address) == 4 else Type.IPV6_PREFIX
-            head = _HEADER.pack(version, kind, 0, 16 + len(address))
-            return head + bytes([announce, length, max_length, 0]) + address + _WORD.pack(asn)
         case EndOfData(0, session, serial):
             return _SERIAL.pack(0, Type.END_OF_DATA, session, 12, serial)
         case EndOfData(version, session, serial, refresh, retry, expire):

@@ -10,6 +10,7 @@ import pytest
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
+from tests.lab import rtr_wire
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_caches import Key, write_vrp_file
 from tests.lab.rtr_routers import Bird, exported
@@ -30,7 +31,7 @@ RELAY: dict[str, Any] = {"rtr-server": {"listen": ["127.0.0.1:0"]}}
 def answer(port: int) -> list[Any]:
     """What a router of version 1 is told when it asks for everything."""
     with socket.create_connection(("127.0.0.1", port), SECONDS) as router, router.makefile("rb") as stream:
-        router.sendall(pdu.encode(pdu.ResetQuery(1)))
+        router.sendall(rtr_wire.encode(pdu.ResetQuery(1)))
         return read_answer(stream)
 
 

@@ -20,13 +20,15 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.demo.lab import Lab, Process, find_program, free_port
 from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
-from rtrd.rtr.pdu import ErrorReport, Prefix, RouterKeyPDU, SerialNotify
+from rtrd.rtr.pdu import ErrorReport, RouterKeyPDU, SerialNotify
 from rtrd.rtr.server import RTRServer
 from rtrd.vrps.files import RouterKey
 from rtrlib.vrp import PACKED
+from tests.lab import rtr_wire
 from tests.lab.programs import RTRD, rtrd
 from tests.lab.rtr_caches import VRP, write_vrp_file
 from tests.lab.rtr_routers import RTRCLIENT, Bird, dumped, exported, running
+from tests.lab.rtr_wire import Prefix
 from tests.lab.wait import SECONDS, until
 
 GOBGP = "as root: apt-get install gobgpd"
@@ -69,8 +71,8 @@ class Router:
     async def __aexit__(self, *_: object) -> None:
         self.writer.close()
 
-    def send(self, *pdus: pdu.PDU | bytes) -> None:
-        self.writer.write(b"".join(one if isinstance(one, bytes) else pdu.encode(one) for one in pdus))
+    def send(self, *pdus: rtr_wire.PDU | bytes) -> None:
+        self.writer.write(b"".join(one if isinstance(one, bytes) else rtr_wire.encode(one) for one in pdus))
 
     async def read(self) -> Any:
         """The next PDU; None when the server closed."""
@@ -79,11 +81,11 @@ class Router:
                 head = await self.reader.readexactly(pdu.HEADER_SIZE)
                 header = pdu.header(head)
                 assert header is not None
-                return pdu.decode(head + await self.reader.readexactly(header.length - len(head)))
+                return rtr_wire.decode(head + await self.reader.readexactly(header.length - len(head)))
             except (asyncio.IncompleteReadError, ConnectionResetError):
                 return None
 
-    async def load(self, query: pdu.PDU) -> list[Any]:
+    async def load(self, query: rtr_wire.PDU) -> list[Any]:
         """Ask; returns the response up to End of Data."""
         self.send(query)
         found = [await self.read()]
@@ -148,7 +150,7 @@ async def test_without_a_set_there_is_no_data_and_later_a_notify() -> None:
     async with serving() as (server, address), Router(address) as router:
         for query in (pdu.ResetQuery(1), pdu.SerialQuery(1, 5, 6)):
             [report] = await router.load(query)
-            assert (report.code, report.pdu) == (2, pdu.encode(query))
+            assert (report.code, report.pdu) == (2, rtr_wire.encode(query))
         await server.update(pack(FIRST))
         assert isinstance(await router.read(), SerialNotify)
         assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
@@ -186,7 +188,7 @@ async def test_a_router_that_does_not_read_is_dropped_and_the_others_are_served(
         await server.update(LARGE)
         with socket.create_connection((address.host, address.port)) as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            slow.sendall(pdu.encode(pdu.ResetQuery(1)))
+            slow.sendall(rtr_wire.encode(pdu.ResetQuery(1)))
             async with Router(address) as router:
                 assert len(await router.load(pdu.ResetQuery(1))) == 200_002
             await until(lambda: server.drops["dropped"] == 1)

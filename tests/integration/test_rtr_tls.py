@@ -13,6 +13,7 @@ import pytest
 from rtrd.demo.caches import VRP, write_vrps
 from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
+from tests.lab import rtr_wire
 from tests.lab.certificates import CA, Signed
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import dumped, running
@@ -40,8 +41,8 @@ def load(port: int, context: ssl.SSLContext) -> int:
         context.wrap_socket(raw, server_hostname="127.0.0.1") as tls,
         tls.makefile("rb") as stream,
     ):
-        tls.sendall(pdu.encode(pdu.ResetQuery(1)))
-        return sum(isinstance(one, pdu.Prefix) for one in read_answer(stream))
+        tls.sendall(rtr_wire.encode(pdu.ResetQuery(1)))
+        return sum(isinstance(one, rtr_wire.Prefix) for one in read_answer(stream))
 
 
 def serve(folder: Path, server: Signed, *words: str) -> Process:
@@ -66,7 +67,7 @@ def test_only_routers_with_a_certificate_of_the_ca_are_served(tmp_path: Path, ca
             with pytest.raises(OSError, match=r"alert|reset|closed|EOF"):
                 load(port, ca.router(shown))
         with socket.create_connection(("127.0.0.1", port), SECONDS) as plain:
-            plain.sendall(pdu.encode(pdu.ResetQuery(1)))
+            plain.sendall(rtr_wire.encode(pdu.ResetQuery(1)))
             answer = plain.makefile("rb").read()
             assert answer == b"" or answer[0] == 21, "a TLS alert at most: no RTR without TLS"
         assert load(port, ca.router(ca.sign("router"))) == len(VRPS), "and those go on"
@@ -118,7 +119,7 @@ def test_the_cache_reads_its_certificate_again(tmp_path: Path, ca: CA, server: S
             socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
             ca.router(ca.sign("router")).wrap_socket(raw, server_hostname="127.0.0.1") as connected,
         ):
-            connected.sendall(pdu.encode(pdu.ResetQuery(1)))
+            connected.sendall(rtr_wire.encode(pdu.ResetQuery(1)))
             replace(server, ca.sign("renewed"))
             process.send_signal(signal.SIGHUP)
             process.wait_until(lambda: shown(port, ca) == "renewed", SECONDS, "the new certificate")

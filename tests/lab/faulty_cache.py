@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 
 from rtrd.demo.caches import VRP
 from rtrd.rtr import pdu
+from tests.lab import rtr_wire
 from tests.lab.wait import SECONDS
 
 INTERVALS = (60, 1, 600)
@@ -32,7 +33,7 @@ def prefix(vrp: VRP, *, announce: bool = True, version: int = 1) -> bytes:
     """A VRP as a Prefix PDU; nothing in it is checked."""
     address, _, length = vrp.prefix.partition("/")
     packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-    return pdu.encode(pdu.Prefix(version, announce, packed, int(length), vrp.max_length, vrp.asn))
+    return rtr_wire.encode(rtr_wire.Prefix(version, announce, packed, int(length), vrp.max_length, vrp.asn))
 
 
 class Connection:
@@ -43,10 +44,10 @@ class Connection:
         self.writer = writer
         self._reader = reader
 
-    async def query(self) -> pdu.PDU:
+    async def query(self) -> rtr_wire.PDU:
         """What the router says next; IncompleteReadError when it is gone."""
         octets = await self._reader.readexactly(pdu.HEADER_SIZE)
-        return pdu.decode(octets + await self._reader.readexactly(HEADER.unpack(octets)[3] - len(octets)))
+        return rtr_wire.decode(octets + await self._reader.readexactly(HEADER.unpack(octets)[3] - len(octets)))
 
     async def read(self) -> bytes:
         """Whatever the router says next; nothing when it is gone."""
@@ -65,11 +66,11 @@ class Connection:
 
     def begin(self, *, version: int = 1) -> bytes:
         """A Cache Response."""
-        return pdu.encode(pdu.CacheResponse(version, self.cache.session))
+        return rtr_wire.encode(pdu.CacheResponse(version, self.cache.session))
 
     def end(self, *, version: int = 1) -> bytes:
         """An End of Data."""
-        return pdu.encode(pdu.EndOfData(version, self.cache.session, self.cache.serial, *INTERVALS))
+        return rtr_wire.encode(pdu.EndOfData(version, self.cache.session, self.cache.serial, *INTERVALS))
 
     def all(self, *, version: int = 1) -> bytes:
         """The whole of what the cache has."""
@@ -85,7 +86,7 @@ class Connection:
                 case pdu.SerialQuery(_, session, serial) if (session, serial) == now:
                     await self.send(self.begin(version=version), self.end(version=version))
                 case pdu.SerialQuery():
-                    await self.send(pdu.encode(pdu.CacheReset(version)))
+                    await self.send(rtr_wire.encode(pdu.CacheReset(version)))
                 case pdu.ResetQuery():
                     await self.send(self.all(version=version))
                 case pdu.ErrorReport(_, _, _, text):
@@ -94,7 +95,7 @@ class Connection:
     async def sync(self) -> None:
         """Bring the router into sync, with whatever it asks."""
         if isinstance(await self.query(), pdu.SerialQuery):
-            await self.send(pdu.encode(pdu.CacheReset(1)))
+            await self.send(rtr_wire.encode(pdu.CacheReset(1)))
             await self.query()
         await self.send(self.all())
 
@@ -175,7 +176,7 @@ class FaultyCache:
         self.vrps = vrps
         self.serial += 1
         for writer in self._open.values():
-            writer.write(pdu.encode(pdu.SerialNotify(1, self.session, self.serial)))
+            writer.write(rtr_wire.encode(pdu.SerialNotify(1, self.session, self.serial)))
 
     async def _become(self, script: Callable[[Connection], Awaitable[None]], *, listen: bool) -> None:
         self._script = script
@@ -370,7 +371,7 @@ async def sends_a_prefix_without_cache_response(router: Connection) -> None:
 @fault("protocol", "another session, or out of place: End of Data")
 async def ends_another_session(router: Connection) -> None:
     await router.query()
-    await router.send(router.begin(), pdu.encode(pdu.EndOfData(1, router.cache.session + 1, 5, *INTERVALS)))
+    await router.send(router.begin(), rtr_wire.encode(pdu.EndOfData(1, router.cache.session + 1, 5, *INTERVALS)))
     await router.behave()
 
 
@@ -464,7 +465,7 @@ async def speaks_version_0(router: Connection) -> None:
 @trouble
 async def notifies_ten_thousand_times(router: Connection) -> None:
     await router.sync()
-    await router.send(pdu.encode(pdu.SerialNotify(1, router.cache.session, router.cache.serial)) * 10_000)
+    await router.send(rtr_wire.encode(pdu.SerialNotify(1, router.cache.session, router.cache.serial)) * 10_000)
     await router.behave()
 
 
@@ -479,7 +480,7 @@ async def sends_octet_by_octet(router: Connection) -> None:
 @trouble
 async def sends_intervals_that_are_none(router: Connection) -> None:
     await router.query()
-    await router.send(router.all()[:-24], pdu.encode(pdu.EndOfData(1, router.cache.session, 7, 0, 0, 1)))
+    await router.send(router.all()[:-24], rtr_wire.encode(pdu.EndOfData(1, router.cache.session, 7, 0, 0, 1)))
     await router.behave()
 
 

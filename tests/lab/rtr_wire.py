@@ -1,8 +1,68 @@
-"""RTR as octets: PDUs that are decoded one after another, from octets or from a connection."""
+"""RTR as octets, of both sides: a cache's PDUs are decoded here, a router's are encoded; rtrd needs only the others."""
 
-from typing import Any, BinaryIO
+import struct
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from rtrd.rtr import pdu
+from rtrd.rtr.pdu import ErrorCode, Header, PDUError, Type
+
+
+class Prefix(NamedTuple):
+    """One VRP, announced or withdrawn (s.5.6, 5.7), its lengths unchecked; an address has 4 or 16 octets."""
+
+    version: int
+    announce: bool
+    address: bytes
+    length: int
+    max_length: int
+    asn: int
+
+
+PDU: TypeAlias = pdu.Query | pdu.Answer | Prefix
+
+
+def encode(one: PDU) -> bytes:
+    """Encode one PDU."""
+    match one:
+        case pdu.SerialQuery(version, session, serial):
+            return struct.pack(">BBHII", version, Type.SERIAL_QUERY, session, 12, serial)
+        case pdu.ResetQuery(version):
+            return struct.pack(">BBHI", version, Type.RESET_QUERY, 0, 8)
+        case Prefix(version, announce, address, length, max_length, asn):
+            kind = Type.IPV4_PREFIX if len(address) == 4 else Type.IPV6_PREFIX
+            head = struct.pack(">BBHI", version, kind, 0, 16 + len(address))
+            return head + bytes([announce, length, max_length, 0]) + address + struct.pack(">I", asn)
+        case _:
+            return pdu.encode(one)
+
+
+def decode(octets: bytes) -> PDU:
+    """Decode one whole PDU; raises PDUError, whatever the octets are."""
+    head = pdu.header(octets)
+    if head is None or head.type in {Type.SERIAL_QUERY, Type.RESET_QUERY, Type.ERROR_REPORT}:
+        return pdu.decode(octets)
+    pdu.check(head)
+    if head.length != len(octets):
+        raise PDUError(ErrorCode.CORRUPT_DATA, f"a PDU of {head.length} octets came as {len(octets)}")
+    return _answer(head, octets[8:])
+
+
+def _answer(head: Header, body: bytes) -> PDU:
+    match head.type:
+        case Type.SERIAL_NOTIFY:
+            return pdu.SerialNotify(head.version, head.session, *struct.unpack(">I", body))
+        case Type.CACHE_RESPONSE:
+            return pdu.CacheResponse(head.version, head.session)
+        case Type.END_OF_DATA:
+            return pdu.EndOfData(head.version, head.session, *struct.unpack(f">{len(body) // 4}I", body))
+        case Type.CACHE_RESET:
+            return pdu.CacheReset(head.version)
+        case Type.ROUTER_KEY:
+            ski, asn, spki = body[:20], body[20:24], body[24:]
+            return pdu.RouterKeyPDU(head.version, bool(head.session >> 8 & 1), ski, int.from_bytes(asn), spki)
+        case _:
+            address, asn = body[4:-4], body[-4:]
+            return Prefix(head.version, bool(body[0] & 1), address, body[1], body[2], int.from_bytes(asn))
 
 
 def pdus(octets: bytes) -> list[Any]:
@@ -11,7 +71,7 @@ def pdus(octets: bytes) -> list[Any]:
     while octets:
         header = pdu.header(octets)
         assert header is not None
-        found.append(pdu.decode(octets[: header.length]))
+        found.append(decode(octets[: header.length]))
         octets = octets[header.length :]
     return found
 
@@ -20,7 +80,7 @@ def read_pdu(stream: BinaryIO) -> Any:
     """Return the next PDU; None when the other side closed."""
     head = stream.read(pdu.HEADER_SIZE)
     header = pdu.header(head)
-    return None if header is None else pdu.decode(head + stream.read(header.length - len(head)))
+    return None if header is None else decode(head + stream.read(header.length - len(head)))
 
 
 def read_answer(stream: BinaryIO) -> list[Any]:

@@ -13,6 +13,7 @@ from rtrd.rtr.client import Client, Limits
 from rtrd.rtr.pdu import ErrorCode, ErrorReport, Type
 from rtrd.rtr.server import RTRServer
 from rtrd.rtr.store import Store
+from tests.lab import rtr_wire
 from tests.lab.rtr_wire import pdus
 from tests.unit.test_rtr_pdu import PDUS, header
 from tests.unit.test_rtr_store import KEYS, vrps
@@ -89,10 +90,10 @@ def a_store() -> Store:
 
 def test_all_octets_are_answered_by_whole_pdus_and_no_exception() -> None:
     store = a_store()
-    query = pdu.encode(pdu.SerialQuery(1, store.session(1), store.serial(1) - 1))
+    query = rtr_wire.encode(pdu.SerialQuery(1, store.session(1), store.serial(1) - 1))
     messages = st.one_of(
         st.binary(max_size=60),
-        PDUS.map(pdu.encode),
+        PDUS.map(rtr_wire.encode),
         st.sampled_from([query, header(1, 2, 8), header(0, 2, 8), header(2, 2, 8), header(2, 10, 8)]),
         st.builds(header, st.integers(0, 3), st.integers(0, 12), st.integers(0, 40)),
     )
@@ -115,8 +116,8 @@ def test_all_octets_are_answered_by_whole_pdus_and_no_exception() -> None:
     check()
 
 
-def kind(one: pdu.PDU) -> Type:
-    header = pdu.header(pdu.encode(one))
+def kind(one: rtr_wire.PDU) -> Type:
+    header = pdu.header(rtr_wire.encode(one))
     assert header is not None
     return Type(header.type)
 
@@ -134,7 +135,7 @@ def test_an_error_report_is_never_answered_whatever_is_in_it() -> None:
 
 def test_a_flood_of_queries_in_one_read_is_answered_in_turns() -> None:
     store = a_store()
-    query = pdu.encode(pdu.SerialQuery(1, store.session(1), store.serial(1)))
+    query = rtr_wire.encode(pdu.SerialQuery(1, store.session(1), store.serial(1)))
     sent, _ = asyncio.run(talk(store, [query * 5000]))
     assert len(sent) == 2 * 5000
     sent, _ = asyncio.run(talk(store, [query * 5000], room=1))
@@ -147,7 +148,7 @@ def test_a_flood_of_queries_in_one_read_is_answered_in_turns() -> None:
 def test_a_serial_query_from_nowhere_gets_a_cache_reset() -> None:
     store = a_store()
     for session, serial in ((store.session(0), store.serial(1)), (store.session(1), store.serial(1) - 5)):
-        sent, transport = asyncio.run(talk(store, [pdu.encode(pdu.SerialQuery(1, session, serial))]))
+        sent, transport = asyncio.run(talk(store, [rtr_wire.encode(pdu.SerialQuery(1, session, serial))]))
         assert sent == [pdu.CacheReset(1)]
         assert not transport.closing
 
@@ -176,7 +177,7 @@ def test_another_version_in_a_session_ends_it() -> None:
 
 def test_a_reported_error_ends_the_session_unless_it_is_no_data() -> None:
     for code, ends in ((0, True), (2, False), (7, True), (999, True)):
-        octets = pdu.encode(ErrorReport(1, code, b"", "why"))
+        octets = rtr_wire.encode(ErrorReport(1, code, b"", "why"))
         assert asyncio.run(talk(a_store(), [header(1, 2, 8), octets]))[1].closing is ends
 
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd.rtr.intervals import Intervals
-from rtrd.rtr.pdu import CacheResponse, EndOfData, Prefix, RouterKeyPDU
+from rtrd.rtr.pdu import CacheResponse, EndOfData, RouterKeyPDU
 from rtrd.rtr.store import Response, Store, update_with
 from rtrd.vrps import packed
 from rtrd.vrps.files import RouterKey
-from tests.lab.rtr_wire import pdus
+from tests.lab.rtr_wire import Prefix, pdus
 
 KEYS = [RouterKey(64500 + number, bytes([number] * 20), b"key %d" % number) for number in range(4)]
 

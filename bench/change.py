@@ -35,7 +35,7 @@ def loaded(table: list[lines.Route], vrps: bytes) -> tuple[Engine, VRPSet]:
     engine = Engine("bench", vrp_set, Policy(), read_attributes)
     engine.state(State(lines.PEER, up=True, reason=""))
     for line in lines.updates(table, 20):
-        assert engine.take_line(line)
+        assert engine.take_lines(line, 0)[1]
     return engine, vrp_set
 
 
@@ -92,7 +92,7 @@ def by_size(setting: Setting) -> list[Comparison]:
         # The routes that it covers are of its own making, so that each table has as many.
         extra = [lines.Route(f"240.{i >> 8}.{i & 255}.0/24", 64500) for i in range(1024)]
         for line in lines.updates(extra, 20):
-            tables[size][0].take_line(line)
+            tables[size][0].take_lines(line, 0)
     found = []
     for length, covered in ((24, 1), (16, 256)):
         vrp = generate.PACKED.pack(b"\xf0\1".ljust(16, b"\0"), 64500, length, 24, 4, 1)

@@ -147,13 +147,10 @@ class ExaBGP:
     def _line(self, line: bytes) -> None:
         self.lines += 1
         try:
-            if line[:1] != b"{":
-                if line:
-                    self._text(line.decode("ascii", "replace").rstrip("\r"))
-            elif self.engine.take_line(line):
-                self.gate.routes_came(self.clock())
-            else:
+            if line[:1] == b"{":
                 self._event(decode(line))
+            elif line:
+                self._text(line.decode("ascii", "replace").rstrip("\r"))
         except DecodeError as error:
             self._left_out(str(error))
         except MemoryError as error:

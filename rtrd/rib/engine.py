@@ -16,11 +16,11 @@ from rtrd.rib.attributes import AttributeSet, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State, Update
 from rtrd.rib.local_routes import LocalRoutes
 from rtrd.rib.policy_numbers import Treatments
-from rtrd.rib.previous_run import NUMBERS, PreviousRun, read_key
+from rtrd.rib.previous_run import PreviousRun, read_key
 from rtrd.rib.receivers import Receivers, packed
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import NEW_ATTRIBUTES, OTHER, TAKEN_PATH_IDS, UNKNOWN, Command, NeighborPolicy, Route
+from rtrd.rib.terms import UNKNOWN, Command, NeighborPolicy, Route
 from rtrd.tags import VALIDITIES, Tag
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -227,27 +227,13 @@ class Engine:
         self._path_ids |= path_ids
         return at, lines
 
-    def take_line(self, line: bytes) -> bool:
-        """Take the routes of a line that needs no decoder but the native one. False: nothing was done."""
-        if self.previous_run.lists:
-            return False  # who withdraws what must be known
-        table = self.table
-        while (taken := table.take_line(line)) == NEW_ATTRIBUTES:
-            key = table.unknown_key
-            table.add_attributes(key, self.attributes(key).summary())
-        if taken == TAKEN_PATH_IDS:
-            self._path_ids = True
-        return taken != OTHER
-
     def attributes(self, key: bytes) -> AttributeSet:
         """Give the attribute set of a key, decoded."""
         attributes = self._remembered.get(key)
         if attributes is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            attributes = read_key(key) if key[:1] == NUMBERS else None
-            attributes = attributes or self._read_attributes(key, self._owns)
-            self._remembered[key] = attributes
+            attributes = self._remembered[key] = read_key(key) or self._read_attributes(key, self._owns)
         return attributes
 
     def advertised_before(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:

@@ -47,7 +47,6 @@ class RouteTable:
         """What waits, and what is left to do; it changes with the table."""
         self._faults = ffi.new("struct route_faults *")
         self._command = ffi.new("struct command *")
-        self._key = ffi.new("struct line_key *")
         self._taken = ffi.new("struct lines_taken *")
         self._split = 0
 
@@ -67,7 +66,7 @@ class RouteTable:
         return int(number)
 
     def set_our_tags(self, tags: Iterable[Tag]) -> None:
-        """Tell which communities the policy can add; `take_line` leaves attribute sets that have one to the caller."""
+        """Tell which communities the policy can add; `take_lines` leaves attribute sets that have one to the caller."""
         native = [
             {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
             for tag in tags
@@ -103,7 +102,7 @@ class RouteTable:
         return int(number)
 
     def name_neighbor(self, neighbor: int, name: str) -> None:
-        """Let lines with this address be the neighbor's (`take_line`)."""
+        """Let lines with this address be the neighbor's (`take_lines`)."""
         octets = name.encode()
         lib.rib_neighbor_name(self.native, neighbor, octets, len(octets))
 
@@ -143,33 +142,16 @@ class RouteTable:
         taken = lib.rib_withdraw_text(self.native, neighbor, text, len(text), count, self._faults)
         return taken if taken == count else self._explain(taken, prefixes, self.withdraw, neighbor)
 
-    def take_line(self, line: bytes) -> int:
-        """Take the routes of a line of ExaBGP without decoding it in Python, if it is of the usual kind.
-
-        Returns OTHER (it is not, and nothing was done), TAKEN or TAKEN_PATH_IDS (all was), or NEW_ATTRIBUTES: the set
-        of `unknown_key` is to be added before the line is tried again.
-        """
-        taken = lib.exabgp_take_line(self.native, line, len(line), self._key, self._faults)
-        if self._faults.memory:
-            self._faults.memory = 0
-            raise MemoryError("no memory for more routes")
-        return int(taken)
-
     def take_lines(self, text: bytes, at: int) -> tuple[int, int, bool]:
-        """Take the lines from octet `at` of the text on, each ended by LF, as `take_line` does.
+        """Take the routes of ExaBGP's lines from octet `at` of the text on, each ended by LF, undecoded by Python.
 
-        It ends before the first one of which that would not have taken all, or not for certain. Gives where that one
+        It ends before the first line that is not of the usual kind, or not taken for certain. Gives where that one
         begins, or the end of the text; how many lines were taken; whether some route has a path id (RFC 7911).
         """
         view = ffi.from_buffer(text)
-        lib.exabgp_take_lines(self.native, view + at, len(text) - at, self._key, self._faults, self._taken)
-        self._faults.memory = 0  # whoever takes that line by itself will see
+        lib.exabgp_take_lines(self.native, view + at, len(text) - at, self._faults, self._taken)
+        self._faults.memory = 0  # whoever decodes that line will see
         return at + self._taken.size, self._taken.lines, self._taken.path_ids
-
-    @property
-    def unknown_key(self) -> bytes:
-        """The key of the attribute set that the last `take_line` lacked."""
-        return ffi.buffer(self._key.bytes, self._key.size)[:]
 
     def _explain(self, taken: int, prefixes: Sequence[str], again: Callable[..., int], *arguments: int) -> int:
         if taken == -1:  # a line feed inside a prefix: the rest is taken without it

@@ -17,9 +17,6 @@ LEARNED = 0xFFFFFFFF
 FIT, UNFIT, FIT_EXTENDED_NEXT_HOP = 0, 1, 2
 """Where routes with an attribute set can be announced: everywhere, nowhere, where RFC 8950 was negotiated."""
 
-OTHER, TAKEN, TAKEN_PATH_IDS, NEW_ATTRIBUTES = range(4)
-"""What `take_line` made of a line: nothing; all; all, with path ids; nothing yet, for want of an attribute set."""
-
 ACTIONS = ("observe", "hold", "withdraw", "announce")
 """Of a route: the words for the native core's numbers, by index."""
 

@@ -15,7 +15,7 @@ from rtrlib.vrp_set import VRPSet
 
 VRPS = generate.vrps(2000)
 ROUTES = lines.make_routes(1000, VRPS)
-STREAM = [line.rstrip(b"\n") for line in lines.updates(ROUTES, 5)]
+STREAM = list(lines.updates(ROUTES, 5))
 
 
 def life(_: int) -> tuple[dict[str, int], bytes]:
@@ -27,7 +27,7 @@ def life(_: int) -> tuple[dict[str, int], bytes]:
     engine = Engine("r", vrp_set, Policy(), read_attributes)
     engine.state(State(lines.PEER, up=True, reason=""))
     for line in STREAM:
-        assert engine.take_line(line)
+        assert engine.take_lines(line, 0)[1]
     counts = engine.counts()
     engine.vrps_changed(vrp_set.replace(0, b""))
     while engine.work(100):

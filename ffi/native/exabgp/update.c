@@ -23,6 +23,11 @@ struct run { /* routes of one family */
     uint32_t attrs;
 };
 
+struct key { /* of an attribute set */
+    size_t size;
+    char bytes[LINE_KEY_MOST];
+};
+
 struct update {
     struct text peer, attributes;
     uint64_t own_as;
@@ -175,7 +180,7 @@ static bool read_line(struct json *json, struct update *update)
 /* ---- its routes --------------------------------------------------------------------------------------------- */
 
 /* As decode.attribute_key: attributes, next hop, the speaker's own AS and the family, with a NUL between two. */
-static bool put_key(const struct update *update, const struct run *run, struct line_key *key)
+static bool put_key(const struct update *update, const struct run *run, struct key *key)
 {
     struct text attributes = update->attributes.at ? update->attributes : (struct text){"{}", 2};
     size_t most = attributes.n + run->next_hop.n + sizeof "_4294967295_4_";
@@ -196,10 +201,12 @@ static bool put_key(const struct update *update, const struct run *run, struct l
 }
 
 /* The number of the run's attribute set, which is made if it is new and of a usual kind. ATTRS_NONE: it is neither. */
-static uint32_t find_attributes(struct rib *rib, const struct update *update, const struct run *run,
-                                const struct line_key *key)
+static uint32_t find_attributes(struct rib *rib, const struct update *update, const struct run *run)
 {
-    uint32_t number = rib_attrs_find(rib, key->bytes, key->size);
+    struct key key;
+    if (!put_key(update, run, &key))
+        return ATTRS_NONE;
+    uint32_t number = rib_attrs_find(rib, key.bytes, key.size);
     if (number != ATTRS_NONE)
         return number;
     struct attrs_summary summary;
@@ -207,7 +214,7 @@ static uint32_t find_attributes(struct rib *rib, const struct update *update, co
     if (!summary_read(attributes, run->next_hop, (uint32_t)update->own_as, run->family, rib_summary_terms(rib),
                       &summary))
         return ATTRS_NONE;
-    return rib_attrs_add(rib, key->bytes, key->size, &summary);
+    return rib_attrs_add(rib, key.bytes, key.size, &summary);
 }
 
 /* The next route of the run; those that are none are counted. False: that was all. */
@@ -245,22 +252,18 @@ static void withdraw_run(struct rib *rib, uint32_t neighbor, struct run *run, st
         rib_withdraw(rib, neighbor, &nlri);
 }
 
-int exabgp_take_line(struct rib *rib, const char *line, size_t size, struct line_key *key, struct route_faults *faults)
+/* A line without its LF. False: nothing was done, it is for the complete decoder. */
+static bool take_line(struct rib *rib, const char *line, size_t size, struct route_faults *faults, bool *path_ids)
 {
     struct update update = {0};
     struct json json = {.at = line, .end = line + size};
     int64_t neighbor;
     if (!read_line(&json, &update) || (neighbor = rib_neighbor_named(rib, update.peer.at, update.peer.n)) < 0)
-        return LINE_OTHER;
+        return false;
     struct run *end = update.announced + update.announced_n;
     for (struct run *run = update.announced; run < end; run++) {
-        if (!run->kept_n)
-            continue;
-        if (!put_key(&update, run, key))
-            return LINE_OTHER;
-        run->attrs = find_attributes(rib, &update, run, key);
-        if (run->attrs == ATTRS_NONE)
-            return LINE_NEW_ATTRIBUTES;
+        if (run->kept_n && (run->attrs = find_attributes(rib, &update, run)) == ATTRS_NONE)
+            return false;
     }
     /* What is withdrawn goes first, and with its last route a set would go that the announced ones have, too. */
     for (struct run *run = update.announced; run < end; run++)
@@ -271,19 +274,18 @@ int exabgp_take_line(struct rib *rib, const char *line, size_t size, struct line
     for (struct run *run = update.announced; run < end; run++)
         if (run->kept_n)
             announce_run(rib, (uint32_t)neighbor, run, faults);
-    return update.has_path_ids ? LINE_TAKEN_PATH_IDS : LINE_TAKEN;
+    *path_ids |= update.has_path_ids;
+    return true;
 }
 
-void exabgp_take_lines(struct rib *rib, const char *text, size_t size, struct line_key *key,
-                       struct route_faults *faults, struct lines_taken *out)
+void exabgp_take_lines(struct rib *rib, const char *text, size_t size, struct route_faults *faults,
+                       struct lines_taken *out)
 {
     *out = (struct lines_taken){0};
     for (const char *end; (end = memchr(text + out->size, '\n', size - out->size)); out->lines++) {
         const char *line = text + out->size;
-        int taken = exabgp_take_line(rib, line, (size_t)(end - line), key, faults);
-        if ((taken != LINE_TAKEN && taken != LINE_TAKEN_PATH_IDS) || faults->memory)
+        if (!take_line(rib, line, (size_t)(end - line), faults, &out->path_ids) || faults->memory)
             return;
-        out->path_ids |= taken == LINE_TAKEN_PATH_IDS;
         out->size = (size_t)(end - text) + 1;
     }
 }

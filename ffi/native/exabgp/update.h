@@ -14,20 +14,7 @@
 
 /* ---- Python sees this ---- */
 
-/* What exabgp_take_line made of a line. */
-enum line_taken {
-    LINE_OTHER = 0,          /* nothing: it is for the complete decoder */
-    LINE_TAKEN = 1,          /* all of it */
-    LINE_TAKEN_PATH_IDS = 2, /* all of it, and some route has a path id */
-    LINE_NEW_ATTRIBUTES = 3, /* nothing yet: the set of this key is to be added, then the line comes again */
-};
-
-#define LINE_KEY_MOST 16384
-
-struct line_key { /* of an attribute set: see rtrd/exabgp/decode.py: attribute_key */
-    size_t size;
-    char bytes[LINE_KEY_MOST];
-};
+#define LINE_KEY_MOST 16384 /* octets of an attribute set's key; a longer one is for the complete decoder */
 
 struct lines_taken {
     size_t size; /* of what was taken: whole lines, with their LF */
@@ -35,11 +22,9 @@ struct lines_taken {
     bool path_ids; /* some route has one */
 };
 
-/* A line without its LF. Routes that can't be taken are counted in `faults`. */
-int exabgp_take_line(struct rib *rib, const char *line, size_t size, struct line_key *key, struct route_faults *faults);
-
-/* Lines, each ended by LF, up to the first one of which exabgp_take_line would not take all. */
-void exabgp_take_lines(struct rib *rib, const char *text, size_t size, struct line_key *key,
-                       struct route_faults *faults, struct lines_taken *out);
+/* Takes lines, each ended by LF, up to the first one that is for the complete decoder, or whose routes found no memory.
+ * Routes that can't be taken are counted in `faults`. */
+void exabgp_take_lines(struct rib *rib, const char *text, size_t size, struct route_faults *faults,
+                       struct lines_taken *out);
 
 #endif

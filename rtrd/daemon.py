@@ -113,7 +113,8 @@ class Daemon:
         registry.metric("rtrd_loop_long_turns_total", "How often that was more than 50 ms.", lambda: turns().long)
         for each in (self.caches, self.effective, self.routers, self.slurm, self.event_log):
             each.register(registry)
-        registry.status_of(rtr_server=_nothing, bird=_nothing, guard=_nothing, snapshot=_nothing)
+        not_configured = dict.fromkeys(("rtr_server", "bird", "guard", "snapshot"), lambda: None)
+        registry.status_of(**not_configured)
         for part in (self.relay, self.bird, self.guarding, self.snapshot_keeper):
             if part is not None:
                 part.register(registry)
@@ -281,7 +282,3 @@ class Daemon:
     def _caches_ended(self) -> None:
         self._code = FAILED
         self._stop.set()
-
-
-def _nothing() -> None:
-    """Stand for a part that is not configured."""

@@ -22,24 +22,16 @@ class ChangeHandlers:
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is done where."""
         return [
-            web.post("/accept", self.accept),
-            web.post("/reject", self.reject),
+            web.post("/accept", self._decide),
+            web.post("/reject", self._decide),
             web.post("/reload", self.reload),
         ]
 
-    async def accept(self, _request: web.Request) -> web.Response:
-        """Apply the held change."""
-        return self._decide(accept=True)
-
-    async def reject(self, _request: web.Request) -> web.Response:
-        """Keep what is in force."""
-        return self._decide(accept=False)
-
-    def _decide(self, *, accept: bool) -> web.Response:
+    async def _decide(self, request: web.Request) -> web.Response:
         if self._guarding is None:
             raise ConflictError("no guard is configured: every change of the VRPs is in force at once")
         try:
-            (self._guarding.accept if accept else self._guarding.reject)()
+            (self._guarding.accept if request.path == "/accept" else self._guarding.reject)()
         except NothingHeldError as error:
             raise ConflictError(str(error)) from error
         return json(self._guarding.status())

@@ -37,15 +37,11 @@ class Live:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [web.get("/events", self._events), web.get("/live", self._live)]
+        return [web.get("/events", self._follow), web.get("/live", self._follow)]
 
-    async def _events(self, request: web.Request) -> web.StreamResponse:
-        return await self._follow(request, sse=SSE in request.headers.get("Accept", ""), status=False)
-
-    async def _live(self, request: web.Request) -> web.StreamResponse:
-        return await self._follow(request, sse=True, status=True)
-
-    async def _follow(self, request: web.Request, *, sse: bool, status: bool) -> web.StreamResponse:
+    async def _follow(self, request: web.Request) -> web.StreamResponse:
+        status = request.path == "/live"
+        sse = status or SSE in request.headers.get("Accept", "")
         last = _last(request)
         over_tcp = not is_local(request)
         if over_tcp and self._over_tcp >= MOST_OVER_TCP:

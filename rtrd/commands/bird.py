@@ -51,8 +51,14 @@ def run(args: argparse.Namespace) -> int:
         with Bird(args.bird) as bird:
             found = audit.protocols(bird)
             if args.action == "audit":
-                return _show(args, audit.audit(bird, found, vrp_set, only=args.table, most=MOST_SHOWN))
-            return _compare(args, audit.check(bird, found, b"".join(vrp_set.packed()), only=args.table))
+                audited = audit.audit(bird, found, vrp_set, only=args.table, most=MOST_SHOWN)
+                invalid = [one._asdict() for one in audited.invalid]
+                common.show(args, {**audited._asdict(), "invalid": invalid}, _invalid(args.bird, audited))
+                return DONE
+            checked = audit.check(bird, found, b"".join(vrp_set.packed()), only=args.table)
+            lists = {"missing": list(map(_vrp, checked.missing)), "extra": list(map(_vrp, checked.extra))}
+            common.show(args, {**checked._asdict(), **lists, "same": checked.same}, _differences(args.bird, checked))
+            return DONE if checked.same else FAILED
     except (BirdError, VRPFileError) as error:
         print(f"rtrd bird {args.action}: {error}", file=sys.stderr)
         return FAILED
@@ -73,30 +79,16 @@ def _vrp_set(args: argparse.Namespace) -> VRPSet:
     return common.vrp_set_of(records)
 
 
-def _show(args: argparse.Namespace, found: Audit) -> int:
-    if args.json:
-        common.print_json({**found._asdict(), "invalid": [one._asdict() for one in found.invalid]})
-        return DONE
+def _invalid(bird: str, found: Audit) -> Iterator[str]:
     counts = ", ".join(f"{count} {validity}" for validity, count in found.routes.items())
-    print(f"{args.bird}: {', '.join(found.tables) or 'no tables'}: {counts}")
+    yield f"{bird}: {', '.join(found.tables) or 'no tables'}: {counts}"
     for one in found.invalid:
         origin = "NONE" if one.origin_as is None else f"AS{one.origin_as}"
         where = f"{one.table}, by {one.protocol}"
-        print(f"  {one.prefix} {origin} in {where}: invalid ({one.reason}); {_COVERED[one.cover]}")
+        yield f"  {one.prefix} {origin} in {where}: invalid ({one.reason}); {_COVERED[one.cover]}"
     left_out = found.routes["invalid"] - len(found.invalid)
     if left_out:
-        print(f"  and {left_out} more")
-    return DONE
-
-
-def _compare(args: argparse.Namespace, found: Check) -> int:
-    if args.json:
-        lists = {"missing": list(map(_vrp, found.missing)), "extra": list(map(_vrp, found.extra))}
-        common.print_json({**found._asdict(), **lists, "same": found.same})
-    else:
-        for line in _differences(args.bird, found):
-            print(line)
-    return DONE if found.same else FAILED
+        yield f"  and {left_out} more"
 
 
 def _differences(bird: str, found: Check) -> Iterator[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from rtrd import config
 from rtrd.base.faults import FaultyFileError
-from rtrd.cli import BAD_USAGE, DONE
+from rtrd.cli import DONE
 from rtrd.commands import common
 from rtrd.vrps import slurm_files
 
@@ -24,21 +23,15 @@ def run(args: argparse.Namespace) -> int:
         found = config.load(args.file)
         slurm_files.read(found.slurm)
     except FaultyFileError as error:
-        if args.json:
-            common.print_json({"file": args.file, "good": False, "faults": error.faults})
-        else:
-            print(error, file=sys.stderr)
-        return BAD_USAGE
+        return common.refuse(args, error, file=args.file)
     groups = found.caches.groups
     counts = {
         "caches": sum(len(group.servers) for group in groups),
         "groups": len(groups),
         "rules": len(found.policy),
     }
-    if args.json:
-        common.print_json({"file": args.file, "good": True, "faults": [], **counts})
-    else:
-        parts = [f"{number} {name if number != 1 else name[:-1]}" for name, number in counts.items()]
-        note = "" if found.policy else "; without rules rtrd only observes"
-        print(f"{args.file}: good: {', '.join(parts)}{note}")
+    parts = [f"{number} {name if number != 1 else name[:-1]}" for name, number in counts.items()]
+    note = "" if found.policy else "; without rules rtrd only observes"
+    line = f"{args.file}: good: {', '.join(parts)}{note}"
+    common.show(args, {"file": args.file, "good": True, "faults": [], **counts}, (line,))
     return DONE

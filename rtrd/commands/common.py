@@ -10,8 +10,9 @@ from typing import TypeVar
 import msgspec
 
 from rtrd.base import socket_paths
+from rtrd.base.faults import FaultyFileError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
-from rtrd.cli import DONE
+from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import http_client, terminal
 from rtrlib.vrp_set import VRPSet
 
@@ -82,9 +83,18 @@ def vrp_set_of(records: bytes) -> VRPSet:
     return vrp_set
 
 
-def print_json(value: object) -> None:
-    """Print a value, laid out for people."""
-    print(msgspec.json.format(msgspec.json.encode(value)).decode())
+def show(args: argparse.Namespace, value: object, lines: Iterable[str]) -> None:
+    """Print a value as JSON with `--json`, else as the lines made of it."""
+    print(msgspec.json.format(msgspec.json.encode(value)).decode() if args.json else "\n".join(lines))
+
+
+def refuse(args: argparse.Namespace, error: FaultyFileError, **about: str) -> int:
+    """Print all faults of files that people write: to stderr, or with `--json` to stdout. Gives the exit code."""
+    if args.json:
+        show(args, {**about, "good": False, "faults": error.faults}, ())
+    else:
+        print(error, file=sys.stderr)
+    return BAD_USAGE
 
 
 def prefix(text: str) -> Prefix:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from rtrd.base.faults import FaultyFileError
-from rtrd.cli import BAD_USAGE, DONE
+from rtrd.cli import DONE
 from rtrd.commands import common
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import File
@@ -26,18 +25,15 @@ def run(args: argparse.Namespace) -> int:
     try:
         files = slurm_files.read(args.files)
     except FaultyFileError as error:
-        if args.json:
-            common.print_json({"good": False, "faults": error.faults})
-        else:
-            print(error, file=sys.stderr)
-        return BAD_USAGE
-    if args.json:
-        common.print_json({"good": True, "faults": [], "files": [{"path": one.name, **_counts(one)} for one in files]})
-    else:
-        for one in files:
-            parts = [f"{number} {name.replace('_', ' ')}" for name, number in _counts(one).items()]
-            print(f"{one.name}: good: {', '.join(parts)}")
+        return common.refuse(args, error)
+    value = {"good": True, "faults": [], "files": [{"path": one.name, **_counts(one)} for one in files]}
+    common.show(args, value, map(_line, files))
     return DONE
+
+
+def _line(file: File) -> str:
+    parts = [f"{number} {name.replace('_', ' ')}" for name, number in _counts(file).items()]
+    return f"{file.name}: good: {', '.join(parts)}"
 
 
 def _counts(file: File) -> dict[str, int]:

@@ -56,7 +56,7 @@ def _group(group: dict[str, Any], *, active: bool, time: float) -> Table:
         table.add_row(
             Text(f"{_cache(server)} ({server['transport']})"),
             Text(server["state"], STYLES[mood]),
-            _or_dash(server["serial"]),
+            "-" if server["serial"] is None else str(server["serial"]),
             f"{server['vrps']:,}",
             _age(server["last_update"], time),
         )
@@ -88,10 +88,6 @@ def _router(router: dict[str, Any]) -> Table:
 
 def _count(count: int, validity: str) -> Text:
     return Text(f"{count:,}", STYLES[validity] if count else STYLES["soft"])
-
-
-def _or_dash(value: object) -> str:
-    return "-" if value is None else str(value)
 
 
 def _age(last_update: str | None, time: float) -> str:

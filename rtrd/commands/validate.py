@@ -41,10 +41,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"rtrd validate: {args.vrps}: {more} more left out", file=sys.stderr)
     covering = [found.vrp for found in common.vrp_set_of(file.packed).covering(str(args.prefix))]
     explained = validity.explain(args.prefix, args.asn, covering)
-    if args.json:
-        common.print_json(explained)
-    else:
-        print("\n".join(lines(explained)))
+    common.show(args, explained, lines(explained))
     return DONE
 
 

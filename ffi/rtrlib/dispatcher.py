@@ -15,7 +15,7 @@ from typing import Final
 
 from rtrlib.cache import Cache
 from rtrlib.exceptions import RTRInitError
-from rtrlib.failover import Action, Activate, Drop, Failover, Release, Start
+from rtrlib.failover import Action, Activate, Drop, Failover, Release, Start, Stop
 from rtrlib.link import Link
 from rtrlib.listener import NOBODY, VRPListener
 from rtrlib.manager_group import ManagerGroup
@@ -220,29 +220,27 @@ class Dispatcher:
     def _carry_out(self, actions: list[Action]) -> None:
         now = self._clock()
         for action in actions:
-            if isinstance(action, Activate):
-                self._activate(self._groups[action.group])
-                continue
-            if isinstance(action, Release):
-                for index in action.caches:
-                    self._caches[index].release()
-                continue
-            if isinstance(action, Drop):
-                for index in action.caches:
-                    self._caches.pop(index).stop()
-                continue
-            for socket in self._groups[action.group].sockets:
-                cache = self._caches[socket.index]
-                if isinstance(action, Start):
-                    if not cache.started:
-                        cache.start(now)
-                else:
-                    cache.stop()
-        for i, group in enumerate(self._groups):
+            match action:
+                case Activate(group):
+                    self._activate(self._groups[group])
+                case Release(caches):
+                    for index in caches:
+                        self._caches[index].release()
+                case Drop(caches):
+                    for index in caches:
+                        self._caches.pop(index).stop()
+                case Start(group):
+                    for socket in self._groups[group].sockets:
+                        if not self._caches[socket.index].started:
+                            self._caches[socket.index].start(now)
+                case Stop(group):
+                    for socket in self._groups[group].sockets:
+                        self._caches[socket.index].stop()
+        for i, one in enumerate(self._groups):
             status = self._failover.status(i)
-            if status is not group.status:
-                group.status = status
-                self.listener.changed(group)
+            if status is not one.status:
+                one.status = status
+                self.listener.changed(one)
 
     def _activate(self, group: ManagerGroup) -> None:
         log.info("%s is in use", group.name)

@@ -33,10 +33,8 @@ class Bird:
         try:
             self._socket.settimeout(silence)
             self._connect()
-            self.greeting = " ".join(line.text for line in self._reply())
-            """As `BIRD 2.0.12 ready.`"""
-            for _ in self.ask("restrict"):
-                pass
+            list(self._reply())  # its greeting: `BIRD 2.0.12 ready.`
+            list(self.ask("restrict"))
         except BaseException:
             self._socket.close()
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 WIDTH = 110
 VALIDITIES = ("valid", "not-found", "invalid", "unverified", "unknown")
@@ -35,19 +36,11 @@ class Row:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """Return the rows as lines of at most WIDTH columns, below a heading."""
-    return [_line([name for name, _ in COLUMNS]), _line(["-" * width for _, width in COLUMNS])] + [
-        _line(
-            [
-                row.validity,
-                row.prefix,
-                "NONE" if row.origin_as is None else f"AS{row.origin_as}",
-                row.reason,
-                row.decision,
-                row.received,
-            ]
-        )
-        for row in rows
-    ]
+    lines = [_line(name for name, _ in COLUMNS), _line("-" * width for _, width in COLUMNS)]
+    for row in rows:
+        origin = "NONE" if row.origin_as is None else f"AS{row.origin_as}"
+        lines.append(_line((row.validity, row.prefix, origin, row.reason, row.decision, row.received)))
+    return lines
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -61,10 +54,8 @@ def sample(rows: Sequence[Row], count: int) -> list[Row]:
     for number, row in enumerate(rows):
         why = row.reason.partition(" ")[0] if row.validity == "invalid" else ""
         kinds.setdefault((row.validity, why, ":" in row.prefix), []).append(number)
-    chosen: list[int] = []
-    turns = [numbers[:count] for numbers in kinds.values()]
-    for turn in range(count):
-        chosen += [numbers[turn] for numbers in turns if turn < len(numbers)]
+    turns = zip_longest(*kinds.values())
+    chosen = [number for turn in turns for number in turn if number is not None]
     order = sorted(chosen[:count], key=lambda number: (VALIDITIES.index(rows[number].validity), number))
     return [rows[number] for number in order]
 

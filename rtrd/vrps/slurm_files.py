@@ -168,12 +168,8 @@ class SlurmFiles:
             (key for file in files for key in file.slurm.key_assertions),
         )
         self._in_force = {file.name: file for file in files}
-        logger.info(
-            "SLURM files are in force",
-            filters=len(filters),
-            assertions=len(assertions),
-            changed=len(changes),
-        )
+        counts = {"filters": len(filters), "assertions": len(assertions), "changed": len(changes)}
+        logger.info("SLURM files are in force", **counts)
         if len(changes):
             yield from self._changed(changes)
 

@@ -193,12 +193,10 @@ class Daemon:
         limits = Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
         effective = self.effective
         effective.guard = Guarding(
-            limits, self.vrp_set, effective.task_queue, self._impact, effective.taken, clock=self.clock
-        )
+            limits, self.vrp_set, effective.task_queue,
+            lambda pending: Impact(self.vrp_set, self.routers.tables(), pending), effective.taken, clock=self.clock,
+        )  # fmt: skip
         return effective.guard
-
-    def _impact(self, pending: VRPChanges | None) -> Impact:
-        return Impact(self.vrp_set, self.routers.tables(), pending)
 
     def _make_relay(self) -> Relay | None:
         """Routers are told the intervals of our own caches, unless the operator chose others."""

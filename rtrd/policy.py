@@ -54,10 +54,6 @@ class Rule:
             else:
                 self.treatments[validity] = HOLD if acts and validity == "unverified" else OBSERVE
 
-    def matches(self, address: str) -> bool:
-        """Tell whether the rule is for routes of this neighbor (its address in normal text)."""
-        return self.neighbors is None or address in self.neighbors
-
     def receivers(self, neighbors: Iterable[str], source: str) -> list[str]:
         """Return which of the neighbors get this rule's announcements of a route learned from `source`.
 
@@ -87,7 +83,7 @@ class Policy:
             return self._by_neighbor[neighbor]
         except KeyError:
             address = normal(neighbor)
-            found = next((rule for rule in self.rules if rule.matches(address)), None)
+            found = next((rule for rule in self.rules if rule.neighbors is None or address in rule.neighbors), None)
             if len(self._by_neighbor) >= _REMEMBERED:
                 self._by_neighbor.clear()
             self._by_neighbor[neighbor] = found

@@ -50,9 +50,7 @@ class TagSpec(msgspec.Struct, frozen=True):
 
     def tag(self, validity: Validity) -> Tag | None:
         """Return the tag for a route of this validity; None: RFC 8097 has no value for `unverified`."""
-        if self.fixed is not None:
-            return self.fixed
-        return rfc8097_tag(validity)
+        return self.fixed or rfc8097_tag(validity)
 
     def __str__(self) -> str:
         return self.text

@@ -8,10 +8,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
-from rtrd.commands.status_lines import faults, local_routes, waits_for
+from rtrd.commands.status_lines import cache, faults, local_routes, waits_for
 from rtrd.tags import VALIDITIES
 
 
@@ -104,8 +103,7 @@ def _snapshot(snapshot: dict[str, Any]) -> str:
 
 
 def _server(server: dict[str, Any]) -> str:
-    where = printable(str(Endpoint(server["host"], server["port"])))
-    parts = [f"{server['transport']} {where}: {server['state']}"]
+    parts = [f"{server['transport']} {cache(server)}: {server['state']}"]
     for key, label in (("version", "version"), ("serial", "serial"), ("vrps", "VRPs")):
         if server.get(key) is not None:
             parts.append(f"{label} {server[key]}")

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
 from rtrd.tags import VALIDITIES
+
+
+def cache(server: dict[str, Any]) -> str:
+    """Say where a cache is."""
+    return printable(str(Endpoint(server["host"], server["port"])))
 
 
 def faults(server: dict[str, Any]) -> Iterator[str]:

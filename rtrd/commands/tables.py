@@ -11,9 +11,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
-from rtrd.commands.status_lines import faults, local_routes, waits_for
+from rtrd.commands.status_lines import cache, faults, local_routes, waits_for
 from rtrd.commands.terminal import STYLES
 from rtrd.tags import VALIDITIES
 
@@ -24,7 +23,7 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
         yield _group(group, active=group["name"] == now["active_group"], time=time)
         said = [(server, line) for server in group["servers"] for line in (*_coming(server), *faults(server))]
         for server, line in said:
-            yield Text(f" {_cache(server)}: {line}", STYLES["bad" if server.get("error") else "soft"])
+            yield Text(f" {cache(server)}: {line}", STYLES["bad" if server.get("error") else "soft"])
         if said:
             yield Text("")
     for router in now["routers"]:
@@ -54,17 +53,13 @@ def _group(group: dict[str, Any], *, active: bool, time: float) -> Table:
     for server in group["servers"]:
         mood = "good" if server["state"] == "ESTABLISHED" else "bad" if server.get("error") else "soft"
         table.add_row(
-            Text(f"{_cache(server)} ({server['transport']})"),
+            Text(f"{cache(server)} ({server['transport']})"),
             Text(server["state"], STYLES[mood]),
             "-" if server["serial"] is None else str(server["serial"]),
             f"{server['vrps']:,}",
             _age(server["last_update"], time),
         )
     return table
-
-
-def _cache(server: dict[str, Any]) -> str:
-    return printable(str(Endpoint(server["host"], server["port"])))
 
 
 def _router(router: dict[str, Any]) -> Table:

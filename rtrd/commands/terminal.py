@@ -45,16 +45,13 @@ def rendered(*parts: RenderableType) -> Iterator[str]:
     """Give tables and texts of rich as lines, as wide as the terminal; `[` in them is no markup of ours."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False, emoji=False, no_color=not colored(), width=_width())
+    # Whoever takes a table of a narrow terminal into a bug report wants whole words.
+    width = max(80, os.get_terminal_size(sys.stdout.fileno()).columns) if sys.stdout.isatty() else None
+    console = Console(highlight=False, markup=False, emoji=False, no_color=not colored(), width=width)
     with console.capture() as captured:
         for part in parts:
             console.print(part)
     yield from (line.rstrip() for line in captured.get().splitlines())
-
-
-def _width() -> int | None:
-    # Whoever takes a table of a narrow terminal into a bug report wants whole words.
-    return max(80, os.get_terminal_size(sys.stdout.fileno()).columns) if sys.stdout.isatty() else None
 
 
 @contextmanager

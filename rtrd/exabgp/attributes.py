@@ -102,28 +102,21 @@ def read_attributes(key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
 
 def _path(attributes: _Attributes, own_as: int) -> tuple[tuple[Segment, ...], int | None]:
     if isinstance(attributes.as_path, dict):
-        segments = tuple(
-            Segment(_SEGMENTS[segment.element], segment.value)
-            for _, segment in sorted(attributes.as_path.items(), key=lambda item: int(item[0]))
-            if segment.value
-        )
-        _check_length(segments)
-        return segments, origin_as(segments, own_as)
-    # The order that paths nearly always have: confederations first (RFC 5065 section 5.3), aggregated ASes last.
-    parts = (
-        (AS_CONFED_SEQUENCE, attributes.confederation_path),
-        (AS_CONFED_SET, attributes.confederation_set),
-        (AS_SEQUENCE, attributes.as_path),
-        (AS_SET, attributes.as_set),
-    )
+        in_order = [segment for _, segment in sorted(attributes.as_path.items(), key=lambda item: int(item[0]))]
+        parts = [(_SEGMENTS[segment.element], segment.value) for segment in in_order if segment.value]
+    else:
+        # The order that paths nearly always have: confederations first (RFC 5065 section 5.3), aggregated ASes last.
+        parts = [
+            (AS_CONFED_SEQUENCE, attributes.confederation_path),
+            (AS_CONFED_SET, attributes.confederation_set),
+            (AS_SEQUENCE, attributes.as_path),
+            (AS_SET, attributes.as_set),
+        ]
     segments = tuple(Segment(kind, asns) for kind, asns in parts if asns)
-    _check_length(segments)
-    return segments, None if attributes.as_set else origin_as(segments, own_as)
-
-
-def _check_length(segments: tuple[Segment, ...]) -> None:
     if sum(len(segment.asns) for segment in segments) > _MOST_ASNS:
         raise ValueError("AS_PATH too long")
+    order_lost = not isinstance(attributes.as_path, dict) and attributes.as_set
+    return segments, None if order_lost else origin_as(segments, own_as)
 
 
 @lru_cache(maxsize=4096)

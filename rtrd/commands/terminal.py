@@ -55,10 +55,10 @@ def rendered(*parts: RenderableType) -> Iterator[str]:
 
 
 @contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+def progress(what: str) -> Iterator[Callable[[int], None]]:
     """Show how far something is on stderr, if that is a terminal and stdout is not the same one.
 
-    Gives a function that takes how much more was done; `total` None: how much there is, nobody knows.
+    Gives a function that takes how much more was done; how much there is, nobody knows.
     """
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda _more: None
@@ -69,5 +69,5 @@ def progress(what: str, total: int | None = None) -> Iterator[Callable[[int], No
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # stdout goes elsewhere and must not be taken for a part of the bar.
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(what, total=None)
         yield lambda more: bar.advance(task, more)

@@ -16,16 +16,15 @@ from rtrlib.vrp import VRP
 _DESCRIPTIONS = {
     "valid": "a VRP covers the prefix, names this origin AS and allows the prefix length",
     "not-found": "no VRP covers the prefix",
-    "unverified": "no VRP set is usable yet",
     "as": "VRPs cover the prefix, but none that allows the prefix length names this origin AS",
     "length": "VRPs cover the prefix, but none allows so long a prefix",
 }
 
 
-def explain(prefix: Prefix, asn: int, covering: Iterable[VRP], *, usable: bool = True) -> dict[str, Any]:
+def explain(prefix: Prefix, asn: int, covering: Iterable[VRP]) -> dict[str, Any]:
     """Return Routinator's validity object for a route (RFC 6811 section 2).
 
-    `state` is `unverified` when no VRP set is usable (Routinator has no such state: it answers 503 then).
+    That a VRP set is usable is for the caller to see to (Routinator answers 503 while none is).
     `reason` is `as` or `length`, and only there when the route is invalid. A VRP that fails in both is listed
     under `unmatched_length`, as Routinator does. A VRP for AS 0 matches nothing (RFC 6483 section 4).
     """
@@ -41,8 +40,6 @@ def explain(prefix: Prefix, asn: int, covering: Iterable[VRP], *, usable: bool =
             where = matched
         where.append({"asn": f"AS{vrp.asn}", "prefix": vrp.prefix, "max_length": str(vrp.max_length)})
     state: Validity = "valid" if matched else "invalid" if unmatched_as or unmatched_length else "not-found"
-    if not usable:
-        state = "unverified"
     reason = {"reason": "as" if unmatched_as else "length"} if state == "invalid" else {}
     return {
         "validated_route": {

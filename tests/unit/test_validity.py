@@ -60,12 +60,6 @@ def test_as_0_makes_nothing_valid() -> None:
     assert found["validated_route"]["validity"]["state"] == "invalid"
 
 
-def test_without_a_usable_set_a_route_is_unverified() -> None:
-    found = explain(parse_prefix("192.0.2.0/24"), 64500, [], usable=False)["validated_route"]["validity"]
-    assert found["state"] == "unverified"
-    assert "reason" not in found
-
-
 # Few address bits, so that VRPs often cover each other and the route.
 @st.composite
 def networks(draw: st.DrawFn) -> IPv4Network | IPv6Network:

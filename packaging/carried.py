@@ -14,8 +14,11 @@ from typing import Final
 
 OURS: Final = "rtrd"
 LICENSE_FILES: Final = ("LICEN", "COPYING", "NOTICE", "AUTHORS")
+COPYRIGHT: Final = re.compile(r"\W*Copyright\b.*\d{4}")
 # What a few say in words of their own, or not at all.
 EXPRESSIONS: Final = {"Apache 2.0": "Apache-2.0", "LGPLv2+": "LGPL-2.1-or-later"}
+# Debian has these texts in /usr/share/common-licenses, and wants no copies: how each begins.
+COMMON: Final = {"Apache License": "Apache-2.0", "GNU LESSER GENERAL PUBLIC LICENSE": "LGPL-2.1"}
 UNSAID: Final = {"mdurl": "MIT", "markdown-it-py": "MIT"}
 
 
@@ -38,7 +41,17 @@ def texts(each: Distribution, folder: Path) -> str:
     files = sorted(path for path in info.rglob("*") if path.is_file() and path.name.upper().startswith(LICENSE_FILES))
     if not files:
         sys.exit(f"{each.name} has no license file")
-    return "\n\n".join(f"[{path.relative_to(folder)}]\n{path.read_text(encoding='utf-8').strip()}" for path in files)
+    return "\n\n".join(f"[{path.relative_to(folder)}]\n{_text(path)}" for path in files)
+
+
+def _text(path: Path) -> str:
+    """Give a license file; of one that every Debian has, where it is, and whose rights it speaks of."""
+    text = path.read_text(encoding="utf-8").strip()
+    for head, name in COMMON.items():
+        if head in text[:200] and len(text) > 9000:  # a NOTICE only names it
+            notices = [line.strip() for line in text.splitlines() if COPYRIGHT.match(line)]
+            return "\n".join([f"The whole text is in /usr/share/common-licenses/{name}.", *notices])
+    return text
 
 
 def stanzas(folder: Path) -> str:
@@ -54,7 +67,7 @@ def stanzas(folder: Path) -> str:
         files = "\n ".join(f"usr/lib/rtrd/{top}{'/*' if (folder / top).is_dir() else ''}" for top in tops)
         lines = texts(each, folder).splitlines()
         text = "\n".join(f" {line}".rstrip() if line.strip() else " ." for line in lines)
-        named = dict.fromkeys(line.strip(" .*#") for line in lines if re.match(r"\W*Copyright\b.*\d{4}", line))
+        named = dict.fromkeys(line.strip(" .*#") for line in lines if COPYRIGHT.match(line))
         holders = "\n ".join(named) or f"the authors of {each.name}"
         parts.append(
             f"\nFiles: {files}\nCopyright: {holders}\nComment: {each.name} {each.version}: {license_of(each)}\n"

@@ -106,11 +106,26 @@ def test_installed_used_and_removed(host: Host) -> None:
     assert installed.returncode == 0, installed.stdout + installed.stderr
     assert host.run("id", "-un", "rtrd").stdout == "rtrd\n"
     assert host.run("dpkg-query", "-W", "-f", "${Conffiles}", "rtrd").stdout.split()[0] == "/etc/rtrd/rtrd.yaml"
-    assert host.run("rtrd", "check", "/etc/rtrd/rtrd.yaml").returncode == 0
+    # It names no cache yet: `rtrd check` says so, and nothing else.
+    checked = host.run("rtrd", "check", "/etc/rtrd/rtrd.yaml")
+    assert checked.returncode == 2
+    assert "caches.groups" in checked.stderr
+    assert len(checked.stderr.splitlines()) == 1
+    for path in (
+        "bash-completion/completions/rtrd",
+        "zsh/vendor-completions/_rtrd",
+        "fish/vendor_completions.d/rtrd.fish",
+    ):
+        assert host.run("test", "-s", f"/usr/share/{path}").returncode == 0, path
+    bill = json.loads(host.run("cat", "/usr/share/doc/rtrd/sbom.cdx.json").stdout)
+    rights = host.run("cat", "/usr/share/doc/rtrd/copyright").stdout
+    assert bill["bomFormat"] == "CycloneDX"
+    assert len(bill["components"]) > 10
+    assert [each["name"] for each in bill["components"] if f"\nLicense: {each['name']}\n" not in rights] == []
     for page in ("rtrd(1)", "rtrd.yaml(5)", "rtrlib(3)"):
         name, _, section = page.rstrip(")").partition("(")
         assert host.run("man", "-w", section, name).stdout.strip(), page
-    # The example's caches are nobody's: the service is neither enabled nor started.
+    # There is no cache yet: the service is neither enabled nor started.
     assert host.run("systemctl", "is-enabled", "rtrd").stdout == "disabled\n"
     assert host.run("systemctl", "is-active", "rtrd").stdout == "inactive\n"
 
@@ -126,14 +141,33 @@ def test_installed_used_and_removed(host: Host) -> None:
     # Compiled at the installation: nothing could be written there later.
     assert host.run("sh", "-c", "ls /usr/lib/rtrd/rtrd/__pycache__/cli.*.pyc").returncode == 0
 
+    # An instance: an upgrade restarts it, a removal stops it, a purge takes its state.
+    host.run("sh", "-c", "echo '" + config + "' > /etc/rtrd/east.yaml")
+    host.run(
+        "sh", "-c", "printf 'control: /run/rtrd-east/rtrd.sock\\nstate: /var/lib/rtrd-east\\n' >> /etc/rtrd/east.yaml"
+    )
+    host.systemctl("enable", "--now", "rtrd@east")
+    host.until(lambda: host.run("systemctl", "is-active", "rtrd@east").stdout == "active\n", "the instance to run")
+
+    def main_pid() -> str:
+        return host.run("systemctl", "show", "-P", "MainPID", "rtrd@east").stdout
+
+    old = main_pid()
+    upgraded = host.run("dpkg", "-i", str(host.folder / "rtrd.deb"))
+    assert upgraded.returncode == 0, upgraded.stdout + upgraded.stderr
+    host.until(lambda: main_pid() not in (old, "0\n"), "the instance to be restarted")
+
     # The operator's configuration survives a removal, and goes with a purge, as the state does.
     assert host.run("dpkg", "-r", "rtrd").returncode == 0
     assert host.run("systemctl", "is-active", "rtrd").stdout != "active\n"
+    assert host.run("systemctl", "is-active", "rtrd@east").stdout != "active\n"
     assert config in host.run("cat", "/etc/rtrd/rtrd.yaml").stdout
     assert host.run("sh", "-c", "command -v /usr/bin/rtrd").returncode != 0
     assert host.run("dpkg", "-P", "rtrd").returncode == 0
-    for path in ("/etc/rtrd", "/var/lib/rtrd", "/usr/lib/rtrd", "/lib/systemd/system/rtrd.service"):
+    enabled = "/etc/systemd/system/multi-user.target.wants/rtrd@east.service"
+    for path in ("/var/lib/rtrd", "/var/lib/rtrd-east", "/usr/lib/rtrd", "/lib/systemd/system/rtrd.service", enabled):
         assert host.run("test", "-e", path).returncode != 0, path
+    assert host.run("ls", "/etc/rtrd").stdout == "east.yaml\n"
 
 
 def test_the_wheel_in_a_clean_environment(tmp_path: Path) -> None:

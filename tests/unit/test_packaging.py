@@ -1,8 +1,10 @@
 """What `make deb` puts beside the code: its configuration, man pages that groff has nothing to say of."""
 
 import os
+import re
 import shutil
 import subprocess
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.lab.programs import RTRD
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "packaging" / "rtrd.yaml"
+WHEELS = ROOT / "packaging" / "wheels.txt"
 PAGES = {"rtrd.1": "commands.md", "rtrd.yaml.5": "configuration.md", "rtrlib.3": "rtrlib.md"}
 
 
@@ -56,3 +59,14 @@ def test_a_man_page_is_whole_and_fits_a_terminal(name: str, tmp_path: Path) -> N
 def test_the_changelog_has_the_release_that_the_package_claims_to_be() -> None:
     assert f"\n## [{__version__}] - " in (ROOT / "CHANGELOG.md").read_text()
     assert (ROOT / "debian" / "changelog").read_text().startswith(f"rtrd ({__version__}) ")
+
+
+def test_what_the_package_carries_is_pinned_with_hashes() -> None:
+    pinned = dict(
+        re.findall(r"^(\S+)==\S+ ((?:\\\n +--hash=sha256:[0-9a-f]{64} ?)+)", WHEELS.read_text(), re.MULTILINE)
+    )
+    names = {name.lower().replace("_", "-") for name in pinned}
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    wanted = settings["options"]["install_requires"] + settings["options.extras_require"]["systemd"]
+    assert {re.split("[>=]", line)[0].lower().replace("_", "-") for line in wanted.split()} <= names

@@ -166,7 +166,7 @@ def test_installed_used_and_removed(host: Host) -> None:
     assert host.run("dpkg", "-P", "rtrd").returncode == 0
     enabled = "/etc/systemd/system/multi-user.target.wants/rtrd@east.service"
     for path in ("/var/lib/rtrd", "/var/lib/rtrd-east", "/usr/lib/rtrd", "/lib/systemd/system/rtrd.service", enabled):
-        assert host.run("test", "-e", path).returncode != 0, path
+        assert host.run("test", "-e", path).returncode != 0, host.run("find", path).stdout
     assert host.run("ls", "/etc/rtrd").stdout == "east.yaml\n"
 
 

@@ -96,7 +96,7 @@ deb: $(VENV)/.demo
 	.ci/packages deb
 	rm -rf $(package) build/lib* build/bdist* build/temp*
 	mkdir -p $(package)/source
-	$(BIN)/pip wheel -q --disable-pip-version-check --require-hashes -w $(package)/wheels -r packaging/wheels.txt
+	$(BIN)/pip wheel -q --disable-pip-version-check --use-pep517 --require-hashes -w $(package)/wheels -r packaging/wheels.txt
 	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w $(package)/wheels .
 	tar -c --exclude=./.venv --exclude=./build --exclude=./.git --exclude='./*.egg-info' --exclude='*.so' . | \
 	    tar -x -C $(package)/source

@@ -13,9 +13,7 @@ def path(number: int, origin: int) -> str:
     return f"route 203.0.113.0/24 next-hop 192.0.2.1 as-path [ 64496 {origin} ] path-information {number}"
 
 
-def test_the_peer_keeps_the_prefix_while_one_path_is_left(
-    lab: Lab, exabgp: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_peer_keeps_the_prefix_while_a_path_is_left(lab: Lab, exabgp: str, monkeypatch: pytest.MonkeyPatch) -> None:
     chain = Chain(lab, [[StayRTR(lab.folder, [VRP("198.18.0.0/16", 24, 64500)])]], exabgp=exabgp, add_path=True)
     with_send = chain.router.configuration
     monkeypatch.setattr(chain.router, "configuration", lambda: with_send().replace("add-path send;", ""))

@@ -45,8 +45,7 @@ def test_it_prints_a_table_and_a_withdraw_and_ends(monkeypatch: pytest.MonkeyPat
     done = run(monkeypatch, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    lines = done.stdout.splitlines()
-    assert max(len(line) for line in lines) <= WIDTH
+    assert max(len(line) for line in done.stdout.splitlines()) <= WIDTH
     for words in ("validity", "not-found", "invalid", "withdrawn 198.18.0.0/20", " ms after the file had changed"):
         assert words in done.stdout
     assert demo_processes() == []

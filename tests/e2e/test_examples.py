@@ -44,5 +44,4 @@ def test_the_example_runs(exabgp: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(chain.router, "configuration", configuration)
     chain.start()
-    received = chain.wait_routes(lambda routes: len(routes) == 1, "one route")
-    assert received[0].validity == "valid"
+    assert chain.wait_routes(lambda routes: len(routes) == 1, "one route")[0].validity == "valid"

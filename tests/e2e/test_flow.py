@@ -36,8 +36,7 @@ def test_exabgp_stands_still_and_comes_back(make_world: MakeWorld, acks: str) ->
         end = time.monotonic() + STOP
         while time.monotonic() < end:
             world.new_vrps(20)
-            status = world.status()["routers"][0]
-            assert status["outbox"] <= ROUTES
+            assert world.status()["routers"][0]["outbox"] <= ROUTES
             time.sleep(0.2)  # the pace of the caches
     finally:
         world.router.process.send_signal(signal.SIGCONT)

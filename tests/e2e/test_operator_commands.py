@@ -237,9 +237,7 @@ def test_a_running_daemon_takes_each_configuration(lab: Lab) -> None:
     (lab.folder / "state").mkdir()
     daemon = Daemon(lab.folder, [one])
     lab.start(daemon)
-    blocks = [
-        block for page in PAGES for block in operator_pages.of_kind(page, "yaml") if operator_pages.is_rtrd(block)
-    ]
+    blocks = [one for page in PAGES for one in operator_pages.of_kind(page, "yaml") if operator_pages.is_rtrd(one)]
     for block in blocks:
         settings = operator_pages.configuration(block)
         groups = settings["caches"]["groups"]
@@ -270,8 +268,7 @@ class PageBird(BirdRouter):
     above = 0
 
     def text(self, port: int) -> str:
-        block = [each for each in BIRD_BLOCKS if each.line < self.above][-1]
-        text = operator_pages.whole(block)
+        text = operator_pages.whole([each for each in BIRD_BLOCKS if each.line < self.above][-1])
         for old, new in (
             ("log syslog all;", "log stderr all;"),
             ("remote 127.0.0.1 port 3323;", f"remote 127.0.0.1 port {self.rtr_port};"),

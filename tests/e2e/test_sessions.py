@@ -78,8 +78,7 @@ def test_a_killed_rtrd_starts_up_and_corrects(make_chain: MakeChain, number: sig
     """ExaBGP starts it again and tells it nothing; what changed is right in the end. An upgrade is the same."""
     chain = make_chain(VRPS, static=[ONE.removeprefix("announce "), TWO.removeprefix("announce ")])
     settle(chain, BOTH)
-    old = chain.ask("status")
-    assert old["routers"][0]["routes"]["valid"] == 1
+    assert chain.ask("status")["routers"][0]["routes"]["valid"] == 1
     seen = len(chain.listener.monitor.lines)
     kill_rtrd(chain, number)
     chain.wait_status(

@@ -116,8 +116,7 @@ def test_a_forged_tag_is_replaced_by_ours(make_chain: MakeChain) -> None:
     ]
     route = announced("198.18.2.0/24", 64501, large_communities=frozenset({(65000, 1, 0), (64496, 1, 0)}))
     static = [route.exabgp() + " extended-community [ 0x4300000000000000 0x4300000000000009 ]"]
-    chain = make_chain(VRPS, policy=policy, static=static)
-    received = chain.wait_routes(lambda got: len(got) == 1, "one route")
+    received = make_chain(VRPS, policy=policy, static=static).wait_routes(lambda got: len(got) == 1, "one route")
     assert received[0].validity == "invalid"
     assert received[0].large_communities == {(65000, 1, 2), (64496, 1, 0)}
 
@@ -138,8 +137,7 @@ def test_local_preference_and_standard_tags(make_chain: MakeChain) -> None:
         announced("203.0.113.0/24", 64500).exabgp(),
         announced("198.18.2.0/24", 64501).exabgp(),
     ]
-    chain = make_chain(VRPS, policy=policy, static=static)
-    received = chain.wait_routes(lambda got: len(got) == 2, "two routes")
+    received = make_chain(VRPS, policy=policy, static=static).wait_routes(lambda got: len(got) == 2, "two routes")
     got = {route.prefix: (route.local_preference, set(route.communities)) for route in received}
     assert got == {"198.18.1.0/24": (200, {(64496, 1), (65000, 1)}), "203.0.113.0/24": (100, {(65000, 2)})}
 
@@ -154,9 +152,7 @@ def test_without_a_policy_nothing_is_announced(make_chain: MakeChain) -> None:
 @pytest.mark.parametrize("ack", ["true", "false"])
 def test_a_small_internet_with_and_without_acks(make_chain: MakeChain, ack: str) -> None:
     world: Internet = internet()
-    chain = make_chain(
-        world.vrps, static=[route.exabgp() for route in world.routes], environment={"exabgp.api.ack": ack}
-    )
+    chain = make_chain(world.vrps, static=[one.exabgp() for one in world.routes], environment={"exabgp.api.ack": ack})
     states = {route.prefix: validity(route, world.vrps) for route in world.routes}
     tags = {prefix: state for prefix, state in states.items() if state != "invalid"}
     chain.wait_routes(lambda got: by_prefix(got) == tags, f"{len(tags)} routes")

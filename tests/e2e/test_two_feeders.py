@@ -29,8 +29,7 @@ def chain(lab: Lab, exabgp: str, second: Feeder) -> Chain:
     """The chain with a second feeder."""
     rule = {key: value for key, value in POLICY[0].items() if key != "from"}
     neighbor = Neighbor(address=SECOND, asn=SECOND_ASN)
-    cache = StayRTR(lab.folder, VRPS)
-    chain = Chain(lab, [[cache]], exabgp=exabgp, policy=[rule], more_feeders=[neighbor])
+    chain = Chain(lab, [[StayRTR(lab.folder, VRPS)]], exabgp=exabgp, policy=[rule], more_feeders=[neighbor])
     chain.start()
     second.neighbors = [Neighbor(address=ROUTER, asn=ROUTER_ASN, port=chain.router.port)]
     lab.start(second)

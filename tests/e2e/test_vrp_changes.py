@@ -80,8 +80,7 @@ def test_a_default_route_vrp_covers_everything(make_chain: MakeChain, lab: Lab) 
 
 def test_a_dead_cache_is_replaced_by_the_backup_and_the_peer_sees_nothing(make_chain: MakeChain, lab: Lab) -> None:
     primary = StayRTR(lab.folder, [V6, RIGHT])
-    backup = RtrdCache(lab.folder, [RIGHT, V6], name="backup")
-    chain = make_chain(caches=[[primary], [backup]], static=STATIC)
+    chain = make_chain(caches=[[primary], [RtrdCache(lab.folder, [RIGHT, V6], name="backup")]], static=STATIC)
     settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
     assert chain.ask("status")["active_group"] == "group1"
     seen = len(chain.listener.monitor.lines)
@@ -156,9 +155,7 @@ def test_two_groups_of_two_die_again_and_again_and_the_peer_sees_the_difference_
             lambda status: [one["state"] for one in status["groups"][0]["servers"]] == ["ESTABLISHED"] * 2, "both"
         )
         primary[0].kill()
-        chain.wait_status(
-            lambda status: [one["fault"] for one in status["groups"][0]["servers"]] != [None, None], "a death"
-        )
+        chain.wait_status(lambda now: [one["fault"] for one in now["groups"][0]["servers"]] != [None, None], "a death")
         assert chain.ask("status")["active_group"] == "group1"
         primary[1].kill()
         settle(chain, OTHERS)

@@ -134,8 +134,7 @@ def check_tags(line: str) -> None:
     extended += [int.from_bytes(raw[at : at + 8]) for at in range(0, len(raw), 8)]
     assert [value for value in extended if value >> 48 == 0x4300] == [0x4300000000000001], line
     assert 0x0002FDE800000001 not in extended
-    large = re.findall(r"(?<= )65000:1:[0-9]+(?= )", line)
-    assert large == ["65000:1:1"], line
+    assert re.findall(r"(?<= )65000:1:[0-9]+(?= )", line) == ["65000:1:1"], line
     assert len(re.findall(r"(?<= )65000:1(?= )", line)) == 1, line
 
 
@@ -222,9 +221,7 @@ def test_any_octets_between_good_lines_cost_only_themselves(noise: list[bytes]) 
     """Whatever stands in a line of its own, the good route behind it is announced."""
     good = UPDATE.replace(b"20.0.0.0/24", b"203.0.113.0/24")
     lines = [line.replace(b"\n", b"") for line in noise]
-    lines = [
-        line for line in lines if b'"down"' not in line and b"withdraw" not in line and line not in (b"done", b"error")
-    ]
+    lines = [one for one in lines if b'"down"' not in one and b"withdraw" not in one and one not in (b"done", b"error")]
     announced = check(b"\n".join([*lines, good.strip()]))
     assert any(" 203.0.113.0/24" in line for line in announced) or any(b"state" in line for line in lines)
 
@@ -249,8 +246,7 @@ FORGED = [
 @pytest.mark.parametrize(("words", "numbers"), FORGED)
 def test_forged_tags_are_gone_in_every_spelling(words: str, numbers: list[int]) -> None:
     for number in numbers:
-        text = words.replace("%d", str(number)).encode()
-        line = UPDATE.replace(b'"origin": "igp"', b'"origin": "igp", ' + text)
+        line = UPDATE.replace(b'"origin": "igp"', b'"origin": "igp", ' + words.replace("%d", str(number)).encode())
         assert line != UPDATE
         check(line)
 

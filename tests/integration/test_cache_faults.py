@@ -26,8 +26,7 @@ class World:
     def __init__(self, lab: Lab) -> None:
         self.faulty = lab.start(FaultyCache(GOOD))
         self.other = lab.start(FaultyCache([OTHER]))
-        timers = {"memory-limit": MEMORY}
-        self.daemon = lab.start(Daemon(lab.folder, [[self.faulty, self.other]], timers=timers))
+        self.daemon = lab.start(Daemon(lab.folder, [[self.faulty, self.other]], timers={"memory-limit": MEMORY}))
         self.well()
 
     def server(self, status: dict[str, Any]) -> dict[str, Any]:
@@ -120,9 +119,8 @@ def test_a_serial_that_goes_back_is_taken_and_said(world: World) -> None:
 
 
 def test_every_kind_of_fault_is_tried() -> None:
-    tried = {fault.kind for fault in (*FAULTS.values(), *SILENT.values())}
     # The two that are of our own making: test_failover_stories, test_cache_life.
-    assert tried == {*Fault} - {Fault.STALE, Fault.PROCESS}
+    assert {fault.kind for fault in (*FAULTS.values(), *SILENT.values())} == {*Fault} - {Fault.STALE, Fault.PROCESS}
 
 
 def test_malformed_vrps_are_left_out_and_counted_and_the_others_count(world: World) -> None:
@@ -138,8 +136,7 @@ def test_malformed_vrps_are_left_out_and_counted_and_the_others_count(world: Wor
     default = [VRP("0.0.0.0/0", 0, 1), VRP("::/0", 0, 1)]
     before = sum(world.well()["vrps_left_out"].values())
     world.faulty.serve([*GOOD, *odd, *default])
-    status = world.daemon.wait_vrps(5)
-    assert sum(status["vrps_left_out"].values()) == before + len(odd)
+    assert sum(world.daemon.wait_vrps(5)["vrps_left_out"].values()) == before + len(odd)
     assert world.daemon.validity("10.0.0.0/8", 1) == "invalid"
     world.faulty.serve(GOOD)
     world.well()

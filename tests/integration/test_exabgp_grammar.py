@@ -139,10 +139,9 @@ def test_attribute_sets_of_every_kind(python: str) -> None:
 
 def test_extended_communities_of_every_type(python: str) -> None:
     """ExaBGP looks into some of them: it would lose bits of them, or not answer."""
-    kinds = [*range(16), 0x16, *range(0x40, 0x50), 0x80, 0x81, 0x82, 0x90, 0xC0, 0xFF]
     cases = [
         (PLAIN._replace(extended_communities=tuple((kind << 8 | subtype) << 48 | rest for rest in rests)), ())
-        for kind in kinds
+        for kind in [*range(16), 0x16, *range(0x40, 0x50), 0x80, 0x81, 0x82, 0x90, 0xC0, 0xFF]
         for subtype in range(256)
         for rests in [(0, 0x7FC0_0000, (1 << 48) - 1)]
     ]

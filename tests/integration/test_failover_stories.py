@@ -116,9 +116,7 @@ def processes(daemon: ScriptedExaBGP) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL, signal.SIGSTOP])
-def test_processes_of_caches_that_end_or_hang_are_replaced_and_the_router_hears_nothing(
-    lab: Lab, number: signal.Signals
-) -> None:
+def test_processes_that_end_or_hang_are_replaced_and_the_router_hears_nothing(lab: Lab, number: signal.Signals) -> None:
     story = Story(lab, PRIMARY, BACKUP)
     position = story.daemon.position()
     said = "did not answer for 15 seconds" if number is signal.SIGSTOP else f"died of {number.name}"
@@ -131,8 +129,7 @@ def test_processes_of_caches_that_end_or_hang_are_replaced_and_the_router_hears_
     assert status["groups"][0]["servers"][0]["faults"] == {"process": 1}
     assert status["groups"][0]["servers"][0]["vrps"] == len(PRIMARY)
     story.is_active("group1")
-    after = processes(story.daemon)
-    assert after[victim] != before[victim]
+    assert processes(story.daemon)[victim] != before[victim]
     assert not Path(f"/proc/{before[victim]}").exists(), "it is gone, and was waited for"
     story.nothing_was_said_since(position)
 
@@ -188,8 +185,7 @@ class Network:
 
     def forward(self, *, on: bool) -> None:
         """Let packets through, or swallow them: nobody is told."""
-        switch = f"echo {int(on)} > /proc/sys/net/ipv4/ip_forward"
-        run(["ip", "netns", "exec", self.middle, "sh", "-c", switch])
+        run(["ip", "netns", "exec", self.middle, "sh", "-c", f"echo {int(on)} > /proc/sys/net/ipv4/ip_forward"])
 
     def _ip(self, *words: str) -> None:
         run(["ip", *words])

@@ -32,8 +32,7 @@ class Router(ScriptedExaBGP):
     """An ExaBGP, and its rtrd that serves the API by TCP too; its one cache does not exist."""
 
     def __init__(self, folder: Path) -> None:
-        announce = {"action": "announce", "tags": ["large:65000:1:0"]}
-        policy = [{"from": [PEER], "to": [LISTENER], "unverified": announce}]
+        policy = [{"from": [PEER], "to": [LISTENER], "unverified": {"action": "announce", "tags": ["large:65000:1:0"]}}]
         super().__init__(folder, [NOBODY], settings={"http": "127.0.0.1:0", "policy": policy})
 
     def announced(self, prefix: str) -> float:
@@ -161,8 +160,7 @@ def test_answers_that_nobody_reads_and_bodies_without_end(router: Router) -> Non
 
     with ExitStack() as stack:
         for path in ("routes", "json", "metrics", "status") * 20:
-            unread = stack.enter_context(router.connect())
-            unread.sendall(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 50)
+            stack.enter_context(router.connect()).sendall(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 50)
         for path in ("accept", "whatif", "status", "nothing"):
             connection = stack.enter_context(router.connect())
             request = f"POST /{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n".encode()

@@ -40,8 +40,7 @@ def gone(pid: int) -> bool:
 def test_a_line_is_awaited_and_dated(tmp_path: Path) -> None:
     with Lab(tmp_path) as lab:
         process = lab.start(python(tmp_path, LINE))
-        line = process.wait_for("^ready now$")
-        assert line.time <= time.monotonic()
+        assert process.wait_for("^ready now$").time <= time.monotonic()
         assert process.log.read_text() == "\x1b[1mready\x1b[0m now\n"
 
 

@@ -33,9 +33,8 @@ def run_program(
     name: str, *arguments: str, seconds: float = HANGS_AFTER, environment: Mapping[str, str] = os.environ
 ) -> Ended:
     """Run one of librtr_programs; it may take `seconds` after it said that it is ready."""
-    command = [sys.executable, "-m", "tests.lab.librtr_programs", name, *arguments]
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "tests.lab.librtr_programs", name, *arguments],
         cwd=ROOT,
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -63,8 +62,7 @@ def run_program(
     if hangs:
         os.killpg(process.pid, signal.SIGKILL)
     code = process.wait(SECONDS)
-    lines = errors.decode(errors="replace").splitlines()
-    text = "\n".join(line for line in lines if not line.startswith("("))
+    text = "\n".join(line for line in errors.decode(errors="replace").splitlines() if not line.startswith("("))
     process.stdout.close()
     process.stderr.close()
     assert is_ready, f"{name} did not get as far as its fault: {output!r} {text}"

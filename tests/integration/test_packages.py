@@ -182,8 +182,7 @@ def test_the_wheel_in_a_clean_environment(tmp_path: Path) -> None:
     vrps.write_text(json.dumps(VRPS))
     said = run(str(clean / "bin" / "rtrd"), "validate", "--json", "--vrps", str(vrps), "192.0.2.0/24", "64500")
     assert json.loads(said)["validated_route"]["validity"]["state"] == "valid"
-    program = "import _rtrlib, rtrlib, rtrd; print(rtrlib.__file__)"
-    where = run(str(clean / "bin" / "python"), "-I", "-c", program)
+    where = run(str(clean / "bin" / "python"), "-I", "-c", "import _rtrlib, rtrlib, rtrd; print(rtrlib.__file__)")
     assert where.startswith(str(clean))
     children = run(str(clean / "bin" / "python"), "-I", "-c", our_children.START_EACH, *our_children.children())
     assert children.startswith(str(clean))

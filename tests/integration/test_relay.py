@@ -71,8 +71,7 @@ def test_before_any_cache_answered_there_is_no_data_and_start_hold_does_not_chan
 
 def test_a_failover_to_the_same_vrps_gives_no_new_serial(lab: Lab) -> None:
     first = lab.start(StayRTR(lab.folder, FIRST, "first"))
-    second = lab.start(StayRTR(lab.folder, FIRST, "second"))
-    daemon = lab.start(Daemon(lab.folder, [first, second], settings=RELAY))
+    daemon = lab.start(Daemon(lab.folder, [first, lab.start(StayRTR(lab.folder, FIRST, "second"))], settings=RELAY))
     before = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
     first.kill()
     after = daemon.wait_status(lambda status: status["active_group"] == "group2", "the failover")

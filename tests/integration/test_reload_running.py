@@ -108,8 +108,7 @@ def test_when_all_caches_are_replaced_the_old_vrps_count_until_a_new_one_answers
 
 
 def test_other_intervals_reach_the_caches_and_no_vrp_is_lost(lab: Lab) -> None:
-    one = cache(lab, "one", ONE)
-    daemon = Daemon(lab.folder, [one])
+    daemon = Daemon(lab.folder, [cache(lab, "one", ONE)])
     lab.start(daemon)
     daemon.wait_vrps(1)
     lost = len(daemon.process.lines)
@@ -122,8 +121,7 @@ def test_other_intervals_reach_the_caches_and_no_vrp_is_lost(lab: Lab) -> None:
 
 
 def test_slurm_files_come_and_go(lab: Lab) -> None:
-    one = cache(lab, "one", ONE)
-    daemon = Daemon(lab.folder, [one])
+    daemon = Daemon(lab.folder, [cache(lab, "one", ONE)])
     lab.start(daemon)
     daemon.wait_vrps(1)
     plain = daemon.config.read_text()
@@ -147,8 +145,7 @@ def test_slurm_files_come_and_go(lab: Lab) -> None:
 
 
 def test_a_faulty_file_is_refused_and_the_old_one_stays(lab: Lab) -> None:
-    one = cache(lab, "one", ONE)
-    daemon = Daemon(lab.folder, [one], settings={"start-hold": 5})
+    daemon = Daemon(lab.folder, [cache(lab, "one", ONE)], settings={"start-hold": 5})
     lab.start(daemon)
     daemon.wait_vrps(1)
     good = daemon.config.read_text()
@@ -170,8 +167,7 @@ def test_a_faulty_file_is_refused_and_the_old_one_stays(lab: Lab) -> None:
 
 
 def test_what_cannot_be_changed_is_said_each_time(lab: Lab) -> None:
-    one = cache(lab, "one", ONE)
-    daemon = Daemon(lab.folder, [one])
+    daemon = Daemon(lab.folder, [cache(lab, "one", ONE)])
     lab.start(daemon)
     daemon.wait_vrps(1)
     other = lab.folder / "other.sock"

@@ -38,8 +38,7 @@ class Heard:
     def update(self, record: SPKIRecord, added: bool, data: Any) -> None:
         with self._changed:
             assert isinstance(record, SPKIRecord)
-            key = (record.asn, record.ski, record.spki)
-            (self.keys.add if added else self.keys.remove)(key)
+            (self.keys.add if added else self.keys.remove)((record.asn, record.ski, record.spki))
             self.records.append((record, added, data))
             self._changed.notify_all()
 
@@ -84,9 +83,7 @@ def router_key(key: Key, *, announce: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize("isolated", [True, False], ids=["isolated", "threads"])
-def test_a_key_counts_at_end_of_data_and_stays_with_the_vrps_of_a_lost_cache(
-    heard: Heard, lab: Lab, isolated: bool
-) -> None:
+def test_a_key_counts_at_end_of_data_and_stays_when_the_cache_is_lost(heard: Heard, lab: Lab, isolated: bool) -> None:
     answers = [
         cache_response() + prefix4(b"\xc0\0\2\0", 24, 24, 1) + router_key(A) + end_of_data(1),
         # The next answer has B instead of A and ends before End of Data.

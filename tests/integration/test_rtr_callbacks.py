@@ -146,9 +146,7 @@ def test_stop_and_start_inside_a_callback_wait_for_sync_there(cache: StayRTR) ->
     assert heard.records == {ONE: False, TWO: False}
 
 
-def test_what_fails_inside_a_callback_is_logged_with_its_traceback(
-    cache: StayRTR, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_fails_in_a_callback_is_logged_with_its_trace(cache: StayRTR, caplog: pytest.LogCaptureFixture) -> None:
     def fails(record: PFXRecord, added: bool, _data: Any) -> None:
         if not added:
             sys.exit("no reason to go on")
@@ -192,21 +190,16 @@ def test_a_callback_that_takes_its_time_holds_up_no_failover(cache: StayRTR, sta
 
 def test_records_stay_what_they_were_after_everything(cache: StayRTR) -> None:
     kept = []
-    manager = RTRManager(
-        "127.0.0.1", cache.port, pfx_update_callback=lambda record, added, _: kept.append((record, added))
-    )
+    manager = RTRManager("127.0.0.1", cache.port, pfx_update_callback=lambda one, added, _: kept.append((one, added)))
     with manager:
         pass
-    listed = sorted((str(record), added) for record, added in kept)
-    assert listed == [
+    assert sorted((str(record), added) for record, added in kept) == [
         ("192.0.2.0/24-24 64500", False),
         ("192.0.2.0/24-24 64500", True),
         ("2001:db8::/32-48 64501", False),
         ("2001:db8::/32-48 64501", True),
     ]
-    assert {(record.socket.host, record.socket.port) for record, _ in kept if record.socket} == {
-        ("127.0.0.1", cache.port)
-    }
+    assert {(one.socket.host, one.socket.port) for one, _ in kept if one.socket} == {("127.0.0.1", cache.port)}
     assert kept[0][0].socket is manager.groups()[0].sockets[0]
 
 

@@ -222,8 +222,7 @@ def test_a_name_that_does_not_resolve_and_a_port_that_refuses(start: Starter, is
 
 def test_a_group_that_hangs_in_its_first_sync_does_not_hold_up_the_next(start: Starter, isolated: bool) -> None:
     silent = start.scripted(lambda _number, _query: cache_response() + prefix4(b"\x0a\0\0\0", 8, 8, 1))
-    backup = start.stayrtr("backup", ONE)
-    manager, seen = start.manager(silent, backup, isolated=isolated)
+    manager, seen = start.manager(silent, start.stayrtr("backup", ONE), isolated=isolated)
     run(manager, lambda: sockets(manager)[0].state is RTRSocketState.SYNC, "the sync to begin")
     assert manager.groups()[1].status is ManagerGroupStatus.CLOSED
     start.clock.ahead += 31
@@ -235,8 +234,7 @@ def test_a_group_that_hangs_in_its_first_sync_does_not_hold_up_the_next(start: S
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
 def test_a_child_that_dies_is_replaced_and_nothing_is_lost(start: Starter, number: signal.Signals) -> None:
-    cache = start.stayrtr("cache", ONE, TWO)
-    manager, seen = start.manager(cache)
+    manager, seen = start.manager(start.stayrtr("cache", ONE, TWO))
     run(manager, lambda: seen.now, "the first sync")
     (socket,) = sockets(manager)
     for death in range(1, 3):
@@ -252,8 +250,7 @@ def test_a_child_that_dies_is_replaced_and_nothing_is_lost(start: Starter, numbe
 
 
 def test_a_child_that_is_stopped_is_killed_and_replaced(start: Starter) -> None:
-    cache = start.stayrtr("cache", ONE, TWO)
-    manager, seen = start.manager(cache)
+    manager, seen = start.manager(start.stayrtr("cache", ONE, TWO))
     run(manager, lambda: seen.now, "the first sync")
     (socket,) = sockets(manager)
     pid = pid_of(socket)
@@ -269,8 +266,7 @@ def test_a_child_that_is_stopped_is_killed_and_replaced(start: Starter) -> None:
 
 
 def test_answers_to_pings_keep_a_quiet_child(start: Starter) -> None:
-    cache = start.stayrtr("cache", ONE)
-    manager, seen = start.manager(cache)
+    manager, seen = start.manager(start.stayrtr("cache", ONE))
     run(manager, lambda: seen.now, "the first sync")
     (socket,) = sockets(manager)
     for _ in range(20):
@@ -320,9 +316,7 @@ while True:
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
 def test_the_death_of_the_program_is_the_end_of_its_children(start: Starter, stopped: bool) -> None:
-    cache = start.stayrtr("cache", ONE)
-    argv = [sys.executable, "-c", PROGRAM, str(cache.port)]
-    with talk(argv) as program:
+    with talk([sys.executable, "-c", PROGRAM, str(start.stayrtr("cache", ONE).port)]) as program:
         pid = int(program.line())
         if stopped:
             os.kill(pid, signal.SIGSTOP)
@@ -343,8 +337,7 @@ def test_vrps_that_are_none_arrive_as_they_are_and_kill_nothing(start: Starter, 
     odd = prefix4(bytes(4), 0, 0, 1) + prefix6(bytes(16), 0, 0, 1)
     odd += prefix4(b"\xc0\0\2\1", 99, 200, 2) + prefix6(b"\x20\1" + bytes(14), 200, 255, 3)
     odd += prefix4(b"\xc0\0\2\xff", 24, 8, 0)
-    cache = start.scripted(hostile(odd))
-    manager, seen = start.manager(cache, isolated=isolated)
+    manager, seen = start.manager(start.scripted(hostile(odd)), isolated=isolated)
     run(manager, lambda: seen.now, "the sync")
     lengths = {(record[20], record[21], record[22]) for record in seen.now}
     assert lengths == {(0, 0, 4), (0, 0, 6), (99, 200, 4), (200, 255, 6), (24, 8, 4)}
@@ -352,8 +345,7 @@ def test_vrps_that_are_none_arrive_as_they_are_and_kill_nothing(start: Starter, 
 
 def test_no_data_is_a_failure_and_stopping_does_not_wait_for_it(start: Starter, isolated: bool) -> None:
     empty, backup = start.scripted(lambda *_: error_report(2)), start.stayrtr("backup", ONE)
-    retry = 7200 if isolated else 3
-    manager, seen = start.manager(empty, backup, isolated=isolated, retry_interval=retry)
+    manager, seen = start.manager(empty, backup, isolated=isolated, retry_interval=7200 if isolated else 3)
     run(manager, lambda: seen.now == the_set(ONE), "the backup")
     socket = sockets(manager)[0]
     assert socket.state is RTRSocketState.ERROR_NO_DATA_AVAILABLE
@@ -389,8 +381,7 @@ def test_a_sync_that_contradicts_itself_is_never_in_force(start: Starter, isolat
     def answer(_number: int, _query: bytes) -> bytes | None:
         return cache_response() + (turns.pop(0) if len(turns) > 1 else turns[0]) + end_of_data(1)
 
-    cache = start.scripted(answer)
-    manager, seen = start.manager(cache, isolated=isolated)
+    manager, seen = start.manager(start.scripted(answer), isolated=isolated)
     run(manager, lambda: seen.now, "a good sync")
     assert set(seen.history) <= {frozenset(), the_set(("192.0.2.0/24", 24, 1))}
     assert seen.count("discarded", 0) >= 1
@@ -407,8 +398,7 @@ def test_the_intervals_are_those_configured_or_those_of_the_cache(start: Starter
 
 
 def test_router_keys_arrive(start: Starter, isolated: bool) -> None:
-    key = struct.pack(">BBBBI20sI91s", 1, 9, 1, 0, 123, bytes(20), 64500, bytes(91))
-    cache = start.scripted(hostile(key))
+    cache = start.scripted(hostile(struct.pack(">BBBBI20sI91s", 1, 9, 1, 0, 123, bytes(20), 64500, bytes(91))))
     manager, seen = start.manager(cache, isolated=isolated)
     run(manager, lambda: seen.count("committed", 0), "the sync")
     assert seen.keys == [(64500, True)]

@@ -418,6 +418,5 @@ def test_a_large_file_is_read_by_another_process_that_ends(cache: Cache) -> None
     assert exported(cache.port) == many
     cache.path.write_bytes(cache.path.read_bytes()[:-5])
     cache.wait_for("VRP file refused.*vrps.json:1: Input data was truncated")
-    children = Path(f"/proc/{cache.pid}/task/{cache.pid}/children").read_text()
-    assert children == ""
+    assert Path(f"/proc/{cache.pid}/task/{cache.pid}/children").read_text() == ""
     assert exported(cache.port) == many

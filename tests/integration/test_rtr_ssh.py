@@ -37,8 +37,7 @@ USER = os.environ.get("USER") or "root"
 
 
 def keygen(path: Path, *options: Any) -> Path:
-    argv = [find_program("ssh-keygen", KEYGEN), "-q", "-N", "", "-f", str(path), *options]
-    subprocess.run(argv, check=True)
+    subprocess.run([find_program("ssh-keygen", KEYGEN), "-q", "-N", "", "-f", str(path), *options], check=True)
     return path
 
 
@@ -64,8 +63,7 @@ def sshd(folder: Path, lab: Lab, stayrtr: MakeStayRTR) -> int:
     )
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # privilege separation wants it
-    server = lab.start(Process("sshd", [find_program("sshd", SSHD), "-D", "-e", "-f", str(config)], folder))
-    server.wait_listening(port)
+    lab.start(Process("sshd", [find_program("sshd", SSHD), "-D", "-e", "-f", str(config)], folder)).wait_listening(port)
     return port
 
 
@@ -129,8 +127,7 @@ def test_a_password_with_stayrtr_itself(folder: Path, lab: Lab, connect: Connect
     options = ["-bind", f"127.0.0.1:{other}", "-cache", str(cache_file), "-checktime=false"]
     options += ["-metrics.addr", "127.0.0.1:0", "-ssh.bind", f"127.0.0.1:{port}", "-ssh.key", str(folder / "rsa")]
     options += ["-ssh.method.password", "-ssh.auth.user", "router", "-ssh.auth.password", "sesame"]
-    server = lab.start(Process("stayrtr", [find_program("stayrtr", STAYRTR), *options], folder))
-    server.wait_listening(port)
+    lab.start(Process("stayrtr", [find_program("stayrtr", STAYRTR), *options], folder)).wait_listening(port)
     manager, seen, cache = connect(port, username="router", password="sesame")
     run(manager, lambda: cache.in_sync, "a sync")
     assert len(seen.now) == 1

@@ -70,9 +70,7 @@ def test_misuse_is_said(cache: StayRTR) -> None:
 
 
 @pytest.mark.parametrize("isolated", [True, False], ids=["isolated", "threads"])
-def test_failover_and_return_again_and_again_and_a_restart(
-    cache: StayRTR, stayrtr: MakeStayRTR, isolated: bool
-) -> None:
+def test_failovers_and_returns_and_a_restart(cache: StayRTR, stayrtr: MakeStayRTR, isolated: bool) -> None:
     backup = stayrtr(TWO, THREE, name="backup")
     heard = Heard()
     manager = manager_of(cache, backup, pfx_update_callback=heard.update, isolated=isolated)

@@ -263,8 +263,7 @@ print(manager.validate(64500, '192.0.2.0', 24).is_valid, flush=True)
 
 def test_a_service_that_makes_managers_until_one_connects_and_never_stops_one(cache: StayRTR) -> None:
     cache.kill()
-    argv = [sys.executable, "-c", RESTARTER, "127.0.0.1", str(cache.port)]
-    with talk(argv) as process:
+    with talk([sys.executable, "-c", RESTARTER, "127.0.0.1", str(cache.port)]) as process:
         assert process.line() == "later"
         cache.start()
         assert "True" in process.lines(2)

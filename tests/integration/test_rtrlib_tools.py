@@ -62,8 +62,7 @@ def test_the_client_prints_states_and_why_a_cache_fails() -> None:
 
 
 def test_the_client_ends_when_nobody_reads(cache: StayRTR) -> None:
-    argv = [*CLIENT, "-p", "tcp", "127.0.0.1", str(cache.port)]
-    with talk(argv) as process:
+    with talk([*CLIENT, "-p", "tcp", "127.0.0.1", str(cache.port)]) as process:
         assert process.line()
         process.hear_no_more()
         cache.serve([ONE])
@@ -133,8 +132,7 @@ def test_the_validator_gives_a_line_for_a_line(cache: StayRTR) -> None:
 
 
 def test_the_validator_answers_at_once(cache: StayRTR) -> None:
-    argv = [*VALIDATOR, "127.0.0.1", str(cache.port)]
-    with talk(argv) as process:
+    with talk([*VALIDATOR, "127.0.0.1", str(cache.port)]) as process:
         for _ in range(3):
             process.say("10.0.0.0 8 1")
             assert process.line() == "10.0.0.0 8 1||1"

@@ -56,11 +56,9 @@ def test_filters_and_assertions_hold_from_the_start_and_change_with_the_file(lab
 def test_a_broken_file_leaves_the_old_one_in_force_and_says_so(lab: Lab) -> None:
     path = lab.folder / "slurm.json"
     write(path, assertions=[OURS])
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings={"slurm": ["slurm.json"]}))
+    daemon = lab.start(Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))], settings={"slurm": ["slurm.json"]}))
     daemon.wait_vrps(4)
-    whole = path.read_text()
-    path.write_text(whole.replace("203.0.113.0/24", "203.0.113.1/24"))
+    path.write_text(path.read_text().replace("203.0.113.0/24", "203.0.113.1/24"))
     status = daemon.wait_status(lambda status: status["slurm"][0]["fault"] is not None, "the fault in the status")
     assert status["slurm"][0]["fault"].startswith(f"{path}:9: locallyAddedAssertions.prefixAssertions[0]: ")
     daemon.process.wait_for(r"SLURM files refused.*slurm\.json:9: ")
@@ -77,8 +75,7 @@ def test_faults_are_faults_of_the_configuration(lab: Lab) -> None:
     one, two = lab.folder / "one.json", lab.folder / "two.json"
     write(one, [{"prefix": "192.0.2.0/24"}])
     write(two, assertions=[VRP("192.0.2.0/25", 25, 64500)])
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    daemon = Daemon(lab.folder, [cache], settings={"slurm": ["one.json", "two.json"]})
+    daemon = Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))], settings={"slurm": ["one.json", "two.json"]})
     rtrd = find_program("rtrd", "make venv")
     overlap = f"{two}:9: 192.0.2.0/25 overlaps 192.0.2.0/24 of {one} (RFC 8416 section 4.2)\n"
     for words in (["check", daemon.config], ["run", "-c", daemon.config]):

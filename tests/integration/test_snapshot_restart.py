@@ -92,8 +92,7 @@ def test_filters_are_not_in_it_so_that_they_can_go(lab: Lab, state: Path) -> Non
 def test_a_torn_one_is_refused_with_the_reason_and_replaced(lab: Lab, state: Path) -> None:
     path = state / "vrps.snapshot"
     path.write_bytes(b"rtrdVRPs\1\0\0\0")
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
+    daemon = lab.start(Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))], settings=SETTINGS))
     daemon.process.wait_for(rf"the snapshot is not used.*{path}: it is torn: 12 octets are too few for a header")
     daemon.wait_vrps(2)
     daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "a new snapshot")
@@ -108,12 +107,9 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_one_that_must_not_be_believed_is_refused_with_the_reason_and_replaced(
-    lab: Lab, state: Path, name: str
-) -> None:
+def test_one_not_to_be_believed_is_refused_with_the_reason_and_replaced(lab: Lab, state: Path, name: str) -> None:
     path = state / "vrps.snapshot"
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
+    daemon = lab.start(Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))], settings=SETTINGS))
     daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
     daemon.stop()
     front, reason = WHOLE[name]
@@ -197,10 +193,8 @@ def test_a_folder_that_vanishes_is_said_and_one_that_returns_is_used(lab: Lab, s
 
 
 def test_without_its_folder_rtrd_says_so_once_and_goes_on(lab: Lab) -> None:
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
+    daemon = lab.start(Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))], settings=SETTINGS))
     status = daemon.wait_vrps(2)
-    fault = f"{lab.folder}/state: there is no such folder"
-    assert status["snapshot"] == {"used": False, "age": None, "fault": fault}
+    assert status["snapshot"] == {"used": False, "age": None, "fault": f"{lab.folder}/state: there is no such folder"}
     daemon.stop()
     assert sum("no such folder" in line.text for line in daemon.process.lines) == 1

@@ -153,8 +153,7 @@ async def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back
 
 
 async def test_nothing_from_outside_is_markup_and_nobody_else_is_asked(one: Stage) -> None:
-    cache = one.daemon.caches.manager.groups()[0].sockets[0]
-    cache.error = f"{HOSTILE} said no"
+    one.daemon.caches.manager.groups()[0].sockets[0].error = f"{HOSTILE} said no"
     one.announce("192.0.2.0/24", neighbor=HOSTILE)
     one.vrps(VRP("192.0.2.0/24", 24, 64501))
     await one.tab.until(f"{text('changes')}.includes('from {HOSTILE}')")

@@ -47,10 +47,9 @@ def daemon_in(lab: Lab, *groups: int, group: str = str(OPERATORS)) -> Daemon:
     for name in ("run", "state"):
         (lab.folder / name).mkdir(mode=0o755)
         os.chown(lab.folder / name, USER, USER)
-    cache = lab.start(FaultyCache([VRP("192.0.2.0/24", 24, 64500)]))
     daemon = Daemon(
         lab.folder,
-        [cache],
+        [lab.start(FaultyCache([VRP("192.0.2.0/24", 24, 64500)]))],
         settings={
             "control": str(lab.folder / "run" / "rtrd.sock"),
             "control-group": group,

@@ -39,8 +39,7 @@ def test_a_vrp_that_appears_and_a_cache_that_dies(lab: Lab) -> None:
         assert second["vrps"] == [{"asn": 64501, "prefix": "198.51.100.0/24", "maxLength": 24, "appeared": True}]
         assert (second["cache"], second["ipv4"]) == (name, 2)
         cache.stop()
-        failed = until(lambda event: event["kind"] == "cache" and event["error"] is not None)
-        assert failed["cache"] == name
+        assert until(lambda event: event["kind"] == "cache" and event["error"] is not None)["cache"] == name
         with http_client.ask(daemon.socket, "/metrics") as answer:
             scraped = b"".join(answer.chunks()).decode()
         assert f'rtrd_cache_vrps{{cache="{name}",group="group1"}} 2.0' in scraped

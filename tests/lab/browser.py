@@ -85,8 +85,7 @@ class Browser:
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     async def press(self, key: str) -> None:
-        text = {"Enter": "\r"}.get(key, "")
-        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, text=text)
+        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, text={"Enter": "\r"}.get(key, ""))
         await self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
 
     async def write(self, text: str) -> None:

@@ -60,8 +60,7 @@ class Connection:
 
     def reset(self) -> None:
         """End it with a RST in the place of a FIN."""
-        plug = self.writer.get_extra_info("socket")
-        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
     def begin(self, *, version: int = 1) -> bytes:

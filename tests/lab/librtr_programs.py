@@ -121,9 +121,7 @@ def safe_odd_vrps(which: str, isolated: bool) -> None:
     cache = Cache(GOOD + ODD[which])
     told = []
     say("ready")
-    with manager_of(
-        [cache], isolated=isolated, pfx_update_callback=lambda record, *_: told.append(str(record))
-    ) as manager:
+    with manager_of([cache], isolated=isolated, pfx_update_callback=lambda one, *_: told.append(str(one))) as manager:
         assert manager.validate(64500, "10.0.0.0", 8) == PfxvState.valid
         by_default = PfxvState.invalid if which == "default" else PfxvState.not_found
         for ip, length in (("192.0.2.0", 24), ("192.0.2.1", 32), ("2001:db9::", 32)):

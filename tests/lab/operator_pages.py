@@ -123,8 +123,7 @@ def first_configuration() -> dict[str, Any]:
 def configuration(block: Block) -> dict[str, Any]:
     """The settings of a block, with the groups of README.md where it has none of its own."""
     settings: dict[str, Any] = yaml.safe_load(block.text)
-    caches = settings.setdefault("caches", {})
-    caches.setdefault("groups", first_configuration()["caches"]["groups"])
+    settings.setdefault("caches", {}).setdefault("groups", first_configuration()["caches"]["groups"])
     return settings
 
 

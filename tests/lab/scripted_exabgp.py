@@ -124,8 +124,7 @@ class ScriptedExaBGP(Daemon):
             "attribute": {"origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": [65002, origin]}}},
             "announce": {family: {hop: [{"nlri": prefix}]}},
         }
-        neighbor = {**UPDATE["neighbor"], "message": {"update": update}}
-        self.pipe.say(json.dumps({**UPDATE, "neighbor": neighbor}) + "\n")
+        self.pipe.say(json.dumps({**UPDATE, "neighbor": {**UPDATE["neighbor"], "message": {"update": update}}}) + "\n")
 
     def changes(self, since: int = 0) -> list[tuple[str, frozenset[str]]]:
         """What was said since a position, line by line: `announce` or `withdraw`, and the prefixes."""

@@ -148,8 +148,7 @@ class Speaker:
 
     def _withdraw(self, prefixes: list[str]) -> None:
         for family in (4, 6):
-            octets = [_pack(prefix) for prefix in prefixes if (":" in prefix) == (family == 6)]
-            for part in _parts(octets, 3000):
+            for part in _parts([_pack(prefix) for prefix in prefixes if (":" in prefix) == (family == 6)], 3000):
                 if family == 4:
                     self._send(UPDATE, struct.pack("!H", len(part)) + part + b"\0\0")
                 else:

@@ -30,8 +30,7 @@ def prefixes(draw: st.DrawFn) -> str:
 def vrps(draw: st.DrawFn) -> VRP:
     prefix = draw(prefixes())
     length = int(prefix.partition("/")[2])
-    most = 128 if ":" in prefix else 32
-    return VRP(prefix, min(most, length + draw(st.sampled_from([0, 0, 1, 8, 128]))), draw(ASNS))
+    return VRP(prefix, min(128 if ":" in prefix else 32, length + draw(st.sampled_from([0, 0, 1, 8, 128]))), draw(ASNS))
 
 
 @st.composite

@@ -135,8 +135,7 @@ class Host:
 
     def _init(self) -> int | None:
         """The process whose command is systemd, below unshare."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        for child in children:
+        for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
             if b"/lib/systemd/systemd" in Path(f"/proc/{child}/cmdline").read_bytes():
                 return int(child)
         return None

@@ -168,9 +168,7 @@ async def test_a_dead_attach_process_leaves_no_router_and_no_descriptor(service:
         ([b"attach good", b"attach again"], 2, "refused expected: attach NAME"),
     ],
 )
-async def test_what_is_no_attach_process_is_sent_away(
-    service: Service, messages: list[bytes], fds: int, answer: str
-) -> None:
+async def test_no_attach_process_is_sent_away(service: Service, messages: list[bytes], fds: int, answer: str) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     pipes = [os.pipe() for _ in range(fds)]
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
@@ -209,9 +207,7 @@ async def test_without_descriptors_the_loop_is_left_in_peace(service: Service, m
         assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected")
 
 
-async def test_the_end_of_an_attach_process_needs_no_descriptor(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_attach_process_ends_without_a_descriptor(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """When there are none left, it is the first thing that may give some back."""
 
     def none_left(_: int) -> int:

@@ -60,6 +60,5 @@ def test_each_route_is_in_one_line_with_its_origin_last(packing: int) -> None:
         assert isinstance(event, Update)
         ((key, prefixes),) = event.announced
         assert len(prefixes) <= packing
-        path = json.loads(key.split(b"\0")[0])["as-path"]["0"]["value"]
-        found.update(dict.fromkeys(prefixes, path[-1]))
+        found.update(dict.fromkeys(prefixes, json.loads(key.split(b"\0")[0])["as-path"]["0"]["value"][-1]))
     assert found == dict(routes)

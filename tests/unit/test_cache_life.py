@@ -173,8 +173,7 @@ def test_a_reset_inside_librtr_is_a_change_too() -> None:
 def test_the_cache_goes_away_and_comes_back_and_nothing_is_lost() -> None:
     life = Life()
     life.says(FIRST_SYNC)
-    lost = state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True)
-    assert life.says(lost) == ["failed"]
+    assert life.says(state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True)) == ["failed"]
     assert life.socket.state is State.ERROR_FATAL
     assert life.socket.error is not None
     refused = frame(FrameType.FAULT, b"\1cannot connect to 192.0.2.1 port 323: Connection refused")
@@ -367,8 +366,7 @@ def test_a_sync_that_never_ends_is_ended() -> None:
 def test_waiting_out_no_data_is_no_sync() -> None:
     life = Life()
     life.links[-1].pid = None
-    no_data = CONNECTS + state(State.ERROR_NO_DATA_AVAILABLE) + state(State.RESET)
-    assert life.says(no_data) == ["failed"]
+    assert life.says(CONNECTS + state(State.ERROR_NO_DATA_AVAILABLE) + state(State.RESET)) == ["failed"]
     assert life.socket.state is State.ERROR_NO_DATA_AVAILABLE
     assert life.at(SYNC_LIMIT * 10) == []
 

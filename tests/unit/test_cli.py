@@ -165,8 +165,7 @@ def test_a_full_disk_behind_stdout_is_said_in_a_sentence(words: list[str], tmp_p
     words = [str(path) if word == "FILE" else word for word in words]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([*RTRD, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
-    what = "rtrd: standard output can't be written: No space left on device\n"
-    assert (done.returncode, done.stderr) == (1, what)
+    assert (done.returncode, done.stderr) == (1, "rtrd: standard output can't be written: No space left on device\n")
 
 
 def test_without_any_stdout_the_exit_code_still_tells(tmp_path: Path) -> None:

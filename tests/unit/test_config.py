@@ -246,8 +246,7 @@ def test_a_rule_at_fault(line: str, what: str) -> None:
     ],
 )
 def test_a_rule_for_local_routes_at_fault(line: str, what: str) -> None:
-    found = faults(f"{GOOD}policy:\n  - direction: out\n    {line}\n")
-    assert found == [(6, f"policy[0].{what}")]
+    assert faults(f"{GOOD}policy:\n  - direction: out\n    {line}\n") == [(6, f"policy[0].{what}")]
 
 
 def test_a_rule_for_local_routes() -> None:

@@ -548,9 +548,7 @@ def test_over_tcp_nothing_is_decided(tmp_path: Path) -> None:
         assert one.daemon.held
 
 
-def test_who_listens_over_tcp_keeps_nobody_at_the_socket_from_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_listens_over_tcp_keeps_nobody_at_the_socket_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MOST_OVER_TCP", 1)
     with running(tmp_path / "rtrd.sock", Endpoint("127.0.0.1", 0)) as one:
         http = one.control.http
@@ -581,9 +579,7 @@ def test_a_held_change_is_decided_once(served: Running, command: str, capsys: py
     assert capsys.readouterr().err == "rtrd: no VRP change is held\n"
 
 
-def test_what_would_change_is_asked_with_signs_of_both_kinds(
-    served: Running, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_would_change_is_asked_with_both_signs(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["whatif", "-192.0.2.0/24@64500", "+2001:db8::/32-48 => AS1", "-fd00::/8@2", "--rows", "7"]
     assert cli.main([*words, "--socket", str(served.path)]) == 0
     assert served.daemon.asked == ["-192.0.2.0/24-24 AS64500", "+2001:db8::/32-48 AS1", "-fd00::/8-8 AS2"]
@@ -680,9 +676,7 @@ def test_what_the_daemon_refuses_ends_with_1(served: Running, capsys: pytest.Cap
     assert capsys.readouterr().err == "rtrd: no VRP set is usable yet: no cache has answered\n"
 
 
-def test_the_environment_names_the_socket(
-    served: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rtrd_socket(served: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("RTRD_SOCKET", str(served.path))
     assert cli.main(["status"]) == 0
     assert capsys.readouterr().out.startswith("rtrd ")
@@ -710,5 +704,4 @@ def test_something_else_at_the_socket_ends_with_3(tmp_path: Path, capsys: pytest
         thread.start()
         assert cli.main(["status", "--socket", str(path)]) == 3
         thread.join(10)
-    what = f"rtrd: no daemon answers at {path}: something other than rtrd listens there\n"
-    assert capsys.readouterr().err == what
+    assert capsys.readouterr().err == f"rtrd: no daemon answers at {path}: something other than rtrd listens there\n"

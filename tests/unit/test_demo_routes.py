@@ -25,8 +25,7 @@ VRPS = [VRP("192.0.2.0/24", 25, 64500), VRP("198.51.100.0/24", 24, 0), VRP("::/0
     ],
 )
 def test_validity_is_rfc_6811s(prefix: str, path: tuple[int, ...], path_set: tuple[int, ...], expected: str) -> None:
-    route = Route(prefix=prefix, next_hop="192.0.2.1", path=path, path_set=path_set)
-    assert validity(route, VRPS) == expected
+    assert validity(Route(prefix=prefix, next_hop="192.0.2.1", path=path, path_set=path_set), VRPS) == expected
 
 
 def test_the_small_internet_has_every_kind_of_route_in_both_families() -> None:

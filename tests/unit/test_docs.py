@@ -42,8 +42,7 @@ def section(title: str) -> str:
 
 def rows(title: str) -> dict[str, list[str]]:
     """The first table of a section: key -> its other cells."""
-    table = section(title).strip().split("\n\n")
-    lines = next(part for part in table if part.startswith("| key")).splitlines()[2:]
+    lines = next(part for part in section(title).strip().split("\n\n") if part.startswith("| key")).splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return {first.strip("`"): rest for first, *rest in cells}
 
@@ -110,8 +109,7 @@ def test_every_command_and_option_is_documented(command: str) -> None:
 
 
 def test_every_endpoint_is_documented() -> None:
-    app = whole.app()
-    for route in app.router.routes():
+    for route in whole.app().router.routes():
         assert isinstance(route.resource, (web.PlainResource, web.DynamicResource))
         path = route.resource.canonical.split("{")[0]
         assert f"`{path}" in COMMANDS, path

@@ -124,9 +124,7 @@ def test_a_lost_cache_of_a_group_counts_until_it_expires(story: Story) -> None:
 
 
 @pytest.mark.parametrize(("on_expire", "told"), [("not-found", ["-64500"]), ("keep", []), ("exit", ["ended"])])
-def test_when_the_last_vrps_expire_the_operator_has_decided(
-    on_expire: Literal["not-found", "keep", "exit"], told: list[str]
-) -> None:
+def test_when_the_last_vrps_expire(on_expire: Literal["not-found", "keep", "exit"], told: list[str]) -> None:
     story, cache = Story(on_expire), Cache(0)
     story.sync(cache, A)
     story.effective.active(frozenset([cache]))

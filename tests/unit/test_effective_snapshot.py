@@ -79,9 +79,7 @@ def test_it_counts_until_a_group_is_usable_and_then_only_the_difference_is_told(
     ("on_expire", "told", "left", "used"),
     [("not-found", ["-64500"], set(), False), ("keep", [], {OLD}, True), ("exit", ["ended"], {OLD}, True)],
 )
-def test_too_old_it_goes_as_the_operator_wants(
-    on_expire: Literal["not-found", "keep", "exit"], told: list[str], left: set[VRP], used: bool
-) -> None:
+def test_too_old(on_expire: Literal["not-found", "keep", "exit"], told: list[str], left: set[VRP], used: bool) -> None:
     one = Story(on_expire).with_snapshot()
     one.effective.snapshot_expired()
     one.effective.snapshot_expired()  # the snapshot_keeper says so every second

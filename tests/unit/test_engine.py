@@ -20,9 +20,7 @@ class Story(EngineStory):
 
     def said(self) -> list[tuple[str, tuple[str, ...], str]]:
         names = self.engine.receivers.names
-        return [
-            ("announce" if one.announce else "withdraw", names(one.receivers), one.prefixes) for one in self.commands()
-        ]
+        return [("announce" if it.announce else "withdraw", names(it.receivers), it.prefixes) for it in self.commands()]
 
 
 def test_every_neighbor_but_the_routes_own_is_told() -> None:
@@ -126,8 +124,7 @@ def test_a_neighbor_that_stops_taking_path_ids_is_told_anew() -> None:
     story.announce("192.0.2.1", "198.51.100.0/24 0.0.0.1", "198.51.100.0/24 0.0.0.2")
     assert len(story.said()) == 2
     story.engine.path_ids("192.0.2.2", 4, taken=False)
-    gone = story.said()
-    assert gone == [("withdraw", ("192.0.2.2",), "198.51.100.0/24")] * 2
+    assert story.said() == [("withdraw", ("192.0.2.2",), "198.51.100.0/24")] * 2
     assert story.said() == [("announce", ("192.0.2.2",), "198.51.100.0/24")]
     story.engine.path_ids("192.0.2.2", 4, taken=False)
     assert story.said() == []

@@ -150,8 +150,7 @@ async def test_sessions_caches_and_groups(one: Story) -> None:
     one.engine.state(State("192.0.2.1", up=True, reason=""))
     cache = one.daemon.caches.groups()[0].sockets[0]
     cache.error = "refused \x1b[2J"
-    told = await one.told()
-    assert [event["text"] for event in told] == [
+    assert [event["text"] for event in await one.told()] == [
         f"cache {CACHE} failed: refused \\x1b[2J",
         "neighbor 192.0.2.1 is up",
     ]

@@ -34,8 +34,7 @@ def key(raw: bytes, next_hop: str = "192.0.2.1", family: str = "ipv4 unicast") -
 
 
 def read(attributes: dict[str, Any], *, policy: Policy | None = None, **more: str) -> AttributeSet:
-    owns = policy.is_ours if policy else lambda _: False
-    return read_attributes(key(json.dumps(attributes).encode(), **more), owns)
+    return read_attributes(key(json.dumps(attributes).encode(), **more), policy.is_ours if policy else lambda _: False)
 
 
 def v5(*segments: tuple[str, list[int]]) -> dict[str, Any]:
@@ -111,8 +110,7 @@ def test_segments_stand_in_the_order_of_their_numbers() -> None:
 
 
 def test_the_kinds_of_segments() -> None:
-    path = read(v4([1], confederation_path=[2], confederation_set=[3], as_set=[4])).as_path
-    assert path == (
+    assert read(v4([1], confederation_path=[2], confederation_set=[3], as_set=[4])).as_path == (
         Segment(AS_CONFED_SEQUENCE, (2,)),
         Segment(AS_CONFED_SET, (3,)),
         Segment(AS_SEQUENCE, (1,)),
@@ -293,14 +291,12 @@ def test_equal_sets_are_one_outcome_and_others_are_not() -> None:
 def test_a_forged_tag_makes_no_other_outcome() -> None:
     """A neighbor that flaps a tag of ours causes no command."""
     plain = read({"origin": "igp"}, policy=POLICY)
-    forged = read({"origin": "igp", "large-community": [[65000, 1, 0]]}, policy=POLICY)
-    assert plain == forged
+    assert plain == read({"origin": "igp", "large-community": [[65000, 1, 0]]}, policy=POLICY)
 
 
 def test_attributes_that_fill_an_update_are_not_announced() -> None:
     """With a tag more they don't fit: ExaBGP says done, sends nothing, and what it sent before stays."""
-    fits = read({"large-community": [[65000, 9, i] for i in range((MOST_OCTETS - 34) // 12)]})
-    assert fits.summary().fitness == FIT
+    assert read({"large-community": [[65000, 9, i] for i in range((MOST_OCTETS - 34) // 12)]}).summary().fitness == FIT
     for attributes in (
         {"large-community": [[65000, 9, i] for i in range(320)]},
         {"community": [[65000, i] for i in range(1000)]},

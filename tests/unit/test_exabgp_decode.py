@@ -97,8 +97,7 @@ def test_connected_is_not_up() -> None:
 
 
 def test_a_state_of_the_state_machine_is_no_state_of_the_session() -> None:
-    line = changed("down-tcp-closed", ('"type": "state"', '"type": "fsm"'))
-    assert decode(line) == Other("fsm", PEER)
+    assert decode(changed("down-tcp-closed", ('"type": "state"', '"type": "fsm"'))) == Other("fsm", PEER)
 
 
 def test_end_of_rib_changes_no_route() -> None:
@@ -114,8 +113,7 @@ def test_a_route_with_link_local_next_hops_alone_is_known_all_the_same() -> None
     """It can't be announced, but it replaces what the neighbor announced before (RFC 4271 section 3.1)."""
     both = changed("update-v6-global-ll", ("2001:db8::2", "fe80::2"))
     assert next_hops(routes(both)) == [(None, ["2001:db8:3::/48"])] * 2
-    single = changed("update-v6", ("2001:db8::2", "FEBF::2"))
-    assert [next_hop for next_hop, _ in next_hops(routes(single))] == [None]
+    assert [next_hop for next_hop, _ in next_hops(routes(changed("update-v6", ("2001:db8::2", "FEBF::2"))))] == [None]
 
 
 def test_an_address_that_only_begins_like_a_link_local_one_is_none() -> None:
@@ -173,8 +171,7 @@ def test_a_route_refresh_of_4_2_is_no_json() -> None:
 def test_a_session_that_negotiated_ipv4_over_ipv6() -> None:
     line = (SAMPLES / "exabgp-5.0.15" / "session-up-main.jsonl").read_bytes().splitlines()[6]
     assert decode(line) == Negotiated(PEER, extended_next_hop=True)
-    without = line.replace(b'"ipv4 unicast ipv6"', b"")
-    assert decode(without) == Negotiated(PEER, extended_next_hop=False)
+    assert decode(line.replace(b'"ipv4 unicast ipv6"', b"")) == Negotiated(PEER, extended_next_hop=False)
     assert decode(line.replace(b'"nexthop": [', b'"nexthop": ["ipv4 unicast ipv6", 7,')) == Other("negotiated", PEER)
 
 

@@ -52,9 +52,7 @@ tags = st.one_of(
     u64.map(lambda n: Tag("extended", (n,))),
     st.sampled_from([tag for validity in ("valid", "not-found", "invalid") if (tag := rfc8097_tag(validity))]),
 )
-treatments = st.tuples(st.lists(tags, max_size=4).map(tuple), st.none() | u32).map(
-    lambda given: Treatment("announce", *given)
-)
+treatments = st.tuples(st.lists(tags, max_size=4).map(tuple), st.none() | u32).map(lambda n: Treatment("announce", *n))
 segments = st.builds(
     Segment,
     st.sampled_from([1, 2, 2, 2, 3, 4]),
@@ -222,8 +220,7 @@ def test_the_tag_of_rfc_8097_is_written_in_hex() -> None:
     """Neither version has a name for it."""
     tag = rfc8097_tag("invalid")
     assert tag
-    text = command(with_path(), Treatment("announce", (tag,)))
-    assert " extended-community [ 0x4300000000000002 ] " in text
+    assert " extended-community [ 0x4300000000000002 ] " in command(with_path(), Treatment("announce", (tag,)))
 
 
 @pytest.mark.parametrize(
@@ -235,8 +232,7 @@ def test_the_tag_of_rfc_8097_is_written_in_hex() -> None:
     ],
 )
 def test_an_extended_community_that_exabgp_looks_into_goes_as_octets(value: int) -> None:
-    attributes = with_path()._replace(extended_communities=(0x0002_FDE9_0000_004D, value))
-    text = command(attributes)
+    text = command(with_path()._replace(extended_communities=(0x0002_FDE9_0000_004D, value)))
     assert "extended-community" not in text
     assert extended_communities(text) == [0x0002_FDE9_0000_004D, value]
 

@@ -363,8 +363,7 @@ def local_withdraws(story: Story) -> None:
 def test_while_exabgp_answers_nothing_more_rtrd_sleeps(state, acks: bool) -> None:  # type: ignore[no-untyped-def]
     story = Story(acks=acks).started()
     state(story)
-    wakes = story.until(story.now + 60)
-    assert wakes <= 12, "some for what is overdue, none to look again"
+    assert story.until(story.now + 60) <= 12, "some for what is overdue, none to look again"
 
 
 @pytest.mark.parametrize("answered", range(4))
@@ -449,9 +448,7 @@ def wakes_again(story: Story) -> bool:
 
 @settings(max_examples=300, deadline=None)
 @given(acks=st.booleans(), mute=st.booleans(), steps=STEPS)
-def test_whatever_happens_what_waits_is_written_in_the_end(
-    *, acks: bool, mute: bool, steps: list[str | tuple[str, float]]
-) -> None:
+def test_what_waits_is_written_in_the_end(*, acks: bool, mute: bool, steps: list[str | tuple[str, float]]) -> None:
     """No state is one that nothing ends: there is a deadline, or what is waited for comes from outside."""
     story = Story(acks=acks, mute=mute)
     for each in steps:
@@ -459,8 +456,7 @@ def test_whatever_happens_what_waits_is_written_in_the_end(
         step(story, name, number)
         waits = story.rib.waiting or story.local_rib.waiting or story.gate.window.written
         assert not waits or wakes_again(story), f"nothing ends this: {story.gate.waits_for}"
-        unanswered = [entry.text for entry in story.gate.window.written if entry.text != FENCE]
-        assert len(unanswered) <= 16
+        assert len([entry.text for entry in story.gate.window.written if entry.text != FENCE]) <= 16
     step(story, "pipe has room", 0)
     step(story, "retagged", 0)
     story.stuck = False

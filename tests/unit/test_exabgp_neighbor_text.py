@@ -58,9 +58,7 @@ def read(version: str, *words: str) -> list[Row | PathIds]:
         ("5.0.15", "disabled", "enabled", "disabled", False),
     ],
 )
-def test_whether_path_ids_are_sent_to_a_neighbor(
-    version: str, local: str, remote: str, column: str, *, taken: bool
-) -> None:
+def test_whether_path_ids_go_to_a_neighbor(version: str, local: str, remote: str, column: str, *, taken: bool) -> None:
     assert read(version, "ESTABLISHED", local, remote, column) == [
         Row("127.0.0.2", established=True),
         PathIds("127.0.0.2", 4, taken),

@@ -56,8 +56,7 @@ class Pipe:
         self.closed = False
         vrp_set = VRPSet()
         vrp_set.usable = True
-        engine = Engine("exabgp", vrp_set, Policy(rules), read_attributes)
-        self.router = ExaBGP(engine, stdin, stdout, self._close)
+        self.router = ExaBGP(Engine("exabgp", vrp_set, Policy(rules), read_attributes), stdin, stdout, self._close)
         self._fds = [stdin, stdout, self.of]
 
     def _close(self) -> None:

@@ -51,8 +51,7 @@ def test_others_are_written_while_one_waits_but_not_for_long() -> None:
 
 
 def test_when_no_more_can_be_written_it_drains_at_once() -> None:
-    story = Story()
-    assert story.look(parked=False, full=True)
+    assert Story().look(parked=False, full=True)
 
 
 def test_it_falls_by_itself_when_it_is_quiet_and_nothing_stops_for_that() -> None:

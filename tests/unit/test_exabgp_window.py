@@ -388,9 +388,7 @@ STEPS = st.lists(
 
 @settings(max_examples=400)
 @given(acks=st.booleans(), steps=STEPS)
-def test_whatever_happens_the_window_is_bounded_and_opens_again(
-    *, acks: bool, steps: list[str | tuple[str, float]]
-) -> None:
+def test_whatever_happens_the_window_is_bounded_and_opens(*, acks: bool, steps: list[str | tuple[str, float]]) -> None:
     link = Link(acks=acks)
     link.greet()
     for step in steps:

@@ -307,8 +307,7 @@ def test_a_group_below_the_one_in_use_is_only_taken_note_of() -> None:
 
 
 def test_a_group_below_that_goes_was_never_connected_to() -> None:
-    story = running({A}, {B}, in_sync=A)
-    assert regroup(story, 10, {A}) == [Drop(frozenset({B}))]
+    assert regroup(running({A}, {B}, in_sync=A), 10, {A}) == [Drop(frozenset({B}))]
 
 
 def test_while_nothing_is_usable_the_first_groups_are_tried_and_the_next_one_gets_its_turn() -> None:

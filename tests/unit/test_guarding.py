@@ -70,8 +70,7 @@ class Story:
         self.told += [f"{'+' if announce else '-'}{vrp}" for vrp, announce in changes]
 
     def announce(self, count: int) -> None:
-        prefixes = [f"10.{i >> 8}.{i & 255}.0/24" for i in range(count)]
-        self.table.announce(self.neighbor, self.attributes, prefixes)
+        self.table.announce(self.neighbor, self.attributes, [f"10.{i >> 8}.{i & 255}.0/24" for i in range(count)])
 
     def sync(self, cache: Cache, vrps: Iterable[VRP]) -> None:
         self.effective.discarded(cache)
@@ -79,8 +78,7 @@ class Story:
         self.effective.committed(cache, True)
 
     def delta(self, cache: Cache, come: Iterable[VRP] = (), go: Iterable[VRP] = ()) -> None:
-        records = [pack(vrp) for vrp in come] + [pack(vrp, announce=False) for vrp in go]
-        self.effective.staged(cache, b"".join(records))
+        self.effective.staged(cache, b"".join([pack(vrp) for vrp in come] + [pack(vrp, announce=False) for vrp in go]))
         self.effective.committed(cache, False)
 
     def follow(self, *caches: Cache) -> None:
@@ -143,15 +141,13 @@ def test_so_they_are_after_local_assertions(story: Story) -> None:
 
 
 def test_a_small_change_is_in_force_in_the_same_call(story: Story) -> None:
-    cache = story.begin()
-    story.delta(cache, [BAD[0]], [GOOD[0]])  # one route of 20 is 5 %
+    story.delta(story.begin(), [BAD[0]], [GOOD[0]])  # one route of 20 is 5 %
     assert sorted(story.told) == [f"+{BAD[0]}", f"-{GOOD[0]}"]
     assert story.validities() == {"valid", "invalid"}
 
 
 def test_a_change_that_turns_many_routes_invalid_is_held(story: Story) -> None:
-    cache = story.begin()
-    story.sync(cache, BAD)
+    story.sync(story.begin(), BAD)
     assert story.told == []
     assert story.in_force == set(GOOD)
     assert story.validities() == {"valid"}
@@ -177,8 +173,7 @@ def test_a_change_that_turns_many_routes_invalid_is_held(story: Story) -> None:
 
 
 def test_one_that_shrinks_the_set_too(story: Story) -> None:
-    cache = story.begin()
-    story.delta(cache, go=GOOD[:5])
+    story.delta(story.begin(), go=GOOD[:5])
     assert (story.state, story.in_force) == ("held", set(GOOD))
     story.guarding.accept()
     assert story.in_force == set(GOOD[5:])
@@ -402,8 +397,7 @@ def test_a_long_judgement_leaves_the_loop_to_others(loop: asyncio.AbstractEventL
 
 def test_more_than_can_be_listed_is_judged_over_all_routes(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarding, "MOST_LISTED", 10)
-    cache = story.begin()
-    story.sync(cache, BAD)
+    story.sync(story.begin(), BAD)
     assert story.guarding.status()["held"]["newly_invalid"] == 20
     story.guarding.accept()
     assert story.in_force == set(BAD)

@@ -89,8 +89,7 @@ def test_withdrawn_ones_and_those_of_a_session_that_ends_are_gone(story: Story) 
 def learn(story: Story, prefix: str, *, withdraw: bool = False) -> None:
     """Let a neighbor announce it; ExaBGP is told to announce it on, and does."""
     key = attribute_key(PATH, "192.0.2.9", 65000, "ipv4 unicast")
-    update = Update(LEARNED, [prefix] if withdraw else [], [] if withdraw else [(key, [prefix])], 0)
-    story.engine.update(update)
+    story.engine.update(Update(LEARNED, [prefix] if withdraw else [], [] if withdraw else [(key, [prefix])], 0))
     command = story.engine.next_command(50)
     assert command is not None
     assert (command.announce, command.prefixes) == (not withdraw, prefix)
@@ -161,8 +160,7 @@ def test_a_local_route_is_not_withdrawn_with_a_learned_one() -> None:
 
 @pytest.fixture
 def ruled() -> Story:
-    rule = PolicyRule(direction="out", to=(Address(PEER),), invalid=Action(action="withdraw"))
-    return Story(OURS, rules=(rule,))
+    return Story(OURS, rules=(PolicyRule(direction="out", to=(Address(PEER),), invalid=Action(action="withdraw")),))
 
 
 def shown(story: Story) -> dict[str, tuple[str, str]]:

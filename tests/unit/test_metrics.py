@@ -45,14 +45,12 @@ def scraped(tmp_path: Any) -> Any:
 
     async def read() -> bytes:
         daemon = Daemon(load(tmp_path / "rtrd.yaml"))
-        engine = Engine("exabgp", daemon.vrp_set, Policy(()), read_attributes)
-        router = ExaBGP(engine, 0, 1, lambda: None)
+        router = ExaBGP(Engine("exabgp", daemon.vrp_set, Policy(()), read_attributes), 0, 1, lambda: None)
         router.feed(UPDATE)
         daemon.routers._routers.append(router)
         return (await scrape.page(daemon.registry.collect(), ""))[0]
 
-    text = asyncio.run(read()).decode()
-    return {family.name: family for family in text_string_to_metric_families(text)}
+    return {family.name: family for family in text_string_to_metric_families(asyncio.run(read()).decode())}
 
 
 def values(family: Any) -> dict[tuple[str, ...], float]:

@@ -11,5 +11,4 @@ def test_the_sanitized_build_is_the_one_that_make_sanitize_tests() -> None:
     folder = os.environ.get("RTRD_SANITIZED")
     for module in (_rov, _rtrlib):
         assert module.__file__ is not None
-        loaded = Path(module.__file__).resolve()
-        assert folder is None or loaded.is_relative_to(Path(folder).resolve())
+        assert folder is None or Path(module.__file__).resolve().is_relative_to(Path(folder).resolve())

@@ -182,11 +182,10 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 class Intake:
     def __init__(self, native: ModuleType, wire: bytes, pieces: list[int], waits: Sequence[int] = ()) -> None:
         self.ffi, self.lib = native.ffi, native.lib
-        times = [*waits, *[0] * (len(pieces) - len(waits))]
         self.kept = (
             self.ffi.from_buffer("uint8_t[]", wire),
             self.ffi.new("int[]", pieces),
-            self.ffi.new("int[]", times),
+            self.ffi.new("int[]", [*waits, *[0] * (len(pieces) - len(waits))]),
         )
         self.lib.begin(*self.kept, len(pieces))
 
@@ -249,8 +248,7 @@ def test_all_but_the_prefixes_that_are_none_arrives_in_order_however_it_is_cut(
     pieces = [piece for piece in pieces if piece]
     pieces += [max(1, len(wire) - sum(pieces))] * (sum(pieces) < len(wire))
     wire += bytes(max(0, sum(pieces) - len(wire)))  # what comes after: PDUs of length 0, which librtr refuses
-    intake = Intake(native, wire, pieces)
-    octets, end = intake.all(size)
+    octets, end = Intake(native, wire, pieces).all(size)
     wanted = b"".join(pdu for pdu in pdus if pdu not in BAD)
     assert octets[: len(wanted)] == wanted
     assert set(octets[len(wanted) :]) <= {0}
@@ -302,8 +300,7 @@ def test_the_end_of_a_connection_says_where_it_came(native: ModuleType, wire: by
 
 
 def test_a_time_out_is_no_fault_of_the_connection(native: ModuleType) -> None:
-    intake = Intake(native, b"", [WOULDBLOCK])
-    assert intake.receive(8) == WOULDBLOCK
+    assert Intake(native, b"", [WOULDBLOCK]).receive(8) == WOULDBLOCK
     assert native.lib.fault_kind() == 0
 
 
@@ -344,9 +341,7 @@ def test_what_librtr_refuses_is_said_in_words_to_both_sides(native: ModuleType, 
         (6, prefix6(b"\x20\1" + bytes(14), 32, 48, 7), "withdrew what it had not announced: 2001::/32-48 AS7"),
     ],
 )
-def test_a_vrp_that_contradicts_what_came_before_is_named(
-    native: ModuleType, code: int, pdu: bytes, sentence: str
-) -> None:
+def test_a_vrp_that_contradicts_others_is_named(native: ModuleType, code: int, pdu: bytes, sentence: str) -> None:
     intake = Intake(native, pdu + GOOD[4], [len(pdu) + len(GOOD[4])])
     assert intake.all()[0] == pdu + GOOD[4]
     native.lib.reopen()
@@ -355,8 +350,7 @@ def test_a_vrp_that_contradicts_what_came_before_is_named(
 
 
 def report(code: int, text: bytes, inner: bytes = b"", *, length: int | None = None) -> bytes:
-    size = len(text) if length is None else length
-    body = struct.pack(">I", len(inner)) + inner + struct.pack(">I", size) + text
+    body = struct.pack(">I", len(inner)) + inner + struct.pack(">I", len(text) if length is None else length) + text
     return struct.pack(">BBHI", 1, 10, code, 8 + len(body)) + body
 
 
@@ -383,8 +377,7 @@ def test_an_error_report_of_the_cache_is_told_with_its_words(native: ModuleType,
 @pytest.mark.parametrize("code", [2, 4])
 def test_reports_that_librtr_goes_on_after_are_no_fault(native: ModuleType, code: int) -> None:
     pdu = report(code, b"")
-    intake = Intake(native, pdu, [len(pdu), WOULDBLOCK])
-    assert intake.all() == (pdu, WOULDBLOCK)
+    assert Intake(native, pdu, [len(pdu), WOULDBLOCK]).all() == (pdu, WOULDBLOCK)
     assert native.lib.fault_kind() == 0
 
 
@@ -412,8 +405,7 @@ def a_sync(count: int) -> tuple[bytes, list[int]]:
 
 def test_a_long_sync_is_let_gather_and_arrives_whole(native: ModuleType) -> None:
     wire, pieces = a_sync(MANY // len(PDU) + 99)
-    intake = Intake(native, wire, pieces)
-    assert intake.all(64) == (wire, CLOSED)
+    assert Intake(native, wire, pieces).all(64) == (wire, CLOSED)
     assert native.lib.naps() == 100, "before each of the 99 that came after so many octets, and before the end"
     assert native.lib.napped_us() == 100 * 20000
 

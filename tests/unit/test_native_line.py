@@ -36,8 +36,7 @@ def engine() -> Engine:
     vrp_set.usable = True
     vrp_set.activate([0])
     vrp_set.replace(0, b"".join(map(pack, VRPS)))
-    tags = tuple(map(parse_tag, TAGS))
-    says = Action(action="announce", tags=tags)
+    says = Action(action="announce", tags=tuple(map(parse_tag, TAGS)))
     rule = PolicyRule(
         from_=(Address(PEER), Address(RIVAL)), to=(Address("127.0.0.3"),), valid=says, not_found=says, invalid=says
     )
@@ -148,8 +147,7 @@ def test_lines_of_many_neighbors_in_turn_are_each_of_its_own() -> None:
 
 
 def test_a_whole_table_is_taken_at_once_and_half_a_line_is_not() -> None:
-    routes = [lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100 + i // 90) for i in range(600)]
-    stream = list(lines.updates(routes, 20))
+    stream = list(lines.updates([lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100 + i // 90) for i in range(600)], 20))
     text = b"".join(stream)
     one = engine()
     assert one.take_lines(text[:-1], 0) == (len(text) - len(stream[-1]), len(stream) - 1)
@@ -276,9 +274,7 @@ def test_an_attribute_set_means_the_same_in_both_ways(attributes: dict[str, Any]
 @example({"med": 1}, {"med": 1, "cluster-list": []}, "192.0.2.1")
 @example({"med": 1}, {"med": 1, "community": []}, "192.0.2.1")
 @example({"community": [[1, 7]], "large-community": [[1, 2, 3]]}, {"community": [[1, 7], [21, 1], [2, 3]]}, "192.0.2.1")
-def test_two_sets_are_announced_alike_in_both_ways_or_in_none(
-    one: dict[str, Any], other: dict[str, Any], next_hop: str
-) -> None:
+def test_two_sets_are_alike_in_both_ways_or_in_none(one: dict[str, Any], other: dict[str, Any], next_hop: str) -> None:
     """A route that comes again with another set is announced again exactly when the words differ."""
     native, slow = engine(), engine()
     for attributes in (one, other):
@@ -335,5 +331,4 @@ def test_a_damaged_line_is_never_taken_for_more_than_it_says(line: bytes, cuts: 
 
 
 def test_a_key_that_is_too_long_is_left_to_python() -> None:
-    line = update({"odd": "x" * lib.LINE_KEY_MOST}, "192.0.2.1")
-    assert assert_alike(line) == [False]
+    assert assert_alike(update({"odd": "x" * lib.LINE_KEY_MOST}, "192.0.2.1")) == [False]

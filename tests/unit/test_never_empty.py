@@ -194,8 +194,7 @@ class World(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 29, 31, 61, 200, 541, 601]))
     def time_passes(self, seconds: int) -> None:
         self.now += seconds
-        due = sorted(cache for cache, until in self.until.items() if self.now >= until)
-        for cache in due:
+        for cache in sorted(cache for cache, until in self.until.items() if self.now >= until):
             del self.until[cache]
             last = cache in self.active and not any(other in self.until for other in self.active)
             if last and self.on_expire != "not-found":

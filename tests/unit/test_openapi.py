@@ -14,8 +14,7 @@ def test_every_route_of_the_application_is_in_it_and_no_other() -> None:
         for route in whole.app().router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
-    named = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}
-    assert named == answered
+    assert {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item} == answered
 
 
 def test_every_operation_says_what_it_does_and_how_it_answers() -> None:

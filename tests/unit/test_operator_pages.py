@@ -54,9 +54,7 @@ def test_every_block_is_of_a_kind_that_is_checked(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", configurations(), ids=str)
-def test_rtrd_check_finds_every_configuration_good(
-    block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rtrd_check_finds_configurations_good(block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "rtrd.yaml"
     settings = operator_pages.configuration(block)
     if "slurm" in settings:

@@ -101,8 +101,7 @@ def test_more_covering_vrps_than_fit_at_first() -> None:
     table = PfxTable()
     for asn in range(1, 301):
         table.add_record(asn, "10.0.0.0", 8, 8)
-    result = table.validate(301, "10.1.0.0", 16)
-    assert sorted(reason.record.asn for reason in result.reason) == list(range(1, 301))
+    assert sorted(reason.record.asn for reason in table.validate(301, "10.1.0.0", 16).reason) == list(range(1, 301))
 
 
 def test_a_result_equals_its_state_and_nothing_else() -> None:

@@ -55,8 +55,7 @@ def test_rfc8097_has_the_value_of_the_validity() -> None:
 
 def test_an_announcement_carries_its_tags_once_and_its_local_preference() -> None:
     tags = '["large:65000:1:0", "community:65000:7", "extended:0x0002fde800000001", "large:65000:1:0"]'
-    treatment = decide(f"  - valid: {{action: announce, tags: {tags}, local-preference: 200}}\n", "valid")
-    assert treatment == Treatment(
+    assert decide(f"  - valid: {{action: announce, tags: {tags}, local-preference: 200}}\n", "valid") == Treatment(
         "announce",
         (Tag("large", (65000, 1, 0)), Tag("standard", (65000, 7)), Tag("extended", (0x0002FDE800000001,))),
         200,

@@ -46,8 +46,7 @@ class Story(EngineStory):
         for command in self.commands():
             assert self.engine.receivers.names(command.receivers) == (LISTENER,)
             if command.announce:
-                attributes = self.attributes(command)
-                carried = [f"{a}:{b}" for a, b in attributes.communities]
+                carried = [f"{a}:{b}" for a, b in self.attributes(command).communities]
                 carried += [str(own).removeprefix("community:") for own in self.engine.treatment(command).tags]
                 said += [" ".join([f"+{prefix}", *carried]) for prefix in command.prefixes.split()]
             else:
@@ -80,8 +79,7 @@ def test_another_tag_is_written_where_it_belongs_and_nowhere_else() -> None:
 
 
 def test_tags_that_change_places() -> None:
-    story = advertised()
-    assert story.now(rule(ONE, tag("community:65000:2"), tag("community:65000:1"))) == [
+    assert advertised().now(rule(ONE, tag("community:65000:2"), tag("community:65000:1"))) == [
         f"+{VALID} 65000:2",
         f"+{NOT_FOUND} 65000:1",
     ]
@@ -107,8 +105,7 @@ def test_a_rule_that_withdraws_says_so_once() -> None:
 
 
 def test_hold_leaves_what_stands() -> None:
-    story = advertised()
-    assert story.now(rule(ONE, "{action: hold}", "{action: hold}")) == []
+    assert advertised().now(rule(ONE, "{action: hold}", "{action: hold}")) == []
 
 
 def test_a_forged_tag_is_removed_as_soon_as_it_is_ours() -> None:
@@ -199,9 +196,7 @@ HEARD = st.lists(
 
 @settings(deadline=None)  # a loaded machine is no fault
 @given(st.lists(st.tuples(POLICIES, st.integers(0, 6), HEARD), min_size=1, max_size=5))
-def test_after_any_policies_what_stands_is_what_the_last_one_says(
-    policies: list[tuple[Any, int, list[tuple[str, str, int | None]]]],
-) -> None:
+def test_the_last_of_any_policies_decides(policies: list[tuple[Any, int, list[tuple[str, str, int | None]]]]) -> None:
     """Changed at any moment, also in the middle of the work that the last change left."""
 
     def play(story: Story, stands: dict[str, Any]) -> None:
@@ -209,8 +204,7 @@ def test_after_any_policies_what_stands_is_what_the_last_one_says(
             treatment = story.engine.treatment(command)
             for prefix in command.prefixes.split():
                 if command.announce:
-                    communities = story.attributes(command).communities
-                    stands[prefix] = (communities, treatment.tags, treatment.local_preference)
+                    stands[prefix] = (story.attributes(command).communities, treatment.tags, treatment.local_preference)
                 else:
                     stands.pop(prefix, None)
 

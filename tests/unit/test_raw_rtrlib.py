@@ -125,8 +125,7 @@ class RawManager:
             self.groups[i].preference = preference
             self.kept += [tr_socket, pointers]
         self.config = ffi.new("struct rtr_mgr_config **")
-        callbacks = [ffi.NULL] * 4
-        self.result = lib.rtr_mgr_init(self.config, self.groups, len(preferences), 30, 600, retry, *callbacks)
+        self.result = lib.rtr_mgr_init(self.config, self.groups, len(preferences), 30, 600, retry, *([ffi.NULL] * 4))
 
     def open(self, transport: str, tr_socket: Any) -> int:
         host, port, user, password = self.kept[:4]
@@ -155,8 +154,7 @@ def test_a_manager(transport: str) -> None:
     assert lib.rtr_get_interval_mode(socket) == lib.RTR_INTERVAL_MODE_IGNORE_ANY
     assert (socket.refresh_interval, socket.expire_interval, socket.retry_interval) == (30, 600, 600)
 
-    one = record(*VRPS[0])
-    assert lib.pfx_table_add(config.pfx_table, one) == lib.PFX_SUCCESS
+    assert lib.pfx_table_add(config.pfx_table, record(*VRPS[0])) == lib.PFX_SUCCESS
     result = ffi.new("enum pfxv_state *")
     assert lib.rtr_mgr_validate(config, 234, address("22.45.66.0"), 24, result) == lib.PFX_SUCCESS
     assert result[0] == lib.BGP_PFXV_STATE_VALID
@@ -188,8 +186,7 @@ def test_every_function_that_librtr_exports_is_there() -> None:
 
 def declared(kind: str) -> dict[str, str]:
     """Name and body of each `enum` or `struct` in librtr's headers, without comments."""
-    text = "\n".join(path.read_text() for path in HEADERS.rglob("*.h"))
-    bare = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    bare = re.sub(r"/\*.*?\*/", "", "\n".join(path.read_text() for path in HEADERS.rglob("*.h")), flags=re.DOTALL)
     return dict(re.findall(rf"^{kind} (\w+) {{(.*?)}};", bare, re.MULTILINE | re.DOTALL))
 
 

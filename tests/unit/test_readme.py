@@ -27,8 +27,7 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_the_table_names_the_commands_that_there_are() -> None:
-    named = {words.split()[0] for words in re.findall(r"^\| `rtrd ([^`]+)`", README, re.MULTILINE)}
-    assert named == set(COMMANDS)
+    assert {words.split()[0] for words in re.findall(r"^\| `rtrd ([^`]+)`", README, re.MULTILINE)} == set(COMMANDS)
 
 
 def test_the_first_example_prints_what_the_page_shows(tmp_path: Path) -> None:

@@ -87,8 +87,7 @@ def test_each_change_is_a_sentence(replacement: tuple[str, str], change: list[st
 
 
 def test_the_end_of_the_policy_is_said_as_what_it_is() -> None:
-    rules = BEFORE[BEFORE.index("policy:") :]
-    assert said((rules, "")) == ["policy: no rule is left, rtrd only observes"]
+    assert said((BEFORE[BEFORE.index("policy:") :], "")) == ["policy: no rule is left, rtrd only observes"]
 
 
 def test_what_needs_a_restart_stays_as_it_was_until_then() -> None:
@@ -110,5 +109,4 @@ def test_every_key_is_either_changed_or_said_to_need_a_restart() -> None:
         other: Any = object()
         new = msgspec.structs.replace(old, **{field: other})
         (change,) = compare(old, new, reloadable())
-        kept = getattr(merged(old, new, reloadable()), field)
-        assert (kept is other) != change.restart, field
+        assert (getattr(merged(old, new, reloadable()), field) is other) != change.restart, field

@@ -113,6 +113,7 @@ class TestOneRoute:
         self.vrp_set = usable_set(VRP("192.0.2.0/24", 24, 64500))
         self.table = RouteTable(self.vrp_set)
         self.router = Router()
+        self.neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
 
     def said(self) -> list[tuple[bool, str]]:
         drain_work(self.table)
@@ -121,41 +122,36 @@ class TestOneRoute:
         return self.router.commands
 
     def test_announced_once_and_not_again(self) -> None:
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
         assert self.said() == [(True, "192.0.2.0/24")]
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
-        announce(self.table, neighbor, b"twin", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"twin", ["192.0.2.0/24"])
         assert self.said() == []
 
     def test_withdrawn_by_its_neighbor_it_is_withdrawn_by_us(self) -> None:
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
         self.said()
-        self.table.withdraw(neighbor, ["192.0.2.0/24"])
+        self.table.withdraw(self.neighbor, ["192.0.2.0/24"])
         assert self.said() == [(False, "192.0.2.0/24")]
         assert len(self.table) == 0
 
     def test_announced_and_withdrawn_before_the_pipe_had_room_is_silence(self) -> None:
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
-        self.table.withdraw(neighbor, ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
+        self.table.withdraw(self.neighbor, ["192.0.2.0/24"])
         assert self.said() == []
 
     def test_entering_invalid_writes_one_withdraw_though_nothing_was_announced(self) -> None:
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"b", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"b", ["192.0.2.0/24"])
         assert self.said() == [(False, "192.0.2.0/24")]
-        announce(self.table, neighbor, b"none", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"none", ["192.0.2.0/24"])
         assert self.said() == []
 
     def test_it_comes_back_when_its_vrp_does(self) -> None:
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"b", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"b", ["192.0.2.0/24"])
         self.said()
         self.table.vrps_changed(self.vrp_set.replace(0, pack(VRP("192.0.2.0/24", 24, 64501))))
         assert self.said() == [(True, "192.0.2.0/24")]
-        assert self.table.counts(neighbor) == {"valid": 1, "not-found": 0, "invalid": 0, "unverified": 0}
+        assert self.table.counts(self.neighbor) == {"valid": 1, "not-found": 0, "invalid": 0, "unverified": 0}
 
     def test_a_new_validity_in_the_same_words_is_silence(self) -> None:
         neighbor = self.table.add_neighbor(SAME_WORDS, b"\x7f\0\0\2")
@@ -167,35 +163,31 @@ class TestOneRoute:
 
     def test_held_until_a_set_is_usable(self) -> None:
         self.vrp_set.usable = False
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
         assert self.said() == []
         self.vrp_set.usable = True
         self.table.revalidate()
         assert self.said() == [(True, "192.0.2.0/24")]
 
     def test_a_session_that_ends_takes_its_routes_along(self) -> None:
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24", "2001:db8::/32"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24", "2001:db8::/32"])
         self.said()
-        self.table.retire_neighbor(neighbor)
+        self.table.retire_neighbor(self.neighbor)
         assert len(self.table) == 0
         assert sorted(self.said()) == [(False, "192.0.2.0/24"), (False, "2001:db8::/32")]
 
     def test_a_session_that_returns_at_once_costs_nothing(self) -> None:
-        first = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, first, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
         self.said()
-        self.table.retire_neighbor(first)
+        self.table.retire_neighbor(self.neighbor)
         second = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
         announce(self.table, second, b"a", ["192.0.2.0/24"])
         assert self.said() == []
         assert [route.advertised for route in self.table.routes()] == [0b110]
 
     def test_two_neighbors_of_one_prefix_are_one_announcement_of_the_better(self) -> None:
-        long_path = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
         short_path = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\3")
-        announce(self.table, long_path, b"a", ["198.51.100.0/24"])
+        announce(self.table, self.neighbor, b"a", ["198.51.100.0/24"])
         self.said()
         announce(self.table, short_path, b"b", ["198.51.100.0/24"])
         assert self.said() == [(True, "198.51.100.0/24")]
@@ -203,13 +195,12 @@ class TestOneRoute:
         assert self.said() == [(True, "198.51.100.0/24")]  # the other takes its place; no gap
 
     def test_at_a_target_that_is_down_it_is_taken_back_and_said_when_it_is_up(self) -> None:
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24", "198.51.100.0/24"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24", "198.51.100.0/24"])
         self.said()
         self.table.set_up(0b011)
         self.router.up = 0b011
-        announce(self.table, neighbor, b"preferred", ["192.0.2.0/24"])
-        announce(self.table, neighbor, b"a", ["203.0.113.0/24"])
+        announce(self.table, self.neighbor, b"preferred", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"a", ["203.0.113.0/24"])
         assert sorted(self.said()) == [(False, "192.0.2.0/24"), (True, "192.0.2.0/24"), (True, "203.0.113.0/24")]
         assert sorted(place[1] for place in self.router.routes if place[0] == 2) == ["198.51.100.0/24"]
         self.table.set_up(0b111)
@@ -228,24 +219,21 @@ class TestOneRoute:
         assert len(self.table) == 0
 
     def test_what_was_not_written_after_all_is_said_again(self) -> None:
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
         self.said()
         self.table.mark_not_announced("192.0.2.0/24", 0b100)
-        command = self.table.next_command(50)
-        assert command is not None
+        assert (command := self.table.next_command(50)) is not None
         assert (command.receivers, command.prefixes) == (0b100, "192.0.2.0/24")
 
     def test_written_again_in_the_next_round_only_and_then_the_newest(self) -> None:
         self.table.barrier_falls()
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
         assert self.said() == [(True, "192.0.2.0/24")]
         for name in (b"b", b"preferred", b"none"):  # it flaps
-            announce(self.table, neighbor, name, ["192.0.2.0/24"])
+            announce(self.table, self.neighbor, name, ["192.0.2.0/24"])
             assert self.said() == []
         assert (self.table.state.parked, self.table.state.waiting) == (1, 1)
-        announce(self.table, neighbor, b"a", ["198.51.100.0/24"])
+        announce(self.table, self.neighbor, b"a", ["198.51.100.0/24"])
         assert self.said() == [(True, "198.51.100.0/24")], "others don't wait for it"
         self.table.barrier_falls()
         assert self.said() == [(False, "192.0.2.0/24")]
@@ -262,10 +250,8 @@ class TestOneRoute:
         assert self.said() == [(True, "2001:db8::/32")]
 
     def test_prefixes_of_one_attribute_set_are_one_command(self) -> None:
-        neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", [f"10.0.{i}.0/24" for i in range(20)])
-        command = self.table.next_command(50)
-        assert command is not None
+        announce(self.table, self.neighbor, b"a", [f"10.0.{i}.0/24" for i in range(20)])
+        assert (command := self.table.next_command(50)) is not None
         assert command.size == 20
         assert self.table.next_command(50) is None
 

@@ -182,5 +182,4 @@ def test_a_reported_error_ends_the_session_unless_it_is_no_data() -> None:
 
 
 def test_a_report_longer_than_any_is_not_waited_for() -> None:
-    octets = header(1, 10, pdu.MAX_PDU + 1) + struct.pack(">I", pdu.MAX_PDU)
-    assert asyncio.run(talk(a_store(), [octets]))[1].closing
+    assert asyncio.run(talk(a_store(), [header(1, 10, pdu.MAX_PDU + 1) + struct.pack(">I", pdu.MAX_PDU)]))[1].closing

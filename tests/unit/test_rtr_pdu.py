@@ -119,8 +119,7 @@ def test_what_is_wrong_has_its_code(octets: Any, code: ErrorCode) -> None:
 
 
 def test_text_that_is_no_utf8_is_shown_escaped() -> None:
-    report = rtr_wire.encode(ErrorReport(1, 0, b"", "ab"))
-    again = rtr_wire.decode(report[:-1] + b"\xff")
+    again = rtr_wire.decode(rtr_wire.encode(ErrorReport(1, 0, b"", "ab"))[:-1] + b"\xff")
     assert isinstance(again, ErrorReport)
     assert again.text == "a\\xff"
 

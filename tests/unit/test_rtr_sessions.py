@@ -26,8 +26,7 @@ def test_the_oldest_are_forgotten(tmp_path: Path) -> None:
 
 def test_only_those_that_are_left() -> None:
     rest = {7, 65535}
-    used = [each for each in range(1, 1 << 16) if each not in rest]
-    assert set(choose(used, random.Random(0))) == rest
+    assert set(choose([each for each in range(1, 1 << 16) if each not in rest], random.Random(0))) == rest
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2", '["1"]', "[70000]", "{}", "[1" + " " * 70000 + "]"])

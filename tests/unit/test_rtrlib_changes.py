@@ -39,9 +39,7 @@ def flips(numbers: list[int], held: set[int]) -> bytes:
 
 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 5), max_size=6), st.integers(0, 4)), max_size=30), st.integers(0, 9))
-def test_what_is_taken_adds_up_to_what_was_told_whenever_it_is_taken(
-    steps: list[tuple[list[int], int]], keep: int
-) -> None:
+def test_what_is_taken_adds_up_to_what_was_told_at_any_time(steps: list[tuple[list[int], int]], keep: int) -> None:
     backlog, there, seen = Backlog(keep), set[int](), set[bytes]()
     for numbers, taken in steps:
         backlog.add(flips(numbers, there))

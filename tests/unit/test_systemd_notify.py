@@ -46,9 +46,7 @@ async def test_from_the_start_to_the_end(manager: socket.socket) -> None:
     notifier.close()
 
 
-async def test_the_watchdog_is_fed_by_the_loop_and_starves_with_it(
-    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_watchdog_is_fed_by_the_loop_alone(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
     notifier = Notifier(lambda: "")
     notifier.ready()

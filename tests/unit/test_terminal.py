@@ -107,8 +107,7 @@ def said(daemon: Path, *words: str, on_terminal: tuple[str, ...], **environment:
         kept[name] = writer
     env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
     env |= {"RTRD_SOCKET": str(daemon), "TERM": "xterm", **environment}
-    argv = [find_program("rtrd", "make venv"), *words]
-    process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, **kept)
+    process = subprocess.Popen([find_program("rtrd", "make venv"), *words], env=env, stdin=subprocess.DEVNULL, **kept)
     for writer in kept.values():
         os.close(writer)
     found = {}

@@ -185,9 +185,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
 
 
 @given(st.sets(vrps(), max_size=40), st.booleans())
-def test_what_is_written_reads_the_same(
-    tmp_path_factory: pytest.TempPathFactory, entries: set[Tuple], with_key: bool
-) -> None:
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, entries: set[Tuple], with_key: bool) -> None:
     records = packed.packed(packed.ordered(b"".join(map(pack, entries))))
     keys = (KEY,) if with_key else ()
     roas = [{"asn": asn, "prefix": str(prefix), "maxLength": most} for prefix, most, asn in entries]

@@ -27,8 +27,7 @@ def vrps(draw: st.DrawFn) -> Tuple:
 
 def pack(vrp: Tuple, announce: int = 1) -> bytes:
     prefix, max_length, asn = vrp
-    address = prefix.network_address.packed
-    return PACKED.pack(address, asn, prefix.prefixlen, max_length, prefix.version, announce)
+    return PACKED.pack(prefix.network_address.packed, asn, prefix.prefixlen, max_length, prefix.version, announce)
 
 
 def unpack(record: bytes) -> Tuple:
@@ -71,9 +70,7 @@ def test_diff_is_the_difference_of_the_sets(old: set[Tuple], new: set[Tuple]) ->
 
 
 @given(SETS, SETS, SETS)
-def test_merge_applies_a_change_and_says_what_it_really_changed(
-    old: set[Tuple], come: set[Tuple], gone: set[Tuple]
-) -> None:
+def test_merge_applies_a_change_and_says_what_it_changed(old: set[Tuple], come: set[Tuple], gone: set[Tuple]) -> None:
     before = packed.ordered(b"".join(map(pack, old)))
     announced, withdrawn = (packed.split(packed.ordered(b"".join(map(pack, one)))) for one in (come, gone))
     after, change = packed.merge(before, announced, withdrawn)
@@ -84,8 +81,7 @@ def test_merge_applies_a_change_and_says_what_it_really_changed(
 def test_a_large_set_is_compared_by_halves() -> None:
     records = [ORDERED.pack(4, 255 - 32, number.to_bytes(4), 64500, 32, 1) for number in range(20_000)]
     new = ORDERED.pack(4, 255 - 32, (1 << 24).to_bytes(4), 64500, 32, 1)
-    change = packed.diff(b"".join(records), b"".join([*records[:7], *records[8:], new]))
-    assert change == (new, records[7])
+    assert packed.diff(b"".join(records), b"".join([*records[:7], *records[8:], new])) == (new, records[7])
 
 
 @pytest.mark.parametrize("octets", [b"x", bytes(24), bytes(22) + b"\x05\x01"])

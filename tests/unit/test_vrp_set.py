@@ -103,8 +103,7 @@ class TestMalformed:
     )
     def test_is_left_out_and_counted(self, record: bytes, fault: str) -> None:
         vrp_set = set_of()
-        good = pack(VRP("198.51.100.0/24", 24, 64500))
-        vrp_set.replace(0, record + good)
+        vrp_set.replace(0, record + pack(VRP("198.51.100.0/24", 24, 64500)))
         assert vrp_set.count(4) == 1
         assert vrp_set.faults[fault] == 1
         assert vrp_set.validate("198.51.100.0/24", 64500) == "valid"
@@ -153,8 +152,7 @@ class TestMalformed:
 
     def test_a_step_without_a_budget_is_a_step(self) -> None:
         vrp_set, changes = set_of(VRP("192.0.2.0/24", 24, 64500)), vrp_sets.VRPChanges()
-        record = PACKED.pack(self.ADDRESS, 64500, 24, 4, 0, 0)
-        assert lib.vrpset_filter(vrp_set.native, record, 1) == 0
+        assert lib.vrpset_filter(vrp_set.native, PACKED.pack(self.ADDRESS, 64500, 24, 4, 0, 0), 1) == 0
         steps = 0
         while (more := lib.vrpset_apply(vrp_set.native, 0, changes.native)) > 0:
             steps += 1
@@ -387,8 +385,7 @@ class Sources(RuleBasedStateMachine):
 
     def due(self) -> set[VRP]:
         heard = set().union(*(self.live[source] for source in self.active))
-        kept = {vrp for vrp in heard if not any(matches(one, vrp) for one in self.filters)}
-        return kept | self.live[SLURM]
+        return {vrp for vrp in heard if not any(matches(one, vrp) for one in self.filters)} | self.live[SLURM]
 
     def check(self, changes: object, before: set[VRP]) -> None:
         appeared = {vrp for vrp, announce in changes if announce}  # type: ignore[attr-defined]
@@ -463,8 +460,7 @@ class Sources(RuleBasedStateMachine):
     def drop(self, source: int) -> None:
         others = set().union(*(self.live[one] for one in {*self.active, SLURM} - {source}))
         gone = self.live[source] & self.in_force - others if source in self.active else set()
-        changes = self.run(self.vrp_set.apply_drop(source), source)
-        assert Counter(changes) == Counter((vrp, False) for vrp in gone)
+        assert Counter(self.run(self.vrp_set.apply_drop(source), source)) == Counter((vrp, False) for vrp in gone)
         self.live[source], self.staged[source] = set(), set()
         self.in_force = self.in_force - gone
         assert self.deferring or self.in_force == self.due()
@@ -478,8 +474,7 @@ class Sources(RuleBasedStateMachine):
     @rule(prefix=prefixes())
     def look_within(self, prefix: str) -> None:
         outer = ipaddress.ip_network(prefix)
-        found = Counter(one.vrp for part in self.vrp_set.within(prefix) for one in part)
-        assert found == Counter(
+        assert Counter(one.vrp for part in self.vrp_set.within(prefix) for one in part) == Counter(
             vrp
             for vrp in self.in_force
             if (inner := ipaddress.ip_network(vrp.prefix)).version == outer.version

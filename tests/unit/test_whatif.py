@@ -94,8 +94,7 @@ def test_vrps_that_would_come_and_go(routes: list[Route], now: list[VRP], gone: 
 @given(ROUTES, SETS, SETS)
 @settings(deadline=None)
 def test_another_set_in_its_place(routes: list[Route], now: list[VRP], then: list[VRP]) -> None:
-    vrp_set = set_of(now)
-    table, held = table_of(vrp_set, routes)
+    table, held = table_of(set_of(now), routes)
     check(table, Question(table, View(and_with=set_of(then)), covers=True), held, set(now), set(then))
 
 

@@ -118,8 +118,7 @@ def row(router: str, prefix: str, now: str, then: str, cover: str | None) -> dic
 
 
 def test_vrps_that_appear_and_vanish_over_all_routers() -> None:
-    answer = suppose(daemon(), "-192.0.2.0/24@64500", "+192.0.2.0/24@64501")
-    assert answer == {
+    assert suppose(daemon(), "-192.0.2.0/24@64500", "+192.0.2.0/24@64501") == {
         "routes": 2,
         "newly_invalid": {"unreachable": 0, "covered-by-valid": 0, "covered-by-not-found": 2},
         "changes": [{"now": "valid", "then": "invalid", "routes": 2}],
@@ -142,8 +141,7 @@ def test_what_has_no_effect_is_named() -> None:
 
 
 def test_slurm_counts() -> None:
-    filtered = daemon([VRPFilter("198.51.100.0/24", None)])
-    answer = suppose(filtered, "+198.51.100.0/24@64501")
+    answer = suppose(daemon([VRPFilter("198.51.100.0/24", None)]), "+198.51.100.0/24@64501")
     assert answer["without_effect"] == ["+198.51.100.0/24-24 AS64501 (by SLURM)"]
     assert answer["changes"] == []
     asserted = daemon([VRPFilter("0.0.0.0/0", None)], [VRP(B.prefix, 24, 64501)])

@@ -20,9 +20,7 @@ def test_the_peer_keeps_the_prefix_while_a_path_is_left(lab: Lab, exabgp: str, m
     chain.start()
 
     def settle(*origins: int) -> None:
-        chain.wait_routes(
-            lambda got: [route.as_path[-1][1][-1] for route in got] == list(origins), f"the path of {origins}"
-        )
+        chain.wait_routes(lambda got: [one.as_path[-1][1][-1] for one in got] == list(origins), f"paths of {origins}")
 
     def learned(count: int) -> None:
         chain.wait_status(lambda status: status["routers"][0]["routes"]["not-found"] == count, f"{count} paths")

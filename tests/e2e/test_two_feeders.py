@@ -39,9 +39,7 @@ def chain(lab: Lab, exabgp: str, second: Feeder) -> Chain:
 def settle(chain: Chain, *path: int) -> None:
     """Wait until the listener has just the route with this path, tagged valid; nothing for no path."""
     wanted = [((("sequence", path),), "valid")] if path else []
-    chain.wait_routes(
-        lambda got: [(route.as_path, route.validity) for route in got] == wanted, f"the route by {path or 'nobody'}"
-    )
+    chain.wait_routes(lambda got: [(it.as_path, it.validity) for it in got] == wanted, f"a route by {path or 'nobody'}")
 
 
 def test_the_valid_one_is_announced_whoever_came_last(chain: Chain, second: Feeder) -> None:

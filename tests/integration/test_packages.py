@@ -134,9 +134,7 @@ def test_installed_used_and_removed(host: Host) -> None:
     config = "caches: {retry: 1, groups: [{name: a, preference: 1, servers: [{host: 127.0.0.1, port: 8282}]}]}"
     host.run("sh", "-c", f"echo '{config}' > /etc/rtrd/rtrd.yaml; echo 'state: /var/lib/rtrd' >> /etc/rtrd/rtrd.yaml")
     host.systemctl("start", "rtrd")
-    host.until(
-        lambda: "valid" in host.run("rtrd", "validate", "192.0.2.0/24", "64500").stdout, "a validity by the service"
-    )
+    host.until(lambda: "valid" in host.run("rtrd", "validate", "192.0.2.0/24", "64500").stdout, "the API's validity")
     host.systemctl("reload", "rtrd")
     # Compiled at the installation: nothing could be written there later.
     assert host.run("sh", "-c", "ls /usr/lib/rtrd/rtrd/__pycache__/cli.*.pyc").returncode == 0

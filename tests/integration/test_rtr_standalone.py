@@ -47,9 +47,7 @@ def test_a_failover_to_the_same_vrps_calls_nobody(cache: StayRTR, stayrtr: MakeS
     backup = stayrtr(ONE, TWO, name="backup")
     heard = Heard()
     calls: list[tuple[object, ...]] = []
-    manager = manager_of(
-        cache, backup, status_callback=heard.status, pfx_update_callback=lambda *change: calls.append(change)
-    )
+    manager = manager_of(cache, backup, status_callback=heard.status, pfx_update_callback=lambda *it: calls.append(it))
     manager.start(timeout=SECONDS)
     with manager:
         assert len(calls) == 2

@@ -290,129 +290,86 @@ async def resets_the_connection(router: Connection) -> None:
     router.reset()
 
 
-# -- PDUs that are none
+# -- answers that are wrong
 
 
-async def answer_with(router: Connection, octets: bytes) -> None:
-    """In the place of VRPs; then wait for what the router makes of it."""
-    await router.query()
-    await router.send(router.begin(), octets)
-    await router.behave()
+def answers(octets: Callable[[Connection], bytes], *, begun: bool = False) -> Callable[[Connection], Awaitable[None]]:
+    """Say this to the query, after a Cache Response if it is begun; then wait for what the router makes of it."""
+
+    async def script(router: Connection) -> None:
+        await router.query()
+        await router.send(router.begin() if begun else b"", octets(router))
+        await router.behave()
+
+    return script
 
 
-@fault("protocol", "wrong length: IPv4 Prefix of 0 octets")
-async def sends_a_length_of_0(router: Connection) -> None:
-    await answer_with(router, raw(4, length=0))
+def flags_that_do_not_exist(router: Connection) -> bytes:
+    octets = prefix(router.cache.vrps[0])
+    return octets[:8] + b"\6" + octets[9:] + router.end()
 
 
-@fault("protocol", "wrong length: IPv6 Prefix of 4294967295 octets")
-async def sends_a_length_of_4_gb(router: Connection) -> None:
-    await answer_with(router, raw(6, length=0xFFFFFFFF))
-
-
-@fault("protocol", "wrong length: IPv4 Prefix of 21 octets")
-async def sends_a_prefix_that_is_too_long(router: Connection) -> None:
-    await answer_with(router, raw(4, bytes(13)))
-
-
-@fault("protocol", "a PDU of type 77, which version 1 of RTR does not have")
-async def sends_an_unknown_type(router: Connection) -> None:
-    await answer_with(router, raw(77, bytes(20)))
-
-
-@fault("protocol", r"a PDU of type 11 \(ASPA\), which version 1 of RTR does not have")
-async def sends_aspa_to_a_version_1_client(router: Connection) -> None:
-    await answer_with(router, raw(11, bytes(16)))
-
-
-@fault("protocol", "wrong length: Router Key of 152 octets")
-async def sends_a_long_router_key(router: Connection) -> None:
-    """A P-384 key."""
-    await answer_with(router, raw(9, bytes(24) + bytes(120), session=1 << 8))
-
-
-@fault("protocol", "the cache speaks version 2 of RTR")
-async def answers_in_version_2(router: Connection) -> None:
-    await router.query()
-    await router.send(raw(3, version=2, session=1))
-    await router.behave()
-
-
-@fault("protocol", "what listens there speaks no RTR: its answer begins with octet 0x48")
-async def is_a_web_server(router: Connection) -> None:
-    await router.query()
-    await router.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
-    await router.behave()
-
-
-@fault("protocol", "wrong or out of place: Reset Query")
-async def asks_us(router: Connection) -> None:
-    await answer_with(router, raw(2))
-
-
-# -- PDUs in the wrong place
-
-
-@fault("protocol", "out of place: End of Data")
-async def sends_end_of_data_without_cache_response(router: Connection) -> None:
-    await router.query()
-    await router.send(router.end())
-    await router.behave()
-
-
-@fault("protocol", "out of place: IPv4 Prefix")
-async def sends_a_prefix_without_cache_response(router: Connection) -> None:
-    await router.query()
-    await router.send(b"".join(prefix(vrp) for vrp in router.cache.vrps), router.end())
-    await router.behave()
-
-
-@fault("protocol", "another session, or out of place: End of Data")
-async def ends_another_session(router: Connection) -> None:
-    await router.query()
-    await router.send(router.begin(), rtr_wire.encode(pdu.EndOfData(1, router.cache.session + 1, 5, *INTERVALS)))
-    await router.behave()
-
-
-@fault("protocol", r"announced twice: 192\.0\.2\.0/24-24 AS64500")
-async def announces_twice(router: Connection) -> None:
-    await answer_with(router, prefix(router.cache.vrps[0]) * 2 + router.end())
-
-
-@fault("protocol", r"withdrew what it had not announced: 192\.0\.2\.0/25-25 AS64500")
-async def withdraws_what_is_unknown(router: Connection) -> None:
+def unknown_withdrawal(router: Connection) -> bytes:
     vrp = router.cache.vrps[0]._replace(prefix="192.0.2.0/25", max_length=25)
-    await answer_with(router, prefix(vrp, announce=False) + router.end())
+    return prefix(vrp, announce=False) + router.end()
 
 
-@fault("protocol", "wrong or out of place: IPv4 Prefix")
-async def sends_flags_that_do_not_exist(router: Connection) -> None:
-    wrong = bytearray(prefix(router.cache.vrps[0]))
-    wrong[8] = 6
-    await answer_with(router, bytes(wrong) + router.end())
-
-
-# -- error reports
+NOT_IN_1 = "which version 1 of RTR does not have"
+# What comes in the place of VRPs, after a Cache Response.
+VRPS_AT_FAULT: dict[str, tuple[str, Callable[[Connection], bytes]]] = {
+    "sends_a_length_of_0": ("wrong length: IPv4 Prefix of 0 octets", lambda _: raw(4, length=0)),
+    "sends_a_length_of_4_gb": ("wrong length: IPv6 Prefix of 4294967295 octets", lambda _: raw(6, length=0xFFFFFFFF)),
+    "sends_a_prefix_that_is_too_long": ("wrong length: IPv4 Prefix of 21 octets", lambda _: raw(4, bytes(13))),
+    "sends_an_unknown_type": (f"a PDU of type 77, {NOT_IN_1}", lambda _: raw(77, bytes(20))),
+    "sends_aspa_to_a_version_1_client": (rf"a PDU of type 11 \(ASPA\), {NOT_IN_1}", lambda _: raw(11, bytes(16))),
+    # A P-384 key.
+    "sends_a_long_router_key": ("wrong length: Router Key of 152 octets", lambda _: raw(9, bytes(144), session=256)),
+    "asks_us": ("wrong or out of place: Reset Query", lambda _: raw(2)),
+    "announces_twice": (
+        r"announced twice: 192\.0\.2\.0/24-24 AS64500",
+        lambda router: prefix(router.cache.vrps[0]) * 2 + router.end(),
+    ),
+    "withdraws_what_is_unknown": (
+        r"withdrew what it had not announced: 192\.0\.2\.0/25-25 AS64500",
+        unknown_withdrawal,
+    ),
+    "sends_flags_that_do_not_exist": ("wrong or out of place: IPv4 Prefix", flags_that_do_not_exist),
+    "ends_another_session": (
+        "another session, or out of place: End of Data",
+        lambda router: rtr_wire.encode(pdu.EndOfData(1, router.cache.session + 1, 5, *INTERVALS)),
+    ),
+}
+ANSWERS_AT_FAULT: dict[str, tuple[str, Callable[[Connection], bytes]]] = {
+    "answers_in_version_2": ("the cache speaks version 2 of RTR", lambda _: raw(3, version=2, session=1)),
+    "is_a_web_server": (
+        "what listens there speaks no RTR: its answer begins with octet 0x48",
+        lambda _: b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+    ),
+    "sends_end_of_data_without_cache_response": ("out of place: End of Data", Connection.end),
+    "sends_a_prefix_without_cache_response": (
+        "out of place: IPv4 Prefix",
+        lambda router: router.all().removeprefix(router.begin()),
+    ),
+}
+FAULTS |= {name: Fault(answers(octets), "protocol", says) for name, (says, octets) in ANSWERS_AT_FAULT.items()}
+FAULTS |= {name: Fault(answers(it, begun=True), "protocol", says) for name, (says, it) in VRPS_AT_FAULT.items()}
+# Error reports.
+FAULTS["has_an_internal_error"] = Fault(
+    answers(lambda _: pdu.report(1, pdu.ErrorCode.INTERNAL_ERROR, "the disk is full\n")),
+    "refused",
+    "the cache reports error 1, internal error: the disk is full[?]",
+)
+FAULTS["reports_an_error_with_lengths_that_lie"] = Fault(
+    answers(lambda _: raw(10, struct.pack(">II", 1 << 31, 1 << 31))),
+    "refused",
+    "the cache reports error 0, corrupt data",
+)
 
 
 @fault("no-data", "the cache has no data yet")
 async def has_no_data(router: Connection) -> None:
     while await router.query():
         await router.send(pdu.report(1, pdu.ErrorCode.NO_DATA_AVAILABLE, ""))
-
-
-@fault("refused", "the cache reports error 1, internal error: the disk is full[?]")
-async def has_an_internal_error(router: Connection) -> None:
-    await router.query()
-    await router.send(pdu.report(1, pdu.ErrorCode.INTERNAL_ERROR, "the disk is full\n"))
-    await router.behave()
-
-
-@fault("refused", "the cache reports error 0, corrupt data")
-async def reports_an_error_with_lengths_that_lie(router: Connection) -> None:
-    await router.query()
-    await router.send(raw(10, struct.pack(">II", 1 << 31, 1 << 31)))
-    await router.behave()
 
 
 # -- too much

@@ -159,10 +159,7 @@ async def test_sessions_caches_and_groups(one: Story) -> None:
     assert [event["up"] for event in await one.told("neighbor")] == [True]
     one.engine.state(State("192.0.2.1", up=False, reason=""))
     cache.error, cache.in_sync = None, True
-    assert [event["text"] for event in await one.told()] == [
-        f"cache {CACHE} is in sync",
-        "neighbor 192.0.2.1 is down",
-    ]
+    assert [it["text"] for it in await one.told()] == [f"cache {CACHE} is in sync", "neighbor 192.0.2.1 is down"]
     assert await one.told() == []
 
 

@@ -156,9 +156,7 @@ def test_the_grammar(attributes: AttributeSet, treatment: Treatment, path_id: in
 
 @settings(max_examples=400, deadline=None)
 @given(attributes=attribute_sets(), treatment=treatments, path_id=path_ids)
-def test_every_number_of_the_command_is_one_of_the_input_and_none_is_lost(
-    attributes: AttributeSet, treatment: Treatment, path_id: int | None
-) -> None:
+def test_no_number_is_lost_or_added(attributes: AttributeSet, treatment: Treatment, path_id: int | None) -> None:
     text = command(attributes, treatment, path_id)
     assert re.findall(r" next-hop (\S+)", text) == [attributes.next_hop]
     assert octets(text, 1) == bytes([attributes.origin or 0]), "the mark of rtrd's own; ExaBGP would say IGP too"

@@ -105,30 +105,11 @@ void begin(const uint8_t *octets, const int *pieces, const int *times, size_t co
     transport.open_fp(transport.socket);
 }
 
-void reopen(void)
-{
-    transport.open_fp(transport.socket);
-}
-
-int receive(void *out, size_t size)
-{
-    return transport.recv_fp(transport.socket, out, size, 60);
-}
-
-int give_up(const uint8_t *pdu, size_t size)
-{
-    return transport.send_fp(transport.socket, pdu, size, 60);
-}
-
-int fault_kind(void)
-{
-    return faults == 1 ? kind : -faults;
-}
-
-const char *fault_text(void)
-{
-    return why;
-}
+void reopen(void) { transport.open_fp(transport.socket); }
+int receive(void *out, size_t size) { return transport.recv_fp(transport.socket, out, size, 60); }
+int give_up(const uint8_t *pdu, size_t size) { return transport.send_fp(transport.socket, pdu, size, 60); }
+int fault_kind(void) { return faults == 1 ? kind : -faults; }
+const char *fault_text(void) { return why; }
 
 size_t said(uint8_t *octets)
 {
@@ -136,25 +117,10 @@ size_t said(uint8_t *octets)
     return written;
 }
 
-size_t refusals(void)
-{
-    return refused;
-}
-
-const uint8_t *last_refused(void)
-{
-    return (const uint8_t *)&last;
-}
-
-size_t naps(void)
-{
-    return sleeps;
-}
-
-long long napped_us(void)
-{
-    return slept / 1000;
-}
+size_t refusals(void) { return refused; }
+const uint8_t *last_refused(void) { return (const uint8_t *)&last; }
+size_t naps(void) { return sleeps; }
+long long napped_us(void) { return slept / 1000; }
 """
 CDEF = """
 void begin(const uint8_t *octets, const int *pieces, const int *times, size_t count);

@@ -162,9 +162,7 @@ def test_what_a_table_transfer_consists_of_is_taken(dialect: lines.Dialect, pack
     routes = [lines.Route(f"20.{i >> 8}.{i & 255}.0/24", 65100 + i // 90) for i in range(600)]
     routes += [lines.Route(f"2001:db8:{i:x}::/48", 65100 + i // 90) for i in range(300)]
     stream = [line.rstrip(b"\n") for line in lines.updates(routes, packing, speaker)]
-    stream += [
-        line.rstrip(b"\n") for line in lines.withdraws([route.prefix for route in routes[::3]], packing, speaker)
-    ]
+    stream += [line.rstrip(b"\n") for line in lines.withdraws([one.prefix for one in routes[::3]], packing, speaker)]
     assert all(assert_alike(*stream))
 
 
@@ -295,26 +293,10 @@ def native_ones(of: Engine) -> bool:
 
 PIECES = st.sampled_from(
     [
-        b'"',
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b",",
-        b":",
+        *b'" { } [ ] , : 0 -1 1e5 null \\ \x00 "nlri" \xff "20.0.0.0/24" 65001'.split(),
         b" ",
-        b"0",
-        b"-1",
-        b"1e5",
-        b"null",
-        b"\\",
-        b"\x00",
-        b'"nlri"',
-        b"\xff",
-        b'"20.0.0.0/24"',
-        b'"path-information": "0.0.0.1"',
-        b"65001",
         b"",
+        b'"path-information": "0.0.0.1"',
     ]
 )
 

@@ -148,9 +148,7 @@ def test_a_report_of_ours_is_bounded_and_whole() -> None:
     version,
     st.booleans(),
 )
-def test_many_prefixes_are_encoded_as_one_by_one(
-    rows: list[tuple[int, int, bytes, int, int, int]], protocol: int, announce: bool
-) -> None:
+def test_many_at_once(rows: list[tuple[int, int, bytes, int, int, int]], protocol: int, announce: bool) -> None:
     records = b"".join(packed.ORDERED.pack(*row) for row in rows)
     one_by_one = b"".join(
         rtr_wire.encode(Prefix(protocol, announce, address, 255 - length, max_length, asn))

@@ -96,9 +96,7 @@ def test_one_bad_file_of_two_keeps_both_as_they_were_and_each_says_its_own_fault
     assert (second["fault"], second["assertions"]) == (None, 1)
 
 
-def test_files_that_are_no_longer_used_do_not_come_back_when_they_are_just_being_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_no_longer_used_do_not_come_back_while_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reload while `follow`, or another reload, is reading: the last word is the operator's."""
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     write(old, prefix="192.0.2.0/24", assertion=None)

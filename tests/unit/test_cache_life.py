@@ -150,8 +150,19 @@ class Life:
         assert cache.link is self.links[-1]
 
 
-def test_the_first_sync_replaces_and_later_ones_change() -> None:
+@pytest.fixture
+def life() -> Life:
+    return Life()
+
+
+@pytest.fixture
+def synced() -> Life:
     life = Life()
+    life.says(FIRST_SYNC)
+    return life
+
+
+def test_the_first_sync_replaces_and_later_ones_change(life: Life) -> None:
     assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
     assert (life.socket.session_id, life.socket.serial_number) == (4711, 7)
     assert life.socket.last_update > 0
@@ -161,56 +172,49 @@ def test_the_first_sync_replaces_and_later_ones_change() -> None:
     assert life.socket.serial_number == 8
 
 
-def test_a_reset_inside_librtr_is_a_change_too() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
+def test_a_reset_inside_librtr_is_a_change_too(synced: Life) -> None:
     too_old = State.ERROR_NO_INCREMENTAL_UPDATE_AVAILABLE
     reset = b"".join(state(number, has_data=True) for number in (too_old, State.RESET, State.SYNC))
     reset += vrps(vrp(4)) + state(State.ESTABLISHED)
-    assert life.says(reset) == ["staged 1", "committed changes", "in sync"]
+    assert synced.says(reset) == ["staged 1", "committed changes", "in sync"]
 
 
-def test_the_cache_goes_away_and_comes_back_and_nothing_is_lost() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
-    assert life.says(state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True)) == ["failed"]
-    assert life.socket.state is State.ERROR_FATAL
-    assert life.socket.error is not None
+def test_the_cache_goes_away_and_comes_back_and_nothing_is_lost(synced: Life) -> None:
+    assert synced.says(state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True)) == ["failed"]
+    assert synced.socket.state is State.ERROR_FATAL
+    assert synced.socket.error is not None
     refused = frame(FrameType.FAULT, b"\1cannot connect to 192.0.2.1 port 323: Connection refused")
-    assert life.says(refused + state(State.ERROR_TRANSPORT, has_data=True)) == ["failed"]
-    assert life.wrong() == ("cannot connect to 192.0.2.1 port 323: Connection refused", Fault.UNREACHABLE)
+    assert synced.says(refused + state(State.ERROR_TRANSPORT, has_data=True)) == ["failed"]
+    assert synced.wrong() == ("cannot connect to 192.0.2.1 port 323: Connection refused", Fault.UNREACHABLE)
     # librtr asks with the old serial; the same link goes on.
     back = state(State.SYNC, has_data=True) + vrps(vrp(9)) + state(State.ESTABLISHED)
-    assert life.says(back) == ["staged 1", "committed changes", "in sync"]
-    assert life.wrong() == (None, None)
-    assert len(life.links) == 1
+    assert synced.says(back) == ["staged 1", "committed changes", "in sync"]
+    assert synced.wrong() == (None, None)
+    assert len(synced.links) == 1
     # What was wrong is over, and not forgotten.
-    assert life.socket.faults == {Fault.PROCESS: 1, Fault.UNREACHABLE: 1}
-    assert life.socket.last_fault is not None
-    assert life.socket.last_fault[:2] == (Fault.UNREACHABLE, str(refused[9:], "ascii"))
+    assert synced.socket.faults == {Fault.PROCESS: 1, Fault.UNREACHABLE: 1}
+    assert synced.socket.last_fault is not None
+    assert synced.socket.last_fault[:2] == (Fault.UNREACHABLE, str(refused[9:], "ascii"))
 
 
-def test_a_process_that_dies_is_replaced_after_a_while_that_doubles() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
+def test_a_process_that_dies_is_replaced_after_a_while_that_doubles(synced: Life) -> None:
     wait = BACKOFF_FIRST
     for number in range(2, 12):
-        assert life.dies() == ["discarded", "failed"]
-        assert life.socket.error == "the cache process died of SIGABRT"
-        assert life.socket.pid is None
-        assert life.at(life.now + wait - 0.01) == []
-        life.at(life.now + 0.01)
-        assert len(life.links) == number
+        assert synced.dies() == ["discarded", "failed"]
+        assert synced.socket.error == "the cache process died of SIGABRT"
+        assert synced.socket.pid is None
+        assert synced.at(synced.now + wait - 0.01) == []
+        synced.at(synced.now + 0.01)
+        assert len(synced.links) == number
         wait = min(2 * wait, RETRY)
     # Once it has delivered, its past is forgotten.
-    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
-    life.dies()
-    life.at(life.now + BACKOFF_FIRST)
-    assert len(life.links) == 12
+    assert synced.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+    synced.dies()
+    synced.at(synced.now + BACKOFF_FIRST)
+    assert len(synced.links) == 12
 
 
-def test_a_serial_that_goes_back_is_noted_and_believed() -> None:
-    life = Life()
+def test_a_serial_that_goes_back_is_noted_and_believed(life: Life) -> None:
     life.says(CONNECTS + state(State.ESTABLISHED, serial=5))
     for serial in (6, 1 << 30, 2 << 30, 3 << 30, 7):  # RFC 1982: each is after the one before
         life.says(state(State.SYNC, has_data=True) + state(State.ESTABLISHED, serial=serial))
@@ -225,13 +229,11 @@ def test_a_serial_that_goes_back_is_noted_and_believed() -> None:
     assert life.socket.last_fault.why == "the serial went back from 7 to 3 in one session"
 
 
-def test_what_librtr_went_on_after_is_no_fault_of_what_comes_later() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
-    life.says(frame(FrameType.FAULT, b"\4the cache sent something odd") + state(State.SYNC, has_data=True))
-    life.says(state(State.ERROR_TRANSPORT, has_data=True))
-    assert life.socket.error == "nothing came from the cache for 60 seconds"
-    assert life.socket.fault is Fault.SILENT
+def test_what_librtr_went_on_after_is_no_fault_of_what_comes_later(synced: Life) -> None:
+    synced.says(frame(FrameType.FAULT, b"\4the cache sent something odd") + state(State.SYNC, has_data=True))
+    synced.says(state(State.ERROR_TRANSPORT, has_data=True))
+    assert synced.socket.error == "nothing came from the cache for 60 seconds"
+    assert synced.socket.fault is Fault.SILENT
 
 
 @pytest.mark.parametrize(
@@ -243,148 +245,123 @@ def test_what_librtr_went_on_after_is_no_fault_of_what_comes_later() -> None:
         (b"", Fault.PROCESS, ""),
     ],
 )
-def test_whatever_a_fault_frame_holds_can_be_printed(payload: bytes, kind: Fault, why: str) -> None:
-    life = Life()
+def test_whatever_a_fault_frame_holds_can_be_printed(life: Life, payload: bytes, kind: Fault, why: str) -> None:
     life.says(frame(FrameType.FAULT, payload) + state(State.ERROR_FATAL))
     assert (life.socket.fault, life.socket.error) == (kind, why)
 
 
-def test_a_process_that_dies_in_the_middle_of_a_sync() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
-    assert life.says(state(State.SYNC, has_data=True) + vrps(vrp(5))) == ["staged 1"]
-    assert life.dies() == ["discarded", "failed"]
-    life.at(life.now + BACKOFF_FIRST)
-    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+def test_a_process_that_dies_in_the_middle_of_a_sync(synced: Life) -> None:
+    assert synced.says(state(State.SYNC, has_data=True) + vrps(vrp(5))) == ["staged 1"]
+    assert synced.dies() == ["discarded", "failed"]
+    synced.at(synced.now + BACKOFF_FIRST)
+    assert synced.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
 
 
-def test_a_sync_that_librtr_takes_back_costs_the_link() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
+def test_a_sync_that_librtr_takes_back_costs_the_link(synced: Life) -> None:
     torn = state(State.SYNC, has_data=True) + vrps(vrp(5)) + vrps(vrp(5, announce=0))
     torn += state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True)
-    assert life.says(torn) == ["staged 1", "staged 1", "discarded", "failed"]
-    assert life.links[0].closed
+    assert synced.says(torn) == ["staged 1", "staged 1", "discarded", "failed"]
+    assert synced.links[0].closed
 
 
-def test_two_sessions_without_end_of_data_cost_the_link() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
+def test_two_sessions_without_end_of_data_cost_the_link(synced: Life) -> None:
     barren = state(State.SYNC, has_data=True) + state(State.ERROR_FATAL, has_data=True)
-    assert life.says(barren) == ["failed"]
-    assert life.says(barren) == ["discarded", "failed"]
+    assert synced.says(barren) == ["failed"]
+    assert synced.says(barren) == ["discarded", "failed"]
 
 
-def test_a_cache_that_is_just_down_does_not_cost_the_link() -> None:
-    life = Life()
+def test_a_cache_that_is_just_down_does_not_cost_the_link(life: Life) -> None:
     for _ in range(20):
         assert life.says(state(State.ERROR_TRANSPORT) + state(State.CONNECTING)) == ["failed"]
     assert len(life.links) == 1
 
 
-def test_vrps_stay_until_they_expire() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
-    life.says(state(State.ERROR_FATAL, has_data=True))
-    life.links[-1].pid = None  # no pings in this story
-    life.at(EXPIRE * 0.9)  # the last attempt, with a new link, while the data still counts
-    assert len(life.links) == 1
-    assert life.links[0].closed
-    life.refuse = "cannot start a cache process"
-    life.at(EXPIRE - 1)
-    assert "expired" not in life.told
-    assert life.at(EXPIRE) == ["expired"]
-    life.refuse = None
-    life.at(EXPIRE + RETRY)
-    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+def test_vrps_stay_until_they_expire(synced: Life) -> None:
+    synced.says(state(State.ERROR_FATAL, has_data=True))
+    synced.links[-1].pid = None  # no pings in this story
+    synced.at(EXPIRE * 0.9)  # the last attempt, with a new link, while the data still counts
+    assert len(synced.links) == 1
+    assert synced.links[0].closed
+    synced.refuse = "cannot start a cache process"
+    synced.at(EXPIRE - 1)
+    assert "expired" not in synced.told
+    assert synced.at(EXPIRE) == ["expired"]
+    synced.refuse = None
+    synced.at(EXPIRE + RETRY)
+    assert synced.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
 
 
-def test_data_expires_on_a_live_link_and_a_new_one_is_made() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
-    life.at(EXPIRE * 0.9)
-    life.at(EXPIRE * 0.9 + BACKOFF_FIRST)
-    life.says(CONNECTS)
-    assert life.at(EXPIRE)[:1] == ["expired"]
-    assert life.socket.state is State.ERROR_FATAL
+def test_data_expires_on_a_live_link_and_a_new_one_is_made(synced: Life) -> None:
+    synced.at(EXPIRE * 0.9)
+    synced.at(EXPIRE * 0.9 + BACKOFF_FIRST)
+    synced.says(CONNECTS)
+    assert synced.at(EXPIRE)[:1] == ["expired"]
+    assert synced.socket.state is State.ERROR_FATAL
 
 
-def test_librtr_drops_its_data_before_we_do() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
-    life.says(state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True))
+def test_librtr_drops_its_data_before_we_do(synced: Life) -> None:
+    synced.says(state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True))
     purge = vrps(vrp(1, announce=0), vrp(2, announce=0)) + state(State.RESET, has_data=False)
     # What was committed stays until our own clock says so; the withdrawals go with the link.
-    assert life.says(purge) == ["staged 2", "discarded", "failed"]
+    assert synced.says(purge) == ["staged 2", "discarded", "failed"]
 
 
-def test_the_expire_interval_is_what_librtr_uses_within_the_range_of_the_rfc() -> None:
-    life = Life()
+def test_the_expire_interval_is_what_librtr_uses_within_the_range_of_the_rfc(life: Life) -> None:
     life.says(CONNECTS + state(State.ESTABLISHED, expire=5))
     assert life.socket.expire_interval == 600
     life.says(state(State.SYNC, has_data=True) + state(State.ESTABLISHED, expire=1 << 31))
     assert life.socket.expire_interval == 172800
 
 
-def test_silence_after_a_ping_is_death() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
-    life.at(PING_EVERY)
-    assert life.links[0].pings == 1
-    assert life.says(frame(FrameType.ALIVE)) == []
-    life.at(2 * PING_EVERY)
-    assert life.at(2 * PING_EVERY + HUNG_AFTER) == ["discarded", "failed"]
-    assert life.links[0].closed
+def test_silence_after_a_ping_is_death(synced: Life) -> None:
+    synced.at(PING_EVERY)
+    assert synced.links[0].pings == 1
+    assert synced.says(frame(FrameType.ALIVE)) == []
+    synced.at(2 * PING_EVERY)
+    assert synced.at(2 * PING_EVERY + HUNG_AFTER) == ["discarded", "failed"]
+    assert synced.links[0].closed
 
 
-def test_whoever_sends_anything_is_alive() -> None:
-    life = Life()
+def test_whoever_sends_anything_is_alive(life: Life) -> None:
     life.says(CONNECTS)
     for second in range(1, 100):
         life.now = second
         assert life.says(vrps(vrp(second))) == ["staged 1"]
 
 
-def test_the_program_sleeps_and_blames_no_one() -> None:
+def test_the_program_sleeps_and_blames_no_one(synced: Life) -> None:
     """A machine that was suspended finds the answers to its pings before it judges their absence."""
-    life = Life()
-    life.says(FIRST_SYNC)
-    life.at(PING_EVERY)
-    life.now = 400
-    assert life.says(frame(FrameType.ALIVE)) == []
-    assert len(life.links) == 1
+    synced.at(PING_EVERY)
+    synced.now = 400
+    assert synced.says(frame(FrameType.ALIVE)) == []
+    assert len(synced.links) == 1
 
 
-def test_a_sync_that_never_ends_is_ended() -> None:
-    life = Life()
+def test_a_sync_that_never_ends_is_ended(life: Life) -> None:
     life.links[-1].pid = None
     life.says(CONNECTS)
     assert life.at(SYNC_LIMIT - 1) == []
     assert life.at(SYNC_LIMIT) == ["discarded", "failed"]
 
 
-def test_waiting_out_no_data_is_no_sync() -> None:
-    life = Life()
+def test_waiting_out_no_data_is_no_sync(life: Life) -> None:
     life.links[-1].pid = None
     assert life.says(CONNECTS + state(State.ERROR_NO_DATA_AVAILABLE) + state(State.RESET)) == ["failed"]
     assert life.socket.state is State.ERROR_NO_DATA_AVAILABLE
     assert life.at(SYNC_LIMIT * 10) == []
 
 
-def test_stop_drops_everything_and_start_begins_again() -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
-    life.told = []
-    life.cache.stop()
-    assert life.told == ["discarded", "expired"]
-    assert life.cache.deadline() is None
-    assert life.socket.state is State.CLOSED
-    life.cache.start(life.now)
-    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+def test_stop_drops_everything_and_start_begins_again(synced: Life) -> None:
+    synced.told = []
+    synced.cache.stop()
+    assert synced.told == ["discarded", "expired"]
+    assert synced.cache.deadline() is None
+    assert synced.socket.state is State.CLOSED
+    synced.cache.start(synced.now)
+    assert synced.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
 
 
-def test_a_process_that_cannot_be_started_is_tried_again() -> None:
-    life = Life()
+def test_a_process_that_cannot_be_started_is_tried_again(life: Life) -> None:
     life.dies()
     life.refuse = "cannot start a cache process: Too many open files"
     assert life.at(BACKOFF_FIRST) == ["failed"]
@@ -394,8 +371,7 @@ def test_a_process_that_cannot_be_started_is_tried_again() -> None:
     assert life.says(FIRST_SYNC)[-1] == "in sync"
 
 
-def test_a_queue_that_ran_over_costs_the_link() -> None:
-    life = Life()
+def test_a_queue_that_ran_over_costs_the_link(life: Life) -> None:
     assert life.says(CONNECTS + vrps(vrp(1)) + frame(FrameType.LOST)) == ["staged 1", "discarded", "failed"]
     assert life.wrong()[1] is Fault.PROCESS
     life.at(BACKOFF_FIRST)
@@ -417,12 +393,10 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("garbage", GARBAGE, ids=lambda data: data[:12].hex())
-def test_garbage_costs_the_link_and_not_the_data(garbage: bytes) -> None:
-    life = Life()
-    life.says(FIRST_SYNC)
-    assert life.says(garbage) == ["discarded", "failed"]
-    assert life.links[0].closed
-    assert life.socket.error
+def test_garbage_costs_the_link_and_not_the_data(synced: Life, garbage: bytes) -> None:
+    assert synced.says(garbage) == ["discarded", "failed"]
+    assert synced.links[0].closed
+    assert synced.socket.error
 
 
 @given(st.binary(max_size=2000))

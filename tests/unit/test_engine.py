@@ -23,15 +23,18 @@ class Story(EngineStory):
         return [("announce" if it.announce else "withdraw", names(it.receivers), it.prefixes) for it in self.commands()]
 
 
-def test_every_neighbor_but_the_routes_own_is_told() -> None:
-    story = Story()
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_every_neighbor_but_the_routes_own_is_told(story: Story) -> None:
     story.up("192.0.2.1", "192.0.2.2", "192.0.2.3")
     story.announce("192.0.2.1", "198.51.100.0/24")
     assert story.said() == [("announce", ("192.0.2.2", "192.0.2.3"), "198.51.100.0/24")]
 
 
-def test_a_neighbor_that_appears_later_is_told_what_stands() -> None:
-    story = Story()
+def test_a_neighbor_that_appears_later_is_told_what_stands(story: Story) -> None:
     story.up("192.0.2.1", "192.0.2.2")
     story.announce("192.0.2.1", "198.51.100.0/24")
     story.said()
@@ -46,8 +49,7 @@ def test_to_names_those_who_are_told_also_before_they_are_seen() -> None:
     assert story.said() == [("announce", ("192.0.2.7",), "198.51.100.0/24")]
 
 
-def test_a_neighbor_that_goes_down_takes_its_routes_along_and_stays_a_target() -> None:
-    story = Story()
+def test_a_neighbor_that_goes_down_takes_its_routes_along_and_stays_a_target(story: Story) -> None:
     story.up("192.0.2.1", "192.0.2.2")
     story.announce("192.0.2.1", "198.51.100.0/24")
     story.announce("192.0.2.2", "203.0.113.0/24")
@@ -58,8 +60,7 @@ def test_a_neighbor_that_goes_down_takes_its_routes_along_and_stays_a_target() -
     assert story.said() == [("announce", ("192.0.2.1",), "192.0.2.0/24")]  # ExaBGP sends it when the session is up
 
 
-def test_a_second_up_begins_a_new_session() -> None:
-    story = Story()
+def test_a_second_up_begins_a_new_session(story: Story) -> None:
     story.up("192.0.2.1", "192.0.2.2")
     story.announce("192.0.2.1", "198.51.100.0/24", "203.0.113.0/24")
     story.said()
@@ -87,8 +88,7 @@ def test_without_a_policy_nothing_is_said() -> None:
     assert story.engine.counts()["not-found"] == 2
 
 
-def test_an_ipv6_next_hop_of_ipv4_routes_goes_only_to_those_who_negotiated_it() -> None:
-    story = Story()
+def test_an_ipv6_next_hop_of_ipv4_routes_goes_only_to_those_who_negotiated_it(story: Story) -> None:
     story.up("192.0.2.1", "192.0.2.2", "192.0.2.3")
     story.announce("192.0.2.1", "198.51.100.0/24", next_hop="2001:db8::9")
     assert story.said() == []
@@ -100,8 +100,7 @@ def test_an_ipv6_next_hop_of_ipv4_routes_goes_only_to_those_who_negotiated_it() 
     assert story.said() == [("withdraw", ("192.0.2.3",), "198.51.100.0/24")]
 
 
-def test_where_no_path_ids_are_taken_the_best_path_stands_without_one() -> None:
-    story = Story()
+def test_where_no_path_ids_are_taken_the_best_path_stands_without_one(story: Story) -> None:
     story.up("192.0.2.1", "192.0.2.2", "192.0.2.3")
     story.engine.path_ids("192.0.2.2", 4, taken=False)
     story.announce("192.0.2.1", "198.51.100.0/24 0.0.0.1")
@@ -118,8 +117,7 @@ def test_where_no_path_ids_are_taken_the_best_path_stands_without_one() -> None:
     ]
 
 
-def test_a_neighbor_that_stops_taking_path_ids_is_told_anew() -> None:
-    story = Story()
+def test_a_neighbor_that_stops_taking_path_ids_is_told_anew(story: Story) -> None:
     story.up("192.0.2.1", "192.0.2.2")
     story.announce("192.0.2.1", "198.51.100.0/24 0.0.0.1", "198.51.100.0/24 0.0.0.2")
     assert len(story.said()) == 2
@@ -130,16 +128,14 @@ def test_a_neighbor_that_stops_taking_path_ids_is_told_anew() -> None:
     assert story.said() == []
 
 
-def test_spellings_of_one_address_are_one_neighbor() -> None:
-    story = Story()
+def test_spellings_of_one_address_are_one_neighbor(story: Story) -> None:
     story.up("2001:DB8:0::1", "2001:db8::2")
     story.announce("2001:db8::1", "198.51.100.0/24")
     assert story.said() == [("announce", ("2001:db8::2",), "198.51.100.0/24")]
     assert set(story.engine.sessions) == {"2001:db8::1", "2001:db8::2"}
 
 
-def test_more_neighbors_than_can_be_told_are_left_out_loudly(capfd: pytest.CaptureFixture[str]) -> None:
-    story = Story()
+def test_more_neighbors_than_can_be_told_are_left_out_loudly(story: Story, capfd: pytest.CaptureFixture[str]) -> None:
     for number in range(MOST_RECEIVERS + 2):
         story.up(f"192.0.2.{number}")
     story.announce("192.0.2.0", "198.51.100.0/24")
@@ -150,8 +146,7 @@ def test_more_neighbors_than_can_be_told_are_left_out_loudly(capfd: pytest.Captu
 
 
 @pytest.mark.parametrize("neighbor", ["", "no address", "x" * 300, "fe80::1%eth0 announce", "192.0.2.9\n"])
-def test_a_neighbor_without_an_address_is_never_named_in_a_command(neighbor: str) -> None:
-    story = Story()
+def test_a_neighbor_without_an_address_is_never_named_in_a_command(story: Story, neighbor: str) -> None:
     story.up("192.0.2.1", "192.0.2.2", neighbor)
     story.announce(neighbor, "203.0.113.0/24")
     story.announce("192.0.2.1", "198.51.100.0/24")

@@ -90,6 +90,13 @@ class Link:
 # -- the start
 
 
+@pytest.fixture
+def greeted() -> Link:
+    link = Link()
+    link.greet()
+    return link
+
+
 def test_the_first_words_ask_twice_for_the_version() -> None:
     assert Window().start(0.0) == HELLO == "# rtrd\nversion\nversion\n"
 
@@ -145,82 +152,70 @@ def test_commands_before_the_greeting_are_counted() -> None:
 # -- acks on
 
 
-def test_the_window_is_bounded_in_commands_and_opens_with_each_answer() -> None:
-    link = Link()
-    link.greet()
-    assert link.fill() == COMMANDS
-    link.execute(1)
-    assert link.fill() == 1
-    link.execute()
-    assert not link.window.written
-    assert link.fill() == COMMANDS
+def test_the_window_is_bounded_in_commands_and_opens_with_each_answer(greeted: Link) -> None:
+    assert greeted.fill() == COMMANDS
+    greeted.execute(1)
+    assert greeted.fill() == 1
+    greeted.execute()
+    assert not greeted.window.written
+    assert greeted.fill() == COMMANDS
 
 
-def test_the_window_is_bounded_in_prefixes() -> None:
-    link = Link()
-    link.greet()
-    assert link.fill(weight=PREFIXES // 2) == 2
-    link.execute(1)
-    assert link.fill(weight=PREFIXES) == 1, "the last one may go past the bound, none after it"
+def test_the_window_is_bounded_in_prefixes(greeted: Link) -> None:
+    assert greeted.fill(weight=PREFIXES // 2) == 2
+    greeted.execute(1)
+    assert greeted.fill(weight=PREFIXES) == 1, "the last one may go past the bound, none after it"
 
 
-def test_no_fence_while_answers_come() -> None:
-    link = Link()
-    link.greet()
+def test_no_fence_while_answers_come(greeted: Link) -> None:
     for _ in range(100):
-        link.fill()
-        link.now += PATIENCE * 0.9
-        assert not link.fence()
-        link.execute()
+        greeted.fill()
+        greeted.now += PATIENCE * 0.9
+        assert not greeted.fence()
+        greeted.execute()
 
 
-def test_an_error_names_its_command() -> None:
-    link = Link()
-    link.greet()
-    first = link.write()
-    link.write(REFUSED)
-    last = link.write()
-    link.execute()
-    assert link.answered == [(first, False), (REFUSED, True), (last, False)]
-    assert link.window.errors == 1
+def test_an_error_names_its_command(greeted: Link) -> None:
+    first = greeted.write()
+    greeted.write(REFUSED)
+    last = greeted.write()
+    greeted.execute()
+    assert greeted.answered == [(first, False), (REFUSED, True), (last, False)]
+    assert greeted.window.errors == 1
 
 
 # -- an answer that never comes
 
 
-def test_a_command_that_is_never_answered_is_settled_by_a_fence() -> None:
+def test_a_command_that_is_never_answered_is_settled_by_a_fence(greeted: Link) -> None:
     """4.2 gives none where its parser throws: without the fence the window would close for good."""
-    link = Link()
-    link.greet()
     for _ in range(COMMANDS):
-        link.write(UNANSWERED)
-    link.execute()
-    assert not link.window.room(link.now)
-    link.now += PATIENCE - 0.1
-    assert not link.fence()
-    link.now += 0.1
-    assert link.fence()
-    assert not link.fence(), "one is enough"
-    link.execute()
-    assert not link.window.written
-    assert link.window.unanswered == COMMANDS
-    assert link.fill() == COMMANDS
+        greeted.write(UNANSWERED)
+    greeted.execute()
+    assert not greeted.window.room(greeted.now)
+    greeted.now += PATIENCE - 0.1
+    assert not greeted.fence()
+    greeted.now += 0.1
+    assert greeted.fence()
+    assert not greeted.fence(), "one is enough"
+    greeted.execute()
+    assert not greeted.window.written
+    assert greeted.window.unanswered == COMMANDS
+    assert greeted.fill() == COMMANDS
 
 
-def test_answers_after_one_that_never_came_are_credited_again_behind_the_fence() -> None:
-    link = Link()
-    link.greet()
-    link.write(UNANSWERED)
-    link.write()
-    link.execute()
-    assert link.answered == [(UNANSWERED, False)], "off by one, which nobody can know yet"
-    link.now += PATIENCE
-    assert link.fence()
-    link.execute()
-    link.answered.clear()
-    link.write(REFUSED)
-    link.execute()
-    assert link.answered == [(REFUSED, True)]
+def test_answers_after_one_that_never_came_are_credited_again_behind_the_fence(greeted: Link) -> None:
+    greeted.write(UNANSWERED)
+    greeted.write()
+    greeted.execute()
+    assert greeted.answered == [(UNANSWERED, False)], "off by one, which nobody can know yet"
+    greeted.now += PATIENCE
+    assert greeted.fence()
+    greeted.execute()
+    greeted.answered.clear()
+    greeted.write(REFUSED)
+    greeted.execute()
+    assert greeted.answered == [(REFUSED, True)]
 
 
 # -- acks off
@@ -262,24 +257,22 @@ def test_acks_that_somebody_turns_on_count_from_there() -> None:
 
 
 @pytest.mark.parametrize("executed", [0, 1, COMMANDS])
-def test_acks_that_somebody_silences_are_done_without(executed: int) -> None:
+def test_acks_that_somebody_silences_are_done_without(greeted: Link, executed: int) -> None:
     """The text of a second fence without the `done` of the first says so: from there each window ends with a fence."""
-    link = Link()
-    link.greet()
-    link.fill()
-    link.execute(executed)
-    link.acks = False
+    greeted.fill()
+    greeted.execute(executed)
+    greeted.acks = False
     for _ in range(2):
-        link.fill()
-        link.now += 6 * PATIENCE
-        assert link.fence()
-        link.execute()
-    assert link.window.acks is Acks.OFF
+        greeted.fill()
+        greeted.now += 6 * PATIENCE
+        assert greeted.fence()
+        greeted.execute()
+    assert greeted.window.acks is Acks.OFF
     for _ in range(10):
-        assert link.fill() == COMMANDS, "and nobody waits for an answer any more"
-        assert link.fence()
-        link.execute()
-    assert not link.window.written
+        assert greeted.fill() == COMMANDS, "and nobody waits for an answer any more"
+        assert greeted.fence()
+        greeted.execute()
+    assert not greeted.window.written
 
 
 # -- silence
@@ -335,15 +328,13 @@ def test_exabgp_stops_for_a_minute_and_comes_back(*, acks: bool) -> None:
     assert link.fill() == COMMANDS
 
 
-def test_answers_that_nobody_waits_for_do_no_harm() -> None:
-    link = Link()
-    link.greet()
-    assert link.window.heard_answer(error=False) is None
-    link.window.heard_fence()
-    link.window.heard_version("5.0.15")
-    assert link.window.acks is Acks.ON
-    assert not link.window.written
-    assert link.fill() == COMMANDS
+def test_answers_that_nobody_waits_for_do_no_harm(greeted: Link) -> None:
+    assert greeted.window.heard_answer(error=False) is None
+    greeted.window.heard_fence()
+    greeted.window.heard_version("5.0.15")
+    assert greeted.window.acks is Acks.ON
+    assert not greeted.window.written
+    assert greeted.fill() == COMMANDS
 
 
 # -- when to look again

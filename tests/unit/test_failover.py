@@ -19,6 +19,15 @@ def use(group: int, *caches: int) -> Activate:
     return Activate(group, frozenset(caches))
 
 
+def running(*caches: set[int], in_sync: int | None = None) -> Failover:
+    """Started at 0, with this cache in sync at 1."""
+    story = groups_of(*caches)
+    story.start(now=0)
+    if in_sync is not None:
+        story.in_sync(in_sync, now=1)
+    return story
+
+
 def test_the_preferred_group_alone_is_started_and_used() -> None:
     story = groups_of({A}, {B})
     assert story.start(now=0) == [Start(PRIMARY)]
@@ -31,9 +40,7 @@ def test_the_preferred_group_alone_is_started_and_used() -> None:
 
 
 def test_the_first_cache_dies_returns_and_dies_again() -> None:
-    story = groups_of({A}, {B})
-    story.start(now=0)
-    story.in_sync(A, now=1)
+    story = running({A}, {B}, in_sync=A)
     for death in (100, 200, 300):
         # The backup is started in the same instant; until it has data, what the primary said stays in force.
         assert story.failed(A, now=death) == [Start(BACKUP)]
@@ -47,9 +54,7 @@ def test_the_first_cache_dies_returns_and_dies_again() -> None:
 
 
 def test_both_die_and_the_last_good_set_stays_in_force() -> None:
-    story = groups_of({A}, {B})
-    story.start(now=0)
-    story.in_sync(A, now=1)
+    story = running({A}, {B}, in_sync=A)
     story.failed(A, now=10)
     story.in_sync(B, now=11)
     assert story.failed(B, now=20) == []
@@ -61,8 +66,7 @@ def test_both_die_and_the_last_good_set_stays_in_force() -> None:
 
 
 def test_both_die_and_the_preferred_one_returns_first() -> None:
-    story = groups_of({A}, {B})
-    story.start(now=0)
+    story = running({A}, {B})
     story.failed(A, now=1)
     story.in_sync(B, now=2)
     story.failed(B, now=3)
@@ -70,8 +74,7 @@ def test_both_die_and_the_preferred_one_returns_first() -> None:
 
 
 def test_of_a_group_of_two_one_is_late() -> None:
-    story = groups_of({A, B}, {C})
-    story.start(now=0)
+    story = running({A, B}, {C})
     # One whole cache is enough, and both count: the other's VRPs join when they come.
     assert story.in_sync(A, now=1) == [use(PRIMARY, A, B)]
     assert story.tick(now=31) == []
@@ -80,9 +83,7 @@ def test_of_a_group_of_two_one_is_late() -> None:
 
 
 def test_of_a_group_of_two_one_dies_and_the_group_goes_on() -> None:
-    story = groups_of({A, B}, {C})
-    story.start(now=0)
-    story.in_sync(A, now=1)
+    story = running({A, B}, {C}, in_sync=A)
     story.in_sync(B, now=1)
     assert story.failed(A, now=10) == []
     assert story.status(PRIMARY) is Status.ESTABLISHED
@@ -91,23 +92,20 @@ def test_of_a_group_of_two_one_dies_and_the_group_goes_on() -> None:
 
 
 def test_one_failure_in_a_starting_group_of_two_does_not_give_it_up() -> None:
-    story = groups_of({A, B}, {C})
-    story.start(now=0)
+    story = running({A, B}, {C})
     assert story.failed(A, now=1) == []
     assert story.status(PRIMARY) is Status.ERROR
     assert story.in_sync(B, now=2) == [use(PRIMARY, A, B)]
 
 
 def test_when_all_of_a_starting_group_failed_nobody_waits_for_the_time_out() -> None:
-    story = groups_of({A, B}, {C})
-    story.start(now=0)
+    story = running({A, B}, {C})
     story.failed(A, now=1)
     assert story.failed(B, now=2) == [Start(BACKUP)]
 
 
 def test_a_cache_that_hangs_in_its_first_sync_is_given_its_time_and_no_more() -> None:
-    story = groups_of({A}, {B}, {C})
-    story.start(now=0)
+    story = running({A}, {B}, {C})
     assert story.deadline() == 30
     assert story.tick(now=29) == []
     assert story.tick(now=30) == [Start(BACKUP)]
@@ -121,8 +119,7 @@ def test_a_cache_that_hangs_in_its_first_sync_is_given_its_time_and_no_more() ->
 
 
 def test_the_third_group_is_used_only_while_it_must_be() -> None:
-    story = groups_of({A}, {B}, {C})
-    story.start(now=0)
+    story = running({A}, {B}, {C})
     story.failed(A, now=1)
     assert story.failed(B, now=2) == [Start(LAST)]
     assert story.in_sync(C, now=3) == [use(LAST, C)]
@@ -132,8 +129,7 @@ def test_the_third_group_is_used_only_while_it_must_be() -> None:
 
 
 def test_a_stopped_group_has_its_full_time_when_it_is_started_again() -> None:
-    story = groups_of({A}, {B}, {C})
-    story.start(now=0)
+    story = running({A}, {B}, {C})
     story.failed(A, now=1)
     story.in_sync(A, now=2)
     story.failed(A, now=100)
@@ -143,16 +139,14 @@ def test_a_stopped_group_has_its_full_time_when_it_is_started_again() -> None:
 
 
 def test_a_late_word_from_a_stopped_group_changes_nothing() -> None:
-    story = groups_of({A}, {B})
-    story.start(now=0)
+    story = running({A}, {B})
     assert story.in_sync(B, now=1) == []
     assert story.failed(B, now=1) == []
     assert story.status(BACKUP) is Status.CLOSED
 
 
 def test_stop_and_start_again() -> None:
-    story = groups_of({A}, {B})
-    story.start(now=0)
+    story = running({A}, {B})
     story.failed(A, now=1)
     story.in_sync(B, now=2)
     assert story.stop() == [Stop(PRIMARY), Stop(BACKUP)]
@@ -246,13 +240,6 @@ def regroup(story: Failover, now: float, *caches: set[int]) -> list[object]:
     return list(story.regroup([frozenset(group) for group in caches], now))
 
 
-def running(*caches: set[int], in_sync: int) -> Failover:
-    story = groups_of(*caches)
-    story.start(now=0)
-    story.in_sync(in_sync, now=1)
-    return story
-
-
 def test_the_same_groups_again_change_nothing() -> None:
     story = running({A}, {B}, in_sync=A)
     assert regroup(story, 10, {A}, {B}) == []
@@ -311,8 +298,7 @@ def test_a_group_below_that_goes_was_never_connected_to() -> None:
 
 
 def test_while_nothing_is_usable_the_first_groups_are_tried_and_the_next_one_gets_its_turn() -> None:
-    story = groups_of({A})
-    story.start(now=0)
+    story = running({A})
     story.failed(A, now=1)
     assert regroup(story, 10, {B}, {A}, {C}) == [Start(PRIMARY)]
     assert story.deadline() == 40

@@ -15,6 +15,11 @@ from tests.lab import rfc6811
 from tests.lab.strategies import ASNS, prefixes, vrps
 
 
+@pytest.fixture
+def table() -> PfxTable:
+    return PfxTable()
+
+
 def test_add_validate_remove() -> None:
     with PfxTable() as table:
         table.add_record(64500, "192.0.2.0", 24, 25)
@@ -30,8 +35,7 @@ def test_add_validate_remove() -> None:
     assert len(table) == 0
 
 
-def test_what_killed_librtr() -> None:
-    table = PfxTable()
+def test_what_killed_librtr(table: PfxTable) -> None:
     table.add_record(1, "0.0.0.0", 0, 0)
     table.add_record(1, "::", 0, 128)
     assert table.validate(1, "0.0.0.0", 0) == PfxvState.valid
@@ -39,8 +43,7 @@ def test_what_killed_librtr() -> None:
     assert table.validate(1, "2001:db8::", 32) == PfxvState.valid
 
 
-def test_a_record_is_there_once_however_often_it_is_added() -> None:
-    table = PfxTable()
+def test_a_record_is_there_once_however_often_it_is_added(table: PfxTable) -> None:
     assert table.add_record(1, "10.0.0.0", 8, 8)
     assert not table.add_record(1, "10.0.0.0", 8, 8)
     assert not table.remove_record(1, "10.0.0.0", 8, 9)
@@ -49,8 +52,7 @@ def test_a_record_is_there_once_however_often_it_is_added() -> None:
     assert not table.remove_record(1, "10.0.0.0", 8, 8)
 
 
-def test_what_is_no_vrp_is_refused_with_its_reason() -> None:
-    table = PfxTable()
+def test_what_is_no_vrp_is_refused_with_its_reason(table: PfxTable) -> None:
     for text in ("300.1.1.1", "1.2.3.4xx", "", "10.0.0.0/8"):
         with pytest.raises(IpConversionException):
             table.add_record(1, text, 8, 8)
@@ -73,8 +75,7 @@ def test_what_is_no_vrp_is_refused_with_its_reason() -> None:
     assert len(table) == 0
 
 
-def test_every_covering_vrp_is_a_reason() -> None:
-    table = PfxTable()
+def test_every_covering_vrp_is_a_reason(table: PfxTable) -> None:
     table.add_record(64500, "192.0.2.0", 24, 24)
     table.add_record(64501, "192.0.0.0", 16, 28)
     table.add_record(64501, "198.51.100.0", 24, 24)
@@ -88,8 +89,7 @@ def test_every_covering_vrp_is_a_reason() -> None:
     assert (result.is_valid, result.not_found) == (False, False)
 
 
-def test_a_reason_stays_what_it_was() -> None:
-    table = PfxTable()
+def test_a_reason_stays_what_it_was(table: PfxTable) -> None:
     table.add_record(64500, "192.0.2.0", 24, 24)
     result = table.validate_r(64500, "192.0.2.0", 24)
     table.close()
@@ -97,15 +97,13 @@ def test_a_reason_stays_what_it_was() -> None:
     assert table.validate(64500, "192.0.2.0", 24).reason == []
 
 
-def test_more_covering_vrps_than_fit_at_first() -> None:
-    table = PfxTable()
+def test_more_covering_vrps_than_fit_at_first(table: PfxTable) -> None:
     for asn in range(1, 301):
         table.add_record(asn, "10.0.0.0", 8, 8)
     assert sorted(reason.record.asn for reason in table.validate(301, "10.1.0.0", 16).reason) == list(range(1, 301))
 
 
-def test_a_result_equals_its_state_and_nothing_else() -> None:
-    table = PfxTable()
+def test_a_result_equals_its_state_and_nothing_else(table: PfxTable) -> None:
     table.add_record(64500, "192.0.2.0", 24, 24)
     valid, invalid = table.validate(64500, "192.0.2.0", 24), table.validate(64501, "192.0.2.0", 24)
     assert valid == PfxvState.valid
@@ -118,8 +116,7 @@ def test_a_result_equals_its_state_and_nothing_else() -> None:
     assert (str(PfxvState.not_found), f"{PfxvState.valid}") == ("PfxvState.not_found", "PfxvState.valid")
 
 
-def test_a_long_table_is_listed_whole() -> None:
-    table = PfxTable()
+def test_a_long_table_is_listed_whole(table: PfxTable) -> None:
     for i in range(3000):
         table.add_record(i, f"10.{i >> 8}.{i & 255}.0", 24, 24 + i % 9)
         table.add_record(i, f"2001:db8:{i:x}::", 48, 48 + i % 81)
@@ -128,23 +125,20 @@ def test_a_long_table_is_listed_whole() -> None:
     assert sorted(table) == sorted(expected)
 
 
-def test_as_0_never_agrees() -> None:
-    table = PfxTable()
+def test_as_0_never_agrees(table: PfxTable) -> None:
     table.add_record(0, "192.0.2.0", 24, 24)
     result = table.validate(0, "192.0.2.0", 24)
     assert result == PfxvState.invalid
     assert result.as_invalid
 
 
-def test_an_address_may_be_bytes_and_have_host_bits() -> None:
-    table = PfxTable()
+def test_an_address_may_be_bytes_and_have_host_bits(table: PfxTable) -> None:
     table.add_record(64500, "192.0.2.0", 24, 24)
     assert table.validate(64500, b"192.0.2.77", 24).is_valid  # type: ignore[arg-type]
     assert table.validate(64500, "2001:db8::1", 64).not_found
 
 
-def test_many_at_once() -> None:
-    table = PfxTable()
+def test_many_at_once(table: PfxTable) -> None:
     table.add_record(64500, "192.0.2.0", 24, 24)
     routes = [(64500, "192.0.2.7", 24), (64501, "192.0.2.0", 24), (64500, "2001:db8::", 32)]
     states = [PfxvState.valid, PfxvState.invalid, PfxvState.not_found]
@@ -176,8 +170,7 @@ def test_validity_is_that_of_rfc_6811(entries: list[VRP], prefix: str, asn: int)
     assert table.validate_many([(asn, address, int(length))]) == [result.state]
 
 
-def test_any_number_of_threads() -> None:
-    table = PfxTable()
+def test_any_number_of_threads(table: PfxTable) -> None:
     table.add_record(64500, "192.0.2.0", 24, 24)
 
     def work(asn: int) -> bool:

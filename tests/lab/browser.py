@@ -14,18 +14,10 @@ import aiohttp
 
 SECONDS = 60
 """Generous: a browser that starts on a busy machine."""
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-proxy-server",
-    "--remote-debugging-port=0",
-)
+FLAGS = """
+    --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync --no-proxy-server --remote-debugging-port=0
+"""
 
 
 class Browser:
@@ -107,7 +99,7 @@ async def browser(folder: Path) -> AsyncIterator[Browser]:
     profile.mkdir()
     with (folder / "chromium.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            program, *FLAGS, f"--user-data-dir={profile}", "about:blank", stderr=log
+            program, *FLAGS.split(), f"--user-data-dir={profile}", "about:blank", stderr=log
         )
     try:
         port_file = profile / "DevToolsActivePort"

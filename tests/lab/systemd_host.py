@@ -16,38 +16,17 @@ from typing import Self
 from rtrd.demo.lab import LabError, Process, find_program
 
 ROOT = Path(__file__).parents[2]
-MASKED = [
-    "systemd-sysctl.service",
-    "systemd-modules-load.service",
-    "systemd-remount-fs.service",
-    "systemd-udevd.service",
-    "systemd-udev-trigger.service",
-    "systemd-udevd-control.socket",
-    "systemd-udevd-kernel.socket",
-    "systemd-tmpfiles-setup.service",
-    "systemd-tmpfiles-setup-dev.service",
-    "systemd-firstboot.service",
-    "systemd-random-seed.service",
-    "systemd-update-utmp.service",
-    "systemd-journal-flush.service",
-    "systemd-pstore.service",
-    "systemd-boot-system-token.service",
-    "systemd-binfmt.service",
-    "systemd-hwdb-update.service",
-    "systemd-machine-id-commit.service",
-    "ldconfig.service",
-    "dev-hugepages.mount",
-    "dev-mqueue.mount",
-    "sys-kernel-debug.mount",
-    "sys-kernel-tracing.mount",
-    "sys-kernel-config.mount",
-    "sys-fs-fuse-connections.mount",
-    "tmp.mount",
-    "proc-sys-fs-binfmt_misc.automount",
-    "proc-sys-fs-binfmt_misc.mount",
-    "systemd-ask-password-console.path",
-    "systemd-ask-password-wall.path",
-]
+MASKED = """
+    systemd-sysctl.service systemd-modules-load.service systemd-remount-fs.service systemd-udevd.service
+    systemd-udev-trigger.service systemd-udevd-control.socket systemd-udevd-kernel.socket
+    systemd-tmpfiles-setup.service systemd-tmpfiles-setup-dev.service systemd-firstboot.service
+    systemd-random-seed.service systemd-update-utmp.service systemd-journal-flush.service systemd-pstore.service
+    systemd-boot-system-token.service systemd-binfmt.service systemd-hwdb-update.service
+    systemd-machine-id-commit.service ldconfig.service dev-hugepages.mount dev-mqueue.mount
+    sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount
+    tmp.mount proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount systemd-ask-password-console.path
+    systemd-ask-password-wall.path
+"""
 
 BOOT = r"""
 set -e
@@ -121,7 +100,7 @@ class Host:
 
     def __enter__(self) -> Self:
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--ipc", "--uts", "--net"]
-        argv += ["sh", "-c", BOOT, "boot", str(self._base), str(self.folder), *MASKED]
+        argv += ["sh", "-c", BOOT, "boot", str(self._base), str(self.folder), *MASKED.split()]
         self.process = Process("systemd", argv, self._log)
         self.process.start()
         self._pid = self.process.wait_until(self._init, 30, "process 1 of the namespaces", tick=0.05)

@@ -50,49 +50,44 @@ def v4(path: list[int], **lists: list[int]) -> dict[str, Any]:
 # -- the origin AS: RFC 6811 section 2, with the cases of RFC 6907 section 7
 
 
-@pytest.mark.parametrize(
-    ("of_5", "of_4", "origin"),
-    [
-        pytest.param({}, {}, OWN, id="no AS_PATH: the speaker's own"),
-        pytest.param(v5(), v4([]), OWN, id="an empty AS_PATH: the speaker's own"),
-        pytest.param(v5(("as-sequence", [])), v4([]), OWN, id="an empty segment: as none"),
-        pytest.param(v5(("as-sequence", [65001])), v4([65001]), 65001, id="one AS"),
-        pytest.param(v5(("as-sequence", [65002, 65001])), v4([65002, 65001]), 65001, id="the last AS"),
-        pytest.param(v5(("as-sequence", [65002, 0])), v4([65002, 0]), 0, id="AS 0, which no VRP makes valid"),
-        pytest.param(v5(("as-sequence", [4294967295])), v4([4294967295]), 4294967295, id="the highest AS"),
-        pytest.param(
-            v5(("as-sequence", [65002]), ("as-set", [65001, 65003])),
-            v4([65002], as_set=[65001, 65003]),
-            NONE,
-            id="a final AS_SET",
-        ),
-        pytest.param(
-            v5(("as-sequence", [65002]), ("as-set", [65001])),
-            v4([65002], as_set=[65001]),
-            NONE,
-            id="a final AS_SET of one AS, which is no AS_SEQUENCE (RFC 6907 section 7.1)",
-        ),
-        pytest.param(v5(("as-set", [65001])), v4([], as_set=[65001]), NONE, id="an AS_SET alone"),
-        pytest.param(
-            v5(("as-confed-sequence", [65010]), ("as-confed-set", [65011])),
-            v4([], confederation_path=[65010], confederation_set=[65011]),
-            OWN,
-            id="confederation segments alone: the speaker's own",
-        ),
-        pytest.param(
-            v5(("as-confed-sequence", [65010]), ("as-sequence", [65002, 65001])),
-            v4([65002, 65001], confederation_path=[65010]),
-            65001,
-            id="a confederation before the path",
-        ),
-        pytest.param(
-            v5(("as-confed-sequence", [65010]), ("as-set", [65001])),
-            v4([], confederation_path=[65010], as_set=[65001]),
-            NONE,
-            id="a confederation before an AS_SET",
-        ),
-    ],
-)
+ORIGINS = {
+    "no AS_PATH: the speaker's own": ({}, {}, OWN),
+    "an empty AS_PATH: the speaker's own": (v5(), v4([]), OWN),
+    "an empty segment: as none": (v5(("as-sequence", [])), v4([]), OWN),
+    "one AS": (v5(("as-sequence", [65001])), v4([65001]), 65001),
+    "the last AS": (v5(("as-sequence", [65002, 65001])), v4([65002, 65001]), 65001),
+    "AS 0, which no VRP makes valid": (v5(("as-sequence", [65002, 0])), v4([65002, 0]), 0),
+    "the highest AS": (v5(("as-sequence", [4294967295])), v4([4294967295]), 4294967295),
+    "a final AS_SET": (
+        v5(("as-sequence", [65002]), ("as-set", [65001, 65003])),
+        v4([65002], as_set=[65001, 65003]),
+        NONE,
+    ),
+    "a final AS_SET of one AS, which is no AS_SEQUENCE (RFC 6907 section 7.1)": (
+        v5(("as-sequence", [65002]), ("as-set", [65001])),
+        v4([65002], as_set=[65001]),
+        NONE,
+    ),
+    "an AS_SET alone": (v5(("as-set", [65001])), v4([], as_set=[65001]), NONE),
+    "confederation segments alone: the speaker's own": (
+        v5(("as-confed-sequence", [65010]), ("as-confed-set", [65011])),
+        v4([], confederation_path=[65010], confederation_set=[65011]),
+        OWN,
+    ),
+    "a confederation before the path": (
+        v5(("as-confed-sequence", [65010]), ("as-sequence", [65002, 65001])),
+        v4([65002, 65001], confederation_path=[65010]),
+        65001,
+    ),
+    "a confederation before an AS_SET": (
+        v5(("as-confed-sequence", [65010]), ("as-set", [65001])),
+        v4([], confederation_path=[65010], as_set=[65001]),
+        NONE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("of_5", "of_4", "origin"), ORIGINS.values(), ids=ORIGINS)
 def test_the_origin_as_in_both_shapes(of_5: dict[str, Any], of_4: dict[str, Any], origin: int | None) -> None:
     assert read(of_5).origin_as == origin
     assert read(of_4).origin_as == origin

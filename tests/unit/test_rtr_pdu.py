@@ -8,18 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.rtr import pdu
-from rtrd.rtr.pdu import (
-    CacheReset,
-    CacheResponse,
-    EndOfData,
-    ErrorCode,
-    ErrorReport,
-    PDUError,
-    ResetQuery,
-    RouterKeyPDU,
-    SerialNotify,
-    SerialQuery,
-)
 from rtrd.vrps import packed
 from tests.lab import rtr_wire
 from tests.lab.rtr_wire import Prefix
@@ -28,20 +16,20 @@ SKI = bytes(range(20))
 
 # Octets by RFC 8210 section 5, written out by hand.
 KNOWN = [
-    (SerialNotify(1, 0x1234, 5), "01 00 1234 0000000c 00000005"),
-    (SerialQuery(0, 0x1234, 5), "00 01 1234 0000000c 00000005"),
-    (ResetQuery(1), "01 02 0000 00000008"),
-    (CacheResponse(0, 0xFFFF), "00 03 ffff 00000008"),
+    (pdu.SerialNotify(1, 0x1234, 5), "01 00 1234 0000000c 00000005"),
+    (pdu.SerialQuery(0, 0x1234, 5), "00 01 1234 0000000c 00000005"),
+    (pdu.ResetQuery(1), "01 02 0000 00000008"),
+    (pdu.CacheResponse(0, 0xFFFF), "00 03 ffff 00000008"),
     (Prefix(1, True, bytes([192, 0, 2, 0]), 24, 25, 64500), "01 04 0000 00000014 01 18 19 00 c0000200 0000fbf4"),
     (
         Prefix(0, False, bytes.fromhex("20010db8") + bytes(12), 32, 48, 1),
         "00 06 0000 00000020 00 20 30 00 20010db8000000000000000000000000 00000001",
     ),
-    (EndOfData(0, 7, 8), "00 07 0007 0000000c 00000008"),
-    (EndOfData(1, 7, 8, 3600, 600, 7200), "01 07 0007 00000018 00000008 00000e10 00000258 00001c20"),
-    (CacheReset(1), "01 08 0000 00000008"),
-    (RouterKeyPDU(1, True, SKI, 64500, b"key"), "01 09 0100 00000023" + SKI.hex() + "0000fbf4" + b"key".hex()),
-    (ErrorReport(1, 4, b"\1\2", "é"), "01 0a 0004 00000014 00000002 0102 00000002 c3a9"),
+    (pdu.EndOfData(0, 7, 8), "00 07 0007 0000000c 00000008"),
+    (pdu.EndOfData(1, 7, 8, 3600, 600, 7200), "01 07 0007 00000018 00000008 00000e10 00000258 00001c20"),
+    (pdu.CacheReset(1), "01 08 0000 00000008"),
+    (pdu.RouterKeyPDU(1, True, SKI, 64500, b"key"), "01 09 0100 00000023" + SKI.hex() + "0000fbf4" + b"key".hex()),
+    (pdu.ErrorReport(1, 4, b"\1\2", "é"), "01 0a 0004 00000014 00000002 0102 00000002 c3a9"),
 ]
 
 u16, u32 = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
@@ -49,16 +37,16 @@ version, octet, none = st.integers(0, 1), st.integers(0, 255), st.none()
 ski, spki = st.binary(min_size=20, max_size=20), st.binary(min_size=1)
 address = st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16)
 PDUS = st.one_of(
-    st.builds(SerialNotify, version, u16, u32),
-    st.builds(SerialQuery, version, u16, u32),
-    st.builds(ResetQuery, version),
-    st.builds(CacheResponse, version, u16),
+    st.builds(pdu.SerialNotify, version, u16, u32),
+    st.builds(pdu.SerialQuery, version, u16, u32),
+    st.builds(pdu.ResetQuery, version),
+    st.builds(pdu.CacheResponse, version, u16),
     st.builds(Prefix, version, st.booleans(), address, octet, octet, u32),
-    st.builds(EndOfData, st.just(0), u16, u32, none, none, none),
-    st.builds(EndOfData, st.just(1), u16, u32, u32, u32, u32),
-    st.builds(CacheReset, version),
-    st.builds(RouterKeyPDU, st.just(1), st.booleans(), ski, u32, spki),
-    st.builds(ErrorReport, version, u16, st.binary(), st.text()),
+    st.builds(pdu.EndOfData, st.just(0), u16, u32, none, none, none),
+    st.builds(pdu.EndOfData, st.just(1), u16, u32, u32, u32, u32),
+    st.builds(pdu.CacheReset, version),
+    st.builds(pdu.RouterKeyPDU, st.just(1), st.booleans(), ski, u32, spki),
+    st.builds(pdu.ErrorReport, version, u16, st.binary(), st.text()),
 )
 
 
@@ -80,7 +68,7 @@ def test_no_octets_make_the_decoder_fail_otherwise_than_by_pdu_error(one: rtr_wi
         octets[data.draw(st.integers(0, min(len(octets) - 1, 24)))] = data.draw(octet)
     try:
         again = pdu.decode(bytes(octets[: data.draw(st.integers(0, len(octets)))]))
-    except PDUError:
+    except pdu.PDUError:
         return
     rtr_wire.encode(again)
 
@@ -92,41 +80,41 @@ def header(version: int, kind: int, length: int, session: int = 0) -> bytes:
 @pytest.mark.parametrize(
     ("octets", "code"),
     [
-        (header(2, 2, 8), ErrorCode.UNSUPPORTED_VERSION),
-        (header(255, 2, 8), ErrorCode.UNSUPPORTED_VERSION),
-        (header(1, 5, 8), ErrorCode.UNSUPPORTED_TYPE),
-        (header(1, 11, 8), ErrorCode.UNSUPPORTED_TYPE),
-        (header(0, 9, 40) + bytes(32), ErrorCode.UNSUPPORTED_TYPE),
-        (header(1, 2, 0), ErrorCode.CORRUPT_DATA),
-        (header(1, 2, 0xFFFFFFFF), ErrorCode.CORRUPT_DATA),
-        (header(1, 1, 8), ErrorCode.CORRUPT_DATA),
-        (header(1, 7, 12) + bytes(4), ErrorCode.CORRUPT_DATA),
-        (header(0, 7, 24) + bytes(16), ErrorCode.CORRUPT_DATA),
-        (header(1, 9, 32) + bytes(24), ErrorCode.CORRUPT_DATA),
-        (header(1, 10, pdu.MAX_PDU + 1), ErrorCode.CORRUPT_DATA),
-        (header(1, 10, 16) + struct.pack(">II", 1, 0), ErrorCode.CORRUPT_DATA),
-        (header(1, 10, 16) + struct.pack(">II", 0xFFFFFFFF, 0), ErrorCode.CORRUPT_DATA),
-        (header(1, 10, 16) + struct.pack(">II", 0, 1), ErrorCode.CORRUPT_DATA),
-        (header(1, 10, 17) + struct.pack(">II", 0, 0) + b"x", ErrorCode.CORRUPT_DATA),
-        (header(1, 2, 8) + b"x", ErrorCode.CORRUPT_DATA),
-        (b"\x01", ErrorCode.CORRUPT_DATA),
+        (header(2, 2, 8), pdu.ErrorCode.UNSUPPORTED_VERSION),
+        (header(255, 2, 8), pdu.ErrorCode.UNSUPPORTED_VERSION),
+        (header(1, 5, 8), pdu.ErrorCode.UNSUPPORTED_TYPE),
+        (header(1, 11, 8), pdu.ErrorCode.UNSUPPORTED_TYPE),
+        (header(0, 9, 40) + bytes(32), pdu.ErrorCode.UNSUPPORTED_TYPE),
+        (header(1, 2, 0), pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 2, 0xFFFFFFFF), pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 1, 8), pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 7, 12) + bytes(4), pdu.ErrorCode.CORRUPT_DATA),
+        (header(0, 7, 24) + bytes(16), pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 9, 32) + bytes(24), pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 10, pdu.MAX_PDU + 1), pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 16) + struct.pack(">II", 1, 0), pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 16) + struct.pack(">II", 0xFFFFFFFF, 0), pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 16) + struct.pack(">II", 0, 1), pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 17) + struct.pack(">II", 0, 0) + b"x", pdu.ErrorCode.CORRUPT_DATA),
+        (header(1, 2, 8) + b"x", pdu.ErrorCode.CORRUPT_DATA),
+        (b"\x01", pdu.ErrorCode.CORRUPT_DATA),
     ],
 )
-def test_what_is_wrong_has_its_code(octets: Any, code: ErrorCode) -> None:
-    with pytest.raises(PDUError) as caught:
+def test_what_is_wrong_has_its_code(octets: Any, code: pdu.ErrorCode) -> None:
+    with pytest.raises(pdu.PDUError) as caught:
         pdu.decode(octets)
     assert caught.value.code is code
 
 
 def test_text_that_is_no_utf8_is_shown_escaped() -> None:
-    again = rtr_wire.decode(rtr_wire.encode(ErrorReport(1, 0, b"", "ab"))[:-1] + b"\xff")
-    assert isinstance(again, ErrorReport)
+    again = rtr_wire.decode(rtr_wire.encode(pdu.ErrorReport(1, 0, b"", "ab"))[:-1] + b"\xff")
+    assert isinstance(again, pdu.ErrorReport)
     assert again.text == "a\\xff"
 
 
 def test_a_report_of_ours_is_bounded_and_whole() -> None:
-    report = rtr_wire.decode(pdu.report(1, ErrorCode.CORRUPT_DATA, "é" * 1000, bytes(5000)))
-    assert isinstance(report, ErrorReport)
+    report = rtr_wire.decode(pdu.report(1, pdu.ErrorCode.CORRUPT_DATA, "é" * 1000, bytes(5000)))
+    assert isinstance(report, pdu.ErrorReport)
     assert len(report.pdu) == pdu.MAX_REPORTED
     assert report.text == "é" * (pdu.MAX_TEXT // 2)
 

@@ -8,25 +8,6 @@ import pytest
 import rtrd.version
 import rtrlib
 from _rtrlib import lib
-from rtrlib import (
-    CacheGroup,
-    Fault,
-    IpConversionException,
-    ManagerGroup,
-    ManagerGroupStatus,
-    PFXRecord,
-    PfxvState,
-    RTRInitError,
-    RTRManager,
-    RTRSocket,
-    RTRSocketList,
-    RTRSocketState,
-    SPKIRecord,
-    SSHServer,
-    SyncTimeout,
-    TCPServer,
-    copy_pfx_record,
-)
 from rtrlib.exceptions import PFXException, RTRlibException
 
 NAMES = {
@@ -38,7 +19,7 @@ NAMES = {
     "rtrlib.pfx_table": ["PfxTable"],
     "rtrlib.exceptions": ["RTRInitError", "PFXException", "SyncTimeout", "IpConversionException"],
 }
-ANY = TCPServer("127.0.0.1", 323)
+ANY = rtrlib.TCPServer("127.0.0.1", 323)
 
 
 @pytest.mark.parametrize("module", NAMES)
@@ -51,26 +32,18 @@ def test_the_names_of_rtrlib_python_are_where_they_were(module: str) -> None:
 
 
 def test_a_manager_takes_its_options_by_position_in_the_old_order() -> None:
-    parameters = list(inspect.signature(RTRManager).parameters.values())
+    parameters = list(inspect.signature(rtrlib.RTRManager).parameters.values())
     old = [one for one in parameters if one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    assert [one.name for one in old] == [
-        "host",
-        "port",
-        "refresh_interval",
-        "expire_interval",
-        "retry_interval",
-        "status_callback",
-        "status_callback_data",
-        "pfx_update_callback",
-        "pfx_update_callback_data",
-        "spki_update_callback",
-        "spki_update_callback_data",
-    ]
+    assert " ".join(one.name for one in old) == (
+        "host port refresh_interval expire_interval retry_interval status_callback "
+        "status_callback_data pfx_update_callback pfx_update_callback_data spki_update_callback "
+        "spki_update_callback_data"
+    )
     assert [one.default for one in old[2:]] == [3600, 7200, 600, *[None] * 6]
     assert all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in parameters[len(old) :])
-    waits = inspect.signature(RTRManager.start).parameters
+    waits = inspect.signature(rtrlib.RTRManager.start).parameters
     assert (list(waits), waits["wait"].default, waits["timeout"].default) == (["self", "wait", "timeout"], True, 5)
-    assert inspect.signature(RTRManager.wait_for_sync).parameters["timeout"].default == 5
+    assert inspect.signature(rtrlib.RTRManager.wait_for_sync).parameters["timeout"].default == 5
 
 
 def test_states_have_librtrs_numbers() -> None:
@@ -78,34 +51,25 @@ def test_states_have_librtrs_numbers() -> None:
         "ERROR_NO_DATA_AVAILABLE": "ERROR_NO_DATA_AVAIL",
         "ERROR_NO_INCREMENTAL_UPDATE_AVAILABLE": "ERROR_NO_INCR_UPDATE_AVAIL",
     }
-    assert {state.name for state in RTRSocketState} == {
-        "CONNECTING",
-        "ESTABLISHED",
-        "RESET",
-        "SYNC",
-        "FAST_RECONNECT",
-        "ERROR_NO_DATA_AVAILABLE",
-        "ERROR_NO_INCREMENTAL_UPDATE_AVAILABLE",
-        "ERROR_FATAL",
-        "ERROR_TRANSPORT",
-        "SHUTDOWN",
-        "CLOSED",
-    }
-    for state in RTRSocketState:
+    assert " ".join(sorted(state.name for state in rtrlib.RTRSocketState)) == (
+        "CLOSED CONNECTING ERROR_FATAL ERROR_NO_DATA_AVAILABLE ERROR_NO_INCREMENTAL_UPDATE_AVAILABLE "
+        "ERROR_TRANSPORT ESTABLISHED FAST_RECONNECT RESET SHUTDOWN SYNC"
+    )
+    for state in rtrlib.RTRSocketState:
         assert state == getattr(lib, f"RTR_{spelled.get(state.name, state.name)}")
-    for status in ManagerGroupStatus:
+    for status in rtrlib.ManagerGroupStatus:
         assert status == getattr(lib, f"RTR_MGR_{status.name}")
-    for validity in PfxvState:
+    for validity in rtrlib.PfxvState:
         assert validity == getattr(lib, f"BGP_PFXV_STATE_{validity.name.upper()}")
 
 
 def test_what_is_known_of_a_cache_before_anything_is() -> None:
-    (group,) = RTRManager("127.0.0.1", "323", 1800, 3600, 300).groups()
+    (group,) = rtrlib.RTRManager("127.0.0.1", "323", 1800, 3600, 300).groups()
     (socket,) = group.sockets
-    assert (group.preference, group.sockets_len, group.status) == (1, 1, ManagerGroupStatus.CLOSED)
+    assert (group.preference, group.sockets_len, group.status) == (1, 1, rtrlib.ManagerGroupStatus.CLOSED)
     assert (socket.refresh_interval, socket.expire_interval, socket.retry_interval) == (1800, 3600, 300)
     assert (socket.host, socket.port, socket.transport, str(socket)) == ("127.0.0.1", "323", "tcp", "127.0.0.1:323")
-    assert (socket.state, socket.version, socket.last_update) == (RTRSocketState.CLOSED, 1, 0)
+    assert (socket.state, socket.version, socket.last_update) == (rtrlib.RTRSocketState.CLOSED, 1, 0)
     assert (socket.session_id, socket.serial_number) == (None, None)
     assert socket.has_recieved_pdus is socket.has_received_pdus is False
     socket.has_received_pdus = True
@@ -113,9 +77,9 @@ def test_what_is_known_of_a_cache_before_anything_is() -> None:
 
 
 def test_the_sockets_of_a_group_are_a_sequence_that_nobody_changes() -> None:
-    one, two = RTRSocket(0, ANY), RTRSocket(1, ANY)
-    sockets = ManagerGroup("", 1, [one, two]).sockets
-    assert isinstance(sockets, RTRSocketList)
+    one, two = rtrlib.RTRSocket(0, ANY), rtrlib.RTRSocket(1, ANY)
+    sockets = rtrlib.ManagerGroup("", 1, [one, two]).sockets
+    assert isinstance(sockets, rtrlib.RTRSocketList)
     assert (len(sockets), sockets[0], sockets[-1], list(sockets)) == (2, one, two, [one, two])
     assert list(sockets[1:]) == [two]
     assert one in sockets
@@ -126,12 +90,12 @@ def test_the_sockets_of_a_group_are_a_sequence_that_nobody_changes() -> None:
 
 
 def test_a_picture_of_a_group_stays_as_it_was() -> None:
-    socket = RTRSocket(0, ANY)
-    socket.faults[Fault.REFUSED] += 1
-    (seen,) = ManagerGroup("", 1, [socket]).picture().sockets
-    socket.faults[Fault.REFUSED] += 1
-    socket.state = RTRSocketState.ESTABLISHED
-    assert (seen.faults, seen.state) == ({Fault.REFUSED: 1}, RTRSocketState.CLOSED)
+    socket = rtrlib.RTRSocket(0, ANY)
+    socket.faults[rtrlib.Fault.REFUSED] += 1
+    (seen,) = rtrlib.ManagerGroup("", 1, [socket]).picture().sockets
+    socket.faults[rtrlib.Fault.REFUSED] += 1
+    socket.state = rtrlib.RTRSocketState.ESTABLISHED
+    assert (seen.faults, seen.state) == ({rtrlib.Fault.REFUSED: 1}, rtrlib.RTRSocketState.CLOSED)
     assert seen == socket
 
 
@@ -142,21 +106,21 @@ def test_the_version_is_that_of_the_distribution() -> None:
 
 
 def test_records_are_values_of_their_own() -> None:
-    record, key = PFXRecord(64500, "192.0.2.0", 24, 25), SPKIRecord(64500, bytes(20), bytes(91))
+    record, key = rtrlib.PFXRecord(64500, "192.0.2.0", 24, 25), rtrlib.SPKIRecord(64500, bytes(20), bytes(91))
     assert str(record) == "192.0.2.0/24-25 64500"
-    assert copy_pfx_record(record) == record
-    assert copy_pfx_record(record) is not record
-    assert len({record, copy_pfx_record(record), key}) == 2
+    assert rtrlib.copy_pfx_record(record) == record
+    assert rtrlib.copy_pfx_record(record) is not record
+    assert len({record, rtrlib.copy_pfx_record(record), key}) == 2
     with pytest.raises(TypeError, match="a PFXRecord is needed, not SPKIRecord"):
-        copy_pfx_record(key)  # type: ignore[arg-type]
+        rtrlib.copy_pfx_record(key)  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         record.asn = 1  # type: ignore[misc]
 
 
 def test_what_goes_wrong_is_of_one_family() -> None:
-    for fault in (RTRInitError, PFXException, SyncTimeout, IpConversionException):
+    for fault in (rtrlib.RTRInitError, PFXException, rtrlib.SyncTimeout, rtrlib.IpConversionException):
         assert issubclass(fault, RTRlibException)
-    assert issubclass(IpConversionException, ValueError), "who catches ValueError catches every bad argument"
+    assert issubclass(rtrlib.IpConversionException, ValueError), "who catches ValueError catches every bad argument"
 
 
 INTERVALS = {"refresh_interval": (1, 86400), "expire_interval": (600, 172800), "retry_interval": (1, 7200)}
@@ -166,31 +130,31 @@ INTERVALS = {"refresh_interval": (1, 86400), "expire_interval": (600, 172800), "
 def test_intervals_are_those_of_rfc_8210(name: str) -> None:
     low, high = INTERVALS[name]
     for good in (low, high):
-        RTRManager("127.0.0.1", 323, **{name: good})  # type: ignore[arg-type]
+        rtrlib.RTRManager("127.0.0.1", 323, **{name: good})  # type: ignore[arg-type]
     for bad in (low - 1, high + 1, -1, low + 0.5, str(low), None, True):
-        with pytest.raises(RTRInitError, match=rf"{name} .* is not in {low}\.\.{high} seconds"):
-            RTRManager("127.0.0.1", 323, **{name: bad})  # type: ignore[arg-type]
+        with pytest.raises(rtrlib.RTRInitError, match=rf"{name} .* is not in {low}\.\.{high} seconds"):
+            rtrlib.RTRManager("127.0.0.1", 323, **{name: bad})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("port", [3.5, b"323", None, True])
 def test_a_port_is_an_int_or_a_str(port: object) -> None:
     with pytest.raises(TypeError, match="port must be int or str"):
-        TCPServer("127.0.0.1", port)  # type: ignore[arg-type]
+        rtrlib.TCPServer("127.0.0.1", port)  # type: ignore[arg-type]
     if port is not None:
         with pytest.raises(TypeError, match="port must be int or str"):
-            RTRManager("127.0.0.1", port)  # type: ignore[arg-type]
+            rtrlib.RTRManager("127.0.0.1", port)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536, "0", "65536", ""])
 def test_a_port_number_is_one_of_tcp(port: int | str) -> None:
-    with pytest.raises(RTRInitError, match=r"is not in 1\.\.65535"):
-        RTRManager("127.0.0.1", port)
+    with pytest.raises(rtrlib.RTRInitError, match=r"is not in 1\.\.65535"):
+        rtrlib.RTRManager("127.0.0.1", port)
 
 
 def test_a_port_may_be_a_service() -> None:
-    assert TCPServer("127.0.0.1", "rpki-rtr").port == "rpki-rtr"
-    with pytest.raises(RTRInitError, match="needs a port number"):
-        SSHServer("127.0.0.1", "ssh", username="rtr", password="secret")
+    assert rtrlib.TCPServer("127.0.0.1", "rpki-rtr").port == "rpki-rtr"
+    with pytest.raises(rtrlib.RTRInitError, match="needs a port number"):
+        rtrlib.SSHServer("127.0.0.1", "ssh", username="rtr", password="secret")
 
 
 @pytest.mark.parametrize(
@@ -206,28 +170,28 @@ def test_a_port_may_be_a_service() -> None:
 )
 def test_a_text_is_a_str(options: dict[str, object], complaint: str) -> None:
     with pytest.raises(TypeError, match=complaint):
-        SSHServer(**{"host": "127.0.0.1", "port": 22, "username": "rtr", "private_key": "id"} | options)  # type: ignore[arg-type]
+        rtrlib.SSHServer(**{"host": "127.0.0.1", "port": 22, "username": "rtr", "private_key": "id"} | options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("timeout", [0, 3601, 1.5, "30"])
 def test_a_connect_timeout_is_some_seconds(timeout: object) -> None:
-    with pytest.raises(RTRInitError, match=r"connect_timeout .* is not in 1\.\.3600 seconds"):
-        TCPServer("127.0.0.1", 323, connect_timeout=timeout)  # type: ignore[arg-type]
+    with pytest.raises(rtrlib.RTRInitError, match=r"connect_timeout .* is not in 1\.\.3600 seconds"):
+        rtrlib.TCPServer("127.0.0.1", 323, connect_timeout=timeout)  # type: ignore[arg-type]
 
 
 def test_groups_are_groups_of_servers() -> None:
     with pytest.raises(TypeError, match="groups are CacheGroups, not TCPServer"):
-        RTRManager(groups=[ANY])  # type: ignore[list-item]
+        rtrlib.RTRManager(groups=[ANY])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="TCPServers and SSHServers, not tuple"):
-        CacheGroup(1, [("127.0.0.1", 323)])  # type: ignore[list-item]
+        rtrlib.CacheGroup(1, [("127.0.0.1", 323)])  # type: ignore[list-item]
     for preference in (-1, 256, "1", 1.5):
-        with pytest.raises(RTRInitError, match=r"preference .* is not in 0\.\.255"):
-            CacheGroup(preference, [ANY])  # type: ignore[arg-type]
+        with pytest.raises(rtrlib.RTRInitError, match=r"preference .* is not in 0\.\.255"):
+            rtrlib.CacheGroup(preference, [ANY])  # type: ignore[arg-type]
 
 
 def test_what_is_no_route_is_refused_whether_or_not_anything_is_known() -> None:
-    manager = RTRManager("127.0.0.1", 323)
-    assert manager.validate(64500, "192.0.2.0", 24) == PfxvState.not_found
+    manager = rtrlib.RTRManager("127.0.0.1", 323)
+    assert manager.validate(64500, "192.0.2.0", 24) == rtrlib.PfxvState.not_found
     for asn in ("64500", 64500.0, None):
         with pytest.raises(TypeError, match="asn must be an int"):
             manager.validate(asn, "192.0.2.0", 24)  # type: ignore[arg-type]
@@ -241,5 +205,5 @@ def test_what_is_no_route_is_refused_whether_or_not_anything_is_known() -> None:
         with pytest.raises(ValueError, match=r"is not in 0\.\.(32|128)"):
             manager.validate(64500, prefix, length)
     for text in ("300.1.1.1", "1.2.3.4xx", "192.0.2", "192.0.2.0/24", "2001:db8::/32", "example.net", "", None, 7):
-        with pytest.raises(IpConversionException, match="is not an IP address"):
+        with pytest.raises(rtrlib.IpConversionException, match="is not an IP address"):
             manager.validate(64500, text, 24)  # type: ignore[arg-type]

@@ -12,7 +12,6 @@ import struct
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from rtrd.demo.caches import VRP
@@ -159,9 +158,7 @@ class FaultyCache:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _run(self, what: Coroutine[Any, Any, None]) -> None:
@@ -310,8 +307,7 @@ def flags_that_do_not_exist(router: Connection) -> bytes:
 
 
 def unknown_withdrawal(router: Connection) -> bytes:
-    vrp = router.cache.vrps[0]._replace(prefix="192.0.2.0/25", max_length=25)
-    return prefix(vrp, announce=False) + router.end()
+    return prefix(router.cache.vrps[0]._replace(prefix="192.0.2.0/25", max_length=25), announce=False) + router.end()
 
 
 NOT_IN_1 = "which version 1 of RTR does not have"

@@ -10,7 +10,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rtrd.demo.lab import LabError, Process, find_program
@@ -107,9 +106,7 @@ class Host:
         self.until(lambda: self.run("systemctl", "is-active", "basic.target").stdout == "active\n", "basic.target")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.process.kill()
 
     def _init(self) -> int | None:

@@ -1,5 +1,7 @@
 """When the send barrier falls, as stories with a clock that is turned by hand."""
 
+import pytest
+
 from rtrd.exabgp.send_barrier import ALIKE, LONGEST, QUIET, SILENCE, WAIT, SendBarrier
 
 
@@ -25,8 +27,12 @@ class Story:
         return self.barrier.draining
 
 
-def test_an_nlri_is_written_once_until_all_is_sent() -> None:
-    story = Story()
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_an_nlri_is_written_once_until_all_is_sent(story: Story) -> None:
     story.barrier.wrote(story.now)
     assert story.look(idle=True), "one waits, and nothing else is to be written"
     assert story.barrier.asks(story.now)
@@ -40,8 +46,7 @@ def test_an_nlri_is_written_once_until_all_is_sent() -> None:
     assert not story.barrier.asks(story.now)
 
 
-def test_others_are_written_while_one_waits_but_not_for_long() -> None:
-    story = Story()
+def test_others_are_written_while_one_waits_but_not_for_long(story: Story) -> None:
     story.barrier.wrote(story.now)
     assert not story.look()
     story.now += WAIT / 2
@@ -54,8 +59,7 @@ def test_when_no_more_can_be_written_it_drains_at_once() -> None:
     assert Story().look(parked=False, full=True)
 
 
-def test_it_falls_by_itself_when_it_is_quiet_and_nothing_stops_for_that() -> None:
-    story = Story()
+def test_it_falls_by_itself_when_it_is_quiet_and_nothing_stops_for_that(story: Story) -> None:
     story.barrier.wrote(story.now)
     assert not story.barrier.asks(story.now)
     assert story.barrier.deadline(unanswered=False) == story.now + QUIET
@@ -66,23 +70,20 @@ def test_it_falls_by_itself_when_it_is_quiet_and_nothing_stops_for_that() -> Non
     assert story.barrier.deadline(unanswered=False) is None
 
 
-def test_what_is_written_in_between_has_to_be_sent_too() -> None:
-    story = Story()
+def test_what_is_written_in_between_has_to_be_sent_too(story: Story) -> None:
     story.barrier.wrote(story.now)
     assert not any(story.answer() for _ in range(ALIKE))
     story.barrier.wrote(story.now)
     assert [story.answer() for _ in range(ALIKE + 1)] == [False] * ALIKE + [True]
 
 
-def test_a_session_that_comes_or_goes_begins_the_count_anew() -> None:
-    story = Story()
+def test_a_session_that_comes_or_goes_begins_the_count_anew(story: Story) -> None:
     story.barrier.drain(story.now)
     assert not any(story.answer() for _ in range(ALIKE))
     assert [story.answer(other=0) for _ in range(ALIKE + 1)] == [True, False, False, False]
 
 
-def test_with_an_exabgp_that_answers_nothing_it_falls_by_the_clock() -> None:
-    story = Story()
+def test_with_an_exabgp_that_answers_nothing_it_falls_by_the_clock(story: Story) -> None:
     story.barrier.drain(story.now)
     story.now += SILENCE / 2
     assert not story.barrier.overdue(story.now, unanswered=True)
@@ -92,8 +93,7 @@ def test_with_an_exabgp_that_answers_nothing_it_falls_by_the_clock() -> None:
     assert not story.barrier.draining
 
 
-def test_a_receiver_that_is_never_done_does_not_stop_the_others_for_ever() -> None:
-    story = Story()
+def test_a_receiver_that_is_never_done_does_not_stop_the_others_for_ever(story: Story) -> None:
     story.barrier.drain(story.now)
     end = story.now + LONGEST
     while story.now < end:

@@ -110,8 +110,7 @@ def test_prometheus_takes_its_configuration(block: Block, tmp_path: Path) -> Non
 def test_every_alert_of_the_rules_is_explained_and_no_other() -> None:
     rules = yaml.safe_load((ROOT / "etc" / "prometheus" / "rtrd.rules.yaml").read_text())
     alerts = {rule["alert"]: rule["labels"]["severity"] for group in rules["groups"] for rule in group["rules"]}
-    text = (DOCS / "monitoring.md").read_text()
-    wakes, waits = text.split("## What wakes")[1].split("## What can wait")
+    wakes, waits = (DOCS / "monitoring.md").read_text().split("## What wakes")[1].split("## What can wait")
     assert (
         dict.fromkeys(re.findall(r"^\| `(Rtrd\w+)`", wakes, re.MULTILINE), "critical")
         | dict.fromkeys(re.findall(r"^\| `(Rtrd\w+)`", waits, re.MULTILINE), "warning")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +59,8 @@ class Story(EngineStory):
         return self.said()
 
 
-def advertised() -> Story:
+@pytest.fixture
+def story() -> Story:
     story = Story(rule(ONE, tag("community:65000:1"), tag("community:65000:2")), rule(TWO, tag("community:65000:3")))
     story.announce(ONE, VALID, NOT_FOUND)
     story.announce(TWO, "198.51.100.0/25", "203.0.113.128/25")
@@ -66,46 +68,41 @@ def advertised() -> Story:
     return story
 
 
-def test_the_same_policy_again_says_nothing() -> None:
-    story = advertised()
+def test_the_same_policy_again_says_nothing(story: Story) -> None:
     same = rule(ONE, tag("community:65000:1"), tag("community:65000:2")), rule(TWO, tag("community:65000:3"))
     assert story.now(*same) == []
 
 
-def test_another_tag_is_written_where_it_belongs_and_nowhere_else() -> None:
-    story = advertised()
+def test_another_tag_is_written_where_it_belongs_and_nowhere_else(story: Story) -> None:
     assert story.now(rule(ONE, tag("community:65000:9"), tag("community:65000:2"))) == [f"+{VALID} 65000:9"]
     assert story.now(rule(ONE, tag("community:65000:9"), tag("community:65000:8"))) == [f"+{NOT_FOUND} 65000:8"]
 
 
-def test_tags_that_change_places() -> None:
-    assert advertised().now(rule(ONE, tag("community:65000:2"), tag("community:65000:1"))) == [
+def test_tags_that_change_places(story: Story) -> None:
+    assert story.now(rule(ONE, tag("community:65000:2"), tag("community:65000:1"))) == [
         f"+{VALID} 65000:2",
         f"+{NOT_FOUND} 65000:1",
     ]
 
 
-def test_another_local_preference_is_written() -> None:
-    story = advertised()
+def test_another_local_preference_is_written(story: Story) -> None:
     new = rule(ONE, tag("community:65000:1", preference=200), tag("community:65000:2"))
     assert story.now(new) == [f"+{VALID} 65000:1"]
 
 
-def test_without_a_policy_everything_is_taken_back() -> None:
-    story = advertised()
+def test_without_a_policy_everything_is_taken_back(story: Story) -> None:
     assert story.now() == [f"-{VALID}", f"-{NOT_FOUND}"]
     assert story.now() == []
 
 
-def test_a_rule_that_withdraws_says_so_once() -> None:
-    story = advertised()
+def test_a_rule_that_withdraws_says_so_once(story: Story) -> None:
     new = rule(ONE, "{action: withdraw}", tag("community:65000:2"))
     assert story.now(new) == [f"-{VALID}"]
     assert story.now(new) == []
 
 
-def test_hold_leaves_what_stands() -> None:
-    assert advertised().now(rule(ONE, "{action: hold}", "{action: hold}")) == []
+def test_hold_leaves_what_stands(story: Story) -> None:
+    assert story.now(rule(ONE, "{action: hold}", "{action: hold}")) == []
 
 
 def test_a_forged_tag_is_removed_as_soon_as_it_is_ours() -> None:
@@ -123,15 +120,13 @@ def test_a_forged_tag_is_removed_as_soon_as_it_is_ours() -> None:
     assert story.now(rule(ONE, tag("community:65000:1"))) == [f"+{VALID} 65000:7 64496:1 65000:1"]
 
 
-def test_what_arrives_between_is_decided_by_the_new_policy() -> None:
-    story = advertised()
+def test_what_arrives_between_is_decided_by_the_new_policy(story: Story) -> None:
     story.engine.set_policy(policy(rule(ONE, tag("community:65000:9"), tag("community:65000:2"))))
     story.announce(ONE, "203.0.113.64/26")
     assert story.said() == [f"+{VALID} 65000:9", "+203.0.113.64/26 65000:2"]
 
 
-def test_another_receiver() -> None:
-    story = advertised()
+def test_another_receiver(story: Story) -> None:
     moved = rule(ONE, tag("community:65000:1"), tag("community:65000:2")).replace(LISTENER, TWO)
     story.engine.set_policy(policy(moved))
     names = story.engine.receivers.names

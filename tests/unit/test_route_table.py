@@ -72,8 +72,7 @@ class Router:
             assert place not in self.batch, "written twice in a round"
             self.batch.add(place)
         if command.announce:
-            treatment = SETS[table.attributes_key(command.attributes)].announced_hash
-            self.routes[place] = (treatment, command.variant)
+            self.routes[place] = (SETS[table.attributes_key(command.attributes)].announced_hash, command.variant)
             if command.previous_run is not None:
                 assert advertised is not None
                 assert PREVIOUS[table.attributes_key(command.previous_run)].announced_hash == advertised[0]
@@ -154,8 +153,7 @@ class TestOneRoute:
         assert self.table.counts(self.neighbor) == {"valid": 1, "not-found": 0, "invalid": 0, "unverified": 0}
 
     def test_a_new_validity_in_the_same_words_is_silence(self) -> None:
-        neighbor = self.table.add_neighbor(SAME_WORDS, b"\x7f\0\0\2")
-        announce(self.table, neighbor, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.table.add_neighbor(SAME_WORDS, b"\x7f\0\0\2"), b"a", ["192.0.2.0/24"])
         self.said()
         self.table.vrps_changed(self.vrp_set.replace(0, b""))
         assert self.said() == []
@@ -180,8 +178,7 @@ class TestOneRoute:
         announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
         self.said()
         self.table.retire_neighbor(self.neighbor)
-        second = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, second, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2"), b"a", ["192.0.2.0/24"])
         assert self.said() == []
         assert [route.advertised for route in self.table.routes()] == [0b110]
 
@@ -311,8 +308,7 @@ class TestMany:
         assert not self.table.state.searching
 
     def test_what_waits_for_revalidation_takes_no_more_room_the_longer_it_waits(self) -> None:
-        number = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
-        announce(self.table, number, b"a", ["192.0.2.0/24"])
+        announce(self.table, self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2"), b"a", ["192.0.2.0/24"])
         record = pack(VRP("198.51.100.0/24", 24, 64500))
         memory = []
         for i in range(4000):
@@ -408,8 +404,7 @@ class TestMalformed:
     def test_any_text_is_survived(self, names: list[str]) -> None:
         table = RouteTable(usable_set())
         neighbor = table.add_neighbor(TAG_ALL, b"\x7f\0\0\2")
-        taken = announce(table, neighbor, b"a", names)
-        assert taken + table.malformed == len(names)
+        assert announce(table, neighbor, b"a", names) + table.malformed == len(names)
         assert {route.prefix for route in table.routes()} <= set(names)
 
     def test_a_line_feed_makes_no_second_prefix(self) -> None:

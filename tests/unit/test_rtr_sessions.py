@@ -11,8 +11,7 @@ from rtrd.rtr.store import Store
 
 
 def test_no_id_of_an_earlier_run_is_used_again(tmp_path: Path) -> None:
-    runs = [fresh(tmp_path) for _ in range(300)]
-    ids = [each for run in runs for each in run]
+    ids = [each for _ in range(300) for each in fresh(tmp_path)]
     assert len(set(ids)) == len(ids) == 600
     assert all(0 < each < 1 << 16 for each in ids)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]

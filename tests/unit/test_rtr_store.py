@@ -47,8 +47,7 @@ def change(response: Response | None) -> tuple[set[int], set[int]]:
 
 
 def keys(response: Response | None) -> list[tuple[int, bool]]:
-    found = [one for one in pdus(octets(response)) if isinstance(one, RouterKeyPDU)]
-    return [(one.asn, one.announce) for one in found]
+    return [(one.asn, one.announce) for one in pdus(octets(response)) if isinstance(one, RouterKeyPDU)]
 
 
 class Router:
@@ -76,16 +75,19 @@ class Router:
         return kind
 
 
-def test_before_the_first_set_there_is_no_data() -> None:
-    store = Store()
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+def test_before_the_first_set_there_is_no_data(store: Store) -> None:
     assert store.whole(1) is None
     assert store.since(1, store.session(1), store.serial(1)) is None
     assert store.replace(b"") == [0, 1], "an empty set is data, too"
     assert change(store.whole(1)) == (set(), set())
 
 
-def test_a_router_that_follows_gets_only_what_changed() -> None:
-    store = Store()
+def test_a_router_that_follows_gets_only_what_changed(store: Store) -> None:
     store.replace(vrps(1, 2, 100))
     router = Router(store)
     assert router.query() == "whole"
@@ -96,8 +98,7 @@ def test_a_router_that_follows_gets_only_what_changed() -> None:
     assert change(store.since(1, router.session, router.serial)) == (set(), set())
 
 
-def test_several_changes_are_told_as_one() -> None:
-    store = Store()
+def test_several_changes_are_told_as_one(store: Store) -> None:
     store.replace(vrps(1, 2))
     router = Router(store)
     router.query()
@@ -107,8 +108,7 @@ def test_several_changes_are_told_as_one() -> None:
     assert change(store.since(1, router.session, router.serial)) == ({4}, set())
 
 
-def test_the_same_set_again_makes_no_serial_number() -> None:
-    store = Store()
+def test_the_same_set_again_makes_no_serial_number(store: Store) -> None:
     store.replace(vrps(1), KEYS[:1])
     serials = store.serial(0), store.serial(1)
     assert store.replace(vrps(1), KEYS[:1]) == []
@@ -116,8 +116,7 @@ def test_the_same_set_again_makes_no_serial_number() -> None:
     assert (store.serial(0), store.serial(1)) == serials
 
 
-def test_router_keys_are_for_version_1_alone() -> None:
-    store = Store()
+def test_router_keys_are_for_version_1_alone(store: Store) -> None:
     store.replace(vrps(1), KEYS[:2])
     old, new = Router(store, 0), Router(store, 1)
     old.query()
@@ -129,8 +128,7 @@ def test_router_keys_are_for_version_1_alone() -> None:
     assert store.serial(0) == old.serial
 
 
-def test_a_change_of_a_few_vrps_keeps_the_router_keys() -> None:
-    store = Store()
+def test_a_change_of_a_few_vrps_keeps_the_router_keys(store: Store) -> None:
     store.replace(vrps(1), KEYS[:1])
     router = Router(store)
     router.query()
@@ -162,8 +160,7 @@ def test_a_large_change_is_no_history() -> None:
     assert store.since(1, router.session, router.serial) is None
 
 
-def test_another_session_or_a_serial_number_from_nowhere_is_no_history() -> None:
-    store = Store()
+def test_another_session_or_a_serial_number_from_nowhere_is_no_history(store: Store) -> None:
     store.replace(vrps(1))
     store.replace(vrps(2))
     session, serial = store.session(1), store.serial(1)
@@ -194,8 +191,7 @@ def test_the_serial_number_wraps() -> None:
     assert router.vrps == {2}
 
 
-def test_routers_that_load_at_once_share_every_octet() -> None:
-    store = Store()
+def test_routers_that_load_at_once_share_every_octet(store: Store) -> None:
     store.replace(b"".join(packed.ORDERED.pack(4, 223, i.to_bytes(4), 1, 32, 1) for i in range(10_000)))
     first, second = store.whole(1), store.whole(1)
     assert first is not None

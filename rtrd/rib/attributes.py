@@ -26,6 +26,9 @@ IGP, EGP, INCOMPLETE = 0, 1, 2
 
 DEFAULT_LOCAL_PREFERENCE = 100
 
+NUMBERS = b"\xff"
+"""How a key begins that has numbers; no JSON does."""
+
 MOST_OCTETS = 3800
 """Of an attribute set: with tags, next hop and a prefix it fits an UPDATE of 4096 octets (RFC 4271 section 4.1).
 
@@ -122,6 +125,16 @@ class AttributeSet(NamedTuple):
         path = sum(2 * -(-len(segment.asns) // 255) + 4 * len(segment.asns) for segment in self.as_path)
         lists = 4 * len(self.communities) + 12 * len(self.large_communities) + 8 * len(self.extended_communities)
         return 34 + path + lists  # ORIGIN 4, MULTI_EXIT_DISC 7, LOCAL_PREF 7, four headers of 4
+
+
+def key_of(attributes: AttributeSet) -> bytes:
+    """Give the key under which the route table has an attribute set that came as numbers."""
+    return NUMBERS + msgspec.msgpack.encode(attributes)
+
+
+def read_key(key: bytes) -> AttributeSet | None:
+    """Give back the attribute set of a key; None: the dialect made it."""
+    return msgspec.msgpack.decode(key[1:], type=AttributeSet) if key[:1] == NUMBERS else None
 
 
 def with_treatment(attributes: AttributeSet, treatment: Treatment) -> AttributeSet:

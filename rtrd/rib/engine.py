@@ -12,11 +12,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from rtrd.policy import Policy, Rule, Treatment, normal
-from rtrd.rib.attributes import AttributeSet, with_treatment
+from rtrd.rib.attributes import AttributeSet, read_key, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State, Update
 from rtrd.rib.local_routes import LocalRoutes
 from rtrd.rib.policy_numbers import Treatments
-from rtrd.rib.previous_run import PreviousRun, read_key
+from rtrd.rib.previous_run import PreviousRun
 from rtrd.rib.receivers import Receivers, packed
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable

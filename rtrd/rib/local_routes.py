@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rtrd.policy import normal
-from rtrd.rib.attributes import AttributeSet
+from rtrd.rib.attributes import AttributeSet, key_of
 from rtrd.rib.bgp_events import State, Update
-from rtrd.rib.previous_run import key_of
 from rtrd.rib.receivers import Receivers
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import Command, NeighborPolicy, RibState, Route

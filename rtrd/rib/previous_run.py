@@ -8,28 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from rtrd.policy import normal
-from rtrd.rib.attributes import AttributeSet
+from rtrd.rib.attributes import AttributeSet, key_of
 from rtrd.rib.table import RouteTable
 from rtrd.tags import Tag
 
 MOST_WITHDRAWN = 200_000
 """Withdraws that are remembered while the router lists its routes; beyond that nothing is learned from the list."""
-
-NUMBERS = b"\xff"
-"""How a key begins that has numbers; no JSON does."""
-
-
-def key_of(attributes: AttributeSet) -> bytes:
-    """Give the key under which the route table has an attribute set that came as numbers."""
-    return NUMBERS + msgspec.msgpack.encode(attributes)
-
-
-def read_key(key: bytes) -> AttributeSet | None:
-    """Give back the attribute set of a key; None: the dialect made it."""
-    return msgspec.msgpack.decode(key[1:], type=AttributeSet) if key[:1] == NUMBERS else None
 
 
 class PreviousRun:

@@ -96,7 +96,11 @@ class Daemon:
     def _register(self) -> None:
         """Have all parts register what they offer; the caches first, whose settings alone can be refused."""
         registry = self.registry
-        registry.status_of(version=lambda: __version__, ready=lambda: self.ready)
+        registry.status_of(
+            version=lambda: __version__,
+            ready=lambda: self.ready,
+            problems=lambda: [problem.answer() for problem in registry.problems()],
+        )
         registry.metric(
             "rtrd_build_info", "Always 1.",
             lambda: [((__version__, platform.python_version()), 1)], ("version", "python"),

@@ -1,4 +1,4 @@
-"""What the parts of a daemon offer: each registers its metrics, its share of the status, and settings that can change.
+"""What the parts of a daemon offer: each registers its metrics, its status, its problems, and settings that can change.
 
 Nothing is counted or kept here: every number exists where it belongs, and is read when somebody asks. Prometheus'
 rules: base units in the name, `_total` for counters and nothing else, timestamps instead of ages, no label whose values
@@ -7,6 +7,7 @@ have no bound. docs/metrics.md has a row for each metric.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -55,6 +56,22 @@ class Setting(NamedTuple):
     apply: Callable[..., Awaitable[None] | None]
 
 
+class Problem(NamedTuple):
+    """What an operator should know, as its part sees it now."""
+
+    what: str
+    """A sentence without a full stop."""
+    since: float
+    """Unix time."""
+    severity: Literal["warning", "critical"]
+    """Critical: routes may be judged wrongly, or not at all."""
+
+    def answer(self) -> dict[str, str]:
+        """Give it as `problems` of the status has it (a contract of DESIGN)."""
+        since = dt.datetime.fromtimestamp(self.since, dt.UTC).isoformat(timespec="seconds")
+        return {"what": self.what, "since": since, "severity": self.severity}
+
+
 class Registry:
     """What the parts of one daemon registered."""
 
@@ -63,6 +80,7 @@ class Registry:
         self.settings: list[Setting] = []
         """In the order in which a reload applies them; only the first may refuse."""
         self._status: dict[str, Callable[[], Any]] = {}
+        self._problems: list[Callable[[], Iterable[Problem]]] = []
 
     def metric(
         self, name: str, text: str, read: Callable[[], float | Samples | None], labels: tuple[str, ...] = ()
@@ -81,6 +99,15 @@ class Registry:
     def status_of(self, **parts: Callable[[], Any]) -> None:
         """Offer parts of the status, by their names in the JSON."""
         self._status.update(parts)
+
+    def problems_of(self, read: Callable[[], Iterable[Problem]]) -> None:
+        """Offer a part's problems: `read` gives those that it has now."""
+        self._problems.append(read)
+
+    def problems(self) -> list[Problem]:
+        """Give what every part finds wrong: critical problems first, then the oldest first."""
+        found = [problem for read in self._problems for problem in read()]
+        return sorted(found, key=lambda problem: (problem.severity != "critical", problem.since, problem.what))
 
     def collect(self) -> Iterator[Family]:
         """Read one metric after the other; between two of them the loop may turn."""

@@ -22,7 +22,7 @@ from rtrd.base.sockets import ListenError
 from rtrd.base.systemd_notify import Notifier
 from rtrd.bird.watch import Watch
 from rtrd.caches import Caches
-from rtrd.config import Config, PolicyRule
+from rtrd.config import Config, Guard, PolicyRule
 from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
 from rtrd.policy import Policy
@@ -69,7 +69,11 @@ class Daemon:
             self._caches_ended,
             keys=self.keys,
         )
-        self.guarding = self._make_guarding()
+        self.guarding = self.effective.guard = Guarding(
+            _limits(settings.guard), self.vrp_set, self.effective.task_queue,
+            lambda pending: Impact(self.vrp_set, self.routers.tables(), pending), self.effective.taken,
+            clock=self.clock,
+        )  # fmt: skip
         self.caches = Caches(settings.caches, self.effective, self.clock)
         self.relay = self._make_relay()
         self.slurm = SlurmFiles(
@@ -115,15 +119,16 @@ class Daemon:
             lambda: turns().longest,
         )  # fmt: skip
         registry.metric("rtrd_loop_long_turns_total", "How often that was more than 50 ms.", lambda: turns().long)
-        for each in (self.caches, self.effective, self.routers, self.slurm, self.event_log):
+        for each in (self.caches, self.effective, self.guarding, self.routers, self.slurm, self.event_log):
             each.register(registry)
-        not_configured = dict.fromkeys(("rtr_server", "bird", "guard", "snapshot"), lambda: None)
+        not_configured = dict.fromkeys(("rtr_server", "bird", "snapshot"), lambda: None)
         registry.status_of(**not_configured)
-        for part in (self.relay, self.bird, self.guarding, self.snapshot_keeper):
+        for part in (self.relay, self.bird, self.snapshot_keeper):
             if part is not None:
                 part.register(registry)
         registry.status_of(loop=lambda: turns()._asdict())
         registry.on_reload(self._set_policy, "policy")
+        registry.on_reload(lambda guard: self.guarding.change(_limits(guard)), "guard")
         registry.on_reload(self._hold_for, "start_hold")
         registry.on_reload(self._set_on_stop, "on_stop")
 
@@ -170,8 +175,7 @@ class Daemon:
         if self.snapshot_keeper is not None:
             await self.snapshot_keeper.close()
         self.caches.close()
-        if self.guarding is not None:
-            self.guarding.close()
+        self.guarding.close()
         self.attachments.close()
         self.routers.close()
         if self.relay is not None:
@@ -188,19 +192,6 @@ class Daemon:
                 return False
             logger.error("rtrd goes on serving the router without this", why=str(error))  # noqa: TRY400
         return True
-
-    def _make_guarding(self) -> Guarding | None:
-        """Let changes of the VRPs be judged before they count, if the operator wants it."""
-        guard = self.settings.guard
-        if guard is None:
-            return None
-        limits = Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
-        effective = self.effective
-        effective.guard = Guarding(
-            limits, self.vrp_set, effective.task_queue,
-            lambda pending: Impact(self.vrp_set, self.routers.tables(), pending), effective.taken, clock=self.clock,
-        )  # fmt: skip
-        return effective.guard
 
     def _make_relay(self) -> Relay | None:
         """Routers are told the intervals of our own caches, unless the operator chose others."""
@@ -284,3 +275,7 @@ class Daemon:
     def _caches_ended(self) -> None:
         self._code = FAILED
         self._stop.set()
+
+
+def _limits(guard: Guard | None) -> Limits | None:
+    return None if guard is None else Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)

@@ -42,7 +42,7 @@ class _State(NamedTuple):
 class ChangeMonitor:
     """Looks at the parts of one daemon."""
 
-    def __init__(self, event_log: EventLog, caches: Caches, routers: Routers, guarding: Guarding | None) -> None:
+    def __init__(self, event_log: EventLog, caches: Caches, routers: Routers, guarding: Guarding) -> None:
         self._event_log = event_log
         self._caches = caches
         self._routers = routers
@@ -139,7 +139,7 @@ class ChangeMonitor:
         if active is not None:
             text = f"the VRPs of group {active} are in force"
             yield _State(("active", ""), active, "active", text, {"group": active})
-        if self._guarding is not None:
+        if self._guarding.enabled:
             guard = self._guarding.status()
             text = "nothing is held" if guard["held"] is None else "a VRP change is held"
             yield _State(("guard", ""), guard["state"], "guard", f"guard: {text} ({guard['state']})", guard)

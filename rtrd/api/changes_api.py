@@ -15,7 +15,7 @@ from rtrd.vrps.guarding import Guarding
 class ChangeHandlers:
     """Handlers that change something."""
 
-    def __init__(self, guarding: Guarding | None, reloading: Reloading) -> None:
+    def __init__(self, guarding: Guarding, reloading: Reloading) -> None:
         self._guarding = guarding
         self._reloading = reloading
 
@@ -28,7 +28,7 @@ class ChangeHandlers:
         ]
 
     async def _decide(self, request: web.Request) -> web.Response:
-        if self._guarding is None:
+        if not self._guarding.enabled:
             raise ConflictError("no guard is configured: every change of the VRPs is in force at once")
         try:
             (self._guarding.accept if request.path == "/accept" else self._guarding.reject)()

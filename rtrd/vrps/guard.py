@@ -69,13 +69,13 @@ class Guard:
         """Of what is held or rejected, as it was judged last."""
         self.holds = 0
         """How many changes were held so far."""
-        self._until = inf
+        self._began = inf
         self._expires = inf
 
     @property
     def until(self) -> float | None:
         """When what is held will be applied at the latest; None: nothing is held, or no time is set."""
-        at = min(self._expires, inf if self.state == "rejected" else self._until)
+        at = min(self._expires, inf if self.state == "rejected" else self._began + self.limits.hold)
         return None if at == inf else at
 
     def changed(self, now: float, *, pending: bool, keep: bool, expires: float = inf) -> Action:
@@ -89,7 +89,7 @@ class Guard:
             return Action.TAKE if pending else Action.NOTHING
         if self.state in ("following", "rejected"):
             self.state = "judging"
-            self._until = now + self.limits.hold
+            self._began = now
         self._expires = min(self._expires, expires)
         return self.tick(now) if now >= self._expires else Action.JUDGE
 
@@ -111,12 +111,22 @@ class Guard:
         self.figures = figures
         return Action.NOTHING
 
+    def change(self, limits: Limits, now: float) -> Action:
+        """Go by other limits: what is held is judged again, and its time runs from when it began.
+
+        What an operator rejected stays out until the next change.
+        """
+        self.limits = limits
+        if self.state not in ("judging", "held"):
+            return Action.NOTHING
+        return self._take() if self.until is not None and now >= self.until else Action.JUDGE
+
     def tick(self, now: float) -> Action:
         """Note that time has passed."""
         return self._take() if self.until is not None and now >= self.until else Action.NOTHING
 
     def expired(self) -> Action:
-        """Note that all that is in force is too old: it is kept no longer."""
+        """Note that what is in force is kept no longer: it is too old, or the guard ends."""
         return self._take() if self.state != "following" else Action.NOTHING
 
     def check_held(self) -> None:
@@ -147,4 +157,4 @@ class Guard:
     def _follow(self) -> None:
         self.state = "following"
         self.figures = None
-        self._until = self._expires = inf
+        self._began = self._expires = inf

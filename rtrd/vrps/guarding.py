@@ -27,6 +27,9 @@ MOST_LISTED: Final = 16384
 TICK: Final = 1.0
 """Most seconds between two looks at the clock while there is a time to wait for."""
 
+_OFF: Final = Limits(newly_invalid=inf, shrink=inf, hold=0)
+"""Which nothing is judged by."""
+
 logger = log.get("guard")
 
 
@@ -46,11 +49,11 @@ class Impact(Protocol):
 
 
 class Guarding:
-    """The guard of one VRP set, whose changes are pending from now on until they are taken."""
+    """The guard of one VRP set, whose changes are pending until they are taken, as long as there are limits."""
 
     def __init__(
         self,
-        limits: Limits,
+        limits: Limits | None,
         vrp_set: VRPSet,
         task_queue: TaskQueue,
         impact: Callable[[VRPChanges | None], Impact],
@@ -58,12 +61,14 @@ class Guarding:
         *,
         clock: Clock | None = None,
     ) -> None:
-        """Join the set and all that changes it.
+        """Join the set and all that changes it. `limits`: None while every change is in force at once.
 
         `impact`: looks at the routes that these pending VRPs cover, or at all routes. `took`: what was held, or took
         long to judge, is in force now.
         """
-        self.guard = Guard(limits)
+        self.guard = Guard(limits or _OFF)
+        self.enabled = limits is not None
+        """There are limits."""
         self._vrp_set = vrp_set
         self._task_queue = task_queue
         self._impact = impact
@@ -75,7 +80,7 @@ class Guarding:
         self._judging: Impact | None = None
         self._slice: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        vrp_set.defer(defer=True)
+        vrp_set.defer(defer=self.enabled)
 
     @property
     def pending(self) -> bool:
@@ -109,7 +114,7 @@ class Guarding:
 
         `cause`: who, for people. `sources`: whose VRPs it may take away. `keep`: see Guard.changed.
         """
-        if not len(changes):
+        if not len(changes) or not self.enabled:
             return changes
         state = self.guard.state
         self._note(changes, cause)
@@ -140,18 +145,25 @@ class Guarding:
         self._set_timer()
         logger.warning("the held change is rejected; what is in force stays until the next change", **self._fields())
 
+    def change(self, limits: Limits | None) -> None:
+        """Go by other limits; None: by none, and all that is held is in force at once."""
+        self._task_queue.do(self._change(limits))
+
     def tick(self) -> None:
         """Do what is due; called by its own timer."""
         self._task_queue.do(self._tick())
 
     def register(self, registry: Registry) -> None:
         """Offer what is held."""
-        registry.status_of(guard=self.status)
+        registry.status_of(guard=lambda: self.status() if self.enabled else None)
         registry.metric(
             "rtrd_guard_state", "1 for the state that the guard is in.",
-            lambda: [((state,), self.guard.state == state) for state in get_args(State)], ("state",),
+            lambda: [((state,), self.guard.state == state) for state in get_args(State) if self.enabled], ("state",),
         )  # fmt: skip
-        registry.metric("rtrd_guard_holds_total", "Changes of the VRPs that were held.", lambda: self.guard.holds)
+        registry.metric(
+            "rtrd_guard_holds_total", "Changes of the VRPs that were held.",
+            lambda: self.guard.holds if self.enabled else None,
+        )  # fmt: skip
         registry.metric(
             "rtrd_guard_newly_invalid_routes", "Routes that the held change would turn invalid.",
             lambda: getattr(self.guard.figures, "newly_invalid", None),
@@ -220,6 +232,16 @@ class Guarding:
             logger.info("the change that an operator accepted is no longer held")
             return
         yield from self._later(action, "an operator accepted it")
+
+    def _change(self, limits: Limits | None) -> Generator[None]:
+        if limits is not None:
+            self._vrp_set.defer(defer=True)
+            self.enabled = True
+            yield from self._later(self.guard.change(limits, self._clock.steady()), "it is longer than `hold` is now")
+            return
+        yield from self._later(self.guard.expired(), "the guard was removed from the configuration")
+        self._vrp_set.defer(defer=False)
+        self.enabled = False
 
     def _tick(self) -> Generator[None]:
         rejected = self.guard.state == "rejected"

@@ -146,7 +146,7 @@ class FakeDaemon:
         self.vrp_set.usable = True
         self.keys = KeySet()
         self.event_log = EventLog(Clock())
-        self.held = True
+        self.held = self.enabled = True
         self.asked: list[str] = []
         self.registry = Registry()
         self.registry.metric("rtrd_ready", "1 while ready.", lambda: 1)

@@ -222,6 +222,45 @@ def test_what_joins_is_judged_together(story: Story) -> None:
     assert (story.state, story.in_force) == ("following", {*GOOD[2:], *BAD[:2], GOOD[0], OTHER[0]})
 
 
+class TestOtherLimits:
+    """A reload changes the guard while something is held, or removes it."""
+
+    def test_what_is_within_them_is_in_force(self, story: Story) -> None:
+        story.sync(story.begin(), BAD)
+        story.guarding.change(Limits(0.99, 0.2, 300))
+        assert (story.state, story.in_force) == ("held", set(GOOD))
+        story.guarding.change(Limits(1, 0.2, 300))
+        assert (story.state, story.in_force) == ("following", set(BAD))
+
+    def test_its_time_runs_from_when_it_began(self, story: Story) -> None:
+        story.sync(story.begin(), BAD)
+        story.tick(200)
+        story.guarding.change(Limits(0.05, 0.2, 400))
+        assert story.guarding.status()["held"]["seconds_left"] == 200
+        story.guarding.change(Limits(0.05, 0.2, 200))
+        assert (story.state, story.in_force) == ("following", set(BAD))
+
+    def test_what_was_rejected_stays_out_until_the_next_change(self, story: Story) -> None:
+        cache = story.begin()
+        story.sync(cache, BAD)
+        story.guarding.reject()
+        story.guarding.change(Limits(1, 1, 1))
+        assert (story.state, story.in_force) == ("rejected", set(GOOD))
+        story.delta(cache, [OTHER[0]])
+        assert (story.state, story.in_force) == ("following", {*BAD, OTHER[0]})
+
+    def test_without_a_guard_all_is_in_force_at_once_and_with_one_again_it_is_not(self, story: Story) -> None:
+        cache = story.begin()
+        story.sync(cache, BAD)
+        story.guarding.change(None)
+        assert (story.state, story.in_force, len(story.told)) == ("following", set(BAD), 40)
+        story.sync(cache, OTHER)
+        assert story.in_force == set(OTHER)
+        story.guarding.change(Limits(0.05, 0.2, 300))
+        story.sync(cache, BAD)
+        assert (story.state, story.in_force) == ("held", set(OTHER))
+
+
 class TestFailover:
     """Groups that disagree."""
 

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from rtrd.base.clock import Clock
-from rtrd.base.registry import Registry, Samples
+from rtrd.base.registry import Problem, Registry, Samples
+from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
 from rtrd.config import Group, Server
 from rtrd.vrps.effective import EffectiveVRPs
@@ -54,6 +55,7 @@ class Caches:
             wall=clock.wall,
         )
         self._effective = effective
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -111,6 +113,7 @@ class Caches:
         registry.on_reload(
             self.change, "caches.groups", "caches.refresh", "caches.expire", "caches.retry", "caches.intervals"
         )
+        registry.problems_of(self.problems)
         registry.status_of(active_group=lambda: self.active_group, groups=self.status)
         registry.metric(
             "rtrd_group_active", "1 for the group whose VRPs are in force.",
@@ -154,6 +157,10 @@ class Caches:
                     label, value = read(cache, kind)
                     yield (group.name, cache, label), value
 
+    def problems(self) -> Iterator[Problem]:
+        """Give what is wrong with them."""
+        return problems(self.groups(), self._clock.wall(), snapshot=self._effective.snapshot_used)
+
     def status(self) -> list[dict[str, Any]]:
         """Give the groups and their caches, as `rtrd status --json` has them."""
         return [
@@ -180,7 +187,10 @@ class Caches:
             "version": cache.version,
             "session_id": cache.session_id,
             "serial": cache.serial_number,
-            "last_update": _iso(cache.last_update) if cache.last_update else None,
+            "last_update": _iso(cache.last_update),
+            "since": _iso(cache.since),
+            "next_attempt": _iso(cache.next_attempt),
+            "expires": _iso(cache.expires),
             "vrps": self._effective.vrp_set.count_source(cache.index),
             "coming": self._effective.coming(cache),
             "restarts": cache.restarts,
@@ -209,8 +219,8 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
 """One number of each cache."""
 
 
-def _iso(time: int) -> str:
-    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat()
+def _iso(time: int | None) -> str | None:
+    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat() if time else None
 
 
 def _group(group: Group, keepalive: int) -> CacheGroup:

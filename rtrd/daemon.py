@@ -10,14 +10,14 @@ import asyncio
 import gc
 import platform
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Literal
 
 from rtrd.base import log, socket_paths
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock
 from rtrd.base.loop import turns
-from rtrd.base.registry import Registry
+from rtrd.base.registry import Problem, Registry
 from rtrd.base.sockets import ListenError
 from rtrd.base.systemd_notify import Notifier
 from rtrd.bird.watch import Watch
@@ -25,6 +25,7 @@ from rtrd.caches import Caches
 from rtrd.config import Config, Guard, PolicyRule
 from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
+from rtrd.health import Health
 from rtrd.policy import Policy
 from rtrd.rib.whatif import Impact
 from rtrd.routers import Routers
@@ -56,7 +57,7 @@ class Daemon:
         self.clock = clock or Clock()
         self.settings = settings
         """As they were at the start."""
-        self.registry = Registry()
+        self.registry = Registry(self.clock.wall)
         self.vrp_set = VRPSet()
         self.event_log = EventLog(self.clock)
         self.routers = Routers(self.vrp_set, Policy(settings.policy))
@@ -85,6 +86,7 @@ class Daemon:
         self.attachments = Attachments(
             socket_paths.attach_path(settings.control), self.routers, group=settings.control_group
         )
+        self.health = Health(self.registry, self.why_unhealthy)
         self.notifier = Notifier(self._status_line)
         self.bird = None if settings.bird is None else Watch(settings.bird, self.vrp_set, lambda: self.ready)
         self._on_stop: Literal["keep", "withdraw"] = settings.on_stop
@@ -100,20 +102,14 @@ class Daemon:
     def _register(self) -> None:
         """Have all parts register what they offer; the caches first, whose settings alone can be refused."""
         registry = self.registry
-        registry.status_of(
-            version=lambda: __version__,
-            ready=lambda: self.ready,
-            problems=lambda: [problem.answer() for problem in registry.problems()],
-        )
+        registry.status_of(version=lambda: __version__, ready=lambda: self.ready)
+        registry.problems_of(self._problems)
+        self.health.register(registry)
         registry.metric(
             "rtrd_build_info", "Always 1.",
             lambda: [((__version__, platform.python_version()), 1)], ("version", "python"),
         )  # fmt: skip
         registry.metric("rtrd_ready", "1 while a VRP set is usable.", lambda: self.ready)
-        registry.metric(
-            "rtrd_healthy", "1 while /healthz answers 200: ready, and not all VRPs past their expiry.",
-            lambda: self.why_unhealthy() is None,
-        )  # fmt: skip
         registry.metric(
             "rtrd_loop_longest_turn_seconds", "Longest time for which the routers' pipes were not looked at.",
             lambda: turns().longest,
@@ -156,6 +152,7 @@ class Daemon:
         if not all([await self._started(start(), needed=not exabgp) for start in starts]):
             return FAILED
         self.notifier.ready()
+        self.health.start()
         # What is here now stays: to walk it again for garbage would hold the loop for 10 ms and more now and then.
         gc.freeze()
         if self.bird is not None:
@@ -168,6 +165,7 @@ class Daemon:
 
     async def close(self) -> None:
         """End every part."""
+        self.health.close()
         self._drop_hold()
         self._following.close()
         if self.bird is not None:
@@ -211,7 +209,8 @@ class Daemon:
         source = "the last run" if self.effective.snapshot_used else self.caches.active_group or "no cache"
         routes = sum(map(len, self.routers.tables()))
         vrps = self.vrp_set.count(4) + self.vrp_set.count(6)
-        return f"{vrps} VRPs of {source}; {len(self.routers)} routers, {routes} routes"
+        summary = self.health.read().summary
+        return f"{summary}; {vrps} VRPs of {source}; {len(self.routers)} routers, {routes} routes"
 
     # -- what the parts ask of each other
 
@@ -225,6 +224,11 @@ class Daemon:
         if not self.ready:
             return "no VRP set is usable yet"
         return "all VRPs are past the expire interval" if self.effective.expired_at_all else None
+
+    def _problems(self) -> Iterator[Problem]:
+        why = self.why_unhealthy()
+        if why is not None:
+            yield Problem(why, None, "critical")
 
     def _vrps_changed(self, changes: VRPChanges) -> None:
         cause = self.effective.cause

@@ -42,7 +42,7 @@ class Service:
         daemon, registry = self.daemon, self.daemon.registry
         return make_app(
             (
-                StateQueries(registry, daemon.why_unhealthy, daemon.effective, self.history, dump=self.dump),
+                StateQueries(registry, daemon.health, daemon.effective, self.history, dump=self.dump),
                 VRPQueries(daemon.effective, daemon.caches),
                 RouteQueries(daemon.routers),
                 WhatIfQueries(WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)),

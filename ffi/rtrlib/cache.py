@@ -104,6 +104,7 @@ class Cache:
     def start(self, now: float) -> None:
         """Connect."""
         self.started = True
+        self.socket.since = int(self._wall())
         self._backoff = BACKOFF_FIRST
         self._open(now)
 
@@ -117,7 +118,7 @@ class Cache:
         """Disconnect for good; what the cache said counts until it expires, or `stop`."""
         self.started = False
         self._close()
-        self._reopen_at = None
+        self._reopen_at = self.socket.next_attempt = None
         self.socket.state = RTRSocketState.CLOSED
         self._owner.listener.changed(self.socket)
 
@@ -127,6 +128,7 @@ class Cache:
             longer = intervals.expire - self.socket.expire_interval
             self._expires_at += longer
             self._stale_at = self._expires_at - (1 - STALE_PART) * intervals.expire
+            self.socket.expires = int(self._wall() + self._expires_at - now)
         self._intervals = intervals
         self._set_intervals()
         if self.link is not None:
@@ -183,7 +185,7 @@ class Cache:
                 self._hung_at = now + HUNG_AFTER
 
     def _open(self, now: float) -> None:
-        self._reopen_at = None
+        self._reopen_at = self.socket.next_attempt = None
         self._fresh = True
         self._had_data = False
         self._staged = False
@@ -213,7 +215,7 @@ class Cache:
         self.link.close()
         self.link = None
         self.socket.pid = None
-        self.socket.in_sync = False
+        self._out_of_sync()
         self._staged = False
         self._owner.listener.discarded(self.socket)
 
@@ -225,6 +227,7 @@ class Cache:
     def _retry(self, now: float, kind: Fault, why: str) -> None:
         self.socket.restarts += 1
         self._reopen_at = now + self._backoff
+        self.socket.next_attempt = int(self._wall() + self._backoff)
         log.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, self._backoff)
         self._backoff = min(2 * self._backoff, float(self._intervals.retry))
         self._fail(RTRSocketState.ERROR_FATAL, kind, why)
@@ -234,7 +237,7 @@ class Cache:
         socket.state = state
         socket.error, socket.fault = why, kind
         self._count(kind, why)
-        socket.in_sync = False
+        self._out_of_sync()
         self._sync_ends = None
         self._owner.listener.changed(self.socket)
         self._owner.failed(self.socket)
@@ -248,10 +251,15 @@ class Cache:
         self.socket.faults[kind] += 1
         self.socket.last_fault = LastFault(kind, why, int(self._wall()))
 
+    def _out_of_sync(self) -> None:
+        if self.socket.in_sync:
+            self.socket.in_sync = False
+            self.socket.since = int(self._wall())
+
     def _drop_data(self) -> None:
         if self._expires_at is None:
             return
-        self._expires_at = None
+        self._expires_at = self.socket.expires = None
         self._stale_at = None
         self._owner.listener.expired(self.socket)
 
@@ -310,6 +318,7 @@ class Cache:
             self._replace(now, kind, why)
         else:
             log.warning("cache %s: %s", self.socket, why)
+            self.socket.next_attempt = int(self._wall() + self.socket.retry_interval)
             self._fail(state, kind, why)
 
     def _excuse(self) -> tuple[Fault, str] | None:
@@ -333,8 +342,12 @@ class Cache:
         socket.session_id = frame.session_id
         socket.serial_number = frame.serial
         socket.last_update = int(self._wall())
+        socket.expires = socket.last_update + socket.expire_interval
+        socket.next_attempt = None
         socket.has_received_pdus = True
-        socket.in_sync = True
+        if not socket.in_sync:
+            socket.in_sync = True
+            socket.since = socket.last_update
         self._owner.listener.committed(socket, full)
         self._owner.listener.changed(socket)
         self._owner.in_sync(socket)

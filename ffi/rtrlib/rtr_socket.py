@@ -46,6 +46,9 @@ class RTRSocket:
         last_update: when that sync was complete, in seconds since 1970 (UTC); 0 before the first.
         refresh_interval, retry_interval, expire_interval: seconds, as in use now.
         in_sync: complete data from a session that is alive.
+        since: when `in_sync` changed last, or the cache was started, in seconds since 1970; 0 before that.
+        next_attempt: when it is tried again after a failure, in seconds since 1970; None: nothing failed.
+        expires: when its VRPs expire unless it says something before, in seconds since 1970; None: it has none.
         restarts: how often its connection (child process or librtr manager) had to be replaced.
         pid: of its child process; None when there is none.
 
@@ -69,6 +72,9 @@ class RTRSocket:
         self.retry_interval = 0
         self.expire_interval = 0
         self.in_sync = False
+        self.since = 0
+        self.next_attempt: int | None = None
+        self.expires: int | None = None
         self.restarts = 0
         self.pid: int | None = None
         self.has_received_pdus = False

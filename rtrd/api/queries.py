@@ -18,6 +18,7 @@ from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
 from rtrd.base.registry import Registry
 from rtrd.caches import Caches
+from rtrd.health import Health
 from rtrd.rib.validity import explain
 from rtrd.routers import Routers
 from rtrd.tags import VALIDITIES, Validity
@@ -39,7 +40,7 @@ class StateQueries:
     def __init__(
         self,
         registry: Registry,
-        why_unhealthy: Callable[[], str | None],
+        health: Health,
         effective: EffectiveVRPs,
         history: History,
         *,
@@ -47,7 +48,7 @@ class StateQueries:
     ) -> None:
         """Join the parts. `dump`: gives all that a report of a fault should have."""
         self._registry = registry
-        self._why_unhealthy = why_unhealthy
+        self._health = health
         self._effective = effective
         self._history = history
         self._dump = dump
@@ -64,10 +65,16 @@ class StateQueries:
         ]
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        why = self._why_unhealthy()
-        if why is not None:
-            return error(503, why)
-        return json({"status": "ok", "snapshot": self._effective.snapshot_used})
+        reading = self._health.read()
+        answer = {
+            "status": reading.status,
+            "reasons": [problem.what for problem in reading.problems if problem.severity == "critical"],
+            "warnings": [problem.what for problem in reading.problems if problem.severity == "warning"],
+            "snapshot": self._effective.snapshot_used,
+        }
+        if reading.status == "failed":
+            return json({"error": reading.summary, **answer}, 503)
+        return json(answer)
 
     async def _scrape(self, request: web.Request) -> web.Response:
         page, content_type = await scrape.page(self._registry.collect(), request.headers.get("Accept", ""))

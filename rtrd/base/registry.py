@@ -8,6 +8,7 @@ have no bound. docs/metrics.md has a row for each metric.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final, Literal, NamedTuple, cast
 
@@ -22,6 +23,9 @@ Samples = Iterable[tuple[tuple[object, ...], float | None]]
 
 MOST_NEIGHBORS: Final = 1000
 """Of a router; the others have no series of their own, so that a scrape stays bounded."""
+
+MOST_PROBLEMS: Final = 20
+"""Of one part; those beyond are counted, so that a thousand sessions that are down fill no screen."""
 
 _FAMILIES: Final = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
 
@@ -61,26 +65,37 @@ class Problem(NamedTuple):
 
     what: str
     """A sentence without a full stop."""
-    since: float
-    """Unix time."""
+    since: float | None
+    """Unix time; None: it is the registry that notes when it sees the problem first."""
     severity: Literal["warning", "critical"]
     """Critical: routes may be judged wrongly, or not at all."""
+    key: str = ""
+    """What tells it from the part's other problems, if its words change while it is the same."""
 
     def answer(self) -> dict[str, str]:
         """Give it as `problems` of the status has it (a contract of DESIGN)."""
-        since = dt.datetime.fromtimestamp(self.since, dt.UTC).isoformat(timespec="seconds")
-        return {"what": self.what, "since": since, "severity": self.severity}
+        since = dt.datetime.fromtimestamp(self.since or 0, dt.UTC).isoformat(timespec="seconds")
+        return {"what": printable(self.what), "since": since, "severity": self.severity}
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Give critical problems first, then the oldest first."""
+    return sorted(problems, key=lambda problem: (problem.severity != "critical", problem.since or 0, problem.what))
 
 
 class Registry:
     """What the parts of one daemon registered."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        """Know of no part yet. `wall`: seconds since 1970."""
         self.metrics: list[Metric] = []
         self.settings: list[Setting] = []
         """In the order in which a reload applies them; only the first may refuse."""
         self._status: dict[str, Callable[[], Any]] = {}
         self._problems: list[Callable[[], Iterable[Problem]]] = []
+        self._wall = wall
+        self._seen: dict[tuple[int, str], float] = {}
+        """When each problem that does not say it was seen first."""
 
     def metric(
         self, name: str, text: str, read: Callable[[], float | Samples | None], labels: tuple[str, ...] = ()
@@ -106,8 +121,24 @@ class Registry:
 
     def problems(self) -> list[Problem]:
         """Give what every part finds wrong: critical problems first, then the oldest first."""
-        found = [problem for read in self._problems for problem in read()]
-        return sorted(found, key=lambda problem: (problem.severity != "critical", problem.since, problem.what))
+        before, self._seen = self._seen, {}
+        found: list[Problem] = []
+        for number, read in enumerate(self._problems):
+            of_part = _in_order(self._dated(number, problem, before) for problem in read())
+            found += of_part[:MOST_PROBLEMS]
+            if more := of_part[MOST_PROBLEMS:]:
+                since = min(problem.since or 0 for problem in more)
+                what = f"{len(more)} more problems like this one: {more[0].what}"
+                found.append(Problem(what, since, more[0].severity, f"more {number}"))
+        return _in_order(found)
+
+    def _dated(self, number: int, problem: Problem, before: dict[tuple[int, str], float]) -> Problem:
+        """Give the problem of a part with the time at which it was seen first, unless the part knows."""
+        if problem.since is not None:
+            return problem
+        key = number, problem.key or problem.what
+        self._seen[key] = before.get(key) or self._wall()
+        return problem._replace(since=self._seen[key])
 
     def collect(self) -> Iterator[Family]:
         """Read one metric after the other; between two of them the loop may turn."""

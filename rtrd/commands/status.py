@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from rtrd.base import socket_paths
 from rtrd.base.text import printable
+from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client, terminal
 from rtrd.commands.status_lines import cache, faults, local_routes, waits_for
 from rtrd.tags import VALIDITIES
@@ -17,12 +19,25 @@ from rtrd.tags import VALIDITIES
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd status`."""
     common.add_options(parser)
+    parser.add_argument(
+        "--check", action="store_true", help="print only the problems; exit with 1 if one of them is critical"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask for the status and print it."""
+    """Ask for the status and print it, or what monitoring wants to know of it."""
+    if args.check:
+        return _check(args)
     show = shown if sys.stdout.isatty() else lines
     return common.ask(args, http_client.url("/status"), lambda answer: show(answer.value()))
+
+
+def _check(args: argparse.Namespace) -> int:
+    with http_client.ask(socket_paths.socket_path(args.socket), http_client.url("/status")) as answer:
+        status = answer.value()
+    common.show(args, {**status["health"], "problems": status["problems"]}, _head(status))
+    critical = any(problem["severity"] == "critical" for problem in status["problems"])
+    return FAILED if critical else DONE
 
 
 def shown(status: dict[str, Any]) -> Iterator[str]:
@@ -30,7 +45,7 @@ def shown(status: dict[str, Any]) -> Iterator[str]:
     from rtrd.commands import tables
 
     plain = list(lines({**status, "groups": [], "routers": []}))
-    mood = "good" if status["ready"] else "bad"
+    mood = {"ok": "good", "degraded": "fair", "failed": "bad"}[status["health"]["status"]]
     yield terminal.paint(plain[0], mood)
     yield from plain[1:]
     yield ""
@@ -39,9 +54,8 @@ def shown(status: dict[str, Any]) -> Iterator[str]:
 
 def lines(status: dict[str, Any]) -> Iterator[str]:
     """Return the lines for an answer of /status."""
+    yield from _head(status)
     vrps = status["vrps"]
-    ready = "ready" if status["ready"] else "not ready: no VRP set is usable"
-    yield f"rtrd {status['version']}, {ready}"
     yield f"VRPs: {vrps['ipv4']} IPv4, {vrps['ipv6']} IPv6"
     if status.get("snapshot") is not None:
         yield _snapshot(status["snapshot"])
@@ -76,6 +90,13 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
         yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} commands are waiting"
         yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router)))
+
+
+def _head(status: dict[str, Any]) -> Iterator[str]:
+    """Say in a line how it is, then every problem."""
+    yield f"rtrd {status['version']}, {printable(status['health']['summary'])}"
+    for problem in status["problems"]:
+        yield f"{problem['severity']}: {printable(problem['what'])} (since {printable(problem['since'])})"
 
 
 def _bird(bird: dict[str, Any]) -> str:

@@ -26,11 +26,12 @@ from rtrd.api.server import APIServer
 from rtrd.api.whatif import WhatIfQueries
 from rtrd.base.clock import Clock
 from rtrd.base.endpoint import Endpoint
-from rtrd.base.registry import Registry
+from rtrd.base.registry import Problem, Registry
 from rtrd.base.sockets import ListenError
 from rtrd.commands import http_client
 from rtrd.config.diff import Change
 from rtrd.event_log import EventLog
+from rtrd.health import Health
 from rtrd.version import __version__
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.guard import NothingHeldError
@@ -43,6 +44,8 @@ from tests.lab.wait import wait_until
 STATUS = {
     "version": __version__,
     "ready": True,
+    "health": {"status": "ok", "summary": "ready, 1 warning"},
+    "problems": [{"what": "a \x1b[2J file", "since": "2026-01-01T00:00:00+00:00", "severity": "warning"}],
     "vrps": {"ipv4": 2, "ipv6": 0},
     "active_group": "primary",
     "groups": [
@@ -150,6 +153,8 @@ class FakeDaemon:
         self.asked: list[str] = []
         self.registry = Registry()
         self.registry.metric("rtrd_ready", "1 while ready.", lambda: 1)
+        self.problems: list[Problem] = []
+        self.registry.problems_of(lambda: self.problems)
         self.registry.status_of(**{name: partial(STATUS.get, name) for name in STATUS})
         self.name = "exabgp"
         self.engine = self
@@ -158,7 +163,9 @@ class FakeDaemon:
         fake: Any = self
         caches: Any = SimpleNamespace(all=lambda: CACHES)
         return [
-            StateQueries(self.registry, lambda: self.why, fake, fake, dump=lambda: {"status": STATUS}),
+            StateQueries(
+                self.registry, Health(self.registry, lambda: self.why), fake, fake, dump=lambda: {"status": STATUS}
+            ),
             VRPQueries(fake, caches),
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),
@@ -294,11 +301,32 @@ def test_status_and_version(served: Running) -> None:
 
 
 def test_health_is_503_with_the_reason(served: Running) -> None:
-    assert get(served, "/healthz") == {"status": "ok", "snapshot": False}
+    well = {"status": "ok", "reasons": [], "warnings": [], "snapshot": False}
+    assert get(served, "/healthz") == well
     served.daemon.snapshot_used = True
-    assert get(served, "/healthz") == {"status": "ok", "snapshot": True}
+    assert get(served, "/healthz") == {**well, "snapshot": True}
+    served.daemon.problems = [Problem("one", 0, "critical"), Problem("two", 0, "warning")]
+    degraded = {"status": "degraded", "reasons": ["one"], "warnings": ["two"], "snapshot": True}
+    assert get(served, "/healthz") == degraded
     served.daemon.why = "no VRP set is usable yet"
-    assert request(served, "GET", "/healthz") == (503, {"error": "no VRP set is usable yet"})
+    why = "not healthy: no VRP set is usable yet; 2 more problems"
+    assert request(served, "GET", "/healthz") == (503, {"error": why, **degraded, "status": "failed"})
+
+
+def test_status_check_tells_monitoring(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    def check(*words: str) -> tuple[int, str]:
+        code = cli.main(["status", "--check", "--socket", str(served.path), *words])
+        return code, capsys.readouterr().out
+
+    line = "warning: a \\x1b[2J file (since 2026-01-01T00:00:00+00:00)"
+    assert check() == (0, f"rtrd {__version__}, ready, 1 warning\n{line}\n")
+    worse = {"what": "no cache is in sync", "since": "2026-01-01T00:00:00+00:00", "severity": "critical"}
+    health = {"status": "degraded", "summary": "degraded: no cache is in sync"}
+    served.daemon.registry.status_of(problems=lambda: [worse], health=lambda: health)
+    assert check()[0] == 1
+    code, printed = check("--json")
+    assert (code, json.loads(printed)) == (1, {**health, "problems": [worse]})
+    assert cli.main(["status", "--socket", str(served.path)]) == 0
 
 
 def test_validity_in_both_spellings_of_routinator(served: Running) -> None:
@@ -636,7 +664,8 @@ def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixtur
         return capsys.readouterr().out.splitlines()
 
     assert said("status") == [
-        f"rtrd {__version__}, ready",
+        f"rtrd {__version__}, ready, 1 warning",
+        "warning: a \\x1b[2J file (since 2026-01-01T00:00:00+00:00)",
         "VRPs: 2 IPv4, 0 IPv6",
         "snapshot: in use, 61 s old; no space",
         "A CHANGE OF THE VRPS IS HELD until 2026-01-01T00:00:00+00:00 (60 s): rtrd accept, rtrd reject",

@@ -14,7 +14,7 @@ FLOORS = (
     {"settings": {"config", "policy"}},
     {"vrps": {"vrps"}, "rib": {"rib"}},
     {"exabgp": {"exabgp"}, "bmp": {"bmp"}, "mrt": {"mrt"}, "bird": {"bird"}, "rtr": {"rtr"}},
-    {"daemon": {"daemon", "caches", "routers", "event_log", "reload"}},
+    {"daemon": {"daemon", "caches", "routers", "event_log", "health", "cache_problems", "reload"}},
     {"api": {"api"}},
     {"main": {"main"}},
     {"commands": {"cli", "commands", "demo"}},

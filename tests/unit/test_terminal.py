@@ -20,6 +20,8 @@ from rtrd.demo.lab import find_program
 STATUS = {
     "version": "1",
     "ready": True,
+    "health": {"status": "degraded", "summary": "degraded: no cache is in sync"},
+    "problems": [{"what": "no cache is in sync", "since": "2026-01-01T00:00:00+00:00", "severity": "critical"}],
     "vrps": {"ipv4": 700_000, "ipv6": 0},
     "active_group": "primary",
     "last_change": "2026-01-01T00:00:00+00:00",
@@ -128,7 +130,8 @@ def test_a_terminal_gets_tables_in_color(daemon: Path) -> None:
     out = said(daemon, "status", on_terminal=("stdout",))["stdout"]
     assert COLOR in out
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
-    assert plain.startswith("rtrd 1, ready\nVRPs: 700000 IPv4, 0 IPv6\nlast change of routes or VRPs: 2026-")
+    head = "rtrd 1, degraded: no cache is in sync\ncritical: no cache is in sync (since 2026-01-01T00:00:00+00:00)\n"
+    assert plain.startswith(f"{head}VRPs: 700000 IPv4, 0 IPv6\nlast change of routes or VRPs: 2026-")
     assert "group primary [red] (preference 1): ERROR" in plain
     assert re.search(r"\[2001:db8::10\]:323.*ERROR_TRANSPORT.*-.*700,000.*never", plain)
     assert "[2001:db8::10]:323: refused \\x1b[2J" in plain

@@ -1,0 +1,50 @@
+"""What is wrong with the caches of a configuration: which of them, each group, and all (RFC 8210, section 10). Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rtrd.base.registry import Problem
+from rtrlib import ManagerGroup, RTRSocket, RTRSocketState
+
+GRACE: Final = 30
+"""Seconds that a cache which has not failed may take until it is in sync."""
+
+
+def problems(groups: Sequence[ManagerGroup], now: float, *, snapshot: bool) -> Iterator[Problem]:
+    """Give them. `groups`: the most preferred first. `snapshot`: the VRPs in force are those of the previous run."""
+    started = [cache for group in groups for cache in group.sockets if cache.state is not RTRSocketState.CLOSED]
+    out = [cache for cache in started if not cache.in_sync and (cache.error or now - cache.since > GRACE)]
+    if started and len(out) == len(started):
+        since = max(cache.since for cache in out)
+        yield Problem(f"no cache is in sync{_left(groups, snapshot=snapshot)}", since, "critical", "no cache")
+    else:
+        yield from _preferred(groups)
+    for cache in out:
+        never = "has never been" if not cache.last_update else "is not"
+        why = f": {cache.error}" if cache.error else ""
+        yield Problem(f"cache {cache} {never} in sync{why}", cache.since, "warning", f"cache {cache.index}")
+
+
+def _left(groups: Sequence[ManagerGroup], *, snapshot: bool) -> str:
+    """Say whose VRPs are in force meanwhile, and for how long."""
+    if snapshot:
+        return "; the VRPs are those of the previous run"
+    for group in groups:
+        expires = [cache.expires for cache in group.sockets if cache.expires is not None]
+        if group.active and expires:
+            until = dt.datetime.fromtimestamp(max(expires), dt.UTC).isoformat(timespec="seconds")
+            return f"; the VRPs of group {group.name} are in force until they expire, at {until}"
+    return ""
+
+
+def _preferred(groups: Sequence[ManagerGroup]) -> Iterator[Problem]:
+    """Tell of a group that is used only because those before it are dead."""
+    better: list[RTRSocket] = []
+    for group in groups:
+        if group.active and better:
+            what = f"group {group.name} is in use: no cache of group {groups[0].name}, which is preferred, is in sync"
+            yield Problem(what, max(cache.since for cache in better), "warning", "preferred group")
+        better += group.sockets

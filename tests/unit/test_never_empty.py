@@ -207,12 +207,12 @@ class World(RuleBasedStateMachine):
                 self.snapshot = set()
         self.step()
 
-    @precondition(lambda self: hasattr(self, "feed"))
+    @precondition(lambda self: hasattr(self, "listener"))
     @invariant()
     def the_effective_set_is_what_was_said_and_is_not_too_old(self) -> None:
         assert self.effective == self.expected()
 
-    @precondition(lambda self: hasattr(self, "feed"))
+    @precondition(lambda self: hasattr(self, "listener"))
     @invariant()
     def a_cache_that_is_in_sync_is_heard(self) -> None:
         sockets = [one for group in self.dispatcher.groups() for one in group.sockets]

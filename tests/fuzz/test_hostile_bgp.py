@@ -24,7 +24,7 @@ from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
-from rtrlib.vrp_set import VRPSet
+from tests.lab.vrp_sets import set_of
 from tests.unit.test_exabgp_encode import ANNOUNCE, WITHDRAW, octets
 
 EXAMPLES = int(os.environ.get("RTRD_FUZZ", "250"))
@@ -59,11 +59,9 @@ def commands_for(data: bytes) -> str:
         stdin, to = os.pipe()
         of, stdout = os.pipe()
         os.set_blocking(of, False)
-        vrp_set = VRPSet()
-        vrp_set.usable = True
         # A millisecond passes at each look at the clock: how quick this machine is makes no difference.
         ticks = itertools.count()
-        engine = Engine("fuzz", vrp_set, policy(), read_attributes)
+        engine = Engine("fuzz", set_of(), policy(), read_attributes)
         router = ExaBGP(engine, stdin, stdout, lambda: None, lambda: next(ticks) / 1000)
         written = b""
 

@@ -1,21 +1,14 @@
 """The status page of a daemon in a real browser: it is live, asks nobody else, and takes no text for markup."""
 
-import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
-from rtrd.config import load
-from rtrd.daemon import Daemon
-from rtrd.exabgp.decode import attribute_key
-from rtrd.main import Service
-from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
 from tests.lab.browser import Browser, browser
+from tests.lab.still_daemon import StillDaemon
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 CONFIG = f"""
@@ -52,47 +45,19 @@ CONTRAST = """
 """
 
 
-class Stage:
+class Stage(StillDaemon):
     """A daemon that is not connected to anyone, its page, and a browser."""
 
-    def __init__(self, daemon: Daemon, tab: Browser) -> None:
-        self.daemon, self.tab = daemon, tab
-        self.service = Service(daemon, Path("rtrd.yaml"))
-        self.port = 0
-        self._runner: web.AppRunner | None = None
-
-    async def serve(self) -> None:
-        self._runner = web.AppRunner(self.service.app(), shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
-        self.port = self._runner.addresses[0][1]
-
-    async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    def announce(self, *prefixes: str, origin: int = 64500, neighbor: str = "192.0.2.1") -> None:
-        attributes = {"origin": "igp", "as-path": [64496, origin]}
-        key = attribute_key(json.dumps(attributes).encode(), "192.0.2.9", 65000, "ipv4 unicast")
-        for router in self.daemon.routers:
-            router.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
-
-    def vrps(self, *vrps: VRP) -> None:
-        self.daemon.effective.cause = "192.0.2.10:323"
-        self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
+    def __init__(self, folder: Path, settings: str, tab: Browser) -> None:
+        super().__init__(folder, CONFIG + settings, router=HOSTILE)
+        self.daemon.vrp_set.usable = True
+        self.tab = tab
 
 
 @asynccontextmanager
 async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
-    (folder / "rtrd.yaml").write_text(CONFIG + settings)
-    daemon = Daemon(load(folder / "rtrd.yaml"))
-    daemon.vrp_set.activate([0])
-    daemon.vrp_set.usable = True
-    read, write = os.pipe()
-    daemon.routers.add(HOSTILE, read, os.open(os.devnull, os.O_WRONLY), lambda: None)
     async with browser(folder) as tab:
-        one = Stage(daemon, tab)
+        one = Stage(folder, settings, tab)
         one.service.monitor.start()
         try:
             await one.serve()
@@ -102,10 +67,7 @@ async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
             await tab.until("!!document.querySelector('.group')")
             yield one
         finally:
-            await one.stop()
-            one.service.monitor.close()
-            daemon.routers.close()
-            os.close(write)
+            await one.close()
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
-from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp import VRP
+from tests.lab.vrp_sets import packed, set_of
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\n"
 
@@ -22,14 +22,21 @@ def policy_of(text: str) -> Policy:
     return Policy(config.loads(CACHES + text, Path("rtrd.yaml")).policy)
 
 
+def update(
+    neighbor: str, *prefixes: str, origin: int = 64500, next_hop: str = "192.0.2.9", **attributes: Any
+) -> Update:
+    """What a neighbor announces."""
+    found = {"origin": "igp", "as-path": [64496, origin], **attributes}
+    return Update(
+        neighbor, [], [(attribute_key(json.dumps(found).encode(), next_hop, 65000, "ipv4 unicast"), list(prefixes))], 0
+    )
+
+
 class EngineStory:
     """An engine, its VRP set, and what it said."""
 
     def __init__(self, policy: Policy, *vrps: VRP) -> None:
-        self.vrp_set = VRPSet()
-        self.vrp_set.usable = True
-        self.vrp_set.activate([0])
-        self.vrp_set.replace(0, b"".join(map(pack, vrps)))
+        self.vrp_set = set_of(*vrps)
         self.engine = Engine("exabgp", self.vrp_set, policy, read_attributes)
 
     def up(self, *neighbors: str) -> None:
@@ -39,19 +46,15 @@ class EngineStory:
     def down(self, neighbor: str) -> None:
         self.engine.state(State(neighbor, up=False, reason="peer closed"))
 
-    def announce(
-        self, neighbor: str, *prefixes: str, origin: int = 64500, next_hop: str = "192.0.2.9", **attributes: Any
-    ) -> None:
-        found = {"origin": "igp", "as-path": [64496, origin], **attributes}
-        key = attribute_key(json.dumps(found).encode(), next_hop, 65000, "ipv4 unicast")
-        self.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
+    def announce(self, neighbor: str, *prefixes: str, **attributes: Any) -> None:
+        self.engine.update(update(neighbor, *prefixes, **attributes))
 
     def withdraw(self, neighbor: str, *prefixes: str) -> None:
         self.engine.update(Update(neighbor, list(prefixes), [], 0))
 
     def vrps(self, *vrps: VRP) -> None:
         """Have these VRPs from now on."""
-        self.engine.vrps_changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
+        self.engine.vrps_changed(self.vrp_set.replace(0, packed(vrps)))
 
     def work(self) -> None:
         """Revalidate all that is due."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple, Self
 from rtrd.demo.caches import VRP
 from rtrd.rtr import pdu
 from tests.lab import rtr_wire
-from tests.lab.wait import SECONDS
+from tests.lab.loop_thread import LoopThread
 
 INTERVALS = (60, 1, 600)
 HEADER = struct.Struct(">BBHI")
@@ -112,8 +111,7 @@ class FaultyCache:
         self.connections = 0
         self._script: Callable[[Connection], Awaitable[None]] = Connection.behave
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread: LoopThread | None = None
         self._server: asyncio.Server | None = None
 
     @property
@@ -127,16 +125,15 @@ class FaultyCache:
 
     def start(self) -> None:
         """Listen."""
-        self._thread.start()
+        self._thread = LoopThread().__enter__()
         self._run(self._listen())
 
     def stop(self) -> None:
         """Close everything."""
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._run(self._hang_up(listen=False))
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(SECONDS)
-            self._loop.close()
+            self._thread.__exit__()
+            self._thread = None
 
     def serve(self, vrps: Iterable[VRP]) -> None:
         """Have these VRPs from now on, and tell the routers."""
@@ -162,7 +159,8 @@ class FaultyCache:
         self.stop()
 
     def _run(self, what: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(what, self._loop).result(SECONDS)
+        assert self._thread is not None
+        self._thread.run(what)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, self.address, self.port)

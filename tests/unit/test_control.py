@@ -7,12 +7,12 @@ import socket
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -38,49 +38,26 @@ from rtrd.vrps.guard import NothingHeldError
 from rtrd.vrps.notation import Supposed
 from rtrd.vrps.router_keys import KeySet
 from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
+from tests.lab.loop_thread import LoopThread
+from tests.lab.statuses import status
+from tests.lab.vrp_sets import set_of
 from tests.lab.wait import wait_until
 
-STATUS = {
-    "version": __version__,
-    "ready": True,
-    "health": {"status": "ok", "summary": "ready, 1 warning"},
-    "problems": [{"what": "a \x1b[2J file", "since": "2026-01-01T00:00:00+00:00", "severity": "warning"}],
-    "vrps": {"ipv4": 2, "ipv6": 0},
-    "active_group": "primary",
-    "groups": [
-        {
-            "name": "primary",
-            "preference": 1,
-            "status": "ESTABLISHED",
-            "servers": [
-                {
-                    "host": "2001:db8::10",
-                    "port": 323,
-                    "transport": "tcp",
-                    "state": "ESTABLISHED",
-                    "version": 1,
-                    "session_id": 7,
-                    "serial": 3,
-                    "last_update": "2026-01-01",
-                    "vrps": 2,
-                }
-            ],
-        }
-    ],
-    "routers": [
-        {
-            "name": "exabgp",
-            "exabgp": "5.0.15",
-            "neighbors": ["192.0.2.1"],
-            "routes": {"valid": 1, "invalid": 0, "not-found": 1, "unverified": 0},
-            "outbox": 0,
-            "waits_for": "ExaBGP's answers to earlier commands",
-            "waits_seconds": 2.5,
-        }
-    ],
-    "slurm": [{"path": "/etc/rtrd/slurm.json", "fault": "slurm.json:1: not JSON", "filters": 2, "assertions": 1}],
-    "guard": {
+STATUS = status(
+    {"name": "primary", "status": "ESTABLISHED"},
+    {"state": "ESTABLISHED", "version": 1, "session_id": 7, "serial": 3, "last_update": "2026-01-01", "vrps": 2},
+    {
+        "neighbors": ["192.0.2.1"],
+        "routes": {"valid": 1, "invalid": 0, "not-found": 1, "unverified": 0},
+        "outbox": 0,
+        "waits_for": "ExaBGP's answers to earlier commands",
+        "waits_seconds": 2.5,
+    },
+    health={"status": "ok", "summary": "ready, 1 warning"},
+    problems=[{"what": "a \x1b[2J file", "since": "2026-01-01T00:00:00+00:00", "severity": "warning"}],
+    vrps={"ipv4": 2, "ipv6": 0},
+    slurm=[{"path": "/etc/rtrd/slurm.json", "fault": "slurm.json:1: not JSON", "filters": 2, "assertions": 1}],
+    guard={
         "state": "held",
         "held": {
             "cause": ["192.0.2.10:323"],
@@ -92,9 +69,9 @@ STATUS = {
             "until": "2026-01-01T00:00:00+00:00",
         },
     },
-    "snapshot": {"used": True, "age": 61, "fault": "no space"},
-    "rtr_server": {"listen": ["127.0.0.1:3323"], "clients": 3, "serial": 7},
-}
+    snapshot={"used": True, "age": 61, "fault": "no space"},
+    rtr_server={"listen": ["127.0.0.1:3323"], "clients": 3, "serial": 7},
+)
 
 CHANGED: dict[str, Any] = {
     "routes": 20,
@@ -142,11 +119,8 @@ class FakeDaemon:
         self.fails_after: int | None = None
         self.seen: Callable[[], int] = lambda: 0
         self.noted: list[int] = []
-        self.vrp_set = VRPSet()
-        self.vrp_set.replace(0, b"".join(map(pack, VRPS)))
+        self.vrp_set = set_of(*VRPS)
         self.vrp_set.replace(1, pack(VRP("2001:db8::/32", 32, 64500)))
-        self.vrp_set.activate([0])
-        self.vrp_set.usable = True
         self.keys = KeySet()
         self.event_log = EventLog(Clock())
         self.held = self.enabled = True
@@ -220,44 +194,53 @@ class FakeDaemon:
                 )
 
 
+@dataclass
 class Running:
     """An APIServer on a loop in a thread of its own."""
 
-    def __init__(self, daemon: FakeDaemon, path: Path, http: Endpoint | None) -> None:
-        self.daemon, self.path = daemon, path
-        self.control = APIServer(make_app(daemon.handlers()), path, http)
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-
-    def start(self) -> None:
-        self.thread.start()
-        try:
-            asyncio.run_coroutine_threadsafe(self.control.start(), self.loop).result(10)
-        except BaseException:
-            self.stop()
-            raise
-
-    def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.control.close(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
-        self.loop.close()
+    daemon: FakeDaemon
+    path: Path
+    control: APIServer
+    loop: asyncio.AbstractEventLoop
 
 
 @contextmanager
 def running(path: Path, http: Endpoint | None = None) -> Iterator[Running]:
-    one = Running(FakeDaemon(), path, http)
-    one.start()
-    try:
-        yield one
-    finally:
-        one.stop()
+    daemon = FakeDaemon()
+    control = APIServer(make_app(daemon.handlers()), path, http)
+    with LoopThread() as thread:
+        try:
+            thread.run(control.start())
+            yield Running(daemon, path, control, thread.loop)
+        finally:
+            thread.run(control.close())
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Running]:
     with running(tmp_path / "new" / "rtrd.sock") as one:
         yield one
+
+
+@pytest.fixture
+def by_tcp(tmp_path: Path) -> Iterator[Running]:
+    """One that answers over TCP too."""
+    with running(tmp_path / "rtrd.sock", Endpoint("127.0.0.1", 0)) as one:
+        yield one
+
+
+class Said(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def rtrd(served: Running, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Runs a command of the CLI at the daemon's socket."""
+    return lambda *words: Said(cli.main([*words, "--socket", str(served.path)]), *capsys.readouterr())
 
 
 def get(served: Running, url: str) -> Any:
@@ -276,13 +259,18 @@ def talk(served: Running, request: bytes) -> bytes:
     return data
 
 
-def raw(served: Running, request: bytes) -> tuple[int, Any]:
-    head, _, body = talk(served, request).partition(b"\r\n\r\n")
+def request(served: Running, method: str, url: str) -> tuple[int, Any]:
+    answer = talk(served, f"{method} {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)
 
 
-def request(served: Running, method: str, url: str) -> tuple[int, Any]:
-    return raw(served, f"{method} {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+def connect(one: Running, request: str) -> socket.socket:
+    """Send a request over TCP."""
+    assert one.control.http is not None
+    connection = socket.create_connection((one.control.http.host, one.control.http.port), timeout=10)
+    connection.sendall(f"{request}\r\n\r\n".encode())
+    return connection
 
 
 def test_metrics_in_the_form_that_is_asked_for(served: Running) -> None:
@@ -313,20 +301,16 @@ def test_health_is_503_with_the_reason(served: Running) -> None:
     assert request(served, "GET", "/healthz") == (503, {"error": why, **degraded, "status": "failed"})
 
 
-def test_status_check_tells_monitoring(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    def check(*words: str) -> tuple[int, str]:
-        code = cli.main(["status", "--check", "--socket", str(served.path), *words])
-        return code, capsys.readouterr().out
-
+def test_status_check_tells_monitoring(served: Running, rtrd: Callable[..., Said]) -> None:
     line = "warning: a \\x1b[2J file (since 2026-01-01T00:00:00+00:00)"
-    assert check() == (0, f"rtrd {__version__}, ready, 1 warning\n{line}\n")
+    assert rtrd("status", "--check") == (0, f"rtrd {__version__}, ready, 1 warning\n{line}\n", "")
     worse = {"what": "no cache is in sync", "since": "2026-01-01T00:00:00+00:00", "severity": "critical"}
     health = {"status": "degraded", "summary": "degraded: no cache is in sync"}
     served.daemon.registry.status_of(problems=lambda: [worse], health=lambda: health)
-    assert check()[0] == 1
-    code, printed = check("--json")
-    assert (code, json.loads(printed)) == (1, {**health, "problems": [worse]})
-    assert cli.main(["status", "--socket", str(served.path)]) == 0
+    assert rtrd("status", "--check").code == 1
+    said = rtrd("status", "--check", "--json")
+    assert (said.code, json.loads(said.out)) == (1, {**health, "problems": [worse]})
+    assert rtrd("status").code == 0
 
 
 def test_validity_in_both_spellings_of_routinator(served: Running) -> None:
@@ -374,21 +358,6 @@ def test_routes_by_validity_and_prefix(served: Running) -> None:
         ("GET", "/nothing", 404, "nothing is at /nothing"),
         ("POST", "/status", 405, "/status only answers GET"),
         ("GET", "/accept", 405, "/accept only answers POST"),
-        ("GET", "/routes?validity=good", 400, "validity: expected one of valid, not-found, invalid, unverified"),
-        ("GET", "/routes?prefix=x", 400, "'x' is not a prefix: expected ADDRESS/LENGTH"),
-        (
-            "GET",
-            "/vrps?prefix=10.0.0.1/8",
-            400,
-            "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8",
-        ),
-        ("GET", "/validity?asn=1", 400, "expected /validity?asn=ASN&prefix=PREFIX"),
-        (
-            "GET",
-            "/api/v1/validity/ASx/10.0.0.0/8",
-            400,
-            "'ASx' is not an AS number: expected 0 to 4294967295, with or without AS",
-        ),
     ],
 )
 def test_an_error_is_json_with_a_sentence(served: Running, method: str, url: str, status: int, error: str) -> None:
@@ -413,6 +382,11 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
 @pytest.mark.parametrize(
     ("url", "what"),
     [
+        ("/routes?validity=good", "validity: expected one of valid, not-found, invalid, unverified"),
+        ("/routes?prefix=x", "'x' is not a prefix: expected ADDRESS/LENGTH"),
+        ("/vrps?prefix=10.0.0.1/8", "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8"),
+        ("/validity?asn=1", "expected /validity?asn=ASN&prefix=PREFIX"),
+        ("/api/v1/validity/ASx/10.0.0.0/8", "'ASx' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/routes?covered=1", "covered: expected one of yes, no"),
         ("/routes?neighbor=x", "'x' is not an IP address: expected one as 192.0.2.1 or 2001:db8::1"),
         ("/routes?origin=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
@@ -422,9 +396,7 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
     ],
 )
 def test_queries_that_make_no_sense(served: Running, url: str, what: str) -> None:
-    status, answer = request(served, "GET", url)
-    assert status == 400
-    assert answer["error"] == what
+    assert request(served, "GET", url) == (400, {"error": what})
 
 
 def test_events_come_as_they_happen_until_the_client_hangs_up(served: Running) -> None:
@@ -545,73 +517,59 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 
 def test_the_successors_socket_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "rtrd.sock"
-    first = Running(FakeDaemon(), path, None)
-    first.start()
-    path.unlink()
-    with running(path) as second:
-        first.stop()
-        assert get(second, "/version") == {"version": __version__}
+    with ExitStack() as first:
+        first.enter_context(running(path))
+        path.unlink()
+        with running(path) as second:
+            first.close()
+            assert get(second, "/version") == {"version": __version__}
 
 
-def test_tcp_too_when_it_is_configured(tmp_path: Path) -> None:
-    with running(tmp_path / "rtrd.sock", Endpoint("127.0.0.1", 0)) as one:
-        http = one.control.http
-        assert http is not None
-        with socket.create_connection((http.host, http.port), timeout=10) as connection:
-            connection.sendall(b"GET /version HTTP/1.0\r\n\r\n")
-            assert connection.recv(4096).startswith(b"HTTP/1.0 200")
-        with pytest.raises(ListenError, match=f"http: cannot listen at {http}"), running(tmp_path / "2.sock", http):
-            pass
-        assert not (tmp_path / "2.sock").exists()
+def test_tcp_too_when_it_is_configured(by_tcp: Running, tmp_path: Path) -> None:
+    with connect(by_tcp, "GET /version HTTP/1.0") as connection:
+        assert connection.recv(4096).startswith(b"HTTP/1.0 200")
+    http = by_tcp.control.http
+    with pytest.raises(ListenError, match=f"http: cannot listen at {http}"), running(tmp_path / "2.sock", http):
+        pass
+    assert not (tmp_path / "2.sock").exists()
 
 
-def test_over_tcp_nothing_is_decided(tmp_path: Path) -> None:
-    with running(tmp_path / "rtrd.sock", Endpoint("127.0.0.1", 0)) as one:
-        http = one.control.http
-        assert http is not None
-        for path in ("/accept", "/reject", "/status", "/nothing"):
-            with socket.create_connection((http.host, http.port), timeout=10) as connection:
-                connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
-                assert connection.recv(4096).startswith(b"HTTP/1.1 403")
-        assert one.daemon.held
+def test_over_tcp_nothing_is_decided(by_tcp: Running) -> None:
+    for path in ("/accept", "/reject", "/status", "/nothing"):
+        with connect(by_tcp, f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0") as connection:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 403")
+    assert by_tcp.daemon.held
 
 
-def test_who_listens_over_tcp_keeps_nobody_at_the_socket_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_listens_over_tcp_keeps_nobody_at_the_socket_out(by_tcp: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MOST_OVER_TCP", 1)
-    with running(tmp_path / "rtrd.sock", Endpoint("127.0.0.1", 0)) as one:
-        http = one.control.http
-        assert http is not None
 
-        def listen() -> socket.socket:
-            connection = socket.create_connection((http.host, http.port), timeout=10)
-            connection.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
-            return connection
+    def listen() -> socket.socket:
+        return connect(by_tcp, "GET /live HTTP/1.1\r\nHost: x")
 
-        with listen() as first, listen() as second:
-            assert {each.recv(4096)[:12] for each in (first, second)} == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
-            with http_client.ask(one.path, "/live", forever=True) as answer:
-                assert next(answer.lines()).startswith(b"retry")
+    with listen() as first, listen() as second:
+        assert {each.recv(4096)[:12] for each in (first, second)} == {b"HTTP/1.1 200", b"HTTP/1.1 503"}
+        with http_client.ask(by_tcp.path, "/live", forever=True) as answer:
+            assert next(answer.lines()).startswith(b"retry")
 
-        def free() -> bool:
-            with listen() as again:
-                return again.recv(4096).startswith(b"HTTP/1.1 200")
+    def free() -> bool:
+        with listen() as again:
+            return again.recv(4096).startswith(b"HTTP/1.1 200")
 
-        wait_until(free, "room")
+    wait_until(free, "room")
 
 
 @pytest.mark.parametrize("command", ["accept", "reject"])
-def test_a_held_change_is_decided_once(served: Running, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([command, "--socket", str(served.path)]) == 0
-    assert capsys.readouterr().out.startswith("the held change")
-    assert cli.main([command, "--socket", str(served.path)]) == 1
-    assert capsys.readouterr().err == "rtrd: no VRP change is held\n"
+def test_a_held_change_is_decided_once(rtrd: Callable[..., Said], command: str) -> None:
+    assert rtrd(command).out.startswith("the held change")
+    assert rtrd(command) == (1, "", "rtrd: no VRP change is held\n")
 
 
-def test_what_would_change_is_asked_with_both_signs(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["whatif", "-192.0.2.0/24@64500", "+2001:db8::/32-48 => AS1", "-fd00::/8@2", "--rows", "7"]
-    assert cli.main([*words, "--socket", str(served.path)]) == 0
+def test_what_would_change_is_asked_with_both_signs(served: Running, rtrd: Callable[..., Said]) -> None:
+    said = rtrd("whatif", "-192.0.2.0/24@64500", "+2001:db8::/32-48 => AS1", "-fd00::/8@2", "--rows", "7")
+    assert said.code == 0
     assert served.daemon.asked == ["-192.0.2.0/24-24 AS64500", "+2001:db8::/32-48 AS1", "-fd00::/8-8 AS2"]
-    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+    assert [" ".join(line.split()) for line in said.out.splitlines()] == [
         "20 routes looked at; newly invalid: 1",
         "1 unreachable, 0 covered by a valid route, 0 covered by a not-found route",
         "valid -> invalid: 1",
@@ -622,11 +580,11 @@ def test_what_would_change_is_asked_with_both_signs(served: Running, capsys: pyt
     ]
 
 
-def test_a_vrp_file_is_sent_packed_however_large(served: Running, tmp_path: Path) -> None:
+def test_a_vrp_file_is_sent_packed_however_large(served: Running, rtrd: Callable[..., Said], tmp_path: Path) -> None:
     file = tmp_path / "vrps.json"
     roas = [{"asn": 64500, "prefix": f"10.{i >> 8}.{i & 255}.0/24", "maxLength": 24} for i in range(10_000)]
     file.write_text(json.dumps({"roas": roas}))
-    assert cli.main(["whatif", str(file), "--socket", str(served.path)]) == 0
+    assert rtrd("whatif", str(file)).code == 0
     assert served.daemon.asked == [str(24 * 10_000)], "many times what other requests may bring"
 
 
@@ -638,30 +596,30 @@ def test_a_vrp_file_is_sent_packed_however_large(served: Running, tmp_path: Path
         (["vrps.json", "+192.0.2.0/24@1"], 2, "expected one FILE, or VRPs each with + or -"),
     ],
 )
-def test_what_cannot_be_supposed(
-    served: Running, words: list[str], code: int, why: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["whatif", *words, "--socket", str(served.path)]) == code
-    assert why in capsys.readouterr().err
+def test_what_cannot_be_supposed(rtrd: Callable[..., Said], words: list[str], code: int, why: str) -> None:
+    said = rtrd("whatif", *words)
+    assert said.code == code
+    assert why in said.err
 
 
-def test_the_caches_compared(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["diff", "192.0.2.10:323", "2001:db8::1", "--socket", str(served.path)]) == 0
-    *rows, last = capsys.readouterr().out.splitlines()
+def test_the_caches_compared(rtrd: Callable[..., Said]) -> None:
+    said = rtrd("diff", "192.0.2.10:323", "2001:db8::1")
+    assert said.code == 0
+    *rows, last = said.out.splitlines()
     assert sorted(" ".join(row.split()) for row in rows) == [
         "192.0.2.0/24-24 => AS64500 in 192.0.2.10:323; not in [2001:db8::1]:323",
         "198.51.100.0/24-24 => AS64501 in 192.0.2.10:323; not in [2001:db8::1]:323",
         "2001:db8::/32-32 => AS64500 in [2001:db8::1]:323; not in 192.0.2.10:323",
     ]
     assert last == "3 VRPs differ"
-    assert cli.main(["diff", "192.0.2.10", "--socket", str(served.path)]) == 2
-    assert capsys.readouterr().err == "rtrd diff: expected two caches, or none for all\n"
+    assert rtrd("diff", "192.0.2.10") == (2, "", "rtrd diff: expected two caches, or none for all\n")
 
 
-def test_the_cli_prints_for_people(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_cli_prints_for_people(rtrd: Callable[..., Said]) -> None:
     def said(*words: str) -> list[str]:
-        assert cli.main([*words, "--socket", str(served.path)]) == 0
-        return capsys.readouterr().out.splitlines()
+        done = rtrd(*words)
+        assert done.code == 0
+        return done.out.splitlines()
 
     assert said("status") == [
         f"rtrd {__version__}, ready, 1 warning",
@@ -699,10 +657,10 @@ def test_the_cli_prints_json(served: Running, words: list[str], capfdbinary: pyt
     assert json.loads(capfdbinary.readouterr().out)
 
 
-def test_what_the_daemon_refuses_ends_with_1(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_daemon_refuses_ends_with_1(served: Running, rtrd: Callable[..., Said]) -> None:
     served.daemon.vrp_set.usable = False
-    assert cli.main(["validate", "192.0.2.0/24", "1", "--socket", str(served.path)]) == 1
-    assert capsys.readouterr().err == "rtrd: no VRP set is usable yet: no cache has answered\n"
+    why = "rtrd: no VRP set is usable yet: no cache has answered\n"
+    assert rtrd("validate", "192.0.2.0/24", "1") == (1, "", why)
 
 
 def test_rtrd_socket(served: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,32 +12,17 @@ from typing import Any
 import pytest
 
 from rtrd.base.clock import Clock
-from rtrd.config import load
-from rtrd.daemon import Daemon
 from rtrd.event_log import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, EventLog, TooManyListenersError
-from rtrd.exabgp.decode import attribute_key
-from rtrd.main import Service
-from rtrd.rib.bgp_events import State, Update
-from rtrlib.vrp import VRP, pack
-
-CONFIG = """
-caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}]}
-policy: [{valid: {action: announce}, invalid: {action: withdraw}}]
-"""
-CACHE = "192.0.2.10:323"
+from rtrd.rib.bgp_events import State
+from rtrlib.vrp import VRP
+from tests.lab.still_daemon import CACHE, StillDaemon
 
 
-class Story:
-    """A daemon that is not started, with one router, and what it tells."""
+class Story(StillDaemon):
+    """What it tells."""
 
     def __init__(self, folder: Path) -> None:
-        (folder / "rtrd.yaml").write_text(CONFIG)
-        self.daemon = Daemon(load(folder / "rtrd.yaml"), Clock(wall=lambda: 1_800_000_000.0))
-        self.service = Service(self.daemon, folder / "rtrd.yaml")
-        self.daemon.vrp_set.activate([0])
-        self.ends = os.pipe()
-        self.router = self.daemon.routers.add("exabgp", self.ends[0], os.open(os.devnull, os.O_WRONLY), lambda: None)
-        self.engine = self.router.engine
+        super().__init__(folder, clock=Clock(wall=lambda: 1_800_000_000.0))
         self.listener = self.daemon.event_log.listen().__enter__()
 
     async def told(self, *kinds: str) -> list[dict[str, Any]]:
@@ -48,16 +33,6 @@ class Story:
         await self.service.monitor._take()
         events = [json.loads(line) for line in await self.listener.take(0.01, 10_000)]
         return [event for event in events if not kinds or event["kind"] in kinds]
-
-    def announce(self, *prefixes: str, origin: int = 64500, neighbor: str = "192.0.2.1") -> None:
-        attributes = {"origin": "igp", "as-path": [64496, origin]}
-        key = attribute_key(json.dumps(attributes).encode(), "192.0.2.9", 65000, "ipv4 unicast")
-        self.engine.update(Update(neighbor, [], [(key, list(prefixes))], 0))
-
-    def vrps(self, *vrps: VRP, cause: str = CACHE) -> None:
-        """Put exactly these into force."""
-        self.daemon.effective.cause = cause
-        self.daemon._vrps_changed(self.daemon.vrp_set.replace(0, b"".join(map(pack, vrps))))
 
     def usable(self) -> None:
         self.daemon.vrp_set.usable = True
@@ -72,8 +47,7 @@ async def one(tmp_path: Path) -> AsyncIterator[Story]:
     try:
         yield one
     finally:
-        one.daemon.routers.close()
-        os.close(one.ends[1])
+        await one.close()
 
 
 async def test_a_vrp_that_comes_and_goes(one: Story) -> None:

@@ -18,7 +18,7 @@ from rtrd.exabgp.window import FENCE, REFILL, Acks, Window
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
-from rtrlib.vrp_set import VRPSet
+from tests.lab.vrp_sets import set_of
 
 LISTENER = "127.0.0.3"
 ANNOUNCED = Command(True, 1, 4, 0, 0, None, "10.0.0.0/8", 1)
@@ -42,9 +42,7 @@ class Story:
 
     def __init__(self, *, acks: bool = True, mute: bool = False) -> None:
         self.rib, self.local_rib = Waiting(), Waiting()
-        vrp_set = VRPSet()
-        vrp_set.usable = True
-        engine = Engine("exabgp", vrp_set, Policy(), read_attributes)
+        engine = Engine("exabgp", set_of(), Policy(), read_attributes)
         self.now = 100.0
         self.startup = StartUp(engine, self.now)
         self.local_list = LocalRoutesList(engine, self.now)

@@ -9,8 +9,8 @@ from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, LocalRoutesList
 from rtrd.exabgp.startup import ADVERTISED
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
-from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp import VRP
+from tests.lab.vrp_sets import set_of
 
 PEER = "127.0.0.3"
 LINE = (
@@ -23,10 +23,7 @@ VERSION = "5.0.15"
 
 class Story:
     def __init__(self) -> None:
-        vrp_set = VRPSet()
-        vrp_set.activate([0])
-        vrp_set.replace(0, pack(VRP("198.51.100.0/24", 24, 65000)))
-        vrp_set.usable = True
+        vrp_set = set_of(VRP("198.51.100.0/24", 24, 65000))
         rule = PolicyRule(direction="out", to=(Address(PEER),), invalid=Action(action="withdraw"))
         self.engine = Engine("exabgp", vrp_set, Policy([rule]), read_attributes)
         self.now = 100.0

@@ -19,7 +19,7 @@ from rtrd.exabgp.window import FENCE, HELLO, Window
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
-from rtrlib.vrp_set import VRPSet
+from tests.lab.vrp_sets import set_of
 from tests.lab.wait import until
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
@@ -54,9 +54,7 @@ class Pipe:
         self.of, stdout = os.pipe()
         os.set_blocking(self.of, False)
         self.closed = False
-        vrp_set = VRPSet()
-        vrp_set.usable = True
-        self.router = ExaBGP(Engine("exabgp", vrp_set, Policy(rules), read_attributes), stdin, stdout, self._close)
+        self.router = ExaBGP(Engine("exabgp", set_of(), Policy(rules), read_attributes), stdin, stdout, self._close)
         self._fds = [stdin, stdout, self.of]
 
     def _close(self) -> None:

@@ -8,7 +8,7 @@ from rtrd.policy import Policy
 from rtrd.rib.bgp_events import Update
 from rtrd.rib.engine import Engine
 from rtrd.tags import parse_tag
-from rtrlib.vrp_set import VRPSet
+from tests.lab.vrp_sets import set_of
 
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
 TAGGED = PolicyRule(
@@ -36,9 +36,7 @@ class Story:
     """rtrd, started at an ExaBGP where these routes stand."""
 
     def __init__(self, *stands: str) -> None:
-        vrp_set = VRPSet()
-        vrp_set.usable = True
-        self.engine = Engine("exabgp", vrp_set, Policy([TAGGED]), read_attributes)
+        self.engine = Engine("exabgp", set_of(), Policy([TAGGED]), read_attributes)
         self.now = 100.0
         self.startup = StartUp(self.engine, self.now)
         self.startup.established(PEER)

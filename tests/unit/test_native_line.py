@@ -19,8 +19,8 @@ from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
 from rtrd.tags import parse_tag
-from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp import VRP
+from tests.lab.vrp_sets import set_of
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 SAMPLE_LINES = [line for path in sorted(SAMPLES.glob("exabgp-*/*.jsonl")) for line in path.read_bytes().splitlines()]
@@ -32,15 +32,11 @@ TAGS = ("rfc8097", "large:65000:1:0", "community:65002:7", "extended:0x0002fde90
 
 def engine() -> Engine:
     """One that has a session with the peer of the samples and something to say of each of its routes."""
-    vrp_set = VRPSet()
-    vrp_set.usable = True
-    vrp_set.activate([0])
-    vrp_set.replace(0, b"".join(map(pack, VRPS)))
     says = Action(action="announce", tags=tuple(map(parse_tag, TAGS)))
     rule = PolicyRule(
         from_=(Address(PEER), Address(RIVAL)), to=(Address("127.0.0.3"),), valid=says, not_found=says, invalid=says
     )
-    made = Engine("r", vrp_set, Policy([rule]), read_attributes)
+    made = Engine("r", set_of(*VRPS), Policy([rule]), read_attributes)
     made.state(State(PEER, up=True, reason=""))
     return made
 

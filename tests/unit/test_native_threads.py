@@ -11,7 +11,7 @@ from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State
 from rtrd.rib.engine import Engine
 from rtrd.vrps import packed
-from rtrlib.vrp_set import VRPSet
+from tests.lab.vrp_sets import set_of
 
 VRPS = generate.vrps(2000)
 ROUTES = lines.make_routes(1000, VRPS)
@@ -20,10 +20,8 @@ STREAM = list(lines.updates(ROUTES, 5))
 
 def life(_: int) -> tuple[dict[str, int], bytes]:
     """Fill a set and a table, change them, and empty them again."""
-    vrp_set = VRPSet()
+    vrp_set = set_of()
     vrp_set.replace(0, b"".join(VRPS))
-    vrp_set.activate([0])
-    vrp_set.usable = True
     engine = Engine("r", vrp_set, Policy(), read_attributes)
     engine.state(State(lines.PEER, up=True, reason=""))
     for line in STREAM:

@@ -10,9 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, AttributeSummary, Command, NeighborPolicy
 from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VALIDITIES, VRPSet
+from rtrlib.vrp_set import VALIDITIES
 from tests.lab import rfc6811
 from tests.lab.strategies import prefixes, vrps
+from tests.lab.vrp_sets import packed, set_of
 
 TAG_ALL = NeighborPolicy(0b10, ("announce", "announce", "announce", "hold"), (1, 2, 3, 0), (LEARNED,) * 4)
 DROP_INVALID = NeighborPolicy(0b110, ("announce", "announce", "withdraw", "hold"), (1, 2, 0, 0), (LEARNED,) * 4)
@@ -90,14 +91,6 @@ def drain_work(table: RouteTable) -> None:
         pass
 
 
-def usable_set(*entries: VRP) -> VRPSet:
-    vrp_set = VRPSet()
-    vrp_set.usable = True
-    vrp_set.activate([0])
-    vrp_set.replace(0, b"".join(pack(vrp) for vrp in entries))
-    return vrp_set
-
-
 def announce(table: RouteTable, neighbor: int, name: bytes, routes: list[str]) -> int:
     number = table.find_attributes(name)
     if number is None:
@@ -109,7 +102,7 @@ class TestOneRoute:
     """The life of one route."""
 
     def setup_method(self) -> None:
-        self.vrp_set = usable_set(VRP("192.0.2.0/24", 24, 64500))
+        self.vrp_set = set_of(VRP("192.0.2.0/24", 24, 64500))
         self.table = RouteTable(self.vrp_set)
         self.router = Router()
         self.neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
@@ -257,7 +250,7 @@ class TestMany:
     """What a neighbor, or many of them, can do by number alone."""
 
     def setup_method(self) -> None:
-        self.vrp_set = usable_set()
+        self.vrp_set = set_of()
         self.table = RouteTable(self.vrp_set)
         self.router = Router()
 
@@ -325,7 +318,7 @@ class TestFormer:
     """What an earlier run announced, and a route that comes back, or doesn't."""
 
     def setup_method(self) -> None:
-        self.table = RouteTable(usable_set(VRP("192.0.2.0/24", 24, 64500)))
+        self.table = RouteTable(set_of(VRP("192.0.2.0/24", 24, 64500)))
         self.previous_run = self.table.add_previous_run()
         self.neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
 
@@ -402,13 +395,13 @@ class TestMalformed:
     @given(st.lists(st.text(max_size=50) | prefixes(), min_size=1, max_size=8))
     @settings(deadline=None)
     def test_any_text_is_survived(self, names: list[str]) -> None:
-        table = RouteTable(usable_set())
+        table = RouteTable(set_of())
         neighbor = table.add_neighbor(TAG_ALL, b"\x7f\0\0\2")
         assert announce(table, neighbor, b"a", names) + table.malformed == len(names)
         assert {route.prefix for route in table.routes()} <= set(names)
 
     def test_a_line_feed_makes_no_second_prefix(self) -> None:
-        table = RouteTable(usable_set())
+        table = RouteTable(set_of())
         neighbor = table.add_neighbor(TAG_ALL, b"\x7f\0\0\2")
         assert announce(table, neighbor, b"a", ["192.0.2.0/24\n10.0.0.0/8", "198.51.100.0/24"]) == 1
         assert [route.prefix for route in table.routes()] == ["198.51.100.0/24"]
@@ -419,7 +412,7 @@ class TestWalks:
     """A walk goes on behind where it was, whatever came and went in between."""
 
     def setup_method(self) -> None:
-        self.table = RouteTable(usable_set())
+        self.table = RouteTable(set_of())
         self.neighbor = self.table.add_neighbor(TAG_ALL, b"\x7f\0\0\2")
         self.stays = [f"10.{i // 256}.{i % 256}.0/24" for i in range(1500)] + [
             f"2001:db8:{i:x}::/48" for i in range(1, 1501)
@@ -477,7 +470,7 @@ class Machine(RuleBasedStateMachine):
         self, ipv4: int, ipv6: int, previous_run: list[tuple[int, str, int | None, bytes]], *, rounds: bool
     ) -> None:
         self.vrps: set[VRP] = set()
-        self.vrp_set = usable_set()
+        self.vrp_set = set_of()
         self.table = RouteTable(self.vrp_set)
         self.router = Router()
         self.sessions: dict[int, tuple[int, NeighborPolicy]] = {}  # peer -> number, policy
@@ -565,7 +558,7 @@ class Machine(RuleBasedStateMachine):
     @rule(entries=st.sets(vrps(), max_size=6))
     def vrps_change(self, entries: set[VRP]) -> None:
         self.vrps = entries
-        self.table.vrps_changed(self.vrp_set.replace(0, b"".join(pack(vrp) for vrp in entries)))
+        self.table.vrps_changed(self.vrp_set.replace(0, packed(entries)))
 
     @rule(steps=st.integers(1, 4))
     def work_a_little(self, steps: int) -> None:

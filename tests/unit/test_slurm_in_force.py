@@ -12,8 +12,9 @@ from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import File
 from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles, read
 from rtrd.vrps.task_queue import TaskQueue
-from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrlib.vrp import VRP
+from rtrlib.vrp_set import VRPChanges
+from tests.lab.vrp_sets import set_of
 
 THEIRS = VRP("192.0.2.0/24", 24, 64500)
 OURS = VRP("192.0.2.0/24", 25, 64501)
@@ -39,10 +40,7 @@ class Told:
     """A VRP set with one cache, and the effective set as it was each time that somebody was told of a change."""
 
     def __init__(self, *paths: Path) -> None:
-        self.vrp_set = VRPSet()
-        self.vrp_set.usable = True
-        self.vrp_set.activate([0])
-        self.vrp_set.replace(0, pack(THEIRS))
+        self.vrp_set = set_of(THEIRS)
         self.seen: list[set[VRP]] = []
         self.files = SlurmFiles(paths, self.vrp_set, TaskQueue(), self._changed)
 

@@ -1,11 +1,10 @@
 """What the commands print on a real terminal (a pty), and that a pipe gets none of it."""
 
-import asyncio
+import json
 import os
 import pty
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,53 +12,35 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from rtrd.api.server import APIServer
 from rtrd.commands import terminal
 from rtrd.commands.tables import age
 from rtrd.demo.lab import find_program
+from tests.lab.loop_thread import LoopThread
+from tests.lab.statuses import status
 
-STATUS = {
-    "version": "1",
-    "ready": True,
-    "health": {"status": "degraded", "summary": "degraded: no cache is in sync"},
-    "problems": [{"what": "no cache is in sync", "since": "2026-01-01T00:00:00+00:00", "severity": "critical"}],
-    "vrps": {"ipv4": 700_000, "ipv6": 0},
-    "active_group": "primary",
-    "last_change": "2026-01-01T00:00:00+00:00",
-    "groups": [
-        {
-            "name": "primary [red]",
-            "preference": 1,
-            "status": "ERROR",
-            "servers": [
-                {
-                    "host": "2001:db8::10",
-                    "port": 323,
-                    "transport": "tcp",
-                    "state": "ERROR_TRANSPORT",
-                    "error": "refused \x1b[2J",
-                    "faults": {"closed": 2, "refused": 7},
-                    "coming": 100_000,
-                    "serial": None,
-                    "last_update": None,
-                    "vrps": 700_000,
-                }
-            ],
-        }
-    ],
-    "routers": [
-        {
-            "name": "exabgp",
-            "exabgp": "5.0.15",
-            "neighbors": [
-                {"address": "192.0.2.1", "up": True, "routes": {"valid": 12345, "invalid": 3, "not-found": 0}}
-            ],
-            "routes": {"valid": 12345, "invalid": 3, "not-found": 0, "unverified": 0},
-            "local_routes": {"valid": 4, "invalid": 1, "not-found": 0, "unverified": 0},
-            "local_routes_withdrawn": 1,
-            "outbox": 2,
-        }
-    ],
-}
+STATUS = status(
+    {"name": "primary [red]", "status": "ERROR"},
+    {
+        "state": "ERROR_TRANSPORT",
+        "error": "refused \x1b[2J",
+        "faults": {"closed": 2, "refused": 7},
+        "coming": 100_000,
+        "vrps": 700_000,
+    },
+    {
+        "neighbors": [{"address": "192.0.2.1", "up": True, "routes": {"valid": 12345, "invalid": 3, "not-found": 0}}],
+        "routes": {"valid": 12345, "invalid": 3, "not-found": 0, "unverified": 0},
+        "local_routes": {"valid": 4, "invalid": 1, "not-found": 0, "unverified": 0},
+        "local_routes_withdrawn": 1,
+        "outbox": 2,
+    },
+    version="1",
+    health={"status": "degraded", "summary": "degraded: no cache is in sync"},
+    problems=[{"what": "no cache is in sync", "since": "2026-01-01T00:00:00+00:00", "severity": "critical"}],
+    vrps={"ipv4": 700_000, "ipv6": 0},
+    last_change="2026-01-01T00:00:00+00:00",
+)
 ROUTE = {
     "router": "exabgp", "neighbor": "192.0.2.1", "prefix": "192.0.2.0/24", "path_id": None, "origin_as": 64500,
     "validity": "invalid", "decision": "withdraw",
@@ -70,33 +51,19 @@ COLOR = "\x1b["
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Path]:
     """Something that answers as a daemon does, at a socket."""
-    path = tmp_path / "rtrd.sock"
-    loop = asyncio.new_event_loop()
+    lines = ",\n".join([json.dumps(ROUTE)] * 3)
+    answers = {"/status": json.dumps(STATUS), "/routes": f'{{"routes": [\n{lines}\n]}}\n'}
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(text=answers[request.path])
+
     app = web.Application()
-
-    async def status(_request: web.Request) -> web.Response:
-        return web.json_response(STATUS)
-
-    async def routes(_request: web.Request) -> web.Response:
-        lines = ",\n".join([web.json_response(ROUTE).text or ""] * 3)
-        return web.Response(text=f'{{"routes": [\n{lines}\n]}}\n')
-
-    app.add_routes([web.get("/status", status), web.get("/routes", routes)])
-
-    async def serve() -> web.AppRunner:
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.UnixSite(runner, str(path)).start()
-        return runner
-
-    runner = loop.run_until_complete(serve())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    yield path
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    app.add_routes([web.get(path, answer) for path in answers])
+    server = APIServer(app, tmp_path / "rtrd.sock")
+    with LoopThread() as thread:
+        thread.run(server.start())
+        yield tmp_path / "rtrd.sock"
+        thread.run(server.close())
 
 
 def said(daemon: Path, *words: str, on_terminal: tuple[str, ...], **environment: str) -> dict[str, str]:

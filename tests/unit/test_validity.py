@@ -9,16 +9,8 @@ from hypothesis import strategies as st
 
 from rtrd.base.notation import parse_asn, parse_prefix
 from rtrd.rib.validity import explain
-from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
-
-
-def vrp_set(vrps: list[VRP]) -> VRPSet:
-    found = VRPSet()
-    found.replace(0, b"".join(map(pack, vrps)))
-    found.activate([0])
-    found.usable = True
-    return found
+from rtrlib.vrp import VRP
+from tests.lab.vrp_sets import set_of
 
 
 def test_the_shape_is_routinators() -> None:
@@ -88,7 +80,7 @@ def test_validity_is_that_of_rfc_6811(vrps: list[VRP], route: IPv4Network | IPv6
             shift = route.max_prefixlen - network.prefixlen
             if int(network.network_address) >> shift == int(route.network_address) >> shift:
                 covers.append(vrp)
-    effective = vrp_set(vrps)
+    effective = set_of(*vrps)
     found = [each.vrp for each in effective.covering(str(route))]
     assert sorted(found) == sorted(covers)
     matched = any(vrp.asn == asn != 0 and route.prefixlen <= vrp.max_length for vrp in covers)

@@ -18,18 +18,11 @@ from rtrlib.vrp import PACKED, VRP, pack, unpack
 from rtrlib.vrp_set import OF_PREFIX, PARTS, SLURM, VALIDITIES, Apply, VRPChanges, VRPFilter, VRPSet
 from tests.lab import rfc6811
 from tests.lab.strategies import ASNS, filters, prefixes, vrps
+from tests.lab.vrp_sets import set_of
 
 
 def packed(parts: Iterable[bytes]) -> Counter[VRP]:
     return Counter(vrp for vrp, _ in unpack(b"".join(parts)))
-
-
-def set_of(*entries: VRP) -> VRPSet:
-    vrp_set = VRPSet()
-    vrp_set.usable = True
-    vrp_set.activate([0])
-    vrp_set.replace(0, b"".join(pack(vrp) for vrp in entries))
-    return vrp_set
 
 
 class TestValidity:

@@ -9,27 +9,16 @@ from hypothesis import strategies as st
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.rib.whatif import Question, View
-from rtrlib.vrp import VRP, pack
+from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPSet
 from tests.lab import rfc6811
 from tests.lab.strategies import ASNS, prefixes, vrps
+from tests.lab.vrp_sets import packed, set_of
 
 OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 ROUTES = st.lists(st.tuples(prefixes(), st.none() | ASNS, st.integers(0, 1)), max_size=25)
 SETS = st.lists(vrps(), max_size=20)
 Route = tuple[str, int | None, int]
-
-
-def packed(entries: Iterable[VRP]) -> bytes:
-    return b"".join(map(pack, entries))
-
-
-def set_of(entries: Iterable[VRP]) -> VRPSet:
-    vrp_set = VRPSet()
-    vrp_set.usable = True
-    vrp_set.activate([0])
-    vrp_set.replace(0, packed(entries))
-    return vrp_set
 
 
 def table_of(vrp_set: VRPSet, routes: Iterable[Route]) -> tuple[RouteTable, set[Route]]:
@@ -82,26 +71,26 @@ def check(table: RouteTable, question: Question, routes: set[Route], now: set[VR
 @given(ROUTES, SETS, SETS, SETS)
 @settings(max_examples=300, deadline=None)
 def test_vrps_that_would_come_and_go(routes: list[Route], now: list[VRP], gone: list[VRP], come: list[VRP]) -> None:
-    vrp_set = set_of(now)
+    vrp_set = set_of(*now)
     table, held = table_of(vrp_set, routes)
     gone += now[::2]
-    ranges = set_of([]).replace(0, packed(gone))
-    ranges.add(set_of([]).replace(0, packed(come)))
-    view = View(vrp_set, without=set_of(gone), and_with=set_of(come))
+    ranges = set_of().replace(0, packed(gone))
+    ranges.add(set_of().replace(0, packed(come)))
+    view = View(vrp_set, without=set_of(*gone), and_with=set_of(*come))
     check(table, Question(table, view, ranges, covers=True), held, set(now), (set(now) - set(gone)) | set(come))
 
 
 @given(ROUTES, SETS, SETS)
 @settings(deadline=None)
 def test_another_set_in_its_place(routes: list[Route], now: list[VRP], then: list[VRP]) -> None:
-    table, held = table_of(set_of(now), routes)
-    check(table, Question(table, View(and_with=set_of(then)), covers=True), held, set(now), set(then))
+    table, held = table_of(set_of(*now), routes)
+    check(table, Question(table, View(and_with=set_of(*then)), covers=True), held, set(now), set(then))
 
 
 @given(ROUTES, SETS, SETS, st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_a_change_that_is_only_proposed(routes: list[Route], now: list[VRP], then: list[VRP], listed: bool) -> None:
-    vrp_set = set_of(now)
+    vrp_set = set_of(*now)
     table, held = table_of(vrp_set, routes)
     vrp_set.defer(defer=True)
     proposed = vrp_set.replace(0, packed(then))
@@ -113,17 +102,17 @@ def test_without_a_usable_set_nothing_would_change_but_by_another_one() -> None:
     vrp = VRP("192.0.2.0/24", 24, 64500)
     vrp_set = VRPSet()
     table, _ = table_of(vrp_set, [("192.0.2.0/24", 64501, 0)])
-    question = Question(table, View(vrp_set, and_with=set_of([vrp])))
+    question = Question(table, View(vrp_set, and_with=set_of(vrp)))
     assert not question.work(10)
     assert question.counts().moved == {}
-    question = Question(table, View(and_with=set_of([vrp])))
+    question = Question(table, View(and_with=set_of(vrp)))
     assert not question.work(10)
     assert question.counts().moved == {("unverified", "invalid"): 1}
 
 
 def test_routes_that_find_no_room_are_counted() -> None:
-    vrp_set = set_of([])
+    vrp_set = set_of()
     table, _ = table_of(vrp_set, [(f"10.0.{i}.0/24", 64500, 0) for i in range(9)])
-    question = Question(table, View(vrp_set, and_with=set_of([VRP("10.0.0.0/8", 24, 64501)])))
+    question = Question(table, View(vrp_set, and_with=set_of(VRP("10.0.0.0/8", 24, 64501))))
     rows, more = question.rows(100, 4)
     assert (len(rows), more, question.counts().newly_invalid) == (4, False, 9)

@@ -15,6 +15,7 @@ from rtrd.vrps.notation import parse_supposed, parse_vrp, written
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPFilter, VRPSet
 from tests.lab import promised
+from tests.lab.vrp_sets import set_of
 
 OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 A, B = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64500)
@@ -70,10 +71,7 @@ class TestNotation:
 
 def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) -> Any:
     """A VRP set with A of one cache, and routers with routes to A's prefix, a less specific one, and B's."""
-    vrp_set = VRPSet()
-    vrp_set.usable = True
-    vrp_set.activate([0])
-    vrp_set.replace(0, pack(A))
+    vrp_set = set_of(A)
     routers = []
     for name in ("one", "two"):
         table = RouteTable(vrp_set)

@@ -60,7 +60,7 @@ class Daemon:
         self.registry = Registry(self.clock.wall)
         self.vrp_set = VRPSet()
         self.event_log = EventLog(self.clock)
-        self.routers = Routers(self.vrp_set, Policy(settings.policy))
+        self.routers = Routers(self.vrp_set, Policy(settings.policy), self.clock)
         self.keys = KeySet(self._keys_changed)
         self.effective = EffectiveVRPs(
             self.vrp_set,
@@ -94,6 +94,7 @@ class Daemon:
         self._following = Background("slurm")
         self._stop = asyncio.Event()
         self._code = DONE
+        self._not_started: list[Problem] = []
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._hold: asyncio.TimerHandle | None = None
@@ -189,6 +190,7 @@ class Daemon:
                 logger.error("rtrd can't start", why=str(error))  # noqa: TRY400 - a sentence, no traceback
                 return False
             logger.error("rtrd goes on serving the router without this", why=str(error))  # noqa: TRY400
+            self._not_started.append(Problem(str(error), self.clock.wall(), "warning"))
         return True
 
     def _make_relay(self) -> Relay | None:
@@ -222,13 +224,16 @@ class Daemon:
     def why_unhealthy(self) -> str | None:
         """Say why VRPs can't be relied on; None: they can."""
         if not self.ready:
-            return "no VRP set is usable yet"
+            return f"no VRP set is usable yet: routes are {'not-found' if self.vrp_set.usable else 'unverified'}"
         return "all VRPs are past the expire interval" if self.effective.expired_at_all else None
 
     def _problems(self) -> Iterator[Problem]:
         why = self.why_unhealthy()
         if why is not None:
             yield Problem(why, None, "critical")
+        elif not self.vrp_set.count(4) + self.vrp_set.count(6):
+            yield Problem("no VRP is in force, though a set is usable: every route is not-found", None, "warning")
+        yield from self._not_started
 
     def _vrps_changed(self, changes: VRPChanges) -> None:
         cause = self.effective.cause

@@ -73,6 +73,11 @@ class Health:
         )  # fmt: skip
         registry.metric("rtrd_problems", "Problems that the status lists.", self._counts, ("severity",))
 
+        registry.metric(
+            "rtrd_state_fault", "1 while something can't be read from the state folder, or written there.",
+            lambda: [((name,), fault() is not None) for name, fault in registry.state_faults.items()], ("name",),
+        )  # fmt: skip
+
     def _counts(self) -> list[tuple[tuple[object, ...], float | None]]:
         found = [problem.severity for problem in self._registry.problems()]
         return [((severity,), found.count(severity)) for severity in ("critical", "warning")]

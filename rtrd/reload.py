@@ -7,6 +7,7 @@ VRPs, routers their pipes and routes, and of a new policy only what it makes dif
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from inspect import isawaitable
 from operator import attrgetter
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from rtrd import config
 from rtrd.base import log
 from rtrd.base.faults import FaultyFileError, FileFault
-from rtrd.base.registry import Registry
+from rtrd.base.registry import Problem, Registry
 from rtrd.base.systemd_notify import Notifier
 from rtrd.config import Config
 from rtrd.config.diff import Change, compare, merged
@@ -47,6 +48,8 @@ class Reloading:
         self._relay = relay
         self._routers = routers
         self._lock = asyncio.Lock()
+        self._refused: str | None = None
+        registry.problems_of(self._problems)
         self._on_signal: asyncio.Task[None] | None = None
 
     async def reload(self) -> list[Change]:
@@ -55,7 +58,10 @@ class Reloading:
             self._notifier.reloading()
             try:
                 changes = await self._reload()
+                self._refused = None
             except FaultyFileError as error:
+                more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
+                self._refused = f"the configuration was refused at the last reload: {error.faults[0]}{more}"
                 for fault in error.faults:
                     logger.error("configuration refused; the old one stays in force", fault=str(fault))  # noqa: TRY400
                 raise
@@ -78,6 +84,11 @@ class Reloading:
             return
         except Exception:
             logger.exception("reloading failed half way; restart rtrd to be sure of what is in force")
+            self._refused = "the last reload failed half way: restart rtrd to be sure of what is in force"
+
+    def _problems(self) -> Iterator[Problem]:
+        if self._refused is not None:
+            yield Problem(self._refused, None, "warning", "reload")
 
     async def _reload(self) -> list[Change]:
         new = await asyncio.to_thread(_read, self._path)

@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 
 from prometheus_client import Histogram
 
-from rtrd.base.registry import MOST_NEIGHBORS, Registry, Samples
+from rtrd.base.clock import Clock
+from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
@@ -20,6 +21,10 @@ from rtrlib.vrp_set import VRPChanges, VRPSet
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Of the histogram of work, in seconds."""
+MOST_REFUSED: Final = 10
+"""Commands refused in a row after which it is no longer a matter of single routes."""
+STUCK: Final = 120.0
+"""Seconds for which a router may take no command."""
 WITHDRAW_POLL: Final = 0.02
 """Seconds between two looks whether everything is withdrawn."""
 
@@ -27,7 +32,8 @@ WITHDRAW_POLL: Final = 0.02
 class Routers:
     """The routers of one daemon, each with an engine of its own on the common VRP set."""
 
-    def __init__(self, vrp_set: VRPSet, policy: Policy) -> None:
+    def __init__(self, vrp_set: VRPSet, policy: Policy, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         self.policy = policy
         """What a router that is added is decided by."""
         self._vrp_set = vrp_set
@@ -118,6 +124,7 @@ class Routers:
     def register(self, registry: Registry) -> None:
         """Offer what is known of routers, neighbors and routes."""
         registry.status_of(routers=self.status)
+        registry.problems_of(self._problems)
         registry.metric("rtrd_memory_bytes", "Memory of the native tables.", self._memory, ("table",))
         neighbor = ("router", "neighbor")
         registry.metric("rtrd_neighbor_up", "1 while the BGP session is up.", self._neighbor_up, neighbor)
@@ -149,6 +156,10 @@ class Routers:
         )
         for name, text, read in _EACH:
             registry.metric(name, text, partial(self._each, read), ("router",))
+
+    def _problems(self) -> Iterator[Problem]:
+        for router in self._routers:
+            yield from _problems(router, self._clock.wall())
 
     def _each(self, read: Callable[[ExaBGP], float]) -> Samples:
         return [((router.engine.name,), read(router)) for router in self._routers]
@@ -229,6 +240,19 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
     ),
 )  # fmt: skip
 """One number of each router."""
+
+
+def _problems(router: ExaBGP, now: float) -> Iterator[Problem]:
+    name, refused = router.engine.name, router.refused_in_a_row
+    if refused >= MOST_REFUSED or (refused and not router.accepted):
+        yield Problem(f"ExaBGP {name} refuses all commands", None, "critical", f"refuses {name}")
+    elif refused:
+        what = f"ExaBGP {name} refused the last {refused} command{'s' * (refused != 1)}"
+        yield Problem(what, None, "warning", f"refused {name}")
+    waits_for, seconds = router.gate.waits_for, router.clock() - router.gate.since
+    if waits_for is not None and seconds >= STUCK:
+        what = f"nothing can be announced or withdrawn at ExaBGP {name}, which waits for: {waits_for.value}"
+        yield Problem(what, now - seconds, "warning", f"waits {name}")
 
 
 def _status(router: ExaBGP) -> dict[str, Any]:

@@ -92,6 +92,8 @@ class Registry:
         self.settings: list[Setting] = []
         """In the order in which a reload applies them; only the first may refuse."""
         self._status: dict[str, Callable[[], Any]] = {}
+        self.state_faults: dict[str, Callable[[], str | None]] = {}
+        """Why what a part keeps in the state folder can't be read or written, by its name."""
         self._problems: list[Callable[[], Iterable[Problem]]] = []
         self._wall = wall
         self._seen: dict[tuple[int, str], float] = {}
@@ -118,6 +120,14 @@ class Registry:
     def problems_of(self, read: Callable[[], Iterable[Problem]]) -> None:
         """Offer a part's problems: `read` gives those that it has now."""
         self._problems.append(read)
+
+    def kept_in_state(self, name: str, fault: Callable[[], str | None]) -> None:
+        """Offer why what a part keeps in the state folder can't be read or written now; None: it can."""
+        self.state_faults[name] = fault
+        key = f"state {name}"
+        self.problems_of(
+            lambda: [Problem(f"{name} in the state folder: {why}", None, "warning", key) for why in (fault(),) if why]
+        )
 
     def problems(self) -> list[Problem]:
         """Give what every part finds wrong: critical problems first, then the oldest first."""

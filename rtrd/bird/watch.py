@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
 import msgspec
 
 from rtrd.base import apart, log
-from rtrd.base.registry import Registry
+from rtrd.base.registry import Problem, Registry
 from rtrd.bird.replies import BirdError
 from rtrd.bird.worker import Found
 from rtrd.config import Bird
@@ -22,6 +22,8 @@ LIMIT: Final = 600.0
 """Seconds that one audit may take; the slowest part is BIRD's own printing."""
 ATTEMPTS: Final = 2
 """How often an audit is tried when the VRPs changed during it and its check found a difference."""
+NOTIFY: Final = 90.0
+"""Seconds after which BIRD should have what it lacked: RTR notifies at most once a minute."""
 SETTLE: Final = 1.0
 """Seconds between two looks whether there are VRPs yet."""
 
@@ -46,6 +48,8 @@ class Watch:
         self.fault: str | None = None
         """Why the last one failed; None: it didn't."""
 
+        self._differs_since: float | None = None
+
     def start(self) -> None:
         """Begin."""
         self._task = asyncio.create_task(self._run(), name="bird")
@@ -60,6 +64,7 @@ class Watch:
     def register(self, registry: Registry) -> None:
         """Offer what the last audit found."""
         registry.status_of(bird=self.status)
+        registry.problems_of(self._problems)
         registry.metric(
             "rtrd_bird_up", "1 if the last audit of BIRD succeeded.",
             lambda: self.found is not None and self.fault is None,
@@ -84,6 +89,14 @@ class Watch:
             lambda: [] if self.found is None else [(("missing",), self.found.missing), (("extra",), self.found.extra)],
             ("difference",),
         )  # fmt: skip
+
+    def _problems(self) -> Iterator[Problem]:
+        if self.fault is not None:
+            yield Problem(f"BIRD can't be audited: {self.fault}", None, "warning", "audit")
+        found, date, differs = self.found, self.date, self._differs_since
+        if found is not None and date is not None and differs is not None and date - differs >= NOTIFY:
+            what = f"BIRD's ROA tables are not the VRPs: {found.missing} are missing, {found.extra} are too many"
+            yield Problem(what, differs, "warning", "tables")
 
     def _counts(self, what: Literal["routes", "covers"]) -> dict[str, int]:
         return {} if self.found is None else getattr(self.found, what)
@@ -124,6 +137,8 @@ class Watch:
                 logger.info("BIRD audited", routes=sum(found.routes.values()), invalid=found.routes["invalid"])
             self.found, self.fault = found, None
             self.date, self.seconds = time.time(), round(time.monotonic() - begin, 3)
+            differs = found.missing or found.extra
+            self._differs_since = (self._differs_since or self.date) if differs else None
 
     async def _audit(self) -> Found:
         for attempt in range(1, ATTEMPTS + 1):

@@ -59,6 +59,10 @@ class ExaBGP:
         """Commands that were written: `announce`, `withdraw`."""
         self.prefixes: Counter[str] = Counter()
         """Prefixes in them: `announce`, `withdraw`."""
+        self.accepted = 0
+        """Commands of the engine that ExaBGP answered with `done`."""
+        self.refused_in_a_row = 0
+        """Those that it has answered with `error` since."""
         self.on_work: Callable[[float], None] = lambda _seconds: None
         """Told the seconds from a change (of VRPs, policy, sessions) to the last route that followed from it."""
         self._work_began: float | None = None
@@ -230,6 +234,9 @@ class ExaBGP:
             answered = gate.window.heard_answer(error=text == "error")
             if answered is not None:
                 self._settled(answered)
+                if answered.command is not None:
+                    self.refused_in_a_row = self.refused_in_a_row + 1 if text == "error" else 0
+                    self.accepted += text != "error"
                 if text == "error" and answered.text not in REFRESH:
                     self._warn("error", "ExaBGP refused a command", command=answered.text.rstrip("\n"))
         elif text.startswith(FENCE_HEADER):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterator
 from math import inf
 from typing import Any, Final, Protocol, get_args
 
 from rtrd.base import log
 from rtrd.base.clock import Clock
-from rtrd.base.registry import Registry
+from rtrd.base.registry import Problem, Registry
 from rtrd.vrps.guard import Action, Figures, Guard, Limits, NothingHeldError, State
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.vrp_set import Apply, VRPChanges, VRPSet
@@ -156,6 +156,7 @@ class Guarding:
     def register(self, registry: Registry) -> None:
         """Offer what is held."""
         registry.status_of(guard=lambda: self.status() if self.enabled else None)
+        registry.problems_of(self._problems)
         registry.metric(
             "rtrd_guard_state", "1 for the state that the guard is in.",
             lambda: [((state,), self.guard.state == state) for state in get_args(State) if self.enabled], ("state",),
@@ -175,6 +176,17 @@ class Guarding:
         registry.metric(
             "rtrd_guard_until_timestamp_seconds", "When the held change is applied at the latest.", lambda: self.until
         )
+
+    def _problems(self) -> Iterator[Problem]:
+        guard, figures, until = self.guard, self.guard.figures, self.until
+        if figures is None:
+            return
+        end = (
+            "" if until is None else f" until {dt.datetime.fromtimestamp(until, dt.UTC).isoformat(timespec='seconds')}"
+        )
+        would = f"it would turn {figures.newly_invalid} of {figures.routes} routes invalid"
+        what = "rejected" if guard.state == "rejected" else "held"
+        yield Problem(f"a change of the VRPs by {self.cause} is {what}{end}: {would}", None, "warning", f"guard {what}")
 
     def close(self) -> None:
         """Stop judging; what is pending stays so."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from rtrd.base import log
 from rtrd.base.faults import FileFault
-from rtrd.base.registry import Registry, Samples
+from rtrd.base.registry import Problem, Registry, Samples
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
 from rtrd.vrps.slurm import File, SlurmError, check_overlaps, parse
@@ -86,6 +86,7 @@ class SlurmFiles:
         """Offer what of each file is in force."""
         registry.on_reload(self.change, "slurm")
         registry.status_of(slurm=self.status)
+        registry.problems_of(self._problems)
         for name, text, key in (
             ("rtrd_slurm_filters", "Filters of a SLURM file in force.", "filters"),
             ("rtrd_slurm_assertions", "Assertions of a SLURM file in force.", "assertions"),
@@ -95,6 +96,10 @@ class SlurmFiles:
             "rtrd_slurm_refused", "1 while a SLURM file as it is now is not in force.",
             lambda: [((file["path"],), file["fault"] is not None) for file in self.status()], ("path",),
         )  # fmt: skip
+
+    def _problems(self) -> Iterator[Problem]:
+        for path, fault in self._faults.items():
+            yield Problem(f"SLURM files as they are now are not in force: {fault}", None, "warning", path)
 
     def _counts(self, key: str) -> Samples:
         return [((file["path"],), file[key]) for file in self.status()]

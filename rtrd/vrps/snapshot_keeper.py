@@ -80,6 +80,7 @@ class SnapshotKeeper:
         """Offer how old the snapshot is."""
         registry.on_reload(self.change_expire, "caches.expire")
         registry.status_of(snapshot=self.status)
+        registry.kept_in_state("snapshot", lambda: self._fault)
         registry.metric(
             "rtrd_snapshot_timestamp_seconds", "Date of the VRPs in the snapshot on the disk.", lambda: self._date
         )
@@ -99,6 +100,7 @@ class SnapshotKeeper:
                 await self._look()
             except Exception:
                 logger.exception("the snapshot could not be written; rtrd will try again")
+                self._fault = "rtrd failed to write it; its log says why"
             try:
                 await asyncio.wait_for(self._stop.wait(), POLL)
             except TimeoutError:

@@ -46,10 +46,12 @@ function total(validity) {
 function showStatus(now) {
   status = now;
   $("version").textContent = status.version;
-  const [mood, text] = health();
-  $("health").dataset.mood = mood;
+  const { status: word, summary: text } = status.health;
+  $("health").dataset.mood = word === "ok" && status.problems.length ? "fair" : MOODS[word];
   if ($("health-text").textContent !== text) $("health-text").textContent = text;
   document.title = `rtrd: ${text}`;
+  $("problems").hidden = !status.problems.length;
+  $("problem-list").replaceChildren(...status.problems.map(problem));
   showNumbers();
   $("groups").replaceChildren(...status.groups.map(group));
   const routers = status.routers.map(router);
@@ -57,21 +59,12 @@ function showStatus(now) {
   showOthers();
 }
 
-function health() {
-  if (status.snapshot?.used) return ["fair", "VRPs of the last run; no cache has answered yet"];
-  const { state, held } = status.guard ?? {};
-  if (held) {
-    const until = held.until ? ` until ${clock(new Date(held.until))}` : "";
-    const would = `it would turn ${plural(held.newly_invalid, "route")} invalid`;
-    if (state === "rejected") return ["fair", `A change of the VRPs is rejected${until}: ${would}`];
-    if (state === "held") return ["bad", `A change of the VRPs is held${until}: ${would}`];
-  }
-  if (!status.ready) return ["bad", "Not ready: no VRP set is usable"];
-  const first = Math.min(...status.groups.map((one) => one.preference));
-  const active = status.groups.find((one) => one.name === status.active_group);
-  if (active && active.status !== "ESTABLISHED") return ["bad", `No cache of group ${active.name} is in sync`];
-  if (active && active.preference > first) return ["fair", `Failed over to group ${active.name}`];
-  return ["good", `Ready, with the VRPs of group ${status.active_group}`];
+const MOODS = { ok: "good", degraded: "fair", failed: "bad" };
+
+function problem({ what, severity, since: first }) {
+  const mood = severity === "critical" ? "bad" : "fair";
+  const dot = el("span", { class: "dot", "aria-hidden": "true" });
+  return el("li", {}, since(first), el("div", { data: { mood } }, dot, `${severity}: ${what}`));
 }
 
 function showNumbers() {

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import difflib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
+from rtrd.base import log
 from rtrd.base.clock import Clock
+from rtrd.base.errors import ConflictError
 from rtrd.base.registry import Problem, Registry, Samples
+from rtrd.base.text import printable
 from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
 from rtrd.config import Group, Server
@@ -35,6 +39,8 @@ AFTER_FAULT: Final = 1.0
 Intervals = Literal["configured", "cache"]
 
 _CACHE: Final = ("group", "cache")
+
+logger = log.get("caches")
 
 
 class Caches:
@@ -70,6 +76,41 @@ class Caches:
         made = [_group(group, self._keepalive) for group in groups]
         self.manager.regroup(made, refresh, expire, retry, intervals=intervals)
         self.look()
+
+    def reconnect(self, names: Sequence[str] = ()) -> list[RTRSocket]:
+        """Ask the caches of these names (`HOST` or `HOST:PORT`) now; give them, or all of which that is possible.
+
+        Without a name: those that failed; if none did, all that are in use. ValueError for a name of no cache,
+        ConflictError for one that is not in use.
+        """
+        found = [cache for name in names for cache in self._named(name)]
+        if not names:
+            in_use = [cache for cache in self.all() if cache.state is not RTRSocketState.CLOSED]
+            found = [cache for cache in in_use if cache.error is not None] or in_use
+        return self._ask(found, "an operator wants it")
+
+    def retry_failed(self) -> list[RTRSocket]:
+        """Ask the caches that failed now; give them."""
+        return self._ask([cache for cache in self.all() if cache.error is not None], "the configuration was read again")
+
+    def _ask(self, caches: list[RTRSocket], why: str) -> list[RTRSocket]:
+        if caches:
+            logger.info("caches are asked now", why=why, caches=" ".join(map(str, caches)))
+            self.manager.reconnect(caches)
+            self.look()
+        return caches
+
+    def _named(self, name: str) -> list[RTRSocket]:
+        found = [cache for cache in self.all() if name.lower() in (str(cache).lower(), cache.host.lower())]
+        if not found:
+            names = [str(cache) for cache in self.all()]
+            meant = difflib.get_close_matches(name, names, n=1)
+            what = f"did you mean {meant[0]}?" if meant else f"expected one of {', '.join(names)}"
+            raise ValueError(f"{printable(name)!r} is no cache of the configuration: {what}")
+        in_use = [cache for cache in found if cache.state is not RTRSocketState.CLOSED]
+        if not in_use:
+            raise ConflictError(f"cache {found[0]} is not in use: its group is only asked when those before it fail")
+        return in_use
 
     def close(self) -> None:
         """Disconnect, end every child process."""

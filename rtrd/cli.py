@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "run": Command("rtrd.commands.run", "run the daemon in the foreground"),
     "attach": Command("rtrd.commands.attach", "be ExaBGP's process when rtrd is a service"),
     "reload": Command("rtrd.commands.reload", "have the daemon read its configuration again"),
+    "reconnect": Command("rtrd.commands.reconnect", "ask caches now, those that failed or the ones named"),
     "check": Command("rtrd.commands.check", "check a configuration, print every mistake"),
     "status": Command("rtrd.commands.status", "show caches, VRPs, routers and routes"),
     "vrps": Command("rtrd.commands.vrps", "list the VRPs in force"),

@@ -32,8 +32,9 @@ class Service:
         """Listen nowhere yet. `path`: the file of the settings, read again at a reload."""
         self.daemon = daemon
         self.reloading = Reloading(
-            path, daemon.settings, daemon.registry, daemon.notifier, relay=daemon.relay, routers=daemon.routers
-        )
+            path, daemon.settings, daemon.registry, daemon.notifier,
+            caches=daemon.caches, relay=daemon.relay, routers=daemon.routers,
+        )  # fmt: skip
         self.monitor = ChangeMonitor(daemon.event_log, daemon.caches, daemon.routers, daemon.guarding)
         self.history = History(daemon.routers, daemon.vrp_set, daemon.clock)
 
@@ -47,7 +48,7 @@ class Service:
                 RouteQueries(daemon.routers),
                 WhatIfQueries(WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)),
                 Live(daemon.event_log, registry.status),
-                ChangeHandlers(daemon.guarding, self.reloading),
+                ChangeHandlers(daemon.guarding, daemon.caches, self.reloading),
             )
         )
 

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from inspect import isawaitable
 from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from rtrd import config
 from rtrd.base import log
 from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.systemd_notify import Notifier
+from rtrd.caches import Caches
 from rtrd.config import Config
 from rtrd.config.diff import Change, compare, merged
 from rtrd.routers import Routers
@@ -25,6 +27,15 @@ from rtrd.vrps import slurm_files
 from rtrlib import RTRInitError
 
 logger = log.get("reload")
+
+
+class Reloaded(NamedTuple):
+    """What a reload did."""
+
+    changes: list[Change]
+    """Of the configuration."""
+    reconnected: list[str]
+    """The caches that had failed, and are asked now."""
 
 
 class Reloading:
@@ -37,6 +48,7 @@ class Reloading:
         registry: Registry,
         notifier: Notifier,
         *,
+        caches: Caches,
         relay: Relay | None,
         routers: Routers,
     ) -> None:
@@ -45,6 +57,7 @@ class Reloading:
         self._path = path
         self._registry = registry
         self._notifier = notifier
+        self._caches = caches
         self._relay = relay
         self._routers = routers
         self._lock = asyncio.Lock()
@@ -52,12 +65,12 @@ class Reloading:
         registry.problems_of(self._problems)
         self._on_signal: asyncio.Task[None] | None = None
 
-    async def reload(self) -> list[Change]:
-        """Do as the file says now; give what changed. FaultyFileError: it is at fault, and nothing has changed."""
+    async def reload(self) -> Reloaded:
+        """Do as the file says now. FaultyFileError: it is at fault, and nothing has changed."""
         async with self._lock:
             self._notifier.reloading()
             try:
-                changes = await self._reload()
+                done = await self._reload()
                 self._refused = None
             except FaultyFileError as error:
                 more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
@@ -67,11 +80,11 @@ class Reloading:
                 raise
             finally:
                 self._notifier.reloaded()
-            for change in changes:
+            for change in done.changes:
                 (logger.warning if change.restart else logger.info)("configuration changed", change=str(change))
-            if not changes:
+            if not done.changes:
                 logger.info("the configuration has not changed")
-            return changes
+            return done
 
     def on_signal(self) -> None:
         """Reload; the log says how it went."""
@@ -90,7 +103,7 @@ class Reloading:
         if self._refused is not None:
             yield Problem(self._refused, None, "warning", "reload")
 
-    async def _reload(self) -> list[Change]:
+    async def _reload(self) -> Reloaded:
         new = await asyncio.to_thread(_read, self._path)
         reloadable = {key for setting in self._registry.settings for key in setting.keys}
         changes = compare(self.in_force, new, reloadable)
@@ -105,7 +118,7 @@ class Reloading:
         if self._relay is not None and certificates is not None:
             await self._relay.renew_certificates(certificates)
         self._routers.look_again()
-        return changes
+        return Reloaded(changes, [str(cache) for cache in self._caches.retry_failed()])
 
     async def _apply(self, new: Config) -> None:
         old = self.in_force

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from rtrlib.faults import STARVED, Fault, LastFault, fault_of
@@ -132,8 +133,13 @@ class Cache:
         self._intervals = intervals
         self._set_intervals()
         if self.link is not None:
-            self._close()
-            self._open(now)
+            self.reconnect(now)
+
+    def reconnect(self, now: float) -> None:
+        """Ask it now, with a new link; what it said counts meanwhile, and it is no failure."""
+        self._backoff = BACKOFF_FIRST
+        self._close()
+        self._open(now)
 
     def deadline(self) -> float | None:
         """When `tick` has something to do at the latest."""
@@ -199,7 +205,9 @@ class Cache:
         self._set_intervals()
         self.socket.state = RTRSocketState.CONNECTING
         try:
-            self.link = self._connect(self.socket.server, self._intervals)
+            # While what it said counts it is asked again soon, also by a link that never reached it.
+            soon = self._expires_at is not None
+            self.link = self._connect(self.socket.server, replace(self._intervals, soon=soon))
         except LinkEnded as fault:
             self._retry(now, fault.kind, str(fault))
             return

@@ -21,7 +21,7 @@ from _rtrlib import ffi, lib
 ALIVE = struct.pack("=II", 4, 0)
 FAULT = 5
 TEXTS = ("host", "port", "bind", "username", "private_key", "host_key", "password")
-NUMBERS = ("connect_timeout", "keepalive", "refresh", "expire", "retry", "follow_cache", "queue_limit")
+NUMBERS = ("connect_timeout", "keepalive", "refresh", "expire", "retry", "follow_cache", "soon", "queue_limit")
 SIZE = struct.Struct("=I")
 
 

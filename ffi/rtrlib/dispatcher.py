@@ -9,7 +9,7 @@ import logging
 import select
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import Final
 
@@ -96,6 +96,7 @@ class Dispatcher:
             )
         if intervals != self._intervals:
             self._intervals = intervals
+            self._failover.steady = intervals.retry
             for index in staying:
                 self._caches[index].change_intervals(intervals, self._clock())
         # Their numbers are free for the new ones.
@@ -108,6 +109,15 @@ class Dispatcher:
         self._active = active if number is None else self._groups[number]
         for group in self._groups:
             group.active = group is self._active
+
+    def reconnect(self, indices: Collection[int]) -> None:
+        """Ask these caches now, whatever they wait for; those of groups that are not started stay as they are."""
+        for index in indices:
+            cache = self._caches[index]
+            if cache.started:
+                self._failover.forgive(index)
+                cache.reconnect(self._clock())
+        self._carry_out(self._failover.tick(self._clock()))
 
     def _make_groups(self, groups: Sequence[CacheGroup], kept: dict[Server, list[int]]) -> list[ManagerGroup]:
         """Give the groups, most preferred first; of `kept`, the numbers of a server's caches, what fits is used."""
@@ -177,7 +187,11 @@ class Dispatcher:
 
     def in_sync(self, cache: RTRSocket) -> None:
         """Ask the failover what follows, and do it."""
-        self._carry_out(self._failover.in_sync(cache.index, self._clock()))
+        now = self._clock()
+        self._carry_out(self._failover.in_sync(cache.index, now))
+        wait = self._failover.probation_ends(cache.index) - now
+        if wait > 0 and self._active is not None and cache not in self._active.sockets:
+            log.info("cache %s is in sync again; it was not for long before, so its group waits %.0f s", cache, wait)
 
     def failed(self, cache: RTRSocket) -> None:
         """Ask the failover what follows, and do it."""
@@ -199,7 +213,7 @@ class Dispatcher:
 
     def _new_failover(self) -> Failover:
         caches = [frozenset(socket.index for socket in group.sockets) for group in self._groups]
-        return Failover(caches, self._start_timeout)
+        return Failover(caches, self._start_timeout, self._intervals.retry)
 
     def _read(self, now: float) -> set[int]:
         """One turn for each cache that has something; returns those for which there was no time."""

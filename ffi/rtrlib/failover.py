@@ -9,6 +9,9 @@ The rules:
 - The best usable group is active: its caches' VRPs count. A switch is made when the new group is usable,
   never before, so what the old group said stays in force until then.
 - The groups below the active one are stopped; those above it, which failed, keep trying.
+- A cache whose session ended before it lasted `steady` seconds is on probation when it is back: it must be in sync
+  for 2, 4, 8, .. seconds, up to `steady`, before its group replaces another. What counts already goes on counting, and
+  nothing below is stopped meanwhile. So a cache that closes after each answer moves the set once, and not each time.
 - When the groups are changed (`regroup`), a cache that is in both stays as it is, and what counts still counts
   until a group of the new ones is usable, also when it comes from caches that are in none of them.
 """
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from rtrlib.manager_group import ManagerGroupStatus
@@ -25,6 +29,8 @@ __all__ = ["START_TIMEOUT", "Action", "Activate", "Drop", "Failover", "Release",
 
 START_TIMEOUT: Final = 30.0
 """Seconds that a group has to become usable before the next one is started beside it."""
+PROBATION: Final = 2.0
+"""Seconds for which a cache must be in sync after its first short session; doubled after each further one."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +89,20 @@ class _Group:
 class Failover:
     """The state of all groups. Every event returns the actions that it causes, in their order."""
 
-    def __init__(self, groups: Sequence[frozenset[int]], start_timeout: float = START_TIMEOUT) -> None:
-        """Take the caches of each group, most preferred first. `start_timeout` in seconds."""
+    def __init__(
+        self, groups: Sequence[frozenset[int]], start_timeout: float = START_TIMEOUT, steady: float = 0.0
+    ) -> None:
+        """Take the caches of each group, most preferred first. `start_timeout` and `steady` in seconds."""
         self._groups = [_Group(caches) for caches in groups]
         self._start_timeout = start_timeout
+        self.steady = steady
+        """How long a session lasts that is not short; 0: none is."""
+        self._since: dict[int, float] = {}
+        """When the session began of a cache that is in sync."""
+        self._short: dict[int, int] = {}
+        """How many sessions of a cache in a row were short."""
+        self._on_probation: set[int] = set()
+        """Caches that are in sync, and not for long enough."""
         self._active: int | None = None
         self._counting: frozenset[int] = frozenset()
         self._released: frozenset[int] = frozenset()
@@ -113,7 +129,16 @@ class Failover:
     def deadline(self) -> float | None:
         """When `tick` has something to do at the latest; None: only an event changes anything."""
         late = [group.late_at for group in self._groups if group.late_at is not None]
-        return min(late, default=None)
+        return min([*late, *(self.probation_ends(cache) for cache in self._on_probation)], default=None)
+
+    def probation_ends(self, cache: int) -> float:
+        """When a cache that is in sync will have been so for long enough."""
+        seconds = PROBATION * 2.0 ** (min(self._short[cache], 20) - 1) if cache in self._short else 0.0
+        return self._since.get(cache, -inf) + min(seconds, self.steady)
+
+    def forgive(self, cache: int) -> None:
+        """Forget that sessions of the cache were short."""
+        self._short.pop(cache, None)
 
     def start(self, now: float) -> list[Action]:
         """Begin, or begin again after `stop`."""
@@ -125,6 +150,9 @@ class Failover:
         self._groups = [_Group(group.caches) for group in self._groups]
         self._active = None
         self._counting = frozenset()
+        self._on_probation = set()
+        self._since.clear()
+        self._short.clear()
         return actions + self._drop_released()
 
     def regroup(self, groups: Sequence[frozenset[int]], now: float) -> list[Action]:
@@ -137,6 +165,7 @@ class Failover:
         self._groups = [
             _Group(caches, bool(caches & running), None, in_sync & caches, failed & caches) for caches in groups
         ]
+        self._forget(gone)
         self._active = next((i for i, caches in enumerate(groups) if caches & self._counting), None)
         actions: list[Action] = []
         if gone - self._counting:
@@ -158,7 +187,15 @@ class Failover:
             group.caches -= caches
             group.in_sync -= caches
             group.failed -= caches
+        self._forget(caches)
         return [Drop(caches)] if caches else []
+
+    def _forget(self, caches: frozenset[int]) -> None:
+        """Forget the sessions of caches whose numbers others may get."""
+        self._on_probation -= caches
+        for cache in caches:
+            self._since.pop(cache, None)
+            self.forgive(cache)
 
     def _begin(self, number: int, now: float) -> None:
         """Count a group as started; it has its time to become usable, unless there is none after it to wait for."""
@@ -176,6 +213,8 @@ class Failover:
         group = self._group_of(cache)
         if group is None or not group.started:
             return []
+        if cache not in group.in_sync:
+            self._since[cache] = now
         group.in_sync.add(cache)
         group.failed.discard(cache)
         return self._settle(now)
@@ -185,7 +224,12 @@ class Failover:
         group = self._group_of(cache)
         if group is None or not group.started:
             return []
-        group.in_sync.discard(cache)
+        if cache in group.in_sync:
+            group.in_sync.discard(cache)
+            if now - self._since.pop(cache) < self.steady:
+                self._short[cache] = self._short.get(cache, 0) + 1
+            else:
+                self.forgive(cache)
         group.failed.add(cache)
         return self._settle(now)
 
@@ -197,7 +241,13 @@ class Failover:
         return next((group for group in self._groups if cache in group.caches), None)
 
     def _settle(self, now: float) -> list[Action]:
-        best = next((i for i, group in enumerate(self._groups) if group.usable), None)
+        usable = [i for i, group in enumerate(self._groups) if group.usable]
+        self._on_probation = {
+            cache for i in usable for cache in self._groups[i].in_sync if now < self.probation_ends(cache)
+        }
+        proven = [i for i in usable if not self._groups[i].in_sync <= self._on_probation]
+        fit = [i for i in usable if i in proven or self._groups[i].caches == self._counting]
+        best = next(iter(fit or usable), None)
         if best is None:
             return self._start_next(now) if self._wants_next(now) else []
         actions: list[Action] = []
@@ -208,7 +258,7 @@ class Failover:
             actions.append(Activate(best, self._counting))
             actions += self._drop_released()
         for i in range(best + 1, len(self._groups)):
-            if self._groups[i].started:
+            if self._groups[i].started and best in proven:
                 actions.append(Stop(i))
                 self._groups[i] = _Group(self._groups[i].caches)
         return actions

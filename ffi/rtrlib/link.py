@@ -80,6 +80,7 @@ def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | No
         "expire": intervals.expire,
         "retry": intervals.retry,
         "follow_cache": int(intervals.follow_cache),
+        "soon": int(intervals.soon),
         "queue_limit": QUEUE_LIMIT,
     }
 

@@ -21,6 +21,7 @@ from rtrlib.manager_group import ManagerGroup
 from rtrlib.pfx_table import validate_many
 from rtrlib.process_link import MEMORY_LIMIT, ProcessLink
 from rtrlib.records import PFXRecord
+from rtrlib.rtr_socket import RTRSocket
 from rtrlib.servers import CacheGroup, Intervals, TCPServer, check_groups
 from rtrlib.validation import PfxvState, Reason, ValidationResult
 from rtrlib.vrp_table import VRPTable
@@ -255,6 +256,16 @@ class RTRManager:
         check_groups(groups)
         options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=intervals == "cache")
         self._dispatcher.regroup(groups, options)
+
+    def reconnect(self, caches: Iterable[RTRSocket]) -> None:
+        """Ask these caches now, after `open`, in the loop that dispatches.
+
+        What a cache said counts until it says something else, or expires. One whose group is not started, since a
+        more preferred one is in use, stays as it is. RTRInitError: it is not open.
+        """
+        if not self._opened:
+            raise RTRInitError("the manager is not open")
+        self._dispatcher.reconnect([cache.index for cache in caches])
 
     def __enter__(self) -> Self:
         """Start it and wait for sync, unless it is started already. SyncTimeout: it is stopped again."""

@@ -143,6 +143,9 @@ class CacheGroup:
 class Intervals:
     """RFC 8210 section 6, in seconds. `follow_cache`: what End of Data says replaces them.
 
+    `soon`: the first attempts after a failure follow one another in 1, 2, 4, .. seconds, up to `retry`. So they do
+    in any case once a session was established.
+
     RTRInitError for a number out of the RFC's range.
     """
 
@@ -150,6 +153,7 @@ class Intervals:
     retry: int = 600
     expire: int = 7200
     follow_cache: bool = False
+    soon: bool = False
 
     def __post_init__(self) -> None:
         of_rfc = "seconds (RFC 8210 section 6)"

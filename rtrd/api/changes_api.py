@@ -1,4 +1,4 @@
-"""What an operator changes, over the control socket alone: a held change of the VRPs, and the configuration."""
+"""What an operator changes, over the control socket alone: a held change of the VRPs, the configuration, caches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from aiohttp import web
 from rtrd.api.responses import json
 from rtrd.base.errors import ConflictError
 from rtrd.base.faults import FaultyFileError
+from rtrd.caches import Caches
 from rtrd.reload import Reloading
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.vrps.guarding import Guarding
@@ -15,8 +16,9 @@ from rtrd.vrps.guarding import Guarding
 class ChangeHandlers:
     """Handlers that change something."""
 
-    def __init__(self, guarding: Guarding, reloading: Reloading) -> None:
+    def __init__(self, guarding: Guarding, caches: Caches, reloading: Reloading) -> None:
         self._guarding = guarding
+        self._caches = caches
         self._reloading = reloading
 
     def routes_of_app(self) -> list[web.RouteDef]:
@@ -25,6 +27,7 @@ class ChangeHandlers:
             web.post("/accept", self._decide),
             web.post("/reject", self._decide),
             web.post("/reload", self.reload),
+            web.post("/reconnect", self.reconnect),
         ]
 
     async def _decide(self, request: web.Request) -> web.Response:
@@ -39,7 +42,11 @@ class ChangeHandlers:
     async def reload(self, _request: web.Request) -> web.Response:
         """Read the configuration again; 409 with every fault when it is refused."""
         try:
-            changes = await self._reloading.reload()
+            done = await self._reloading.reload()
         except FaultyFileError as refused:
             return json({"error": str(refused), "faults": [str(fault) for fault in refused.faults]}, 409)
-        return json({"changes": [change._asdict() for change in changes]})
+        return json({"changes": [change._asdict() for change in done.changes], "reconnected": done.reconnected})
+
+    async def reconnect(self, request: web.Request) -> web.Response:
+        """Ask caches now; give which."""
+        return json({"reconnected": list(map(str, self._caches.reconnect(request.query.getall("cache", []))))})

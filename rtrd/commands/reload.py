@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from rtrd.base import socket_paths
+from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import common, http_client
 
@@ -27,14 +28,16 @@ def run(args: argparse.Namespace) -> int:
             if args.json:
                 sys.stdout.buffer.write(b"".join(answer.chunks()))
                 return DONE
-            changes = answer.value()["changes"]
+            done = answer.value()
     except http_client.RefusedError as error:
         if error.status != http_client.CONFLICT:
             raise
         print(error, file=sys.stderr)
         return BAD_USAGE
-    for change in changes:
+    for change in done["changes"]:
         print(change["what"] + (" (only after a restart)" if change["restart"] else ""))
-    if not changes:
+    if not done["changes"]:
         print("nothing changed")
+    for cache in done["reconnected"]:
+        print(f"cache {printable(cache)} had failed, and is asked now")
     return DONE

@@ -33,13 +33,19 @@ def check_server(found: Found, report: Report) -> None:
 
 
 def check_caches(found: Found, report: Report) -> None:
-    """Want no two groups alike, no more caches than the VRP set has bits for, and `expire` longer than the others."""
+    """Want no two groups alike, no more caches than the VRP set has bits for, and `expire` longer than `refresh`.
+
+    `retry` may be as long: a cache that answered before is asked again much sooner.
+    """
     expire = found.get("expire", 7200)
     for key, default in (("refresh", 3600), ("retry", 600)):
         interval = found.get(key, default)
-        if FAULTY not in (expire, interval) and interval >= expire:
+        if FAULTY in (expire, interval):
+            continue
+        if interval > expire or (key == "refresh" and interval == expire):
             line = max(found.line_of(name) for name in (key, "expire"))
-            report(line, f"{found.path}: expire ({expire}) must be greater than {key} ({interval})")
+            how = "greater than" if key == "refresh" else "no less than"
+            report(line, f"{found.path}: expire ({expire}) must be {how} {key} ({interval})")
     if "groups" not in found.keys:
         return
     groups = found.keys["groups"].items
@@ -111,8 +117,9 @@ def _check_relay_intervals(found: Found, report: Report) -> None:
         values[key] = relay.get(key, caches.get(key, default) if caches is not found else default)
     for key in ("refresh", "retry"):
         if FAULTY not in (values["expire"], values[key]) and values[key] >= values["expire"]:
-            if not {key, "expire"} & relay.keys.keys():
-                continue  # the caches' own fault, told there
+            own_fault = key == "refresh" or values[key] > values["expire"]
+            if own_fault and not {key, "expire"} & relay.keys.keys():
+                continue  # the caches' own, told there
             line = max(relay.line_of(name) for name in (key, "expire"))
             what = f"expire ({values['expire']}) must be greater than {key} ({values[key]})"
             report(line, f"{relay.path}: {what}; keys that rtr-server leaves out are taken from caches")

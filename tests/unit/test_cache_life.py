@@ -75,13 +75,15 @@ class Life:
     def __init__(self) -> None:
         self.told: list[str] = []
         self.links: list[Script] = []
+        self.soon: list[bool] = []
         self.refuse: str | None = None
         self.listener: Any = self
         self.now = 0.0
         self.cache = Cache(0, TCPServer("192.0.2.1", 323), Intervals(3600, RETRY, EXPIRE), self, self.connect)
         self.cache.start(self.now)
 
-    def connect(self, _server: Server, _intervals: Intervals) -> Script:
+    def connect(self, _server: Server, intervals: Intervals) -> Script:
+        self.soon.append(intervals.soon)
         if self.refuse:
             raise LinkEnded(self.refuse)
         self.links.append(Script())
@@ -349,6 +351,23 @@ def test_waiting_out_no_data_is_no_sync(life: Life) -> None:
     assert life.says(CONNECTS + state(State.ERROR_NO_DATA_AVAILABLE) + state(State.RESET)) == ["failed"]
     assert life.socket.state is State.ERROR_NO_DATA_AVAILABLE
     assert life.at(SYNC_LIMIT * 10) == []
+
+
+def test_an_operator_has_it_asked_now_and_nothing_is_lost(synced: Life) -> None:
+    synced.dies()
+    synced.cache.reconnect(synced.now)
+    assert len(synced.links) == 2
+    synced.cache.reconnect(synced.now)
+    assert synced.links[1].closed
+    assert synced.says(FIRST_SYNC) == ["discarded", "staged 2", "committed all", "in sync"][1:]
+
+
+def test_a_new_link_asks_again_soon_while_what_the_cache_said_counts(synced: Life) -> None:
+    synced.dies()
+    synced.at(BACKOFF_FIRST)
+    synced.at(EXPIRE)
+    synced.at(EXPIRE + RETRY)
+    assert synced.soon == [False, True, False]
 
 
 def test_stop_drops_everything_and_start_begins_again(synced: Life) -> None:

@@ -145,12 +145,20 @@ def test_intervals_have_the_ranges_of_rfc_8210(key: str, low: int, high: int) ->
     ("lines", "expected"),
     [
         ("  refresh: 7200\n", (2, "caches: expire (7200) must be greater than refresh (7200)")),
-        ("  retry: 700\n  expire: 700\n  refresh: 10\n", (3, "caches: expire (700) must be greater than retry (700)")),
+        ("  retry: 701\n  expire: 700\n  refresh: 10\n", (3, "caches: expire (700) must be no less than retry (701)")),
         ("  expire: 3600\n", (2, "caches: expire (3600) must be greater than refresh (3600)")),
     ],
 )
 def test_expire_is_greater_than_refresh_and_retry(lines: str, expected: tuple[int, str]) -> None:
     assert faults(GOOD.replace("caches:\n", "caches:\n" + lines)) == [expected]
+
+
+def test_retry_may_be_as_long_as_expire_but_not_for_the_routers_of_the_relay() -> None:
+    """RFC 8210 section 6 wants it longer of what End of Data says; our own caches are asked sooner than `retry`."""
+    text = GOOD.replace("caches:\n", "caches:\n  retry: 600\n  expire: 600\n  refresh: 10\n")
+    assert load(text).caches.retry == 600
+    what = "rtr-server: expire (600) must be greater than retry (600); " + NOT_SAID
+    assert [found for _, found in faults(text + RELAY + "}\n")] == [what]
 
 
 SERVERS = [

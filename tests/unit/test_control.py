@@ -29,9 +29,9 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.sockets import ListenError
 from rtrd.commands import http_client
-from rtrd.config.diff import Change
 from rtrd.event_log import EventLog
 from rtrd.health import Health
+from rtrd.reload import Reloaded
 from rtrd.version import __version__
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.guard import NothingHeldError
@@ -144,7 +144,7 @@ class FakeDaemon:
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),
-            ChangeHandlers(fake, fake),
+            ChangeHandlers(fake, caches, fake),
         ]
 
     async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
@@ -155,8 +155,8 @@ class FakeDaemon:
         self.asked = [str(len(b"".join([chunk async for chunk in chunks])))]
         return {**CHANGED, "left_out": most}
 
-    async def reload(self) -> list[Change]:
-        return []
+    async def reload(self) -> Reloaded:
+        return Reloaded([], [])
 
     def accept(self) -> None:
         if not self.held:

@@ -155,6 +155,54 @@ def test_stop_and_start_again() -> None:
     assert story.in_sync(A, now=11) == [use(PRIMARY, A)]
 
 
+def unsteady() -> Failover:
+    """The primary has closed after its first answer, at 1, and the backup has taken over."""
+    story = Failover([frozenset({A}), frozenset({B})], start_timeout=30, steady=600)
+    story.start(now=0)
+    story.in_sync(A, now=1)
+    assert story.failed(A, now=1) == [Start(BACKUP)]
+    assert story.in_sync(B, now=2) == [use(BACKUP, B)]
+    return story
+
+
+def test_a_cache_that_closes_after_each_answer_moves_the_set_once() -> None:
+    story = unsteady()
+    for second in range(3, 3000):
+        assert story.in_sync(A, now=second) == []
+        assert story.status(PRIMARY) is Status.ESTABLISHED
+        assert story.failed(A, now=second + 0.5) == []
+    assert story.active == BACKUP
+
+
+def test_one_that_stays_is_used_after_a_while_that_doubles_with_each_short_session() -> None:
+    story = unsteady()
+    story.in_sync(A, now=10)
+    assert story.deadline() == 12
+    assert story.tick(now=11.9) == []
+    assert story.in_sync(A, now=11.9) == [], "further answers change nothing"
+    assert story.tick(now=12) == [use(PRIMARY, A), Stop(BACKUP)]
+    assert story.failed(A, now=13) == [Start(BACKUP)]
+    story.in_sync(B, now=14)
+    story.in_sync(A, now=20)
+    assert story.deadline() == 24
+    assert story.tick(now=24) == [use(PRIMARY, A), Stop(BACKUP)]
+    # A session that lasts makes good for all.
+    story.failed(A, now=624)
+    story.in_sync(B, now=625)
+    assert story.in_sync(A, now=626) == [use(PRIMARY, A), Stop(BACKUP)]
+
+
+def test_it_does_not_wait_when_nothing_better_is_there_or_an_operator_asks() -> None:
+    story = unsteady()
+    story.failed(B, now=5)
+    assert story.in_sync(A, now=6) == [use(PRIMARY, A)], "and the backup is not stopped meanwhile"
+    assert story.in_sync(B, now=7) == [], "nor does it replace what counts"
+    assert story.tick(now=8) == [Stop(BACKUP)]
+    story = unsteady()
+    story.forgive(A)
+    assert story.in_sync(A, now=6) == [use(PRIMARY, A), Stop(BACKUP)]
+
+
 CACHES = {0: PRIMARY, 1: PRIMARY, 2: BACKUP, 3: LAST, 4: LAST}
 
 

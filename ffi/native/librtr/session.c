@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rtrlib/rtrlib.h>
@@ -28,12 +29,22 @@ struct session {
     char *host, *port, *bind;
     unsigned connect_timeout, keepalive;
     bool ssh;
-    int last; /* the descriptor that librtr got last, and which socket that was */
+    unsigned retry, wait; /* seconds: the interval, and what the last failure waited for; 0: there was none */
+    bool soon, waiting;   /* a failure waits for less than the interval; it does */
+    long long since;      /* when the session was established, in seconds of CLOCK_MONOTONIC; 0: it is not */
+    int last;             /* the descriptor that librtr got last, and which socket that was */
     struct stat which;
     struct intake intake;
 };
 
 static atomic_int sessions;
+
+static long long seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + 1; /* 0 is none */
+}
 
 static struct session *session_of(const struct rtr_socket *socket) { return (struct session *)(uintptr_t)socket; }
 
@@ -81,10 +92,35 @@ static void on_router_key(struct spki_table *table, const struct spki_record rec
     queue_put(session_of(record.socket)->queue, FRAME_ROUTER_KEY, &key, sizeof key);
 }
 
+/* librtr sleeps for its retry interval as soon as it has told of a failure, so that is where the wait is set: 1, 2, 4
+ * seconds and so on up to the interval, for a cache that has been reached; from the beginning once a session lasted as
+ * long as the interval. */
+static void set_wait(struct session *session, enum rtr_socket_state state)
+{
+    struct rtr_socket *socket = &session->socket;
+    bool failed = state == RTR_ERROR_FATAL || state == RTR_ERROR_TRANSPORT || state == RTR_ERROR_NO_DATA_AVAIL;
+    if (state == RTR_SYNC) {
+        socket->retry_interval = session->retry;
+    } else if (state == RTR_ESTABLISHED) {
+        session->retry = socket->retry_interval; /* End of Data may have changed it */
+        session->soon = true;
+        if (!session->since)
+            session->since = seconds();
+    } else if (failed && session->soon && !session->waiting) {
+        bool lasted = session->since && seconds() - session->since >= session->retry;
+        unsigned twice = lasted ? 0 : 2 * session->wait;
+        session->wait = twice == 0 ? 1 : twice < session->retry ? twice : session->retry;
+        session->since = 0;
+        socket->retry_interval = session->wait;
+    }
+    session->waiting = failed;
+}
+
 static void on_state(const struct rtr_socket *socket, const enum rtr_socket_state state, void *manager, void *group)
 {
     (void)manager;
     (void)group;
+    set_wait(session_of(socket), state);
     struct frame_state frame = {
         .state = state,
         .version = socket->version,
@@ -192,6 +228,8 @@ struct session *session_open(const struct session_options *options, char *fault,
     session->connect_timeout = options->connect_timeout;
     session->keepalive = options->keepalive;
     session->ssh = options->username != NULL;
+    session->retry = options->retry;
+    session->soon = options->soon != 0;
     if (!session->queue || !session->host || !session->port || (options->bind && !session->bind))
         return refuse(session, fault, size, "no memory or no file descriptor for another cache");
     if (open_transport(session, options) != TR_SUCCESS)

@@ -29,7 +29,8 @@ struct session_options {
     const char *private_key, *host_key, *password; /* paths and text, or NULL */
     unsigned refresh, expire, retry;               /* seconds, in librtr's ranges (RFC 8210 section 6) */
     int follow_cache;                              /* 1: take the intervals of End of Data; 0: keep these */
-    size_t queue_limit;                            /* bytes that may wait to be read */
+    int soon; /* 1: the next attempts follow the first soon; so they do in any case once a session was established */
+    size_t queue_limit; /* bytes that may wait to be read */
 };
 
 struct session;

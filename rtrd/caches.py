@@ -253,6 +253,22 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
         lambda cache: cache.last_update or None,
     ),
     (
+        "rtrd_cache_since_timestamp_seconds", "When it came into sync, or left it or was connected to.",
+        lambda cache: cache.since or None,
+    ),
+    (
+        "rtrd_cache_expires_timestamp_seconds", "When its VRPs expire unless it says something before.",
+        lambda cache: cache.expires,
+    ),
+    (
+        "rtrd_cache_next_attempt_timestamp_seconds", "When it is tried again.",
+        lambda cache: cache.next_attempt,
+    ),
+    (
+        "rtrd_cache_wanted", "1 while rtrd wants to be in sync with it; 0 while a preferred group is.",
+        lambda cache: cache.state is not RTRSocketState.CLOSED,
+    ),
+    (
         "rtrd_cache_expire_seconds", "Seconds without a sync after which its VRPs expire.",
         lambda cache: cache.expire_interval or None,
     ),

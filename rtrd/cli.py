@@ -53,6 +53,7 @@ COMMANDS: Final = {
     "diff": Command("rtrd.commands.diff", "list the VRPs on which the caches disagree"),
     "accept": Command("rtrd.commands.guard", "apply a VRP change that the guard holds"),
     "reject": Command("rtrd.commands.guard", "keep the VRPs in force instead of a held change"),
+    "forget": Command("rtrd.commands.forget", "no longer expect a router that is gone for good"),
     "cache": Command("rtrd.rtr.cache", "serve a VRP file over RTR"),
     "dump": Command("rtrd.commands.dump", "write all that a bug report needs into one file"),
     "completion": Command("rtrd.commands.completion", "print a completion script for a shell"),

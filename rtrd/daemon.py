@@ -26,6 +26,7 @@ from rtrd.config import Config, Guard, PolicyRule
 from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
 from rtrd.health import Health
+from rtrd.known_routers import KnownRouters
 from rtrd.policy import Policy
 from rtrd.rib.whatif import Impact
 from rtrd.routers import Routers
@@ -60,7 +61,8 @@ class Daemon:
         self.registry = Registry(self.clock.wall)
         self.vrp_set = VRPSet()
         self.event_log = EventLog(self.clock)
-        self.routers = Routers(self.vrp_set, Policy(settings.policy), self.clock)
+        known = KnownRouters(settings.state, settings.routers, self.clock)
+        self.routers = Routers(self.vrp_set, Policy(settings.policy), self.clock, known=known)
         self.keys = KeySet(self._keys_changed)
         self.effective = EffectiveVRPs(
             self.vrp_set,
@@ -136,7 +138,8 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
         if exabgp:
-            self.routers.add("exabgp", 0, 1, self._stop.set)
+            self.routers.add("exabgp", 0, 1, self._stop.set, expected=False)
+        await self.routers.known.load()
         await self.slurm.load()
         self._following.start(self.slurm.follow())
         if self.snapshot_keeper is not None:
@@ -167,6 +170,7 @@ class Daemon:
     async def close(self) -> None:
         """End every part."""
         self.health.close()
+        await self.routers.known.close()
         self._drop_hold()
         self._following.close()
         if self.bird is not None:

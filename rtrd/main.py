@@ -48,7 +48,7 @@ class Service:
                 RouteQueries(daemon.routers),
                 WhatIfQueries(WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)),
                 Live(daemon.event_log, registry.status),
-                ChangeHandlers(daemon.guarding, daemon.caches, self.reloading),
+                ChangeHandlers(daemon.guarding, daemon.caches, self.reloading, daemon.routers.known),
             )
         )
 

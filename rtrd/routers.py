@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -14,9 +15,11 @@ from rtrd.base.clock import Clock
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import ExaBGP
+from rtrd.known_routers import KnownRouters
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.rib.table import RouteTable
+from rtrd.tags import VALIDITIES
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -32,8 +35,12 @@ WITHDRAW_POLL: Final = 0.02
 class Routers:
     """The routers of one daemon, each with an engine of its own on the common VRP set."""
 
-    def __init__(self, vrp_set: VRPSet, policy: Policy, clock: Clock | None = None) -> None:
+    def __init__(
+        self, vrp_set: VRPSet, policy: Policy, clock: Clock | None = None, *, known: KnownRouters | None = None
+    ) -> None:
         self._clock = clock or Clock()
+        self.known = known or KnownRouters()
+        """Who should be attached."""
         self.policy = policy
         """What a router that is added is decided by."""
         self._vrp_set = vrp_set
@@ -51,12 +58,20 @@ class Routers:
         return len(self._routers)
 
     def add(
-        self, name: str, read_fd: int, write_fd: int, closed: Callable[[], None], *, mid_line: bool = False
+        self,
+        name: str,
+        read_fd: int,
+        write_fd: int,
+        closed: Callable[[], None],
+        *,
+        mid_line: bool = False,
+        expected: bool = True,
     ) -> ExaBGP:
         """Serve the ExaBGP behind two descriptors from now on; `closed` is called once, when it is gone.
 
-        `mid_line`: what it says first is the rest of a line.
+        `mid_line`: what it says first is the rest of a line. `expected`: it is missed from now on when it is gone.
         """
+        self.known.arrived(name, expected=expected)
         engine = Engine(name, self._vrp_set, self.policy, read_attributes)
         router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line)
         router.on_work = self._work.labels(name).observe
@@ -67,6 +82,7 @@ class Routers:
     def remove(self, router: ExaBGP) -> None:
         """Forget a router and its routes; what was announced there stays."""
         self._routers.remove(router)
+        self.known.left(router.engine.name)
         router.close()
         self._work.remove(router.engine.name)
 
@@ -118,12 +134,20 @@ class Routers:
         return [router.engine.table for router in self._routers]
 
     def status(self) -> list[dict[str, Any]]:
-        """Give the routers and their neighbors, as `rtrd status --json` has them; nothing of BGP's text."""
-        return [_status(router) for router in self._routers]
+        """Give the routers and their neighbors, as `rtrd status --json` has them; nothing of BGP's text.
+
+        Those that should be attached and are not come last.
+        """
+        here = [
+            {**_status(router), "attached": True, "since": _iso(self.known.since(router.engine.name))}
+            for router in self._routers
+        ]
+        return here + [{**_NOTHING, "name": name, "since": _iso(since)} for name, since in self.known.absent()]
 
     def register(self, registry: Registry) -> None:
         """Offer what is known of routers, neighbors and routes."""
         registry.status_of(routers=self.status)
+        self.known.register(registry)
         registry.problems_of(self._problems)
         registry.metric("rtrd_memory_bytes", "Memory of the native tables.", self._memory, ("table",))
         neighbor = ("router", "neighbor")
@@ -240,6 +264,25 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
     ),
 )  # fmt: skip
 """One number of each router."""
+
+
+_NOTHING: Final[Mapping[str, Any]] = {
+    "name": "",
+    "attached": False,
+    "exabgp": None,
+    "acks": "unknown",
+    "neighbors": [],
+    "routes": dict.fromkeys(VALIDITIES, 0),
+    "local_routes": dict.fromkeys(VALIDITIES, 0),
+    **dict.fromkeys(("waits_for", "waits_seconds"), None),
+    **dict.fromkeys(("local_routes_withdrawn", "outbox", "unanswered", "refused", "never_answered"), 0),
+    **dict.fromkeys(("lines", "lines_left_out", "prefixes_left_out", "other_families"), 0),
+}
+"""What the status has of a router that is not attached."""
+
+
+def _iso(time: float | None) -> str | None:
+    return None if time is None else dt.datetime.fromtimestamp(time, dt.UTC).isoformat(timespec="seconds")
 
 
 def _problems(router: ExaBGP, now: float) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from rtrd.api.responses import json
 from rtrd.base.errors import ConflictError
 from rtrd.base.faults import FaultyFileError
 from rtrd.caches import Caches
+from rtrd.known_routers import KnownRouters
 from rtrd.reload import Reloading
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.vrps.guarding import Guarding
@@ -16,10 +17,11 @@ from rtrd.vrps.guarding import Guarding
 class ChangeHandlers:
     """Handlers that change something."""
 
-    def __init__(self, guarding: Guarding, caches: Caches, reloading: Reloading) -> None:
+    def __init__(self, guarding: Guarding, caches: Caches, reloading: Reloading, known: KnownRouters) -> None:
         self._guarding = guarding
         self._caches = caches
         self._reloading = reloading
+        self._known = known
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is done where."""
@@ -28,6 +30,7 @@ class ChangeHandlers:
             web.post("/reject", self._decide),
             web.post("/reload", self.reload),
             web.post("/reconnect", self.reconnect),
+            web.post("/forget", self._forget),
         ]
 
     async def _decide(self, request: web.Request) -> web.Response:
@@ -38,6 +41,13 @@ class ChangeHandlers:
         except NothingHeldError as error:
             raise ConflictError(str(error)) from error
         return json(self._guarding.status())
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        name = request.query.get("router")
+        if name is None:
+            raise ValueError("expected /forget?router=NAME")
+        self._known.forget(name)
+        return json({"forgotten": name})
 
     async def reload(self, _request: web.Request) -> web.Response:
         """Read the configuration again; 409 with every fault when it is refused."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from ipaddress import IPv4Network, IPv6Network
+from typing import Final
 
 Prefix = IPv4Network | IPv6Network
+
+
+ROUTER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What a router may be called: it gets into logs and metrics."""
 
 
 def parse_asn(text: str) -> int:

@@ -12,7 +12,7 @@ from rtrd.base import socket_paths
 from rtrd.base.text import printable
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client, terminal
-from rtrd.commands.status_lines import cache, faults, local_routes, waits_for
+from rtrd.commands.status_lines import attached, cache, faults, gone, local_routes, waits_for
 from rtrd.tags import VALIDITIES
 
 
@@ -84,6 +84,9 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
     if status.get("bird") is not None:
         yield _bird(status["bird"])
     for router in status["routers"]:
+        if not attached(router):
+            yield f"router {printable(str(router['name']))}: {gone(router)}"
+            continue
         yield f"router {printable(str(router['name']))} (ExaBGP {printable(str(router['exabgp']))})"
         neighbors = router["neighbors"]
         count = neighbors if isinstance(neighbors, int) else len(neighbors)

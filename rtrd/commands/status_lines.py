@@ -27,6 +27,16 @@ def faults(server: dict[str, Any]) -> Iterator[str]:
         yield f"faults: {counts}"
 
 
+def attached(router: dict[str, Any]) -> bool:
+    """Tell whether an ExaBGP is there; older daemons only list those that are."""
+    return bool(router.get("attached", True))
+
+
+def gone(router: dict[str, Any]) -> str:
+    """Say that a router should be there and is not."""
+    return f"not attached since {printable(str(router['since']))}"
+
+
 def waits_for(router: dict[str, Any]) -> Iterator[str]:
     """Say why nothing is announced or withdrawn now, if so."""
     if router.get("waits_for") is not None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtrd.base.text import printable
-from rtrd.commands.status_lines import cache, faults, local_routes, waits_for
+from rtrd.commands.status_lines import attached, cache, faults, gone, local_routes, waits_for
 from rtrd.commands.terminal import STYLES
 from rtrd.tags import VALIDITIES
 
@@ -27,6 +27,9 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
         if said:
             yield Text("")
     for router in now["routers"]:
+        if not attached(router):
+            yield Text(f"router {printable(str(router['name']))}: {gone(router)}", STYLES["bad"])
+            continue
         yield _router(router)
         yield from (Text(f" {line}") for line in (*waits_for(router), *local_routes(router)))
 

@@ -15,7 +15,7 @@ from msgspec import Meta
 from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.config import checks
-from rtrd.config.types import PARSERS, Address, HostName, Name, Share
+from rtrd.config.types import PARSERS, Address, HostName, Name, RouterName, Share
 from rtrd.config.yaml_reader import Schema, read
 from rtrd.tags import TagSpec, parse_tag
 
@@ -136,6 +136,8 @@ class Config(_Mapping, frozen=True):
     control_group: str | None = None
     http: Endpoint | None = None
     on_stop: Literal["keep", "withdraw"] = "keep"
+    routers: tuple[RouterName, ...] = ()
+    """Which ExaBGPs should be attached; none: all that ever were."""
     rtr_server: RTRServer | None = None
     bird: Bird | None = None
     policy: tuple[PolicyRule, ...] = ()

@@ -5,9 +5,17 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from rtrd.base.notation import ROUTER_NAME
+
 
 class Name(str):
     """A name for people, logs and metrics: at most 64 characters."""
+
+    __slots__ = ()
+
+
+class RouterName(str):
+    """The name of an ExaBGP, as `rtrd attach --name` takes it."""
 
     __slots__ = ()
 
@@ -58,6 +66,13 @@ def parse_name(text: str) -> Name:
     return Name(text)
 
 
+def parse_router_name(text: str) -> RouterName:
+    """Check the name of an ExaBGP. ValueError says what is wrong."""
+    if not ROUTER_NAME.fullmatch(text):
+        raise ValueError("a name is 1 to 64 letters, digits, `.`, `_` or `-`")
+    return RouterName(text)
+
+
 def parse_host_name(text: str) -> HostName:
     """Parse an IP address or a DNS name (RFC 1123 section 2.1). ValueError says what is wrong."""
     if ":" in text or re.fullmatch(r"[0-9.]+", text):
@@ -71,4 +86,10 @@ def parse_host_name(text: str) -> HostName:
     return HostName(text)
 
 
-PARSERS = {Address: parse_address, HostName: parse_host_name, Name: parse_name, Share: parse_share}
+PARSERS = {
+    Address: parse_address,
+    HostName: parse_host_name,
+    Name: parse_name,
+    RouterName: parse_router_name,
+    Share: parse_share,
+}

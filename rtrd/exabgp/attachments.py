@@ -17,7 +17,6 @@ import array
 import asyncio
 import errno
 import os
-import re
 import socket
 import stat
 import struct
@@ -26,11 +25,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from rtrd.base import log
+from rtrd.base.notation import ROUTER_NAME
 from rtrd.base.sockets import UnixListener
 from rtrd.exabgp.session import ExaBGP
-
-NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""What a router may be called: it gets into logs and metrics."""
 
 MOST: Final = 64
 """Connections at a time; one more is closed at once."""
@@ -218,7 +215,7 @@ class _Attachment:
             os.close(fd)
 
     def _asked(self, name: str) -> None:
-        if not NAME.fullmatch(name):
+        if not ROUTER_NAME.fullmatch(name):
             self._refuse("a name is 1 to 64 letters, digits, `.`, `_` or `-`")
         elif len(self._fds) != 2 or not all(map(_is_pipe, self._fds)):
             self._refuse("expected two pipes: ExaBGP's events and our commands")

@@ -17,7 +17,20 @@ from rtrd.tags import Tag
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"
 
-TOP = ("caches", "slurm", "state", "start-hold", "guard", "control", "http", "on-stop", "rtr-server", "bird", "policy")
+TOP = (
+    "caches",
+    "slurm",
+    "state",
+    "start-hold",
+    "guard",
+    "control",
+    "http",
+    "on-stop",
+    "routers",
+    "rtr-server",
+    "bird",
+    "policy",
+)
 
 GOOD = """\
 caches:

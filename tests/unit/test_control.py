@@ -31,6 +31,7 @@ from rtrd.base.sockets import ListenError
 from rtrd.commands import http_client
 from rtrd.event_log import EventLog
 from rtrd.health import Health
+from rtrd.known_routers import KnownRouters
 from rtrd.reload import Reloaded
 from rtrd.version import __version__
 from rtrd.vrps.files import RouterKey
@@ -132,6 +133,8 @@ class FakeDaemon:
         self.registry.status_of(**{name: partial(STATUS.get, name) for name in STATUS})
         self.name = "exabgp"
         self.engine = self
+        self.known = KnownRouters(names=["core"])
+        self.known.arrived("edge", expected=True)
 
     def handlers(self) -> list[Handlers]:
         fake: Any = self
@@ -144,7 +147,7 @@ class FakeDaemon:
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),
-            ChangeHandlers(fake, caches, fake),
+            ChangeHandlers(fake, caches, fake, self.known),
         ]
 
     async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
@@ -311,6 +314,22 @@ def test_status_check_tells_monitoring(served: Running, rtrd: Callable[..., Said
     said = rtrd("status", "--check", "--json")
     assert (said.code, json.loads(said.out)) == (1, {**health, "problems": [worse]})
     assert rtrd("status").code == 0
+
+
+def test_a_router_that_is_gone_for_good_is_forgotten(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    def forget(name: str) -> tuple[int, str]:
+        code = cli.main(["forget", name, "--socket", str(served.path)])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    assert forget("edge") == (1, "rtrd: edge is attached: end its ExaBGP first\n")
+    why = "core is named in `routers` of the configuration: take it out there, and reload"
+    assert forget("core") == (1, f"rtrd: {why}\n")
+    served.daemon.known.left("edge")
+    code, said = forget("edge")
+    assert (code, said.splitlines()[-1]) == (0, "edge is forgotten")
+    assert forget("edge") == (1, "rtrd: no router called edge was ever attached\n")
+    assert request(served, "POST", "/forget")[0] == 400
 
 
 def test_validity_in_both_spellings_of_routinator(served: Running) -> None:

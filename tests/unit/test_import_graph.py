@@ -14,7 +14,7 @@ FLOORS = (
     {"settings": {"config", "policy"}},
     {"vrps": {"vrps"}, "rib": {"rib"}},
     {"exabgp": {"exabgp"}, "bmp": {"bmp"}, "mrt": {"mrt"}, "bird": {"bird"}, "rtr": {"rtr"}},
-    {"daemon": {"daemon", "caches", "routers", "event_log", "health", "cache_problems", "reload"}},
+    {"daemon": {"daemon", "caches", "routers", "event_log", "health", "cache_problems", "known_routers", "reload"}},
     {"api": {"api"}},
     {"main": {"main"}},
     {"commands": {"cli", "commands", "demo"}},

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -61,39 +62,107 @@ def test_every_alert_says_what_and_how_bad() -> None:
         assert alert["annotations"]["summary"]
 
 
-FIRES = """
-rule_files: [RULES]
-tests:
-  - interval: 1m
-    input_series:
-      - {series: 'rtrd_group_active{instance="a", group="main"}', values: "1x30 0x60"}
-      - {series: 'rtrd_group_active{instance="a", group="backup"}', values: "0x30 1x60"}
-      - {series: 'rtrd_group_preference{instance="a", group="main"}', values: "1x90"}
-      - {series: 'rtrd_group_preference{instance="a", group="backup"}', values: "2x90"}
-      - {series: 'rtrd_cache_last_update_timestamp_seconds{instance="a", group="main", cache="c"}', values: "0x90"}
-      - {series: 'rtrd_cache_expire_seconds{instance="a", group="main", cache="c"}', values: "7200x90"}
-    alert_rule_test:
-      - {eval_time: 30m, alertname: RtrdFailedOver, exp_alerts: []}
-      - eval_time: 60m
-        alertname: RtrdFailedOver
-        exp_alerts:
-          - exp_labels: {severity: warning, instance: a, group: backup}
-            exp_annotations: {summary: "rtrd on a uses backup, which is not its preferred group"}
-      - {eval_time: 55m, alertname: RtrdCacheStale, exp_alerts: []}
-      - eval_time: 70m
-        alertname: RtrdCacheStale
-        exp_alerts:
-          - exp_labels: {severity: warning, instance: a, group: main, cache: c}
-            exp_annotations:
-              summary: Cache c has not been in sync for half its expire interval
-              description: At the end of the interval its VRPs are dropped.
-"""
+FIRES: dict[str, tuple[int, dict[str, str], dict[str, str]]] = {
+    "RtrdProblemsCritical": (
+        5,
+        {'rtrd_problems{severity="critical"}': "1"},
+        {'rtrd_problems{severity="critical"}': "0"},
+    ),
+    "RtrdNoCacheInSync": (
+        5,
+        {'rtrd_cache_in_sync{group="g", cache="c"}': "0", 'rtrd_cache_in_sync{group="g", cache="d"}': "0"},
+        {'rtrd_cache_in_sync{group="g", cache="c"}': "1"},
+    ),
+    "RtrdExabgpGone": (2, {'rtrd_router_attached{router="edge"}': "0"}, {'rtrd_router_attached{router="edge"}': "1"}),
+    "RtrdGuardHolds": (0, {'rtrd_guard_state{state="held"}': "1"}, {'rtrd_guard_state{state="held"}': "0"}),
+    "RtrdCacheDown": (
+        60,
+        {
+            'rtrd_cache_in_sync{group="g", cache="c"}': "0",
+            'rtrd_cache_wanted{group="g", cache="c"}': "1",
+            'rtrd_cache_last_update_timestamp_seconds{group="g", cache="c"}': "1",
+        },
+        {
+            'rtrd_cache_in_sync{group="g", cache="c"}': "1",
+            # One that was in sync once and is not needed now, and one that never was, are other matters.
+            'rtrd_cache_in_sync{group="h", cache="c"}': "0",
+            'rtrd_cache_wanted{group="h", cache="c"}': "0",
+            'rtrd_cache_last_update_timestamp_seconds{group="h", cache="c"}': "1",
+            'rtrd_cache_in_sync{group="g", cache="d"}': "0",
+            'rtrd_cache_wanted{group="g", cache="d"}': "1",
+        },
+    ),
+    "RtrdCacheNeverInSync": (
+        15,
+        {'rtrd_cache_in_sync{group="g", cache="c"}': "0", 'rtrd_cache_wanted{group="g", cache="c"}': "1"},
+        {
+            'rtrd_cache_in_sync{group="h", cache="c"}': "0",
+            'rtrd_cache_wanted{group="h", cache="c"}': "0",
+            'rtrd_cache_in_sync{group="g", cache="d"}': "0",
+            'rtrd_cache_wanted{group="g", cache="d"}': "1",
+            'rtrd_cache_last_update_timestamp_seconds{group="g", cache="d"}': "1",
+        },
+    ),
+    "RtrdSessionDown": (
+        15,
+        {'rtrd_neighbor_up{router="edge", neighbor="192.0.2.1"}': "0"},
+        {'rtrd_neighbor_up{router="edge", neighbor="192.0.2.1"}': "1"},
+    ),
+    "RtrdStateNotWritten": (10, {'rtrd_state_fault{name="snapshot"}': "1"}, {'rtrd_state_fault{name="snapshot"}': "0"}),
+    "RtrdBirdNotAudited": (15, {"rtrd_bird_up{}": "0"}, {"rtrd_bird_up{}": "1"}),
+    "RtrdFailedOver": (
+        15,
+        {
+            'rtrd_group_active{group="main"}': "0",
+            'rtrd_group_active{group="backup"}': "1",
+            'rtrd_group_preference{group="main"}': "1",
+            'rtrd_group_preference{group="backup"}': "2",
+        },
+        {
+            'rtrd_group_active{group="main"}': "1",
+            'rtrd_group_active{group="backup"}': "0",
+            'rtrd_group_preference{group="main"}': "1",
+            'rtrd_group_preference{group="backup"}': "2",
+        },
+    ),
+    "RtrdCacheStale": (
+        66,
+        {
+            'rtrd_cache_last_update_timestamp_seconds{group="g", cache="c"}': "0",
+            'rtrd_cache_expire_seconds{group="g", cache="c"}': "7200",
+        },
+        {
+            'rtrd_cache_last_update_timestamp_seconds{group="g", cache="c"}': "6000",
+            'rtrd_cache_expire_seconds{group="g", cache="c"}': "7200",
+        },
+    ),
+}
+"""For an alert: minutes after which it fires with the first series, and never with the second."""
+
+
+def story(series: dict[str, str], minutes: int, alert: str, count: int) -> dict[str, Any]:
+    """Constant series, and how many alerts of this name fire then."""
+    samples = [{"labels": "{}", "value": count}] if count else []
+    expr = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
+    return {
+        "interval": "1m",
+        "input_series": [
+            {"series": name.replace("{", '{instance="a", job="rtrd", ').replace(", }", "}"), "values": f"{value}x150"}
+            for name, value in series.items()
+        ],
+        "promql_expr_test": [{"expr": expr, "eval_time": f"{minutes}m", "exp_samples": samples}],
+    }
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="Debian's prometheus is not here")
 def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
+    stories = []
+    for alert, (minutes, bad, good) in FIRES.items():
+        stories += [story(bad, minutes, alert, 1), story(good, 140, alert, 0)]
+        if minutes:
+            stories.append(story(bad, minutes - 1, alert, 0))
     file = tmp_path / "fires.yaml"
-    file.write_text(FIRES.replace("RULES", str(RULES)))
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": stories}))
     done = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

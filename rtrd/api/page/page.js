@@ -111,6 +111,7 @@ function server(one) {
 }
 
 function router(one) {
+  if (!one.attached) return el("div", { class: "router" }, el("h3", {}, one.name), el("p", {}, "not attached; left ", since(one.since)));
   const columns = ["Neighbor", "Session", ...VALIDITIES];
   const rows = one.neighbors.map((each) =>
     el("tr", {}, el("td", { class: "mono" }, each.address),

@@ -1,0 +1,179 @@
+"""Which ExaBGPs should be attached: those that the configuration names, else all that ever were.
+
+A router that is gone is told of only if somebody knows that it was there. So the names are kept in the state folder,
+over restarts, until an operator says that one is gone for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from rtrd.base import log
+from rtrd.base.background import Background
+from rtrd.base.clock import Clock
+from rtrd.base.errors import ConflictError
+from rtrd.base.registry import Problem, Registry
+
+NAME: Final = "routers.json"
+MOST: Final = 256
+"""Names that are kept; of more the one that is gone for longest is forgotten."""
+GRACE: Final = 30.0
+"""Seconds after the start that the attach processes have to find us again."""
+AGAIN: Final = 30.0
+"""Seconds until the file is written again after that failed."""
+_MOST_OCTETS: Final = 1 << 16
+
+logger = log.get("attach")
+_decoder = msgspec.json.Decoder(dict[str, float | None])
+
+
+class KnownRouters:
+    """The names of one daemon's routers, each attached or not."""
+
+    def __init__(self, folder: Path | None = None, names: Sequence[str] = (), clock: Clock | None = None) -> None:
+        """Know those of the configuration. `folder`: where the others are kept; None: nowhere."""
+        self._path = None if folder is None else folder / NAME
+        self.change(names)
+        self._clock = clock or Clock()
+        self._began = self._clock.wall()
+        self._here: dict[str, float] = {}
+        """Those that are attached, and since when."""
+        self._left: dict[str, float | None] = {}
+        """All that ever were, and when they left; None: they are attached, or were when the previous run ended."""
+        self._fault: str | None = None
+        self._changed = asyncio.Event()
+        self._background = Background("known_routers")
+        self._closed = False
+
+    async def load(self) -> None:
+        """Read the names that the previous run knew, and keep the file up to date from now on."""
+        if self._path is None:
+            return
+        try:
+            before = await asyncio.to_thread(_read, self._path)
+        except (OSError, msgspec.DecodeError) as error:
+            self._fail(f"{self._path}: cannot be read: {getattr(error, 'strerror', None) or error}")
+        else:
+            self._left = {**before, **self._left}
+        self._background.start(self._keep())
+
+    async def close(self) -> None:
+        """Write the names a last time; those that leave from now on do so because rtrd ends."""
+        self._closed = True
+        self._background.close()
+        if self._changed.is_set():
+            await self._write()
+
+    def change(self, names: Sequence[str]) -> None:
+        """Expect these from now on; none: all that were ever attached."""
+        self._names = tuple(dict.fromkeys(names))
+
+    def arrived(self, name: str, *, expected: bool) -> None:
+        """Note that one is attached. `expected`: it is missed from now on when it is gone."""
+        self._here[name] = self._clock.wall()
+        if not expected:
+            return
+        self._left[name] = None
+        if len(self._left) > MOST:
+            del self._left[min(self._left.keys() - self._here.keys(), key=lambda name: self._left[name] or self._began)]
+        self._changed.set()
+
+    def left(self, name: str) -> None:
+        """Note that one is attached no more."""
+        if self._here.pop(name, None) is not None and name in self._left and not self._closed:
+            self._left[name] = self._clock.wall()
+            self._changed.set()
+
+    def forget(self, name: str) -> None:
+        """Expect one no longer, until it is attached again. ConflictError: it can't be forgotten."""
+        if name in self._here:
+            raise ConflictError(f"{name} is attached: end its ExaBGP first")
+        if name in self._names:
+            raise ConflictError(f"{name} is named in `routers` of the configuration: take it out there, and reload")
+        if name not in self._left:
+            raise ConflictError(f"no router called {name} was ever attached")
+        del self._left[name]
+        self._changed.set()
+        logger.info("router forgotten", router=name)
+
+    # -- what is known of them
+
+    def since(self, name: str) -> float | None:
+        """Give when one that is attached came; None: nobody noted it."""
+        return self._here.get(name)
+
+    def absent(self) -> Iterator[tuple[str, float]]:
+        """Give those that should be attached and are not, with the time at which they left, or rtrd was started."""
+        for name in self._names or self._left:
+            if name not in self._here:
+                yield name, self._left.get(name) or self._began
+
+    def register(self, registry: Registry) -> None:
+        """Offer who is there and who is not."""
+        registry.on_reload(self.change, "routers")
+        registry.problems_of(self._problems)
+        if self._path is not None:
+            registry.kept_in_state("routers", lambda: self._fault)
+        registry.metric(
+            "rtrd_router_attached", "1 while an ExaBGP is attached, 0 while one that should be is not.",
+            lambda: [((name,), 1) for name in self._here] + [((name,), 0) for name, _ in self.absent()], ("router",),
+        )  # fmt: skip
+
+    def _problems(self) -> Iterator[Problem]:
+        late = self._clock.wall() - self._began >= GRACE
+        for name, since in self.absent():
+            if self._left.get(name) is not None:
+                yield Problem(f"ExaBGP {name} is gone", since, "critical", f"gone {name}")
+            elif late:
+                how = "has not been attached since rtrd started" if name in self._left else "has never been attached"
+                yield Problem(f"ExaBGP {name} {how}", since, "critical", f"gone {name}")
+
+    # -- on the disk
+
+    async def _keep(self) -> None:
+        while True:
+            await self._changed.wait()
+            if not await self._write():
+                await asyncio.sleep(AGAIN)
+
+    async def _write(self) -> bool:
+        assert self._path is not None
+        self._changed.clear()
+        try:
+            await asyncio.to_thread(_replace, self._path, msgspec.json.encode(self._left))
+        except OSError as error:
+            self._fail(f"{self._path}: cannot be written: {error.strerror}")
+            self._changed.set()
+            return False
+        self._fault = None
+        return True
+
+    def _fail(self, why: str) -> None:
+        if why != self._fault:
+            logger.error("which routers were attached is not kept; a restart would not miss one", why=why)
+        self._fault = why
+
+
+def _read(path: Path) -> dict[str, float | None]:
+    try:
+        with path.open("rb") as file:
+            return _decoder.decode(file.read(_MOST_OCTETS))
+    except FileNotFoundError:
+        return {}
+
+
+def _replace(path: Path, data: bytes) -> None:
+    new = path.with_name(path.name + ".new")
+    try:
+        new.write_bytes(data)
+        new.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise

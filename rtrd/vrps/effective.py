@@ -8,11 +8,11 @@ at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Final, Literal
 
 from rtrd.base import log
-from rtrd.base.registry import Registry
+from rtrd.base.registry import Problem, Registry
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.task_queue import TaskQueue
@@ -82,6 +82,7 @@ class EffectiveVRPs:
         """Offer how many VRPs are in force, and where they are from."""
         vrps = self.vrp_set
         registry.on_reload(self.change_on_expire, "caches.on_expire")
+        registry.problems_of(self.problems)
         registry.status_of(
             vrps=lambda: {"ipv4": vrps.count(4), "ipv6": vrps.count(6)},
             vrps_left_out=lambda: vrps.faults,
@@ -101,6 +102,12 @@ class EffectiveVRPs:
         registry.metric(
             "rtrd_snapshot_used", "1 while the VRPs in force are those of the last run.", lambda: self.snapshot_used
         )
+
+    def problems(self) -> Iterator[Problem]:
+        """Tell of caches that are in sync and have no VRPs: that is an answer, but hardly what anybody wants."""
+        for index, cache in self._active.items():
+            if cache.in_sync and index in self._live and not self.vrp_set.count_source(index):
+                yield Problem(f"cache {cache} is in sync, but has no VRPs", None, "warning", f"empty {index}")
 
     def coming(self, cache: RTRSocket) -> int:
         """How many changes of VRPs have come from a cache since its last End of Data: how far its sync is."""
@@ -299,6 +306,10 @@ class EffectiveVRPs:
             self.vrp_set.usable = True
             self._became_usable()
 
+    def _answered(self) -> bool:
+        """Whether a cache that counts has said what it has, not too long ago."""
+        return not self._live.isdisjoint(self._active)
+
     def _sources(self) -> list[int]:
         """Give the sources that count, by what the caches and the failover say."""
         return list(self._active) or ([SNAPSHOT] if self.snapshot_used else [])
@@ -329,9 +340,10 @@ class EffectiveVRPs:
         if self.guard is None or not self.guard.pending:
             self.snapshot_used = self.snapshot_used and not self._active
             self._worth_keeping = any(map(self.vrp_set.count_source, self._sources()))
-            if self._worth_keeping:
+            # A cache in sync without a single VRP says something, too: no route is covered.
+            if self._worth_keeping or self._answered():
                 self._use()
-        if not self._live.isdisjoint(self._active):
+        if self._answered():
             self.expired_at_all = False
         if changed := len(changes):
             ipv4, ipv6 = self.vrp_set.count(4), self.vrp_set.count(6)

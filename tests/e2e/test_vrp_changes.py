@@ -158,3 +158,17 @@ def test_two_groups_die_again_and_again_and_the_peer_sees_the_difference_alone(m
         settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
     assert chain.listener.changed_prefixes(seen) == {"198.18.1.0/24"}
     assert chain.ask("status")["loop"]["long"] == 0
+
+
+def test_a_cache_with_no_vrps_is_an_answer(make_chain: MakeChain, lab: Lab) -> None:
+    """Routes are not-found at once, not held until somebody has a VRP; and a warning says why."""
+    cache = RtrdCache(lab.folder)
+    chain = make_chain(caches=[[cache]], static=STATIC)
+    settle(chain, dict.fromkeys([*OTHERS, "198.18.1.0/24"], "not-found"))
+    assert chain.ask("status")["ready"]
+    problems = chain.ask("status")["problems"]
+    assert {problem["severity"] for problem in problems} == {"warning"}
+    assert f"cache {cache.address}:{cache.port} is in sync, but has no VRPs" in [one["what"] for one in problems]
+    cache.serve([V6, RIGHT])
+    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    assert chain.ask("status")["problems"] == []

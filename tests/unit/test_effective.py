@@ -23,6 +23,9 @@ class Cache:
     in_sync: bool = True
     name: str = "a cache"
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class Story:
     """Effective VRPs and what was told of them: `usable`, `ended`, and each VRP that came or went."""
@@ -95,6 +98,26 @@ def test_a_full_set_may_be_empty(story: Story) -> None:
     story.effective.discarded(cache)
     story.effective.committed(cache, True)
     assert story.heard() == ["-64500"]
+
+
+def test_a_cache_in_sync_with_no_vrps_is_usable_and_warned_of(story: Story) -> None:
+    empty, other = Cache(0, name="one"), Cache(1, name="two")
+    story.effective.active(frozenset([empty]))
+    assert story.heard() == []
+    story.sync(empty)
+    assert story.heard() == ["usable"]
+    (problem,) = story.effective.problems()
+    assert (problem.what, problem.severity) == ("cache one is in sync, but has no VRPs", "warning")
+    # Beside one that has some it changes nothing, but is still to be mended.
+    story.effective.active(frozenset([empty, other]))
+    story.sync(other, A)
+    assert list(story.effective.problems()) == [problem]
+    empty.in_sync = False
+    assert list(story.effective.problems()) == []
+    empty.in_sync = True
+    story.effective.staged(empty, pack(B))
+    story.effective.committed(empty, False)
+    assert list(story.effective.problems()) == []
 
 
 def test_failover_to_the_same_vrps_is_silence_and_to_others_the_difference(story: Story) -> None:

@@ -52,6 +52,7 @@ COMMANDS: Final = {
     "whatif": Command("rtrd.commands.whatif", "show which routes would change validity with other VRPs"),
     "diff": Command("rtrd.commands.diff", "list the VRPs on which the caches disagree"),
     "accept": Command("rtrd.commands.guard", "apply a VRP change that the guard holds"),
+    "exempt": Command("rtrd.commands.exempt", "let a prefix with an origin AS be valid, whatever the caches say"),
     "reject": Command("rtrd.commands.guard", "keep the VRPs in force instead of a held change"),
     "forget": Command("rtrd.commands.forget", "no longer expect a router that is gone for good"),
     "cache": Command("rtrd.rtr.cache", "serve a VRP file over RTR"),

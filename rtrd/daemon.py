@@ -35,6 +35,7 @@ from rtrd.rtr.relay import Relay, RelayError
 from rtrd.rtr.sessions import fresh as fresh_sessions
 from rtrd.version import __version__
 from rtrd.vrps.effective import EffectiveVRPs
+from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.guard import Limits
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.router_keys import KeySet
@@ -80,8 +81,10 @@ class Daemon:
         self.caches = Caches(settings.caches, self.effective, self.clock)
         self.relay = self._make_relay()
         self.slurm = SlurmFiles(
-            settings.slurm, self.vrp_set, self.effective.task_queue, self.effective.slurm_changed, self.keys
-        )
+            settings.slurm, self.vrp_set, self.effective.task_queue, self.effective.slurm_changed, self.keys,
+            exempts_changed=self.effective.exempts_changed,
+        )  # fmt: skip
+        self.exempts = Exempts(settings.state, self.slurm, self.clock)
         self.snapshot_keeper: SnapshotKeeper | None = None
         if settings.state is not None:
             self.snapshot_keeper = SnapshotKeeper(settings.state, self.effective, settings.caches.expire, self.clock)
@@ -118,7 +121,8 @@ class Daemon:
             lambda: turns().longest,
         )  # fmt: skip
         registry.metric("rtrd_loop_long_turns_total", "How often that was more than 50 ms.", lambda: turns().long)
-        for each in (self.caches, self.effective, self.guarding, self.routers, self.slurm, self.event_log):
+        parts = (self.caches, self.effective, self.guarding, self.routers, self.slurm, self.exempts, self.event_log)
+        for each in parts:
             each.register(registry)
         not_configured = dict.fromkeys(("rtr_server", "bird", "snapshot"), lambda: None)
         registry.status_of(**not_configured)
@@ -141,6 +145,7 @@ class Daemon:
             self.routers.add("exabgp", 0, 1, self._stop.set, expected=False)
         await self.routers.known.load()
         await self.slurm.load()
+        await self.exempts.start()
         self._following.start(self.slurm.follow())
         if self.snapshot_keeper is not None:
             await self.snapshot_keeper.load()
@@ -173,6 +178,7 @@ class Daemon:
         await self.routers.known.close()
         self._drop_hold()
         self._following.close()
+        self.exempts.close()
         if self.bird is not None:
             await self.bird.close()
         if self.snapshot_keeper is not None:

@@ -15,6 +15,7 @@ from rtrd.api import dump
 from rtrd.api.app import make_app
 from rtrd.api.change_monitor import ChangeMonitor
 from rtrd.api.changes_api import ChangeHandlers
+from rtrd.api.exempt_api import ExemptHandlers
 from rtrd.api.history import History
 from rtrd.api.live import Live
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
@@ -41,13 +42,15 @@ class Service:
     def app(self) -> web.Application:
         """Give the application: each of its handlers is given the parts that it asks."""
         daemon, registry = self.daemon, self.daemon.registry
+        whatif = WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)
         return make_app(
             (
                 StateQueries(registry, daemon.health, daemon.effective, self.history, dump=self.dump),
-                VRPQueries(daemon.effective, daemon.caches),
+                VRPQueries(daemon.effective, daemon.caches, daemon.slurm, daemon.exempts),
                 RouteQueries(daemon.routers),
-                WhatIfQueries(WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)),
+                WhatIfQueries(whatif),
                 Live(daemon.event_log, registry.status),
+                ExemptHandlers(daemon.exempts, whatif, daemon.vrp_set, daemon.clock),
                 ChangeHandlers(daemon.guarding, daemon.caches, self.reloading, daemon.routers.known),
             )
         )

@@ -264,6 +264,11 @@ class VRPSet:
         parsed = parse_prefix(prefix)
         return list(self._find(lib.vrpset_covering, parsed.family, parsed.addr, parsed.len))
 
+    def filtered(self, prefix: str) -> list[CoveringVRP]:
+        """Give the VRPs that would cover the prefix but for a filter. ValueError for what is not a prefix."""
+        parsed = parse_prefix(prefix)
+        return list(self._find(lib.vrpset_filtered, parsed.family, parsed.addr, parsed.len))
+
     def within(self, prefix: str | None = None) -> Iterator[Iterator[CoveringVRP]]:
         """Give the effective VRPs more specific than a prefix, or all, in no order, part by part.
 

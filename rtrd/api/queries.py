@@ -7,7 +7,7 @@ went and may or may not have what came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from aiohttp import web
 
@@ -25,11 +25,16 @@ from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.effective import EffectiveVRPs
+from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.files import key_entries
+from rtrd.vrps.slurm_files import SlurmFiles
+from rtrlib.vrp import VRP
 from rtrlib.vrp_set import SLURM, SNAPSHOT, CoveringVRP
 
 T = TypeVar("T")
 
+MOST_REASONS: Final = 20
+"""VRPs of a route of which is told what SLURM files do with them."""
 _YES_NO = {"yes": True, "no": False}
 _DIRECTIONS: Mapping[str, Literal["in", "out"]] = {"in": "in", "out": "out"}
 
@@ -91,7 +96,9 @@ def _get_json(path: str, give: Callable[[], object]) -> web.RouteDef:
 class VRPQueries:
     """Which VRPs are in force, and what follows from them."""
 
-    def __init__(self, effective: EffectiveVRPs, caches: Caches) -> None:
+    def __init__(self, effective: EffectiveVRPs, caches: Caches, slurm: SlurmFiles, exempts: Exempts) -> None:
+        self._slurm = slurm
+        self._exempts = exempts
         self._vrp_set = effective.vrp_set
         self._keys = effective.keys
         self._caches = caches
@@ -113,7 +120,32 @@ class VRPQueries:
         prefix, asn = parse_prefix(given["prefix"]), parse_asn(given["asn"])
         if not self._vrp_set.usable:
             raise NotReadyError("no VRP set is usable yet: no cache has answered")
-        return json(explain(prefix, asn, (found.vrp for found in self._vrp_set.covering(str(prefix)))))
+        covering = self._vrp_set.covering(str(prefix))
+        explained = explain(prefix, asn, (found.vrp for found in covering))
+        asserted = [found.vrp for found in covering if found.sources >> SLURM & 1]
+        filtered = [found.vrp for found in self._vrp_set.filtered(str(prefix))]
+        if asserted or filtered:
+            explained["slurm"] = self._by_slurm(asserted, filtered)
+        return json(explained)
+
+    def _by_slurm(self, asserted: list[VRP], filtered: list[VRP]) -> dict[str, Any]:
+        """Say which exempt, assertion or filter brought each VRP or took it away; of many the first."""
+
+        def told(vrp: VRP, by: list[dict[str, Any]]) -> dict[str, Any]:
+            return {"asn": f"AS{vrp.asn}", "prefix": vrp.prefix, "max_length": str(vrp.max_length), "by": by}
+
+        reasons, exempts = self._slurm.reasons, self._exempts
+        of_exempts = {vrp: one for vrp in asserted[:MOST_REASONS] if (one := exempts.of(vrp)) is not None}
+        return {
+            "asserted": [
+                told(
+                    vrp,
+                    [{"exempt": True, **of_exempts[vrp].answer()}] if vrp in of_exempts else reasons.of_asserted(vrp),
+                )
+                for vrp in asserted[:MOST_REASONS]
+            ],
+            "filtered": [told(vrp, reasons.of_filtered(vrp)) for vrp in filtered[:MOST_REASONS]],
+        }
 
     async def _vrp_file(self, request: web.Request) -> web.StreamResponse:
         prefix = _prefix(request)

@@ -12,7 +12,7 @@ from rtrd.base import socket_paths
 from rtrd.base.text import printable
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client, terminal
-from rtrd.commands.status_lines import attached, cache, faults, gone, local_routes, waits_for
+from rtrd.commands.status_lines import attached, cache, exempts, faults, gone, local_routes, waits_for
 from rtrd.tags import VALIDITIES
 
 
@@ -75,6 +75,7 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"SLURM {printable(file['path'])}: {file['filters']} filters, {file['assertions']} assertions"
         if file["fault"] is not None:
             yield f"  the file as it is now is not in force: {printable(file['fault'])}"
+    yield from exempts(status)
     relay = status.get("rtr_server")
     if relay is not None:
         serial = "no data yet" if relay["serial"] is None else f"serial {relay['serial']}"

@@ -50,3 +50,16 @@ def local_routes(router: dict[str, Any]) -> Iterator[str]:
         counts = ", ".join(f"{routes[validity]} {validity}" for validity in VALIDITIES)
         withdrawn = router.get("local_routes_withdrawn", 0)
         yield f"local routes: {counts}" + (f"; {withdrawn} withdrawn" if withdrawn else "")
+
+
+def exempts(status: dict[str, Any]) -> Iterator[str]:
+    """Return lines for what an operator exempted, the latest of it."""
+    found = status.get("exempts") or {"count": 0, "fault": None}
+    if found["count"]:
+        yield f"exempts: {found['count']} (rtrd exempt --list)"
+        for one in found["latest"]:
+            until = "" if one["until"] is None else f", until {printable(one['until'])}"
+            comment = f": {printable(one['comment'])}" if one["comment"] else ""
+            yield f"  {one['prefix']} {one['asn']}{until}{comment}"
+    if found["fault"] is not None:
+        yield f"  exempts are not as their file says: {printable(found['fault'])}"

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from rtrd.base.text import printable
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client, terminal
 from rtrd.rib import validity
@@ -54,4 +55,28 @@ def lines(explained: dict[str, Any]) -> Iterator[str]:
     yield f"{route['prefix']} {route['origin_asn']}: {state}: {found['description']}"
     for key, label in _LISTS:
         for vrp in found["VRPs"][key]:
-            yield f"  {label:<10} {vrp['prefix']} max {vrp['max_length']} {vrp['asn']}"
+            yield f"  {label:<10} {_vrp(vrp)}"
+    slurm = explained.get("slurm", {})
+    for vrp in slurm.get("asserted", ()):
+        yield f"  {_vrp(vrp)} is there by {_by(vrp['by'])}"
+    for vrp in slurm.get("filtered", ()):
+        yield f"  filtered   {_vrp(vrp)} does not count by {_by(vrp['by'])}"
+
+
+def _vrp(vrp: dict[str, Any]) -> str:
+    return f"{vrp['prefix']} max {vrp['max_length']} {vrp['asn']}"
+
+
+def _by(reasons: list[dict[str, Any]]) -> str:
+    """Name the exempt, or the file with its filter or assertion, and the comment."""
+    return " and ".join(map(_reason, reasons)) or "a SLURM file that changed just now"
+
+
+def _reason(one: dict[str, Any]) -> str:
+    comment = f" ({printable(one['comment'])})" if one["comment"] else ""
+    if one.get("exempt"):
+        return "rtrd exempt" + comment + ("" if one["until"] is None else f", until {printable(one['until'])}")
+    if "prefix" not in one:
+        return f"an assertion of SLURM file {printable(one['file'])}{comment}"
+    what = " ".join([one["prefix"] or "", "" if one["asn"] is None else f"AS{one['asn']}"]).strip()
+    return f"the filter {what} of SLURM file {printable(one['file'])}{comment}"

@@ -161,6 +161,12 @@ class EffectiveVRPs:
         """Publish what SLURM files changed in the set, as a part of a task."""
         return self._publish(changes, "SLURM files", [])
 
+    def exempts_changed(self, changes: VRPChanges, cause: str) -> Generator[None]:
+        """Publish what an operator exempted, as a part of a task; what a guard holds is judged again with it."""
+        self._put_in_force(changes, cause)
+        if self.guard is not None:
+            self._put_in_force((yield from self.guard.dropped()), self.guard.cause)
+
     def taken(self, changes: VRPChanges) -> None:
         """Tell what is in force now though it was held, or took long to judge."""
         self._put_in_force(changes, "" if self.guard is None else self.guard.cause)

@@ -54,6 +54,9 @@ class Slurm(NamedTuple):
     assertions: tuple[VRP, ...] = ()
     key_filters: tuple[KeyFilter, ...] = ()
     key_assertions: tuple[RouterKey, ...] = ()
+    filter_comments: tuple[str, ...] = ()
+    """Of each filter; empty where there is none."""
+    assertion_comments: tuple[str, ...] = ()
 
 
 class _Members(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -171,15 +174,14 @@ class _Reader:
         except msgspec.ValidationError as error:
             self._invalid((), error)
             return None
+        filters, assertions = file.validation_output_filters, file.locally_added_assertions
         return Slurm(
-            self._entries(PREFIX_FILTERS, file.validation_output_filters.prefix_filters, _PrefixFilter, _filter),
-            self._entries(
-                PREFIX_ASSERTIONS, file.locally_added_assertions.prefix_assertions, _PrefixAssertion, _assertion
-            ),
-            self._entries(BGPSEC_FILTERS, file.validation_output_filters.bgpsec_filters, _BgpsecFilter, _key_filter),
-            self._entries(
-                BGPSEC_ASSERTIONS, file.locally_added_assertions.bgpsec_assertions, _BgpsecAssertion, _key_assertion
-            ),
+            self._entries(PREFIX_FILTERS, filters.prefix_filters, _PrefixFilter, _filter),
+            self._entries(PREFIX_ASSERTIONS, assertions.prefix_assertions, _PrefixAssertion, _assertion),
+            self._entries(BGPSEC_FILTERS, filters.bgpsec_filters, _BgpsecFilter, _key_filter),
+            self._entries(BGPSEC_ASSERTIONS, assertions.bgpsec_assertions, _BgpsecAssertion, _key_assertion),
+            _comments(filters.prefix_filters),
+            _comments(assertions.prefix_assertions),
         )
 
     def _entries(
@@ -241,6 +243,11 @@ def _key_assertion(entry: _BgpsecAssertion) -> RouterKey:
     return RouterKey(entry.asn, ski, key)
 
 
+def _comments(entries: list[Any]) -> tuple[str, ...]:
+    """Give them as they are; what is no text is a fault of its entry."""
+    return tuple(str(entry.get("comment", "")) if isinstance(entry, dict) else "" for entry in entries)
+
+
 def _or_none(value: _Made | UnsetType) -> _Made | None:
     return None if isinstance(value, UnsetType) else value
 
@@ -250,6 +257,33 @@ def _octets(name: str, text: str) -> bytes:
     if re.fullmatch(r"[A-Za-z0-9_-]*", text) and len(text) % 4 != 1:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     raise ValueError(f"{name} is not Base64 for URLs without a trailing = (RFC 4648 section 5)")
+
+
+class Reasons:
+    """Which filter or assertion of which file it was, found without going over all of them."""
+
+    def __init__(self, files: Sequence[File] = ()) -> None:
+        self._filters: dict[tuple[str | None, int | None], dict[str, Any]] = {}
+        self._assertions: dict[VRP, dict[str, Any]] = {}
+        for file in files:
+            for one, comment in zip(file.slurm.filters, file.slurm.filter_comments, strict=True):
+                prefix = None if one.prefix is None else str(ipaddress.ip_network(one.prefix))
+                said = {"file": file.name, "prefix": prefix, "asn": one.asn, "comment": comment or None}
+                self._filters.setdefault((prefix, one.asn), said)
+            for vrp, comment in zip(file.slurm.assertions, file.slurm.assertion_comments, strict=True):
+                normal = vrp._replace(prefix=str(ipaddress.ip_network(vrp.prefix)))
+                self._assertions.setdefault(normal, {"file": file.name, "comment": comment or None})
+
+    def of_filtered(self, vrp: VRP) -> list[dict[str, Any]]:
+        """Give the filters that take it away, the one with the shortest prefix first."""
+        network = ipaddress.ip_network(vrp.prefix)
+        prefixes = [None, *(str(network.supernet(new_prefix=length)) for length in range(network.prefixlen + 1))]
+        keys = [(prefix, asn) for prefix in prefixes for asn in (None, vrp.asn)]
+        return [self._filters[key] for key in keys if key in self._filters]
+
+    def of_asserted(self, vrp: VRP) -> list[dict[str, Any]]:
+        """Give the assertion that it is, if it is one."""
+        return [self._assertions[vrp]] if vrp in self._assertions else []
 
 
 class _Claim(NamedTuple):

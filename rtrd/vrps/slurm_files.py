@@ -13,7 +13,7 @@ from rtrd.base.faults import FileFault
 from rtrd.base.registry import Problem, Registry, Samples
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
-from rtrd.vrps.slurm import File, SlurmError, check_overlaps, parse
+from rtrd.vrps.slurm import File, Reasons, SlurmError, check_overlaps, parse
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.vrp import pack
 from rtrlib.vrp_set import SLURM, Apply, VRPChanges, VRPFilter, VRPSet
@@ -41,6 +41,11 @@ def read(paths: Sequence[Path]) -> list[File]:
     return files
 
 
+def _with_reasons(paths: Sequence[Path]) -> tuple[list[File], Reasons]:
+    files = read(paths)
+    return files, Reasons(files)
+
+
 def _octets(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
@@ -62,22 +67,30 @@ class SlurmFiles:
         task_queue: TaskQueue,
         changed: Callable[[VRPChanges], Generator[None]],
         keys: KeySet | None = None,
+        *,
+        exempts_changed: Callable[[VRPChanges, str], Generator[None]] | None = None,
     ) -> None:
         """Read nothing yet. `task_queue`: all that changes the set. `keys`: what holds for router keys.
 
-        `changed`: the task that follows when VRPs became effective or ceased to be.
+        `changed`: the task that follows when VRPs became effective or ceased to be. `exempts_changed`: the same when
+        an operator exempted some, with the cause.
         """
         self._paths = paths
         self._vrp_set = vrp_set
         self._task_queue = task_queue
         self._changed = changed
+        self._exempts_changed = exempts_changed or (lambda changes, _: changed(changes))
         self._keys = keys or KeySet()
         self._seen = self._look()
         self._in_force: dict[str, File] = {}
+        self._of_files: set[bytes] = set()
+        self._exempted: set[bytes] = set()
         self.filters: list[VRPFilter] = []
         """What is taken out, as the files say it."""
         self.assertions: set[bytes] = set()
-        """What is put in, packed."""
+        """What is put in, packed, also what an operator exempted."""
+        self.reasons = Reasons()
+        """Which filter or assertion of which file it was."""
         self._faults: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._loading = asyncio.Lock()
@@ -118,13 +131,18 @@ class SlurmFiles:
             # Looked at before reading: a file that changes meanwhile differs at the next look.
             self._seen = await asyncio.to_thread(self._look)
             try:
-                files = await asyncio.to_thread(read, self._paths)
+                files, reasons = await asyncio.to_thread(_with_reasons, self._paths)
             except SlurmError as error:
                 self._refuse(error)
                 return
             self._faults = {}
-            self._task_queue.do(self._put_in_force(files))
+            self._task_queue.do(self._put_in_force(files, reasons))
             await self._task_queue.done()
+
+    async def exempt(self, assertions: set[bytes], cause: str) -> None:
+        """Let exactly these packed VRPs be asserted beside those of the files, whatever a guard holds."""
+        self._task_queue.do(self._exempt(assertions, cause))
+        await self._task_queue.done()
 
     async def follow(self) -> None:
         """Read the files again whenever one changed, until cancelled."""
@@ -163,11 +181,12 @@ class SlurmFiles:
             self._faults.setdefault(fault.file, str(fault))
             logger.error("SLURM files refused; what they said before stays in force", fault=str(fault))
 
-    def _put_in_force(self, files: list[File]) -> Generator[None]:
+    def _put_in_force(self, files: list[File], reasons: Reasons) -> Generator[None]:
         filters = [one for file in files for one in file.slurm.filters]
         assertions = {pack(vrp) for file in files for vrp in file.slurm.assertions}
-        changes = yield from self._change(filters, assertions)
-        self.filters, self.assertions = filters, assertions
+        changes = yield from self._change(filters, assertions | self._exempted)
+        self.filters, self.assertions = filters, assertions | self._exempted
+        self._of_files, self.reasons = assertions, reasons
         self._keys.slurm(
             (one for file in files for one in file.slurm.key_filters),
             (key for file in files for key in file.slurm.key_assertions),
@@ -178,8 +197,17 @@ class SlurmFiles:
         if len(changes):
             yield from self._changed(changes)
 
-    def _change(self, filters: list[VRPFilter], assertions: set[bytes]) -> Apply:
-        """Change filters and assertions as one: nothing is validated by one without the other."""
+    def _exempt(self, exempted: set[bytes], cause: str) -> Generator[None]:
+        assertions = self._of_files | exempted
+        changes = yield from self._change(self.filters, assertions, hold=False)
+        self._exempted, self.assertions = exempted, assertions
+        yield from self._exempts_changed(changes, cause)
+
+    def _change(self, filters: list[VRPFilter], assertions: set[bytes], *, hold: bool = True) -> Apply:
+        """Change filters and assertions as one: nothing is validated by one without the other.
+
+        `hold`: if a guard judges changes, this one is only pending.
+        """
         vrp_set, changes = self._vrp_set, VRPChanges()
         proposing = vrp_set.deferring
         vrp_set.defer(defer=True)
@@ -192,6 +220,8 @@ class SlurmFiles:
                 yield from vrp_set.apply_commit(SLURM, changes)
             if not proposing and vrp_set.pending:
                 changes = yield from vrp_set.apply_pending()
+            elif not hold:
+                changes = yield from vrp_set.apply_pending(changes)
         finally:
             vrp_set.defer(defer=proposing)
         return changes

@@ -163,7 +163,7 @@ def test_a_faulty_file_is_refused_and_the_old_one_stays(lab: Lab) -> None:
     daemon.process.send_signal(signal.SIGHUP)
     daemon.process.wait_for("configuration changed.*start-hold: 5 becomes 6")
     assert reload(daemon).stdout == "nothing changed\n"
-    assert json.loads(reload(daemon, "--json").stdout) == {"changes": []}
+    assert json.loads(reload(daemon, "--json").stdout) == {"changes": [], "reconnected": []}
 
 
 def test_what_cannot_be_changed_is_said_each_time(lab: Lab) -> None:

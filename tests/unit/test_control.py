@@ -38,6 +38,7 @@ from rtrd.vrps.files import RouterKey
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.vrps.notation import Supposed
 from rtrd.vrps.router_keys import KeySet
+from rtrd.vrps.slurm import Reasons
 from rtrlib.vrp import VRP, pack
 from tests.lab.loop_thread import LoopThread
 from tests.lab.statuses import status
@@ -139,11 +140,12 @@ class FakeDaemon:
     def handlers(self) -> list[Handlers]:
         fake: Any = self
         caches: Any = SimpleNamespace(all=lambda: CACHES)
+        slurm: Any = SimpleNamespace(reasons=Reasons())
         return [
             StateQueries(
                 self.registry, Health(self.registry, lambda: self.why), fake, fake, dump=lambda: {"status": STATUS}
             ),
-            VRPQueries(fake, caches),
+            VRPQueries(fake, caches, slurm, fake),
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),

@@ -10,6 +10,16 @@ bool vrpset_usable(const struct vrpset *set) { return set->usable; }
 
 /* ---- validity ---------------------------------------------------------------------------------------------- */
 
+/* Which VRPs count: those in force, those that are due, or those that would be due if no filter matched them. */
+enum which { IN_FORCE, DUE, FILTERED };
+
+static inline bool is_one(const struct vrpset *set, enum which which, const struct entry *entry)
+{
+    if (which == IN_FORCE)
+        return in_force(set, entry);
+    return which == DUE ? due(set, entry) : counts(entry, set->active, false) && !due(set, entry);
+}
+
 /* Where the VRPs of one length that cover a prefix lie: in one probe run. */
 struct probe {
     const struct table *table;
@@ -25,34 +35,34 @@ static inline bool probe_at(const struct vrpset *set, uint8_t family, struct key
     return table->room != 0;
 }
 
-/* The next entry of the prefix in the run; NULL: that was the last one. `due`: whether it counts says what is due. */
-static inline const struct entry *probe_next(const struct vrpset *set, bool due_ones, struct key prefix,
+/* The next entry of the prefix in the run; NULL: that was the last one. */
+static inline const struct entry *probe_next(const struct vrpset *set, enum which which, struct key prefix,
                                              struct probe *probe)
 {
     const struct entry *entries = probe->table->entries, *entry;
     while ((entry = &entries[probe->at])->used) {
         probe->at = (probe->at + 1) & (probe->table->room - 1);
-        if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == probe->len &&
-            (due_ones ? due(set, entry) : in_force(set, entry)))
+        if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == probe->len && is_one(set, which, entry))
             return entry;
     }
     return NULL;
 }
 
-/* The entries of a set that cover a prefix, the shortest first: those in force, or (`due`) those that are due. */
+/* The entries of a set that cover a prefix, the shortest first. */
 struct covering {
     const struct vrpset *set;
     struct key key;
     uint8_t family;
-    bool due;
+    enum which which;
     struct lengths_walk lengths;
     struct probe probe; /* of one length; table NULL: none */
 };
 
-static struct covering covering_begin(const struct vrpset *set, bool due, uint8_t family, struct key key, unsigned len)
+static struct covering covering_begin(const struct vrpset *set, enum which which, uint8_t family, struct key key,
+                                      unsigned len)
 {
     struct lengths_walk lengths = lengths_begin(&family_const(set, family)->lengths, key.hi, len);
-    return (struct covering){set, key, family, due, lengths, {NULL, 0, 0}};
+    return (struct covering){set, key, family, which, lengths, {NULL, 0, 0}};
 }
 
 static inline const struct entry *covering_next(struct covering *walk)
@@ -60,7 +70,7 @@ static inline const struct entry *covering_next(struct covering *walk)
     for (int len;;) {
         const struct entry *entry = NULL;
         if (walk->probe.table)
-            entry = probe_next(walk->set, walk->due, masked(walk->key, walk->probe.len), &walk->probe);
+            entry = probe_next(walk->set, walk->which, masked(walk->key, walk->probe.len), &walk->probe);
         if (entry)
             return entry;
         do
@@ -99,7 +109,7 @@ enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const ui
 {
     if (!set->usable)
         return VALIDITY_UNVERIFIED;
-    return validate(covering_begin(set, false, family, key_of(addr), len), asn, len, NULL);
+    return validate(covering_begin(set, IN_FORCE, family, key_of(addr), len), asn, len, NULL);
 }
 
 enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
@@ -110,10 +120,11 @@ enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, 
     if (view->set && !view->set->usable)
         return VALIDITY_UNVERIFIED;
     if (view->set)
-        validity = validate(covering_begin(view->set, view->due, family, key, len), asn, len, view->without);
+        validity =
+            validate(covering_begin(view->set, view->due ? DUE : IN_FORCE, family, key, len), asn, len, view->without);
     if (!view->with || validity == VALIDITY_VALID)
         return validity;
-    enum validity more = validate(covering_begin(view->with, false, family, key, len), asn, len, NULL);
+    enum validity more = validate(covering_begin(view->with, IN_FORCE, family, key, len), asn, len, NULL);
     return more == VALIDITY_NOT_FOUND ? validity : more;
 }
 
@@ -166,11 +177,11 @@ static enum validity answer(const struct vrpset *set, struct asked *asked)
     if (!set->usable)
         return VALIDITY_UNVERIFIED;
     if (asked->many)
-        return validate(covering_begin(set, false, asked->family, asked->key, asked->len), asked->asn, asked->len,
+        return validate(covering_begin(set, IN_FORCE, asked->family, asked->key, asked->len), asked->asn, asked->len,
                         NULL);
     for (unsigned n = 0; n < asked->n; n++) {
         struct key prefix = masked(asked->key, asked->probes[n].len);
-        for (const struct entry *entry; (entry = probe_next(set, false, prefix, &asked->probes[n]));)
+        for (const struct entry *entry; (entry = probe_next(set, IN_FORCE, prefix, &asked->probes[n]));)
             if (judge(entry, asked->asn, asked->len, &validity))
                 return validity;
     }
@@ -233,16 +244,28 @@ static void collect(struct collection *collection, const struct entry *entry)
     collection->n++;
 }
 
-size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
-                       struct vrp_source *out, size_t room)
+static size_t collect_covering(const struct vrpset *set, enum which which, uint8_t family, const uint8_t addr[16],
+                               unsigned len, struct vrp_source *out, size_t room)
 {
     struct collection collection = {out, room, 0, family};
     if (!family_has_length(family, len))
         return 0;
-    struct covering walk = covering_begin(set, false, family, key_of(addr), len);
+    struct covering walk = covering_begin(set, which, family, key_of(addr), len);
     for (const struct entry *entry; (entry = covering_next(&walk));)
         collect(&collection, entry);
     return collection.n;
+}
+
+size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                       struct vrp_source *out, size_t room)
+{
+    return collect_covering(set, IN_FORCE, family, addr, len, out, room);
+}
+
+size_t vrpset_filtered(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                       struct vrp_source *out, size_t room)
+{
+    return collect_covering(set, FILTERED, family, addr, len, out, room);
 }
 
 static uint8_t part_family(unsigned part) { return part < TABLES ? 4 : part < VRPSET_PARTS ? 6 : 0; }

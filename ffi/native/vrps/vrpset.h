@@ -128,6 +128,10 @@ void vrpset_validate_many(const struct vrpset *set, const void *routes, size_t n
 size_t vrpset_covering(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
                        struct vrp_source *out, size_t room);
 
+/* The same of VRPs that an active source has and a filter takes away. */
+size_t vrpset_filtered(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
+                       struct vrp_source *out, size_t room);
+
 /* Append the VRPs of `sources` (0: the effective ones) in one part of the set, 0 to VRPSET_PARTS - 1. A VRP is in the
  * same part for ever: who takes part after part and every change in between has missed nothing. -1: no memory. */
 #define VRPSET_PARTS 32

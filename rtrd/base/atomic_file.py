@@ -1,0 +1,34 @@
+"""A file that is replaced whole or not at all, in a folder where others may write, too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write beside it and rename, so that it is on the disk when this returns; its mode is 0600. For a thread.
+
+    No link is followed: what is beside it is made new. OSError: the old file is as it was.
+    """
+    fresh = path.with_name(path.name + ".new")
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    try:
+        number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(number)
+        fresh.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        # On a full disk half a file would take the room that a whole one needs later.
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise

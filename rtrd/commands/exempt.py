@@ -1,0 +1,78 @@
+"""`rtrd exempt`: lets a prefix with an origin AS be valid, from now on, whatever the caches say."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from rtrd.base.text import printable
+from rtrd.cli import BAD_USAGE
+from rtrd.commands import common, http_client
+
+PATIENCE = 60.0
+"""Seconds: it is in force when the command ends, and while a cache syncs that takes some."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtrd exempt`."""
+    parser.add_argument("prefix", metavar="PREFIX", nargs="?", type=common.prefix, help="such as 192.0.2.0/24")
+    parser.add_argument("asn", metavar="ASN", nargs="?", type=common.asn, help="its origin AS, such as AS64500")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--list", action="store_true", help="print the exempts in force")
+    action.add_argument("--remove", action="store_true", help="end the exempt of this prefix and AS")
+    parser.add_argument("--comment", metavar="TEXT", help="why: it is shown wherever the exempt is")
+    parser.add_argument("--until", metavar="TIME", help="when it ends by itself: 2026-11-27T06:00Z, or +2h")
+    parser.add_argument("--force", action="store_true", help="even if other routes become invalid by it")
+    common.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Tell the daemon; what it refuses has changed nothing."""
+    if wrong := _wrong(args):
+        print(f"rtrd exempt: {wrong}", file=sys.stderr)
+        return BAD_USAGE
+    if args.list:
+        return common.ask(args, "/exempts", lambda answer: _listed(answer.items()))
+    key = {"prefix": str(args.prefix), "asn": f"AS{args.asn}"}
+    if args.remove:
+        request = http_client.url("/exempt", key)
+        return common.ask(args, request, lambda answer: [_removed(answer.value())], method="DELETE", timeout=PATIENCE)
+    more = {"comment": args.comment, "until": args.until, "force": "yes" if args.force else None}
+    request = http_client.url("/exempt", {**key, **more})
+    return common.ask(args, request, lambda answer: _added(answer.value()), method="POST", timeout=PATIENCE)
+
+
+def _wrong(args: argparse.Namespace) -> str | None:
+    """Say what of the command line does not go together."""
+    if args.list:
+        given = args.prefix or args.comment or args.until or args.force
+        return "--list takes nothing else" if given else None
+    if args.prefix is None or args.asn is None:
+        return "expected PREFIX ASN, or --list"
+    if args.remove and (args.comment or args.until or args.force):
+        return "--remove takes nothing else than PREFIX ASN"
+    return None
+
+
+def _added(one: dict[str, Any]) -> Iterator[str]:
+    until = "" if one["until"] is None else f", until {printable(one['until'])}"
+    yield f"{one['prefix']} {one['asn']} is exempted{until}"
+    if one["kept"] is None:
+        yield "it is not kept, for no state folder is configured: it ends when rtrd does"
+
+
+def _removed(one: dict[str, Any]) -> str:
+    return f"{one['prefix']} {one['asn']} is exempted no more"
+
+
+def _listed(exempts: Iterator[dict[str, Any]]) -> Iterator[str]:
+    none = True
+    for one in exempts:
+        none = False
+        until = "" if one["until"] is None else f"  until {printable(one['until'])}"
+        comment = f"  {printable(one['comment'])}" if one["comment"] else ""
+        yield f"{one['prefix']:<20} {one['asn']:<12}{until}{comment}"
+    if none:
+        yield "no exempt is in force"

@@ -1,0 +1,245 @@
+"""The exempts of one daemon (rtrd.vrps.exempt): in force at once, and kept in the state folder.
+
+The file is the truth: it is read before each change of it, with the folder locked, and again when it changed. So two
+daemons with one folder, and whoever edits it, are of one mind. What can't be written does not come into force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from rtrd.base import atomic_file, log
+from rtrd.base.background import Background
+from rtrd.base.clock import Clock
+from rtrd.base.errors import ConflictError
+from rtrd.base.registry import Problem, Registry
+from rtrd.vrps.exempt import MOST, MOST_OF_PREFIX, Exempt, Key, decode, encode
+from rtrd.vrps.signature import Signature, signature
+from rtrd.vrps.slurm import SlurmError
+from rtrd.vrps.slurm_files import SlurmFiles
+from rtrlib.vrp import VRP, pack
+
+NAME: Final = "exempt.json"
+MAX_OCTETS: Final = 8 << 20
+"""A longer file is refused; one of as many exempts as there can be is shorter."""
+POLL: Final = 1.0
+"""Seconds between two looks at the file and at what is over."""
+LOCKED: Final = 5.0
+"""Seconds that a change waits for another daemon's."""
+MOST_SHOWN: Final = 10
+"""In the status."""
+
+logger = log.get("exempt")
+
+Found = dict[Key, Exempt]
+
+
+class UnusableFileError(Exception):
+    """The file can't be read or written; the text says which and why."""
+
+
+class Exempts:
+    """Keeps the exempts of one state folder in force."""
+
+    def __init__(self, folder: Path | None, slurm: SlurmFiles, clock: Clock) -> None:
+        """Read nothing yet. `folder`: None: they are only kept in memory. `slurm`: by which they are in force."""
+        self.path = None if folder is None else folder / NAME
+        self._slurm = slurm
+        self._clock = clock
+        self._found: Found = {}
+        self._seen: Signature | None = None
+        self._fault: str | None = None
+        self._next_end: int | None = None
+        self._lock = asyncio.Lock()
+        self._background = Background("exempt")
+
+    def register(self, registry: Registry) -> None:
+        """Offer how many there are."""
+        registry.status_of(exempts=self.status)
+        registry.metric("rtrd_exempts", "Exempts in force (rtrd exempt).", lambda: len(self._found))
+        registry.problems_of(self._problems)
+
+    def status(self) -> dict[str, Any]:
+        """Say how many there are, the latest of them, and what is wrong with their file."""
+        latest = [self._found[key].answer() for key in list(self._found)[-MOST_SHOWN:]]
+        path = None if self.path is None else str(self.path)
+        return {"count": len(self._found), "path": path, "fault": self._fault, "latest": latest}
+
+    def __iter__(self) -> Iterator[Exempt]:
+        """Give all, as they are at this moment."""
+        return iter(list(self._found.values()))
+
+    def of(self, vrp: VRP) -> Exempt | None:
+        """Give the exempt that says this VRP."""
+        found = self._found.get((vrp.prefix, vrp.asn))
+        return found if found is not None and found.vrp == vrp else None
+
+    async def start(self) -> None:
+        """Put those of the file into force, and follow it."""
+        async with self._lock:
+            await self._read()
+        self._background.start(self._follow())
+
+    def close(self) -> None:
+        """Follow it no more."""
+        self._background.close()
+
+    async def add(self, one: Exempt) -> None:
+        """Put one into force, in place of an earlier one of this prefix and AS. ConflictError: nothing has changed."""
+
+        def change(found: Found) -> None:
+            found.pop(one.key, None)
+            if len(found) >= MOST:
+                raise ConflictError(f"there are {MOST} exempts already, and no more are possible: remove some")
+            if sum(prefix == one.prefix for prefix, _ in found) >= MOST_OF_PREFIX:
+                raise ConflictError(f"there are {MOST_OF_PREFIX} exempts of {one.prefix} already: remove some")
+            found[one.key] = one
+
+        await self._change(change, str(one))
+
+    async def remove(self, key: Key) -> None:
+        """End one. ConflictError: there is none, or nothing has changed for another reason."""
+
+        def change(found: Found) -> None:
+            if found.pop(key, None) is None:
+                others = [f"AS{asn}" for prefix, asn in found if prefix == key[0]][:MOST_SHOWN]
+                hint = f": those of this prefix are for {', '.join(others)}" if others else ""
+                raise ConflictError(f"there is no exempt of {key[0]} for AS{key[1]}{hint}")
+
+        await self._change(change, f"exempt {key[0]} AS{key[1]} removed")
+
+    async def _change(self, change: Callable[[Found], None], cause: str) -> None:
+        async with self._lock:
+            if self.path is None:
+                found = self._still(dict(self._found))
+                change(found)
+            else:
+                try:
+                    found, self._seen = await asyncio.to_thread(self._rewrite, self.path, change)
+                except UnusableFileError as error:
+                    raise ConflictError(f"nothing has changed, for it could not be kept: {error}") from error
+                self._fault = None
+            await self._put_in_force(found, cause)
+
+    def _rewrite(self, path: Path, change: Callable[[Found], None]) -> tuple[Found, Signature | None]:
+        """Change the file, in a thread."""
+        with _locked(path.parent):
+            found = self._still(_read(path))
+            change(found)
+            try:
+                atomic_file.replace(path, encode(found.values()))
+            except OSError as error:
+                raise UnusableFileError(f"{path}: cannot be written: {error.strerror}") from error
+            return found, signature(path)
+
+    async def _read(self) -> None:
+        """Do as the file says now; when it can't be used, what it said before stays in force."""
+        if self.path is None:
+            return
+        seen = await asyncio.to_thread(signature, self.path)
+        try:
+            found = self._still(await asyncio.to_thread(_read, self.path))
+        except UnusableFileError as error:
+            self._seen, self._fault = seen, str(error)
+            logger.error("exempts refused; what they were before stays in force", fault=self._fault)  # noqa: TRY400
+            return
+        self._seen, self._fault = seen, None
+        await self._put_in_force(found, "exempts of the state folder")
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(POLL)
+            try:
+                await self._look()
+            except Exception:
+                logger.exception("exempts could not be followed; rtrd will try again")
+
+    async def _look(self) -> None:
+        """Read the file again if it changed, and end what is over."""
+        async with self._lock:
+            if self.path is not None and await asyncio.to_thread(signature, self.path) != self._seen:
+                await self._read()
+            if self._next_end is None or self._clock.wall() < self._next_end:
+                return
+            over = [one for one in self._found.values() if one.is_over(self._clock.wall())]
+            which = str(over[0]) if len(over) == 1 else f"{len(over)} exempts"
+            await self._put_in_force(self._still(self._found), f"{which}: the time is over")
+            if self.path is not None:
+                try:
+                    _, self._seen = await asyncio.to_thread(self._rewrite, self.path, lambda _: None)
+                except UnusableFileError as error:  # they are left out whenever it is read
+                    logger.warning("exempts that are over stay in their file", why=str(error))
+
+    async def _put_in_force(self, found: Found, cause: str) -> None:
+        came, went = found.keys() - self._found.keys(), self._found.keys() - found.keys()
+        self._found = found
+        self._next_end = min((one.until for one in found.values() if one.until is not None), default=None)
+        if came or went:
+            records = await asyncio.to_thread(lambda: {pack(one.vrp) for one in found.values()})
+            await self._slurm.exempt(records, cause)
+            logger.info("exempts are in force", cause=cause, exempts=len(found), came=len(came), went=len(went))
+
+    def _still(self, found: Found) -> Found:
+        now = self._clock.wall()
+        return {key: one for key, one in found.items() if not one.is_over(now)}
+
+    def _problems(self) -> Generator[Problem]:
+        if self._fault is not None:
+            yield Problem(f"exempts are not as their file says: {self._fault}", None, "warning", "exempt")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other daemons of the folder from changing the file meanwhile."""
+    try:
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UnusableFileError(f"{folder}: {error.strerror}") from error
+    try:
+        until = time.monotonic() + LOCKED
+        while True:
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise UnusableFileError(f"{folder}: another process keeps it locked") from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(number)
+
+
+def _read(path: Path) -> Found:
+    """Read the file, which none but us and root may have written; none: it is empty. In a thread."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        why = "it is a link, and none is followed" if error.errno == errno.ELOOP else error.strerror
+        raise UnusableFileError(f"{path}: cannot be read: {why}") from error
+    with os.fdopen(number, "rb") as file:
+        found = os.fstat(number)
+        if not stat.S_ISREG(found.st_mode):
+            raise UnusableFileError(f"{path}: this is no file")
+        if found.st_mode & 0o022 or found.st_uid not in (0, os.geteuid()):
+            mode = stat.S_IMODE(found.st_mode)
+            who = f"(mode {mode:04o}, owner {found.st_uid})"
+            raise UnusableFileError(f"{path}: others than rtrd may write it {who}: chown or chmod it")
+        data = file.read(MAX_OCTETS + 1)
+    if len(data) > MAX_OCTETS:
+        raise UnusableFileError(f"{path}: longer than {MAX_OCTETS >> 20} MiB")
+    try:
+        return decode(str(path), data)
+    except SlurmError as error:
+        raise UnusableFileError(str(error.faults[0])) from error

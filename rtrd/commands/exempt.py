@@ -36,12 +36,16 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return common.ask(args, "/exempts", lambda answer: _listed(answer.items()))
     key = {"prefix": str(args.prefix), "asn": f"AS{args.asn}"}
-    if args.remove:
-        request = http_client.url("/exempt", key)
-        return common.ask(args, request, lambda answer: [_removed(answer.value())], method="DELETE", timeout=PATIENCE)
     more = {"comment": args.comment, "until": args.until, "force": "yes" if args.force else None}
     request = http_client.url("/exempt", {**key, **more})
-    return common.ask(args, request, lambda answer: _added(answer.value()), method="POST", timeout=PATIENCE)
+    method, lines = ("DELETE", _removed) if args.remove else ("POST", _added)
+    try:
+        return common.ask(args, request, lambda answer: lines(answer.value()), method=method, timeout=PATIENCE)
+    except http_client.RefusedError as error:
+        if error.status != http_client.BAD_REQUEST:
+            raise
+        print(f"rtrd exempt: {error}", file=sys.stderr)
+        return BAD_USAGE
 
 
 def _wrong(args: argparse.Namespace) -> str | None:
@@ -63,8 +67,8 @@ def _added(one: dict[str, Any]) -> Iterator[str]:
         yield "it is not kept, for no state folder is configured: it ends when rtrd does"
 
 
-def _removed(one: dict[str, Any]) -> str:
-    return f"{one['prefix']} {one['asn']} is exempted no more"
+def _removed(one: dict[str, Any]) -> Iterator[str]:
+    yield f"{one['prefix']} {one['asn']} is exempted no more"
 
 
 def _listed(exempts: Iterator[dict[str, Any]]) -> Iterator[str]:

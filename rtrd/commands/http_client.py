@@ -17,6 +17,7 @@ import msgspec
 
 from rtrd.cli import NO_DAEMON, CommandError
 
+BAD_REQUEST: Final = int(http.client.BAD_REQUEST)
 CONFLICT: Final = int(http.client.CONFLICT)
 TIMEOUT: Final = 10.0
 """Seconds of silence after which a daemon counts as not answering."""

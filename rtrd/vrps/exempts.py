@@ -13,7 +13,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from rtrd.base import atomic_file, log
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
-from rtrd.base.registry import Problem, Registry
+from rtrd.base.registry import Registry
 from rtrd.vrps.exempt import MOST, MOST_OF_PREFIX, Exempt, Key, decode, encode
 from rtrd.vrps.signature import Signature, signature
 from rtrd.vrps.slurm import SlurmError
@@ -66,7 +66,8 @@ class Exempts:
         """Offer how many there are."""
         registry.status_of(exempts=self.status)
         registry.metric("rtrd_exempts", "Exempts in force (rtrd exempt).", lambda: len(self._found))
-        registry.problems_of(self._problems)
+        if self.path is not None:
+            registry.kept_in_state("exempts", lambda: self._fault)
 
     def status(self) -> dict[str, Any]:
         """Say how many there are, the latest of them, and what is wrong with their file."""
@@ -191,10 +192,6 @@ class Exempts:
     def _still(self, found: Found) -> Found:
         now = self._clock.wall()
         return {key: one for key, one in found.items() if not one.is_over(now)}
-
-    def _problems(self) -> Generator[Problem]:
-        if self._fault is not None:
-            yield Problem(f"exempts are not as their file says: {self._fault}", None, "warning", "exempt")
 
 
 @contextlib.contextmanager

@@ -141,8 +141,9 @@ class SlurmFiles:
 
     async def exempt(self, assertions: set[bytes], cause: str) -> None:
         """Let exactly these packed VRPs be asserted beside those of the files, whatever a guard holds."""
-        self._task_queue.do(self._exempt(assertions, cause))
-        await self._task_queue.done()
+        done = asyncio.Event()
+        self._task_queue.do(self._exempt(assertions, cause, done))
+        await done.wait()
 
     async def follow(self) -> None:
         """Read the files again whenever one changed, until cancelled."""
@@ -197,11 +198,14 @@ class SlurmFiles:
         if len(changes):
             yield from self._changed(changes)
 
-    def _exempt(self, exempted: set[bytes], cause: str) -> Generator[None]:
-        assertions = self._of_files | exempted
-        changes = yield from self._change(self.filters, assertions, hold=False)
-        self._exempted, self.assertions = exempted, assertions
-        yield from self._exempts_changed(changes, cause)
+    def _exempt(self, exempted: set[bytes], cause: str, done: asyncio.Event) -> Generator[None]:
+        try:
+            assertions = self._of_files | exempted
+            changes = yield from self._change(self.filters, assertions, hold=False)
+            self._exempted, self.assertions = exempted, assertions
+            yield from self._exempts_changed(changes, cause)
+        finally:
+            done.set()
 
     def _change(self, filters: list[VRPFilter], assertions: set[bytes], *, hold: bool = True) -> Apply:
         """Change filters and assertions as one: nothing is validated by one without the other.

@@ -13,13 +13,13 @@ GRACE: Final = 30
 """Seconds that a cache which has not failed may take until it is in sync."""
 
 
-def problems(groups: Sequence[ManagerGroup], now: float, *, snapshot: bool) -> Iterator[Problem]:
-    """Give them. `groups`: the most preferred first. `snapshot`: the VRPs in force are those of the previous run."""
+def problems(groups: Sequence[ManagerGroup], now: float, previous: float | None = None) -> Iterator[Problem]:
+    """Give them. `groups`: the most preferred first. `previous`: when the VRPs of the previous run in force expire."""
     started = [cache for group in groups for cache in group.sockets if cache.state is not RTRSocketState.CLOSED]
     out = [cache for cache in started if not cache.in_sync and (cache.error or now - cache.since > GRACE)]
     if started and len(out) == len(started):
         since = max(cache.since for cache in out)
-        yield Problem(f"no cache is in sync{_left(groups, snapshot=snapshot)}", since, "critical", "no cache")
+        yield Problem(f"no cache is in sync{_left(groups, previous)}", since, "critical", "no cache")
     else:
         yield from _preferred(groups)
     for cache in out:
@@ -28,16 +28,19 @@ def problems(groups: Sequence[ManagerGroup], now: float, *, snapshot: bool) -> I
         yield Problem(f"cache {cache} {never} in sync{why}", cache.since, "warning", f"cache {cache.index}")
 
 
-def _left(groups: Sequence[ManagerGroup], *, snapshot: bool) -> str:
+def _left(groups: Sequence[ManagerGroup], previous: float | None) -> str:
     """Say whose VRPs are in force meanwhile, and for how long."""
-    if snapshot:
-        return "; the VRPs are those of the previous run"
+    if previous is not None:
+        return f"; the VRPs of the previous run are in force until they expire, at {_iso(previous)}"
     for group in groups:
         expires = [cache.expires for cache in group.sockets if cache.expires is not None]
         if group.active and expires:
-            until = dt.datetime.fromtimestamp(max(expires), dt.UTC).isoformat(timespec="seconds")
-            return f"; the VRPs of group {group.name} are in force until they expire, at {until}"
+            return f"; the VRPs of group {group.name} are in force until they expire, at {_iso(max(expires))}"
     return ""
+
+
+def _iso(time: float) -> str:
+    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat(timespec="seconds")
 
 
 def _preferred(groups: Sequence[ManagerGroup]) -> Iterator[Problem]:

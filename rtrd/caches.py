@@ -200,7 +200,8 @@ class Caches:
 
     def problems(self) -> Iterator[Problem]:
         """Give what is wrong with them."""
-        return problems(self.groups(), self._clock.wall(), snapshot=self._effective.snapshot_used)
+        previous = self._effective.snapshot_expires if self._effective.snapshot_used else None
+        return problems(self.groups(), self._clock.wall(), previous)
 
     def status(self) -> list[dict[str, Any]]:
         """Give the groups and their caches, as `rtrd status --json` has them."""

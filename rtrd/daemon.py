@@ -235,7 +235,10 @@ class Daemon:
         """Say why VRPs can't be relied on; None: they can."""
         if not self.ready:
             return f"no VRP set is usable yet: routes are {'not-found' if self.vrp_set.usable else 'unverified'}"
-        return "all VRPs are past the expire interval" if self.effective.expired_at_all else None
+        if not self.effective.expired_at_all:
+            return None
+        kept = self.vrp_set.count(4) + self.vrp_set.count(6)
+        return f"all VRPs are past the expire interval: {'they are kept' if kept else 'routes are not-found'}"
 
     def _problems(self) -> Iterator[Problem]:
         why = self.why_unhealthy()

@@ -61,14 +61,14 @@ class KnownRouters:
             self._fail(f"{self._path}: cannot be read: {getattr(error, 'strerror', None) or error}")
         else:
             self._left = {**before, **self._left}
-        self._background.start(self._keep())
+        self._background.start(self._keep(self._path))
 
     async def close(self) -> None:
         """Write the names a last time; those that leave from now on do so because rtrd ends."""
         self._closed = True
         self._background.close()
-        if self._changed.is_set():
-            await self._write()
+        if self._path is not None and self._changed.is_set():
+            await self._write(self._path)
 
     def change(self, names: Sequence[str]) -> None:
         """Expect these from now on; none: all that were ever attached."""
@@ -136,19 +136,18 @@ class KnownRouters:
 
     # -- on the disk
 
-    async def _keep(self) -> None:
+    async def _keep(self, path: Path) -> None:
         while True:
             await self._changed.wait()
-            if not await self._write():
+            if not await self._write(path):
                 await asyncio.sleep(AGAIN)
 
-    async def _write(self) -> bool:
-        assert self._path is not None
+    async def _write(self, path: Path) -> bool:
         self._changed.clear()
         try:
-            await asyncio.to_thread(_replace, self._path, msgspec.json.encode(self._left))
+            await asyncio.to_thread(_replace, path, msgspec.json.encode(self._left))
         except OSError as error:
-            self._fail(f"{self._path}: cannot be written: {error.strerror}")
+            self._fail(f"{path}: cannot be written: {error.strerror}")
             self._changed.set()
             return False
         self._fault = None

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.text import printable
 from rtrd.tags import VALIDITIES
+
+_WHEN: Final = (
+    ("since", "not in sync since"),
+    ("next_attempt", "next attempt at"),
+    ("expires", "its VRPs expire at"),
+)
 
 
 def cache(server: dict[str, Any]) -> str:
@@ -20,6 +26,9 @@ def faults(server: dict[str, Any]) -> Iterator[str]:
     last = server.get("last_fault")
     if server.get("error") is not None:
         yield printable(server["error"])
+        for name, label in _WHEN:
+            if server.get(name) is not None:
+                yield f"{label} {printable(server[name])}"
     elif last is not None:
         yield f"recovered; at {printable(last['time'])}: {printable(last['why'])}"
     if server.get("faults"):

@@ -56,6 +56,8 @@ class EffectiveVRPs:
         """Every VRP in force is past the expire interval, or was dropped for that."""
         self.snapshot_used = False
         """The VRPs that count are those of the previous run: no cache has answered yet, or what they say is held."""
+        self.snapshot_expires: float | None = None
+        """When they are too old (Unix time)."""
         self.cause = ""
         """Why the VRPs in force changed last: a cache, or a few words."""
         self.guard: Guarding | None = None

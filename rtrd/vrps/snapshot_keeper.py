@@ -56,6 +56,7 @@ class SnapshotKeeper:
             vrp_set.stage(SNAPSHOT, records[at : at + _SLICE])
             await asyncio.sleep(0)
         self._date = found.date
+        self._effective.snapshot_expires = found.date + self._expire
         self._held = True
         logger.info("the snapshot is used until caches answer", age=self._age(), path=str(self._path))
         self._effective.use_snapshot()
@@ -89,6 +90,8 @@ class SnapshotKeeper:
         """Change for how many seconds VRPs count without news from caches."""
         self._expire = expire
         self._schedule.change_expire(expire)
+        if self._held and self._date is not None:
+            self._effective.snapshot_expires = self._date + expire
 
     def status(self) -> dict[str, Any]:
         """Say whether VRPs are the snapshot's, how old (seconds) the snapshot is, and what is wrong with it."""

@@ -118,14 +118,14 @@ def groups(*kinds: list[Kind], active: int | None = 0) -> list[ManagerGroup]:
     return made
 
 
-def found(made: list[ManagerGroup], *, snapshot: bool = False, now: int = NOW) -> list[tuple[str, float | None, str]]:
-    return [one[:3] for one in problems(made, now, snapshot=snapshot)]
+def found(made: list[ManagerGroup], previous: int | None = None, now: int = NOW) -> list[tuple[str, float | None, str]]:
+    return [one[:3] for one in problems(made, now, previous)]
 
 
 def test_caches_in_sync_or_just_connected_to_are_no_problem() -> None:
     assert found(groups(["synced", "connecting"], ["closed"])) == []
     assert found(groups(["connecting"], active=None)) == []
-    assert found(groups(["connecting"], active=None), snapshot=True) == []
+    assert found(groups(["connecting"], active=None), previous=NOW) == []
 
 
 def test_a_single_cache_down_or_never_in_sync_is_a_warning() -> None:
@@ -148,8 +148,9 @@ def test_all_caches_down_is_critical_since_the_last_one_went() -> None:
 
 
 def test_all_caches_down_after_a_restart_leaves_the_previous_run() -> None:
-    first = found(groups(["never"], ["never"], active=None), snapshot=True)[0]
-    assert first == ("no cache is in sync; the VRPs are those of the previous run", NOW - 100, "critical")
+    first = found(groups(["never"], ["never"], active=None), previous=0)[0]
+    left = "; the VRPs of the previous run are in force until they expire, at 1970-01-01T00:00:00+00:00"
+    assert first == (f"no cache is in sync{left}", NOW - 100, "critical")
     assert found(groups(["never"], active=None))[0][0] == "no cache is in sync"
 
 

@@ -56,6 +56,15 @@ def test_one_that_leaves_is_missed_until_it_is_back() -> None:
     assert (told.problems, told.attached) == ([], {"edge": 1, "core": 1})
 
 
+async def test_without_a_state_folder_it_knows_them_until_it_ends() -> None:
+    told = Told()
+    await told.known.load()
+    told.attach("edge")
+    told.leave("edge")
+    assert told.problems == [gone("edge", 1001)]
+    await told.known.close()
+
+
 def test_one_that_is_forgotten_is_missed_no_more() -> None:
     told = Told()
     told.attach("edge")

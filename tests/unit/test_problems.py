@@ -1,0 +1,155 @@
+"""What each part of a daemon registers as its problems, by a daemon that is not started."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from rtrd.base.clock import Clock
+from rtrd.base.faults import FaultyFileError
+from rtrd.bird.watch import NOTIFY
+from rtrd.bird.worker import Found
+from rtrd.rib.terms import Command
+from rtrd.routers import MOST_REFUSED, STUCK
+from rtrd.vrps.snapshot import SnapshotError
+from rtrlib.vrp import VRP, pack
+from tests.lab.still_daemon import CONFIG, StillDaemon
+
+WHOLE = CONFIG + "guard: {max-newly-invalid: 0%}\nslurm: [slurm.json]\nstate: state\nbird: {}\n"
+GOOD = VRP("192.0.2.0/24", 24, 64500)
+
+
+class Stage(StillDaemon):
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(folder, WHOLE, clock=Clock(steady=lambda: 0.0, wall=lambda: 1000.0))
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        """What and how bad, of all but the caches, which are not connected to."""
+        return [(one.severity, one.what) for one in self.daemon.registry.problems()]
+
+    def well(self) -> None:
+        """Have a set that is usable, of a cache."""
+        (cache,) = self.daemon.caches.all()
+        effective = self.daemon.effective
+        effective.discarded(cache)
+        effective.staged(cache, pack(GOOD))
+        effective.committed(cache, True)
+        effective.active(frozenset([cache]))
+        self.daemon.effective.snapshot_used = True
+
+
+@pytest.fixture
+@asynccontextmanager
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(tmp_path)
+    try:
+        yield stage
+    finally:
+        await stage.close()
+
+
+async def test_no_set_is_critical_and_says_how_routes_count(stage: Stage) -> None:
+    assert stage.problems == [("critical", "no VRP set is usable yet: routes are unverified")]
+    stage.daemon.vrp_set.usable = True
+    assert stage.problems == [("critical", "no VRP set is usable yet: routes are not-found")]
+    assert stage.daemon.health.read().status == "failed"
+
+
+async def test_vrps_that_expired_are_critical_whether_they_are_kept_or_not(stage: Stage) -> None:
+    stage.well()
+    assert stage.problems == []
+    stage.daemon.effective.expired_at_all = True
+    assert stage.problems == [("critical", "all VRPs are past the expire interval: they are kept")]
+    stage.daemon.vrp_set.defer(defer=False)
+    stage.daemon.vrp_set.replace(0, b"")
+    assert stage.problems == [("critical", "all VRPs are past the expire interval: routes are not-found")]
+    stage.daemon.effective.expired_at_all = False
+    assert stage.problems == [("warning", "no VRP is in force, though a set is usable: every route is not-found")]
+
+
+async def test_a_change_that_is_held_or_rejected(stage: Stage) -> None:
+    stage.well()
+    stage.announce("192.0.2.0/24")
+    (cache,) = stage.daemon.caches.all()
+    stage.daemon.effective.staged(cache, pack(GOOD, announce=False) + pack(VRP("192.0.2.0/24", 24, 64501)))
+    stage.daemon.effective.committed(cache, False)
+    until = "until 1970-01-01T00:21:40+00:00: it would turn 1 of 1 routes invalid"
+    assert stage.problems == [("warning", f"a change of the VRPs by 192.0.2.10:323 is held {until}")]
+    stage.daemon.guarding.reject()
+    [(severity, what)] = stage.problems
+    assert severity == "warning"
+    assert what.startswith("a change of the VRPs by 192.0.2.10:323 is rejected")
+
+
+async def test_slurm_files_and_a_configuration_that_are_refused(stage: Stage) -> None:
+    stage.well()
+    (stage.folder / "slurm.json").write_text("{")
+    await stage.daemon.slurm.load()
+    with pytest.raises(FaultyFileError):
+        await stage.service.reloading.reload()
+    (severity, slurm), (_, reload) = sorted(stage.problems)
+    assert severity == "warning"
+    assert slurm.startswith(f"SLURM files as they are now are not in force: {stage.folder}/slurm.json:")
+    assert reload.startswith(f"the configuration was refused at the last reload: {stage.folder}/slurm.json:")
+    (stage.folder / "slurm.json").write_text(
+        '{"slurmVersion": 1, "validationOutputFilters": {"prefixFilters": [], "bgpsecFilters": []},'
+        ' "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []}}'
+    )
+    await stage.daemon.slurm.load()
+    await stage.service.reloading.reload()
+    assert stage.problems == []
+
+
+async def test_a_snapshot_that_cannot_be_written_is_in_the_metrics_too(stage: Stage) -> None:
+    stage.well()
+    keeper = stage.daemon.snapshot_keeper
+    assert keeper is not None
+    keeper._fail(SnapshotError("vrps.snapshot: cannot be written: No space left on device"), "no snapshot")
+    what = "snapshot in the state folder: vrps.snapshot: cannot be written: No space left on device"
+    assert stage.problems == [("warning", what)]
+    (family,) = (family for family in stage.daemon.registry.collect() if family.name == "rtrd_state_fault")
+    assert {sample.labels["name"]: sample.value for sample in family.samples}["snapshot"] == 1
+
+
+async def test_bird_that_is_away_or_stays_different(stage: Stage) -> None:
+    stage.well()
+    bird = stage.daemon.bird
+    assert bird is not None
+    bird._failed("BIRD does not answer")
+    assert stage.problems == [("warning", "BIRD can't be audited: BIRD does not answer")]
+    bird.fault = None
+    bird.found = Found([], [], {}, {}, vrps=1, missing=2, extra=3)
+    bird.date, bird._differs_since = 1000.0, 1000.0
+    assert stage.problems == []
+    bird.date += NOTIFY
+    assert stage.problems == [("warning", "BIRD's ROA tables are not the VRPs: 2 are missing, 3 are too many")]
+
+
+async def test_an_exabgp_that_refuses_commands(stage: Stage) -> None:
+    stage.well()
+    router = stage.router
+
+    def answers(*answers: str) -> list[tuple[str, str]]:
+        for answer in answers:
+            router.gate.window.wrote("announce\n", 1, 0.0, Command(True, 1, 4, 0, 0, None, "192.0.2.0/24", 1))
+            router.feed(f"{answer}\n".encode())
+        return stage.problems
+
+    router.feed(b"exabgp 5.0.15\ndone\nexabgp 5.0.15\ndone\n")
+    assert answers("error") == [("critical", "ExaBGP exabgp refuses all commands")]
+    assert answers("done") == []
+    assert answers("error", "error") == [("warning", "ExaBGP exabgp refused the last 2 commands")]
+    assert answers(*["error"] * MOST_REFUSED) == [("critical", "ExaBGP exabgp refuses all commands")]
+    assert answers("done") == []
+
+
+async def test_an_exabgp_that_takes_nothing_for_long(stage: Stage) -> None:
+    stage.well()
+    stage.router.gate.since -= STUCK
+    waits = stage.router.gate.waits_for
+    assert waits is not None
+    what = f"nothing can be announced or withdrawn at ExaBGP exabgp, which waits for: {waits.value}"
+    assert stage.problems == [("warning", what)]

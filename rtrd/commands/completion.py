@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from typing import Final
 
 from rtrd import cli
 
@@ -28,35 +29,44 @@ def run(args: argparse.Namespace) -> int:
     return cli.DONE
 
 
+_FISH_AT: Final = r"""# Whether the words before the cursor begin with some: __NAME_at "bird check"; -x: and end there.
+function __NAME_at
+    argparse x -- $argv
+    set -l wanted (string split -n ' ' -- $argv)
+    set -l words (string match -v -- '-*' (commandline -opc)[2..-1])
+    set -q _flag_x && test (count $words) -ne (count $wanted) && return 1
+    set -q wanted[1] || return 0
+    test "$words[1..$(count $wanted)]" = "$wanted"
+end
+"""
+
+
 def fish(parser: argparse.ArgumentParser) -> Iterator[str]:
     """Give the script for fish, which shtab doesn't know."""
+    yield _FISH_AT.replace("NAME", parser.prog)
     yield f"complete -c {parser.prog} -f"
-    yield from _fish_parser(parser, parser.prog, ())
+    yield from _fish_parser(parser, parser.prog, "")
 
 
-def _fish_parser(parser: argparse.ArgumentParser, program: str, path: tuple[str, ...]) -> Iterator[str]:
+def _fish_parser(parser: argparse.ArgumentParser, program: str, path: str) -> Iterator[str]:
     """Give the lines of a parser, then those of its commands; `path`: the commands that lead to it."""
-    seen = [f"__fish_seen_subcommand_from {word}" for word in path]
     for action in parser._actions:  # noqa: SLF001 - argparse offers no other way to list them
         if action.help == argparse.SUPPRESS:
             continue
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            names = list(action.choices)
-            here = " && ".join([*seen, f"not __fish_seen_subcommand_from {' '.join(names)}"])
+            here = _quoted(f"__{program}_at -x {_quoted(path)}")
             helps = {choice.dest: choice.help or "" for choice in action._get_subactions()}  # noqa: SLF001
-            for name in names:
-                yield f"complete -c {program} -n {_quoted(here)} -a {name} -d {_quoted(helps[name])}"
             for name, each in action.choices.items():
-                yield from _fish_parser(each, program, (*path, name))
+                yield f"complete -c {program} -n {here} -a {name} -d {_quoted(helps[name])}"
+                yield from _fish_parser(each, program, f"{path} {name}".strip())
         else:
-            yield _fish_action(action, program, seen)
+            yield _fish_action(action, program, path)
 
 
-def _fish_action(action: argparse.Action, program: str, seen: list[str]) -> str:
+def _fish_action(action: argparse.Action, program: str, path: str) -> str:
     """Give the line of an option, or of an argument; a value without choices may be a file."""
-    words = ["complete", "-c", program]
-    if seen:
-        words += ["-n", _quoted(" && ".join(seen))]
+    alone = "" if path else "-x "
+    words = ["complete", "-c", program, "-n", _quoted(f"__{program}_at {alone}{_quoted(path)}")]
     for option in action.option_strings:
         words += ["-l", option[2:]] if option.startswith("--") else ["-s", option[1:]]
     if action.choices is not None:

@@ -1,5 +1,6 @@
-"""The script for bash completes commands, options and values in a real bash."""
+"""The script for each shell completes commands, their commands, options and values, in the real shell."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -7,41 +8,72 @@ import pytest
 
 from rtrd import cli
 
+BASH = r"""
+source "$1/_rtrd"
+read -ra COMP_WORDS <<<"$2"
+[[ $2 == *" " ]] && COMP_WORDS+=("")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_shtab_rtrd
+printf '%s\n' "${COMPREPLY[@]}"
+"""
+# zsh completes only at a terminal: it gets one of its own, in which the matches are written down, too.
+ZSH = r"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "PROMPT=; fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D
+compadd() {
+  local -a found
+  [[ \" \$* \" == *\ -[OAD]\ * ]] || { builtin compadd -O found \"\$@\"; print -rl -- \$found >>$1/found }
+  builtin compadd \"\$@\"
+}
+finish() { zle complete-word; : >$1/done }
+zle -N finish; bindkey '^X' finish"
+zpty -w -n shell "$2"$'\x18'
+for n in {1..1200}; do [[ -e $1/done ]] && break; zpty -r -t shell >/dev/null; sleep 0.05; done
+zpty -d shell
+cat $1/found
+"""
+FISH = r"""
+source $argv[1]/_rtrd
+complete -C $argv[2]
+"""
+SHELLS = {
+    "bash": ["bash", "--norc", "-c", BASH, "bash"],
+    "zsh": ["zsh", "-f", "-c", ZSH, "zsh"],
+    "fish": ["fish", "--no-config", "-c", FISH],
+}
 
-def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_completes(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed: as root: .ci/packages test")
     assert cli.main(["completion", shell]) == 0
-    return capsys.readouterr().out
+    text = capsys.readouterr().out
+
+    def completed(line: str) -> set[str]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        (folder / "_rtrd").write_text(text)
+        argv = [*SHELLS[shell], str(folder), line]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=90, check=True)
+        assert done.stderr == ""
+        return {each.split("\t")[0].strip() for each in done.stdout.splitlines()} - {""}
+
+    assert completed("rtrd stat") == {"status"}
+    assert set(cli.COMMANDS) <= completed("rtrd ")
+    assert {"--validity"} == completed("rtrd routes --val")
+    assert {"valid", "invalid", "not-found", "unverified"} == completed("rtrd routes --validity ")
+    # Commands of a command; one of them is named as a command of rtrd's own, with other options.
+    assert {"audit", "check"} <= completed("rtrd bird ")
+    assert "check" in completed("rtrd slurm ")
+    assert {"--bird", "--table", "--vrps", "--json", "--socket"} <= completed("rtrd bird check --")
+    assert {"--bird", "--vrps"}.isdisjoint(completed("rtrd check --"))
+    assert {"--bird", "--table", "--vrps"}.isdisjoint(completed("rtrd slurm check --"))
 
 
-def test_bash_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "rtrd"
-    file.write_text(script("bash", capsys))
-
-    def completed(*words: str) -> set[str]:
-        ask = 'source "$0"; COMP_WORDS=(rtrd "$@"); COMP_CWORD=$#; _shtab_rtrd; printf "%s\\n" "${COMPREPLY[@]}"'
-        argv = ["bash", "--norc", "-c", ask, str(file), *words]
-        return set(subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout.split())
-
-    assert completed("stat") == {"status"}
-    assert set(cli.COMMANDS) <= completed("")
-    assert completed("routes", "--val") == {"--validity"}
-    assert completed("routes", "--validity", "") == {"valid", "invalid", "not-found", "unverified"}
-
-
-@pytest.mark.parametrize("shell", ["zsh", "tcsh", "fish"])
-def test_other_shells_get_every_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = script(shell, capsys)
+def test_tcsh_gets_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", "tcsh"]) == 0
+    text = capsys.readouterr().out
     for command in cli.COMMANDS:
         assert command in text
-
-
-def test_fish_gets_options_and_values(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = script("fish", capsys).splitlines()
-    assert all(line.startswith("complete -c rtrd ") for line in lines)
-    routes = [line for line in lines if "__fish_seen_subcommand_from routes" in line]
-    (validity,) = (line for line in routes if " -l validity " in line)
-    assert " -x -a '" in validity
-    assert all(word in validity for word in ("valid", "invalid", "not-found", "unverified"))
-    assert any(" -a audit " in line for line in lines), "the commands of a command, too"
-    # A quote in a help text ends no string: fish's quotes are balanced once the escaped ones are gone.
-    assert all(line.replace("\\\\", "").replace("\\'", "").count("'") % 2 == 0 for line in lines)

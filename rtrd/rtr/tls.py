@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from rtrd.base.files import want_file
+
 
 class TLSError(Exception):
     """Files that TLS can't be spoken with; the text says which and why."""
@@ -22,6 +24,11 @@ def server_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.
     # nothing is read, counts them as ours, and so pauses a connection for good.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
+    try:
+        for path in filter(None, (certificate, key, client_ca)):
+            want_file(path)
+    except OSError as error:
+        raise TLSError(f"{path}: {error.strerror}") from error
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
     except (OSError, ValueError) as error:

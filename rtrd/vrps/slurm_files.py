@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from rtrd.base import log
 from rtrd.base.faults import FileFault
+from rtrd.base.files import read_file
 from rtrd.base.registry import Problem, Registry, Samples
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
@@ -48,8 +49,7 @@ def _with_reasons(paths: Sequence[Path]) -> tuple[list[File], Reasons]:
 
 def _octets(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_OCTETS + 1)
+        data = read_file(path, MAX_OCTETS)
     except OSError as error:
         raise SlurmError([FileFault(str(path), 0, f"cannot be read: {error.strerror}")]) from error
     if len(data) > MAX_OCTETS:

@@ -1,0 +1,44 @@
+"""Reading files that people name: never waiting for what is no file, never more than makes sense."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Final
+
+_GIVEN_OPEN: Final = re.compile(r"/dev/(?:stdin|fd/[0-9]+)|/proc/self/fd/[0-9]+")
+"""What whoever started us opened for us (`rtrd check <(...)`) may be a pipe: they know who writes into it."""
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class NotAFileError(OSError):
+    """A folder, FIFO, socket or device stands where a file belongs; `strerror` says which."""
+
+
+def want_file(path: Path, mode: int | None = None) -> None:
+    """Raise NotAFileError for what is no regular file, OSError when it can't be looked at. `mode`: as stat gave it."""
+    mode = path.stat().st_mode if mode is None else mode
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+        raise NotAFileError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Read a regular file up to an octet more than `most`. OSError: it can't be read, or is no file."""
+    given = _GIVEN_OPEN.fullmatch(str(path)) is not None
+    if not given:
+        want_file(path)  # looked at before it is opened: to open a device may already do something
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if given else os.O_NONBLOCK)), "rb") as file:
+        if not given:
+            want_file(path, os.fstat(file.fileno()).st_mode)
+        return file.read(most + 1)

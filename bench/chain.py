@@ -11,6 +11,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -18,7 +19,6 @@ from bench import lines
 from bench.pipe import TAGGING
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
-from bench.section import Setting
 from bench.speaker import Speaker, update
 from rtrd import config
 from rtrd.commands import http_client
@@ -27,9 +27,13 @@ from rtrd.demo.routers import EXABGP_4, EXABGP_5, ExaBGP, Neighbor
 from rtrd.exabgp import encode
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import decode
-from rtrd.policy import Policy, Treatment
+from rtrd.policy import Policy
 from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
+
+if TYPE_CHECKING:
+    from bench.section import Setting
+    from rtrd.policy import Treatment
 
 ROUTER, PEER, RECEIVER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 COUNT = 100_000

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bench import generate, lines
 from bench.pipe import TAGGING, Router
 from bench.report import Comparison
 from bench.scripted_cache import HOST, ScriptedCache
-from bench.section import Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.section import Setting
 
 ROUTES = 100_000
 UPDATES = 10_000_000

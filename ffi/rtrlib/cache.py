@@ -13,8 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from rtrlib.causes import STARVED, fault_of
-from rtrlib.faults import Fault, LastFault
+from rtrlib.faults import STARVED, Fault, LastFault, fault_of
 from rtrlib.frames import Decoder, FrameError, FrameType, StateFrame, router_key_of, state_of
 from rtrlib.link import Link, LinkEnded
 from rtrlib.listener import VRPListener
@@ -281,7 +280,7 @@ class Cache:
         elif kind is FrameType.ROUTER_KEY:
             self._owner.listener.router_key(self.socket, *router_key_of(payload))
         elif kind is FrameType.FAULT:
-            self._fault = fault_of(payload, self.socket.server)
+            self._fault = fault_of(payload)
         elif kind is FrameType.LOST:
             self._replace(now, Fault.PROCESS, "changes came faster than they could be read")
         elif kind is FrameType.STARVED:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import msgspec
+
+Severity = Literal["fault", "warning"]
+"""A fault: it can't be used. A warning: it can, but hardly does what was meant."""
 
 
 class FileFault(msgspec.Struct, frozen=True, order=True):
@@ -13,9 +17,18 @@ class FileFault(msgspec.Struct, frozen=True, order=True):
     file: str
     line: int
     what: str
+    severity: Severity = "fault"
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {'warning: ' if self.severity == 'warning' else ''}{self.what}"
+
+
+class Report(Protocol):
+    """Takes what is wrong, and on which line."""
+
+    def __call__(self, line: int, what: str, severity: Severity = "fault") -> None:
+        """Take it."""
 
 
 class FaultyFileError(Exception):

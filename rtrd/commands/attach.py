@@ -20,6 +20,8 @@ from rtrd.base import socket_paths
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.exabgp.slow_exit import exit_slowly
 
+NAME = "exabgp"
+"""Of a router that has no `--name`."""
 RETRY = 0.5
 """Seconds between two looks for a service."""
 ANSWER = 10.0
@@ -37,8 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--name",
-        default="exabgp",
-        help="name of this router in the status and the logs; each needs its own (default: exabgp)",
+        default=NAME,
+        help=f"name of this router in the status and the logs; each needs its own (default: {NAME})",
     )
 
 

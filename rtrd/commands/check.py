@@ -1,37 +1,176 @@
-"""`rtrd check`: every fault of a configuration and its SLURM files as `FILE:LINE: what`, or a summary."""
+"""`rtrd check`: what is wrong in a configuration, in the files that it names, and in ExaBGP's; `FILE:LINE: what`."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
 
-from rtrd import config
-from rtrd.base.faults import FaultyFileError
-from rtrd.cli import DONE
-from rtrd.commands import common
+from rtrd.base import socket_paths
+from rtrd.base.faults import FileFault
+from rtrd.base.files import read_file
+from rtrd.base.text import printable
+from rtrd.cli import BAD_USAGE, DONE
+from rtrd.commands import attach, common
+from rtrd.config import Config, Examined, examine, host, schema
+from rtrd.config.yaml_reader import Found
+from rtrd.exabgp import conf_check, conf_file
+from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import slurm_files
+from rtrd.vrps.slurm import SlurmError
+
+_MOST_ENVIRONMENT: Final = 1 << 16
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd check`."""
-    parser.add_argument("file", metavar="FILE", help="the configuration")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the configuration")
+    parser.add_argument("--exabgp", metavar="FILE", help="check that ExaBGP's configuration has what rtrd needs")
+    parser.add_argument(
+        "--user",
+        help="who runs rtrd, and has to read what the file names (default: for root the unit's user, else you)",
+    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration, for editors")
     common.add_options(parser, socket=False)
+    parser.set_defaults(bad_usage=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the file and the SLURM files that it names; faults go to stderr (to stdout with `--json`), then 2."""
+    """Check what was named; what is wrong goes to stderr (to stdout with `--json`), and faults end with 2."""
+    if args.schema:
+        print(schema.text(), end="")
+        return DONE
+    if args.file is None and args.exabgp is None:
+        args.bad_usage("name a FILE to check, or --exabgp FILE, or both")
+    findings: list[FileFault] = []
+    about: dict[str, Any] = {}
+    lines: list[str] = []
+    checked = None
+    if args.exabgp is not None:
+        checked = _check_exabgp(args.exabgp, findings)
+        hint = _check_environment(Path(args.exabgp).with_name("exabgp.env"), findings)
+        about |= {"exabgp": args.exabgp, "neighbors": len(checked.sessions)}
+        lines.append(f"{args.exabgp}: good: {_count(len(checked.sessions), 'neighbor')}{hint}")
+    if args.file is not None:
+        examined = _check_file(args, findings)
+        about["file"] = args.file
+        sessions = None if checked is None else checked.sessions
+        findings += conf_check.check_receivers(examined.root, args.file, sessions)
+        if examined.config is not None:
+            if checked is not None:
+                findings += _check_commands(examined.config, args, checked)
+            counts = _counts(examined.config)
+            about |= counts
+            lines.append(f"{args.file}: good: {_summary(counts)}")
+    return _tell(args, sorted(findings), about, lines)
+
+
+def _check_file(args: argparse.Namespace, findings: list[FileFault]) -> Examined:
+    """Check the configuration and what of this host it names."""
+    examined = examine(args.file)
+    findings += examined.findings
     try:
-        found = config.load(args.file)
-        slurm_files.read(found.slurm)
-    except FaultyFileError as error:
-        return common.refuse(args, error, file=args.file)
-    groups = found.caches.groups
-    counts = {
+        found = host.look(examined, Path(args.file), host.account(Path(args.file), args.user))
+    except host.UnknownUserError as error:
+        args.bad_usage(f"argument --user: {error}")
+    findings += found
+    settings = examined.config
+    if settings is None:
+        return examined
+    try:
+        slurm_files.read(settings.slurm)
+    except SlurmError as error:
+        findings += error.faults
+    tls = settings.rtr_server and settings.rtr_server.tls
+    section = examined.root.keys["rtr-server"].keys.get("tls") if tls else None
+    if tls and section and not any(each.line in range(section.line, _end(section) + 1) for each in found):
+        try:
+            server_context(tls.certificate, tls.key, tls.client_ca)
+        except TLSError as error:
+            findings.append(FileFault(args.file, section.line_of("certificate"), f"{section.path}: {error}"))
+    return examined
+
+
+def _end(section: Found) -> int:
+    return max(each.line for each in (section, *section.keys.values()))
+
+
+def _check_exabgp(file: str, findings: list[FileFault]) -> conf_check.Checked:
+    """Check ExaBGP's configuration."""
+    try:
+        checked = conf_check.check(conf_file.read(Path(file)), file)
+    except conf_file.ConfFileError as error:
+        checked = conf_check.Checked([FileFault(file, 0, str(error))], [], [])
+    findings += checked.findings
+    return checked
+
+
+def _check_environment(path: Path, findings: list[FileFault]) -> str:
+    """Check the environment of ExaBGP if its file is there; give what is to be said if not."""
+    try:
+        text = read_file(path, _MOST_ENVIRONMENT).decode("utf-8", "replace")
+    except OSError:
+        wanted = (f"exabgp.{each.section}.{each.key}={each.write}" for each in conf_check.ENVIRONMENT)
+        return f"; there is no exabgp.env beside it to look at: want {', '.join(wanted)}"
+    findings += conf_check.check_environment(text, str(path))
+    return ""
+
+
+def _check_commands(settings: Config, args: argparse.Namespace, checked: conf_check.Checked) -> Iterator[FileFault]:
+    """Check that ExaBGP runs rtrd with the same configuration."""
+    for line, words in checked.commands:
+        options = _options(words)
+        wrong = None
+        if words[1:2] == ("attach",) and (socket := options.get("--socket", socket_paths.DEFAULT_SOCKET)):
+            if Path(socket) != settings.control:
+                wrong = f"attaches at {socket}, but `control` of {args.file} is {settings.control}"
+        elif (named := options.get("-c", options.get("--config"))) and Path(named) != Path(args.file).absolute():
+            wrong = f"runs rtrd with {named}, not with {args.file}"
+        name = options.get("--name", attach.NAME)
+        if words[1:2] == ("attach",) and settings.routers and name not in settings.routers:
+            wrong = f"attaches as {name}, which is not in `routers` of {args.file}"
+        if wrong:
+            yield FileFault(args.exabgp, line, f"run: {printable(wrong)}", "warning")
+
+
+def _options(words: Sequence[str]) -> dict[str, str]:
+    """Give the options of a command line, written with a blank or with `=`."""
+    found = {}
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        name, equals, value = word.partition("=")
+        if name.startswith("-"):
+            found[name] = value if equals else following
+    return found
+
+
+def _counts(settings: Config) -> dict[str, int]:
+    groups = settings.caches.groups
+    return {
         "caches": sum(len(group.servers) for group in groups),
         "groups": len(groups),
-        "rules": len(found.policy),
+        "rules": len(settings.policy),
     }
-    parts = [f"{number} {name if number != 1 else name[:-1]}" for name, number in counts.items()]
-    note = "" if found.policy else "; without rules rtrd only observes"
-    line = f"{args.file}: good: {', '.join(parts)}{note}"
-    common.show(args, {"file": args.file, "good": True, "faults": [], **counts}, (line,))
-    return DONE
+
+
+def _summary(counts: dict[str, int]) -> str:
+    parts = ", ".join(_count(number, name[:-1]) for name, number in counts.items())
+    return parts if counts["rules"] else f"{parts}; without rules rtrd only observes"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _tell(args: argparse.Namespace, findings: list[FileFault], about: dict[str, Any], lines: list[str]) -> int:
+    faults = [each for each in findings if each.severity == "fault"]
+    if args.json:
+        warnings = [each for each in findings if each.severity == "warning"]
+        common.show(args, {"good": not faults, "faults": faults, "warnings": warnings, **about}, ())
+    else:
+        for each in findings:
+            print(each, file=sys.stderr)
+        for line in lines if not faults else ():
+            print(line)
+    return BAD_USAGE if faults else DONE

@@ -7,16 +7,17 @@ Names are those of the YAML with `-` written as `_` (and `from_` for `from`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.faults import FaultyFileError, FileFault
+from rtrd.base.files import read_file
 from rtrd.config import checks
 from rtrd.config.types import PARSERS, Address, HostName, Name, RouterName, Share
-from rtrd.config.yaml_reader import Schema, read
+from rtrd.config.yaml_reader import FAULTY, Found, Schema, read
 from rtrd.tags import TagSpec, parse_tag
 
 MAX_BYTES: Final = 1 << 18
@@ -147,6 +148,17 @@ class ConfigError(FaultyFileError):
     """A configuration that can't be used."""
 
 
+class Examined(NamedTuple):
+    """A configuration file that was looked at."""
+
+    config: Config | None
+    """None: it can't be used."""
+    root: Found
+    """What is where in the file."""
+    findings: list[FileFault]
+    """Faults and warnings, in order of their lines."""
+
+
 def load(path: Path | str) -> Config:
     """Read a configuration file.
 
@@ -154,20 +166,7 @@ def load(path: Path | str) -> Config:
         ConfigError: the file can't be read, or something in it is at fault; all faults at once.
 
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError([FileFault(str(path), 0, f"cannot be read: {error.strerror}")]) from error
-    if len(data) > MAX_BYTES:
-        raise ConfigError([FileFault(str(path), 0, f"longer than {MAX_BYTES} bytes: this is not a configuration")])
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError([FileFault(str(path), line, f"not UTF-8: byte 0x{data[error.start]:02x}")]) from error
-    return loads(text, path)
+    return _usable(examine(path))
 
 
 def loads(text: str, path: Path) -> Config:
@@ -177,6 +176,36 @@ def loads(text: str, path: Path) -> Config:
         ConfigError: with all faults at once.
 
     """
+    return _usable(_examine(text, path))
+
+
+def _usable(examined: Examined) -> Config:
+    if examined.config is None:
+        raise ConfigError([finding for finding in examined.findings if finding.severity == "fault"])
+    return examined.config
+
+
+def examine(path: Path | str) -> Examined:
+    """Look at a configuration file: what it says, its faults and its warnings."""
+    path = Path(path)
+
+    def refused(line: int, what: str) -> Examined:
+        return Examined(None, Found(1, ""), [FileFault(str(path), line, what)])
+
+    try:
+        data = read_file(path, MAX_BYTES)
+    except OSError as error:
+        return refused(0, f"cannot be read: {error.strerror}")
+    if len(data) > MAX_BYTES:
+        return refused(0, f"longer than {MAX_BYTES} bytes: this is not a configuration")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return refused(data.count(b"\n", 0, error.start) + 1, f"not UTF-8: byte 0x{data[error.start]:02x}")
+    return _examine(text, path)
+
+
+def _examine(text: str, path: Path) -> Examined:
     folder = path.absolute().parent
     schema = Schema(
         root=Config,
@@ -191,8 +220,5 @@ def loads(text: str, path: Path) -> Config:
             Config: checks.check_config,
         },
     )
-    value, faults = read(text, str(path), schema)
-    if faults:
-        raise ConfigError(faults)
-    assert isinstance(value, Config)
-    return value
+    root, findings = read(text, str(path), schema)
+    return Examined(None if root.value is FAULTY else root.value, root, findings)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from rtrd.base.endpoint import Endpoint
+from rtrd.base.faults import Report
 from rtrd.base.socket_paths import ATTACH_SUFFIX
-from rtrd.config.yaml_reader import FAULTY, Found, Report
+from rtrd.config.yaml_reader import FAULTY, Found
 
 MAX_CACHES: Final = 30
 """A cache is one bit of a 32-bit word in the VRP set."""
@@ -15,6 +19,9 @@ MAX_SOCKET_PATH: Final = 107 - len(ATTACH_SUFFIX)
 """Bytes of the control socket's path: that of `rtrd attach` is longer (unix(7), sun_path less its final NUL)."""
 
 SSH_PORT: Final = 22
+
+ACTIONS: Final = ("valid", "not-found", "invalid", "unverified")
+"""The keys of a rule that say what is done."""
 
 
 def check_server(found: Found, report: Report) -> None:
@@ -30,6 +37,28 @@ def check_server(found: Found, report: Report) -> None:
         for key in ("user", "key", "host-key"):
             if key in found.keys:
                 report(found.line_of(key), f"{found.path}.{key}: only for transport ssh")
+    host = found.get("host")
+    if host is not FAULTY and (why := _no_host(str(host))):
+        report(found.line_of("host"), f"{found.path}.host: {host!r} {why}", "warning")
+
+
+def _no_host(host: str) -> str | None:
+    """Say why nothing can be reached by what is an address or a name by its letters."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        if "_" in host:
+            return "can't be a host name: it has an underscore (RFC 1123 section 2.1), and few resolvers find it"
+        if host.rstrip(".").rpartition(".")[2].isdigit():
+            return "can't be a host name: its last label is a number"
+        return None
+    if address.is_multicast:
+        return "is a multicast address, where no cache answers"
+    if address.is_unspecified:
+        return "stands for any address of a host, and names none"
+    if isinstance(address, ipaddress.IPv6Address) and address.is_link_local and address.scope_id is None:
+        return f"is link-local: name the interface, as {host}%eth0"
+    return None
 
 
 def check_caches(found: Found, report: Report) -> None:
@@ -64,6 +93,28 @@ def check_caches(found: Found, report: Report) -> None:
     if len(caches) > MAX_CACHES:
         what = f"{len(caches)} caches, at most {MAX_CACHES} are possible"
         report(caches[MAX_CACHES].line, f"{found.path}: {what}")
+    _check_caches_differ(caches, report)
+
+
+def _check_caches_differ(caches: Iterable[Found], report: Report) -> None:
+    first: dict[Endpoint, int] = {}
+    for cache in caches:
+        endpoint = _endpoint(cache)
+        if endpoint is None:
+            continue
+        if endpoint in first:
+            what = f"{endpoint} is also the cache on line {first[endpoint]}; when one fails, so does the other"
+            report(cache.line, f"{cache.path}: {what}", "warning")
+        else:
+            first[endpoint] = cache.line
+
+
+def _endpoint(cache: Found) -> Endpoint | None:
+    """Give where a cache is; two spellings of one name give the same."""
+    host, port = cache.get("host"), cache.get("port", 323)
+    if FAULTY in (host, port):
+        return None
+    return Endpoint(str(host).lower().rstrip("."), port)
 
 
 def check_action(found: Found, report: Report) -> None:
@@ -82,7 +133,7 @@ def check_rule(found: Found, report: Report) -> None:
         return
     if "from" in found.keys:
         report(found.line_of("from"), f"{found.path}.from: not for direction out, whose routes no neighbor sent")
-    for validity in ("valid", "not-found", "invalid", "unverified"):
+    for validity in ACTIONS:
         if validity not in found.keys:
             continue
         action = found.keys[validity].get("action")
@@ -101,6 +152,12 @@ def check_rtr_server(found: Found, report: Report) -> None:
 def check_config(found: Found, report: Report) -> None:
     """Want sections to agree, and a path of the control socket that a socket can have."""
     _check_relay_intervals(found, report)
+    _check_listening(found, report)
+    if "policy" in found.keys:
+        rules = found.keys["policy"].items
+        _check_rules_act(rules, report)
+        for direction, key in (("in", "from"), ("out", "to")):
+            _check_shadows([rule for rule in rules if rule.get("direction", "in") == direction], key, report)
     control = found.get("control", None)
     if isinstance(control, Path) and len(bytes(control)) > MAX_SOCKET_PATH:
         what = f"a unix socket's path has at most {MAX_SOCKET_PATH} bytes, this one {len(bytes(control))}"
@@ -123,3 +180,110 @@ def _check_relay_intervals(found: Found, report: Report) -> None:
             line = max(relay.line_of(name) for name in (key, "expire"))
             what = f"expire ({values['expire']}) must be greater than {key} ({values[key]})"
             report(line, f"{relay.path}: {what}; keys that rtr-server leaves out are taken from caches")
+
+
+def _check_listening(found: Found, report: Report) -> None:
+    """Want each port listened at once, and no cache that is rtrd itself."""
+    taken: list[tuple[Endpoint, Found]] = []
+    for place in _listening(found):
+        endpoint = place.value
+        if not isinstance(endpoint, Endpoint) or not endpoint.port:
+            continue
+        for other, first in taken:
+            if _overlap(endpoint, other):
+                what = f"{endpoint} can't be listened at beside {other} of {first.path} on line {first.line}"
+                report(place.line, f"{place.path}: {what}")
+                break
+        taken.append((endpoint, place))
+    if "caches" not in found.keys or "groups" not in found.keys["caches"].keys:
+        return
+    for group in found.keys["caches"].keys["groups"].items:
+        for cache in group.keys["servers"].items if "servers" in group.keys else ():
+            endpoint = _endpoint(cache)
+            for own, place in taken:
+                if (
+                    endpoint is not None
+                    and place.path != "http"
+                    and _is_here(endpoint.host)
+                    and _overlap(endpoint, own)
+                ):
+                    what = f"{endpoint} is where rtrd itself serves ({place.path}, line {place.line})"
+                    report(cache.line, f"{cache.path}: {what}: it would be its own cache")
+
+
+def _listening(found: Found) -> Iterator[Found]:
+    """Give each place in the file that says where rtrd listens by TCP."""
+    if "http" in found.keys:
+        yield found.keys["http"]
+    relay = found.keys.get("rtr-server")
+    for section in (relay, relay and relay.keys.get("tls")):
+        if section is not None and "listen" in section.keys:
+            yield from section.keys["listen"].items
+
+
+def _overlap(one: Endpoint, other: Endpoint) -> bool:
+    """Tell whether both can't be listened at: `0.0.0.0` and `[::]` take all addresses of their family."""
+    if one.port != other.port or (":" in one.host) != (":" in other.host):
+        return False
+    return one.host == other.host or bool({"0.0.0.0", "::"} & {one.host, other.host})
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_rules_act(rules: Iterable[Found], report: Report) -> None:
+    for rule in rules:
+        if not set(ACTIONS) & rule.keys.keys():
+            what = f"no action ({', '.join(ACTIONS)}): the routes of these neighbors are only observed"
+            report(rule.line, f"{rule.path}: {what}", "warning")
+
+
+def _check_shadows(rules: Iterable[Found], key: str, report: Report) -> None:
+    """Warn of a rule, or of a neighbor in it, that an earlier rule takes; `key` names the neighbors of a rule."""
+    taken: dict[object, int] = {}
+    everything: int | None = None
+    for rule in rules:
+        if everything is not None:
+            what = f"never acts: the rule on line {everything} is for any neighbor"
+            report(rule.line, f"{rule.path}: {what}", "warning")
+            continue
+        if key not in rule.keys:
+            everything = rule.line
+            continue
+        neighbors = [each for each in rule.keys[key].items if each.value is not FAULTY]
+        if neighbors and all(each.value in taken for each in neighbors):
+            lines = sorted({taken[each.value] for each in neighbors})
+            who = f"the rule on line {lines[0]} takes" if len(lines) == 1 else f"the rules on lines {_list(lines)} take"
+            report(rule.line, f"{rule.path}: never acts: {who} all of its neighbors", "warning")
+            continue
+        here: set[object] = set()
+        for each in neighbors:
+            if each.value in taken:
+                what = f"{each.value} has no effect here: the rule on line {taken[each.value]} takes this neighbor"
+                report(each.line, f"{each.path}: {what}", "warning")
+            elif each.value in here:
+                report(each.line, f"{each.path}: {each.value} is given twice", "warning")
+            here.add(each.value)
+        taken |= {value: rule.line for value in here if value not in taken}
+
+
+def _list(lines: Iterable[int]) -> str:
+    *most, last = map(str, lines)
+    return f"{', '.join(most)} and {last}"
+
+
+def announcing_rules(root: Found) -> Iterator[tuple[Found, Found]]:
+    """Give each rule that announces learned routes, with the first of its actions that does."""
+    for rule in root.keys["policy"].items if "policy" in root.keys else ():
+        actions = (rule.keys[key] for key in ACTIONS if key in rule.keys)
+        first = next((each for each in sorted(actions, key=_line) if each.get("action") == "announce"), None)
+        if first is not None and rule.get("direction", "in") == "in":
+            yield rule, first
+
+
+def _line(found: Found) -> int:
+    return found.line

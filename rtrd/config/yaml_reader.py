@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import yaml
 from msgspec import inspect
 
-from rtrd.base.faults import FileFault
+from rtrd.base.faults import FileFault, Report, Severity
 
 MAX_NODES: Final = 20_000
 """Bound on what is walked: aliases can make a small file stand for a huge one."""
@@ -59,7 +59,6 @@ class Found:
         return self.keys[key].line if key in self.keys else self.line
 
 
-Report = Callable[[int, str], None]
 Check = Callable[[Found, Report], None]
 Leaf = Callable[[str], Any]
 
@@ -77,34 +76,51 @@ class Schema(msgspec.Struct, frozen=True):
     checks: Mapping[type, Check]
 
 
+def meant(word: str, known: Iterable[str]) -> str | None:
+    """Give the known word that a mistyped one probably is."""
+    return next(iter(difflib.get_close_matches(word[:SHOWN].lower().replace("_", "-"), known, n=1)), None)
+
+
 def shown(text: object) -> str:
     """Return a value for a message: quoted, shortened, control characters escaped."""
     full = str(text)
     return repr(full if len(full) <= SHOWN else full[:SHOWN] + "...")
 
 
-def read(text: str, file: str, schema: Schema) -> tuple[Any, list[FileFault]]:
-    """Return the root Struct (FAULTY when there are faults) and all faults of `file` in order of their lines."""
+class Reading(NamedTuple):
+    """What a file says, and what is wrong with it."""
+
+    root: Found
+    """`root.value` is the root Struct, FAULTY when there are faults."""
+    findings: list[FileFault]
+    """Faults and warnings, in order of their lines."""
+
+
+def read(text: str, file: str, schema: Schema) -> Reading:
+    """Read a file's text; `file` names it in what is found."""
+    nothing = Found(1, "")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # What is missing at the end of the file is missing after its last line, not on one that isn't there.
         line = min(mark.line + 1, len(text.splitlines())) if mark else 1
-        return FAULTY, [FileFault(file, line, f"not YAML: {_sentence(error)}")]
+        return Reading(nothing, [FileFault(file, line, f"not YAML: {_sentence(error)}")])
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        return FAULTY, [FileFault(file, line, f"not YAML: the character {shown(chr(_code(error)))} is not allowed")]
+        return Reading(
+            nothing, [FileFault(file, line, f"not YAML: the character {shown(chr(_code(error)))} is not allowed")]
+        )
     except RecursionError:
-        return FAULTY, [FileFault(file, 1, "not YAML that can be read: it is nested too deeply")]
+        return Reading(nothing, [FileFault(file, 1, "not YAML that can be read: it is nested too deeply")])
     walk = _Walk(file, schema)
     if node is None:
         walk.report(1, "the file is empty")
-        return FAULTY, walk.faults
+        return Reading(nothing, walk.findings)
     found = walk.struct(node, inspect.type_info(schema.root), "")
     if walk.faults:
-        return FAULTY, sorted(set(walk.faults))
-    return found.value, []
+        found.value = FAULTY
+    return Reading(found, sorted(set(walk.findings)))
 
 
 def _code(error: yaml.reader.ReaderError) -> int:
@@ -129,11 +145,13 @@ class _Walk:
     def __init__(self, file: str, schema: Schema) -> None:
         self.file = file
         self.schema = schema
-        self.faults: list[FileFault] = []
+        self.findings: list[FileFault] = []
+        self.faults = 0
         self._visited = 0
 
-    def report(self, line: int, what: str) -> None:
-        self.faults.append(FileFault(self.file, line, what))
+    def report(self, line: int, what: str, severity: Severity = "fault") -> None:
+        self.findings.append(FileFault(self.file, line, what, severity))
+        self.faults += severity == "fault"
 
     def any(self, node: yaml.Node, kind: inspect.Type, path: str) -> Found:
         """Read a node as the type says; whatever is wrong is reported and leaves FAULTY."""
@@ -184,12 +202,12 @@ class _Walk:
         for name, each in fields.items():
             if each.required and name not in seen:
                 self.report(found.line, f"{path or 'the file'}: the key {shown(name)} is missing")
-        before = len(self.faults)
+        before = self.faults
         if kind.cls in self.schema.checks:
             self.schema.checks[kind.cls](found, self.report)
         values = {fields[name].name: child.value for name, child in found.keys.items()}
         whole = all(name in seen or not each.required for name, each in fields.items())
-        if whole and FAULTY not in values.values() and len(self.faults) == before:
+        if whole and FAULTY not in values.values() and self.faults == before:
             found.value = kind.cls(**values)
         return found
 
@@ -198,8 +216,8 @@ class _Walk:
         if not isinstance(node, yaml.ScalarNode):
             self.report(_line(node), f"{where}a key must be text")
             return
-        near = difflib.get_close_matches(node.value.lower().replace("_", "-"), fields, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(fields)}"
+        near = meant(node.value, fields)
+        hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(fields)}"
         self.report(_line(node), f"{where}unknown key {shown(node.value)}; {hint}")
 
     def _list(self, node: yaml.Node, kind: inspect.VarTupleType, found: Found) -> None:
@@ -220,7 +238,9 @@ class _Walk:
     def _choice(self, node: yaml.Node, kind: inspect.LiteralType, found: Found) -> None:
         choices = [str(value) for value in kind.values]
         if not isinstance(node, yaml.ScalarNode) or node.value not in choices:
-            self._expected(node, found.path, f"one of {', '.join(choices)}")
+            near = meant(node.value, choices) if isinstance(node, yaml.ScalarNode) else None
+            hint = f"; did you mean {near!r}?" if near else ""
+            self._expected(node, found.path, f"one of {', '.join(choices)}", hint)
             return
         found.value = node.value
 

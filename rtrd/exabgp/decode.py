@@ -8,8 +8,6 @@ once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -103,41 +101,30 @@ def decode(line: bytes) -> Event:
         decoded = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"not JSON of the shape that ExaBGP writes: {error}") from error
-    neighbor, read = decoded.neighbor, _READERS.get(decoded.type)
+    neighbor = decoded.neighbor
     if neighbor is None:
         return Other(decoded.type)
-    event = None if read is None else read(neighbor)
-    return event or Other(decoded.type, neighbor.address.peer)
+    if decoded.type == "update":
+        if neighbor.message is not None:
+            event = _update(neighbor, neighbor.message)
+            if neighbor.direction != "send":
+                return event
+            if isinstance(event, Update):
+                return Sent(event)
+        if neighbor.direction == "send":
+            return Other("send", neighbor.address.peer)
+    elif decoded.type == "state":
+        if neighbor.state in ("up", "down"):
+            return State(neighbor.address.peer, neighbor.state == "up", neighbor.reason)
+    elif decoded.type == "negotiated" and bytes(neighbor.negotiated):
+        return _negotiated(neighbor.address.peer, neighbor.negotiated)
+    return Other(decoded.type, neighbor.address.peer)
 
 
-def _message(neighbor: _Neighbor) -> Event | None:
-    update = None if neighbor.message is None else neighbor.message.update
-    event = None if update is None else _update(neighbor, update)
-    if neighbor.direction != "send":
-        return event  # None: End-of-RIB (RFC 4724 section 2), for one
-    return Other("send", neighbor.address.peer) if event is None else Sent(event)
-
-
-def _state(neighbor: _Neighbor) -> Event | None:
-    known = neighbor.state in ("up", "down")
-    return State(neighbor.address.peer, neighbor.state == "up", neighbor.reason) if known else None
-
-
-def _negotiated(neighbor: _Neighbor) -> Event | None:
-    with suppress(msgspec.DecodeError):  # of a line without it, too
-        capabilities = _capabilities.decode(neighbor.negotiated)
-        return Negotiated(neighbor.address.peer, "ipv4 unicast ipv6" in capabilities.nexthop)
-    return None
-
-
-_READERS: dict[str, Callable[[_Neighbor], Event | None]] = {
-    "update": _message,
-    "state": _state,
-    "negotiated": _negotiated,
-}
-
-
-def _update(neighbor: _Neighbor, update: _Update) -> Update:
+def _update(neighbor: _Neighbor, message: _Message) -> Event:
+    update = message.update
+    if update is None:
+        return Other("update", neighbor.address.peer)  # End-of-RIB (RFC 4724 section 2), for one
     withdrawn: list[str] = []
     announced: list[tuple[bytes, list[str]]] = []
     others = 0
@@ -169,3 +156,11 @@ def _prefixes(entries: list[_Nlri | str]) -> list[str]:
         else f"{entry.nlri} {entry.path_information}"
         for entry in entries
     ]
+
+
+def _negotiated(neighbor: str, raw: msgspec.Raw) -> Event:
+    try:
+        capabilities = _capabilities.decode(raw)
+    except msgspec.DecodeError:
+        return Other("negotiated", neighbor)
+    return Negotiated(neighbor, "ipv4 unicast ipv6" in capabilities.nexthop)

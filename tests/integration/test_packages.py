@@ -115,6 +115,7 @@ def test_installed_used_and_removed(host: Host) -> None:
         "bash-completion/completions/rtrd",
         "zsh/vendor-completions/_rtrd",
         "fish/vendor_completions.d/rtrd.fish",
+        "rtrd/rtrd.schema.json",
     ):
         assert host.run("test", "-s", f"/usr/share/{path}").returncode == 0, path
     bill = json.loads(host.run("cat", "/usr/share/doc/rtrd/sbom.cdx.json").stdout)

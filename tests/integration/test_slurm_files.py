@@ -83,7 +83,9 @@ def test_faults_are_faults_of_the_configuration(lab: Lab) -> None:
         assert (done.returncode, done.stderr) == (2, overlap)
     argv = [rtrd, "check", "--json", str(daemon.config)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-    assert json.loads(done.stdout)["faults"] == [{"file": str(two), "line": 9, "what": overlap.split(": ", 1)[1][:-1]}]
+    assert json.loads(done.stdout)["faults"] == [
+        {"file": str(two), "line": 9, "what": overlap.split(": ", 1)[1][:-1], "severity": "fault"}
+    ]
     two.unlink()
     one.write_text("{")
     done = subprocess.run([rtrd, "check", str(daemon.config)], capture_output=True, text=True, timeout=30, check=False)

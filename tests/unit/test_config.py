@@ -49,6 +49,12 @@ def load(text: str) -> config.Config:
     return config.loads(text, Path("/etc/rtrd/rtrd.yaml"))
 
 
+def whole_example() -> str:
+    """Give the example with what stands in it behind `# `."""
+    text = EXAMPLE.read_text().partition("\n")[2]  # the first line is the editor's
+    return re.sub(r"^( *)# (?= *(?:- )?(?:\{|[a-z-]+:(?: |$)))", r"\1", text, flags=re.MULTILINE)
+
+
 def test_the_shortest_good_file_gets_all_defaults() -> None:
     found = load(GOOD)
     caches = found.caches
@@ -63,7 +69,7 @@ def test_the_shortest_good_file_gets_all_defaults() -> None:
 
 def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
     """What stands there behind `# ` is meant to be taken as it is."""
-    text = re.sub(r"^( *)# (?= *(?:- )?[a-z-]+:(?: |$))", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
+    text = whole_example()
     shown = set(re.findall(r"(?:^|[{,]) *(?:- )?([a-z-]+):", re.sub(" *#.*", "", text), re.MULTILINE))
     assert shown == {
         field.encode_name
@@ -74,13 +80,17 @@ def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
         for field in msgspec.structs.fields(each)
     }
     assert load(text).policy[-1].direction == "out"
+    check_example(load(text))
 
 
-def test_the_example_is_good() -> None:
-    found = config.load(EXAMPLE)
+def test_the_example_is_good_and_only_observes() -> None:
+    assert config.load(EXAMPLE).policy == ()
+
+
+def check_example(found: config.Config) -> None:
     ssh = found.caches.groups[0].servers[1]
     assert (ssh.transport, ssh.port, ssh.user, ssh.host_key) == ("ssh", 22, "rtr", Path("/etc/rtrd/host.pub"))
-    (rule,) = found.policy
+    rule = found.policy[0]
     assert rule.from_ == ("192.0.2.1",)
     assert rule.valid is not None
     assert [spec.text for spec in rule.valid.tags] == ["rfc8097", "large:65000:1:0"]
@@ -231,7 +241,10 @@ def test_thirty_caches_are_possible_and_no_more() -> None:
 
 
 ACTIONS = [
-    ("valid: {action: annunce}", "valid.action: expected one of announce, hold, observe, withdraw, found 'annunce'"),
+    (
+        "valid: {action: annunce}",
+        "valid.action: expected one of announce, hold, observe, withdraw, found 'annunce'; did you mean 'announce'?",
+    ),
     ("valid: {tags: [rfc8097]}", "valid: the key 'action' is missing"),
     ("valid: announce", "valid: expected keys and values, found 'announce'"),
     ("invalid: {action: withdraw, tags: [rfc8097]}", "invalid.tags: only for action announce, not withdraw"),

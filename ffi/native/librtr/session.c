@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -73,14 +74,13 @@ static void on_reject(void *data, const struct vrp *vrp)
     queue_vrp(session->queue, vrp);
 }
 
-static void on_fault(void *data, const struct frame_fault *fault, const uint8_t *report, size_t size)
+static void on_fault(void *data, enum fault kind, const char *text)
 {
     struct session *session = data;
-    uint8_t payload[sizeof *fault + REPORT_SIZE];
-    memcpy(payload, fault, sizeof *fault);
-    if (size)
-        memcpy(payload + sizeof *fault, report, size);
-    queue_put(session->queue, FRAME_FAULT, payload, sizeof *fault + size);
+    char payload[1 + FAULT_SIZE] = {(char)kind};
+    size_t length = strnlen(text, FAULT_SIZE);
+    memcpy(payload + 1, text, length);
+    queue_put(session->queue, FRAME_FAULT, payload, 1 + length);
 }
 
 static void on_router_key(struct spki_table *table, const struct spki_record record, const bool added)
@@ -148,12 +148,12 @@ static void close_last(struct session *session)
 static int on_connect(void *data)
 {
     struct session *session = data;
-    struct frame_fault fault = {.fault = FAULT_UNREACHABLE};
+    char fault[FAULT_SIZE];
     close_last(session);
     int fd = connect_stream(session->host, session->port, session->bind, session->connect_timeout, session->keepalive,
-                            &fault.error);
+                            fault, sizeof fault);
     if (fd < 0)
-        on_fault(session, &fault, NULL, 0);
+        on_fault(session, FAULT_UNREACHABLE, fault);
     else if (session->ssh && fstat(fd, &session->which) == 0)
         session->last = fd;
     return fd;
@@ -206,19 +206,19 @@ static void session_free(struct session *session)
     atomic_fetch_sub(&sessions, 1);
 }
 
-static struct session *refuse(struct session *session, uint32_t *fault, enum fault why)
+static struct session *refuse(struct session *session, char *fault, size_t size, const char *why)
 {
-    *fault = why;
+    snprintf(fault, size, "%s", why);
     if (session)
         session_free(session);
     return NULL;
 }
 
-struct session *session_open(const struct session_options *options, uint32_t *fault)
+struct session *session_open(const struct session_options *options, char *fault, size_t size)
 {
     struct session *session = calloc(1, sizeof *session);
     if (!session)
-        return refuse(NULL, fault, FAULT_MEMORY);
+        return refuse(NULL, fault, size, "no memory for another cache");
     atomic_fetch_add(&sessions, 1);
     session->last = -1;
     session->queue = queue_new(options->queue_limit);
@@ -231,9 +231,11 @@ struct session *session_open(const struct session_options *options, uint32_t *fa
     session->retry = options->retry;
     session->soon = options->soon != 0;
     if (!session->queue || !session->host || !session->port || (options->bind && !session->bind))
-        return refuse(session, fault, FAULT_MEMORY);
+        return refuse(session, fault, size, "no memory or no file descriptor for another cache");
     if (open_transport(session, options) != TR_SUCCESS)
-        return refuse(session, fault, options->username ? FAULT_SSH : FAULT_TCP);
+        return refuse(session, fault, size,
+                      options->username ? "librtr refuses the SSH options: give a private key or a password, not both"
+                                        : "librtr refuses the TCP options");
     intake_wrap(&session->intake, &session->transport, on_reject, on_fault, session);
     session->socket.tr_socket = &session->transport;
     session->sockets[0] = &session->socket;
@@ -242,7 +244,8 @@ struct session *session_open(const struct session_options *options, uint32_t *fa
                               on_prefix, on_router_key, NULL, NULL);
     if (result != RTR_SUCCESS) {
         session->transport.free_fp(&session->transport);
-        return refuse(session, fault, result == RTR_INVALID_PARAM ? FAULT_INTERVALS : FAULT_MANAGER);
+        return refuse(session, fault, size,
+                      result == RTR_INVALID_PARAM ? "an interval is out of librtr's range" : "rtr_mgr_init failed");
     }
     session->socket.connection_state_fp = on_state;
     rtr_set_interval_mode(&session->socket,
@@ -255,7 +258,7 @@ struct session *session_open(const struct session_options *options, uint32_t *fa
     if (started != RTR_SUCCESS) {
         queue_shut(session->queue);
         rtr_mgr_free(session->manager);
-        return refuse(session, fault, FAULT_THREAD);
+        return refuse(session, fault, size, "librtr cannot start a thread");
     }
     return session;
 }

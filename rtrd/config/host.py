@@ -1,0 +1,260 @@
+"""What a configuration names, looked at on this host: files, folders, sockets, groups, with the eyes of who runs rtrd.
+
+A fault is what `rtrd run` refuses, a warning what would fail later.
+"""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import re
+import stat
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from rtrd.base.faults import FileFault, Severity
+from rtrd.base.files import want_file
+from rtrd.config import Examined
+from rtrd.config.yaml_reader import Found
+
+USER: Final = "rtrd"
+"""The user of systemd/rtrd.service."""
+
+_UNIT_FOLDERS: Final = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
+_SYSTEMD_RUNS: Final = Path("/run/systemd/system")
+_OF_THE_UNIT: Final = re.compile(r"/(?:var/lib|run)/rtrd(?:-[^/]+)?")
+"""The folders that the unit has systemd make: StateDirectory= and RuntimeDirectory=."""
+
+
+class Account(NamedTuple):
+    """Who runs rtrd."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @property
+    def is_us(self) -> bool:
+        """We see what this user sees."""
+        return self.uid == os.geteuid()
+
+
+class UnknownUserError(Exception):
+    """There is no such user."""
+
+
+def account(config: Path, user: str | None = None) -> Account:
+    """Give who will run rtrd with this file: `user`; else for root the unit's user, if it is there; else us."""
+    name = user
+    if name is None and os.geteuid() == 0:
+        name = _user_of(_unit(config)) or USER
+    if name is not None:
+        try:
+            found = pwd.getpwnam(name)
+            return Account(found.pw_name, found.pw_uid, found.pw_gid)
+        except KeyError:
+            if user is not None:
+                raise UnknownUserError(f"there is no user {user!r}") from None
+    try:
+        own = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        own = str(os.geteuid())
+    return Account(own, os.geteuid(), os.getegid())
+
+
+def _unit(config: Path) -> str:
+    """Give the unit that reads this file."""
+    absolute = config.absolute()
+    instance = absolute.parent == Path("/etc/rtrd") and absolute.name != "rtrd.yaml"
+    return f"rtrd@{absolute.stem}.service" if instance else "rtrd.service"
+
+
+def _user_of(unit: str) -> str | None:
+    """Ask systemd, which knows of drop-ins."""
+    if not _SYSTEMD_RUNS.is_dir() or not re.fullmatch(r"[\w@.:-]+", unit, re.ASCII):
+        return None
+    argv = ["systemctl", "show", "--property=User", "--value", unit]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def unit_makes(path: Path) -> bool:
+    """Tell whether systemd makes this folder when it starts the unit, which is installed."""
+    units = (Path(folder) / "rtrd.service" for folder in _UNIT_FOLDERS)
+    return _OF_THE_UNIT.fullmatch(str(path)) is not None and any(unit.is_file() for unit in units)
+
+
+class _Question(NamedTuple):
+    """Something on the host that a place in the file names."""
+
+    place: Found
+    path: Path
+    look: Callable[[Path, str], str | None]
+    severity: Severity = "warning"
+
+
+def look(examined: Examined, path: Path, who: Account) -> list[FileFault]:
+    """Find what of the host doesn't fit the file, as `who` sees it."""
+    questions = list(_questions(examined.root))
+    findings = [
+        FileFault(str(path), each.place.line, f"{each.place.path}: {answer}", each.severity)
+        for each, answer in zip(questions, _answers(questions, who), strict=True)
+        if answer is not None
+    ]
+    return findings + [FileFault(str(path), line, what) for line, what in _groups(examined.root)]
+
+
+def _questions(root: Found) -> Iterator[_Question]:
+    for group in _items(root, "caches", "groups"):
+        for server in _items(group, "servers"):
+            yield from _paths(server, ("key", "host-key"), _file)
+    for file in _items(root, "slurm"):
+        yield from _paths_of(file, _readable, "fault")
+    relay = root.keys.get("rtr-server")
+    if relay is not None and "tls" in relay.keys:
+        yield from _paths(relay.keys["tls"], ("certificate", "key", "client-ca"), _file, "fault")
+    yield from _paths(root, ("state",), _writable_folder)
+    yield from _paths(root, ("control",), _socket_to_listen)
+    if "bird" in root.keys:
+        bird = root.keys["bird"]
+        socket = bird.keys.get("socket") or Found(bird.line, f"{bird.path}.socket", Path("/run/bird/bird.ctl"))
+        yield from _paths_of(socket, _socket_to_use)
+
+
+def _items(found: Found, *keys: str) -> Sequence[Found]:
+    for key in keys:
+        if key not in found.keys:
+            return ()
+        found = found.keys[key]
+    return found.items
+
+
+def _paths(
+    found: Found, keys: Sequence[str], look: Callable[[Path, str], str | None], severity: Severity = "warning"
+) -> Iterator[_Question]:
+    for key in keys:
+        if key in found.keys:
+            yield from _paths_of(found.keys[key], look, severity)
+
+
+def _paths_of(
+    place: Found, look: Callable[[Path, str], str | None], severity: Severity = "warning"
+) -> Iterator[_Question]:
+    if isinstance(place.value, Path):
+        yield _Question(place, place.value, look, severity)
+
+
+def _answers(questions: Sequence[_Question], who: Account) -> list[str | None]:
+    """Look as this user: the kernel knows of groups and access lists what no sum of mode bits does."""
+
+    def answers() -> list[str | None]:
+        return [each.look(each.path, who.name) for each in questions]
+
+    if who.is_us:
+        return answers()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.initgroups(who.name, who.gid)
+            os.setgid(who.gid)
+            os.setuid(who.uid)
+            with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+                json.dump(answers(), pipe)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8", errors="replace") as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        raise UnknownUserError(f"only root can look as the user {who.name!r}")
+    found: list[str | None] = json.loads(said)
+    return found
+
+
+def _file(path: Path, user: str) -> str | None:
+    try:
+        want_file(path)
+    except OSError as error:
+        return f"{path}: {_why(error, user)}"
+    return None if os.access(path, os.R_OK) else f"{path}: the user {user} may not read it"
+
+
+def _readable(path: Path, user: str) -> str | None:
+    """Look only whether a file may be read: who reads SLURM files says all else of them."""
+    there = path.exists() and not os.access(path, os.R_OK)
+    return f"{path}: the user {user} may not read it" if there else None
+
+
+def _writable_folder(path: Path, user: str) -> str | None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None if unit_makes(path) else f"{path}: there is no such folder; a restart would begin without VRPs"
+    except OSError as error:
+        return f"{path}: {_why(error, user)}"
+    if not stat.S_ISDIR(mode):
+        return f"{path}: it is no folder"
+    return None if os.access(path, os.W_OK | os.X_OK) else f"{path}: the user {user} may not write to this folder"
+
+
+def _socket_to_listen(path: Path, user: str) -> str | None:
+    folder = path.parent
+    if folder.is_dir():
+        return None if os.access(folder, os.W_OK | os.X_OK) else f"{path}: the user {user} may not write to its folder"
+    if unit_makes(folder):
+        return None
+    above = next(each for each in folder.parents if each.exists())
+    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+        return None  # rtrd makes it
+    return f"{path}: there is no folder {folder}, and the user {user} can't make it"
+
+
+def _socket_to_use(path: Path, user: str) -> str | None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return f"{path}: there is no {'such socket' if path.parent.is_dir() else f'folder {path.parent}'}"
+    except OSError as error:
+        return f"{path}: {_why(error, user)}"
+    if not stat.S_ISSOCK(mode):
+        return f"{path}: it is no socket"
+    if os.access(path, os.W_OK):
+        return None
+    group = _group_name(path.stat().st_gid)
+    return f"{path}: the user {user} may not use it; make it a member of the group {group}: adduser {user} {group}"
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _why(error: OSError, user: str) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, PermissionError):
+        return f"the user {user} may not look into its folder"
+    return str(error.strerror)
+
+
+def _groups(root: Found) -> Iterator[tuple[int, str]]:
+    group = root.keys.get("control-group")
+    if group is None or not isinstance(group.value, str) or (group.value.isascii() and group.value.isdigit()):
+        return
+    try:
+        grp.getgrnam(group.value)
+    except KeyError:
+        yield group.line, f"{group.path}: there is no group {group.value!r}"

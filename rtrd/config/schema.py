@@ -1,0 +1,117 @@
+"""The JSON Schema of the configuration, made of its types, for editors: what they complete and underline.
+
+It knows less than `rtrd check`: nothing of lines, of keys given twice, or of values that must agree.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import inspect
+
+from rtrd.base.endpoint import Endpoint
+from rtrd.base.notation import ROUTER_NAME
+from rtrd.config import Action, Config, PolicyRule, RTRServer, Server
+from rtrd.config.types import Address, HostName, Name, RouterName, Share
+from rtrd.tags import TagSpec
+
+DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
+_IPV6 = r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[^\s]+)?"
+_LABEL = "(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
+_TEXT = r"[^\x00-\x1f\x7f]+"
+
+LEAVES: Final[dict[Any, dict[str, Any]]] = {
+    Path: {"type": "string", "pattern": f"^{_TEXT}$"},
+    Name: {"type": "string", "pattern": f"^{_TEXT}$", "maxLength": 64},
+    RouterName: {"type": "string", "pattern": f"^{ROUTER_NAME.pattern}$"},
+    Address: {"type": "string", "pattern": f"^({_IPV4}|{_IPV6})$"},
+    HostName: {"type": "string", "pattern": rf"^({_IPV6}|({_LABEL}\.)*{_LABEL}\.?)$", "maxLength": 253},
+    Share: {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?%$"},
+    Endpoint: {"type": "string", "pattern": rf"^({_IPV4}|\[{_IPV6}\]):[0-9]{{1,5}}$"},
+    TagSpec: {
+        "type": "string",
+        "pattern": "^(rfc8097|community(:[0-9]{1,10}){2}|large(:[0-9]{1,10}){3}|extended:0x[0-9a-fA-F]{1,16})$",
+    },
+}
+"""What is one text in the file."""
+
+TOGETHER: Final[dict[type, dict[str, Any]]] = {
+    Server: {
+        "if": {"properties": {"transport": {"const": "ssh"}}, "required": ["transport"]},
+        "then": {"required": ["user", "key"]},
+        "else": {"properties": {"user": False, "key": False, "host-key": False}},
+    },
+    Action: {
+        "if": {"properties": {"action": {"const": "announce"}}},
+        "else": {"properties": {"tags": False, "local-preference": False}},
+    },
+    PolicyRule: {
+        "if": {"properties": {"direction": {"const": "out"}}, "required": ["direction"]},
+        "then": {"properties": {"from": False}},
+    },
+    RTRServer: {"anyOf": [{"required": ["listen"]}, {"required": ["tls"]}]},
+}
+"""What must agree within one section (rtrd.config.checks)."""
+
+
+def schema() -> dict[str, Any]:
+    """Give the schema."""
+    parts: dict[str, dict[str, Any]] = {}
+    root = _section(inspect.type_info(Config), parts)
+    return {"$schema": DRAFT, "title": "rtrd.yaml", **root, "$defs": parts}
+
+
+def text() -> str:
+    """Give the schema as a file has it."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def _section(kind: inspect.Type, parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Give the schema of a section; those within it go into `parts`."""
+    assert isinstance(kind, inspect.StructType)
+    keys = {}
+    for each in kind.fields:
+        keys[each.encode_name] = _value(each.type, parts)
+        if isinstance(each.default, str | int | float | Path) and not isinstance(each.default, bool):
+            keys[each.encode_name] |= {"default": _default(each.default)}
+    return {
+        "description": " ".join((kind.cls.__doc__ or "").split()),
+        "type": "object",
+        "properties": keys,
+        "required": [each.encode_name for each in kind.fields if each.required],
+        "additionalProperties": False,
+        **TOGETHER.get(kind.cls, {}),
+    }
+
+
+def _default(value: object) -> object:
+    return value if isinstance(value, int) else str(value)
+
+
+def _value(kind: inspect.Type, parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Give the schema of what a key may have; as for the reader, a key that is there has a value, never `null`."""
+    if isinstance(kind, inspect.UnionType):
+        kind = next(member for member in kind.types if not isinstance(member, inspect.NoneType))
+    cls = getattr(kind, "cls", None)
+    if cls in LEAVES:
+        return dict(LEAVES[cls])
+    if isinstance(kind, inspect.StructType):
+        name = kind.cls.__name__
+        if name not in parts:
+            parts[name] = _section(kind, parts)
+        return {"$ref": f"#/$defs/{name}"}
+    if isinstance(kind, inspect.VarTupleType):
+        least = {"minItems": kind.min_length} if kind.min_length else {}
+        return {"type": "array", "items": _value(kind.item_type, parts), **least}
+    if isinstance(kind, inspect.LiteralType):
+        return {"enum": list(kind.values)}
+    if isinstance(kind, inspect.IntType):
+        return {"type": "integer", "minimum": kind.ge, "maximum": kind.le}
+    if isinstance(kind, inspect.StrType):
+        return {"type": "string", "pattern": f"^{_TEXT}$"}
+    raise TypeError(f"no schema for {kind}")

@@ -1,0 +1,545 @@
+"""What rtrd needs of ExaBGP's configuration, and what of it a file lacks. Pure: texts in, faults and warnings out.
+
+`WANTED` is all that is recommended; etc/exabgp.conf and docs/exabgp.md say the same, and tests hold them to it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
+
+from rtrd.base.faults import FileFault, Severity
+from rtrd.config.checks import announcing_rules
+from rtrd.config.yaml_reader import Found, meant
+from rtrd.exabgp.conf_file import Section, Statement, parse, shown
+
+
+class Wanted(NamedTuple):
+    """A switch of ExaBGP's configuration, and how rtrd needs it."""
+
+    section: str
+    """The one in which it stands: `neighbor` itself, or `capability`, `api`, `receive` within."""
+    key: str
+    on: bool
+    why: str
+    severity: Severity = "warning"
+    default: bool = False
+    """What ExaBGP takes when the key is left out."""
+    bare: bool = True
+    """What ExaBGP takes when the key stands alone."""
+
+
+_COSTS = "rtrd doesn't read it, and each line costs ExaBGP time"
+WANTED: Final = (
+    Wanted("api", "neighbor-changes", True, "without it the end of a session isn't told, and its routes stay", "fault"),
+    Wanted("receive", "parsed", True, "without it no routes are told in a form that rtrd reads", "fault"),
+    Wanted("receive", "update", True, "without it no routes are told", "fault"),
+    Wanted("receive", "packets", False, _COSTS),
+    Wanted("receive", "consolidate", False, _COSTS),
+    Wanted("receive", "keepalive", False, _COSTS),
+    Wanted(
+        *("api", "negotiated", False),
+        "it makes every line 250 bytes longer, and with `add-path send` no session of 4.2 comes up; it is needed only"
+        " to announce IPv4 routes with IPv6 next hops (RFC 8950)",
+    ),
+    Wanted("capability", "route-refresh", True, "without it rtrd can't have the routes sent again after a restart"),
+    Wanted("capability", "multi-session", False, "rtrd tells sessions apart by their addresses"),
+    Wanted(
+        *("neighbor", "adj-rib-in", True),
+        "without it `show adj-rib in` is empty, from which rtrd learns the routes of a neighbor that doesn't send them"
+        " again",
+        default=True,
+        bare=False,
+    ),
+    Wanted(
+        *("neighbor", "adj-rib-out", True),
+        "without it ExaBGP forgets what was announced when a session ends",
+        default=True,
+        bare=False,
+    ),
+    Wanted("neighbor", "group-updates", True, "without it each route goes out in an UPDATE of its own", default=True),
+    Wanted("neighbor", "auto-flush", True, "without it ExaBGP sends nothing of what it is told", "fault", default=True),
+    Wanted("neighbor", "manual-eor", False, "with it no End-of-RIB is sent: rtrd sends none", bare=False),
+)
+"""What rtrd needs of each neighbor."""
+
+HOLD_TIME: Final = 30
+"""Seconds: ExaBGP sends no keepalives while it executes a large command."""
+
+
+class Environment(NamedTuple):
+    """A setting of ExaBGP's environment (exabgp.env)."""
+
+    section: str
+    key: str
+    good: re.Pattern[str]
+    write: str
+    why: str
+    default: str
+
+
+ENVIRONMENT: Final = (
+    Environment(
+        *("log", "level", re.compile("WARNING|ERR|ERROR|CRITICAL|ALERT|EMERG", re.IGNORECASE), "WARNING"),
+        *("INFO writes a line for each route", "INFO"),
+    ),
+    Environment(
+        *("api", "respawn", re.compile("true|enable|1|yes|on", re.IGNORECASE), "true"),
+        *("else ExaBGP exits at the first event after rtrd was killed", "true"),
+    ),
+    Environment(
+        *("api", "ack", re.compile("true|enable|1|yes|on", re.IGNORECASE), "true"),
+        *("else rtrd can't tell which of its commands failed", "true"),
+    ),
+    Environment(
+        *("api", "chunk", re.compile("[0-9]{3,}"), "1000"),
+        *("else ExaBGP lists 20,000 routes in 5 seconds, not in 0.3, when rtrd starts", "1"),
+    ),
+)
+
+_TRUE: Final = frozenset({"true", "enable", "enabled"})
+_FALSE: Final = frozenset({"false", "disable", "disabled"})
+_ROOT: Final = ("process", "template", "neighbor")
+_KNOWN: Final = {
+    "process": ("run", "encoder", "respawn"),
+    "api": ("processes", "neighbor-changes", "negotiated", "fsm", "signal", "processes-match"),
+    "receive": (
+        *("parsed", "packets", "consolidate", "open", "update", "notification", "keepalive", "refresh", "operational"),
+    ),
+}
+"""The keywords of the sections that decide what rtrd is told."""
+
+MAX_FINDINGS: Final = 200
+MAX_WORK: Final = 100_000
+"""Sections looked at, those of a template once for each neighbor that inherits it."""
+_MAX_MEANT: Final = 100
+"""Names among which the one that was meant is looked for."""
+
+
+class Session(NamedTuple):
+    """A neighbor of the file."""
+
+    line: int
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    """Its address, or the range of its addresses."""
+    external: bool | None
+    """Whether it is in another AS; None: that is not known (`auto`)."""
+
+    @property
+    def is_range(self) -> bool:
+        """ExaBGP takes sessions of any address within."""
+        return self.network.num_addresses > 1
+
+
+class Checked(NamedTuple):
+    """What a configuration of ExaBGP is, and what is wrong with it."""
+
+    findings: list[FileFault]
+    sessions: list[Session]
+    commands: list[tuple[int, tuple[str, ...]]]
+    """The command line of each process that runs rtrd, from the word `rtrd` on, with its line."""
+
+
+@dataclass
+class _API:
+    """An `api` section, with what it says of each switch."""
+
+    section: Section
+    owner: str
+    processes: frozenset[str]
+    ours: frozenset[str]
+    """Those of the processes that run rtrd."""
+    switches: dict[str, tuple[bool, int]] = field(default_factory=dict)
+
+
+def check(text: str, file: str) -> Checked:
+    """Check the text of a configuration of ExaBGP; `file` names it in what is found."""
+    checker = _Checker(file)
+    checker.check(parse(text, checker.report))
+    return Checked(checker.findings(), checker.sessions, checker.commands)
+
+
+class _Checker:
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._found: dict[FileFault, None] = {}
+        self._left_out = 0
+        self.sessions: list[Session] = []
+        self.commands: list[tuple[int, tuple[str, ...]]] = []
+        self._templates: dict[str, Section] = {}
+        self._processes: dict[str, Section] = {}
+        self._ours: set[str] = set()
+        self._apis: dict[int, _API] = {}
+        self._work = 0
+
+    def report(self, line: int, what: str, severity: Severity = "fault") -> None:
+        """Take one finding; those that are said already are not said again."""
+        finding = FileFault(self._file, line, what, severity)
+        if len(self._found) < MAX_FINDINGS or finding in self._found:
+            self._found[finding] = None
+        else:
+            self._left_out += 1
+
+    def findings(self) -> list[FileFault]:
+        """Give what was found, in order of the lines."""
+        rest = f"and {self._left_out} more" if self._left_out else ""
+        return sorted(self._found) + ([FileFault(self._file, 0, rest)] if rest else [])
+
+    def check(self, root: Section) -> None:
+        for each in root.sections:
+            if each.kind not in _ROOT:
+                self._unknown_section(each)
+        for statement in root.statements:
+            self.report(statement.line, f"`{shown(statement.words)}`: ExaBGP takes only sections here")
+        for process in root.of_kind("process"):
+            self._process(process)
+        self._want_a_process(root)
+        for template in root.of_kind("template"):
+            for each in template.of_kind("neighbor"):
+                self._templates[each.name] = each
+                if inherit := each.last("inherit"):
+                    what = f"template {_name(each)}: ExaBGP doesn't follow `inherit` in a template"
+                    self.report(inherit.line, what, "warning")
+        groups = [(None, root), *((group, group) for group in root.of_kind("group"))]
+        neighbors = [(group, each) for group, parent in groups for each in parent.of_kind("neighbor")]
+        for group, each in neighbors:
+            if self._work > MAX_WORK:
+                what = "this file inherits so much that neighbors from here on are not checked"
+                self.report(each.line, what, "warning")
+                break
+            self._neighbor(each, group)
+        if not neighbors:
+            self.report(0, "no neighbor: rtrd would be told nothing")
+
+    def _unknown_section(self, section: Section) -> None:
+        if section.kind == "group":
+            what = "`group` is syntax of ExaBGP 3: write `template { neighbor NAME { ... } }`, and `inherit NAME;`"
+            self.report(section.line, what)
+            return
+        near = meant(section.kind, _ROOT)
+        hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(_ROOT)}"
+        self.report(section.line, f"unknown section {shown(section.words[:1])!r}; {hint}")
+
+    def _process(self, process: Section) -> None:
+        where = f"process {_name(process)}"
+        if process.name in self._processes:
+            self.report(process.line, f"{where}: also on line {self._processes[process.name].line}")
+        self._processes[process.name] = process
+        run = process.last("run")
+        command = _rtrd(run.words[1:]) if run else ()
+        if not run or not command:
+            return
+        self._ours.add(process.name)
+        self._known(process)
+        self.commands.append((run.line, command))
+        if any(" " in word for word in run.words[1:2]):
+            self.report(run.line, f"{where}: run: in quotes this is the name of one program: leave them out")
+        elif run.value.startswith("/") and not Path(run.value).exists():
+            self.report(run.line, f"{where}: run: {shown([run.value])} is not on this host", "warning")
+        words = command[1:]
+        if words[:1] not in (("attach",), ("run",)) or (words[0] == "run" and "--exabgp" not in words):
+            what = "run `rtrd attach`, or `rtrd run -c FILE --exabgp`: only these speak with ExaBGP"
+            self.report(run.line, f"{where}: {what}")
+        encoder = process.last("encoder")
+        if encoder is None or encoder.value != "json":
+            line = encoder.line if encoder else process.line
+            self.report(line, f"{where}: write `encoder json;`: rtrd reads nothing else")
+        respawn = process.last("respawn")
+        if respawn is not None and self._switch(respawn, bare=True) is False:
+            what = "with `respawn false` ExaBGP exits at the first event after rtrd was killed"
+            self.report(respawn.line, f"{where}: {what}", "warning")
+
+    def _want_a_process(self, root: Section) -> None:
+        if self._ours:
+            return
+        first = next(root.of_kind("process"), None)
+        what = "no process runs rtrd: write `process rtrd { run /usr/bin/rtrd attach; encoder json; }`"
+        self.report(first.line if first else 0, what)
+
+    def _neighbor(self, neighbor: Section, group: Section | None) -> None:
+        where = f"neighbor {_name(neighbor)}"
+        parts = [neighbor, *([group] if group else ()), *self._inherited(neighbor, where)]
+        self._work += sum(1 + len(part.sections) for part in parts)
+        for old in (process for part in parts if part is not group for process in part.of_kind("process")):
+            what = "`process` within a neighbor is syntax of ExaBGP 3: it stands at the top, and `api` here names it"
+            self.report(old.line, f"{where}: {what}")
+        session = self._session(neighbor, parts, where)
+        self._timers(parts, where)
+        self._families(parts, where)
+        self._switches(parts, where)
+        apis = [self._api(section, part) for part in parts for section in part.of_kind("api")]
+        self._told(apis, neighbor, where)
+        if session is not None:
+            self.sessions.append(session)
+
+    def _inherited(self, neighbor: Section, where: str) -> Iterator[Section]:
+        for statement in neighbor.statements:
+            if statement.words[0] != "inherit":
+                continue
+            for name in _names(statement.words[1:]):
+                if name in self._templates:
+                    yield self._templates[name]
+                    continue
+                what = f"{where}: there is no template {shown([name])!r}{_meant(name, self._templates)}"
+                self.report(statement.line, what)
+
+    def _session(self, neighbor: Section, parts: Sequence[Section], where: str) -> Session | None:
+        numbers = {}
+        for key in ("local-as", "peer-as"):
+            statement = _last(parts, key)
+            if statement is None:
+                self.report(neighbor.line, f"{where}: `{key}` is missing")
+            elif statement.value == "auto":
+                what = f"`{key} auto`: until the session is up ExaBGP writes None, which is not JSON: write a number"
+                self.report(statement.line, f"{where}: {what}")
+            else:
+                numbers[key] = statement.value
+        external = numbers["local-as"] != numbers["peer-as"] if len(numbers) == 2 else None
+        try:
+            session = Session(neighbor.line, ipaddress.ip_network(neighbor.name, strict=False), external)
+        except ValueError:
+            self.report(neighbor.line, f"{where}: not an IP address")
+            return None
+        if session.is_range:
+            what = "a range: rtrd learns the routes of its neighbors, but ExaBGP takes no announcements for them"
+            self.report(neighbor.line, f"{where}: {what}", "warning")
+        return session
+
+    def _timers(self, parts: Sequence[Section], where: str) -> None:
+        hold = _last(parts, "hold-time")
+        if hold is not None and re.fullmatch("[0-9]{1,5}", hold.value) and 0 < int(hold.value) < HOLD_TIME:
+            what = f"hold-time {hold.value}: take {HOLD_TIME} or more, since ExaBGP sends no keepalives while it works"
+            self.report(hold.line, f"{where}: {what}", "warning")
+
+    def _families(self, parts: Sequence[Section], where: str) -> None:
+        sections = [each for part in parts for each in part.of_kind("family") if each.statements]
+        unicast = (("ipv4", "unicast"), ("ipv6", "unicast"), ("all",))
+        if sections and not any(statement.words[:2] in unicast for each in sections for statement in each.statements):
+            what = "neither `ipv4 unicast` nor `ipv6 unicast`: rtrd validates no other family"
+            self.report(sections[0].line, f"{where}: {what}", "warning")
+
+    def _switches(self, parts: Sequence[Section], where: str) -> None:
+        """Look at what stands in the neighbor itself, or in its capabilities."""
+        for wanted in WANTED:
+            if wanted.section not in ("neighbor", "capability"):
+                continue
+            found, line, owner = wanted.default, parts[0].line, where
+            for part in parts:
+                for holder in (part,) if wanted.section == "neighbor" else part.of_kind("capability"):
+                    if statement := holder.last(wanted.key):
+                        on = self._switch(statement, bare=wanted.bare)
+                        found, line, owner = wanted.on if on is None else on, statement.line, self._owner(part)
+            if found != wanted.on:
+                self._want(wanted, line, owner)
+
+    def _want(self, wanted: Wanted, line: int, where: str) -> None:
+        """Say what to write. A section with several neighbors is told of once."""
+        within = "" if wanted.section == "neighbor" else f"{wanted.section}: "
+        bare = wanted.on and wanted.bare and wanted.section in ("api", "receive")
+        write = f"{wanted.key};" if bare else f"{wanted.key} {'enable' if wanted.on else 'disable'};"
+        doing = f"write `{write}`" if wanted.on or wanted.default else f"leave out `{wanted.key}`"
+        self.report(line, f"{where}: {within}{doing}: {wanted.why}", wanted.severity)
+
+    def _api(self, section: Section, owner: Section) -> _API:
+        if id(section) in self._apis:
+            return self._apis[id(section)]
+        names = section.last("processes")
+        processes = frozenset(_names(names.words[1:]) if names else ())
+        api = self._apis[id(section)] = _API(section, self._owner(owner), processes, processes & self._ours)
+        self._known(section)
+        holders = [("api", section), *(("receive", each) for each in section.of_kind("receive"))]
+        for kind, holder in holders:
+            if kind == "receive":
+                self._known(holder)
+            for wanted in WANTED:
+                statement = holder.last(wanted.key) if wanted.section == kind else None
+                if statement is not None:
+                    found = self._switch(statement, bare=wanted.bare)
+                    api.switches[wanted.key] = (found if found is not None else wanted.on, statement.line)
+        if (match := section.last("processes-match")) and not names:
+            what = (
+                "4.2 doesn't know `processes-match`, and 5.0 tells such processes nothing: write `processes [ rtrd ];`"
+            )
+            self.report(match.line, f"{api.owner}: api: {what}")
+        if names and not api.processes:
+            self.report(names.line, f"{api.owner}: api: write `processes [ rtrd ];`, with blanks and brackets")
+        for name in api.processes:
+            if names and name not in self._processes:
+                what = f"{api.owner}: api: there is no process {shown([name])!r}{_meant(name, self._processes)}"
+                self.report(names.line, what)
+        return api
+
+    def _told(self, apis: Sequence[_API], neighbor: Section, where: str) -> None:
+        """Want rtrd to be told of the neighbor."""
+        ours = [api for api in apis if api.ours]
+        if not ours:
+            name = min(self._ours, default="rtrd")
+            if apis:
+                what = f"rtrd is told nothing of it: write `processes [ {shown([name])} ];`"
+                self.report(apis[0].section.line, f"{apis[0].owner}: api: {what}")
+            else:
+                lines = " ".join(_recommended(name))
+                what = f"no `api` section: rtrd is told nothing of it: write `{lines}`"
+                self.report(neighbor.line, f"{where}: {what}")
+            return
+        names = {name for api in ours for name in api.ours}
+        if len(names) > 1:
+            what = f"{len(names)} processes run rtrd for it ({shown(sorted(names))}): both would announce its routes"
+            self.report(neighbor.line, f"{where}: {what}", "warning")
+        for wanted in WANTED:
+            if wanted.section not in ("api", "receive"):
+                continue
+            said = [api.switches[wanted.key] for api in ours if wanted.key in api.switches]
+            found = any(on for on, _ in said) if said else wanted.default
+            if found != wanted.on:
+                self._want(wanted, _line(said, ours[0], wanted), ours[0].owner)
+
+    def _owner(self, section: Section) -> str:
+        kind = "template" if self._templates.get(section.name) is section else section.kind
+        return f"{kind} {_name(section)}"
+
+    def _known(self, section: Section) -> None:
+        """Find misspelled keywords: what they should have said is missing."""
+        known = _KNOWN[section.kind]
+        for statement in section.statements:
+            word = statement.words[0]
+            if word not in known and (near := meant(word, known)):
+                what = f"{section.kind}: ExaBGP doesn't know {shown([word])!r}; did you mean {near!r}?"
+                self.report(statement.line, what)
+
+    def _switch(self, statement: Statement, *, bare: bool) -> bool | None:
+        """Tell whether it is on; None: the word behind it is neither, which is reported."""
+        value = statement.value.lower()
+        if not value:
+            return bare
+        if value not in _TRUE | _FALSE:
+            what = f"{statement.words[0]}: expected enable or disable, found {shown([value])!r}"
+            self.report(statement.line, what)
+            return None
+        return value in _TRUE
+
+
+def _recommended(process: str) -> Iterator[str]:
+    """Give the words of an `api` section that has all that rtrd needs."""
+
+    def needed(section: str) -> Iterator[str]:
+        return (f"{each.key};" for each in WANTED if each.section == section and each.on)
+
+    yield from ("api", "{", f"processes [ {shown([process])} ];", *needed("api"))
+    yield from ("receive", "{", *needed("receive"), "}", "}")
+
+
+def _line(said: Sequence[tuple[bool, int]], api: _API, wanted: Wanted) -> int:
+    """Give the line of the word that is wrong, else that of the section where it is missing."""
+    wrong = [line for on, line in said if on != wanted.on]
+    if wrong:
+        return wrong[0]
+    holder = next(api.section.of_kind("receive"), api.section) if wanted.section == "receive" else api.section
+    return holder.line
+
+
+def _last(holders: Iterable[Section], key: str) -> Statement | None:
+    """Give the statement that counts: what a neighbor inherits overrules what it says itself."""
+    found = None
+    for holder in holders:
+        found = holder.last(key) or found
+    return found
+
+
+def _name(section: Section) -> str:
+    return shown([section.name]) if section.name else "without a name"
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Ask for the known name that a mistyped one probably is."""
+    near = difflib.get_close_matches(name[:_MAX_MEANT], list(islice(known, _MAX_MEANT)), n=1)
+    return f"; did you mean {shown(near)!r}?" if near else ""
+
+
+def _names(words: Iterable[str]) -> Iterator[str]:
+    """Give the names of a list; `inherit` takes one without brackets, too."""
+    return (word for word in words if word not in ("[", "]", ","))
+
+
+def _rtrd(words: Sequence[str]) -> tuple[str, ...]:
+    """Give a command line from the word `rtrd` on, whatever stands before it (`env`, `sudo -u rtrd`); else nothing."""
+    flat = [part for word in words for part in word.split()]
+    at = [number for number, word in enumerate(flat) if PurePosixPath(word).name == "rtrd"]
+    said = next((number for number in at if flat[number + 1 : number + 2] in (["attach"], ["run"])), None)
+    return tuple(flat[(at[0] if said is None else said) :]) if at else ()
+
+
+_SHOWN_NEIGHBORS: Final = 3
+
+
+def check_environment(text: str, file: str) -> list[FileFault]:
+    """Check the text of an exabgp.env; what it leaves out has ExaBGP's default."""
+    section = ""
+    found: dict[tuple[str, str], tuple[int, str]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if head := re.fullmatch(r"\s*\[exabgp\.(\w+)\]\s*", line):
+            section = head[1]
+        elif pair := re.fullmatch(r"\s*([\w.]+)\s*=\s*(.*?)\s*", line):
+            found[section, pair[1]] = (number, pair[2].strip("'\""))
+    findings = []
+    for wanted in ENVIRONMENT:
+        number, value = found.get((wanted.section, wanted.key), (0, wanted.default))
+        if not wanted.good.fullmatch(value):
+            what = f"write `{wanted.key} = {wanted.write}` in [exabgp.{wanted.section}]: {wanted.why}"
+            findings.append(FileFault(file, number, what, "warning"))
+    return sorted(findings)
+
+
+def check_receivers(root: Found, file: str, sessions: Sequence[Session] | None) -> list[FileFault]:
+    """Check whom the rules of rtrd's own configuration name, and whom they reach without a `to`.
+
+    `sessions`: ExaBGP's; None: they are not known.
+    """
+    findings = []
+    for rule, action in announcing_rules(root):
+        if "to" not in rule.keys and (who := _external(rule, sessions)):
+            what = f"announced to every neighbor but the route's own, since `to` is left out: {who}"
+            findings.append(FileFault(file, action.line, f"{action.path}: {what}", "warning"))
+    for rule in root.keys["policy"].items if sessions is not None and "policy" in root.keys else ():
+        for key in ("from", "to"):
+            for each in rule.keys[key].items if key in rule.keys else ():
+                why = _no_session(each.value, sessions or (), receives=key == "to")
+                if why:
+                    findings.append(FileFault(file, each.line, f"{each.path}: {each.value}: {why}", "warning"))
+    return findings
+
+
+def _external(rule: Found, sessions: Sequence[Session] | None) -> str | None:
+    """Say which neighbors of other ASes a rule without `to` announces to."""
+    if sessions is None:
+        return "also to those of other ASes (eBGP)"
+    sources = {str(each.value) for each in rule.keys["from"].items} if "from" in rule.keys else None
+    from_sessions = [one for one in sessions if sources is None or str(one.network.network_address) in sources]
+    reached = [
+        str(one.network.network_address)
+        for one in sessions
+        if one.external and not one.is_range and any(source is not one for source in from_sessions)
+    ]
+    if not reached:
+        return None
+    more = f" and {len(reached) - _SHOWN_NEIGHBORS} more" if len(reached) > _SHOWN_NEIGHBORS else ""
+    return f"also to {', '.join(reached[:_SHOWN_NEIGHBORS])}{more} of another AS (eBGP)"
+
+
+def _no_session(address: object, sessions: Sequence[Session], *, receives: bool) -> str | None:
+    try:
+        host = ipaddress.ip_address(str(address))
+    except ValueError:
+        return None
+    within = [one for one in sessions if host.version == one.network.version and host in one.network]
+    if not within:
+        return "no neighbor of ExaBGP's configuration"
+    if receives and all(one.is_range for one in within):
+        return f"within the range {within[0].network}, for whose neighbors ExaBGP takes no announcements"
+    return None

@@ -1,0 +1,124 @@
+"""ExaBGP's configuration is read as both versions read it, and they take what is recommended."""
+
+import json
+import random
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rtrd.exabgp.conf_check import WANTED, check
+from tests.integration import test_exabgp_grammar
+from tests.lab.programs import RTRD
+
+ROOT = Path(__file__).parents[2]
+python = test_exabgp_grammar.python
+READER = ROOT / "tests" / "lab" / "exabgp_conf.py"
+EXAMPLES = sorted(Path("/usr/share/doc/exabgp/examples").glob("*.conf"))
+"""Debian's exabgp brings them."""
+
+HEAD = f"process rtrd {{ run {RTRD} attach; encoder json; }}\nprocess other {{ run /bin/true; encoder text; }}\n"
+FAMILIES = "family { ipv4 unicast; ipv6 unicast; }"
+
+
+def asked(program: str, texts: list[str]) -> list[list[dict[str, Any]] | None]:
+    """What an ExaBGP makes of configurations."""
+    done = subprocess.run(
+        [program, str(READER)],
+        input="".join(json.dumps(text) + "\n" for text in texts),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(("[", "null"))]
+    assert len(answers) == len(texts), done.stderr
+    return answers
+
+
+def lacks(switches: dict[str, Any]) -> set[str]:
+    """The switches that ExaBGP has otherwise than rtrd needs them."""
+    return {each.key for each in WANTED if on(switches[each.key]) != each.on}
+
+
+def on(value: Any) -> bool:
+    return value if isinstance(value, bool) else "rtrd" in value
+
+
+def said(text: str) -> set[str]:
+    """The switches that the checker complains of."""
+    keys = "|".join(each.key for each in WANTED)
+    whats = [finding.what for finding in check(text, "f").findings]
+    return {match[1] for what in whats if (match := re.search(rf"(?:write|leave out) `({keys})(?: \w+)?;?`", what))}
+
+
+def drawn(draw: random.Random) -> str:
+    """A configuration whose switches stand anywhere, in one or two templates or in the neighbor itself."""
+
+    def switches(section: str) -> str:
+        chosen = [each for each in WANTED if each.section == section and draw.random() < 0.6]
+        values = ["", " true", " enable", " disable", " false"]
+        return " ".join(f"{each.key}{draw.choice(values)};" for each in chosen)
+
+    def body() -> Iterator[str]:
+        yield switches("neighbor")
+        if draw.random() < 0.7:
+            yield f"capability {{ {switches('capability')} }}"
+        for _ in range(draw.choice([0, 1, 1, 2])):
+            names = draw.choice(["rtrd", "rtrd", "other", "other rtrd", "rtrd, other"])
+            yield f"api {{ processes [ {names} ]; {switches('api')} receive {{ {switches('receive')} }} }}"
+
+    def lines() -> str:
+        return draw.choice([" ", "\n"]).join(body())
+
+    templates = [f"neighbor t{number} {{ {lines()} }}" for number in range(2)]
+    inherit = draw.choice(["", "inherit t0;", "inherit [ t0 t1 ];", "inherit t1; inherit t0;"])
+    ours = f"router-id 192.0.2.9; local-address 192.0.2.9; local-as 65000; peer-as 64496; {FAMILIES} # }}"
+    return f"{HEAD}template {{ {' '.join(templates)} }}\nneighbor 192.0.2.1 {{ {inherit}\n {ours}\n {lines()} }}\n"
+
+
+def test_switches_anywhere_are_seen_as_exabgp_sees_them(python: str) -> None:
+    draw = random.Random(14)
+    texts = [drawn(draw) for _ in range(400)]
+    taken = 0
+    for text, neighbors in zip(texts, asked(python, texts), strict=True):
+        if neighbors is None:
+            continue
+        ((neighbor),) = neighbors
+        told = {each.key for each in WANTED if each.section in ("api", "receive")}
+        found, real = said(text), lacks(neighbor)
+        if "rtrd" not in neighbor["processes"]:
+            found, real = found - told, real - told  # then it is said that nothing is told
+            assert any("rtrd is told nothing" in each.what for each in check(text, "f").findings)
+        if neighbor["route-refresh"]:
+            found, real = found - {"adj-rib-out"}, real - {"adj-rib-out"}  # 5.0 then turns it on
+        assert found == real, text
+        taken += 1
+    assert taken > 300
+
+
+def test_what_is_recommended_is_taken(python: str) -> None:
+    """That is: what the checker says to write in a neighbor that has nothing."""
+    bare = f"local-address 192.0.2.9; router-id 192.0.2.9; local-as 65000; peer-as 65000; {FAMILIES}"
+    text = f"{HEAD}neighbor 192.0.2.1 {{ {bare} }}\n"
+    (api,) = (match[1] for each in check(text, "f").findings if (match := re.search("write `(api .*)`", each.what)))
+    text = text.replace("local-address", f"{api} capability {{ route-refresh enable; }} local-address")
+    assert check(text, "f").findings == []
+    (neighbors,) = asked(python, [text])
+    assert neighbors is not None
+    assert lacks(neighbors[0]) == set()
+
+
+def test_exabgps_own_examples(python: str) -> None:
+    """What ExaBGP takes has no fault of syntax."""
+    assert EXAMPLES
+    texts = [file.read_text() for file in EXAMPLES]
+    for file, text, neighbors in zip(EXAMPLES, texts, asked(python, texts), strict=True):
+        checked = check(text, file.name)
+        if neighbors is not None:
+            assert len(checked.sessions) == len(neighbors) or "multi-session" in text, file
+            syntax = [
+                each for each in checked.findings if re.search("isn't ended|closes nothing|unknown sec", each.what)
+            ]
+            assert syntax == [], file

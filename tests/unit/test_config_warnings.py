@@ -1,0 +1,234 @@
+"""What `rtrd check` warns of: rtrd runs with it, but it hardly does what was meant."""
+
+import grp
+import os
+import pwd
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rtrd import config
+from rtrd.config import host
+from tests.lab.programs import RTRD
+
+ROOT = Path(__file__).parents[2]
+
+CACHE = "caches:\n  groups:\n    - {name: a, preference: 1, servers: [{host: 192.0.2.10%s}]}\n"
+GOOD = CACHE % ""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "rtrd.yaml"
+
+
+def warnings(file: Path, text: str) -> list[tuple[int, str]]:
+    file.write_text(text)
+    examined = config.examine(file)
+    assert examined.config is not None, examined.findings
+    assert {finding.severity for finding in examined.findings} <= {"warning"}
+    return [(finding.line, finding.what) for finding in examined.findings]
+
+
+def seen(file: Path, text: str, user: str | None = None) -> list[tuple[int, str, str]]:
+    """What of the host does not fit."""
+    file.write_text(text)
+    found = host.look(config.examine(file), file, host.account(file, user))
+    return [(finding.line, finding.severity, finding.what.replace(str(file.parent), ".")) for finding in found]
+
+
+HOSTS = [
+    ("rpki_cache.example.net", "can't be a host name: it has an underscore (RFC 1123 section 2.1)"),
+    ("rpki.123", "can't be a host name: its last label is a number"),
+    ("224.0.0.1", "is a multicast address, where no cache answers"),
+    ("'ff02::1'", "is a multicast address, where no cache answers"),
+    ("0.0.0.0", "stands for any address of a host, and names none"),
+    ("'fe80::1'", "is link-local: name the interface, as fe80::1%eth0"),
+]
+
+
+@pytest.mark.parametrize(("name", "why"), HOSTS)
+def test_what_is_no_host(file: Path, name: str, why: str) -> None:
+    ((line, what),) = warnings(file, GOOD.replace("192.0.2.10", name))
+    assert line == 3
+    assert what.startswith(f"caches.groups[0].servers[0].host: '{name.strip(chr(39))}' {why}")
+
+
+@pytest.mark.parametrize("name", ["192.0.2.1", "'2001:db8::1'", "'fe80::1%eth0'", "localhost", "a-1.example.", "1.a"])
+def test_what_is_one(file: Path, name: str) -> None:
+    assert warnings(file, GOOD.replace("192.0.2.10", name)) == []
+
+
+def test_one_cache_twice_whatever_its_group_and_spelling(file: Path) -> None:
+    text = """\
+caches:
+  groups:
+    - name: a
+      preference: 1
+      servers:
+        - {host: RPKI.example.net, port: 323}
+        - {host: 192.0.2.1, transport: ssh, user: u, key: k}
+    - name: b
+      preference: 2
+      servers:
+        - {host: rpki.example.net.}
+        - {host: 192.0.2.1, port: 22}
+        - {host: 192.0.2.1}
+"""
+    assert [line for line, _ in warnings(file, text)] == [11, 12]
+
+
+RULES = [
+    ("- {from: [192.0.2.1], valid: A}\n- {from: [192.0.2.1], invalid: A}", [(6, "never acts: the rule on line 5")]),
+    ("- {valid: A}\n- {from: [192.0.2.1], invalid: A}\n- {invalid: A}", [(6, "never acts"), (7, "never acts")]),
+    (
+        "- {from: [192.0.2.1], valid: A}\n- {from: ['::1'], valid: A}\n- {from: [192.0.2.1, '0::1'], valid: A}",
+        [(7, "never acts: the rules on lines 5 and 6 take all")],
+    ),
+    ("- {from: [192.0.2.1], valid: A}\n- {from: [192.0.2.1, 192.0.2.2], valid: A}", [(6, "192.0.2.1 has no effect")]),
+    ("- {from: [192.0.2.1, 192.0.2.1], valid: A}", [(5, "192.0.2.1 is given twice")]),
+    ("- {from: [192.0.2.1]}", [(5, "no action (valid, not-found, invalid, unverified)")]),
+    ("- {valid: A}\n- {direction: out, invalid: A}", []),
+    ("- {direction: out, invalid: A}\n- {direction: out, to: [192.0.2.1], invalid: A}", [(6, "never acts")]),
+    ("- {from: [192.0.2.1], valid: A}\n- {valid: A}", []),
+]
+
+
+@pytest.mark.parametrize(("rules", "expected"), RULES)
+def test_rules(file: Path, rules: str, expected: list[tuple[int, str]]) -> None:
+    found = warnings(file, GOOD + "policy:\n" + rules.replace("A}", "{action: observe}}") + "\n")
+    assert [line for line, _ in found] == [line for line, _ in expected]
+    for (_, what), (_, begin) in zip(found, expected, strict=True):
+        assert what.partition(": ")[2].startswith(begin)
+
+
+LISTEN = "rtr-server: {listen: ['%s'], tls: {listen: ['%s'], certificate: c, key: k}}\n"
+PORTS = [
+    ("http: 127.0.0.1:9323\n" + LISTEN % ("127.0.0.1:9323", "127.0.0.1:324"), [5]),
+    ("http: 0.0.0.0:9323\n" + LISTEN % ("127.0.0.1:3323", "127.0.0.1:9323"), [5]),
+    (LISTEN % ("[::]:3323", "[::1]:3323"), [4]),
+    ("http: 127.0.0.1:0\n" + LISTEN % ("127.0.0.1:0", "127.0.0.2:0"), []),
+    (LISTEN % ("[::]:3323", "0.0.0.0:3323"), []),
+    (LISTEN % ("127.0.0.1:3323", "192.0.2.1:3323"), []),
+]
+
+
+@pytest.mark.parametrize(("text", "lines"), PORTS)
+def test_a_port_is_listened_at_once(file: Path, text: str, lines: list[int]) -> None:
+    file.write_text(GOOD + text)
+    assert [finding.line for finding in config.examine(file).findings] == lines
+
+
+@pytest.mark.parametrize(("cache", "own"), [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"), ("'::1'", "[::]")])
+def test_rtrd_is_not_its_own_cache(file: Path, cache: str, own: str) -> None:
+    text = GOOD.replace("192.0.2.10", f"{cache}, port: 3323") + f"rtr-server: {{listen: ['{own}:3323']}}\n"
+    file.write_text(text)
+    (finding,) = config.examine(file).findings
+    assert (finding.line, finding.severity) == (3, "fault")
+    assert finding.what.endswith("it would be its own cache")
+
+
+def test_files_that_are_not_there(file: Path) -> None:
+    ssh = CACHE % ", transport: ssh, user: u, key: id, host-key: host.pub"
+    text = ssh + LISTEN % ("127.0.0.1:0", "127.0.0.1:0") + "state: no/where\ncontrol: made/s\nbird: {socket: b/s}\n"
+    assert seen(file, text) == [
+        (3, "warning", "caches.groups[0].servers[0].key: ./id: there is no such file"),
+        (3, "warning", "caches.groups[0].servers[0].host-key: ./host.pub: there is no such file"),
+        (4, "fault", "rtr-server.tls.certificate: ./c: there is no such file"),
+        (4, "fault", "rtr-server.tls.key: ./k: there is no such file"),
+        (5, "warning", "state: ./no/where: there is no such folder; a restart would begin without VRPs"),
+        (7, "warning", "bird.socket: ./b/s: there is no folder ./b"),
+    ]
+
+
+def test_other_things_where_files_belong_are_not_opened(file: Path) -> None:
+    folder = file.parent
+    os.mkfifo(folder / "fifo")
+    (folder / "id").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "socket"))
+        text = CACHE % ", transport: ssh, user: u, key: fifo, host-key: id"
+        text += "rtr-server: {tls: {listen: ['127.0.0.1:0'], certificate: socket, key: /dev/zero}}\nstate: fifo\n"
+        assert [what.rpartition(": ")[2] for _, _, what in seen(file, text)] == [
+            "it is a FIFO, not a file",
+            "it is a folder, not a file",
+            "it is a socket, not a file",
+            "it is a device, not a file",
+            "it is no folder",
+        ]
+
+
+def test_a_group_that_is_not_there(file: Path) -> None:
+    text = GOOD + "control-group: no-such-group\n"
+    assert seen(file, text) == [(4, "fault", "control-group: there is no group 'no-such-group'")]
+    assert seen(file, GOOD + f"control-group: {grp.getgrgid(0).gr_name}\n") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look with the eyes of another user")
+def test_root_looks_with_the_eyes_of_the_user_who_runs_rtrd(file: Path) -> None:
+    nobody = pwd.getpwuid(65534).pw_name
+    folder = file.parent
+    for each in (folder, *folder.parents):
+        each.chmod(each.stat().st_mode | 0o011) if folder.is_relative_to("/tmp") and each != Path("/") else None
+    for name in ("id", "slurm.json", "open"):
+        (folder / name).write_text("{}")
+        (folder / name).chmod(0o644 if name == "open" else 0o600)
+    (folder / "state").mkdir(mode=0o755)
+    text = (
+        CACHE % ", transport: ssh, user: u, key: id, host-key: open"
+        + "slurm: [slurm.json]\nstate: state\ncontrol: /no/where/s\n"
+    )
+    assert seen(file, text, "root") == []
+    assert seen(file, text, nobody) == [
+        (3, "warning", f"caches.groups[0].servers[0].key: ./id: the user {nobody} may not read it"),
+        (4, "fault", f"slurm[0]: ./slurm.json: the user {nobody} may not read it"),
+        (5, "warning", f"state: ./state: the user {nobody} may not write to this folder"),
+        (6, "warning", f"control: /no/where/s: there is no folder /no/where, and the user {nobody} can't make it"),
+    ]
+    os.chown(folder / "state", 65534, -1)
+    assert [line for line, _, _ in seen(file, text, nobody)] == [3, 4, 6]
+
+
+def test_a_user_that_is_not_there(file: Path) -> None:
+    with pytest.raises(host.UnknownUserError, match="there is no user 'no-such-user'"):
+        host.account(file, "no-such-user")
+
+
+def test_folders_that_the_unit_makes() -> None:
+    unit = (ROOT / "systemd" / "rtrd.service").read_text()
+    assert "StateDirectory=rtrd\n" in unit
+    assert "RuntimeDirectory=rtrd\n" in unit
+    assert f"User={host.USER}\n" in unit
+    assert not host.unit_makes(Path("/srv/rtrd"))
+
+
+ODD = [
+    ("folder", "it is a folder, not a file"),
+    ("fifo", "it is a FIFO, not a file"),
+    ("/dev/zero", "it is a device, not a file"),
+    ("none", "No such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("name", "why"), ODD)
+def test_what_is_no_configuration_is_never_waited_for(tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    (finding,) = config.examine(tmp_path / name).findings
+    assert finding.what == f"cannot be read: {why}"
+
+
+def test_a_gigabyte_is_not_read(file: Path) -> None:
+    with file.open("wb") as sparse:
+        sparse.truncate(1 << 30)
+    (finding,) = config.examine(file).findings
+    assert finding.what.startswith("longer than")
+
+
+def test_what_the_shell_opened_may_be_a_pipe() -> None:
+    command = f"printf '{GOOD}' | {RTRD} check /dev/stdin && {RTRD} check <(printf '{GOOD}')"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("good: 1 cache") == 2

@@ -1,0 +1,269 @@
+"""`rtrd check --exabgp`: what rtrd lacks in a configuration of ExaBGP, and that no file breaks the reader."""
+
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtrd import config
+from rtrd.exabgp import conf_file
+from rtrd.exabgp.conf_check import ENVIRONMENT, MAX_FINDINGS, WANTED, check, check_environment, check_receivers
+from tests.lab import operator_pages
+from tests.lab.programs import rtrd
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = (ROOT / "etc" / "exabgp.conf").read_text()
+PAGE = (ROOT / "docs" / "exabgp.md").read_text()
+HEAD = "process rtrd { run /bin/rtrd attach; encoder json; }\n"
+GOOD = """\
+neighbor 192.0.2.1 { local-as 65000; peer-as 64496;
+  capability { route-refresh; }
+  api { processes [ rtrd ]; neighbor-changes;
+    receive { parsed; update; } } }
+"""
+
+
+def found(text: str) -> list[tuple[int, str, str]]:
+    """What is found, but for programs that are not on this host."""
+    findings = check(text, "f").findings
+    return [(each.line, each.severity, each.what) for each in findings if "not on this host" not in each.what]
+
+
+def test_the_example_has_all_that_is_recommended() -> None:
+    assert found(EXAMPLE) == []
+    assert [(str(one.network), one.external) for one in check(EXAMPLE, "f").sessions] == [
+        ("192.0.2.1/32", True),
+        ("192.0.2.2/32", False),
+    ]
+
+
+def test_so_has_the_page_that_one_starts_by() -> None:
+    whole, process = (block.text for block in operator_pages.of_kind("start-exabgp", "exabgp"))
+    assert found(whole) == []
+    assert found(re.sub(r"process rtrd \{.*?\n\}\n", lambda _: process, whole, count=1, flags=re.DOTALL)) == []
+
+
+def test_the_page_on_exabgp_says_the_same() -> None:
+    for wanted in WANTED:
+        assert f"{wanted.key}" in PAGE, wanted.key
+    for setting in ENVIRONMENT:
+        assert re.search(rf"^\| `exabgp\.{setting.section}\.{setting.key}` \| `{setting.write}`", PAGE, re.MULTILINE)
+
+
+FAULTS = [
+    ("neighbor-changes;", "", 4, "neighbor 192.0.2.1: api: write `neighbor-changes;`"),
+    ("parsed;", "", 5, "neighbor 192.0.2.1: receive: write `parsed;`"),
+    ("parsed;", "packets;", 5, "neighbor 192.0.2.1: receive: write `parsed;`"),
+    ("update;", "update disable;", 5, "neighbor 192.0.2.1: receive: write `update;`"),
+    ("neighbor-changes;", "nieghbor-changes;", 4, "api: ExaBGP doesn't know 'nieghbor-changes'; did you mean"),
+    ("neighbor-changes;", "neighbor-changes maybe;", 4, "neighbor-changes: expected enable or disable, found 'maybe'"),
+    ("[ rtrd ]", "[ rtdr ]", 4, "neighbor 192.0.2.1: api: there is no process 'rtdr'; did you mean 'rtrd'?"),
+    ("[ rtrd ]", "[ ]", 4, "neighbor 192.0.2.1: api: write `processes [ rtrd ];`"),
+    ("processes [", "processes-match [", 4, "neighbor 192.0.2.1: api: 4.2 doesn't know `processes-match`"),
+    ("peer-as 64496", "peer-as auto", 2, "neighbor 192.0.2.1: `peer-as auto`"),
+    ("local-as 65000;", "", 2, "neighbor 192.0.2.1: `local-as` is missing"),
+    ("local-as", "inherit good; local-as", 2, "neighbor 192.0.2.1: there is no template 'good'"),
+    ("local-as", "auto-flush false; local-as", 2, "neighbor 192.0.2.1: write `auto-flush enable;`"),
+    ("192.0.2.1", "192.0.2.300", 2, "neighbor 192.0.2.300: not an IP address"),
+    ("encoder json", "encoder text", 1, "process rtrd: write `encoder json;`"),
+    ("encoder json;", "", 1, "process rtrd: write `encoder json;`"),
+    ("rtrd attach", "rtrd run -c /etc/rtrd/rtrd.yaml", 1, "process rtrd: run `rtrd attach`, or"),
+    ("rtrd attach", "rtrd status", 1, "process rtrd: run `rtrd attach`, or"),
+    ("/bin/rtrd attach", '"/bin/rtrd attach"', 1, "process rtrd: run: in quotes"),
+    ("/bin/rtrd attach", "/bin/true", 1, "no process runs rtrd: write `process rtrd {"),
+    ("local-as", "process x { run /bin/true; } local-as", 2, "neighbor 192.0.2.1: `process` within a neighbor"),
+    ("local-as 65000; peer-as 64496;", "local-as 65000; peer-as 64496", 2, "`peer-as 64496` isn't ended on its line"),
+    ("update; }", "update }", 5, "ExaBGP ignores `update`: there is no `;`"),
+    ("} } }", "} } } }", 5, "`}` closes nothing; ExaBGP ignores the rest of the file"),
+    ("neighbor 192.0.2.1", "nieghbor 192.0.2.1", 2, "unknown section 'nieghbor'; did you mean 'neighbor'?"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "what"), FAULTS)
+def test_a_fault(old: str, new: str, line: int, what: str) -> None:
+    text = HEAD + GOOD
+    assert old in text
+    faults = [(at, said) for at, severity, said in found(text.replace(old, new, 1)) if severity == "fault"]
+    assert any(at == line and said.startswith(what) for at, said in faults), faults
+
+
+WARNINGS = [
+    ("route-refresh;", "", 2, "neighbor 192.0.2.1: capability: write `route-refresh enable;`"),
+    ("local-as", "adj-rib-in false; local-as", 2, "neighbor 192.0.2.1: write `adj-rib-in enable;`"),
+    ("local-as", "adj-rib-in; local-as", 2, "neighbor 192.0.2.1: write `adj-rib-in enable;`"),
+    ("local-as", "group-updates false; local-as", 2, "neighbor 192.0.2.1: write `group-updates enable;`"),
+    ("local-as", "hold-time 10; local-as", 2, "neighbor 192.0.2.1: hold-time 10"),
+    ("local-as", "family { ipv4 flow; } local-as", 2, "neighbor 192.0.2.1: neither `ipv4 unicast` nor"),
+    ("neighbor-changes;", "neighbor-changes; negotiated;", 4, "neighbor 192.0.2.1: api: leave out `negotiated`"),
+    ("update;", "update; consolidate;", 5, "neighbor 192.0.2.1: receive: leave out `consolidate`"),
+    ("encoder", "respawn false; encoder", 1, "process rtrd: with `respawn false`"),
+    ("192.0.2.1", "192.0.2.0/24", 2, "neighbor 192.0.2.0/24: a range"),
+    ("} } }", "} }", 2, "`neighbor 192.0.2.1 {` is never closed"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "what"), WARNINGS)
+def test_a_warning(old: str, new: str, line: int, what: str) -> None:
+    ((at, severity, said),) = found((HEAD + GOOD).replace(old, new, 1))
+    assert (at, severity) == (line, "warning")
+    assert said.startswith(what)
+
+
+def test_a_neighbor_without_api_is_told_what_to_write() -> None:
+    """What it is told to write is what is recommended."""
+    text = HEAD + "neighbor ::1 { local-as 1; peer-as 1; capability { route-refresh; } }\n"
+    ((line, severity, what),) = found(text)
+    assert (line, severity) == (2, "fault")
+    api = what.partition("write `")[2].removesuffix("`")
+    assert found(text.replace("local-as", f"{api} local-as")) == []
+
+
+def test_a_template_is_told_of_once_and_overrules_the_neighbor() -> None:
+    template = "template { neighbor t {\n local-as 65000; capability { route-refresh; } group-updates false;\n"
+    template += " api { processes [ rtrd ]; receive { parsed; update; } }\n} }\n"
+    neighbors = "".join(f"neighbor 192.0.2.{n} {{ inherit t; peer-as 1; group-updates true; }}\n" for n in range(1, 9))
+    assert [(line, what.partition(":")[0]) for line, _, what in found(HEAD + template + neighbors)] == [
+        (3, "template t"),
+        (4, "template t"),
+    ]
+
+
+def test_the_old_syntax_is_told() -> None:
+    text = HEAD + "group g {\n neighbor 192.0.2.1 { local-as 1; peer-as 1; }\n}\n"
+    line, severity, what = found(text)[0]
+    assert (line, severity) == (2, "fault")
+    assert what.startswith("`group` is syntax of ExaBGP 3")
+    assert "no `api` section" in str(found(text))
+
+
+def test_comments_quotes_and_lines_that_go_on() -> None:
+    text = HEAD + GOOD.replace("local-as 65000;", 'description "a { b; # c }"; # } {\n local-as \\\n65000;')
+    assert found(text) == []
+    assert found("# nothing\n")[0][:2] == (0, "fault")
+
+
+ENV = "[exabgp.api]\nack = true\nchunk = 1\n\n[exabgp.log]\nlevel = INFO\n"
+
+
+def test_the_environment() -> None:
+    findings = check_environment(ENV, "exabgp.env")
+    assert [(each.line, each.severity) for each in findings] == [(3, "warning"), (6, "warning")]
+    assert check_environment(ENV.replace("INFO", "'WARNING'").replace("= 1\n", "= 1000\n"), "e") == []
+    assert [each.line for each in check_environment("respawn = false\n[exabgp.api]\nrespawn = false", "e")] == [0, 0, 3]
+
+
+RULES = [
+    ("- {valid: {action: announce}}", [], "announced to every neighbor but the route's own"),
+    ("- {from: [192.0.2.2], valid: {action: announce}}", EXAMPLE, "also to 192.0.2.1 of another AS (eBGP)"),
+    ("- {from: [192.0.2.1], valid: {action: announce}}", EXAMPLE, None),
+    ("- {from: [192.0.2.1], to: [192.0.2.9], valid: {action: announce}}", EXAMPLE, "192.0.2.9: no neighbor of ExaBGP"),
+    (
+        "- {from: [192.0.2.1], to: [192.0.2.2], valid: {action: announce}}",
+        EXAMPLE.replace("neighbor 192.0.2.2 ", "neighbor 192.0.2.2/31 "),
+        "within the range 192.0.2.2/31",
+    ),
+    ("- {valid: {action: observe}}", [], None),
+]
+
+
+@pytest.mark.parametrize(("rule", "exabgp", "what"), RULES)
+def test_whom_rules_reach(rule: str, exabgp: str, what: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "rtrd.yaml"
+    file.write_text("caches:\n  groups: [{name: a, preference: 1, servers: [{host: a}]}]\npolicy:\n  " + rule + "\n")
+    sessions = check(exabgp, "f").sessions if exabgp else None
+    findings = check_receivers(config.examine(file).root, "rtrd.yaml", sessions)
+    assert [(each.line, each.severity) for each in findings] == ([(4, "warning")] if what else [])
+    assert what is None or what in findings[0].what
+
+
+def test_the_command(tmp_path: Path) -> None:
+    file, exabgp = tmp_path / "rtrd.yaml", tmp_path / "exabgp.conf"
+    file.write_text("caches:\n  groups: [{name: a, preference: 1, servers: [{host: a}]}]\ncontrol: /run/x/s\n")
+    exabgp.write_text(HEAD + GOOD)
+    (tmp_path / "exabgp.env").write_text(ENV)
+    done = rtrd("check", file, "--exabgp", exabgp)
+    assert done.returncode == 0
+    assert (
+        f"{exabgp}:1: warning: run: attaches at /run/rtrd/rtrd.sock, but `control` of {file} is /run/x/s" in done.stderr
+    )
+    assert f"{tmp_path}/exabgp.env:6: warning: " in done.stderr
+    assert f"{exabgp}: good: 1 neighbor\n" in done.stdout
+    exabgp.write_text(GOOD)
+    done = rtrd("check", "--exabgp", exabgp, "--json")
+    assert done.returncode == 2
+    assert '"severity": "fault"' in done.stdout
+
+
+ODD = {"fifo": "it is a FIFO", "folder": "it is a folder", "none": "No such file", "/dev/zero": "it is a device"}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_no_file(name: str, tmp_path: Path) -> None:
+    subprocess.run(["mkfifo", tmp_path / "fifo"], check=True)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(conf_file.ConfFileError, match=ODD[name]):
+        conf_file.read(tmp_path / name)
+
+
+def test_what_is_too_long_or_is_not_text(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_bytes(b"a;\n\xff")
+    with pytest.raises(conf_file.ConfFileError, match="not UTF-8: byte 0xff on line 2"):
+        conf_file.read(file)
+    with file.open("wb") as sparse:
+        sparse.truncate(1 << 30)
+    with pytest.raises(conf_file.ConfFileError, match="longer than 8 MiB"):
+        conf_file.read(file)
+    file.write_bytes("\ufeff# a\r\n".encode())
+    assert conf_file.read(file).endswith("# a\r\n")
+
+
+HUGE = {
+    "nested": "a {\n" * 200_000,
+    "one line": "a { " * 200_000,
+    "closed": "a { " * 10 + "}" * 200_000,
+    "neighbors": "neighbor 192.0.2.1 { }\n" * 60_000,
+    "statements": "template { neighbor a { " + "x y;\n" * 300_000,
+    "routes": "neighbor ::1 { static {\n" + "route 10.0.0.0/8 next-hop 1.1.1.1;\n" * 100_000 + "} }",
+    "a word": "x" * (4 << 20),
+    "quotes": "'\"" * (1 << 20),
+    "backslashes": "\\" * (1 << 20),
+    "unended": "x\n" * 500_000,
+    "template": "neighbor ::1 { inherit t; }\n" * 20_000
+    + "template { neighbor t { " + "api { processes [ a b ]; }\n" * 20_000 + "} }\n",
+    "inherits": "template { " + "".join(f"neighbor t{n} {{ }}\n" for n in range(3000)) + "}\nneighbor ::1 {\n"
+    + "".join(f"inherit u{n};\n" for n in range(3000)) + "}\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_work_and_words_are_bounded(name: str) -> None:
+    began = time.process_time()
+    findings = check(HUGE[name], "f").findings
+    assert time.process_time() - began < 20
+    assert 0 < len(findings) <= MAX_FINDINGS + 1
+    assert sum(len(each.what) for each in findings) < 200_000
+
+
+PIECES = st.sampled_from(
+    [*re.findall(r"[\w-]+|\S", HEAD + GOOD), "\n", " ", '"', "'", "\\", "#", "\0", "template", "é"]
+)
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=60).map(" ".join), st.lists(PIECES, max_size=60).map("".join)))
+def test_no_text_breaks_it(text: str) -> None:
+    for finding in check(text, "f").findings:
+        assert finding.what.isprintable()
+        assert 0 <= finding.line <= text.count("\n") + 1
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(EXAMPLE)), st.integers(0, 40), st.text(max_size=4))
+def test_nor_does_an_example_that_is_torn(at: int, gone: int, new: str) -> None:
+    check(EXAMPLE[:at] + new + EXAMPLE[at + gone :], "f")
+    check_environment(EXAMPLE[:at] + new, "f")

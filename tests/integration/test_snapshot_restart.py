@@ -46,9 +46,12 @@ def test_a_restart_validates_at_once_and_goes_over_to_the_cache(lab: Lab, state:
     assert daemon.validity("192.0.2.0/24", 64500) == "valid"
     daemon.wait_status(lambda status: status["rtr_server"]["vrps"] == 2, "the relay to serve")
     assert exported(daemon.relay_port()) == set(VRPS)
+    degraded = daemon.wait_status(lambda status: status["health"]["status"] == "degraded", "it to miss the cache")
+    assert "the VRPs of the previous run are in force until they expire, at 20" in degraded["health"]["summary"]
     cache.start()
     after = daemon.wait_status(lambda status: not status["snapshot"]["used"], "the cache to take over")
     assert after["active_group"] == "group1"
+    daemon.wait_status(lambda status: status["health"] == {"status": "ok", "summary": "ready"}, "all to be well")
     assert after["vrps"] == {"ipv4": 1, "ipv6": 1}
     daemon.process.wait_for(r"VRPs are those of.*changed=0")
     cache.serve(VRPS[:1])

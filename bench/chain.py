@@ -114,7 +114,11 @@ def _ready(work: Work, *, is_rtrd: bool, receiver: Speaker, peer: Speaker) -> fl
         raise LabError("a session did not come up")
     while is_rtrd:
         status = http_client.status(work.folder / "rtrd.sock")
-        if status is not None and status["ready"] and sum(one["up"] for one in status["routers"][0]["neighbors"]) == 2:
+        if (
+            status is not None
+            and status["ready"]
+            and sum(one["up"] is True for one in status["routers"][0]["neighbors"]) == 2
+        ):
             break
         if time.monotonic() > until:
             raise LabError("rtrd was not ready")

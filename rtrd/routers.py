@@ -13,6 +13,7 @@ from prometheus_client import Histogram
 
 from rtrd.base.clock import Clock
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
+from rtrd.base.text import printable
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import ExaBGP
 from rtrd.known_routers import KnownRouters
@@ -28,6 +29,8 @@ MOST_REFUSED: Final = 10
 """Commands refused in a row after which it is no longer a matter of single routes."""
 STUCK: Final = 120.0
 """Seconds for which a router may take no command."""
+MOST_PROBLEMS: Final = 50
+"""Problems of sessions that are named, of a router; the rest is counted."""
 WITHDRAW_POLL: Final = 0.02
 """Seconds between two looks whether everything is withdrawn."""
 
@@ -73,7 +76,7 @@ class Routers:
         """
         self.known.arrived(name, expected=expected)
         engine = Engine(name, self._vrp_set, self.policy, read_attributes)
-        router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line)
+        router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, wall=self._clock.wall)
         router.on_work = self._work.labels(name).observe
         self._routers.append(router)
         router.start()
@@ -151,7 +154,14 @@ class Routers:
         registry.problems_of(self._problems)
         registry.metric("rtrd_memory_bytes", "Memory of the native tables.", self._memory, ("table",))
         neighbor = ("router", "neighbor")
-        registry.metric("rtrd_neighbor_up", "1 while the BGP session is up.", self._neighbor_up, neighbor)
+        registry.metric(
+            "rtrd_neighbor_up", "1 while the BGP session is up, as the router says; absent until it does.",
+            self._neighbor_up, neighbor,
+        )  # fmt: skip
+        registry.metric(
+            "rtrd_neighbor_up_since_timestamp_seconds", "Since when it is up, at the latest.",
+            self._neighbor_up_since, neighbor,
+        )  # fmt: skip
         registry.metric("rtrd_routes", "Routes that a neighbor announces.", self._routes, (*neighbor, "validity"))
         registry.metric(
             "rtrd_local_routes", "Routes that the router originates, by the neighbor that gets them.",
@@ -184,6 +194,11 @@ class Routers:
     def _problems(self) -> Iterator[Problem]:
         for router in self._routers:
             yield from _problems(router, self._clock.wall())
+            found = list(_session_problems(router))
+            yield from found[:MOST_PROBLEMS]
+            if len(found) > MOST_PROBLEMS:
+                what = f"{len(found) - MOST_PROBLEMS} more problems of sessions at router {router.engine.name}"
+                yield Problem(what, None, "warning", f"sessions {router.engine.name}")
 
     def _each(self, read: Callable[[ExaBGP], float]) -> Samples:
         return [((router.engine.name,), read(router)) for router in self._routers]
@@ -194,9 +209,14 @@ class Routers:
         yield ("attributes",), sum(table.attributes_memory for table in self.tables())
 
     def _neighbor_up(self) -> Samples:
-        for engine in (router.engine for router in self._routers):
-            for address in sorted({*engine.receivers, *engine.sessions})[:MOST_NEIGHBORS]:
-                yield (engine.name, address), address in engine.sessions
+        for router in self._routers:
+            for address in sorted(router.neighbors.addresses())[:MOST_NEIGHBORS]:
+                yield (router.engine.name, address), router.neighbors.up(address)
+
+    def _neighbor_up_since(self) -> Samples:
+        for router in self._routers:
+            for address in sorted(router.neighbors.addresses())[:MOST_NEIGHBORS]:
+                yield (router.engine.name, address), _up_since(router, address)
 
     def _routes(self) -> Samples:
         for engine in (router.engine for router in self._routers):
@@ -298,6 +318,34 @@ def _problems(router: ExaBGP, now: float) -> Iterator[Problem]:
         yield Problem(what, now - seconds, "warning", f"waits {name}")
 
 
+def _up_since(router: ExaBGP, address: str) -> float | None:
+    return router.neighbors.since(address) if router.neighbors.up(address) else None
+
+
+def _session_problems(router: ExaBGP) -> Iterator[Problem]:
+    name, neighbors = router.engine.name, router.neighbors
+    for address in sorted(neighbors.addresses()):
+        since = neighbors.since(address)
+        if neighbors.up(address) is False and since is not None and not neighbors.visits(address):
+            yield Problem(f"the BGP session of router {name} with {address} is down", since, "warning")
+    for address, since in sorted(neighbors.untold.items()):
+        what = f"router {name} does not tell when its session with {address} comes up or goes down"
+        yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
+
+
+def _several(router: ExaBGP, address: str) -> dict[str, Any]:
+    """Give the sessions with one address, if there are several: each is with another address of the router's own."""
+    sessions = router.neighbors.sessions(address)
+    if len(sessions) < 2:
+        return {}
+    return {
+        "sessions": [
+            {"local_address": printable(local), "up": told.up, "up_since": _iso(told.since) if told.up else None}
+            for local, told in sorted(sessions.items())
+        ]
+    }
+
+
 def _status(router: ExaBGP) -> dict[str, Any]:
     engine, gate, table = router.engine, router.gate, router.engine.table
     window = gate.window
@@ -309,10 +357,12 @@ def _status(router: ExaBGP) -> dict[str, Any]:
         "neighbors": [
             {
                 "address": address,
-                "up": address in sessions,
+                "up": router.neighbors.up(address),
+                "up_since": _iso(_up_since(router, address)),
                 "routes": table.counts(sessions[address].number) if address in sessions else {},
+                **_several(router, address),
             }
-            for address in sorted({*engine.receivers, *sessions})
+            for address in sorted({*engine.receivers, *sessions, *router.neighbors.addresses()})
         ],
         "routes": engine.counts(),
         "local_routes": engine.local_routes.total(),

@@ -146,7 +146,9 @@ class ChangeMonitor:
         for router in self._routers:
             name = router.engine.name
             yield _State(("router", name), True, "router", f"router {name} is connected", {"router": name, "up": True})
-            for address, session in router.engine.sessions.items():
+            for address in filter(router.neighbors.up, router.neighbors.addresses()):
                 fields = {"router": name, "neighbor": printable(address), "up": True}
                 text = f"neighbor {address} is up"
-                yield _State(("neighbor", name, address), session.number, "neighbor", text, fields)
+                session = router.engine.sessions.get(address)
+                number = None if session is None else session.number
+                yield _State(("neighbor", name, address), number, "neighbor", text, fields)

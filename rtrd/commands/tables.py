@@ -30,7 +30,7 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
         if not attached(router):
             yield Text(f"router {printable(str(router['name']))}: {gone(router)}", STYLES["bad"])
             continue
-        yield _router(router)
+        yield _router(router, time)
         yield from (Text(f" {line}") for line in (*waits_for(router), *local_routes(router)))
 
 
@@ -65,7 +65,11 @@ def _group(group: dict[str, Any], *, active: bool, time: float) -> Table:
     return table
 
 
-def _router(router: dict[str, Any]) -> Table:
+SESSIONS = {True: ("up", STYLES["good"]), False: ("down", STYLES["fair"]), None: ("not told", STYLES["soft"])}
+"""What a neighbor's `up` is called."""
+
+
+def _router(router: dict[str, Any], time: float) -> Table:
     waiting = f"{router['outbox']:,} commands are waiting"
     title = Text.assemble(
         ("router ", ""), (printable(str(router["name"])), "bold"), f" (ExaBGP {printable(str(router['exabgp']))}): ",
@@ -75,7 +79,9 @@ def _router(router: dict[str, Any]) -> Table:
     for neighbor in router["neighbors"]:
         if isinstance(neighbor, str):
             continue
-        session = Text("up", STYLES["good"]) if neighbor["up"] else Text("down", STYLES["fair"])
+        session = Text(*SESSIONS[neighbor["up"]])
+        if neighbor["up_since"] is not None:
+            session.append(f" for {_for(neighbor['up_since'], time)}", STYLES["soft"])
         counts = (_count(neighbor["routes"].get(validity, 0), validity) for validity in VALIDITIES)
         table.add_row(Text(printable(neighbor["address"])), session, *counts)
     total = (_count(router["routes"][validity], validity) for validity in VALIDITIES)
@@ -91,7 +97,11 @@ def _count(count: int, validity: str) -> Text:
 def _age(last_update: str | None, time: float) -> str:
     if last_update is None:
         return "never"
-    return f"{age(max(0.0, time - dt.datetime.fromisoformat(last_update).timestamp()))} ago"
+    return f"{_for(last_update, time)} ago"
+
+
+def _for(since: str, time: float) -> str:
+    return age(max(0.0, time - dt.datetime.fromisoformat(since).timestamp()))
 
 
 def age(seconds: float) -> str:

@@ -8,6 +8,8 @@ once.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -37,8 +39,9 @@ class _Message(msgspec.Struct):
     update: _Update | None = None
 
 
-class _Address(msgspec.Struct, gc=False):
+class _Address(msgspec.Struct):
     peer: str
+    local: msgspec.Raw = _ABSENT
 
 
 class _Asn(msgspec.Struct, gc=False):
@@ -57,6 +60,7 @@ class _Neighbor(msgspec.Struct):
 
 class _Line(msgspec.Struct):
     type: str = ""
+    time: msgspec.Raw = _ABSENT
     neighbor: _Neighbor | None = None
 
 
@@ -101,30 +105,55 @@ def decode(line: bytes) -> Event:
         decoded = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"not JSON of the shape that ExaBGP writes: {error}") from error
-    neighbor = decoded.neighbor
+    neighbor, read = decoded.neighbor, _READERS.get(decoded.type)
     if neighbor is None:
         return Other(decoded.type)
-    if decoded.type == "update":
-        if neighbor.message is not None:
-            event = _update(neighbor, neighbor.message)
-            if neighbor.direction != "send":
-                return event
-            if isinstance(event, Update):
-                return Sent(event)
-        if neighbor.direction == "send":
-            return Other("send", neighbor.address.peer)
-    elif decoded.type == "state":
-        if neighbor.state in ("up", "down"):
-            return State(neighbor.address.peer, neighbor.state == "up", neighbor.reason)
-    elif decoded.type == "negotiated" and bytes(neighbor.negotiated):
-        return _negotiated(neighbor.address.peer, neighbor.negotiated)
-    return Other(decoded.type, neighbor.address.peer)
+    event = None if read is None else read(neighbor)
+    if isinstance(event, State):
+        time = _plain(decoded.time)
+        return event._replace(time=None if isinstance(time, str) else time)
+    return event or Other(decoded.type, neighbor.address.peer)
 
 
-def _update(neighbor: _Neighbor, message: _Message) -> Event:
-    update = message.update
-    if update is None:
-        return Other("update", neighbor.address.peer)  # End-of-RIB (RFC 4724 section 2), for one
+def _message(neighbor: _Neighbor) -> Event | None:
+    update = None if neighbor.message is None else neighbor.message.update
+    event = None if update is None else _update(neighbor, update)
+    if neighbor.direction != "send":
+        return event  # None: End-of-RIB (RFC 4724 section 2), for one
+    return Other("send", neighbor.address.peer) if event is None else Sent(event)
+
+
+def _state(neighbor: _Neighbor) -> Event | None:
+    if neighbor.state not in ("up", "down"):
+        return None
+    local = _plain(neighbor.address.local)
+    return State(
+        neighbor.address.peer, neighbor.state == "up", neighbor.reason, local if isinstance(local, str) else ""
+    )
+
+
+def _plain(raw: msgspec.Raw) -> str | float | None:
+    """Give a string or a number; None for anything else, which is no reason to leave the line out."""
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(raw, type=str | float)
+    return None
+
+
+def _negotiated(neighbor: _Neighbor) -> Event | None:
+    with suppress(msgspec.DecodeError):  # of a line without it, too
+        capabilities = _capabilities.decode(neighbor.negotiated)
+        return Negotiated(neighbor.address.peer, "ipv4 unicast ipv6" in capabilities.nexthop)
+    return None
+
+
+_READERS: dict[str, Callable[[_Neighbor], Event | None]] = {
+    "update": _message,
+    "state": _state,
+    "negotiated": _negotiated,
+}
+
+
+def _update(neighbor: _Neighbor, update: _Update) -> Update:
     withdrawn: list[str] = []
     announced: list[tuple[bytes, list[str]]] = []
     others = 0
@@ -156,11 +185,3 @@ def _prefixes(entries: list[_Nlri | str]) -> list[str]:
         else f"{entry.nlri} {entry.path_information}"
         for entry in entries
     ]
-
-
-def _negotiated(neighbor: str, raw: msgspec.Raw) -> Event:
-    try:
-        capabilities = _capabilities.decode(raw)
-    except msgspec.DecodeError:
-        return Other("negotiated", neighbor)
-    return Negotiated(neighbor, "ipv4 unicast ipv6" in capabilities.nexthop)

@@ -34,6 +34,7 @@ class Encoder:
         self._engine = engine
         self._remembered: dict[tuple[bytes, int], str] = {}
         self._selectors: dict[int, str] = {}
+        self._version = engine.receivers.version
 
     def forget(self) -> None:
         """Forget all words: by another policy the same attributes may be announced differently."""
@@ -41,6 +42,9 @@ class Encoder:
 
     def encode(self, command: Command) -> str:
         """Give the line for a command."""
+        if self._version != self._engine.receivers.version:
+            self._version = self._engine.receivers.version
+            self._selectors.clear()
         selector = self._selectors.get(command.receivers) or self._selector(command.receivers)
         if not command.announce:
             return withdraw(selector, command.family, command.path_id, command.prefixes)
@@ -49,7 +53,9 @@ class Encoder:
     def _selector(self, receivers: int) -> str:
         if len(self._selectors) >= _REMEMBERED:
             self._selectors.clear()
-        found = select(address for address, bit in self._engine.receivers.bits.items() if receivers & bit)
+        known = self._engine.receivers
+        found = select(known.spelling(address) for address, bit in known.bits.items() if receivers & bit)
+        assert found, "a command without a neighbor would go to all"
         self._selectors[receivers] = found
         return found
 

@@ -7,6 +7,7 @@ it is told what happens, and times are seconds of any one clock that doesn't go 
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 from rtrd.exabgp.local_routes import LocalRoutesList
@@ -21,10 +22,15 @@ COALESCE = 0.01
 """Seconds that a route waits for those of the next lines: one command for many costs ExaBGP far less than many for a
 few each (docs/exabgp.md)."""
 NEIGHBORS = "show neighbor extensive\n"
+CONFIGURATION = "show neighbor configuration\n"
 NEIGHBORS_EVERY = 60.0
 """Seconds between two looks at ExaBGP's neighbors, which a reload may have changed."""
-NEIGHBORS_DOWN_EVERY = 10.0
-"""The same while a session is down that may come up unheard (no `neighbor-changes` for it)."""
+LIST_SHARE = 4
+"""So many times as long as a list took ExaBGP is not asked for another one, whatever happens."""
+REFRESH_EVERY = 10.0
+"""Seconds between two requests to one neighbor to send its routes again."""
+LOOK_EVERY = 10.0
+"""Seconds between two looks at the summary while a session is down that may come up unheard (no `neighbor-changes`)."""
 
 
 class WaitsFor(Enum):
@@ -58,8 +64,15 @@ class Gate:
         """What a change of our tags makes of the attribute sets is not known of all yet."""
         self.neighbors_due = now
         """When ExaBGP is to be asked for its neighbors."""
+        self.configuration_due: float | None = None
+        """When it is to be asked which of them are configured."""
         self.listing_neighbors = False
         """ExaBGP is naming its neighbors: until it has, nothing else that is answered in many lines is asked."""
+        self._list_began = now
+        self._no_list_before = now
+        self._look_due: float | None = None
+        self._refreshes: dict[str, float] = {}
+        self._refreshed: dict[str, float] = {}
         self._rib = rib
         self._local_rib = local_rib
         self._startup = startup
@@ -142,14 +155,45 @@ class Gate:
         if not self._may_ask(now):
             return None
         greeted = self.window.acks is not Acks.UNKNOWN
-        if greeted and now >= self.neighbors_due:
-            self.neighbors_due = now + NEIGHBORS_EVERY
+        if greeted and now >= self._list_due():
             self.listing_neighbors = True
+            self._list_began = now
+            if self.configuration_due is not None and now >= self.configuration_due:
+                self.configuration_due = None
+                return CONFIGURATION
+            self.neighbors_due = now + NEIGHBORS_EVERY
             return NEIGHBORS
         if not self._startup.over:
             return self._startup.asks(now, greeted=greeted)
         due = self._local_list.due
         return self._local_list.asks(now) if greeted and due is not None and now >= due else None
+
+    def wants_refresh(self, address: str, now: float) -> None:
+        """Take note that a neighbor is to send its routes again."""
+        due = max(now, self._refreshed.get(address, -math.inf) + REFRESH_EVERY)
+        self._refreshes.setdefault(address, due)
+
+    def refresh(self, now: float) -> str | None:
+        """Give a neighbor that is to be asked for its routes now."""
+        if not self._refreshes or not self.has_room(now):
+            return None
+        address = min(self._refreshes, key=self._refreshes.__getitem__)
+        if now < self._refreshes[address]:
+            return None
+        del self._refreshes[address]
+        self._refreshed = {one: time for one, time in self._refreshed.items() if now < time + REFRESH_EVERY}
+        self._refreshed[address] = now
+        return address
+
+    def neighbors_listed(self, now: float, *, down: bool) -> None:
+        """Take note that ExaBGP has named its neighbors. `down`: some session is."""
+        self.listing_neighbors = False
+        self._no_list_before = now + LIST_SHARE * (now - self._list_began)
+        self._look_due = now + LOOK_EVERY if down else None
+
+    def _list_due(self) -> float:
+        due = self.neighbors_due if self.configuration_due is None else min(self.neighbors_due, self.configuration_due)
+        return max(due, self._no_list_before)
 
     def _may_ask(self, now: float) -> bool:
         return not self.listing_neighbors and self.has_room(now)
@@ -168,6 +212,9 @@ class Gate:
             return None
         if self.window.written:
             return FENCE if self.window.fence(now) else None
+        if self._look_due is not None and now >= self._look_due:
+            self._look_due = now + LOOK_EVERY
+            return FENCE
         if not self.barrier.pending or not self.barrier.asks(now):
             return None
         self.barrier.asked(now)
@@ -189,8 +236,12 @@ class Gate:
             times.append(self._reason_ends())
             if unanswered:
                 times.append(self.window.deadline())
+            else:
+                times.append(self._look_due)
             if self._may_ask(now):
                 times += self._questions_due()
+            if self.has_room(now):
+                times += self._refreshes.values()
         return min([time for time in times if time is not None], default=None)
 
     def _reason_ends(self) -> float | None:
@@ -201,5 +252,5 @@ class Gate:
     def _questions_due(self) -> list[float | None]:
         due = self._local_list.due if self._startup.over else self._startup.deadline()
         if self.window.acks is not Acks.UNKNOWN:
-            return [self.neighbors_due, due]
+            return [self._list_due(), due]
         return [] if self._startup.over else [due]

@@ -1,38 +1,44 @@
-"""Reads what ExaBGP prints about its neighbors: addresses, and what their sessions can do.
+"""Reads what ExaBGP prints about its neighbors: addresses, sessions, and what these can do.
 
 `show neighbor summary` is the fence of window.py: a row for each neighbor, in 4.2 only for those that are up.
-`show neighbor extensive` names all neighbors in both versions, and whether path ids are sent to them.
+`show neighbor extensive` names all neighbors in both versions, since when a session is up, and whether path ids are
+sent. `show neighbor configuration` names what is configured, without the peers that a range of addresses accepted.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+SENT: Final = "#sent"
+"""The heading of the column of UPDATEs sent."""
 
 
 class Row(NamedTuple):
-    """One neighbor of ExaBGP."""
+    """One session of ExaBGP."""
 
     address: str
+    """Of the neighbor, as ExaBGP's configuration spells it."""
     established: bool
     sent: int = 0
     """UPDATEs sent to it; only in the summary."""
+    local: str = ""
+    """ExaBGP's own address; only in the extensive list."""
 
 
-def read_row(text: str) -> Row | None:
-    """Read a row (`127.0.0.2  65001  0:00:02 established  2  0`); None for a line that is none.
+class UpFor(NamedTuple):
+    """For how long the session of the last Row is up, in whole seconds."""
 
-    4.2 names only neighbors that are established, 5.0 all that are configured.
-    """
-    words = text.split()
-    if len(words) < 4 or not words[1].isdecimal():
-        return None
-    try:
-        address = ipaddress.ip_address(words[0])
-    except ValueError:
-        return None
-    sent = int(words[-2]) if words[-2].isascii() and words[-2].isdecimal() and len(words[-2]) < 20 else 0
-    return Row(str(address), "established" in words[3:], sent)
+    seconds: int
+
+
+class Range(NamedTuple):
+    """Addresses whose sessions are accepted: no neighbor by itself."""
+
+    network: Network
 
 
 class PathIds(NamedTuple):
@@ -43,14 +49,39 @@ class PathIds(NamedTuple):
     taken: bool
 
 
+class SummaryReader:
+    """Reads the lines of `show neighbor summary`, one after the other."""
+
+    def __init__(self) -> None:
+        self._from_the_right = -2  # of the column SENT
+
+    def header(self, text: str) -> None:
+        """Take the first line: it names the columns."""
+        columns = text.split()
+        self._from_the_right = columns.index(SENT) - len(columns) if SENT in columns else -2
+
+    def read(self, text: str) -> Row | None:
+        """Read a row (`127.0.0.2  65001  0:00:02 established  2  0`); None for a line that is none.
+
+        4.2 names only neighbors that are established, 5.0 all that are configured.
+        """
+        words = text.split()
+        if len(words) < 4 or not words[1].isdecimal() or not is_address(words[0]):
+            return None
+        sent = words[max(self._from_the_right, -len(words))]
+        count = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 20 else 0
+        return Row(words[0], "established" in words[3:], count)
+
+
 class ExtensiveReader:
     """Reads the lines of `show neighbor extensive`, one after the other."""
 
     def __init__(self) -> None:
         self._address: str | None = None
+        self._local = ""
         self._undecided = False
 
-    def read(self, text: str, version: str) -> Row | PathIds | None:
+    def read(self, text: str, version: str) -> Row | UpFor | Range | PathIds | None:
         """Read a line; None for one that has nothing that is wanted.
 
         ExaBGP `version` 5.0 has `send` and `receive` of the column Add-Path the wrong way round; 4.2 says `enabled` for
@@ -59,14 +90,18 @@ class ExtensiveReader:
         words = text.split()
         if len(words) == 2 and words[0] == "Neighbor":
             self._undecided = False
-            try:
-                self._address = str(ipaddress.ip_address(words[1]))
-            except ValueError:
-                self._address = None
-        elif self._address is None:
+            self._local = ""
+            self._address = words[1] if is_address(words[1]) else None
+            return _range(words[1]) if self._address is None else None
+        if self._address is None:
             return None
+        if len(words) == 2 and words[0] == "local":
+            self._local = words[1]
         elif len(words) == 2 and words[0] == "state":
-            return Row(self._address, words[1].lower() == "established")
+            return Row(self._address, words[1].lower() == "established", local=self._local)
+        elif words[:2] == ["up", "for"]:
+            seconds = _seconds(words[2:])
+            return None if seconds is None else UpFor(seconds)
         elif len(words) == 3 and words[0] == "add-path:":
             # Configured, but the session isn't up; or 4.2, of which only `enabled` can be believed.
             self._undecided = words[1] == "enabled" and (
@@ -79,3 +114,38 @@ class ExtensiveReader:
             if taken or not self._undecided:
                 return PathIds(self._address, 4 if words[0] == "ipv4" else 6, taken)
         return None
+
+
+_CONFIGURED: Final = re.compile(r"neighbor (\S+) \{")
+_DURATION: Final = re.compile(r"(?:([0-9]{1,6}) days?, )?([0-9]{1,2}):([0-9]{2}):([0-9]{2})")
+
+
+def read_configured(text: str) -> str | None:
+    """Read a line of `show neighbor configuration`: the address of a neighbor; None for any other line."""
+    match = _CONFIGURED.fullmatch(text)
+    return match[1] if match is not None and is_address(match[1]) else None
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IP address without a scope, which may be any text."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _range(text: str) -> Range | None:
+    try:
+        return Range(ipaddress.ip_network(text, strict=False)) if "/" in text and "%" not in text else None
+    except ValueError:
+        return None
+
+
+def _seconds(words: list[str]) -> int | None:
+    """Read a duration as Python prints it: `0:00:02`, `1 day, 0:00:02`."""
+    match = _DURATION.fullmatch(" ".join(words))
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

@@ -7,6 +7,7 @@ meanwhile. When something may be written is the gate's to say (`gate.py`).
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,18 +15,21 @@ from collections.abc import Callable
 from rtrd.base import log
 from rtrd.exabgp.decode import DecodeError, Event, Other, decode
 from rtrd.exabgp.encode import Encoder, take_back
-from rtrd.exabgp.gate import MOST_PREFIXES, NEIGHBORS, NEIGHBORS_DOWN_EVERY, Gate
+from rtrd.exabgp.gate import CONFIGURATION, MOST_PREFIXES, NEIGHBORS, NEIGHBORS_EVERY, Gate
 from rtrd.exabgp.local_routes import LocalRoutesList
-from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, read_row
+from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, Range, Row, SummaryReader, UpFor, read_configured
+from rtrd.exabgp.neighbors import Findings, Known, Neighbors
 from rtrd.exabgp.pipe import MOST_LINE, Pipe
 from rtrd.exabgp.startup import StartUp
-from rtrd.exabgp.window import FENCE_HEADER, Written
+from rtrd.exabgp.window import FENCE, FENCE_HEADER, Acks, Written
 from rtrd.policy import Policy, normal
 from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
 
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
+CONFIRM = 1.0
+"""Seconds until the neighbors are listed again when one is missing."""
 WORK = 2000
 """Routes in one slice of work: about a millisecond."""
 
@@ -44,12 +48,15 @@ class ExaBGP:
         clock: Callable[[], float] = time.monotonic,
         *,
         mid_line: bool = False,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Take two descriptors; `closed` is called once, when ExaBGP is gone. `clock`: seconds that don't go back.
 
-        `mid_line`: the first bytes are the rest of a line that somebody else began to read.
+        `mid_line`: the first bytes are the rest of a line that somebody else began to read. `wall`: Unix time.
         """
         self.engine = engine
+        self.neighbors = Neighbors()
+        """What ExaBGP last said of its sessions."""
         self.startup = StartUp(engine, clock())
         self.local_list = LocalRoutesList(engine, clock())
         self.gate = Gate(engine.table.state, engine.local_routes.rib, self.startup, self.local_list, clock())
@@ -73,7 +80,13 @@ class ExaBGP:
         self._loop = asyncio.get_running_loop()
         self._limiter = log.RateLimiter(clock)
         self._encoder = Encoder(engine)
+        self._wall = wall
         self._extensive = ExtensiveReader()
+        self._summary = SummaryReader()
+        self._asked = NEIGHBORS  # of the two lists of neighbors
+        self._whole: bool | None = None  # the list; None: it is not over
+        self._behind = False  # the summary behind it is being read
+        self._configuration_asked = -math.inf
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._working = False
@@ -122,8 +135,9 @@ class ExaBGP:
         self.pump()
 
     def look_again(self) -> None:
-        """Have ExaBGP list its local routes soon: its configuration may be another one."""
-        self.local_list.soon(self.clock())
+        """Have ExaBGP list its neighbors and its local routes soon: its configuration may be another one."""
+        self.gate.neighbors_due = now = self.clock()
+        self.local_list.soon(now)
         self.pump()
 
     # -- what ExaBGP says
@@ -186,7 +200,12 @@ class ExaBGP:
         elif type(event) is Negotiated:
             self.engine.negotiated(event)
         elif type(event) is Other and event.neighbor is not None and event.kind != "send":
-            self.engine.add_receiver(event.neighbor)
+            self._heard_of(event.neighbor)
+
+    def _heard_of(self, address: str) -> None:
+        """Take note of a neighbor that ExaBGP names."""
+        self.engine.receivers.spell(address)
+        self.engine.add_receiver(address)
 
     def _session_changed(self, event: State) -> None:
         logger.info(
@@ -195,11 +214,28 @@ class ExaBGP:
             neighbor=event.neighbor,
             **({"reason": event.reason} if event.reason else {}),
         )
-        self.engine.state(event)
+        address, now = normal(event.neighbor), self._wall()
+        self._heard_of(event.neighbor)
+        happened = now if event.time is None else min(event.time, now)
+        before = self.neighbors.sessions(address).get(event.local)
+        self.neighbors.event(address, event.local, up=event.up, time=happened)
+        others = any(told.up for local, told in self.neighbors.sessions(address).items() if local != event.local)
+        ends = not event.up or (before is not None and before.up)
+        if ends or not others:
+            self.engine.state(event)
+        if ends and others:  # routes are kept by the neighbor's address: those of its other session went, too
+            self.gate.wants_refresh(address, self.clock())
         if event.up:
-            self._came_up(normal(event.neighbor))
+            self._came_up(address)
         else:
-            self._went_down(normal(event.neighbor))
+            self.gate.neighbors_due = min(self.gate.neighbors_due, self.clock() + CONFIRM)  # it may be gone for good
+            if not self.neighbors.up(address):
+                self._went_down(address)
+
+    def _refresh(self, address: str) -> None:
+        logger.info("asking a neighbor for its routes again", router=self.engine.name, neighbor=address)
+        for command in REFRESH:
+            self._write(f"neighbor {self.engine.receivers.spelling(address)} {command}", 1)
 
     def _came_up(self, receiver: str) -> None:
         """Withdraw again what ExaBGP may not have withdrawn yet: to a new session it sends what it advertises.
@@ -223,7 +259,7 @@ class ExaBGP:
         bit = self.engine.receivers.bit(receiver)
         for command, written in self.gate.window.unsettled():
             if command.announce and command.receivers & bit:
-                self._write(take_back(written, receiver), command.size)
+                self._write(take_back(written, self.engine.receivers.spelling(receiver)), command.size)
                 self.engine.mark_not_announced(command, receiver)
 
     # -- what ExaBGP says in text for people: the answers to commands
@@ -233,28 +269,38 @@ class ExaBGP:
         if text in ("done", "error"):
             answered = gate.window.heard_answer(error=text == "error")
             if answered is not None:
-                self._settled(answered)
+                self._settled(answered, answer=text)
                 if answered.command is not None:
                     self.refused_in_a_row = self.refused_in_a_row + 1 if text == "error" else 0
                     self.accepted += text != "error"
-                if text == "error" and answered.text not in REFRESH:
+                if text == "error" and not answered.text.endswith(REFRESH):
                     self._warn("error", "ExaBGP refused a command", command=answered.text.rstrip("\n"))
         elif text.startswith(FENCE_HEADER):
             for settled in gate.window.heard_fence():
                 self._settled(settled)
-            if gate.barrier.answer_begins(self.clock()):
+            self._summary.header(text)
+            if self._behind:
+                self._list_over(summary=False)  # its `done` never came
+            if self._whole is not None:
+                self._behind = True
+                self.neighbors.summary_begins()
+            elif gate.barrier.answer_begins(self.clock()):
                 self.engine.table.barrier_falls()
         elif text.startswith("exabgp "):
             gate.window.heard_version(text.removeprefix("exabgp "))
         else:
             self._about_neighbors(text, gate.window.version or "")
 
-    def _settled(self, command: Written) -> None:
-        """ExaBGP has executed a command, and has answered it to the end."""
-        if command.text == NEIGHBORS:
-            self.gate.listing_neighbors = False
-            if self.engine.receivers.unreachable:
-                self.gate.neighbors_due = min(self.gate.neighbors_due, self.clock() + NEIGHBORS_DOWN_EVERY)
+    def _settled(self, command: Written, answer: str | None = None) -> None:
+        """ExaBGP has executed a command, and has answered it to the end; None: without saying so."""
+        if command.text in (NEIGHBORS, CONFIGURATION):
+            silent = self.gate.window.acks is not Acks.ON
+            certain = command.text == CONFIGURATION or not (self.gate.window.version or "").startswith("4.")
+            self._whole = answer == "done" or (silent and certain)
+            if silent:
+                self._list_over(summary=False)
+        elif command.text == FENCE and self._whole is not None:
+            self._list_over(summary=self._behind)
         elif command.text.startswith("show adj-rib ") and self.startup.over:
             for route in self.local_list.ended():
                 logger.warning(
@@ -272,26 +318,96 @@ class ExaBGP:
             )  # fmt: skip
 
     def _about_neighbors(self, text: str, version: str) -> None:
+        if self.gate.listing_neighbors and self._asked == CONFIGURATION and not self._behind:
+            configured = read_configured(text)
+            if configured is not None:
+                self.engine.receivers.spell(configured)
+                self.neighbors.configured(configured)
+            return
         if self.startup.line(text, version) or self.local_list.line(text, version):
             return
-        row = read_row(text)
-        if row is not None and row.established:
-            self.gate.barrier.sent(row.address, row.sent)
-        found = row or self._extensive.read(text, version)
+        row = self._summary.read(text)
+        if row is not None:
+            self._in_summary(row)
+            return
+        found = self._extensive.read(text, version)
         if isinstance(found, PathIds):
             self.engine.path_ids(found.address, found.family, taken=found.taken)
+        elif isinstance(found, UpFor):
+            self.neighbors.up_for(found.seconds, self._wall())
+        elif isinstance(found, Range):
+            self.neighbors.listed_range(found.network)
         elif found is not None:
-            self._neighbor(found.address, established=found.established)
+            self._listed(found)
         elif not text[:1].isspace() and not text.startswith("Neighbor "):
             self._left_out("neither JSON nor an answer that rtrd asked for", "text")
 
-    def _neighbor(self, address: str, *, established: bool) -> None:
-        self.engine.reachable(address, up=established)
-        if established and self.startup.established(address):
+    def _in_summary(self, row: Row) -> None:
+        if not row.established:
+            return
+        address = normal(row.address)
+        if not self._behind:
+            self.gate.barrier.sent(address, row.sent)
+        if self.neighbors.in_summary(address, self._wall()):
+            self.gate.neighbors_due = self.clock()  # the list knows more
+        self._is_up(row.address)
+
+    def _listed(self, row: Row) -> None:
+        if self.neighbors.listed(row, self._wall()):
+            self._is_up(row.address)
+        elif row.address not in self.engine.receivers and self.neighbors.up(normal(row.address)) is False:
+            self._heard_of(row.address)
+            self.engine.reachable(row.address, up=False)
+
+    def _is_up(self, address: str) -> None:
+        self._heard_of(address)
+        address = normal(address)
+        news = self.engine.reachable(address, up=True)
+        if self.startup.established(address):
             # The session is older than this process, and ExaBGP repeats nothing: its routes must be sent again.
             logger.info("asking the neighbors for their routes again", router=self.engine.name)
             for command in REFRESH:
                 self._write(command, 1)
+        elif news and address in self.neighbors.untold:
+            self.gate.wants_refresh(address, self.clock())  # what it has sent may have gone with its last session
+
+    def _ask_for_neighbors(self, question: str) -> None:
+        self._asked = question
+        self.neighbors.list_begins()
+        self._write(question, 1)
+        # Behind it, so that it is known whether ExaBGP answered to the end: 4.2 may fail in the middle, without a word.
+        self._write(FENCE, 0)
+
+    def _list_over(self, *, summary: bool) -> None:
+        """Take what follows from a list of the neighbors, and from the summary behind it."""
+        whole, self._whole, self._behind = bool(self._whole), None, False
+        engine, neighbors = self.engine, self.neighbors
+        known = Known(engine.receivers.bits, engine.sessions)
+        over = neighbors.list_over if self._asked == NEIGHBORS else neighbors.configuration_over
+        self._found(over(known, self._wall(), whole=whole, summary=summary))
+        now = self.clock()
+        self.gate.neighbors_listed(now, down=bool(engine.receivers.unreachable))
+        if neighbors.unclear and (neighbors.missing or now >= self._configuration_asked + NEIGHBORS_EVERY):
+            self._configuration_asked = now
+            self.gate.configuration_due = now
+        elif neighbors.missing:
+            self.gate.neighbors_due = min(self.gate.neighbors_due, now + CONFIRM)
+
+    def _found(self, findings: Findings) -> None:
+        engine = self.engine
+        for address in findings.down:
+            if address in engine.sessions:
+                logger.warning("neighbor down, as ExaBGP lists it", router=engine.name, neighbor=address)
+                engine.state(State(address, up=False, reason=""))
+            if engine.receivers.up(address):
+                self._went_down(address)
+        for address in findings.again:
+            logger.warning("neighbor up again, as ExaBGP lists it", router=engine.name, neighbor=address)
+            engine.state(State(address, up=True, reason=""))
+            self.gate.wants_refresh(address, self.clock())
+        if findings.gone:
+            logger.info("neighbors gone, as ExaBGP lists them", router=engine.name, neighbors=findings.gone)
+            engine.forget(findings.gone)
 
     # -- what ExaBGP is told
 
@@ -303,8 +419,13 @@ class ExaBGP:
         if self.gate.may_withdraw_local(now):
             self._withdraw_local(now)
         idle = self._write_commands(now)
-        if (question := self.gate.question(now)) is not None:
+        question = self.gate.question(now)
+        if question in (NEIGHBORS, CONFIGURATION):
+            self._ask_for_neighbors(question)
+        elif question is not None:
             self._write(question, 1)
+        while (address := self.gate.refresh(now)) is not None:
+            self._refresh(address)
         if self.gate.barrier_falls(now, idle=idle):
             self.engine.table.barrier_falls()
             self._pump_soon()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import Enum
 
 from rtrd.exabgp.adj_rib_text import read_advertised
+from rtrd.policy import normal
 from rtrd.rib.engine import Engine
 
 ADVERTISED = "show adj-rib out extensive\n"
@@ -80,7 +81,7 @@ class StartUp:
         if self.phase is Phase.ASKING:
             self._go(Phase.LEARNED, now)
             self._engine.previous_run.listing(begins=True)
-            return LEARNED.format(self._to_ask.pop())
+            return LEARNED.format(self._engine.receivers.spelling(self._to_ask.pop()))
         return None
 
     def deadline(self) -> float | None:
@@ -120,7 +121,7 @@ class StartUp:
         if advertised is None:
             return text.startswith("neighbor ")  # of another family
         if self.phase is Phase.LEARNED:
-            self._listed.add(advertised.neighbor)
+            self._listed.add(normal(advertised.neighbor))
             if advertised.attributes is None:
                 self.unreadable += 1
             elif self._engine.listed(advertised.neighbor, advertised.prefix, advertised.attributes):

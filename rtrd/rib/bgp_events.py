@@ -26,6 +26,10 @@ class State(NamedTuple):
     neighbor: str
     up: bool
     reason: str
+    local: str = ""
+    """The router's own address, as the router spells it."""
+    time: float | None = None
+    """Unix time, as the router says it."""
 
 
 class Sent(NamedTuple):

@@ -7,7 +7,7 @@ from the side (`vrps_changed`). No sockets and no clock: whoever has them calls 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ _REMEMBERED = 4096
 
 
 class Session(NamedTuple):
-    """The session of a neighbor that is up, or has sent routes, which shows the same."""
+    """A neighbor that has come up or sent routes, in the route table. Whether it is up the router's door knows."""
 
     number: int
     rule: Rule | None
@@ -68,6 +68,7 @@ class Engine:
         self._path_ids = False  # some route has one
         self._parts: deque[Command] = deque()  # of one withdraw
         self._interrupted = False
+        self._strangers: set[str] = set()  # what the router has said is no neighbor
         self._retag: Retag | None = None
         self._policy_cause = UNKNOWN
         self.previous_run = PreviousRun(self.table, lambda tag: self._owns(tag))  # noqa: PLW0108 - by the policy of then
@@ -91,7 +92,8 @@ class Engine:
     def _add_receivers(self) -> None:
         for rule in (*self._policy.rules, *self._policy.local_rules):
             for address in rule.to or ():
-                self.add_receiver(address)
+                if address not in self._strangers:
+                    self.add_receiver(address)
 
     def _retag_sets(self, budget: int) -> None:
         """Find what a change of our tags makes of the attribute sets; then let the policy count."""
@@ -115,8 +117,22 @@ class Engine:
         """Take note of a neighbor of the router, to which routes can be announced. True: it was new."""
         if not self.receivers.add(address):
             return False
+        self._strangers.discard(normal(address))
         self._new_policies()
         return True
+
+    def forget(self, addresses: Iterable[str]) -> None:
+        """Take note that these are no neighbors of the router any more: their routes go, and they are told nothing."""
+        bits = 0
+        for address in addresses:
+            self._end_session(address)
+            self.local_routes.forget(address)
+            bits |= self.receivers.forget(address)
+            self._strangers.add(address)
+        if bits:
+            self.table.forget_receivers(bits)
+            self.local_routes.table.forget_receivers(bits)
+            self._new_policies()
 
     def _new_policies(self) -> None:
         for neighbor, session in self.sessions.items():
@@ -167,12 +183,15 @@ class Engine:
         """Take a session that came up or went down; its routes are gone in both cases (RFC 4271 section 6)."""
         self.local_routes.state(event)
         address = normal(event.neighbor)
+        self._end_session(address)
+        if event.up:
+            self._session(address)
+
+    def _end_session(self, address: str) -> None:
         self.previous_run.session_changed(address)
         session = self.sessions.pop(address, None)
         if session is not None:
             self.table.retire_neighbor(session.number)
-        if event.up:
-            self._session(address)
 
     def negotiated(self, event: Negotiated) -> None:
         """Take what a session agreed on, until the next one agrees on something else."""
@@ -187,7 +206,7 @@ class Engine:
             rule = self._policy.rule_for(address)
             session = Session(self.table.add_neighbor(self._native_policy(address, rule), packed(address)), rule)
             self.sessions[address] = session
-            self.table.name_neighbor(session.number, address)
+            self.table.name_neighbor(session.number, self.receivers.spelling(address))
         return session
 
     def _native_policy(self, neighbor: str, rule: Rule | None) -> NeighborPolicy:
@@ -204,7 +223,7 @@ class Engine:
         self.others += event.others
         table = self.table
         if event.withdrawn:
-            self.previous_run.withdrawn(event.neighbor, event.withdrawn)
+            self.previous_run.withdrawn(normal(event.neighbor), event.withdrawn)
             table.withdraw(session.number, event.withdrawn)
         for key, prefixes in event.announced:
             if not prefixes:
@@ -238,13 +257,15 @@ class Engine:
 
     def advertised_before(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
         """Take a route that is advertised to a neighbor, announced by a previous run."""
-        self.add_receiver(neighbor)
+        if normal(neighbor) not in self._strangers:
+            self.add_receiver(neighbor)
         if bit := self.receivers.bit(neighbor):
             self.previous_run.advertised(prefix, attributes, bit)
 
     def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> bool:
         """Take a route of a neighbor that the router lists. True: it was not known."""
-        session = self.sessions.get(normal(neighbor)) or self._session(normal(neighbor))
+        neighbor = normal(neighbor)
+        session = self.sessions.get(neighbor) or self._session(neighbor)
         return self.previous_run.listed(neighbor, session.number, prefix, attributes)
 
     # -- VRPs

@@ -96,7 +96,16 @@ class LocalRoutes:
     def state(self, event: State) -> None:
         """Take a session that came up or went down: where the router tells what it sends, it tells all of it again."""
         address = normal(event.neighbor)
-        if address in self._telling and address in self.sessions:
+        if address in self._telling:
+            self._end(address)
+
+    def forget(self, address: str) -> None:
+        """Take note that a neighbor is gone: no route goes there."""
+        self._telling.discard(address)
+        self._end(address)
+
+    def _end(self, address: str) -> None:
+        if address in self.sessions:
             self.table.retire_neighbor(self.sessions.pop(address))
             self._acting.pop(address, None)
             for route in [route for route in self.withdrawn if route.neighbor == address]:

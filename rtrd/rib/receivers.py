@@ -24,7 +24,9 @@ class Receivers:
         self._router = router
         self._table = table
         self.bits: dict[str, int] = {}
-        """Each address with its bit, which it keeps."""
+        """Each address with its bit, which it keeps until it is forgotten."""
+        self.version = 0
+        """Changes when a bit means another receiver, or a receiver has another name."""
         self.turning = 0
         """The bits of those that are about to be spoken to in the other way: until then nothing is advertised there."""
         self._extended_next_hop = 0  # those that negotiated it
@@ -32,6 +34,7 @@ class Receivers:
         self._turning: dict[str, dict[int, bool]] = {}  # those that are about to take path ids, or none, by family
         self._up = (1 << MOST_RECEIVERS) - 1  # those that are announced to
         self._too_many = False
+        self._spelled: dict[str, str] = {}  # those that the router does not write in the normal form
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.bits)
@@ -70,8 +73,41 @@ class Receivers:
                     first_left_out=address,
                 )
             return False
-        self.bits[address] = 1 << len(self.bits)
+        taken = sum(self.bits.values()) | self._table.forgotten
+        bit = ~taken & (taken + 1)
+        if bit >> MOST_RECEIVERS:
+            return False  # some that are gone still have theirs; it will be heard of again
+        self.bits[address] = bit
+        self.version += 1
         return True
+
+    def forget(self, address: str) -> int:
+        """Take note that one is no neighbor of the router any more. Gives the bit that it had, or 0."""
+        address = normal(address)
+        bit = self.bits.pop(address, 0)
+        self._spelled.pop(address, None)
+        if bit:
+            self.version += 1
+            self._turning.pop(address, None)
+            self.turning &= ~bit
+            self._up |= bit
+            self._extended_next_hop &= ~bit
+            self._plain = {family: plain & ~bit for family, plain in self._plain.items()}
+            self._table.set_up(self._up)
+            self._table.set_extended_next_hop(self._extended_next_hop)
+            self._table.set_plain(self._plain[4], self._plain[6])
+        return bit
+
+    def spell(self, address: str) -> None:
+        """Take note of how the router spells a neighbor's address: in commands it compares text."""
+        name = normal(address)
+        if self.spelling(name) != address and packed(address):
+            self._spelled[name] = address
+            self.version += 1
+
+    def spelling(self, address: str) -> str:
+        """Give an address as the router spells it."""
+        return self._spelled.get(normal(address), address)
 
     # -- path ids (RFC 7911)
 

@@ -195,6 +195,18 @@ class RouteTable:
         """
         lib.rib_set_up(self.native, receivers)
 
+    def forget_receivers(self, receivers: int) -> None:
+        """Take note that the router has receivers (by bit) no longer: nothing is written for them from now on.
+
+        That no route is advertised there is found in `work`; no policy may name them meanwhile.
+        """
+        lib.rib_forget_receivers(self.native, receivers)
+
+    @property
+    def forgotten(self) -> int:
+        """The bits of receivers that are gone, and that some route may still have."""
+        return lib.rib_forgotten(self.native)
+
     def mark_not_announced(self, prefix: str, receivers: int) -> None:
         """Take note that what was written for an NLRI (as `announce` takes it) is not advertised to receivers."""
         lib.rib_mark_not_announced(self.native, *_line(prefix), receivers)

@@ -8,7 +8,7 @@ import pytest
 
 from bench import generate, lines
 from rtrd.exabgp.decode import decode
-from rtrd.rib.bgp_events import Update
+from rtrd.rib.bgp_events import State, Update
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 CASES = {"update-v4-1": ["20.0.0.0/24"], "update-v6": ["2001:db8:1::/48", "2001:db8:2::/48", "::/0", "2001:db8::1/128"]}
@@ -45,7 +45,10 @@ def test_a_withdraw_and_a_session_are_as_the_real_ones(dialect: lines.Dialect) -
     (real,) = (SAMPLES / f"exabgp-{dialect}" / "withdraw-v4.jsonl").read_bytes().splitlines()
     assert json.dumps(skeleton(made)) == json.dumps(skeleton(real))
     up = (SAMPLES / f"exabgp-{dialect}" / "session-up-main.jsonl").read_bytes().splitlines()[-1]
-    assert decode(lines.session(lines.Speaker(dialect))) == decode(up)
+    made_up, real_up = decode(lines.session(lines.Speaker(dialect))), decode(up)
+    assert isinstance(made_up, State)
+    assert isinstance(real_up, State)
+    assert made_up._replace(time=None) == real_up._replace(time=None)
 
 
 @pytest.mark.parametrize("packing", [1, 5, 20])

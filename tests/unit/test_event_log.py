@@ -34,6 +34,9 @@ class Story(StillDaemon):
         events = [json.loads(line) for line in await self.listener.take(0.01, 10_000)]
         return [event for event in events if not kinds or event["kind"] in kinds]
 
+    def session(self, *, up: bool, neighbor: str = "192.0.2.1") -> None:
+        self.router._session_changed(State(neighbor, up, ""))
+
     def usable(self) -> None:
         self.daemon.vrp_set.usable = True
         self.daemon._became_usable()
@@ -121,7 +124,7 @@ async def test_a_set_that_comes_into_use_and_causes_that_are_no_cache(one: Story
 
 
 async def test_sessions_caches_and_groups(one: Story) -> None:
-    one.engine.state(State("192.0.2.1", up=True, reason=""))
+    one.session(up=True)
     cache = one.daemon.caches.groups()[0].sockets[0]
     cache.error = "refused \x1b[2J"
     assert [event["text"] for event in await one.told()] == [
@@ -129,9 +132,9 @@ async def test_sessions_caches_and_groups(one: Story) -> None:
         "neighbor 192.0.2.1 is up",
     ]
     one.announce("192.0.2.0/24")
-    one.engine.state(State("192.0.2.1", up=True, reason=""))  # it was down and is up again between two looks
+    one.session(up=True)  # it was down and is up again between two looks
     assert [event["up"] for event in await one.told("neighbor")] == [True]
-    one.engine.state(State("192.0.2.1", up=False, reason=""))
+    one.session(up=False)
     cache.error, cache.in_sync = None, True
     assert [it["text"] for it in await one.told()] == [f"cache {CACHE} is in sync", "neighbor 192.0.2.1 is down"]
     assert await one.told() == []

@@ -89,7 +89,18 @@ def test_what_exabgp_sent_is_no_route_of_the_neighbor() -> None:
 
 
 def test_a_down_names_its_neighbor_and_reason() -> None:
-    assert decode(sample("down-tcp-closed")) == State(PEER, up=False, reason="closing connection")
+    down = decode(sample("down-tcp-closed"))
+    assert isinstance(down, State)
+    assert down[:4] == (PEER, False, "closing connection", "127.0.0.1")
+    assert down.time is not None
+    assert abs(down.time - json.loads(sample("down-tcp-closed"))["time"]) < 1e-3
+
+
+@pytest.mark.parametrize("time", ['"now"', "null", "{}", "1e999", "[]"])
+def test_a_state_whose_time_is_none_is_one_nevertheless(time: str) -> None:
+    down = decode(re.sub(rb'"time": [0-9.]+', b'"time": ' + time.encode(), sample("down-tcp-closed")))
+    assert isinstance(down, State)
+    assert down.time in (None, float("inf"))
 
 
 def test_connected_is_not_up() -> None:

@@ -67,7 +67,10 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert limits["silence"] == 1.0
     assert "within a second" in said
     assert gate.NEIGHBORS_EVERY == 60.0
-    assert re.search(r"every\s+minute", section("Start-up and restart"))
+    sessions = section("Sessions")
+    assert re.search(r"every\s+minute", sessions)
+    assert f"every {gate.LOOK_EVERY:.0f} seconds" in sessions
+    assert (gate.LIST_SHARE, "a fifth of the time" in sessions) == (4, True)
     start = section("Start-up and restart")
     for seconds in (startup.HELD, startup.QUIET, startup.BLIND_QUIET):
         assert f"{seconds:.0f} seconds" in start
@@ -104,7 +107,8 @@ def test_the_grammar_is_that_of_the_code() -> None:
         spoken = [word for word in written.split() if re.fullmatch(r"[a-z][a-z-]+", word)]
         assert spoken == said(line.replace("WORDS", in_words))
     lists = {startup.ADVERTISED, startup.LEARNED.format("ADDRESS")}
-    rest = {*session.REFRESH, gate.NEIGHBORS, *lists, window.FENCE, *window.HELLO.splitlines(keepends=True)}
+    refresh = {*session.REFRESH, *(f"neighbor ADDRESS {one}" for one in session.REFRESH)}
+    rest = {*refresh, gate.NEIGHBORS, gate.CONFIGURATION, *lists, window.FENCE, *window.HELLO.splitlines(keepends=True)}
     assert {line + "\n" for line in lines[4:]} == rest
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, Row, read_row
+from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, Range, Row, SummaryReader, UpFor
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, Row, read_row
     ],
 )
 def test_a_row_of_the_summary(text: str, row: Row | None) -> None:
-    assert read_row(text) == row
+    assert SummaryReader().read(text) == row
 
 
 def extensive(address: str, state: str, local: str, remote: str, column: str) -> list[str]:
@@ -40,7 +40,7 @@ def extensive(address: str, state: str, local: str, remote: str, column: str) ->
     ]
 
 
-def read(version: str, *words: str) -> list[Row | PathIds]:
+def read(version: str, *words: str) -> list[Row | UpFor | Range | PathIds]:
     reader = ExtensiveReader()
     said = [reader.read(line, version) for line in extensive("127.0.0.2", *words)]
     return [one for one in said if one is not None]
@@ -60,19 +60,21 @@ def read(version: str, *words: str) -> list[Row | PathIds]:
 )
 def test_whether_path_ids_go_to_a_neighbor(version: str, local: str, remote: str, column: str, *, taken: bool) -> None:
     assert read(version, "ESTABLISHED", local, remote, column) == [
-        Row("127.0.0.2", established=True),
+        Row("127.0.0.2", established=True, local="127.0.0.1"),
         PathIds("127.0.0.2", 4, taken),
         PathIds("127.0.0.2", 6, taken),
     ]
 
 
 def test_4_2_does_not_tell_one_direction_from_none() -> None:
-    assert read("4.2.21", "ESTABLISHED", "enabled", "enabled", "disabled") == [Row("127.0.0.2", established=True)]
+    assert read("4.2.21", "ESTABLISHED", "enabled", "enabled", "disabled") == [
+        Row("127.0.0.2", established=True, local="127.0.0.1")
+    ]
 
 
 @pytest.mark.parametrize(("version", "column"), [("4.2.21", "n/a"), ("5.0.15", "disabled")])
 def test_before_the_session_is_up_it_is_not_known(version: str, column: str) -> None:
-    assert read(version, "IDLE", "enabled", "n/a", column) == [Row("127.0.0.2", established=False)]
+    assert read(version, "IDLE", "enabled", "n/a", column) == [Row("127.0.0.2", established=False, local="127.0.0.1")]
 
 
 def test_without_add_path_in_the_configuration_it_is_known_before() -> None:

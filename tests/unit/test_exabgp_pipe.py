@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import lines
 from rtrd.config import Action, PolicyRule
 from rtrd.config.types import Address
 from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.gate import NEIGHBORS
 from rtrd.exabgp.pipe import MOST_LINE
 from rtrd.exabgp.session import ExaBGP
+from rtrd.exabgp.startup import ADVERTISED
 from rtrd.exabgp.window import FENCE, HELLO, Window
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
@@ -26,10 +29,8 @@ SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
 UPDATE = (SAMPLES / "update-v4-1.jsonl").read_bytes()
 BAD = (SAMPLES.with_name("exabgp-4.2.21") / "route-refresh-v4.jsonl").read_bytes()
-SUMMARY = (
-    b"Peer            AS        up/down state       |     #sent     #recvd\n"
-    b"127.0.0.3       65000     0:00:02 established %10d          1\n"
-)
+SUMMARY_HEADER = b"Peer            AS        up/down state       |     #sent     #recvd\n"
+SUMMARY = SUMMARY_HEADER + b"127.0.0.3       65000     0:00:02 established %10d          1\n"
 FLAPPING = float(os.environ.get("RTRD_FLAPPING", "1"))
 """Seconds; `make flow`: 60."""
 GREETING = b"done\n" + b"exabgp 5.0.15\ndone\n" * 2
@@ -85,9 +86,10 @@ class Pipe:
     async def greet(self) -> None:
         """Answer what rtrd asks at the start: there are no neighbors, and nothing stands."""
         await self.say(GREETING)
-        for _ in range(2):
-            await until(lambda: len(self.router.gate.window.written) == 1)
-            await self.say(b"done\n")
+        written = self.router.gate.window.written
+        for asked, answer in ((NEIGHBORS, b"done\n" + SUMMARY_HEADER + b"done\n"), (ADVERTISED, b"done\n")):
+            await until(lambda asked=asked: written and written[0].text == asked)  # type: ignore[misc]
+            await self.say(answer)
 
     def end(self) -> None:
         if self.router.open:
@@ -295,6 +297,83 @@ async def test_a_session_older_than_rtrd_is_asked_for_its_routes_once() -> None:
         assert commands.count(refresh) == 1
         await pipe.say(summary + f"{PEER} 65002 0:06:00 established 5 7\n".encode() + b"done\n")
         assert refresh not in pipe.commands()
+
+
+def row(address: str, state: str, local: str = "127.0.0.1") -> bytes:
+    """What `show neighbor extensive` says of a session, as far as it matters."""
+    return f"Neighbor {address}\n   local  {local}\n   state  {state}\n".encode()
+
+
+async def listed(pipe: Pipe, *rows: bytes) -> list[str]:
+    """Have rtrd list the neighbors; give what it wrote meanwhile."""
+    pipe.commands()
+    pipe.router.look_again()
+    written = pipe.router.gate.window.written
+    while NEIGHBORS not in [command.text for command in written]:
+        await pipe.say(b"done\n")
+    while written[0].text != NEIGHBORS:
+        await pipe.say(b"done\n")
+    await pipe.say(b"".join(rows) + b"done\n" + SUMMARY_HEADER + b"done\n")
+    return pipe.commands()
+
+
+async def announced(pipe: Pipe, found: list[str], neighbor: str) -> None:
+    """Return when a route is announced to the neighbor."""
+
+    def look() -> bool:
+        found.extend(pipe.commands())
+        return any(one.startswith(f"neighbor {neighbor} announce attributes") for one in found)
+
+    await until(look)
+
+
+async def test_a_session_that_is_listed_as_down_has_no_routes_any_more() -> None:
+    async with piped(TAGGED) as pipe:
+        await pipe.greet()
+        await pipe.say(UPDATE)
+        await listed(pipe, row(PEER, "ESTABLISHED"))
+        assert (pipe.router.neighbors.up(PEER), len(pipe.router.engine.table)) == (True, 1)
+        await listed(pipe, row(PEER, "IDLE"), row(PEER, "ESTABLISHED", "127.0.0.9"))
+        assert len(pipe.router.engine.table) == 1, "another session with it is up"
+        await listed(pipe, row(PEER, "IDLE"), row(PEER, "ACTIVE", "127.0.0.9"))
+        assert (pipe.router.neighbors.up(PEER), len(pipe.router.engine.table)) == (False, 0)
+
+
+async def test_a_neighbor_that_is_not_listed_any_more_is_no_receiver() -> None:
+    async with piped(TAGGED) as pipe:
+        await pipe.greet()
+        await listed(pipe, row(PEER, "ESTABLISHED"), row(LISTENER, "ESTABLISHED"))
+        assert set(pipe.router.engine.receivers) == {PEER, LISTENER}
+        for _ in range(2):
+            await listed(pipe, row(PEER, "ESTABLISHED"))
+        assert list(pipe.router.engine.receivers) == [PEER]
+        await pipe.say(UPDATE)
+        assert not pipe.router.engine.table.state.waiting, "to whom it would go is no neighbor"
+        found = await listed(pipe, row(PEER, "ESTABLISHED"), row(LISTENER, "ESTABLISHED"))
+        await announced(pipe, found, LISTENER)
+
+
+async def test_a_neighbor_is_called_what_exabgp_calls_it() -> None:
+    async with piped(msgspec.structs.replace(TAGGED, to=(Address("2001:db8::9"),))) as pipe:
+        await pipe.greet()
+        await listed(pipe, row("2001:DB8:0::9", "ESTABLISHED"), row(PEER, "ESTABLISHED"))
+        await pipe.say(UPDATE)
+        await announced(pipe, [], "2001:DB8:0::9")
+
+
+async def test_the_end_of_one_of_two_sessions_has_the_other_send_its_routes_again() -> None:
+    other = b'"local": "127.0.0.9"'
+
+    async with piped() as pipe:
+        await pipe.greet()
+        up = next(one for one in (SAMPLES / "session-up-main.jsonl").read_bytes().splitlines() if b'"up"' in one)
+        await pipe.say(up + b"\n" + UPDATE + up.replace(b'"local": "127.0.0.1"', other) + b"\n")
+        assert len(pipe.router.engine.table) == 1, "the routes of the first stay"
+        pipe.commands()
+        down = (SAMPLES / "down-tcp-closed.jsonl").read_bytes()
+        await pipe.say(down.replace(b'"local": "127.0.0.1"', other))
+        assert f"neighbor {PEER} announce route-refresh ipv4 unicast\n" in pipe.commands()
+        assert pipe.router.neighbors.up(PEER)
 
 
 async def test_down_takes_the_routes_of_the_neighbor_along() -> None:

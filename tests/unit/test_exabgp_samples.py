@@ -1,5 +1,6 @@
 """Every line that ExaBGP 4.2.21 and 5.0.15 wrote for a case (tests/samples) decodes to what stands here."""
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -301,6 +302,10 @@ def seen(line: bytes) -> Seen:
         event: Event = decode(line)
     except DecodeError:
         return Undecodable()
+    if isinstance(event, State):
+        told = json.loads(line)
+        assert (event.local, event.time) == (told["neighbor"]["address"]["local"], told["time"])
+        return State(event.neighbor, event.up, event.reason)
     if not isinstance(event, Update):
         return event
     read = [(read_attributes(key, lambda _: False), prefixes) for key, prefixes in event.announced]

@@ -77,7 +77,8 @@ def test_routes_by_neighbor_and_validity(scraped: Any) -> None:
     assert routes["exabgp", "192.0.2.1", "unverified"] == 1
     assert sum(routes.values()) == 1
     assert values(scraped["rtrd_router_lines"]) == {("exabgp",): 1}
-    assert values(scraped["rtrd_neighbor_up"]) == {("exabgp", "192.0.2.1"): 1}
+    for name in ("rtrd_neighbor_up", "rtrd_neighbor_up_since_timestamp_seconds"):
+        assert values(scraped[name]) == {}, "that it sends routes is no word of its session"
 
 
 def test_a_guard_that_holds_nothing(scraped: Any) -> None:

@@ -208,6 +208,34 @@ class TestOneRoute:
         assert self.said() == []
         assert len(self.table) == 0
 
+    def test_a_receiver_that_is_gone_is_told_nothing_and_has_nothing(self) -> None:
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24", "198.51.100.0/24"])
+        self.said()
+        self.table.forget_receivers(0b100)
+        assert self.table.forgotten == 0b100
+        self.table.set_policy(self.neighbor, DROP_INVALID._replace(receivers=0b010))
+        self.table.withdraw(self.neighbor, ["192.0.2.0/24"])
+        assert (command := self.table.next_command(50)) is not None
+        assert (command.announce, command.receivers, command.prefixes) == (False, 0b010, "192.0.2.0/24")
+        drain_work(self.table)
+        assert self.table.forgotten == 0
+        assert [(route.prefix, route.advertised) for route in self.table.routes()] == [("198.51.100.0/24", 0b010)]
+        self.table.set_policy(self.neighbor, DROP_INVALID)  # another one has its bit
+        self.table.revalidate()
+        drain_work(self.table)
+        assert (command := self.table.next_command(50)) is not None
+        assert (command.announce, command.receivers, command.prefixes) == (True, 0b100, "198.51.100.0/24")
+
+    def test_what_was_kept_for_a_receiver_that_is_gone_alone_goes_too(self) -> None:
+        announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
+        self.said()
+        self.table.retire_neighbor(self.neighbor)
+        self.table.forget_receivers(0b111)
+        drain_work(self.table)
+        assert self.table.next_command(50) is None
+        memory = self.table.attributes_memory
+        assert self.table.find_attributes(b"a") is None, f"{memory} bytes"
+
     def test_what_was_not_written_after_all_is_said_again(self) -> None:
         announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
         self.said()

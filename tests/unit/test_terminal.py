@@ -29,7 +29,16 @@ STATUS = status(
         "vrps": 700_000,
     },
     {
-        "neighbors": [{"address": "192.0.2.1", "up": True, "routes": {"valid": 12345, "invalid": 3, "not-found": 0}}],
+        "neighbors": [
+            {
+                "address": "192.0.2.1",
+                "up": True,
+                "up_since": "2026-01-01T00:00:00+00:00",
+                "routes": {"valid": 12345, "invalid": 3, "not-found": 0},
+            },
+            {"address": "192.0.2.2", "up": False, "up_since": None, "routes": {}},
+            {"address": "192.0.2.3", "up": None, "up_since": None, "routes": {}},
+        ],
         "routes": {"valid": 12345, "invalid": 3, "not-found": 0, "unverified": 0},
         "local_routes": {"valid": 4, "invalid": 1, "not-found": 0, "unverified": 0},
         "local_routes_withdrawn": 1,
@@ -102,7 +111,9 @@ def test_a_terminal_gets_tables_in_color(daemon: Path) -> None:
     assert "group primary [red] (preference 1): ERROR" in plain
     assert re.search(r"\[2001:db8::10\]:323.*ERROR_TRANSPORT.*-.*700,000.*never", plain)
     assert "[2001:db8::10]:323: refused \\x1b[2J" in plain
-    assert re.search(r"192\.0\.2\.1 +up +12,345 +0 +3", plain)
+    assert re.search(r"192\.0\.2\.1 +up for [0-9]+ (days|h|min|s) +12,345 +0 +3", plain)
+    assert re.search(r"192\.0\.2\.2 +down +0 +0 +0", plain)
+    assert re.search(r"192\.0\.2\.3 +not told +0 +0 +0", plain)
     assert "2 commands are waiting" in plain
 
 

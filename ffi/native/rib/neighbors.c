@@ -125,3 +125,12 @@ void rib_set_plain(struct rib *rib, uint64_t ipv4, uint64_t ipv6)
 void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers) { rib->extended_next_hop = receivers; }
 
 void rib_set_up(struct rib *rib, uint64_t receivers) { rib->up = receivers; }
+
+void rib_forget_receivers(struct rib *rib, uint64_t receivers)
+{
+    rib->forgotten |= receivers;
+    walk_begin(&rib->purge, NULL);
+    rib->state.work = true;
+}
+
+uint64_t rib_forgotten(const struct rib *rib) { return rib->forgotten; }

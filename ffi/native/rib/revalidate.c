@@ -164,21 +164,27 @@ static void validate_list(struct rib *rib, size_t *budget)
         revalidate_forget(revalidate);
 }
 
-/* The routes of retired neighbors go. */
+/* The routes of retired neighbors go, and what is advertised at receivers that are no more. */
 static void purge(struct rib *rib, size_t *budget)
 {
     uint32_t chain;
     while (walk_at(rib, &rib->purge, &chain) && *budget) {
         walk_step(&rib->purge);
         while (chain != NO_ROUTE) {
-            const struct route *route = route_at(rib, chain);
+            struct route *route = route_at(rib, chain);
             uint32_t next = route->next;
+            if (route->advertised & rib->forgotten) {
+                route->advertised &= ~rib->forgotten;
+                outbox_consider(rib, chain); /* a record may have been kept for that alone */
+            }
             if (neighbor_of(rib, route)->retired && !(route->bits & GONE))
                 route_withdraw(rib, chain);
             spend(budget);
             chain = next;
         }
     }
+    if (walk_is_over(&rib->purge))
+        rib->forgotten = 0;
 }
 
 bool rib_work(struct rib *rib, size_t budget)

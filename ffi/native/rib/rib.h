@@ -153,6 +153,10 @@ void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers);
 /* The receivers whose sessions are up; all, until this was called. At one that is down nothing is announced: what is
  * advertised there in the right words stays, other words are withdrawn. rib_revalidate makes it count. */
 void rib_set_up(struct rib *rib, uint64_t receivers);
+/* The router has these receivers no longer: from now on nothing is written for them, and, as rib_work comes to it, no
+ * route is advertised there. No policy may name them. Their bits are free again once rib_forgotten has them no more. */
+void rib_forget_receivers(struct rib *rib, uint64_t receivers);
+uint64_t rib_forgotten(const struct rib *rib);
 
 /* ---- routes as text: a prefix, under ADD-PATH a blank and a path id (as an address), each route ended by LF */
 

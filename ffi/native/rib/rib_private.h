@@ -98,12 +98,13 @@ struct rib {
     struct summary_terms terms;
     struct our_tag *our_tags; /* those of `terms` */
     struct revalidate revalidate;
-    struct walk purge;          /* of the routes of retired neighbors */
+    struct walk purge;          /* of what retired neighbors and forgotten receivers have */
     struct queue outbox;        /* routes for which something may have to be written */
     struct queue parked;        /* those of them that wait for the next send barrier */
     uint64_t plain[2];          /* receivers that take no path ids, by family */
     uint64_t extended_next_hop; /* receivers that take IPv4 routes with an IPv6 next hop */
     uint64_t up;                /* receivers that can be announced to */
+    uint64_t forgotten;         /* receivers that are gone, until `purge` is over */
     bool has_barriers;
     struct map written;         /* see written_set.h */
     uint32_t held_previous_run; /* the set of the last command, held until the next one */

@@ -20,7 +20,7 @@ static struct group group_of(const struct rib *rib, uint32_t number, uint32_t ch
 {
     const struct route *route = route_at(rib, number);
     uint64_t receivers = rib->plain[family_at(route_family(number))];
-    return (struct group){.receivers = plain ? receivers : ~receivers,
+    return (struct group){.receivers = (plain ? receivers : ~receivers) & ~rib->forgotten,
                           .chain = chain,
                           .path_id = route->path_id,
                           .plain = plain,

@@ -115,7 +115,8 @@ function router(one) {
   const columns = ["Neighbor", "Session", ...VALIDITIES];
   const rows = one.neighbors.map((each) =>
     el("tr", {}, el("td", { class: "mono" }, each.address),
-      el("td", { data: { mood: each.up ? "good" : "fair" } }, el("span", { class: "dot", "aria-hidden": "true" }), each.up ? "up" : "down"),
+      el("td", { data: { mood: each.up ? "good" : each.up === null ? "none" : "fair" } }, el("span", { class: "dot", "aria-hidden": "true" }), each.up ? "up" : each.up === null ? "not told" : "down",
+        each.up_since ? el("span", { class: "aside" }, " · ", since(each.up_since)) : null),
       ...VALIDITIES.map((validity) => el("td", { class: "num", data: { label: validity } }, number(each.routes[validity] ?? 0)))));
   const version = one.exabgp ? `ExaBGP ${one.exabgp}` : "did not say its version";
   return el("div", { class: "router" },

@@ -32,6 +32,7 @@ MORE = """
 #define SKI_SIZE ...
 #define SPKI_SIZE ...
 void free(void *);
+const char *gai_strerror(int);
 extern "Python" void pfx_table_callback(const struct pfx_record *, void *);
 extern "Python" void pfx_update_callback(struct pfx_table *, const struct pfx_record, const bool);
 extern "Python" void spki_update_callback(struct spki_table *, const struct spki_record, const bool);
@@ -41,6 +42,7 @@ int have_ssh(void);
 """
 
 PREAMBLE = """
+#include <netdb.h>
 #include <stdlib.h>
 #include <rtrlib/rtrlib.h>
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from rtrlib.faults import STARVED, Fault, LastFault, fault_of
+from rtrlib.causes import STARVED, fault_of
+from rtrlib.faults import Fault, LastFault
 from rtrlib.frames import Decoder, FrameError, FrameType, StateFrame, router_key_of, state_of
 from rtrlib.link import Link, LinkEnded
 from rtrlib.listener import VRPListener
@@ -280,7 +281,7 @@ class Cache:
         elif kind is FrameType.ROUTER_KEY:
             self._owner.listener.router_key(self.socket, *router_key_of(payload))
         elif kind is FrameType.FAULT:
-            self._fault = fault_of(payload)
+            self._fault = fault_of(payload, self.socket.server)
         elif kind is FrameType.LOST:
             self._replace(now, Fault.PROCESS, "changes came faster than they could be read")
         elif kind is FrameType.STARVED:

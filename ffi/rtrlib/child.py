@@ -18,8 +18,7 @@ sys.path += sys.argv[4:]
 import _rtrlib
 from _rtrlib import ffi, lib
 
-ALIVE = struct.pack("=II", 4, 0)
-FAULT = 5
+ALIVE = struct.pack("=II", lib.FRAME_ALIVE, 0)
 TEXTS = ("host", "port", "bind", "username", "private_key", "host_key", "password")
 NUMBERS = ("connect_timeout", "keepalive", "refresh", "expire", "retry", "follow_cache", "soon", "queue_limit")
 SIZE = struct.Struct("=I")
@@ -43,10 +42,9 @@ def file_of(text: bytes) -> bytes:
     return f"/proc/self/fd/{file}".encode()
 
 
-def fault(parent: socket.socket, text: str) -> None:
-    """Say why nothing else will follow."""
-    payload = b"\0" + text.encode(errors="replace")[:1000]
-    parent.sendall(struct.pack("=II", FAULT, len(payload)) + payload)
+def tell(parent: socket.socket, fault: int, error: int = 0) -> None:
+    """Say why nothing else will follow (`struct frame_fault`)."""
+    parent.sendall(struct.pack("=IIIi12x", lib.FRAME_FAULT, 20, fault, error))
 
 
 def main() -> None:
@@ -55,7 +53,7 @@ def main() -> None:
     parent = socket.socket(fileno=0)
     error = lib.session_confine(parent_pid, memory, sys.argv[3].encode()[:15])
     if error:
-        fault(parent, f"the cache process cannot be confined: {os.strerror(error)}")
+        tell(parent, lib.FAULT_CONFINED, error)
         sys.exit(1)
     # librtr prints a line for everything; nobody may have to wait for whoever reads them.
     os.set_blocking(2, False)
@@ -68,10 +66,10 @@ def main() -> None:
             setattr(options, name, kept[-1])
     for name, value in zip(NUMBERS, fields[len(TEXTS) :], strict=True):
         setattr(options, name, int(value))
-    why = ffi.new("char[256]")
-    session = lib.session_open(options, why, len(why))
+    fault = ffi.new("uint32_t *")
+    session = lib.session_open(options, fault)
     if not session:
-        fault(parent, ffi.string(why).decode(errors="replace"))
+        tell(parent, fault[0])
         sys.exit(1)
     relay(parent, session)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 __all__ = ["Fault", "FaultError", "LastFault"]
 
@@ -31,20 +31,6 @@ class Fault(enum.StrEnum):
     """The cache's process died, hung, or made no sense."""
 
 
-BY_NUMBER: Final = {
-    1: Fault.UNREACHABLE,
-    2: Fault.CLOSED,
-    3: Fault.SILENT,
-    4: Fault.PROTOCOL,
-    5: Fault.REFUSED,
-    6: Fault.ENDLESS,
-}
-"""`enum fault` of ffi/native/librtr/faults.h."""
-
-
-STARVED: Final = "the cache sends more than the memory of its process can hold"
-
-
 class FaultError(Exception):
     """What ends a link: a sentence, and its kind."""
 
@@ -61,10 +47,3 @@ class LastFault(NamedTuple):
     """One sentence, printable."""
     time: int
     """Seconds since 1970 (UTC)."""
-
-
-def fault_of(payload: bytes) -> tuple[Fault, str]:
-    """Unpack a FAULT payload; whatever it is gives a kind and a printable sentence."""
-    kind = BY_NUMBER.get(payload[0] if payload else 0, Fault.PROCESS)
-    text = payload[1:].decode("utf-8", errors="replace")
-    return kind, "".join(letter if letter.isprintable() else "?" for letter in text)

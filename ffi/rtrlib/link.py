@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Final, Protocol
 
+from rtrlib.causes import NOT_STARTED
 from rtrlib.faults import Fault, FaultError
 from rtrlib.librtr import ffi, lib
 from rtrlib.servers import Intervals, Server, SSHServer
@@ -19,7 +20,6 @@ __all__ = ["QUEUE_LIMIT", "Link", "LinkEnded", "ThreadLink", "known_hosts", "opt
 QUEUE_LIMIT: Final = 256 << 20
 """Bytes that may wait between librtr and its reader: 11 million changes."""
 
-FAULT_SIZE: Final = 256
 SSH_PORT: Final = 22
 KEY_TYPES: Final = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
 """How a public key begins; what begins otherwise is a line of known_hosts (sshd(8))."""
@@ -100,11 +100,11 @@ class ThreadLink:
                 setattr(options, name, kept[-1])
             elif value is not None:
                 setattr(options, name, value)
-        fault = ffi.new("char[]", FAULT_SIZE)
-        session = lib.session_open(options, fault, FAULT_SIZE)
+        fault = ffi.new("uint32_t *")
+        session = lib.session_open(options, fault)
         if not session:
             self._close_file()
-            raise LinkEnded(ffi.string(fault).decode(errors="replace"))
+            raise LinkEnded(NOT_STARTED[fault[0]])
         self._session = session
         self._chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
 

@@ -15,8 +15,9 @@ from typing import Final
 import _cffi_backend
 
 from rtrlib import children, librtr
+from rtrlib.causes import STARVED
 from rtrlib.children import LastWords, how_it_ended
-from rtrlib.faults import STARVED, Fault
+from rtrlib.faults import Fault
 from rtrlib.link import LinkEnded, options_of
 from rtrlib.servers import Intervals, Server
 

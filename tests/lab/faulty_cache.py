@@ -53,7 +53,8 @@ class Connection:
 
     async def send(self, *octets: bytes) -> None:
         """Send this; ConnectionError when the router is gone."""
-        self.writer.write(b"".join(octets))
+        self.cache.sent = b"".join(octets)
+        self.writer.write(self.cache.sent)
         await self.writer.drain()
 
     def reset(self) -> None:
@@ -86,8 +87,8 @@ class Connection:
                     await self.send(rtr_wire.encode(pdu.CacheReset(version)))
                 case pdu.ResetQuery():
                     await self.send(self.all(version=version))
-                case pdu.ErrorReport(_, _, _, text):
-                    self.cache.told.append(text)
+                case pdu.ErrorReport() as report:
+                    self.cache.told.append(report)
 
     async def sync(self) -> None:
         """Bring the router into sync, with whatever it asks."""
@@ -106,8 +107,10 @@ class FaultyCache:
         self.vrps = list(vrps)
         self.session = 4711
         self.serial = 100
-        self.told: list[str] = []
+        self.told: list[pdu.ErrorReport] = []
         """What routers complained of."""
+        self.sent = b""
+        """What went out last."""
         self.connections = 0
         self._script: Callable[[Connection], Awaitable[None]] = Connection.behave
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}

@@ -1,5 +1,6 @@
 """One cache's life on a link that says what the test wants, under the test's own clock."""
 
+import errno
 import struct
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from _rtrlib import lib
 from rtrlib.cache import BACKOFF_FIRST, HUNG_AFTER, PING_EVERY, SYNC_LIMIT, Cache
+from rtrlib.causes import fault_of
 from rtrlib.faults import Fault
 from rtrlib.frames import CHUNK, Decoder, FrameError, FrameType
 from rtrlib.link import LinkEnded
@@ -25,6 +28,10 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
 def state(number: int, serial: int = 7, expire: int = EXPIRE, *, has_data: bool | None = None) -> bytes:
     known = number == State.ESTABLISHED if has_data is None else has_data
     return frame(FrameType.STATE, struct.pack("=8I", number, 1, 4711, serial, 3600, RETRY, expire, known))
+
+
+def fault(cause: int, error: int = 0, report: bytes = b"") -> bytes:
+    return struct.pack("=IiI8x", cause, error, 0) + report
 
 
 def vrp(asn: int, announce: int = 1) -> bytes:
@@ -185,7 +192,7 @@ def test_the_cache_goes_away_and_comes_back_and_nothing_is_lost(synced: Life) ->
     assert synced.says(state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True)) == ["failed"]
     assert synced.socket.state is State.ERROR_FATAL
     assert synced.socket.error is not None
-    refused = frame(FrameType.FAULT, b"\1cannot connect to 192.0.2.1 port 323: Connection refused")
+    refused = frame(FrameType.FAULT, fault(lib.FAULT_UNREACHABLE, errno.ECONNREFUSED))
     assert synced.says(refused + state(State.ERROR_TRANSPORT, has_data=True)) == ["failed"]
     assert synced.wrong() == ("cannot connect to 192.0.2.1 port 323: Connection refused", Fault.UNREACHABLE)
     # librtr asks with the old serial; the same link goes on.
@@ -196,7 +203,10 @@ def test_the_cache_goes_away_and_comes_back_and_nothing_is_lost(synced: Life) ->
     # What was wrong is over, and not forgotten.
     assert synced.socket.faults == {Fault.PROCESS: 1, Fault.UNREACHABLE: 1}
     assert synced.socket.last_fault is not None
-    assert synced.socket.last_fault[:2] == (Fault.UNREACHABLE, str(refused[9:], "ascii"))
+    assert synced.socket.last_fault[:2] == (
+        Fault.UNREACHABLE,
+        "cannot connect to 192.0.2.1 port 323: Connection refused",
+    )
 
 
 def test_a_process_that_dies_is_replaced_after_a_while_that_doubles(synced: Life) -> None:
@@ -232,7 +242,7 @@ def test_a_serial_that_goes_back_is_noted_and_believed(life: Life) -> None:
 
 
 def test_what_librtr_went_on_after_is_no_fault_of_what_comes_later(synced: Life) -> None:
-    synced.says(frame(FrameType.FAULT, b"\4the cache sent something odd") + state(State.SYNC, has_data=True))
+    synced.says(frame(FrameType.FAULT, fault(lib.FAULT_SENT)) + state(State.SYNC, has_data=True))
     synced.says(state(State.ERROR_TRANSPORT, has_data=True))
     assert synced.socket.error == "nothing came from the cache for 60 seconds"
     assert synced.socket.fault is Fault.SILENT
@@ -241,15 +251,28 @@ def test_what_librtr_went_on_after_is_no_fault_of_what_comes_later(synced: Life)
 @pytest.mark.parametrize(
     ("payload", "kind", "why"),
     [
-        (b"\4wrong", Fault.PROTOCOL, "wrong"),
-        (b"\5a\x1b[31m\nb\xff", Fault.REFUSED, "a?[31m?b\ufffd"),
-        (b"\xffwhat", Fault.PROCESS, "what"),
-        (b"", Fault.PROCESS, ""),
+        (fault(lib.FAULT_ENDED, errno.ETIMEDOUT), Fault.SILENT, "the cache's host does not answer any more"),
+        (fault(lib.FAULT_INTERVALS), Fault.PROCESS, "an interval is out of librtr's range"),
+        (
+            fault(lib.FAULT_CONFINED, errno.EPERM),
+            Fault.PROCESS,
+            "the cache process cannot be confined: Operation not permitted",
+        ),
+        (fault(77), Fault.PROCESS, "the cache process tells of an unknown fault 77"),
+        (b"\xffwhat", Fault.PROCESS, "the cache process sent a fault of 5 octets"),
     ],
 )
-def test_whatever_a_fault_frame_holds_can_be_printed(life: Life, payload: bytes, kind: Fault, why: str) -> None:
+def test_a_fault_frame_is_put_into_words(life: Life, payload: bytes, kind: Fault, why: str) -> None:
     life.says(frame(FrameType.FAULT, payload) + state(State.ERROR_FATAL))
     assert (life.socket.fault, life.socket.error) == (kind, why)
+
+
+CAUSES = st.integers(0, 12).map(lambda cause: struct.pack("=I", cause))
+
+
+@given(st.binary(max_size=80) | st.tuples(CAUSES, st.binary(min_size=16, max_size=80)).map(b"".join))
+def test_whatever_a_fault_frame_holds_can_be_printed(payload: bytes) -> None:
+    assert fault_of(payload, TCPServer("192.0.2.1", 323))[1].isprintable()
 
 
 def test_a_process_that_dies_in_the_middle_of_a_sync(synced: Life) -> None:

@@ -1,13 +1,16 @@
 """What stands between a cache's octets and librtr: prefixes that librtr cannot bear are taken out, nothing else."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtrlib import TCPServer
+from rtrlib.causes import fault_of
+from rtrlib.faults import Fault
 from tests.lab.native import compiled
 from tests.lab.rtr_caches import cache_response, end_of_data, error_report, prefix4, prefix6
 
@@ -26,8 +29,9 @@ static const uint8_t *wire;
 static const int *script, *waits;
 static size_t sent, steps, step, refused;
 static struct vrp last;
-static int kind, faults;
-static char why[FAULT_SIZE];
+static int faults;
+static uint8_t cause[sizeof(struct frame_fault) + REPORT_SIZE];
+static size_t cause_size;
 static uint8_t out[4096];
 static size_t written;
 static long long now_ns, slept;
@@ -78,11 +82,14 @@ static void refuse(void *data, const struct vrp *vrp)
     last = *vrp;
 }
 
-static void fault(void *data, enum fault what, const char *text)
+static void fault(void *data, const struct frame_fault *what, const uint8_t *report, size_t size)
 {
     (void)data;
-    kind = (int)what, faults++;
-    strcpy(why, text);
+    faults++;
+    memcpy(cause, what, sizeof *what);
+    if (size)
+        memcpy(cause + sizeof *what, report, size);
+    cause_size = sizeof *what + size;
 }
 
 static int take(const void *socket, const void *octets, const size_t len, const time_t timeout)
@@ -101,15 +108,21 @@ void begin(const uint8_t *octets, const int *pieces, const int *times, size_t co
     wire = octets, script = pieces, waits = times, steps = count;
     sent = step = refused = written = sleeps = 0;
     slept = 0;
-    kind = faults = 0;
+    faults = 0;
+    cause_size = 0;
     transport.open_fp(transport.socket);
 }
 
 void reopen(void) { transport.open_fp(transport.socket); }
 int receive(void *out, size_t size) { return transport.recv_fp(transport.socket, out, size, 60); }
 int give_up(const uint8_t *pdu, size_t size) { return transport.send_fp(transport.socket, pdu, size, 60); }
-int fault_kind(void) { return faults == 1 ? kind : -faults; }
-const char *fault_text(void) { return why; }
+int fault_count(void) { return faults; }
+
+size_t fault_told(uint8_t *octets)
+{
+    memcpy(octets, cause, cause_size);
+    return cause_size;
+}
 
 size_t said(uint8_t *octets)
 {
@@ -131,8 +144,8 @@ int receive(void *out, size_t size);
 size_t refusals(void);
 const uint8_t *last_refused(void);
 int give_up(const uint8_t *pdu, size_t size);
-int fault_kind(void);
-const char *fault_text(void);
+int fault_count(void);
+size_t fault_told(uint8_t *octets);
 size_t said(uint8_t *octets);
 """
 WOULDBLOCK, CLOSED = -2, -4
@@ -140,9 +153,14 @@ WOULDBLOCK, CLOSED = -2, -4
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """intake.c alone, compiled with the checks that a product build leaves out."""
+    """transport.c alone, compiled with the checks that a product build leaves out."""
     # Its clock and its sleep are those of SOURCE.
-    return compiled(tmp_path_factory, CDEF, SOURCE, "librtr/transport.c", "librtr/faults.c", options=CLOCK)
+    return compiled(tmp_path_factory, CDEF, SOURCE, "librtr/transport.c", options=CLOCK)
+
+
+def report(code: int, text: bytes, inner: bytes = b"", *, length: int | None = None) -> bytes:
+    body = struct.pack(">I", len(inner)) + inner + struct.pack(">I", len(text) if length is None else length) + text
+    return struct.pack(">BBHI", 1, 10, code, 8 + len(body)) + body
 
 
 class Intake:
@@ -170,18 +188,21 @@ class Intake:
 
     def gives_up(self, code: int, pdu: bytes) -> None:
         """librtr sends an Error Report about this, as it does: with whatever stands behind it on its stack."""
-        inside = pdu + b"stack" * 600
-        report = struct.pack(">BBHII", 1, 10, code, 16 + len(inside), len(inside)) + inside + bytes(4)
-        assert self.lib.give_up(report, len(report)) == len(report)
+        whole = report(code, b"its words\0", pdu + b"stack" * 600)
+        assert self.lib.give_up(whole, len(whole)) == len(whole)
 
     @property
-    def fault(self) -> tuple[int, str]:
-        """Its kind and its sentence, of exactly one; or 0."""
-        return self.lib.fault_kind(), self.ffi.string(self.lib.fault_text()).decode("ascii")
+    def fault(self) -> tuple[Fault, str]:
+        """Its kind and its sentence, of the only one."""
+        assert self.lib.fault_count() == 1
+        return fault_of(self._octets(self.lib.fault_told), TCPServer("127.0.0.1", 323))
 
     def said(self) -> bytes:
+        return self._octets(self.lib.said)
+
+    def _octets(self, read: Callable[[object], int]) -> bytes:
         out = self.ffi.new("uint8_t[]", 4096)
-        return bytes(self.ffi.buffer(out, self.lib.said(out)))
+        return bytes(self.ffi.buffer(out, read(out)))
 
 
 BAD = [
@@ -252,9 +273,6 @@ def test_a_new_connection_begins_with_a_pdu(native: ModuleType) -> None:
     assert intake.all() == (GOOD[4], CLOSED)
 
 
-CLOSED_KIND, PROTOCOL_KIND, REFUSED_KIND = 2, 4, 5
-
-
 @pytest.mark.parametrize(
     ("wire", "where"), [(b"", " without a word"), (GOOD[0], ""), (GOOD[0][:12], " in the middle of a PDU")]
 )
@@ -262,12 +280,12 @@ def test_the_end_of_a_connection_says_where_it_came(native: ModuleType, wire: by
     intake = Intake(native, wire, [len(wire)] * bool(wire))
     intake.all()
     intake.receive(8)
-    assert intake.fault == (CLOSED_KIND, f"the cache closed the connection{where}")
+    assert intake.fault == (Fault.CLOSED, f"the cache closed the connection{where}")
 
 
 def test_a_time_out_is_no_fault_of_the_connection(native: ModuleType) -> None:
     assert Intake(native, b"", [WOULDBLOCK]).receive(8) == WOULDBLOCK
-    assert native.lib.fault_kind() == 0
+    assert native.lib.fault_count() == 0
 
 
 WRONG = {
@@ -282,22 +300,24 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("code", "pdu"), WRONG.values(), ids=WRONG)
-def test_what_librtr_refuses_is_said_in_words_to_both_sides(native: ModuleType, code: int, pdu: bytes) -> None:
+def test_what_librtr_refuses_is_said_in_words_and_reported_without_its_stack(
+    native: ModuleType, code: int, pdu: bytes
+) -> None:
     (sentence,) = (words for words, wrong in WRONG.items() if wrong == (code, pdu))
     intake = Intake(native, GOOD[0] + pdu, [20 + len(pdu)])
     assert intake.receive(20) == GOOD[0]
     intake.receive(8)
     intake.gives_up(code, pdu)
-    assert intake.fault == (PROTOCOL_KIND, f"the cache sent {sentence}")
-    report = intake.said()
-    version, kind, said, length, inner = struct.unpack_from(">BBHII", report)
-    assert (version, kind, said, length) == (1, 10, code, len(report))
-    assert report[12 : 12 + inner] == (pdu if len(pdu) == struct.unpack(">I", pdu[4:8])[0] else pdu[:8])
-    assert b"stack" not in report
-    assert report.endswith(b"the cache sent " + sentence.encode())
+    assert intake.fault == (Fault.PROTOCOL, f"the cache sent {sentence}")
+    answer = intake.said()
+    version, kind, said, length, inner = struct.unpack_from(">BBHII", answer)
+    assert (version, kind, said, length) == (1, 10, code, len(answer))
+    assert answer[12 : 12 + inner] == (pdu if len(pdu) == struct.unpack(">I", pdu[4:8])[0] else pdu[:8])
+    assert b"stack" not in answer
+    assert answer.endswith(struct.pack(">I", 9) + b"its words")
     assert intake.receive(8) == CLOSED, "the session is over, whatever librtr thinks of it"
     intake.gives_up(code, pdu)
-    assert intake.said() == report, "said once"
+    assert intake.said() == answer, "said once"
 
 
 @pytest.mark.parametrize(
@@ -308,25 +328,21 @@ def test_what_librtr_refuses_is_said_in_words_to_both_sides(native: ModuleType, 
     ],
 )
 def test_a_vrp_that_contradicts_others_is_named(native: ModuleType, code: int, pdu: bytes, sentence: str) -> None:
-    intake = Intake(native, pdu + GOOD[4], [len(pdu) + len(GOOD[4])])
-    assert intake.all()[0] == pdu + GOOD[4]
-    native.lib.reopen()
+    intake = Intake(native, pdu + GOOD[4], [len(pdu) + len(GOOD[4]), WOULDBLOCK])
+    assert intake.all() == (pdu + GOOD[4], WOULDBLOCK)
     intake.gives_up(code, pdu)
-    assert native.ffi.string(native.lib.fault_text()).decode() == f"the cache {sentence}"
-
-
-def report(code: int, text: bytes, inner: bytes = b"", *, length: int | None = None) -> bytes:
-    body = struct.pack(">I", len(inner)) + inner + struct.pack(">I", len(text) if length is None else length) + text
-    return struct.pack(">BBHI", 1, 10, code, 8 + len(body)) + body
+    assert intake.fault == (Fault.PROTOCOL, f"the cache {sentence}")
 
 
 @pytest.mark.parametrize(
     ("pdu", "sentence"),
     [
         (report(1, b"out of order\n\x1b[0m"), "error 1, internal error: out of order??[0m"),
+        (report(1, "voll: Größe\0".encode()), "error 1, internal error: voll: Größe"),
         (report(3, b"", bytes(8)), "error 3, invalid request"),
-        (report(99, b"x" * 1000), "error 99, an unknown code: " + "x" * 206),
-        (report(0, b"short", length=1 << 31), "error 0, corrupt data"),
+        (report(99, b"x" * 1000), "error 99, an unknown code: " + "x" * 200),
+        (report(1, b"x" * 20_000, bytes(8)), "error 1, internal error: " + "x" * 200),
+        (report(0, b"short", length=1 << 31), "error 0, corrupt data: short"),
         (struct.pack(">BBHIII", 1, 10, 0, 16, 1 << 31, 0), "error 0, corrupt data"),
         (struct.pack(">BBHI", 1, 10, 0, 8), "error 0, corrupt data"),
     ],
@@ -334,17 +350,14 @@ def report(code: int, text: bytes, inner: bytes = b"", *, length: int | None = N
 def test_an_error_report_of_the_cache_is_told_with_its_words(native: ModuleType, pdu: bytes, sentence: str) -> None:
     intake = Intake(native, pdu, [len(pdu)])
     assert intake.all()[0] == pdu
-    kind, text = intake.fault
-    assert kind == REFUSED_KIND
-    assert text.startswith(f"the cache reports {sentence}"[:255])
-    assert len(text) < 256
+    assert intake.fault == (Fault.REFUSED, f"the cache reports {sentence}")
 
 
 @pytest.mark.parametrize("code", [2, 4])
 def test_reports_that_librtr_goes_on_after_are_no_fault(native: ModuleType, code: int) -> None:
     pdu = report(code, b"")
     assert Intake(native, pdu, [len(pdu), WOULDBLOCK]).all() == (pdu, WOULDBLOCK)
-    assert native.lib.fault_kind() == 0
+    assert native.lib.fault_count() == 0
 
 
 @given(st.binary(max_size=300), st.binary(min_size=8, max_size=300))
@@ -354,6 +367,7 @@ def test_no_report_reads_beyond_its_end(native: ModuleType, wire: bytes, pdu: by
     intake.all()
     native.lib.give_up(pdu[:1] + b"\x0a" + pdu[2:], len(pdu))
     assert len(intake.said()) <= 1024
+    assert native.lib.fault_count() == 0 or intake.fault[1].isprintable()
 
 
 # -- octets that gather -----------------------------------------------------------------------------------

@@ -7,7 +7,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -93,13 +92,12 @@ static int open_one(const struct addrinfo *to, const char *bind, long long deadl
 }
 
 int connect_stream(const char *host, const char *port, const char *bind, unsigned timeout, unsigned keepalive,
-                   char *fault, size_t size)
+                   int *error)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found;
     int failed = getaddrinfo(host, port, &hints, &found);
     if (failed != 0) {
-        snprintf(fault, size, "%s does not resolve: %s", host,
-                 failed == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(failed));
+        *error = failed == EAI_SYSTEM ? errno : failed;
         return -1;
     }
     unsigned addresses = 0;
@@ -107,7 +105,7 @@ int connect_stream(const char *host, const char *port, const char *bind, unsigne
         addresses++;
     /* Each address gets its share of what is left, so that one that swallows packets does not starve the next. */
     long long end = now_ms() + timeout * 1000LL;
-    int fd = -1, error = 0;
+    int fd = -1;
     bool tried = false;
     for (struct addrinfo *to = found; to && fd < 0; to = to->ai_next, addresses--) {
         long long left = end - now_ms();
@@ -115,11 +113,9 @@ int connect_stream(const char *host, const char *port, const char *bind, unsigne
         fd = open_one(to, bind, now_ms() + (left > 0 ? left / addresses : 0), keepalive, &one);
         /* "Wrong family for the bind address" is the cause only when no address got further. */
         if (one != EAFNOSUPPORT || !tried)
-            error = one;
+            *error = one;
         tried = tried || one != EAFNOSUPPORT;
     }
     freeaddrinfo(found);
-    if (fd < 0)
-        snprintf(fault, size, "cannot connect to %s port %s: %s", host, port, strerrordesc_np(error));
     return fd;
 }

@@ -22,7 +22,7 @@ enum frame_type {
     FRAME_STATE = 2,      /* struct frame_state */
     FRAME_ROUTER_KEY = 3, /* struct frame_router_key */
     FRAME_ALIVE = 4,      /* empty: the answer of a cache process to a ping */
-    FRAME_FAULT = 5,      /* an octet, enum fault, and UTF-8: why the connection failed or ends */
+    FRAME_FAULT = 5,      /* struct frame_fault, and an Error Report: why there is no connection any more */
     FRAME_LOST = 6,       /* empty: the queue was full, everything after this is missing */
     FRAME_STARVED = 7,    /* the same, for want of memory */
 };
@@ -49,8 +49,33 @@ struct frame_router_key { /* RFC 8210 section 5.10 */
     uint8_t spki[91], pad;
 };
 
+/* rtrlib.causes makes sentences of these. */
+enum fault {
+    FAULT_UNREACHABLE = 1, /* error: an errno, or below 0 what getaddrinfo returned */
+    FAULT_ENDED = 2,       /* error: an errno, or 0 for an orderly end; moment */
+    FAULT_SENT = 3,        /* librtr refused the PDU with this head by the Error Report that follows */
+    FAULT_RECEIVED = 4,    /* the cache sent the Error Report that follows */
+    FAULT_MEMORY = 5,      /* no memory or no descriptor for a session; librtr was not begun with, as of here */
+    FAULT_TCP = 6,         /* librtr refuses the options */
+    FAULT_SSH = 7,         /* the same, of SSH */
+    FAULT_INTERVALS = 8,   /* the same, of its ranges of intervals */
+    FAULT_MANAGER = 9,     /* rtr_mgr_init failed */
+    FAULT_THREAD = 10,     /* rtr_mgr_start failed */
+    FAULT_CONFINED = 11,   /* error: the errno of session_confine */
+};
+
+enum moment { BETWEEN_PDUS = 0, IN_A_PDU = 1, UNHEARD = 2 };
+
+struct frame_fault {
+    uint32_t fault; /* enum fault */
+    int32_t error;
+    uint32_t moment; /* enum moment: when the connection ended */
+    uint8_t head[8];
+};
+
 _Static_assert(sizeof(struct frame_state) == 32, "rtrlib.frames unpacks 32 bytes");
 _Static_assert(sizeof(struct frame_router_key) == 120, "rtrlib.frames unpacks 120 bytes");
+_Static_assert(sizeof(struct frame_fault) == 20, "rtrlib.causes unpacks 20 bytes");
 
 /* ---- only C sees this ---- */
 

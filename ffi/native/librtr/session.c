@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -74,13 +73,14 @@ static void on_reject(void *data, const struct vrp *vrp)
     queue_vrp(session->queue, vrp);
 }
 
-static void on_fault(void *data, enum fault kind, const char *text)
+static void on_fault(void *data, const struct frame_fault *fault, const uint8_t *report, size_t size)
 {
     struct session *session = data;
-    char payload[1 + FAULT_SIZE] = {(char)kind};
-    size_t length = strnlen(text, FAULT_SIZE);
-    memcpy(payload + 1, text, length);
-    queue_put(session->queue, FRAME_FAULT, payload, 1 + length);
+    uint8_t payload[sizeof *fault + REPORT_SIZE];
+    memcpy(payload, fault, sizeof *fault);
+    if (size)
+        memcpy(payload + sizeof *fault, report, size);
+    queue_put(session->queue, FRAME_FAULT, payload, sizeof *fault + size);
 }
 
 static void on_router_key(struct spki_table *table, const struct spki_record record, const bool added)
@@ -148,12 +148,12 @@ static void close_last(struct session *session)
 static int on_connect(void *data)
 {
     struct session *session = data;
-    char fault[FAULT_SIZE];
+    struct frame_fault fault = {.fault = FAULT_UNREACHABLE};
     close_last(session);
     int fd = connect_stream(session->host, session->port, session->bind, session->connect_timeout, session->keepalive,
-                            fault, sizeof fault);
+                            &fault.error);
     if (fd < 0)
-        on_fault(session, FAULT_UNREACHABLE, fault);
+        on_fault(session, &fault, NULL, 0);
     else if (session->ssh && fstat(fd, &session->which) == 0)
         session->last = fd;
     return fd;
@@ -206,19 +206,19 @@ static void session_free(struct session *session)
     atomic_fetch_sub(&sessions, 1);
 }
 
-static struct session *refuse(struct session *session, char *fault, size_t size, const char *why)
+static struct session *refuse(struct session *session, uint32_t *fault, enum fault why)
 {
-    snprintf(fault, size, "%s", why);
+    *fault = why;
     if (session)
         session_free(session);
     return NULL;
 }
 
-struct session *session_open(const struct session_options *options, char *fault, size_t size)
+struct session *session_open(const struct session_options *options, uint32_t *fault)
 {
     struct session *session = calloc(1, sizeof *session);
     if (!session)
-        return refuse(NULL, fault, size, "no memory for another cache");
+        return refuse(NULL, fault, FAULT_MEMORY);
     atomic_fetch_add(&sessions, 1);
     session->last = -1;
     session->queue = queue_new(options->queue_limit);
@@ -231,11 +231,9 @@ struct session *session_open(const struct session_options *options, char *fault,
     session->retry = options->retry;
     session->soon = options->soon != 0;
     if (!session->queue || !session->host || !session->port || (options->bind && !session->bind))
-        return refuse(session, fault, size, "no memory or no file descriptor for another cache");
+        return refuse(session, fault, FAULT_MEMORY);
     if (open_transport(session, options) != TR_SUCCESS)
-        return refuse(session, fault, size,
-                      options->username ? "librtr refuses the SSH options: give a private key or a password, not both"
-                                        : "librtr refuses the TCP options");
+        return refuse(session, fault, options->username ? FAULT_SSH : FAULT_TCP);
     intake_wrap(&session->intake, &session->transport, on_reject, on_fault, session);
     session->socket.tr_socket = &session->transport;
     session->sockets[0] = &session->socket;
@@ -244,8 +242,7 @@ struct session *session_open(const struct session_options *options, char *fault,
                               on_prefix, on_router_key, NULL, NULL);
     if (result != RTR_SUCCESS) {
         session->transport.free_fp(&session->transport);
-        return refuse(session, fault, size,
-                      result == RTR_INVALID_PARAM ? "an interval is out of librtr's range" : "rtr_mgr_init failed");
+        return refuse(session, fault, result == RTR_INVALID_PARAM ? FAULT_INTERVALS : FAULT_MANAGER);
     }
     session->socket.connection_state_fp = on_state;
     rtr_set_interval_mode(&session->socket,
@@ -258,7 +255,7 @@ struct session *session_open(const struct session_options *options, char *fault,
     if (started != RTR_SUCCESS) {
         queue_shut(session->queue);
         rtr_mgr_free(session->manager);
-        return refuse(session, fault, size, "librtr cannot start a thread");
+        return refuse(session, fault, FAULT_THREAD);
     }
     return session;
 }

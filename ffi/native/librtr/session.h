@@ -5,9 +5,8 @@
  * thread that wants it (rtrlib issue 269), and with one group there is nothing for it to decide.
  *
  * The folder, in the order to read it: queue.h (the frames), session.c, connect.c (librtr's connect), transport.c (what
- * stands between the cache's octets and librtr), faults.c. It uses base/ only, and is linked into a module of its own.
- * Numbers are for Python to put into words. The one exception is why a PDU was refused or a connection ended: librtr
- * answers with an Error Report on a thread of its own, where no Python may run, and its text is the sentence.
+ * stands between the cache's octets and librtr). It uses base/ only, and is linked into a module of its own. What goes
+ * wrong is told in numbers and octets; rtrlib.causes puts them into words.
  *
  * Memory: a session owns its queue, its transport and copies of its options; session_close gives it to a thread of C,
  * which frees it when librtr has stopped. What session_take writes is the caller's.
@@ -35,8 +34,8 @@ struct session_options {
 
 struct session;
 
-/* Returns NULL, with a sentence in `fault`, when an option is out of range or the manager does not start. */
-struct session *session_open(const struct session_options *options, char *fault, size_t size);
+/* Returns NULL, with an enum fault in `fault`, when an option is out of range or the manager does not start. */
+struct session *session_open(const struct session_options *options, uint32_t *fault);
 
 int session_fd(const struct session *session);
 size_t session_take(struct session *session, void *out, size_t size); /* as queue_take */

@@ -10,7 +10,7 @@
 /* RFC 8210 section 5. */
 enum { HEADER = PDU_HEADER, IPV4_PREFIX = 4, IPV6_PREFIX = 6, ERROR_REPORT = 10 };
 enum { NO_DATA_AVAILABLE = 2, UNSUPPORTED_VERSION = 4 };
-enum { LONGEST = 3248 }; /* RTR_MAX_PDU_LEN: librtr takes no longer one */
+enum { REPORT_LEAST = 16, MOST_REPORTED = 512, MOST_TEXT = 128 };
 
 enum { STREAK = 256 << 10, PAUSE_US = 5000, NAP_US = 20000 };
 
@@ -34,23 +34,19 @@ static void gather(const struct intake *intake)
         nanosleep(&nap, NULL);
 }
 
-static void tell(struct intake *intake, enum fault kind, const char *text)
+static void tell(struct intake *intake, struct frame_fault fault, const uint8_t *report, size_t size)
 {
     if (!intake->told)
-        intake->fault(intake->data, kind, text);
+        intake->fault(intake->data, &fault, report, size);
     intake->told = true;
 }
 
 static void tell_end(struct intake *intake, int error)
 {
-    const char *where = "";
+    enum moment moment = intake->heard ? BETWEEN_PDUS : UNHEARD;
     if (intake->begin < intake->end || (intake->pass > 0 && intake->pass != SIZE_MAX))
-        where = " in the middle of a PDU";
-    else if (!intake->heard)
-        where = error ? " before it said anything" : " without a word";
-    char text[FAULT_SIZE];
-    enum fault kind = fault_ended(error, where, text);
-    tell(intake, kind, text);
+        moment = IN_A_PDU;
+    tell(intake, (struct frame_fault){.fault = FAULT_ENDED, .error = error, .moment = moment}, NULL, 0);
 }
 
 /* Receives once. Returns what the transport does: octets, or an error. */
@@ -90,9 +86,7 @@ static void look_at_report(struct intake *intake, const uint8_t *pdu, size_t siz
     unsigned code = (unsigned)pdu[2] << 8 | pdu[3];
     if (code == NO_DATA_AVAILABLE || code == UNSUPPORTED_VERSION)
         return;
-    char text[FAULT_SIZE];
-    fault_reported(pdu, size, text);
-    tell(intake, FAULT_REFUSED, text);
+    tell(intake, (struct frame_fault){.fault = FAULT_RECEIVED}, pdu, size);
 }
 
 static bool is_prefix(const uint8_t *pdu, size_t size)
@@ -123,10 +117,11 @@ static bool admit(struct intake *intake)
     memcpy(&size, pdu + 4, sizeof size);
     size = ntohl(size);
     memcpy(intake->head, pdu, HEADER);
-    if (pdu[1] == ERROR_REPORT && size >= HEADER && size <= LONGEST) {
-        if (have < size)
+    if (pdu[1] == ERROR_REPORT && size >= HEADER) {
+        size_t shown = size < REPORT_SIZE ? size : REPORT_SIZE; /* its text may be of any length */
+        if (have < shown)
             return false;
-        look_at_report(intake, pdu, size);
+        look_at_report(intake, pdu, shown);
     }
     if (!is_prefix(pdu, size)) {
         intake->pass = size >= HEADER ? size : SIZE_MAX;
@@ -196,17 +191,53 @@ static void on_free(struct tr_socket *transport)
     transport->socket = NULL;
 }
 
-/* librtr gives up what it listens to here: says why, and sends an Error Report that says it too. */
+static uint32_t word(const uint8_t *at)
+{
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return ntohl(value);
+}
+
+/* Makes librtr's Error Report an honest one: it contains up to 3 kB of its stack behind the PDU that it is about, whose
+ * header it has turned into numbers at times; `head` is the last one that came. `out` has room for REPORT_SIZE octets.
+ * Returns how many it became; 0: it is no Error Report. */
+static size_t honest_report(const uint8_t *head, const uint8_t *report, size_t size, uint8_t *out)
+{
+    uint32_t said = size < REPORT_LEAST ? UINT32_MAX : word(report + HEADER);
+    if (said > size - REPORT_LEAST)
+        return 0;
+    const uint8_t *pdu = report + HEADER + 4, *text = pdu + said + 4;
+    bool last = said >= HEADER && pdu[1] == head[1];
+    uint32_t inner = said >= HEADER ? word((last ? head : pdu) + 4) : said;
+    if (inner < HEADER || inner > said)
+        inner = said < HEADER ? said : HEADER;
+    inner = inner < MOST_REPORTED ? inner : MOST_REPORTED;
+    size_t length = word(text - 4), most = size - REPORT_LEAST - said;
+    most = most < MOST_TEXT ? most : MOST_TEXT;
+    length = strnlen((const char *)text, length < most ? length : most); /* librtr counts its NUL */
+    size_t whole = REPORT_LEAST + inner + length;
+    uint32_t numbers[] = {htonl((uint32_t)whole), htonl(inner), htonl((uint32_t)length)};
+    memcpy(out, report, 4);
+    memcpy(out + 4, &numbers[0], 8);
+    memcpy(out + HEADER + 4, pdu, inner);
+    if (last)
+        memcpy(out + HEADER + 4, head, HEADER);
+    memcpy(out + HEADER + 4 + inner, &numbers[2], 4);
+    memcpy(out + REPORT_LEAST + inner, text, length);
+    return whole;
+}
+
+/* librtr gives up what it listens to here: tells why, and sends the Error Report. */
 static void on_report(struct intake *intake, const uint8_t *pdu, size_t size, time_t timeout)
 {
-    char text[FAULT_SIZE];
-    uint8_t report[REPORT_SIZE];
+    uint8_t report[REPORT_SIZE] = {0};
     if (intake->refused || intake->told)
         return; /* it is over already: librtr takes the end of a connection for corrupt data */
-    enum fault kind = fault_refused_by_us(intake->head, pdu, size, text);
-    tell(intake, kind, text);
+    struct frame_fault fault = {.fault = FAULT_SENT};
+    memcpy(fault.head, intake->head, HEADER);
+    size_t whole = honest_report(intake->head, pdu, size, report), sent = 0;
+    tell(intake, fault, report, whole);
     intake->refused = true;
-    size_t whole = fault_report(pdu, size, text, report), sent = 0;
     while (sent < whole) {
         int more = intake->inner.send_fp(intake->inner.socket, report + sent, whole - sent, timeout);
         if (more <= 0)

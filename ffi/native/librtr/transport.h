@@ -15,14 +15,17 @@
 #include <rtrlib/rtrlib.h>
 
 #include "base/vrp.h"
-#include "librtr/faults.h"
+#include "librtr/queue.h"
 
 #define INTAKE_SIZE 65536u
+#define REPORT_SIZE 3248u /* octets of an Error Report that are told: RTR_MAX_PDU_LEN, librtr takes no longer one */
+enum { PDU_HEADER = 8 };  /* RFC 8210 section 5 */
 
 typedef void (*intake_reject_fp)(void *data, const struct vrp *vrp);
 
-/* Why the connection is of no use any more: once for each connection, the first reason. */
-typedef void (*intake_fault_fp)(void *data, enum fault kind, const char *text);
+/* Why the connection is of no use any more: once for each connection, the first reason. An Error Report has at most
+ * REPORT_SIZE octets. */
+typedef void (*intake_fault_fp)(void *data, const struct frame_fault *fault, const uint8_t *report, size_t size);
 
 struct intake {
     struct tr_socket inner; /* the transport that really receives */

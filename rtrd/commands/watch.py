@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=common.number(0, 99999),
         default=0,
-        help="start with the last N events (200 about routes and VRPs are kept, and 200 others)",
+        help="start with the last N events, 0 to 99999 (200 about routes and VRPs are kept, and 200 others)",
     )
     common.add_options(parser)
 

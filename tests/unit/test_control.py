@@ -412,7 +412,8 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/routes?neighbor=x", "'x' is not an IP address: expected one as 192.0.2.1 or 2001:db8::1"),
         ("/routes?origin=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
-        ("/events?last=x", "last: expected 0 to 400"),
+        ("/events?last=x", "last: expected 0 to 99999"),
+        ("/events?last=100000", "last: expected 0 to 99999"),
         ("/whatif?vrp=%2B192.0.2.0/24@1&rows=10001", "rows: expected 0 to 10000"),
     ],
 )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import Self
 
 from bench import lines
 from bench.pipe import Usage
 from bench.scripted_cache import HOST
 from bench.speaker import Speaker, update
 from rtrd.demo.lab import LabError, Process, find_program, free_port
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROUTER, PEER = "127.0.0.1", "127.0.0.2"
 SECONDS = 300.0

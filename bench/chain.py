@@ -11,7 +11,6 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
@@ -19,6 +18,7 @@ from bench import lines
 from bench.pipe import TAGGING
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
+from bench.section import Setting
 from bench.speaker import Speaker, update
 from rtrd import config
 from rtrd.commands import http_client
@@ -27,13 +27,9 @@ from rtrd.demo.routers import EXABGP_4, EXABGP_5, ExaBGP, Neighbor
 from rtrd.exabgp import encode
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import decode
-from rtrd.policy import Policy
+from rtrd.policy import Policy, Treatment
 from rtrd.rib.bgp_events import Update
 from rtrlib.vrp import VRP, pack
-
-if TYPE_CHECKING:
-    from bench.section import Setting
-    from rtrd.policy import Treatment
 
 ROUTER, PEER, RECEIVER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 COUNT = 100_000

@@ -6,22 +6,18 @@ import random
 import statistics
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 from bench import generate, lines
 from bench.pipe import TAGGING, Router
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
-from bench.section import set_of
+from bench.section import Setting, set_of
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import WORK
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State
 from rtrd.rib.engine import Engine
-
-if TYPE_CHECKING:
-    from bench.section import Setting
-    from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp_set import VRPSet
 
 TRIALS = 200
 MANY = 500

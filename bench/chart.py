@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from bench.report import figure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 WIDTH, ROW, BAR, LEFT, RIGHT, TOP = 800, 46, 14, 330, 130, 44
 

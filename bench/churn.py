@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from bench import generate, lines
 from bench.pipe import TAGGING, Router
 from bench.report import Comparison
 from bench.scripted_cache import HOST, ScriptedCache
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bench.section import Setting
+from bench.section import Setting
 
 ROUTES = 100_000
 UPDATES = 10_000_000

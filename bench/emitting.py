@@ -6,9 +6,9 @@ import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench import counting, lines
 from bench.chain import PEER, ROUTER
@@ -16,9 +16,6 @@ from bench.pipe import Usage
 from bench.speaker import Speaker, update
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_5, ExaBGP, Neighbor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 COUNT = 5000
 """Lines: one or two seconds of ExaBGP."""

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import random
 import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 PACKED = struct.Struct("=16sIBBBB")
 SEED = 8210

@@ -12,9 +12,11 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import FrameType
+from typing import Any, Final
 
 import _rov
 import rtrlib.vrp_set
@@ -27,10 +29,6 @@ from rtrlib.rtr_socket import RTRSocket
 from rtrlib.servers import TCPServer
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
 
 ROOT: Final = Path(__file__).parents[1]
 POLICY: Final = """

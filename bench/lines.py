@@ -9,14 +9,12 @@ from __future__ import annotations
 import csv
 import gzip
 import random
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
 
 from bench import generate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 Dialect: TypeAlias = Literal["5.0.15", "4.2.21"]
 DIALECTS: tuple[Dialect, ...] = ("5.0.15", "4.2.21")

@@ -7,19 +7,16 @@ import mmap
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from bench import generate, lines
 from bench.pipe import Router
 from bench.report import Comparison
 from bench.scripted_cache import HOST, ScriptedCache
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from bench.section import Setting
+from bench.section import Setting
 
 SECONDS = 6.0
 """Of lines beside each event."""

@@ -6,24 +6,19 @@ import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench import bird, chain, lines
 from bench.pipe import TAGGING, Router, Usage
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
-from bench.section import set_of
+from bench.section import Setting, set_of
 from bench.speaker import Speaker
 from rtrd.demo.lab import Lab, find_program
 from rtrd.demo.routers import EXABGP_5, ExaBGP, Neighbor
 from rtrlib.vrp import VRP, pack
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bench.section import Setting
-    from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp_set import VRPSet
 
 MOST = 400.0
 """MB."""

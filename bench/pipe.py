@@ -16,16 +16,14 @@ import sys
 import termios
 import time
 import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 import yaml
 
 from rtrd.commands import http_client
 from rtrd.demo.lab import LabError, find_program, session_members
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 PEER, RECEIVER = "127.0.0.2", "127.0.0.3"

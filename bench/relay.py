@@ -10,23 +10,19 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
 from bench import generate
 from bench.crowd import HOST, NOTIFY, RESET, Crowd
 from bench.report import Comparison, interleaved
+from bench.section import Setting
 from bench.sync import LIMIT, compile_client, run_client
 from rtrd.commands import http_client
 from rtrd.demo.lab import Process, find_program, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bench.section import Setting
 
 CLIENTS = 1000
 """In a short run a hundredth of them."""

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from bench import generate
-from bench.lines import make_routes, read_routes
+from bench.lines import Route, make_routes, read_routes
+from bench.report import Comparison
 from rtrd.vrps import files
 from rtrlib.vrp_set import VRPSet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from bench.lines import Route
-    from bench.report import Comparison
 
 
 @dataclass

@@ -7,14 +7,11 @@ import socket
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Iterable
+from typing import Self
 
+from bench.lines import Attributes
 from rtrd.demo.lab import LabError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from bench.lines import Attributes
 
 MARKER = b"\xff" * 16
 OPEN, UPDATE, NOTIFICATION, KEEPALIVE = 1, 2, 3, 4

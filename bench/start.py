@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING
 
 from bench import lines
 from bench.pipe import TAGGING, Router
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST
+from bench.section import Setting
 from rtrd.vrps import snapshot
-
-if TYPE_CHECKING:
-    from bench.section import Setting
 
 
 def measure(setting: Setting) -> list[Comparison]:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.pipe import Router
 from bench.report import Comparison, interleaved
+from bench.section import Setting
 from rtrd.demo.lab import Process, find_program, free_port
 from rtrlib import RTRManager
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bench.section import Setting
 
 HOST = "127.0.0.1"
 LIMIT = 120

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytricia
 import radix
 
 from bench.generate import PACKED, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 VALID, NOT_FOUND, INVALID = 0, 1, 2
 

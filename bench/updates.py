@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,9 +12,7 @@ from bench import emitting, lines
 from bench.pipe import Router
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
-
-if TYPE_CHECKING:
-    from bench.section import Setting
+from bench.section import Setting
 
 COUNT = 60_000
 """Lines of one measurement."""

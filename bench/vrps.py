@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import importlib.util
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cffi import FFI
 
@@ -14,13 +15,9 @@ import _rtrlib
 from bench import trees
 from bench.generate import text_of
 from bench.report import Comparison, interleaved
+from bench.section import Setting
 from rtrlib.pfx_table import PfxTable
 from rtrlib.vrp_table import VRPTable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bench.section import Setting
 
 SOURCE = Path(__file__).with_name("librtr.c")
 CDEF = """

@@ -1,116 +1,62 @@
 """Caches that sync, die and expire, as stories: which VRPs are in force, and what the routers hear of it."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
-
 import pytest
 
-from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.slurm import KeyFilter
 from rtrlib.vrp import PACKED, VRP, pack
-from rtrlib.vrp_set import VRPChanges, VRPSet
+from tests.lab.effective_story import Cache, EffectiveStory, OnExpire
 
 A, B, C = (VRP("192.0.2.0/24", 24, asn) for asn in (64500, 64501, 64502))
 
 
-@dataclass(eq=False)
-class Cache:
-    """What EffectiveVRPs looks at in a cache."""
-
-    index: int
-    last_update: int = 0
-    in_sync: bool = True
-    name: str = "a cache"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Story:
-    """Effective VRPs and what was told of them: `usable`, `ended`, and each VRP that came or went."""
-
-    def __init__(self, on_expire: Literal["not-found", "keep", "exit"] = "not-found") -> None:
-        self.told: list[str] = []
-        self.vrp_set = VRPSet()
-        self.effective: Any = EffectiveVRPs(
-            self.vrp_set,
-            on_expire,
-            self._changed,
-            lambda: self.told.append("usable"),
-            lambda: self.told.append("ended"),
-        )
-
-    def _changed(self, changes: VRPChanges) -> None:
-        self.told += sorted(f"{'+' if announce else '-'}{vrp.asn}" for vrp, announce in changes)
-
-    def sync(self, cache: Cache, *vrps: VRP) -> None:
-        """A new connection: all that the cache has."""
-        self.effective.staged(cache, b"".join(map(pack, vrps)))
-        self.effective.committed(cache, True)
-
-    def heard(self) -> list[str]:
-        told, self.told = self.told, []
-        return told
-
-
 @pytest.fixture
-def story() -> Story:
-    return Story()
+def story() -> EffectiveStory:
+    return EffectiveStory()
 
 
-def test_nothing_counts_before_end_of_data(story: Story) -> None:
+def test_nothing_counts_before_end_of_data(story: EffectiveStory) -> None:
     cache = Cache(0)
-    story.effective.active(frozenset([cache]))
+    story.follow(cache)
     story.effective.staged(cache, pack(A))
     assert story.heard() == []
     story.effective.committed(cache, True)
     assert story.heard() == ["usable", "+64500"]
 
 
-def test_a_delta_changes_what_it_names(story: Story) -> None:
-    cache = Cache(0)
-    story.sync(cache, A, B)
-    story.effective.active(frozenset([cache]))
-    story.heard()
-    story.effective.staged(cache, pack(A, announce=False) + pack(C))
-    story.effective.committed(cache, False)
+def test_a_delta_changes_what_it_names(story: EffectiveStory) -> None:
+    cache = story.begun(A, B)
+    story.delta(cache, [C], [A])
     assert story.heard() == ["+64502", "-64500"]
 
 
-def test_a_connection_that_dies_in_the_middle_leaves_what_was_in_force(story: Story) -> None:
-    cache = Cache(0)
-    story.sync(cache, A, B)
-    story.effective.active(frozenset([cache]))
-    story.heard()
+def test_a_connection_that_dies_in_the_middle_leaves_what_was_in_force(story: EffectiveStory) -> None:
+    cache = story.begun(A, B)
     story.effective.staged(cache, pack(A, announce=False))
     story.effective.discarded(cache)
     assert story.heard() == []
-    story.sync(cache, B)  # the next connection sends all it has; A is not among it
+    story.sync(cache, [B])  # the next connection sends all it has; A is not among it
     assert story.heard() == ["-64500"]
 
 
-def test_a_full_set_may_be_empty(story: Story) -> None:
-    cache = Cache(0)
-    story.sync(cache, A)
-    story.effective.active(frozenset([cache]))
-    story.heard()
+def test_a_full_set_may_be_empty(story: EffectiveStory) -> None:
+    cache = story.begun(A)
     story.effective.discarded(cache)
     story.effective.committed(cache, True)
     assert story.heard() == ["-64500"]
 
 
-def test_a_cache_in_sync_with_no_vrps_is_usable_and_warned_of(story: Story) -> None:
-    empty, other = Cache(0, name="one"), Cache(1, name="two")
-    story.effective.active(frozenset([empty]))
+def test_a_cache_in_sync_with_no_vrps_is_usable_and_warned_of(story: EffectiveStory) -> None:
+    empty, other = Cache(0), Cache(1)
+    story.follow(empty)
     assert story.heard() == []
-    story.sync(empty)
+    story.sync(empty, [])
     assert story.heard() == ["usable"]
     (problem,) = story.effective.problems()
-    assert (problem.what, problem.severity) == ("cache one is in sync, but has no VRPs", "warning")
+    assert (problem.what, problem.severity) == ("cache cache0 is in sync, but has no VRPs", "warning")
     # Beside one that has some it changes nothing, but is still to be mended.
-    story.effective.active(frozenset([empty, other]))
-    story.sync(other, A)
+    story.follow(empty, other)
+    story.sync(other, [A])
     assert list(story.effective.problems()) == [problem]
     empty.in_sync = False
     assert list(story.effective.problems()) == []
@@ -120,24 +66,22 @@ def test_a_cache_in_sync_with_no_vrps_is_usable_and_warned_of(story: Story) -> N
     assert list(story.effective.problems()) == []
 
 
-def test_failover_to_the_same_vrps_is_silence_and_to_others_the_difference(story: Story) -> None:
-    primary, same, other = Cache(0), Cache(1), Cache(2)
-    story.sync(primary, A, B)
-    story.effective.active(frozenset([primary]))
-    story.heard()
-    story.sync(same, A, B)
-    story.sync(other, B, C)
-    story.effective.active(frozenset([same]))
+def test_failover_to_the_same_vrps_is_silence_and_to_others_the_difference(story: EffectiveStory) -> None:
+    same, other = Cache(1), Cache(2)
+    story.begun(A, B)
+    story.sync(same, [A, B])
+    story.sync(other, [B, C])
+    story.follow(same)
     assert story.heard() == []
-    story.effective.active(frozenset([other]))
+    story.follow(other)
     assert story.heard() == ["+64502", "-64500"]
 
 
-def test_a_lost_cache_of_a_group_counts_until_it_expires(story: Story) -> None:
+def test_a_lost_cache_of_a_group_counts_until_it_expires(story: EffectiveStory) -> None:
     one, two = Cache(0), Cache(1)
-    story.sync(one, A)
-    story.sync(two, B)
-    story.effective.active(frozenset([one, two]))
+    story.sync(one, [A])
+    story.sync(two, [B])
+    story.follow(one, two)
     story.heard()
     story.effective.discarded(one)
     assert story.heard() == []
@@ -147,26 +91,24 @@ def test_a_lost_cache_of_a_group_counts_until_it_expires(story: Story) -> None:
 
 
 @pytest.mark.parametrize(("on_expire", "told"), [("not-found", ["-64500"]), ("keep", []), ("exit", ["ended"])])
-def test_when_the_last_vrps_expire(on_expire: Literal["not-found", "keep", "exit"], told: list[str]) -> None:
-    story, cache = Story(on_expire), Cache(0)
-    story.sync(cache, A)
-    story.effective.active(frozenset([cache]))
-    story.heard()
+def test_when_the_last_vrps_expire(on_expire: OnExpire, told: list[str]) -> None:
+    story = EffectiveStory(on_expire)
+    cache = story.begun(A)
     story.effective.expired(cache)
     assert story.heard() == told
     assert story.effective.expired_at_all
     story.effective.discarded(cache)
-    story.sync(cache, A, B)
+    story.sync(cache, [A, B])
     assert "+64501" in story.heard()
     assert not story.effective.expired_at_all
 
 
-def test_a_stopped_group_is_forgotten_without_a_word(story: Story) -> None:
+def test_a_stopped_group_is_forgotten_without_a_word(story: EffectiveStory) -> None:
     primary, backup = Cache(0), Cache(1)
-    story.sync(backup, A)
-    story.effective.active(frozenset([backup]))
-    story.sync(primary, A)
-    story.effective.active(frozenset([primary]))
+    story.sync(backup, [A])
+    story.follow(backup)
+    story.sync(primary, [A])
+    story.follow(primary)
     story.heard()
     story.effective.expired(backup)
     assert story.heard() == []
@@ -174,9 +116,9 @@ def test_a_stopped_group_is_forgotten_without_a_word(story: Story) -> None:
     assert story.vrp_set.count_source(1) == 0
 
 
-def test_malformed_vrps_are_left_out_and_said(story: Story, capfd: pytest.CaptureFixture[str]) -> None:
+def test_malformed_vrps_are_left_out_and_said(story: EffectiveStory, capfd: pytest.CaptureFixture[str]) -> None:
     cache = Cache(0)
-    story.effective.active(frozenset([cache]))
+    story.follow(cache)
     story.effective.staged(cache, PACKED.pack(bytes(16), 64500, 99, 99, 4, 1) + pack(A))
     story.effective.committed(cache, True)
     assert story.heard() == ["usable", "+64500"]
@@ -187,12 +129,12 @@ def test_malformed_vrps_are_left_out_and_said(story: Story, capfd: pytest.Captur
 KEY, OTHER = (RouterKey(asn, bytes([asn % 256]) * 20, bytes(91)) for asn in (64500, 64501))
 
 
-def test_router_keys_live_and_die_with_the_vrps_of_their_cache(story: Story) -> None:
+def test_router_keys_live_and_die_with_the_vrps_of_their_cache(story: EffectiveStory) -> None:
     cache, spare = Cache(0), Cache(1)
     story.effective.router_key(cache, *KEY, announce=True)
-    story.sync(cache, A)
+    story.sync(cache, [A])
     assert story.effective.keys.effective == frozenset(), "the cache is not in use"
-    story.effective.active(frozenset([cache]))
+    story.follow(cache)
     assert story.effective.keys.effective == {KEY}
     story.effective.router_key(cache, *KEY, announce=False)
     story.effective.router_key(cache, *OTHER, announce=True)
@@ -200,19 +142,19 @@ def test_router_keys_live_and_die_with_the_vrps_of_their_cache(story: Story) -> 
     story.effective.discarded(cache)
     story.effective.committed(cache, False)
     assert story.effective.keys.effective == {KEY}, "the link was lost before End of Data"
-    story.sync(spare, A)
-    story.effective.active(frozenset([spare]))
+    story.sync(spare, [A])
+    story.follow(spare)
     assert story.effective.keys.effective == frozenset()
-    story.effective.active(frozenset([cache]))
+    story.follow(cache)
     story.effective.expired(cache)
     assert story.effective.keys.effective == frozenset()
 
 
 def test_with_on_expire_keep_the_last_keys_stay() -> None:
-    story, cache = Story("keep"), Cache(0)
+    story, cache = EffectiveStory("keep"), Cache(0)
     story.effective.router_key(cache, *KEY, announce=True)
-    story.sync(cache, A)
-    story.effective.active(frozenset([cache]))
+    story.sync(cache, [A])
+    story.follow(cache)
     story.effective.expired(cache)
     assert story.effective.keys.effective == {KEY}
 
@@ -221,12 +163,12 @@ def test_with_on_expire_keep_the_last_keys_stay() -> None:
     ("one", "left"),
     [(KeyFilter(64500, None), {OTHER}), (KeyFilter(None, OTHER.ski), {KEY}), (KeyFilter(64501, KEY.ski), {KEY, OTHER})],
 )
-def test_slurm_filters_keys_before_it_asserts_some(story: Story, one: KeyFilter, left: set[RouterKey]) -> None:
+def test_slurm_filters_keys_before_it_asserts_some(story: EffectiveStory, one: KeyFilter, left: set[RouterKey]) -> None:
     cache = Cache(0)
     for key in (KEY, OTHER):
         story.effective.router_key(cache, *key, announce=True)
-    story.sync(cache, A)
-    story.effective.active(frozenset([cache]))
+    story.sync(cache, [A])
+    story.follow(cache)
     story.effective.keys.slurm([one], [])
     assert story.effective.keys.effective == left
     story.effective.keys.slurm([one], [KEY])
@@ -235,7 +177,7 @@ def test_slurm_filters_keys_before_it_asserts_some(story: Story, one: KeyFilter,
     assert story.effective.keys.effective == {KEY, OTHER}
 
 
-def test_how_far_a_sync_is_can_be_seen_while_it_lasts(story: Story, capfd: pytest.CaptureFixture[str]) -> None:
+def test_how_far_a_sync_is_can_be_seen_while_it_lasts(story: EffectiveStory, capfd: pytest.CaptureFixture[str]) -> None:
     cache = Cache(0)
     assert story.effective.coming(cache) == 0
     story.effective.staged(cache, pack(A) * 99_999)
@@ -250,53 +192,56 @@ def test_how_far_a_sync_is_can_be_seen_while_it_lasts(story: Story, capfd: pytes
     assert story.effective.coming(cache) == 0
 
 
+def kept(*vrps: VRP) -> tuple[EffectiveStory, Cache, Cache]:
+    """One of two caches has had these."""
+    story, one, two = EffectiveStory("keep"), Cache(0), Cache(1)
+    story.sync(one, vrps)
+    story.follow(one, two)
+    return story, one, two
+
+
 class TestKeep:
     """`on-expire: keep`: the last VRPs go on counting, as long as there are no better ones."""
 
     def test_a_second_cache_that_never_answered_does_not_make_the_first_one_less_than_the_last(self) -> None:
         for on_expire, told in (("keep", []), ("exit", ["ended"]), ("not-found", ["-64500"])):
-            story, one, mute = Story(on_expire), Cache(0), Cache(1)  # type: ignore[arg-type]
-            story.sync(one, A)
-            story.effective.active(frozenset([one, mute]))
+            story, one, mute = EffectiveStory(on_expire), Cache(0), Cache(1)  # type: ignore[arg-type]
+            story.sync(one, [A])
+            story.follow(one, mute)
             story.heard()
             story.effective.expired(one)
             assert story.heard() == told
             assert story.effective.expired_at_all
 
     def test_what_was_kept_goes_when_another_cache_of_the_group_is_in_sync(self) -> None:
-        story, one, two = Story("keep"), Cache(0), Cache(1)
-        story.sync(one, A, B)
-        story.effective.active(frozenset([one, two]))
+        story, one, two = kept(A, B)
         story.effective.discarded(one)
         story.effective.expired(one)
         story.heard()
-        story.sync(two, B, C)
+        story.sync(two, [B, C])
         assert story.heard() == ["+64502", "-64500"]
         assert not story.effective.expired_at_all
 
     def test_what_was_kept_goes_when_another_group_is_in_use_and_does_not_come_back(self) -> None:
-        story, one, two, backup = Story("keep"), Cache(0), Cache(1), Cache(2)
-        story.sync(one, A)
-        story.effective.active(frozenset([one, two]))
+        story, one, two = kept(A)
+        backup = Cache(2)
         story.effective.discarded(one)
         story.effective.expired(one)
         story.heard()
-        story.sync(backup, B)
-        story.effective.active(frozenset([backup]))
+        story.sync(backup, [B])
+        story.follow(backup)
         assert story.heard() == ["+64501", "-64500"]
-        story.sync(two, B)
-        story.effective.active(frozenset([one, two]))
+        story.sync(two, [B])
+        story.follow(one, two)
         assert story.heard() == []
 
     def test_what_arrives_from_the_kept_cache_meanwhile_is_not_lost(self) -> None:
-        story, one, two = Story("keep"), Cache(0), Cache(1)
-        story.sync(one, A)
-        story.effective.active(frozenset([one, two]))
+        story, one, two = kept(A)
         story.effective.expired(one)
         story.effective.discarded(one)
         story.effective.staged(one, pack(A))
-        story.sync(two, B)
+        story.sync(two, [B])
         story.effective.staged(one, pack(C))
         story.heard()
         story.effective.committed(one, True)
-        assert {entry.vrp for entry in story.vrp_set.vrps()} == {A, B, C}
+        assert story.in_force == {A, B, C}

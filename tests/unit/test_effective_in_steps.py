@@ -11,7 +11,8 @@ from rtrd.vrps.task_queue import TaskQueue
 from rtrlib import vrp_set as vrp_sets
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPChanges
-from tests.unit.test_guarding import BAD, GOOD, OTHER, Cache, Story
+from tests.lab.effective_story import Cache
+from tests.unit.test_guarding import BAD, GOOD, OTHER, Story
 
 
 @pytest.fixture(autouse=True)

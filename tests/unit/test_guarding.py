@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,13 +11,13 @@ from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.rib.whatif import Impact
 from rtrd.vrps import guarding
-from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.guard import Limits, NothingHeldError
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPChanges, VRPSet
+from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPChanges
 from tests.lab import promised
+from tests.lab.effective_story import NOON, Cache, EffectiveStory, OnExpire
 
 OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 ORIGIN = 64500
@@ -29,31 +27,15 @@ BAD = [VRP(f"10.0.{i}.0/24", 24, 64666) for i in range(20)]
 OTHER = [VRP(f"172.16.{i}.0/24", 24, ORIGIN) for i in range(20)]
 
 
-@dataclass(eq=False)
-class Cache:
-    """What EffectiveVRPs looks at in a cache."""
-
-    index: int
-    last_update: int = 1
-    in_sync: bool = True
-    expire_interval: int = 7200
-    name: str = "a cache"
-
-    def __str__(self) -> str:
-        return f"cache{self.index}"
-
-
-class Story:
+class Story(EffectiveStory):
     """A feed under a guard, a table of routes, a clock that is turned, and what is in force."""
 
-    def __init__(self, on_expire: Any = "not-found") -> None:
+    def __init__(self, on_expire: OnExpire = "not-found") -> None:
+        super().__init__(on_expire)
         self.now = 1000.0
-        self.told: list[str] = []
-        self.vrp_set = VRPSet()
         self.table = RouteTable(self.vrp_set)
         self.neighbor = self.table.add_neighbor(OBSERVE, b"\x7f\0\0\1")
         self.attributes = self.table.add_attributes(b"a", AttributeSummary(1, ORIGIN, 100, 1, 0, FIT))
-        self.effective: Any = EffectiveVRPs(self.vrp_set, on_expire, self._changed, self.table.revalidate, lambda: None)
         self.guarding = Guarding(
             Limits(0.05, 0.2, 300),
             self.vrp_set,
@@ -69,20 +51,15 @@ class Story:
         self.table.vrps_changed(changes)
         self.told += [f"{'+' if announce else '-'}{vrp}" for vrp, announce in changes]
 
+    def _usable(self) -> None:
+        self.table.revalidate()
+
     def announce(self, count: int) -> None:
         self.table.announce(self.neighbor, self.attributes, [f"10.{i >> 8}.{i & 255}.0/24" for i in range(count)])
 
     def sync(self, cache: Cache, vrps: Iterable[VRP]) -> None:
         self.effective.discarded(cache)
-        self.effective.staged(cache, b"".join(map(pack, vrps)))
-        self.effective.committed(cache, True)
-
-    def delta(self, cache: Cache, come: Iterable[VRP] = (), go: Iterable[VRP] = ()) -> None:
-        self.effective.staged(cache, b"".join([pack(vrp) for vrp in come] + [pack(vrp, announce=False) for vrp in go]))
-        self.effective.committed(cache, False)
-
-    def follow(self, *caches: Cache) -> None:
-        self.effective.active(frozenset(caches))
+        super().sync(cache, vrps)
 
     def begin(self, vrps: Iterable[VRP] = GOOD, cache: Cache | None = None) -> Cache:
         """A first cache, taken as it is."""
@@ -100,10 +77,6 @@ class Story:
     @property
     def state(self) -> str:
         return self.guarding.guard.state
-
-    @property
-    def in_force(self) -> set[VRP]:
-        return {entry.vrp for entry in self.vrp_set.vrps()}
 
     def validities(self) -> set[str]:
         while self.table.work(100):
@@ -376,7 +349,7 @@ class TestSnapshot:
         begun.guarding.accept()
         assert not begun.effective.snapshot_used
         assert begun.in_force == set(BAD)
-        assert begun.effective.to_keep() == ([0], 1)
+        assert begun.effective.to_keep() == ([0], NOON)
 
     def test_when_it_is_too_old_they_are_taken(self, begun: Story) -> None:
         begun.effective.snapshot_expired()

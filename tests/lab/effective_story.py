@@ -1,0 +1,75 @@
+"""Effective VRPs as stories: caches that sync, die and expire, and what is told of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rtrd.vrps.effective import EffectiveVRPs
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPChanges, VRPSet
+from tests.lab.vrp_sets import packed
+
+NOON = 1_767_268_800
+"""Of 2026-01-01, UTC."""
+OnExpire = Literal["not-found", "keep", "exit"]
+
+
+@dataclass(eq=False)
+class Cache:
+    """What EffectiveVRPs looks at in a cache."""
+
+    index: int
+    last_update: int = NOON
+    in_sync: bool = True
+    expire_interval: int = 7200
+    name: str = "a cache"
+
+    def __str__(self) -> str:
+        return f"cache{self.index}"
+
+
+class EffectiveStory:
+    """The VRPs, and what was told of them: `usable`, `ended`, and the AS of each VRP that came or went."""
+
+    def __init__(self, on_expire: OnExpire = "not-found") -> None:
+        self.told: list[str] = []
+        self.vrp_set = VRPSet()
+        self.effective: Any = EffectiveVRPs(self.vrp_set, on_expire, self._changed, self._usable, self._ended)
+
+    def _changed(self, changes: VRPChanges) -> None:
+        self.told += sorted(f"{'+' if announce else '-'}{vrp.asn}" for vrp, announce in changes)
+
+    def _usable(self) -> None:
+        self.told.append("usable")
+
+    def _ended(self) -> None:
+        self.told.append("ended")
+
+    def sync(self, cache: Cache, vrps: Iterable[VRP]) -> None:
+        """A new connection: all that the cache has."""
+        self.effective.staged(cache, packed(vrps))
+        self.effective.committed(cache, True)
+
+    def delta(self, cache: Cache, come: Iterable[VRP] = (), go: Iterable[VRP] = ()) -> None:
+        self.effective.staged(cache, packed(come) + b"".join(pack(vrp, announce=False) for vrp in go))
+        self.effective.committed(cache, False)
+
+    def follow(self, *caches: Cache) -> None:
+        self.effective.active(frozenset(caches))
+
+    def begun(self, *vrps: VRP) -> Cache:
+        """A first cache that is in use."""
+        cache = Cache(0)
+        self.sync(cache, vrps)
+        self.follow(cache)
+        self.heard()
+        return cache
+
+    def heard(self) -> list[str]:
+        """What was told since the last look."""
+        told, self.told = self.told, []
+        return told
+
+    @property
+    def in_force(self) -> set[VRP]:
+        return {entry.vrp for entry in self.vrp_set.vrps()}

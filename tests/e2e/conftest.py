@@ -1,13 +1,12 @@
 """The chain of real components around rtrd, for each version of ExaBGP."""
 
 import subprocess
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from rtrd.demo.caches import VRP, Cache
-from rtrd.demo.chain import POLICY
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5
 from tests.lab.chain import Chain
@@ -15,12 +14,6 @@ from tests.lab.stayrtr import StayRTR
 from tests.lab.world import World
 
 VERSIONS = ("5.0.15", "4.2.21")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "e2e" in item.path.parts:
-            item.add_marker(pytest.mark.e2e)
 
 
 @pytest.fixture(params=VERSIONS)
@@ -46,8 +39,7 @@ def exabgp_program(version: str) -> str:
     return program
 
 
-class MakeWorld(Protocol):
-    def __call__(self, **options: Any) -> World: ...
+MakeWorld = Callable[..., World]
 
 
 @pytest.fixture
@@ -64,15 +56,7 @@ def make_world(lab: Lab, exabgp: str) -> Iterator[MakeWorld]:
         world.stop()
 
 
-class MakeChain(Protocol):
-    def __call__(
-        self,
-        vrps: Sequence[VRP] = (),
-        *,
-        caches: Sequence[Sequence[Cache]] | None = None,
-        policy: Sequence[Any] = POLICY,
-        **options: Any,
-    ) -> Chain: ...
+MakeChain = Callable[..., Chain]
 
 
 @pytest.fixture
@@ -80,15 +64,12 @@ def make_chain(lab: Lab, exabgp: str) -> MakeChain:
     """Start a chain: one StayRTR with these VRPs unless other caches are given."""
 
     def make(
-        vrps: Sequence[VRP] = (),
-        *,
-        caches: Sequence[Sequence[Cache]] | None = None,
-        policy: Sequence[Any] = POLICY,
-        **options: Any,
+        vrps: Sequence[VRP] = (), *, caches: Sequence[Sequence[Cache]] | None = None, start: bool = True, **options: Any
     ) -> Chain:
         groups = caches if caches is not None else [[StayRTR(lab.folder, vrps)]]
-        chain = Chain(lab, groups, exabgp=exabgp, policy=policy, **options)
-        chain.start()
+        chain = Chain(lab, groups, exabgp=exabgp, **options)
+        if start:
+            chain.start()
         return chain
 
     return make

@@ -8,17 +8,9 @@ from typing import Any
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import session_members
 from tests.e2e.conftest import MakeChain
-from tests.lab.chain import Chain
+from tests.lab.chain import BOTH, ONE, TWO, VALID, VRPS, Chain
 
-VRPS = [VRP("198.18.0.0/16", 24, 64500)]
-ONE = "announce route 198.18.1.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
-TWO = "announce route 203.0.113.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
 THREE = "announce route 203.0.113.128/25 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
-BOTH = {"198.18.1.0/24": "valid", "203.0.113.0/24": "not-found"}
-
-
-def settle(chain: Chain, tags: dict[str, str]) -> None:
-    chain.wait_routes(lambda got: {route.prefix: route.validity for route in got} == tags, f"routes tagged {tags}")
 
 
 def attached(status: dict[str, Any], routes: int) -> bool:
@@ -37,30 +29,37 @@ def octets_read(pid: int) -> int:
     return int(Path(f"/proc/{pid}/io").read_text().split()[1])
 
 
+def begun(make_chain: MakeChain) -> Chain:
+    """Of a service, with one route."""
+    chain = make_chain(VRPS, service=True)
+    chain.feed(ONE)
+    chain.settle(VALID)
+    return chain
+
+
 def test_the_service_dies_and_comes_back(make_chain: MakeChain) -> None:
     """ExaBGP never waits for it, no session ends, nothing is withdrawn, and what came meanwhile is learned."""
     chain = make_chain(VRPS, service=True)
-    chain.feeder.command(ONE)
-    chain.feeder.command(TWO)
-    settle(chain, BOTH)
-    heard = len(chain.listener.monitor.lines)
+    chain.feed(ONE, TWO)
+    chain.settle(BOTH)
+    heard = chain.heard()
     attach = attach_process(chain)
 
     chain.service.kill()
     chain.router.process.wait_for("rtrd attach: no service answers")
-    chain.feeder.command(THREE)
+    chain.feed(THREE)
     # More than a pipe holds: ExaBGP would stand still if nobody read.
     before = octets_read(attach)
     flood = [f"route 100.64.0.{number}/32 next-hop 192.0.2.1 as-path [ 64496 {number + 1} ]" for number in range(250)]
     for word in ("announce", "withdraw"):
         for route in flood:  # a path of its own each, so that each is a line
-            chain.feeder.command(f"{word} {route}")
+            chain.feed(f"{word} {route}")
     chain.router.process.wait_until(
         lambda: octets_read(attach) > before + 100_000, 30, "an attach process that reads on", tick=0.05
     )
     chain.restart_service()
     chain.wait_status(lambda status: attached(status, 3), "a router with the three routes")
-    settle(chain, {**BOTH, "203.0.113.128/25": "not-found"})
+    chain.settle({**BOTH, "203.0.113.128/25": "not-found"})
 
     assert attach_process(chain) == attach
     assert chain.listener.withdrawn_prefixes(heard).isdisjoint(BOTH)
@@ -68,35 +67,29 @@ def test_the_service_dies_and_comes_back(make_chain: MakeChain) -> None:
 
 
 def test_a_service_that_is_stopped_gives_exabgp_back(make_chain: MakeChain) -> None:
-    chain = make_chain(VRPS, service=True)
-    chain.feeder.command(ONE)
-    settle(chain, {"198.18.1.0/24": "valid"})
+    chain = begun(make_chain)
     chain.service.stop()
     assert chain.service.returncode == 0
     chain.router.process.wait_for("rtrd attach: no service answers")
-    settle(chain, {"198.18.1.0/24": "valid"})
+    chain.settle(VALID)
     chain.restart_service()
     chain.wait_status(lambda status: attached(status, 1), "the router again")
 
 
 def test_an_attach_process_dies(make_chain: MakeChain) -> None:
     """ExaBGP starts another one; the service has one router, never two or half of one."""
-    chain = make_chain(VRPS, service=True)
-    chain.feeder.command(ONE)
-    settle(chain, {"198.18.1.0/24": "valid"})
+    chain = begun(make_chain)
     os.kill(attach_process(chain), signal.SIGKILL)
     chain.service.wait_for("router detached")
     chain.service.wait_for("router attached", since=len(chain.service.lines))
     chain.wait_status(lambda status: attached(status, 1), "the router again, with its route")
-    chain.feeder.command(TWO)
-    settle(chain, BOTH)
+    chain.feed(TWO)
+    chain.settle(BOTH)
 
 
 def test_exabgp_ends_and_its_attach_process_with_it(make_chain: MakeChain) -> None:
     """`lab` fails the test when anything that ExaBGP started outlives it."""
-    chain = make_chain(VRPS, service=True)
-    chain.feeder.command(ONE)
-    settle(chain, {"198.18.1.0/24": "valid"})
+    chain = begun(make_chain)
     chain.router.process.kill()
     assert chain.router.leftovers == []
     chain.service.wait_for("router detached")
@@ -109,12 +102,11 @@ def test_exabgp_ends_and_its_attach_process_with_it(make_chain: MakeChain) -> No
 def test_exabgp_dies_again_and_again_and_is_attached_each_time(make_chain: MakeChain) -> None:
     """Killed, then ended, then killed: what changed meanwhile counts, and the service has one router, never two."""
     chain = make_chain(VRPS, service=True)
-    chain.feeder.command(ONE)
-    chain.feeder.command(TWO)
-    settle(chain, BOTH)
+    chain.feed(ONE, TWO)
+    chain.settle(BOTH)
     [[cache]] = chain.groups
     for end, vrps, command, tags in (
-        (signal.SIGKILL, [*VRPS, VRP("203.0.113.0/24", 24, 64501)], THREE, {"198.18.1.0/24": "valid"}),
+        (signal.SIGKILL, [*VRPS, VRP("203.0.113.0/24", 24, 64501)], THREE, VALID),
         (signal.SIGTERM, VRPS, TWO.replace("announce", "withdraw"), {
             "198.18.1.0/24": "valid", "203.0.113.128/25": "not-found",
         }),
@@ -126,10 +118,10 @@ def test_exabgp_dies_again_and_again_and_is_attached_each_time(make_chain: MakeC
         chain.router.process.stop(end)
         chain.service.wait_for("router detached", since=seen)
         cache.serve(vrps)
-        chain.feeder.command(command)
+        chain.feed(command)
         chain.router.start()
         chain.service.wait_for("router attached", since=seen)
-        settle(chain, tags)
+        chain.settle(tags)
         chain.wait_status(lambda status: len(status["routers"]) == 1, "one router")
     assert chain.service.running
     assert chain.router.leftovers == []

@@ -5,28 +5,20 @@ from typing import Any
 
 from rtrd.demo.caches import VRP, Cache, RtrdCache, write_vrps
 from rtrd.demo.lab import Lab
-from rtrd.demo.routes import Route
 from tests.e2e.conftest import MakeChain
 from tests.lab.chain import Chain
+from tests.lab.routers import route
 from tests.lab.stayrtr import StayRTR
 
-ROUTES = [
-    Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, 64500))
-    for prefix, next_hop in (
-        ("198.18.0.0/16", "192.0.2.1"),
-        ("198.18.1.0/24", "192.0.2.1"),
-        ("203.0.113.0/24", "192.0.2.1"),
-        ("2001:db8:1::/48", "2001:db8:ffff::1"),
-    )
-]
-STATIC = [route.exabgp() for route in ROUTES]
+PREFIXES = ("198.18.0.0/16", "198.18.1.0/24", "203.0.113.0/24", "2001:db8:1::/48")
+STATIC = [route(prefix, 64500).exabgp() for prefix in PREFIXES]
 WIDE = VRP("198.18.0.0/16", 16, 64500)
 EXACT = VRP("198.18.1.0/24", 24, 64500)
 V6 = VRP("2001:db8::/32", 48, 64500)
 
 
 def validities(chain: Chain) -> dict[str, str]:
-    return {route["prefix"]: route["validity"] for route in chain.ask("routes")["routes"]}
+    return {one["prefix"]: one["validity"] for one in chain.ask("routes")["routes"]}
 
 
 def settled(chain: Chain, expected: dict[str, str]) -> None:
@@ -36,7 +28,7 @@ def settled(chain: Chain, expected: dict[str, str]) -> None:
 def foretold(chain: Chain, answer: dict[str, Any]) -> dict[str, str]:
     """The validities, as they would be after what was foretold."""
     assert answer["left_out"] == 0
-    return {**validities(chain), **{route["prefix"]: route["then"] for route in answer["changed"]}}
+    return {**validities(chain), **{one["prefix"]: one["then"] for one in answer["changed"]}}
 
 
 def test_what_is_foretold_happens(make_chain: MakeChain, lab: Lab) -> None:
@@ -46,7 +38,7 @@ def test_what_is_foretold_happens(make_chain: MakeChain, lab: Lab) -> None:
 
     answer = chain.ask("whatif", "-198.18.1.0/24-24@AS64500", "+203.0.113.0/24 => AS64501")
     assert answer["newly_invalid"] == {"unreachable": 1, "covered-by-valid": 1, "covered-by-not-found": 0}
-    assert {route["prefix"]: (route["neighbor"], route["cover"]) for route in answer["changed"]} == {
+    assert {one["prefix"]: (one["neighbor"], one["cover"]) for one in answer["changed"]} == {
         "198.18.1.0/24": ("127.0.0.2", "covered-by-valid"),
         "203.0.113.0/24": ("127.0.0.2", "unreachable"),
     }
@@ -54,7 +46,7 @@ def test_what_is_foretold_happens(make_chain: MakeChain, lab: Lab) -> None:
     file = lab.folder / "then.json"
     then = [WIDE, V6, VRP("203.0.113.0/24", 24, 64501)]
     write_vrps(file, then)
-    assert chain.ask("whatif", str(file)) == {**answer, "routes": len(ROUTES)}
+    assert chain.ask("whatif", str(file)) == {**answer, "routes": len(STATIC)}
     chain.groups[0][0].serve(then)
     settled(chain, after)
     assert chain.ask("whatif", str(file))["changes"] == []

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -13,20 +12,15 @@ from typing import Any
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, find_program
 from rtrd.demo.routers import Neighbor
-from rtrd.demo.routes import Route
-from tests.lab.bird_routers import ADDRESS, BIRD_ASN, EXAMPLE, FEEDER, FEEDER_ASN, SECONDS, BirdRouter
+from tests.lab.bird_routers import ADDRESS, BIRD, BIRD_ASN, EXAMPLE, FEEDER, FEEDER_ASN, SECONDS, BirdRouter
 from tests.lab.daemons import Daemon
-from tests.lab.routers import Feeder
+from tests.lab.programs import rtrd, run
+from tests.lab.routers import Feeder, route
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 VALID, NOT_FOUND, INVALID = (BIRD_ASN, 1, 0), (BIRD_ASN, 1, 1), (BIRD_ASN, 1, 2)
 # The RFC's one notify a minute would have the second change of a test wait for it.
 RELAY: dict[str, Any] = {"rtr-server": {"listen": ["127.0.0.1:0"], "notify-interval": 0}}
-
-
-def route(prefix: str, origin: int, **more: Any) -> Route:
-    next_hop = "2001:db8:ffff::1" if ":" in prefix else "192.0.2.1"
-    return Route(prefix=prefix, next_hop=next_hop, path=(FEEDER_ASN, 64497, origin), **more)
 
 
 WANTED = {
@@ -52,7 +46,7 @@ class Site:
     ) -> None:
         self.cache = lab.start(RtrdCache(lab.folder, vrps))
         self.rtrd = lab.start(Daemon(lab.folder, [self.cache], settings={**RELAY, **(settings or {})}))
-        self.rtrd.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+        self.rtrd.wait_serves()
         self.bird = lab.start(BirdRouter(lab.folder, self.rtrd.relay_port(), **bird))
         static = [each.exabgp() for each in WANTED]
         self.feeder = Feeder(lab.folder, name="feeder", address=FEEDER, asn=FEEDER_ASN, static=static)
@@ -61,16 +55,13 @@ class Site:
 
     def ask(self, *words: str, code: int = 0) -> Any:
         """What `rtrd bird` prints as JSON."""
-        argv = [find_program("rtrd", "make venv"), "bird", *words, "--json", "--bird", str(self.bird.control)]
-        argv += ["--socket", str(self.rtrd.socket)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = rtrd("bird", *words, "--json", "--bird", self.bird.control, "--socket", self.rtrd.socket)
         assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
 
 
 def test_bird_takes_the_example() -> None:
-    argv = [find_program("bird", "as root: apt-get install bird2"), "-p", "-c", str(EXAMPLE)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = run(find_program("bird", BIRD), "-p", "-c", EXAMPLE)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -179,8 +170,7 @@ def test_a_bird_that_prints_rubbish_or_for_ever_is_given_up(tmp_path: Path) -> N
             thread.start()
             file = tmp_path / "vrps.json"
             file.write_text('{"roas": []}')
-            argv = [find_program("rtrd", "make venv"), "bird", "audit", "--vrps", str(file), "--bird", str(path)]
-            done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+            done = rtrd("bird", "audit", "--vrps", file, "--bird", path)
             thread.join(SECONDS)
         path.unlink()
         assert done.returncode == 1

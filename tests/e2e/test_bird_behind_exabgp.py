@@ -7,9 +7,9 @@ from rtrd.demo.caches import VRP
 from rtrd.demo.chain import FEEDER, ROUTER, ROUTER_ASN
 from rtrd.demo.lab import Lab, free_port
 from rtrd.demo.routers import Neighbor
-from rtrd.demo.routes import Route
 from tests.e2e.conftest import MakeChain
 from tests.lab.bird_routers import ADDRESS, BIRD_ASN, BirdRouter
+from tests.lab.routers import route
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 LARGE = {"valid": (65000, 1, 0), "not-found": (65000, 1, 1), "invalid": (65000, 1, 2)}
@@ -21,11 +21,6 @@ def policy() -> list[dict[str, Any]]:
     for validity, large in LARGE.items():
         rule[validity] = {"action": "announce", "tags": ["rfc8097", "large:" + ":".join(map(str, large))]}
     return [rule]
-
-
-def route(prefix: str, origin: int, **more: Any) -> Route:
-    next_hop = "2001:db8:ffff::1" if ":" in prefix else "192.0.2.1"
-    return Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, origin), **more)
 
 
 def preferences(bird: BirdRouter) -> dict[str, int]:

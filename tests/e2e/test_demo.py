@@ -12,8 +12,8 @@ import pytest
 from rtrd.demo.lab import session_members
 from rtrd.demo.report import WIDTH
 from rtrd.demo.routes import internet
+from tests.lab.programs import RTRD, rtrd, run
 
-RTRD = str(Path(sys.executable).with_name("rtrd"))
 MINUTE = 60
 
 
@@ -36,14 +36,19 @@ def demo_processes() -> list[int]:
     return found
 
 
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(autouse=True)
+def tmpdir_of_labs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return subprocess.run([RTRD, "demo", *options], capture_output=True, text=True, timeout=MINUTE, check=False)
 
 
-def test_it_prints_a_table_and_a_withdraw_and_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    done = run(monkeypatch, tmp_path)
+def demo(*options: str) -> subprocess.CompletedProcess[str]:
+    done = rtrd("demo", *options, seconds=MINUTE)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_it_prints_a_table_and_a_withdraw_and_ends() -> None:
+    done = demo()
     assert done.stderr == ""
     assert max(len(line) for line in done.stdout.splitlines()) <= WIDTH
     for words in ("validity", "not-found", "invalid", "withdrawn 198.18.0.0/20", " ms after the file had changed"):
@@ -52,15 +57,13 @@ def test_it_prints_a_table_and_a_withdraw_and_ends(monkeypatch: pytest.MonkeyPat
     assert labs() == set()
 
 
-def test_all_shows_every_route(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    done = run(monkeypatch, tmp_path, "--all")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_all_shows_every_route() -> None:
+    done = demo("--all")
     assert all(f" {route.prefix} " in done.stdout for route in internet().routes)
 
 
-def test_json_is_one_object_with_every_route(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    done = run(monkeypatch, tmp_path, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_json_is_one_object_with_every_route() -> None:
+    done = demo("--json")
     result = json.loads(done.stdout)
     assert result["faults"] == []
     assert {route["prefix"] for route in result["routes"]} == {route.prefix for route in internet().routes}
@@ -69,22 +72,21 @@ def test_json_is_one_object_with_every_route(monkeypatch: pytest.MonkeyPatch, tm
     assert all(0 < ms < 20_000 for change in result["changes"] for ms in change["ms"].values())
 
 
-def test_ctrl_c_leaves_no_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def test_ctrl_c_leaves_no_process() -> None:
     with subprocess.Popen(
         [RTRD, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as demo:
-        assert demo.stdout is not None
+    ) as process:
+        assert process.stdout is not None
         # The drawing is printed before the first process is started, "Settled" after the last one.
-        for line in demo.stdout:
+        for line in process.stdout:
             if line.startswith("Settled"):
                 break
         assert demo_processes() != []
-        demo.send_signal(signal.SIGINT)
-        _, errors = demo.communicate(timeout=MINUTE)
-    assert demo.returncode == 1
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=MINUTE)
+    assert process.returncode == 1
     assert "interrupted" in errors
-    assert session_members(demo.pid) == {}
+    assert session_members(process.pid) == {}
     assert demo_processes() == []
     assert labs() == set()
 
@@ -99,6 +101,6 @@ sys.exit(main(["demo"]))
 
 
 def test_a_missing_component_is_named_with_what_installs_it() -> None:
-    done = subprocess.run([sys.executable, "-c", HIDE], capture_output=True, text=True, timeout=MINUTE, check=False)
+    done = run(sys.executable, "-c", HIDE, seconds=MINUTE)
     assert done.returncode == 1
     assert done.stderr == "rtrd demo: gobgpd is not installed: as root: apt-get install gobgpd\n"

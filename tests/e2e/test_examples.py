@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.caches import VRP
 from rtrd.demo.chain import FEEDER, LISTENER, ROUTER
-from rtrd.demo.lab import Lab
-from rtrd.demo.routes import Route
-from tests.lab.chain import Chain
-from tests.lab.stayrtr import StayRTR
+from tests.e2e.conftest import MakeChain
+from tests.lab.chain import ONE, VALID, VRPS
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "exabgp.conf"
 
@@ -24,11 +21,9 @@ def test_both_versions_take_the_example(exabgp: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_example_runs(exabgp: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_runs(make_chain: MakeChain, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same text with loopback addresses, a port to connect to, and rtrd where it is."""
-    route = Route(prefix="198.18.1.0/24", next_hop="192.0.2.1", path=(64496, 64500))
-    cache = StayRTR(lab.folder, [VRP("198.18.0.0/16", 24, 64500)])
-    chain = Chain(lab, [[cache]], exabgp=exabgp, static=[route.exabgp()])
+    chain = make_chain(VRPS, static=[ONE.removeprefix("announce ")], start=False)
 
     def configuration() -> str:
         text = EXAMPLE.read_text()
@@ -44,4 +39,4 @@ def test_the_example_runs(exabgp: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(chain.router, "configuration", configuration)
     chain.start()
-    assert chain.wait_routes(lambda routes: len(routes) == 1, "one route")[0].validity == "valid"
+    chain.settle(VALID)

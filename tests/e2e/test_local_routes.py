@@ -41,24 +41,23 @@ class OwnChain(Chain):
         self.router.file.write_text(self.router.configuration())
         os.kill(self.router.process.pid, signal.SIGUSR1)
 
-    def wait_prefixes(self, *prefixes: str) -> None:
-        """Wait until the listener has exactly these."""
-        self.wait_routes(lambda routes: {route.prefix for route in routes} == set(prefixes), f"only {prefixes}")
-
     def shown(self) -> dict[str, tuple[str, str]]:
         """Give validity and decision of each local route."""
         found = self.ask("routes", "--direction", "out")["routes"]
         return {one["prefix"]: (one["validity"], one["decision"]) for one in found}
 
 
-@pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
+TELLS = pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
+"""Whether ExaBGP tells what it sends (`send` in its `api`), or is only asked for its list."""
+
+
+@TELLS
 def test_local_routes_are_shown_with_their_validity_and_left_alone(exabgp: str, lab: Lab, *, tells: bool) -> None:
-    """Whether ExaBGP tells what it sends (`send` in its `api`), or is only asked for its list."""
     cache = StayRTR(lab.folder, VRPS)
     chain = OwnChain(lab, cache, exabgp, tells=tells)
     chain.start()
     wanted = {*OWN, "198.18.1.0/24"}
-    chain.wait_routes(lambda routes: {route.prefix for route in routes} == wanted, f"{wanted}")
+    chain.settle_prefixes(*wanted)
     counts = {"valid": 1, "invalid": 1, "not-found": 1, "unverified": 0}
 
     def own(status: dict[str, Any]) -> Any:
@@ -78,36 +77,36 @@ def test_local_routes_are_shown_with_their_validity_and_left_alone(exabgp: str, 
     assert {route.prefix for route in chain.received()} == wanted, "nothing was done about the invalid one"
 
 
-@pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
+@TELLS
 def test_a_local_route_is_not_taken_away_with_a_learned_one(exabgp: str, lab: Lab, *, tells: bool) -> None:
     """At a neighbor there is one route for a prefix: the withdraw of an invalid learned one would take ExaBGP's."""
     learned = Route(prefix="198.51.100.0/25", next_hop="192.0.2.1", path=(64496, 64666))
     chain = OwnChain(lab, StayRTR(lab.folder, VRPS), exabgp, tells=tells, more=learned)
     chain.start()
-    chain.wait_prefixes(*OWN, LEARNED.prefix)
-    chain.wait_status(lambda status: status["routers"][0]["routes"]["invalid"] == 1, "the invalid route")
+    chain.settle_prefixes(*OWN, LEARNED.prefix)
+    chain.wait_counts(invalid=1)
     chain.wait_status(lambda status: status["routers"][0]["outbox"] == 0, "all said")
     assert {route.prefix for route in chain.received()} == {*OWN, LEARNED.prefix}
     assert chain.shown()["198.51.100.0/25"] == ("invalid", "observe")
     assert chain.listener.withdrawn_prefixes(0) == set()
 
 
-@pytest.mark.parametrize("tells", [True, False], ids=["told", "listed"])
+@TELLS
 def test_a_rule_withdraws_invalid_local_routes_also_after_a_reload(exabgp: str, lab: Lab, *, tells: bool) -> None:
     cache = StayRTR(lab.folder, VRPS)
     rule = {"direction": "out", "to": [LISTENER], "invalid": {"action": "withdraw"}}
     chain = OwnChain(lab, cache, exabgp, tells=tells, policy=[*POLICY, rule])
     chain.start()
     rest = ["198.51.100.0/24", "203.0.113.0/24", LEARNED.prefix]
-    chain.wait_prefixes(*rest)
+    chain.settle_prefixes(*rest)
     assert chain.shown()["198.51.100.0/25"] == ("invalid", "withdraw")
     assert chain.wait_status(lambda _: True, "status")["routers"][0]["local_routes_withdrawn"] == 1
 
-    since = len(chain.listener.monitor.lines)
+    since = chain.heard()
     chain.reload_router()
     chain.listener.wait_changes(["198.51.100.0/25"], withdrawn=False, since=since)
     chain.ask("reload")  # has ExaBGP asked for its list, which without `send` is all that is known
-    chain.wait_prefixes(*rest)
+    chain.settle_prefixes(*rest)
 
     cache.serve([*VRPS, VRP("198.51.100.0/24", 25, ROUTER_ASN)])
     chain.wait_status(lambda status: status["routers"][0]["local_routes"]["invalid"] == 0, "it is valid")
@@ -115,4 +114,4 @@ def test_a_rule_withdraws_invalid_local_routes_also_after_a_reload(exabgp: str, 
     chain.router.process.wait_for("ExaBGP announces it when it reloads", 20)
     assert {route.prefix for route in chain.received()} == set(rest), "it may be gone from ExaBGP's configuration"
     chain.reload_router()
-    chain.wait_prefixes(*rest, "198.51.100.0/25")
+    chain.settle_prefixes(*rest, "198.51.100.0/25")

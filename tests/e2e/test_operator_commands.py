@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from tests.lab.bird_routers import FEEDER as BIRD_PEER
 from tests.lab.chain import Chain
 from tests.lab.daemons import Daemon
 from tests.lab.operator_pages import PAGES, ROOT, Block, Command
+from tests.lab.programs import run
 
 SECONDS = 60
 PLACES = ("/etc/", "/var/", "/run/", "/root/")
@@ -92,7 +92,7 @@ class Host:
             words += ["--bird", str(self.root / "run/bird/bird.ctl")]
         if program == "birdc":
             words[1:1] = ["-s", str(self.root / "run/bird/bird.ctl")]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False, env=self.environment)
+        done = run(*words, seconds=SECONDS, env=self.environment)
         assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout.replace(str(self.root), "")
 
@@ -123,7 +123,7 @@ def test_both_versions_of_exabgp_take_it(block: Block, exabgp: str, tmp_path: Pa
     file = tmp_path / "exabgp.conf"
     file.write_text(loadable(block))
     check = ["--test"] if exabgp == "/usr/sbin/exabgp" else ["validate"]
-    done = subprocess.run([exabgp, *check, str(file)], capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = run(exabgp, *check, file, seconds=SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -131,8 +131,7 @@ def test_both_versions_of_exabgp_take_it(block: Block, exabgp: str, tmp_path: Pa
 def test_bird_takes_it(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "bird.conf"
     file.write_text(operator_pages.whole(block))
-    argv = [find_program("bird", "apt-get install bird2"), "-p", "-c", str(file)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = run(find_program("bird", "apt-get install bird2"), "-p", "-c", file)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -215,19 +214,16 @@ def test_from_observing_over_tags_to_withdraws(exabgp: str, lab: Lab, monkeypatc
     )
     assert chain.received() == []
 
-    def settle(wanted: Mapping[str, str | None], what: str) -> None:
-        chain.wait_routes(lambda routes: {route.prefix: route.validity for route in routes} == wanted, what)
-
     tag, withdraw, *_ = operator_pages.of_kind("policy", "yaml")
     settings(tag)
     assert chain.ask("reload")["changes"]
-    settle(validities, "all three tags")
+    chain.settle(validities)
     settings(withdraw)
     assert chain.ask("reload")["changes"]
-    settle({"192.0.2.0/24": None, "203.0.113.0/24": None}, "no tag and nothing invalid")
+    chain.settle({"192.0.2.0/24": None, "203.0.113.0/24": None})
     settings(tag)
     chain.ask("reload")
-    settle(validities, "the step before")
+    chain.settle(validities)
 
 
 def test_a_running_daemon_takes_each_configuration(lab: Lab) -> None:
@@ -249,8 +245,7 @@ def test_a_running_daemon_takes_each_configuration(lab: Lab) -> None:
             (lab.folder / "slurm.json").write_text(slurm.text)
             settings["slurm"] = ["slurm.json"]
         daemon.config.write_text(yaml.safe_dump({**settings, "control": str(daemon.socket)}))
-        argv = [find_program("rtrd", "make venv"), "reload", "--socket", str(daemon.socket)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = daemon.reload()
         assert done.returncode == 0, f"{block}: {done.stderr}"
         daemon.wait_status(
             lambda status, names=[group["name"] for group in groups]: (  # type: ignore[misc]

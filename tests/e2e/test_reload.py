@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from rtrd.demo.caches import VRP
 from rtrd.demo.chain import FEEDER, LISTENER
 from tests.e2e.conftest import MakeChain
-from tests.lab.chain import Chain
+from tests.lab.chain import VRPS, Chain
 
-VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 STATIC = [
     f"route {prefix} next-hop 192.0.2.1 as-path [ 64496 {origin} ]"
     for prefix, origin in (("198.18.1.0/24", 64500), ("203.0.113.0/24", 64500), ("198.18.2.0/24", 64501))
@@ -35,7 +33,7 @@ def test_only_what_the_new_policy_makes_different_is_written(make_chain: MakeCha
     withdraw = {"action": "withdraw"}
     chain = make_chain(VRPS, static=STATIC, policy=[rule(tag(0), tag(1), withdraw)], service=True)
     settle(chain, {"198.18.1.0/24": 0, "203.0.113.0/24": 1})
-    heard = len(chain.listener.monitor.lines)
+    heard = chain.heard()
 
     chain.policy = [rule(tag(7), tag(1), withdraw)]
     chain.write_settings()

@@ -6,11 +6,10 @@ from rtrd.demo.caches import VRP
 from rtrd.demo.chain import POLICY, ROUTER, ROUTER_ASN
 from rtrd.demo.lab import Lab
 from rtrd.demo.routers import Neighbor
-from tests.lab.chain import Chain
+from tests.e2e.conftest import MakeChain
+from tests.lab.chain import VRPS, Chain
 from tests.lab.routers import Feeder
-from tests.lab.stayrtr import StayRTR
 
-VRPS = [VRP("198.18.0.0/16", 24, 64500)]
 SECOND, SECOND_ASN = "127.0.0.6", 64499
 FIRST_VALID = "announce route 198.18.1.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
 SECOND_VALID = "announce route 198.18.1.0/24 next-hop 192.0.2.9 as-path [ 64499 64500 ]"
@@ -25,12 +24,11 @@ def second(lab: Lab) -> Feeder:
 
 
 @pytest.fixture
-def chain(lab: Lab, exabgp: str, second: Feeder) -> Chain:
+def chain(lab: Lab, make_chain: MakeChain, second: Feeder) -> Chain:
     """The chain with a second feeder."""
     rule = {key: value for key, value in POLICY[0].items() if key != "from"}
     neighbor = Neighbor(address=SECOND, asn=SECOND_ASN)
-    chain = Chain(lab, [[StayRTR(lab.folder, VRPS)]], exabgp=exabgp, policy=[rule], more_feeders=[neighbor])
-    chain.start()
+    chain = make_chain(VRPS, policy=[rule], more_feeders=[neighbor])
     second.neighbors = [Neighbor(address=ROUTER, asn=ROUTER_ASN, port=chain.router.port)]
     lab.start(second)
     return chain
@@ -43,29 +41,29 @@ def settle(chain: Chain, *path: int) -> None:
 
 
 def test_the_valid_one_is_announced_whoever_came_last(chain: Chain, second: Feeder) -> None:
-    chain.feeder.command(FIRST_VALID)
+    chain.feed(FIRST_VALID)
     settle(chain, 64496, 64500)
     second.command(SECOND_INVALID)
-    chain.wait_status(lambda status: status["routers"][0]["routes"]["invalid"] == 1, "the invalid route")
+    chain.wait_counts(invalid=1)
     settle(chain, 64496, 64500)
-    chain.feeder.command(FIRST_GONE)
+    chain.feed(FIRST_GONE)
     settle(chain)
 
 
 def test_what_remains_is_announced_when_the_other_goes(chain: Chain, second: Feeder) -> None:
-    chain.feeder.command(FIRST_VALID)
+    chain.feed(FIRST_VALID)
     second.command(SECOND_VALID)
-    chain.wait_status(lambda status: status["routers"][0]["routes"]["valid"] == 2, "both routes")
-    chain.feeder.command(FIRST_GONE)
+    chain.wait_counts(valid=2)
+    chain.feed(FIRST_GONE)
     settle(chain, 64499, 64500)
-    chain.feeder.command(FIRST_VALID)
-    chain.wait_status(lambda status: status["routers"][0]["routes"]["valid"] == 2, "both routes")
+    chain.feed(FIRST_VALID)
+    chain.wait_counts(valid=2)
     second.stop()
     settle(chain, 64496, 64500)
 
 
 def test_a_vrp_change_moves_the_announcement(chain: Chain, second: Feeder) -> None:
-    chain.feeder.command(FIRST_VALID)
+    chain.feed(FIRST_VALID)
     second.command(SECOND_INVALID)
     settle(chain, 64496, 64500)
     chain.groups[0][0].serve([VRP("198.18.0.0/16", 24, 64501)])

@@ -1,38 +1,20 @@
 """VRPs that come and go, caches that die: what changes at the peer, and what does not."""
 
-from collections.abc import Callable
-
 from rtrd.demo.caches import VRP, Cache, RtrdCache
 from rtrd.demo.lab import Lab
-from rtrd.demo.routers import Received
-from rtrd.demo.routes import Route
 from tests.e2e.conftest import MakeChain
 from tests.lab.chain import Chain
+from tests.lab.routers import route
 from tests.lab.stayrtr import StayRTR
 
-ROUTES = [
-    Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, 64500))
-    for prefix, next_hop in (
-        ("198.18.1.0/24", "192.0.2.1"),
-        ("203.0.113.0/24", "192.0.2.1"),
-        ("2001:db8:1::/48", "2001:db8:ffff::1"),
-    )
-]
-STATIC = [route.exabgp() for route in ROUTES]
+STATIC = [route(prefix, 64500).exabgp() for prefix in ("198.18.1.0/24", "203.0.113.0/24", "2001:db8:1::/48")]
 OTHERS = {"203.0.113.0/24": "not-found", "2001:db8:1::/48": "valid"}
 """What stays, whatever becomes of 198.18.1.0/24."""
+ALL = {**OTHERS, "198.18.1.0/24": "valid"}
 V6 = VRP("2001:db8::/32", 48, 64500)
 RIGHT = VRP("198.18.0.0/16", 24, 64500)
 WRONG_AS = VRP("198.18.0.0/16", 24, 64501)
 TOO_SHORT = VRP("198.18.0.0/16", 23, 64500)
-
-
-def tagged(tags: dict[str, str]) -> Callable[[list[Received]], bool]:
-    return lambda routes: {route.prefix: route.validity for route in routes} == tags
-
-
-def settle(chain: Chain, tags: dict[str, str]) -> None:
-    chain.wait_routes(tagged(tags), f"routes tagged {tags}")
 
 
 def feeder_updates(chain: Chain) -> int:
@@ -40,10 +22,14 @@ def feeder_updates(chain: Chain) -> int:
     return sum("send-update counter" in line.text for line in chain.feeder.process.lines)
 
 
+def in_use(chain: Chain, group: str) -> None:
+    chain.wait_status(lambda status: status["active_group"] == group, f"{group} in use")
+
+
 def test_a_route_follows_its_vrp_with_no_route_refresh(make_chain: MakeChain) -> None:
     chain = make_chain([V6], static=STATIC)
     cache = chain.groups[0][0]
-    settle(chain, {**OTHERS, "198.18.1.0/24": "not-found"})
+    chain.settle({**OTHERS, "198.18.1.0/24": "not-found"})
     sent = feeder_updates(chain)
     for vrps, tag in (
         ([V6, RIGHT], "valid"),
@@ -56,16 +42,16 @@ def test_a_route_follows_its_vrp_with_no_route_refresh(make_chain: MakeChain) ->
         ([V6, VRP("198.18.0.0/15", 32, 0)], None),
     ):
         cache.serve(vrps)
-        settle(chain, {**OTHERS, "198.18.1.0/24": tag} if tag else OTHERS)
+        chain.settle({**OTHERS, "198.18.1.0/24": tag} if tag else OTHERS)
     assert feeder_updates(chain) == sent
 
 
 def test_a_vrp_changes_only_what_it_covers(make_chain: MakeChain) -> None:
     chain = make_chain([V6, RIGHT], static=STATIC)
-    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
-    seen = len(chain.listener.monitor.lines)
+    chain.settle(ALL)
+    seen = chain.heard()
     chain.groups[0][0].serve([V6, WRONG_AS])
-    settle(chain, OTHERS)
+    chain.settle(OTHERS)
     assert chain.listener.changed_prefixes(seen) == {"198.18.1.0/24"}
 
 
@@ -73,25 +59,25 @@ def test_a_default_route_vrp_covers_everything(make_chain: MakeChain, lab: Lab) 
     """librtr 0.8.0 itself aborts on a validation after such a VRP; StayRTR refuses to serve it."""
     cache = RtrdCache(lab.folder, [VRP("0.0.0.0/0", 24, 64500), VRP("::/0", 32, 64500)])
     chain = make_chain(caches=[[cache]], static=STATIC)
-    settle(chain, {"198.18.1.0/24": "valid", "203.0.113.0/24": "valid"})
+    chain.settle({"198.18.1.0/24": "valid", "203.0.113.0/24": "valid"})
     cache.serve([VRP("0.0.0.0/0", 24, 0)])
-    settle(chain, {"2001:db8:1::/48": "not-found"})
+    chain.settle({"2001:db8:1::/48": "not-found"})
 
 
 def test_a_dead_cache_is_replaced_by_the_backup_and_the_peer_sees_nothing(make_chain: MakeChain, lab: Lab) -> None:
     primary = StayRTR(lab.folder, [V6, RIGHT])
     chain = make_chain(caches=[[primary], [RtrdCache(lab.folder, [RIGHT, V6], name="backup")]], static=STATIC)
-    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    chain.settle(ALL)
     assert chain.ask("status")["active_group"] == "group1"
-    seen = len(chain.listener.monitor.lines)
+    seen = chain.heard()
     for _ in range(2):
         primary.kill()
-        chain.wait_status(lambda status: status["active_group"] == "group2", "failover to group2")
+        in_use(chain, "group2")
         primary.start()
-        chain.wait_status(lambda status: status["active_group"] == "group1", "return to group1")
+        in_use(chain, "group1")
     # A change that does arrive shows that the silence before it was no deafness.
     primary.serve([V6, WRONG_AS])
-    settle(chain, OTHERS)
+    chain.settle(OTHERS)
     assert chain.listener.changed_prefixes(seen) == {"198.18.1.0/24"}
     assert chain.listener.withdrawn_prefixes(seen) == {"198.18.1.0/24"}
 
@@ -100,12 +86,12 @@ def test_a_backup_with_other_vrps_changes_just_the_difference(make_chain: MakeCh
     primary: Cache = RtrdCache(lab.folder, [V6, RIGHT], name="primary")
     backup: Cache = StayRTR(lab.folder, [V6, WRONG_AS])
     chain = make_chain(caches=[[primary], [backup]], static=STATIC)
-    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
-    seen = len(chain.listener.monitor.lines)
+    chain.settle(ALL)
+    seen = chain.heard()
     primary.kill()
-    settle(chain, OTHERS)
+    chain.settle(OTHERS)
     primary.start()
-    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    chain.settle(ALL)
     assert chain.listener.changed_prefixes(seen) == {"198.18.1.0/24"}
 
 
@@ -113,13 +99,13 @@ def test_both_groups_dead_keeps_the_last_vrps(make_chain: MakeChain, lab: Lab) -
     primary = StayRTR(lab.folder, [V6, RIGHT])
     backup = RtrdCache(lab.folder, [V6, RIGHT], name="backup")
     chain = make_chain(caches=[[primary], [backup]], static=STATIC)
-    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    chain.settle(ALL)
     primary.kill()
-    chain.wait_status(lambda status: status["active_group"] == "group2", "failover to group2")
+    in_use(chain, "group2")
     backup.kill()
     chain.wait_status(lambda now: all(one["status"] != "ESTABLISHED" for one in now["groups"]), "both groups lost")
-    chain.feeder.command("announce route 198.18.2.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]")
-    settle(chain, {**OTHERS, "198.18.1.0/24": "valid", "198.18.2.0/24": "valid"})
+    chain.feed("announce route 198.18.2.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]")
+    chain.settle({**OTHERS, "198.18.1.0/24": "valid", "198.18.2.0/24": "valid"})
     assert chain.ask("status")["ready"]
 
 
@@ -129,13 +115,10 @@ def test_routes_wait_for_the_first_vrps(make_chain: MakeChain, lab: Lab) -> None
     cache.start()
     cache.stop()
     chain = make_chain(caches=[[cache]], static=STATIC)
-    chain.wait_status(
-        lambda status: [router["routes"]["unverified"] for router in status["routers"]] == [len(ROUTES)],
-        "routes that are unverified",
-    )
+    chain.wait_counts(unverified=len(STATIC))
     assert chain.received() == []
     lab.start(cache)
-    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    chain.settle(ALL)
 
 
 def test_two_groups_die_again_and_again_and_the_peer_sees_the_difference_alone(make_chain: MakeChain, lab: Lab) -> None:
@@ -144,18 +127,18 @@ def test_two_groups_die_again_and_again_and_the_peer_sees_the_difference_alone(m
         for name, vrps in (("primary", [V6, RIGHT]), ("backup", [V6, WRONG_AS]))
     )
     chain = make_chain(caches=[primary, backup], static=STATIC)
-    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
-    seen = len(chain.listener.monitor.lines)
+    chain.settle(ALL)
+    seen = chain.heard()
     for _ in range(3):
         chain.wait_status(lambda now: [it["state"] for it in now["groups"][0]["servers"]] == ["ESTABLISHED"] * 2, "two")
         primary[0].kill()
         chain.wait_status(lambda now: [one["fault"] for one in now["groups"][0]["servers"]] != [None, None], "a death")
         assert chain.ask("status")["active_group"] == "group1"
         primary[1].kill()
-        settle(chain, OTHERS)
+        chain.settle(OTHERS)
         for cache in primary:
             cache.start()
-        settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+        chain.settle(ALL)
     assert chain.listener.changed_prefixes(seen) == {"198.18.1.0/24"}
     assert chain.ask("status")["loop"]["long"] == 0
 
@@ -164,11 +147,11 @@ def test_a_cache_with_no_vrps_is_an_answer(make_chain: MakeChain, lab: Lab) -> N
     """Routes are not-found at once, not held until somebody has a VRP; and a warning says why."""
     cache = RtrdCache(lab.folder)
     chain = make_chain(caches=[[cache]], static=STATIC)
-    settle(chain, dict.fromkeys([*OTHERS, "198.18.1.0/24"], "not-found"))
+    chain.settle(dict.fromkeys([*OTHERS, "198.18.1.0/24"], "not-found"))
     assert chain.ask("status")["ready"]
     problems = chain.ask("status")["problems"]
     assert {problem["severity"] for problem in problems} == {"warning"}
     assert f"cache {cache.address}:{cache.port} is in sync, but has no VRPs" in [one["what"] for one in problems]
     cache.serve([V6, RIGHT])
-    settle(chain, {**OTHERS, "198.18.1.0/24": "valid"})
+    chain.settle(ALL)
     assert chain.ask("status")["problems"] == []

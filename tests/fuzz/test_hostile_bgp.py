@@ -17,13 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtrd.config import Action, PolicyRule
-from rtrd.config.types import Address
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import ExaBGP
-from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
-from rtrd.tags import parse_tag
+from tests.lab.engine_story import policy_of
+from tests.lab.json_places import get, places, put
 from tests.lab.vrp_sets import set_of
 from tests.unit.test_exabgp_encode import ANNOUNCE, WITHDRAW, octets
 
@@ -33,23 +31,15 @@ SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("exabgp-*/*.jsonl"
 LINES = [line for file in SAMPLES for line in file.read_bytes().splitlines()]
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
 GREETING = b"done\n" + b"exabgp 5.0.15\ndone\n" * 2 + b"done\ndone\n"
-TAGS = ("rfc8097", "large:65000:1:1", "community:65000:1")
-OTHERS = ("large:65000:1:0", "large:65000:1:2", "extended:0x0002fde800000001")
+POLICY = f"""
+policy:
+  - to: [{LISTENER}]
+    not-found: {{action: announce, tags: ["rfc8097", "large:65000:1:1", "community:65000:1"]}}
+    valid: {{action: announce, tags: ["large:65000:1:0", "large:65000:1:2", "extended:0x0002fde800000001"]}}
+    invalid: {{action: announce, tags: ["rfc8097"]}}
+"""
 COMMANDS = re.compile(r"(?:show|announce route-refresh|version|#)[ -~]*\n")
 UPDATE = (SAMPLES[0].parents[1] / "exabgp-5.0.15" / "update-v4-1.jsonl").read_bytes()
-
-
-def policy() -> Policy:
-    def act(*tags: str) -> Action:
-        return Action(action="announce", tags=tuple(map(parse_tag, tags)))
-
-    return Policy(
-        [
-            PolicyRule(
-                from_=None, to=(Address(LISTENER),), not_found=act(*TAGS), valid=act(*OTHERS), invalid=act("rfc8097")
-            )
-        ]
-    )
 
 
 def commands_for(data: bytes) -> str:
@@ -61,7 +51,7 @@ def commands_for(data: bytes) -> str:
         os.set_blocking(of, False)
         # A millisecond passes at each look at the clock: how quick this machine is makes no difference.
         ticks = itertools.count()
-        engine = Engine("fuzz", set_of(), policy(), read_attributes)
+        engine = Engine("fuzz", set_of(), policy_of(POLICY), read_attributes)
         router = ExaBGP(engine, stdin, stdout, lambda: None, lambda: next(ticks) / 1000)
         written = b""
 
@@ -164,27 +154,16 @@ def parsed() -> list[Any]:
     return good
 
 
-def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where in a JSON value something can be put."""
-    found = [at] if at else []
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        found += places(item, (*at, key))
-    return found
-
-
 @st.composite
 def changed_lines(draw: st.DrawFn) -> bytes:
     """A line of a sample, with evil values in some places, or evil keys."""
     value = json.loads(json.dumps(draw(st.sampled_from(parsed()))))
     for _ in range(draw(st.integers(0, 3))):
-        here = places(value)
+        here = places(value)[1:]
         if not here:
             break
         *way, last = draw(st.sampled_from(here))
-        inner = value
-        for step in way:
-            inner = inner[step]
+        inner = get(value, tuple(way))
         evil = deepcopy(draw(EVIL))  # what is put in may be changed in turn
         if isinstance(inner, dict) and draw(st.booleans()):
             inner[str(evil)] = inner.pop(last)
@@ -282,10 +261,5 @@ def test_evil_in_every_string(evil: str) -> None:
 
     check(json.dumps(with_evil(text)).encode("utf-8", "surrogatepass"))
     for place in places(text):
-        one = json.loads(UPDATE)
-        inner = one
-        for step in place[:-1]:
-            inner = inner[step]
-        if isinstance(inner[place[-1]], str):
-            inner[place[-1]] = with_evil(inner[place[-1]])
-            check(json.dumps(one).encode("utf-8", "surrogatepass"))
+        if isinstance(word := get(text, place), str):
+            check(json.dumps(put(text, place, with_evil(word))).encode("utf-8", "surrogatepass"))

@@ -14,6 +14,7 @@ from rtrd.exabgp.encode import announce, attribute_words
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import AttributeSet, Segment
 from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
+from tests.lab.speaker import split
 
 PARSER = Path(__file__).parents[1] / "lab" / "exabgp_parser.py"
 PYTHONS = {"5.0.15": (sys.executable, "make venv"), "4.2.21": ("/usr/bin/python3", "apt-get install exabgp")}
@@ -49,14 +50,7 @@ def ordered(code: int, value: bytes) -> bytes:
 
 def read_wire(octets: bytes) -> Wire:
     """Path attributes by type (RFC 4271 section 4.3), without NEXT_HOP."""
-    read: Wire = {}
-    while octets:
-        flags, code = octets[:2]
-        size, start = (int.from_bytes(octets[2:4]), 4) if flags & 0x10 else (octets[2], 3)
-        if code != 3:
-            read[code] = ordered(code, octets[start : start + size])
-        octets = octets[start + size :]
-    return read
+    return {code: ordered(code, value) for code, value in split(octets) if code != 3}
 
 
 def expected_wire(attributes: AttributeSet, tags: tuple[Tag, ...]) -> Wire:

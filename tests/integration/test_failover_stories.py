@@ -25,6 +25,15 @@ CHANGES, ALIKE = "203.0.113.0/24", [route for route in ROUTES if route != "203.0
 ROUNDS = 10
 
 
+def learn(daemon: ScriptedExaBGP) -> None:
+    """Let the router learn ROUTES, and hear of each."""
+    for neighbor in (PEER, LISTENER):
+        daemon.comes_up(neighbor)
+    for route in ROUTES:
+        daemon.announces(route, 64500)
+    daemon.wait_changes(0, ("announce", ROUTES))
+
+
 class Story:
     """The caches, the daemon, and a router that has learned ROUTES."""
 
@@ -35,11 +44,7 @@ class Story:
         )
         self.daemon = lab.start(ScriptedExaBGP(lab.folder, [self.primary, self.backup], timers=timers))
         self.is_active("group1")
-        for neighbor in (PEER, LISTENER):
-            self.daemon.comes_up(neighbor)
-        for route in ROUTES:
-            self.daemon.announces(route, 64500)
-        self.daemon.wait_changes(0, ("announce", ROUTES))
+        learn(self.daemon)
 
     def is_active(self, name: str) -> dict[str, Any]:
         """Wait until a group is in use, and all that is above it is not."""
@@ -50,6 +55,16 @@ class Story:
             return status["active_group"] == name and status["ready"] and well
 
         return self.daemon.wait_status(so, f"{name} in use")
+
+    def primary_dies(self) -> dict[str, Any]:
+        for cache in self.primary:
+            cache.kill()
+        return self.is_active("group2")
+
+    def primary_returns(self) -> dict[str, Any]:
+        for cache in self.primary:
+            cache.start()
+        return self.is_active("group1")
 
     def nothing_was_said_since(self, position: int) -> None:
         """Not one line to the router. What is said now is heard, so it was silence and no deafness."""
@@ -66,13 +81,9 @@ def test_ten_deaths_of_a_group_with_the_same_vrps_are_not_one_line_to_the_router
     story = Story(lab, PRIMARY, list(reversed(PRIMARY)))
     position = story.daemon.position()
     for _ in range(ROUNDS):
-        for cache in story.primary:
-            cache.kill()
-        status = story.is_active("group2")
+        status = story.primary_dies()
         assert sum(status["vrps"].values()) == len(PRIMARY)
-        for cache in story.primary:
-            cache.start()
-        story.is_active("group1")
+        story.primary_returns()
     story.nothing_was_said_since(position)
     status = story.is_active("group1")
     assert status["loop"]["long"] == 0, status["loop"]
@@ -97,21 +108,15 @@ def test_a_group_with_other_vrps_is_exactly_the_difference_each_time(lab: Lab) -
     story = Story(lab, PRIMARY, BACKUP)
     for _ in range(3):
         position = story.daemon.position()
-        for cache in story.primary:
-            cache.kill()
-        story.is_active("group2")
+        story.primary_dies()
         story.daemon.wait_changes(position, ("withdraw", [CHANGES]))
-        for cache in story.primary:
-            cache.start()
-        story.is_active("group1")
+        story.primary_returns()
         story.daemon.wait_changes(position, ("withdraw", [CHANGES]), ("announce", [CHANGES]))
 
 
 def processes(daemon: ScriptedExaBGP) -> dict[int, int]:
     """The pid of the process of each cache that runs, by the cache's port."""
-    status = daemon.status()
-    assert status is not None
-    servers = [server for group in status["groups"] for server in group["servers"]]
+    servers = [server for group in daemon.now()["groups"] for server in group["servers"]]
     return {server["port"]: server["pid"] for server in servers if server["pid"] is not None}
 
 
@@ -219,11 +224,7 @@ def test_a_network_that_swallows_everything_is_noticed_and_the_other_group_takes
         timers = {"refresh": 3600, "expire": 7200, "keepalive": KEEPALIVE}
         daemon = lab.start(ScriptedExaBGP(lab.folder, [far, near], timers=timers, program=program))
         daemon.wait_status(lambda status: status["active_group"] == "group1", "the far cache")
-        for neighbor in (PEER, LISTENER):
-            daemon.comes_up(neighbor)
-        for route in ROUTES:
-            daemon.announces(route, 64500)
-        daemon.wait_changes(0, ("announce", ROUTES))
+        learn(daemon)
         position = daemon.position()
         network.forward(on=False)
         began = time.monotonic()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from rtrd.api import connections
 from rtrd.commands import http_client
 from rtrd.demo.lab import Lab
+from tests.lab.daemons import At
 from tests.lab.scripted_exabgp import LISTENER, PEER, ScriptedExaBGP
 from tests.lab.wait import wait_until
 
@@ -25,7 +25,7 @@ NOTICED = 10.0
 """Seconds of delay that nothing but a loop that stopped explains, even here: ExaBGP's hold timers are 180."""
 ROUNDS = 40
 MANY = 1000
-NOBODY = SimpleNamespace(address="127.0.0.1", port=1)
+NOBODY = At("127.0.0.1", 1)
 
 
 class Router(ScriptedExaBGP):

@@ -81,78 +81,47 @@ def is_there(name: str, *arguments: str, end: str, text: str = "", **environment
     assert re.search(text, ended.text), f"{mended}\n{ended.text}"
 
 
-def is_harmless(name: str, *arguments: str, seconds: float = SECONDS) -> None:
-    """The same, with rtrlib."""
-    ended = run_program(name, *arguments, seconds=seconds)
-    assert ended.end == "done", f"{ended.end}: {ended.text}"
-
-
-@pytest.fixture(params=["isolated", "threads"])
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.mark.parametrize("ip", ["0.0.0.0", "::"])
-def test_librtr_aborts_at_a_validate_that_meets_a_default_route(ip: str) -> None:
-    is_there("raw_default_route", ip, end="dies of SIGABRT", text="lrtr_get_bits: Assertion `number > 0'")
-
-
-def test_default_routes_are_vrps_like_others(mode: str) -> None:
-    is_harmless("safe_odd_vrps", "default", mode)
-
-
-def test_librtr_takes_an_ipv4_length_of_99_and_aborts_at_a_validate_that_meets_it() -> None:
-    is_there("raw_length_99", end="dies of SIGABRT", text="lrtr_get_bits: Assertion `number < 33'")
-
-
-def test_ipv4_lengths_beyond_32_are_left_out(mode: str) -> None:
-    is_harmless("safe_odd_vrps", "99", mode)
-
-
-def test_librtr_aborts_when_ipv6_prefixes_beyond_128_bits_are_nested() -> None:
-    is_there("raw_nested", end="dies of SIGABRT", text="Assertion `first_bit <= 127'")
-
-
-def test_ipv6_lengths_beyond_128_are_left_out(mode: str) -> None:
-    is_harmless("safe_odd_vrps", "nested", mode)
-
-
-def test_librtr_hangs_after_a_validate_in_a_removal_callback() -> None:
-    is_there("raw_validate_in_removal", end="hangs")
-
-
-def test_validate_works_in_a_removal_callback(mode: str) -> None:
-    is_harmless("safe_validate_in_removal", mode)
-
-
-def test_librtr_hangs_in_stop_when_another_socket_errors() -> None:
-    is_there("raw_stop_while_another_errors", end="hangs")
-
-
-def test_stop_returns_when_another_cache_errors_and_python_is_busy(mode: str) -> None:
-    is_harmless("safe_stop_while_another_errors", mode, seconds=ROUNDS)
-
-
-def test_librtr_hangs_in_stop_while_a_cache_has_no_data() -> None:
-    is_there("raw_stop_in_no_data", end="hangs")
-
-
-def test_stop_returns_while_a_cache_has_no_data(mode: str) -> None:
-    is_harmless("safe_stop_in_no_data", mode)
-
-
-def test_librtr_fails_over_once_and_never_again() -> None:
-    is_there("raw_second_failover", end="hangs")
-
-
-def test_failover_happens_again_and_again(mode: str) -> None:
-    is_harmless("safe_second_failover", mode, seconds=ROUNDS)
+@pytest.mark.parametrize(
+    ("words", "end", "text"),
+    [
+        (["raw_default_route", "0.0.0.0"], "dies of SIGABRT", "lrtr_get_bits: Assertion `number > 0'"),
+        (["raw_default_route", "::"], "dies of SIGABRT", "lrtr_get_bits: Assertion `number > 0'"),
+        (["raw_length_99"], "dies of SIGABRT", "lrtr_get_bits: Assertion `number < 33'"),
+        (["raw_nested"], "dies of SIGABRT", "Assertion `first_bit <= 127'"),
+        (["raw_validate_in_removal"], "hangs", ""),
+        (["raw_stop_while_another_errors"], "hangs", ""),
+        (["raw_stop_in_no_data"], "hangs", ""),
+        (["raw_second_failover"], "hangs", ""),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
+)
+def test_a_fault_of_librtr_is_there(words: list[str], end: str, text: str) -> None:
+    is_there(*words, end=end, text=text)
 
 
 # A heap that is not zero is what a program that runs for long has.
 @pytest.mark.parametrize("fault", ["raw_duplicate_preference", "raw_empty_group"])
 def test_librtr_frees_what_it_never_set_when_groups_are_wrong(fault: str) -> None:
     is_there(fault, end="dies of SIG(SEGV|ABRT)", MALLOC_PERTURB_="165")
+
+
+@pytest.mark.parametrize("mode", ["isolated", "threads"])
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        (["safe_odd_vrps", "default"], SECONDS),
+        (["safe_odd_vrps", "99"], SECONDS),
+        (["safe_odd_vrps", "nested"], SECONDS),
+        (["safe_validate_in_removal"], SECONDS),
+        (["safe_stop_while_another_errors"], ROUNDS),
+        (["safe_stop_in_no_data"], SECONDS),
+        (["safe_second_failover"], ROUNDS),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
+)
+def test_with_rtrlib_it_is_harmless(words: list[str], seconds: float, mode: str) -> None:
+    ended = run_program(*words, mode, seconds=seconds)
+    assert ended.end == "done", f"{ended.end}: {ended.text}"
 
 
 def test_wrong_groups_are_refused_before_librtr_sees_them() -> None:

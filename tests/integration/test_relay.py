@@ -1,6 +1,5 @@
 """The relay: a real cache, `rtrd run` behind it, real routers behind that."""
 
-import json
 import socket
 import subprocess
 from typing import Any
@@ -15,6 +14,7 @@ from tests.lab.daemons import Daemon
 from tests.lab.rtr_caches import Key, write_vrp_file
 from tests.lab.rtr_routers import Bird, exported
 from tests.lab.rtr_wire import read_answer
+from tests.lab.slurm_text import slurm_text
 from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS, wait_until
 
@@ -41,7 +41,7 @@ def test_routers_see_exactly_the_set_and_then_what_changes(lab: Lab, kind: type[
     daemon = lab.start(Daemon(lab.folder, [cache], settings=RELAY))
     daemon.wait_vrps(4)
     port = daemon.relay_port()
-    before = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+    before = daemon.wait_serves()
     bird = Bird(lab.folder, port)
     lab.start(bird.process)
     bird.wait_table(set(FIRST))
@@ -65,14 +65,14 @@ def test_before_any_cache_answered_there_is_no_data_and_start_hold_does_not_chan
     assert isinstance(found, pdu.ErrorReport)
     assert found.code == pdu.ErrorCode.NO_DATA_AVAILABLE
     cache.start()
-    daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+    daemon.wait_serves()
     assert exported(daemon.relay_port()) == set(FIRST)
 
 
 def test_a_failover_to_the_same_vrps_gives_no_new_serial(lab: Lab) -> None:
     first = lab.start(StayRTR(lab.folder, FIRST, "first"))
     daemon = lab.start(Daemon(lab.folder, [first, lab.start(StayRTR(lab.folder, FIRST, "second"))], settings=RELAY))
-    before = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+    before = daemon.wait_serves()
     first.kill()
     after = daemon.wait_status(lambda status: status["active_group"] == "group2", "the failover")
     assert exported(daemon.relay_port()) == set(FIRST)
@@ -94,15 +94,8 @@ def test_router_keys_come_through_two_relays_less_those_that_slurm_filters(lab: 
     lab.start(cache)
     upper = lab.start(Daemon(lab.folder, [cache], "upper", settings=RELAY))
     slurm = lab.folder / "slurm.json"
-    text = {
-        "slurmVersion": 1,
-        "validationOutputFilters": {"prefixFilters": [], "bgpsecFilters": [{"asn": OTHER[0]}]},
-        "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []},
-    }
-    slurm.write_text(json.dumps(text))
-    lower = Daemon(lab.folder, [], "lower", settings={**RELAY, "slurm": [str(slurm)]})
-    lower.set_caches([("127.0.0.1", upper.relay_port())])
-    lab.start(lower)
+    slurm.write_text(slurm_text(keys=[{"asn": OTHER[0]}]))
+    lower = lab.start(Daemon(lab.folder, [upper.relay()], "lower", settings={**RELAY, "slurm": [str(slurm)]}))
     upper.wait_status(lambda status: status["rtr_server"]["router_keys"] == 2, "both keys")
     assert keys(upper.relay_port()) == {KEY, OTHER}
     before = lower.wait_status(lambda status: status["rtr_server"]["router_keys"] == 1, "the key that is not filtered")
@@ -118,9 +111,7 @@ def test_router_keys_come_through_two_relays_less_those_that_slurm_filters(lab: 
 def test_a_chain_of_relays_ends_equal(lab: Lab) -> None:
     cache = lab.start(StayRTR(lab.folder, FIRST))
     upper = lab.start(Daemon(lab.folder, [cache], "upper", settings=RELAY))
-    lower = Daemon(lab.folder, [], "lower", settings=RELAY)
-    lower.set_caches([("127.0.0.1", upper.relay_port())])
-    lab.start(lower)
+    lower = lab.start(Daemon(lab.folder, [upper.relay()], "lower", settings=RELAY))
     lower.wait_vrps(4)
     cache.serve(SECOND[:2])
     lower.wait_vrps(2)
@@ -152,9 +143,7 @@ def test_a_taken_address_does_not_keep_the_router_from_being_served(lab: Lab) ->
                 wanted = f"cannot listen at 127.0.0.1:{port}: Address already in use".encode()
                 assert any(b"goes on" in line and wanted in line for line in process.stderr)
                 wait_until(lambda: (daemon.status() or {}).get("ready"), "it to be ready")
-                status = daemon.status()
-                assert status is not None
-                assert status["rtr_server"] == {
+                assert daemon.now()["rtr_server"] == {
                     "listen": [],
                     "listen_tls": [],
                     "clients": 0,

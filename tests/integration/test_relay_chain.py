@@ -8,7 +8,7 @@ import pytest
 
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, free_port
-from tests.lab.daemons import Daemon
+from tests.lab.daemons import At, Daemon
 from tests.lab.links import Link
 from tests.lab.rtr_routers import Bird
 
@@ -28,10 +28,9 @@ class RelayChain:
         for name in ("a", "b"):
             listen = free_port("127.0.0.1")
             settings: dict[str, Any] = {"rtr-server": {"listen": [f"127.0.0.1:{listen}"], "notify-interval": 0}}
-            daemon = Daemon(lab.folder, [], name, settings=settings)
-            daemon.set_caches([("127.0.0.1", port)])
-            self.daemons.append(lab.start(daemon))
-            daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, f"{name} to serve")
+            daemon = lab.start(Daemon(lab.folder, [At("127.0.0.1", port)], name, settings=settings))
+            self.daemons.append(daemon)
+            daemon.wait_serves()
             port = self._through(listen)
         self.bird = Bird(lab.folder, port)
         lab.start(self.bird.process)

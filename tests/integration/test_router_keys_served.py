@@ -58,7 +58,6 @@ def managed(heard: Heard, *caches: Cache, isolated: bool = True) -> RTRManager:
 
 
 @pytest.mark.parametrize("kind", [StayRTR, RtrdCache])
-@pytest.mark.parametrize("isolated", [True, False], ids=["isolated", "threads"])
 def test_keys_come_and_go(heard: Heard, lab: Lab, kind: type[StayRTR | RtrdCache], isolated: bool) -> None:
     cache = kind(lab.folder, [], "cache")
     write_vrp_file(cache.file, [ONE], [A])
@@ -82,7 +81,6 @@ def router_key(key: Key, *, announce: int = 1) -> bytes:
     return struct.pack(">BBBBI20sI91s", 1, 9, announce, 0, 123, ski, asn, spki)
 
 
-@pytest.mark.parametrize("isolated", [True, False], ids=["isolated", "threads"])
 def test_a_key_counts_at_end_of_data_and_stays_when_the_cache_is_lost(heard: Heard, lab: Lab, isolated: bool) -> None:
     answers = [
         cache_response() + prefix4(b"\xc0\0\2\0", 24, 24, 1) + router_key(A) + end_of_data(1),

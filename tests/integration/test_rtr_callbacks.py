@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,13 @@ from rtrlib import (
 )
 from tests.lab.rtr_caches import ONE, THREE, TWO, VRP, Heard, MakeStayRTR, StayRTR, manager_of, vrp_of
 from tests.lab.wait import SECONDS, wait_until
+
+
+def boxed(cache: StayRTR, update: Callable[[PFXRecord, bool, Any], None]) -> RTRManager:
+    """A manager whose callback finds it in its data, a list."""
+    box: list[RTRManager] = []
+    box.append(RTRManager("127.0.0.1", cache.port, pfx_update_callback=update, pfx_update_callback_data=box))
+    return box[0]
 
 
 def test_states_are_told_in_order_each_as_it_was(cache: StayRTR) -> None:
@@ -46,7 +54,6 @@ def test_states_are_told_in_order_each_as_it_was(cache: StayRTR) -> None:
     ]
 
 
-@pytest.mark.parametrize("isolated", [True, False])
 def test_every_method_works_inside_a_callback(cache: StayRTR, isolated: bool) -> None:
     box: list[RTRManager] = []
     results: list[Any] = []
@@ -88,9 +95,7 @@ def test_in_a_removal_callback_the_vrp_is_gone(cache: StayRTR) -> None:
         states.append((vrp_of(record), added, data[0].validate(record.asn, record.prefix, record.min_len).state))
         heard.update(record, added, None)
 
-    box: list[RTRManager] = []
-    manager = RTRManager("127.0.0.1", cache.port, pfx_update_callback=update, pfx_update_callback_data=box)
-    box.append(manager)
+    manager = boxed(cache, update)
     with manager:
         cache.serve([TWO])
         heard.wait(lambda: heard.records == {ONE: False, TWO: True})
@@ -110,9 +115,7 @@ def test_stop_inside_a_callback_is_a_stop(cache: StayRTR) -> None:
             assert list(data[0].ipv4_records()) == []
             stopped.set()
 
-    box: list[RTRManager] = []
-    manager = RTRManager("127.0.0.1", cache.port, pfx_update_callback=stop, pfx_update_callback_data=box)
-    box.append(manager)
+    manager = boxed(cache, stop)
     manager.start(wait=False)
     assert stopped.wait(SECONDS)
     assert not manager.is_synced()

@@ -60,11 +60,6 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.fixture(params=[True, False], ids=["isolated", "threads"])
-def isolated(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
-
-
 class Starter:
     """Starts caches and managers; the managers are closed in the end."""
 
@@ -85,6 +80,13 @@ class Starter:
         self._ended.callback(manager.close)
         manager.open(seen)
         return manager, seen
+
+    def synced(self, *vrps: VRP, **options: Any) -> tuple[RTRManager, InForce, RTRSocket]:
+        """A manager with one cache that serves these, after its first sync."""
+        manager, seen = self.manager(self.stayrtr("cache", *vrps), **options)
+        run(manager, lambda: seen.now == the_set(*vrps), "the first sync")
+        (socket,) = sockets(manager)
+        return manager, seen, socket
 
 
 @pytest.fixture
@@ -234,9 +236,7 @@ def test_a_group_that_hangs_in_its_first_sync_does_not_hold_up_the_next(start: S
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
 def test_a_child_that_dies_is_replaced_and_nothing_is_lost(start: Starter, number: signal.Signals) -> None:
-    manager, seen = start.manager(start.stayrtr("cache", ONE, TWO))
-    run(manager, lambda: seen.now, "the first sync")
-    (socket,) = sockets(manager)
+    manager, seen, socket = start.synced(ONE, TWO)
     for death in range(1, 3):
         pid = pid_of(socket)
         os.kill(pid, number)
@@ -250,9 +250,7 @@ def test_a_child_that_dies_is_replaced_and_nothing_is_lost(start: Starter, numbe
 
 
 def test_a_child_that_is_stopped_is_killed_and_replaced(start: Starter) -> None:
-    manager, seen = start.manager(start.stayrtr("cache", ONE, TWO))
-    run(manager, lambda: seen.now, "the first sync")
-    (socket,) = sockets(manager)
+    manager, seen, socket = start.synced(ONE, TWO)
     pid = pid_of(socket)
     os.kill(pid, signal.SIGSTOP)
     start.clock.ahead += PING_EVERY
@@ -266,9 +264,7 @@ def test_a_child_that_is_stopped_is_killed_and_replaced(start: Starter) -> None:
 
 
 def test_answers_to_pings_keep_a_quiet_child(start: Starter) -> None:
-    manager, seen = start.manager(start.stayrtr("cache", ONE))
-    run(manager, lambda: seen.now, "the first sync")
-    (socket,) = sockets(manager)
+    manager, _, socket = start.synced(ONE)
     for _ in range(20):
         start.clock.ahead += PING_EVERY
         manager.dispatch()  # sends the ping

@@ -6,8 +6,7 @@ import json
 import re
 import signal
 import socket
-import subprocess
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +24,7 @@ from rtrd.rtr.server import RTRServer
 from rtrd.vrps.files import RouterKey
 from rtrlib.vrp import PACKED
 from tests.lab import rtr_wire
-from tests.lab.programs import RTRD, rtrd
+from tests.lab.programs import RTRD, rtrd, run
 from tests.lab.rtr_caches import VRP, write_vrp_file
 from tests.lab.rtr_routers import RTRCLIENT, Bird, dumped, exported, running
 from tests.lab.rtr_wire import Prefix
@@ -306,6 +305,14 @@ def test_bird_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) ->
         assert not bird.reloads(seen), "a delta, not the whole set"
 
 
+def follows(router: Process, table: Callable[[], set[VRP]], cache: Cache) -> None:
+    """A router has first the one set in its tables, then the other."""
+    with running(router):
+        router.wait_until(lambda: table() == FIRST, 2 * SECONDS, "the first set in its tables", tick=0.1)
+        write_vrp_file(cache.path, SECOND)
+        router.wait_until(lambda: table() == SECOND, 2 * SECONDS, "the second set in its tables", tick=0.1)
+
+
 def test_gobgp_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -> None:
     config, api = tmp_path / "gobgp.toml", free_port("127.0.0.1")
     config.write_text(f"""
@@ -323,14 +330,11 @@ def test_gobgp_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -
     def table() -> set[VRP]:
         rows = []
         for family in ("ipv4", "ipv6"):
-            output = subprocess.run([*gobgp, family], capture_output=True, text=True, timeout=SECONDS, check=False)
+            output = run(*gobgp, family)
             rows += re.findall(r"^(\S+/\d+) +(\d+) +(\d+) ", output.stdout, re.MULTILINE)
         return {(prefix, int(length), int(asn)) for prefix, length, asn in rows}
 
-    with running(Process("gobgpd", argv, tmp_path)) as daemon:
-        daemon.wait_until(lambda: table() == FIRST, SECONDS, "the first set in GoBGP's tables", tick=0.1)
-        write_vrp_file(cache.path, SECOND)
-        daemon.wait_until(lambda: table() == SECOND, SECONDS, "the second set in GoBGP's tables", tick=0.1)
+    follows(Process("gobgpd", argv, tmp_path), table, cache)
 
 
 @pytest.mark.parametrize("version", ["0", "1"])
@@ -350,14 +354,11 @@ def test_frr_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -> 
     vtysh = [find_program("vtysh", FRR), "--vty_socket", str(sockets), "-d", "bgpd", "-c", "show rpki prefix-table"]
 
     def table() -> set[VRP]:
-        output = subprocess.run(vtysh, capture_output=True, text=True, timeout=SECONDS, check=False).stdout
+        output = run(*vtysh).stdout
         rows = re.findall(r"^([0-9a-f.:]+) +(\d+) - +(\d+) +(\d+)$", output, re.MULTILINE)
         return {(f"{address}/{length}", int(max_length), int(asn)) for address, length, max_length, asn in rows}
 
-    with running(Process("bgpd", argv, tmp_path)) as daemon:
-        daemon.wait_until(lambda: table() == FIRST, 2 * SECONDS, "the first set in FRR's table", tick=0.1)
-        write_vrp_file(cache.path, SECOND)
-        daemon.wait_until(lambda: table() == SECOND, 2 * SECONDS, "the second set in FRR's table", tick=0.1)
+    follows(Process("bgpd", argv, tmp_path), table, cache)
 
 
 def test_a_torn_file_leaves_the_old_set_in_force(cache: Cache) -> None:

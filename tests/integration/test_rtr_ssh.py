@@ -86,7 +86,6 @@ def connect() -> Iterator[Connect]:
         yield start
 
 
-@pytest.mark.parametrize("isolated", [True, False], ids=["isolated", "threads"])
 def test_a_key_and_the_public_key_of_the_host(sshd: int, folder: Path, connect: Connect, isolated: bool) -> None:
     key, host = str(folder / "user"), str(folder / "host.pub")
     manager, seen, cache = connect(sshd, isolated, private_key=key, host_key=host)

@@ -67,7 +67,6 @@ def test_misuse_is_said(cache: StayRTR) -> None:
         manager.wait_for_sync()
 
 
-@pytest.mark.parametrize("isolated", [True, False], ids=["isolated", "threads"])
 def test_failovers_and_returns_and_a_restart(cache: StayRTR, stayrtr: MakeStayRTR, isolated: bool) -> None:
     backup = stayrtr(TWO, THREE, name="backup")
     heard = Heard()

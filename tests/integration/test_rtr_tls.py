@@ -4,18 +4,20 @@ import json
 import signal
 import socket
 import ssl
-import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from rtrd.demo.caches import VRP, write_vrps
-from rtrd.demo.lab import Lab, Process, find_program
+from rtrd.demo.lab import Lab, Process
 from rtrd.rtr import pdu
 from tests.lab import rtr_wire
 from tests.lab.certificates import CA, Signed
 from tests.lab.daemons import Daemon
+from tests.lab.programs import RTRD, rtrd
 from tests.lab.rtr_routers import dumped, running
 from tests.lab.rtr_wire import read_answer
 from tests.lab.stayrtr import StayRTR
@@ -34,20 +36,25 @@ def server(ca: CA) -> Signed:
     return ca.sign("server")
 
 
-def load(port: int, context: ssl.SSLContext) -> int:
-    """How many prefixes a router gets; raises OSError (ssl.SSLError is one) when it gets no connection."""
+@contextmanager
+def connected(port: int, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
     with (
         socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
         context.wrap_socket(raw, server_hostname="127.0.0.1") as tls,
-        tls.makefile("rb") as stream,
     ):
+        yield tls
+
+
+def load(port: int, context: ssl.SSLContext) -> int:
+    """How many prefixes a router gets; raises OSError (ssl.SSLError is one) when it gets no connection."""
+    with connected(port, context) as tls, tls.makefile("rb") as stream:
         tls.sendall(rtr_wire.encode(pdu.ResetQuery(1)))
         return sum(isinstance(one, rtr_wire.Prefix) for one in read_answer(stream))
 
 
 def serve(folder: Path, server: Signed, *words: str) -> Process:
     write_vrps(folder / "vrps.json", VRPS)
-    argv = [find_program("rtrd", "make venv"), "cache", "--vrps", str(folder / "vrps.json"), "--json"]
+    argv = [RTRD, "cache", "--vrps", str(folder / "vrps.json"), "--json"]
     argv += ["--tls-listen", "127.0.0.1:0", "--tls-certificate", str(server.certificate), "--tls-key", str(server.key)]
     return Process("cache", [*argv, *words], folder)
 
@@ -80,26 +87,27 @@ def test_stayrtrs_rtrdump_by_tls(tmp_path: Path, server: Signed) -> None:
         assert dumped(tmp_path, port_of(process), *options)[0] == set(VRPS)
 
 
-def test_the_relay_serves_by_tls_beside_tcp(lab: Lab, ca: CA, server: Signed) -> None:
+def relay(lab: Lab, server: Signed, **more: Any) -> tuple[Daemon, int]:
+    """A daemon that serves by TLS, and the port where it does."""
     cache = lab.start(StayRTR(lab.folder, VRPS))
     tls = {
         "listen": ["127.0.0.1:0"],
         "certificate": str(server.certificate),
         "key": str(server.key),
-        "client-ca": str(ca.certificate),
+        **more.pop("tls", {}),
     }
-    daemon = lab.start(Daemon(lab.folder, [cache], settings={"rtr-server": {"listen": ["127.0.0.1:0"], "tls": tls}}))
-    status = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
-    port = int(status["rtr_server"]["listen_tls"][0].rpartition(":")[2])
+    daemon = lab.start(Daemon(lab.folder, [cache], settings={"rtr-server": {"tls": tls, **more}}))
+    return daemon, int(daemon.wait_serves()["rtr_server"]["listen_tls"][0].rpartition(":")[2])
+
+
+def test_the_relay_serves_by_tls_beside_tcp(lab: Lab, ca: CA, server: Signed) -> None:
+    _, port = relay(lab, server, listen=["127.0.0.1:0"], tls={"client-ca": str(ca.certificate)})
     assert load(port, ca.router(ca.sign("router"))) == len(VRPS)
 
 
 def shown(port: int, ca: CA) -> str:
     """The name in the certificate that the server shows."""
-    with (
-        socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
-        ca.router(ca.sign("router")).wrap_socket(raw, server_hostname="127.0.0.1") as tls,
-    ):
+    with connected(port, ca.router(ca.sign("router"))) as tls:
         found = tls.getpeercert()
         assert found is not None
         (name,) = (value for ((key, value),) in cast("Any", found)["subject"] if key == "commonName")
@@ -115,15 +123,12 @@ def test_the_cache_reads_its_certificate_again(tmp_path: Path, ca: CA, server: S
     with running(serve(tmp_path, server, "--tls-client-ca", str(ca.certificate))) as process:
         port = port_of(process)
         assert shown(port, ca) == "server"
-        with (
-            socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
-            ca.router(ca.sign("router")).wrap_socket(raw, server_hostname="127.0.0.1") as connected,
-        ):
-            connected.sendall(rtr_wire.encode(pdu.ResetQuery(1)))
+        with connected(port, ca.router(ca.sign("router"))) as before:
+            before.sendall(rtr_wire.encode(pdu.ResetQuery(1)))
             replace(server, ca.sign("renewed"))
             process.send_signal(signal.SIGHUP)
             process.wait_until(lambda: shown(port, ca) == "renewed", SECONDS, "the new certificate")
-            assert connected.recv(1) == b"\x01", "who was connected is served on"
+            assert before.recv(1) == b"\x01", "who was connected is served on"
         server.certificate.write_text("rubbish")
         process.send_signal(signal.SIGHUP)
         process.wait_for("certificates refused; the old ones stay in force", SECONDS)
@@ -131,11 +136,7 @@ def test_the_cache_reads_its_certificate_again(tmp_path: Path, ca: CA, server: S
 
 
 def test_the_relay_reads_its_certificate_again(lab: Lab, ca: CA, server: Signed) -> None:
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    tls = {"listen": ["127.0.0.1:0"], "certificate": str(server.certificate), "key": str(server.key)}
-    daemon = lab.start(Daemon(lab.folder, [cache], settings={"rtr-server": {"tls": tls}}))
-    status = daemon.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
-    port = int(status["rtr_server"]["listen_tls"][0].rpartition(":")[2])
+    daemon, port = relay(lab, server)
     assert shown(port, ca) == "server"
     replace(server, ca.sign("renewed"))
     daemon.process.send_signal(signal.SIGHUP)
@@ -150,7 +151,6 @@ def test_files_that_are_no_certificate_are_said(tmp_path: Path, ca: CA, server: 
     missing, rubbish = tmp_path / "missing", tmp_path / "rubbish"
     rubbish.write_text("rubbish")
     write_vrps(tmp_path / "vrps.json", VRPS)
-    rtrd = [find_program("rtrd", "make venv"), "cache", "--vrps", str(tmp_path / "vrps.json")]
     listen = ["--tls-listen", "127.0.0.1:0"]
     ours = ["--tls-certificate", str(server.certificate), "--tls-key", str(server.key)]
     for words, what in (
@@ -167,6 +167,6 @@ def test_files_that_are_no_certificate_are_said(tmp_path: Path, ca: CA, server: 
         ),
         ([*listen, *ours, "--tls-client-ca", str(rubbish)], f"client CA {rubbish}: not usable: "),
     ):
-        done = subprocess.run([*rtrd, *words], capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = rtrd("cache", "--vrps", tmp_path / "vrps.json", *words)
         assert (done.returncode, done.stdout) == (2, "")
         assert what in done.stderr

@@ -1,7 +1,6 @@
 """The examples of docs/rtrlib.md, as they stand there but for the caches' addresses, print what the page says."""
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.lab.programs import talk
+from tests.lab.programs import run, talk
 from tests.lab.rtr_caches import StayRTR
-from tests.lab.wait import SECONDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rtrlib.md").read_text()
 EXAMPLES = re.findall(
@@ -40,7 +38,7 @@ def test_an_example_prints_what_the_page_says(caches: Any, program: str, output:
     for address, cache in caches.items():
         program = program.replace(f'"{address}", 323', f'"127.0.0.1", {cache.port}')
     assert "192.0.2.10" not in program
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = run(sys.executable, "-c", program)
     assert done.returncode == 0, done.stderr
     # Callbacks are in order of time; of what comes into force together, none is first.
     assert sorted(done.stdout.splitlines()) == sorted(output.splitlines())
@@ -53,7 +51,7 @@ def test_the_commands(caches: Any) -> None:
         r"^\$ echo (.+) \| python -m rtrlib\.validator 192\.0\.2\.10 323\n(.+)\n", PAGE, re.MULTILINE
     )[0]
     command = [sys.executable, "-m", "rtrlib.validator", "127.0.0.1", port]
-    done = subprocess.run(command, input=line, capture_output=True, text=True, timeout=SECONDS, check=True)
+    done = run(*command, input=line, check=True)
     assert done.stdout == f"{answer}\n"
 
     lines = re.findall(r"^\$ python -m rtrlib\.client .*\n(Prefix.*)\n(\+.*)\n", PAGE, re.MULTILINE)[0]

@@ -5,16 +5,14 @@ that is tests/unit/test_raw_rtrlib.py.
 """
 
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
 
 from rtrlib.driver import STOP_LIMIT
-from tests.lab.programs import talk
+from tests.lab.programs import run, talk
 from tests.lab.rtr_caches import MakeStayRTR, StayRTR
-from tests.lab.wait import SECONDS
 
 PROGRAMS = {
     "validate and compare with a state": (
@@ -239,7 +237,7 @@ def cache(stayrtr: MakeStayRTR) -> StayRTR:
 def test_an_old_program_runs_unchanged(cache: StayRTR, name: str) -> None:
     program, output = PROGRAMS[name]
     argv = [sys.executable, "-c", program, "127.0.0.1", str(cache.port)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = run(*argv)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == output
     assert "Traceback" not in done.stderr

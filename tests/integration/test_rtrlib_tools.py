@@ -1,15 +1,13 @@
 """`python -m rtrlib.client` and `python -m rtrlib.validator`, beside the tools of librtr whose place they take."""
 
 import re
-import subprocess
 import sys
 
 import pytest
 
 from rtrd.demo.lab import find_program
-from tests.lab.programs import talk
+from tests.lab.programs import run, talk
 from tests.lab.rtr_caches import MakeStayRTR, StayRTR
-from tests.lab.wait import SECONDS
 
 ONE = ("192.0.2.0/24", 25, 64500)
 TWO = ("2001:db8::/32", 48, 4200000000)
@@ -85,7 +83,7 @@ def test_the_client_ends_when_nobody_reads(cache: StayRTR) -> None:
     ],
 )
 def test_the_client_says_what_is_wrong_with_its_arguments(words: str, why: str) -> None:
-    done = subprocess.run([*CLIENT, *words], capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = run(*CLIENT, *words)
     assert done.returncode == 2
     assert why in done.stderr
     assert "secret" not in done.stderr.replace(" ".join(words), "")
@@ -96,9 +94,7 @@ ROUTES = "192.0.2.0 24 64500\n192.0.2.0 26 1\n10.0.0.0 8 1\n2001:db8:: 48 420000
 
 def test_the_validator_answers_as_rpki_rov_does(cache: StayRTR) -> None:
     argv = ["127.0.0.1", str(cache.port)]
-    ours = subprocess.run(
-        [*VALIDATOR, *argv], input=ROUTES, capture_output=True, text=True, timeout=SECONDS, check=True
-    )
+    ours = run(*VALIDATOR, *argv, input=ROUTES, check=True)
     assert ours.stdout.splitlines() == [
         "192.0.2.0 24 64500|64500 192.0.2.0 24 25|0",
         "192.0.2.0 26 1|64500 192.0.2.0 24 25|2",
@@ -108,14 +104,14 @@ def test_the_validator_answers_as_rpki_rov_does(cache: StayRTR) -> None:
     # Its AS numbers are signed: the last one, which it prints as -94967296, is left out.
     routes = "".join(ROUTES.splitlines(keepends=True)[:3])
     theirs = [find_program("rpki-rov", "rtr-tools"), *argv]
-    done = subprocess.run(theirs, input=routes, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = run(*theirs, input=routes)
     assert done.stdout.splitlines()[:3] == ours.stdout.splitlines()[:3]
 
 
 def test_the_validator_gives_a_line_for_a_line(cache: StayRTR) -> None:
     lines = "10.0.0.0 8\n10.0.0.0 33 1\n10.0.0.0 8 AS4294967296\n\x1b[1m 8 1\n10.0.0.1 8 as1\n\n"
     argv = [*VALIDATOR, "127.0.0.1", str(cache.port)]
-    done = subprocess.run(argv, input=lines, capture_output=True, text=True, timeout=SECONDS, check=True)
+    done = run(*argv, input=lines, check=True)
     assert done.stdout.splitlines() == [
         "10.0.0.0 8||error",
         "10.0.0.0 33 1||error",
@@ -142,6 +138,6 @@ def test_the_validator_answers_at_once(cache: StayRTR) -> None:
 
 def test_the_validator_without_a_cache() -> None:
     argv = [*VALIDATOR, "--timeout", "0.1", "127.0.0.1", "9"]
-    done = subprocess.run(argv, input=ROUTES, capture_output=True, text=True, timeout=SECONDS, check=False)
+    done = run(*argv, input=ROUTES)
     assert (done.returncode, done.stdout) == (1, "")
     assert "127.0.0.1 port 9: no cache delivered a complete set of VRPs within 0.1 seconds" in done.stderr

@@ -1,34 +1,25 @@
 """SLURM in the running daemon: in force at the start and whenever the files change, and never half."""
 
 import json
-import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rtrd.demo.caches import VRP
-from rtrd.demo.lab import Lab, find_program
+from rtrd.demo.lab import Lab
 from tests.lab.daemons import Daemon
+from tests.lab.programs import rtrd
 from tests.lab.rtr_routers import exported
+from tests.lab.slurm_text import slurm_text
 from tests.lab.stayrtr import StayRTR
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501), VRP("2001:db8::/32", 48, 64502)]
 OURS = VRP("203.0.113.0/24", 24, 64510)
 
 
-def write(path: Path, filters: list[dict[str, Any]] | None = None, assertions: list[VRP] | None = None) -> None:
+def write(path: Path, filters: Sequence[dict[str, object]] = (), assertions: Sequence[VRP] = ()) -> None:
     """Write a SLURM file beside the old one, and rename."""
-    text = {
-        "slurmVersion": 1,
-        "validationOutputFilters": {"prefixFilters": filters or [], "bgpsecFilters": []},
-        "locallyAddedAssertions": {
-            "prefixAssertions": [
-                {"prefix": one.prefix, "asn": one.asn, "maxPrefixLength": one.max_length} for one in assertions or []
-            ],
-            "bgpsecAssertions": [],
-        },
-    }
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(text, indent=1))
+    fresh.write_text(slurm_text(filters, assertions))
     fresh.replace(path)
 
 
@@ -76,18 +67,16 @@ def test_faults_are_faults_of_the_configuration(lab: Lab) -> None:
     write(one, [{"prefix": "192.0.2.0/24"}])
     write(two, assertions=[VRP("192.0.2.0/25", 25, 64500)])
     daemon = Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))], settings={"slurm": ["one.json", "two.json"]})
-    rtrd = find_program("rtrd", "make venv")
     overlap = f"{two}:9: 192.0.2.0/25 overlaps 192.0.2.0/24 of {one} (RFC 8416 section 4.2)\n"
     for words in (["check", daemon.config], ["run", "-c", daemon.config]):
-        done = subprocess.run([rtrd, *map(str, words)], capture_output=True, text=True, timeout=30, check=False)
+        done = rtrd(*words)
         assert (done.returncode, done.stderr) == (2, overlap)
-    argv = [rtrd, "check", "--json", str(daemon.config)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    done = rtrd("check", "--json", daemon.config)
     assert json.loads(done.stdout)["faults"] == [
         {"file": str(two), "line": 9, "what": overlap.split(": ", 1)[1][:-1], "severity": "fault"}
     ]
     two.unlink()
     one.write_text("{")
-    done = subprocess.run([rtrd, "check", str(daemon.config)], capture_output=True, text=True, timeout=30, check=False)
+    done = rtrd("check", daemon.config)
     assert done.returncode == 2
     assert [line.split(": ")[0] for line in done.stderr.splitlines()] == [f"{one}:1", str(two)]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from rtrd.demo.lab import Lab
 from tests.lab import turned_rtrd
 from tests.lab.daemons import Daemon
 from tests.lab.rtr_routers import exported
+from tests.lab.slurm_text import slurm_text
 from tests.lab.stayrtr import StayRTR
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64502)]
@@ -26,20 +28,27 @@ def state(tmp_path: Path) -> Path:
     return state
 
 
+def kept(lab: Lab, vrps: list[VRP] = VRPS, clock: Path | None = None, **settings: Any) -> tuple[StayRTR, Daemon]:
+    """A cache, and a daemon that has written a snapshot of it; its clock is right, and can be turned."""
+    cache = lab.start(StayRTR(lab.folder, vrps))
+    program = [] if clock is None else turned_rtrd.program(clock)
+    daemon = lab.start(Daemon(lab.folder, [cache], settings={**SETTINGS, **settings}, program=program))
+    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    return cache, daemon
+
+
 SETTINGS = {"state": "state", "rtr-server": {"listen": ["127.0.0.1:0"]}}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_restart_validates_at_once_and_goes_over_to_the_cache(lab: Lab, state: Path, number: signal.Signals) -> None:
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
-    fresh = daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    cache, daemon = kept(lab)
+    fresh = daemon.now()
     assert fresh["snapshot"] == {"used": False, "age": fresh["snapshot"]["age"], "fault": None}
     cache.stop()
     daemon.process.stop(number)
     daemon.start()
-    status = daemon.status()
-    assert status is not None
+    status = daemon.now()
     assert (status["ready"], status["active_group"]) == (True, None)
     assert status["snapshot"]["used"]
     assert status["vrps"] == {"ipv4": 1, "ipv6": 1}
@@ -60,9 +69,7 @@ def test_a_restart_validates_at_once_and_goes_over_to_the_cache(lab: Lab, state:
 
 
 def test_at_the_end_the_newest_vrps_are_kept(lab: Lab, state: Path) -> None:
-    cache = lab.start(StayRTR(lab.folder, VRPS[:1]))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS))
-    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    cache, daemon = kept(lab, VRPS[:1])
     cache.serve(VRPS)
     daemon.wait_vrps(2)
     before = (state / "vrps.snapshot").stat().st_size
@@ -72,19 +79,12 @@ def test_at_the_end_the_newest_vrps_are_kept(lab: Lab, state: Path) -> None:
 
 def test_filters_are_not_in_it_so_that_they_can_go(lab: Lab, state: Path) -> None:
     slurm = lab.folder / "slurm.json"
-    text = (
-        '{"slurmVersion": 1, "validationOutputFilters": {"prefixFilters": [FILTER], "bgpsecFilters": []},'
-        ' "locallyAddedAssertions": {"prefixAssertions": [ASSERTION], "bgpsecAssertions": []}}'
-    )
-    assertion = '{"prefix": "203.0.113.0/24", "asn": 1}'
-    slurm.write_text(text.replace("FILTER", '{"asn": 64500}').replace("ASSERTION", assertion))
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings={**SETTINGS, "slurm": ["slurm.json"]}))
-    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    slurm.write_text(slurm_text([{"asn": 64500}], [VRP("203.0.113.0/24", 24, 1)]))
+    cache, daemon = kept(lab, slurm=["slurm.json"])
     daemon.wait_vrps(2)
     daemon.stop()
     cache.stop()
-    slurm.write_text(text.replace("FILTER", "").replace("ASSERTION", ""))
+    slurm.write_text(slurm_text())
     daemon.start()
     daemon.wait_vrps(2)
     assert daemon.validity("192.0.2.0/24", 64500) == "valid"
@@ -112,8 +112,7 @@ WHOLE = {
 @pytest.mark.parametrize("name", WHOLE)
 def test_one_not_to_be_believed_is_refused_with_the_reason_and_replaced(lab: Lab, state: Path, name: str) -> None:
     path = state / "vrps.snapshot"
-    daemon = lab.start(Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))], settings=SETTINGS))
-    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    _, daemon = kept(lab)
     daemon.stop()
     front, reason = WHOLE[name]
     octets = path.read_bytes()
@@ -126,17 +125,14 @@ def test_one_not_to_be_believed_is_refused_with_the_reason_and_replaced(lab: Lab
 
 def test_one_of_the_future_is_refused_and_one_that_is_too_old_too(lab: Lab, state: Path) -> None:
     clock = lab.folder / "clock"
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS, program=turned_rtrd.program(clock)))
-    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    cache, daemon = kept(lab, clock=clock)
     cache.stop()
     for seconds, reason in ((-3600, r"it is dated 3[56]\d\d s ahead of the clock"), (601, "VRPs count for 600 s")):
         daemon.process.stop(signal.SIGKILL)
         turned_rtrd.turn(clock, seconds)
         daemon.start()
         daemon.process.wait_for(rf"the snapshot is not used.*{state}/vrps.snapshot: .*{reason}")
-        status = daemon.status()
-        assert status is not None
+        status = daemon.now()
         assert (status["ready"], status["snapshot"]["used"]) == (False, False)
 
 
@@ -152,9 +148,7 @@ def disk(state: Path) -> Iterator[Path]:
 
 def test_a_full_disk_costs_the_new_snapshot_and_nothing_else(lab: Lab, disk: Path) -> None:
     clock = lab.folder / "clock"
-    cache = lab.start(StayRTR(lab.folder, VRPS))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS, program=turned_rtrd.program(clock)))
-    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    cache, daemon = kept(lab, clock=clock)
     good = (disk / "vrps.snapshot").read_bytes()
     many = [VRP(f"10.{number >> 8}.{number & 255}.0/24", 24, 64500) for number in range(2000)]
     cache.serve([*VRPS, *many])
@@ -180,9 +174,7 @@ def test_a_full_disk_costs_the_new_snapshot_and_nothing_else(lab: Lab, disk: Pat
 
 def test_a_folder_that_vanishes_is_said_and_one_that_returns_is_used(lab: Lab, state: Path) -> None:
     clock = lab.folder / "clock"
-    cache = lab.start(StayRTR(lab.folder, VRPS[:1]))
-    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS, program=turned_rtrd.program(clock)))
-    daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    cache, daemon = kept(lab, VRPS[:1], clock=clock)
     shutil.rmtree(state)
     cache.serve(VRPS)
     daemon.wait_vrps(2)

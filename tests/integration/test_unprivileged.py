@@ -13,10 +13,10 @@ from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab, LabError, find_program
 from tests.lab.daemons import Daemon
 from tests.lab.faulty_cache import FaultyCache
+from tests.lab.programs import RTRD, run
 
 USER, STRANGER, OPERATORS = 65534, 65533, 65432
 """Numbers of nobody: two users and a group, which need no entry anywhere."""
-RTRD = find_program("rtrd", "make venv")
 
 
 def as_user(user: int, *groups: int) -> list[str]:
@@ -31,7 +31,7 @@ def lab() -> Iterator[Lab]:
     """A folder that others may pass through, as /run; pytest's own are closed to them."""
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    tried = subprocess.run([*as_user(USER), RTRD, "--version"], capture_output=True, text=True, check=False)
+    tried = run(*as_user(USER), RTRD, "--version")
     if "Permission" in tried.stderr:
         pytest.skip(f"others may not run {RTRD}: a folder above it is closed to them")
     assert tried.returncode == 0, tried.stderr
@@ -62,8 +62,7 @@ def daemon_in(lab: Lab, *groups: int, group: str = str(OPERATORS)) -> Daemon:
 
 
 def asked_by(user: int, *groups: int, daemon: Daemon) -> subprocess.CompletedProcess[str]:
-    words = [*as_user(user, *groups), RTRD, "status", "--socket", str(daemon.socket)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    return run(*as_user(user, *groups), RTRD, "status", "--socket", daemon.socket)
 
 
 def test_it_runs_as_nobody_and_serves_the_group(lab: Lab) -> None:

@@ -1,11 +1,11 @@
 """A BIRD that speaks BGP, with etc/bird.conf as an operator would paste it: what it holds, and its control socket."""
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from rtrd.demo.lab import LabError, Process, find_program, on_free_port
+from tests.lab.programs import run
 
 SECONDS = 30
 BIRD = "as root: apt-get install bird2"
@@ -78,8 +78,7 @@ class BirdRouter:
         self.port = port
 
     def ask(self, command: str) -> str:
-        argv = [self._birdc, "-s", str(self.control), command]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False).stdout
+        return run(self._birdc, "-s", self.control, command).stdout
 
     def routes(self, *, rejected: bool = False) -> Routes:
         """What its tables hold, or what its filters rejected."""

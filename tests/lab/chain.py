@@ -1,17 +1,23 @@
 """The demo's chain with what tests vary: the version of ExaBGP, the policy, ADD-PATH, rtrd as a service."""
 
-import json
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from rtrd.commands import http_client
 from rtrd.demo import chain
-from rtrd.demo.caches import Cache
+from rtrd.demo.caches import VRP, Cache
 from rtrd.demo.chain import FEEDER, FEEDER_ASN, LISTENER, POLICY, ROUTER, ROUTER_ASN
-from rtrd.demo.lab import Lab, LabError, Process
+from rtrd.demo.lab import Lab, Process
 from rtrd.demo.routers import ExaBGP, Neighbor, Received
+from tests.lab.daemons import once
+from tests.lab.programs import asked
 from tests.lab.routers import Feeder, Listener
+
+VRPS = [VRP("198.18.0.0/16", 24, 64500)]
+ONE = "announce route 198.18.1.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
+TWO = "announce route 203.0.113.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
+VALID = {"198.18.1.0/24": "valid"}
+BOTH = {**VALID, "203.0.113.0/24": "not-found"}
+"""What ONE is with VRPS, and what ONE and TWO are."""
 
 
 class Chain(chain.Chain):
@@ -69,19 +75,32 @@ class Chain(chain.Chain):
         """Return what the listener has from the router at this moment."""
         return self.listener.routes(ROUTER)
 
+    def settle(self, tags: Mapping[str, str | None]) -> None:
+        """Wait until the listener has exactly these prefixes, each with its tag (RFC 8097)."""
+        self.wait_routes(lambda got: {route.prefix: route.validity for route in got} == tags, f"routes tagged {tags}")
+
+    def settle_prefixes(self, *prefixes: str) -> None:
+        """Wait until the listener has exactly these prefixes."""
+        self.wait_routes(lambda got: {route.prefix for route in got} == set(prefixes), f"only {prefixes}")
+
+    def feed(self, *commands: str) -> None:
+        """Give commands to the feeder."""
+        for command in commands:
+            self.feeder.command(command)
+
+    def wait_counts(self, **counts: int) -> None:
+        """Wait until the router has so many routes of these validities."""
+        wanted = {name.replace("_", "-"): count for name, count in counts.items()}.items()
+        self.wait_status(lambda status: wanted <= status["routers"][0]["routes"].items(), f"{counts}")
+
+    def heard(self) -> int:
+        """A position in what the listener hears."""
+        return len(self.listener.monitor.lines)
+
     def wait_status(self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = 20) -> dict[str, Any]:
         """Return rtrd's status once it is as `wanted`."""
-
-        def look() -> dict[str, Any] | None:
-            status = http_client.status(self.socket)
-            return status if status is not None and wanted(status) else None
-
-        return self.router.process.wait_until(look, seconds, what, tick=0.05)
+        return once(self.router.process, self.socket, wanted, what, seconds)
 
     def ask(self, *words: str) -> Any:
         """Return what an `rtrd` command prints as JSON, asked of the running daemon."""
-        argv = [self.rtrd, *words, "--json", "--socket", str(self.socket)]
-        answer = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-        if answer.returncode != 0:
-            raise LabError(f"{' '.join(argv)}: exit {answer.returncode}: {answer.stderr.strip()}")
-        return json.loads(answer.stdout)
+        return asked(self.socket, *words)

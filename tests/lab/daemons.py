@@ -1,23 +1,46 @@
 """`rtrd run` as a service, without a router: the real process."""
 
-import json
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
 from rtrd.commands import http_client
-from rtrd.demo.lab import Process, find_program
+from rtrd.demo.lab import Process
+from tests.lab.programs import RTRD, asked, rtrd
 from tests.lab.wait import SECONDS
 
 
 class Where(Protocol):
     """What a daemon must know of a cache."""
 
+    @property
+    def address(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class At:
+    """Where a cache is."""
+
     address: str
     port: int
+
+
+def once(
+    process: Process, socket: Path, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float
+) -> dict[str, Any]:
+    """Return the status that is answered at a socket once it is as `wanted`; the process is the one to blame."""
+
+    def look() -> dict[str, Any] | None:
+        status = http_client.status(socket)
+        return status if status is not None and wanted(status) else None
+
+    return process.wait_until(look, seconds, what, tick=0.02)
 
 
 class Daemon:
@@ -50,10 +73,6 @@ class Daemon:
         self.process = Process(name, [], folder)
         self._starts = 0
 
-    def set_caches(self, addresses: Sequence[tuple[str, int]]) -> None:
-        """Write the configuration for its next start: one cache for each group."""
-        self.set_groups([[address] for address in addresses])
-
     def set_groups(self, addresses: Sequence[Sequence[tuple[str, int]]]) -> None:
         """Write the configuration for its next start."""
         groups = [
@@ -74,7 +93,7 @@ class Daemon:
     def start(self) -> None:
         """Start, and return when it answers."""
         self._starts += 1
-        argv = [*(self._program or (find_program("rtrd", "make venv"), "run")), "-c", str(self.config), *self.options]
+        argv = [*(self._program or (RTRD, "run")), "-c", str(self.config), *self.options]
         self.process = self.make_process(f"{self.name}-{self._starts}", argv)
         self.process.start()
         self.wait_status(lambda _: True, "an answer")
@@ -93,12 +112,20 @@ class Daemon:
         self, wanted: Callable[[dict[str, Any]], bool], what: str, seconds: float = SECONDS
     ) -> dict[str, Any]:
         """Return the status once it is as `wanted`."""
+        return once(self.process, self.socket, wanted, what, seconds)
 
-        def look() -> dict[str, Any] | None:
-            status = self.status()
-            return status if status is not None and wanted(status) else None
+    def now(self) -> dict[str, Any]:
+        """What /status answers."""
+        status = self.status()
+        assert status is not None
+        return status
 
-        return self.process.wait_until(look, seconds, what, tick=0.02)
+    def wait_serves(self) -> dict[str, Any]:
+        """Return the status once it serves RTR."""
+        return self.wait_status(lambda status: status["rtr_server"]["serial"] is not None, "the relay to serve")
+
+    def reload(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return rtrd("reload", "--socket", self.socket, *options)
 
     def wait_vrps(self, count: int) -> dict[str, Any]:
         """Return the status once there are exactly so many effective VRPs."""
@@ -106,12 +133,13 @@ class Daemon:
 
     def relay_port(self) -> int:
         """Where it serves RTR."""
-        status = self.status()
-        assert status is not None
-        return int(status["rtr_server"]["listen"][0].rpartition(":")[2])
+        return int(self.now()["rtr_server"]["listen"][0].rpartition(":")[2])
+
+    def relay(self) -> Where:
+        """What another daemon must know of it as a cache."""
+        return At("127.0.0.1", self.relay_port())
 
     def validity(self, prefix: str, asn: int) -> str:
         """What `rtrd validate` says."""
-        argv = [find_program("rtrd", "make venv"), "validate", "--json", "--socket", str(self.socket), prefix, str(asn)]
-        answer = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
-        return str(json.loads(answer)["validated_route"]["validity"]["state"])
+        answer = asked(self.socket, "validate", prefix, asn)
+        return str(answer["validated_route"]["validity"]["state"])

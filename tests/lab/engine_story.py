@@ -22,6 +22,11 @@ def policy_of(text: str) -> Policy:
     return Policy(config.loads(CACHES + text, Path("rtrd.yaml")).policy)
 
 
+PEER, LISTENER = "127.0.0.2", "127.0.0.3"
+TAGGED = f"policy: [{{from: [{PEER}], to: [{LISTENER}], not-found: {{action: announce, tags: [rfc8097]}}}}]\n"
+"""What PEER announces goes to LISTENER with its tag, if it is not-found."""
+
+
 def update(
     neighbor: str, *prefixes: str, origin: int = 64500, next_hop: str = "192.0.2.9", **attributes: Any
 ) -> Update:

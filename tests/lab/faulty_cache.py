@@ -10,8 +10,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from rtrd.demo.caches import VRP
 from rtrd.rtr import pdu
@@ -98,6 +97,9 @@ class Connection:
         await self.send(self.all())
 
 
+Script: TypeAlias = Callable[[Connection], Awaitable[None]]
+
+
 class FaultyCache:
     """Listens on a port of its own, in a thread of its own, from `start` to `stop`."""
 
@@ -112,7 +114,7 @@ class FaultyCache:
         self.sent = b""
         """What went out last."""
         self.connections = 0
-        self._script: Callable[[Connection], Awaitable[None]] = Connection.behave
+        self._script: Script = Connection.behave
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._thread: LoopThread | None = None
         self._server: asyncio.Server | None = None
@@ -142,7 +144,7 @@ class FaultyCache:
         """Have these VRPs from now on, and tell the routers."""
         self._run(self._serve(list(vrps)))
 
-    def break_with(self, script: Callable[[Connection], Awaitable[None]], *, listens: bool = True) -> None:
+    def break_with(self, script: Script, *, listens: bool = True) -> None:
         """Hang up, and do this with each router that connects from now on."""
         self._run(self._become(script, listen=listens))
 
@@ -175,7 +177,7 @@ class FaultyCache:
         for writer in self._open.values():
             writer.write(rtr_wire.encode(pdu.SerialNotify(1, self.session, self.serial)))
 
-    async def _become(self, script: Callable[[Connection], Awaitable[None]], *, listen: bool) -> None:
+    async def _become(self, script: Script, *, listen: bool) -> None:
         self._script = script
         await self._hang_up(listen=listen)
 
@@ -207,7 +209,7 @@ class FaultyCache:
 class Fault(NamedTuple):
     """One way to be broken, and what rtrd says of it."""
 
-    script: Callable[[Connection], Awaitable[None]]
+    script: Script
     kind: str
     """As `rtrlib.Fault`."""
     says: str
@@ -218,26 +220,11 @@ class Fault(NamedTuple):
 FAULTS: dict[str, Fault] = {}
 SILENT: dict[str, Fault] = {}
 """Those that only time can tell."""
-TROUBLES: dict[str, Callable[[Connection], Awaitable[None]]] = {}
+TROUBLES: dict[str, Script] = {}
 """What is odd, and no reason to give the cache up."""
 
 
-@dataclass
-class fault:  # noqa: N801 - it is a decorator
-    """Adds a script to FAULTS, or to SILENT."""
-
-    kind: str
-    says: str
-    listens: bool = True
-    among: dict[str, Fault] | None = None
-
-    def __call__(self, script: Callable[[Connection], Awaitable[None]]) -> Callable[[Connection], Awaitable[None]]:
-        among = FAULTS if self.among is None else self.among
-        among[script.__name__] = Fault(script, self.kind, self.says, self.listens)
-        return script
-
-
-def trouble(script: Callable[[Connection], Awaitable[None]]) -> Callable[[Connection], Awaitable[None]]:
+def trouble(script: Script) -> Script:
     """Add a script to TROUBLES."""
     TROUBLES[script.__name__] = script
     return script
@@ -246,52 +233,64 @@ def trouble(script: Callable[[Connection], Awaitable[None]]) -> Callable[[Connec
 # -- connections that end
 
 
-@fault("unreachable", r"cannot connect to 127\.0\.0\.1 port \d+: Connection refused", listens=False)
-async def does_not_listen(_router: Connection) -> None:
-    """Nothing is there."""
+def ends(octets: Callable[[Connection], bytes], *, by_reset: bool = False, hangs: bool = False) -> Script:
+    """Say this to the query, and hang up, or say no more."""
+
+    async def script(router: Connection) -> None:
+        await router.query()
+        await router.send(octets(router))
+        if by_reset:
+            router.reset()
+        if hangs:
+            await asyncio.Event().wait()
+
+    return script
 
 
-# Whether the query, which nobody reads, comes before the end or after it: what the kernel makes of it differs.
-@fault("closed", r"the cache closed the connection without a word|the connection broke before it said anything")
-async def closes_at_once(_router: Connection) -> None:
+def nothing(_router: Connection) -> bytes:
+    return b""
+
+
+def all_but(octets: int) -> Callable[[Connection], bytes]:
+    return lambda router: router.all()[:-octets]
+
+
+async def leaves(_router: Connection) -> None:
     """Does not even wait for the query."""
 
 
-@fault("closed", "the connection broke before it said anything: Connection reset by peer")
-async def resets_the_connection_at_once(router: Connection) -> None:
-    await router.query()
-    router.reset()
-
-
-@fault("closed", "the cache closed the connection without a word")
-async def speaks_only_version_0_and_hangs_up(router: Connection) -> None:
-    """Knows no version 1, and is too old to say so."""
-    await router.query()
-
-
-@fault("closed", "the cache closed the connection in the middle of a PDU")
-async def dies_in_the_middle_of_a_pdu(router: Connection) -> None:
-    await router.query()
-    await router.send(router.all()[:-30])
-
-
-@fault("closed", "the cache closed the connection$")
-async def dies_before_end_of_data(router: Connection) -> None:
-    await router.query()
-    await router.send(router.all()[:-24])
-
-
-@fault("closed", "the connection broke.*: Connection reset by peer")
-async def resets_the_connection(router: Connection) -> None:
-    await router.query()
-    await router.send(router.all()[:-30])
-    router.reset()
+BEFORE = "the connection broke before it said anything"
+RESET = "Connection reset by peer"
+CLOSED = "the cache closed the connection"
+FAULTS["does_not_listen"] = Fault(
+    leaves, "unreachable", r"cannot connect to 127\.0\.0\.1 port \d+: Connection refused", listens=False
+)
+FAULTS |= {
+    name: Fault(script, "closed", says)
+    for name, script, says in (
+        # Whether the query, which nobody reads, comes before the end or after it: what the kernel makes of it differs.
+        ("closes_at_once", leaves, f"{CLOSED} without a word|{BEFORE}"),
+        (
+            "resets_the_connection_at_once",
+            ends(nothing, by_reset=True),
+            f"the connection broke before .* anything: {RESET}",
+        ),
+        # It knows no version 1, and is too old to say so.
+        ("speaks_only_version_0_and_hangs_up", ends(nothing), f"{CLOSED} without a word"),
+        ("dies_in_the_middle_of_a_pdu", ends(all_but(30)), f"{CLOSED} in the middle of a PDU"),
+        ("dies_before_end_of_data", ends(all_but(24)), f"{CLOSED}$"),
+        ("resets_the_connection", ends(all_but(30), by_reset=True), f"the connection broke.*: {RESET}"),
+    )
+}
+SILENCE = "nothing came from the cache for 60 seconds"
+SILENT["says_nothing"] = Fault(ends(nothing, hangs=True), "silent", SILENCE)
+SILENT["stops_in_the_middle_of_a_pdu"] = Fault(ends(all_but(10), hangs=True), "silent", SILENCE)
 
 
 # -- answers that are wrong
 
 
-def answers(octets: Callable[[Connection], bytes], *, begun: bool = False) -> Callable[[Connection], Awaitable[None]]:
+def answers(octets: Callable[[Connection], bytes], *, begun: bool = False) -> Script:
     """Say this to the query, after a Cache Response if it is begun; then wait for what the router makes of it."""
 
     async def script(router: Connection) -> None:
@@ -363,16 +362,17 @@ FAULTS["reports_an_error_with_lengths_that_lie"] = Fault(
 )
 
 
-@fault("no-data", "the cache has no data yet")
 async def has_no_data(router: Connection) -> None:
     while await router.query():
         await router.send(pdu.report(1, pdu.ErrorCode.NO_DATA_AVAILABLE, ""))
 
 
+FAULTS["has_no_data"] = Fault(has_no_data, "no-data", "the cache has no data yet")
+
+
 # -- too much
 
 
-@fault("no-end-of-data", "the cache sends more than the memory of its process can hold")
 async def never_ends(router: Connection) -> None:
     """As fast as it can."""
     await router.query()
@@ -384,7 +384,6 @@ async def never_ends(router: Connection) -> None:
         number += 10_000
 
 
-@fault("no-end-of-data", "no End of Data within 600 seconds", among=SILENT)
 async def trickles(router: Connection) -> None:
     """A VRP now and then: no PDU is late, and there is no end."""
     await router.query()
@@ -394,17 +393,9 @@ async def trickles(router: Connection) -> None:
         await asyncio.sleep(1)
 
 
-@fault("silent", "nothing came from the cache for 60 seconds", among=SILENT)
-async def says_nothing(router: Connection) -> None:
-    await router.query()
-    await asyncio.Event().wait()
-
-
-@fault("silent", "nothing came from the cache for 60 seconds", among=SILENT)
-async def stops_in_the_middle_of_a_pdu(router: Connection) -> None:
-    await router.query()
-    await router.send(router.all()[:-10])
-    await asyncio.Event().wait()
+ENDLESS = "no-end-of-data"
+FAULTS["never_ends"] = Fault(never_ends, ENDLESS, "the cache sends more than the memory of its process can hold")
+SILENT["trickles"] = Fault(trickles, ENDLESS, "no End of Data within 600 seconds")
 
 
 # -- odd, and borne

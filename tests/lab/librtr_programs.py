@@ -4,7 +4,6 @@ Each runs in a process of its own (tests/integration/test_librtr_faults.py), as 
 before what is tried, `done` after it. The caches are scripted ones inside the program.
 """
 
-import functools
 import resource
 import sys
 import threading
@@ -74,7 +73,6 @@ def raw_default_route(ip: str) -> None:
     table.add(ip.encode(), 0)
     say("ready")
     table.validate(ip.encode(), 8)
-    say("done")
 
 
 def raw_length_99() -> None:
@@ -82,7 +80,6 @@ def raw_length_99() -> None:
     table.add(b"10.0.0.0", 99)
     say("ready")
     table.validate(b"10.0.0.0", 100)
-    say("done")
 
 
 def raw_nested() -> None:
@@ -90,7 +87,6 @@ def raw_nested() -> None:
     say("ready")
     for length in range(120, 256):
         table.add(b"2001:db8::", length)
-    say("done")
 
 
 def raw_validate_in_removal() -> None:
@@ -106,7 +102,6 @@ def raw_validate_in_removal() -> None:
     lib.pfx_table_src_remove(table.table, socket)
     table.add(b"10.0.0.0", 8)
     table.add(b"11.0.0.0", 8)
-    say("done")
 
 
 ODD = {
@@ -135,7 +130,6 @@ def safe_odd_vrps(which: str, isolated: bool) -> None:
             raise AssertionError((ip, length))
     known = {"default": ["0.0.0.0/0-0 1", "::/0-0 1"], "99": [], "nested": []}[which]
     assert sorted(set(told)) == sorted(["10.0.0.0/8-24 64500", *known]), told
-    say("done")
 
 
 def safe_validate_in_removal(isolated: bool) -> None:
@@ -155,7 +149,6 @@ def safe_validate_in_removal(isolated: bool) -> None:
     assert [added for added, _ in results] == [True, False] * 2, results
     assert results[0] == (True, PfxvState.valid)
     assert results[1] == (False, PfxvState.not_found)
-    say("done")
 
 
 # -- librtr's manager -------------------------------------------------------------------------------------
@@ -211,7 +204,6 @@ def raw_stop_while_another_errors() -> None:
     wait_until(lambda: all(socket.state == lib.RTR_ESTABLISHED for socket in manager.sockets), "both caches")
     say("ready")
     manager.stop()
-    say("done")
 
 
 def safe_stop_while_another_errors(isolated: bool) -> None:
@@ -234,7 +226,6 @@ def safe_stop_while_another_errors(isolated: bool) -> None:
         hang_up.join()
     stopping.set()
     wait_until(lambda: lib.session_count() == 0, "librtr's own threads to end")
-    say("done")
 
 
 def raw_stop_in_no_data() -> None:
@@ -250,7 +241,6 @@ def raw_stop_in_no_data() -> None:
     wait_until(lambda: manager.sockets[0].state == lib.RTR_RESET, "librtr to wait for the next attempt")
     say("ready")
     manager.stop()
-    say("done")
 
 
 def safe_stop_in_no_data(isolated: bool) -> None:
@@ -259,7 +249,6 @@ def safe_stop_in_no_data(isolated: bool) -> None:
     wait_until(lambda: manager.groups()[0].sockets[0].error == "the cache has no data yet", "the state")
     say("ready")
     manager.stop()
-    say("done")
 
 
 def raw_second_failover() -> None:
@@ -278,7 +267,6 @@ def raw_second_failover() -> None:
     say("ready")
     first.die()
     wait_until(lambda: second.connections == 2, "the second group again")
-    say("done")
 
 
 def safe_second_failover(isolated: bool) -> None:
@@ -292,25 +280,23 @@ def safe_second_failover(isolated: bool) -> None:
             first.is_up = True
             wait_until(lambda: manager.active_group is preferred, "the first group")
     assert second.connections == 3
-    say("done")
 
 
 def raw_duplicate_preference() -> None:
     one, two = Cache(), Cache()
     say("ready")
     RawManager([one], [two], preferences=(1, 1))
-    say("done")
 
 
 def raw_empty_group() -> None:
     one = Cache()
     say("ready")
     RawManager([one], [])
-    say("done")
 
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     arguments = [{"isolated": True, "threads": False}.get(text, text) for text in sys.argv[2:]]
-    functools.partial(globals()[sys.argv[1]], *arguments)()
+    globals()[sys.argv[1]](*arguments)
+    say("done")
     sys.exit(0)

@@ -1,23 +1,37 @@
 """Programs that a test runs to their end, or talks to line by line."""
 
+import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from rtrd.demo.lab import find_program
+from rtrd.demo.lab import LabError, find_program
 from tests.lab.wait import SECONDS
 
 RTRD = find_program("rtrd", "make venv")
 
 
-def run(*argv: str, seconds: float = SECONDS, check: bool = False) -> subprocess.CompletedProcess[str]:
+def run(
+    *argv: object, seconds: float = SECONDS, check: bool = False, **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
-    return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=check)
+    words = [str(word) for word in argv]
+    return subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=check, **options)
 
 
-def rtrd(*words: object) -> subprocess.CompletedProcess[str]:
+def rtrd(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command of rtrd."""
-    return run(RTRD, *map(str, words))
+    return run(RTRD, *words, **options)
+
+
+def asked(socket: Path, *words: object) -> Any:
+    """What a command of rtrd prints as JSON, asked of the daemon at a socket; LabError when it fails."""
+    answer = rtrd(*words, "--json", "--socket", socket)
+    if answer.returncode != 0:
+        raise LabError(f"rtrd {' '.join(map(str, words))}: exit {answer.returncode}: {answer.stderr.strip()}")
+    return json.loads(answer.stdout)
 
 
 class Talk:

@@ -6,6 +6,13 @@ from typing import Any
 
 from rtrd.demo import routers
 from rtrd.demo.lab import LabError
+from rtrd.demo.routes import Route
+
+
+def route(prefix: str, origin: int, **more: Any) -> Route:
+    """A route that the feeder has from 64497."""
+    next_hop = "2001:db8:ffff::1" if ":" in prefix else "192.0.2.1"
+    return Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, origin), **more)
 
 
 class Feeder(routers.ExaBGP):

@@ -2,12 +2,12 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rtrd.demo.lab import Process, find_program
+from tests.lab.programs import run
 from tests.lab.wait import SECONDS
 
 RTRCLIENT = "as root: apt-get install rtr-tools"
@@ -31,7 +31,7 @@ def running(process: Process) -> Iterator[Process]:
 def exported(port: int) -> Rows:
     """What rtrclient gets; it prints AS numbers from 2^31 on as negative ones."""
     argv = [find_program("rtrclient", RTRCLIENT), "-e", "-t", "csv", "tcp", "127.0.0.1", str(port)]
-    output = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+    output = run(*argv, check=True).stdout
     rows = re.findall(r"^([0-9a-f.:]+), (\d+), (\d+), (-?\d+)$", output, re.MULTILINE)
     return {(f"{address}/{length}", int(max_length), int(asn) % (1 << 32)) for address, length, max_length, asn in rows}
 
@@ -40,7 +40,7 @@ def dumped(folder: Path, port: int, *options: str) -> tuple[Rows, int]:
     """What StayRTR's rtrdump gets: VRPs, and how many router keys."""
     out = folder / "dump.json"
     argv = [find_program("rtrdump", RTRDUMP), *options, "-file", str(out), "-connect", f"127.0.0.1:{port}"]
-    subprocess.run(argv, check=True, capture_output=True, timeout=SECONDS)
+    run(*argv, check=True)
     found = json.loads(out.read_text())
     rows = {(one["prefix"], one["maxLength"], int(str(one["asn"]).removeprefix("AS"))) for one in found["roas"]}
     return rows, len(found.get("bgpsec_keys") or [])
@@ -69,8 +69,7 @@ class Bird:
 
     def table(self) -> Rows:
         """Both ROA tables."""
-        argv = [self._birdc, "-s", str(self._control), "show route"]
-        output = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False).stdout
+        output = run(self._birdc, "-s", self._control, "show route").stdout
         rows = re.findall(r"^(\S+/\d+)-(\d+) AS(\d+) ", output, re.MULTILINE)
         return {(prefix, int(length), int(asn)) for prefix, length, asn in rows}
 

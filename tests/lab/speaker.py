@@ -288,7 +288,7 @@ class Speaker:
             self._forget(now, prefix)
         if not attributes:
             return
-        fields = dict(_split(attributes))
+        fields = dict(split(attributes))
         if MP_UNREACH in fields:
             for prefix in _unpack(fields[MP_UNREACH][3:], 6):
                 self._forget(now, prefix)
@@ -350,7 +350,8 @@ def _route(fields: Mapping[int, bytes], next_hop: str) -> Route:
     )
 
 
-def _split(attributes: bytes) -> Iterable[tuple[int, bytes]]:
+def split(attributes: bytes) -> Iterable[tuple[int, bytes]]:
+    """Path attributes by type (RFC 4271 section 4.3)."""
     at = 0
     while at < len(attributes):
         flags, code = attributes[at], attributes[at + 1]

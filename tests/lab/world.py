@@ -5,12 +5,10 @@ end in the middle, a peer that sends nothing again.
 """
 
 import ipaddress
-import json
 import os
 import random
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,6 +20,7 @@ from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, LabError, find_program, session_members
 from rtrd.demo.routers import ExaBGP, Neighbor
+from tests.lab.programs import asked
 from tests.lab.speaker import Route, Speaker
 
 ASN, FEEDER_ASN = 65000, 64496
@@ -227,8 +226,7 @@ class World:
 
     def ask(self, *words: str) -> Any:
         """Return what an `rtrd` command prints as JSON."""
-        argv = [self.rtrd, *words, "--json", "--socket", str(self.socket)]
-        return json.loads(subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout)
+        return asked(self.socket, *words)
 
 
 class Oracle:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -22,6 +23,18 @@ from rtrlib.vrp_set import VRPSet
 from tests.lab.wait import until
 
 HELLO = b"# rtrd\nversion\nversion\n"
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+def connected(control: Path) -> socket.socket:
+    """A client of the service that is no attach process."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.settimeout(30)
+    client.connect(str(socket_paths.attach_path(control)))
+    return client
 
 
 class ExaBGP:
@@ -51,6 +64,12 @@ class ExaBGP:
     async def stderr(self) -> str:
         assert self.process.stderr is not None
         return (await asyncio.wait_for(self.process.stderr.readline(), 30)).decode()
+
+    async def hello(self) -> Self:
+        """Start, and hear what rtrd says first."""
+        await self.start()
+        assert await self.hears(len(HELLO)) == HELLO
+        return self
 
     async def end(self) -> None:
         with suppress(ProcessLookupError):
@@ -92,10 +111,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 async def test_each_exabgp_is_a_router_with_its_name(service: Service) -> None:
-    one, two = ExaBGP(service.control), ExaBGP(service.control, "--name", "edge-2")
-    for each in (one, two):
-        await each.start()
-        assert await each.hears(len(HELLO)) == HELLO
+    one, two = [await ExaBGP(service.control, *name).hello() for name in ((), ("--name", "edge-2"))]
     assert sorted(service.names) == ["edge-2", "exabgp"]
     one.say(b"a line\n")
     await until(lambda: service.lines == 1)
@@ -108,9 +124,7 @@ async def test_each_exabgp_is_a_router_with_its_name(service: Service) -> None:
 
 async def test_a_name_that_is_taken_waits_for_its_end(service: Service) -> None:
     """Neither throws the other out: two ExaBGPs by mistake under one name would do so for ever."""
-    one, two = ExaBGP(service.control), ExaBGP(service.control)
-    await one.start()
-    await one.hears(len(HELLO))
+    one, two = await ExaBGP(service.control).hello(), ExaBGP(service.control)
     await two.start()
     assert "exabgp is already the name of the attach process" in await two.stderr()
     two.say(b"x" * 60_000)  # read meanwhile: a pipe holds 65536
@@ -140,17 +154,15 @@ async def test_a_service_that_starts_later_begins_with_a_whole_line(tmp_path: Pa
 
 
 async def test_a_dead_attach_process_leaves_no_router_and_no_descriptor(service: Service) -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    router = ExaBGP(service.control)
-    await router.start()
-    await router.hears(len(HELLO))
+    before = descriptors()
+    router = await ExaBGP(service.control).hello()
     router.process.kill()
     await until(lambda: not service.names)
     # ExaBGP, which may be writing, still finds a reader, until it closes its end.
     for _ in range(2):
         await asyncio.wait_for(asyncio.to_thread(router.say, b"z" * 60_000), 30)
     await router.end()
-    await until(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
+    await until(lambda: descriptors() == before)
 
 
 @pytest.mark.parametrize(
@@ -169,13 +181,11 @@ async def test_a_dead_attach_process_leaves_no_router_and_no_descriptor(service:
     ],
 )
 async def test_no_attach_process_is_sent_away(service: Service, messages: list[bytes], fds: int, answer: str) -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = descriptors()
     pipes = [os.pipe() for _ in range(fds)]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-        client.connect(str(socket_paths.attach_path(service.control)))
+    with connected(service.control) as client:
         for message in messages:
             socket.send_fds(client, [message], [read for read, _ in pipes])
-        client.settimeout(30)
         said = b"take"
         while said == b"take":
             said = await asyncio.to_thread(client.recv, 512)
@@ -184,7 +194,7 @@ async def test_no_attach_process_is_sent_away(service: Service, messages: list[b
     for read, write in pipes:
         os.close(read)
         os.close(write)
-    await until(lambda: len(os.listdir("/proc/self/fd")) == before)  # noqa: PTH208
+    await until(lambda: descriptors() == before)
     assert service.names == []
 
 
@@ -193,8 +203,7 @@ async def test_without_descriptors_the_loop_is_left_in_peace(service: Service, m
     complaints: list[object] = []
     monkeypatch.setattr(service.attachments, "complain", lambda *words, **_: complaints.append(words))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-        client.connect(str(socket_paths.attach_path(service.control)))
+    with connected(service.control) as client:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
         try:
             for _ in range(100):
@@ -203,7 +212,6 @@ async def test_without_descriptors_the_loop_is_left_in_peace(service: Service, m
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert 1 <= len(complaints) < 10
         client.send(b"hello")
-        client.settimeout(30)
         assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected")
 
 
@@ -213,9 +221,7 @@ async def test_an_attach_process_ends_without_a_descriptor(service: Service, mon
     def none_left(_: int) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    one = ExaBGP(service.control)
-    await one.start()
-    assert await one.hears(len(HELLO)) == HELLO
+    one = await ExaBGP(service.control).hello()
     monkeypatch.setattr(os, "dup", none_left)
     one.process.kill()  # ExaBGP keeps its ends
     await until(lambda: service.names == [])
@@ -223,10 +229,8 @@ async def test_an_attach_process_ends_without_a_descriptor(service: Service, mon
 
 
 async def test_a_file_is_no_pipe(service: Service, tmp_path: Path) -> None:
-    with (tmp_path / "file").open("w") as file, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-        client.connect(str(socket_paths.attach_path(service.control)))
+    with (tmp_path / "file").open("w") as file, connected(service.control) as client:
         socket.send_fds(client, [b"attach good"], [file.fileno(), file.fileno()])
-        client.settimeout(30)
         assert (await asyncio.to_thread(client.recv, 512)).startswith(b"refused expected two pipes")
 
 

@@ -12,31 +12,25 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-def test_a_fault_is_told_when_it_happens() -> None:
+async def test_a_fault_is_told_when_it_happens() -> None:
     async def work() -> None:
         raise RuntimeError("a fault of ours")
 
-    async def story() -> None:
+    with structlog.testing.capture_logs() as logs:
         background = Background("history")
         background.start(work())
         await turns()
-        ((event,),) = [logs]
+        (event,) = logs
         assert (event["log_level"], event["name"]) == ("error", "history")
         assert "a fault of ours" in repr(event["exc_info"])
         background.close()
 
+
+async def test_its_end_is_none() -> None:
     with structlog.testing.capture_logs() as logs:
-        asyncio.run(story())
-
-
-def test_its_end_is_none() -> None:
-    async def story() -> None:
         background = Background("history")
         background.start(asyncio.sleep(1000))
         await turns()
         background.close()
         await turns()
-
-    with structlog.testing.capture_logs() as logs:
-        asyncio.run(story())
     assert logs == []

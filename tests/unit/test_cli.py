@@ -12,14 +12,23 @@ import pytest
 
 from rtrd import cli
 from rtrd.version import __version__
+from tests.lab.programs import run
+from tests.lab.slurm_text import slurm_text
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"
 RTRD = [sys.executable, "-c", "import sys; from rtrd.cli import main; sys.exit(main())"]
 VRPS = '{"roas": [{"asn": "AS64500", "prefix": "192.0.2.0/24", "maxLength": 24}]}'
 
 
-def rtrd(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*RTRD, *words], capture_output=True, text=True, timeout=60, check=False)
+def rtrd(*words: object) -> subprocess.CompletedProcess[str]:
+    return run(*RTRD, *words, seconds=60)
+
+
+@pytest.fixture
+def vrps(tmp_path: Path) -> Path:
+    path = tmp_path / "vrps.json"
+    path.write_text(VRPS)
+    return path
 
 
 @pytest.fixture
@@ -30,21 +39,21 @@ def bad(tmp_path: Path) -> Path:
 
 
 def test_check_prints_every_fault_and_ends_with_2(bad: Path) -> None:
-    done = rtrd("check", str(bad))
+    done = rtrd("check", bad)
     assert done.returncode == 2
     assert done.stdout == ""
     assert [line.split(": ")[0] for line in done.stderr.splitlines()] == [f"{bad}:2", f"{bad}:2", f"{bad}:3"]
 
 
 def test_check_in_json(bad: Path) -> None:
-    done = rtrd("check", str(bad), "--json")
+    done = rtrd("check", bad, "--json")
     assert done.returncode == 2
     found = json.loads(done.stdout)
     assert found["good"] is False
     assert found["faults"][-1]["line"] == 3
     rules = bad.with_name("rules.yaml")
     rules.write_text("caches:\n  groups:\n    - {name: a, preference: 1, servers: [{host: 192.0.2.10}]}\n")
-    done = rtrd("check", str(rules), "--json")
+    done = rtrd("check", rules, "--json")
     assert json.loads(done.stdout) == {
         "file": str(rules),
         "good": True,
@@ -65,7 +74,7 @@ def test_check_in_json(bad: Path) -> None:
 
 
 def test_check_says_what_a_good_file_holds() -> None:
-    done = rtrd("check", str(EXAMPLE))
+    done = rtrd("check", EXAMPLE)
     assert done.returncode == 0
     # Whether its folder for the state is there depends on the host.
     assert re.fullmatch(rf"({EXAMPLE}:\d+: warning: state: [^\n]*\n)?", done.stderr)
@@ -74,7 +83,7 @@ def test_check_says_what_a_good_file_holds() -> None:
 
 @pytest.mark.parametrize("more", [[], ["--exabgp"]])
 def test_run_refuses_a_bad_configuration_and_leaves_stdout_alone(bad: Path, more: list[str]) -> None:
-    done = rtrd("run", "-c", str(bad), *more)
+    done = rtrd("run", "-c", bad, *more)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{bad}:3: unknown key 'color'" in done.stderr
 
@@ -123,13 +132,11 @@ def test_bad_usage_ends_with_2_and_shows_the_usage(words: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_validate_with_a_file_needs_no_daemon(tmp_path: Path) -> None:
-    path = tmp_path / "vrps.json"
-    path.write_text(VRPS)
-    done = rtrd("validate", "192.0.2.0/24", "AS64500", "--vrps", str(path))
+def test_validate_with_a_file_needs_no_daemon(vrps: Path) -> None:
+    done = rtrd("validate", "192.0.2.0/24", "AS64500", "--vrps", vrps)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("192.0.2.0/24 AS64500: valid: ")
-    done = rtrd("validate", "192.0.2.0/25", "64500", "--vrps", str(path), "--json")
+    done = rtrd("validate", "192.0.2.0/25", "64500", "--vrps", vrps, "--json")
     found = json.loads(done.stdout)["validated_route"]["validity"]
     assert (found["state"], found["reason"]) == ("invalid", "length")
 
@@ -161,31 +168,25 @@ def test_every_command_has_help(command: str) -> None:
     assert cli.COMMANDS[command].help in done.stdout
 
 
-def test_a_reader_that_had_enough_gets_no_traceback(tmp_path: Path) -> None:
-    path = tmp_path / "vrps.json"
-    path.write_text(VRPS)
+def test_a_reader_that_had_enough_gets_no_traceback(vrps: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    words = ["validate", "192.0.2.0/24", "64500", "--vrps", str(path)]
+    words = ["validate", "192.0.2.0/24", "64500", "--vrps", str(vrps)]
     done = subprocess.run([*RTRD, *words], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize("words", [["validate", "192.0.2.0/24", "1", "--vrps", "FILE"], ["--help"], ["--version"]])
-def test_a_full_disk_behind_stdout_is_said_in_a_sentence(words: list[str], tmp_path: Path) -> None:
-    path = tmp_path / "vrps.json"
-    path.write_text(VRPS)
-    words = [str(path) if word == "FILE" else word for word in words]
+def test_a_full_disk_behind_stdout_is_said_in_a_sentence(words: list[str], vrps: Path) -> None:
+    words = [str(vrps) if word == "FILE" else word for word in words]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([*RTRD, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, "rtrd: standard output can't be written: No space left on device\n")
 
 
-def test_without_any_stdout_the_exit_code_still_tells(tmp_path: Path) -> None:
-    path = tmp_path / "vrps.json"
-    path.write_text(VRPS)
-    argv = [*RTRD, "validate", "192.0.2.0/24", "64500", "--vrps", str(path)]
+def test_without_any_stdout_the_exit_code_still_tells(vrps: Path) -> None:
+    argv = [*RTRD, "validate", "192.0.2.0/24", "64500", "--vrps", str(vrps)]
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" >&-', "sh", *argv], stderr=subprocess.PIPE, text=True, timeout=60, check=False
     )
@@ -206,30 +207,18 @@ def test_control_c_gives_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert cli.main(["check", str(tmp_path)]) == 128 + signal.SIGINT
 
 
-def slurm(path: Path, prefix: str) -> Path:
-    path.write_text(
-        json.dumps(
-            {
-                "slurmVersion": 1,
-                "validationOutputFilters": {"prefixFilters": [{"prefix": prefix}], "bgpsecFilters": []},
-                "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []},
-            },
-            indent=1,
-        )
-    )
-    return path
-
-
 def test_slurm_check_says_what_files_hold_or_every_fault(tmp_path: Path) -> None:
-    one, two = slurm(tmp_path / "one.json", "192.0.2.0/24"), slurm(tmp_path / "two.json", "198.51.100.0/24")
-    done = rtrd("slurm", "check", str(one), str(two))
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    one.write_text(slurm_text([{"prefix": "192.0.2.0/24"}]))
+    two.write_text(slurm_text([{"prefix": "198.51.100.0/24"}]))
+    done = rtrd("slurm", "check", one, two)
     counts = "good: 1 prefix filters, 0 prefix assertions, 0 bgpsec filters, 0 bgpsec assertions"
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{one}: {counts}\n{two}: {counts}\n"
     done = rtrd("slurm", "check", "--json", str(one))
     assert json.loads(done.stdout)["files"][0]["prefix_filters"] == 1
-    slurm(two, "192.0.2.0/25")
-    done = rtrd("slurm", "check", str(one), str(two))
+    two.write_text(slurm_text([{"prefix": "192.0.2.0/25"}]))
+    done = rtrd("slurm", "check", one, two)
     overlap = "192.0.2.0/25 overlaps 192.0.2.0/24"
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"{two}:5: {overlap} of {one} (RFC 8416 section 4.2)\n"

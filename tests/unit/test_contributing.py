@@ -54,16 +54,6 @@ def test_every_command_can_be_run(command: list[str]) -> None:
         assert not word.startswith("tests/") or (ROOT / word).exists(), word
 
 
-@pytest.mark.parametrize("text", [CONTRIBUTING, SECURITY], ids=["CONTRIBUTING", "SECURITY"])
-def test_every_link_leads_somewhere(text: str) -> None:
-    for link, anchor in re.findall(r"\]\((?!https?:)([^)#]+)(?:#([\w-]+))?\)", text):
-        there = ROOT / link
-        assert there.exists(), link
-        titles = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
-        anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
-        assert not anchor or anchor in anchors, f"{link}#{anchor}"
-
-
 def test_what_a_part_registers_by_can_be_called() -> None:
     methods = set(re.findall(r"`registry\.(\w+)", CONTRIBUTING))
     assert len(methods) > 3

@@ -14,9 +14,10 @@ from msgspec import inspect
 from rtrd import cli, config
 from rtrd.base.endpoint import Endpoint
 from rtrd.tags import TagSpec
-from tests.lab import whole
+from tests.lab import pages, whole
+from tests.lab.pages import DOCS, ROOT
 
-DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY"))]
 CONFIGURATION = (DOCS / "configuration.md").read_text()
 COMMANDS = (DOCS / "commands.md").read_text()
 
@@ -34,17 +35,11 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 }
 
 
-def section(title: str) -> str:
-    match = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", CONFIGURATION, re.MULTILINE | re.DOTALL)
-    assert match, f"docs/configuration.md has no section {title!r}"
-    return match[1]
-
-
 def rows(title: str) -> dict[str, list[str]]:
     """The first table of a section: key -> its other cells."""
-    lines = next(part for part in section(title).strip().split("\n\n") if part.startswith("| key")).splitlines()[2:]
-    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-    return {first.strip("`"): rest for first, *rest in cells}
+    own = pages.section(CONFIGURATION, title).partition("\n#")[0]
+    table = next(part for part in own.strip().split("\n\n") if part.startswith("| key"))
+    return {first.strip("`"): rest for first, *rest in pages.rows(table)[1:]}
 
 
 def structs(kind: inspect.Type) -> Iterator[type]:
@@ -124,31 +119,22 @@ def test_every_part_that_logs_is_documented_and_no_other() -> None:
     )
 
 
-def anchors(page: Path) -> set[str]:
-    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
-
-
-@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"], ids=lambda page: page.stem)
-def test_every_link_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([\w-]+))?\)", page.read_text())
-    for file, anchor in links:
-        there = (page.parent / file).resolve() if file else page
-        assert there.exists(), file
-        assert not anchor or anchor in anchors(there), f"{file}#{anchor}"
-
-
-ROOT = DOCS.parent
 SOURCES = ("bench", "debian", "docs", "etc", "ffi", "packaging", "rtrd", "systemd", "tests")
 NOT_OURS = {"rtrclient.py", "exabgp.service"}
 """Files of other projects that the pages name."""
 
 
-@pytest.mark.parametrize(
-    "page",
-    [*sorted(DOCS.glob("*.md")), ROOT / "README.md"],
-    ids=lambda page: page.stem,
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([\w-]+))?\)", page.read_text())
+    assert links or page.stem == "reliability"
+    for file, anchor in links:
+        there = (page.parent / file).resolve() if file else page
+        assert there.exists(), file
+        assert not anchor or anchor in pages.anchors(there.read_text()), f"{file}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES[:-2], ids=lambda page: page.stem)
 def test_every_file_and_module_that_a_page_names_exists(page: Path) -> None:
     text = page.read_text()
     for path in re.findall(rf"(?<![\w./~-])((?:{'|'.join(SOURCES)})/[\w./@-]*\w)", text):
@@ -169,7 +155,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
     }
 
 
-@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), ROOT / "README.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES[:-2], ids=lambda page: page.stem)
 def test_every_metric_that_a_page_names_exists(page: Path) -> None:
     known = {metric.name for metric in whole.metrics()}
     for name in re.findall(r"(?<![\w./-])rtrd_[a-z_]+\b(?!\*)", page.read_text()):

@@ -1,6 +1,5 @@
 """What `rtrd dump` gathers, and what it leaves out."""
 
-import asyncio
 import json
 import os
 import stat
@@ -12,26 +11,18 @@ from rtrd import cli
 from rtrd.api.dump import without_secrets
 from rtrd.api.responses import json as answer
 from rtrd.base import log
-from rtrd.config import load
-from rtrd.daemon import Daemon
-from rtrd.main import Service
+from tests.lab.still_daemon import StillDaemon
 
 
-def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:
-    file = tmp_path / "rtrd.yaml"
-    file.write_text("caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}]}\n")
-
-    async def main() -> bytes:
-        daemon = Daemon(load(file))
-        service = Service(daemon, file)
-        daemon.event_log.add("cache", "it failed")
-        log.setup("json", fd=os.open(os.devnull, os.O_WRONLY))
-        log.get("engine").info("quiet\n\x1b[2J", password="x", router="edge")
-        body = answer(service.dump()).body
-        assert isinstance(body, bytes)
-        return body
-
-    found = json.loads(asyncio.run(main()))
+async def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:
+    one = StillDaemon(tmp_path)
+    one.daemon.event_log.add("cache", "it failed")
+    log.setup("json", fd=os.open(os.devnull, os.O_WRONLY))
+    log.get("engine").info("quiet\n\x1b[2J", password="x", router="edge")
+    body = answer(one.service.dump()).body
+    assert isinstance(body, bytes)
+    await one.close()
+    found = json.loads(body)
     assert found["configuration"]["caches"]["groups"][0]["servers"][0]["host"] == "192.0.2.10"
     assert "rtrd_ready 0.0" in found["metrics"]
     assert found["events"][0]["text"] == "it failed"

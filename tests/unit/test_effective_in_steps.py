@@ -131,26 +131,22 @@ class TestSeries:
         assert said == ["a"]
         assert not task_queue.tasks
 
-    def test_the_others_wait_for_their_turn_also_behind_one_that_fails(self) -> None:
+    async def test_the_others_wait_for_their_turn_also_behind_one_that_fails(self) -> None:
         said: list[str] = []
         faults: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+        task_queue = TaskQueue()
+        task_queue.do(self.task("a", 2, said, fails=True))
+        task_queue.do(self.task("b", 1, said))
 
-        async def main() -> None:
-            asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
-            task_queue = TaskQueue()
-            task_queue.do(self.task("a", 2, said, fails=True))
-            task_queue.do(self.task("b", 1, said))
+        def both() -> Generator[None]:
+            task_queue.do(self.task("d", 0, said))
+            said.append("c")
+            yield from ()
 
-            def both() -> Generator[None]:
-                task_queue.do(self.task("d", 0, said))
-                said.append("c")
-                yield from ()
-
-            task_queue.do(both())
-            assert said == ["a0"]
-            await task_queue.done()
-            assert not task_queue.tasks
-
-        asyncio.run(main())
+        task_queue.do(both())
+        assert said == ["a0"]
+        await task_queue.done()
+        assert not task_queue.tasks
         assert said == ["a0", "a1", "a", "b0", "b", "c", "d"]
         assert [str(fault) for fault in faults] == ["a"]

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.config import Action, PolicyRule
 from rtrd.exabgp.attributes import UNREADABLE, read_attributes
 from rtrd.exabgp.decode import attribute_key
 from rtrd.policy import Policy
@@ -23,7 +22,8 @@ from rtrd.rib.attributes import (
     origin_as,
 )
 from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT
-from rtrd.tags import Tag, parse_tag
+from rtrd.tags import Tag
+from tests.lab.engine_story import policy_of
 
 OWN = 65000
 NONE = None
@@ -129,17 +129,9 @@ def test_the_origin_as_by_another_way(segments: list[tuple[int, list[int]]]) -> 
 
 # -- forged tags
 
-POLICY = Policy(
-    [
-        PolicyRule(
-            valid=Action(
-                action="announce",
-                tags=tuple(
-                    map(parse_tag, ("rfc8097", "large:65000:1:0", "community:65000:1", "extended:0x0302000000000001"))
-                ),
-            )
-        )
-    ]
+POLICY = policy_of(
+    'policy: [{valid: {action: announce, tags: ["rfc8097", "large:65000:1:0", "community:65000:1",'
+    ' "extended:0x0302000000000001"]}}]\n'
 )
 
 

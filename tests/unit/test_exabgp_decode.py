@@ -4,7 +4,6 @@ import json
 import random
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -14,6 +13,7 @@ from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import DecodeError, Event, Other, decode
 from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
+from tests.lab.json_places import get, places, put
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 LINES = sorted(line for file in SAMPLES.glob("*/*.jsonl") for line in file.read_bytes().splitlines())
@@ -103,16 +103,22 @@ def test_a_state_whose_time_is_none_is_one_nevertheless(time: str) -> None:
     assert down.time in (None, float("inf"))
 
 
-def test_connected_is_not_up() -> None:
-    assert decode(sample("session-up-main")) == Other("state", PEER)
-
-
-def test_a_state_of_the_state_machine_is_no_state_of_the_session() -> None:
-    assert decode(changed("down-tcp-closed", ('"type": "state"', '"type": "fsm"'))) == Other("fsm", PEER)
-
-
-def test_end_of_rib_changes_no_route() -> None:
-    assert decode(sample("eor-v6")) == Other("update", PEER)
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        pytest.param(sample("session-up-main"), Other("state", PEER), id="connected is not up"),
+        pytest.param(
+            changed("down-tcp-closed", ('"type": "state"', '"type": "fsm"')), Other("fsm", PEER), id="a state machine's"
+        ),
+        pytest.param(sample("eor-v6"), Other("update", PEER), id="End-of-RIB changes no route"),
+        pytest.param(
+            b'{"type": "notification", "notification": "shutdown"}', Other("notification"), id="of no neighbor"
+        ),
+        pytest.param(b"{}", Other(""), id="of nothing"),
+    ],
+)
+def test_lines_that_change_no_route(line: bytes, event: Event) -> None:
+    assert decode(line) == event
 
 
 def test_a_link_local_next_hop_beside_a_global_one_is_left_out() -> None:
@@ -186,11 +192,6 @@ def test_a_session_that_negotiated_ipv4_over_ipv6() -> None:
     assert decode(line.replace(b'"nexthop": [', b'"nexthop": ["ipv4 unicast ipv6", 7,')) == Other("negotiated", PEER)
 
 
-def test_lines_that_name_no_neighbor() -> None:
-    assert decode(b'{"type": "notification", "notification": "shutdown"}') == Other("notification")
-    assert decode(b"{}") == Other("")
-
-
 @pytest.mark.parametrize(
     "line",
     [
@@ -215,25 +216,6 @@ def test_what_exabgp_never_writes(line: bytes) -> None:
 # -- hostile
 
 
-def holes(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The places of all values in a decoded line."""
-    inner: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        inner = list(value.items())
-    elif isinstance(value, list):
-        inner = list(enumerate(value))
-    return [at, *(place for key, child in inner for place in holes(child, (*at, key)))]
-
-
-def put(value: Any, at: tuple[Any, ...], new: Any) -> Any:
-    """The value with another one at a place."""
-    if not at:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[at[0]] = put(copy[at[0]], at[1:], new)
-    return copy
-
-
 DECODED = [json.loads(line) for line in LINES if contained(line) is not None]
 EVIL = st.one_of(
     st.none(),
@@ -252,7 +234,7 @@ EVIL = st.one_of(
 def test_any_value_in_any_place(data: st.DataObject) -> None:
     line = data.draw(st.sampled_from(DECODED))
     for _ in range(data.draw(st.integers(1, 3))):
-        line = put(line, data.draw(st.sampled_from(holes(line))), data.draw(EVIL))
+        line = put(line, data.draw(st.sampled_from(places(line))), data.draw(EVIL))
     contained(json.dumps(line, ensure_ascii=data.draw(st.booleans())).encode(errors="surrogatepass"))
 
 
@@ -332,22 +314,10 @@ def test_nul_octets_stay_inside_the_attributes() -> None:
         assert prefixes == ["20.0.0.0/24"]
 
 
-def strings(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The places of all strings in a decoded line."""
-
-    def text(place: tuple[Any, ...]) -> bool:
-        found = value
-        for key in place:
-            found = found[key]
-        return isinstance(found, str)
-
-    return [place for place in holes(value, at) if text(place)]
-
-
 def test_a_newline_in_every_string() -> None:
     """It may stay in what is data (a reason, a prefix that is none), never in a next hop that is announced."""
     for line in DECODED:
-        for place in strings(line):
+        for place in (place for place in places(line) if isinstance(get(line, place), str)):
             event = contained(json.dumps(put(line, place, "192.0.2.1\nshutdown")).encode())
             if isinstance(event, Update):
                 assert all(next_hop in (None, PEER, "2001:db8::2") for next_hop, _ in next_hops(event))

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 
@@ -10,32 +9,22 @@ from rtrd.exabgp import encode, gate, send_barrier, session, startup, window
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import MOST_OCTETS, AttributeSet, Segment
 from rtrd.tags import Tag
+from tests.lab import pages
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "exabgp.md").read_text()
-TESTS = {file.stem: file.read_text() for file in (ROOT / "tests").glob("*/test_*.py")}
-NAMED = sorted(set(re.findall(r"`(test_\w+)::(test_\w+)`", PAGE)))
+PAGE = (pages.DOCS / "exabgp.md").read_text()
 
 
 def section(title: str) -> str:
-    match = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    assert match, title
-    return match[1]
+    return pages.section(PAGE, title)
 
 
-def rows(title: str) -> list[list[str]]:
-    """The cells of a section's table, without its head."""
-    lines = [line for line in section(title).splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-
-
-@pytest.mark.parametrize(("module", "name"), NAMED)
+@pytest.mark.parametrize(("module", "name"), pages.named_tests(PAGE))
 def test_every_test_that_is_named_exists(module: str, name: str) -> None:
-    assert re.search(rf"^ *(?:async )?def {name}\(", TESTS[module], re.MULTILINE)
+    pages.check_test(module, name)
 
 
 def test_every_trap_says_how_it_is_avoided_and_which_test_shows_it() -> None:
-    traps = rows("Traps, and how they are avoided")
+    traps = pages.rows(section("Traps, and how they are avoided"))[1:]
     assert len(traps) > 30
     for trap in traps:
         assert len(trap) == 4, trap
@@ -43,17 +32,16 @@ def test_every_trap_says_how_it_is_avoided_and_which_test_shows_it() -> None:
         assert name
         assert avoided
         assert version in ("4.2", "5.0", "both"), trap
-        assert re.fullmatch(r"`test_\w+::test_\w+`(, `test_\w+::test_\w+`)*", shown), trap
+        assert re.fullmatch(pages.NAMES_TESTS, shown), trap
 
 
 def test_every_file_that_is_named_exists() -> None:
     for name in re.findall(r"`((?:etc|tests|rtrd)/[\w./-]+)`", PAGE):
-        assert (ROOT / name).exists(), name
+        assert (pages.ROOT / name).exists(), name
 
 
 def test_every_link_inside_the_page_leads_to_a_section() -> None:
-    titles = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    anchors = pages.anchors("".join(re.findall(r"^## .+\n", PAGE, re.MULTILINE)))
     links = set(re.findall(r"\]\(#([\w-]+)\)", PAGE))
     assert links
     assert links == anchors
@@ -113,7 +101,7 @@ def test_the_grammar_is_that_of_the_code() -> None:
 
 
 def test_the_log_says_what_the_page_quotes() -> None:
-    code = "".join(file.read_text() for file in (ROOT / "rtrd" / "exabgp").glob("*.py"))
+    code = "".join(file.read_text() for file in (pages.ROOT / "rtrd" / "exabgp").glob("*.py"))
     quoted = re.findall(r"log\s+(?:says\s+so|counts\s+it)\s+\(`([^`]+)`\)", PAGE)
     assert len(quoted) == 2
     for words in quoted:

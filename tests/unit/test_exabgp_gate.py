@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -312,55 +313,50 @@ def test_neighbors_are_asked_for_now_and_then_and_one_list_is_read_at_a_time(sto
 # -- it wakes when there is something to do, and never without need
 
 
-def unanswered(story: Story) -> None:
-    story.rib.waiting = 1
-    story.pump()
-
-
-def full_window(story: Story) -> None:
-    story.rib.waiting = 100
+def pumped(story: Story, waiting: int, parked: int = 0, local: int = 0) -> None:
+    """So many commands wait in the tables; rtrd writes what it may."""
+    story.rib.waiting, story.rib.parked, story.local_rib.waiting = waiting, parked, local
     story.pump()
 
 
 def draining(story: Story) -> None:
-    story.rib.waiting = story.rib.parked = 1
-    story.pump()
-    story.rib.waiting, story.rib.parked = 2, 2
-    story.pump()
+    pumped(story, 1, parked=1)
+    pumped(story, 2, parked=2)
 
 
 def full_pipe(story: Story) -> None:
     story.room = -1
     story.gate.barrier.wrote(story.now)
-    full_window(story)
+    pumped(story, 100)
 
 
-def list_is_due(story: Story) -> None:
+def lists_are_due(story: Story, waiting: int) -> None:
     story.local_list.soon(story.now)
     story.gate.neighbors_due = story.now
-    full_window(story)
+    pumped(story, waiting)
 
 
 def asked_for_neighbors(story: Story) -> None:
-    story.gate.neighbors_due = story.now
-    story.local_list.soon(story.now)
-    story.pump()
-    unanswered(story)
+    lists_are_due(story, 0)
+    pumped(story, 1)
 
 
-def local_withdraws(story: Story) -> None:
-    story.rib.waiting = 1
-    story.local_rib.waiting = 1
-    story.pump()
+STATES: dict[str, Callable[[Story], None]] = {
+    "unanswered": lambda story: pumped(story, 1),
+    "full window": lambda story: pumped(story, 100),
+    "draining": draining,
+    "full pipe": full_pipe,
+    "lists are due": lambda story: lists_are_due(story, 100),
+    "asked for neighbors": asked_for_neighbors,
+    "local withdraws": lambda story: pumped(story, 1, local=1),
+}
 
 
-@pytest.mark.parametrize(
-    "state", [unanswered, full_window, draining, full_pipe, list_is_due, asked_for_neighbors, local_withdraws]
-)
+@pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("acks", [True, False])
-def test_while_exabgp_answers_nothing_more_rtrd_sleeps(state, acks: bool) -> None:  # type: ignore[no-untyped-def]
+def test_while_exabgp_answers_nothing_more_rtrd_sleeps(state: str, acks: bool) -> None:
     story = Story(acks=acks).started()
-    state(story)
+    STATES[state](story)
     assert story.until(story.now + 60) <= 12, "some for what is overdue, none to look again"
 
 

@@ -122,16 +122,14 @@ EXPECTED: dict[str, Case] = {
         v4=session_up(idle=False, extended_next_hop=True),
         differs=EXTRA_FSM,
     ),
-    "session-up-ibgp": Case(
-        v5=session_up(idle=True, extended_next_hop=False),
-        v4=session_up(idle=False, extended_next_hop=False),
-        differs=EXTRA_FSM,
-    ),
-    "session-up-addpath": Case(
-        v5=session_up(idle=True, extended_next_hop=False),
-        v4=session_up(idle=False, extended_next_hop=False),
-        differs=EXTRA_FSM,
-    ),
+    **{
+        name: Case(
+            v5=session_up(idle=True, extended_next_hop=False),
+            v4=session_up(idle=False, extended_next_hop=False),
+            differs=EXTRA_FSM,
+        )
+        for name in ("session-up-ibgp", "session-up-addpath")
+    },
     "session-up-addpath-send": Case(
         v5=session_up(idle=True, extended_next_hop=False),
         differs="with `negotiated;` and ADD-PATH send the session of 4.2.21 never comes up",
@@ -173,16 +171,7 @@ EXPECTED: dict[str, Case] = {
     # -- routes
     "update-v4-1": Case(announced(attributes(), "20.0.0.0/24")),
     "update-v4-multi": Case(
-        announced(
-            attributes(),
-            "20.0.1.0/24",
-            "20.0.2.0/24",
-            "20.0.3.0/24",
-            "20.0.4.0/24",
-            "20.0.5.0/24",
-            "0.0.0.0/0",
-            "20.9.9.9/32",
-        )
+        announced(attributes(), *(f"20.0.{number}.0/24" for number in range(1, 6)), "0.0.0.0/0", "20.9.9.9/32")
     ),
     "update-v6": Case(announced(v6(), "2001:db8:1::/48", "2001:db8:2::/48", "::/0", "2001:db8::1/128")),
     "update-v6-global-ll": Case(announced(v6(), "2001:db8:3::/48")),
@@ -197,19 +186,15 @@ EXPECTED: dict[str, Case] = {
     "addpath-v4-withdraw": Case(withdrawn("20.0.0.0/24 0.0.0.1")),
     "addpath-v6": Case(announced(v6(), "2001:db8:1::/48 0.0.0.7")),
     # -- the end of what a neighbor has
-    "eor-v4": Case(kinds("update")),
-    "eor-v6": Case(kinds("update")),
-    "eor-flow": Case(kinds("update")),
-    "addpath-eor-v4": Case(kinds("update")),
-    "route-refresh-v4": Case(v5=kinds("refresh"), v4=[Undecodable()], differs=NO_JSON),
-    "route-refresh-borr": Case(v5=kinds("refresh"), v4=[Undecodable()], differs=NO_JSON),
-    "route-refresh-eorr": Case(v5=kinds("refresh"), v4=[Undecodable()], differs=NO_JSON),
+    **dict.fromkeys(("eor-v4", "eor-v6", "eor-flow", "addpath-eor-v4"), Case(kinds("update"))),
+    **dict.fromkeys(
+        ("route-refresh-v4", "route-refresh-borr", "route-refresh-eorr"),
+        Case(v5=kinds("refresh"), v4=[Undecodable()], differs=NO_JSON),
+    ),
     # -- other families: counted, and left alone
-    "multicast-v4": Case(others(1)),
-    "mpls-v4": Case(others(1)),
-    "mpls-vpn-v4": Case(others(1)),
-    "mpls-vpn-v4-withdraw": Case(others(1)),
-    "flow-v4-withdraw": Case(others(1)),
+    **dict.fromkeys(
+        ("multicast-v4", "mpls-v4", "mpls-vpn-v4", "mpls-vpn-v4-withdraw", "flow-v4-withdraw"), Case(others(1))
+    ),
     # -- AS paths and the origin AS
     "empty-aspath-ebgp": Case(announced(attributes(path(), 65001), "20.2.9.0/24")),
     "ibgp-empty-aspath": Case(announced(attributes(path(), 65001, local_preference=100), "20.1.0.0/24")),
@@ -277,19 +262,22 @@ EXPECTED: dict[str, Case] = {
             "20.3.2.0/24",
         )
     ),
-    "ext-ovs-valid": Case(announced(attributes(extended_communities=(0x4300_0000_0000_0000,)), "20.3.3.0/24")),
-    "ext-ovs-notfound": Case(announced(attributes(extended_communities=(0x4300_0000_0000_0001,)), "20.3.4.0/24")),
-    "ext-ovs-invalid": Case(announced(attributes(extended_communities=(0x4300_0000_0000_0002,)), "20.3.5.0/24")),
-    "ibgp-ovs-valid": Case(
-        announced(
-            attributes(path(65100), local_preference=100, extended_communities=(0x4300_0000_0000_0000,)), "20.1.6.0/24"
+    **{
+        f"ext-ovs-{word}": Case(announced(attributes(extended_communities=(0x4300 << 48 | value,)), prefix))
+        for word, value, prefix in (
+            ("valid", 0, "20.3.3.0/24"),
+            ("notfound", 1, "20.3.4.0/24"),
+            ("invalid", 2, "20.3.5.0/24"),
         )
-    ),
-    "ibgp-ovs-notfound": Case(
-        announced(
-            attributes(path(65100), local_preference=100, extended_communities=(0x4300_0000_0000_0001,)), "20.1.7.0/24"
+    },
+    **{
+        f"ibgp-ovs-{word}": Case(
+            announced(
+                attributes(path(65100), local_preference=100, extended_communities=(0x4300 << 48 | value,)), prefix
+            )
         )
-    ),
+        for word, value, prefix in (("valid", 0, "20.1.6.0/24"), ("notfound", 1, "20.1.7.0/24"))
+    },
     "origin-incomplete-med-agg": Case(announced(attributes(origin=INCOMPLETE, med=77), "20.3.6.0/24")),
     "origin-egp": Case(announced(attributes(origin=EGP), "20.3.7.0/24")),
     "unknown-attr": Case(announced(attributes(), "20.3.8.0/24")),

@@ -1,19 +1,12 @@
 """A start of rtrd at an ExaBGP that lived before it, as stories with a clock that is turned by hand."""
 
-from rtrd.config import Action, PolicyRule
-from rtrd.config.types import Address
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, UNANSWERED, Phase, StartUp
-from rtrd.policy import Policy
 from rtrd.rib.bgp_events import Update
 from rtrd.rib.engine import Engine
-from rtrd.tags import parse_tag
+from tests.lab.engine_story import LISTENER, PEER, TAGGED, policy_of
 from tests.lab.vrp_sets import set_of
 
-PEER, LISTENER = "127.0.0.2", "127.0.0.3"
-TAGGED = PolicyRule(
-    from_=(Address(PEER),), to=(Address(LISTENER),), not_found=Action(action="announce", tags=(parse_tag("rfc8097"),))
-)
 VERSION = "5.0.15"
 KEY = (
     b'{ "origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": [64496, 64500]}} }'
@@ -36,7 +29,7 @@ class Story:
     """rtrd, started at an ExaBGP where these routes stand."""
 
     def __init__(self, *stands: str) -> None:
-        self.engine = Engine("exabgp", set_of(), Policy([TAGGED]), read_attributes)
+        self.engine = Engine("exabgp", set_of(), policy_of(TAGGED), read_attributes)
         self.now = 100.0
         self.startup = StartUp(self.engine, self.now)
         self.startup.established(PEER)

@@ -1,6 +1,7 @@
 """The window towards ExaBGP, as stories: acks on, off, silence, answers that never come, ExaBGP stopped and back."""
 
 from collections import deque
+from typing import Self
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ class Link:
         self.executed: list[str] = []
         self._count = 0
 
-    def greet(self) -> None:
+    def greeted(self) -> Self:
         """rtrd starts. `version` is answered at once, whatever stands before it."""
         comment, *versions = self.window.start(self.now).splitlines()
         assert comment.startswith("#")
@@ -35,6 +36,7 @@ class Link:
             self._done()
         for _ in versions:
             self.answers_version()
+        return self
 
     def answers_version(self) -> None:
         if not self.mute:
@@ -92,9 +94,7 @@ class Link:
 
 @pytest.fixture
 def greeted() -> Link:
-    link = Link()
-    link.greet()
-    return link
+    return Link().greeted()
 
 
 def test_the_first_words_ask_twice_for_the_version() -> None:
@@ -118,15 +118,13 @@ def test_what_a_killed_process_left_of_a_line_spoils_a_comment_and_no_version(*,
 
 
 def test_a_done_between_two_versions_means_acks_are_on() -> None:
-    link = Link(acks=True)
-    link.greet()
+    link = Link(acks=True).greeted()
     assert (link.window.acks, link.window.version, link.window.greeted) == (Acks.ON, "5.0.15", True)
     assert link.answered == [], "those of the start answer no command"
 
 
 def test_none_means_acks_are_off() -> None:
-    link = Link(acks=False)
-    link.greet()
+    link = Link(acks=False).greeted()
     assert link.window.acks is Acks.OFF
 
 
@@ -222,8 +220,7 @@ def test_answers_after_one_that_never_came_are_credited_again_behind_the_fence(g
 
 
 def test_without_acks_each_window_ends_with_a_fence_and_opens_with_its_answer() -> None:
-    link = Link(acks=False)
-    link.greet()
+    link = Link(acks=False).greeted()
     for _ in range(3):
         assert link.fill() == COMMANDS
         assert link.fence()
@@ -237,8 +234,7 @@ def test_without_acks_each_window_ends_with_a_fence_and_opens_with_its_answer() 
 
 
 def test_without_acks_a_single_command_is_fenced_too() -> None:
-    link = Link(acks=False)
-    link.greet()
+    link = Link(acks=False).greeted()
     assert not link.fence(), "nothing was written"
     link.write()
     assert link.fence()
@@ -247,8 +243,7 @@ def test_without_acks_a_single_command_is_fenced_too() -> None:
 
 
 def test_acks_that_somebody_turns_on_count_from_there() -> None:
-    link = Link(acks=False)
-    link.greet()
+    link = Link(acks=False).greeted()
     link.acks = True
     first = link.write()
     link.execute()
@@ -280,8 +275,7 @@ def test_acks_that_somebody_silences_are_done_without(greeted: Link, executed: i
 
 def test_an_exabgp_that_says_nothing_gets_a_window_each_tenth_of_a_second() -> None:
     """Whatever it is, it is told the routes, slower than the slowest ExaBGP executes."""
-    link = Link(mute=True)
-    link.greet()
+    link = Link(mute=True).greeted()
     assert link.fill() == COMMANDS
     link.now += 0.9
     assert link.fill() == 0, "it may still be about to say something"
@@ -295,8 +289,7 @@ def test_an_exabgp_that_says_nothing_gets_a_window_each_tenth_of_a_second() -> N
 
 
 def test_one_that_speaks_late_is_understood_late() -> None:
-    link = Link(mute=True)
-    link.greet()
+    link = Link(mute=True).greeted()
     link.now += 2.0
     link.fill()
     link.mute = False
@@ -312,8 +305,7 @@ def test_one_that_speaks_late_is_understood_late() -> None:
 
 @pytest.mark.parametrize("acks", [True, False])
 def test_exabgp_stops_for_a_minute_and_comes_back(*, acks: bool) -> None:
-    link = Link(acks=acks)
-    link.greet()
+    link = Link(acks=acks).greeted()
     written = link.fill()
     fences = 0
     for _ in range(60):
@@ -343,7 +335,7 @@ def test_answers_that_nobody_waits_for_do_no_harm(greeted: Link) -> None:
 def test_the_deadline_is_when_a_fence_is_due() -> None:
     link = Link()
     assert link.window.deadline() is None
-    link.greet()
+    link.greeted()
     assert link.window.deadline() is None, "nothing is waited for"
     link.write()
     assert link.window.deadline() == link.now + PATIENCE
@@ -355,8 +347,7 @@ def test_the_deadline_is_when_a_fence_is_due() -> None:
 
 
 def test_the_deadline_of_silence() -> None:
-    link = Link(mute=True)
-    link.greet()
+    link = Link(mute=True).greeted()
     assert link.window.deadline() is None, "nothing was written that could be answered"
     link.write()
     assert link.window.deadline() == link.now + 1.0
@@ -380,8 +371,7 @@ STEPS = st.lists(
 @settings(max_examples=400)
 @given(acks=st.booleans(), steps=STEPS)
 def test_whatever_happens_the_window_is_bounded_and_opens(*, acks: bool, steps: list[str | tuple[str, float]]) -> None:
-    link = Link(acks=acks)
-    link.greet()
+    link = Link(acks=acks).greeted()
     for step in steps:
         if isinstance(step, tuple):
             if step[0] == "execute":

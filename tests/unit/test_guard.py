@@ -16,9 +16,14 @@ def guard() -> Guard:
     return Guard(Limits(newly_invalid=0.05, shrink=0.2, hold=300))
 
 
-def hold(guard: Guard, now: float = 0, figures: Figures = INVALID, expires: float = 7200) -> None:
+def change(guard: Guard, now: float, figures: Figures, expires: float = 7200) -> Action:
+    """What is done about a change with these figures."""
     assert guard.changed(now, pending=True, keep=True, expires=expires) is JUDGE
-    assert guard.judged(figures) is NOTHING
+    return guard.judged(figures)
+
+
+def hold(guard: Guard, now: float = 0, figures: Figures = INVALID, expires: float = 7200) -> None:
+    assert change(guard, now, figures, expires) is NOTHING
     assert guard.state == "held"
 
 
@@ -39,29 +44,21 @@ def test_one_beyond_a_limit_is_held_until_the_time_is_over(guard: Guard, figures
     assert guard.tick(311) is NOTHING
 
 
-def test_a_set_that_grows_never_shrinks_too_much(guard: Guard) -> None:
-    guard.changed(0, pending=True, keep=True)
-    assert guard.judged(Figures(0, 0, 100, 100000)) is TAKE
-
-
-def test_without_a_route_only_the_set_counts(guard: Guard) -> None:
-    guard.changed(0, pending=True, keep=True)
-    assert guard.judged(Figures(0, 0, 100, 80)) is TAKE
-    guard.changed(0, pending=True, keep=True)
-    assert guard.judged(Figures(0, 0, 100, 0)) is NOTHING
-
-
-def test_limits_of_all_hold_nothing() -> None:
-    guard = Guard(Limits(newly_invalid=1, shrink=1, hold=300))
-    guard.changed(0, pending=True, keep=True)
-    assert guard.judged(Figures(1000, 1000, 100, 0)) is TAKE
-
-
-def test_limits_of_nothing_hold_the_first_route() -> None:
-    guard = Guard(Limits(newly_invalid=0, shrink=0, hold=300))
-    guard.changed(0, pending=True, keep=True)
-    assert guard.judged(Figures(1000, 0, 100, 100)) is TAKE
-    hold(guard, 0, Figures(1000, 1, 100, 100))
+@pytest.mark.parametrize(
+    ("limits", "figures", "action"),
+    [
+        pytest.param((0.05, 0.2), (0, 0, 100, 100000), TAKE, id="a set that grows never shrinks too much"),
+        pytest.param((0.05, 0.2), (0, 0, 100, 80), TAKE, id="without a route only the set counts"),
+        pytest.param((0.05, 0.2), (0, 0, 100, 0), NOTHING, id="without a route the set counts still"),
+        pytest.param((1, 1), (1000, 1000, 100, 0), TAKE, id="limits of all hold nothing"),
+        pytest.param((0, 0), (1000, 0, 100, 100), TAKE, id="limits of nothing hold no change without an effect"),
+        pytest.param((0, 0), (1000, 1, 100, 100), NOTHING, id="limits of nothing hold the first route"),
+    ],
+)
+def test_what_the_limits_hold(limits: tuple[float, float], figures: tuple[int, int, int, int], action: Action) -> None:
+    guard = Guard(Limits(*limits, hold=300))
+    assert change(guard, 0, Figures(*figures)) is action
+    assert guard.state == ("following" if action is TAKE else "held")
 
 
 def test_what_is_not_worth_keeping_holds_nothing(guard: Guard) -> None:

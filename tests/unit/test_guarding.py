@@ -18,6 +18,7 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPChanges
 from tests.lab import promised
 from tests.lab.effective_story import NOON, Cache, EffectiveStory, OnExpire
+from tests.lab.slurm_text import slurm_text
 
 OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 ORIGIN = 64500
@@ -361,18 +362,11 @@ class TestSnapshot:
 def test_slurm_files_are_one_change(story: Story, tmp_path: Path) -> None:
     path = tmp_path / "slurm.json"
 
-    def put(filters: str, assertions: str) -> None:
-        empty = '"bgpsecFilters": []', '"bgpsecAssertions": []'
-        path.write_text(
-            f'{{"slurmVersion": 1, "validationOutputFilters": {{"prefixFilters": [{filters}], {empty[0]}}},'
-            f' "locallyAddedAssertions": {{"prefixAssertions": [{assertions}], {empty[1]}}}}}'
-        )
-
     async def load() -> None:
         await SlurmFiles([path], story.vrp_set, story.effective.task_queue, story.effective.slurm_changed).load()
 
     story.begin()
-    put('{"prefix": "10.0.0.0/16"}', '{"prefix": "10.0.0.0/16", "asn": 64500, "maxPrefixLength": 24}')
+    path.write_text(slurm_text([{"prefix": "10.0.0.0/16"}], [VRP("10.0.0.0/16", 24, 64500)]))
     asyncio._set_running_loop(None)
     asyncio.run(load())
     assert (story.state, story.guarding.status()["held"]["cause"]) == ("held", ["SLURM files"])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.graphs import circles
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"rtrd": ROOT / "rtrd", "rtrlib": ROOT / "ffi" / "rtrlib"}
 
@@ -53,40 +55,13 @@ def _imported(file: Path, modules: dict[str, Path]) -> set[str]:
     return found
 
 
-def circles(arrows: dict[str, set[str]]) -> list[set[str]]:
-    """Give the strongly connected parts of more than one module (Tarjan)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    found: list[set[str]] = []
-
-    def visit(one: str) -> None:
-        index[one] = low[one] = len(index)
-        stack.append(one)
-        for other in arrows[one]:
-            if other not in index:
-                visit(other)
-                low[one] = min(low[one], low[other])
-            elif other in stack:
-                low[one] = min(low[one], index[other])
-        if low[one] == index[one]:
-            at = stack.index(one)
-            found.append(set(stack[at:]))
-            del stack[at:]
-
-    for one in arrows:
-        if one not in index:
-            visit(one)
-    return [circle for circle in found if len(circle) > 1]
-
-
 def room(module: str) -> tuple[int, str]:
     """Give floor and room of a module of rtrd."""
     return ROOMS[module.split(".")[1]]
 
 
 def test_a_circle_is_found() -> None:
-    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [{"a", "b", "c"}]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
 
 
 def test_no_circle_of_modules() -> None:

@@ -81,18 +81,23 @@ def test_withdrawn_ones_and_those_of_a_session_that_ends_are_gone(story: Story) 
     story.sent(withdrawn=("203.0.113.0/24",))
     assert set(story.own) == {"198.51.100.0/24"}
     story.engine.state(State(PEER, up=False, reason=""))
-    while story.engine.work(100):
-        pass
+    story.work()
     assert story.own == {}
 
 
 def learn(story: Story, prefix: str, *, withdraw: bool = False) -> None:
     """Let a neighbor announce it; ExaBGP is told to announce it on, and does."""
-    key = attribute_key(PATH, "192.0.2.9", 65000, "ipv4 unicast")
-    story.engine.update(Update(LEARNED, [prefix] if withdraw else [], [] if withdraw else [(key, [prefix])], 0))
+    if withdraw:
+        story.withdraw(LEARNED, prefix)
+    else:
+        story.announce(LEARNED, prefix)
+    assert next_said(story) == (not withdraw, prefix, (PEER,))
+
+
+def next_said(story: Story) -> tuple[bool, str, tuple[str, ...]]:
     command = story.engine.next_command(50)
     assert command is not None
-    assert (command.announce, command.prefixes) == (not withdraw, prefix)
+    return command.announce, command.prefixes, story.engine.receivers.names(command.receivers)
 
 
 def test_what_rtrd_announced_is_no_local_route(story: Story) -> None:
@@ -146,12 +151,8 @@ def test_a_local_route_is_not_withdrawn_with_a_learned_one() -> None:
     invalid = PolicyRule(from_=(Address("192.0.2.3"),), to=(Address(PEER),), invalid=Action(action="withdraw"))
     story = Story(OURS, rules=(invalid,))
     story.lists("198.51.100.0/25")
-    key = attribute_key(PATH, "192.0.2.9", 65000, "ipv4 unicast")
-    story.engine.update(Update("192.0.2.3", [], [(key, ["198.51.100.0/25", "198.51.100.0/26"])], 0))
-    command = story.engine.next_command(50)
-    assert command is not None
-    assert (command.announce, command.prefixes) == (False, "198.51.100.0/26")
-    assert story.engine.receivers.names(command.receivers) == (PEER,)
+    story.announce("192.0.2.3", "198.51.100.0/25", "198.51.100.0/26", origin=65000)
+    assert next_said(story) == (False, "198.51.100.0/26", (PEER,))
     assert story.own == {"198.51.100.0/25": "invalid"}
 
 
@@ -213,11 +214,7 @@ def test_nothing_is_withdrawn_where_a_session_is_down(ruled: Story) -> None:
 def test_what_rtrd_announced_meanwhile_is_not_withdrawn_as_a_local_route(ruled: Story) -> None:
     ruled.lists("203.0.113.0/24", "198.51.100.0/25")
     ruled.now(VRP("203.0.113.0/24", 24, 64500), OURS)
-    story_key = attribute_key(PATH.replace(b"65000", b"64500"), "192.0.2.9", 65000, "ipv4 unicast")
-    ruled.engine.update(Update(LEARNED, [], [(story_key, ["203.0.113.0/24"])], 0))
-    command = ruled.engine.next_command(50)
-    assert command is not None
-    assert (command.announce, command.prefixes) == (True, "203.0.113.0/24")
+    learn(ruled, "203.0.113.0/24")
     assert ruled.withdrawn() == ["198.51.100.0/25"]
 
 

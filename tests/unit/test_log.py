@@ -8,99 +8,105 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd.base import log
 from rtrd.base.text import MAX_VALUE, printable
 
 
+class Pipe:
+    """Where the log goes."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+
+    def setup(self, style: log.Format = "auto", level: str = "info") -> None:
+        log.setup(style, level, self.writer)
+
+    def text(self) -> str:
+        return os.read(self.reader, 1 << 20).decode()
+
+    def close(self) -> None:
+        structlog.reset_defaults()
+        os.close(self.reader)
+        os.close(self.writer)
+
+
 @pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    reader, writer = os.pipe()
-    os.set_blocking(reader, False)
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
-def text(reader: int) -> str:
-    return os.read(reader, 1 << 20).decode()
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
 
 
 def fail(what: str) -> None:
     raise ValueError(what)
 
 
-def test_a_line_for_people(pipe: tuple[int, int]) -> None:
-    reader, writer = pipe
-    log.setup("human", fd=writer)
+def test_a_line_for_people(pipe: Pipe) -> None:
+    pipe.setup("human")
     log.get("engine").warning("a cache is gone", cache="192.0.2.1:323", tries=3)
-    line = text(reader)
+    line = pipe.text()
     assert "warning" in line
     assert line.rstrip().endswith("a cache is gone part=engine cache=192.0.2.1:323 tries=3")
     assert "\x1b" not in line
 
 
-def test_json_when_the_environment_asks_for_it(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, writer = pipe
+def test_json_when_the_environment_asks_for_it(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RTRD_LOG", "json")
-    log.setup(fd=writer)
+    pipe.setup()
     log.get("engine").info("hello", routes=5)
-    found = json.loads(text(reader))
+    found = json.loads(pipe.text())
     assert (found["event"], found["routes"], found["level"], found["part"]) == ("hello", 5, "info", "engine")
 
 
-def test_what_is_below_the_level_is_not_written(pipe: tuple[int, int]) -> None:
-    reader, writer = pipe
-    log.setup("human", "warning", fd=writer)
+def test_what_is_below_the_level_is_not_written(pipe: Pipe) -> None:
+    pipe.setup("human", "warning")
     log.get("x").info("quiet")
     log.get("x").warning("loud")
-    assert "quiet" not in (line := text(reader))
+    assert "quiet" not in (line := pipe.text())
     assert "loud" in line
 
 
 @pytest.mark.parametrize("style", ["human", "json"])
-def test_text_from_bgp_can_not_forge_a_line_or_steer_a_terminal(pipe: tuple[int, int], style: log.Format) -> None:
-    reader, writer = pipe
-    log.setup(style, fd=writer)
+def test_text_from_bgp_can_not_forge_a_line_or_steer_a_terminal(pipe: Pipe, style: log.Format) -> None:
+    pipe.setup(style)
     log.get("x").warning("bad\nline", path="a\r\n\x1b[2J\u2028", raw=b"\x00\n", nested={"k": "\x1b"})
-    line = text(reader)
+    line = pipe.text()
     assert line.count("\n") == 1
     assert line.rstrip("\n").isprintable()
 
 
-def test_a_traceback_stays_readable_and_indented(pipe: tuple[int, int]) -> None:
-    reader, writer = pipe
-    log.setup("human", fd=writer)
+def test_a_traceback_stays_readable_and_indented(pipe: Pipe) -> None:
+    pipe.setup("human")
     try:
         fail("first\n2026-01-01T00:00:00Z [info] forged")
     except ValueError:
         log.get("x").exception("failed")
-    first, *rest = text(reader).splitlines()
+    first, *rest = pipe.text().splitlines()
     assert "failed" in first
     assert any(line.strip() == "ValueError: first" for line in rest)
     assert all(line.startswith("    ") for line in rest)
 
 
-def test_libraries_log_through_the_same_pipe(pipe: tuple[int, int]) -> None:
-    reader, writer = pipe
-    log.setup("human", fd=writer)
+def test_libraries_log_through_the_same_pipe(pipe: Pipe) -> None:
+    pipe.setup("human")
     logging.getLogger("asyncio").error("lost %s", "it\n")
     logging.getLogger("asyncio").info("chatter")
-    assert text(reader).rstrip().endswith("lost it\\n part=asyncio")
+    assert pipe.text().rstrip().endswith("lost it\\n part=asyncio")
 
 
-def test_a_full_pipe_costs_lines_and_not_time(pipe: tuple[int, int]) -> None:
-    reader, writer = pipe
-    log.setup("human", fd=writer)
+def test_a_full_pipe_costs_lines_and_not_time(pipe: Pipe) -> None:
+    pipe.setup("human")
     logger = log.get("x")
     for _ in range(2000):
         logger.warning("y" * 400)
-    kept = text(reader).count("\n")
+    kept = pipe.text().count("\n")
     assert 0 < kept < 2000
     logger.warning("again")
-    said, line = text(reader).splitlines()
+    said, line = pipe.text().splitlines()
     assert said == f"{2000 - kept} log lines were lost: nobody read stderr"
     assert "again" in line
 
@@ -114,20 +120,18 @@ def test_a_closed_stderr_stops_nothing() -> None:
     structlog.reset_defaults()
 
 
-def test_a_long_line_is_written_whole(pipe: tuple[int, int]) -> None:
-    reader, writer = pipe
-    log.setup("json", fd=writer)
+def test_a_long_line_is_written_whole(pipe: Pipe) -> None:
+    pipe.setup("json")
     log.get("x").warning("long", **{f"k{number}": "v" * 400 for number in range(40)})
-    assert len(text(reader)) > 4 * select.PIPE_BUF
+    assert len(pipe.text()) > 4 * select.PIPE_BUF
 
 
-def test_the_last_records_are_kept_as_they_were_written(pipe: tuple[int, int]) -> None:
-    reader, writer = pipe
-    log.setup("human", "warning", fd=writer)
+def test_the_last_records_are_kept_as_they_were_written(pipe: Pipe) -> None:
+    pipe.setup("human", "warning")
     for number in range(log.MOST_KEPT + 5):
         log.get("x").warning("bad\nline", number=number)
         log.get("x").info("below the level")
-        text(reader)
+        pipe.text()
     logging.getLogger("rtrlib").error("of a library")
     *kept, last = log.recent()
     assert [record["number"] for record in kept] == list(range(6, log.MOST_KEPT + 5))
@@ -164,16 +168,15 @@ def test_the_limiter_does_not_grow_without_end() -> None:
     assert limiter.rate_limited(4999) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=600), st.text(min_size=1, max_size=600), st.sampled_from(["human", "json"]))
 def test_any_text_is_one_printable_line(event: str, value: str, style: log.Format) -> None:
-    reader, writer = os.pipe()
+    pipe = Pipe()
     try:
-        log.setup(style, fd=writer)
+        pipe.setup(style)
         log.get("x").warning(event, path=value, raw=value.encode("utf-8", "surrogatepass"), nested={value: [value]})
-        line = text(reader)
+        line = pipe.text()
     finally:
-        structlog.reset_defaults()
-        os.close(reader)
-        os.close(writer)
+        pipe.close()
     assert line.endswith("\n")
     assert line[:-1].isprintable()

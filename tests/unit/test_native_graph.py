@@ -5,6 +5,8 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
+from tests.lab.graphs import circles
+
 NATIVE = Path(__file__).parents[2] / "ffi" / "native"
 BELOW = {
     "base": {"base"},
@@ -47,17 +49,6 @@ def calls() -> dict[str, set[str]]:
             if other != file and ("librtr" in other) == ("librtr" in file) and definitions(other) & words
         }
     return graph
-
-
-def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """The files that need each other, as groups."""
-    reach = {file: set(needs) for file, needs in graph.items()}
-    for middle in graph:
-        for needs in reach.values():
-            if middle in needs:
-                needs.update(reach[middle])
-    together = {frozenset(other for other in reach[file] if file in reach.get(other, ())) for file in graph}
-    return sorted(sorted(group) for group in together if group)
 
 
 def upward(graph: dict[str, set[str]]) -> list[str]:

@@ -10,16 +10,14 @@ from hypothesis import strategies as st
 
 from _rov import lib
 from bench import lines
-from rtrd.config import Action, PolicyRule
-from rtrd.config.types import Address
 from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import DecodeError, decode
-from rtrd.policy import Policy, Treatment
+from rtrd.policy import Treatment
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
-from rtrd.tags import parse_tag
 from rtrlib.vrp import VRP
+from tests.lab.engine_story import policy_of
 from tests.lab.vrp_sets import set_of
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -27,16 +25,14 @@ SAMPLE_LINES = [line for path in sorted(SAMPLES.glob("exabgp-*/*.jsonl")) for li
 UPDATES = [line for line in SAMPLE_LINES if b'"type": "update"' in line]
 PEER, RIVAL = "127.0.0.2", "127.0.0.9"
 VRPS = [VRP("20.0.0.0/16", 24, 65100), VRP("2001:db8::/32", 48, 65100)]
-TAGS = ("rfc8097", "large:65000:1:0", "community:65002:7", "extended:0x0002fde900000001")
+TAGS = ("rfc8097", "'large:65000:1:0'", "'community:65002:7'", "'extended:0x0002fde900000001'")
 
 
 def engine() -> Engine:
     """One that has a session with the peer of the samples and something to say of each of its routes."""
-    says = Action(action="announce", tags=tuple(map(parse_tag, TAGS)))
-    rule = PolicyRule(
-        from_=(Address(PEER), Address(RIVAL)), to=(Address("127.0.0.3"),), valid=says, not_found=says, invalid=says
-    )
-    made = Engine("r", set_of(*VRPS), Policy([rule]), read_attributes)
+    says = f"{{action: announce, tags: [{', '.join(TAGS)}]}}"
+    rule = f"{{from: [{PEER}, {RIVAL}], to: [127.0.0.3], valid: {says}, not-found: {says}, invalid: {says}}}"
+    made = Engine("r", set_of(*VRPS), policy_of(f"policy: [{rule}]\n"), read_attributes)
     made.state(State(PEER, up=True, reason=""))
     return made
 

@@ -13,7 +13,7 @@ import yaml
 from rtrd import config
 from rtrd.config import ConfigError
 from rtrd.version import __version__
-from tests.lab.programs import RTRD
+from tests.lab.programs import rtrd
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "packaging" / "rtrd.yaml"
@@ -28,7 +28,7 @@ def test_the_shipped_configuration_decides_nothing_and_names_no_cache() -> None:
 
 
 def test_rtrd_says_what_the_shipped_configuration_lacks() -> None:
-    done = subprocess.run([RTRD, "check", str(SHIPPED)], capture_output=True, text=True, timeout=60, check=False)
+    done = rtrd("check", SHIPPED)
     assert done.returncode == 2
     assert "caches.groups" in done.stderr
 

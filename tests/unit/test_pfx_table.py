@@ -1,6 +1,7 @@
 """rtrlib-python's PfxTable, and what killed it."""
 
 import ipaddress
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -56,22 +57,19 @@ def test_what_is_no_vrp_is_refused_with_its_reason(table: PfxTable) -> None:
     for text in ("300.1.1.1", "1.2.3.4xx", "", "10.0.0.0/8"):
         with pytest.raises(IpConversionException):
             table.add_record(1, text, 8, 8)
-    with pytest.raises(ValueError, match="min_length 99 is not in 0"):
-        table.add_record(1, "10.0.0.0", 99, 99)
-    with pytest.raises(ValueError, match="max_length 8 is below min_length 16"):
-        table.add_record(1, "10.0.0.0", 16, 8)
-    with pytest.raises(ValueError, match="bits set behind"):
-        table.add_record(1, "10.0.0.1", 8, 8)
-    with pytest.raises(ValueError, match="asn 4294967296"):
-        table.validate(1 << 32, "10.0.0.0", 8)
-    with pytest.raises(TypeError, match="asn must be an int"):
-        table.validate("AS1", "10.0.0.0", 8)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="mask_len must be an int"):
-        table.validate(1, "10.0.0.0", "8")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"mask_len 33 is not in 0\.\.32"):
-        table.validate(1, "10.0.0.0", 33)
-    with pytest.raises(ValueError, match=r"mask_len 129 is not in 0\.\.128"):
-        table.validate(1, "::", 129)
+    faults: list[tuple[Callable[..., object], tuple[object, ...], type[Exception], str]] = [
+        (table.add_record, (1, "10.0.0.0", 99, 99), ValueError, "min_length 99 is not in 0"),
+        (table.add_record, (1, "10.0.0.0", 16, 8), ValueError, "max_length 8 is below min_length 16"),
+        (table.add_record, (1, "10.0.0.1", 8, 8), ValueError, "bits set behind"),
+        (table.validate, (1 << 32, "10.0.0.0", 8), ValueError, "asn 4294967296"),
+        (table.validate, ("AS1", "10.0.0.0", 8), TypeError, "asn must be an int"),
+        (table.validate, (1, "10.0.0.0", "8"), TypeError, "mask_len must be an int"),
+        (table.validate, (1, "10.0.0.0", 33), ValueError, r"mask_len 33 is not in 0\.\.32"),
+        (table.validate, (1, "::", 129), ValueError, r"mask_len 129 is not in 0\.\.128"),
+    ]
+    for function, arguments, kind, why in faults:
+        with pytest.raises(kind, match=why):
+            function(*arguments)
     assert len(table) == 0
 
 

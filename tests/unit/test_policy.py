@@ -1,20 +1,16 @@
 """What the policy decides, told as an operator would write it."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd import config
 from rtrd.policy import HOLD, OBSERVE, Policy, Treatment
 from rtrd.tags import EXPECTED, RFC8097_BASE, VALIDITIES, Tag, Validity, parse_tag, rfc8097_tag
-
-CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.10}]}]}\n"
+from tests.lab.engine_story import policy_of
 
 
 def policy(text: str) -> Policy:
-    return Policy(config.loads(f"{CACHES}policy:\n{text}", Path("/x/rtrd.yaml")).policy)
+    return policy_of(f"policy:\n{text}")
 
 
 def decide(text: str, validity: Validity, neighbor: str = "192.0.2.1") -> Treatment:
@@ -67,19 +63,21 @@ def test_a_validity_that_is_not_named_is_observed() -> None:
     assert [decide(rule, validity) for validity in VALIDITIES] == [OBSERVE] * 4
 
 
-@pytest.mark.parametrize("action", ["announce", "withdraw"])
-def test_unverified_waits_when_the_rule_acts(action: str) -> None:
-    assert decide(f"  - invalid: {{action: {action}}}\n", "unverified") == HOLD
-    assert decide(f"  - invalid: {{action: {action}}}\n", "not-found") == OBSERVE
-
-
-def test_unverified_is_observed_when_the_rule_never_acts() -> None:
-    assert decide("  - valid: {action: observe}\n", "unverified") == OBSERVE
-
-
-def test_unverified_does_what_it_is_told() -> None:
-    rule = "  - {invalid: {action: withdraw}, unverified: {action: announce}}\n"
-    assert decide(rule, "unverified") == Treatment("announce")
+@pytest.mark.parametrize(
+    ("rule", "validity", "treatment"),
+    [
+        ("{invalid: {action: announce}}", "unverified", HOLD),
+        ("{invalid: {action: announce}}", "not-found", OBSERVE),
+        ("{invalid: {action: withdraw}}", "unverified", HOLD),
+        ("{invalid: {action: withdraw}}", "not-found", OBSERVE),
+        ("{valid: {action: observe}}", "unverified", OBSERVE),
+        ("{invalid: {action: withdraw}, unverified: {action: announce}}", "unverified", Treatment("announce")),
+    ],
+)
+def test_unverified_waits_when_the_rule_acts_unless_it_says_otherwise(
+    rule: str, validity: Validity, treatment: Treatment
+) -> None:
+    assert decide(f"  - {rule}\n", validity) == treatment
 
 
 def test_every_neighbor_but_the_source_receives_unless_to_says_who() -> None:

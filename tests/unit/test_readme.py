@@ -20,12 +20,6 @@ def test_the_first_configuration_is_a_good_one(tmp_path: Path) -> None:
     assert [group.name for group in config.load(file).caches.groups] == ["primary", "backup"]
 
 
-def test_every_link_leads_somewhere() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert len(links) > 5
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
 def test_the_table_names_the_commands_that_there_are() -> None:
     assert {words.split()[0] for words in re.findall(r"^\| `rtrd ([^`]+)`", README, re.MULTILINE)} == set(COMMANDS)
 

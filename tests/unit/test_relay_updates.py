@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Self
 
 import pytest
 from hypothesis import given, settings
@@ -78,6 +79,12 @@ class Story:
     def now(self, *vrps: VRP) -> None:
         self.updates.changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
 
+    async def started(self) -> Self:
+        """Serve what there is."""
+        self.updates.became_usable()
+        await self.let(1)
+        return self
+
     async def let(self, calls: int) -> None:
         """Let the server take so many calls, and wait until it has."""
         wanted = len(self.server.calls) + calls
@@ -107,9 +114,7 @@ async def test_nothing_is_served_before_the_set_can_be_relied_on() -> None:
 
 async def test_once_it_serves_it_goes_on_with_what_is_effective() -> None:
     """A snapshot that ran out: better nothing than what is too old."""
-    one = Story(ONE)
-    one.updates.became_usable()
-    await one.let(1)
+    one = await Story(ONE).started()
     one.ready = False
     one.now()
     await one.let(1)
@@ -117,9 +122,7 @@ async def test_once_it_serves_it_goes_on_with_what_is_effective() -> None:
 
 
 async def test_what_comes_while_the_server_is_busy_goes_in_one_piece() -> None:
-    one = Story(ONE)
-    one.updates.became_usable()
-    await one.let(1)
+    one = await Story(ONE).started()
     one.now(ONE, TWO)
     await one.settle()
     one.now(TWO)
@@ -131,9 +134,7 @@ async def test_what_comes_while_the_server_is_busy_goes_in_one_piece() -> None:
 
 
 async def test_a_big_change_goes_as_the_whole_set() -> None:
-    one = Story(ONE)
-    one.updates.became_usable()
-    await one.let(1)
+    one = await Story(ONE).started()
     one.now(*MANY)
     await one.let(1)
     assert one.server.served == set(MANY)
@@ -158,8 +159,7 @@ async def test_a_set_that_changes_while_it_is_copied_is_served_as_it_became(monk
 async def test_router_keys_and_vrps_of_one_moment_are_one_change() -> None:
     one = Story(ONE)
     one.keys.slurm([], [KEY])
-    one.updates.became_usable()
-    await one.let(1)
+    await one.started()
     assert one.server.keys == {KEY}
     one.now(TWO)
     one.keys.slurm([], [])
@@ -173,9 +173,7 @@ async def test_router_keys_and_vrps_of_one_moment_are_one_change() -> None:
 
 async def test_after_a_failure_the_whole_set_is_served_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "RETRY", 0)
-    one = Story(ONE)
-    one.updates.became_usable()
-    await one.let(1)
+    one = await Story(ONE).started()
     one.server.fails = 1
     one.now(TWO)
     one.server.let.release()
@@ -207,9 +205,7 @@ def test_however_changes_and_answers_interleave_it_ends_with_the_set(
 
 
 async def test_an_empty_change_is_nothing() -> None:
-    one = Story(ONE)
-    one.updates.became_usable()
-    await one.let(1)
+    one = await Story(ONE).started()
     one.updates.changed(VRPChanges())
     one.server.let.release()
     await one.settle()

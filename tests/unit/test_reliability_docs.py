@@ -1,20 +1,18 @@
 """docs/reliability.md: every promise names the tests that show it, and they are there."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "reliability.md").read_text()
-TESTS = {file.stem: file.read_text() for file in (ROOT / "tests").glob("*/test_*.py")}
-NAMED = sorted(set(re.findall(r"`(test_\w+)::(test_\w+)`", PAGE)))
+from tests.lab import pages
+
+PAGE = (pages.DOCS / "reliability.md").read_text()
 ROWS = [line for line in PAGE.splitlines() if line.startswith("|") and not line.startswith(("| promise |", "|---"))]
 
 
-@pytest.mark.parametrize(("module", "name"), NAMED)
+@pytest.mark.parametrize(("module", "name"), pages.named_tests(PAGE))
 def test_every_test_that_is_named_exists(module: str, name: str) -> None:
-    assert re.search(rf"^ *(?:async )?def {name}\(", TESTS[module], re.MULTILINE)
+    pages.check_test(module, name)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -22,7 +20,7 @@ def test_every_promise_says_which_test_shows_it(row: str) -> None:
     promise, shown = row.strip("| ").split(" | ")
     assert promise[0] == promise[0].lower()
     assert not promise.endswith(".")
-    assert re.fullmatch(r"`test_\w+::test_\w+`(, `test_\w+::test_\w+`)*", shown)
+    assert re.fullmatch(pages.NAMES_TESTS, shown)
 
 
 def test_every_section_has_promises() -> None:

@@ -91,11 +91,13 @@ def drain_work(table: RouteTable) -> None:
         pass
 
 
-def announce(table: RouteTable, neighbor: int, name: bytes, routes: list[str]) -> int:
+def number_of(table: RouteTable, name: bytes) -> int:
     number = table.find_attributes(name)
-    if number is None:
-        number = table.add_attributes(name, SETS[name])
-    return table.announce(neighbor, number, routes)
+    return table.add_attributes(name, (SETS | PREVIOUS)[name]) if number is None else number
+
+
+def announce(table: RouteTable, neighbor: int, name: bytes, routes: list[str]) -> int:
+    return table.announce(neighbor, number_of(table, name), routes)
 
 
 class TestOneRoute:
@@ -351,10 +353,7 @@ class TestFormer:
         self.neighbor = self.table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
 
     def stands(self, prefix: str, name: bytes = b"previous_run a", receivers: int = 0b110) -> bool:
-        number = self.table.find_attributes(name)
-        if number is None:
-            number = self.table.add_attributes(name, PREVIOUS[name])
-        return self.table.add_stale(self.previous_run, number, prefix, receivers)
+        return self.table.add_stale(self.previous_run, number_of(self.table, name), prefix, receivers)
 
     def said(self) -> list[tuple[bool, str, int, bytes | None]]:
         drain_work(self.table)
@@ -514,8 +513,7 @@ class Machine(RuleBasedStateMachine):
             path_id = None if self.plain[":" in prefix] & 1 << receiver else wanted
             place = (receiver, prefix, path_id)
             if place not in self.router.routes:
-                number = self.table.find_attributes(name)
-                number = self.table.add_attributes(name, PREVIOUS[name]) if number is None else number
+                number = number_of(self.table, name)
                 text = prefix if path_id is None else f"{prefix} 0.0.0.{path_id}"
                 assert self.table.add_stale(self.previous_run, number, text, 1 << receiver)
                 self.router.routes[place] = (PREVIOUS[name].announced_hash, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -47,7 +46,7 @@ def spoken(server: Any) -> dict[int, str]:
     return {one.sockets[0].port: one.tls for one in server._servers}
 
 
-def test_a_renewal_that_fails_at_one_address(server: Any) -> None:
+async def test_a_renewal_that_fails_at_one_address(server: Any) -> None:
     async def create(tls: str, *, sock: Socket) -> Listening:
         if sock.port == 9323 and tls == "bad luck":
             raise OSError("no room")
@@ -55,7 +54,7 @@ def test_a_renewal_that_fails_at_one_address(server: Any) -> None:
 
     server._create = create
     with pytest.raises(OSError, match="no room"):
-        asyncio.run(server.renew_tls("bad luck"))
+        await server.renew_tls("bad luck")
     assert spoken(server) == {323: None, 8323: "bad luck", 9323: "old"}
-    asyncio.run(server.renew_tls("new"))
+    await server.renew_tls("new")
     assert spoken(server) == {323: None, 8323: "new", 9323: "new"}

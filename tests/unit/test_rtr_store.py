@@ -75,6 +75,12 @@ class Router:
         return kind
 
 
+def loaded(store: Store, version: int = 1) -> Router:
+    router = Router(store, version)
+    assert router.query() == "whole"
+    return router
+
+
 @pytest.fixture
 def store() -> Store:
     return Store()
@@ -89,8 +95,7 @@ def test_before_the_first_set_there_is_no_data(store: Store) -> None:
 
 def test_a_router_that_follows_gets_only_what_changed(store: Store) -> None:
     store.replace(vrps(1, 2, 100))
-    router = Router(store)
-    assert router.query() == "whole"
+    router = loaded(store)
     store.replace(vrps(2, 3, 100))
     assert change(store.since(1, router.session, router.serial)) == ({3}, {1})
     assert router.query() == "delta"
@@ -100,8 +105,7 @@ def test_a_router_that_follows_gets_only_what_changed(store: Store) -> None:
 
 def test_several_changes_are_told_as_one(store: Store) -> None:
     store.replace(vrps(1, 2))
-    router = Router(store)
-    router.query()
+    router = loaded(store)
     store.replace(vrps(1, 2, 3))
     store.replace(vrps(2))
     store.replace(vrps(1, 2, 4))
@@ -118,9 +122,7 @@ def test_the_same_set_again_makes_no_serial_number(store: Store) -> None:
 
 def test_router_keys_are_for_version_1_alone(store: Store) -> None:
     store.replace(vrps(1), KEYS[:2])
-    old, new = Router(store, 0), Router(store, 1)
-    old.query()
-    new.query()
+    old, new = loaded(store, 0), loaded(store, 1)
     assert keys(store.whole(0)) == []
     assert keys(store.whole(1)) == [(64500, True), (64501, True)]
     assert store.replace(vrps(1), KEYS[1:3]) == [1]
@@ -130,8 +132,7 @@ def test_router_keys_are_for_version_1_alone(store: Store) -> None:
 
 def test_a_change_of_a_few_vrps_keeps_the_router_keys(store: Store) -> None:
     store.replace(vrps(1), KEYS[:1])
-    router = Router(store)
-    router.query()
+    router = loaded(store)
     assert store.commit(update_with(store.data, [vrp(2), vrp(101)], [vrp(1)])) == [0, 1]
     assert change(store.since(1, router.session, router.serial)) == ({2, 101}, {1})
     assert store.data == (vrps(2, 101), frozenset(KEYS[:1]))
@@ -140,8 +141,7 @@ def test_a_change_of_a_few_vrps_keeps_the_router_keys(store: Store) -> None:
 def test_beyond_the_history_everything_is_loaded_again() -> None:
     store = Store(max_deltas=2)
     store.replace(vrps(1))
-    router = Router(store)
-    router.query()
+    router = loaded(store)
     store.replace(vrps(2))
     store.replace(vrps(3))
     assert store.since(1, router.session, router.serial)
@@ -154,8 +154,7 @@ def test_beyond_the_history_everything_is_loaded_again() -> None:
 def test_a_large_change_is_no_history() -> None:
     store = Store(max_delta_records=3)
     store.replace(vrps(1, 2))
-    router = Router(store)
-    router.query()
+    router = loaded(store)
     store.replace(vrps(3, 4))
     assert store.since(1, router.session, router.serial) is None
 
@@ -183,8 +182,7 @@ def test_the_serial_number_wraps() -> None:
 
     store = Store(rng=Last(1))
     store.replace(vrps(1))
-    router = Router(store)
-    router.query()
+    router = loaded(store)
     store.replace(vrps(2))
     assert store.serial(1) == 0
     assert router.query() == "delta"
@@ -236,7 +234,7 @@ def test_intervals_outside_the_rfc_are_refused(wrong: dict[str, int], what: str)
         Intervals(**wrong)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_changes_every_router_ends_with_the_set(data: st.DataObject) -> None:
     """Routers of both versions query at random moments; each ends with what is served."""

@@ -28,10 +28,14 @@ class Ear:
         assert self.go.wait(SECONDS)
 
 
-def started(ear: Ear) -> Caller:
+def held_up(*numbers: int) -> tuple[Ear, Caller]:
+    """A caller that is in the callback for the first of these."""
+    ear = Ear()
     caller = Caller(Callbacks(pfx_update=ear.update))
     caller.begin()
-    return caller
+    caller.vrps(vrps(*numbers), None)
+    assert ear.entered.wait(SECONDS)
+    return ear, caller
 
 
 def in_thread(function: Callable[[], object]) -> threading.Thread:
@@ -50,9 +54,8 @@ def test_without_callbacks_there_is_no_thread() -> None:
 
 
 def test_a_mark_comes_after_what_was_told_before() -> None:
-    ear, marked = Ear(), threading.Event()
-    caller = started(ear)
-    caller.vrps(vrps(1, 2), None)
+    marked = threading.Event()
+    ear, caller = held_up(1, 2)
     caller.mark(lambda: ear.heard.append("mark"))
     caller.vrps(vrps(1, added=False), None)
     caller.mark(marked.set)
@@ -63,11 +66,8 @@ def test_a_mark_comes_after_what_was_told_before() -> None:
 
 
 def test_what_was_not_told_yet_is_not_taken_back() -> None:
-    ear = Ear()
-    caller = started(ear)
     everything = range(3000)
-    caller.vrps(vrps(*everything), None)
-    assert ear.entered.wait(SECONDS)
+    ear, caller = held_up(*everything)
     caller.interrupt()
     caller.withdraw(vrps(*everything, added=False), None)
     ear.go.set()
@@ -78,10 +78,7 @@ def test_what_was_not_told_yet_is_not_taken_back() -> None:
 
 
 def test_end_waits_for_the_callback_and_the_thread_ends() -> None:
-    ear = Ear()
-    caller = started(ear)
-    caller.vrps(vrps(1), None)
-    assert ear.entered.wait(SECONDS)
+    ear, caller = held_up(1)
     callers = caller._thread
     assert callers is not None
     thread = in_thread(caller.end)
@@ -93,10 +90,7 @@ def test_end_waits_for_the_callback_and_the_thread_ends() -> None:
 
 
 def test_a_new_beginning_frees_who_waits_for_the_end() -> None:
-    ear = Ear()
-    caller = started(ear)
-    caller.vrps(vrps(1), None)
-    assert ear.entered.wait(SECONDS)
+    ear, caller = held_up(1)
     thread = in_thread(caller.end)
     caller.begin()
     ear.go.set()
@@ -106,10 +100,7 @@ def test_a_new_beginning_frees_who_waits_for_the_end() -> None:
 
 def test_too_much_that_waits_makes_the_teller_wait(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("rtrlib.caller.LIMIT", 24 * 10)
-    ear = Ear()
-    caller = started(ear)
-    caller.vrps(vrps(0), None)
-    assert ear.entered.wait(SECONDS)
+    ear, caller = held_up(0)
     caller.vrps(vrps(*range(1, 11)), None)
     thread = in_thread(lambda: caller.vrps(vrps(11), None))
     thread.join(0.05)
@@ -122,11 +113,8 @@ def test_too_much_that_waits_makes_the_teller_wait(monkeypatch) -> None:  # type
 
 
 def test_quit_tells_nothing_more() -> None:
-    ear = Ear()
-    caller = started(ear)
-    caller.vrps(vrps(*range(1024)), None)
+    ear, caller = held_up(*range(1024))
     caller.vrps(vrps(2000), None)
-    assert ear.entered.wait(SECONDS)
     caller.quit()
     ear.go.set()
     caller.end()

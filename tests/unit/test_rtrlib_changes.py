@@ -82,23 +82,19 @@ def status(state: ManagerGroupStatus) -> StatusChange:
     return StatusChange(one, state, one.sockets[0])
 
 
-def test_a_reader_gets_vrps_then_keys_then_the_last_state() -> None:
+async def test_a_reader_gets_vrps_then_keys_then_the_last_state() -> None:
     record = SPKIRecord(64500, b"k" * 20, b"s" * 91)
-
-    async def read() -> list[object]:
-        changes = Changes()
-        changes.vrps(vrp(1) + vrp(1, added=False))
-        changes.status(status(ManagerGroupStatus.CONNECTING))
-        changes.router_key(RouterKeyChange(record, added=True))
-        changes.router_key(RouterKeyChange(record, added=False))
-        changes.status(last)
-        changes.router_key(RouterKeyChange(record, added=True))
-        changes.end()
-        return [change async for change in changes]
-
-    last = status(ManagerGroupStatus.ESTABLISHED)
     prefix = PFXRecord(64500, "10.1.0.0", 16, 16)
-    assert asyncio.run(read()) == [
+    last = status(ManagerGroupStatus.ESTABLISHED)
+    changes = Changes()
+    changes.vrps(vrp(1) + vrp(1, added=False))
+    changes.status(status(ManagerGroupStatus.CONNECTING))
+    changes.router_key(RouterKeyChange(record, added=True))
+    changes.router_key(RouterKeyChange(record, added=False))
+    changes.status(last)
+    changes.router_key(RouterKeyChange(record, added=True))
+    changes.end()
+    assert [change async for change in changes] == [
         VRPChange(prefix, added=True),
         VRPChange(prefix, added=False),
         RouterKeyChange(record, added=True),
@@ -106,15 +102,8 @@ def test_a_reader_gets_vrps_then_keys_then_the_last_state() -> None:
     ]
 
 
-def test_what_comes_just_before_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_comes_just_before_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The manager's thread goes on while the reader sees that there is nothing."""
-
-    async def read() -> list[object]:
-        changes = Changes()
-        monkeypatch.setattr(changes, "_lock", lock := LastWord(changes))
-        told: list[object] = [change async for change in changes]
-        assert lock.said
-        return told
 
     class LastWord:
         """A lock behind which, as soon as the reader lets go of it, another thread says the last thing and ends."""
@@ -132,27 +121,28 @@ def test_what_comes_just_before_the_end_is_told(monkeypatch: pytest.MonkeyPatch)
                 self._changes.vrps(vrp(1))
                 self._changes.end()
 
-    assert asyncio.run(read()) == [VRPChange(PFXRecord(64500, "10.1.0.0", 16, 16), added=True)]
+    changes = Changes()
+    monkeypatch.setattr(changes, "_lock", lock := LastWord(changes))
+    told = [change async for change in changes]
+    assert told == [VRPChange(PFXRecord(64500, "10.1.0.0", 16, 16), added=True)]
+    assert lock.said
 
 
-def test_a_long_table_leaves_the_loop_time_for_others() -> None:
-    async def read() -> int:
-        changes, turns = Changes(), 0
+async def test_a_long_table_leaves_the_loop_time_for_others() -> None:
+    changes, turns = Changes(), 0
 
-        async def other() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
 
-        task = asyncio.create_task(other())
-        changes.vrps(b"".join(vrp(number % 250) for number in range(20_000)))
-        changes.end()
-        assert len([None async for _ in changes]) == 20_000
-        task.cancel()
-        return turns
-
-    assert asyncio.run(read()) >= 20
+    task = asyncio.create_task(other())
+    changes.vrps(b"".join(vrp(number % 250) for number in range(20_000)))
+    changes.end()
+    assert len([None async for _ in changes]) == 20_000
+    task.cancel()
+    assert turns >= 20
 
 
 def test_a_loop_that_is_closed_is_no_reader() -> None:

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ import pytest
 import rtrlib
 from rtrlib import client
 from rtrlib.servers import Server
+from tests.lab import pages
 
-PAGE = (Path(__file__).parents[2] / "docs" / "rtrlib.md").read_text()
+PAGE = (pages.DOCS / "rtrlib.md").read_text()
 MODULES = ("rtr_manager", "rtr_socket", "records", "manager_group", "pfx_table", "exceptions")
 """Those that users import from, beside the package itself."""
 CODE = re.compile(r"`([^`]+)`")
@@ -31,15 +31,9 @@ def titles(heading: str) -> list[str]:
     return CODE.findall(heading) or [heading]
 
 
-def rows(text: str) -> list[list[str]]:
-    """The cells of each row of its tables."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if "---" not in line]
-
-
 def entries(text: str) -> list[tuple[str, list[str]]]:
     """Each `name` or `name(...)` of a first cell, and the row's other cells."""
-    return [(name, rest) for first, *rest in rows(text) for name in CODE.findall(first)]
+    return [(name, rest) for first, *rest in pages.rows(text) for name in CODE.findall(first)]
 
 
 def documented(text: str) -> set[str]:
@@ -134,7 +128,7 @@ def test_calls_are_written_as_they_are_made(call: str, function: Any) -> None:
 
 def test_every_table_says_where_a_name_is_from_or_the_section_does() -> None:
     for name in DESCRIBED:
-        told = rows(SECTIONS[name])
+        told = pages.rows(SECTIONS[name])
         is_said = told and all("from" in row or row[-1] for row in told)
         assert is_said or re.search(r"[Oo]urs|librtr|RFC|0\.1", SECTIONS[name]), name
 
@@ -147,8 +141,3 @@ def test_every_option_of_the_commands_is_described() -> None:
     for option in usage:
         assert re.search(rf"`{option}(?: [A-Z]+)?`", told), option
     assert "`--timeout SECONDS`" in SECTIONS["python -m rtrlib.validator"]
-
-
-def test_every_link_leads_somewhere() -> None:
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", PAGE):
-        assert (Path(__file__).parents[2] / "docs" / link).exists(), link

@@ -14,6 +14,7 @@ from rtrd.vrps.json_lines import line_of
 from rtrd.vrps.slurm import KeyFilter, Slurm, SlurmError, check_overlaps, parse
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPFilter
+from tests.lab.slurm_text import slurm_text
 from tests.lab.strategies import filters, vrps
 
 EMPTY = """{
@@ -219,20 +220,21 @@ class TestOverlaps:
     @staticmethod
     def refused(*files: dict[str, Any]) -> list[str]:
         try:
-            check_overlaps([parse(f"{number}.json", made(**file)) for number, file in enumerate(files)])
+            texts = [slurm_text(**file, indent=None).encode() for file in files]
+            check_overlaps([parse(f"{number}.json", text) for number, text in enumerate(texts)])
         except SlurmError as error:
             return [str(fault) for fault in error.faults]
         return []
 
     def test_files_that_speak_of_different_networks_go_together(self) -> None:
         one = {"filters": [{"prefix": "192.0.2.0/25"}, {"asn": 64500}], "keys": [{"asn": 64500}]}
-        two = {"assertions": [{"prefix": "192.0.2.128/25", "asn": 64500}], "keys": [{"asn": 64501}]}
+        two = {"assertions": [VRP("192.0.2.128/25", 25, 64500)], "keys": [{"asn": 64501}]}
         three = {"filters": [{"prefix": "2001:db8::/32"}, {"asn": 64500}], "keys": [{"SKI": "Zm9v"}]}
         assert self.refused(one, two, three) == []
 
     def test_a_prefix_within_another_files_prefix_is_told_once_a_pair(self) -> None:
         one = {"filters": [{"prefix": "192.0.2.0/24"}]}
-        two = {"assertions": [{"prefix": prefix, "asn": 1} for prefix in ("192.0.2.64/26", "192.0.2.0/24")]}
+        two = {"assertions": [VRP("192.0.2.64/26", 26, 1), VRP("192.0.2.0/24", 24, 1)]}
         [fault] = self.refused(one, two)
         assert fault == "1.json:1: 192.0.2.0/24 overlaps 192.0.2.0/24 of 0.json (RFC 8416 section 4.2)"
         assert len(self.refused(one, two, one)) == 3
@@ -262,19 +264,8 @@ class TestOverlaps:
         texts = [
             {
                 "filters": [{key: value for key, value in one._asdict().items() if value is not None} for one in some],
-                "assertions": [{"prefix": vrp.prefix, "asn": vrp.asn} for vrp in entries],
+                "assertions": entries,
             }
             for some, entries in files
         ]
         assert len(self.refused(*texts)) == wanted
-
-
-def made(filters: Any = (), keys: Any = (), assertions: Any = ()) -> bytes:
-    """A SLURM file with these entries."""
-    return json.dumps(
-        {
-            "slurmVersion": 1,
-            "validationOutputFilters": {"prefixFilters": filters, "bgpsecFilters": keys},
-            "locallyAddedAssertions": {"prefixAssertions": assertions, "bgpsecAssertions": []},
-        }
-    ).encode()

@@ -1,7 +1,6 @@
 """What SLURM files say comes into force at once: whoever is told of a change sees all of it done."""
 
 import asyncio
-import json
 import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -14,26 +13,12 @@ from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles, read
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPChanges
+from tests.lab.slurm_text import slurm_text
 from tests.lab.vrp_sets import set_of
 
 THEIRS = VRP("192.0.2.0/24", 24, 64500)
 OURS = VRP("192.0.2.0/24", 25, 64501)
-
-
-def write(path: Path, *, prefix: str | None, assertion: VRP | None) -> None:
-    text = {
-        "slurmVersion": 1,
-        "validationOutputFilters": {"prefixFilters": [{"prefix": prefix}] if prefix else [], "bgpsecFilters": []},
-        "locallyAddedAssertions": {
-            "prefixAssertions": [
-                {"prefix": one.prefix, "asn": one.asn, "maxPrefixLength": one.max_length}
-                for one in (assertion,)
-                if one is not None
-            ],
-            "bgpsecAssertions": [],
-        },
-    }
-    path.write_text(json.dumps(text))
+FILTER = {"prefix": THEIRS.prefix}
 
 
 class Told:
@@ -53,52 +38,51 @@ class Told:
     def now(self) -> set[VRP]:
         return {entry.vrp for entry in self.vrp_set.vrps()}
 
-    def load(self) -> None:
-        asyncio.run(self.files.load())
 
-
-def test_a_vrp_that_is_replaced_is_never_seen_missing(tmp_path: Path) -> None:
+async def test_a_vrp_that_is_replaced_is_never_seen_missing(tmp_path: Path) -> None:
     path = tmp_path / "slurm.json"
-    write(path, prefix="192.0.2.0/24", assertion=OURS)
+    path.write_text(slurm_text([FILTER], [OURS]))
     told = Told(path)
-    told.load()
+    await told.files.load()
     assert told.seen == [{OURS}], "the filter and the assertion are one change"
-    write(path, prefix=None, assertion=None)
-    told.load()
+    path.write_text(slurm_text())
+    await told.files.load()
     assert told.seen[1:] == [{THEIRS}]
 
 
-def test_the_same_again_is_no_change(tmp_path: Path) -> None:
+async def test_the_same_again_is_no_change(tmp_path: Path) -> None:
     path = tmp_path / "slurm.json"
-    write(path, prefix="192.0.2.0/24", assertion=OURS)
+    path.write_text(slurm_text([FILTER], [OURS]))
     told = Told(path)
-    told.load()
+    await told.files.load()
     generation = told.vrp_set.generation
-    told.load()
+    await told.files.load()
     assert (told.vrp_set.generation, len(told.seen)) == (generation, 1)
 
 
-def test_one_bad_file_of_two_keeps_both_as_they_were_and_each_says_its_own_fault(tmp_path: Path) -> None:
+async def test_one_bad_file_of_two_keeps_both_as_they_were_and_each_says_its_own_fault(tmp_path: Path) -> None:
     one, two = tmp_path / "one.json", tmp_path / "two.json"
-    write(one, prefix="198.51.100.0/24", assertion=None)
-    write(two, prefix=None, assertion=OURS)
+    one.write_text(slurm_text([{"prefix": "198.51.100.0/24"}]))
+    two.write_text(slurm_text(assertions=[OURS]))
     told = Told(one, two)
-    told.load()
+    await told.files.load()
     assert told.now == {THEIRS, OURS}
-    write(two, prefix=None, assertion=None)
+    two.write_text(slurm_text())
     one.write_bytes(b" " * (MAX_OCTETS + 1))
-    told.load()
+    await told.files.load()
     assert told.now == {THEIRS, OURS}
     first, second = told.files.status()
     assert first["fault"] == f"{one}: longer than 4 MiB: this is not a SLURM file"
     assert (second["fault"], second["assertions"]) == (None, 1)
 
 
-def test_files_no_longer_used_do_not_come_back_while_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_no_longer_used_do_not_come_back_while_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reload while `follow`, or another reload, is reading: the last word is the operator's."""
     old, new = tmp_path / "old.json", tmp_path / "new.json"
-    write(old, prefix="192.0.2.0/24", assertion=None)
-    write(new, prefix=None, assertion=OURS)
+    old.write_text(slurm_text([FILTER]))
+    new.write_text(slurm_text(assertions=[OURS]))
     reading, read_on = threading.Event(), threading.Event()
 
     def slow(paths: Sequence[Path]) -> list[File]:
@@ -109,27 +93,21 @@ def test_files_no_longer_used_do_not_come_back_while_read(tmp_path: Path, monkey
 
     monkeypatch.setattr(slurm_files, "read", slow)
 
-    async def story(told: Told) -> None:
-        first = asyncio.create_task(told.files.load())
-        assert await asyncio.to_thread(reading.wait, 30)
-        second = asyncio.create_task(told.files.change((new,)))
-        await asyncio.wait({second}, timeout=0.1)  # it may be done now, or wait for the first
-        read_on.set()
-        await asyncio.gather(first, second)
-
     told = Told(old)
-    asyncio.run(story(told))
+    first = asyncio.create_task(told.files.load())
+    assert await asyncio.to_thread(reading.wait, 30)
+    second = asyncio.create_task(told.files.change((new,)))
+    await asyncio.wait({second}, timeout=0.1)  # it may be done now, or wait for the first
+    read_on.set()
+    await asyncio.gather(first, second)
     assert told.now == {THEIRS, OURS}
     assert [file["path"] for file in told.files.status()] == [str(new)]
 
 
-def test_the_same_assertion_twice_is_one(tmp_path: Path) -> None:
+async def test_the_same_assertion_twice_is_one(tmp_path: Path) -> None:
     path = tmp_path / "slurm.json"
-    write(path, prefix=None, assertion=OURS)
-    text = json.loads(path.read_text())
-    text["locallyAddedAssertions"]["prefixAssertions"] *= 2
-    path.write_text(json.dumps(text))
+    path.write_text(slurm_text(assertions=[OURS, OURS]))
     told = Told(path)
-    told.load()
+    await told.files.load()
     assert told.now == {THEIRS, OURS}
     assert not any(told.vrp_set.faults.values())

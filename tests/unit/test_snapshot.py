@@ -37,17 +37,18 @@ class TestReading:
         with pytest.raises(SnapshotError):
             decode(bytes(octets), NOW, EXPIRE)
 
-    def test_one_with_something_behind_it(self) -> None:
-        with pytest.raises(SnapshotError, match=f"torn: {len(GOOD) + 24} octets instead of {len(GOOD)}"):
-            decode(GOOD + bytes(24), NOW, EXPIRE)
-
-    def test_one_of_another_format(self) -> None:
-        with pytest.raises(SnapshotError, match=r"another format \(2\) than this rtrd \(1\)"):
-            decode(GOOD[:8] + b"\2" + GOOD[9:], NOW, EXPIRE)
-
-    def test_something_else(self) -> None:
-        with pytest.raises(SnapshotError, match="not a snapshot of rtrd"):
-            decode(b'{"roas": []}', NOW, EXPIRE)
+    @pytest.mark.parametrize(
+        ("octets", "why"),
+        [
+            (GOOD + bytes(24), f"torn: {len(GOOD) + 24} octets instead of {len(GOOD)}"),
+            (GOOD[:8] + b"\2" + GOOD[9:], r"another format \(2\) than this rtrd \(1\)"),
+            (b'{"roas": []}', "not a snapshot of rtrd"),
+        ],
+        ids=["something behind it", "another format", "something else"],
+    )
+    def test_one_that_is_none_of_ours(self, octets: bytes, why: str) -> None:
+        with pytest.raises(SnapshotError, match=why):
+            decode(octets, NOW, EXPIRE)
 
     @pytest.mark.parametrize("age", [EXPIRE, EXPIRE + 1, NOW])
     def test_one_that_is_too_old(self, age: int) -> None:
@@ -69,18 +70,20 @@ class TestReading:
 class TestFile:
     """On the disk."""
 
-    def test_the_new_one_stands_in_the_place_of_the_old_one(self, tmp_path: Path) -> None:
-        path = tmp_path / "vrps.snapshot"
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "vrps.snapshot"
+
+    def test_the_new_one_stands_in_the_place_of_the_old_one(self, path: Path) -> None:
         assert read(path, NOW, EXPIRE) is None
         for records in (RECORDS, RECORDS[:24]):
             write(path, Snapshot(records, NOW))
             assert read(path, NOW, EXPIRE) == Snapshot(records, NOW)
-        assert list(tmp_path.iterdir()) == [path]
+        assert list(path.parent.iterdir()) == [path]
 
-    def test_what_a_killed_writer_left_harms_nobody(self, tmp_path: Path) -> None:
-        path = tmp_path / "vrps.snapshot"
+    def test_what_a_killed_writer_left_harms_nobody(self, path: Path) -> None:
         write(path, Snapshot(RECORDS, NOW))
-        (tmp_path / "vrps.snapshot.new").write_bytes(GOOD[:70])
+        path.with_suffix(".snapshot.new").write_bytes(GOOD[:70])
         assert read(path, NOW, EXPIRE) == Snapshot(RECORDS, NOW)
         write(path, Snapshot(RECORDS[24:], NOW))
         assert read(path, NOW, EXPIRE) == Snapshot(RECORDS[24:], NOW)
@@ -93,25 +96,22 @@ class TestFile:
         with pytest.raises(SnapshotError, match=said):
             write(path, Snapshot(RECORDS, NOW))
 
-    def test_what_cannot_be_read_or_written_says_why(self, tmp_path: Path) -> None:
-        path = tmp_path / "vrps.snapshot"
+    def test_what_cannot_be_read_or_written_says_why(self, path: Path) -> None:
         path.mkdir()
         with pytest.raises(SnapshotError, match=f"^{path}: cannot be read: Is a directory$"):
             read(path, NOW, EXPIRE)
         with pytest.raises(SnapshotError, match=f"^{path}: cannot be written: Is a directory$"):
             write(path, Snapshot(RECORDS, NOW))
 
-    def test_a_pipe_in_its_place_stops_nobody(self, tmp_path: Path) -> None:
-        path = tmp_path / "vrps.snapshot"
+    def test_a_pipe_in_its_place_stops_nobody(self, path: Path) -> None:
         os.mkfifo(path)
         with pytest.raises(SnapshotError, match=f"^{path}: this is not a snapshot of rtrd: it is no file$"):
             read(path, NOW, EXPIRE)
-        os.mkfifo(tmp_path / "vrps.snapshot.new")
+        os.mkfifo(path.with_suffix(".snapshot.new"))
         with pytest.raises(SnapshotError, match=f"^{path}: cannot be written: No such device or address$"):
             write(path, Snapshot(RECORDS, NOW))
 
-    def test_the_fault_of_a_file_names_it(self, tmp_path: Path) -> None:
-        path = tmp_path / "vrps.snapshot"
+    def test_the_fault_of_a_file_names_it(self, path: Path) -> None:
         path.write_bytes(GOOD[:70])
         with pytest.raises(SnapshotError, match=f"^{path}: it is torn"):
             read(path, NOW, EXPIRE)

@@ -25,35 +25,30 @@ def packed(parts: Iterable[bytes]) -> Counter[VRP]:
     return Counter(vrp for vrp, _ in unpack(b"".join(parts)))
 
 
+ONE, OTHER, NOBODY = (VRP("192.0.2.0/24", 24, asn) for asn in (64500, 64501, 0))
+LONG = VRP("192.0.2.0/24", 25, 64500)
+
+
 class TestValidity:
     """What RFC 6811 says of a route."""
 
-    def test_a_route_that_no_vrp_covers_is_not_found(self) -> None:
-        assert set_of(VRP("192.0.2.0/24", 24, 64500)).validate("198.51.100.0/24", 64500) == "not-found"
-
-    def test_a_less_specific_route_is_not_covered(self) -> None:
-        assert set_of(VRP("192.0.2.0/24", 24, 64500)).validate("192.0.0.0/16", 64500) == "not-found"
-
-    def test_the_right_origin_within_max_length_is_valid(self) -> None:
-        assert set_of(VRP("192.0.2.0/24", 25, 64500)).validate("192.0.2.128/25", 64500) == "valid"
-
-    def test_too_long_is_invalid(self) -> None:
-        assert set_of(VRP("192.0.2.0/24", 24, 64500)).validate("192.0.2.128/25", 64500) == "invalid"
-
-    def test_one_matching_vrp_is_enough(self) -> None:
-        both = set_of(VRP("192.0.2.0/24", 24, 64500), VRP("192.0.2.0/24", 24, 64501))
-        assert both.validate("192.0.2.0/24", 64501) == "valid"
-
-    @pytest.mark.parametrize("origin", [0, None, 64500])
-    def test_as_0_makes_nothing_valid(self, origin: int | None) -> None:
-        assert set_of(VRP("192.0.2.0/24", 24, 0)).validate("192.0.2.0/24", origin) == "invalid"
-
-    def test_origin_none_is_never_valid(self) -> None:
-        assert set_of(VRP("192.0.2.0/24", 24, 64500)).validate("192.0.2.0/24", None) == "invalid"
-
-    def test_a_default_route_vrp_covers_everything_and_kills_nobody(self) -> None:
-        assert set_of(VRP("0.0.0.0/0", 32, 64500)).validate("192.0.2.0/24", 64500) == "valid"
-        assert set_of(VRP("::/0", 0, 64500)).validate("2001:db8::/32", 64500) == "invalid"
+    @pytest.mark.parametrize(
+        ("vrps", "route", "origin", "validity"),
+        [
+            pytest.param([ONE], "198.51.100.0/24", 64500, "not-found", id="no VRP covers it"),
+            pytest.param([ONE], "192.0.0.0/16", 64500, "not-found", id="less specific"),
+            pytest.param([LONG], "192.0.2.128/25", 64500, "valid", id="the right origin within max length"),
+            pytest.param([ONE], "192.0.2.128/25", 64500, "invalid", id="too long"),
+            pytest.param([ONE, OTHER], "192.0.2.0/24", 64501, "valid", id="one matching VRP is enough"),
+            *(pytest.param([NOBODY], "192.0.2.0/24", origin, "invalid", id=f"AS 0 for {origin}")
+              for origin in (0, None, 64500)),
+            pytest.param([ONE], "192.0.2.0/24", None, "invalid", id="origin NONE is never valid"),
+            pytest.param([VRP("0.0.0.0/0", 32, 64500)], "192.0.2.0/24", 64500, "valid", id="a default route"),
+            pytest.param([VRP("::/0", 0, 64500)], "2001:db8::/32", 64500, "invalid", id="a default route alone"),
+        ],
+    )  # fmt: skip
+    def test_of_a_route(self, vrps: list[VRP], route: str, origin: int | None, validity: str) -> None:
+        assert set_of(*vrps).validate(route, origin) == validity
 
     def test_without_a_usable_set_routes_are_unverified(self) -> None:
         assert VRPSet().validate("192.0.2.0/24", 64500) == "unverified"

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from bench import chain, change, chart, churn, loop, memory, relay, report, start, sync, updates, vrps
+from bench import chain, change, chart, churn, history, loop, memory, relay, report, start, sync, updates, vrps
 from bench.section import Section, Setting
 
 SECTIONS: Final = {
@@ -22,6 +22,7 @@ SECTIONS: Final = {
     "change": Section(change.measure, ("librtr0",)),
     "memory": Section(memory.measure, ("bird2", "librtr0"), ("exabgp",)),
     "churn": Section(churn.measure, ()),
+    "history": Section(history.measure, ()),
     "start": Section(start.measure, ()),
     "chain": Section(chain.measure, ("exabgp",), ("exabgp",)),
     "relay": Section(relay.measure, ("librtr0", "stayrtr")),

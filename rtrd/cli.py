@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "status": Command("rtrd.commands.status", "show caches, VRPs, routers and routes"),
     "vrps": Command("rtrd.commands.vrps", "list the VRPs in force"),
     "routes": Command("rtrd.commands.routes", "list routes, with validity and decision"),
+    "history": Command("rtrd.commands.history", "show what became of routes, and why"),
     "watch": Command("rtrd.commands.watch", "show changes, and their causes, as they happen"),
     "validate": Command("rtrd.commands.validate", "show the validity of a route, and the reason"),
     "bird": Command("rtrd.commands.bird", "compare BIRD's tables with the VRPs"),

@@ -26,6 +26,7 @@ from rtrd.config import Config, Guard, PolicyRule
 from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
 from rtrd.health import Health
+from rtrd.history import History
 from rtrd.known_routers import KnownRouters
 from rtrd.policy import Policy
 from rtrd.rib.whatif import Impact
@@ -62,6 +63,7 @@ class Daemon:
         self.registry = Registry(self.clock.wall)
         self.vrp_set = VRPSet()
         self.event_log = EventLog(self.clock)
+        self.history = History(settings.state, settings.history, self.event_log, self.clock)
         known = KnownRouters(settings.state, settings.routers, self.clock)
         self.routers = Routers(self.vrp_set, Policy(settings.policy), self.clock, known=known)
         self.keys = KeySet(self._keys_changed)
@@ -121,8 +123,8 @@ class Daemon:
             lambda: turns().longest,
         )  # fmt: skip
         registry.metric("rtrd_loop_long_turns_total", "How often that was more than 50 ms.", lambda: turns().long)
-        parts = (self.caches, self.effective, self.guarding, self.routers, self.slurm, self.exempts, self.event_log)
-        for each in parts:
+        vrps = (self.caches, self.effective, self.guarding, self.slurm, self.exempts)
+        for each in (*vrps, self.routers, self.event_log, self.history):
             each.register(registry)
         not_configured = dict.fromkeys(("rtr_server", "bird", "snapshot"), lambda: None)
         registry.status_of(**not_configured)
@@ -143,6 +145,7 @@ class Daemon:
             self._loop.add_signal_handler(number, self._stop.set)
         if exabgp:
             self.routers.add("exabgp", 0, 1, self._stop.set, expected=False)
+        self.history.start()
         await self.routers.known.load()
         await self.slurm.load()
         await self.exempts.start()
@@ -189,6 +192,7 @@ class Daemon:
         self.routers.close()
         if self.relay is not None:
             await self.relay.close()
+        await self.history.close()
         self.notifier.close()
 
     async def _started(self, listening: Awaitable[None], *, needed: bool) -> bool:

@@ -7,7 +7,6 @@ loses events, which is counted and said; the daemon never waits for anyone.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import heapq
 from collections import OrderedDict, deque
 from types import TracebackType
@@ -15,10 +14,10 @@ from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
-from rtrd.base.clock import Clock
+from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import Registry
 from rtrd.base.text import printable
-from rtrd.rib.terms import UPDATE, RouteChange
+from rtrd.rib.terms import SESSION, UPDATE, RouteChange
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -93,7 +92,7 @@ class EventLog:
 
     def cause(self, text: str, cache: str | None = None, vrps: tuple[tuple[VRP, bool], ...] = ()) -> int:
         """Take note of why VRPs change; give the number by which changes of routes name it."""
-        self._last_cause = self._last_cause % 0xFFFFFFFF + 1
+        self._last_cause = self._last_cause % (SESSION - 1) + 1
         self._causes[self._last_cause] = Cause(text, cache, vrps)
         if len(self._causes) > MOST_CAUSES:
             self._causes.popitem(last=False)
@@ -104,9 +103,13 @@ class EventLog:
                 self._causes[number] = known._replace(vrps=())
         return self._last_cause
 
+    def cause_of(self, number: int) -> Cause | None:
+        """Give why VRPs or the policy changed, by the number of a change of a route; None: an UPDATE, or not known."""
+        return self._causes.get(number)
+
     def add(self, kind: str, text: str, **fields: Any) -> None:
         """Take an event. Texts of others are made printable here."""
-        now = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC).isoformat(timespec="milliseconds")
+        now = timestamp(self._clock.wall(), "milliseconds")
         line = self._encode({"time": now, "kind": kind, "text": printable(text), **fields})
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind in ("route", "vrps"):
@@ -143,7 +146,7 @@ class EventLog:
         return self.cause(text, cache, named)
 
     def route(self, router: str, neighbor: str, change: RouteChange) -> None:
-        """Take a change of a route, and say why it changed."""
+        """Take a change of a route's validity, and say why it changed."""
         cause = None if change.cause == UPDATE else self._causes.get(change.cause, _UNKNOWN)
         vrp = change.vrp if cause is None else explanation(change, cause)
         origin = "no origin AS" if change.origin is None else f"AS{change.origin}"
@@ -257,6 +260,8 @@ def explanation(change: RouteChange, cause: Cause) -> tuple[VRP, bool] | None:
 
 def _explains(change: RouteChange, vrp: VRP, appeared: bool) -> bool:
     matches = vrp.asn == change.origin and vrp.asn != 0 and int(change.prefix.partition("/")[2]) <= vrp.max_length
+    if change.validity == change.was:
+        return False
     if change.validity == "valid":
         return appeared and matches
     if change.validity == "invalid" and change.was == "not-found":

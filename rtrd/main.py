@@ -16,10 +16,11 @@ from rtrd.api.app import make_app
 from rtrd.api.change_monitor import ChangeMonitor
 from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.exempt_api import ExemptHandlers
-from rtrd.api.history import History
+from rtrd.api.history import HistoryQueries
 from rtrd.api.live import Live
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
 from rtrd.api.server import APIServer
+from rtrd.api.trend import Trend
 from rtrd.api.whatif import WhatIf, WhatIfQueries
 from rtrd.base.loop import WatchedLoop
 from rtrd.daemon import DONE, Daemon
@@ -36,8 +37,8 @@ class Service:
             path, daemon.settings, daemon.registry, daemon.notifier,
             caches=daemon.caches, relay=daemon.relay, routers=daemon.routers,
         )  # fmt: skip
-        self.monitor = ChangeMonitor(daemon.event_log, daemon.caches, daemon.routers, daemon.guarding)
-        self.history = History(daemon.routers, daemon.vrp_set, daemon.clock)
+        self.monitor = ChangeMonitor(daemon.event_log, daemon.caches, daemon.routers, daemon.guarding, daemon.history)
+        self.trend = Trend(daemon.routers, daemon.vrp_set, daemon.clock)
 
     def app(self) -> web.Application:
         """Give the application: each of its handlers is given the parts that it asks."""
@@ -45,33 +46,34 @@ class Service:
         whatif = WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)
         return make_app(
             (
-                StateQueries(registry, daemon.health, daemon.effective, self.history, dump=self.dump),
+                StateQueries(registry, daemon.health, daemon.effective, self.trend, dump=self.dump),
                 VRPQueries(daemon.effective, daemon.caches, daemon.slurm, daemon.exempts),
                 RouteQueries(daemon.routers),
+                HistoryQueries(daemon.history),
                 WhatIfQueries(whatif),
                 Live(daemon.event_log, registry.status),
                 ExemptHandlers(daemon.exempts, whatif, daemon.vrp_set, daemon.clock),
-                ChangeHandlers(daemon.guarding, daemon.caches, self.reloading, daemon.routers.known),
+                ChangeHandlers(daemon.guarding, daemon.caches, self.reloading, daemon.routers.known, daemon.event_log),
             )
         )
 
     def dump(self) -> dict[str, Any]:
         """Give all that a report of a fault should have."""
-        return dump.of(self.daemon.registry, self.reloading.in_force, self.daemon.event_log, self.history)
+        return dump.of(self.daemon.registry, self.reloading.in_force, self.daemon.event_log, self.trend)
 
     async def run(self, *, exabgp: bool) -> int:
         """Run until a signal, or until ExaBGP is gone. Gives the exit code."""
         daemon, settings = self.daemon, self.daemon.settings
         server = APIServer(self.app(), settings.control, settings.http, group=settings.control_group)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reloading.on_signal)
-        await daemon.start(exabgp=exabgp)
         self.monitor.start()
-        self.history.start()
+        await daemon.start(exabgp=exabgp)
+        self.trend.start()
         try:
             return await daemon.run(server.start, exabgp=exabgp)
         finally:
-            self.monitor.close()
-            self.history.close()
+            self.trend.close()
+            await self.monitor.close()
             await daemon.close()
             await server.close()
 

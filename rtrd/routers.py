@@ -46,6 +46,8 @@ class Routers:
         """Who should be attached."""
         self.policy = policy
         """What a router that is added is decided by."""
+        self.on_add: Callable[[ExaBGP], None] = lambda _router: None
+        """Told of each router before it says anything."""
         self._vrp_set = vrp_set
         self._routers: list[ExaBGP] = []
         self._work = Histogram(
@@ -79,6 +81,7 @@ class Routers:
         router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, wall=self._clock.wall)
         router.on_work = self._work.labels(name).observe
         self._routers.append(router)
+        self.on_add(router)
         router.start()
         return router
 

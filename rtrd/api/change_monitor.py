@@ -7,25 +7,45 @@ when they differ, so those parts need to know nothing of who watches.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from rtrd.base import log
 from rtrd.base.background import Background
+from rtrd.base.clock import Clock
 from rtrd.base.text import printable
 from rtrd.caches import Caches
 from rtrd.event_log import EventLog
 from rtrd.exabgp.session import ExaBGP
+from rtrd.history import History
+from rtrd.history_store import Batch
+from rtrd.rib.table import CHANGE_SIZE, changes_of, column_of
+from rtrd.route_log import RouteLog
 from rtrd.routers import Routers
 from rtrd.vrps.guarding import Guarding
 from rtrlib import RTRSocketState
+from rtrlib.vrp_set import VALIDITIES
 
 EVERY: Final = 0.2
 """Seconds between two looks."""
 ROOM: Final = 200
-"""Changes of routes that a table keeps between two looks while nobody listens, and that are taken in one go."""
-ROOM_LISTENING: Final = 5000
-"""The same while somebody does."""
+"""Changes of routes that a table keeps between two looks, after a burst: a thousand in a second."""
+ROOM_BURST: Final = 65536
+"""The same before: a whole table may change by a reload."""
+BURST: Final = 100_000
+"""Changes that may be taken in one go; one more each millisecond."""
+TOGETHER: Final = 2000
+"""Changes that are taken in one turn of the loop."""
+SLICE: Final = 50
+"""Events that are made in one turn of the loop."""
+TOLD: Final = 200
+"""Events of changes in one go while nobody listens; ten more each look."""
+TOLD_LISTENING: Final = 5000
+"""The same in each look while somebody does."""
+OTHERS: Final = 2000
+"""Routes that may come, and as many that may go, without being invalid, and be a change; one more in four seconds."""
+_NONE: Final = 255
+_INVALID: Final = VALIDITIES.index("invalid")
 logger = log.get("change_monitor")
 
 
@@ -39,11 +59,58 @@ class _State(NamedTuple):
     fields: dict[str, Any]
 
 
+class Allowance:
+    """So much at once, and so much more each second."""
+
+    def __init__(self, most: float, each_second: float, clock: Clock) -> None:
+        self._most = most
+        self._rate = each_second
+        self._clock = clock
+        self._left = most
+        self._at = clock.steady()
+
+    @property
+    def left(self) -> float:
+        """How much is allowed now."""
+        now = self._clock.steady()
+        self._left = min(self._most, self._left + (now - self._at) * self._rate)
+        self._at = now
+        return self._left
+
+    def spend(self, some: float) -> None:
+        """Take note of some; more than is left may have been needed."""
+        self._left = self.left - some
+
+    def take(self) -> int:
+        """Spend what whole ones are left; give how many."""
+        some = int(self.left)
+        self.spend(some)
+        return some
+
+
+def _news(records: bytes) -> list[int]:
+    """Give which changes are events: of validity, or a new route that is invalid."""
+    was, now = column_of(records, "was"), column_of(records, "now")
+    return [
+        number
+        for number, (before, after) in enumerate(zip(was, now, strict=True))
+        if after not in (before, _NONE) and (before != _NONE or after == _INVALID)
+    ]
+
+
 class ChangeMonitor:
     """Looks at the parts of one daemon."""
 
-    def __init__(self, event_log: EventLog, caches: Caches, routers: Routers, guarding: Guarding) -> None:
+    def __init__(
+        self, event_log: EventLog, caches: Caches, routers: Routers, guarding: Guarding, history: History
+    ) -> None:
         self._event_log = event_log
+        self._history = history
+        self._route_log = RouteLog(history.clock)
+        self._allowed = Allowance(BURST, 1000.0, history.clock)
+        self._told = Allowance(TOLD, 10 / EVERY, history.clock)
+        self._others = Allowance(OTHERS, 0.25, history.clock)
+        self._bursts = True
         self._caches = caches
         self._routers = routers
         self._guarding = guarding
@@ -54,11 +121,15 @@ class ChangeMonitor:
     def start(self) -> None:
         """Look from now on; the states of this moment are not reported."""
         self.look(quietly=True)
+        self._routers.on_add = self._begin
+        for router in self._routers:
+            self._begin(router)
         self._background.start(self._run())
 
-    def close(self) -> None:
-        """Stop."""
+    async def close(self) -> None:
+        """Stop, with what is left."""
         self._background.close()
+        await self._take()
 
     async def _run(self) -> None:
         while True:
@@ -71,32 +142,63 @@ class ChangeMonitor:
 
     # -- routes
 
+    def _begin(self, router: ExaBGP) -> None:
+        """Have a new router's table keep its changes."""
+        router.engine.table.listen(ROOM_BURST)
+        router.engine.table.allow_others(OTHERS, OTHERS)
+
     async def _take(self) -> None:
         """Take the changes of routes from the tables, with the loop turning after each few."""
-        event_log = self._event_log
-        room = ROOM_LISTENING if event_log.listening else ROOM
         here = set(self._routers)
         self._tables = {router: names for router, names in self._tables.items() if router in here}
+        others = self._others.take()
         for router in self._routers:
             table = router.engine.table
-            table.listen(room)
-            names = self._names(router)
-            for _ in range(ROOM_LISTENING // ROOM):
-                found, lost = table.take_changes(ROOM)
-                if event_log.listening:
-                    event_log.missed(lost)
-                for change in found:
-                    event_log.route(router.engine.name, names.get(change.neighbor, "a neighbor that is gone"), change)
-                if len(found) < ROOM:
-                    break
+            await self._take_of(router, self._names(router))
+            table.allow_others(others, OTHERS)
+            # After a burst little is kept, until there is room for another one.
+            self._bursts = self._allowed.left >= (ROOM if self._bursts else BURST // 2)
+            table.listen(ROOM_BURST if self._bursts else ROOM)
+        self._route_log.look()
+
+    async def _take_of(self, router: ExaBGP, names: Mapping[int, str]) -> None:
+        batches: list[Batch] = []
+        lost_in_all = 0
+        for _ in range(ROOM_BURST // TOGETHER + 1):
+            records, lost = router.engine.table.take_changes(TOGETHER)
+            self._history.left_out(lost)
+            lost_in_all += lost.changes
+            if records:
+                batches.append(batch := self._history.batch(router.engine.name, names, records))
+                self._history.take(batch)
+                self._route_log.take(batch)
+                self._allowed.spend(len(records) // CHANGE_SIZE)
+            if len(records) < TOGETHER * CHANGE_SIZE:
+                break
+            await asyncio.sleep(0)
+        await self._tell(batches, lost_in_all)
+
+    async def _tell(self, batches: list[Batch], lost: int) -> None:
+        """Make events of changes of validity: all while somebody listens, else a few."""
+        news = [(batch, number) for batch in batches for number in _news(batch.records)]
+        listening = self._event_log.listening
+        most = TOLD_LISTENING if listening else int(self._told.left)
+        if listening:
+            self._event_log.missed(lost + max(0, len(news) - most))
+        told = news[max(0, len(news) - most) :]
+        self._told.spend(len(told))
+        for done, (batch, number) in enumerate(told):
+            change = next(changes_of(batch.records[number * CHANGE_SIZE : (number + 1) * CHANGE_SIZE]))
+            name = batch.neighbors.get(change.neighbor, "a neighbor that is gone")
+            self._event_log.route(batch.router, name, change)
+            if done % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
 
     def _names(self, router: ExaBGP) -> dict[int, str]:
-        """Give the addresses of sessions by number; those that just ended are still known once."""
-        now = {session.number: address for address, session in router.engine.sessions.items()}
-        before = self._tables.get(router, {})
-        self._tables[router] = now
-        return {**before, **now}
+        """Give the addresses of sessions by number, also of those that ended: until another one has the number."""
+        names = self._tables.setdefault(router, {})
+        names.update((session.number, address) for address, session in router.engine.sessions.items())
+        return names
 
     # -- states
 

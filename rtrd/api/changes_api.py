@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from rtrd.api.responses import json
+from rtrd.api.responses import json, who_asks
 from rtrd.base.errors import ConflictError
 from rtrd.base.faults import FaultyFileError
 from rtrd.caches import Caches
+from rtrd.event_log import EventLog
 from rtrd.known_routers import KnownRouters
 from rtrd.reload import Reloading
 from rtrd.vrps.guard import NothingHeldError
@@ -17,11 +18,14 @@ from rtrd.vrps.guarding import Guarding
 class ChangeHandlers:
     """Handlers that change something."""
 
-    def __init__(self, guarding: Guarding, caches: Caches, reloading: Reloading, known: KnownRouters) -> None:
+    def __init__(
+        self, guarding: Guarding, caches: Caches, reloading: Reloading, known: KnownRouters, event_log: EventLog
+    ) -> None:
         self._guarding = guarding
         self._caches = caches
         self._reloading = reloading
         self._known = known
+        self._event_log = event_log
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is done where."""
@@ -36,11 +40,16 @@ class ChangeHandlers:
     async def _decide(self, request: web.Request) -> web.Response:
         if not self._guarding.enabled:
             raise ConflictError("no guard is configured: every change of the VRPs is in force at once")
+        by = await who_asks(request)
+        decision = "accepted" if request.path == "/accept" else "rejected"
         try:
-            (self._guarding.accept if request.path == "/accept" else self._guarding.reject)()
+            (self._guarding.accept if decision == "accepted" else self._guarding.reject)(by)
         except NothingHeldError as error:
             raise ConflictError(str(error)) from error
-        return json(self._guarding.status())
+        status = self._guarding.status()
+        text = f"the held VRP change is {decision} by {by}"
+        self._event_log.add("guard", text, **status, decision=decision, by=by)
+        return json(status)
 
     async def _forget(self, request: web.Request) -> web.Response:
         name = request.query.get("router")

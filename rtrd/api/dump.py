@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
-from rtrd.api.history import History
 from rtrd.api.scrape import Read
+from rtrd.api.trend import Trend
 from rtrd.base import log
 from rtrd.base.registry import Registry
 from rtrd.config import Config
@@ -19,7 +19,7 @@ from rtrd.event_log import EventLog
 _SECRET = re.compile("pass|secret|token|credential", re.IGNORECASE)
 
 
-def of(registry: Registry, settings: Config, event_log: EventLog, history: History) -> dict[str, Any]:
+def of(registry: Registry, settings: Config, event_log: EventLog, trend: Trend) -> dict[str, Any]:
     """Give status, configuration, metrics, events, the last log records and the numbers of the process."""
     metrics = CollectorRegistry()
     metrics.register(Read(list(registry.collect())))
@@ -29,7 +29,7 @@ def of(registry: Registry, settings: Config, event_log: EventLog, history: Histo
         "metrics": generate_latest(metrics).decode().splitlines(),
         "events": [msgspec.json.decode(line) for line in event_log.recent()],
         "log": without_secrets(log.recent()),
-        "history": history.answer(),
+        "trend": trend.answer(),
         "process": process(),
     }
 

@@ -1,55 +1,82 @@
-"""How many routes had which validity over the last hours, in bounded memory."""
+"""What became of routes, and why, asked of the history."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
 from typing import Any, Final
 
-from rtrd.base.background import Background
-from rtrd.base.clock import Clock
-from rtrd.routers import Routers
-from rtrd.tags import VALIDITIES
-from rtrlib.vrp_set import VRPSet
+from aiohttp import web
 
-EVERY: Final = 15
-"""Seconds between two samples."""
-MOST: Final = 1440
-"""Samples that are kept: six hours."""
+from rtrd.api.responses import SLICE, error, json
+from rtrd.base.clock import timestamp
+from rtrd.base.notation import parse_address, parse_prefix
+from rtrd.base.text import printable
+from rtrd.history import History, row
+from rtrd.history_store import Question
 
-FIELDS: Final = ("time", *VALIDITIES, "vrps")
-"""Of a sample; `time` is Unix time."""
+MOST_ROWS: Final = 1000
+"""Changes in one answer."""
+_NEWEST: Final = (1 << 63) - 1
 
 
-class History:
-    """Samples of one daemon, the oldest first."""
+class HistoryQueries:
+    """Changes of routes, the newest first."""
 
-    def __init__(self, routers: Routers, vrp_set: VRPSet, clock: Clock) -> None:
-        self._routers = routers
-        self._vrp_set = vrp_set
-        self._clock = clock
-        self._samples: deque[tuple[int, ...]] = deque(maxlen=MOST)
-        self._background = Background("history")
+    def __init__(self, history: History) -> None:
+        self._history = history
 
-    def start(self) -> None:
-        """Take samples from now on."""
-        self._background.start(self._run())
+    def routes_of_app(self) -> list[web.RouteDef]:
+        """Give what is answered where."""
+        return [web.get("/history", self._find)]
 
-    def close(self) -> None:
-        """Take no more."""
-        self._background.close()
+    async def _find(self, request: web.Request) -> web.Response:
+        prefix, address = request.query.get("prefix"), request.query.get("address")
+        if (prefix is None) == (address is None):
+            return error(400, "expected /history?prefix=PREFIX or /history?address=ADDRESS")
+        question = Question(
+            parse_prefix(prefix if prefix is not None else parse_address(address or "")),
+            covering=prefix is None,
+            before=_number(request, "before", _NEWEST, _NEWEST),
+            most=_number(request, "rows", 100, MOST_ROWS),
+        )
+        found = await self._history.find(question)
+        rows = []
+        until = time.perf_counter() + SLICE
+        for number, batch in zip(found.ids, found.batches, strict=True):
+            rows.append(shown(row(number, batch)))
+            if time.perf_counter() >= until:
+                await asyncio.sleep(0)
+                until = time.perf_counter() + SLICE
+        status = self._history.status()
+        return json(
+            {
+                "history": rows,
+                "more": found.more,
+                "since": None if found.since is None else timestamp(found.since),
+                "left_out": found.lost,
+                "others_left_out": found.others,
+                "where": status["where"],
+                "fault": status["fault"],
+            }
+        )
 
-    async def _run(self) -> None:
-        while True:
-            self._samples.append(self.sample())
-            await asyncio.sleep(EVERY)
 
-    def sample(self) -> tuple[int, ...]:
-        """Count now."""
-        counts = [router.engine.counts() for router in self._routers]
-        routes = (sum(count[validity] for count in counts) for validity in VALIDITIES)
-        return (int(self._clock.wall()), *routes, self._vrp_set.count(4) + self._vrp_set.count(6))
+def shown(change: dict[str, Any]) -> dict[str, Any]:
+    """Give a row as it is answered: its time as text, and nothing of others unescaped."""
+    neighbor = change["neighbor"]
+    return {
+        **change,
+        "time": timestamp(change["time"], "milliseconds"),
+        "neighbor": None if neighbor is None else printable(neighbor),
+        "why": printable(change["why"]),
+    }
 
-    def answer(self) -> dict[str, Any]:
-        """Give the samples, and one of this moment at the end."""
-        return {"every": EVERY, "fields": FIELDS, "samples": [*self._samples, self.sample()]}
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
+        raise ValueError(f"{name}: expected 1 to {most}")
+    return int(text)

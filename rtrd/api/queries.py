@@ -12,8 +12,9 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 from aiohttp import web
 
 from rtrd.api import scrape
-from rtrd.api.history import History
 from rtrd.api.responses import error, json, stream
+from rtrd.api.trend import Trend
+from rtrd.base.clock import timestamp
 from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
 from rtrd.base.registry import Registry
@@ -47,7 +48,7 @@ class StateQueries:
         registry: Registry,
         health: Health,
         effective: EffectiveVRPs,
-        history: History,
+        trend: Trend,
         *,
         dump: Callable[[], dict[str, Any]],
     ) -> None:
@@ -55,7 +56,7 @@ class StateQueries:
         self._registry = registry
         self._health = health
         self._effective = effective
-        self._history = history
+        self._trend = trend
         self._dump = dump
 
     def routes_of_app(self) -> list[web.RouteDef]:
@@ -63,7 +64,7 @@ class StateQueries:
         return [
             _get_json("/status", self._registry.status),
             _get_json("/version", lambda: {"version": __version__}),
-            _get_json("/history", self._history.answer),
+            _get_json("/trend", self._trend.answer),
             _get_json("/dump", self._dump),
             web.get("/healthz", self._healthz),
             web.get("/metrics", self._scrape),
@@ -195,6 +196,8 @@ class WantedRoutes(NamedTuple):
     validity: Validity | None = None
     prefix: Prefix | None = None
     """This one and more specific ones."""
+    address: str | None = None
+    """Those that cover it."""
     covered: bool | None = None
     """Whether some VRP covers it."""
     neighbor: str | None = None
@@ -229,18 +232,21 @@ class RouteQueries:
         wanted = WantedRoutes(
             validity=_choice(request, "validity", {each: each for each in VALIDITIES}),
             prefix=_prefix(request),
+            address=None if (address := request.query.get("address")) is None else parse_address(address),
             covered=_choice(request, "covered", _YES_NO),
             neighbor=None if neighbor is None else parse_address(neighbor),
             origin=origin if origin in (None, "none") else parse_asn(origin),
             direction=_choice(request, "direction", _DIRECTIONS) or "in",
         )
+        if wanted.prefix is not None and wanted.address is not None:
+            return error(400, "expected prefix or address, not both")
         return await stream(request, "routes", self._found(wanted))
 
     def _found(self, wanted: WantedRoutes) -> Iterator[Mapping[str, Any]]:
         within = None if wanted.prefix is None else str(wanted.prefix)
         for engine in [router.engine for router in self._routers]:
             source = engine if wanted.direction == "in" else engine.local_routes
-            for neighbor, route in source.routes(within):
+            for neighbor, route in source.routes(within, address=wanted.address):
                 if wanted.matches(route.validity, neighbor, route.origin):
                     yield {
                         "router": engine.name,
@@ -250,6 +256,8 @@ class RouteQueries:
                         "origin_as": route.origin,
                         "validity": route.validity,
                         "decision": route.decision,
+                        "reason": route.reason,
+                        "since": timestamp(route.since) if route.since else None,
                     }
 
 

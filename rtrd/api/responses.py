@@ -7,7 +7,9 @@ seconds.
 from __future__ import annotations
 
 import asyncio
+import pwd
 import socket
+import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
@@ -126,6 +128,25 @@ def is_local(request: web.Request) -> bool:
     """Tell whether a request came over the control socket."""
     connection = None if request.transport is None else request.transport.get_extra_info("socket")
     return connection is not None and connection.family == socket.AF_UNIX
+
+
+async def who_asks(request: web.Request) -> str:
+    """Say who sent a request: user and process at the other end of the control socket (unix(7)), else an address."""
+    connection = None if request.transport is None else request.transport.get_extra_info("socket")
+    if connection is None or connection.family != socket.AF_UNIX:
+        return f"HTTP from {printable(request.remote or 'an unknown address')}"
+    pid, uid, _ = struct.unpack(
+        "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    )
+    name = await asyncio.to_thread(_user, uid)
+    return f"{name} (uid {uid}, pid {pid})" if name else f"uid {uid} (pid {pid})"
+
+
+def _user(uid: int) -> str | None:
+    try:
+        return printable(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return None
 
 
 @web.middleware

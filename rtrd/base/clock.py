@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+
+def timestamp(unix: float, timespec: str = "seconds") -> str:
+    """Give a Unix time as the API says it (RFC 3339, UTC)."""
+    return dt.datetime.fromtimestamp(unix, dt.UTC).isoformat(timespec=timespec)
 
 
 @dataclass(frozen=True)

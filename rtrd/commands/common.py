@@ -97,6 +97,18 @@ def refuse(args: argparse.Namespace, error: FaultyFileError, **about: str) -> in
     return BAD_USAGE
 
 
+def add_wide(parser: argparse.ArgumentParser) -> None:
+    """Add `--wide`."""
+    parser.add_argument("--wide", action="store_true", help="print all columns, however wide the terminal is")
+
+
+def prefix_or_address(text: str) -> dict[str, str]:
+    """Parse a PREFIX or an ADDRESS of the command line, for argparse; give it as the query of a request."""
+    if "/" in text:
+        return {"prefix": str(prefix(text))}
+    return {"address": address(text)}
+
+
 def prefix(text: str) -> Prefix:
     """Parse a PREFIX of the command line, for argparse."""
     return _argument(parse_prefix, text)

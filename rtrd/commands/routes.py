@@ -9,7 +9,17 @@ from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
 from rtrd.tags import VALIDITIES
 
-_ROW = "{:<20} {:<43} {:<10} {:<12} {:<10} {}"
+_COLUMNS = (
+    terminal.Column("ROUTER", 12, if_room=True),
+    terminal.Column("NEIGHBOR", 15),
+    terminal.Column("PREFIX", 18),
+    terminal.Column("PATH-ID", 7),
+    terminal.Column("ORIGIN", 10),
+    terminal.Column("VALIDITY", 10),
+    terminal.Column("DECISION", 8),
+    terminal.Column("REASON", 6),
+    terminal.Column("SINCE", 19, if_room=True),
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "prefix",
         metavar="PREFIX",
         nargs="?",
-        type=common.prefix,
-        help="only routes to this prefix or to more specific ones",
+        default={},
+        type=common.prefix_or_address,
+        help="only routes to this prefix or to more specific ones; of an address: those that cover it",
     )
     parser.add_argument("--validity", choices=VALIDITIES, help="only routes of this validity")
     parser.add_argument(
@@ -34,30 +45,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("in", "out"),
         help="in: routes learned from neighbors (default); out: local routes, originated by the router",
     )
+    common.add_wide(parser)
     common.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the routes and print one a line."""
-    wanted = ("validity", "prefix", "covered", "neighbor", "origin", "direction")
-    request = http_client.url("/routes", {name: getattr(args, name) for name in wanted})
-    return common.ask(args, request, lines)
+    wanted = ("validity", "covered", "neighbor", "origin", "direction")
+    query = {**{name: getattr(args, name) for name in wanted}, **args.prefix}
+    columns = terminal.Columns(_COLUMNS, terminal.width(wide=args.wide))
+    return common.ask(args, http_client.url("/routes", query), lambda answer: lines(answer, columns))
 
 
 def _origin(text: str) -> str:
     return text if text == "none" else str(common.asn(text))
 
 
-def lines(answer: http_client.Answer) -> Iterator[str]:
-    """Return a heading and a line for each route."""
-    yield _ROW.format("NEIGHBOR", "PREFIX", "PATH-ID", "ORIGIN", "VALIDITY", "DECISION")
-    for route in answer.items():
-        path_id, origin = route["path_id"], route["origin_as"]
-        yield _ROW.format(
-            printable(str(route["neighbor"])),
-            route["prefix"],
-            "-" if path_id is None else path_id,
-            "none" if origin is None else f"AS{origin}",
-            terminal.paint(route["validity"], route["validity"], 10),
-            route["decision"],
+def lines(answer: http_client.Answer, columns: terminal.Columns) -> Iterator[str]:
+    """Return a heading and a line for each route; without any, a line that says so."""
+    count = 0
+    for count, route in enumerate(answer.items(), 1):
+        if count == 1:
+            yield columns.heading()
+        path_id, origin, since = route["path_id"], route["origin_as"], route.get("since")
+        yield columns.line(
+            {
+                "ROUTER": (printable(str(route.get("router"))), ""),
+                "NEIGHBOR": (printable(str(route["neighbor"])), ""),
+                "PREFIX": (route["prefix"], ""),
+                "PATH-ID": ("-" if path_id is None else str(path_id), ""),
+                "ORIGIN": ("none" if origin is None else f"AS{origin}", ""),
+                "VALIDITY": (route["validity"], route["validity"]),
+                "DECISION": (route["decision"], ""),
+                "REASON": (route.get("reason") or "", ""),
+                "SINCE": ("-" if since is None else terminal.local_time(since), ""),
+            }
         )
+    if not count:
+        yield "no routes"

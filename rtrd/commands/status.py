@@ -18,6 +18,7 @@ from rtrd.tags import VALIDITIES
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd status`."""
+    common.add_wide(parser)
     common.add_options(parser)
     parser.add_argument(
         "--check", action="store_true", help="print only the problems; exit with 1 if one of them is critical"
@@ -28,8 +29,10 @@ def run(args: argparse.Namespace) -> int:
     """Ask for the status and print it, or what monitoring wants to know of it."""
     if args.check:
         return _check(args)
-    show = shown if sys.stdout.isatty() else lines
-    return common.ask(args, http_client.url("/status"), lambda answer: show(answer.value()))
+    if not sys.stdout.isatty():
+        return common.ask(args, http_client.url("/status"), lambda answer: lines(answer.value()))
+    width = terminal.width(wide=args.wide)
+    return common.ask(args, http_client.url("/status"), lambda answer: shown(answer.value(), width))
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -40,16 +43,17 @@ def _check(args: argparse.Namespace) -> int:
     return FAILED if critical else DONE
 
 
-def shown(status: dict[str, Any]) -> Iterator[str]:
-    """Return the lines for a terminal: the same, with tables for caches and neighbors."""
+def shown(status: dict[str, Any], width: int) -> Iterator[str]:
+    """Return the lines for a terminal of so many columns: the same, with tables for caches and neighbors."""
     from rtrd.commands import tables
 
     plain = list(lines({**status, "groups": [], "routers": []}))
     mood = {"ok": "good", "degraded": "fair", "failed": "bad"}[status["health"]["status"]]
-    yield terminal.paint(plain[0], mood)
-    yield from plain[1:]
+    yield from (terminal.paint(line, mood) for line in terminal.wrapped(plain[0], width))
+    for line in plain[1:]:
+        yield from terminal.wrapped(line, width)
     yield ""
-    yield from terminal.rendered(*tables.status(status, time.time()))
+    yield from terminal.rendered(*tables.status(status, time.time()), columns=width)
 
 
 def lines(status: dict[str, Any]) -> Iterator[str]:

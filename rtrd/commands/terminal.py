@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import RenderableType
 
@@ -25,6 +26,12 @@ STYLES: Final = {
 }
 """A color for each validity, and for how something is."""
 
+NO_TERMINAL: Final = 80
+"""Columns of a table that goes into a file or a pipe."""
+MOST_NARROW: Final = 40
+"""A terminal with fewer columns is taken for one of so many."""
+MOST_WIDE: Final = 1000
+"""Of a table of rich, which would pad more to any width."""
 _CODES: Final = {"green": 32, "red": 31, "blue": 34, "yellow": 33, "bright_black": 90}
 
 
@@ -41,13 +48,82 @@ def paint(text: str, style: str, width: int = 0) -> str:
     return text.ljust(width)
 
 
-def rendered(*parts: RenderableType) -> Iterator[str]:
-    """Give tables and texts of rich as lines, as wide as the terminal; `[` in them is no markup of ours."""
+def width(*, wide: bool = False) -> int:
+    """Give the columns that a table may take: those of the terminal, 80 of what is none, any number with `wide`."""
+    if wide:
+        return sys.maxsize
+    return (
+        max(MOST_NARROW, os.get_terminal_size(sys.stdout.fileno()).columns or NO_TERMINAL)
+        if sys.stdout.isatty()
+        else NO_TERMINAL
+    )
+
+
+def local_time(time: str) -> str:
+    """Give a time of the API as that of this host, to the second."""
+    import datetime as dt
+
+    return dt.datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def wrapped(text: str, columns: int) -> Iterator[str]:
+    """Give a sentence as lines that fit, the later ones further to the right."""
+    if len(text) <= columns:
+        yield text
+        return
+    indent = " " * (len(text) - len(text.lstrip()) + 4)
+    yield from textwrap.wrap(text, columns, subsequent_indent=indent, break_on_hyphens=False)
+
+
+class Column(NamedTuple):
+    """A column of a table: its heading, and how wide it usually is."""
+
+    title: str
+    width: int
+    if_room: bool = False
+    """It is left out where the table would be wider than it may be."""
+
+
+class Columns:
+    """A table printed row by row: a long cell pushes those behind it, and a row that is full goes on in a new line."""
+
+    def __init__(self, columns: Sequence[Column], most: int) -> None:
+        """Take the columns that fit into `most`."""
+        self.shown = list(columns)
+        self._most = most
+        while self._needs() > most and (last := [column for column in self.shown if column.if_room]):
+            self.shown.remove(last[-1])
+
+    def _needs(self) -> int:
+        return sum(column.width + 1 for column in self.shown) - 1
+
+    def heading(self) -> str:
+        """Give the line of headings."""
+        return self._placed([(column.title, "") for column in self.shown])
+
+    def line(self, cells: Mapping[str, tuple[str, str]]) -> str:
+        """Give a row; `cells`: the text and style of each, by heading."""
+        return self._placed([cells[column.title] for column in self.shown])
+
+    def _placed(self, cells: Sequence[tuple[str, str]]) -> str:
+        lines, line, at, start = [], "", 0, 0
+        for (text, style), column in zip(cells, self.shown, strict=True):
+            if text and max(at + 1 if at else 0, start) + len(text) > self._most and at:
+                lines.append(line)
+                line, at = "", 0
+            place = max(at + 1 if at else 0, min(start, max(0, self._most - len(text))))
+            if text:
+                line += " " * (place - at) + paint(text, style)
+                at = place + len(text)
+            start += column.width + 1
+        return "\n".join([*lines, line])
+
+
+def rendered(*parts: RenderableType, columns: int) -> Iterator[str]:
+    """Give tables and texts of rich as lines of so many columns at most; `[` in them is no markup of ours."""
     from rich.console import Console
 
-    # Whoever takes a table of a narrow terminal into a bug report wants whole words.
-    width = max(80, os.get_terminal_size(sys.stdout.fileno()).columns) if sys.stdout.isatty() else None
-    console = Console(highlight=False, markup=False, emoji=False, no_color=not colored(), width=width)
+    console = Console(highlight=False, markup=False, emoji=False, no_color=not colored(), width=min(columns, MOST_WIDE))
     with console.capture() as captured:
         for part in parts:
             console.print(part)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE
-from rtrd.commands import common, http_client
+from rtrd.commands import common, http_client, terminal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="only VRPs that cover this prefix, or lie within it",
     )
     parser.add_argument("--covering", action="store_true", help="only VRPs that cover the prefix")
+    common.add_wide(parser)
     common.add_options(parser)
 
 
@@ -30,11 +31,19 @@ def run(args: argparse.Namespace) -> int:
         print("rtrd vrps: --covering wants a PREFIX", file=sys.stderr)
         return BAD_USAGE
     query = {"prefix": args.prefix, "covering": "yes" if args.covering else None}
-    return common.ask(args, http_client.url("/vrps", query), lines)
+    width = terminal.width(wide=args.wide)
+    return common.ask(args, http_client.url("/vrps", query), lambda answer: lines(answer, width))
 
 
-def lines(answer: http_client.Answer) -> Iterator[str]:
-    """Return `PREFIX max LENGTH AS SOURCES` for each VRP."""
+def lines(answer: http_client.Answer, width: int) -> Iterator[str]:
+    """Return `PREFIX max LENGTH AS SOURCES` for each VRP; without any, a line that says so."""
+    found = False
     for vrp in answer.items():
+        found = True
         sources = printable(" ".join(vrp["sources"]))
-        yield f"{vrp['prefix']:<43} max {vrp['maxLength']:<3} {'AS' + str(vrp['asn']):<12} {sources}"
+        line = f"{vrp['prefix']:<43} max {vrp['maxLength']:<3} {'AS' + str(vrp['asn']):<12} {sources}"
+        if len(line) > width:  # what is long in IPv6 has room
+            line = f"{vrp['prefix']:<24} max {vrp['maxLength']:<3} {'AS' + str(vrp['asn']):<12} {sources}"
+        yield from terminal.wrapped(line, width)
+    if not found:
+        yield "no VRPs"

@@ -76,6 +76,15 @@ class Guard(_Mapping, frozen=True):
     hold: Annotated[int, Meta(ge=1, le=86400)] = 300
 
 
+class History(_Mapping, frozen=True):
+    """How much of what became of the routes is kept."""
+
+    max_age: Annotated[int, Meta(ge=3600, le=315360000)] = 7776000
+    """Seconds; 90 days."""
+    max_size: Annotated[int, Meta(ge=1, le=65536)] = 256
+    """MiB."""
+
+
 class TLS(_Mapping, frozen=True):
     """Where the relay serves RTR over TLS, and with what (RFC 8210 section 9.2)."""
 
@@ -131,6 +140,7 @@ class Config(_Mapping, frozen=True):
     caches: Caches
     slurm: tuple[Path, ...] = ()
     state: Path | None = None
+    history: History | None = None
     start_hold: Annotated[int, Meta(ge=0, le=86400)] = 120
     guard: Guard | None = None
     control: Path = Path("/run/rtrd/rtrd.sock")

@@ -77,6 +77,7 @@ class ExaBGP:
         self._too_long = 0
         self._closed: Callable[[], None] | None = closed
         self.clock = clock
+        self._wall = wall
         self._loop = asyncio.get_running_loop()
         self._limiter = log.RateLimiter(clock)
         self._encoder = Encoder(engine)
@@ -151,6 +152,7 @@ class ExaBGP:
 
     def feed(self, text: bytes) -> None:
         """Take whole lines of ExaBGP."""
+        self.engine.set_time(int(self._wall()))
         at = 0
         while at < len(text):
             at, lines = self.engine.take_lines(text, at)
@@ -487,6 +489,7 @@ class ExaBGP:
     def _work(self) -> None:
         self._working = False
         if self.open:
+            self.engine.set_time(int(self._wall()))
             self.engine.work(WORK)
             self.gate.retagging = self.engine.retagging
             self.gate.coalesce_no_longer()  # what a change of VRPs brings waits for nobody

@@ -268,6 +268,11 @@ class Engine:
         session = self.sessions.get(neighbor) or self._session(neighbor)
         return self.previous_run.listed(neighbor, session.number, prefix, attributes)
 
+    def set_time(self, now: int) -> None:
+        """Say what time it is (Unix), for the routes that come or change."""
+        self.table.set_time(now)
+        self.local_routes.table.set_time(now)
+
     # -- VRPs
 
     def vrps_changed(self, changes: VRPChanges, cause: int = UNKNOWN) -> None:
@@ -355,10 +360,13 @@ class Engine:
                 total[validity] += count
         return total
 
-    def routes(self, within: str | None = None) -> Iterator[tuple[str, Route]]:
-        """Give each route with its neighbor, in order of prefix, also while they change."""
+    def routes(self, within: str | None = None, *, address: str | None = None) -> Iterator[tuple[str, Route]]:
+        """Give each route with its neighbor, in order of prefix, also while they change.
+
+        `within`: only those that this prefix covers; `address`: instead, only those that cover the address.
+        """
         names: dict[int, str] = {}
-        for route in self.table.routes(within):
+        for route in self.table.routes(within) if address is None else self.table.routes_to(address):
             if route.neighbor not in names:
                 names = {session.number: address for address, session in self.sessions.items()}
             yield names.get(route.neighbor, ""), route

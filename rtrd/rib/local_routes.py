@@ -220,10 +220,10 @@ class LocalRoutes:
         counts = self.counts().values()
         return {validity: sum(count[validity] for count in counts) for validity in VALIDITIES}
 
-    def routes(self, within: str | None = None) -> Iterator[tuple[str, Route]]:
-        """Give each route with the neighbor that gets it, in order of prefix, also while they change."""
+    def routes(self, within: str | None = None, *, address: str | None = None) -> Iterator[tuple[str, Route]]:
+        """Give each route with the neighbor that gets it, as those of Engine."""
         names: dict[int, str] = {}
-        for route in self.table.routes(within):
+        for route in self.table.routes(within) if address is None else self.table.routes_to(address):
             if self.sessions.get(names.get(route.neighbor, "")) != route.neighbor:
                 names = {number: address for address, number in self.sessions.items()}
             if route.neighbor in names:

@@ -6,15 +6,20 @@ text of BGP leaves it: prefixes are printed from numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import ipaddress
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal
 
 import _rov
 from _rov import ffi, lib
 from rtrd.rib.terms import (
     ACTIONS,
     LEARNED,
+    REASONS,
     TAG_KINDS,
     AttributeSummary,
+    ChangesLost,
     Command,
     NeighborPolicy,
     RibState,
@@ -22,7 +27,7 @@ from rtrd.rib.terms import (
     RouteChange,
 )
 from rtrd.tags import Tag
-from rtrlib.vrp import unpack
+from rtrlib.vrp import VRP, unpack
 from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet, parse_prefix
 
 _ROWS = 512
@@ -274,12 +279,20 @@ class RouteTable:
         """Say what `vrps_changed` and `revalidate` are called for from now on: a number, which the changes carry."""
         lib.rib_set_cause(self.native, cause)
 
-    def take_changes(self, most: int) -> tuple[list[RouteChange], int]:
-        """Take the oldest changes that are kept, and how many found no room since the last time."""
+    def allow_others(self, more: int, most: int) -> None:
+        """Let so many more routes that come, and that go, be changes though they are not invalid; never over `most`."""
+        lib.rib_allow_others(self.native, more, most)
+
+    def set_time(self, now: int) -> None:
+        """Say what time it is (Unix): since then routes that come or change have their validity."""
+        lib.rib_set_time(self.native, now)
+
+    def take_changes(self, most: int) -> tuple[bytes, ChangesLost]:
+        """Take the oldest changes that are kept, as `changes_of` reads them, and what was not kept since last time."""
         events = ffi.new("struct route_change[]", most)
-        lost = ffi.new("uint64_t *")
+        lost = ffi.new("struct changes_lost *")
         count = lib.rib_take_changes(self.native, events, most, lost)
-        return [_change(events[i]) for i in range(count)], int(lost[0])
+        return ffi.buffer(events, count * CHANGE_SIZE)[:], ChangesLost(lost.changes, lost.others)
 
     # -- questions
 
@@ -313,6 +326,11 @@ class RouteTable:
                 return [_route(rows[i]) for i in range(count)]
             room = count
 
+    def routes_to(self, address: str) -> Iterator[Route]:
+        """Give the routes that cover an address, the least specific first."""
+        for prefix in covering(address):
+            yield from self.at(prefix)
+
     def routes(self, within: str | None = None) -> Iterator[Route]:
         """Give the routes in order of prefix, also while the table changes; `within`: those that it covers.
 
@@ -323,6 +341,12 @@ class RouteTable:
         lib.walk_begin(walk, ffi.NULL if within is None else parse_prefix(within))
         while count := lib.rib_list(self.native, walk, rows, _ROWS):
             yield from map(_route, ffi.unpack(rows, count))
+
+
+def covering(address: str) -> Iterator[str]:
+    """Give every prefix that covers an address, from /0 on."""
+    found = ipaddress.ip_address(address)
+    return (str(ipaddress.ip_network((found, length), strict=False)) for length in range(found.max_prefixlen + 1))
 
 
 def _line(prefix: str) -> tuple[bytes, int]:
@@ -353,6 +377,8 @@ def _route(row: _rov.RouteRow) -> Route:
         attributes=row.attrs,
         advertised=row.advertised,
         waiting=bool(row.waiting),
+        reason=REASONS[row.reason],
+        since=row.since,
     )
 
 
@@ -362,19 +388,48 @@ def prefix_text(native: _rov.Prefix) -> str:
     return bytes(ffi.buffer(text, lib.prefix_print(ffi.new("struct prefix *", native), text))).decode("ascii")
 
 
+CHANGE_SIZE: Final = ffi.sizeof("struct route_change")
+"""Octets of one change."""
+
+_COLUMNS: Final[Mapping[str, Literal["I", "H", "B"]]] = {"cause": "I", "neighbor": "H", "was": "B", "now": "B"}
+
+
+def changes_of(records: bytes) -> Iterator[RouteChange]:
+    """Read what `take_changes` gave, also after it lay in a file."""
+    return map(_change, ffi.from_buffer("struct route_change[]", records))
+
+
+def column_of(records: bytes, name: Literal["cause", "neighbor", "was", "now"]) -> memoryview[int]:
+    """Give one number of each change, without reading the rest."""
+    code = _COLUMNS[name]
+    size = struct.calcsize(code)
+    at = ffi.offsetof("struct route_change", name) // size
+    return memoryview(records).cast(code)[at :: CHANGE_SIZE // size]
+
+
 def _change(event: _rov.RouteChange) -> RouteChange:
-    vrp = next(unpack(ffi.buffer(ffi.addressof(event, "vrp"))[:])) if event.has_vrp else None
+    judge = _vrp(event, "judge")
     return RouteChange(
         prefix=prefix_text(event.prefix),
         path_id=event.path_id if event.has_path_id else None,
         neighbor=event.neighbor,
         origin=None if event.origin < 0 else event.origin,
-        was=VALIDITIES[event.was] if event.was < len(VALIDITIES) else None,
-        validity=VALIDITIES[event.now],
-        decision=ACTIONS[event.action],
+        was=_word(VALIDITIES, event.was),
+        validity=_word(VALIDITIES, event.now),
+        did=_word(ACTIONS, event.did),
+        decision=_word(ACTIONS, event.action),
         cause=event.cause,
-        vrp=vrp,
+        vrp=_vrp(event, "vrp"),
+        judge=None if judge is None else judge[0],
     )
+
+
+def _word(words: Sequence[str], number: int) -> str | None:
+    return words[number] if number < len(words) else None
+
+
+def _vrp(event: _rov.RouteChange, member: Literal["vrp", "judge"]) -> tuple[VRP, bool] | None:
+    return next(unpack(ffi.buffer(ffi.addressof(event, member))[:])) if getattr(event, member).family else None
 
 
 def _as_command(native: _rov.Command) -> Command:

@@ -22,8 +22,13 @@ ACTIONS = ("observe", "hold", "withdraw", "announce")
 
 UPDATE = 0
 """The cause of a change that an UPDATE brought."""
+SESSION = 0xFFFFFFFE
+"""The cause of a change that the end of the neighbor's session brought."""
 UNKNOWN = 0xFFFFFFFF
 """The cause that nobody named."""
+
+REASONS = (None, "as", "length")
+"""Why a route is invalid, in Routinator's words: those for the native core's numbers, by index."""
 
 
 class Command(NamedTuple):
@@ -65,10 +70,14 @@ class Route(NamedTuple):
     advertised: int
     """Receivers to which our announcement of it is advertised, by bit."""
     waiting: bool
+    reason: str | None
+    """Why it is invalid, one of REASONS."""
+    since: int
+    """Unix time when its validity changed, or it came; 0: nobody said what time it was."""
 
 
 class RouteChange(NamedTuple):
-    """A route whose validity changed, or that came and is invalid."""
+    """A route whose validity or command changed, that came or went."""
 
     prefix: str
     path_id: int | None
@@ -76,12 +85,27 @@ class RouteChange(NamedTuple):
     origin: int | None
     was: str | None
     """Its validity before; None: it was not there."""
-    validity: str
-    decision: str
+    validity: str | None
+    """None: it is not there any more."""
+    did: str | None
+    """The decision before."""
+    decision: str | None
+    """None: the route is gone, and nothing of ours was advertised for it."""
     cause: int
-    """UPDATE, or what `set_cause` was given."""
+    """UPDATE, SESSION, or what `set_cause` was given."""
     vrp: tuple[VRP, bool] | None
     """A VRP that covers it and appeared (True) or disappeared."""
+    judge: VRP | None
+    """A VRP in force by which it is valid, or invalid."""
+
+
+class ChangesLost(NamedTuple):
+    """How many changes a table did not keep."""
+
+    changes: int
+    """They came faster than they were taken."""
+    others: int
+    """Routes that came or went and were not invalid, more than `allow_others` allowed."""
 
 
 class AttributeSummary(NamedTuple):

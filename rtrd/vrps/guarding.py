@@ -133,17 +133,18 @@ class Guarding:
         """Note that all that is in force is too old; give what is in force instead."""
         return (yield from self._do(self.guard.expired(), "what was in force is past the expire interval"))
 
-    def accept(self) -> None:
-        """Take what is held. Raises NothingHeldError."""
+    def accept(self, by: str = "an operator") -> None:
+        """Take what is held; `by`: who wants it. Raises NothingHeldError."""
         self.guard.check_held()
-        self._task_queue.do(self._accept())
+        self._task_queue.do(self._accept(by))
 
-    def reject(self) -> None:
-        """Keep what is in force. Raises NothingHeldError."""
+    def reject(self, by: str = "an operator") -> None:
+        """Keep what is in force; `by`: who wants it. Raises NothingHeldError."""
         self.guard.reject()
         self._stop_judging()
         self._set_timer()
-        logger.warning("the held change is rejected; what is in force stays until the next change", **self._fields())
+        text = "the held change is rejected; what is in force stays until the next change"
+        logger.warning(text, by=by, **self._fields())
 
     def change(self, limits: Limits | None) -> None:
         """Go by other limits; None: by none, and all that is held is in force at once."""
@@ -237,13 +238,13 @@ class Guarding:
         self._set_timer()
         return taken
 
-    def _accept(self) -> Generator[None]:
+    def _accept(self, by: str) -> Generator[None]:
         try:
             action = self.guard.accept()
         except NothingHeldError:
-            logger.info("the change that an operator accepted is no longer held")
+            logger.info("the change that was accepted is no longer held", by=by)
             return
-        yield from self._later(action, "an operator accepted it")
+        yield from self._later(action, f"{by} accepted it")
 
     def _change(self, limits: Limits | None) -> Generator[None]:
         if limits is not None:

@@ -60,6 +60,7 @@ class StillDaemon:
 
     async def close(self) -> None:
         await self.stop()
-        self.service.monitor.close()
+        await self.service.monitor.close()
+        await self.daemon.history.close()
         self.daemon.routers.close()
         os.close(self._ends[1])

@@ -149,7 +149,7 @@ class FakeDaemon:
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),
-            ChangeHandlers(fake, caches, fake, self.known),
+            ChangeHandlers(fake, caches, fake, self.known, self.event_log),
         ]
 
     async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
@@ -163,7 +163,8 @@ class FakeDaemon:
     async def reload(self) -> Reloaded:
         return Reloaded([], [])
 
-    def accept(self) -> None:
+    def accept(self, by: str) -> None:
+        assert by.endswith(f"(uid {os.getuid()}, pid {os.getpid()})")
         if not self.held:
             raise NothingHeldError("no VRP change is held")
         self.held = False
@@ -178,8 +179,9 @@ class FakeDaemon:
         """The history's."""
         return {"every": 15, "fields": ["time"], "samples": [[1]]}
 
-    def routes(self, within: str | None) -> Iterator[tuple[str, SimpleNamespace]]:
+    def routes(self, within: str | None, *, address: str | None = None) -> Iterator[tuple[str, SimpleNamespace]]:
         """The engine's."""
+        assert address is None
         for number in range(self.route_count):
             if number == self.fails_after:
                 raise RuntimeError("the table broke")
@@ -195,6 +197,8 @@ class FakeDaemon:
                         origin=64500 if number else None,
                         validity="valid" if number else "not-found",
                         decision="announce",
+                        reason=None,
+                        since=0,
                     ),
                 )
 

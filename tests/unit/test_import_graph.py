@@ -11,12 +11,16 @@ from tests.lab.graphs import circles
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"rtrd": ROOT / "rtrd", "rtrlib": ROOT / "ffi" / "rtrlib"}
 
+HISTORY = {"history", "history_store", "route_log"}
 FLOORS = (
     {"base": {"base", "tags", "version"}},
     {"settings": {"config", "policy"}},
     {"vrps": {"vrps"}, "rib": {"rib"}},
     {"exabgp": {"exabgp"}, "bmp": {"bmp"}, "mrt": {"mrt"}, "bird": {"bird"}, "rtr": {"rtr"}},
-    {"daemon": {"daemon", "caches", "routers", "event_log", "health", "cache_problems", "known_routers", "reload"}},
+    {
+        "daemon": {"daemon", "caches", "routers", "event_log", "health", "cache_problems", "known_routers", "reload"}
+        | HISTORY
+    },
     {"api": {"api"}},
     {"main": {"main"}},
     {"commands": {"cli", "commands", "demo"}},

@@ -1,4 +1,4 @@
-/* Changes of a route's validity, each with what caused it: the newest are kept until somebody takes them. */
+/* Changes of routes, each with what caused it: the newest are kept until somebody takes them. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@ int rib_keep_changes(struct rib *rib, uint32_t room)
     if (room && !(at = malloc(room * sizeof *at)))
         return -1;
     uint32_t kept = ring->n < room ? ring->n : room;
-    ring->lost += ring->n - kept;
+    ring->lost.changes += ring->n - kept;
     for (uint32_t i = 0; i < kept; i++)
         at[i] = ring->at[(ring->first + ring->n - kept + i) % ring->room];
     free(ring->at);
@@ -27,17 +27,33 @@ int rib_keep_changes(struct rib *rib, uint32_t room)
 
 void rib_set_cause(struct rib *rib, uint32_t cause) { rib->changes.given = cause; }
 
-size_t rib_take_changes(struct rib *rib, struct route_change *out, size_t room, uint64_t *lost)
+static void allow(uint32_t *left, uint32_t more, uint32_t most)
+{
+    *left = *left + more < most ? *left + more : most;
+}
+
+void rib_allow_others(struct rib *rib, uint32_t more, uint32_t most)
+{
+    allow(&rib->changes.coming, more, most);
+    allow(&rib->changes.going, more, most);
+}
+
+size_t rib_take_changes(struct rib *rib, struct route_change *out, size_t room, struct changes_lost *lost)
 {
     struct change_ring *ring = &rib->changes;
     size_t n = ring->n < room ? ring->n : room;
     for (size_t i = 0; i < n; i++) {
-        out[i] = ring->at[ring->first];
+        struct route_change *change = &out[i];
+        *change = ring->at[ring->first];
+        bool judged = change->now == VALIDITY_VALID || change->now == VALIDITY_INVALID;
+        if (judged &&
+            !vrpset_judge(rib->set, &change->prefix, change->origin, (enum validity)change->now, &change->judge))
+            change->judge.family = 0;
         ring->first = (ring->first + 1) % ring->room;
     }
     ring->n -= (uint32_t)n;
     *lost = ring->lost;
-    ring->lost = 0;
+    ring->lost = (struct changes_lost){0};
     return n;
 }
 
@@ -46,34 +62,76 @@ void rib_change_counts(const struct rib *rib, uint64_t counts[16])
     memcpy(counts, rib->change_counts, sizeof rib->change_counts);
 }
 
-void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now)
+/* One more change, all zero, and the room for it; NULL: none are kept. */
+static struct route_change *next_change(struct change_ring *ring)
 {
-    struct change_ring *ring = &rib->changes;
-    if (was != VALIDITY_NONE) {
-        rib->change_counts[was][now]++;
-        rib->state.validity_changes++;
-    }
     if (ring->room == 0)
-        return;
+        return NULL;
     if (ring->n == ring->room) { /* the oldest goes: what is asked for is what happened last */
         ring->first = (ring->first + 1) % ring->room;
         ring->n--;
-        ring->lost++;
+        ring->lost.changes++;
     }
+    return &ring->at[(ring->first + ring->n++) % ring->room];
+}
+
+static void note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did, uint8_t action)
+{
+    struct change_ring *ring = &rib->changes;
     const struct route *route = route_at(rib, number);
-    struct route_change *change = &ring->at[(ring->first + ring->n) % ring->room];
-    *change = (struct route_change){.prefix = route_prefix(rib, number),
-                                    .origin = summary_of(rib, route)->origin,
-                                    .cause = ring->cause,
-                                    .path_id = route->path_id,
-                                    .neighbor = route->neighbor,
-                                    .has_path_id = (route->bits & HAS_PATH_ID) != 0,
-                                    .was = was,
-                                    .now = now,
-                                    .action = (uint8_t)route_action(rib, route)};
-    if (ring->vrp) {
-        change->has_vrp = 1;
+    struct route_change *change = next_change(ring);
+    if (!change)
+        return;
+    memset(change, 0, sizeof *change); /* its padding, too: it is written to files */
+    change->prefix = route_prefix(rib, number);
+    change->origin = summary_of(rib, route)->origin;
+    change->cause = ring->cause;
+    change->path_id = route->path_id;
+    change->neighbor = route->neighbor;
+    change->has_path_id = (route->bits & HAS_PATH_ID) != 0;
+    change->was = was;
+    change->now = now;
+    change->did = did;
+    change->action = action;
+    if (ring->vrp)
         change->vrp = *ring->vrp;
+}
+
+void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did)
+{
+    if (was != now) {
+        rib->change_counts[was][now]++;
+        rib->state.validity_changes++;
     }
-    ring->n++;
+    note(rib, number, was, now, did, (uint8_t)route_action(rib, route_at(rib, number)));
+}
+
+/* Whether a route of this validity that comes or goes is a change; `left`: how many may be that are not invalid. */
+static bool is_change(struct change_ring *ring, uint8_t validity, uint32_t *left)
+{
+    if (validity == VALIDITY_INVALID || ring->room == 0)
+        return true;
+    if (*left == 0) {
+        ring->lost.others++;
+        return false;
+    }
+    --*left;
+    return true;
+}
+
+void change_came(struct rib *rib, uint32_t number)
+{
+    const struct route *route = route_at(rib, number);
+    uint8_t validity = route->bits & VALIDITY_BITS;
+    if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, validity, &rib->changes.coming))
+        note(rib, number, VALIDITY_NONE, validity, ACTION_NONE, (uint8_t)route_action(rib, route));
+}
+
+void change_goes(struct rib *rib, uint32_t number)
+{
+    const struct route *route = route_at(rib, number);
+    uint8_t validity = route->bits & VALIDITY_BITS;
+    if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, validity, &rib->changes.going))
+        note(rib, number, validity, VALIDITY_NONE, (uint8_t)route_did(rib, route),
+             route->advertised ? ACTION_WITHDRAW : ACTION_NONE);
 }

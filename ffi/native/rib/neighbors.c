@@ -47,9 +47,14 @@ int rib_neighbor_policy(struct rib *rib, uint32_t number, const struct neighbor_
     struct neighbor *neighbor = neighbor_at(rib, number);
     if (!neighbor || !policy_sound(policy))
         return -1;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         if (neighbor->policy.variant[i] != policy->variant[i])
             neighbor->outdated |= (uint8_t)(1u << i);
+        if (!(neighbor->changed >> i & 1) && neighbor->policy.action[i] != policy->action[i]) {
+            neighbor->changed |= (uint8_t)(1u << i);
+            neighbor->did[i] = neighbor->policy.action[i];
+        }
+    }
     neighbor->policy = *policy;
     return 0;
 }

@@ -42,20 +42,29 @@ static size_t count_lines(const char *text, size_t size)
 
 /* ---- announcements ------------------------------------------------------------------------------------------- */
 
-void route_set_validity(struct rib *rib, uint32_t number, enum validity validity)
+/* Gives a route another validity. */
+static void become(struct rib *rib, uint32_t number, enum validity validity)
 {
     struct route *route = route_at(rib, number);
     struct neighbor *neighbor = neighbor_of(rib, route);
-    unsigned was = route->bits & VALIDITY_BITS;
-    if (was == (unsigned)validity)
-        return;
-    neighbor->counts[was]--;
+    neighbor->counts[route->bits & VALIDITY_BITS]--;
     neighbor->counts[validity]++;
     uint16_t variant = route_variant(rib, route);
     route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | WITHDRAWN_BOTH)) | (unsigned)validity);
     if (variant != route_variant(rib, route))
         route->bits |= OUTDATED_BOTH;
-    change_note(rib, number, (uint8_t)was, (uint8_t)validity);
+    *since_at(rib, number) = rib->now;
+}
+
+void route_set_validity(struct rib *rib, uint32_t number, enum validity validity)
+{
+    const struct route *route = route_at(rib, number);
+    unsigned was = route->bits & VALIDITY_BITS;
+    uint8_t did = (uint8_t)route_did(rib, route);
+    if (was != (unsigned)validity)
+        become(rib, number, validity);
+    if (was != (unsigned)validity || did != route_action(rib, route))
+        change_note(rib, number, (uint8_t)was, (uint8_t)validity, did);
 }
 
 /* Whether the neighbor has as many routes of a prefix as it may, gone ones too: each look at a prefix is at all of
@@ -84,8 +93,7 @@ static uint32_t announce_new(struct rib *rib, uint32_t *first, uint32_t neighbor
     route_at(rib, number)->bits |= (uint8_t)validity;
     rib->neighbors[neighbor].counts[validity]++;
     rib->state.routes++;
-    if (validity == VALIDITY_INVALID)
-        change_note(rib, number, VALIDITY_NONE, VALIDITY_INVALID);
+    change_came(rib, number);
     return number;
 }
 
@@ -93,10 +101,12 @@ static uint32_t announce_new(struct rib *rib, uint32_t *first, uint32_t neighbor
 static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enum validity validity)
 {
     struct route *route = route_at(rib, number);
-    if (route->bits & GONE) {
+    bool gone = route->bits & GONE;
+    if (gone) {
         route->bits &= (uint8_t) ~(GONE | WITHDRAWN_BOTH);
         neighbor_of(rib, route)->counts[route->bits & VALIDITY_BITS]++;
         rib->state.routes++;
+        *since_at(rib, number) = rib->now;
     }
     if (route_retagged(rib, route)) /* by the set or validity that it may lose here */
         route->bits |= OUTDATED_BOTH;
@@ -107,7 +117,13 @@ static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enu
         attrs_release(&rib->attrs, route->attrs);
         route->attrs = attrs;
     }
-    route_set_validity(rib, number, validity);
+    if (!gone) {
+        route_set_validity(rib, number, validity);
+        return;
+    }
+    if ((route->bits & VALIDITY_BITS) != (unsigned)validity)
+        become(rib, number, validity);
+    change_came(rib, number);
 }
 
 /* False: there was no room for the route, which is counted. */
@@ -172,6 +188,7 @@ int64_t rib_announce_text(struct rib *rib, uint32_t neighbor, uint32_t attrs, co
 void route_withdraw(struct rib *rib, uint32_t number)
 {
     struct route *route = route_at(rib, number);
+    change_goes(rib, number);
     if (!route_gone(rib, route)) {
         neighbor_of(rib, route)->counts[route->bits & VALIDITY_BITS]--;
         rib->state.routes--;

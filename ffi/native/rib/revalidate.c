@@ -76,7 +76,7 @@ void rib_revalidate(struct rib *rib)
 static void forget_retagged(struct rib *rib)
 {
     for (uint32_t i = 0; i < rib->neighbors_n; i++)
-        rib->neighbors[i].outdated = 0;
+        rib->neighbors[i].outdated = rib->neighbors[i].changed = 0;
     for (uint32_t i = 0; rib->revalidate.attrs && i < rib->attrs.n; i++)
         rib->attrs.sets[i].retagged = 0;
     rib->revalidate.attrs = false;
@@ -190,6 +190,7 @@ static void purge(struct rib *rib, size_t *budget)
 bool rib_work(struct rib *rib, size_t budget)
 {
     struct revalidate *revalidate = &rib->revalidate;
+    rib->changes.cause = CAUSE_SESSION;
     purge(rib, &budget);
     validate_list(rib, &budget);
     validate_all(rib, &budget);

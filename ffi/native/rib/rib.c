@@ -51,11 +51,14 @@ void rib_free(struct rib *rib)
 
 const struct rib_state *rib_state(const struct rib *rib) { return &rib->state; }
 
+void rib_set_time(struct rib *rib, uint32_t now) { rib->now = now; }
+
 uint64_t rib_memory(const struct rib *rib)
 {
     uint64_t bytes = rib->neighbors_room * sizeof *rib->neighbors + revalidate_memory(&rib->revalidate);
     for (int i = 0; i < 2; i++)
-        bytes += (uint64_t)rib->arenas[i].n * CHUNK * rib->arenas[i].size + index_memory(&rib->prefixes[i]);
+        bytes += (uint64_t)rib->arenas[i].n * CHUNK * (rib->arenas[i].size + sizeof(uint32_t)) +
+                 index_memory(&rib->prefixes[i]);
     return bytes;
 }
 
@@ -118,6 +121,14 @@ int rib_set_our_tags(struct rib *rib, const struct our_tag *tags, size_t n)
 
 /* ---- lists --------------------------------------------------------------------------------------------------- */
 
+static enum invalid_reason reason_of(const struct rib *rib, uint32_t number)
+{
+    struct prefix prefix = route_prefix(rib, number);
+    if ((route_at(rib, number)->bits & VALIDITY_BITS) != VALIDITY_INVALID)
+        return REASON_NONE;
+    return vrpset_allows_length(rib->set, &prefix) ? REASON_AS : REASON_LENGTH;
+}
+
 static struct route_row row_of(const struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
@@ -130,7 +141,9 @@ static struct route_row row_of(const struct rib *rib, uint32_t number)
                               .has_path_id = (route->bits & HAS_PATH_ID) != 0,
                               .validity = route->bits & VALIDITY_BITS,
                               .action = (uint8_t)route_action(rib, route),
-                              .waiting = route->waiting != NOT_WAITING};
+                              .waiting = route->waiting != NOT_WAITING,
+                              .reason = (uint8_t)reason_of(rib, number),
+                              .since = *since_at(rib, number)};
 }
 
 static size_t rows_of(const struct rib *rib, uint32_t chain, struct route_row *out, size_t room)

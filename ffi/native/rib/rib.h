@@ -88,21 +88,39 @@ struct route_row {
     uint8_t has_path_id;
     uint8_t validity, action;
     uint8_t waiting; /* something of it may still have to be written */
+    uint8_t reason;  /* enum invalid_reason */
+    uint32_t since;  /* when its validity changed, or it came: what rib_set_time was given */
 };
 
-#define CAUSE_UPDATE 0 /* an UPDATE of the neighbor */
+enum invalid_reason { /* why a route is invalid */
+                      REASON_NONE = 0,
+                      REASON_AS = 1,    /* a VRP that covers it allows its length, for another AS */
+                      REASON_LENGTH = 2 /* none allows its length */
+};
 
-/* A route changed its validity, or is new and invalid. */
+#define CAUSE_UPDATE 0                     /* an UPDATE of the neighbor */
+#define CAUSE_SESSION UINT32_C(0xFFFFFFFE) /* the neighbor's session ended */
+#define ACTION_NONE 255                    /* of a route that is not there */
+
+/* A route changed its validity or its action, came or went. These lie in files, too (rtrd/history.py). */
 struct route_change {
     struct prefix prefix;
-    struct vrp vrp; /* if has_vrp: a VRP that covers it and became effective (announce 1) or ceased to be (0) */
+    struct vrp vrp;   /* one that covers it and became effective (announce 1) or ceased to be (0); family 0: none */
+    struct vrp judge; /* one in force that makes it valid, or invalid; family 0: none */
     int64_t origin;
-    uint32_t cause; /* CAUSE_UPDATE, or the number that rib_set_cause gave */
+    uint32_t cause; /* CAUSE_UPDATE, CAUSE_SESSION, or the number that rib_set_cause gave */
     uint32_t path_id;
     uint16_t neighbor;
-    uint8_t has_path_id, has_vrp;
+    uint8_t has_path_id;
     uint8_t was, now; /* enum validity, or VALIDITY_NONE */
-    uint8_t action;   /* enum action, by the policy for `now` */
+    uint8_t did;      /* enum action before, or ACTION_NONE */
+    uint8_t action;   /* the same now, by the policy for `now`; of a route that went: withdraw, or ACTION_NONE */
+};
+
+/* Changes that were not kept. */
+struct changes_lost {
+    uint64_t changes; /* for which there was no room */
+    uint64_t others;  /* beyond what rib_allow_others allowed */
 };
 
 /* What callers ask again and again. Every call that changes the RIB keeps it up to date. */
@@ -189,12 +207,17 @@ void rib_revalidate(struct rib *rib);
 /* Does up to `budget` routes of the work that the calls above left. True: there is more. */
 bool rib_work(struct rib *rib, size_t budget);
 
+/* Unix time: what routes that come or change get from now on. */
+void rib_set_time(struct rib *rib, uint32_t now);
 /* Keeps the last `room` changes from now on; 0: none, which is how a RIB begins. -1: no memory, all is as it was. */
 int rib_keep_changes(struct rib *rib, uint32_t room);
+/* Routes that come or go and are not invalid are changes only as long as some are allowed, at the beginning none: `more`
+ * are, of each of the two, but never more than `most`. */
+void rib_allow_others(struct rib *rib, uint32_t more, uint32_t most);
 /* What rib_vrps_changed and rib_revalidate are called for from now on; the changes carry it. */
 void rib_set_cause(struct rib *rib, uint32_t cause);
-/* The oldest changes, taken away; `lost`: how many found no room since the last call. */
-size_t rib_take_changes(struct rib *rib, struct route_change *out, size_t room, uint64_t *lost);
+/* The oldest changes, taken away; `lost`: since the last call. */
+size_t rib_take_changes(struct rib *rib, struct route_change *out, size_t room, struct changes_lost *lost);
 /* How many there were since the start, of validity i to j: [4 * i + j]. */
 void rib_change_counts(const struct rib *rib, uint64_t counts[16]);
 

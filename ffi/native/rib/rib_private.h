@@ -48,7 +48,7 @@ struct arena { /* routes of one family, in chunks that never move */
     uint32_t used;    /* routes ever taken */
     uint32_t free;
     uint32_t size; /* of a route */
-};
+};                 /* behind the routes of a chunk: since when each has its validity */
 
 struct neighbor {
     struct neighbor_policy policy;
@@ -59,6 +59,8 @@ struct neighbor {
     uint8_t
         outdated; /* bit i: routes of validity i are advertised with other additions, until rib_work has marked them */
     bool previous_run; /* its routes are what a previous run announced */
+    uint8_t changed;   /* bit i: routes of validity i had the action did[i], until rib_work has looked at them */
+    uint8_t did[4];
     uint64_t counts[4];
     uint64_t routes; /* records, gone ones too */
 };
@@ -80,10 +82,11 @@ struct revalidate { /* what is still to be validated again */
 struct change_ring { /* of the changes that nobody took yet */
     struct route_change *at;
     uint32_t room, first, n;
-    uint32_t given;        /* by rib_set_cause */
-    uint32_t cause;        /* of what is being done */
-    const struct vrp *vrp; /* the one whose routes are being validated again, or NULL */
-    uint64_t lost;
+    uint32_t given;         /* by rib_set_cause */
+    uint32_t cause;         /* of what is being done */
+    const struct vrp *vrp;  /* the one whose routes are being validated again, or NULL */
+    uint32_t coming, going; /* by rib_allow_others, less those that were */
+    struct changes_lost lost;
 };
 
 struct rib {
@@ -109,6 +112,7 @@ struct rib {
     struct map written;         /* see written_set.h */
     uint32_t held_previous_run; /* the set of the last command, held until the next one */
     struct change_ring changes;
+    uint32_t now;                 /* Unix time */
     uint64_t change_counts[4][4]; /* since the start: from, to */
 };
 
@@ -122,6 +126,13 @@ static inline struct route *route_at(const struct rib *rib, uint32_t number)
     const struct arena *arena = &rib->arenas[number & IPV6_BIT ? 1 : 0];
     uint32_t i = number & ~IPV6_BIT;
     return (struct route *)((uint8_t *)arena->chunks[i / CHUNK] + (size_t)(i % CHUNK) * arena->size);
+}
+
+static inline uint32_t *since_at(const struct rib *rib, uint32_t number)
+{
+    const struct arena *arena = &rib->arenas[number & IPV6_BIT ? 1 : 0];
+    uint32_t i = number & ~IPV6_BIT;
+    return (uint32_t *)((uint8_t *)arena->chunks[i / CHUNK] + (size_t)CHUNK * arena->size) + i % CHUNK;
 }
 
 static inline struct neighbor *neighbor_of(const struct rib *rib, const struct route *route)
@@ -149,6 +160,7 @@ void route_remove(struct rib *rib, uint32_t number);
 
 bool route_gone(const struct rib *rib, const struct route *route); /* withdrawn, or of a retired neighbor */
 enum action route_action(const struct rib *rib, const struct route *route);
+enum action route_did(const struct rib *rib, const struct route *route);    /* its action before the policy changed */
 uint64_t route_receivers(const struct rib *rib, const struct route *route); /* where it can be announced */
 uint16_t route_variant(const struct rib *rib, const struct route *route);
 bool route_retagged(const struct rib *rib, const struct route *route); /* and perhaps not marked as outdated yet */
@@ -157,7 +169,10 @@ bool route_retagged(const struct rib *rib, const struct route *route); /* and pe
 struct neighbor *neighbor_at(const struct rib *rib, uint32_t number); /* NULL: none, or retired */
 
 /* changes.c */
-void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now);
+/* `did`: its action before. */
+void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did);
+void change_came(struct rib *rib, uint32_t number); /* a new route */
+void change_goes(struct rib *rib, uint32_t number); /* a route that is still there */
 
 /* select.c */
 struct emission {          /* what is to be written next of one NLRI */

@@ -27,7 +27,7 @@ static uint32_t route_take(struct rib *rib, uint8_t family)
             arena->chunks = chunks;
             arena->room = room;
         }
-        arena->chunks[arena->n] = malloc((size_t)CHUNK * arena->size);
+        arena->chunks[arena->n] = malloc((size_t)CHUNK * (arena->size + sizeof(uint32_t)));
         if (!arena->chunks[arena->n])
             return NO_ROUTE;
         arena->n++;
@@ -110,6 +110,7 @@ uint32_t add_route(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t
                             .len = nlri->prefix.len,
                             .bits = nlri->has_path_id ? HAS_PATH_ID : 0};
     memcpy(route->addr, nlri->prefix.addr, address_size(nlri->prefix.family));
+    *since_at(rib, number) = rib->now;
     *first = number;
     attrs_hold(&rib->attrs, attrs);
     rib->neighbors[neighbor].routes++;
@@ -144,10 +145,22 @@ bool route_gone(const struct rib *rib, const struct route *route)
     return (route->bits & GONE) || neighbor_of(rib, route)->retired;
 }
 
+static enum action fit_action(const struct rib *rib, const struct route *route, enum action action)
+{
+    return action == ACTION_ANNOUNCE && summary_of(rib, route)->fitness == UNFIT ? ACTION_OBSERVE : action;
+}
+
 enum action route_action(const struct rib *rib, const struct route *route)
 {
-    enum action action = neighbor_of(rib, route)->policy.action[route->bits & VALIDITY_BITS];
-    return action == ACTION_ANNOUNCE && summary_of(rib, route)->fitness == UNFIT ? ACTION_OBSERVE : action;
+    return fit_action(rib, route, neighbor_of(rib, route)->policy.action[route->bits & VALIDITY_BITS]);
+}
+
+enum action route_did(const struct rib *rib, const struct route *route)
+{
+    const struct neighbor *neighbor = neighbor_of(rib, route);
+    unsigned validity = route->bits & VALIDITY_BITS;
+    bool changed = neighbor->changed >> validity & 1;
+    return fit_action(rib, route, changed ? neighbor->did[validity] : neighbor->policy.action[validity]);
 }
 
 uint64_t route_receivers(const struct rib *rib, const struct route *route)

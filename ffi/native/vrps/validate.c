@@ -128,6 +128,33 @@ enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, 
     return more == VALIDITY_NOT_FOUND ? validity : more;
 }
 
+bool vrpset_allows_length(const struct vrpset *set, const struct prefix *prefix)
+{
+    struct covering walk = covering_begin(set, false, prefix->family, key_of(prefix->addr), prefix->len);
+    const struct entry *entry;
+    while ((entry = covering_next(&walk)) && vrp_of(entry, prefix->family, true).max < prefix->len)
+        ;
+    return entry != NULL;
+}
+
+bool vrpset_judge(const struct vrpset *set, const struct prefix *prefix, int64_t asn, enum validity validity,
+                  struct vrp *out)
+{
+    struct covering walk = covering_begin(set, false, prefix->family, key_of(prefix->addr), prefix->len);
+    enum validity found = VALIDITY_NOT_FOUND;
+    bool own = false; /* *out is of the route's AS */
+    for (const struct entry *entry; (entry = covering_next(&walk));) {
+        struct vrp vrp = vrp_of(entry, prefix->family, true);
+        bool valid = judge(entry, asn, prefix->len, &found);
+        if (valid || !own)
+            *out = vrp;
+        own = vrp.asn == asn || own;
+        if (valid)
+            break;
+    }
+    return found == validity && found != VALIDITY_NOT_FOUND;
+}
+
 /* A route's answer waits for memory two or three times, one after the other. So routes are validated together: the
  * lengths worth a look, the entries of each; what the next step of one route reads is on its way while the others are
  * looked at. */

@@ -156,11 +156,19 @@ uint64_t vrpset_memory(const struct vrpset *set);                        /* byte
 enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const uint8_t addr[16], unsigned len,
                               int64_t asn);
 
-/* The same by a set as it would be. */
+/* Whether a VRP in force that covers the prefix allows so long a one. */
+bool vrpset_allows_length(const struct vrpset *set, const struct prefix *prefix);
+
+/* The VRP in force that makes a route valid, or one that makes it invalid (of its own AS, if there is one). False: it
+ * is not of this validity by now. */
+bool vrpset_judge(const struct vrpset *set, const struct prefix *prefix, int64_t asn, enum validity validity,
+                  struct vrp *out);
+
+/* The validity by a set as it would be. */
 enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
                                    int64_t asn);
 
-/* The same for at most VRPSET_TOGETHER prefixes, each with its origin AS (below 0: none). */
+/* The validities of at most VRPSET_TOGETHER prefixes, each with its origin AS (below 0: none). */
 #define VRPSET_TOGETHER 32
 void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], const int64_t asns[],
                           size_t n, uint8_t *out);

@@ -159,7 +159,7 @@ function showOthers() {
 let every = 15, kept = 1440, samples = [], picked = null;
 
 async function loadHistory() {
-  const answer = await (await fetch("history")).json();
+  const answer = await (await fetch("trend")).json();
   every = answer.every;
   samples = answer.samples.map((one) => Object.fromEntries(answer.fields.map((name, i) => [name, one[i]])));
   showPlots();

@@ -1,0 +1,301 @@
+"""The history: what became of routes, as stories, on the disk and in memory; what is kept, and a disk that is bad."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtrd import history_store
+from rtrd.event_log import Cause
+from rtrd.history import row
+from rtrd.history_store import Batch, Found, Question, Store
+from rtrd.policy import Policy
+from rtrd.rib.bgp_events import State, Update
+from rtrd.rib.table import CHANGE_SIZE, RouteTable
+from rtrd.rib.terms import AttributeSummary, NeighborPolicy
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
+from tests.lab.still_daemon import CACHE, CONFIG, StillDaemon
+
+EVERYTHING = 1 << 62
+
+
+def changes(count: int = 1, base: int = 10) -> bytes:
+    """Give changes of so many new routes, invalid ones."""
+    vrp_set = VRPSet()
+    vrp_set.replace(0, pack(VRP("0.0.0.0/0", 0, 64500)))
+    vrp_set.activate([0])
+    vrp_set.usable = True
+    table = RouteTable(vrp_set)
+    table.listen(count)
+    neighbor = table.add_neighbor(NeighborPolicy(0, ("observe",) * 4, (0,) * 4, (100,) * 4), b"")
+    attributes = table.add_attributes(b"one", AttributeSummary(1, 64501, 100, 1, 0, 0))
+    table.announce(neighbor, attributes, [f"{base}.{i >> 8 & 255}.{i & 255}.0/24" for i in range(count)])
+    return table.take_changes(count)[0]
+
+
+def batch(records: bytes, time: float = 1e9, cause: Cause | None = None) -> Batch:
+    return Batch(time, "edge", {0: "192.0.2.1"}, {} if cause is None else {7: cause}, records, 0, 0)
+
+
+def ask(store: Store, prefix: str, *, covering: bool = False, before: int = EVERYTHING, most: int = 100) -> Found:
+    return store.find(Question(ip_network(prefix), covering, before, most))
+
+
+def prefixes(found: Found) -> list[str]:
+    return [row(number, one)["prefix"] for number, one in zip(found.ids, found.batches, strict=True)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / history_store.NAME
+
+
+def opened(path: Path | None, max_size: int = 1 << 30) -> Store:
+    store = Store(path, 1e6, max_size)
+    store.write([], 1e9)
+    return store
+
+
+def test_what_was_written_is_there_after_a_restart_the_newest_first(path: Path) -> None:
+    store = opened(path)
+    store.write([batch(changes(3)), batch(changes(2, base=11))], 1e9)
+    store.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    again = opened(path)
+    again.write([batch(changes(1))], 1e9)
+    found = ask(again, "0.0.0.0/0")
+    assert prefixes(found) == ["10.0.0.0/24", "11.0.1.0/24", "11.0.0.0/24", "10.0.2.0/24", "10.0.1.0/24", "10.0.0.0/24"]
+    assert found.ids == sorted(found.ids, reverse=True)
+    assert prefixes(ask(again, "10.0.0.0/23")) == ["10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/24"]
+    assert prefixes(ask(again, "10.0.1.77/32", covering=True)) == ["10.0.1.0/24"]
+    assert prefixes(ask(again, "10.0.1.0/25")) == prefixes(ask(again, "::/0")) == []
+
+
+def test_a_thousand_changes_come_in_pages_and_how_many_are_left_is_said(path: Path) -> None:
+    store = opened(path)
+    store.write([batch(changes(1000))], 1e9)
+    first = ask(store, "10.0.0.0/8", most=300)
+    assert (len(first.ids), first.more) == (300, 700)
+    rest = ask(store, "10.0.0.0/8", before=first.ids[-1], most=1000)
+    assert (len(rest.ids), rest.more) == (700, 0)
+
+
+def test_a_cause_is_kept_with_its_vrps(path: Path) -> None:
+    store = opened(path)
+    cause = Cause(CACHE, CACHE, ((VRP("2001:db8::/32", 48, 64500), True),))
+    store.write([batch(changes(), cause=cause)], 1e9)
+    store.close()
+    assert ask(opened(path), "10.0.0.0/8").batches[0].causes == {7: cause}
+
+
+def test_size_and_age_are_bounded(path: Path) -> None:
+    store = opened(path, max_size=3 << 20)
+    for number in range(6):
+        store.write([batch(changes(10_000), 1e9 + number)], 1e9)
+        store._tidied = -1e9
+    store.write([], 1e9)
+    assert store.size <= 3 << 20
+    left = len(ask(store, "0.0.0.0/0", most=100_000).ids)
+    assert 10_000 <= left < 60_000
+    store._tidied = -1e9
+    store.write([], 2e9)
+    assert len(ask(store, "0.0.0.0/0", most=100_000).ids) < left
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "other", "later", "no-folder"])
+def test_what_is_no_history_of_ours_is_left_alone_and_memory_takes_its_place(path: Path, kind: str) -> None:
+    if kind == "link":
+        path.symlink_to(path.with_name("elsewhere"))
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "other":
+        path.write_text("not a database " * 1000)
+    elif kind == "later":
+        opened(path).close()
+        with sqlite3.connect(path) as later:
+            later.execute("PRAGMA user_version = 99")
+        later.close()
+    else:
+        path = path.parent / "missing" / path.name
+    store = opened(path)
+    store.write([batch(changes())], 1e9)
+    assert store.fault is not None
+    assert str(path if kind != "no-folder" else path.parent) in store.fault
+    assert prefixes(ask(store, "10.0.0.0/8")) == ["10.0.0.0/24"]
+    store.close()
+    assert not path.with_name("elsewhere").exists()
+
+
+def test_of_two_daemons_one_has_the_file_and_the_other_takes_it_over(path: Path) -> None:
+    first, second = opened(path), opened(path)
+    assert (first.fault, second.fault) == (None, f"{path}: another process has it open")
+    second.write([batch(changes(2))], 1e9)
+    assert len(ask(second, "10.0.0.0/8").ids) == 2
+    first.close()
+    second._failed = -1e9
+    second.write([batch(changes(1, base=11))], 1e9)
+    assert second.fault is None
+    second.close()
+    assert prefixes(ask(opened(path), "0.0.0.0/0")) == ["11.0.0.0/24", "10.0.1.0/24", "10.0.0.0/24"]
+
+
+def test_a_disk_that_is_full_for_a_while_costs_nothing(path: Path) -> None:
+    store = opened(path)
+    store.write([batch(changes(1))], 1e9)
+    store._db.execute(f"PRAGMA disk.max_page_count = {store._number('disk.page_count')}")
+    store.write([batch(changes(2000, base=11))], 1e9)
+    assert store.fault == f"{path}: database or disk is full"
+    found = ask(store, "0.0.0.0/0", most=1000)
+    assert (len(found.ids), found.more) == (1000, 1001)
+    store._db.execute("PRAGMA disk.max_page_count = 100000")
+    store._failed = -1e9
+    store.write([], 1e9)
+    assert store.fault is None
+    assert len(ask(store, "0.0.0.0/0", most=5000).ids) == 2001
+
+
+def test_a_file_that_was_taken_away_is_made_again(path: Path) -> None:
+    store = opened(path)
+    path.unlink()
+    store._tidied = -1e9
+    store.write([batch(changes())], 1e9)
+    assert store.fault == f"{path}: the file was taken away"
+    store._failed = -1e9
+    store.write([batch(changes(1, base=11))], 1e9)
+    assert store.fault is None
+    assert path.exists()
+
+
+def test_memory_is_bounded_too() -> None:
+    store = opened(None)
+    for _ in range(8):
+        store.write([batch(changes(10_000))], 1e9)
+    assert store._used("main") <= history_store.IN_MEMORY + (CHANGE_SIZE << 10)
+    assert store.dropped == 0
+
+
+# -- with a daemon
+
+
+class Story(StillDaemon):
+    """Its history is in its folder."""
+
+    async def look(self) -> None:
+        """Do what is to be done, and pick up the changes."""
+        while self.engine.work(2000):  # noqa: ASYNC110 - as the router does it
+            await asyncio.sleep(0)
+        await self.service.monitor._take()
+
+    def policy(self, policy: Policy) -> None:
+        self.daemon.routers.set_policy(policy, self.daemon.event_log.cause("another policy"))
+
+
+@pytest.fixture
+@asynccontextmanager
+async def story(tmp_path: Path) -> AsyncIterator[Story]:
+    one = Story(tmp_path, f"{CONFIG}state: {tmp_path}")
+    one.daemon.history.start()
+    one.service.monitor._begin(one.router)
+    one.daemon.vrp_set.usable = True
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+async def became(one: Story, prefix: str = "0.0.0.0/0") -> list[dict[str, Any]]:
+    """Give what became of routes, the oldest first."""
+    await one.look()
+    found = await one.daemon.history.find(Question(ip_network(prefix), False, EVERYTHING, 1000))
+    return [row(*each) for each in zip(found.ids, found.batches, strict=True)][::-1]
+
+
+async def test_the_whole_life_of_a_route(story: Story) -> None:
+    story.engine.state(State("192.0.2.1", up=True, reason=""))
+    story.vrps(VRP("192.0.2.0/24", 24, 64500))
+    story.announce("192.0.2.0/24")
+    await story.look()
+    story.vrps(VRP("192.0.2.0/24", 24, 64499))
+    await story.look()
+    story.policy(Policy(()))
+    await story.look()
+    story.engine.state(State("192.0.2.1", up=False, reason=""))
+    told = await became(story)
+    assert [(one["was"], one["validity"], one["decision_was"], one["decision"], one["why"]) for one in told] == [
+        (None, "valid", None, "announce", "newly announced; AS64500's VRP 192.0.2.0/24-24 matches"),
+        (
+            "valid", "invalid", "announce", "withdraw",
+            f"AS64500's VRP 192.0.2.0/24-24 disappeared at cache {CACHE}; AS64499's VRP 192.0.2.0/24-24 covers it",
+        ),
+        ("invalid", "invalid", "withdraw", "observe", "another policy; AS64499's VRP 192.0.2.0/24-24 covers it"),
+        ("invalid", None, "observe", None, "the neighbor's session ended"),
+    ]  # fmt: skip
+    assert [one["cause"] for one in told] == ["update", CACHE, "another policy", "session"]
+    assert {one["neighbor"] for one in told} == {"192.0.2.1"}
+
+
+async def test_a_neighbor_takes_its_route_back_and_announces_it_again(story: Story) -> None:
+    story.announce("2001:db8::/32")
+    story.engine.update(Update("192.0.2.1", ["2001:db8::/32"], [], 0))
+    story.announce("2001:db8::/32", origin=64501)
+    told = await became(story, "2001:db8::/32")
+    assert [(one["was"], one["validity"]) for one in told] == [
+        (None, "not-found"),
+        ("not-found", None),
+        (None, "not-found"),
+    ]
+    assert told[1]["why"] == "withdrawn by the neighbor"
+    [(_, route)] = story.engine.routes(address="2001:db8::1")
+    assert (route.prefix, route.reason) == ("2001:db8::/32", None)
+
+
+async def test_routes_that_come_and_go_are_kept_as_long_as_they_are_few(story: Story) -> None:
+    story.announce(*(f"10.{i >> 8}.{i & 255}.0/24" for i in range(3000)))
+    await story.look()
+    found = await story.daemon.history.find(Question(ip_network("10.0.0.0/8"), False, EVERYTHING, 1))
+    assert (found.more, found.others, found.lost) == (1999, 1000, 0)
+
+
+async def test_since_when_and_why_a_route_is_invalid(story: Story) -> None:
+    story.vrps(VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/22", 22, 64500))
+    story.engine.set_time(1000)
+    story.announce("192.0.2.0/24", "198.51.100.0/24")
+    story.announce("192.0.2.0/24", origin=64501)
+    story.engine.set_time(2000)
+    story.vrps(VRP("198.51.100.0/22", 22, 64500))
+    await story.look()
+    routes = {route.prefix: (route.validity, route.reason, route.since) for _, route in story.engine.routes()}
+    assert routes == {"192.0.2.0/24": ("not-found", None, 2000), "198.51.100.0/24": ("invalid", "length", 1000)}
+    story.vrps(VRP("192.0.2.0/24", 24, 64502))
+    await story.look()
+    assert [route.reason for _, route in story.engine.routes("192.0.2.0/24")] == ["as"]
+
+
+async def test_a_policy_for_a_whole_table_is_kept_and_the_loop_turns(story: Story) -> None:
+    story.vrps(VRP("10.0.0.0/8", 24, 64500))
+    story.announce(*(f"10.{i >> 8}.{i & 255}.0/24" for i in range(60_000)))
+    await story.look()
+    story.policy(Policy(()))
+    await story.look()
+    [change] = (await story.daemon.history.find(Question(ip_network("10.0.7.0/24"), False, EVERYTHING, 1))).batches
+    assert row(1, change)["why"] == "another policy; AS64500's VRP 10.0.0.0/8-24 matches"
+    found = await story.daemon.history.find(Question(ip_network("10.0.0.0/8"), False, EVERYTHING, 1))
+    assert (found.more + 1, story.daemon.history.lost) == (62_000, 0)
+
+
+async def test_what_waits_for_the_thread_is_bounded_and_what_is_too_much_is_said(story: Story) -> None:
+    history = story.daemon.history
+    await history.close()  # the thread takes nothing
+    for _ in range(25):
+        history.take(history.batch("edge", {}, changes(10_000)))
+    assert (history.kept, history.lost) == (200_000, 50_000)

@@ -1,6 +1,8 @@
 # make venv   .venv with everything that development needs (Debian packages too, as root)
 # make run    the demo: the whole chain on this host, ending by itself
 # make test   the tests, several at once      make lint   style and types, of Python and C
+# make test-installed  the end-to-end tests on the package, installed in a Debian 12 of its own
+# make test-trixie  the package built, installed and used on Debian 13, and the tests there
 # make test-long  those that take minutes: packages built and installed, a soak, and `make restarts`
 # make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
 # make bench-short  the same, small, in two minutes, into build/bench
@@ -16,7 +18,7 @@ native = $(wildcard ffi/*.py ffi/native/*/*.c ffi/native/*/*.h)
 native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_intake.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_native_line.py tests/unit/test_native_threads.py tests/unit/test_whatif.py
 packaging = pyproject.toml setup.cfg setup.py
 
-.PHONY: venv run test test-long lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz
+.PHONY: venv run test test-long test-installed test-trixie lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.test
@@ -101,6 +103,31 @@ deb: $(VENV)/.demo
 	tar -c --exclude=./.venv --exclude=./build --exclude=./.git --exclude='./*.egg-info' --exclude='*.so' . | \
 	    tar -x -C $(package)/source
 	cd $(package)/source && dpkg-buildpackage -b -uc -us
+
+# What starts rtrd, against the package, which is installed in a Debian of its own without this tree; RTRD_DEB names one
+# that is built already.
+installed = build/installed
+starts_no_rtrd = lab packages bench bench_loop exabgp_grammar librtr_faults rtr_asyncio rtr_callbacks rtr_manager \
+    rtr_standalone rtrlib_examples rtrlib_old_programs rtrlib_tools
+tests_installed = tests/e2e tests/integration $(starts_no_rtrd:%=--ignore tests/integration/test_%.py)
+test-installed: $(if $(RTRD_DEB),,deb)
+	rm -rf $(installed)
+	mkdir -p $(installed)
+	tar -c --exclude=__pycache__ .ci tests bench docs etc systemd README.md pyproject.toml setup.cfg | tar -x -C $(installed)
+	cp $(or $(RTRD_DEB),$(package)/rtrd_*.deb) $(installed)/rtrd.deb
+	.ci/in-debian bookworm peers $(installed) .ci/test-installed rtrd.deb -m "not long" -n $(WORKERS) --dist loadgroup \
+	    --no-loadscope-reorder $(tests_installed)
+
+# Debian 13: the package is built there, installed and used, and the tests pass there. Its folder keeps its .venv.
+trixie = build/trixie
+test-trixie: wheel
+	mkdir -p $(trixie)
+	find $(trixie) -mindepth 1 -maxdepth 1 ! -name .venv ! -name '*.so' -exec rm -rf {} +
+	git ls-files -z | tar -c --null -T - | tar -x -C $(trixie)
+	cp build/dist/rtrd-*.whl $(trixie)
+	git -C $(trixie) init -q
+	git -C $(trixie) add -A
+	.ci/in-debian trixie all $(trixie) .ci/test-trixie
 
 wheel: $(VENV)/.demo
 	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w build/dist .

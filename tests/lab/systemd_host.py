@@ -146,14 +146,12 @@ class Host:
 
 
 def install_here(host: Host) -> None:
-    """Have rtrd at /usr/bin of the host, its units and its user, as the package installs them."""
+    """Have rtrd at /usr/bin of the host, its units and its user, as the package installs them, unless it did."""
     program = find_program("rtrd", "make venv")
-    host.prepare(
-        f"""
+    install = f"""
 ln -s {program} "$1/usr/bin/rtrd"
 cp {ROOT}/systemd/*.service "$1/etc/systemd/system/"
 systemd-sysusers --root="$1" {ROOT}/systemd/rtrd.sysusers
 mkdir -p "$1/etc/rtrd"
-cp {host.folder}/*.yaml "$1/etc/rtrd/"
 """
-    )
+    host.prepare(f'{"" if program == "/usr/bin/rtrd" else install}cp {host.folder}/*.yaml "$1/etc/rtrd/"\n')

@@ -49,7 +49,7 @@ def run_manager(port: int, count: int, *, isolated: bool) -> float:
 
 
 def run_daemon(folder: Path, port: int, count: int) -> float:
-    """From the daemon's first step towards its cache to its effective set, by its log; its own start is not counted."""
+    """From the daemon's first step toward its cache to its effective set, by its log; its own start is not counted."""
     router = Router(folder, [(HOST, port)], name="sync")
     router.log.unlink(missing_ok=True)
     with router:

@@ -19,7 +19,7 @@ COPYRIGHT: Final = re.compile(r"\W*Copyright\b.*\d{4}")
 EXPRESSIONS: Final = {"Apache 2.0": "Apache-2.0", "LGPLv2+": "LGPL-2.1-or-later"}
 # Debian has these texts in /usr/share/common-licenses, and wants no copies: how each begins.
 COMMON: Final = {"Apache License": "Apache-2.0", "GNU LESSER GENERAL PUBLIC LICENSE": "LGPL-2.1"}
-UNSAID: Final = {"mdurl": "MIT", "markdown-it-py": "MIT"}
+MISSING_LICENSES: Final = {"mdurl": "MIT", "markdown-it-py": "MIT"}
 
 
 def carried(folder: Path) -> list[Distribution]:
@@ -29,7 +29,7 @@ def carried(folder: Path) -> list[Distribution]:
 
 def license_of(each: Distribution) -> str:
     """Give the SPDX expression of a distribution's license. SystemExit when nobody says it."""
-    said = each.metadata.get("License-Expression") or each.metadata.get("License") or UNSAID.get(each.name)
+    said = each.metadata.get("License-Expression") or each.metadata.get("License") or MISSING_LICENSES.get(each.name)
     if not said:
         sys.exit(f"{each.name} doesn't say its license: look, and name it in {Path(__file__).name}")
     return EXPRESSIONS.get(said, said)

@@ -104,7 +104,7 @@ rtrd(1), rtrclient(1)
 
 
 def without_tables(text: str) -> Iterator[str]:
-    """Give the lines of a page, with definition lists in the place of tables; code stays as it is."""
+    """Give the lines of a page, with definition lists instead of tables; code stays as it is."""
     code = False
     rule = re.compile(r"\|[-| :]+\|$")
     lines = text.splitlines()

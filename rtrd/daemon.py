@@ -203,7 +203,7 @@ class Daemon:
             if needed:
                 logger.error("rtrd can't start", why=str(error))  # noqa: TRY400 - a sentence, no traceback
                 return False
-            logger.error("rtrd goes on serving the router without this", why=str(error))  # noqa: TRY400
+            logger.error("rtrd continues to serve the router without this", why=str(error))  # noqa: TRY400
             self._not_started.append(Problem(str(error), self.clock.wall(), "warning"))
         return True
 

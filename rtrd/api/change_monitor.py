@@ -137,7 +137,7 @@ class ChangeMonitor:
                 self.look()
                 await self._take()
             except Exception:
-                logger.exception("events could not be reported; rtrd goes on without them")
+                logger.exception("events could not be reported; rtrd continues without them")
             await asyncio.sleep(EVERY)
 
     # -- routes

@@ -14,7 +14,7 @@ from rtrd.base.errors import ConflictError
 from rtrd.base.notation import parse_asn, parse_prefix
 from rtrd.vrps.exempt import Exempt, Key, parse_comment, parse_until
 from rtrd.vrps.exempts import Exempts
-from rtrd.vrps.notation import Supposed
+from rtrd.vrps.notation import VRPEdit
 from rtrlib.vrp_set import VRPSet
 
 
@@ -64,7 +64,7 @@ class ExemptHandlers:
         """Raise ConflictError if it would be the first VRP for other routes, and turn them invalid."""
         if not self._vrp_set.usable or self._vrp_set.covering(one.prefix):
             return
-        found = await self._whatif.supposing([Supposed(one.vrp, appears=True)], 0)
+        found = await self._whatif.ask([VRPEdit(one.vrp, appears=True)], 0)
         if count := sum(found["newly_invalid"].values()):
             what = f"{count} routes" if count > 1 else "1 route"
             raise ConflictError(

@@ -16,7 +16,7 @@ from rtrd.api.responses import json
 from rtrd.rib.engine import Engine
 from rtrd.rib.whatif import COVERS, Changed, Question, View
 from rtrd.routers import Routers
-from rtrd.vrps.notation import Supposed, parse_supposed
+from rtrd.vrps.notation import VRPEdit, parse_edit
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import PACKED, pack
 from rtrlib.vrp_set import SLURM, VRPChanges, VRPSet
@@ -25,8 +25,8 @@ SLICE: Final = 0.003
 """Seconds that the loop is held at a time."""
 BUDGET: Final = 400
 """Routes between two looks at the time."""
-MOST_SUPPOSED: Final = 1000
-"""VRPs that may be supposed to appear or vanish; for more there is a file."""
+MOST_EDITS: Final = 1000
+"""VRPs that a question may let appear or vanish; for more there is a file."""
 MOST_ROWS: Final = 10_000
 """Routes that one answer names at most."""
 ROWS: Final = 1000
@@ -48,19 +48,19 @@ class WhatIf:
         self._routers = routers
         self._lock = asyncio.Lock()
 
-    async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
+    async def ask(self, edits: Sequence[VRPEdit], most: int) -> dict[str, Any]:
         """Tell what some VRPs would change that appear or vanish; `most`: routes that are named.
 
         A VRP that SLURM filters would leave out has no effect, as it would have none from a cache.
         """
-        if len(supposed) > MOST_SUPPOSED:
-            raise ValueError(f"{len(supposed)} VRPs, at most {MOST_SUPPOSED} are possible")
+        if len(edits) > MOST_EDITS:
+            raise ValueError(f"{len(edits)} VRPs, at most {MOST_EDITS} are possible")
         in_force = self._vrp_set
         come, gone = self._new_set(), VRPSet()
         gone.activate([0])
         ranges = VRPChanges()
         idle = []
-        for one in supposed:
+        for one in edits:
             is_in_force = any(found.vrp == one.vrp for found in in_force.covering(one.vrp.prefix))
             into = come if one.appears else gone
             into.stage(0, pack(one.vrp))
@@ -69,7 +69,7 @@ class WhatIf:
         ranges.add(gone.commit(0))
         kept = come.commit(0)
         ranges.add(kept)
-        left_out = {one.vrp for one in supposed if one.appears} - {vrp for vrp, _ in kept}
+        left_out = {one.vrp for one in edits if one.appears} - {vrp for vrp, _ in kept}
         idle += [f"+{vrp} (by SLURM)" for vrp in sorted(left_out)]
         async with self._lock:
             answer = await self._go_over(View(in_force, without=gone, and_with=come), ranges, most)
@@ -162,13 +162,13 @@ class WhatIfQueries:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [web.get("/whatif", self._supposing), web.post("/whatif", self._replacing)]
+        return [web.get("/whatif", self._ask), web.post("/whatif", self._replacing)]
 
-    async def _supposing(self, request: web.Request) -> web.Response:
-        supposed = [parse_supposed(text) for text in request.query.getall("vrp", [])]
-        if not supposed:
+    async def _ask(self, request: web.Request) -> web.Response:
+        edits = [parse_edit(text) for text in request.query.getall("vrp", [])]
+        if not edits:
             raise ValueError("expected /whatif?vrp=%2BVRP or /whatif?vrp=-VRP")
-        return json(await self._whatif.supposing(supposed, _most_rows(request)))
+        return json(await self._whatif.ask(edits, _most_rows(request)))
 
     async def _replacing(self, request: web.Request) -> web.Response:
         return json(await self._whatif.replacing(_body(request), _most_rows(request)))

@@ -46,7 +46,7 @@ class UnixListener:
             finally:
                 os.umask(mask)
         except OSError as error:
-            raise ListenError(f"{what}: cannot listen at {path}: {error.strerror or error}") from error
+            raise ListenError(f"{what}: cannot listen on {path}: {error.strerror or error}") from error
         self._inode = path.stat().st_ino
         if group is not None:
             try:
@@ -96,5 +96,5 @@ def tcp_listener(http: Endpoint) -> socket.socket:
         listener.bind((http.host, http.port))
     except OSError as error:
         listener.close()
-        raise ListenError(f"http: cannot listen at {http}: {error.strerror or error}") from error
+        raise ListenError(f"http: cannot listen on {http}: {error.strerror or error}") from error
     return listener

@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     # argparse would take -192.0.2.0/24@64500 for an option; what looks like a negative number it takes as it is.
     parser._negative_number_matcher = re.compile("-[0-9A-Fa-f:]")  # noqa: SLF001
     parser.add_argument(
-        "supposed",
+        "what",
         metavar="FILE|+VRP|-VRP",
         nargs="+",
         help="a VRP file instead of what the caches say, or VRPs that appear (+) or disappear (-),"
@@ -46,10 +46,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the daemon, or send it the VRPs of a file."""
-    files = [text for text in args.supposed if text[0] not in "+-"]
+    files = [text for text in args.what if text[0] not in "+-"]
     if not files:
-        return _suppose(args)
-    if len(args.supposed) > 1:
+        return _ask(args)
+    if len(args.what) > 1:
         print("rtrd whatif: expected one FILE, or VRPs each with + or -", file=sys.stderr)
         return BAD_USAGE
     from rtrd.vrps import files as vrp_files
@@ -68,19 +68,19 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def _suppose(args: argparse.Namespace) -> int:
+def _ask(args: argparse.Namespace) -> int:
     from urllib.parse import quote
 
-    from rtrd.vrps.notation import parse_supposed
+    from rtrd.vrps.notation import parse_edit
 
     try:
-        for text in args.supposed:
-            parse_supposed(text)
+        for text in args.what:
+            parse_edit(text)
     except ValueError as error:
         print(f"rtrd whatif: {error}", file=sys.stderr)
         return BAD_USAGE
     request = http_client.url("/whatif", {"rows": str(args.rows)}) + "".join(
-        f"&vrp={quote(text)}" for text in args.supposed
+        f"&vrp={quote(text)}" for text in args.what
     )
     return common.ask(args, request, lambda answer: lines(answer.value()), timeout=TIMEOUT)
 

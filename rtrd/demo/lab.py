@@ -306,7 +306,7 @@ PartT = TypeVar("PartT", bound=Part)
 
 
 class Listening(ABC):
-    """A program that listens at an address, on a port that stays its own over restarts."""
+    """A program that listens on an address, on a port that stays its own over restarts."""
 
     def __init__(self, folder: Path, name: str, address: str) -> None:
         self.name = name

@@ -1,7 +1,7 @@
 """Reads a line of `show adj-rib out extensive` or `show adj-rib in extensive`, text for people, as a route of numbers.
 
 Both versions print the same words as in a configuration, but for the brackets of an AS path: 4.2 writes an AS_SEQUENCE
-in `[ ]` and an AS_SET in `( )`, 5.0 the other way round. What can't be read for certain counts as unreadable.
+in `[ ]` and an AS_SET in `( )`, 5.0 the other way around. What can't be read for certain counts as unreadable.
 What rtrd itself announced is known by its ORIGIN, which it writes as octets and nobody else does: see exabgp/encode.py.
 """
 

@@ -105,7 +105,7 @@ def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> 
 def attribute_words(attributes: AttributeSet, treatment: Treatment) -> str:
     """Give the words for an attribute set with what the policy adds to it.
 
-    The AS path is as learned (ExaBGP adds nothing to one that is given, also towards eBGP). `attributes` must
+    The AS path is as learned (ExaBGP adds nothing to one that is given, also toward eBGP). `attributes` must
     have a next hop.
     """
     attributes = with_treatment(attributes, treatment)

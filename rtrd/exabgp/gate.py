@@ -131,7 +131,7 @@ class Gate:
     def may_withdraw_local(self, now: float) -> bool:
         """Tell whether local routes may be withdrawn now: all that wait, and nothing else before the barrier falls.
 
-        They have a barrier before and after them, since a route of ours may be announced in the place of one.
+        They have a barrier before and after them, since a route of ours may be announced instead of one.
         """
         if not self._local_rib.waiting or now < self._startup.held_until:
             self._local_turn = False

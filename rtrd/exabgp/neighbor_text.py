@@ -84,8 +84,9 @@ class ExtensiveReader:
     def read(self, text: str, version: str) -> Row | UpFor | Range | PathIds | None:
         """Read a line; None for one that has nothing that is wanted.
 
-        ExaBGP `version` 5.0 has `send` and `receive` of the column Add-Path the wrong way round; 4.2 says `enabled` for
-        both directions and `disabled` for one or none, so that where both ends know ADD-PATH it tells nothing.
+        ExaBGP `version` 5.0 has `send` and `receive` of the column Add-Path the wrong way around; 4.2 says
+        `enabled` for both directions and `disabled` for one or none, so that where both ends know ADD-PATH it tells
+        nothing.
         """
         words = text.split()
         if len(words) == 2 and words[0] == "Neighbor":

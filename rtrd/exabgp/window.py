@@ -47,7 +47,7 @@ class Written(NamedTuple):
 
 
 class Window:
-    """Flow control towards one ExaBGP. Times are seconds of any one clock that doesn't go back."""
+    """Flow control toward one ExaBGP. Times are seconds of any one clock that doesn't go back."""
 
     def __init__(self, commands: int = 16, prefixes: int = 800, patience: float = 5.0, silence: float = 1.0) -> None:
         self._most_commands = commands

@@ -17,7 +17,7 @@ _DESCRIPTIONS = {
     "valid": "a VRP covers the prefix, names this origin AS and allows the prefix length",
     "not-found": "no VRP covers the prefix",
     "as": "VRPs cover the prefix, but none that allows the prefix length names this origin AS",
-    "length": "VRPs cover the prefix, but none allows so long a prefix",
+    "length": "VRPs cover the prefix, but none allows a prefix this long",
 }
 
 

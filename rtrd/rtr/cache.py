@@ -30,7 +30,7 @@ LARGE = 1 << 20
 """Octets of a file that are read in a process of its own."""
 
 
-class FileFeed:
+class FileFollower:
     """Keeps an RTR server at what a VRP file says. A bad file leaves the old set in force."""
 
     def __init__(self, server: RTRServer, path: Path) -> None:
@@ -70,7 +70,7 @@ class FileFeed:
         self._asked.set()
 
     async def follow(self) -> None:
-        """Reread the file whenever it changes or `ask` is called, until cancelled."""
+        """Reread the file whenever it changes or `ask` is called, until canceled."""
         while True:
             try:
                 await asyncio.wait_for(self._asked.wait(), POLL)
@@ -109,9 +109,9 @@ async def run_cache(
     """
     loop = asyncio.get_running_loop()
     server = RTRServer(Store(intervals), limits)
-    feed = FileFeed(server, path)
+    follower = FileFollower(server, path)
     try:
-        await feed.load()
+        await follower.load()
     except files.VRPFileError as error:
         print(error, file=sys.stderr)  # noqa: T201  the command's own message
         return 2
@@ -120,20 +120,20 @@ async def run_cache(
         try:
             opened += await server.listen(address, tls)
         except OSError as error:
-            print(f"rtrd cache: cannot listen at {address}: {why_not(error)}", file=sys.stderr)  # noqa: T201
+            print(f"rtrd cache: cannot listen on {address}: {why_not(error)}", file=sys.stderr)  # noqa: T201
             await server.close()
             return 1
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if certificates is not None:
-        feed.certificates = certificates
-    loop.add_signal_handler(signal.SIGHUP, feed.ask)
+        follower.certificates = certificates
+    loop.add_signal_handler(signal.SIGHUP, follower.ask)
     if as_json:
         print(json.dumps({"listening": [{"host": one.host, "port": one.port} for one in opened]}), flush=True)  # noqa: T201
     else:
         print("listening on " + ", ".join(map(str, opened)), flush=True)  # noqa: T201
-    following = asyncio.create_task(feed.follow())
+    following = asyncio.create_task(follower.follow())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
     following.cancel()

@@ -85,7 +85,7 @@ class Updates:
         self._wake.set()
 
     async def run(self) -> None:
-        """Tell the server, until cancelled."""
+        """Tell the server, until canceled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -176,7 +176,7 @@ class Relay:
             try:
                 listening += await self._server.listen(address, tls)
             except OSError as error:
-                raise RelayError(f"cannot listen at {address}: {why_not(error)}") from error
+                raise RelayError(f"cannot listen on {address}: {why_not(error)}") from error
 
     async def close(self) -> None:
         """Stop listening and end every connection."""

@@ -196,7 +196,7 @@ class EffectiveVRPs:
 
         These are the caches that are in sync; when none is, those that still count. The oldest sync among them dates
         the snapshot, so that nothing in it lives longer than it would have here. While the guard holds what they say,
-        there is nothing: a restart must not be a way round it. Nor is there while the set changes.
+        there is nothing: a restart must not be a way around it. Nor is there while the set changes.
         """
         if self.task_queue.tasks or (self.guard is not None and self.guard.pending):
             return None
@@ -236,7 +236,7 @@ class EffectiveVRPs:
         faults = self.vrp_set.faults
         if faults != self._left_out:
             self._log_left_out(cache, faults)
-        yield from self._publish(changes, cache, [index])
+        yield from self._publish(changes, cache.name, [index])
         if self.guard is not None:
             self.guard.confirmed(index, cache.expire_interval)
         if full or index in self._caches_keys.staged:
@@ -273,7 +273,7 @@ class EffectiveVRPs:
             left = self.vrp_set.count(4) + self.vrp_set.count(6) > self.vrp_set.count_source(SLURM)
             changes.add((yield from self.guard.dropped() if left and not last else self.guard.expired()))
             self.guard.forget(index)
-        self._put_in_force(changes, cache)
+        self._put_in_force(changes, cache.name)
         self._apply_keys(self._caches_keys.drop(index))
 
     def _activate(self, caches: frozenset[RTRSocket]) -> Generator[None]:
@@ -338,13 +338,13 @@ class EffectiveVRPs:
             self.guard.forget(cache.index)
         self._apply_keys(self._caches_keys.drop(cache.index))
 
-    def _publish(self, changes: VRPChanges, cause: object, sources: list[int]) -> Generator[None]:
+    def _publish(self, changes: VRPChanges, cause: str, sources: list[int]) -> Generator[None]:
         """Put changes into force, if the guard lets them; `sources`: whose VRPs they may take away."""
         if self.guard is not None:
-            changes = yield from self.guard.submit(changes, str(cause), sources, keep=self._worth_keeping)
+            changes = yield from self.guard.submit(changes, cause, sources, keep=self._worth_keeping)
         self._put_in_force(changes, cause)
 
-    def _put_in_force(self, changes: VRPChanges, cause: object) -> None:
+    def _put_in_force(self, changes: VRPChanges, cause: str) -> None:
         if self.guard is None or not self.guard.pending:
             self.snapshot_used = self.snapshot_used and not self._active
             self._worth_keeping = any(map(self.vrp_set.count_source, self._sources()))
@@ -355,7 +355,7 @@ class EffectiveVRPs:
             self.expired_at_all = False
         if changed := len(changes):
             ipv4, ipv6 = self.vrp_set.count(4), self.vrp_set.count(6)
-            self.cause = str(cause)
+            self.cause = cause
             logger.info("VRPs changed", changed=changed, ipv4=ipv4, ipv6=ipv6, cause=self.cause)
             self._changed(changes)
 

@@ -14,8 +14,8 @@ from rtrlib.vrp import VRP
 EXPECTED = "expected PREFIX-MAXLENGTH@ASN, as 192.0.2.0/24-24@AS64500"
 
 
-class Supposed(NamedTuple):
-    """A VRP that is supposed to appear, or to disappear."""
+class VRPEdit(NamedTuple):
+    """A VRP that appears or disappears in a what-if."""
 
     vrp: VRP
     appears: bool
@@ -34,11 +34,11 @@ def parse_vrp(text: str) -> VRP:
     return VRP(str(prefix), most, asn)
 
 
-def parse_supposed(text: str) -> Supposed:
+def parse_edit(text: str) -> VRPEdit:
     """Parse `+VRP` or `-VRP`. Raises ValueError with a sentence."""
     if text[:1] not in ("+", "-"):
         raise ValueError(f"{text!r}: expected + or - before the VRP")
-    return Supposed(parse_vrp(text[1:]), appears=text[0] == "+")
+    return VRPEdit(parse_vrp(text[1:]), appears=text[0] == "+")
 
 
 def written(prefix: str, max_length: int, asn: int) -> str:

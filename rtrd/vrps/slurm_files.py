@@ -146,7 +146,7 @@ class SlurmFiles:
         await done.wait()
 
     async def follow(self) -> None:
-        """Read the files again whenever one changed, until cancelled."""
+        """Read the files again whenever one changed, until canceled."""
         while True:
             if not self._paths:
                 self._wake.clear()

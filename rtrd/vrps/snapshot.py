@@ -83,7 +83,7 @@ def _digest(front: bytes, records: memoryview) -> bytes:
 
 
 def _open(path: str, flags: int) -> int:
-    """Open without waiting: a pipe in place of the file would stop us for good."""
+    """Open without waiting: a pipe instead of the file would stop us for good."""
     return os.open(path, flags | os.O_NONBLOCK, 0o666)
 
 

@@ -1,4 +1,4 @@
-"""Path ids from the feeder, none towards the listener: all paths of a prefix are one route there."""
+"""Path ids from the feeder, none toward the listener: all paths of a prefix are one route there."""
 
 import pytest
 

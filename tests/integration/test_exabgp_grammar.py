@@ -54,7 +54,7 @@ def read_wire(octets: bytes) -> Wire:
 
 
 def expected_wire(attributes: AttributeSet, tags: tuple[Tag, ...]) -> Wire:
-    """What the attributes are on the wire, towards a neighbor inside our AS."""
+    """What the attributes are on the wire, toward a neighbor inside our AS."""
     path = b""
     for segment in attributes.as_path:
         for at in range(0, len(segment.asns), 255):

@@ -125,7 +125,7 @@ def test_a_taken_address_is_said_and_ends_a_service(lab: Lab) -> None:
         daemon = Daemon(lab.folder, [cache], settings={"rtr-server": {"listen": [f"127.0.0.1:{port}"]}})
         process = Process("refused", [find_program("rtrd", "make venv"), "run", "-c", str(daemon.config)], lab.folder)
         lab.start(process)
-        process.wait_for(f"rtr-server: cannot listen at 127.0.0.1:{port}: Address already in use")
+        process.wait_for(f"rtr-server: cannot listen on 127.0.0.1:{port}: Address already in use")
         assert process.wait(SECONDS) == 1
 
 
@@ -140,7 +140,7 @@ def test_a_taken_address_does_not_keep_the_router_from_being_served(lab: Lab) ->
         ) as process:
             try:
                 assert process.stderr is not None
-                wanted = f"cannot listen at 127.0.0.1:{port}: Address already in use".encode()
+                wanted = f"cannot listen on 127.0.0.1:{port}: Address already in use".encode()
                 assert any(b"goes on" in line and wanted in line for line in process.stderr)
                 wait_until(lambda: (daemon.status() or {}).get("ready"), "it to be ready")
                 assert daemon.now()["rtr_server"] == {

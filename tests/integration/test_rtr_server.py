@@ -400,7 +400,7 @@ def test_bad_usage_and_bad_files_end_with_2(tmp_path: Path) -> None:
 def test_an_address_that_is_taken_ends_with_1(cache: Cache) -> None:
     done = rtrd("cache", "--vrps", cache.path, "--listen", f"127.0.0.1:{cache.port}")
     assert done.returncode == 1
-    assert f"rtrd cache: cannot listen at 127.0.0.1:{cache.port}: Address already in use\n" in done.stderr
+    assert f"rtrd cache: cannot listen on 127.0.0.1:{cache.port}: Address already in use\n" in done.stderr
 
 
 def test_json_says_where_it_listens(cache: Cache, tmp_path: Path) -> None:

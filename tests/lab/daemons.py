@@ -58,7 +58,7 @@ class Daemon:
     ) -> None:
         """Take one cache or several for each group, the preferred one first, and further settings.
 
-        `timers`: of `caches`, beside the groups. `program`: in the place of `rtrd run`.
+        `timers`: of `caches`, beside the groups. `program`: instead of `rtrd run`.
         """
         self.folder = folder
         self.name = name

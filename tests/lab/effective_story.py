@@ -22,10 +22,14 @@ class Cache:
     last_update: int = NOON
     in_sync: bool = True
     expire_interval: int = 7200
-    name: str = "a cache"
+
+    @property
+    def name(self) -> str:
+        """Give what a cache is called."""
+        return f"cache{self.index}"
 
     def __str__(self) -> str:
-        return f"cache{self.index}"
+        return self.name
 
 
 class EffectiveStory:

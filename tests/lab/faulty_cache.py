@@ -57,7 +57,7 @@ class Connection:
         await self.writer.drain()
 
     def reset(self) -> None:
-        """End it with a RST in the place of a FIN."""
+        """End it with a RST instead of a FIN."""
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
@@ -311,7 +311,7 @@ def unknown_withdrawal(router: Connection) -> bytes:
 
 
 NOT_IN_1 = "which version 1 of RTR does not have"
-# What comes in the place of VRPs, after a Cache Response.
+# What comes instead of VRPs, after a Cache Response.
 VRPS_AT_FAULT: dict[str, tuple[str, Callable[[Connection], bytes]]] = {
     "sends_a_length_of_0": ("wrong length: IPv4 Prefix of 0 octets", lambda _: raw(4, length=0)),
     "sends_a_length_of_4_gb": ("wrong length: IPv6 Prefix of 4294967295 octets", lambda _: raw(6, length=0xFFFFFFFF)),

@@ -134,7 +134,7 @@ def in_force(command: Command) -> str:
 
 
 def whole(block: Block) -> str:
-    """A block of `exabgp` or `bird` as a whole file: a fragment in the place of its like in the page's other block."""
+    """A block of `exabgp` or `bird` as a whole file: a fragment instead of its like in the page's other block."""
     marks, head = {"exabgp": ("neighbor ", r"process \w+ \{"), "bird": ("protocol ", r"filter \w+\n\{")}[block.kind]
     if marks in block.text:
         return block.text

@@ -55,7 +55,7 @@ link.close()
 import rtrd
 print(rtrd.__file__)
 """
-"""Run with the names of the modules. The child with librtr says that nothing listens at port 1."""
+"""Run with the names of the modules. The child with librtr says that nothing listens on port 1."""
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:

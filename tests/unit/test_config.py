@@ -105,7 +105,7 @@ def test_paths_start_at_the_folder_of_the_file() -> None:
     assert found.control == Path("/etc/rtrd/rtrd.sock")
 
 
-def test_addresses_are_normalised() -> None:
+def test_addresses_are_normalized() -> None:
     found = load(
         GOOD.replace("192.0.2.10", '"2001:DB8:0::10"')
         + 'http: "[2001:db8:0::1]:80"\npolicy: [{from: ["2001:DB8::1"]}]\n'

@@ -36,7 +36,7 @@ from rtrd.reload import Reloaded
 from rtrd.version import __version__
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.guard import NothingHeldError
-from rtrd.vrps.notation import Supposed
+from rtrd.vrps.notation import VRPEdit
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm import Reasons
 from rtrlib.vrp import VRP, pack
@@ -152,8 +152,8 @@ class FakeDaemon:
             ChangeHandlers(fake, caches, fake, self.known, self.event_log),
         ]
 
-    async def supposing(self, supposed: Sequence[Supposed], most: int) -> dict[str, Any]:
-        self.asked = [f"{'+' if one.appears else '-'}{one.vrp}" for one in supposed]
+    async def ask(self, edits: Sequence[VRPEdit], most: int) -> dict[str, Any]:
+        self.asked = [f"{'+' if one.appears else '-'}{one.vrp}" for one in edits]
         return {**CHANGED, "left_out": most}
 
     async def replacing(self, chunks: AsyncIterator[bytes], most: int) -> dict[str, Any]:
@@ -555,7 +555,7 @@ def test_tcp_too_when_it_is_configured(by_tcp: Running, tmp_path: Path) -> None:
     with connect(by_tcp, "GET /version HTTP/1.0") as connection:
         assert connection.recv(4096).startswith(b"HTTP/1.0 200")
     http = by_tcp.control.http
-    with pytest.raises(ListenError, match=f"http: cannot listen at {http}"), running(tmp_path / "2.sock", http):
+    with pytest.raises(ListenError, match=f"http: cannot listen on {http}"), running(tmp_path / "2.sock", http):
         pass
     assert not (tmp_path / "2.sock").exists()
 
@@ -622,7 +622,7 @@ def test_a_vrp_file_is_sent_packed_however_large(served: Running, rtrd: Callable
         (["vrps.json", "+192.0.2.0/24@1"], 2, "expected one FILE, or VRPs each with + or -"),
     ],
 )
-def test_what_cannot_be_supposed(rtrd: Callable[..., Said], words: list[str], code: int, why: str) -> None:
+def test_what_cannot_be_asked(rtrd: Callable[..., Said], words: list[str], code: int, why: str) -> None:
     said = rtrd("whatif", *words)
     assert said.code == code
     assert why in said.err

@@ -265,7 +265,7 @@ def test_what_decides_between_two_routes() -> None:
     assert (absent.local_preference, absent.path_length, absent.origin_code) == (100, 0, INCOMPLETE)
 
 
-def test_equal_sets_are_one_outcome_and_others_are_not() -> None:
+def test_equal_sets_are_one_and_others_are_not() -> None:
     base = {**v5(("as-sequence", [65002, 65001])), "origin": "igp", "med": 5}
     treatment = read(base).summary().announced_hash
     assert 0 <= treatment < 1 << 64
@@ -275,7 +275,7 @@ def test_equal_sets_are_one_outcome_and_others_are_not() -> None:
         assert read({**base, **other}).summary().announced_hash != treatment
 
 
-def test_a_forged_tag_makes_no_other_outcome() -> None:
+def test_a_forged_tag_makes_no_other_set() -> None:
     """A neighbor that flaps a tag of ours causes no command."""
     plain = read({"origin": "igp"}, policy=POLICY)
     assert plain == read({"origin": "igp", "large-community": [[65000, 1, 0]]}, policy=POLICY)

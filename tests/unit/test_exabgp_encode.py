@@ -196,7 +196,7 @@ def test_a_sequence_is_a_list_of_numbers() -> None:
 
 
 def test_an_empty_path_is_said_to_be_empty() -> None:
-    """Without the word ExaBGP would put its own AS there, towards eBGP."""
+    """Without the word ExaBGP would put its own AS there, toward eBGP."""
     assert " as-path [ ] " in command(with_path())
 
 

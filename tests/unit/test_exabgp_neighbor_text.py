@@ -52,7 +52,7 @@ def read(version: str, *words: str) -> list[Row | UpFor | Range | PathIds]:
         ("4.2.21", "enabled", "enabled", "enabled", True),
         ("4.2.21", "disabled", "disabled", "disabled", False),
         ("5.0.15", "enabled", "enabled", "send/receive", True),
-        ("5.0.15", "enabled", "enabled", "receive", True),  # 5.0 has the two the wrong way round
+        ("5.0.15", "enabled", "enabled", "receive", True),  # 5.0 has the two the wrong way around
         ("5.0.15", "enabled", "enabled", "send", False),
         ("6.0.0", "enabled", "enabled", "send", True),
         ("5.0.15", "disabled", "enabled", "disabled", False),

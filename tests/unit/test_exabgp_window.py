@@ -1,4 +1,4 @@
-"""The window towards ExaBGP, as stories: acks on, off, silence, answers that never come, ExaBGP stopped and back."""
+"""The window toward ExaBGP, as stories: acks on, off, silence, answers that never come, ExaBGP stopped and back."""
 
 from collections import deque
 from typing import Self
@@ -15,7 +15,7 @@ REFUSED, UNANSWERED = "refused\n", "unanswered\n"
 
 
 class Link:
-    """An ExaBGP that does what was measured of it, our window towards it, and a clock."""
+    """An ExaBGP that does what was measured of it, our window toward it, and a clock."""
 
     def __init__(self, *, acks: bool = True, mute: bool = False) -> None:
         self.window = Window(commands=COMMANDS, prefixes=PREFIXES, patience=PATIENCE, silence=1.0)

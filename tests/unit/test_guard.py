@@ -96,7 +96,7 @@ class TestMeanwhile:
         hold(guard, 1000)
         assert guard.until == 1300, "the next one has a time of its own"
 
-    def test_a_long_judgement_is_no_longer_than_the_hold(self, guard: Guard) -> None:
+    def test_a_long_judgment_is_no_longer_than_the_hold(self, guard: Guard) -> None:
         for now in (0, 100, 200):  # changes come faster than one can be judged
             assert guard.changed(now, pending=True, keep=True) is JUDGE
         assert guard.tick(300) is TAKE
@@ -155,7 +155,7 @@ class TestOperator:
         guard.changed(2000, pending=True, keep=True)
         assert guard.judged(HARMLESS) is TAKE, "the caches came to their senses"
 
-    def test_rejected_in_the_middle_of_a_judgement(self, guard: Guard) -> None:
+    def test_rejected_in_the_middle_of_a_judgment(self, guard: Guard) -> None:
         hold(guard, 0)
         guard.changed(10, pending=True, keep=True)
         guard.reject()

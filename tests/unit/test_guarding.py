@@ -29,7 +29,7 @@ OTHER = [VRP(f"172.16.{i}.0/24", 24, ORIGIN) for i in range(20)]
 
 
 class Story(EffectiveStory):
-    """A feed under a guard, a table of routes, a clock that is turned, and what is in force."""
+    """Effective VRPs under a guard, a table of routes, a clock that is turned, and what is in force."""
 
     def __init__(self, on_expire: OnExpire = "not-found") -> None:
         super().__init__(on_expire)
@@ -346,7 +346,7 @@ class TestSnapshot:
 
     def test_the_caches_are_judged_against_it(self, begun: Story) -> None:
         assert begun.effective.snapshot_used
-        assert begun.effective.to_keep() is None, "a restart would be a way round"
+        assert begun.effective.to_keep() is None, "a restart would be a way around"
         begun.guarding.accept()
         assert not begun.effective.snapshot_used
         assert begun.in_force == set(BAD)
@@ -374,7 +374,7 @@ def test_slurm_files_are_one_change(story: Story, tmp_path: Path) -> None:
     assert (held["newly_invalid"], held["vrps_then"]) == (0, 1), "by the filter alone no route would be valid"
 
 
-def test_a_long_judgement_leaves_the_loop_to_others(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_long_judgment_leaves_the_loop_to_others(loop: asyncio.AbstractEventLoop) -> None:
     asyncio._set_running_loop(None)
 
     async def tell() -> None:

@@ -105,9 +105,9 @@ async def test_slurm_files_and_a_configuration_that_are_refused(stage: Stage) ->
 
 async def test_a_snapshot_that_cannot_be_written_is_in_the_metrics_too(stage: Stage) -> None:
     stage.well()
-    keeper = stage.daemon.snapshot_keeper
-    assert keeper is not None
-    keeper._fail(SnapshotError("vrps.snapshot: cannot be written: No space left on device"), "no snapshot")
+    snapshot_keeper = stage.daemon.snapshot_keeper
+    assert snapshot_keeper is not None
+    snapshot_keeper._fail(SnapshotError("vrps.snapshot: cannot be written: No space left on device"), "no snapshot")
     what = "snapshot in the state folder: vrps.snapshot: cannot be written: No space left on device"
     assert stage.problems == [("warning", what)]
     (family,) = (family for family in stage.daemon.registry.collect() if family.name == "rtrd_state_fault")

@@ -344,7 +344,7 @@ class TestMany:
         assert self.table.memory < memory[0], "and nothing is kept"
 
 
-class TestFormer:
+class TestPreviousRun:
     """What an earlier run announced, and a route that comes back, or doesn't."""
 
     def setup_method(self) -> None:

@@ -12,7 +12,7 @@ CONFIG = "caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2
 
 
 @pytest.fixture
-def lingered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The descriptors that were read until late."""
     fds: list[int] = []
     monkeypatch.setattr(run, "exit_slowly", fds.append)
@@ -26,16 +26,16 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_fault_of_the_configuration(lingered: list[int], config: Path) -> None:
+def test_a_fault_of_the_configuration(exits: list[int], config: Path) -> None:
     config.write_text("color: 1\n")
     assert cli.main(["run", "-c", str(config)]) == cli.BAD_USAGE
-    assert lingered == []
+    assert exits == []
     assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.BAD_USAGE
-    assert lingered == [0]
+    assert exits == [0]
 
 
 def test_a_fault_of_ours(
-    lingered: list[int], config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    exits: list[int], config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object, **__: object) -> int:
         raise RuntimeError("a fault of ours")
@@ -43,16 +43,16 @@ def test_a_fault_of_ours(
     monkeypatch.setattr(main, "run", fail)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         cli.main(["run", "-c", str(config)])
-    assert lingered == []
+    assert exits == []
     assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.FAILED
-    assert lingered == [0]
+    assert exits == [0]
     assert "RuntimeError: a fault of ours" in capfd.readouterr().err
 
 
-def test_an_end_that_was_wanted_is_no_fault(lingered: list[int], config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_that_was_wanted_is_no_fault(exits: list[int], config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(main, "run", lambda *_, **__: cli.DONE)
     assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.DONE
-    assert lingered == []
+    assert exits == []
 
 
 def test_exabgp_s_service_manager_is_not_ours(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ class TestFile:
     def path(self, tmp_path: Path) -> Path:
         return tmp_path / "vrps.snapshot"
 
-    def test_the_new_one_stands_in_the_place_of_the_old_one(self, path: Path) -> None:
+    def test_the_new_one_replaces_the_old_one(self, path: Path) -> None:
         assert read(path, NOW, EXPIRE) is None
         for records in (RECORDS, RECORDS[:24]):
             write(path, Snapshot(records, NOW))

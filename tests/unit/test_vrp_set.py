@@ -300,7 +300,7 @@ class TestDrop:
         assert self.in_force(vrp_set) == {}
         assert len(vrp_set.activate([1])) == 2, "it has its own still"
 
-    def test_what_was_only_proposed_comes_of_the_second_cache_alone(self) -> None:
+    def test_what_was_only_pending_comes_of_the_second_cache_alone(self) -> None:
         vrp_set = VRPSet()
         vrp_set.activate([0, 1])
         vrp_set.defer(defer=True)
@@ -437,9 +437,9 @@ class Sources(RuleBasedStateMachine):
     @rule(named=st.lists(vrps(), max_size=12))
     def take_some(self, named: list[VRP]) -> None:
         some = set(named) | set(sorted(self.due() ^ self.in_force)[::2])
-        proposed = VRPSet()
-        proposed.activate([0])
-        changes = proposed.replace(0, b"".join(pack(vrp) for vrp in [*some, *some]))
+        wanted = VRPSet()
+        wanted.activate([0])
+        changes = wanted.replace(0, b"".join(pack(vrp) for vrp in [*some, *some]))
         taken = dict(self.run(self.vrp_set.apply_pending(changes)))
         assert taken == {vrp: vrp in self.due() for vrp in (self.due() ^ self.in_force) & some}
         self.in_force = (self.in_force - some) | (self.due() & some)

@@ -89,12 +89,12 @@ def test_another_set_in_its_place(routes: list[Route], now: list[VRP], then: lis
 
 @given(ROUTES, SETS, SETS, st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_a_change_that_is_only_proposed(routes: list[Route], now: list[VRP], then: list[VRP], listed: bool) -> None:
+def test_a_change_that_is_only_pending(routes: list[Route], now: list[VRP], then: list[VRP], listed: bool) -> None:
     vrp_set = set_of(*now)
     table, held = table_of(vrp_set, routes)
     vrp_set.defer(defer=True)
-    proposed = vrp_set.replace(0, packed(then))
-    question = Question(table, View(vrp_set, due=True), proposed if listed else None, covers=True)
+    pending = vrp_set.replace(0, packed(then))
+    question = Question(table, View(vrp_set, due=True), pending if listed else None, covers=True)
     check(table, question, held, set(now), set(then))
 
 

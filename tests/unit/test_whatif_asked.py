@@ -11,7 +11,7 @@ from rtrd.api.whatif import WhatIf
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
-from rtrd.vrps.notation import parse_supposed, parse_vrp, written
+from rtrd.vrps.notation import parse_edit, parse_vrp, written
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPFilter, VRPSet
 from tests.lab import promised
@@ -63,10 +63,10 @@ class TestNotation:
         assert why in str(error.value)
 
     def test_a_sign_comes_first(self) -> None:
-        assert parse_supposed("+192.0.2.0/24@64500") == (A, True)
-        assert parse_supposed("-192.0.2.0/24@64500") == (A, False)
+        assert parse_edit("+192.0.2.0/24@64500") == (A, True)
+        assert parse_edit("-192.0.2.0/24@64500") == (A, False)
         with pytest.raises(ValueError, match=r"expected \+ or - before"):
-            parse_supposed("192.0.2.0/24@64500")
+            parse_edit("192.0.2.0/24@64500")
 
 
 def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) -> Any:
@@ -84,9 +84,9 @@ def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) ->
     return SimpleNamespace(vrp_set=vrp_set, routers=routers, slurm=slurm)
 
 
-def suppose(daemon: Any, *texts: str, most: int = 100) -> dict[str, Any]:
+def ask(daemon: Any, *texts: str, most: int = 100) -> dict[str, Any]:
     answer = asyncio.run(
-        WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers).supposing([parse_supposed(text) for text in texts], most)
+        WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers).ask([parse_edit(text) for text in texts], most)
     )
     promised.check("WhatIf", answer)
     return answer
@@ -116,7 +116,7 @@ def row(router: str, prefix: str, now: str, then: str, cover: str | None) -> dic
 
 
 def test_vrps_that_appear_and_vanish_over_all_routers() -> None:
-    assert suppose(daemon(), "-192.0.2.0/24@64500", "+192.0.2.0/24@64501") == {
+    assert ask(daemon(), "-192.0.2.0/24@64500", "+192.0.2.0/24@64501") == {
         "routes": 2,
         "newly_invalid": {"unreachable": 0, "covered-by-valid": 0, "covered-by-not-found": 2},
         "changes": [{"now": "valid", "then": "invalid", "routes": 2}],
@@ -127,19 +127,19 @@ def test_vrps_that_appear_and_vanish_over_all_routers() -> None:
 
 
 def test_routes_beyond_those_that_are_named_are_counted() -> None:
-    answer = suppose(daemon(), "+198.51.100.0/24@64501", most=1)
+    answer = ask(daemon(), "+198.51.100.0/24@64501", most=1)
     assert (len(answer["changed"]), answer["left_out"]) == (1, 1)
     assert answer["newly_invalid"]["unreachable"] == 2
 
 
 def test_what_has_no_effect_is_named() -> None:
-    answer = suppose(daemon(), "+192.0.2.0/24@64500", "-198.51.100.0/24@64500")
+    answer = ask(daemon(), "+192.0.2.0/24@64500", "-198.51.100.0/24@64500")
     assert answer["without_effect"] == ["+192.0.2.0/24-24 AS64500", "-198.51.100.0/24-24 AS64500"]
     assert answer["changes"] == []
 
 
 def test_slurm_counts() -> None:
-    answer = suppose(daemon([VRPFilter("198.51.100.0/24", None)]), "+198.51.100.0/24@64501")
+    answer = ask(daemon([VRPFilter("198.51.100.0/24", None)]), "+198.51.100.0/24@64501")
     assert answer["without_effect"] == ["+198.51.100.0/24-24 AS64501 (by SLURM)"]
     assert answer["changes"] == []
     asserted = daemon([VRPFilter("0.0.0.0/0", None)], [VRP(B.prefix, 24, 64501)])
@@ -149,7 +149,7 @@ def test_slurm_counts() -> None:
     ] * 2
 
 
-def test_a_file_in_the_place_of_all() -> None:
+def test_a_file_instead_of_all() -> None:
     answer = replace(daemon(), pack(B))
     assert answer["routes"] == 6
     assert answer["changes"] == [
@@ -163,7 +163,7 @@ def test_a_file_in_the_place_of_all() -> None:
 def test_nothing_is_changed_by_asking() -> None:
     asked = daemon()
     before = [list(router.engine.table.routes()) for router in asked.routers]
-    suppose(asked, "-192.0.2.0/24@64500")
+    ask(asked, "-192.0.2.0/24@64500")
     replace(asked, pack(B))
     assert {entry.vrp for entry in asked.vrp_set.vrps()} == {A}
     assert [list(router.engine.table.routes()) for router in asked.routers] == before
@@ -176,7 +176,7 @@ def test_a_torn_body_and_one_without_end_are_refused(monkeypatch: pytest.MonkeyP
     with pytest.raises(ValueError, match="more than 2 VRPs"):
         replace(daemon(), pack(B) * 3)
     with pytest.raises(ValueError, match="at most 1000"):
-        suppose(daemon(), *["+192.0.2.0/24@64500"] * 1001)
+        ask(daemon(), *["+192.0.2.0/24@64500"] * 1001)
 
 
 class Cache(SimpleNamespace):

@@ -189,7 +189,7 @@ static bool read_next_hop(struct text text, uint8_t family, struct words *words,
         return false;
     uint64_t halves[2];
     memcpy(halves, addr, sizeof halves);
-    /* RFC 8950 section 4: an IPv6 next hop of IPv4 routes; the other way round nobody can. */
+    /* RFC 8950 section 4: an IPv6 next hop of IPv4 routes; the other way around nobody can. */
     *fitness = kind == family ? FIT : family == 4 ? FIT_EXTENDED_NEXT_HOP : UNFIT;
     put(words, MARK_NEXT_HOP | (uint64_t)kind << 8 | (uint64_t)family << 16);
     put(words, halves[0]);

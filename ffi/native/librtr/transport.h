@@ -43,7 +43,7 @@ struct intake {
     uint8_t bytes[INTAKE_SIZE];
 };
 
-/* `transport` is initialised; afterwards it receives through `intake`, which must live as long. */
+/* `transport` is initialized; afterwards it receives through `intake`, which must live as long. */
 void intake_wrap(struct intake *intake, struct tr_socket *transport, intake_reject_fp reject, intake_fault_fp fault,
                  void *data);
 

@@ -90,7 +90,7 @@ static bool is_full(const struct family_set *fam, const struct table *table)
 
 /* The entry of exactly this VRP, made when it is missing. NULL: no memory, or (`crowded`) the source whose bit this is
  * stages too many of its prefix. They all lie in one probe run, which each look-up goes along: so an entry that nobody
- * has any more gives its place to a new one, and a cache can't make the run longer than that. */
+ * has any more gives its slot to a new one, and a cache can't make the run longer than that. */
 static struct entry *find_or_make(struct vrpset *set, const struct vrp *vrp, uint32_t bit, bool *crowded)
 {
     struct family_set *fam = family_of(set, vrp->family);

@@ -69,7 +69,7 @@ struct vrpset {
     uint64_t count[VRPSET_SOURCES];
     struct filters *filters; /* NULL: none */
     uint64_t seeds[129];     /* of the hashes, one for each length */
-    uint64_t pending;        /* entries that are due and not in force, or the other way round */
+    uint64_t pending;        /* entries that are due and not in force, or the other way around */
     uint32_t active;
     uint8_t shown; /* the bit of entry.force that holds: 1 or 2 */
     bool usable, deferring;

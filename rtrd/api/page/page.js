@@ -121,7 +121,7 @@ function router(one) {
   const version = one.exabgp ? `ExaBGP ${one.exabgp}` : "did not say its version";
   return el("div", { class: "router" },
     el("h3", {}, one.name),
-    el("p", {}, `${version}; ${plural(one.outbox, "decision")} wait; ${plural(one.refused, "command")} refused`),
+    el("p", {}, `${version}; ${plural(one.outbox, "command")} wait; ${plural(one.refused, "command")} refused`),
     el("table", {},
       el("thead", {}, el("tr", {}, ...columns.map((name, i) => el("th", { scope: "col", class: i > 1 ? "num" : null }, name)))),
       el("tbody", {}, ...rows)));

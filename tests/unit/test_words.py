@@ -73,7 +73,7 @@ ALLOWED = {
     ("tests/lab/faulty_cache.py", "LINGER"): "the socket option",
     ("etc/grafana/.*", "targets"): "Grafana's word",
     ("rtrd/api/page/page.css", "round"): "how lines are joined",
-    ("rtrd/(?:base|config)/.*", "place"): "a line of a file",
+    ("rtrd/(?!rib/).*", "places?"): "of a file or a table",
 }
 """Where which of them may stand (regular expressions of both), and why."""
 

@@ -4,8 +4,6 @@ The package is installed into a systemd_host: a copy-on-write view of this host,
 """
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from rtrd.demo.lab import Lab, Process, on_free_port
-from tests.lab import our_children, systemd_host
+from tests.lab import deb, our_children
+from tests.lab.deb import ROOT, run
 from tests.lab.systemd_host import Host
 
 pytestmark = pytest.mark.long
-ROOT = Path(__file__).parents[2]
 VRPS = {"roas": [{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24}]}
 # Over 2 MB, so that a process of its own reads it.
 MANY = {
@@ -28,38 +26,15 @@ MANY = {
 }
 
 
-def run(*argv: str, seconds: float = 600) -> str:
-    """Run a program at the root of the repository; what it says goes into the failure."""
-    done = subprocess.run(
-        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def package() -> Path:
-    """The package, built anew unless RTRD_DEB names one."""
-    given = os.environ.get("RTRD_DEB")
-    if given:
-        return Path(given)
-    if os.geteuid() != 0 and shutil.which("dh_python3") is None:
-        pytest.skip("debhelper and its like are not installed: as root: .ci/packages deb")
-    run("make", "deb")
-    (built,) = (ROOT / "build" / "package").glob("rtrd_*.deb")
-    return built
+    return deb.built()
 
 
 @pytest.fixture
-def host(tmp_path: Path, package: Path) -> Iterator[Host]:
-    lack = systemd_host.missing()
-    if lack is not None:
-        pytest.skip(lack)
-    host = Host(tmp_path)
-    shutil.copy(package, host.folder / "rtrd.deb")
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = deb.bare_host(tmp_path)
     (host.folder / "vrps.json").write_text(json.dumps(VRPS))
-    # A Debian system forbids no package to stop its service, as the image of a container may.
-    host.prepare('rm -rf "$1/etc/rtrd" "$1/usr/sbin/policy-rc.d"\n')
     with host:
         yield host
 

@@ -4,7 +4,8 @@ What a block is, is said by the word behind its fence, and nothing may be a bloc
 
 - `yaml`: a configuration of rtrd. One without groups of caches is a fragment: those of README.md are added. With
   `# prometheus.yml` as its first line it is Prometheus' own.
-- `exabgp`: a configuration of ExaBGP; one without neighbors is the process section of the page's other one.
+- `exabgp`: a configuration of ExaBGP; one without neighbors is the process section of the page's other one, or else of
+  that of start-exabgp.md.
 - `bird`: a configuration of BIRD; one without protocols is the filter of the page's other one.
 - `json`: a SLURM file.
 - `console`: commands behind `# ` (root) or `$ `; other lines are of what the command before them prints, in its words
@@ -30,6 +31,8 @@ PAGES = (
     "security",
     "upgrading",
 )
+TYPED = (*PAGES, "service")
+"""Those, and the page of the reference that a reader types from, too."""
 KINDS = ("yaml", "exabgp", "bird", "json", "console")
 PROMETHEUS = "# prometheus.yml"
 
@@ -47,15 +50,16 @@ class Block(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command of a `console` block: its page and line, its words, and the lines below it."""
+    """A command of a `console` block: its page and line, as it is typed, its words, and the lines below it."""
 
     page: str
     line: int
+    typed: str
     words: tuple[str, ...]
     output: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.page}.md:{self.line}: {shlex.join(self.words)}"
+        return f"{self.page}.md:{self.line}: {self.typed}"
 
 
 def blocks(page: str, text: str | None = None) -> list[Block]:
@@ -86,7 +90,7 @@ def commands(block: Block) -> list[Command]:
     found: list[Command] = []
     for number, line in enumerate(block.text.splitlines(), start=block.line + 1):
         if line.startswith(("# ", "$ ")):
-            found.append(Command(block.page, number, tuple(shlex.split(line[2:])), ()))
+            found.append(Command(block.page, number, line[2:], tuple(shlex.split(line[2:])), ()))
         elif found:
             found[-1] = found[-1]._replace(output=(*found[-1].output, line))
         else:
@@ -106,6 +110,13 @@ def is_said(shown: tuple[str, ...], said: str) -> bool:
 
 def all_commands(page: str) -> list[Command]:
     return [command for block in of_kind(page, "console") for command in commands(block)]
+
+
+def file_of(block: Block) -> str | None:
+    """The configuration that the text before a block names last."""
+    above = (DOCS / f"{block.page}.md").read_text().splitlines()[: block.line]
+    found = re.findall(r"/etc/rtrd/\w+\.yaml", "\n".join(above))
+    return found[-1] if found else None
 
 
 def is_rtrd(block: Block) -> bool:
@@ -138,7 +149,8 @@ def whole(block: Block) -> str:
     marks, head = {"exabgp": ("neighbor ", r"process \w+ \{"), "bird": ("protocol ", r"filter \w+\n\{")}[block.kind]
     if marks in block.text:
         return block.text
-    (other,) = [each.text for each in of_kind(block.page, block.kind) if marks in each.text]
+    pages = (block.page, f"start-{block.kind}")
+    other = next(each.text for page in pages for each in of_kind(page, block.kind) if marks in each.text)
     part = re.compile(rf"^{head}.*?^\}}\n", re.MULTILINE | re.DOTALL)
     assert part.fullmatch(block.text), f"{block}: not one section, but what else?"
     text, count = part.subn(lambda _: block.text, other)

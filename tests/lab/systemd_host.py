@@ -119,7 +119,7 @@ class Host:
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a program inside."""
         enter = ["nsenter", "-t", str(self._pid), "-m", "-p", "-u", "-i", "-n", "-C", "--"]
-        return subprocess.run([*enter, *argv], capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run([*enter, *argv], capture_output=True, text=True, timeout=300, check=False)
 
     def systemctl(self, *words: str) -> str:
         """Run systemctl; LabError with its words when it fails."""

@@ -1,6 +1,7 @@
 """The pages that answer an operator's question: whatever stands in a fence there is checked by who must read it.
 
-Those commands that need a daemon, an ExaBGP or a BIRD are run in tests/e2e/test_operator_commands.py.
+Those commands that need a daemon, an ExaBGP or a BIRD are run in tests/e2e/test_operator_commands.py, and those that a
+new user types in tests/integration/test_pages_installed.py.
 """
 
 import json
@@ -14,13 +15,16 @@ import yaml
 
 from rtrd import cli
 from tests.lab import operator_pages
-from tests.lab.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, Block, Command
+from tests.lab.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, TYPED, Block, Command
 
-BLOCKS = [block for page in PAGES for block in operator_pages.blocks(page)]
-COMMANDS = [command for page in PAGES for command in operator_pages.all_commands(page)]
+BLOCKS = [block for page in TYPED for block in operator_pages.blocks(page)]
+COMMANDS = [command for page in TYPED for command in operator_pages.all_commands(page)]
 RTRD = [command for command in COMMANDS if command.words[0] == "rtrd"]
-HOST = ("exabgp", "bird", "birdc", "curl", "promtool", "ssh-keygen", "systemd-analyze", "systemctl", "cp")
-"""Programs beside rtrd; tests/e2e/test_operator_commands.py says how each is run."""
+HOST = (
+    *("exabgp", "bird", "birdc", "curl", "promtool", "ssh-keygen", "cp", "adduser", "apt-get", "journalctl"),
+    *("systemctl", "systemd-analyze", "systemd-run"),
+)
+"""Programs beside rtrd; tests/e2e/test_operator_commands.py and tests/integration/test_pages_installed.py run them."""
 
 
 def configurations() -> list[Block]:
@@ -136,10 +140,11 @@ def test_every_fault_of_a_cache_has_its_advice() -> None:
     assert faults("cache-trouble", "fault | look at") == faults("commands", "fault | means")
 
 
-def test_every_unit_is_one_of_ours() -> None:
+def test_every_unit_is_one_of_ours_or_debians() -> None:
     for command in COMMANDS:
         if command.words[0] == "systemctl":
-            assert (ROOT / "systemd" / f"{command.words[-1]}.service").exists(), str(command)
+            name = re.sub("@.*", "@", command.words[-1])
+            assert name == "exabgp" or (ROOT / "systemd" / f"{name}.service").exists(), str(command)
 
 
 def test_readme_names_the_pages_by_their_questions() -> None:

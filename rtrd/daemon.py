@@ -10,16 +10,18 @@ import asyncio
 import gc
 import platform
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Literal
 
 from rtrd.base import log, socket_paths
 from rtrd.base.background import Background
-from rtrd.base.clock import Clock
+from rtrd.base.clock import Clock, timestamp
 from rtrd.base.loop import turns
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.sockets import ListenError
 from rtrd.base.systemd_notify import Notifier
+from rtrd.base.text import printable
 from rtrd.bird.watch import Watch
 from rtrd.caches import Caches
 from rtrd.config import Config, Guard, PolicyRule
@@ -104,13 +106,17 @@ class Daemon:
         self._not_started: list[Problem] = []
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
+        self._began_by_clock = self.clock.steady()
         self._hold: asyncio.TimerHandle | None = None
         self._register()
 
     def _register(self) -> None:
         """Have all parts register what they offer; the caches first, whose settings alone can be refused."""
         registry = self.registry
-        registry.status_of(version=lambda: __version__, ready=lambda: self.ready)
+        registry.status_of(
+            version=lambda: __version__, host=lambda: printable(socket.gethostname()),
+            started=self._start_date, ready=lambda: self.ready,
+        )  # fmt: skip
         registry.problems_of(self._problems)
         self.health.register(registry)
         registry.metric(
@@ -136,6 +142,10 @@ class Daemon:
         registry.on_reload(lambda guard: self.guarding.change(_limits(guard)), "guard")
         registry.on_reload(self._hold_for, "start_hold")
         registry.on_reload(self._set_on_stop, "on_stop")
+
+    def _start_date(self) -> str:
+        """Say when that was, by the date as it is now: it may have been wrong then."""
+        return timestamp(self.clock.wall() - (self.clock.steady() - self._began_by_clock))
 
     # -- life
 

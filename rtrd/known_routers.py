@@ -72,7 +72,7 @@ class KnownRouters:
 
     def change(self, names: Sequence[str]) -> None:
         """Expect these from now on; none: all that were ever attached."""
-        self._names = tuple(dict.fromkeys(names))
+        self._names = tuple(dict.fromkeys(map(str, names)))  # JSON knows no kinds of str
 
     def arrived(self, name: str, *, expected: bool) -> None:
         """Note that one is attached. `expected`: it is missed from now on when it is gone."""

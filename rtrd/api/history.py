@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from rtrd.api.requests import number
 from rtrd.api.responses import SLICE, error, json
 from rtrd.base.clock import timestamp
 from rtrd.base.notation import parse_address, parse_prefix
@@ -37,14 +38,14 @@ class HistoryQueries:
         question = Question(
             parse_prefix(prefix if prefix is not None else parse_address(address or "")),
             covering=prefix is None,
-            before=_number(request, "before", _NEWEST, _NEWEST),
-            most=_number(request, "rows", 100, MOST_ROWS),
+            before=number(request, "before", _NEWEST, _NEWEST),
+            most=number(request, "rows", 100, MOST_ROWS),
         )
         found = await self._history.find(question)
         rows = []
         until = time.perf_counter() + SLICE
-        for number, batch in zip(found.ids, found.batches, strict=True):
-            rows.append(shown(row(number, batch)))
+        for identifier, batch in zip(found.ids, found.batches, strict=True):
+            rows.append(shown(row(identifier, batch)))
             if time.perf_counter() >= until:
                 await asyncio.sleep(0)
                 until = time.perf_counter() + SLICE
@@ -71,12 +72,3 @@ def shown(change: dict[str, Any]) -> dict[str, Any]:
         "neighbor": None if neighbor is None else printable(neighbor),
         "why": printable(change["why"]),
     }
-
-
-def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
-        raise ValueError(f"{name}: expected 1 to {most}")
-    return int(text)

@@ -6,13 +6,16 @@ went and may or may not have what came.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from aiohttp import web
 
 from rtrd.api import scrape
-from rtrd.api.responses import error, json, stream
+from rtrd.api.requests import number
+from rtrd.api.responses import SLICE, error, json, stream
 from rtrd.api.trend import Trend
 from rtrd.base.clock import timestamp
 from rtrd.base.errors import ConflictError, NotReadyError
@@ -34,6 +37,8 @@ from rtrlib.vrp_set import SLURM, SNAPSHOT, CoveringVRP
 
 T = TypeVar("T")
 
+MOST_ROWS: Final = 1000
+"""Routes in an answer to a question for the first of them."""
 MOST_REASONS: Final = 20
 """VRPs of a route of which is told what SLURM files do with them."""
 _YES_NO = {"yes": True, "no": False}
@@ -240,9 +245,26 @@ class RouteQueries:
         )
         if wanted.prefix is not None and wanted.address is not None:
             return error(400, "expected prefix or address, not both")
+        if "rows" in request.query:
+            return json(await self._first(wanted, number(request, "rows", MOST_ROWS, MOST_ROWS)))
         return await stream(request, "routes", self._found(wanted))
 
-    def _found(self, wanted: WantedRoutes) -> Iterator[Mapping[str, Any]]:
+    async def _first(self, wanted: WantedRoutes, most: int) -> dict[str, Any]:
+        """Give so many routes, and how many more there are."""
+        first: list[Mapping[str, Any]] = []
+        more = 0
+        until = time.perf_counter() + SLICE
+        for route in self._found(wanted):
+            if route is not None and len(first) < most:
+                first.append(route)
+            elif route is not None:
+                more += 1
+            if time.perf_counter() >= until:
+                await asyncio.sleep(0)
+                until = time.perf_counter() + SLICE
+        return {"routes": first, "more": more}
+
+    def _found(self, wanted: WantedRoutes) -> Iterator[Mapping[str, Any] | None]:
         within = None if wanted.prefix is None else str(wanted.prefix)
         for engine in [router.engine for router in self._routers]:
             source = engine if wanted.direction == "in" else engine.local_routes
@@ -259,6 +281,8 @@ class RouteQueries:
                         "reason": route.reason,
                         "since": timestamp(route.since) if route.since else None,
                     }
+                else:
+                    yield None  # the loop may turn: of a full table few may be wanted
 
 
 def _prefix(request: web.Request) -> Prefix | None:

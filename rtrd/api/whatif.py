@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from rtrd.api.requests import number
 from rtrd.api.responses import json
 from rtrd.rib.engine import Engine
 from rtrd.rib.whatif import COVERS, Changed, Question, View
@@ -168,10 +169,10 @@ class WhatIfQueries:
         edits = [parse_edit(text) for text in request.query.getall("vrp", [])]
         if not edits:
             raise ValueError("expected /whatif?vrp=%2BVRP or /whatif?vrp=-VRP")
-        return json(await self._whatif.ask(edits, _most_rows(request)))
+        return json(await self._whatif.ask(edits, number(request, "rows", ROWS, MOST_ROWS, least=0)))
 
     async def _replacing(self, request: web.Request) -> web.Response:
-        return json(await self._whatif.replacing(_body(request), _most_rows(request)))
+        return json(await self._whatif.replacing(_body(request), number(request, "rows", ROWS, MOST_ROWS, least=0)))
 
 
 async def _body(request: web.Request) -> AsyncIterator[bytes]:
@@ -181,10 +182,3 @@ async def _body(request: web.Request) -> AsyncIterator[bytes]:
                 yield chunk
     except TimeoutError as error:
         raise ValueError(f"the body did not come within {BODY_TIME:.0f} s") from error
-
-
-def _most_rows(request: web.Request) -> int:
-    text = request.query.get("rows", str(ROWS))
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= MOST_ROWS):
-        raise ValueError(f"rows: expected 0 to {MOST_ROWS}")
-    return int(text)

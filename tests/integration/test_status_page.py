@@ -1,11 +1,15 @@
 """The status page of a daemon in a real browser: it is live, asks nobody else, and takes no text for markup."""
 
+import json
+import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from rtrd.base.clock import timestamp
 from rtrlib.vrp import VRP, pack
 from tests.lab.browser import Browser, browser
 from tests.lab.still_daemon import StillDaemon
@@ -14,6 +18,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 CONFIG = f"""
 caches: {{groups: [{{name: "{HOSTILE}", preference: 1, servers: [{{host: 192.0.2.10, port: 323}}]}}]}}
 policy: [{{valid: {{action: announce}}, invalid: {{action: withdraw}}}}]
+routers: [edge-that-is-gone]
 """
 GUARD = "guard: {max-newly-invalid: 5%, hold: 300}\n"
 
@@ -44,6 +49,14 @@ CONTRAST = """
 })()
 """
 
+# Everything whose right end is not seen.
+CUT = """
+[...document.querySelectorAll("body *")]
+  .filter((node) => node.clientWidth > 1 && node.scrollWidth > node.clientWidth + 1)
+  .filter((node) => getComputedStyle(node).overflowX !== "visible" && node.tagName !== "INPUT")
+  .map((node) => `${node.tagName} ${node.id} ${node.className}`)
+"""
+
 
 class Stage(StillDaemon):
     """A daemon that is not connected to anyone, its page, and a browser."""
@@ -58,6 +71,7 @@ class Stage(StillDaemon):
 async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
     async with browser(folder) as tab:
         one = Stage(folder, settings, tab)
+        one.daemon.history.start()
         one.service.monitor.start()
         try:
             await one.serve()
@@ -154,6 +168,75 @@ async def test_a_daemon_that_went_away_and_came_back(one: Stage) -> None:
     await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 1")
 
 
+async def test_it_says_whose_it_is_since_when_and_in_which_time_zone(one: Stage) -> None:
+    await one.tab.until(f"{text('host')} === {json.dumps(socket.gethostname())}")
+    assert (await one.tab.value("document.title")).startswith(f"{socket.gethostname()}: ")
+    assert re.fullmatch(r"rtrd \S+, up for \d+ s", await one.tab.value(text("version")))
+    await one.tab.call("Emulation.setTimezoneOverride", timezoneId="America/St_Johns")
+    await one.tab.call("Page.reload")
+    zone = "document.getElementById('zone')?.textContent.startsWith('times: America/St_Johns (UTC\\u2212')"
+    await one.tab.until(zone)
+    await one.tab.until(f"{text('routers')}.includes('edge-that-is-gonenot attached since 2')")
+
+
+async def test_a_cache_says_when_it_is_tried_again_and_when_its_vrps_expire(one: Stage) -> None:
+    (cache,) = one.daemon.caches.status()[0]["servers"]
+    now = one.daemon.clock.wall()
+    told = {
+        "state": "ERROR",
+        "error": "no route",
+        "since": now - 3600,
+        "next_attempt": now + 3600,
+        "expires": now + 7200,
+    }
+    dates = {name: timestamp(at) if isinstance(at, float) else at for name, at in told.items()}
+    group = {**one.daemon.caches.status()[0], "servers": [{**cache, **dates}]}
+    one.daemon.registry.status_of(groups=lambda: [group])
+    await one.tab.until(f"{text('groups')}.includes('error; not in sync for 60 min; next attempt in 60 minno route')")
+    assert await one.tab.value("document.querySelector('[data-label=expires]').textContent") == "in 2 h"
+
+
+async def test_the_tile_of_the_invalid_routes_lists_them_and_a_search_asks_rtrd(one: Stage) -> None:
+    prefixes = [f"10.0.{number}.0/24" for number in range(60)]
+    one.announce(*prefixes, "192.0.2.0/24", origin=64511)
+    one.vrps(VRP("10.0.0.0/8", 24, 64500), VRP("192.0.0.0/16", 20, 64511))
+    await one.tab.until(f"{text('numbers')}.includes('invalid61100.0 %')")
+    await one.tab.value("document.querySelector('[title=\"List the invalid routes\"]').click()")
+    await one.tab.until("document.querySelectorAll('#list tbody tr').length === 50")
+    assert (await one.tab.value(text("found"))).startswith("61 invalid routes, the first 50, at ")
+    row = "document.querySelector('#list tbody tr').textContent"
+    assert re.fullmatch(
+        r"10\.0\.0\.0/24AS64511192\.0\.2\.1 at .*invalid no VRP has this ASwithdraw\d+ s ago", await one.tab.value(row)
+    )
+    await one.tab.value("document.getElementById('more').click()")
+    await one.tab.until("document.querySelectorAll('#list tbody tr').length === 61")
+    for wanted, count in {"192.0.2.7": 1, "10.0.8.0/21": 8, "AS64511": 50, "AS64500": 0}.items():
+        await one.tab.value(f"document.getElementById('wanted').value = '{wanted}'")
+        await one.tab.value("document.querySelector('#search button').click()")
+        await one.tab.until(f"{text('found')}.includes(' for {wanted}')")
+        assert await one.tab.value("document.querySelectorAll('#list tbody tr').length") == count
+    await one.tab.value(f"document.getElementById('wanted').value = '{HOSTILE}'")
+    await one.tab.value("document.querySelector('[data-list=\"\"]').click()")
+    await one.tab.until(f"{text('found')}.includes('is not a')")
+    assert await one.tab.value("document.querySelectorAll('img, #list tr').length") == 0
+
+
+async def test_a_prefix_leads_to_its_history(one: Stage) -> None:
+    one.announce("192.0.2.0/24")
+    one.vrps(VRP("192.0.2.0/24", 24, 64501))
+    await one.tab.until("!!document.querySelector('#changes .link')")
+    await one.tab.value("document.querySelector('#changes .link').click()")
+    await one.tab.until("document.querySelectorAll('#past-list li').length === 2")
+    assert "not-found→invalidobserve → withdraw" in await one.tab.value(text("past-list"))
+    assert "AS64501's VRP 192.0.2.0/24-24 appeared at cache" in await one.tab.value(text("past-list"))
+    said = await one.tab.value(text("past-said"))
+    assert said.startswith("2 changes of routes; it is only in memory")
+    assert await one.tab.value("document.activeElement.id") == "history-title"
+    await one.tab.value("document.getElementById('past-prefix').value = '203.0.113.9'")
+    await one.tab.value("document.querySelector('#past button').click()")
+    await one.tab.until(f"{text('past-said')}.startsWith('No change of a route is known of 203.0.113.9 since')")
+
+
 async def test_plots_are_read_by_keyboard(one: Stage) -> None:
     await one.tab.until("document.querySelectorAll('.plot').length === 3")
     label = "document.querySelector('.plot[data-v=invalid] svg').getAttribute('aria-label')"
@@ -170,8 +253,12 @@ async def test_every_text_has_contrast_and_nothing_is_wider_than_a_phone(one: St
     one.announce("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
     one.vrps(VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501))
     await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 2")
+    await one.tab.value("document.querySelector('[data-list=\"\"]').click()")
+    await one.tab.value("document.querySelector('#changes .link').click()")
+    await one.tab.until("!!document.querySelector('#list tr') && !!document.querySelector('#past-list li')")
     for dark in (False, True):
         for width in (1280, 700, 360):
             await one.tab.look(width=width, dark=dark)
             assert await one.tab.value(CONTRAST) == [], (dark, width)
             assert await one.tab.value("document.documentElement.scrollWidth - innerWidth") <= 0, (dark, width)
+            assert await one.tab.value(CUT) == [], (dark, width)

@@ -377,6 +377,14 @@ def test_routes_by_validity_and_prefix(served: Running) -> None:
     assert [route["prefix"] for route in get(served, "/routes?prefix=10.0.0.0/24")["routes"]] == ["10.0.0.0/24"]
 
 
+def test_the_first_routes_with_the_number_of_the_others(served: Running) -> None:
+    served.daemon.route_count = 500
+    answer = get(served, "/routes?validity=valid&rows=2")
+    assert [route["prefix"] for route in answer["routes"]] == ["10.0.1.0/24", "10.0.2.0/24"]
+    assert answer["more"] == 497
+    assert get(served, "/routes?validity=not-found&rows=2")["more"] == 0
+
+
 @pytest.mark.parametrize(
     ("method", "url", "status", "error"),
     [
@@ -415,6 +423,8 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/routes?covered=1", "covered: expected one of yes, no"),
         ("/routes?neighbor=x", "'x' is not an IP address: expected one as 192.0.2.1 or 2001:db8::1"),
         ("/routes?origin=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
+        ("/routes?rows=0", "rows: expected 1 to 1000"),
+        ("/routes?rows=1e9", "rows: expected 1 to 1000"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
         ("/events?last=x", "last: expected 0 to 99999"),
         ("/events?last=100000", "last: expected 0 to 99999"),
@@ -474,7 +484,8 @@ def test_who_does_not_read_events_holds_up_nobody_and_is_told_what_was_lost(serv
         assert told + lost == count == told + event_log.lost
 
 
-def test_many_routes_come_whole_while_the_loop_turns(served: Running) -> None:
+@pytest.mark.parametrize(("query", "come"), [("", 60_000), ("?validity=invalid", 0), ("?rows=10", 10)])
+def test_many_routes_come_whole_while_the_loop_turns(served: Running, query: str, come: int) -> None:
     served.daemon.route_count = 60_000
     turns = 0
     stop = threading.Event()
@@ -487,11 +498,11 @@ def test_many_routes_come_whole_while_the_loop_turns(served: Running) -> None:
             await asyncio.sleep(0)
 
     turning = asyncio.run_coroutine_threadsafe(turn(), served.loop)
-    with http_client.ask(served.path, "/routes") as answer:
-        count = sum(1 for _ in answer.items())
+    with http_client.ask(served.path, f"/routes{query}") as answer:
+        count = len(answer.value()["routes"])
     stop.set()
     turning.result(10)
-    assert count == 60_000
+    assert count == come
     first, last = served.daemon.noted
     assert last - first > 5
 

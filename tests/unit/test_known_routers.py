@@ -1,9 +1,13 @@
 """Which ExaBGPs should be attached: since when they are not, over restarts, and until an operator forgets them."""
 
+import datetime as dt
 import json
+import socket
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rtrd import known_routers
@@ -11,6 +15,7 @@ from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
 from rtrd.base.registry import Problem, Registry
 from rtrd.known_routers import GRACE, MOST, NAME, KnownRouters
+from tests.lab.still_daemon import CONFIG, StillDaemon
 from tests.lab.wait import until
 
 
@@ -84,6 +89,15 @@ def test_those_of_the_configuration_have_their_time_and_are_then_missed() -> Non
     assert told.problems == [Problem("ExaBGP edge has never been attached", 1000, "critical")]
     told.known.change([])
     assert [problem.what for problem in told.problems] == ["ExaBGP lab is gone"]
+
+
+async def test_the_status_names_those_of_the_configuration(tmp_path: Path) -> None:
+    one = StillDaemon(tmp_path, f"{CONFIG}routers: [edge1]\n")
+    status = json.loads(msgspec.json.encode(one.daemon.registry.status()))
+    assert [(each["name"], each["attached"]) for each in status["routers"]] == [("exabgp", True), ("edge1", False)]
+    assert status["host"] == socket.gethostname()
+    assert abs(dt.datetime.fromisoformat(status["started"]).timestamp() - time.time()) < 100
+    await one.close()
 
 
 def test_one_behind_our_own_pipes_is_never_missed() -> None:

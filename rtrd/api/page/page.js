@@ -6,6 +6,15 @@ const SVG = "http://www.w3.org/2000/svg";
 const SHOWN = 100;
 const number = (n) => (typeof n === "number" ? n.toLocaleString("en") : "–");
 const clock = (date) => date.toLocaleTimeString("en-GB");
+const day = (date) => date.toLocaleDateString("sv-SE"); // as ISO 8601 has it
+const whole = (text) => `${day(new Date(text))} ${clock(new Date(text))} ${zone()}`;
+
+// The browser's time zone is that of all times here.
+function zone() {
+  const minutes = -new Date().getTimezoneOffset();
+  const offset = `${minutes < 0 ? "−" : "+"}${Math.floor(Math.abs(minutes) / 60)}${minutes % 60 ? `:${Math.abs(minutes % 60)}` : ""}`;
+  return minutes ? `UTC${offset}` : "UTC";
+}
 
 function el(name, properties = {}, ...children) {
   const node = document.createElement(name);
@@ -21,18 +30,28 @@ const badge = (validity, text) => el("span", { class: "badge", data: { v: validi
 const mark = (validity) => el("span", { class: "mark", data: { v: validity }, "aria-hidden": "true" });
 const plural = (n, word) => `${number(n)} ${word}${n === 1 ? "" : "s"}`;
 
+// How far the browser's clock is behind rtrd's, in milliseconds.
+let skew = 0;
+function setSkew(answer) {
+  const behind = Date.parse(answer.headers.get("Date")) - Date.now();
+  skew = Math.abs(behind) > 2000 ? behind : 0;
+}
+function span(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 129600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}
 function ago(text) {
-  const seconds = Math.max(0, (Date.now() - Date.parse(text)) / 1000);
-  if (seconds < 90) return `${Math.round(seconds)} s ago`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
-  if (seconds < 129600) return `${Math.round(seconds / 3600)} h ago`;
-  return `${Math.round(seconds / 86400)} days ago`;
+  const seconds = (Date.now() + skew - Date.parse(text)) / 1000;
+  return seconds < -0.5 ? `in ${span(-seconds)}` : `${span(Math.max(0, seconds))} ago`;
 }
-function since(text) {
-  return el("time", { datetime: text, title: text, data: { ago: text } }, ago(text));
-}
+const lasts = (text) => span(Math.max(0, (Date.now() + skew - Date.parse(text)) / 1000));
+const since = (text) => el("time", { datetime: text, title: whole(text), data: { ago: text } }, ago(text));
+const lasting = (text) => el("time", { datetime: text, title: `since ${whole(text)}`, data: { lasts: text } }, lasts(text));
 setInterval(() => {
   for (const node of document.querySelectorAll("[data-ago]")) node.textContent = ago(node.dataset.ago);
+  for (const node of document.querySelectorAll("[data-lasts]")) node.textContent = lasts(node.dataset.lasts);
 }, 1000);
 
 // ---- status
@@ -43,19 +62,28 @@ function total(validity) {
   return status.routers.reduce((sum, router) => sum + router.routes[validity], 0);
 }
 
+// What did not change is not drawn again: it may be marked or have the focus.
+const drawn = new Map();
+function draw(id, what, make) {
+  const key = JSON.stringify(what);
+  if (drawn.get(id) === key) return;
+  drawn.set(id, key);
+  $(id).replaceChildren(...make());
+}
+
 function showStatus(now) {
   status = now;
-  $("version").textContent = status.version;
+  draw("host", status.host, () => [status.host]);
+  draw("version", [status.version, status.started], () => [`rtrd ${status.version}, up for `, lasting(status.started)]);
   const { status: word, summary: text } = status.health;
   $("health").dataset.mood = word === "ok" && status.problems.length ? "fair" : MOODS[word];
   if ($("health-text").textContent !== text) $("health-text").textContent = text;
-  document.title = `rtrd: ${text}`;
+  document.title = `${status.host}: ${text} – rtrd`;
   $("problems").hidden = !status.problems.length;
-  $("problem-list").replaceChildren(...status.problems.map(problem));
+  draw("problem-list", status.problems, () => status.problems.map(problem));
   showNumbers();
-  $("groups").replaceChildren(...status.groups.map(group));
-  const routers = status.routers.map(router);
-  $("routers").replaceChildren(...(routers.length ? routers : [el("p", { class: "none" }, "No router is connected.")]));
+  draw("groups", [status.groups, status.active_group], () => status.groups.map(group));
+  draw("routers", status.routers, () => (status.routers.length ? status.routers.map(router) : [el("p", { class: "none" }, "No router is connected.")]));
   showOthers();
 }
 
@@ -70,20 +98,36 @@ function problem({ what, severity, since: first }) {
 function showNumbers() {
   const all = VALIDITIES.reduce((sum, validity) => sum + total(validity), 0);
   const share = (count) => (all ? `${((100 * count) / all).toFixed(count && count / all < 0.01 ? 2 : 1)} % of routes` : "no routes");
-  const tile = (name, value, part, validity) =>
-    el("div", {}, el("dt", {}, validity ? mark(validity) : null, name), el("dd", {}, number(value), el("span", { class: "part" }, part)));
   const { ipv4, ipv6 } = status.vrps;
-  const tiles = [
-    tile("VRPs in force", ipv4 + ipv6, `${number(ipv4)} IPv4, ${number(ipv6)} IPv6`),
-    tile("Routes", all, `of ${plural(status.routers.length, "router")}`),
-  ];
-  for (const validity of VALIDITIES) {
-    const count = total(validity);
-    if (validity !== "unverified" || count) tiles.push(tile(validity, count, share(count), validity));
-  }
+  const here = status.routers.filter((router) => router.attached).length, gone = status.routers.length - here;
   const waiting = status.routers.reduce((sum, one) => sum + one.outbox, 0);
-  tiles.push(tile("Outbox", waiting, waiting ? "commands are waiting" : "nothing waits"));
-  $("numbers").replaceChildren(...tiles);
+  const wanted = [
+    ["VRPs in force", ipv4 + ipv6, `${number(ipv4)} IPv4, ${number(ipv6)} IPv6`],
+    ["Routes", all, `of ${plural(here, "router")}${gone ? `, ${gone} not attached` : ""}`],
+    ...VALIDITIES.filter((validity) => validity !== "unverified" || total(validity)).map((validity) => [validity, total(validity), share(total(validity))]),
+    ["Outbox", waiting, waiting ? "commands are waiting" : "nothing waits"],
+  ];
+  for (const [name] of wanted) if (!tiles.has(name)) tiles.set(name, tile(name));
+  draw("numbers", wanted.map(([name]) => name), () => wanted.map(([name]) => tiles.get(name).node));
+  for (const [name, value, text] of wanted) {
+    const { count, part } = tiles.get(name);
+    count.textContent = number(value);
+    part.textContent = text;
+  }
+}
+
+// A tile of a validity is a button for the list of its routes.
+const tiles = new Map();
+function tile(name) {
+  const validity = VALIDITIES.includes(name);
+  const count = el(validity ? "button" : "span", validity ? { type: "button", class: "count", title: `List the ${name} routes` } : {});
+  const part = el("span", { class: "part" });
+  if (validity) count.addEventListener("click", () => {
+    $("wanted").value = "";
+    choose(name);
+    reveal("routes-title");
+  });
+  return { count, part, node: el("div", {}, el("dt", {}, validity ? mark(name) : null, name), el("dd", {}, count, part)) };
 }
 
 const STATUS = { ESTABLISHED: "in sync", CONNECTING: "connecting", ERROR: "failed", CLOSED: "not started" };
@@ -94,29 +138,43 @@ function group(one) {
     el("h3", {}, one.name, el("span", {}, `preference ${one.preference}, ${STATUS[one.status] ?? one.status}`),
       active ? badge("valid", "in force") : null),
     el("table", {},
-      el("thead", {}, el("tr", {}, ...["Cache", "Serial", "VRPs", "Last update"].map((name, i) => el("th", { scope: "col", class: i ? "num" : null }, name)))),
-      el("tbody", {}, ...one.servers.map(server))));
+      el("thead", {}, el("tr", {}, ...["Cache", "Serial", "VRPs", "Last update", "Expires"].map((name, i) => el("th", { scope: "col", class: i ? "num" : null }, name)))),
+      el("tbody", {}, ...one.servers.flatMap(server))));
 }
 
 function server(one) {
   const host = one.host.includes(":") ? `[${one.host}]` : one.host;
   const mood = one.state === "ESTABLISHED" ? "good" : one.error ? "bad" : one.state === "CLOSED" ? "none" : "fair";
-  return el("tr", {},
-    el("td", { data: { mood } }, el("span", { class: "dot", "aria-hidden": "true" }), el("span", { class: "mono" }, `${host}:${one.port}`), " ",
-      el("span", { class: "aside" }, `${one.transport}, ${one.state.toLowerCase().replaceAll("_", " ")}`),
-      one.error ? el("span", { class: "why" }, one.error) : null),
-    el("td", { class: "num", data: { label: "serial" } }, one.serial === null ? "–" : String(one.serial)),
-    el("td", { class: "num", data: { label: "VRPs" } }, number(one.vrps)),
-    el("td", { class: "num", data: { label: "update" } }, one.last_update ? since(one.last_update) : "never"));
+  return [
+    el("tr", {},
+      el("td", { class: "cache mono", data: { mood } }, el("span", { class: "dot", "aria-hidden": "true" }), `${host}:${one.port}`),
+      el("td", { class: "num", data: { label: "serial" } }, one.serial === null ? "–" : String(one.serial)),
+      el("td", { class: "num", data: { label: "VRPs" } }, number(one.vrps)),
+      el("td", { class: "num", data: { label: "update" } }, one.last_update ? since(one.last_update) : "never"),
+      el("td", { class: "num", data: { label: "expires" } }, one.expires ? since(one.expires) : "–")),
+    el("tr", { class: "more-of" }, el("td", { colspan: 5 },
+      el("span", { class: "aside" }, `${one.transport}, ${one.state.toLowerCase().replaceAll("_", " ")}`,
+        ...(one.since ? [one.state === "ESTABLISHED" ? " for " : "; not in sync for ", lasting(one.since)] : []),
+        ...(one.next_attempt ? ["; next attempt ", since(one.next_attempt)] : [])),
+      one.error ? el("span", { class: "why" }, one.error) : null)),
+  ];
+}
+
+const SESSIONS = { true: ["good", "up"], false: ["fair", "down"], null: ["none", "not told"] };
+function session({ up, up_since: first }, name) {
+  const [mood, word] = SESSIONS[up];
+  return el("div", { data: { mood } }, el("span", { class: "dot", "aria-hidden": "true" }), name ? el("span", { class: "mono" }, name, " ") : null, word,
+    first ? el("span", { class: "aside" }, " for ", lasting(first)) : null);
 }
 
 function router(one) {
-  if (!one.attached) return el("div", { class: "router" }, el("h3", {}, one.name), el("p", {}, "not attached; left ", since(one.since)));
+  if (!one.attached)
+    return el("div", { class: "router" }, el("h3", {}, one.name),
+      el("p", { class: "gone", data: { mood: "bad" } }, el("span", { class: "dot", "aria-hidden": "true" }), `not attached since ${whole(one.since)} (`, since(one.since), ")"));
   const columns = ["Neighbor", "Session", ...VALIDITIES];
   const rows = one.neighbors.map((each) =>
     el("tr", {}, el("td", { class: "mono" }, each.address),
-      el("td", { data: { mood: each.up ? "good" : each.up === null ? "none" : "fair" } }, el("span", { class: "dot", "aria-hidden": "true" }), each.up ? "up" : each.up === null ? "not told" : "down",
-        each.up_since ? el("span", { class: "aside" }, " · ", since(each.up_since)) : null),
+      el("td", {}, session(each), ...(each.sessions ?? []).map((other) => session(other, other.local_address))),
       ...VALIDITIES.map((validity) => el("td", { class: "num", data: { label: validity } }, number(each.routes[validity] ?? 0)))));
   const version = one.exabgp ? `ExaBGP ${one.exabgp}` : "did not say its version";
   return el("div", { class: "router" },
@@ -158,8 +216,10 @@ function showOthers() {
 
 let every = 15, kept = 1440, samples = [], picked = null;
 
-async function loadHistory() {
-  const answer = await (await fetch("trend")).json();
+async function loadTrend() {
+  const response = await fetch("trend");
+  setSkew(response);
+  const answer = await response.json();
   every = answer.every;
   samples = answer.samples.map((one) => Object.fromEntries(answer.fields.map((name, i) => [name, one[i]])));
   showPlots();
@@ -267,15 +327,21 @@ function add(list, event, fresh, wanted) {
   list.prepend(entry(event, fresh));
   while (list.children.length > SHOWN) list.lastChild.remove();
 }
+const moment = (date) => el("time", { datetime: date.toISOString(), title: whole(date) }, day(date) === day(new Date()) ? "" : `${day(date)} `, clock(date));
+const origin = (asn) => (asn === null ? "no origin AS" : `AS${asn}`);
+const named = (validity, without) => (validity ? badge(validity) : badge("none", without));
+function turn(was, validity) {
+  if (was === validity) return badge(validity);
+  return el("span", { class: "turn" }, named(was, "new"), el("span", { class: "arrow", "aria-label": "became" }, "→"), named(validity, "gone"));
+}
 function entry(event, fresh) {
   const date = event.time ? new Date(event.time) : new Date();
-  const time = el("time", { datetime: date.toISOString(), title: date.toString() }, clock(date));
+  const time = moment(date);
   if (event.kind !== "route") return el("li", { class: fresh ? "fresh" : null }, time, el("div", { class: "what" }, el("span", {}, event.text)));
-  const origin = event.origin_as === null ? "no origin AS" : `AS${event.origin_as}`;
   const reason = event.text.slice(event.text.indexOf(`${event.decision}: `) + event.decision.length + 2);
   return el("li", { class: fresh ? "fresh" : null }, time, el("div", {},
-    el("div", { class: "what" }, el("span", { class: "mono" }, event.prefix), el("span", {}, `${origin} from ${event.neighbor}`),
-      event.was ? badge(event.was) : badge("none", "new"), el("span", { class: "arrow", "aria-label": "became" }, "→"), badge(event.validity), el("span", { class: "aside" }, event.decision)),
+    el("div", { class: "what" }, past(event.prefix), el("span", {}, `${origin(event.origin_as)} from ${event.neighbor}`),
+      turn(event.was, event.validity), el("span", { class: "aside" }, event.decision)),
     el("div", { class: "reason" }, reason)));
 }
 function showEvents() {
@@ -291,17 +357,135 @@ for (const button of document.querySelectorAll("[data-show]"))
     showEvents();
   });
 
+// ---- the list of routes
+
+// Gives what rtrd answers, or why not.
+async function ask(what) {
+  try {
+    return await (await fetch(what)).json();
+  } catch {
+    return { error: "rtrd does not answer." };
+  }
+}
+function reveal(id) {
+  $(id).scrollIntoView({ block: "start" });
+  $(id).focus({ preventScroll: true });
+}
+
+const PAGE = 50, MOST = 1000;
+let listed = "invalid", rows = PAGE, asking = 0;
+
+function choose(validity) {
+  listed = validity;
+  for (const button of document.querySelectorAll("[data-list]")) button.setAttribute("aria-pressed", String(button.dataset.list === validity));
+  rows = PAGE;
+  list();
+}
+async function list() {
+  const query = new URLSearchParams({ rows }), wanted = $("wanted").value.trim();
+  if (listed) query.set("validity", listed);
+  if (wanted) query.set(/^((as)?\d+|none)$/i.test(wanted) ? "origin" : wanted.includes("/") ? "prefix" : "address", wanted.toLowerCase());
+  const mine = ++asking;
+  $("found").textContent = "Asking…";
+  const answer = await ask(`routes?${query}`);
+  if (mine !== asking) return;
+  $("more").hidden = !answer.more || rows >= MOST;
+  if (answer.error) {
+    $("found").replaceChildren(el("span", { class: "why" }, answer.error));
+    $("list").replaceChildren();
+    return;
+  }
+  const { routes, more } = answer, kind = `${listed ? `${listed} ` : ""}route`, where = wanted ? ` for ${wanted}` : "";
+  $("found").textContent = routes.length
+    ? `${plural(routes.length + more, kind)}${where}${more ? `, the first ${number(routes.length)}` : ""}, at ${clock(new Date())}`
+    : `There is no ${kind}${where}, at ${clock(new Date())}.`;
+  if (more && rows >= MOST) $("found").textContent += `; ${number(more)} more are not shown: search, or run rtrd routes`;
+  $("list").replaceChildren(...(routes.length ? [table(routes)] : []));
+}
+const REASONS = { as: "no VRP has this AS", length: "longer than its VRPs allow" };
+function table(routes) {
+  const several = status !== null && status.routers.length > 1;
+  const columns = ["Prefix", "Origin", "Neighbor", "Validity", "Decision", "Since"];
+  const row = (one) =>
+    el("tr", {}, el("td", {}, past(one.prefix), one.path_id === null ? null : el("span", { class: "aside" }, ` path ${one.path_id}`)),
+      el("td", {}, origin(one.origin_as)),
+      el("td", { data: { label: "from" } }, el("span", { class: "mono" }, one.neighbor || "unknown"), several ? el("span", { class: "aside" }, ` at ${one.router}`) : null),
+      el("td", {}, badge(one.validity), one.reason ? el("span", { class: "aside" }, ` ${REASONS[one.reason] ?? one.reason}`) : null),
+      el("td", {}, one.decision),
+      el("td", { data: { label: "since" } }, one.since ? since(one.since) : "–"));
+  return el("table", { class: "routes" },
+    el("thead", {}, el("tr", {}, ...columns.map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, ...routes.map(row)));
+}
+for (const button of document.querySelectorAll("[data-list]")) button.addEventListener("click", () => choose(button.dataset.list));
+$("search").addEventListener("submit", (submit) => {
+  submit.preventDefault();
+  choose(listed);
+});
+$("more").addEventListener("click", () => {
+  rows = Math.min(MOST, rows * 4);
+  list();
+});
+
+// ---- the history of a prefix
+
+let oldest = null, shownPast = "", askingPast = 0;
+
+// A prefix that leads to its history.
+function past(prefix) {
+  const button = el("button", { type: "button", class: "link mono", title: `History of ${prefix}` }, prefix);
+  button.addEventListener("click", () => {
+    $("past-prefix").value = prefix;
+    showPast(false);
+    reveal("history-title");
+  });
+  return button;
+}
+async function showPast(older) {
+  if (!older) shownPast = $("past-prefix").value.trim();
+  const query = new URLSearchParams({ [shownPast.includes("/") ? "prefix" : "address"]: shownPast, rows: PAGE });
+  if (older) query.set("before", oldest);
+  const mine = ++askingPast;
+  $("past-said").textContent = "Asking…";
+  const answer = await ask(`history?${query}`);
+  if (mine !== askingPast) return;
+  if (!older) $("past-list").replaceChildren();
+  $("older").hidden = !answer.more;
+  if (answer.error) {
+    $("past-said").replaceChildren(el("span", { class: "why" }, answer.error));
+    return;
+  }
+  $("past-list").append(...answer.history.map(became));
+  oldest = answer.history.at(-1)?.id;
+  const known = answer.since ? ` since ${whole(answer.since)}` : "";
+  const some = $("past-list").children.length;
+  const said = [some ? `${plural(some + answer.more, "change")} of routes${answer.more ? `, the last ${number(some)}` : ""}` : `No change of a route is known of ${shownPast}${known}`];
+  if (answer.left_out) said.push(`${plural(answer.left_out, "change")} of any route came too fast to be kept${known}`);
+  if (answer.others_left_out) said.push(`${plural(answer.others_left_out, "route")} that came or went and were not invalid were too many to be kept${known}`);
+  if (answer.fault) said.push(answer.fault);
+  else if (answer.where === "memory") said.push("it is only in memory, and ends with rtrd, without state in the configuration");
+  $("past-said").textContent = `${said.join("; ")}.`;
+}
+function became(one) {
+  const { was, validity, decision_was: did, decision } = one;
+  const decided = did !== null && decision !== null && did !== decision ? `${did} → ${decision}` : decision ?? did;
+  return el("li", {}, moment(new Date(one.time)), el("div", {},
+    el("div", { class: "what" }, el("span", { class: "mono" }, one.prefix),
+      el("span", {}, `${origin(one.origin_as)} from ${one.neighbor ?? "an unknown neighbor"}${status !== null && status.routers.length > 1 ? ` at ${one.router}` : ""}`),
+      turn(was, validity), decided ? el("span", { class: "aside" }, decided) : null),
+    el("div", { class: "reason" }, one.why)));
+}
+$("past").addEventListener("submit", (submit) => {
+  submit.preventDefault();
+  showPast(false);
+});
+$("older").addEventListener("click", () => showPast(true));
+
 // ---- the box
 
 $("validate").addEventListener("submit", async (submit) => {
   submit.preventDefault();
   const query = new URLSearchParams({ asn: $("asn").value.trim(), prefix: $("prefix").value.trim() });
-  let answer;
-  try {
-    answer = await (await fetch(`validity?${query}`)).json();
-  } catch {
-    answer = { error: "rtrd does not answer." };
-  }
+  const answer = await ask(`validity?${query}`);
   $("verdict").replaceChildren(...(answer.error ? [el("p", { class: "why" }, answer.error)] : verdict(answer.validated_route)));
 });
 function verdict({ route, validity }) {
@@ -325,7 +509,7 @@ function connect() {
     $("turns").replaceChildren();
     quietUntil = Date.now() + 1000;
     setLive(true);
-    loadHistory();
+    loadTrend();
     showEvents();
   };
   source.onmessage = (message) => take(JSON.parse(message.data), Date.now() > quietUntil);
@@ -341,5 +525,6 @@ function setLive(on) {
   live = on;
   $("live").dataset.on = on ? "yes" : "no";
 }
+$("zone").textContent = `times: ${Intl.DateTimeFormat().resolvedOptions().timeZone}${zone() === Intl.DateTimeFormat().resolvedOptions().timeZone ? "" : ` (${zone()})`}`;
 setInterval(addSample, every * 1000);
 connect();

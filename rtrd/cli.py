@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import itertools
 import os
 import signal
 import sys
@@ -72,11 +73,11 @@ class _Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
     def suggest_option(self, words: Sequence[str]) -> None:
-        """End with a suggestion when one of the words that were left is nearly an option."""
+        """End with a suggestion when one of the words is nearly an option, and none."""
         options = [option for option in self._option_string_actions if option.startswith("--")]
         for word in words:
             name = word.partition("=")[0]
-            if name.startswith("--") and (meant := _nearest(name, options)):
+            if name.startswith("--") and name not in options and (meant := _nearest(name, options)):
                 self.error(f"unrecognized argument {name}: did you mean {meant}?")
 
 
@@ -94,6 +95,9 @@ class _CommandParser(_Parser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self.load()
+        if self._subparsers is None:
+            # Before the word behind a mistyped option is taken for something else, and found wrong.
+            self.suggest_option(list(itertools.takewhile(lambda word: word != "--", args)))
         found, left = super().parse_known_args(args, namespace)
         self.suggest_option(left)
         return found, left

@@ -106,7 +106,13 @@ def prefix_or_address(text: str) -> dict[str, str]:
     """Parse a PREFIX or an ADDRESS of the command line, for argparse; give it as the query of a request."""
     if "/" in text:
         return {"prefix": str(prefix(text))}
-    return {"address": address(text)}
+    try:
+        return {"address": parse_address(text)}
+    except ValueError:
+        expected = "a prefix as 192.0.2.0/24, or an address as 192.0.2.1"
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a prefix nor an IP address: expected {expected}"
+        ) from None
 
 
 def prefix(text: str) -> Prefix:

@@ -77,6 +77,6 @@ def _listed(exempts: Iterator[dict[str, Any]]) -> Iterator[str]:
         none = False
         until = "" if one["until"] is None else f"  until {printable(one['until'])}"
         comment = f"  {printable(one['comment'])}" if one["comment"] else ""
-        yield f"{one['prefix']:<20} {one['asn']:<12}{until}{comment}"
+        yield f"{one['prefix']:<20} {one['asn']:<12}{until}{comment}".rstrip()
     if none:
         yield "no exempt is in force"

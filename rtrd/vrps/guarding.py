@@ -185,7 +185,10 @@ class Guarding:
         end = (
             "" if until is None else f" until {dt.datetime.fromtimestamp(until, dt.UTC).isoformat(timespec='seconds')}"
         )
-        would = f"it would turn {figures.newly_invalid} of {figures.routes} routes invalid"
+        would = (
+            f"it would turn {figures.newly_invalid} of {figures.routes} routes invalid,"
+            f" with {figures.vrps_then} VRPs instead of {figures.vrps}"
+        )
         what = "rejected" if guard.state == "rejected" else "held"
         yield Problem(f"a change of the VRPs by {self.cause} is {what}{end}: {would}", None, "warning", f"guard {what}")
 

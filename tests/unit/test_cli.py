@@ -239,6 +239,7 @@ def test_slurm_check_says_what_files_hold_or_every_fault(tmp_path: Path) -> None
         ("routes --validity notfound", "argument --validity: 'notfound' is unknown: did you mean 'not-found'?"),
         ("bird chek", "argument ACTION: 'chek' is unknown: did you mean 'check'?"),
         ("status --jsno", "unrecognized argument --jsno: did you mean --json?"),
+        ("routes --validty valid", "unrecognized argument --validty: did you mean --validity?"),
         ("bird audit --tabel=x", "unrecognized argument --tabel: did you mean --table?"),
     ],
 )
@@ -246,6 +247,14 @@ def test_what_is_nearly_right_is_suggested(words: str, what: str) -> None:
     done = rtrd(*words.split())
     assert done.returncode == cli.BAD_USAGE
     assert done.stderr.splitlines()[-1].partition(" error: ")[2] == what
+
+
+@pytest.mark.parametrize("command", ["routes", "history"])
+def test_what_is_neither_a_prefix_nor_an_address(command: str) -> None:
+    done = rtrd(command, "edge")
+    assert done.returncode == cli.BAD_USAGE
+    expected = "expected a prefix as 192.0.2.0/24, or an address as 192.0.2.1"
+    assert done.stderr.endswith(f": 'edge' is neither a prefix nor an IP address: {expected}\n")
 
 
 @pytest.mark.parametrize("words", ["quux", "routes --validity quux", "status --quux", "status quux"])

@@ -11,7 +11,7 @@ from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.history import row
 from rtrd.history_store import Batch
-from rtrd.rib.table import CHANGE_SIZE, column_of
+from rtrd.rib.table import CHANGE_SIZE, octets_of
 from rtrlib.vrp_set import VALIDITIES
 
 BURST: Final = 20
@@ -21,8 +21,15 @@ REFILL: Final = 6.0
 SUMMARY: Final = 60.0
 """Seconds between two lines about how many were left out."""
 _INVALID: Final = VALIDITIES.index("invalid")
+_IS_INVALID: Final = bytes(validity == _INVALID for validity in range(256))
 
 logger = log.get("routes")
+
+
+def _crossed(records: bytes) -> bytes:
+    """Give 1 for each change to or from invalid, and 0 for each other; not one by one: there may be many."""
+    was, now = (octets_of(records, name).translate(_IS_INVALID) for name in ("was", "now"))
+    return (int.from_bytes(was, "big") ^ int.from_bytes(now, "big")).to_bytes(len(was), "big")
 
 
 class RouteLog:
@@ -37,18 +44,14 @@ class RouteLog:
 
     def take(self, batch: Batch) -> None:
         """Take changes of a router; log those to or from invalid."""
-        was, now = column_of(batch.records, "was"), column_of(batch.records, "now")
-        if _INVALID not in was and _INVALID not in now:
-            return
-        for number, (before, after) in enumerate(zip(was, now, strict=True)):
-            if (before == _INVALID) == (after == _INVALID):
-                continue
-            if self._lines < 1:
-                self._left_out += 1
-                continue
+        crossed = _crossed(batch.records)
+        number = -1
+        while self._lines >= 1 and (number := crossed.find(1, number + 1)) >= 0:
             self._lines -= 1
             record = batch.records[number * CHANGE_SIZE : (number + 1) * CHANGE_SIZE]
             self._log(row(0, batch._replace(records=record)))
+        if self._lines < 1:
+            self._left_out += crossed.count(1, number + 1)
 
     def look(self) -> None:
         """Say how many changes were left out, if it is time."""

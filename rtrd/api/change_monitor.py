@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from rtrd.base import log
@@ -19,7 +20,7 @@ from rtrd.event_log import EventLog
 from rtrd.exabgp.session import ExaBGP
 from rtrd.history import History
 from rtrd.history_store import Batch
-from rtrd.rib.table import CHANGE_SIZE, changes_of, column_of
+from rtrd.rib.table import CHANGE_SIZE, changes_of, octets_of
 from rtrd.route_log import RouteLog
 from rtrd.routers import Routers
 from rtrd.vrps.guarding import Guarding
@@ -28,18 +29,20 @@ from rtrlib.vrp_set import VALIDITIES
 
 EVERY: Final = 0.2
 """Seconds between two looks."""
-ROOM: Final = 200
-"""Changes of routes that a table keeps between two looks, after a burst: a thousand in a second."""
+EACH_SECOND: Final = 250
+"""Changes of routes that may be taken, without end."""
+ROOM: Final = int(EACH_SECOND * EVERY)
+"""Changes of routes that a table keeps between two looks, after a burst."""
 ROOM_BURST: Final = 65536
 """The same before: a whole table may change by a reload."""
-BURST: Final = 100_000
-"""Changes that may be taken in one go; one more each millisecond."""
+BURST: Final = 50_000
+"""Changes that may be taken in one go, besides."""
 TOGETHER: Final = 2000
 """Changes that are taken in one turn of the loop."""
 SLICE: Final = 50
 """Events that are made in one turn of the loop."""
 TOLD: Final = 200
-"""Events of changes in one go while nobody listens; ten more each look."""
+"""Events of changes in one go while nobody listens; one more each look."""
 TOLD_LISTENING: Final = 5000
 """The same in each look while somebody does."""
 OTHERS: Final = 2000
@@ -88,14 +91,13 @@ class Allowance:
         return some
 
 
-def _news(records: bytes) -> list[int]:
-    """Give which changes are events: of validity, or a new route that is invalid."""
-    was, now = column_of(records, "was"), column_of(records, "now")
-    return [
-        number
-        for number, (before, after) in enumerate(zip(was, now, strict=True))
-        if after not in (before, _NONE) and (before != _NONE or after == _INVALID)
-    ]
+def _news(records: bytes) -> Iterator[int]:
+    """Give which changes are events, the newest first: of validity, or a new route that is invalid."""
+    was, now = octets_of(records, "was"), octets_of(records, "now")
+    for number in range(len(was) - 1, -1, -1):
+        before, after = was[number], now[number]
+        if after not in (before, _NONE) and (before != _NONE or after == _INVALID):
+            yield number
 
 
 class ChangeMonitor:
@@ -107,8 +109,8 @@ class ChangeMonitor:
         self._event_log = event_log
         self._history = history
         self._route_log = RouteLog(history.clock)
-        self._allowed = Allowance(BURST, 1000.0, history.clock)
-        self._told = Allowance(TOLD, 10 / EVERY, history.clock)
+        self._allowed = Allowance(BURST, EACH_SECOND, history.clock)
+        self._told = Allowance(TOLD, 1 / EVERY, history.clock)
         self._others = Allowance(OTHERS, 0.25, history.clock)
         self._bursts = True
         self._caches = caches
@@ -180,12 +182,11 @@ class ChangeMonitor:
 
     async def _tell(self, batches: list[Batch], lost: int) -> None:
         """Make events of changes of validity: all while somebody listens, else a few."""
-        news = [(batch, number) for batch in batches for number in _news(batch.records)]
+        news = ((batch, number) for batch in reversed(batches) for number in _news(batch.records))
         listening = self._event_log.listening
-        most = TOLD_LISTENING if listening else int(self._told.left)
+        told = list(islice(news, TOLD_LISTENING if listening else int(self._told.left)))[::-1]
         if listening:
-            self._event_log.missed(lost + max(0, len(news) - most))
-        told = news[max(0, len(news) - most) :]
+            self._event_log.missed(lost + sum(1 for _ in news))
         self._told.spend(len(told))
         for done, (batch, number) in enumerate(told):
             change = next(changes_of(batch.records[number * CHANGE_SIZE : (number + 1) * CHANGE_SIZE]))

@@ -391,7 +391,7 @@ def prefix_text(native: _rov.Prefix) -> str:
 CHANGE_SIZE: Final = ffi.sizeof("struct route_change")
 """Octets of one change."""
 
-_COLUMNS: Final[Mapping[str, Literal["I", "H", "B"]]] = {"cause": "I", "neighbor": "H", "was": "B", "now": "B"}
+_COLUMNS: Final[Mapping[str, Literal["I", "H"]]] = {"cause": "I", "neighbor": "H"}
 
 
 def changes_of(records: bytes) -> Iterator[RouteChange]:
@@ -399,7 +399,12 @@ def changes_of(records: bytes) -> Iterator[RouteChange]:
     return map(_change, ffi.from_buffer("struct route_change[]", records))
 
 
-def column_of(records: bytes, name: Literal["cause", "neighbor", "was", "now"]) -> memoryview[int]:
+def octets_of(records: bytes, name: Literal["was", "now"]) -> bytes:
+    """Give the validity of each change, before it or after it, without reading the rest."""
+    return records[ffi.offsetof("struct route_change", name) :: CHANGE_SIZE]
+
+
+def column_of(records: bytes, name: Literal["cause", "neighbor"]) -> memoryview[int]:
     """Give one number of each change, without reading the rest."""
     code = _COLUMNS[name]
     size = struct.calcsize(code)

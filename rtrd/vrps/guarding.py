@@ -76,6 +76,7 @@ class Guarding:
         self._clock = clock or Clock()
         self._listed: VRPChanges | None = VRPChanges()  # all that is pending; None: too much to list
         self._causes: list[str] = []
+        self._accepted = ""
         self._good: dict[int, float] = {}  # until when the VRPs of a source count
         self._judging: Impact | None = None
         self._slice: asyncio.Handle | None = None
@@ -90,7 +91,7 @@ class Guarding:
     @property
     def cause(self) -> str:
         """Who brought about what is held, or was taken last."""
-        return ", ".join(self._causes)
+        return ", ".join(self._causes) + self._accepted
 
     @property
     def until(self) -> float | None:
@@ -247,7 +248,11 @@ class Guarding:
         except NothingHeldError:
             logger.info("the change that was accepted is no longer held", by=by)
             return
-        yield from self._later(action, f"{by} accepted it")
+        self._accepted = f"; {by} accepted it"
+        try:
+            yield from self._later(action, f"{by} accepted it")
+        finally:
+            self._accepted = ""
 
     def _change(self, limits: Limits | None) -> Generator[None]:
         if limits is not None:

@@ -149,9 +149,14 @@ def test_a_change_that_turns_many_routes_invalid_is_held(story: Story) -> None:
 def test_one_that_shrinks_the_set_too(story: Story) -> None:
     story.delta(story.begin(), go=GOOD[:5])
     assert (story.state, story.in_force) == ("held", set(GOOD))
-    story.guarding.accept()
+    causes: list[str] = []
+    story.guarding._took = lambda _: causes.append(story.guarding.cause)
+    before = story.guarding.cause
+    story.guarding.accept("user root")
     assert story.in_force == set(GOOD[5:])
     assert story.validities() == {"valid", "not-found"}
+    assert causes == [f"{before}; user root accepted it"]
+    assert story.guarding.cause == before
 
 
 def test_rejected_it_stays_out_until_the_next_change(story: Story) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from rtrd import history_store
+from rtrd.api import change_monitor
 from rtrd.event_log import Cause
 from rtrd.history import row
 from rtrd.history_store import Batch, Found, Question, Store
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State, Update
-from rtrd.rib.table import CHANGE_SIZE, RouteTable
+from rtrd.rib.table import CHANGE_SIZE, RouteTable, changes_of
 from rtrd.rib.terms import AttributeSummary, NeighborPolicy
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
@@ -299,3 +300,49 @@ async def test_what_waits_for_the_thread_is_bounded_and_what_is_too_much_is_said
     for _ in range(25):
         history.take(history.batch("edge", {}, changes(10_000)))
     assert (history.kept, history.lost) == (200_000, 50_000)
+
+
+def test_in_a_burst_invalid_routes_and_decisions_come_first() -> None:
+    vrp_set = VRPSet()
+    vrp_set.activate([0])
+    vrp_set.usable = True
+    vrp_set.replace(0, pack(VRP("10.0.0.0/8", 24, 64501)))
+    table = RouteTable(vrp_set)
+    observed = NeighborPolicy(0, ("observe",) * 4, (0,) * 4, (100,) * 4)
+    neighbor = table.add_neighbor(observed, b"")
+    attributes = table.add_attributes(b"one", AttributeSummary(1, 64501, 100, 1, 0, 0))
+    table.announce(neighbor, attributes, [f"10.0.{i}.0/24" for i in range(100)])
+    table.listen(20)
+
+    def became(*vrps: VRP) -> None:
+        table.vrps_changed(vrp_set.replace(0, b"".join(map(pack, vrps))))
+        while table.work(2000):
+            pass
+
+    became()
+    became(*(VRP(f"10.0.{i}.0/24", 24, 64499) for i in range(5)))
+    records, lost = table.take_changes(100)
+    touches = [(one.was, one.validity) for one in changes_of(records)]
+    assert touches == [("valid", "not-found")] * 10 + [("not-found", "invalid")] * 5
+    assert lost.changes == 90
+    became(*(VRP(f"10.0.{i}.0/24", 24, 64501) for i in range(5)))
+    table.set_policy(neighbor, observed._replace(actions=("withdraw",) * 4))
+    table.revalidate()
+    became()
+    records, lost = table.take_changes(100)
+    assert (len(records) // CHANGE_SIZE, {one.decision for one in changes_of(records)}) == (20, {"withdraw"})
+
+
+async def test_a_flood_without_end_costs_no_more_than_so_many_changes_in_each_look(story: Story) -> None:
+    story.vrps(VRP("10.0.0.0/8", 24, 64500))
+    many = [f"10.{i >> 8}.{i & 255}.0/24" for i in range(20_000)]
+    before = 0
+    kept = []
+    for turn in range(6):
+        story.announce(*many, origin=64501 if turn % 2 else 64500)
+        await story.look()
+        kept.append(story.daemon.history.kept - before)
+        before += kept[-1]
+    assert kept[1:4] == [20_000] * 3
+    assert kept[4:] == [change_monitor.ROOM] * 2
+    assert story.daemon.history.lost == 2 * (20_000 - change_monitor.ROOM)

@@ -62,11 +62,15 @@ void rib_change_counts(const struct rib *rib, uint64_t counts[16])
     memcpy(counts, rib->change_counts, sizeof rib->change_counts);
 }
 
-/* One more change, all zero, and the room for it; NULL: none are kept. */
-static struct route_change *next_change(struct change_ring *ring)
+/* The room for one more change; NULL: it is not kept. `first`: it comes before others, which get half of the room. */
+static struct route_change *next_change(struct change_ring *ring, bool first)
 {
     if (ring->room == 0)
         return NULL;
+    if (!first && ring->n >= ring->room - ring->room / 2) {
+        ring->lost.changes++;
+        return NULL;
+    }
     if (ring->n == ring->room) { /* the oldest goes: what is asked for is what happened last */
         ring->first = (ring->first + 1) % ring->room;
         ring->n--;
@@ -79,7 +83,8 @@ static void note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uin
 {
     struct change_ring *ring = &rib->changes;
     const struct route *route = route_at(rib, number);
-    struct route_change *change = next_change(ring);
+    bool first = was == VALIDITY_INVALID || now == VALIDITY_INVALID || did != action;
+    struct route_change *change = next_change(ring, first);
     if (!change)
         return;
     memset(change, 0, sizeof *change); /* its padding, too: it is written to files */

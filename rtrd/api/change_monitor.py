@@ -29,7 +29,7 @@ from rtrlib.vrp_set import VALIDITIES
 
 EVERY: Final = 0.2
 """Seconds between two looks."""
-EACH_SECOND: Final = 250
+EACH_SECOND: Final = 100
 """Changes of routes that may be taken, without end."""
 ROOM: Final = int(EACH_SECOND * EVERY)
 """Changes of routes that a table keeps between two looks, after a burst."""

@@ -27,10 +27,7 @@ int rib_keep_changes(struct rib *rib, uint32_t room)
 
 void rib_set_cause(struct rib *rib, uint32_t cause) { rib->changes.given = cause; }
 
-static void allow(uint32_t *left, uint32_t more, uint32_t most)
-{
-    *left = *left + more < most ? *left + more : most;
-}
+static void allow(uint32_t *left, uint32_t more, uint32_t most) { *left = *left + more < most ? *left + more : most; }
 
 void rib_allow_others(struct rib *rib, uint32_t more, uint32_t most)
 {

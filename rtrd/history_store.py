@@ -289,7 +289,7 @@ class Store:
                     self._drop(schema, self._last + 1 if after is None else after, MOST_DROPPED)
             if self._on_disk:
                 self._shrink("disk", self.limits[1])
-                self._db.execute("PRAGMA disk.incremental_vacuum(2000)").fetchall()
+                self._db.executescript("PRAGMA disk.incremental_vacuum(2000)")  # execute() would free one page of it
                 self._measure()
         except (sqlite3.Error, StoreError) as error:
             self._fail(error, steady)

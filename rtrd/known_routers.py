@@ -7,17 +7,18 @@ over restarts, until an operator says that one is gone for good.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from rtrd.base import log
+from rtrd.base import atomic_file, log
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
+from rtrd.base.files import read_file
+from rtrd.base.notation import ROUTER_NAME
 from rtrd.base.registry import Problem, Registry
 
 NAME: Final = "routers.json"
@@ -30,7 +31,11 @@ AGAIN: Final = 30.0
 _MOST_OCTETS: Final = 1 << 16
 
 logger = log.get("attach")
-_decoder = msgspec.json.Decoder(dict[str, float | None])
+_Name = Annotated[str, msgspec.Meta(pattern=f"^{ROUTER_NAME.pattern}$")]
+_Time = Annotated[float, msgspec.Meta(ge=0)]
+_decoder: Final[msgspec.json.Decoder[dict[str, float | None]]] = msgspec.json.Decoder(
+    Annotated[dict[_Name, _Time | None], msgspec.Meta(max_length=MOST)]
+)
 
 
 class KnownRouters:
@@ -57,10 +62,11 @@ class KnownRouters:
             return
         try:
             before = await asyncio.to_thread(_read, self._path)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             self._fail(f"{self._path}: cannot be read: {getattr(error, 'strerror', None) or error}")
         else:
-            self._left = {**before, **self._left}
+            now = self._clock.wall()
+            self._left = {name: None if time is None else min(time, now) for name, time in before.items()} | self._left
         self._background.start(self._keep(self._path))
 
     async def close(self) -> None:
@@ -145,7 +151,7 @@ class KnownRouters:
     async def _write(self, path: Path) -> bool:
         self._changed.clear()
         try:
-            await asyncio.to_thread(_replace, path, msgspec.json.encode(self._left))
+            await asyncio.to_thread(atomic_file.replace, path, msgspec.json.encode(self._left))
         except OSError as error:
             self._fail(f"{path}: cannot be written: {error.strerror}")
             self._changed.set()
@@ -161,18 +167,6 @@ class KnownRouters:
 
 def _read(path: Path) -> dict[str, float | None]:
     try:
-        with path.open("rb") as file:
-            return _decoder.decode(file.read(_MOST_OCTETS))
+        return _decoder.decode(read_file(path, _MOST_OCTETS))
     except FileNotFoundError:
         return {}
-
-
-def _replace(path: Path, data: bytes) -> None:
-    new = path.with_name(path.name + ".new")
-    try:
-        new.write_bytes(data)
-        new.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise

@@ -12,7 +12,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from rtrd.base import log
+from rtrd.base import atomic_file, log
+from rtrd.base.files import read_file
 from rtrd.rtr.store import VERSIONS
 
 NAME: Final = "rtr.sessions"
@@ -40,10 +41,8 @@ def fresh(folder: Path | None) -> list[int]:
     path = folder / NAME
     used = _read(path)
     chosen = choose(used, rng)
-    new = path.with_name(path.name + ".new")
     try:
-        new.write_bytes(msgspec.json.encode([*used, *chosen][-KEPT:]))
-        new.replace(path)
+        atomic_file.replace(path, msgspec.json.encode([*used, *chosen][-KEPT:]))
     except OSError as error:
         logger.warning("session IDs can't be remembered", path=str(path), why=error.strerror)
     return chosen
@@ -51,12 +50,11 @@ def fresh(folder: Path | None) -> list[int]:
 
 def _read(path: Path) -> list[int]:
     try:
-        with path.open("rb") as file:
-            return _decoder.decode(file.read(_MOST))
+        return _decoder.decode(read_file(path, _MOST))
     except FileNotFoundError:
         return []
     except OSError as error:
         logger.warning("earlier session IDs can't be read", path=str(path), why=error.strerror)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         logger.warning("earlier session IDs can't be read", path=str(path), why=str(error))
     return []

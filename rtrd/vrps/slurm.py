@@ -244,8 +244,9 @@ def _key_assertion(entry: _BgpsecAssertion) -> RouterKey:
 
 
 def _comments(entries: list[Any]) -> tuple[str, ...]:
-    """Give them as they are; what is no text is a fault of its entry."""
-    return tuple(str(entry.get("comment", "")) if isinstance(entry, dict) else "" for entry in entries)
+    """Give them as they are, but for half characters, which JSON can have; what is no text is a fault of its entry."""
+    texts = (str(entry.get("comment", "")) if isinstance(entry, dict) else "" for entry in entries)
+    return tuple(text.encode(errors="backslashreplace").decode() for text in texts)
 
 
 def _or_none(value: _Made | UnsetType) -> _Made | None:

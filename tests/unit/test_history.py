@@ -107,6 +107,9 @@ def test_size_and_age_are_bounded(path: Path) -> None:
     left = len(ask(store, "0.0.0.0/0", most=100_000).ids)
     assert 10_000 <= left < 60_000
     store._tidied = -1e9
+    store.write([], 1e9)
+    assert store._number("disk.freelist_count") == 0
+    store._tidied = -1e9
     store.write([], 2e9)
     assert len(ask(store, "0.0.0.0/0", most=100_000).ids) < left
 

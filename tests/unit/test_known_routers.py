@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -142,7 +143,10 @@ async def test_a_change_is_on_the_disk_at_once_and_a_full_one_is_a_problem(
     await told.known.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b'{"edge": "x"}', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[1]", b'{"edge": "x"}', b"\xff", b'{"\xff": 1}', b'{"edge": -1e300}', b'{"\\u001b[31m": 1}', b'{"": 1}'],
+)
 async def test_a_file_that_makes_no_sense_is_a_problem_until_it_is_written_again(
     tmp_path: Path, content: bytes
 ) -> None:
@@ -164,3 +168,26 @@ def test_the_names_are_bounded_and_those_that_are_there_stay() -> None:
     assert len(told.attached) == MOST
     assert told.attached["edge"] == 1
     assert told.attached[f"x{2 * MOST - 1}"] == 0
+
+
+async def test_a_time_to_come_is_now(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b'{"edge": 1e300}')
+    told = Told(tmp_path)
+    await told.known.load()
+    assert (told.problems, told.problems[0].answer()["since"]) == ([gone("edge", 1000)], "1970-01-01T00:16:40+00:00")
+    await told.known.close()
+
+
+async def test_neither_a_fifo_nor_a_link_in_its_place_does_harm(tmp_path: Path) -> None:
+    state, other = tmp_path / "state", tmp_path / "other"
+    state.mkdir()
+    os.mkfifo(state / NAME)
+    (state / f"{NAME}.new").symlink_to(other)
+    other.write_text("kept")
+    told = Told(state)
+    await told.known.load()
+    assert "it is a FIFO, not a file" in told.problems[0].what
+    told.attach("edge")
+    await until(lambda: not told.problems)
+    assert (json.loads((state / NAME).read_bytes()), other.read_text()) == ({"edge": None}, "kept")
+    await told.known.close()

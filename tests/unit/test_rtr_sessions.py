@@ -1,6 +1,7 @@
 """Session IDs of runs that follow each other: none is used twice (RFC 8210 section 5.1)."""
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def test_a_file_that_is_none_is_replaced(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
     chosen = fresh(tmp_path)
     assert json.loads((tmp_path / NAME).read_text()) == chosen
+
+
+def test_neither_a_fifo_nor_a_link_in_its_place_does_harm(tmp_path: Path) -> None:
+    state, other = tmp_path / "state", tmp_path / "other"
+    state.mkdir()
+    os.mkfifo(state / NAME)
+    (state / f"{NAME}.new").symlink_to(other)
+    other.write_text("kept")
+    chosen = fresh(state)
+    assert (json.loads((state / NAME).read_text()), other.read_text()) == (chosen, "kept")
 
 
 def test_without_a_folder_they_are_random(tmp_path: Path) -> None:

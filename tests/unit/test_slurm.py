@@ -116,7 +116,19 @@ def test_the_rfcs_full_file() -> None:
         assertions=(VRP("198.51.100.0/24", 24, 64496), VRP("2001:db8::/32", 48, 64496)),
         key_filters=(KeyFilter(64496, None), KeyFilter(None, b"foo"), KeyFilter(64497, b"bar")),
         key_assertions=(RouterKey(64496, bytes(range(20)), bytes(range(165, 256))),),
+        filter_comments=(
+            "All VRPs encompassed by prefix",
+            "All VRPs matching ASN",
+            "All VRPs encompassed by prefix, matching ASN",
+        ),
+        assertion_comments=("My other important route", "My other important de-aggregated routes"),
     )
+
+
+def test_half_a_character_in_a_comment_is_escaped() -> None:
+    """What JSON allows, no answer of ours could be encoded with."""
+    found = slurm(FULL.replace("All VRPs matching ASN", "\\ud800 \\ud83d\\ude00"))
+    assert found.filter_comments[1] == "\\ud800 \N{GRINNING FACE}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Builds the extension module `_rov`: the VRP set and the RIB, from ffi/native/{base,vrps,rib,exabgp}."""
+"""Builds the extension module `_rov`: the VRP set, the RIB and BGP, from ffi/native/{base,vrps,rib,bgp,exabgp}."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ def make(native: str) -> FFI:
     """Make the module's builder, with the sources in folder `native`."""
     return make_builder(
         "_rov",
-        ["base", "vrps", "rib", "exabgp"],
-        ["base/prefix.h", "vrps/vrpset.h", "vrps/rtr_order.h", "rib/rib.h", "rib/whatif.h", "exabgp/update.h"],
+        ["base", "vrps", "rib", "bgp", "exabgp"],
+        [
+            "base/prefix.h",
+            "vrps/vrpset.h",
+            "vrps/rtr_order.h",
+            "rib/rib.h",
+            "rib/whatif.h",
+            "bgp/update.h",
+            "exabgp/update.h",
+        ],
         native,
     )
 

@@ -24,6 +24,12 @@ struct prefix {
     uint8_t family; /* 4 or 6 */
 };
 
+struct nlri { /* RFC 4271 section 4.3, RFC 7911 section 3 */
+    struct prefix prefix;
+    uint32_t path_id;
+    bool has_path_id;
+};
+
 /* Reads "192.0.2.0/24" or "2001:db8::/32", all n bytes of it. False: no such prefix. */
 bool prefix_parse(const char *text, size_t n, struct prefix *out);
 

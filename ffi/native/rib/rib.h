@@ -246,12 +246,6 @@ uint64_t rib_attrs_memory(const struct rib *rib); /* of those */
 
 /* For decoders of UPDATEs. They read one whole before its first route is touched, and hold its sets meanwhile. */
 
-struct nlri { /* RFC 4271 section 4.3, RFC 7911 section 3 */
-    struct prefix prefix;
-    uint32_t path_id;
-    bool has_path_id;
-};
-
 /* False: no prefix, or no path id. `path_id` NULL: none. */
 bool nlri_parse(struct nlri *out, const char *prefix, size_t n, const char *path_id, size_t id_n);
 

@@ -49,8 +49,9 @@ class UnreadableError(Exception):
 
 
 TREATED_AS_WITHDRAW = frozenset(
-    "OVERRUN FLAGS MISSING UNKNOWN_WELL_KNOWN ORIGIN AS_PATH EMPTY_AS_PATH AS_ZERO NEXT_HOP MED LOCAL_PREF COMMUNITIES"
-    " ORIGINATOR_ID CLUSTER_LIST EXTENDED_COMMUNITIES LARGE_COMMUNITIES OTC".split()
+    {"OVERRUN", "FLAGS", "MISSING", "UNKNOWN_WELL_KNOWN", "ORIGIN", "AS_PATH", "EMPTY_AS_PATH", "AS_ZERO", "NEXT_HOP"}
+    | {"MED", "LOCAL_PREF", "ORIGINATOR_ID", "CLUSTER_LIST", "OTC"}
+    | {"COMMUNITIES", "EXTENDED_COMMUNITIES", "LARGE_COMMUNITIES"}
 )
 
 OPTIONAL, TRANSITIVE, PARTIAL, EXTENDED = 0x80, 0x40, 0x20, 0x10
@@ -97,7 +98,7 @@ def _message(body: bytes, session: Session, decoded: Decoded) -> None:
     octets, nlri = body[start:end], body[end:]
     attributes = _attributes(octets, session, decoded)
     _check(attributes, session, decoded)
-    _routes(withdrawn, nlri, octets, attributes, session, decoded)
+    _routes((withdrawn, octets, nlri), attributes, session, decoded)
     if decoded.announced:
         missing = {1, 2, *({3} if nlri else ())} - attributes.keys()
         if missing:
@@ -213,13 +214,9 @@ def _path(value: bytes, width: int) -> list[Segment] | None:
 
 
 def _routes(
-    withdrawn: bytes,
-    nlri: bytes,
-    octets: bytes,
-    attributes: dict[int, tuple[int, bytes]],
-    session: Session,
-    decoded: Decoded,
+    parts: tuple[bytes, bytes, bytes], attributes: dict[int, tuple[int, bytes]], session: Session, decoded: Decoded
 ) -> None:
+    withdrawn, octets, nlri = parts
     decoded.withdrawn += _nlri(withdrawn, 4, session, decoded)
     routes = _nlri(nlri, 4, session, decoded)
     if routes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
-import json
 import os
 import struct
 from pathlib import Path
@@ -15,9 +14,9 @@ from hypothesis import strategies as st
 
 from _rov import ffi, lib
 from tests.lab.bgp_rfcs import TREATED_AS_WITHDRAW, Decoded, Route, Session, decode
+from tests.lab.packets import SAMPLES, bodies, session_of
 
 EXAMPLES = int(os.environ.get("RTRD_FUZZ", "300"))
-SAMPLES = Path(__file__).parents[1] / "samples"
 EXTERNAL, INTERNAL = Session(), Session(peer_as=65001)
 OLD = Session(four_octet_as=False)
 FAULTS = {number: name.removeprefix("BGP_") for number, name in ffi.typeof("enum bgp_fault").elements.items()}
@@ -197,3 +196,124 @@ def test_the_core_reads_an_update_as_the_rfcs_say(drawn: tuple[bytes, Session]) 
 @given(st.binary(max_size=80), SESSIONS)
 def test_and_any_octets(body: bytes, session: Session) -> None:
     assert core(body, session) == decode(body, session)
+
+
+# -- as they came
+
+FILES = sorted(file for file in SAMPLES.glob("packets-*/*.jsonl") if b'"update"' in file.read_bytes())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_real_updates(file: Path) -> None:
+    version = file.parent.name.removeprefix("packets-")
+    agreed = session_of(version, file.stem)
+    session = Session(agreed.local_as, agreed.peer_as, agreed.four_octet_as, agreed.path_ids, agreed.extended_next_hop)
+    for body in bodies(version, file.stem):
+        decoded = core(body, session)
+        assert decoded == decode(body, session)
+        broken = "bad" in file.stem or file.stem in ("empty-aspath-ebgp", "as4")  # which has an AS 0
+        assert bool(decoded.faults) == broken, decoded
+
+
+def test_as_octets_say_it() -> None:
+    """The oracle and the core were written by one hand: here the RFCs' own words are held against both."""
+    told = core(message(GOOD, NLRI), EXTERNAL)
+    assert told.announced == [(4, bytes([192, 0, 2, 1]), [("198.51.100.0/24", None)])]
+    assert told.attributes == {1: (0x40, b"\0"), 2: (0x40, path(65002, 65010))}
+    assert (told.faults, told.end_of_rib) == (set(), 0)
+
+
+@pytest.mark.parametrize(
+    ("octets", "fault"),
+    [
+        (GOOD[4:], "MISSING"),
+        (attribute(1, b"\3") + GOOD[4:], "ORIGIN"),
+        (attribute(1, b"\0", 0xC0) + GOOD[4:], "FLAGS"),
+        (attribute(1, b"\0") + attribute(2, b"") + GOOD[-7:], "EMPTY_AS_PATH"),
+        (attribute(1, b"\0") + attribute(2, path(65002, 0)) + GOOD[-7:], "AS_ZERO"),
+        (attribute(1, b"\0") + attribute(2, path(65002) + b"\2\0") + GOOD[-7:], "AS_PATH"),
+        (attribute(1, b"\0") + attribute(2, path(65002) + b"\2") + GOOD[-7:], "AS_PATH"),
+        (attribute(1, b"\0") + attribute(2, path(65002, kind=5)) + GOOD[-7:], "AS_PATH"),
+        (GOOD + attribute(8, b"\0\1\2", 0xC0), "COMMUNITIES"),
+        (GOOD + attribute(8, b"", 0xC0), "COMMUNITIES"),
+        (GOOD + attribute(32, bytes(11), 0xC0), "LARGE_COMMUNITIES"),
+        (GOOD + attribute(35, bytes(3), 0xC0), "OTC"),
+        (GOOD + attribute(4, bytes(3), 0x80), "MED"),
+        (GOOD + attribute(77, b""), "UNKNOWN_WELL_KNOWN"),
+        (GOOD + b"\x40\1", "OVERRUN"),
+        (GOOD + b"\xc0\x63\2\0", "OVERRUN"),
+    ],
+)
+def test_treat_as_withdraw(octets: bytes, fault: str) -> None:
+    told = core(message(octets, NLRI), EXTERNAL)
+    assert told.faults == {fault}
+    assert told.readable
+    assert [routes for _, _, routes in told.announced] == [[("198.51.100.0/24", None)]]
+    assert told.attributes == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "session", "fault"),
+    [
+        (attribute(5, b"\0", 0xC0), EXTERNAL, None),
+        (attribute(9, b""), EXTERNAL, None),
+        (attribute(17, b"\2", 0xC0), EXTERNAL, None),
+        (attribute(98, b"\1", 0x80), EXTERNAL, None),
+        (attribute(6, b"\0"), EXTERNAL, "ATOMIC_AGGREGATE"),
+        (attribute(7, bytes(8), 0xC0), EXTERNAL, "AGGREGATOR"),
+        (attribute(7, bytes(6), 0xC0), EXTERNAL, "AGGREGATOR"),
+        (attribute(26, b"\1\0\4\0", 0x80), EXTERNAL, "AIGP"),
+        (attribute(1, b"\1"), EXTERNAL, "DUPLICATE"),
+    ],
+)
+def test_attribute_discard(more: bytes, session: Session, fault: str | None) -> None:
+    told = core(message(GOOD + more, NLRI), session)
+    assert told.faults == ({fault} if fault else set())
+    assert told.attributes == core(message(GOOD, NLRI), session).attributes
+
+
+def test_unknown_transitive_attributes_are_kept() -> None:
+    told = core(message(GOOD + attribute(99, b"\1\2", 0xE0) + attribute(35, b"\0\0\xfd\xea", 0xC0), NLRI), EXTERNAL)
+    assert told.attributes[99] == (0xE0, b"\1\2")
+    assert told.attributes[35] == (0xC0, b"\0\0\xfd\xea")
+
+
+@pytest.mark.parametrize(
+    ("octets", "merged"),
+    [  # RFC 6793 section 4.2.3
+        (attribute(2, path(65002, 23456, 23456, width=2)) + attribute(17, path(65536, 65537), 0xC0),
+         path(65002) + path(65536, 65537)),
+        (attribute(2, path(65002, width=2)) + attribute(17, path(65536, 65537), 0xC0), path(65002)),
+        (attribute(2, path(65002, 23456, width=2)) + attribute(7, b"\xfd\xea\1\2\3\4", 0xC0)
+         + attribute(17, path(65536), 0xC0), path(65002, 23456)),
+        (attribute(2, path(65003, kind=3, width=2) + path(65002, 23456, width=2)) + attribute(17, path(65536), 0xC0),
+         path(65003, kind=3) + path(65002) + path(65536)),
+    ],
+    ids=["merged", "longer", "aggregated later", "confederation"],
+)  # fmt: skip
+def test_as4_path_of_a_peer_with_two_octets(octets: bytes, merged: bytes) -> None:
+    told = core(message(GOOD[:4] + octets + GOOD[-7:], NLRI), OLD)
+    assert told.attributes[2] == (0x40, merged)
+    assert 17 not in told.attributes
+
+
+@pytest.mark.parametrize(
+    ("body", "family"),
+    [
+        (message(), 4),
+        (message(attribute(15, b"\0\2\1", 0x80)), 6),
+        (message(attribute(15, b"\0\2\1", 0x80, wide=True)), 6),
+        (message(attribute(15, b"\0\1\1", 0x80)), 4),
+        (message(attribute(15, b"\0\2\1\0", 0x80)), 0),
+        (message(attribute(15, b"\0\1\2", 0x80)), 0),
+        (message(attribute(15, b"\0\2\1", 0x80), withdrawn=NLRI), 0),
+    ],
+)
+def test_end_of_rib(body: bytes, family: int) -> None:
+    assert core(body, EXTERNAL).end_of_rib == family
+
+
+@pytest.mark.parametrize("n", range(len(message(GOOD + attribute(15, b"\0\2\1\0", 0x80), NLRI, NLRI))))
+def test_a_message_that_ends_early_is_no_crash(n: int) -> None:
+    body = message(GOOD + attribute(15, b"\0\2\1\0", 0x80), NLRI, NLRI)[:n]
+    assert core(body, EXTERNAL) == decode(body, EXTERNAL)

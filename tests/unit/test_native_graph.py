@@ -12,6 +12,7 @@ BELOW = {
     "base": {"base"},
     "vrps": {"base", "vrps"},
     "rib": {"base", "vrps", "rib"},
+    "bgp": {"base", "vrps", "rib", "bgp"},
     "exabgp": {"base", "vrps", "rib", "exabgp"},
     "librtr": {"base", "librtr"},
 }

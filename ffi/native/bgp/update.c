@@ -12,12 +12,13 @@
 
 bool bgp_next_route(struct octets *nlri, const struct bgp_run *run, struct nlri *out)
 {
-    struct octets id = {0}, length, bits;
-    if ((run->path_ids && !take(nlri, PATH_ID, &id)) || !take(nlri, 1, &length))
+    struct octets rest = *nlri, id = {0}, length, bits;
+    if ((run->path_ids && !take(&rest, PATH_ID, &id)) || !take(&rest, 1, &length))
         return false;
     unsigned len = length.at[0];
-    if (len > family_bits(run->family) || !take(nlri, (len + 7) / 8, &bits))
+    if (len > family_bits(run->family) || !take(&rest, (len + 7) / 8, &bits))
         return false;
+    *nlri = rest; /* a whole route was there */
     *out = (struct nlri){.has_path_id = run->path_ids, .prefix = {.len = (uint8_t)len, .family = run->family}};
     if (run->path_ids)
         out->path_id = get32(id.at);

@@ -6,10 +6,11 @@
  * session decides about it.
  *
  * The path attributes come out as an attribute set in one form, whatever the session: see bgp_set_key. Read update.c
- * (the message and its routes), then attributes.c (the path attributes), then as_path.c. octets.h is their tool.
+ * (the message and its routes), then attributes.c (the path attributes), then as_path.c; then receive.c, which puts
+ * them into the RIB, and summary.c, which tells the RIB what it must know of an attribute set. octets.h is their tool.
  *
  * Nothing here owns memory: what is read are slices of the caller's message, and `struct bgp_update` is the caller's.
- * The folder uses base/ alone, so that whoever has octets of BGP can use it.
+ * Whoever has octets of BGP can use the folder; update.c, attributes.c and as_path.c also without a RIB.
  */
 #ifndef RTRD_BGP_UPDATE_H
 #define RTRD_BGP_UPDATE_H
@@ -93,6 +94,7 @@ struct bgp_update {
     uint8_t set_flags;
     size_t set_n; /* octets of path attributes in `set`, behind BGP_HEAD_MOST */
     uint8_t set[BGP_SET_MOST];
+    uint8_t scratch[BGP_SET_MOST];
 };
 
 /* Reads the octets behind the header. False: it is unreadable, see `faults`; then there are no routes in `out`. */

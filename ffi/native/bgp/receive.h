@@ -1,0 +1,37 @@
+/* UPDATEs into the RIB: what a neighbor announces and withdraws, and the summaries of its attribute sets. */
+#ifndef RTRD_BGP_RECEIVE_H
+#define RTRD_BGP_RECEIVE_H
+
+#include "bgp/update.h"
+#include "rib/rib.h"
+
+/* ---- Python sees this ---- */
+
+struct bgp_received {  /* what an UPDATE did */
+    uint64_t faults;   /* see enum bgp_fault */
+    uint64_t unusable; /* routes left out: multicast, link-local or class E, or with such a next hop */
+    uint8_t end_of_rib;
+    uint8_t others;   /* attributes with routes of families that are not taken */
+    uint8_t path_ids; /* some route has one */
+};
+
+/* Takes an UPDATE of a neighbor: the octets behind its header. `update` is memory to work in. False: some routes found
+ * no memory, which `faults` counts; it is as if those had not come. */
+bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *session, const uint8_t *body, size_t n,
+                 struct bgp_update *update, struct route_faults *faults, struct bgp_received *out);
+
+/* Whether an announced route, or all of a run by its next hop, is to be left out. */
+bool bgp_usable_prefix(const struct prefix *prefix);
+bool bgp_usable_next_hop(const struct bgp_run *run);
+
+/* Makes the summary of an attribute set for this RIB. `scratch`: BGP_SET_MOST octets. False: it is none. */
+bool rib_bgp_summary(const struct rib *rib, const uint8_t *key, size_t n, uint8_t *scratch, struct attrs_summary *out);
+
+/* ---- only C sees this ---- */
+
+/* Writes the set without the communities that could pass for our tags; the number of octets, at most those of `key`. */
+size_t bgp_set_without_ours(struct octets key, const struct summary_terms *terms, uint8_t *out);
+
+bool bgp_summarize(struct octets key, const struct summary_terms *terms, uint8_t *scratch, struct attrs_summary *out);
+
+#endif

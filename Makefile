@@ -8,7 +8,7 @@
 # make bench-short  the same, small, in two minutes, into build/bench
 # make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
 # make deb    a Debian package, build/package/rtrd_*.deb       make wheel  build/dist/rtrd-*.whl       make man
-# make restarts flow soak fuzz  the long forms of tests of what fails outside: docs/reliability.md
+# make restarts flow soak fuzz fuzz-bgp  the long forms of tests of what fails outside: docs/reliability.md
 # make clean  removes what make made
 PYTHON = /usr/bin/python3
 VENV = .venv
@@ -148,6 +148,19 @@ fuzz: $(VENV)/.test
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)
 	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. RTRD_FUZZ=$${RTRD_FUZZ:-20000} \
 	    $(instrumented) tests/fuzz
+
+# The decoder of BGP UPDATEs under libFuzzer, with sanitizers, and the lines of it that were reached.
+fuzzed = build/fuzz
+fuzz-bgp: $(VENV)/.test
+	mkdir -p $(fuzzed)/found
+	clang -g -O1 -std=c11 -D_GNU_SOURCE -Iffi/native -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	    -fprofile-instr-generate -fcoverage-mapping tests/fuzz/bgp_update.c \
+	    $(foreach folder,base vrps rib bgp,$(wildcard ffi/native/$(folder)/*.c)) -o $(fuzzed)/bgp_update
+	$(BIN)/python tests/fuzz/bgp_corpus.py $(fuzzed)/seeds
+	LLVM_PROFILE_FILE=$(fuzzed)/bgp.profraw $(fuzzed)/bgp_update -max_total_time=$${RTRD_FUZZ_SECONDS:-60} -max_len=4200 \
+	    -verbosity=0 -print_final_stats=1 -artifact_prefix=$(fuzzed)/ $(fuzzed)/found $(fuzzed)/seeds
+	llvm-profdata merge -o $(fuzzed)/bgp.profdata $(fuzzed)/bgp.profraw
+	llvm-cov report $(fuzzed)/bgp_update -instr-profile=$(fuzzed)/bgp.profdata ffi/native/bgp
 
 clean:
 	rm -rf $(VENV) build *.egg-info *.so *.o _*.c ffi/_*.pyi .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,49 @@
+/* libFuzzer's door to the decoder of UPDATEs, up to the RIB: `make fuzz-bgp`. The first octet says what the session has
+ * negotiated, the rest is the UPDATE behind its header. */
+#include <stdlib.h>
+
+#include "bgp/receive.h"
+
+#define FRESH 20000 /* UPDATEs that one RIB takes: path ids are the fuzzer's to choose */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool good)
+{
+    if (!good)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct bgp_update update;
+    static struct vrpset *set;
+    static struct rib *rib;
+    static int32_t neighbor;
+    static unsigned inputs;
+    static const struct neighbor_policy policy = {.receivers = 1, .action = {3, 3, 2, 1}};
+    static const struct our_tag tags[] = {{{65000, 1}, TAG_STANDARD}, {{65000, 1, 0}, TAG_LARGE}, {{1}, TAG_EXTENDED}};
+    static const uint8_t rank[17];
+    if (size == 0)
+        return 0;
+    if (inputs++ % FRESH == 0) {
+        if (rib) {
+            rib_free(rib);
+            vrpset_free(set);
+        }
+        check((set = vrpset_new()) && (rib = rib_new(set)));
+        check(rib_set_our_tags(rib, tags, 3) == 0 && (neighbor = rib_neighbor_add(rib, &policy, rank)) >= 0);
+    }
+    struct bgp_session session = {
+        65001, data[0] & 1 ? 65001 : 65002, data[0] >> 1 & 1, data[0] >> 2 & 1, data[0] >> 3 & 1, data[0] >> 4 & 1};
+    struct route_faults faults = {0};
+    struct bgp_received received;
+    check(bgp_receive(rib, (uint32_t)neighbor, &session, data + 1, size - 1, &update, &faults, &received));
+    check(faults.prefixes == 0 && faults.memory == 0);
+    static struct command command;
+    while (rib_work(rib, 1000))
+        ;
+    while (rib_next_command(rib, 10, &command))
+        check(command.n >= 1 && command.n <= 10);
+    return 0;
+}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from rtrd.rib.attributes import AS_SEQUENCE, EGP, IGP, INCOMPLETE, AttributeSet, Segment, origin_as
+from rtrd.rib.attributes import AS_SEQUENCE, EGP, IGP, INCOMPLETE, AttributeSet, Other, Segment, origin_as
 
 _LINE = re.compile(
     r"neighbor (?P<neighbor>[0-9a-fA-F.:]{2,45}) local-ip \S+ local-as (?P<own_as>[0-9]{1,10}) peer-as \S+"
@@ -81,6 +81,7 @@ def _read(
             communities=tuple(fields.communities),
             large_communities=tuple(fields.large),
             extended_communities=tuple(fields.extended),
+            others=tuple(sorted(fields.others)),
         )
     except (ValueError, StopIteration, KeyError):
         return None, ours, origin
@@ -109,6 +110,7 @@ class _Fields:
         self.communities: list[tuple[int, int]] = []
         self.large: list[tuple[int, int, int]] = []
         self.extended: list[int] = []
+        self.others: list[Other] = []
         self._sequence = sequence
 
     def read(self, words: Iterator[str]) -> None:
@@ -165,7 +167,7 @@ class _Fields:
     def _generic(self, words: Iterator[str]) -> None:
         if next(words) != "[":
             raise ValueError("an attribute without octets")
-        code, _, *octets = _until(words, "]")
+        code, flags, *octets = _until(words, "]")
         data = bytes.fromhex("".join(octets).removeprefix("0x"))
         match int(code, 16):
             case 1 if len(data) == 1 and data[0] <= INCOMPLETE:
@@ -176,6 +178,8 @@ class _Fields:
                 self.extended += (int.from_bytes(data[at : at + 8]) for at in range(0, len(data), 8))
             case 1 | 2 | 16:
                 raise ValueError("octets of no such attribute")
+            case other:
+                self.others.append(Other(other, int(flags, 16) & ~0x10, data))
 
 
 def _segments(data: bytes) -> Iterator[Segment]:

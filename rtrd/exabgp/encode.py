@@ -15,7 +15,18 @@ import struct
 from collections.abc import Iterable
 
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import AS_SEQUENCE, IGP, AttributeSet, Segment, with_treatment
+from rtrd.rib.attributes import (
+    AS_SEQUENCE,
+    IGP,
+    OPTIONAL,
+    PARTIAL,
+    TRANSITIVE,
+    UNDERSTOOD,
+    AttributeSet,
+    Other,
+    Segment,
+    with_treatment,
+)
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
 from rtrd.tags import RFC8097_BASE
@@ -120,7 +131,14 @@ def attribute_words(attributes: AttributeSet, treatment: Treatment) -> str:
     words += _list("community", attributes.communities)
     words += _list("large-community", attributes.large_communities)
     words += _extended_communities(attributes.extended_communities)
+    words += (_generic(other.code, _passed_on(other), other.value) for other in attributes.others)
     return " ".join(words)
+
+
+def _passed_on(other: Other) -> int:
+    """Give the flags of an attribute that is passed on: one that nobody here understands is Partial (RFC 4271 s. 5)."""
+    transitive = other.flags & (OPTIONAL | TRANSITIVE) == OPTIONAL | TRANSITIVE
+    return other.flags | (PARTIAL if transitive and other.code not in UNDERSTOOD else 0)
 
 
 def _path_information(path_id: int) -> str:

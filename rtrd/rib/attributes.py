@@ -24,6 +24,14 @@ AS_SET, AS_SEQUENCE, AS_CONFED_SEQUENCE, AS_CONFED_SET = 1, 2, 3, 4
 
 IGP, EGP, INCOMPLETE = 0, 1, 2
 
+OPTIONAL, TRANSITIVE, PARTIAL = 0x80, 0x40, 0x20
+"""Attribute flags of RFC 4271 section 4.3."""
+
+UNDERSTOOD = frozenset({6, 7, 8, 16, 25, 32, 35})
+"""Transitive attributes that are passed on by their own rules; others get the Partial bit (RFC 4271 section 5)."""
+INTERNAL = frozenset({9, 10, 26})
+"""ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 section 8) and AIGP (RFC 7311 section 3.1): not for external receivers."""
+
 DEFAULT_LOCAL_PREFERENCE = 100
 
 NUMBERS = b"\xff"
@@ -45,6 +53,15 @@ class Segment(NamedTuple):
     asns: tuple[int, ...]
 
 
+class Other(NamedTuple):
+    """A path attribute that rtrd passes on as octets."""
+
+    code: int
+    flags: int
+    """Of RFC 4271 section 4.3, without that of the extended length."""
+    value: bytes
+
+
 class AttributeSet(NamedTuple):
     """The path attributes that routes share, without the communities that could pass for tags of ours."""
 
@@ -64,6 +81,8 @@ class AttributeSet(NamedTuple):
     extended_communities: tuple[int, ...] = ()
     malformed: bool = False
     """The attributes can't be trusted: the route is not announced (RFC 7606 section 2: treat-as-withdraw)."""
+    others: tuple[Other, ...] = ()
+    """In the order of their codes."""
 
     def summary(self) -> AttributeSummary:
         """Give what the route table must know."""
@@ -124,7 +143,8 @@ class AttributeSet(NamedTuple):
         """Octets in an UPDATE, without NLRI and next hop; a little more where attributes are absent."""
         path = sum(2 * -(-len(segment.asns) // 255) + 4 * len(segment.asns) for segment in self.as_path)
         lists = 4 * len(self.communities) + 12 * len(self.large_communities) + 8 * len(self.extended_communities)
-        return 34 + path + lists  # ORIGIN 4, MULTI_EXIT_DISC 7, LOCAL_PREF 7, four headers of 4
+        others = sum(4 + len(other.value) for other in self.others)
+        return 34 + path + lists + others  # ORIGIN 4, MULTI_EXIT_DISC 7, LOCAL_PREF 7, four headers of 4
 
 
 def key_of(attributes: AttributeSet) -> bytes:

@@ -53,6 +53,8 @@ class RouteTable:
         self._faults = ffi.new("struct route_faults *")
         self._command = ffi.new("struct command *")
         self._taken = ffi.new("struct lines_taken *")
+        self._received = ffi.new("struct bgp_received *")
+        self._reading: _rov.BgpUpdate | None = None
         self._split = 0
 
     # -- attribute sets
@@ -157,6 +159,38 @@ class RouteTable:
         lib.exabgp_take_lines(self.native, view + at, len(text) - at, self._faults, self._taken)
         self._faults.memory = 0  # whoever decodes that line will see
         return at + self._taken.size, self._taken.lines, self._taken.path_ids
+
+    def receive(self, neighbor: int, session: _rov.BgpSession, body: bytes) -> _rov.BgpReceived:
+        """Take an UPDATE of a neighbor: the octets behind its header. Gives what it did, good until the next one.
+
+        Raises MemoryError when some routes found no memory; the others are taken.
+        """
+        if not lib.bgp_receive(
+            self.native,
+            neighbor,
+            session,
+            ffi.from_buffer(body),
+            len(body),
+            self._update(),
+            self._faults,
+            self._received,
+        ):
+            self._faults.memory = 0
+            raise MemoryError("no memory for more routes")
+        return self._received
+
+    def summary_of_octets(self, key: bytes) -> AttributeSummary:
+        """Give the summary of an attribute set whose key is octets (rtrd.rib.attribute_octets)."""
+        found = ffi.new("struct attrs_summary *")
+        if not lib.rib_bgp_summary(self.native, ffi.from_buffer(key), len(key), self._update().scratch, found):
+            raise ValueError("no attribute set")
+        return AttributeSummary(*(getattr(found, name) for name in AttributeSummary._fields))
+
+    def _update(self) -> _rov.BgpUpdate:
+        """Give the memory in which UPDATEs are read: some of it is only used by long ones."""
+        if self._reading is None:
+            self._reading = ffi.new("struct bgp_update *")
+        return self._reading
 
     def _explain(self, taken: int, prefixes: Sequence[str], again: Callable[..., int], *arguments: int) -> int:
         if taken == -1:  # a line feed inside a prefix: the rest is taken without it

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import _rov
 from _rov import ffi, lib
 from tests.lab.bgp_rfcs import TREATED_AS_WITHDRAW, Decoded, Route, Session, decode
 from tests.lab.packets import SAMPLES, bodies, session_of
@@ -41,14 +42,15 @@ def core(body: bytes, session: Session) -> Decoded:
         run = _update.announced[i]
         decoded.announced.append((run.family, ffi.buffer(run.next_hop)[: run.next_hop_n], routes(run)))
         if not faults & TREATED_AS_WITHDRAW:
-            key = lib.bgp_set_key(_update, native, ffi.addressof(run))
+            key = lib.bgp_set_key(_update, native, ffi.addressof(_update.announced, i))
             decoded.attributes = read_set(ffi.buffer(key.at, key.n)[:], run.family, session, decoded)
     return decoded
 
 
-def routes(run) -> list[Route]:  # type: ignore[no-untyped-def]
+def routes(run: _rov.BgpRun) -> list[Route]:
     nlri, rest, found = ffi.new("struct nlri *"), ffi.new("struct octets *", run.nlri), []
-    while lib.bgp_next_route(rest, ffi.addressof(run), nlri):
+    one = ffi.new("struct bgp_run *", run)
+    while lib.bgp_next_route(rest, one, nlri):
         prefix = nlri.prefix
         octets = ffi.buffer(prefix.addr)[: 4 if prefix.family == 4 else 16]
         found.append((str(ipaddress.ip_network((octets, prefix.len))), nlri.path_id if nlri.has_path_id else None))
@@ -61,7 +63,8 @@ def read_set(key: bytes, family: int, session: Session, decoded: Decoded) -> dic
     assert (key[0], key[2:6]) == (family, struct.pack("!I", session.local_as))
     assert key[1] & lib.BGP_EXTERNAL == (0 if session.internal else lib.BGP_EXTERNAL)
     assert (size, key[7 : 7 + size]) in [(len(hop), hop) for _, hop, _ in decoded.announced]
-    attributes, rest = {}, key[7 + size :]
+    attributes: dict[int, tuple[int, bytes]] = {}
+    rest = key[7 + size :]
     while rest:
         flags, code = rest[:2]
         head = 4 if flags & 0x10 else 3

@@ -22,7 +22,7 @@ def make(native: str) -> FFI:
             "vrps/rtr_order.h",
             "rib/rib.h",
             "rib/whatif.h",
-            "bgp/update.h",
+            "bgp/receive.h",
             "exabgp/update.h",
         ],
         native,

@@ -6,67 +6,64 @@ later (docs/exabgp.md), so what is known is kept; and where it is not known for 
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final
 
+from rtrd.exabgp.neighbor_text import Agreement
 from rtrd.rib.bgp_session import BGPSession, Open, agreed, read_open
 
-Direction = Literal["send", "receive"]
+MOST: Final = 5000
+"""Neighbors of which it is remembered that they can't be read."""
 
 
 class Sessions:
-    """The sessions of an ExaBGP's neighbors, by their address."""
+    """The sessions of an ExaBGP's neighbors, by their address in its normal form."""
 
     def __init__(self) -> None:
-        self._opens: dict[str, dict[str, bytes]] = {}
+        self._sent: dict[str, Open] = {}
         self._agreed: dict[str, BGPSession] = {}
+        self.unknown: set[str] = set()
+        """Neighbors of which an UPDATE came that can't be read: their OPENs were not heard."""
 
-    def connected(self, neighbor: str) -> None:
-        """Take a session that begins anew or has ended: what it agreed on is over."""
-        self._opens.pop(neighbor, None)
-        self._agreed.pop(neighbor, None)
+    def opened(self, neighbor: str, direction: str, body: bytes) -> BGPSession | None:
+        """Take an OPEN; ExaBGP tells first of the one that it sent. Gives what the session agreed on, once it is known.
 
-    def opened(self, neighbor: str, direction: Direction, body: bytes) -> BGPSession | None:
-        """Take an OPEN. Gives what the session agreed on, if it is now known. Raises ValueError: it is none."""
-        read_open(body)
-        opens = self._opens.setdefault(neighbor, {})
-        opens[direction] = body
-        if len(opens) < 2:
+        Raises ValueError, with what is wrong, for what is no OPEN.
+        """
+        if direction == "send":
+            self.ended(neighbor)
+            self._sent[neighbor] = read_open(body)
             return None
-        self._agreed[neighbor] = agreed(read_open(opens["send"]), read_open(opens["receive"]))
+        ours = self._sent.get(neighbor)
+        if ours is None:
+            return None
+        self.unknown.discard(neighbor)
+        self._agreed[neighbor] = agreed(ours, read_open(body))
         return self._agreed[neighbor]
 
-    def listed(self, neighbor: str, told: Listed) -> BGPSession | None:
-        """Take what ExaBGP lists of a session whose OPENs were not heard. Gives what it agreed on, if that is certain.
+    def ended(self, neighbor: str) -> None:
+        """Take a session's end: what it agreed on is over."""
+        self._sent.pop(neighbor, None)
+        self._agreed.pop(neighbor, None)
+        self.unknown.discard(neighbor)
 
-        ExaBGP does not say for certain which way path ids go where both sides know ADD-PATH, nor which next hops were
-        agreed on: such an IPv6 next hop of IPv4 is treated as an error then.
+    def listed(self, neighbor: str, told: Agreement) -> bool:
+        """Take what ExaBGP lists of a session. True: now its UPDATEs can be read, and before they could not.
+
+        Where both sides know ADD-PATH it is not certain whether path ids come, and octets don't tell: then nothing is
+        known until the next OPEN. An IPv6 next hop of IPv4 routes, of which the list says nothing, counts as agreed on:
+        its length tells what it is.
         """
         if neighbor in self._agreed or told.add_path:
-            return None
-        ours, theirs = Open(told.local_as, told.four_octet_as), Open(told.peer_as, told.four_octet_as)
-        self._agreed[neighbor] = agreed(ours, theirs)
-        return self._agreed[neighbor]
+            return False
+        ours = Open(told.local_as, told.four_octet_as, extended_next_hop=True)
+        self._agreed[neighbor] = agreed(ours, ours._replace(asn=told.peer_as))
+        came = neighbor in self.unknown
+        self.unknown.discard(neighbor)
+        return came
 
     def of(self, neighbor: str) -> BGPSession | None:
-        """Give what a neighbor's session agreed on; None: that is not known."""
-        return self._agreed.get(neighbor)
-
-    # -- over a restart
-
-    def kept(self) -> dict[str, tuple[str, str]]:
-        """Give the OPENs of each session, sent and received, in hex."""
-        return {
-            neighbor: (opens["send"].hex(), opens["receive"].hex())
-            for neighbor, opens in self._opens.items()
-            if len(opens) == 2
-        }
-
-
-class Listed(NamedTuple):
-    """What `show neighbor extensive` says of a session."""
-
-    local_as: int
-    peer_as: int
-    four_octet_as: bool
-    add_path: bool
-    """Both sides have the capability."""
+        """Give what a neighbor's session agreed on; None: that is not known, and an UPDATE of it waits for that."""
+        session = self._agreed.get(neighbor)
+        if session is None and len(self.unknown) < MOST:
+            self.unknown.add(neighbor)
+        return session

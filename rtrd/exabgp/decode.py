@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -37,6 +37,7 @@ class _Update(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     update: _Update | None = None
+    body: str | None = None  # of packets mode: the message behind its header, in hex
 
 
 class _Address(msgspec.Struct):
@@ -71,7 +72,18 @@ class Other(NamedTuple):
     neighbor: str | None = None
 
 
-Event = Update | Sent | State | Other | Negotiated
+class Octets(NamedTuple):
+    """A message as it was on the wire: an UPDATE or an OPEN (`receive { packets; }`)."""
+
+    neighbor: str
+    kind: Literal["update", "open"]
+    direction: str
+    """`receive` or `send`."""
+    body: bytes
+    """What follows its header."""
+
+
+Event = Update | Sent | State | Other | Negotiated | Octets
 
 
 class DecodeError(ValueError):
@@ -115,7 +127,20 @@ def decode(line: bytes) -> Event:
     return event or Other(decoded.type, neighbor.address.peer)
 
 
+def _octets(neighbor: _Neighbor, kind: Literal["update", "open"]) -> Octets | None:
+    body = None if neighbor.message is None else neighbor.message.body
+    if body is None:
+        return None
+    try:
+        return Octets(neighbor.address.peer, kind, neighbor.direction, bytes.fromhex(body.removeprefix("0x")))
+    except ValueError as error:
+        raise DecodeError("a message whose octets are no hexadecimal digits") from error
+
+
 def _message(neighbor: _Neighbor) -> Event | None:
+    octets = _octets(neighbor, "update")
+    if octets is not None:
+        return octets
     update = None if neighbor.message is None else neighbor.message.update
     event = None if update is None else _update(neighbor, update)
     if neighbor.direction != "send":
@@ -148,6 +173,7 @@ def _negotiated(neighbor: _Neighbor) -> Event | None:
 
 _READERS: dict[str, Callable[[_Neighbor], Event | None]] = {
     "update": _message,
+    "open": lambda neighbor: _octets(neighbor, "open"),
     "state": _state,
     "negotiated": _negotiated,
 }

@@ -49,6 +49,17 @@ class PathIds(NamedTuple):
     taken: bool
 
 
+class Agreement(NamedTuple):
+    """What a session that is up has agreed on, as far as ExaBGP says it."""
+
+    address: str
+    local_as: int
+    peer_as: int
+    four_octet_as: bool
+    add_path: bool
+    """Both sides know ADD-PATH; which way path ids go is not said for certain."""
+
+
 class SummaryReader:
     """Reads the lines of `show neighbor summary`, one after the other."""
 
@@ -80,8 +91,10 @@ class ExtensiveReader:
         self._address: str | None = None
         self._local = ""
         self._undecided = False
+        self._asns: tuple[int, int] | None = None
+        self._four_octet_as: bool | None = None
 
-    def read(self, text: str, version: str) -> Row | UpFor | Range | PathIds | None:
+    def read(self, text: str, version: str) -> Row | UpFor | Range | PathIds | Agreement | None:
         """Read a line; None for one that has nothing that is wanted.
 
         ExaBGP `version` 5.0 has `send` and `receive` of the column Add-Path the wrong way around; 4.2 says
@@ -92,6 +105,7 @@ class ExtensiveReader:
         if len(words) == 2 and words[0] == "Neighbor":
             self._undecided = False
             self._local = ""
+            self._asns = self._four_octet_as = None
             self._address = words[1] if is_address(words[1]) else None
             return _range(words[1]) if self._address is None else None
         if self._address is None:
@@ -103,11 +117,17 @@ class ExtensiveReader:
         elif words[:2] == ["up", "for"]:
             seconds = _seconds(words[2:])
             return None if seconds is None else UpFor(seconds)
+        elif len(words) == 3 and words[0] == "AS" and words[1].isdecimal() and words[2].isdecimal():
+            self._asns = int(words[1]), int(words[2])
+        elif len(words) == 3 and words[0] == "asn4:" and "n/a" not in words:
+            self._four_octet_as = words[1:] == ["enabled", "enabled"]
         elif len(words) == 3 and words[0] == "add-path:":
             # Configured, but the session isn't up; or 4.2, of which only `enabled` can be believed.
             self._undecided = words[1] == "enabled" and (
                 words[2] == "n/a" or (words[2] == "enabled" and version.startswith("4."))
             )
+            if self._asns is not None and self._four_octet_as is not None and "n/a" not in words:
+                return Agreement(self._address, *self._asns, self._four_octet_as, words[1:] == ["enabled", "enabled"])
         elif len(words) == 5 and words[1] == "unicast:" and words[0] in ("ipv4", "ipv6"):
             directions = words[4].split("/")
             send = "receive" if version.startswith("5.0") else "send"

@@ -13,11 +13,21 @@ from collections import Counter
 from collections.abc import Callable
 
 from rtrd.base import log
-from rtrd.exabgp.decode import DecodeError, Event, Other, decode
+from rtrd.exabgp.bgp_sessions import Sessions
+from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
 from rtrd.exabgp.encode import Encoder, take_back
 from rtrd.exabgp.gate import CONFIGURATION, MOST_PREFIXES, NEIGHBORS, NEIGHBORS_EVERY, Gate
 from rtrd.exabgp.local_routes import LocalRoutesList
-from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, Range, Row, SummaryReader, UpFor, read_configured
+from rtrd.exabgp.neighbor_text import (
+    Agreement,
+    ExtensiveReader,
+    PathIds,
+    Range,
+    Row,
+    SummaryReader,
+    UpFor,
+    read_configured,
+)
 from rtrd.exabgp.neighbors import Findings, Known, Neighbors
 from rtrd.exabgp.pipe import MOST_LINE, Pipe
 from rtrd.exabgp.startup import StartUp
@@ -26,6 +36,7 @@ from rtrd.policy import Policy, normal
 from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
+from rtrd.rib.update_octets import consequence, read_update
 
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
 CONFIRM = 1.0
@@ -83,6 +94,7 @@ class ExaBGP:
         self._encoder = Encoder(engine)
         self._wall = wall
         self._extensive = ExtensiveReader()
+        self.bgp_sessions = Sessions()
         self._summary = SummaryReader()
         self._asked = NEIGHBORS  # of the two lists of neighbors
         self._whole: bool | None = None  # the list; None: it is not over
@@ -199,10 +211,40 @@ class ExaBGP:
             self.engine.local_routes.sent(event.update)
         elif type(event) is State:
             self._session_changed(event)
+        elif type(event) is Octets:
+            self._octets(event)
         elif type(event) is Negotiated:
             self.engine.negotiated(event)
         elif type(event) is Other and event.neighbor is not None and event.kind != "send":
             self._heard_of(event.neighbor)
+
+    def _octets(self, message: Octets) -> None:
+        address = normal(message.neighbor)
+        if message.kind == "open":
+            self._opened(address, message)
+        elif (session := self.bgp_sessions.of(address)) is None:
+            # Never a guess: whether path ids come can't be told from octets.
+            self._left_out("an UPDATE of a session whose OPENs were not heard", "session")
+        elif message.direction == "send":
+            self.engine.local_routes.sent(read_update(message.neighbor, session, message.body)[0])
+        else:
+            wrong = consequence(self.engine.receive(message.neighbor, session, message.body))
+            self.gate.routes_came(self.clock())
+            if wrong is not None:
+                self._warn(
+                    f"update {address}", "an UPDATE is malformed", neighbor=address, why="; ".join(wrong.what),
+                    routes=wrong.routes,
+                )  # fmt: skip
+
+    def _opened(self, address: str, message: Octets) -> None:
+        self._heard_of(message.neighbor)
+        try:
+            session = self.bgp_sessions.opened(address, message.direction, message.body)
+        except ValueError as error:
+            self._left_out(str(error), "open")
+            return
+        if session is not None:
+            self.engine.negotiated(Negotiated(message.neighbor, session.extended_next_hop))
 
     def _heard_of(self, address: str) -> None:
         """Take note of a neighbor that ExaBGP names."""
@@ -230,6 +272,7 @@ class ExaBGP:
         if event.up:
             self._came_up(address)
         else:
+            self.bgp_sessions.ended(address)
             self.gate.neighbors_due = min(self.gate.neighbors_due, self.clock() + CONFIRM)  # it may be gone for good
             if not self.neighbors.up(address):
                 self._went_down(address)
@@ -333,7 +376,11 @@ class ExaBGP:
             self._in_summary(row)
             return
         found = self._extensive.read(text, version)
-        if isinstance(found, PathIds):
+        if isinstance(found, Agreement):
+            address = normal(found.address)
+            if self.bgp_sessions.listed(address, found):
+                self.gate.wants_refresh(address, self.clock())  # UPDATEs that came before could not be read
+        elif isinstance(found, PathIds):
             self.engine.path_ids(found.address, found.family, taken=found.taken)
         elif isinstance(found, UpFor):
             self.neighbors.up_for(found.seconds, self._wall())
@@ -398,6 +445,7 @@ class ExaBGP:
     def _found(self, findings: Findings) -> None:
         engine = self.engine
         for address in findings.down:
+            self.bgp_sessions.ended(address)
             if address in engine.sessions:
                 logger.warning("neighbor down, as ExaBGP lists it", router=engine.name, neighbor=address)
                 engine.state(State(address, up=False, reason=""))

@@ -11,16 +11,20 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+import _rov
 from rtrd.policy import Policy, Rule, Treatment, normal
+from rtrd.rib.attribute_octets import is_octets, read_octets
 from rtrd.rib.attributes import AttributeSet, read_key, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State, Update
+from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.local_routes import LocalRoutes
 from rtrd.rib.policy_numbers import Treatments
 from rtrd.rib.previous_run import PreviousRun
 from rtrd.rib.receivers import Receivers, packed
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import UNKNOWN, Command, NeighborPolicy, Route
+from rtrd.rib.terms import UNKNOWN, AttributeSummary, Command, NeighborPolicy, Route
+from rtrd.rib.update_octets import native_session, read_update
 from rtrd.tags import VALIDITIES, Tag
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -66,6 +70,9 @@ class Engine:
         self._treatments = Treatments()
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
+        self.unusable = 0
+        """Routes left out: multicast, link-local or class E, or with such a next hop."""
+        self._native_sessions: dict[BGPSession, _rov.BgpSession] = {}
         self._parts: deque[Command] = deque()  # of one withdraw
         self._interrupted = False
         self._strangers: set[str] = set()  # what the router has said is no neighbor
@@ -101,9 +108,9 @@ class Engine:
         for number, key in self._retag.look(budget):
             if read_key(key) is not None:
                 continue  # of a previous run, or of the router's list, which came without our tags
-            now = self._read_attributes(key, self._owns)
-            if any(self._read_attributes(key, policy.is_ours) != now for policy in self._retag.before):
-                self.table.retag(number, now.summary())
+            now = self._read(key, self._owns)
+            if any(self._read(key, policy.is_ours) != now for policy in self._retag.before):
+                self.table.retag(number, self._summary(key, now))
         if self._retag.done:
             self._retag = None
             for address, session in self.sessions.items():
@@ -232,8 +239,27 @@ class Engine:
                 self._path_ids = True
             number = table.find_attributes(key)
             if number is None:
-                number = table.add_attributes(key, self.attributes(key).summary())
+                number = table.add_attributes(key, self._summary(key, self.attributes(key)))
             table.announce(session.number, number, prefixes)
+
+    def receive(self, neighbor: str, session: BGPSession, body: bytes) -> int:
+        """Take an UPDATE of a neighbor in octets, without its header. Gives what is wrong with it (enum bgp_fault)."""
+        if self.previous_run.lists:
+            update, faults = read_update(neighbor, session, body)  # who withdraws what must be known
+            self.update(update)
+            return faults
+        address = normal(neighbor)
+        own = self.sessions.get(address) or self._session(address)
+        native = self._native_sessions.get(session)
+        if native is None:
+            if len(self._native_sessions) >= _REMEMBERED:
+                self._native_sessions.clear()
+            native = self._native_sessions[session] = native_session(session)
+        received = self.table.receive(own.number, native, body)
+        self.others += received.others
+        self.unusable += received.unusable
+        self._path_ids |= bool(received.path_ids)
+        return int(received.faults)
 
     def take_lines(self, text: bytes, at: int) -> tuple[int, int]:
         """Take lines from octet `at` of the text on that are nothing but known sets of attributes and their routes.
@@ -252,8 +278,14 @@ class Engine:
         if attributes is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            attributes = self._remembered[key] = read_key(key) or self._read_attributes(key, self._owns)
+            attributes = self._remembered[key] = read_key(key) or self._read(key, self._owns)
         return attributes
+
+    def _read(self, key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
+        return read_octets(key, owns) if is_octets(key) else self._read_attributes(key, owns)
+
+    def _summary(self, key: bytes, attributes: AttributeSet) -> AttributeSummary:
+        return self.table.summary_of_octets(key) if is_octets(key) else attributes.summary()
 
     def advertised_before(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
         """Take a route that is advertised to a neighbor, announced by a previous run."""

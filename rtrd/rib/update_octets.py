@@ -76,8 +76,8 @@ def native_session(session: BGPSession) -> _rov.BgpSession:
     )  # fmt: skip
 
 
-def read_update(neighbor: str, session: BGPSession, body: bytes) -> Update:
-    """Read an UPDATE's routes as text. One that is unreadable has none."""
+def read_update(neighbor: str, session: BGPSession, body: bytes) -> tuple[Update, int]:
+    """Read an UPDATE's routes as text, and what is wrong with it (enum bgp_fault). One that is unreadable has none."""
     native, update = native_session(session), ffi.new("struct bgp_update *")
     lib.bgp_update_read(update, native, ffi.from_buffer(body), len(body))
     withdrawn = [route for i in range(update.withdrawn_n) for route in _routes(update.withdrawn[i], usable=False)]
@@ -89,7 +89,7 @@ def read_update(neighbor: str, session: BGPSession, body: bytes) -> Update:
         else:
             key = lib.bgp_set_key(update, native, run)
             announced.append((ffi.buffer(key.at, key.n)[:], list(_routes(run[0], usable=True))))
-    return Update(neighbor, withdrawn, announced, update.others)
+    return Update(neighbor, withdrawn, announced, update.others), update.faults
 
 
 def _routes(run: _rov.BgpRun, *, usable: bool) -> Iterator[str]:

@@ -334,6 +334,9 @@ def _session_problems(router: ExaBGP) -> Iterator[Problem]:
     for address, since in sorted(neighbors.untold.items()):
         what = f"router {name} does not tell when its session with {address} comes up or goes down"
         yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
+    for address, since in sorted(router.bgp_sessions.waiting.items()):
+        what = f"router {name} has routes of {address} that can't be read: its OPENs were not heard"
+        yield Problem(f"{what}, and both sides know ADD-PATH; they come with the next session", since, "warning")
 
 
 def _several(router: ExaBGP, address: str) -> dict[str, Any]:

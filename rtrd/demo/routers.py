@@ -76,6 +76,8 @@ class ExaBGP(Listening):
         super().__init__(folder, name, address)
         self.asn = asn
         self.neighbors: list[Neighbor] = []
+        self.api = "neighbor-changes; receive { parsed; update; }"
+        """What its process is told of each neighbor."""
         self._program = program or find_program("exabgp", EXABGP_5)
         self._helper = process
         self._static = list(static)
@@ -107,7 +109,7 @@ class ExaBGP(Listening):
         text = api = ""
         if self._helper:
             text = f"process helper {{\n    run {self._helper};\n    encoder json;\n}}\n"
-            api = "    api { processes [ helper ]; neighbor-changes; receive { parsed; update; } }\n"
+            api = f"    api {{ processes [ helper ]; {self.api} }}\n"
         for neighbor in self.neighbors:
             session = f"connect {neighbor.port};" if neighbor.port else "passive true;"
             add_path = f"add-path {neighbor.add_path};" if neighbor.add_path else ""

@@ -21,8 +21,8 @@ class Sessions:
     def __init__(self) -> None:
         self._sent: dict[str, Open] = {}
         self._agreed: dict[str, BGPSession] = {}
-        self.unknown: set[str] = set()
-        """Neighbors of which an UPDATE came that can't be read: their OPENs were not heard."""
+        self.waiting: dict[str, float] = {}
+        """Neighbors of which UPDATEs came that can't be read, and since when (Unix time): their OPENs were not heard."""
 
     def opened(self, neighbor: str, direction: str, body: bytes) -> BGPSession | None:
         """Take an OPEN; ExaBGP tells first of the one that it sent. Gives what the session agreed on, once it is known.
@@ -36,7 +36,7 @@ class Sessions:
         ours = self._sent.get(neighbor)
         if ours is None:
             return None
-        self.unknown.discard(neighbor)
+        self.waiting.pop(neighbor, None)
         self._agreed[neighbor] = agreed(ours, read_open(body))
         return self._agreed[neighbor]
 
@@ -44,7 +44,7 @@ class Sessions:
         """Take a session's end: what it agreed on is over."""
         self._sent.pop(neighbor, None)
         self._agreed.pop(neighbor, None)
-        self.unknown.discard(neighbor)
+        self.waiting.pop(neighbor, None)
 
     def listed(self, neighbor: str, told: Agreement) -> bool:
         """Take what ExaBGP lists of a session. True: now its UPDATEs can be read, and before they could not.
@@ -57,13 +57,11 @@ class Sessions:
             return False
         ours = Open(told.local_as, told.four_octet_as, extended_next_hop=True)
         self._agreed[neighbor] = agreed(ours, ours._replace(asn=told.peer_as))
-        came = neighbor in self.unknown
-        self.unknown.discard(neighbor)
-        return came
+        return self.waiting.pop(neighbor, None) is not None
 
-    def of(self, neighbor: str) -> BGPSession | None:
-        """Give what a neighbor's session agreed on; None: that is not known, and an UPDATE of it waits for that."""
+    def of(self, neighbor: str, now: float) -> BGPSession | None:
+        """Give what the session agreed on by which an UPDATE came; None: that is not known, so its routes wait."""
         session = self._agreed.get(neighbor)
-        if session is None and len(self.unknown) < MOST:
-            self.unknown.add(neighbor)
+        if session is None and len(self.waiting) < MOST:
+            self.waiting.setdefault(neighbor, now)
         return session

@@ -36,11 +36,12 @@ class Wanted(NamedTuple):
 
 
 _COSTS = "rtrd doesn't read it, and each line costs ExaBGP time"
+_TWICE = "rtrd would read each UPDATE twice: take `parsed` or `packets`"
 WANTED: Final = (
     Wanted("api", "neighbor-changes", True, "without it the end of a session isn't told, and its routes stay", "fault"),
     Wanted("receive", "parsed", True, "without it no routes are told in a form that rtrd reads", "fault"),
     Wanted("receive", "update", True, "without it no routes are told", "fault"),
-    Wanted("receive", "packets", False, _COSTS),
+    Wanted("receive", "packets", False, _TWICE),
     Wanted("receive", "consolidate", False, _COSTS),
     Wanted("receive", "keepalive", False, _COSTS),
     Wanted(
@@ -392,13 +393,30 @@ class _Checker:
         if len(names) > 1:
             what = f"{len(names)} processes run rtrd for it ({shown(sorted(names))}): both would announce its routes"
             self.report(neighbor.line, f"{where}: {what}", "warning")
+        packets = self._packets(ours, where)
         for wanted in WANTED:
-            if wanted.section not in ("api", "receive"):
+            if wanted.section not in ("api", "receive") or (packets and wanted.key in ("parsed", "packets")):
                 continue
             said = [api.switches[wanted.key] for api in ours if wanted.key in api.switches]
             found = any(on for on, _ in said) if said else wanted.default
             if found != wanted.on:
                 self._want(wanted, _line(said, ours[0], wanted), ours[0].owner)
+
+    def _packets(self, ours: Sequence[_API], where: str) -> bool:
+        """Tell whether UPDATEs come as octets alone; want the OPENs then, without which none is read."""
+        if not any(self._on(api, "receive", "packets") for api in ours):
+            return False
+        if any(self._on(api, "receive", "parsed") for api in ours):
+            return False
+        for direction, key in (("receive", "open"), ("send", "packets"), ("send", "open")):
+            if not any(self._on(api, direction, key) for api in ours):
+                what = f"{direction}: write `{key};`: without both OPENs rtrd can't read packets"
+                self.report(ours[0].section.line, f"{where}: api: {what}", "fault")
+        return True
+
+    def _on(self, api: _API, direction: str, key: str) -> bool:
+        statements = (each.last(key) for each in api.section.of_kind(direction))
+        return any(statement is not None and self._switch(statement, bare=True) for statement in statements)
 
     def _owner(self, section: Section) -> str:
         kind = "template" if self._templates.get(section.name) is section else section.kind

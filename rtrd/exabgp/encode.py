@@ -18,6 +18,7 @@ from rtrd.policy import Treatment
 from rtrd.rib.attributes import (
     AS_SEQUENCE,
     IGP,
+    INTERNAL,
     OPTIONAL,
     PARTIAL,
     TRANSITIVE,
@@ -131,7 +132,9 @@ def attribute_words(attributes: AttributeSet, treatment: Treatment) -> str:
     words += _list("community", attributes.communities)
     words += _list("large-community", attributes.large_communities)
     words += _extended_communities(attributes.extended_communities)
-    words += (_generic(other.code, _passed_on(other), other.value) for other in attributes.others)
+    words += (
+        _generic(other.code, _passed_on(other), other.value) for other in attributes.others if other.code not in INTERNAL
+    )
     return " ".join(words)
 
 

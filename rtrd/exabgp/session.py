@@ -222,7 +222,7 @@ class ExaBGP:
         address = normal(message.neighbor)
         if message.kind == "open":
             self._opened(address, message)
-        elif (session := self.bgp_sessions.of(address)) is None:
+        elif (session := self.bgp_sessions.of(address, self._wall())) is None:
             # Never a guess: whether path ids come can't be told from octets.
             self._left_out("an UPDATE of a session whose OPENs were not heard", "session")
         elif message.direction == "send":

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import DecodeError, Event, Other, decode
+from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
 from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
 from tests.lab.json_places import get, places, put
@@ -18,7 +18,7 @@ from tests.lab.json_places import get, places, put
 SAMPLES = Path(__file__).parents[1] / "samples"
 LINES = sorted(line for file in SAMPLES.glob("*/*.jsonl") for line in file.read_bytes().splitlines())
 PEER = "127.0.0.2"
-EVENTS = (Update, Sent, State, Other, Negotiated)
+EVENTS = (Update, Sent, State, Other, Negotiated, Octets)
 
 
 def sample(name: str, version: str = "5.0.15") -> bytes:

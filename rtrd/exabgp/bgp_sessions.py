@@ -22,7 +22,7 @@ class Sessions:
         self._sent: dict[str, Open] = {}
         self._agreed: dict[str, BGPSession] = {}
         self.waiting: dict[str, float] = {}
-        """Neighbors of which UPDATEs came that can't be read, and since when (Unix time): their OPENs were not heard."""
+        """Neighbors whose UPDATEs can't be read, and since when (Unix time): their OPENs were not heard."""
 
     def opened(self, neighbor: str, direction: str, body: bytes) -> BGPSession | None:
         """Take an OPEN; ExaBGP tells first of the one that it sent. Gives what the session agreed on, once it is known.

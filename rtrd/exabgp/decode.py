@@ -159,13 +159,13 @@ def _state(neighbor: _Neighbor) -> Event | None:
 
 def _plain(raw: msgspec.Raw) -> str | float | None:
     """Give a string or a number; None for anything else, which is no reason to leave the line out."""
-    with suppress(msgspec.DecodeError):
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
         return msgspec.json.decode(raw, type=str | float)
     return None
 
 
 def _negotiated(neighbor: _Neighbor) -> Event | None:
-    with suppress(msgspec.DecodeError):  # of a line without it, too
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):  # of a line without it, too
         capabilities = _capabilities.decode(neighbor.negotiated)
         return Negotiated(neighbor.address.peer, "ipv4 unicast ipv6" in capabilities.nexthop)
     return None

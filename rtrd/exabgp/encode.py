@@ -132,9 +132,8 @@ def attribute_words(attributes: AttributeSet, treatment: Treatment) -> str:
     words += _list("community", attributes.communities)
     words += _list("large-community", attributes.large_communities)
     words += _extended_communities(attributes.extended_communities)
-    words += (
-        _generic(other.code, _passed_on(other), other.value) for other in attributes.others if other.code not in INTERNAL
-    )
+    others = (other for other in attributes.others if other.code not in INTERNAL)
+    words += (_generic(other.code, _passed_on(other), other.value) for other in others)
     return " ".join(words)
 
 

@@ -30,8 +30,8 @@ OPTIONAL, TRANSITIVE, PARTIAL = 0x80, 0x40, 0x20
 UNDERSTOOD = frozenset({6, 7, 8, 16, 25, 32, 35})
 """Transitive attributes that are passed on by their own rules; others get the Partial bit (RFC 4271 section 5)."""
 INTERNAL = frozenset({9, 10, 26})
-"""ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 section 8), AIGP (RFC 7311 section 3.1): external receivers must not get them,
-and which are external is not known here, so nobody does."""
+"""ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 section 8), AIGP (RFC 7311 section 3.1): no external receiver must get them.
+Who is external is not known here, so nobody does."""
 
 DEFAULT_LOCAL_PREFERENCE = 100
 

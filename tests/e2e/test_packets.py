@@ -14,9 +14,7 @@ V6 = "announce route 2001:db8::/32 next-hop 2001:db8:1::1 as-path [ 64496 64500 
 
 @pytest.fixture
 def chain(make_chain: MakeChain) -> Chain:
-    chain = make_chain(
-        VRPS, start=False, static=[ONE.removeprefix("announce "), TWO.removeprefix("announce ")]
-    )
+    chain = make_chain(VRPS, start=False, static=[ONE.removeprefix("announce "), TWO.removeprefix("announce ")])
     chain.router.api = PACKETS
     chain.start()
     return chain

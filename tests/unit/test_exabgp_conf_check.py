@@ -57,7 +57,13 @@ def test_the_page_on_exabgp_says_the_same() -> None:
 FAULTS = [
     ("neighbor-changes;", "", 4, "neighbor 192.0.2.1: api: write `neighbor-changes;`"),
     ("parsed;", "", 5, "neighbor 192.0.2.1: receive: write `parsed;`"),
-    ("parsed;", "packets;", 5, "neighbor 192.0.2.1: receive: write `parsed;`"),
+    (
+        "parsed;",
+        "packets;",
+        4,
+        "neighbor 192.0.2.1: api: receive: write `open;`: without both OPENs rtrd can't read packets",
+    ),
+    ("parsed;", "packets; open;", 4, "neighbor 192.0.2.1: api: send: write `packets;`: without both OPENs"),
     ("update;", "update disable;", 5, "neighbor 192.0.2.1: receive: write `update;`"),
     ("neighbor-changes;", "nieghbor-changes;", 4, "api: ExaBGP doesn't know 'nieghbor-changes'; did you mean"),
     ("neighbor-changes;", "neighbor-changes maybe;", 4, "neighbor-changes: expected enable or disable, found 'maybe'"),

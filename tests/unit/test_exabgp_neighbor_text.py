@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtrd.exabgp.neighbor_text import ExtensiveReader, PathIds, Range, Row, SummaryReader, UpFor
+from rtrd.exabgp.neighbor_text import Agreement, ExtensiveReader, PathIds, Range, Row, SummaryReader, UpFor
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,7 @@ def extensive(address: str, state: str, local: str, remote: str, column: str) ->
 def read(version: str, *words: str) -> list[Row | UpFor | Range | PathIds]:
     reader = ExtensiveReader()
     said = [reader.read(line, version) for line in extensive("127.0.0.2", *words)]
+    said = [one for one in said if not isinstance(one, Agreement)]
     return [one for one in said if one is not None]
 
 
@@ -70,6 +71,16 @@ def test_4_2_does_not_tell_one_direction_from_none() -> None:
     assert read("4.2.21", "ESTABLISHED", "enabled", "enabled", "disabled") == [
         Row("127.0.0.2", established=True, local="127.0.0.1")
     ]
+
+
+@pytest.mark.parametrize(
+    ("local", "remote", "four_octet_as", "add_path"),
+    [("enabled", "enabled", True, True), ("disabled", "enabled", True, False), ("enabled", "disabled", False, False)],
+)
+def test_what_a_session_that_is_up_agreed_on(local: str, remote: str, *, four_octet_as: bool, add_path: bool) -> None:
+    lines, reader = extensive("127.0.0.2", "ESTABLISHED", local, remote, "disabled"), ExtensiveReader()
+    found = [one for one in (reader.read(line, "4.2.21") for line in lines) if isinstance(one, Agreement)]
+    assert found == [Agreement("127.0.0.2", 65001, 65001, four_octet_as, add_path)]
 
 
 @pytest.mark.parametrize(("version", "column"), [("4.2.21", "n/a"), ("5.0.15", "disabled")])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from rtrd.rib.attributes import AttributeSet, Other, Segment, origin_as
-from rtrd.tags import Tag
+from rtrd.tags import Tag, TagKind
 
 ORIGIN, AS_PATH, MED, LOCAL_PREF, COMMUNITIES, EXTENDED_COMMUNITIES, LARGE_COMMUNITIES = 1, 2, 4, 5, 8, 16, 32
 _EXTENDED_LENGTH: Final = 0x10
@@ -72,5 +72,5 @@ def _number(value: bytes | None) -> int | None:
     return None if value is None else int.from_bytes(value)
 
 
-def _list(shape: str, value: bytes | None, owns: Callable[[Tag], bool], kind: str) -> Iterator[tuple[int, ...]]:
+def _list(shape: str, value: bytes | None, owns: Callable[[Tag], bool], kind: TagKind) -> Iterator[tuple[int, ...]]:
     return (numbers for numbers in struct.iter_unpack(shape, value or b"") if not owns(Tag(kind, numbers)))

@@ -80,24 +80,28 @@ def read_update(neighbor: str, session: BGPSession, body: bytes) -> tuple[Update
     """Read an UPDATE's routes as text, and what is wrong with it (enum bgp_fault). One that is unreadable has none."""
     native, update = native_session(session), ffi.new("struct bgp_update *")
     lib.bgp_update_read(update, native, ffi.from_buffer(body), len(body))
-    withdrawn = [route for i in range(update.withdrawn_n) for route in _routes(update.withdrawn[i], usable=False)]
+    withdrawn = [route for i in range(update.withdrawn_n) for route in _routes(_run(update.withdrawn[i]), usable=False)]
     announced: list[tuple[bytes, list[str]]] = []
     for i in range(update.announced_n):
-        run = ffi.new("struct bgp_run *", update.announced[i])
+        run = _run(update.announced[i])
         if update.faults & _WITHDRAWN or not lib.bgp_usable_next_hop(run):
-            withdrawn += _routes(run[0], usable=False)
+            withdrawn += _routes(run, usable=False)
         else:
             key = lib.bgp_set_key(update, native, run)
-            announced.append((ffi.buffer(key.at, key.n)[:], list(_routes(run[0], usable=True))))
+            announced.append((ffi.buffer(key.at, key.n)[:], list(_routes(run, usable=True))))
     return Update(neighbor, withdrawn, announced, update.others), update.faults
+
+
+def _run(run: _rov.BgpRun) -> _rov.BgpRun:
+    """Copy it: what an array has is no pointer."""
+    return ffi.new("struct bgp_run *", run)
 
 
 def _routes(run: _rov.BgpRun, *, usable: bool) -> Iterator[str]:
     """Give the routes as text; `usable`: without those that are left out."""
-    rest, nlri, one = ffi.new("struct octets *", run.nlri), ffi.new("struct nlri *"), ffi.new("struct bgp_run *", run)
-    while lib.bgp_next_route(rest, one, nlri):
-        prefix = ffi.addressof(nlri, "prefix")
-        if usable and not lib.bgp_usable_prefix(prefix):
+    rest, nlri = ffi.new("struct octets *", run.nlri), ffi.new("struct nlri *")
+    while lib.bgp_next_route(rest, run, nlri):
+        if usable and not lib.bgp_usable_prefix(ffi.new("struct prefix *", nlri.prefix)):
             continue
         text = prefix_text(nlri.prefix)
         yield f"{text} {ipaddress.IPv4Address(nlri.path_id)}" if nlri.has_path_id else text

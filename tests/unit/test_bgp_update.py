@@ -42,7 +42,7 @@ def core(body: bytes, session: Session) -> Decoded:
         run = _update.announced[i]
         decoded.announced.append((run.family, ffi.buffer(run.next_hop)[: run.next_hop_n], routes(run)))
         if not faults & TREATED_AS_WITHDRAW:
-            key = lib.bgp_set_key(_update, native, ffi.addressof(_update.announced, i))
+            key = lib.bgp_set_key(_update, native, ffi.new("struct bgp_run *", run))
             decoded.attributes = read_set(ffi.buffer(key.at, key.n)[:], run.family, session, decoded)
     return decoded
 

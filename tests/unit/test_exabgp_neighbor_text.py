@@ -42,8 +42,8 @@ def extensive(address: str, state: str, local: str, remote: str, column: str) ->
 
 def read(version: str, *words: str) -> list[Row | UpFor | Range | PathIds]:
     reader = ExtensiveReader()
-    said = [reader.read(line, version) for line in extensive("127.0.0.2", *words)]
-    said = [one for one in said if not isinstance(one, Agreement)]
+    lines = (reader.read(line, version) for line in extensive("127.0.0.2", *words))
+    said = [one for one in lines if not isinstance(one, Agreement)]
     return [one for one in said if one is not None]
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from rtrd.exabgp.attributes import UNREADABLE, read_attributes
-from rtrd.exabgp.decode import DecodeError, Event, Other, decode
+from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
 from rtrd.rib.attributes import (
     AS_CONFED_SEQUENCE,
     AS_CONFED_SET,
@@ -294,6 +294,7 @@ def seen(line: bytes) -> Seen:
         told = json.loads(line)
         assert (event.local, event.time) == (told["neighbor"]["address"]["local"], told["time"])
         return State(event.neighbor, event.up, event.reason)
+    assert not isinstance(event, Octets), "there are none of packets mode here"
     if not isinstance(event, Update):
         return event
     read = [(read_attributes(key, lambda _: False), prefixes) for key, prefixes in event.announced]

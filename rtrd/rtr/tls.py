@@ -24,11 +24,12 @@ def server_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.
     # nothing is read, counts them as ours, and so pauses a connection for good.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
-    try:
-        for path in filter(None, (certificate, key, client_ca)):
-            want_file(path)
-    except OSError as error:
-        raise TLSError(f"{path}: {error.strerror}") from error
+    for what, path in (("certificate", certificate), ("key", key), ("client CA", client_ca)):
+        try:
+            if path is not None:
+                want_file(path)
+        except OSError as error:
+            raise TLSError(f"{what} {path}: {error.strerror}") from error
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
     except (OSError, ValueError) as error:

@@ -211,8 +211,8 @@ bool rib_work(struct rib *rib, size_t budget);
 void rib_set_time(struct rib *rib, uint32_t now);
 /* Keeps the last `room` changes from now on; 0: none, which is how a RIB begins. -1: no memory, all is as it was. */
 int rib_keep_changes(struct rib *rib, uint32_t room);
-/* Routes that come or go and are not invalid are changes only as long as some are allowed, at the beginning none: `more`
- * are, of each of the two, but never more than `most`. */
+/* Routes that come or go and are not invalid are changes only as long as some are allowed, at the beginning none:
+ * `more` are, of each of the two, but never more than `most`. */
 void rib_allow_others(struct rib *rib, uint32_t more, uint32_t most);
 /* What rib_vrps_changed and rib_revalidate are called for from now on; the changes carry it. */
 void rib_set_cause(struct rib *rib, uint32_t cause);

@@ -65,7 +65,7 @@ def test_a_restart_validates_at_once_and_goes_over_to_the_cache(lab: Lab, state:
     daemon.process.wait_for(r"VRPs are those of.*changed=0")
     cache.serve(VRPS[:1])
     daemon.wait_vrps(1)
-    assert {path.name for path in state.iterdir()} == {"rtr.sessions", "vrps.snapshot"}
+    assert files(state) == {"rtr.sessions", "vrps.snapshot"}
 
 
 def test_at_the_end_the_newest_vrps_are_kept(lab: Lab, state: Path) -> None:
@@ -136,6 +136,11 @@ def test_one_of_the_future_is_refused_and_one_that_is_too_old_too(lab: Lab, stat
         assert (status["ready"], status["snapshot"]["used"]) == (False, False)
 
 
+def files(folder: Path) -> set[str]:
+    """What is kept there beside the history."""
+    return {path.name for path in folder.iterdir() if not path.name.startswith("history.sqlite")}
+
+
 @pytest.fixture
 def disk(state: Path) -> Iterator[Path]:
     """The folder on a disk of its own, of 40 kB."""
@@ -157,18 +162,21 @@ def test_a_full_disk_costs_the_new_snapshot_and_nothing_else(lab: Lab, disk: Pat
     full = f"{disk}/vrps.snapshot: cannot be written: No space left on device"
     daemon.wait_status(lambda status: status["snapshot"]["fault"] == full, "the disk to be full")
     assert (disk / "vrps.snapshot").read_bytes() == good
-    assert {path.name for path in disk.iterdir()} == {"rtr.sessions", "vrps.snapshot"}, "nothing half written"
+    assert files(disk) == {"rtr.sessions", "vrps.snapshot"}, "nothing half written"
     subprocess.run(["mount", "-o", "remount,size=1m", disk], check=True)
     turned_rtrd.turn(clock, 62)
     daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "room")
     assert (disk / "vrps.snapshot").stat().st_size == 64 + 24 * 2002
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    # A mount upon it: the disk itself can't be made read-only while the history is open.
+    subprocess.run(["mount", "--bind", disk, disk], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", disk], check=True)
     cache.serve(VRPS)
     daemon.wait_vrps(2)
     turned_rtrd.turn(clock, 93)
     locked = f"{disk}/vrps.snapshot: cannot be written: Read-only file system"
     status = daemon.wait_status(lambda status: status["snapshot"]["fault"] == locked, "the disk to be read-only")
     assert status["loop"]["long"] == 0
+    subprocess.run(["umount", disk], check=True)
     daemon.stop()
 
 

@@ -21,6 +21,7 @@ TOP = (
     "caches",
     "slurm",
     "state",
+    "history",
     "start-hold",
     "guard",
     "control",
@@ -75,7 +76,7 @@ def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
         field.encode_name
         for each in (
             *(config.Config, config.Caches, config.Group, config.Server, config.Guard, config.RTRServer, config.TLS),
-            *(config.Bird, config.PolicyRule, config.Action),
+            *(config.Bird, config.PolicyRule, config.Action, config.History),
         )
         for field in msgspec.structs.fields(each)
     }
@@ -141,7 +142,7 @@ policy:
         (9, "caches.groups[1].name: a is also that of the group on line 6"),
         (10, "caches.groups[1].preference: 1 is also that of the group on line 7"),
         (11, "caches.groups[1].servers: the list is empty"),
-        (12, f"unknown key 'color'; known here: {', '.join((*TOP[:6], 'control-group', *TOP[6:]))}"),
+        (12, f"unknown key 'color'; known here: {', '.join((*TOP[:7], 'control-group', *TOP[7:]))}"),
         (14, "policy[0].from[0]: 'nonsense': not an IP address"),
         (15, "policy[0].invalid.tags: only for action announce, not withdraw"),
     ]

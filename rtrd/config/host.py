@@ -154,8 +154,14 @@ def _paths_of(
 def _answers(questions: Sequence[_Question], who: Account) -> list[str | None]:
     """Look as this user: the kernel knows of groups and access lists what no sum of mode bits does."""
 
+    def answer(each: _Question) -> str | None:
+        try:
+            return each.look(each.path, who.name)
+        except OSError as error:  # a folder above that nobody may look into, for one
+            return f"{each.path}: {_why(error, who.name)}"
+
     def answers() -> list[str | None]:
-        return [each.look(each.path, who.name) for each in questions]
+        return [answer(each) for each in questions]
 
     if who.is_us:
         return answers()

@@ -232,3 +232,23 @@ def test_what_the_shell_opened_may_be_a_pipe() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("good: 1 cache") == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as somebody else")
+def test_folders_that_the_user_may_not_look_into_are_said(tmp_path: Path) -> None:
+    """A path that nobody but root can see is a finding, not an error of `rtrd check` itself."""
+    tmp_path.chmod(0o700)
+    (tmp_path / "slurm.json").write_text(
+        '{"slurmVersion": 1, "validationOutputFilters": {"prefixFilters": [], "bgpsecFilters": []},'
+        ' "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []}}'
+    )
+    file = tmp_path / "rtrd.yaml"
+    groups = "groups: [{name: a, preference: 1, servers: [{host: 127.0.0.1, port: 323}]}]"
+    file.write_text(
+        f"caches: {{{groups}}}\nslurm: [{tmp_path}/slurm.json]\ncontrol: {tmp_path}/c.sock\nstate: {tmp_path}/s\n"
+    )
+    argv = [RTRD, "check", "--user", "nobody", str(file)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert "only root" not in done.stderr
+    for path in ("slurm.json", "c.sock", "s"):
+        assert f"{tmp_path}/{path}: the user nobody may not " in done.stderr

@@ -182,12 +182,11 @@ def test_start_bird(host: Host) -> None:
     host.systemctl("start", "bird")
     reader = Reader(host, "start-bird")
 
-    def routes(wanted: int) -> Callable[[], None]:
-        words = f"{wanted} of {len(ROUTES)} routes"
-        return lambda: host.until(lambda: words in reader.attempt("birdc show route count")[1], words)
+    def has(command: str, words: str) -> Callable[[], None]:
+        return lambda: host.until(lambda: words in reader.attempt(command)[1], words)
 
-    reader.before["rtrd bird audit"] = routes(3)
-    reader.before["birdc show route filtered"] = routes(2)
+    reader.before["rtrd bird audit"] = has("birdc show route count", f"{len(ROUTES)} of {len(ROUTES)} routes")
+    reader.before["birdc show route filtered"] = has("birdc show route filtered", "198.18.1.0/24")
     reader.follow()
     assert "198.18.1.0/24" in reader.shell("birdc show route filtered")
 

@@ -228,7 +228,7 @@ class ExaBGP:
         elif message.direction == "send":
             self.engine.local_routes.sent(read_update(message.neighbor, session, message.body)[0])
         else:
-            wrong = consequence(self.engine.receive(message.neighbor, session, message.body))
+            wrong = consequence(self.engine.receive(address, session, message.body))
             self.gate.routes_came(self.clock())
             if wrong is not None:
                 self._warn(

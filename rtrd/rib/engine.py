@@ -243,13 +243,15 @@ class Engine:
             table.announce(session.number, number, prefixes)
 
     def receive(self, neighbor: str, session: BGPSession, body: bytes) -> int:
-        """Take an UPDATE of a neighbor in octets, without its header. Gives what is wrong with it (enum bgp_fault)."""
+        """Take an UPDATE of a neighbor (in normal form) in octets, without its header.
+
+        Gives what is wrong with it (enum bgp_fault).
+        """
         if self.previous_run.lists:
             update, faults = read_update(neighbor, session, body)  # who withdraws what must be known
             self.update(update)
             return faults
-        address = normal(neighbor)
-        own = self.sessions.get(address) or self._session(address)
+        own = self.sessions.get(neighbor) or self._session(neighbor)
         native = self._native_sessions.get(session)
         if native is None:
             if len(self._native_sessions) >= _REMEMBERED:

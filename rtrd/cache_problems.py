@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from rtrd.base.clock import timestamp
 from rtrd.base.registry import Problem
 from rtrlib import ManagerGroup, RTRSocket, RTRSocketState
 
@@ -31,16 +31,12 @@ def problems(groups: Sequence[ManagerGroup], now: float, previous: float | None 
 def _left(groups: Sequence[ManagerGroup], previous: float | None) -> str:
     """Say whose VRPs are in force meanwhile, and for how long."""
     if previous is not None:
-        return f"; the VRPs of the previous run are in force until they expire, at {_iso(previous)}"
+        return f"; the VRPs of the previous run are in force until they expire, at {timestamp(previous)}"
     for group in groups:
         expires = [cache.expires for cache in group.sockets if cache.expires is not None]
         if group.active and expires:
-            return f"; the VRPs of group {group.name} are in force until they expire, at {_iso(max(expires))}"
+            return f"; the VRPs of group {group.name} are in force until they expire, at {timestamp(max(expires))}"
     return ""
-
-
-def _iso(time: float) -> str:
-    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat(timespec="seconds")
 
 
 def _preferred(groups: Sequence[ManagerGroup]) -> Iterator[Problem]:

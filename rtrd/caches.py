@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
 from rtrd.base import log
-from rtrd.base.clock import Clock
+from rtrd.base.clock import Clock, timestamp
 from rtrd.base.errors import ConflictError
 from rtrd.base.registry import Problem, Registry, Samples
 from rtrd.base.text import printable
@@ -278,7 +277,7 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
 
 
 def _iso(time: int | None) -> str | None:
-    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat() if time else None
+    return timestamp(time) if time else None
 
 
 def _group(group: Group, keepalive: int) -> CacheGroup:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any, Final, Literal
 
 from prometheus_client import Histogram
 
-from rtrd.base.clock import Clock
+from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.base.text import printable
 from rtrd.exabgp.attributes import read_attributes
@@ -305,7 +304,7 @@ _NOTHING: Final[Mapping[str, Any]] = {
 
 
 def _iso(time: float | None) -> str | None:
-    return None if time is None else dt.datetime.fromtimestamp(time, dt.UTC).isoformat(timespec="seconds")
+    return None if time is None else timestamp(time)
 
 
 def _problems(router: ExaBGP, now: float) -> Iterator[Problem]:

@@ -7,7 +7,6 @@ have no bound. docs/metrics.md has a row for each metric.
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final, Literal, NamedTuple, cast
@@ -16,6 +15,7 @@ from prometheus_client import Histogram, disable_created_metrics
 from prometheus_client import Metric as Family
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
+from rtrd.base.clock import timestamp
 from rtrd.base.text import printable
 
 Samples = Iterable[tuple[tuple[object, ...], float | None]]
@@ -74,8 +74,7 @@ class Problem(NamedTuple):
 
     def answer(self) -> dict[str, str]:
         """Give it as `problems` of the status has it (a contract of DESIGN)."""
-        since = dt.datetime.fromtimestamp(self.since or 0, dt.UTC).isoformat(timespec="seconds")
-        return {"what": printable(self.what), "since": since, "severity": self.severity}
+        return {"what": printable(self.what), "since": timestamp(self.since or 0), "severity": self.severity}
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
@@ -11,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from rtrd.base import apart, log
+from rtrd.base.clock import timestamp
 from rtrd.base.registry import Problem, Registry
 from rtrd.bird.replies import BirdError
 from rtrd.bird.worker import Found
@@ -107,7 +107,7 @@ class Watch:
         return {
             "socket": str(self._settings.socket),
             "every": self._settings.every,
-            "last_audit": None if self.date is None else dt.datetime.fromtimestamp(int(self.date), dt.UTC).isoformat(),
+            "last_audit": None if self.date is None else timestamp(int(self.date)),
             "seconds": self.seconds,
             "fault": self.fault,
             "found": found,

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from rtrd.base.clock import timestamp
 from rtrd.base.faults import FileFault
 from rtrd.vrps.slurm import SlurmError, parse
 from rtrlib.vrp import VRP
@@ -150,4 +151,4 @@ def _time(text: str) -> int:
 
 
 def _iso(time: int) -> str:
-    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return timestamp(time).replace("+00:00", "Z")

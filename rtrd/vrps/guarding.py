@@ -7,13 +7,12 @@ costs no memory: the set itself knows what is in force and what is pending. Ever
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import Callable, Collection, Generator, Iterator
 from math import inf
 from typing import Any, Final, Protocol, get_args
 
 from rtrd.base import log
-from rtrd.base.clock import Clock
+from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import Problem, Registry
 from rtrd.vrps.guard import Action, Figures, Guard, Limits, NothingHeldError, State
 from rtrd.vrps.task_queue import TaskQueue
@@ -183,9 +182,7 @@ class Guarding:
         guard, figures, until = self.guard, self.guard.figures, self.until
         if figures is None:
             return
-        end = (
-            "" if until is None else f" until {dt.datetime.fromtimestamp(until, dt.UTC).isoformat(timespec='seconds')}"
-        )
+        end = "" if until is None else f" until {timestamp(until)}"
         would = (
             f"it would turn {figures.newly_invalid} of {figures.routes} routes invalid,"
             f" with {figures.vrps_then} VRPs instead of {figures.vrps}"
@@ -205,14 +202,13 @@ class Guarding:
         guard, figures, until = self.guard, self.guard.figures, self.until
         if figures is None:
             return {"state": guard.state, "held": None}
-        end = None if until is None else dt.datetime.fromtimestamp(until, dt.UTC)
         return {
             "state": guard.state,
             "held": {
                 "cause": list(self._causes),
                 **figures._asdict(),
                 "seconds_left": None if until is None else max(0, round(until - self._clock.wall())),
-                "until": None if end is None else end.isoformat(timespec="seconds"),
+                "until": None if until is None else timestamp(until),
             },
         }
 

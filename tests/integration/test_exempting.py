@@ -143,7 +143,7 @@ def test_validate_names_the_filters_and_assertions(lab: Lab) -> None:
     assert "slurm" not in json.loads(one.said("validate", "--json", *KEY))
     assertion = {"prefix": "2001:DB8:1::/48", "asn": 64498, "comment": "until they fix it"}
     write(one.slurm, {"asn": 64497}, assertions=[assertion])
-    one.daemon.wait_vrps(2)
+    one.daemon.wait_status(lambda _: one.valid("2001:db8:1::/48", "AS64498"), "the assertion")
     text = one.said("validate", "2001:db8:1::/48", "64498")
     assert f"is there by an assertion of SLURM file {one.slurm} (until they fix it)" in text
     assert f"2001:db8::/32 max 48 AS64497 does not count by the filter AS64497 of SLURM file {one.slurm}\n" in text

@@ -14,6 +14,7 @@ from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.base.text import printable
 from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.problems import problems
 from rtrd.exabgp.session import ExaBGP
 from rtrd.known_routers import KnownRouters
 from rtrd.policy import Policy
@@ -24,12 +25,6 @@ from rtrlib.vrp_set import VRPChanges, VRPSet
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Of the histogram of work, in seconds."""
-MOST_REFUSED: Final = 10
-"""Commands refused in a row after which it is no longer a matter of single routes."""
-STUCK: Final = 120.0
-"""Seconds for which a router may take no command."""
-MOST_PROBLEMS: Final = 50
-"""Problems of sessions that are named, of a router; the rest is counted."""
 WITHDRAW_POLL: Final = 0.02
 """Seconds between two looks whether everything is withdrawn."""
 
@@ -195,12 +190,7 @@ class Routers:
 
     def _problems(self) -> Iterator[Problem]:
         for router in self._routers:
-            yield from _problems(router, self._clock.wall())
-            found = list(_session_problems(router))
-            yield from found[:MOST_PROBLEMS]
-            if len(found) > MOST_PROBLEMS:
-                what = f"{len(found) - MOST_PROBLEMS} more problems of sessions at router {router.engine.name}"
-                yield Problem(what, None, "warning", f"sessions {router.engine.name}")
+            yield from problems(router, self._clock.wall())
 
     def _each(self, read: Callable[[ExaBGP], float]) -> Samples:
         return [((router.engine.name,), read(router)) for router in self._routers]
@@ -307,35 +297,8 @@ def _iso(time: float | None) -> str | None:
     return None if time is None else timestamp(time)
 
 
-def _problems(router: ExaBGP, now: float) -> Iterator[Problem]:
-    name, refused = router.engine.name, router.refused_in_a_row
-    if refused >= MOST_REFUSED or (refused and not router.accepted):
-        yield Problem(f"ExaBGP {name} refuses all commands", None, "critical", f"refuses {name}")
-    elif refused:
-        what = f"ExaBGP {name} refused the last {refused} command{'s' * (refused != 1)}"
-        yield Problem(what, None, "warning", f"refused {name}")
-    waits_for, seconds = router.gate.waits_for, router.clock() - router.gate.since
-    if waits_for is not None and seconds >= STUCK:
-        what = f"nothing can be announced or withdrawn at ExaBGP {name}, which waits for: {waits_for.value}"
-        yield Problem(what, now - seconds, "warning", f"waits {name}")
-
-
 def _up_since(router: ExaBGP, address: str) -> float | None:
     return router.neighbors.since(address) if router.neighbors.up(address) else None
-
-
-def _session_problems(router: ExaBGP) -> Iterator[Problem]:
-    name, neighbors = router.engine.name, router.neighbors
-    for address in sorted(neighbors.addresses()):
-        since = neighbors.since(address)
-        if neighbors.up(address) is False and since is not None and not neighbors.visits(address):
-            yield Problem(f"the BGP session of router {name} with {address} is down", since, "warning")
-    for address, since in sorted(neighbors.untold.items()):
-        what = f"router {name} does not tell when its session with {address} comes up or goes down"
-        yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
-    for address, since in sorted(router.bgp_sessions.waiting.items()):
-        what = f"router {name} has routes of {address} that can't be read: its OPENs were not heard"
-        yield Problem(f"{what}, and both sides know ADD-PATH; they come with the next session", since, "warning")
 
 
 def _several(router: ExaBGP, address: str) -> dict[str, Any]:

@@ -310,31 +310,41 @@ class ExaBGP:
     # -- what ExaBGP says in text for people: the answers to commands
 
     def _text(self, text: str) -> None:
-        gate = self.gate
+        window = self.gate.window
+        version = window.version or ""
         if text in ("done", "error"):
-            answered = gate.window.heard_answer(error=text == "error")
-            if answered is not None:
-                self._settled(answered, answer=text)
-                if answered.command is not None:
-                    self.refused_in_a_row = self.refused_in_a_row + 1 if text == "error" else 0
-                    self.accepted += text != "error"
-                if text == "error" and not answered.text.endswith(REFRESH):
-                    self._warn("error", "ExaBGP refused a command", command=answered.text.rstrip("\n"))
+            self._answered(text)
         elif text.startswith(FENCE_HEADER):
-            for settled in gate.window.heard_fence():
-                self._settled(settled)
-            self._summary.header(text)
-            if self._behind:
-                self._list_over(summary=False)  # its `done` never came
-            if self._whole is not None:
-                self._behind = True
-                self.neighbors.summary_begins()
-            elif gate.barrier.answer_begins(self.clock()):
-                self.engine.table.barrier_falls()
+            self._summary_begins(text)
         elif text.startswith("exabgp "):
-            gate.window.heard_version(text.removeprefix("exabgp "))
-        else:
-            self._about_neighbors(text, gate.window.version or "")
+            window.heard_version(text.removeprefix("exabgp "))
+        elif self.gate.listing_neighbors and self._asked == CONFIGURATION and not self._behind:
+            self._in_configuration(text)
+        elif not self.startup.line(text, version) and not self.local_list.line(text, version):
+            self._about_neighbors(text, version)
+
+    def _answered(self, answer: str) -> None:
+        answered = self.gate.window.heard_answer(error=answer == "error")
+        if answered is None:
+            return
+        self._settled(answered, answer=answer)
+        if answered.command is not None:
+            self.refused_in_a_row = self.refused_in_a_row + 1 if answer == "error" else 0
+            self.accepted += answer != "error"
+        if answer == "error" and not answered.text.endswith(REFRESH):
+            self._warn("error", "ExaBGP refused a command", command=answered.text.rstrip("\n"))
+
+    def _summary_begins(self, header: str) -> None:
+        for settled in self.gate.window.heard_fence():
+            self._settled(settled)
+        self._summary.header(header)
+        if self._behind:
+            self._list_over(summary=False)  # its `done` never came
+        if self._whole is not None:
+            self._behind = True
+            self.neighbors.summary_begins()
+        elif self.gate.barrier.answer_begins(self.clock()):
+            self.engine.table.barrier_falls()
 
     def _settled(self, command: Written, answer: str | None = None) -> None:
         """ExaBGP has executed a command, and has answered it to the end; None: without saying so."""
@@ -362,34 +372,31 @@ class ExaBGP:
                 unreadable=self.startup.unreadable,
             )  # fmt: skip
 
+    def _in_configuration(self, text: str) -> None:
+        configured = read_configured(text)
+        if configured is not None:
+            self.engine.receivers.spell(configured)
+            self.neighbors.configured(configured)
+
     def _about_neighbors(self, text: str, version: str) -> None:
-        if self.gate.listing_neighbors and self._asked == CONFIGURATION and not self._behind:
-            configured = read_configured(text)
-            if configured is not None:
-                self.engine.receivers.spell(configured)
-                self.neighbors.configured(configured)
-            return
-        if self.startup.line(text, version) or self.local_list.line(text, version):
-            return
-        row = self._summary.read(text)
-        if row is not None:
+        if (row := self._summary.read(text)) is not None:
             self._in_summary(row)
-            return
-        found = self._extensive.read(text, version)
-        if isinstance(found, Agreement):
-            address = normal(found.address)
-            if self.bgp_sessions.listed(address, found):
-                self.gate.wants_refresh(address, self.clock())  # UPDATEs that came before could not be read
-        elif isinstance(found, PathIds):
-            self.engine.path_ids(found.address, found.family, taken=found.taken)
+        elif (found := self._extensive.read(text, version)) is not None:
+            self._in_extensive(found)
+        elif not text[:1].isspace() and not text.startswith("Neighbor "):
+            self._left_out("neither JSON nor an answer that rtrd asked for", "text")
+
+    def _in_extensive(self, found: Row | UpFor | Range | PathIds | Agreement) -> None:
+        if isinstance(found, Row):
+            self._listed(found)
         elif isinstance(found, UpFor):
             self.neighbors.up_for(found.seconds, self._wall())
         elif isinstance(found, Range):
             self.neighbors.listed_range(found.network)
-        elif found is not None:
-            self._listed(found)
-        elif not text[:1].isspace() and not text.startswith("Neighbor "):
-            self._left_out("neither JSON nor an answer that rtrd asked for", "text")
+        elif isinstance(found, PathIds):
+            self.engine.path_ids(found.address, found.family, taken=found.taken)
+        elif self.bgp_sessions.listed(address := normal(found.address), found):
+            self.gate.wants_refresh(address, self.clock())  # UPDATEs that came before could not be read
 
     def _in_summary(self, row: Row) -> None:
         if not row.established:

@@ -10,8 +10,8 @@ from rtrd.base.clock import Clock
 from rtrd.base.faults import FaultyFileError
 from rtrd.bird.watch import NOTIFY
 from rtrd.bird.worker import Found
+from rtrd.exabgp.problems import MOST_REFUSED, STUCK
 from rtrd.rib.terms import Command
-from rtrd.routers import MOST_REFUSED, STUCK
 from rtrd.vrps.snapshot import SnapshotError
 from rtrlib.vrp import VRP, pack
 from tests.lab.still_daemon import CONFIG, StillDaemon

@@ -1,0 +1,43 @@
+"""What is wrong with one ExaBGP and its BGP sessions, in words for the status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from rtrd.base.registry import Problem
+from rtrd.exabgp.session import ExaBGP
+
+MOST_REFUSED: Final = 10
+"""Commands refused in a row after which it is no longer a matter of single routes."""
+STUCK: Final = 120.0
+"""Seconds for which a router may take no command."""
+
+
+def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
+    """Give what is wrong with an ExaBGP and its BGP sessions; `now`: Unix time."""
+    name, refused = router.engine.name, router.refused_in_a_row
+    if refused >= MOST_REFUSED or (refused and not router.accepted):
+        yield Problem(f"ExaBGP {name} refuses all commands", None, "critical", f"refuses {name}")
+    elif refused:
+        what = f"ExaBGP {name} refused the last {refused} command{'s' * (refused != 1)}"
+        yield Problem(what, None, "warning", f"refused {name}")
+    waits_for, seconds = router.gate.waits_for, router.clock() - router.gate.since
+    if waits_for is not None and seconds >= STUCK:
+        what = f"nothing can be announced or withdrawn at ExaBGP {name}, which waits for: {waits_for.value}"
+        yield Problem(what, now - seconds, "warning", f"waits {name}")
+    yield from _of_sessions(router)
+
+
+def _of_sessions(router: ExaBGP) -> Iterator[Problem]:
+    name, neighbors = router.engine.name, router.neighbors
+    for address in sorted(neighbors.addresses()):
+        since = neighbors.since(address)
+        if neighbors.up(address) is False and since is not None and not neighbors.visits(address):
+            yield Problem(f"the BGP session of router {name} with {address} is down", since, "warning")
+    for address, since in sorted(neighbors.untold.items()):
+        what = f"router {name} does not tell when its session with {address} comes up or goes down"
+        yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
+    for address, since in sorted(router.bgp_sessions.waiting.items()):
+        what = f"router {name} has routes of {address} that can't be read: its OPENs were not heard"
+        yield Problem(f"{what}, and both sides know ADD-PATH; they come with the next session", since, "warning")

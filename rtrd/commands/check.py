@@ -16,7 +16,7 @@ from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import attach, common
 from rtrd.config import Config, Examined, examine, host, schema
 from rtrd.config.yaml_reader import Found
-from rtrd.exabgp import conf_check, conf_file
+from rtrd.exabgp import conf_check, conf_file, conf_receivers, recommended
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         examined = _check_file(args, findings)
         about["file"] = args.file
         sessions = None if checked is None else checked.sessions
-        findings += conf_check.check_receivers(examined.root, args.file, sessions)
+        findings += conf_receivers.check_receivers(examined.root, args.file, sessions)
         if examined.config is not None:
             if checked is not None:
                 findings += _check_commands(examined.config, args, checked)
@@ -112,9 +112,9 @@ def _check_environment(path: Path, findings: list[FileFault]) -> str:
     try:
         text = read_file(path, _MOST_ENVIRONMENT).decode("utf-8", "replace")
     except OSError:
-        wanted = (f"exabgp.{each.section}.{each.key}={each.write}" for each in conf_check.ENVIRONMENT)
+        wanted = (f"exabgp.{each.section}.{each.key}={each.write}" for each in recommended.ENVIRONMENT)
         return f"; there is no exabgp.env beside it to look at: want {', '.join(wanted)}"
-    findings += conf_check.check_environment(text, str(path))
+    findings += recommended.check_environment(text, str(path))
     return ""
 
 

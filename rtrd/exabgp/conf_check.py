@@ -1,7 +1,4 @@
-"""What rtrd needs of ExaBGP's configuration, and what of it a file lacks. Pure: texts in, faults and warnings out.
-
-`WANTED` is all that is recommended; etc/exabgp.conf and docs/exabgp.md say the same, and tests hold them to it.
-"""
+"""What a configuration of ExaBGP lacks of what rtrd needs. Pure: texts in, faults and warnings out."""
 
 from __future__ import annotations
 
@@ -15,94 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault, Severity
-from rtrd.config.checks import announcing_rules
-from rtrd.config.yaml_reader import Found, meant
+from rtrd.config.yaml_reader import meant
 from rtrd.exabgp.conf_file import Section, Statement, parse, shown
-
-
-class Wanted(NamedTuple):
-    """A switch of ExaBGP's configuration, and how rtrd needs it."""
-
-    section: str
-    """The one in which it stands: `neighbor` itself, or `capability`, `api`, `receive` within."""
-    key: str
-    on: bool
-    why: str
-    severity: Severity = "warning"
-    default: bool = False
-    """What ExaBGP takes when the key is left out."""
-    bare: bool = True
-    """What ExaBGP takes when the key stands alone."""
-
-
-_COSTS = "rtrd doesn't read it, and each line costs ExaBGP time"
-_TWICE = "rtrd would read each UPDATE twice: take `parsed` or `packets`"
-WANTED: Final = (
-    Wanted("api", "neighbor-changes", True, "without it the end of a session isn't told, and its routes stay", "fault"),
-    Wanted("receive", "parsed", True, "without it no routes are told in a form that rtrd reads", "fault"),
-    Wanted("receive", "update", True, "without it no routes are told", "fault"),
-    Wanted("receive", "packets", False, _TWICE),
-    Wanted("receive", "consolidate", False, _COSTS),
-    Wanted("receive", "keepalive", False, _COSTS),
-    Wanted(
-        *("api", "negotiated", False),
-        "it makes every line 250 bytes longer, and with `add-path send` no session of 4.2 comes up; it is needed only"
-        " to announce IPv4 routes with IPv6 next hops (RFC 8950)",
-    ),
-    Wanted("capability", "route-refresh", True, "without it rtrd can't have the routes sent again after a restart"),
-    Wanted("capability", "multi-session", False, "rtrd tells sessions apart by their addresses"),
-    Wanted(
-        *("neighbor", "adj-rib-in", True),
-        "without it `show adj-rib in` is empty, from which rtrd learns the routes of a neighbor that doesn't send them"
-        " again",
-        default=True,
-        bare=False,
-    ),
-    Wanted(
-        *("neighbor", "adj-rib-out", True),
-        "without it ExaBGP forgets what was announced when a session ends",
-        default=True,
-        bare=False,
-    ),
-    Wanted("neighbor", "group-updates", True, "without it each route goes out in an UPDATE of its own", default=True),
-    Wanted("neighbor", "auto-flush", True, "without it ExaBGP sends nothing of what it is told", "fault", default=True),
-    Wanted("neighbor", "manual-eor", False, "with it no End-of-RIB is sent: rtrd sends none", bare=False),
-)
-"""What rtrd needs of each neighbor."""
-
-HOLD_TIME: Final = 30
-"""Seconds: ExaBGP sends no keepalives while it executes a large command."""
-
-
-class Environment(NamedTuple):
-    """A setting of ExaBGP's environment (exabgp.env)."""
-
-    section: str
-    key: str
-    good: re.Pattern[str]
-    write: str
-    why: str
-    default: str
-
-
-ENVIRONMENT: Final = (
-    Environment(
-        *("log", "level", re.compile("WARNING|ERR|ERROR|CRITICAL|ALERT|EMERG", re.IGNORECASE), "WARNING"),
-        *("INFO writes a line for each route", "INFO"),
-    ),
-    Environment(
-        *("api", "respawn", re.compile("true|enable|1|yes|on", re.IGNORECASE), "true"),
-        *("else ExaBGP exits at the first event after rtrd was killed", "true"),
-    ),
-    Environment(
-        *("api", "ack", re.compile("true|enable|1|yes|on", re.IGNORECASE), "true"),
-        *("else rtrd can't tell which of its commands failed", "true"),
-    ),
-    Environment(
-        *("api", "chunk", re.compile("[0-9]{3,}"), "1000"),
-        *("else ExaBGP lists 20,000 routes in 5 seconds, not in 0.3, when rtrd starts", "1"),
-    ),
-)
+from rtrd.exabgp.conf_receivers import Session
+from rtrd.exabgp.recommended import HOLD_TIME, WANTED, Wanted, recommended_api
 
 _TRUE: Final = frozenset({"true", "enable", "enabled"})
 _FALSE: Final = frozenset({"false", "disable", "disabled"})
@@ -121,21 +34,6 @@ MAX_WORK: Final = 100_000
 """Sections looked at, those of a template once for each neighbor that inherits it."""
 _MAX_MEANT: Final = 100
 """Names among which the one that was meant is looked for."""
-
-
-class Session(NamedTuple):
-    """A neighbor of the file."""
-
-    line: int
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network
-    """Its address, or the range of its addresses."""
-    external: bool | None
-    """Whether it is in another AS; None: that is not known (`auto`)."""
-
-    @property
-    def is_range(self) -> bool:
-        """ExaBGP takes sessions of any address within."""
-        return self.network.num_addresses > 1
 
 
 class Checked(NamedTuple):
@@ -202,13 +100,19 @@ class _Checker:
             self._process(process)
         self._want_a_process(root)
         for template in root.of_kind("template"):
-            for each in template.of_kind("neighbor"):
-                self._templates[each.name] = each
-                if inherit := each.last("inherit"):
-                    what = f"template {_name(each)}: ExaBGP doesn't follow `inherit` in a template"
-                    self.report(inherit.line, what, "warning")
+            self._template(template)
         groups = [(None, root), *((group, group) for group in root.of_kind("group"))]
-        neighbors = [(group, each) for group, parent in groups for each in parent.of_kind("neighbor")]
+        self._neighbors([(group, each) for group, parent in groups for each in parent.of_kind("neighbor")])
+
+    def _template(self, template: Section) -> None:
+        for each in template.of_kind("neighbor"):
+            self._templates[each.name] = each
+            if inherit := each.last("inherit"):
+                what = f"template {_name(each)}: ExaBGP doesn't follow `inherit` in a template"
+                self.report(inherit.line, what, "warning")
+
+    def _neighbors(self, neighbors: Sequence[tuple[Section | None, Section]]) -> None:
+        """Check each neighbor; with it comes the group that it is in."""
         for group, each in neighbors:
             if self._work > MAX_WORK:
                 what = "this file inherits so much that neighbors from here on are not checked"
@@ -353,28 +257,30 @@ class _Checker:
         names = section.last("processes")
         processes = frozenset(_names(names.words[1:]) if names else ())
         api = self._apis[id(section)] = _API(section, self._owner(owner), processes, processes & self._ours)
-        self._known(section)
-        holders = [("api", section), *(("receive", each) for each in section.of_kind("receive"))]
-        for kind, holder in holders:
-            if kind == "receive":
-                self._known(holder)
-            for wanted in WANTED:
-                statement = holder.last(wanted.key) if wanted.section == kind else None
-                if statement is not None:
-                    found = self._switch(statement, bare=wanted.bare)
-                    api.switches[wanted.key] = (found if found is not None else wanted.on, statement.line)
-        if (match := section.last("processes-match")) and not names:
+        for holder in (section, *section.of_kind("receive")):
+            self._known(holder)
+            api.switches.update(self._switches_of(holder))
+        if names is not None:
+            self._processes_named(api, names)
+        elif match := section.last("processes-match"):
             what = (
                 "4.2 doesn't know `processes-match`, and 5.0 tells such processes nothing: write `processes [ rtrd ];`"
             )
             self.report(match.line, f"{api.owner}: api: {what}")
-        if names and not api.processes:
-            self.report(names.line, f"{api.owner}: api: write `processes [ rtrd ];`, with blanks and brackets")
-        for name in api.processes:
-            if names and name not in self._processes:
-                what = f"{api.owner}: api: there is no process {shown([name])!r}{_meant(name, self._processes)}"
-                self.report(names.line, what)
         return api
+
+    def _switches_of(self, holder: Section) -> Iterator[tuple[str, tuple[bool, int]]]:
+        for wanted in WANTED:
+            if wanted.section == holder.kind and (statement := holder.last(wanted.key)):
+                found = self._switch(statement, bare=wanted.bare)
+                yield wanted.key, (wanted.on if found is None else found, statement.line)
+
+    def _processes_named(self, api: _API, names: Statement) -> None:
+        if not api.processes:
+            self.report(names.line, f"{api.owner}: api: write `processes [ rtrd ];`, with blanks and brackets")
+        for name in api.processes - self._processes.keys():
+            what = f"{api.owner}: api: there is no process {shown([name])!r}{_meant(name, self._processes)}"
+            self.report(names.line, what)
 
     def _told(self, apis: Sequence[_API], neighbor: Section, where: str) -> None:
         """Want rtrd to be told of the neighbor."""
@@ -385,7 +291,7 @@ class _Checker:
                 what = f"rtrd is told nothing of it: write `processes [ {shown([name])} ];`"
                 self.report(apis[0].section.line, f"{apis[0].owner}: api: {what}")
             else:
-                lines = " ".join(_recommended(name))
+                lines = " ".join(recommended_api(name))
                 what = f"no `api` section: rtrd is told nothing of it: write `{lines}`"
                 self.report(neighbor.line, f"{where}: {what}")
             return
@@ -443,16 +349,6 @@ class _Checker:
         return value in _TRUE
 
 
-def _recommended(process: str) -> Iterator[str]:
-    """Give the words of an `api` section that has all that rtrd needs."""
-
-    def needed(section: str) -> Iterator[str]:
-        return (f"{each.key};" for each in WANTED if each.section == section and each.on)
-
-    yield from ("api", "{", f"processes [ {shown([process])} ];", *needed("api"))
-    yield from ("receive", "{", *needed("receive"), "}", "}")
-
-
 def _line(said: Sequence[tuple[bool, int]], api: _API, wanted: Wanted) -> int:
     """Give the line of the word that is wrong, else that of the section where it is missing."""
     wrong = [line for on, line in said if on != wanted.on]
@@ -491,73 +387,3 @@ def _rtrd(words: Sequence[str]) -> tuple[str, ...]:
     at = [number for number, word in enumerate(flat) if PurePosixPath(word).name == "rtrd"]
     said = next((number for number in at if flat[number + 1 : number + 2] in (["attach"], ["run"])), None)
     return tuple(flat[(at[0] if said is None else said) :]) if at else ()
-
-
-_SHOWN_NEIGHBORS: Final = 3
-
-
-def check_environment(text: str, file: str) -> list[FileFault]:
-    """Check the text of an exabgp.env; what it leaves out has ExaBGP's default."""
-    section = ""
-    found: dict[tuple[str, str], tuple[int, str]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if head := re.fullmatch(r"\s*\[exabgp\.(\w+)\]\s*", line):
-            section = head[1]
-        elif pair := re.fullmatch(r"\s*([\w.]+)\s*=\s*(.*?)\s*", line):
-            found[section, pair[1]] = (number, pair[2].strip("'\""))
-    findings = []
-    for wanted in ENVIRONMENT:
-        number, value = found.get((wanted.section, wanted.key), (0, wanted.default))
-        if not wanted.good.fullmatch(value):
-            what = f"write `{wanted.key} = {wanted.write}` in [exabgp.{wanted.section}]: {wanted.why}"
-            findings.append(FileFault(file, number, what, "warning"))
-    return sorted(findings)
-
-
-def check_receivers(root: Found, file: str, sessions: Sequence[Session] | None) -> list[FileFault]:
-    """Check whom the rules of rtrd's own configuration name, and whom they reach without a `to`.
-
-    `sessions`: ExaBGP's; None: they are not known.
-    """
-    findings = []
-    for rule, action in announcing_rules(root):
-        if "to" not in rule.keys and (who := _external(rule, sessions)):
-            what = f"announced to every neighbor but the route's own, since `to` is left out: {who}"
-            findings.append(FileFault(file, action.line, f"{action.path}: {what}", "warning"))
-    for rule in root.keys["policy"].items if sessions is not None and "policy" in root.keys else ():
-        for key in ("from", "to"):
-            for each in rule.keys[key].items if key in rule.keys else ():
-                why = _no_session(each.value, sessions or (), receives=key == "to")
-                if why:
-                    findings.append(FileFault(file, each.line, f"{each.path}: {each.value}: {why}", "warning"))
-    return findings
-
-
-def _external(rule: Found, sessions: Sequence[Session] | None) -> str | None:
-    """Say which neighbors of other ASes a rule without `to` announces to."""
-    if sessions is None:
-        return "also to those of other ASes (eBGP)"
-    sources = {str(each.value) for each in rule.keys["from"].items} if "from" in rule.keys else None
-    from_sessions = [one for one in sessions if sources is None or str(one.network.network_address) in sources]
-    reached = [
-        str(one.network.network_address)
-        for one in sessions
-        if one.external and not one.is_range and any(source is not one for source in from_sessions)
-    ]
-    if not reached:
-        return None
-    more = f" and {len(reached) - _SHOWN_NEIGHBORS} more" if len(reached) > _SHOWN_NEIGHBORS else ""
-    return f"also to {', '.join(reached[:_SHOWN_NEIGHBORS])}{more} of another AS (eBGP)"
-
-
-def _no_session(address: object, sessions: Sequence[Session], *, receives: bool) -> str | None:
-    try:
-        host = ipaddress.ip_address(str(address))
-    except ValueError:
-        return None
-    within = [one for one in sessions if host.version == one.network.version and host in one.network]
-    if not within:
-        return "no neighbor of ExaBGP's configuration"
-    if receives and all(one.is_range for one in within):
-        return f"within the range {within[0].network}, for whose neighbors ExaBGP takes no announcements"
-    return None

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rtrd.exabgp.conf_check import WANTED, check
+from rtrd.exabgp.conf_check import check
+from rtrd.exabgp.recommended import WANTED
 from tests.integration import test_exabgp_grammar
 from tests.lab.programs import RTRD
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from rtrd import config
 from rtrd.exabgp import conf_file
-from rtrd.exabgp.conf_check import ENVIRONMENT, MAX_FINDINGS, WANTED, check, check_environment, check_receivers
+from rtrd.exabgp.conf_check import MAX_FINDINGS, check
+from rtrd.exabgp.conf_receivers import check_receivers
+from rtrd.exabgp.recommended import ENVIRONMENT, WANTED, check_environment
 from tests.lab import operator_pages
 from tests.lab.programs import rtrd
 

@@ -1,0 +1,77 @@
+"""Whom the rules of rtrd's own configuration name, and whom they reach, among the neighbors that ExaBGP has. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from rtrd.base.faults import FileFault
+from rtrd.config.checks import announcing_rules
+from rtrd.config.yaml_reader import Found
+
+_SHOWN_NEIGHBORS: Final = 3
+
+
+class Session(NamedTuple):
+    """A neighbor of the file."""
+
+    line: int
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    """Its address, or the range of its addresses."""
+    external: bool | None
+    """Whether it is in another AS; None: that is not known (`auto`)."""
+
+    @property
+    def is_range(self) -> bool:
+        """ExaBGP takes sessions of any address within."""
+        return self.network.num_addresses > 1
+
+
+def check_receivers(root: Found, file: str, sessions: Sequence[Session] | None) -> list[FileFault]:
+    """Check whom the rules of rtrd's own configuration name, and whom they reach without a `to`.
+
+    `sessions`: ExaBGP's; None: they are not known.
+    """
+    findings = []
+    for rule, action in announcing_rules(root):
+        if "to" not in rule.keys and (who := _external(rule, sessions)):
+            what = f"announced to every neighbor but the route's own, since `to` is left out: {who}"
+            findings.append(FileFault(file, action.line, f"{action.path}: {what}", "warning"))
+    for rule in root.keys["policy"].items if sessions is not None and "policy" in root.keys else ():
+        for key in ("from", "to"):
+            for each in rule.keys[key].items if key in rule.keys else ():
+                why = _no_session(each.value, sessions or (), receives=key == "to")
+                if why:
+                    findings.append(FileFault(file, each.line, f"{each.path}: {each.value}: {why}", "warning"))
+    return findings
+
+
+def _external(rule: Found, sessions: Sequence[Session] | None) -> str | None:
+    """Say which neighbors of other ASes a rule without `to` announces to."""
+    if sessions is None:
+        return "also to those of other ASes (eBGP)"
+    sources = {str(each.value) for each in rule.keys["from"].items} if "from" in rule.keys else None
+    from_sessions = [one for one in sessions if sources is None or str(one.network.network_address) in sources]
+    reached = [
+        str(one.network.network_address)
+        for one in sessions
+        if one.external and not one.is_range and any(source is not one for source in from_sessions)
+    ]
+    if not reached:
+        return None
+    more = f" and {len(reached) - _SHOWN_NEIGHBORS} more" if len(reached) > _SHOWN_NEIGHBORS else ""
+    return f"also to {', '.join(reached[:_SHOWN_NEIGHBORS])}{more} of another AS (eBGP)"
+
+
+def _no_session(address: object, sessions: Sequence[Session], *, receives: bool) -> str | None:
+    try:
+        host = ipaddress.ip_address(str(address))
+    except ValueError:
+        return None
+    within = [one for one in sessions if host.version == one.network.version and host in one.network]
+    if not within:
+        return "no neighbor of ExaBGP's configuration"
+    if receives and all(one.is_range for one in within):
+        return f"within the range {within[0].network}, for whose neighbors ExaBGP takes no announcements"
+    return None

@@ -85,14 +85,22 @@ def named(ctype: model.BaseTypeByIdentity, *, given: bool) -> str:
             return class_of(ctype.name) if ctype.name.isidentifier() else "Any"
         case model.ArrayType(item=item):
             return f"Array[{named(item, given=False)}]"
-        case model.PointerType(totype=model.VoidType()):
+        case model.PointerType(totype=target):
+            return _pointer(target, given=given)
+        case _:
+            return "Any"
+
+
+def _pointer(target: model.BaseTypeByIdentity, *, given: bool) -> str:
+    match target:
+        case model.VoidType():
             return "bytes | CData" if given else "Any"
-        case model.PointerType(totype=model.StructType(name=name)):
+        case model.StructType(name=name):
             return f"{class_of(name)} | Array[{class_of(name)}]" if given else class_of(name)
-        case model.PointerType(totype=model.PrimitiveType(name="char" | "uint8_t")) if given:
+        case model.PrimitiveType(name="char" | "uint8_t") if given:
             return "bytes | Array[bytes] | Array[int]"
-        case model.PointerType(totype=model.PrimitiveType() as number):
-            return f"Array[{named(number, given=False)}]"
+        case model.PrimitiveType():
+            return f"Array[{named(target, given=False)}]"
         case _:
             return "Any"
 

@@ -20,7 +20,7 @@ from rtrd.base.registry import Problem, Registry
 from rtrd.base.systemd_notify import Notifier
 from rtrd.caches import Caches
 from rtrd.config import Config
-from rtrd.config.diff import Change, compare, merged
+from rtrd.config.diff import Difference, compare, merged
 from rtrd.routers import Routers
 from rtrd.rtr.relay import Relay, RelayError
 from rtrd.vrps import slurm_files
@@ -32,7 +32,7 @@ logger = log.get("reload")
 class Reloaded(NamedTuple):
     """What a reload did."""
 
-    changes: list[Change]
+    changes: list[Difference]
     """Of the configuration."""
     reconnected: list[str]
     """The caches that had failed, and are asked now."""

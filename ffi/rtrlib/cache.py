@@ -172,17 +172,11 @@ class Cache:
 
     def tick(self, now: float) -> None:
         """Do what is due. To be called after everything readable was read: silence is judged here."""
+        overdue = self._overdue(now)
         if _due(self._expires_at, now):
             self._drop_data()
-            if self.link is not None:
-                self._replace(now, Fault.STALE, "no complete sync within the expire interval")
-        if self.link is not None:
-            if _due(self._hung_at, now):
-                self._replace(now, Fault.PROCESS, f"the cache process did not answer for {HUNG_AFTER:.0f} seconds")
-            elif _due(self._sync_ends, now):
-                self._replace(now, Fault.ENDLESS, f"no End of Data within {SYNC_LIMIT:.0f} seconds")
-            elif _due(self._stale_at, now) and not self._fresh:
-                self._replace(now, Fault.STALE, "no complete sync for most of the expire interval")
+        if self.link is not None and overdue is not None:
+            self._replace(now, *overdue)
         if self.link is None and _due(self._reopen_at, now):
             self._open(now)
         if self.link is not None and self.link.pid is not None and now >= self._ping_at:
@@ -190,6 +184,18 @@ class Cache:
             self._ping_at = now + PING_EVERY
             if self._hung_at is None:
                 self._hung_at = now + HUNG_AFTER
+
+    def _overdue(self, now: float) -> tuple[Fault, str] | None:
+        """Say what a link should have done by now and has not."""
+        if _due(self._expires_at, now):
+            return Fault.STALE, "no complete sync within the expire interval"
+        if _due(self._hung_at, now):
+            return Fault.PROCESS, f"the cache process did not answer for {HUNG_AFTER:.0f} seconds"
+        if _due(self._sync_ends, now):
+            return Fault.ENDLESS, f"no End of Data within {SYNC_LIMIT:.0f} seconds"
+        if _due(self._stale_at, now) and not self._fresh:
+            return Fault.STALE, "no complete sync for most of the expire interval"
+        return None
 
     def _open(self, now: float) -> None:
         self._reopen_at = self.socket.next_attempt = None

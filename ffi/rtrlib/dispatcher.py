@@ -9,7 +9,7 @@ import logging
 import select
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import count
 from typing import Final
 
@@ -234,27 +234,33 @@ class Dispatcher:
     def _carry_out(self, actions: list[Action]) -> None:
         now = self._clock()
         for action in actions:
-            match action:
-                case Activate(group):
-                    self._activate(self._groups[group])
-                case Release(caches):
-                    for index in caches:
-                        self._caches[index].release()
-                case Drop(caches):
-                    for index in caches:
-                        self._caches.pop(index).stop()
-                case Start(group):
-                    for socket in self._groups[group].sockets:
-                        if not self._caches[socket.index].started:
-                            self._caches[socket.index].start(now)
-                case Stop(group):
-                    for socket in self._groups[group].sockets:
-                        self._caches[socket.index].stop()
+            self._act(action, now)
         for i, one in enumerate(self._groups):
             status = self._failover.status(i)
             if status is not one.status:
                 one.status = status
                 self.listener.changed(one)
+
+    def _act(self, action: Action, now: float) -> None:
+        if isinstance(action, Activate):
+            self._activate(self._groups[action.group])
+            return
+        for index in self._indices(action):
+            match action:
+                case Release():
+                    self._caches[index].release()
+                case Drop():
+                    self._caches.pop(index).stop()
+                case Stop():
+                    self._caches[index].stop()
+                case Start() if not self._caches[index].started:
+                    self._caches[index].start(now)
+
+    def _indices(self, action: Release | Drop | Start | Stop) -> Iterable[int]:
+        """Give the caches that an action is about."""
+        if isinstance(action, Release | Drop):
+            return action.caches
+        return [socket.index for socket in self._groups[action.group].sockets]
 
     def _activate(self, group: ManagerGroup) -> None:
         log.info("%s is in use", group.name)

@@ -102,26 +102,29 @@ async def errors(
     """Answer every error as `{"error": sentence}`."""
     try:
         return await handler(request)
-    except NotReadyError as why:
-        return error(503, str(why))
-    except ConflictError as why:
-        return error(409, str(why))
-    except ValueError as why:
-        return error(400, str(why))
-    except web.HTTPNotFound:
-        return error(404, f"nothing is at {printable(request.path)}")
-    except web.HTTPMethodNotAllowed as why:
-        methods = " and ".join(sorted(why.allowed_methods - {"HEAD"}))
-        answer = error(405, f"{printable(request.path)} only answers {methods}")
-        answer.headers["Allow"] = ", ".join(sorted(why.allowed_methods))  # RFC 9110, section 15.5.6
-        return answer
+    except (NotReadyError, ConflictError, ValueError) as why:
+        return error(next(status for kind, status in _STATUS.items() if isinstance(why, kind)), str(why))
     except web.HTTPException as why:
-        return error(why.status, why.reason)
+        return _http_error(request, why)
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception:
         logger.exception("a request failed", path=request.path)
         return error(500, "rtrd failed to answer; its log says why")
+
+
+_STATUS: Final[Mapping[type[Exception], int]] = {NotReadyError: 503, ConflictError: 409, ValueError: 400}
+
+
+def _http_error(request: web.Request, why: web.HTTPException) -> web.Response:
+    path = printable(request.path)
+    if isinstance(why, web.HTTPNotFound):
+        return error(404, f"nothing is at {path}")
+    if not isinstance(why, web.HTTPMethodNotAllowed):
+        return error(why.status, why.reason)
+    answer = error(405, f"{path} only answers {' and '.join(sorted(why.allowed_methods - {'HEAD'}))}")
+    answer.headers["Allow"] = ", ".join(sorted(why.allowed_methods))  # RFC 9110, section 15.5.6
+    return answer
 
 
 def is_local(request: web.Request) -> bool:

@@ -59,6 +59,21 @@ def shown(status: dict[str, Any], width: int) -> Iterator[str]:
 def lines(status: dict[str, Any]) -> Iterator[str]:
     """Return the lines for an answer of /status."""
     yield from _head(status)
+    yield from _vrps(status)
+    for group in status["groups"]:
+        yield from _group(group, active=group["name"] == status["active_group"])
+    for file in status.get("slurm", ()):
+        yield from _slurm(file)
+    yield from exempts(status)
+    if status.get("rtr_server") is not None:
+        yield _rtr_server(status["rtr_server"])
+    if status.get("bird") is not None:
+        yield _bird(status["bird"])
+    for router in status["routers"]:
+        yield from _router(router)
+
+
+def _vrps(status: dict[str, Any]) -> Iterator[str]:
     vrps = status["vrps"]
     yield f"VRPs: {vrps['ipv4']} IPv4, {vrps['ipv6']} IPv6"
     if status.get("snapshot") is not None:
@@ -68,36 +83,6 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield from _held(status["guard"]["state"], held)
     if status.get("last_change") is not None:
         yield f"last change of routes or VRPs: {printable(status['last_change'])}"
-    for group in status["groups"]:
-        active = ", active" if group["name"] == status["active_group"] else ""
-        name = printable(group["name"])
-        yield f"group {name} (preference {group['preference']}{active}): {group['status']}"
-        for server in group["servers"]:
-            yield "  " + _server(server)
-            yield from (f"    {line}" for line in faults(server))
-    for file in status.get("slurm", ()):
-        yield f"SLURM {printable(file['path'])}: {file['filters']} filters, {file['assertions']} assertions"
-        if file["fault"] is not None:
-            yield f"  the file as it is now is not in force: {printable(file['fault'])}"
-    yield from exempts(status)
-    relay = status.get("rtr_server")
-    if relay is not None:
-        serial = "no data yet" if relay["serial"] is None else f"serial {relay['serial']}"
-        addresses = [*relay["listen"], *(f"{one} by TLS" for one in relay.get("listen_tls", ()))]
-        where = ", ".join(map(printable, addresses)) or "nowhere: its log says why"
-        yield f"RTR server: {where}; {relay['clients']} routers, {serial}"
-    if status.get("bird") is not None:
-        yield _bird(status["bird"])
-    for router in status["routers"]:
-        if not attached(router):
-            yield f"router {printable(str(router['name']))}: {gone(router)}"
-            continue
-        yield f"router {printable(str(router['name']))} (ExaBGP {printable(str(router['exabgp']))})"
-        neighbors = router["neighbors"]
-        count = neighbors if isinstance(neighbors, int) else len(neighbors)
-        routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
-        yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} commands are waiting"
-        yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router)))
 
 
 def _head(status: dict[str, Any]) -> Iterator[str]:
@@ -105,6 +90,40 @@ def _head(status: dict[str, Any]) -> Iterator[str]:
     yield f"rtrd {status['version']}, {printable(status['health']['summary'])}"
     for problem in status["problems"]:
         yield f"{problem['severity']}: {printable(problem['what'])} (since {printable(problem['since'])})"
+
+
+def _group(group: dict[str, Any], *, active: bool) -> Iterator[str]:
+    how = f"preference {group['preference']}{', active' if active else ''}"
+    yield f"group {printable(group['name'])} ({how}): {group['status']}"
+    for server in group["servers"]:
+        yield "  " + _server(server)
+        yield from (f"    {line}" for line in faults(server))
+
+
+def _slurm(file: dict[str, Any]) -> Iterator[str]:
+    yield f"SLURM {printable(file['path'])}: {file['filters']} filters, {file['assertions']} assertions"
+    if file["fault"] is not None:
+        yield f"  the file as it is now is not in force: {printable(file['fault'])}"
+
+
+def _rtr_server(relay: dict[str, Any]) -> str:
+    serial = "no data yet" if relay["serial"] is None else f"serial {relay['serial']}"
+    addresses = [*relay["listen"], *(f"{one} by TLS" for one in relay.get("listen_tls", ()))]
+    where = ", ".join(map(printable, addresses)) or "nowhere: its log says why"
+    return f"RTR server: {where}; {relay['clients']} routers, {serial}"
+
+
+def _router(router: dict[str, Any]) -> Iterator[str]:
+    name = printable(str(router["name"]))
+    if not attached(router):
+        yield f"router {name}: {gone(router)}"
+        return
+    yield f"router {name} (ExaBGP {printable(str(router['exabgp']))})"
+    neighbors = router["neighbors"]
+    count = neighbors if isinstance(neighbors, int) else len(neighbors)
+    routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
+    yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} commands are waiting"
+    yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router)))
 
 
 def _bird(bird: dict[str, Any]) -> str:

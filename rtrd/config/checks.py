@@ -26,20 +26,22 @@ ACTIONS: Final = ("valid", "not-found", "invalid", "unverified")
 
 def check_server(found: Found, report: Report) -> None:
     """Want the keys that the transport needs, and none that it has no use for."""
-    transport = found.get("transport", "tcp")
-    if transport == "ssh":
-        for key in ("user", "key"):
-            if key not in found.keys:
-                report(found.line, f"{found.path}: transport ssh needs {key!r}")
-        if "port" not in found.keys:
-            found.keys["port"] = Found(found.line, f"{found.path}.port", value=SSH_PORT)
-    elif transport == "tcp":
-        for key in ("user", "key", "host-key"):
-            if key in found.keys:
-                report(found.line_of(key), f"{found.path}.{key}: only for transport ssh")
+    _check_transport(found, report)
     host = found.get("host")
     if host is not FAULTY and (why := _no_host(str(host))):
         report(found.line_of("host"), f"{found.path}.host: {host!r} {why}", "warning")
+
+
+def _check_transport(found: Found, report: Report) -> None:
+    transport = found.get("transport", "tcp")
+    if transport == "tcp":
+        for key in {"user", "key", "host-key"} & found.keys.keys():
+            report(found.line_of(key), f"{found.path}.{key}: only for transport ssh")
+    elif transport == "ssh":
+        for key in ("user", "key"):
+            if key not in found.keys:
+                report(found.line, f"{found.path}: transport ssh needs {key!r}")
+        found.keys.setdefault("port", Found(found.line, f"{found.path}.port", value=SSH_PORT))
 
 
 def _no_host(host: str) -> str | None:
@@ -66,6 +68,20 @@ def check_caches(found: Found, report: Report) -> None:
 
     `retry` may be as long: a cache that answered before is asked again much sooner.
     """
+    _check_intervals(found, report)
+    if "groups" not in found.keys:
+        return
+    groups = found.keys["groups"].items
+    for key in ("preference", "name"):
+        _check_groups_differ(groups, key, report)
+    caches = [cache for group in groups if "servers" in group.keys for cache in group.keys["servers"].items]
+    if len(caches) > MAX_CACHES:
+        what = f"{len(caches)} caches, at most {MAX_CACHES} are possible"
+        report(caches[MAX_CACHES].line, f"{found.path}: {what}")
+    _check_caches_differ(caches, report)
+
+
+def _check_intervals(found: Found, report: Report) -> None:
     expire = found.get("expire", 7200)
     for key, default in (("refresh", 3600), ("retry", 600)):
         interval = found.get(key, default)
@@ -75,25 +91,19 @@ def check_caches(found: Found, report: Report) -> None:
             line = max(found.line_of(name) for name in (key, "expire"))
             how = "greater than" if key == "refresh" else "no less than"
             report(line, f"{found.path}: expire ({expire}) must be {how} {key} ({interval})")
-    if "groups" not in found.keys:
-        return
-    groups = found.keys["groups"].items
-    for key in ("preference", "name"):
-        first: dict[object, int] = {}
-        for group in groups:
-            value = group.get(key)
-            if value is FAULTY:
-                continue
-            if value in first:
-                what = f"{group.path}.{key}: {value} is also that of the group on line {first[value]}"
-                report(group.line_of(key), what)
-            else:
-                first[value] = group.line_of(key)
-    caches = [cache for group in groups if "servers" in group.keys for cache in group.keys["servers"].items]
-    if len(caches) > MAX_CACHES:
-        what = f"{len(caches)} caches, at most {MAX_CACHES} are possible"
-        report(caches[MAX_CACHES].line, f"{found.path}: {what}")
-    _check_caches_differ(caches, report)
+
+
+def _check_groups_differ(groups: Iterable[Found], key: str, report: Report) -> None:
+    first: dict[object, int] = {}
+    for group in groups:
+        value = group.get(key)
+        if value is FAULTY:
+            continue
+        if value in first:
+            what = f"{group.path}.{key}: {value} is also that of the group on line {first[value]}"
+            report(group.line_of(key), what)
+        else:
+            first[value] = group.line_of(key)
 
 
 def _check_caches_differ(caches: Iterable[Found], report: Report) -> None:
@@ -195,20 +205,24 @@ def _check_listening(found: Found, report: Report) -> None:
                 report(place.line, f"{place.path}: {what}")
                 break
         taken.append((endpoint, place))
-    if "caches" not in found.keys or "groups" not in found.keys["caches"].keys:
-        return
-    for group in found.keys["caches"].keys["groups"].items:
-        for cache in group.keys["servers"].items if "servers" in group.keys else ():
-            endpoint = _endpoint(cache)
-            for own, place in taken:
-                if (
-                    endpoint is not None
-                    and place.path != "http"
-                    and _is_here(endpoint.host)
-                    and _overlap(endpoint, own)
-                ):
-                    what = f"{endpoint} is where rtrd itself serves ({place.path}, line {place.line})"
-                    report(cache.line, f"{cache.path}: {what}: it would be its own cache")
+    _check_not_itself(_caches(found), taken, report)
+
+
+def _check_not_itself(caches: Iterable[Found], taken: Iterable[tuple[Endpoint, Found]], report: Report) -> None:
+    for cache in caches:
+        endpoint = _endpoint(cache)
+        if endpoint is None or not _is_here(endpoint.host):
+            continue
+        for own, place in taken:
+            if place.path != "http" and _overlap(endpoint, own):
+                what = f"{endpoint} is where rtrd itself serves ({place.path}, line {place.line})"
+                report(cache.line, f"{cache.path}: {what}: it would be its own cache")
+
+
+def _caches(root: Found) -> Iterator[Found]:
+    groups = root.keys["caches"].keys.get("groups") if "caches" in root.keys else None
+    for group in groups.items if groups is not None else ():
+        yield from group.keys["servers"].items if "servers" in group.keys else ()
 
 
 def _listening(found: Found) -> Iterator[Found]:

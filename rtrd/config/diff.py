@@ -6,7 +6,6 @@ registered, since a change that silently does not happen is worse than one that 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.config import Caches, Config, Group, PolicyRule, Server
 
 
-class Change(NamedTuple):
+class Difference(NamedTuple):
     """One difference."""
 
     what: str
@@ -29,7 +28,7 @@ class Change(NamedTuple):
         return f"{self.what} (only after a restart)" if self.restart else self.what
 
 
-def compare(old: Config, new: Config, reloadable: AbstractSet[str]) -> list[Change]:
+def compare(old: Config, new: Config, reloadable: AbstractSet[str]) -> list[Difference]:
     """Say what differs, in the order of the file. `reloadable`: keys (`policy`, `caches.refresh`) that can change."""
     changes = [*_caches(old.caches, new.caches, reloadable)]
     for field in new.__struct_fields__:
@@ -39,9 +38,9 @@ def compare(old: Config, new: Config, reloadable: AbstractSet[str]) -> list[Chan
         if field == "policy":
             changes += _policy(old.policy, new.policy)
         elif field == "slurm":
-            changes += [Change(f"slurm: {path} is no longer used") for path in before if path not in after]
-            changes += [Change(f"slurm: {path} is used") for path in after if path not in before]
-            changes += [] if set(before) != set(after) else [Change("slurm: the order of the files changed")]
+            changes += [Difference(f"slurm: {path} is no longer used") for path in before if path not in after]
+            changes += [Difference(f"slurm: {path} is used") for path in after if path not in before]
+            changes += [] if set(before) != set(after) else [Difference("slurm: the order of the files changed")]
         else:
             changes.append(_value(field, before, after, restart=field not in reloadable))
     return changes
@@ -56,7 +55,7 @@ def merged(old: Config, new: Config, reloadable: AbstractSet[str]) -> Config:
     return msgspec.structs.replace(new, **{**kept, "caches": msgspec.structs.replace(old.caches, **caches)})
 
 
-def _caches(old: Caches, new: Caches, reloadable: AbstractSet[str]) -> Iterator[Change]:
+def _caches(old: Caches, new: Caches, reloadable: AbstractSet[str]) -> Iterator[Difference]:
     for field in new.__struct_fields__:
         before, after = getattr(old, field), getattr(new, field)
         if field == "groups":
@@ -65,41 +64,46 @@ def _caches(old: Caches, new: Caches, reloadable: AbstractSet[str]) -> Iterator[
             yield _value(field, before, after, prefix="caches.", restart=f"caches.{field}" not in reloadable)
 
 
-def _groups(old: tuple[Group, ...], new: tuple[Group, ...]) -> Iterator[Change]:
+def _groups(old: tuple[Group, ...], new: tuple[Group, ...]) -> Iterator[Difference]:
     """Say which caches come, go and move; a cache is the same when all of its options are."""
+    yield from _groups_gone(old, new)
     before = {group.name: group for group in old}
-    after = {group.name: group for group in new}
     where = {server: group.name for group in old for server in group.servers}
-    total = Counter(server for group in new for server in group.servers)
-    for name, group in before.items():
-        if name not in after:
-            yield Change(f"group {name} is removed")
-        for server in group.servers:
-            if not total[server]:
-                yield Change(f"cache {_server(server)} of group {name} is removed")
-    for name, group in after.items():
-        if name not in before:
-            yield Change(f"group {name} is added, with preference {group.preference}")
-        elif before[name].preference != group.preference:
-            yield Change(f"group {name}: preference {before[name].preference} becomes {group.preference}")
+    for group in new:
+        name, was = group.name, before.get(group.name)
+        if was is None:
+            yield Difference(f"group {name} is added, with preference {group.preference}")
+        elif was.preference != group.preference:
+            yield Difference(f"group {name}: preference {was.preference} becomes {group.preference}")
         for server in group.servers:
             if server not in where:
-                yield Change(f"cache {_server(server)} is added to group {name}")
-            elif where[server] != name and not (name in before and server in before[name].servers):
-                yield Change(f"cache {_server(server)} moves from group {where[server]} to {name}")
+                yield Difference(f"cache {_server(server)} is added to group {name}")
+            elif where[server] != name and (was is None or server not in was.servers):
+                yield Difference(f"cache {_server(server)} moves from group {where[server]} to {name}")
 
 
-def _policy(old: tuple[PolicyRule, ...], new: tuple[PolicyRule, ...]) -> Iterator[Change]:
+def _groups_gone(old: tuple[Group, ...], new: tuple[Group, ...]) -> Iterator[Difference]:
+    names = {group.name for group in new}
+    servers = {server for group in new for server in group.servers}
+    for group in old:
+        if group.name not in names:
+            yield Difference(f"group {group.name} is removed")
+        for server in group.servers:
+            if server not in servers:
+                yield Difference(f"cache {_server(server)} of group {group.name} is removed")
+
+
+def _policy(old: tuple[PolicyRule, ...], new: tuple[PolicyRule, ...]) -> Iterator[Difference]:
     if not new:
-        yield Change("policy: no rule is left, rtrd only observes")
+        yield Difference("policy: no rule is left, rtrd only observes")
         return
     for number in range(max(len(old), len(new))):
         if number >= len(new):
-            yield Change(f"policy: rule {number + 1} is removed")
+            yield Difference(f"policy: rule {number + 1} is removed")
         elif number >= len(old):
-            yield Change(f"policy: rule {number + 1} is added, for {_sources(new[number])}")
+            yield Difference(f"policy: rule {number + 1} is added, for {_sources(new[number])}")
         elif old[number] != new[number]:
-            yield Change(f"policy: rule {number + 1} is changed, for {_sources(new[number])}")
+            yield Difference(f"policy: rule {number + 1} is changed, for {_sources(new[number])}")
 
 
 def _sources(rule: PolicyRule) -> str:
@@ -112,9 +116,9 @@ def _server(server: Server) -> str:
     return f"{Endpoint(server.host, server.port)}" + ("" if server.transport == "tcp" else f" ({server.transport})")
 
 
-def _value(field: str, before: object, after: object, *, restart: bool, prefix: str = "") -> Change:
+def _value(field: str, before: object, after: object, *, restart: bool, prefix: str = "") -> Difference:
     name = prefix + field.replace("_", "-")
-    return Change(f"{name}: {_text(before)} becomes {_text(after)}", restart)
+    return Difference(f"{name}: {_text(before)} becomes {_text(after)}", restart)
 
 
 def _text(value: Any) -> str:

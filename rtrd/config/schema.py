@@ -15,6 +15,7 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.base.notation import ROUTER_NAME
 from rtrd.config import Action, Config, PolicyRule, RTRServer, Server
 from rtrd.config.types import Address, HostName, Name, RouterName, Share
+from rtrd.config.yaml_reader import without_none
 from rtrd.tags import TagSpec
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -95,8 +96,7 @@ def _default(value: object) -> object:
 
 def _value(kind: inspect.Type, parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Give the schema of what a key may have; as for the reader, a key that is there has a value, never `null`."""
-    if isinstance(kind, inspect.UnionType):
-        kind = next(member for member in kind.types if not isinstance(member, inspect.NoneType))
+    kind = without_none(kind)
     cls = getattr(kind, "cls", None)
     if cls in LEAVES:
         return dict(LEAVES[cls])

@@ -87,6 +87,13 @@ def shown(text: object) -> str:
     return repr(full if len(full) <= SHOWN else full[:SHOWN] + "...")
 
 
+def without_none(kind: inspect.Type) -> inspect.Type:
+    """Give the type of a key's value: `X | None` only says that the key may be left out."""
+    if isinstance(kind, inspect.UnionType):
+        return next(member for member in kind.types if not isinstance(member, inspect.NoneType))
+    return kind
+
+
 class Reading(NamedTuple):
     """What a file says, and what is wrong with it."""
 
@@ -148,6 +155,12 @@ class _Walk:
         self.findings: list[FileFault] = []
         self.faults = 0
         self._visited = 0
+        self._readers: Mapping[type[inspect.Type], Callable[[yaml.Node, Any, Found], None]] = {
+            inspect.VarTupleType: self._list,
+            inspect.LiteralType: self._choice,
+            inspect.IntType: self._number,
+            inspect.StrType: lambda node, _, found: self._leaf(node, str, found),
+        }
 
     def report(self, line: int, what: str, severity: Severity = "fault") -> None:
         self.findings.append(FileFault(self.file, line, what, severity))
@@ -161,23 +174,14 @@ class _Walk:
             if self._visited == MAX_NODES + 1:
                 self.report(found.line, f"{path}: more than {MAX_NODES} values, aliases counted each time")
             return found
-        if isinstance(kind, inspect.UnionType):
-            kind = next(member for member in kind.types if not isinstance(member, inspect.NoneType))
+        kind = without_none(kind)
         cls = getattr(kind, "cls", None)
+        if isinstance(kind, inspect.StructType) and cls not in self.schema.leaves:
+            return self.struct(node, kind, path)
         if cls in self.schema.leaves:
             self._leaf(node, self.schema.leaves[cls], found, numeric=cls in self.schema.numeric)
-        elif isinstance(kind, inspect.StructType):
-            return self.struct(node, kind, path)
-        elif isinstance(kind, inspect.VarTupleType):
-            self._list(node, kind, found)
-        elif isinstance(kind, inspect.LiteralType):
-            self._choice(node, kind, found)
-        elif isinstance(kind, inspect.IntType):
-            self._number(node, kind, found)
-        elif isinstance(kind, inspect.StrType):
-            self._leaf(node, str, found)
         else:
-            raise TypeError(f"{path}: no reader for {kind}")
+            self._readers[type(kind)](node, kind, found)
         return found
 
     def struct(self, node: yaml.Node, kind: inspect.Type, path: str) -> Found:
@@ -188,28 +192,29 @@ class _Walk:
             self._expected(node, path or "the file", "keys and values")
             return found
         fields = {each.encode_name: each for each in kind.fields}
-        seen: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key, line = str(key_node.value), _line(key_node)
-            here = f"{path}.{key}" if path else key
-            if not isinstance(key_node, yaml.ScalarNode) or key not in fields:
-                self._unknown_key(key_node, fields, path)
-            elif key in seen:
-                self.report(line, f"{here}: given twice, first on line {seen[key]}")
-            else:
-                found.keys[key] = self.any(value_node, fields[key].type, here)
-                seen[key] = found.keys[key].line = line
-        for name, each in fields.items():
-            if each.required and name not in seen:
-                self.report(found.line, f"{path or 'the file'}: the key {shown(name)} is missing")
+            self._key(key_node, value_node, fields, found)
+        missing = [name for name, each in fields.items() if each.required and name not in found.keys]
+        for name in missing:
+            self.report(found.line, f"{path or 'the file'}: the key {shown(name)} is missing")
         before = self.faults
         if kind.cls in self.schema.checks:
             self.schema.checks[kind.cls](found, self.report)
         values = {fields[name].name: child.value for name, child in found.keys.items()}
-        whole = all(name in seen or not each.required for name, each in fields.items())
-        if whole and FAULTY not in values.values() and self.faults == before:
+        if not missing and FAULTY not in values.values() and self.faults == before:
             found.value = kind.cls(**values)
         return found
+
+    def _key(self, node: yaml.Node, value: yaml.Node, fields: Mapping[str, inspect.Field], found: Found) -> None:
+        key, line = str(node.value), _line(node)
+        path = f"{found.path}.{key}" if found.path else key
+        if not isinstance(node, yaml.ScalarNode) or key not in fields:
+            self._unknown_key(node, fields, found.path)
+        elif key in found.keys:
+            self.report(line, f"{path}: given twice, first on line {found.keys[key].line}")
+        else:
+            found.keys[key] = self.any(value, fields[key].type, path)
+            found.keys[key].line = line
 
     def _unknown_key(self, node: yaml.Node, fields: Mapping[str, Any], path: str) -> None:
         where = f"{path}: " if path else ""

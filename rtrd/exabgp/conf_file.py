@@ -216,13 +216,11 @@ def _words(line: str) -> list[str]:
         elif quote or not _PIECES.fullmatch(piece):
             word += piece
         else:
-            if word:
-                found.append(word)
-                word = ""
+            found += [word] if word else []
+            word = ""
             if piece == "#":
-                return found
-            if not piece.isspace():
-                found.append(piece)
+                break
+            found += [] if piece.isspace() else [piece]
     return [*found, word] if word else found
 
 

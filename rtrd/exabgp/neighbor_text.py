@@ -101,39 +101,46 @@ class ExtensiveReader:
         `enabled` for both directions and `disabled` for one or none, so that where both ends know ADD-PATH it tells
         nothing.
         """
-        words = text.split()
-        if len(words) == 2 and words[0] == "Neighbor":
-            self._undecided = False
-            self._local = ""
-            self._asns = self._four_octet_as = None
-            self._address = words[1] if is_address(words[1]) else None
-            return _range(words[1]) if self._address is None else None
-        if self._address is None:
-            return None
-        if len(words) == 2 and words[0] == "local":
-            self._local = words[1]
-        elif len(words) == 2 and words[0] == "state":
-            return Row(self._address, words[1].lower() == "established", local=self._local)
-        elif words[:2] == ["up", "for"]:
-            seconds = _seconds(words[2:])
-            return None if seconds is None else UpFor(seconds)
-        elif len(words) == 3 and words[0] == "AS" and words[1].isdecimal() and words[2].isdecimal():
-            self._asns = int(words[1]), int(words[2])
-        elif len(words) == 3 and words[0] == "asn4:" and "n/a" not in words:
-            self._four_octet_as = words[1:] == ["enabled", "enabled"]
-        elif len(words) == 3 and words[0] == "add-path:":
-            # Configured, but the session isn't up; or 4.2, of which only `enabled` can be believed.
-            self._undecided = words[1] == "enabled" and (
-                words[2] == "n/a" or (words[2] == "enabled" and version.startswith("4."))
-            )
-            if self._asns is not None and self._four_octet_as is not None and "n/a" not in words:
-                return Agreement(self._address, *self._asns, self._four_octet_as, words[1:] == ["enabled", "enabled"])
-        elif len(words) == 5 and words[1] == "unicast:" and words[0] in ("ipv4", "ipv6"):
-            directions = words[4].split("/")
-            send = "receive" if version.startswith("5.0") else "send"
-            taken = "enabled" in directions or send in directions
-            if taken or not self._undecided:
-                return PathIds(self._address, 4 if words[0] == "ipv4" else 6, taken)
+        match text.split():
+            case ["Neighbor", named]:
+                return self._begins(named)
+            case _ if self._address is None:
+                return None
+            case ["local", local]:
+                self._local = local
+            case ["state", state]:
+                return Row(self._address, state.lower() == "established", local=self._local)
+            case ["up", "for", *duration]:
+                seconds = _seconds(duration)
+                return None if seconds is None else UpFor(seconds)
+            case words:
+                return self._capability(self._address, words, version)
+        return None
+
+    def _begins(self, named: str) -> Range | None:
+        self._undecided = False
+        self._local = ""
+        self._asns = self._four_octet_as = None
+        self._address = named if is_address(named) else None
+        return _range(named) if self._address is None else None
+
+    def _capability(self, address: str, words: list[str], version: str) -> PathIds | Agreement | None:
+        match words:
+            case ["AS", local, peer] if local.isdecimal() and peer.isdecimal():
+                self._asns = int(local), int(peer)
+            case ["asn4:", *ends] if len(ends) == 2 and "n/a" not in ends:
+                self._four_octet_as = ends == ["enabled", "enabled"]
+            case ["add-path:", ours, theirs]:
+                # Configured, but the session isn't up; or 4.2, of which only `enabled` can be believed.
+                self._undecided = ours == "enabled" and (
+                    theirs == "n/a" or (theirs == "enabled" and version.startswith("4."))
+                )
+                if self._asns is not None and self._four_octet_as is not None and "n/a" not in words:
+                    return Agreement(address, *self._asns, self._four_octet_as, ours == theirs == "enabled")
+            case ["ipv4" | "ipv6" as family, "unicast:", _, _, directions]:
+                send = "receive" if version.startswith("5.0") else "send"
+                taken = bool({"enabled", send} & set(directions.split("/")))
+                return PathIds(address, int(family[-1]), taken) if taken or not self._undecided else None
         return None
 
 

@@ -217,6 +217,15 @@ def _read_json(path: str, data: bytes) -> VRPFile:
         raise VRPFileError(f"{path}:{line}: {error}") from error
 
 
+def _csv_vrp(row: list[str]) -> bytes:
+    if len(row) < 3:
+        raise ValueError("expected ASN,IP Prefix,Max Length,Trust Anchor")
+    length = row[2].strip()
+    if length and length not in _LENGTHS:
+        raise ValueError(f"{_shown(length)} is not a max length")
+    return _packed(row[0], row[1].strip(), _LENGTHS[length] if length else None)
+
+
 def _read_csv(path: str, data: bytes) -> VRPFile:
     if not data.endswith(b"\n"):
         # The only sign that the file was caught half written.
@@ -228,16 +237,12 @@ def _read_csv(path: str, data: bytes) -> VRPFile:
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(data), "latin-1", newline=""))
     try:
         for row in rows:
-            if len(row) >= 3 and (records or row[0] != "ASN"):
-                try:
-                    length = row[2].strip()
-                    if length and length not in _LENGTHS:
-                        raise ValueError(f"{_shown(length)} is not a max length")  # noqa: TRY301
-                    records.append(_packed(row[0], row[1].strip(), _LENGTHS[length] if length else None))
-                except ValueError as error:
-                    faults.add(f":{rows.line_num}", error)
-            elif row and len(row) < 3:
-                faults.add(f":{rows.line_num}", "expected ASN,IP Prefix,Max Length,Trust Anchor")
+            if not row or (len(row) >= 3 and row[0] == "ASN" and not records):
+                continue
+            try:
+                records.append(_csv_vrp(row))
+            except ValueError as error:
+                faults.add(f":{rows.line_num}", error)
     except csv.Error as error:
         raise VRPFileError(f"{path}:{rows.line_num}: {error}") from error
     if faults.count and not records:

@@ -85,14 +85,14 @@ def named(ctype: model.BaseTypeByIdentity, *, given: bool) -> str:
             return class_of(ctype.name) if ctype.name.isidentifier() else "Any"
         case model.ArrayType(item=item):
             return f"Array[{named(item, given=False)}]"
-        case model.PointerType(totype=target):
-            return _pointer(target, given=given)
+        case model.PointerType(totype=of):
+            return _pointer(of, given=given)
         case _:
             return "Any"
 
 
-def _pointer(target: model.BaseTypeByIdentity, *, given: bool) -> str:
-    match target:
+def _pointer(of: model.BaseTypeByIdentity, *, given: bool) -> str:
+    match of:
         case model.VoidType():
             return "bytes | CData" if given else "Any"
         case model.StructType(name=name):
@@ -100,7 +100,7 @@ def _pointer(target: model.BaseTypeByIdentity, *, given: bool) -> str:
         case model.PrimitiveType(name="char" | "uint8_t") if given:
             return "bytes | Array[bytes] | Array[int]"
         case model.PrimitiveType():
-            return f"Array[{named(target, given=False)}]"
+            return f"Array[{named(of, given=False)}]"
         case _:
             return "Any"
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, *parts: bytes | memoryview) -> None:
     """Write beside it and rename, so that it is on the disk when this returns; its mode is 0600. For a thread.
 
     No link is followed: what is beside it is made new. OSError: the old file is as it was.
@@ -18,7 +18,7 @@ def replace(path: Path, data: bytes) -> None:
     try:
         number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(number, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(number)
         fresh.replace(path)

@@ -7,7 +7,6 @@ one the format reads as an unknown one.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import stat
@@ -15,6 +14,7 @@ import struct
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rtrd.base import atomic_file
 from rtrlib.vrp import PACKED
 
 NAME: Final = "vrps.snapshot"
@@ -84,7 +84,7 @@ def _digest(front: bytes, records: memoryview) -> bytes:
 
 def _open(path: str, flags: int) -> int:
     """Open without waiting: a pipe instead of the file would stop us for good."""
-    return os.open(path, flags | os.O_NONBLOCK, 0o666)
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read(path: Path, now: float, expire: float) -> Snapshot | None:
@@ -114,25 +114,11 @@ def write(path: Path, snapshot: Snapshot) -> None:
 
     Raises SnapshotError; the old one is still there.
     """
-    fresh = path.with_name(path.name + ".new")
     try:
-        with open(fresh, "wb", opener=_open) as file:
-            file.write(encode(snapshot))
-            file.write(snapshot.records)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        atomic_file.replace(path, encode(snapshot), snapshot.records)
     except FileNotFoundError as error:
         raise SnapshotError(f"{path.parent}: there is no such folder") from error
     except OSError as error:
-        # On a full disk half a file would take the room that a whole one needs later.
-        with contextlib.suppress(OSError):
-            fresh.unlink()
         raise SnapshotError(f"{path}: cannot be written: {error.strerror}") from error
 
 

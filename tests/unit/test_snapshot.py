@@ -108,8 +108,14 @@ class TestFile:
         with pytest.raises(SnapshotError, match=f"^{path}: this is not a snapshot of rtrd: it is no file$"):
             read(path, NOW, EXPIRE)
         os.mkfifo(path.with_suffix(".snapshot.new"))
-        with pytest.raises(SnapshotError, match=f"^{path}: cannot be written: No such device or address$"):
-            write(path, Snapshot(RECORDS, NOW))
+        write(path, Snapshot(RECORDS, NOW))
+        assert read(path, NOW, EXPIRE) == Snapshot(RECORDS, NOW)
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_no_link_beside_it_is_followed(self, path: Path) -> None:
+        path.with_suffix(".snapshot.new").symlink_to(path.with_name("other"))
+        write(path, Snapshot(RECORDS, NOW))
+        assert list(path.parent.iterdir()) == [path]
 
     def test_the_fault_of_a_file_names_it(self, path: Path) -> None:
         path.write_bytes(GOOD[:70])

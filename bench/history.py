@@ -21,7 +21,7 @@ from rtrd.base import log
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.history import row
-from rtrd.history_store import Question
+from rtrd.history_tables import Question
 from rtrd.main import Service
 
 if TYPE_CHECKING:

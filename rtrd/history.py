@@ -21,7 +21,8 @@ from rtrd.base.registry import Registry
 from rtrd.base.text import printable
 from rtrd.config import History as Settings
 from rtrd.event_log import EventLog, explanation, reason, vrp_fields
-from rtrd.history_store import Batch, Found, Question, Store, StoreError
+from rtrd.history_store import Store, StoreError
+from rtrd.history_tables import Batch, Found, Question, numbers
 from rtrd.rib.table import CHANGE_SIZE, changes_of
 from rtrd.rib.terms import SESSION, UPDATE, ChangesLost, RouteChange
 
@@ -100,7 +101,7 @@ class History:
 
     def batch(self, router: str, neighbors: Mapping[int, str], records: bytes) -> Batch:
         """Put changes of a router, as its table gave them, together with what their numbers mean now."""
-        named, causes = history_store.numbers(records)
+        named, causes = numbers(records)
         return Batch(
             self.clock.wall(), router, {number: neighbors[number] for number in named & neighbors.keys()},
             {number: cause for number in causes if (cause := self._event_log.cause_of(number)) is not None},

@@ -1,12 +1,7 @@
 """The history's database: changes of routes in SQLite, in the state folder, and in memory while that can't be written.
 
-For one thread, which waits for the disk; nothing here knows the loop. A change lies as the route table gave it
-(rtrd.rib.table), so writing one costs a copy; one statement, in which the interpreter is not held, writes a batch.
-There is no index: a question reads all, which takes a second at most, and is seldom. Identifiers grow with time, over
-all tables and restarts.
+For one thread, which waits for the disk; nothing here knows the loop. What is in it, rtrd.history_tables says.
 """
-
-# ruff: noqa: S608 - what is put into SQL here are names of ours
 
 from __future__ import annotations
 
@@ -14,23 +9,14 @@ import contextlib
 import os
 import sqlite3
 import stat
-import sys
 import time
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
-
-from rtrd.base.notation import Prefix
-from rtrd.event_log import Cause
-from rtrd.rib.table import CHANGE_SIZE, column_of
-from rtrlib.vrp import pack, unpack
+from rtrd.history_tables import FORMAT, Batch, Found, Question, Tables
 
 NAME: Final = "history.sqlite"
-FORMAT: Final = 1 if sys.byteorder == "little" else 2
-"""Of the database; changes are in the byte order of this host."""
 IN_MEMORY: Final = 4 << 20
 """Octets of changes that are kept while they are on no disk."""
 AGAIN: Final = 10.0
@@ -42,68 +28,10 @@ MOST_DROPPED: Final = 10_000
 MOST_SECONDS: Final = 10.0
 """That a question may take."""
 _APPLICATION: Final = 0x72747264
-_CAUSES: Final = 1024
-
-_TABLES: Final = """
-CREATE TABLE {0}.batches(id INTEGER PRIMARY KEY, time REAL NOT NULL, router TEXT NOT NULL, neighbors TEXT NOT NULL,
-    causes TEXT NOT NULL, first_cause INTEGER, lost INTEGER NOT NULL, others INTEGER NOT NULL);
-CREATE TABLE {0}.causes(id INTEGER PRIMARY KEY, text TEXT NOT NULL, cache TEXT, vrps BLOB NOT NULL);
-CREATE TABLE {0}.changes(id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, record BLOB NOT NULL);
-"""
-_WRITE: Final = f"""
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :count)
-INSERT INTO {{0}}.changes SELECT :first + i, :batch, substr(:records, 1 + i * {CHANGE_SIZE}, {CHANGE_SIZE}) FROM n
-"""
-_WITHIN: Final = """substr(record, 18, 1) = :family AND substr(record, 1, 16) BETWEEN :first AND :last
-    AND substr(record, 17, 1) >= :length"""
 
 
 class StoreError(Exception):
     """The database can't be used; the text says which and why."""
-
-
-class Batch(NamedTuple):
-    """Changes of one router that were taken together."""
-
-    time: float
-    """Unix time."""
-    router: str
-    neighbors: dict[int, str]
-    """Addresses, by number."""
-    causes: dict[int, Cause]
-    """By number; those that are none of them are known by their number alone."""
-    records: bytes
-    """As RouteTable.take_changes gives them."""
-    lost: int
-    """Changes before these that were not kept."""
-    others: int
-    """Routes before these that came or went without being invalid, and were not kept."""
-
-
-class Question(NamedTuple):
-    """Which changes are asked for."""
-
-    prefix: Prefix
-    covering: bool
-    """Those of prefixes that cover it; else of those at or under it."""
-    before: int
-    """Only those with a lower identifier."""
-    most: int
-
-
-class Found(NamedTuple):
-    """Changes, the newest first."""
-
-    ids: list[int]
-    batches: list[Batch]
-    """One for each of `ids`, with that change alone."""
-    more: int
-    """How many older ones there are."""
-    since: float | None
-    """Unix time of the oldest change of any route; None: there are none."""
-    lost: int
-    others: int
-    """How many were not kept since then."""
 
 
 class Store:
@@ -120,12 +48,11 @@ class Store:
         """Changes that were too many for the memory, while the disk could not be written."""
         self._path = path
         self._inode: tuple[int, int] | None = None  # of the file, while it is attached
-        self._last = 0  # the identifier that was given last
-        self._known: OrderedDict[tuple[int, str], int] = OrderedDict()  # causes that are written, by number and text
         self._failed = -AGAIN
         self._tidied = 0.0
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, timeout=0.5)
-        self._db.executescript(_TABLES.format("main"))
+        self._tables = Tables(self._db)
+        self._tables.create("main")
 
     def close(self) -> None:
         """Write what is in memory, if that is possible, and let go of the file."""
@@ -141,11 +68,11 @@ class Store:
         self._recover(steady)
         if self._on_disk:
             try:
-                self._insert("disk", batches)
+                self._tables.insert("disk", batches)
             except sqlite3.Error as error:
                 self._fail(error, steady)
         if not self._on_disk:
-            self._insert("main", batches)
+            self._tables.insert("main", batches)
             dropped = self._shrink("main", IN_MEMORY)
             self.dropped += dropped if self._path is not None else 0
         if steady - self._tidied >= TIDY or self.size > self.limits[1]:
@@ -156,57 +83,6 @@ class Store:
     def _on_disk(self) -> bool:
         return self._inode is not None and self.fault is None
 
-    def _insert(self, schema: str, batches: Sequence[Batch]) -> None:
-        with self._transaction():
-            for batch in batches:
-                number = self._identifier()
-                causes = {name: self._cause(schema, name, cause) for name, cause in batch.causes.items()}
-                self._db.execute(
-                    f"INSERT INTO {schema}.batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        number, batch.time, batch.router, msgspec.json.encode(batch.neighbors).decode(),
-                        msgspec.json.encode(causes).decode(), min(causes.values(), default=None),
-                        batch.lost, batch.others,
-                    ),
-                )  # fmt: skip
-                count = len(batch.records) // CHANGE_SIZE
-                if count:
-                    first = self._identifier()
-                    self._last = first + count - 1
-                    given = {"count": count, "first": first, "batch": number, "records": batch.records}
-                    self._db.execute(_WRITE.format(schema), given)
-
-    def _cause(self, schema: str, number: int, cause: Cause) -> int:
-        key = (number, f"{schema} {cause.text}")
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = self._identifier()
-            vrps = b"".join(pack(vrp, announce=appeared) for vrp, appeared in cause.vrps)
-            self._db.execute(
-                f"INSERT INTO {schema}.causes VALUES (?, ?, ?, ?)",
-                (known, cause.text, cause.cache, vrps),
-            )
-            if len(self._known) > _CAUSES:
-                self._known.popitem(last=False)
-        return known
-
-    def _identifier(self) -> int:
-        self._last = max(self._last + 1, time.time_ns() // 1000)
-        return self._last
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        known = self._known.copy()
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._known = known
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
-
     # -- the disk
 
     def _recover(self, steady: float) -> None:
@@ -216,12 +92,7 @@ class Store:
         try:
             if self._inode is None:
                 self._attach(self._path)
-            with self._transaction():
-                for table in ("batches", "causes", "changes"):
-                    self._db.execute(f"INSERT OR IGNORE INTO disk.{table} SELECT * FROM main.{table}")
-            for table in ("batches", "causes", "changes"):
-                self._db.execute(f"DELETE FROM main.{table}")
-            self._known.clear()
+            self._tables.move("main", "disk")
             self.fault = None
         except (sqlite3.Error, StoreError) as error:
             self._fail(error, steady)
@@ -242,13 +113,10 @@ class Store:
             self._db.execute("PRAGMA disk.journal_size_limit = 4194304")
             found = self._number("disk.user_version")
             if found == 0:
-                self._db.executescript(f"BEGIN; {_TABLES.format('disk')} PRAGMA disk.user_version = {FORMAT}; COMMIT;")
+                self._tables.create("disk")
             elif found != FORMAT:
                 raise StoreError(f"{path}: it has another format ({found}) than this rtrd ({FORMAT})")  # noqa: TRY301
-            last = (
-                self._db.execute(f"SELECT max(id) FROM disk.{table}").fetchone()[0] for table in ("batches", "changes")
-            )
-            self._last = max(self._last, *(number or 0 for number in last))
+            self._tables.go_on("disk")
             self._measure()
         except BaseException:
             self._detach()
@@ -278,15 +146,7 @@ class Store:
             if self._path is not None and self._inode not in (None, _inode(self._path)):
                 self._detach()
                 raise StoreError(f"{self._path}: the file was taken away")  # noqa: TRY301 - as any fault
-            schema = "disk" if self._on_disk else "main"
-            old = self._db.execute(
-                f"SELECT max(id) FROM (SELECT id, time FROM {schema}.batches ORDER BY id LIMIT 1000) WHERE time < ?",
-                (now - self.limits[0],),
-            ).fetchone()[0]
-            if old is not None:
-                with self._transaction():
-                    after = self._db.execute(f"SELECT min(id) FROM {schema}.batches WHERE id > ?", (old,)).fetchone()[0]
-                    self._drop(schema, self._last + 1 if after is None else after, MOST_DROPPED)
+            self._tables.drop_older("disk" if self._on_disk else "main", now - self.limits[0], MOST_DROPPED)
             if self._on_disk:
                 self._shrink("disk", self.limits[1])
                 self._db.executescript("PRAGMA disk.incremental_vacuum(2000)")  # execute() would free one page of it
@@ -297,30 +157,8 @@ class Store:
     def _shrink(self, schema: str, most: int) -> int:
         """Drop the oldest changes while they are too many; give how many."""
         dropped = 0
-        while self._used(schema) > most:
-            end = self._db.execute(
-                f"SELECT id FROM {schema}.changes ORDER BY id LIMIT 1 OFFSET {MOST_DROPPED}"
-            ).fetchone()
-            with self._transaction():
-                some = self._drop(schema, self._last + 1 if end is None else end[0], MOST_DROPPED)
-            if not some:
-                break
+        while self._used(schema) > most and (some := self._tables.drop_oldest(schema, MOST_DROPPED)):
             dropped += some
-        return dropped
-
-    def _drop(self, schema: str, before: int, most: int) -> int:
-        last = self._db.execute(
-            f"SELECT max(id) FROM (SELECT id FROM {schema}.changes WHERE id < ? ORDER BY id LIMIT ?)",
-            (before, most),
-        ).fetchone()[0]
-        dropped = 0
-        if last is not None:
-            dropped = self._db.execute(f"DELETE FROM {schema}.changes WHERE id <= ?", (last,)).rowcount
-        first = self._db.execute(f"SELECT batch FROM {schema}.changes ORDER BY id LIMIT 1").fetchone()
-        keep = before if first is None else first[0]
-        self._db.execute(f"DELETE FROM {schema}.batches WHERE id < ?", (keep,))
-        cause = self._db.execute(f"SELECT min(first_cause) FROM {schema}.batches").fetchone()[0]
-        self._db.execute(f"DELETE FROM {schema}.causes WHERE id < ?", (keep if cause is None else min(cause, keep),))
         return dropped
 
     def _measure(self) -> None:
@@ -340,82 +178,19 @@ class Store:
         end = time.monotonic() + MOST_SECONDS
         self._db.set_progress_handler(lambda: time.monotonic() > end, 2_000_000)
         try:
-            return self._find(question)
+            found = self._find(question)
         except sqlite3.Error as error:
             if self._inode is None or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 raise StoreError(f"the history can't be read: {_words(error)}") from error
             self._fail(error, time.monotonic())
             self._detach()
-            return self._find(question)
+            found = self._find(question)
         finally:
             self._db.set_progress_handler(None, 0)
+        return found._replace(lost=found.lost + self.dropped)
 
     def _find(self, question: Question) -> Found:
-        condition, given = _condition(question.prefix, covering=question.covering)
-        rows: list[tuple[int, bytes, str, int]] = []
-        more = lost = others = 0
-        since: float | None = None
-        for schema in ("main", "disk") if self._inode is not None else ("main",):
-            rows += self._db.execute(
-                f"SELECT id, record, '{schema}', batch FROM {schema}.changes WHERE id < :before AND {condition}"
-                " ORDER BY id DESC LIMIT :most",
-                {**given, "before": question.before, "most": question.most},
-            )
-        rows = sorted(rows, reverse=True)[: question.most]
-        last = rows[-1][0] if rows else question.before
-        for schema in ("main", "disk") if self._inode is not None else ("main",):
-            if len(rows) == question.most:
-                more += self._db.execute(
-                    f"SELECT count(*) FROM {schema}.changes WHERE id < :before AND {condition}",
-                    {**given, "before": last},
-                ).fetchone()[0]
-            oldest, some, other = self._db.execute(
-                f"SELECT (SELECT time FROM {schema}.batches ORDER BY id LIMIT 1), sum(lost), sum(others)"
-                f" FROM {schema}.batches"
-            ).fetchone()
-            since = oldest if since is None else since if oldest is None else min(since, oldest)
-            lost, others = lost + (some or 0), others + (other or 0)
-        known: dict[tuple[str, int], Batch] = {}
-        batches = [self._batch(schema, batch, known)._replace(records=record) for _, record, schema, batch in rows]
-        return Found([row[0] for row in rows], batches, more, since, lost + self.dropped, others)
-
-    def _batch(self, schema: str, number: int, known: dict[tuple[str, int], Batch]) -> Batch:
-        if (schema, number) not in known:
-            row = self._db.execute(
-                f"SELECT time, router, neighbors, causes FROM {schema}.batches WHERE id = ?",
-                (number,),
-            ).fetchone()
-            causes = {
-                name: self._read_cause(schema, one)
-                for name, one in msgspec.json.decode(row[3], type=dict[int, int]).items()
-            }
-            neighbors = msgspec.json.decode(row[2], type=dict[int, str])
-            known[schema, number] = Batch(row[0], row[1], neighbors, causes, b"", 0, 0)
-        return known[schema, number]
-
-    def _read_cause(self, schema: str, number: int) -> Cause:
-        row = self._db.execute(f"SELECT text, cache, vrps FROM {schema}.causes WHERE id = ?", (number,)).fetchone()
-        return Cause(row[0], row[1], tuple(unpack(row[2]))) if row else Cause("VRPs changed", None, ())
-
-
-def numbers(records: bytes) -> tuple[set[int], set[int]]:
-    """Give the numbers of neighbors and of causes that changes name."""
-    return set(column_of(records, "neighbor")), set(column_of(records, "cause"))
-
-
-def _condition(prefix: Prefix, *, covering: bool) -> tuple[str, dict[str, bytes]]:
-    """Give the condition of the records that are asked for: `struct route_change` begins with its prefix."""
-    family = bytes((prefix.version,))
-    if not covering:
-        first, last = prefix.network_address.packed, prefix.broadcast_address.packed
-        bounds = {"first": first.ljust(16, b"\0"), "last": last.ljust(16, b"\0")}
-        return _WITHIN, {**bounds, "family": family, "length": bytes((prefix.prefixlen,))}
-    outer = (prefix.supernet(new_prefix=length) for length in range(prefix.prefixlen + 1))
-    keys = {
-        f"k{one.prefixlen}": one.network_address.packed.ljust(16, b"\0") + bytes((one.prefixlen,)) + family
-        for one in outer
-    }
-    return f"substr(record, 1, 18) IN ({', '.join(f':{key}' for key in keys)})", keys
+        return self._tables.find(("main", "disk") if self._inode is not None else ("main",), question)
 
 
 def _made_ready(path: Path) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.history import row
-from rtrd.history_store import Batch
+from rtrd.history_tables import Batch
 from rtrd.rib.table import CHANGE_SIZE, octets_of
 from rtrlib.vrp_set import VALIDITIES
 

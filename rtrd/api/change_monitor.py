@@ -19,7 +19,7 @@ from rtrd.caches import Caches
 from rtrd.event_log import EventLog
 from rtrd.exabgp.session import ExaBGP
 from rtrd.history import History
-from rtrd.history_store import Batch
+from rtrd.history_tables import Batch
 from rtrd.rib.table import CHANGE_SIZE, changes_of, octets_of
 from rtrd.route_log import RouteLog
 from rtrd.routers import Routers

@@ -14,7 +14,7 @@ from rtrd.base.clock import timestamp
 from rtrd.base.notation import parse_address, parse_prefix
 from rtrd.base.text import printable
 from rtrd.history import History, row
-from rtrd.history_store import Question
+from rtrd.history_tables import Question
 
 MOST_ROWS: Final = 1000
 """Changes in one answer."""

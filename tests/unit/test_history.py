@@ -16,7 +16,8 @@ from rtrd import history_store
 from rtrd.api import change_monitor
 from rtrd.event_log import Cause
 from rtrd.history import row
-from rtrd.history_store import Batch, Found, Question, Store
+from rtrd.history_store import Store
+from rtrd.history_tables import Batch, Found, Question
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.table import CHANGE_SIZE, RouteTable, changes_of

@@ -11,7 +11,7 @@ from tests.lab.graphs import circles
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"rtrd": ROOT / "rtrd", "rtrlib": ROOT / "ffi" / "rtrlib"}
 
-HISTORY = {"history", "history_store", "route_log"}
+HISTORY = {"history", "history_store", "history_tables", "route_log"}
 FLOORS = (
     {"base": {"base", "tags", "version"}},
     {"settings": {"config", "policy"}},

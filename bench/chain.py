@@ -25,10 +25,11 @@ from rtrd.commands import http_client
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5, ExaBGP, Neighbor
 from rtrd.exabgp import encode
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import decode
+from rtrd.exabgp.parsed import Parsed
 from rtrd.policy import Policy, Treatment
-from rtrd.rib.bgp_events import Update
+from rtrd.rib.attribute_octets import read_octets
+from rtrd.rib.update_octets import read_update
 from rtrlib.vrp import VRP, pack
 
 ROUTER, PEER, RECEIVER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
@@ -82,8 +83,9 @@ class Work:
     def _command(origin: int, prefixes: list[str], treatment: Treatment, batch: int) -> str:
         (line,) = lines.updates([lines.Route(prefix, origin) for prefix in prefixes], SET)
         event = decode(line)
-        assert isinstance(event, Update)
-        words = encode.attribute_words(read_attributes(event.announced[0][0], lambda _: False), treatment)
+        assert isinstance(event, Parsed)
+        update, _ = read_update(event.neighbor, *event.updates[0])
+        words = encode.attribute_words(read_octets(update.announced[0][0], lambda _: False), treatment)
         parts = (" ".join(prefixes[at : at + batch]) for at in range(0, len(prefixes), batch))
         return "".join(encode.announce(encode.select([RECEIVER]), words, None, part) for part in parts)
 

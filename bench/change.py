@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
+from collections.abc import Iterator
 from functools import partial
 
 from bench import generate, lines
@@ -12,7 +13,8 @@ from bench.pipe import TAGGING, Router
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
 from bench.section import Setting, set_of
-from rtrd.exabgp.attributes import read_attributes
+from rtrd.exabgp.decode import decode
+from rtrd.exabgp.parsed import Parsed
 from rtrd.exabgp.session import WORK
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State
@@ -28,11 +30,18 @@ QUIET = 0.3
 def loaded(table: list[lines.Route], vrps: bytes) -> tuple[Engine, VRPSet]:
     """Give an engine that has learned a table, in this process."""
     vrp_set = set_of(vrps)
-    engine = Engine("bench", vrp_set, Policy(), read_attributes)
+    engine = Engine("bench", vrp_set, Policy())
     engine.state(State(lines.PEER, up=True, reason=""))
-    for line in lines.updates(table, 20):
-        assert engine.take_lines(line, 0)[1]
+    take(engine, lines.updates(table, 20))
     return engine, vrp_set
+
+
+def take(engine: Engine, stream: Iterator[bytes]) -> None:
+    for line in stream:
+        event = decode(line)
+        assert isinstance(event, Parsed)
+        for session, body in event.updates:
+            engine.receive(event.neighbor, session, body)
 
 
 def settle(engine: Engine) -> None:
@@ -86,12 +95,11 @@ def by_size(setting: Setting) -> list[Comparison]:
         every = max(1, len(setting.table) // size)
         tables[size] = loaded(setting.table[::every][:size], b"".join(setting.vrps))
         # The routes that it covers are of its own making, so that each table has as many.
-        extra = [lines.Route(f"240.{i >> 8}.{i & 255}.0/24", 64500) for i in range(1024)]
-        for line in lines.updates(extra, 20):
-            tables[size][0].take_lines(line, 0)
+        extra = [lines.Route(f"127.{i >> 8}.{i & 255}.0/24", 64500) for i in range(1024)]
+        take(tables[size][0], lines.updates(extra, 20))
     found = []
     for length, covered in ((24, 1), (16, 256)):
-        vrp = generate.PACKED.pack(b"\xf0\1".ljust(16, b"\0"), 64500, length, 24, 4, 1)
+        vrp = generate.PACKED.pack(b"\x7f\1".ljust(16, b"\0"), 64500, length, 24, 4, 1)
         measures = {f"{size:,} routes": partial(come_and_go, *tables[size], vrp) for size in reversed(sizes)}
         rounds = interleaved(max(setting.rounds, 20), measures)
         plural = "s" if covered > 1 else ""

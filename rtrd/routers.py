@@ -13,7 +13,6 @@ from prometheus_client import Histogram
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.base.text import printable
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.problems import problems
 from rtrd.exabgp.session import ExaBGP
 from rtrd.known_routers import KnownRouters
@@ -71,7 +70,7 @@ class Routers:
         `mid_line`: what it says first is the rest of a line. `expected`: it is missed from now on when it is gone.
         """
         self.known.arrived(name, expected=expected)
-        engine = Engine(name, self._vrp_set, self.policy, read_attributes)
+        engine = Engine(name, self._vrp_set, self.policy)
         router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, wall=self._clock.wall)
         router.on_work = self._work.labels(name).observe
         self._routers.append(router)

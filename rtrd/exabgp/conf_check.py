@@ -299,26 +299,30 @@ class _Checker:
         if len(names) > 1:
             what = f"{len(names)} processes run rtrd for it ({shown(sorted(names))}): both would announce its routes"
             self.report(neighbor.line, f"{where}: {what}", "warning")
-        packets = self._packets(ours, where)
+        parsed = self._only_parsed(ours, where)
         for wanted in WANTED:
-            if wanted.section not in ("api", "receive") or (packets and wanted.key in ("parsed", "packets")):
+            if wanted.section not in ("api", "receive") or (parsed and wanted.key in ("parsed", "packets")):
                 continue
             said = [api.switches[wanted.key] for api in ours if wanted.key in api.switches]
             found = any(on for on, _ in said) if said else wanted.default
             if found != wanted.on:
                 self._want(wanted, _line(said, ours[0], wanted), ours[0].owner)
 
-    def _packets(self, ours: Sequence[_API], where: str) -> bool:
-        """Tell whether UPDATEs come as octets alone; want the OPENs then, without which none is read."""
-        if not any(self._on(api, "receive", "packets") for api in ours):
-            return False
+    def _only_parsed(self, ours: Sequence[_API], where: str) -> bool:
+        """Tell whether UPDATEs come decoded alone; want the OPENs of those that come as octets: else none is read."""
+        packets = any(self._on(api, "receive", "packets") for api in ours)
         if any(self._on(api, "receive", "parsed") for api in ours):
+            if not packets:
+                what = "better `receive { packets; update; open; } send { packets; open; }`: `parsed` loses attributes"
+                self.report(ours[0].section.line, f"{ours[0].owner}: api: {what}", "warning")
+            return not packets
+        if not packets:
             return False
         for direction, key in (("receive", "open"), ("send", "packets"), ("send", "open")):
             if not any(self._on(api, direction, key) for api in ours):
                 what = f"{direction}: write `{key};`: without both OPENs rtrd can't read packets"
                 self.report(ours[0].section.line, f"{where}: api: {what}", "fault")
-        return True
+        return False
 
     def _on(self, api: _API, direction: str, key: str) -> bool:
         statements = (each.last(key) for each in api.section.of_kind(direction))

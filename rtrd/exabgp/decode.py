@@ -1,42 +1,26 @@
 """Decodes the JSON lines that ExaBGP writes to its process: UPDATEs, and what happens to sessions.
 
 Both dialects are read, 4.2 and 5.0, and newer ones by their shape. The decoder is typed (msgspec); it skips what it
-doesn't know. Path attributes stay raw: the octets are the key of an attribute set, which exabgp/attributes.py decodes
-once.
+doesn't know. An UPDATE is octets in any case: in packets mode ExaBGP hands them on, else parsed.py makes them.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
-from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
+from rtrd.exabgp.parsed import Message, Parsed, parsed
+from rtrd.rib.bgp_events import Negotiated, State
 
-UNICAST = ("ipv4 unicast", "ipv6 unicast")
-
-_NO_ATTRIBUTES = msgspec.Raw(b"{}")
-_LINK_LOCAL = re.compile("fe[89ab][0-9a-f]:", re.IGNORECASE).match  # fe80::/10
 _ABSENT = msgspec.Raw(b"")  # msgspec takes a union with Raw for null alone
 
 
-class _Nlri(msgspec.Struct, gc=False):
-    nlri: str | None = None  # other families have other keys
-    path_information: str | None = msgspec.field(name="path-information", default=None)
-
-
-class _Update(msgspec.Struct):
-    attribute: msgspec.Raw = _NO_ATTRIBUTES
-    # exabgp.api.compact writes a prefix without path id as a string
-    announce: dict[str, dict[str, list[_Nlri | str]]] = {}
-    withdraw: dict[str, list[_Nlri | str]] = {}
-
-
 class _Message(msgspec.Struct):
-    update: _Update | None = None
+    update: Message | None = None
     body: str | None = None  # of packets mode: the message behind its header, in hex
 
 
@@ -46,12 +30,13 @@ class _Address(msgspec.Struct):
 
 
 class _Asn(msgspec.Struct, gc=False):
-    local: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)] = 0
+    local: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+    peer: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 
 
 class _Neighbor(msgspec.Struct):
     address: _Address
-    asn: _Asn = msgspec.field(default_factory=_Asn)
+    asn: _Asn | None = None
     direction: str = ""
     state: str = ""
     reason: str = ""
@@ -83,7 +68,7 @@ class Octets(NamedTuple):
     """What follows its header."""
 
 
-Event = Update | Sent | State | Other | Negotiated | Octets
+Event = Parsed | State | Other | Negotiated | Octets
 
 
 class DecodeError(ValueError):
@@ -96,19 +81,6 @@ class _Capabilities(msgspec.Struct):
 
 _decoder = msgspec.json.Decoder(_Line)
 _capabilities = msgspec.json.Decoder(_Capabilities)
-
-
-def attribute_key(attributes: bytes, next_hop: str, own_as: int, family: str) -> bytes:
-    """Give the key of an attribute set: the raw attributes, the next hop, the speaker's own AS and the family.
-
-    They belong to it: they decide what is announced, and the origin AS of an empty path.
-    """
-    return b"%b\0%b\0%d\0%b" % (
-        attributes,
-        next_hop.encode("ascii", "replace").replace(b"\0", b"?"),
-        own_as,
-        b"4" if family == "ipv4 unicast" else b"6",
-    )
 
 
 def decode(line: bytes) -> Event:
@@ -142,10 +114,11 @@ def _message(neighbor: _Neighbor) -> Event | None:
     if octets is not None:
         return octets
     update = None if neighbor.message is None else neighbor.message.update
-    event = None if update is None else _update(neighbor, update)
-    if neighbor.direction != "send":
-        return event  # None: End-of-RIB (RFC 4724 section 2), for one
-    return Other("send", neighbor.address.peer) if event is None else Sent(event)
+    if update is None:
+        return None  # End-of-RIB (RFC 4724 section 2), for one
+    if neighbor.asn is None:
+        raise DecodeError("an UPDATE without AS numbers")
+    return parsed(neighbor.address.peer, neighbor.direction, neighbor.asn.local, neighbor.asn.peer, update)
 
 
 def _state(neighbor: _Neighbor) -> Event | None:
@@ -177,37 +150,3 @@ _READERS: dict[str, Callable[[_Neighbor], Event | None]] = {
     "state": _state,
     "negotiated": _negotiated,
 }
-
-
-def _update(neighbor: _Neighbor, update: _Update) -> Update:
-    withdrawn: list[str] = []
-    announced: list[tuple[bytes, list[str]]] = []
-    others = 0
-    for family, entries in update.withdraw.items():
-        if family in UNICAST:
-            withdrawn += _prefixes(entries)
-        else:
-            others += len(entries)
-    for family, next_hops in update.announce.items():
-        if family not in UNICAST:
-            others += sum(map(len, next_hops.values()))
-            continue
-        # An IPv6 next hop with a link-local one beside it (RFC 2545 section 3): ExaBGP names the same routes twice.
-        beside = len(next_hops) > 1 and not all(map(_LINK_LOCAL, next_hops))
-        for next_hop, entries in next_hops.items():
-            if beside and _LINK_LOCAL(next_hop):
-                continue
-            key = attribute_key(bytes(update.attribute), next_hop, neighbor.asn.local, family)
-            announced.append((key, _prefixes(entries)))
-    return Update(neighbor.address.peer, withdrawn, announced, others)
-
-
-def _prefixes(entries: list[_Nlri | str]) -> list[str]:
-    return [
-        entry
-        if isinstance(entry, str)
-        else entry.nlri or ""
-        if entry.path_information is None
-        else f"{entry.nlri} {entry.path_information}"
-        for entry in entries
-    ]

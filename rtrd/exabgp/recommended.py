@@ -29,12 +29,11 @@ class Wanted(NamedTuple):
 
 
 _COSTS = "rtrd doesn't read it, and each line costs ExaBGP time"
-_TWICE = "rtrd would read each UPDATE twice: take `parsed` or `packets`"
 WANTED: Final = (
     Wanted("api", "neighbor-changes", True, "without it the end of a session isn't told, and its routes stay", "fault"),
-    Wanted("receive", "parsed", True, "without it no routes are told in a form that rtrd reads", "fault"),
+    Wanted("receive", "packets", True, "without it no routes are told in a form that rtrd reads", "fault"),
     Wanted("receive", "update", True, "without it no routes are told", "fault"),
-    Wanted("receive", "packets", False, _TWICE),
+    Wanted("receive", "parsed", False, "rtrd would read each UPDATE twice"),
     Wanted("receive", "consolidate", False, _COSTS),
     Wanted("receive", "keepalive", False, _COSTS),
     Wanted(
@@ -105,7 +104,7 @@ def recommended_api(process: str) -> Iterator[str]:
         return (f"{each.key};" for each in WANTED if each.section == section and each.on)
 
     yield from ("api", "{", f"processes [ {shown([process])} ];", *needed("api"))
-    yield from ("receive", "{", *needed("receive"), "}", "}")
+    yield from ("receive", "{", *needed("receive"), "open;", "}", "send", "{", "packets;", "open;", "}", "}")
 
 
 def check_environment(text: str, file: str) -> list[FileFault]:

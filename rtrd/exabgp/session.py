@@ -29,11 +29,13 @@ from rtrd.exabgp.neighbor_text import (
     read_configured,
 )
 from rtrd.exabgp.neighbors import Findings, Known, Neighbors
+from rtrd.exabgp.parsed import Parsed
 from rtrd.exabgp.pipe import MOST_LINE, Pipe
 from rtrd.exabgp.startup import StartUp
 from rtrd.exabgp.window import FENCE, FENCE_HEADER, Acks, Written
 from rtrd.policy import Policy, normal
-from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
+from rtrd.rib.bgp_events import Negotiated, State
+from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
 from rtrd.rib.update_octets import consequence, read_update
@@ -165,16 +167,8 @@ class ExaBGP:
     def feed(self, text: bytes) -> None:
         """Take whole lines of ExaBGP."""
         self.engine.set_time(int(self._wall()))
-        at = 0
-        while at < len(text):
-            at, lines = self.engine.take_lines(text, at)
-            if lines:
-                self.lines += lines
-                self.gate.routes_came(self.clock())
-            if at < len(text):
-                end = text.index(b"\n", at)
-                self._line(text[at:end])
-                at = end + 1
+        for line in text.split(b"\n")[:-1]:
+            self._line(line)
 
     def _line(self, line: bytes) -> None:
         self.lines += 1
@@ -204,18 +198,18 @@ class ExaBGP:
             logger.warning(event, router=self.engine.name, **fields, **more)
 
     def _event(self, event: Event) -> None:
-        if type(event) is Update:
-            self.engine.update(event)
-            self.gate.routes_came(self.clock())
-        elif type(event) is Sent:
-            self.engine.local_routes.sent(event.update)
+        if type(event) is Octets:
+            self._octets(event)
+        elif type(event) is Parsed:
+            self.engine.others += event.others
+            self.engine.table.no_prefixes(event.no_prefixes)
+            for session, body in event.updates:
+                self._update(event.neighbor, event.direction, session, body)
         elif type(event) is State:
             self._session_changed(event)
-        elif type(event) is Octets:
-            self._octets(event)
         elif type(event) is Negotiated:
             self.engine.negotiated(event)
-        elif type(event) is Other and event.neighbor is not None and event.kind != "send":
+        elif type(event) is Other and event.neighbor is not None:
             self._heard_of(event.neighbor)
 
     def _octets(self, message: Octets) -> None:
@@ -225,16 +219,21 @@ class ExaBGP:
         elif (session := self.bgp_sessions.of(address, self._wall())) is None:
             # Never a guess: whether path ids come can't be told from octets.
             self._left_out("an UPDATE of a session whose OPENs were not heard", "session")
-        elif message.direction == "send":
-            self.engine.local_routes.sent(read_update(message.neighbor, session, message.body)[0])
         else:
-            wrong = consequence(self.engine.receive(address, session, message.body))
-            self.gate.routes_came(self.clock())
-            if wrong is not None:
-                self._warn(
-                    f"update {address}", "an UPDATE is malformed", neighbor=address, why="; ".join(wrong.what),
-                    routes=wrong.routes,
-                )  # fmt: skip
+            self._update(message.neighbor, message.direction, session, message.body)
+
+    def _update(self, neighbor: str, direction: str, session: BGPSession, body: bytes) -> None:
+        if direction == "send":
+            self.engine.local_routes.sent(read_update(neighbor, session, body)[0])
+            return
+        address = normal(neighbor)
+        wrong = consequence(self.engine.receive(address, session, body))
+        self.gate.routes_came(self.clock())
+        if wrong is not None:
+            self._warn(
+                f"update {address}", "an UPDATE is malformed", neighbor=address, why="; ".join(wrong.what),
+                routes=wrong.routes,
+            )  # fmt: skip
 
     def _opened(self, address: str, message: Octets) -> None:
         self._heard_of(message.neighbor)

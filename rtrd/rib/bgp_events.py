@@ -15,7 +15,7 @@ class Update(NamedTuple):
     withdrawn: list[str]
     """`PREFIX`, under ADD-PATH `PREFIX PATH-ID` (as an address); not parsed yet."""
     announced: list[tuple[bytes, list[str]]]
-    """Key of the attribute set (the door makes it) and the prefixes that carry it."""
+    """Key of the attribute set (attribute_octets.py) and the prefixes that carry it."""
     others: int
     """How many routes of other families it has; they are left alone."""
 
@@ -30,12 +30,6 @@ class State(NamedTuple):
     """The router's own address, as the router spells it."""
     time: float | None = None
     """Unix time, as the router says it."""
-
-
-class Sent(NamedTuple):
-    """An UPDATE that the router sent to a neighbor, by its own configuration or because it was told to."""
-
-    update: Update
 
 
 class Negotiated(NamedTuple):

@@ -7,14 +7,14 @@ from the side (`vrps_changed`). No sockets and no clock: whoever has them calls 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import _rov
 from rtrd.policy import Policy, Rule, Treatment, normal
-from rtrd.rib.attribute_octets import is_octets, read_octets
-from rtrd.rib.attributes import AttributeSet, read_key, with_treatment
+from rtrd.rib.attribute_octets import read_octets
+from rtrd.rib.attributes import AttributeSet, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State, Update
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.local_routes import LocalRoutes
@@ -23,9 +23,9 @@ from rtrd.rib.previous_run import PreviousRun
 from rtrd.rib.receivers import Receivers, packed
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import UNKNOWN, AttributeSummary, Command, NeighborPolicy, Route
+from rtrd.rib.terms import UNKNOWN, Command, NeighborPolicy, Route
 from rtrd.rib.update_octets import native_session, read_update
-from rtrd.tags import VALIDITIES, Tag
+from rtrd.tags import VALIDITIES
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _ALREADY_ADVERTISED = 200
@@ -49,24 +49,20 @@ class Engine:
         name: str,
         vrp_set: VRPSet,
         policy: Policy,
-        read_attributes: Callable[[bytes, Callable[[Tag], bool]], AttributeSet],
     ) -> None:
-        """`read_attributes` makes an AttributeSet of the dialect's key, less the communities that are ours."""
+        """`name` is the router's."""
         self.name = name
         self.table = RouteTable(vrp_set)
         self.table.set_our_tags(policy.our_tags)
         self.receivers = Receivers(name, self.table)
         """Neighbors that commands can name."""
-        self.local_routes = LocalRoutes(
-            vrp_set, self.receivers, self._advertises, self.attributes, self._withdraws_local
-        )
+        self.local_routes = LocalRoutes(vrp_set, self.receivers, self._advertises, self._withdraws_local)
         """What the router announces by itself."""
         self.others = 0
         """Routes of families that are left alone."""
         self.sessions: dict[str, Session] = {}
         self._policy = policy
         self._owns = lru_cache(maxsize=65536)(policy.is_ours)
-        self._read_attributes = read_attributes
         self._treatments = Treatments()
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
@@ -78,7 +74,7 @@ class Engine:
         self._strangers: set[str] = set()  # what the router has said is no neighbor
         self._retag: Retag | None = None
         self._policy_cause = UNKNOWN
-        self.previous_run = PreviousRun(self.table, lambda tag: self._owns(tag))  # noqa: PLW0108 - by the policy of then
+        self.previous_run = PreviousRun(self.table)
         self._add_receivers()
 
     # -- the policy
@@ -106,11 +102,9 @@ class Engine:
         """Find what a change of our tags makes of the attribute sets; then let the policy count."""
         assert self._retag is not None
         for number, key in self._retag.look(budget):
-            if read_key(key) is not None:
-                continue  # of a previous run, or of the router's list, which came without our tags
-            now = self._read(key, self._owns)
-            if any(self._read(key, policy.is_ours) != now for policy in self._retag.before):
-                self.table.retag(number, self._summary(key, now))
+            now = read_octets(key, self._owns)
+            if any(read_octets(key, policy.is_ours) != now for policy in self._retag.before):
+                self.table.retag(number, self.table.summary_of_octets(key))
         if self._retag.done:
             self._retag = None
             for address, session in self.sessions.items():
@@ -213,7 +207,6 @@ class Engine:
             rule = self._policy.rule_for(address)
             session = Session(self.table.add_neighbor(self._native_policy(address, rule), packed(address)), rule)
             self.sessions[address] = session
-            self.table.name_neighbor(session.number, self.receivers.spelling(address))
         return session
 
     def _native_policy(self, neighbor: str, rule: Rule | None) -> NeighborPolicy:
@@ -237,10 +230,7 @@ class Engine:
                 continue
             if not self._path_ids and " " in prefixes[0]:
                 self._path_ids = True
-            number = table.find_attributes(key)
-            if number is None:
-                number = table.add_attributes(key, self._summary(key, self.attributes(key)))
-            table.announce(session.number, number, prefixes)
+            table.announce(session.number, table.set_of_octets(key), prefixes)
 
     def receive(self, neighbor: str, session: BGPSession, body: bytes) -> int:
         """Take an UPDATE of a neighbor (in normal form) in octets, without its header.
@@ -263,31 +253,14 @@ class Engine:
         self._path_ids |= bool(received.path_ids)
         return int(received.faults)
 
-    def take_lines(self, text: bytes, at: int) -> tuple[int, int]:
-        """Take lines from octet `at` of the text on that are nothing but known sets of attributes and their routes.
-
-        Gives where the first other one begins, or the end of the text, and how many were taken.
-        """
-        if self.previous_run.lists:
-            return at, 0  # who withdraws what must be known
-        at, lines, path_ids = self.table.take_lines(text, at)
-        self._path_ids |= path_ids
-        return at, lines
-
     def attributes(self, key: bytes) -> AttributeSet:
         """Give the attribute set of a key, decoded."""
         attributes = self._remembered.get(key)
         if attributes is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            attributes = self._remembered[key] = read_key(key) or self._read(key, self._owns)
+            attributes = self._remembered[key] = read_octets(key, self._owns)
         return attributes
-
-    def _read(self, key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
-        return read_octets(key, owns) if is_octets(key) else self._read_attributes(key, owns)
-
-    def _summary(self, key: bytes, attributes: AttributeSet) -> AttributeSummary:
-        return self.table.summary_of_octets(key) if is_octets(key) else attributes.summary()
 
     def advertised_before(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
         """Take a route that is advertised to a neighbor, announced by a previous run."""

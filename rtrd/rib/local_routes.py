@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rtrd.policy import normal
-from rtrd.rib.attributes import AttributeSet, key_of
+from rtrd.rib.attribute_octets import key_of
+from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.receivers import Receivers
 from rtrd.rib.table import RouteTable
@@ -45,12 +46,11 @@ class LocalRoutes:
         vrp_set: VRPSet,
         receivers: Receivers,
         ours: Callable[[str, str], bool],
-        attributes: Callable[[bytes], AttributeSet],
         acts: Callable[[str], int],
     ) -> None:
         """`ours`: whether what is advertised to a neighbor for an NLRI (as of Update) is rtrd's.
 
-        `attributes`: of a key. `acts`: a neighbor's bit, if invalid routes are to be withdrawn there now; else 0.
+        `acts`: a neighbor's bit, if invalid routes are to be withdrawn there now; else 0.
         """
         self.withdrawn: dict[LocalRoute, bytes] = {}
         """What a rule had withdrawn, with the key of its attributes; the router announces it no more."""
@@ -58,7 +58,6 @@ class LocalRoutes:
         """The neighbors that get such routes, with the number that each has in the table."""
         self._receivers = receivers
         self._ours = ours
-        self._attributes = attributes
         self._acts = acts
         self.table = RouteTable(vrp_set)
         """They and their validity; what changes the VRPs is told to it."""
@@ -250,10 +249,7 @@ class LocalRoutes:
             self._drop(
                 address, number, [prefix for prefix in prefixes if LocalRoute(address, prefix) in self.withdrawn]
             )
-        attributes = self.table.find_attributes(key)
-        if attributes is None:
-            attributes = self.table.add_attributes(key, self._attributes(key).summary())
-        self.table.announce(number, attributes, prefixes)
+        self.table.announce(number, self.table.set_of_octets(key), prefixes)
 
     def _drop(self, address: str, number: int, prefixes: Iterable[str]) -> None:
         prefixes = list(prefixes)

@@ -6,12 +6,10 @@ route is withdrawn and no bad one left. No clock: the router's dialect says when
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from rtrd.policy import normal
-from rtrd.rib.attributes import AttributeSet, key_of
+from rtrd.rib.attribute_octets import AS_ANNOUNCED, key_of
+from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.table import RouteTable
-from rtrd.tags import Tag
 
 MOST_WITHDRAWN = 200_000
 """Withdraws that are remembered while the router lists its routes; beyond that nothing is learned from the list."""
@@ -20,7 +18,7 @@ MOST_WITHDRAWN = 200_000
 class PreviousRun:
     """What a previous run had one router announce."""
 
-    def __init__(self, table: RouteTable, owns: Callable[[Tag], bool]) -> None:
+    def __init__(self, table: RouteTable) -> None:
         self.number: int | None = None
         """Of the neighbor that it is in the route table; None: nothing is advertised."""
         self.found = 0
@@ -28,7 +26,6 @@ class PreviousRun:
         self.lists = False
         """The router is listing its neighbors' routes."""
         self._table = table
-        self._owns = owns
         self._withdrawn: set[tuple[str, str]] = set()
         self._changed: set[str] = set()
 
@@ -41,7 +38,7 @@ class PreviousRun:
         """Take note of a route that is advertised to receivers (bits)."""
         if self.number is None:
             self.number = self._table.add_previous_run()
-        if self._table.add_stale(self.number, self._attributes(attributes), prefix, receivers):
+        if self._table.add_stale(self.number, self._set_of(attributes, AS_ANNOUNCED), prefix, receivers):
             self.found += 1
 
     def release(self) -> None:
@@ -80,9 +77,7 @@ class PreviousRun:
             or self._table.has(number, prefix)
         ):
             return False
-        return self._table.announce(number, self._attributes(attributes.without(self._owns)), [prefix]) == 1
+        return self._table.announce(number, self._set_of(attributes), [prefix]) == 1
 
-    def _attributes(self, attributes: AttributeSet) -> int:
-        key = key_of(attributes)
-        number = self._table.find_attributes(key)
-        return self._table.add_attributes(key, attributes.summary()) if number is None else number
+    def _set_of(self, attributes: AttributeSet, flags: int = 0) -> int:
+        return self._table.set_of_octets(key_of(attributes, flags))

@@ -6,9 +6,11 @@ words of routes that came with one. Decoding every set would take seconds; nearl
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 from rtrd.policy import Policy
+from rtrd.rib.attribute_octets import COMMUNITY
 from rtrd.rib.table import RouteTable
 from rtrd.tags import Tag
 
@@ -20,7 +22,7 @@ class Retag:
         """`unfinished`: a walk that was not done when its policy was replaced in turn."""
         self.before: list[Policy] = [before] if unfinished is None else [before, *unfinished.before]
         tags: frozenset[Tag] = frozenset().union(*(policy.our_tags ^ now.our_tags for policy in self.before))
-        self._texts = [tuple(str(number).encode() for number in tag.numbers) for tag in tags]
+        self._octets = [struct.pack(COMMUNITY[tag.kind], *tag.numbers) for tag in tags]
         self._table = table
         self._next = 0
         self._end = table.attributes_end if tags else 0
@@ -31,13 +33,13 @@ class Retag:
         return self._next >= self._end
 
     def look(self, budget: int) -> Iterator[tuple[int, bytes]]:
-        """Give number and key of those of the next `budget` sets in which a tag's numbers all occur."""
+        """Give number and key of those of the next `budget` sets in which a tag's octets occur."""
         end = min(self._end, self._next + budget)
         for number in range(self._next, end):
             try:
                 key = self._table.attributes_key(number)
             except KeyError:
                 continue  # a number that no set has any more
-            if any(all(text in key for text in texts) for texts in self._texts):
+            if any(octets in key for octets in self._octets):
                 yield number, key
         self._next = end

@@ -52,7 +52,6 @@ class RouteTable:
         """What waits, and what is left to do; it changes with the table."""
         self._faults = ffi.new("struct route_faults *")
         self._command = ffi.new("struct command *")
-        self._taken = ffi.new("struct lines_taken *")
         self._received = ffi.new("struct bgp_received *")
         self._reading: _rov.BgpUpdate | None = None
         self._split = 0
@@ -73,7 +72,7 @@ class RouteTable:
         return int(number)
 
     def set_our_tags(self, tags: Iterable[Tag]) -> None:
-        """Tell which communities the policy can add; `take_lines` leaves attribute sets that have one to the caller."""
+        """Tell which communities the policy can add: one of a neighbor's makes no other attribute set."""
         native = [
             {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
             for tag in tags
@@ -107,11 +106,6 @@ class RouteTable:
         if number < 0:
             raise MemoryError("no room for another neighbor")
         return int(number)
-
-    def name_neighbor(self, neighbor: int, name: str) -> None:
-        """Let lines with this address be the neighbor's (`take_lines`)."""
-        octets = name.encode()
-        lib.rib_neighbor_name(self.native, neighbor, octets, len(octets))
 
     def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
         """Change what the policy says for a neighbor.
@@ -149,17 +143,6 @@ class RouteTable:
         taken = lib.rib_withdraw_text(self.native, neighbor, text, len(text), count, self._faults)
         return taken if taken == count else self._explain(taken, prefixes, self.withdraw, neighbor)
 
-    def take_lines(self, text: bytes, at: int) -> tuple[int, int, bool]:
-        """Take the routes of ExaBGP's lines from octet `at` of the text on, each ended by LF, undecoded by Python.
-
-        It ends before the first line that is not of the usual kind, or not taken for certain. Gives where that one
-        begins, or the end of the text; how many lines were taken; whether some route has a path id (RFC 7911).
-        """
-        view = ffi.from_buffer(text)
-        lib.exabgp_take_lines(self.native, view + at, len(text) - at, self._faults, self._taken)
-        self._faults.memory = 0  # whoever decodes that line will see
-        return at + self._taken.size, self._taken.lines, self._taken.path_ids
-
     def receive(self, neighbor: int, session: _rov.BgpSession, body: bytes) -> _rov.BgpReceived:
         """Take an UPDATE of a neighbor: the octets behind its header. Gives what it did, good until the next one.
 
@@ -186,6 +169,11 @@ class RouteTable:
             raise ValueError("no attribute set")
         return AttributeSummary(*(getattr(found, name) for name in AttributeSummary._fields))
 
+    def set_of_octets(self, key: bytes) -> int:
+        """Give the number of the attribute set of such a key. If it is new, it is as of `add_attributes`."""
+        number = self.find_attributes(key)
+        return self.add_attributes(key, self.summary_of_octets(key)) if number is None else number
+
     def _update(self) -> _rov.BgpUpdate:
         """Give the memory in which UPDATEs are read: some of it is only used by long ones."""
         if self._reading is None:
@@ -203,6 +191,10 @@ class RouteTable:
             self._faults.memory = 0
             raise MemoryError("no memory for more routes")
         return int(taken)
+
+    def no_prefixes(self, count: int) -> None:
+        """Count prefixes that were none."""
+        self._faults.prefixes += count
 
     @property
     def malformed(self) -> int:

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import ExaBGP
 from rtrd.rib.engine import Engine
 from tests.lab.engine_story import policy_of
@@ -51,7 +50,7 @@ def commands_for(data: bytes) -> str:
         os.set_blocking(of, False)
         # A millisecond passes at each look at the clock: how quick this machine is makes no difference.
         ticks = itertools.count()
-        engine = Engine("fuzz", set_of(), policy_of(POLICY), read_attributes)
+        engine = Engine("fuzz", set_of(), policy_of(POLICY))
         router = ExaBGP(engine, stdin, stdout, lambda: None, lambda: next(ticks) / 1000)
         written = b""
 

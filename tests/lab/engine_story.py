@@ -1,16 +1,19 @@
 """An engine without a router: told what neighbors announce, asked for its commands."""
 
+import ipaddress
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
 from rtrd import config
-from rtrd.exabgp.attributes import read_attributes
-from rtrd.exabgp.decode import attribute_key
+from rtrd.exabgp.decode import DecodeError, decode
+from rtrd.exabgp.parsed import Parsed, attributes_of
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
+from rtrd.rib.update_octets import read_update
 from rtrlib.vrp import VRP
 from tests.lab.vrp_sets import packed, set_of
 
@@ -27,14 +30,40 @@ TAGGED = f"policy: [{{from: [{PEER}], to: [{LISTENER}], not-found: {{action: ann
 """What PEER announces goes to LISTENER with its tag, if it is not-found."""
 
 
+def key_of_json(attributes: bytes, next_hop: str = "192.0.2.1", own_as: int = 65000, family: int = 4) -> bytes:
+    """The key of an attribute set that ExaBGP tells as JSON."""
+    hop = ipaddress.ip_address(next_hop).packed
+    return struct.pack("!BBIB", family, 0, own_as, len(hop)) + hop + attributes_of(attributes)
+
+
+def update_of(event: Parsed) -> Update:
+    """All that a line of parsed mode says of routes."""
+    told = Update(event.neighbor, [], [], event.others)
+    for session, body in event.updates:
+        update, _ = read_update(event.neighbor, session, body)
+        told.withdrawn.extend(update.withdrawn)
+        told.announced.extend(update.announced)
+    return told
+
+
+def take(engine: Engine, *lines: bytes) -> None:
+    """Have an engine take lines of ExaBGP that are UPDATEs of parsed mode; others, and what is none, are nothing."""
+    for line in lines:
+        try:
+            event = decode(line)
+        except DecodeError:
+            continue
+        if isinstance(event, Parsed):
+            for session, body in event.updates:
+                engine.receive(event.neighbor, session, body)
+
+
 def update(
     neighbor: str, *prefixes: str, origin: int = 64500, next_hop: str = "192.0.2.9", **attributes: Any
 ) -> Update:
     """What a neighbor announces."""
     found = {"origin": "igp", "as-path": [64496, origin], **attributes}
-    return Update(
-        neighbor, [], [(attribute_key(json.dumps(found).encode(), next_hop, 65000, "ipv4 unicast"), list(prefixes))], 0
-    )
+    return Update(neighbor, [], [(key_of_json(json.dumps(found).encode(), next_hop), list(prefixes))], 0)
 
 
 class EngineStory:
@@ -42,7 +71,7 @@ class EngineStory:
 
     def __init__(self, policy: Policy, *vrps: VRP) -> None:
         self.vrp_set = set_of(*vrps)
-        self.engine = Engine("exabgp", self.vrp_set, policy, read_attributes)
+        self.engine = Engine("exabgp", self.vrp_set, policy)
 
     def up(self, *neighbors: str) -> None:
         for neighbor in neighbors:

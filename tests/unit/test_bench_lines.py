@@ -8,7 +8,10 @@ import pytest
 
 from bench import generate, lines
 from rtrd.exabgp.decode import decode
-from rtrd.rib.bgp_events import State, Update
+from rtrd.exabgp.parsed import Parsed
+from rtrd.rib.attribute_octets import read_octets
+from rtrd.rib.bgp_events import State
+from tests.lab.engine_story import update_of
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 CASES = {"update-v4-1": ["20.0.0.0/24"], "update-v6": ["2001:db8:1::/48", "2001:db8:2::/48", "::/0", "2001:db8::1/128"]}
@@ -57,11 +60,11 @@ def test_each_route_is_in_one_line_with_its_origin_last(packing: int) -> None:
     routes = lines.make_routes(1000, vrps)
     assert routes == lines.make_routes(1000, vrps)
     assert len({route.prefix for route in routes}) == 1000
-    found = {}
+    found: dict[str, int | None] = {}
     for line in lines.updates(routes, packing):
         event = decode(line)
-        assert isinstance(event, Update)
-        ((key, prefixes),) = event.announced
+        assert isinstance(event, Parsed)
+        ((key, prefixes),) = update_of(event).announced
         assert len(prefixes) <= packing
-        found.update(dict.fromkeys(prefixes, json.loads(key.split(b"\0")[0])["as-path"]["0"]["value"][-1]))
+        found.update(dict.fromkeys(prefixes, read_octets(key, lambda _: False).origin_as))
     assert found == dict(routes)

@@ -25,7 +25,8 @@ GOOD = """\
 neighbor 192.0.2.1 { local-as 65000; peer-as 64496;
   capability { route-refresh; }
   api { processes [ rtrd ]; neighbor-changes;
-    receive { parsed; update; } } }
+    receive { packets; update; open; }
+    send { packets; open; } } }
 """
 
 
@@ -58,14 +59,15 @@ def test_the_page_on_exabgp_says_the_same() -> None:
 
 FAULTS = [
     ("neighbor-changes;", "", 4, "neighbor 192.0.2.1: api: write `neighbor-changes;`"),
-    ("parsed;", "", 5, "neighbor 192.0.2.1: receive: write `parsed;`"),
+    ("packets;", "", 5, "neighbor 192.0.2.1: receive: write `packets;`"),
     (
-        "parsed;",
-        "packets;",
+        "update; open;",
+        "update;",
         4,
         "neighbor 192.0.2.1: api: receive: write `open;`: without both OPENs rtrd can't read packets",
     ),
-    ("parsed;", "packets; open;", 4, "neighbor 192.0.2.1: api: send: write `packets;`: without both OPENs"),
+    ("send { packets; open; }", "", 4, "neighbor 192.0.2.1: api: send: write `packets;`: without both OPENs"),
+    ("send { packets; open; }", "send { packets; }", 4, "neighbor 192.0.2.1: api: send: write `open;`"),
     ("update;", "update disable;", 5, "neighbor 192.0.2.1: receive: write `update;`"),
     ("neighbor-changes;", "nieghbor-changes;", 4, "api: ExaBGP doesn't know 'nieghbor-changes'; did you mean"),
     ("neighbor-changes;", "neighbor-changes maybe;", 4, "neighbor-changes: expected enable or disable, found 'maybe'"),
@@ -85,8 +87,8 @@ FAULTS = [
     ("/bin/rtrd attach", "/bin/true", 1, "no process runs rtrd: write `process rtrd {"),
     ("local-as", "process x { run /bin/true; } local-as", 2, "neighbor 192.0.2.1: `process` within a neighbor"),
     ("local-as 65000; peer-as 64496;", "local-as 65000; peer-as 64496", 2, "`peer-as 64496` isn't ended on its line"),
-    ("update; }", "update }", 5, "ExaBGP ignores `update`: there is no `;`"),
-    ("} } }", "} } } }", 5, "`}` closes nothing; ExaBGP ignores the rest of the file"),
+    ("update; open; }", "open; update }", 5, "ExaBGP ignores `update`: there is no `;`"),
+    ("} } }", "} } } }", 6, "`}` closes nothing; ExaBGP ignores the rest of the file"),
     ("neighbor 192.0.2.1", "nieghbor 192.0.2.1", 2, "unknown section 'nieghbor'; did you mean 'neighbor'?"),
 ]
 
@@ -108,6 +110,8 @@ WARNINGS = [
     ("local-as", "family { ipv4 flow; } local-as", 2, "neighbor 192.0.2.1: neither `ipv4 unicast` nor"),
     ("neighbor-changes;", "neighbor-changes; negotiated;", 4, "neighbor 192.0.2.1: api: leave out `negotiated`"),
     ("update;", "update; consolidate;", 5, "neighbor 192.0.2.1: receive: leave out `consolidate`"),
+    ("update;", "update; parsed;", 5, "neighbor 192.0.2.1: receive: leave out `parsed`"),
+    ("packets; update; open;", "parsed; update;", 4, "neighbor 192.0.2.1: api: better `receive { packets; "),
     ("encoder", "respawn false; encoder", 1, "process rtrd: with `respawn false`"),
     ("192.0.2.1", "192.0.2.0/24", 2, "neighbor 192.0.2.0/24: a range"),
     ("} } }", "} }", 2, "`neighbor 192.0.2.1 {` is never closed"),
@@ -132,7 +136,7 @@ def test_a_neighbor_without_api_is_told_what_to_write() -> None:
 
 def test_a_template_is_told_of_once_and_overrules_the_neighbor() -> None:
     template = "template { neighbor t {\n local-as 65000; capability { route-refresh; } group-updates false;\n"
-    template += " api { processes [ rtrd ]; receive { parsed; update; } }\n} }\n"
+    template += " api { processes [ rtrd ]; receive { packets; update; open; } send { packets; open; } }\n} }\n"
     neighbors = "".join(f"neighbor 192.0.2.{n} {{ inherit t; peer-as 1; group-updates true; }}\n" for n in range(1, 9))
     assert [(line, what.partition(":")[0]) for line, _, what in found(HEAD + template + neighbors)] == [
         (3, "template t"),

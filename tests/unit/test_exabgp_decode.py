@@ -1,5 +1,6 @@
 """ExaBGP's lines by their shape, whatever wrote them; nothing but an event or a DecodeError comes of hostile ones."""
 
+import ipaddress
 import json
 import random
 import re
@@ -9,16 +10,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
-from rtrd.rib.attributes import AttributeSet
-from rtrd.rib.bgp_events import Negotiated, Sent, State, Update
+from rtrd.exabgp.parsed import Parsed
+from rtrd.rib.attribute_octets import read_octets
+from rtrd.rib.bgp_events import Negotiated, State, Update
+from tests.lab.engine_story import update_of
 from tests.lab.json_places import get, places, put
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 LINES = sorted(line for file in SAMPLES.glob("*/*.jsonl") for line in file.read_bytes().splitlines())
 PEER = "127.0.0.2"
-EVENTS = (Update, Sent, State, Other, Negotiated, Octets)
+EVENTS = (Parsed, State, Other, Negotiated, Octets)
 
 
 def sample(name: str, version: str = "5.0.15") -> bytes:
@@ -37,12 +39,12 @@ def changed(name: str, *replacements: tuple[str, str], version: str = "5.0.15") 
 
 def routes(line: bytes) -> Update:
     event = decode(line)
-    assert isinstance(event, Update)
-    return event
+    assert isinstance(event, Parsed)
+    return update_of(event)
 
 
 def next_hops(update: Update) -> list[tuple[str | None, list[str]]]:
-    return [(read_attributes(key, lambda _: False).next_hop, prefixes) for key, prefixes in update.announced]
+    return [(read_octets(key, lambda _: False).next_hop, prefixes) for key, prefixes in update.announced]
 
 
 def contained(line: bytes) -> Event | None:
@@ -56,10 +58,11 @@ def contained(line: bytes) -> Event | None:
         assert re.fullmatch(r"[\x20-\x7e]{1,300}", wrong), "the line's text must not get into the log"
         return None
     assert isinstance(event, EVENTS)
-    if isinstance(event, Update):
-        for key, prefixes in event.announced:
-            assert isinstance(read_attributes(key, lambda _: False), AttributeSet)
-            assert all(isinstance(prefix, str) for prefix in prefixes)
+    if isinstance(event, Parsed):
+        assert event.no_prefixes >= 0
+        for key, prefixes in update_of(event).announced:
+            assert read_octets(key, lambda _: False).next_hop
+            assert all(map(ipaddress.ip_network, (prefix.partition(" ")[0] for prefix in prefixes)))
     return event
 
 
@@ -83,9 +86,13 @@ def test_keys_that_nobody_knows_are_skipped() -> None:
 
 def test_what_exabgp_sent_is_no_route_of_the_neighbor() -> None:
     sent = changed("update-v4-1", ('"direction": "receive"', '"direction": "send"'))
-    received = decode(sample("update-v4-1"))
-    assert isinstance(received, Update)
-    assert decode(sent) == Sent(received)
+    read, received = decode(sent), decode(sample("update-v4-1"))
+    assert isinstance(read, Parsed)
+    assert isinstance(received, Parsed)
+    assert (read.direction, received.direction) == ("send", "receive")
+    (session, body), (other, same) = *read.updates, *received.updates
+    assert body == same
+    assert (session.local_as, session.peer_as) == (other.peer_as, other.local_as), "it is read as the neighbor would"
 
 
 def test_a_down_names_its_neighbor_and_reason() -> None:
@@ -126,22 +133,24 @@ def test_a_link_local_next_hop_beside_a_global_one_is_left_out() -> None:
     assert next_hops(routes(sample("update-v6-global-ll"))) == [("2001:db8::2", ["2001:db8:3::/48"])]
 
 
-def test_a_route_with_link_local_next_hops_alone_is_known_all_the_same() -> None:
+def test_a_route_with_link_local_next_hops_alone_takes_away_what_was_there() -> None:
     """It can't be announced, but it replaces what the neighbor announced before (RFC 4271 section 3.1)."""
-    both = changed("update-v6-global-ll", ("2001:db8::2", "fe80::2"))
-    assert next_hops(routes(both)) == [(None, ["2001:db8:3::/48"])] * 2
-    assert [next_hop for next_hop, _ in next_hops(routes(changed("update-v6", ("2001:db8::2", "FEBF::2"))))] == [None]
+    both = routes(changed("update-v6-global-ll", ("2001:db8::2", "fe80::2")))
+    assert (both.withdrawn, both.announced) == (["2001:db8:3::/48"] * 2, [])
+    one = routes(changed("update-v6", ("2001:db8::2", "FEBF::2")))
+    assert (len(one.withdrawn), one.announced) == (4, [])
 
 
 def test_an_address_that_only_begins_like_a_link_local_one_is_none() -> None:
     line = changed("update-v6-global-ll", ("2001:db8::2", "fe8::2"))
-    assert next_hops(routes(line)) == [("fe8::2", ["2001:db8:3::/48"])]
+    assert ("fe8::2", ["2001:db8:3::/48"]) in next_hops(routes(line))
 
 
 def test_no_next_hop_can_be_announced_of_an_update_without_one() -> None:
     for text in ("no-nexthop", "null", "", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "2001:db8::1%eth0", "1.2.3"):
         line = changed("update-v4-1", ('"127.0.0.2": [', f'"{text}": ['))
-        assert next_hops(routes(line)) == [(None, ["20.0.0.0/24"])], text
+        told = routes(line)
+        assert (told.withdrawn, told.announced) == (["20.0.0.0/24"], []), text
 
 
 def test_two_families_in_one_update() -> None:
@@ -286,32 +295,33 @@ def test_numbers_past_64_bits() -> None:
         contained(changed("asset-end", ('"0": {', f'"{number}": {{')))
 
 
-def test_an_own_as_that_is_none_is_no_line() -> None:
+@pytest.mark.parametrize("whose", ['"local": 65001', '"peer": 65002'])
+def test_an_as_that_is_none_is_no_line(whose: str) -> None:
     for number in ("-1", "4294967296", '"65001"', "null"):
-        line = changed("update-v4-1", ('"local": 65001', f'"local": {number}'))
+        line = changed("update-v4-1", (whose, f"{whose.split(':', maxsplit=1)[0]}: {number}"))
         with pytest.raises(DecodeError):
             decode(line)
+    with pytest.raises(DecodeError, match="without AS numbers"):
+        decode(changed("update-v4-1", ('"asn"', '"asns"')))
 
 
 def test_the_last_of_duplicate_keys_counts_and_their_routes_don_t_mix() -> None:
     line = changed("update-v4-1", ('"origin": "igp"', '"origin": "igp", "origin": "egp"'))
     ((key, _),) = routes(line).announced
-    assert read_attributes(key, lambda _: False).origin == 1
+    assert read_octets(key, lambda _: False).origin == 1
     line = changed("update-v4-1", ('"update": {', '"update": {}, "update": {'))
     assert decode(line) == decode(sample("update-v4-1"))
 
 
 def test_nul_octets_stay_inside_the_attributes() -> None:
-    """The key joins its parts with NUL: none of the line's may shift them."""
+    """None of the line's may shift what the octets say."""
     for name, old, new in (
         ("update-v4-1", '"127.0.0.2": [', '"\\u00004\\u00006\\u0000": ['),
         ("update-v4-1", '"origin": "igp"', '"origin": "igp", "x": "\\u0000127.0.0.9\\u00001\\u00004"'),
     ):
-        ((key, prefixes),) = routes(changed(name, (old, new))).announced
-        read = read_attributes(key, lambda _: False)
-        assert read.family == 4
-        assert read.next_hop in (None, PEER)
-        assert prefixes == ["20.0.0.0/24"]
+        told = routes(changed(name, (old, new)))
+        assert [*told.withdrawn, *(prefix for _, prefixes in told.announced for prefix in prefixes)] == ["20.0.0.0/24"]
+        assert all(next_hop == PEER for next_hop, _ in next_hops(told))
 
 
 def test_a_newline_in_every_string() -> None:
@@ -319,8 +329,8 @@ def test_a_newline_in_every_string() -> None:
     for line in DECODED:
         for place in (place for place in places(line) if isinstance(get(line, place), str)):
             event = contained(json.dumps(put(line, place, "192.0.2.1\nshutdown")).encode())
-            if isinstance(event, Update):
-                assert all(next_hop in (None, PEER, "2001:db8::2") for next_hop, _ in next_hops(event))
+            if isinstance(event, Parsed):
+                assert all(next_hop in (PEER, "2001:db8::2") for next_hop, _ in next_hops(update_of(event)))
 
 
 @pytest.mark.parametrize(
@@ -340,5 +350,6 @@ def test_ten_megabytes_in_one_line(old: str, new: str) -> None:
     assert len(line) > 10_000_000
     event = contained(line)
     if old in ('"igp"', "65002, 65100"):
-        assert isinstance(event, Update)
-        assert [read_attributes(key, lambda _: False).malformed for key, _ in event.announced] == [True]
+        assert isinstance(event, Parsed)
+        told = update_of(event)
+        assert (told.withdrawn, told.announced) == (["20.0.0.0/24"], [])

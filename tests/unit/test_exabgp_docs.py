@@ -7,7 +7,7 @@ import pytest
 
 from rtrd.exabgp import encode, gate, send_barrier, session, startup, window
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import MOST_OCTETS, AttributeSet, Segment
+from rtrd.rib.attributes import AttributeSet, Segment
 from rtrd.tags import Tag
 from tests.lab import pages
 
@@ -67,7 +67,9 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"after {send_barrier.SILENCE:.0f} seconds without any answer" in section("The send barrier")
     assert send_barrier.QUIET == 0.5
     assert f"At most {gate.MOST_PREFIXES} prefixes" in section("The grammar")
-    assert f"more than {MOST_OCTETS} octets" in section("What is announced, and what is not carried")
+    summary = (pages.ROOT / "ffi" / "native" / "bgp" / "summary.c").read_text()
+    (most,) = re.findall(r"#define SET_FITS (\d+)", summary)
+    assert f"more than {most} octets" in section("What is announced, and what is not carried")
 
 
 def said(grammar: str) -> list[str]:

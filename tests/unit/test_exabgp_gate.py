@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.gate import COALESCE, MOST_PREFIXES, NEIGHBORS, NEIGHBORS_EVERY, Gate, WaitsFor
 from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.send_barrier import ALIKE, QUIET, SILENCE
@@ -43,7 +42,7 @@ class Story:
 
     def __init__(self, *, acks: bool = True, mute: bool = False) -> None:
         self.rib, self.local_rib = Waiting(), Waiting()
-        engine = Engine("exabgp", set_of(), Policy(), read_attributes)
+        engine = Engine("exabgp", set_of(), Policy())
         self.now = 100.0
         self.startup = StartUp(engine, self.now)
         self.local_list = LocalRoutesList(engine, self.now)

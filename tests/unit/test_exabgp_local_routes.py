@@ -4,7 +4,6 @@ import pytest
 
 from rtrd.config import Action, PolicyRule
 from rtrd.config.types import Address
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, LocalRoutesList
 from rtrd.exabgp.startup import ADVERTISED
 from rtrd.policy import Policy
@@ -25,7 +24,7 @@ class Story:
     def __init__(self) -> None:
         vrp_set = set_of(VRP("198.51.100.0/24", 24, 65000))
         rule = PolicyRule(direction="out", to=(Address(PEER),), invalid=Action(action="withdraw"))
-        self.engine = Engine("exabgp", vrp_set, Policy([rule]), read_attributes)
+        self.engine = Engine("exabgp", vrp_set, Policy([rule]))
         self.now = 100.0
         self.own = LocalRoutesList(self.engine, self.now)
 

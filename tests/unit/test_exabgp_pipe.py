@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from bench import lines
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.gate import NEIGHBORS
 from rtrd.exabgp.pipe import MOST_LINE
 from rtrd.exabgp.session import ExaBGP
@@ -48,7 +47,7 @@ class Pipe:
         self.of, stdout = os.pipe()
         os.set_blocking(self.of, False)
         self.closed = False
-        self.router = ExaBGP(Engine("exabgp", set_of(), policy, read_attributes), stdin, stdout, self._close)
+        self.router = ExaBGP(Engine("exabgp", set_of(), policy), stdin, stdout, self._close)
         self._fds = [stdin, stdout, self.of]
 
     def _close(self) -> None:

@@ -1,17 +1,13 @@
 """A start of rtrd at an ExaBGP that lived before it, as stories with a clock that is turned by hand."""
 
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, UNANSWERED, Phase, StartUp
 from rtrd.rib.bgp_events import Update
 from rtrd.rib.engine import Engine
-from tests.lab.engine_story import LISTENER, PEER, TAGGED, policy_of
+from tests.lab.engine_story import LISTENER, PEER, TAGGED, key_of_json, policy_of
 from tests.lab.vrp_sets import set_of
 
 VERSION = "5.0.15"
-KEY = (
-    b'{ "origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": [64496, 64500]}} }'
-    b"\x00192.0.2.1\x0065000\x004"
-)
+KEY = key_of_json(b'{ "origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": [64496, 64500]}} }')
 REST = "local-ip 127.0.0.1 local-as 65000 peer-as 1 router-id 127.0.0.1 family-allowed in-open ipv4 unicast"
 PATH = "as-path ( 64496 64500 )"
 TAG = "extended-community 0x4300000000000001"
@@ -29,7 +25,7 @@ class Story:
     """rtrd, started at an ExaBGP where these routes stand."""
 
     def __init__(self, *stands: str) -> None:
-        self.engine = Engine("exabgp", set_of(), policy_of(TAGGED), read_attributes)
+        self.engine = Engine("exabgp", set_of(), policy_of(TAGGED))
         self.now = 100.0
         self.startup = StartUp(self.engine, self.now)
         self.startup.established(PEER)

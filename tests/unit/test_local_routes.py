@@ -4,12 +4,11 @@ import pytest
 
 from rtrd.config import Action, PolicyRule
 from rtrd.config.types import Address
-from rtrd.exabgp.decode import attribute_key
 from rtrd.policy import Policy
 from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.bgp_events import State, Update
 from rtrlib.vrp import VRP
-from tests.lab.engine_story import EngineStory
+from tests.lab.engine_story import EngineStory, key_of_json
 
 PEER, LEARNED = "192.0.2.2", "192.0.2.1"
 OURS = VRP("198.51.100.0/24", 24, 65000)
@@ -23,7 +22,7 @@ class Story(EngineStory):
         super().__init__(Policy([rule, *rules]), *vrps)
 
     def sent(self, *prefixes: str, withdrawn: tuple[str, ...] = (), attributes: bytes = PATH) -> None:
-        key = attribute_key(attributes, "192.0.2.254", 65000, "ipv4 unicast")
+        key = key_of_json(attributes, "192.0.2.254")
         self.engine.local_routes.sent(Update(PEER, list(withdrawn), [(key, list(prefixes))] if prefixes else [], 0))
 
     def lists(self, *prefixes: str) -> list[str]:

@@ -11,7 +11,6 @@ from rtrd.api import scrape
 from rtrd.base.registry import Metric, Registry
 from rtrd.config import load
 from rtrd.daemon import Daemon
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
@@ -45,7 +44,7 @@ def scraped(tmp_path: Any) -> Any:
 
     async def read() -> bytes:
         daemon = Daemon(load(tmp_path / "rtrd.yaml"))
-        router = ExaBGP(Engine("exabgp", daemon.vrp_set, Policy(()), read_attributes), 0, 1, lambda: None)
+        router = ExaBGP(Engine("exabgp", daemon.vrp_set, Policy(())), 0, 1, lambda: None)
         router.feed(UPDATE)
         daemon.routers._routers.append(router)
         return (await scrape.page(daemon.registry.collect(), ""))[0]

@@ -13,7 +13,6 @@ BELOW = {
     "vrps": {"base", "vrps"},
     "rib": {"base", "vrps", "rib"},
     "bgp": {"base", "vrps", "rib", "bgp"},
-    "exabgp": {"base", "vrps", "rib", "exabgp"},
     "librtr": {"base", "librtr"},
 }
 """Whose headers and functions a folder may use."""

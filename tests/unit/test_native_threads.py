@@ -6,11 +6,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from bench import generate, lines
-from rtrd.exabgp.attributes import read_attributes
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State
 from rtrd.rib.engine import Engine
 from rtrd.vrps import packed
+from tests.lab.engine_story import take
 from tests.lab.vrp_sets import set_of
 
 VRPS = generate.vrps(2000)
@@ -22,10 +22,9 @@ def life(_: int) -> tuple[dict[str, int], bytes]:
     """Fill a set and a table, change them, and empty them again."""
     vrp_set = set_of()
     vrp_set.replace(0, b"".join(VRPS))
-    engine = Engine("r", vrp_set, Policy(), read_attributes)
+    engine = Engine("r", vrp_set, Policy())
     engine.state(State(lines.PEER, up=True, reason=""))
-    for line in STREAM:
-        assert engine.take_lines(line, 0)[1]
+    take(engine, *STREAM)
     counts = engine.counts()
     engine.vrps_changed(vrp_set.replace(0, b""))
     while engine.work(100):

@@ -1,4 +1,4 @@
-/* Neighbors: a number for each session, with its policy and its name. And what receivers can take. */
+/* Neighbors: a number for each session, with its policy. And what receivers can take. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,42 +57,6 @@ int rib_neighbor_policy(struct rib *rib, uint32_t number, const struct neighbor_
     }
     neighbor->policy = *policy;
     return 0;
-}
-
-int rib_neighbor_name(struct rib *rib, uint32_t number, const char *name, size_t n)
-{
-    struct neighbor *neighbor = neighbor_at(rib, number);
-    if (!neighbor || n == 0 || n > NAME_MOST)
-        return -1;
-    memcpy(neighbor->name, name, n);
-    neighbor->name_n = (uint8_t)n;
-    return 0;
-}
-
-static bool is_named(const struct rib *rib, uint32_t number, const char *name, size_t n)
-{
-    const struct neighbor *neighbor = neighbor_at(rib, number);
-    return neighbor && n && neighbor->name_n == n && memcmp(neighbor->name, name, n) == 0;
-}
-
-int64_t rib_neighbor_named(struct rib *rib, const char *name, size_t n)
-{
-    /* A route server has a thousand neighbors: of each name it is remembered where it was last found. */
-    if (n > NAME_MOST)
-        return -1;
-    uint32_t hash = 0;
-    for (size_t i = 0; i < n; i++)
-        hash = hash * 31 + (uint8_t)name[i];
-    uint32_t *guess = &rib->named[hash % NAMED];
-    if (is_named(rib, *guess, name, n))
-        return *guess;
-    for (uint32_t i = 0; i < rib->neighbors_n; i++) {
-        if (is_named(rib, i, name, n)) {
-            *guess = i;
-            return i;
-        }
-    }
-    return -1;
 }
 
 int rib_neighbor_retire(struct rib *rib, uint32_t number)

@@ -6,7 +6,8 @@
 
 /* ---- text ---------------------------------------------------------------------------------------------------- */
 
-bool nlri_parse(struct nlri *out, const char *prefix, size_t n, const char *path_id, size_t id_n)
+/* False: no prefix, or no path id. `path_id` NULL: none. */
+static bool nlri_parse(struct nlri *out, const char *prefix, size_t n, const char *path_id, size_t id_n)
 {
     uint8_t id[16];
     *out = (struct nlri){.has_path_id = path_id != NULL};

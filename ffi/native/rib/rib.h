@@ -158,7 +158,6 @@ int rib_set_our_tags(struct rib *rib, const struct our_tag *tags, size_t n);
 int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policy, const uint8_t rank[17]);
 /* Another policy. rib_revalidate makes it count; what is advertised with other additions is written again. */
 int rib_neighbor_policy(struct rib *rib, uint32_t neighbor, const struct neighbor_policy *policy);
-int rib_neighbor_name(struct rib *rib, uint32_t neighbor, const char *name, size_t n);  /* for rib_neighbor_named */
 int rib_neighbor_retire(struct rib *rib, uint32_t neighbor);                            /* its routes go, in rib_work */
 void rib_neighbor_counts(const struct rib *rib, uint32_t neighbor, uint64_t counts[4]); /* by validity */
 
@@ -246,10 +245,6 @@ uint64_t rib_attrs_memory(const struct rib *rib); /* of those */
 
 /* For decoders of UPDATEs. They read one whole before its first route is touched, and hold its sets meanwhile. */
 
-/* False: no prefix, or no path id. `path_id` NULL: none. */
-bool nlri_parse(struct nlri *out, const char *prefix, size_t n, const char *path_id, size_t id_n);
-
-int64_t rib_neighbor_named(struct rib *rib, const char *name, size_t n); /* -1: none is */
 const struct summary_terms *rib_summary_terms(const struct rib *rib);
 void rib_attrs_hold(struct rib *rib, uint32_t attrs);
 void rib_attrs_release(struct rib *rib, uint32_t attrs); /* the last one ends the set */

@@ -13,8 +13,6 @@
 #define NOT_WAITING (UINT32_MAX - 1)
 #define IPV6_BIT UINT32_C(0x80000000) /* of a route's number: in which arena it lies */
 #define CHUNK 4096                    /* routes of one piece of an arena */
-#define NAME_MOST 46                  /* an address as text */
-#define NAMED 1024                    /* names of which it is remembered whose they are */
 
 enum {
     VALIDITY_BITS = 0x03,
@@ -52,7 +50,6 @@ struct arena { /* routes of one family, in chunks that never move */
 
 struct neighbor {
     struct neighbor_policy policy;
-    char name[NAME_MOST];
     uint8_t name_n;   /* 0: it has none */
     uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
     bool used, retired;
@@ -97,7 +94,6 @@ struct rib {
     struct index prefixes[2]; /* the first route of each prefix; the others follow by `next` */
     struct neighbor *neighbors;
     uint32_t neighbors_n, neighbors_room;
-    uint32_t named[NAMED]; /* by a hash of a name: the neighbor that it was last found to be */
     struct summary_terms terms;
     struct our_tag *our_tags; /* those of `terms` */
     struct revalidate revalidate;

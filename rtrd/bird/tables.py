@@ -1,7 +1,7 @@
 """BIRD's protocols, routes and ROAs, read from the lines of its replies. No socket.
 
-What is read is what BIRD 2.0 prints for `show protocols all`, `show route all` and `show route` of a ROA table. A line
-that can't be read is an error, not left out: an audit that overlooks routes would be worse than none.
+What is read is what BIRD 2 and 3 print for `show protocols all`, `show route all` and `show route` of a ROA table. What
+can't be read is an error, not left out: an audit that overlooks routes would be worse than none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _LOCAL_AS: Final = re.compile(r"    +Local AS:?\s+([0-9]+)")
 _ROUTE: Final = re.compile(r"(\S*) +[^\[]+\[([^ \]]+) [^\]]*\]")
 _ROA: Final = re.compile(r"([0-9a-f.:]+/[0-9]+)-([0-9]+) AS([0-9]+) ")
 _TABLE: Final = re.compile(r"Table (\S+):")
-_AS_PATH: Final = "\tBGP.as_path:"
+_AS_PATH: Final = ("\tBGP.as_path:", "\tbgp_path:")
+"""As BIRD 2 and BIRD 3 write it."""
 _MAX_ASN: Final = 4294967295
 
 
@@ -96,20 +97,26 @@ def routes(lines: Iterable[Line], local: dict[str, int]) -> Iterator[Route]:
     path: str | None = None
     for code, text, _ in lines:
         if code == ROUTE_CODE:
-            if path is not None:
-                yield _route(prefix, protocol, path, local)
-            path = None
             if not text or text.startswith("\t") or _TABLE.fullmatch(text):
                 continue
+            yield from _routes(prefix, protocol, path, local)
             match = _ROUTE.match(text)
             if match is None:
                 raise BirdError(f"this is not a route: {printable(text[:60])!r}")
             prefix = match[1] or prefix
             protocol = match[2]
+            path = None
         elif code == ATTRIBUTE_CODE and text.startswith(_AS_PATH):
-            path = text[len(_AS_PATH) :]
+            path = text.partition(":")[2]
+    yield from _routes(prefix, protocol, path, local)
+
+
+def _routes(prefix: str, protocol: str, path: str | None, local: dict[str, int]) -> Iterator[Route]:
+    """Give what was told of a route; none, if no BGP brought it."""
     if path is not None:
         yield _route(prefix, protocol, path, local)
+    elif protocol in local:
+        raise BirdError(f"{prefix} of {protocol} has no AS path that rtrd can read")
 
 
 def _route(prefix: str, protocol: str, path: str, local: dict[str, int]) -> Route:

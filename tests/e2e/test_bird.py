@@ -12,7 +12,7 @@ from typing import Any
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, find_program
 from rtrd.demo.routers import Neighbor
-from tests.lab.bird_routers import ADDRESS, BIRD, BIRD_ASN, EXAMPLE, FEEDER, FEEDER_ASN, SECONDS, BirdRouter
+from tests.lab.bird_routers import ADDRESS, BIRD, BIRD_ASN, FEEDER, FEEDER_ASN, SECONDS, BirdRouter, example
 from tests.lab.daemons import Daemon
 from tests.lab.programs import rtrd, run
 from tests.lab.routers import Feeder, route
@@ -60,8 +60,9 @@ class Site:
         return json.loads(done.stdout)
 
 
-def test_bird_takes_the_example() -> None:
-    done = run(find_program("bird", BIRD), "-p", "-c", EXAMPLE)
+def test_bird_takes_the_example(tmp_path: Path) -> None:
+    (tmp_path / "bird.conf").write_text(example())
+    done = run(find_program("bird", BIRD), "-p", "-c", tmp_path / "bird.conf")
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -30,7 +30,7 @@ def preferences(bird: BirdRouter) -> dict[str, int]:
     for line in bird.ask("show route all").splitlines():
         if match := re.match(r"([0-9a-f.:]+/\d+) .*\[upstream ", line):
             prefix = match[1]
-        elif match := re.match(r"\tBGP\.local_pref: (\d+)", line):
+        elif match := re.match(r"\t(?:BGP\.|bgp_)local_pref: (\d+)", line):
             found[prefix] = int(match[1])
     return found
 

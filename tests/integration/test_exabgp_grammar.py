@@ -17,7 +17,7 @@ from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
 from tests.lab.speaker import split
 
 PARSER = Path(__file__).parents[1] / "lab" / "exabgp_parser.py"
-PYTHONS = {"5.0.15": (sys.executable, "make venv"), "4.2.21": ("/usr/bin/python3", "apt-get install exabgp")}
+PYTHONS = {"5.0.15": (sys.executable, "make venv"), "4.2.2": ("/usr/bin/python3", "apt-get install exabgp")}
 
 Wire = dict[int, bytes]
 

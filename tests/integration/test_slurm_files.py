@@ -7,7 +7,7 @@ from pathlib import Path
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from tests.lab.daemons import Daemon
-from tests.lab.programs import rtrd
+from tests.lab.programs import AS_US, rtrd
 from tests.lab.rtr_routers import exported
 from tests.lab.slurm_text import slurm_text
 from tests.lab.stayrtr import StayRTR
@@ -68,15 +68,15 @@ def test_faults_are_faults_of_the_configuration(lab: Lab) -> None:
     write(two, assertions=[VRP("192.0.2.0/25", 25, 64500)])
     daemon = Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))], settings={"slurm": ["one.json", "two.json"]})
     overlap = f"{two}:9: 192.0.2.0/25 overlaps 192.0.2.0/24 of {one} (RFC 8416 section 4.2)\n"
-    for words in (["check", daemon.config], ["run", "-c", daemon.config]):
+    for words in (["check", *AS_US, daemon.config], ["run", "-c", daemon.config]):
         done = rtrd(*words)
         assert (done.returncode, done.stderr) == (2, overlap)
-    done = rtrd("check", "--json", daemon.config)
+    done = rtrd("check", *AS_US, "--json", daemon.config)
     assert json.loads(done.stdout)["faults"] == [
         {"file": str(two), "line": 9, "what": overlap.split(": ", 1)[1][:-1], "severity": "fault"}
     ]
     two.unlink()
     one.write_text("{")
-    done = rtrd("check", daemon.config)
+    done = rtrd("check", *AS_US, daemon.config)
     assert done.returncode == 2
     assert [line.split(": ")[0] for line in done.stderr.splitlines()] == [f"{one}:1", str(two)]

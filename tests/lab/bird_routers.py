@@ -13,8 +13,22 @@ EXAMPLE = Path(__file__).parents[2] / "etc" / "bird.conf"
 ADDRESS, FEEDER = "127.0.0.7", "127.0.0.8"
 BIRD_ASN, FEEDER_ASN = 65000, 64496
 
+BIRD_2_LINE = re.compile(r"^roa\d table .*\n", re.MULTILINE)
+BIRD_3_LINE = re.compile(r"^# (?=roa\d table )", re.MULTILINE)
+
 Routes = dict[str, tuple[tuple[int, int, int], ...]]
 """Prefix -> large communities, of the best route."""
+
+
+def is_bird_3() -> bool:
+    """Whether the BIRD of this host is BIRD 3."""
+    return " 3." in run(find_program("bird", BIRD), "--version").stderr
+
+
+def example() -> str:
+    """etc/bird.conf for the BIRD of this host: for BIRD 3 with the lines that it has for it."""
+    text = EXAMPLE.read_text()
+    return BIRD_3_LINE.sub("", BIRD_2_LINE.sub("", text)) if is_bird_3() else text
 
 
 class BirdRouter:
@@ -46,7 +60,7 @@ class BirdRouter:
 
     def text(self, port: int) -> str:
         """The example, with loopback addresses and ports of ours."""
-        text = EXAMPLE.read_text()
+        text = example()
         address, asn = self._peer
         for old, new in (
             ("log syslog {", "log stderr {"),
@@ -88,7 +102,7 @@ class BirdRouter:
             if match := re.match(r"([0-9a-f.:]+/\d+) .*\[upstream ", line):
                 prefix = match[1]
                 found[prefix] = ()
-            elif match := re.match(r"\tBGP\.large_community: (.*)", line):
+            elif match := re.match(r"\t(?:BGP\.|bgp_)large_community: (.*)", line):
                 values = re.findall(r"\((\d+), (\d+), (\d+)\)", match[1])
                 found[prefix] = tuple((int(a), int(b), int(c)) for a, b, c in values)
         return found

@@ -1,6 +1,8 @@
 """Programs that a test runs to their end, or talks to line by line."""
 
 import json
+import os
+import pwd
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ from rtrd.demo.lab import LabError, find_program
 from tests.lab.wait import SECONDS
 
 RTRD = find_program("rtrd", "make venv")
+AS_US = ("--user", pwd.getpwuid(os.geteuid()).pw_name)
+"""Of `rtrd check`: the test's own user runs rtrd, not the unit's, which root may have."""
 
 
 def run(

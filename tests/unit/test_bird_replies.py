@@ -154,6 +154,31 @@ def test_routes_have_the_origin_of_rfc_6811() -> None:
     ]
 
 
+def test_routes_as_bird_3_prints_them() -> None:
+    told = b"""\
+1007-Table master4:
+ 192.0.2.0/24         unicast [up 05:30:08.157] * (100) [AS64501i]
+\tvia 192.0.2.9 on eth0
+1012-\tpreference: 100
+\tsource: BGP
+\tbgp_path: 64496 64501
+\tbgp_large_community: (1, 2, 3)
+1008-\tInternal route handling values: 0L 3G 0S id 1
+1007-198.51.100.0/24      blackhole [s4 05:30:08.157] * (200)
+1012-\tpreference: 200
+\tsource: static
+0000\x20
+"""
+    assert list(tables.routes(lines(told), {"up": 65000})) == [Route("192.0.2.0/24", "up", 64501)]
+
+
+def test_a_route_of_bgp_without_a_path_is_a_fault() -> None:
+    """So would a BIRD be that calls it by another name."""
+    told = lines(ROUTES.replace(b"BGP.as_path: 64496 64497", b"route.path: 64496 64497"))
+    with pytest.raises(BirdError, match="of up has no AS path"):
+        list(tables.routes(told, {"up": 65000}))
+
+
 @pytest.mark.parametrize(
     ("path", "origin"),
     [

@@ -7,6 +7,7 @@
 # make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
 # make bench-short  the same, small, in two minutes, into build/bench
 # make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
+# make container  an image for podman or docker, by buildah; make test-container  the same, run
 # make deb    a Debian package, build/package/rtrd_*.deb       make wheel  build/dist/rtrd-*.whl       make man
 # make restarts flow soak fuzz fuzz-bgp  the long forms of tests of what fails outside: docs/reliability.md
 # make clean  removes what make made
@@ -18,7 +19,7 @@ native = $(wildcard ffi/*.py ffi/native/*/*.c ffi/native/*/*.h)
 native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_intake.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_bgp_update.py tests/unit/test_native_threads.py tests/unit/test_whatif.py
 packaging = pyproject.toml setup.cfg setup.py
 
-.PHONY: venv run test test-long test-installed test-trixie lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz
+.PHONY: venv run test test-long test-installed test-trixie container test-container lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.test
@@ -128,6 +129,24 @@ test-trixie: wheel
 	git -C $(trixie) init -q
 	git -C $(trixie) add -A
 	.ci/in-debian trixie all $(trixie) .ci/test-trixie
+
+# An image of a Debian 12 with the package, which needs no registry: packaging/Containerfile.
+container = build/container
+image = localhost/rtrd
+container: $(if $(RTRD_DEB),,deb)
+	.ci/packages container
+	rm -rf $(container)
+	mkdir -p $(container)
+	cp $(or $(RTRD_DEB),$(package)/rtrd_*.deb) $(container)/rtrd.deb
+	mmdebstrap --quiet --mode=root --variant=minbase --components=main --aptopt='APT::Install-Recommends "false"' \
+	    --customize-hook='copy-in $(container)/rtrd.deb /root' \
+	    --customize-hook='chroot "$$1" apt-get install -y -q /root/rtrd.deb && rm "$$1/root/rtrd.deb"' \
+	    bookworm $(container)/root.tar
+	rm $(container)/rtrd.deb
+	buildah build --isolation chroot --tag $(image) --file packaging/Containerfile $(container)
+
+test-container: $(VENV)/.test container
+	RTRD_IMAGE=$(image) $(BIN)/python -m pytest -q tests/integration/test_container.py
 
 wheel: $(VENV)/.demo
 	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w build/dist .

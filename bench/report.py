@@ -107,7 +107,8 @@ def surroundings(packages: Iterable[str], distributions: Iterable[str]) -> dict[
         "compiler": first_line("cc", "--version"),
         "Python": platform.python_version(),
         **{name: version(name) for name in distributions},
-        **{name: first_line("dpkg-query", "-W", "-f", "${Version}", name) for name in packages},
+        # A library that has 64 bits for times since Debian 13 has another name there.
+        **{name: first_line("dpkg-query", "-W", "-f", "${Version}\n", name, f"{name}t64") for name in packages},
     }
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ def exabgp(request: pytest.FixtureRequest) -> str:
     return exabgp_program(request.param)
 
 
+@cache
 def exabgp_program(version: str) -> str:
     if version == "5.0.15":
         program, install = find_program("exabgp", EXABGP_5), EXABGP_5

@@ -346,8 +346,9 @@ def test_frr_sees_exactly_the_set_and_a_change(cache: Cache, tmp_path: Path) -> 
     """Its bgpd alone, which talks to librtr and to nobody else."""
     config, sockets = tmp_path / "bgpd.conf", tmp_path / "vty"
     sockets.mkdir()
-    server = f"rpki cache 127.0.0.1 {cache.port} preference 1"
-    config.write_text(f"rpki\n rpki polling_period 3600\n rpki retry_interval 1\n {server}\nexit\n")
+    # FRR 10 wants the word tcp, FRR 8 doesn't know it; each leaves out the other's line.
+    servers = "".join(f" rpki cache {word}127.0.0.1 {cache.port} preference 1\n" for word in ("", "tcp "))
+    config.write_text(f"rpki\n rpki polling_period 3600\n rpki retry_interval 1\n{servers}exit\n")
     bgpd = find_program("/usr/lib/frr/bgpd", FRR)
     argv = [bgpd, "-f", str(config), "-i", str(tmp_path / "bgpd.pid"), "--vty_socket", str(sockets), "-M", "rpki"]
     argv += ["--no_zebra", "--skip_runas", "-p", "0", "-P", "0", "-A", "127.0.0.1", "--log", "stdout"]

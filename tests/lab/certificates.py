@@ -22,7 +22,7 @@ class CA:
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         self._folder = folder
-        self._own = self._request(name, "-x509", "-days", "2")
+        self._own = self._request(name, "-x509", "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         self.certificate = self._own.certificate
 
     def sign(self, name: str, names: str = "IP:127.0.0.1") -> Signed:

@@ -149,7 +149,7 @@ def install_here(host: Host) -> None:
     """Have rtrd at /usr/bin of the host, its units and its user, as the package installs them, unless it did."""
     program = find_program("rtrd", "make venv")
     install = f"""
-ln -s {program} "$1/usr/bin/rtrd"
+ln -sf {program} "$1/usr/bin/rtrd"
 cp {ROOT}/systemd/*.service "$1/etc/systemd/system/"
 systemd-sysusers --root="$1" {ROOT}/systemd/rtrd.sysusers
 mkdir -p "$1/etc/rtrd"

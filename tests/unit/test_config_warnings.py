@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import shlex
 import socket
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from rtrd import config
 from rtrd.config import host
-from tests.lab.programs import RTRD
+from tests.lab.programs import AS_US, RTRD
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +33,7 @@ def warnings(file: Path, text: str) -> list[tuple[int, str]]:
     return [(finding.line, finding.what) for finding in examined.findings]
 
 
-def seen(file: Path, text: str, user: str | None = None) -> list[tuple[int, str, str]]:
+def seen(file: Path, text: str, user: str = AS_US[1]) -> list[tuple[int, str, str]]:
     """What of the host does not fit."""
     file.write_text(text)
     found = host.look(config.examine(file), file, host.account(file, user))
@@ -228,7 +229,8 @@ def test_a_gigabyte_is_not_read(file: Path) -> None:
 
 
 def test_what_the_shell_opened_may_be_a_pipe() -> None:
-    command = f"printf '{GOOD}' | {RTRD} check /dev/stdin && {RTRD} check <(printf '{GOOD}')"
+    check = shlex.join([RTRD, "check", *AS_US])
+    command = f"printf '{GOOD}' | {check} /dev/stdin && {check} <(printf '{GOOD}')"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("good: 1 cache") == 2

@@ -16,6 +16,7 @@ import yaml
 from rtrd import cli
 from tests.lab import operator_pages
 from tests.lab.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, TYPED, Block, Command
+from tests.lab.programs import AS_US
 
 BLOCKS = [block for page in TYPED for block in operator_pages.blocks(page)]
 COMMANDS = [command for page in TYPED for command in operator_pages.all_commands(page)]
@@ -77,7 +78,7 @@ def test_rtrd_check_finds_configurations_good(block: Block, tmp_path: Path, caps
 
 def _faults(file: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What `rtrd check` finds, but for what is not on this host."""
-    cli.main(["check", "--json", str(file)])
+    cli.main(["check", *AS_US, "--json", str(file)])
     faults = [fault["what"] for fault in json.loads(capsys.readouterr().out)["faults"]]
     return [what for what in faults if not what.endswith(": there is no such file")]
 

@@ -87,6 +87,7 @@ def test_it_runs_as_a_user_of_its_own_and_keeps_its_state(lab: Lab, container: C
     daemon = lab.start(Process("again", start, lab.folder))
     daemon.wait_for("the API is served")
     status = json.loads(run(*container.argv("rtrd", "status", "--json")))
-    os.kill(*runs_rtrd(user), signal.SIGTERM)
+    (pid,) = runs_rtrd(user)
+    os.kill(pid, signal.SIGTERM)
     assert daemon.wait(SECONDS) == 0
     assert (status["ready"], status["snapshot"]["used"]) == (True, True)

@@ -28,7 +28,8 @@ class CA:
     def sign(self, name: str, names: str = "IP:127.0.0.1") -> Signed:
         """Give a certificate for these subjectAltNames."""
         ca = ("-CA", str(self._own.certificate), "-CAkey", str(self._own.key))
-        return self._request(name, "-x509", "-days", "2", *ca, "-addext", f"subjectAltName={names}")
+        more = ("-extensions", "usr_cert", "-addext", f"subjectAltName={names}")  # no CA
+        return self._request(name, "-x509", "-days", "2", *ca, *more)
 
     def _request(self, name: str, *more: str) -> Signed:
         made = Signed(self._folder / f"{name}.pem", self._folder / f"{name}.key")

@@ -34,7 +34,8 @@ mount -t tmpfs tmpfs "$1"
 mkdir "$1/up" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root"
 folder=$2
-shift 2
+repository=$3
+shift 3
 cd "$folder/../host/root"
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
@@ -48,6 +49,8 @@ ln -s /proc/self/fd dev/fd
 mount -t cgroup2 none sys/fs/cgroup
 mkdir -p "./$folder"
 mount --bind "$folder" "./$folder"
+# A repository on a mount of its own is not in the view.
+[ -e "./$repository/setup.cfg" ] || { mkdir -p "./$repository"; mount --bind "$repository" "./$repository"; }
 mkdir -p etc/systemd/system
 for unit in "$@"; do ln -sf /dev/null "etc/systemd/system/$unit"; done
 mkdir -p etc/systemd/journald.conf.d
@@ -99,7 +102,7 @@ class Host:
 
     def __enter__(self) -> Self:
         argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--ipc", "--uts", "--net"]
-        argv += ["sh", "-c", BOOT, "boot", str(self._base), str(self.folder), *MASKED.split()]
+        argv += ["sh", "-c", BOOT, "boot", str(self._base), str(self.folder), str(ROOT), *MASKED.split()]
         self.process = Process("systemd", argv, self._log)
         self.process.start()
         self._pid = self.process.wait_until(self._init, 30, "process 1 of the namespaces", tick=0.05)

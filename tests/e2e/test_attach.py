@@ -110,7 +110,8 @@ def test_exabgp_dies_again_and_again_and_is_attached_each_time(make_chain: MakeC
         (signal.SIGTERM, VRPS, TWO.replace("announce", "withdraw"), {
             "198.18.1.0/24": "valid", "203.0.113.128/25": "not-found",
         }),
-        (signal.SIGKILL, [], TWO, {
+        # Not an empty set: StayRTR 0.6 then says that it has no data.
+        (signal.SIGKILL, [VRP("192.0.2.0/24", 24, 64500)], TWO, {
             "198.18.1.0/24": "not-found", "203.0.113.0/24": "not-found", "203.0.113.128/25": "not-found",
         }),
     ):  # fmt: skip

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 from rtrd.base import log
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.errors import ConflictError
+from rtrd.base.notation import said
 from rtrd.base.registry import Problem, Registry, Samples
-from rtrd.base.text import printable
 from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
 from rtrd.config import Group, Server
@@ -105,7 +105,7 @@ class Caches:
             names = [str(cache) for cache in self.all()]
             meant = difflib.get_close_matches(name, names, n=1)
             what = f"did you mean {meant[0]}?" if meant else f"expected one of {', '.join(names)}"
-            raise ValueError(f"{printable(name)!r} is no cache of the configuration: {what}")
+            raise ValueError(f"{said(name)} is no cache of the configuration: {what}")
         in_use = [cache for cache in found if cache.state is not RTRSocketState.CLOSED]
         if not in_use:
             raise ConflictError(f"cache {found[0]} is not in use: its group is only asked when those before it fail")

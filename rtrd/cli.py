@@ -151,7 +151,12 @@ _UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.E
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        args = parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        for word in words:
+            if not _is_text(word):
+                sys.stderr.write(f"rtrd: {word!r} is not UTF-8: expected text\n")
+                return BAD_USAGE
+        args = parser().parse_args(words)
         return int(args.run(args))
     except CommandError as error:
         sys.stderr.write(f"rtrd: {error}\n")
@@ -165,6 +170,11 @@ def _run(argv: Sequence[str] | None) -> int:
         return FAILED
     finally:
         sys.stdout.flush()
+
+
+def _is_text(word: str) -> bool:
+    """Tell whether an argument was UTF-8: what is not has come as half characters, which nothing takes later on."""
+    return not any("\ud800" <= char <= "\udfff" for char in word)
 
 
 def _open_standard_files() -> None:

@@ -18,7 +18,7 @@ from rtrd.base.background import Background
 from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
 from rtrd.base.files import read_file
-from rtrd.base.notation import ROUTER_NAME
+from rtrd.base.notation import ROUTER_NAME, said
 from rtrd.base.registry import Problem, Registry
 
 NAME: Final = "routers.json"
@@ -103,7 +103,7 @@ class KnownRouters:
         if name in self._names:
             raise ConflictError(f"{name} is named in `routers` of the configuration: take it out there, and reload")
         if name not in self._left:
-            raise ConflictError(f"no router called {name} was ever attached")
+            raise ConflictError(f"no router called {said(name)} was ever attached")
         del self._left[name]
         self._changed.set()
         logger.info("router forgotten", router=name)

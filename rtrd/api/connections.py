@@ -7,16 +7,13 @@ descriptors for a few seconds, and nobody who comes by one listener can shut out
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
-
-from rtrd.base import log
 
 MOST: Final = 128
 """Connections of one listener. A process has 1024 descriptors by custom, and caches and routers need theirs."""
@@ -35,23 +32,15 @@ _FULL: Final = (
 )
 
 
-class Complaints(logging.Filter):
-    """What aiohttp logs of clients that send no HTTP: a line a minute, with no traceback."""
+class Server(Protocol):
+    """What makes the handler of a new connection."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._limiter = log.RateLimiter()
+    @property
+    def connections(self) -> list[RequestHandler]:
+        """Those that it knows."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let a record pass, shortened, or not."""
-        more = self._limiter.rate_limited("complaint")
-        if more is None:
-            return False
-        error = record.exc_info[1] if record.exc_info else None
-        why = "" if error is None else f": {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        record.msg = f"{record.getMessage()}{why}{''.join(f' ({text})' for text in more.values())}"
-        record.args, record.exc_info, record.exc_text = (), None, None
-        return True
+    def __call__(self) -> RequestHandler:
+        """Make one."""
 
 
 class Requests:
@@ -83,7 +72,7 @@ class Connections:
     """The connections of one listener; called for each new one, as asyncio's servers want it."""
 
     def __init__(
-        self, server: web.Server, requests: Requests, soon: Callable[[Callable[[], object]], object] | None = None
+        self, server: Server, requests: Requests, soon: Callable[[Callable[[], object]], object] | None = None
     ) -> None:
         """`soon` calls back when the server knows a connection that it was given now."""
         self._server = server

@@ -239,7 +239,7 @@ class RouteQueries:
             prefix=_prefix(request),
             address=None if (address := request.query.get("address")) is None else parse_address(address),
             covered=_choice(request, "covered", _YES_NO),
-            neighbor=None if neighbor is None else parse_address(neighbor),
+            neighbor=None if neighbor is None else parse_address(neighbor, zone=True),
             origin=origin if origin in (None, "none") else parse_asn(origin),
             direction=_choice(request, "direction", _DIRECTIONS) or "in",
         )

@@ -12,7 +12,8 @@ from typing import Final
 
 from aiohttp import web
 
-from rtrd.api.connections import Complaints, Connections, Requests
+from rtrd.api.connections import Connections, Requests
+from rtrd.api.no_http import Complaints, Tolerant
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.sockets import UnixListener, tcp_listener
@@ -35,6 +36,7 @@ class APIServer:
         self._http = http
         self._group = group
         self._runner: web.AppRunner | None = None
+        self._server: Tolerant | None = None
         self._connections: list[Connections] = []
         self._listener: UnixListener | None = None
         self.http: Endpoint | None = None
@@ -52,6 +54,8 @@ class APIServer:
         logging.getLogger("aiohttp.server").filters[:] = [Complaints()]
         self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=SHUTDOWN)
         await self._runner.setup()
+        assert self._runner.server is not None
+        self._server = Tolerant(self._runner.server)
         try:
             if self._path is not None:
                 self._listener = UnixListener(self._path, group=self._group)
@@ -66,9 +70,8 @@ class APIServer:
         logger.info("the API is served", control=str(self._path), http=str(self.http or "none"))
 
     async def _listen(self, listener: socket.socket, requests: Requests) -> None:
-        assert self._runner is not None
-        assert self._runner.server is not None
-        connections = Connections(self._runner.server, requests)
+        assert self._server is not None
+        connections = Connections(self._server, requests)
         self._connections.append(connections)
         await connections.listen(listener)
 

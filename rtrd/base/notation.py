@@ -10,8 +10,16 @@ from typing import Final
 Prefix = IPv4Network | IPv6Network
 
 
+MOST_SAID: Final = 60
+"""Characters of what is wrong that a sentence repeats."""
+
 ROUTER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """What a router may be called: it gets into logs and metrics."""
+
+
+def said(text: str) -> str:
+    """Quote what somebody wrote, for a sentence: of much only the beginning."""
+    return repr(text if len(text) <= MOST_SAID else text[:MOST_SAID] + "...")
 
 
 def parse_asn(text: str) -> int:
@@ -23,21 +31,25 @@ def parse_asn(text: str) -> int:
     """
     match = re.fullmatch(r"(?:[Aa][Ss])?([0-9]{1,10})", text)
     if match is None or int(match[1]) >= 1 << 32:
-        raise ValueError(f"{text!r} is not an AS number: expected 0 to 4294967295, with or without AS")
+        raise ValueError(f"{said(text)} is not an AS number: expected 0 to 4294967295, with or without AS")
     return int(match[1])
 
 
-def parse_address(text: str) -> str:
-    """Parse an IP address; returns its normal text.
+def parse_address(text: str, *, zone: bool = False) -> str:
+    """Parse an IP address; returns its normal text. `zone`: it may name a link (RFC 4007), as a neighbor's does.
 
     Raises:
         ValueError: with a sentence.
 
     """
+    expected = "expected one as 192.0.2.1 or 2001:db8::1"
     try:
-        return str(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not an IP address: expected one as 192.0.2.1 or 2001:db8::1") from None
+        raise ValueError(f"{said(text)} is not an IP address: {expected}") from None
+    if "%" in text and not zone:
+        raise ValueError(f"{said(text)} is an IP address with a zone: {expected}")
+    return str(address)
 
 
 def parse_prefix(text: str) -> Prefix:
@@ -48,11 +60,11 @@ def parse_prefix(text: str) -> Prefix:
 
     """
     if not re.fullmatch(r"[0-9A-Fa-f:.]{1,45}(/[0-9]{1,3})?", text):
-        raise ValueError(f"{text!r} is not a prefix: expected ADDRESS/LENGTH")
+        raise ValueError(f"{said(text)} is not a prefix: expected ADDRESS/LENGTH")
     try:
         found = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{text!r} is not a prefix: expected ADDRESS/LENGTH") from None
+        raise ValueError(f"{said(text)} is not a prefix: expected ADDRESS/LENGTH") from None
     if found.network_address != ipaddress.ip_address(text.partition("/")[0]):
-        raise ValueError(f"{text!r} is not a prefix: it has host bits set, expected {found}")
+        raise ValueError(f"{said(text)} is not a prefix: it has host bits set, expected {found}")
     return found

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from rtrd.base import socket_paths
 from rtrd.base.faults import FaultyFileError
-from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
+from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix, said
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import http_client, terminal
 from rtrlib.vrp_set import VRPSet
@@ -108,11 +109,10 @@ def prefix_or_address(text: str) -> dict[str, str]:
         return {"prefix": str(prefix(text))}
     try:
         return {"address": parse_address(text)}
-    except ValueError:
+    except ValueError as error:
         expected = "a prefix as 192.0.2.0/24, or an address as 192.0.2.1"
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a prefix nor an IP address: expected {expected}"
-        ) from None
+        what = f"{said(text)} is neither a prefix nor an IP address: expected {expected}"
+        raise argparse.ArgumentTypeError(str(error) if "%" in text else what) from None
 
 
 def prefix(text: str) -> Prefix:
@@ -120,9 +120,9 @@ def prefix(text: str) -> Prefix:
     return _argument(parse_prefix, text)
 
 
-def address(text: str) -> str:
-    """Parse an ADDRESS of the command line, for argparse; two spellings of one give the same."""
-    return _argument(parse_address, text)
+def neighbor(text: str) -> str:
+    """Parse a neighbor's ADDRESS of the command line, for argparse; two spellings of one give the same."""
+    return _argument(partial(parse_address, zone=True), text)
 
 
 def asn(text: str) -> int:
@@ -135,7 +135,7 @@ def number(least: int, most: int) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {least} to {most}")
+            raise argparse.ArgumentTypeError(f"{said(text)} is not {least} to {most}")
         return int(text)
 
     return parse

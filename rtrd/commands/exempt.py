@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tell the daemon; what it refuses has changed nothing."""
-    if wrong := _wrong(args):
+    if wrong := _wrong(args) or _wrong_comment(args.comment):
         print(f"rtrd exempt: {wrong}", file=sys.stderr)
         return BAD_USAGE
     if args.list:
@@ -57,6 +57,16 @@ def _wrong(args: argparse.Namespace) -> str | None:
         return "expected PREFIX ASN, or --list"
     if args.remove and (args.comment or args.until or args.force):
         return "--remove takes nothing else than PREFIX ASN"
+    return None
+
+
+def _wrong_comment(comment: str | None) -> str | None:
+    from rtrd.vrps.exempt import parse_comment
+
+    try:
+        parse_comment(comment or "")
+    except ValueError as error:
+        return str(error)
     return None
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
+from rtrd.base.notation import said
 from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
 
@@ -44,8 +45,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _identifier(text: str) -> str:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 63):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an ID: expected the number that the last answer ended with")
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 1 << 63):
+        raise argparse.ArgumentTypeError(
+            f"{said(text)} is not an ID: expected the number that the last answer ended with"
+        )
     return text
 
 

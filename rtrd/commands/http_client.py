@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from rtrd.cli import NO_DAEMON, CommandError
+from rtrd.cli import BAD_USAGE, NO_DAEMON, CommandError
 
 BAD_REQUEST: Final = int(http.client.BAD_REQUEST)
 CONFLICT: Final = int(http.client.CONFLICT)
@@ -23,12 +23,20 @@ TIMEOUT: Final = 10.0
 """Seconds of silence after which a daemon counts as not answering."""
 
 CHUNK: Final = 1 << 16
+MOST_OF_REQUEST: Final = 120_000
+"""Octets of a request's line: what the daemon takes, and a little less."""
 
 
 class NoDaemonError(CommandError):
     """Nobody answers at the socket; the CLI ends with 3."""
 
     code = NO_DAEMON
+
+
+class TooLongError(CommandError):
+    """What was given is too long for a request; the CLI ends with 2."""
+
+    code = BAD_USAGE
 
 
 class RefusedError(CommandError):
@@ -101,9 +109,12 @@ def ask(
 
     Raises:
         NoDaemonError: nobody answers.
+        TooLongError: no daemon takes so long a request.
         RefusedError: the daemon answers with an error.
 
     """
+    if len(request) > MOST_OF_REQUEST:
+        raise TooLongError(f"the arguments are too long: {len(request)} octets of request, at most {MOST_OF_REQUEST}")
     with closing(_Connection(path, timeout)) as connection:
         try:
             connection.request(method, request, body)

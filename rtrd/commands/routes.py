@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--covered", choices=("yes", "no"), help="only routes that a VRP covers (yes), or that none covers (no)"
     )
-    parser.add_argument("--neighbor", metavar="ADDRESS", type=common.address, help="only routes of this neighbor")
+    parser.add_argument("--neighbor", metavar="ADDRESS", type=common.neighbor, help="only routes of this neighbor")
     parser.add_argument(
         "--origin", metavar="ASN", type=_origin, help="only routes with this origin AS; none: routes without one"
     )

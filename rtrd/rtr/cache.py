@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint, parse_endpoint
+from rtrd.base.notation import said
 from rtrd.rtr.client import Limits
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import RTRServer, why_not
@@ -191,7 +192,7 @@ def _address(text: str) -> Endpoint:
     try:
         return parse_endpoint(text, names=True)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+        raise argparse.ArgumentTypeError(f"{said(text)}: {error}") from error
 
 
 def _seconds(text: str) -> float:
@@ -200,7 +201,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = -1
     if not 0 <= value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not 0 to 86400 seconds")
+        raise argparse.ArgumentTypeError(f"{said(text)} is not 0 to 86400 seconds")
     return value
 
 

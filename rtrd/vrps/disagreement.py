@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rtrd.base.notation import said
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp_set import VRPSet
 
@@ -38,7 +39,7 @@ def _named(caches: Sequence[RTRSocket], name: str) -> RTRSocket:
     if len(found) == 1:
         return found[0]
     problem = "is no cache" if not found else "is the name of several caches"
-    raise ValueError(f"{name!r} {problem}: expected one of {', '.join(map(str, caches))}")
+    raise ValueError(f"{said(name)} {problem}: expected one of {', '.join(map(str, caches))}")
 
 
 def disagreement(caches: Sequence[RTRSocket], vrp_set: VRPSet) -> Iterator[Mapping[str, Any] | None]:

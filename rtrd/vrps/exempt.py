@@ -17,6 +17,7 @@ import msgspec
 
 from rtrd.base.clock import timestamp
 from rtrd.base.faults import FileFault
+from rtrd.base.notation import said
 from rtrd.vrps.slurm import SlurmError, parse
 from rtrlib.vrp import VRP
 
@@ -106,16 +107,16 @@ def parse_until(text: str, now: float) -> int:
         try:
             time = dt.datetime.fromisoformat(text)
         except ValueError:
-            raise ValueError(f"{text!r} is no time: expected one as 2026-11-27T06:00Z, or +2h") from None
+            raise ValueError(f"{said(text)} is no time: expected one as 2026-11-27T06:00Z, or +2h") from None
         if time.tzinfo is None:
-            raise ValueError(f"{text!r} has no time zone: expected one as 2026-11-27T06:00Z or +01:00 at its end")
+            raise ValueError(f"{said(text)} has no time zone: expected one as 2026-11-27T06:00Z or +01:00 at its end")
         until = time.timestamp()
     if until <= now:
-        raise ValueError(f"{text!r} is over already")
+        raise ValueError(f"{said(text)} is over already")
     try:
         _iso(int(until))
     except (OverflowError, ValueError):
-        raise ValueError(f"{text!r} is too far away") from None
+        raise ValueError(f"{said(text)} is too far away") from None
     return int(until)
 
 

@@ -263,3 +263,36 @@ def test_what_is_like_nothing_is_only_refused(words: str) -> None:
     assert done.returncode == cli.BAD_USAGE
     assert "quux" in done.stderr
     assert "did you mean" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
+def test_an_argument_that_is_not_utf_8_is_refused(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*filter(None, [command]), "\udcff\udcfe"]) == cli.BAD_USAGE
+    assert capsys.readouterr().err == "rtrd: '\\udcff\\udcfe' is not UTF-8: expected text\n"
+
+
+def test_octets_that_are_not_utf_8_give_no_traceback() -> None:
+    done = rtrd("slurm", "check", "--json", os.fsdecode(b"\xff\xfe"))
+    assert (done.returncode, done.stdout) == (cli.BAD_USAGE, "")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", ["routes", "history", "validate", "vrps", "routes --neighbor", "watch --last"])
+def test_of_a_long_argument_only_the_beginning_is_repeated(words: str) -> None:
+    done = rtrd(*words.split(), "a" * 10_000)
+    assert done.returncode == cli.BAD_USAGE
+    assert "aaa..." in done.stderr
+    assert len(done.stderr) < 1000
+
+
+@pytest.mark.parametrize("command", ["routes", "history"])
+def test_an_address_that_names_a_link_covers_nothing(command: str) -> None:
+    done = rtrd(command, "fe80::1%eth0")
+    assert done.returncode == cli.BAD_USAGE
+    assert "'fe80::1%eth0' is an IP address with a zone: expected one as 192.0.2.1 or 2001:db8::1" in done.stderr
+
+
+def test_a_comment_that_is_too_long_is_told_its_limit_without_any_daemon() -> None:
+    done = rtrd("exempt", "192.0.2.0/24", "64500", "--comment", "a" * 10_000)
+    limit = "rtrd exempt: the comment has 10000 octets, at most 200 are possible\n"
+    assert (done.returncode, done.stderr) == (cli.BAD_USAGE, limit)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rtrd.api import connections
-from rtrd.api.connections import Complaints, Connections, Requests
+from rtrd.api.connections import Connections, Requests
+from rtrd.api.no_http import Complaints
 
 
 class Handler(asyncio.Protocol):
@@ -164,7 +165,7 @@ def test_of_clients_that_send_rubbish_one_line_is_logged_with_no_traceback() -> 
             for _ in range(2)
         ]
     assert complaints.filter(records[0])
-    assert (records[0].getMessage(), records[0].exc_info) == ("from 1: ValueError: 400, message:", None)
+    assert (records[0].getMessage(), records[0].exc_info) == ("a client sent what is no HTTP: ValueError", None)
     assert not complaints.filter(records[1])
 
 

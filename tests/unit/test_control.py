@@ -24,6 +24,7 @@ from rtrd.api.live import Live
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
 from rtrd.api.server import APIServer
 from rtrd.api.whatif import WhatIfQueries
+from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.registry import Problem, Registry
@@ -93,6 +94,8 @@ CHANGED: dict[str, Any] = {
     ],
     "without_effect": ["+198.51.100.0/24-24 AS64501"],
 }
+
+ADDRESS = "expected one as 192.0.2.1 or 2001:db8::1"
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)]
 
@@ -334,7 +337,7 @@ def test_a_router_that_is_gone_for_good_is_forgotten(served: Running, capsys: py
     served.daemon.known.left("edge")
     code, said = forget("edge")
     assert (code, said.splitlines()[-1]) == (0, "edge is forgotten")
-    assert forget("edge") == (1, "rtrd: no router called edge was ever attached\n")
+    assert forget("edge") == (1, "rtrd: no router called 'edge' was ever attached\n")
     assert request(served, "POST", "/forget")[0] == 400
 
 
@@ -423,6 +426,12 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/routes?covered=1", "covered: expected one of yes, no"),
         ("/routes?neighbor=x", "'x' is not an IP address: expected one as 192.0.2.1 or 2001:db8::1"),
         ("/routes?origin=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
+        ("/routes?address=fe80::1%25eth0", f"'fe80::1%eth0' is an IP address with a zone: {ADDRESS}"),
+        ("/routes?prefix=fe80::%251/64", "'fe80::%1/64' is not a prefix: expected ADDRESS/LENGTH"),
+        ("/validity?asn=1&prefix=fe80::%251/64", "'fe80::%1/64' is not a prefix: expected ADDRESS/LENGTH"),
+        ("/vrps?prefix=fe80::1%25eth0", "'fe80::1%eth0' is not a prefix: expected ADDRESS/LENGTH"),
+        ("/whatif?vrp=%2Bfe80::%251/64@1", "'fe80::%1/64' is not a prefix: expected ADDRESS/LENGTH"),
+        ("/vrps?prefix=" + "1" * 9000, f"'{'1' * 60}...' is not a prefix: expected ADDRESS/LENGTH"),
         ("/routes?rows=0", "rows: expected 1 to 1000"),
         ("/routes?rows=1e9", "rows: expected 1 to 1000"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
@@ -433,6 +442,41 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
 )
 def test_queries_that_make_no_sense(served: Running, url: str, what: str) -> None:
     assert request(served, "GET", url) == (400, {"error": what})
+
+
+def test_a_neighbor_may_be_one_of_a_link(served: Running) -> None:
+    assert get(served, "/routes?neighbor=fe80::1%25eth0") == {"routes": []}
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (b"GET /\xff\xfe HTTP/1.1", ": Invalid char in url path"),
+        (b"GET /routes?rows=\xc2\xb2 HTTP/1.1", ": Invalid char in url query"),
+        (b"GET / HTTP/9.9", ": Bad status line"),
+        (b"GET /status HTTP/1.1\r\nX\xff: 1", ": Invalid header token"),
+        (b"GET /status HTTP/1.1\r\nHost: x\r\nExpect: \x80", ""),
+    ],
+)
+def test_what_is_no_http_is_answered_in_json_and_logged_without_it(
+    served: Running, capfd: pytest.CaptureFixture[str], line: bytes, what: str
+) -> None:
+    log.setup("human")
+    try:
+        head, _, body = talk(served, line + b"\r\n\r\n").partition(b"\r\n\r\n")
+        for _ in range(3):
+            talk(served, line + b"\r\n\r\n")
+    finally:
+        log.setup("human", "critical")
+    assert b"Content-Type: application/json" in head
+    assert json.loads(body)["error"].startswith(f"this is no HTTP request{what}")
+    said = capfd.readouterr().err
+    assert said.count("a client sent what is no HTTP") == 1
+    assert said.count("\n") == 1
+
+
+def test_a_host_that_cannot_be_decoded_is_not_found(served: Running) -> None:
+    assert request(served, "GET", "http://xn--/")[0] == 404
 
 
 def test_events_come_as_they_happen_until_the_client_hangs_up(served: Running) -> None:
@@ -615,6 +659,14 @@ def test_what_would_change_is_asked_with_both_signs(served: Running, rtrd: Calla
         "192.0.2.1 192.0.2.0/24 - AS64500 valid invalid unreachable",
         "and 7 more",
     ]
+
+
+def test_a_thousand_vrps_fit_into_a_question(served: Running, rtrd: Callable[..., Said]) -> None:
+    edits = [f"-2001:db8:{i:x}::/48-128@{4294967295 - i}" for i in range(1000)]
+    assert rtrd("whatif", *edits).code == 0
+    assert len(served.daemon.asked) == 1000
+    long = rtrd("reconnect", "%" * 100_000)
+    assert long == (2, "", "rtrd: the arguments are too long: 300017 octets of request, at most 120000\n")
 
 
 def test_a_vrp_file_is_sent_packed_however_large(served: Running, rtrd: Callable[..., Said], tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Service:
         return make_app(
             (
                 StateQueries(registry, daemon.health, daemon.effective, self.trend, dump=self.dump),
-                VRPQueries(daemon.effective, daemon.caches, daemon.slurm, daemon.exempts),
+                VRPQueries(daemon.effective, daemon.caches, daemon.slurm, daemon.exempts, daemon.guarding),
                 RouteQueries(daemon.routers),
                 HistoryQueries(daemon.history),
                 WhatIfQueries(whatif),

@@ -66,6 +66,14 @@ class VRPChanges:
     def __init__(self) -> None:
         self.native = ffi.gc(ffi.new("struct vrp_list *"), lib.vrp_list_free)
 
+    @classmethod
+    def of(cls, records: Iterable[bytes]) -> VRPChanges:
+        """List these packed VRPs. MemoryError."""
+        made = VRPSet()
+        made.activate([0])
+        made.stage(0, b"".join(records))
+        return made.commit(0)
+
     def __len__(self) -> int:
         return int(self.native.n)
 

@@ -24,6 +24,7 @@ from rtrd.base.registry import Registry
 from rtrd.caches import Caches
 from rtrd.health import Health
 from rtrd.rib.validity import explain
+from rtrd.rib.whatif import validity_then
 from rtrd.routers import Routers
 from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
@@ -31,6 +32,7 @@ from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.files import key_entries
+from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import SLURM, SNAPSHOT, CoveringVRP
@@ -102,9 +104,12 @@ def _get_json(path: str, give: Callable[[], object]) -> web.RouteDef:
 class VRPQueries:
     """Which VRPs are in force, and what follows from them."""
 
-    def __init__(self, effective: EffectiveVRPs, caches: Caches, slurm: SlurmFiles, exempts: Exempts) -> None:
+    def __init__(
+        self, effective: EffectiveVRPs, caches: Caches, slurm: SlurmFiles, exempts: Exempts, guarding: Guarding
+    ) -> None:
         self._slurm = slurm
         self._exempts = exempts
+        self._guarding = guarding
         self._vrp_set = effective.vrp_set
         self._keys = effective.keys
         self._caches = caches
@@ -129,9 +134,18 @@ class VRPQueries:
         covering = self._vrp_set.covering(str(prefix))
         explained = explain(prefix, asn, (found.vrp for found in covering))
         asserted = [found.vrp for found in covering if found.sources >> SLURM & 1]
-        filtered = [found.vrp for found in self._vrp_set.filtered(str(prefix))]
+        in_force = {found.vrp for found in covering}  # a filter that the guard holds has taken nothing away yet
+        filtered = [found.vrp for found in self._vrp_set.filtered(str(prefix)) if found.vrp not in in_force]
         if asserted or filtered:
             explained["slurm"] = self._by_slurm(asserted, filtered)
+        guard = self._guarding.status()
+        if (held := guard["held"]) is not None:
+            explained["held"] = {
+                "state": guard["state"],
+                "cause": held["cause"],
+                "until": held["until"],
+                "then": validity_then(self._vrp_set, str(prefix), asn),
+            }
         return json(explained)
 
     def _by_slurm(self, asserted: list[VRP], filtered: list[VRP]) -> dict[str, Any]:

@@ -61,6 +61,13 @@ def lines(explained: dict[str, Any]) -> Iterator[str]:
         yield f"  {_vrp(vrp)} is there by {_by(vrp['by'])}"
     for vrp in slurm.get("filtered", ()):
         yield f"  filtered   {_vrp(vrp)} does not count by {_by(vrp['by'])}"
+    if (held := explained.get("held")) is not None:
+        until = "" if held["until"] is None else f" until {printable(held['until'])}"
+        same = " still" if held["then"] == found["state"] else ""
+        yield (
+            f"  the guard {'keeps out' if held['state'] == 'rejected' else 'holds'} a change of the VRPs{until}"
+            f" (by {printable(', '.join(held['cause']))}): with it the route would{same} be {held['then']}"
+        )
 
 
 def _vrp(vrp: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import _rov
 from _rov import ffi, lib
 from rtrd.rib.table import RouteTable, prefix_text
+from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet
 
 COVERS = ("unreachable", "covered-by-valid", "covered-by-not-found")
@@ -152,6 +153,21 @@ class Impact:
     def newly_invalid(self) -> int:
         """How many of those looked at would become invalid."""
         return sum(question.counts().newly_invalid for question in self._questions)
+
+
+def validity_then(vrp_set: VRPSet, prefix: str, asn: int) -> str:
+    """Give the validity that a route would have if all that is pending in the set were in force."""
+    table = RouteTable(vrp_set)
+    neighbor = table.add_neighbor(NeighborPolicy(0, ("observe",) * 4, (0,) * 4, (LEARNED,) * 4), b"")
+    attributes = table.add_attributes(b"", AttributeSummary(1, asn, 0, 1, 0, FIT))
+    table.announce(neighbor, attributes, [prefix])
+    [route] = table.routes()
+    question, more = Question(table, View(vrp_set, due=True)), True
+    while more:
+        changed, more = question.rows(1000, 1)
+        if changed:
+            return changed[0].then
+    return route.validity
 
 
 def _native(vrp_set: VRPSet | None) -> _rov.Vrpset:

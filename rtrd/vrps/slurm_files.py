@@ -194,23 +194,25 @@ class SlurmFiles:
         )
         self._in_force = {file.name: file for file in files}
         counts = {"filters": len(filters), "assertions": len(assertions), "changed": len(changes)}
-        logger.info("SLURM files are in force", **counts)
+        judged = self._vrp_set.deferring and len(changes)
+        logger.info("SLURM files are judged by the guard" if judged else "SLURM files are in force", **counts)
         if len(changes):
             yield from self._changed(changes)
 
     def _exempt(self, exempted: set[bytes], cause: str, done: asyncio.Event) -> Generator[None]:
         try:
             assertions = self._of_files | exempted
-            changes = yield from self._change(self.filters, assertions, hold=False)
+            changes = yield from self._change(self.filters, assertions, at_once=exempted - self._exempted)
             self._exempted, self.assertions = exempted, assertions
             yield from self._exempts_changed(changes, cause)
         finally:
             done.set()
 
-    def _change(self, filters: list[VRPFilter], assertions: set[bytes], *, hold: bool = True) -> Apply:
+    def _change(self, filters: list[VRPFilter], assertions: set[bytes], *, at_once: set[bytes] | None = None) -> Apply:
         """Change filters and assertions as one: nothing is validated by one without the other.
 
-        `hold`: if a guard judges changes, this one is only pending.
+        If a guard judges changes, this one is only pending; with `at_once` it is not, nor are these assertions, which
+        may be in what is pending already.
         """
         vrp_set, changes = self._vrp_set, VRPChanges()
         proposing = vrp_set.deferring
@@ -224,7 +226,8 @@ class SlurmFiles:
                 yield from vrp_set.apply_commit(SLURM, changes)
             if not proposing and vrp_set.pending:
                 changes = yield from vrp_set.apply_pending()
-            elif not hold:
+            elif at_once is not None:
+                changes.add(VRPChanges.of(at_once))
                 changes = yield from vrp_set.apply_pending(changes)
         finally:
             vrp_set.defer(defer=proposing)

@@ -131,6 +131,30 @@ def test_over_tcp_nobody_exempts(lab: Lab) -> None:
     assert not one.valid()
 
 
+def test_what_the_guard_holds_is_said_by_validate_and_an_exempt_is_not_held(lab: Lab) -> None:
+    one = Operator(lab, guard={"hold": 3600, "max-shrink": "20%"})
+    assert "held" not in json.loads(one.said("validate", "--json", "2001:db8::/32", "AS64497"))
+    filters = {"asn": 64497, "comment": "all of it"}, {"prefix": "192.0.2.0/24"}
+    write(one.slurm, *filters, assertions=[{"prefix": KEY[0], "asn": int(KEY[1][2:])}])
+    one.daemon.wait_status(lambda status: status["guard"]["state"] == "held", "the guard to hold the file")
+    found = json.loads(one.said("validate", "--json", "2001:db8::/32", "AS64497"))
+    assert found["validated_route"]["validity"]["state"] == "valid"
+    assert "slurm" not in found, "the filter has taken nothing away yet"
+    assert (found["held"]["cause"], found["held"]["then"]) == (["SLURM files"], "not-found")
+    text = one.said("validate", "2001:db8::/32", "AS64497")
+    assert f"the guard holds a change of the VRPs until {found['held']['until']} (by SLURM files)" in text
+    assert text.endswith(": with it the route would be not-found\n")
+    assert one.said("validate", "192.0.2.0/24", "AS1").endswith(": with it the route would still be not-found\n")
+    # What is held asserts it, too; an operator's word counts at once.
+    assert not one.valid()
+    one.said("exempt", *KEY)
+    assert one.valid()
+    assert one.said("validate", "2001:db8::/32", "AS64497") == text
+    one.said("accept")
+    one.daemon.wait_status(lambda status: status["guard"]["state"] == "following", "the guard to follow")
+    assert "does not count by the filter AS64497" in one.said("validate", "2001:db8::/32", "AS64497")
+
+
 def test_validate_names_the_filters_and_assertions(lab: Lab) -> None:
     one = Operator(lab)
     text = one.said("validate", "192.0.2.0/24", "AS64496")

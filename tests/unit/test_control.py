@@ -148,7 +148,7 @@ class FakeDaemon:
             StateQueries(
                 self.registry, Health(self.registry, lambda: self.why), fake, fake, dump=lambda: {"status": STATUS}
             ),
-            VRPQueries(fake, caches, slurm, fake),
+            VRPQueries(fake, caches, slurm, fake, fake),
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),

@@ -18,6 +18,7 @@ from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.slurm import SlurmError
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP
+from tests.lab.slurm_text import slurm_text
 from tests.unit.test_guarding import BAD, GOOD, Story
 
 NOW = 1_800_000_000
@@ -193,6 +194,32 @@ async def test_a_guard_does_not_hold_it_and_judges_what_it_holds_again(kept: Kep
     assert not {*BAD} & kept.story.in_force
     await kept.exempts.remove(ONE.key)
     assert (kept.validity(), kept.story.state) == ("invalid", "held")
+
+
+@pytest.mark.parametrize("decided", ["held", "rejected"])
+async def test_it_is_in_force_at_once_also_where_a_held_change_says_it(kept: Kept, decided: str) -> None:
+    kept.story.sync(kept.cache, [*BAD, ONE.vrp, SIX.vrp])
+    if decided == "rejected":
+        kept.story.guarding.reject()
+    assert (kept.validity(), kept.story.state) == ("invalid", decided)
+    for one in (ONE, SIX):
+        await kept.exempts.add(one)
+        assert (kept.validity(one), kept.story.state) == ("valid", decided)
+    assert not {*BAD} & kept.story.in_force
+    kept.story.guarding.accept()
+    assert kept.validity() == "valid"
+    await kept.exempts.remove(ONE.key)
+    assert kept.validity() == "valid", "the cache says it, too"
+
+
+async def test_it_is_in_force_at_once_also_where_a_held_slurm_file_asserts_it(kept: Kept, tmp_path: Path) -> None:
+    file = tmp_path / "slurm.json"
+    file.write_text(slurm_text([{"asn": GOOD[0].asn}], [(ONE.prefix, 24, ONE.asn)]))
+    await kept.slurm.change([file])
+    assert (kept.validity(), kept.story.state) == ("invalid", "held")
+    await kept.exempts.add(ONE)
+    assert (kept.validity(), kept.story.state) == ("valid", "held")
+    assert {*GOOD} <= kept.story.in_force
 
 
 async def test_what_cannot_be_kept_is_not_in_force(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,7 @@ class Caches:
             "fault": cache.fault,
             "faults": dict(cache.faults),
             "last_fault": None if last is None else {"fault": last.kind, "why": last.why, "time": _iso(last.time)},
-            "version": cache.version,
+            "version": None if cache.session_id is None else cache.version,
             "session_id": cache.session_id,
             "serial": cache.serial_number,
             "last_update": _iso(cache.last_update),

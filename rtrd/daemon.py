@@ -21,7 +21,7 @@ from rtrd.base.loop import turns
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.sockets import ListenError
 from rtrd.base.systemd_notify import Notifier
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 from rtrd.bird.watch import Watch
 from rtrd.caches import Caches
 from rtrd.config import Config, Guard, PolicyRule
@@ -236,7 +236,8 @@ class Daemon:
         routes = sum(map(len, self.routers.tables()))
         vrps = self.vrp_set.count(4) + self.vrp_set.count(6)
         summary = self.health.read().summary
-        return f"{summary}; {vrps} VRPs of {source}; {len(self.routers)} routers, {routes} routes"
+        table = f"{counted(len(self.routers), 'router')}, {counted(routes, 'route')}"
+        return f"{summary}; {counted(vrps, 'VRP')} of {source}; {table}"
 
     # -- what the parts ask of each other
 

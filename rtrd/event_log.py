@@ -16,7 +16,7 @@ import msgspec
 
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import Registry
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 from rtrd.rib.terms import SESSION, UPDATE, RouteChange
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPChanges, VRPSet
@@ -132,7 +132,7 @@ class EventLog:
         else:
             where = f"at cache {cache}" if cache is not None else f"({text})"
             how = f": {appeared} appeared, {len(named) - appeared} disappeared" if named else ""
-            what = f"{len(changes)} VRPs changed {where}{how}"
+            what = f"{counted(len(changes), 'VRP')} changed {where}{how}"
         self.add(
             "vrps",
             what,
@@ -172,7 +172,7 @@ class EventLog:
         """Take note that so many changes of routes came faster than they could be taken."""
         if count:
             self.lost += count
-            self.add("lost", f"{count} changes of routes came too fast to be reported", count=count)
+            self.add("lost", f"{counted(count, 'change')} of routes came too fast to be reported", count=count)
 
     # -- who listens
 
@@ -236,7 +236,7 @@ class Listener:
                 return []
         taken = [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
         if self._lost:
-            text = f"{self._lost} events were lost: they were not read fast enough"
+            text = f"{counted(self._lost, 'event', 'was', 'were')} lost: not read fast enough"
             taken.insert(0, msgspec.json.encode({"time": None, "kind": "lost", "text": text, "count": self._lost}))
             self._lost = 0
         return taken

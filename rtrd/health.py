@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 from rtrd.base import log
 from rtrd.base.background import Background
 from rtrd.base.registry import Problem, Registry
+from rtrd.base.text import counted
 
 EVERY: Final = 1.0
 """Seconds between two looks whether a problem came or went."""
@@ -40,12 +41,12 @@ def judge(problems: Sequence[Problem], why_unhealthy: str | None) -> Reading:
         return Reading("failed", f"not healthy: {why_unhealthy}{_and_more(others)}", problems)
     if problems and problems[0].severity == "critical":
         return Reading("degraded", f"degraded: {problems[0].what}{_and_more(len(problems) - 1)}", problems)
-    warnings = f", {len(problems)} warning{'s' * (len(problems) != 1)}" if problems else ""
+    warnings = f", {counted(len(problems), 'warning')}" if problems else ""
     return Reading("ok", f"ready{warnings}", problems)
 
 
 def _and_more(count: int) -> str:
-    return f"; {count} more problem{'s' * (count != 1)}" if count else ""
+    return f"; {counted(count, 'more problem')}" if count else ""
 
 
 class Health:

@@ -27,7 +27,7 @@ MOST: Final = 256
 GRACE: Final = 30.0
 """Seconds after the start that the attach processes have to find us again."""
 AGAIN: Final = 30.0
-"""Seconds until the file is written again after that failed."""
+"""Seconds until the file is written again after that failed, or it is looked for."""
 _MOST_OCTETS: Final = 1 << 16
 
 logger = log.get("attach")
@@ -134,17 +134,23 @@ class KnownRouters:
     def _problems(self) -> Iterator[Problem]:
         late = self._clock.wall() - self._began >= GRACE
         for name, since in self.absent():
+            do = "take it out of `routers`" if name in self._names else f"`rtrd forget {name}`"
+            do = f" ({do} if it is not coming back)"
             if self._left.get(name) is not None:
-                yield Problem(f"ExaBGP {name} is gone", since, "critical", f"gone {name}")
+                yield Problem(f"ExaBGP {name} is gone{do}", since, "critical", f"gone {name}")
             elif late:
                 how = "has not been attached since rtrd started" if name in self._left else "has never been attached"
-                yield Problem(f"ExaBGP {name} {how}", since, "critical", f"gone {name}")
+                yield Problem(f"ExaBGP {name} {how}{do}", since, "critical", f"gone {name}")
 
     # -- on the disk
 
     async def _keep(self, path: Path) -> None:
         while True:
-            await self._changed.wait()
+            try:
+                await asyncio.wait_for(self._changed.wait(), AGAIN)
+            except TimeoutError:
+                if not self._left or await asyncio.to_thread(path.exists):
+                    continue
             if not await self._write(path):
                 await asyncio.sleep(AGAIN)
 

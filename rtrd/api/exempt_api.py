@@ -12,6 +12,7 @@ from rtrd.api.whatif import WhatIf
 from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
 from rtrd.base.notation import parse_asn, parse_prefix
+from rtrd.base.text import counted
 from rtrd.vrps.exempt import Exempt, Key, parse_comment, parse_until
 from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.notation import VRPEdit
@@ -66,7 +67,7 @@ class ExemptHandlers:
             return
         found = await self._whatif.ask([VRPEdit(one.vrp, appears=True)], 0)
         if count := sum(found["newly_invalid"].values()):
-            what = f"{count} routes" if count > 1 else "1 route"
+            what = counted(count, "route")
             raise ConflictError(
                 f"no VRP covers {one.prefix} yet, and this one would turn {what} of other ASes there invalid:"
                 f" `rtrd whatif '+{one.prefix}@AS{one.asn}'` lists them, `--force` does it all the same"

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from rtrd.base import systemd_journal
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 
 Format = Literal["auto", "human", "json", "journal"]
 
@@ -121,7 +121,7 @@ class _Writer:
     def msg(self, line: str) -> None:
         """Write one line, or count it as lost."""
         if self._lost:
-            line = f"{self._lost} log lines were lost: nobody read stderr\n{line}"
+            line = f"{counted(self._lost, 'log line', 'was', 'were')} lost: nobody read stderr\n{line}"
         data = (line + "\n").encode("utf-8", "backslashreplace")
         # O_NONBLOCK would be shared with whoever else has this stderr, so ask first: a pipe that poll calls
         # writable takes PIPE_BUF bytes without blocking (pipe(7)).

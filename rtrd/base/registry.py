@@ -16,7 +16,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
 from rtrd.base.clock import timestamp
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 
 Samples = Iterable[tuple[tuple[object, ...], float | None]]
 """Values of the labels, and the number; None: there is none now."""
@@ -137,7 +137,7 @@ class Registry:
             found += of_part[:MOST_PROBLEMS]
             if more := of_part[MOST_PROBLEMS:]:
                 since = min(problem.since or 0 for problem in more)
-                what = f"{len(more)} more problems like this one: {more[0].what}"
+                what = f"{counted(len(more), 'more problem')} like this one: {more[0].what}"
                 found.append(Problem(what, since, more[0].severity, f"more {number}"))
         return _in_order(found)
 

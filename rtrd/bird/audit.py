@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from rtrd.base.text import counted
 from rtrd.bird import tables
 from rtrd.bird.client import Bird
 from rtrd.bird.replies import BirdError
@@ -121,7 +122,7 @@ def _audit_table(name: str, found: Iterator[Route], vrp_set: VRPSet, total: Audi
     if table.malformed:
         raise BirdError(f"{table.malformed} entries of {name} are not prefixes")
     if table.crowded:
-        raise BirdError(f"{name} has {table.crowded} routes too many of one prefix and protocol")
+        raise BirdError(f"{name} has {counted(table.crowded, 'route')} too many of one prefix and protocol")
     question = Question(table, View(vrp_set), covers=True)
     more = True
     while more:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from rtrd.base import socket_paths
+from rtrd.base.text import counted
 from rtrd.bird.audit import Audit, Check
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client
@@ -94,9 +95,9 @@ def _invalid(bird: str, found: Audit) -> Iterator[str]:
 def _differences(bird: str, found: Check) -> Iterator[str]:
     names = ", ".join(found.tables) or "no ROA tables"
     if found.same:
-        yield f"{bird}: {names}: the same {found.vrps} VRPs"
+        yield f"{bird}: {names}: the same {counted(found.vrps, 'VRP')}"
         return
-    yield f"{bird}: {names}: {found.vrps} VRPs, {len(found.missing)} are missing, {len(found.extra)} too many"
+    yield f"{bird}: {names}: {counted(found.vrps, 'VRP')}, {len(found.missing)} missing, {len(found.extra)} too many"
     for sign, vrps in (("missing", found.missing), ("too many", found.extra)):
         for vrp in vrps:
             yield f"  {sign:<8} {vrp.prefix} max {vrp.max_length} AS{vrp.asn}"

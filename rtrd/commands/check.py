@@ -11,7 +11,7 @@ from typing import Any, Final
 from rtrd.base import socket_paths
 from rtrd.base.faults import FileFault
 from rtrd.base.files import read_file
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import attach, common
 from rtrd.config import Config, Examined, examine, host, schema
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         checked = _check_exabgp(args.exabgp, findings)
         hint = _check_environment(Path(args.exabgp).with_name("exabgp.env"), findings)
         about |= {"exabgp": args.exabgp, "neighbors": len(checked.sessions)}
-        lines.append(f"{args.exabgp}: good: {_count(len(checked.sessions), 'neighbor')}{hint}")
+        lines.append(f"{args.exabgp}: good: {counted(len(checked.sessions), 'neighbor')}{hint}")
     if args.file is not None:
         examined = _check_file(args, findings)
         about["file"] = args.file
@@ -155,12 +155,8 @@ def _counts(settings: Config) -> dict[str, int]:
 
 
 def _summary(counts: dict[str, int]) -> str:
-    parts = ", ".join(_count(number, name[:-1]) for name, number in counts.items())
+    parts = ", ".join(counted(number, name[:-1]) for name, number in counts.items())
     return parts if counts["rules"] else f"{parts}; without rules rtrd only observes"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _tell(args: argparse.Namespace, findings: list[FileFault], about: dict[str, Any], lines: list[str]) -> int:

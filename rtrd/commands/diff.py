@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE
 from rtrd.commands import common, http_client
 
@@ -37,4 +37,4 @@ def lines(answer: http_client.Answer) -> Iterator[str]:
         count += 1
         text = f"{vrp['prefix']}-{vrp['maxLength']} => AS{vrp['asn']}"
         yield f"{text:<60} in {printable(', '.join(vrp['in']))}; not in {printable(', '.join(vrp['not_in']))}"
-    yield f"{count} VRPs differ" if count != 1 else "1 VRP differs"
+    yield f"{counted(count, 'VRP')} differ" + "s" * (count == 1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rtrd.base.notation import said
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 from rtrd.commands import common, http_client, terminal
 
 ROWS = 50
@@ -103,10 +103,10 @@ def _decision(change: dict[str, Any]) -> str:
 def _left_out(answer: dict[str, Any], since: str) -> Iterator[str]:
     """Say what is not in the answer, and not for want of room."""
     if answer["left_out"]:
-        yield f"{answer['left_out']} changes of any route came too fast to be kept{since}"
+        yield f"{counted(answer['left_out'], 'change')} of any route came too fast to be kept{since}"
     if answer["others_left_out"]:
         yield (
-            f"{answer['others_left_out']} routes that came or went and were not invalid were too many to be kept{since}"
+            f"{counted(answer['others_left_out'], 'route')} that came or went, not invalid: too many to be kept{since}"
         )
     if answer["fault"] is not None:
         yield f"warning: {printable(answer['fault'])}"

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from rtrd.base.faults import FaultyFileError
+from rtrd.base.text import counted
 from rtrd.cli import DONE
 from rtrd.commands import common
 from rtrd.vrps import slurm_files
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(file: File) -> str:
-    parts = [f"{number} {name.replace('_', ' ')}" for name, number in _counts(file).items()]
+    parts = [counted(number, name.replace("_", " ").removesuffix("s")) for name, number in _counts(file).items()]
     return f"{file.name}: good: {', '.join(parts)}"
 
 

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from rtrd.base import socket_paths
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client, terminal
-from rtrd.commands.status_lines import attached, cache, exempts, faults, gone, local_routes, waits_for
+from rtrd.commands.status_lines import (
+    age,
+    attached,
+    cache,
+    exempts,
+    faults,
+    gone,
+    local_routes,
+    never_asked,
+    not_needed,
+    waits_for,
+)
 from rtrd.tags import VALIDITIES
 
 
@@ -74,6 +86,9 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
 
 
 def _vrps(status: dict[str, Any]) -> Iterator[str]:
+    if status.get("started") is not None:
+        seconds = time.time() - dt.datetime.fromisoformat(status["started"]).timestamp()
+        yield f"on {printable(status['host'])}, up for {age(max(0.0, seconds))}, since {printable(status['started'])}"
     vrps = status["vrps"]
     yield f"VRPs: {vrps['ipv4']} IPv4, {vrps['ipv6']} IPv6"
     if status.get("snapshot") is not None:
@@ -101,7 +116,8 @@ def _group(group: dict[str, Any], *, active: bool) -> Iterator[str]:
 
 
 def _slurm(file: dict[str, Any]) -> Iterator[str]:
-    yield f"SLURM {printable(file['path'])}: {file['filters']} filters, {file['assertions']} assertions"
+    has = f"{counted(file['filters'], 'filter')}, {counted(file['assertions'], 'assertion')}"
+    yield f"SLURM {printable(file['path'])}: {has}"
     if file["fault"] is not None:
         yield f"  the file as it is now is not in force: {printable(file['fault'])}"
 
@@ -110,7 +126,7 @@ def _rtr_server(relay: dict[str, Any]) -> str:
     serial = "no data yet" if relay["serial"] is None else f"serial {relay['serial']}"
     addresses = [*relay["listen"], *(f"{one} by TLS" for one in relay.get("listen_tls", ()))]
     where = ", ".join(map(printable, addresses)) or "nowhere: its log says why"
-    return f"RTR server: {where}; {relay['clients']} routers, {serial}"
+    return f"RTR server: {where}; {counted(relay['clients'], 'router')}, {serial}"
 
 
 def _router(router: dict[str, Any]) -> Iterator[str]:
@@ -122,7 +138,8 @@ def _router(router: dict[str, Any]) -> Iterator[str]:
     neighbors = router["neighbors"]
     count = neighbors if isinstance(neighbors, int) else len(neighbors)
     routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
-    yield f"  {count} neighbor{'s' * (count != 1)}; routes: {routes}; {router['outbox']} commands are waiting"
+    waiting = counted(router["outbox"], "command", "is waiting", "are waiting")
+    yield f"  {counted(count, 'neighbor')}; routes: {routes}; {waiting}"
     yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router)))
 
 
@@ -131,7 +148,9 @@ def _bird(bird: dict[str, Any]) -> str:
     parts = [f"BIRD {printable(bird['socket'])}: {'not audited yet' if found is None else bird['last_audit']}"]
     if found is not None:
         routes = ", ".join(f"{count} {printable(validity)}" for validity, count in found["routes"].items())
-        parts.append(f"routes: {routes}; {found['vrps']} VRPs, {found['missing']} missing, {found['extra']} too many")
+        parts.append(
+            f"routes: {routes}; {counted(found['vrps'], 'VRP')}, {found['missing']} missing, {found['extra']} too many"
+        )
     if bird["fault"] is not None:
         parts.append(printable(bird["fault"]))
     return "; ".join(parts)
@@ -140,8 +159,8 @@ def _bird(bird: dict[str, Any]) -> str:
 def _held(state: str, held: dict[str, Any]) -> Iterator[str]:
     until = "" if held["until"] is None else f" until {printable(held['until'])} ({held['seconds_left']} s)"
     yield f"A CHANGE OF THE VRPS IS {'REJECTED' if state == 'rejected' else 'HELD'}{until}: rtrd accept, rtrd reject"
-    yield f"  by {printable(', '.join(held['cause']))}: {held['vrps']} VRPs would become {held['vrps_then']}"
-    yield f"  {held['newly_invalid']} of {held['routes']} routes would become invalid"
+    yield f"  by {printable(', '.join(held['cause']))}: {counted(held['vrps'], 'VRP')} would become {held['vrps_then']}"
+    yield f"  {held['newly_invalid']} of {counted(held['routes'], 'route')} would become invalid"
 
 
 def _snapshot(snapshot: dict[str, Any]) -> str:
@@ -152,6 +171,10 @@ def _snapshot(snapshot: dict[str, Any]) -> str:
 
 def _server(server: dict[str, Any]) -> str:
     parts = [f"{server['transport']} {cache(server)}: {server['state']}"]
+    if why := not_needed(server):
+        parts.append(why)
+    if never_asked(server):
+        return ", ".join(parts)
     for key, label in (("version", "version"), ("serial", "serial"), ("vrps", "VRPs")):
         if server.get(key) is not None:
             parts.append(f"{label} {server[key]}")

@@ -21,6 +21,18 @@ def cache(server: dict[str, Any]) -> str:
     return printable(str(Endpoint(server["host"], server["port"])))
 
 
+def never_asked(server: dict[str, Any]) -> bool:
+    """Tell whether rtrd never tried to connect to a cache."""
+    return bool(server["state"] == "CLOSED" and server.get("last_update") is None and not server.get("last_fault"))
+
+
+def not_needed(server: dict[str, Any]) -> str:
+    """Say why a cache has no session, if that is as it should be: a preferred group is in use."""
+    if server["state"] != "CLOSED":
+        return ""
+    return "not needed now, never connected" if never_asked(server) else "not needed now"
+
+
 def faults(server: dict[str, Any]) -> Iterator[str]:
     """Say what is wrong with a cache; when nothing is, what was."""
     last = server.get("last_fault")
@@ -72,3 +84,12 @@ def exempts(status: dict[str, Any]) -> Iterator[str]:
             yield f"  {one['prefix']} {one['asn']}{until}{comment}"
     if found["fault"] is not None:
         yield f"  exempts are not as their file says: {printable(found['fault'])}"
+
+
+def age(seconds: float) -> str:
+    """Say how long something is ago, in the unit that fits."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172800 else f"{seconds / 86400:.0f} days"

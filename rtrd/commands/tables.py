@@ -11,8 +11,18 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rtrd.base.text import printable
-from rtrd.commands.status_lines import attached, cache, faults, gone, local_routes, waits_for
+from rtrd.base.text import counted, printable
+from rtrd.commands.status_lines import (
+    age,
+    attached,
+    cache,
+    faults,
+    gone,
+    local_routes,
+    never_asked,
+    not_needed,
+    waits_for,
+)
 from rtrd.commands.terminal import STYLES
 from rtrd.tags import VALIDITIES
 
@@ -57,9 +67,9 @@ def _group(group: dict[str, Any], *, active: bool, time: float) -> Table:
         mood = "good" if server["state"] == "ESTABLISHED" else "bad" if server.get("error") else "soft"
         table.add_row(
             Text(f"{cache(server)} ({server['transport']})"),
-            Text(server["state"], STYLES[mood]),
+            Text(", ".join(filter(None, (server["state"], not_needed(server)))), STYLES[mood]),
             "-" if server["serial"] is None else str(server["serial"]),
-            f"{server['vrps']:,}",
+            "-" if never_asked(server) else f"{server['vrps']:,}",
             _age(server["last_update"], time),
         )
     return table
@@ -70,10 +80,10 @@ SESSIONS = {True: ("up", STYLES["good"]), False: ("down", STYLES["fair"]), None:
 
 
 def _router(router: dict[str, Any], time: float) -> Table:
-    waiting = f"{router['outbox']:,} commands are waiting"
+    commands = counted(router["outbox"], "command", "is waiting", "are waiting")
     title = Text.assemble(
         ("router ", ""), (printable(str(router["name"])), "bold"), f" (ExaBGP {printable(str(router['exabgp']))}): ",
-        (waiting, STYLES["fair"] if router["outbox"] else ""),
+        (commands, STYLES["fair"] if router["outbox"] else ""),
     )  # fmt: skip
     table = _table(title, "neighbor", "session", *(f">{validity}" for validity in VALIDITIES))
     for neighbor in router["neighbors"]:
@@ -102,12 +112,3 @@ def _age(last_update: str | None, time: float) -> str:
 
 def _for(since: str, time: float) -> str:
     return age(max(0.0, time - dt.datetime.fromisoformat(since).timestamp()))
-
-
-def age(seconds: float) -> str:
-    """Say how long something is ago, in the unit that fits."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 172800 else f"{seconds / 86400:.0f} days"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE, FAILED
 from rtrd.commands import common, http_client
 
@@ -89,7 +89,7 @@ def lines(answer: dict[str, Any]) -> Iterator[str]:
     """Return the lines for an answer: how many routes would change, how, and which."""
     covers = answer["newly_invalid"]
     routes = answer["routes"]
-    yield f"{routes} route{'s' * (routes != 1)} looked at; newly invalid: {sum(covers.values())}"
+    yield f"{counted(routes, 'route')} looked at; newly invalid: {sum(covers.values())}"
     if any(covers.values()):
         yield "  " + ", ".join(f"{covers[key]} {text}" for key, text in _COVERS.items())
     for change in answer["changes"]:

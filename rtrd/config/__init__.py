@@ -221,6 +221,11 @@ def _examine(text: str, path: Path) -> Examined:
         root=Config,
         leaves={**PARSERS, Path: lambda text: folder / text, Endpoint: parse_endpoint, TagSpec: parse_tag},
         numeric=frozenset({Share}),
+        wanted={
+            Caches: "name a cache under groups",
+            Group: "name a cache: - {name: primary, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}",
+            Server: "name a cache: - {host: 192.0.2.10, port: 323}",
+        },
         checks={
             Server: checks.check_server,
             Caches: checks.check_caches,

@@ -74,6 +74,8 @@ class Schema(msgspec.Struct, frozen=True):
     numeric: frozenset[Any]
     """Leaves whose parsers are also asked of what YAML takes for a number: they know better what is missing."""
     checks: Mapping[type, Check]
+    wanted: Mapping[type, str] = {}
+    """What to write where nothing stands for one of these, or a list of them."""
 
 
 def meant(word: str, known: Iterable[str]) -> str | None:
@@ -189,7 +191,7 @@ class _Walk:
         assert isinstance(kind, inspect.StructType)
         found = Found(_line(node), path)
         if not isinstance(node, yaml.MappingNode) or node.tag != f"{_TAG}map":
-            self._expected(node, path or "the file", "keys and values")
+            self._expected(node, path or "the file", "keys and values", self._wanted(node, kind))
             return found
         fields = {each.encode_name: each for each in kind.fields}
         for key_node, value_node in node.value:
@@ -227,7 +229,7 @@ class _Walk:
 
     def _list(self, node: yaml.Node, kind: inspect.VarTupleType, found: Found) -> None:
         if not isinstance(node, yaml.SequenceNode) or node.tag != f"{_TAG}seq":
-            self._expected(node, found.path, "a list")
+            self._expected(node, found.path, "a list", self._wanted(node, kind.item_type))
             return
         if not node.value and kind.min_length:
             self.report(found.line, f"{found.path}: the list is empty")
@@ -277,6 +279,11 @@ class _Walk:
                 found.value = parse(node.value)
             except ValueError as error:
                 self.report(found.line, f"{found.path}: {shown(node.value)}: {error}")
+
+    def _wanted(self, node: yaml.Node, kind: inspect.Type) -> str:
+        """Say what to write where nothing is, as in a file whose examples are comments."""
+        wanted = self.schema.wanted.get(getattr(kind, "cls", type(None)))
+        return "" if wanted is None or node.tag != f"{_TAG}null" else f"; {wanted}"
 
     def _expected(self, node: yaml.Node, path: str, expected: str, hint: str = "") -> None:
         what = _KINDS.get(node.tag, f"something tagged {shown(node.tag)}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from rtrd.base.registry import Problem
+from rtrd.base.text import counted
 from rtrd.exabgp.session import ExaBGP
 
 MOST_REFUSED: Final = 10
@@ -20,7 +21,7 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
     if refused >= MOST_REFUSED or (refused and not router.accepted):
         yield Problem(f"ExaBGP {name} refuses all commands", None, "critical", f"refuses {name}")
     elif refused:
-        what = f"ExaBGP {name} refused the last {refused} command{'s' * (refused != 1)}"
+        what = f"ExaBGP {name} refused the last {counted(refused, 'command')}"
         yield Problem(what, None, "warning", f"refused {name}")
     waits_for, seconds = router.gate.waits_for, router.clock() - router.gate.since
     if waits_for is not None and seconds >= STUCK:

@@ -22,6 +22,7 @@ from rtrd.base.background import Background
 from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
 from rtrd.base.registry import Registry
+from rtrd.base.text import counted
 from rtrd.vrps.exempt import MOST, MOST_OF_PREFIX, Exempt, Key, decode, encode
 from rtrd.vrps.signature import Signature, signature
 from rtrd.vrps.slurm import SlurmError
@@ -147,14 +148,35 @@ class Exempts:
         if self.path is None:
             return
         seen = await asyncio.to_thread(signature, self.path)
+        if (
+            self._fault is not None
+            and seen is None
+            and self._found
+            and await asyncio.to_thread(self.path.parent.is_dir)
+        ):
+            await self._restore(self.path)
+            return
         try:
+            if self._found and not await asyncio.to_thread(self.path.parent.is_dir):
+                raise UnusableFileError(f"{self.path.parent}: there is no such folder")  # noqa: TRY301 - as any fault
             found = self._still(await asyncio.to_thread(_read, self.path))
         except UnusableFileError as error:
+            if self._fault != str(error):
+                logger.error("exempts refused; what they were before stays in force", fault=str(error))  # noqa: TRY400
             self._seen, self._fault = seen, str(error)
-            logger.error("exempts refused; what they were before stays in force", fault=self._fault)  # noqa: TRY400
             return
         self._seen, self._fault = seen, None
         await self._put_in_force(found, "exempts of the state folder")
+
+    async def _restore(self, path: Path) -> None:
+        """Write all that is in force, for the folder was taken away, and another is there now."""
+        found = self._still(self._found)
+        try:
+            await asyncio.to_thread(atomic_file.replace, path, encode(found.values()))
+        except OSError as error:
+            self._fault = f"{path}: cannot be written: {error.strerror}"
+            return
+        self._seen, self._fault = await asyncio.to_thread(signature, path), None
 
     async def _follow(self) -> None:
         while True:
@@ -167,12 +189,14 @@ class Exempts:
     async def _look(self) -> None:
         """Read the file again if it changed, and end what is over."""
         async with self._lock:
-            if self.path is not None and await asyncio.to_thread(signature, self.path) != self._seen:
+            if self.path is not None and (
+                await asyncio.to_thread(signature, self.path) != self._seen or (self._fault and self._seen is None)
+            ):
                 await self._read()
             if self._next_end is None or self._clock.wall() < self._next_end:
                 return
             over = [one for one in self._found.values() if one.is_over(self._clock.wall())]
-            which = str(over[0]) if len(over) == 1 else f"{len(over)} exempts"
+            which = str(over[0]) if len(over) == 1 else counted(len(over), "exempt")
             await self._put_in_force(self._still(self._found), f"{which}: the time is over")
             if self.path is not None:
                 try:

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, get_args
 from rtrd.base import log
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import Problem, Registry
+from rtrd.base.text import counted
 from rtrd.vrps.guard import Action, Figures, Guard, Limits, NothingHeldError, State
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.vrp_set import Apply, VRPChanges, VRPSet
@@ -184,8 +185,8 @@ class Guarding:
             return
         end = "" if until is None else f" until {timestamp(until)}"
         would = (
-            f"it would turn {figures.newly_invalid} of {figures.routes} routes invalid,"
-            f" with {figures.vrps_then} VRPs instead of {figures.vrps}"
+            f"it would turn {figures.newly_invalid} of {counted(figures.routes, 'route')} invalid,"
+            f" with {counted(figures.vrps_then, 'VRP')} instead of {figures.vrps}"
         )
         what = "rejected" if guard.state == "rejected" else "held"
         yield Problem(f"a change of the VRPs by {self.cause} is {what}{end}: {would}", None, "warning", f"guard {what}")

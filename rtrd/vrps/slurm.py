@@ -17,7 +17,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rtrd.base.faults import FaultyFileError, FileFault
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 from rtrd.vrps.files import SPKI_SIZE, RouterKey
 from rtrd.vrps.json_lines import Path, line_of
 from rtrlib.vrp import VRP
@@ -141,7 +141,7 @@ def parse(name: str, data: bytes) -> File:
     slurm = reader.file(found)
     if slurm is None or reader.faults:
         more = len(reader.faults) - MOST_FAULTS
-        rest = [FileFault(name, 0, f"and {more} more faults")] if more > 0 else []
+        rest = [FileFault(name, 0, f"and {counted(more, 'more fault')}")] if more > 0 else []
         raise SlurmError(reader.faults[:MOST_FAULTS] + rest)
     return File(name, text, slurm)
 

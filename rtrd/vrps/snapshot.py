@@ -122,6 +122,13 @@ def write(path: Path, snapshot: Snapshot) -> None:
         raise SnapshotError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def why_no_folder(folder: Path) -> str | None:
+    """Say why nothing can be kept in a folder that was there before; None: it can. For a thread."""
+    if not folder.is_dir():
+        return f"{folder}: there is no such folder"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"{folder}: rtrd may not write there"
+
+
 class Schedule:
     """When a snapshot is to be written: pure, seconds come in."""
 
@@ -130,6 +137,10 @@ class Schedule:
         self.change_expire(expire)
         self._tried: float | None = None
         self._written: tuple[int, int] | None = None
+
+    def forget(self) -> None:
+        """Note that what was written is on the disk no more, and may be written again at once."""
+        self._written = self._tried = None
 
     def change_expire(self, expire: float) -> None:
         """Take other seconds that VRPs count."""

@@ -36,6 +36,7 @@ class SnapshotKeeper:
         self._schedule = Schedule(expire)
         self._date: int | None = None  # of what is on the disk
         self._fault: str | None = None
+        self._gone = False  # the folder, or what may be done there
         self._held = False  # the VRP set still has the snapshot's VRPs
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -109,7 +110,21 @@ class SnapshotKeeper:
             except TimeoutError:
                 continue
 
+    async def _look_at_folder(self) -> None:
+        """See at once that the folder was taken away, and when it is back begin anew."""
+        why = await asyncio.to_thread(snapshot.why_no_folder, self._path.parent)
+        if why is not None:
+            self._fail(SnapshotError(why), "nothing is kept in the state folder; a restart would start without VRPs")
+            self._gone = True
+        elif self._gone:
+            self._gone = False
+            self._schedule.forget()
+            if self._effective.to_keep() is None:  # else the fault is over when it is written
+                self._fault = None
+            logger.info("the state folder is back", path=str(self._path.parent))
+
     async def _look(self) -> None:
+        await self._look_at_folder()
         effective = self._effective
         if self._held:
             if effective.snapshot_used:

@@ -96,7 +96,8 @@ def test_exabgp_ends_and_its_attach_process_with_it(make_chain: MakeChain) -> No
     [gone] = chain.ask("status")["routers"]
     assert (gone["name"], gone["attached"], gone["exabgp"]) == ("exabgp", False, None)
     [problem] = (one for one in chain.ask("status")["problems"] if one["severity"] == "critical")
-    assert (problem["what"], problem["since"]) == ("ExaBGP exabgp is gone", gone["since"])
+    what = "ExaBGP exabgp is gone (`rtrd forget exabgp` if it is not coming back)"
+    assert (problem["what"], problem["since"]) == (what, gone["since"])
 
 
 def test_exabgp_dies_again_and_again_and_is_attached_each_time(make_chain: MakeChain) -> None:

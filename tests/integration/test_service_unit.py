@@ -56,7 +56,7 @@ def test_the_service_from_its_start_to_its_end(host: Host) -> None:
     host.systemctl("start", "rtrd")  # returns at READY=1
     assert status(host)["version"]
     host.until(lambda: status(host)["ready"], "VRPs of a real cache, by a child process in the sandbox")
-    host.until(lambda: "1 VRPs of local; 0 routers" in host.show("rtrd", "StatusText"), "the status line")
+    host.until(lambda: "1 VRP of local; 0 routers" in host.show("rtrd", "StatusText"), "the status line")
     assert host.run("stat", "-c", "%U:%G %a", "/run/rtrd/rtrd.sock").stdout == "rtrd:rtrd 660\n"
     assert host.run("stat", "-c", "%U %a", "/var/lib/rtrd").stdout == "rtrd 750\n"
     host.until(lambda: host.journal("-u", "rtrd", "CACHE=127.0.0.1:8282", "PART=vrps"), "an entry with its fields")

@@ -186,11 +186,10 @@ def test_a_folder_that_vanishes_is_said_and_one_that_returns_is_used(lab: Lab, s
     shutil.rmtree(state)
     cache.serve(VRPS)
     daemon.wait_vrps(2)
-    turned_rtrd.turn(clock, 31)
     fault = f"{lab.folder}/state: there is no such folder"
-    daemon.wait_status(lambda status: status["snapshot"]["fault"] == fault, "the loss to be noticed")
+    status = daemon.wait_status(lambda status: status["snapshot"]["fault"] == fault, "the loss to be noticed, at once")
+    assert f"snapshot in the state folder: {fault}" in [problem["what"] for problem in status["problems"]]
     state.mkdir()
-    turned_rtrd.turn(clock, 62)
     daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "a new one")
     assert (state / "vrps.snapshot").stat().st_size == 64 + 48
 

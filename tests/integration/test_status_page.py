@@ -115,7 +115,7 @@ async def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back
             one.daemon.effective.staged(cache, pack(VRP("192.0.2.0/24", 24, origin)))
             one.daemon.effective.committed(cache, True)
             one.daemon.effective.active(frozenset([cache]))
-        would = ": it would turn 1 of 1 routes invalid"
+        would = ": it would turn 1 of 1 route invalid"
         await one.tab.until(f"{text('problem-list')}.includes(' is held until ')")
         assert would in await one.tab.value(text("problem-list"))
         assert one.daemon.guarding is not None

@@ -38,6 +38,7 @@ caches:
   groups:
     - {name: a, preference: 1, servers: [{host: 192.0.2.10}]}
 """
+GROUP = "{name: primary, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}"
 
 
 def faults(text: str) -> list[tuple[int, str]]:
@@ -219,6 +220,11 @@ def test_a_server_at_fault(server: str, expected: list[str]) -> None:
     ("groups", "what"),
     [
         ("  groups: []\n", "caches.groups: the list is empty"),
+        ("  groups:\n    # - name: a\n", f"caches.groups: expected a list, found nothing; name a cache: - {GROUP}"),
+        (
+            "  groups: [{name: a, preference: 1, servers: }]\n",
+            "caches.groups[0].servers: expected a list, found nothing; name a cache: - {host: 192.0.2.10, port: 323}",
+        ),
         ("  refresh: 5\n", "caches: the key 'groups' is missing"),
         ("  groups: {}\n", "caches.groups: expected a list, found keys and values"),
         ("  groups: [{preference: 1, servers: [{host: a}]}]\n", "caches.groups[0]: the key 'name' is missing"),

@@ -720,7 +720,7 @@ def test_the_cli_prints_for_people(rtrd: Callable[..., Said]) -> None:
         "  90 of 100 routes would become invalid",
         "group primary (preference 1, active): ESTABLISHED",
         "  tcp [2001:db8::10]:323: ESTABLISHED, version 1, serial 3, VRPs 2, last update 2026-01-01",
-        "SLURM /etc/rtrd/slurm.json: 2 filters, 1 assertions",
+        "SLURM /etc/rtrd/slurm.json: 2 filters, 1 assertion",
         "  the file as it is now is not in force: slurm.json:1: not JSON",
         "RTR server: 127.0.0.1:3323; 3 routers, serial 7",
         "router exabgp (ExaBGP 5.0.15)",

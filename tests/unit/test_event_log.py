@@ -184,7 +184,7 @@ async def test_each_listener_has_its_own_pace() -> None:
                 assert json.loads((await quick.take(1))[-1])["text"] == str(number)
         first, second, *_ = map(json.loads, await slow.take(1))
         assert first == {
-            "time": None, "kind": "lost", "count": 5, "text": "5 events were lost: they were not read fast enough"
+            "time": None, "kind": "lost", "count": 5, "text": "5 events were lost: not read fast enough"
         }  # fmt: skip
         assert second["text"] == "5"
     event_log.add("cache", "nobody hears it")

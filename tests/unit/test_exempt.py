@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,23 @@ async def test_a_guard_does_not_hold_it_and_judges_what_it_holds_again(kept: Kep
     assert not {*BAD} & kept.story.in_force
     await kept.exempts.remove(ONE.key)
     assert (kept.validity(), kept.story.state) == ("invalid", "held")
+
+
+async def test_a_state_folder_that_is_taken_away_ends_none_and_another_gets_them(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    kept = Kept(folder)
+    await kept.exempts.add(ONE)
+    shutil.rmtree(folder)
+    for _ in range(2):
+        await kept.turn(0)
+        assert (kept.validity(), kept.exempts.status()["fault"]) == ("valid", f"{folder}: there is no such folder")
+    folder.mkdir()
+    await kept.turn(0)
+    assert (kept.validity(), kept.exempts.status()["fault"]) == ("valid", None)
+    other = await again(kept)
+    assert list(other.exempts) == [ONE]
+    other.exempts.close()
 
 
 @pytest.mark.parametrize("decided", ["held", "rejected"])

@@ -49,7 +49,7 @@ class Told:
 
 
 def gone(name: str, since: float) -> Problem:
-    return Problem(f"ExaBGP {name} is gone", since, "critical")
+    return Problem(f"ExaBGP {name} is gone (`rtrd forget {name}` if it is not coming back)", since, "critical")
 
 
 def test_one_that_leaves_is_missed_until_it_is_back() -> None:
@@ -87,9 +87,15 @@ def test_those_of_the_configuration_have_their_time_and_are_then_missed() -> Non
     told.attach("core", "lab")
     told.leave("lab")  # nobody expects it
     told.now = 1000 + GRACE
-    assert told.problems == [Problem("ExaBGP edge has never been attached", 1000, "critical")]
+    assert told.problems == [
+        Problem(
+            "ExaBGP edge has never been attached (take it out of `routers` if it is not coming back)", 1000, "critical"
+        )
+    ]
     told.known.change([])
-    assert [problem.what for problem in told.problems] == ["ExaBGP lab is gone"]
+    assert [problem.what for problem in told.problems] == [
+        "ExaBGP lab is gone (`rtrd forget lab` if it is not coming back)"
+    ]
 
 
 async def test_the_status_names_those_of_the_configuration(tmp_path: Path) -> None:
@@ -121,7 +127,11 @@ async def test_after_a_restart_it_knows_who_was_there_and_who_was_gone(tmp_path:
     await after.known.load()
     assert (after.problems, after.attached) == ([gone("edge", 1001)], {"edge": 0, "core": 0})
     after.now += GRACE
-    never = Problem("ExaBGP core has not been attached since rtrd started", 2000, "critical")
+    never = Problem(
+        "ExaBGP core has not been attached since rtrd started (`rtrd forget core` if it is not coming back)",
+        2000,
+        "critical",
+    )
     assert after.problems == [gone("edge", 1001), never]
     await after.known.close()
 

@@ -25,7 +25,7 @@ def problems(groups: Sequence[ManagerGroup], now: float, previous: float | None 
     for cache in out:
         never = "has never been" if not cache.last_update else "is not"
         why = f": {cache.error}" if cache.error else ""
-        yield Problem(f"cache {cache} {never} in sync{why}", cache.since, "warning", f"cache {cache.index}")
+        yield Problem(f"cache {cache} {never} in sync{why}", cache.since, "warning", f"cache {cache.index}", bool(why))
 
 
 def _left(groups: Sequence[ManagerGroup], previous: float | None) -> str:

@@ -103,9 +103,9 @@ class Health:
         """Log what came and what went since the last look."""
         before, self._known = self._known, {one.key or one.what: one for one in self._registry.problems()}
         for key, problem in self._known.items():
-            if key not in before:
+            if key not in before and not problem.logged:
                 say = logger.error if problem.severity == "critical" else logger.warning
                 say("problem", what=problem.what, severity=problem.severity)
         for key, problem in before.items():
-            if key not in self._known:
+            if key not in self._known and not problem.logged:
                 logger.info("problem is over", what=problem.what, severity=problem.severity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,9 @@ class Service:
 def run(path: Path, *, exabgp: bool) -> int:
     """Run the daemon of a configuration file in the foreground. Gives the exit code."""
     settings = config.load(path)
+
+    # What fails there is told to the listener, too, who says it once, with all that is known of it.
+    logging.getLogger("rtrlib.cache").setLevel(logging.ERROR)
 
     async def main() -> int:
         return await Service(Daemon(settings), path).run(exabgp=exabgp)

@@ -24,6 +24,7 @@ from rtrlib.servers import EXPIRE_RANGE, Intervals, Server
 __all__ = ["Cache", "CacheOwner"]
 
 log = logging.getLogger("rtrlib")
+failures = logging.getLogger("rtrlib.cache")  # of which a listener is told, too
 
 PING_EVERY: Final = 5.0
 HUNG_AFTER: Final = 15.0
@@ -243,7 +244,7 @@ class Cache:
         self.socket.restarts += 1
         self._reopen_at = now + self._backoff
         self.socket.next_attempt = int(self._wall() + self._backoff)
-        log.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, self._backoff)
+        failures.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, self._backoff)
         self._backoff = min(2 * self._backoff, float(self._intervals.retry))
         self._fail(RTRSocketState.ERROR_FATAL, kind, why)
 
@@ -332,7 +333,7 @@ class Cache:
         if self._staged or self._sessions_barren >= BARREN_LIMIT:
             self._replace(now, kind, why)
         else:
-            log.warning("cache %s: %s", self.socket, why)
+            failures.warning("cache %s: %s", self.socket, why)
             self.socket.next_attempt = int(self._wall() + self.socket.retry_interval)
             self._fail(state, kind, why)
 

@@ -154,7 +154,7 @@ class _FromLibraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         key = printable(text)
-        if record.name != "rtrlib":
+        if not record.name.startswith("rtrlib"):
             key = _NUMBERS.sub("0", key)
         more = self._limiter.rate_limited((record.name, key))
         if more is not None:

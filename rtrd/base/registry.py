@@ -71,6 +71,8 @@ class Problem(NamedTuple):
     """Critical: routes may be judged wrongly, or not at all."""
     key: str = ""
     """What tells it from the part's other problems, if its words change while it is the same."""
+    logged: bool = False
+    """Its part has a line in the log for it, with more in it."""
 
     def answer(self) -> dict[str, str]:
         """Give it as `problems` of the status has it (a contract of DESIGN)."""

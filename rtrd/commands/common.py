@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import select
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
@@ -62,8 +66,16 @@ def ask(
     return DONE
 
 
+def _end_with_reader() -> None:
+    gone = select.poll()
+    gone.register(sys.stdout.fileno(), 0)  # POLLERR and POLLHUP come unasked, of a file never
+    gone.poll()
+    os._exit(128 + signal.SIGPIPE)
+
+
 def _follow(answer: http_client.Answer, lines: Callable[[http_client.Answer], Iterable[str]], *, as_json: bool) -> None:
-    """Print each line at once."""
+    """Print each line at once, until whoever reads them is gone: what comes next may come in hours."""
+    threading.Thread(target=_end_with_reader, daemon=True).start()
     if as_json:
         for chunk in answer.chunks():
             sys.stdout.buffer.write(chunk)

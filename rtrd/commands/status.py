@@ -175,7 +175,8 @@ def _server(server: dict[str, Any]) -> str:
         parts.append(why)
     if never_asked(server):
         return ", ".join(parts)
-    for key, label in (("version", "version"), ("serial", "serial"), ("vrps", "VRPs")):
+    has_been_in_sync = server["vrps"] or server.get("last_update") is not None
+    for key, label in (("version", "version"), ("serial", "serial"), *([("vrps", "VRPs")] if has_been_in_sync else [])):
         if server.get(key) is not None:
             parts.append(f"{label} {server[key]}")
     if server.get("coming"):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Final, Literal
 
 from rtrd.base import log
+from rtrd.base.clock import timestamp
 from rtrd.base.registry import Problem, Registry
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.router_keys import KeySet
@@ -151,7 +152,7 @@ class EffectiveVRPs:
         if self._states.get(what.index, (False, None)) != state:
             self._states[what.index] = state
             if what.error is not None:
-                logger.warning("cache failed", cache=str(what), state=what.state.name, why=what.error)
+                logger.warning("cache failed", cache=str(what), state=what.state.name, why=what.error, **_times(what))
             elif what.in_sync:
                 self.task_queue.call(lambda: self._log_sync(what))
 
@@ -370,3 +371,9 @@ class EffectiveVRPs:
         before, self._left_out = self._left_out, faults
         new = {name: count - before[name] for name, count in faults.items() if count > before[name]}
         logger.warning("VRPs of a cache were left out", cache=cache.name, **new)
+
+
+def _times(cache: RTRSocket) -> dict[str, str]:
+    """Say when a cache is tried again, and when its VRPs expire, as far as that is known."""
+    times = {"next_attempt": cache.next_attempt, "expires": cache.expires}
+    return {name: timestamp(time) for name, time in times.items() if time is not None}

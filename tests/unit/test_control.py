@@ -3,8 +3,11 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -490,6 +493,16 @@ def test_events_come_as_they_happen_until_the_client_hangs_up(served: Running) -
         assert (event["kind"], event["text"]) == ("cache", "now\\x1b[31m")
         assert event_log.listening
     wait_until(lambda: not event_log.listening, "what another thread brings about")
+
+
+def test_watching_ends_with_its_reader_though_nothing_happens(served: Running) -> None:
+    served.daemon.event_log.add("cache", "before")
+    argv = [sys.executable, "-m", "rtrd", "watch", "--last", "1", "--socket", str(served.path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert watching.stdout.readline().endswith("before\n")
+        watching.stdout.close()
+        assert watching.wait(30) == 128 + signal.SIGPIPE
 
 
 def test_events_for_a_browser(served: Running) -> None:

@@ -87,6 +87,8 @@ def test_the_log_has_a_line_when_a_problem_comes_and_one_when_it_is_over() -> No
     assert logged(CRITICAL, WARNING) == came
     assert logged(CRITICAL, WARNING) == []
     assert logged(WARNING) == [("info", "problem is over", CRITICAL.what)]
+    assert logged(WARNING, CRITICAL._replace(logged=True)) == [], "its part says it"
+    assert logged(WARNING) == []
 
 
 # -- caches

@@ -497,7 +497,8 @@ def test_events_come_as_they_happen_until_the_client_hangs_up(served: Running) -
 
 def test_watching_ends_with_its_reader_though_nothing_happens(served: Running) -> None:
     served.daemon.event_log.add("cache", "before")
-    argv = [sys.executable, "-m", "rtrd", "watch", "--last", "1", "--socket", str(served.path)]
+    program = "import sys; from rtrd.cli import main; sys.exit(main())"
+    argv = [sys.executable, "-c", program, "watch", "--last", "1", "--socket", str(served.path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         assert watching.stdout.readline().endswith("before\n")

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from rtrd.api.server import APIServer
 from rtrd.commands import terminal
-from rtrd.commands.tables import age
+from rtrd.commands.status_lines import age
 from rtrd.demo.lab import find_program
 from tests.lab.loop_thread import LoopThread
 from tests.lab.statuses import status

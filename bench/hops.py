@@ -114,7 +114,7 @@ class Router:
         except BlockingIOError:
             return []
         for line in lines:
-            if line.startswith("show neighbor summary"):
+            if line.startswith("show neighbor") and line.endswith("summary"):
                 self.say(b"Peer AS up/down state | #sent #recvd", *(b"%s 64501 0:00:02 established 1 1" % each.encode()
                                                                     for each in (PEER, LISTENER)))  # fmt: skip
             elif line.startswith("show neighbor extensive"):

@@ -313,7 +313,7 @@ class Router:
         for line in lines:
             if line == b"version":
                 self._owed += b"exabgp 5.0.15\n"
-            elif line.startswith(b"show neighbor summary"):
+            elif line.startswith(b"show neighbor") and line.endswith(b"summary"):
                 self._owed += b"Peer            AS        up/down state       |     #sent     #recvd\n"
             elif line.startswith(b"neighbor "):
                 self.commands += 1

@@ -63,15 +63,17 @@ class Routers:
         closed: Callable[[], None],
         *,
         mid_line: bool = False,
+        kept: int | None = None,
         expected: bool = True,
     ) -> ExaBGP:
         """Serve the ExaBGP behind two descriptors from now on; `closed` is called once, when it is gone.
 
-        `mid_line`: what it says first is the rest of a line. `expected`: it is missed from now on when it is gone.
+        `mid_line`: what it says first is the rest of a line. `kept`: a file of what it has said before.
+        `expected`: it is missed from now on when it is gone.
         """
         self.known.arrived(name, expected=expected)
         engine = Engine(name, self._vrp_set, self.policy)
-        router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, wall=self._clock.wall)
+        router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, kept=kept, wall=self._clock.wall)
         router.on_work = self._work.labels(name).observe
         self._routers.append(router)
         self.on_add(router)

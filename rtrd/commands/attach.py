@@ -1,8 +1,9 @@
 """`rtrd attach`: hands ExaBGP's stdin and stdout to the service (SCM_RIGHTS), and ends with ExaBGP.
 
 The other end of rtrd.exabgp.attachments, which has the protocol.
-It outlives the service: while none answers it reads what ExaBGP writes and forgets it, since ExaBGP stops when nobody
-reads; the service learns everything again when it takes over. It imports little, being there only to wait.
+It outlives the service: while none answers it reads what ExaBGP writes, since ExaBGP stops when nobody reads. What it
+reads it keeps for the service, up to a bound; beyond that the service asks for everything again. It imports little,
+being there only to wait.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ RETRY = 0.5
 """Seconds between two looks for a service."""
 ANSWER = 10.0
 """Seconds that a service has to answer; one that is busy for longer is asked again."""
+
+KEPT = 4 << 20
+"""Bytes that are kept for the service. Of more all is forgotten, but for what comes then."""
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -65,7 +69,9 @@ class _Attach:
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
         self._name = name
-        self._mid_line = False
+        self._mid_line = False  # what is kept begins within a line
+        self._kept: int | None = None  # a file in memory
+        self._size = 0  # of it
         self._said: str | None = None
 
     def run(self) -> None:
@@ -92,7 +98,12 @@ class _Attach:
                 return f"the service refused this router: {said}" if said else "the service ended"
             # From here on no byte is read: the rest is the service's.
             with contextlib.suppress(OSError):
-                service.send(b"yours mid-line" if self._mid_line else b"yours")
+                yours = b"yours mid-line" if self._mid_line else b"yours"
+                if self._kept is None:
+                    service.send(yours)
+                else:
+                    socket.send_fds(service, [yours], [self._kept])
+            self._forget()
             self._said = None
             self._wait(service)
         # Where in a line it stopped is not known; what is left of one is no JSON, and does no harm.
@@ -142,7 +153,7 @@ class _Attach:
                 self._read()
 
     def _read(self) -> None:
-        """Read what is there, and forget it but for whether it ended a line."""
+        """Read what is there, and keep it."""
         try:
             data = os.read(STDIN, 1 << 16)
         except BlockingIOError:
@@ -151,7 +162,18 @@ class _Attach:
             raise _ExaBGPGone from None
         if not data:
             raise _ExaBGPGone
-        self._mid_line = not data.endswith(b"\n")
+        if self._size + len(data) > KEPT:
+            self._forget()
+            self._mid_line = not data.endswith(b"\n")
+            return
+        if self._kept is None:
+            self._kept = os.memfd_create("rtrd attach", os.MFD_CLOEXEC)
+        self._size += os.write(self._kept, data)
+
+    def _forget(self) -> None:
+        if self._kept is not None:
+            os.close(self._kept)
+        self._kept, self._size = None, 0
 
 
 def _say(what: str) -> None:

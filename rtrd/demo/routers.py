@@ -32,6 +32,8 @@ class Neighbor:
     port: int | None = None
     add_path: str | None = None
     """`send`, `receive` or `send/receive`, as seen from the router that has this neighbor."""
+    api: str | None = None
+    """What ExaBGP's process is told of it, if not what it is told of all; empty: it has no such section."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +108,12 @@ class ExaBGP(Listening):
     def configuration(self) -> str:
         """Return the configuration in the grammar that 4.2 and 5.0 share."""
         static = "".join(f"        {route};\n" for route in self._static)
-        text = api = ""
+        text = ""
         if self._helper:
             text = f"process helper {{\n    run {self._helper};\n    encoder json;\n}}\n"
-            api = f"    api {{ processes [ helper ]; {self.api} }}\n"
         for neighbor in self.neighbors:
+            told = self.api if neighbor.api is None else neighbor.api
+            api = f"    api {{ processes [ helper ]; {told} }}\n" if self._helper and told else ""
             session = f"connect {neighbor.port};" if neighbor.port else "passive true;"
             add_path = f"add-path {neighbor.add_path};" if neighbor.add_path else ""
             text += (

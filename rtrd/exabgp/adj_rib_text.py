@@ -31,6 +31,8 @@ _WELL_KNOWN = {
     "no-peer": (0xFFFF, 0xFF04),
     "blackhole": (0xFFFF, 0x029A),
 }
+_UNREAD = Other(0, 0, b"")
+"""An attribute of a code that there is not (RFC 4271 section 4.3), of a route whose other attributes are not known."""
 _CLOSES = {"[": "]", "(": ")"}
 _NOT_CARRIED = ("originator-id", "cluster-list", "aggregator", "aigp")
 
@@ -47,6 +49,11 @@ class Advertised(NamedTuple):
     """It was announced by an rtrd."""
     origin: AttributeSet
     """Nothing but the family and the origin AS, which is certain also where the rest is not; NONE if it is not."""
+
+
+def is_route(text: str) -> bool:
+    """Tell whether a line is one of these, of any family."""
+    return text.startswith(BEGIN) and " local-ip " in text
 
 
 def read_advertised(text: str, version: str) -> Advertised | None:
@@ -84,8 +91,18 @@ def _read(
             others=tuple(sorted(fields.others)),
         )
     except (ValueError, StopIteration, KeyError):
-        return None, ours, origin
+        return (_partly(fields, origin, next_hop) if ours else None), ours, origin
     return attributes, ours, origin._replace(origin_as=attributes.origin_as)
+
+
+def _partly(fields: _Fields, origin: AttributeSet, next_hop: str) -> AttributeSet | None:
+    """Give what was read of a route of ours: enough to withdraw it, and to announce it anew, as it is like no other."""
+    try:
+        address = str(ipaddress.ip_address(next_hop))
+    except ValueError:
+        address = None
+    path = fields.path
+    return origin._replace(next_hop=address, origin=fields.origin, as_path=path, others=(_UNREAD,))
 
 
 def _origin_as(words: str, sequence: str, own_as: str) -> int | None:

@@ -3,8 +3,8 @@
 The words of the protocol, a message each (SOCK_SEQPACKET), `<` from the attach process:
 
     < attach NAME           with two descriptors: ExaBGP's events, our commands
-    > take                  or `refused SENTENCE`; until now the attach process reads and forgets
-    < yours [mid-line]      it has read its last byte, which was no line's end
+    > take                  or `refused SENTENCE`; until now the attach process reads, and keeps what it reads
+    < yours [mid-line]      with a file of that, if there is any; `mid-line`: it begins within a line
     > gone                  ExaBGP closed its pipe: nothing is left to wait for
 
 Whoever closes the socket gives the pipe back: the attach process, when it dies, ends the router here; we, when we
@@ -52,7 +52,14 @@ class Routers(Protocol):
         """Give those that are served."""
 
     def add(
-        self, name: str, read_fd: int, write_fd: int, closed: Callable[[], None], *, mid_line: bool = False
+        self,
+        name: str,
+        read_fd: int,
+        write_fd: int,
+        closed: Callable[[], None],
+        *,
+        mid_line: bool = False,
+        kept: int | None = None,
     ) -> ExaBGP:
         """Serve one more."""
 
@@ -208,7 +215,8 @@ class _Attachment:
             fds = []
             self._asked(words[1].decode("ascii", "replace"))
         elif whole and self._router is None and self.name is not None and words[:1] == [b"yours"]:
-            self._take(mid_line=words[1:] == [b"mid-line"])
+            kept = fds.pop() if len(fds) == 1 and stat.S_ISREG(os.fstat(fds[0]).st_mode) else None
+            self._take(mid_line=words[1:] == [b"mid-line"], kept=kept)
         else:
             self._refuse("expected: attach NAME")
         for fd in fds:
@@ -225,12 +233,12 @@ class _Attachment:
             self.name = name
             self._say(b"take")
 
-    def _take(self, *, mid_line: bool) -> None:
+    def _take(self, *, mid_line: bool, kept: int | None) -> None:
         self._stop_timer()
         assert self.name is not None
         logger.info("router attached", router=self.name, pid=self.pid, uid=self.uid)
         events, commands = self._fds
-        self._router = self._routers.add(self.name, events, commands, self._exabgp_gone, mid_line=mid_line)
+        self._router = self._routers.add(self.name, events, commands, self._exabgp_gone, mid_line=mid_line, kept=kept)
 
     def _too_late(self) -> None:
         self._timer = None

@@ -114,8 +114,8 @@ def _message(neighbor: _Neighbor) -> Event | None:
     if octets is not None:
         return octets
     update = None if neighbor.message is None else neighbor.message.update
-    if update is None:
-        return None  # End-of-RIB (RFC 4724 section 2), for one
+    if update is None:  # End-of-RIB (RFC 4724 section 2), for one
+        return Other("send", neighbor.address.peer) if neighbor.direction == "send" else None
     if neighbor.asn is None:
         raise DecodeError("an UPDATE without AS numbers")
     return parsed(neighbor.address.peer, neighbor.direction, neighbor.asn.local, neighbor.asn.peer, update)

@@ -13,7 +13,7 @@ from enum import Enum
 from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.send_barrier import SendBarrier
 from rtrd.exabgp.startup import Phase, StartUp
-from rtrd.exabgp.window import FENCE, Acks, Window
+from rtrd.exabgp.window import FENCE, Window
 from rtrd.rib.terms import Command, RibState
 
 MOST_PREFIXES = 100
@@ -82,9 +82,9 @@ class Gate:
 
     # -- what happens
 
-    def routes_came(self, now: float) -> None:
-        """Take note that a line brought routes."""
-        self._startup.moved = now
+    def routes_came(self, address: str, now: float) -> None:
+        """Take note that a line brought routes of a neighbor."""
+        self._startup.heard(address, now)
         if self._came is None:
             self._came = now
 
@@ -114,7 +114,7 @@ class Gate:
             return WaitsFor.GREETING if self._startup.phase is Phase.GREETING else WaitsFor.STARTUP
         if self.retagging:
             return WaitsFor.RETAG
-        if not self.has_room(now):
+        if not self.has_room():
             return WaitsFor.ANSWERS
         if self.barrier.draining:
             return WaitsFor.SENT
@@ -139,23 +139,20 @@ class Gate:
         if not self._local_turn:
             self._local_turn = True
             self.barrier.drain(now)
-        if self.barrier.draining or not self.has_room(now):
+        if self.barrier.draining or not self.has_room():
             return False
         self._local_turn = False
         return True
 
-    def has_room(self, now: float) -> bool:
+    def has_room(self) -> bool:
         """Tell whether pipe and window take one more command, whatever it is."""
-        if self.window.acks is Acks.UNKNOWN:
-            return not self.pipe_full and self.window.room(now)
         return not (self.pipe_full or self.window.full)
 
     def question(self, now: float) -> str | None:
         """Give the question that ExaBGP is to be asked now, one that is answered in many lines."""
-        if not self._may_ask(now):
+        if not self._may_ask():
             return None
-        greeted = self.window.acks is not Acks.UNKNOWN
-        if greeted and now >= self._list_due():
+        if now >= self._list_due():
             self.listing_neighbors = True
             self._list_began = now
             if self.configuration_due is not None and now >= self.configuration_due:
@@ -163,10 +160,12 @@ class Gate:
                 return CONFIGURATION
             self.neighbors_due = now + NEIGHBORS_EVERY
             return NEIGHBORS
-        if not self._startup.over:
-            return self._startup.asks(now, greeted=greeted)
         due = self._local_list.due
-        return self._local_list.asks(now) if greeted and due is not None and now >= due else None
+        if due is None:
+            return None  # one list of routes at a time, as their lines are alike
+        if not self._startup.over:
+            return self._startup.asks(now)
+        return self._local_list.asks(now) if now >= due else None
 
     def wants_refresh(self, address: str, now: float) -> None:
         """Take note that a neighbor is to send its routes again."""
@@ -175,8 +174,8 @@ class Gate:
 
     def refresh(self, now: float) -> str | None:
         """Give a neighbor that is to be asked for its routes now."""
-        if not self._refreshes or not self.has_room(now):
-            return None
+        if not self._refreshes or not self.has_room() or self.listing_neighbors:
+            return None  # the list says who can be asked
         address = min(self._refreshes, key=self._refreshes.__getitem__)
         if now < self._refreshes[address]:
             return None
@@ -195,8 +194,8 @@ class Gate:
         due = self.neighbors_due if self.configuration_due is None else min(self.neighbors_due, self.configuration_due)
         return max(due, self._no_list_before)
 
-    def _may_ask(self, now: float) -> bool:
-        return not self.listing_neighbors and self.has_room(now)
+    def _may_ask(self) -> bool:
+        return not self.listing_neighbors and self.has_room()
 
     def barrier_falls(self, now: float, *, idle: bool) -> bool:
         """Tell whether what was written counts as sent though that is not known. `idle`: nothing else is to write."""
@@ -210,7 +209,7 @@ class Gate:
         """Give the fence, if one is to be written now: for the barrier, or for answers that are overdue."""
         if self.pipe_full:
             return None
-        if self.window.written:
+        if self.window.written or not self.window.greeted:
             return FENCE if self.window.fence(now) else None
         if self._look_due is not None and now >= self._look_due:
             self._look_due = now + LOOK_EVERY
@@ -234,23 +233,21 @@ class Gate:
             times.append(self.barrier.deadline(unanswered=unanswered or self.pipe_full))
         if not self.pipe_full:
             times.append(self._reason_ends())
-            if unanswered:
+            if unanswered or not self.window.greeted:
                 times.append(self.window.deadline())
             else:
                 times.append(self._look_due)
-            if self._may_ask(now):
+            if self._may_ask():
                 times += self._questions_due()
-            if self.has_room(now):
+            if self.has_room() and not self.listing_neighbors:
                 times += self._refreshes.values()
         return min([time for time in times if time is not None], default=None)
 
     def _reason_ends(self) -> float | None:
         if self.waits_for in (WaitsFor.GREETING, WaitsFor.STARTUP):
-            return self._startup.held_until
+            return self._startup.held_until if self._startup.held_until < math.inf else None
         return self._came + COALESCE if self.waits_for is WaitsFor.ROUTES and self._came is not None else None
 
     def _questions_due(self) -> list[float | None]:
-        due = self._local_list.due if self._startup.over else self._startup.deadline()
-        if self.window.acks is not Acks.UNKNOWN:
-            return [self._list_due(), due]
-        return [] if self._startup.over else [due]
+        due = self._local_list.due
+        return [self._list_due(), due if due is None or self._startup.over else self._startup.deadline()]

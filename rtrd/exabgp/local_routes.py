@@ -1,4 +1,6 @@
-"""Asks ExaBGP again and again which local routes (RFC 8893) it would send. Pure.
+"""Asks ExaBGP again and again which routes it would send: its local routes (RFC 8893), and those that rtrd announced.
+
+What rtrd announced somebody else may have withdrawn: an operator, or another process. Then it is announced again. Pure.
 
 The first list is that of the start (startup.py). ExaBGP tells nobody when it reads its configuration again, so it is
 asked now and then, as long as the list is short, since it takes ExaBGP time that grows with the square of its length.
@@ -8,8 +10,10 @@ from __future__ import annotations
 
 from rtrd.exabgp.adj_rib_text import BEGIN, read_advertised
 from rtrd.exabgp.startup import ADVERTISED
+from rtrd.policy import normal
 from rtrd.rib.engine import Engine
 from rtrd.rib.local_routes import LocalRoute
+from rtrd.rib.terms import Command
 
 EVERY = 300.0
 """Seconds between two lists."""
@@ -25,8 +29,13 @@ class LocalRoutesList:
     def __init__(self, engine: Engine, now: float) -> None:
         self.due: float | None = now + EVERY
         """When the next list may be asked for; None: one is being read."""
+        self.forgetful: frozenset[str] = frozenset()
+        """Neighbors of which ExaBGP does not keep what it sends (`adj-rib-out false`)."""
         self._engine = engine
         self._next = now + EVERY
+        self._listed: set[LocalRoute] = set()
+        self._written: set[str] = set()  # prefixes of which a command was written since the list was asked for
+        self._missing: set[LocalRoute] = set()  # in the last list
 
     def asks(self, now: float) -> str | None:
         """Give what is to be written now, the start being over; what `ended` is then told."""
@@ -36,6 +45,8 @@ class LocalRoutesList:
         if len(self._engine.table) * max(1, len(self._engine.receivers)) + self._engine.local_routes.rib.routes > MOST:
             return None
         self.due = None
+        self._listed = set()
+        self._written = set()
         self._engine.local_routes.list_begins()
         return ADVERTISED
 
@@ -50,9 +61,43 @@ class LocalRoutesList:
         if self.due is not None or not text.startswith(BEGIN):
             return False
         advertised = read_advertised(text, version)
+        if advertised is not None:
+            self._listed.add(LocalRoute(normal(advertised.neighbor), advertised.prefix.partition(" ")[0]))
         if advertised is not None and not advertised.ours:
             self._engine.local_routes.listed(advertised.neighbor, advertised.prefix, advertised.origin)
         return True
+
+    def wrote(self, command: Command) -> None:
+        """Take note of a command: what the list says of its prefixes may be older."""
+        if self.due is None:
+            self._written.update(command.prefixes.split(" "))
+
+    def removed(self, now: float) -> list[LocalRoute]:
+        """Give what rtrd announced and two lists in a row do not have, the last of which is whole and has just ended.
+
+        From here on it counts as not announced. The path ids of a prefix are not told apart.
+        """
+        if len(self._engine.table) > MOST:
+            return []
+        missing = self._announced() - self._listed
+        missing = {route for route in missing if route.prefix not in self._written}
+        removed = missing & self._missing
+        self._missing = missing - removed
+        if self._missing:
+            self.soon(now)
+        for neighbor, prefix in removed:
+            self._engine.removed(neighbor, prefix)
+        return sorted(removed)
+
+    def _announced(self) -> set[LocalRoute]:
+        bits = {one: bit for one, bit in self._engine.receivers.bits.items() if one not in self.forgetful}
+        return {
+            LocalRoute(one, route.prefix)
+            for _, route in self._engine.routes()
+            if route.advertised
+            for one, bit in bits.items()
+            if route.advertised & bit
+        }
 
     def ended(self) -> list[LocalRoute]:
         """ExaBGP has answered to the end. Gives what was withdrawn and need not be any more: ExaBGP has to reload."""

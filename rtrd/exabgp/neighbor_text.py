@@ -60,6 +60,35 @@ class Agreement(NamedTuple):
     """Both sides know ADD-PATH; which way path ids go is not said for certain."""
 
 
+class CanRefresh(NamedTuple):
+    """Whether a neighbor whose session is up can be asked to send its routes again (RFC 2918)."""
+
+    address: str
+    able: bool
+
+
+class Received(NamedTuple):
+    """How many UPDATEs a session has received."""
+
+    address: str
+    updates: int
+    families: int
+    """How many families both sides have: an End-of-RIB is an UPDATE, too."""
+
+
+InExtensive = Row | UpFor | Range | PathIds | Agreement | CanRefresh | Received
+"""What a line of `show neighbor extensive` may say."""
+
+
+class ApiSection(NamedTuple):
+    """What ExaBGP's configuration has one process be told of a neighbor."""
+
+    process: str
+    updates: bool
+    changes: bool
+    """`neighbor-changes`"""
+
+
 class SummaryReader:
     """Reads the lines of `show neighbor summary`, one after the other."""
 
@@ -93,8 +122,9 @@ class ExtensiveReader:
         self._undecided = False
         self._asns: tuple[int, int] | None = None
         self._four_octet_as: bool | None = None
+        self._families = 0
 
-    def read(self, text: str, version: str) -> Row | UpFor | Range | PathIds | Agreement | None:
+    def read(self, text: str, version: str) -> InExtensive | None:
         """Read a line; None for one that has nothing that is wanted.
 
         ExaBGP `version` 5.0 has `send` and `receive` of the column Add-Path the wrong way around; 4.2 says
@@ -113,6 +143,10 @@ class ExtensiveReader:
             case ["up", "for", *duration]:
                 seconds = _seconds(duration)
                 return None if seconds is None else UpFor(seconds)
+            case ["route-refresh:", *ends] if len(ends) == 2 and "n/a" not in ends:
+                return CanRefresh(self._address, ends == ["enabled", "enabled"])
+            case ["update:", _, received] if received.isdecimal() and len(received) < 20:
+                return Received(self._address, int(received), self._families)
             case words:
                 return self._capability(self._address, words, version)
         return None
@@ -120,11 +154,13 @@ class ExtensiveReader:
     def _begins(self, named: str) -> Range | None:
         self._undecided = False
         self._local = ""
+        self._families = 0
         self._asns = self._four_octet_as = None
         self._address = named if is_address(named) else None
         return _range(named) if self._address is None else None
 
     def _capability(self, address: str, words: list[str], version: str) -> PathIds | Agreement | None:
+        self._families += len(words) == 5 and words[2:4] == ["enabled", "enabled"]
         match words:
             case ["AS", local, peer] if local.isdecimal() and peer.isdecimal():
                 self._asns = int(local), int(peer)
@@ -144,14 +180,77 @@ class ExtensiveReader:
         return None
 
 
+MOST_CONFIGURED: Final = 5000
+"""Neighbors and ranges of a configuration that are read."""
+
 _CONFIGURED: Final = re.compile(r"neighbor (\S+) \{")
+_EVENTS: Final = frozenset(("connected", "up", "down", "receive", "send", "received", "negotiated", "fsm"))
 _DURATION: Final = re.compile(r"(?:([0-9]{1,6}) days?, )?([0-9]{1,2}):([0-9]{2}):([0-9]{2})")
 
 
-def read_configured(text: str) -> str | None:
-    """Read a line of `show neighbor configuration`: the address of a neighbor; None for any other line."""
-    match = _CONFIGURED.fullmatch(text)
-    return match[1] if match is not None and is_address(match[1]) else None
+class ConfigurationReader:
+    """Reads the lines of `show neighbor configuration`, one after the other."""
+
+    def __init__(self) -> None:
+        self.sections: dict[str | Network, dict[str, ApiSection]] = {}
+        """What the neighbors, and ranges of them, have processes be told, by the process."""
+        self.forgetful: set[str] = set()
+        """Neighbors of which ExaBGP does not keep what it sends."""
+        self._address: str | None = None
+        self._neighbor: dict[str, ApiSection] | None = None
+        self._blocks: list[str] = []
+        self._process = ""
+        self._words: set[str] = set()
+
+    def read(self, text: str) -> str | None:
+        """Read a line: the address of a neighbor; None for any other line."""
+        match = _CONFIGURED.fullmatch(text)
+        if match is not None:
+            return self._begins(match[1])
+        line = text.strip()
+        if line.endswith("{"):
+            self._blocks.append(line[:-1].strip())
+            if self._blocks == ["api"]:
+                self._process, self._words = "", set()
+        elif line == "}":
+            if self._blocks == ["api"]:
+                self._section_ends()
+            self._blocks = self._blocks[:-1]
+        else:
+            self._statement(line.rstrip(";").split())
+        return None
+
+    def _begins(self, named: str) -> str | None:
+        self._address = named if is_address(named) else None
+        network = _range(named) if self._address is None else None
+        key = self._address if network is None else network.network
+        self._blocks = []
+        full = len(self.sections) >= MOST_CONFIGURED
+        self._neighbor = None if key is None or full else self.sections.setdefault(key, {})
+        return self._address
+
+    def _statement(self, words: list[str]) -> None:
+        if self._blocks[:1] == ["api"]:
+            if words[:2] == ["processes", "["] and len(words) == 4:
+                self._process = words[2]
+            elif len(words) == 1:
+                self._words.add(" ".join([*self._blocks[1:], *words]))
+        elif words == ["adj-rib-out", "false"] and self._address is not None and self._neighbor is not None:
+            self.forgetful.add(self._address)
+
+    def _section_ends(self) -> None:
+        if self._neighbor is None or not self._process:
+            return
+        form = any(f"receive {word}" in self._words for word in ("parsed", "packets", "consolidate"))
+        updates, changes = form and "receive update" in self._words, "neighbor-changes" in self._words
+        before = self._neighbor.get(self._process, ApiSection(self._process, updates=False, changes=False))
+        self._neighbor[self._process] = ApiSection(self._process, updates or before.updates, changes or before.changes)
+
+
+def is_text_event(text: str) -> bool:
+    """Tell whether a line is an event as `encoder text` writes it: `neighbor 192.0.2.1 up`."""
+    words = text.split(maxsplit=3)
+    return len(words) >= 3 and words[0] == "neighbor" and words[2] in _EVENTS and is_address(words[1])
 
 
 def is_address(text: str) -> bool:

@@ -218,7 +218,7 @@ class Neighbors:
     def configuration_over(self, known: Known, now: float, *, whole: bool, summary: bool) -> Findings:
         """Take the end of the configuration. `summary`: the summary behind it came to its end, too."""
         self.unclear = False
-        if not whole or len(self._listed) == MOST:
+        if not whole or not (self._listed or self._ranges) or len(self._listed) == MOST:
             return self._findings(())
         self._configured = set(self._listed)
         for address in self._configured - self._told.keys() - self._newer if summary else ():
@@ -228,7 +228,10 @@ class Neighbors:
         missing = {one for one in self._missing(known) if not self.up(one)}
         left = {one for one in missing if self._in_range(one)}
         self._visitors |= left
-        return self._findings(self._configured, missing - left, left)
+        suspects = {one for one in self.missing if self.up(one)}  # for the other list to decide
+        findings = self._findings(self._configured, missing - left, left)
+        self.missing |= suspects
+        return findings
 
     # -- inside
 

@@ -74,10 +74,12 @@ class Pipe:
         ended: Callable[[], None],
         *,
         mid_line: bool = False,
+        kept: int | None = None,
     ) -> None:
         """`read` takes whole lines of ExaBGP, `written` is called when there was room for some of what waited.
 
-        `ended`: ExaBGP has closed its end; `close` is the caller's. `mid_line`: see Lines.
+        `ended`: ExaBGP has closed its end; `close` is the caller's. `mid_line`: see Lines. `kept`: a file of what was
+        read before, which is the pipe's to close.
         """
         self.lines = Lines(mid_line=mid_line)
         self._read_fd, self._write_fd = read_fd, write_fd
@@ -86,9 +88,34 @@ class Pipe:
         self._unwritten = b""
         self._writing = False
         self._open = True
+        self._kept = kept
+        self._caught_up: Callable[[], None] = lambda: None
 
-    def start(self) -> None:
-        """Begin to read."""
+    def start(self, caught_up: Callable[[], None]) -> None:
+        """Begin to read; `caught_up` is called when what was kept is read."""
+        self._caught_up = caught_up
+        if self._kept is None:
+            self._listen()
+        else:
+            os.lseek(self._kept, 0, os.SEEK_SET)
+            self._loop.call_soon(self._read_kept)
+
+    def _read_kept(self) -> None:
+        if self._kept is None:
+            return  # it was closed meanwhile
+        if data := os.read(self._kept, READ):
+            self._read(self.lines.feed(data))
+            self._loop.call_soon(self._read_kept)
+        else:
+            self._forget_kept()
+            self._listen()
+
+    def _forget_kept(self) -> None:
+        if self._kept is not None:
+            os.close(self._kept)
+            self._kept = None
+
+    def _listen(self) -> None:
         with contextlib.suppress(OSError):  # no pipe, or the user has too many large ones: it stays as it is
             fcntl.fcntl(self._read_fd, fcntl.F_SETPIPE_SZ, ROOM)
         os.set_blocking(self._read_fd, False)
@@ -97,10 +124,12 @@ class Pipe:
             self._loop.add_reader(self._read_fd, self._readable)
         except PermissionError:  # a regular file is always readable, and epoll won't have it
             self._loop.call_soon(self._read_file)
+        self._caught_up()
 
     def close(self) -> None:
-        """Stop reading and writing; the descriptors stay open."""
+        """Stop reading and writing; the pipe's descriptors stay open."""
         self._open = False
+        self._forget_kept()
         self._loop.remove_reader(self._read_fd)
         if self._writing:
             self._loop.remove_writer(self._write_fd)

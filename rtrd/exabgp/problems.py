@@ -18,6 +18,14 @@ STUCK: Final = 120.0
 def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
     """Give what is wrong with an ExaBGP and its BGP sessions; `now`: Unix time."""
     name, refused = router.engine.name, router.refused_in_a_row
+    if router.gate.window.foreign:
+        what = f"ExaBGP {name} answers `error` to `version`: rtrd speaks the API of ExaBGP 4 and 5"
+        yield Problem(
+            f"{what}; write exabgp.api.version=4 into its environment", None, "critical", f"api version {name}"
+        )
+    if router.api.text_since is not None:
+        what = f"ExaBGP {name} writes its events as text, which rtrd does not read, so no route is known"
+        yield Problem(f"{what}: write `encoder json;` in the process section", router.api.text_since, "critical")
     if refused >= MOST_REFUSED or (refused and not router.accepted):
         yield Problem(f"ExaBGP {name} refuses all commands", None, "critical", f"refuses {name}")
     elif refused:
@@ -39,6 +47,24 @@ def _of_sessions(router: ExaBGP) -> Iterator[Problem]:
     for address, since in sorted(neighbors.untold.items()):
         what = f"router {name} does not tell when its session with {address} comes up or goes down"
         yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
+    yield from _of_api(router)
     for address, since in sorted(router.bgp_sessions.waiting.items()):
         what = f"router {name} has routes of {address} that can't be read: its OPENs were not heard"
         yield Problem(f"{what}, and both sides know ADD-PATH; they come with the next session", since, "warning")
+
+
+def _of_api(router: ExaBGP) -> Iterator[Problem]:
+    if router.api.text_since is not None:
+        return
+    for address, lack in sorted(router.api.lacks().items()):
+        what = f"router {router.engine.name} does not tell of the UPDATEs of {address}, so its routes are left out"
+        if lack.later:
+            yield Problem(f"{what}: the api section of a reload counts from the next session on", lack.since, "warning")
+            continue
+        line, where = _RECEIVE, "the api section of the neighbor"
+        if not lack.section:
+            line, where = f"api {{ processes [ {router.api.process} ]; neighbor-changes; {line} }}", "the neighbor"
+        yield Problem(f"{what}: write `{line}` into {where}", lack.since, "warning")
+
+
+_RECEIVE: Final = "receive { packets; update; open; } send { packets; open; }"

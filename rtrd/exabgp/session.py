@@ -13,25 +13,30 @@ from collections import Counter
 from collections.abc import Callable
 
 from rtrd.base import log
+from rtrd.exabgp.adj_rib_text import is_route
+from rtrd.exabgp.api_sections import ApiSections
 from rtrd.exabgp.bgp_sessions import Sessions
 from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
 from rtrd.exabgp.encode import Encoder, take_back
 from rtrd.exabgp.gate import CONFIGURATION, MOST_PREFIXES, NEIGHBORS, NEIGHBORS_EVERY, Gate
 from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.neighbor_text import (
-    Agreement,
+    CanRefresh,
+    ConfigurationReader,
     ExtensiveReader,
+    InExtensive,
     PathIds,
     Range,
+    Received,
     Row,
     SummaryReader,
     UpFor,
-    read_configured,
+    is_text_event,
 )
 from rtrd.exabgp.neighbors import Findings, Known, Neighbors
 from rtrd.exabgp.parsed import Parsed
 from rtrd.exabgp.pipe import MOST_LINE, Pipe
-from rtrd.exabgp.startup import StartUp
+from rtrd.exabgp.startup import ADVERTISED, StartUp
 from rtrd.exabgp.window import FENCE, FENCE_HEADER, Acks, Written
 from rtrd.policy import Policy, normal
 from rtrd.rib.bgp_events import Negotiated, State
@@ -43,6 +48,10 @@ from rtrd.rib.update_octets import consequence, read_update
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
 CONFIRM = 1.0
 """Seconds until the neighbors are listed again when one is missing."""
+CONFIGURATION_AFTER = 3.0
+"""Seconds after the first list of the neighbors until ExaBGP is asked how they are configured."""
+CONFIGURATION_EVERY = 300.0
+"""Seconds between two looks at ExaBGP's configuration, which a reload may have changed."""
 WORK = 2000
 """Routes in one slice of work: about a millisecond."""
 
@@ -61,16 +70,20 @@ class ExaBGP:
         clock: Callable[[], float] = time.monotonic,
         *,
         mid_line: bool = False,
+        kept: int | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Take two descriptors; `closed` is called once, when ExaBGP is gone. `clock`: seconds that don't go back.
 
-        `mid_line`: the first bytes are the rest of a line that somebody else began to read. `wall`: Unix time.
+        `mid_line`: the first bytes are the rest of a line that somebody else began to read. `kept`: a file of what
+        ExaBGP wrote before; it is closed here. `wall`: Unix time.
         """
         self.engine = engine
         self.neighbors = Neighbors()
         """What ExaBGP last said of its sessions."""
-        self.startup = StartUp(engine, clock())
+        self.api = ApiSections()
+        """Whose UPDATEs ExaBGP tells."""
+        self.startup = StartUp(engine, self.api)
         self.local_list = LocalRoutesList(engine, clock())
         self.gate = Gate(engine.table.state, engine.local_routes.rib, self.startup, self.local_list, clock())
         self.lines = 0
@@ -86,7 +99,7 @@ class ExaBGP:
         self.on_work: Callable[[float], None] = lambda _seconds: None
         """Told the seconds from a change (of VRPs, policy, sessions) to the last route that followed from it."""
         self._work_began: float | None = None
-        self._pipe = Pipe(read_fd, write_fd, self._read, self._room, self.close, mid_line=mid_line)
+        self._pipe = Pipe(read_fd, write_fd, self._read, self._room, self.close, mid_line=mid_line, kept=kept)
         self._too_long = 0
         self._closed: Callable[[], None] | None = closed
         self.clock = clock
@@ -98,6 +111,9 @@ class ExaBGP:
         self._extensive = ExtensiveReader()
         self.bgp_sessions = Sessions()
         self._summary = SummaryReader()
+        self._configuration = ConfigurationReader()
+        self._unable: set[str] = set()  # neighbors that can't be asked for their routes again
+        self._foreign = False
         self._asked = NEIGHBORS  # of the two lists of neighbors
         self._whole: bool | None = None  # the list; None: it is not over
         self._behind = False  # the summary behind it is being read
@@ -111,8 +127,10 @@ class ExaBGP:
 
     def start(self) -> None:
         """Begin to read, and ask ExaBGP who it is."""
-        self._pipe.start()
         self.engine.table.barrier_falls()
+        self._pipe.start(self._ask_who_it_is)
+
+    def _ask_who_it_is(self) -> None:
         self._pipe.write(self.gate.window.start(self.clock()))
         self.pump()
 
@@ -151,7 +169,7 @@ class ExaBGP:
 
     def look_again(self) -> None:
         """Have ExaBGP list its neighbors and its local routes soon: its configuration may be another one."""
-        self.gate.neighbors_due = now = self.clock()
+        self.gate.neighbors_due = self.gate.configuration_due = now = self.clock()
         self.local_list.soon(now)
         self.pump()
 
@@ -190,6 +208,7 @@ class ExaBGP:
 
     def _left_out(self, why: str, key: str = "line") -> None:
         self.undecodable += 1
+        self.api.unreadable()
         self._warn(key, "a line of ExaBGP was left out", why=why)
 
     def _warn(self, key: str, event: str, **fields: str) -> None:
@@ -198,22 +217,39 @@ class ExaBGP:
             logger.warning(event, router=self.engine.name, **fields, **more)
 
     def _event(self, event: Event) -> None:
+        self.api.json()
         if type(event) is Octets:
             self._octets(event)
         elif type(event) is Parsed:
-            self.engine.others += event.others
-            self.engine.table.no_prefixes(event.no_prefixes)
-            for session, body in event.updates:
-                self._update(event.neighbor, event.direction, session, body)
+            self._parsed(event)
         elif type(event) is State:
             self._session_changed(event)
         elif type(event) is Negotiated:
             self.engine.negotiated(event)
         elif type(event) is Other and event.neighbor is not None:
             self._heard_of(event.neighbor)
+            if event.kind == "update":  # End-of-RIB
+                self._update_came(normal(event.neighbor))
+
+    def _parsed(self, event: Parsed) -> None:
+        if event.direction != "send":
+            self._update_came(normal(event.neighbor))
+        self.engine.others += event.others
+        self.engine.table.no_prefixes(event.no_prefixes)
+        for session, body in event.updates:
+            self._update(event.neighbor, event.direction, session, body)
+
+    def _update_came(self, address: str) -> None:
+        now = self.clock()
+        self.gate.routes_came(address, now)
+        if self.api.update(address):
+            logger.info("ExaBGP tells of a neighbor again", router=self.engine.name, neighbor=address)
+            self.gate.wants_refresh(address, now)
 
     def _octets(self, message: Octets) -> None:
         address = normal(message.neighbor)
+        if message.kind == "update" and message.direction != "send":
+            self._update_came(address)
         if message.kind == "open":
             self._opened(address, message)
         elif (session := self.bgp_sessions.of(address, self._wall())) is None:
@@ -228,7 +264,6 @@ class ExaBGP:
             return
         address = normal(neighbor)
         wrong = consequence(self.engine.receive(address, session, body))
-        self.gate.routes_came(self.clock())
         if wrong is not None:
             self._warn(
                 f"update {address}", "an UPDATE is malformed", neighbor=address, why="; ".join(wrong.what),
@@ -277,6 +312,10 @@ class ExaBGP:
                 self._went_down(address)
 
     def _refresh(self, address: str) -> None:
+        if address in self._unable:
+            self.startup.cannot_refresh(address, self.clock())
+            self._pump_soon()
+            return
         logger.info("asking a neighbor for its routes again", router=self.engine.name, neighbor=address)
         for command in REFRESH:
             self._write(f"neighbor {self.engine.receivers.spelling(address)} {command}", 1)
@@ -288,10 +327,9 @@ class ExaBGP:
         """
         now, gate = self.clock(), self.gate
         self.startup.session(receiver, now)
+        self.api.session(receiver)
         self.local_list.soon(now)
         gate.neighbors_due = now
-        if not gate.window.greeted:
-            self.engine.reachable(receiver, up=True)  # nobody will tell
         bit = self.engine.receivers.bit(receiver)
         for command, _ in gate.window.unsettled():
             if not command.announce and command.receivers & bit:
@@ -310,20 +348,34 @@ class ExaBGP:
 
     def _text(self, text: str) -> None:
         window = self.gate.window
-        version = window.version or ""
-        if text in ("done", "error"):
+        if is_text_event(text):
+            self._text_event()
+        elif not window.started:
+            return  # it was written before rtrd has asked anything
+        elif text in ("done", "error"):
             self._answered(text)
         elif text.startswith(FENCE_HEADER):
             self._summary_begins(text)
         elif text.startswith("exabgp "):
-            window.heard_version(text.removeprefix("exabgp "))
-        elif self.gate.listing_neighbors and self._asked == CONFIGURATION and not self._behind:
+            window.heard_version(text.removeprefix("exabgp "), self.clock())
+        elif window.greeted:  # else it is the rest of an answer to a process that is dead
+            self._listed_line(text, window.version or "")
+
+    def _listed_line(self, text: str, version: str) -> None:
+        configuration = self.gate.listing_neighbors and self._asked == CONFIGURATION and not self._behind
+        if configuration and not is_route(text):  # a list of routes that was asked for before may not be over
             self._in_configuration(text)
         elif not self.startup.line(text, version) and not self.local_list.line(text, version):
             self._about_neighbors(text, version)
 
+    def _text_event(self) -> None:
+        if self.api.text_since is None:
+            logger.error("ExaBGP writes its events as text: `encoder json` is missing", router=self.engine.name)
+            self.api.text(self._wall())
+            self._api_changes()
+
     def _answered(self, answer: str) -> None:
-        answered = self.gate.window.heard_answer(error=answer == "error")
+        answered = self.gate.window.heard_answer(self.clock(), error=answer == "error")
         if answered is None:
             return
         self._settled(answered, answer=answer)
@@ -334,8 +386,11 @@ class ExaBGP:
             self._warn("error", "ExaBGP refused a command", command=answered.text.rstrip("\n"))
 
     def _summary_begins(self, header: str) -> None:
-        for settled in self.gate.window.heard_fence():
+        greeted = self.gate.window.greeted
+        for settled in self.gate.window.heard_fence(self.clock()):
             self._settled(settled)
+        if not greeted:
+            return
         self._summary.header(header)
         if self._behind:
             self._list_over(summary=False)  # its `done` never came
@@ -355,12 +410,8 @@ class ExaBGP:
                 self._list_over(summary=False)
         elif command.text == FENCE and self._whole is not None:
             self._list_over(summary=self._behind)
-        elif command.text.startswith("show adj-rib ") and self.startup.over:
-            for route in self.local_list.ended():
-                logger.warning(
-                    "a withdrawn local route is not invalid any more; ExaBGP announces it when it reloads",
-                    router=self.engine.name, neighbor=route.neighbor, prefix=route.prefix,
-                )  # fmt: skip
+        elif command.text == ADVERTISED and self.local_list.due is None:
+            self._advertised_listed(whole=answer == "done" or self.gate.window.acks is Acks.OFF)
         elif command.text.startswith("show adj-rib "):
             self.startup.ended(command.text, self.clock())
             if self.engine.previous_run.left:
@@ -371,8 +422,22 @@ class ExaBGP:
                 unreadable=self.startup.unreadable,
             )  # fmt: skip
 
+    def _advertised_listed(self, *, whole: bool) -> None:
+        for route in self.local_list.ended():
+            logger.warning(
+                "a withdrawn local route is not invalid any more; ExaBGP announces it when it reloads",
+                router=self.engine.name, neighbor=route.neighbor, prefix=route.prefix,
+            )  # fmt: skip
+        removed = self.local_list.removed(self.clock()) if whole else []
+        for neighbor in sorted({route.neighbor for route in removed}):
+            prefixes = [route.prefix for route in removed if route.neighbor == neighbor]
+            logger.warning(
+                "somebody else removed what rtrd had announced; it is announced again",
+                router=self.engine.name, neighbor=neighbor, routes=len(prefixes), first=prefixes[0],
+            )  # fmt: skip
+
     def _in_configuration(self, text: str) -> None:
-        configured = read_configured(text)
+        configured = self._configuration.read(text)
         if configured is not None:
             self.engine.receivers.spell(configured)
             self.neighbors.configured(configured)
@@ -385,7 +450,7 @@ class ExaBGP:
         elif not text[:1].isspace() and not text.startswith("Neighbor "):
             self._left_out("neither JSON nor an answer that rtrd asked for", "text")
 
-    def _in_extensive(self, found: Row | UpFor | Range | PathIds | Agreement) -> None:
+    def _in_extensive(self, found: InExtensive) -> None:
         if isinstance(found, Row):
             self._listed(found)
         elif isinstance(found, UpFor):
@@ -394,6 +459,10 @@ class ExaBGP:
             self.neighbors.listed_range(found.network)
         elif isinstance(found, PathIds):
             self.engine.path_ids(found.address, found.family, taken=found.taken)
+        elif isinstance(found, CanRefresh):
+            (self._unable.discard if found.able else self._unable.add)(normal(found.address))
+        elif isinstance(found, Received):
+            self.api.counted(normal(found.address), found.updates, found.families)
         elif self.bgp_sessions.listed(address := normal(found.address), found):
             self.gate.wants_refresh(address, self.clock())  # UPDATEs that came before could not be read
 
@@ -420,15 +489,18 @@ class ExaBGP:
         news = self.engine.reachable(address, up=True)
         if self.startup.established(address):
             # The session is older than this process, and ExaBGP repeats nothing: its routes must be sent again.
-            logger.info("asking the neighbors for their routes again", router=self.engine.name)
-            for command in REFRESH:
-                self._write(command, 1)
+            self.gate.wants_refresh(address, self.clock())
+            if not self.api.known and self.gate.configuration_due is None and self._asked != CONFIGURATION:
+                self.gate.configuration_due = self.clock()
         elif news and address in self.neighbors.untold:
             self.gate.wants_refresh(address, self.clock())  # what it has sent may have gone with its last session
 
     def _ask_for_neighbors(self, question: str) -> None:
         self._asked = question
         self.neighbors.list_begins()
+        if question == NEIGHBORS:
+            self.api.list_begins()
+        self._configuration = ConfigurationReader()
         self._write(question, 1)
         # Behind it, so that it is known whether ExaBGP answered to the end: 4.2 may fail in the middle, without a word.
         self._write(FENCE, 0)
@@ -442,11 +514,41 @@ class ExaBGP:
         self._found(over(known, self._wall(), whole=whole, summary=summary))
         now = self.clock()
         self.gate.neighbors_listed(now, down=bool(engine.receivers.unreachable))
+        if self._asked == CONFIGURATION:
+            self.gate.configuration_due = now + CONFIGURATION_EVERY
+            if whole:
+                self._configured()
+        elif self.api.list_over():
+            self.gate.neighbors_due = min(self.gate.neighbors_due, now + CONFIRM)
+            self.gate.configuration_due = now
+        elif self.gate.configuration_due is None:
+            self.gate.configuration_due = now + CONFIGURATION_AFTER
+        self._api_changes()
         if neighbors.unclear and (neighbors.missing or now >= self._configuration_asked + NEIGHBORS_EVERY):
             self._configuration_asked = now
             self.gate.configuration_due = now
         elif neighbors.missing:
             self.gate.neighbors_due = min(self.gate.neighbors_due, now + CONFIRM)
+
+    def _configured(self) -> None:
+        self.local_list.forgetful = frozenset(map(normal, self._configuration.forgetful))
+        sections = ((one, tuple(own.values())) for one, own in self._configuration.sections.items())
+        for address in self.api.configured(sections):
+            self.gate.wants_refresh(address, self.clock())
+        for address in self.api.without_changes():
+            if self.neighbors.up(address):
+                self.neighbors.untold.setdefault(address, self._wall())
+
+    def _api_changes(self) -> None:
+        """Let go of routes that can't be followed any more; ask for those that can be from now on."""
+        neighbors, engine = self.neighbors, self.engine
+        lost, found = self.api.changes((one for one in neighbors.addresses() if neighbors.up(one)), self._wall())
+        for address in lost:
+            if address in engine.sessions:
+                logger.warning("ExaBGP does not tell of a neighbor's UPDATEs", router=engine.name, neighbor=address)
+                engine.state(State(address, up=False, reason=""))
+        for address in found:
+            self.gate.wants_refresh(address, self.clock())
 
     def _found(self, findings: Findings) -> None:
         engine = self.engine
@@ -460,10 +562,13 @@ class ExaBGP:
         for address in findings.again:
             logger.warning("neighbor up again, as ExaBGP lists it", router=engine.name, neighbor=address)
             engine.state(State(address, up=True, reason=""))
+            self.api.session(address)
             self.gate.wants_refresh(address, self.clock())
         if findings.gone:
             logger.info("neighbors gone, as ExaBGP lists them", router=engine.name, neighbors=findings.gone)
             engine.forget(findings.gone)
+            self.api.forget(findings.gone)
+            self._unable.difference_update(findings.gone)
 
     # -- what ExaBGP is told
 
@@ -472,16 +577,17 @@ class ExaBGP:
         if not self.open:
             return
         now = self.clock()
+        self._greet(now)
         if self.gate.may_withdraw_local(now):
             self._withdraw_local(now)
         idle = self._write_commands(now)
+        while (address := self.gate.refresh(now)) is not None:
+            self._refresh(address)
         question = self.gate.question(now)
         if question in (NEIGHBORS, CONFIGURATION):
             self._ask_for_neighbors(question)
         elif question is not None:
             self._write(question, 1)
-        while (address := self.gate.refresh(now)) is not None:
-            self._refresh(address)
         if self.gate.barrier_falls(now, idle=idle):
             self.engine.table.barrier_falls()
             self._pump_soon()
@@ -489,6 +595,16 @@ class ExaBGP:
             self._write(fence, 0)
         self._work_soon(now)
         self._set_timer(now)
+
+    def _greet(self, now: float) -> None:
+        window = self.gate.window
+        if (text := window.says(now)) is not None:
+            self.gate.pipe_full = not self._pipe.write(text)
+        if window.foreign and not self._foreign:
+            logger.error(
+                "ExaBGP answers `error` to `version`: rtrd speaks the API of ExaBGP 4 and 5", router=self.engine.name
+            )
+        self._foreign = window.foreign
 
     def _write_commands(self, now: float) -> bool:
         """Write commands while the gate is open. True: there is nothing more that could be written now."""
@@ -504,7 +620,7 @@ class ExaBGP:
     def _withdraw_local(self, now: float) -> None:
         """Withdraw the local routes that a rule of the policy wants withdrawn."""
         local_routes = self.engine.local_routes
-        while self.gate.has_room(now) and (command := local_routes.next_withdraw(MOST_PREFIXES)) is not None:
+        while self.gate.has_room() and (command := local_routes.next_withdraw(MOST_PREFIXES)) is not None:
             logger.warning(
                 "withdrawing invalid local routes", router=self.engine.name,
                 neighbors=self.engine.receivers.names(command.receivers), prefixes=command.prefixes,
@@ -516,6 +632,7 @@ class ExaBGP:
         kind = "announce" if command.announce else "withdraw"
         self.commands[kind] += 1
         self.prefixes[kind] += command.size
+        self.local_list.wrote(command)
         self._write(self._encoder.encode(command), command.size, command, now)
 
     def _write(self, text: str, weight: int, command: Command | None = None, now: float | None = None) -> None:

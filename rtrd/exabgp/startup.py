@@ -8,9 +8,11 @@ docs/exabgp.md.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
-from rtrd.exabgp.adj_rib_text import read_advertised
+from rtrd.exabgp.adj_rib_text import Advertised, read_advertised
+from rtrd.exabgp.api_sections import ApiSections
 from rtrd.policy import normal
 from rtrd.rib.engine import Engine
 
@@ -21,15 +23,13 @@ LEARNED = "show adj-rib in {} extensive\n"
 HELD = 30.0
 """Seconds for which nothing is written because ExaBGP is still listing what it announces."""
 QUIET = 2.0
-"""Seconds without an update after which the neighbors count as having sent all again."""
+"""Seconds without an update after which a neighbor counts as having sent all again."""
 BUSY = 60.0
-"""Seconds after which ExaBGP is asked though it is never quiet."""
+"""Seconds after which ExaBGP is asked though some neighbor is never quiet, or comes and goes."""
 BLIND_QUIET = 30.0
 """As QUIET, where ExaBGP keeps no list of what it has learned."""
 BLIND_BUSY = 300.0
 """As BUSY, where ExaBGP keeps no list of what it has learned."""
-UNANSWERED = 1.5
-"""Seconds after which an ExaBGP that answers nothing is not asked."""
 
 
 class Phase(Enum):
@@ -47,7 +47,8 @@ class Phase(Enum):
 class StartUp:
     """One start of rtrd at one ExaBGP. Times are seconds of any one clock that doesn't go back."""
 
-    def __init__(self, engine: Engine, now: float) -> None:
+    def __init__(self, engine: Engine, api: ApiSections) -> None:
+        """Begin. `api`: whose UPDATEs ExaBGP tells; of all others nothing is learned from its lists."""
         self.phase = Phase.GREETING
         self.older: set[str] = set()
         """Neighbors whose session is older than this process."""
@@ -57,26 +58,25 @@ class StartUp:
         """Routes that no neighbor sent again, but ExaBGP has."""
         self.over = False
         """Nothing more is asked."""
-        self.held_until = now + UNANSWERED
+        self.held_until = math.inf
         """When something may be announced or withdrawn: before, it is not known what ExaBGP announces already."""
-        self.moved = now
-        """When a neighbor sent something last."""
         self._engine = engine
-        self._since = now
+        self._api = api
+        self._since = 0.0
         self._newer: set[str] = set()
+        self._unable: set[str] = set()  # to send again
+        self._heard: dict[str, float] = {}  # when a neighbor sent something last, until it was quiet
+        self._quiet: set[str] = set()
         self._listed: set[str] = set()
         self._to_ask: list[str] = []
 
-    def asks(self, now: float, *, greeted: bool) -> str | None:
-        """Give what is to be written now; what `ended` is then told."""
+    def asks(self, now: float) -> str | None:
+        """Give what is to be written now, ExaBGP having greeted; what `ended` is then told."""
         if self.phase is Phase.GREETING:
-            if greeted:
-                self._go(Phase.ADVERTISED, now)
-                self._engine.local_routes.list_begins()
-                return ADVERTISED
-            if now >= self.held_until:
-                self._go(Phase.DONE, now)
-        elif self.phase in (Phase.LEARNING, Phase.BLIND):
+            self._go(Phase.ADVERTISED, now)
+            self._engine.local_routes.list_begins()
+            return ADVERTISED
+        if self.phase in (Phase.LEARNING, Phase.BLIND):
             self._wait(now)
         if self.phase is Phase.ASKING:
             self._go(Phase.LEARNED, now)
@@ -86,32 +86,51 @@ class StartUp:
 
     def deadline(self) -> float | None:
         """Give when `asks` may say something else though nothing was read."""
-        if self.phase is Phase.GREETING:
-            return self.held_until
-        if self.phase is Phase.LEARNING:
-            return min(self.moved + QUIET, self._since + BUSY)
-        if self.phase is Phase.BLIND:
-            return min(self.moved + BLIND_QUIET, self._since + BLIND_BUSY)
-        return None
+        if self.phase not in _WAITS:
+            return None
+        quiet, busy = _WAITS[self.phase]
+        if self.phase is Phase.LEARNING and self.older and not self._api.known:
+            return self._since + busy
+        return min(max(self._heard.values(), default=self._since) + quiet, self._since + busy)
 
     # -- what is heard
 
+    def heard(self, address: str, now: float) -> None:
+        """Take note that a neighbor sent something. Once it was quiet, nobody waits for it any more."""
+        if self.phase not in _WAITS or address in self._quiet:
+            return
+        if now >= self._heard.get(address, self._since) + _WAITS[self.phase][0]:
+            self._quiet.add(address)
+        else:
+            self._heard[address] = now
+
     def established(self, address: str) -> bool:
-        """Take a session that is up. True: it is the first one that is older than this process.
+        """Take a session that is up. True: it is older than this process, and that was not known.
 
         That it sent something does not make it newer; its coming up would have been heard.
         """
         if self.over or address in self.older or address in self._newer:
             return False
         self.older.add(address)
-        return len(self.older) == 1
+        return True
 
     def session(self, address: str, now: float) -> None:
         """Take a session that came up: the neighbor sends all it has."""
         self._newer.add(address)
         self.older.discard(address)
-        if self.phase in (Phase.LEARNING, Phase.BLIND):
-            self._since = self.moved = now
+        self._unable.discard(address)
+        self.heard(address, now)
+
+    def cannot_refresh(self, address: str, now: float) -> None:
+        """Take note of a neighbor that can't be asked to send again: ExaBGP is asked what it has sent, at any time."""
+        if self.over:
+            self._to_ask.append(address)
+            self._go(Phase.ASKING, now)
+        elif self.phase in (Phase.ASKING, Phase.LEARNED, Phase.BLIND):
+            if address not in self._to_ask:
+                self._to_ask.append(address)
+        else:
+            self._unable.add(address)
 
     def line(self, text: str, version: str) -> bool:
         """Take a line of a list. False: it is none, or none was asked for."""
@@ -120,20 +139,25 @@ class StartUp:
         advertised = read_advertised(text, version)
         if advertised is None:
             return text.startswith("neighbor ")  # of another family
-        if self.phase is Phase.LEARNED:
-            self._listed.add(normal(advertised.neighbor))
-            if advertised.attributes is None:
-                self.unreadable += 1
-            elif self._engine.listed(advertised.neighbor, advertised.prefix, advertised.attributes):
-                self.learned += 1
-        elif advertised.ours:
-            if advertised.attributes is None:
-                self.unreadable += 1
-            else:
-                self._engine.advertised_before(advertised.neighbor, advertised.prefix, advertised.attributes)
-        else:
-            self._engine.local_routes.listed(advertised.neighbor, advertised.prefix, advertised.origin)
+        (self._learned if self.phase is Phase.LEARNED else self._advertised)(advertised)
         return True
+
+    def _learned(self, route: Advertised) -> None:
+        self._listed.add(normal(route.neighbor))
+        if not self._api.follows(normal(route.neighbor)):
+            return
+        if route.attributes is None:
+            self.unreadable += 1
+        elif self._engine.listed(route.neighbor, route.prefix, route.attributes):
+            self.learned += 1
+
+    def _advertised(self, route: Advertised) -> None:
+        if not route.ours:
+            self._engine.local_routes.listed(route.neighbor, route.prefix, route.origin)
+        elif route.attributes is None:
+            self.unreadable += 1
+        else:
+            self._engine.advertised_before(route.neighbor, route.prefix, route.attributes)
 
     def ended(self, text: str, now: float) -> None:
         """ExaBGP has answered a command of `asks` to the end."""
@@ -162,7 +186,11 @@ class StartUp:
             # Of whom no route is known may know no route refresh. It takes ExaBGP long to list many, so others are
             # only asked about when it matters.
             everyone = self._engine.previous_run.left > 0
-            self._to_ask = sorted(one for one in self.older if everyone or not self._has_routes(one))
+            self._to_ask = sorted(
+                one
+                for one in self.older | self._unable
+                if self._api.follows(one) and (everyone or one in self._unable or not self._has_routes(one))
+            )
         if self._to_ask:
             self._go(Phase.ASKING, now)
         else:
@@ -180,4 +208,10 @@ class StartUp:
         self.phase = phase
         self.over = phase is Phase.DONE
         self.held_until = now + HELD if phase is Phase.ADVERTISED else now
-        self._since = self.moved = now
+        self._since = now
+        self._heard.clear()
+        self._quiet.clear()
+
+
+_WAITS = {Phase.LEARNING: (QUIET, BUSY), Phase.BLIND: (BLIND_QUIET, BLIND_BUSY)}
+"""Of these phases: how long each neighbor must be quiet, and how long that may take for all."""

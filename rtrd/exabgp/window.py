@@ -6,11 +6,15 @@ before it, is the text of `show neighbor summary`: that is the fence. Without ac
 acks one is sent when an answer is overdue, and settles what it overtook.
 
 Which it is shows at the start: `version` is answered at once in both, and only with acks a `done` comes between two.
+Then answers may still come to commands of a process that is dead, as ExaBGP has one list for all. So a password
+follows: questions of two kinds in a random order, whose answers in that order nobody else has asked for.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -23,8 +27,16 @@ HELLO = "# rtrd\nversion\nversion\n"
 FENCE_HEADER = "Peer "
 """How the answer to FENCE begins, in both versions."""
 
-REFILL = 0.1
-"""Seconds for which a window lasts where nobody answers."""
+PASSWORD = ("show adj-rib out 0.0.0.1 extensive\n", "show neighbor 0.0.0.1 summary\n")
+"""Its questions, by bit, of a neighbor that there is not. They are answered in order, the second with a line."""
+PASSWORD_BITS = 16
+"""Half of them of each kind."""
+PASSWORD_PATIENCE = 2.0
+"""Seconds after as many answers as it has, after which they count as its answers, whatever they were."""
+AGAIN = 30.0
+"""Seconds after which an ExaBGP that has not said its version is asked again."""
+FOREIGN_AFTER = 3.0
+"""Seconds after which an ExaBGP that says errors and no version is one whose API is another."""
 
 
 class Acks(Enum):
@@ -49,11 +61,17 @@ class Written(NamedTuple):
 class Window:
     """Flow control toward one ExaBGP. Times are seconds of any one clock that doesn't go back."""
 
-    def __init__(self, commands: int = 16, prefixes: int = 800, patience: float = 5.0, silence: float = 1.0) -> None:
+    def __init__(
+        self,
+        commands: int = 16,
+        prefixes: int = 800,
+        patience: float = 5.0,
+        password: Sequence[int] | None = None,
+    ) -> None:
+        """`password`: bits; None: random ones."""
         self._most_commands = commands
         self._most_prefixes = prefixes
         self._patience = patience
-        self._silence = silence
         self.written: deque[Written] = deque()
         """What is not settled yet, in the order of writing."""
         self._weight = 0
@@ -61,35 +79,69 @@ class Window:
         self._answering = False  # the first fence: its text came, its `done` is due
         self._versions = 0
         self._done_between = False
-        self._hello_owed = False
-        self._started: float | None = None
-        self._refill = 0.0
+        self._hello_errors = 0
+        self._asked: float | None = None  # when the last word of the greeting was written, or answered
+        self._password = list(password or secrets.SystemRandom().sample((0, 1) * (PASSWORD_BITS // 2), PASSWORD_BITS))
+        self._said = False  # the password
+        self._answers: deque[int | None] = deque(maxlen=len(self._password))  # which each was to; None: an error
+        self._line = 0  # a line came, and not yet its `done`
+        self._lines = 0
         self.acks = Acks.UNKNOWN
-        self.full = False
+        self.greeted = False
+        """It is known how this ExaBGP answers, and from here on its answers are to this process."""
+        self.foreign = False
+        """It answers `error` to `version`: this API is not that of ExaBGP 4.2 and 5.0."""
+        self.full = True
         """Nothing more may be written; see `room`."""
         self.version: str | None = None
         self.errors = 0
         self.unanswered = 0
         """Commands that were settled by a fence though acks are on: answers that never came."""
 
+    @property
+    def started(self) -> bool:
+        """The first words were written."""
+        return self._asked is not None
+
     def start(self, now: float) -> str:
         """Give what is written first."""
-        self._started = now
-        self._refill = now
+        self._asked = now
         return HELLO
+
+    def says(self, now: float) -> str | None:
+        """Give what the greeting says next, if it is time for it."""
+        if self.greeted or self._asked is None:
+            return None
+        if self.acks is not Acks.UNKNOWN:
+            if not self._said:
+                self._said = True
+                self._asked = now
+                return "".join(PASSWORD[bit] for bit in self._password)
+            if now >= self._asked + PASSWORD_PATIENCE and self._answered():
+                self.acks = Acks.ON if self._answers else Acks.OFF
+                self._greeted()
+            return None
+        if not self.foreign and self._hello_errors >= 2 and now >= self._asked + FOREIGN_AFTER:
+            self.foreign = True
+        if now >= self._asked + AGAIN:
+            self._asked = now
+            return "version\n"
+        return None
+
+    def _answered(self) -> bool:
+        """Tell whether as much was heard as the password asks for, be it in another order, or without a `done`."""
+        silenced = not self._answers and self._lines >= sum(self._password)
+        return silenced or self.acks is Acks.OFF or len(self._answers) == len(self._password)
+
+    def _greeted(self) -> None:
+        self.greeted = True
+        self.foreign = False
+        self._changed()
 
     # -- what is written
 
-    def room(self, now: float) -> bool:
-        """Tell whether a command may be written now."""
-        if self.acks is Acks.UNKNOWN and self._started is not None and now >= self._refill_due():
-            # Nobody answers at all: a window each tenth of a second is less than the slowest ExaBGP executes.
-            self._refill = now
-            self._settle(len(self.written), answered=True)
-        return not self.full
-
     def _changed(self) -> None:
-        closed = self.acks is Acks.OFF and self._fences > 0
+        closed = not self.greeted or (self.acks is Acks.OFF and self._fences > 0)
         self.full = closed or len(self.written) >= self._most_commands or self._weight >= self._most_prefixes
 
     def wrote(self, text: str, weight: int, now: float, command: Command | None = None) -> None:
@@ -102,7 +154,7 @@ class Window:
 
     def fence(self, now: float) -> bool:
         """Tell whether a fence is to be written now (and then told to `wrote`)."""
-        if self.acks is Acks.UNKNOWN or not self.written:
+        if not self.greeted or not self.written:
             return False
         return now >= self._fence_due()
 
@@ -112,29 +164,28 @@ class Window:
             return last_fence.time + 6 * self._patience
         return self.written[0].time + (self._patience if self.acks is Acks.ON else 0)
 
-    @property
-    def greeted(self) -> bool:
-        """Whether it is known how this ExaBGP answers."""
-        return self.acks is not Acks.UNKNOWN
-
     # -- what is read
 
-    def heard_version(self, text: str) -> None:
+    def heard_version(self, text: str, now: float) -> None:
         """Take the answer to `version`: the line that is no `done`."""
         self.version = text
         self._versions += 1
         if self._versions == 2:
             self.acks = Acks.ON if self._done_between else Acks.OFF
-            self._hello_owed = self._done_between
-            self._changed()
+            self._asked = now
 
-    def heard_answer(self, *, error: bool) -> Written | None:
-        """Take a `done` or `error`; give the command that it answers, None for one of the start."""
+    def heard_answer(self, now: float, *, error: bool) -> Written | None:
+        """Take a `done` or `error`; give the command that it answers, None for one of the greeting or of the dead."""
         if self._versions < 2:
-            self._done_between = True
+            self._done_between |= self._versions == 1
+            self._hello_errors += error
             return None
-        if self._hello_owed:
-            self._hello_owed = False
+        if not self.greeted:
+            self._asked = now
+            self._answers.append(None if error else self._line)
+            self._line = 0
+            if list(self._answers) == self._password:
+                self._greeted()
             return None
         if self.acks is Acks.OFF:
             # Somebody turned them on meanwhile (5.0: enable-ack): from here on they count.
@@ -144,8 +195,15 @@ class Window:
             self.errors += 1
         return self._take() if self.written else None
 
-    def heard_fence(self) -> list[Written]:
+    def heard_fence(self, now: float) -> list[Written]:
         """Take the first line of the answer to a fence: all that was written before it is executed. Gives that."""
+        if not self.greeted:
+            self._asked = now
+            self._line = 1
+            self._lines += self._said
+            if self.acks is Acks.OFF and self._lines >= sum(self._password):
+                self._greeted()
+            return []
         if self._answering:
             # The `done` of the fence before would have come first: somebody turned acks off (5.0: silence-ack).
             self.acks = Acks.OFF
@@ -165,13 +223,20 @@ class Window:
         return [(entry.command, entry.text) for entry in self.written if entry.command is not None]
 
     def deadline(self) -> float | None:
-        """Give when `room` or `fence` may say something else though nothing was read."""
-        if not self.written:
-            return None
-        return self._refill_due() if self.acks is Acks.UNKNOWN else self._fence_due()
+        """Give when `says` or `fence` may say something else though nothing was read."""
+        if not self.greeted:
+            return self._greeting_due()
+        return self._fence_due() if self.written else None
 
-    def _refill_due(self) -> float:
-        return max((self._started or 0.0) + self._silence, self._refill + REFILL)
+    def _greeting_due(self) -> float | None:
+        if self._asked is None:
+            return None
+        if self.acks is not Acks.UNKNOWN:
+            if not self._said:
+                return self._asked
+            return self._asked + PASSWORD_PATIENCE if self._answered() else None
+        waits_for_errors = self._hello_errors >= 2 and not self.foreign
+        return self._asked + (FOREIGN_AFTER if waits_for_errors else AGAIN)
 
     def _take(self) -> Written:
         entry = self.written.popleft()

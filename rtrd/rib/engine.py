@@ -17,7 +17,7 @@ from rtrd.rib.attribute_octets import read_octets
 from rtrd.rib.attributes import AttributeSet, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State, Update
 from rtrd.rib.bgp_session import BGPSession
-from rtrd.rib.local_routes import LocalRoutes
+from rtrd.rib.local_routes import LocalRoutes, nlri_of
 from rtrd.rib.policy_numbers import Treatments
 from rtrd.rib.previous_run import PreviousRun
 from rtrd.rib.receivers import Receivers, packed
@@ -175,6 +175,13 @@ class Engine:
         bit = self.receivers.bit(receiver)
         for nlri in command.nlri():
             self.table.mark_not_announced(nlri, bit)
+
+    def removed(self, receiver: str, prefix: str) -> None:
+        """Take note that what was announced of a prefix is not advertised to a receiver any more: it will be again."""
+        bit = self.receivers.bit(receiver)
+        for route in self.table.at(prefix):
+            if route.advertised & bit:
+                self.table.mark_not_announced(nlri_of(route), bit)
 
     def _turn(self) -> None:
         self.receivers.turn()

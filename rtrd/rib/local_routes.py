@@ -138,7 +138,7 @@ class LocalRoutes:
         if listed is None or max(len(listed), len(self._sent)) >= MOST_LISTED:
             return again
         for address, route in list(self.routes()):
-            local = LocalRoute(address, _text(route))
+            local = LocalRoute(address, nlri_of(route))
             if local in listed or local in self._sent:
                 continue
             if local in self.withdrawn:
@@ -260,11 +260,11 @@ class LocalRoutes:
 
     def _key(self, number: int, prefix: str) -> bytes:
         found = self.table.routes(prefix.partition(" ")[0])
-        route = next(route for route in found if route.neighbor == number and _text(route) == prefix)
+        route = next(route for route in found if route.neighbor == number and nlri_of(route) == prefix)
         return self.table.attributes_key(route.attributes)
 
 
-def _text(route: Route) -> str:
+def nlri_of(route: Route) -> str:
     """Give a route's prefix as of Update."""
     return route.prefix if route.path_id is None else f"{route.prefix} {ipaddress.IPv4Address(route.path_id)}"
 

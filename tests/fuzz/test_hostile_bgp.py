@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from rtrd.exabgp.session import ExaBGP
 from rtrd.rib.engine import Engine
 from tests.lab.engine_story import policy_of
+from tests.lab.greeting import greeting
 from tests.lab.json_places import get, places, put
 from tests.lab.vrp_sets import set_of
 from tests.unit.test_exabgp_encode import ANNOUNCE, WITHDRAW, octets
@@ -29,7 +30,6 @@ FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list
 SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("exabgp-*/*.jsonl"))
 LINES = [line for file in SAMPLES for line in file.read_bytes().splitlines()]
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
-GREETING = b"done\n" + b"exabgp 5.0.15\ndone\n" * 2 + b"done\ndone\n"
 POLICY = f"""
 policy:
   - to: [{LISTENER}]
@@ -37,7 +37,7 @@ policy:
     valid: {{action: announce, tags: ["large:65000:1:0", "large:65000:1:2", "extended:0x0002fde800000001"]}}
     invalid: {{action: announce, tags: ["rfc8097"]}}
 """
-COMMANDS = re.compile(r"(?:show|announce route-refresh|version|#)[ -~]*\n")
+COMMANDS = re.compile(r"(?:show|neighbor \S+ announce route-refresh|version|#)[ -~]*\n")
 UPDATE = (SAMPLES[0].parents[1] / "exabgp-5.0.15" / "update-v4-1.jsonl").read_bytes()
 
 
@@ -63,7 +63,7 @@ def commands_for(data: bytes) -> str:
                 pass
 
         router.start()
-        router.feed(GREETING)
+        router.feed(greeting(router.gate.window) + b"done\ndone\n")
         router.pump()
         router.feed(data + b"\n")
         for _ in range(200):

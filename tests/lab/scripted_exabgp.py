@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rtrd.demo.lab import LabError, Process
+from rtrd.exabgp.window import PASSWORD
 from tests.lab.daemons import Daemon
 from tests.lab.wait import SECONDS
 
@@ -31,7 +32,10 @@ POLICY = [
 ]
 ANSWERS = {
     "version": "exabgp 5.0.15\n",
-    "show neighbor summary": "Peer            AS        up/down state       |     #sent     #recvd\n",
+    **dict.fromkeys(
+        ("show neighbor summary", PASSWORD[1].strip()),
+        "Peer            AS        up/down state       |     #sent     #recvd\n",
+    ),
 }
 
 

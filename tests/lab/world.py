@@ -82,13 +82,17 @@ class World:
         for cache in self.caches:
             self.lab.start(cache)
         self.configuration.write_text(yaml.safe_dump(self.settings()))
-        self.router.neighbors = [
-            Neighbor(address=self.feeder.address, asn=FEEDER_ASN),
-            Neighbor(address=self.listener.address, asn=ASN),
-        ]
+        self.router.neighbors = self.neighbors()
         self.lab.start(self.router)
         if sessions:
             self.connect()
+
+    def neighbors(self) -> list[Neighbor]:
+        """Return whom the router has."""
+        return [
+            Neighbor(address=self.feeder.address, asn=FEEDER_ASN),
+            Neighbor(address=self.listener.address, asn=ASN),
+        ]
 
     def connect(self) -> None:
         """Bring both sessions up."""

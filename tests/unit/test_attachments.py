@@ -15,6 +15,7 @@ from typing import Self
 import pytest
 
 from rtrd.base import socket_paths
+from rtrd.commands import attach
 from rtrd.exabgp import attachments
 from rtrd.exabgp.attachments import Attachments
 from rtrd.policy import Policy
@@ -135,17 +136,19 @@ async def test_a_name_that_is_taken_waits_for_its_end(service: Service) -> None:
     await two.end()
 
 
-async def test_a_service_that_starts_later_begins_with_a_whole_line(tmp_path: Path) -> None:
+async def test_what_was_read_before_goes_with_the_pipes(tmp_path: Path) -> None:
     router = ExaBGP(tmp_path / "rtrd.sock")
     await router.start()
     assert "no service answers" in await router.stderr()
-    router.say(b"forgotten\nbroken ")
+    router.say(b'{"n": 1}\ndone\n{"n"')
     service = Service(tmp_path / "rtrd.sock")
     await service.attachments.start()
     await router.hears(len(HELLO))
-    router.say(b"off\nwhole\n")
-    await until(lambda: service.lines == 1)
-    assert [one.undecodable for one in service.routers] == [1]  # `whole` is no JSON
+    router.say(b': 2}\n{"n": 3}\n')
+    await until(lambda: service.lines == 4)
+    (attached,) = service.routers
+    assert attached.undecodable == 0, "no line was cut"
+    assert attached.gate.window.version is None
     service.attachments.close()
     # The attach process reads again: more than a pipe holds goes away.
     for _ in range(4):
@@ -240,3 +243,22 @@ def test_attach_starts_with_few_modules() -> None:
     argv = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"]
     loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
     assert not {"asyncio", "aiohttp", "msgspec", "structlog", "yaml", "_rov", "_rtrlib", "logging"} & set(loaded)
+
+
+async def test_of_more_than_is_kept_all_is_forgotten_up_to_a_whole_line(tmp_path: Path) -> None:
+    router = ExaBGP(tmp_path / "rtrd.sock")
+    await router.start()
+    assert "no service answers" in await router.stderr()
+    line = b'{"n": "' + b"x" * 50_000 + b'"}\n'
+    for _ in range(2 * attach.KEPT // len(line)):
+        await asyncio.to_thread(router.say, line)
+    service = Service(tmp_path / "rtrd.sock")
+    await service.attachments.start()
+    await router.hears(len(HELLO))
+    await asyncio.to_thread(router.say, b'{"n": 3}\n')
+    (attached,) = service.routers
+    await until(lambda: bool(attached.lines) and attached.gate.window.started)
+    assert attached.undecodable == 0
+    assert attached.lines < attach.KEPT // len(line) + 2
+    service.attachments.close()
+    await router.end()

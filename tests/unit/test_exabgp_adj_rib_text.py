@@ -78,7 +78,6 @@ def test_the_brackets_of_the_other_version_are_a_set_and_not_read() -> None:
         "med",
         "as-path ( 64496 ) [ 64500 64501 ]",
         "attribute [ 0x02 0x40 0x0205 ]",
-        "attribute [ 0x01 0x40 0x07 ]",
         "attribute [ 0x02 0x40 zz ]",
         "attribute 0x02",
         "weather fine",
@@ -86,6 +85,18 @@ def test_the_brackets_of_the_other_version_are_a_set_and_not_read() -> None:
 )
 def test_what_is_not_certain_is_not_read(words: str) -> None:
     assert read(words, "5.0.15") is None
+
+
+@pytest.mark.parametrize(
+    "words", ["extended-community target:65001:77", "weather fine", "attribute [ 0x10 0xc0 0x01 ]"]
+)
+def test_of_ours_enough_is_read_to_take_it_back_and_it_is_like_no_other(words: str) -> None:
+    mark = "attribute [ 0x01 0x40 0x00 ] as-path ( 64496 )"
+    found, whole = read(f"{mark} {words}", "5.0.15"), read(mark, "5.0.15")
+    assert found is not None
+    assert whole is not None
+    assert (found.as_path, found.next_hop) == (whole.as_path, whole.next_hop)
+    assert not found.same(whole)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

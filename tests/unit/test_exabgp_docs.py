@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from rtrd.exabgp import encode, gate, send_barrier, session, startup, window
+from rtrd.commands import attach
+from rtrd.exabgp import encode, gate, local_routes, send_barrier, session, startup, window
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import AttributeSet, Segment
 from rtrd.tags import Tag
@@ -52,8 +53,13 @@ def test_the_numbers_are_those_of_the_code() -> None:
     said = section("The window and the fence")
     assert f"at most {limits['commands']} commands, and at most {limits['prefixes']} prefixes" in said
     assert f"unanswered for {limits['patience']:.0f} seconds" in said
-    assert limits["silence"] == 1.0
-    assert "within a second" in said
+    assert f"again every {window.AGAIN:.0f} seconds" in said
+    assert f"{window.PASSWORD_BITS} questions" in said
+    assert f"up to {attach.KEPT >> 20} MiB" in section("Start-up and restart")
+    followed = section("Whose routes are followed")
+    assert f"{session.CONFIGURATION_AFTER:.0f} seconds after its start" in followed
+    assert session.CONFIGURATION_EVERY == local_routes.EVERY == 300
+    assert len(re.findall(r"every\s+5\s+minutes", followed)) == 2
     assert gate.NEIGHBORS_EVERY == 60.0
     sessions = section("Sessions")
     assert re.search(r"every\s+minute", sessions)
@@ -97,8 +103,9 @@ def test_the_grammar_is_that_of_the_code() -> None:
         spoken = [word for word in written.split() if re.fullmatch(r"[a-z][a-z-]+", word)]
         assert spoken == said(line.replace("WORDS", in_words))
     lists = {startup.ADVERTISED, startup.LEARNED.format("ADDRESS")}
-    refresh = {*session.REFRESH, *(f"neighbor ADDRESS {one}" for one in session.REFRESH)}
-    rest = {*refresh, gate.NEIGHBORS, gate.CONFIGURATION, *lists, window.FENCE, *window.HELLO.splitlines(keepends=True)}
+    refresh = {f"neighbor ADDRESS {one}" for one in session.REFRESH}
+    greeting = {*window.HELLO.splitlines(keepends=True), *window.PASSWORD}
+    rest = {*refresh, gate.NEIGHBORS, gate.CONFIGURATION, *lists, window.FENCE, *greeting}
     assert {line + "\n" for line in lines[4:]} == rest
 
 

@@ -7,8 +7,12 @@ from rtrd.config.types import Address
 from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, LocalRoutesList
 from rtrd.exabgp.startup import ADVERTISED
 from rtrd.policy import Policy
+from rtrd.rib.bgp_events import Update
 from rtrd.rib.engine import Engine
+from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP
+from tests.lab.engine_story import PEER as FEEDER
+from tests.lab.engine_story import TAGGED, key_of_json, policy_of
 from tests.lab.vrp_sets import set_of
 
 PEER = "127.0.0.3"
@@ -80,3 +84,64 @@ def test_a_long_list_is_not_asked_for(story: Story) -> None:
 def test_a_line_that_nobody_asked_for_is_none(story: Story) -> None:
     assert not story.own.line(LINE.format("198.51.100.0/24"), VERSION)
     assert story.known == []
+
+
+class Announced:
+    """rtrd has had one route announced."""
+
+    def __init__(self) -> None:
+        self.engine = Engine("exabgp", set_of(), policy_of(TAGGED))
+        self.now = 100.0
+        self.list = LocalRoutesList(self.engine, self.now)
+        key = key_of_json(b'{"origin": "igp", "as-path": [64496]}')
+        self.engine.update(Update(FEEDER, [], [(key, ["10.0.0.0/8"])], 0))
+        assert self.command() is not None
+
+    def command(self) -> Command | None:
+        while self.engine.work(100):
+            pass
+        self.engine.table.barrier_falls()
+        return self.engine.next_command(50)
+
+    def lists(self, *lines: str, between: Command | None = None) -> list[str]:
+        assert self.list.due is not None
+        self.now = max(self.now, self.list.due)
+        assert self.list.asks(self.now) == ADVERTISED
+        for line in lines:
+            assert self.list.line(line, VERSION)
+        if between is not None:
+            self.list.wrote(between)
+        self.list.ended()
+        return [route.prefix for route in self.list.removed(self.now)]
+
+
+OURS = LINE.format("10.0.0.0/8") + MARK
+
+
+def test_what_two_lists_do_not_have_is_announced_again() -> None:
+    story = Announced()
+    assert story.lists(OURS) == []
+    assert story.lists() == [], "it may have been written a moment ago"
+    assert story.list.due == story.now + AFTER_UP
+    assert story.lists() == ["10.0.0.0/8"]
+    command = story.command()
+    assert command is not None
+    assert (command.announce, command.prefixes) == (True, "10.0.0.0/8")
+    assert story.lists(OURS) == []
+
+
+def test_what_is_back_or_was_written_meanwhile_is_left_alone() -> None:
+    story = Announced()
+    story.lists()
+    assert story.lists(OURS) == []
+    story.lists()
+    command = Command(True, 1, 4, 0, 0, None, "10.0.0.0/8", 1)
+    assert story.lists(between=command) == []
+    assert story.command() is None
+
+
+def test_where_exabgp_keeps_no_list_nothing_is_missing() -> None:
+    story = Announced()
+    story.list.forgetful = frozenset([PEER])
+    story.lists()
+    assert story.lists() == []

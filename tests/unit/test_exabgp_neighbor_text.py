@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtrd.exabgp.neighbor_text import Agreement, ExtensiveReader, PathIds, Range, Row, SummaryReader, UpFor
+from rtrd.exabgp.neighbor_text import Agreement, ExtensiveReader, InExtensive, PathIds, Row, SummaryReader
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def extensive(address: str, state: str, local: str, remote: str, column: str) ->
     ]
 
 
-def read(version: str, *words: str) -> list[Row | UpFor | Range | PathIds]:
+def read(version: str, *words: str) -> list[InExtensive]:
     reader = ExtensiveReader()
     lines = (reader.read(line, version) for line in extensive("127.0.0.2", *words))
     said = [one for one in lines if not isinstance(one, Agreement)]

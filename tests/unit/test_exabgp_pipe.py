@@ -10,25 +10,24 @@ from pathlib import Path
 import pytest
 
 from bench import lines
-from rtrd.exabgp.gate import NEIGHBORS
+from rtrd.exabgp.gate import CONFIGURATION, NEIGHBORS
 from rtrd.exabgp.pipe import MOST_LINE
 from rtrd.exabgp.session import ExaBGP
-from rtrd.exabgp.startup import ADVERTISED
+from rtrd.exabgp.startup import ADVERTISED, LEARNED
 from rtrd.exabgp.window import FENCE, HELLO, Window
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from tests.lab.engine_story import LISTENER, PEER, TAGGED, policy_of
+from tests.lab.greeting import SUMMARY_HEADER, greeting
 from tests.lab.vrp_sets import set_of
 from tests.lab.wait import until
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
 UPDATE = (SAMPLES / "update-v4-1.jsonl").read_bytes()
 BAD = (SAMPLES.with_name("exabgp-4.2.21") / "route-refresh-v4.jsonl").read_bytes()
-SUMMARY_HEADER = b"Peer            AS        up/down state       |     #sent     #recvd\n"
 SUMMARY = SUMMARY_HEADER + b"127.0.0.3       65000     0:00:02 established %10d          1\n"
 FLAPPING = float(os.environ.get("RTRD_FLAPPING", "1"))
 """Seconds; `make flow`: 60."""
-GREETING = b"done\n" + b"exabgp 5.0.15\ndone\n" * 2
 
 
 def line(number: int, count: int = 20) -> bytes:
@@ -77,7 +76,7 @@ class Pipe:
 
     async def greet(self) -> None:
         """Answer what rtrd asks at the start: there are no neighbors, and nothing stands."""
-        await self.say(GREETING)
+        await self.say(greeting(self.router.gate.window))
         written = self.router.gate.window.written
         for asked, answer in ((NEIGHBORS, b"done\n" + SUMMARY_HEADER + b"done\n"), (ADVERTISED, b"done\n")):
             await until(lambda asked=asked: written and written[0].text == asked)  # type: ignore[misc]
@@ -130,7 +129,7 @@ async def test_behind_many_routes_of_which_there_is_nothing_to_say_a_route_is_fo
 
 
 async def test_lines_come_in_pieces_of_any_size(pipe: Pipe) -> None:
-    text = GREETING + UPDATE + BAD + line(1) + b"\n"
+    text = greeting(pipe.router.gate.window) + UPDATE + BAD + line(1) + b"\n"
     for at in range(0, len(text), 7):
         await pipe.say(text[at : at + 7])
     assert len(pipe.router.engine.table) == 21
@@ -164,6 +163,7 @@ async def test_while_a_command_is_unanswered_nothing_wakes(pipe: Pipe, monkeypat
     """An answer wakes rtrd when it comes; the first deadline is that of a command that is overdue."""
     await pipe.greet()
     await until(lambda: pipe.router.startup.over)
+    pipe.router.gate.configuration_due = None
     pipe.commands()
     await pipe.say(UPDATE)
     await until(lambda: any("announce attributes" in text for text in pipe.commands()))
@@ -269,14 +269,48 @@ async def test_a_line_without_end_is_skipped_and_the_next_ones_are_read(pipe: Pi
 
 
 async def test_a_session_older_than_rtrd_is_asked_for_its_routes_once(pipe: Pipe) -> None:
+    await pipe.say(greeting(pipe.router.gate.window))
     pipe.commands()
-    await pipe.say(GREETING)
-    await pipe.say(SUMMARY_HEADER + f"{PEER} 65002 0:05:00 established 5 7\n".encode() + b"done\n")
-    commands = pipe.commands()
-    refresh = "announce route-refresh ipv4 unicast\n"
-    assert commands.count(refresh) == 1
-    await pipe.say(SUMMARY_HEADER + f"{PEER} 65002 0:06:00 established 5 7\n".encode() + b"done\n")
+    summary = SUMMARY_HEADER + f"{PEER} 65002 0:05:00 established 5 7\n".encode() + b"done\n"
+    await pipe.say(row(PEER, "ESTABLISHED") + b"done\n" + summary)
+    refresh = f"neighbor {PEER} announce route-refresh ipv4 unicast\n"
+    assert pipe.commands().count(refresh) == 1
+    await pipe.say(summary)
     assert refresh not in pipe.commands()
+
+
+async def test_the_configuration_may_be_asked_for_while_routes_are_listed(pipe: Pipe) -> None:
+    await pipe.say(greeting(pipe.router.gate.window))
+    rows = row(PEER, "ESTABLISHED") + row(LISTENER, "ESTABLISHED")
+    await pipe.say(rows + b"done\n" + SUMMARY_HEADER + b"done\n")
+    written = pipe.router.gate.window.written
+    await until(lambda: {ADVERTISED, CONFIGURATION} <= {one.text for one in written})
+    while written[0].text != ADVERTISED:
+        await pipe.say(b"done\n")
+    rest = "local-ip 127.0.0.1 local-as 1 peer-as 1 router-id 127.0.0.1 family-allowed in-open ipv4 unicast"
+    mark = "attribute [ 0x01 0x40 0x00 ] as-path ( 64496 )"
+    for number in range(3):
+        await pipe.say(f"neighbor {LISTENER} {rest} 10.0.{number}.0/24 next-hop 192.0.2.1 {mark}\n".encode())
+    await pipe.say(b"done\n")
+    assert pipe.router.engine.previous_run.found == 3
+
+
+async def test_one_that_knows_no_route_refresh_is_read_from_exabgps_list(pipe: Pipe) -> None:
+    await pipe.say(greeting(pipe.router.gate.window))
+    pipe.commands()
+    cannot = b"   route-refresh:  enabled  disabled\n"
+    await pipe.say(row(PEER, "ESTABLISHED") + cannot + b"done\n" + SUMMARY_HEADER + b"done\n")
+    assert not [one for one in pipe.commands() if "route-refresh" in one]
+    section = f"neighbor {PEER} {{\n\tapi {{\n\t\tprocesses [ rtrd ];\n\t\treceive {{\n\t\t\tparsed;\n\t\t\tupdate;\n"
+    configuration = (section + "\t\t}\n\t}\n}\n").encode()
+    answers = {ADVERTISED: b"", CONFIGURATION: configuration, NEIGHBORS: b"", FENCE: SUMMARY_HEADER}
+    asked: list[str] = []
+    async with asyncio.timeout(30):
+        while LEARNED.format(PEER) not in asked:
+            written = [one.text for one in pipe.router.gate.window.written]
+            asked += written
+            await pipe.say(answers[written[0]] + b"done\n" if written and written[0] in answers else b"")
+            await asyncio.sleep(0.01)
 
 
 def row(address: str, state: str, local: str = "127.0.0.1") -> bytes:
@@ -348,7 +382,8 @@ async def test_the_end_of_one_of_two_sessions_has_the_other_send_its_routes_agai
     pipe.commands()
     down = (SAMPLES / "down-tcp-closed.jsonl").read_bytes()
     await pipe.say(down.replace(b'"local": "127.0.0.1"', other))
-    assert f"neighbor {PEER} announce route-refresh ipv4 unicast\n" in pipe.commands()
+    commands = pipe.commands() + await listed(pipe, row(PEER, "ESTABLISHED"))
+    assert f"neighbor {PEER} announce route-refresh ipv4 unicast\n" in commands
     assert pipe.router.neighbors.up(PEER)
 
 

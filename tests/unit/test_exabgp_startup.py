@@ -1,6 +1,10 @@
 """A start of rtrd at an ExaBGP that lived before it, as stories with a clock that is turned by hand."""
 
-from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, UNANSWERED, Phase, StartUp
+import math
+
+from rtrd.exabgp.api_sections import ApiSections
+from rtrd.exabgp.neighbor_text import ApiSection
+from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, Phase, StartUp
 from rtrd.rib.bgp_events import Update
 from rtrd.rib.engine import Engine
 from tests.lab.engine_story import LISTENER, PEER, TAGGED, key_of_json, policy_of
@@ -27,7 +31,9 @@ class Story:
     def __init__(self, *stands: str) -> None:
         self.engine = Engine("exabgp", set_of(), policy_of(TAGGED))
         self.now = 100.0
-        self.startup = StartUp(self.engine, self.now)
+        self.api = ApiSections()
+        self.api.configured((one, (ApiSection("rtrd", updates=True, changes=True),)) for one in (PEER, LISTENER))
+        self.startup = StartUp(self.engine, self.api)
         self.startup.established(PEER)
         assert self.asks() == ADVERTISED
         for line in stands:
@@ -35,12 +41,12 @@ class Story:
         self.startup.ended(ADVERTISED, self.now)
 
     def asks(self) -> str | None:
-        return self.startup.asks(self.now, greeted=True)
+        return self.startup.asks(self.now)
 
     def says(self, *announced: str, withdrawn: tuple[str, ...] = ()) -> None:
         """The peer sends an UPDATE."""
         self.engine.update(Update(PEER, list(withdrawn), [(KEY, list(announced))], 0))
-        self.startup.moved = self.now
+        self.startup.heard(PEER, self.now)
 
     def lists(self, *lines: str) -> None:
         """ExaBGP is asked what the peer has sent, and answers."""
@@ -62,19 +68,10 @@ class Story:
 def test_nothing_is_written_while_it_is_not_known_what_stands() -> None:
     story = Story()
     assert story.startup.held_until <= story.now
-    fresh = StartUp(story.engine, story.now)
-    assert fresh.held_until == story.now + UNANSWERED
-    assert fresh.asks(story.now, greeted=True) == ADVERTISED
+    fresh = StartUp(story.engine, story.api)
+    assert fresh.held_until == math.inf, "until ExaBGP has greeted, however long that is"
+    assert fresh.asks(story.now) == ADVERTISED
     assert fresh.held_until == story.now + HELD
-
-
-def test_an_exabgp_that_answers_nothing_is_not_asked() -> None:
-    startup = Story().startup
-    startup = StartUp(startup._engine, 0.0)
-    assert startup.asks(0.0, greeted=False) is None
-    assert startup.asks(UNANSWERED, greeted=False) is None
-    assert startup.over
-    assert startup.held_until <= UNANSWERED
 
 
 def test_what_is_sent_again_in_the_same_words_is_not_written() -> None:
@@ -154,3 +151,55 @@ def test_a_session_that_comes_up_is_not_older() -> None:
     story.now += QUIET
     assert story.asks() is None
     assert story.startup.over
+
+
+def test_another_session_that_comes_and_goes_makes_nobody_wait_longer() -> None:
+    story = Story(out("10.1.0.0/16"))
+    for _ in range(int(BUSY)):
+        assert story.asks() is None
+        story.now += 1
+        story.startup.session("127.0.0.7", story.now)
+    assert story.asks() == LEARNED.format(PEER)
+
+
+def test_a_neighbor_that_was_quiet_is_not_waited_for_again() -> None:
+    story = Story(out("10.1.0.0/16"))
+    story.startup.heard("127.0.0.7", story.now + QUIET / 2)
+    story.now += QUIET
+    story.says("10.0.0.0/8")
+    assert story.startup.deadline() == story.now + QUIET / 2
+
+
+def test_one_that_cannot_send_again_is_listed_whatever_it_has_said() -> None:
+    story = Story()
+    story.startup.cannot_refresh(PEER, story.now)
+    story.says("10.0.0.0/8")
+    story.lists(learned("10.0.0.0/8"), learned("10.1.0.0/16"))
+    assert (story.startup.over, story.startup.learned) == (True, 1)
+    story.startup.cannot_refresh(PEER, story.now)
+    assert not story.startup.over, "at any time: its session is another one, and nobody said so"
+    assert story.asks() == LEARNED.format(PEER)
+
+
+def test_of_one_that_is_not_told_nothing_is_learned_from_a_list() -> None:
+    story = Story(out("10.0.0.0/8"))
+    story.api.configured([(PEER, ()), (LISTENER, (ApiSection("rtrd", updates=True, changes=True),))])
+    story.now += QUIET
+    assert story.asks() is None
+    assert story.startup.over
+    assert story.written() == [(False, "10.0.0.0/8")], "what nobody would ever withdraw is not left announced"
+
+
+def test_what_is_ours_is_taken_back_though_its_communities_are_printed_by_name() -> None:
+    story = Story(out("10.0.0.0/8", f"attribute [ 0x01 0x40 0x00 ] {PATH} extended-community [ target:65000:1 {TAG} ]"))
+    assert story.startup.unreadable == 0
+    story.lists()
+    story.now += BLIND_QUIET
+    assert story.asks() is None
+    assert story.written() == [(False, "10.0.0.0/8")]
+
+
+def test_it_is_announced_anew_when_it_is_learned() -> None:
+    story = Story(out("10.0.0.0/8", f"attribute [ 0x01 0x40 0x00 ] {PATH} extended-community target:65000:1"))
+    story.says("10.0.0.0/8")
+    assert story.written() == [(True, "10.0.0.0/8")], "what it had is not known for certain"

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtrd.exabgp.window import FENCE, HELLO, Acks, Window, Written
+from rtrd.exabgp.window import (
+    AGAIN,
+    FENCE,
+    FOREIGN_AFTER,
+    HELLO,
+    PASSWORD,
+    PASSWORD_BITS,
+    PASSWORD_PATIENCE,
+    Acks,
+    Window,
+    Written,
+)
 
 COMMANDS, PREFIXES, PATIENCE = 4, 100, 5.0
 BATCH = 10
@@ -18,7 +29,7 @@ class Link:
     """An ExaBGP that does what was measured of it, our window toward it, and a clock."""
 
     def __init__(self, *, acks: bool = True, mute: bool = False) -> None:
-        self.window = Window(commands=COMMANDS, prefixes=PREFIXES, patience=PATIENCE, silence=1.0)
+        self.window = Window(commands=COMMANDS, prefixes=PREFIXES, patience=PATIENCE)
         self.acks = acks
         self.mute = mute
         self.now = 100.0
@@ -36,16 +47,25 @@ class Link:
             self._done()
         for _ in versions:
             self.answers_version()
+        if not self.mute:
+            self.says_password()
         return self
+
+    def says_password(self) -> None:
+        """rtrd asks what nobody else asks in this order, and ExaBGP answers."""
+        for question in (self.window.says(self.now) or "").splitlines(keepends=True):
+            if question == PASSWORD[1]:
+                self.window.heard_fence(self.now)
+            self._done()
 
     def answers_version(self) -> None:
         if not self.mute:
-            self.window.heard_version("5.0.15")
+            self.window.heard_version("5.0.15", self.now)
             self._done()
 
     def write(self, text: str = "", weight: int = BATCH) -> str:
         """rtrd writes a command, there being room for it."""
-        assert self.window.room(self.now)
+        assert not self.window.full
         self._count += 1
         text = text or f"announce {self._count}\n"
         self.window.wrote(text, weight, self.now)
@@ -55,7 +75,7 @@ class Link:
     def fill(self, weight: int = BATCH) -> int:
         """rtrd writes for as long as there is room. Gives the number of commands."""
         count = 0
-        while self.window.room(self.now):
+        while not self.window.full:
             self.write(weight=weight)
             count += 1
             assert count < 1000, "the window has no bound"
@@ -78,13 +98,13 @@ class Link:
             if self.mute:
                 continue
             if text == FENCE:
-                self.window.heard_fence()
+                self.window.heard_fence(self.now)
             if text != UNANSWERED:
                 self._done(error=text == REFUSED)
 
     def _done(self, *, error: bool = False) -> None:
         if self.acks:
-            answered = self.window.heard_answer(error=error)
+            answered = self.window.heard_answer(self.now, error=error)
             if isinstance(answered, Written):
                 self.answered.append((answered.text, error))
 
@@ -107,9 +127,10 @@ def test_what_a_killed_process_left_of_a_line_spoils_a_comment_and_no_version(*,
     link = Link()
     link.window.start(link.now)
     if answer:
-        link.window.heard_answer(error=True)
+        link.window.heard_answer(link.now, error=True)
     link.answers_version()
     link.answers_version()
+    link.says_password()
     assert link.window.acks is Acks.ON
     assert link.window.errors == 0
     first = link.write()
@@ -135,16 +156,69 @@ def test_one_version_says_nothing_yet() -> None:
     assert not link.window.greeted
 
 
-def test_commands_before_the_greeting_are_counted() -> None:
-    """`version` is answered out of order: the answers to what was written meanwhile come after."""
-    link = Link(acks=True)
+# -- the dead: what ExaBGP still answers to a process before this one
+
+
+def test_the_password_has_as_many_questions_of_both_kinds_in_a_random_order() -> None:
+    passwords = {tuple(Window()._password) for _ in range(20)}
+    assert {sum(one) for one in passwords} == {PASSWORD_BITS // 2}
+    assert len(passwords) > 10
+
+
+@pytest.mark.parametrize("dead", [0, 1, 5, 16, 40])
+def test_answers_to_a_dead_process_are_no_answers_to_ours(dead: int) -> None:
+    """They come behind the answers to `version`, which overtakes: sixteen commands, a fence, an error among them."""
+    link = Link()
+    link.window = Window(COMMANDS, PREFIXES, PATIENCE, password=[1, 0, 1, 1, 0, 0, 1, 0])
     link.window.start(link.now)
+    link.answers_version()
+    link.answers_version()
+    password = link.window.says(link.now)
+    assert password is not None
+    assert link.window.says(link.now) is None, "it is said once"
+    for number in range(dead):
+        assert link.window.full
+        if number % 4 == 2:
+            link.window.heard_fence(link.now)
+        link._done(error=number == 3)
+    for question in password.splitlines(keepends=True):
+        assert not link.window.greeted
+        if question == PASSWORD[1]:
+            link.window.heard_fence(link.now)
+        link._done()
+    assert link.window.greeted
+    assert link.window.errors == 0
     first = link.write()
-    link.answers_version()
-    link.answers_version()
     link.execute()
     assert link.answered == [(first, False)]
-    assert not link.window.written
+
+
+def test_an_exabgp_that_stops_behind_the_version_is_waited_for() -> None:
+    link = Link()
+    link.window.start(link.now)
+    link.answers_version()
+    link.answers_version()
+    assert link.window.says(link.now)
+    link._done()
+    link.now += 1000
+    assert link.window.says(link.now) is None
+    assert link.window.full
+    assert link.window.deadline() is None, "nothing but an answer helps"
+
+
+def test_as_many_answers_as_questions_are_enough_if_no_more_come() -> None:
+    """An ExaBGP that answers these questions without a line, as none does that was measured."""
+    link = Link()
+    link.window.start(link.now)
+    link.answers_version()
+    link.answers_version()
+    for _ in (link.window.says(link.now) or "").splitlines():
+        link._done()
+    assert link.window.deadline() == link.now + PASSWORD_PATIENCE
+    link.now += PASSWORD_PATIENCE
+    assert link.window.says(link.now) is None
+    assert link.window.greeted
+    assert link.fill() == COMMANDS
 
 
 # -- acks on
@@ -190,7 +264,7 @@ def test_a_command_that_is_never_answered_is_settled_by_a_fence(greeted: Link) -
     for _ in range(COMMANDS):
         greeted.write(UNANSWERED)
     greeted.execute()
-    assert not greeted.window.room(greeted.now)
+    assert greeted.window.full
     greeted.now += PATIENCE - 0.1
     assert not greeted.fence()
     greeted.now += 0.1
@@ -224,10 +298,10 @@ def test_without_acks_each_window_ends_with_a_fence_and_opens_with_its_answer() 
     for _ in range(3):
         assert link.fill() == COMMANDS
         assert link.fence()
-        assert not link.window.room(link.now)
+        assert link.window.full
         assert not link.fence()
         link.execute(COMMANDS)
-        assert not link.window.room(link.now), "the fence itself is not answered yet"
+        assert link.window.full, "the fence itself is not answered yet"
         link.execute()
         assert not link.window.written
     assert link.window.unanswered == 0, "nothing was to be answered"
@@ -270,34 +344,46 @@ def test_acks_that_somebody_silences_are_done_without(greeted: Link, executed: i
     assert not greeted.window.written
 
 
-# -- silence
+# -- silence, and another API
 
 
-def test_an_exabgp_that_says_nothing_gets_a_window_each_tenth_of_a_second() -> None:
-    """Whatever it is, it is told the routes, slower than the slowest ExaBGP executes."""
+def test_an_exabgp_that_says_nothing_is_asked_again_until_it_does() -> None:
     link = Link(mute=True).greeted()
-    assert link.fill() == COMMANDS
-    link.now += 0.9
-    assert link.fill() == 0, "it may still be about to say something"
-    link.now += 0.11
-    assert link.fill() == COMMANDS
-    assert link.fill() == 0
-    link.now += 0.11
-    assert link.fill() == COMMANDS
-    assert not link.fence(), "nobody would answer"
-    assert link.window.unanswered == 0
-
-
-def test_one_that_speaks_late_is_understood_late() -> None:
-    link = Link(mute=True).greeted()
-    link.now += 2.0
-    link.fill()
+    assert link.fill() == 0, "what it announces already is not known"
+    for _ in range(3):
+        assert link.window.deadline() == link.now + AGAIN
+        link.now += AGAIN
+        assert link.window.says(link.now) == "version\n"
+        assert link.window.says(link.now) is None
     link.mute = False
-    link.answers_version()
-    link.answers_version()
+    for _ in range(5):
+        link.answers_version()
+    link.says_password()
     assert link.window.acks is Acks.ON
+    assert link.fill() == COMMANDS
     link.execute()
     assert not link.window.written
+
+
+def test_one_that_refuses_to_say_its_version_speaks_another_api() -> None:
+    """ExaBGP 6 with its own API: nothing is written but that question, twice a minute."""
+    link = Link()
+    link.window.start(link.now)
+    for _ in range(3):
+        link._done(error=True)
+    assert link.window.deadline() == link.now + FOREIGN_AFTER
+    assert not link.window.foreign
+    link.now += FOREIGN_AFTER
+    assert link.window.says(link.now) is None
+    assert link.window.foreign
+    assert link.window.full
+    link.now += AGAIN - FOREIGN_AFTER
+    assert link.window.says(link.now) == "version\n"
+    link.answers_version()
+    link.answers_version()
+    link.says_password()
+    assert link.window.greeted
+    assert not link.window.foreign
 
 
 # -- stopped, and back
@@ -321,9 +407,9 @@ def test_exabgp_stops_for_a_minute_and_comes_back(*, acks: bool) -> None:
 
 
 def test_answers_that_nobody_waits_for_do_no_harm(greeted: Link) -> None:
-    assert greeted.window.heard_answer(error=False) is None
-    greeted.window.heard_fence()
-    greeted.window.heard_version("5.0.15")
+    assert greeted.window.heard_answer(greeted.now, error=False) is None
+    greeted.window.heard_fence(greeted.now)
+    greeted.window.heard_version("5.0.15", greeted.now)
     assert greeted.window.acks is Acks.ON
     assert not greeted.window.written
     assert greeted.fill() == COMMANDS
@@ -344,16 +430,6 @@ def test_the_deadline_is_when_a_fence_is_due() -> None:
     assert link.window.deadline() == link.now + 6 * PATIENCE, "no busy waiting for a stopped ExaBGP"
     link.execute()
     assert link.window.deadline() is None
-
-
-def test_the_deadline_of_silence() -> None:
-    link = Link(mute=True).greeted()
-    assert link.window.deadline() is None, "nothing was written that could be answered"
-    link.write()
-    assert link.window.deadline() == link.now + 1.0
-    link.now += 1.0
-    assert link.fill() == COMMANDS
-    assert link.window.deadline() == pytest.approx(link.now + 0.1)
 
 
 # -- any story
@@ -382,7 +458,7 @@ def test_whatever_happens_the_window_is_bounded_and_opens(*, acks: bool, steps: 
             link.fence()
         elif step in {"enable-ack", "silence-ack"}:
             link.acks = step == "enable-ack"
-        elif link.window.room(link.now):
+        elif not link.window.full:
             link.write({"refused": REFUSED, "unanswered": UNANSWERED}.get(step, ""))
         commands = [text for text in link.queue if text != FENCE]
         assert len(commands) <= COMMANDS or UNANSWERED in link.executed
@@ -393,5 +469,5 @@ def test_whatever_happens_the_window_is_bounded_and_opens(*, acks: bool, steps: 
         link.fence()
     link.execute()
     assert not link.window.written
-    assert link.window.room(link.now)
+    assert not link.window.full
     assert link.fill() == COMMANDS

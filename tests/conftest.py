@@ -21,7 +21,8 @@ import structlog
 from _pytest.fixtures import FixtureDef
 
 from rtrd.demo.lab import Lab
-from tests.lab.rtr_caches import ONE, TWO, MakeStayRTR, StayRTR
+from tests.lab.rtr_caches import ONE, TWO, MakeStayRTR
+from tests.lab.stayrtr import StayRTR
 
 CLONE_NEWNET = 0x4000_0000
 SLOWEST = ("test_operator_commands.py", "test_failover_stories.py", "test_cache_faults.py", "e2e", "integration")

@@ -1,4 +1,4 @@
-"""What a configuration of ExaBGP lacks of what rtrd needs. Pure: texts in, faults and warnings out."""
+"""What a configuration of ExaBGP lacks of what rtrd needs. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """etc/exabgp.conf as both versions of ExaBGP read it, and as it runs."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from rtrd.demo.chain import FEEDER, LISTENER, ROUTER
 from tests.e2e.conftest import MakeChain
 from tests.lab.chain import ONE, VALID, VRPS
+from tests.lab.programs import run
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "exabgp.conf"
 
@@ -17,7 +17,7 @@ def test_both_versions_take_the_example(exabgp: str, tmp_path: Path) -> None:
     configuration = tmp_path / "exabgp.conf"
     configuration.write_text(EXAMPLE.read_text().replace("run /usr/bin/rtrd ", "run /bin/true "))
     check = ["--test"] if exabgp == "/usr/sbin/exabgp" else ["validate"]
-    done = subprocess.run([exabgp, *check, str(configuration)], capture_output=True, text=True, timeout=60, check=False)
+    done = run(exabgp, *check, configuration)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -5,13 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.lab.programs import run
+
 REPO = Path(__file__).parents[2]
 SMALL = ("--count", "2000", "--routes", "500", "--rounds", "1")
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bench", *arguments]
-    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300, check=False)
+    return run(sys.executable, "-m", "bench", *arguments, cwd=REPO, seconds=300)
 
 
 def test_each_section_by_itself(tmp_path: Path) -> None:

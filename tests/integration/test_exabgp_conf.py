@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ from typing import Any
 from rtrd.exabgp.conf_check import check
 from rtrd.exabgp.recommended import WANTED
 from tests.integration import test_exabgp_grammar
-from tests.lab.programs import RTRD
+from tests.lab.programs import RTRD, run
 
 ROOT = Path(__file__).parents[2]
 python = test_exabgp_grammar.python
-READER = ROOT / "tests" / "lab" / "exabgp_conf.py"
 EXAMPLES = sorted(Path("/usr/share/doc/exabgp/examples").glob("*.conf"))
 """Debian's exabgp brings them."""
 
@@ -25,14 +23,8 @@ FAMILIES = "family { ipv4 unicast; ipv6 unicast; }"
 
 def asked(program: str, texts: list[str]) -> list[list[dict[str, Any]] | None]:
     """What an ExaBGP makes of configurations."""
-    done = subprocess.run(
-        [program, str(READER)],
-        input="".join(json.dumps(text) + "\n" for text in texts),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    lines = "".join(json.dumps(text) + "\n" for text in texts)
+    done = run(program, test_exabgp_grammar.PARSER, "configurations", input=lines, seconds=120)
     answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(("[", "null"))]
     assert len(answers) == len(texts), done.stderr
     return answers

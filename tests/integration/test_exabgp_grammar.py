@@ -3,7 +3,6 @@
 import json
 import random
 import struct
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,10 @@ from rtrd.exabgp.encode import announce, attribute_words
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import AttributeSet, Segment
 from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
+from tests.lab.programs import run
 from tests.lab.speaker import split
 
-PARSER = Path(__file__).parents[1] / "lab" / "exabgp_parser.py"
+PARSER = Path(__file__).parents[1] / "lab" / "exabgp_own.py"
 PYTHONS = {"5.0.15": (sys.executable, "make venv"), "4.2.2": ("/usr/bin/python3", "apt-get install exabgp")}
 
 Wire = dict[int, bytes]
@@ -26,17 +26,14 @@ Wire = dict[int, bytes]
 def python(request: pytest.FixtureRequest) -> str:
     """The Python that has an ExaBGP version; a missing one fails, with the command that installs it."""
     program, install = PYTHONS[request.param]
-    asked = [program, "-c", "import exabgp.version as v; print(v.release)"]
-    said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    said = run(program, "-c", "import exabgp.version as v; print(v.release)").stdout
     assert request.param in said, f"ExaBGP {request.param} is not installed: {install}"
     return program
 
 
 def parsed(python: str, commands: list[str]) -> list[list[list[str]] | str]:
     """What an ExaBGP makes of commands: for each its routes, or the error."""
-    ran = subprocess.run(
-        [python, str(PARSER)], input="".join(commands), capture_output=True, text=True, check=False, timeout=120
-    )
+    ran = run(python, PARSER, "commands", input="".join(commands), seconds=120)
     answers = [json.loads(line) for line in ran.stdout.splitlines()]
     assert len(answers) == len(commands), ran.stderr
     return answers

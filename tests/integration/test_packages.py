@@ -4,14 +4,13 @@ The package is installed into a systemd_host: a copy-on-write view of this host,
 """
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rtrd.demo.lab import Lab, Process, on_free_port
-from tests.lab import deb, our_children
+from tests.lab import deb, our_children, programs
 from tests.lab.deb import ROOT, run
 from tests.lab.systemd_host import Host
 
@@ -40,8 +39,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 def test_lintian_finds_no_error_and_warns_of_nothing(package: Path) -> None:
-    argv = ["lintian", "--allow-root", "--fail-on", "error,warning", str(package)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
+    done = programs.run("lintian", "--allow-root", "--fail-on", "error,warning", package, seconds=300)
     assert done.returncode == 0, done.stdout
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rtrd.demo.caches import VRP
-from rtrd.demo.lab import Lab, find_program
-from tests.lab import rtr_caches
+from rtrd.demo.lab import Lab
+from tests.lab import programs, rtr_caches
 from tests.lab.daemons import Daemon
 from tests.lab.faulty_cache import Connection, FaultyCache
 
@@ -28,8 +28,7 @@ async def no_data(router: Connection) -> None:
 
 
 def rtrd(daemon: Daemon, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [find_program("rtrd", "make venv"), *words, "--socket", str(daemon.socket)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    return programs.rtrd(*words, "--socket", daemon.socket)
 
 
 def server(status: dict[str, Any]) -> dict[str, Any]:

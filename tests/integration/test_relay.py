@@ -11,11 +11,10 @@ from rtrd.demo.lab import Lab, Process, find_program
 from rtrd.rtr import pdu
 from tests.lab import rtr_wire
 from tests.lab.daemons import Daemon
-from tests.lab.rtr_caches import Key, write_vrp_file
 from tests.lab.rtr_routers import Bird, exported
 from tests.lab.rtr_wire import read_answer
 from tests.lab.slurm_text import slurm_text
-from tests.lab.stayrtr import StayRTR
+from tests.lab.stayrtr import Key, StayRTR, write_vrp_file
 from tests.lab.wait import SECONDS, wait_until
 
 FIRST = [

@@ -10,18 +10,8 @@ import pytest
 from rtrd.demo.caches import RtrdCache
 from rtrd.demo.lab import Lab
 from rtrlib import RTRManager, SPKIRecord
-from tests.lab.rtr_caches import (
-    ONE,
-    Cache,
-    Key,
-    ScriptedCache,
-    StayRTR,
-    cache_response,
-    end_of_data,
-    manager_of,
-    prefix4,
-    write_vrp_file,
-)
+from tests.lab.rtr_caches import ONE, Cache, ScriptedCache, cache_response, end_of_data, manager_of, prefix4
+from tests.lab.stayrtr import Key, StayRTR, write_vrp_file
 from tests.lab.wait import SECONDS
 
 # A P-256 public key as RFC 8608 wants it: 91 octets of DER; the point need not be on the curve here.

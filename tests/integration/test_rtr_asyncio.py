@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from rtrlib import ManagerGroupStatus, StatusChange, SyncTimeout, VRPChange
-from tests.lab.rtr_caches import ONE, THREE, TWO, VRP, MakeStayRTR, StayRTR, manager_of, vrp_of
+from tests.lab.rtr_caches import ONE, THREE, TWO, MakeStayRTR, manager_of, vrp_of
+from tests.lab.stayrtr import VRP, StayRTR
 from tests.lab.wait import SECONDS
 
 

@@ -18,7 +18,8 @@ from rtrlib import (
     RTRSocketState,
     SyncTimeout,
 )
-from tests.lab.rtr_caches import ONE, THREE, TWO, VRP, Heard, MakeStayRTR, StayRTR, manager_of, vrp_of
+from tests.lab.rtr_caches import ONE, THREE, TWO, Heard, MakeStayRTR, manager_of, vrp_of
+from tests.lab.stayrtr import VRP, StayRTR
 from tests.lab.wait import SECONDS, wait_until
 
 

@@ -1,7 +1,6 @@
 """The manager on real caches, with librtr in child processes and with its threads in this process."""
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -17,19 +16,17 @@ import pytest
 
 from _rtrlib import lib
 from rtrd.demo.lab import Lab
-from rtrlib import CacheGroup, ManagerGroupStatus, RTRInitError, RTRManager, RTRSocket, RTRSocketState, TCPServer
+from rtrlib import CacheGroup, ManagerGroupStatus, RTRManager, RTRSocket, RTRSocketState, TCPServer, vrp
 from rtrlib.cache import HUNG_AFTER, PING_EVERY
 from tests.lab.programs import talk
 from tests.lab.rtr_caches import (
     ONE,
     THREE,
     TWO,
-    VRP,
     Cache,
     Clock,
     InForce,
     ScriptedCache,
-    StayRTR,
     cache_response,
     end_of_data,
     error_report,
@@ -38,19 +35,13 @@ from tests.lab.rtr_caches import (
     prefix6,
     run,
 )
+from tests.lab.stayrtr import VRP, StayRTR
 from tests.lab.wait import wait_until
 
 
-def packed(prefix: str, max_length: int, asn: int) -> bytes:
-    """As `struct vrp`, less the flag."""
-    address, _, length = prefix.partition("/")
-    family = 6 if ":" in address else 4
-    raw = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, address)
-    return struct.pack("=16sIBBB", raw, asn, int(length), max_length, family)
-
-
 def the_set(*vrps: VRP) -> frozenset[bytes]:
-    return frozenset(packed(*vrp) for vrp in vrps)
+    """As `struct vrp`, less the flag."""
+    return frozenset(vrp.pack(vrp.VRP(*one))[:-1] for one in vrps)
 
 
 def is_alive(pid: int) -> bool:
@@ -398,45 +389,3 @@ def test_router_keys_arrive(start: Starter, isolated: bool) -> None:
     manager, seen = start.manager(cache, isolated=isolated)
     run(manager, lambda: seen.count("committed", 0), "the sync")
     assert seen.keys == [(64500, True)]
-
-
-# -- options ----------------------------------------------------------------------------------------------
-
-ANY = TCPServer("127.0.0.1", 323)
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        ({"groups": []}, "no group"),
-        ({"groups": [CacheGroup(1, [ANY]), CacheGroup(1, [ANY])]}, "two groups have preference 1"),
-        ({"groups": [CacheGroup(1, [ANY] * 31)]}, "31 caches are configured; at most 30"),
-        ({"groups": [CacheGroup(1, [ANY])], "refresh_interval": 0}, "refresh_interval 0 is not in 1..86400"),
-        ({"groups": [CacheGroup(1, [ANY])], "expire_interval": 599}, "expire_interval 599 is not in 600"),
-        ({"groups": [CacheGroup(1, [ANY])], "retry_interval": 7201}, "retry_interval 7201 is not in 1..7200"),
-        ({"groups": [CacheGroup(1, [ANY])], "intervals": "whatever"}, "'configured' or 'cache'"),
-    ],
-)
-def test_bad_options_are_refused_before_librtr_sees_them(options: Any, complaint: str) -> None:
-    with pytest.raises(RTRInitError, match=complaint):
-        RTRManager(**options)
-
-
-def test_bad_servers_are_refused() -> None:
-    with pytest.raises(RTRInitError, match="has no server"):
-        CacheGroup(1, [])
-    with pytest.raises(RTRInitError, match=r"preference 256 is not in 0\.\.255"):
-        CacheGroup(256, [ANY])
-    with pytest.raises(RTRInitError, match="port 0 is not"):
-        TCPServer("127.0.0.1", 0)
-    with pytest.raises(TypeError, match="port must be int or str"):
-        TCPServer("127.0.0.1", 3.5)  # type: ignore[arg-type]
-    with pytest.raises(RTRInitError, match=r"the host of cache .* cannot be printed"):
-        TCPServer("127.0.0.1\0evil", 323)
-
-
-def test_groups_are_used_by_preference_whatever_their_order() -> None:
-    manager = RTRManager(groups=[CacheGroup(9, [ANY], "last"), CacheGroup(3, [ANY, ANY], "first")])
-    assert [group.name for group in manager.groups()] == ["first", "last"]
-    assert [[socket.index for socket in group.sockets] for group in manager.groups()] == [[1, 2], [0]]
-    assert json.dumps([group.preference for group in manager.groups()]) == "[3, 9]"

@@ -22,12 +22,14 @@ from rtrd.rtr.client import Limits
 from rtrd.rtr.pdu import ErrorReport, RouterKeyPDU, SerialNotify
 from rtrd.rtr.server import RTRServer
 from rtrd.vrps.files import RouterKey
+from rtrlib import vrp
 from rtrlib.vrp import PACKED
 from tests.lab import rtr_wire
 from tests.lab.programs import RTRD, rtrd, run
-from tests.lab.rtr_caches import VRP, write_vrp_file
 from tests.lab.rtr_routers import RTRCLIENT, Bird, dumped, exported, running
 from tests.lab.rtr_wire import Prefix
+from tests.lab.stayrtr import VRP, write_vrp_file
+from tests.lab.vrp_sets import packed
 from tests.lab.wait import SECONDS, until
 
 GOBGP = "as root: apt-get install gobgpd"
@@ -46,12 +48,7 @@ SECOND = FIRST - {("198.51.100.0/22", 24, 64501)} | {("0.0.0.0/0", 8, 64504), ("
 
 
 def pack(vrps: Iterable[VRP]) -> bytes:
-    records = []
-    for prefix, max_length, asn in vrps:
-        network = ipaddress.ip_network(prefix)
-        address = network.network_address.packed
-        records.append(PACKED.pack(address, asn, network.prefixlen, max_length, network.version, 1))
-    return b"".join(records)
+    return packed(vrp.VRP(*one) for one in vrps)
 
 
 # -- scripted routers -------------------------------------------------------------------------------------

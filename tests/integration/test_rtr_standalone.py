@@ -3,7 +3,8 @@
 import pytest
 
 from rtrlib import CacheGroup, ManagerGroupStatus, PfxvState, RTRInitError, RTRManager, SyncTimeout, TCPServer
-from tests.lab.rtr_caches import ONE, THREE, TWO, Heard, InForce, MakeStayRTR, StayRTR, manager_of, vrp_of
+from tests.lab.rtr_caches import ONE, THREE, TWO, Heard, InForce, MakeStayRTR, manager_of, vrp_of
+from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS
 
 

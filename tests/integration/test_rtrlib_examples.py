@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.programs import run, talk
-from tests.lab.rtr_caches import StayRTR
+from tests.lab.stayrtr import StayRTR
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rtrlib.md").read_text()
 EXAMPLES = re.findall(

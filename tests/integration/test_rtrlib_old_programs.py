@@ -12,7 +12,8 @@ import pytest
 
 from rtrlib.driver import STOP_LIMIT
 from tests.lab.programs import run, talk
-from tests.lab.rtr_caches import MakeStayRTR, StayRTR
+from tests.lab.rtr_caches import MakeStayRTR
+from tests.lab.stayrtr import StayRTR
 
 PROGRAMS = {
     "validate and compare with a state": (

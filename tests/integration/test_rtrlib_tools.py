@@ -7,7 +7,8 @@ import pytest
 
 from rtrd.demo.lab import find_program
 from tests.lab.programs import run, talk
-from tests.lab.rtr_caches import MakeStayRTR, StayRTR
+from tests.lab.rtr_caches import MakeStayRTR
+from tests.lab.stayrtr import StayRTR
 
 ONE = ("192.0.2.0/24", 25, 64500)
 TWO = ("2001:db8::/32", 48, 4200000000)

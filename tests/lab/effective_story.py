@@ -61,11 +61,17 @@ class EffectiveStory:
     def follow(self, *caches: Cache) -> None:
         self.effective.active(frozenset(caches))
 
+    def group(self, *sets: Iterable[VRP]) -> list[Cache]:
+        """Caches that are in use, each with its VRPs."""
+        caches = [Cache(index) for index in range(len(sets))]
+        for cache, vrps in zip(caches, sets, strict=True):
+            self.sync(cache, vrps)
+        self.follow(*caches)
+        return caches
+
     def begun(self, *vrps: VRP) -> Cache:
         """A first cache that is in use."""
-        cache = Cache(0)
-        self.sync(cache, vrps)
-        self.follow(cache)
+        (cache,) = self.group(vrps)
         self.heard()
         return cache
 

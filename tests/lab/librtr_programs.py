@@ -8,11 +8,12 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from _rtrlib import ffi, lib
 from rtrlib import PFXRecord, PfxvState
+from tests.lab.raw_rtrlib import RawManager, add, new_table, validity
 from tests.lab.rtr_caches import ScriptedCache, cache_response, end_of_data, error_report, manager_of, prefix4, prefix6
 from tests.lab.wait import SECONDS, wait_until
 
@@ -52,56 +53,40 @@ def scripted(answer: Callable[[int, bytes], bytes]) -> ScriptedCache:
 # -- librtr's table ---------------------------------------------------------------------------------------
 
 
-class RawTable:
-    def __init__(self, update: Any = ffi.NULL) -> None:
-        self.table = ffi.new("struct pfx_table *")
-        lib.pfx_table_init(self.table, update)
-
-    def add(self, ip: bytes, length: int, socket: Any = ffi.NULL) -> None:
-        record = ffi.new("struct pfx_record *", {"asn": 1, "min_len": length, "max_len": length, "socket": socket})
-        lib.lrtr_ip_str_to_addr(ip, ffi.cast("struct lrtr_ip_addr *", ffi.addressof(record, "prefix")))
-        assert lib.pfx_table_add(self.table, record) == lib.PFX_SUCCESS
-
-    def validate(self, ip: bytes, length: int) -> None:
-        address, result = ffi.new("struct lrtr_ip_addr *"), ffi.new("enum pfxv_state *")
-        lib.lrtr_ip_str_to_addr(ip, address)
-        lib.pfx_table_validate(self.table, 1, address, length, result)
-
-
 def raw_default_route(ip: str) -> None:
-    table = RawTable()
-    table.add(ip.encode(), 0)
+    table = new_table()
+    add(table, 1, ip, 0, 0)
     say("ready")
-    table.validate(ip.encode(), 8)
+    validity(table, 1, ip, 8)
 
 
 def raw_length_99() -> None:
-    table = RawTable()
-    table.add(b"10.0.0.0", 99)
+    table = new_table()
+    add(table, 1, "10.0.0.0", 99, 99)
     say("ready")
-    table.validate(b"10.0.0.0", 100)
+    validity(table, 1, "10.0.0.0", 100)
 
 
 def raw_nested() -> None:
-    table = RawTable()
+    table = new_table()
     say("ready")
     for length in range(120, 256):
-        table.add(b"2001:db8::", length)
+        add(table, 1, "2001:db8::", length, length)
 
 
 def raw_validate_in_removal() -> None:
     @ffi.def_extern()
     def pfx_update_callback(_table: Any, _record: Any, added: bool) -> None:
         if not added:
-            table.validate(b"10.0.0.0", 8)
+            validity(table, 1, "10.0.0.0", 8)
 
-    table, socket = RawTable(lib.pfx_update_callback), ffi.new("struct rtr_socket *")
-    table.add(b"10.0.0.0", 8, socket)
-    table.add(b"11.0.0.0", 8, socket)
+    table, socket = new_table(lib.pfx_update_callback), ffi.new("struct rtr_socket *")
+    for ip in ("10.0.0.0", "11.0.0.0"):
+        add(table, 1, ip, 8, 8, socket)
     say("ready")
-    lib.pfx_table_src_remove(table.table, socket)
-    table.add(b"10.0.0.0", 8)
-    table.add(b"11.0.0.0", 8)
+    lib.pfx_table_src_remove(table, socket)
+    for ip in ("10.0.0.0", "11.0.0.0"):
+        add(table, 1, ip, 8, 8)
 
 
 ODD = {
@@ -154,42 +139,6 @@ def safe_validate_in_removal(isolated: bool) -> None:
 # -- librtr's manager -------------------------------------------------------------------------------------
 
 
-class RawManager:
-    """Groups of sockets of librtr's own."""
-
-    def __init__(
-        self, *groups: Any, retry: int = 1, status: Any = ffi.NULL, preferences: Sequence[int] | None = None
-    ) -> None:
-        self._kept: list[Any] = []
-        self.sockets: list[Any] = []
-        self.groups = ffi.new("struct rtr_mgr_group[]", len(groups))
-        for i, caches in enumerate(groups):
-            pointers = ffi.new("struct rtr_socket *[]", [self._socket(cache) for cache in caches])
-            self._kept.append(pointers)
-            preference = preferences[i] if preferences else i
-            self.groups[i] = {"sockets": pointers, "sockets_len": len(caches), "preference": preference}
-        self.config = ffi.new("struct rtr_mgr_config **")
-        callbacks = (ffi.NULL, ffi.NULL, status, ffi.NULL)
-        self.result = lib.rtr_mgr_init(self.config, self.groups, len(groups), 3600, 7200, retry, *callbacks)
-
-    def _socket(self, cache: ScriptedCache) -> Any:
-        texts = [ffi.new("char[]", text) for text in (b"127.0.0.1", str(cache.port).encode())]
-        options = ffi.new("struct tr_tcp_config *", {"host": texts[0], "port": texts[1]})
-        transport, socket = ffi.new("struct tr_socket *"), ffi.new("struct rtr_socket *")
-        assert lib.tr_tcp_init(options, transport) == lib.TR_SUCCESS
-        socket.tr_socket = transport
-        self._kept += [*texts, transport, socket]
-        self.sockets.append(socket)
-        return socket
-
-    def start(self) -> None:
-        assert self.result == lib.RTR_SUCCESS
-        assert lib.rtr_mgr_start(self.config[0]) == lib.RTR_SUCCESS
-
-    def stop(self) -> None:
-        lib.rtr_mgr_stop(self.config[0])
-
-
 def raw_stop_while_another_errors() -> None:
     one, two = Cache(), Cache()
 
@@ -199,7 +148,7 @@ def raw_stop_while_another_errors() -> None:
             two.drop()  # the other socket's thread sees an error now, and wants the mutex that rtr_mgr_stop holds
             time.sleep(1)
 
-    manager = RawManager([one, two], status=lib.rtr_mgr_status_callback)
+    manager = RawManager([one.port, two.port], status=lib.rtr_mgr_status_callback)
     manager.start()
     wait_until(lambda: all(socket.state == lib.RTR_ESTABLISHED for socket in manager.sockets), "both caches")
     say("ready")
@@ -235,7 +184,7 @@ def raw_stop_in_no_data() -> None:
         asked.set()
         return error_report(2)
 
-    manager = RawManager([scripted(answer)], retry=LONG)
+    manager = RawManager([scripted(answer).port], intervals=(3600, 7200, LONG))
     manager.start()
     assert asked.wait(SECONDS)
     wait_until(lambda: manager.sockets[0].state == lib.RTR_RESET, "librtr to wait for the next attempt")
@@ -253,7 +202,7 @@ def safe_stop_in_no_data(isolated: bool) -> None:
 
 def raw_second_failover() -> None:
     first, second = Cache(), Cache()
-    manager = RawManager([first], [second])
+    manager = RawManager([first.port], [second.port])
     manager.start()
 
     def stand(*wanted: int) -> None:
@@ -285,13 +234,13 @@ def safe_second_failover(isolated: bool) -> None:
 def raw_duplicate_preference() -> None:
     one, two = Cache(), Cache()
     say("ready")
-    RawManager([one], [two], preferences=(1, 1))
+    RawManager([one.port], [two.port], preferences=(1, 1))
 
 
 def raw_empty_group() -> None:
     one = Cache()
     say("ready")
-    RawManager([one], [])
+    RawManager([one.port], [])
 
 
 if __name__ == "__main__":

@@ -1,28 +1,19 @@
 """Caches to try a manager on (a real StayRTR, a scripted one); a listener that knows what is in force."""
 
-import base64
-import json
 import select
-import signal
 import struct
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from rtrlib import CacheGroup, ManagerGroup, ManagerGroupStatus, PFXRecord, RTRManager, RTRSocket, TCPServer
-from tests.lab import stayrtr
 from tests.lab.faulty_cache import Connection, FaultyCache
+from tests.lab.stayrtr import VRP, StayRTR
 from tests.lab.wait import SECONDS
 
 STAYRTR = "as root: apt-get install stayrtr"
-
-VRP: TypeAlias = tuple[str, int, int]
-"""Prefix, max length, AS."""
-Key: TypeAlias = tuple[int, bytes, bytes]
-"""AS, SKI, SPKI of a router key."""
 
 ONE = ("192.0.2.0/24", 24, 64500)
 TWO = ("2001:db8::/32", 48, 64501)
@@ -41,40 +32,10 @@ def vrp_of(record: PFXRecord) -> VRP:
     return (f"{record.prefix}/{record.min_len}", record.max_len, record.asn)
 
 
-class StayRTR(stayrtr.StayRTR):
-    """One at 127.0.0.1, which can serve router keys, too."""
-
-    def __init__(self, folder: Path, vrps: Iterable[VRP], name: str, keys: Sequence[Key] = ()) -> None:
-        super().__init__(folder, (), name, "127.0.0.1")
-        self._write(vrps, keys)
-
-    def serve(self, vrps: Iterable[VRP], keys: Sequence[Key] = ()) -> None:
-        """Serve these from now on."""
-        self._write(vrps, keys)
-        if self.process.running:
-            self.process.send_signal(signal.SIGHUP)
-
-    def _write(self, vrps: Iterable[VRP], keys: Sequence[Key]) -> None:
-        write_vrp_file(self.file, vrps, keys)
-
-
 class MakeStayRTR(Protocol):
     """Starts one that serves these VRPs."""
 
     def __call__(self, *vrps: VRP, name: str = "cache") -> StayRTR: ...
-
-
-def write_vrp_file(path: Path, vrps: Iterable[VRP], keys: Sequence[Key] = ()) -> None:
-    """Write a VRP file as validators do: beside it, then renamed."""
-    roas = [{"prefix": prefix, "maxLength": most, "asn": asn, "ta": "test"} for prefix, most, asn in vrps]
-    entries = [
-        {"asn": asn, "ski": ski.hex().upper(), "pubkey": base64.b64encode(spki).decode(), "ta": "test"}
-        for asn, ski, spki in keys
-    ]
-    metadata = {"buildtime": "2026-01-01T00:00:00Z"}
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({"metadata": metadata, "roas": roas, "bgpsec_keys": entries}))
-    fresh.replace(path)
 
 
 class ScriptedCache(FaultyCache):

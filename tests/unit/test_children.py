@@ -3,7 +3,6 @@
 import ast
 import asyncio
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from rtrd.base import apart
 from rtrlib import children
 from rtrlib.children import KEPT, LastWords, how_it_ended
-from tests.lab import our_children
+from tests.lab import our_children, programs
 
 
 class WorkError(Exception):
@@ -55,8 +54,7 @@ def test_each_program_of_ours_is_a_child_that_is_tested_or_started_by_people() -
 
 
 def test_each_child_starts_from_the_source_tree() -> None:
-    argv = [sys.executable, "-c", our_children.START_EACH, *our_children.children()]
-    done = subprocess.run(argv, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    done = programs.run(sys.executable, "-c", our_children.START_EACH, *our_children.children(), cwd="/", seconds=60)
     assert done.returncode == 0, done.stderr
 
 

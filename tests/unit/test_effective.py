@@ -78,10 +78,7 @@ def test_failover_to_the_same_vrps_is_silence_and_to_others_the_difference(story
 
 
 def test_a_lost_cache_of_a_group_counts_until_it_expires(story: EffectiveStory) -> None:
-    one, two = Cache(0), Cache(1)
-    story.sync(one, [A])
-    story.sync(two, [B])
-    story.follow(one, two)
+    one, _ = story.group([A], [B])
     story.heard()
     story.effective.discarded(one)
     assert story.heard() == []

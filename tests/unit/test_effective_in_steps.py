@@ -47,9 +47,8 @@ class Steady(Story):
 
 
 async def test_a_reload_shows_the_old_set_and_then_the_new_one() -> None:
-    story, cache = Steady(), Cache(0)
-    story.sync(cache, GOOD)
-    story.follow(cache)
+    story = Steady()
+    (cache,) = story.group(GOOD)
     await story.settle()
     assert story.in_force == set(GOOD)
     story.seen.clear()
@@ -79,9 +78,7 @@ async def test_a_failover_shows_the_one_cache_and_then_the_other() -> None:
 
 async def test_a_held_change_is_taken_at_once() -> None:
     story = Story()
-    cache = Cache(0)
-    story.sync(cache, GOOD)
-    story.follow(cache)
+    (cache,) = story.group(GOOD)
     await story.effective.task_queue.done()
     story.sync(cache, BAD)
     await story.effective.task_queue.done()
@@ -101,9 +98,7 @@ async def test_a_held_change_is_taken_at_once() -> None:
 async def test_a_word_that_comes_too_late_is_not_heard() -> None:
     """What is held changes back in the task before."""
     story = Story()
-    cache = Cache(0)
-    story.sync(cache, GOOD)
-    story.follow(cache)
+    (cache,) = story.group(GOOD)
     story.sync(cache, BAD)
     await story.effective.task_queue.done()
     story.sync(cache, GOOD)

@@ -1,7 +1,5 @@
 """The snapshot's part in the effective VRPs: in force until caches are, and never longer than VRPs live."""
 
-from __future__ import annotations
-
 import pytest
 
 from rtrlib.vrp import VRP, pack
@@ -11,24 +9,23 @@ from tests.lab.effective_story import NOON, Cache, EffectiveStory, OnExpire
 OLD, NEW = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)
 
 
-class Story(EffectiveStory):
-    """One that may have a snapshot of OLD in force."""
-
-    def with_snapshot(self) -> Story:
-        self.vrp_set.stage(SNAPSHOT, pack(OLD))
-        self.effective.use_snapshot()
-        return self
+def with_snapshot(on_expire: OnExpire = "not-found") -> EffectiveStory:
+    """One that has a snapshot of OLD in force."""
+    story = EffectiveStory(on_expire)
+    story.vrp_set.stage(SNAPSHOT, pack(OLD))
+    story.effective.use_snapshot()
+    return story
 
 
 def test_it_makes_the_set_usable_at_once() -> None:
-    one = Story().with_snapshot()
+    one = with_snapshot()
     assert one.told == ["usable", "+64500"]
     assert one.effective.snapshot_used
     assert one.vrp_set.validate("192.0.2.0/24", 64500) == "valid"
 
 
 def test_it_counts_until_a_group_is_usable_and_then_only_the_difference_is_told() -> None:
-    one = Story().with_snapshot()
+    one = with_snapshot()
     cache = Cache(0)
     one.sync(cache, [OLD, NEW])
     assert one.in_force == {OLD}, "the group is not active yet"
@@ -43,7 +40,7 @@ def test_it_counts_until_a_group_is_usable_and_then_only_the_difference_is_told(
     [("not-found", ["-64500"], set(), False), ("keep", [], {OLD}, True), ("exit", ["ended"], {OLD}, True)],
 )
 def test_too_old(on_expire: OnExpire, told: list[str], left: set[VRP], used: bool) -> None:
-    one = Story(on_expire).with_snapshot()
+    one = with_snapshot(on_expire)
     one.effective.snapshot_expired()
     one.effective.snapshot_expired()  # the snapshot_keeper says so every second
     assert one.told[2:] == told
@@ -58,13 +55,13 @@ class TestWhatIsKept:
     """Of which caches the next snapshot is made, and of what date."""
 
     def test_nothing_before_a_cache_counts_so_that_the_old_one_stays(self) -> None:
-        one = Story().with_snapshot()
+        one = with_snapshot()
         assert one.effective.to_keep() is None
         one.sync(Cache(0), [NEW])
         assert one.effective.to_keep() is None
 
     def test_the_caches_in_sync_dated_by_the_oldest_word(self) -> None:
-        one, caches = Story(), [Cache(0), Cache(1, NOON - 300), Cache(2, in_sync=False)]
+        one, caches = EffectiveStory(), [Cache(0), Cache(1, NOON - 300), Cache(2, in_sync=False)]
         for cache in caches:
             one.sync(cache, [NEW])
         one.follow(*caches)
@@ -72,7 +69,7 @@ class TestWhatIsKept:
         assert (sorted(sources), date) == ([0, 1], NOON - 300)
 
     def test_with_none_in_sync_those_that_still_count(self) -> None:
-        one, caches = Story(), [Cache(0, in_sync=False), Cache(1, in_sync=False)]
+        one, caches = EffectiveStory(), [Cache(0, in_sync=False), Cache(1, in_sync=False)]
         for cache in caches:
             one.sync(cache, [NEW])
         one.follow(*caches)
@@ -82,6 +79,6 @@ class TestWhatIsKept:
         assert one.effective.to_keep() is None
 
     def test_no_empty_set(self) -> None:
-        one = Story()
+        one = EffectiveStory()
         one.begun()
         assert one.effective.to_keep() is None

@@ -275,18 +275,12 @@ class TestExpiry:
     """`on-expire` is the operator's word, and the guard does not hold it up."""
 
     def test_vrps_that_expire_go_at_once(self, story: Story) -> None:
-        one, two = Cache(0), Cache(1)
-        story.sync(one, GOOD)
-        story.sync(two, OTHER)
-        story.follow(one, two)
+        one, _ = story.group(GOOD, OTHER)
         story.effective.expired(one)
         assert (story.state, story.in_force) == ("following", set(OTHER))
 
     def test_so_they_do_while_the_change_of_another_cache_is_held(self, story: Story) -> None:
-        one, two = Cache(0), Cache(1)
-        story.sync(one, OTHER)
-        story.sync(two, GOOD)
-        story.follow(one, two)
+        one, two = story.group(OTHER, GOOD)
         story.sync(two, BAD)
         story.effective.expired(one)
         assert (story.state, story.in_force) == ("held", set(GOOD))
@@ -303,12 +297,9 @@ class TestExpiry:
         assert (story.state, story.in_force) == ("following", {wide})
 
     def test_a_cache_that_comes_back_after_its_own_is_judged_as_any_other(self, story: Story) -> None:
-        one, two = Cache(0), Cache(1)
         wide = VRP("10.0.0.0/8", 8, 64666)
         story.announce(40)
-        story.sync(one, GOOD)
-        story.sync(two, GOOD)
-        story.follow(one, two)
+        one, two = story.group(GOOD, GOOD)
         story.tick(7000)
         story.delta(two)
         story.tick(201)

@@ -8,6 +8,7 @@ import pytest
 
 import _rtrlib
 from rtrd.cli import COMMANDS
+from tests.lab import programs
 from tests.lab.programs import RTRD
 
 SENTENCE = "rtrd: librtr.so.0 is missing: apt install librtr0\n"
@@ -24,8 +25,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def rtrd(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [RTRD, *words]
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return programs.rtrd(*words, env=environment)
 
 
 @pytest.mark.parametrize("options", [[], ["--exabgp"]])

@@ -7,7 +7,6 @@ new user types in tests/integration/test_pages_installed.py.
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import yaml
 from rtrd import cli
 from tests.lab import operator_pages
 from tests.lab.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, TYPED, Block, Command
-from tests.lab.programs import AS_US
+from tests.lab.programs import AS_US, run
 
 BLOCKS = [block for page in TYPED for block in operator_pages.blocks(page)]
 COMMANDS = [command for page in TYPED for command in operator_pages.all_commands(page)]
@@ -116,7 +115,7 @@ def test_prometheus_takes_its_configuration(block: Block, tmp_path: Path) -> Non
     rules = ROOT / "etc" / "prometheus" / "rtrd.rules.yaml"
     file = tmp_path / "file.yml"
     file.write_text(block.text.replace("/etc/prometheus/rtrd.rules.yaml", str(rules)))
-    done = subprocess.run(["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False)
+    done = run("promtool", "check", "config", file)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

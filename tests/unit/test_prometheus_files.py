@@ -3,13 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.lab.programs import run
 from tests.lab.whole import metrics
 
 ETC = Path(__file__).parents[2] / "etc"
@@ -163,12 +163,12 @@ def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
             stories.append(story(bad, minutes - 1, alert, 0))
     file = tmp_path / "fires.yaml"
     file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": stories}))
-    done = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    done = run("promtool", "test", "rules", file)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="Debian's prometheus is not here")
 def test_promtool_accepts_the_rules() -> None:
-    done = subprocess.run(["promtool", "check", "rules", str(RULES)], capture_output=True, text=True, check=False)
+    done = run("promtool", "check", "rules", RULES)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(ALERTS)} rules found" in done.stdout

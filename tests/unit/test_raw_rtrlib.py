@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +11,19 @@ import pytest
 import rtrlib
 from _rtrlib import ffi, lib
 from rtrlib import PFXRecord
+from tests.lab.raw_rtrlib import RawManager, add, address, new_table, record, validity
 
 VRPS = ((234, "22.45.66.0", 24, 24), (545, "9.0.0.0", 8, 8), (4545, "223.4.66.0", 24, 28), (10030, "130::", 64, 64))
 HEADERS = Path("/usr/include/rtrlib")
 
 
-def address(text: str) -> Any:
-    ip = ffi.new("struct lrtr_ip_addr *")
-    assert lib.lrtr_ip_str_to_addr(text.encode("ascii"), ip) == 0
-    return ip
-
-
-def record(asn: int, ip: str, min_len: int, max_len: int) -> Any:
-    made = ffi.new("struct pfx_record *")
-    made.asn, made.min_len, made.max_len = asn, min_len, max_len
-    made.socket = ffi.NULL
-    made.prefix = address(ip)[0]
-    return made
-
-
 @pytest.fixture
 def table() -> Iterator[Any]:
-    table = ffi.new("struct pfx_table *")
-    lib.pfx_table_init(table, ffi.NULL)
+    table = new_table()
     for vrp in VRPS:
-        assert lib.pfx_table_add(table, record(*vrp)) == lib.PFX_SUCCESS
+        add(table, *vrp)
     yield table
     lib.pfx_table_free(table)
-
-
-def validity(table: Any, asn: int, ip: str, length: int) -> int:
-    result = ffi.new("enum pfxv_state *")
-    assert lib.pfx_table_validate(table, asn, address(ip), length, result) == lib.PFX_SUCCESS
-    return int(result[0])
 
 
 def test_a_table_of_ones_own(table: Any) -> None:
@@ -88,9 +68,8 @@ def test_an_update_callback_of_ones_own() -> None:
     def pfx_update_callback(_table: Any, one: Any, added: int) -> None:
         told.append((one.asn, bool(added)))
 
-    table = ffi.new("struct pfx_table *")
-    lib.pfx_table_init(table, lib.pfx_update_callback)
-    lib.pfx_table_add(table, record(*VRPS[0]))
+    table = new_table(lib.pfx_update_callback)
+    add(table, *VRPS[0])
     lib.pfx_table_remove(table, record(*VRPS[0]))
     lib.pfx_table_free(table)
     assert told == [(234, True), (234, False)]
@@ -107,38 +86,10 @@ def test_addresses() -> None:
     assert lib.lrtr_ip_addr_equal(address("::1")[0], address("0:0::1")[0])
 
 
-class RawManager:
-    """A manager set up as rtrlib-python's documentation and test.py do it. It is not started here."""
-
-    def __init__(self, port: int, transport: str = "tcp", preferences: Sequence[int] = (1,), retry: int = 600) -> None:
-        self.kept: list[Any] = [
-            ffi.new("char[]", text) for text in (b"127.0.0.1", str(port).encode(), b"rtr", b"secret")
-        ]
-        self.sockets = ffi.new("struct rtr_socket[]", len(preferences))
-        self.groups = ffi.new("struct rtr_mgr_group[]", len(preferences))
-        for i, preference in enumerate(preferences):
-            tr_socket = ffi.new("struct tr_socket *")
-            assert self.open(transport, tr_socket) == lib.TR_SUCCESS
-            self.sockets[i].tr_socket = tr_socket
-            pointers = ffi.new("struct rtr_socket *[]", [self.sockets + i])
-            self.groups[i].sockets, self.groups[i].sockets_len = pointers, 1
-            self.groups[i].preference = preference
-            self.kept += [tr_socket, pointers]
-        self.config = ffi.new("struct rtr_mgr_config **")
-        self.result = lib.rtr_mgr_init(self.config, self.groups, len(preferences), 30, 600, retry, *([ffi.NULL] * 4))
-
-    def open(self, transport: str, tr_socket: Any) -> int:
-        host, port, user, password = self.kept[:4]
-        if transport == "tcp":
-            return lib.tr_tcp_init(ffi.new("struct tr_tcp_config *", {"host": host, "port": port}), tr_socket)
-        options = {"host": host, "port": 22, "username": user, "password": password}
-        return lib.tr_ssh_init(ffi.new("struct tr_ssh_config *", options), tr_socket)
-
-
 @pytest.mark.parametrize("transport", ["tcp", "ssh"])
 def test_a_manager(transport: str) -> None:
     assert lib.have_ssh()
-    manager = RawManager(323, transport, (1, 2))
+    manager = RawManager([323], [323], transport=transport, preferences=(1, 2), intervals=(30, 600, 600))
     assert manager.result == lib.RTR_SUCCESS
     config = manager.config[0]
     assert config.len == 2
@@ -148,13 +99,13 @@ def test_a_manager(transport: str) -> None:
     # Of RTR_CLOSED itself librtr has no name: it reads behind its table of names.
     assert ffi.string(lib.rtr_state_to_str(lib.RTR_SHUTDOWN)) == b"RTR_SHUTDOWN"
     assert not lib.rtr_mgr_conf_in_sync(config)
-    socket: Any = manager.sockets + 0
+    socket = manager.sockets[0]
     assert lib.rtr_get_interval_mode(socket) == lib.RTR_INTERVAL_MODE_DEFAULT_MIN_MAX
     lib.rtr_set_interval_mode(socket, lib.RTR_INTERVAL_MODE_IGNORE_ANY)
     assert lib.rtr_get_interval_mode(socket) == lib.RTR_INTERVAL_MODE_IGNORE_ANY
     assert (socket.refresh_interval, socket.expire_interval, socket.retry_interval) == (30, 600, 600)
 
-    assert lib.pfx_table_add(config.pfx_table, record(*VRPS[0])) == lib.PFX_SUCCESS
+    add(config.pfx_table, *VRPS[0])
     result = ffi.new("enum pfxv_state *")
     assert lib.rtr_mgr_validate(config, 234, address("22.45.66.0"), 24, result) == lib.PFX_SUCCESS
     assert result[0] == lib.BGP_PFXV_STATE_VALID
@@ -167,7 +118,7 @@ def test_a_manager(transport: str) -> None:
 
 
 def test_intervals_that_are_none() -> None:
-    assert RawManager(323, retry=7201).result == lib.RTR_INVALID_PARAM
+    assert RawManager([323], intervals=(30, 600, 7201)).result == lib.RTR_INVALID_PARAM
 
 
 def exported() -> set[str]:

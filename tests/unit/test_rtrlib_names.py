@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ NAMES = {
     "rtrlib.exceptions": ["RTRInitError", "PFXException", "SyncTimeout", "IpConversionException"],
 }
 ANY = rtrlib.TCPServer("127.0.0.1", 323)
+GROUP = rtrlib.CacheGroup(1, [ANY])
 
 
 @pytest.mark.parametrize("module", NAMES)
@@ -147,8 +149,9 @@ def test_a_port_is_an_int_or_a_str(port: object) -> None:
 
 @pytest.mark.parametrize("port", [0, -1, 65536, "0", "65536", ""])
 def test_a_port_number_is_one_of_tcp(port: int | str) -> None:
-    with pytest.raises(rtrlib.RTRInitError, match=r"is not in 1\.\.65535"):
-        rtrlib.RTRManager("127.0.0.1", port)
+    for made in (rtrlib.TCPServer, rtrlib.RTRManager):
+        with pytest.raises(rtrlib.RTRInitError, match=r"is not in 1\.\.65535"):
+            made("127.0.0.1", port)
 
 
 def test_a_port_may_be_a_service() -> None:
@@ -207,3 +210,31 @@ def test_what_is_no_route_is_refused_whether_or_not_anything_is_known() -> None:
     for text in ("300.1.1.1", "1.2.3.4xx", "192.0.2", "192.0.2.0/24", "2001:db8::/32", "example.net", "", None, 7):
         with pytest.raises(rtrlib.IpConversionException, match="is not an IP address"):
             manager.validate(64500, text, 24)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"groups": []}, "no group"),
+        ({"groups": [GROUP, GROUP]}, "two groups have preference 1"),
+        ({"groups": [rtrlib.CacheGroup(1, [ANY] * 31)]}, "31 caches are configured; at most 30"),
+        ({"groups": [GROUP], "intervals": "whatever"}, "'configured' or 'cache'"),
+    ],
+)
+def test_bad_options_are_refused_before_librtr_sees_them(options: Any, complaint: str) -> None:
+    with pytest.raises(rtrlib.RTRInitError, match=complaint):
+        rtrlib.RTRManager(**options)
+
+
+def test_bad_servers_are_refused() -> None:
+    with pytest.raises(rtrlib.RTRInitError, match="has no server"):
+        rtrlib.CacheGroup(1, [])
+    with pytest.raises(rtrlib.RTRInitError, match=r"the host of cache .* cannot be printed"):
+        rtrlib.TCPServer("127.0.0.1\0evil", 323)
+
+
+def test_groups_are_used_by_preference_whatever_their_order() -> None:
+    manager = rtrlib.RTRManager(groups=[rtrlib.CacheGroup(9, [ANY], "last"), rtrlib.CacheGroup(3, [ANY, ANY], "first")])
+    assert [group.name for group in manager.groups()] == ["first", "last"]
+    assert [[socket.index for socket in group.sockets] for group in manager.groups()] == [[1, 2], [0]]
+    assert [group.preference for group in manager.groups()] == [3, 9]

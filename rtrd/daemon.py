@@ -24,7 +24,7 @@ from rtrd.base.systemd_notify import Notifier
 from rtrd.base.text import counted, printable
 from rtrd.bird.watch import Watch
 from rtrd.caches import Caches
-from rtrd.config import Config, Guard, PolicyRule
+from rtrd.config import Config, Guard, NeighborConfig, PolicyRule
 from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
 from rtrd.health import Health
@@ -67,7 +67,7 @@ class Daemon:
         self.event_log = EventLog(self.clock)
         self.history = History(settings.state, settings.history, self.event_log, self.clock)
         known = KnownRouters(settings.state, settings.routers, self.clock)
-        self.routers = Routers(self.vrp_set, Policy(settings.policy), self.clock, known=known)
+        self.routers = Routers(self.vrp_set, Policy(settings.policy, settings.neighbors), self.clock, known=known)
         self.keys = KeySet(self._keys_changed)
         self.effective = EffectiveVRPs(
             self.vrp_set,
@@ -138,7 +138,7 @@ class Daemon:
             if part is not None:
                 part.register(registry)
         registry.status_of(loop=lambda: turns()._asdict())
-        registry.on_reload(self._set_policy, "policy")
+        registry.on_reload(self._set_policy, "policy", "neighbors")
         registry.on_reload(lambda guard: self.guarding.change(_limits(guard)), "guard")
         registry.on_reload(self._hold_for, "start_hold")
         registry.on_reload(self._set_on_stop, "on_stop")
@@ -279,8 +279,8 @@ class Daemon:
         if self.relay is not None:
             self.relay.became_usable()
 
-    def _set_policy(self, rules: tuple[PolicyRule, ...]) -> None:
-        self.routers.set_policy(Policy(rules), self.event_log.cause("another policy"))
+    def _set_policy(self, rules: tuple[PolicyRule, ...], neighbors: tuple[NeighborConfig, ...]) -> None:
+        self.routers.set_policy(Policy(rules, neighbors), self.event_log.cause("another policy"))
 
     def _set_on_stop(self, on_stop: Literal["keep", "withdraw"]) -> None:
         self._on_stop = on_stop

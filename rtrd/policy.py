@@ -1,17 +1,19 @@
 """The policy: what is done with a route of a neighbor, by its validity. No sockets, no clock.
 
-The first rule whose `from` names the neighbor decides; a neighbor that no rule names is only observed,
-which is also what happens without a policy (RFC 8481 section 4: no action that the operator did not ask for).
+The first rule whose `from` names the neighbor, and whose `when` the route meets, decides; a route that no rule is for
+is only observed, which is also what happens without a policy (RFC 8481 section 4: no action that the operator did not
+ask for).
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import msgspec
 
-from rtrd.config import Action, ActionName, PolicyRule
+from rtrd.config import Action, ActionName, AsSetAction, NeighborConfig, PolicyRule, PrefixLengths
 from rtrd.tags import VALIDITIES, Tag, Validity, is_rfc8097
 
 
@@ -31,10 +33,26 @@ _REMEMBERED = 4096
 """Neighbors whose rule is remembered: their text comes from the router, which may name any number."""
 
 
+ALL_LENGTHS: Final = ((0, 32), (0, 128))
+_NO_LENGTH: Final = (255, 0)
+
+
+class Kind(NamedTuple):
+    """What the configuration says of a neighbor."""
+
+    enforce_first_as: bool = True
+    """The first AS of its paths must be its own (RFC 4271 section 6.3)."""
+    confederation: bool = False
+    """It is of another AS in our confederation (RFC 5065)."""
+    client: bool = False
+    """It is a client of the route server that we are (RFC 7947)."""
+    name: str | None = None
+
+
 class Rule:
     """One rule of the policy, each validity resolved to a treatment beforehand."""
 
-    __slots__ = ("neighbors", "to", "treatments")
+    __slots__ = ("as_set", "communities", "lengths", "neighbors", "to", "treatments")
 
     def __init__(self, config: PolicyRule) -> None:
         named: dict[Validity, Action | None] = {
@@ -46,6 +64,17 @@ class Rule:
         acts = any(action is not None and action.action in _ACTS for action in named.values())
         self.neighbors: frozenset[str] | None = None if config.from_ is None else frozenset(config.from_)
         self.to: tuple[str, ...] | None = config.to
+        self.as_set: ActionName | None = None
+        """The action of a path with an AS_SET; None: that of the route's validity."""
+        if isinstance(config.as_set, AsSetAction):
+            self.as_set = config.as_set.action
+        elif config.as_set is None and acts:
+            self.as_set = "withdraw"  # RFC 9774
+        when = config.when
+        self.communities = frozenset(() if when is None else when.communities or ())
+        """It is for routes that have one of them; none: for all."""
+        self.lengths = ALL_LENGTHS if when is None or when.prefix_length is None else _lengths(when.prefix_length)
+        """The shortest and the longest prefix that it is for, of IPv4 and of IPv6."""
         self.treatments: dict[Validity, Treatment] = {}
         for validity in VALIDITIES:
             action = named[validity]
@@ -53,6 +82,11 @@ class Rule:
                 self.treatments[validity] = _treatment(action, validity)
             else:
                 self.treatments[validity] = HOLD if acts and validity == "unverified" else OBSERVE
+
+    @property
+    def for_all(self) -> bool:
+        """It is for all routes of its neighbors."""
+        return not self.communities and self.lengths == ALL_LENGTHS
 
     def receivers(self, neighbors: Iterable[str], source: str) -> list[str]:
         """Return which of the neighbors get this rule's announcements of a route learned from `source`.
@@ -65,29 +99,46 @@ class Rule:
 
 
 class Policy:
-    """All rules, in their order."""
+    """All rules, in their order, and what the neighbors are."""
 
-    def __init__(self, rules: Iterable[PolicyRule] = ()) -> None:
+    def __init__(self, rules: Iterable[PolicyRule] = (), neighbors: Iterable[NeighborConfig] = ()) -> None:
         rules = tuple(rules)
+        self._neighbors = tuple((_Matches(each.match), _kind(each)) for each in neighbors)
+        self.confederations = any(kind.confederation for _, kind in self._neighbors)
+        """Some neighbor is of our confederation."""
         self.rules = tuple(Rule(rule) for rule in rules if rule.direction == "in")
         self.local_rules = tuple(Rule(rule) for rule in rules if rule.direction == "out")
         """For what the router announces by itself."""
-        self._by_neighbor: dict[str, Rule | None] = {}
+        self.asked = frozenset(rule.communities for rule in self.rules if rule.communities)
+        """Lists of communities that rules ask for."""
+        self._by_neighbor: dict[str, tuple[Rule, ...]] = {}
         treatments = (treatment for rule in self.rules for treatment in rule.treatments.values())
         self.our_tags = frozenset(tag for treatment in treatments for tag in treatment.tags)
         """Every tag that a rule can add; the whole range of RFC 8097 is ours, too: see `is_ours`."""
 
-    def rule_for(self, neighbor: str) -> Rule | None:
-        """Return the rule for the routes of a neighbor (an address in any spelling); None: observe them."""
+    def rules_for(self, neighbor: str) -> tuple[Rule, ...]:
+        """Return the rules for the routes of a neighbor (an address in any spelling), of which the first one counts.
+
+        A route that none is for is observed.
+        """
         try:
             return self._by_neighbor[neighbor]
         except KeyError:
             address = normal(neighbor)
-            found = next((rule for rule in self.rules if rule.neighbors is None or address in rule.neighbors), None)
+            found = []
+            for rule in self.rules:
+                if rule.neighbors is None or address in rule.neighbors:
+                    found.append(rule)
+                    if rule.for_all:
+                        break
             if len(self._by_neighbor) >= _REMEMBERED:
                 self._by_neighbor.clear()
-            self._by_neighbor[neighbor] = found
-            return found
+            self._by_neighbor[neighbor] = tuple(found)
+            return self._by_neighbor[neighbor]
+
+    def kind(self, neighbor: str, asn: int | None) -> Kind:
+        """Return what is configured of a neighbor; `asn`: its AS, None: not known yet."""
+        return next((kind for match, kind in self._neighbors if match(neighbor, asn)), _ANY)
 
     def withdraws_local(self, neighbor: str) -> bool:
         """Tell whether invalid routes that the router itself announces to a neighbor are withdrawn there.
@@ -101,6 +152,43 @@ class Policy:
     def is_ours(self, tag: Tag) -> bool:
         """Tell whether a received community must be removed because it could pass for a tag of ours."""
         return tag in self.our_tags or (tag.kind == "extended" and is_rfc8097(tag.value))
+
+
+class _Matches:
+    """Whether a neighbor is one of those that `match` means."""
+
+    __slots__ = ("_asns", "_networks")
+
+    def __init__(self, match: Iterable[str]) -> None:
+        self._asns = frozenset(int(each[2:]) for each in match if each.startswith("AS"))
+        self._networks = tuple(ipaddress.ip_network(each) for each in match if not each.startswith("AS"))
+
+    def __call__(self, neighbor: str, asn: int | None) -> bool:
+        if asn in self._asns:
+            return True
+        try:
+            address = ipaddress.ip_address(neighbor)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+_ANY: Final = Kind()
+
+
+def _kind(config: NeighborConfig) -> Kind:
+    enforce = config.enforce_first_as
+    return Kind(
+        config.local_role != "rs-client" if enforce is None else enforce,  # RFC 7947 section 2.2.2.1
+        config.confederation,
+        config.local_role == "rs",
+        config.name,
+    )
+
+
+def _lengths(config: PrefixLengths) -> tuple[tuple[int, int], tuple[int, int]]:
+    ipv4, ipv6 = config.ipv4 or _NO_LENGTH, config.ipv6 or _NO_LENGTH
+    return (ipv4[0], ipv4[-1]), (ipv6[0], ipv6[-1])
 
 
 def normal(address: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from prometheus_client import Histogram
@@ -26,6 +27,14 @@ BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 """Of the histogram of work, in seconds."""
 WITHDRAW_POLL: Final = 0.02
 """Seconds between two looks whether everything is withdrawn."""
+
+
+def _secret() -> bytes:
+    """Give what this host always is and others don't know, or nothing (machine-id(5))."""
+    try:
+        return Path("/etc/machine-id").read_bytes()
+    except OSError:
+        return b""
 
 
 class Routers:
@@ -72,7 +81,7 @@ class Routers:
         `expected`: it is missed from now on when it is gone.
         """
         self.known.arrived(name, expected=expected)
-        engine = Engine(name, self._vrp_set, self.policy)
+        engine = Engine(name, self._vrp_set, self.policy, _secret())
         router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, kept=kept, wall=self._clock.wall)
         router.on_work = self._work.labels(name).observe
         self._routers.append(router)
@@ -328,6 +337,8 @@ def _status(router: ExaBGP) -> dict[str, Any]:
                 "address": address,
                 "up": router.neighbors.up(address),
                 "up_since": _iso(_up_since(router, address)),
+                "name": engine.kind(address).name,
+                "relation": engine.relation(address),
                 "routes": table.counts(sessions[address].number) if address in sessions else {},
                 **_several(router, address),
             }

@@ -86,6 +86,22 @@ def parse_tag(text: str) -> TagSpec:
     raise ValueError(EXPECTED)
 
 
+def parse_community(text: str) -> Tag:
+    """Parse a community that the policy asks for: `A:B` (RFC 1997), `A:B:C` (RFC 8092), or as a tag.
+
+    Raises:
+        ValueError: with a sentence that says what was expected.
+
+    """
+    parts = text.count(":")
+    if re.fullmatch("[0-9:]+", text) and parts in (1, 2):
+        text = f"{'community' if parts == 1 else 'large'}:{text}"
+    tag = parse_tag(text).fixed if ":" in text else None
+    if tag is None:
+        raise ValueError("expected A:B, large A:B:C, or extended:0x... (1 to 16 hex digits)")
+    return tag
+
+
 def _numbers(text: str, *, count: int, bits: int) -> tuple[int, ...]:
     parts = text.split(":")
     if len(parts) != count or not all(re.fullmatch("[0-9]{1,10}", part) for part in parts):

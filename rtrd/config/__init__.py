@@ -16,9 +16,9 @@ from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.files import read_file
 from rtrd.config import checks
-from rtrd.config.types import PARSERS, Address, HostName, Name, RouterName, Share
+from rtrd.config.types import PARSERS, Address, HostName, Name, NeighborMatch, RouterName, Share
 from rtrd.config.yaml_reader import FAULTY, Found, Schema, read
-from rtrd.tags import TagSpec, parse_tag
+from rtrd.tags import Tag, TagSpec, parse_community, parse_tag
 
 MAX_BYTES: Final = 1 << 18
 """A file of this size already takes seconds to parse; thousands of neighbors fit."""
@@ -121,17 +121,52 @@ class Action(_Mapping, frozen=True):
     local_preference: Annotated[int, Meta(ge=0, le=4294967295)] | None = None
 
 
+class AsSetAction(_Mapping, frozen=True):
+    """What is done with a route whose path has an AS_SET."""
+
+    action: Literal["withdraw", "observe", "hold"]
+
+
+class PrefixLengths(_Mapping, frozen=True):
+    """The shortest and the longest prefix; None: no prefix of the family."""
+
+    ipv4: tuple[Annotated[int, Meta(ge=0, le=32)], ...] | None = None
+    ipv6: tuple[Annotated[int, Meta(ge=0, le=128)], ...] | None = None
+
+
+class When(_Mapping, frozen=True):
+    """Which routes a rule is for; all keys must hold, in a list any."""
+
+    communities: Annotated[tuple[Tag, ...], Meta(min_length=1)] | None = None
+    prefix_length: PrefixLengths | None = None
+
+
+class NeighborConfig(_Mapping, frozen=True):
+    """What some neighbors are to us."""
+
+    match: Annotated[tuple[NeighborMatch, ...], Meta(min_length=1)]
+    name: Name | None = None
+    local_role: Literal["provider", "customer", "peer", "rs", "rs-client"] | None = None
+    """Our role (RFC 9234 section 3)."""
+    enforce_first_as: bool | None = None
+    """None: unless the neighbor is a route server."""
+    confederation: bool = False
+    """The neighbor is of another AS in our confederation (RFC 5065)."""
+
+
 class PolicyRule(_Mapping, frozen=True):
     """What is done with the routes of some neighbors; None: the key was left out."""
 
     direction: Literal["in", "out"] = "in"
     """`out`: for what the router itself announces, to the neighbors of `to`."""
     from_: Addresses | None = msgspec.field(name="from", default=None)
+    when: When | None = None
     to: Addresses | None = None
     valid: Action | None = None
     not_found: Action | None = None
     invalid: Action | None = None
     unverified: Action | None = None
+    as_set: Literal["by-validity"] | AsSetAction | None = None
 
 
 class Config(_Mapping, frozen=True):
@@ -151,6 +186,7 @@ class Config(_Mapping, frozen=True):
     """Which ExaBGPs should be attached; none: all that ever were."""
     rtr_server: RTRServer | None = None
     bird: Bird | None = None
+    neighbors: tuple[NeighborConfig, ...] = ()
     policy: tuple[PolicyRule, ...] = ()
 
 
@@ -219,7 +255,13 @@ def _examine(text: str, path: Path) -> Examined:
     folder = path.absolute().parent
     schema = Schema(
         root=Config,
-        leaves={**PARSERS, Path: lambda text: folder / text, Endpoint: parse_endpoint, TagSpec: parse_tag},
+        leaves={
+            **PARSERS,
+            Path: lambda text: folder / text,
+            Endpoint: parse_endpoint,
+            TagSpec: parse_tag,
+            Tag: parse_community,
+        },
         numeric=frozenset({Share}),
         wanted={
             Caches: "name a cache under groups",
@@ -231,6 +273,8 @@ def _examine(text: str, path: Path) -> Examined:
             Caches: checks.check_caches,
             Action: checks.check_action,
             PolicyRule: checks.check_rule,
+            PrefixLengths: checks.check_lengths,
+            When: checks.check_when,
             RTRServer: checks.check_rtr_server,
             Config: checks.check_config,
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,9 @@ MAX_CACHES: Final = 30
 
 MAX_SOCKET_PATH: Final = 107 - len(ATTACH_SUFFIX)
 """Bytes of the control socket's path: that of `rtrd attach` is longer (unix(7), sun_path less its final NUL)."""
+
+MAX_CONDITIONS: Final = 32
+"""A list of communities is one bit of a 32-bit word in an attribute set."""
 
 SSH_PORT: Final = 22
 
@@ -143,6 +146,9 @@ def check_rule(found: Found, report: Report) -> None:
         return
     if "from" in found.keys:
         report(found.line_of("from"), f"{found.path}.from: not for direction out, whose routes no neighbor sent")
+    for key in ("when", "as-set"):
+        if key in found.keys:
+            report(found.line_of(key), f"{found.path}.{key}: not for direction out")
     for validity in ACTIONS:
         if validity not in found.keys:
             continue
@@ -151,6 +157,23 @@ def check_rule(found: Found, report: Report) -> None:
         if action not in (FAULTY, *able):
             what = f"not possible for local routes: {action}; possible: {' or '.join(able)}"
             report(found.line_of(validity), f"{found.path}.{validity}: {what}")
+
+
+def check_lengths(found: Found, report: Report) -> None:
+    """Want the shortest and the longest length of a prefix."""
+    for key, span in found.keys.items():
+        if span.value is FAULTY:
+            continue
+        if len(span.value) != 2 or span.value[0] > span.value[1]:
+            report(span.line, f"{found.path}.{key}: expected the shortest and the longest length, as [25, 32]")
+    if not found.keys:
+        report(found.line, f"{found.path}: needs 'ipv4' or 'ipv6', or no prefix is meant")
+
+
+def check_when(found: Found, report: Report) -> None:
+    """Want something that a route is asked for."""
+    if not found.keys:
+        report(found.line, f"{found.path}: needs 'communities' or 'prefix-length'")
 
 
 def check_rtr_server(found: Found, report: Report) -> None:
@@ -168,6 +191,7 @@ def check_config(found: Found, report: Report) -> None:
         _check_rules_act(rules, report)
         for direction, key in (("in", "from"), ("out", "to")):
             _check_shadows([rule for rule in rules if rule.get("direction", "in") == direction], key, report)
+        _check_conditions(rules, report)
     control = found.get("control", None)
     if isinstance(control, Path) and len(bytes(control)) > MAX_SOCKET_PATH:
         what = f"a unix socket's path has at most {MAX_SOCKET_PATH} bytes, this one {len(bytes(control))}"
@@ -256,6 +280,19 @@ def _check_rules_act(rules: Iterable[Found], report: Report) -> None:
             report(rule.line, f"{rule.path}: {what}", "warning")
 
 
+def _check_conditions(rules: Iterable[Found], report: Report) -> None:
+    known: set[object] = set()
+    for rule in rules:
+        communities = rule.keys["when"].keys.get("communities") if "when" in rule.keys else None
+        if communities is None or communities.value is FAULTY:
+            continue
+        known.add(frozenset(communities.value))
+        if len(known) > MAX_CONDITIONS:
+            what = f"more than {MAX_CONDITIONS} different lists of communities in the policy"
+            report(communities.line, f"{communities.path}: {what}")
+            return
+
+
 def _check_shadows(rules: Iterable[Found], key: str, report: Report) -> None:
     """Warn of a rule, or of a neighbor in it, that an earlier rule takes; `key` names the neighbors of a rule."""
     taken: dict[object, int] = {}
@@ -265,6 +302,8 @@ def _check_shadows(rules: Iterable[Found], key: str, report: Report) -> None:
             what = f"never acts: the rule on line {everything} is for any neighbor"
             report(rule.line, f"{rule.path}: {what}", "warning")
             continue
+        if "when" in rule.keys:
+            continue  # it takes some routes of its neighbors, and leaves the rest
         if key not in rule.keys:
             everything = rule.line
             continue
@@ -274,15 +313,20 @@ def _check_shadows(rules: Iterable[Found], key: str, report: Report) -> None:
             who = f"the rule on line {lines[0]} takes" if len(lines) == 1 else f"the rules on lines {_list(lines)} take"
             report(rule.line, f"{rule.path}: never acts: {who} all of its neighbors", "warning")
             continue
-        here: set[object] = set()
-        for each in neighbors:
-            if each.value in taken:
-                what = f"{each.value} has no effect here: the rule on line {taken[each.value]} takes this neighbor"
-                report(each.line, f"{each.path}: {what}", "warning")
-            elif each.value in here:
-                report(each.line, f"{each.path}: {each.value} is given twice", "warning")
-            here.add(each.value)
-        taken |= {value: rule.line for value in here if value not in taken}
+        _check_twice(neighbors, taken, report)
+        taken |= {each.value: rule.line for each in neighbors if each.value not in taken}
+
+
+def _check_twice(neighbors: Iterable[Found], taken: Mapping[object, int], report: Report) -> None:
+    """Warn of neighbors of a rule that are given twice, or that an earlier rule takes."""
+    here: set[object] = set()
+    for each in neighbors:
+        if each.value in taken:
+            what = f"{each.value} has no effect here: the rule on line {taken[each.value]} takes this neighbor"
+            report(each.line, f"{each.path}: {what}", "warning")
+        elif each.value in here:
+            report(each.line, f"{each.path}: {each.value} is given twice", "warning")
+        here.add(each.value)
 
 
 def _list(lines: Iterable[int]) -> str:

@@ -6,6 +6,7 @@ It knows less than `rtrd check`: nothing of lines, of keys given twice, or of va
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,10 +14,10 @@ from msgspec import inspect
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.notation import ROUTER_NAME
-from rtrd.config import Action, Config, PolicyRule, RTRServer, Server
-from rtrd.config.types import Address, HostName, Name, RouterName, Share
-from rtrd.config.yaml_reader import without_none
-from rtrd.tags import TagSpec
+from rtrd.config import Action, Config, PolicyRule, PrefixLengths, RTRServer, Server, When
+from rtrd.config.types import Address, HostName, Name, NeighborMatch, RouterName, Share
+from rtrd.config.yaml_reader import alternatives
+from rtrd.tags import Tag, TagSpec
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -32,11 +33,20 @@ LEAVES: Final[dict[Any, dict[str, Any]]] = {
     RouterName: {"type": "string", "pattern": f"^{ROUTER_NAME.pattern}$"},
     Address: {"type": "string", "pattern": f"^({_IPV4}|{_IPV6})$"},
     HostName: {"type": "string", "pattern": rf"^({_IPV6}|({_LABEL}\.)*{_LABEL}\.?)$", "maxLength": 253},
+    NeighborMatch: {
+        "type": "string",
+        "pattern": f"^({_IPV4}(/[0-9]{{1,2}})?|{_IPV6}(/[0-9]{{1,3}})?|[Aa][Ss][0-9]{{1,10}})$",
+    },
     Share: {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?%$"},
     Endpoint: {"type": "string", "pattern": rf"^({_IPV4}|\[{_IPV6}\]):[0-9]{{1,5}}$"},
     TagSpec: {
         "type": "string",
         "pattern": "^(rfc8097|community(:[0-9]{1,10}){2}|large(:[0-9]{1,10}){3}|extended:0x[0-9a-fA-F]{1,16})$",
+    },
+    Tag: {
+        "type": "string",
+        "pattern": "^([0-9]{1,10}(:[0-9]{1,10}){1,2}|community(:[0-9]{1,10}){2}|large(:[0-9]{1,10}){3}"
+        "|extended:0x[0-9a-fA-F]{1,16})$",
     },
 }
 """What is one text in the file."""
@@ -53,8 +63,21 @@ TOGETHER: Final[dict[type, dict[str, Any]]] = {
     },
     PolicyRule: {
         "if": {"properties": {"direction": {"const": "out"}}, "required": ["direction"]},
-        "then": {"properties": {"from": False}},
+        "then": {"properties": {"from": False, "when": False, "as-set": False}},
     },
+    PrefixLengths: {
+        "minProperties": 1,
+        "properties": {
+            family: {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 0, "maximum": bits},
+                "minItems": 2,
+                "maxItems": 2,
+            }
+            for family, bits in (("ipv4", 32), ("ipv6", 128))
+        },
+    },
+    When: {"minProperties": 1},
     RTRServer: {"anyOf": [{"required": ["listen"]}, {"required": ["tls"]}]},
 }
 """What must agree within one section (rtrd.config.checks)."""
@@ -96,7 +119,9 @@ def _default(value: object) -> object:
 
 def _value(kind: inspect.Type, parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Give the schema of what a key may have; as for the reader, a key that is there has a value, never `null`."""
-    kind = without_none(kind)
+    kind, *others = alternatives(kind)
+    if others:
+        return {"anyOf": [_value(each, parts) for each in (kind, *others)]}
     cls = getattr(kind, "cls", None)
     if cls in LEAVES:
         return dict(LEAVES[cls])
@@ -108,10 +133,12 @@ def _value(kind: inspect.Type, parts: dict[str, dict[str, Any]]) -> dict[str, An
     if isinstance(kind, inspect.VarTupleType):
         least = {"minItems": kind.min_length} if kind.min_length else {}
         return {"type": "array", "items": _value(kind.item_type, parts), **least}
-    if isinstance(kind, inspect.LiteralType):
-        return {"enum": list(kind.values)}
-    if isinstance(kind, inspect.IntType):
-        return {"type": "integer", "minimum": kind.ge, "maximum": kind.le}
-    if isinstance(kind, inspect.StrType):
-        return {"type": "string", "pattern": f"^{_TEXT}$"}
-    raise TypeError(f"no schema for {kind}")
+    return _PLAIN[type(kind)](kind)
+
+
+_PLAIN: Final[dict[type[inspect.Type], Callable[[Any], dict[str, Any]]]] = {
+    inspect.LiteralType: lambda kind: {"enum": list(kind.values)},
+    inspect.IntType: lambda kind: {"type": "integer", "minimum": kind.ge, "maximum": kind.le},
+    inspect.BoolType: lambda _: {"type": "boolean"},
+    inspect.StrType: lambda _: {"type": "string", "pattern": f"^{_TEXT}$"},
+}

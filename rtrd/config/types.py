@@ -32,6 +32,12 @@ class Address(str):
     __slots__ = ()
 
 
+class NeighborMatch(str):
+    """Which neighbors are meant: an IP address or a prefix in normal text, or an AS (`AS64496`)."""
+
+    __slots__ = ()
+
+
 class Share(float):
     """A share, 0 to 1, written in percent."""
 
@@ -57,6 +63,19 @@ def parse_address(text: str) -> Address:
         return Address(ipaddress.ip_address(text))
     except ValueError:
         raise ValueError("not an IP address") from None
+
+
+def parse_neighbor_match(text: str) -> NeighborMatch:
+    """Parse an address, a prefix, or an AS. ValueError says what is wrong."""
+    if re.fullmatch("[Aa][Ss][0-9]{1,10}", text):
+        if not 0 < int(text[2:]) < 1 << 32:
+            raise ValueError("AS numbers go from 1 to 4294967295")
+        return NeighborMatch(f"AS{int(text[2:])}")
+    try:
+        return NeighborMatch(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
+    except ValueError:
+        what = "a prefix without host bits" if "/" in text else "an IP address, a prefix or an AS (AS64496)"
+        raise ValueError(f"expected {what}") from None
 
 
 def parse_name(text: str) -> Name:
@@ -90,6 +109,7 @@ PARSERS = {
     Address: parse_address,
     HostName: parse_host_name,
     Name: parse_name,
+    NeighborMatch: parse_neighbor_match,
     RouterName: parse_router_name,
     Share: parse_share,
 }

@@ -89,11 +89,10 @@ def shown(text: object) -> str:
     return repr(full if len(full) <= SHOWN else full[:SHOWN] + "...")
 
 
-def without_none(kind: inspect.Type) -> inspect.Type:
-    """Give the type of a key's value: `X | None` only says that the key may be left out."""
-    if isinstance(kind, inspect.UnionType):
-        return next(member for member in kind.types if not isinstance(member, inspect.NoneType))
-    return kind
+def alternatives(kind: inspect.Type) -> list[inspect.Type]:
+    """Give the types that a key's value may have: `X | None` only says that the key may be left out."""
+    members = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return [member for member in members if not isinstance(member, inspect.NoneType)]
 
 
 class Reading(NamedTuple):
@@ -161,6 +160,7 @@ class _Walk:
             inspect.VarTupleType: self._list,
             inspect.LiteralType: self._choice,
             inspect.IntType: self._number,
+            inspect.BoolType: lambda node, _, found: self._bool(node, found),
             inspect.StrType: lambda node, _, found: self._leaf(node, str, found),
         }
 
@@ -176,7 +176,8 @@ class _Walk:
             if self._visited == MAX_NODES + 1:
                 self.report(found.line, f"{path}: more than {MAX_NODES} values, aliases counted each time")
             return found
-        kind = without_none(kind)
+        kinds, mapping = alternatives(kind), isinstance(node, yaml.MappingNode)
+        kind = next((one for one in kinds if isinstance(one, inspect.StructType) == mapping), kinds[0])
         cls = getattr(kind, "cls", None)
         if isinstance(kind, inspect.StructType) and cls not in self.schema.leaves:
             return self.struct(node, kind, path)
@@ -250,6 +251,12 @@ class _Walk:
             self._expected(node, found.path, f"one of {', '.join(choices)}", hint)
             return
         found.value = node.value
+
+    def _bool(self, node: yaml.Node, found: Found) -> None:
+        if not isinstance(node, yaml.ScalarNode) or node.tag != f"{_TAG}bool" or node.value not in ("true", "false"):
+            self._expected(node, found.path, "true or false")
+            return
+        found.value = node.value == "true"
 
     def _number(self, node: yaml.Node, kind: inspect.IntType, found: Found) -> None:
         span = f"{kind.ge} to {kind.le}"

@@ -26,6 +26,7 @@ POLICY: Sequence[Mapping[str, Any]] = (
         "not-found": {"action": "announce", "tags": ["rfc8097"]},
         "invalid": {"action": "withdraw"},
         "unverified": {"action": "hold"},
+        "as-set": "by-validity",
     },
 )
 

@@ -18,7 +18,6 @@ from rtrd.policy import Treatment
 from rtrd.rib.attributes import (
     AS_SEQUENCE,
     IGP,
-    INTERNAL,
     OPTIONAL,
     PARTIAL,
     TRANSITIVE,
@@ -26,6 +25,7 @@ from rtrd.rib.attributes import (
     AttributeSet,
     Other,
     Segment,
+    for_kind,
     with_treatment,
 )
 from rtrd.rib.engine import Engine
@@ -44,7 +44,7 @@ class Encoder:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._remembered: dict[tuple[bytes, int], str] = {}
+        self._remembered: dict[tuple[bytes, int, str], str] = {}
         self._selectors: dict[int, str] = {}
         self._version = engine.receivers.version
 
@@ -73,12 +73,13 @@ class Encoder:
 
     def _words_of(self, command: Command) -> str:
         attributes = self._engine.table.attributes_key(command.attributes)
-        words = self._remembered.get((attributes, command.variant))
+        kind = self._engine.receivers.kind_of(command.receivers)
+        words = self._remembered.get((attributes, command.variant, kind))
         if words is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            words = attribute_words(self._engine.attributes(attributes), self._engine.treatment(command))
-            self._remembered[attributes, command.variant] = words
+            words = attribute_words(self._engine.attributes(attributes), self._engine.treatment(command), kind)
+            self._remembered[attributes, command.variant, kind] = words
         return words
 
 
@@ -114,13 +115,13 @@ def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> 
     return f"{selector} withdraw route {prefixes} {_path_information(path_id)} next-hop {next_hop}\n"
 
 
-def attribute_words(attributes: AttributeSet, treatment: Treatment) -> str:
-    """Give the words for an attribute set with what the policy adds to it.
+def attribute_words(attributes: AttributeSet, treatment: Treatment, kind: str = "internal") -> str:
+    """Give the words for an attribute set, less what receivers of a kind must not get, with what the policy adds to it.
 
     The AS path is as learned (ExaBGP adds nothing to one that is given, also toward eBGP). `attributes` must
     have a next hop.
     """
-    attributes = with_treatment(attributes, treatment)
+    attributes = with_treatment(for_kind(attributes, kind), treatment)
     words = [f"next-hop {attributes.next_hop}"]
     # As octets: the same on the wire, and in what ExaBGP says of its routes the mark by which rtrd knows its own.
     words.append(_generic(0x01, 0x40, bytes([attributes.origin or IGP])))
@@ -132,8 +133,7 @@ def attribute_words(attributes: AttributeSet, treatment: Treatment) -> str:
     words += _list("community", attributes.communities)
     words += _list("large-community", attributes.large_communities)
     words += _extended_communities(attributes.extended_communities)
-    others = (other for other in attributes.others if other.code not in INTERNAL)
-    words += (_generic(other.code, _passed_on(other), other.value) for other in others)
+    words += (_generic(other.code, _passed_on(other), other.value) for other in attributes.others)
     return " ".join(words)
 
 

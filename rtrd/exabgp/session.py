@@ -21,6 +21,7 @@ from rtrd.exabgp.encode import Encoder, take_back
 from rtrd.exabgp.gate import CONFIGURATION, MOST_PREFIXES, NEIGHBORS, NEIGHBORS_EVERY, Gate
 from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.neighbor_text import (
+    Agreement,
     CanRefresh,
     ConfigurationReader,
     ExtensiveReader,
@@ -278,6 +279,7 @@ class ExaBGP:
             self._left_out(str(error), "open")
             return
         if session is not None:
+            self.engine.spoken(address, session.local_as, session.peer_as)
             self.engine.negotiated(Negotiated(message.neighbor, session.extended_next_hop))
 
     def _heard_of(self, address: str) -> None:
@@ -463,7 +465,13 @@ class ExaBGP:
             (self._unable.discard if found.able else self._unable.add)(normal(found.address))
         elif isinstance(found, Received):
             self.api.counted(normal(found.address), found.updates, found.families)
-        elif self.bgp_sessions.listed(address := normal(found.address), found):
+        else:
+            self._agreed(found)
+
+    def _agreed(self, found: Agreement) -> None:
+        address = normal(found.address)
+        self.engine.spoken(address, found.local_as, found.peer_as)
+        if self.bgp_sessions.listed(address, found):
             self.gate.wants_refresh(address, self.clock())  # UPDATEs that came before could not be read
 
     def _in_summary(self, row: Row) -> None:

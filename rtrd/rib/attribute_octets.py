@@ -28,7 +28,9 @@ AS_ANNOUNCED: Final = 0x80
 def key_of(attributes: AttributeSet, flags: int = 0) -> bytes:
     """Give the key of an attribute set that came as numbers."""
     hop = b"" if attributes.next_hop is None else ipaddress.ip_address(attributes.next_hop).packed
-    return _HEAD.pack(attributes.family, flags, attributes.origin_as or 0, len(hop)) + hop + written(attributes)
+    # Our own AS is not told; it counts only where it is the origin. Elsewhere it would make the path a loop.
+    own_as = (attributes.origin_as or 0) if origin_as(attributes.as_path, -1) == -1 else 0
+    return _HEAD.pack(attributes.family, flags, own_as, len(hop)) + hop + written(attributes)
 
 
 def written(attributes: AttributeSet) -> bytes:

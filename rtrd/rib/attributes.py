@@ -19,9 +19,14 @@ OPTIONAL, TRANSITIVE, PARTIAL = 0x80, 0x40, 0x20
 
 UNDERSTOOD = frozenset({6, 7, 8, 16, 25, 32, 35})
 """Transitive attributes that are passed on by their own rules; others get the Partial bit (RFC 4271 section 5)."""
-INTERNAL = frozenset({9, 10, 26})
-"""ORIGINATOR_ID and CLUSTER_LIST (RFC 4456 section 8), AIGP (RFC 7311 section 3.1): no external receiver must get them.
-Who is external is not known here, so nobody does."""
+_REFLECTION = frozenset({9, 10})
+"""ORIGINATOR_ID and CLUSTER_LIST: only within an AS (RFC 4456 section 8)."""
+_AIGP = 26
+"""Only within an AS or a confederation, as nobody enables it for other sessions (RFC 7311 section 3.3)."""
+_IPV6_EXTENDED_COMMUNITIES = 25
+
+_NON_TRANSITIVE = 0x40
+"""Of an extended community's type (RFC 4360 section 2)."""
 
 
 class Segment(NamedTuple):
@@ -88,6 +93,33 @@ def with_treatment(attributes: AttributeSet, treatment: Treatment) -> AttributeS
         large_communities=tuple(dict.fromkeys((*attributes.large_communities, *((a, b, c) for a, b, c in large)))),
         extended_communities=tuple(dict.fromkeys((*attributes.extended_communities, *extended))),
     )
+
+
+def for_kind(attributes: AttributeSet, kind: str) -> AttributeSet:
+    """Give what of an attribute set a receiver of a kind (KINDS) may get; what the policy adds comes later."""
+    if kind == "internal":
+        return attributes
+    others = (other for other in attributes.others if other.code not in _REFLECTION)
+    if kind == "confederation":
+        return attributes._replace(others=tuple(others))
+    return attributes._replace(
+        # RFC 4271 section 5.1.4; a route server leaves it as it is (RFC 7947 section 2.2.3)
+        med=attributes.med if kind == "client" else None,
+        extended_communities=tuple(one for one in attributes.extended_communities if not one >> 56 & _NON_TRANSITIVE),
+        others=tuple(kept for other in others if (kept := _outside(other)) is not None),
+    )
+
+
+def _outside(other: Other) -> Other | None:
+    """Give what of an attribute leaves the AS (RFC 4360 section 6; RFC 5701 section 2 is alike)."""
+    if other.code == _AIGP:
+        return None
+    if other.code != _IPV6_EXTENDED_COMMUNITIES:
+        return other
+    size = 20
+    each = (other.value[at : at + size] for at in range(0, len(other.value), size))
+    value = b"".join(one for one in each if not one[0] & _NON_TRANSITIVE)
+    return other._replace(value=value) if value else None
 
 
 def origin_as(path: tuple[Segment, ...], own_as: int) -> int | None:

@@ -35,6 +35,8 @@ class BGPSession(NamedTuple):
     path_ids: frozenset[int]
     """Families (4, 6: unicast) in which the peer sends path ids."""
     extended_next_hop: bool
+    confederation: bool = False
+    """The peer is of another AS in our confederation (RFC 5065): the configuration says so, no OPEN does."""
 
     @property
     def external(self) -> bool:

@@ -6,19 +6,21 @@ from the side (`vrps_changed`). No sockets and no clock: whoever has them calls 
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from hashlib import blake2b
 from typing import NamedTuple
 
 import _rov
-from rtrd.policy import Policy, Rule, Treatment, normal
+from rtrd.policy import Kind, Policy, Rule, Treatment, normal
 from rtrd.rib.attribute_octets import read_octets
-from rtrd.rib.attributes import AttributeSet, with_treatment
+from rtrd.rib.attributes import AttributeSet, for_kind, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State, Update
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.local_routes import LocalRoutes, nlri_of
-from rtrd.rib.policy_numbers import Treatments
+from rtrd.rib.policy_numbers import Conditions, Treatments
 from rtrd.rib.previous_run import PreviousRun
 from rtrd.rib.receivers import Receivers, packed
 from rtrd.rib.retag import Retag
@@ -38,7 +40,8 @@ class Session(NamedTuple):
     """A neighbor that has come up or sent routes, in the route table. Whether it is up the router's door knows."""
 
     number: int
-    rule: Rule | None
+    rules: tuple[Rule, ...]
+    """Of the policy, for its routes; the first one that is for a route counts."""
 
 
 class Engine:
@@ -49,11 +52,16 @@ class Engine:
         name: str,
         vrp_set: VRPSet,
         policy: Policy,
+        path_id_secret: bytes = b"",
     ) -> None:
-        """`name` is the router's."""
+        """`name` is the router's; `path_id_secret`: by which path ids toward receivers are made, each time the same."""
         self.name = name
         self.table = RouteTable(vrp_set)
         self.table.set_our_tags(policy.our_tags)
+        self.table.set_path_id_key(*struct.unpack("QQ", blake2b(path_id_secret, digest_size=16).digest()))
+        self._conditions = Conditions()
+        self._conditions.take(policy.asked)
+        self.table.set_conditions(self._conditions)
         self.receivers = Receivers(name, self.table)
         """Neighbors that commands can name."""
         self.local_routes = LocalRoutes(vrp_set, self.receivers, self._advertises, self._withdraws_local)
@@ -71,6 +79,7 @@ class Engine:
         self._native_sessions: dict[BGPSession, _rov.BgpSession] = {}
         self._parts: deque[Command] = deque()  # of one withdraw
         self._interrupted = False
+        self._asns: dict[str, tuple[int, int]] = {}  # of neighbors: ours and theirs
         self._strangers: set[str] = set()  # what the router has said is no neighbor
         self._retag: Retag | None = None
         self._policy_cause = UNKNOWN
@@ -84,9 +93,11 @@ class Engine:
 
         `cause`: a number of the event_log.
         """
-        self._retag = Retag(self._policy, policy, self.table, self._retag)
+        all_sets = self._conditions.take(policy.asked)
+        self._retag = Retag(self._policy, policy, self.table, self._retag, all_sets=all_sets)
         self._policy = policy
         self.table.set_our_tags(policy.our_tags)
+        self.table.set_conditions(self._conditions)
         self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._remembered.clear()
         self._policy_cause = cause
@@ -102,13 +113,13 @@ class Engine:
         """Find what a change of our tags makes of the attribute sets; then let the policy count."""
         assert self._retag is not None
         for number, key in self._retag.look(budget):
-            now = read_octets(key, self._owns)
-            if any(read_octets(key, policy.is_ours) != now for policy in self._retag.before):
-                self.table.retag(number, self.table.summary_of_octets(key))
+            self.table.retag(number, self.table.summary_of_octets(key))
         if self._retag.done:
             self._retag = None
             for address, session in self.sessions.items():
-                self.sessions[address] = Session(session.number, self._policy.rule_for(address))
+                self.sessions[address] = Session(session.number, self._policy.rules_for(address))
+            for address in self._asns:
+                self._set_kind(address)
             self.table.set_cause(self._policy_cause)
             self._new_policies()
 
@@ -119,6 +130,7 @@ class Engine:
         if not self.receivers.add(address):
             return False
         self._strangers.discard(normal(address))
+        self.receivers.kind(address, self.relation(address))
         self._new_policies()
         return True
 
@@ -129,6 +141,7 @@ class Engine:
             self._end_session(address)
             self.local_routes.forget(address)
             bits |= self.receivers.forget(address)
+            self._asns.pop(normal(address), None)
             self._strangers.add(address)
         if bits:
             self.table.forget_receivers(bits)
@@ -137,7 +150,7 @@ class Engine:
 
     def _new_policies(self) -> None:
         for neighbor, session in self.sessions.items():
-            self.table.set_policy(session.number, self._native_policy(neighbor, session.rule))
+            self.table.set_policy(session.number, self._native_policies(neighbor, session.rules))
         if self.sessions:
             self.table.revalidate()
         self.local_routes.rules_changed()
@@ -181,7 +194,7 @@ class Engine:
         bit = self.receivers.bit(receiver)
         for route in self.table.at(prefix):
             if route.advertised & bit:
-                self.table.mark_not_announced(nlri_of(route), bit)
+                self.table.mark_not_announced(nlri_of(route._replace(path_id=route.announced_path_id)), bit)
 
     def _turn(self) -> None:
         self.receivers.turn()
@@ -211,16 +224,57 @@ class Engine:
         session = self.sessions.get(address)
         if session is None:
             self.add_receiver(address)
-            rule = self._policy.rule_for(address)
-            session = Session(self.table.add_neighbor(self._native_policy(address, rule), packed(address)), rule)
+            rules = self._policy.rules_for(address)
+            session = Session(self.table.add_neighbor(self._native_policies(address, rules), packed(address)), rules)
             self.sessions[address] = session
         return session
 
-    def _native_policy(self, neighbor: str, rule: Rule | None) -> NeighborPolicy:
-        receivers = 0
-        if rule is not None:
-            receivers = sum(map(self.receivers.bit, rule.receivers(self.receivers, neighbor))) & ~self.receivers.turning
-        return self._treatments.policy(rule, receivers)
+    def _native_policies(self, neighbor: str, rules: tuple[Rule, ...]) -> list[NeighborPolicy]:
+        enforce = self.kind(neighbor).enforce_first_as
+        found = []
+        for rule in rules:
+            to = sum(map(self.receivers.bit, rule.receivers(self.receivers, neighbor))) & ~self.receivers.turning
+            bit = self._conditions.bit(rule.communities)
+            found.append(self._treatments.policy(rule, to, bit, enforce_first_as=enforce))
+        if not rules or not rules[-1].for_all:
+            found.append(self._treatments.policy(None, 0))
+        return found
+
+    # -- what neighbors are
+
+    def spoken(self, address: str, local_as: int, peer_as: int) -> None:
+        """Take note of the AS numbers of a session with a neighbor."""
+        address = normal(address)
+        if self._asns.get(address) == (local_as, peer_as) or (
+            address not in self._asns and len(self._asns) >= _REMEMBERED
+        ):
+            return
+        before = self.kind(address)
+        self._asns[address] = local_as, peer_as
+        self._set_kind(address)
+        session = self.sessions.get(address)
+        if session is not None and self.kind(address) != before:
+            self.table.set_policy(session.number, self._native_policies(address, session.rules))
+            self.table.revalidate()
+
+    def kind(self, address: str) -> Kind:
+        """Give what is configured of a neighbor."""
+        asns = self._asns.get(address)
+        return self._policy.kind(address, None if asns is None else asns[1])
+
+    def relation(self, address: str) -> str | None:
+        """Give what a neighbor is to the router, one of KINDS; None: nobody said its AS yet."""
+        asns = self._asns.get(normal(address))
+        if asns is None:
+            return None
+        kind = self.kind(normal(address))
+        if asns[0] == asns[1]:
+            return "internal"
+        return "confederation" if kind.confederation else "client" if kind.client else "external"
+
+    def _set_kind(self, address: str) -> None:
+        if self.receivers.kind(address, self.relation(address)):
+            self.table.revalidate()
 
     # -- routes
 
@@ -244,6 +298,10 @@ class Engine:
 
         Gives what is wrong with it (enum bgp_fault).
         """
+        if neighbor not in self._asns:
+            self.spoken(neighbor, session.local_as, session.peer_as)
+        if self._policy.confederations and self.kind(neighbor).confederation:
+            session = session._replace(confederation=True)
         if self.previous_run.lists:
             update, faults = read_update(neighbor, session, body)  # who withdraws what must be known
             self.update(update)
@@ -359,9 +417,9 @@ class Engine:
 
     def _advertised_by(self, previous_run: int, command: Command) -> bool:
         """Whether what a previous run announced (an attribute set) is what the command announces."""
-        announced = with_treatment(
-            self.attributes(self.table.attributes_key(command.attributes)), self.treatment(command)
-        )
+        learned = self.attributes(self.table.attributes_key(command.attributes))
+        kind = self.receivers.kind_of(command.receivers)
+        announced = with_treatment(for_kind(learned, kind), self.treatment(command))
         return announced.same(self.attributes(self.table.attributes_key(previous_run)))
 
     # -- questions

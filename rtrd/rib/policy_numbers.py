@@ -5,9 +5,15 @@ The table knows an action and whether two announcements carry the same additions
 
 from __future__ import annotations
 
-from rtrd.policy import OBSERVE, Rule, Treatment
+from collections.abc import Iterator
+from typing import Final
+
+from rtrd.policy import ALL_LENGTHS, OBSERVE, Rule, Treatment
 from rtrd.rib.terms import LEARNED, NeighborPolicy
-from rtrd.tags import VALIDITIES
+from rtrd.tags import VALIDITIES, Tag
+
+CONDITIONS: Final = 32
+"""Lists of communities: each is a bit of a 32-bit word in an attribute set."""
 
 
 class Treatments:
@@ -17,14 +23,23 @@ class Treatments:
         self.by_variant: list[Treatment] = [OBSERVE]
         """The treatment of each variant."""
 
-    def policy(self, rule: Rule | None, receivers: int) -> NeighborPolicy:
-        """Give what a rule says for a neighbor whose routes go to receivers (bits); None: observe."""
+    def policy(
+        self, rule: Rule | None, receivers: int, conditions: int = 0, *, enforce_first_as: bool = False
+    ) -> NeighborPolicy:
+        """Give what a rule says for a neighbor whose routes go to receivers (bits); None: observe.
+
+        `conditions`: the bits of its communities.
+        """
         first, second, third, fourth = (OBSERVE if rule is None else rule.treatments[each] for each in VALIDITIES)
         return NeighborPolicy(
             receivers=receivers,
             actions=(first.action, second.action, third.action, fourth.action),
             variants=(self._variant(first), self._variant(second), self._variant(third), self._variant(fourth)),
             local_preferences=(_preference(first), _preference(second), _preference(third), _preference(fourth)),
+            as_set=None if rule is None else rule.as_set,
+            enforce_first_as=enforce_first_as,
+            conditions=conditions,
+            lengths=ALL_LENGTHS if rule is None else rule.lengths,
         )
 
     def _variant(self, treatment: Treatment) -> int:
@@ -33,6 +48,30 @@ class Treatments:
                 return number
         self.by_variant.append(treatment)
         return len(self.by_variant) - 1
+
+
+class Conditions:
+    """The lists of communities that rules of one router ask for, each with its bit."""
+
+    def __init__(self) -> None:
+        self._bits: dict[frozenset[Tag], int] = {}
+
+    def take(self, asked: frozenset[frozenset[Tag]]) -> bool:
+        """Take what another policy asks for. True: a bit may mean something else now, of every attribute set."""
+        anew = len(self._bits.keys() | asked) > CONDITIONS
+        if anew:
+            self._bits.clear()
+        for communities in sorted(asked - self._bits.keys(), key=sorted):
+            self._bits[communities] = 1 << len(self._bits)
+        return anew
+
+    def bit(self, communities: frozenset[Tag]) -> int:
+        """Give the bit of a list; 0 for an empty one."""
+        return self._bits.get(communities, 0)
+
+    def __iter__(self) -> Iterator[tuple[Tag, int]]:
+        """Give each community with the bit of a list that it is in."""
+        return ((tag, bit) for communities, bit in self._bits.items() for tag in sorted(communities))
 
 
 def _preference(treatment: Treatment) -> int:

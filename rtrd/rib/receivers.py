@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from rtrd.base import log
 from rtrd.policy import normal
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import MOST_RECEIVERS
+from rtrd.rib.terms import KINDS, MOST_RECEIVERS
 
 logger = log.get("engine")
 
@@ -33,6 +33,7 @@ class Receivers:
         self._plain = {4: 0, 6: 0}  # those that take no path ids
         self._turning: dict[str, dict[int, bool]] = {}  # those that are about to take path ids, or none, by family
         self._up = (1 << MOST_RECEIVERS) - 1  # those that are announced to
+        self._kinds: dict[str, int] = dict.fromkeys(KINDS, 0)  # by what they are; of no kind: not told
         self._too_many = False
         self._spelled: dict[str, str] = {}  # those that the router does not write in the normal form
 
@@ -93,6 +94,7 @@ class Receivers:
             self._up |= bit
             self._extended_next_hop &= ~bit
             self._plain = {family: plain & ~bit for family, plain in self._plain.items()}
+            self._set_kinds({kind: bits & ~bit for kind, bits in self._kinds.items()})
             self._table.set_up(self._up)
             self._table.set_extended_next_hop(self._extended_next_hop)
             self._table.set_plain(self._plain[4], self._plain[6])
@@ -153,6 +155,25 @@ class Receivers:
     def unreachable(self) -> int:
         """How many are down."""
         return sum(not self._up & bit for bit in self.bits.values())
+
+    # -- what they are to the router
+
+    def kind(self, address: str, kind: str | None) -> bool:
+        """Take note what one is to the router (KINDS); until told, it counts as external. True: it is news."""
+        bit = self.bit(address)
+        kinds = {name: bits | bit if name == kind else bits & ~bit for name, bits in self._kinds.items()}
+        return self._set_kinds(kinds)
+
+    def kind_of(self, bits: int) -> str:
+        """Give what receivers are that a command names together; if they differ, the same is announced to all kinds."""
+        return next((kind for kind, those in self._kinds.items() if bits & those), "external")
+
+    def _set_kinds(self, kinds: dict[str, int]) -> bool:
+        if kinds == self._kinds:
+            return False
+        self._kinds = kinds
+        self._table.set_kinds(kinds["internal"], kinds["confederation"], kinds["client"])
+        return True
 
     def extended_next_hop(self, address: str, *, agreed: bool) -> bool:
         """Take note whether one takes IPv4 routes with an IPv6 next hop (RFC 8950). True: it is news."""

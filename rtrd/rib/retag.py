@@ -1,4 +1,4 @@
-"""Finds the attribute sets that another policy may announce differently, because other tags are ours by it.
+"""Finds the attribute sets that are another matter by another policy: other tags are ours, or it asks for other ones.
 
 A received community that equals a tag of ours is left out of what is announced, so a change of our tags changes the
 words of routes that came with one. Decoding every set would take seconds; nearly all are passed over by their octets.
@@ -18,14 +18,18 @@ from rtrd.tags import Tag
 class Retag:
     """One walk over the attribute sets of a table. What is added meanwhile is read by the new rules anyway."""
 
-    def __init__(self, before: Policy, now: Policy, table: RouteTable, unfinished: Retag | None) -> None:
-        """`unfinished`: a walk that was not done when its policy was replaced in turn."""
-        self.before: list[Policy] = [before] if unfinished is None else [before, *unfinished.before]
-        tags: frozenset[Tag] = frozenset().union(*(policy.our_tags ^ now.our_tags for policy in self.before))
-        self._octets = [struct.pack(COMMUNITY[tag.kind], *tag.numbers) for tag in tags]
+    def __init__(
+        self, before: Policy, now: Policy, table: RouteTable, unfinished: Retag | None, *, all_sets: bool = False
+    ) -> None:
+        """`unfinished`: a walk that was not done when its policy was replaced in turn; `all_sets`: look at each."""
+        tags: frozenset[Tag] = before.our_tags ^ now.our_tags
+        tags = tags.union(*(now.asked - before.asked))
+        self.tags: frozenset[Tag] = tags if unfinished is None else tags | unfinished.tags
+        self.all_sets: bool = all_sets or (unfinished is not None and unfinished.all_sets)
+        self._octets = [struct.pack(COMMUNITY[tag.kind], *tag.numbers) for tag in self.tags]
         self._table = table
         self._next = 0
-        self._end = table.attributes_end if tags else 0
+        self._end = table.attributes_end if self.tags or self.all_sets else 0
 
     @property
     def done(self) -> bool:
@@ -40,6 +44,6 @@ class Retag:
                 key = self._table.attributes_key(number)
             except KeyError:
                 continue  # a number that no set has any more
-            if any(octets in key for octets in self._octets):
+            if self.all_sets or any(octets in key for octets in self._octets):
                 yield number, key
         self._next = end

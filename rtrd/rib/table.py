@@ -15,6 +15,7 @@ import _rov
 from _rov import ffi, lib
 from rtrd.rib.terms import (
     ACTIONS,
+    BY_VALIDITY,
     LEARNED,
     REASONS,
     TAG_KINDS,
@@ -34,6 +35,10 @@ _ROWS = 512
 _FEW = 64
 _NONE = 0xFFFFFFFF
 _TEXT = 64  # octets of a prefix as text, and more
+
+
+Policies = NeighborPolicy | Sequence[NeighborPolicy]
+"""Of one neighbor: the first one that is for a route counts; the last one must be for all."""
 
 
 class RouteTable:
@@ -65,7 +70,7 @@ class RouteTable:
 
     def add_attributes(self, key: bytes, summary: AttributeSummary) -> int:
         """Give the number of a new attribute set. It is gone after the next `announce` if no route took it."""
-        native = ffi.new("struct attrs_summary *", tuple(summary))
+        native = ffi.new("struct attrs_summary *", summary._asdict())
         number = lib.rib_attrs_add(self.native, key, len(key), native)
         if number == _NONE:
             raise MemoryError("no memory for an attribute set")
@@ -73,12 +78,18 @@ class RouteTable:
 
     def set_our_tags(self, tags: Iterable[Tag]) -> None:
         """Tell which communities the policy can add: one of a neighbor's makes no other attribute set."""
-        native = [
-            {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
-            for tag in tags
-        ]
+        native = [_native_tag(tag) for tag in tags]
         if lib.rib_set_our_tags(self.native, ffi.new("struct our_tag[]", native), len(native)) != 0:
             raise MemoryError("no memory for the policy's tags")
+
+    def set_conditions(self, conditions: Iterable[tuple[Tag, int]]) -> None:
+        """Tell which communities the policy asks for, each with a bit; a set that has one meets that condition.
+
+        Sets that are there keep what they meet until `retag`.
+        """
+        native = [{"community": _native_tag(tag), "bit": bit} for tag, bit in conditions]
+        if lib.rib_set_conditions(self.native, ffi.new("struct condition[]", native), len(native)) != 0:
+            raise MemoryError("no memory for the policy's conditions")
 
     @property
     def attributes_end(self) -> int:
@@ -87,7 +98,7 @@ class RouteTable:
 
     def retag(self, number: int, summary: AttributeSummary) -> None:
         """Change what is known of an attribute set; with another treatment `revalidate` has it written again."""
-        if lib.rib_attrs_retag(self.native, number, ffi.new("struct attrs_summary *", tuple(summary))) != 0:
+        if lib.rib_attrs_retag(self.native, number, ffi.new("struct attrs_summary *", summary._asdict())) != 0:
             raise KeyError(number)
 
     def attributes_key(self, number: int) -> bytes:
@@ -100,19 +111,22 @@ class RouteTable:
 
     # -- neighbors
 
-    def add_neighbor(self, policy: NeighborPolicy, address: bytes) -> int:
+    def add_neighbor(self, policies: Policies, address: bytes) -> int:
         """Give the number of a new session. `address`: packed; the lower one wins between equal routes."""
-        number = lib.rib_neighbor_add(self.native, _native_policy(policy), address.rjust(17, b"\0"))
+        native = _native_policies(policies)
+        number = lib.rib_neighbor_add(self.native, native, len(native), address.rjust(17, b"\0"))
         if number < 0:
             raise MemoryError("no room for another neighbor")
         return int(number)
 
-    def set_policy(self, neighbor: int, policy: NeighborPolicy) -> None:
-        """Change what the policy says for a neighbor.
+    def set_policy(self, neighbor: int, policies: Policies) -> None:
+        """Change what the policy says for a neighbor; as `add_neighbor`.
 
         `revalidate` makes it count, and has what is advertised with other additions written again.
         """
-        lib.rib_neighbor_policy(self.native, neighbor, _native_policy(policy))
+        native = _native_policies(policies)
+        if lib.rib_neighbor_policy(self.native, neighbor, native, len(native)) != 0:
+            raise MemoryError("no memory for a policy, or no such neighbor")
 
     def retire_neighbor(self, neighbor: int) -> None:
         """End a session: its routes go, a slice in each `work`."""
@@ -225,6 +239,17 @@ class RouteTable:
         At one that is down nothing is announced: what is advertised there and right stays, the rest is withdrawn.
         """
         lib.rib_set_up(self.native, receivers)
+
+    def set_kinds(self, internal: int, confederation: int, clients: int) -> None:
+        """Tell what receivers (by bit) are to the router (KINDS); all others are external.
+
+        `revalidate` makes it count, and has what is advertised in other words written again.
+        """
+        lib.rib_set_kinds(self.native, internal, confederation, clients)
+
+    def set_path_id_key(self, first: int, second: int) -> None:
+        """Give the secret (64 bits each) by which path ids toward receivers are made, before any route comes."""
+        lib.rib_set_path_id_key(self.native, ffi.new("uint64_t[2]", (first, second)))
 
     def forget_receivers(self, receivers: int) -> None:
         """Take note that the router has receivers (by bit) no longer: nothing is written for them from now on.
@@ -380,15 +405,27 @@ def _line(prefix: str) -> tuple[bytes, int]:
     return text, len(text)
 
 
-def _native_policy(policy: NeighborPolicy) -> _rov.NeighborPolicy:
+def _native_tag(tag: Tag) -> dict[str, object]:
+    return {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
+
+
+def _native_policies(policies: Policies) -> _rov.Array[_rov.NeighborPolicy]:
     return ffi.new(
-        "struct neighbor_policy *",
-        {
-            "receivers": policy.receivers,
-            "local_preference": policy.local_preferences,
-            "variant": policy.variants,
-            "action": [ACTIONS.index(action) for action in policy.actions],
-        },
+        "struct neighbor_policy[]",
+        [
+            {
+                "receivers": policy.receivers,
+                "local_preference": policy.local_preferences,
+                "variant": policy.variants,
+                "action": [ACTIONS.index(action) for action in policy.actions],
+                "as_set": BY_VALIDITY if policy.as_set is None else ACTIONS.index(policy.as_set),
+                "enforce_first_as": policy.enforce_first_as,
+                "conditions": policy.conditions,
+                "shortest": [shortest for shortest, _ in policy.lengths],
+                "longest": [longest for _, longest in policy.lengths],
+            }
+            for policy in ([policies] if isinstance(policies, NeighborPolicy) else policies)
+        ],
     )
 
 
@@ -405,6 +442,7 @@ def _route(row: _rov.RouteRow) -> Route:
         waiting=bool(row.waiting),
         reason=REASONS[row.reason],
         since=row.since,
+        announced_path_id=row.announced_path_id if row.has_path_id else None,
     )
 
 

@@ -17,6 +17,13 @@ LEARNED = 0xFFFFFFFF
 FIT, UNFIT, FIT_EXTENDED_NEXT_HOP = 0, 1, 2
 """Where routes with an attribute set can be announced: everywhere, nowhere, where RFC 8950 was negotiated."""
 
+KINDS = ("internal", "confederation", "client", "external")
+"""What a neighbor is to the router: of its own AS, of another AS in its confederation (RFC 5065), a client of the route
+server that it is (RFC 7947), or of another AS."""
+
+BY_VALIDITY = 255
+"""As an action for paths with an AS_SET: that of the route's validity."""
+
 ACTIONS = ("observe", "hold", "withdraw", "announce")
 """Of a route: the words for the native core's numbers, by index."""
 
@@ -74,6 +81,8 @@ class Route(NamedTuple):
     """Why it is invalid, one of REASONS."""
     since: int
     """Unix time when its validity changed, or it came; 0: nobody said what time it was."""
+    announced_path_id: int | None = None
+    """The path id with which it is announced, at receivers that take some."""
 
 
 class RouteChange(NamedTuple):
@@ -123,10 +132,14 @@ class AttributeSummary(NamedTuple):
     """FIT, UNFIT or FIT_EXTENDED_NEXT_HOP."""
     identity: int = 0
     """64 bits, equal for two sets of one next hop and path: most likely of one route."""
+    traits: int = 0
+    """What rules ask for: `enum trait` (ffi/native/rib/summary.h)."""
+    conditions: int = 0
+    """Those of the policy that it meets, by bit."""
 
 
 class NeighborPolicy(NamedTuple):
-    """What the policy says for one neighbor; the tuples have a value for each of VALIDITIES."""
+    """What a rule of the policy says for one neighbor; the tuples of four have a value for each of VALIDITIES."""
 
     receivers: int
     """Bit i: announced and withdrawn at receiver i."""
@@ -134,6 +147,14 @@ class NeighborPolicy(NamedTuple):
     variants: tuple[int, int, int, int]
     """Equal for two validities whose announcements carry the same additions (16 bits)."""
     local_preferences: tuple[int, int, int, int]
+    as_set: str | None = None
+    """The action of paths with an AS_SET; None: that of the validity."""
+    enforce_first_as: bool = False
+    """A path whose first AS is not the neighbor's is not announced."""
+    conditions: int = 0
+    """It is for attribute sets that meet one of them; 0: for all."""
+    lengths: tuple[tuple[int, int], tuple[int, int]] = ((0, 32), (0, 128))
+    """The shortest and the longest prefix that it is for, of IPv4 and of IPv6."""
 
 
 class RibState(Protocol):

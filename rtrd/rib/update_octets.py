@@ -71,7 +71,7 @@ def native_session(session: BGPSession) -> _rov.BgpSession:
         "struct bgp_session *",
         (
             session.local_as, session.peer_as, session.four_octet_as, 4 in session.path_ids, 6 in session.path_ids,
-            session.extended_next_hop,
+            session.extended_next_hop, session.confederation,
         ),
     )  # fmt: skip
 

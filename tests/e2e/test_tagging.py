@@ -16,6 +16,7 @@ VRPS = [VRP("198.18.0.0/16", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 
 def policy(valid: Any, not_found: Any, invalid: Any) -> list[dict[str, Any]]:
     rule = {"from": [FEEDER], "to": [LISTENER], "valid": valid, "not-found": not_found, "invalid": invalid}
+    rule["as-set"] = "by-validity"
     return [{**rule, "unverified": {"action": "hold"}}]
 
 

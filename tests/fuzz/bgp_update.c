@@ -21,7 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct rib *rib;
     static int32_t neighbor;
     static unsigned inputs;
-    static const struct neighbor_policy policy = {.receivers = 1, .action = {3, 3, 2, 1}};
+    static const struct neighbor_policy policies[] = {
+        {.receivers = 3, .action = {3, 3, 3, 3}, .as_set = 3, .conditions = 1, .longest = {24, 48}},
+        {.receivers = 7, .action = {3, 3, 2, 1}, .as_set = 2, .enforce_first_as = 1, .longest = {32, 128}}};
+    static const struct condition conditions[] = {{{{65535, 666}, TAG_STANDARD}, 1}, {{{1, 2, 3}, TAG_LARGE}, 2}};
     static const struct our_tag tags[] = {{{65000, 1}, TAG_STANDARD}, {{65000, 1, 0}, TAG_LARGE}, {{1}, TAG_EXTENDED}};
     static const uint8_t rank[17];
     if (size == 0)
@@ -32,10 +35,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             vrpset_free(set);
         }
         check((set = vrpset_new()) && (rib = rib_new(set)));
-        check(rib_set_our_tags(rib, tags, 3) == 0 && (neighbor = rib_neighbor_add(rib, &policy, rank)) >= 0);
+        check(rib_set_our_tags(rib, tags, 3) == 0 && (neighbor = rib_neighbor_add(rib, policies, 2, rank)) >= 0);
+        check(rib_set_conditions(rib, conditions, 2) == 0);
+        rib_set_kinds(rib, 1, 2, 0);
     }
     struct bgp_session session = {
-        65001, data[0] & 1 ? 65001 : 65002, data[0] >> 1 & 1, data[0] >> 2 & 1, data[0] >> 3 & 1, data[0] >> 4 & 1};
+        65001, data[0] & 1 ? 65001 : 65002, data[0] >> 1 & 1, data[0] >> 2 & 1, data[0] >> 3 & 1, data[0] >> 4 & 1,
+        data[0] >> 5 & 1};
     struct route_faults faults = {0};
     struct bgp_received received;
     check(bgp_receive(rib, (uint32_t)neighbor, &session, data + 1, size - 1, &update, &faults, &received));

@@ -17,6 +17,8 @@ class Session(NamedTuple):
     path_ids: frozenset[int] = frozenset()
     """Families (4, 6) in which the peer sends path ids."""
     extended_next_hop: bool = False
+    confederation: bool = False
+    """The peer is of another AS in our confederation."""
 
     @property
     def internal(self) -> bool:
@@ -130,8 +132,10 @@ def _attributes(octets: bytes, session: Session, decoded: Decoded) -> dict[int, 
             decoded.faults.add("UNKNOWN_WELL_KNOWN")
         elif not known and not flags & TRANSITIVE:
             continue  # RFC 4271 section 5: quietly ignored
-        elif code in (5, 9, 10) and not session.internal:
-            continue  # RFC 7606 sections 7.5, 7.9, 7.10
+        elif code in (9, 10) and not session.internal:
+            continue  # RFC 7606 sections 7.9, 7.10
+        elif code in (5, 26) and not (session.internal or session.confederation):
+            continue  # RFC 7606 section 7.5; RFC 7311 section 3.3
         elif code in (17, 18) and session.four_octet_as:
             continue  # RFC 6793 section 4.1
         elif code in found:
@@ -167,6 +171,8 @@ def _check(attributes: dict[int, tuple[int, bytes]], session: Session, decoded: 
             decoded.faults.add("AS_PATH")
         elif any(0 in asns for _, asns in path):
             decoded.faults.add("AS_ZERO")  # RFC 7607
+        elif any(kind > 2 for kind, _ in path) and not (session.internal or session.confederation):
+            decoded.faults.add("AS_PATH")  # RFC 5065 section 5
 
 
 def _discarded(code: int, flags: int, value: bytes, session: Session) -> str | None:

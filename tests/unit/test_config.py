@@ -30,6 +30,7 @@ TOP = (
     "routers",
     "rtr-server",
     "bird",
+    "neighbors",
     "policy",
 )
 
@@ -72,12 +73,13 @@ def test_the_shortest_good_file_gets_all_defaults() -> None:
 def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
     """What stands there behind `# ` is meant to be taken as it is."""
     text = whole_example()
-    shown = set(re.findall(r"(?:^|[{,]) *(?:- )?([a-z-]+):", re.sub(" *#.*", "", text), re.MULTILINE))
+    shown = set(re.findall(r"(?:^|[{,]) *(?:- )?([a-z][a-z0-9-]*):", re.sub(" *#.*", "", text), re.MULTILINE))
     assert shown == {
         field.encode_name
         for each in (
             *(config.Config, config.Caches, config.Group, config.Server, config.Guard, config.RTRServer, config.TLS),
-            *(config.Bird, config.PolicyRule, config.Action, config.History),
+            *(config.Bird, config.PolicyRule, config.Action, config.History, config.When, config.PrefixLengths),
+            *(config.NeighborConfig, config.AsSetAction),
         )
         for field in msgspec.structs.fields(each)
     }
@@ -92,7 +94,15 @@ def test_the_example_is_good_and_only_observes() -> None:
 def check_example(found: config.Config) -> None:
     ssh = found.caches.groups[0].servers[1]
     assert (ssh.transport, ssh.port, ssh.user, ssh.host_key) == ("ssh", 22, "rtr", Path("/etc/rtrd/host.pub"))
-    rule = found.policy[0]
+    assert [each.match for each in found.neighbors] == [("192.0.2.3",), ("198.51.100.0/24", "AS64496"), ("AS65010",)]
+    assert [each.enforce_first_as for each in found.neighbors] == [None, False, None]
+    assert found.neighbors[2].confederation
+    when = found.policy[0].when
+    assert when is not None
+    assert when.communities == (Tag("standard", (65535, 666)),)
+    assert when.prefix_length == config.PrefixLengths(ipv4=(25, 32), ipv6=(49, 128))
+    rule = found.policy[1]
+    assert rule.as_set == config.AsSetAction(action="withdraw")
     assert rule.from_ == ("192.0.2.1",)
     assert rule.valid is not None
     assert [spec.text for spec in rule.valid.tags] == ["rfc8097", "large:65000:1:0"]
@@ -265,6 +275,23 @@ ACTIONS = [
     ),
     ("notfound: {action: hold}", "unknown key 'notfound'; did you mean 'not-found'?"),
     ("not_found: {action: hold}", "unknown key 'not_found'; did you mean 'not-found'?"),
+    ("as-set: {action: announce}", "as-set.action: expected one of hold, observe, withdraw, found 'announce'"),
+    ("as-set: by-valdity", "as-set: expected one of by-validity, found 'by-valdity'; did you mean 'by-validity'?"),
+    ("when: {}", "when: needs 'communities' or 'prefix-length'"),
+    ("when: {prefix-length: {}}", "when.prefix-length: needs 'ipv4' or 'ipv6', or no prefix is meant"),
+    (
+        "when: {prefix-length: {ipv4: [25]}}",
+        "when.prefix-length.ipv4: expected the shortest and the longest length, as [25, 32]",
+    ),
+    (
+        "when: {prefix-length: {ipv6: [49, 129]}}",
+        "when.prefix-length.ipv6[1]: 129 is out of range, expected 0 to 128",
+    ),
+    (
+        'when: {communities: ["65535"]}',
+        "when.communities[0]: '65535': expected A:B, large A:B:C, or extended:0x... (1 to 16 hex digits)",
+    ),
+    ('when: {communities: ["65536:1"]}', "when.communities[0]: '65536:1': 65536 is more than 65535"),
     ("to: []", "to: the list is empty"),
     ("to: [192.0.2.0/24]", "to[0]: '192.0.2.0/24': not an IP address"),
     ("to: 192.0.2.1", "to: expected a list, found '192.0.2.1'"),
@@ -277,9 +304,41 @@ def test_a_rule_at_fault(line: str, what: str) -> None:
     assert [(number, text.removeprefix("policy[0]").lstrip(".: ")) for number, text in found] == [(6, what)]
 
 
+def test_rules_for_some_routes() -> None:
+    text = "  - {from: [192.0.2.1], when: {communities: ['65000:1:2']}, invalid: {action: announce}}\n"
+    rest = "  - {from: [192.0.2.1], invalid: {action: withdraw}}\n"
+    assert len(load(f"{GOOD}policy:\n{text}{rest}").policy) == 2
+    many = "".join(text.replace(":1:2", f":1:{number}") for number in range(33))
+    assert faults(f"{GOOD}policy:\n{many}") == [
+        (37, "policy[32].when.communities: more than 32 different lists of communities in the policy")
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
+        ("match: [192.0.2.1/24]", "match[0]: '192.0.2.1/24': expected a prefix without host bits"),
+        ("match: [AS0]", "match[0]: 'AS0': AS numbers go from 1 to 4294967295"),
+        ("match: [a]", "match[0]: 'a': expected an IP address, a prefix or an AS (AS64496)"),
+        ("name: a", "the key 'match' is missing"),
+        ("{match: [AS1], confederation: yes}", "confederation: expected true or false, found 'yes'"),
+        (
+            "{match: [AS1], local-role: a}",
+            "local-role: expected one of customer, peer, provider, rs, rs-client, found 'a'",
+        ),
+    ],
+)
+def test_a_neighbor_at_fault(line: str, what: str) -> None:
+    entry = line if line.startswith("{") else f"{{{line}}}"
+    found = faults(f"{GOOD}neighbors:\n  - {entry}\n")
+    assert [(number, text.removeprefix("neighbors[0]").lstrip(".: ")) for number, text in found] == [(5, what)]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("when: {communities: ['1:2']}", "when: not for direction out"),
+        ("as-set: by-validity", "as-set: not for direction out"),
         ("invalid: {action: hold}", "invalid: not possible for local routes: hold; possible: observe or withdraw"),
         ("not-found: {action: withdraw}", "not-found: not possible for local routes: withdraw; possible: observe"),
         ("unverified: {action: hold}", "unverified: not possible for local routes: hold; possible: observe"),

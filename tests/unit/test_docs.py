@@ -13,7 +13,7 @@ from msgspec import inspect
 
 from rtrd import cli, config
 from rtrd.base.endpoint import Endpoint
-from rtrd.tags import TagSpec
+from rtrd.tags import Tag, TagSpec
 from tests.lab import pages, whole
 from tests.lab.pages import DOCS, ROOT
 
@@ -31,7 +31,11 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "rtr-server": config.RTRServer,
     "rtr-server: tls": config.TLS,
     "bird": config.Bird,
+    "neighbors": config.NeighborConfig,
     "policy": config.PolicyRule,
+    "as-set": config.AsSetAction,
+    "when": config.When,
+    "prefix-length": config.PrefixLengths,
     "Actions": config.Action,
 }
 
@@ -44,7 +48,7 @@ def rows(title: str) -> dict[str, list[str]]:
 
 
 def structs(kind: inspect.Type) -> Iterator[type]:
-    if isinstance(kind, inspect.StructType) and kind.cls not in (Endpoint, TagSpec):
+    if isinstance(kind, inspect.StructType) and kind.cls not in (Endpoint, Tag, TagSpec):
         yield kind.cls
         for field in kind.fields:
             yield from structs(field.type)
@@ -80,7 +84,8 @@ def test_ranges_choices_and_defaults_are_documented(title: str) -> None:
         if field.required:
             assert default == "must be given", field.encode_name
         elif field.default not in (None, (), msgspec.UNSET):
-            assert str(field.default) in default.replace("`", "").split(), field.encode_name
+            text = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+            assert text in default.replace("`", "").split(), field.encode_name
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

@@ -2,12 +2,14 @@
 
 import ipaddress
 import time
+from functools import cache
+from ipaddress import IPv4Address
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rtrd.rib.table import RouteTable
+from rtrd.rib.table import Policies, RouteTable
 from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, AttributeSummary, Command, NeighborPolicy
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VALIDITIES
@@ -15,11 +17,21 @@ from tests.lab import rfc6811
 from tests.lab.strategies import prefixes, vrps
 from tests.lab.vrp_sets import packed, set_of
 
+LOOP, OTHER_FIRST_AS, AS_SET, NO_ADVERTISE, NO_EXPORT, NO_EXPORT_SUBCONFED, BY_KIND = (1 << n for n in range(7))
+
 TAG_ALL = NeighborPolicy(0b10, ("announce", "announce", "announce", "hold"), (1, 2, 3, 0), (LEARNED,) * 4)
 DROP_INVALID = NeighborPolicy(0b110, ("announce", "announce", "withdraw", "hold"), (1, 2, 0, 0), (LEARNED,) * 4)
 OBSERVE = NeighborPolicy(0b110, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 SAME_WORDS = NeighborPolicy(0b1, ("announce", "announce", "observe", "hold"), (5, 5, 0, 0), (LEARNED,) * 4)
-POLICIES = [TAG_ALL, DROP_INVALID, OBSERVE, SAME_WORDS]
+NO_SETS = DROP_INVALID._replace(as_set="withdraw", enforce_first_as=True)
+# What meets condition 2, if its prefix is as long as said; then what meets 1 or 4; then all.
+SEVERAL = (
+    TAG_ALL._replace(receivers=0b11, conditions=2, lengths=((24, 32), (48, 128)), as_set="hold"),
+    DROP_INVALID._replace(conditions=5, local_preferences=(50, 60, 70, 80)),
+    SAME_WORDS._replace(lengths=((0, 24), (255, 0))),
+    OBSERVE,
+)
+POLICIES: list[Policies] = [TAG_ALL, DROP_INVALID, OBSERVE, SAME_WORDS, NO_SETS, SEVERAL]
 
 # Attribute sets by name: hash, origin AS, local preference, path length, ..., identity. "twin" differs from "a" only
 # in what is not announced, "b again" from "b" not in next hop and path.
@@ -32,23 +44,44 @@ SETS = {
     b"extended": AttributeSummary(5, 64500, 100, 1, 0, FIT_EXTENDED_NEXT_HOP, 5),
     b"preferred": AttributeSummary(6, 64500, 200, 4, 0, FIT, 6),
     b"unfit": AttributeSummary(4, 64500, 100, 1, 0, UNFIT, 4),
+    b"looped": AttributeSummary(8, 64500, 900, 1, 0, FIT, 8, LOOP),
+    b"other first": AttributeSummary(9, 64500, 100, 1, 0, FIT, 9, OTHER_FIRST_AS, 2),
+    b"set": AttributeSummary(10, -1, 300, 1, 0, FIT, 10, AS_SET, 6),
+    b"no export": AttributeSummary(11, 64501, 100, 1, 0, FIT, 11, NO_EXPORT | BY_KIND, 1),
+    b"no subconfed": AttributeSummary(12, 64501, 100, 1, 0, FIT_EXTENDED_NEXT_HOP, 12, NO_EXPORT_SUBCONFED),
+    b"no advertise": AttributeSummary(13, 64500, 500, 1, 0, FIT, 13, NO_ADVERTISE, 3),
+    b"by kind": AttributeSummary(14, 64500, 150, 2, 0, FIT, 14, BY_KIND, 4),
 }
 PREVIOUS = {
     b"previous_run a": AttributeSummary(101, -1, 100, 0, 0, UNFIT, 1),
     b"previous_run b": AttributeSummary(102, -1, 100, 0, 0, UNFIT, 2),
 }
 Place = tuple[int, str, int | None]  # receiver, prefix, path id
+Words = tuple[int, int, int]  # hash of the attribute set, variant, kind of the receiver
+
+
+@cache
+def id_of(peer: int, path_id: int | None) -> int | None:
+    """The path id with which a route is announced: told by a table that has no other route."""
+    if path_id is None:
+        return None
+    table = RouteTable(set_of())
+    announce(table, table.add_neighbor(SAME_WORDS, bytes([127, 0, 0, peer])), b"a", [f"192.0.2.0/24 0.0.0.{path_id}"])
+    command = table.next_command(1)
+    assert command is not None
+    return command.path_id
 
 
 class Router:
     """What ExaBGP would hold for each receiver, if it executed our commands."""
 
     def __init__(self) -> None:
-        self.routes: dict[Place, tuple[int, int]] = {}
+        self.routes: dict[Place, Words] = {}
         self.commands: list[tuple[bool, str]] = []
         self.batch: set[Place] | None = None
         """Places that were written in this round; None: no rounds."""
         self.up = 0b111
+        self.kinds: tuple[int, ...] = (0, 0, 0)
         self.taken_back: list[tuple[Place, int]] = []
         """Withdrawn, though it was advertised by an earlier run: its treatment."""
 
@@ -60,6 +93,8 @@ class Router:
             names = command.prefixes.split(" ")
             assert len(names) == command.size <= most
             assert command.receivers
+            if command.announce and SETS[table.attributes_key(command.attributes)].traits & BY_KIND:
+                assert len({self.kind(n) for n in range(3) if command.receivers & 1 << n}) == 1
             assert not command.announce or not command.receivers & ~self.up, "announced to a receiver that is down"
             for prefix in names:
                 self.commands.append((command.announce, prefix))
@@ -67,13 +102,20 @@ class Router:
                     if command.receivers & 1 << receiver:
                         self._at((receiver, prefix, command.path_id), table, command)
 
+    def kind(self, receiver: int) -> int:
+        return next((n for n, bits in enumerate(self.kinds) if bits & 1 << receiver), 3)
+
+    def words(self, name: bytes, variant: int, receiver: int) -> Words:
+        summary = SETS[name]
+        return (summary.announced_hash, variant, self.kind(receiver) if summary.traits & BY_KIND else 0)
+
     def _at(self, place: Place, table: RouteTable, command: Command) -> None:
         advertised = self.routes.pop(place, None)
         if self.batch is not None:
             assert place not in self.batch, "written twice in a round"
             self.batch.add(place)
         if command.announce:
-            self.routes[place] = (SETS[table.attributes_key(command.attributes)].announced_hash, command.variant)
+            self.routes[place] = self.words(table.attributes_key(command.attributes), command.variant, place[0])
             if command.previous_run is not None:
                 assert advertised is not None
                 assert PREVIOUS[table.attributes_key(command.previous_run)].announced_hash == advertised[0]
@@ -489,7 +531,9 @@ class Machine(RuleBasedStateMachine):
         ipv6=st.integers(0, 7),
         rounds=st.booleans(),
         previous_run=st.lists(
-            st.tuples(st.integers(0, 2), prefixes(), st.sampled_from([None, 4]), st.sampled_from(sorted(PREVIOUS))),
+            st.tuples(
+                st.integers(0, 2), prefixes(), st.sampled_from([None, id_of(0, 4)]), st.sampled_from(sorted(PREVIOUS))
+            ),
             max_size=6,
         ),
     )
@@ -500,7 +544,7 @@ class Machine(RuleBasedStateMachine):
         self.vrp_set = set_of()
         self.table = RouteTable(self.vrp_set)
         self.router = Router()
-        self.sessions: dict[int, tuple[int, NeighborPolicy]] = {}  # peer -> number, policy
+        self.sessions: dict[int, tuple[int, Policies]] = {}  # peer -> number, policy
         self.extended = 0
         self.plain = {False: ipv4, True: ipv6}
         self.table.set_plain(ipv4, ipv6)
@@ -514,12 +558,12 @@ class Machine(RuleBasedStateMachine):
             place = (receiver, prefix, path_id)
             if place not in self.router.routes:
                 number = number_of(self.table, name)
-                text = prefix if path_id is None else f"{prefix} 0.0.0.{path_id}"
+                text = prefix if path_id is None else f"{prefix} {IPv4Address(path_id)}"
                 assert self.table.add_stale(self.previous_run, number, text, 1 << receiver)
-                self.router.routes[place] = (PREVIOUS[name].announced_hash, 0)
+                self.router.routes[place] = (PREVIOUS[name].announced_hash, 0, 0)
 
     @rule(peer=st.integers(0, 2), policy=st.sampled_from(POLICIES))
-    def up(self, peer: int, policy: NeighborPolicy) -> None:
+    def up(self, peer: int, policy: Policies) -> None:
         if peer not in self.sessions:
             self.sessions[peer] = (self.table.add_neighbor(policy, bytes([127, 0, 0, peer])), policy)
 
@@ -530,7 +574,7 @@ class Machine(RuleBasedStateMachine):
             self.model = {key: value for key, value in self.model.items() if key[0] != peer}
 
     @rule(peer=st.integers(0, 2), policy=st.sampled_from(POLICIES))
-    def new_policy(self, peer: int, policy: NeighborPolicy) -> None:
+    def new_policy(self, peer: int, policy: Policies) -> None:
         if peer in self.sessions:
             number = self.sessions[peer][0]
             self.sessions[peer] = (number, policy)
@@ -541,7 +585,7 @@ class Machine(RuleBasedStateMachine):
         peer=st.integers(0, 2),
         name=st.sampled_from(sorted(SETS)),
         routes=st.lists(prefixes(), min_size=1, max_size=6),
-        path_id=st.sampled_from([None, None, 4, 7]),
+        path_id=st.sampled_from([None, None, 0, 4]),
     )
     def announced(self, peer: int, name: bytes, routes: list[str], path_id: int | None) -> None:
         if peer in self.sessions:
@@ -562,6 +606,12 @@ class Machine(RuleBasedStateMachine):
     def negotiated(self, mask: int) -> None:
         self.extended = mask
         self.table.set_extended_next_hop(mask)
+        self.table.revalidate()
+
+    @rule(kinds=st.lists(st.integers(0, 3), min_size=3, max_size=3))
+    def receivers_are_something_else(self, kinds: list[int]) -> None:
+        self.router.kinds = tuple(sum(1 << n for n in range(3) if kinds[n] == kind) for kind in range(3))
+        self.table.set_kinds(*self.router.kinds)
         self.table.revalidate()
 
     @rule(mask=st.integers(0, 7))
@@ -594,22 +644,55 @@ class Machine(RuleBasedStateMachine):
     def write_a_little(self, commands: int, most: int) -> None:
         self.router.execute(self.table, most, commands)
 
-    def expected(self) -> dict[Place, tuple[int, int]]:
-        best: dict[tuple[int, str, int | None], tuple[tuple[int, ...], tuple[int, int]]] = {}
+    def policy_of(self, peer: int, prefix: str, summary: AttributeSummary) -> NeighborPolicy:
+        """The first of its neighbor's policies that is for a route."""
+        policies = self.sessions[peer][1]
+        length = int(prefix.partition("/")[2])
+        for policy in [policies] if isinstance(policies, NeighborPolicy) else policies:
+            shortest, longest = policy.lengths[":" in prefix]
+            if shortest <= length <= longest and (not policy.conditions or policy.conditions & summary.conditions):
+                return policy
+        raise AssertionError
+
+    def takes(self, receiver: int, summary: AttributeSummary) -> bool:
+        """Whether a receiver can be told of a route with these attributes."""
+        kind = self.router.kind(receiver)
+        return (
+            (summary.fitness == FIT or bool(self.extended & 1 << receiver))
+            and not summary.traits & NO_ADVERTISE
+            and not (summary.traits & NO_EXPORT and kind > 1)
+            and not (summary.traits & NO_EXPORT_SUBCONFED and kind > 0)
+        )
+
+    def expected(self) -> dict[Place, Words]:
+        best: dict[Place, tuple[tuple[int, ...], Words]] = {}
         for (peer, prefix, path_id), name in self.model.items():
-            summary, policy = SETS[name], self.sessions[peer][1]
+            summary = SETS[name]
+            policy = self.policy_of(peer, prefix, summary)
             validity = rfc6811.validity(self.vrps, prefix, None if summary.origin < 0 else summary.origin)
             index = VALIDITIES.index(validity)
-            if policy.actions[index] != "announce" or summary.fitness == UNFIT:
+            action = policy.actions[index]
+            if summary.traits & AS_SET and policy.as_set is not None:
+                action = policy.as_set
+            excluded = summary.traits & LOOP or (policy.enforce_first_as and summary.traits & OTHER_FIRST_AS)
+            if action != "announce" or summary.fitness == UNFIT or excluded:
                 continue
+            preference = policy.local_preferences[index]
             for receiver in range(3):
-                able = summary.fitness == FIT or self.extended & 1 << receiver
-                if policy.receivers & 1 << receiver and able:
-                    plain = self.plain[":" in prefix] & 1 << receiver
-                    place = (receiver, prefix, None if plain else path_id)
-                    rank = (-summary.local_preference, summary.path_length, peer, path_id or 0)
-                    candidate = (rank, (summary.announced_hash, policy.variants[index]))
-                    best[place] = min(best.get(place, candidate), candidate)
+                if not policy.receivers & 1 << receiver or not self.takes(receiver, summary):
+                    continue
+                plain = self.plain[":" in prefix] & 1 << receiver
+                place = (receiver, prefix, None if plain else id_of(peer, path_id))
+                rank = (
+                    validity == "invalid",
+                    summary.traits & AS_SET,
+                    -(summary.local_preference if preference == LEARNED else preference),
+                    summary.path_length,
+                    peer,
+                    -1 if path_id is None else path_id,
+                )
+                candidate = (rank, self.router.words(name, policy.variants[index], receiver))
+                best[place] = min(best.get(place, candidate), candidate)
         return {place: words for place, (_, words) in best.items()}
 
     @invariant()
@@ -640,7 +723,7 @@ class Machine(RuleBasedStateMachine):
         for place in expected.keys() - self.router.routes.keys():
             assert not self.router.up & 1 << place[0], "missing where the session is up"
         for place in expected:
-            assert self.router.routes.get(place, (0, 0))[0] <= 100 or not self.router.up & 1 << place[0]
+            assert self.router.routes.get(place, (0, 0, 0))[0] <= 100 or not self.router.up & 1 << place[0]
         if self.previous_run is not None:
             for place, treatment in self.router.taken_back:
                 assert (place[1], treatment - 100) in self.said, "taken back though nothing of its path was learned"

@@ -16,6 +16,15 @@ enum path_fault path_check(struct octets path, unsigned width)
     return zero ? PATH_HAS_ZERO : PATH_GOOD;
 }
 
+bool path_confederated(struct octets path, unsigned width)
+{
+    struct octets head, asns;
+    while (take(&path, SEGMENT_HEAD, &head) && take(&path, (size_t)head.at[1] * width, &asns))
+        if (head.at[0] == AS_CONFED_SEQUENCE || head.at[0] == AS_CONFED_SET)
+            return true;
+    return false;
+}
+
 /* Writes a segment's first n ASes. */
 static size_t write_segment(const uint8_t *head, const uint8_t *asns, size_t n, unsigned width, uint8_t *out)
 {

@@ -11,6 +11,9 @@ enum path_fault { PATH_GOOD, PATH_MALFORMED, PATH_HAS_ZERO };
 /* `width`: octets of an AS number, 2 or 4. */
 enum path_fault path_check(struct octets path, unsigned width);
 
+/* Whether a path that was checked has a segment of a confederation. */
+bool path_confederated(struct octets path, unsigned width);
+
 /* Writes a path that was checked with 4-octet AS numbers; the number of octets, twice those of the path at most. */
 size_t path_widen(struct octets path, unsigned width, uint8_t *out);
 

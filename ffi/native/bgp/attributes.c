@@ -39,15 +39,21 @@ static const struct rule rules[256] = {
     [ATTR_SET] = {OPTIONAL | TRANSITIVE, 0, 0, 0, true},
 };
 
-static bool is_internal(const struct bgp_session *session) { return session->local_as == session->peer_as; }
+/* Inside of our AS, or of our confederation. */
+static bool is_inside(const struct bgp_session *session)
+{
+    return session->local_as == session->peer_as || session->confederation;
+}
 
 /* ---- finding them ------------------------------------------------------------------------------------------- */
 
 /* What means nothing on this session, whatever is in it. */
 static bool is_ignored(unsigned code, const struct bgp_session *session)
 {
-    if (code == LOCAL_PREF || code == ORIGINATOR_ID || code == CLUSTER_LIST)
-        return !is_internal(session); /* RFC 7606 sections 7.5, 7.9, 7.10 */
+    if (code == LOCAL_PREF || code == AIGP) /* RFC 7606 section 7.5; RFC 7311 section 3.3: not enabled there */
+        return !is_inside(session);
+    if (code == ORIGINATOR_ID || code == CLUSTER_LIST) /* RFC 7606 sections 7.9, 7.10 */
+        return session->local_as != session->peer_as;
     return session->four_octet_as && (code == AS4_PATH || code == AS4_AGGREGATOR); /* RFC 6793 section 4.1 */
 }
 
@@ -113,6 +119,8 @@ static void check_path(const struct attributes *attributes, const struct bgp_ses
     enum path_fault fault = path_check(path, session->four_octet_as ? 4 : 2);
     if (fault != PATH_GOOD)
         *faults |= FAULT(fault == PATH_MALFORMED ? BGP_AS_PATH : BGP_AS_ZERO);
+    else if (!is_inside(session) && path_confederated(path, session->four_octet_as ? 4 : 2))
+        *faults |= FAULT(BGP_AS_PATH);
 }
 
 /* Leaves out the attributes whose faults end there. */
@@ -227,7 +235,7 @@ size_t attributes_write(const struct attributes *attributes, const struct bgp_se
                 /* Its head may take an octet more than is known before it is written. */
                 uint8_t *path = out + n + 4;
                 size = write_path(attributes, session, path);
-                if (size && (path[0] == AS_SET || path[0] == AS_SEQUENCE))
+                if (size)
                     *first_as = get32(path + 2);
                 size_t head = write_head(code, attribute->flags, size, out + n);
                 memmove(out + n + head, path, size);

@@ -56,7 +56,7 @@ static inline void discard(struct attributes *attributes, unsigned code)
 void attributes_find(struct attributes *out, struct octets octets, const struct bgp_session *session, uint64_t *faults);
 
 /* Writes them (see bgp_set_key); what has no fault fits. The number of octets. `first_as`: the first AS of the path, -1
- * if there is none, or it is one of a confederation. */
+ * if there is none. */
 size_t attributes_write(const struct attributes *attributes, const struct bgp_session *session, uint8_t *out,
                         int64_t *first_as);
 

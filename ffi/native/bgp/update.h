@@ -29,6 +29,7 @@ struct bgp_session {
     uint8_t path_ids_ipv4;     /* the peer sends path ids with IPv4 unicast (RFC 7911) */
     uint8_t path_ids_ipv6;     /* and with IPv6 unicast */
     uint8_t extended_next_hop; /* IPv4 unicast may have IPv6 next hops (RFC 8950) */
+    uint8_t confederation;     /* the peer is of another AS in our confederation (RFC 5065) */
 };
 
 /* What can be wrong with an UPDATE. Each is bit 1 << number of `faults`. */
@@ -44,7 +45,8 @@ enum bgp_fault {
     BGP_MISSING,              /* ORIGIN, AS_PATH or NEXT_HOP (section 3 d) */
     BGP_UNKNOWN_WELL_KNOWN,   /* an attribute that nobody knows and everybody should (RFC 4271 section 6.3) */
     BGP_ORIGIN,               /* its length or value (RFC 7606 section 7.1) */
-    BGP_AS_PATH,              /* its segments (section 7.2) */
+    BGP_AS_PATH,              /* its segments (section 7.2), or those of a confederation from outside of ours (RFC 5065
+                                 section 5) */
     BGP_EMPTY_AS_PATH,        /* of an external peer, which has at least its own AS to say (RFC 4271 section 5.1.2) */
     BGP_AS_ZERO,              /* in the AS_PATH (RFC 7607) */
     BGP_NEXT_HOP,             /* its length (RFC 7606 section 7.3, 7.11) */

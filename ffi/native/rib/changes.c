@@ -105,7 +105,7 @@ void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uin
         rib->change_counts[was][now]++;
         rib->state.validity_changes++;
     }
-    note(rib, number, was, now, did, (uint8_t)route_action(rib, route_at(rib, number)));
+    note(rib, number, was, now, did, (uint8_t)route_action(rib, number));
 }
 
 /* Whether a route of this validity that comes or goes is a change; `left`: how many may be that are not invalid. */
@@ -126,7 +126,7 @@ void change_came(struct rib *rib, uint32_t number)
     const struct route *route = route_at(rib, number);
     uint8_t validity = route->bits & VALIDITY_BITS;
     if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, validity, &rib->changes.coming))
-        note(rib, number, VALIDITY_NONE, validity, ACTION_NONE, (uint8_t)route_action(rib, route));
+        note(rib, number, VALIDITY_NONE, validity, ACTION_NONE, (uint8_t)route_action(rib, number));
 }
 
 void change_goes(struct rib *rib, uint32_t number)
@@ -134,6 +134,6 @@ void change_goes(struct rib *rib, uint32_t number)
     const struct route *route = route_at(rib, number);
     uint8_t validity = route->bits & VALIDITY_BITS;
     if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, validity, &rib->changes.going))
-        note(rib, number, validity, VALIDITY_NONE, (uint8_t)route_did(rib, route),
+        note(rib, number, validity, VALIDITY_NONE, (uint8_t)route_did(rib, number),
              route->advertised ? ACTION_WITHDRAW : ACTION_NONE);
 }

@@ -5,11 +5,48 @@
 
 #include "rib/rib_private.h"
 
-static bool policy_sound(const struct neighbor_policy *policy)
+#define BEFORE_MOST 8
+
+static bool are_sound(const struct neighbor_policy *policies, size_t n)
 {
-    for (int i = 0; i < 4; i++)
-        if (policy->action[i] > ACTION_ANNOUNCE)
+    if (n == 0 || n > POLICIES_MOST)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        for (int validity = 0; validity < 4; validity++)
+            if (policies[i].action[validity] > ACTION_ANNOUNCE)
+                return false;
+        if (policies[i].as_set > ACTION_ANNOUNCE && policies[i].as_set != ACTION_BY_VALIDITY)
             return false;
+    }
+    const struct neighbor_policy *last = &policies[n - 1];
+    return !last->conditions && !last->shortest[0] && !last->shortest[1] && last->longest[0] >= 32 &&
+           last->longest[1] >= 128;
+}
+
+static struct policies *copy_of(const struct neighbor_policy *policies, size_t n)
+{
+    struct policies *copy = malloc(sizeof *copy + n * sizeof *policies);
+    if (!copy)
+        return NULL;
+    copy->before = NULL;
+    copy->n = n;
+    memcpy(copy->at, policies, n * sizeof *policies);
+    return copy;
+}
+
+/* Whether both do the same with every route, but for where, and by which preference. */
+static bool do_the_same(const struct policies *a, const struct policies *b)
+{
+    if (a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        const struct neighbor_policy *x = &a->at[i], *y = &b->at[i];
+        if (memcmp(x->variant, y->variant, sizeof x->variant) || memcmp(x->action, y->action, sizeof x->action) ||
+            memcmp(x->shortest, y->shortest, sizeof x->shortest) ||
+            memcmp(x->longest, y->longest, sizeof x->longest) || x->as_set != y->as_set ||
+            x->enforce_first_as != y->enforce_first_as || x->conditions != y->conditions)
+            return false;
+    }
     return true;
 }
 
@@ -20,12 +57,12 @@ struct neighbor *neighbor_at(const struct rib *rib, uint32_t number)
     return &rib->neighbors[number];
 }
 
-int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policy, const uint8_t rank[17])
+int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policies, size_t n, const uint8_t rank[17])
 {
     uint32_t number = 0;
     while (number < rib->neighbors_n && rib->neighbors[number].used)
         number++;
-    if (number >= RIB_NEIGHBORS || !policy_sound(policy))
+    if (number >= RIB_NEIGHBORS || !are_sound(policies, n))
         return -1;
     if (number == rib->neighbors_room) {
         uint32_t room = rib->neighbors_room ? rib->neighbors_room * 2 : 16;
@@ -35,27 +72,40 @@ int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policy, 
         rib->neighbors = neighbors;
         rib->neighbors_room = room;
     }
+    struct policies *copy = copy_of(policies, n);
+    if (!copy)
+        return -1;
     if (number == rib->neighbors_n)
         rib->neighbors_n++;
-    rib->neighbors[number] = (struct neighbor){.policy = *policy, .used = true};
+    rib->neighbors[number] = (struct neighbor){.policies = copy, .used = true};
     memcpy(rib->neighbors[number].rank, rank, sizeof rib->neighbors[number].rank);
     return (int32_t)number;
 }
 
-int rib_neighbor_policy(struct rib *rib, uint32_t number, const struct neighbor_policy *policy)
+/* Keeps what the neighbor's routes may be advertised by, until rib_work has marked those that differ. */
+static void keep_before(struct neighbor *neighbor, struct policies *now)
+{
+    struct policies *last = neighbor->policies;
+    size_t kept = 0;
+    for (const struct policies *before = last; before; before = before->before)
+        kept++;
+    if (do_the_same(last, now) || kept > BEFORE_MOST) {
+        neighbor->outdated |= kept > BEFORE_MOST;
+        now->before = last->before;
+        free(last);
+    } else {
+        now->before = last;
+    }
+    neighbor->policies = now;
+}
+
+int rib_neighbor_policy(struct rib *rib, uint32_t number, const struct neighbor_policy *policies, size_t n)
 {
     struct neighbor *neighbor = neighbor_at(rib, number);
-    if (!neighbor || !policy_sound(policy))
+    struct policies *now = neighbor && are_sound(policies, n) ? copy_of(policies, n) : NULL;
+    if (!now)
         return -1;
-    for (int i = 0; i < 4; i++) {
-        if (neighbor->policy.variant[i] != policy->variant[i])
-            neighbor->outdated |= (uint8_t)(1u << i);
-        if (!(neighbor->changed >> i & 1) && neighbor->policy.action[i] != policy->action[i]) {
-            neighbor->changed |= (uint8_t)(1u << i);
-            neighbor->did[i] = neighbor->policy.action[i];
-        }
-    }
-    neighbor->policy = *policy;
+    keep_before(neighbor, now);
     return 0;
 }
 
@@ -69,7 +119,7 @@ int rib_neighbor_retire(struct rib *rib, uint32_t number)
         neighbor->counts[i] = 0;
     }
     if (neighbor->routes == 0) {
-        neighbor->used = false;
+        neighbor_end(neighbor);
         return 0;
     }
     neighbor->retired = true;
@@ -85,6 +135,11 @@ void rib_neighbor_counts(const struct rib *rib, uint32_t number, uint64_t counts
         counts[i] = neighbor ? neighbor->counts[i] : 0;
 }
 
+void rib_set_path_id_key(struct rib *rib, const uint64_t key[2])
+{
+    memcpy(rib->path_id_key, key, sizeof rib->path_id_key);
+}
+
 void rib_set_plain(struct rib *rib, uint64_t ipv4, uint64_t ipv6)
 {
     rib->plain[0] = ipv4;
@@ -92,6 +147,15 @@ void rib_set_plain(struct rib *rib, uint64_t ipv4, uint64_t ipv6)
 }
 
 void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers) { rib->extended_next_hop = receivers; }
+
+void rib_set_kinds(struct rib *rib, uint64_t internal, uint64_t confederation, uint64_t clients)
+{
+    const uint64_t kinds[KINDS] = {internal, confederation, clients};
+    for (int i = 0; i < KINDS; i++) {
+        rib->rekinded |= rib->kinds[i] ^ kinds[i];
+        rib->kinds[i] = kinds[i];
+    }
+}
 
 void rib_set_up(struct rib *rib, uint64_t receivers) { rib->up = receivers; }
 

@@ -25,13 +25,14 @@ static void drop_first(struct rib *rib, struct queue *queue)
     route->waiting = NOT_WAITING;
 }
 
-static bool may_differ(const struct rib *rib, const struct route *route)
+static bool may_differ(const struct rib *rib, uint32_t number)
 {
+    const struct route *route = route_at(rib, number);
     if (route_gone(rib, route))
         return true;
-    switch (route_action(rib, route)) {
+    switch (route_action(rib, number)) {
     case ACTION_ANNOUNCE:
-        return (route->bits & OUTDATED_BOTH) || route->advertised != route_receivers(rib, route);
+        return (route->bits & OUTDATED_BOTH) || route->advertised != route_receivers(rib, number);
     case ACTION_WITHDRAW:
         return (route->bits & WITHDRAWN_BOTH) != WITHDRAWN_BOTH || route->advertised;
     case ACTION_OBSERVE:
@@ -44,7 +45,7 @@ static bool may_differ(const struct rib *rib, const struct route *route)
 void outbox_consider(struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
-    if (route->waiting != NOT_WAITING || !may_differ(rib, route))
+    if (route->waiting != NOT_WAITING || !may_differ(rib, number))
         return;
     append_to(rib, &rib->outbox, number);
     rib->state.waiting++;
@@ -78,7 +79,7 @@ static bool fits(const struct rib *rib, const struct command *command, const str
            command->family == route_family(emission->number) &&
            /* Some routers take a path id for one prefix only (ExaBGP 4.2). */
            !command->has_path_id && (emission->plain || !(route->bits & HAS_PATH_ID)) &&
-           (!emission->announce || (command->attrs == route->attrs && command->variant == route_variant(rib, route) &&
+           (!emission->announce || (command->attrs == route->attrs && command->variant == route_variant(rib, emission->number) &&
                                     command->previous_run == emission->previous_run));
 }
 
@@ -90,7 +91,7 @@ static void append(struct rib *rib, struct command *command, const struct emissi
         command->announce = emission->announce;
         command->family = route_family(emission->number);
         command->has_path_id = !emission->plain && (route->bits & HAS_PATH_ID);
-        command->path_id = route->path_id;
+        command->path_id = route_path_id(rib, emission->number);
         command->attrs = route->attrs;
         command->previous_run = emission->previous_run;
         if (emission->previous_run != ATTRS_NONE) {
@@ -98,7 +99,7 @@ static void append(struct rib *rib, struct command *command, const struct emissi
             attrs_hold(&rib->attrs, emission->previous_run);
             rib->held_previous_run = emission->previous_run;
         }
-        command->variant = route_variant(rib, route);
+        command->variant = route_variant(rib, emission->number);
     } else {
         command->text[command->size++] = ' ';
     }
@@ -128,7 +129,7 @@ static uint64_t nlri_hash(const struct rib *rib, const struct emission *emission
     uint64_t words[3] = {(uint64_t)prefix.family << 8 | prefix.len};
     memcpy(words + 1, prefix.addr, sizeof prefix.addr);
     if (!emission->plain && (route->bits & HAS_PATH_ID))
-        words[0] |= (uint64_t)route->path_id << 16 | UINT64_C(1) << 48;
+        words[0] |= (uint64_t)route_path_id(rib, emission->number) << 16 | UINT64_C(1) << 48;
     return siphash(rib->attrs.secret, words, sizeof words) | 1;
 }
 

@@ -8,15 +8,14 @@ int rib_previous_run_begin(struct rib *rib, uint32_t number)
     if (!neighbor || neighbor->routes)
         return -1;
     neighbor->previous_run = true;
-    for (int i = 0; i < 4; i++)
-        neighbor->policy.action[i] = ACTION_HOLD;
     return 0;
 }
 
-/* The receivers at which the route is of this NLRI. */
-static uint64_t shared(const struct rib *rib, const struct route *route, const struct nlri *nlri)
+/* The receivers at which the route is announced as this NLRI. */
+static uint64_t shared(const struct rib *rib, uint32_t number, const struct nlri *nlri)
 {
-    if (!(route->bits & HAS_PATH_ID) == !nlri->has_path_id && route->path_id == nlri->path_id)
+    if (!(route_at(rib, number)->bits & HAS_PATH_ID) == !nlri->has_path_id &&
+        route_path_id(rib, number) == nlri->path_id)
         return UINT64_MAX;
     return rib->plain[family_at(nlri->prefix.family)];
 }
@@ -26,8 +25,8 @@ static int add(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct 
     uint32_t same = NO_ROUTE;
     for (uint32_t i = chain_of(rib, &nlri->prefix); i != NO_ROUTE; i = route_at(rib, i)->next) {
         const struct route *route = route_at(rib, i);
-        receivers &= ~(route->advertised & shared(rib, route, nlri)); /* what was written since is newer */
-        if (route->neighbor == neighbor && route->attrs == attrs && shared(rib, route, nlri) == UINT64_MAX)
+        receivers &= ~(route->advertised & shared(rib, i, nlri)); /* what was written since is newer */
+        if (route->neighbor == neighbor && route->attrs == attrs && shared(rib, i, nlri) == UINT64_MAX)
             same = i;
     }
     if (!receivers)
@@ -42,7 +41,7 @@ static int add(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct 
     /* Something may have to be written for those that share the NLRI: a withdraw that was written counts no more. */
     for (uint32_t i = chain_of(rib, &nlri->prefix); i != NO_ROUTE; i = route_at(rib, i)->next) {
         struct route *route = route_at(rib, i);
-        if (i != same && (shared(rib, route, nlri) & receivers)) {
+        if (i != same && (shared(rib, i, nlri) & receivers)) {
             route->bits &= (uint8_t)~WITHDRAWN_BOTH;
             outbox_consider(rib, i);
         }
@@ -86,7 +85,7 @@ int rib_mark_not_announced(struct rib *rib, const char *text, size_t size, uint6
         return -1;
     for (uint32_t i = chain_of(rib, &nlri.prefix); i != NO_ROUTE; i = route_at(rib, i)->next) {
         struct route *route = route_at(rib, i);
-        route->advertised &= ~(receivers & shared(rib, route, &nlri));
+        route->advertised &= ~(receivers & shared(rib, i, &nlri));
         outbox_consider(rib, i);
     }
     return 0;

@@ -50,9 +50,9 @@ static void become(struct rib *rib, uint32_t number, enum validity validity)
     struct neighbor *neighbor = neighbor_of(rib, route);
     neighbor->counts[route->bits & VALIDITY_BITS]--;
     neighbor->counts[validity]++;
-    uint16_t variant = route_variant(rib, route);
+    uint16_t variant = route_variant(rib, number);
     route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | WITHDRAWN_BOTH)) | (unsigned)validity);
-    if (variant != route_variant(rib, route))
+    if (variant != route_variant(rib, number))
         route->bits |= OUTDATED_BOTH;
     *since_at(rib, number) = rib->now;
 }
@@ -61,10 +61,10 @@ void route_set_validity(struct rib *rib, uint32_t number, enum validity validity
 {
     const struct route *route = route_at(rib, number);
     unsigned was = route->bits & VALIDITY_BITS;
-    uint8_t did = (uint8_t)route_did(rib, route);
+    uint8_t did = (uint8_t)route_did(rib, number);
     if (was != (unsigned)validity)
         become(rib, number, validity);
-    if (was != (unsigned)validity || did != route_action(rib, route))
+    if (was != (unsigned)validity || did != route_action(rib, number))
         change_note(rib, number, (uint8_t)was, (uint8_t)validity, did);
 }
 
@@ -109,7 +109,7 @@ static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enu
         rib->state.routes++;
         *since_at(rib, number) = rib->now;
     }
-    if (route_retagged(rib, route)) /* by the set or validity that it may lose here */
+    if (route_retagged(rib, number)) /* by the set or validity that it may lose here */
         route->bits |= OUTDATED_BOTH;
     if (route->attrs != attrs) {
         if (summary_of(rib, route)->announced_hash != rib->attrs.sets[attrs].summary.announced_hash)

@@ -75,8 +75,15 @@ void rib_revalidate(struct rib *rib)
 /* Every route has been marked that had to be. */
 static void forget_retagged(struct rib *rib)
 {
-    for (uint32_t i = 0; i < rib->neighbors_n; i++)
-        rib->neighbors[i].outdated = rib->neighbors[i].changed = 0;
+    for (uint32_t i = 0; i < rib->neighbors_n; i++) {
+        struct neighbor *neighbor = &rib->neighbors[i];
+        neighbor->outdated = false;
+        if (neighbor->policies)
+            policies_free(neighbor->policies->before);
+        if (neighbor->policies)
+            neighbor->policies->before = NULL;
+    }
+    rib->rekinded = 0;
     for (uint32_t i = 0; rib->revalidate.attrs && i < rib->attrs.n; i++)
         rib->attrs.sets[i].retagged = 0;
     rib->revalidate.attrs = false;
@@ -103,7 +110,7 @@ static void validate(struct rib *rib, struct batch *batch)
     vrpset_validate_some(rib->set, prefixes, origins, batch->n, validities);
     for (size_t i = 0; i < batch->n; i++) {
         struct route *route = route_at(rib, batch->numbers[i]);
-        if (route_retagged(rib, route))
+        if (route_retagged(rib, batch->numbers[i]))
             route->bits |= OUTDATED_BOTH;
         route_set_validity(rib, batch->numbers[i], (enum validity)validities[i]);
         outbox_consider(rib, batch->numbers[i]);

@@ -1,6 +1,7 @@
 /* The RIB's life, its attribute sets, and lists of its routes. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "rib/rib_private.h"
 
@@ -42,10 +43,13 @@ void rib_free(struct rib *rib)
     }
     attrs_free(&rib->attrs);
     map_free(&rib->written);
+    for (uint32_t i = 0; i < rib->neighbors_n; i++)
+        policies_free(rib->neighbors[i].policies);
     free(rib->neighbors);
     revalidate_forget(&rib->revalidate);
     free(rib->changes.at);
     free(rib->our_tags);
+    free(rib->conditions);
     free(rib);
 }
 
@@ -119,6 +123,20 @@ int rib_set_our_tags(struct rib *rib, const struct our_tag *tags, size_t n)
     return rib->our_tags ? 0 : -1;
 }
 
+int rib_set_conditions(struct rib *rib, const struct condition *conditions, size_t n)
+{
+    struct condition *copy = n < SIZE_MAX / sizeof *copy - 1 ? malloc((n + 1) * sizeof *copy) : NULL;
+    if (!copy)
+        return -1;
+    if (n)
+        memcpy(copy, conditions, n * sizeof *copy);
+    free(rib->conditions);
+    rib->conditions = copy;
+    rib->terms.conditions = copy;
+    rib->terms.conditions_n = n;
+    return 0;
+}
+
 /* ---- lists --------------------------------------------------------------------------------------------------- */
 
 static enum invalid_reason reason_of(const struct rib *rib, uint32_t number)
@@ -140,10 +158,11 @@ static struct route_row row_of(const struct rib *rib, uint32_t number)
                               .neighbor = route->neighbor,
                               .has_path_id = (route->bits & HAS_PATH_ID) != 0,
                               .validity = route->bits & VALIDITY_BITS,
-                              .action = (uint8_t)route_action(rib, route),
+                              .action = (uint8_t)route_action(rib, number),
                               .waiting = route->waiting != NOT_WAITING,
                               .reason = (uint8_t)reason_of(rib, number),
-                              .since = *since_at(rib, number)};
+                              .since = *since_at(rib, number),
+                              .announced_path_id = route_path_id(rib, number)};
 }
 
 static size_t rows_of(const struct rib *rib, uint32_t chain, struct route_row *out, size_t room)

@@ -6,8 +6,9 @@
  * one command, and never more waits than there are routes.
  *
  * A router keeps one announcement for each NLRI and receiver: for a prefix and path id (RFC 7911), or for the prefix
- * alone at a receiver that takes no path ids, which is called plain here. When several routes share an NLRI, the best
- * by RFC 4271 section 9.1 (as far as it can be known) is written there.
+ * alone at a receiver that takes no path ids, which is called plain here. Path ids toward receivers are ours, another one
+ * for each neighbor and path id of its own. When several routes share an NLRI, the best by RFC 4271 section 9.1 (as far
+ * as it can be known) is written there; but an invalid one never before one that is not.
  *
  * Read this header, then rib_private.h (the record of a route, and what the files share), then the way of a route:
  *     receive.c       a neighbor announces or withdraws it
@@ -16,6 +17,7 @@
  *     select.c        the best route of an NLRI, and what has to be written there
  * and what these stand on:
  *     neighbors.c     sessions and their policies
+ *     rules.c         what the policy says of a route
  *     store.c         records, and the routes of a prefix
  *     walk.c          goes over all routes, or those that a prefix covers, in slices
  *     attrs.c         attribute sets, by number            index.c   prefixes in order
@@ -51,12 +53,20 @@
 
 enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_ANNOUNCE = 3 };
 
-/* What the policy says for one neighbor, a value for each validity. */
+#define ACTION_BY_VALIDITY 255
+#define POLICIES_MOST 64 /* of a neighbor */
+
+/* What a rule of the policy says for one neighbor, and for which of its routes. Four values: one for each validity. */
 struct neighbor_policy {
     uint64_t receivers;           /* bit i: announced and withdrawn at receiver i */
     uint32_t local_preference[4]; /* UINT32_MAX: the learned one */
     uint16_t variant[4];          /* equal for two validities whose announcements carry the same additions */
     uint8_t action[4];            /* enum action, by enum validity */
+    uint8_t as_set;               /* enum action of what has TRAIT_AS_SET, or ACTION_BY_VALIDITY */
+    uint8_t enforce_first_as;     /* what has TRAIT_OTHER_FIRST_AS is not announced */
+    uint8_t shortest[2];          /* prefixes that it is for: IPv4, IPv6 */
+    uint8_t longest[2];
+    uint32_t conditions; /* it is for sets that meet one of them; 0: for all */
 };
 
 struct route_faults {
@@ -90,6 +100,7 @@ struct route_row {
     uint8_t waiting; /* something of it may still have to be written */
     uint8_t reason;  /* enum invalid_reason */
     uint32_t since;  /* when its validity changed, or it came: what rib_set_time was given */
+    uint32_t announced_path_id; /* ours, at receivers that take some; of a route with one */
 };
 
 enum invalid_reason { /* why a route is invalid */
@@ -151,22 +162,32 @@ uint32_t rib_attrs_end(const struct rib *rib);                                  
 int rib_attrs_retag(struct rib *rib, uint32_t attrs, const struct attrs_summary *summary);
 /* Our tags are other ones: see struct summary_terms. -1: no memory, or a kind that is none; then they are not known. */
 int rib_set_our_tags(struct rib *rib, const struct our_tag *tags, size_t n);
+/* The communities that policies ask for. Sets that are there keep what they meet until rib_attrs_retag. -1: no memory. */
+int rib_set_conditions(struct rib *rib, const struct condition *conditions, size_t n);
 
 /* ---- neighbors are numbered by session: one that comes back is a new one. */
 
-/* `rank` decides between routes that are equal otherwise. -1: no number or no memory left. */
-int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policy, const uint8_t rank[17]);
-/* Another policy. rib_revalidate makes it count; what is advertised with other additions is written again. */
-int rib_neighbor_policy(struct rib *rib, uint32_t neighbor, const struct neighbor_policy *policy);
+/* Of n policies the first one that is for a route counts, so the last one must be for all. `rank` decides between routes
+ * that are equal otherwise. -1: no number or no memory left, or policies that can't be. */
+int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policies, size_t n, const uint8_t rank[17]);
+/* Other policies. rib_revalidate makes them count; what is advertised with other additions is written again. */
+int rib_neighbor_policy(struct rib *rib, uint32_t neighbor, const struct neighbor_policy *policies, size_t n);
 int rib_neighbor_retire(struct rib *rib, uint32_t neighbor);                            /* its routes go, in rib_work */
 void rib_neighbor_counts(const struct rib *rib, uint32_t neighbor, uint64_t counts[4]); /* by validity */
 
 /* ---- receivers, by bit */
 
+/* A secret by which path ids are made, the same in each run: nobody outside can choose two that are equal. No route has
+ * been announced yet. */
+void rib_set_path_id_key(struct rib *rib, const uint64_t key[2]);
 /* The receivers that take no path ids. What is advertised at one whose bit changes must have been withdrawn before. */
 void rib_set_plain(struct rib *rib, uint64_t ipv4, uint64_t ipv6);
 /* The receivers that take IPv4 routes with an IPv6 next hop (RFC 8950). rib_revalidate makes it count. */
 void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers);
+/* What the receivers are to the router: of its own AS, of another AS in its confederation (RFC 5065), clients of the
+ * route server that it is (RFC 7947); all others are external. What is announced depends on it (TRAIT_BY_KIND), and
+ * whether it is (RFC 1997). rib_revalidate makes it count. */
+void rib_set_kinds(struct rib *rib, uint64_t internal, uint64_t confederation, uint64_t clients);
 /* The receivers whose sessions are up; all, until this was called. At one that is down nothing is announced: what is
  * advertised there in the right words stays, other words are withdrawn. rib_revalidate makes it count. */
 void rib_set_up(struct rib *rib, uint64_t receivers);

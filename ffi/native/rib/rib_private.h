@@ -14,6 +14,8 @@
 #define IPV6_BIT UINT32_C(0x80000000) /* of a route's number: in which arena it lies */
 #define CHUNK 4096                    /* routes of one piece of an arena */
 
+enum kind { KIND_INTERNAL, KIND_CONFEDERATION, KIND_CLIENT, KINDS };
+
 enum {
     VALIDITY_BITS = 0x03,
     OUTDATED = 0x04,       /* what is advertised has other words than it would have now */
@@ -48,16 +50,18 @@ struct arena { /* routes of one family, in chunks that never move */
     uint32_t size; /* of a route */
 };                 /* behind the routes of a chunk: since when each has its validity */
 
+struct policies { /* of one neighbor */
+    struct policies *before; /* those that it had when rib_work last was through with all routes, and since; or NULL */
+    size_t n;
+    struct neighbor_policy at[];
+};
+
 struct neighbor {
-    struct neighbor_policy policy;
-    uint8_t name_n;   /* 0: it has none */
+    struct policies *policies;
     uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
     bool used, retired;
-    uint8_t
-        outdated; /* bit i: routes of validity i are advertised with other additions, until rib_work has marked them */
+    bool outdated; /* its routes may be advertised with other additions, until rib_work has marked them */
     bool previous_run; /* its routes are what a previous run announced */
-    uint8_t changed;   /* bit i: routes of validity i had the action did[i], until rib_work has looked at them */
-    uint8_t did[4];
     uint64_t counts[4];
     uint64_t routes; /* records, gone ones too */
 };
@@ -96,6 +100,7 @@ struct rib {
     uint32_t neighbors_n, neighbors_room;
     struct summary_terms terms;
     struct our_tag *our_tags; /* those of `terms` */
+    struct condition *conditions;
     struct revalidate revalidate;
     struct walk purge;          /* of what retired neighbors and forgotten receivers have */
     struct queue outbox;        /* routes for which something may have to be written */
@@ -103,7 +108,10 @@ struct rib {
     uint64_t plain[2];          /* receivers that take no path ids, by family */
     uint64_t extended_next_hop; /* receivers that take IPv4 routes with an IPv6 next hop */
     uint64_t up;                /* receivers that can be announced to */
+    uint64_t kinds[KINDS];      /* receivers by kind; external: those of none */
+    uint64_t rekinded;          /* those that are of another kind now, until rib_work has marked what they have */
     uint64_t forgotten;         /* receivers that are gone, until `purge` is over */
+    uint64_t path_id_key[2];    /* of the path ids with which routes are announced */
     bool has_barriers;
     struct map written;         /* see written_set.h */
     uint32_t held_previous_run; /* the set of the last command, held until the next one */
@@ -112,7 +120,7 @@ struct rib {
     uint64_t change_counts[4][4]; /* since the start: from, to */
 };
 
-/* store.c: records, the routes of a prefix, and what the policy says of a route */
+/* The record of a route. */
 static inline size_t address_size(uint8_t family) { return family == 4 ? 4 : 16; }
 static inline size_t family_at(uint8_t family) { return family == 4 ? 0 : 1; }
 static inline uint8_t route_family(uint32_t number) { return number & IPV6_BIT ? 6 : 4; }
@@ -141,6 +149,21 @@ static inline const struct attrs_summary *summary_of(const struct rib *rib, cons
     return &rib->attrs.sets[route->attrs].summary;
 }
 
+/* rules.c: what the policy says of a route */
+void neighbor_end(struct neighbor *neighbor); /* frees its policies; its number is free, too */
+bool route_gone(const struct rib *rib, const struct route *route); /* withdrawn, or of a retired neighbor */
+const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t number);
+enum action route_action(const struct rib *rib, uint32_t number);
+enum action route_did(const struct rib *rib, uint32_t number);    /* its action before the policy changed */
+uint64_t route_receivers(const struct rib *rib, uint32_t number); /* where it can be announced */
+uint16_t route_variant(const struct rib *rib, uint32_t number);
+bool route_retagged(const struct rib *rib, uint32_t number); /* and perhaps not marked as outdated yet */
+/* The path id with which it is announced, at receivers that take some: ours (RFC 7911 section 2), the same in the next
+ * run. Where two of one prefix are equal all the same, the routes share an NLRI. */
+uint32_t route_path_id(const struct rib *rib, uint32_t number);
+void policies_free(struct policies *policies);
+
+/* store.c: records, the routes of a prefix */
 void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST]);
 struct prefix route_prefix(const struct rib *rib, uint32_t number);
 uint32_t chain_of(const struct rib *rib, const struct prefix *prefix); /* its first route, or NO_ROUTE */
@@ -153,13 +176,6 @@ uint32_t *make_chain(struct rib *rib, const struct prefix *prefix);
 /* A new record, of no validity yet; `first`: of its prefix, by make_chain. NO_ROUTE: no memory. */
 uint32_t add_route(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri);
 void route_remove(struct rib *rib, uint32_t number);
-
-bool route_gone(const struct rib *rib, const struct route *route); /* withdrawn, or of a retired neighbor */
-enum action route_action(const struct rib *rib, const struct route *route);
-enum action route_did(const struct rib *rib, const struct route *route);    /* its action before the policy changed */
-uint64_t route_receivers(const struct rib *rib, const struct route *route); /* where it can be announced */
-uint16_t route_variant(const struct rib *rib, const struct route *route);
-bool route_retagged(const struct rib *rib, const struct route *route); /* and perhaps not marked as outdated yet */
 
 /* neighbors.c */
 struct neighbor *neighbor_at(const struct rib *rib, uint32_t number); /* NULL: none, or retired */

@@ -22,7 +22,7 @@ static struct group group_of(const struct rib *rib, uint32_t number, uint32_t ch
     uint64_t receivers = rib->plain[family_at(route_family(number))];
     return (struct group){.receivers = (plain ? receivers : ~receivers) & ~rib->forgotten,
                           .chain = chain,
-                          .path_id = route->path_id,
+                          .path_id = route_path_id(rib, number),
                           .plain = plain,
                           .has_path_id = (route->bits & HAS_PATH_ID) != 0,
                           .outdated = plain ? OUTDATED_PLAIN : OUTDATED,
@@ -34,7 +34,8 @@ static uint32_t next_in_group(const struct rib *rib, const struct group *group, 
 {
     while (number != NO_ROUTE && !group->plain) {
         const struct route *route = route_at(rib, number);
-        if (((route->bits & HAS_PATH_ID) != 0) == group->has_path_id && route->path_id == group->path_id)
+        if (((route->bits & HAS_PATH_ID) != 0) == group->has_path_id &&
+            route_path_id(rib, number) == group->path_id)
             break;
         number = route->next;
     }
@@ -45,14 +46,14 @@ static uint32_t next_in_group(const struct rib *rib, const struct group *group, 
     for (uint32_t i = next_in_group(rib, group, group->chain); i != NO_ROUTE; \
          i = next_in_group(rib, group, route_at(rib, i)->next))
 
-static bool is_announced(const struct rib *rib, const struct route *route)
+static bool is_announced(const struct rib *rib, uint32_t number)
 {
-    return !route_gone(rib, route) && route_action(rib, route) == ACTION_ANNOUNCE;
+    return !route_gone(rib, route_at(rib, number)) && route_action(rib, number) == ACTION_ANNOUNCE;
 }
 
-static bool is_withdrawn(const struct rib *rib, const struct route *route)
+static bool is_withdrawn(const struct rib *rib, uint32_t number)
 {
-    return !route_gone(rib, route) && route_action(rib, route) == ACTION_WITHDRAW;
+    return !route_gone(rib, route_at(rib, number)) && route_action(rib, number) == ACTION_WITHDRAW;
 }
 
 static bool of_previous_run(const struct rib *rib, const struct route *route)
@@ -60,10 +61,19 @@ static bool of_previous_run(const struct rib *rib, const struct route *route)
     return neighbor_of(rib, route)->previous_run;
 }
 
-static uint32_t preference(const struct rib *rib, const struct route *route)
+static uint32_t preference(const struct rib *rib, uint32_t number)
 {
-    uint32_t given = neighbor_of(rib, route)->policy.local_preference[route->bits & VALIDITY_BITS];
+    const struct route *route = route_at(rib, number);
+    uint32_t given = route_policy(rib, number)->local_preference[route->bits & VALIDITY_BITS];
     return given != UINT32_MAX ? given : summary_of(rib, route)->local_preference;
+}
+
+/* How far a route is from one that anybody would take: what is invalid never displaces what is not, and an aggregate of
+ * which nobody knows whose it is (RFC 9774) no path without a set. */
+static int doubt(const struct rib *rib, const struct route *route)
+{
+    bool invalid = (route->bits & VALIDITY_BITS) == VALIDITY_INVALID;
+    return 2 * invalid + ((summary_of(rib, route)->traits & TRAIT_AS_SET) != 0);
 }
 
 /* RFC 4271 section 9.1, as far as the summaries go; below 0: a is better. Never 0 for two routes. */
@@ -71,7 +81,10 @@ static int compare(const struct rib *rib, uint32_t a_number, uint32_t b_number)
 {
     const struct route *a = route_at(rib, a_number), *b = route_at(rib, b_number);
     const struct attrs_summary *of_a = summary_of(rib, a), *of_b = summary_of(rib, b);
-    uint32_t preference_a = preference(rib, a), preference_b = preference(rib, b);
+    uint32_t preference_a = preference(rib, a_number), preference_b = preference(rib, b_number);
+    int doubts = doubt(rib, a) - doubt(rib, b);
+    if (doubts)
+        return doubts;
     if (preference_a != preference_b)
         return preference_a > preference_b ? -1 : 1;
     if (of_a->path_length != of_b->path_length)
@@ -91,8 +104,7 @@ static uint32_t best_route(const struct rib *rib, const struct group *group, uin
 {
     uint32_t best = NO_ROUTE;
     FOR_GROUP (i) {
-        const struct route *route = route_at(rib, i);
-        if (is_announced(rib, route) && (route_receivers(rib, route) & group->receivers & ~taken) &&
+        if (is_announced(rib, i) && (route_receivers(rib, i) & group->receivers & ~taken) &&
             (best == NO_ROUTE || compare(rib, i, best) < 0))
             best = i;
     }
@@ -115,7 +127,7 @@ static bool is_disowned(const struct rib *rib, const struct group *group, const 
 {
     FOR_GROUP (i) {
         const struct route *route = route_at(rib, i);
-        enum action action = route_action(rib, route);
+        enum action action = route_action(rib, i);
         if (!of_previous_run(rib, route) && !route_gone(rib, route) &&
             (action == ACTION_WITHDRAW || action == ACTION_OBSERVE) &&
             summary_of(rib, route)->identity == summary_of(rib, previous)->identity)
@@ -132,10 +144,10 @@ static void inherit(struct rib *rib, const struct group *group, uint32_t number,
         return;
     FOR_GROUP (i) {
         struct route *other = route_at(rib, i);
-        if (i == number || (other->bits & group->outdated) || route_retagged(rib, other) ||
+        if (i == number || (other->bits & group->outdated) || route_retagged(rib, i) ||
             of_previous_run(rib, other) || !(other->advertised & need) ||
             summary_of(rib, other)->announced_hash != summary_of(rib, heir)->announced_hash ||
-            route_variant(rib, other) != route_variant(rib, heir))
+            route_variant(rib, i) != route_variant(rib, number))
             continue;
         heir->advertised |= other->advertised & need;
         other->advertised &= ~need;
@@ -148,9 +160,9 @@ static uint64_t to_withdraw(struct rib *rib, const struct group *group, uint32_t
 {
     struct route *route = route_at(rib, number);
     uint64_t lost = route->advertised & group->receivers & ~kept;
-    if (is_withdrawn(rib, route)) {
+    if (is_withdrawn(rib, number)) {
         if (!(route->bits & group->withdrawn))
-            lost |= neighbor_of(rib, route)->policy.receivers & group->receivers & ~kept;
+            lost |= route_policy(rib, number)->receivers & group->receivers & ~kept;
         if (!lost)
             route->bits |= group->withdrawn;
     }
@@ -163,11 +175,23 @@ static uint64_t held(const struct rib *rib, const struct group *group)
     uint64_t receivers = 0;
     FOR_GROUP (i) {
         const struct route *route = route_at(rib, i);
-        if (!route_gone(rib, route) && route_action(rib, route) == ACTION_HOLD &&
+        if (!route_gone(rib, route) && route_action(rib, i) == ACTION_HOLD &&
             !(of_previous_run(rib, route) && is_disowned(rib, group, route)))
             receivers |= route->advertised & group->receivers;
     }
     return receivers;
+}
+
+/* Those of the receivers to which the same is announced. */
+static uint64_t of_one_kind(const struct rib *rib, uint64_t receivers)
+{
+    uint64_t external = ~UINT64_C(0);
+    for (int i = 0; i < KINDS; i++) {
+        if (receivers & rib->kinds[i])
+            return receivers & rib->kinds[i];
+        external &= ~rib->kinds[i];
+    }
+    return receivers & external;
 }
 
 static bool group_emission(struct rib *rib, const struct group *group, struct emission *out)
@@ -176,7 +200,7 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
     /* Each turn takes a receiver at least: so many turns there are at most, however many routes the group has. */
     for (uint32_t best; (best = best_route(rib, group, taken)) != NO_ROUTE;) {
         struct route *route = route_at(rib, best);
-        uint64_t want = route_receivers(rib, route) & group->receivers & ~taken;
+        uint64_t want = route_receivers(rib, best) & group->receivers & ~taken;
         if (want & ~route->advertised)
             inherit(rib, group, best, want & ~route->advertised);
         uint64_t old = route->bits & group->outdated ? route->advertised & group->receivers & ~rib->up : 0;
@@ -185,6 +209,8 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
             return true;
         }
         uint64_t need = (route->bits & group->outdated ? want : want & ~route->advertised) & rib->up;
+        if (need && (summary_of(rib, route)->traits & TRAIT_BY_KIND))
+            need = of_one_kind(rib, need);
         if (need) {
             *out = (struct emission){best, previous_run_at(rib, group, need), need, true, group->plain};
             return true;
@@ -217,9 +243,9 @@ bool emission_next(struct rib *rib, uint32_t number, struct emission *out)
     /* Nothing of the route is left to write, so what its bits say of receivers that it does not have is settled, too.
      */
     struct route *route = route_at(rib, number);
-    if (is_announced(rib, route))
+    if (is_announced(rib, number))
         route->bits &= (uint8_t)~OUTDATED_BOTH;
-    else if (route_action(rib, route) == ACTION_WITHDRAW)
+    else if (route_action(rib, number) == ACTION_WITHDRAW)
         route->bits |= WITHDRAWN_BOTH;
     return false;
 }
@@ -235,7 +261,7 @@ void emission_apply(struct rib *rib, const struct emission *emission)
     if (emission->announce) {
         route->advertised |= emission->receivers;
         route->bits &= (uint8_t) ~(group->outdated | group->withdrawn);
-    } else if (route_action(rib, route) == ACTION_WITHDRAW) {
+    } else if (route_action(rib, emission->number) == ACTION_WITHDRAW) {
         route->bits |= group->withdrawn;
     }
 }

@@ -1,4 +1,4 @@
-/* Records: memory for routes, the routes of a prefix, and what the policy says of a route. */
+/* Records: memory for routes, and the routes of a prefix. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -134,50 +134,6 @@ void route_remove(struct rib *rib, uint32_t number)
     attrs_release(&rib->attrs, route->attrs);
     struct neighbor *neighbor = neighbor_of(rib, route);
     if (--neighbor->routes == 0 && neighbor->retired)
-        neighbor->used = false;
+        neighbor_end(neighbor);
     arena_give(rib, number);
-}
-
-/* ---- what the policy says of a route ------------------------------------------------------------------------- */
-
-bool route_gone(const struct rib *rib, const struct route *route)
-{
-    return (route->bits & GONE) || neighbor_of(rib, route)->retired;
-}
-
-static enum action fit_action(const struct rib *rib, const struct route *route, enum action action)
-{
-    return action == ACTION_ANNOUNCE && summary_of(rib, route)->fitness == UNFIT ? ACTION_OBSERVE : action;
-}
-
-enum action route_action(const struct rib *rib, const struct route *route)
-{
-    return fit_action(rib, route, neighbor_of(rib, route)->policy.action[route->bits & VALIDITY_BITS]);
-}
-
-enum action route_did(const struct rib *rib, const struct route *route)
-{
-    const struct neighbor *neighbor = neighbor_of(rib, route);
-    unsigned validity = route->bits & VALIDITY_BITS;
-    bool changed = neighbor->changed >> validity & 1;
-    return fit_action(rib, route, changed ? neighbor->did[validity] : neighbor->policy.action[validity]);
-}
-
-uint64_t route_receivers(const struct rib *rib, const struct route *route)
-{
-    uint64_t receivers = neighbor_of(rib, route)->policy.receivers;
-    if (summary_of(rib, route)->fitness == FIT_EXTENDED_NEXT_HOP)
-        receivers &= rib->extended_next_hop;
-    return receivers;
-}
-
-uint16_t route_variant(const struct rib *rib, const struct route *route)
-{
-    return neighbor_of(rib, route)->policy.variant[route->bits & VALIDITY_BITS];
-}
-
-bool route_retagged(const struct rib *rib, const struct route *route)
-{
-    return rib->attrs.sets[route->attrs].retagged ||
-           neighbor_of(rib, route)->outdated >> (route->bits & VALIDITY_BITS) & 1;
 }

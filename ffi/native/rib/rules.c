@@ -1,0 +1,126 @@
+/* What the policy says of a route, and the rules of BGP that no policy may break. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/siphash.h"
+#include "rib/rib_private.h"
+
+void policies_free(struct policies *policies)
+{
+    while (policies) {
+        struct policies *before = policies->before;
+        free(policies);
+        policies = before;
+    }
+}
+
+void neighbor_end(struct neighbor *neighbor)
+{
+    policies_free(neighbor->policies);
+    neighbor->policies = NULL;
+    neighbor->used = false;
+}
+
+bool route_gone(const struct rib *rib, const struct route *route)
+{
+    return (route->bits & GONE) || neighbor_of(rib, route)->retired;
+}
+
+static const struct neighbor_policy *policy_among(const struct rib *rib, uint32_t number,
+                                                  const struct policies *policies)
+{
+    const struct route *route = route_at(rib, number);
+    size_t family = family_at(route_family(number)), i = 0;
+    for (; i + 1 < policies->n; i++) {
+        const struct neighbor_policy *policy = &policies->at[i];
+        if (route->len >= policy->shortest[family] && route->len <= policy->longest[family] &&
+            (!policy->conditions || (policy->conditions & summary_of(rib, route)->conditions)))
+            break;
+    }
+    return &policies->at[i];
+}
+
+const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t number)
+{
+    return policy_among(rib, number, neighbor_of(rib, route_at(rib, number))->policies);
+}
+
+static enum action action_by(const struct rib *rib, uint32_t number, const struct neighbor_policy *policy)
+{
+    const struct route *route = route_at(rib, number);
+    const struct attrs_summary *summary = summary_of(rib, route);
+    bool as_set = (summary->traits & TRAIT_AS_SET) && policy->as_set != ACTION_BY_VALIDITY;
+    enum action action = as_set ? policy->as_set : policy->action[route->bits & VALIDITY_BITS];
+    bool excluded = (summary->traits & TRAIT_LOOP) ||
+                    (policy->enforce_first_as && (summary->traits & TRAIT_OTHER_FIRST_AS));
+    if (action == ACTION_ANNOUNCE && (excluded || summary->fitness == UNFIT))
+        return ACTION_OBSERVE;
+    return action == ACTION_HOLD && excluded ? ACTION_OBSERVE : action;
+}
+
+enum action route_action(const struct rib *rib, uint32_t number)
+{
+    return action_by(rib, number, route_policy(rib, number));
+}
+
+enum action route_did(const struct rib *rib, uint32_t number)
+{
+    const struct policies *oldest = neighbor_of(rib, route_at(rib, number))->policies;
+    while (oldest->before)
+        oldest = oldest->before;
+    return action_by(rib, number, policy_among(rib, number, oldest));
+}
+
+uint64_t route_receivers(const struct rib *rib, uint32_t number)
+{
+    const struct attrs_summary *summary = summary_of(rib, route_at(rib, number));
+    uint64_t receivers = route_policy(rib, number)->receivers;
+    if (summary->fitness == FIT_EXTENDED_NEXT_HOP)
+        receivers &= rib->extended_next_hop;
+    if (summary->traits & TRAIT_NO_ADVERTISE)
+        receivers = 0;
+    if (summary->traits & TRAIT_NO_EXPORT) /* RFC 1997: a confederation counts as one AS here */
+        receivers &= rib->kinds[KIND_INTERNAL] | rib->kinds[KIND_CONFEDERATION];
+    if (summary->traits & TRAIT_NO_EXPORT_SUBCONFED)
+        receivers &= rib->kinds[KIND_INTERNAL];
+    return receivers;
+}
+
+static uint16_t variant_by(const struct rib *rib, uint32_t number, const struct policies *policies)
+{
+    return policy_among(rib, number, policies)->variant[route_at(rib, number)->bits & VALIDITY_BITS];
+}
+
+uint16_t route_variant(const struct rib *rib, uint32_t number)
+{
+    return variant_by(rib, number, neighbor_of(rib, route_at(rib, number))->policies);
+}
+
+bool route_retagged(const struct rib *rib, uint32_t number)
+{
+    const struct route *route = route_at(rib, number);
+    const struct attrs *set = &rib->attrs.sets[route->attrs];
+    const struct neighbor *neighbor = neighbor_of(rib, route);
+    if (set->retagged || neighbor->outdated ||
+        ((set->summary.traits & TRAIT_BY_KIND) && (route->advertised & rib->rekinded)))
+        return true;
+    uint16_t now = route_variant(rib, number);
+    for (const struct policies *before = neighbor->policies->before; before; before = before->before)
+        if (variant_by(rib, number, before) != now)
+            return true;
+    return false;
+}
+
+uint32_t route_path_id(const struct rib *rib, uint32_t number)
+{
+    const struct route *route = route_at(rib, number);
+    const struct neighbor *neighbor = neighbor_of(rib, route);
+    if (!(route->bits & HAS_PATH_ID) || neighbor->previous_run)
+        return route->path_id;
+    uint8_t path[sizeof neighbor->rank + sizeof route->path_id];
+    memcpy(path, neighbor->rank, sizeof neighbor->rank);
+    memcpy(path + sizeof neighbor->rank, &route->path_id, sizeof route->path_id);
+    uint32_t id = (uint32_t)siphash(rib->path_id_key, path, sizeof path);
+    return id ? id : 1; /* 0 is what a route without one has on the wire */
+}

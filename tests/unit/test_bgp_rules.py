@@ -1,0 +1,259 @@
+"""What a neighbor may do to us, and what a receiver may get: UPDATEs in, commands out, rule by rule of the RFCs."""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from rtrd import config
+from rtrd.exabgp.encode import Encoder
+from rtrd.policy import Policy
+from rtrd.rib.bgp_session import BGPSession
+from rtrd.rib.engine import Engine
+from rtrd.rib.terms import Command
+from rtrlib.vrp import VRP
+from tests.lab.engine_story import CACHES
+from tests.lab.vrp_sets import set_of
+
+OURS = 65000
+A, B, IBGP, EBGP = "192.0.2.1", "192.0.2.2", "192.0.2.8", "192.0.2.9"
+ASES = {A: 64496, B: 64497, IBGP: OURS, EBGP: 64498}
+PREFIX = "198.51.100.0/24"
+ALL = f"policy: [{{from: [{A}, {B}, {IBGP}], to: [{IBGP}, {EBGP}], valid: {{action: announce}}, not-found: {{action: announce}}, invalid: {{action: announce}}}}]\n"  # noqa: E501
+ACTS = ALL.replace("invalid: {action: announce}", "invalid: {action: withdraw}")
+
+
+def attribute(code: int, value: bytes, flags: int = 0xC0) -> bytes:
+    return struct.pack("!BBB", flags, code, len(value)) + value
+
+
+def segment(*ases: int, kind: int = 2) -> bytes:
+    return struct.pack(f"!BB{len(ases)}I", kind, len(ases), *ases)
+
+
+def octets(prefix: str) -> bytes:
+    address, _, length = prefix.partition("/")
+    return bytes([int(length)]) + IPv4Address(address).packed[: (int(length) + 7) // 8]
+
+
+class Story:
+    """An engine of which two neighbors are told, and what it says."""
+
+    def __init__(self, text: str = ALL, *vrps: VRP, secret: bytes = b"") -> None:
+        self.vrp_set = set_of(*vrps)
+        found = config.loads(CACHES + text, Path("rtrd.yaml"))
+        self.engine = Engine("exabgp", self.vrp_set, Policy(found.policy, found.neighbors), secret)
+        self.encoder = Encoder(self.engine)
+        for neighbor, asn in ASES.items():
+            self.engine.add_receiver(neighbor)
+            self.engine.spoken(neighbor, OURS, asn)
+
+    def update(
+        self,
+        neighbor: str,
+        path: bytes,
+        more: bytes = b"",
+        prefix: str = PREFIX,
+        *,
+        path_id: int | None = None,
+        hop: str = "192.0.2.77",
+    ) -> int:
+        """Have a neighbor announce a route; gives what is wrong with it."""
+        found = attribute(1, b"\0", 0x40) + attribute(2, path, 0x40) + attribute(3, IPv4Address(hop).packed, 0x40)
+        found += more
+        nlri = (b"" if path_id is None else struct.pack("!I", path_id)) + octets(prefix)
+        session = BGPSession(OURS, ASES[neighbor], True, frozenset() if path_id is None else frozenset({4}), False)
+        return self.engine.receive(neighbor, session, struct.pack("!HH", 0, len(found)) + found + nlri)
+
+    def policy(self, text: str) -> None:
+        found = config.loads(CACHES + text, Path("rtrd.yaml"))
+        self.engine.set_policy(Policy(found.policy, found.neighbors))
+        self.encoder.forget()
+
+    def commands(self) -> list[Command]:
+        while self.engine.work(10):
+            pass
+        return list(iter(lambda: self.engine.next_command(50), None))
+
+    def said(self) -> dict[str, str]:
+        """What each receiver is told: the words of an announcement, or `withdraw`."""
+        told: dict[str, str] = {}
+        for command in self.commands():
+            words = self.encoder.encode(command) if command.announce else "withdraw"
+            told |= dict.fromkeys(self.engine.receivers.names(command.receivers), words)
+        return told
+
+
+def test_a_loop_takes_no_place_and_takes_its_predecessor_down() -> None:
+    story = Story()
+    story.update(A, segment(64496, OURS, 64500))
+    story.update(B, segment(64497, 64511, 64512, 64500))
+    assert "as-path [ 64497 64511 64512 64500 ]" in story.said()[IBGP]
+    story.update(B, segment(64497, 64511, kind=1) + segment(OURS))
+    assert story.said() == {IBGP: "withdraw", EBGP: "withdraw"}
+
+
+def test_the_first_as_is_the_neighbors_unless_it_is_a_route_server() -> None:
+    story = Story()
+    story.update(A, segment(64777, 64500))
+    assert story.said() == {}
+    for entry in ("enforce-first-as: false", "local-role: rs-client"):
+        story.policy(f"{ALL}neighbors: [{{match: [AS64496], {entry}}}]\n")
+        assert "64777" in story.said()[EBGP]
+        story.policy(f"{ALL}neighbors: [{{match: [192.0.2.0/24], {entry}, enforce-first-as: true}}]\n".replace(
+            "enforce-first-as: false, ", ""
+        ))  # fmt: skip
+        assert story.said() == {IBGP: "withdraw", EBGP: "withdraw"}
+
+
+def test_local_preference_and_aigp_count_only_from_inside() -> None:
+    story = Story()
+    inside = attribute(5, struct.pack("!I", 4000), 0x40) + attribute(26, b"\1\0\x0b" + bytes(8), 0x80)
+    story.update(A, segment(64496), inside)
+    assert "4000" not in story.said()[IBGP]
+    story.update(IBGP, segment(64496), inside, "10.0.0.0/24")
+    told = story.said()
+    assert "local-preference 4000" in told[IBGP]
+    assert "attribute [ 0x1a 0x80 " in told[IBGP]
+    assert "0x1a" not in told[EBGP]
+
+
+@pytest.mark.parametrize(
+    ("community", "receivers"),
+    [(0xFF01, {IBGP}), (0xFF02, set()), (0xFF03, {IBGP}), (0xFF04, {IBGP, EBGP})],
+    ids=["NO_EXPORT", "NO_ADVERTISE", "NO_EXPORT_SUBCONFED", "NOPEER"],
+)
+def test_well_known_communities(community: int, receivers: set[str]) -> None:
+    story = Story()
+    story.update(A, segment(64496), attribute(8, struct.pack("!4H", 64496, 1, 0xFFFF, community)))
+    assert story.said().keys() == receivers
+    story.update(A, segment(64496))
+    assert {IBGP, EBGP} - receivers <= story.said().keys()
+    story.update(A, segment(64496), attribute(8, struct.pack("!4H", 64496, 1, 0xFFFF, community)))
+    told = story.said()
+    assert {receiver for receiver, words in told.items() if words == "withdraw"} == {IBGP, EBGP} - receivers
+
+
+def test_no_export_stays_in_the_confederation() -> None:
+    story = Story(f"{ALL}neighbors: [{{match: [{EBGP}], confederation: true}}]\n")
+    for number, (community, receivers) in enumerate(((0xFF01, {IBGP, EBGP}), (0xFF03, {IBGP}))):
+        more = attribute(8, struct.pack("!2H", 0xFFFF, community))
+        story.update(A, segment(64496), more, f"10.0.{number}.0/24")
+        assert story.said().keys() == receivers
+
+
+def test_a_neighbor_of_which_nothing_is_known_is_external() -> None:
+    story = Story()
+    stranger = "192.0.2.50"
+    story.policy(ALL.replace(f"to: [{IBGP}", f"to: [{stranger}"))
+    story.update(A, segment(64496), attribute(8, struct.pack("!2H", 0xFFFF, 0xFF01)))
+    story.update(A, segment(64496), attribute(4, bytes(4), 0x80), "10.0.0.0/24")
+    assert "med" not in story.said()[stranger]
+    assert story.engine.relation(stranger) is None
+    story.engine.spoken(stranger, OURS, OURS)
+    told = {command.prefixes: story.encoder.encode(command) for command in story.commands()}
+    assert told.keys() == {PREFIX, "10.0.0.0/24"}, "what it could not get, and what has other words now"
+    assert "med 0" in told["10.0.0.0/24"]
+
+
+def test_an_invalid_route_never_displaces_one_that_is_not() -> None:
+    story = Story(ALL, VRP("198.51.100.0/22", 24, 64500))
+    story.update(A, segment(64496, 64511, 64512, 64500))
+    assert "64511" in story.said()[IBGP]
+    story.update(B, segment(64497))
+    assert story.said() == {}, "shorter, but invalid"
+    story.policy(ALL.replace("invalid: {action: announce}", "invalid: {action: announce, local-preference: 900}"))
+    assert story.said() == {}
+
+
+def test_paths_with_a_set() -> None:
+    a_set = segment(64496) + segment(64500, 64501, kind=1)
+    story = Story(ACTS)
+    story.update(A, a_set)
+    assert story.said() == {IBGP: "withdraw", EBGP: "withdraw"}, "withdrawn, as an invalid one would be"
+    story.update(B, segment(64497, 64511, 64512, 64500))
+    assert story.said()[IBGP].count("64511") == 1
+    by_validity = ACTS.replace("invalid:", "as-set: by-validity, invalid:")
+    story.policy(by_validity)
+    assert story.said() == {}, "it may be announced, but does not hide the other one"
+    story.engine.forget([B])
+    assert "attribute [ 0x02 " in story.said()[IBGP]
+    story.policy(ACTS.replace("invalid:", "as-set: {action: observe}, invalid:"))
+    assert story.said() == {IBGP: "withdraw", EBGP: "withdraw"}
+    assert not any(route.advertised for _, route in story.engine.routes())
+
+
+def test_a_rule_for_some_routes() -> None:
+    """RFC 7999: black holes are longer than their ROA allows."""
+    black_hole = attribute(8, struct.pack("!2H", 65535, 666))
+    when = "when: {communities: ['65535:666', '65000:1:2'], prefix-length: {ipv4: [25, 32]}}"
+    rule = f"{{from: [{A}], {when}, to: [{IBGP}], invalid: {{action: announce}}}}"
+    story = Story(f"policy: [{rule}, {ACTS.partition('[')[2]}", VRP("10.0.0.0/16", 24, 64496))
+    story.update(A, segment(64496), black_hole, "10.0.1.1/32")
+    assert story.said().keys() == {IBGP}
+    story.update(A, segment(64496), b"", "10.0.1.2/32")
+    story.update(A, segment(64497), black_hole, "10.0.2.0/24")
+    assert set(story.said().values()) == {"withdraw"}
+    story.update(A, segment(64496), attribute(32, struct.pack("!3I", 65000, 1, 2)), "10.0.1.2/32")
+    assert story.said().keys() == {IBGP}
+    story.policy(ACTS)
+    assert [(each.prefixes, each.announce) for each in story.commands()] == [("10.0.1.1/32 10.0.1.2/32", False)] * 1
+    story.policy(f"policy: [{rule.replace('65535:666', '65535:667')}, {ACTS.partition('[')[2]}")
+    assert [(each.prefixes, each.announce) for each in story.commands()] == [("10.0.1.2/32", True)]
+    story.policy(f"policy: [{rule}, {ACTS.partition('[')[2]}")
+    assert [(each.prefixes, each.announce) for each in story.commands()] == [("10.0.1.1/32", True)]
+
+
+def test_path_ids_are_ours() -> None:
+    story = Story(secret=b"this host")
+    for neighbor, path_id in ((A, 1), (B, 1), (A, 0), (B, None)):
+        story.update(neighbor, segment(ASES[neighbor]), b"", path_id=path_id)
+    said = {(command.path_id, command.receivers) for command in story.commands() if command.announce}
+    assert len({path_id for path_id, _ in said}) == 4
+    assert None in {path_id for path_id, _ in said}
+    again = Story(secret=b"this host")
+    again.update(B, segment(64497, 64500), b"", path_id=1)
+    ((path_id, _),) = {(command.path_id, command.receivers) for command in again.commands()}
+    assert path_id in {path_id for path_id, _ in said}, "the same in the next run"
+    other = Story(secret=b"another host")
+    other.update(B, segment(64497, 64500), b"", path_id=1)
+    assert {command.path_id for command in other.commands()} != {path_id}
+
+
+def test_what_does_not_leave_the_as() -> None:
+    """RFC 4360 section 6, RFC 4271 section 5.1.4, RFC 4456; what the policy adds goes where it says."""
+    story = Story(ALL.replace("not-found: {action: announce}", "not-found: {action: announce, tags: [rfc8097]}"))
+    more = attribute(4, struct.pack("!I", 7), 0x80)
+    more += attribute(9, b"\1\2\3\4", 0x80) + attribute(10, b"\1\2\3\5", 0x80)
+    more += attribute(16, struct.pack("!2Q", 0x4004_0000_0000_0001, 0x0002_FDE8_0000_0001))
+    more += attribute(25, bytes(20) + b"\x40" + bytes(19)) + attribute(35, struct.pack("!I", 64496))
+    more += attribute(99, b"\7")
+    story.update(IBGP, segment(64496), more)
+    told = story.said()
+    assert "med 7" in told[IBGP]
+    assert "4004000000000001" in told[IBGP]
+    assert "attribute [ 0x09 0x80 0x01020304 ]" in told[IBGP]
+    assert "attribute [ 0x0a 0x80 " in told[IBGP]
+    for gone in ("med", "4004", "0x09", "0x0a", "0x40000000"):
+        assert gone not in told[EBGP]
+    for kept in ("0002fde800000001", "4300000000000001", "0x23 0xc0 0x0000fbf0", "0x63 0xe0 0x07", "0x19"):
+        assert kept in told[EBGP]
+
+
+def test_a_route_server_leaves_med_to_its_clients() -> None:
+    story = Story(f"{ALL}neighbors: [{{match: [{EBGP}], local-role: rs}}]\n")
+    story.update(A, segment(64496), attribute(4, struct.pack("!I", 7), 0x80))
+    assert "med 7" in story.said()[EBGP]
+
+
+def test_segments_of_a_confederation_from_outside_make_nothing_valid() -> None:
+    """They would make our own AS the origin (RFC 6811 section 2)."""
+    story = Story(ALL, VRP(PREFIX, 24, OURS))
+    assert story.update(A, segment(64496, kind=3))
+    assert story.said() == {}
+    story.policy(f"{ALL}neighbors: [{{match: [{A}], confederation: true}}]\n")
+    assert story.update(A, segment(64496, kind=3)) == 0
+    assert [route.validity for _, route in story.engine.routes()] == ["valid"]

@@ -37,12 +37,21 @@ class Container:
         return ["buildah", "run", "--isolation", "chroot", *places, self.name, "--", *words]
 
 
-def runs_rtrd(user: int) -> Iterator[int]:
-    """The processes of a user that run the daemon; a container's are the host's, too."""
+def daemon_below(above: int, user: int) -> int:
+    """The process of a user below another one that runs the daemon; a container's are the host's, too."""
+    parents: dict[int, int] = {}
+    found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
+            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
             if path.stat().st_uid == user and b"/usr/bin/rtrd\0run\0" in (path / "cmdline").read_bytes():
-                yield int(path.name)
+                found.append(int(path.name))
+
+    def is_below(pid: int) -> bool:
+        return pid == above or (pid in parents and is_below(parents[pid]))
+
+    (pid,) = filter(is_below, found)
+    return pid
 
 
 @pytest.fixture
@@ -75,8 +84,7 @@ def test_it_runs_as_a_user_of_its_own_and_keeps_its_state(lab: Lab, container: C
     found = json.loads(run(*container.argv("rtrd", "validate", "--json", "192.0.2.0/24", "64500")))
     assert found["validated_route"]["validity"]["state"] == "valid"
     assert json.loads(run(*container.argv("rtrd", "status", "--json")))["ready"]
-    (pid,) = runs_rtrd(user)
-    os.kill(pid, signal.SIGTERM)
+    os.kill(daemon_below(daemon.pid, user), signal.SIGTERM)
     assert daemon.wait(SECONDS) == 0
     kept = list(container.state.iterdir())
     assert kept
@@ -87,7 +95,6 @@ def test_it_runs_as_a_user_of_its_own_and_keeps_its_state(lab: Lab, container: C
     daemon = lab.start(Process("again", start, lab.folder))
     daemon.wait_for("the API is served")
     status = json.loads(run(*container.argv("rtrd", "status", "--json")))
-    (pid,) = runs_rtrd(user)
-    os.kill(pid, signal.SIGTERM)
+    os.kill(daemon_below(daemon.pid, user), signal.SIGTERM)
     assert daemon.wait(SECONDS) == 0
     assert (status["ready"], status["snapshot"]["used"]) == (True, True)

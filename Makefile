@@ -34,7 +34,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-long: $(VENV)/.test restarts
-	RTRD_SOAK=$${RTRD_SOAK:-120} $(BIN)/python -m pytest -m long
+	RTRD_SOAK=$${RTRD_SOAK:-180} $(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -166,7 +166,7 @@ flow: $(VENV)/.test
 	    tests/e2e/test_flow.py tests/unit/test_exabgp_pipe.py
 
 soak: $(VENV)/.test
-	RTRD_SOAK=$${RTRD_SOAK:-1200} $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/e2e/test_soak.py
+	RTRD_SOAK=$${RTRD_SOAK:-7200} $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/e2e/test_soak.py
 
 fuzz: $(VENV)/.test
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)

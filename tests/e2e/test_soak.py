@@ -1,98 +1,147 @@
-"""Everything at once, for a while: churn, new VRPs, failovers, restarts of caches, rtrd and sessions; and the oracle.
+"""Everything at once, for a while, at two ExaBGPs and one service; and the oracle, which looks at all there is to see.
 
-RTRD_SOAK is its length in seconds (`make soak`: 20 minutes), RTRD_SEED repeats one.
+Routes, VRPs, SLURM files and tags change; caches, the service, ExaBGPs and attach processes are killed and stopped, and
+sessions end. RTRD_SOAK is its length in seconds (`make soak`: two hours), RTRD_SEED repeats one.
 """
 
 import os
+import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.conftest import MakeWorld
-from tests.lab.world import World
+from rtrd.demo.lab import Lab, Process
+from tests.e2e.conftest import VERSIONS, exabgp_program
+from tests.lab.programs import rtrd
+from tests.lab.site import Router, Site, parts
 
 SECONDS = float(os.environ.get("RTRD_SOAK", "45"))
 SEED = int(os.environ.get("RTRD_SEED", str(time.time_ns() % 10_000)))
-ROUTES = 2000
-CHECK = 60.0 if SECONDS > 300 else 15.0
+ROUTES = 150
+"""Of each feeder."""
+CHECK = 60.0 if SECONDS > 300 else 25.0
 SPACING = 16.0
-"""Seconds between two deaths of rtrd: five in 64 s end ExaBGP."""
+"""Seconds between two deaths of a process of one ExaBGP: five in 64 s end it."""
 
 
 class Soak:
-    """One world, and what happens to it."""
+    """A site, and what happens to it."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.faults: Counter[str] = Counter()
-        self.said = 0
-        self._killed = time.monotonic()
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.random = site.random
+        self.happened: Counter[str] = Counter()
+        self._killed: dict[str, float] = {}
+
+    def router(self) -> Router:
+        return self.random.choice(self.site.routers)
 
     def churn(self) -> None:
-        random, feeder = self.world.random, self.world.feeder
-        new = self.world.routes(random.randrange(50, 400), shift=random.randrange(ROUTES))
-        feeder.announce(new)
-        gone = random.sample(sorted(feeder.said), min(len(feeder.said) // 2, random.randrange(200)))
-        feeder.withdraw(gone)
-        self.said += len(new) + len(gone)
+        for router in self.site.routers:
+            number = self.random.randrange(3)
+            feeder = router.feeders[number]
+            feeder.announce(self.site.routes(feeder, number, self.random.randrange(1, 60)))
+            feeder.withdraw(parts(feeder.said, self.random, 60))
 
     def vrps(self) -> None:
-        self.world.new_vrps(self.world.random.randrange(1, 60))
+        self.site.new_vrps(self.random.randrange(1, 60))
 
-    def cache(self) -> None:
-        """Kill one of the caches, and start it again."""
-        cache = self.world.random.choice(self.world.caches)
+    def slurm(self) -> None:
+        self.site.new_slurm(self.random.randrange(4))
+
+    def tags(self) -> None:
+        """Reload with other tags."""
+        self.site.tags = self.random.randrange(3)
+        self.site.write()
+        rtrd("reload", "--socket", self.site.socket)
+
+    def cache_dies(self) -> None:
+        cache = self.random.choice(self.site.caches)
         cache.kill()
-        self.vrps()
         self.churn()
         cache.start()
 
-    def rtrd(self) -> None:
-        if time.monotonic() - self._killed < SPACING:
-            return
-        self._killed = time.monotonic()
-        self.world.kill()
-
-    def session(self) -> None:
-        """End a session while routes change, and bring it back."""
-        speaker = self.world.random.choice((self.world.feeder, self.world.listener))
+    def session_ends(self) -> None:
+        speaker = self.random.choice(self.router().speakers)
         speaker.disconnect()
-        self.vrps()
-        if speaker is self.world.listener:
-            self.churn()
+        self.churn()
         speaker.start()
+
+    def service_dies(self) -> None:
+        self.site.service.kill()
+        self.churn()
+        self.site.service.start()
+
+    def attach_dies(self) -> None:
+        router = self.router()
+        pid = router.attach_pid()
+        if pid is None or time.monotonic() - self._killed.get(router.name, 0.0) < SPACING:
+            return
+        self._killed[router.name] = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+
+    def exabgp_dies(self) -> None:
+        router = self.router()
+        router.exabgp.process.kill()
+        self._killed[router.name] = time.monotonic()
+        router.exabgp.start()
+        router.connect()
+
+    def something_stops(self) -> None:
+        """For some seconds, in which all else goes on; and the service may die meanwhile."""
+        router = self.router()
+        stopped = self.random.choice(
+            (self.site.service, router.exabgp.process, self.random.choice(self.site.caches).process)
+        )
+        stopped.send_signal(signal.SIGSTOP)
+        self._meanwhile(stopped)
+        stopped.send_signal(signal.SIGCONT)
+
+    def _meanwhile(self, stopped: Process) -> None:
+        if stopped is not self.site.service and self.random.random() < 0.5:
+            self.service_dies()
+        self.churn()
+        time.sleep(self.random.uniform(0.5, 6))  # of the world's time, not a wait
 
     def step(self) -> None:
         kinds: tuple[Callable[[], None], ...] = (
-            *(self.churn,) * 6, *(self.vrps,) * 4, self.cache, self.rtrd, self.session,
+            *(self.churn,) * 10, *(self.vrps,) * 5, self.slurm, self.tags, self.cache_dies, self.session_ends,
+            self.service_dies, self.attach_dies, self.exabgp_dies, self.something_stops,
         )  # fmt: skip
-        kind = self.world.random.choice(kinds)
+        kind = self.random.choice(kinds)
         kind()
-        self.faults[kind.__name__] += 1
+        self.happened[kind.__name__] += 1
+
+
+@pytest.fixture
+def site(lab: Lab) -> Iterator[Site]:
+    site = Site(lab, {f"exabgp{number}": exabgp_program(one) for number, one in enumerate(VERSIONS, 1)}, SEED)
+    yield site
+    site.stop()
 
 
 @pytest.mark.long
-def test_soak(make_world: MakeWorld) -> None:
-    world = make_world(seed=SEED, backup=True)
-    world.start()
-    world.new_vrps()
-    soak = Soak(world)
-    world.feeder.announce(world.routes(ROUTES))
+def test_soak(site: Site) -> None:
+    site.start()
+    site.new_vrps(60)
+    for router in site.routers:
+        for number, feeder in enumerate(router.feeders):
+            feeder.announce(site.routes(feeder, number, ROUTES))
+    soak = Soak(site)
+    site.settle(180, f"seed {SEED}, at the start")
     began = checked = time.monotonic()
-    checks = 0
+    checks = 1
     while time.monotonic() - began < SECONDS:
         soak.step()
-        time.sleep(world.random.random())  # the pace of the world, not of a wait
+        time.sleep(soak.random.random())  # the pace of the world, not of a wait
         if time.monotonic() - checked > CHECK:
-            world.settle(180, f"seed {SEED}, {soak.faults}")
+            site.settle(240, f"seed {SEED}, check {checks}, {soak.happened}")
             checks += 1
             checked = time.monotonic()
-    world.settle(180, f"seed {SEED}, {soak.faults}")
-    faults = {name: count for name, count in soak.faults.items() if name not in ("churn", "vrps")}
+    site.settle(240, f"seed {SEED}, at the end, {soak.happened}")
     print(
-        f"soak, seed {SEED}: {time.monotonic() - began:.0f} s, {len(world.feeder.said)} routes,"
-        f" {soak.said} changes said, {len(world.listener.heard)} heard, VRP changes {soak.faults['vrps']},"
-        f" faults {faults}, checks {checks + 1}, differences 0"
+        f"soak, seed {SEED}: {time.monotonic() - began:.0f} s, {dict(soak.happened)}, {checks + 1} comparisons of"
+        " listeners, /routes, /json and RTR with the oracle, no difference"
     )

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -51,8 +52,8 @@ class Heard(NamedTuple):
 class Speaker:
     """A BGP peer of one router. It connects to it."""
 
-    def __init__(self, address: str, asn: int, *, refresh: bool = True) -> None:
-        """`refresh`: whether it can send its routes again when asked (RFC 2918)."""
+    def __init__(self, address: str, asn: int, *, refresh: bool = True, path_ids: bool = False) -> None:
+        """`refresh`: it can send its routes again when asked (RFC 2918); `path_ids`: it sends them (RFC 7911)."""
         self.address = address
         self.asn = asn
         self.said: dict[str, Route] = {}
@@ -67,6 +68,7 @@ class Speaker:
         """False: it is asked, and says nothing (a slow peer)."""
         self.leftovers: list[str] = []
         self._refresh = refresh
+        self._path_ids = path_ids
         self._changed = threading.Condition()
         self._saying = threading.RLock()
         """Held from the choice of routes until they are written: an answer to a refresh is never older than what
@@ -148,17 +150,21 @@ class Speaker:
 
     def _withdraw(self, prefixes: list[str]) -> None:
         for family in (4, 6):
-            for part in _parts([_pack(prefix) for prefix in prefixes if (":" in prefix) == (family == 6)], 3000):
+            for part in _parts([self._nlri(prefix) for prefix in prefixes if (":" in prefix) == (family == 6)], 3000):
                 if family == 4:
                     self._send(UPDATE, struct.pack("!H", len(part)) + part + b"\0\0")
                 else:
                     gone = attribute(0x80, MP_UNREACH, b"\0\2\1" + part)
                     self._send(UPDATE, b"\0\0" + struct.pack("!H", len(gone)) + gone)
 
+    def _nlri(self, prefix: str) -> bytes:
+        """A prefix on the wire, with an id that it always has."""
+        return (zlib.crc32(prefix.encode()) % 3).to_bytes(4) * self._path_ids + _pack(prefix)
+
     def _announce(self, routes: Mapping[str, Route]) -> None:
         groups: dict[tuple[bool, Route], list[bytes]] = {}
         for prefix, route in routes.items():
-            groups.setdefault((":" in prefix, route), []).append(_pack(prefix))
+            groups.setdefault((":" in prefix, route), []).append(self._nlri(prefix))
         data = b""
         for (six, route), octets in groups.items():
             for part in _parts(octets, 3000):
@@ -223,6 +229,8 @@ class Speaker:
         capabilities = b"\1\4\0\1\0\1" + b"\1\4\0\2\0\1" + b"\x41\4" + struct.pack("!I", self.asn)
         if self._refresh:
             capabilities += b"\2\0"
+        if self._path_ids:
+            capabilities += b"\x45\x08\0\1\1\2\0\2\1\2"
         parameters = b"\2" + bytes([len(capabilities)]) + capabilities
         short = self.asn if self.asn < 65536 else 23456
         body = struct.pack("!BHH", 4, short, HOLD) + socket.inet_aton(self.address)

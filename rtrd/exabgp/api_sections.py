@@ -116,9 +116,10 @@ class ApiSections:
             telling = {section.process for section in self._all(address) or () if section.updates}
             processes = processes & telling or processes
         self._processes = processes
-        changed = {one for one, own in self._sections.items() if own != before.get(one, own)}
+        # Heard before the first list, and its section tells nothing: a reload may have taken it.
+        changed = {one for one, own in self._sections.items() if own != before.get(one, own if _tell(own) else None)}
         self._heard -= changed
-        new = {one for one in changed if not _tell(before[one]) and _tell(self._sections[one])} - self._unproven
+        new = {one for one in changed if _tell(self._sections[one]) and not _tell(before[one])} - self._unproven
         self._unproven |= new
         self.known = True
         return new

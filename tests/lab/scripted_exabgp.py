@@ -1,6 +1,6 @@
 """`rtrd run --exabgp` with a scripted ExaBGP around it, which says lines of JSON and keeps rtrd's commands.
 
-What this ExaBGP hears it answers as 5.0.15 does, and forgets; everything of rtrd is the real thing.
+What this ExaBGP hears it answers as 5.0.15 does, and forgets all but what it advertises. All of rtrd is the real thing.
 """
 
 import json
@@ -37,6 +37,10 @@ ANSWERS = {
         "Peer            AS        up/down state       |     #sent     #recvd\n",
     ),
 }
+
+COMMAND = re.compile(
+    r"neighbor (?P<neighbor>\S+) (?P<verb>announce|withdraw) attributes (?P<attributes>.*) nlri (?P<prefixes>.*)"
+)
 
 
 class PipedProcess(Process):
@@ -98,6 +102,32 @@ class PipedProcess(Process):
                 return  # it ends
 
 
+class AdjRIBOut:
+    """What an ExaBGP advertises as it was told, and its answers."""
+
+    def __init__(self) -> None:
+        self._routes: dict[tuple[str, str], str] = {}
+
+    def answer(self, line: str) -> str:
+        """Do and answer a command."""
+        command = COMMAND.fullmatch(line)
+        if command is not None:
+            for prefix in command["prefixes"].split():
+                self._routes.pop((command["neighbor"], prefix), None)
+                if command["verb"] == "announce":
+                    self._routes[command["neighbor"], prefix] = command["attributes"]
+        listed = self._routes.items() if line.startswith("show adj-rib out ") else ()
+        return "".join(map(as_listed, listed)) + ANSWERS.get(line, "") + "done\n"
+
+
+def as_listed(route: tuple[tuple[str, str], str]) -> str:
+    """A line of `show adj-rib out extensive`."""
+    (neighbor, prefix), attributes = route
+    family = "ipv6" if ":" in prefix else "ipv4"
+    session = "local-ip 127.0.0.1 local-as 65001 peer-as 65001 router-id 127.0.0.1 family-allowed in-open"
+    return f"neighbor {neighbor} {session} {family} unicast {prefix} {attributes}\n"
+
+
 class ScriptedExaBGP(Daemon):
     """A daemon as ExaBGP's process, and what that ExaBGP would say."""
 
@@ -108,7 +138,7 @@ class ScriptedExaBGP(Daemon):
         self.options = ["--exabgp"]
 
     def make_process(self, name: str, argv: list[str]) -> Process:
-        return PipedProcess(Process(name, argv, self.folder), lambda line: ANSWERS.get(line, "") + "done\n")
+        return PipedProcess(Process(name, argv, self.folder), AdjRIBOut().answer)
 
     @property
     def pipe(self) -> PipedProcess:

@@ -14,6 +14,7 @@ from rtrd.exabgp.problems import MOST_REFUSED, STUCK
 from rtrd.rib.terms import Command
 from rtrd.vrps.snapshot import SnapshotError
 from rtrlib.vrp import VRP, pack
+from tests.lab.greeting import greeting
 from tests.lab.still_daemon import CONFIG, StillDaemon
 
 WHOLE = CONFIG + "guard: {max-newly-invalid: 0%}\nslurm: [slurm.json]\nstate: state\nbird: {}\n"
@@ -138,7 +139,7 @@ async def test_an_exabgp_that_refuses_commands(stage: Stage) -> None:
             router.feed(f"{answer}\n".encode())
         return stage.problems
 
-    router.feed(b"exabgp 5.0.15\ndone\nexabgp 5.0.15\ndone\n")
+    router.feed(greeting(router.gate.window))
     assert answers("error") == [("critical", "ExaBGP exabgp refuses all commands")]
     assert answers("done") == []
     assert answers("error", "error") == [("warning", "ExaBGP exabgp refused the last 2 commands")]

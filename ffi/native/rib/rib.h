@@ -30,7 +30,7 @@
  * caller's and must live longer. Pointers that are given out are good until the next call that changes the RIB, that of
  * rib_state as long as the RIB lives.
  *
- * Decoders of UPDATEs (exabgp/) use this header and summary.h, and nothing else of the folder. Not thread-safe: one
+ * The decoder of UPDATEs (bgp/) uses this header and summary.h, and nothing else of the folder. Not thread-safe: one
  * thread at a time.
  */
 #ifndef RTRD_RIB_H

@@ -25,7 +25,7 @@ struct attrs_summary {
     uint64_t identity;   /* equal for two sets of one next hop and path: most likely of one route */
 };
 
-enum trait { /* what a rule asks for */
+enum trait {                           /* what a rule asks for */
              TRAIT_LOOP = 1,           /* our own AS is in the path (RFC 4271 section 9.1.2) */
              TRAIT_OTHER_FIRST_AS = 2, /* of an external neighbor, whose AS is not the first one of the path */
              TRAIT_AS_SET = 4,         /* AS_SET or AS_CONFED_SET is in the path (RFC 9774) */

@@ -66,8 +66,7 @@ static uint32_t conditions_met(const struct summary_terms *terms, size_t list, c
     uint32_t met = 0;
     for (size_t i = 0; i < terms->conditions_n; i++) {
         const struct our_tag *community = &terms->conditions[i].community;
-        if (community->kind == LISTS[list].kind &&
-            memcmp(community->numbers, numbers, sizeof community->numbers) == 0)
+        if (community->kind == LISTS[list].kind && memcmp(community->numbers, numbers, sizeof community->numbers) == 0)
             met |= terms->conditions[i].bit;
     }
     return met;

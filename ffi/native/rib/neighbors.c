@@ -42,9 +42,8 @@ static bool do_the_same(const struct policies *a, const struct policies *b)
     for (size_t i = 0; i < a->n; i++) {
         const struct neighbor_policy *x = &a->at[i], *y = &b->at[i];
         if (memcmp(x->variant, y->variant, sizeof x->variant) || memcmp(x->action, y->action, sizeof x->action) ||
-            memcmp(x->shortest, y->shortest, sizeof x->shortest) ||
-            memcmp(x->longest, y->longest, sizeof x->longest) || x->as_set != y->as_set ||
-            x->enforce_first_as != y->enforce_first_as || x->conditions != y->conditions)
+            memcmp(x->shortest, y->shortest, sizeof x->shortest) || memcmp(x->longest, y->longest, sizeof x->longest) ||
+            x->as_set != y->as_set || x->enforce_first_as != y->enforce_first_as || x->conditions != y->conditions)
             return false;
     }
     return true;

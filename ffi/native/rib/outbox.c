@@ -79,8 +79,9 @@ static bool fits(const struct rib *rib, const struct command *command, const str
            command->family == route_family(emission->number) &&
            /* Some routers take a path id for one prefix only (ExaBGP 4.2). */
            !command->has_path_id && (emission->plain || !(route->bits & HAS_PATH_ID)) &&
-           (!emission->announce || (command->attrs == route->attrs && command->variant == route_variant(rib, emission->number) &&
-                                    command->previous_run == emission->previous_run));
+           (!emission->announce ||
+            (command->attrs == route->attrs && command->variant == route_variant(rib, emission->number) &&
+             command->previous_run == emission->previous_run));
 }
 
 static void append(struct rib *rib, struct command *command, const struct emission *emission)

@@ -6,9 +6,9 @@
  * one command, and never more waits than there are routes.
  *
  * A router keeps one announcement for each NLRI and receiver: for a prefix and path id (RFC 7911), or for the prefix
- * alone at a receiver that takes no path ids, which is called plain here. Path ids toward receivers are ours, another one
- * for each neighbor and path id of its own. When several routes share an NLRI, the best by RFC 4271 section 9.1 (as far
- * as it can be known) is written there; but an invalid one never before one that is not.
+ * alone at a receiver that takes no path ids, which is called plain here. Path ids toward receivers are ours, another
+ * one for each neighbor and path id of its own. When several routes share an NLRI, the best by RFC 4271 section 9.1 (as
+ * far as it can be known) is written there; but an invalid one never before one that is not.
  *
  * Read this header, then rib_private.h (the record of a route, and what the files share), then the way of a route:
  *     receive.c       a neighbor announces or withdraws it
@@ -97,9 +97,9 @@ struct route_row {
     uint16_t neighbor;
     uint8_t has_path_id;
     uint8_t validity, action;
-    uint8_t waiting; /* something of it may still have to be written */
-    uint8_t reason;  /* enum invalid_reason */
-    uint32_t since;  /* when its validity changed, or it came: what rib_set_time was given */
+    uint8_t waiting;            /* something of it may still have to be written */
+    uint8_t reason;             /* enum invalid_reason */
+    uint32_t since;             /* when its validity changed, or it came: what rib_set_time was given */
     uint32_t announced_path_id; /* ours, at receivers that take some; of a route with one */
 };
 
@@ -162,13 +162,14 @@ uint32_t rib_attrs_end(const struct rib *rib);                                  
 int rib_attrs_retag(struct rib *rib, uint32_t attrs, const struct attrs_summary *summary);
 /* Our tags are other ones: see struct summary_terms. -1: no memory, or a kind that is none; then they are not known. */
 int rib_set_our_tags(struct rib *rib, const struct our_tag *tags, size_t n);
-/* The communities that policies ask for. Sets that are there keep what they meet until rib_attrs_retag. -1: no memory. */
+/* The communities that policies ask for. Sets that are there keep what they meet until rib_attrs_retag. -1: no memory.
+ */
 int rib_set_conditions(struct rib *rib, const struct condition *conditions, size_t n);
 
 /* ---- neighbors are numbered by session: one that comes back is a new one. */
 
-/* Of n policies the first one that is for a route counts, so the last one must be for all. `rank` decides between routes
- * that are equal otherwise. -1: no number or no memory left, or policies that can't be. */
+/* Of n policies the first one that is for a route counts, so the last one must be for all. `rank` decides between
+ * routes that are equal otherwise. -1: no number or no memory left, or policies that can't be. */
 int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policies, size_t n, const uint8_t rank[17]);
 /* Other policies. rib_revalidate makes them count; what is advertised with other additions is written again. */
 int rib_neighbor_policy(struct rib *rib, uint32_t neighbor, const struct neighbor_policy *policies, size_t n);

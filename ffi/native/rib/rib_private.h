@@ -50,7 +50,7 @@ struct arena { /* routes of one family, in chunks that never move */
     uint32_t size; /* of a route */
 };                 /* behind the routes of a chunk: since when each has its validity */
 
-struct policies { /* of one neighbor */
+struct policies {            /* of one neighbor */
     struct policies *before; /* those that it had when rib_work last was through with all routes, and since; or NULL */
     size_t n;
     struct neighbor_policy at[];
@@ -60,7 +60,7 @@ struct neighbor {
     struct policies *policies;
     uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
     bool used, retired;
-    bool outdated; /* its routes may be advertised with other additions, until rib_work has marked them */
+    bool outdated;     /* its routes may be advertised with other additions, until rib_work has marked them */
     bool previous_run; /* its routes are what a previous run announced */
     uint64_t counts[4];
     uint64_t routes; /* records, gone ones too */
@@ -150,7 +150,7 @@ static inline const struct attrs_summary *summary_of(const struct rib *rib, cons
 }
 
 /* rules.c: what the policy says of a route */
-void neighbor_end(struct neighbor *neighbor); /* frees its policies; its number is free, too */
+void neighbor_end(struct neighbor *neighbor);                      /* frees its policies; its number is free, too */
 bool route_gone(const struct rib *rib, const struct route *route); /* withdrawn, or of a retired neighbor */
 const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t number);
 enum action route_action(const struct rib *rib, uint32_t number);

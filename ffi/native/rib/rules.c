@@ -52,8 +52,8 @@ static enum action action_by(const struct rib *rib, uint32_t number, const struc
     const struct attrs_summary *summary = summary_of(rib, route);
     bool as_set = (summary->traits & TRAIT_AS_SET) && policy->as_set != ACTION_BY_VALIDITY;
     enum action action = as_set ? policy->as_set : policy->action[route->bits & VALIDITY_BITS];
-    bool excluded = (summary->traits & TRAIT_LOOP) ||
-                    (policy->enforce_first_as && (summary->traits & TRAIT_OTHER_FIRST_AS));
+    bool excluded =
+        (summary->traits & TRAIT_LOOP) || (policy->enforce_first_as && (summary->traits & TRAIT_OTHER_FIRST_AS));
     if (action == ACTION_ANNOUNCE && (excluded || summary->fitness == UNFIT))
         return ACTION_OBSERVE;
     return action == ACTION_HOLD && excluded ? ACTION_OBSERVE : action;

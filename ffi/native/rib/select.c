@@ -34,8 +34,7 @@ static uint32_t next_in_group(const struct rib *rib, const struct group *group, 
 {
     while (number != NO_ROUTE && !group->plain) {
         const struct route *route = route_at(rib, number);
-        if (((route->bits & HAS_PATH_ID) != 0) == group->has_path_id &&
-            route_path_id(rib, number) == group->path_id)
+        if (((route->bits & HAS_PATH_ID) != 0) == group->has_path_id && route_path_id(rib, number) == group->path_id)
             break;
         number = route->next;
     }
@@ -144,8 +143,8 @@ static void inherit(struct rib *rib, const struct group *group, uint32_t number,
         return;
     FOR_GROUP (i) {
         struct route *other = route_at(rib, i);
-        if (i == number || (other->bits & group->outdated) || route_retagged(rib, i) ||
-            of_previous_run(rib, other) || !(other->advertised & need) ||
+        if (i == number || (other->bits & group->outdated) || route_retagged(rib, i) || of_previous_run(rib, other) ||
+            !(other->advertised & need) ||
             summary_of(rib, other)->announced_hash != summary_of(rib, heir)->announced_hash ||
             route_variant(rib, i) != route_variant(rib, number))
             continue;

@@ -41,9 +41,11 @@ static bool do_the_same(const struct policies *a, const struct policies *b)
         return false;
     for (size_t i = 0; i < a->n; i++) {
         const struct neighbor_policy *x = &a->at[i], *y = &b->at[i];
-        if (memcmp(x->variant, y->variant, sizeof x->variant) || memcmp(x->action, y->action, sizeof x->action) ||
-            memcmp(x->shortest, y->shortest, sizeof x->shortest) || memcmp(x->longest, y->longest, sizeof x->longest) ||
-            x->as_set != y->as_set || x->enforce_first_as != y->enforce_first_as || x->conditions != y->conditions)
+        if (memcmp(x->variant, y->variant, sizeof x->variant) != 0 ||
+            memcmp(x->action, y->action, sizeof x->action) != 0 ||
+            memcmp(x->shortest, y->shortest, sizeof x->shortest) != 0 ||
+            memcmp(x->longest, y->longest, sizeof x->longest) != 0 || x->as_set != y->as_set ||
+            x->enforce_first_as != y->enforce_first_as || x->conditions != y->conditions)
             return false;
     }
     return true;
@@ -85,8 +87,8 @@ int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policies
 static void keep_before(struct neighbor *neighbor, struct policies *now)
 {
     struct policies *last = neighbor->policies;
-    size_t kept = 0;
-    for (const struct policies *before = last; before; before = before->before)
+    size_t kept = 1;
+    for (const struct policies *before = last->before; before; before = before->before)
         kept++;
     if (do_the_same(last, now) || kept > BEFORE_MOST) {
         neighbor->outdated |= kept > BEFORE_MOST;

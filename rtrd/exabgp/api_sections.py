@@ -116,8 +116,8 @@ class ApiSections:
             telling = {section.process for section in self._all(address) or () if section.updates}
             processes = processes & telling or processes
         self._processes = processes
-        # Heard before the first list, and its section tells nothing: a reload may have taken it.
-        changed = {one for one, own in self._sections.items() if own != before.get(one, own if _tell(own) else None)}
+        # ExaBGP does not print a section with `processes-match`: what comes says more than a section that is not there.
+        changed = {one for one, own in self._sections.items() if own != before.get(one, own)}
         self._heard -= changed
         new = {one for one in changed if _tell(self._sections[one]) and not _tell(before[one])} - self._unproven
         self._unproven |= new

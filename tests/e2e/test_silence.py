@@ -95,17 +95,18 @@ def test_a_neighbor_without_api_beside_one_that_has_it(site: Site) -> None:
 
 
 def test_a_reload_takes_the_api_section_and_brings_it_back(site: Site) -> None:
+    site.api = ""
     site.start()
     site.feeder.announce(OF_FEEDER)
     site.other.announce(OF_OTHER)
-    site.has(*OF_OTHER, *OF_FEEDER)
-    site.reload("")
-    site.has(*OF_OTHER)
-    site.named("write `api {")
-    site.reload(None)
-    site.feeder.disconnect()
-    site.feeder.start()
-    site.has(*OF_OTHER, *OF_FEEDER)
+    for _ in range(2):
+        site.named("write `api {")
+        site.has(*OF_OTHER)
+        site.reload(None)
+        site.feeder.disconnect()
+        site.feeder.start()
+        site.has(*OF_OTHER, *OF_FEEDER)
+        site.reload("")
 
 
 def test_a_section_that_tells_no_updates_is_named_when_routes_come(site: Site) -> None:

@@ -106,13 +106,12 @@ def test_one_that_a_reload_removes_takes_the_routes_until_an_update_comes_all_th
     assert api.changes([PEER], 3.0) == ([], []), "4.2 goes on to tell in the session that is"
 
 
-def test_a_reload_may_have_removed_it_before_it_was_read_at_all() -> None:
-    sections = ApiSections()
-    assert not sections.update(PEER)
-    assert sections.configured([(PEER, ()), (OTHER, (TOLD,))]) == set()
-    assert sections.changes([PEER, OTHER], 5.0) == ([PEER], [])
-    assert sections.update(PEER)
-    assert sections.follows(PEER)
+def test_who_is_heard_has_no_section_to_be_seen_where_processes_match() -> None:
+    api = ApiSections()
+    assert not api.update(PEER)
+    assert api.configured([(PEER, ()), (OTHER, (TOLD,))]) == set()
+    assert api.changes([PEER, OTHER], 5.0) == ([], [])
+    assert api.follows(PEER)
 
 
 def test_what_comes_before_the_section_is_read_again_is_believed_and_asked_for() -> None:

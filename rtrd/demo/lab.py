@@ -6,6 +6,7 @@ kernel chose; whatever a `Lab` started is gone when its block ends, however it e
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -91,6 +92,8 @@ class Process:
         self.log = folder / f"{name}.log"
         self.lines: list[Line] = []
         self.leftovers: list[str] = []
+        self.signals = 1
+        """How often it may be told to end."""
         self._environment = {**os.environ, **(environment or {})}
         self._changed = threading.Condition()
         self._popen: subprocess.Popen[str] | None = None
@@ -200,17 +203,20 @@ class Process:
         """End the program and whatever it started; what had to be killed is named in `leftovers`."""
         if self._popen is None:
             return
-        if self.running:
-            self._popen.send_signal(number)
-            try:
-                self._popen.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.leftovers.append(f"{self.name} (pid {self.pid}) ignored {number.name}")
-                self._popen.kill()
-                self._popen.wait()
+        if self.running and not any(self._ends(number) for _ in range(self.signals)):
+            self.leftovers.append(f"{self.name} (pid {self.pid}) ignored {number.name}")
+            self._popen.kill()
+            self._popen.wait()
         self._end_session()
         if self._reader is not None:
             self._reader.join(STOP_SECONDS)
+
+    def _ends(self, number: signal.Signals) -> bool:
+        assert self._popen is not None
+        self._popen.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(STOP_SECONDS)
+        return not self.running
 
     def kill(self) -> None:
         """End the program by SIGKILL; what it started gets the time to notice by itself."""

@@ -90,6 +90,11 @@ class ExaBGP(Listening):
         """The configuration."""
         return self._folder / f"{self.name}.conf"
 
+    def stop(self) -> None:
+        """End it. 5.0 forgets a signal that comes while it handles another (reactor/interrupt.py): it may get two."""
+        self.process.signals = 2
+        super().stop()
+
     def _start(self, port: int) -> None:
         self.file.write_text(self.configuration())
         environment = {

@@ -108,7 +108,6 @@ class ExaBGP:
         self._loop = asyncio.get_running_loop()
         self._limiter = log.RateLimiter(clock)
         self._encoder = Encoder(engine)
-        self._wall = wall
         self._extensive = ExtensiveReader()
         self.bgp_sessions = Sessions()
         self._summary = SummaryReader()
@@ -233,12 +232,13 @@ class ExaBGP:
                 self._update_came(normal(event.neighbor))
 
     def _parsed(self, event: Parsed) -> None:
+        address = normal(event.neighbor)
         if event.direction != "send":
-            self._update_came(normal(event.neighbor))
+            self._update_came(address)
         self.engine.others += event.others
         self.engine.table.no_prefixes(event.no_prefixes)
         for session, body in event.updates:
-            self._update(event.neighbor, event.direction, session, body)
+            self._update(address, event.direction, session, body)
 
     def _update_came(self, address: str) -> None:
         now = self.clock()
@@ -257,13 +257,12 @@ class ExaBGP:
             # Never a guess: whether path ids come can't be told from octets.
             self._left_out("an UPDATE of a session whose OPENs were not heard", "session")
         else:
-            self._update(message.neighbor, message.direction, session, message.body)
+            self._update(address, message.direction, session, message.body)
 
-    def _update(self, neighbor: str, direction: str, session: BGPSession, body: bytes) -> None:
+    def _update(self, address: str, direction: str, session: BGPSession, body: bytes) -> None:
         if direction == "send":
-            self.engine.local_routes.sent(read_update(neighbor, session, body)[0])
+            self.engine.local_routes.sent(read_update(address, session, body)[0])
             return
-        address = normal(neighbor)
         wrong = consequence(self.engine.receive(address, session, body))
         if wrong is not None:
             self._warn(

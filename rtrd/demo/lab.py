@@ -85,15 +85,20 @@ class Process:
     """
 
     def __init__(
-        self, name: str, argv: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        argv: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        signals: int = 1,
     ) -> None:
+        """`signals`: how often it may be told to end."""
         self.name = name
         self.argv = list(argv)
         self.log = folder / f"{name}.log"
         self.lines: list[Line] = []
         self.leftovers: list[str] = []
-        self.signals = 1
-        """How often it may be told to end."""
+        self._signals = signals
         self._environment = {**os.environ, **(environment or {})}
         self._changed = threading.Condition()
         self._popen: subprocess.Popen[str] | None = None
@@ -203,7 +208,7 @@ class Process:
         """End the program and whatever it started; what had to be killed is named in `leftovers`."""
         if self._popen is None:
             return
-        if self.running and not any(self._ends(number) for _ in range(self.signals)):
+        if self.running and not any(self._ends(number) for _ in range(self._signals)):
             self.leftovers.append(f"{self.name} (pid {self.pid}) ignored {number.name}")
             self._popen.kill()
             self._popen.wait()
@@ -314,6 +319,9 @@ PartT = TypeVar("PartT", bound=Part)
 class Listening(ABC):
     """A program that listens on an address, on a port that stays its own over restarts."""
 
+    signals = 1
+    """How often it may be told to end."""
+
     def __init__(self, folder: Path, name: str, address: str) -> None:
         self.name = name
         self.address = address
@@ -341,7 +349,7 @@ class Listening(ABC):
     def _start(self, port: int) -> None: ...
 
     def _run(self, port: int, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        self.process = Process(self.name, argv, self._folder, environment)
+        self.process = Process(self.name, argv, self._folder, environment, self.signals)
         self.process.start()
         self.process.wait_listening(port)
         self.port = port

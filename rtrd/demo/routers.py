@@ -63,6 +63,8 @@ class Received:
 class ExaBGP(Listening):
     """An ExaBGP of either version, perhaps with rtrd as its process. It uses one loopback address."""
 
+    signals = 2  # 5.0 forgets one that comes while it handles another (reactor/interrupt.py)
+
     def __init__(
         self,
         folder: Path,
@@ -89,11 +91,6 @@ class ExaBGP(Listening):
     def file(self) -> Path:
         """The configuration."""
         return self._folder / f"{self.name}.conf"
-
-    def stop(self) -> None:
-        """End it. 5.0 forgets a signal that comes while it handles another (reactor/interrupt.py): it may get two."""
-        self.process.signals = 2
-        super().stop()
 
     def _start(self, port: int) -> None:
         self.file.write_text(self.configuration())

@@ -71,10 +71,17 @@ class Story:
         for cache in self.primary:
             cache.serve([VRP("192.0.2.0/24", 24, 64999), *PRIMARY])
         self.daemon.wait_changes(position, ("withdraw", ["192.0.2.0/24"]))
+        # Each of them has it now. One that told it late would undo what the others take back below.
+        self.daemon.wait_status(lambda status: self.vrps_of_primary(status) == {len(PRIMARY) + 1}, "it of each cache")
         after = self.daemon.position()
         for cache in self.primary:
             cache.serve(PRIMARY)
         self.daemon.wait_changes(after, ("announce", ["192.0.2.0/24"]))
+
+    def vrps_of_primary(self, status: dict[str, Any]) -> set[int]:
+        ports = {cache.port for cache in self.primary}
+        servers = [server for group in status["groups"] for server in group["servers"]]
+        return {server["vrps"] for server in servers if server["port"] in ports}
 
 
 def test_ten_deaths_of_a_group_with_the_same_vrps_are_not_one_line_to_the_router(lab: Lab) -> None:

@@ -29,6 +29,7 @@ from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
 from rtrd.health import Health
 from rtrd.history import History
+from rtrd.kept_sessions import KeptSessions
 from rtrd.known_routers import KnownRouters
 from rtrd.policy import Policy
 from rtrd.rib.whatif import Impact
@@ -67,7 +68,9 @@ class Daemon:
         self.event_log = EventLog(self.clock)
         self.history = History(settings.state, settings.history, self.event_log, self.clock)
         known = KnownRouters(settings.state, settings.routers, self.clock)
-        self.routers = Routers(self.vrp_set, Policy(settings.policy, settings.neighbors), self.clock, known=known)
+        kept = KeptSessions(settings.state)
+        policy = Policy(settings.policy, settings.neighbors)
+        self.routers = Routers(self.vrp_set, policy, self.clock, known=known, kept=kept)
         self.keys = KeySet(self._keys_changed)
         self.effective = EffectiveVRPs(
             self.vrp_set,
@@ -153,6 +156,7 @@ class Daemon:
         """Read what is on the disk and connect to the caches. `exabgp`: serve the one behind stdin and stdout."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
+        await self.routers.kept.load()
         if exabgp:
             self.routers.add("exabgp", 0, 1, self._stop.set, expected=False)
         self.history.start()
@@ -189,6 +193,7 @@ class Daemon:
         """End every part."""
         self.health.close()
         await self.routers.known.close()
+        await self.routers.kept.close()
         self._drop_hold()
         self._following.close()
         self.exempts.close()

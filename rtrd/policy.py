@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -191,6 +192,7 @@ def _lengths(config: PrefixLengths) -> tuple[tuple[int, int], tuple[int, int]]:
     return (ipv4[0], ipv4[-1]), (ipv6[0], ipv6[-1])
 
 
+@lru_cache(maxsize=16384)
 def normal(address: str) -> str:
     """Return the normal text of an IP address; what is none is returned as it is, and equals no address."""
     try:

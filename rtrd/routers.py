@@ -16,6 +16,7 @@ from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.base.text import printable
 from rtrd.exabgp.problems import problems
 from rtrd.exabgp.session import ExaBGP
+from rtrd.kept_sessions import KeptSessions
 from rtrd.known_routers import KnownRouters
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
@@ -41,11 +42,19 @@ class Routers:
     """The routers of one daemon, each with an engine of its own on the common VRP set."""
 
     def __init__(
-        self, vrp_set: VRPSet, policy: Policy, clock: Clock | None = None, *, known: KnownRouters | None = None
+        self,
+        vrp_set: VRPSet,
+        policy: Policy,
+        clock: Clock | None = None,
+        *,
+        known: KnownRouters | None = None,
+        kept: KeptSessions | None = None,
     ) -> None:
         self._clock = clock or Clock()
         self.known = known or KnownRouters()
         """Who should be attached."""
+        self.kept = kept or KeptSessions()
+        """What their BGP sessions have agreed on."""
         self.policy = policy
         """What a router that is added is decided by."""
         self.on_add: Callable[[ExaBGP], None] = lambda _router: None
@@ -84,6 +93,7 @@ class Routers:
         engine = Engine(name, self._vrp_set, self.policy, _secret())
         router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, kept=kept, wall=self._clock.wall)
         router.on_work = self._work.labels(name).observe
+        self.kept.arrived(name, router.bgp_sessions)
         self._routers.append(router)
         self.on_add(router)
         router.start()
@@ -93,6 +103,7 @@ class Routers:
         """Forget a router and its routes; what was announced there stays."""
         self._routers.remove(router)
         self.known.left(router.engine.name)
+        self.kept.left(router.engine.name)
         router.close()
         self._work.remove(router.engine.name)
 
@@ -158,6 +169,7 @@ class Routers:
         """Offer what is known of routers, neighbors and routes."""
         registry.status_of(routers=self.status)
         self.known.register(registry)
+        self.kept.register(registry)
         registry.problems_of(self._problems)
         registry.metric("rtrd_memory_bytes", "Memory of the native tables.", self._memory, ("table",))
         neighbor = ("router", "neighbor")
@@ -222,8 +234,8 @@ class Routers:
 
     def _routes(self) -> Samples:
         for engine in (router.engine for router in self._routers):
-            for address in sorted(engine.sessions)[:MOST_NEIGHBORS]:
-                for validity, count in engine.table.counts(engine.sessions[address].number).items():
+            for address, counts in sorted(engine.counts_by_neighbor().items())[:MOST_NEIGHBORS]:
+                for validity, count in counts.items():
                     yield (engine.name, address, validity), count
 
     def _local_routes(self) -> Samples:
@@ -327,7 +339,7 @@ def _several(router: ExaBGP, address: str) -> dict[str, Any]:
 def _status(router: ExaBGP) -> dict[str, Any]:
     engine, gate, table = router.engine, router.gate, router.engine.table
     window = gate.window
-    sessions = engine.sessions
+    counts = engine.counts_by_neighbor()
     return {
         "name": engine.name,
         "exabgp": window.version,
@@ -339,10 +351,10 @@ def _status(router: ExaBGP) -> dict[str, Any]:
                 "up_since": _iso(_up_since(router, address)),
                 "name": engine.kind(address).name,
                 "relation": engine.relation(address),
-                "routes": table.counts(sessions[address].number) if address in sessions else {},
+                "routes": counts.get(address, {}),
                 **_several(router, address),
             }
-            for address in sorted({*engine.receivers, *sessions, *router.neighbors.addresses()})
+            for address in sorted({*engine.receivers, *counts, *router.neighbors.addresses()})
         ],
         "routes": engine.counts(),
         "local_routes": engine.local_routes.total(),

@@ -198,7 +198,7 @@ class ChangeMonitor:
     def _names(self, router: ExaBGP) -> dict[int, str]:
         """Give the addresses of sessions by number, also of those that ended: until another one has the number."""
         names = self._tables.setdefault(router, {})
-        names.update((session.number, address) for address, session in router.engine.sessions.items())
+        names.update((session.number, session.address) for session in router.engine.sessions.values())
         return names
 
     # -- states

@@ -139,7 +139,7 @@ class WhatIf:
 
 
 def _rows(engine: Engine, found: Iterable[Changed]) -> list[dict[str, Any]]:
-    names = {session.number: address for address, session in engine.sessions.items()}
+    names = {session.number: session.address for session in engine.sessions.values()}
     return [
         {
             "router": engine.name,

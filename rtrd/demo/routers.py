@@ -80,7 +80,7 @@ class ExaBGP(Listening):
         super().__init__(folder, name, address)
         self.asn = asn
         self.neighbors: list[Neighbor] = []
-        self.api = "neighbor-changes; receive { parsed; update; }"
+        self.api = "neighbor-changes; receive { packets; update; open; } send { packets; open; }"
         """What its process is told of each neighbor."""
         self._program = program or find_program("exabgp", EXABGP_5)
         self._helper = process

@@ -1,67 +1,140 @@
 """What the sessions of one ExaBGP's neighbors have agreed on, by the OPENs that it hands on. Pure.
 
 An UPDATE in octets can't be read without. ExaBGP tells each OPEN once, and repeats nothing to a process that comes
-later (docs/exabgp.md), so what is known is kept; and where it is not known for certain, the neighbor's routes wait.
+later (docs/exabgp.md). So the OPENs are kept, with the time at which the session came up; when a list of ExaBGP's says
+that a session is as old, it is the same one. Where what was agreed on is not known for certain, the routes wait.
+
+A session is that of ExaBGP's own address with a neighbor's, both in their normal form.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Annotated, Final
+
+import msgspec
 
 from rtrd.exabgp.neighbor_text import Agreement
 from rtrd.rib.bgp_session import BGPSession, Open, agreed, read_open
 
 MOST: Final = 5000
-"""Neighbors of which it is remembered that they can't be read."""
+"""Sessions of which something is remembered."""
+EARLIER: Final = 1.0
+LATER: Final = 3.0
+"""Seconds by which a list may be off with the time at which a session came up: it tells whole ones, and is late."""
+
+_Octets = Annotated[bytes, msgspec.Meta(max_length=4096)]
+_Address = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A session that was up, and its OPENs."""
+
+    neighbor: _Address
+    local: _Address
+    since: float
+    """Unix time at which it came up."""
+    sent: _Octets
+    """The OPEN that ExaBGP sent, without its header."""
+    received: _Octets
 
 
 class Sessions:
-    """The sessions of an ExaBGP's neighbors, by their address in its normal form."""
+    """The sessions of an ExaBGP's neighbors."""
 
     def __init__(self) -> None:
-        self._sent: dict[str, Open] = {}
-        self._agreed: dict[str, BGPSession] = {}
         self.waiting: dict[str, float] = {}
         """Neighbors whose UPDATEs can't be read, and since when (Unix time): their OPENs were not heard."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Told when `kept` gives something else."""
+        self._opens: dict[tuple[str, str], dict[str, bytes]] = {}
+        self._agreed: dict[tuple[str, str], BGPSession] = {}
+        self._kept: dict[tuple[str, str], Kept] = {}
+        self._before: dict[tuple[str, str], Kept] = {}  # of an earlier run: not known to be those of now
 
-    def opened(self, neighbor: str, direction: str, body: bytes) -> BGPSession | None:
+    def opened(self, neighbor: str, local: str, direction: str, body: bytes) -> BGPSession | None:
         """Take an OPEN; ExaBGP tells first of the one that it sent. Gives what the session agreed on, once it is known.
 
         Raises ValueError, with what is wrong, for what is no OPEN.
         """
+        key = neighbor, local
         if direction == "send":
-            self.ended(neighbor)
-            self._sent[neighbor] = read_open(body)
+            self.ended(neighbor, local)
+        elif key not in self._opens:
             return None
-        ours = self._sent.get(neighbor)
-        if ours is None:
-            return None
-        self.waiting.pop(neighbor, None)
-        self._agreed[neighbor] = agreed(ours, read_open(body))
-        return self._agreed[neighbor]
+        read_open(body)
+        if direction != "send":
+            self._opens[key]["receive"] = body
+            return self._agree(key, self._opens[key])
+        if len(self._opens) < MOST:
+            self._opens[key] = {"send": body}
+        return None
 
-    def ended(self, neighbor: str) -> None:
+    def came_up(self, neighbor: str, local: str, since: float) -> None:
+        """Take note that a session is up, which follows its OPENs, and when that was (Unix time)."""
+        opens = self._opens.get((neighbor, local), {})
+        if len(opens) == 2:
+            self._kept[neighbor, local] = Kept(neighbor, local, since, opens["send"], opens["receive"])
+            self.on_change()
+
+    def ended(self, neighbor: str, local: str) -> None:
         """Take a session's end: what it agreed on is over."""
-        self._sent.pop(neighbor, None)
-        self._agreed.pop(neighbor, None)
+        key = neighbor, local
+        self._opens.pop(key, None)
+        self._agreed.pop(key, None)
+        self._before.pop(key, None)
         self.waiting.pop(neighbor, None)
+        if self._kept.pop(key, None) is not None:
+            self.on_change()
 
-    def listed(self, neighbor: str, told: Agreement) -> bool:
+    def kept(self) -> list[Kept]:
+        """Give what a later run, or the next ExaBGP process, must know of the sessions that are up."""
+        return [*self._kept.values(), *self._before.values()]
+
+    def restore(self, before: Iterable[Kept]) -> None:
+        """Take what an earlier run kept; it counts for a session that is known to be the same."""
+        self._before = {(each.neighbor, each.local): each for each in before if len(self._before) < MOST}
+
+    def listed(self, neighbor: str, told: Agreement, now: float) -> bool:
         """Take what ExaBGP lists of a session. True: now its UPDATEs can be read, and before they could not.
 
-        Where both sides know ADD-PATH it is not certain whether path ids come, and octets don't tell: then nothing is
-        known until the next OPEN. An IPv6 next hop of IPv4 routes, of which the list says nothing, counts as agreed on:
-        its length tells what it is.
+        Where it is not certain whether path ids come, octets don't tell: then nothing is known until the next OPEN. An
+        IPv6 next hop of IPv4 routes, of which the list says nothing, counts as agreed on: its length tells what it is.
         """
-        if neighbor in self._agreed or told.add_path:
+        key = neighbor, told.local
+        if key in self._agreed:
             return False
-        ours = Open(told.local_as, told.four_octet_as, extended_next_hop=True)
-        self._agreed[neighbor] = agreed(ours, ours._replace(asn=told.peer_as))
-        return self.waiting.pop(neighbor, None) is not None
+        waited = neighbor in self.waiting
+        before = self._before.pop(key, None)
+        since = None if told.up_for is None else now - told.up_for
+        if before is not None and since is not None and -EARLIER <= since - before.since <= LATER:
+            self._kept[key] = before
+            self._opens[key] = {"send": before.sent, "receive": before.received}
+            self._agree(key, self._opens[key])
+        elif told.path_ids is not None:
+            ours = Open(told.local_as, told.four_octet_as, takes_path_ids=told.path_ids, extended_next_hop=True)
+            self._agreed[key] = agreed(ours, ours._replace(asn=told.peer_as, sends_path_ids=told.path_ids))
+        else:
+            return False
+        self.waiting.pop(neighbor, None)
+        return waited
 
-    def of(self, neighbor: str, now: float) -> BGPSession | None:
-        """Give what the session agreed on by which an UPDATE came; None: that is not known, so its routes wait."""
-        session = self._agreed.get(neighbor)
+    def of(self, neighbor: str, local: str, now: float, said: BGPSession | None = None) -> BGPSession | None:
+        """Give what the session agreed on by which an UPDATE came; None: that is not known, so its routes wait.
+
+        `said`: what the line itself says, which counts if the OPENs were not heard.
+        """
+        session = self._agreed.get((neighbor, local), said)
         if session is None and len(self.waiting) < MOST:
             self.waiting.setdefault(neighbor, now)
         return session
+
+    def sent(self, neighbor: str, local: str) -> BGPSession | None:
+        """Give the same of the UPDATEs that ExaBGP sends, as the neighbor reads them; None: that is not known."""
+        opens = self._opens.get((neighbor, local), {})
+        return agreed(read_open(opens["receive"]), read_open(opens["send"])) if len(opens) == 2 else None
+
+    def _agree(self, key: tuple[str, str], opens: dict[str, bytes]) -> BGPSession:
+        self.waiting.pop(key[0], None)
+        self._agreed[key] = agreed(read_open(opens["send"]), read_open(opens["receive"]))
+        return self._agreed[key]

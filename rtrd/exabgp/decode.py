@@ -15,7 +15,10 @@ from msgspec import Meta
 
 from rtrd.exabgp.parsed import Message, Parsed, parsed
 from rtrd.rib.bgp_events import Negotiated, State
+from rtrd.rib.bgp_session import BGPSession
 
+_UNICAST = {"ipv4 unicast": 4, "ipv6 unicast": 6}
+_IPV4_OVER_IPV6 = "ipv4 unicast ipv6"
 _ABSENT = msgspec.Raw(b"")  # msgspec takes a union with Raw for null alone
 
 
@@ -61,11 +64,15 @@ class Octets(NamedTuple):
     """A message as it was on the wire: an UPDATE or an OPEN (`receive { packets; }`)."""
 
     neighbor: str
+    local: str
+    """ExaBGP's own address; empty: it is not told."""
     kind: Literal["update", "open"]
     direction: str
     """`receive` or `send`."""
     body: bytes
     """What follows its header."""
+    agreed: BGPSession | None = None
+    """Of an UPDATE: what the line says of its session (`negotiated`)."""
 
 
 Event = Parsed | State | Other | Negotiated | Octets
@@ -75,8 +82,14 @@ class DecodeError(ValueError):
     """A line that is no JSON object of the shape that ExaBGP writes."""
 
 
+class _AddPath(msgspec.Struct):
+    receive: list[str] = []
+
+
 class _Capabilities(msgspec.Struct):
     nexthop: list[str] = []
+    asn4: bool = False
+    add_path: _AddPath = msgspec.field(default_factory=_AddPath)
 
 
 _decoder = msgspec.json.Decoder(_Line)
@@ -104,9 +117,21 @@ def _octets(neighbor: _Neighbor, kind: Literal["update", "open"]) -> Octets | No
     if body is None:
         return None
     try:
-        return Octets(neighbor.address.peer, kind, neighbor.direction, bytes.fromhex(body.removeprefix("0x")))
+        octets = bytes.fromhex(body.removeprefix("0x"))
+        agreed = _agreed(neighbor) if kind == "update" and bytes(neighbor.negotiated) else None
+        return Octets(neighbor.address.peer, _local(neighbor), kind, neighbor.direction, octets, agreed)
     except ValueError as error:
         raise DecodeError("a message whose octets are no hexadecimal digits") from error
+
+
+def _agreed(neighbor: _Neighbor) -> BGPSession | None:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        said = _capabilities.decode(neighbor.negotiated)
+        if neighbor.asn is not None:
+            path_ids = frozenset(number for name, number in _UNICAST.items() if name in said.add_path.receive)
+            over_ipv6 = _IPV4_OVER_IPV6 in said.nexthop
+            return BGPSession(neighbor.asn.local, neighbor.asn.peer, said.asn4, path_ids, over_ipv6)
+    return None
 
 
 def _message(neighbor: _Neighbor) -> Event | None:
@@ -118,16 +143,19 @@ def _message(neighbor: _Neighbor) -> Event | None:
         return Other("send", neighbor.address.peer) if neighbor.direction == "send" else None
     if neighbor.asn is None:
         raise DecodeError("an UPDATE without AS numbers")
-    return parsed(neighbor.address.peer, neighbor.direction, neighbor.asn.local, neighbor.asn.peer, update)
+    asns = neighbor.asn.local, neighbor.asn.peer
+    return parsed(neighbor.address.peer, _local(neighbor), neighbor.direction, asns, update)
 
 
 def _state(neighbor: _Neighbor) -> Event | None:
     if neighbor.state not in ("up", "down"):
         return None
+    return State(neighbor.address.peer, neighbor.state == "up", neighbor.reason, _local(neighbor))
+
+
+def _local(neighbor: _Neighbor) -> str:
     local = _plain(neighbor.address.local)
-    return State(
-        neighbor.address.peer, neighbor.state == "up", neighbor.reason, local if isinstance(local, str) else ""
-    )
+    return local if isinstance(local, str) else ""
 
 
 def _plain(raw: msgspec.Raw) -> str | float | None:
@@ -140,7 +168,7 @@ def _plain(raw: msgspec.Raw) -> str | float | None:
 def _negotiated(neighbor: _Neighbor) -> Event | None:
     with suppress(msgspec.DecodeError, UnicodeDecodeError):  # of a line without it, too
         capabilities = _capabilities.decode(neighbor.negotiated)
-        return Negotiated(neighbor.address.peer, "ipv4 unicast ipv6" in capabilities.nexthop)
+        return Negotiated(neighbor.address.peer, _IPV4_OVER_IPV6 in capabilities.nexthop)
     return None
 
 

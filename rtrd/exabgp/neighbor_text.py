@@ -56,8 +56,12 @@ class Agreement(NamedTuple):
     local_as: int
     peer_as: int
     four_octet_as: bool
-    add_path: bool
-    """Both sides know ADD-PATH; which way path ids go is not said for certain."""
+    path_ids: frozenset[int] | None
+    """Families (4, 6) in which path ids come; None: that is not said for certain."""
+    local: str = ""
+    """ExaBGP's own address."""
+    up_for: int | None = None
+    """Seconds for which the session is up."""
 
 
 class CanRefresh(NamedTuple):
@@ -123,6 +127,9 @@ class ExtensiveReader:
         self._asns: tuple[int, int] | None = None
         self._four_octet_as: bool | None = None
         self._families = 0
+        self._add_path: bool | None = None
+        self._receives: dict[int, bool | None] = {}
+        self._up_for: int | None = None
 
     def read(self, text: str, version: str) -> InExtensive | None:
         """Read a line; None for one that has nothing that is wanted.
@@ -141,25 +148,34 @@ class ExtensiveReader:
             case ["state", state]:
                 return Row(self._address, state.lower() == "established", local=self._local)
             case ["up", "for", *duration]:
-                seconds = _seconds(duration)
-                return None if seconds is None else UpFor(seconds)
-            case ["route-refresh:", *ends] if len(ends) == 2 and "n/a" not in ends:
-                return CanRefresh(self._address, ends == ["enabled", "enabled"])
-            case ["update:", _, received] if received.isdecimal() and len(received) < 20:
-                return Received(self._address, int(received), self._families)
+                self._up_for = _seconds(duration)
+                return None if self._up_for is None else UpFor(self._up_for)
+            case ["down", "for", *_]:
+                self._up_for = 0  # so it says also of a session that is up, for less than a second
             case words:
-                return self._capability(self._address, words, version)
+                return self._of_session(self._address, words) or self._capability(self._address, words, version)
         return None
 
     def _begins(self, named: str) -> Range | None:
         self._undecided = False
         self._local = ""
         self._families = 0
-        self._asns = self._four_octet_as = None
+        self._asns = self._four_octet_as = self._add_path = self._up_for = None
+        self._receives = {}
         self._address = named if is_address(named) else None
         return _range(named) if self._address is None else None
 
-    def _capability(self, address: str, words: list[str], version: str) -> PathIds | Agreement | None:
+    def _of_session(self, address: str, words: list[str]) -> Agreement | CanRefresh | Received | None:
+        match words:
+            case ["route-refresh:", *ends] if len(ends) == 2 and "n/a" not in ends:
+                return CanRefresh(address, ends == ["enabled", "enabled"])
+            case ["Message", "Statistic", *_]:
+                return self._agreement(address)
+            case ["update:", _, received] if received.isdecimal() and len(received) < 20:
+                return Received(address, int(received), self._families)
+        return None
+
+    def _capability(self, address: str, words: list[str], version: str) -> PathIds | None:
         self._families += len(words) == 5 and words[2:4] == ["enabled", "enabled"]
         match words:
             case ["AS", local, peer] if local.isdecimal() and peer.isdecimal():
@@ -171,13 +187,25 @@ class ExtensiveReader:
                 self._undecided = ours == "enabled" and (
                     theirs == "n/a" or (theirs == "enabled" and version.startswith("4."))
                 )
-                if self._asns is not None and self._four_octet_as is not None and "n/a" not in words:
-                    return Agreement(address, *self._asns, self._four_octet_as, ours == theirs == "enabled")
+                self._add_path = None if theirs == "n/a" else ours == theirs == "enabled"
             case ["ipv4" | "ipv6" as family, "unicast:", _, _, directions]:
                 send = "receive" if version.startswith("5.0") else "send"
-                taken = bool({"enabled", send} & set(directions.split("/")))
+                said = set(directions.split("/"))
+                taken = bool({"enabled", send} & said)
+                self._receives[int(family[-1])] = bool(said - {send, "disabled"}) or (
+                    None if version.startswith("4.") else False
+                )
                 return PathIds(address, int(family[-1]), taken) if taken or not self._undecided else None
         return None
+
+    def _agreement(self, address: str) -> Agreement | None:
+        """Give what a session that is up has agreed on, once all of it was read."""
+        if self._asns is None or self._four_octet_as is None or self._add_path is None:
+            return None
+        receives = self._receives if self._add_path else {}
+        certain = all(ids is not None for ids in receives.values())
+        path_ids = frozenset(family for family, ids in receives.items() if ids) if certain else None
+        return Agreement(address, *self._asns, self._four_octet_as, path_ids, self._local, self._up_for)
 
 
 MOST_CONFIGURED: Final = 5000

@@ -61,7 +61,10 @@ class Neighbors:
         self.missing: set[str] = set()
         """Who was not in the last list: the next one decides."""
         self._told: dict[str, dict[str, Told]] = {}
+        self._first: dict[str, str] = {}  # the local address of the session with each that was heard of first
         self._ranges: set[Network] = set()
+        self.configuration_told = False
+        """The configuration was asked for, and answered as far as that goes."""
         self._configured: set[str] = set()
         self._visitors: set[str] = set()  # neighbors that a range accepted, and that are configured nowhere
         self._suspects: set[str] = set()  # a list said that they are up; an event may be on its way
@@ -94,6 +97,13 @@ class Neighbors:
     def sessions(self, address: str) -> dict[str, Told]:
         """Give the sessions with a neighbor, by ExaBGP's own address."""
         return self._told.get(address, {})
+
+    def name(self, address: str, local: str) -> str:
+        """Give the name under which the RIB has a session (Engine.sessions)."""
+        first = self._first.get(address)
+        if first is None and local and len(self._first) < MOST:
+            first = self._first[address] = local
+        return address if first is None or local in ("", first) else f"{address} {local}"
 
     def visits(self, address: str) -> bool:
         """Tell whether a neighbor is one of a range's, which are there only while they are connected."""
@@ -205,7 +215,9 @@ class Neighbors:
         self._configured.intersection_update(self._listed)
         self._visitors.intersection_update(self._listed)
         left = [one for one in self._visitors - self._newer if self.up(one) is False]
-        self.unclear = any(self.up(one) is False and self.visits(one) for one in self._listed.keys() - self._visitors)
+        self.unclear = bool(self._ranges and not self.configuration_told) or any(
+            self.up(one) is False and self.visits(one) for one in self._listed.keys() - self._visitors
+        )
         return self._findings(self._listed, self._missing(known), left)
 
     # -- what is configured
@@ -218,6 +230,7 @@ class Neighbors:
     def configuration_over(self, known: Known, now: float, *, whole: bool, summary: bool) -> Findings:
         """Take the end of the configuration. `summary`: the summary behind it came to its end, too."""
         self.unclear = False
+        self.configuration_told = True
         if not whole or not (self._listed or self._ranges) or len(self._listed) == MOST:
             return self._findings(())
         self._configured = set(self._listed)
@@ -279,6 +292,7 @@ class Neighbors:
 
     def _forget(self, address: str) -> None:
         self._told.pop(address, None)
+        self._first.pop(address, None)
         self.untold.pop(address, None)
         self._suspects.discard(address)
 

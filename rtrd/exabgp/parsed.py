@@ -101,6 +101,8 @@ class Parsed(NamedTuple):
     """An UPDATE that ExaBGP has decoded, in octets again."""
 
     neighbor: str
+    local: str
+    """ExaBGP's own address; empty: it is not told."""
     direction: str
     """`receive` or `send`."""
     updates: list[tuple[BGPSession, bytes]]
@@ -127,16 +129,15 @@ _FAMILIES: Final = {"ipv4 unicast": _family(1, AF_INET, 32), "ipv6 unicast": _fa
 _is_link_local = re.compile("fe[89ab][0-9a-f]:", re.IGNORECASE).match  # fe80::/10
 
 
-def parsed(neighbor: str, direction: str, local_as: int, peer_as: int, update: Message) -> Parsed:
-    """Give the UPDATEs of a line."""
+def parsed(neighbor: str, local: str, direction: str, asns: tuple[int, int], update: Message) -> Parsed:
+    """Give the UPDATEs of a line; `asns`: ExaBGP's and the neighbor's."""
     # What ExaBGP sends is read as the neighbor would.
-    speakers = (peer_as, local_as) if direction == "send" else (local_as, peer_as)
-    made = _Maker(*speakers)
+    made = _Maker(*(asns[::-1] if direction == "send" else asns))
     for name, entries in update.withdraw.items():
         made.withdraw(_FAMILIES.get(name), entries)
     for name, next_hops in update.announce.items():
         made.announce(_FAMILIES.get(name), next_hops, bytes(update.attribute))
-    return Parsed(neighbor, direction, made.updates, made.no_prefixes, made.others)
+    return Parsed(neighbor, local, direction, made.updates, made.no_prefixes, made.others)
 
 
 class _Maker:

@@ -44,13 +44,19 @@ def _of_sessions(router: ExaBGP) -> Iterator[Problem]:
         since = neighbors.since(address)
         if neighbors.up(address) is False and since is not None and not neighbors.visits(address):
             yield Problem(f"the BGP session of router {name} with {address} is down", since, "warning")
+    for address in sorted(router.engine.receivers):
+        if neighbors.up(address) and neighbors.visits(address) and router.engine.receives(address):
+            what = f"nothing is announced to {address} at router {name}: ExaBGP takes no announcements for who came by"
+            yield Problem(f"{what} a range of addresses", None, "warning", f"range {name} {address}")
     for address, since in sorted(neighbors.untold.items()):
         what = f"router {name} does not tell when its session with {address} comes up or goes down"
         yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
     yield from _of_api(router)
     for address, since in sorted(router.bgp_sessions.waiting.items()):
         what = f"router {name} has routes of {address} that can't be read: its OPENs were not heard"
-        yield Problem(f"{what}, and both sides know ADD-PATH; they come with the next session", since, "warning")
+        yield Problem(
+            f"{what}, and its lists are unclear on ADD-PATH; they come with the next session", since, "warning"
+        )
 
 
 def _of_api(router: ExaBGP) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rtrd.base import log
 from rtrd.exabgp.adj_rib_text import is_route
@@ -237,8 +237,9 @@ class ExaBGP:
             self._update_came(address)
         self.engine.others += event.others
         self.engine.table.no_prefixes(event.no_prefixes)
+        local = normal(event.local)
         for session, body in event.updates:
-            self._update(address, event.direction, session, body)
+            self._update(address, local, event.direction, session, body)
 
     def _update_came(self, address: str) -> None:
         now = self.clock()
@@ -248,32 +249,35 @@ class ExaBGP:
             self.gate.wants_refresh(address, now)
 
     def _octets(self, message: Octets) -> None:
-        address = normal(message.neighbor)
+        address, local = normal(message.neighbor), normal(message.local)
         if message.kind == "update" and message.direction != "send":
             self._update_came(address)
         if message.kind == "open":
-            self._opened(address, message)
-        elif (session := self.bgp_sessions.of(address, self._wall())) is None:
+            self._opened(address, local, message)
+        elif message.direction == "send":
+            if (session := self.bgp_sessions.sent(address, local)) is not None:
+                self._update(address, local, message.direction, session, message.body)
+        elif (session := self.bgp_sessions.of(address, local, self._wall(), message.agreed)) is not None:
+            self._update(address, local, message.direction, session, message.body)
+        else:
             # Never a guess: whether path ids come can't be told from octets.
             self._left_out("an UPDATE of a session whose OPENs were not heard", "session")
-        else:
-            self._update(address, message.direction, session, message.body)
 
-    def _update(self, address: str, direction: str, session: BGPSession, body: bytes) -> None:
+    def _update(self, address: str, local: str, direction: str, session: BGPSession, body: bytes) -> None:
         if direction == "send":
             self.engine.local_routes.sent(read_update(address, session, body)[0])
             return
-        wrong = consequence(self.engine.receive(address, session, body))
+        wrong = consequence(self.engine.receive(self.neighbors.name(address, local), session, body))
         if wrong is not None:
             self._warn(
                 f"update {address}", "an UPDATE is malformed", neighbor=address, why="; ".join(wrong.what),
                 routes=wrong.routes,
             )  # fmt: skip
 
-    def _opened(self, address: str, message: Octets) -> None:
+    def _opened(self, address: str, local: str, message: Octets) -> None:
         self._heard_of(message.neighbor)
         try:
-            session = self.bgp_sessions.opened(address, message.direction, message.body)
+            session = self.bgp_sessions.opened(address, local, message.direction, message.body)
         except ValueError as error:
             self._left_out(str(error), "open")
             return
@@ -296,18 +300,13 @@ class ExaBGP:
         address, now = normal(event.neighbor), self._wall()
         self._heard_of(event.neighbor)
         happened = now if event.time is None else min(event.time, now)
-        before = self.neighbors.sessions(address).get(event.local)
         self.neighbors.event(address, event.local, up=event.up, time=happened)
-        others = any(told.up for local, told in self.neighbors.sessions(address).items() if local != event.local)
-        ends = not event.up or (before is not None and before.up)
-        if ends or not others:
-            self.engine.state(event)
-        if ends and others:  # routes are kept by the neighbor's address: those of its other session went, too
-            self.gate.wants_refresh(address, self.clock())
+        self.engine.state(event, self.neighbors.name(address, normal(event.local)))
         if event.up:
+            self.bgp_sessions.came_up(address, normal(event.local), happened)
             self._came_up(address)
         else:
-            self.bgp_sessions.ended(address)
+            self.bgp_sessions.ended(address, normal(event.local))
             self.gate.neighbors_due = min(self.gate.neighbors_due, self.clock() + CONFIRM)  # it may be gone for good
             if not self.neighbors.up(address):
                 self._went_down(address)
@@ -468,9 +467,9 @@ class ExaBGP:
             self._agreed(found)
 
     def _agreed(self, found: Agreement) -> None:
-        address = normal(found.address)
+        address, local = normal(found.address), normal(found.local)
         self.engine.spoken(address, found.local_as, found.peer_as)
-        if self.bgp_sessions.listed(address, found):
+        if self.bgp_sessions.listed(address, found._replace(local=local), self._wall()):
             self.gate.wants_refresh(address, self.clock())  # UPDATEs that came before could not be read
 
     def _in_summary(self, row: Row) -> None:
@@ -493,7 +492,7 @@ class ExaBGP:
     def _is_up(self, address: str) -> None:
         self._heard_of(address)
         address = normal(address)
-        news = self.engine.reachable(address, up=True)
+        news = self.engine.reachable(address, up=not self._came_by_a_range(address))
         if self.startup.established(address):
             # The session is older than this process, and ExaBGP repeats nothing: its routes must be sent again.
             self.gate.wants_refresh(address, self.clock())
@@ -516,11 +515,14 @@ class ExaBGP:
         """Take what follows from a list of the neighbors, and from the summary behind it."""
         whole, self._whole, self._behind = bool(self._whole), None, False
         engine, neighbors = self.engine, self.neighbors
-        known = Known(engine.receivers.bits, engine.sessions)
+        known = Known(engine.receivers.bits, engine.names())
         over = neighbors.list_over if self._asked == NEIGHBORS else neighbors.configuration_over
         self._found(over(known, self._wall(), whole=whole, summary=summary))
+        for address in filter(neighbors.up, engine.receivers):
+            engine.reachable(address, up=not self._came_by_a_range(address))
         now = self.clock()
-        self.gate.neighbors_listed(now, down=bool(engine.receivers.unreachable))
+        down = any(not engine.receivers.up(one) for one in engine.receivers if not self._came_by_a_range(one))
+        self.gate.neighbors_listed(now, down=down)
         if self._asked == CONFIGURATION:
             self.gate.configuration_due = now + CONFIGURATION_EVERY
             if whole:
@@ -531,8 +533,9 @@ class ExaBGP:
         elif self.gate.configuration_due is None:
             self.gate.configuration_due = now + CONFIGURATION_AFTER
         self._api_changes()
-        if neighbors.unclear and (neighbors.missing or now >= self._configuration_asked + NEIGHBORS_EVERY):
-            self._configuration_asked = now
+        again = neighbors.missing or now >= self._configuration_asked + NEIGHBORS_EVERY
+        if neighbors.unclear and (again or not neighbors.configuration_told):
+            self._configuration_asked = now if neighbors.configuration_told else -math.inf
             self.gate.configuration_due = now
         elif neighbors.missing:
             self.gate.neighbors_due = min(self.gate.neighbors_due, now + CONFIRM)
@@ -548,27 +551,27 @@ class ExaBGP:
 
     def _api_changes(self) -> None:
         """Let go of routes that can't be followed any more; ask for those that can be from now on."""
-        neighbors, engine = self.neighbors, self.engine
+        neighbors, engine, names = self.neighbors, self.engine, self.engine.names()
         lost, found = self.api.changes((one for one in neighbors.addresses() if neighbors.up(one)), self._wall())
         for address in lost:
-            if address in engine.sessions:
-                logger.warning("ExaBGP does not tell of a neighbor's UPDATEs", router=engine.name, neighbor=address)
-                engine.state(State(address, up=False, reason=""))
+            for name in names.get(address, ()):
+                logger.warning("ExaBGP does not tell of a neighbor's UPDATEs", router=engine.name, neighbor=name)
+                engine.state(State(address, up=False, reason=""), name)
         for address in found:
             self.gate.wants_refresh(address, self.clock())
 
+    def _came_by_a_range(self, address: str) -> bool:
+        """Whether a session that is up is one for which ExaBGP takes commands, and sends to nobody."""
+        return bool(self.neighbors.up(address)) and self.neighbors.visits(address)
+
     def _found(self, findings: Findings) -> None:
-        engine = self.engine
+        engine, names = self.engine, self.engine.names()
         for address in findings.down:
-            self.bgp_sessions.ended(address)
-            if address in engine.sessions:
-                logger.warning("neighbor down, as ExaBGP lists it", router=engine.name, neighbor=address)
-                engine.state(State(address, up=False, reason=""))
-            if engine.receivers.up(address):
-                self._went_down(address)
+            self._listed_down(address, names.get(address, ()))
         for address in findings.again:
             logger.warning("neighbor up again, as ExaBGP lists it", router=engine.name, neighbor=address)
-            engine.state(State(address, up=True, reason=""))
+            for name in names.get(address, [address]):
+                engine.state(State(address, up=True, reason=""), name)
             self.api.session(address)
             self.gate.wants_refresh(address, self.clock())
         if findings.gone:
@@ -576,6 +579,15 @@ class ExaBGP:
             engine.forget(findings.gone)
             self.api.forget(findings.gone)
             self._unable.difference_update(findings.gone)
+
+    def _listed_down(self, address: str, names: Iterable[str]) -> None:
+        for local in self.neighbors.sessions(address):
+            self.bgp_sessions.ended(address, normal(local))
+        for name in names:
+            logger.warning("neighbor down, as ExaBGP lists it", router=self.engine.name, neighbor=name)
+            self.engine.state(State(address, up=False, reason=""), name)
+        if self.engine.receivers.up(address):
+            self._went_down(address)
 
     # -- what ExaBGP is told
 

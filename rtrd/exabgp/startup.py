@@ -170,7 +170,7 @@ class StartUp:
                 self._go(Phase.ASKING, now)
                 return
             # A neighbor that has sent routes and that ExaBGP lists none of: it keeps no list.
-            sent = {address for address in self.older if self._has_routes(address)}
+            sent = self.older & self._with_routes()
             if self._engine.previous_run.left and (sent - self._listed or not sent | self._listed):
                 self._go(Phase.BLIND, now)
             else:
@@ -186,19 +186,19 @@ class StartUp:
             # Of whom no route is known may know no route refresh. It takes ExaBGP long to list many, so others are
             # only asked about when it matters.
             everyone = self._engine.previous_run.left > 0
+            known = self._with_routes()
             self._to_ask = sorted(
                 one
                 for one in self.older | self._unable
-                if self._api.follows(one) and (everyone or one in self._unable or not self._has_routes(one))
+                if self._api.follows(one) and (everyone or one in self._unable or one not in known)
             )
         if self._to_ask:
             self._go(Phase.ASKING, now)
         else:
             self._release(now)
 
-    def _has_routes(self, address: str) -> bool:
-        session = self._engine.sessions.get(address)
-        return session is not None and any(self._engine.table.counts(session.number).values())
+    def _with_routes(self) -> set[str]:
+        return {one for one, counts in self._engine.counts_by_neighbor().items() if any(counts.values())}
 
     def _release(self, now: float) -> None:
         self._engine.previous_run.release()

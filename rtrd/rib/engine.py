@@ -42,6 +42,8 @@ class Session(NamedTuple):
     number: int
     rules: tuple[Rule, ...]
     """Of the policy, for its routes; the first one that is for a route counts."""
+    address: str
+    """The neighbor's."""
 
 
 class Engine:
@@ -69,6 +71,7 @@ class Engine:
         self.others = 0
         """Routes of families that are left alone."""
         self.sessions: dict[str, Session] = {}
+        """By the neighbor's address; further ones of one neighbor by that, a blank, and the router's own address."""
         self._policy = policy
         self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._treatments = Treatments()
@@ -116,8 +119,8 @@ class Engine:
             self.table.retag(number, self.table.summary_of_octets(key))
         if self._retag.done:
             self._retag = None
-            for address, session in self.sessions.items():
-                self.sessions[address] = Session(session.number, self._policy.rules_for(address))
+            for name, session in self.sessions.items():
+                self.sessions[name] = session._replace(rules=self._policy.rules_for(session.address))
             for address in self._asns:
                 self._set_kind(address)
             self.table.set_cause(self._policy_cause)
@@ -136,9 +139,10 @@ class Engine:
 
     def forget(self, addresses: Iterable[str]) -> None:
         """Take note that these are no neighbors of the router any more: their routes go, and they are told nothing."""
-        bits = 0
+        bits, names = 0, self.names()
         for address in addresses:
-            self._end_session(address)
+            for name in names.get(address, ()):
+                self._end_session(name)
             self.local_routes.forget(address)
             bits |= self.receivers.forget(address)
             self._asns.pop(normal(address), None)
@@ -148,9 +152,13 @@ class Engine:
             self.local_routes.table.forget_receivers(bits)
             self._new_policies()
 
+    def receives(self, address: str) -> bool:
+        """Tell whether some rule has routes announced to a neighbor."""
+        return any(rule.to is None or address in rule.to for rule in self._policy.rules)
+
     def _new_policies(self) -> None:
-        for neighbor, session in self.sessions.items():
-            self.table.set_policy(session.number, self._native_policies(neighbor, session.rules))
+        for session in self.sessions.values():
+            self.table.set_policy(session.number, self._native_policies(session.address, session.rules))
         if self.sessions:
             self.table.revalidate()
         self.local_routes.rules_changed()
@@ -200,17 +208,27 @@ class Engine:
         self.receivers.turn()
         self._new_policies()
 
-    def state(self, event: State) -> None:
-        """Take a session that came up or went down; its routes are gone in both cases (RFC 4271 section 6)."""
-        self.local_routes.state(event)
-        address = normal(event.neighbor)
-        self._end_session(address)
-        if event.up:
-            self._session(address)
+    def state(self, event: State, name: str | None = None) -> None:
+        """Take a session that came up or went down; its routes are gone in both cases (RFC 4271 section 6).
 
-    def _end_session(self, address: str) -> None:
-        self.previous_run.session_changed(address)
-        session = self.sessions.pop(address, None)
+        `name`: as in `sessions`; None: the neighbor's first one.
+        """
+        self.local_routes.state(event)
+        name = name or normal(event.neighbor)
+        self._end_session(name)
+        if event.up:
+            self._session(name)
+
+    def names(self) -> dict[str, list[str]]:
+        """Give the names of each neighbor's sessions."""
+        found: dict[str, list[str]] = {}
+        for name, session in self.sessions.items():
+            found.setdefault(session.address, []).append(name)
+        return found
+
+    def _end_session(self, name: str) -> None:
+        self.previous_run.session_changed(name.partition(" ")[0])
+        session = self.sessions.pop(name, None)
         if session is not None:
             self.table.retire_neighbor(session.number)
 
@@ -220,13 +238,14 @@ class Engine:
         if self.receivers.extended_next_hop(event.neighbor, agreed=event.extended_next_hop):
             self.table.revalidate()
 
-    def _session(self, address: str) -> Session:
-        session = self.sessions.get(address)
+    def _session(self, name: str) -> Session:
+        session = self.sessions.get(name)
         if session is None:
+            address = name.partition(" ")[0]
             self.add_receiver(address)
             rules = self._policy.rules_for(address)
-            session = Session(self.table.add_neighbor(self._native_policies(address, rules), packed(address)), rules)
-            self.sessions[address] = session
+            number = self.table.add_neighbor(self._native_policies(address, rules), packed(address))
+            session = self.sessions[name] = Session(number, rules, address)
         return session
 
     def _native_policies(self, neighbor: str, rules: tuple[Rule, ...]) -> list[NeighborPolicy]:
@@ -252,10 +271,11 @@ class Engine:
         before = self.kind(address)
         self._asns[address] = local_as, peer_as
         self._set_kind(address)
-        session = self.sessions.get(address)
-        if session is not None and self.kind(address) != before:
-            self.table.set_policy(session.number, self._native_policies(address, session.rules))
-            self.table.revalidate()
+        if self.kind(address) != before:
+            for name in self.names().get(address, ()):
+                session = self.sessions[name]
+                self.table.set_policy(session.number, self._native_policies(address, session.rules))
+                self.table.revalidate()
 
     def kind(self, address: str) -> Kind:
         """Give what is configured of a neighbor."""
@@ -284,7 +304,7 @@ class Engine:
         self.others += event.others
         table = self.table
         if event.withdrawn:
-            self.previous_run.withdrawn(normal(event.neighbor), event.withdrawn)
+            self.previous_run.withdrawn(session.address, event.withdrawn)
             table.withdraw(session.number, event.withdrawn)
         for key, prefixes in event.announced:
             if not prefixes:
@@ -294,13 +314,14 @@ class Engine:
             table.announce(session.number, table.set_of_octets(key), prefixes)
 
     def receive(self, neighbor: str, session: BGPSession, body: bytes) -> int:
-        """Take an UPDATE of a neighbor (in normal form) in octets, without its header.
+        """Take an UPDATE of a neighbor (by the name of its session) in octets, without its header.
 
         Gives what is wrong with it (enum bgp_fault).
         """
-        if neighbor not in self._asns:
-            self.spoken(neighbor, session.local_as, session.peer_as)
-        if self._policy.confederations and self.kind(neighbor).confederation:
+        address = neighbor.partition(" ")[0]
+        if address not in self._asns:
+            self.spoken(address, session.local_as, session.peer_as)
+        if self._policy.confederations and self.kind(address).confederation:
             session = session._replace(confederation=True)
         if self.previous_run.lists:
             update, faults = read_update(neighbor, session, body)  # who withdraws what must be known
@@ -424,6 +445,15 @@ class Engine:
 
     # -- questions
 
+    def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
+        """How many routes of each neighbor have which validity."""
+        found: dict[str, dict[str, int]] = {}
+        for session in self.sessions.values():
+            counts = self.table.counts(session.number)
+            before = found.get(session.address, {})
+            found[session.address] = {each: count + before.get(each, 0) for each, count in counts.items()}
+        return found
+
     def counts(self) -> dict[str, int]:
         """How many routes have which validity, over all neighbors."""
         total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
@@ -440,7 +470,7 @@ class Engine:
         names: dict[int, str] = {}
         for route in self.table.routes(within) if address is None else self.table.routes_to(address):
             if route.neighbor not in names:
-                names = {session.number: address for address, session in self.sessions.items()}
+                names = {session.number: session.address for session in self.sessions.values()}
             yield names.get(route.neighbor, ""), route
 
     def _withdraws_local(self, address: str) -> int:

@@ -151,11 +151,6 @@ class Receivers:
         """Give the bit of one whose session is up; else 0."""
         return self._up & self.bit(address)
 
-    @property
-    def unreachable(self) -> int:
-        """How many are down."""
-        return sum(not self._up & bit for bit in self.bits.values())
-
     # -- what they are to the router
 
     def kind(self, address: str, kind: str | None) -> bool:

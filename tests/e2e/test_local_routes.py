@@ -33,7 +33,7 @@ class OwnChain(Chain):
         text, neighbor, rest = self._whole().partition(f"neighbor {LISTENER} {{")
         static = "".join(f"route {prefix} {WORDS.get(prefix, 'next-hop 192.0.2.9')}; " for prefix in self.own)
         if self._tells:
-            rest = rest.replace("receive { parsed; update; }", "receive { parsed; update; } send { parsed; update; }")
+            rest = rest.replace("send { packets; open; }", "send { packets; open; update; }")
         return text + neighbor + rest.replace("static {", f"static {{ {static}")
 
     def reload_router(self) -> None:

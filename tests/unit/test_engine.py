@@ -2,10 +2,10 @@
 
 import pytest
 
-from rtrd.rib.bgp_events import Negotiated
+from rtrd.rib.bgp_events import Negotiated, State
 from rtrd.rib.terms import MOST_RECEIVERS
 from rtrlib.vrp import VRP
-from tests.lab.engine_story import EngineStory, policy_of
+from tests.lab.engine_story import EngineStory, policy_of, update
 
 TAG = """policy:
   - valid: {action: announce, tags: [rfc8097]}
@@ -133,6 +133,25 @@ def test_spellings_of_one_address_are_one_neighbor(story: Story) -> None:
     story.announce("2001:db8::1", "198.51.100.0/24")
     assert story.said() == [("announce", ("2001:db8::2",), "198.51.100.0/24")]
     assert set(story.engine.sessions) == {"2001:db8::1", "2001:db8::2"}
+
+
+def test_two_sessions_with_one_neighbor_each_have_their_routes(story: Story) -> None:
+    first, second = "192.0.2.1", "192.0.2.1 192.0.2.99"
+    told = State(first, up=True, reason="")
+    for name, prefix in ((first, "198.51.100.0/24"), (second, "203.0.113.0/24")):
+        story.engine.state(told, name)
+        ((key, prefixes),) = update(first, prefix).announced
+        story.engine.table.announce(story.engine.sessions[name].number, story.engine.table.set_of_octets(key), prefixes)
+    story.up("192.0.2.2")
+    assert story.said() == [("announce", ("192.0.2.2",), "198.51.100.0/24 203.0.113.0/24")]
+    assert [neighbor for neighbor, _ in story.engine.routes()] == [first, first]
+    assert story.engine.counts_by_neighbor()[first]["not-found"] == 2
+    story.engine.state(told._replace(up=False), second)
+    assert story.said() == [("withdraw", ("192.0.2.2",), "203.0.113.0/24")]
+    story.engine.state(told, second)
+    story.engine.forget([first])
+    assert story.said() == [("withdraw", ("192.0.2.2",), "198.51.100.0/24")]
+    assert set(story.engine.sessions) == {"192.0.2.2"}
 
 
 def test_more_neighbors_than_can_be_told_are_left_out_loudly(story: Story, capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from rtrd.rib.attribute_octets import read_octets
 from rtrd.rib.bgp_events import Negotiated, State, Update
 from tests.lab.engine_story import update_of
 from tests.lab.json_places import get, places, put
+from tests.lab.packets import session
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 LINES = sorted(line for file in SAMPLES.glob("*/*.jsonl") for line in file.read_bytes().splitlines())
@@ -199,6 +200,15 @@ def test_a_session_that_negotiated_ipv4_over_ipv6() -> None:
     assert decode(line) == Negotiated(PEER, extended_next_hop=True)
     assert decode(line.replace(b'"ipv4 unicast ipv6"', b"")) == Negotiated(PEER, extended_next_hop=False)
     assert decode(line.replace(b'"nexthop": [', b'"nexthop": ["ipv4 unicast ipv6", 7,')) == Other("negotiated", PEER)
+
+
+@pytest.mark.parametrize("name", ["negotiated", "negotiated-addpath", "negotiated-addpath-both"])
+def test_an_update_in_octets_says_what_its_session_negotiated(name: str) -> None:
+    for line in (SAMPLES / "packets-5.0.15" / f"{name}-update.jsonl").read_bytes().splitlines():
+        event = decode(line)
+        assert isinstance(event, Octets)
+        assert event.agreed == session("5.0.15", name)
+        assert event.local == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def extensive(address: str, state: str, local: str, remote: str, column: str) ->
         "\tFamilies                        Local          Remote        Add-Path",
         f"   ipv4 unicast:                enabled         enabled {column:<15}",
         f"   ipv6 unicast:                enabled         enabled {column:>15}",
+        "\tMessage Statistic                Sent        Received",
         "   open:                              0               0",
     ]
 
@@ -74,13 +75,27 @@ def test_4_2_does_not_tell_one_direction_from_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("local", "remote", "four_octet_as", "add_path"),
-    [("enabled", "enabled", True, True), ("disabled", "enabled", True, False), ("enabled", "disabled", False, False)],
+    ("version", "local", "remote", "column", "four_octet_as", "path_ids"),
+    [
+        ("4.2.21", "enabled", "enabled", "disabled", True, None),  # received alone, or not at all
+        ("4.2.21", "enabled", "enabled", "enabled", True, {4, 6}),
+        ("4.2.21", "disabled", "enabled", "disabled", True, set()),
+        ("4.2.21", "enabled", "disabled", "disabled", False, set()),
+        ("5.0.15", "enabled", "enabled", "disabled", True, set()),
+        ("5.0.15", "enabled", "enabled", "receive", True, set()),  # the wrong way around
+        ("5.0.15", "enabled", "enabled", "send", True, {4, 6}),
+        ("5.0.15", "enabled", "enabled", "send/receive", True, {4, 6}),
+    ],
 )
-def test_what_a_session_that_is_up_agreed_on(local: str, remote: str, *, four_octet_as: bool, add_path: bool) -> None:
-    lines, reader = extensive("127.0.0.2", "ESTABLISHED", local, remote, "disabled"), ExtensiveReader()
-    found = [one for one in (reader.read(line, "4.2.21") for line in lines) if isinstance(one, Agreement)]
-    assert found == [Agreement("127.0.0.2", 65001, 65001, four_octet_as, add_path)]
+def test_what_a_session_that_is_up_agreed_on(
+    version: str, local: str, remote: str, column: str, *, four_octet_as: bool, path_ids: set[int] | None
+) -> None:
+    lines, reader = extensive("127.0.0.2", "ESTABLISHED", local, remote, column), ExtensiveReader()
+    if version == "5.0.15":
+        lines[5] = "   up for                       0:00:07"
+    found = [one for one in (reader.read(line, version) for line in lines) if isinstance(one, Agreement)]
+    ids = None if path_ids is None else frozenset(path_ids)
+    assert found == [Agreement("127.0.0.2", 65001, 65001, four_octet_as, ids, "127.0.0.1", 7 * (version == "5.0.15"))]
 
 
 @pytest.mark.parametrize(("version", "column"), [("4.2.21", "n/a"), ("5.0.15", "disabled")])

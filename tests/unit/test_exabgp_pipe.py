@@ -12,6 +12,7 @@ import pytest
 from bench import lines
 from rtrd.exabgp.gate import CONFIGURATION, NEIGHBORS
 from rtrd.exabgp.pipe import MOST_LINE
+from rtrd.exabgp.problems import problems
 from rtrd.exabgp.session import ExaBGP
 from rtrd.exabgp.startup import ADVERTISED, LEARNED
 from rtrd.exabgp.window import FENCE, HELLO, Window
@@ -367,6 +368,18 @@ async def test_a_neighbor_that_is_not_listed_any_more_is_no_receiver(pipe: Pipe)
     await announced(pipe, found, LISTENER)
 
 
+async def test_who_came_by_a_range_of_addresses_is_announced_nothing(pipe: Pipe) -> None:
+    """ExaBGP would answer `done`, and send to nobody."""
+    await pipe.greet()
+    await listed(pipe, b"Neighbor 127.0.0.0/29\n", row(PEER, "ESTABLISHED"), row(LISTENER, "ESTABLISHED"))
+    await pipe.say(UPDATE)
+    assert len(pipe.router.engine.table) == 1, "what others say is learned"
+    await until(lambda: not pipe.router.engine.table.state.waiting)
+    assert not any(" announce attributes " in command for command in pipe.commands())
+    (problem,) = (one.what for one in problems(pipe.router, 0.0) if "a range" in one.what)
+    assert problem.startswith(f"nothing is announced to {LISTENER} ")
+
+
 async def test_a_neighbor_is_called_what_exabgp_calls_it() -> None:
     async with piped(TAGGED.replace(f"to: [{LISTENER}]", "to: ['2001:db8::9']")) as pipe:
         await pipe.greet()
@@ -375,18 +388,18 @@ async def test_a_neighbor_is_called_what_exabgp_calls_it() -> None:
         await announced(pipe, [], "2001:DB8:0::9")
 
 
-async def test_the_end_of_one_of_two_sessions_has_the_other_send_its_routes_again(pipe: Pipe) -> None:
-    other = b'"local": "127.0.0.9"'
+async def test_the_end_of_one_of_two_sessions_takes_its_routes_alone(pipe: Pipe) -> None:
+    own, other = b'"local": "127.0.0.1"', b'"local": "127.0.0.9"'
     await pipe.greet()
     up = next(one for one in (SAMPLES / "session-up-main.jsonl").read_bytes().splitlines() if b'"up"' in one)
-    await pipe.say(up + b"\n" + UPDATE + up.replace(b'"local": "127.0.0.1"', other) + b"\n")
-    assert len(pipe.router.engine.table) == 1, "the routes of the first stay"
-    pipe.commands()
+    await pipe.say(up + b"\n" + UPDATE + up.replace(own, other) + b"\n" + line(1).replace(own, other))
+    assert len(pipe.router.engine.table) == 21
     down = (SAMPLES / "down-tcp-closed.jsonl").read_bytes()
-    await pipe.say(down.replace(b'"local": "127.0.0.1"', other))
-    commands = pipe.commands() + await listed(pipe, row(PEER, "ESTABLISHED"))
-    assert f"neighbor {PEER} announce route-refresh ipv4 unicast\n" in commands
+    await pipe.say(down.replace(own, other))
+    await until(lambda: len(pipe.router.engine.table) == 1)
     assert pipe.router.neighbors.up(PEER)
+    await pipe.say(down)
+    await until(lambda: len(pipe.router.engine.table) == 0)
 
 
 async def test_down_takes_the_routes_of_the_neighbor_along(pipe: Pipe) -> None:

@@ -19,6 +19,7 @@ FLOORS = (
     {"exabgp": {"exabgp"}, "bmp": {"bmp"}, "mrt": {"mrt"}, "bird": {"bird"}, "rtr": {"rtr"}},
     {
         "daemon": {"daemon", "caches", "routers", "event_log", "health", "cache_problems", "known_routers", "reload"}
+        | {"kept_sessions"}
         | HISTORY
     },
     {"api": {"api"}},

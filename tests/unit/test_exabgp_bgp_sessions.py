@@ -1,0 +1,141 @@
+"""What a session has agreed on is known by its OPENs, also by kept ones of the same session; else never guessed."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from rtrd.exabgp.bgp_sessions import Kept, Sessions
+from rtrd.exabgp.neighbor_text import Agreement
+from rtrd.kept_sessions import NAME, KeptSessions
+from tests.lab.packets import bodies, session
+
+PEER, LOCAL, OTHER = "192.0.2.1", "192.0.2.254", "192.0.2.253"
+OURS, THEIRS = bodies("4.2.21", "session-up-addpath-both", "open")
+AGREED = session("4.2.21", "session-up-addpath-both".removeprefix("session-up-"))
+UP = 1000.0
+UNCLEAR = Agreement(PEER, 65001, 65002, four_octet_as=True, path_ids=None, local=LOCAL, up_for=10)
+"""4.2 where both sides know ADD-PATH."""
+
+
+def up(sessions: Sessions, local: str = LOCAL) -> None:
+    assert sessions.opened(PEER, local, "send", OURS) is None
+    assert sessions.opened(PEER, local, "receive", THEIRS) == AGREED
+    sessions.came_up(PEER, local, UP)
+
+
+def after_a_restart(before: Sessions) -> Sessions:
+    now = Sessions()
+    now.restore(msgspec.json.decode(msgspec.json.encode(before.kept()), type=list[Kept]))
+    return now
+
+
+@pytest.fixture
+def sessions() -> Sessions:
+    made = Sessions()
+    up(made)
+    return made
+
+
+def test_two_sessions_of_a_neighbor_are_two(sessions: Sessions) -> None:
+    assert sessions.of(PEER, OTHER, UP) is None
+    up(sessions, OTHER)
+    sessions.ended(PEER, OTHER)
+    assert sessions.of(PEER, LOCAL, UP) == AGREED
+    assert sessions.of(PEER, OTHER, UP) is None
+    assert [kept.local for kept in sessions.kept()] == [LOCAL]
+
+
+def test_opens_of_a_session_that_did_not_come_up_are_not_kept() -> None:
+    sessions = Sessions()
+    sessions.opened(PEER, LOCAL, "send", OURS)
+    sessions.came_up(PEER, LOCAL, UP)
+    assert sessions.kept() == []
+    assert sessions.opened(PEER, OTHER, "receive", THEIRS) is None, "of a session whose first OPEN was missed"
+
+
+def test_what_exabgp_sends_is_read_as_the_neighbor_reads_it(sessions: Sessions) -> None:
+    sent = sessions.sent(PEER, LOCAL)
+    assert sent is not None
+    assert (sent.local_as, sent.peer_as) == (AGREED.peer_as, AGREED.local_as)
+    assert sessions.sent(PEER, OTHER) is None
+
+
+@pytest.mark.parametrize("off", [-0.9, 0.0, 2.9])
+def test_a_session_that_is_as_old_is_the_same(sessions: Sessions, off: float) -> None:
+    now = after_a_restart(sessions)
+    assert now.of(PEER, LOCAL, UP + 5) is None, "until it is listed"
+    assert set(now.waiting) == {PEER}
+    assert now.listed(PEER, UNCLEAR, UP + 10 + off), "what came before could not be read"
+    assert now.of(PEER, LOCAL, UP + 10) == AGREED
+    assert now.waiting == {}
+    assert now.kept() == sessions.kept()
+
+
+@pytest.mark.parametrize(
+    "told", [UNCLEAR._replace(up_for=4), UNCLEAR._replace(up_for=None), UNCLEAR._replace(local=OTHER)]
+)
+def test_another_session_is_not_and_its_routes_wait(sessions: Sessions, told: Agreement) -> None:
+    now = after_a_restart(sessions)
+    assert not now.listed(PEER, told, UP + 10)
+    assert now.of(PEER, told.local, UP + 10) is None
+    assert set(now.waiting) == {PEER}
+    up(now, told.local)
+    assert now.waiting == {}
+
+
+def test_what_a_list_says_for_certain_counts_if_no_open_was_heard(sessions: Sessions) -> None:
+    certain = UNCLEAR._replace(path_ids=frozenset({4}))
+    now = Sessions()
+    assert not now.listed(PEER, certain, UP), "nobody waited for it"
+    found = now.of(PEER, LOCAL, UP)
+    assert found is not None
+    assert found.path_ids == {4}
+    assert not sessions.listed(PEER, certain, UP)
+    assert sessions.of(PEER, LOCAL, UP) == AGREED
+
+
+def test_a_new_open_ends_what_was_kept(sessions: Sessions) -> None:
+    now = after_a_restart(sessions)
+    now.opened(PEER, LOCAL, "send", OURS)
+    assert now.kept() == []
+    assert not now.listed(PEER, UNCLEAR, UP + 10)
+
+
+def test_they_are_kept_over_an_attach_and_over_a_restart(tmp_path: Path) -> None:
+    async def lives() -> None:
+        daemon = KeptSessions(tmp_path)
+        await daemon.load()
+        first = Sessions()
+        daemon.arrived("edge", first)
+        up(first)
+        daemon.left("edge")
+        again = Sessions()
+        daemon.arrived("edge", again)
+        assert again.kept() == first.kept()
+        other = Sessions()
+        daemon.arrived("core", other)
+        assert other.kept() == [], "of another ExaBGP"
+        await daemon.close()
+        daemon = KeptSessions(tmp_path)
+        await daemon.load()
+        later = Sessions()
+        daemon.arrived("edge", later)
+        assert later.kept() == first.kept()
+        await daemon.close()
+
+    asyncio.run(lives())
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"edge": [{}]}', '{"edge": [{"neighbor": "x"}]}', "[" * 100_000, "\0"])
+def test_a_file_that_is_none_of_ours_is_left_out(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
+
+    async def lives() -> None:
+        daemon = KeptSessions(tmp_path)
+        await daemon.load()
+        daemon.arrived("edge", Sessions())
+        await daemon.close()
+
+    asyncio.run(lives())

@@ -9,12 +9,15 @@ from __future__ import annotations
 import csv
 import gzip
 import random
+import struct
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from bench import generate
+from rtrd.exabgp.decode import decode
+from rtrd.exabgp.parsed import Parsed
 
 Dialect: TypeAlias = Literal["5.0.15", "4.2.21"]
 DIALECTS: tuple[Dialect, ...] = ("5.0.15", "4.2.21")
@@ -166,6 +169,27 @@ def _withdraw(front: str, back: str, family: str, prefixes: list[str]) -> bytes:
 def session(speaker: Speaker = Speaker(), state: str = "up") -> bytes:  # noqa: B008
     """Give the line that says that a session came up or went down."""
     return f'{_head(speaker, "state") % 1} , "state": "{state}" }} }}\n'.encode()
+
+
+def in_octets(line: bytes) -> bytes:
+    """Give a line of `updates` as packets mode has it."""
+    event = decode(line)
+    assert isinstance(event, Parsed)
+    ((_, body),) = event.updates
+    return _packet(line[: line.index(b'"message"')], 2, body)
+
+
+def opens(speaker: Speaker = Speaker()) -> Iterator[bytes]:  # noqa: B008
+    """Give the lines of the OPENs, which packets mode needs: of both sides, with AS numbers of 4 octets."""
+    for direction, asn in (("send", OWN_AS), ("receive", speaker.peer_as)):
+        body = struct.pack("!BHH4sBBBBBI", 4, asn, 180, b"\x0a\0\0\1", 8, 2, 6, 65, 4, asn)
+        yield _packet(f'{_head(speaker, "open") % 1} , "direction": "{direction}", '.encode(), 1, body)
+
+
+def _packet(front: bytes, category: int, body: bytes) -> bytes:
+    header = b"\xff" * 16 + struct.pack("!HB", 19 + len(body), 1 if category == 1 else 2)
+    octets = b'"header": "0x%b", "body": "0x%b"' % (header.hex().upper().encode(), body.hex().upper().encode())
+    return b'%b"message": { "category": %d, %b } } }\n' % (front, category, octets)
 
 
 def _head(speaker: Speaker, kind: str) -> str:

@@ -19,7 +19,10 @@ COUNT = 60_000
 PACKINGS = (1, 5, 20)
 """Prefixes of a line."""
 SHARE = 0.05
+OCTETS = {1: 3.0, 5: 5.0, 20: 8.0}
+"""What a line of packets mode may cost at most, by its prefixes, beside a typed decode of the line and of its hex."""
 EXABGP = "ExaBGP itself"
+PARSED = "rtrd, all processes, a parsed line"
 
 
 class _Segment(msgspec.Struct):
@@ -45,7 +48,8 @@ class _Update(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    update: _Update
+    update: _Update | None = None
+    body: str = ""
 
 
 class _Address(msgspec.Struct):
@@ -71,12 +75,23 @@ def bare(stream: list[bytes]) -> float:
     return (time.process_time() - begin) / len(stream) * 1e6
 
 
+def bare_octets(stream: list[bytes]) -> float:
+    """Give the same for lines of packets mode, whose octets are read, too."""
+    decode = msgspec.json.Decoder(_Line).decode
+    begin = time.process_time()
+    for line in stream:
+        bytes.fromhex(decode(line).neighbor.message.body[2:])
+    return (time.process_time() - begin) / len(stream) * 1e6
+
+
 def ours(setting: Setting, port: int, stream: list[bytes]) -> float:
     """Give the CPU microseconds a line of all processes of a new rtrd: no route or attribute set is known before."""
     with Router(setting.folder, [(HOST, port)], name="updates") as router:
         router.wait_vrps(len(setting.vrps))
         usage = router.usage()
-        before = (router.status() or {})["routers"][0]["lines"]
+        before = (router.status() or {})["routers"][0]["lines"] + 2
+        router.feed(lines.opens())
+        router.wait_lines(before)
         begin = usage.cpu()
         router.feed(stream)
         router.wait_lines(before + len(stream))
@@ -94,9 +109,12 @@ def measure(setting: Setting) -> list[Comparison]:
                 if not stream:
                     continue  # so small a table has no AS with as many routes
                 print(f"CPU of a line, {packing} prefixes, {dialect}, us", flush=True)
+                octets = list(map(lines.in_octets, stream))
                 measures = {
-                    "rtrd, all processes": partial(ours, setting, cache.port, stream),
-                    "msgspec, typed, nothing else": partial(bare, stream),
+                    "rtrd, all processes": partial(ours, setting, cache.port, octets),
+                    "msgspec, typed, and the octets": partial(bare_octets, octets),
+                    PARSED: partial(ours, setting, cache.port, stream),
+                    "msgspec, typed, of a parsed line": partial(bare, stream),
                 }
                 if dialect == "5.0.15":
                     sent = emitting.encode(setting.table, packing, setting.sized(emitting.COUNT))
@@ -106,7 +124,7 @@ def measure(setting: Setting) -> list[Comparison]:
                 plural = "es" if packing > 1 else ""
                 name = f"CPU of a line of ExaBGP {dialect} with {packing} prefix{plural}"
                 note = f"{len(stream):,} lines; no route and no attribute set is known before."
-                found.append(Comparison(name, "us", rounds, "msgspec, typed, nothing else", 3.0, [note]))
+                found.append(Comparison(name, "us", rounds, "msgspec, typed, and the octets", OCTETS[packing], [note]))
                 if share[EXABGP]:
                     told = f"ExaBGP with a real peer and a helper that only counts, {len(sent):,} UPDATEs."
                     found.append(Comparison(f"{name}, beside ExaBGP's own", "us", share, EXABGP, SHARE, [told]))

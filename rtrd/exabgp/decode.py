@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -154,11 +155,16 @@ def _state(neighbor: _Neighbor) -> Event | None:
 
 
 def _local(neighbor: _Neighbor) -> str:
-    local = _plain(neighbor.address.local)
-    return local if isinstance(local, str) else ""
+    return _text(bytes(neighbor.address.local))
 
 
-def _plain(raw: msgspec.Raw) -> str | float | None:
+@lru_cache(maxsize=1024)
+def _text(raw: bytes) -> str:
+    found = _plain(raw)
+    return found if isinstance(found, str) else ""
+
+
+def _plain(raw: msgspec.Raw | bytes) -> str | float | None:
     """Give a string or a number; None for anything else, which is no reason to leave the line out."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         return msgspec.json.decode(raw, type=str | float)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,22 +12,15 @@ from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault, Severity
 from rtrd.config.yaml_reader import meant
-from rtrd.exabgp.conf_file import Section, Statement, parse, shown
+from rtrd.exabgp.conf_file import Section, Statement, last, parse, shown
+from rtrd.exabgp.conf_grammar import Grammar
 from rtrd.exabgp.conf_receivers import Session
+from rtrd.exabgp.conf_sessions import Sessions
 from rtrd.exabgp.recommended import HOLD_TIME, WANTED, Wanted, recommended_api
 
 _TRUE: Final = frozenset({"true", "enable", "enabled"})
 _FALSE: Final = frozenset({"false", "disable", "disabled"})
 _ROOT: Final = ("process", "template", "neighbor")
-_KNOWN: Final = {
-    "process": ("run", "encoder", "respawn"),
-    "api": ("processes", "neighbor-changes", "negotiated", "fsm", "signal", "processes-match"),
-    "receive": (
-        *("parsed", "packets", "consolidate", "open", "update", "notification", "keepalive", "refresh", "operational"),
-    ),
-}
-"""The keywords of the sections that decide what rtrd is told."""
-
 MAX_FINDINGS: Final = 200
 MAX_WORK: Final = 100_000
 """Sections looked at, those of a template once for each neighbor that inherits it."""
@@ -69,6 +61,8 @@ class _Checker:
         self._file = file
         self._found: dict[FileFault, None] = {}
         self._left_out = 0
+        self._grammar = Grammar(self.report)
+        self._sessions = Sessions(self.report)
         self.sessions: list[Session] = []
         self.commands: list[tuple[int, tuple[str, ...]]] = []
         self._templates: dict[str, Section] = {}
@@ -100,12 +94,14 @@ class _Checker:
             self._process(process)
         self._want_a_process(root)
         for template in root.of_kind("template"):
+            self._grammar.check(template, "template")
             self._template(template)
         groups = [(None, root), *((group, group) for group in root.of_kind("group"))]
         self._neighbors([(group, each) for group, parent in groups for each in parent.of_kind("neighbor")])
 
     def _template(self, template: Section) -> None:
         for each in template.of_kind("neighbor"):
+            self._grammar.named(each, "template")
             self._templates[each.name] = each
             if inherit := each.last("inherit"):
                 what = f"template {_name(each)}: ExaBGP doesn't follow `inherit` in a template"
@@ -136,12 +132,19 @@ class _Checker:
         if process.name in self._processes:
             self.report(process.line, f"{where}: also on line {self._processes[process.name].line}")
         self._processes[process.name] = process
+        self._grammar.check(process, where)
         run = process.last("run")
         command = _rtrd(run.words[1:]) if run else ()
-        if not run or not command:
+        if run and command:
+            self._ours.add(process.name)
+            self._our_process(process, run, command, where)
             return
-        self._ours.add(process.name)
-        self._known(process)
+        for key in ("run", "encoder"):
+            if process.last(key) is None:
+                self.report(process.line, f"{where}: `{key}` is missing: ExaBGP refuses the file")
+
+    def _our_process(self, process: Section, run: Statement, command: tuple[str, ...], where: str) -> None:
+        """Check a process that runs rtrd."""
         self.commands.append((run.line, command))
         if any(" " in word for word in run.words[1:2]):
             self.report(run.line, f"{where}: run: in quotes this is the name of one program: leave them out")
@@ -169,12 +172,10 @@ class _Checker:
 
     def _neighbor(self, neighbor: Section, group: Section | None) -> None:
         where = f"neighbor {_name(neighbor)}"
+        self._grammar.check(neighbor, where)
         parts = [neighbor, *([group] if group else ()), *self._inherited(neighbor, where)]
         self._work += sum(1 + len(part.sections) for part in parts)
-        for old in (process for part in parts if part is not group for process in part.of_kind("process")):
-            what = "`process` within a neighbor is syntax of ExaBGP 3: it stands at the top, and `api` here names it"
-            self.report(old.line, f"{where}: {what}")
-        session = self._session(neighbor, parts, where)
+        session = self._sessions.session(neighbor, parts, where)
         self._timers(parts, where)
         self._families(parts, where)
         self._switches(parts, where)
@@ -188,37 +189,19 @@ class _Checker:
             if statement.words[0] != "inherit":
                 continue
             for name in _names(statement.words[1:]):
-                if name in self._templates:
-                    yield self._templates[name]
+                template = self._templates.get(name)
+                if template is not None:
+                    if template.line > neighbor.line:
+                        what = f"{where}: template {shown([name])} is on line {template.line}: ExaBGP wants it before"
+                        self.report(statement.line, what)
+                    yield template
                     continue
                 what = f"{where}: there is no template {shown([name])!r}{_meant(name, self._templates)}"
                 self.report(statement.line, what)
 
-    def _session(self, neighbor: Section, parts: Sequence[Section], where: str) -> Session | None:
-        numbers = {}
-        for key in ("local-as", "peer-as"):
-            statement = _last(parts, key)
-            if statement is None:
-                self.report(neighbor.line, f"{where}: `{key}` is missing")
-            elif statement.value == "auto":
-                what = f"`{key} auto`: until the session is up ExaBGP writes None, which is not JSON: write a number"
-                self.report(statement.line, f"{where}: {what}")
-            else:
-                numbers[key] = statement.value
-        external = numbers["local-as"] != numbers["peer-as"] if len(numbers) == 2 else None
-        try:
-            session = Session(neighbor.line, ipaddress.ip_network(neighbor.name, strict=False), external)
-        except ValueError:
-            self.report(neighbor.line, f"{where}: not an IP address")
-            return None
-        if session.is_range:
-            what = "a range: rtrd learns the routes of its neighbors, but ExaBGP takes no announcements for them"
-            self.report(neighbor.line, f"{where}: {what}", "warning")
-        return session
-
     def _timers(self, parts: Sequence[Section], where: str) -> None:
-        hold = _last(parts, "hold-time")
-        if hold is not None and re.fullmatch("[0-9]{1,5}", hold.value) and 0 < int(hold.value) < HOLD_TIME:
+        hold = last(parts, "hold-time")
+        if hold is not None and re.fullmatch("[0-9]{1,5}", hold.value) and 2 < int(hold.value) < HOLD_TIME:
             what = f"hold-time {hold.value}: take {HOLD_TIME} or more, since ExaBGP sends no keepalives while it works"
             self.report(hold.line, f"{where}: {what}", "warning")
 
@@ -258,7 +241,6 @@ class _Checker:
         processes = frozenset(_names(names.words[1:]) if names else ())
         api = self._apis[id(section)] = _API(section, self._owner(owner), processes, processes & self._ours)
         for holder in (section, *section.of_kind("receive")):
-            self._known(holder)
             api.switches.update(self._switches_of(holder))
         if names is not None:
             self._processes_named(api, names)
@@ -332,25 +314,10 @@ class _Checker:
         kind = "template" if self._templates.get(section.name) is section else section.kind
         return f"{kind} {_name(section)}"
 
-    def _known(self, section: Section) -> None:
-        """Find misspelled keywords: what they should have said is missing."""
-        known = _KNOWN[section.kind]
-        for statement in section.statements:
-            word = statement.words[0]
-            if word not in known and (near := meant(word, known)):
-                what = f"{section.kind}: ExaBGP doesn't know {shown([word])!r}; did you mean {near!r}?"
-                self.report(statement.line, what)
-
     def _switch(self, statement: Statement, *, bare: bool) -> bool | None:
-        """Tell whether it is on; None: the word behind it is neither, which is reported."""
+        """Tell whether it is on; None: the word behind it is neither."""
         value = statement.value.lower()
-        if not value:
-            return bare
-        if value not in _TRUE | _FALSE:
-            what = f"{statement.words[0]}: expected enable or disable, found {shown([value])!r}"
-            self.report(statement.line, what)
-            return None
-        return value in _TRUE
+        return (bare if not value else value in _TRUE) if not value or value in _TRUE | _FALSE else None
 
 
 def _line(said: Sequence[tuple[bool, int]], api: _API, wanted: Wanted) -> int:
@@ -360,14 +327,6 @@ def _line(said: Sequence[tuple[bool, int]], api: _API, wanted: Wanted) -> int:
         return wrong[0]
     holder = next(api.section.of_kind("receive"), api.section) if wanted.section == "receive" else api.section
     return holder.line
-
-
-def _last(holders: Iterable[Section], key: str) -> Statement | None:
-    """Give the statement that counts: what a neighbor inherits overrules what it says itself."""
-    found = None
-    for holder in holders:
-        found = holder.last(key) or found
-    return found
 
 
 def _name(section: Section) -> str:

@@ -7,7 +7,7 @@ reported, and the rest is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -80,6 +80,14 @@ class Section:
         """Take one more statement."""
         self.statements.append(statement)
         self._latest[statement.words[0]] = statement
+
+
+def last(holders: Iterable[Section], key: str) -> Statement | None:
+    """Give the statement that counts: what a neighbor inherits overrules what it says itself."""
+    found = None
+    for holder in holders:
+        found = holder.last(key) or found
+    return found
 
 
 def read(path: Path) -> str:
@@ -169,7 +177,9 @@ class _Parser:
         return True
 
     def _statement(self, statement: Statement) -> None:
-        if statement.words and not self._routes and self._keep(statement.line):
+        if not statement.words:
+            self._report(statement.line, "`;` without a word before it")
+        elif not self._routes and self._keep(statement.line):
             self._open[-1].add(statement)
 
     def _keep(self, line: int) -> bool:

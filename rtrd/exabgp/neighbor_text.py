@@ -224,6 +224,8 @@ class ConfigurationReader:
         """What the neighbors, and ranges of them, have processes be told, by the process."""
         self.forgetful: set[str] = set()
         """Neighbors of which ExaBGP does not keep what it sends."""
+        self.unlisted: set[str] = set()
+        """Neighbors of which ExaBGP does not keep what it receives."""
         self._address: str | None = None
         self._neighbor: dict[str, ApiSection] | None = None
         self._blocks: list[str] = []
@@ -263,8 +265,12 @@ class ConfigurationReader:
                 self._process = words[2]
             elif len(words) == 1:
                 self._words.add(" ".join([*self._blocks[1:], *words]))
-        elif words == ["adj-rib-out", "false"] and self._address is not None and self._neighbor is not None:
+        elif self._address is None or self._neighbor is None:
+            return
+        elif words == ["adj-rib-out", "false"]:
             self.forgetful.add(self._address)
+        elif words == ["adj-rib-in", "false"]:
+            self.unlisted.add(self._address)
 
     def _section_ends(self) -> None:
         if self._neighbor is None or not self._process:

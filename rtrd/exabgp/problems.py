@@ -51,6 +51,10 @@ def _of_sessions(router: ExaBGP) -> Iterator[Problem]:
     for address, since in sorted(neighbors.untold.items()):
         what = f"router {name} does not tell when its session with {address} comes up or goes down"
         yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
+    for address in sorted(router.unlearnable()):
+        what = f"what {address} announced to router {name} before rtrd came can't be known: it has no route refresh"
+        what += ", and ExaBGP no list: write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`"
+        yield Problem(f"{what} into its capability section", None, "warning", f"unlearnable {name} {address}")
     yield from _of_api(router)
     for address, since in sorted(router.bgp_sessions.waiting.items()):
         what = f"router {name} has routes of {address} that can't be read: its OPENs were not heard"

@@ -113,6 +113,7 @@ class ExaBGP:
         self._summary = SummaryReader()
         self._configuration = ConfigurationReader()
         self._unable: set[str] = set()  # neighbors that can't be asked for their routes again
+        self._unlisted: set[str] = set()  # neighbors of which ExaBGP keeps no list of what they send
         self._foreign = False
         self._asked = NEIGHBORS  # of the two lists of neighbors
         self._whole: bool | None = None  # the list; None: it is not over
@@ -540,8 +541,13 @@ class ExaBGP:
         elif neighbors.missing:
             self.gate.neighbors_due = min(self.gate.neighbors_due, now + CONFIRM)
 
+    def unlearnable(self) -> set[str]:
+        """Give the neighbors that can't send their routes again, and of which ExaBGP keeps no list either."""
+        return {one for one in self._unable & self._unlisted if self.neighbors.up(one)}
+
     def _configured(self) -> None:
         self.local_list.forgetful = frozenset(map(normal, self._configuration.forgetful))
+        self._unlisted = set(map(normal, self._configuration.unlisted))
         sections = ((one, tuple(own.values())) for one, own in self._configuration.sections.items())
         for address in self.api.configured(sections):
             self.gate.wants_refresh(address, self.clock())

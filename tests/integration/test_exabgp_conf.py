@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtrd.exabgp.conf_check import check
+from rtrd.exabgp.conf_grammar import SECTIONS, STATEMENTS
 from rtrd.exabgp.recommended import WANTED
 from tests.integration import test_exabgp_grammar
 from tests.lab.programs import RTRD, run
@@ -117,3 +118,95 @@ def test_exabgps_own_examples(python: str) -> None:
                 each for each in checked.findings if re.search("isn't ended|closes nothing|unknown sec", each.what)
             ]
             assert syntax == [], file
+
+
+API = "api { processes [ rtrd ]; neighbor-changes; receive { packets; update; open; } send { packets; open; } }"
+SESSION = "local-address 192.0.2.9; local-as 65000; peer-as 64496; capability { route-refresh; }"
+WITHIN = {
+    "neighbor": "%s",
+    **{name: f"{name} {{ %s }}" for name in ("capability", "family", "add-path", "nexthop", "api")},
+    **{name: f"api {{ {name} {{ %s }} }}" for name in SECTIONS["api"]},
+}
+VALUES = [
+    *("", "true", "Disabled", "auto", "0", "2", "3", "255", "256", "65535", "70000", "x", "1.1", "AS1"),
+    *(
+        "192.0.2.7",
+        "::1",
+        "[ rtrd ]",
+        "rtrd",
+        "[rtrd]",
+        "unicast",
+        "evpn",
+        "mup",
+        "unicast ipv6",
+        "send/receive",
+        "t u",
+    ),
+]
+
+
+OURS = {"inherit", "auto-flush", "local-as", "peer-as", "listen", "connect"}
+"""Some values of these are taken, but rtrd can't live with them, or they are none."""
+
+
+def neighbor(text: str, address: str = "192.0.2.1", session: str = SESSION) -> str:
+    return f"neighbor {address} {{ {session} {API} {text} }}\n"
+
+
+def templates(*names: str) -> str:
+    return f"template {{ {' '.join(f'neighbor {name} {{ hold-time 90; }}' for name in names)} }}\n"
+
+
+V6 = "local-address 2001:db8::9; local-as 1; peer-as 2;"
+SESSIONS = [
+    neighbor("") * 2,
+    neighbor("listen 179;") + neighbor("listen 179;", session=SESSION.replace("65000", "65001")),
+    neighbor("") + neighbor("", session=SESSION.replace("65000", "65001")),
+    neighbor("") + neighbor("", session=SESSION.replace("2.9", "2.8")),
+    neighbor("") + neighbor("peer-address 192.0.2.1;", "192.0.2.2"),
+    neighbor("", "2001:db8::1", V6),
+    neighbor("router-id 192.0.2.9;", "2001:db8::1", V6),
+    neighbor("router-id 192.0.2.9;", "192.0.2.1", V6),
+    neighbor("", session=SESSION.replace("local-as", "Local-AS")),
+    neighbor("", session=SESSION.replace("local-address 192.0.2.9;", "")),
+    neighbor("", session=SESSION.replace("local-address 192.0.2.9", "router-id 192.0.2.9; local-address auto")),
+    *(neighbor(text, "192.0.2.0/24") for text in ("", "passive;", "passive false;")),
+    neighbor("multi-session; family { ipv4 unicast; }") + neighbor("multi-session; family { ipv6 unicast; }"),
+    *(
+        neighbor(f"family {{ {text} }}")
+        for text in ("", "ipv4 flow; ipv4 flow;", "ipv4 mup;", "all;", "all; ipv4 flow;")
+    ),
+    *(templates(*names) + neighbor("inherit [ t u ];") for names in ("tu", "tt", "t/")),
+    templates("t") + templates("u") + neighbor("inherit t;") + neighbor("inherit [ u ];", "192.0.2.2"),
+    neighbor("api x { }") + neighbor("api x { }", "192.0.2.2"),
+    neighbor(";"),
+    neighbor("route 10.0.0.0/8 next-hop 1.1.1.1;"),
+    neighbor("static { route 10.0.0.0/8 next-hop 1.1.1.1; }"),
+    f"process x {{ run /bin/true; }}\n{neighbor('')}",
+    f"process other {{ run /bin/true; encoder text; }}\n{neighbor('')}",
+    f"x;\n{neighbor('')}",
+]
+
+
+def test_what_exabgp_refuses_is_a_fault_and_nothing_else(python: str) -> None:
+    """Every keyword in every section, with every kind of value; sessions that are the same, or lack something."""
+    known = {word for words in STATEMENTS.values() for word in words}
+    bodies = {
+        WITHIN[section] % f"{word} {value};"
+        for section in WITHIN
+        for word in STATEMENTS[section].keys() - OURS
+        for value in VALUES
+    }
+    bodies |= {outer % f"{word} true;" for outer in WITHIN.values() for word in [*(known - OURS), "x"]}
+    bodies |= {
+        outer % f"{word} {{ }}" for outer in WITHIN.values() for word in [*WITHIN, "x", "description", "process"]
+    }
+    texts = [HEAD + text for text in [*SESSIONS, *map(neighbor, sorted(bodies))]]
+    wrong = []
+    for text, neighbors in zip(texts, asked(python, texts), strict=True):
+        found = check(text, "f").findings
+        refused = any(each.severity == "fault" for each in found)
+        only_5 = any("4.2" in each.what for each in found)
+        if refused != (neighbors is None) and not only_5:
+            wrong.append((text.removeprefix(HEAD), neighbors is not None, [each.what for each in found]))
+    assert wrong == []

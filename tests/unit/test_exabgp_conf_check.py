@@ -22,7 +22,7 @@ EXAMPLE = (ROOT / "etc" / "exabgp.conf").read_text()
 PAGE = (ROOT / "docs" / "exabgp.md").read_text()
 HEAD = "process rtrd { run /bin/rtrd attach; encoder json; }\n"
 GOOD = """\
-neighbor 192.0.2.1 { local-as 65000; peer-as 64496;
+neighbor 192.0.2.1 { local-as 65000; peer-as 64496; local-address 192.0.2.9;
   capability { route-refresh; }
   api { processes [ rtrd ]; neighbor-changes;
     receive { packets; update; open; }
@@ -69,8 +69,18 @@ FAULTS = [
     ("send { packets; open; }", "", 4, "neighbor 192.0.2.1: api: send: write `packets;`: without both OPENs"),
     ("send { packets; open; }", "send { packets; }", 4, "neighbor 192.0.2.1: api: send: write `open;`"),
     ("update;", "update disable;", 5, "neighbor 192.0.2.1: receive: write `update;`"),
-    ("neighbor-changes;", "nieghbor-changes;", 4, "api: ExaBGP doesn't know 'nieghbor-changes'; did you mean"),
-    ("neighbor-changes;", "neighbor-changes maybe;", 4, "neighbor-changes: expected enable or disable, found 'maybe'"),
+    (
+        "neighbor-changes;",
+        "nieghbor-changes;",
+        4,
+        "neighbor 192.0.2.1: api: ExaBGP doesn't know 'nieghbor-changes' here; did you mean",
+    ),
+    (
+        "neighbor-changes;",
+        "neighbor-changes maybe;",
+        4,
+        "neighbor 192.0.2.1: api: neighbor-changes: expected enable or disable, found 'maybe'",
+    ),
     ("[ rtrd ]", "[ rtdr ]", 4, "neighbor 192.0.2.1: api: there is no process 'rtdr'; did you mean 'rtrd'?"),
     ("[ rtrd ]", "[ ]", 4, "neighbor 192.0.2.1: api: write `processes [ rtrd ];`"),
     ("processes [", "processes-match [", 4, "neighbor 192.0.2.1: api: 4.2 doesn't know `processes-match`"),
@@ -79,6 +89,14 @@ FAULTS = [
     ("local-as", "inherit good; local-as", 2, "neighbor 192.0.2.1: there is no template 'good'"),
     ("local-as", "auto-flush false; local-as", 2, "neighbor 192.0.2.1: write `auto-flush enable;`"),
     ("192.0.2.1", "192.0.2.300", 2, "neighbor 192.0.2.300: not an IP address"),
+    ("192.0.2.1", "192.0.2.0/24", 2, "neighbor 192.0.2.0/24: a range: write `passive;`"),
+    ("192.0.2.1", "::1", 2, "neighbor ::1: `local-address` 192.0.2.9 and the neighbor's address are not of one family"),
+    ("local-as", "hold-tiem 90; local-as", 2, "neighbor 192.0.2.1: ExaBGP doesn't know 'hold-tiem' here; did you mean"),
+    ("local-as", "foo { } local-as", 2, "neighbor 192.0.2.1: ExaBGP doesn't know 'foo' here, and refuses the file"),
+    ("local-as", "family ipv4; local-as", 2, "neighbor 192.0.2.1: write `family { ... }`: ExaBGP takes no statement"),
+    ("local-as", "; local-as", 2, "`;` without a word before it"),
+    ("[ rtrd ]", "rtrd", 4, "neighbor 192.0.2.1: api: processes: expected `[ rtrd ]`, with blanks and brackets"),
+    ("\nneighbor", " process x { run /bin/true; }\nneighbor", 1, "process x: `encoder` is missing"),
     ("encoder json", "encoder text", 1, "process rtrd: write `encoder json;`"),
     ("encoder json;", "", 1, "process rtrd: write `encoder json;`"),
     ("rtrd attach", "rtrd run -c /etc/rtrd/rtrd.yaml", 1, "process rtrd: run `rtrd attach`, or"),
@@ -86,7 +104,7 @@ FAULTS = [
     ("/bin/rtrd attach", '"/bin/rtrd attach"', 1, "process rtrd: run: in quotes"),
     ("/bin/rtrd attach", "/bin/true", 1, "no process runs rtrd: write `process rtrd {"),
     ("local-as", "process x { run /bin/true; } local-as", 2, "neighbor 192.0.2.1: `process` within a neighbor"),
-    ("local-as 65000; peer-as 64496;", "local-as 65000; peer-as 64496", 2, "`peer-as 64496` isn't ended on its line"),
+    ("local-address 192.0.2.9;", "local-address 192.0.2.9", 2, "`local-address 192.0.2.9` isn't ended on its line"),
     ("update; open; }", "open; update }", 5, "ExaBGP ignores `update`: there is no `;`"),
     ("} } }", "} } } }", 6, "`}` closes nothing; ExaBGP ignores the rest of the file"),
     ("neighbor 192.0.2.1", "nieghbor 192.0.2.1", 2, "unknown section 'nieghbor'; did you mean 'neighbor'?"),
@@ -113,7 +131,9 @@ WARNINGS = [
     ("update;", "update; parsed;", 5, "neighbor 192.0.2.1: receive: leave out `parsed`"),
     ("packets; update; open;", "parsed; update;", 4, "neighbor 192.0.2.1: api: better `receive { packets; "),
     ("encoder", "respawn false; encoder", 1, "process rtrd: with `respawn false`"),
-    ("192.0.2.1", "192.0.2.0/24", 2, "neighbor 192.0.2.0/24: a range"),
+    ("192.0.2.1 {", "192.0.2.0/24 { passive;", 2, "neighbor 192.0.2.0/24: a range: rtrd learns"),
+    ("local-address 192.0.2.9;", "router-id 192.0.2.9;", 2, "neighbor 192.0.2.1: no `local-address`: ExaBGP 4.2"),
+    ("local-as", "source-interface eth0; local-as", 2, "neighbor 192.0.2.1: ExaBGP 4.2 doesn't take `source-inter"),
     ("} } }", "} }", 2, "`neighbor 192.0.2.1 {` is never closed"),
 ]
 
@@ -127,7 +147,8 @@ def test_a_warning(old: str, new: str, line: int, what: str) -> None:
 
 def test_a_neighbor_without_api_is_told_what_to_write() -> None:
     """What it is told to write is what is recommended."""
-    text = HEAD + "neighbor ::1 { local-as 1; peer-as 1; capability { route-refresh; } }\n"
+    ends = "local-as 1; peer-as 1; local-address ::2; router-id 192.0.2.9;"
+    text = HEAD + f"neighbor ::1 {{ {ends} capability {{ route-refresh; }} }}\n"
     ((line, severity, what),) = found(text)
     assert (line, severity) == (2, "fault")
     api = what.partition("write `")[2].removesuffix("`")
@@ -137,11 +158,40 @@ def test_a_neighbor_without_api_is_told_what_to_write() -> None:
 def test_a_template_is_told_of_once_and_overrules_the_neighbor() -> None:
     template = "template { neighbor t {\n local-as 65000; capability { route-refresh; } group-updates false;\n"
     template += " api { processes [ rtrd ]; receive { packets; update; open; } send { packets; open; } }\n} }\n"
-    neighbors = "".join(f"neighbor 192.0.2.{n} {{ inherit t; peer-as 1; group-updates true; }}\n" for n in range(1, 9))
+    neighbors = "".join(
+        f"neighbor 192.0.2.{n} {{ inherit t; local-address 192.0.2.9; peer-as 1; group-updates true; }}\n"
+        for n in range(1, 9)
+    )
     assert [(line, what.partition(":")[0]) for line, _, what in found(HEAD + template + neighbors)] == [
         (3, "template t"),
         (4, "template t"),
     ]
+
+
+def test_a_neighbor_that_is_there_twice() -> None:
+    """ExaBGP refuses the same session; rtrd can't tell apart two that differ in their AS alone."""
+    other = GOOD.replace("neighbor 192.0.2.1", "neighbor 192.0.2.2").replace(
+        "{ local-as", "{ peer-address 192.0.2.1; local-as"
+    )
+    for second, severity, what in [
+        (GOOD, "fault", "neighbor 192.0.2.1: it is on line 2 already"),
+        (other, "fault", "neighbor 192.0.2.2: it is on line 2 already"),
+        (
+            GOOD.replace("local-as 65000", "local-as 65001"),
+            "warning",
+            "neighbor 192.0.2.1: a neighbor with this address",
+        ),
+    ]:
+        ((line, kind, said),) = found(HEAD + GOOD + second)
+        assert (line, kind) == (7, severity)
+        assert said.startswith(what)
+    assert found(HEAD + GOOD + GOOD.replace("192.0.2.9", "192.0.2.8")) == []
+
+
+def test_a_template_stands_before_its_neighbors() -> None:
+    text = HEAD + GOOD.replace("local-as", "inherit t; local-as", 1) + "template { neighbor t { } }\n"
+    assert [each[:2] for each in found(text)] == [(2, "fault")]
+    assert "template t is on line 7: ExaBGP wants it before" in str(found(text))
 
 
 def test_the_old_syntax_is_told() -> None:

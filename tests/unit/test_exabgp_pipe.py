@@ -304,8 +304,8 @@ async def test_one_that_knows_no_route_refresh_is_read_from_exabgps_list(pipe: P
     cannot = b"   route-refresh:  enabled  disabled\n"
     await pipe.say(row(PEER, "ESTABLISHED") + cannot + b"done\n" + SUMMARY_HEADER + b"done\n")
     assert not [one for one in pipe.commands() if "route-refresh" in one]
-    section = f"neighbor {PEER} {{\n\tapi {{\n\t\tprocesses [ rtrd ];\n\t\treceive {{\n\t\t\tparsed;\n\t\t\tupdate;\n"
-    configuration = (section + "\t\t}\n\t}\n}\n").encode()
+    section = "api {\n\t\tprocesses [ rtrd ];\n\t\treceive {\n\t\t\tparsed;\n\t\t\tupdate;\n\t\t}\n\t}\n"
+    configuration = f"neighbor {PEER} {{\n\tadj-rib-in false;\n\t{section}}}\n".encode()
     answers = {ADVERTISED: b"", CONFIGURATION: configuration, NEIGHBORS: b"", FENCE: SUMMARY_HEADER}
     asked: list[str] = []
     async with asyncio.timeout(30):
@@ -314,6 +314,8 @@ async def test_one_that_knows_no_route_refresh_is_read_from_exabgps_list(pipe: P
             asked += written
             await pipe.say(answers[written[0]] + b"done\n" if written and written[0] in answers else b"")
             await asyncio.sleep(0.01)
+    (problem,) = (one.what for one in problems(pipe.router, 0.0) if "route refresh" in one.what)
+    assert "write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`" in problem
 
 
 def row(address: str, state: str, local: str = "127.0.0.1") -> bytes:

@@ -183,6 +183,10 @@ class Routers:
         )  # fmt: skip
         registry.metric("rtrd_routes", "Routes that a neighbor announces.", self._routes, (*neighbor, "validity"))
         registry.metric(
+            "rtrd_routes_left_out_total", "Routes that nobody should announce, and that are left out.",
+            self._left_out, (*neighbor, "reason"),
+        )  # fmt: skip
+        registry.metric(
             "rtrd_local_routes", "Routes that the router originates, by the neighbor that gets them.",
             self._local_routes, (*neighbor, "validity"),
         )  # fmt: skip
@@ -237,6 +241,12 @@ class Routers:
             for address, counts in sorted(engine.counts_by_neighbor().items())[:MOST_NEIGHBORS]:
                 for validity, count in counts.items():
                     yield (engine.name, address, validity), count
+
+    def _left_out(self) -> Samples:
+        for engine in (router.engine for router in self._routers):
+            for address, counts in sorted(engine.left_out.items())[:MOST_NEIGHBORS]:
+                for reason, count in counts.items():
+                    yield (engine.name, address, reason), count
 
     def _local_routes(self) -> Samples:
         for engine in (router.engine for router in self._routers):
@@ -352,6 +362,7 @@ def _status(router: ExaBGP) -> dict[str, Any]:
                 "name": engine.kind(address).name,
                 "relation": engine.relation(address),
                 "routes": counts.get(address, {}),
+                "left_out": dict(engine.left_out.get(address, {})),
                 **_several(router, address),
             }
             for address in sorted({*engine.receivers, *counts, *router.neighbors.addresses()})

@@ -20,6 +20,7 @@ from rtrd.commands.status_lines import (
     exempts,
     faults,
     gone,
+    left_out,
     local_routes,
     never_asked,
     not_needed,
@@ -140,7 +141,7 @@ def _router(router: dict[str, Any]) -> Iterator[str]:
     routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
     waiting = counted(router["outbox"], "command", "is waiting", "are waiting")
     yield f"  {counted(count, 'neighbor')}; routes: {routes}; {waiting}"
-    yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router)))
+    yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router), *left_out(router)))
 
 
 def _bird(bird: dict[str, Any]) -> str:

@@ -73,6 +73,15 @@ def local_routes(router: dict[str, Any]) -> Iterator[str]:
         yield f"local routes: {counts}" + (f"; {withdrawn} withdrawn" if withdrawn else "")
 
 
+def left_out(router: dict[str, Any]) -> Iterator[str]:
+    """Say of which neighbors routes are left out, and why."""
+    neighbors = router["neighbors"]
+    for neighbor in neighbors if isinstance(neighbors, list) else ():
+        if counts := neighbor.get("left_out"):
+            why = ", ".join(f"{count} {printable(reason)}" for reason, count in sorted(counts.items()))
+            yield f"routes left out of {printable(neighbor['address'])}: {why}"
+
+
 def exempts(status: dict[str, Any]) -> Iterator[str]:
     """Return lines for what an operator exempted, the latest of it."""
     found = status.get("exempts") or {"count": 0, "fault": None}

@@ -18,6 +18,7 @@ from rtrd.commands.status_lines import (
     cache,
     faults,
     gone,
+    left_out,
     local_routes,
     never_asked,
     not_needed,
@@ -41,7 +42,7 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
             yield Text(f"router {printable(str(router['name']))}: {gone(router)}", STYLES["bad"])
             continue
         yield _router(router, time)
-        yield from (Text(f" {line}") for line in (*waits_for(router), *local_routes(router)))
+        yield from (Text(f" {line}") for line in (*waits_for(router), *local_routes(router), *left_out(router)))
 
 
 def _coming(server: dict[str, Any]) -> Iterator[str]:

@@ -13,7 +13,22 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from rtrd.rib.attributes import AS_SEQUENCE, EGP, IGP, INCOMPLETE, AttributeSet, Other, Segment, origin_as
+from rtrd.rib.attributes import (
+    AGGREGATOR,
+    AS_SEQUENCE,
+    ATOMIC_AGGREGATE,
+    CLUSTER_LIST,
+    EGP,
+    IGP,
+    INCOMPLETE,
+    OPTIONAL,
+    ORIGINATOR_ID,
+    TRANSITIVE,
+    AttributeSet,
+    Other,
+    Segment,
+    origin_as,
+)
 
 _LINE = re.compile(
     r"neighbor (?P<neighbor>[0-9a-fA-F.:]{2,45}) local-ip \S+ local-as (?P<own_as>[0-9]{1,10}) peer-as \S+"
@@ -34,7 +49,6 @@ _WELL_KNOWN = {
 _UNREAD = Other(0, 0, b"")
 """An attribute of a code that there is not (RFC 4271 section 4.3), of a route whose other attributes are not known."""
 _CLOSES = {"[": "]", "(": ")"}
-_NOT_CARRIED = ("originator-id", "cluster-list", "aggregator", "aigp")
 
 
 class Advertised(NamedTuple):
@@ -141,8 +155,11 @@ class _Fields:
             "large-community": self._large,
             "extended-community": self._extended,
             "attribute": self._generic,
-            "atomic-aggregate": lambda _: None,
-            **dict.fromkeys(_NOT_CARRIED, _skip),
+            "atomic-aggregate": lambda _: self.others.append(Other(ATOMIC_AGGREGATE, TRANSITIVE, b"")),
+            "aggregator": self._aggregator,
+            "originator-id": lambda words: self._router_ids(ORIGINATOR_ID, words),
+            "cluster-list": lambda words: self._router_ids(CLUSTER_LIST, words),
+            "aigp": _skip,
         }
         for word in words:
             keywords[word](words)
@@ -180,6 +197,15 @@ class _Fields:
             if not re.fullmatch("0x[0-9A-Fa-f]{16}", word):
                 raise ValueError("an extended community by a name, which doesn't say its type for certain")
             self.extended.append(int(word, 16))
+
+    def _aggregator(self, words: Iterator[str]) -> None:
+        asn, _, address = " ".join(_until(words, ")")).removeprefix("( ").partition(":")
+        value = _number(asn, 32).to_bytes(4) + ipaddress.IPv4Address(address).packed
+        self.others.append(Other(AGGREGATOR, OPTIONAL | TRANSITIVE, value))
+
+    def _router_ids(self, code: int, words: Iterator[str]) -> None:
+        value = b"".join(ipaddress.IPv4Address(word).packed for word in _values(words))
+        self.others.append(Other(code, OPTIONAL, value))
 
     def _generic(self, words: Iterator[str]) -> None:
         if next(words) != "[":

@@ -112,8 +112,11 @@ class Sessions:
             self._opens[key] = {"send": before.sent, "receive": before.received}
             self._agree(key, self._opens[key])
         elif told.path_ids is not None:
-            ours = Open(told.local_as, told.four_octet_as, takes_path_ids=told.path_ids, extended_next_hop=True)
-            self._agreed[key] = agreed(ours, ours._replace(asn=told.peer_as, sends_path_ids=told.path_ids))
+            ours = Open(
+                told.local_as, told.router_id, told.four_octet_as, takes_path_ids=told.path_ids, extended_next_hop=True
+            )
+            theirs = ours._replace(asn=told.peer_as, sends_path_ids=told.path_ids)
+            self._agreed[key] = agreed(ours, theirs)._replace(addresses=key)
         else:
             return False
         self.waiting.pop(neighbor, None)
@@ -124,7 +127,7 @@ class Sessions:
 
         `said`: what the line itself says, which counts if the OPENs were not heard.
         """
-        session = self._agreed.get((neighbor, local), said)
+        session = self._agreed.get((neighbor, local)) or (said and said._replace(addresses=(neighbor, local)))
         if session is None and len(self.waiting) < MOST:
             self.waiting.setdefault(neighbor, now)
         return session
@@ -136,5 +139,5 @@ class Sessions:
 
     def _agree(self, key: tuple[str, str], opens: dict[str, bytes]) -> BGPSession:
         self.waiting.pop(key[0], None)
-        self._agreed[key] = agreed(read_open(opens["send"]), read_open(opens["receive"]))
+        self._agreed[key] = agreed(read_open(opens["send"]), read_open(opens["receive"]))._replace(addresses=key)
         return self._agreed[key]

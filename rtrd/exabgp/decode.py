@@ -174,7 +174,7 @@ def _plain(raw: msgspec.Raw | bytes) -> str | float | None:
 def _negotiated(neighbor: _Neighbor) -> Event | None:
     with suppress(msgspec.DecodeError, UnicodeDecodeError):  # of a line without it, too
         capabilities = _capabilities.decode(neighbor.negotiated)
-        return Negotiated(neighbor.address.peer, _IPV4_OVER_IPV6 in capabilities.nexthop)
+        return Negotiated(neighbor.address.peer, _IPV4_OVER_IPV6 in capabilities.nexthop, capabilities.asn4)
     return None
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import (
+    AGGREGATOR,
     AS_SEQUENCE,
     IGP,
     OPTIONAL,
@@ -118,14 +119,15 @@ def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> 
 def attribute_words(attributes: AttributeSet, treatment: Treatment, kind: str = "internal") -> str:
     """Give the words for an attribute set, less what receivers of a kind must not get, with what the policy adds to it.
 
-    The AS path is as learned (ExaBGP adds nothing to one that is given, also toward eBGP). `attributes` must
-    have a next hop.
+    The AS path is as learned (ExaBGP adds nothing to one that is given, also toward eBGP); only an empty one does not
+    leave our AS. `attributes` must have a next hop.
     """
     attributes = with_treatment(for_kind(attributes, kind), treatment)
     words = [f"next-hop {attributes.next_hop}"]
     # As octets: the same on the wire, and in what ExaBGP says of its routes the mark by which rtrd knows its own.
     words.append(_generic(0x01, 0x40, bytes([attributes.origin or IGP])))
-    words.append(_as_path(attributes.as_path))
+    if attributes.as_path or kind in ("internal", "confederation"):
+        words.append(_as_path(attributes.as_path))  # else ExaBGP has it begin with our own AS (RFC 4271 section 5.1.2)
     if attributes.med is not None:
         words.append(f"med {attributes.med}")
     if attributes.local_preference is not None:
@@ -133,8 +135,16 @@ def attribute_words(attributes: AttributeSet, treatment: Treatment, kind: str = 
     words += _list("community", attributes.communities)
     words += _list("large-community", attributes.large_communities)
     words += _extended_communities(attributes.extended_communities)
-    words += (_generic(other.code, _passed_on(other), other.value) for other in attributes.others)
+    words += map(_other, attributes.others)
     return " ".join(words)
+
+
+def _other(other: Other) -> str:
+    if other.code == AGGREGATOR and len(other.value) == 8 and not other.flags & PARTIAL:
+        # In words, since ExaBGP then writes it as the neighbor's session wants AS numbers (RFC 6793).
+        asn, address = struct.unpack("!I4s", other.value)
+        return f"aggregator ( {asn}:{socket.inet_ntoa(address)} )"
+    return _generic(other.code, _passed_on(other), other.value)
 
 
 def _passed_on(other: Other) -> int:

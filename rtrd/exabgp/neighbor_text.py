@@ -62,6 +62,8 @@ class Agreement(NamedTuple):
     """ExaBGP's own address."""
     up_for: int | None = None
     """Seconds for which the session is up."""
+    router_id: int = 0
+    """ExaBGP's own; 0: it is not said."""
 
 
 class CanRefresh(NamedTuple):
@@ -125,6 +127,7 @@ class ExtensiveReader:
         self._local = ""
         self._undecided = False
         self._asns: tuple[int, int] | None = None
+        self._router_id = 0
         self._four_octet_as: bool | None = None
         self._families = 0
         self._add_path: bool | None = None
@@ -159,7 +162,7 @@ class ExtensiveReader:
     def _begins(self, named: str) -> Range | None:
         self._undecided = False
         self._local = ""
-        self._families = 0
+        self._families = self._router_id = 0
         self._asns = self._four_octet_as = self._add_path = self._up_for = None
         self._receives = {}
         self._address = named if is_address(named) else None
@@ -180,6 +183,8 @@ class ExtensiveReader:
         match words:
             case ["AS", local, peer] if local.isdecimal() and peer.isdecimal():
                 self._asns = int(local), int(peer)
+            case ["ID", local, *_] if "." in local and is_address(local):
+                self._router_id = int(ipaddress.ip_address(local))
             case ["asn4:", *ends] if len(ends) == 2 and "n/a" not in ends:
                 self._four_octet_as = ends == ["enabled", "enabled"]
             case ["add-path:", ours, theirs]:
@@ -205,7 +210,9 @@ class ExtensiveReader:
         receives = self._receives if self._add_path else {}
         certain = all(ids is not None for ids in receives.values())
         path_ids = frozenset(family for family, ids in receives.items() if ids) if certain else None
-        return Agreement(address, *self._asns, self._four_octet_as, path_ids, self._local, self._up_for)
+        return Agreement(
+            address, *self._asns, self._four_octet_as, path_ids, self._local, self._up_for, self._router_id
+        )
 
 
 MOST_CONFIGURED: Final = 5000

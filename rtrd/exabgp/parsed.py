@@ -132,7 +132,7 @@ _is_link_local = re.compile("fe[89ab][0-9a-f]:", re.IGNORECASE).match  # fe80::/
 def parsed(neighbor: str, local: str, direction: str, asns: tuple[int, int], update: Message) -> Parsed:
     """Give the UPDATEs of a line; `asns`: ExaBGP's and the neighbor's."""
     # What ExaBGP sends is read as the neighbor would.
-    made = _Maker(*(asns[::-1] if direction == "send" else asns))
+    made = _Maker(*(asns[::-1] if direction == "send" else asns), (neighbor, local))
     for name, entries in update.withdraw.items():
         made.withdraw(_FAMILIES.get(name), entries)
     for name, next_hops in update.announce.items():
@@ -143,11 +143,11 @@ def parsed(neighbor: str, local: str, direction: str, asns: tuple[int, int], upd
 class _Maker:
     """The UPDATEs of one line."""
 
-    def __init__(self, local_as: int, peer_as: int) -> None:
+    def __init__(self, local_as: int, peer_as: int, addresses: tuple[str, str]) -> None:
         self.updates: list[tuple[BGPSession, bytes]] = []
         self.no_prefixes = 0
         self.others = 0
-        self._speakers = local_as, peer_as
+        self._speakers = local_as, peer_as, addresses
 
     def withdraw(self, family: _Family | None, entries: list[Nlri | str]) -> None:
         if family is None:
@@ -198,8 +198,10 @@ class _Maker:
 
 
 @lru_cache(maxsize=1024)
-def _session(local_as: int, peer_as: int, path_ids: frozenset[int]) -> BGPSession:
-    return BGPSession(local_as, peer_as, four_octet_as=True, path_ids=path_ids, extended_next_hop=True)
+def _session(local_as: int, peer_as: int, addresses: tuple[str, str], path_ids: frozenset[int]) -> BGPSession:
+    return BGPSession(
+        local_as, peer_as, four_octet_as=True, path_ids=path_ids, extended_next_hop=True, addresses=addresses
+    )
 
 
 def _parts(routes: list[bytes]) -> Iterator[bytes]:

@@ -284,7 +284,7 @@ class ExaBGP:
             return
         if session is not None:
             self.engine.spoken(address, session.local_as, session.peer_as)
-            self.engine.negotiated(Negotiated(message.neighbor, session.extended_next_hop))
+            self.engine.negotiated(Negotiated(message.neighbor, session.extended_next_hop, session.four_octet_as))
 
     def _heard_of(self, address: str) -> None:
         """Take note of a neighbor that ExaBGP names."""
@@ -470,6 +470,7 @@ class ExaBGP:
     def _agreed(self, found: Agreement) -> None:
         address, local = normal(found.address), normal(found.local)
         self.engine.spoken(address, found.local_as, found.peer_as)
+        self.engine.four_octet_as(address, agreed=found.four_octet_as)
         if self.bgp_sessions.listed(address, found._replace(local=local), self._wall()):
             self.gate.wants_refresh(address, self.clock())  # UPDATEs that came before could not be read
 

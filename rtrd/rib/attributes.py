@@ -17,9 +17,10 @@ IGP, EGP, INCOMPLETE = 0, 1, 2
 OPTIONAL, TRANSITIVE, PARTIAL = 0x80, 0x40, 0x20
 """Attribute flags of RFC 4271 section 4.3."""
 
+ATOMIC_AGGREGATE, AGGREGATOR, ORIGINATOR_ID, CLUSTER_LIST = 6, 7, 9, 10
 UNDERSTOOD = frozenset({6, 7, 8, 16, 25, 32, 35})
 """Transitive attributes that are passed on by their own rules; others get the Partial bit (RFC 4271 section 5)."""
-_REFLECTION = frozenset({9, 10})
+_REFLECTION = frozenset({ORIGINATOR_ID, CLUSTER_LIST})
 """ORIGINATOR_ID and CLUSTER_LIST: only within an AS (RFC 4456 section 8)."""
 _AIGP = 26
 """Only within an AS or a confederation, as nobody enables it for other sessions (RFC 7311 section 3.3)."""
@@ -76,6 +77,7 @@ class AttributeSet(NamedTuple):
             communities=tuple(sorted(set(self.communities))),
             large_communities=tuple(sorted(set(self.large_communities))),
             extended_communities=tuple(sorted(set(self.extended_communities))),
+            others=tuple(other._replace(flags=other.flags & ~PARTIAL) for other in self.others),
         )
 
 
@@ -103,6 +105,7 @@ def for_kind(attributes: AttributeSet, kind: str) -> AttributeSet:
     if kind == "confederation":
         return attributes._replace(others=tuple(others))
     return attributes._replace(
+        as_path=tuple(segment for segment in attributes.as_path if segment.kind in (AS_SET, AS_SEQUENCE)),  # RFC 5065
         # RFC 4271 section 5.1.4; a route server leaves it as it is (RFC 7947 section 2.2.3)
         med=attributes.med if kind == "client" else None,
         extended_communities=tuple(one for one in attributes.extended_communities if not one >> 56 & _NON_TRANSITIVE),

@@ -38,3 +38,5 @@ class Negotiated(NamedTuple):
     neighbor: str
     extended_next_hop: bool
     """IPv4 unicast routes may have an IPv6 next hop (RFC 8950)."""
+    four_octet_as: bool = True
+    """AS numbers have four octets (RFC 6793)."""

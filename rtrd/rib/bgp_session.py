@@ -17,6 +17,7 @@ class Open(NamedTuple):
     """What one side says in its OPEN (RFC 4271 section 4.2)."""
 
     asn: int
+    router_id: int = 0
     four_octet_as: bool = False
     sends_path_ids: frozenset[int] = frozenset()
     """Families (4, 6: unicast) in which it can send path ids (RFC 7911)."""
@@ -37,6 +38,10 @@ class BGPSession(NamedTuple):
     extended_next_hop: bool
     confederation: bool = False
     """The peer is of another AS in our confederation (RFC 5065): the configuration says so, no OPEN does."""
+    router_id: int = 0
+    """Ours; 0: not known."""
+    addresses: tuple[str, ...] = ()
+    """The peer's and ours, as far as they are known."""
 
     @property
     def external(self) -> bool:
@@ -52,6 +57,7 @@ def agreed(ours: Open, theirs: Open) -> BGPSession:
         four_octet_as=ours.four_octet_as and theirs.four_octet_as,
         path_ids=theirs.sends_path_ids & ours.takes_path_ids,
         extended_next_hop=ours.extended_next_hop and theirs.extended_next_hop,
+        router_id=ours.router_id,
     )
 
 
@@ -59,7 +65,7 @@ def read_open(body: bytes) -> Open:
     """Read an OPEN: what follows its header. Raises ValueError, with what is wrong, for what is none."""
     if len(body) < 10 or body[0] != 4:
         raise ValueError("no OPEN of BGP-4")
-    found = Open(int.from_bytes(body[1:3]))
+    found = Open(int.from_bytes(body[1:3]), int.from_bytes(body[5:9]))
     for code, value in _capabilities(body):
         if code == FOUR_OCTET_AS and len(value) == 4:
             found = found._replace(asn=int.from_bytes(value), four_octet_as=True)

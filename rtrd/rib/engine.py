@@ -7,7 +7,7 @@ from the side (`vrps_changed`). No sockets and no clock: whoever has them calls 
 from __future__ import annotations
 
 import struct
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
@@ -17,7 +17,7 @@ import _rov
 from rtrd.policy import Kind, Policy, Rule, Treatment, normal
 from rtrd.rib.attribute_octets import read_octets
 from rtrd.rib.attributes import AttributeSet, for_kind, with_treatment
-from rtrd.rib.bgp_events import Negotiated, State, Update
+from rtrd.rib.bgp_events import Negotiated, State
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.local_routes import LocalRoutes, nlri_of
 from rtrd.rib.policy_numbers import Conditions, Treatments
@@ -26,7 +26,7 @@ from rtrd.rib.receivers import Receivers, packed
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import UNKNOWN, Command, NeighborPolicy, Route
-from rtrd.rib.update_octets import native_session, read_update
+from rtrd.rib.update_octets import left_out, native_session, read_update
 from rtrd.tags import VALIDITIES
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -77,8 +77,8 @@ class Engine:
         self._treatments = Treatments()
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
-        self.unusable = 0
-        """Routes left out: multicast, link-local or class E, or with such a next hop."""
+        self.left_out: dict[str, Counter[str]] = {}
+        """Routes that nobody should announce, by the neighbor's address and the reason."""
         self._native_sessions: dict[BGPSession, _rov.BgpSession] = {}
         self._parts: deque[Command] = deque()  # of one withdraw
         self._interrupted = False
@@ -146,6 +146,7 @@ class Engine:
             self.local_routes.forget(address)
             bits |= self.receivers.forget(address)
             self._asns.pop(normal(address), None)
+            self.left_out.pop(normal(address), None)
             self._strangers.add(address)
         if bits:
             self.table.forget_receivers(bits)
@@ -235,7 +236,14 @@ class Engine:
     def negotiated(self, event: Negotiated) -> None:
         """Take what a session agreed on, until the next one agrees on something else."""
         self.add_receiver(event.neighbor)
-        if self.receivers.extended_next_hop(event.neighbor, agreed=event.extended_next_hop):
+        news = self.receivers.extended_next_hop(event.neighbor, agreed=event.extended_next_hop)
+        self.four_octet_as(event.neighbor, agreed=event.four_octet_as)
+        if news:
+            self.table.revalidate()
+
+    def four_octet_as(self, address: str, *, agreed: bool) -> None:
+        """Take note whether the AS numbers of a neighbor's session have four octets (RFC 6793)."""
+        if self.receivers.four_octet_as(address, agreed=agreed):
             self.table.revalidate()
 
     def _session(self, name: str) -> Session:
@@ -298,21 +306,6 @@ class Engine:
 
     # -- routes
 
-    def update(self, event: Update) -> None:
-        """Take a neighbor's routes: withdrawn ones first (RFC 4271 section 3.1 lets an announcement win)."""
-        session = self.sessions.get(event.neighbor) or self._session(normal(event.neighbor))
-        self.others += event.others
-        table = self.table
-        if event.withdrawn:
-            self.previous_run.withdrawn(session.address, event.withdrawn)
-            table.withdraw(session.number, event.withdrawn)
-        for key, prefixes in event.announced:
-            if not prefixes:
-                continue
-            if not self._path_ids and " " in prefixes[0]:
-                self._path_ids = True
-            table.announce(session.number, table.set_of_octets(key), prefixes)
-
     def receive(self, neighbor: str, session: BGPSession, body: bytes) -> int:
         """Take an UPDATE of a neighbor (by the name of its session) in octets, without its header.
 
@@ -323,10 +316,6 @@ class Engine:
             self.spoken(address, session.local_as, session.peer_as)
         if self._policy.confederations and self.kind(address).confederation:
             session = session._replace(confederation=True)
-        if self.previous_run.lists:
-            update, faults = read_update(neighbor, session, body)  # who withdraws what must be known
-            self.update(update)
-            return faults
         own = self.sessions.get(neighbor) or self._session(neighbor)
         native = self._native_sessions.get(session)
         if native is None:
@@ -335,9 +324,20 @@ class Engine:
             native = self._native_sessions[session] = native_session(session)
         received = self.table.receive(own.number, native, body)
         self.others += received.others
-        self.unusable += received.unusable
+        if received.left_out and (address in self.left_out or len(self.left_out) < _REMEMBERED):
+            self.left_out.setdefault(address, Counter()).update(dict(left_out(received)))
         self._path_ids |= bool(received.path_ids)
-        return int(received.faults)
+        faults = int(received.faults)
+        if self.previous_run.lists:
+            self._note_withdrawn(own, session, body)
+        return faults
+
+    def _note_withdrawn(self, own: Session, session: BGPSession, body: bytes) -> None:
+        """Take note of what a neighbor has no more since it sent this UPDATE: the router's list may be older."""
+        update, _ = read_update(own.address, session, body)
+        announced = (prefix for _, prefixes in update.announced for prefix in prefixes)
+        left = [prefix for prefix in announced if not self.table.has(own.number, prefix)]
+        self.previous_run.withdrawn(own.address, update.withdrawn + left)
 
     def attributes(self, key: bytes) -> AttributeSet:
         """Give the attribute set of a key, decoded."""

@@ -30,6 +30,7 @@ class Receivers:
         self.turning = 0
         """The bits of those that are about to be spoken to in the other way: until then nothing is advertised there."""
         self._extended_next_hop = 0  # those that negotiated it
+        self._two_octet_as = 0  # those whose sessions have AS numbers of two octets
         self._plain = {4: 0, 6: 0}  # those that take no path ids
         self._turning: dict[str, dict[int, bool]] = {}  # those that are about to take path ids, or none, by family
         self._up = (1 << MOST_RECEIVERS) - 1  # those that are announced to
@@ -93,10 +94,12 @@ class Receivers:
             self.turning &= ~bit
             self._up |= bit
             self._extended_next_hop &= ~bit
+            self._two_octet_as &= ~bit
             self._plain = {family: plain & ~bit for family, plain in self._plain.items()}
             self._set_kinds({kind: bits & ~bit for kind, bits in self._kinds.items()})
             self._table.set_up(self._up)
             self._table.set_extended_next_hop(self._extended_next_hop)
+            self._table.set_two_octet_as(self._two_octet_as)
             self._table.set_plain(self._plain[4], self._plain[6])
         return bit
 
@@ -178,6 +181,16 @@ class Receivers:
             return False
         self._extended_next_hop = now
         self._table.set_extended_next_hop(now)
+        return True
+
+    def four_octet_as(self, address: str, *, agreed: bool) -> bool:
+        """Take note whether one takes AS numbers of four octets (RFC 6793); until told, it does. True: it is news."""
+        bit = self.bit(address)
+        now = self._two_octet_as & ~bit if agreed else self._two_octet_as | bit
+        if now == self._two_octet_as:
+            return False
+        self._two_octet_as = now
+        self._table.set_two_octet_as(now)
         return True
 
 

@@ -240,6 +240,10 @@ class RouteTable:
         """
         lib.rib_set_up(self.native, receivers)
 
+    def set_two_octet_as(self, receivers: int) -> None:
+        """Tell which receivers (by bit) take no AS numbers of four octets (RFC 6793); `revalidate` makes it count."""
+        lib.rib_set_two_octet_as(self.native, receivers)
+
     def set_kinds(self, internal: int, confederation: int, clients: int) -> None:
         """Tell what receivers (by bit) are to the router (KINDS); all others are external.
 

@@ -13,6 +13,7 @@ import _rov
 from _rov import ffi, lib
 from rtrd.rib.bgp_events import Update
 from rtrd.rib.bgp_session import BGPSession
+from rtrd.rib.receivers import packed
 from rtrd.rib.table import prefix_text
 
 FAULTS: dict[int, str] = {
@@ -46,6 +47,14 @@ FAULTS: dict[int, str] = {
 }
 """A sentence for each number of `enum bgp_fault`; RFC 7606 says what becomes of the routes."""
 
+_NO_UNICAST = {
+    lib.BGP_UNSPECIFIED: "unspecified",
+    lib.BGP_LOOPBACK: "loopback",
+    lib.BGP_LINK_LOCAL: "link-local",
+    lib.BGP_MULTICAST: "multicast",
+    lib.BGP_CLASS_E: "class-e",
+}
+
 _UNREADABLE = (1 << lib.BGP_FIRST_WITHDRAWN) - 1
 _WITHDRAWN = (1 << lib.BGP_FIRST_DISCARDED) - 1
 
@@ -65,30 +74,50 @@ def consequence(faults: int) -> Consequence | None:
     return Consequence(tuple(text for number, text in FAULTS.items() if faults >> number & 1), routes)
 
 
+def left_out(received: _rov.BgpReceived) -> Iterator[tuple[str, int]]:
+    """Say why an UPDATE's routes were left out, and how many for each reason."""
+    for kind, name in _NO_UNICAST.items():
+        for count, what in ((received.by_prefix[kind], "prefix"), (received.by_next_hop[kind], "next-hop")):
+            if count:
+                yield f"{name}-{what}", count
+
+
 def native_session(session: BGPSession) -> _rov.BgpSession:
     """Give a session as the core wants it."""
+    addresses = [octets for octets in map(packed, session.addresses[:2]) if octets]
     return ffi.new(
         "struct bgp_session *",
-        (
-            session.local_as, session.peer_as, session.four_octet_as, 4 in session.path_ids, 6 in session.path_ids,
-            session.extended_next_hop, session.confederation,
-        ),
-    )  # fmt: skip
+        {
+            "local_as": session.local_as,
+            "peer_as": session.peer_as,
+            "router_id": session.router_id,
+            "addresses": addresses,
+            "addresses_n": [len(octets) for octets in addresses],
+            "four_octet_as": session.four_octet_as,
+            "path_ids_ipv4": 4 in session.path_ids,
+            "path_ids_ipv6": 6 in session.path_ids,
+            "extended_next_hop": session.extended_next_hop,
+            "confederation": session.confederation,
+        },
+    )
 
 
 def read_update(neighbor: str, session: BGPSession, body: bytes) -> tuple[Update, int]:
-    """Read an UPDATE's routes as text, and what is wrong with it (enum bgp_fault). One that is unreadable has none."""
+    """Read an UPDATE's routes as text, and what is wrong with it (enum bgp_fault). One that is unreadable has none.
+
+    Routes that nobody should announce are told, too.
+    """
     native, update = native_session(session), ffi.new("struct bgp_update *")
     lib.bgp_update_read(update, native, ffi.from_buffer(body), len(body))
-    withdrawn = [route for i in range(update.withdrawn_n) for route in _routes(_run(update.withdrawn[i]), usable=False)]
+    withdrawn = [route for i in range(update.withdrawn_n) for route in _routes(_run(update.withdrawn[i]))]
     announced: list[tuple[bytes, list[str]]] = []
     for i in range(update.announced_n):
         run = _run(update.announced[i])
-        if update.faults & _WITHDRAWN or not lib.bgp_usable_next_hop(run):
-            withdrawn += _routes(run, usable=False)
+        if update.faults & _WITHDRAWN:
+            withdrawn += _routes(run)
         else:
             key = lib.bgp_set_key(update, native, run)
-            announced.append((ffi.buffer(key.at, key.n)[:], list(_routes(run, usable=True))))
+            announced.append((ffi.buffer(key.at, key.n)[:], list(_routes(run))))
     return Update(neighbor, withdrawn, announced, update.others), update.faults
 
 
@@ -97,11 +126,9 @@ def _run(run: _rov.BgpRun) -> _rov.BgpRun:
     return ffi.new("struct bgp_run *", run)
 
 
-def _routes(run: _rov.BgpRun, *, usable: bool) -> Iterator[str]:
-    """Give the routes as text; `usable`: without those that are left out."""
+def _routes(run: _rov.BgpRun) -> Iterator[str]:
+    """Give the routes as text."""
     rest, nlri = ffi.new("struct octets *", run.nlri), ffi.new("struct nlri *")
     while lib.bgp_next_route(rest, run, nlri):
-        if usable and not lib.bgp_usable_prefix(ffi.new("struct prefix *", nlri.prefix)):
-            continue
         text = prefix_text(nlri.prefix)
         yield f"{text} {ipaddress.IPv4Address(nlri.path_id)}" if nlri.has_path_id else text

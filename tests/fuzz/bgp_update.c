@@ -40,8 +40,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rib_set_kinds(rib, 1, 2, 0);
     }
     struct bgp_session session = {
-        65001, data[0] & 1 ? 65001 : 65002, data[0] >> 1 & 1, data[0] >> 2 & 1, data[0] >> 3 & 1, data[0] >> 4 & 1,
-        data[0] >> 5 & 1};
+        .local_as = 65001,
+        .peer_as = data[0] & 1 ? 65001 : 65002,
+        .router_id = 0x0a000001,
+        .addresses = {{127, 0, 0, 2}, {127, 0, 0, 1}},
+        .addresses_n = {4, 4},
+        .four_octet_as = data[0] >> 1 & 1,
+        .path_ids_ipv4 = data[0] >> 2 & 1,
+        .path_ids_ipv6 = data[0] >> 3 & 1,
+        .extended_next_hop = data[0] >> 4 & 1,
+        .confederation = data[0] >> 5 & 1,
+    };
     struct route_faults faults = {0};
     struct bgp_received received;
     check(bgp_receive(rib, (uint32_t)neighbor, &session, data + 1, size - 1, &update, &faults, &received));

@@ -11,7 +11,7 @@ import pytest
 
 from rtrd.exabgp.encode import announce, attribute_words
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import AttributeSet, Segment
+from rtrd.rib.attributes import AttributeSet, Other, Segment
 from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
 from tests.lab.programs import run
 from tests.lab.speaker import split
@@ -61,6 +61,7 @@ def expected_wire(attributes: AttributeSet, tags: tuple[Tag, ...]) -> Wire:
     wire = {1: bytes([attributes.origin or 0]), 2: path, 5: struct.pack("!I", preference)}
     if attributes.med is not None:
         wire[4] = struct.pack("!I", attributes.med)
+    wire |= {other.code: other.value for other in attributes.others}
     lists = (
         (8, "!HH", attributes.communities, "standard"),
         (32, "!III", attributes.large_communities, "large"),
@@ -123,6 +124,19 @@ def test_attribute_sets_of_every_kind(python: str) -> None:
             communities=several(16, 2, 80),  # type: ignore[arg-type]
             large_communities=several(32, 3, 80),  # type: ignore[arg-type]
             extended_communities=tuple(each[0] for each in several(64, 1, 40)),
+            others=tuple(
+                Other(code, flags, chance.randbytes(size))
+                for code, flags, size in (
+                    (6, 0x40, 0),
+                    (7, 0xC0, 8),
+                    (9, 0x80, 4),
+                    (10, 0x80, 8),
+                    (26, 0x80, 11),
+                    (35, 0xC0, 4),
+                    (99, 0xE0, chance.choice([0, 1, 300])),
+                )
+                if chance.random() < 0.3
+            ),
         )
         cases.append((attributes, tuple(chance.sample(tags, chance.randrange(3)))))
     check(python, cases)

@@ -9,7 +9,7 @@ from typing import Any
 from rtrd import config
 from rtrd.exabgp.decode import DecodeError, decode
 from rtrd.exabgp.parsed import Parsed, attributes_of
-from rtrd.policy import Policy
+from rtrd.policy import Policy, normal
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
@@ -44,6 +44,19 @@ def update_of(event: Parsed) -> Update:
         told.withdrawn.extend(update.withdrawn)
         told.announced.extend(update.announced)
     return told
+
+
+def tell(engine: Engine, event: Update) -> None:
+    """Have an engine take routes whose attribute sets are keys."""
+    name = normal(event.neighbor)
+    number, table = engine._session(name).number, engine.table
+    engine._path_ids |= any(" " in prefix for _, prefixes in event.announced for prefix in prefixes)
+    engine.previous_run.withdrawn(name, event.withdrawn)
+    if event.withdrawn:
+        table.withdraw(number, event.withdrawn)
+    for key, prefixes in event.announced:
+        if prefixes:
+            table.announce(number, table.set_of_octets(key), prefixes)
 
 
 def take(engine: Engine, *lines: bytes) -> None:
@@ -81,10 +94,10 @@ class EngineStory:
         self.engine.state(State(neighbor, up=False, reason="peer closed"))
 
     def announce(self, neighbor: str, *prefixes: str, **attributes: Any) -> None:
-        self.engine.update(update(neighbor, *prefixes, **attributes))
+        tell(self.engine, update(neighbor, *prefixes, **attributes))
 
     def withdraw(self, neighbor: str, *prefixes: str) -> None:
-        self.engine.update(Update(neighbor, list(prefixes), [], 0))
+        tell(self.engine, Update(neighbor, list(prefixes), [], 0))
 
     def vrps(self, *vrps: VRP) -> None:
         """Have these VRPs from now on."""

@@ -10,7 +10,7 @@ from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.main import Service
 from rtrlib.vrp import VRP
-from tests.lab.engine_story import update
+from tests.lab.engine_story import tell, update
 from tests.lab.vrp_sets import packed
 
 CONFIG = """
@@ -39,7 +39,7 @@ class StillDaemon:
         self._server: APIServer | None = None
 
     def announce(self, *prefixes: str, origin: int = 64500, neighbor: str = "192.0.2.1") -> None:
-        self.engine.update(update(neighbor, *prefixes, origin=origin))
+        tell(self.engine, update(neighbor, *prefixes, origin=origin))
 
     def vrps(self, *vrps: VRP, cause: str = CACHE) -> None:
         """Put exactly these into force."""

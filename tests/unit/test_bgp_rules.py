@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -60,12 +60,16 @@ class Story:
         *,
         path_id: int | None = None,
         hop: str = "192.0.2.77",
+        router_id: str = "0.0.0.0",
     ) -> int:
         """Have a neighbor announce a route; gives what is wrong with it."""
         found = attribute(1, b"\0", 0x40) + attribute(2, path, 0x40) + attribute(3, IPv4Address(hop).packed, 0x40)
         found += more
         nlri = (b"" if path_id is None else struct.pack("!I", path_id)) + octets(prefix)
-        session = BGPSession(OURS, ASES[neighbor], True, frozenset() if path_id is None else frozenset({4}), False)
+        session = BGPSession(
+            OURS, ASES[neighbor], True, frozenset() if path_id is None else frozenset({4}), False,
+            router_id=int(IPv4Address(router_id)), addresses=(neighbor, "127.0.0.1"),
+        )  # fmt: skip
         return self.engine.receive(neighbor, session, struct.pack("!HH", 0, len(found)) + found + nlri)
 
     def policy(self, text: str) -> None:
@@ -257,3 +261,131 @@ def test_segments_of_a_confederation_from_outside_make_nothing_valid() -> None:
     story.policy(f"{ALL}neighbors: [{{match: [{A}], confederation: true}}]\n")
     assert story.update(A, segment(64496, kind=3)) == 0
     assert [route.validity for _, route in story.engine.routes()] == ["valid"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "reason"),
+    [
+        ("224.1.0.0/16", "multicast"), ("224.0.0.0/3", "multicast"), ("240.0.0.0/8", "class-e"),
+        ("255.255.255.255/32", "class-e"), ("169.254.3.0/24", "link-local"), ("127.0.0.0/8", "loopback"),
+        ("127.0.0.53/32", "loopback"), ("0.0.0.0/8", "unspecified"), ("0.0.0.0/32", "unspecified"),
+        ("0.0.0.0/0", None), ("0.0.0.0/1", None), ("128.0.0.0/1", None), ("169.0.0.0/8", None), ("126.0.0.0/7", None),
+        ("192.0.0.0/2", None), ("223.255.255.0/24", None),
+    ],
+)  # fmt: skip
+def test_what_nobody_should_announce_is_left_out_and_counted(prefix: str, reason: str | None) -> None:
+    story = Story()
+    story.update(A, segment(64496), b"", prefix)
+    assert bool(story.said()) == (reason is None)
+    assert story.engine.left_out == ({A: {f"{reason}-prefix": 1}} if reason else {})
+    address, _, length = prefix.partition("/")
+    if length != "32":
+        return
+    story.update(A, segment(64496))
+    assert story.said().keys() == {IBGP, EBGP}
+    story.update(A, segment(64496), hop=address)
+    assert set(story.said().values()) == {"withdraw"}, "it replaces the one that could be used"
+    assert story.engine.left_out[A][f"{reason}-next-hop"] == 1
+
+
+def test_the_sessions_own_addresses_are_next_hops_that_work() -> None:
+    """Over loopback, or over a link that has no other addresses."""
+    story = Story()
+    for number, (hop, works) in enumerate((("127.0.0.1", True), ("127.0.0.2", False), (A, True), ("0.0.0.0", False))):
+        story.update(A, segment(64496), b"", f"10.0.{number}.0/24", hop=hop)
+        assert bool(story.said()) == works
+    assert story.engine.left_out == {A: {"loopback-next-hop": 1, "unspecified-next-hop": 1}}
+    story.engine.forget([A])
+    assert story.engine.left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "hop", "reasons"),
+    [
+        ("2001:db8::/32", "2001:db8::1", set()),
+        ("::/0", "2001:db8::1", set()),
+        ("fe00::/7", "2001:db8::1", set()),
+        ("::/128", "2001:db8::1", {"unspecified-prefix"}),
+        ("::1/128", "2001:db8::1", {"loopback-prefix"}),
+        ("ff02::/16", "2001:db8::1", {"multicast-prefix"}),
+        ("fe80::/10", "2001:db8::1", {"link-local-prefix"}),
+        ("2001:db8::/32", "::", {"unspecified-next-hop"}),
+        ("2001:db8::/32", "::1", {"loopback-next-hop"}),
+        ("2001:db8::/32", "ff02::1", {"multicast-next-hop"}),
+        ("2001:db8::/32", "fe80::1", {"link-local-next-hop"}),
+        ("2001:db8::/32", "fe80::2", None),
+    ],
+)
+def test_ipv6(prefix: str, hop: str, reasons: set[str] | None) -> None:
+    story = Story()
+    network = ip_network(prefix)
+    nlri = bytes([network.prefixlen]) + network.network_address.packed[: (network.prefixlen + 7) // 8]
+    found = attribute(1, b"\0", 0x40) + attribute(2, segment(64496), 0x40)
+    found += attribute(14, b"\0\2\1\x10" + ip_address(hop).packed + b"\0" + nlri, 0x80)
+    session = BGPSession(OURS, 64496, True, frozenset(), False, addresses=("fe80::2", "2001:db8::2"))
+    story.engine.receive(A, session, struct.pack("!HH", 0, len(found)) + found)
+    if reasons is None:
+        assert [route.decision for _, route in story.engine.routes()] == ["observe"], (
+            "known, but nobody else's next hop"
+        )
+        return
+    assert bool(story.said()) == (not reasons)
+    assert set(story.engine.left_out.get(A, ())) == reasons
+
+
+def test_what_we_have_reflected_takes_no_place() -> None:
+    """RFC 4456 section 8."""
+    story = Story()
+    for more in (attribute(9, b"\1\2\3\4", 0x80), attribute(10, b"\1\1\1\1\1\2\3\4", 0x80)):
+        story.update(IBGP, segment(64500), more, router_id="1.2.3.4")
+        story.update(A, segment(64496, 64511, 64500), router_id="1.2.3.4")
+        assert "64511" in story.said()[EBGP]
+        story.engine.forget([A])
+        assert set(story.said().values()) == {"withdraw"}
+        story.engine.add_receiver(A)
+        story.engine.spoken(A, OURS, 64496)
+        story.update(IBGP, segment(64500), more, router_id="1.2.3.5")
+        assert "64500" in story.said()[EBGP]
+    story.update(A, segment(64496), attribute(9, b"\1\2\3\4", 0x80), router_id="1.2.3.4")
+    story.engine.forget([IBGP])
+    assert "64496" in story.said()[EBGP], "of an external neighbor it means nothing"
+
+
+def test_segments_of_a_confederation_do_not_leave_it() -> None:
+    """RFC 5065 section 5.3."""
+    member = "192.0.2.3"
+    story = Story(f"{ALL.replace(EBGP, f'{EBGP}, {member}')}neighbors: [{{match: [{member}], confederation: true}}]\n")
+    story.engine.spoken(member, OURS, 65002)
+    story.update(IBGP, segment(65002, kind=3) + segment(64500))
+    told = story.said()
+    assert "as-path [ 64500 ]" in told[EBGP]
+    assert segment(65002, kind=3).hex() in told[IBGP]
+    assert segment(65002, kind=3).hex() in told[member]
+
+
+def test_who_knows_as_numbers_of_two_octets_gets_what_exabgp_can_write_for_it() -> None:
+    """ExaBGP writes words as the session wants them (AS4_PATH, AS4_AGGREGATOR), and octets as they are."""
+    by_validity = ALL.replace("invalid:", "as-set: by-validity, invalid:")
+    story = Story(by_validity)
+    a_set, aggregator = segment(64496, 70000) + segment(70001, kind=1), struct.pack("!I", 70000) + b"\1\2\3\4"
+    story.update(A, segment(64496, 70000), attribute(7, aggregator))
+    told = story.said()
+    assert "as-path [ 64496 70000 ] aggregator ( 70000:1.2.3.4 ) nlri" in told[EBGP]
+    for number, more in enumerate((b"", attribute(7, aggregator, 0xE0))):
+        story.update(A, segment(64496) if number else a_set, more, f"10.0.{number}.0/24")
+        assert story.said().keys() == {IBGP, EBGP}
+    story.engine.four_octet_as(EBGP, agreed=False)
+    assert [(each.prefixes, each.announce, each.receivers) for each in story.commands()] == [
+        ("10.0.0.0/24 10.0.1.0/24", False, story.engine.receivers.bit(EBGP))
+    ]
+    story.engine.four_octet_as(EBGP, agreed=True)
+    assert story.said().keys() == {EBGP}
+
+
+def test_an_empty_path_gets_our_own_as_when_it_leaves() -> None:
+    """RFC 4271 section 5.1.2: ExaBGP writes it, where no path is given."""
+    story = Story()
+    story.update(IBGP, b"")
+    told = story.said()
+    assert "as-path [ ]" in told[IBGP]
+    assert "as-path" not in told[EBGP]

@@ -30,9 +30,16 @@ def core(body: bytes, session: Session) -> Decoded:
     """Have the core read an UPDATE."""
     native = ffi.new(
         "struct bgp_session *",
-        (session.local_as, session.peer_as, session.four_octet_as, 4 in session.path_ids, 6 in session.path_ids,
-         session.extended_next_hop, session.confederation),
-    )  # fmt: skip
+        {
+            "local_as": session.local_as,
+            "peer_as": session.peer_as,
+            "four_octet_as": session.four_octet_as,
+            "path_ids_ipv4": 4 in session.path_ids,
+            "path_ids_ipv6": 6 in session.path_ids,
+            "extended_next_hop": session.extended_next_hop,
+            "confederation": session.confederation,
+        },
+    )
     body_copy = ffi.new("uint8_t[]", body or b"\0")  # of exactly its size, so that a sanitizer sees what is behind it
     readable = lib.bgp_update_read(_update, native, body_copy, len(body))
     faults = {FAULTS[number] for number in FAULTS if _update.faults >> number & 1}

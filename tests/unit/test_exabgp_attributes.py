@@ -310,7 +310,7 @@ def test_which_next_hop_can_be_announced() -> None:
     assert fitness("2001:db8::1", 4) == FIT_EXTENDED_NEXT_HOP, "where RFC 8950 was negotiated"
     assert fitness("192.0.2.1", 6) == UNFIT, "ExaBGP would send 4 octets"
     v6 = "2001:db8:1::/48"
-    for next_hop in ("fe80::1", "192.0.2.1", "no-nexthop", "::", "ff02::1"):
+    for next_hop in ("192.0.2.1", "no-nexthop"):
         assert told(GOOD, next_hop, v6) == ([v6], [])
 
 

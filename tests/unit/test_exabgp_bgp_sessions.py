@@ -13,7 +13,7 @@ from tests.lab.packets import bodies, session
 
 PEER, LOCAL, OTHER = "192.0.2.1", "192.0.2.254", "192.0.2.253"
 OURS, THEIRS = bodies("4.2.21", "session-up-addpath-both", "open")
-AGREED = session("4.2.21", "session-up-addpath-both".removeprefix("session-up-"))
+AGREED = session("4.2.21", "addpath-both")._replace(addresses=(PEER, LOCAL))
 UP = 1000.0
 UNCLEAR = Agreement(PEER, 65001, 65002, four_octet_as=True, path_ids=None, local=LOCAL, up_for=10)
 """4.2 where both sides know ADD-PATH."""
@@ -21,7 +21,7 @@ UNCLEAR = Agreement(PEER, 65001, 65002, four_octet_as=True, path_ids=None, local
 
 def up(sessions: Sessions, local: str = LOCAL) -> None:
     assert sessions.opened(PEER, local, "send", OURS) is None
-    assert sessions.opened(PEER, local, "receive", THEIRS) == AGREED
+    assert sessions.opened(PEER, local, "receive", THEIRS) == AGREED._replace(addresses=(PEER, local))
     sessions.came_up(PEER, local, UP)
 
 

@@ -8,7 +8,7 @@ import pytest
 from rtrd.commands import attach
 from rtrd.exabgp import encode, gate, local_routes, send_barrier, session, startup, window
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import AttributeSet, Segment
+from rtrd.rib.attributes import AttributeSet, Other, Segment
 from rtrd.tags import Tag
 from tests.lab import pages
 
@@ -85,7 +85,10 @@ def said(grammar: str) -> list[str]:
 
 def test_the_grammar_is_that_of_the_code() -> None:
     """Commands with everything in them have the words of the page, in their order, and no other."""
-    full = AttributeSet(4, "192.0.2.1", 0, (Segment(2, (65001,)),), 65001, 5, 100, ((1, 2),), ((1, 2, 3),), (2 << 48,))
+    others = Other(7, 0xC0, bytes(8)), Other(99, 0xC0, b"\1")
+    full = AttributeSet(
+        4, "192.0.2.1", 0, (Segment(2, (65001,)),), 65001, 5, 100, ((1, 2),), ((1, 2, 3),), (2 << 48,), others
+    )
     words = encode.attribute_words(full, Treatment("announce", (Tag("large", (1, 2, 4)),)))
     selector = encode.select(["127.0.0.2", "127.0.0.3"])
     commands, in_words = section("The grammar").split("```")[1::2]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rtrd.exabgp import encode
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Segment
+from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Other, Segment
 from rtrd.tags import Tag, rfc8097_tag
 
 U32 = r"(?:0|[1-9]\d{0,9})"
@@ -31,6 +31,7 @@ ANNOUNCE = re.compile(
     rf"(?: community \[ (?:{U32}:{U32} )+\])?"
     rf"(?: large-community \[ (?:{U32}:{U32}:{U32} )+\])?"
     rf"(?: extended-community \[ (?:0x[0-9a-f]{{16}} )+\]| attribute \[ 0x10 0x(?:c0|d0) 0x(?:[0-9a-f]{{16}})+ \])?"
+    rf"(?: aggregator \( {U32}:{V4} \)| attribute \[ 0x[0-9a-f]{{2}} 0x[0-9a-f]{{2}} 0x(?:[0-9a-f]{{2}})* \])*"
     rf"(?(route)|{NLRI})\n",
     re.ASCII,
 )
@@ -61,6 +62,10 @@ segments = st.builds(
     ).map(tuple),
 )
 
+others = st.builds(
+    Other, st.sampled_from([6, 7, 9, 35, 99]), st.sampled_from([0x40, 0x80, 0xC0, 0xE0]), st.binary(max_size=9)
+) | st.builds(Other, st.just(7), st.sampled_from([0xC0, 0xE0]), st.binary(min_size=8, max_size=8))
+
 
 @st.composite
 def attribute_sets(draw: st.DrawFn) -> AttributeSet:
@@ -76,6 +81,7 @@ def attribute_sets(draw: st.DrawFn) -> AttributeSet:
         communities=tuple(draw(st.lists(st.tuples(u16, u16), max_size=40))),
         large_communities=tuple(draw(st.lists(st.tuples(u32, u32, u32), max_size=40))),
         extended_communities=tuple(draw(st.lists(extended, max_size=40))),
+        others=tuple(draw(st.lists(others, max_size=3))),
     )
 
 

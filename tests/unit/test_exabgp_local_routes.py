@@ -12,7 +12,7 @@ from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP
 from tests.lab.engine_story import PEER as FEEDER
-from tests.lab.engine_story import TAGGED, key_of_json, policy_of
+from tests.lab.engine_story import TAGGED, key_of_json, policy_of, tell
 from tests.lab.vrp_sets import set_of
 
 PEER = "127.0.0.3"
@@ -94,7 +94,7 @@ class Announced:
         self.now = 100.0
         self.list = LocalRoutesList(self.engine, self.now)
         key = key_of_json(b'{"origin": "igp", "as-path": [64496]}')
-        self.engine.update(Update(FEEDER, [], [(key, ["10.0.0.0/8"])], 0))
+        tell(self.engine, Update(FEEDER, [], [(key, ["10.0.0.0/8"])], 0))
         assert self.command() is not None
 
     def command(self) -> Command | None:

@@ -7,7 +7,7 @@ from rtrd.exabgp.neighbor_text import ApiSection
 from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, Phase, StartUp
 from rtrd.rib.bgp_events import Update
 from rtrd.rib.engine import Engine
-from tests.lab.engine_story import LISTENER, PEER, TAGGED, key_of_json, policy_of
+from tests.lab.engine_story import LISTENER, PEER, TAGGED, key_of_json, policy_of, tell
 from tests.lab.vrp_sets import set_of
 
 VERSION = "5.0.15"
@@ -45,7 +45,7 @@ class Story:
 
     def says(self, *announced: str, withdrawn: tuple[str, ...] = ()) -> None:
         """The peer sends an UPDATE."""
-        self.engine.update(Update(PEER, list(withdrawn), [(KEY, list(announced))], 0))
+        tell(self.engine, Update(PEER, list(withdrawn), [(KEY, list(announced))], 0))
         self.startup.heard(PEER, self.now)
 
     def lists(self, *lines: str) -> None:

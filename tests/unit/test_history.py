@@ -24,6 +24,7 @@ from rtrd.rib.table import CHANGE_SIZE, RouteTable, changes_of
 from rtrd.rib.terms import AttributeSummary, NeighborPolicy
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
+from tests.lab.engine_story import tell
 from tests.lab.still_daemon import CACHE, CONFIG, StillDaemon
 
 EVERYTHING = 1 << 62
@@ -251,7 +252,7 @@ async def test_the_whole_life_of_a_route(story: Story) -> None:
 
 async def test_a_neighbor_takes_its_route_back_and_announces_it_again(story: Story) -> None:
     story.announce("2001:db8::/32")
-    story.engine.update(Update("192.0.2.1", ["2001:db8::/32"], [], 0))
+    tell(story.engine, Update("192.0.2.1", ["2001:db8::/32"], [], 0))
     story.announce("2001:db8::/32", origin=64501)
     told = await became(story, "2001:db8::/32")
     assert [(one["was"], one["validity"]) for one in told] == [

@@ -11,7 +11,7 @@ from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.bgp_events import Update
 from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP
-from tests.lab.engine_story import EngineStory, policy_of
+from tests.lab.engine_story import EngineStory, policy_of, tell
 
 ONE, TWO, LISTENER = "192.0.2.1", "192.0.2.2", "192.0.2.7"
 VALID, NOT_FOUND = "198.51.100.0/24", "203.0.113.0/24"
@@ -229,7 +229,7 @@ def test_the_last_of_any_policies_decides(policies: list[tuple[Any, int, list[tu
         for neighbor, prefix, other in heard:
             if other is None:
                 said.pop((neighbor, prefix), None)
-                story.engine.update(Update(neighbor, [prefix], [], 0))
+                tell(story.engine, Update(neighbor, [prefix], [], 0))
             else:
                 said[neighbor, prefix] = other
                 say(story, neighbor, prefix, other)

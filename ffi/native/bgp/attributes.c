@@ -174,6 +174,19 @@ void attributes_find(struct attributes *out, struct octets octets, const struct 
     }
 }
 
+bool attributes_reflected(const struct attributes *attributes, const struct bgp_session *session)
+{
+    if (!session->router_id)
+        return false;
+    if (has(attributes, ORIGINATOR_ID) && get32(attributes->at[ORIGINATOR_ID].value.at) == session->router_id)
+        return true;
+    struct octets clusters = has(attributes, CLUSTER_LIST) ? attributes->at[CLUSTER_LIST].value : (struct octets){0};
+    for (struct octets one; take(&clusters, 4, &one);)
+        if (get32(one.at) == session->router_id)
+            return true;
+    return false;
+}
+
 /* ---- writing them ------------------------------------------------------------------------------------------- */
 
 /* Writes flags, code and length of n octets. */

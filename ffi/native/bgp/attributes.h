@@ -55,6 +55,9 @@ static inline void discard(struct attributes *attributes, unsigned code)
 /* Finds them, and leaves out what is discarded. What is wrong is added to `faults`. */
 void attributes_find(struct attributes *out, struct octets octets, const struct bgp_session *session, uint64_t *faults);
 
+/* Whether we have reflected the route: its ORIGINATOR_ID or a CLUSTER_ID is ours (RFC 4456 section 8). */
+bool attributes_reflected(const struct attributes *attributes, const struct bgp_session *session);
+
 /* Writes them (see bgp_set_key); what has no fault fits. The number of octets. `first_as`: the first AS of the path, -1
  * if there is none. */
 size_t attributes_write(const struct attributes *attributes, const struct bgp_session *session, uint8_t *out,

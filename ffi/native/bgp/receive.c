@@ -2,26 +2,44 @@
 
 /* ---- what is left out --------------------------------------------------------------------------------------- */
 
-static bool is_link_local_or_multicast(uint8_t family, const uint8_t *address)
+/* What all addresses are that have these first `len` bits; BGP_UNICAST, too, of a prefix that covers others: a default
+ * route, for one. */
+static enum bgp_no_unicast kind_of_ipv4(const uint8_t *address, unsigned len)
 {
-    if (family == 4)
-        return address[0] >= 224 || (address[0] == 169 && address[1] == 254); /* class E, too */
-    return address[0] == 0xff || (address[0] == 0xfe && address[1] >> 6 == 2);
+    if (address[0] >= 224 && len >= 3)
+        return address[0] >= 240 ? BGP_CLASS_E : BGP_MULTICAST;
+    if (address[0] == 0 && len >= 8)
+        return BGP_UNSPECIFIED;
+    if (address[0] == 127 && len >= 8)
+        return BGP_LOOPBACK;
+    return address[0] == 169 && address[1] == 254 && len >= 16 ? BGP_LINK_LOCAL : BGP_UNICAST;
 }
 
-bool bgp_usable_prefix(const struct prefix *prefix)
+static enum bgp_no_unicast kind_of_ipv6(const uint8_t *address, unsigned len)
 {
-    /* A shorter prefix covers other addresses, too: a default route, for one. */
-    bool within = prefix->family == 4 ? prefix->len >= (prefix->addr[0] >= 224 ? 3 : 16)
-                                      : prefix->len >= (prefix->addr[0] == 0xff ? 8 : 10);
-    return !within || !is_link_local_or_multicast(prefix->family, prefix->addr);
+    static const uint8_t zero[15];
+    if (len >= 127 && memcmp(address, zero, sizeof zero) == 0 && address[15] <= 1)
+        return address[15] ? BGP_LOOPBACK : BGP_UNSPECIFIED;
+    if (address[0] == 0xff && len >= 8)
+        return BGP_MULTICAST;
+    return bgp_is_link_local(address) && len >= 10 ? BGP_LINK_LOCAL : BGP_UNICAST;
 }
 
-bool bgp_usable_next_hop(const struct bgp_run *run)
+static enum bgp_no_unicast kind_of_prefix(const struct prefix *prefix)
 {
-    static const uint8_t unspecified[16];
-    return run->next_hop_n && memcmp(run->next_hop, unspecified, run->next_hop_n) != 0 &&
-           !is_link_local_or_multicast(run->next_hop_n == 4 ? 4 : 6, run->next_hop);
+    return prefix->family == 4 ? kind_of_ipv4(prefix->addr, prefix->len) : kind_of_ipv6(prefix->addr, prefix->len);
+}
+
+/* An address of the session itself is one that works: its peer is there. */
+static enum bgp_no_unicast kind_of_next_hop(const struct bgp_run *run, const struct bgp_session *session)
+{
+    for (int i = 0; i < 2; i++)
+        if (run->next_hop_n && run->next_hop_n == session->addresses_n[i] &&
+            memcmp(run->next_hop, session->addresses[i], run->next_hop_n) == 0)
+            return BGP_UNICAST;
+    if (run->next_hop_n == 0)
+        return BGP_UNSPECIFIED;
+    return run->next_hop_n == 4 ? kind_of_ipv4(run->next_hop, 32) : kind_of_ipv6(run->next_hop, 128);
 }
 
 /* ---- routes ------------------------------------------------------------------------------------------------- */
@@ -40,8 +58,10 @@ static void announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const s
     struct octets rest = run->nlri;
     size_t some = 0;
     while (bgp_next_route(&rest, run, &nlri[some])) {
-        if (!bgp_usable_prefix(&nlri[some].prefix)) {
-            out->unusable++;
+        enum bgp_no_unicast kind = kind_of_prefix(&nlri[some].prefix);
+        if (kind != BGP_UNICAST) {
+            out->by_prefix[kind]++;
+            out->left_out++;
             continue;
         }
         if (++some < VRPSET_TOGETHER)
@@ -52,11 +72,11 @@ static void announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const s
     rib_announce(rib, neighbor, attrs, nlri, some, faults);
 }
 
-static size_t count(const struct bgp_run *run)
+static uint32_t count(const struct bgp_run *run)
 {
     struct octets rest = run->nlri;
     struct nlri nlri;
-    size_t n = 0;
+    uint32_t n = 0;
     while (bgp_next_route(&rest, run, &nlri))
         n++;
     return n;
@@ -89,7 +109,7 @@ bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *s
     size_t runs = update->announced_n < 2 ? update->announced_n : 2;
     bool take = !bgp_treat_as_withdraw(update->faults);
     for (size_t i = 0; take && i < runs; i++)
-        if (bgp_usable_next_hop(&update->announced[i]))
+        if (kind_of_next_hop(&update->announced[i], session) == BGP_UNICAST)
             sets[i] = hold_set(rib, update, session, &update->announced[i], update->scratch);
     for (size_t i = 0; i < update->withdrawn_n; i++) {
         out->path_ids |= update->withdrawn[i].path_ids;
@@ -104,10 +124,14 @@ bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *s
             continue;
         }
         withdraw(rib, neighbor, run);
-        if (take && bgp_usable_next_hop(run))
+        enum bgp_no_unicast kind = kind_of_next_hop(run, session);
+        if (take && kind == BGP_UNICAST) {
             faults->memory += count(run);
-        else if (take)
-            out->unusable += count(run);
+        } else if (take) {
+            uint32_t routes = count(run);
+            out->by_next_hop[kind] += routes;
+            out->left_out += routes;
+        }
     }
     return faults->memory == memory;
 }

@@ -7,9 +7,22 @@
 
 /* ---- Python sees this ---- */
 
+/* What an address is that no route can be for, or by. */
+enum bgp_no_unicast {
+    BGP_UNSPECIFIED, /* RFC 6890 */
+    BGP_LOOPBACK,
+    BGP_LINK_LOCAL,
+    BGP_MULTICAST,
+    BGP_CLASS_E,
+    BGP_NO_UNICAST,
+    BGP_UNICAST = BGP_NO_UNICAST,
+};
+
 struct bgp_received {  /* what an UPDATE did */
     uint64_t faults;   /* see enum bgp_fault */
-    uint64_t unusable; /* routes left out: multicast, link-local or class E, or with such a next hop */
+    uint32_t left_out; /* routes, for the sum of these reasons: */
+    uint32_t by_prefix[BGP_NO_UNICAST];
+    uint32_t by_next_hop[BGP_NO_UNICAST];
     uint8_t end_of_rib;
     uint8_t others;   /* attributes with routes of families that are not taken */
     uint8_t path_ids; /* some route has one */
@@ -19,10 +32,6 @@ struct bgp_received {  /* what an UPDATE did */
  * no memory, which `faults` counts; it is as if those had not come. */
 bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *session, const uint8_t *body, size_t n,
                  struct bgp_update *update, struct route_faults *faults, struct bgp_received *out);
-
-/* Whether an announced route, or all of a run by its next hop, is to be left out. */
-bool bgp_usable_prefix(const struct prefix *prefix);
-bool bgp_usable_next_hop(const struct bgp_run *run);
 
 /* Makes the summary of an attribute set for this RIB. `scratch`: BGP_SET_MOST octets. False: it is none. */
 bool rib_bgp_summary(const struct rib *rib, const uint8_t *key, size_t n, uint8_t *scratch, struct attrs_summary *out);

@@ -124,8 +124,12 @@ static uint64_t mix(uint64_t identity, uint64_t word)
 static void summarize_path(struct octets path, uint32_t own_as, struct attrs_summary *summary)
 {
     struct octets head, asns;
+    bool outside = false; /* some AS of it is of no confederation */
+    size_t segments = 0;
     while (take(&path, 2, &head) && take(&path, (size_t)head.at[1] * 4, &asns)) {
         summary->identity = mix(summary->identity, head.at[0] | (uint64_t)head.at[1] << 8);
+        if (segments++ || head.at[0] != AS_SEQUENCE)
+            summary->traits |= TRAIT_WIDE_AS;
         if (head.at[0] == AS_SET || head.at[0] == AS_CONFED_SET)
             summary->traits |= TRAIT_AS_SET;
         for (size_t i = 0; i < asns.n; i += 4) {
@@ -134,12 +138,17 @@ static void summarize_path(struct octets path, uint32_t own_as, struct attrs_sum
             if (asn == own_as)
                 summary->traits |= TRAIT_LOOP;
         }
-        if (head.at[0] != AS_SET && head.at[0] != AS_SEQUENCE)
+        if (head.at[0] != AS_SET && head.at[0] != AS_SEQUENCE) {
+            summary->traits |= TRAIT_BY_KIND;
             continue;
+        }
+        outside = true;
         /* RFC 6811 section 2; RFC 4271 section 9.1.2.2 */
         summary->origin = head.at[0] == AS_SET ? -1 : (int64_t)get32(asns.at + asns.n - 4);
         summary->path_length += head.at[0] == AS_SET ? 1 : head.at[1];
     }
+    if (!outside)
+        summary->traits |= TRAIT_BY_KIND;
 }
 
 static void summarize_communities(struct octets value, size_t list, const struct summary_terms *terms,
@@ -173,7 +182,7 @@ static bool is_by_kind(uint8_t code, struct octets value)
 
 static uint8_t fitness_of(uint8_t family, struct octets hop, size_t n)
 {
-    if (hop.n == 0 || n > SET_FITS || (family == 6 && hop.n == 4))
+    if (hop.n == 0 || (hop.n == 16 && bgp_is_link_local(hop.at)) || n > SET_FITS || (family == 6 && hop.n == 4))
         return UNFIT;
     return family == 4 && hop.n == 16 ? FIT_EXTENDED_NEXT_HOP : FIT; /* RFC 8950 section 4 */
 }
@@ -185,8 +194,8 @@ bool bgp_summarize(struct octets key, const struct summary_terms *terms, uint8_t
     if (!take(&rest, BGP_HEAD, &head) || !take(&rest, head.at[6], &hop) || hop.n > sizeof address)
         return false;
     *out = (struct attrs_summary){.origin = get32(head.at + 2), .local_preference = 100, .origin_code = 2};
-    if (head.at[1] & BGP_OTHER_FIRST_AS)
-        out->traits = TRAIT_OTHER_FIRST_AS;
+    out->traits =
+        (head.at[1] & BGP_OTHER_FIRST_AS ? TRAIT_OTHER_FIRST_AS : 0) | (head.at[1] & BGP_REFLECTED ? TRAIT_LOOP : 0);
     uint64_t halves[2];
     if (hop.n)
         memcpy(address, hop.at, hop.n);
@@ -204,6 +213,8 @@ bool bgp_summarize(struct octets key, const struct summary_terms *terms, uint8_t
             summarize_communities(value, list_of(code), terms, out);
         else if (is_by_kind(code, value))
             out->traits |= TRAIT_BY_KIND;
+        else if (code == AGGREGATOR && (flags & PARTIAL))
+            out->traits |= TRAIT_WIDE_AS;
     }
     size_t n = bgp_set_without_ours(key, terms, scratch);
     out->fitness = fitness_of(head.at[0], hop, n);

@@ -58,15 +58,13 @@ static int take_family(struct octets *rest, const struct bgp_session *session, s
     return run->family;
 }
 
-static bool is_link_local(const uint8_t *address) { return address[0] == 0xfe && address[1] >> 6 == 2; }
-
 /* The next hop of MP_REACH_NLRI: of two, the global one (RFC 2545 section 3). False: of no length that it can have. */
 static bool read_next_hop(struct bgp_run *run, struct octets hop, const struct bgp_session *session)
 {
     bool is_ipv6 = hop.n == 16 || hop.n == 32;
     if (run->family == 4 ? hop.n != 4 && !(is_ipv6 && session->extended_next_hop) : !is_ipv6)
         return false;
-    const uint8_t *at = hop.n == 32 && is_link_local(hop.at) ? hop.at + 16 : hop.at;
+    const uint8_t *at = hop.n == 32 && bgp_is_link_local(hop.at) ? hop.at + 16 : hop.at;
     run->next_hop_n = is_ipv6 ? 16 : 4;
     memcpy(run->next_hop, at, run->next_hop_n);
     return true;
@@ -162,6 +160,8 @@ bool bgp_update_read(struct bgp_update *out, const struct bgp_session *session, 
     out->set_n = attributes_write(&attributes, session, out->set + BGP_HEAD_MOST, &first_as);
     if (session->local_as != session->peer_as)
         out->set_flags = BGP_EXTERNAL | (first_as >= 0 && first_as != session->peer_as ? BGP_OTHER_FIRST_AS : 0);
+    if (attributes_reflected(&attributes, session))
+        out->set_flags |= BGP_REFLECTED;
     return true;
 }
 

@@ -25,6 +25,9 @@
 /* What an UPDATE can't be read without. */
 struct bgp_session {
     uint32_t local_as, peer_as;
+    uint32_t router_id;        /* ours, as our OPEN has it, and our cluster's, too; 0: not known */
+    uint8_t addresses[2][16];  /* the peer's and ours, of the session itself */
+    uint8_t addresses_n[2];    /* octets of each: 4 or 16; 0: not known */
     uint8_t four_octet_as;     /* both sides have the capability (RFC 6793) */
     uint8_t path_ids_ipv4;     /* the peer sends path ids with IPv4 unicast (RFC 7911) */
     uint8_t path_ids_ipv6;     /* and with IPv6 unicast */
@@ -77,6 +80,7 @@ enum bgp_fault {
 #define BGP_HEAD_MOST 23
 #define BGP_EXTERNAL 1       /* of an external peer */
 #define BGP_OTHER_FIRST_AS 2 /* whose AS is not the first one of the path */
+#define BGP_REFLECTED 4      /* by us: it has come back (RFC 4456 section 8) */
 #define BGP_SET_MOST 131200
 
 struct bgp_run { /* routes of one family and, if announced, one next hop */
@@ -113,6 +117,8 @@ struct octets bgp_set_key(struct bgp_update *update, const struct bgp_session *s
 bool bgp_next_route(struct octets *nlri, const struct bgp_run *run, struct nlri *out);
 
 /* ---- only C sees this ---- */
+
+static inline bool bgp_is_link_local(const uint8_t *ipv6) { return ipv6[0] == 0xfe && ipv6[1] >> 6 == 2; }
 
 static inline bool bgp_unreadable(uint64_t faults) { return faults & ((UINT64_C(1) << BGP_FIRST_WITHDRAWN) - 1); }
 

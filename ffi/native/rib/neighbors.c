@@ -149,6 +149,8 @@ void rib_set_plain(struct rib *rib, uint64_t ipv4, uint64_t ipv6)
 
 void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers) { rib->extended_next_hop = receivers; }
 
+void rib_set_two_octet_as(struct rib *rib, uint64_t receivers) { rib->two_octet_as = receivers; }
+
 void rib_set_kinds(struct rib *rib, uint64_t internal, uint64_t confederation, uint64_t clients)
 {
     const uint64_t kinds[KINDS] = {internal, confederation, clients};

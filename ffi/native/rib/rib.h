@@ -185,6 +185,9 @@ void rib_set_path_id_key(struct rib *rib, const uint64_t key[2]);
 void rib_set_plain(struct rib *rib, uint64_t ipv4, uint64_t ipv6);
 /* The receivers that take IPv4 routes with an IPv6 next hop (RFC 8950). rib_revalidate makes it count. */
 void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers);
+/* The receivers whose sessions have AS numbers of two octets (RFC 6793): what has TRAIT_WIDE_AS is not announced there.
+ * rib_revalidate makes it count. */
+void rib_set_two_octet_as(struct rib *rib, uint64_t receivers);
 /* What the receivers are to the router: of its own AS, of another AS in its confederation (RFC 5065), clients of the
  * route server that it is (RFC 7947); all others are external. What is announced depends on it (TRAIT_BY_KIND), and
  * whether it is (RFC 1997). rib_revalidate makes it count. */

@@ -107,6 +107,7 @@ struct rib {
     struct queue parked;        /* those of them that wait for the next send barrier */
     uint64_t plain[2];          /* receivers that take no path ids, by family */
     uint64_t extended_next_hop; /* receivers that take IPv4 routes with an IPv6 next hop */
+    uint64_t two_octet_as;      /* receivers that take no AS numbers of four octets */
     uint64_t up;                /* receivers that can be announced to */
     uint64_t kinds[KINDS];      /* receivers by kind; external: those of none */
     uint64_t rekinded;          /* those that are of another kind now, until rib_work has marked what they have */

@@ -78,6 +78,8 @@ uint64_t route_receivers(const struct rib *rib, uint32_t number)
     uint64_t receivers = route_policy(rib, number)->receivers;
     if (summary->fitness == FIT_EXTENDED_NEXT_HOP)
         receivers &= rib->extended_next_hop;
+    if (summary->traits & TRAIT_WIDE_AS)
+        receivers &= ~rib->two_octet_as;
     if (summary->traits & TRAIT_NO_ADVERTISE)
         receivers = 0;
     if (summary->traits & TRAIT_NO_EXPORT) /* RFC 1997: a confederation counts as one AS here */

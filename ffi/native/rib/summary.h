@@ -26,13 +26,14 @@ struct attrs_summary {
 };
 
 enum trait {                           /* what a rule asks for */
-             TRAIT_LOOP = 1,           /* our own AS is in the path (RFC 4271 section 9.1.2) */
+             TRAIT_LOOP = 1,           /* our own AS is in the path (RFC 4271 section 9.1.2), or we have reflected it */
              TRAIT_OTHER_FIRST_AS = 2, /* of an external neighbor, whose AS is not the first one of the path */
              TRAIT_AS_SET = 4,         /* AS_SET or AS_CONFED_SET is in the path (RFC 9774) */
              TRAIT_NO_ADVERTISE = 8,   /* the well-known communities of RFC 1997 */
              TRAIT_NO_EXPORT = 16,
              TRAIT_NO_EXPORT_SUBCONFED = 32,
              TRAIT_BY_KIND = 64, /* what is announced of it depends on the kind of the receiver */
+             TRAIT_WIDE_AS = 128, /* it has AS numbers that are announced as four octets each, whoever gets them */
 };
 
 enum tag_kind { TAG_STANDARD = 0, TAG_LARGE = 1, TAG_EXTENDED = 2 };

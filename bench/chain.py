@@ -28,7 +28,7 @@ from rtrd.exabgp import encode
 from rtrd.exabgp.decode import decode
 from rtrd.exabgp.parsed import Parsed
 from rtrd.policy import Policy, Treatment
-from rtrd.rib.attribute_octets import read_octets
+from rtrd.rib.attributes import read_octets
 from rtrd.rib.update_octets import read_update
 from rtrlib.vrp import VRP, pack
 

@@ -1,7 +1,7 @@
 """How far one line of ExaBGP and one changed VRP go until the command is written: files, switches, calls into C.
 
 `python -m bench.hops` prints, for each walk, the files of ours in which Python functions are called, how often the walk
-switches from one to another, and the calls into the C core. The script plays ExaBGP, in its packets mode, and the cache.
+switches from one to another, and the calls into the C core. The script plays the cache, and ExaBGP in packets mode.
 """
 
 from __future__ import annotations
@@ -38,6 +38,15 @@ policy:
     valid: {{action: announce, tags: [rfc8097]}}
     not-found: {{action: announce, tags: [rfc8097]}}
     invalid: {{action: withdraw}}
+"""
+SECTION: Final = b"""  api {
+    processes [ rtrd ];
+    neighbor-changes;
+    receive {
+      packets;
+      update;
+    }
+  }
 """
 VALID: Final = VRP("203.0.113.0/24", 24, 64511)
 FIRST_LINE, LINE, CHANGED_VRP = "a neighbor's first line", "a line of a known neighbor", "a changed VRP"
@@ -150,8 +159,7 @@ class Router:
         elif command == "show neighbor extensive":
             yield from (b"Neighbor %s\n    state established\n" % one for one in known)
         elif command == "show neighbor configuration":
-            api = b"  api {\n    processes [ rtrd ];\n    neighbor-changes;\n    receive {\n      packets;\n      update;\n"
-            yield from (b"neighbor %s {\n%s    }\n  }\n}\n" % (one, api) for one in known)
+            yield from (b"neighbor %s {\n%s}\n" % (one, SECTION) for one in known)
         elif command == "version":
             yield b"exabgp 5.0.15\n"
         if not command.startswith("#"):

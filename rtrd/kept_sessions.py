@@ -15,7 +15,7 @@ from rtrd.base import atomic_file, log
 from rtrd.base.background import Background
 from rtrd.base.files import read_file
 from rtrd.base.registry import Registry
-from rtrd.exabgp.bgp_sessions import MOST, Kept, Sessions
+from rtrd.exabgp.bgp_sessions import MOST, BGPSessions, Kept
 from rtrd.known_routers import MOST as MOST_ROUTERS
 
 NAME: Final = "bgp-sessions.json"
@@ -38,7 +38,7 @@ class KeptSessions:
     def __init__(self, folder: Path | None = None) -> None:
         """`folder`: where they are kept over a restart; None: nowhere."""
         self._path = None if folder is None else folder / NAME
-        self._here: dict[str, Sessions] = {}
+        self._here: dict[str, BGPSessions] = {}
         self._left: dict[str, list[Kept]] = {}
         """Those of routers that are not attached."""
         self._fault: str | None = None
@@ -61,7 +61,7 @@ class KeptSessions:
         if self._path is not None and self._changed.is_set():
             await self._write(self._path)
 
-    def arrived(self, name: str, sessions: Sessions) -> None:
+    def arrived(self, name: str, sessions: BGPSessions) -> None:
         """Take a router that is attached."""
         sessions.restore(self._left.pop(name, ()))
         sessions.on_change = self._changed.set

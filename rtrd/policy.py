@@ -105,8 +105,6 @@ class Policy:
     def __init__(self, rules: Iterable[PolicyRule] = (), neighbors: Iterable[NeighborConfig] = ()) -> None:
         rules = tuple(rules)
         self._neighbors = tuple((_Matches(each.match), _kind(each)) for each in neighbors)
-        self.confederations = any(kind.confederation for _, kind in self._neighbors)
-        """Some neighbor is of our confederation."""
         self.rules = tuple(Rule(rule) for rule in rules if rule.direction == "in")
         self.local_rules = tuple(Rule(rule) for rule in rules if rule.direction == "out")
         """For what the router announces by itself."""

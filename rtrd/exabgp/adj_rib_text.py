@@ -31,7 +31,7 @@ from rtrd.rib.attributes import (
 )
 
 _LINE = re.compile(
-    r"neighbor (?P<neighbor>[0-9a-fA-F.:]{2,45}) local-ip \S+ local-as (?P<own_as>[0-9]{1,10}) peer-as \S+"
+    r"neighbor (?P<neighbor>[0-9a-fA-F.:]{2,45}) local-ip (?P<local>\S+) local-as (?P<own_as>[0-9]{1,10}) peer-as \S+"
     r" router-id \S+ family-allowed \S+ (?P<family>ipv[46]) unicast (?P<prefix>[0-9a-fA-F.:]{2,45}/[0-9]{1,3})"
     r"(?: path-information (?P<path_id>[0-9.]{7,15}))? next-hop (?P<next_hop>\S+)(?P<words>.*)"
 )
@@ -55,6 +55,8 @@ class Advertised(NamedTuple):
     """A route that ExaBGP has, from a neighbor or for one."""
 
     neighbor: str
+    local: str
+    """ExaBGP's own address in the session."""
     prefix: str
     """As the route table takes it: `PREFIX`, under ADD-PATH `PREFIX PATH-ID`."""
     attributes: AttributeSet | None
@@ -77,7 +79,7 @@ def read_advertised(text: str, version: str) -> Advertised | None:
         return None
     prefix = match["prefix"] if match["path_id"] is None else f"{match['prefix']} {match['path_id']}"
     read = _read(match["family"], match["next_hop"], match["words"], match["own_as"], version[:2])
-    return Advertised(match["neighbor"], prefix, *read)
+    return Advertised(match["neighbor"], match["local"], prefix, *read)
 
 
 @lru_cache(maxsize=4096)

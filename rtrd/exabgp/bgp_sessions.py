@@ -39,7 +39,7 @@ class Kept(msgspec.Struct, frozen=True):
     received: _Octets
 
 
-class Sessions:
+class BGPSessions:
     """The sessions of an ExaBGP's neighbors."""
 
     def __init__(self) -> None:
@@ -47,8 +47,9 @@ class Sessions:
         """Neighbors whose UPDATEs can't be read, and since when (Unix time): their OPENs were not heard."""
         self.on_change: Callable[[], None] = lambda: None
         """Told when `kept` gives something else."""
+        self.agreed: dict[tuple[str, str], BGPSession] = {}
+        """What each session agreed on, as far as is known."""
         self._opens: dict[tuple[str, str], dict[str, bytes]] = {}
-        self._agreed: dict[tuple[str, str], BGPSession] = {}
         self._kept: dict[tuple[str, str], Kept] = {}
         self._before: dict[tuple[str, str], Kept] = {}  # of an earlier run: not known to be those of now
 
@@ -81,7 +82,7 @@ class Sessions:
         """Take a session's end: what it agreed on is over."""
         key = neighbor, local
         self._opens.pop(key, None)
-        self._agreed.pop(key, None)
+        self.agreed.pop(key, None)
         self._before.pop(key, None)
         self.waiting.pop(neighbor, None)
         if self._kept.pop(key, None) is not None:
@@ -102,7 +103,7 @@ class Sessions:
         IPv6 next hop of IPv4 routes, of which the list says nothing, counts as agreed on: its length tells what it is.
         """
         key = neighbor, told.local
-        if key in self._agreed:
+        if key in self.agreed:
             return False
         waited = neighbor in self.waiting
         before = self._before.pop(key, None)
@@ -116,21 +117,16 @@ class Sessions:
                 told.local_as, told.router_id, told.four_octet_as, takes_path_ids=told.path_ids, extended_next_hop=True
             )
             theirs = ours._replace(asn=told.peer_as, sends_path_ids=told.path_ids)
-            self._agreed[key] = agreed(ours, theirs)._replace(addresses=key)
+            self.agreed[key] = agreed(ours, theirs)._replace(addresses=key)
         else:
             return False
         self.waiting.pop(neighbor, None)
         return waited
 
-    def of(self, neighbor: str, local: str, now: float, said: BGPSession | None = None) -> BGPSession | None:
-        """Give what the session agreed on by which an UPDATE came; None: that is not known, so its routes wait.
-
-        `said`: what the line itself says, which counts if the OPENs were not heard.
-        """
-        session = self._agreed.get((neighbor, local)) or (said and said._replace(addresses=(neighbor, local)))
-        if session is None and len(self.waiting) < MOST:
+    def unreadable(self, neighbor: str, now: float) -> None:
+        """Take note of an UPDATE by a session of which it is not known what it agreed on: its routes wait."""
+        if len(self.waiting) < MOST:
             self.waiting.setdefault(neighbor, now)
-        return session
 
     def sent(self, neighbor: str, local: str) -> BGPSession | None:
         """Give the same of the UPDATEs that ExaBGP sends, as the neighbor reads them; None: that is not known."""
@@ -139,5 +135,5 @@ class Sessions:
 
     def _agree(self, key: tuple[str, str], opens: dict[str, bytes]) -> BGPSession:
         self.waiting.pop(key[0], None)
-        self._agreed[key] = agreed(read_open(opens["send"]), read_open(opens["receive"]))._replace(addresses=key)
-        return self._agreed[key]
+        self.agreed[key] = agreed(read_open(opens["send"]), read_open(opens["receive"]))._replace(addresses=key)
+        return self.agreed[key]

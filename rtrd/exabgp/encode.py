@@ -46,7 +46,7 @@ class Encoder:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._remembered: dict[tuple[bytes, int, str], str] = {}
-        self._selectors: dict[int, str] = {}
+        self._selectors: dict[int, tuple[str, str]] = {}  # of receivers: the words that choose them, what they are
         self._version = engine.receivers.version
 
     def forget(self) -> None:
@@ -58,23 +58,22 @@ class Encoder:
         if self._version != self._engine.receivers.version:
             self._version = self._engine.receivers.version
             self._selectors.clear()
-        selector = self._selectors.get(command.receivers) or self._selector(command.receivers)
+        selector, kind = self._selectors.get(command.receivers) or self._selector(command.receivers)
         if not command.announce:
             return withdraw(selector, command.family, command.path_id, command.prefixes)
-        return announce(selector, self._words_of(command), command.path_id, command.prefixes)
+        return announce(selector, self._words_of(command, kind), command.path_id, command.prefixes)
 
-    def _selector(self, receivers: int) -> str:
+    def _selector(self, receivers: int) -> tuple[str, str]:
         if len(self._selectors) >= _REMEMBERED:
             self._selectors.clear()
         known = self._engine.receivers
         found = select(known.spelling(address) for address, bit in known.bits.items() if receivers & bit)
         assert found, "a command without a neighbor would go to all"
-        self._selectors[receivers] = found
-        return found
+        self._selectors[receivers] = found, known.kind_of(receivers)
+        return self._selectors[receivers]
 
-    def _words_of(self, command: Command) -> str:
+    def _words_of(self, command: Command, kind: str) -> str:
         attributes = self._engine.table.attributes_key(command.attributes)
-        kind = self._engine.receivers.kind_of(command.receivers)
         words = self._remembered.get((attributes, command.variant, kind))
         if words is None:
             if len(self._remembered) >= _REMEMBERED:

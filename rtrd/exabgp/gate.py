@@ -8,7 +8,8 @@ it is told what happens, and times are seconds of any one clock that doesn't go 
 from __future__ import annotations
 
 import math
-from enum import Enum
+from enum import Enum, auto
+from typing import NamedTuple
 
 from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.send_barrier import SendBarrier
@@ -45,6 +46,28 @@ class WaitsFor(Enum):
     ROUTES = "routes of the next lines"
 
 
+class Do(Enum):
+    """What is to be done, beside writing commands."""
+
+    GREET = auto()
+    """Say a word of the greeting: it is written past the window."""
+    REFRESH = auto()
+    """Have a neighbor send its routes again."""
+    ASK = auto()
+    """Ask a question that is answered in many lines."""
+    BARRIER_FALLS = auto()
+    """What was written counts as sent though that is not known."""
+    FENCE = auto()
+
+
+class Step(NamedTuple):
+    """What is to be done next."""
+
+    do: Do
+    text: str = ""
+    """What is to be written; of REFRESH: the neighbor's address."""
+
+
 class Gate:
     """The way to one ExaBGP: open, or closed for one reason."""
 
@@ -62,6 +85,8 @@ class Gate:
         """ExaBGP's pipe has no room; when it has, that is told."""
         self.retagging = False
         """What a change of our tags makes of the attribute sets is not known of all yet."""
+        self.deadline: float | None = None
+        """When something may be done that may not now, though nothing is read; None: only what is read helps."""
         self.neighbors_due = now
         """When ExaBGP is to be asked for its neighbors."""
         self.configuration_due: float | None = None
@@ -84,7 +109,8 @@ class Gate:
 
     def routes_came(self, address: str, now: float) -> None:
         """Take note that a line brought routes of a neighbor."""
-        self._startup.heard(address, now)
+        if not self._startup.over:
+            self._startup.heard(address, now)
         if self._came is None:
             self._came = now
 
@@ -148,10 +174,49 @@ class Gate:
         """Tell whether pipe and window take one more command, whatever it is."""
         return not (self.pipe_full or self.window.full)
 
-    def question(self, now: float) -> str | None:
-        """Give the question that ExaBGP is to be asked now, one that is answered in many lines."""
+    def wants_refresh(self, address: str, now: float) -> None:
+        """Take note that a neighbor is to send its routes again."""
+        due = max(now, self._refreshed.get(address, -math.inf) + REFRESH_EVERY)
+        self._refreshes.setdefault(address, due)
+
+    def neighbors_listed(self, now: float, *, down: bool) -> None:
+        """Take note that ExaBGP has named its neighbors. `down`: some session is."""
+        self.listing_neighbors = False
+        self._no_list_before = now + LIST_SHARE * (now - self._list_began)
+        self._look_due = now + LOOK_EVERY if down else None
+
+    # -- what is to be done beside commands
+
+    def next(self, now: float, *, idle: bool) -> Step | None:
+        """Give what is to be done next, when all commands are written that may be; None: nothing before `deadline`.
+
+        `idle`: there is no further command, as far as is known.
+        """
+        if not self.window.greeted and (text := self.window.says(now)) is not None:
+            return Step(Do.GREET, text)
+        if self._refreshes and (address := self._refresh(now)) is not None:
+            return Step(Do.REFRESH, address)
+        if self._may_ask() and (question := self._question(now)) is not None:
+            return Step(Do.ASK, question)
+        if self._barrier_falls(now, idle=idle):
+            return Step(Do.BARRIER_FALLS)
+        if self._needs_fence(now):
+            return Step(Do.FENCE, FENCE)
+        self.deadline = self._deadline(now)
+        return None
+
+    def _refresh(self, now: float) -> str | None:
         if not self._may_ask():
+            return None  # the list says who can be asked
+        address = min(self._refreshes, key=self._refreshes.__getitem__)
+        if now < self._refreshes[address]:
             return None
+        del self._refreshes[address]
+        self._refreshed = {one: time for one, time in self._refreshed.items() if now < time + REFRESH_EVERY}
+        self._refreshed[address] = now
+        return address
+
+    def _question(self, now: float) -> str | None:
         if now >= self._list_due():
             self.listing_neighbors = True
             self._list_began = now
@@ -167,29 +232,6 @@ class Gate:
             return self._startup.asks(now)
         return self._local_list.asks(now) if now >= due else None
 
-    def wants_refresh(self, address: str, now: float) -> None:
-        """Take note that a neighbor is to send its routes again."""
-        due = max(now, self._refreshed.get(address, -math.inf) + REFRESH_EVERY)
-        self._refreshes.setdefault(address, due)
-
-    def refresh(self, now: float) -> str | None:
-        """Give a neighbor that is to be asked for its routes now."""
-        if not self._refreshes or not self.has_room() or self.listing_neighbors:
-            return None  # the list says who can be asked
-        address = min(self._refreshes, key=self._refreshes.__getitem__)
-        if now < self._refreshes[address]:
-            return None
-        del self._refreshes[address]
-        self._refreshed = {one: time for one, time in self._refreshed.items() if now < time + REFRESH_EVERY}
-        self._refreshed[address] = now
-        return address
-
-    def neighbors_listed(self, now: float, *, down: bool) -> None:
-        """Take note that ExaBGP has named its neighbors. `down`: some session is."""
-        self.listing_neighbors = False
-        self._no_list_before = now + LIST_SHARE * (now - self._list_began)
-        self._look_due = now + LOOK_EVERY if down else None
-
     def _list_due(self) -> float:
         due = self.neighbors_due if self.configuration_due is None else min(self.neighbors_due, self.configuration_due)
         return max(due, self._no_list_before)
@@ -197,49 +239,41 @@ class Gate:
     def _may_ask(self) -> bool:
         return not self.listing_neighbors and self.has_room()
 
-    def barrier_falls(self, now: float, *, idle: bool) -> bool:
-        """Tell whether what was written counts as sent though that is not known. `idle`: nothing else is to write."""
+    def _barrier_falls(self, now: float, *, idle: bool) -> bool:
         parked, full = self._rib.parked > 0, self._rib.written_set_full
         if not (parked or full or self.barrier.pending):
             return False
         self.barrier.look(now, parked=parked, full=full, idle=idle)
         return self.barrier.overdue(now, unanswered=bool(self.window.written))
 
-    def fence(self, now: float) -> str | None:
-        """Give the fence, if one is to be written now: for the barrier, or for answers that are overdue."""
+    def _needs_fence(self, now: float) -> bool:
+        """Whether a fence is to be written: as answers are overdue, for the barrier, or to look at the summary."""
         if self.pipe_full:
-            return None
+            return False
         if self.window.written or not self.window.greeted:
-            return FENCE if self.window.fence(now) else None
+            return now >= self.window.fence_due
         if self._look_due is not None and now >= self._look_due:
             self._look_due = now + LOOK_EVERY
-            return FENCE
+            return True
         if not self.barrier.pending or not self.barrier.asks(now):
-            return None
+            return False
         self.barrier.asked(now)
-        return FENCE
+        return True
 
-    # -- time
-
-    def deadline(self, now: float) -> float | None:
-        """Give when something may be written that may not now, though nothing is read; None: only what is read helps.
-
-        It is asked when all has been written that may be.
-        """
+    def _deadline(self, now: float) -> float | None:
         self.may_write(now)
-        unanswered = bool(self.window.written)
         times: list[float | None] = []
+        unanswered = bool(self.window.written)
         if self.barrier.pending:
             times.append(self.barrier.deadline(unanswered=unanswered or self.pipe_full))
         if not self.pipe_full:
             times.append(self._reason_ends())
-            if unanswered or not self.window.greeted:
-                times.append(self.window.deadline())
+            if not self.window.greeted:
+                times.append(self.window.greeting_due())
             else:
-                times.append(self._look_due)
+                times.append(self.window.fence_due if unanswered else self._look_due)
             if self._may_ask():
                 times += self._questions_due()
-            if self.has_room() and not self.listing_neighbors:
                 times += self._refreshes.values()
         return min([time for time in times if time is not None], default=None)
 

@@ -68,9 +68,8 @@ class LocalRoutesList:
         return True
 
     def wrote(self, command: Command) -> None:
-        """Take note of a command: what the list says of its prefixes may be older."""
-        if self.due is None:
-            self._written.update(command.prefixes.split(" "))
+        """Take note of a command while a list is read: what that says of its prefixes may be older."""
+        self._written.update(command.prefixes.split(" "))
 
     def removed(self, now: float) -> list[LocalRoute]:
         """Give what rtrd announced and two lists in a row do not have, the last of which is whole and has just ended.

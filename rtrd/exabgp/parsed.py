@@ -19,18 +19,23 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from rtrd.rib.attribute_octets import (
+from rtrd.rib.attributes import (
+    AS_CONFED_SEQUENCE,
+    AS_CONFED_SET,
     AS_PATH,
+    AS_SEQUENCE,
+    AS_SET,
     COMMUNITIES,
     EXTENDED_COMMUNITIES,
     LARGE_COMMUNITIES,
     LOCAL_PREF,
     MED,
+    OPTIONAL,
     ORIGIN,
+    TRANSITIVE,
     attribute,
     path_octets,
 )
-from rtrd.rib.attributes import AS_CONFED_SEQUENCE, AS_CONFED_SET, AS_SEQUENCE, AS_SET, OPTIONAL, TRANSITIVE
 from rtrd.rib.bgp_session import BGPSession
 
 _MP_REACH_NLRI, _MP_UNREACH_NLRI = 14, 15

@@ -51,7 +51,7 @@ def _of_sessions(router: ExaBGP) -> Iterator[Problem]:
     for address, since in sorted(neighbors.untold.items()):
         what = f"router {name} does not tell when its session with {address} comes up or goes down"
         yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
-    for address in sorted(router.unlearnable()):
+    for address in sorted(router.conversation.unlearnable()):
         what = f"what {address} announced to router {name} before rtrd came can't be known: it has no route refresh"
         what += ", and ExaBGP no list: write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`"
         yield Problem(f"{what} into its capability section", None, "warning", f"unlearnable {name} {address}")

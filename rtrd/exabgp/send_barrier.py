@@ -27,8 +27,6 @@ class SendBarrier:
     """When all that was written is sent. Times are seconds of any one clock that doesn't go back."""
 
     def __init__(self) -> None:
-        self.forced = 0
-        """How often all counted as sent though that was not known."""
         self.draining = False
         """Nothing may be written until the barrier falls."""
         self.pending = False
@@ -109,10 +107,7 @@ class SendBarrier:
             over = now >= self._heard + SILENCE or now >= self._began + LONGEST
         else:
             over = not unanswered and self._asked is not None and now >= self._asked + SILENCE
-        if not over:
-            return False
-        self.forced += 1
-        return self._fall()
+        return over and self._fall()
 
     def _fall(self) -> bool:
         fell = self._written is not None or self.draining

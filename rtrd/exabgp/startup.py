@@ -13,6 +13,8 @@ from enum import Enum
 
 from rtrd.exabgp.adj_rib_text import Advertised, read_advertised
 from rtrd.exabgp.api_sections import ApiSections
+from rtrd.exabgp.bgp_sessions import BGPSessions
+from rtrd.exabgp.neighbors import Neighbors
 from rtrd.policy import normal
 from rtrd.rib.engine import Engine
 
@@ -47,8 +49,8 @@ class Phase(Enum):
 class StartUp:
     """One start of rtrd at one ExaBGP. Times are seconds of any one clock that doesn't go back."""
 
-    def __init__(self, engine: Engine, api: ApiSections) -> None:
-        """Begin. `api`: whose UPDATEs ExaBGP tells; of all others nothing is learned from its lists."""
+    def __init__(self, engine: Engine, api: ApiSections, neighbors: Neighbors, bgp_sessions: BGPSessions) -> None:
+        """Begin. `api`, `bgp_sessions`: whose UPDATEs are told and can be read; of others no list is believed."""
         self.phase = Phase.GREETING
         self.older: set[str] = set()
         """Neighbors whose session is older than this process."""
@@ -62,6 +64,8 @@ class StartUp:
         """When something may be announced or withdrawn: before, it is not known what ExaBGP announces already."""
         self._engine = engine
         self._api = api
+        self._neighbors = neighbors
+        self._bgp_sessions = bgp_sessions
         self._since = 0.0
         self._newer: set[str] = set()
         self._unable: set[str] = set()  # to send again
@@ -143,12 +147,15 @@ class StartUp:
         return True
 
     def _learned(self, route: Advertised) -> None:
-        self._listed.add(normal(route.neighbor))
-        if not self._api.follows(normal(route.neighbor)):
+        address, local = normal(route.neighbor), normal(route.local)
+        self._listed.add(address)
+        if not self._api.follows(address) or address in self._bgp_sessions.waiting:
             return
+        # What a list calls a local address may be none by which events call a session.
+        name = self._neighbors.name(address, local if local in map(normal, self._neighbors.sessions(address)) else "")
         if route.attributes is None:
             self.unreadable += 1
-        elif self._engine.listed(route.neighbor, route.prefix, route.attributes):
+        elif self._engine.listed(name, route.prefix, route.attributes):
             self.learned += 1
 
     def _advertised(self, route: Advertised) -> None:

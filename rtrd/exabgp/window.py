@@ -12,6 +12,7 @@ follows: questions of two kinds in a random order, whose answers in that order n
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -92,7 +93,9 @@ class Window:
         self.foreign = False
         """It answers `error` to `version`: this API is not that of ExaBGP 4.2 and 5.0."""
         self.full = True
-        """Nothing more may be written; see `room`."""
+        """Nothing more may be written."""
+        self.fence_due = math.inf
+        """When a fence is to be written (and then told to `wrote`)."""
         self.version: str | None = None
         self.errors = 0
         self.unanswered = 0
@@ -143,6 +146,13 @@ class Window:
     def _changed(self) -> None:
         closed = not self.greeted or (self.acks is Acks.OFF and self._fences > 0)
         self.full = closed or len(self.written) >= self._most_commands or self._weight >= self._most_prefixes
+        if not (self.greeted and self.written):
+            self.fence_due = math.inf
+        elif self._fences:
+            last = next(entry for entry in reversed(self.written) if entry.text == FENCE)
+            self.fence_due = last.time + 6 * self._patience
+        else:
+            self.fence_due = self.written[0].time + (self._patience if self.acks is Acks.ON else 0)
 
     def wrote(self, text: str, weight: int, now: float, command: Command | None = None) -> None:
         """Take note of a line that was written: how many prefixes are in it, which command of the engine it is."""
@@ -151,18 +161,6 @@ class Window:
         if text == FENCE:
             self._fences += 1
         self._changed()
-
-    def fence(self, now: float) -> bool:
-        """Tell whether a fence is to be written now (and then told to `wrote`)."""
-        if not self.greeted or not self.written:
-            return False
-        return now >= self._fence_due()
-
-    def _fence_due(self) -> float:
-        last_fence = next((entry for entry in reversed(self.written) if entry.text == FENCE), None)
-        if last_fence is not None:
-            return last_fence.time + 6 * self._patience
-        return self.written[0].time + (self._patience if self.acks is Acks.ON else 0)
 
     # -- what is read
 
@@ -222,14 +220,9 @@ class Window:
         """Give the engine's commands that ExaBGP may not have executed, with their lines, in the order of writing."""
         return [(entry.command, entry.text) for entry in self.written if entry.command is not None]
 
-    def deadline(self) -> float | None:
-        """Give when `says` or `fence` may say something else though nothing was read."""
-        if not self.greeted:
-            return self._greeting_due()
-        return self._fence_due() if self.written else None
-
-    def _greeting_due(self) -> float | None:
-        if self._asked is None:
+    def greeting_due(self) -> float | None:
+        """Give when `says` may say something else though nothing was read."""
+        if self.greeted or self._asked is None:
             return None
         if self.acks is not Acks.UNKNOWN:
             if not self._said:

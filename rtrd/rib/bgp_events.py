@@ -15,7 +15,7 @@ class Update(NamedTuple):
     withdrawn: list[str]
     """`PREFIX`, under ADD-PATH `PREFIX PATH-ID` (as an address); not parsed yet."""
     announced: list[tuple[bytes, list[str]]]
-    """Key of the attribute set (attribute_octets.py) and the prefixes that carry it."""
+    """Key of the attribute set (attributes.py) and the prefixes that carry it."""
     others: int
     """How many routes of other families it has; they are left alone."""
 

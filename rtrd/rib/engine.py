@@ -9,14 +9,13 @@ from __future__ import annotations
 import struct
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
 
 import _rov
 from rtrd.policy import Kind, Policy, Rule, Treatment, normal
-from rtrd.rib.attribute_octets import read_octets
-from rtrd.rib.attributes import AttributeSet, for_kind, with_treatment
+from rtrd.rib.attributes import AttributeSet, for_kind, read_octets, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.local_routes import LocalRoutes, nlri_of
@@ -32,18 +31,25 @@ from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _ALREADY_ADVERTISED = 200
 """Commands in one go that need not be written: a few milliseconds."""
+MOST_SESSIONS = 64
+"""Sessions with one neighbor of which the AS numbers are remembered."""
 _REMEMBERED = 4096
 """Attribute sets that are remembered decoded; every other one is decoded again when it is announced."""
 
 
-class Session(NamedTuple):
-    """A neighbor that has come up or sent routes, in the route table. Whether it is up the router's door knows."""
+@dataclass(slots=True)
+class NeighborSession:
+    """A session from which routes are learned, in the route table. Whether it is up the router's door knows."""
 
     number: int
     rules: tuple[Rule, ...]
     """Of the policy, for its routes; the first one that is for a route counts."""
     address: str
     """The neighbor's."""
+    agreed: BGPSession | None = None
+    """By what it agreed on its last UPDATE was read."""
+    native: _rov.BgpSession | None = None
+    """The same with what is configured of it, as the core wants it; None: it is to be made."""
 
 
 class Engine:
@@ -70,7 +76,7 @@ class Engine:
         """What the router announces by itself."""
         self.others = 0
         """Routes of families that are left alone."""
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, NeighborSession] = {}
         """By the neighbor's address; further ones of one neighbor by that, a blank, and the router's own address."""
         self._policy = policy
         self._owns = lru_cache(maxsize=65536)(policy.is_ours)
@@ -79,10 +85,9 @@ class Engine:
         self._path_ids = False  # some route has one
         self.left_out: dict[str, Counter[str]] = {}
         """Routes that nobody should announce, by the neighbor's address and the reason."""
-        self._native_sessions: dict[BGPSession, _rov.BgpSession] = {}
         self._parts: deque[Command] = deque()  # of one withdraw
         self._interrupted = False
-        self._asns: dict[str, tuple[int, int]] = {}  # of neighbors: ours and theirs
+        self._asns: dict[str, dict[str, tuple[int, int]]] = {}  # of each neighbor's sessions: ours and theirs
         self._strangers: set[str] = set()  # what the router has said is no neighbor
         self._retag: Retag | None = None
         self._policy_cause = UNKNOWN
@@ -104,6 +109,7 @@ class Engine:
         self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._remembered.clear()
         self._policy_cause = cause
+        self._look_up_again(self.sessions)
         self._add_receivers()
 
     def _add_receivers(self) -> None:
@@ -119,8 +125,8 @@ class Engine:
             self.table.retag(number, self.table.summary_of_octets(key))
         if self._retag.done:
             self._retag = None
-            for name, session in self.sessions.items():
-                self.sessions[name] = session._replace(rules=self._policy.rules_for(session.address))
+            for known in self.sessions.values():
+                known.rules = self._policy.rules_for(known.address)
             for address in self._asns:
                 self._set_kind(address)
             self.table.set_cause(self._policy_cause)
@@ -219,6 +225,9 @@ class Engine:
         self._end_session(name)
         if event.up:
             self._session(name)
+        elif len(asns := self._asns.get(normal(event.neighbor), {})) > 1:  # what the others are counts
+            asns.pop(name, None)
+            self._set_kind(normal(event.neighbor))
 
     def names(self) -> dict[str, list[str]]:
         """Give the names of each neighbor's sessions."""
@@ -246,15 +255,15 @@ class Engine:
         if self.receivers.four_octet_as(address, agreed=agreed):
             self.table.revalidate()
 
-    def _session(self, name: str) -> Session:
-        session = self.sessions.get(name)
-        if session is None:
+    def _session(self, name: str) -> NeighborSession:
+        known = self.sessions.get(name)
+        if known is None:
             address = name.partition(" ")[0]
             self.add_receiver(address)
             rules = self._policy.rules_for(address)
             number = self.table.add_neighbor(self._native_policies(address, rules), packed(address))
-            session = self.sessions[name] = Session(number, rules, address)
-        return session
+            known = self.sessions[name] = NeighborSession(number, rules, address)
+        return known
 
     def _native_policies(self, neighbor: str, rules: tuple[Rule, ...]) -> list[NeighborPolicy]:
         enforce = self.kind(neighbor).enforce_first_as
@@ -269,35 +278,44 @@ class Engine:
 
     # -- what neighbors are
 
-    def spoken(self, address: str, local_as: int, peer_as: int) -> None:
-        """Take note of the AS numbers of a session with a neighbor."""
-        address = normal(address)
-        if self._asns.get(address) == (local_as, peer_as) or (
-            address not in self._asns and len(self._asns) >= _REMEMBERED
-        ):
+    def spoken(self, name: str, local_as: int, peer_as: int) -> None:
+        """Take note of the AS numbers of a session (by its name) with a neighbor."""
+        address = normal(name.partition(" ")[0])
+        asns = self._asns.get(address)
+        if asns is None and len(self._asns) < _REMEMBERED:
+            asns = self._asns[address] = {}
+        if asns is None or asns.get(name) == (local_as, peer_as) or (name not in asns and len(asns) == MOST_SESSIONS):
             return
         before = self.kind(address)
-        self._asns[address] = local_as, peer_as
+        asns[name] = local_as, peer_as
         self._set_kind(address)
         if self.kind(address) != before:
-            for name in self.names().get(address, ()):
-                session = self.sessions[name]
-                self.table.set_policy(session.number, self._native_policies(address, session.rules))
+            names = self.names().get(address, ())
+            self._look_up_again(names)
+            for known in map(self.sessions.__getitem__, names):
+                self.table.set_policy(known.number, self._native_policies(address, known.rules))
                 self.table.revalidate()
+
+    def _look_up_again(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.sessions[name].native = None
 
     def kind(self, address: str) -> Kind:
         """Give what is configured of a neighbor."""
         asns = self._asns.get(address)
-        return self._policy.kind(address, None if asns is None else asns[1])
+        return self._policy.kind(address, next(iter(asns.values()))[1] if asns else None)
 
     def relation(self, address: str) -> str | None:
-        """Give what a neighbor is to the router, one of KINDS; None: nobody said its AS yet."""
+        """Give what a neighbor is to the router, one of KINDS; None: nobody said its AS yet.
+
+        Of several sessions with it, none gets what only another may have.
+        """
         asns = self._asns.get(normal(address))
-        if asns is None:
+        if not asns:
             return None
-        kind = self.kind(normal(address))
-        if asns[0] == asns[1]:
+        if all(ours == theirs for ours, theirs in asns.values()):
             return "internal"
+        kind = self.kind(normal(address))
         return "confederation" if kind.confederation else "client" if kind.client else "external"
 
     def _set_kind(self, address: str) -> None:
@@ -311,33 +329,36 @@ class Engine:
 
         Gives what is wrong with it (enum bgp_fault).
         """
-        address = neighbor.partition(" ")[0]
-        if address not in self._asns:
-            self.spoken(address, session.local_as, session.peer_as)
-        if self._policy.confederations and self.kind(address).confederation:
-            session = session._replace(confederation=True)
-        own = self.sessions.get(neighbor) or self._session(neighbor)
-        native = self._native_sessions.get(session)
-        if native is None:
-            if len(self._native_sessions) >= _REMEMBERED:
-                self._native_sessions.clear()
-            native = self._native_sessions[session] = native_session(session)
-        received = self.table.receive(own.number, native, body)
+        known = self.sessions.get(neighbor)
+        if known is None or known.agreed != session or (native := known.native) is None:
+            known, native = self._speaks(neighbor, session)
+        received = self.table.receive(known.number, native, body)
         self.others += received.others
-        if received.left_out and (address in self.left_out or len(self.left_out) < _REMEMBERED):
-            self.left_out.setdefault(address, Counter()).update(dict(left_out(received)))
+        if received.left_out and (known.address in self.left_out or len(self.left_out) < _REMEMBERED):
+            self.left_out.setdefault(known.address, Counter()).update(dict(left_out(received)))
         self._path_ids |= bool(received.path_ids)
         faults = int(received.faults)
         if self.previous_run.lists:
-            self._note_withdrawn(own, session, body)
+            self._note_withdrawn(known, self._configured(known.address, session), body)
         return faults
 
-    def _note_withdrawn(self, own: Session, session: BGPSession, body: bytes) -> None:
+    def _note_withdrawn(self, own: NeighborSession, session: BGPSession, body: bytes) -> None:
         """Take note of what a neighbor has no more since it sent this UPDATE: the router's list may be older."""
         update, _ = read_update(own.address, session, body)
         announced = (prefix for _, prefixes in update.announced for prefix in prefixes)
         left = [prefix for prefix in announced if not self.table.has(own.number, prefix)]
         self.previous_run.withdrawn(own.address, update.withdrawn + left)
+
+    def _speaks(self, name: str, session: BGPSession) -> tuple[NeighborSession, _rov.BgpSession]:
+        """Take note of what a session with a neighbor has agreed on."""
+        if name not in self._asns.get(name.partition(" ")[0], ()):
+            self.spoken(name, session.local_as, session.peer_as)
+        known = self._session(name)
+        known.agreed, known.native = session, native_session(self._configured(known.address, session))
+        return known, known.native
+
+    def _configured(self, address: str, session: BGPSession) -> BGPSession:
+        return session._replace(confederation=True) if self.kind(address).confederation else session
 
     def attributes(self, key: bytes) -> AttributeSet:
         """Give the attribute set of a key, decoded."""
@@ -355,11 +376,10 @@ class Engine:
         if bit := self.receivers.bit(neighbor):
             self.previous_run.advertised(prefix, attributes, bit)
 
-    def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> bool:
-        """Take a route of a neighbor that the router lists. True: it was not known."""
-        neighbor = normal(neighbor)
-        session = self.sessions.get(neighbor) or self._session(neighbor)
-        return self.previous_run.listed(neighbor, session.number, prefix, attributes)
+    def listed(self, name: str, prefix: str, attributes: AttributeSet) -> bool:
+        """Take a route that the router lists, of a session by its name. True: it was not known."""
+        known = self._session(normal(name))
+        return self.previous_run.listed(known.address, known.number, prefix, attributes)
 
     def set_time(self, now: int) -> None:
         """Say what time it is (Unix), for the routes that come or change."""

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rtrd.policy import normal
-from rtrd.rib.attribute_octets import key_of
-from rtrd.rib.attributes import AttributeSet
+from rtrd.rib.attributes import AttributeSet, key_of
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.receivers import Receivers
 from rtrd.rib.table import RouteTable

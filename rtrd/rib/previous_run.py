@@ -7,8 +7,7 @@ route is withdrawn and no bad one left. No clock: the router's dialect says when
 from __future__ import annotations
 
 from rtrd.policy import normal
-from rtrd.rib.attribute_octets import AS_ANNOUNCED, key_of
-from rtrd.rib.attributes import AttributeSet
+from rtrd.rib.attributes import AS_ANNOUNCED, AttributeSet, key_of
 from rtrd.rib.table import RouteTable
 
 MOST_WITHDRAWN = 200_000

@@ -26,7 +26,7 @@ class Receivers:
         self.bits: dict[str, int] = {}
         """Each address with its bit, which it keeps until it is forgotten."""
         self.version = 0
-        """Changes when a bit means another receiver, or a receiver has another name."""
+        """Changes when a bit means another receiver, or a receiver has another name or is of another kind."""
         self.turning = 0
         """The bits of those that are about to be spoken to in the other way: until then nothing is advertised there."""
         self._extended_next_hop = 0  # those that negotiated it
@@ -170,6 +170,7 @@ class Receivers:
         if kinds == self._kinds:
             return False
         self._kinds = kinds
+        self.version += 1
         self._table.set_kinds(kinds["internal"], kinds["confederation"], kinds["client"])
         return True
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from rtrd.policy import Policy
-from rtrd.rib.attribute_octets import COMMUNITY
+from rtrd.rib.attributes import COMMUNITY
 from rtrd.rib.table import RouteTable
 from rtrd.tags import Tag
 

@@ -177,7 +177,7 @@ class RouteTable:
         return self._received
 
     def summary_of_octets(self, key: bytes) -> AttributeSummary:
-        """Give the summary of an attribute set whose key is octets (rtrd.rib.attribute_octets)."""
+        """Give the summary of an attribute set whose key is octets (rtrd.rib.attributes)."""
         found = ffi.new("struct attrs_summary *")
         if not lib.rib_bgp_summary(self.native, ffi.from_buffer(key), len(key), self._update().scratch, found):
             raise ValueError("no attribute set")

@@ -9,7 +9,7 @@ import pytest
 from bench import generate, lines
 from rtrd.exabgp.decode import decode
 from rtrd.exabgp.parsed import Parsed
-from rtrd.rib.attribute_octets import read_octets
+from rtrd.rib.attributes import read_octets
 from rtrd.rib.bgp_events import State
 from tests.lab.engine_story import update_of
 

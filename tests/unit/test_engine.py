@@ -154,6 +154,17 @@ def test_two_sessions_with_one_neighbor_each_have_their_routes(story: Story) -> 
     assert set(story.engine.sessions) == {"192.0.2.2"}
 
 
+def test_of_sessions_in_different_ases_the_neighbor_gets_what_all_may_have(story: Story) -> None:
+    first, second = "192.0.2.1", "192.0.2.1 192.0.2.99"
+    story.engine.spoken(first, 64501, 64501)
+    assert story.engine.relation(first) == "internal"
+    for name, local_as in ((second, 64500), (first, 64501), (second, 64500)):
+        story.engine.spoken(name, local_as, 64501)
+        assert story.engine.relation(first) == "external"
+    story.engine.state(State(first, up=False, reason=""), second)
+    assert story.engine.relation(first) == "internal"
+
+
 def test_more_neighbors_than_can_be_told_are_left_out_loudly(story: Story, capfd: pytest.CaptureFixture[str]) -> None:
     for number in range(MOST_RECEIVERS + 2):
         story.up(f"192.0.2.{number}")

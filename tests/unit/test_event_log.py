@@ -35,7 +35,7 @@ class Story(StillDaemon):
         return [event for event in events if not kinds or event["kind"] in kinds]
 
     def session(self, *, up: bool, neighbor: str = "192.0.2.1") -> None:
-        self.router._session_changed(State(neighbor, up, ""))
+        self.router._session_event(State(neighbor, up, ""))
 
     def usable(self) -> None:
         self.daemon.vrp_set.usable = True

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rtrd.exabgp.decode import decode
 from rtrd.exabgp.parsed import Parsed, attributes_of
 from rtrd.policy import Policy
-from rtrd.rib.attribute_octets import key_of, read_octets
 from rtrd.rib.attributes import (
     AS_CONFED_SEQUENCE,
     AS_CONFED_SET,
@@ -20,7 +19,9 @@ from rtrd.rib.attributes import (
     AttributeSet,
     Other,
     Segment,
+    key_of,
     origin_as,
+    read_octets,
 )
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT, AttributeSummary

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rtrd.exabgp.bgp_sessions import Kept, Sessions
+from rtrd.exabgp.bgp_sessions import BGPSessions, Kept
 from rtrd.exabgp.neighbor_text import Agreement
 from rtrd.kept_sessions import NAME, KeptSessions
 from tests.lab.packets import bodies, session
@@ -19,43 +19,42 @@ UNCLEAR = Agreement(PEER, 65001, 65002, four_octet_as=True, path_ids=None, local
 """4.2 where both sides know ADD-PATH."""
 
 
-def up(sessions: Sessions, local: str = LOCAL) -> None:
+def up(sessions: BGPSessions, local: str = LOCAL) -> None:
     assert sessions.opened(PEER, local, "send", OURS) is None
     assert sessions.opened(PEER, local, "receive", THEIRS) == AGREED._replace(addresses=(PEER, local))
     sessions.came_up(PEER, local, UP)
 
 
-def after_a_restart(before: Sessions) -> Sessions:
-    now = Sessions()
+def after_a_restart(before: BGPSessions) -> BGPSessions:
+    now = BGPSessions()
     now.restore(msgspec.json.decode(msgspec.json.encode(before.kept()), type=list[Kept]))
     return now
 
 
 @pytest.fixture
-def sessions() -> Sessions:
-    made = Sessions()
+def sessions() -> BGPSessions:
+    made = BGPSessions()
     up(made)
     return made
 
 
-def test_two_sessions_of_a_neighbor_are_two(sessions: Sessions) -> None:
-    assert sessions.of(PEER, OTHER, UP) is None
+def test_two_sessions_of_a_neighbor_are_two(sessions: BGPSessions) -> None:
+    assert sessions.agreed == {(PEER, LOCAL): AGREED}
     up(sessions, OTHER)
     sessions.ended(PEER, OTHER)
-    assert sessions.of(PEER, LOCAL, UP) == AGREED
-    assert sessions.of(PEER, OTHER, UP) is None
+    assert sessions.agreed == {(PEER, LOCAL): AGREED}
     assert [kept.local for kept in sessions.kept()] == [LOCAL]
 
 
 def test_opens_of_a_session_that_did_not_come_up_are_not_kept() -> None:
-    sessions = Sessions()
+    sessions = BGPSessions()
     sessions.opened(PEER, LOCAL, "send", OURS)
     sessions.came_up(PEER, LOCAL, UP)
     assert sessions.kept() == []
     assert sessions.opened(PEER, OTHER, "receive", THEIRS) is None, "of a session whose first OPEN was missed"
 
 
-def test_what_exabgp_sends_is_read_as_the_neighbor_reads_it(sessions: Sessions) -> None:
+def test_what_exabgp_sends_is_read_as_the_neighbor_reads_it(sessions: BGPSessions) -> None:
     sent = sessions.sent(PEER, LOCAL)
     assert sent is not None
     assert (sent.local_as, sent.peer_as) == (AGREED.peer_as, AGREED.local_as)
@@ -63,12 +62,13 @@ def test_what_exabgp_sends_is_read_as_the_neighbor_reads_it(sessions: Sessions) 
 
 
 @pytest.mark.parametrize("off", [-0.9, 0.0, 2.9])
-def test_a_session_that_is_as_old_is_the_same(sessions: Sessions, off: float) -> None:
+def test_a_session_that_is_as_old_is_the_same(sessions: BGPSessions, off: float) -> None:
     now = after_a_restart(sessions)
-    assert now.of(PEER, LOCAL, UP + 5) is None, "until it is listed"
+    assert now.agreed == {}, "until it is listed"
+    now.unreadable(PEER, UP + 5)
     assert set(now.waiting) == {PEER}
     assert now.listed(PEER, UNCLEAR, UP + 10 + off), "what came before could not be read"
-    assert now.of(PEER, LOCAL, UP + 10) == AGREED
+    assert now.agreed[PEER, LOCAL] == AGREED
     assert now.waiting == {}
     assert now.kept() == sessions.kept()
 
@@ -76,27 +76,26 @@ def test_a_session_that_is_as_old_is_the_same(sessions: Sessions, off: float) ->
 @pytest.mark.parametrize(
     "told", [UNCLEAR._replace(up_for=4), UNCLEAR._replace(up_for=None), UNCLEAR._replace(local=OTHER)]
 )
-def test_another_session_is_not_and_its_routes_wait(sessions: Sessions, told: Agreement) -> None:
+def test_another_session_is_not_and_its_routes_wait(sessions: BGPSessions, told: Agreement) -> None:
     now = after_a_restart(sessions)
     assert not now.listed(PEER, told, UP + 10)
-    assert now.of(PEER, told.local, UP + 10) is None
+    assert now.agreed == {}
+    now.unreadable(PEER, UP + 10)
     assert set(now.waiting) == {PEER}
     up(now, told.local)
     assert now.waiting == {}
 
 
-def test_what_a_list_says_for_certain_counts_if_no_open_was_heard(sessions: Sessions) -> None:
+def test_what_a_list_says_for_certain_counts_if_no_open_was_heard(sessions: BGPSessions) -> None:
     certain = UNCLEAR._replace(path_ids=frozenset({4}))
-    now = Sessions()
+    now = BGPSessions()
     assert not now.listed(PEER, certain, UP), "nobody waited for it"
-    found = now.of(PEER, LOCAL, UP)
-    assert found is not None
-    assert found.path_ids == {4}
+    assert now.agreed[PEER, LOCAL].path_ids == {4}
     assert not sessions.listed(PEER, certain, UP)
-    assert sessions.of(PEER, LOCAL, UP) == AGREED
+    assert sessions.agreed[PEER, LOCAL] == AGREED
 
 
-def test_a_new_open_ends_what_was_kept(sessions: Sessions) -> None:
+def test_a_new_open_ends_what_was_kept(sessions: BGPSessions) -> None:
     now = after_a_restart(sessions)
     now.opened(PEER, LOCAL, "send", OURS)
     assert now.kept() == []
@@ -107,20 +106,20 @@ def test_they_are_kept_over_an_attach_and_over_a_restart(tmp_path: Path) -> None
     async def lives() -> None:
         daemon = KeptSessions(tmp_path)
         await daemon.load()
-        first = Sessions()
+        first = BGPSessions()
         daemon.arrived("edge", first)
         up(first)
         daemon.left("edge")
-        again = Sessions()
+        again = BGPSessions()
         daemon.arrived("edge", again)
         assert again.kept() == first.kept()
-        other = Sessions()
+        other = BGPSessions()
         daemon.arrived("core", other)
         assert other.kept() == [], "of another ExaBGP"
         await daemon.close()
         daemon = KeptSessions(tmp_path)
         await daemon.load()
-        later = Sessions()
+        later = BGPSessions()
         daemon.arrived("edge", later)
         assert later.kept() == first.kept()
         await daemon.close()
@@ -135,7 +134,7 @@ def test_a_file_that_is_none_of_ours_is_left_out(tmp_path: Path, text: str) -> N
     async def lives() -> None:
         daemon = KeptSessions(tmp_path)
         await daemon.load()
-        daemon.arrived("edge", Sessions())
+        daemon.arrived("edge", BGPSessions())
         await daemon.close()
 
     asyncio.run(lives())

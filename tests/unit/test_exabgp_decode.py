@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
 from rtrd.exabgp.parsed import Parsed
 from rtrd.policy import Policy
-from rtrd.rib.attribute_octets import read_octets
+from rtrd.rib.attributes import read_octets
 from rtrd.rib.bgp_events import Negotiated, State, Update
 from rtrd.rib.engine import Engine
 from tests.lab.engine_story import take, update_of

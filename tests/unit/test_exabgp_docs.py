@@ -6,7 +6,7 @@ import re
 import pytest
 
 from rtrd.commands import attach
-from rtrd.exabgp import encode, gate, local_routes, send_barrier, session, startup, window
+from rtrd.exabgp import conversation, encode, gate, local_routes, send_barrier, startup, window
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import AttributeSet, Other, Segment
 from rtrd.tags import Tag
@@ -57,8 +57,8 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"{window.PASSWORD_BITS} questions" in said
     assert f"up to {attach.KEPT >> 20} MiB" in section("Start-up and restart")
     followed = section("Whose routes are followed")
-    assert f"{session.CONFIGURATION_AFTER:.0f} seconds after its start" in followed
-    assert session.CONFIGURATION_EVERY == local_routes.EVERY == 300
+    assert f"{conversation.CONFIGURATION_AFTER:.0f} seconds after its start" in followed
+    assert conversation.CONFIGURATION_EVERY == local_routes.EVERY == 300
     assert len(re.findall(r"every\s+5\s+minutes", followed)) == 2
     assert gate.NEIGHBORS_EVERY == 60.0
     sessions = section("Sessions")
@@ -106,7 +106,7 @@ def test_the_grammar_is_that_of_the_code() -> None:
         spoken = [word for word in written.split() if re.fullmatch(r"[a-z][a-z-]+", word)]
         assert spoken == said(line.replace("WORDS", in_words))
     lists = {startup.ADVERTISED, startup.LEARNED.format("ADDRESS")}
-    refresh = {f"neighbor ADDRESS {one}" for one in session.REFRESH}
+    refresh = {f"neighbor ADDRESS {one}" for one in conversation.REFRESH}
     greeting = {*window.HELLO.splitlines(keepends=True), *window.PASSWORD}
     rest = {*refresh, gate.NEIGHBORS, gate.CONFIGURATION, *lists, window.FENCE, *greeting}
     assert {line + "\n" for line in lines[4:]} == rest

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd.exabgp.api_sections import ApiSections
-from rtrd.exabgp.gate import COALESCE, MOST_PREFIXES, NEIGHBORS, NEIGHBORS_EVERY, Gate, WaitsFor
+from rtrd.exabgp.bgp_sessions import BGPSessions
+from rtrd.exabgp.gate import COALESCE, MOST_PREFIXES, NEIGHBORS, NEIGHBORS_EVERY, Do, Gate, WaitsFor
 from rtrd.exabgp.local_routes import LocalRoutesList
+from rtrd.exabgp.neighbors import Neighbors
 from rtrd.exabgp.send_barrier import ALIKE
 from rtrd.exabgp.startup import ADVERTISED, HELD, StartUp
 from rtrd.exabgp.window import AGAIN, FENCE, PASSWORD, Acks, Window
@@ -45,7 +47,7 @@ class Story:
         self.rib, self.local_rib = Waiting(), Waiting()
         engine = Engine("exabgp", set_of(), Policy())
         self.now = 100.0
-        self.startup = StartUp(engine, ApiSections())
+        self.startup = StartUp(engine, ApiSections(), Neighbors(), BGPSessions())
         self.local_list = LocalRoutesList(engine, self.now)
         self.gate = Gate(self.rib, self.local_rib, self.startup, self.local_list, self.now)
         self.acks, self.mute = acks, mute
@@ -67,8 +69,6 @@ class Story:
         """As the session does it."""
         gate = self.gate
         gate.pipe_full = len(self.pipe) > self.room
-        if (text := gate.window.says(self.now)) is not None:
-            self._owed += text.splitlines(keepends=True)
         if gate.may_withdraw_local(self.now):
             while gate.has_room() and self.local_rib.waiting:
                 self.local_rib.waiting -= 1
@@ -81,14 +81,15 @@ class Story:
                 break
             self.rib.waiting -= 1
             self._command()
-        if (question := gate.question(self.now)) is not None:
-            self._write(question)
-        fell = gate.barrier_falls(self.now, idle=idle)
-        if fell:
-            self.rib.parked = 0
-        if (fence := gate.fence(self.now)) is not None:
-            self._write(fence)
-        gate.deadline(self.now)
+        fell = False
+        while (step := gate.next(self.now, idle=idle)) is not None:
+            if step.do is Do.GREET:
+                self._owed += step.text.splitlines(keepends=True)
+            elif step.do is Do.BARRIER_FALLS:
+                self.rib.parked = 0
+                fell = True
+            else:
+                self._write(step.text)
         if fell:
             self.pump()
 
@@ -104,7 +105,7 @@ class Story:
     def until(self, end: float) -> int:
         """Let time pass, rtrd wakes when it wants to and ExaBGP does nothing. Gives how often it woke."""
         wakes = 0
-        while (deadline := self.gate.deadline(self.now)) is not None and deadline <= end:
+        while (deadline := self.gate.deadline) is not None and deadline <= end:
             self.now = max(self.now, deadline)
             self.pump()
             wakes += 1
@@ -152,7 +153,7 @@ class Story:
         self.until(self.now + 10)
         self.execute()
         assert self.startup.over
-        assert self.gate.deadline(self.now) is not None
+        assert self.gate.deadline is not None
         return self
 
 
@@ -195,7 +196,7 @@ def test_a_full_pipe_is_waited_for_without_a_clock(story: Story) -> None:
     story.rib.waiting = 1
     story.pump()
     assert story.gate.waits_for is WaitsFor.PIPE
-    assert story.gate.deadline(story.now) is None
+    assert story.gate.deadline is None
     story.room = 10
     story.pump()
     assert story.written == 1
@@ -242,7 +243,7 @@ def test_routes_of_a_line_wait_ten_milliseconds_for_more(story: Story) -> None:
     story.rib.waiting = 20
     story.pump()
     assert story.gate.waits_for is WaitsFor.ROUTES
-    assert story.gate.deadline(story.now) == began + COALESCE
+    assert story.gate.deadline == began + COALESCE
     story.now += COALESCE / 2
     story.gate.routes_came("", story.now)
     story.pump()
@@ -422,7 +423,7 @@ def step(story: Story, name: str, number: float) -> None:
 
 def wakes_again(story: Story) -> bool:
     """Whether there is a deadline, or something that happens anyway: room in the pipe, a slice of work."""
-    return story.gate.deadline(story.now) is not None or story.gate.pipe_full or story.gate.retagging
+    return story.gate.deadline is not None or story.gate.pipe_full or story.gate.retagging
 
 
 @settings(max_examples=300, deadline=None)

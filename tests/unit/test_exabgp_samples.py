@@ -8,7 +8,6 @@ import pytest
 
 from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
 from rtrd.exabgp.parsed import Parsed
-from rtrd.rib.attribute_octets import read_octets
 from rtrd.rib.attributes import (
     AS_CONFED_SEQUENCE,
     AS_CONFED_SET,
@@ -19,6 +18,7 @@ from rtrd.rib.attributes import (
     INCOMPLETE,
     AttributeSet,
     Segment,
+    read_octets,
 )
 from rtrd.rib.bgp_events import Negotiated, State
 from tests.lab.engine_story import update_of

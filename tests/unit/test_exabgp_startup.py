@@ -3,9 +3,11 @@
 import math
 
 from rtrd.exabgp.api_sections import ApiSections
+from rtrd.exabgp.bgp_sessions import BGPSessions
 from rtrd.exabgp.neighbor_text import ApiSection
+from rtrd.exabgp.neighbors import Neighbors
 from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, Phase, StartUp
-from rtrd.rib.bgp_events import Update
+from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.engine import Engine
 from tests.lab.engine_story import LISTENER, PEER, TAGGED, key_of_json, policy_of, tell
 from tests.lab.vrp_sets import set_of
@@ -32,8 +34,9 @@ class Story:
         self.engine = Engine("exabgp", set_of(), policy_of(TAGGED))
         self.now = 100.0
         self.api = ApiSections()
+        self.neighbors, self.bgp_sessions = Neighbors(), BGPSessions()
         self.api.configured((one, (ApiSection("rtrd", updates=True, changes=True),)) for one in (PEER, LISTENER))
-        self.startup = StartUp(self.engine, self.api)
+        self.startup = StartUp(self.engine, self.api, self.neighbors, self.bgp_sessions)
         self.startup.established(PEER)
         assert self.asks() == ADVERTISED
         for line in stands:
@@ -68,7 +71,7 @@ class Story:
 def test_nothing_is_written_while_it_is_not_known_what_stands() -> None:
     story = Story()
     assert story.startup.held_until <= story.now
-    fresh = StartUp(story.engine, story.api)
+    fresh = StartUp(story.engine, story.api, story.neighbors, story.bgp_sessions)
     assert fresh.held_until == math.inf, "until ExaBGP has greeted, however long that is"
     assert fresh.asks(story.now) == ADVERTISED
     assert fresh.held_until == story.now + HELD
@@ -98,6 +101,27 @@ def test_what_is_listed_is_learned_and_stays() -> None:
     assert story.startup.learned == 1
     assert story.written() == []
     assert story.engine.counts()["not-found"] == 1
+
+
+def test_of_a_neighbor_whose_updates_cannot_be_read_no_list_is_believed() -> None:
+    story = Story(out("10.0.0.0/8"))
+    story.bgp_sessions.unreadable(PEER, 1000.0)
+    story.lists(learned("10.0.0.0/8"))
+    assert story.startup.learned == 0
+
+
+def test_what_is_listed_counts_for_the_session_that_brought_it() -> None:
+    story = Story()
+    for local in ("127.0.0.1", "127.0.0.9"):
+        story.neighbors.event(PEER, local, up=True, time=1000.0)
+        story.neighbors.name(PEER, local)
+    second = f"{PEER} 127.0.0.9"
+    story.startup.cannot_refresh(PEER, story.now)
+    story.lists(learned("10.0.0.0/8"), learned("10.1.0.0/16").replace("127.0.0.1", "127.0.0.9", 1))
+    assert story.engine.counts_by_neighbor()[PEER]["not-found"] == 2
+    story.engine.state(State(PEER, up=False, reason=""), second)
+    story.engine.work(100)
+    assert story.engine.counts_by_neighbor()[PEER]["not-found"] == 1, "the other one's is left"
 
 
 def test_what_is_withdrawn_while_the_list_is_written_is_not_learned_from_it() -> None:

@@ -1,5 +1,6 @@
 """The window toward ExaBGP, as stories: acks on, off, silence, answers that never come, ExaBGP stopped and back."""
 
+import math
 from collections import deque
 from typing import Self
 
@@ -83,7 +84,7 @@ class Link:
 
     def fence(self) -> bool:
         """rtrd writes a fence if it's time for one."""
-        if self.window.fence(self.now):
+        if self.now >= self.window.fence_due:
             self.window.wrote(FENCE, 0, self.now)
             self.queue.append(FENCE)
             return True
@@ -203,7 +204,7 @@ def test_an_exabgp_that_stops_behind_the_version_is_waited_for() -> None:
     link.now += 1000
     assert link.window.says(link.now) is None
     assert link.window.full
-    assert link.window.deadline() is None, "nothing but an answer helps"
+    assert link.window.greeting_due() is None, "nothing but an answer helps"
 
 
 def test_as_many_answers_as_questions_are_enough_if_no_more_come() -> None:
@@ -214,7 +215,7 @@ def test_as_many_answers_as_questions_are_enough_if_no_more_come() -> None:
     link.answers_version()
     for _ in (link.window.says(link.now) or "").splitlines():
         link._done()
-    assert link.window.deadline() == link.now + PASSWORD_PATIENCE
+    assert link.window.greeting_due() == link.now + PASSWORD_PATIENCE
     link.now += PASSWORD_PATIENCE
     assert link.window.says(link.now) is None
     assert link.window.greeted
@@ -351,7 +352,7 @@ def test_an_exabgp_that_says_nothing_is_asked_again_until_it_does() -> None:
     link = Link(mute=True).greeted()
     assert link.fill() == 0, "what it announces already is not known"
     for _ in range(3):
-        assert link.window.deadline() == link.now + AGAIN
+        assert link.window.greeting_due() == link.now + AGAIN
         link.now += AGAIN
         assert link.window.says(link.now) == "version\n"
         assert link.window.says(link.now) is None
@@ -371,7 +372,7 @@ def test_one_that_refuses_to_say_its_version_speaks_another_api() -> None:
     link.window.start(link.now)
     for _ in range(3):
         link._done(error=True)
-    assert link.window.deadline() == link.now + FOREIGN_AFTER
+    assert link.window.greeting_due() == link.now + FOREIGN_AFTER
     assert not link.window.foreign
     link.now += FOREIGN_AFTER
     assert link.window.says(link.now) is None
@@ -418,18 +419,17 @@ def test_answers_that_nobody_waits_for_do_no_harm(greeted: Link) -> None:
 # -- when to look again
 
 
-def test_the_deadline_is_when_a_fence_is_due() -> None:
+def test_it_is_known_when_a_fence_is_due() -> None:
     link = Link()
-    assert link.window.deadline() is None
     link.greeted()
-    assert link.window.deadline() is None, "nothing is waited for"
+    assert link.window.fence_due == math.inf, "nothing is waited for"
     link.write()
-    assert link.window.deadline() == link.now + PATIENCE
+    assert link.window.fence_due == link.now + PATIENCE
     link.now += PATIENCE
     assert link.fence()
-    assert link.window.deadline() == link.now + 6 * PATIENCE, "no busy waiting for a stopped ExaBGP"
+    assert link.window.fence_due == link.now + 6 * PATIENCE, "no busy waiting for a stopped ExaBGP"
     link.execute()
-    assert link.window.deadline() is None
+    assert link.window.fence_due == math.inf
 
 
 # -- any story

@@ -140,13 +140,13 @@ class Routers:
         """Have the routes that these VRPs cover validated again; `cause`: a number of the event_log."""
         for router in self:
             router.engine.vrps_changed(changes, cause)
-            router.pump()
+            router.work_soon()
 
     def revalidate(self, cause: int) -> None:
         """Have every route validated again: the VRP set became usable."""
         for router in self:
             router.engine.revalidate(cause)
-            router.pump()
+            router.work_soon()
 
     # -- what is known of them
 

@@ -295,7 +295,7 @@ class ExaBGP:
             self._take(step)
         if gate.window.foreign is not self._foreign:
             self._foreign_changed()
-        self._work_soon(now)
+        self.work_soon()
         self._set_timer(now)
 
     def _write_commands(self, now: float) -> bool:
@@ -359,15 +359,15 @@ class ExaBGP:
 
     # -- work in slices, and time
 
-    def _work_soon(self, now: float) -> None:
+    def work_soon(self) -> None:
         """Do a slice of work soon, if there is any; measure how long it takes from the first to the last."""
-        if not self._working and self.engine.has_work:
+        if not self._working and self.open and self.engine.has_work:
             self._working = True
             self._loop.call_soon(self._work)
         if self._working:
-            self._work_began = now if self._work_began is None else self._work_began
+            self._work_began = self.clock() if self._work_began is None else self._work_began
         elif self._work_began is not None:
-            self.on_work(now - self._work_began)
+            self.on_work(self.clock() - self._work_began)
             self._work_began = None
 
     def _work(self) -> None:

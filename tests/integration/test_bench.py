@@ -1,10 +1,13 @@
 """The benchmarks, small: they run, both sides of each do the same work, and the results are written."""
 
+import asyncio
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from bench import hops
 from tests.lab.programs import run
 
 REPO = Path(__file__).parents[2]
@@ -44,3 +47,13 @@ def test_a_section_that_does_not_exist(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "there is no section flying" in done.stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_the_walks_are_no_longer_than_documented() -> None:
+    page = (REPO / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (.+) \| (\d+) \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    documented = {name: tuple(map(int, numbers)) for name, *numbers in rows}
+    assert set(documented) == {hops.FIRST_LINE, hops.LINE, hops.CHANGED_VRP}
+    for walk in asyncio.run(hops.walks()):
+        counts = len(walk.files), walk.switches, len(walk.native)
+        assert all(map(int.__le__, counts, documented[walk.name])), walk

@@ -6,10 +6,11 @@ import pytest
 
 from rtrd.demo.chain import FEEDER, LISTENER, ROUTER
 from tests.e2e.conftest import MakeChain
+from tests.lab import ROOT
 from tests.lab.chain import ONE, VALID, VRPS
 from tests.lab.programs import run
 
-EXAMPLE = Path(__file__).parents[2] / "etc" / "exabgp.conf"
+EXAMPLE = ROOT / "etc" / "exabgp.conf"
 
 
 def test_both_versions_take_the_example(exabgp: str, tmp_path: Path) -> None:

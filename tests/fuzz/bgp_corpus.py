@@ -8,7 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.lab.packets import SAMPLES, bodies, session_of
+from tests.lab.packets import bodies, session_of
+from tests.lab.samples import SAMPLES
 
 
 def main(folder: Path) -> None:

@@ -10,7 +10,6 @@ import os
 import re
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,13 +21,13 @@ from rtrd.rib.engine import Engine
 from tests.lab.engine_story import policy_of
 from tests.lab.greeting import greeting
 from tests.lab.json_places import get, places, put
+from tests.lab.samples import SAMPLES, sample
 from tests.lab.vrp_sets import set_of
 from tests.unit.test_exabgp_encode import ANNOUNCE, WITHDRAW, octets
 
 EXAMPLES = int(os.environ.get("RTRD_FUZZ", "250"))
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("exabgp-*/*.jsonl"))
-LINES = [line for file in SAMPLES for line in file.read_bytes().splitlines()]
+LINES = [line for file in sorted(SAMPLES.glob("exabgp-*/*.jsonl")) for line in file.read_bytes().splitlines()]
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
 POLICY = f"""
 policy:
@@ -38,7 +37,7 @@ policy:
     invalid: {{action: announce, tags: ["rfc8097"]}}
 """
 COMMANDS = re.compile(r"(?:show|neighbor \S+ announce route-refresh|version|#)[ -~]*\n")
-UPDATE = (SAMPLES[0].parents[1] / "exabgp-5.0.15" / "update-v4-1.jsonl").read_bytes()
+UPDATE = sample("update-v4-1") + b"\n"
 
 
 def commands_for(data: bytes) -> str:

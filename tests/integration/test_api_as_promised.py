@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -18,11 +17,11 @@ from schemathesis.specs.openapi.checks import (
 
 from rtrd.commands import http_client
 from rtrlib.vrp import VRP
-from tests.lab import promised
+from tests.lab import ROOT, promised
 from tests.lab.loop_thread import LoopThread
 from tests.lab.still_daemon import StillDaemon
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+DOCUMENT = ROOT / "docs" / "openapi.yaml"
 ENDLESS = "^/(events|live)$"
 
 schema = schemathesis.openapi.from_path(str(DOCUMENT))

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from bench import hops
+from tests.lab import ROOT
 from tests.lab.programs import run
 
-REPO = Path(__file__).parents[2]
 SMALL = ("--count", "2000", "--routes", "500", "--rounds", "1")
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "bench", *arguments, cwd=REPO, seconds=300)
+    return run(sys.executable, "-m", "bench", *arguments, cwd=ROOT, seconds=300)
 
 
 def test_each_section_by_itself(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_section_that_does_not_exist(tmp_path: Path) -> None:
 
 
 def test_the_walks_are_no_longer_than_documented() -> None:
-    page = (REPO / "docs" / "architecture.md").read_text()
+    page = (ROOT / "docs" / "architecture.md").read_text()
     rows = re.findall(r"^\| (.+) \| (\d+) \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
     documented = {name: tuple(map(int, numbers)) for name, *numbers in rows}
     assert set(documented) == {hops.FIRST_LINE, hops.LINE, hops.CHANGED_VRP}

@@ -13,7 +13,6 @@ from rtrd.exabgp.recommended import WANTED
 from tests.integration import test_exabgp_grammar
 from tests.lab.programs import RTRD, run
 
-ROOT = Path(__file__).parents[2]
 python = test_exabgp_grammar.python
 EXAMPLES = sorted(Path("/usr/share/doc/exabgp/examples").glob("*.conf"))
 """Debian's exabgp brings them."""

@@ -5,7 +5,6 @@ import random
 import struct
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -13,10 +12,11 @@ from rtrd.exabgp.encode import announce, attribute_words
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import AttributeSet, Other, Segment
 from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
+from tests.lab import ROOT
 from tests.lab.programs import run
 from tests.lab.speaker import split
 
-PARSER = Path(__file__).parents[1] / "lab" / "exabgp_own.py"
+PARSER = ROOT / "tests" / "lab" / "exabgp_own.py"
 PYTHONS = {"5.0.15": (sys.executable, "make venv"), "4.2.2": ("/usr/bin/python3", "apt-get install exabgp")}
 
 Wire = dict[int, bytes]

@@ -8,15 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from rtrlib import CacheGroup, RTRInitError, RTRManager, TCPServer
+from tests.lab import ROOT
 from tests.lab.wait import SECONDS
 
-ROOT = Path(__file__).parents[2]
 HANGS_AFTER = 4
 """Seconds without an end, for what takes milliseconds."""
 ROUNDS = 240

@@ -3,15 +3,15 @@
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lab import ROOT
 from tests.lab.programs import run, talk
 from tests.lab.stayrtr import StayRTR
 
-PAGE = (Path(__file__).parents[2] / "docs" / "rtrlib.md").read_text()
+PAGE = (ROOT / "docs" / "rtrlib.md").read_text()
 EXAMPLES = re.findall(
     r"^### (.+)\n(?:(?!^###).*\n)*?```python\n((?:.*\n)*?)```\n\n```\n((?:.*\n)*?)```", PAGE, re.MULTILINE
 )

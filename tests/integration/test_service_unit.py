@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from rtrd.demo.lab import find_program
-from tests.lab import systemd_host
+from tests.lab import ROOT, systemd_host
 from tests.lab.systemd_host import Host
 
-ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
 MOST_EXPOSED = 2.0
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rtrd.demo.lab import LabError, Process, find_program, on_free_port
+from tests.lab import ROOT
 from tests.lab.programs import run
 
 SECONDS = 30
 BIRD = "as root: apt-get install bird2"
-EXAMPLE = Path(__file__).parents[2] / "etc" / "bird.conf"
+EXAMPLE = ROOT / "etc" / "bird.conf"
 ADDRESS, FEEDER = "127.0.0.7", "127.0.0.8"
 BIRD_ASN, FEEDER_ASN = 65000, 64496
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import systemd_host
+from tests.lab import ROOT, systemd_host
 from tests.lab.systemd_host import Host
-
-ROOT = Path(__file__).parents[2]
 
 
 def run(*argv: str, seconds: float = 600) -> str:

@@ -8,9 +8,11 @@ from types import ModuleType
 import pytest
 from cffi import FFI
 
+from tests.lab import ROOT
+
 # `make sanitize` says which; what needs no library beside Python is always on.
 CHECKS = os.environ.get("RTRD_CFLAGS", "-fsanitize=undefined -fno-sanitize-recover").split()
-NATIVE = Path(__file__).parents[2] / "ffi" / "native"
+NATIVE = ROOT / "ffi" / "native"
 
 
 def compiled(

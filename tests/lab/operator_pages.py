@@ -14,12 +14,12 @@ What a block is, is said by the word behind its fence, and nothing may be a bloc
 
 import re
 import shlex
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.lab import ROOT
+
 DOCS = ROOT / "docs"
 PAGES = (
     "start-exabgp",

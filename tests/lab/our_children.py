@@ -3,9 +3,9 @@
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.lab import ROOT
+
 FOLDERS = (ROOT / "rtrd", ROOT / "ffi" / "rtrlib")
 HELPER = ROOT / "ffi" / "rtrlib" / "children.py"
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from rtrd.rib.bgp_session import BGPSession, agreed, read_open
+from tests.lab.samples import sample_lines
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 NAMES = (
     *("addpath-both", "addpath-send", "addpath-peer-sends-only", "addpath-v4-only", "addpath", "ibgp", "as2", "extoff"),
     *("ext", "negotiated-addpath-both", "negotiated-addpath", "negotiated", "all"),
@@ -16,8 +15,8 @@ NAMES = (
 
 def bodies(version: str, name: str, kind: str = "update") -> list[bytes]:
     """Give the octets of the messages of a file, without their headers."""
-    lines = (SAMPLES / f"packets-{version}" / f"{name}.jsonl").read_bytes().splitlines()
-    events = [event for event in map(json.loads, filter(lambda line: line[:1] == b"{", lines)) if event["type"] == kind]
+    lines = [line for line in sample_lines(name, f"packets-{version}") if line.startswith(b"{")]
+    events = [event for event in map(json.loads, lines) if event["type"] == kind]
     return [bytes.fromhex(event["neighbor"]["message"]["body"][2:]) for event in events]
 
 

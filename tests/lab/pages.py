@@ -2,9 +2,9 @@
 
 import re
 from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.lab import ROOT
+
 DOCS = ROOT / "docs"
 
 

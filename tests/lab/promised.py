@@ -1,12 +1,13 @@
 """Whether a value is as docs/openapi.yaml promises."""
 
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import yaml
 
-DOCUMENT: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text())
+from tests.lab import ROOT
+
+DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
 
 
 def check(schema: str, value: object) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 from rtrd.demo.lab import LabError, Process
 from rtrd.exabgp.window import PASSWORD
 from tests.lab.daemons import Daemon
+from tests.lab.samples import sample
 from tests.lab.wait import SECONDS
 
-SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
-UPDATE = json.loads((SAMPLES / "update-v4-1.jsonl").read_bytes())
+UPDATE = json.loads(sample("update-v4-1"))
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
 POLICY = [
     {

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Self
 
 from rtrd.demo.lab import LabError, Process, find_program
+from tests.lab import ROOT
 
-ROOT = Path(__file__).parents[2]
 MASKED = """
     systemd-sysctl.service systemd-modules-load.service systemd-remount-fs.service systemd-udevd.service
     systemd-udev-trigger.service systemd-udevd-control.socket systemd-udevd-kernel.socket

@@ -1,7 +1,6 @@
 """The generated lines are ExaBGP's: what the real ones wrote of the same routes differs in times and attributes."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ from rtrd.exabgp.parsed import Parsed
 from rtrd.rib.attributes import read_octets
 from rtrd.rib.bgp_events import State
 from tests.lab.engine_story import update_of
+from tests.lab.samples import sample_lines
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 CASES = {"update-v4-1": ["20.0.0.0/24"], "update-v6": ["2001:db8:1::/48", "2001:db8:2::/48", "::/0", "2001:db8::1/128"]}
 VARYING = {"time", "pid", "ppid", "host", "counter"}
 
@@ -38,17 +37,17 @@ def skeleton(line: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES)
 def test_an_update_is_as_the_real_one_wrote_it(dialect: lines.Dialect, case: str) -> None:
     (made,) = lines.updates([lines.Route(prefix, 65100) for prefix in CASES[case]], 20, lines.Speaker(dialect))
-    (real,) = (SAMPLES / f"exabgp-{dialect}" / f"{case}.jsonl").read_bytes().splitlines()
+    (real,) = sample_lines(case, f"exabgp-{dialect}")
     assert json.dumps(skeleton(made)) == json.dumps(skeleton(real))
 
 
 @pytest.mark.parametrize("dialect", lines.DIALECTS)
 def test_a_withdraw_and_a_session_are_as_the_real_ones(dialect: lines.Dialect) -> None:
     (made,) = lines.withdraws(["20.0.1.0/24", "20.0.2.0/24"], 5, lines.Speaker(dialect))
-    (real,) = (SAMPLES / f"exabgp-{dialect}" / "withdraw-v4.jsonl").read_bytes().splitlines()
+    (real,) = sample_lines("withdraw-v4", f"exabgp-{dialect}")
     assert json.dumps(skeleton(made)) == json.dumps(skeleton(real))
-    up = (SAMPLES / f"exabgp-{dialect}" / "session-up-main.jsonl").read_bytes().splitlines()[-1]
-    made_up, real_up = decode(lines.session(lines.Speaker(dialect))), decode(up)
+    made_up = decode(lines.session(lines.Speaker(dialect)))
+    real_up = decode(sample_lines("session-up-main", f"exabgp-{dialect}")[-1])
     assert isinstance(made_up, State)
     assert isinstance(real_up, State)
     assert made_up._replace(time=None) == real_up._replace(time=None)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import _rov
 from _rov import ffi, lib
 from tests.lab.bgp_rfcs import TREATED_AS_WITHDRAW, Decoded, Route, Session, decode
-from tests.lab.packets import SAMPLES, bodies, session_of
+from tests.lab.packets import bodies, session_of
+from tests.lab.samples import SAMPLES
 
 EXAMPLES = int(os.environ.get("RTRD_FUZZ", "300"))
 MEMBER = Session(confederation=True)

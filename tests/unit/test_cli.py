@@ -12,10 +12,11 @@ import pytest
 
 from rtrd import cli
 from rtrd.version import __version__
+from tests.lab import ROOT
 from tests.lab.programs import run
 from tests.lab.slurm_text import slurm_text
 
-EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"
+EXAMPLE = ROOT / "etc" / "rtrd.yaml"
 RTRD = [sys.executable, "-c", "import sys; from rtrd.cli import main; sys.exit(main())"]
 VRPS = '{"roas": [{"asn": "AS64500", "prefix": "192.0.2.0/24", "maxLength": 24}]}'
 

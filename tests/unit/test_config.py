@@ -14,8 +14,9 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.config import ConfigError
 from rtrd.config.yaml_reader import MAX_NODES
 from rtrd.tags import Tag
+from tests.lab import ROOT
 
-EXAMPLE = Path(__file__).parents[2] / "etc" / "rtrd.yaml"
+EXAMPLE = ROOT / "etc" / "rtrd.yaml"
 
 TOP = (
     "caches",

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from rtrd import config
 from rtrd.config import schema
-from tests.lab import operator_pages
+from tests.lab import ROOT, operator_pages
 from tests.unit import test_config as bad
 
-ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema_rs.validator_for(schema.schema())
 
 BEYOND = re.compile(

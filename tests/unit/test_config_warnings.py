@@ -12,9 +12,8 @@ import pytest
 
 from rtrd import config
 from rtrd.config import host
+from tests.lab import ROOT
 from tests.lab.programs import AS_US, RTRD
-
-ROOT = Path(__file__).parents[2]
 
 CACHE = "caches:\n  groups:\n    - {name: a, preference: 1, servers: [{host: 192.0.2.10%s}]}\n"
 GOOD = CACHE % ""

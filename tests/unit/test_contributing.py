@@ -2,14 +2,13 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from rtrd import cli
 from rtrd.base.registry import Registry
+from tests.lab import ROOT
 
-ROOT = Path(__file__).parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 SECURITY = (ROOT / "SECURITY.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -14,10 +14,9 @@ from rtrd.exabgp import conf_file
 from rtrd.exabgp.conf_check import MAX_FINDINGS, check
 from rtrd.exabgp.conf_receivers import check_receivers
 from rtrd.exabgp.recommended import ENVIRONMENT, WANTED, check_environment
-from tests.lab import operator_pages
+from tests.lab import ROOT, operator_pages
 from tests.lab.programs import rtrd
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "etc" / "exabgp.conf").read_text()
 PAGE = (ROOT / "docs" / "exabgp.md").read_text()
 HEAD = "process rtrd { run /bin/rtrd attach; encoder json; }\n"

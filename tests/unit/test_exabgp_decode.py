@@ -4,7 +4,6 @@ import ipaddress
 import json
 import random
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -19,20 +18,15 @@ from rtrd.rib.engine import Engine
 from tests.lab.engine_story import take, update_of
 from tests.lab.json_places import get, places, put
 from tests.lab.packets import session
+from tests.lab.samples import SAMPLES, sample, sample_lines
 from tests.lab.vrp_sets import set_of
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 LINES = sorted(line for file in SAMPLES.glob("*/*.jsonl") for line in file.read_bytes().splitlines())
 PEER = "127.0.0.2"
 EVENTS = (Parsed, State, Other, Negotiated, Octets)
 
 
-def sample(name: str, version: str = "5.0.15") -> bytes:
-    """The first line of a sample."""
-    return (SAMPLES / f"exabgp-{version}" / f"{name}.jsonl").read_bytes().splitlines()[0]
-
-
-def changed(name: str, *replacements: tuple[str, str], version: str = "5.0.15") -> bytes:
+def changed(name: str, *replacements: tuple[str, str], version: str = "exabgp-5.0.15") -> bytes:
     """A sample with some of its text replaced."""
     line = sample(name, version)
     for old, new in replacements:
@@ -80,10 +74,10 @@ def contained(line: bytes) -> Event | None:
 # -- by shape
 
 
-@pytest.mark.parametrize("version", ["5.0.15", "4.2.21"])
+@pytest.mark.parametrize("version", ["exabgp-5.0.15", "exabgp-4.2.21"])
 def test_a_version_that_nobody_knows_is_decoded_by_its_shape(version: str) -> None:
     """The header's version string says nothing: 4.2.21 writes 4.0.1, and what 6.0 will write is not known."""
-    ours = {"5.0.15": "5.0.0", "4.2.21": "4.0.1"}[version]
+    ours = {"exabgp-5.0.15": "5.0.0", "exabgp-4.2.21": "4.0.1"}[version]
     newer = changed("update-v4-1", (f'"exabgp": "{ours}"', '"exabgp": "6.1.0"'), version=version)
     assert decode(newer) == decode(sample("update-v4-1", version))
 
@@ -191,7 +185,7 @@ def test_other_families_beside_unicast_are_counted() -> None:
     assert next_hops(update) == [(PEER, ["20.0.20.0/24"])]
 
 
-@pytest.mark.parametrize("version", ["5.0.15", "4.2.21"])
+@pytest.mark.parametrize("version", ["exabgp-5.0.15", "exabgp-4.2.21"])
 def test_compact_prefixes(version: str) -> None:
     """What exabgp.api.compact=true makes of a prefix that has no path id."""
     for name in ("update-v4-multi", "withdraw-v4", "update-v6"):
@@ -203,11 +197,11 @@ def test_compact_prefixes(version: str) -> None:
 
 def test_a_route_refresh_of_4_2_is_no_json() -> None:
     with pytest.raises(DecodeError, match="not JSON of the shape"):
-        decode(sample("route-refresh-v4", "4.2.21"))
+        decode(sample("route-refresh-v4", "exabgp-4.2.21"))
 
 
 def test_a_session_that_negotiated_ipv4_over_ipv6() -> None:
-    line = (SAMPLES / "exabgp-5.0.15" / "session-up-main.jsonl").read_bytes().splitlines()[6]
+    line = sample_lines("session-up-main")[6]
     assert decode(line) == Negotiated(PEER, extended_next_hop=True)
     assert decode(line.replace(b'"ipv4 unicast ipv6"', b"")) == Negotiated(PEER, extended_next_hop=False)
     assert decode(line.replace(b'"nexthop": [', b'"nexthop": ["ipv4 unicast ipv6", 7,')) == Other("negotiated", PEER)
@@ -215,7 +209,7 @@ def test_a_session_that_negotiated_ipv4_over_ipv6() -> None:
 
 @pytest.mark.parametrize("name", ["negotiated", "negotiated-addpath", "negotiated-addpath-both"])
 def test_an_update_in_octets_says_what_its_session_negotiated(name: str) -> None:
-    for line in (SAMPLES / "packets-5.0.15" / f"{name}-update.jsonl").read_bytes().splitlines():
+    for line in sample_lines(f"{name}-update", "packets-5.0.15"):
         event = decode(line)
         assert isinstance(event, Octets)
         assert event.agreed == session("5.0.15", name)._replace(router_id=0), "which only the OPENs say"

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -20,12 +19,12 @@ from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from tests.lab.engine_story import LISTENER, PEER, TAGGED, policy_of
 from tests.lab.greeting import SUMMARY_HEADER, greeting
+from tests.lab.samples import sample, sample_lines
 from tests.lab.vrp_sets import set_of
 from tests.lab.wait import until
 
-SAMPLES = Path(__file__).parents[1] / "samples" / "exabgp-5.0.15"
-UPDATE = (SAMPLES / "update-v4-1.jsonl").read_bytes()
-BAD = (SAMPLES.with_name("exabgp-4.2.21") / "route-refresh-v4.jsonl").read_bytes()
+UPDATE = sample("update-v4-1") + b"\n"
+BAD = sample("route-refresh-v4", "exabgp-4.2.21") + b"\n"
 SUMMARY = SUMMARY_HEADER + b"127.0.0.3       65000     0:00:02 established %10d          1\n"
 FLAPPING = float(os.environ.get("RTRD_FLAPPING", "1"))
 """Seconds; `make flow`: 60."""
@@ -393,10 +392,10 @@ async def test_a_neighbor_is_called_what_exabgp_calls_it() -> None:
 async def test_the_end_of_one_of_two_sessions_takes_its_routes_alone(pipe: Pipe) -> None:
     own, other = b'"local": "127.0.0.1"', b'"local": "127.0.0.9"'
     await pipe.greet()
-    up = next(one for one in (SAMPLES / "session-up-main.jsonl").read_bytes().splitlines() if b'"up"' in one)
+    up = next(one for one in sample_lines("session-up-main") if b'"up"' in one)
     await pipe.say(up + b"\n" + UPDATE + up.replace(own, other) + b"\n" + line(1).replace(own, other))
     assert len(pipe.router.engine.table) == 21
-    down = (SAMPLES / "down-tcp-closed.jsonl").read_bytes()
+    down = b"\n".join([*sample_lines("down-tcp-closed"), b""])
     await pipe.say(down.replace(own, other))
     await until(lambda: len(pipe.router.engine.table) == 1)
     assert pipe.router.neighbors.up(PEER)
@@ -407,7 +406,7 @@ async def test_the_end_of_one_of_two_sessions_takes_its_routes_alone(pipe: Pipe)
 async def test_down_takes_the_routes_of_the_neighbor_along(pipe: Pipe) -> None:
     await pipe.say(UPDATE + line(1))
     assert len(pipe.router.engine.table) == 21
-    await pipe.say((SAMPLES / "down-tcp-closed.jsonl").read_bytes())
+    await pipe.say(b"\n".join([*sample_lines("down-tcp-closed"), b""]))
     await until(lambda: len(pipe.router.engine.table) == 0)
 
 

@@ -1,7 +1,6 @@
 """Every line that ExaBGP 4.2.21 and 5.0.15 wrote for a case (tests/samples) decodes to what stands here."""
 
 import json
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -22,8 +21,8 @@ from rtrd.rib.attributes import (
 )
 from rtrd.rib.bgp_events import Negotiated, State
 from tests.lab.engine_story import update_of
+from tests.lab.samples import SAMPLES, sample_lines
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 V4, V5 = "exabgp-4.2.21", "exabgp-5.0.15"
 PEER = "127.0.0.2"
 V6_PEER = "2001:db8::2"
@@ -312,8 +311,7 @@ FILES = sorted((version, file.stem) for version in (V4, V5) for file in (SAMPLES
 
 @pytest.mark.parametrize(("version", "name"), FILES)
 def test_each_line_of_a_sample(version: str, name: str) -> None:
-    lines = (SAMPLES / version / f"{name}.jsonl").read_bytes().splitlines()
-    assert [seen(line) for line in lines] == expected(version, name)
+    assert [seen(line) for line in sample_lines(name, version)] == expected(version, name)
 
 
 def test_each_expectation_has_its_sample() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import ROOT
 from tests.lab.graphs import circles
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = {"rtrd": ROOT / "rtrd", "rtrlib": ROOT / "ffi" / "rtrlib"}
 
 HISTORY = {"history", "history_store", "history_tables", "route_log"}

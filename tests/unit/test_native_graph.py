@@ -3,11 +3,11 @@
 import re
 from functools import cache
 from itertools import chain
-from pathlib import Path
 
+from tests.lab import ROOT
 from tests.lab.graphs import circles
 
-NATIVE = Path(__file__).parents[2] / "ffi" / "native"
+NATIVE = ROOT / "ffi" / "native"
 BELOW = {
     "base": {"base"},
     "vrps": {"base", "vrps"},

@@ -1,10 +1,9 @@
 """docs/openapi.yaml names every method and path that the API answers, and no other."""
 
 import re
-from pathlib import Path
 
 from rtrd.tags import VALIDITIES
-from tests.lab import whole
+from tests.lab import ROOT, whole
 from tests.lab.promised import DOCUMENT
 
 
@@ -30,6 +29,6 @@ def test_its_words_are_those_of_the_project() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     assert schemas["ValidityWord"]["enum"] == [*VALIDITIES]
     kinds = set(schemas["Event"]["properties"]["kind"]["enum"])
-    commands = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    commands = (ROOT / "docs" / "commands.md").read_text()
     table = commands.partition("### Events")[2].partition("\n`vrp` is")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == kinds

@@ -13,9 +13,9 @@ import yaml
 from rtrd import config
 from rtrd.config import ConfigError
 from rtrd.version import __version__
+from tests.lab import ROOT
 from tests.lab.programs import rtrd
 
-ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "packaging" / "rtrd.yaml"
 WHEELS = ROOT / "packaging" / "wheels.txt"
 PAGES = {"rtrd.1": "commands.md", "rtrd.yaml.5": "configuration.md", "rtrlib.3": "rtrlib.md"}

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.lab import ROOT
 from tests.lab.programs import run
 from tests.lab.whole import metrics
 
-ETC = Path(__file__).parents[2] / "etc"
+ETC = ROOT / "etc"
 RULES = ETC / "prometheus" / "rtrd.rules.yaml"
 BOARD = json.loads((ETC / "grafana" / "rtrd.json").read_text())
 ALERTS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]

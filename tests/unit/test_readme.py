@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rtrd import cli, config
 from rtrd.cli import COMMANDS
+from tests.lab import ROOT
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import rtrlib
+from tests.lab import ROOT
 
-REPO = Path(__file__).parents[2]
 WRONG = """
 from rtrlib import RTRManager
 manager = RTRManager("127.0.0.1", 3.5)
@@ -19,14 +19,14 @@ manager.ipv4_records().prefix
 def mypy(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run it as a user would: without this repository's configuration."""
     argv = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(folder / "cache")]
-    environment = {**os.environ, "MYPYPATH": str(REPO / "ffi")}
+    environment = {**os.environ, "MYPYPATH": str(ROOT / "ffi")}
     return subprocess.run(
         [*argv, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 
 def test_a_users_program(tmp_path: Path) -> None:
-    done = mypy(str(REPO / "tests" / "typing" / "user_program.py"), folder=tmp_path)
+    done = mypy(str(ROOT / "tests" / "typing" / "user_program.py"), folder=tmp_path)
     assert done.stdout == "Success: no issues found in 1 source file\n", done.stdout + done.stderr
     wrong = mypy("-c", WRONG, folder=tmp_path)
     assert wrong.returncode == 1

@@ -1,7 +1,6 @@
 """`rtrd exempt` and what `rtrd validate` says of SLURM, as an operator uses them."""
 
 import json
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 import pytest
 
 from rtrd.demo.caches import VRP
-from rtrd.demo.lab import Lab, find_program
+from rtrd.demo.lab import Lab
 from tests.lab.daemons import Daemon
 from tests.lab.faulty_cache import FaultyCache
+from tests.lab.programs import rtrd
 
 VRPS = [VRP("192.0.2.0/24", 24, 64496), VRP("198.51.100.0/24", 24, 64497), VRP("2001:db8::/32", 48, 64497)]
 KEY = ("198.51.100.0/24", "AS64511")
@@ -31,17 +31,13 @@ class Operator:
         self.daemon = lab.start(Daemon(lab.folder, [lab.start(FaultyCache(VRPS))], settings=settings))
         self.daemon.wait_vrps(2)
 
-    def rtrd(self, *words: str) -> subprocess.CompletedProcess[str]:
-        argv = [find_program("rtrd", "make venv"), *words, "--socket", str(self.daemon.socket)]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-
     def said(self, *words: str) -> str:
-        done = self.rtrd(*words)
+        done = rtrd(*words, "--socket", self.daemon.socket)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
     def refused(self, *words: str) -> tuple[int, str]:
-        done = self.rtrd(*words)
+        done = rtrd(*words, "--socket", self.daemon.socket)
         assert done.stdout == ""
         return done.returncode, done.stderr
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,10 +11,10 @@ from typing import Any, Self
 import pytest
 
 from rtrd.demo.caches import VRP, RtrdCache
-from rtrd.demo.lab import Lab, find_program
+from rtrd.demo.lab import Lab
 from tests.lab.faulty_cache import FaultyCache, never_ends
+from tests.lab.programs import RTRD, run
 from tests.lab.scripted_exabgp import LISTENER, PEER, ScriptedExaBGP
-from tests.lab.wait import SECONDS
 
 BOTH = [VRP("198.18.1.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64500)]
 PRIMARY = [*BOTH, VRP("203.0.113.0/24", 24, 64500)]
@@ -202,15 +201,11 @@ class Network:
 
     def forward(self, *, on: bool) -> None:
         """Let packets through, or swallow them: nobody is told."""
-        run(["ip", "netns", "exec", self.middle, "sh", "-c", f"echo {int(on)} > /proc/sys/net/ipv4/ip_forward"])
+        self._ip("netns", "exec", self.middle, "sh", "-c", f"echo {int(on)} > /proc/sys/net/ipv4/ip_forward")
 
     def _ip(self, *words: str) -> None:
-        run(["ip", *words])
-
-
-def run(words: list[str]) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 0, (words, done.stderr)
+        done = run("ip", *words)
+        assert done.returncode == 0, (words, done.stderr)
 
 
 class FarCache(RtrdCache):
@@ -232,7 +227,7 @@ def test_a_network_that_swallows_everything_is_noticed_and_the_other_group_takes
         far = lab.start(FarCache(lab.folder, PRIMARY, "far", network.far, network.address))
         near = FarCache(lab.folder, BACKUP, "near", network.near, "127.0.0.1")
         lab.start(near)
-        program = ["ip", "netns", "exec", network.near, find_program("rtrd", "make venv"), "run"]
+        program = ["ip", "netns", "exec", network.near, RTRD, "run"]
         timers = {"refresh": 3600, "expire": 7200, "keepalive": KEEPALIVE}
         daemon = lab.start(ScriptedExaBGP(lab.folder, [far, near], timers=timers, program=program))
         daemon.wait_status(lambda status: status["active_group"] == "group1", "the far cache")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from rtrd.demo.caches import VRP, RtrdCache
-from rtrd.demo.lab import Lab, Process, find_program
+from rtrd.demo.lab import Lab, Process
 from rtrd.rtr import pdu
 from tests.lab import rtr_wire
 from tests.lab.daemons import Daemon
+from tests.lab.programs import RTRD
 from tests.lab.rtr_routers import Bird, exported
 from tests.lab.rtr_wire import read_answer
 from tests.lab.slurm_text import slurm_text
@@ -122,7 +123,7 @@ def test_a_taken_address_is_said_and_ends_a_service(lab: Lab) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         daemon = Daemon(lab.folder, [cache], settings={"rtr-server": {"listen": [f"127.0.0.1:{port}"]}})
-        process = Process("refused", [find_program("rtrd", "make venv"), "run", "-c", str(daemon.config)], lab.folder)
+        process = Process("refused", [RTRD, "run", "-c", str(daemon.config)], lab.folder)
         lab.start(process)
         process.wait_for(f"rtr-server: cannot listen on 127.0.0.1:{port}: Address already in use")
         assert process.wait(SECONDS) == 1
@@ -133,22 +134,15 @@ def test_a_taken_address_does_not_keep_the_router_from_being_served(lab: Lab) ->
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         daemon = Daemon(lab.folder, [cache], settings={"rtr-server": {"listen": [f"127.0.0.1:{port}"]}})
-        argv = [find_program("rtrd", "make venv"), "run", "-c", str(daemon.config), "--exabgp"]
-        with subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        ) as process:
+        argv = [RTRD, "run", "-c", str(daemon.config), "--exabgp"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(argv, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe) as process:
             try:
                 assert process.stderr is not None
                 wanted = f"cannot listen on 127.0.0.1:{port}: Address already in use".encode()
                 assert any(b"continues" in line and wanted in line for line in process.stderr)
                 wait_until(lambda: (daemon.status() or {}).get("ready"), "it to be ready")
-                assert daemon.now()["rtr_server"] == {
-                    "listen": [],
-                    "listen_tls": [],
-                    "clients": 0,
-                    "serial": None,
-                    "vrps": None,
-                    "router_keys": None,
-                }
+                nothing = dict.fromkeys(("serial", "vrps", "router_keys"))
+                assert daemon.now()["rtr_server"] == {"listen": [], "listen_tls": [], "clients": 0, **nothing}
             finally:
                 process.terminate()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from rtrd.demo.lab import find_program
 from tests.lab import ROOT, systemd_host
+from tests.lab.programs import run
 from tests.lab.systemd_host import Host
 
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
@@ -99,8 +99,8 @@ def test_a_loop_that_stands_still_is_ended_by_the_watchdog(host: Host) -> None:
 
 def test_one_instance_for_each_router_beside_the_service(host: Host) -> None:
     host.systemctl("start", "rtrd", "rtrd@edge")
-    for run in ("rtrd", "rtrd-edge"):
-        host.until(lambda run=run: status(host, run)["ready"], f"VRPs of {run}")  # type: ignore[misc]
+    for name in ("rtrd", "rtrd-edge"):
+        host.until(lambda name=name: status(host, name)["ready"], f"VRPs of {name}")  # type: ignore[misc]
     host.systemctl("reload", "rtrd@edge")
     host.systemctl("stop", "rtrd")
     assert status(host, "rtrd-edge")["ready"]
@@ -117,8 +117,7 @@ def test_a_faulty_configuration_is_said_and_not_tried_for_ever(host: Host) -> No
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_the_unit_exposes_little(unit: Path) -> None:
-    argv = [find_program("systemd-analyze", "apt-get install systemd"), "security", "--offline=true", str(unit)]
-    said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    said = run(find_program("systemd-analyze", "apt-get install systemd"), "security", "--offline=true", unit).stdout
     level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)
     assert level is not None
     assert float(level[1]) < MOST_EXPOSED, said
@@ -130,8 +129,7 @@ def test_the_unit_is_well_formed(unit: Path, tmp_path: Path) -> None:
     text = unit.read_text().replace("/usr/bin/rtrd", "/bin/true")
     copy = tmp_path / unit.name
     copy.write_text(re.sub("^Documentation=.*\n", "", text, flags=re.MULTILINE))
-    argv = [find_program("systemd-analyze", "apt-get install systemd"), "verify", str(copy)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = run(find_program("systemd-analyze", "apt-get install systemd"), "verify", copy)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -1,14 +1,14 @@
 """`rtrd watch` on a real daemon with a real cache: what the cache says shows at once, with the cache's name."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP
-from rtrd.demo.lab import Lab, find_program
+from rtrd.demo.lab import Lab
 from tests.lab.daemons import Daemon
+from tests.lab.programs import RTRD, talk
 from tests.lab.stayrtr import StayRTR
 
 FIRST, SECOND = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)
@@ -18,18 +18,13 @@ def test_a_vrp_that_appears_and_a_cache_that_dies(lab: Lab) -> None:
     cache = lab.start(StayRTR(lab.folder, [FIRST]))
     daemon = lab.start(Daemon(lab.folder, [cache]))
     daemon.wait_vrps(1)
-    argv = [find_program("rtrd", "make venv"), "watch", "--json", "--last", "100", "--socket", str(daemon.socket)]
-    watch = subprocess.Popen(argv, stdout=subprocess.PIPE)
-    try:
-        assert watch.stdout is not None
-        lines = iter(watch.stdout.readline, b"")
+    with talk([RTRD, "watch", "--json", "--last", "100", "--socket", str(daemon.socket)]) as watch:
 
         def until(wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
             event: dict[str, Any]
-            for event in map(json.loads, lines):
-                if wanted(event):
-                    return event
-            raise AssertionError("watch ended")
+            while not wanted(event := json.loads(watch.line())):
+                pass
+            return event
 
         name = f"{cache.address}:{cache.port}"
         first = until(lambda event: event["kind"] == "vrps")
@@ -45,7 +40,4 @@ def test_a_vrp_that_appears_and_a_cache_that_dies(lab: Lab) -> None:
         assert f'rtrd_cache_vrps{{cache="{name}",group="group1"}} 2.0' in scraped
         assert 'rtrd_events_total{kind="vrps"} 2.0' in scraped
         daemon.stop()
-        assert watch.wait(30) in (0, 3)  # it ends with the daemon
-    finally:
-        watch.kill()
-        watch.wait(30)
+        assert watch.wait() in (0, 3)  # it ends with the daemon

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from rtrd.demo.lab import LabError, Process, find_program
+from rtrd.demo.lab import LabError, Process
 from tests.lab import ROOT
+from tests.lab.programs import RTRD
 
 MASKED = """
     systemd-sysctl.service systemd-modules-load.service systemd-remount-fs.service systemd-udevd.service
@@ -150,7 +151,7 @@ class Host:
 
 def install_here(host: Host) -> None:
     """Have rtrd at /usr/bin of the host, its units and its user, as the package installs them, unless it did."""
-    program = find_program("rtrd", "make venv")
+    program = RTRD
     install = f"""
 ln -sf {program} "$1/usr/bin/rtrd"
 cp {ROOT}/systemd/*.service "$1/etc/systemd/system/"

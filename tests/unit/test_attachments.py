@@ -5,7 +5,6 @@ import errno
 import os
 import resource
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +20,7 @@ from rtrd.exabgp.attachments import Attachments
 from rtrd.policy import Policy
 from rtrd.routers import Routers
 from rtrlib.vrp_set import VRPSet
+from tests.lab.programs import RTRD, run
 from tests.lab.wait import until
 
 HELLO = b"# rtrd\nversion\nversion\n"
@@ -48,8 +48,7 @@ class ExaBGP:
     async def start(self) -> None:
         stdin, self.to = os.pipe()
         self.of, stdout = os.pipe()
-        code = "import sys; from rtrd.cli import main; sys.exit(main(sys.argv[1:]))"
-        argv = [sys.executable, "-c", code, "attach", "--socket", str(self.control), *self.options]
+        argv = [RTRD, "attach", "--socket", str(self.control), *self.options]
         self.process = await asyncio.create_subprocess_exec(
             *argv, stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE
         )
@@ -240,9 +239,9 @@ async def test_a_file_is_no_pipe(service: Service, tmp_path: Path) -> None:
 def test_attach_starts_with_few_modules() -> None:
     """It waits for years beside each ExaBGP."""
     code = "import sys, rtrd.cli, rtrd.commands.attach; print(*sys.modules)"
-    argv = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"]
-    loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
-    assert not {"asyncio", "aiohttp", "msgspec", "structlog", "yaml", "_rov", "_rtrlib", "logging"} & set(loaded)
+    done = run(sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}", check=True)
+    loaded = set(done.stdout.split())
+    assert not {"asyncio", "aiohttp", "msgspec", "structlog", "yaml", "_rov", "_rtrlib", "logging"} & loaded
 
 
 async def test_of_more_than_is_kept_all_is_forgotten_up_to_a_whole_line(tmp_path: Path) -> None:

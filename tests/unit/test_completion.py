@@ -1,12 +1,12 @@
 """The script for each shell completes commands, their commands, options and values, in the real shell."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from rtrd import cli
+from tests.lab.programs import run
 
 BASH = r"""
 source "$1/_rtrd"
@@ -55,8 +55,7 @@ def test_it_completes(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         (folder / "_rtrd").write_text(text)
-        argv = [*SHELLS[shell], str(folder), line]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=90, check=True)
+        done = run(*SHELLS[shell], folder, line, check=True, seconds=90)
         assert done.stderr == ""
         return {each.split("\t")[0].strip() for each in done.stdout.splitlines()} - {""}
 

@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from rtrd import config
 from rtrd.config import ConfigError
 from rtrd.version import __version__
 from tests.lab import ROOT
-from tests.lab.programs import rtrd
+from tests.lab.programs import rtrd, run
 
 SHIPPED = ROOT / "packaging" / "rtrd.yaml"
 WHEELS = ROOT / "packaging" / "wheels.txt"
@@ -47,10 +46,9 @@ def test_a_man_page_is_whole_and_fits_a_terminal(name: str, tmp_path: Path) -> N
     if missing:
         pytest.skip(f"{missing} not installed: as root: .ci/packages deb")
     page = f"{tmp_path}/{name}"
-    subprocess.run(["make", "-s", page, f"man={tmp_path}"], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    run("make", "-s", page, f"man={tmp_path}", cwd=ROOT, check=True, seconds=60)
     environment = {**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"}
-    argv = ["man", "--warnings", "-l", page]
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    done = run("man", "--warnings", "-l", page, env=environment, check=True, seconds=60)
     assert done.stderr == ""
     heads = [line for line in done.stdout.splitlines() if line and line == line.upper() and line[0].isalpha()]
     assert heads == ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "FILES", "SEE ALSO"]

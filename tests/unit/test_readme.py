@@ -2,13 +2,12 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from rtrd import cli, config
 from rtrd.cli import COMMANDS
 from tests.lab import ROOT
+from tests.lab.programs import RTRD, run
 
 README = (ROOT / "README.md").read_text()
 
@@ -26,15 +25,8 @@ def test_the_table_names_the_commands_that_there_are() -> None:
 
 def test_the_first_example_prints_what_the_page_shows(tmp_path: Path) -> None:
     ((script, shown),) = re.findall(r"```sh\n([^`]*)```\n\n```text\n(.*?)```", README, re.DOTALL)
-    program = tmp_path / "rtrd"
-    program.write_text(
-        f'#!/bin/sh\nexec {sys.executable} -c "import sys; from rtrd import cli; sys.exit(cli.main())" "$@"\n'
-    )
-    program.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        ["sh", "-e", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    environment = {**os.environ, "PATH": f"{Path(RTRD).parent}:{os.environ['PATH']}"}
+    done = run("sh", "-e", "-c", script, cwd=tmp_path, env=environment)
     assert (done.stdout, done.stderr) == (shown, "")
 
 

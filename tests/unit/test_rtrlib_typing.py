@@ -7,6 +7,7 @@ from pathlib import Path
 
 import rtrlib
 from tests.lab import ROOT
+from tests.lab.programs import run
 
 WRONG = """
 from rtrlib import RTRManager
@@ -18,11 +19,8 @@ manager.ipv4_records().prefix
 
 def mypy(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run it as a user would: without this repository's configuration."""
-    argv = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(folder / "cache")]
-    environment = {**os.environ, "MYPYPATH": str(ROOT / "ffi")}
-    return subprocess.run(
-        [*argv, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    argv = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", folder / "cache", *arguments]
+    return run(*argv, cwd=folder, env={**os.environ, "MYPYPATH": str(ROOT / "ffi")}, seconds=300)
 
 
 def test_a_users_program(tmp_path: Path) -> None:
@@ -30,10 +28,9 @@ def test_a_users_program(tmp_path: Path) -> None:
     assert done.stdout == "Success: no issues found in 1 source file\n", done.stdout + done.stderr
     wrong = mypy("-c", WRONG, folder=tmp_path)
     assert wrong.returncode == 1
+    lines = wrong.stdout.splitlines()
     for line, code in ((3, "arg-type"), (4, "arg-type"), (5, "attr-defined")):
-        assert any(f":{line}: error" in said and f"[{code}]" in said for said in wrong.stdout.splitlines()), (
-            wrong.stdout
-        )
+        assert any(f":{line}: error" in said and f"[{code}]" in said for said in lines), wrong.stdout
 
 
 def test_the_package_says_that_it_is_typed() -> None:

@@ -15,8 +15,8 @@ from aiohttp import web
 from rtrd.api.server import APIServer
 from rtrd.commands import terminal
 from rtrd.commands.status_lines import age
-from rtrd.demo.lab import find_program
 from tests.lab.loop_thread import LoopThread
+from tests.lab.programs import RTRD
 from tests.lab.statuses import status
 
 STATUS = status(
@@ -85,7 +85,7 @@ def said(daemon: Path, *words: str, on_terminal: tuple[str, ...], **environment:
         kept[name] = writer
     env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
     env |= {"RTRD_SOCKET": str(daemon), "TERM": "xterm", **environment}
-    process = subprocess.Popen([find_program("rtrd", "make venv"), *words], env=env, stdin=subprocess.DEVNULL, **kept)
+    process = subprocess.Popen([RTRD, *words], env=env, stdin=subprocess.DEVNULL, **kept)
     for writer in kept.values():
         os.close(writer)
     found = {}

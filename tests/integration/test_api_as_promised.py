@@ -46,7 +46,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StillDaemon]:
     with LoopThread() as thread:
         one = thread.run(start())
         yield one
-        thread.run(one.close())
+        thread.run(one.__aexit__())
 
 
 @schema.exclude(path_regex=ENDLESS).parametrize()

@@ -69,19 +69,15 @@ class Stage(StillDaemon):
 
 @asynccontextmanager
 async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
-    async with browser(folder) as tab:
-        one = Stage(folder, settings, tab)
+    async with browser(folder) as tab, Stage(folder, settings, tab) as one:
         one.daemon.history.start()
         one.service.monitor.start()
-        try:
-            await one.serve()
-            await tab.look()
-            await tab.open(f"http://127.0.0.1:{one.port}/")
-            await tab.until("document.getElementById('live')?.dataset.on === 'yes'")
-            await tab.until("!!document.querySelector('.group')")
-            yield one
-        finally:
-            await one.close()
+        await one.serve()
+        await tab.look()
+        await tab.open(f"http://127.0.0.1:{one.port}/")
+        await tab.until("document.getElementById('live')?.dataset.on === 'yes'")
+        await tab.until("!!document.querySelector('.group')")
+        yield one
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}
 
 def policy_of(text: str) -> Policy:
     """Give the policy of a configuration whose caches do not matter."""
-    return Policy(config.loads(CACHES + text, Path("rtrd.yaml")).policy)
+    found = config.loads(CACHES + text, Path("rtrd.yaml"))
+    return Policy(found.policy, found.neighbors)
 
 
 PEER, LISTENER = "127.0.0.2", "127.0.0.3"
@@ -82,9 +83,9 @@ def update(
 class EngineStory:
     """An engine, its VRP set, and what it said."""
 
-    def __init__(self, policy: Policy, *vrps: VRP) -> None:
+    def __init__(self, policy: Policy, *vrps: VRP, secret: bytes = b"") -> None:
         self.vrp_set = set_of(*vrps)
-        self.engine = Engine("exabgp", self.vrp_set, policy)
+        self.engine = Engine("exabgp", self.vrp_set, policy, secret)
 
     def up(self, *neighbors: str) -> None:
         for neighbor in neighbors:

@@ -19,7 +19,7 @@ from rtrd.demo.lab import LabError
 
 HEADER = 19
 REFRESH = 5
-ORIGIN, AS_PATH, NEXT_HOP, LOCAL_PREF, COMMUNITY, MP_REACH, MP_UNREACH, EXTENDED, LARGE = 1, 2, 3, 5, 8, 14, 15, 16, 32
+ORIGIN, AS_PATH, NEXT_HOP, COMMUNITY, MP_REACH, MP_UNREACH, EXTENDED, LARGE = 1, 2, 3, 8, 14, 15, 16, 32
 
 
 class Route(NamedTuple):
@@ -62,8 +62,6 @@ class Speaker:
         """What it was told and was not taken back, in this session."""
         self.heard: list[Heard] = []
         self.sessions = 0
-        self.refreshes = 0
-        """Times that it was asked for a family."""
         self.answers_refresh = True
         """False: it is asked, and says nothing (a slow peer)."""
         self.leftovers: list[str] = []
@@ -159,7 +157,7 @@ class Speaker:
 
     def _nlri(self, prefix: str) -> bytes:
         """A prefix on the wire, with an id that it always has."""
-        return (zlib.crc32(prefix.encode()) % 3).to_bytes(4) * self._path_ids + _pack(prefix)
+        return (zlib.crc32(prefix.encode()) % 3).to_bytes(4) * self._path_ids + packed_prefix(prefix)
 
     def _announce(self, routes: Mapping[str, Route]) -> None:
         groups: dict[tuple[bool, Route], list[bytes]] = {}
@@ -279,12 +277,10 @@ class Speaker:
             self._update(body)
         elif kind == NOTIFICATION:
             self._refusal = f"NOTIFICATION {body[0]}/{body[1]} {body[2:]!r}"
-        elif kind == REFRESH:
-            self.refreshes += 1
-            if self.answers_refresh:
-                family = 4 if body[:2] == b"\0\1" else 6
-                # Not here: whoever reads must not wait until the router has read.
-                threading.Thread(target=self._again, args=(family, self._socket), daemon=True).start()
+        elif kind == REFRESH and self.answers_refresh:
+            family = 4 if body[:2] == b"\0\1" else 6
+            # Not here: whoever reads must not wait until the router has read.
+            threading.Thread(target=self._again, args=(family, self._socket), daemon=True).start()
 
     def _update(self, body: bytes) -> None:
         now = time.monotonic()
@@ -371,7 +367,7 @@ def split(attributes: bytes) -> Iterable[tuple[int, bytes]]:
         at = start + size
 
 
-def _pack(prefix: str) -> bytes:
+def packed_prefix(prefix: str) -> bytes:
     address, _, length = prefix.partition("/")
     packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
     return bytes([int(length)]) + packed[: (int(length) + 7) // 8]

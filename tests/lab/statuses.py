@@ -1,8 +1,10 @@
 """What /status answers of one cache and one router, but for what a test has otherwise."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.version import __version__
 
 
@@ -19,3 +21,21 @@ def status(
         "routers": [{"name": "exabgp", "exabgp": "5.0.15", **router}],
         **more,
     }
+
+
+def would_change(router: str, prefix: str, now: str, then: str, cover: str | None) -> dict[str, Any]:
+    """A route of 192.0.2.1 and AS64500 as `rtrd whatif` answers it."""
+    whose = {"router": router, "neighbor": "192.0.2.1", "prefix": prefix, "path_id": None, "origin_as": 64500}
+    return {**whose, "now": now, "then": then, "cover": cover}
+
+
+@dataclass(frozen=True)
+class NamedCache:
+    """A cache, as far as its name goes."""
+
+    index: int
+    host: str
+    port: int = 323
+
+    def __str__(self) -> str:
+        return str(Endpoint(self.host, self.port))

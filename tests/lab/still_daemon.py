@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Self
 
 from rtrd.api.server import APIServer
 from rtrd.base.clock import Clock
@@ -21,7 +22,7 @@ CACHE = "192.0.2.10:323"
 
 
 class StillDaemon:
-    """The daemon, its service and its router. `serve` and `close` need a running loop."""
+    """The daemon, its service and its router, until the end of the context. It needs a running loop."""
 
     def __init__(
         self, folder: Path, config: str = CONFIG, *, router: str = "exabgp", clock: Clock | None = None
@@ -58,7 +59,10 @@ class StillDaemon:
         if self._server is not None:
             await self._server.close()
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
         await self.service.monitor.close()
         await self.daemon.history.close()

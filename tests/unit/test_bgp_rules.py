@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import struct
 from ipaddress import IPv4Address, ip_address, ip_network
-from pathlib import Path
 
 import pytest
 
-from rtrd import config
 from rtrd.exabgp.encode import Encoder
-from rtrd.policy import Policy
 from rtrd.rib.bgp_session import BGPSession
-from rtrd.rib.engine import Engine
-from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP
-from tests.lab.engine_story import CACHES
-from tests.lab.vrp_sets import set_of
+from tests.lab.engine_story import EngineStory, policy_of
+from tests.lab.speaker import packed_prefix
 
 OURS = 65000
 A, B, IBGP, EBGP = "192.0.2.1", "192.0.2.2", "192.0.2.8", "192.0.2.9"
@@ -34,18 +29,11 @@ def segment(*ases: int, kind: int = 2) -> bytes:
     return struct.pack(f"!BB{len(ases)}I", kind, len(ases), *ases)
 
 
-def octets(prefix: str) -> bytes:
-    address, _, length = prefix.partition("/")
-    return bytes([int(length)]) + IPv4Address(address).packed[: (int(length) + 7) // 8]
-
-
-class Story:
+class Story(EngineStory):
     """An engine of which two neighbors are told, and what it says."""
 
     def __init__(self, text: str = ALL, *vrps: VRP, secret: bytes = b"") -> None:
-        self.vrp_set = set_of(*vrps)
-        found = config.loads(CACHES + text, Path("rtrd.yaml"))
-        self.engine = Engine("exabgp", self.vrp_set, Policy(found.policy, found.neighbors), secret)
+        super().__init__(policy_of(text), *vrps, secret=secret)
         self.encoder = Encoder(self.engine)
         for neighbor, asn in ASES.items():
             self.engine.add_receiver(neighbor)
@@ -65,7 +53,7 @@ class Story:
         """Have a neighbor announce a route; gives what is wrong with it."""
         found = attribute(1, b"\0", 0x40) + attribute(2, path, 0x40) + attribute(3, IPv4Address(hop).packed, 0x40)
         found += more
-        nlri = (b"" if path_id is None else struct.pack("!I", path_id)) + octets(prefix)
+        nlri = (b"" if path_id is None else struct.pack("!I", path_id)) + packed_prefix(prefix)
         session = BGPSession(
             OURS, ASES[neighbor], True, frozenset() if path_id is None else frozenset({4}), False,
             router_id=int(IPv4Address(router_id)), addresses=(neighbor, "127.0.0.1"),
@@ -73,14 +61,8 @@ class Story:
         return self.engine.receive(neighbor, session, struct.pack("!HH", 0, len(found)) + found + nlri)
 
     def policy(self, text: str) -> None:
-        found = config.loads(CACHES + text, Path("rtrd.yaml"))
-        self.engine.set_policy(Policy(found.policy, found.neighbors))
+        self.engine.set_policy(policy_of(text))
         self.encoder.forget()
-
-    def commands(self) -> list[Command]:
-        while self.engine.work(10):
-            pass
-        return list(iter(lambda: self.engine.next_command(50), None))
 
     def said(self) -> dict[str, str]:
         """What each receiver is told: the words of an announcement, or `withdraw`."""

@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -44,8 +42,9 @@ from rtrd.vrps.notation import VRPEdit
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm import Reasons
 from rtrlib.vrp import VRP, pack
+from tests.lab import programs
 from tests.lab.loop_thread import LoopThread
-from tests.lab.statuses import status
+from tests.lab.statuses import NamedCache, status, would_change
 from tests.lab.vrp_sets import set_of
 from tests.lab.wait import wait_until
 
@@ -83,18 +82,7 @@ CHANGED: dict[str, Any] = {
     "routes": 20,
     "newly_invalid": {"unreachable": 1, "covered-by-valid": 0, "covered-by-not-found": 0},
     "changes": [{"now": "valid", "then": "invalid", "routes": 1}],
-    "changed": [
-        {
-            "router": "exabgp",
-            "neighbor": "192.0.2.1",
-            "prefix": "192.0.2.0/24",
-            "path_id": None,
-            "origin_as": 64500,
-            "now": "valid",
-            "then": "invalid",
-            "cover": "unreachable",
-        }
-    ],
+    "changed": [would_change("exabgp", "192.0.2.0/24", "valid", "invalid", "unreachable")],
     "without_effect": ["+198.51.100.0/24-24 AS64501"],
 }
 
@@ -103,18 +91,7 @@ ADDRESS = "expected one as 192.0.2.1 or 2001:db8::1"
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)]
 
 
-@dataclass(frozen=True)
-class FakeCache:
-    """A cache, as far as its name goes."""
-
-    index: int
-    host: str
-
-    def __str__(self) -> str:
-        return str(Endpoint(self.host, 323))
-
-
-CACHES = [FakeCache(0, "192.0.2.10"), FakeCache(1, "2001:db8::1")]
+CACHES = [NamedCache(0, "192.0.2.10"), NamedCache(1, "2001:db8::1")]
 
 
 class FakeDaemon:
@@ -195,18 +172,9 @@ class FakeDaemon:
             if within in (None, prefix):
                 if number in (0, self.route_count - 1):
                     self.noted.append(self.seen())
-                yield (
-                    "192.0.2.1",
-                    SimpleNamespace(
-                        prefix=prefix,
-                        path_id=None,
-                        origin=64500 if number else None,
-                        validity="valid" if number else "not-found",
-                        decision="announce",
-                        reason=None,
-                        since=0,
-                    ),
-                )
+                origin, validity = (64500, "valid") if number else (None, "not-found")
+                rest = {"path_id": None, "decision": "announce", "reason": None, "since": 0}
+                yield "192.0.2.1", SimpleNamespace(prefix=prefix, origin=origin, validity=validity, **rest)
 
 
 @dataclass
@@ -497,13 +465,10 @@ def test_events_come_as_they_happen_until_the_client_hangs_up(served: Running) -
 
 def test_watching_ends_with_its_reader_though_nothing_happens(served: Running) -> None:
     served.daemon.event_log.add("cache", "before")
-    program = "import sys; from rtrd.cli import main; sys.exit(main())"
-    argv = [sys.executable, "-c", program, "watch", "--last", "1", "--socket", str(served.path)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as watching:
-        assert watching.stdout is not None
-        assert watching.stdout.readline().endswith("before\n")
-        watching.stdout.close()
-        assert watching.wait(30) == 128 + signal.SIGPIPE
+    with programs.talk([programs.RTRD, "watch", "--last", "1", "--socket", str(served.path)]) as watching:
+        assert watching.line().endswith("before")
+        watching.hear_no_more()
+        assert watching.wait() == 128 + signal.SIGPIPE
 
 
 def test_events_for_a_browser(served: Running) -> None:

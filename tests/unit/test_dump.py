@@ -15,13 +15,12 @@ from tests.lab.still_daemon import StillDaemon
 
 
 async def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:
-    one = StillDaemon(tmp_path)
-    one.daemon.event_log.add("cache", "it failed")
-    log.setup("json", fd=os.open(os.devnull, os.O_WRONLY))
-    log.get("engine").info("quiet\n\x1b[2J", password="x", router="edge")
-    body = answer(one.service.dump()).body
+    async with StillDaemon(tmp_path) as one:
+        one.daemon.event_log.add("cache", "it failed")
+        log.setup("json", fd=os.open(os.devnull, os.O_WRONLY))
+        log.get("engine").info("quiet\n\x1b[2J", password="x", router="edge")
+        body = answer(one.service.dump()).body
     assert isinstance(body, bytes)
-    await one.close()
     found = json.loads(body)
     assert found["configuration"]["caches"]["groups"][0]["servers"][0]["host"] == "192.0.2.10"
     assert "rtrd_ready 0.0" in found["metrics"]

@@ -39,7 +39,7 @@ class Steady(Story):
             in_force = frozenset(self.in_force)
             if not self.seen or self.seen[-1] != in_force:
                 self.seen.append(in_force)
-            self.table.announce(self.neighbor, self.attributes, ["10.0.19.0/24"])
+            self.observed.announce(["10.0.19.0/24"])
             validity = next(route.validity for route in self.table.routes("10.0.19.0/24"))
             assert validity == self.vrp_set.validate("10.0.19.0/24", 64500)
             await asyncio.sleep(0)

@@ -45,12 +45,9 @@ class Story(StillDaemon):
 @pytest.fixture
 @asynccontextmanager
 async def one(tmp_path: Path) -> AsyncIterator[Story]:
-    one = Story(tmp_path)
-    await one.told()
-    try:
+    async with Story(tmp_path) as one:
+        await one.told()
         yield one
-    finally:
-        await one.close()
 
 
 async def test_a_vrp_that_comes_and_goes(one: Story) -> None:

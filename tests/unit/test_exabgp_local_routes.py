@@ -8,12 +8,10 @@ from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, LocalRoutesList
 from rtrd.exabgp.startup import ADVERTISED
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import Update
-from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP
 from tests.lab.engine_story import PEER as FEEDER
-from tests.lab.engine_story import TAGGED, key_of_json, policy_of, tell
-from tests.lab.vrp_sets import set_of
+from tests.lab.engine_story import TAGGED, EngineStory, key_of_json, policy_of, tell
 
 PEER = "127.0.0.3"
 LINE = (
@@ -24,11 +22,10 @@ MARK = " attribute [ 0x01 0x40 0x00 ] as-path ( 64496 )"
 VERSION = "5.0.15"
 
 
-class Story:
+class Story(EngineStory):
     def __init__(self) -> None:
-        vrp_set = set_of(VRP("198.51.100.0/24", 24, 65000))
         rule = PolicyRule(direction="out", to=(Address(PEER),), invalid=Action(action="withdraw"))
-        self.engine = Engine("exabgp", vrp_set, Policy([rule]))
+        super().__init__(Policy([rule]), VRP("198.51.100.0/24", 24, 65000))
         self.now = 100.0
         self.own = LocalRoutesList(self.engine, self.now)
 
@@ -86,11 +83,11 @@ def test_a_line_that_nobody_asked_for_is_none(story: Story) -> None:
     assert story.known == []
 
 
-class Announced:
+class Announced(EngineStory):
     """rtrd has had one route announced."""
 
     def __init__(self) -> None:
-        self.engine = Engine("exabgp", set_of(), policy_of(TAGGED))
+        super().__init__(policy_of(TAGGED))
         self.now = 100.0
         self.list = LocalRoutesList(self.engine, self.now)
         key = key_of_json(b'{"origin": "igp", "as-path": [64496]}')
@@ -98,8 +95,7 @@ class Announced:
         assert self.command() is not None
 
     def command(self) -> Command | None:
-        while self.engine.work(100):
-            pass
+        self.work()
         self.engine.table.barrier_falls()
         return self.engine.next_command(50)
 

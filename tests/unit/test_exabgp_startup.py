@@ -8,9 +8,7 @@ from rtrd.exabgp.neighbor_text import ApiSection
 from rtrd.exabgp.neighbors import Neighbors
 from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, Phase, StartUp
 from rtrd.rib.bgp_events import State, Update
-from rtrd.rib.engine import Engine
-from tests.lab.engine_story import LISTENER, PEER, TAGGED, key_of_json, policy_of, tell
-from tests.lab.vrp_sets import set_of
+from tests.lab.engine_story import LISTENER, PEER, TAGGED, EngineStory, key_of_json, policy_of, tell
 
 VERSION = "5.0.15"
 KEY = key_of_json(b'{ "origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": [64496, 64500]}} }')
@@ -27,11 +25,11 @@ def learned(prefix: str, words: str = f"origin igp {PATH}") -> str:
     return f"neighbor {PEER} {REST} {prefix} next-hop 192.0.2.1 {words}"
 
 
-class Story:
+class Story(EngineStory):
     """rtrd, started at an ExaBGP where these routes stand."""
 
     def __init__(self, *stands: str) -> None:
-        self.engine = Engine("exabgp", set_of(), policy_of(TAGGED))
+        super().__init__(policy_of(TAGGED))
         self.now = 100.0
         self.api = ApiSections()
         self.neighbors, self.bgp_sessions = Neighbors(), BGPSessions()
@@ -60,12 +58,8 @@ class Story:
         self.startup.ended(LEARNED.format(PEER), self.now)
 
     def written(self) -> list[tuple[bool, str]]:
-        while self.engine.work(100):
-            pass
-        said = []
-        while (command := self.engine.next_command(50)) is not None:
-            said += [(command.announce, prefix) for prefix in command.prefixes.split()]
-        return sorted(said)
+        commands = self.commands()
+        return sorted((command.announce, prefix) for command in commands for prefix in command.prefixes.split())
 
 
 def test_nothing_is_written_while_it_is_not_known_what_stands() -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from rtrd.base.clock import Clock
-from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.rib.whatif import Impact
 from rtrd.vrps import guarding
 from rtrd.vrps.guard import Limits, NothingHeldError
@@ -18,9 +16,10 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPChanges
 from tests.lab import promised
 from tests.lab.effective_story import NOON, Cache, EffectiveStory, OnExpire
+from tests.lab.observed import Observed
 from tests.lab.slurm_text import slurm_text
+from tests.lab.vrp_sets import packed
 
-OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 ORIGIN = 64500
 GOOD = [VRP(f"10.0.{i}.0/24", 24, ORIGIN) for i in range(20)]
 BAD = [VRP(f"10.0.{i}.0/24", 24, 64666) for i in range(20)]
@@ -34,9 +33,8 @@ class Story(EffectiveStory):
     def __init__(self, on_expire: OnExpire = "not-found") -> None:
         super().__init__(on_expire)
         self.now = 1000.0
-        self.table = RouteTable(self.vrp_set)
-        self.neighbor = self.table.add_neighbor(OBSERVE, b"\x7f\0\0\1")
-        self.attributes = self.table.add_attributes(b"a", AttributeSummary(1, ORIGIN, 100, 1, 0, FIT))
+        self.observed = Observed(self.vrp_set)
+        self.table = self.observed.table
         self.guarding = Guarding(
             Limits(0.05, 0.2, 300),
             self.vrp_set,
@@ -56,7 +54,7 @@ class Story(EffectiveStory):
         self.table.revalidate()
 
     def announce(self, count: int) -> None:
-        self.table.announce(self.neighbor, self.attributes, [f"10.{i >> 8}.{i & 255}.0/24" for i in range(count)])
+        self.observed.announce(f"10.{i >> 8}.{i & 255}.0/24" for i in range(count))
 
     def sync(self, cache: Cache, vrps: Iterable[VRP]) -> None:
         self.effective.discarded(cache)
@@ -330,7 +328,7 @@ class TestSnapshot:
 
     @pytest.fixture
     def begun(self, story: Story) -> Story:
-        story.vrp_set.stage(SNAPSHOT, b"".join(map(pack, GOOD)))
+        story.vrp_set.stage(SNAPSHOT, packed(GOOD))
         story.effective.use_snapshot()
         assert (story.state, story.in_force) == ("following", set(GOOD))
         story.sync(Cache(0), BAD)

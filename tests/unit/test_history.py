@@ -20,28 +20,22 @@ from rtrd.history_store import Store
 from rtrd.history_tables import Batch, Found, Question
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State, Update
-from rtrd.rib.table import CHANGE_SIZE, RouteTable, changes_of
-from rtrd.rib.terms import AttributeSummary, NeighborPolicy
-from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPSet
+from rtrd.rib.table import CHANGE_SIZE, changes_of
+from rtrlib.vrp import VRP
 from tests.lab.engine_story import tell
+from tests.lab.observed import OBSERVE, Observed
 from tests.lab.still_daemon import CACHE, CONFIG, StillDaemon
+from tests.lab.vrp_sets import packed, set_of
 
 EVERYTHING = 1 << 62
 
 
 def changes(count: int = 1, base: int = 10) -> bytes:
     """Give changes of so many new routes, invalid ones."""
-    vrp_set = VRPSet()
-    vrp_set.replace(0, pack(VRP("0.0.0.0/0", 0, 64500)))
-    vrp_set.activate([0])
-    vrp_set.usable = True
-    table = RouteTable(vrp_set)
-    table.listen(count)
-    neighbor = table.add_neighbor(NeighborPolicy(0, ("observe",) * 4, (0,) * 4, (100,) * 4), b"")
-    attributes = table.add_attributes(b"one", AttributeSummary(1, 64501, 100, 1, 0, 0))
-    table.announce(neighbor, attributes, [f"{base}.{i >> 8 & 255}.{i & 255}.0/24" for i in range(count)])
-    return table.take_changes(count)[0]
+    one = Observed(set_of(VRP("0.0.0.0/0", 0, 64501)))
+    one.table.listen(count)
+    one.announce(f"{base}.{i >> 8 & 255}.{i & 255}.0/24" for i in range(count))
+    return one.table.take_changes(count)[0]
 
 
 def batch(records: bytes, time: float = 1e9, cause: Cause | None = None) -> Batch:
@@ -209,14 +203,11 @@ class Story(StillDaemon):
 @pytest.fixture
 @asynccontextmanager
 async def story(tmp_path: Path) -> AsyncIterator[Story]:
-    one = Story(tmp_path, f"{CONFIG}state: {tmp_path}")
-    one.daemon.history.start()
-    one.service.monitor._begin(one.router)
-    one.daemon.vrp_set.usable = True
-    try:
+    async with Story(tmp_path, f"{CONFIG}state: {tmp_path}") as one:
+        one.daemon.history.start()
+        one.service.monitor._begin(one.router)
+        one.daemon.vrp_set.usable = True
         yield one
-    finally:
-        await one.close()
 
 
 async def became(one: Story, prefix: str = "0.0.0.0/0") -> list[dict[str, Any]]:
@@ -308,19 +299,13 @@ async def test_what_waits_for_the_thread_is_bounded_and_what_is_too_much_is_said
 
 
 def test_in_a_burst_invalid_routes_and_decisions_come_first() -> None:
-    vrp_set = VRPSet()
-    vrp_set.activate([0])
-    vrp_set.usable = True
-    vrp_set.replace(0, pack(VRP("10.0.0.0/8", 24, 64501)))
-    table = RouteTable(vrp_set)
-    observed = NeighborPolicy(0, ("observe",) * 4, (0,) * 4, (100,) * 4)
-    neighbor = table.add_neighbor(observed, b"")
-    attributes = table.add_attributes(b"one", AttributeSummary(1, 64501, 100, 1, 0, 0))
-    table.announce(neighbor, attributes, [f"10.0.{i}.0/24" for i in range(100)])
+    vrp_set = set_of(VRP("10.0.0.0/8", 24, 64500))
+    observed = Observed(vrp_set, [f"10.0.{i}.0/24" for i in range(100)])
+    table = observed.table
     table.listen(20)
 
     def became(*vrps: VRP) -> None:
-        table.vrps_changed(vrp_set.replace(0, b"".join(map(pack, vrps))))
+        table.vrps_changed(vrp_set.replace(0, packed(vrps)))
         while table.work(2000):
             pass
 
@@ -330,8 +315,8 @@ def test_in_a_burst_invalid_routes_and_decisions_come_first() -> None:
     touches = [(one.was, one.validity) for one in changes_of(records)]
     assert touches == [("valid", "not-found")] * 10 + [("not-found", "invalid")] * 5
     assert lost.changes == 90
-    became(*(VRP(f"10.0.{i}.0/24", 24, 64501) for i in range(5)))
-    table.set_policy(neighbor, observed._replace(actions=("withdraw",) * 4))
+    became(*(VRP(f"10.0.{i}.0/24", 24, 64500) for i in range(5)))
+    table.set_policy(observed.neighbor, OBSERVE._replace(actions=("withdraw",) * 4))
     table.revalidate()
     became()
     records, lost = table.take_changes(100)

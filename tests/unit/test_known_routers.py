@@ -99,12 +99,11 @@ def test_those_of_the_configuration_have_their_time_and_are_then_missed() -> Non
 
 
 async def test_the_status_names_those_of_the_configuration(tmp_path: Path) -> None:
-    one = StillDaemon(tmp_path, f"{CONFIG}routers: [edge1]\n")
-    status = json.loads(msgspec.json.encode(one.daemon.registry.status()))
+    async with StillDaemon(tmp_path, f"{CONFIG}routers: [edge1]\n") as one:
+        status = json.loads(msgspec.json.encode(one.daemon.registry.status()))
     assert [(each["name"], each["attached"]) for each in status["routers"]] == [("exabgp", True), ("edge1", False)]
     assert status["host"] == socket.gethostname()
     assert abs(dt.datetime.fromisoformat(status["started"]).timestamp() - time.time()) < 100
-    await one.close()
 
 
 def test_one_behind_our_own_pipes_is_never_missed() -> None:

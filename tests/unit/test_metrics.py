@@ -9,13 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rtrd.api import scrape
 from rtrd.base.registry import Metric, Registry
-from rtrd.config import load
-from rtrd.daemon import Daemon
-from rtrd.exabgp.session import ExaBGP
 from rtrd.policy import Policy
-from rtrd.rib.engine import Engine
 from rtrd.routers import Routers
 from rtrlib.vrp_set import VRPSet
+from tests.lab.still_daemon import StillDaemon
 from tests.lab.whole import metrics
 
 CONFIG = """
@@ -40,14 +37,11 @@ UPDATE = (
 @pytest.fixture
 def scraped(tmp_path: Any) -> Any:
     """A daemon that is not started, with a router that announced a route; gives its metrics by name."""
-    (tmp_path / "rtrd.yaml").write_text(CONFIG)
 
     async def read() -> bytes:
-        daemon = Daemon(load(tmp_path / "rtrd.yaml"))
-        router = ExaBGP(Engine("exabgp", daemon.vrp_set, Policy(())), 0, 1, lambda: None)
-        router.feed(UPDATE)
-        daemon.routers._routers.append(router)
-        return (await scrape.page(daemon.registry.collect(), ""))[0]
+        async with StillDaemon(tmp_path, CONFIG) as one:
+            one.router.feed(UPDATE)
+            return (await scrape.page(one.daemon.registry.collect(), ""))[0]
 
     return {family.name: family for family in text_string_to_metric_families(asyncio.run(read()).decode())}
 

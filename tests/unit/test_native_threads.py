@@ -7,11 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bench import generate, lines
 from rtrd.policy import Policy
-from rtrd.rib.bgp_events import State
-from rtrd.rib.engine import Engine
 from rtrd.vrps import packed
-from tests.lab.engine_story import take
-from tests.lab.vrp_sets import set_of
+from tests.lab.engine_story import EngineStory, take
 
 VRPS = generate.vrps(2000)
 ROUTES = lines.make_routes(1000, VRPS)
@@ -20,20 +17,17 @@ STREAM = list(lines.updates(ROUTES, 5))
 
 def life(_: int) -> tuple[dict[str, int], bytes]:
     """Fill a set and a table, change them, and empty them again."""
-    vrp_set = set_of()
-    vrp_set.replace(0, b"".join(VRPS))
-    engine = Engine("r", vrp_set, Policy())
-    engine.state(State(lines.PEER, up=True, reason=""))
-    take(engine, *STREAM)
-    counts = engine.counts()
-    engine.vrps_changed(vrp_set.replace(0, b""))
-    while engine.work(100):
-        pass
-    assert engine.counts()["not-found"] == len(ROUTES)
-    engine.state(State(lines.PEER, up=False, reason=""))
-    while engine.work(100):
-        pass
-    assert len(engine.table) == 0
+    story = EngineStory(Policy())
+    story.vrp_set.replace(0, b"".join(VRPS))
+    story.up(lines.PEER)
+    take(story.engine, *STREAM)
+    counts = story.engine.counts()
+    story.vrps()
+    story.work()
+    assert story.engine.counts()["not-found"] == len(ROUTES)
+    story.down(lines.PEER)
+    story.work()
+    assert len(story.engine.table) == 0
     return counts, packed.ordered(b"".join(VRPS))
 
 

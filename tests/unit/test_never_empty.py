@@ -26,6 +26,7 @@ from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import CacheGroup, Intervals, Server, TCPServer
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import SNAPSHOT, VRPChanges, VRPSet
+from tests.lab.vrp_sets import packed
 from tests.unit.test_cache_life import Script, frame, state
 
 VRPS = [VRP(f"10.{number}.0.0/16", 16, number) for number in range(4)]
@@ -77,7 +78,7 @@ class World(RuleBasedStateMachine):
         self.listener = EffectiveVRPs(self.vrp_set, on_expire, self.changed, lambda: None, self.exit)
         if snapshot is not None:
             self.snapshot = snapshot
-            self.vrp_set.stage(SNAPSHOT, b"".join(map(pack, snapshot)))
+            self.vrp_set.stage(SNAPSHOT, packed(snapshot))
             self.listener.use_snapshot()
         groups = [CacheGroup(1, [server(0), server(1)]), CacheGroup(2, [server(2), server(3)])]
         intervals = Intervals(3600, RETRY, EXPIRE)

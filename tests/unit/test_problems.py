@@ -15,6 +15,7 @@ from rtrd.rib.terms import Command
 from rtrd.vrps.snapshot import SnapshotError
 from rtrlib.vrp import VRP, pack
 from tests.lab.greeting import greeting
+from tests.lab.slurm_text import slurm_text
 from tests.lab.still_daemon import CONFIG, StillDaemon
 
 WHOLE = CONFIG + "guard: {max-newly-invalid: 0%}\nslurm: [slurm.json]\nstate: state\nbird: {}\n"
@@ -45,11 +46,8 @@ class Stage(StillDaemon):
 @pytest.fixture
 @asynccontextmanager
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(tmp_path)
-    try:
+    async with Stage(tmp_path) as stage:
         yield stage
-    finally:
-        await stage.close()
 
 
 async def test_no_set_is_critical_and_says_how_routes_count(stage: Stage) -> None:
@@ -95,10 +93,7 @@ async def test_slurm_files_and_a_configuration_that_are_refused(stage: Stage) ->
     assert severity == "warning"
     assert slurm.startswith(f"SLURM files as they are now are not in force: {stage.folder}/slurm.json:")
     assert reload.startswith(f"the configuration was refused at the last reload: {stage.folder}/slurm.json:")
-    (stage.folder / "slurm.json").write_text(
-        '{"slurmVersion": 1, "validationOutputFilters": {"prefixFilters": [], "bgpsecFilters": []},'
-        ' "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []}}'
-    )
+    (stage.folder / "slurm.json").write_text(slurm_text())
     await stage.daemon.slurm.load()
     await stage.service.reloading.reload()
     assert stage.problems == []

@@ -12,9 +12,10 @@ from rtrd.rtr import relay
 from rtrd.rtr.relay import MOST_SINGLE, Updates
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.router_keys import KeySet
-from rtrlib.vrp import VRP, pack, unpack
-from rtrlib.vrp_set import VRPChanges, VRPSet
+from rtrlib.vrp import VRP, unpack
+from rtrlib.vrp_set import VRPChanges
 from tests.lab.strategies import vrps
+from tests.lab.vrp_sets import packed, set_of
 from tests.lab.wait import until
 
 ONE, TWO, THREE = (VRP(f"192.0.2.{i}/32", 32, 64500) for i in range(3))
@@ -64,9 +65,7 @@ class Story:
     """A VRP set with one source, a slow server, and the task between them."""
 
     def __init__(self, *vrps: VRP) -> None:
-        self.vrp_set = VRPSet()
-        self.vrp_set.activate([0])
-        self.vrp_set.replace(0, b"".join(map(pack, vrps)))
+        self.vrp_set = set_of(*vrps)
         self.server = SlowServer()
         self.ready = True
         self.keys = KeySet(self._keys_changed)
@@ -77,7 +76,7 @@ class Story:
         self.updates.keys_changed()
 
     def now(self, *vrps: VRP) -> None:
-        self.updates.changed(self.vrp_set.replace(0, b"".join(map(pack, vrps))))
+        self.updates.changed(self.vrp_set.replace(0, packed(vrps)))
 
     async def started(self) -> Self:
         """Serve what there is."""

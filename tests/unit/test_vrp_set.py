@@ -254,10 +254,8 @@ class TestDrop:
 
     def of_two(self) -> VRPSet:
         """ONE is said by both caches, TWO by the first alone, THREE by the second."""
-        vrp_set = VRPSet()
-        vrp_set.usable = True
+        vrp_set = set_of(self.ONE, self.TWO)
         vrp_set.activate([0, 1])
-        vrp_set.replace(0, pack(self.ONE) + pack(self.TWO))
         vrp_set.replace(1, pack(self.ONE) + pack(self.THREE))
         return vrp_set
 
@@ -331,8 +329,8 @@ class Sources(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.vrp_set = VRPSet()
-        self.vrp_set.usable = True
+        self.vrp_set = set_of()
+        self.vrp_set.activate([])
         self.live: dict[int, set[VRP]] = {source: set() for source in SOURCES_USED}
         self.staged: dict[int, set[VRP]] = {source: set() for source in SOURCES_USED}
         self.active: set[int] = set()
@@ -437,9 +435,7 @@ class Sources(RuleBasedStateMachine):
     @rule(named=st.lists(vrps(), max_size=12))
     def take_some(self, named: list[VRP]) -> None:
         some = set(named) | set(sorted(self.due() ^ self.in_force)[::2])
-        wanted = VRPSet()
-        wanted.activate([0])
-        changes = wanted.replace(0, b"".join(pack(vrp) for vrp in [*some, *some]))
+        changes = set_of().replace(0, b"".join(pack(vrp) for vrp in [*some, *some]))
         taken = dict(self.run(self.vrp_set.apply_pending(changes)))
         assert taken == {vrp: vrp in self.due() for vrp in (self.due() ^ self.in_force) & some}
         self.in_force = (self.in_force - some) | (self.due() & some)

@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
+from rtrd.rib.terms import FIT, AttributeSummary
 from rtrd.rib.whatif import Question, View
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPSet
 from tests.lab import rfc6811
+from tests.lab.observed import OBSERVE
 from tests.lab.strategies import ASNS, prefixes, vrps
 from tests.lab.vrp_sets import packed, set_of
 
-OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 ROUTES = st.lists(st.tuples(prefixes(), st.none() | ASNS, st.integers(0, 1)), max_size=25)
 SETS = st.lists(vrps(), max_size=20)
 Route = tuple[str, int | None, int]

@@ -8,16 +8,15 @@ from typing import Any
 import pytest
 
 from rtrd.api.whatif import WhatIf
-from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.notation import parse_edit, parse_vrp, written
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPFilter, VRPSet
 from tests.lab import promised
+from tests.lab.observed import Observed
+from tests.lab.statuses import NamedCache, would_change
 from tests.lab.vrp_sets import set_of
 
-OBSERVE = NeighborPolicy(1, ("observe",) * 4, (0, 0, 0, 0), (LEARNED,) * 4)
 A, B = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64500)
 COVERING = "192.0.0.0/16"
 
@@ -74,12 +73,9 @@ def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) ->
     vrp_set = set_of(A)
     routers = []
     for name in ("one", "two"):
-        table = RouteTable(vrp_set)
-        number = table.add_neighbor(OBSERVE, b"\x7f\0\0\1")
-        attributes = table.add_attributes(b"a", AttributeSummary(1, 64500, 100, 1, 0, FIT))
-        table.announce(number, attributes, [A.prefix, B.prefix, COVERING])
-        session = SimpleNamespace(number=number, address="192.0.2.1")
-        engine = SimpleNamespace(name=name, table=table, sessions={session.address: session})
+        observed = Observed(vrp_set, [A.prefix, B.prefix, COVERING])
+        session = SimpleNamespace(number=observed.neighbor, address="192.0.2.1")
+        engine = SimpleNamespace(name=name, table=observed.table, sessions={session.address: session})
         routers.append(SimpleNamespace(engine=engine))
     slurm = SimpleNamespace(filters=list(filters), assertions=[pack(vrp) for vrp in assertions])
     return SimpleNamespace(vrp_set=vrp_set, routers=routers, slurm=slurm)
@@ -103,25 +99,13 @@ def replace(daemon: Any, records: bytes, step: int = 7) -> dict[str, Any]:
     return answer
 
 
-def row(router: str, prefix: str, now: str, then: str, cover: str | None) -> dict[str, Any]:
-    return {
-        "router": router,
-        "neighbor": "192.0.2.1",
-        "prefix": prefix,
-        "path_id": None,
-        "origin_as": 64500,
-        "now": now,
-        "then": then,
-        "cover": cover,
-    }
-
-
 def test_vrps_that_appear_and_vanish_over_all_routers() -> None:
+    cover = "covered-by-not-found"
     assert ask(daemon(), "-192.0.2.0/24@64500", "+192.0.2.0/24@64501") == {
         "routes": 2,
-        "newly_invalid": {"unreachable": 0, "covered-by-valid": 0, "covered-by-not-found": 2},
+        "newly_invalid": {"unreachable": 0, "covered-by-valid": 0, cover: 2},
         "changes": [{"now": "valid", "then": "invalid", "routes": 2}],
-        "changed": [row(name, A.prefix, "valid", "invalid", "covered-by-not-found") for name in ("one", "two")],
+        "changed": [would_change(name, A.prefix, "valid", "invalid", cover) for name in ("one", "two")],
         "left_out": 0,
         "without_effect": [],
     }
@@ -180,16 +164,6 @@ def test_a_torn_body_and_one_without_end_are_refused(monkeypatch: pytest.MonkeyP
         ask(daemon(), *["+192.0.2.0/24@64500"] * 1001)
 
 
-class Cache(SimpleNamespace):
-    """What is looked at in a cache."""
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-    def __hash__(self) -> int:  # type: ignore[override]  # a SimpleNamespace has none
-        return hash(self.index)
-
-
 class TestDiff:
     """What caches disagree on."""
 
@@ -202,10 +176,8 @@ class TestDiff:
         return vrp_set
 
     CACHES: Any = (
-        Cache(index=0, host="192.0.2.10", port=323),
-        Cache(index=1, host="192.0.2.11", port=323),
-        Cache(index=2, host="192.0.2.12", port=323),
-        Cache(index=3, host="192.0.2.10", port=324),
+        *(NamedCache(index, f"192.0.2.{10 + index}") for index in range(3)),
+        NamedCache(3, "192.0.2.10", 324),
     )
 
     def test_of_two(self, vrp_set: VRPSet) -> None:

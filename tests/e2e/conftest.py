@@ -1,8 +1,8 @@
 """The chain of real components around rtrd, for each version of ExaBGP."""
 
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +11,11 @@ from rtrd.demo.caches import VRP, Cache
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5
 from tests.lab.chain import Chain
+from tests.lab.programs import run
 from tests.lab.stayrtr import StayRTR
 from tests.lab.world import World
 
+DEBIANS = "/usr/sbin/exabgp"
 VERSIONS = ("5.0.15", "4.2.2")
 """How they begin: Debian 12 has 4.2.21, Debian 13 has 4.2.25."""
 
@@ -29,17 +31,20 @@ def exabgp_program(version: str) -> str:
     if version == "5.0.15":
         program, install = find_program("exabgp", EXABGP_5), EXABGP_5
     else:
-        program, install = "/usr/sbin/exabgp", EXABGP_4
+        program, install = DEBIANS, EXABGP_4
     try:
-        said = "".join(
-            subprocess.run([program, ask], capture_output=True, text=True, check=False, timeout=30).stdout
-            for ask in ("version", "--version")
-        )
+        said = "".join(run(program, ask).stdout for ask in ("version", "--version"))
     except FileNotFoundError:
         raise LabError(f"ExaBGP {version} is not installed: {install}") from None
     if f" {version}" not in said:
         raise LabError(f"{program} is not ExaBGP {version}: {install}\n{said}")
     return program
+
+
+def takes(program: str, configuration: Path) -> None:
+    """ExaBGP takes a configuration."""
+    done = run(program, "--test" if program == DEBIANS else "validate", configuration)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 MakeWorld = Callable[..., World]

@@ -1,27 +1,19 @@
 """rtrd as a service, ExaBGP handed over by `rtrd attach`: either may die, the listening peer keeps its routes."""
 
-import os
 import signal
 from pathlib import Path
 from typing import Any
 
 from rtrd.demo.caches import VRP
-from rtrd.demo.lab import session_members
 from tests.e2e.conftest import MakeChain
 from tests.lab.chain import BOTH, ONE, TWO, VALID, VRPS, Chain
+from tests.lab.router_children import kill
 
 THREE = "announce route 203.0.113.128/25 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
 
 
 def attached(status: dict[str, Any], routes: int) -> bool:
     return [sum(router["routes"].values()) for router in status["routers"]] == [routes]
-
-
-def attach_process(chain: Chain) -> int:
-    for pid in session_members(chain.router.process.pid):
-        if b"attach" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-            return pid
-    raise AssertionError("no attach process")
 
 
 def octets_read(pid: int) -> int:
@@ -43,7 +35,7 @@ def test_the_service_dies_and_comes_back(make_chain: MakeChain) -> None:
     chain.feed(ONE, TWO)
     chain.settle(BOTH)
     heard = chain.heard()
-    attach = attach_process(chain)
+    attach = chain.helper()
 
     chain.service.kill()
     chain.router.process.wait_for("rtrd attach: no service answers")
@@ -61,7 +53,7 @@ def test_the_service_dies_and_comes_back(make_chain: MakeChain) -> None:
     chain.wait_status(lambda status: attached(status, 3), "a router with the three routes")
     chain.settle({**BOTH, "203.0.113.128/25": "not-found"})
 
-    assert attach_process(chain) == attach
+    assert chain.helper() == attach
     assert chain.listener.withdrawn_prefixes(heard).isdisjoint(BOTH)
     assert "Peer Down" not in "\n".join(line.text for line in chain.listener.process.lines)
 
@@ -79,7 +71,7 @@ def test_a_service_that_is_stopped_gives_exabgp_back(make_chain: MakeChain) -> N
 def test_an_attach_process_dies(make_chain: MakeChain) -> None:
     """ExaBGP starts another one; the service has one router, never two or half of one."""
     chain = begun(make_chain)
-    os.kill(attach_process(chain), signal.SIGKILL)
+    kill(chain.helper())
     chain.service.wait_for("router detached")
     chain.service.wait_for("router attached", since=len(chain.service.lines))
     chain.wait_status(lambda status: attached(status, 1), "the router again, with its route")

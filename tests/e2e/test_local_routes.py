@@ -1,7 +1,5 @@
 """RFC 8893: what ExaBGP announces by itself is validated, and what rtrd had it announce is not mistaken for that."""
 
-import os
-import signal
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ from rtrd.demo.chain import LISTENER, POLICY, ROUTER_ASN
 from rtrd.demo.lab import Lab
 from rtrd.demo.routes import Route
 from tests.lab.chain import Chain
+from tests.lab.routers import reread
 from tests.lab.stayrtr import StayRTR
 
 OWN = ["198.51.100.0/24", "198.51.100.0/25", "203.0.113.0/24"]
@@ -35,11 +34,6 @@ class OwnChain(Chain):
         if self._tells:
             rest = rest.replace("send { packets; open; }", "send { packets; open; update; }")
         return text + neighbor + rest.replace("static {", f"static {{ {static}")
-
-    def reload_router(self) -> None:
-        """Have ExaBGP read its configuration again."""
-        self.router.file.write_text(self.router.configuration())
-        os.kill(self.router.process.pid, signal.SIGUSR1)
 
     def shown(self) -> dict[str, tuple[str, str]]:
         """Give validity and decision of each local route."""
@@ -103,7 +97,7 @@ def test_a_rule_withdraws_invalid_local_routes_also_after_a_reload(exabgp: str, 
     assert chain.wait_status(lambda _: True, "status")["routers"][0]["local_routes_withdrawn"] == 1
 
     since = chain.heard()
-    chain.reload_router()
+    reread(chain.router)
     chain.listener.wait_changes(["198.51.100.0/25"], withdrawn=False, since=since)
     chain.ask("reload")  # has ExaBGP asked for its list, which without `send` is all that is known
     chain.settle_prefixes(*rest)
@@ -113,5 +107,5 @@ def test_a_rule_withdraws_invalid_local_routes_also_after_a_reload(exabgp: str, 
     chain.ask("reload")
     chain.router.process.wait_for("ExaBGP announces it when it reloads", 20)
     assert {route.prefix for route in chain.received()} == set(rest), "it may be gone from ExaBGP's configuration"
-    chain.reload_router()
+    reread(chain.router)
     chain.settle_prefixes(*rest, "198.51.100.0/25")

@@ -1,15 +1,14 @@
 """What rtrd says of sessions is what ExaBGP last said: with and without routes, after every restart and reload."""
 
 import datetime as dt
-import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
-from rtrd.commands import http_client
 from rtrd.demo.caches import VRP
 from rtrd.demo.routers import Neighbor
 from tests.e2e.conftest import MakeChain, MakeWorld, exabgp_program
+from tests.lab.daemons import once
+from tests.lab.routers import reread
 from tests.lab.speaker import Route, Speaker
 from tests.lab.world import FEEDER_ASN, World
 
@@ -30,20 +29,12 @@ def all_up(found: Rows) -> bool:
 
 def shows(world: World, wanted: Callable[[Rows], bool], what: str) -> dict[str, Any]:
     """Return the status once its neighbors are as `wanted`."""
-
-    def look() -> dict[str, Any] | None:
-        status = http_client.status(world.socket)
-        return status if status is not None and wanted(neighbors(status)) else None
-
-    return world.router.process.wait_until(look, 30, what, tick=0.05)
+    return once(world.router.process, world.socket, lambda status: wanted(neighbors(status)), what, 30)
 
 
 def reload(world: World) -> None:
     """Have ExaBGP read its configuration again, and rtrd look at once."""
-    seen = len(world.router.process.lines)
-    world.router.file.write_text(world.router.configuration())
-    os.kill(world.router.process.pid, signal.SIGUSR1)
-    world.router.process.wait_for("SIGUSR1 received", since=seen)
+    reread(world.router)
     world.ask("reload")
 
 

@@ -1,22 +1,16 @@
 """ExaBGP's packets mode: rtrd reads the UPDATEs themselves."""
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import MakeChain, exabgp_program
-from tests.e2e.test_attach import attach_process
-from tests.e2e.test_sessions import kill_rtrd
-from tests.lab.chain import BOTH, ONE, TWO, VALID, VRPS, Chain
+from tests.lab.chain import BOTH, STATIC, TWO, VALID, VRPS, Chain
+from tests.lab.router_children import kill
 
 PARSED = "neighbor-changes; receive { parsed; update; }"
 V6 = "announce route 2001:db8::/32 next-hop 2001:db8:1::1 as-path [ 64496 64500 ]"
-
-
-STATIC = [ONE.removeprefix("announce "), TWO.removeprefix("announce ")]
 
 
 @pytest.fixture
@@ -48,11 +42,8 @@ def come_change_and_go(chain: Chain) -> None:
 def test_a_killed_rtrd_reads_the_sessions_whose_opens_it_did_not_hear(chain: Chain) -> None:
     chain.settle(BOTH)
     seen = chain.heard()
-    kill_rtrd(chain, signal.SIGKILL)
-    chain.wait_status(
-        lambda status: status["ready"] and sum(sum(r["routes"].values()) for r in status["routers"]) == 2,
-        "both routes learned again",
-    )
+    kill(chain.helper())
+    chain.wait_learned(2)
     chain.settle(BOTH)
     assert chain.listener.withdrawn_prefixes(seen) == set()
     chain.feed("withdraw route 203.0.113.0/24 next-hop 192.0.2.1")
@@ -64,13 +55,6 @@ def with_path_ids(make_chain: MakeChain, **options: Any) -> Chain:
     chain = make_chain(VRPS, add_path=True, static=STATIC[:1], **options)
     chain.settle(VALID)
     return chain
-
-
-def learned(chain: Chain, routes: int) -> None:
-    chain.wait_status(
-        lambda status: status["ready"] and sum(sum(r["routes"].values()) for r in status["routers"]) == routes,
-        f"{routes} routes learned again",
-    )
 
 
 def goes_on(chain: Chain) -> None:
@@ -88,8 +72,8 @@ def test_path_ids_are_read_where_the_opens_agreed_on_them(make_chain: MakeChain)
 def test_and_after_a_restart_by_the_opens_that_were_kept(make_chain: MakeChain, tmp_path: Path) -> None:
     chain = with_path_ids(make_chain, settings={"state": str(tmp_path)})
     seen = chain.heard()
-    kill_rtrd(chain, signal.SIGKILL)
-    learned(chain, 1)
+    kill(chain.helper())
+    chain.wait_learned(1)
     goes_on(chain)
     assert "198.18.1.0/24" not in chain.listener.withdrawn_prefixes(seen)
 
@@ -100,19 +84,19 @@ def test_and_after_an_attach_by_those_of_the_daemon(make_chain: MakeChain) -> No
     chain.settle({})
     chain.feeder.start()
     chain.settle(VALID)
-    os.kill(attach_process(chain), signal.SIGKILL)
+    kill(chain.helper())
     chain.service.wait_for("router detached")
     chain.service.wait_for("router attached", since=len(chain.service.lines))
-    learned(chain, 1)
+    chain.wait_learned(1)
     goes_on(chain)
 
 
 def test_where_nothing_says_it_the_routes_wait_for_the_next_session(make_chain: MakeChain, exabgp: str) -> None:
     """5.0 lists which way path ids go."""
     chain = with_path_ids(make_chain)
-    kill_rtrd(chain, signal.SIGKILL)
+    kill(chain.helper())
     if exabgp == exabgp_program("5.0.15"):
-        learned(chain, 1)
+        chain.wait_learned(1)
         goes_on(chain)
         return
     chain.feed(TWO)
@@ -120,7 +104,7 @@ def test_where_nothing_says_it_the_routes_wait_for_the_next_session(make_chain: 
         lambda status: any("its OPENs were not heard" in problem["what"] for problem in status["problems"]),
         "a problem that says why the routes wait",
     )
-    learned(chain, 0)
+    chain.wait_learned(0)
     chain.feeder.stop()
     chain.feeder.start()
     chain.settle(VALID)

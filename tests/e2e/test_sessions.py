@@ -1,17 +1,14 @@
 """BGP sessions that come and go: the listening peer ends with the right routes."""
 
-import os
-import select
 import signal
-from pathlib import Path
 
 import pytest
 
 from rtrd.demo.caches import VRP
 from rtrd.demo.chain import ROUTER
-from rtrd.demo.lab import session_members
 from tests.e2e.conftest import MakeChain
-from tests.lab.chain import BOTH, ONE, TWO, VALID, VRPS, Chain
+from tests.lab.chain import BOTH, ONE, STATIC, TWO, VALID, VRPS
+from tests.lab.router_children import kill
 
 
 def test_a_withdrawn_route_is_withdrawn(make_chain: MakeChain) -> None:
@@ -33,7 +30,7 @@ def test_a_route_that_changes_its_origin_changes_its_validity(make_chain: MakeCh
 
 
 def test_a_lost_feeder_takes_its_routes_along(make_chain: MakeChain) -> None:
-    chain = make_chain(VRPS, static=[ONE.removeprefix("announce "), TWO.removeprefix("announce ")])
+    chain = make_chain(VRPS, static=STATIC)
     chain.settle(BOTH)
     chain.feeder.stop()
     chain.settle({})
@@ -65,31 +62,13 @@ def test_the_router_ends_and_rtrd_with_it(make_chain: MakeChain) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_killed_rtrd_starts_up_and_corrects(make_chain: MakeChain, number: signal.Signals) -> None:
     """ExaBGP starts it again and tells it nothing; what changed is right in the end. An upgrade is the same."""
-    chain = make_chain(VRPS, static=[ONE.removeprefix("announce "), TWO.removeprefix("announce ")])
+    chain = make_chain(VRPS, static=STATIC)
     chain.settle(BOTH)
     assert chain.ask("status")["routers"][0]["routes"]["valid"] == 1
     seen = chain.heard()
-    kill_rtrd(chain, number)
-    chain.wait_status(
-        lambda status: status["ready"] and sum(sum(r["routes"].values()) for r in status["routers"]) == 2,
-        "both routes learned again",
-    )
+    kill(chain.helper(), number)
+    chain.wait_learned(2)
     chain.settle(BOTH)
     assert chain.listener.withdrawn_prefixes(seen) == set()
     chain.groups[0][0].serve([VRP("198.18.0.0/16", 24, 64501)])
     chain.settle({"203.0.113.0/24": "not-found"})
-
-
-def kill_rtrd(chain: Chain, number: signal.Signals) -> None:
-    """Send a signal to the process that ExaBGP started, and return when it ended."""
-    router = chain.router.process.pid
-    (pid,) = [
-        pid
-        for pid in session_members(router)
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1] == str(router)
-    ]
-    handle = os.pidfd_open(pid)
-    os.kill(pid, number)
-    # A pidfd is readable once its process ended.
-    assert select.select([handle], [], [], 10)[0]
-    os.close(handle)

@@ -11,6 +11,7 @@ from rtrd.demo.lab import Lab
 from rtrd.demo.routers import Neighbor
 from tests.e2e.conftest import MakeChain
 from tests.lab.chain import BOTH, ONE, TWO
+from tests.lab.routers import reread
 from tests.lab.speaker import Route, Speaker
 from tests.lab.world import FEEDER_ASN, World
 
@@ -52,10 +53,7 @@ class Site(World):
         """Have ExaBGP and rtrd read their configurations again."""
         self.api = api
         self.router.neighbors = self.neighbors()
-        self.router.file.write_text(self.router.configuration())
-        since = len(self.router.process.lines)
-        os.kill(self.router.process.pid, signal.SIGUSR1)
-        self.router.process.wait_for("loaded new configuration", 30, since)
+        reread(self.router)
         self.ask("reload")
 
     def has(self, *prefixes: str) -> None:

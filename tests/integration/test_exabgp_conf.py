@@ -11,7 +11,7 @@ from rtrd.exabgp.conf_check import check
 from rtrd.exabgp.conf_grammar import SECTIONS, STATEMENTS
 from rtrd.exabgp.recommended import WANTED
 from tests.integration import test_exabgp_grammar
-from tests.lab.programs import RTRD, run
+from tests.lab.programs import RTRD
 
 python = test_exabgp_grammar.python
 EXAMPLES = sorted(Path("/usr/share/doc/exabgp/examples").glob("*.conf"))
@@ -23,11 +23,7 @@ FAMILIES = "family { ipv4 unicast; ipv6 unicast; }"
 
 def asked(program: str, texts: list[str]) -> list[list[dict[str, Any]] | None]:
     """What an ExaBGP makes of configurations."""
-    lines = "".join(json.dumps(text) + "\n" for text in texts)
-    done = run(program, test_exabgp_grammar.PARSER, "configurations", input=lines, seconds=120)
-    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(("[", "null"))]
-    assert len(answers) == len(texts), done.stderr
-    return answers
+    return test_exabgp_grammar.asked(program, "configurations", [json.dumps(text) + "\n" for text in texts])
 
 
 def lacks(switches: dict[str, Any]) -> set[str]:

@@ -5,6 +5,7 @@ import random
 import struct
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -31,11 +32,11 @@ def python(request: pytest.FixtureRequest) -> str:
     return program
 
 
-def parsed(python: str, commands: list[str]) -> list[list[list[str]] | str]:
-    """What an ExaBGP makes of commands: for each its routes, or the error."""
-    ran = run(python, PARSER, "commands", input="".join(commands), seconds=120)
-    answers = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert len(answers) == len(commands), ran.stderr
+def asked(python: str, what: str, lines: list[str]) -> list[Any]:
+    """What an ExaBGP makes of configurations or commands (see exabgp_own.py)."""
+    done = run(python, PARSER, what, input="".join(lines), seconds=120)
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(("[", "null", '"'))]
+    assert len(answers) == len(lines), done.stderr
     return answers
 
 
@@ -83,7 +84,7 @@ def check(python: str, cases: Sequence[tuple[AttributeSet, tuple[Tag, ...]]]) ->
         if path_ids[-1] is not None:
             prefixes = prefixes.split(maxsplit=1)[0]
         commands.append(announce("neighbor 127.0.0.2", words, path_ids[-1], prefixes))
-    answers = parsed(python, commands)
+    answers = asked(python, "commands", commands)
     for (attributes, tags), path_id, command, answer in zip(cases, path_ids, commands, answers, strict=True):
         assert isinstance(answer, list), (command, answer)
         assert len(answer) == (2 if path_id is None else 1), command

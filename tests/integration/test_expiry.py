@@ -1,9 +1,6 @@
 """What happens when the last VRPs are too old, at the real daemon, whose clock is turned."""
 
-from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
@@ -24,14 +21,8 @@ class Story:
         self.clock = lab.folder / "clock"
         self.primary = lab.start(StayRTR(lab.folder, VRPS, name="primary"))
         self.backup = lab.start(StayRTR(lab.folder, VRPS, name="backup"))
-        self.daemon = lab.start(
-            Daemon(
-                lab.folder,
-                [self.primary, self.backup],
-                timers={"on-expire": on_expire},
-                program=turned_rtrd.program(self.clock),
-            )
-        )
+        groups, timers = [self.primary, self.backup], {"on-expire": on_expire}
+        self.daemon = lab.start(Daemon(lab.folder, groups, timers=timers, program=turned_rtrd.program(self.clock)))
         self.daemon.wait_vrps(len(VRPS))
         for cache, status in ((self.primary, "ESTABLISHED"), (self.backup, "ERROR")):
             cache.kill()
@@ -45,13 +36,8 @@ class Story:
         turned_rtrd.turn(self.clock, seconds)
 
 
-@pytest.fixture
-def story(lab: Lab) -> Callable[[str], Story]:
-    return lambda on_expire: Story(lab, on_expire)
-
-
-def test_until_then_they_count_and_not_found_is_what_routes_become(story: Callable[[str], Story]) -> None:
-    one = story("not-found")
+def test_until_then_they_count_and_not_found_is_what_routes_become(lab: Lab) -> None:
+    one = Story(lab, "not-found")
     one.turn(580)
     one.daemon.wait_status(lambda status: status["groups"][1]["servers"][0]["restarts"] > 0, "a last attempt")
     assert one.daemon.validity("192.0.2.0/24", 64500) == "valid"
@@ -64,8 +50,8 @@ def test_until_then_they_count_and_not_found_is_what_routes_become(story: Callab
     assert status["loop"]["long"] == 0
 
 
-def test_keep_keeps_them_as_long_as_there_are_no_better_ones(story: Callable[[str], Story]) -> None:
-    one = story("keep")
+def test_keep_keeps_them_as_long_as_there_are_no_better_ones(lab: Lab) -> None:
+    one = Story(lab, "keep")
     one.turn(601)
     one.daemon.process.wait_for(STALE)
     for hours in (1, 24, 24 * 365):
@@ -79,8 +65,8 @@ def test_keep_keeps_them_as_long_as_there_are_no_better_ones(story: Callable[[st
     assert status["active_group"] == "group1"
 
 
-def test_exit_ends_the_daemon_with_1_so_that_someone_notices(story: Callable[[str], Story]) -> None:
-    one = story("exit")
+def test_exit_ends_the_daemon_with_1_so_that_someone_notices(lab: Lab) -> None:
+    one = Story(lab, "exit")
     one.turn(580)
     one.daemon.wait_status(lambda status: sum(status["vrps"].values()) == len(VRPS), "all is well")
     one.turn(601)

@@ -1,7 +1,6 @@
 """The lab itself: what it starts is awaited by event and always ended."""
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rtrd.demo.lab import Lab, LabError, PortTakenError, Process, find_program, free_port, on_free_port, session_members
+from tests.lab.router_children import is_gone
 
 LISTEN = """
 import socket, sys, time
@@ -94,13 +94,8 @@ time.sleep(60)
         pid = int(other.stdout.readline())
         handle = os.pidfd_open(pid)
         other.send_signal(signal.SIGKILL)
-    assert wait_gone(handle)
+    assert is_gone(handle)
     assert gone(pid)
-
-
-def wait_gone(handle: int) -> bool:
-    """A pidfd is readable once its process ended."""
-    return bool(select.select([handle], [], [], 10)[0])
 
 
 def test_a_taken_port_is_told_from_our_own(tmp_path: Path) -> None:

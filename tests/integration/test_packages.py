@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rtrd.demo.lab import Lab, Process, on_free_port
-from tests.lab import deb, our_children, programs
-from tests.lab.deb import ROOT, run
+from tests.lab import ROOT, deb, our_children, programs
+from tests.lab.deb import run
 from tests.lab.systemd_host import Host
 
 pytestmark = pytest.mark.long

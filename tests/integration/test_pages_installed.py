@@ -11,18 +11,13 @@ import pytest
 import yaml
 
 from rtrd.demo.caches import VRP, write_vrps
-from rtrd.demo.routes import Route
 from tests.lab import deb, operator_pages
-from tests.lab.operator_pages import Block, Command
+from tests.lab.operator_pages import GOOD, ROUTES, Block, Command
 from tests.lab.systemd_host import Host
 
 pytestmark = pytest.mark.long
 SECONDS = 60
 RTRD_YAML, EXABGP_CONF, BIRD_CONF = "/etc/rtrd/rtrd.yaml", "/etc/exabgp/exabgp.conf", "/etc/bird/bird.conf"
-GOOD = [VRP("192.0.2.0/24", 24, 64500), *(VRP(f"198.18.{i}.0/24", 24, 64500) for i in range(10))]
-ROUTES = [Route(prefix=prefix, next_hop="192.0.2.1", path=(64496, origin)) for prefix, origin in (
-    ("192.0.2.0/24", 64500), ("198.18.1.0/24", 64501), ("203.0.113.0/24", 64500),
-)]  # fmt: skip
 CACHES = ("192.0.2.10", "192.0.2.11", "192.0.2.12")
 NEIGHBORS: tuple[tuple[str, int, list[str]], ...] = (
     ("192.0.2.1", 64496, [route.exabgp() for route in ROUTES]),
@@ -129,15 +124,14 @@ class World:
         self.host = host
         done = host.run("sh", "-c", NETWORK)
         assert done.returncode == 0, done.stderr
+        for address in CACHES:
+            self.serve(address, GOOD)
+            self.start(f"rtrd cache --vrps {host.folder}/{address}.json --listen {address}:323")
+        self.start_neighbors()
 
     def serve(self, address: str, vrps: list[VRP]) -> None:
         """Have a cache serve this, from now on."""
         write_vrps(self.host.folder / f"{address}.json", vrps)
-
-    def start_caches(self) -> None:
-        for address in CACHES:
-            self.serve(address, GOOD)
-            self.start(f"rtrd cache --vrps {self.host.folder}/{address}.json --listen {address}:323")
 
     def start_neighbors(self) -> None:
         """ExaBGPs that wait for the page's router."""
@@ -169,16 +163,12 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 def test_start_exabgp(host: Host) -> None:
-    world = World(host)
-    world.start_caches()
-    world.start_neighbors()
+    World(host)
     Reader(host, "start-exabgp").follow()
 
 
 def test_start_bird(host: Host) -> None:
-    world = World(host)
-    world.start_caches()
-    world.start_neighbors()
+    World(host)
     host.systemctl("start", "bird")
     reader = Reader(host, "start-bird")
 
@@ -192,9 +182,7 @@ def test_start_bird(host: Host) -> None:
 
 
 def test_service(host: Host) -> None:
-    world = World(host)
-    world.start_caches()
-    world.start_neighbors()
+    World(host)
     (router,) = [each for each in operator_pages.of_kind("start-exabgp", "exabgp") if "neighbor " in each.text]
     reader = Reader(host, "service")
     reader.write(EXABGP_CONF, router.text)
@@ -206,8 +194,6 @@ def test_service(host: Host) -> None:
 def in_service(host: Host, page: str) -> tuple[World, Reader]:
     """Caches, a router with its neighbors, and the service, as start-exabgp.md sets them up."""
     world = World(host)
-    world.start_caches()
-    world.start_neighbors()
     beginner = Reader(host, "start-exabgp")
     for kind in ("yaml", "exabgp"):
         beginner.edit(operator_pages.of_kind("start-exabgp", kind)[0])

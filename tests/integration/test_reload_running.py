@@ -9,7 +9,7 @@ import yaml
 
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
-from tests.lab.daemons import Daemon
+from tests.lab.daemons import Daemon, caches_of
 from tests.lab.slurm_text import slurm_text
 from tests.lab.stayrtr import StayRTR
 
@@ -29,16 +29,7 @@ def running(lab: Lab, **settings: Any) -> Daemon:
 
 def settings(daemon: Daemon, groups: Sequence[tuple[str, Sequence[StayRTR]]], **more: Any) -> None:
     """Write groups by falling preference."""
-    caches = {
-        "refresh": 60,
-        "retry": 1,
-        "expire": 600,
-        "groups": [
-            {"name": name, "preference": number, "servers": [{"host": one.address, "port": one.port} for one in caches]}
-            for number, (name, caches) in enumerate(groups, start=1)
-        ],
-    }
-    daemon.config.write_text(yaml.safe_dump({"caches": caches, "control": str(daemon.socket), **more}))
+    daemon.config.write_text(yaml.safe_dump({"caches": caches_of(dict(groups)), "control": str(daemon.socket), **more}))
 
 
 def sessions(daemon: Daemon) -> dict[int, tuple[Any, ...]]:

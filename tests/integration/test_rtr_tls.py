@@ -90,12 +90,8 @@ def test_stayrtrs_rtrdump_by_tls(tmp_path: Path, server: Signed) -> None:
 def relay(lab: Lab, server: Signed, **more: Any) -> tuple[Daemon, int]:
     """A daemon that serves by TLS, and the port where it does."""
     cache = lab.start(StayRTR(lab.folder, VRPS))
-    tls = {
-        "listen": ["127.0.0.1:0"],
-        "certificate": str(server.certificate),
-        "key": str(server.key),
-        **more.pop("tls", {}),
-    }
+    tls = {"listen": ["127.0.0.1:0"], "certificate": str(server.certificate), "key": str(server.key)}
+    tls |= more.pop("tls", {})
     daemon = lab.start(Daemon(lab.folder, [cache], settings={"rtr-server": {"tls": tls, **more}}))
     return daemon, int(daemon.wait_serves()["rtr_server"]["listen_tls"][0].rpartition(":")[2])
 

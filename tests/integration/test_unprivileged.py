@@ -47,17 +47,10 @@ def daemon_in(lab: Lab, *groups: int, group: str = str(OPERATORS)) -> Daemon:
     for name in ("run", "state"):
         (lab.folder / name).mkdir(mode=0o755)
         os.chown(lab.folder / name, USER, USER)
-    daemon = Daemon(
-        lab.folder,
-        [lab.start(FaultyCache([VRP("192.0.2.0/24", 24, 64500)]))],
-        settings={
-            "control": str(lab.folder / "run" / "rtrd.sock"),
-            "control-group": group,
-            "state": str(lab.folder / "state"),
-        },
-        program=[*as_user(USER, *groups), RTRD, "run"],
-    )
-    daemon.socket = lab.folder / "run" / "rtrd.sock"
+    cache, socket = lab.start(FaultyCache([VRP("192.0.2.0/24", 24, 64500)])), lab.folder / "run" / "rtrd.sock"
+    settings = {"control": str(socket), "control-group": group, "state": str(lab.folder / "state")}
+    daemon = Daemon(lab.folder, [cache], settings=settings, program=[*as_user(USER, *groups), RTRD, "run"])
+    daemon.socket = socket
     return daemon
 
 

@@ -9,7 +9,8 @@ from rtrd.demo.chain import FEEDER, FEEDER_ASN, LISTENER, POLICY, ROUTER, ROUTER
 from rtrd.demo.lab import Lab, Process
 from rtrd.demo.routers import ExaBGP, Neighbor, Received
 from tests.lab.daemons import once
-from tests.lab.programs import asked
+from tests.lab.programs import RTRD, asked
+from tests.lab.router_children import children
 from tests.lab.routers import Feeder, Listener
 
 VRPS = [VRP("198.18.0.0/16", 24, 64500)]
@@ -18,6 +19,8 @@ TWO = "announce route 203.0.113.0/24 next-hop 192.0.2.1 as-path [ 64496 64500 ]"
 VALID = {"198.18.1.0/24": "valid"}
 BOTH = {**VALID, "203.0.113.0/24": "not-found"}
 """What ONE is with VRPS, and what ONE and TWO are."""
+STATIC = [announced.removeprefix("announce ") for announced in (ONE, TWO)]
+"""ONE and TWO in a configuration."""
 
 
 class Chain(chain.Chain):
@@ -40,7 +43,7 @@ class Chain(chain.Chain):
         super().__init__(lab, groups)
         self.policy = list(policy)
         self._settings = dict(settings or {})
-        self.service = Process("service", [self.rtrd, "run", "-c", str(self.configuration)], lab.folder)
+        self.service = Process("service", [RTRD, "run", "-c", str(self.configuration)], lab.folder)
         self._has_service = service
         self.add_path = add_path
         run = f"run -c {self.configuration} --exabgp"
@@ -51,7 +54,7 @@ class Chain(chain.Chain):
             address=ROUTER,
             asn=ROUTER_ASN,
             program=exabgp,
-            process=f"{self.rtrd} {f'attach --socket {self.socket}' if service else run}",
+            process=f"{RTRD} {f'attach --socket {self.socket}' if service else run}",
             environment=environment,
         )
         self.router.neighbors += more_feeders
@@ -70,6 +73,18 @@ class Chain(chain.Chain):
     def settings(self) -> dict[str, Any]:
         """Return what rtrd.yaml says."""
         return {**super().settings(), **self._settings}
+
+    def on_loopback(self, text: str) -> str:
+        """The configuration of an ExaBGP with addresses of documents and `rtrd run`, as the router can have it."""
+        for old, new in (
+            ("/usr/bin/rtrd run -c /etc/rtrd/rtrd.yaml", f"{RTRD} run -c {self.configuration}"),
+            ("192.0.2.254", ROUTER),
+            ("neighbor 192.0.2.1 {", f"neighbor {FEEDER} {{ passive true;"),
+            ("neighbor 192.0.2.2 {", f"neighbor {LISTENER} {{ connect {self.listener.port};"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        return text
 
     def received(self) -> list[Received]:
         """Return what the listener has from the router at this moment."""
@@ -92,6 +107,18 @@ class Chain(chain.Chain):
         """Wait until the router has so many routes of these validities."""
         wanted = {name.replace("_", "-"): count for name, count in counts.items()}.items()
         self.wait_status(lambda status: wanted <= status["routers"][0]["routes"].items(), f"{counts}")
+
+    def wait_learned(self, count: int) -> None:
+        """Wait until rtrd is ready and has so many routes."""
+        self.wait_status(
+            lambda status: status["ready"] and sum(sum(r["routes"].values()) for r in status["routers"]) == count,
+            f"{count} routes learned",
+        )
+
+    def helper(self) -> int:
+        """Return the pid of the process that the router started: rtrd, or `rtrd attach`."""
+        (pid,) = children(self.router.process.pid)
+        return pid
 
     def heard(self) -> int:
         """A position in what the listener hears."""

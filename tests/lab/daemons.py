@@ -1,7 +1,7 @@
 """`rtrd run` as a service, without a router: the real process."""
 
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,15 @@ class At:
 
     address: str
     port: int
+
+
+def caches_of(groups: Mapping[str, Iterable[Where]], **timers: Any) -> dict[str, Any]:
+    """Return `caches` of rtrd.yaml: groups by falling preference, and timers for the impatient."""
+    made = [
+        {"name": name, "preference": number, "servers": [{"host": one.address, "port": one.port} for one in group]}
+        for number, (name, group) in enumerate(groups.items(), start=1)
+    ]
+    return {"refresh": 60, "retry": 1, "expire": 600, **timers, "groups": made}
 
 
 def once(
@@ -64,27 +73,13 @@ class Daemon:
         self.name = name
         self.config = folder / f"{name}.yaml"
         self.socket = folder / f"{name}.sock"
-        self._settings = dict(settings or {})
-        self._timers = {"refresh": 60, "retry": 1, "expire": 600, **(timers or {})}
         self._program = list(program)
         self.options: list[str] = []
-        groups = [each if isinstance(each, Sequence) else [each] for each in caches]
-        self.set_groups([[(cache.address, cache.port) for cache in group] for group in groups])
+        groups = {f"group{n}": each if isinstance(each, Sequence) else [each] for n, each in enumerate(caches, start=1)}
+        own = {"caches": caches_of(groups, **(timers or {})), "control": str(self.socket)}
+        self.config.write_text(yaml.safe_dump({**own, **(settings or {})}))
         self.process = Process(name, [], folder)
         self._starts = 0
-
-    def set_groups(self, addresses: Sequence[Sequence[tuple[str, int]]]) -> None:
-        """Write the configuration for its next start."""
-        groups = [
-            {
-                "name": f"group{number}",
-                "preference": number,
-                "servers": [{"host": host, "port": port} for host, port in group],
-            }
-            for number, group in enumerate(addresses, start=1)
-        ]
-        caches = {**self._timers, "groups": groups}
-        self.config.write_text(yaml.safe_dump({"caches": caches, "control": str(self.socket), **self._settings}))
 
     @property
     def leftovers(self) -> list[str]:

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from rtrd.demo.caches import VRP
+from rtrd.demo.routes import Route
 from tests.lab import ROOT
 
 DOCS = ROOT / "docs"
@@ -35,6 +37,12 @@ TYPED = (*PAGES, "service")
 """Those, and the page of the reference that a reader types from, too."""
 KINDS = ("yaml", "exabgp", "bird", "json", "console")
 PROMETHEUS = "# prometheus.yml"
+GOOD = [VRP("192.0.2.0/24", 24, 64500), *(VRP(f"198.18.{i}.0/24", 24, 64500) for i in range(10))]
+"""What the pages' caches have."""
+ROUTES = [Route(prefix=prefix, next_hop="192.0.2.1", path=(64496, origin)) for prefix, origin in (
+    ("192.0.2.0/24", 64500), ("198.18.1.0/24", 64501), ("203.0.113.0/24", 64500),
+)]  # fmt: skip
+"""What a neighbor announces: a valid one, an invalid one, one that is not found."""
 
 
 class Block(NamedTuple):

@@ -1,6 +1,7 @@
 """Routers as tests need them: an ExaBGP that takes commands, a GoBGP that is asked which prefixes changed."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ def route(prefix: str, origin: int, **more: Any) -> Route:
     """A route that the feeder has from 64497."""
     next_hop = "2001:db8:ffff::1" if ":" in prefix else "192.0.2.1"
     return Route(prefix=prefix, next_hop=next_hop, path=(64496, 64497, origin), **more)
+
+
+def reread(router: routers.ExaBGP) -> None:
+    """Have it read its configuration again, as that is now; returns when it has."""
+    seen = len(router.process.lines)
+    router.file.write_text(router.configuration())
+    router.process.send_signal(signal.SIGUSR1)
+    router.process.wait_for("loaded new configuration", 30, seen)
 
 
 class Feeder(routers.ExaBGP):

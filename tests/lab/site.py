@@ -15,8 +15,11 @@ import yaml
 
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, RtrdCache
-from rtrd.demo.lab import Lab, LabError, Process, find_program, free_port, session_members
+from rtrd.demo.lab import Lab, LabError, Process, free_port
 from rtrd.demo.routers import ExaBGP, Neighbor
+from tests.lab.daemons import caches_of
+from tests.lab.programs import RTRD
+from tests.lab.router_children import children
 from tests.lab.rtr_routers import exported
 from tests.lab.slurm_text import slurm_text
 from tests.lab.speaker import Route, Speaker
@@ -43,7 +46,7 @@ class Router:
         self.name = name
         self.exabgp = ExaBGP(
             site.lab.folder, name=name, address=f"{net}0", asn=ASN, program=program,
-            process=f"{site.rtrd} attach --socket {site.socket} --name {name}",
+            process=f"{RTRD} attach --socket {site.socket} --name {name}",
             environment={"exabgp.api.chunk": "1000"},
         )  # fmt: skip
         self.exabgp.neighbors = [Neighbor(address=one.address, asn=one.asn) for one in (*self.feeders, self.listener)]
@@ -62,8 +65,7 @@ class Router:
 
     def attach_pid(self) -> int | None:
         """Give the pid of the attach process, if ExaBGP has one."""
-        own = self.exabgp.process.pid
-        return next((pid for pid in session_members(own) if pid != own), None)
+        return next(iter(children(self.exabgp.process.pid)), None)
 
 
 class Site:
@@ -74,7 +76,6 @@ class Site:
         self.lab = lab
         self.random = random.Random(seed)
         self.net = f"127.{10 + os.getpid() % 200}.{self.random.randrange(250)}"
-        self.rtrd = find_program("rtrd", "make venv")
         self.socket = lab.folder / "rtrd.sock"
         self.configuration = lab.folder / "rtrd.yaml"
         self.slurm = lab.folder / "slurm.json"
@@ -86,10 +87,8 @@ class Site:
         self.assertions: list[VRP] = []
         self.tags = 0
         self.rtr_port = free_port("127.0.0.1")
-        self.routers = [
-            Router(self, name, program, number) for number, (name, program) in enumerate(programs.items(), 1)
-        ]
-        self.service = Process("service", [self.rtrd, "run", "-c", str(self.configuration)], lab.folder)
+        self.routers = [Router(self, *each, number) for number, each in enumerate(programs.items(), 1)]
+        self.service = Process("service", [RTRD, "run", "-c", str(self.configuration)], lab.folder)
 
     def start(self) -> None:
         """Start all of it."""
@@ -110,15 +109,11 @@ class Site:
 
     def write(self) -> None:
         """Write rtrd.yaml as it is to be."""
-        groups = [
-            {"name": one.name, "preference": number, "servers": [{"host": one.address, "port": one.port}]}
-            for number, one in enumerate(self.caches, start=1)
-        ]
         validities: dict[str, Any] = {
             validity: {"action": "announce", "tags": [self._tag(validity)]} for validity in ("valid", "not-found")
         }
         settings = {
-            "caches": {"refresh": 60, "retry": 1, "expire": 600, "groups": groups},
+            "caches": caches_of({one.name: [one] for one in self.caches}),
             "control": str(self.socket),
             "slurm": [str(self.slurm)],
             "guard": {"max-newly-invalid": "10%", "max-shrink": "50%", "hold": 3},
@@ -183,10 +178,8 @@ class Site:
         """Return what is not as it should be, in all that can be seen."""
         effective = self.effective()
         rule = Oracle(effective)
-        want: dict[str, set[Any]] = {
-            "json": {tuple(one) for one in effective},
-            "rtr": {tuple(one) for one in effective},
-        }
+        vrps = {tuple(one) for one in effective}
+        want: dict[str, set[Any]] = {"json": vrps, "rtr": vrps}
         have: dict[str, set[Any]] = {"json": self._json(), "rtr": {*exported(self.rtr_port)}}
         want["routes"], have["routes"] = set(), self._routes()
         for router in self.routers:

@@ -7,20 +7,19 @@ end in the middle, a peer that sends nothing again.
 import ipaddress
 import os
 import random
-import select
-import signal
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, RtrdCache
-from rtrd.demo.lab import Lab, LabError, find_program, session_members
+from rtrd.demo.lab import Lab, LabError
 from rtrd.demo.routers import ExaBGP, Neighbor
-from tests.lab.programs import asked
+from tests.lab.daemons import caches_of
+from tests.lab.programs import RTRD, asked
+from tests.lab.router_children import children, kill
 from tests.lab.speaker import Route, Speaker
 
 ASN, FEEDER_ASN = 65000, 64496
@@ -58,14 +57,13 @@ class World:
         """What the listener has from ExaBGP and not from rtrd."""
         self.socket = lab.folder / "rtrd.sock"
         self.configuration = lab.folder / "rtrd.yaml"
-        self.rtrd = find_program("rtrd", "make venv")
         self.router = ExaBGP(
             lab.folder,
             name="router",
             address=self.router_address,
             asn=ASN,
             program=exabgp,
-            process=f"{self.rtrd} run -c {self.configuration} --exabgp",
+            process=f"{RTRD} run -c {self.configuration} --exabgp",
             environment=environment,
             static=tuple(static),
         )
@@ -89,10 +87,7 @@ class World:
 
     def neighbors(self) -> list[Neighbor]:
         """Return whom the router has."""
-        return [
-            Neighbor(address=self.feeder.address, asn=FEEDER_ASN),
-            Neighbor(address=self.listener.address, asn=ASN),
-        ]
+        return [Neighbor(address=one.address, asn=one.asn) for one in (self.feeder, self.listener)]
 
     def connect(self) -> None:
         """Bring both sessions up."""
@@ -107,13 +102,9 @@ class World:
 
     def settings(self) -> dict[str, Any]:
         """Return what rtrd.yaml says."""
-        groups = [
-            {"name": cache.name, "preference": number, "servers": [{"host": cache.address, "port": cache.port}]}
-            for number, cache in enumerate(self.caches, start=1)
-        ]
         tagged = {"action": "announce", "tags": ["rfc8097"]}
         return {
-            "caches": {"refresh": 60, "retry": 1, "expire": 600, "groups": groups},
+            "caches": caches_of({cache.name: [cache] for cache in self.caches}),
             "control": str(self.socket),
             "policy": [{
                 "from": [self.feeder.address], "to": [self.listener.address],
@@ -123,27 +114,16 @@ class World:
 
     def helper(self, *, other_than: int = 0, seconds: float = 20) -> int:
         """Return the pid of the rtrd that ExaBGP started, once there is one."""
-        router = self.router.process.pid
 
         def find() -> int | None:
-            for pid in session_members(router):
-                try:
-                    parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-                except (FileNotFoundError, ProcessLookupError):
-                    continue  # it ended meanwhile
-                if parent == str(router) and pid != other_than:
-                    return pid
-            return None
+            return next((pid for pid in children(self.router.process.pid) if pid != other_than), None)
 
         return self.router.process.wait_until(find, seconds, "an rtrd", tick=0.05)
 
     def kill(self) -> None:
         """Send SIGKILL to rtrd; return when ExaBGP has started another one."""
         pid = self.helper()
-        handle = os.pidfd_open(pid)
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
-        assert select.select([handle], [], [], 10)[0]  # a pidfd is readable once its process ended
-        os.close(handle)
+        kill(pid)
         self.helper(other_than=pid)
 
     # -- routes and VRPs

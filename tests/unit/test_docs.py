@@ -14,8 +14,8 @@ from msgspec import inspect
 from rtrd import cli, config
 from rtrd.base.endpoint import Endpoint
 from rtrd.tags import Tag, TagSpec
-from tests.lab import pages, whole
-from tests.lab.pages import DOCS, ROOT
+from tests.lab import ROOT, pages, whole
+from tests.lab.pages import DOCS
 
 PAGES = [*sorted(DOCS.glob("*.md")), *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY"))]
 CONFIGURATION = (DOCS / "configuration.md").read_text()

@@ -10,7 +10,7 @@ from rtrd.exabgp import conversation, encode, gate, local_routes, send_barrier, 
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import AttributeSet, Other, Segment
 from rtrd.tags import Tag
-from tests.lab import pages
+from tests.lab import ROOT, pages
 
 PAGE = (pages.DOCS / "exabgp.md").read_text()
 
@@ -38,7 +38,7 @@ def test_every_trap_says_how_it_is_avoided_and_which_test_shows_it() -> None:
 
 def test_every_file_that_is_named_exists() -> None:
     for name in re.findall(r"`((?:etc|tests|rtrd)/[\w./-]+)`", PAGE):
-        assert (pages.ROOT / name).exists(), name
+        assert (ROOT / name).exists(), name
 
 
 def test_every_link_inside_the_page_leads_to_a_section() -> None:
@@ -73,7 +73,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"after {send_barrier.SILENCE:.0f} seconds without any answer" in section("The send barrier")
     assert send_barrier.QUIET == 0.5
     assert f"At most {gate.MOST_PREFIXES} prefixes" in section("The grammar")
-    summary = (pages.ROOT / "ffi" / "native" / "bgp" / "summary.c").read_text()
+    summary = (ROOT / "ffi" / "native" / "bgp" / "summary.c").read_text()
     (most,) = re.findall(r"#define SET_FITS (\d+)", summary)
     assert f"more than {most} octets" in section("What is announced, and what is not carried")
 
@@ -113,7 +113,7 @@ def test_the_grammar_is_that_of_the_code() -> None:
 
 
 def test_the_log_says_what_the_page_quotes() -> None:
-    code = "".join(file.read_text() for file in (pages.ROOT / "rtrd" / "exabgp").glob("*.py"))
+    code = "".join(file.read_text() for file in (ROOT / "rtrd" / "exabgp").glob("*.py"))
     quoted = re.findall(r"log\s+(?:says\s+so|counts\s+it)\s+\(`([^`]+)`\)", PAGE)
     assert len(quoted) == 2
     for words in quoted:

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from rtrd import cli
-from tests.lab import operator_pages
-from tests.lab.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, ROOT, TYPED, Block, Command
+from tests.lab import ROOT, operator_pages
+from tests.lab.operator_pages import DOCS, KINDS, PAGES, PROMETHEUS, TYPED, Block, Command
 from tests.lab.programs import AS_US, run
 
 BLOCKS = [block for page in TYPED for block in operator_pages.blocks(page)]

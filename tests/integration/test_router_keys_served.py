@@ -10,7 +10,7 @@ import pytest
 from rtrd.demo.caches import RtrdCache
 from rtrd.demo.lab import Lab
 from rtrlib import RTRManager, SPKIRecord
-from tests.lab.rtr_caches import ONE, Cache, ScriptedCache, cache_response, end_of_data, manager_of, prefix4
+from tests.lab.rtr_caches import ONE, Cache, ScriptedCache, cache_response, end_of_data, manager_of, prefix_pdu
 from tests.lab.stayrtr import Key, StayRTR, write_vrp_file
 from tests.lab.wait import SECONDS
 
@@ -73,7 +73,7 @@ def router_key(key: Key, *, announce: int = 1) -> bytes:
 
 def test_a_key_counts_at_end_of_data_and_stays_when_the_cache_is_lost(heard: Heard, lab: Lab, isolated: bool) -> None:
     answers = [
-        cache_response() + prefix4(b"\xc0\0\2\0", 24, 24, 1) + router_key(A) + end_of_data(1),
+        cache_response() + prefix_pdu(b"\xc0\0\2\0", 24, 24, 1) + router_key(A) + end_of_data(1),
         # The next answer has B instead of A and ends before End of Data.
         cache_response() + router_key(B) + router_key(A, announce=0),
     ]

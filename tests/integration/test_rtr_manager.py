@@ -31,8 +31,7 @@ from tests.lab.rtr_caches import (
     end_of_data,
     error_report,
     manager_of,
-    prefix4,
-    prefix6,
+    prefix_pdu,
     run,
 )
 from tests.lab.stayrtr import VRP, StayRTR
@@ -214,7 +213,7 @@ def test_a_name_that_does_not_resolve_and_a_port_that_refuses(start: Starter, is
 
 
 def test_a_group_that_hangs_in_its_first_sync_does_not_hold_up_the_next(start: Starter, isolated: bool) -> None:
-    silent = start.scripted(lambda _number, _query: cache_response() + prefix4(b"\x0a\0\0\0", 8, 8, 1))
+    silent = start.scripted(lambda _number, _query: cache_response() + prefix_pdu(b"\x0a\0\0\0", 8, 8, 1))
     manager, seen = start.manager(silent, start.stayrtr("backup", ONE), isolated=isolated)
     run(manager, lambda: sockets(manager)[0].state is RTRSocketState.SYNC, "the sync to begin")
     assert manager.groups()[1].status is ManagerGroupStatus.CLOSED
@@ -321,9 +320,9 @@ def hostile(records: bytes) -> Callable[[int, bytes], bytes]:
 
 
 def test_vrps_that_are_none_arrive_as_they_are_and_kill_nothing(start: Starter, isolated: bool) -> None:
-    odd = prefix4(bytes(4), 0, 0, 1) + prefix6(bytes(16), 0, 0, 1)
-    odd += prefix4(b"\xc0\0\2\1", 99, 200, 2) + prefix6(b"\x20\1" + bytes(14), 200, 255, 3)
-    odd += prefix4(b"\xc0\0\2\xff", 24, 8, 0)
+    odd = prefix_pdu(bytes(4), 0, 0, 1) + prefix_pdu(bytes(16), 0, 0, 1)
+    odd += prefix_pdu(b"\xc0\0\2\1", 99, 200, 2) + prefix_pdu(b"\x20\1" + bytes(14), 200, 255, 3)
+    odd += prefix_pdu(b"\xc0\0\2\xff", 24, 8, 0)
     manager, seen = start.manager(start.scripted(hostile(odd)), isolated=isolated)
     run(manager, lambda: seen.now, "the sync")
     lengths = {(record[20], record[21], record[22]) for record in seen.now}
@@ -348,7 +347,7 @@ def test_a_session_that_the_cache_forgot_is_begun_anew(start: Starter, isolated:
 
     def answer(_number: int, query: bytes) -> bytes | None:
         if query[1] == 2:  # Reset Query
-            return cache_response(now[0]) + prefix4(b"\xc0\0\2\0", 24, 24, now[0]) + end_of_data(1, now[0])
+            return cache_response(now[0]) + prefix_pdu(b"\xc0\0\2\0", 24, 24, now[0]) + end_of_data(1, now[0])
         # A Serial Query: answered with the session that it is now, which is an error of the cache's.
         return cache_response(now[0]) + end_of_data(2, now[0])
 
@@ -362,7 +361,7 @@ def test_a_session_that_the_cache_forgot_is_begun_anew(start: Starter, isolated:
 
 
 def test_a_sync_that_contradicts_itself_is_never_in_force(start: Starter, isolated: bool) -> None:
-    good = prefix4(b"\xc0\0\2\0", 24, 24, 1)
+    good = prefix_pdu(b"\xc0\0\2\0", 24, 24, 1)
     turns = [good + good, good]
 
     def answer(_number: int, _query: bytes) -> bytes | None:
@@ -375,7 +374,7 @@ def test_a_sync_that_contradicts_itself_is_never_in_force(start: Starter, isolat
 
 
 def test_the_intervals_are_those_configured_or_those_of_the_cache(start: Starter, isolated: bool) -> None:
-    cache = start.scripted(hostile(prefix4(b"\xc0\0\2\0", 24, 24, 1)))
+    cache = start.scripted(hostile(prefix_pdu(b"\xc0\0\2\0", 24, 24, 1)))
     for intervals, expected in (("configured", (900, 5, 1200)), ("cache", (3600, 1, 7200))):
         options = {"refresh_interval": 900, "retry_interval": 5, "expire_interval": 1200}
         manager, _ = start.manager(cache, isolated=isolated, intervals=intervals, **options)

@@ -14,10 +14,10 @@ from typing import Any
 from _rtrlib import ffi, lib
 from rtrlib import PFXRecord, PfxvState
 from tests.lab.raw_rtrlib import RawManager, add, new_table, validity
-from tests.lab.rtr_caches import ScriptedCache, cache_response, end_of_data, error_report, manager_of, prefix4, prefix6
+from tests.lab.rtr_caches import ScriptedCache, cache_response, end_of_data, error_report, manager_of, prefix_pdu
 from tests.lab.wait import SECONDS, wait_until
 
-GOOD = prefix4(b"\x0a\0\0\0", 8, 24, 64500)
+GOOD = prefix_pdu(b"\x0a\0\0\0", 8, 24, 64500)
 LONG = 7200
 """Seconds; librtr's longest retry interval."""
 
@@ -90,9 +90,9 @@ def raw_validate_in_removal() -> None:
 
 
 ODD = {
-    "default": prefix4(bytes(4), 0, 0, 1) + prefix6(bytes(16), 0, 0, 1),
-    "99": b"".join(prefix4(b"\x0a\0\0\0", length, 200, length) for length in (99, 100, 101)),
-    "nested": b"".join(prefix6(b"\x20\1\x0d\xb8" + bytes(12), n, 255, n) for n in range(120, 256)),
+    "default": prefix_pdu(bytes(4), 0, 0, 1) + prefix_pdu(bytes(16), 0, 0, 1),
+    "99": b"".join(prefix_pdu(b"\x0a\0\0\0", length, 200, length) for length in (99, 100, 101)),
+    "nested": b"".join(prefix_pdu(b"\x20\1\x0d\xb8" + bytes(12), n, 255, n) for n in range(120, 256)),
 }
 
 

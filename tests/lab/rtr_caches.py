@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from rtrlib import CacheGroup, ManagerGroup, ManagerGroupStatus, PFXRecord, RTRManager, RTRSocket, TCPServer
 from tests.lab.faulty_cache import Connection, FaultyCache
+from tests.lab.rtr_wire import Prefix, encode
 from tests.lab.stayrtr import VRP, StayRTR
 from tests.lab.wait import SECONDS
 
@@ -69,12 +70,9 @@ def cache_response(session: int = 1) -> bytes:
     return struct.pack(">BBHI", 1, 3, session, 8)
 
 
-def prefix4(address: bytes, length: int, max_length: int, asn: int, *, announce: int = 1) -> bytes:
-    return struct.pack(">BBHIBBBB4sI", 1, 4, 0, 20, announce, length, max_length, 0, address, asn)
-
-
-def prefix6(address: bytes, length: int, max_length: int, asn: int, *, announce: int = 1) -> bytes:
-    return struct.pack(">BBHIBBBB16sI", 1, 6, 0, 32, announce, length, max_length, 0, address, asn)
+def prefix_pdu(address: bytes, length: int, max_length: int, asn: int, *, announce: int = 1) -> bytes:
+    """A VRP of the family whose addresses have so many octets."""
+    return encode(Prefix(1, bool(announce), address, length, max_length, asn))
 
 
 def end_of_data(serial: int, session: int = 1, *, retry: int = 1) -> bytes:

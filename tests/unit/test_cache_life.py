@@ -43,6 +43,7 @@ def vrps(*records: bytes) -> bytes:
 
 
 CONNECTS = state(State.RESET) + state(State.SYNC)
+AGAIN = state(State.SYNC, has_data=True)
 FIRST_SYNC = CONNECTS + vrps(vrp(1), vrp(2)) + state(State.ESTABLISHED)
 
 
@@ -175,8 +176,7 @@ def test_the_first_sync_replaces_and_later_ones_change(life: Life) -> None:
     assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
     assert (life.socket.session_id, life.socket.serial_number) == (4711, 7)
     assert life.socket.last_update > 0
-    change = state(State.SYNC, has_data=True) + vrps(vrp(3), vrp(1, announce=0))
-    change += state(State.ESTABLISHED, serial=8)
+    change = AGAIN + vrps(vrp(3), vrp(1, announce=0)) + state(State.ESTABLISHED, serial=8)
     assert life.says(change) == ["staged 2", "committed changes", "in sync"]
     assert life.socket.serial_number == 8
 
@@ -194,19 +194,17 @@ def test_the_cache_goes_away_and_comes_back_and_nothing_is_lost(synced: Life) ->
     assert synced.socket.error is not None
     refused = frame(FrameType.FAULT, fault(lib.FAULT_UNREACHABLE, errno.ECONNREFUSED))
     assert synced.says(refused + state(State.ERROR_TRANSPORT, has_data=True)) == ["failed"]
-    assert synced.wrong() == ("cannot connect to 192.0.2.1 port 323: Connection refused", Fault.UNREACHABLE)
+    why = "cannot connect to 192.0.2.1 port 323: Connection refused"
+    assert synced.wrong() == (why, Fault.UNREACHABLE)
     # librtr asks with the old serial; the same link goes on.
-    back = state(State.SYNC, has_data=True) + vrps(vrp(9)) + state(State.ESTABLISHED)
+    back = AGAIN + vrps(vrp(9)) + state(State.ESTABLISHED)
     assert synced.says(back) == ["staged 1", "committed changes", "in sync"]
     assert synced.wrong() == (None, None)
     assert len(synced.links) == 1
     # What was wrong is over, and not forgotten.
     assert synced.socket.faults == {Fault.PROCESS: 1, Fault.UNREACHABLE: 1}
     assert synced.socket.last_fault is not None
-    assert synced.socket.last_fault[:2] == (
-        Fault.UNREACHABLE,
-        "cannot connect to 192.0.2.1 port 323: Connection refused",
-    )
+    assert synced.socket.last_fault[:2] == (Fault.UNREACHABLE, why)
 
 
 def test_a_process_that_dies_is_replaced_after_a_while_that_doubles(synced: Life) -> None:
@@ -229,23 +227,23 @@ def test_a_process_that_dies_is_replaced_after_a_while_that_doubles(synced: Life
 def test_a_serial_that_goes_back_is_noted_and_believed(life: Life) -> None:
     life.says(CONNECTS + state(State.ESTABLISHED, serial=5))
     for serial in (6, 1 << 30, 2 << 30, 3 << 30, 7):  # RFC 1982: each is after the one before
-        life.says(state(State.SYNC, has_data=True) + state(State.ESTABLISHED, serial=serial))
+        life.says(AGAIN + state(State.ESTABLISHED, serial=serial))
     assert life.socket.last_fault is None
-    assert life.says(state(State.SYNC, has_data=True) + vrps(vrp(3)) + state(State.ESTABLISHED, serial=3)) == [
-        "staged 1",
-        "committed changes",
-        "in sync",
-    ]
+    back = AGAIN + vrps(vrp(3)) + state(State.ESTABLISHED, serial=3)
+    assert life.says(back) == ["staged 1", "committed changes", "in sync"]
     assert (life.socket.error, life.socket.faults) == (None, {Fault.PROTOCOL: 1})
     assert life.socket.last_fault is not None
     assert life.socket.last_fault.why == "the serial went back from 7 to 3 in one session"
 
 
 def test_what_librtr_went_on_after_is_no_fault_of_what_comes_later(synced: Life) -> None:
-    synced.says(frame(FrameType.FAULT, fault(lib.FAULT_SENT)) + state(State.SYNC, has_data=True))
+    synced.says(frame(FrameType.FAULT, fault(lib.FAULT_SENT)) + AGAIN)
     synced.says(state(State.ERROR_TRANSPORT, has_data=True))
     assert synced.socket.error == "nothing came from the cache for 60 seconds"
     assert synced.socket.fault is Fault.SILENT
+
+
+CONFINED = fault(lib.FAULT_CONFINED, errno.EPERM)
 
 
 @pytest.mark.parametrize(
@@ -253,11 +251,7 @@ def test_what_librtr_went_on_after_is_no_fault_of_what_comes_later(synced: Life)
     [
         (fault(lib.FAULT_ENDED, errno.ETIMEDOUT), Fault.SILENT, "the cache's host does not answer any more"),
         (fault(lib.FAULT_INTERVALS), Fault.PROCESS, "an interval is out of librtr's range"),
-        (
-            fault(lib.FAULT_CONFINED, errno.EPERM),
-            Fault.PROCESS,
-            "the cache process cannot be confined: Operation not permitted",
-        ),
+        (CONFINED, Fault.PROCESS, "the cache process cannot be confined: Operation not permitted"),
         (fault(77), Fault.PROCESS, "the cache process tells of an unknown fault 77"),
         (b"\xffwhat", Fault.PROCESS, "the cache process sent a fault of 5 octets"),
     ],
@@ -276,21 +270,21 @@ def test_whatever_a_fault_frame_holds_can_be_printed(payload: bytes) -> None:
 
 
 def test_a_process_that_dies_in_the_middle_of_a_sync(synced: Life) -> None:
-    assert synced.says(state(State.SYNC, has_data=True) + vrps(vrp(5))) == ["staged 1"]
+    assert synced.says(AGAIN + vrps(vrp(5))) == ["staged 1"]
     assert synced.dies() == ["discarded", "failed"]
     synced.at(synced.now + BACKOFF_FIRST)
     assert synced.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
 
 
 def test_a_sync_that_librtr_takes_back_costs_the_link(synced: Life) -> None:
-    torn = state(State.SYNC, has_data=True) + vrps(vrp(5)) + vrps(vrp(5, announce=0))
+    torn = AGAIN + vrps(vrp(5)) + vrps(vrp(5, announce=0))
     torn += state(State.ERROR_FATAL, has_data=True) + state(State.CONNECTING, has_data=True)
     assert synced.says(torn) == ["staged 1", "staged 1", "discarded", "failed"]
     assert synced.links[0].closed
 
 
 def test_two_sessions_without_end_of_data_cost_the_link(synced: Life) -> None:
-    barren = state(State.SYNC, has_data=True) + state(State.ERROR_FATAL, has_data=True)
+    barren = AGAIN + state(State.ERROR_FATAL, has_data=True)
     assert synced.says(barren) == ["failed"]
     assert synced.says(barren) == ["discarded", "failed"]
 
@@ -334,7 +328,7 @@ def test_librtr_drops_its_data_before_we_do(synced: Life) -> None:
 def test_the_expire_interval_is_what_librtr_uses_within_the_range_of_the_rfc(life: Life) -> None:
     life.says(CONNECTS + state(State.ESTABLISHED, expire=5))
     assert life.socket.expire_interval == 600
-    life.says(state(State.SYNC, has_data=True) + state(State.ESTABLISHED, expire=1 << 31))
+    life.says(AGAIN + state(State.ESTABLISHED, expire=1 << 31))
     assert life.socket.expire_interval == 172800
 
 

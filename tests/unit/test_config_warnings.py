@@ -5,7 +5,6 @@ import os
 import pwd
 import shlex
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ import pytest
 from rtrd import config
 from rtrd.config import host
 from tests.lab import ROOT
-from tests.lab.programs import AS_US, RTRD
+from tests.lab.programs import AS_US, RTRD, rtrd, run
+from tests.lab.slurm_text import slurm_text
 
 CACHE = "caches:\n  groups:\n    - {name: a, preference: 1, servers: [{host: 192.0.2.10%s}]}\n"
 GOOD = CACHE % ""
@@ -176,10 +176,8 @@ def test_root_looks_with_the_eyes_of_the_user_who_runs_rtrd(file: Path) -> None:
         (folder / name).write_text("{}")
         (folder / name).chmod(0o644 if name == "open" else 0o600)
     (folder / "state").mkdir(mode=0o755)
-    text = (
-        CACHE % ", transport: ssh, user: u, key: id, host-key: open"
-        + "slurm: [slurm.json]\nstate: state\ncontrol: /no/where/s\n"
-    )
+    text = CACHE % ", transport: ssh, user: u, key: id, host-key: open"
+    text += "slurm: [slurm.json]\nstate: state\ncontrol: /no/where/s\n"
     assert seen(file, text, "root") == []
     assert seen(file, text, nobody) == [
         (3, "warning", f"caches.groups[0].servers[0].key: ./id: the user {nobody} may not read it"),
@@ -230,26 +228,18 @@ def test_a_gigabyte_is_not_read(file: Path) -> None:
 def test_what_the_shell_opened_may_be_a_pipe() -> None:
     check = shlex.join([RTRD, "check", *AS_US])
     command = f"printf '{GOOD}' | {check} /dev/stdin && {check} <(printf '{GOOD}')"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    done = run("bash", "-c", command)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("good: 1 cache") == 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as somebody else")
-def test_folders_that_the_user_may_not_look_into_are_said(tmp_path: Path) -> None:
+def test_folders_that_the_user_may_not_look_into_are_said(tmp_path: Path, file: Path) -> None:
     """A path that nobody but root can see is a finding, not an error of `rtrd check` itself."""
     tmp_path.chmod(0o700)
-    (tmp_path / "slurm.json").write_text(
-        '{"slurmVersion": 1, "validationOutputFilters": {"prefixFilters": [], "bgpsecFilters": []},'
-        ' "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": []}}'
-    )
-    file = tmp_path / "rtrd.yaml"
-    groups = "groups: [{name: a, preference: 1, servers: [{host: 127.0.0.1, port: 323}]}]"
-    file.write_text(
-        f"caches: {{{groups}}}\nslurm: [{tmp_path}/slurm.json]\ncontrol: {tmp_path}/c.sock\nstate: {tmp_path}/s\n"
-    )
-    argv = [RTRD, "check", "--user", "nobody", str(file)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    (tmp_path / "slurm.json").write_text(slurm_text())
+    file.write_text(f"{GOOD}slurm: [slurm.json]\ncontrol: c.sock\nstate: s\n")
+    done = rtrd("check", "--user", "nobody", file)
     assert "only root" not in done.stderr
     for path in ("slurm.json", "c.sock", "s"):
         assert f"{tmp_path}/{path}: the user nobody may not " in done.stderr

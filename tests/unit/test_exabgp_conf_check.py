@@ -1,7 +1,7 @@
 """`rtrd check --exabgp`: what rtrd lacks in a configuration of ExaBGP, and that no file breaks the reader."""
 
+import os
 import re
-import subprocess
 import time
 from pathlib import Path
 
@@ -248,9 +248,8 @@ def test_the_command(tmp_path: Path) -> None:
     (tmp_path / "exabgp.env").write_text(ENV)
     done = rtrd("check", file, "--exabgp", exabgp)
     assert done.returncode == 0
-    assert (
-        f"{exabgp}:1: warning: run: attaches at /run/rtrd/rtrd.sock, but `control` of {file} is /run/x/s" in done.stderr
-    )
+    elsewhere = f"attaches at /run/rtrd/rtrd.sock, but `control` of {file} is /run/x/s"
+    assert f"{exabgp}:1: warning: run: {elsewhere}" in done.stderr
     assert f"{tmp_path}/exabgp.env:6: warning: " in done.stderr
     assert f"{exabgp}: good: 1 neighbor\n" in done.stdout
     exabgp.write_text(GOOD)
@@ -264,7 +263,7 @@ ODD = {"fifo": "it is a FIFO", "folder": "it is a folder", "none": "No such file
 
 @pytest.mark.parametrize("name", ODD)
 def test_what_is_no_file(name: str, tmp_path: Path) -> None:
-    subprocess.run(["mkfifo", tmp_path / "fifo"], check=True)
+    os.mkfifo(tmp_path / "fifo")
     (tmp_path / "folder").mkdir()
     with pytest.raises(conf_file.ConfFileError, match=ODD[name]):
         conf_file.read(tmp_path / name)

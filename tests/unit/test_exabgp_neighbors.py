@@ -43,19 +43,20 @@ class Story(Neighbors):
             self.row(address)
         return self.ends(whole=whole, summary=summary, known=known)
 
-    def ends(self, *, whole: bool = True, summary: Iterable[str] = (), known: Iterable[str] = ()) -> Findings:
+    def sums_up(self, summary: Iterable[str]) -> None:
         self.summary_begins()
         for address in summary:
             self.in_summary(address, self.now)
+
+    def ends(self, *, whole: bool = True, summary: Iterable[str] = (), known: Iterable[str] = ()) -> Findings:
+        self.sums_up(summary)
         return self.list_over(Known(list(known), ()), self.now, whole=whole, summary=True)
 
     def configuration(self, *addresses: str, summary: Iterable[str] = ()) -> Findings:
         self.list_begins()
         for address in addresses:
             self.configured(address)
-        self.summary_begins()
-        for address in summary:
-            self.in_summary(address, self.now)
+        self.sums_up(summary)
         return self.configuration_over(Known((), ()), self.now, whole=True, summary=True)
 
 

@@ -1,5 +1,6 @@
 """What stands between a cache's octets and librtr: prefixes that librtr cannot bear are taken out, nothing else."""
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -12,7 +13,7 @@ from rtrlib import TCPServer
 from rtrlib.causes import fault_of
 from rtrlib.faults import Fault
 from tests.lab.native import compiled
-from tests.lab.rtr_caches import cache_response, end_of_data, error_report, prefix4, prefix6
+from tests.lab.rtr_caches import cache_response, end_of_data, error_report, prefix_pdu
 
 CLOCK = ("-Dclock_gettime=scripted_clock_gettime", "-Dnanosleep=scripted_nanosleep")
 
@@ -135,19 +136,8 @@ const uint8_t *last_refused(void) { return (const uint8_t *)&last; }
 size_t naps(void) { return sleeps; }
 long long napped_us(void) { return slept / 1000; }
 """
-CDEF = """
-void begin(const uint8_t *octets, const int *pieces, const int *times, size_t count);
-size_t naps(void);
-long long napped_us(void);
-void reopen(void);
-int receive(void *out, size_t size);
-size_t refusals(void);
-const uint8_t *last_refused(void);
-int give_up(const uint8_t *pdu, size_t size);
-int fault_count(void);
-size_t fault_told(uint8_t *octets);
-size_t said(uint8_t *octets);
-"""
+FOR_US = re.compile(r"^(?!static |int clock_|int nanosleep)(\w.*\))(?=\n?.*\{)", re.MULTILINE)
+CDEF = "".join(f"{head};\n" for head in FOR_US.findall(SOURCE))
 WOULDBLOCK, CLOSED = -2, -4
 
 
@@ -206,15 +196,15 @@ class Intake:
 
 
 BAD = [
-    prefix4(b"\xc0\0\2\0", 33, 33, 1),
-    prefix4(b"\xc0\0\2\0", 99, 200, 1, announce=0),
-    prefix6(b"\x20\1" + bytes(14), 129, 129, 1),
-    prefix6(b"\x20\1" + bytes(14), 255, 255, 1),
+    prefix_pdu(b"\xc0\0\2\0", 33, 33, 1),
+    prefix_pdu(b"\xc0\0\2\0", 99, 200, 1, announce=0),
+    prefix_pdu(b"\x20\1" + bytes(14), 129, 129, 1),
+    prefix_pdu(b"\x20\1" + bytes(14), 255, 255, 1),
 ]
 GOOD = [
-    prefix4(bytes(4), 0, 0, 1),
-    prefix4(b"\xc0\0\2\1", 32, 255, 1),  # its host bits and max length are for the VRP set to judge
-    prefix6(b"\x20\1" + bytes(14), 128, 0, 1),
+    prefix_pdu(bytes(4), 0, 0, 1),
+    prefix_pdu(b"\xc0\0\2\1", 32, 255, 1),  # its host bits and max length are for the VRP set to judge
+    prefix_pdu(b"\x20\1" + bytes(14), 128, 0, 1),
     cache_response(),
     end_of_data(1),
     error_report(2),
@@ -323,8 +313,8 @@ def test_what_librtr_refuses_is_said_in_words_and_reported_without_its_stack(
 @pytest.mark.parametrize(
     ("code", "pdu", "sentence"),
     [
-        (7, prefix4(b"\xc0\0\2\0", 24, 25, 4200000000), "announced twice: 192.0.2.0/24-25 AS4200000000"),
-        (6, prefix6(b"\x20\1" + bytes(14), 32, 48, 7), "withdrew what it had not announced: 2001::/32-48 AS7"),
+        (7, prefix_pdu(b"\xc0\0\2\0", 24, 25, 4200000000), "announced twice: 192.0.2.0/24-25 AS4200000000"),
+        (6, prefix_pdu(b"\x20\1" + bytes(14), 32, 48, 7), "withdrew what it had not announced: 2001::/32-48 AS7"),
     ],
 )
 def test_a_vrp_that_contradicts_others_is_named(native: ModuleType, code: int, pdu: bytes, sentence: str) -> None:

@@ -63,85 +63,55 @@ def test_every_alert_says_what_and_how_bad() -> None:
         assert alert["annotations"]["summary"]
 
 
-FIRES: dict[str, tuple[int, dict[str, str], dict[str, str]]] = {
-    "RtrdProblemsCritical": (
-        5,
-        {'rtrd_problems{severity="critical"}': "1"},
-        {'rtrd_problems{severity="critical"}': "0"},
-    ),
-    "RtrdNoCacheInSync": (
-        5,
-        {'rtrd_cache_in_sync{group="g", cache="c"}': "0", 'rtrd_cache_in_sync{group="g", cache="d"}': "0"},
-        {'rtrd_cache_in_sync{group="g", cache="c"}': "1"},
-    ),
-    "RtrdExabgpGone": (2, {'rtrd_router_attached{router="edge"}': "0"}, {'rtrd_router_attached{router="edge"}': "1"}),
-    "RtrdGuardHolds": (0, {'rtrd_guard_state{state="held"}': "1"}, {'rtrd_guard_state{state="held"}': "0"}),
+def of(labels: str, **values: int) -> dict[str, int]:
+    """Series with these labels."""
+    return {f"rtrd_{name}{{{labels}}}": value for name, value in values.items()}
+
+
+C, D, OF_H = 'group="g", cache="c"', 'group="g", cache="d"', 'group="h", cache="c"'
+MAIN, BACKUP = 'group="main"', 'group="backup"'
+PREFERRED = of(MAIN, group_preference=1) | of(BACKUP, group_preference=2)
+FIRES: dict[str, tuple[int, dict[str, int], dict[str, int]]] = {
+    "RtrdProblemsCritical": (5, of('severity="critical"', problems=1), of('severity="critical"', problems=0)),
+    "RtrdNoCacheInSync": (5, of(C, cache_in_sync=0) | of(D, cache_in_sync=0), of(C, cache_in_sync=1)),
+    "RtrdExabgpGone": (2, of('router="edge"', router_attached=0), of('router="edge"', router_attached=1)),
+    "RtrdGuardHolds": (0, of('state="held"', guard_state=1), of('state="held"', guard_state=0)),
     "RtrdCacheDown": (
         60,
-        {
-            'rtrd_cache_in_sync{group="g", cache="c"}': "0",
-            'rtrd_cache_wanted{group="g", cache="c"}': "1",
-            'rtrd_cache_last_update_timestamp_seconds{group="g", cache="c"}': "1",
-        },
-        {
-            'rtrd_cache_in_sync{group="g", cache="c"}': "1",
-            # One that was in sync once and is not needed now, and one that never was, are other matters.
-            'rtrd_cache_in_sync{group="h", cache="c"}': "0",
-            'rtrd_cache_wanted{group="h", cache="c"}': "0",
-            'rtrd_cache_last_update_timestamp_seconds{group="h", cache="c"}': "1",
-            'rtrd_cache_in_sync{group="g", cache="d"}': "0",
-            'rtrd_cache_wanted{group="g", cache="d"}': "1",
-        },
+        of(C, cache_in_sync=0, cache_wanted=1, cache_last_update_timestamp_seconds=1),
+        of(C, cache_in_sync=1)
+        # One that was in sync once and is not needed now, and one that never was, are other matters.
+        | of(OF_H, cache_in_sync=0, cache_wanted=0, cache_last_update_timestamp_seconds=1)
+        | of(D, cache_in_sync=0, cache_wanted=1),
     ),
     "RtrdCacheNeverInSync": (
         15,
-        {'rtrd_cache_in_sync{group="g", cache="c"}': "0", 'rtrd_cache_wanted{group="g", cache="c"}': "1"},
-        {
-            'rtrd_cache_in_sync{group="h", cache="c"}': "0",
-            'rtrd_cache_wanted{group="h", cache="c"}': "0",
-            'rtrd_cache_in_sync{group="g", cache="d"}': "0",
-            'rtrd_cache_wanted{group="g", cache="d"}': "1",
-            'rtrd_cache_last_update_timestamp_seconds{group="g", cache="d"}': "1",
-        },
+        of(C, cache_in_sync=0, cache_wanted=1),
+        of(OF_H, cache_in_sync=0, cache_wanted=0)
+        | of(D, cache_in_sync=0, cache_wanted=1, cache_last_update_timestamp_seconds=1),
     ),
     "RtrdSessionDown": (
         15,
-        {'rtrd_neighbor_up{router="edge", neighbor="192.0.2.1"}': "0"},
-        {'rtrd_neighbor_up{router="edge", neighbor="192.0.2.1"}': "1"},
+        of('router="edge", neighbor="192.0.2.1"', neighbor_up=0),
+        of('router="edge", neighbor="192.0.2.1"', neighbor_up=1),
     ),
-    "RtrdStateNotWritten": (10, {'rtrd_state_fault{name="snapshot"}': "1"}, {'rtrd_state_fault{name="snapshot"}': "0"}),
-    "RtrdBirdNotAudited": (15, {"rtrd_bird_up{}": "0"}, {"rtrd_bird_up{}": "1"}),
+    "RtrdStateNotWritten": (10, of('name="snapshot"', state_fault=1), of('name="snapshot"', state_fault=0)),
+    "RtrdBirdNotAudited": (15, of("", bird_up=0), of("", bird_up=1)),
     "RtrdFailedOver": (
         15,
-        {
-            'rtrd_group_active{group="main"}': "0",
-            'rtrd_group_active{group="backup"}': "1",
-            'rtrd_group_preference{group="main"}': "1",
-            'rtrd_group_preference{group="backup"}': "2",
-        },
-        {
-            'rtrd_group_active{group="main"}': "1",
-            'rtrd_group_active{group="backup"}': "0",
-            'rtrd_group_preference{group="main"}': "1",
-            'rtrd_group_preference{group="backup"}': "2",
-        },
+        PREFERRED | of(MAIN, group_active=0) | of(BACKUP, group_active=1),
+        PREFERRED | of(MAIN, group_active=1) | of(BACKUP, group_active=0),
     ),
     "RtrdCacheStale": (
         66,
-        {
-            'rtrd_cache_last_update_timestamp_seconds{group="g", cache="c"}': "0",
-            'rtrd_cache_expire_seconds{group="g", cache="c"}': "7200",
-        },
-        {
-            'rtrd_cache_last_update_timestamp_seconds{group="g", cache="c"}': "6000",
-            'rtrd_cache_expire_seconds{group="g", cache="c"}': "7200",
-        },
+        of(C, cache_last_update_timestamp_seconds=0, cache_expire_seconds=7200),
+        of(C, cache_last_update_timestamp_seconds=6000, cache_expire_seconds=7200),
     ),
 }
 """For an alert: minutes after which it fires with the first series, and never with the second."""
 
 
-def story(series: dict[str, str], minutes: int, alert: str, count: int) -> dict[str, Any]:
+def story(series: dict[str, int], minutes: int, alert: str, count: int) -> dict[str, Any]:
     """Constant series, and how many alerts of this name fire then."""
     samples = [{"labels": "{}", "value": count}] if count else []
     expr = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'

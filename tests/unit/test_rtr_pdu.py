@@ -119,20 +119,13 @@ def test_a_report_of_ours_is_bounded_and_whole() -> None:
     assert report.text == "é" * (pdu.MAX_TEXT // 2)
 
 
+def prefixes(family: int, size: int) -> st.SearchStrategy[Any]:
+    """The parts of a record of `packed`, with an address of so many octets."""
+    return st.tuples(st.just(family), octet, st.binary(min_size=size, max_size=size), u32, octet, st.just(1))
+
+
 @given(
-    st.sampled_from([4, 6]).flatmap(
-        lambda family: st.lists(
-            st.tuples(
-                st.just(family),
-                octet,
-                st.binary(min_size=4, max_size=4) if family == 4 else st.binary(min_size=16, max_size=16),
-                u32,
-                octet,
-                st.just(1),
-            ),
-            max_size=20,
-        )
-    ),
+    st.sampled_from([(4, 4), (6, 16)]).flatmap(lambda each: st.lists(prefixes(*each), max_size=20)),
     version,
     st.booleans(),
 )

@@ -210,21 +210,12 @@ def test_any_octets_are_a_file_or_a_clear_refusal(tmp_path_factory: pytest.TempP
     assert file is None or len(file.packed) % packed.VRP_SIZE == 0
 
 
-@given(
-    st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.text(max_size=20),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["roas", "asn", "prefix", "maxLength", "bgpsec_keys", "SKI"]), inner, max_size=4
-            )
-        ),
-    )
-)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | st.integers() | FLOATS | st.text(max_size=20)
+NAMES = st.sampled_from(["roas", "asn", "prefix", "maxLength", "bgpsec_keys", "SKI"])
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4)))
 def test_any_json_is_a_file_or_a_clear_refusal(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
     file = readable(tmp_path_factory.getbasetemp(), json.dumps({"roas": value}))
     assert (file is not None) is isinstance(value, list)

@@ -14,7 +14,7 @@ from rtrlib.vrp import VRP, pack
 from tests.lab.browser import Browser, browser
 from tests.lab.still_daemon import StillDaemon
 
-HOSTILE = "<img src=x onerror=alert(1)>"
+HOSTILE = "<img/src=x/onerror=alert(1)>"
 CONFIG = f"""
 caches: {{groups: [{{name: "{HOSTILE}", preference: 1, servers: [{{host: 192.0.2.10, port: 323}}]}}]}}
 policy: [{{valid: {{action: announce}}, invalid: {{action: withdraw}}}}]

@@ -70,7 +70,9 @@ class Daemon:
         known = KnownRouters(settings.state, settings.routers, self.clock)
         kept = KeptSessions(settings.state)
         policy = Policy(settings.policy, settings.neighbors)
-        self.routers = Routers(self.vrp_set, policy, self.clock, known=known, kept=kept)
+        self.routers = Routers(
+            self.vrp_set, policy, self.clock, known=known, kept=kept, most_attributes=settings.max_attributes
+        )
         self.keys = KeySet(self._keys_changed)
         self.effective = EffectiveVRPs(
             self.vrp_set,

@@ -14,6 +14,7 @@ from prometheus_client import Histogram
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.base.text import printable
+from rtrd.config import MOST_ATTRIBUTES
 from rtrd.exabgp.problems import problems
 from rtrd.exabgp.session import ExaBGP
 from rtrd.kept_sessions import KeptSessions
@@ -49,7 +50,9 @@ class Routers:
         *,
         known: KnownRouters | None = None,
         kept: KeptSessions | None = None,
+        most_attributes: int = MOST_ATTRIBUTES,
     ) -> None:
+        """`most_attributes`: octets of the attribute sets of one neighbor."""
         self._clock = clock or Clock()
         self.known = known or KnownRouters()
         """Who should be attached."""
@@ -59,6 +62,7 @@ class Routers:
         """What a router that is added is decided by."""
         self.on_add: Callable[[ExaBGP], None] = lambda _router: None
         """Told of each router before it says anything."""
+        self._most_attributes = most_attributes
         self._vrp_set = vrp_set
         self._routers: list[ExaBGP] = []
         self._work = Histogram(
@@ -91,6 +95,7 @@ class Routers:
         """
         self.known.arrived(name, expected=expected)
         engine = Engine(name, self._vrp_set, self.policy, _secret())
+        engine.set_most_attributes(self._most_attributes)
         router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, kept=kept, wall=self._clock.wall)
         router.on_work = self._work.labels(name).observe
         self.kept.arrived(name, router.bgp_sessions)
@@ -119,6 +124,12 @@ class Routers:
         self.policy = policy
         for router in self:
             router.set_policy(policy, cause)
+
+    def set_most_attributes(self, octets: int) -> None:
+        """Bound the octets of the attribute sets of each neighbor; routes that had no room are asked for again."""
+        self._most_attributes = octets
+        for router in self:
+            router.set_most_attributes(octets)
 
     def look_again(self) -> None:
         """Ask every router what it announces by itself."""
@@ -170,6 +181,7 @@ class Routers:
         registry.status_of(routers=self.status)
         self.known.register(registry)
         self.kept.register(registry)
+        registry.on_reload(self.set_most_attributes, "max_attributes")
         registry.problems_of(self._problems)
         registry.metric("rtrd_memory_bytes", "Memory of the native tables.", self._memory, ("table",))
         neighbor = ("router", "neighbor")

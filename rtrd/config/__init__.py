@@ -23,6 +23,9 @@ from rtrd.tags import Tag, TagSpec, parse_community, parse_tag
 MAX_BYTES: Final = 1 << 18
 """A file of this size already takes seconds to parse; thousands of neighbors fit."""
 
+MOST_ATTRIBUTES: Final = 1 << 27
+"""Octets of the attribute sets of one neighbor: ten times those of a full table."""
+
 ActionName = Literal["announce", "withdraw", "observe", "hold"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -182,6 +185,8 @@ class Config(_Mapping, frozen=True):
     control_group: str | None = None
     http: Endpoint | None = None
     on_stop: Literal["keep", "withdraw"] = "keep"
+    max_attributes: Annotated[int, Meta(ge=4096, le=1 << 40)] = MOST_ATTRIBUTES
+    """Octets of the attribute sets of one neighbor."""
     routers: tuple[RouterName, ...] = ()
     """Which ExaBGPs should be attached; none: all that ever were."""
     rtr_server: RTRServer | None = None

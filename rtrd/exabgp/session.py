@@ -128,6 +128,12 @@ class ExaBGP:
         self.gate.retagging = self.engine.retagging
         self.pump()
 
+    def set_most_attributes(self, octets: int) -> None:
+        """Bound the octets of the attribute sets of each neighbor."""
+        for address in self.engine.set_most_attributes(octets):
+            self.gate.wants_refresh(address, self.clock())
+        self.pump()
+
     def look_again(self) -> None:
         """Have ExaBGP list its neighbors and its local routes soon: its configuration may be another one."""
         self.gate.neighbors_due = self.gate.configuration_due = now = self.clock()

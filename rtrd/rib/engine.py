@@ -84,7 +84,9 @@ class Engine:
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
         self.left_out: dict[str, Counter[str]] = {}
-        """Routes that nobody should announce, by the neighbor's address and the reason."""
+        """Routes that nobody should announce, or that are too many, by the neighbor's address and the reason."""
+        self.full: set[str] = set()
+        """Neighbors of whose session some routes are left out, since it has too many attribute sets."""
         self._parts: deque[Command] = deque()  # of one withdraw
         self._interrupted = False
         self._asns: dict[str, dict[str, tuple[int, int]]] = {}  # of each neighbor's sessions: ours and theirs
@@ -132,6 +134,13 @@ class Engine:
             self.table.set_cause(self._policy_cause)
             self._new_policies()
 
+    def set_most_attributes(self, octets: int) -> list[str]:
+        """Bound the attribute sets of each neighbor. Gives those of whom routes were left out, to be sent again."""
+        self.table.set_most_attributes(octets)
+        again = sorted(self.full)
+        self.full.clear()
+        return again
+
     # -- neighbors
 
     def add_receiver(self, address: str) -> bool:
@@ -153,6 +162,7 @@ class Engine:
             bits |= self.receivers.forget(address)
             self._asns.pop(normal(address), None)
             self.left_out.pop(normal(address), None)
+            self.full.discard(normal(address))
             self._strangers.add(address)
         if bits:
             self.table.forget_receivers(bits)
@@ -238,6 +248,7 @@ class Engine:
 
     def _end_session(self, name: str) -> None:
         self.previous_run.session_changed(name.partition(" ")[0])
+        self.full.discard(name.partition(" ")[0])
         session = self.sessions.pop(name, None)
         if session is not None:
             self.table.retire_neighbor(session.number)
@@ -336,6 +347,8 @@ class Engine:
         self.others += received.others
         if received.left_out and (known.address in self.left_out or len(self.left_out) < _REMEMBERED):
             self.left_out.setdefault(known.address, Counter()).update(dict(left_out(received)))
+            if received.by_attributes:
+                self.full.add(known.address)
         self._path_ids |= bool(received.path_ids)
         faults = int(received.faults)
         if self.previous_run.lists:

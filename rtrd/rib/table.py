@@ -76,6 +76,10 @@ class RouteTable:
             raise MemoryError("no memory for an attribute set")
         return int(number)
 
+    def set_most_attributes(self, octets: int) -> None:
+        """Bound the attribute sets that are there by the UPDATEs of one neighbor; without it there is no bound."""
+        lib.rib_set_attrs_most(self.native, octets)
+
     def set_our_tags(self, tags: Iterable[Tag]) -> None:
         """Tell which communities the policy can add: one of a neighbor's makes no other attribute set."""
         native = [_native_tag(tag) for tag in tags]

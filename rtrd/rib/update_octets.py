@@ -47,6 +47,8 @@ FAULTS: dict[int, str] = {
 }
 """A sentence for each number of `enum bgp_fault`; RFC 7606 says what becomes of the routes."""
 
+TOO_MANY = "max-attributes"
+"""Why routes are left out whose neighbor has as many attribute sets as it may."""
 _NO_UNICAST = {
     lib.BGP_UNSPECIFIED: "unspecified",
     lib.BGP_LOOPBACK: "loopback",
@@ -80,6 +82,8 @@ def left_out(received: _rov.BgpReceived) -> Iterator[tuple[str, int]]:
         for count, what in ((received.by_prefix[kind], "prefix"), (received.by_next_hop[kind], "next-hop")):
             if count:
                 yield f"{name}-{what}", count
+    if received.by_attributes:
+        yield TOO_MANY, received.by_attributes
 
 
 def native_session(session: BGPSession) -> _rov.BgpSession:

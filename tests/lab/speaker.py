@@ -52,8 +52,13 @@ class Heard(NamedTuple):
 class Speaker:
     """A BGP peer of one router. It connects to it."""
 
-    def __init__(self, address: str, asn: int, *, refresh: bool = True, path_ids: bool = False) -> None:
-        """`refresh`: it can send its routes again when asked (RFC 2918); `path_ids`: it sends them (RFC 7911)."""
+    def __init__(
+        self, address: str, asn: int, *, refresh: bool = True, path_ids: bool = False, four_octet_as: bool = True
+    ) -> None:
+        """`refresh`: it can send its routes again when asked (RFC 2918); `path_ids`: it sends them (RFC 7911).
+
+        Without `four_octet_as` it has AS numbers of two octets (RFC 6793), and only listens.
+        """
         self.address = address
         self.asn = asn
         self.said: dict[str, Route] = {}
@@ -67,6 +72,7 @@ class Speaker:
         self.leftovers: list[str] = []
         self._refresh = refresh
         self._path_ids = path_ids
+        self._four_octet_as = four_octet_as
         self._changed = threading.Condition()
         self._saying = threading.RLock()
         """Held from the choice of routes until they are written: an answer to a refresh is never older than what
@@ -224,7 +230,9 @@ class Speaker:
             self.table.clear()
         self._thread = threading.Thread(target=self._read, args=(connection,), daemon=True, name=self.address)
         self._thread.start()
-        capabilities = b"\1\4\0\1\0\1" + b"\1\4\0\2\0\1" + b"\x41\4" + struct.pack("!I", self.asn)
+        capabilities = b"\1\4\0\1\0\1" + b"\1\4\0\2\0\1"
+        if self._four_octet_as:
+            capabilities += b"\x41\4" + struct.pack("!I", self.asn)
         if self._refresh:
             capabilities += b"\2\0"
         if self._path_ids:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 import pytest
 
 from rtrd.exabgp.encode import Encoder
+from rtrd.rib.bgp_events import State
 from rtrd.rib.bgp_session import BGPSession
 from rtrlib.vrp import VRP
 from tests.lab.engine_story import EngineStory, policy_of
@@ -371,3 +372,38 @@ def test_an_empty_path_gets_our_own_as_when_it_leaves() -> None:
     told = story.said()
     assert "as-path [ ]" in told[IBGP]
     assert "as-path" not in told[EBGP]
+
+
+def test_a_neighbor_has_room_for_so_many_attributes() -> None:
+    """What has none is left out, also where it replaces another route; sets that somebody has cost nothing again."""
+    story = Story()
+    engine = story.engine
+
+    def route(number: int, neighbor: str = A, origin: int | None = None) -> None:
+        path = segment(ASES[neighbor], 64600 + number if origin is None else origin)
+        story.update(neighbor, path, attribute(8, bytes(200)), f"10.0.{number}.0/24")
+
+    def known() -> set[str]:
+        return {route.prefix for _, route in engine.routes()}
+
+    assert engine.set_most_attributes(4 * 260) == []
+    for number in range(6):
+        route(number)
+    assert known() == {f"10.0.{number}.0/24" for number in range(4)}
+    assert (engine.left_out, engine.full) == ({A: {"max-attributes": 2}}, {A})
+    route(9, origin=64603)
+    assert "10.0.9.0/24" in known(), "of a set that is there"
+    route(9, origin=64700)
+    assert "10.0.9.0/24" not in known(), "the old one is not what its neighbor says any more"
+    route(20, B)
+    assert "10.0.20.0/24" in known()
+    engine.state(State(A, up=False, reason=""))
+    story.commands()
+    assert engine.full == set()
+    for number in range(4):
+        route(number)
+    assert len(known()) == 5, "what ended takes no room"
+    route(5)
+    assert engine.set_most_attributes(5 * 260) == [A]
+    route(5)
+    assert "10.0.5.0/24" in known()

@@ -82,15 +82,16 @@ static uint32_t count(const struct bgp_run *run)
     return n;
 }
 
-/* The number of the run's attribute set, held; ATTRS_NONE: no memory. */
-static uint32_t hold_set(struct rib *rib, struct bgp_update *update, const struct bgp_session *session,
-                         const struct bgp_run *run, uint8_t *scratch)
+/* The number of the run's attribute set, held; ATTRS_NONE: no memory, or `full`: it is one too many. */
+static uint32_t hold_set(struct rib *rib, uint32_t neighbor, struct bgp_update *update,
+                         const struct bgp_session *session, const struct bgp_run *run, bool *full)
 {
     struct octets key = bgp_set_key(update, session, run);
     uint32_t number = rib_attrs_find(rib, key.at, key.n);
     struct attrs_summary summary;
-    if (number == ATTRS_NONE && bgp_summarize(key, rib_summary_terms(rib), scratch, &summary))
-        number = rib_attrs_add(rib, key.at, key.n, &summary);
+    *full = number == ATTRS_NONE && !rib_attrs_fit(rib, neighbor, key.n);
+    if (number == ATTRS_NONE && !*full && bgp_summarize(key, rib_summary_terms(rib), update->scratch, &summary))
+        number = rib_attrs_add_for(rib, neighbor, key.at, key.n, &summary);
     if (number != ATTRS_NONE)
         rib_attrs_hold(rib, number);
     return number;
@@ -106,11 +107,12 @@ bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *s
         return true;
     /* What is withdrawn goes first, and with its last route a set would go that the announced ones have, too. */
     uint32_t sets[2] = {ATTRS_NONE, ATTRS_NONE};
+    bool full[2] = {false, false};
     size_t runs = update->announced_n < 2 ? update->announced_n : 2;
     bool take = !bgp_treat_as_withdraw(update->faults);
     for (size_t i = 0; take && i < runs; i++)
         if (kind_of_next_hop(&update->announced[i], session) == BGP_UNICAST)
-            sets[i] = hold_set(rib, update, session, &update->announced[i], update->scratch);
+            sets[i] = hold_set(rib, neighbor, update, session, &update->announced[i], &full[i]);
     for (size_t i = 0; i < update->withdrawn_n; i++) {
         out->path_ids |= update->withdrawn[i].path_ids;
         withdraw(rib, neighbor, &update->withdrawn[i]);
@@ -125,13 +127,13 @@ bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *s
         }
         withdraw(rib, neighbor, run);
         enum bgp_no_unicast kind = kind_of_next_hop(run, session);
-        if (take && kind == BGP_UNICAST) {
-            faults->memory += count(run);
-        } else if (take) {
-            uint32_t routes = count(run);
-            out->by_next_hop[kind] += routes;
-            out->left_out += routes;
+        uint32_t routes = take ? count(run) : 0;
+        if (kind == BGP_UNICAST && !full[i]) {
+            faults->memory += routes;
+            continue;
         }
+        *(full[i] ? &out->by_attributes : &out->by_next_hop[kind]) += routes;
+        out->left_out += routes;
     }
     return faults->memory == memory;
 }

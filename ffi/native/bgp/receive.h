@@ -23,6 +23,7 @@ struct bgp_received {  /* what an UPDATE did */
     uint32_t left_out; /* routes, for the sum of these reasons: */
     uint32_t by_prefix[BGP_NO_UNICAST];
     uint32_t by_next_hop[BGP_NO_UNICAST];
+    uint32_t by_attributes; /* whose set the neighbor has no room for (rib_set_attrs_most) */
     uint8_t end_of_rib;
     uint8_t others;   /* attributes with routes of families that are not taken */
     uint8_t path_ids; /* some route has one */

@@ -32,7 +32,7 @@ static bool grow_buckets(struct attrs_table *table)
 
 int attrs_init(struct attrs_table *table)
 {
-    *table = (struct attrs_table){.free = ATTRS_NONE};
+    *table = (struct attrs_table){.free = ATTRS_NONE, .free_owner = ATTRS_NONE};
     bool good = getrandom(table->secret, sizeof table->secret, 0) == (ssize_t)sizeof table->secret;
     return good && grow_buckets(table) ? 0 : -1;
 }
@@ -43,6 +43,7 @@ void attrs_free(struct attrs_table *table)
         free(table->sets[i].key);
     free(table->sets);
     free(table->buckets);
+    free(table->owners);
 }
 
 /* Keyed, so that nobody outside can choose sets that collide. */
@@ -85,7 +86,8 @@ static uint32_t take_number(struct attrs_table *table)
     return table->n++;
 }
 
-uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const struct attrs_summary *summary)
+uint32_t attrs_add(struct attrs_table *table, uint32_t owner, const void *key, size_t n,
+                   const struct attrs_summary *summary)
 {
     uint32_t hash = hash_key(table, key, n), number = find(table, hash, key, n);
     if (number != ATTRS_NONE)
@@ -100,8 +102,14 @@ uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const s
     }
     memcpy(copy, key, n);
     uint32_t *bucket = &table->buckets[hash & (table->buckets_n - 1)];
-    table->sets[number] = (struct attrs){
-        .summary = *summary, .key = copy, .key_size = (uint32_t)n & UINT32_MAX >> 1, .hash = hash, .next = *bucket};
+    table->sets[number] = (struct attrs){.summary = *summary,
+                                         .key = copy,
+                                         .key_size = (uint32_t)n & UINT32_MAX >> 1,
+                                         .hash = hash,
+                                         .next = *bucket,
+                                         .owner = owner};
+    if (owner != ATTRS_NONE)
+        table->owners[owner].octets += n;
     *bucket = number;
     table->used++;
     table->key_bytes += n;
@@ -122,8 +130,40 @@ void attrs_release(struct attrs_table *table, uint32_t number)
     table->used--;
     table->key_bytes -= set->key_size;
     free(set->key);
+    if (set->owner != ATTRS_NONE) {
+        struct attrs_owner *owner = &table->owners[set->owner];
+        owner->octets -= set->key_size;
+        if (owner->ended)
+            attrs_owner_end(table, set->owner);
+    }
     *set = (struct attrs){.next = table->free};
     table->free = number;
+}
+
+uint32_t attrs_owner_new(struct attrs_table *table)
+{
+    uint32_t number = table->free_owner;
+    if (number != ATTRS_NONE) {
+        table->free_owner = table->owners[number].next;
+    } else {
+        struct attrs_owner *owners = realloc(table->owners, (table->owners_n + 1) * sizeof *owners);
+        if (!owners)
+            return ATTRS_NONE;
+        table->owners = owners;
+        number = table->owners_n++;
+    }
+    table->owners[number] = (struct attrs_owner){0};
+    return number;
+}
+
+void attrs_owner_end(struct attrs_table *table, uint32_t number)
+{
+    struct attrs_owner *owner = &table->owners[number];
+    owner->ended = true;
+    if (owner->octets)
+        return;
+    owner->next = table->free_owner;
+    table->free_owner = number;
 }
 
 const struct attrs *attrs_at(const struct attrs_table *table, uint32_t number)

@@ -3,6 +3,8 @@
 #ifndef RTRD_ATTRS_H
 #define RTRD_ATTRS_H
 
+#include <stdbool.h>
+
 #include "rib/summary.h"
 
 struct attrs {
@@ -12,7 +14,14 @@ struct attrs {
     uint32_t retagged : 1; /* what is advertised with it has other words than it would have now */
     uint32_t references;
     uint32_t hash;
-    uint32_t next; /* of the same bucket; of a free one: the next free one. ATTRS_NONE: the last */
+    uint32_t next;  /* of the same bucket; of a free one: the next free one. ATTRS_NONE: the last */
+    uint32_t owner; /* to whose account it goes */
+};
+
+struct attrs_owner { /* whoever came with sets first that nobody had */
+    uint64_t octets; /* of the keys of its sets that are left */
+    uint32_t next;   /* the next free one */
+    bool ended;      /* it is free with its last set */
 };
 
 struct attrs_table {
@@ -24,17 +33,23 @@ struct attrs_table {
     uint32_t used;
     uint64_t secret[2]; /* of the hashes */
     uint64_t key_bytes;
+    struct attrs_owner *owners;
+    uint32_t owners_n, free_owner;
 };
 
 int attrs_init(struct attrs_table *table); /* -1: no memory, or no secret */
 void attrs_free(struct attrs_table *table);
 
 uint32_t attrs_find(const struct attrs_table *table, const void *key, size_t n); /* ATTRS_NONE: no such set */
-/* The number of the set, which is made if it is new: with no reference yet. ATTRS_NONE: no memory. */
-uint32_t attrs_add(struct attrs_table *table, const void *key, size_t n, const struct attrs_summary *summary);
+/* The number of the set, which is made if it is new: with no reference yet, at the expense of `owner` (ATTRS_NONE:
+ * nobody's). ATTRS_NONE: no memory. */
+uint32_t attrs_add(struct attrs_table *table, uint32_t owner, const void *key, size_t n,
+                   const struct attrs_summary *summary);
 void attrs_hold(struct attrs_table *table, uint32_t number);
 void attrs_release(struct attrs_table *table, uint32_t number); /* the last one ends the set */
 const struct attrs *attrs_at(const struct attrs_table *table, uint32_t number);
+uint32_t attrs_owner_new(struct attrs_table *table); /* ATTRS_NONE: no memory */
+void attrs_owner_end(struct attrs_table *table, uint32_t owner);
 uint64_t attrs_memory(const struct attrs_table *table);
 
 #endif

@@ -74,11 +74,14 @@ int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policies
         rib->neighbors_room = room;
     }
     struct policies *copy = copy_of(policies, n);
-    if (!copy)
+    uint32_t owner = copy ? attrs_owner_new(&rib->attrs) : ATTRS_NONE;
+    if (owner == ATTRS_NONE) {
+        free(copy);
         return -1;
+    }
     if (number == rib->neighbors_n)
         rib->neighbors_n++;
-    rib->neighbors[number] = (struct neighbor){.policies = copy, .used = true};
+    rib->neighbors[number] = (struct neighbor){.policies = copy, .owner = owner, .used = true};
     memcpy(rib->neighbors[number].rank, rank, sizeof rib->neighbors[number].rank);
     return (int32_t)number;
 }
@@ -120,7 +123,7 @@ int rib_neighbor_retire(struct rib *rib, uint32_t number)
         neighbor->counts[i] = 0;
     }
     if (neighbor->routes == 0) {
-        neighbor_end(neighbor);
+        neighbor_end(rib, neighbor);
         return 0;
     }
     neighbor->retired = true;

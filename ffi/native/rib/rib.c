@@ -20,7 +20,7 @@ struct rib *rib_new(struct vrpset *set)
         rib->arenas[i] = (struct arena){.free = NO_ROUTE, .size = (uint32_t)size};
     }
     rib->outbox.first = rib->parked.first = NO_ROUTE;
-    rib->up = UINT64_MAX;
+    rib->up = rib->attrs_most = UINT64_MAX;
     rib->held_previous_run = ATTRS_NONE;
     if (attrs_init(&rib->attrs) != 0) {
         rib_free(rib);
@@ -72,7 +72,21 @@ uint32_t rib_attrs_find(const struct rib *rib, const void *key, size_t n) { retu
 
 uint32_t rib_attrs_add(struct rib *rib, const void *key, size_t n, const struct attrs_summary *summary)
 {
-    return attrs_add(&rib->attrs, key, n, summary);
+    return attrs_add(&rib->attrs, ATTRS_NONE, key, n, summary);
+}
+
+uint32_t rib_attrs_add_for(struct rib *rib, uint32_t neighbor, const void *key, size_t n,
+                           const struct attrs_summary *summary)
+{
+    return attrs_add(&rib->attrs, rib->neighbors[neighbor].owner, key, n, summary);
+}
+
+void rib_set_attrs_most(struct rib *rib, uint64_t octets) { rib->attrs_most = octets; }
+
+bool rib_attrs_fit(const struct rib *rib, uint32_t neighbor, size_t n)
+{
+    uint64_t octets = rib->attrs.owners[rib->neighbors[neighbor].owner].octets;
+    return octets < rib->attrs_most && n <= rib->attrs_most - octets;
 }
 
 void rib_attrs_hold(struct rib *rib, uint32_t attrs) { attrs_hold(&rib->attrs, attrs); }

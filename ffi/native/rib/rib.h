@@ -157,6 +157,8 @@ uint32_t rib_attrs_find(const struct rib *rib, const void *key, size_t n); /* UI
 uint32_t rib_attrs_add(struct rib *rib, const void *key, size_t n, const struct attrs_summary *summary);
 const uint8_t *rib_attrs_key(const struct rib *rib, uint32_t attrs, size_t *n); /* NULL: no such set */
 uint32_t rib_attrs_end(const struct rib *rib);                                  /* every number in use is below */
+/* So many octets the sets may have that are there by one neighbor's UPDATEs; without it there is no bound. */
+void rib_set_attrs_most(struct rib *rib, uint64_t octets);
 /* The summary of a set has changed, since our tags have. What is advertised with it in other words will be written
  * again, by the next rib_revalidate. -1: no such set. */
 int rib_attrs_retag(struct rib *rib, uint32_t attrs, const struct attrs_summary *summary);
@@ -271,6 +273,10 @@ uint64_t rib_attrs_memory(const struct rib *rib); /* of those */
 /* For decoders of UPDATEs. They read one whole before its first route is touched, and hold its sets meanwhile. */
 
 const struct summary_terms *rib_summary_terms(const struct rib *rib);
+/* Whether a neighbor may have one more set, of n octets; and rib_attrs_add at its expense. */
+bool rib_attrs_fit(const struct rib *rib, uint32_t neighbor, size_t n);
+uint32_t rib_attrs_add_for(struct rib *rib, uint32_t neighbor, const void *key, size_t n,
+                           const struct attrs_summary *summary);
 void rib_attrs_hold(struct rib *rib, uint32_t attrs);
 void rib_attrs_release(struct rib *rib, uint32_t attrs); /* the last one ends the set */
 

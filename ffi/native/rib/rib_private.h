@@ -58,6 +58,7 @@ struct policies {            /* of one neighbor */
 
 struct neighbor {
     struct policies *policies;
+    uint32_t owner;   /* of attribute sets */
     uint8_t rank[17]; /* its address: decides between routes that are equal otherwise */
     bool used, retired;
     bool outdated;     /* its routes may be advertised with other additions, until rib_work has marked them */
@@ -94,6 +95,7 @@ struct rib {
     struct rib_state state;
     struct vrpset *set;
     struct attrs_table attrs;
+    uint64_t attrs_most; /* octets of one neighbor's */
     struct arena arenas[2];
     struct index prefixes[2]; /* the first route of each prefix; the others follow by `next` */
     struct neighbor *neighbors;
@@ -151,7 +153,7 @@ static inline const struct attrs_summary *summary_of(const struct rib *rib, cons
 }
 
 /* rules.c: what the policy says of a route */
-void neighbor_end(struct neighbor *neighbor);                      /* frees its policies; its number is free, too */
+void neighbor_end(struct rib *rib, struct neighbor *neighbor);     /* frees its policies; its number is free, too */
 bool route_gone(const struct rib *rib, const struct route *route); /* withdrawn, or of a retired neighbor */
 const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t number);
 enum action route_action(const struct rib *rib, uint32_t number);

@@ -15,8 +15,9 @@ void policies_free(struct policies *policies)
     }
 }
 
-void neighbor_end(struct neighbor *neighbor)
+void neighbor_end(struct rib *rib, struct neighbor *neighbor)
 {
+    attrs_owner_end(&rib->attrs, neighbor->owner);
     policies_free(neighbor->policies);
     neighbor->policies = NULL;
     neighbor->used = false;

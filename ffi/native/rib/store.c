@@ -134,6 +134,6 @@ void route_remove(struct rib *rib, uint32_t number)
     attrs_release(&rib->attrs, route->attrs);
     struct neighbor *neighbor = neighbor_of(rib, route);
     if (--neighbor->routes == 0 && neighbor->retired)
-        neighbor_end(neighbor);
+        neighbor_end(rib, neighbor);
     arena_give(rib, number);
 }

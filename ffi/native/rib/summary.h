@@ -32,7 +32,7 @@ enum trait {                           /* what a rule asks for */
              TRAIT_NO_ADVERTISE = 8,   /* the well-known communities of RFC 1997 */
              TRAIT_NO_EXPORT = 16,
              TRAIT_NO_EXPORT_SUBCONFED = 32,
-             TRAIT_BY_KIND = 64, /* what is announced of it depends on the kind of the receiver */
+             TRAIT_BY_KIND = 64,  /* what is announced of it depends on the kind of the receiver */
              TRAIT_WIDE_AS = 128, /* it has AS numbers that are announced as four octets each, whoever gets them */
 };
 

@@ -31,8 +31,9 @@ from rtrd.rib.attributes import (
 )
 
 _LINE = re.compile(
-    r"neighbor (?P<neighbor>[0-9a-fA-F.:]{2,45}) local-ip (?P<local>\S+) local-as (?P<own_as>[0-9]{1,10}) peer-as \S+"
-    r" router-id \S+ family-allowed \S+ (?P<family>ipv[46]) unicast (?P<prefix>[0-9a-fA-F.:]{2,45}/[0-9]{1,3})"
+    r"neighbor (?P<neighbor>[0-9a-fA-F.:]{2,45}) local-ip (?P<local>\S+) local-as (?P<own_as>[0-9]{1,10})"
+    r" peer-as (?P<peer_as>\S+) router-id (?P<router_id>\S+) family-allowed \S+ (?P<family>ipv[46]) unicast"
+    r" (?P<prefix>[0-9a-fA-F.:]{2,45}/[0-9]{1,3})"
     r"(?: path-information (?P<path_id>[0-9.]{7,15}))? next-hop (?P<next_hop>\S+)(?P<words>.*)"
 )
 BEGIN = "neighbor "
@@ -65,6 +66,10 @@ class Advertised(NamedTuple):
     """It was announced by an rtrd."""
     origin: AttributeSet
     """Nothing but the family and the origin AS, which is certain also where the rest is not; NONE if it is not."""
+    asns: tuple[int, int] | None = None
+    """ExaBGP's and the neighbor's, as they are configured; None: they are not."""
+    router_id: int = 0
+    """ExaBGP's own; 0: it is not said."""
 
 
 def is_route(text: str) -> bool:
@@ -79,7 +84,17 @@ def read_advertised(text: str, version: str) -> Advertised | None:
         return None
     prefix = match["prefix"] if match["path_id"] is None else f"{match['prefix']} {match['path_id']}"
     read = _read(match["family"], match["next_hop"], match["words"], match["own_as"], version[:2])
-    return Advertised(match["neighbor"], match["local"], prefix, *read)
+    asns, router_id = _session(match["own_as"], match["peer_as"], match["router_id"])
+    return Advertised(match["neighbor"], match["local"], prefix, *read, asns, router_id)
+
+
+@lru_cache(maxsize=1024)
+def _session(own_as: str, peer_as: str, router_id: str) -> tuple[tuple[int, int] | None, int]:
+    asns = (int(own_as), int(peer_as)) if peer_as.isdecimal() and len(peer_as) <= 10 else None
+    try:
+        return asns, int(ipaddress.IPv4Address(router_id))
+    except ValueError:
+        return asns, 0
 
 
 @lru_cache(maxsize=4096)

@@ -314,6 +314,7 @@ class Conversation:
         address, local = normal(found.address), normal(found.local)
         self._engine.spoken(self.neighbors.name(address, local), found.local_as, found.peer_as)
         self._engine.four_octet_as(address, agreed=found.four_octet_as)
+        self.startup.as_known(address, self._clock())
         if self.bgp_sessions.listed(address, found._replace(local=local), self._wall()):
             self.gate.wants_refresh(address, self._clock())  # UPDATEs that came before could not be read
 

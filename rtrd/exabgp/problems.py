@@ -36,6 +36,9 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
         what = f"nothing can be announced or withdrawn at ExaBGP {name}, which waits for: {waits_for.value}"
         yield Problem(what, now - seconds, "warning", f"waits {name}")
     yield from _of_sessions(router)
+    for address in sorted(router.startup.without_as):
+        what = f"routes of {address} that router {name} has from before wait: it is not known of which AS they are"
+        yield Problem(what, None, "warning", f"no AS {name} {address}")
     for address in sorted(router.engine.full):
         what = f"routes of {address} at router {name} are left out: its attribute sets would have more octets than"
         yield Problem(f"{what} `max-attributes`", None, "warning", f"full {name} {address}")

@@ -16,6 +16,7 @@ from rtrd.exabgp.api_sections import ApiSections
 from rtrd.exabgp.bgp_sessions import BGPSessions
 from rtrd.exabgp.neighbors import Neighbors
 from rtrd.policy import normal
+from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.engine import Engine
 
 ADVERTISED = "show adj-rib out extensive\n"
@@ -58,6 +59,8 @@ class StartUp:
         """Listed routes whose words are not understood."""
         self.learned = 0
         """Routes that no neighbor sent again, but ExaBGP has."""
+        self.without_as: set[str] = set()
+        """Neighbors whose listed routes wait: it is not known of which AS they are."""
         self.over = False
         """Nothing more is asked."""
         self.held_until = math.inf
@@ -123,7 +126,14 @@ class StartUp:
         self._newer.add(address)
         self.older.discard(address)
         self._unable.discard(address)
+        self.without_as.discard(address)
         self.heard(address, now)
+
+    def as_known(self, address: str, now: float) -> None:
+        """Take note that the AS numbers of a neighbor are known: if its routes waited for that, they are asked for."""
+        if address in self.without_as:
+            self.without_as.discard(address)
+            self.cannot_refresh(address, now)
 
     def cannot_refresh(self, address: str, now: float) -> None:
         """Take note of a neighbor that can't be asked to send again: ExaBGP is asked what it has sent, at any time."""
@@ -155,8 +165,17 @@ class StartUp:
         name = self._neighbors.name(address, local if local in map(normal, self._neighbors.sessions(address)) else "")
         if route.attributes is None:
             self.unreadable += 1
-        elif self._engine.listed(name, route.prefix, route.attributes):
-            self.learned += 1
+            return
+        local_as, peer_as = route.asns or (0, 0)
+        path_ids = frozenset({route.attributes.family} if " " in route.prefix else ())
+        session = BGPSession(
+            local_as, peer_as, four_octet_as=True, path_ids=path_ids, extended_next_hop=True,
+            router_id=route.router_id, addresses=(address, local),
+        )  # fmt: skip
+        learned = self._engine.listed(name, route.prefix, route.attributes, session)
+        self.learned += learned is True
+        if learned is None:
+            self.without_as.add(address)
 
     def _advertised(self, route: Advertised) -> None:
         if not route.ours:

@@ -38,6 +38,7 @@ _NON_TRANSITIVE = 0x40
 ORIGIN, AS_PATH, MED, LOCAL_PREF, COMMUNITIES, EXTENDED_COMMUNITIES, LARGE_COMMUNITIES = 1, 2, 4, 5, 8, 16, 32
 COMMUNITY: Final[Mapping[TagKind, str]] = {"standard": "!HH", "large": "!III", "extended": "!Q"}
 """The numbers of a community in octets."""
+_MP_REACH_NLRI: Final = 14
 _EXTENDED_LENGTH: Final = 0x10
 _HEAD: Final = struct.Struct("!BBIB")  # family, flags, own AS, length of the next hop
 
@@ -191,6 +192,18 @@ def attribute(code: int, flags: int, value: bytes) -> bytes:
     if len(value) > 0xFF:
         return struct.pack("!BBH", flags | _EXTENDED_LENGTH, code, len(value)) + value
     return bytes((flags, code, len(value))) + value
+
+
+def update_body(attributes: AttributeSet, prefix: str) -> bytes:
+    """Give an UPDATE that announces a route (`PREFIX`, or `PREFIX PATH-ID`), without its header."""
+    text, _, path_id = prefix.partition(" ")
+    network = ipaddress.ip_network(text)
+    nlri = ipaddress.IPv4Address(path_id).packed if path_id else b""
+    nlri += bytes((network.prefixlen,)) + network.network_address.packed[: (network.prefixlen + 7) // 8]
+    hop = b"" if attributes.next_hop is None else ipaddress.ip_address(attributes.next_hop).packed
+    head = struct.pack("!HBB", 1 if network.version == 4 else 2, 1, len(hop))
+    octets = written(attributes) + attribute(_MP_REACH_NLRI, OPTIONAL, head + hop + b"\0" + nlri)
+    return struct.pack("!HH", 0, len(octets)) + octets
 
 
 def path_octets(kind: int, asns: tuple[int, ...]) -> bytes:

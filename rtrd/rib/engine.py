@@ -15,7 +15,7 @@ from hashlib import blake2b
 
 import _rov
 from rtrd.policy import Kind, Policy, Rule, Treatment, normal
-from rtrd.rib.attributes import AttributeSet, for_kind, read_octets, with_treatment
+from rtrd.rib.attributes import AttributeSet, for_kind, read_octets, update_body, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.local_routes import LocalRoutes, nlri_of
@@ -343,17 +343,19 @@ class Engine:
         known = self.sessions.get(neighbor)
         if known is None or known.agreed != session or (native := known.native) is None:
             known, native = self._speaks(neighbor, session)
-        received = self.table.receive(known.number, native, body)
+        faults = self._took(known, self.table.receive(known.number, native, body))
+        if self.previous_run.lists:
+            self._note_withdrawn(known, self._configured(known.address, session), body)
+        return faults
+
+    def _took(self, known: NeighborSession, received: _rov.BgpReceived) -> int:
         self.others += received.others
         if received.left_out and (known.address in self.left_out or len(self.left_out) < _REMEMBERED):
             self.left_out.setdefault(known.address, Counter()).update(dict(left_out(received)))
             if received.by_attributes:
                 self.full.add(known.address)
         self._path_ids |= bool(received.path_ids)
-        faults = int(received.faults)
-        if self.previous_run.lists:
-            self._note_withdrawn(known, self._configured(known.address, session), body)
-        return faults
+        return int(received.faults)
 
     def _note_withdrawn(self, own: NeighborSession, session: BGPSession, body: bytes) -> None:
         """Take note of what a neighbor has no more since it sent this UPDATE: the router's list may be older."""
@@ -389,10 +391,24 @@ class Engine:
         if bit := self.receivers.bit(neighbor):
             self.previous_run.advertised(prefix, attributes, bit)
 
-    def listed(self, name: str, prefix: str, attributes: AttributeSet) -> bool:
-        """Take a route that the router lists, of a session by its name. True: it was not known."""
-        known = self._session(normal(name))
-        return self.previous_run.listed(known.address, known.number, prefix, attributes)
+    def listed(self, name: str, prefix: str, attributes: AttributeSet, said: BGPSession) -> bool | None:
+        """Take a route that the router lists, of a session by its name. True: it was not known; None: nor is its AS.
+
+        `said`: what the list says of the session.
+        """
+        local_as, peer_as = self._asns.get(name.partition(" ")[0], {}).get(name, (said.local_as, said.peer_as))
+        if not peer_as:
+            return None
+        known = self._session(name)
+        if not self.previous_run.counts(known.address, known.number, prefix):
+            return False
+        try:
+            body = update_body(attributes, prefix)
+        except (ValueError, struct.error):
+            return False  # no prefix, or too many attributes
+        session = self._configured(known.address, said._replace(local_as=local_as, peer_as=peer_as))
+        self._took(known, self.table.receive(known.number, native_session(session), body))
+        return self.table.has(known.number, prefix)
 
     def set_time(self, now: int) -> None:
         """Say what time it is (Unix), for the routes that come or change."""

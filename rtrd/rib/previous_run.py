@@ -37,7 +37,9 @@ class PreviousRun:
         """Take note of a route that is advertised to receivers (bits)."""
         if self.number is None:
             self.number = self._table.add_previous_run()
-        if self._table.add_stale(self.number, self._set_of(attributes, AS_ANNOUNCED), prefix, receivers):
+        if self._table.add_stale(
+            self.number, self._table.set_of_octets(key_of(attributes, AS_ANNOUNCED)), prefix, receivers
+        ):
             self.found += 1
 
     def release(self) -> None:
@@ -63,20 +65,12 @@ class PreviousRun:
         """Take a session that ended or began: the list may say what was before."""
         self._changed.add(normal(neighbor))
 
-    def listed(self, neighbor: str, number: int, prefix: str, attributes: AttributeSet) -> bool:
-        """Take a route of the list; it is learned if its neighbor (of this number) has not said of it since.
-
-        True: it was learned.
-        """
-        if (
-            not self.lists
-            or len(self._withdrawn) >= MOST_WITHDRAWN
-            or (neighbor, prefix) in self._withdrawn
-            or neighbor in self._changed
-            or self._table.has(number, prefix)
-        ):
-            return False
-        return self._table.announce(number, self._set_of(attributes), [prefix]) == 1
-
-    def _set_of(self, attributes: AttributeSet, flags: int = 0) -> int:
-        return self._table.set_of_octets(key_of(attributes, flags))
+    def counts(self, neighbor: str, number: int, prefix: str) -> bool:
+        """Tell whether a route of the list is to be learned: its neighbor (of this number) has not said of it since."""
+        return (
+            self.lists
+            and len(self._withdrawn) < MOST_WITHDRAWN
+            and (neighbor, prefix) not in self._withdrawn
+            and neighbor not in self._changed
+            and not self._table.has(number, prefix)
+        )

@@ -12,7 +12,7 @@ from tests.lab.engine_story import LISTENER, PEER, TAGGED, EngineStory, key_of_j
 
 VERSION = "5.0.15"
 KEY = key_of_json(b'{ "origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": [64496, 64500]}} }')
-REST = "local-ip 127.0.0.1 local-as 65000 peer-as 1 router-id 127.0.0.1 family-allowed in-open ipv4 unicast"
+REST = "local-ip 127.0.0.1 local-as 65000 peer-as 64496 router-id 127.0.0.1 family-allowed in-open ipv4 unicast"
 PATH = "as-path ( 64496 64500 )"
 TAG = "extended-community 0x4300000000000001"
 
@@ -221,3 +221,42 @@ def test_it_is_announced_anew_when_it_is_learned() -> None:
     story = Story(out("10.0.0.0/8", f"attribute [ 0x01 0x40 0x00 ] {PATH} extended-community target:65000:1"))
     story.says("10.0.0.0/8")
     assert story.written() == [(True, "10.0.0.0/8")], "what it had is not known for certain"
+
+
+def test_the_rules_of_bgp_act_on_listed_routes() -> None:
+    """A loop, another first AS, and a local preference from outside; what nobody should announce is counted."""
+    story = Story(out("10.0.0.0/8"))
+    story.lists(
+        learned("10.1.0.0/16", "origin igp as-path ( 64496 65000 )"),
+        learned("10.2.0.0/16", "origin igp as-path ( 64777 64500 )"),
+        learned("10.3.0.0/16", f"origin igp {PATH} local-preference 900"),
+        learned("127.0.0.0/8"),
+    )
+    assert story.written() == [(False, "10.0.0.0/8"), (True, "10.3.0.0/16")]
+    decisions = {route.prefix: route.decision for _, route in story.engine.routes()}
+    assert decisions == {"10.1.0.0/16": "observe", "10.2.0.0/16": "observe", "10.3.0.0/16": "announce"}
+    (attributes,) = {route.attributes for _, route in story.engine.routes() if route.prefix == "10.3.0.0/16"}
+    assert story.engine.attributes(story.engine.table.attributes_key(attributes)).local_preference is None
+    assert story.engine.left_out == {PEER: {"loopback-prefix": 1}}
+
+
+def test_what_we_reflected_is_known_in_the_list_too() -> None:
+    story = Story()
+    internal = REST.replace("64496", "65000")
+    story.lists(*(
+        f"neighbor {PEER} {internal} 10.{number}.0.0/16 next-hop 192.0.2.1 origin igp {PATH} {more}"
+        for number, more in enumerate(("", "originator-id 127.0.0.1", "cluster-list [ 10.0.0.1 127.0.0.1 ]"))
+    ))  # fmt: skip
+    assert story.written() == [(True, "10.0.0.0/16")]
+
+
+def test_listed_routes_wait_until_it_is_known_of_which_as_they_are() -> None:
+    story = Story()
+    line = learned("10.1.0.0/16").replace("peer-as 64496", "peer-as None")
+    story.lists(line)
+    assert (story.written(), story.startup.without_as) == ([], {PEER})
+    story.engine.spoken(PEER, 65000, 64496)
+    story.startup.as_known(PEER, story.now)
+    assert story.startup.without_as == set()
+    story.lists(line)
+    assert story.written() == [(True, "10.1.0.0/16")]

@@ -124,11 +124,19 @@ class Registry:
 
     def kept_in_state(self, name: str, fault: Callable[[], str | None]) -> None:
         """Offer why what a part keeps in the state folder can't be read or written now; None: it can."""
+        if not self.state_faults:
+            self.problems_of(self._state_problems)
         self.state_faults[name] = fault
-        key = f"state {name}"
-        self.problems_of(
-            lambda: [Problem(f"{name} in the state folder: {why}", None, "warning", key) for why in (fault(),) if why]
-        )
+
+    def _state_problems(self) -> Iterator[Problem]:
+        """Give one problem for each reason, however many parts have it: a full disk is one."""
+        faults: dict[str, list[tuple[str, str]]] = {}
+        for name, read in self.state_faults.items():
+            if why := read():
+                faults.setdefault(why.rpartition(": ")[2], []).append((name, why))
+        for reason, same in faults.items():
+            names = ", ".join(name for name, _ in same)
+            yield Problem(f"{names} in the state folder: {same[0][1]}", None, "warning", f"state {reason}")
 
     def problems(self) -> list[Problem]:
         """Give what every part finds wrong: critical problems first, then the oldest first."""

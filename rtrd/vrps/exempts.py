@@ -148,12 +148,7 @@ class Exempts:
         if self.path is None:
             return
         seen = await asyncio.to_thread(signature, self.path)
-        if (
-            self._fault is not None
-            and seen is None
-            and self._found
-            and await asyncio.to_thread(self.path.parent.is_dir)
-        ):
+        if seen is None and self._found and await asyncio.to_thread(self.path.parent.is_dir):
             await self._restore(self.path)
             return
         try:
@@ -169,7 +164,7 @@ class Exempts:
         await self._put_in_force(found, "exempts of the state folder")
 
     async def _restore(self, path: Path) -> None:
-        """Write all that is in force, for the folder was taken away, and another is there now."""
+        """Write all that is in force again: that a file is lost, alone or with its folder, is nobody's decision."""
         found = self._still(self._found)
         try:
             await asyncio.to_thread(atomic_file.replace, path, encode(found.values()))
@@ -177,6 +172,7 @@ class Exempts:
             self._fault = f"{path}: cannot be written: {error.strerror}"
             return
         self._seen, self._fault = await asyncio.to_thread(signature, path), None
+        logger.warning("the exempts' file was gone; it is written again", file=str(path), exempts=len(found))
 
     async def _follow(self) -> None:
         while True:

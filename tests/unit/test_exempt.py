@@ -197,6 +197,16 @@ async def test_a_guard_does_not_hold_it_and_judges_what_it_holds_again(kept: Kep
     assert (kept.validity(), kept.story.state) == ("invalid", "held")
 
 
+async def test_a_file_that_is_lost_ends_none_and_is_written_again(kept: Kept) -> None:
+    """`rm -rf` of the folder takes it first; the folder may go much later."""
+    await kept.exempts.add(ONE)
+    assert kept.exempts.path is not None
+    kept.exempts.path.unlink()
+    await kept.turn(1)
+    assert (kept.validity(), kept.exempts.status()["fault"]) == ("valid", None)
+    assert list((await again(kept)).exempts) == [ONE]
+
+
 async def test_a_state_folder_that_is_taken_away_ends_none_and_another_gets_them(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()

@@ -8,6 +8,7 @@ import pytest
 
 from rtrd.base.clock import Clock
 from rtrd.base.faults import FaultyFileError
+from rtrd.base.registry import Registry
 from rtrd.bird.watch import NOTIFY
 from rtrd.bird.worker import Found
 from rtrd.exabgp.problems import MOST_REFUSED, STUCK
@@ -108,6 +109,18 @@ async def test_a_snapshot_that_cannot_be_written_is_in_the_metrics_too(stage: St
     assert stage.problems == [("warning", what)]
     (family,) = (family for family in stage.daemon.registry.collect() if family.name == "rtrd_state_fault")
     assert {sample.labels["name"]: sample.value for sample in family.samples}["snapshot"] == 1
+
+
+async def test_a_full_disk_is_one_problem_and_other_faults_are_others() -> None:
+    registry = Registry()
+    for name in ("snapshot", "routers", "history"):
+        registry.kept_in_state(name, lambda name=name: f"{name}: cannot be written: No space left on device")  # type: ignore[misc]
+    registry.kept_in_state("exempts", lambda: "exempt.json: cannot be read: it is a link")
+    registry.kept_in_state("BGP sessions", lambda: None)
+    assert sorted(one.what for one in registry.problems()) == [
+        "exempts in the state folder: exempt.json: cannot be read: it is a link",
+        "snapshot, routers, history in the state folder: snapshot: cannot be written: No space left on device",
+    ]
 
 
 async def test_bird_that_is_away_or_stays_different(stage: Stage) -> None:

@@ -52,7 +52,7 @@ STATUS = status(
     {"name": "primary", "status": "ESTABLISHED"},
     {"state": "ESTABLISHED", "version": 1, "session_id": 7, "serial": 3, "last_update": "2026-01-01", "vrps": 2},
     {
-        "neighbors": ["192.0.2.1"],
+        "neighbors": [{"address": "192.0.2.1"}],
         "routes": {"valid": 1, "invalid": 0, "not-found": 1, "unverified": 0},
         "outbox": 0,
         "waits_for": "ExaBGP's answers to earlier commands",

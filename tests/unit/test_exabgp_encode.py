@@ -17,7 +17,8 @@ U32 = r"(?:0|[1-9]\d{0,9})"
 V4 = r"\d{1,3}(?:\.\d{1,3}){3}"
 ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:.]*)"
 
-# Each word at most once and in this order; every list in brackets; no form that only one of the versions takes.
+# Each word at most once and in this order; every list in brackets; no form that only one of the versions takes. An empty
+# path is not written: ExaBGP adds what the receiver must have.
 PREFIX = rf"{ADDRESS}/\d{{1,3}}"
 ROUTE = rf"route {PREFIX} path-information {V4}"
 NLRI = rf" nlri {PREFIX}(?: {PREFIX})*"
@@ -25,7 +26,7 @@ ANNOUNCE = re.compile(
     rf"neighbor {ADDRESS}(?:, neighbor {ADDRESS})* announce (?:attributes|(?P<route>{ROUTE}))"
     rf" next-hop {ADDRESS}"
     rf" attribute \[ 0x01 0x40 0x0[012] \]"
-    rf"(?: as-path \[ (?:{U32} )*\]| attribute \[ 0x02 0x(?:40|50) 0x(?:[0-9a-f]{{2}})+ \])"
+    rf"(?: as-path \[ (?:{U32} )*\]| attribute \[ 0x02 0x(?:40|50) 0x(?:[0-9a-f]{{2}})+ \])?"
     rf"(?: med {U32})?"
     rf"(?: local-preference {U32})?"
     rf"(?: community \[ (?:{U32}:{U32} )+\])?"

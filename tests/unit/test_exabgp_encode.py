@@ -17,8 +17,8 @@ U32 = r"(?:0|[1-9]\d{0,9})"
 V4 = r"\d{1,3}(?:\.\d{1,3}){3}"
 ADDRESS = r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:.]*)"
 
-# Each word at most once and in this order; every list in brackets; no form that only one of the versions takes. An empty
-# path is not written: ExaBGP adds what the receiver must have.
+# Each word at most once and in this order; every list in brackets; no form that only one of the versions takes.
+# An empty path is not written: ExaBGP adds what the receiver must have.
 PREFIX = rf"{ADDRESS}/\d{{1,3}}"
 ROUTE = rf"route {PREFIX} path-information {V4}"
 NLRI = rf" nlri {PREFIX}(?: {PREFIX})*"

@@ -79,6 +79,8 @@ class Site:
         self.socket = lab.folder / "rtrd.sock"
         self.configuration = lab.folder / "rtrd.yaml"
         self.slurm = lab.folder / "slurm.json"
+        self.state = lab.folder / "state"
+        self.state.mkdir()
         self.vrps = [KEPT]
         self.caches = [
             RtrdCache(lab.folder, self.vrps, name=f"cache{number}", address=f"{self.net}.{number}") for number in (1, 2)
@@ -115,6 +117,7 @@ class Site:
         settings = {
             "caches": caches_of({one.name: [one] for one in self.caches}),
             "control": str(self.socket),
+            "state": str(self.state),
             "slurm": [str(self.slurm)],
             "guard": {"max-newly-invalid": "10%", "max-shrink": "50%", "hold": 3},
             "rtr-server": {"listen": [f"127.0.0.1:{self.rtr_port}"], "notify-interval": 0},

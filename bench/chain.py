@@ -43,6 +43,8 @@ BEST = {"5.0.15": (100, 8), "4.2.21": (100, 8)}
 """Prefixes in a command and commands unanswered with which the knowing helper is fastest, by version of ExaBGP."""
 ANSWERING = "a helper that knows its answers"
 BATCHES, WINDOWS = (20, 50, 100), (2, 4, 8, 16)
+PARSED = "neighbor-changes; receive { parsed; update; }"
+"""What the helper reads."""
 
 
 class Work:
@@ -96,6 +98,8 @@ def run(work: Work, version: str, process: str, *, is_rtrd: bool) -> float:
     with tempfile.TemporaryDirectory(dir=work.folder) as folder, Lab(Path(folder)) as lab:
         router = ExaBGP(lab.folder, name="router", address=ROUTER, asn=65001, program=program, process=process)
         router.neighbors = [Neighbor(address=PEER, asn=65002), Neighbor(address=RECEIVER, asn=65003)]
+        if not is_rtrd:
+            router.api = PARSED
         lab.start(router)
         with (
             Speaker(RECEIVER, 65003, (ROUTER, router.port)) as receiver,

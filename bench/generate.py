@@ -28,6 +28,13 @@ def _pack(family: int, network: int, asn: int, length: int, most: int) -> bytes:
     return PACKED.pack(octets, asn, length, most, family, 1)
 
 
+def _is_routable(family: int, network: int) -> bool:
+    """Tell whether rtrd would learn a route for it: not for 0/8, 127/8, 169.254/16, class D and E, and the like."""
+    if family == 6:
+        return network >> 125 == 1
+    return 0 < network >> 24 < 224 and network >> 24 != 127 and network >> 16 != 169 << 8 | 254
+
+
 def vrps(count: int, seed: int = SEED) -> list[bytes]:
     """Give `count` different packed VRPs, shuffled."""
     chance = random.Random(seed)
@@ -35,8 +42,10 @@ def vrps(count: int, seed: int = SEED) -> list[bytes]:
     for family, held in holdings.items():
         top = (1, 223 << 10) if family == 4 else (0x2001 << 16, 0x2C10 << 16)
         shift = BITS[family] - BLOCK[family]
-        for _ in range(HOLDINGS):
-            held.append((chance.randrange(*top) << shift, chance.randrange(1, 400_000)))
+        while len(held) < HOLDINGS:
+            holding = chance.randrange(*top) << shift, chance.randrange(1, 400_000)
+            if _is_routable(family, holding[0]):
+                held.append(holding)
     found: set[bytes] = set()
     while len(found) < count:
         family = 6 if chance.random() < V6_SHARE else 4
@@ -77,8 +86,9 @@ def routes(count: int, of: list[bytes], seed: int = SEED) -> list[bytes]:
         elif 0.7 <= kind < 0.8:
             asn += 1
         elif kind >= 0.8:
-            length = chance.randint(16, LONGEST[family])
-            network = chance.getrandbits(length) << (bits - length)
+            length, network = chance.randint(16, LONGEST[family]), 0
+            while not _is_routable(family, network):
+                network = chance.getrandbits(length) << (bits - length)
         found.append(_pack(family, network, asn, length, length))
     return found
 

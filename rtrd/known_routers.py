@@ -6,29 +6,26 @@ over restarts, until an operator says that one is gone for good.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
-from rtrd.base import atomic_file, log
-from rtrd.base.background import Background
+from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
-from rtrd.base.files import read_file
 from rtrd.base.notation import ROUTER_NAME, said
 from rtrd.base.registry import Problem, Registry
+from rtrd.base.state_file import StateFile
 
 NAME: Final = "routers.json"
 MOST: Final = 256
 """Names that are kept; of more the one that is gone for longest is forgotten."""
 GRACE: Final = 30.0
 """Seconds after the start that the attach processes have to find us again."""
-AGAIN: Final = 30.0
-"""Seconds until the file is written again after that failed, or it is looked for."""
 _MOST_OCTETS: Final = 1 << 16
+_LOST: Final = "which routers were attached is not kept; a restart would not miss one"
 
 logger = log.get("attach")
 _Name = Annotated[str, msgspec.Meta(pattern=f"^{ROUTER_NAME.pattern}$")]
@@ -43,7 +40,11 @@ class KnownRouters:
 
     def __init__(self, folder: Path | None = None, names: Sequence[str] = (), clock: Clock | None = None) -> None:
         """Know those of the configuration. `folder`: where the others are kept; None: nowhere."""
-        self._path = None if folder is None else folder / NAME
+        self._file = None
+        if folder is not None:
+            self._file = StateFile(
+                folder / NAME, _decoder, _MOST_OCTETS, lambda: dict(self._left), _LOST, missed=lambda: bool(self._left)
+            )
         self.change(names)
         self._clock = clock or Clock()
         self._began = self._clock.wall()
@@ -51,30 +52,21 @@ class KnownRouters:
         """Those that are attached, and since when."""
         self._left: dict[str, float | None] = {}
         """All that ever were, and when they left; None: they are attached, or were when the previous run ended."""
-        self._fault: str | None = None
-        self._changed = asyncio.Event()
-        self._background = Background("known_routers")
         self._closed = False
 
     async def load(self) -> None:
         """Read the names that the previous run knew, and keep the file up to date from now on."""
-        if self._path is None:
+        if self._file is None:
             return
-        try:
-            before = await asyncio.to_thread(_read, self._path)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._fail(f"{self._path}: cannot be read: {getattr(error, 'strerror', None) or error}")
-        else:
-            now = self._clock.wall()
-            self._left = {name: None if time is None else min(time, now) for name, time in before.items()} | self._left
-        self._background.start(self._keep(self._path))
+        before, now = await self._file.load() or {}, self._clock.wall()
+        self._left = {name: None if time is None else min(time, now) for name, time in before.items()} | self._left
+        self._file.start()
 
     async def close(self) -> None:
         """Write the names a last time; those that leave from now on do so because rtrd ends."""
         self._closed = True
-        self._background.close()
-        if self._path is not None and self._changed.is_set():
-            await self._write(self._path)
+        if self._file is not None:
+            await self._file.close()
 
     def change(self, names: Sequence[str]) -> None:
         """Expect these from now on; none: all that were ever attached."""
@@ -88,13 +80,13 @@ class KnownRouters:
         self._left[name] = None
         if len(self._left) > MOST:
             del self._left[min(self._left.keys() - self._here.keys(), key=lambda name: self._left[name] or self._began)]
-        self._changed.set()
+        self._changed()
 
     def left(self, name: str) -> None:
         """Note that one is attached no more."""
         if self._here.pop(name, None) is not None and name in self._left and not self._closed:
             self._left[name] = self._clock.wall()
-            self._changed.set()
+            self._changed()
 
     def forget(self, name: str) -> None:
         """Expect one no longer, until it is attached again. ConflictError: it can't be forgotten."""
@@ -105,7 +97,7 @@ class KnownRouters:
         if name not in self._left:
             raise ConflictError(f"no router called {said(name)} was ever attached")
         del self._left[name]
-        self._changed.set()
+        self._changed()
         logger.info("router forgotten", router=name)
 
     # -- what is known of them
@@ -124,12 +116,16 @@ class KnownRouters:
         """Offer who is there and who is not."""
         registry.on_reload(self.change, "routers")
         registry.problems_of(self._problems)
-        if self._path is not None:
-            registry.kept_in_state("routers", lambda: self._fault)
+        if (file := self._file) is not None:
+            registry.kept_in_state("routers", lambda: file.fault)
         registry.metric(
             "rtrd_router_attached", "1 while an ExaBGP is attached, 0 while one that should be is not.",
             lambda: [((name,), 1) for name in self._here] + [((name,), 0) for name, _ in self.absent()], ("router",),
         )  # fmt: skip
+
+    def _changed(self) -> None:
+        if self._file is not None:
+            self._file.changed()
 
     def _problems(self) -> Iterator[Problem]:
         late = self._clock.wall() - self._began >= GRACE
@@ -141,38 +137,3 @@ class KnownRouters:
             elif late:
                 how = "has not been attached since rtrd started" if name in self._left else "has never been attached"
                 yield Problem(f"ExaBGP {name} {how}{do}", since, "critical", f"gone {name}")
-
-    # -- on the disk
-
-    async def _keep(self, path: Path) -> None:
-        while True:
-            try:
-                await asyncio.wait_for(self._changed.wait(), AGAIN)
-            except TimeoutError:
-                if not self._left or await asyncio.to_thread(path.exists):
-                    continue
-            if not await self._write(path):
-                await asyncio.sleep(AGAIN)
-
-    async def _write(self, path: Path) -> bool:
-        self._changed.clear()
-        try:
-            await asyncio.to_thread(atomic_file.replace, path, msgspec.json.encode(self._left))
-        except OSError as error:
-            self._fail(f"{path}: cannot be written: {error.strerror}")
-            self._changed.set()
-            return False
-        self._fault = None
-        return True
-
-    def _fail(self, why: str) -> None:
-        if why != self._fault:
-            logger.error("which routers were attached is not kept; a restart would not miss one", why=why)
-        self._fault = why
-
-
-def _read(path: Path) -> dict[str, float | None]:
-    try:
-        return _decoder.decode(read_file(path, _MOST_OCTETS))
-    except FileNotFoundError:
-        return {}

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rtrd import known_routers
+from rtrd.base import state_file
 from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
 from rtrd.base.registry import Problem, Registry
@@ -138,7 +138,7 @@ async def test_after_a_restart_it_knows_who_was_there_and_who_was_gone(tmp_path:
 async def test_a_change_is_on_the_disk_at_once_and_a_full_one_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known_routers, "AGAIN", 0.01)
+    monkeypatch.setattr(state_file, "AGAIN", 0.01)
     told = Told(tmp_path / "state")
     await told.known.load()
     told.attach("edge")

@@ -1,0 +1,100 @@
+"""A small file of the state folder that follows what is known: read at the start, written when that has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from rtrd.base import atomic_file, log
+from rtrd.base.background import Background
+from rtrd.base.files import read_file
+
+AGAIN: Final = 30.0
+"""Seconds until the file is written again after that failed, or it is looked for."""
+
+T = TypeVar("T")
+logger = log.get("attach")
+
+
+class StateFile(Generic[T]):
+    """What is kept in it is JSON, of a type that is checked when it is read."""
+
+    def __init__(
+        self,
+        path: Path,
+        decoder: msgspec.json.Decoder[T],
+        most: int,
+        content: Callable[[], T],
+        lost: str,
+        *,
+        missed: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`most`: octets; `content`: what it is to say; `lost`: a sentence for the log when it can't be kept.
+
+        `missed`: tells whether a file that somebody took away is to be written again, though nothing changed.
+        """
+        self.fault: str | None = None
+        """Why it can't be read or written, one sentence."""
+        self._path = path
+        self._decoder = decoder
+        self._most = most
+        self._content = content
+        self._lost = lost
+        self._missed = missed
+        self._changed = asyncio.Event()
+        self._background = Background(path.stem)
+
+    async def load(self) -> T | None:
+        """Give what the previous run kept; None: nothing that can be read."""
+        try:
+            return self._decoder.decode(await asyncio.to_thread(read_file, self._path, self._most))
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._fail(f"{self._path}: cannot be read: {getattr(error, 'strerror', None) or error}")
+            return None
+
+    def start(self) -> None:
+        """Keep it up to date from now on."""
+        self._background.start(self._keep())
+
+    def changed(self) -> None:
+        """Have it written, soon."""
+        self._changed.set()
+
+    async def close(self) -> None:
+        """Write it a last time, if it is not up to date."""
+        self._background.close()
+        if self._changed.is_set():
+            await self._write()
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._changed.wait(), AGAIN)
+            except TimeoutError:
+                if not self._missed() or await asyncio.to_thread(self._path.exists):
+                    continue
+            if not await self._write():
+                await asyncio.sleep(AGAIN)
+
+    async def _write(self) -> bool:
+        self._changed.clear()
+        content = self._content()
+        try:
+            await asyncio.to_thread(lambda: atomic_file.replace(self._path, msgspec.json.encode(content)))
+        except OSError as error:
+            self._fail(f"{self._path}: cannot be written: {error.strerror}")
+            self._changed.set()
+            return False
+        self.fault = None
+        return True
+
+    def _fail(self, why: str) -> None:
+        if why != self.fault:
+            logger.error(self._lost, why=why)
+        self.fault = why

@@ -23,7 +23,7 @@ from rtrd.config import History as Settings
 from rtrd.event_log import EventLog, explanation, reason, vrp_fields
 from rtrd.history_store import Store, StoreError
 from rtrd.history_tables import Batch, Found, Question, numbers
-from rtrd.rib.table import CHANGE_SIZE, changes_of
+from rtrd.rib.native_terms import CHANGE_SIZE, changes_of
 from rtrd.rib.terms import SESSION, UPDATE, ChangesLost, RouteChange
 
 MOST_WAITING: Final = 200_000

@@ -21,7 +21,7 @@ import msgspec
 
 from rtrd.base.notation import Prefix
 from rtrd.event_log import Cause
-from rtrd.rib.table import CHANGE_SIZE, column_of
+from rtrd.rib.native_terms import CHANGE_SIZE, column_of
 from rtrlib.vrp import pack, unpack
 
 FORMAT: Final = 1 if sys.byteorder == "little" else 2

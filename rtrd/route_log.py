@@ -11,7 +11,7 @@ from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.history import row
 from rtrd.history_tables import Batch
-from rtrd.rib.table import CHANGE_SIZE, octets_of
+from rtrd.rib.native_terms import CHANGE_SIZE, octets_of
 from rtrlib.vrp_set import VALIDITIES
 
 BURST: Final = 20

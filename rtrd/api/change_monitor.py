@@ -20,7 +20,7 @@ from rtrd.event_log import EventLog
 from rtrd.exabgp.session import ExaBGP
 from rtrd.history import History
 from rtrd.history_tables import Batch
-from rtrd.rib.table import CHANGE_SIZE, changes_of, octets_of
+from rtrd.rib.native_terms import CHANGE_SIZE, changes_of, octets_of
 from rtrd.route_log import RouteLog
 from rtrd.routers import Routers
 from rtrd.vrps.guarding import Guarding

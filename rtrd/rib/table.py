@@ -7,38 +7,26 @@ text of BGP leaves it: prefixes are printed from numbers.
 from __future__ import annotations
 
 import ipaddress
-import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import _rov
 from _rov import ffi, lib
+from rtrd.rib.native_terms import CHANGE_SIZE, Policies, native_policies, native_tag, route_of
 from rtrd.rib.terms import (
-    ACTIONS,
-    BY_VALIDITY,
     LEARNED,
-    REASONS,
-    TAG_KINDS,
     AttributeSummary,
     ChangesLost,
     Command,
     NeighborPolicy,
     RibState,
     Route,
-    RouteChange,
 )
 from rtrd.tags import Tag
-from rtrlib.vrp import VRP, unpack
 from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet, parse_prefix
 
 _ROWS = 512
 _FEW = 64
 _NONE = 0xFFFFFFFF
-_TEXT = 64  # octets of a prefix as text, and more
-
-
-Policies = NeighborPolicy | Sequence[NeighborPolicy]
-"""Of one neighbor: the first one that is for a route counts; the last one must be for all."""
 
 
 class RouteTable:
@@ -82,7 +70,7 @@ class RouteTable:
 
     def set_our_tags(self, tags: Iterable[Tag]) -> None:
         """Tell which communities the policy can add: one of a neighbor's makes no other attribute set."""
-        native = [_native_tag(tag) for tag in tags]
+        native = [native_tag(tag) for tag in tags]
         if lib.rib_set_our_tags(self.native, ffi.new("struct our_tag[]", native), len(native)) != 0:
             raise MemoryError("no memory for the policy's tags")
 
@@ -91,7 +79,7 @@ class RouteTable:
 
         Sets that are there keep what they meet until `retag`.
         """
-        native = [{"community": _native_tag(tag), "bit": bit} for tag, bit in conditions]
+        native = [{"community": native_tag(tag), "bit": bit} for tag, bit in conditions]
         if lib.rib_set_conditions(self.native, ffi.new("struct condition[]", native), len(native)) != 0:
             raise MemoryError("no memory for the policy's conditions")
 
@@ -117,7 +105,7 @@ class RouteTable:
 
     def add_neighbor(self, policies: Policies, address: bytes) -> int:
         """Give the number of a new session. `address`: packed; the lower one wins between equal routes."""
-        native = _native_policies(policies)
+        native = native_policies(policies)
         number = lib.rib_neighbor_add(self.native, native, len(native), address.rjust(17, b"\0"))
         if number < 0:
             raise MemoryError("no room for another neighbor")
@@ -128,7 +116,7 @@ class RouteTable:
 
         `revalidate` makes it count, and has what is advertised with other additions written again.
         """
-        native = _native_policies(policies)
+        native = native_policies(policies)
         if lib.rib_neighbor_policy(self.native, neighbor, native, len(native)) != 0:
             raise MemoryError("no memory for a policy, or no such neighbor")
 
@@ -382,7 +370,7 @@ class RouteTable:
             rows = ffi.new("struct route_row[]", room)
             count = lib.rib_list_prefix(self.native, parsed, rows, room)
             if count <= room:
-                return [_route(rows[i]) for i in range(count)]
+                return [route_of(rows[i]) for i in range(count)]
             room = count
 
     def routes_to(self, address: str) -> Iterator[Route]:
@@ -399,7 +387,7 @@ class RouteTable:
         rows = ffi.new("struct route_row[]", _ROWS)
         lib.walk_begin(walk, ffi.NULL if within is None else parse_prefix(within))
         while count := lib.rib_list(self.native, walk, rows, _ROWS):
-            yield from map(_route, ffi.unpack(rows, count))
+            yield from map(route_of, ffi.unpack(rows, count))
 
 
 def covering(address: str) -> Iterator[str]:
@@ -411,102 +399,6 @@ def covering(address: str) -> Iterator[str]:
 def _line(prefix: str) -> tuple[bytes, int]:
     text = prefix.encode("ascii", "replace") + b"\n"
     return text, len(text)
-
-
-def _native_tag(tag: Tag) -> dict[str, object]:
-    return {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
-
-
-def _native_policies(policies: Policies) -> _rov.Array[_rov.NeighborPolicy]:
-    return ffi.new(
-        "struct neighbor_policy[]",
-        [
-            {
-                "receivers": policy.receivers,
-                "local_preference": policy.local_preferences,
-                "variant": policy.variants,
-                "action": [ACTIONS.index(action) for action in policy.actions],
-                "as_set": BY_VALIDITY if policy.as_set is None else ACTIONS.index(policy.as_set),
-                "enforce_first_as": policy.enforce_first_as,
-                "conditions": policy.conditions,
-                "shortest": [shortest for shortest, _ in policy.lengths],
-                "longest": [longest for _, longest in policy.lengths],
-            }
-            for policy in ([policies] if isinstance(policies, NeighborPolicy) else policies)
-        ],
-    )
-
-
-def _route(row: _rov.RouteRow) -> Route:
-    return Route(
-        prefix=prefix_text(row.prefix),
-        path_id=row.path_id if row.has_path_id else None,
-        neighbor=row.neighbor,
-        origin=None if row.origin < 0 else row.origin,
-        validity=VALIDITIES[row.validity],
-        decision=ACTIONS[row.action],
-        attributes=row.attrs,
-        advertised=row.advertised,
-        waiting=bool(row.waiting),
-        reason=REASONS[row.reason],
-        since=row.since,
-        announced_path_id=row.announced_path_id if row.has_path_id else None,
-    )
-
-
-def prefix_text(native: _rov.Prefix) -> str:
-    """Give the text of a `struct prefix`, which is copied: it may be of any lifetime."""
-    text = ffi.new("char[]", _TEXT)
-    return bytes(ffi.buffer(text, lib.prefix_print(ffi.new("struct prefix *", native), text))).decode("ascii")
-
-
-CHANGE_SIZE: Final = ffi.sizeof("struct route_change")
-"""Octets of one change."""
-
-_COLUMNS: Final[Mapping[str, Literal["I", "H"]]] = {"cause": "I", "neighbor": "H"}
-
-
-def changes_of(records: bytes) -> Iterator[RouteChange]:
-    """Read what `take_changes` gave, also after it lay in a file."""
-    return map(_change, ffi.from_buffer("struct route_change[]", records))
-
-
-def octets_of(records: bytes, name: Literal["was", "now"]) -> bytes:
-    """Give the validity of each change, before it or after it, without reading the rest."""
-    return records[ffi.offsetof("struct route_change", name) :: CHANGE_SIZE]
-
-
-def column_of(records: bytes, name: Literal["cause", "neighbor"]) -> memoryview[int]:
-    """Give one number of each change, without reading the rest."""
-    code = _COLUMNS[name]
-    size = struct.calcsize(code)
-    at = ffi.offsetof("struct route_change", name) // size
-    return memoryview(records).cast(code)[at :: CHANGE_SIZE // size]
-
-
-def _change(event: _rov.RouteChange) -> RouteChange:
-    judge = _vrp(event, "judge")
-    return RouteChange(
-        prefix=prefix_text(event.prefix),
-        path_id=event.path_id if event.has_path_id else None,
-        neighbor=event.neighbor,
-        origin=None if event.origin < 0 else event.origin,
-        was=_word(VALIDITIES, event.was),
-        validity=_word(VALIDITIES, event.now),
-        did=_word(ACTIONS, event.did),
-        decision=_word(ACTIONS, event.action),
-        cause=event.cause,
-        vrp=_vrp(event, "vrp"),
-        judge=None if judge is None else judge[0],
-    )
-
-
-def _word(words: Sequence[str], number: int) -> str | None:
-    return words[number] if number < len(words) else None
-
-
-def _vrp(event: _rov.RouteChange, member: Literal["vrp", "judge"]) -> tuple[VRP, bool] | None:
-    return next(unpack(ffi.buffer(ffi.addressof(event, member))[:])) if getattr(event, member).family else None
 
 
 def _as_command(native: _rov.Command) -> Command:

@@ -13,8 +13,8 @@ import _rov
 from _rov import ffi, lib
 from rtrd.rib.bgp_events import Update
 from rtrd.rib.bgp_session import BGPSession
+from rtrd.rib.native_terms import prefix_text
 from rtrd.rib.receivers import packed
-from rtrd.rib.table import prefix_text
 
 FAULTS: dict[int, str] = {
     lib.BGP_LENGTHS: "the lengths of withdrawn routes and path attributes don't fit the message",

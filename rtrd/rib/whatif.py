@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import _rov
 from _rov import ffi, lib
-from rtrd.rib.table import RouteTable, prefix_text
+from rtrd.rib.native_terms import prefix_text
+from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
 from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet
 

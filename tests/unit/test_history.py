@@ -20,7 +20,7 @@ from rtrd.history_store import Store
 from rtrd.history_tables import Batch, Found, Question
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State, Update
-from rtrd.rib.table import CHANGE_SIZE, changes_of
+from rtrd.rib.native_terms import CHANGE_SIZE, changes_of
 from rtrlib.vrp import VRP
 from tests.lab.engine_story import tell
 from tests.lab.observed import OBSERVE, Observed

@@ -1,0 +1,121 @@
+"""The words of terms.py for the core's structs (ffi/native/rib/rib.h): policies for it, and its routes and changes.
+
+No text of BGP: prefixes are printed from numbers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal
+
+import _rov
+from _rov import ffi, lib
+from rtrd.rib.terms import ACTIONS, BY_VALIDITY, REASONS, TAG_KINDS, NeighborPolicy, Route, RouteChange
+from rtrd.tags import Tag
+from rtrlib.vrp import VRP, unpack
+from rtrlib.vrp_set import VALIDITIES
+
+_TEXT = 64  # octets of a prefix as text, and more
+
+Policies = NeighborPolicy | Sequence[NeighborPolicy]
+"""Of one neighbor: the first one that is for a route counts; the last one must be for all."""
+
+
+def native_tag(tag: Tag) -> dict[str, object]:
+    """Give a community as the core wants it."""
+    return {"kind": TAG_KINDS.index(tag.kind), "numbers": [*tag.numbers, *[0] * (3 - len(tag.numbers))]}
+
+
+def native_policies(policies: Policies) -> _rov.Array[_rov.NeighborPolicy]:
+    """Give what the policy says for a neighbor as the core wants it."""
+    return ffi.new(
+        "struct neighbor_policy[]",
+        [
+            {
+                "receivers": policy.receivers,
+                "local_preference": policy.local_preferences,
+                "variant": policy.variants,
+                "action": [ACTIONS.index(action) for action in policy.actions],
+                "as_set": BY_VALIDITY if policy.as_set is None else ACTIONS.index(policy.as_set),
+                "enforce_first_as": policy.enforce_first_as,
+                "conditions": policy.conditions,
+                "shortest": [shortest for shortest, _ in policy.lengths],
+                "longest": [longest for _, longest in policy.lengths],
+            }
+            for policy in ([policies] if isinstance(policies, NeighborPolicy) else policies)
+        ],
+    )
+
+
+def route_of(row: _rov.RouteRow) -> Route:
+    """Give a route of the core."""
+    return Route(
+        prefix=prefix_text(row.prefix),
+        path_id=row.path_id if row.has_path_id else None,
+        neighbor=row.neighbor,
+        origin=None if row.origin < 0 else row.origin,
+        validity=VALIDITIES[row.validity],
+        decision=ACTIONS[row.action],
+        attributes=row.attrs,
+        advertised=row.advertised,
+        waiting=bool(row.waiting),
+        reason=REASONS[row.reason],
+        since=row.since,
+        announced_path_id=row.announced_path_id if row.has_path_id else None,
+    )
+
+
+def prefix_text(native: _rov.Prefix) -> str:
+    """Give the text of a `struct prefix`, which is copied: it may be of any lifetime."""
+    text = ffi.new("char[]", _TEXT)
+    return bytes(ffi.buffer(text, lib.prefix_print(ffi.new("struct prefix *", native), text))).decode("ascii")
+
+
+CHANGE_SIZE: Final = ffi.sizeof("struct route_change")
+"""Octets of one change."""
+
+_COLUMNS: Final[Mapping[str, Literal["I", "H"]]] = {"cause": "I", "neighbor": "H"}
+
+
+def changes_of(records: bytes) -> Iterator[RouteChange]:
+    """Read what `take_changes` gave, also after it lay in a file."""
+    return map(_change, ffi.from_buffer("struct route_change[]", records))
+
+
+def octets_of(records: bytes, name: Literal["was", "now"]) -> bytes:
+    """Give the validity of each change, before it or after it, without reading the rest."""
+    return records[ffi.offsetof("struct route_change", name) :: CHANGE_SIZE]
+
+
+def column_of(records: bytes, name: Literal["cause", "neighbor"]) -> memoryview[int]:
+    """Give one number of each change, without reading the rest."""
+    code = _COLUMNS[name]
+    size = struct.calcsize(code)
+    at = ffi.offsetof("struct route_change", name) // size
+    return memoryview(records).cast(code)[at :: CHANGE_SIZE // size]
+
+
+def _change(event: _rov.RouteChange) -> RouteChange:
+    judge = _vrp(event, "judge")
+    return RouteChange(
+        prefix=prefix_text(event.prefix),
+        path_id=event.path_id if event.has_path_id else None,
+        neighbor=event.neighbor,
+        origin=None if event.origin < 0 else event.origin,
+        was=_word(VALIDITIES, event.was),
+        validity=_word(VALIDITIES, event.now),
+        did=_word(ACTIONS, event.did),
+        decision=_word(ACTIONS, event.action),
+        cause=event.cause,
+        vrp=_vrp(event, "vrp"),
+        judge=None if judge is None else judge[0],
+    )
+
+
+def _word(words: Sequence[str], number: int) -> str | None:
+    return words[number] if number < len(words) else None
+
+
+def _vrp(event: _rov.RouteChange, member: Literal["vrp", "judge"]) -> tuple[VRP, bool] | None:
+    return next(unpack(ffi.buffer(ffi.addressof(event, member))[:])) if getattr(event, member).family else None

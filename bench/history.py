@@ -21,7 +21,7 @@ from rtrd.base import log
 from rtrd.config import load
 from rtrd.daemon import Daemon
 from rtrd.history import row
-from rtrd.history_tables import Question
+from rtrd.history_tables import HistoryQuery
 from rtrd.main import Service
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ policy:
 """
 
 
-class Found(NamedTuple):
+class HistoryPage(NamedTuple):
     """Of one round."""
 
     share: float
@@ -61,7 +61,7 @@ def _history_thread() -> int:
     return time.pthread_getcpuclockid(thread.ident)
 
 
-async def once(folder: Path, setting: Setting, updates: int) -> Found:
+async def once(folder: Path, setting: Setting, updates: int) -> HistoryPage:
     """Feed the updates, and give what it cost."""
     chance = random.Random(generate.SEED)
     daemon = Daemon(load(folder / "rtrd.yaml"))
@@ -101,7 +101,7 @@ async def once(folder: Path, setting: Setting, updates: int) -> Found:
             pass
     cpu, wrote = time.process_time() - begin, time.clock_gettime(thread) - wrote
     asked = time.perf_counter()
-    found = await daemon.history.find(Question(ipaddress.ip_network("0.0.0.0/0"), False, 1 << 62, 50))
+    found = await daemon.history.find(HistoryQuery(ipaddress.ip_network("0.0.0.0/0"), False, 1 << 62, 50))
     rows = [row(*each) for each in zip(found.ids, found.batches, strict=True)]
     answer = time.perf_counter() - asked
     assert len(rows) == 50
@@ -109,7 +109,7 @@ async def once(folder: Path, setting: Setting, updates: int) -> Found:
     await daemon.history.close()
     daemon.routers.close()
     os.close(writing)
-    return Found((looks + wrote) / cpu * 100, daemon.history.kept, daemon.history.lost, answer * 1e3)
+    return HistoryPage((looks + wrote) / cpu * 100, daemon.history.kept, daemon.history.lost, answer * 1e3)
 
 
 def measure(setting: Setting) -> list[Comparison]:

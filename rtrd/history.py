@@ -21,8 +21,8 @@ from rtrd.base.registry import Registry
 from rtrd.base.text import printable
 from rtrd.config import History as Settings
 from rtrd.event_log import EventLog, explanation, reason, vrp_fields
-from rtrd.history_store import Store, StoreError
-from rtrd.history_tables import Batch, Found, Question, numbers
+from rtrd.history_store import HistoryStore, StoreError
+from rtrd.history_tables import Batch, HistoryPage, HistoryQuery, numbers
 from rtrd.rib.native_terms import CHANGE_SIZE, changes_of
 from rtrd.rib.terms import SESSION, UPDATE, ChangesLost, RouteChange
 
@@ -37,8 +37,8 @@ logger = log.get("history")
 
 
 class _Ask(NamedTuple):
-    question: Question
-    answer: asyncio.Future[Found]
+    question: HistoryQuery
+    answer: asyncio.Future[HistoryPage]
 
 
 _END: Final = None
@@ -52,7 +52,7 @@ class History:
         """Open nothing yet. `folder`: for the database; None: the history is in memory, and ends with the daemon."""
         path = None if folder is None else folder / history_store.NAME
         settings = settings or Settings()
-        self._store = Store(path, settings.max_age, settings.max_size << 20)
+        self._store = HistoryStore(path, settings.max_age, settings.max_size << 20)
         self._on_disk = path is not None
         self._event_log = event_log
         self.clock = clock
@@ -127,11 +127,11 @@ class History:
 
     # -- questions
 
-    async def find(self, question: Question) -> Found:
+    async def find(self, question: HistoryQuery) -> HistoryPage:
         """Find changes. Raises NotReadyError when they can't be read."""
         if self._thread is None:
             raise NotReadyError("the history is not open")
-        answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[HistoryPage] = asyncio.get_running_loop().create_future()
         self._jobs.put(_Ask(question, answer))
         try:
             return await answer
@@ -196,7 +196,7 @@ class History:
             self._loop.call_soon_threadsafe(_settle, job.answer, found)
 
 
-def _settle(answer: asyncio.Future[Found], what: Found | StoreError) -> None:
+def _settle(answer: asyncio.Future[HistoryPage], what: HistoryPage | StoreError) -> None:
     if answer.done():
         return
     if isinstance(what, StoreError):

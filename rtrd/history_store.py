@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from rtrd.history_tables import FORMAT, Batch, Found, Question, Tables
+from rtrd.history_tables import FORMAT, Batch, HistoryPage, HistoryQuery, Tables
 
 NAME: Final = "history.sqlite"
 IN_MEMORY: Final = 4 << 20
@@ -34,7 +34,7 @@ class StoreError(Exception):
     """The database can't be used; the text says which and why."""
 
 
-class Store:
+class HistoryStore:
     """The database of one state folder, or only memory."""
 
     def __init__(self, path: Path | None, max_age: float, max_size: int) -> None:
@@ -173,7 +173,7 @@ class Store:
 
     # -- reading
 
-    def find(self, question: Question) -> Found:
+    def find(self, question: HistoryQuery) -> HistoryPage:
         """Find changes, in memory and on the disk. Raises StoreError when that takes too long."""
         end = time.monotonic() + MOST_SECONDS
         self._db.set_progress_handler(lambda: time.monotonic() > end, 2_000_000)
@@ -189,7 +189,7 @@ class Store:
             self._db.set_progress_handler(None, 0)
         return found._replace(lost=found.lost + self.dropped)
 
-    def _find(self, question: Question) -> Found:
+    def _find(self, question: HistoryQuery) -> HistoryPage:
         return self._tables.find(("main", "disk") if self._inode is not None else ("main",), question)
 
 

@@ -61,7 +61,7 @@ class Batch(NamedTuple):
     """Routes before these that came or went without being invalid, and were not kept."""
 
 
-class Question(NamedTuple):
+class HistoryQuery(NamedTuple):
     """Which changes are asked for."""
 
     prefix: Prefix
@@ -72,7 +72,7 @@ class Question(NamedTuple):
     most: int
 
 
-class Found(NamedTuple):
+class HistoryPage(NamedTuple):
     """Changes, the newest first."""
 
     ids: list[int]
@@ -200,7 +200,7 @@ class Tables:
         self._db.execute(f"DELETE FROM {schema}.causes WHERE id < ?", (keep if cause is None else min(cause, keep),))
         return dropped
 
-    def find(self, schemas: Sequence[str], question: Question) -> Found:
+    def find(self, schemas: Sequence[str], question: HistoryQuery) -> HistoryPage:
         """Find changes in some of the databases."""
         condition, given = _condition(question.prefix, covering=question.covering)
         rows: list[tuple[int, bytes, str, int]] = []
@@ -228,7 +228,7 @@ class Tables:
             lost, others = lost + (some or 0), others + (other or 0)
         known: dict[tuple[str, int], Batch] = {}
         batches = [self._batch(schema, batch, known)._replace(records=record) for _, record, schema, batch in rows]
-        return Found([row[0] for row in rows], batches, more, since, lost, others)
+        return HistoryPage([row[0] for row in rows], batches, more, since, lost, others)
 
     def _batch(self, schema: str, number: int, known: dict[tuple[str, int], Batch]) -> Batch:
         if (schema, number) not in known:

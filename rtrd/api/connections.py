@@ -32,7 +32,7 @@ _FULL: Final = (
 )
 
 
-class Server(Protocol):
+class HandlerMaker(Protocol):
     """What makes the handler of a new connection."""
 
     @property
@@ -72,7 +72,7 @@ class Connections:
     """The connections of one listener; called for each new one, as asyncio's servers want it."""
 
     def __init__(
-        self, server: Server, requests: Requests, soon: Callable[[Callable[[], object]], object] | None = None
+        self, server: HandlerMaker, requests: Requests, soon: Callable[[Callable[[], object]], object] | None = None
     ) -> None:
         """`soon` calls back when the server knows a connection that it was given now."""
         self._server = server

@@ -14,7 +14,7 @@ from rtrd.base.clock import timestamp
 from rtrd.base.notation import parse_address, parse_prefix
 from rtrd.base.text import printable
 from rtrd.history import History, row
-from rtrd.history_tables import Question
+from rtrd.history_tables import HistoryQuery
 
 MOST_ROWS: Final = 1000
 """Changes in one answer."""
@@ -35,7 +35,7 @@ class HistoryQueries:
         prefix, address = request.query.get("prefix"), request.query.get("address")
         if (prefix is None) == (address is None):
             return error(400, "expected /history?prefix=PREFIX or /history?address=ADDRESS")
-        question = Question(
+        question = HistoryQuery(
             parse_prefix(prefix if prefix is not None else parse_address(address or "")),
             covering=prefix is None,
             before=number(request, "before", _NEWEST, _NEWEST),

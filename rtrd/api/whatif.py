@@ -15,7 +15,7 @@ from aiohttp import web
 from rtrd.api.requests import number
 from rtrd.api.responses import json
 from rtrd.rib.engine import Engine
-from rtrd.rib.whatif import COVERS, Changed, Question, View
+from rtrd.rib.whatif import COVERS, Changed, TableWhatIf, View
 from rtrd.routers import Routers
 from rtrd.vrps.notation import VRPEdit, parse_edit
 from rtrd.vrps.slurm_files import SlurmFiles
@@ -114,7 +114,7 @@ class WhatIf:
         covers = dict.fromkeys(COVERS, 0)
         routes = 0
         for engine in [router.engine for router in self._routers]:
-            question = Question(engine.table, then, ranges, covers=True)
+            question = TableWhatIf(engine.table, then, ranges, covers=True)
             more = True
             until = time.perf_counter() + SLICE
             while more:

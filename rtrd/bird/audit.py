@@ -18,7 +18,7 @@ from rtrd.policy import OBSERVE
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import UNFIT, AttributeSummary, NeighborPolicy
 from rtrd.rib.validity import explain
-from rtrd.rib.whatif import COVERS, Question, View
+from rtrd.rib.whatif import COVERS, TableWhatIf, View
 from rtrd.vrps import packed
 from rtrlib.vrp import VRP, pack, unpack
 from rtrlib.vrp_set import VRPSet
@@ -123,7 +123,7 @@ def _audit_table(name: str, found: Iterator[Route], vrp_set: VRPSet, total: Audi
         raise BirdError(f"{table.malformed} entries of {name} are not prefixes")
     if table.crowded:
         raise BirdError(f"{name} has {counted(table.crowded, 'route')} too many of one prefix and protocol")
-    question = Question(table, View(vrp_set), covers=True)
+    question = TableWhatIf(table, View(vrp_set), covers=True)
     more = True
     while more:
         rows, more = question.rows(_SLICE, 2 * _SLICE, then="invalid")

@@ -13,7 +13,7 @@ from rtrd.base import apart, log
 from rtrd.base.clock import timestamp
 from rtrd.base.registry import Problem, Registry
 from rtrd.bird.replies import BirdError
-from rtrd.bird.worker import Found
+from rtrd.bird.worker import AuditResult
 from rtrd.config import Bird
 from rtrd.vrps.copying import copy
 from rtrlib.vrp_set import VRPSet
@@ -39,7 +39,7 @@ class Watch:
         self._vrp_set = vrp_set
         self._ready = ready
         self._task: asyncio.Task[None] | None = None
-        self.found: Found | None = None
+        self.found: AuditResult | None = None
         """What the last audit that succeeded found."""
         self.date: float | None = None
         """When that was; Unix time."""
@@ -140,12 +140,12 @@ class Watch:
             differs = found.missing or found.extra
             self._differs_since = (self._differs_since or self.date) if differs else None
 
-    async def _audit(self) -> Found:
+    async def _audit(self) -> AuditResult:
         for attempt in range(1, ATTEMPTS + 1):
             vrps = await copy(self._vrp_set)
             generation = self._vrp_set.generation
             output = await apart.run("rtrd.bird.worker", str(self._settings.socket), BirdError, vrps)
-            found = msgspec.json.decode(output, type=Found)
+            found = msgspec.json.decode(output, type=AuditResult)
             changed = self._vrp_set.generation != generation
             if attempt == ATTEMPTS or not (changed and (found.missing or found.extra)):
                 break

@@ -22,7 +22,7 @@ MEMORY: Final = 2 << 30
 """Octets of address space: some 10 million routes."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class AuditResult(msgspec.Struct, frozen=True):
     """What the daemon keeps of an audit and a check: numbers only."""
 
     tables: list[str]
@@ -37,7 +37,7 @@ class Found(msgspec.Struct, frozen=True):
     extra: int
 
 
-def look(path: str, vrps: bytes) -> Found:
+def look(path: str, vrps: bytes) -> AuditResult:
     """Audit and check the BIRD at a socket against packed VRPs. Raises BirdError."""
     vrp_set = VRPSet()
     vrp_set.replace(0, vrps)
@@ -47,7 +47,7 @@ def look(path: str, vrps: bytes) -> Found:
         found = protocols(bird)
         routes = audit(bird, found, vrp_set, most=0)
         roas = check(bird, found, vrps)
-    return Found(
+    return AuditResult(
         tables=routes.tables,
         roa_tables=roas.tables,
         routes=routes.routes,

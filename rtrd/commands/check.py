@@ -15,7 +15,7 @@ from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import attach, common
 from rtrd.config import Config, Examined, examine, host, schema
-from rtrd.config.yaml_reader import Found
+from rtrd.config.yaml_reader import Node
 from rtrd.exabgp import conf_check, conf_file, conf_receivers, recommended
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import slurm_files
@@ -93,7 +93,7 @@ def _check_file(args: argparse.Namespace, findings: list[FileFault]) -> Examined
     return examined
 
 
-def _end(section: Found) -> int:
+def _end(section: Node) -> int:
     return max(each.line for each in (section, *section.keys.values()))
 
 

@@ -17,7 +17,7 @@ from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.files import read_file
 from rtrd.config import checks
 from rtrd.config.types import PARSERS, Address, HostName, Name, NeighborMatch, RouterName, Share
-from rtrd.config.yaml_reader import FAULTY, Found, Schema, read
+from rtrd.config.yaml_reader import FAULTY, Node, Schema, read
 from rtrd.tags import Tag, TagSpec, parse_community, parse_tag
 
 MAX_BYTES: Final = 1 << 18
@@ -204,7 +204,7 @@ class Examined(NamedTuple):
 
     config: Config | None
     """None: it can't be used."""
-    root: Found
+    root: Node
     """What is where in the file."""
     findings: list[FileFault]
     """Faults and warnings, in order of their lines."""
@@ -241,7 +241,7 @@ def examine(path: Path | str) -> Examined:
     path = Path(path)
 
     def refused(line: int, what: str) -> Examined:
-        return Examined(None, Found(1, ""), [FileFault(str(path), line, what)])
+        return Examined(None, Node(1, ""), [FileFault(str(path), line, what)])
 
     try:
         data = read_file(path, MAX_BYTES)

@@ -10,7 +10,7 @@ from typing import Final
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import Report
 from rtrd.base.socket_paths import ATTACH_SUFFIX
-from rtrd.config.yaml_reader import FAULTY, Found
+from rtrd.config.yaml_reader import FAULTY, Node
 
 MAX_CACHES: Final = 30
 """A cache is one bit of a 32-bit word in the VRP set."""
@@ -27,7 +27,7 @@ ACTIONS: Final = ("valid", "not-found", "invalid", "unverified")
 """The keys of a rule that say what is done."""
 
 
-def check_server(found: Found, report: Report) -> None:
+def check_server(found: Node, report: Report) -> None:
     """Want the keys that the transport needs, and none that it has no use for."""
     _check_transport(found, report)
     host = found.get("host")
@@ -35,7 +35,7 @@ def check_server(found: Found, report: Report) -> None:
         report(found.line_of("host"), f"{found.path}.host: {host!r} {why}", "warning")
 
 
-def _check_transport(found: Found, report: Report) -> None:
+def _check_transport(found: Node, report: Report) -> None:
     transport = found.get("transport", "tcp")
     if transport == "tcp":
         for key in {"user", "key", "host-key"} & found.keys.keys():
@@ -44,7 +44,7 @@ def _check_transport(found: Found, report: Report) -> None:
         for key in ("user", "key"):
             if key not in found.keys:
                 report(found.line, f"{found.path}: transport ssh needs {key!r}")
-        found.keys.setdefault("port", Found(found.line, f"{found.path}.port", value=SSH_PORT))
+        found.keys.setdefault("port", Node(found.line, f"{found.path}.port", value=SSH_PORT))
 
 
 def _no_host(host: str) -> str | None:
@@ -66,7 +66,7 @@ def _no_host(host: str) -> str | None:
     return None
 
 
-def check_caches(found: Found, report: Report) -> None:
+def check_caches(found: Node, report: Report) -> None:
     """Want no two groups alike, no more caches than the VRP set has bits for, and `expire` longer than `refresh`.
 
     `retry` may be as long: a cache that answered before is asked again much sooner.
@@ -84,7 +84,7 @@ def check_caches(found: Found, report: Report) -> None:
     _check_caches_differ(caches, report)
 
 
-def _check_intervals(found: Found, report: Report) -> None:
+def _check_intervals(found: Node, report: Report) -> None:
     expire = found.get("expire", 7200)
     for key, default in (("refresh", 3600), ("retry", 600)):
         interval = found.get(key, default)
@@ -96,7 +96,7 @@ def _check_intervals(found: Found, report: Report) -> None:
             report(line, f"{found.path}: expire ({expire}) must be {how} {key} ({interval})")
 
 
-def _check_groups_differ(groups: Iterable[Found], key: str, report: Report) -> None:
+def _check_groups_differ(groups: Iterable[Node], key: str, report: Report) -> None:
     first: dict[object, int] = {}
     for group in groups:
         value = group.get(key)
@@ -109,7 +109,7 @@ def _check_groups_differ(groups: Iterable[Found], key: str, report: Report) -> N
             first[value] = group.line_of(key)
 
 
-def _check_caches_differ(caches: Iterable[Found], report: Report) -> None:
+def _check_caches_differ(caches: Iterable[Node], report: Report) -> None:
     first: dict[Endpoint, int] = {}
     for cache in caches:
         endpoint = _endpoint(cache)
@@ -122,7 +122,7 @@ def _check_caches_differ(caches: Iterable[Found], report: Report) -> None:
             first[endpoint] = cache.line
 
 
-def _endpoint(cache: Found) -> Endpoint | None:
+def _endpoint(cache: Node) -> Endpoint | None:
     """Give where a cache is; two spellings of one name give the same."""
     host, port = cache.get("host"), cache.get("port", 323)
     if FAULTY in (host, port):
@@ -130,7 +130,7 @@ def _endpoint(cache: Found) -> Endpoint | None:
     return Endpoint(str(host).lower().rstrip("."), port)
 
 
-def check_action(found: Found, report: Report) -> None:
+def check_action(found: Node, report: Report) -> None:
     """Want tags and a local preference only where there is an announcement."""
     action = found.get("action")
     if action in (FAULTY, "announce"):
@@ -140,7 +140,7 @@ def check_action(found: Found, report: Report) -> None:
             report(found.line_of(key), f"{found.path}.{key}: only for action announce, not {action}")
 
 
-def check_rule(found: Found, report: Report) -> None:
+def check_rule(found: Node, report: Report) -> None:
     """Want only what can be done with local routes."""
     if found.get("direction", "in") != "out":
         return
@@ -159,7 +159,7 @@ def check_rule(found: Found, report: Report) -> None:
             report(found.line_of(validity), f"{found.path}.{validity}: {what}")
 
 
-def check_lengths(found: Found, report: Report) -> None:
+def check_lengths(found: Node, report: Report) -> None:
     """Want the shortest and the longest length of a prefix."""
     for key, span in found.keys.items():
         if span.value is FAULTY:
@@ -170,19 +170,19 @@ def check_lengths(found: Found, report: Report) -> None:
         report(found.line, f"{found.path}: needs 'ipv4' or 'ipv6', or no prefix is meant")
 
 
-def check_when(found: Found, report: Report) -> None:
+def check_when(found: Node, report: Report) -> None:
     """Want something that a route is asked for."""
     if not found.keys:
         report(found.line, f"{found.path}: needs 'communities' or 'prefix-length'")
 
 
-def check_rtr_server(found: Found, report: Report) -> None:
+def check_rtr_server(found: Node, report: Report) -> None:
     """Want an address to connect to."""
     if not {"listen", "tls"} & found.keys.keys():
         report(found.line, f"{found.path}: needs 'listen' or 'tls', or nobody can connect")
 
 
-def check_config(found: Found, report: Report) -> None:
+def check_config(found: Node, report: Report) -> None:
     """Want sections to agree, and a path of the control socket that a socket can have."""
     _check_relay_intervals(found, report)
     _check_listening(found, report)
@@ -198,7 +198,7 @@ def check_config(found: Found, report: Report) -> None:
         report(found.line_of("control"), f"control: {what}")
 
 
-def _check_relay_intervals(found: Found, report: Report) -> None:
+def _check_relay_intervals(found: Node, report: Report) -> None:
     """Look at both: what isn't said of the relay is said of the caches."""
     relay, caches = (found.keys.get(key, found) for key in ("rtr-server", "caches"))
     if relay is found:
@@ -216,9 +216,9 @@ def _check_relay_intervals(found: Found, report: Report) -> None:
             report(line, f"{relay.path}: {what}; keys that rtr-server leaves out are taken from caches")
 
 
-def _check_listening(found: Found, report: Report) -> None:
+def _check_listening(found: Node, report: Report) -> None:
     """Want each port listened at once, and no cache that is rtrd itself."""
-    taken: list[tuple[Endpoint, Found]] = []
+    taken: list[tuple[Endpoint, Node]] = []
     for place in _listening(found):
         endpoint = place.value
         if not isinstance(endpoint, Endpoint) or not endpoint.port:
@@ -232,7 +232,7 @@ def _check_listening(found: Found, report: Report) -> None:
     _check_not_itself(_caches(found), taken, report)
 
 
-def _check_not_itself(caches: Iterable[Found], taken: Iterable[tuple[Endpoint, Found]], report: Report) -> None:
+def _check_not_itself(caches: Iterable[Node], taken: Iterable[tuple[Endpoint, Node]], report: Report) -> None:
     for cache in caches:
         endpoint = _endpoint(cache)
         if endpoint is None or not _is_here(endpoint.host):
@@ -243,13 +243,13 @@ def _check_not_itself(caches: Iterable[Found], taken: Iterable[tuple[Endpoint, F
                 report(cache.line, f"{cache.path}: {what}: it would be its own cache")
 
 
-def _caches(root: Found) -> Iterator[Found]:
+def _caches(root: Node) -> Iterator[Node]:
     groups = root.keys["caches"].keys.get("groups") if "caches" in root.keys else None
     for group in groups.items if groups is not None else ():
         yield from group.keys["servers"].items if "servers" in group.keys else ()
 
 
-def _listening(found: Found) -> Iterator[Found]:
+def _listening(found: Node) -> Iterator[Node]:
     """Give each place in the file that says where rtrd listens by TCP."""
     if "http" in found.keys:
         yield found.keys["http"]
@@ -273,14 +273,14 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _check_rules_act(rules: Iterable[Found], report: Report) -> None:
+def _check_rules_act(rules: Iterable[Node], report: Report) -> None:
     for rule in rules:
         if not set(ACTIONS) & rule.keys.keys():
             what = f"no action ({', '.join(ACTIONS)}): the routes of these neighbors are only observed"
             report(rule.line, f"{rule.path}: {what}", "warning")
 
 
-def _check_conditions(rules: Iterable[Found], report: Report) -> None:
+def _check_conditions(rules: Iterable[Node], report: Report) -> None:
     known: set[object] = set()
     for rule in rules:
         communities = rule.keys["when"].keys.get("communities") if "when" in rule.keys else None
@@ -293,7 +293,7 @@ def _check_conditions(rules: Iterable[Found], report: Report) -> None:
             return
 
 
-def _check_shadows(rules: Iterable[Found], key: str, report: Report) -> None:
+def _check_shadows(rules: Iterable[Node], key: str, report: Report) -> None:
     """Warn of a rule, or of a neighbor in it, that an earlier rule takes; `key` names the neighbors of a rule."""
     taken: dict[object, int] = {}
     everything: int | None = None
@@ -317,7 +317,7 @@ def _check_shadows(rules: Iterable[Found], key: str, report: Report) -> None:
         taken |= {each.value: rule.line for each in neighbors if each.value not in taken}
 
 
-def _check_twice(neighbors: Iterable[Found], taken: Mapping[object, int], report: Report) -> None:
+def _check_twice(neighbors: Iterable[Node], taken: Mapping[object, int], report: Report) -> None:
     """Warn of neighbors of a rule that are given twice, or that an earlier rule takes."""
     here: set[object] = set()
     for each in neighbors:
@@ -334,7 +334,7 @@ def _list(lines: Iterable[int]) -> str:
     return f"{', '.join(most)} and {last}"
 
 
-def announcing_rules(root: Found) -> Iterator[tuple[Found, Found]]:
+def announcing_rules(root: Node) -> Iterator[tuple[Node, Node]]:
     """Give each rule that announces learned routes, with the first of its actions that does."""
     for rule in root.keys["policy"].items if "policy" in root.keys else ():
         actions = (rule.keys[key] for key in ACTIONS if key in rule.keys)
@@ -343,5 +343,5 @@ def announcing_rules(root: Found) -> Iterator[tuple[Found, Found]]:
             yield rule, first
 
 
-def _line(found: Found) -> int:
+def _line(found: Node) -> int:
     return found.line

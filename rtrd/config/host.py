@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from rtrd.base.faults import FileFault, Severity
 from rtrd.base.files import want_file
 from rtrd.config import Examined
-from rtrd.config.yaml_reader import Found
+from rtrd.config.yaml_reader import Node
 
 USER: Final = "rtrd"
 """The user of systemd/rtrd.service."""
@@ -94,7 +94,7 @@ def unit_makes(path: Path) -> bool:
 class _Question(NamedTuple):
     """Something on the host that a place in the file names."""
 
-    place: Found
+    place: Node
     path: Path
     look: Callable[[Path, str], str | None]
     severity: Severity = "warning"
@@ -111,7 +111,7 @@ def look(examined: Examined, path: Path, who: Account) -> list[FileFault]:
     return findings + [FileFault(str(path), line, what) for line, what in _groups(examined.root)]
 
 
-def _questions(root: Found) -> Iterator[_Question]:
+def _questions(root: Node) -> Iterator[_Question]:
     for group in _items(root, "caches", "groups"):
         for server in _items(group, "servers"):
             yield from _paths(server, ("key", "host-key"), _file)
@@ -124,11 +124,11 @@ def _questions(root: Found) -> Iterator[_Question]:
     yield from _paths(root, ("control",), _socket_to_listen)
     if "bird" in root.keys:
         bird = root.keys["bird"]
-        socket = bird.keys.get("socket") or Found(bird.line, f"{bird.path}.socket", Path("/run/bird/bird.ctl"))
+        socket = bird.keys.get("socket") or Node(bird.line, f"{bird.path}.socket", Path("/run/bird/bird.ctl"))
         yield from _paths_of(socket, _socket_to_use)
 
 
-def _items(found: Found, *keys: str) -> Sequence[Found]:
+def _items(found: Node, *keys: str) -> Sequence[Node]:
     for key in keys:
         if key not in found.keys:
             return ()
@@ -137,7 +137,7 @@ def _items(found: Found, *keys: str) -> Sequence[Found]:
 
 
 def _paths(
-    found: Found, keys: Sequence[str], look: Callable[[Path, str], str | None], severity: Severity = "warning"
+    found: Node, keys: Sequence[str], look: Callable[[Path, str], str | None], severity: Severity = "warning"
 ) -> Iterator[_Question]:
     for key in keys:
         if key in found.keys:
@@ -145,7 +145,7 @@ def _paths(
 
 
 def _paths_of(
-    place: Found, look: Callable[[Path, str], str | None], severity: Severity = "warning"
+    place: Node, look: Callable[[Path, str], str | None], severity: Severity = "warning"
 ) -> Iterator[_Question]:
     if isinstance(place.value, Path):
         yield _Question(place, place.value, look, severity)
@@ -256,7 +256,7 @@ def _why(error: OSError, user: str) -> str:
     return str(error.strerror)
 
 
-def _groups(root: Found) -> Iterator[tuple[int, str]]:
+def _groups(root: Node) -> Iterator[tuple[int, str]]:
     group = root.keys.get("control-group")
     if group is None or not isinstance(group.value, str) or (group.value.isascii() and group.value.isdigit()):
         return

@@ -41,14 +41,14 @@ FAULTY: Final = object()
 
 
 @dataclass
-class Found:
+class Node:
     """What is at one node of the file, for the checks that look at several keys together."""
 
     line: int
     path: str
     value: Any = FAULTY
-    keys: dict[str, Found] = field(default_factory=dict)
-    items: list[Found] = field(default_factory=list)
+    keys: dict[str, Node] = field(default_factory=dict)
+    items: list[Node] = field(default_factory=list)
 
     def get(self, key: str, default: Any = FAULTY) -> Any:
         """Return the value of a key, the default if it is absent, FAULTY if it is at fault."""
@@ -59,7 +59,7 @@ class Found:
         return self.keys[key].line if key in self.keys else self.line
 
 
-Check = Callable[[Found, Report], None]
+Check = Callable[[Node, Report], None]
 Leaf = Callable[[str], Any]
 
 
@@ -98,7 +98,7 @@ def alternatives(kind: inspect.Type) -> list[inspect.Type]:
 class Reading(NamedTuple):
     """What a file says, and what is wrong with it."""
 
-    root: Found
+    root: Node
     """`root.value` is the root Struct, FAULTY when there are faults."""
     findings: list[FileFault]
     """Faults and warnings, in order of their lines."""
@@ -106,7 +106,7 @@ class Reading(NamedTuple):
 
 def read(text: str, file: str, schema: Schema) -> Reading:
     """Read a file's text; `file` names it in what is found."""
-    nothing = Found(1, "")
+    nothing = Node(1, "")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -156,7 +156,7 @@ class _Walk:
         self.findings: list[FileFault] = []
         self.faults = 0
         self._visited = 0
-        self._readers: Mapping[type[inspect.Type], Callable[[yaml.Node, Any, Found], None]] = {
+        self._readers: Mapping[type[inspect.Type], Callable[[yaml.Node, Any, Node], None]] = {
             inspect.VarTupleType: self._list,
             inspect.LiteralType: self._choice,
             inspect.IntType: self._number,
@@ -168,10 +168,10 @@ class _Walk:
         self.findings.append(FileFault(self.file, line, what, severity))
         self.faults += severity == "fault"
 
-    def any(self, node: yaml.Node, kind: inspect.Type, path: str) -> Found:
+    def any(self, node: yaml.Node, kind: inspect.Type, path: str) -> Node:
         """Read a node as the type says; whatever is wrong is reported and leaves FAULTY."""
         self._visited += 1
-        found = Found(_line(node), path)
+        found = Node(_line(node), path)
         if self._visited > MAX_NODES:
             if self._visited == MAX_NODES + 1:
                 self.report(found.line, f"{path}: more than {MAX_NODES} values, aliases counted each time")
@@ -187,10 +187,10 @@ class _Walk:
             self._readers[type(kind)](node, kind, found)
         return found
 
-    def struct(self, node: yaml.Node, kind: inspect.Type, path: str) -> Found:
+    def struct(self, node: yaml.Node, kind: inspect.Type, path: str) -> Node:
         """Read a mapping as a Struct: unknown, double and missing keys are faults, then its own checks."""
         assert isinstance(kind, inspect.StructType)
-        found = Found(_line(node), path)
+        found = Node(_line(node), path)
         if not isinstance(node, yaml.MappingNode) or node.tag != f"{_TAG}map":
             self._expected(node, path or "the file", "keys and values", self._wanted(node, kind))
             return found
@@ -208,7 +208,7 @@ class _Walk:
             found.value = kind.cls(**values)
         return found
 
-    def _key(self, node: yaml.Node, value: yaml.Node, fields: Mapping[str, inspect.Field], found: Found) -> None:
+    def _key(self, node: yaml.Node, value: yaml.Node, fields: Mapping[str, inspect.Field], found: Node) -> None:
         key, line = str(node.value), _line(node)
         path = f"{found.path}.{key}" if found.path else key
         if not isinstance(node, yaml.ScalarNode) or key not in fields:
@@ -228,7 +228,7 @@ class _Walk:
         hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(fields)}"
         self.report(_line(node), f"{where}unknown key {shown(node.value)}; {hint}")
 
-    def _list(self, node: yaml.Node, kind: inspect.VarTupleType, found: Found) -> None:
+    def _list(self, node: yaml.Node, kind: inspect.VarTupleType, found: Node) -> None:
         if not isinstance(node, yaml.SequenceNode) or node.tag != f"{_TAG}seq":
             self._expected(node, found.path, "a list", self._wanted(node, kind.item_type))
             return
@@ -243,7 +243,7 @@ class _Walk:
         if FAULTY not in values:
             found.value = values
 
-    def _choice(self, node: yaml.Node, kind: inspect.LiteralType, found: Found) -> None:
+    def _choice(self, node: yaml.Node, kind: inspect.LiteralType, found: Node) -> None:
         choices = [str(value) for value in kind.values]
         if not isinstance(node, yaml.ScalarNode) or node.value not in choices:
             near = meant(node.value, choices) if isinstance(node, yaml.ScalarNode) else None
@@ -252,13 +252,13 @@ class _Walk:
             return
         found.value = node.value
 
-    def _bool(self, node: yaml.Node, found: Found) -> None:
+    def _bool(self, node: yaml.Node, found: Node) -> None:
         if not isinstance(node, yaml.ScalarNode) or node.tag != f"{_TAG}bool" or node.value not in ("true", "false"):
             self._expected(node, found.path, "true or false")
             return
         found.value = node.value == "true"
 
-    def _number(self, node: yaml.Node, kind: inspect.IntType, found: Found) -> None:
+    def _number(self, node: yaml.Node, kind: inspect.IntType, found: Node) -> None:
         span = f"{kind.ge} to {kind.le}"
         # YAML 1.1 reads 0323 as octal and 1:30 as ninety: neither is what a person means here.
         plain = isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}int"
@@ -274,7 +274,7 @@ class _Walk:
             return
         found.value = number
 
-    def _leaf(self, node: yaml.Node, parse: Leaf, found: Found, *, numeric: bool = False) -> None:
+    def _leaf(self, node: yaml.Node, parse: Leaf, found: Node, *, numeric: bool = False) -> None:
         tags = ("str", "int", "float") if numeric else ("str",)
         if not isinstance(node, yaml.ScalarNode) or node.tag.removeprefix(_TAG) not in tags:
             quote = "; put it in quotes" if isinstance(node, yaml.ScalarNode) and node.value else ""

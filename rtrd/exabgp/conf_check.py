@@ -14,7 +14,7 @@ from rtrd.base.faults import FileFault, Severity
 from rtrd.config.yaml_reader import meant
 from rtrd.exabgp.conf_file import Section, Statement, last, parse, shown
 from rtrd.exabgp.conf_grammar import Grammar
-from rtrd.exabgp.conf_receivers import Session
+from rtrd.exabgp.conf_receivers import ConfiguredSession
 from rtrd.exabgp.conf_sessions import Sessions
 from rtrd.exabgp.recommended import HOLD_TIME, WANTED, Wanted, recommended_api
 
@@ -32,7 +32,7 @@ class Checked(NamedTuple):
     """What a configuration of ExaBGP is, and what is wrong with it."""
 
     findings: list[FileFault]
-    sessions: list[Session]
+    sessions: list[ConfiguredSession]
     commands: list[tuple[int, tuple[str, ...]]]
     """The command line of each process that runs rtrd, from the word `rtrd` on, with its line."""
 
@@ -63,7 +63,7 @@ class _Checker:
         self._left_out = 0
         self._grammar = Grammar(self.report)
         self._sessions = Sessions(self.report)
-        self.sessions: list[Session] = []
+        self.sessions: list[ConfiguredSession] = []
         self.commands: list[tuple[int, tuple[str, ...]]] = []
         self._templates: dict[str, Section] = {}
         self._processes: dict[str, Section] = {}

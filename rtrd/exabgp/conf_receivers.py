@@ -8,12 +8,12 @@ from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault
 from rtrd.config.checks import announcing_rules
-from rtrd.config.yaml_reader import Found
+from rtrd.config.yaml_reader import Node
 
 _SHOWN_NEIGHBORS: Final = 3
 
 
-class Session(NamedTuple):
+class ConfiguredSession(NamedTuple):
     """A neighbor of the file."""
 
     line: int
@@ -28,7 +28,7 @@ class Session(NamedTuple):
         return self.network.num_addresses > 1
 
 
-def check_receivers(root: Found, file: str, sessions: Sequence[Session] | None) -> list[FileFault]:
+def check_receivers(root: Node, file: str, sessions: Sequence[ConfiguredSession] | None) -> list[FileFault]:
     """Check whom the rules of rtrd's own configuration name, and whom they reach without a `to`.
 
     `sessions`: ExaBGP's; None: they are not known.
@@ -47,7 +47,7 @@ def check_receivers(root: Found, file: str, sessions: Sequence[Session] | None) 
     return findings
 
 
-def _external(rule: Found, sessions: Sequence[Session] | None) -> str | None:
+def _external(rule: Node, sessions: Sequence[ConfiguredSession] | None) -> str | None:
     """Say which neighbors of other ASes a rule without `to` announces to."""
     if sessions is None:
         return "also to those of other ASes (eBGP)"
@@ -64,7 +64,7 @@ def _external(rule: Found, sessions: Sequence[Session] | None) -> str | None:
     return f"also to {', '.join(reached[:_SHOWN_NEIGHBORS])}{more} of another AS (eBGP)"
 
 
-def _no_session(address: object, sessions: Sequence[Session], *, receives: bool) -> str | None:
+def _no_session(address: object, sessions: Sequence[ConfiguredSession], *, receives: bool) -> str | None:
     try:
         host = ipaddress.ip_address(str(address))
     except ValueError:

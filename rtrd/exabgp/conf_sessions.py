@@ -8,7 +8,7 @@ from typing import Final
 
 from rtrd.base.faults import Report
 from rtrd.exabgp.conf_file import Section, last, shown
-from rtrd.exabgp.conf_receivers import Session
+from rtrd.exabgp.conf_receivers import ConfiguredSession
 
 _OFF: Final = ("false", "disable", "disabled")
 _TOLD_APART: Final = "rtrd tells sessions with one address apart by the `local-address`"
@@ -23,7 +23,7 @@ class Sessions:
         self._indexes: dict[tuple[str, ...], Section] = {}
         self._ends: dict[tuple[object, str], Section] = {}
 
-    def session(self, neighbor: Section, parts: Sequence[Section], where: str) -> Session | None:
+    def session(self, neighbor: Section, parts: Sequence[Section], where: str) -> ConfiguredSession | None:
         """Give the session of a neighbor; `parts`: the sections that make it, those that count more later."""
 
         def value(key: str) -> str:
@@ -33,7 +33,7 @@ class Sessions:
         external = self._external(neighbor, parts, where)
         peer = value("peer-address") or neighbor.name
         try:
-            session = Session(neighbor.line, ipaddress.ip_network(peer, strict=False), external)
+            session = ConfiguredSession(neighbor.line, ipaddress.ip_network(peer, strict=False), external)
         except ValueError:
             self._report(neighbor.line, f"{where}: not an IP address")
             return None
@@ -63,7 +63,7 @@ class Sessions:
                 numbers[key] = statement.value
         return numbers["local-as"] != numbers["peer-as"] if len(numbers) == 2 else None
 
-    def _addresses(self, neighbor: Section, session: Session, local: str, router_id: str, where: str) -> None:
+    def _addresses(self, neighbor: Section, session: ConfiguredSession, local: str, router_id: str, where: str) -> None:
         if not local:
             what = "no `local-address`: ExaBGP 4.2 refuses such a neighbor, and 5.0 takes any address of this host"
             self._report(neighbor.line, f"{where}: {what}", "warning")

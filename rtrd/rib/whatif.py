@@ -65,7 +65,7 @@ class Counts(NamedTuple):
         return sum(count for (_, then), count in self.moved.items() if then == "invalid")
 
 
-class Question:
+class TableWhatIf:
     """One table under one other set."""
 
     def __init__(
@@ -136,7 +136,7 @@ class Impact:
     def __init__(self, vrp_set: VRPSet, tables: Iterable[RouteTable], pending: VRPChanges | None) -> None:
         """Look at the routes that these VRPs cover; None: at all."""
         self._tables = list(tables)
-        self._questions = [Question(table, View(vrp_set, due=True), pending) for table in self._tables]
+        self._questions = [TableWhatIf(table, View(vrp_set, due=True), pending) for table in self._tables]
         self._left = list(self._questions)
 
     def work(self, budget: int) -> bool:
@@ -163,7 +163,7 @@ def validity_then(vrp_set: VRPSet, prefix: str, asn: int) -> str:
     attributes = table.add_attributes(b"", AttributeSummary(1, asn, 0, 1, 0, FIT))
     table.announce(neighbor, attributes, [prefix])
     [route] = table.routes()
-    question, more = Question(table, View(vrp_set, due=True)), True
+    question, more = TableWhatIf(table, View(vrp_set, due=True)), True
     while more:
         changed, more = question.rows(1000, 1)
         if changed:

@@ -41,7 +41,7 @@ class RelayError(Exception):
     """The relay can't listen where it should; the text says where and why."""
 
 
-class Server(Protocol):
+class VRPReceiver(Protocol):
     """What takes the VRPs: rtrd.rtr.server.RTRServer."""
 
     async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey]) -> bool:
@@ -54,7 +54,7 @@ class Server(Protocol):
 class Updates:
     """What the server still has to be told, and the one task that tells it, in order."""
 
-    def __init__(self, vrp_set: VRPSet, server: Server, ready: Callable[[], bool], keys: KeySet) -> None:
+    def __init__(self, vrp_set: VRPSet, server: VRPReceiver, ready: Callable[[], bool], keys: KeySet) -> None:
         """Serve nothing before `ready` says for the first time that the set can be relied on."""
         self._vrp_set = vrp_set
         self._keys = keys

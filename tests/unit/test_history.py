@@ -16,8 +16,8 @@ from rtrd import history_store
 from rtrd.api import change_monitor
 from rtrd.event_log import Cause
 from rtrd.history import row
-from rtrd.history_store import Store
-from rtrd.history_tables import Batch, Found, Question
+from rtrd.history_store import HistoryStore
+from rtrd.history_tables import Batch, HistoryPage, HistoryQuery
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.native_terms import CHANGE_SIZE, changes_of
@@ -42,11 +42,13 @@ def batch(records: bytes, time: float = 1e9, cause: Cause | None = None) -> Batc
     return Batch(time, "edge", {0: "192.0.2.1"}, {} if cause is None else {7: cause}, records, 0, 0)
 
 
-def ask(store: Store, prefix: str, *, covering: bool = False, before: int = EVERYTHING, most: int = 100) -> Found:
-    return store.find(Question(ip_network(prefix), covering, before, most))
+def ask(
+    store: HistoryStore, prefix: str, *, covering: bool = False, before: int = EVERYTHING, most: int = 100
+) -> HistoryPage:
+    return store.find(HistoryQuery(ip_network(prefix), covering, before, most))
 
 
-def prefixes(found: Found) -> list[str]:
+def prefixes(found: HistoryPage) -> list[str]:
     return [row(number, one)["prefix"] for number, one in zip(found.ids, found.batches, strict=True)]
 
 
@@ -55,8 +57,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / history_store.NAME
 
 
-def opened(path: Path | None, max_size: int = 1 << 30) -> Store:
-    store = Store(path, 1e6, max_size)
+def opened(path: Path | None, max_size: int = 1 << 30) -> HistoryStore:
+    store = HistoryStore(path, 1e6, max_size)
     store.write([], 1e9)
     return store
 
@@ -213,7 +215,7 @@ async def story(tmp_path: Path) -> AsyncIterator[Story]:
 async def became(one: Story, prefix: str = "0.0.0.0/0") -> list[dict[str, Any]]:
     """Give what became of routes, the oldest first."""
     await one.look()
-    found = await one.daemon.history.find(Question(ip_network(prefix), False, EVERYTHING, 1000))
+    found = await one.daemon.history.find(HistoryQuery(ip_network(prefix), False, EVERYTHING, 1000))
     return [row(*each) for each in zip(found.ids, found.batches, strict=True)][::-1]
 
 
@@ -259,7 +261,7 @@ async def test_a_neighbor_takes_its_route_back_and_announces_it_again(story: Sto
 async def test_routes_that_come_and_go_are_kept_as_long_as_they_are_few(story: Story) -> None:
     story.announce(*(f"10.{i >> 8}.{i & 255}.0/24" for i in range(3000)))
     await story.look()
-    found = await story.daemon.history.find(Question(ip_network("10.0.0.0/8"), False, EVERYTHING, 1))
+    found = await story.daemon.history.find(HistoryQuery(ip_network("10.0.0.0/8"), False, EVERYTHING, 1))
     assert (found.more, found.others, found.lost) == (1999, 1000, 0)
 
 
@@ -284,9 +286,9 @@ async def test_a_policy_for_a_whole_table_is_kept_and_the_loop_turns(story: Stor
     await story.look()
     story.policy(Policy(()))
     await story.look()
-    [change] = (await story.daemon.history.find(Question(ip_network("10.0.7.0/24"), False, EVERYTHING, 1))).batches
+    [change] = (await story.daemon.history.find(HistoryQuery(ip_network("10.0.7.0/24"), False, EVERYTHING, 1))).batches
     assert row(1, change)["why"] == "another policy; AS64500's VRP 10.0.0.0/8-24 matches"
-    found = await story.daemon.history.find(Question(ip_network("10.0.0.0/8"), False, EVERYTHING, 1))
+    found = await story.daemon.history.find(HistoryQuery(ip_network("10.0.0.0/8"), False, EVERYTHING, 1))
     assert (found.more + 1, story.daemon.history.lost) == (62_000, 0)
 
 

@@ -10,7 +10,7 @@ from rtrd.base.clock import Clock
 from rtrd.base.faults import FaultyFileError
 from rtrd.base.registry import Registry
 from rtrd.bird.watch import NOTIFY
-from rtrd.bird.worker import Found
+from rtrd.bird.worker import AuditResult
 from rtrd.exabgp.problems import MOST_REFUSED, STUCK
 from rtrd.rib.terms import Command
 from rtrd.vrps.snapshot import SnapshotError
@@ -130,7 +130,7 @@ async def test_bird_that_is_away_or_stays_different(stage: Stage) -> None:
     bird._failed("BIRD does not answer")
     assert stage.problems == [("warning", "BIRD can't be audited: BIRD does not answer")]
     bird.fault = None
-    bird.found = Found([], [], {}, {}, vrps=1, missing=2, extra=3)
+    bird.found = AuditResult([], [], {}, {}, vrps=1, missing=2, extra=3)
     bird.date, bird._differs_since = 1000.0, 1000.0
     assert stage.problems == []
     bird.date += NOTIFY

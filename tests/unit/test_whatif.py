@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, AttributeSummary
-from rtrd.rib.whatif import Question, View
+from rtrd.rib.whatif import TableWhatIf, View
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPSet
 from tests.lab import rfc6811
@@ -47,7 +47,7 @@ def cover(then: Iterable[VRP], routes: set[Route], route: Route) -> str:
     return "unreachable"
 
 
-def check(table: RouteTable, question: Question, routes: set[Route], now: set[VRP], then: set[VRP]) -> None:
+def check(table: RouteTable, question: TableWhatIf, routes: set[Route], now: set[VRP], then: set[VRP]) -> None:
     before = sorted(map(str, table.routes()))
     found = Counter[tuple[str, int | None, int, str, str, str | None]]()
     more = True
@@ -77,14 +77,14 @@ def test_vrps_that_would_come_and_go(routes: list[Route], now: list[VRP], gone: 
     ranges = set_of().replace(0, packed(gone))
     ranges.add(set_of().replace(0, packed(come)))
     view = View(vrp_set, without=set_of(*gone), and_with=set_of(*come))
-    check(table, Question(table, view, ranges, covers=True), held, set(now), (set(now) - set(gone)) | set(come))
+    check(table, TableWhatIf(table, view, ranges, covers=True), held, set(now), (set(now) - set(gone)) | set(come))
 
 
 @given(ROUTES, SETS, SETS)
 @settings(deadline=None)
 def test_another_set_in_its_place(routes: list[Route], now: list[VRP], then: list[VRP]) -> None:
     table, held = table_of(set_of(*now), routes)
-    check(table, Question(table, View(and_with=set_of(*then)), covers=True), held, set(now), set(then))
+    check(table, TableWhatIf(table, View(and_with=set_of(*then)), covers=True), held, set(now), set(then))
 
 
 @given(ROUTES, SETS, SETS, st.booleans())
@@ -94,7 +94,7 @@ def test_a_change_that_is_only_pending(routes: list[Route], now: list[VRP], then
     table, held = table_of(vrp_set, routes)
     vrp_set.defer(defer=True)
     pending = vrp_set.replace(0, packed(then))
-    question = Question(table, View(vrp_set, due=True), pending if listed else None, covers=True)
+    question = TableWhatIf(table, View(vrp_set, due=True), pending if listed else None, covers=True)
     check(table, question, held, set(now), set(then))
 
 
@@ -102,10 +102,10 @@ def test_without_a_usable_set_nothing_would_change_but_by_another_one() -> None:
     vrp = VRP("192.0.2.0/24", 24, 64500)
     vrp_set = VRPSet()
     table, _ = table_of(vrp_set, [("192.0.2.0/24", 64501, 0)])
-    question = Question(table, View(vrp_set, and_with=set_of(vrp)))
+    question = TableWhatIf(table, View(vrp_set, and_with=set_of(vrp)))
     assert not question.work(10)
     assert question.counts().moved == {}
-    question = Question(table, View(and_with=set_of(vrp)))
+    question = TableWhatIf(table, View(and_with=set_of(vrp)))
     assert not question.work(10)
     assert question.counts().moved == {("unverified", "invalid"): 1}
 
@@ -113,6 +113,6 @@ def test_without_a_usable_set_nothing_would_change_but_by_another_one() -> None:
 def test_routes_that_find_no_room_are_counted() -> None:
     vrp_set = set_of()
     table, _ = table_of(vrp_set, [(f"10.0.{i}.0/24", 64500, 0) for i in range(9)])
-    question = Question(table, View(vrp_set, and_with=set_of(VRP("10.0.0.0/8", 24, 64501))))
+    question = TableWhatIf(table, View(vrp_set, and_with=set_of(VRP("10.0.0.0/8", 24, 64501))))
     rows, more = question.rows(100, 4)
     assert (len(rows), more, question.counts().newly_invalid) == (4, False, 9)

@@ -250,7 +250,7 @@ class Routers:
 
     def _routes(self) -> Samples:
         for engine in (router.engine for router in self._routers):
-            for address, counts in sorted(engine.counts_by_neighbor().items())[:MOST_NEIGHBORS]:
+            for address, counts in sorted(engine.sessions.counts_by_neighbor().items())[:MOST_NEIGHBORS]:
                 for validity, count in counts.items():
                     yield (engine.name, address, validity), count
 
@@ -361,7 +361,7 @@ def _several(router: ExaBGP, address: str) -> dict[str, Any]:
 def _status(router: ExaBGP) -> dict[str, Any]:
     engine, gate, table = router.engine, router.gate, router.engine.table
     window = gate.window
-    counts = engine.counts_by_neighbor()
+    counts = engine.sessions.counts_by_neighbor()
     return {
         "name": engine.name,
         "exabgp": window.version,
@@ -371,15 +371,15 @@ def _status(router: ExaBGP) -> dict[str, Any]:
                 "address": address,
                 "up": router.neighbors.up(address),
                 "up_since": _iso(_up_since(router, address)),
-                "name": engine.kind(address).name,
-                "relation": engine.relation(address),
+                "name": engine.sessions.kind(address).name,
+                "relation": engine.sessions.relation(address),
                 "routes": counts.get(address, {}),
                 "left_out": dict(engine.left_out.get(address, {})),
                 **_several(router, address),
             }
             for address in sorted({*engine.receivers, *counts, *router.neighbors.addresses()})
         ],
-        "routes": engine.counts(),
+        "routes": engine.sessions.counts(),
         "local_routes": engine.local_routes.total(),
         "local_routes_withdrawn": len(engine.local_routes.withdrawn),
         "outbox": table.state.waiting,

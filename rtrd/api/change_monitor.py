@@ -198,7 +198,7 @@ class ChangeMonitor:
     def _names(self, router: ExaBGP) -> dict[int, str]:
         """Give the addresses of sessions by number, also of those that ended: until another one has the number."""
         names = self._tables.setdefault(router, {})
-        names.update((session.number, session.address) for session in router.engine.sessions.values())
+        names.update((session.number, session.address) for session in router.engine.sessions.by_name.values())
         return names
 
     # -- states
@@ -252,6 +252,6 @@ class ChangeMonitor:
             for address in filter(router.neighbors.up, router.neighbors.addresses()):
                 fields = {"router": name, "neighbor": printable(address), "up": True}
                 text = f"neighbor {address} is up"
-                session = router.engine.sessions.get(address)
+                session = router.engine.sessions.by_name.get(address)
                 number = None if session is None else session.number
                 yield _State(("neighbor", name, address), number, "neighbor", text, fields)

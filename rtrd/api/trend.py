@@ -46,7 +46,7 @@ class Trend:
 
     def sample(self) -> tuple[int, ...]:
         """Count now."""
-        counts = [router.engine.counts() for router in self._routers]
+        counts = [router.engine.sessions.counts() for router in self._routers]
         routes = (sum(count[validity] for count in counts) for validity in VALIDITIES)
         return (int(self._clock.wall()), *routes, self._vrp_set.count(4) + self._vrp_set.count(6))
 

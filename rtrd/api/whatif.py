@@ -139,7 +139,7 @@ class WhatIf:
 
 
 def _rows(engine: Engine, found: Iterable[Changed]) -> list[dict[str, Any]]:
-    names = {session.number: session.address for session in engine.sessions.values()}
+    names = {session.number: session.address for session in engine.sessions.by_name.values()}
     return [
         {
             "router": engine.name,

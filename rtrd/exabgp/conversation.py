@@ -127,7 +127,7 @@ class Conversation:
         self.heard_of(message.neighbor)
         session = self.bgp_sessions.opened(address, local, message.direction, message.body)
         if session is not None:
-            self._engine.spoken(self.neighbors.name(address, local), session.local_as, session.peer_as)
+            self._engine.sessions.spoken(self.neighbors.name(address, local), session.local_as, session.peer_as)
             self._engine.negotiated(Negotiated(message.neighbor, session.extended_next_hop, session.four_octet_as))
 
     def session_changed(self, event: State) -> None:
@@ -312,7 +312,7 @@ class Conversation:
     def _agreed(self, found: Agreement) -> None:
         self.senders.clear()
         address, local = normal(found.address), normal(found.local)
-        self._engine.spoken(self.neighbors.name(address, local), found.local_as, found.peer_as)
+        self._engine.sessions.spoken(self.neighbors.name(address, local), found.local_as, found.peer_as)
         self._engine.four_octet_as(address, agreed=found.four_octet_as)
         self.startup.as_known(address, self._clock())
         if self.bgp_sessions.listed(address, found._replace(local=local), self._wall()):
@@ -352,7 +352,7 @@ class Conversation:
         self.senders.clear()
         whole, self._whole, self._behind = bool(self._whole), None, False
         engine, neighbors = self._engine, self.neighbors
-        known = Known(engine.receivers.bits, engine.names())
+        known = Known(engine.receivers.bits, engine.sessions.names())
         over = neighbors.list_over if self._asked == NEIGHBORS else neighbors.configuration_over
         self._found(over(known, self._wall(), whole=whole, summary=summary))
         for address in filter(neighbors.up, engine.receivers):
@@ -390,7 +390,7 @@ class Conversation:
     def _api_changes(self) -> None:
         """Let go of routes that can't be followed any more; ask for those that can be from now on."""
         self.senders.clear()
-        neighbors, engine, names = self.neighbors, self._engine, self._engine.names()
+        neighbors, engine, names = self.neighbors, self._engine, self._engine.sessions.names()
         lost, found = self.api.changes((one for one in neighbors.addresses() if neighbors.up(one)), self._wall())
         for address in lost:
             for name in names.get(address, ()):
@@ -404,7 +404,7 @@ class Conversation:
         return bool(self.neighbors.up(address)) and self.neighbors.visits(address)
 
     def _found(self, findings: Findings) -> None:
-        engine, names = self._engine, self._engine.names()
+        engine, names = self._engine, self._engine.sessions.names()
         for address in findings.down:
             self._listed_down(address, names.get(address, ()))
         for address in findings.again:

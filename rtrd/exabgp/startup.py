@@ -224,7 +224,7 @@ class StartUp:
             self._release(now)
 
     def _with_routes(self) -> set[str]:
-        return {one for one, counts in self._engine.counts_by_neighbor().items() if any(counts.values())}
+        return {one for one, counts in self._engine.sessions.counts_by_neighbor().items() if any(counts.values())}
 
     def _release(self, now: float) -> None:
         self._engine.previous_run.release()

@@ -9,47 +9,29 @@ from __future__ import annotations
 import struct
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
 import _rov
-from rtrd.policy import Kind, Policy, Rule, Treatment, normal
+from rtrd.policy import Policy, Treatment, normal
 from rtrd.rib.attributes import AttributeSet, for_kind, read_octets, update_body, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.local_routes import LocalRoutes, nlri_of
-from rtrd.rib.policy_numbers import Conditions, Treatments
+from rtrd.rib.neighbor_sessions import NeighborSession, NeighborSessions
+from rtrd.rib.policy_numbers import Conditions
 from rtrd.rib.previous_run import PreviousRun
-from rtrd.rib.receivers import Receivers, packed
+from rtrd.rib.receivers import Receivers
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import UNKNOWN, Command, NeighborPolicy, Route
-from rtrd.rib.update_octets import left_out, native_session, read_update
-from rtrd.tags import VALIDITIES
+from rtrd.rib.terms import UNKNOWN, Command, Route
+from rtrd.rib.update_octets import left_out, read_update
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _ALREADY_ADVERTISED = 200
 """Commands in one go that need not be written: a few milliseconds."""
-MOST_SESSIONS = 64
-"""Sessions with one neighbor of which the AS numbers are remembered."""
 _REMEMBERED = 4096
 """Attribute sets that are remembered decoded; every other one is decoded again when it is announced."""
-
-
-@dataclass(slots=True)
-class NeighborSession:
-    """A session from which routes are learned, in the route table. Whether it is up the router's door knows."""
-
-    number: int
-    rules: tuple[Rule, ...]
-    """Of the policy, for its routes; the first one that is for a route counts."""
-    address: str
-    """The neighbor's."""
-    agreed: BGPSession | None = None
-    """By what it agreed on its last UPDATE was read."""
-    native: _rov.BgpSession | None = None
-    """The same with what is configured of it, as the core wants it; None: it is to be made."""
 
 
 class Engine:
@@ -76,11 +58,10 @@ class Engine:
         """What the router announces by itself."""
         self.others = 0
         """Routes of families that are left alone."""
-        self.sessions: dict[str, NeighborSession] = {}
-        """By the neighbor's address; further ones of one neighbor by that, a blank, and the router's own address."""
+        self.sessions = NeighborSessions(policy, self._conditions, self.receivers, self.table)
+        """Those from which routes are learned."""
         self._policy = policy
         self._owns = lru_cache(maxsize=65536)(policy.is_ours)
-        self._treatments = Treatments()
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
         self.left_out: dict[str, Counter[str]] = {}
@@ -89,7 +70,6 @@ class Engine:
         """Neighbors of whose session some routes are left out, since it has too many attribute sets."""
         self._parts: deque[Command] = deque()  # of one withdraw
         self._interrupted = False
-        self._asns: dict[str, dict[str, tuple[int, int]]] = {}  # of each neighbor's sessions: ours and theirs
         self._strangers: set[str] = set()  # what the router has said is no neighbor
         self._retag: Retag | None = None
         self._policy_cause = UNKNOWN
@@ -111,7 +91,7 @@ class Engine:
         self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._remembered.clear()
         self._policy_cause = cause
-        self._look_up_again(self.sessions)
+        self.sessions.set_policy(policy)
         self._add_receivers()
 
     def _add_receivers(self) -> None:
@@ -127,10 +107,7 @@ class Engine:
             self.table.retag(number, self.table.summary_of_octets(key))
         if self._retag.done:
             self._retag = None
-            for known in self.sessions.values():
-                known.rules = self._policy.rules_for(known.address)
-            for address in self._asns:
-                self._set_kind(address)
+            self.sessions.rules_changed()
             self.table.set_cause(self._policy_cause)
             self._new_policies()
 
@@ -148,19 +125,19 @@ class Engine:
         if not self.receivers.add(address):
             return False
         self._strangers.discard(normal(address))
-        self.receivers.kind(address, self.relation(address))
+        self.receivers.kind(address, self.sessions.relation(address))
         self._new_policies()
         return True
 
     def forget(self, addresses: Iterable[str]) -> None:
         """Take note that these are no neighbors of the router any more: their routes go, and they are told nothing."""
-        bits, names = 0, self.names()
+        bits, names = 0, self.sessions.names()
         for address in addresses:
             for name in names.get(address, ()):
                 self._end_session(name)
             self.local_routes.forget(address)
             bits |= self.receivers.forget(address)
-            self._asns.pop(normal(address), None)
+            self.sessions.forget(normal(address))
             self.left_out.pop(normal(address), None)
             self.full.discard(normal(address))
             self._strangers.add(address)
@@ -174,10 +151,7 @@ class Engine:
         return any(rule.to is None or address in rule.to for rule in self._policy.rules)
 
     def _new_policies(self) -> None:
-        for session in self.sessions.values():
-            self.table.set_policy(session.number, self._native_policies(session.address, session.rules))
-        if self.sessions:
-            self.table.revalidate()
+        self.sessions.new_policies()
         self.local_routes.rules_changed()
 
     def path_ids(self, address: str, family: int, *, taken: bool) -> None:
@@ -235,23 +209,13 @@ class Engine:
         self._end_session(name)
         if event.up:
             self._session(name)
-        elif len(asns := self._asns.get(normal(event.neighbor), {})) > 1:  # what the others are counts
-            asns.pop(name, None)
-            self._set_kind(normal(event.neighbor))
-
-    def names(self) -> dict[str, list[str]]:
-        """Give the names of each neighbor's sessions."""
-        found: dict[str, list[str]] = {}
-        for name, session in self.sessions.items():
-            found.setdefault(session.address, []).append(name)
-        return found
+        else:
+            self.sessions.is_down(name)
 
     def _end_session(self, name: str) -> None:
         self.previous_run.session_changed(name.partition(" ")[0])
         self.full.discard(name.partition(" ")[0])
-        session = self.sessions.pop(name, None)
-        if session is not None:
-            self.table.retire_neighbor(session.number)
+        self.sessions.end(name)
 
     def negotiated(self, event: Negotiated) -> None:
         """Take what a session agreed on, until the next one agrees on something else."""
@@ -267,71 +231,11 @@ class Engine:
             self.table.revalidate()
 
     def _session(self, name: str) -> NeighborSession:
-        known = self.sessions.get(name)
+        known = self.sessions.by_name.get(name)
         if known is None:
-            address = name.partition(" ")[0]
-            self.add_receiver(address)
-            rules = self._policy.rules_for(address)
-            number = self.table.add_neighbor(self._native_policies(address, rules), packed(address))
-            known = self.sessions[name] = NeighborSession(number, rules, address)
+            self.add_receiver(name.partition(" ")[0])
+            known = self.sessions.add(name)
         return known
-
-    def _native_policies(self, neighbor: str, rules: tuple[Rule, ...]) -> list[NeighborPolicy]:
-        enforce = self.kind(neighbor).enforce_first_as
-        found = []
-        for rule in rules:
-            to = sum(map(self.receivers.bit, rule.receivers(self.receivers, neighbor))) & ~self.receivers.turning
-            bit = self._conditions.bit(rule.communities)
-            found.append(self._treatments.policy(rule, to, bit, enforce_first_as=enforce))
-        if not rules or not rules[-1].for_all:
-            found.append(self._treatments.policy(None, 0))
-        return found
-
-    # -- what neighbors are
-
-    def spoken(self, name: str, local_as: int, peer_as: int) -> None:
-        """Take note of the AS numbers of a session (by its name) with a neighbor."""
-        address = normal(name.partition(" ")[0])
-        asns = self._asns.get(address)
-        if asns is None and len(self._asns) < _REMEMBERED:
-            asns = self._asns[address] = {}
-        if asns is None or asns.get(name) == (local_as, peer_as) or (name not in asns and len(asns) == MOST_SESSIONS):
-            return
-        before = self.kind(address)
-        asns[name] = local_as, peer_as
-        self._set_kind(address)
-        if self.kind(address) != before:
-            names = self.names().get(address, ())
-            self._look_up_again(names)
-            for known in map(self.sessions.__getitem__, names):
-                self.table.set_policy(known.number, self._native_policies(address, known.rules))
-                self.table.revalidate()
-
-    def _look_up_again(self, names: Iterable[str]) -> None:
-        for name in names:
-            self.sessions[name].native = None
-
-    def kind(self, address: str) -> Kind:
-        """Give what is configured of a neighbor."""
-        asns = self._asns.get(address)
-        return self._policy.kind(address, next(iter(asns.values()))[1] if asns else None)
-
-    def relation(self, address: str) -> str | None:
-        """Give what a neighbor is to the router, one of KINDS; None: nobody said its AS yet.
-
-        Of several sessions with it, none gets what only another may have.
-        """
-        asns = self._asns.get(normal(address))
-        if not asns:
-            return None
-        if all(ours == theirs for ours, theirs in asns.values()):
-            return "internal"
-        kind = self.kind(normal(address))
-        return "confederation" if kind.confederation else "client" if kind.client else "external"
-
-    def _set_kind(self, address: str) -> None:
-        if self.receivers.kind(address, self.relation(address)):
-            self.table.revalidate()
 
     # -- routes
 
@@ -340,12 +244,13 @@ class Engine:
 
         Gives what is wrong with it (enum bgp_fault).
         """
-        known = self.sessions.get(neighbor)
-        if known is None or known.agreed != session or (native := known.native) is None:
-            known, native = self._speaks(neighbor, session)
+        known = self.sessions.by_name.get(neighbor) or self._session(neighbor)
+        native = known.native
+        if native is None or known.agreed != session:
+            native = self.sessions.speaks(neighbor, session)
         faults = self._took(known, self.table.receive(known.number, native, body))
         if self.previous_run.lists:
-            self._note_withdrawn(known, self._configured(known.address, session), body)
+            self._note_withdrawn(known, self.sessions.configured(known.address, session), body)
         return faults
 
     def _took(self, known: NeighborSession, received: _rov.BgpReceived) -> int:
@@ -363,17 +268,6 @@ class Engine:
         announced = (prefix for _, prefixes in update.announced for prefix in prefixes)
         left = [prefix for prefix in announced if not self.table.has(own.number, prefix)]
         self.previous_run.withdrawn(own.address, update.withdrawn + left)
-
-    def _speaks(self, name: str, session: BGPSession) -> tuple[NeighborSession, _rov.BgpSession]:
-        """Take note of what a session with a neighbor has agreed on."""
-        if name not in self._asns.get(name.partition(" ")[0], ()):
-            self.spoken(name, session.local_as, session.peer_as)
-        known = self._session(name)
-        known.agreed, known.native = session, native_session(self._configured(known.address, session))
-        return known, known.native
-
-    def _configured(self, address: str, session: BGPSession) -> BGPSession:
-        return session._replace(confederation=True) if self.kind(address).confederation else session
 
     def attributes(self, key: bytes) -> AttributeSet:
         """Give the attribute set of a key, decoded."""
@@ -396,7 +290,7 @@ class Engine:
 
         `said`: what the list says of the session.
         """
-        local_as, peer_as = self._asns.get(name.partition(" ")[0], {}).get(name, (said.local_as, said.peer_as))
+        local_as, peer_as = self.sessions.asns(name) or (said.local_as, said.peer_as)
         if not peer_as:
             return None
         known = self._session(name)
@@ -406,7 +300,7 @@ class Engine:
             body = update_body(attributes, prefix)
         except (ValueError, struct.error):
             return False  # no prefix, or too many attributes
-        session = self._configured(known.address, said._replace(local_as=local_as, peer_as=peer_as))
+        session = self.sessions.configured(known.address, said._replace(local_as=local_as, peer_as=peer_as))
         self._took(known, self.table.receive(known.number, native_session(session), body))
         return self.table.has(known.number, prefix)
 
@@ -483,7 +377,7 @@ class Engine:
 
     def treatment(self, command: Command) -> Treatment:
         """Give what the policy adds to what a command announces."""
-        return self._treatments.by_variant[command.variant]
+        return self.sessions.treatments.by_variant[command.variant]
 
     def _advertised_by(self, previous_run: int, command: Command) -> bool:
         """Whether what a previous run announced (an attribute set) is what the command announces."""
@@ -494,23 +388,6 @@ class Engine:
 
     # -- questions
 
-    def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
-        """How many routes of each neighbor have which validity."""
-        found: dict[str, dict[str, int]] = {}
-        for session in self.sessions.values():
-            counts = self.table.counts(session.number)
-            before = found.get(session.address, {})
-            found[session.address] = {each: count + before.get(each, 0) for each, count in counts.items()}
-        return found
-
-    def counts(self) -> dict[str, int]:
-        """How many routes have which validity, over all neighbors."""
-        total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
-        for session in self.sessions.values():
-            for validity, count in self.table.counts(session.number).items():
-                total[validity] += count
-        return total
-
     def routes(self, within: str | None = None, *, address: str | None = None) -> Iterator[tuple[str, Route]]:
         """Give each route with its neighbor, in order of prefix, also while they change.
 
@@ -519,7 +396,7 @@ class Engine:
         names: dict[int, str] = {}
         for route in self.table.routes(within) if address is None else self.table.routes_to(address):
             if route.neighbor not in names:
-                names = {session.number: session.address for session in self.sessions.values()}
+                names = {known.number: known.address for known in self.sessions.by_name.values()}
             yield names.get(route.neighbor, ""), route
 
     def _withdraws_local(self, address: str) -> int:

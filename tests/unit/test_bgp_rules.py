@@ -38,7 +38,7 @@ class Story(EngineStory):
         self.encoder = Encoder(self.engine)
         for neighbor, asn in ASES.items():
             self.engine.add_receiver(neighbor)
-            self.engine.spoken(neighbor, OURS, asn)
+            self.engine.sessions.spoken(neighbor, OURS, asn)
 
     def update(
         self,
@@ -139,8 +139,8 @@ def test_a_neighbor_of_which_nothing_is_known_is_external() -> None:
     story.update(A, segment(64496), attribute(8, struct.pack("!2H", 0xFFFF, 0xFF01)))
     story.update(A, segment(64496), attribute(4, bytes(4), 0x80), "10.0.0.0/24")
     assert "med" not in story.said()[stranger]
-    assert story.engine.relation(stranger) is None
-    story.engine.spoken(stranger, OURS, OURS)
+    assert story.engine.sessions.relation(stranger) is None
+    story.engine.sessions.spoken(stranger, OURS, OURS)
     told = {command.prefixes: story.encoder.encode(command) for command in story.commands()}
     assert told.keys() == {PREFIX, "10.0.0.0/24"}, "what it could not get, and what has other words now"
     assert "med 0" in told["10.0.0.0/24"]
@@ -326,7 +326,7 @@ def test_what_we_have_reflected_takes_no_place() -> None:
         story.engine.forget([A])
         assert set(story.said().values()) == {"withdraw"}
         story.engine.add_receiver(A)
-        story.engine.spoken(A, OURS, 64496)
+        story.engine.sessions.spoken(A, OURS, 64496)
         story.update(IBGP, segment(64500), more, router_id="1.2.3.5")
         assert "64500" in story.said()[EBGP]
     story.update(A, segment(64496), attribute(9, b"\1\2\3\4", 0x80), router_id="1.2.3.4")
@@ -338,7 +338,7 @@ def test_segments_of_a_confederation_do_not_leave_it() -> None:
     """RFC 5065 section 5.3."""
     member = "192.0.2.3"
     story = Story(f"{ALL.replace(EBGP, f'{EBGP}, {member}')}neighbors: [{{match: [{member}], confederation: true}}]\n")
-    story.engine.spoken(member, OURS, 65002)
+    story.engine.sessions.spoken(member, OURS, 65002)
     story.update(IBGP, segment(65002, kind=3) + segment(64500))
     told = story.said()
     assert "as-path [ 64500 ]" in told[EBGP]

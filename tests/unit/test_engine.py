@@ -76,7 +76,7 @@ def test_when_a_vrp_changes_the_routes_that_it_covers_change() -> None:
     story.said()
     story.vrps(VRP("198.51.100.0/24", 24, 64501))
     assert story.said() == [("withdraw", ("192.0.2.2",), "198.51.100.0/24")]
-    assert story.engine.counts() == {"valid": 0, "not-found": 1, "invalid": 1, "unverified": 0}
+    assert story.engine.sessions.counts() == {"valid": 0, "not-found": 1, "invalid": 1, "unverified": 0}
 
 
 def test_without_a_policy_nothing_is_said() -> None:
@@ -85,7 +85,7 @@ def test_without_a_policy_nothing_is_said() -> None:
     story.announce("192.0.2.1", "198.51.100.0/24", "203.0.113.0/24")
     story.vrps()
     assert story.said() == []
-    assert story.engine.counts()["not-found"] == 2
+    assert story.engine.sessions.counts()["not-found"] == 2
 
 
 def test_an_ipv6_next_hop_of_ipv4_routes_goes_only_to_those_who_negotiated_it(story: Story) -> None:
@@ -132,7 +132,7 @@ def test_spellings_of_one_address_are_one_neighbor(story: Story) -> None:
     story.up("2001:DB8:0::1", "2001:db8::2")
     story.announce("2001:db8::1", "198.51.100.0/24")
     assert story.said() == [("announce", ("2001:db8::2",), "198.51.100.0/24")]
-    assert set(story.engine.sessions) == {"2001:db8::1", "2001:db8::2"}
+    assert set(story.engine.sessions.by_name) == {"2001:db8::1", "2001:db8::2"}
 
 
 def test_two_sessions_with_one_neighbor_each_have_their_routes(story: Story) -> None:
@@ -141,28 +141,30 @@ def test_two_sessions_with_one_neighbor_each_have_their_routes(story: Story) -> 
     for name, prefix in ((first, "198.51.100.0/24"), (second, "203.0.113.0/24")):
         story.engine.state(told, name)
         ((key, prefixes),) = update(first, prefix).announced
-        story.engine.table.announce(story.engine.sessions[name].number, story.engine.table.set_of_octets(key), prefixes)
+        story.engine.table.announce(
+            story.engine.sessions.by_name[name].number, story.engine.table.set_of_octets(key), prefixes
+        )
     story.up("192.0.2.2")
     assert story.said() == [("announce", ("192.0.2.2",), "198.51.100.0/24 203.0.113.0/24")]
     assert [neighbor for neighbor, _ in story.engine.routes()] == [first, first]
-    assert story.engine.counts_by_neighbor()[first]["not-found"] == 2
+    assert story.engine.sessions.counts_by_neighbor()[first]["not-found"] == 2
     story.engine.state(told._replace(up=False), second)
     assert story.said() == [("withdraw", ("192.0.2.2",), "203.0.113.0/24")]
     story.engine.state(told, second)
     story.engine.forget([first])
     assert story.said() == [("withdraw", ("192.0.2.2",), "198.51.100.0/24")]
-    assert set(story.engine.sessions) == {"192.0.2.2"}
+    assert set(story.engine.sessions.by_name) == {"192.0.2.2"}
 
 
 def test_of_sessions_in_different_ases_the_neighbor_gets_what_all_may_have(story: Story) -> None:
     first, second = "192.0.2.1", "192.0.2.1 192.0.2.99"
-    story.engine.spoken(first, 64501, 64501)
-    assert story.engine.relation(first) == "internal"
+    story.engine.sessions.spoken(first, 64501, 64501)
+    assert story.engine.sessions.relation(first) == "internal"
     for name, local_as in ((second, 64500), (first, 64501), (second, 64500)):
-        story.engine.spoken(name, local_as, 64501)
-        assert story.engine.relation(first) == "external"
+        story.engine.sessions.spoken(name, local_as, 64501)
+        assert story.engine.sessions.relation(first) == "external"
     story.engine.state(State(first, up=False, reason=""), second)
-    assert story.engine.relation(first) == "internal"
+    assert story.engine.sessions.relation(first) == "internal"
 
 
 def test_more_neighbors_than_can_be_told_are_left_out_loudly(story: Story, capfd: pytest.CaptureFixture[str]) -> None:

@@ -184,7 +184,7 @@ async def test_while_a_command_is_unanswered_nothing_wakes(pipe: Pipe, monkeypat
 
 async def test_while_no_answer_comes_what_is_written_is_bounded_and_the_newest_counts(pipe: Pipe) -> None:
     await pipe.greet()
-    pipe.router.engine.spoken(LISTENER, 65001, 65001)  # an external one gets no MED
+    pipe.router.engine.sessions.spoken(LISTENER, 65001, 65001)  # an external one gets no MED
     for number in range(100):
         await pipe.say(line(number))
     for med in range(50):  # a route that flaps
@@ -215,7 +215,7 @@ async def test_routes_that_come_one_after_the_other_go_out_together(pipe: Pipe) 
 async def test_a_route_flaps_ten_thousand_times_a_second(pipe: Pipe) -> None:
     """ExaBGP answers all the while; what is written is far less than what flaps, and the last of it is the newest."""
     await pipe.greet()
-    pipe.router.engine.spoken(LISTENER, 65001, 65001)  # an external one gets no MED
+    pipe.router.engine.sessions.spoken(LISTENER, 65001, 65001)  # an external one gets no MED
     written: list[str] = []
     sent = 0
     until = time.monotonic() + FLAPPING

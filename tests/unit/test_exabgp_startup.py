@@ -94,7 +94,7 @@ def test_what_is_listed_is_learned_and_stays() -> None:
     story.lists(learned("10.0.0.0/8"))
     assert story.startup.learned == 1
     assert story.written() == []
-    assert story.engine.counts()["not-found"] == 1
+    assert story.engine.sessions.counts()["not-found"] == 1
 
 
 def test_of_a_neighbor_whose_updates_cannot_be_read_no_list_is_believed() -> None:
@@ -112,10 +112,10 @@ def test_what_is_listed_counts_for_the_session_that_brought_it() -> None:
     second = f"{PEER} 127.0.0.9"
     story.startup.cannot_refresh(PEER, story.now)
     story.lists(learned("10.0.0.0/8"), learned("10.1.0.0/16").replace("127.0.0.1", "127.0.0.9", 1))
-    assert story.engine.counts_by_neighbor()[PEER]["not-found"] == 2
+    assert story.engine.sessions.counts_by_neighbor()[PEER]["not-found"] == 2
     story.engine.state(State(PEER, up=False, reason=""), second)
     story.engine.work(100)
-    assert story.engine.counts_by_neighbor()[PEER]["not-found"] == 1, "the other one's is left"
+    assert story.engine.sessions.counts_by_neighbor()[PEER]["not-found"] == 1, "the other one's is left"
 
 
 def test_what_is_withdrawn_while_the_list_is_written_is_not_learned_from_it() -> None:

@@ -66,7 +66,7 @@ def test_local_routes_are_validated_and_again_when_a_vrp_changes(story: Story) -
     assert story.engine.local_routes.total() == {"valid": 1, "invalid": 1, "not-found": 1, "unverified": 0}
     story.now(VRP("203.0.113.0/24", 24, 64500))
     assert story.own == {"198.51.100.0/24": "not-found", "198.51.100.0/25": "not-found", "203.0.113.0/24": "invalid"}
-    assert story.engine.counts()["valid"] == 0, "they are no routes of a neighbor"
+    assert story.engine.sessions.counts()["valid"] == 0, "they are no routes of a neighbor"
 
 
 def test_the_origin_of_an_empty_path_is_our_own_as(story: Story) -> None:

@@ -21,10 +21,10 @@ def life(_: int) -> tuple[dict[str, int], bytes]:
     story.vrp_set.replace(0, b"".join(VRPS))
     story.up(lines.PEER)
     take(story.engine, *STREAM)
-    counts = story.engine.counts()
+    counts = story.engine.sessions.counts()
     story.vrps()
     story.work()
-    assert story.engine.counts()["not-found"] == len(ROUTES)
+    assert story.engine.sessions.counts()["not-found"] == len(ROUTES)
     story.down(lines.PEER)
     story.work()
     assert len(story.engine.table) == 0

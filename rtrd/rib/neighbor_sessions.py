@@ -1,0 +1,201 @@
+"""A router's sessions with its neighbors, as the route table knows them: what the policy says of the routes of each.
+
+What a neighbor is to the router follows from the AS numbers of its sessions, and from the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import _rov
+from rtrd.policy import Kind, Policy, Rule, normal
+from rtrd.rib.bgp_session import BGPSession
+from rtrd.rib.policy_numbers import Conditions, Treatments
+from rtrd.rib.receivers import Receivers, packed
+from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import NeighborPolicy
+from rtrd.rib.update_octets import native_session
+from rtrd.tags import VALIDITIES
+
+MOST_SESSIONS = 64
+"""Sessions with one neighbor of which the AS numbers are remembered."""
+MOST_NEIGHBORS = 4096
+"""Neighbors of which they are."""
+
+
+@dataclass(slots=True)
+class NeighborSession:
+    """A session from which routes are learned, in the route table. Whether it is up the router's door knows."""
+
+    number: int
+    rules: tuple[Rule, ...]
+    """Of the policy, for its routes; the first one that is for a route counts."""
+    address: str
+    """The neighbor's."""
+    agreed: BGPSession | None = None
+    """By what it agreed on its last UPDATE was read."""
+    native: _rov.BgpSession | None = None
+    """The same with what is configured of it, as the core wants it; None: it is to be made."""
+
+
+class NeighborSessions:
+    """The sessions from which routes are learned, by name.
+
+    The name is the neighbor's address; of further sessions with it that, a blank, and the router's own address.
+    """
+
+    def __init__(self, policy: Policy, conditions: Conditions, receivers: Receivers, table: RouteTable) -> None:
+        self.by_name: dict[str, NeighborSession] = {}
+        self.treatments = Treatments()
+        self._policy = policy
+        self._conditions = conditions
+        self._receivers = receivers
+        self._table = table
+        self._asns: dict[str, dict[str, tuple[int, int]]] = {}  # of each neighbor's sessions: ours and theirs
+
+    def add(self, name: str) -> NeighborSession:
+        """Take a session that is new."""
+        address = name.partition(" ")[0]
+        rules = self._policy.rules_for(address)
+        number = self._table.add_neighbor(self._native_policies(address, rules), packed(address))
+        known = self.by_name[name] = NeighborSession(number, rules, address)
+        return known
+
+    def end(self, name: str) -> None:
+        """End a session: its routes go."""
+        known = self.by_name.pop(name, None)
+        if known is not None:
+            self._table.retire_neighbor(known.number)
+
+    def is_down(self, name: str) -> None:
+        """Take note that a session is over: what the other ones with its neighbor are counts."""
+        address = name.partition(" ")[0]
+        asns = self._asns.get(address, {})
+        if len(asns) > 1:
+            asns.pop(name, None)
+            self._set_kind(address)
+
+    def forget(self, address: str) -> None:
+        """Take note that one is no neighbor any more."""
+        self._asns.pop(address, None)
+
+    def asns(self, name: str) -> tuple[int, int] | None:
+        """Give the AS numbers of a session, ours and the neighbor's; None: nothing has told."""
+        return self._asns.get(name.partition(" ")[0], {}).get(name)
+
+    def names(self) -> dict[str, list[str]]:
+        """Give the names of each neighbor's sessions."""
+        found: dict[str, list[str]] = {}
+        for name, session in self.by_name.items():
+            found.setdefault(session.address, []).append(name)
+        return found
+
+    # -- the policy
+
+    def set_policy(self, policy: Policy) -> None:
+        """Take what is configured of the neighbors from now on; its rules count after `rules_changed`."""
+        self._policy = policy
+        self._look_up_again(self.by_name)
+
+    def rules_changed(self) -> None:
+        """Let the rules of the policy count."""
+        for known in self.by_name.values():
+            known.rules = self._policy.rules_for(known.address)
+        for address in self._asns:
+            self._set_kind(address)
+
+    def new_policies(self) -> None:
+        """Give the table what the rules say by the receivers of now."""
+        for known in self.by_name.values():
+            self._table.set_policy(known.number, self._native_policies(known.address, known.rules))
+        if self.by_name:
+            self._table.revalidate()
+
+    def _native_policies(self, neighbor: str, rules: tuple[Rule, ...]) -> list[NeighborPolicy]:
+        enforce = self.kind(neighbor).enforce_first_as
+        found = []
+        for rule in rules:
+            to = sum(map(self._receivers.bit, rule.receivers(self._receivers, neighbor))) & ~self._receivers.turning
+            bit = self._conditions.bit(rule.communities)
+            found.append(self.treatments.policy(rule, to, bit, enforce_first_as=enforce))
+        if not rules or not rules[-1].for_all:
+            found.append(self.treatments.policy(None, 0))
+        return found
+
+    # -- what neighbors are
+
+    def speaks(self, name: str, session: BGPSession) -> _rov.BgpSession:
+        """Take note of what a session has agreed on; give that, with what is configured of it, as the core wants it."""
+        if name not in self._asns.get(name.partition(" ")[0], ()):
+            self.spoken(name, session.local_as, session.peer_as)
+        known = self.by_name[name]
+        known.agreed, known.native = session, native_session(self.configured(known.address, session))
+        return known.native
+
+    def configured(self, address: str, session: BGPSession) -> BGPSession:
+        """Give what a session with a neighbor has agreed on, with what is configured of it."""
+        return session._replace(confederation=True) if self.kind(address).confederation else session
+
+    def spoken(self, name: str, local_as: int, peer_as: int) -> None:
+        """Take note of the AS numbers of a session (by its name) with a neighbor."""
+        address = normal(name.partition(" ")[0])
+        asns = self._asns.get(address)
+        if asns is None and len(self._asns) < MOST_NEIGHBORS:
+            asns = self._asns[address] = {}
+        if asns is None or asns.get(name) == (local_as, peer_as) or (name not in asns and len(asns) == MOST_SESSIONS):
+            return
+        before = self.kind(address)
+        asns[name] = local_as, peer_as
+        self._set_kind(address)
+        if self.kind(address) != before:
+            names = self.names().get(address, ())
+            self._look_up_again(names)
+            for known in map(self.by_name.__getitem__, names):
+                self._table.set_policy(known.number, self._native_policies(address, known.rules))
+                self._table.revalidate()
+
+    def _look_up_again(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.by_name[name].native = None
+
+    def kind(self, address: str) -> Kind:
+        """Give what is configured of a neighbor."""
+        asns = self._asns.get(address)
+        return self._policy.kind(address, next(iter(asns.values()))[1] if asns else None)
+
+    def relation(self, address: str) -> str | None:
+        """Give what a neighbor is to the router, one of KINDS; None: nobody said its AS yet.
+
+        Of several sessions with it, none gets what only another may have.
+        """
+        asns = self._asns.get(normal(address))
+        if not asns:
+            return None
+        if all(ours == theirs for ours, theirs in asns.values()):
+            return "internal"
+        kind = self.kind(normal(address))
+        return "confederation" if kind.confederation else "client" if kind.client else "external"
+
+    def _set_kind(self, address: str) -> None:
+        if self._receivers.kind(address, self.relation(address)):
+            self._table.revalidate()
+
+    # -- questions
+
+    def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
+        """How many routes of each neighbor have which validity."""
+        found: dict[str, dict[str, int]] = {}
+        for session in self.by_name.values():
+            counts = self._table.counts(session.number)
+            before = found.get(session.address, {})
+            found[session.address] = {each: count + before.get(each, 0) for each, count in counts.items()}
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """How many routes have which validity, over all neighbors."""
+        total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
+        for session in self.by_name.values():
+            for validity, count in self._table.counts(session.number).items():
+                total[validity] += count
+        return total

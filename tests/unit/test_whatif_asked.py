@@ -75,7 +75,9 @@ def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) ->
     for name in ("one", "two"):
         observed = Observed(vrp_set, [A.prefix, B.prefix, COVERING])
         session = SimpleNamespace(number=observed.neighbor, address="192.0.2.1")
-        engine = SimpleNamespace(name=name, table=observed.table, sessions={session.address: session})
+        engine = SimpleNamespace(
+            name=name, table=observed.table, sessions=SimpleNamespace(by_name={session.address: session})
+        )
         routers.append(SimpleNamespace(engine=engine))
     slurm = SimpleNamespace(filters=list(filters), assertions=[pack(vrp) for vrp in assertions])
     return SimpleNamespace(vrp_set=vrp_set, routers=routers, slurm=slurm)

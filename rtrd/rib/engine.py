@@ -25,7 +25,7 @@ from rtrd.rib.receivers import Receivers
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import UNKNOWN, Command, Route
-from rtrd.rib.update_octets import left_out, read_update
+from rtrd.rib.update_octets import left_out, native_session, read_update
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _ALREADY_ADVERTISED = 200

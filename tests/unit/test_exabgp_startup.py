@@ -255,7 +255,7 @@ def test_listed_routes_wait_until_it_is_known_of_which_as_they_are() -> None:
     line = learned("10.1.0.0/16").replace("peer-as 64496", "peer-as None")
     story.lists(line)
     assert (story.written(), story.startup.without_as) == ([], {PEER})
-    story.engine.spoken(PEER, 65000, 64496)
+    story.engine.sessions.spoken(PEER, 65000, 64496)
     story.startup.as_known(PEER, story.now)
     assert story.startup.without_as == set()
     story.lists(line)

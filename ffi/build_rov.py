@@ -1,4 +1,4 @@
-"""Builds the extension module `_rov`: the VRP set, the RIB and BGP, from ffi/native/{base,vrps,rib,bgp}."""
+"""Builds the extension module `_rov`: the VRP set, the RIB and BGP, from ffi/native/{base,vrps,rib,bgp,rtr}."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def make(native: str) -> FFI:
     """Make the module's builder, with the sources in folder `native`."""
     return make_builder(
         "_rov",
-        ["base", "vrps", "rib", "bgp"],
+        ["base", "vrps", "rib", "bgp", "rtr"],
         [
             "base/prefix.h",
             "vrps/vrpset.h",
@@ -23,6 +23,7 @@ def make(native: str) -> FFI:
             "rib/rib.h",
             "rib/whatif.h",
             "bgp/receive.h",
+            "rtr/prefixes.h",
         ],
         native,
     )

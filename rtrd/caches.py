@@ -54,7 +54,7 @@ class Caches:
             retry_interval=settings.retry,
             expire_interval=settings.expire,
             intervals=settings.intervals,
-            isolated=True,
+            engine="native",
             memory_limit=settings.memory_limit * MIB,
             clock=clock.steady,
             wall=clock.wall,
@@ -287,7 +287,7 @@ def _group(group: Group, keepalive: int) -> CacheGroup:
 
 def _server(server: Server, keepalive: int) -> TCPServer | SSHServer:
     if server.transport == "tcp":
-        return TCPServer(str(server.host), server.port, keepalive=keepalive)
+        return TCPServer(str(server.host), server.port, keepalive=keepalive, engine=server.engine)
     return SSHServer(
         str(server.host),
         server.port,

@@ -1,8 +1,9 @@
 """The life of one cache: connecting, syncing, expiring (RFC 8210 section 6), and connecting again after a failure.
 
-The link (rtrlib.link) is disposable and mirrors librtr's own table: each begins with a complete sync, so the
-first commit of a link replaces all that the cache had, and every later one is a change. What a link says is
-believed only as far as it can be checked; what goes wrong costs the link, never what was committed before.
+The link (rtrlib.link) is disposable. One over librtr begins with a complete sync, so its first commit replaces all that
+the cache had, and every later one is a change; a native one takes up the session of the one before if it can, and says
+when a full set follows. What a link says is believed only as far as it can be checked; what goes wrong costs the link,
+never what was committed before.
 """
 
 from __future__ import annotations
@@ -13,10 +14,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
-from rtrlib.causes import STARVED, fault_of
-from rtrlib.faults import Fault, LastFault
-from rtrlib.frames import Decoder, FrameError, FrameType, StateFrame, router_key_of, state_of
-from rtrlib.link import Link, LinkEnded
+from rtrlib.faults import Fault, FaultError, LastFault
+from rtrlib.link import (
+    Alive,
+    Ended,
+    Event,
+    Failure,
+    FullSet,
+    Link,
+    LinkEnded,
+    Resume,
+    RouterKey,
+    SessionState,
+    VRPs,
+)
 from rtrlib.listener import VRPListener
 from rtrlib.rtr_socket import RTRSocket, RTRSocketState
 from rtrlib.servers import EXPIRE_RANGE, Intervals, Server
@@ -43,6 +54,7 @@ FAILURES: Final = {
     RTRSocketState.ERROR_NO_DATA_AVAILABLE: (Fault.NO_DATA, "the cache has no data yet"),
 }
 """What a failure is when nothing else was said of it."""
+OF_TRANSPORT: Final = {Fault.UNREACHABLE, Fault.CLOSED, Fault.SILENT}
 WAITING: Final = {RTRSocketState.CONNECTING, RTRSocketState.RESET}
 """What librtr says as soon as it begins to wait for its retry interval."""
 
@@ -74,7 +86,7 @@ class Cache:
         server: Server,
         intervals: Intervals,
         owner: CacheOwner,
-        connect: Callable[[Server, Intervals], Link],
+        connect: Callable[[Server, Intervals, Resume], Link],
         *,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -86,9 +98,9 @@ class Cache:
         self._connect = connect
         self._wall = wall
         self.started = False
-        self._decoder = Decoder()
+        self._resume = Resume()
         self._fresh = True
-        """Nothing was committed from this link yet."""
+        """The next commit is of a full set."""
         self._had_data = False
         self._staged = False
         self._sessions_barren = 0
@@ -96,6 +108,10 @@ class Cache:
         self._fault: tuple[Fault, str] | None = None
         """What the connection says of itself, until the state that it led to."""
         self._backoff = BACKOFF_FIRST
+        self._short_sessions = 0
+        """How many of them, one after the other, ended within the retry interval."""
+        self._established_at: float | None = None
+        """When the link committed for the first time."""
         self._reopen_at: float | None = None
         self._sync_ends: float | None = None
         self._expires_at: float | None = None
@@ -147,7 +163,7 @@ class Cache:
         """When `tick` has something to do at the latest."""
         times = [self._reopen_at, self._expires_at]
         if self.link is not None:
-            times += [self._sync_ends, self._stale_at, self._hung_at]
+            times += [self._sync_ends, self._stale_at, self._hung_at, self.link.deadline()]
             if self.link.pid is not None:
                 times.append(self._ping_at)
         return min((time for time in times if time is not None), default=None)
@@ -158,18 +174,22 @@ class Cache:
         if link is None:
             return 0
         try:
-            data = link.read(limit)
-            if data:
+            octets, events = link.read(limit, now)
+            if octets:
                 self._hung_at = None  # whoever sends is alive
-            for kind, payload in self._decoder.decode(data):
-                self._frame(kind, payload, now)
-                if self.link is not link:
-                    break
-        except (LinkEnded, FrameError) as fault:
+            self._take(link, events, now)
+        except FaultError as fault:
             if self.link is link:
                 self._replace(now, *(self._fault or (fault.kind, str(fault))))
             return 0
-        return len(data)
+        return octets
+
+    def _take(self, link: Link, events: list[Event], now: float) -> None:
+        """Do what a link tells, as long as it is the one."""
+        for event in events:
+            if self.link is not link:
+                break
+            self._event(event, now)
 
     def tick(self, now: float) -> None:
         """Do what is due. To be called after everything readable was read: silence is judged here."""
@@ -178,6 +198,8 @@ class Cache:
             self._drop_data()
         if self.link is not None and overdue is not None:
             self._replace(now, *overdue)
+        if self.link is not None:
+            self._take(self.link, self.link.tick(now), now)
         if self.link is None and _due(self._reopen_at, now):
             self._open(now)
         if self.link is not None and self.link.pid is not None and now >= self._ping_at:
@@ -200,10 +222,9 @@ class Cache:
 
     def _open(self, now: float) -> None:
         self._reopen_at = self.socket.next_attempt = None
-        self._fresh = True
         self._had_data = False
         self._staged = False
-        self._decoder = Decoder()
+        self._established_at = None
         self._sessions_barren = 0
         self._session_open = False
         self._fault = None
@@ -215,10 +236,12 @@ class Cache:
         try:
             # While what it said counts it is asked again soon, also by a link that never reached it.
             soon = self._expires_at is not None
-            self.link = self._connect(self.socket.server, replace(self._intervals, soon=soon))
+            self.link = self._connect(self.socket.server, replace(self._intervals, soon=soon), self._resume)
         except LinkEnded as fault:
             self._retry(now, fault.kind, str(fault))
             return
+        if not self.link.resumes or self._resume.session_id is None:
+            self._fresh = True
         self.socket.pid = self.link.pid
         self._owner.opened(self)
         self._owner.listener.changed(self.socket)
@@ -227,13 +250,18 @@ class Cache:
         """Throw the link away, and what it staged."""
         if self.link is None:
             return
+        if self._staged:
+            self._resume.forget()  # what the listener has staged is half of a change
+        again = self.link.resumes and self._resume.session_id is not None
         self._owner.closing(self)
         self.link.close()
         self.link = None
         self.socket.pid = None
         self._out_of_sync()
         self._staged = False
-        self._owner.listener.discarded(self.socket)
+        if not again:
+            self._fresh = True
+            self._owner.listener.discarded(self.socket)
 
     def _replace(self, now: float, kind: Fault, why: str) -> None:
         """Throw the link away and try a new one after a while."""
@@ -242,11 +270,17 @@ class Cache:
 
     def _retry(self, now: float, kind: Fault, why: str) -> None:
         self.socket.restarts += 1
+        if self._established_at is not None:
+            # After a good session it is asked again soon; one that ends each session at once, less and less often.
+            if now - self._established_at >= self._intervals.retry:
+                self._short_sessions = 0
+            self._backoff = min(BACKOFF_FIRST * 2**self._short_sessions, float(self._intervals.retry))
+            self._short_sessions = min(self._short_sessions + 1, 20)
         self._reopen_at = now + self._backoff
         self.socket.next_attempt = int(self._wall() + self._backoff)
         failures.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, self._backoff)
         self._backoff = min(2 * self._backoff, float(self._intervals.retry))
-        self._fail(RTRSocketState.ERROR_FATAL, kind, why)
+        self._fail(RTRSocketState.ERROR_TRANSPORT if kind in OF_TRANSPORT else RTRSocketState.ERROR_FATAL, kind, why)
 
     def _fail(self, state: RTRSocketState, kind: Fault, why: str) -> None:
         socket = self.socket
@@ -277,28 +311,46 @@ class Cache:
             return
         self._expires_at = self.socket.expires = None
         self._stale_at = None
+        self._resume.forget()
         self._owner.listener.expired(self.socket)
 
-    def _frame(self, kind: FrameType, payload: bytes, now: float) -> None:
-        if kind is FrameType.VRPS:
-            self._staged = True
-            self._owner.listener.staged(self.socket, payload)
-        elif kind is FrameType.STATE:
-            self._state(state_of(payload), now)
-        elif kind is FrameType.ROUTER_KEY:
-            self._owner.listener.router_key(self.socket, *router_key_of(payload))
-        elif kind is FrameType.FAULT:
-            self._fault = fault_of(payload, self.socket.server)
-        elif kind is FrameType.LOST:
-            self._replace(now, Fault.PROCESS, "changes came faster than they could be read")
-        elif kind is FrameType.STARVED:
-            self._replace(now, Fault.ENDLESS, STARVED)
+    def _event(self, event: Event, now: float) -> None:
+        match event:
+            case VRPs(records):
+                self._staged = True
+                self._owner.listener.staged(self.socket, records)
+            case RouterKey(asn, ski, spki, announce):
+                self._staged = True
+                self._owner.listener.router_key(self.socket, asn, ski, spki, announce)
+            case FullSet():
+                self._begin_full_set()
+            case SessionState():
+                self._state(event, now)
+            case Failure(kind, why):
+                self._fault = kind, why
+            case Ended(kind, why, again):
+                self._end(now, kind, why, again=again)
+            case Alive():
+                pass  # that it came is all there is to it
 
-    def _state(self, frame: StateFrame, now: float) -> None:
+    def _begin_full_set(self) -> None:
+        if not self._fresh:
+            self._fresh = True
+            self._owner.listener.discarded(self.socket)
+
+    def _end(self, now: float, kind: Fault, why: str, *, again: bool) -> None:
+        if again:
+            log.info("cache %s: %s", self.socket, why)
+            self._close()
+            self._open(now)
+        else:
+            self._replace(now, kind, why)
+
+    def _state(self, frame: SessionState, now: float) -> None:
         try:
             state = RTRSocketState(frame.state)
         except ValueError:
-            raise FrameError(f"unknown socket state {frame.state}") from None
+            raise LinkEnded(f"unknown socket state {frame.state}") from None
         socket = self.socket
         socket.version = frame.version
         self._set_intervals(frame)
@@ -342,7 +394,7 @@ class Cache:
         said = None if self.link is None else self.link.excuse()
         return None if said is None else (Fault.UNREACHABLE, said)
 
-    def _commit(self, frame: StateFrame, now: float) -> None:
+    def _commit(self, frame: SessionState, now: float) -> None:
         socket = self.socket
         same = not self._fresh and socket.session_id == frame.session_id
         if same and _is_back(socket.serial_number or 0, frame.serial):
@@ -350,7 +402,8 @@ class Cache:
             self._note(Fault.PROTOCOL, what)
         full, self._fresh, self._staged = self._fresh, False, False
         self._sessions_barren = 0
-        self._backoff = BACKOFF_FIRST
+        if self._established_at is None:
+            self._established_at = now
         self._sync_ends = None
         self._expires_at = now + socket.expire_interval
         self._stale_at = now + STALE_PART * socket.expire_interval
@@ -368,7 +421,7 @@ class Cache:
         self._owner.listener.changed(socket)
         self._owner.in_sync(socket)
 
-    def _set_intervals(self, frame: StateFrame | None = None) -> None:
+    def _set_intervals(self, frame: SessionState | None = None) -> None:
         """Show what librtr uses; its expire interval, which matters here, is held to the RFC's range."""
         socket = self.socket
         if frame is None:

@@ -11,8 +11,9 @@ import socket
 import struct
 from typing import Final
 
-from rtrlib.faults import Fault
+from rtrlib.faults import Fault, ended, unreachable
 from rtrlib.librtr import ffi, lib
+from rtrlib.rtr_pdus import HEADER, LENGTHS, PDU_NAMES, ErrorCode, PDUType, code_name, inside_report, reported, wrong
 from rtrlib.servers import Server
 
 __all__ = ["NOT_STARTED", "STARVED", "fault_of"]
@@ -20,42 +21,10 @@ __all__ = ["NOT_STARTED", "STARVED", "fault_of"]
 FRAME: Final = struct.Struct("=IiI8s")
 """`struct frame_fault` of queue.h; an Error Report may follow it."""
 
-HEADER: Final = struct.Struct(">BBHI")
-IPV4_PREFIX, IPV6_PREFIX, END_OF_DATA, ASPA = 4, 6, 7, 11
-PDUS: Final = {
-    0: "Serial Notify",
-    1: "Serial Query",
-    2: "Reset Query",
-    3: "Cache Response",
-    IPV4_PREFIX: "IPv4 Prefix",
-    IPV6_PREFIX: "IPv6 Prefix",
-    END_OF_DATA: "End of Data",
-    8: "Cache Reset",
-    9: "Router Key",
-    10: "Error Report",
-    ASPA: "ASPA",
+CONTRADICTIONS: Final = {
+    ErrorCode.WITHDRAWAL_OF_UNKNOWN: "withdrew what it had not announced",
+    ErrorCode.DUPLICATE_ANNOUNCEMENT: "announced twice",
 }
-"""RFC 8210 section 5."""
-LENGTHS: Final = {0: 12, 3: 8, IPV4_PREFIX: 20, IPV6_PREFIX: 32, END_OF_DATA: 24, 8: 8, 9: 123}
-"""Octets of a PDU whose length is fixed; of a Router Key with a P-256 key, the only kind that BGPsec has (RFC 8608)."""
-CORRUPT_DATA, INTERNAL_ERROR, UNKNOWN_WITHDRAWAL, DUPLICATE = 0, 1, 6, 7
-CODES: Final = (
-    "corrupt data",
-    "internal error",
-    "no data available",
-    "invalid request",
-    "unsupported version",
-    "unsupported PDU type",
-    "withdrawal of unknown",
-    "duplicate announcement",
-    "unexpected version",
-)
-"""RFC 8210 section 12."""
-CONTRADICTIONS: Final = {UNKNOWN_WITHDRAWAL: "withdrew what it had not announced", DUPLICATE: "announced twice"}
-NEWEST_LIKELY: Final = 9
-"""A version that the future may bring; what is beyond is the first letter of some other protocol."""
-MOST_TEXT: Final = 200
-"""Letters that are shown of a cache's text."""
 
 NOT_STARTED: Final = {
     lib.FAULT_MEMORY: "no memory or no file descriptor for another cache",
@@ -80,11 +49,12 @@ def fault_of(payload: bytes, server: Server) -> tuple[Fault, str]:
     if cause == lib.FAULT_UNREACHABLE:
         return Fault.UNREACHABLE, _unreachable(error, server)
     if cause == lib.FAULT_ENDED:
-        return Fault.SILENT if error == errno.ETIMEDOUT else Fault.CLOSED, _ended(error, moment)
+        kind = Fault.SILENT if error == errno.ETIMEDOUT else Fault.CLOSED
+        return kind, ended(error, in_pdu=moment == lib.IN_A_PDU, heard=moment != lib.UNHEARD)
     if cause == lib.FAULT_SENT:
         return _refused(head, report)
     if cause == lib.FAULT_RECEIVED:
-        return Fault.REFUSED, _reported(report)
+        return Fault.REFUSED, reported(report)
     why = NOT_STARTED.get(cause, f"the cache process tells of an unknown fault {cause}")
     return Fault.PROCESS, f"{why}: {os.strerror(error)}" if error else why
 
@@ -92,27 +62,16 @@ def fault_of(payload: bytes, server: Server) -> tuple[Fault, str]:
 def _unreachable(error: int, server: Server) -> str:
     if error < 0:
         return f"{server.host} does not resolve: {ffi.string(lib.gai_strerror(error)).decode()}"
-    return f"cannot connect to {server.host} port {server.port}: {os.strerror(error)}"
-
-
-def _ended(error: int, moment: int) -> str:
-    where = ""
-    if moment == lib.IN_A_PDU:
-        where = " in the middle of a PDU"
-    elif moment == lib.UNHEARD:
-        where = " before it said anything" if error else " without a word"
-    if error == errno.ETIMEDOUT:
-        return f"the cache's host does not answer any more{where}"
-    return f"the connection broke{where}: {os.strerror(error)}" if error else f"the cache closed the connection{where}"
+    return unreachable(server.host, server.port, error)
 
 
 def _refused(head: bytes, report: bytes) -> tuple[Fault, str]:
     """Say what librtr refused: it had the PDU with this head, and answered with this Error Report."""
-    code, _, pdu = _inside(report)
-    if code == INTERNAL_ERROR:  # librtr's only reason for this one
+    code, _, pdu = inside_report(report)
+    if code == ErrorCode.INTERNAL_ERROR:  # librtr's only reason for this one
         return Fault.ENDLESS, STARVED
     # At End of Data librtr looks at what came before it, one by one.
-    if head[1] == END_OF_DATA and len(pdu) >= HEADER.size:
+    if head[1] == PDUType.END_OF_DATA and len(pdu) >= HEADER.size:
         head = pdu
     if code in CONTRADICTIONS and (vrp := _vrp_of(pdu)):
         return Fault.PROTOCOL, f"the cache {CONTRADICTIONS[code]}: {vrp}"
@@ -121,51 +80,18 @@ def _refused(head: bytes, report: bytes) -> tuple[Fault, str]:
 
 def _wrong(code: int, version: int, number: int, _session: int, length: int) -> str:
     """Say what is wrong with a PDU of this header."""
-    name = PDUS.get(number)
-    if version > NEWEST_LIKELY:
-        return f"what listens there speaks no RTR: its answer begins with octet 0x{version:02x}"
-    if version > 1:
-        return f"the cache speaks version {version} of RTR, which is not spoken here"
-    if name is None or number == ASPA:
-        said = f"{number} (ASPA)" if name else f"{number}"
-        return f"the cache sent a PDU of type {said}, which version {version} of RTR does not have"
-    if not _has_length(version, number, length):
-        return f"the cache sent a PDU of a wrong length: {name} of {length} octets"
-    if code == CORRUPT_DATA and name in {"Cache Response", "End of Data"}:
+    if plainly := wrong(version, number, length):
+        return plainly
+    name = PDU_NAMES[number]
+    if code == ErrorCode.CORRUPT_DATA and number in {PDUType.CACHE_RESPONSE, PDUType.END_OF_DATA}:
         return f"the cache sent a PDU of another session, or out of place: {name}"
-    return f"the cache sent a PDU that is wrong or out of place: {name} (RFC 8210 error {code}, {_code_name(code)})"
-
-
-def _has_length(version: int, number: int, length: int) -> bool:
-    if version == 0 and number == END_OF_DATA:
-        return length == 12
-    return length == LENGTHS[number] if number in LENGTHS else HEADER.size <= length <= 0xFFFF
+    return f"the cache sent a PDU that is wrong or out of place: {name} (RFC 8210 error {code}, {code_name(code)})"
 
 
 def _vrp_of(pdu: bytes) -> str | None:
     """Show a prefix PDU as 192.0.2.0/24-24 AS64500; None: it is none."""
-    if len(pdu) < HEADER.size or pdu[1] not in (IPV4_PREFIX, IPV6_PREFIX) or len(pdu) < LENGTHS[pdu[1]]:
+    if len(pdu) < HEADER.size or pdu[1] not in (PDUType.IPV4_PREFIX, PDUType.IPV6_PREFIX) or len(pdu) < LENGTHS[pdu[1]]:
         return None
-    family, octets = (socket.AF_INET6, 16) if pdu[1] == IPV6_PREFIX else (socket.AF_INET, 4)
+    family, octets = (socket.AF_INET6, 16) if pdu[1] == PDUType.IPV6_PREFIX else (socket.AF_INET, 4)
     address = socket.inet_ntop(family, pdu[12 : 12 + octets])
     return f"{address}/{pdu[9]}-{pdu[10]} AS{int.from_bytes(pdu[12 + octets : 16 + octets])}"
-
-
-def _reported(report: bytes) -> str:
-    """Say what the cache reports, with the beginning of its text: only what can be printed gets through."""
-    code, end, _ = _inside(report)
-    said = f"the cache reports error {code}, {_code_name(code)}"
-    octets = report[end + 4 :][: int.from_bytes(report[end : end + 4])] if end else b""
-    text = octets.split(b"\0")[0].decode("utf-8", errors="replace")[:MOST_TEXT]
-    return f"{said}: {''.join(letter if letter.isprintable() else '?' for letter in text)}" if text else said
-
-
-def _inside(report: bytes) -> tuple[int, int, bytes]:
-    """Return an Error Report's code, where the PDU in it ends (0: beyond the report), and that PDU."""
-    size = int.from_bytes(report[8:12])
-    end = 12 + size
-    return int.from_bytes(report[2:4]), end if end <= len(report) else 0, report[12:end]
-
-
-def _code_name(code: int) -> str:
-    return CODES[code] if code < len(CODES) else "an unknown code"

@@ -16,7 +16,7 @@ from typing import Final
 from rtrlib.cache import Cache
 from rtrlib.exceptions import RTRInitError
 from rtrlib.failover import Action, Activate, Drop, Failover, Release, Start, Stop
-from rtrlib.link import Link
+from rtrlib.link import Link, Resume
 from rtrlib.listener import NOBODY, VRPListener
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.process_link import reap
@@ -42,7 +42,7 @@ class Dispatcher:
         self,
         groups: Sequence[CacheGroup],
         intervals: Intervals,
-        connect: Callable[[Server, Intervals], Link],
+        connect: Callable[[Server, Intervals, Resume], Link],
         start_timeout: float,
         clock: Callable[[], float],
         *,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import errno
+import os
 from typing import NamedTuple
 
-__all__ = ["Fault", "FaultError", "LastFault"]
+__all__ = ["Fault", "FaultError", "LastFault", "ended", "unreachable"]
 
 
 class Fault(enum.StrEnum):
@@ -47,3 +49,20 @@ class LastFault(NamedTuple):
     """One sentence, printable."""
     time: int
     """Seconds since 1970 (UTC)."""
+
+
+def unreachable(host: str, port: int | str, error: int) -> str:
+    """Say that no connection came about; `error`: an errno."""
+    return f"cannot connect to {host} port {port}: {os.strerror(error)}"
+
+
+def ended(error: int, *, in_pdu: bool, heard: bool) -> str:
+    """Say how a connection ended; `error`: an errno, 0 for an orderly end. `heard`: the cache had said something."""
+    where = ""
+    if in_pdu:
+        where = " in the middle of a PDU"
+    elif not heard:
+        where = " before it said anything" if error else " without a word"
+    if error == errno.ETIMEDOUT:
+        return f"the cache's host does not answer any more{where}"
+    return f"the connection broke{where}: {os.strerror(error)}" if error else f"the cache closed the connection{where}"

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import enum
 import struct
-from typing import Final, NamedTuple
+from typing import Final
 
-from rtrlib.faults import FaultError
+from rtrlib.causes import STARVED, fault_of
+from rtrlib.faults import Fault, FaultError
+from rtrlib.link import Alive, Ended, Event, Failure, RouterKey, SessionState, VRPs
+from rtrlib.servers import Server
 
-__all__ = ["Decoder", "FrameError", "FrameType", "StateFrame", "router_key_of", "state_of"]
+__all__ = ["Decoder", "FrameError", "FrameType"]
 
 CHUNK: Final = 65536
 """QUEUE_CHUNK: no frame is longer than this, header included."""
@@ -38,19 +41,6 @@ class FrameError(FaultError):
     """The bytes are not frames; the text says what is wrong."""
 
 
-class StateFrame(NamedTuple):
-    """What librtr's socket said when its state changed; intervals in seconds."""
-
-    state: int
-    version: int
-    session_id: int
-    serial: int
-    refresh: int
-    retry: int
-    expire: int
-    has_data: int
-
-
 SIZES: Final[dict[FrameType, int]] = {
     FrameType.STATE: STATE.size,
     FrameType.ROUTER_KEY: ROUTER_KEY.size,
@@ -60,25 +50,20 @@ SIZES: Final[dict[FrameType, int]] = {
 }
 
 
-def state_of(payload: bytes) -> StateFrame:
-    """Unpack a STATE payload."""
-    return StateFrame._make(STATE.unpack(payload))
-
-
-def router_key_of(payload: bytes) -> tuple[int, bytes, bytes, bool]:
-    """Unpack a ROUTER_KEY payload (RFC 8210 section 5.10): AS, SKI, SPKI, and whether it is announced."""
-    asn, announce, ski, spki = ROUTER_KEY.unpack(payload)
-    return asn, ski, spki, bool(announce)
-
-
 class Decoder:
-    """Turns a stream of bytes, cut anywhere, into frames. Holds one unfinished frame at most."""
+    """Turns a stream of bytes, cut anywhere, into what they tell. Holds one unfinished frame at most."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: Server) -> None:
+        """`server`: what a sentence about it names."""
+        self._server = server
         self._bytes = bytearray()
 
-    def decode(self, data: bytes) -> list[tuple[FrameType, bytes]]:
-        """Return whole frames, as type and payload. FrameError: the stream is of no further use."""
+    def decode(self, data: bytes) -> list[Event]:
+        """Return what whole frames tell. FrameError: the stream is of no further use."""
+        return [self._event(kind, payload) for kind, payload in self.frames(data)]
+
+    def frames(self, data: bytes) -> list[tuple[FrameType, bytes]]:
+        """Return whole frames, as type and payload. FrameError: see `decode`."""
         self._bytes += data
         frames: list[tuple[FrameType, bytes]] = []
         at = 0
@@ -93,6 +78,24 @@ class Decoder:
                 at = end
         del self._bytes[:at]
         return frames
+
+    def _event(self, kind: FrameType, payload: bytes) -> Event:
+        match kind:
+            case FrameType.VRPS:
+                return VRPs(payload)
+            case FrameType.STATE:
+                return SessionState._make(STATE.unpack(payload))
+            case FrameType.ROUTER_KEY:
+                asn, announce, ski, spki = ROUTER_KEY.unpack(payload)
+                return RouterKey(asn, ski, spki, bool(announce))
+            case FrameType.FAULT:
+                return Failure(*fault_of(payload, self._server))
+            case FrameType.LOST:
+                return Ended(Fault.PROCESS, "changes came faster than they could be read")
+            case FrameType.STARVED:
+                return Ended(Fault.ENDLESS, STARVED)
+            case FrameType.ALIVE:
+                return Alive()
 
 
 def _checked(number: int, size: int) -> FrameType:

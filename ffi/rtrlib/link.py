@@ -1,149 +1,135 @@
-"""One connection to one cache: its frames, or why there are no more.
+"""One connection to one cache, as a cache's life (rtrlib.cache) sees it: what it tells, or why it ended.
 
-Two kinds: `ProcessLink` (librtr in a child process) and `ThreadLink` (librtr's threads in this process). Both
-can be thrown away at any moment and replaced; a new one always begins with a complete sync.
+Three kinds: `ProcessLink` (librtr in a child process), `ThreadLink` (librtr's threads in this process) and `NativeLink`
+(an RTR client of our own). Each can be thrown away at any moment and replaced.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
 
-from rtrlib.causes import NOT_STARTED
 from rtrlib.faults import Fault, FaultError
-from rtrlib.librtr import ffi, lib
-from rtrlib.servers import Intervals, Server, SSHServer
+from rtrlib.rtr_pdus import MAX_VERSION
 
-__all__ = ["QUEUE_LIMIT", "Link", "LinkEnded", "ThreadLink", "known_hosts", "options_of"]
-
-QUEUE_LIMIT: Final = 256 << 20
-"""Bytes that may wait between librtr and its reader: 11 million changes."""
-
-SSH_PORT: Final = 22
-KEY_TYPES: Final = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
-"""How a public key begins; what begins otherwise is a line of known_hosts (sshd(8))."""
+__all__ = [
+    "Alive",
+    "Ended",
+    "Event",
+    "Failure",
+    "FullSet",
+    "Link",
+    "LinkEnded",
+    "Resume",
+    "RouterKey",
+    "SessionState",
+    "VRPs",
+]
 
 
 class LinkEnded(FaultError):  # noqa: N818 - it is an event
     """The link has ended; the text says why."""
 
 
+class VRPs(NamedTuple):
+    """Changes of VRPs, in order, packed as struct vrp (ffi/native/base/vrp.h); not checked."""
+
+    records: bytes
+
+
+class RouterKey(NamedTuple):
+    """A BGPsec router key (RFC 8210 section 5.10) that is announced or withdrawn."""
+
+    asn: int
+    ski: bytes
+    spki: bytes
+    announce: bool
+
+
+class FullSet(NamedTuple):
+    """What follows, up to End of Data, is all that the cache has."""
+
+
+class SessionState(NamedTuple):
+    """The session's state changed; intervals in seconds."""
+
+    state: int
+    """The number of an RTRSocketState."""
+    version: int
+    session_id: int
+    serial: int
+    refresh: int
+    retry: int
+    expire: int
+    has_data: int
+    """0: a sync was never complete, or its data were dropped as too old."""
+
+
+class Failure(NamedTuple):
+    """Why the session failed; the state that it led to follows."""
+
+    kind: Fault
+    why: str
+
+
+class Ended(NamedTuple):
+    """The link has ended, after what was told before."""
+
+    kind: Fault
+    why: str
+    again: bool = False
+    """It is no fault: another link, at once, does better."""
+
+
+class Alive(NamedTuple):
+    """The answer to a ping."""
+
+
+Event: TypeAlias = VRPs | RouterKey | FullSet | SessionState | Failure | Ended | Alive
+
+
+@dataclass
+class Resume:
+    """What the sessions with a cache leave to the next one (RFC 8210 sections 5.1 and 7). Links read and write it."""
+
+    version: int = MAX_VERSION
+    """The version to begin with."""
+    version_until: float = 0.0
+    """Until when a lower one is kept, by the caller's clock."""
+    session_id: int | None = None
+    """None: begin with a Reset Query."""
+    serial: int = 0
+
+    def forget(self) -> None:
+        """Begin the next session with a Reset Query."""
+        self.session_id = None
+
+
 class Link(Protocol):
-    """What a cache's life (rtrlib.cache) needs of a connection."""
+    """What a cache's life needs of a connection. Times are seconds of the caller's clock."""
 
     pid: int | None
+    """Of the child process; None: there is none."""
+    resumes: bool
+    """It takes up what `Resume` says; the others begin with a full set."""
 
     def filenos(self) -> tuple[int, ...]:
         """Return the descriptors that are readable when `read` has something to do."""
 
-    def read(self, limit: int) -> bytes:
-        """Return what is there, about `limit` bytes at most; empty: nothing now. LinkEnded: never again."""
+    def read(self, limit: int, now: float) -> tuple[int, list[Event]]:
+        """Handle what is there, about `limit` octets at most; how many it were. LinkEnded: never again."""
+
+    def deadline(self) -> float | None:
+        """When `tick` has something to do at the latest."""
+
+    def tick(self, now: float) -> list[Event]:
+        """Do what is due."""
 
     def ping(self) -> None:
-        """Ask for an ALIVE frame."""
+        """Ask for an Alive."""
 
     def excuse(self) -> str | None:
         """Say why the last connection attempt failed, if librtr printed it."""
 
     def close(self) -> None:
         """Let go; returns at once. The descriptors are closed afterwards."""
-
-
-def known_hosts(server: SSHServer) -> str | None:
-    """Return the host key as lines of known_hosts, whichever of the two the file holds. LinkEnded: unreadable."""
-    if server.host_key is None:
-        return None
-    try:
-        lines = Path(server.host_key).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        why = f"the host key {server.host_key} cannot be read: {error}"
-        raise LinkEnded(why, Fault.UNREACHABLE) from error
-    host = server.host if int(server.port) == SSH_PORT else f"[{server.host}]:{server.port}"
-    return "".join(f"{host} {line}\n" if line.startswith(KEY_TYPES) else f"{line}\n" for line in lines)
-
-
-def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | None]:
-    """Return the members of `struct session_options`, in the order in which rtrlib.child reads them."""
-    ssh = server if isinstance(server, SSHServer) else None
-    return {
-        "host": server.host,
-        "port": str(server.port),
-        "bind": server.bind,
-        "username": ssh.username if ssh else None,
-        "private_key": ssh.private_key if ssh else None,
-        "host_key": known_hosts(ssh) if ssh else None,
-        "password": ssh.password if ssh else None,
-        "connect_timeout": server.connect_timeout,
-        "keepalive": server.keepalive,
-        "refresh": intervals.refresh,
-        "expire": intervals.expire,
-        "retry": intervals.retry,
-        "follow_cache": int(intervals.follow_cache),
-        "soon": int(intervals.soon),
-        "queue_limit": QUEUE_LIMIT,
-    }
-
-
-class ThreadLink:
-    """librtr in this process: nothing is copied between processes, but its crash is ours."""
-
-    def __init__(self, server: Server, intervals: Intervals) -> None:
-        """LinkEnded when librtr does not take the options."""
-        self.pid: int | None = None
-        options = ffi.new("struct session_options *")
-        kept = []
-        self._hosts = -1
-        for name, value in options_of(server, intervals).items():
-            if isinstance(value, str):
-                kept.append(ffi.new("char[]", (self._file(value) if name == "host_key" else value).encode()))
-                setattr(options, name, kept[-1])
-            elif value is not None:
-                setattr(options, name, value)
-        fault = ffi.new("uint32_t *")
-        session = lib.session_open(options, fault)
-        if not session:
-            self._close_file()
-            raise LinkEnded(NOT_STARTED[fault[0]])
-        self._session = session
-        self._chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
-
-    def _file(self, text: str) -> str:
-        """Put the known hosts where libssh can read them: a file of no name that ends with this link."""
-        try:
-            self._hosts = os.memfd_create("known_hosts")
-            os.write(self._hosts, text.encode())
-        except OSError as error:
-            self._close_file()
-            raise LinkEnded(f"no memory for the host key: {error}") from error
-        return f"/proc/self/fd/{self._hosts}"
-
-    def filenos(self) -> tuple[int, ...]:
-        """Return the queue's eventfd."""
-        return (lib.session_fd(self._session),)
-
-    def read(self, limit: int) -> bytes:
-        """Take chunks of the queue."""
-        data = bytearray()
-        while len(data) < limit and (size := lib.session_take(self._session, self._chunk, lib.QUEUE_CHUNK)):
-            data += ffi.buffer(self._chunk, size)
-        return bytes(data)
-
-    def excuse(self) -> str | None:
-        """Nothing: what librtr prints goes to the stderr of this process."""
-        return None
-
-    def ping(self) -> None:
-        """Nothing: a thread of this process that hangs is found by its silence (rtrlib.cache)."""
-
-    def close(self) -> None:
-        """Let go: librtr may take its retry interval to stop; a thread of C waits for that."""
-        if self._session:
-            lib.session_close(self._session)
-            self._session = ffi.NULL
-            self._close_file()
-
-    def _close_file(self) -> None:
-        if self._hosts >= 0:
-            os.close(self._hosts)
-            self._hosts = -1

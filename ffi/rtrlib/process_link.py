@@ -18,8 +18,9 @@ from rtrlib import children, librtr
 from rtrlib.causes import STARVED
 from rtrlib.children import LastWords, how_it_ended
 from rtrlib.faults import Fault
-from rtrlib.link import LinkEnded, options_of
+from rtrlib.link import Event, LinkEnded, Resume
 from rtrlib.servers import Intervals, Server
+from rtrlib.thread_link import LibrtrLink, options_of
 
 __all__ = ["MEMORY_LIMIT", "ProcessLink", "reap"]
 
@@ -55,11 +56,13 @@ def reap(timeout: float = 0.0) -> int:
         return len(_dying)
 
 
-class ProcessLink:
+class ProcessLink(LibrtrLink):
     """librtr in a child process: what kills, hangs or bloats it ends this link and nothing else."""
 
-    def __init__(self, server: Server, intervals: Intervals, memory: int = MEMORY_LIMIT) -> None:
+    def __init__(self, server: Server, intervals: Intervals, resume: Resume, memory: int = MEMORY_LIMIT) -> None:
         """`memory`: bytes of address space for the child. LinkEnded when it cannot be started."""
+        super().__init__(server)
+        del resume
         reap()
         values = options_of(server, intervals).values()  # before there is a process that would wait for them
         try:
@@ -88,7 +91,7 @@ class ProcessLink:
         self._socket = parent_end
         self._socket.setblocking(False)
         os.set_blocking(self._stderr, False)
-        self.pid: int | None = self._process.pid
+        self.pid = self._process.pid
         message = b"".join((b"\xff" if value is None else str(value).encode()) + b"\0" for value in values)
         try:
             self._socket.send(struct.pack("=I", len(message)) + message)  # an empty socket takes it whole
@@ -100,20 +103,21 @@ class ProcessLink:
         """Return the socket and the child's stderr."""
         return (self._socket.fileno(), self._stderr)
 
-    def read(self, limit: int) -> bytes:
-        """Return what the child sent."""
+    def read(self, limit: int, now: float) -> tuple[int, list[Event]]:
+        """Return what the child told."""
+        del now
         self._read_stderr()
         try:
             data = self._socket.recv(limit)
         except BlockingIOError:
             if self._mute:
                 raise self._end() from None
-            return b""
+            return 0, []
         except OSError as error:
             raise LinkEnded(f"the cache process is out of reach: {error}") from error
         if not data:
             raise self._end()
-        return data
+        return len(data), self._decoder.decode(data)
 
     def ping(self) -> None:
         """One byte; a full socket means that the earlier ones are unread, which is as good as another."""

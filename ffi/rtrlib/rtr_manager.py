@@ -15,14 +15,16 @@ from rtrlib.dispatcher import Dispatcher
 from rtrlib.driver import Driver
 from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.failover import START_TIMEOUT
-from rtrlib.link import ThreadLink
+from rtrlib.link import Link, Resume
 from rtrlib.listener import VRPListener
 from rtrlib.manager_group import ManagerGroup
+from rtrlib.native_link import NativeLink
 from rtrlib.pfx_table import validate_many
 from rtrlib.process_link import MEMORY_LIMIT, ProcessLink
 from rtrlib.records import PFXRecord
 from rtrlib.rtr_socket import RTRSocket
-from rtrlib.servers import CacheGroup, Intervals, TCPServer, check_groups
+from rtrlib.servers import CacheGroup, Engine, Intervals, Server, SSHServer, TCPServer, check_engine, check_groups
+from rtrlib.thread_link import ThreadLink
 from rtrlib.validation import PfxvState, Reason, ValidationResult
 from rtrlib.vrp_table import VRPTable
 
@@ -33,7 +35,7 @@ NOTHING: Final = VRPTable()
 
 
 class RTRManager:
-    """Groups of caches, used by preference (rtrlib.failover), each cache with a librtr of its own."""
+    """Groups of caches, used by preference (rtrlib.failover), each cache with a client of its own."""
 
     def __init__(  # noqa: PLR0917 - rtrlib-python's order
         self,
@@ -51,6 +53,7 @@ class RTRManager:
         *,
         groups: Sequence[CacheGroup] | None = None,
         intervals: Literal["configured", "cache"] = "configured",
+        engine: Engine = "librtr",
         isolated: bool = True,
         start_timeout: float = START_TIMEOUT,
         memory_limit: int = MEMORY_LIMIT,
@@ -60,10 +63,12 @@ class RTRManager:
         """Check everything; connect to nothing.
 
         One cache at `host` and `port`, or `groups`. Intervals in seconds (RFC 8210 section 6);
-        `intervals="cache"`: what End of Data says replaces them. Callbacks: see `start`. `isolated`: one child
-        process for each cache, with `memory_limit` bytes of address space; else librtr's threads run in this
-        process. `start_timeout`: seconds that a group has before the next is started. `clock`: seconds that
-        never go back; `wall`: seconds since 1970. RTRInitError: what is wrong.
+        `intervals="cache"`: what End of Data says replaces them. Callbacks: see `start`. `engine`: what speaks RTR
+        with a cache that does not say so itself: librtr, or the native client of this package, which has TCP only (SSH
+        is librtr's). `isolated`: one child process for each cache that librtr speaks with, with `memory_limit` bytes
+        of address space; else librtr's threads run in this process. With the native engine `memory_limit` bounds the
+        VRPs that a cache may send. `start_timeout`: seconds that a group has before the next is started. `clock`:
+        seconds that never go back; `wall`: seconds since 1970. RTRInitError: what is wrong.
         """
         if groups is None:
             if host is None or port is None:
@@ -76,7 +81,14 @@ class RTRManager:
         check_groups(groups)
         follow = intervals == "cache"
         options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=follow)
-        connect = partial(ProcessLink, memory=memory_limit) if isolated else ThreadLink
+        check_engine(engine)
+        librtr = partial(ProcessLink, memory=memory_limit) if isolated else ThreadLink
+        native = partial(NativeLink, memory=memory_limit)
+
+        def connect(server: Server, intervals: Intervals, resume: Resume) -> Link:
+            is_native = (server.engine or engine) == "native" and not isinstance(server, SSHServer)
+            return (native if is_native else librtr)(server, intervals, resume)
+
         self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock, wall=wall)
         self._lifecycle = threading.RLock()
         self._opened = False

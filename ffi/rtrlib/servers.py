@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from rtrlib.exceptions import RTRInitError
 
-__all__ = ["MAX_CACHES", "CacheGroup", "Intervals", "SSHServer", "Server", "TCPServer", "check_groups"]
+__all__ = ["MAX_CACHES", "CacheGroup", "Engine", "Intervals", "SSHServer", "Server", "TCPServer", "check_groups"]
 
+Engine: TypeAlias = Literal["librtr", "native"]
+"""What speaks RTR with a cache: librtr, or a client of our own."""
+ENGINES: Final = ("librtr", "native")
 MAX_CACHES: Final = 30
 """A cache is one bit of a 32-bit word in the VRP set."""
 CONNECT_TIMEOUT: Final = 30
@@ -36,11 +39,18 @@ def check_number(name: str, value: int, allowed: tuple[int, int], unit: str = ""
         raise RTRInitError(f"{name} {value!r} is not in {low}..{high}" + (f" {unit}" if unit else ""))
 
 
+def check_engine(engine: Engine | None) -> None:
+    """RTRInitError: there is no such engine."""
+    if engine not in {*ENGINES, None}:
+        raise RTRInitError(f"engine {engine!r} is not one of {', '.join(ENGINES)}")
+
+
 @dataclass(frozen=True)
 class Server:
     """Where a cache is. `bind` is the local address to connect from; `connect_timeout` is in seconds, 1..3600.
 
-    `keepalive`: seconds after which a host that acknowledges nothing is given up (TCP keepalives), 3..7200.
+    `keepalive`: seconds after which a host that acknowledges nothing is given up (TCP keepalives), 3..7200. `engine`:
+    what speaks with it; None: what the manager says.
 
     TypeError for a port that is neither int nor str and for a text that is not str, RTRInitError for anything else
     that librtr could not use.
@@ -53,6 +63,7 @@ class Server:
     bind: str | None = None
     connect_timeout: int = CONNECT_TIMEOUT
     keepalive: int = KEEPALIVE
+    engine: Engine | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.port, int | str) or isinstance(self.port, bool):
@@ -68,6 +79,7 @@ class Server:
             raise RTRInitError("a cache needs a host")
         check_number("connect_timeout", self.connect_timeout, CONNECT_TIMEOUT_RANGE, "seconds")
         check_number("keepalive", self.keepalive, KEEPALIVE_RANGE, "seconds")
+        check_engine(self.engine)
         for name, text in vars(self).items():
             if isinstance(text, str) and not text.isprintable():  # the text itself may be a secret
                 raise RTRInitError(f"the {name} of cache {self.host!r} has a character that cannot be printed")
@@ -107,6 +119,8 @@ class SSHServer(Server):
             raise RTRInitError(f"the SSH cache {self.host} needs a username")
         if (self.private_key is None) == (self.password is None):
             raise RTRInitError(f"the SSH cache {self.host} needs either a private key or a password")
+        if self.engine == "native":
+            raise RTRInitError(f"the SSH cache {self.host}: the native engine has TCP only; leave the engine out")
         if self.password is not None and self.host_key is not None:
             raise RTRInitError(
                 f"the SSH cache {self.host}: librtr 0.8 checks no host key when it uses a password; use a private key"

@@ -47,6 +47,8 @@ class Server(_Mapping, frozen=True):
     user: str | None = None
     key: Path | None = None
     host_key: Path | None = None
+    engine: Literal["librtr", "native"] | None = None
+    """What speaks RTR with it; by default the client of our own over TCP, librtr over SSH."""
 
 
 class Group(_Mapping, frozen=True):
@@ -68,7 +70,7 @@ class Caches(_Mapping, frozen=True):
     on_expire: Literal["not-found", "keep", "exit"] = "not-found"
     keepalive: Annotated[int, Meta(ge=3, le=7200)] = 30
     memory_limit: Annotated[int, Meta(ge=64, le=65536)] = 1024
-    """MiB of address space of each cache's process."""
+    """MiB that the VRPs of a cache may take; of a cache that librtr speaks with, the address space of its process."""
 
 
 class Guard(_Mapping, frozen=True):

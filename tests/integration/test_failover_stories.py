@@ -36,12 +36,14 @@ def learn(daemon: ScriptedExaBGP) -> None:
 class Story:
     """The caches, the daemon, and a router that has learned ROUTES."""
 
-    def __init__(self, lab: Lab, primary: Sequence[VRP], backup: Sequence[VRP], **timers: Any) -> None:
+    def __init__(
+        self, lab: Lab, primary: Sequence[VRP], backup: Sequence[VRP], engine: str | None = None, **timers: Any
+    ) -> None:
         self.primary, self.backup = (
             [lab.start(RtrdCache(lab.folder, vrps, name=f"{name}{number}")) for number in (1, 2)]
             for name, vrps in (("primary", primary), ("backup", backup))
         )
-        self.daemon = lab.start(ScriptedExaBGP(lab.folder, [self.primary, self.backup], timers=timers))
+        self.daemon = lab.start(ScriptedExaBGP(lab.folder, [self.primary, self.backup], timers=timers, engine=engine))
         self.is_active("group1")
         learn(self.daemon)
 
@@ -128,7 +130,7 @@ def processes(daemon: ScriptedExaBGP) -> dict[int, int]:
 
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL, signal.SIGSTOP])
 def test_processes_that_end_or_hang_are_replaced_and_the_router_hears_nothing(lab: Lab, number: signal.Signals) -> None:
-    story = Story(lab, PRIMARY, BACKUP)
+    story = Story(lab, PRIMARY, BACKUP, engine="librtr")
     position = story.daemon.position()
     said = "did not answer for 15 seconds" if number is signal.SIGSTOP else f"died of {number.name}"
     before = processes(story.daemon)
@@ -148,7 +150,8 @@ def test_processes_that_end_or_hang_are_replaced_and_the_router_hears_nothing(la
 def test_a_process_that_eats_memory_is_replaced_later_and_later(lab: Lab) -> None:
     """The greedy cache costs its own process, again and again and less and less often; the others go on."""
     greedy, good = lab.start(FaultyCache(PRIMARY)), lab.start(FaultyCache(PRIMARY))
-    daemon = lab.start(ScriptedExaBGP(lab.folder, [[greedy, good]], timers={"memory-limit": 64, "retry": 60}))
+    timers = {"memory-limit": 64, "retry": 60}
+    daemon = lab.start(ScriptedExaBGP(lab.folder, [[greedy, good]], timers=timers, engine="librtr"))
     daemon.wait_status(lambda status: sum(status["vrps"].values()) == len(PRIMARY), "VRPs")
     greedy.break_with(never_ends)
     os.kill(processes(daemon)[greedy.port], signal.SIGKILL)  # nobody waits for the retry interval

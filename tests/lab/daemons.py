@@ -31,10 +31,17 @@ class At:
     port: int
 
 
-def caches_of(groups: Mapping[str, Iterable[Where]], **timers: Any) -> dict[str, Any]:
-    """Return `caches` of rtrd.yaml: groups by falling preference, and timers for the impatient."""
+def caches_of(
+    groups: Mapping[str, Iterable[Where]], options: Mapping[str, Any] | None = None, **timers: Any
+) -> dict[str, Any]:
+    """Return `caches` of rtrd.yaml: groups by falling preference, options of each, and timers for the impatient."""
+    more = options or {}
     made = [
-        {"name": name, "preference": number, "servers": [{"host": one.address, "port": one.port} for one in group]}
+        {
+            "name": name,
+            "preference": number,
+            "servers": [{"host": one.address, "port": one.port, **more} for one in group],
+        }
         for number, (name, group) in enumerate(groups.items(), start=1)
     ]
     return {"refresh": 60, "retry": 1, "expire": 600, **timers, "groups": made}
@@ -64,10 +71,12 @@ class Daemon:
         *,
         timers: Mapping[str, Any] | None = None,
         program: Sequence[str] = (),
+        engine: str | None = None,
     ) -> None:
         """Take one cache or several for each group, the preferred one first, and further settings.
 
-        `timers`: of `caches`, beside the groups. `program`: instead of `rtrd run`.
+        `timers`: of `caches`, beside the groups. `program`: instead of `rtrd run`. `engine`: of each cache; None: the
+        default.
         """
         self.folder = folder
         self.name = name
@@ -76,7 +85,8 @@ class Daemon:
         self._program = list(program)
         self.options: list[str] = []
         groups = {f"group{n}": each if isinstance(each, Sequence) else [each] for n, each in enumerate(caches, start=1)}
-        own = {"caches": caches_of(groups, **(timers or {})), "control": str(self.socket)}
+        options = None if engine is None else {"engine": engine}
+        own = {"caches": caches_of(groups, options, **(timers or {})), "control": str(self.socket)}
         self.config.write_text(yaml.safe_dump({**own, **(settings or {})}))
         self.process = Process(name, [], folder)
         self._starts = 0

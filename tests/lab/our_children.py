@@ -45,14 +45,15 @@ async def start(module):
 for module in sys.argv[1:]:
     asyncio.run(start(module))
 
+from rtrlib.link import Resume
 from rtrlib.process_link import ProcessLink
 from rtrlib.servers import Intervals, TCPServer
-link = ProcessLink(TCPServer("127.0.0.1", 1), Intervals())
+link = ProcessLink(TCPServer("127.0.0.1", 1), Intervals(), Resume())
 link.ping()
-octets = b""
-while errno.ECONNREFUSED.to_bytes(4, sys.byteorder) not in octets:
-    assert select.select(link.filenos(), [], [], 20)[0], octets
-    octets += link.read(65536)  # raises, with its last words, when it has ended
+events = []
+while "Connection refused" not in str(events):
+    assert select.select(link.filenos(), [], [], 20)[0], events
+    events += link.read(65536, 0)[1]  # raises, with its last words, when it has ended
 link.close()
 import rtrd
 print(rtrd.__file__)

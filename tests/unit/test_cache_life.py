@@ -13,11 +13,13 @@ from rtrlib.cache import BACKOFF_FIRST, HUNG_AFTER, PING_EVERY, SYNC_LIMIT, Cach
 from rtrlib.causes import fault_of
 from rtrlib.faults import Fault
 from rtrlib.frames import CHUNK, Decoder, FrameError, FrameType
-from rtrlib.link import LinkEnded
+from rtrlib.link import Event, LinkEnded, Resume
 from rtrlib.rtr_socket import RTRSocket, RTRSocketState
 from rtrlib.servers import Intervals, Server, TCPServer
+from rtrlib.thread_link import LibrtrLink
 
 RETRY, EXPIRE = 60, 600
+WHERE = TCPServer("192.0.2.1", 323)
 State = RTRSocketState
 
 
@@ -47,11 +49,12 @@ AGAIN = state(State.SYNC, has_data=True)
 FIRST_SYNC = CONNECTS + vrps(vrp(1), vrp(2)) + state(State.ESTABLISHED)
 
 
-class Script:
+class Script(LibrtrLink):
     """A link that delivers what was given to it."""
 
     def __init__(self) -> None:
-        self.pid: int | None = 1
+        super().__init__(WHERE)
+        self.pid = 1
         self.waiting = bytearray()
         self.ended: str | None = None
         self.pings = 0
@@ -60,12 +63,12 @@ class Script:
     def filenos(self) -> tuple[int, ...]:
         return ()
 
-    def read(self, limit: int) -> bytes:
+    def read(self, limit: int, _now: float) -> tuple[int, list[Event]]:
         data = bytes(self.waiting[:limit])
         del self.waiting[:limit]
         if not data and self.ended:
             raise LinkEnded(self.ended)
-        return data
+        return len(data), self._decoder.decode(data)
 
     def ping(self) -> None:
         self.pings += 1
@@ -87,10 +90,10 @@ class Life:
         self.refuse: str | None = None
         self.listener: Any = self
         self.now = 0.0
-        self.cache = Cache(0, TCPServer("192.0.2.1", 323), Intervals(3600, RETRY, EXPIRE), self, self.connect)
+        self.cache = Cache(0, WHERE, Intervals(3600, RETRY, EXPIRE), self, self.connect)
         self.cache.start(self.now)
 
-    def connect(self, _server: Server, intervals: Intervals) -> Script:
+    def connect(self, _server: Server, intervals: Intervals, _resume: Resume) -> Script:
         self.soon.append(intervals.soon)
         if self.refuse:
             raise LinkEnded(self.refuse)
@@ -217,11 +220,20 @@ def test_a_process_that_dies_is_replaced_after_a_while_that_doubles(synced: Life
         synced.at(synced.now + 0.01)
         assert len(synced.links) == number
         wait = min(2 * wait, RETRY)
-    # Once it has delivered, its past is forgotten.
+    # Once it has delivered, the attempts before are forgotten; sessions that end at once are not.
+    for wait in (2, 4, 8):
+        assert synced.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+        synced.dies()
+        synced.at(synced.now + wait * BACKOFF_FIRST - 0.01)
+        assert synced.links[-1].closed
+        synced.at(synced.now + 0.01)
+        assert not synced.links[-1].closed
+    # One that lasted is a new beginning.
     assert synced.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+    synced.at(synced.now + RETRY)
     synced.dies()
     synced.at(synced.now + BACKOFF_FIRST)
-    assert len(synced.links) == 12
+    assert not synced.links[-1].closed
 
 
 def test_a_serial_that_goes_back_is_noted_and_believed(life: Life) -> None:
@@ -266,7 +278,7 @@ CAUSES = st.integers(0, 12).map(lambda cause: struct.pack("=I", cause))
 
 @given(st.binary(max_size=80) | st.tuples(CAUSES, st.binary(min_size=16, max_size=80)).map(b"".join))
 def test_whatever_a_fault_frame_holds_can_be_printed(payload: bytes) -> None:
-    assert fault_of(payload, TCPServer("192.0.2.1", 323))[1].isprintable()
+    assert fault_of(payload, WHERE)[1].isprintable()
 
 
 def test_a_process_that_dies_in_the_middle_of_a_sync(synced: Life) -> None:
@@ -447,8 +459,8 @@ def test_no_bytes_do_more_than_end_the_link(data: bytes) -> None:
 @given(st.lists(st.sampled_from([FIRST_SYNC, vrps(vrp(1)), frame(FrameType.ALIVE)]), max_size=20), st.data())
 def test_frames_may_be_cut_anywhere(frames: list[bytes], data: st.DataObject) -> None:
     stream = b"".join(frames)
-    whole = Decoder().decode(stream)
-    decoder, parts, at = Decoder(), [], 0
+    whole = Decoder(WHERE).decode(stream)
+    decoder, parts, at = Decoder(WHERE), [], 0
     while at < len(stream):
         size = data.draw(st.integers(1, 100))
         parts += decoder.decode(stream[at : at + size])
@@ -458,4 +470,4 @@ def test_frames_may_be_cut_anywhere(frames: list[bytes], data: st.DataObject) ->
 
 def test_a_frame_error_names_what_is_wrong() -> None:
     with pytest.raises(FrameError, match="VRPS frame of 23 bytes: not a multiple of 24"):
-        Decoder().decode(GARBAGE[2])
+        Decoder(WHERE).decode(GARBAGE[2])

@@ -11,9 +11,10 @@ import pytest
 
 from rtrlib import SSHServer, TCPServer
 from rtrlib.faults import Fault
-from rtrlib.link import LinkEnded, ThreadLink
+from rtrlib.link import LinkEnded, Resume
 from rtrlib.process_link import ProcessLink
 from rtrlib.servers import Intervals
+from rtrlib.thread_link import ThreadLink
 
 INTERVALS = Intervals(3600, 600, 7200)
 
@@ -39,7 +40,7 @@ def test_a_host_key_that_cannot_be_read_starts_no_process(server: SSHServer, mon
     Path(str(server.host_key)).unlink()
     before = descriptors()
     with pytest.raises(LinkEnded, match=r"the host key .* cannot be read") as ended:
-        ProcessLink(server, INTERVALS)
+        ProcessLink(server, INTERVALS, Resume())
     assert ended.value.kind is Fault.UNREACHABLE
     assert started == []
     assert descriptors() == before
@@ -48,13 +49,13 @@ def test_a_host_key_that_cannot_be_read_starts_no_process(server: SSHServer, mon
 def test_a_program_without_descriptors_tries_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socketpair", none_left)
     with pytest.raises(LinkEnded, match="Too many open files"):
-        ProcessLink(TCPServer("127.0.0.1", 323), INTERVALS)
+        ProcessLink(TCPServer("127.0.0.1", 323), INTERVALS, Resume())
 
 
 def test_nor_do_librtrs_threads_need_them_at_once(server: SSHServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "memfd_create", none_left)
     with pytest.raises(LinkEnded, match="Too many open files"):
-        ThreadLink(server, INTERVALS)
+        ThreadLink(server, INTERVALS, Resume())
 
 
 def test_options_that_librtr_refuses_leave_no_file(server: SSHServer) -> None:
@@ -62,5 +63,5 @@ def test_options_that_librtr_refuses_leave_no_file(server: SSHServer) -> None:
     object.__setattr__(intervals, "expire", 1)  # what only librtr's own check is left to refuse
     before = descriptors()
     with pytest.raises(LinkEnded, match="out of librtr's range"):
-        ThreadLink(server, intervals)
+        ThreadLink(server, intervals, Resume())
     assert descriptors() == before

@@ -13,6 +13,7 @@ BELOW = {
     "vrps": {"base", "vrps"},
     "rib": {"base", "vrps", "rib"},
     "bgp": {"base", "vrps", "rib", "bgp"},
+    "rtr": {"base", "rtr"},
     "librtr": {"base", "librtr"},
 }
 """Whose headers and functions a folder may use."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrlib.frames import CHUNK, Decoder, FrameType
+from rtrlib.servers import TCPServer
 from tests.lab.native import compiled
 
 CDEF = """
@@ -83,7 +84,7 @@ EVENTS = st.lists(
 @given(EVENTS)
 @settings(max_examples=60, deadline=None)
 def test_what_goes_in_comes_out_in_order(native: ModuleType, events: list[tuple[str, Any]]) -> None:
-    queue, decoder = Queue(native), Decoder()
+    queue, decoder = Queue(native), Decoder(TCPServer("192.0.2.1", 323))
     wanted: list[tuple[Any, Any]] = []
     got: list[tuple[Any, Any]] = []
     asn = 0
@@ -94,14 +95,14 @@ def test_what_goes_in_comes_out_in_order(native: ModuleType, events: list[tuple[
                 queue.vrp(asn)
                 wanted.append(("vrp", asn))
         elif kind == "take":
-            got += flat(decoder.decode(queue.take()))
+            got += flat(decoder.frames(queue.take()))
         else:
             number = FrameType.STATE if kind == "state" else FrameType.FAULT
             queue.put(number, what)
             wanted.append((number, what))
     for chunk in queue.drain():
         assert len(chunk) <= CHUNK
-        whole = decoder.decode(chunk)
+        whole = decoder.frames(chunk)
         assert whole, "a chunk holds whole frames"
         got += flat(whole)
     assert got == wanted
@@ -123,10 +124,10 @@ def test_vrps_alone_wake_nobody_until_a_chunk_is_full(native: ModuleType) -> Non
 
 
 def test_a_full_queue_says_once_that_it_lost_something(native: ModuleType) -> None:
-    queue, decoder = Queue(native, limit=3 * CHUNK), Decoder()
+    queue, decoder = Queue(native, limit=3 * CHUNK), Decoder(TCPServer("192.0.2.1", 323))
     for asn in range(100_000):
         queue.vrp(asn)
-    frames = decoder.decode(b"".join(queue.drain()))
+    frames = decoder.frames(b"".join(queue.drain()))
     assert frames[-1] == (FrameType.LOST, b"")
     kept = [asn for kind, asn in flat(frames[:-1]) if kind == "vrp"]
     assert kept == list(range(len(kept)))
@@ -153,7 +154,7 @@ def test_what_is_too_long_for_a_frame_is_not_taken(native: ModuleType) -> None:
 
 
 def test_a_writer_and_a_reader_at_the_same_time(native: ModuleType) -> None:
-    queue, decoder, count = Queue(native), Decoder(), 200_000
+    queue, decoder, count = Queue(native), Decoder(TCPServer("192.0.2.1", 323)), 200_000
     got: list[tuple[FrameType, bytes]] = []
 
     def write() -> None:
@@ -165,6 +166,6 @@ def test_a_writer_and_a_reader_at_the_same_time(native: ModuleType) -> None:
     writer.start()
     while not got or got[-1][0] is not FrameType.STATE:
         select.select([queue.lib.queue_fd(queue.queue)], [], [], 30)
-        got += decoder.decode(b"".join(queue.drain()))
+        got += decoder.frames(b"".join(queue.drain()))
     writer.join()
     assert [asn for kind, asn in flat(got) if kind == "vrp"] == list(range(count))

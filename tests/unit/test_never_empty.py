@@ -21,7 +21,7 @@ from rtrd.vrps.effective import EffectiveVRPs
 from rtrlib.dispatcher import Dispatcher
 from rtrlib.failover import START_TIMEOUT
 from rtrlib.frames import FrameType
-from rtrlib.link import LinkEnded
+from rtrlib.link import LinkEnded, Resume
 from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import CacheGroup, Intervals, Server, TCPServer
 from rtrlib.vrp import VRP, pack
@@ -89,7 +89,7 @@ class World(RuleBasedStateMachine):
         if hasattr(self, "dispatcher"):
             self.dispatcher.close()
 
-    def connect(self, where: Server, _: Intervals) -> Link:
+    def connect(self, where: Server, _: Intervals, _resume: Resume) -> Link:
         cache = int(where.port) - 1
         if cache in self.down:
             raise LinkEnded("no process can be started")

@@ -198,6 +198,7 @@ class NativeLink:
 
     def _broken(self, session: NativeSession, error: int) -> Ended:
         kind = Fault.SILENT if error == errno.ETIMEDOUT else Fault.CLOSED
+        session.broke()
         return Ended(kind, ended(error, in_pdu=session.in_pdu, heard=session.heard))
 
     def _unreachable(self, error: int) -> Ended:

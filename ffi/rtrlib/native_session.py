@@ -300,8 +300,17 @@ class NativeSession:
         self._due = now + (NOTIFY_GAP if news else self._refresh)
         self._tell(RTRSocketState.ESTABLISHED)
 
+    def broke(self) -> None:
+        """Take note that the connection is gone: a cache that answers a Serial Query so gets no second one."""
+        if self._phase is _Phase.ANSWER and not self._full:
+            self._resume.forget()
+        self._phase = _Phase.NOTHING
+
     def _report(self, header: Header, pdu: bytes, now: float) -> None:
         code, _, _ = inside_report(pdu)
+        resuming = self._phase is _Phase.ANSWER and not self._full
+        if resuming:
+            self._resume.forget()  # whatever is wrong, it can't be wrong with a Reset Query (sections 5.1 and 8.4)
         if code == ErrorCode.NO_DATA_AVAILABLE and self._phase is _Phase.ANSWER and header.version == self.version:
             self._agreed = True
             self._phase = _Phase.DATA
@@ -311,6 +320,8 @@ class NativeSession:
             self._wait = min(2 * self._wait, float(self._retry))
         elif code == ErrorCode.UNSUPPORTED_VERSION and not self._agreed:
             self._renegotiate(header, pdu, now)
+        elif resuming and not self._agreed and code in {ErrorCode.CORRUPT_DATA, ErrorCode.INVALID_REQUEST}:
+            self._end(Fault.REFUSED, f"it does not know our session any more ({reported(pdu)})", again=True)
         else:
             self._end(Fault.REFUSED, reported(pdu))
 

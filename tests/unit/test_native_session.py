@@ -165,6 +165,19 @@ def test_the_next_connection_takes_the_session_up(story: Story) -> None:
     assert again.hears(response(), prefix(SIX), end(9)) == [f"+{SIX}", "ESTABLISHED"]
 
 
+@pytest.mark.parametrize("answer", [report(0), report(3), report(1), report(2), None])
+def test_a_serial_query_that_is_refused_is_followed_by_a_reset_query(story: Story, answer: bytes | None) -> None:
+    """A cache that was restarted has another session: StayRTR, for one, reports corrupt data, and hangs up."""
+    again = Story(story.resume)
+    assert again.sent == serial_query(7)
+    if answer is None:
+        again.session.broke()
+    else:
+        code, said = answer[3], again.hears(answer)[0]
+        assert said.startswith("again, refused: it does not know our session" if code in {0, 3} else ("ended", "no"))
+    assert Story(story.resume).sent == RESET_QUERY
+
+
 def test_cache_reset_makes_it_ask_for_everything(story: Story) -> None:
     again = Story(story.resume)
     assert again.hears(CACHE_RESET) == ["SYNC"]

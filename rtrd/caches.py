@@ -43,7 +43,7 @@ logger = log.get("caches")
 
 
 class Caches:
-    """Every cache of the configuration, each in a process of its own, from `open` to `close`."""
+    """Every cache of the configuration, each with a connection of its own, from `open` to `close`."""
 
     def __init__(self, settings: Settings, effective: EffectiveVRPs, clock: Clock) -> None:
         """Connect to none yet; what the caches say goes to `effective`."""
@@ -241,7 +241,7 @@ class Caches:
 
 _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
     ("rtrd_cache_in_sync", "1 while the cache's data is complete and its session alive.", lambda cache: cache.in_sync),
-    ("rtrd_cache_restarts_total", "How often the cache's process had to be replaced.", lambda cache: cache.restarts),
+    ("rtrd_cache_restarts_total", "How often the connection to the cache had to be replaced.", lambda cache: cache.restarts),
     ("rtrd_cache_serial", "Serial number of the last complete sync.", lambda cache: cache.serial_number),
     ("rtrd_cache_session_id", "Session id of the last complete sync.", lambda cache: cache.session_id),
     (

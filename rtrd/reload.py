@@ -1,7 +1,7 @@
 """A reload: the configuration file is read again, and the running daemon does as it says.
 
-Everything is checked before anything is changed. What stays the same is not touched: caches keep their processes and
-VRPs, routers their pipes and routes, and of a new policy only what it makes different is written.
+Everything is checked before anything is changed. What stays the same is not touched: caches keep their connections
+and VRPs, routers their pipes and routes, and of a new policy only what it makes different is written.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class Routers:
     # -- what changes
 
     def set_policy(self, policy: Policy, cause: int) -> None:
-        """Decide by another policy from now on, also for routers that come; `cause`: a number of the event_log."""
+        """Decide by another policy from now on, also for routers that come; `cause`: a number of the event log."""
         self.policy = policy
         for router in self:
             router.set_policy(policy, cause)
@@ -148,7 +148,7 @@ class Routers:
         return True
 
     def vrps_changed(self, changes: VRPChanges, cause: int) -> None:
-        """Have the routes that these VRPs cover validated again; `cause`: a number of the event_log."""
+        """Have the routes that these VRPs cover validated again; `cause`: a number of the event log."""
         for router in self:
             router.engine.vrps_changed(changes, cause)
             router.work_soon()

@@ -1,6 +1,6 @@
-"""One RTR session as a router has it (RFC 8210, RFC 6810): octets and time in; events, octets and a deadline out.
+"""One RTR session as a router has it (RFC 8210, RFC 6810), as a state machine without a socket and a clock.
 
-No socket and no clock: `NativeLink` brings octets and takes those that are to be sent. A session is one connection.
+`NativeLink` brings octets and the time, and takes events and the octets to send. A session is one connection.
 What the next one may take up (session ID, serial, version) is in `Resume`. Whatever ends a session is its last event.
 """
 

@@ -81,7 +81,7 @@ class Engine:
     def set_policy(self, policy: Policy, cause: int = UNKNOWN) -> None:
         """Decide by another policy from now on: in `work` what differs, and only that, is written anew.
 
-        `cause`: a number of the event_log.
+        `cause`: a number of the event log.
         """
         all_sets = self._conditions.take(policy.asked)
         self._retag = Retag(self._policy, policy, self.table, self._retag, all_sets=all_sets)
@@ -262,12 +262,12 @@ class Engine:
         self._path_ids |= bool(received.path_ids)
         return int(received.faults)
 
-    def _note_withdrawn(self, own: NeighborSession, session: BGPSession, body: bytes) -> None:
+    def _note_withdrawn(self, known: NeighborSession, session: BGPSession, body: bytes) -> None:
         """Take note of what a neighbor has no more since it sent this UPDATE: the router's list may be older."""
-        update, _ = read_update(own.address, session, body)
+        update, _ = read_update(known.address, session, body)
         announced = (prefix for _, prefixes in update.announced for prefix in prefixes)
-        left = [prefix for prefix in announced if not self.table.has(own.number, prefix)]
-        self.previous_run.withdrawn(own.address, update.withdrawn + left)
+        left = [prefix for prefix in announced if not self.table.has(known.number, prefix)]
+        self.previous_run.withdrawn(known.address, update.withdrawn + left)
 
     def attributes(self, key: bytes) -> AttributeSet:
         """Give the attribute set of a key, decoded."""

@@ -1,4 +1,4 @@
-"""A route and the VRPs that cover it in; its validity with the reason, in the JSON shape of Routinator, out.
+"""The validity of a route with its reason and the VRPs that cover it, in the JSON shape of Routinator.
 
 The shape is that of Routinator's `/api/v1/validity`, so that what reads Routinator reads rtrd. Pure: finding
 the covering VRPs is the business of `rtrlib.vrp_set`.

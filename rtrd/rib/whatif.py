@@ -1,4 +1,4 @@
-"""VRPs that are not in force and a route table in; which routes would change validity, in slices of work, out.
+"""Which routes of a table would change validity if other VRPs were in force, found in slices of work.
 
 Native (ffi/native/rib/whatif.h). Neither the set nor the table is changed, and both may change meanwhile.
 """

@@ -1,1 +1,1 @@
-"""VRPs in: what caches and files say enters, one effective VRP set leaves."""
+"""The VRPs in force: one effective set of all that caches and files say."""

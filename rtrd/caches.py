@@ -241,7 +241,7 @@ class Caches:
 
 _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
     ("rtrd_cache_in_sync", "1 while the cache's data is complete and its session alive.", lambda cache: cache.in_sync),
-    ("rtrd_cache_restarts_total", "How often the connection to the cache had to be replaced.", lambda cache: cache.restarts),
+    ("rtrd_cache_restarts_total", "How often the connection to the cache was replaced.", lambda cache: cache.restarts),
     ("rtrd_cache_serial", "Serial number of the last complete sync.", lambda cache: cache.serial_number),
     ("rtrd_cache_session_id", "Session id of the last complete sync.", lambda cache: cache.session_id),
     (

@@ -13,6 +13,7 @@ from typing import Self
 
 from rtrd.rtr import pdu
 from rtrd.vrps import packed
+from rtrlib.rtr_pdus import HEADER
 
 HOST = "127.0.0.1"
 
@@ -88,7 +89,7 @@ class ScriptedCache:
 
     def _serve(self, router: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while head := router.recv(pdu.HEADER_SIZE, socket.MSG_WAITALL):
+            while head := router.recv(HEADER.size, socket.MSG_WAITALL):
                 rest = int.from_bytes(head[4:8]) - len(head)
                 query = pdu.decode(head + (router.recv(rest, socket.MSG_WAITALL) if rest else b""))
                 with self._lock:

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Mapping
 from typing import Final
 
 from rtrlib.faults import Fault, ended, unreachable
@@ -21,7 +22,7 @@ __all__ = ["NOT_STARTED", "STARVED", "fault_of"]
 FRAME: Final = struct.Struct("=IiI8s")
 """`struct frame_fault` of queue.h; an Error Report may follow it."""
 
-CONTRADICTIONS: Final = {
+CONTRADICTIONS: Final[Mapping[int, str]] = {
     ErrorCode.WITHDRAWAL_OF_UNKNOWN: "withdrew what it had not announced",
     ErrorCode.DUPLICATE_ANNOUNCEMENT: "announced twice",
 }

@@ -1,4 +1,4 @@
-"""The protocol data units of RTR as a router sees them (RFC 8210 section 5), and words for what is wrong with one.
+"""The protocol data units of RTR (RFC 8210 section 5), and words for what is wrong with one that a cache sent.
 
 The octets are a stranger's: nothing in them is believed.
 """
@@ -6,6 +6,8 @@ The octets are a stranger's: nothing in them is believed.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
+from enum import IntEnum
 from typing import Final, NamedTuple
 
 __all__ = [
@@ -29,7 +31,7 @@ HEADER: Final = struct.Struct(">BBHI")
 """Version, type, session ID or what else the type has there, octets of the whole PDU."""
 
 
-class PDUType:
+class PDUType(IntEnum):
     """Types of PDUs (RFC 8210 section 5)."""
 
     SERIAL_NOTIFY = 0
@@ -45,8 +47,8 @@ class PDUType:
     ASPA = 11
 
 
-class ErrorCode:
-    """Codes of an Error Report (RFC 8210 section 12)."""
+class ErrorCode(IntEnum):
+    """Codes of an Error Report (RFC 8210 section 12); all but NO_DATA_AVAILABLE are fatal to the session."""
 
     CORRUPT_DATA = 0
     INTERNAL_ERROR = 1
@@ -60,7 +62,7 @@ class ErrorCode:
 
 
 class Header(NamedTuple):
-    """The first eight octets of a PDU, unchecked."""
+    """The eight octets that every PDU of every version starts with, unchecked."""
 
     version: int
     type: int
@@ -69,7 +71,7 @@ class Header(NamedTuple):
     length: int
 
 
-PDU_NAMES: Final = {
+PDU_NAMES: Final[Mapping[int, str]] = {
     PDUType.SERIAL_NOTIFY: "Serial Notify",
     PDUType.SERIAL_QUERY: "Serial Query",
     PDUType.RESET_QUERY: "Reset Query",
@@ -82,7 +84,7 @@ PDU_NAMES: Final = {
     PDUType.ERROR_REPORT: "Error Report",
     PDUType.ASPA: "ASPA",
 }
-LENGTHS: Final = {
+LENGTHS: Final[Mapping[int, int]] = {
     PDUType.SERIAL_NOTIFY: 12,
     PDUType.CACHE_RESPONSE: 8,
     PDUType.IPV4_PREFIX: 20,

@@ -13,8 +13,9 @@ from typing import Protocol, cast
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.rtr import pdu
-from rtrd.rtr.pdu import ErrorCode, PDUError, Type
+from rtrd.rtr.pdu import PDUError
 from rtrd.rtr.store import Response, Store
+from rtrlib.rtr_pdus import HEADER, MAX_VERSION, ErrorCode, Header, PDUType
 
 TURN = 1 << 19
 """Octets written to one router before the others have their turn."""
@@ -184,11 +185,11 @@ class Client(asyncio.Protocol):
         self._transport.pause_reading()
         self._loop.call_soon(self._go_on)
 
-    def _acceptable(self, head: pdu.Header) -> bool:
+    def _acceptable(self, head: Header) -> bool:
         """Whether a PDU is there whole; raises PDUError as early as it is known to be wrong."""
-        if head.version > pdu.MAX_VERSION and head.type != Type.ERROR_REPORT and self.version is None:
+        if head.version > MAX_VERSION and head.type != PDUType.ERROR_REPORT and self.version is None:
             # A later version's query: read past it, so that the router can continue with ours.
-            if not pdu.HEADER_SIZE <= head.length <= pdu.MAX_PDU:
+            if not HEADER.size <= head.length <= pdu.MAX_PDU:
                 raise PDUError(ErrorCode.CORRUPT_DATA, f"a PDU of {head.length} octets")
         elif self.version is not None and head.version != self.version:
             # RFC 6810 has no code 8.
@@ -199,9 +200,9 @@ class Client(asyncio.Protocol):
         return len(self._buffer) >= head.length
 
     def _handle(self, octets: bytes) -> None:
-        if octets[0] > pdu.MAX_VERSION:
-            what = f"version {octets[0]} is not spoken here; {pdu.MAX_VERSION} and lower are"
-            self._transport.write(pdu.report(pdu.MAX_VERSION, ErrorCode.UNSUPPORTED_VERSION, what, octets))
+        if octets[0] > MAX_VERSION:
+            what = f"version {octets[0]} is not spoken here; {MAX_VERSION} and lower are"
+            self._transport.write(pdu.report(MAX_VERSION, ErrorCode.UNSUPPORTED_VERSION, what, octets))
             return
         query = pdu.decode(octets)
         if isinstance(query, pdu.ErrorReport):
@@ -223,12 +224,12 @@ class Client(asyncio.Protocol):
         else:
             self._respond(cast("Response", store.whole(version)))
 
-    def _fail(self, error: PDUError, head: pdu.Header) -> None:
+    def _fail(self, error: PDUError, head: Header) -> None:
         """Report an error and close; an Error Report is never answered (RFC 8210 s.5.11)."""
         self._owner.dropped(self, str(error))
-        if head.type != Type.ERROR_REPORT:
-            version = min(head.version, pdu.MAX_VERSION) if self.version is None else self.version
-            wrong = bytes(self._buffer[: max(head.length, pdu.HEADER_SIZE)])
+        if head.type != PDUType.ERROR_REPORT:
+            version = min(head.version, MAX_VERSION) if self.version is None else self.version
+            wrong = bytes(self._buffer[: max(head.length, HEADER.size)])
             self._transport.write(pdu.report(version, error.code, str(error), wrong))
         self.close()
 

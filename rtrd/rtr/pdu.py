@@ -8,13 +8,12 @@ code that the peer should be told.
 from __future__ import annotations
 
 import struct
-from enum import IntEnum
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from rtrd.vrps.packed import COMPLEMENT, VRP_SIZE
+from rtrlib.rtr_pdus import HEADER, MAX_VERSION, ErrorCode, Header, PDUType
 
-MAX_VERSION = 1
-HEADER_SIZE = 8
 MAX_PDU = 65536
 """Octets; only Error Reports and Router Keys may be long, and no honest one is longer."""
 MAX_REPORTED = 512
@@ -22,40 +21,10 @@ MAX_REPORTED = 512
 MAX_TEXT = 400
 """Octets of the text in an Error Report of ours."""
 
-_HEADER = struct.Struct(">BBHI")
 _SERIAL = struct.Struct(">BBHII")
 _END_OF_DATA_V1 = struct.Struct(">BBHIIIII")
 _WORD = struct.Struct(">I")
 _SKI_SIZE = 20
-
-
-class Type(IntEnum):
-    """PDU types (RFC 8210 s.5)."""
-
-    SERIAL_NOTIFY = 0
-    SERIAL_QUERY = 1
-    RESET_QUERY = 2
-    CACHE_RESPONSE = 3
-    IPV4_PREFIX = 4
-    IPV6_PREFIX = 6
-    END_OF_DATA = 7
-    CACHE_RESET = 8
-    ROUTER_KEY = 9
-    ERROR_REPORT = 10
-
-
-class ErrorCode(IntEnum):
-    """Codes of an Error Report (RFC 8210 s.12); all but NO_DATA_AVAILABLE are fatal to the session."""
-
-    CORRUPT_DATA = 0
-    INTERNAL_ERROR = 1
-    NO_DATA_AVAILABLE = 2
-    INVALID_REQUEST = 3
-    UNSUPPORTED_VERSION = 4
-    UNSUPPORTED_TYPE = 5
-    WITHDRAWAL_OF_UNKNOWN = 6
-    DUPLICATE_ANNOUNCEMENT = 7
-    UNEXPECTED_VERSION = 8
 
 
 class PDUError(Exception):
@@ -64,17 +33,6 @@ class PDUError(Exception):
     def __init__(self, code: ErrorCode, what: str) -> None:
         super().__init__(what)
         self.code = code
-
-
-class Header(NamedTuple):
-    """The eight octets that every PDU of every version starts with."""
-
-    version: int
-    type: int
-    session: int
-    """Session ID, or what else the type has there (error code, flags)."""
-    length: int
-    """Octets of the whole PDU, header included; unchecked."""
 
 
 class SerialNotify(NamedTuple):
@@ -147,49 +105,48 @@ Query: TypeAlias = SerialQuery | ResetQuery | ErrorReport
 Answer: TypeAlias = SerialNotify | CacheResponse | EndOfData | CacheReset | RouterKeyPDU | ErrorReport
 """What a cache sends, beside many prefixes at once."""
 
-_FIXED_LENGTH = {
-    Type.SERIAL_NOTIFY: 12,
-    Type.SERIAL_QUERY: 12,
-    Type.RESET_QUERY: 8,
-    Type.CACHE_RESPONSE: 8,
-    Type.IPV4_PREFIX: 20,
-    Type.IPV6_PREFIX: 32,
-    Type.CACHE_RESET: 8,
+_LENGTHS: Mapping[int, tuple[int, int]] = {
+    PDUType.SERIAL_NOTIFY: (12, 12),
+    PDUType.SERIAL_QUERY: (12, 12),
+    PDUType.RESET_QUERY: (8, 8),
+    PDUType.CACHE_RESPONSE: (8, 8),
+    PDUType.IPV4_PREFIX: (20, 20),
+    PDUType.IPV6_PREFIX: (32, 32),
+    PDUType.END_OF_DATA: (24, 24),
+    PDUType.CACHE_RESET: (8, 8),
+    PDUType.ROUTER_KEY: (8 + _SKI_SIZE + 4 + 1, MAX_PDU),
+    PDUType.ERROR_REPORT: (16, MAX_PDU),
 }
-_LEAST_LENGTH = {Type.ROUTER_KEY: 8 + _SKI_SIZE + 4 + 1, Type.ERROR_REPORT: 16}
+"""The fewest and the most octets of a PDU of each type that is known here."""
 
 
 def header(buffer: bytes | bytearray, offset: int = 0) -> Header | None:
     """Read the header at an offset; None while it is not there whole. Nothing in it is checked."""
-    if len(buffer) - offset < HEADER_SIZE:
+    if len(buffer) - offset < HEADER.size:
         return None
-    return Header(*_HEADER.unpack_from(buffer, offset))
+    return Header(*HEADER.unpack_from(buffer, offset))
 
 
 def check(head: Header) -> None:
     """Check version, type and length of a header, so that the rest can be waited for; raises PDUError."""
     if head.version > MAX_VERSION:
         raise PDUError(ErrorCode.UNSUPPORTED_VERSION, f"version {head.version}: at most {MAX_VERSION} is spoken here")
-    try:
-        kind = Type(head.type)
-    except ValueError:
-        raise PDUError(ErrorCode.UNSUPPORTED_TYPE, f"PDU type {head.type} is unknown") from None
-    if kind is Type.ROUTER_KEY and head.version == 0:
+    if head.type not in _LENGTHS:
+        raise PDUError(ErrorCode.UNSUPPORTED_TYPE, f"PDU type {head.type} is unknown")
+    kind = PDUType(head.type)
+    if kind is PDUType.ROUTER_KEY and head.version == 0:
         raise PDUError(ErrorCode.UNSUPPORTED_TYPE, "version 0 has no Router Key")
-    wanted = (24 if head.version else 12) if kind is Type.END_OF_DATA else _FIXED_LENGTH.get(kind)
-    if wanted is not None:
-        if head.length != wanted:
-            raise PDUError(ErrorCode.CORRUPT_DATA, f"{kind.name} of {head.length} octets: it has {wanted}")
-    elif not _LEAST_LENGTH[kind] <= head.length <= MAX_PDU:
-        least = _LEAST_LENGTH[kind]
-        raise PDUError(ErrorCode.CORRUPT_DATA, f"{kind.name} of {head.length} octets: {least} to {MAX_PDU} are taken")
+    least, most = (12, 12) if kind is PDUType.END_OF_DATA and head.version == 0 else _LENGTHS[kind]
+    if not least <= head.length <= most:
+        taken = f"it has {least}" if least == most else f"{least} to {most} are taken"
+        raise PDUError(ErrorCode.CORRUPT_DATA, f"{kind.name} of {head.length} octets: {taken}")
 
 
 def check_query(head: Header) -> None:
     """Check the header of what a router sent; raises PDUError."""
     check(head)
-    if head.type not in (Type.SERIAL_QUERY, Type.RESET_QUERY, Type.ERROR_REPORT):
-        raise PDUError(ErrorCode.INVALID_REQUEST, f"a router sends no {Type(head.type).name}")
+    if head.type not in (PDUType.SERIAL_QUERY, PDUType.RESET_QUERY, PDUType.ERROR_REPORT):
+        raise PDUError(ErrorCode.INVALID_REQUEST, f"a router sends no {PDUType(head.type).name}")
 
 
 def decode(octets: bytes) -> Query:
@@ -200,9 +157,9 @@ def decode(octets: bytes) -> Query:
     check_query(head)
     if head.length != len(octets):
         raise PDUError(ErrorCode.CORRUPT_DATA, f"a PDU of {head.length} octets came as {len(octets)}")
-    if head.type == Type.SERIAL_QUERY:
-        return SerialQuery(head.version, head.session, *_WORD.unpack_from(octets, 8))
-    if head.type == Type.RESET_QUERY:
+    if head.type == PDUType.SERIAL_QUERY:
+        return SerialQuery(head.version, head.session_id, *_WORD.unpack_from(octets, 8))
+    if head.type == PDUType.RESET_QUERY:
         return ResetQuery(head.version)
     (pdu_length,) = _WORD.unpack_from(octets, 8)
     text_at = 12 + pdu_length
@@ -212,28 +169,28 @@ def decode(octets: bytes) -> Query:
     if text_at + 4 + text_length != len(octets):
         raise PDUError(ErrorCode.CORRUPT_DATA, "an Error Report's text does not end where the report does")
     text = octets[text_at + 4 :].decode("utf-8", "backslashreplace")
-    return ErrorReport(head.version, head.session, octets[12:text_at], text)
+    return ErrorReport(head.version, head.session_id, octets[12:text_at], text)
 
 
 def encode(pdu: Answer) -> bytes:
     """Encode one PDU of a cache. Numbers out of their range raise struct.error: they are ours, never a peer's."""
     match pdu:
         case SerialNotify(version, session, serial):
-            return _SERIAL.pack(version, Type.SERIAL_NOTIFY, session, 12, serial)
+            return _SERIAL.pack(version, PDUType.SERIAL_NOTIFY, session, 12, serial)
         case CacheResponse(version, session):
-            return _HEADER.pack(version, Type.CACHE_RESPONSE, session, 8)
+            return HEADER.pack(version, PDUType.CACHE_RESPONSE, session, 8)
         case EndOfData(0, session, serial):
-            return _SERIAL.pack(0, Type.END_OF_DATA, session, 12, serial)
+            return _SERIAL.pack(0, PDUType.END_OF_DATA, session, 12, serial)
         case EndOfData(version, session, serial, refresh, retry, expire):
-            return _END_OF_DATA_V1.pack(version, Type.END_OF_DATA, session, 24, serial, refresh, retry, expire)
+            return _END_OF_DATA_V1.pack(version, PDUType.END_OF_DATA, session, 24, serial, refresh, retry, expire)
         case CacheReset(version):
-            return _HEADER.pack(version, Type.CACHE_RESET, 0, 8)
+            return HEADER.pack(version, PDUType.CACHE_RESET, 0, 8)
         case RouterKeyPDU(version, announce, ski, asn, spki):
-            head = _HEADER.pack(version, Type.ROUTER_KEY, announce << 8, 12 + len(ski) + len(spki))
+            head = HEADER.pack(version, PDUType.ROUTER_KEY, announce << 8, 12 + len(ski) + len(spki))
             return head + ski + _WORD.pack(asn) + spki
         case ErrorReport(version, code, wrong, text):
             octets = text.encode("utf-8", "backslashreplace")
-            head = _HEADER.pack(version, Type.ERROR_REPORT, code, 16 + len(wrong) + len(octets))
+            head = HEADER.pack(version, PDUType.ERROR_REPORT, code, 16 + len(wrong) + len(octets))
             return head + _WORD.pack(len(wrong)) + wrong + _WORD.pack(len(octets)) + octets
 
 
@@ -252,8 +209,8 @@ def encode_prefixes(records: bytes, version: int, *, announce: bool = True) -> b
         return b""
     octets = 4 if records[0] == 4 else 16
     size = 16 + octets
-    kind = Type.IPV4_PREFIX if octets == 4 else Type.IPV6_PREFIX
-    blank = _HEADER.pack(version, kind, 0, size) + bytes([announce]) + bytes(size - HEADER_SIZE - 1)
+    kind = PDUType.IPV4_PREFIX if octets == 4 else PDUType.IPV6_PREFIX
+    blank = HEADER.pack(version, kind, 0, size) + bytes([announce]) + bytes(size - HEADER.size - 1)
     out = bytearray(blank * (len(records) // VRP_SIZE))
     out[9::size] = records[1::VRP_SIZE].translate(COMPLEMENT)
     out[10::size] = records[22::VRP_SIZE]

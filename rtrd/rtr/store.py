@@ -20,8 +20,9 @@ from rtrd.rtr.intervals import Intervals
 from rtrd.vrps import packed
 from rtrd.vrps.files import RouterKey
 from rtrd.vrps.packed import VRP_SIZE, Difference
+from rtrlib.rtr_pdus import MAX_VERSION
 
-VERSIONS = range(pdu.MAX_VERSION + 1)
+VERSIONS = range(MAX_VERSION + 1)
 MAX_DELTAS = 64
 """How many changes are remembered."""
 MAX_DELTA_RECORDS = 50_000

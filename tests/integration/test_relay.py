@@ -9,6 +9,7 @@ import pytest
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, Process
 from rtrd.rtr import pdu
+from rtrlib.rtr_pdus import ErrorCode
 from tests.lab import rtr_wire
 from tests.lab.daemons import Daemon
 from tests.lab.programs import RTRD
@@ -63,7 +64,7 @@ def test_before_any_cache_answered_there_is_no_data_and_start_hold_does_not_chan
     daemon.process.wait_for("routes count as not-found")
     (found,) = answer(daemon.relay_port())
     assert isinstance(found, pdu.ErrorReport)
-    assert found.code == pdu.ErrorCode.NO_DATA_AVAILABLE
+    assert found.code == ErrorCode.NO_DATA_AVAILABLE
     cache.start()
     daemon.wait_serves()
     assert exported(daemon.relay_port()) == set(FIRST)

@@ -23,6 +23,7 @@ from rtrd.rtr.pdu import ErrorReport, RouterKeyPDU, SerialNotify
 from rtrd.rtr.server import RTRServer
 from rtrd.vrps.files import RouterKey
 from rtrlib import vrp
+from rtrlib.rtr_pdus import HEADER
 from rtrlib.vrp import PACKED
 from tests.lab import rtr_wire
 from tests.lab.programs import RTRD, rtrd, run
@@ -74,7 +75,7 @@ class Router:
         """The next PDU; None when the server closed."""
         async with asyncio.timeout(SECONDS):
             try:
-                head = await self.reader.readexactly(pdu.HEADER_SIZE)
+                head = await self.reader.readexactly(HEADER.size)
                 header = pdu.header(head)
                 assert header is not None
                 return rtr_wire.decode(head + await self.reader.readexactly(header.length - len(head)))
@@ -237,7 +238,7 @@ def test_hostile_octets_never_harm_the_server() -> None:
                 assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
         assert failures == []
 
-    heads = st.builds(pdu._HEADER.pack, st.integers(0, 3), st.integers(0, 12), st.integers(0, 9), st.integers(0, 40))
+    heads = st.builds(HEADER.pack, st.integers(0, 3), st.integers(0, 12), st.integers(0, 9), st.integers(0, 40))
 
     @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(st.builds(bytes.__add__, heads, st.binary(max_size=64)), min_size=1, max_size=5))

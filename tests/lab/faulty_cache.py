@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from rtrd.demo.caches import VRP
 from rtrd.rtr import pdu
+from rtrlib.rtr_pdus import HEADER, ErrorCode
 from tests.lab import rtr_wire
 from tests.lab.loop_thread import LoopThread
 
 INTERVALS = (60, 1, 600)
-HEADER = struct.Struct(">BBHI")
 
 
 def raw(kind: int, body: bytes = b"", *, version: int = 1, session: int = 0, length: int | None = None) -> bytes:
@@ -43,7 +43,7 @@ class Connection:
 
     async def query(self) -> rtr_wire.PDU:
         """What the router says next; IncompleteReadError when it is gone."""
-        octets = await self._reader.readexactly(pdu.HEADER_SIZE)
+        octets = await self._reader.readexactly(HEADER.size)
         return rtr_wire.decode(octets + await self._reader.readexactly(HEADER.unpack(octets)[3] - len(octets)))
 
     async def read(self) -> bytes:
@@ -353,7 +353,7 @@ LENIENT: Final = ("announces_twice", "withdraws_what_is_unknown", "sends_flags_t
 """Faults for librtr. The native engine leaves such VRPs out and counts them, and ignores reserved bits."""
 # Error reports.
 FAULTS["has_an_internal_error"] = Fault(
-    answers(lambda _: pdu.report(1, pdu.ErrorCode.INTERNAL_ERROR, "the disk is full\n")),
+    answers(lambda _: pdu.report(1, ErrorCode.INTERNAL_ERROR, "the disk is full\n")),
     "refused",
     "the cache reports error 1, internal error: the disk is full[?]",
 )
@@ -366,7 +366,7 @@ FAULTS["reports_an_error_with_lengths_that_lie"] = Fault(
 
 async def has_no_data(router: Connection) -> None:
     while await router.query():
-        await router.send(pdu.report(1, pdu.ErrorCode.NO_DATA_AVAILABLE, ""))
+        await router.send(pdu.report(1, ErrorCode.NO_DATA_AVAILABLE, ""))
 
 
 FAULTS["has_no_data"] = Fault(has_no_data, "no-data", "the cache has no data yet")

@@ -4,7 +4,8 @@ import struct
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from rtrd.rtr import pdu
-from rtrd.rtr.pdu import ErrorCode, Header, PDUError, Type
+from rtrd.rtr.pdu import PDUError
+from rtrlib.rtr_pdus import HEADER, ErrorCode, Header, PDUType
 
 
 class Prefix(NamedTuple):
@@ -25,11 +26,11 @@ def encode(one: PDU) -> bytes:
     """Encode one PDU."""
     match one:
         case pdu.SerialQuery(version, session, serial):
-            return struct.pack(">BBHII", version, Type.SERIAL_QUERY, session, 12, serial)
+            return struct.pack(">BBHII", version, PDUType.SERIAL_QUERY, session, 12, serial)
         case pdu.ResetQuery(version):
-            return struct.pack(">BBHI", version, Type.RESET_QUERY, 0, 8)
+            return struct.pack(">BBHI", version, PDUType.RESET_QUERY, 0, 8)
         case Prefix(version, announce, address, length, max_length, asn):
-            kind = Type.IPV4_PREFIX if len(address) == 4 else Type.IPV6_PREFIX
+            kind = PDUType.IPV4_PREFIX if len(address) == 4 else PDUType.IPV6_PREFIX
             head = struct.pack(">BBHI", version, kind, 0, 16 + len(address))
             return head + bytes([announce, length, max_length, 0]) + address + struct.pack(">I", asn)
         case _:
@@ -39,7 +40,7 @@ def encode(one: PDU) -> bytes:
 def decode(octets: bytes) -> PDU:
     """Decode one whole PDU; raises PDUError, whatever the octets are."""
     head = pdu.header(octets)
-    if head is None or head.type in {Type.SERIAL_QUERY, Type.RESET_QUERY, Type.ERROR_REPORT}:
+    if head is None or head.type in {PDUType.SERIAL_QUERY, PDUType.RESET_QUERY, PDUType.ERROR_REPORT}:
         return pdu.decode(octets)
     pdu.check(head)
     if head.length != len(octets):
@@ -49,17 +50,17 @@ def decode(octets: bytes) -> PDU:
 
 def _answer(head: Header, body: bytes) -> PDU:
     match head.type:
-        case Type.SERIAL_NOTIFY:
-            return pdu.SerialNotify(head.version, head.session, *struct.unpack(">I", body))
-        case Type.CACHE_RESPONSE:
-            return pdu.CacheResponse(head.version, head.session)
-        case Type.END_OF_DATA:
-            return pdu.EndOfData(head.version, head.session, *struct.unpack(f">{len(body) // 4}I", body))
-        case Type.CACHE_RESET:
+        case PDUType.SERIAL_NOTIFY:
+            return pdu.SerialNotify(head.version, head.session_id, *struct.unpack(">I", body))
+        case PDUType.CACHE_RESPONSE:
+            return pdu.CacheResponse(head.version, head.session_id)
+        case PDUType.END_OF_DATA:
+            return pdu.EndOfData(head.version, head.session_id, *struct.unpack(f">{len(body) // 4}I", body))
+        case PDUType.CACHE_RESET:
             return pdu.CacheReset(head.version)
-        case Type.ROUTER_KEY:
+        case PDUType.ROUTER_KEY:
             ski, asn, spki = body[:20], body[20:24], body[24:]
-            return pdu.RouterKeyPDU(head.version, bool(head.session >> 8 & 1), ski, int.from_bytes(asn), spki)
+            return pdu.RouterKeyPDU(head.version, bool(head.session_id >> 8 & 1), ski, int.from_bytes(asn), spki)
         case _:
             address, asn = body[4:-4], body[-4:]
             return Prefix(head.version, bool(body[0] & 1), address, body[1], body[2], int.from_bytes(asn))
@@ -78,7 +79,7 @@ def pdus(octets: bytes) -> list[Any]:
 
 def read_pdu(stream: BinaryIO) -> Any:
     """Return the next PDU; None when the other side closed."""
-    head = stream.read(pdu.HEADER_SIZE)
+    head = stream.read(HEADER.size)
     header = pdu.header(head)
     return None if header is None else decode(head + stream.read(header.length - len(head)))
 

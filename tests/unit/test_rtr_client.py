@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 
 from rtrd.rtr import pdu
 from rtrd.rtr.client import Client, Limits
-from rtrd.rtr.pdu import ErrorCode, ErrorReport, Type
+from rtrd.rtr.pdu import ErrorReport
 from rtrd.rtr.server import RTRServer
 from rtrd.rtr.store import Store
+from rtrlib.rtr_pdus import ErrorCode, PDUType
 from tests.lab import rtr_wire
 from tests.lab.rtr_wire import pdus
 from tests.unit.test_rtr_pdu import PDUS, header
 from tests.unit.test_rtr_store import KEYS, vrps
 
-ANSWERS = {Type.CACHE_RESPONSE, Type.IPV4_PREFIX, Type.IPV6_PREFIX, Type.END_OF_DATA, Type.CACHE_RESET,
-           Type.ROUTER_KEY, Type.ERROR_REPORT, Type.SERIAL_NOTIFY}  # fmt: skip
+ANSWERS = {PDUType.CACHE_RESPONSE, PDUType.IPV4_PREFIX, PDUType.IPV6_PREFIX, PDUType.END_OF_DATA, PDUType.CACHE_RESET,
+           PDUType.ROUTER_KEY, PDUType.ERROR_REPORT, PDUType.SERIAL_NOTIFY}  # fmt: skip
 
 
 class FakeTransport(asyncio.Transport):
@@ -116,10 +117,10 @@ def test_all_octets_are_answered_by_whole_pdus_and_no_exception() -> None:
     check()
 
 
-def kind(one: rtr_wire.PDU) -> Type:
+def kind(one: rtr_wire.PDU) -> PDUType:
     header = pdu.header(rtr_wire.encode(one))
     assert header is not None
-    return Type(header.type)
+    return PDUType(header.type)
 
 
 def test_an_error_report_is_never_answered_whatever_is_in_it() -> None:

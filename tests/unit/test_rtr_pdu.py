@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rtrd.rtr import pdu
 from rtrd.vrps import packed
+from rtrlib.rtr_pdus import ErrorCode
 from tests.lab import rtr_wire
 from tests.lab.rtr_wire import Prefix
 
@@ -80,27 +81,27 @@ def header(version: int, kind: int, length: int, session: int = 0) -> bytes:
 @pytest.mark.parametrize(
     ("octets", "code"),
     [
-        (header(2, 2, 8), pdu.ErrorCode.UNSUPPORTED_VERSION),
-        (header(255, 2, 8), pdu.ErrorCode.UNSUPPORTED_VERSION),
-        (header(1, 5, 8), pdu.ErrorCode.UNSUPPORTED_TYPE),
-        (header(1, 11, 8), pdu.ErrorCode.UNSUPPORTED_TYPE),
-        (header(0, 9, 40) + bytes(32), pdu.ErrorCode.UNSUPPORTED_TYPE),
-        (header(1, 2, 0), pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 2, 0xFFFFFFFF), pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 1, 8), pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 7, 12) + bytes(4), pdu.ErrorCode.CORRUPT_DATA),
-        (header(0, 7, 24) + bytes(16), pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 9, 32) + bytes(24), pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 10, pdu.MAX_PDU + 1), pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 10, 16) + struct.pack(">II", 1, 0), pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 10, 16) + struct.pack(">II", 0xFFFFFFFF, 0), pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 10, 16) + struct.pack(">II", 0, 1), pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 10, 17) + struct.pack(">II", 0, 0) + b"x", pdu.ErrorCode.CORRUPT_DATA),
-        (header(1, 2, 8) + b"x", pdu.ErrorCode.CORRUPT_DATA),
-        (b"\x01", pdu.ErrorCode.CORRUPT_DATA),
+        (header(2, 2, 8), ErrorCode.UNSUPPORTED_VERSION),
+        (header(255, 2, 8), ErrorCode.UNSUPPORTED_VERSION),
+        (header(1, 5, 8), ErrorCode.UNSUPPORTED_TYPE),
+        (header(1, 11, 8), ErrorCode.UNSUPPORTED_TYPE),
+        (header(0, 9, 40) + bytes(32), ErrorCode.UNSUPPORTED_TYPE),
+        (header(1, 2, 0), ErrorCode.CORRUPT_DATA),
+        (header(1, 2, 0xFFFFFFFF), ErrorCode.CORRUPT_DATA),
+        (header(1, 1, 8), ErrorCode.CORRUPT_DATA),
+        (header(1, 7, 12) + bytes(4), ErrorCode.CORRUPT_DATA),
+        (header(0, 7, 24) + bytes(16), ErrorCode.CORRUPT_DATA),
+        (header(1, 9, 32) + bytes(24), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, pdu.MAX_PDU + 1), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 16) + struct.pack(">II", 1, 0), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 16) + struct.pack(">II", 0xFFFFFFFF, 0), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 16) + struct.pack(">II", 0, 1), ErrorCode.CORRUPT_DATA),
+        (header(1, 10, 17) + struct.pack(">II", 0, 0) + b"x", ErrorCode.CORRUPT_DATA),
+        (header(1, 2, 8) + b"x", ErrorCode.CORRUPT_DATA),
+        (b"\x01", ErrorCode.CORRUPT_DATA),
     ],
 )
-def test_what_is_wrong_has_its_code(octets: Any, code: pdu.ErrorCode) -> None:
+def test_what_is_wrong_has_its_code(octets: Any, code: ErrorCode) -> None:
     with pytest.raises(pdu.PDUError) as caught:
         pdu.decode(octets)
     assert caught.value.code is code
@@ -113,7 +114,7 @@ def test_text_that_is_no_utf8_is_shown_escaped() -> None:
 
 
 def test_a_report_of_ours_is_bounded_and_whole() -> None:
-    report = rtr_wire.decode(pdu.report(1, pdu.ErrorCode.CORRUPT_DATA, "é" * 1000, bytes(5000)))
+    report = rtr_wire.decode(pdu.report(1, ErrorCode.CORRUPT_DATA, "é" * 1000, bytes(5000)))
     assert isinstance(report, pdu.ErrorReport)
     assert len(report.pdu) == pdu.MAX_REPORTED
     assert report.text == "é" * (pdu.MAX_TEXT // 2)

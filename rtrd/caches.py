@@ -15,7 +15,7 @@ from rtrd.base.notation import said
 from rtrd.base.registry import Problem, Registry, Samples
 from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
-from rtrd.config import Group, Server
+from rtrd.config import CacheServer, Group
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrlib import (
     CacheGroup,
@@ -285,7 +285,7 @@ def _group(group: Group, keepalive: int) -> CacheGroup:
     return CacheGroup(group.preference, [_server(server, keepalive) for server in group.servers], name=str(group.name))
 
 
-def _server(server: Server, keepalive: int) -> TCPServer | SSHServer:
+def _server(server: CacheServer, keepalive: int) -> TCPServer | SSHServer:
     if server.transport == "tcp":
         return TCPServer(str(server.host), server.port, keepalive=keepalive, engine=server.engine)
     return SSHServer(

@@ -40,7 +40,7 @@ from rtrd.rtr.sessions import fresh as fresh_sessions
 from rtrd.version import __version__
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.exempts import Exempts
-from rtrd.vrps.guard import Limits
+from rtrd.vrps.guard import GuardLimits
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm_files import SlurmFiles
@@ -321,5 +321,5 @@ class Daemon:
         self._stop.set()
 
 
-def _limits(guard: Guard | None) -> Limits | None:
-    return None if guard is None else Limits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
+def _limits(guard: Guard | None) -> GuardLimits | None:
+    return None if guard is None else GuardLimits(guard.max_newly_invalid, guard.max_shrink, guard.hold)

@@ -19,7 +19,7 @@ Status = Literal["ok", "degraded", "failed"]
 logger = log.get("health")
 
 
-class Reading(NamedTuple):
+class HealthReading(NamedTuple):
     """How it is now."""
 
     status: Status
@@ -34,15 +34,15 @@ class Reading(NamedTuple):
         return {"status": self.status, "summary": self.summary}
 
 
-def judge(problems: Sequence[Problem], why_unhealthy: str | None) -> Reading:
+def judge(problems: Sequence[Problem], why_unhealthy: str | None) -> HealthReading:
     """Say how it is. `problems`: the critical ones first. `why_unhealthy`: why no VRPs can be relied on, if so."""
     if why_unhealthy is not None:
         others = sum(problem.what != why_unhealthy for problem in problems)
-        return Reading("failed", f"not healthy: {why_unhealthy}{_and_more(others)}", problems)
+        return HealthReading("failed", f"not healthy: {why_unhealthy}{_and_more(others)}", problems)
     if problems and problems[0].severity == "critical":
-        return Reading("degraded", f"degraded: {problems[0].what}{_and_more(len(problems) - 1)}", problems)
+        return HealthReading("degraded", f"degraded: {problems[0].what}{_and_more(len(problems) - 1)}", problems)
     warnings = f", {counted(len(problems), 'warning')}" if problems else ""
-    return Reading("ok", f"ready{warnings}", problems)
+    return HealthReading("ok", f"ready{warnings}", problems)
 
 
 def _and_more(count: int) -> str:
@@ -59,7 +59,7 @@ class Health:
         self._known: dict[str, Problem] = {}
         self._background = Background("health")
 
-    def read(self) -> Reading:
+    def read(self) -> HealthReading:
         """Say how it is now."""
         return judge(self._registry.problems(), self._why_unhealthy())
 

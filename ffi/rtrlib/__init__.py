@@ -1,4 +1,4 @@
-"""VRPs from RPKI caches by the RTR protocol (RFC 8210, 6810), with Debian's librtr inside."""
+"""VRPs from RPKI caches by the RTR protocol (RFC 8210, 6810), over a client of its own or Debian's librtr."""
 
 from importlib import metadata
 

@@ -16,23 +16,23 @@ KEPT: Final = 4096
 """Octets of a child's stderr."""
 
 
-class Command(NamedTuple):
+class CommandLine(NamedTuple):
     """What subprocess and asyncio take to start a process."""
 
     argv: list[str]
     env: dict[str, str]
 
 
-def module(name: str, *arguments: str) -> Command:
+def module(name: str, *arguments: str) -> CommandLine:
     """Run a module of rtrd or rtrlib; it finds all that this program finds, in the same order."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    return Command([sys.executable, "-P", "-s", "-m", name, *arguments], env)
+    return CommandLine([sys.executable, "-P", "-s", "-m", name, *arguments], env)
 
 
-def file(path: str, arguments: Sequence[str], folders: Sequence[str]) -> Command:
+def file(path: str, arguments: Sequence[str], folders: Sequence[str]) -> CommandLine:
     """Run a file that needs nothing but Python's own library and these folders, which it is told last."""
-    return Command([sys.executable, "-I", "-S", path, *arguments, *folders], dict(os.environ))
+    return CommandLine([sys.executable, "-I", "-S", path, *arguments, *folders], dict(os.environ))
 
 
 class LastWords:

@@ -13,7 +13,7 @@ from rtrd.base.text import counted
 from rtrd.bird import tables
 from rtrd.bird.client import Bird
 from rtrd.bird.replies import BirdError
-from rtrd.bird.tables import Protocol, Route
+from rtrd.bird.tables import BirdRoute, Protocol
 from rtrd.policy import OBSERVE
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import UNFIT, AttributeSummary, NeighborPolicy
@@ -114,7 +114,7 @@ def _vrps(ordered: bytes) -> list[VRP]:
     return [vrp for vrp, _ in unpack(packed.packed(ordered))]
 
 
-def _audit_table(name: str, found: Iterator[Route], vrp_set: VRPSet, total: Audit, most: int) -> None:
+def _audit_table(name: str, found: Iterator[BirdRoute], vrp_set: VRPSet, total: Audit, most: int) -> None:
     nothing = VRPSet()
     nothing.usable = True  # by which every route is not-found, so that the question tells all others
     table = RouteTable(nothing)
@@ -140,7 +140,7 @@ def _audit_table(name: str, found: Iterator[Route], vrp_set: VRPSet, total: Audi
         total.covers[cover] += count
 
 
-def _fill(table: RouteTable, found: Iterator[Route], name: str) -> dict[int, str]:
+def _fill(table: RouteTable, found: Iterator[BirdRoute], name: str) -> dict[int, str]:
     """Put BIRD's routes into a table, each protocol as a neighbor; gives their names by number."""
     neighbors: dict[str, int] = {}
     waiting: dict[tuple[int, int | None], list[str]] = {}

@@ -42,7 +42,7 @@ class Protocol(NamedTuple):
     """Of each channel its kind (ipv4, roa6, ...) and the table behind it."""
 
 
-class Route(NamedTuple):
+class BirdRoute(NamedTuple):
     """A route of a table; several of one prefix have the same text."""
 
     prefix: str
@@ -87,7 +87,7 @@ def quoted(table: str) -> str:
     raise BirdError(f"{printable(table)!r} can't be the name of a table")
 
 
-def routes(lines: Iterable[Line], local: dict[str, int]) -> Iterator[Route]:
+def routes(lines: Iterable[Line], local: dict[str, int]) -> Iterator[BirdRoute]:
     """Read the reply to `show route all table T`, route by route.
 
     `local`: our AS for each BGP protocol, which is the origin of routes with an empty path. Routes that no BGP brought,
@@ -111,7 +111,7 @@ def routes(lines: Iterable[Line], local: dict[str, int]) -> Iterator[Route]:
     yield from _routes(prefix, protocol, path, local)
 
 
-def _routes(prefix: str, protocol: str, path: str | None, local: dict[str, int]) -> Iterator[Route]:
+def _routes(prefix: str, protocol: str, path: str | None, local: dict[str, int]) -> Iterator[BirdRoute]:
     """Give what was told of a route; none, if no BGP brought it."""
     if path is not None:
         yield _route(prefix, protocol, path, local)
@@ -119,9 +119,9 @@ def _routes(prefix: str, protocol: str, path: str | None, local: dict[str, int])
         raise BirdError(f"{prefix} of {protocol} has no AS path that rtrd can read")
 
 
-def _route(prefix: str, protocol: str, path: str, local: dict[str, int]) -> Route:
+def _route(prefix: str, protocol: str, path: str, local: dict[str, int]) -> BirdRoute:
     try:
-        return Route(prefix, protocol, origin(path, local.get(protocol)))
+        return BirdRoute(prefix, protocol, origin(path, local.get(protocol)))
     except ValueError:
         raise BirdError(f"this is not an AS path: {printable(path[:60])!r}") from None
 

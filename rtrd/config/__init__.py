@@ -1,6 +1,7 @@
 """The configuration: what a file may say, and how it is read; every fault is reported at once, with its line.
 
-The Structs here are the whole contract: the reader (`lines`), docs/configuration.md and its test follow them.
+The Structs here are the whole contract: the reader (yaml_reader.py), docs/configuration.md and its test follow them.
+A Struct has the name of the part that it is for: `Caches` configures rtrd.caches.Caches.
 Names are those of the YAML with `-` written as `_` (and `from_` for `from`).
 """
 
@@ -37,7 +38,7 @@ class _Mapping(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
 Addresses = Annotated[tuple[Address, ...], Meta(min_length=1)]
 
 
-class Server(_Mapping, frozen=True):
+class CacheServer(_Mapping, frozen=True):
     """One cache: where an RTR server listens, and how it is reached."""
 
     host: HostName
@@ -56,7 +57,7 @@ class Group(_Mapping, frozen=True):
 
     name: Name
     preference: Annotated[int, Meta(ge=0, le=255)]
-    servers: Annotated[tuple[Server, ...], Meta(min_length=1)]
+    servers: Annotated[tuple[CacheServer, ...], Meta(min_length=1)]
 
 
 class Caches(_Mapping, frozen=True):
@@ -273,10 +274,10 @@ def _examine(text: str, path: Path) -> Examined:
         wanted={
             Caches: "name a cache under groups",
             Group: "name a cache: - {name: primary, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}",
-            Server: "name a cache: - {host: 192.0.2.10, port: 323}",
+            CacheServer: "name a cache: - {host: 192.0.2.10, port: 323}",
         },
         checks={
-            Server: checks.check_server,
+            CacheServer: checks.check_server,
             Caches: checks.check_caches,
             Action: checks.check_action,
             PolicyRule: checks.check_rule,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rtrd.base.endpoint import Endpoint
-from rtrd.config import Caches, Config, Group, PolicyRule, Server
+from rtrd.config import Caches, CacheServer, Config, Group, PolicyRule
 
 
 class Difference(NamedTuple):
@@ -112,7 +112,7 @@ def _sources(rule: PolicyRule) -> str:
     return "any neighbor" if rule.from_ is None else ", ".join(rule.from_)
 
 
-def _server(server: Server) -> str:
+def _server(server: CacheServer) -> str:
     return f"{Endpoint(server.host, server.port)}" + ("" if server.transport == "tcp" else f" ({server.transport})")
 
 

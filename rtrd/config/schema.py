@@ -14,7 +14,7 @@ from msgspec import inspect
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.notation import ROUTER_NAME
-from rtrd.config import Action, Config, PolicyRule, PrefixLengths, RTRServer, Server, When
+from rtrd.config import Action, CacheServer, Config, PolicyRule, PrefixLengths, RTRServer, When
 from rtrd.config.types import Address, HostName, Name, NeighborMatch, RouterName, Share
 from rtrd.config.yaml_reader import alternatives
 from rtrd.tags import Tag, TagSpec
@@ -52,7 +52,7 @@ LEAVES: Final[dict[Any, dict[str, Any]]] = {
 """What is one text in the file."""
 
 TOGETHER: Final[dict[type, dict[str, Any]]] = {
-    Server: {
+    CacheServer: {
         "if": {"properties": {"transport": {"const": "ssh"}}, "required": ["transport"]},
         "then": {"required": ["user", "key"]},
         "else": {"properties": {"user": False, "key": False, "host-key": False}},

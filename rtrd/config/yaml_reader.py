@@ -95,7 +95,7 @@ def alternatives(kind: inspect.Type) -> list[inspect.Type]:
     return [member for member in members if not isinstance(member, inspect.NoneType)]
 
 
-class Reading(NamedTuple):
+class YAMLReading(NamedTuple):
     """What a file says, and what is wrong with it."""
 
     root: Node
@@ -104,7 +104,7 @@ class Reading(NamedTuple):
     """Faults and warnings, in order of their lines."""
 
 
-def read(text: str, file: str, schema: Schema) -> Reading:
+def read(text: str, file: str, schema: Schema) -> YAMLReading:
     """Read a file's text; `file` names it in what is found."""
     nothing = Node(1, "")
     try:
@@ -113,22 +113,22 @@ def read(text: str, file: str, schema: Schema) -> Reading:
         mark = error.problem_mark or error.context_mark
         # What is missing at the end of the file is missing after its last line, not on one that isn't there.
         line = min(mark.line + 1, len(text.splitlines())) if mark else 1
-        return Reading(nothing, [FileFault(file, line, f"not YAML: {_sentence(error)}")])
+        return YAMLReading(nothing, [FileFault(file, line, f"not YAML: {_sentence(error)}")])
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        return Reading(
+        return YAMLReading(
             nothing, [FileFault(file, line, f"not YAML: the character {shown(chr(_code(error)))} is not allowed")]
         )
     except RecursionError:
-        return Reading(nothing, [FileFault(file, 1, "not YAML that can be read: it is nested too deeply")])
+        return YAMLReading(nothing, [FileFault(file, 1, "not YAML that can be read: it is nested too deeply")])
     walk = _Walk(file, schema)
     if node is None:
         walk.report(1, "the file is empty")
-        return Reading(nothing, walk.findings)
+        return YAMLReading(nothing, walk.findings)
     found = walk.struct(node, inspect.type_info(schema.root), "")
     if walk.faults:
         found.value = FAULTY
-    return Reading(found, sorted(set(walk.findings)))
+    return YAMLReading(found, sorted(set(walk.findings)))
 
 
 def _code(error: yaml.reader.ReaderError) -> int:

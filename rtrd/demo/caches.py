@@ -7,17 +7,11 @@ import signal
 from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from rtrd.demo.lab import Listening, find_program
+from rtrlib.vrp import VRP
 
-
-class VRP(NamedTuple):
-    """Prefix in text form, max length, origin AS (RFC 6811, section 2)."""
-
-    prefix: str
-    max_length: int
-    asn: int
+__all__ = ["VRP", "Cache", "RtrdCache", "write_vrps"]
 
 
 def write_vrps(path: Path, vrps: Iterable[VRP]) -> None:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from rtrd.demo.caches import VRP
+from rtrlib.vrp import VRP
 
 AS_SET, AS_SEQUENCE = 1, 2
 FEEDER_ASN = 64496

@@ -9,12 +9,13 @@ from typing import Any
 
 from rtrd.commands import http_client
 from rtrd.demo import report
-from rtrd.demo.caches import VRP, RtrdCache
+from rtrd.demo.caches import RtrdCache
 from rtrd.demo.chain import Chain
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.report import Row
 from rtrd.demo.routers import EXABGP_5, GOBGP, Received
 from rtrd.demo.routes import HIJACKER, Internet, Route, internet, validity
+from rtrlib.vrp import VRP
 
 DRAWING = """\
   rtrd cache --RTR--> rtrd              {vrps} VRPs

@@ -25,7 +25,7 @@ from rtrd.rib.attributes import (
     ORIGINATOR_ID,
     TRANSITIVE,
     AttributeSet,
-    Other,
+    OtherAttribute,
     Segment,
     origin_as,
 )
@@ -47,7 +47,7 @@ _WELL_KNOWN = {
     "no-peer": (0xFFFF, 0xFF04),
     "blackhole": (0xFFFF, 0x029A),
 }
-_UNREAD = Other(0, 0, b"")
+_UNREAD = OtherAttribute(0, 0, b"")
 """An attribute of a code that there is not (RFC 4271 section 4.3), of a route whose other attributes are not known."""
 _CLOSES = {"[": "]", "(": ")"}
 
@@ -158,7 +158,7 @@ class _Fields:
         self.communities: list[tuple[int, int]] = []
         self.large: list[tuple[int, int, int]] = []
         self.extended: list[int] = []
-        self.others: list[Other] = []
+        self.others: list[OtherAttribute] = []
         self._sequence = sequence
 
     def read(self, words: Iterator[str]) -> None:
@@ -172,7 +172,7 @@ class _Fields:
             "large-community": self._large,
             "extended-community": self._extended,
             "attribute": self._generic,
-            "atomic-aggregate": lambda _: self.others.append(Other(ATOMIC_AGGREGATE, TRANSITIVE, b"")),
+            "atomic-aggregate": lambda _: self.others.append(OtherAttribute(ATOMIC_AGGREGATE, TRANSITIVE, b"")),
             "aggregator": self._aggregator,
             "originator-id": lambda words: self._router_ids(ORIGINATOR_ID, words),
             "cluster-list": lambda words: self._router_ids(CLUSTER_LIST, words),
@@ -218,11 +218,11 @@ class _Fields:
     def _aggregator(self, words: Iterator[str]) -> None:
         asn, _, address = " ".join(_until(words, ")")).removeprefix("( ").partition(":")
         value = _number(asn, 32).to_bytes(4) + ipaddress.IPv4Address(address).packed
-        self.others.append(Other(AGGREGATOR, OPTIONAL | TRANSITIVE, value))
+        self.others.append(OtherAttribute(AGGREGATOR, OPTIONAL | TRANSITIVE, value))
 
     def _router_ids(self, code: int, words: Iterator[str]) -> None:
         value = b"".join(ipaddress.IPv4Address(word).packed for word in _values(words))
-        self.others.append(Other(code, OPTIONAL, value))
+        self.others.append(OtherAttribute(code, OPTIONAL, value))
 
     def _generic(self, words: Iterator[str]) -> None:
         if next(words) != "[":
@@ -239,7 +239,7 @@ class _Fields:
             case 1 | 2 | 16:
                 raise ValueError("octets of no such attribute")
             case other:
-                self.others.append(Other(other, int(flags, 16) & ~0x10, data))
+                self.others.append(OtherAttribute(other, int(flags, 16) & ~0x10, data))
 
 
 def _segments(data: bytes) -> Iterator[Segment]:

@@ -15,7 +15,7 @@ from rtrd.config.yaml_reader import meant
 from rtrd.exabgp.conf_file import Section, Statement, last, parse, shown
 from rtrd.exabgp.conf_grammar import Grammar
 from rtrd.exabgp.conf_receivers import ConfiguredSession
-from rtrd.exabgp.conf_sessions import Sessions
+from rtrd.exabgp.conf_sessions import ConfiguredSessions
 from rtrd.exabgp.recommended import HOLD_TIME, WANTED, Wanted, recommended_api
 
 _TRUE: Final = frozenset({"true", "enable", "enabled"})
@@ -62,7 +62,7 @@ class _Checker:
         self._found: dict[FileFault, None] = {}
         self._left_out = 0
         self._grammar = Grammar(self.report)
-        self._sessions = Sessions(self.report)
+        self._sessions = ConfiguredSessions(self.report)
         self.sessions: list[ConfiguredSession] = []
         self.commands: list[tuple[int, tuple[str, ...]]] = []
         self._templates: dict[str, Section] = {}

@@ -14,7 +14,7 @@ _OFF: Final = ("false", "disable", "disabled")
 _TOLD_APART: Final = "rtrd tells sessions with one address apart by the `local-address`"
 
 
-class Sessions:
+class ConfiguredSessions:
     """Makes sessions of neighbors."""
 
     def __init__(self, report: Report) -> None:

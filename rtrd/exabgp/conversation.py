@@ -26,8 +26,8 @@ from rtrd.exabgp.neighbor_text import (
     InExtensive,
     PathIds,
     Range,
-    Received,
-    Row,
+    ReceivedUpdates,
+    SessionRow,
     SummaryReader,
     UpFor,
 )
@@ -294,7 +294,7 @@ class Conversation:
         return True
 
     def _in_extensive(self, found: InExtensive) -> None:
-        if isinstance(found, Row):
+        if isinstance(found, SessionRow):
             self._listed(found)
         elif isinstance(found, UpFor):
             self.neighbors.up_for(found.seconds, self._wall())
@@ -304,7 +304,7 @@ class Conversation:
             self._engine.path_ids(found.address, found.family, taken=found.taken)
         elif isinstance(found, CanRefresh):
             (self._unable.discard if found.able else self._unable.add)(normal(found.address))
-        elif isinstance(found, Received):
+        elif isinstance(found, ReceivedUpdates):
             self.api.counted(normal(found.address), found.updates, found.families)
         else:
             self._agreed(found)
@@ -318,7 +318,7 @@ class Conversation:
         if self.bgp_sessions.listed(address, found._replace(local=local), self._wall()):
             self.gate.wants_refresh(address, self._clock())  # UPDATEs that came before could not be read
 
-    def _in_summary(self, row: Row) -> None:
+    def _in_summary(self, row: SessionRow) -> None:
         if not row.established:
             return
         address = normal(row.address)
@@ -328,7 +328,7 @@ class Conversation:
             self.gate.neighbors_due = self._clock()  # the list knows more
         self._is_up(row.address)
 
-    def _listed(self, row: Row) -> None:
+    def _listed(self, row: SessionRow) -> None:
         if self.neighbors.listed(row, self._wall()):
             self._is_up(row.address)
         elif row.address not in self._engine.receivers and self.neighbors.up(normal(row.address)) is False:

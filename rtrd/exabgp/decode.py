@@ -54,7 +54,7 @@ class _Line(msgspec.Struct):
     neighbor: _Neighbor | None = None
 
 
-class Other(NamedTuple):
+class OtherEvent(NamedTuple):
     """An event that changes no route."""
 
     kind: str
@@ -76,7 +76,7 @@ class Octets(NamedTuple):
     """Of an UPDATE: what the line says of its session (`negotiated`)."""
 
 
-Event = Parsed | State | Other | Negotiated | Octets
+Event = Parsed | State | OtherEvent | Negotiated | Octets
 
 
 class DecodeError(ValueError):
@@ -105,12 +105,12 @@ def decode(line: bytes) -> Event:
         raise DecodeError(f"not JSON of the shape that ExaBGP writes: {error}") from error
     neighbor, read = decoded.neighbor, _READERS.get(decoded.type)
     if neighbor is None:
-        return Other(decoded.type)
+        return OtherEvent(decoded.type)
     event = None if read is None else read(neighbor)
     if isinstance(event, State):
         time = _plain(decoded.time)
         return event._replace(time=None if isinstance(time, str) else time)
-    return event or Other(decoded.type, neighbor.address.peer)
+    return event or OtherEvent(decoded.type, neighbor.address.peer)
 
 
 def _octets(neighbor: _Neighbor, kind: Literal["update", "open"]) -> Octets | None:
@@ -141,7 +141,7 @@ def _message(neighbor: _Neighbor) -> Event | None:
         return octets
     update = None if neighbor.message is None else neighbor.message.update
     if update is None:  # End-of-RIB (RFC 4724 section 2), for one
-        return Other("send", neighbor.address.peer) if neighbor.direction == "send" else None
+        return OtherEvent("send", neighbor.address.peer) if neighbor.direction == "send" else None
     if neighbor.asn is None:
         raise DecodeError("an UPDATE without AS numbers")
     asns = neighbor.asn.local, neighbor.asn.peer

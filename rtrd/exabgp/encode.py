@@ -24,7 +24,7 @@ from rtrd.rib.attributes import (
     TRANSITIVE,
     UNDERSTOOD,
     AttributeSet,
-    Other,
+    OtherAttribute,
     Segment,
     for_kind,
     with_treatment,
@@ -138,7 +138,7 @@ def attribute_words(attributes: AttributeSet, treatment: Treatment, kind: str = 
     return " ".join(words)
 
 
-def _other(other: Other) -> str:
+def _other(other: OtherAttribute) -> str:
     if other.code == AGGREGATOR and len(other.value) == 8 and not other.flags & PARTIAL:
         # In words, since ExaBGP then writes it as the neighbor's session wants AS numbers (RFC 6793).
         asn, address = struct.unpack("!I4s", other.value)
@@ -146,7 +146,7 @@ def _other(other: Other) -> str:
     return _generic(other.code, _passed_on(other), other.value)
 
 
-def _passed_on(other: Other) -> int:
+def _passed_on(other: OtherAttribute) -> int:
     """Give the flags of an attribute that is passed on: one that nobody here understands is Partial (RFC 4271 s. 5)."""
     transitive = other.flags & (OPTIONAL | TRANSITIVE) == OPTIONAL | TRANSITIVE
     return other.flags | (PARTIAL if transitive and other.code not in UNDERSTOOD else 0)

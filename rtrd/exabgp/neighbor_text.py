@@ -17,7 +17,7 @@ SENT: Final = "#sent"
 """The heading of the column of UPDATEs sent."""
 
 
-class Row(NamedTuple):
+class SessionRow(NamedTuple):
     """One session of ExaBGP."""
 
     address: str
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 
 class UpFor(NamedTuple):
-    """For how long the session of the last Row is up, in whole seconds."""
+    """For how long the session of the last SessionRow is up, in whole seconds."""
 
     seconds: int
 
@@ -73,7 +73,7 @@ class CanRefresh(NamedTuple):
     able: bool
 
 
-class Received(NamedTuple):
+class ReceivedUpdates(NamedTuple):
     """How many UPDATEs a session has received."""
 
     address: str
@@ -82,7 +82,7 @@ class Received(NamedTuple):
     """How many families both sides have: an End-of-RIB is an UPDATE, too."""
 
 
-InExtensive = Row | UpFor | Range | PathIds | Agreement | CanRefresh | Received
+InExtensive = SessionRow | UpFor | Range | PathIds | Agreement | CanRefresh | ReceivedUpdates
 """What a line of `show neighbor extensive` may say."""
 
 
@@ -106,7 +106,7 @@ class SummaryReader:
         columns = text.split()
         self._from_the_right = columns.index(SENT) - len(columns) if SENT in columns else -2
 
-    def read(self, text: str) -> Row | None:
+    def read(self, text: str) -> SessionRow | None:
         """Read a row (`127.0.0.2  65001  0:00:02 established  2  0`); None for a line that is none.
 
         4.2 names only neighbors that are established, 5.0 all that are configured.
@@ -116,7 +116,7 @@ class SummaryReader:
             return None
         sent = words[max(self._from_the_right, -len(words))]
         count = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 20 else 0
-        return Row(words[0], "established" in words[3:], count)
+        return SessionRow(words[0], "established" in words[3:], count)
 
 
 class ExtensiveReader:
@@ -149,7 +149,7 @@ class ExtensiveReader:
             case ["local", local]:
                 self._local = local
             case ["state", state]:
-                return Row(self._address, state.lower() == "established", local=self._local)
+                return SessionRow(self._address, state.lower() == "established", local=self._local)
             case ["up", "for", *duration]:
                 self._up_for = _seconds(duration)
                 return None if self._up_for is None else UpFor(self._up_for)
@@ -168,14 +168,14 @@ class ExtensiveReader:
         self._address = named if is_address(named) else None
         return _range(named) if self._address is None else None
 
-    def _of_session(self, address: str, words: list[str]) -> Agreement | CanRefresh | Received | None:
+    def _of_session(self, address: str, words: list[str]) -> Agreement | CanRefresh | ReceivedUpdates | None:
         match words:
             case ["route-refresh:", *ends] if len(ends) == 2 and "n/a" not in ends:
                 return CanRefresh(address, ends == ["enabled", "enabled"])
             case ["Message", "Statistic", *_]:
                 return self._agreement(address)
             case ["update:", _, received] if received.isdecimal() and len(received) < 20:
-                return Received(address, int(received), self._families)
+                return ReceivedUpdates(address, int(received), self._families)
         return None
 
     def _capability(self, address: str, words: list[str], version: str) -> PathIds | None:

@@ -14,7 +14,7 @@ import ipaddress
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
-from rtrd.exabgp.neighbor_text import Network, Row
+from rtrd.exabgp.neighbor_text import Network, SessionRow
 from rtrd.policy import normal
 
 ANOTHER: Final = 30.0
@@ -137,7 +137,7 @@ class Neighbors:
         self._another = set()
         self._row = None
 
-    def listed(self, row: Row, now: float) -> bool:
+    def listed(self, row: SessionRow, now: float) -> bool:
         """Take a row. True: it says that a session is up, which counts unless an event is newer."""
         address = normal(row.address)
         self._row = None

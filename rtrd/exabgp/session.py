@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from rtrd.base import log
 from rtrd.exabgp.conversation import REFRESH, Conversation, Sender
-from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
+from rtrd.exabgp.decode import DecodeError, Event, Octets, OtherEvent, decode
 from rtrd.exabgp.encode import Encoder
 from rtrd.exabgp.gate import MOST_PREFIXES, Do, Step
 from rtrd.exabgp.neighbor_text import is_text_event
@@ -198,7 +198,7 @@ class ExaBGP:
             self.conversation.session_changed(event)
         elif type(event) is Negotiated:
             self.engine.negotiated(event)
-        elif type(event) is Other and event.neighbor is not None:
+        elif type(event) is OtherEvent and event.neighbor is not None:
             self.conversation.heard_of(event.neighbor)
             if event.kind == "update":  # End-of-RIB
                 self._update_came(event.neighbor, "")

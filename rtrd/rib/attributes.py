@@ -54,7 +54,7 @@ class Segment(NamedTuple):
     asns: tuple[int, ...]
 
 
-class Other(NamedTuple):
+class OtherAttribute(NamedTuple):
     """A path attribute that rtrd passes on as octets."""
 
     code: int
@@ -80,7 +80,7 @@ class AttributeSet(NamedTuple):
     communities: tuple[tuple[int, int], ...] = ()
     large_communities: tuple[tuple[int, int, int], ...] = ()
     extended_communities: tuple[int, ...] = ()
-    others: tuple[Other, ...] = ()
+    others: tuple[OtherAttribute, ...] = ()
     """In the order of their codes."""
 
     def same(self, other: AttributeSet) -> bool:
@@ -130,7 +130,7 @@ def for_kind(attributes: AttributeSet, kind: str) -> AttributeSet:
     )
 
 
-def _outside(other: Other) -> Other | None:
+def _outside(other: OtherAttribute) -> OtherAttribute | None:
     """Give what of an attribute leaves the AS (RFC 4360 section 6; RFC 5701 section 2 is alike)."""
     if other.code == _AIGP:
         return None
@@ -225,7 +225,7 @@ def read_octets(key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
         if code in (ORIGIN, AS_PATH, MED, LOCAL_PREF, COMMUNITIES, EXTENDED_COMMUNITIES, LARGE_COMMUNITIES):
             values[code] = value
         else:
-            others.append(Other(code, flags, value))
+            others.append(OtherAttribute(code, flags, value))
     path = tuple(_segments(values[AS_PATH]))
     return AttributeSet(
         family=family,

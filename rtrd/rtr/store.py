@@ -19,7 +19,7 @@ from rtrd.rtr import pdu
 from rtrd.rtr.intervals import Intervals
 from rtrd.vrps import packed
 from rtrd.vrps.files import RouterKey
-from rtrd.vrps.packed import VRP_SIZE, Difference
+from rtrd.vrps.packed import VRP_SIZE, VRPDifference
 from rtrlib.rtr_pdus import MAX_VERSION
 
 VERSIONS = range(MAX_VERSION + 1)
@@ -44,7 +44,7 @@ class Data(NamedTuple):
 class Delta(NamedTuple):
     """What differs between two Data; all that the history keeps of them."""
 
-    vrps: Difference
+    vrps: VRPDifference
     keys_announced: frozenset[RouterKey] = frozenset()
     keys_withdrawn: frozenset[RouterKey] = frozenset()
 

@@ -17,7 +17,7 @@ State = Literal["following", "judging", "held", "rejected"]
 """`following`: nothing is pending. `rejected`: an operator keeps what is in force, until the next change."""
 
 
-class Limits(NamedTuple):
+class GuardLimits(NamedTuple):
     """When a change is too much, and how long it is held then."""
 
     newly_invalid: float
@@ -39,13 +39,13 @@ class Figures(NamedTuple):
     """In force now."""
     vrps_then: int
 
-    def exceed(self, limits: Limits) -> bool:
+    def exceed(self, limits: GuardLimits) -> bool:
         """Tell whether it is too much: more than a share, not equal to it."""
         shrinks = self.vrps - self.vrps_then > limits.shrink * self.vrps
         return shrinks or self.newly_invalid > limits.newly_invalid * self.routes
 
 
-class Action(enum.Enum):
+class GuardAction(enum.Enum):
     """What is to be done after an event."""
 
     NOTHING = enum.auto()
@@ -62,7 +62,7 @@ class NothingHeldError(Exception):
 class Guard:
     """The state of one VRP set's changes. Times are seconds of any clock that never goes back."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: GuardLimits) -> None:
         self.limits = limits
         self.state: State = "following"
         self.figures: Figures | None = None
@@ -78,7 +78,7 @@ class Guard:
         at = min(self._expires, inf if self.state == "rejected" else self._began + self.limits.hold)
         return None if at == inf else at
 
-    def changed(self, now: float, *, pending: bool, keep: bool, expires: float = inf) -> Action:
+    def changed(self, now: float, *, pending: bool, keep: bool, expires: float = inf) -> GuardAction:
         """Note that a change is pending.
 
         `pending`: something differs from what is in force. `keep`: what is in force is worth keeping; the first VRPs
@@ -86,55 +86,55 @@ class Guard:
         """
         if not pending or not keep:
             self._follow()
-            return Action.TAKE if pending else Action.NOTHING
+            return GuardAction.TAKE if pending else GuardAction.NOTHING
         if self.state in ("following", "rejected"):
             self.state = "judging"
             self._began = now
         self._expires = min(self._expires, expires)
-        return self.tick(now) if now >= self._expires else Action.JUDGE
+        return self.tick(now) if now >= self._expires else GuardAction.JUDGE
 
-    def shrunk(self, *, pending: bool) -> Action:
+    def shrunk(self, *, pending: bool) -> GuardAction:
         """Note that VRPs expired, which no guard holds up: what is pending is another change now."""
         if not pending:
             self._follow()
-            return Action.NOTHING
-        return Action.JUDGE if self.state in ("judging", "held") else Action.NOTHING
+            return GuardAction.NOTHING
+        return GuardAction.JUDGE if self.state in ("judging", "held") else GuardAction.NOTHING
 
-    def judged(self, figures: Figures) -> Action:
+    def judged(self, figures: Figures) -> GuardAction:
         """Note what all that is pending would do."""
         if self.state not in ("judging", "held"):
-            return Action.NOTHING
+            return GuardAction.NOTHING
         if not figures.exceed(self.limits):
             return self._take()
         self.holds += self.state != "held"
         self.state = "held"
         self.figures = figures
-        return Action.NOTHING
+        return GuardAction.NOTHING
 
-    def change(self, limits: Limits, now: float) -> Action:
+    def change(self, limits: GuardLimits, now: float) -> GuardAction:
         """Go by other limits: what is held is judged again, and its time runs from when it began.
 
         What an operator rejected stays out until the next change.
         """
         self.limits = limits
         if self.state not in ("judging", "held"):
-            return Action.NOTHING
-        return self._take() if self.until is not None and now >= self.until else Action.JUDGE
+            return GuardAction.NOTHING
+        return self._take() if self.until is not None and now >= self.until else GuardAction.JUDGE
 
-    def tick(self, now: float) -> Action:
+    def tick(self, now: float) -> GuardAction:
         """Note that time has passed."""
-        return self._take() if self.until is not None and now >= self.until else Action.NOTHING
+        return self._take() if self.until is not None and now >= self.until else GuardAction.NOTHING
 
-    def expired(self) -> Action:
+    def expired(self) -> GuardAction:
         """Note that what is in force is kept no longer: it is too old, or the guard ends."""
-        return self._take() if self.state != "following" else Action.NOTHING
+        return self._take() if self.state != "following" else GuardAction.NOTHING
 
     def check_held(self) -> None:
         """Raise NothingHeldError when nothing is held or was rejected."""
         if self.state not in ("held", "rejected"):
             raise NothingHeldError("no VRP change is held")
 
-    def accept(self) -> Action:
+    def accept(self) -> GuardAction:
         """Take what is held or was rejected, as an operator says. Raises NothingHeldError."""
         self.check_held()
         return self._take()
@@ -150,9 +150,9 @@ class Guard:
             raise NothingHeldError("no VRP change is held")
         self.state = "rejected"
 
-    def _take(self) -> Action:
+    def _take(self) -> GuardAction:
         self._follow()
-        return Action.TAKE
+        return GuardAction.TAKE
 
     def _follow(self) -> None:
         self.state = "following"

@@ -15,7 +15,7 @@ from rtrd.base import log
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.text import counted
-from rtrd.vrps.guard import Action, Figures, Guard, Limits, NothingHeldError, State
+from rtrd.vrps.guard import Figures, Guard, GuardAction, GuardLimits, NothingHeldError, State
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.vrp_set import Apply, VRPChanges, VRPSet
 
@@ -27,7 +27,7 @@ MOST_LISTED: Final = 16384
 TICK: Final = 1.0
 """Most seconds between two looks at the clock while there is a time to wait for."""
 
-_OFF: Final = Limits(newly_invalid=inf, shrink=inf, hold=0)
+_OFF: Final = GuardLimits(newly_invalid=inf, shrink=inf, hold=0)
 """Which nothing is judged by."""
 
 logger = log.get("guard")
@@ -53,7 +53,7 @@ class Guarding:
 
     def __init__(
         self,
-        limits: Limits | None,
+        limits: GuardLimits | None,
         vrp_set: VRPSet,
         task_queue: TaskQueue,
         impact: Callable[[VRPChanges | None], Impact],
@@ -147,7 +147,7 @@ class Guarding:
         text = "the held change is rejected; what is in force stays until the next change"
         logger.warning(text, by=by, **self._fields())
 
-    def change(self, limits: Limits | None) -> None:
+    def change(self, limits: GuardLimits | None) -> None:
         """Go by other limits; None: by none, and all that is held is in force at once."""
         self._task_queue.do(self._change(limits))
 
@@ -226,15 +226,15 @@ class Guarding:
         else:
             self._listed = None
 
-    def _do(self, action: Action, why: str) -> Apply:
+    def _do(self, action: GuardAction, why: str) -> Apply:
         """Do what the guard says, with its first slice; give what is in force because of it."""
         taken = VRPChanges()
-        if action is not Action.NOTHING:
+        if action is not GuardAction.NOTHING:
             self._stop_judging()
-        if action is Action.JUDGE:
+        if action is GuardAction.JUDGE:
             self._judging = self._impact(self._listed)
             taken = yield from self._judge()
-        elif action is Action.TAKE:
+        elif action is GuardAction.TAKE:
             taken = yield from self._take(why)
         self._set_timer()
         return taken
@@ -251,7 +251,7 @@ class Guarding:
         finally:
             self._accepted = ""
 
-    def _change(self, limits: Limits | None) -> Generator[None]:
+    def _change(self, limits: GuardLimits | None) -> Generator[None]:
         if limits is not None:
             self._vrp_set.defer(defer=True)
             self.enabled = True
@@ -266,7 +266,7 @@ class Guarding:
         why = "what was in force would be too old" if rejected else "its time is over"
         yield from self._later(self.guard.tick(self._clock.steady()), why)
 
-    def _later(self, action: Action, why: str) -> Generator[None]:
+    def _later(self, action: GuardAction, why: str) -> Generator[None]:
         taken = yield from self._do(action, why)
         if len(taken):
             self._took(taken)
@@ -299,7 +299,7 @@ class Guarding:
         self._stop_judging()
         held = self.guard.state == "held"
         action = self.guard.judged(figures)
-        if action is Action.TAKE:
+        if action is GuardAction.TAKE:
             return (yield from self._take("it is within the limits by now" if held else ""))
         if not held and self.pending:
             logger.warning("a VRP change is held: accept or reject it", **self._fields())

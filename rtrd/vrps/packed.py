@@ -50,7 +50,7 @@ def ordered(records: bytes | bytearray | memoryview) -> bytes:
     return ffi.buffer(out, count * PACKED.size)[:]
 
 
-class Difference(NamedTuple):
+class VRPDifference(NamedTuple):
     """The difference of two sets: ordered VRPs that came, and that went."""
 
     announced: bytes
@@ -98,7 +98,7 @@ def first_ipv6(records: bytes) -> int:
     return find(records, b"\x06") * VRP_SIZE
 
 
-def diff(old: bytes, new: bytes) -> Difference:
+def diff(old: bytes, new: bytes) -> VRPDifference:
     """Compare two ordered sets.
 
     Equal halves are passed over at the speed of memcmp: a few changes in 0.7 M VRPs cost milliseconds.
@@ -131,10 +131,10 @@ def diff(old: bytes, new: bytes) -> Difference:
             old_middle = find(old, middle, old_low, old_high)
         # The second half is pushed first: halves come out in order, and so does the change.
         pending += [(old_middle, old_high, new_middle, new_high), (old_low, old_middle, new_low, new_middle)]
-    return Difference(b"".join(announced), b"".join(withdrawn))
+    return VRPDifference(b"".join(announced), b"".join(withdrawn))
 
 
-def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]) -> tuple[bytes, Difference]:
+def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]) -> tuple[bytes, VRPDifference]:
     """Apply changes (single ordered VRPs) to an ordered set.
 
     Returns the new set and what really changed: announcing what is there, or withdrawing what is not, is
@@ -162,4 +162,4 @@ def merge(records: bytes, announced: Iterable[bytes], withdrawn: Iterable[bytes]
             done += VRP_SIZE
             went.append(record)
     pieces.append(view[done:])
-    return b"".join(pieces), Difference(b"".join(came), b"".join(went))
+    return b"".join(pieces), VRPDifference(b"".join(came), b"".join(went))

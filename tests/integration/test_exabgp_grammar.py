@@ -11,7 +11,7 @@ import pytest
 
 from rtrd.exabgp.encode import announce, attribute_words
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import AttributeSet, Other, Segment
+from rtrd.rib.attributes import AttributeSet, OtherAttribute, Segment
 from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
 from tests.lab import ROOT
 from tests.lab.programs import run
@@ -126,7 +126,7 @@ def test_attribute_sets_of_every_kind(python: str) -> None:
             large_communities=several(32, 3, 80),  # type: ignore[arg-type]
             extended_communities=tuple(each[0] for each in several(64, 1, 40)),
             others=tuple(
-                Other(code, flags, chance.randbytes(size))
+                OtherAttribute(code, flags, chance.randbytes(size))
                 for code, flags, size in (
                     (6, 0x40, 0),
                     (7, 0xC0, 8),

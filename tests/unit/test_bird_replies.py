@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rtrd.bird import tables
 from rtrd.bird.replies import MAX_LINE, BirdError, Line, Replies
-from rtrd.bird.tables import Protocol, Route
+from rtrd.bird.tables import BirdRoute, Protocol
 
 # As BIRD 2.0.12 prints them.
 PROTOCOLS = b"""\
@@ -147,10 +147,10 @@ def test_protocols_and_their_tables() -> None:
 
 def test_routes_have_the_origin_of_rfc_6811() -> None:
     assert list(tables.routes(lines(ROUTES), {"up": 65000})) == [
-        Route("192.0.2.0/24", "up", 64501),
-        Route("192.0.2.0/24", "other", None),
-        Route("198.51.100.0/24", "up", 65000),
-        Route("2001:db8::/32", "up", 4200000001),
+        BirdRoute("192.0.2.0/24", "up", 64501),
+        BirdRoute("192.0.2.0/24", "other", None),
+        BirdRoute("198.51.100.0/24", "up", 65000),
+        BirdRoute("2001:db8::/32", "up", 4200000001),
     ]
 
 
@@ -169,7 +169,7 @@ def test_routes_as_bird_3_prints_them() -> None:
 \tsource: static
 0000\x20
 """
-    assert list(tables.routes(lines(told), {"up": 65000})) == [Route("192.0.2.0/24", "up", 64501)]
+    assert list(tables.routes(lines(told), {"up": 65000})) == [BirdRoute("192.0.2.0/24", "up", 64501)]
 
 
 def test_a_route_of_bgp_without_a_path_is_a_fault() -> None:

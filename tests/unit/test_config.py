@@ -66,9 +66,9 @@ def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
     assert shown == {
         field.encode_name
         for each in (
-            *(config.Config, config.Caches, config.Group, config.Server, config.Guard, config.RTRServer, config.TLS),
+            *(config.Config, config.Caches, config.Group, config.CacheServer, config.Guard, config.RTRServer),
             *(config.Bird, config.PolicyRule, config.Action, config.History, config.When, config.PrefixLengths),
-            *(config.NeighborConfig, config.AsSetAction),
+            *(config.NeighborConfig, config.AsSetAction, config.TLS),
         )
         for field in msgspec.structs.fields(each)
     }

@@ -25,7 +25,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "The top": config.Config,
     "caches": config.Caches,
     "groups": config.Group,
-    "servers": config.Server,
+    "servers": config.CacheServer,
     "history": config.History,
     "guard": config.Guard,
     "rtr-server": config.RTRServer,

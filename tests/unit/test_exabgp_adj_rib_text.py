@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rtrd.exabgp.adj_rib_text import read_advertised
 from rtrd.exabgp.encode import attribute_words
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Other, Segment, with_treatment
+from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, OtherAttribute, Segment, with_treatment
 from rtrd.tags import Tag
 
 HEAD = "neighbor 127.0.0.3 local-ip 127.0.0.1 local-as 65000 peer-as 65001 router-id 127.0.0.1 family-allowed in-open "
@@ -38,8 +38,8 @@ def test_a_route_with_everything(version: str) -> None:
     assert read(words, version, "ipv6 unicast 2001:db8:1::/48 next-hop 2001:db8::1") == AttributeSet(
         6, "2001:db8::1", 2, TWO, 64500, 5, 200, ((65000, 1), (65535, 65281)),
         ((65000, 1, 2), (65000, 3, 4)), (0x4300000000000001,),
-        (Other(6, 0x40, b""), Other(7, 0xC0, bytes.fromhex("0000fde9c0000209")), Other(9, 0x80, b"\x0a\0\0\1"),
-         Other(10, 0x80, b"\x0a\0\0\1\x0a\0\0\2")),
+        (OtherAttribute(6, 0x40, b""), OtherAttribute(7, 0xC0, bytes.fromhex("0000fde9c0000209")),
+         OtherAttribute(9, 0x80, b"\x0a\0\0\1"), OtherAttribute(10, 0x80, b"\x0a\0\0\1\x0a\0\0\2")),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from rtrd.rib.attributes import (
     AS_SET,
     INCOMPLETE,
     AttributeSet,
-    Other,
+    OtherAttribute,
     Segment,
     key_of,
     origin_as,
@@ -266,7 +266,9 @@ def test_no_octets_raise(raw: bytes) -> None:
         large_communities=st.lists(st.tuples(U32, U32, U32), max_size=80).map(tuple),
         extended_communities=st.lists(st.integers(0, (1 << 64) - 1), max_size=80).map(tuple),
         others=st.lists(
-            st.builds(Other, st.sampled_from([6, 7, 35, 99]), st.sampled_from([0xC0, 0xE0]), st.binary(max_size=300)),
+            st.builds(
+                OtherAttribute, st.sampled_from([6, 7, 35, 99]), st.sampled_from([0xC0, 0xE0]), st.binary(max_size=300)
+            ),
             max_size=3,
             unique_by=lambda other: other.code,
         ).map(lambda others: tuple(sorted(others))),

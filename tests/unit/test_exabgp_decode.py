@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
+from rtrd.exabgp.decode import DecodeError, Event, Octets, OtherEvent, decode
 from rtrd.exabgp.parsed import Parsed
 from rtrd.policy import Policy
 from rtrd.rib.attributes import read_octets
@@ -23,7 +23,7 @@ from tests.lab.vrp_sets import set_of
 
 LINES = sorted(line for file in SAMPLES.glob("*/*.jsonl") for line in file.read_bytes().splitlines())
 PEER = "127.0.0.2"
-EVENTS = (Parsed, State, Other, Negotiated, Octets)
+EVENTS = (Parsed, State, OtherEvent, Negotiated, Octets)
 
 
 def changed(name: str, *replacements: tuple[str, str], version: str = "exabgp-5.0.15") -> bytes:
@@ -118,15 +118,17 @@ def test_a_state_whose_time_is_none_is_one_nevertheless(time: str) -> None:
 @pytest.mark.parametrize(
     ("line", "event"),
     [
-        pytest.param(sample("session-up-main"), Other("state", PEER), id="connected is not up"),
+        pytest.param(sample("session-up-main"), OtherEvent("state", PEER), id="connected is not up"),
         pytest.param(
-            changed("down-tcp-closed", ('"type": "state"', '"type": "fsm"')), Other("fsm", PEER), id="a state machine's"
+            changed("down-tcp-closed", ('"type": "state"', '"type": "fsm"')),
+            OtherEvent("fsm", PEER),
+            id="a state machine's",
         ),
-        pytest.param(sample("eor-v6"), Other("update", PEER), id="End-of-RIB changes no route"),
+        pytest.param(sample("eor-v6"), OtherEvent("update", PEER), id="End-of-RIB changes no route"),
         pytest.param(
-            b'{"type": "notification", "notification": "shutdown"}', Other("notification"), id="of no neighbor"
+            b'{"type": "notification", "notification": "shutdown"}', OtherEvent("notification"), id="of no neighbor"
         ),
-        pytest.param(b"{}", Other(""), id="of nothing"),
+        pytest.param(b"{}", OtherEvent(""), id="of nothing"),
     ],
 )
 def test_lines_that_change_no_route(line: bytes, event: Event) -> None:
@@ -204,7 +206,9 @@ def test_a_session_that_negotiated_ipv4_over_ipv6() -> None:
     line = sample_lines("session-up-main")[6]
     assert decode(line) == Negotiated(PEER, extended_next_hop=True)
     assert decode(line.replace(b'"ipv4 unicast ipv6"', b"")) == Negotiated(PEER, extended_next_hop=False)
-    assert decode(line.replace(b'"nexthop": [', b'"nexthop": ["ipv4 unicast ipv6", 7,')) == Other("negotiated", PEER)
+    assert decode(line.replace(b'"nexthop": [', b'"nexthop": ["ipv4 unicast ipv6", 7,')) == OtherEvent(
+        "negotiated", PEER
+    )
 
 
 @pytest.mark.parametrize("name", ["negotiated", "negotiated-addpath", "negotiated-addpath-both"])

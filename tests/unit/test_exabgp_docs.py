@@ -8,7 +8,7 @@ import pytest
 from rtrd.commands import attach
 from rtrd.exabgp import conversation, encode, gate, local_routes, send_barrier, startup, window
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import AttributeSet, Other, Segment
+from rtrd.rib.attributes import AttributeSet, OtherAttribute, Segment
 from rtrd.tags import Tag
 from tests.lab import ROOT, pages
 
@@ -85,7 +85,7 @@ def said(grammar: str) -> list[str]:
 
 def test_the_grammar_is_that_of_the_code() -> None:
     """Commands with everything in them have the words of the page, in their order, and no other."""
-    others = Other(7, 0xC0, bytes(8)), Other(99, 0xC0, b"\1")
+    others = OtherAttribute(7, 0xC0, bytes(8)), OtherAttribute(99, 0xC0, b"\1")
     full = AttributeSet(
         4, "192.0.2.1", 0, (Segment(2, (65001,)),), 65001, 5, 100, ((1, 2),), ((1, 2, 3),), (2 << 48,), others
     )

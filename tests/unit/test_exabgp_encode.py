@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rtrd.exabgp import encode
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, Other, Segment
+from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, OtherAttribute, Segment
 from rtrd.tags import Tag, rfc8097_tag
 
 U32 = r"(?:0|[1-9]\d{0,9})"
@@ -64,8 +64,8 @@ segments = st.builds(
 )
 
 others = st.builds(
-    Other, st.sampled_from([6, 7, 9, 35, 99]), st.sampled_from([0x40, 0x80, 0xC0, 0xE0]), st.binary(max_size=9)
-) | st.builds(Other, st.just(7), st.sampled_from([0xC0, 0xE0]), st.binary(min_size=8, max_size=8))
+    OtherAttribute, st.sampled_from([6, 7, 9, 35, 99]), st.sampled_from([0x40, 0x80, 0xC0, 0xE0]), st.binary(max_size=9)
+) | st.builds(OtherAttribute, st.just(7), st.sampled_from([0xC0, 0xE0]), st.binary(min_size=8, max_size=8))
 
 
 @st.composite

@@ -2,22 +2,28 @@
 
 import pytest
 
-from rtrd.exabgp.neighbor_text import Agreement, ExtensiveReader, InExtensive, PathIds, Row, SummaryReader
+from rtrd.exabgp.neighbor_text import Agreement, ExtensiveReader, InExtensive, PathIds, SessionRow, SummaryReader
 
 
 @pytest.mark.parametrize(
     ("text", "row"),
     [
-        ("127.0.0.2       65001     0:00:02 established           2          0", Row("127.0.0.2", True, 2)),
-        ("127.0.0.3       65003        down idle                  0          0", Row("127.0.0.3", established=False)),
-        ("2001:db8::1     65003     0:01:00 established           0          0", Row("2001:db8::1", established=True)),
+        ("127.0.0.2       65001     0:00:02 established           2          0", SessionRow("127.0.0.2", True, 2)),
+        (
+            "127.0.0.3       65003        down idle                  0          0",
+            SessionRow("127.0.0.3", established=False),
+        ),
+        (
+            "2001:db8::1     65003     0:01:00 established           0          0",
+            SessionRow("2001:db8::1", established=True),
+        ),
         ("Peer            AS        up/down state       |     #sent     #recvd", None),
         ("", None),
         ("done", None),
         ("a b c d", None),
     ],
 )
-def test_a_row_of_the_summary(text: str, row: Row | None) -> None:
+def test_a_row_of_the_summary(text: str, row: SessionRow | None) -> None:
     assert SummaryReader().read(text) == row
 
 
@@ -62,7 +68,7 @@ def read(version: str, *words: str) -> list[InExtensive]:
 )
 def test_whether_path_ids_go_to_a_neighbor(version: str, local: str, remote: str, column: str, *, taken: bool) -> None:
     assert read(version, "ESTABLISHED", local, remote, column) == [
-        Row("127.0.0.2", established=True, local="127.0.0.1"),
+        SessionRow("127.0.0.2", established=True, local="127.0.0.1"),
         PathIds("127.0.0.2", 4, taken),
         PathIds("127.0.0.2", 6, taken),
     ]
@@ -70,7 +76,7 @@ def test_whether_path_ids_go_to_a_neighbor(version: str, local: str, remote: str
 
 def test_4_2_does_not_tell_one_direction_from_none() -> None:
     assert read("4.2.21", "ESTABLISHED", "enabled", "enabled", "disabled") == [
-        Row("127.0.0.2", established=True, local="127.0.0.1")
+        SessionRow("127.0.0.2", established=True, local="127.0.0.1")
     ]
 
 
@@ -100,7 +106,9 @@ def test_what_a_session_that_is_up_agreed_on(
 
 @pytest.mark.parametrize(("version", "column"), [("4.2.21", "n/a"), ("5.0.15", "disabled")])
 def test_before_the_session_is_up_it_is_not_known(version: str, column: str) -> None:
-    assert read(version, "IDLE", "enabled", "n/a", column) == [Row("127.0.0.2", established=False, local="127.0.0.1")]
+    assert read(version, "IDLE", "enabled", "n/a", column) == [
+        SessionRow("127.0.0.2", established=False, local="127.0.0.1")
+    ]
 
 
 def test_without_add_path_in_the_configuration_it_is_known_before() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from rtrd.exabgp.neighbor_text import Row
+from rtrd.exabgp.neighbor_text import SessionRow
 from rtrd.exabgp.neighbors import ANOTHER, Findings, Known, Neighbors, Told
 
 A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::1"
@@ -23,7 +23,7 @@ class Story(Neighbors):
 
     def row(self, address: str, up_for: int | None = None, local: str = LOCAL) -> None:
         """A row of a list; `up_for`: of one that is up."""
-        self.listed(Row(address, up_for is not None, local=local), self.now)
+        self.listed(SessionRow(address, up_for is not None, local=local), self.now)
         if up_for is not None:
             self.up_for(up_for, self.now)
 
@@ -87,7 +87,7 @@ def test_the_time_of_an_event_stays_and_a_list_does_not_change_it(told: Story) -
 def test_a_list_tells_since_when_or_that_it_is_up_at_least_since_now(told: Story) -> None:
     told.list_begins()
     told.row(A, 100)
-    told.listed(Row(B, established=True, local=LOCAL), told.now)
+    told.listed(SessionRow(B, established=True, local=LOCAL), told.now)
     assert [told.since(one) for one in (A, B)] == [900, 1000]
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from rtrd.exabgp.decode import DecodeError, Event, Octets, Other, decode
+from rtrd.exabgp.decode import DecodeError, Event, Octets, OtherEvent, decode
 from rtrd.exabgp.parsed import Parsed
 from rtrd.rib.attributes import (
     AS_CONFED_SEQUENCE,
@@ -41,7 +41,7 @@ class Undecodable(NamedTuple):
     """A line that is no JSON."""
 
 
-Seen = Routes | State | Other | Negotiated | Undecodable
+Seen = Routes | State | OtherEvent | Negotiated | Undecodable
 
 
 class Case(NamedTuple):
@@ -88,7 +88,7 @@ def others(count: int) -> list[Seen]:
 
 
 def kinds(*names: str) -> list[Seen]:
-    return [Other(name, PEER) for name in names]
+    return [OtherEvent(name, PEER) for name in names]
 
 
 def session_up(*, idle: bool, extended_next_hop: bool) -> list[Seen]:
@@ -160,13 +160,13 @@ EXPECTED: dict[str, Case] = {
             *kinds("signal"),
             State(PEER, up=False, reason="stop, message [shutting down]"),
             *kinds("fsm", "fsm"),
-            Other("notification"),
+            OtherEvent("notification"),
         ],
         v4=[
             *kinds("signal"),
             State(PEER, up=False, reason="stop, message (shutting down)"),
             *kinds("fsm"),
-            Other("notification"),
+            OtherEvent("notification"),
         ],
         differs=EXTRA_FSM + "; a reason is free text of each version",
     ),

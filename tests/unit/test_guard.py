@@ -2,9 +2,9 @@
 
 import pytest
 
-from rtrd.vrps.guard import Action, Figures, Guard, Limits, NothingHeldError
+from rtrd.vrps.guard import Figures, Guard, GuardAction, GuardLimits, NothingHeldError
 
-JUDGE, TAKE, NOTHING = Action.JUDGE, Action.TAKE, Action.NOTHING
+JUDGE, TAKE, NOTHING = GuardAction.JUDGE, GuardAction.TAKE, GuardAction.NOTHING
 HARMLESS = Figures(routes=1000, newly_invalid=50, vrps=100, vrps_then=80)
 """Exactly the limits."""
 INVALID = HARMLESS._replace(newly_invalid=51)
@@ -13,10 +13,10 @@ SHRUNK = HARMLESS._replace(vrps_then=79)
 
 @pytest.fixture
 def guard() -> Guard:
-    return Guard(Limits(newly_invalid=0.05, shrink=0.2, hold=300))
+    return Guard(GuardLimits(newly_invalid=0.05, shrink=0.2, hold=300))
 
 
-def change(guard: Guard, now: float, figures: Figures, expires: float = 7200) -> Action:
+def change(guard: Guard, now: float, figures: Figures, expires: float = 7200) -> GuardAction:
     """What is done about a change with these figures."""
     assert guard.changed(now, pending=True, keep=True, expires=expires) is JUDGE
     return guard.judged(figures)
@@ -55,8 +55,10 @@ def test_one_beyond_a_limit_is_held_until_the_time_is_over(guard: Guard, figures
         pytest.param((0, 0), (1000, 1, 100, 100), NOTHING, id="limits of nothing hold the first route"),
     ],
 )
-def test_what_the_limits_hold(limits: tuple[float, float], figures: tuple[int, int, int, int], action: Action) -> None:
-    guard = Guard(Limits(*limits, hold=300))
+def test_what_the_limits_hold(
+    limits: tuple[float, float], figures: tuple[int, int, int, int], action: GuardAction
+) -> None:
+    guard = Guard(GuardLimits(*limits, hold=300))
     assert change(guard, 0, Figures(*figures)) is action
     assert guard.state == ("following" if action is TAKE else "held")
 

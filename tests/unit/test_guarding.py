@@ -9,7 +9,7 @@ import pytest
 from rtrd.base.clock import Clock
 from rtrd.rib.whatif import Impact
 from rtrd.vrps import guarding
-from rtrd.vrps.guard import Limits, NothingHeldError
+from rtrd.vrps.guard import GuardLimits, NothingHeldError
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP, pack
@@ -36,7 +36,7 @@ class Story(EffectiveStory):
         self.observed = Observed(self.vrp_set)
         self.table = self.observed.table
         self.guarding = Guarding(
-            Limits(0.05, 0.2, 300),
+            GuardLimits(0.05, 0.2, 300),
             self.vrp_set,
             self.effective.task_queue,
             lambda pending: Impact(self.vrp_set, [self.table], pending),
@@ -202,24 +202,24 @@ class TestOtherLimits:
 
     def test_what_is_within_them_is_in_force(self, story: Story) -> None:
         story.sync(story.begin(), BAD)
-        story.guarding.change(Limits(0.99, 0.2, 300))
+        story.guarding.change(GuardLimits(0.99, 0.2, 300))
         assert (story.state, story.in_force) == ("held", set(GOOD))
-        story.guarding.change(Limits(1, 0.2, 300))
+        story.guarding.change(GuardLimits(1, 0.2, 300))
         assert (story.state, story.in_force) == ("following", set(BAD))
 
     def test_its_time_runs_from_when_it_began(self, story: Story) -> None:
         story.sync(story.begin(), BAD)
         story.tick(200)
-        story.guarding.change(Limits(0.05, 0.2, 400))
+        story.guarding.change(GuardLimits(0.05, 0.2, 400))
         assert story.guarding.status()["held"]["seconds_left"] == 200
-        story.guarding.change(Limits(0.05, 0.2, 200))
+        story.guarding.change(GuardLimits(0.05, 0.2, 200))
         assert (story.state, story.in_force) == ("following", set(BAD))
 
     def test_what_was_rejected_stays_out_until_the_next_change(self, story: Story) -> None:
         cache = story.begin()
         story.sync(cache, BAD)
         story.guarding.reject()
-        story.guarding.change(Limits(1, 1, 1))
+        story.guarding.change(GuardLimits(1, 1, 1))
         assert (story.state, story.in_force) == ("rejected", set(GOOD))
         story.delta(cache, [OTHER[0]])
         assert (story.state, story.in_force) == ("following", {*BAD, OTHER[0]})
@@ -231,7 +231,7 @@ class TestOtherLimits:
         assert (story.state, story.in_force, len(story.told)) == ("following", set(BAD), 40)
         story.sync(cache, OTHER)
         assert story.in_force == set(OTHER)
-        story.guarding.change(Limits(0.05, 0.2, 300))
+        story.guarding.change(GuardLimits(0.05, 0.2, 300))
         story.sync(cache, BAD)
         assert (story.state, story.in_force) == ("held", set(OTHER))
 

@@ -15,8 +15,11 @@ struct whatif {
     size_t n, at;
     struct walk walk; /* of ranges[at]; over: not yet begun */
     bool covers;
+    size_t looked; /* routes and VRPs, for the routes since the budget was last charged */
     struct whatif_counts counts;
 };
+
+#define LOOKS_OF_ROUTE 64 /* that many cost about as much as a route */
 
 static int compare(const void *a, const void *b)
 {
@@ -73,11 +76,13 @@ void whatif_free(struct whatif *whatif)
     free(whatif);
 }
 
-static enum validity validity_by(const struct vrp_view *view, const struct rib *rib, uint32_t number)
+static enum validity validity_by(struct whatif *whatif, const struct vrp_view *view, uint32_t number)
 {
-    const struct route *route = route_at(rib, number);
-    struct prefix prefix = route_prefix(rib, number);
-    return vrpset_validate_view(view, prefix.family, prefix.addr, prefix.len, summary_of(rib, route)->origin);
+    const struct route *route = route_at(whatif->rib, number);
+    struct prefix prefix = route_prefix(whatif->rib, number);
+    int64_t origin = summary_of(whatif->rib, route)->origin;
+    whatif->looked += LOOKS_OF_ROUTE / 2;
+    return vrpset_validate_view(view, prefix.family, prefix.addr, prefix.len, origin, &whatif->looked);
 }
 
 static void shorten(struct prefix *prefix)
@@ -87,15 +92,16 @@ static void shorten(struct prefix *prefix)
 }
 
 /* How the prefix of a route that would be invalid is still reached; a valid route tells more than one not found. */
-static enum cover cover_of(const struct whatif *whatif, struct prefix prefix)
+static enum cover cover_of(struct whatif *whatif, struct prefix prefix)
 {
     const struct rib *rib = whatif->rib;
     enum cover found = COVER_NONE;
     for (;; shorten(&prefix)) {
+        whatif->looked += LOOKS_OF_ROUTE / 4;
         for (uint32_t i = chain_of(rib, &prefix); i != NO_ROUTE; i = route_at(rib, i)->next) {
             if (route_gone(rib, route_at(rib, i)))
                 continue;
-            enum validity validity = validity_by(&whatif->then, rib, i);
+            enum validity validity = validity_by(whatif, &whatif->then, i);
             if (validity == VALIDITY_VALID)
                 return COVER_VALID;
             if (validity == VALIDITY_NOT_FOUND)
@@ -111,7 +117,7 @@ static bool judge(struct whatif *whatif, uint32_t number, struct whatif_row *row
     const struct rib *rib = whatif->rib;
     const struct route *route = route_at(rib, number);
     const struct vrp_view today = {.set = rib->set};
-    enum validity now = validity_by(&today, rib, number), then = validity_by(&whatif->then, rib, number);
+    enum validity now = validity_by(whatif, &today, number), then = validity_by(whatif, &whatif->then, number);
     whatif->counts.routes++;
     if (now == then)
         return false;
@@ -143,12 +149,10 @@ bool whatif_work(struct whatif *whatif, size_t budget, struct whatif_row *rows, 
         for (; (more = walk_at(rib, &whatif->walk, &chain)) && budget; walk_step(&whatif->walk)) {
             for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next) {
                 struct whatif_row row;
-                budget = less(budget, 1);
-                if (route_gone(rib, route_at(rib, chain)) || !judge(whatif, chain, &row))
-                    continue;
-                if (row.then == VALIDITY_INVALID && whatif->covers)
-                    budget = less(budget, row.prefix.len / 4u);
-                if (*n < room)
+                bool moved = !route_gone(rib, route_at(rib, chain)) && judge(whatif, chain, &row);
+                budget = less(budget, 1 + whatif->looked / LOOKS_OF_ROUTE);
+                whatif->looked %= LOOKS_OF_ROUTE;
+                if (moved && *n < room)
                     rows[(*n)++] = row;
             }
         }

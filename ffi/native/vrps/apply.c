@@ -23,7 +23,7 @@ static int walk_start(struct vrpset *set, unsigned source, struct walk walk)
     walk.bit = UINT32_C(1) << source;
     if (!walk.records)
         for (int i = 0; i < TABLES; i++)
-            walk.most += (size_t)set->v4.tables[i].used + set->v6.tables[i].used;
+            walk.most += table_used(&set->v4.tables[i]) + table_used(&set->v6.tables[i]);
     set->walk = walk;
     return 0;
 }
@@ -58,9 +58,11 @@ static void edit(struct walk *walk, struct entry *entry, uint8_t family)
     }
 }
 
-static void visit(struct vrpset *set, struct entry *entry, uint8_t family)
+static void visit(struct vrpset *set, struct entry *entry, struct crowd *crowd, uint8_t family)
 {
     struct walk *walk = &set->walk;
+    const uint32_t next = entry->next;
+    const unsigned force = entry->force;
     bool was_due = due(set, entry), was = in_force(set, entry), is = was;
     /* Nobody else who counts says it. A filter is not asked: that one matches may be pending. */
     bool sole = (entry->live & set->active) == walk->bit;
@@ -83,6 +85,8 @@ static void visit(struct vrpset *set, struct entry *entry, uint8_t family)
     entry->force = was ? BOTH : 0;
     if (was != is)
         entry->force ^= walk->records ? BOTH : BOTH ^ set->shown;
+    if (crowd)
+        crowd_recount(crowd, entry, next, force);
     struct vrp_list *changes = walk->changes;
     if (told && changes->n < changes->room) /* there was room for as many as there are entries that may change */
         changes->records[changes->n++] = vrp_of(entry, family, announce);
@@ -91,11 +95,12 @@ static void visit(struct vrpset *set, struct entry *entry, uint8_t family)
 static size_t visit_part(struct vrpset *set, unsigned part)
 {
     uint8_t family = part < TABLES ? 4 : 6;
-    struct table *table = &family_of(set, family)->tables[part % TABLES];
-    for (uint32_t i = 0; i < table->room; i++)
-        if (table->entries[i].used)
-            visit(set, &table->entries[i], family);
-    return table->room;
+    const struct table *table = &family_of(set, family)->tables[part % TABLES];
+    struct table_cursor cursor = {0, 0};
+    struct crowd *crowd;
+    for (struct entry *entry; (entry = table_next(table, &cursor, &crowd));)
+        visit(set, entry, crowd, family);
+    return table_room(table);
 }
 
 static void finish(struct vrpset *set)
@@ -137,9 +142,9 @@ int vrpset_apply(struct vrpset *set, size_t budget, struct vrp_list *changes)
         }
     }
     for (size_t i = 0; walk->records && i < walk->n; i++) {
-        struct entry *entry = vrpset_find(set, walk->records[i].family, &walk->records[i]);
-        if (entry) /* gone when it was swept out: then it had changed back before */
-            visit(set, entry, walk->records[i].family);
+        struct found found = vrpset_find(set, walk->records[i].family, &walk->records[i]);
+        if (found.entry) /* gone when it was swept out: then it had changed back before */
+            visit(set, found.entry, found.crowd, walk->records[i].family);
     }
     for (size_t done = 0; !walk->records && walk->part < VRPSET_PARTS;) {
         if (done && done >= budget)

@@ -20,9 +20,10 @@ static inline bool is_one(const struct vrpset *set, enum which which, const stru
     return which == DUE ? due(set, entry) : counts(entry, set->active, false) && !due(set, entry);
 }
 
-/* Where the VRPs of one length that cover a prefix lie: in one probe run. */
+/* Where the VRPs of one length that cover a prefix lie: in one probe run, or in the crowd that it leads to. */
 struct probe {
     const struct table *table;
+    const struct crowd *crowd; /* in which `at` is; NULL: in the table */
     uint32_t at;
     uint8_t len;
 };
@@ -31,21 +32,65 @@ static inline bool probe_at(const struct vrpset *set, uint8_t family, struct key
 {
     uint64_t hash = hash_prefix(set, masked(key, len), len);
     const struct table *table = &family_const(set, family)->tables[table_number(hash)];
-    *probe = (struct probe){table, (uint32_t)hash & (table->room - 1), (uint8_t)len};
+    *probe = (struct probe){table, NULL, (uint32_t)hash & (table->room - 1), (uint8_t)len};
     return table->room != 0;
 }
 
-/* The next entry of the prefix in the run; NULL: that was the last one. */
-static inline const struct entry *probe_next(const struct vrpset *set, enum which which, struct key prefix,
-                                             struct probe *probe)
+static inline bool is_of(const struct entry *entry, struct key prefix, unsigned len)
 {
-    const struct entry *entries = probe->table->entries, *entry;
-    while ((entry = &entries[probe->at])->used) {
+    return entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == len;
+}
+
+/* The next entry of the prefix; NULL: that was the last one. Each that is looked at is counted. */
+static inline const struct entry *probe_next(const struct vrpset *set, enum which which, struct key prefix,
+                                             struct probe *probe, size_t *looked)
+{
+    const struct entry *entry;
+    while (!probe->crowd && (entry = &probe->table->entries[probe->at])->used) {
         probe->at = (probe->at + 1) & (probe->table->room - 1);
-        if (entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == probe->len && is_one(set, which, entry))
+        ++*looked;
+        if (!is_of(entry, prefix, probe->len))
+            continue;
+        if ((probe->crowd = crowd_of(probe->table, entry))) {
+            probe->at = 0;
+        } else if (is_one(set, which, entry)) {
+            return entry;
+        }
+    }
+    while (probe->crowd && probe->at < probe->crowd->room) {
+        entry = &probe->crowd->entries[probe->at++];
+        ++*looked;
+        if (entry->used && is_one(set, which, entry))
             return entry;
     }
     return NULL;
+}
+
+/* RFC 6811 section 2 by the VRPs in force of one length. True: the rest makes no difference. */
+static inline bool judge_length(const struct vrpset *set, struct key prefix, const struct probe *probe, int64_t asn,
+                                unsigned len, enum validity *validity)
+{
+    const struct table *table = probe->table;
+    const struct entry *entry;
+    for (uint32_t at = probe->at; (entry = &table->entries[at])->used; at = (at + 1) & (table->room - 1)) {
+        if (!is_of(entry, prefix, probe->len))
+            continue;
+        bool matches;
+        const struct crowd *crowd = crowd_of(table, entry);
+        if (crowd) {
+            if (!crowd_has_force(crowd, set->shown))
+                return false;
+            matches = crowd_match(crowd, set->shown, asn, len) != NULL;
+        } else if (in_force(set, entry)) {
+            matches = entry_matches(entry, asn, len);
+        } else {
+            continue;
+        }
+        *validity = matches ? VALIDITY_VALID : VALIDITY_INVALID;
+        if (matches)
+            return true;
+    }
+    return false;
 }
 
 /* The entries of a set that cover a prefix, the shortest first. */
@@ -56,13 +101,14 @@ struct covering {
     enum which which;
     struct lengths_walk lengths;
     struct probe probe; /* of one length; table NULL: none */
+    size_t looked;      /* entries */
 };
 
 static struct covering covering_begin(const struct vrpset *set, enum which which, uint8_t family, struct key key,
                                       unsigned len)
 {
     struct lengths_walk lengths = lengths_begin(&family_const(set, family)->lengths, key.hi, len);
-    return (struct covering){set, key, family, which, lengths, {NULL, 0, 0}};
+    return (struct covering){set, key, family, which, lengths, {NULL, NULL, 0, 0}, 0};
 }
 
 static inline const struct entry *covering_next(struct covering *walk)
@@ -70,7 +116,7 @@ static inline const struct entry *covering_next(struct covering *walk)
     for (int len;;) {
         const struct entry *entry = NULL;
         if (walk->probe.table)
-            entry = probe_next(walk->set, walk->which, masked(walk->key, walk->probe.len), &walk->probe);
+            entry = probe_next(walk->set, walk->which, masked(walk->key, walk->probe.len), &walk->probe, &walk->looked);
         if (entry)
             return entry;
         do
@@ -80,27 +126,33 @@ static inline const struct entry *covering_next(struct covering *walk)
     }
 }
 
-/* RFC 6811 section 2, VRP by VRP that covers the route. True: the rest makes no difference. */
-static inline bool judge(const struct entry *entry, int64_t asn, unsigned len, enum validity *validity)
-{
-    *validity = entry_matches(entry, asn, len) ? VALIDITY_VALID : VALIDITY_INVALID;
-    return *validity == VALIDITY_VALID;
-}
-
 static bool has(const struct vrpset *set, uint8_t family, const struct entry *entry)
 {
     const struct vrp vrp = vrp_of(entry, family, true);
-    const struct entry *found = vrpset_find(set, family, &vrp);
+    const struct entry *found = vrpset_find(set, family, &vrp).entry;
     return found && in_force(set, found);
 }
 
-/* `without`: a set whose VRPs don't count, or NULL. */
-static inline enum validity validate(struct covering walk, int64_t asn, unsigned len, const struct vrpset *without)
+/* By what is in force. */
+static enum validity validate(const struct vrpset *set, uint8_t family, struct key key, unsigned len, int64_t asn)
 {
     enum validity validity = VALIDITY_NOT_FOUND;
-    for (const struct entry *entry; (entry = covering_next(&walk));)
-        if (!(without && has(without, walk.family, entry)) && judge(entry, asn, len, &validity))
+    struct lengths_walk lengths = lengths_begin(&family_const(set, family)->lengths, key.hi, len);
+    struct probe probe;
+    for (int some; (some = lengths_next(&lengths)) >= 0;)
+        if (probe_at(set, family, key, (unsigned)some, &probe) &&
+            judge_length(set, masked(key, (unsigned)some), &probe, asn, len, &validity))
             break;
+    return validity;
+}
+
+/* By what is due, or without what another set has: VRP by VRP. */
+static enum validity validate_each(struct covering *walk, int64_t asn, unsigned len, const struct vrpset *without)
+{
+    enum validity validity = VALIDITY_NOT_FOUND;
+    for (const struct entry *entry; validity != VALIDITY_VALID && (entry = covering_next(walk));)
+        if (!(without && has(without, walk->family, entry)))
+            validity = entry_matches(entry, asn, len) ? VALIDITY_VALID : VALIDITY_INVALID;
     return validity;
 }
 
@@ -109,48 +161,56 @@ enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const ui
 {
     if (!set->usable)
         return VALIDITY_UNVERIFIED;
-    return validate(covering_begin(set, IN_FORCE, family, key_of(addr), len), asn, len, NULL);
+    return validate(set, family, key_of(addr), len, asn);
 }
 
 enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
-                                   int64_t asn)
+                                   int64_t asn, size_t *looked)
 {
     enum validity validity = VALIDITY_NOT_FOUND;
     struct key key = key_of(addr);
     if (view->set && !view->set->usable)
         return VALIDITY_UNVERIFIED;
-    if (view->set)
-        validity =
-            validate(covering_begin(view->set, view->due ? DUE : IN_FORCE, family, key, len), asn, len, view->without);
+    if (view->set && !view->due && !view->without) {
+        validity = validate(view->set, family, key, len, asn);
+    } else if (view->set) {
+        struct covering walk = covering_begin(view->set, view->due ? DUE : IN_FORCE, family, key, len);
+        validity = validate_each(&walk, asn, len, view->without);
+        *looked += walk.looked;
+    }
     if (!view->with || validity == VALIDITY_VALID)
         return validity;
-    enum validity more = validate(covering_begin(view->with, IN_FORCE, family, key, len), asn, len, NULL);
+    enum validity more = validate(view->with, family, key, len, asn);
     return more == VALIDITY_NOT_FOUND ? validity : more;
 }
 
 bool vrpset_allows_length(const struct vrpset *set, const struct prefix *prefix)
 {
-    struct covering walk = covering_begin(set, false, prefix->family, key_of(prefix->addr), prefix->len);
+    struct covering walk = covering_begin(set, IN_FORCE, prefix->family, key_of(prefix->addr), prefix->len);
     const struct entry *entry;
-    while ((entry = covering_next(&walk)) && vrp_of(entry, prefix->family, true).max < prefix->len)
-        ;
+    while ((entry = covering_next(&walk)) && entry->max < prefix->len)
+        if (walk.probe.crowd && walk.probe.crowd->widest < prefix->len)
+            walk.probe.at = walk.probe.crowd->room; /* none of this crowd does */
     return entry != NULL;
 }
 
 bool vrpset_judge(const struct vrpset *set, const struct prefix *prefix, int64_t asn, enum validity validity,
                   struct vrp *out)
 {
-    struct covering walk = covering_begin(set, false, prefix->family, key_of(prefix->addr), prefix->len);
+    struct covering walk = covering_begin(set, IN_FORCE, prefix->family, key_of(prefix->addr), prefix->len);
     enum validity found = VALIDITY_NOT_FOUND;
     bool own = false; /* *out is of the route's AS */
-    for (const struct entry *entry; (entry = covering_next(&walk));) {
-        struct vrp vrp = vrp_of(entry, prefix->family, true);
-        bool valid = judge(entry, asn, prefix->len, &found);
-        if (valid || !own)
-            *out = vrp;
-        own = vrp.asn == asn || own;
-        if (valid)
-            break;
+    for (const struct entry *entry; found != VALIDITY_VALID && (entry = covering_next(&walk));) {
+        const struct crowd *crowd = walk.probe.crowd;
+        if (crowd) { /* two of it are enough */
+            const struct entry *match = crowd_match(crowd, set->shown, asn, prefix->len);
+            entry = match ? match : crowd_any(crowd, set->shown, asn);
+            walk.probe.at = crowd->room;
+        }
+        found = entry_matches(entry, asn, prefix->len) ? VALIDITY_VALID : VALIDITY_INVALID;
+        if (found == VALIDITY_VALID || !own)
+            *out = vrp_of(entry, prefix->family, true);
+        own = entry->asn == asn || own;
     }
     return found == validity && found != VALIDITY_NOT_FOUND;
 }
@@ -204,14 +264,11 @@ static enum validity answer(const struct vrpset *set, struct asked *asked)
     if (!set->usable)
         return VALIDITY_UNVERIFIED;
     if (asked->many)
-        return validate(covering_begin(set, IN_FORCE, asked->family, asked->key, asked->len), asked->asn, asked->len,
-                        NULL);
-    for (unsigned n = 0; n < asked->n; n++) {
-        struct key prefix = masked(asked->key, asked->probes[n].len);
-        for (const struct entry *entry; (entry = probe_next(set, IN_FORCE, prefix, &asked->probes[n]));)
-            if (judge(entry, asked->asn, asked->len, &validity))
-                return validity;
-    }
+        return validate(set, asked->family, asked->key, asked->len, asked->asn);
+    for (unsigned n = 0; n < asked->n; n++)
+        if (judge_length(set, masked(asked->key, asked->probes[n].len), &asked->probes[n], asked->asn, asked->len,
+                         &validity))
+            break;
     return validity;
 }
 
@@ -297,24 +354,25 @@ size_t vrpset_filtered(const struct vrpset *set, uint8_t family, const uint8_t a
 
 static uint8_t part_family(unsigned part) { return part < TABLES ? 4 : part < VRPSET_PARTS ? 6 : 0; }
 
-/* The next entry of the part from *at on, which some of `sources` have, or (0) that is in force; NULL: there is none.
- */
-static const struct entry *part_next(const struct vrpset *set, uint32_t sources, unsigned part, uint32_t *at)
+/* The next entry of the part from the cursor on, which some of `sources` have, or (0) that is in force; NULL: there is
+ * none. */
+static const struct entry *part_next(const struct vrpset *set, uint32_t sources, unsigned part,
+                                     struct table_cursor *cursor)
 {
     const struct table *table = &family_const(set, part_family(part))->tables[part % TABLES];
-    while (*at < table->room) {
-        const struct entry *entry = &table->entries[(*at)++];
-        if (entry->used && (sources ? (entry->live & sources) != 0 : in_force(set, entry)))
-            return entry;
-    }
-    return NULL;
+    const struct entry *entry;
+    struct crowd *crowd;
+    do
+        entry = table_next(table, cursor, &crowd);
+    while (entry && !(sources ? (entry->live & sources) != 0 : in_force(set, entry)));
+    return entry;
 }
 
 int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out)
 {
     uint8_t family = part_family(part);
-    uint32_t at = 0;
-    if (!family || vrp_list_reserve(out, family_const(set, family)->tables[part % TABLES].used) != 0)
+    struct table_cursor at = {0, 0};
+    if (!family || vrp_list_reserve(out, table_used(&family_const(set, family)->tables[part % TABLES])) != 0)
         return -1;
     for (const struct entry *entry; (entry = part_next(set, sources, part, &at));)
         out->records[out->n++] = vrp_of(entry, family, true);
@@ -324,7 +382,7 @@ int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struc
 size_t vrpset_differing(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_source *out, size_t room)
 {
     struct collection collection = {out, room, 0, part_family(part)};
-    uint32_t at = 0;
+    struct table_cursor at = {0, 0};
     if (!collection.family || !sources)
         return 0;
     for (const struct entry *entry; (entry = part_next(set, sources, part, &at));)
@@ -337,7 +395,7 @@ size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t add
                      struct vrp_source *out, size_t room)
 {
     struct collection collection = {out, room, 0, family};
-    uint32_t at = 0;
+    struct table_cursor at = {0, 0};
     if (family != part_family(part) || !family_has_length(family, len))
         return 0;
     struct key key = masked(key_of(addr), len);
@@ -360,7 +418,7 @@ static uint64_t family_memory(const struct family_set *fam)
 {
     uint64_t bytes = lengths_memory(&fam->lengths);
     for (int i = 0; i < TABLES; i++)
-        bytes += fam->tables[i].room * sizeof(struct entry);
+        bytes += table_room(&fam->tables[i]) * sizeof(struct entry);
     return bytes;
 }
 

@@ -17,38 +17,55 @@
 
 static struct table *table_at(struct family_set *fam, uint64_t hash) { return &fam->tables[table_number(hash)]; }
 
-static bool keeps(const struct vrpset *set, const struct entry *entry)
+static bool keeps(const struct vrpset *set, const struct table *table, const struct entry *entry)
 {
-    bool forced = set->walk.change ? entry->force != 0 : in_force(set, entry);
-    return entry->used && (forced || entry->live | entry->next);
+    if (entry->crowd)
+        return entry->len != NO_LENGTH && !crowd_is_empty(table->crowds[entry->asn], kept_forces(set));
+    return entry_is_kept(entry, kept_forces(set));
 }
 
 static int table_resize(struct vrpset *set, struct table *table)
 {
     uint32_t alive = 0;
     for (uint32_t i = 0; i < table->room; i++)
-        alive += keeps(set, &table->entries[i]);
+        alive += keeps(set, table, &table->entries[i]);
     uint32_t room = TABLE_START;
     while (room < UINT32_C(1) << 30 && (uint64_t)room * 5 < ((uint64_t)alive + 1) * 8)
         room *= 2;
     size_t size = room * sizeof(struct entry);
     struct entry *entries = aligned_alloc(size < HUGE ? LINE : HUGE, size);
-    if (!entries)
+    struct crowd **crowds = table->crowds_n ? malloc(table->crowds_n * sizeof(struct crowd *)) : NULL;
+    if (!entries || (table->crowds_n && !crowds)) {
+        free(entries);
+        free(crowds);
         return -1;
+    }
+    uint32_t crowds_n = 0;
     if (size >= HUGE)
         madvise(entries, size, MADV_HUGEPAGE);
     memset(entries, 0, room * sizeof *entries);
     for (uint32_t i = 0; i < table->room; i++) {
         const struct entry *old = &table->entries[i];
-        if (!keeps(set, old))
+        bool is_mark = old->crowd && old->len != NO_LENGTH, kept = keeps(set, table, old);
+        if (is_mark && !kept)
+            crowd_free(table->crowds[old->asn]);
+        if (!kept)
             continue;
         uint32_t at = (uint32_t)hash_prefix(set, (struct key){old->hi, old->lo}, old->len) & (room - 1);
         while (entries[at].used)
             at = (at + 1) & (room - 1);
         entries[at] = *old;
+        if (is_mark && crowds) {
+            crowds[crowds_n] = table->crowds[old->asn];
+            entries[at].asn = crowds_n++;
+        }
     }
     free(table->entries);
+    free(table->crowds);
     table->entries = entries;
+    table->crowds = crowds;
+    table->crowds_room = table->crowds_n;
+    table->crowds_n = crowds_n;
     table->room = room;
     table->used = alive;
     return 0;
@@ -64,20 +81,27 @@ static bool says(const struct entry *entry, const struct vrp *vrp) /* of entries
     return entry->asn == vrp->asn && entry->max == vrp->max;
 }
 
-struct entry *vrpset_find(const struct vrpset *set, uint8_t family, const struct vrp *vrp)
+struct found vrpset_find(const struct vrpset *set, uint8_t family, const struct vrp *vrp)
 {
     if (!family_has_length(family, vrp->len))
-        return NULL;
+        return (struct found){NULL, NULL};
     struct key key = key_of(vrp->addr);
     uint64_t hash = hash_prefix(set, key, vrp->len);
     const struct table *table = &family_const(set, family)->tables[table_number(hash)];
     if (table->room == 0)
-        return NULL;
+        return (struct found){NULL, NULL};
     uint32_t mask = table->room - 1;
-    for (uint32_t i = (uint32_t)hash & mask; table->entries[i].used; i = (i + 1) & mask)
-        if (has_prefix(&table->entries[i], key, vrp->len) && says(&table->entries[i], vrp))
-            return &table->entries[i];
-    return NULL;
+    struct entry *entry;
+    for (uint32_t i = (uint32_t)hash & mask; (entry = &table->entries[i])->used; i = (i + 1) & mask) {
+        if (!has_prefix(entry, key, vrp->len))
+            continue;
+        struct crowd *crowd = crowd_of(table, entry);
+        if (crowd)
+            return (struct found){crowd_find(crowd, vrp->asn, vrp->max), crowd};
+        if (says(entry, vrp))
+            return (struct found){entry, NULL};
+    }
+    return (struct found){NULL, NULL};
 }
 
 /* Whether one entry more is too many. Of tables that fill alike one after the other is: 16 that grew together would
@@ -88,42 +112,95 @@ static bool is_full(const struct family_set *fam, const struct table *table)
     return (uint64_t)(table->used + 1) * 160 > (uint64_t)table->room * (uint64_t)(104 + (table - fam->tables));
 }
 
-/* The entry of exactly this VRP, made when it is missing. NULL: no memory, or (`crowded`) the source whose bit this is
- * stages too many of its prefix. They all lie in one probe run, which each look-up goes along: so an entry that nobody
- * has any more gives its slot to a new one, and a cache can't make the run longer than that. */
-static struct entry *find_or_make(struct vrpset *set, const struct vrp *vrp, uint32_t bit, bool *crowded)
+/* A prefix's entries move into a crowd, which is returned; `first`: where its probe run begins. NULL: no memory. */
+static struct crowd *make_crowd(const struct vrpset *set, struct table *table, uint32_t first, struct key key,
+                                unsigned len)
 {
+    if (table->crowds_n == table->crowds_room) {
+        uint32_t room = table->crowds_room ? table->crowds_room * 2 : 4;
+        struct crowd **crowds = realloc(table->crowds, room * sizeof(struct crowd *));
+        if (!crowds)
+            return NULL;
+        table->crowds = crowds;
+        table->crowds_room = room;
+    }
+    struct crowd *crowd = crowd_new(set->seeds[len]);
+    uint32_t mask = table->room - 1;
+    struct entry *entry, *mark = NULL;
+    for (uint32_t i = first; crowd && (entry = &table->entries[i])->used; i = (i + 1) & mask) {
+        if (has_prefix(entry, key, len) && !crowd_add(crowd, entry, kept_forces(set))) {
+            crowd_free(crowd);
+            crowd = NULL;
+        }
+    }
+    for (uint32_t i = first; crowd && (entry = &table->entries[i])->used; i = (i + 1) & mask) {
+        if (!has_prefix(entry, key, len))
+            continue;
+        *entry = (struct entry){.used = 1, .crowd = 1, .len = NO_LENGTH};
+        mark = mark ? mark : entry;
+    }
+    if (mark) {
+        *mark = (struct entry){
+            .hi = key.hi, .lo = key.lo, .asn = table->crowds_n, .used = 1, .crowd = 1, .len = (uint8_t)len};
+        table->crowds[table->crowds_n++] = crowd;
+    }
+    return crowd;
+}
+
+static struct found found_in_crowd(const struct vrpset *set, struct crowd *crowd, const struct entry *wanted,
+                                   unsigned source, bool *crowded)
+{
+    struct entry *entry = crowd_find(crowd, wanted->asn, wanted->max);
+    *crowded = !entry && crowd->staged[source] >= VRPSET_OF_PREFIX;
+    if (!entry && !*crowded)
+        entry = crowd_add(crowd, wanted, kept_forces(set));
+    return (struct found){entry, crowd};
+}
+
+/* The entry of exactly this VRP, made when it is missing. No entry: no memory, or (`crowded`) the source stages too
+ * many of its prefix. An entry that nobody has any more gives its slot to a new one, so that a prefix's run stays short
+ * whatever a cache announces and withdraws. */
+static struct found find_or_make(struct vrpset *set, const struct vrp *vrp, unsigned source, bool *crowded)
+{
+    const struct found none = {NULL, NULL};
     struct family_set *fam = family_of(set, vrp->family);
     struct key key = key_of(vrp->addr);
     uint64_t hash = hash_prefix(set, key, vrp->len);
     struct table *table = table_at(fam, hash);
     if (is_full(fam, table) && table_resize(set, table) != 0)
-        return NULL;
-    uint32_t mask = table->room - 1, i = (uint32_t)hash & mask, staged = 0;
+        return none;
+    const struct entry wanted = {.hi = key.hi,
+                                 .lo = key.lo,
+                                 .asn = vrp->asn,
+                                 .len = vrp->len,
+                                 .max = vrp->max,
+                                 .used = 1,
+                                 .filtered = set->filters && filters_match(set->filters, vrp)};
+    uint32_t mask = table->room - 1, first = (uint32_t)hash & mask, i = first, n = 0;
     struct entry *dead = NULL;
     for (; table->entries[i].used; i = (i + 1) & mask) {
         struct entry *entry = &table->entries[i];
         if (!has_prefix(entry, key, vrp->len))
             continue;
+        struct crowd *crowd = crowd_of(table, entry);
+        if (crowd)
+            return found_in_crowd(set, crowd, &wanted, source, crowded);
         if (says(entry, vrp))
-            return entry;
-        staged += (entry->next & bit) != 0;
-        if (!dead && !keeps(set, entry))
+            return (struct found){entry, NULL};
+        n++;
+        if (!dead && !keeps(set, table, entry))
             dead = entry;
     }
-    *crowded = staged >= VRPSET_OF_PREFIX;
-    if (*crowded || lengths_note(&fam->lengths, key.hi, vrp->len) != 0)
-        return NULL;
+    if (lengths_note(&fam->lengths, key.hi, vrp->len) != 0)
+        return none;
+    if (n >= CROWD_FROM && !dead) {
+        struct crowd *crowd = make_crowd(set, table, first, key, vrp->len);
+        return crowd ? found_in_crowd(set, crowd, &wanted, source, crowded) : none;
+    }
     table->used += !dead;
     struct entry *made = dead ? dead : &table->entries[i];
-    *made = (struct entry){.hi = key.hi,
-                           .lo = key.lo,
-                           .asn = vrp->asn,
-                           .len = vrp->len,
-                           .max = vrp->max,
-                           .used = 1,
-                           .filtered = set->filters && filters_match(set->filters, vrp)};
-    return made;
+    *made = wanted;
+    return (struct found){made, NULL};
 }
 
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce)
@@ -156,8 +233,12 @@ struct vrpset *vrpset_new(void)
 
 static void family_free(struct family_set *fam)
 {
-    for (int i = 0; i < TABLES; i++)
+    for (int i = 0; i < TABLES; i++) {
+        for (uint32_t crowd = 0; crowd < fam->tables[i].crowds_n; crowd++)
+            crowd_free(fam->tables[i].crowds[crowd]);
+        free(fam->tables[i].crowds);
         free(fam->tables[i].entries);
+    }
     lengths_free(&fam->lengths);
 }
 
@@ -226,8 +307,9 @@ int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_
         if (!well_formed(&vrp, faults))
             continue;
         bool crowded = false;
-        struct entry *entry =
-            vrp.announce ? find_or_make(set, &vrp, bit, &crowded) : vrpset_find(set, vrp.family, &vrp);
+        struct found found =
+            vrp.announce ? find_or_make(set, &vrp, source, &crowded) : vrpset_find(set, vrp.family, &vrp);
+        struct entry *entry = found.entry;
         if (crowded) {
             faults->crowded++;
             continue;
@@ -239,6 +321,8 @@ int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_
             continue;
         }
         entry->next ^= bit;
+        if (found.crowd)
+            crowd_recount(found.crowd, entry, entry->next ^ bit, entry->force);
         touch(&set->touched[source], &vrp);
     }
     return 0;

@@ -10,9 +10,9 @@
  * Whether a VRP is effective is a bit of its own. So a change can be deferred (vrpset_defer), looked at, and taken
  * later or never, without a second set: what is due by the sources and what is in force differ meanwhile.
  *
- * The folder, in the order to read it: vrpset_table.h (the entries), lengths.h and .c (which prefix lengths are worth a
- * look), filters.c (SLURM's), vrpset.c (staging), apply.c (what comes into force), validate.c (questions and lists),
- * vrp_list.c; rtr_order.c stands alone. It uses base/ only.
+ * The folder, in the order to read it: entry.h, vrpset_table.h (where entries lie), crowd.h and .c (many of one
+ * prefix), lengths.h and .c (which prefix lengths are worth a look), filters.c (SLURM's), vrpset.c (staging), apply.c
+ * (what comes into force), validate.c (questions and lists), vrp_list.c; rtr_order.c stands alone. It uses base/ only.
  *
  * Memory: a set and a list of VRPs belong to whoever made them, who frees them (vrpset_free, vrp_list_free). Everything
  * else that a function is given is read, or copied, before it returns; only vrpset_take's list must stay until the
@@ -34,7 +34,7 @@
 
 #define VRPSET_SOURCES 32
 #define VRPSET_ASSERTIONS 31  /* the source of SLURM's assertions: always active, and no filter touches it */
-#define VRPSET_OF_PREFIX 1024 /* VRPs of exactly one prefix that a source can have: a look-up goes over all of them */
+#define VRPSET_OF_PREFIX 1024 /* VRPs of exactly one prefix that a source can have */
 
 enum validity { /* RFC 6811 section 2; UNVERIFIED: no VRP set is usable yet */
                 VALIDITY_VALID = 0,
@@ -164,9 +164,10 @@ bool vrpset_allows_length(const struct vrpset *set, const struct prefix *prefix)
 bool vrpset_judge(const struct vrpset *set, const struct prefix *prefix, int64_t asn, enum validity validity,
                   struct vrp *out);
 
-/* The validity by a set as it would be. */
+/* The validity by a set as it would be. What `looked` grows by is the work: such a question may go over all VRPs that
+ * cover the prefix, one by one. */
 enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, const uint8_t addr[16], unsigned len,
-                                   int64_t asn);
+                                   int64_t asn, size_t *looked);
 
 /* The validities of at most VRPSET_TOGETHER prefixes, each with its origin AS (below 0: none). */
 #define VRPSET_TOGETHER 32

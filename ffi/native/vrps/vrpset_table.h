@@ -6,32 +6,23 @@
 #include <string.h>
 
 #include "base/prefix.h"
+#include "vrps/crowd.h"
 #include "vrps/filters.h"
 #include "vrps/lengths.h"
-#include "vrps/vrpset.h"
 
 /* Entries live in 16 open-addressing tables a family: a full set's are of 2 MiB, which is one page of the large kind,
- * and growing one takes a few milliseconds. All VRPs of one prefix lie in one probe run. lengths.h says which lengths
- * are worth probing. */
+ * and growing one takes a few milliseconds. All VRPs of one prefix lie in one probe run, or, where they are many, in
+ * its crowd (crowd.h). lengths.h says which lengths are worth probing. */
 
 #define TABLE_BITS 4
 #define TABLES (1 << TABLE_BITS)
 #define ASSERTIONS (UINT32_C(1) << VRPSET_ASSERTIONS)
 
-struct entry {
-    uint64_t hi, lo; /* address as numbers */
-    uint32_t asn;
-    uint32_t live; /* sources that have it, in force */
-    uint32_t next; /* the same, after their next commit */
-    uint8_t len, max;
-    uint8_t used : 1;
-    uint8_t force : 2;    /* in force: see in_force() */
-    uint8_t filtered : 1; /* a filter matches */
-};
-
 struct table {
     struct entry *entries;
     uint32_t room, used; /* room: a power of two; used counts dead entries too */
+    struct crowd **crowds;
+    uint32_t crowds_n, crowds_room;
 };
 
 struct touched { /* what a source staged since its last commit; not counted beyond TOUCHED_MOST */
@@ -136,14 +127,59 @@ static inline bool in_force(const struct vrpset *set, const struct entry *entry)
     return (entry->force & set->shown) != 0;
 }
 
-/* AS 0 in a VRP matches no route (RFC 6483 section 4), nor does a route of AS 0 (RFC 7607). */
-static inline bool entry_matches(const struct entry *entry, int64_t asn, unsigned len)
+/* The bits of entry.force that keep an entry: while a walk is under way, either may hold at its end. */
+static inline unsigned kept_forces(const struct vrpset *set) { return set->walk.change ? 3 : set->shown; }
+
+/* The crowd for which an entry of a prefix is the mark; NULL: it is none. */
+static inline struct crowd *crowd_of(const struct table *table, const struct entry *entry)
 {
-    return entry->asn != 0 && entry->asn == asn && len <= entry->max;
+    return entry->crowd && table->crowds ? table->crowds[entry->asn] : NULL;
+}
+
+/* The entries of a table, those of its crowds last, from {0} on. */
+struct table_cursor {
+    uint32_t in, at; /* in: 0 the table itself, n its crowd n - 1 */
+};
+
+/* NULL: that was the last one. `crowd`: the one in which it is, or NULL. */
+static inline struct entry *table_next(const struct table *table, struct table_cursor *cursor, struct crowd **crowd)
+{
+    for (;; *cursor = (struct table_cursor){cursor->in + 1, 0}) {
+        *crowd = cursor->in ? table->crowds[cursor->in - 1] : NULL;
+        struct entry *entries = *crowd ? (*crowd)->entries : table->entries;
+        uint32_t room = *crowd ? (*crowd)->room : table->room;
+        while (cursor->at < room) {
+            struct entry *entry = &entries[cursor->at++];
+            if (entry->used && !entry->crowd)
+                return entry;
+        }
+        if (cursor->in == table->crowds_n)
+            return NULL;
+    }
+}
+
+static inline size_t table_used(const struct table *table) /* no fewer than it has entries */
+{
+    size_t used = table->used;
+    for (uint32_t i = 0; i < table->crowds_n; i++)
+        used += table->crowds[i]->used;
+    return used;
+}
+
+static inline size_t table_room(const struct table *table)
+{
+    size_t room = table->room;
+    for (uint32_t i = 0; i < table->crowds_n; i++)
+        room += table->crowds[i]->room;
+    return room;
 }
 
 /* vrpset.c */
-struct entry *vrpset_find(const struct vrpset *set, uint8_t family, const struct vrp *vrp); /* NULL: missing */
+struct found {
+    struct entry *entry; /* NULL: missing */
+    struct crowd *crowd; /* in which it is, or NULL */
+};
+struct found vrpset_find(const struct vrpset *set, uint8_t family, const struct vrp *vrp);
 void vrpset_touched_reset(struct vrpset *set, unsigned source);
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce);
 

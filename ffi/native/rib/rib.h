@@ -113,7 +113,7 @@ enum invalid_reason { /* why a route is invalid */
 #define CAUSE_SESSION UINT32_C(0xFFFFFFFE) /* the neighbor's session ended */
 #define ACTION_NONE 255                    /* of a route that is not there */
 
-/* A route changed its validity or its action, came or went. These lie in files, too (rtrd/history.py). */
+/* A route changed its validity or its action, came or went. These lie in files, too (rtrd/history_tables.py). */
 struct route_change {
     struct prefix prefix;
     struct vrp vrp;   /* one that covers it and became effective (announce 1) or ceased to be (0); family 0: none */

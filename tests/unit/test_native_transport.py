@@ -24,7 +24,7 @@ SOURCE = """
 #include <time.h>
 #include "librtr/transport.h"
 
-static struct intake intake;
+static struct transport_wrapper wrapper;
 static struct tr_socket transport;
 static const uint8_t *wire;
 static const int *script, *waits;
@@ -105,7 +105,7 @@ static int take(const void *socket, const void *octets, const size_t len, const 
 void begin(const uint8_t *octets, const int *pieces, const int *times, size_t count)
 {
     transport = (struct tr_socket){.open_fp = open_, .recv_fp = give, .send_fp = take};
-    intake_wrap(&intake, &transport, refuse, fault, NULL);
+    transport_wrap(&wrapper, &transport, refuse, fault, NULL);
     wire = octets, script = pieces, waits = times, steps = count;
     sent = step = refused = written = sleeps = 0;
     slept = 0;
@@ -153,7 +153,7 @@ def report(code: int, text: bytes, inner: bytes = b"", *, length: int | None = N
     return struct.pack(">BBHI", 1, 10, code, 8 + len(body)) + body
 
 
-class Intake:
+class Transport:
     def __init__(self, native: ModuleType, wire: bytes, pieces: list[int], waits: Sequence[int] = ()) -> None:
         self.ffi, self.lib = native.ffi, native.lib
         self.kept = (
@@ -225,7 +225,7 @@ def test_all_but_the_prefixes_that_are_none_arrives_in_order_however_it_is_cut(
     pieces = [piece for piece in pieces if piece]
     pieces += [max(1, len(wire) - sum(pieces))] * (sum(pieces) < len(wire))
     wire += bytes(max(0, sum(pieces) - len(wire)))  # what comes after: PDUs of length 0, which librtr refuses
-    octets, end = Intake(native, wire, pieces).all(size)
+    octets, end = Transport(native, wire, pieces).all(size)
     wanted = b"".join(pdu for pdu in pdus if pdu not in BAD)
     assert octets[: len(wanted)] == wanted
     assert set(octets[len(wanted) :]) <= {0}
@@ -238,43 +238,43 @@ def test_what_is_refused_is_told_as_it_was(native: ModuleType) -> None:
         (BAD[1], struct.pack("=16sIBBBB", b"\xc0\0\2\0", 1, 99, 200, 4, 0)),
         (BAD[3], struct.pack("=16sIBBBB", b"\x20\1" + bytes(14), 1, 255, 255, 6, 1)),
     ):
-        assert Intake(native, pdu, [len(pdu)]).all() == (b"", CLOSED)
+        assert Transport(native, pdu, [len(pdu)]).all() == (b"", CLOSED)
         assert bytes(native.ffi.buffer(native.lib.last_refused(), 24)) == told
 
 
 def test_a_time_out_loses_nothing(native: ModuleType) -> None:
     wire = GOOD[0] + GOOD[3]
-    intake = Intake(native, wire, [5, WOULDBLOCK, 10, WOULDBLOCK, len(wire) - 15])
-    assert [intake.receive(8), intake.receive(8)] == [WOULDBLOCK, WOULDBLOCK]
-    assert intake.all() == (wire, CLOSED)
+    transport = Transport(native, wire, [5, WOULDBLOCK, 10, WOULDBLOCK, len(wire) - 15])
+    assert [transport.receive(8), transport.receive(8)] == [WOULDBLOCK, WOULDBLOCK]
+    assert transport.all() == (wire, CLOSED)
 
 
 def test_what_is_no_pdu_goes_through_as_it_is(native: ModuleType) -> None:
     wire = b"\xff" * 4 + struct.pack(">I", 7) + BAD[0]
-    assert Intake(native, wire, [len(wire)]).all() == (wire, CLOSED)
+    assert Transport(native, wire, [len(wire)]).all() == (wire, CLOSED)
     assert native.lib.refusals() == 0
 
 
 def test_a_new_connection_begins_with_a_pdu(native: ModuleType) -> None:
     wire = GOOD[8][:100] + GOOD[4]
-    intake = Intake(native, wire, [100, len(GOOD[4])])
-    assert intake.receive(8) == wire[:8]
+    transport = Transport(native, wire, [100, len(GOOD[4])])
+    assert transport.receive(8) == wire[:8]
     native.lib.reopen()
-    assert intake.all() == (GOOD[4], CLOSED)
+    assert transport.all() == (GOOD[4], CLOSED)
 
 
 @pytest.mark.parametrize(
     ("wire", "where"), [(b"", " without a word"), (GOOD[0], ""), (GOOD[0][:12], " in the middle of a PDU")]
 )
 def test_the_end_of_a_connection_says_where_it_came(native: ModuleType, wire: bytes, where: str) -> None:
-    intake = Intake(native, wire, [len(wire)] * bool(wire))
-    intake.all()
-    intake.receive(8)
-    assert intake.fault == (Fault.CLOSED, f"the cache closed the connection{where}")
+    transport = Transport(native, wire, [len(wire)] * bool(wire))
+    transport.all()
+    transport.receive(8)
+    assert transport.fault == (Fault.CLOSED, f"the cache closed the connection{where}")
 
 
 def test_a_time_out_is_no_fault_of_the_connection(native: ModuleType) -> None:
-    assert Intake(native, b"", [WOULDBLOCK]).receive(8) == WOULDBLOCK
+    assert Transport(native, b"", [WOULDBLOCK]).receive(8) == WOULDBLOCK
     assert native.lib.fault_count() == 0
 
 
@@ -294,20 +294,20 @@ def test_what_librtr_refuses_is_said_in_words_and_reported_without_its_stack(
     native: ModuleType, code: int, pdu: bytes
 ) -> None:
     (sentence,) = (words for words, wrong in WRONG.items() if wrong == (code, pdu))
-    intake = Intake(native, GOOD[0] + pdu, [20 + len(pdu)])
-    assert intake.receive(20) == GOOD[0]
-    intake.receive(8)
-    intake.gives_up(code, pdu)
-    assert intake.fault == (Fault.PROTOCOL, f"the cache sent {sentence}")
-    answer = intake.said()
+    transport = Transport(native, GOOD[0] + pdu, [20 + len(pdu)])
+    assert transport.receive(20) == GOOD[0]
+    transport.receive(8)
+    transport.gives_up(code, pdu)
+    assert transport.fault == (Fault.PROTOCOL, f"the cache sent {sentence}")
+    answer = transport.said()
     version, kind, said, length, inner = struct.unpack_from(">BBHII", answer)
     assert (version, kind, said, length) == (1, 10, code, len(answer))
     assert answer[12 : 12 + inner] == (pdu if len(pdu) == struct.unpack(">I", pdu[4:8])[0] else pdu[:8])
     assert b"stack" not in answer
     assert answer.endswith(struct.pack(">I", 9) + b"its words")
-    assert intake.receive(8) == CLOSED, "the session is over, whatever librtr thinks of it"
-    intake.gives_up(code, pdu)
-    assert intake.said() == answer, "said once"
+    assert transport.receive(8) == CLOSED, "the session is over, whatever librtr thinks of it"
+    transport.gives_up(code, pdu)
+    assert transport.said() == answer, "said once"
 
 
 @pytest.mark.parametrize(
@@ -318,10 +318,10 @@ def test_what_librtr_refuses_is_said_in_words_and_reported_without_its_stack(
     ],
 )
 def test_a_vrp_that_contradicts_others_is_named(native: ModuleType, code: int, pdu: bytes, sentence: str) -> None:
-    intake = Intake(native, pdu + GOOD[4], [len(pdu) + len(GOOD[4]), WOULDBLOCK])
-    assert intake.all() == (pdu + GOOD[4], WOULDBLOCK)
-    intake.gives_up(code, pdu)
-    assert intake.fault == (Fault.PROTOCOL, f"the cache {sentence}")
+    transport = Transport(native, pdu + GOOD[4], [len(pdu) + len(GOOD[4]), WOULDBLOCK])
+    assert transport.all() == (pdu + GOOD[4], WOULDBLOCK)
+    transport.gives_up(code, pdu)
+    assert transport.fault == (Fault.PROTOCOL, f"the cache {sentence}")
 
 
 @pytest.mark.parametrize(
@@ -338,26 +338,26 @@ def test_a_vrp_that_contradicts_others_is_named(native: ModuleType, code: int, p
     ],
 )
 def test_an_error_report_of_the_cache_is_told_with_its_words(native: ModuleType, pdu: bytes, sentence: str) -> None:
-    intake = Intake(native, pdu, [len(pdu)])
-    assert intake.all()[0] == pdu
-    assert intake.fault == (Fault.REFUSED, f"the cache reports {sentence}")
+    transport = Transport(native, pdu, [len(pdu)])
+    assert transport.all()[0] == pdu
+    assert transport.fault == (Fault.REFUSED, f"the cache reports {sentence}")
 
 
 @pytest.mark.parametrize("code", [2, 4])
 def test_reports_that_librtr_goes_on_after_are_no_fault(native: ModuleType, code: int) -> None:
     pdu = report(code, b"")
-    assert Intake(native, pdu, [len(pdu), WOULDBLOCK]).all() == (pdu, WOULDBLOCK)
+    assert Transport(native, pdu, [len(pdu), WOULDBLOCK]).all() == (pdu, WOULDBLOCK)
     assert native.lib.fault_count() == 0
 
 
 @given(st.binary(max_size=300), st.binary(min_size=8, max_size=300))
 @settings(max_examples=300, deadline=None)
 def test_no_report_reads_beyond_its_end(native: ModuleType, wire: bytes, pdu: bytes) -> None:
-    intake = Intake(native, wire, [len(wire)] * bool(wire))
-    intake.all()
+    transport = Transport(native, wire, [len(wire)] * bool(wire))
+    transport.all()
     native.lib.give_up(pdu[:1] + b"\x0a" + pdu[2:], len(pdu))
-    assert len(intake.said()) <= 1024
-    assert native.lib.fault_count() == 0 or intake.fault[1].isprintable()
+    assert len(transport.said()) <= 1024
+    assert native.lib.fault_count() == 0 or transport.fault[1].isprintable()
 
 
 # -- octets that gather -----------------------------------------------------------------------------------
@@ -375,14 +375,14 @@ def a_sync(count: int) -> tuple[bytes, list[int]]:
 
 def test_a_long_sync_is_let_gather_and_arrives_whole(native: ModuleType) -> None:
     wire, pieces = a_sync(MANY // len(PDU) + 99)
-    assert Intake(native, wire, pieces).all(64) == (wire, CLOSED)
+    assert Transport(native, wire, pieces).all(64) == (wire, CLOSED)
     assert native.lib.naps() == 100, "before each of the 99 that came after so many octets, and before the end"
     assert native.lib.napped_us() == 100 * 20000
 
 
 def test_a_change_of_a_few_thousand_vrps_waits_for_nothing(native: ModuleType) -> None:
     wire, pieces = a_sync(MANY // len(PDU) - 1)
-    assert Intake(native, wire, pieces).all(64) == (wire, CLOSED)
+    assert Transport(native, wire, pieces).all(64) == (wire, CLOSED)
     assert native.lib.naps() == 0
 
 
@@ -390,31 +390,31 @@ def test_what_comes_after_a_pause_waits_for_nothing(native: ModuleType) -> None:
     """Changes through the hours: no long sync, however many octets they are together."""
     wire, pieces = a_sync(MANY // len(PDU) * 3)
     waits = [5000 * (number % 5000 == 0) for number in range(len(pieces))]
-    assert Intake(native, wire, pieces, waits).all(64) == (wire, CLOSED)
+    assert Transport(native, wire, pieces, waits).all(64) == (wire, CLOSED)
     assert native.lib.naps() == 0
 
 
 def test_a_time_out_is_a_pause(native: ModuleType) -> None:
     wire, pieces = a_sync(MANY // len(PDU) + 1)
-    intake = Intake(native, wire, [*pieces[:-1], WOULDBLOCK, *pieces[-1:]])
-    assert intake.all(64) == (wire[: -len(PDU)], WOULDBLOCK)
+    transport = Transport(native, wire, [*pieces[:-1], WOULDBLOCK, *pieces[-1:]])
+    assert transport.all(64) == (wire[: -len(PDU)], WOULDBLOCK)
     assert native.lib.naps() == 1
-    assert intake.all(64) == (wire[-len(PDU) :], CLOSED)
+    assert transport.all(64) == (wire[-len(PDU) :], CLOSED)
     assert native.lib.naps() == 1
 
 
 def test_a_cache_that_is_ahead_is_read_without_a_break(native: ModuleType) -> None:
     pieces = [64 << 10] * 20
     wire = PDU * (sum(pieces) // len(PDU))
-    assert Intake(native, wire, pieces).all(64) == (wire, CLOSED)
+    assert Transport(native, wire, pieces).all(64) == (wire, CLOSED)
     assert native.lib.naps() == 0
 
 
 def test_a_new_connection_is_no_long_sync_yet(native: ModuleType) -> None:
     wire, pieces = a_sync(MANY // len(PDU) + 2)
-    intake = Intake(native, wire, pieces)
+    transport = Transport(native, wire, pieces)
     for _ in range(len(pieces) - 2):
-        assert intake.receive(64) == PDU
+        assert transport.receive(64) == PDU
     native.lib.reopen()
-    assert intake.all(64) == (wire[-2 * len(PDU) :], CLOSED)
+    assert transport.all(64) == (wire[-2 * len(PDU) :], CLOSED)
     assert native.lib.naps() == 0

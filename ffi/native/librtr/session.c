@@ -33,7 +33,7 @@ struct session {
     long long since;      /* when the session was established, in seconds of CLOCK_MONOTONIC; 0: it is not */
     int last;             /* the descriptor that librtr got last, and which socket that was */
     struct stat which;
-    struct intake intake;
+    struct transport_wrapper wrapper;
 };
 
 static atomic_int sessions;
@@ -234,7 +234,7 @@ struct session *session_open(const struct session_options *options, uint32_t *fa
         return refuse(session, fault, FAULT_MEMORY);
     if (open_transport(session, options) != TR_SUCCESS)
         return refuse(session, fault, options->username ? FAULT_SSH : FAULT_TCP);
-    intake_wrap(&session->intake, &session->transport, on_reject, on_fault, session);
+    transport_wrap(&session->wrapper, &session->transport, on_reject, on_fault, session);
     session->socket.tr_socket = &session->transport;
     session->sockets[0] = &session->socket;
     struct rtr_mgr_group group = {.sockets = session->sockets, .sockets_len = 1, .preference = 1};

@@ -14,7 +14,10 @@ enum { REPORT_LEAST = 16, MOST_REPORTED = 512, MOST_TEXT = 128 };
 
 enum { STREAK = 256 << 10, PAUSE_US = 5000, NAP_US = 20000 };
 
-static struct intake *intake_of(const void *socket) { return (struct intake *)(uintptr_t)socket; }
+static struct transport_wrapper *wrapper_of(const void *socket)
+{
+    return (struct transport_wrapper *)(uintptr_t)socket;
+}
 
 static int64_t now_us(void)
 {
@@ -27,66 +30,66 @@ static int64_t now_us(void)
  * in one to a reader who is behind: 800k VRPs on one host take the cache 7 to 9 s of CPU or 4 s. So once many octets
  * came without a pause, and all that were there are read, they may gather. Changes of a few thousand VRPs never get
  * that far. */
-static void gather(const struct intake *intake)
+static void gather(const struct transport_wrapper *wrapper)
 {
     struct timespec nap = {.tv_nsec = NAP_US * 1000L};
-    if (intake->streak >= STREAK && intake->drained)
+    if (wrapper->streak >= STREAK && wrapper->drained)
         nanosleep(&nap, NULL);
 }
 
-static void tell(struct intake *intake, struct frame_fault fault, const uint8_t *report, size_t size)
+static void tell(struct transport_wrapper *wrapper, struct frame_fault fault, const uint8_t *report, size_t size)
 {
-    if (!intake->told)
-        intake->fault(intake->data, &fault, report, size);
-    intake->told = true;
+    if (!wrapper->told)
+        wrapper->fault(wrapper->data, &fault, report, size);
+    wrapper->told = true;
 }
 
-static void tell_end(struct intake *intake, int error)
+static void tell_end(struct transport_wrapper *wrapper, int error)
 {
-    enum moment moment = intake->heard ? BETWEEN_PDUS : UNHEARD;
-    if (intake->begin < intake->end || (intake->pass > 0 && intake->pass != SIZE_MAX))
+    enum moment moment = wrapper->heard ? BETWEEN_PDUS : UNHEARD;
+    if (wrapper->begin < wrapper->end || (wrapper->pass > 0 && wrapper->pass != SIZE_MAX))
         moment = IN_A_PDU;
-    tell(intake, (struct frame_fault){.fault = FAULT_ENDED, .error = error, .moment = moment}, NULL, 0);
+    tell(wrapper, (struct frame_fault){.fault = FAULT_ENDED, .error = error, .moment = moment}, NULL, 0);
 }
 
 /* Receives once. Returns what the transport does: octets, or an error. */
-static int fill(struct intake *intake, time_t timeout)
+static int fill(struct transport_wrapper *wrapper, time_t timeout)
 {
-    if (intake->begin > 0) {
-        memmove(intake->bytes, intake->bytes + intake->begin, intake->end - intake->begin);
-        intake->end -= intake->begin;
-        intake->begin = 0;
+    if (wrapper->begin > 0) {
+        memmove(wrapper->bytes, wrapper->bytes + wrapper->begin, wrapper->end - wrapper->begin);
+        wrapper->end -= wrapper->begin;
+        wrapper->begin = 0;
     }
-    gather(intake);
-    size_t room = INTAKE_SIZE - intake->end;
+    gather(wrapper);
+    size_t room = TRANSPORT_SIZE - wrapper->end;
     int64_t since = now_us();
     errno = 0;
-    int got = intake->inner.recv_fp(intake->inner.socket, intake->bytes + intake->end, room, timeout);
+    int got = wrapper->inner.recv_fp(wrapper->inner.socket, wrapper->bytes + wrapper->end, room, timeout);
     int error = errno;
     bool paused = got <= 0 || now_us() - since >= PAUSE_US;
     if (got > 0) {
-        intake->end += (size_t)got;
-        intake->heard = true;
-        intake->drained = (size_t)got < room;
+        wrapper->end += (size_t)got;
+        wrapper->heard = true;
+        wrapper->drained = (size_t)got < room;
     } else if (got == TR_CLOSED || got == 0) {
-        tell_end(intake, 0);
+        tell_end(wrapper, 0);
     } else if (got == TR_ERROR) {
-        tell_end(intake, error ? error : ECONNABORTED);
+        tell_end(wrapper, error ? error : ECONNABORTED);
     }
     if (paused)
-        intake->streak = 0;
-    else if (intake->streak < STREAK)
-        intake->streak += (size_t)got;
+        wrapper->streak = 0;
+    else if (wrapper->streak < STREAK)
+        wrapper->streak += (size_t)got;
     return got;
 }
 
 /* "No data" and "unsupported version" are answers with which librtr goes on. */
-static void look_at_report(struct intake *intake, const uint8_t *pdu, size_t size)
+static void look_at_report(struct transport_wrapper *wrapper, const uint8_t *pdu, size_t size)
 {
     unsigned code = (unsigned)pdu[2] << 8 | pdu[3];
     if (code == NO_DATA_AVAILABLE || code == UNSUPPORTED_VERSION)
         return;
-    tell(intake, (struct frame_fault){.fault = FAULT_RECEIVED}, pdu, size);
+    tell(wrapper, (struct frame_fault){.fault = FAULT_RECEIVED}, pdu, size);
 }
 
 static bool is_prefix(const uint8_t *pdu, size_t size)
@@ -107,87 +110,87 @@ static struct vrp vrp_of(const uint8_t *pdu)
 }
 
 /* Looks at the PDU that begins here. Returns false when more of it is needed for that. */
-static bool admit(struct intake *intake)
+static bool admit(struct transport_wrapper *wrapper)
 {
-    const uint8_t *pdu = intake->bytes + intake->begin;
-    size_t have = intake->end - intake->begin;
+    const uint8_t *pdu = wrapper->bytes + wrapper->begin;
+    size_t have = wrapper->end - wrapper->begin;
     if (have < HEADER)
         return false;
     uint32_t size;
     memcpy(&size, pdu + 4, sizeof size);
     size = ntohl(size);
-    memcpy(intake->head, pdu, HEADER);
+    memcpy(wrapper->head, pdu, HEADER);
     if (pdu[1] == ERROR_REPORT && size >= HEADER) {
         size_t shown = size < REPORT_SIZE ? size : REPORT_SIZE; /* its text may be of any length */
         if (have < shown)
             return false;
-        look_at_report(intake, pdu, shown);
+        look_at_report(wrapper, pdu, shown);
     }
     if (!is_prefix(pdu, size)) {
-        intake->pass = size >= HEADER ? size : SIZE_MAX;
+        wrapper->pass = size >= HEADER ? size : SIZE_MAX;
         return true;
     }
     if (have < size)
         return false;
     if (pdu[9] <= (pdu[1] == IPV6_PREFIX ? 128 : 32)) {
-        intake->pass = size;
+        wrapper->pass = size;
         return true;
     }
     struct vrp vrp = vrp_of(pdu);
-    intake->reject(intake->data, &vrp);
-    intake->begin += size;
+    wrapper->reject(wrapper->data, &vrp);
+    wrapper->begin += size;
     return true;
 }
 
 static int on_recv(const void *socket, void *out, const size_t len, const time_t timeout)
 {
-    struct intake *intake = intake_of(socket);
-    if (intake->refused)
+    struct transport_wrapper *wrapper = wrapper_of(socket);
+    if (wrapper->refused)
         return TR_CLOSED; /* librtr would wait for another 60 seconds, or for ever */
     int64_t end = now_us() + (int64_t)timeout * 1000000;
     bool waited = false;
     /* A cache that sends nothing but what is refused, or an octet now and then, must not keep librtr in here. */
-    while (intake->pass == 0 || intake->begin == intake->end) {
-        if (intake->pass == 0 && admit(intake))
+    while (wrapper->pass == 0 || wrapper->begin == wrapper->end) {
+        if (wrapper->pass == 0 && admit(wrapper))
             continue;
         int64_t left = end - now_us();
         if (waited && left <= 0)
             return TR_WOULDBLOCK;
-        int got = fill(intake, waited ? (time_t)(left / 1000000 + 1) : timeout);
+        int got = fill(wrapper, waited ? (time_t)(left / 1000000 + 1) : timeout);
         if (got <= 0)
             return got;
         waited = true;
     }
-    size_t have = intake->end - intake->begin;
+    size_t have = wrapper->end - wrapper->begin;
     size_t size = len < have ? len : have;
-    if (size > intake->pass)
-        size = intake->pass;
-    memcpy(out, intake->bytes + intake->begin, size);
-    intake->begin += size;
-    if (intake->pass != SIZE_MAX)
-        intake->pass -= size;
+    if (size > wrapper->pass)
+        size = wrapper->pass;
+    memcpy(out, wrapper->bytes + wrapper->begin, size);
+    wrapper->begin += size;
+    if (wrapper->pass != SIZE_MAX)
+        wrapper->pass -= size;
     return (int)size;
 }
 
 static int on_open(void *socket)
 {
-    struct intake *intake = intake_of(socket);
-    intake->begin = intake->end = intake->pass = intake->streak = 0;
-    intake->heard = intake->told = intake->refused = false;
-    memset(intake->head, 0, sizeof intake->head);
-    return intake->inner.open_fp(intake->inner.socket);
+    struct transport_wrapper *wrapper = wrapper_of(socket);
+    wrapper->begin = wrapper->end = wrapper->pass = wrapper->streak = 0;
+    wrapper->heard = wrapper->told = wrapper->refused = false;
+    memset(wrapper->head, 0, sizeof wrapper->head);
+    return wrapper->inner.open_fp(wrapper->inner.socket);
 }
 
 static void on_close(void *socket)
 {
-    struct intake *intake = intake_of(socket);
-    intake->inner.close_fp(intake->inner.socket);
+    struct transport_wrapper *wrapper = wrapper_of(socket);
+    wrapper->inner.close_fp(wrapper->inner.socket);
 }
 
 static void on_free(struct tr_socket *transport)
 {
-    struct intake *intake = intake_of(transport->socket);
-    intake->inner.free_fp(&intake->inner);
+    struct transport_wrapper *wrapper = wrapper_of(transport->socket);
+    wrapper->inner.free_fp(&wrapper->inner);
     transport->socket = NULL;
 }
 
@@ -228,18 +231,18 @@ static size_t honest_report(const uint8_t *head, const uint8_t *report, size_t s
 }
 
 /* librtr gives up what it listens to here: tells why, and sends the Error Report. */
-static void on_report(struct intake *intake, const uint8_t *pdu, size_t size, time_t timeout)
+static void on_report(struct transport_wrapper *wrapper, const uint8_t *pdu, size_t size, time_t timeout)
 {
     uint8_t report[REPORT_SIZE] = {0};
-    if (intake->refused || intake->told)
+    if (wrapper->refused || wrapper->told)
         return; /* it is over already: librtr takes the end of a connection for corrupt data */
     struct frame_fault fault = {.fault = FAULT_SENT};
-    memcpy(fault.head, intake->head, HEADER);
-    size_t whole = honest_report(intake->head, pdu, size, report), sent = 0;
-    tell(intake, fault, report, whole);
-    intake->refused = true;
+    memcpy(fault.head, wrapper->head, HEADER);
+    size_t whole = honest_report(wrapper->head, pdu, size, report), sent = 0;
+    tell(wrapper, fault, report, whole);
+    wrapper->refused = true;
     while (sent < whole) {
-        int more = intake->inner.send_fp(intake->inner.socket, report + sent, whole - sent, timeout);
+        int more = wrapper->inner.send_fp(wrapper->inner.socket, report + sent, whole - sent, timeout);
         if (more <= 0)
             return;
         sent += (size_t)more;
@@ -248,36 +251,36 @@ static void on_report(struct intake *intake, const uint8_t *pdu, size_t size, ti
 
 static int on_send(const void *socket, const void *pdu, const size_t len, const time_t timeout)
 {
-    struct intake *intake = intake_of(socket);
+    struct transport_wrapper *wrapper = wrapper_of(socket);
     const uint8_t *octets = pdu;
     if (len >= HEADER && octets[1] == ERROR_REPORT) {
-        on_report(intake, octets, len, timeout);
+        on_report(wrapper, octets, len, timeout);
         return (int)len;
     }
     errno = 0;
-    int sent = intake->inner.send_fp(intake->inner.socket, pdu, len, timeout);
+    int sent = wrapper->inner.send_fp(wrapper->inner.socket, pdu, len, timeout);
     int error = errno;
     if (sent == TR_ERROR || sent == TR_CLOSED)
-        tell_end(intake, error ? error : ECONNABORTED);
+        tell_end(wrapper, error ? error : ECONNABORTED);
     return sent;
 }
 
 static const char *on_ident(void *socket)
 {
-    struct intake *intake = intake_of(socket);
-    return intake->inner.ident_fp(intake->inner.socket);
+    struct transport_wrapper *wrapper = wrapper_of(socket);
+    return wrapper->inner.ident_fp(wrapper->inner.socket);
 }
 
-void intake_wrap(struct intake *intake, struct tr_socket *transport, intake_reject_fp reject, intake_fault_fp fault,
-                 void *data)
+void transport_wrap(struct transport_wrapper *wrapper, struct tr_socket *transport, transport_reject_fp reject,
+                    transport_fault_fp fault, void *data)
 {
-    memset(intake, 0, offsetof(struct intake, bytes));
-    intake->inner = *transport;
-    intake->reject = reject;
-    intake->fault = fault;
-    intake->data = data;
+    memset(wrapper, 0, offsetof(struct transport_wrapper, bytes));
+    wrapper->inner = *transport;
+    wrapper->reject = reject;
+    wrapper->fault = fault;
+    wrapper->data = data;
     *transport = (struct tr_socket){
-        .socket = intake,
+        .socket = wrapper,
         .open_fp = on_open,
         .close_fp = on_close,
         .free_fp = on_free,

@@ -5,8 +5,8 @@
  * word of why a session ends, and goes on listening after some errors: the reason is told from here, and what was
  * refused once is refused for good.
  */
-#ifndef RTRLIB_INTAKE_H
-#define RTRLIB_INTAKE_H
+#ifndef RTRLIB_TRANSPORT_H
+#define RTRLIB_TRANSPORT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,20 +17,20 @@
 #include "base/vrp.h"
 #include "librtr/queue.h"
 
-#define INTAKE_SIZE 65536u
+#define TRANSPORT_SIZE 65536u
 #define REPORT_SIZE 3248u /* octets of an Error Report that are told: RTR_MAX_PDU_LEN, librtr takes no longer one */
 enum { PDU_HEADER = 8 };  /* RFC 8210 section 5 */
 
-typedef void (*intake_reject_fp)(void *data, const struct vrp *vrp);
+typedef void (*transport_reject_fp)(void *data, const struct vrp *vrp);
 
 /* Why the connection is of no use any more: once for each connection, the first reason. An Error Report has at most
  * REPORT_SIZE octets. */
-typedef void (*intake_fault_fp)(void *data, const struct frame_fault *fault, const uint8_t *report, size_t size);
+typedef void (*transport_fault_fp)(void *data, const struct frame_fault *fault, const uint8_t *report, size_t size);
 
-struct intake {
+struct transport_wrapper {
     struct tr_socket inner; /* the transport that really receives */
-    intake_reject_fp reject;
-    intake_fault_fp fault;
+    transport_reject_fp reject;
+    transport_fault_fp fault;
     void *data;
     size_t begin, end; /* what was received and not handed on */
     size_t pass;       /* octets of the current PDU that may be handed on; SIZE_MAX: it is no PDU, let librtr say so */
@@ -40,11 +40,11 @@ struct intake {
     bool heard;               /* something came on this connection */
     bool told;                /* `fault` knows why it ends */
     bool refused;             /* librtr has sent an Error Report: the session is over (RFC 8210 section 5.11) */
-    uint8_t bytes[INTAKE_SIZE];
+    uint8_t bytes[TRANSPORT_SIZE];
 };
 
-/* `transport` is initialized; afterwards it receives through `intake`, which must live as long. */
-void intake_wrap(struct intake *intake, struct tr_socket *transport, intake_reject_fp reject, intake_fault_fp fault,
-                 void *data);
+/* `transport` is initialized; afterwards it receives through `wrapper`, which must live as long. */
+void transport_wrap(struct transport_wrapper *wrapper, struct tr_socket *transport, transport_reject_fp reject,
+                    transport_fault_fp fault, void *data);
 
 #endif

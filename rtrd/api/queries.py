@@ -30,8 +30,8 @@ from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.effective import EffectiveVRPs
+from rtrd.vrps.entries import key_entries
 from rtrd.vrps.exempts import Exempts
-from rtrd.vrps.files import key_entries
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP

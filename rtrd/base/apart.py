@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rtrd.base.text import printable
@@ -21,12 +21,14 @@ _MOST_TEXT: Final = 4096
 _SLICE: Final = 1 << 16
 
 
-async def run(module: str, path: str, fault: type[Exception], octets: bytes | memoryview = b"") -> bytes:
-    """Give what a module prints for a path, with these octets on stdin.
+async def run(
+    module: str, path: str, fault: type[Exception], octets: bytes | memoryview = b"", *, arguments: Sequence[str] = ()
+) -> bytes:
+    """Give what a module prints for a path and further arguments, with these octets on stdin.
 
     Raises `fault` with the sentence that it gives instead, or with how the process ended.
     """
-    command = children.module(module, path)
+    command = children.module(module, path, *arguments)
     process = await asyncio.create_subprocess_exec(*command.argv, env=command.env, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     try:
         output, words = await _communicate(process, memoryview(octets))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import stat
@@ -33,12 +34,22 @@ def want_file(path: Path, mode: int | None = None) -> None:
         raise NotAFileError(errno.EINVAL, f"it is {kind}, not a file", str(path))
 
 
-def read_file(path: Path, most: int) -> bytes:
-    """Read a regular file up to an octet more than `most`. OSError: it can't be read, or is no file."""
+def open_file(path: Path) -> io.FileIO:
+    """Open a regular file to read it. OSError: it can't be opened, or is no file."""
     given = _GIVEN_OPEN.fullmatch(str(path)) is not None
     if not given:
         want_file(path)  # looked at before it is opened: to open a device may already do something
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if given else os.O_NONBLOCK)), "rb") as file:
-        if not given:
+    file = io.FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if given else os.O_NONBLOCK)))
+    if not given:
+        try:
             want_file(path, os.fstat(file.fileno()).st_mode)
+        except OSError:
+            file.close()
+            raise
+    return file
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Read a regular file up to an octet more than `most`. OSError: it can't be read, or is no file."""
+    with io.BufferedReader(open_file(path)) as file:
         return file.read(most + 1)

@@ -12,6 +12,7 @@ from rtrd.base.text import counted
 from rtrd.bird.audit import Audit, Check
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client
+from rtrd.vrps import allow_bad
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPSet
 
@@ -37,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--table", metavar="NAME", action="append", default=[], help="only this table (may be repeated)"
         )
         each.add_argument("--vrps", metavar="FILE", help="use the VRPs of this file instead of asking the daemon")
+        allow_bad.add_option(each)
         common.add_options(each)
 
 
@@ -45,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from rtrd.bird import audit
     from rtrd.bird.client import Bird
     from rtrd.bird.replies import BirdError
-    from rtrd.vrps.files import VRPFileError
+    from rtrd.vrps.entries import VRPFileError
 
     try:
         vrp_set = _vrp_set(args)
@@ -66,11 +68,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _vrp_set(args: argparse.Namespace) -> VRPSet:
-    from rtrd.vrps import files
     from rtrlib.vrp import VRP, pack
 
     if args.vrps is not None:
-        records = files.read(args.vrps).packed
+        records = common.read_vrp_file(f"bird {args.action}", args.vrps, args.allow_bad).packed
     else:
         with http_client.ask(socket_paths.socket_path(args.socket), "/status") as answer:
             if not answer.value()["ready"]:

@@ -19,6 +19,7 @@ from rtrd.base.faults import FaultyFileError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix, said
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import http_client, terminal
+from rtrd.vrps.entries import VRPFile
 from rtrlib.vrp_set import VRPSet
 
 T = TypeVar("T")
@@ -33,6 +34,18 @@ def add_options(parser: argparse.ArgumentParser, *, socket: bool = True) -> None
             metavar="PATH",
             help=f"the daemon's control socket (default: RTRD_SOCKET, else {socket_paths.DEFAULT_SOCKET})",
         )
+
+
+def read_vrp_file(command: str, path: str, allow_bad: float) -> VRPFile:
+    """Read a VRP file; says on stderr what of it is left out. Raises VRPFileError."""
+    from rtrd.vrps import files
+
+    file = files.read(path, allow_bad)
+    for fault in file.faults:
+        print(f"rtrd {command}: left out: {fault}", file=sys.stderr)
+    if file.fault_count > len(file.faults):
+        print(f"rtrd {command}: {path}: {file.fault_count - len(file.faults)} more left out", file=sys.stderr)
+    return file
 
 
 def ask(
@@ -87,8 +100,6 @@ def _follow(answer: http_client.Answer, lines: Callable[[http_client.Answer], It
 
 def vrp_set_of(records: bytes) -> VRPSet:
     """Put packed VRPs into force in a set of their own."""
-    from rtrlib.vrp_set import VRPSet
-
     vrp_set = VRPSet()
     vrp_set.replace(0, records)
     vrp_set.activate([0])

@@ -11,6 +11,7 @@ from rtrd.base.text import printable
 from rtrd.cli import DONE, FAILED
 from rtrd.commands import common, http_client, terminal
 from rtrd.rib import validity
+from rtrd.vrps import allow_bad
 
 _LISTS = (("matched", "matches"), ("unmatched_as", "other AS"), ("unmatched_length", "too short"))
 
@@ -20,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prefix", metavar="PREFIX", type=common.prefix, help="the prefix, such as 192.0.2.0/24")
     parser.add_argument("asn", metavar="ASN", type=common.asn, help="its origin AS, such as AS64500 or 64500")
     parser.add_argument("--vrps", metavar="FILE", help="use the VRPs of this file instead of asking the daemon")
+    allow_bad.add_option(parser)
     common.add_options(parser)
 
 
@@ -28,18 +30,13 @@ def run(args: argparse.Namespace) -> int:
     if args.vrps is None:
         request = http_client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
         return common.ask(args, request, lambda answer: lines(answer.value()))
-    from rtrd.vrps import files
+    from rtrd.vrps.entries import VRPFileError
 
     try:
-        file = files.read(args.vrps)
-    except files.VRPFileError as error:
+        file = common.read_vrp_file("validate", args.vrps, args.allow_bad)
+    except VRPFileError as error:
         print(f"rtrd validate: {error}", file=sys.stderr)
         return FAILED
-    for fault in file.faults:
-        print(f"rtrd validate: left out: {fault}", file=sys.stderr)
-    if file.fault_count > len(file.faults):
-        more = file.fault_count - len(file.faults)
-        print(f"rtrd validate: {args.vrps}: {more} more left out", file=sys.stderr)
     covering = [found.vrp for found in common.vrp_set_of(file.packed).covering(str(args.prefix))]
     explained = validity.explain(args.prefix, args.asn, covering)
     common.show(args, explained, lines(explained))

@@ -11,6 +11,7 @@ from typing import Any
 from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE, FAILED
 from rtrd.commands import common, http_client
+from rtrd.vrps import allow_bad
 
 TIMEOUT = 300.0
 """Seconds: a full table under another set takes some, beside the router."""
@@ -34,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a VRP file instead of what the caches say, or VRPs that appear (+) or disappear (-),"
         " such as +192.0.2.0/24-24@AS64500",
     )
+    allow_bad.add_option(parser)
     parser.add_argument(
         "--rows",
         metavar="N",
@@ -52,16 +54,14 @@ def run(args: argparse.Namespace) -> int:
     if len(args.what) > 1:
         print("rtrd whatif: expected one FILE, or VRPs each with + or -", file=sys.stderr)
         return BAD_USAGE
-    from rtrd.vrps import files as vrp_files
+    from rtrd.vrps.entries import VRPFileError
 
     try:
-        file = vrp_files.read(files[0])
-    except vrp_files.VRPFileError as error:
+        file = common.read_vrp_file("whatif", files[0], args.allow_bad)
+    except VRPFileError as error:
         hint = "; a VRP is given with + or - before it" if "@" in files[0] or "=>" in files[0] else ""
         print(f"rtrd whatif: {error}{hint}", file=sys.stderr)
         return FAILED
-    if file.fault_count:
-        print(f"rtrd whatif: {file.fault_count} left out, first: {file.faults[0]}", file=sys.stderr)
     request = http_client.url("/whatif", {"rows": str(args.rows)})
     return common.ask(
         args, request, lambda answer: lines(answer.value()), method="POST", body=file.packed, timeout=TIMEOUT

@@ -20,7 +20,10 @@ from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
+from rtrd.vrps import allow_bad as allowing
 from rtrd.vrps import files
+from rtrd.vrps.allow_bad import ALLOW_BAD
+from rtrd.vrps.entries import VRPFileError
 from rtrd.vrps.reader import read_apart
 from rtrd.vrps.signature import Signature, signature
 
@@ -34,9 +37,10 @@ LARGE = 1 << 20
 class FileFollower:
     """Keeps an RTR server at what a VRP file says. A bad file leaves the old set in force."""
 
-    def __init__(self, server: RTRServer, path: Path) -> None:
+    def __init__(self, server: RTRServer, path: Path, allow_bad: float = ALLOW_BAD) -> None:
         self._server = server
         self._path = path
+        self._allow_bad = allow_bad
         self._log = log.get("cache")
         self._seen: Signature | None = None
         self._asked = asyncio.Event()
@@ -48,9 +52,9 @@ class FileFollower:
         # Taken before reading: a file that changes meanwhile differs at the next look.
         self._seen = signature(self._path)
         if self._seen and self._seen.st_size > LARGE:
-            file = await read_apart(self._path)
+            file = await read_apart(self._path, self._allow_bad)
         else:
-            file = await asyncio.to_thread(files.read, self._path)
+            file = await asyncio.to_thread(files.read, self._path, self._allow_bad)
         if file.fault_count:
             self._log.warning("entries left out", count=file.fault_count, first=file.faults)
         count, keys = file.count, file.router_keys
@@ -83,7 +87,7 @@ class FileFollower:
             self._asked.clear()
             try:
                 await self.load()
-            except files.VRPFileError as error:
+            except VRPFileError as error:
                 self._log.error("VRP file refused; the old set stays in force", fault=str(error))
 
     async def _renew(self, certificates: Callable[[], ssl.SSLContext]) -> None:
@@ -99,6 +103,7 @@ async def run_cache(
     *,
     intervals: Intervals | None = None,
     limits: Limits | None = None,
+    allow_bad: float = ALLOW_BAD,
     as_json: bool = False,
     certificates: Callable[[], ssl.SSLContext] | None = None,
 ) -> int:
@@ -110,10 +115,10 @@ async def run_cache(
     """
     loop = asyncio.get_running_loop()
     server = RTRServer(Store(intervals), limits)
-    follower = FileFollower(server, path)
+    follower = FileFollower(server, path, allow_bad)
     try:
         await follower.load()
-    except files.VRPFileError as error:
+    except VRPFileError as error:
         print(error, file=sys.stderr)  # noqa: T201  the command's own message
         return 2
     opened: list[Endpoint] = []
@@ -147,6 +152,7 @@ async def run_cache(
 def configure(parser: argparse.ArgumentParser) -> None:
     """Give a parser the options of `rtrd cache`."""
     parser.add_argument("--vrps", required=True, type=Path, metavar="FILE", help="VRP file, JSON or CSV, or .gz")
+    allowing.add_option(parser)
     parser.add_argument(
         "--listen",
         default=[],
@@ -236,6 +242,7 @@ def run(args: argparse.Namespace) -> int:
         addresses,
         intervals=intervals,
         limits=limits,
+        allow_bad=args.allow_bad,
         as_json=args.json,
         certificates=certificates if args.tls_listen else None,
     )

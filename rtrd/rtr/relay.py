@@ -22,7 +22,7 @@ from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps.copying import copy
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.packed import VRP_SIZE, split
 from rtrd.vrps.router_keys import KeySet
 from rtrlib.vrp_set import VRPChanges, VRPSet

@@ -19,7 +19,7 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.rtr.client import Client, Limits
 from rtrd.rtr.store import Data, Store, update_to, update_with
 from rtrd.vrps import packed
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 
 _BACKLOG = 1024
 _OTHER_FILES = 256

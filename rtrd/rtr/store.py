@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from rtrd.rtr import pdu
 from rtrd.rtr.intervals import Intervals
 from rtrd.vrps import packed
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.packed import VRP_SIZE, VRPDifference
 from rtrlib.rtr_pdus import MAX_VERSION
 

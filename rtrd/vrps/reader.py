@@ -13,13 +13,19 @@ import msgspec
 
 from rtrd.base import apart
 from rtrd.vrps import files
+from rtrd.vrps.allow_bad import ALLOW_BAD
+from rtrd.vrps.entries import VRPFile, VRPFileError
 
 
-async def read_apart(path: Path) -> files.VRPFile:
+async def read_apart(path: Path, allow_bad: float = ALLOW_BAD) -> VRPFile:
     """Read a VRP file in another process; raises VRPFileError, also when that process was killed."""
-    output = await apart.run("rtrd.vrps.reader", str(path), files.VRPFileError)
-    return msgspec.msgpack.decode(output, type=files.VRPFile)
+    output = await apart.run("rtrd.vrps.reader", str(path), VRPFileError, arguments=[str(allow_bad)])
+    return msgspec.msgpack.decode(output, type=VRPFile)
+
+
+def _read() -> bytes:
+    return msgspec.msgpack.encode(files.read(sys.argv[1], *map(float, sys.argv[2:])))
 
 
 if __name__ == "__main__":
-    sys.exit(apart.answer(lambda: msgspec.msgpack.encode(files.read(sys.argv[1])), files.VRPFileError))
+    sys.exit(apart.answer(_read, VRPFileError))

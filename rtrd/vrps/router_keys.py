@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.slurm import KeyFilter
 from rtrlib.router_keys import KeyChanges
 

@@ -21,7 +21,7 @@ from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
 from rtrd.rtr.pdu import ErrorReport, RouterKeyPDU, SerialNotify
 from rtrd.rtr.server import RTRServer
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 from rtrlib import vrp
 from rtrlib.rtr_pdus import HEADER
 from rtrlib.vrp import PACKED

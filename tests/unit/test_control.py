@@ -36,7 +36,7 @@ from rtrd.health import Health
 from rtrd.known_routers import KnownRouters
 from rtrd.reload import Reloaded
 from rtrd.version import __version__
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.vrps.notation import VRPEdit
 from rtrd.vrps.router_keys import KeySet

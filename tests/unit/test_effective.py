@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.slurm import KeyFilter
 from rtrlib.vrp import PACKED, VRP, pack
 from tests.lab.effective_story import Cache, EffectiveStory, OnExpire

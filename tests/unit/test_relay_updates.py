@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rtrd.rtr import relay
 from rtrd.rtr.relay import MOST_SINGLE, Updates
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.router_keys import KeySet
 from rtrlib.vrp import VRP, unpack
 from rtrlib.vrp_set import VRPChanges

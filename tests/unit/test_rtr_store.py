@@ -10,7 +10,7 @@ from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.pdu import CacheResponse, EndOfData, RouterKeyPDU
 from rtrd.rtr.store import Response, Store, update_with
 from rtrd.vrps import packed
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 from tests.lab.rtr_wire import Prefix, pdus
 
 KEYS = [RouterKey(64500 + number, bytes([number] * 20), b"key %d" % number) for number in range(4)]

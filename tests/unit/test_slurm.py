@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.vrps.files import RouterKey
+from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.json_lines import line_of
 from rtrd.vrps.slurm import KeyFilter, Slurm, SlurmError, check_overlaps, parse
 from rtrlib.vrp import VRP

@@ -1,0 +1,191 @@
+"""What a VRP file holds, whatever its format: its VRPs and router keys, and which of its entries can't be used."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import Final, NamedTuple
+
+from rtrd.vrps import packed
+from rtrlib.vrp import PACKED
+
+MAX_FAULTS: Final = 20
+"""How many faults are described; the others are only counted."""
+MOST_BAD: Final = 1 << 18
+"""A file with more unusable entries is refused as soon as they are seen, whatever else it has."""
+MOST_ENTRIES: Final = 1 << 21
+"""A file with more entries, or lines, is refused: the real ones have less than 1 M."""
+SPKI_SIZE: Final = 91
+"""Octets of a router key's SubjectPublicKeyInfo: ECDSA P-256, BGPsec's only algorithm (RFC 8608 s.3).
+
+A key of another size makes librtr 0.8.0 drop everything that its cache sends, for good.
+"""
+
+LENGTHS: Final = {str(length): length for length in range(129)}
+_HOST_BITS: Final = {
+    AF_INET: [(1 << 32 - n) - 1 for n in range(33)],
+    AF_INET6: [(1 << 128 - n) - 1 for n in range(129)],
+}
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_LOOK: Final = 1 << 19
+
+
+class VRPFileError(Exception):
+    """The file is unreadable or not of the format: ``PATH:LINE: what`` (the line where one is known)."""
+
+
+class RouterKey(NamedTuple):
+    """A BGPsec router key (RFC 8210 s.5.10)."""
+
+    asn: int
+    ski: bytes
+    """Subject key identifier: 20 octets."""
+    spki: bytes
+    """SubjectPublicKeyInfo, DER."""
+
+
+@dataclass(frozen=True, slots=True)
+class VRPFile:
+    """What a VRP file holds."""
+
+    packed: bytes
+    """Packed VRPs (announce = 1), each once, in the order of rtrd.vrps.packed."""
+    router_keys: tuple[RouterKey, ...] = ()
+    """Sorted, each once."""
+    faults: list[str] = field(default_factory=list)
+    """The first MAX_FAULTS entries that were left out: ``PATH:LINE: what`` or ``PATH: roas[INDEX]: what``."""
+    fault_count: int = 0
+    """How many entries were left out."""
+
+    @property
+    def count(self) -> int:
+        """How many VRPs."""
+        return len(self.packed) // packed.VRP_SIZE
+
+
+class Entries:
+    """Collects the entries of a file while it is read, and decides whether enough of them can be used."""
+
+    def __init__(self, path: str) -> None:
+        """`path`: what faults call the file."""
+        self.path = path
+        self.seen = 0
+        """How many entries there were, usable or not."""
+        self._vrps = bytearray()
+        self._look_at = _LOOK
+        self._keys: set[RouterKey] = set()
+        self._faults: list[str] = []
+        self._bad = 0
+
+    def add(self, vrp: bytes) -> None:
+        """Take a packed VRP."""
+        self._vrps += vrp
+        self.seen += 1
+        if self.seen >= self._look_at:
+            self._look()
+
+    def add_key(self, key: RouterKey) -> None:
+        """Take a router key."""
+        self._keys.add(key)
+        self.seen += 1
+
+    def leave_out(self, where: str, what: object) -> None:
+        """Count an entry that can't be used. `where`: follows the path."""
+        self._bad += 1
+        self.seen += 1
+        if len(self._faults) < MAX_FAULTS:
+            self._faults.append(f"{self.path}{where}: {what}")
+        if self._bad > MOST_BAD:
+            raise VRPFileError(f"{self._faults[0]}; more than {MOST_BAD} entries can't be used")
+
+    def _look(self) -> None:
+        """Keep what is repeated once, and refuse what has no end."""
+        self._look_at += _LOOK
+        if self.seen >= MOST_ENTRIES:
+            raise VRPFileError(f"{self.path}: more than {MOST_ENTRIES} entries: this is not a VRP file")
+        self._vrps = bytearray(packed.packed(packed.ordered(self._vrps)))
+
+    def file(self, allow_bad: float) -> VRPFile:
+        """Give the file.
+
+        Raises VRPFileError when more than `allow_bad` percent of its entries, or all of them, can't be used.
+        """
+        if self._bad and (self._bad == self.seen or 100 * self._bad > allow_bad * self.seen):
+            of_all = f"{self._bad} of {self.seen} entries can't be used"
+            most = "" if self._bad == self.seen else f", more than {allow_bad:g} % (--allow-bad)"
+            raise VRPFileError(f"{self._faults[0]}; {of_all}{most}")
+        vrps = packed.packed(packed.ordered(self._vrps))
+        return VRPFile(vrps, tuple(sorted(self._keys)), self._faults, self._bad)
+
+
+def shown(text: str) -> str:
+    """Make text from a file fit for a message: one line, printable, short."""
+    return ascii(text if len(text) <= 60 else text[:57] + "...")
+
+
+@lru_cache(maxsize=1 << 17)
+def asn_of(text: float | str) -> int:
+    """AS number of ``64500`` or ``"AS64500"``; ValueError says what is wrong."""
+    number = text
+    if isinstance(text, str):
+        digits = text[2:] if text[:2].upper() == "AS" else text
+        number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 10 else -1
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if not isinstance(number, int) or not 0 <= number <= 0xFFFFFFFF:
+        raise ValueError(f"{shown(str(text))} is not an AS number (0 to 4294967295)")
+    return number
+
+
+def pack_entry(asn: float | str, prefix: str, max_length: float | None) -> bytes:
+    """Pack the VRP of one entry; ValueError says what is wrong."""
+    text, _, length_text = prefix.partition("/")
+    length = LENGTHS.get(length_text, 255)
+    family, bits = (AF_INET6, 128) if ":" in text else (AF_INET, 32)
+    try:
+        address = inet_pton(family, text)
+    except (OSError, ValueError):
+        length = 255
+        address = b""
+    if length > bits:
+        raise ValueError(f"{shown(prefix)} is not a prefix")
+    if int.from_bytes(address) & _HOST_BITS[family][length]:
+        raise ValueError(f"{shown(prefix)} has host bits set")
+    if max_length is None:
+        max_length = length
+    elif not length <= max_length <= bits or max_length % 1:
+        raise ValueError(f"max length {max_length!r:.20} of {prefix} is not from {length} to {bits}")
+    return PACKED.pack(address, asn_of(asn), length, int(max_length), 6 if bits == 128 else 4, 1)
+
+
+def router_key(asn: float | str, ski_text: str, pubkey: str) -> RouterKey:
+    """Give the router key of one entry, in either alphabet of Base64, padded or not (RFC 4648 s.4, s.5)."""
+    try:
+        ski = bytes.fromhex(ski_text)
+    except ValueError:
+        ski = b""
+    if len(ski) != 20:
+        raise ValueError(f"SKI {shown(ski_text)} is not 20 octets in hexadecimal")
+    spki = b""
+    if _BASE64.fullmatch(pubkey):
+        bare = pubkey.rstrip("=")
+        try:
+            spki = base64.urlsafe_b64decode(bare.replace("+", "-").replace("/", "_") + "=" * (-len(bare) % 4))
+        except (binascii.Error, ValueError):
+            spki = b""
+    if len(spki) != SPKI_SIZE:
+        raise ValueError(f"the public key is not base64 of {SPKI_SIZE} octets (RFC 8608)")
+    return RouterKey(asn_of(asn), ski, spki)
+
+
+def key_entries(router_keys: Iterable[RouterKey]) -> list[dict[str, int | str]]:
+    """Give router keys as rpki-client writes them in `bgpsec_keys`."""
+    return [
+        {"asn": key.asn, "ski": key.ski.hex().upper(), "pubkey": base64.b64encode(key.spki).decode()}
+        for key in router_keys
+    ]

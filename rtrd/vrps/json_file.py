@@ -1,0 +1,319 @@
+"""VRP files in JSON: those of rpki-client, Routinator, StayRTR and others, read slice by slice.
+
+However large a file is and whatever stands in the place of entries, only a window of it and its usable entries are in
+memory.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, NoReturn
+
+import msgspec
+
+from rtrd.vrps.entries import MOST_ENTRIES, Entries, VRPFileError, pack_entry, router_key
+
+WINDOW: Final = 1 << 18
+"""Octets that are read and decoded at a time."""
+MOST_ELEMENT: Final = 1 << 20
+"""Octets of one entry: a longer one is refused."""
+MOST_MEMBERS: Final = 1000
+"""Members of the file's object."""
+
+_BLANKS: Final = re.compile(rb"[ \t\r\n]*")
+_CUT: Final = re.compile(rb"\}[ \t\r\n]*(,)[ \t\r\n]*\{")
+_CUTS: Final = 4
+
+_SCANNER: Final = json.JSONDecoder()
+_RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_TOO_EARLY: Final = "the JSON ends too early"
+
+
+class _Roa(msgspec.Struct, gc=False):
+    asn: int | float | str
+    prefix: str
+    maxLength: int | float | None = None  # noqa: N815  the file's own name
+
+
+class _BgpsecKey(msgspec.Struct, gc=False):
+    """As rpki-client and StayRTR write it."""
+
+    asn: int | float | str
+    ski: str
+    pubkey: str
+
+
+class _RoutinatorKey(msgspec.Struct, gc=False):
+    asn: int | float | str
+    ski: str = msgspec.field(name="SKI")
+    pubkey: str = msgspec.field(name="routerPublicKey")
+
+
+def _of_roa(entry: _Roa, entries: Entries) -> None:
+    entries.add(pack_entry(entry.asn, entry.prefix, entry.maxLength))
+
+
+def _of_key(entry: _BgpsecKey | _RoutinatorKey, entries: Entries) -> None:
+    entries.add_key(router_key(entry.asn, entry.ski, entry.pubkey))
+
+
+class _Kind:
+    """What the entries of one list are, and what becomes of them."""
+
+    def __init__(self, struct: type[msgspec.Struct], take: Callable[[Any, Entries], None]) -> None:
+        self.many = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
+        self._one = msgspec.json.Decoder(struct)
+        self._take = take
+        self.names = [b'"%b"' % field.encode_name.encode() for field in msgspec.structs.fields(struct)]
+
+    def take(self, entry: Any, entries: Entries) -> None:
+        """Take one entry, decoded or raw; ValueError says what is wrong."""
+        if entry is None:
+            raise ValueError("a member is given twice in it")
+        self._take(self._one.decode(entry) if isinstance(entry, msgspec.Raw) else entry, entries)
+
+
+_LISTS: Final = {
+    "roas": _Kind(_Roa, _of_roa),
+    "bgpsec_keys": _Kind(_BgpsecKey, _of_key),
+    "routerKeys": _Kind(_RoutinatorKey, _of_key),
+}
+
+
+def read(more: Callable[[int], bytes], entries: Entries) -> None:
+    """Take all entries of a file. `more`: gives its next octets, at most so many; none at its end.
+
+    Raises VRPFileError for a file that has another format, or that ends too early.
+    """
+    _Reader(more, entries).file()
+
+
+class _Slice(NamedTuple):
+    """Some elements of an array."""
+
+    octets: bytes
+    """As an array."""
+    entries: Sequence[Any]
+    """Decoded; all of them raw when one is of another kind."""
+
+
+class _Reader:
+    """Walks over a JSON text, a window at a time."""
+
+    def __init__(self, more: Callable[[int], bytes], entries: Entries) -> None:
+        self._read = more
+        self._entries = entries
+        self._window = b""
+        self._at = 0
+        self._line = 1  # where the window begins
+
+    def file(self) -> None:
+        """Read all of it."""
+        if self._peek() == b"[":
+            self._list("roas")
+            if not self._entries.seen:
+                self._refuse('an empty array may be a list of anything; expected {"roas": [...]}')
+        else:
+            self._object()
+        if self._peek():
+            self._refuse("something follows the end of the JSON")
+
+    def _object(self) -> None:
+        self._expect(b"{", "an object")
+        seen: set[str] = set()
+        while self._peek() != b"}":
+            if seen:
+                self._expect(b",", "a comma")
+            name = self._name()
+            if name in seen:
+                self._refuse(f"the member {name!r:.60} is given twice")
+            seen.add(name)
+            if len(seen) > MOST_MEMBERS:
+                self._refuse("more members than a VRP file has")
+            self._expect(b":", "a colon")
+            if self._peek() == b"[":
+                self._list(name)
+            elif name in _LISTS:
+                self._refuse(f'expected an array at {name}, as in {{"roas": [...]}}')
+            else:
+                self._value()
+        self._at += 1
+        if "roas" not in seen:
+            slurm = ": this is a SLURM file" if "slurmVersion" in seen else ""
+            self._refuse(f'no member is called `roas`{slurm}; expected {{"roas": [...]}}')
+
+    def _list(self, name: str) -> None:
+        """Take the array that begins here; of one that nobody asked for, nothing."""
+        kind = _LISTS.get(name)
+        index = 0
+        for found in self._slices(_RAW if kind is None else kind.many):
+            if kind is None:
+                index += len(found.entries)
+                if index > MOST_ENTRIES:
+                    self._refuse(f"more than {MOST_ENTRIES} of {name!r:.60}: this is not a VRP file")
+                continue
+            for entry in _each_once(found, kind):
+                try:
+                    kind.take(entry, self._entries)
+                except (ValueError, msgspec.ValidationError) as error:
+                    self._entries.leave_out(f": {name}[{index}]", error)
+                index += 1
+
+    def _slices(self, decoder: msgspec.json.Decoder[list[Any]]) -> Iterator[_Slice]:
+        """Give the elements of the array that begins here, slice by slice."""
+        self._at += 1
+        if self._peek() == b"]":
+            self._at += 1
+            return
+        while True:
+            whole = (self._decoded(cut, decoder) for cut in self._cuts())
+            if (found := next(filter(None, whole), None)) is None:
+                end = self._end_of_elements()
+                if (found := self._decoded(end, decoder)) is None:
+                    self._malformed(end)
+            self._at += len(found.octets) - 2
+            yield found
+            if self._peek() == b"]":
+                self._at += 1
+                return
+            self._expect(b",", "a comma")
+            if self._peek() == b"]":
+                self._refuse("JSON is malformed: trailing comma in array")
+            self._more()
+
+    def _cuts(self) -> Iterator[int]:
+        """Give commas near the end of the window that may stand between two elements.
+
+        If what is before one is an array of whole elements, then it does.
+        """
+        end = len(self._window)
+        for _ in range(_CUTS):
+            end = self._window.rfind(b"}", self._at, end)
+            if end < 0:
+                break
+            if (found := _CUT.match(self._window, end)) is not None:
+                yield found.start(1)
+        end = self._window.rfind(b",", self._at)
+        if end > self._at:
+            yield end
+
+    def _end_of_elements(self) -> int:
+        """Find where the last whole element of the window ends, one by one; at least one is."""
+        while True:
+            text = self._window.decode("latin-1")  # an octet a character; what JSON is made of is ASCII
+            last, at = 0, self._at
+            try:
+                while True:
+                    _, at = _SCANNER.raw_decode(text, _past_blanks(self._window, at))
+                    at = _past_blanks(self._window, at)
+                    if text[at : at + 1] not in (",", "]"):
+                        break
+                    last = at
+                    if text[at] == "]":
+                        break
+                    at += 1
+            except (ValueError, RecursionError):
+                pass  # the last one is not whole, or it is malformed
+            if last:
+                return last
+            if not self._more():
+                self._malformed(len(self._window))
+
+    def _decoded(self, end: int, decoder: msgspec.json.Decoder[list[Any]]) -> _Slice | None:
+        """Decode elements, with a comma between each two; None when they are not whole."""
+        octets = b"[%b]" % self._window[self._at : end]
+        for each in (decoder, _RAW):
+            try:
+                return _Slice(octets, each.decode(octets))
+            except msgspec.ValidationError:
+                continue
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                break
+        return None
+
+    def _name(self) -> str:
+        if self._peek() != b'"':
+            self._refuse("JSON is malformed: expected the name of a member" if self._peek() else _TOO_EARLY)
+        return str(self._value())
+
+    def _value(self) -> object:
+        """Give the value that begins here, which must be short."""
+        self._peek()
+        while True:
+            try:
+                value, end = _SCANNER.raw_decode(self._window.decode("latin-1"), self._at)
+            except (ValueError, RecursionError):
+                end = 0
+            if end and _past_blanks(self._window, end) < len(self._window):
+                self._at = end
+                return value
+            if not self._more():
+                self._malformed(len(self._window))
+
+    def _peek(self) -> bytes:
+        """Give the next octet that is no blank, without taking it; none at the end."""
+        while True:
+            self._at = _past_blanks(self._window, self._at)
+            if self._at < len(self._window):
+                return self._window[self._at : self._at + 1]
+            if not self._more():
+                return b""
+
+    def _expect(self, octet: bytes, what: str) -> None:
+        found = self._peek()
+        if found != octet:
+            self._refuse(f"JSON is malformed: expected {what}" if found else _TOO_EARLY)
+        self._at += 1
+
+    def _more(self) -> bool:
+        """Read on; False at the end of the file."""
+        piece = self._read(WINDOW)
+        if not piece:
+            return False
+        self._line += self._window.count(b"\n", 0, self._at)
+        self._window = self._window[self._at :] + piece
+        self._at = 0
+        if len(self._window) > MOST_ELEMENT + WINDOW:
+            self._refuse("one value is longer than any of a VRP file")
+        return True
+
+    def _malformed(self, end: int) -> NoReturn:
+        """Say what is wrong with a value, or with elements of an array, that can't be decoded."""
+        try:
+            _RAW.decode(b"[%b" % self._window[self._at : end])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            found = re.search(r" \(byte (\d+)\)", str(error))
+            self._at = end if found is None else min(end, self._at + max(0, int(found[1]) - 1))
+            what = str(error) if found is None else str(error).replace(found[0], "")
+            self._refuse(_TOO_EARLY if "truncated" in what else what)
+        self._refuse("JSON is malformed")
+
+    def _refuse(self, what: str) -> NoReturn:
+        line = self._line + self._window.count(b"\n", 0, self._at)
+        raise VRPFileError(f"{self._entries.path}:{line}: {what}")
+
+
+def _past_blanks(octets: bytes, at: int) -> int:
+    found = _BLANKS.match(octets, at)
+    return at if found is None else found.end()
+
+
+def _each_once(found: _Slice, kind: _Kind) -> Iterator[Any]:
+    """Give the entries; None for one with two members of one name: readers disagree which counts.
+
+    RFC 8259 section 4 leaves that open. A name more often than there are entries: it may be twice in one. So it may be
+    where something is escaped.
+    """
+    if b"\\" not in found.octets and all(found.octets.count(name) <= len(found.entries) for name in kind.names):
+        yield from found.entries
+        return
+    for raw in _RAW.decode(found.octets):
+        members = json.loads(bytes(raw), object_pairs_hook=_Members)
+        twice = isinstance(members, _Members) and len(dict(members)) < len(members)
+        yield None if twice else raw
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of an object as they stand."""

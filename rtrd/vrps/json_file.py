@@ -1,6 +1,6 @@
 """VRP files in JSON: those of rpki-client, Routinator, StayRTR and others, read slice by slice.
 
-However large a file is and whatever stands in the place of entries, only a window of it and its usable entries are in
+However large a file is and whatever stands there instead of entries, only a window of it and its usable entries are in
 memory.
 """
 
@@ -28,7 +28,7 @@ _CUTS: Final = 4
 
 _SCANNER: Final = json.JSONDecoder()
 _RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_TOO_EARLY: Final = "the JSON ends too early"
+_TOO_EARLY: Final = "Input data was truncated"
 
 
 class _Roa(msgspec.Struct, gc=False):
@@ -287,7 +287,7 @@ class _Reader:
             found = re.search(r" \(byte (\d+)\)", str(error))
             self._at = end if found is None else min(end, self._at + max(0, int(found[1]) - 1))
             what = str(error) if found is None else str(error).replace(found[0], "")
-            self._refuse(_TOO_EARLY if "truncated" in what else what)
+            self._refuse(what)
         self._refuse("JSON is malformed")
 
     def _refuse(self, what: str) -> NoReturn:

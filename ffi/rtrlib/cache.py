@@ -54,7 +54,13 @@ FAILURES: Final = {
     RTRSocketState.ERROR_NO_DATA_AVAILABLE: (Fault.NO_DATA, "the cache has no data yet"),
 }
 """What a failure is when nothing else was said of it."""
-OF_TRANSPORT: Final = {Fault.UNREACHABLE, Fault.CLOSED, Fault.SILENT}
+STATES: Final = {
+    Fault.UNREACHABLE: RTRSocketState.ERROR_TRANSPORT,
+    Fault.CLOSED: RTRSocketState.ERROR_TRANSPORT,
+    Fault.SILENT: RTRSocketState.ERROR_TRANSPORT,
+    Fault.NO_DATA: RTRSocketState.ERROR_NO_DATA_AVAILABLE,
+}
+"""In which a failure leaves a cache; else it is ERROR_FATAL."""
 WAITING: Final = {RTRSocketState.CONNECTING, RTRSocketState.RESET}
 """What librtr says as soon as it begins to wait for its retry interval."""
 
@@ -270,17 +276,21 @@ class Cache:
 
     def _retry(self, now: float, kind: Fault, why: str) -> None:
         self.socket.restarts += 1
+        if kind is Fault.CLOSED and self.socket.state is RTRSocketState.ERROR_NO_DATA_AVAILABLE:
+            kind, why = Fault.NO_DATA, self.socket.error or why  # it closed since it has none: that says more
         if self._established_at is not None:
             # After a good session it is asked again soon; one that ends each session at once, less and less often.
             if now - self._established_at >= self._intervals.retry:
                 self._short_sessions = 0
             self._backoff = min(BACKOFF_FIRST * 2**self._short_sessions, float(self._intervals.retry))
             self._short_sessions = min(self._short_sessions + 1, 20)
+        elif kind is Fault.UNREACHABLE and not self.socket.last_update:
+            self._backoff = float(self._intervals.retry)  # it was never reached
         self._reopen_at = now + self._backoff
         self.socket.next_attempt = int(self._wall() + self._backoff)
         failures.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, self._backoff)
         self._backoff = min(2 * self._backoff, float(self._intervals.retry))
-        self._fail(RTRSocketState.ERROR_TRANSPORT if kind in OF_TRANSPORT else RTRSocketState.ERROR_FATAL, kind, why)
+        self._fail(STATES.get(kind, RTRSocketState.ERROR_FATAL), kind, why)
 
     def _fail(self, state: RTRSocketState, kind: Fault, why: str) -> None:
         socket = self.socket

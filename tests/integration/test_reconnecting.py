@@ -1,7 +1,9 @@
 """Caches that go and come back, or never were there: when they are asked again, by themselves and by an operator."""
 
 import subprocess
+import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -66,14 +68,16 @@ def test_one_that_closes_after_each_answer_does_not_move_the_set_each_time(lab: 
     synced(daemon)
 
 
-def test_an_operator_has_caches_asked_now(lab: Lab) -> None:
+@pytest.mark.parametrize("engine", ["native", "librtr"])
+def test_an_operator_has_caches_asked_now(lab: Lab, engine: str) -> None:
+    """One that was never reached waits for `retry`, with either engine."""
     cache = lab.start(FaultyCache([ONE]))
     cache.break_with(closes, listens=False)
-    # Over librtr one that was never reached waits for `retry`; the native engine would ask again in a second.
-    daemon = lab.start(Daemon(lab.folder, [cache], timers=LONG, engine="librtr"))
+    daemon = lab.start(Daemon(lab.folder, [cache], timers=LONG, engine=engine))
     name = f"127.0.0.1:{cache.port}"
     for words in (["reconnect"], ["reconnect", name], ["reconnect", "127.0.0.1"], ["reload"]):
-        daemon.wait_status(lambda status: server(status)["error"] is not None, "a failure")
+        failed = server(daemon.wait_status(lambda status: server(status)["error"] is not None, "a failure"))
+        assert datetime.fromisoformat(failed["next_attempt"]).timestamp() - time.time() > LONG["retry"] / 2
         cache.heal()
         done = rtrd(daemon, *words)
         assert (done.returncode, done.stderr) == (0, "")

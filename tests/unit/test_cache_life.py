@@ -57,6 +57,7 @@ class Script(LibrtrLink):
         self.pid = 1
         self.waiting = bytearray()
         self.ended: str | None = None
+        self.kind = Fault.PROCESS
         self.pings = 0
         self.closed = False
 
@@ -67,7 +68,7 @@ class Script(LibrtrLink):
         data = bytes(self.waiting[:limit])
         del self.waiting[:limit]
         if not data and self.ended:
-            raise LinkEnded(self.ended)
+            raise LinkEnded(self.ended, self.kind)
         return len(data), self._decoder.decode(data)
 
     def ping(self) -> None:
@@ -109,8 +110,8 @@ class Life:
         self.links[-1].waiting += data
         return self.turn()
 
-    def dies(self, why: str = "the cache process died of SIGABRT") -> list[str]:
-        self.links[-1].ended = why
+    def dies(self, why: str = "the cache process died of SIGABRT", kind: Fault = Fault.PROCESS) -> list[str]:
+        self.links[-1].ended, self.links[-1].kind = why, kind
         return self.turn()
 
     def wrong(self) -> tuple[str | None, Fault | None]:
@@ -471,3 +472,25 @@ def test_frames_may_be_cut_anywhere(frames: list[bytes], data: st.DataObject) ->
 def test_a_frame_error_names_what_is_wrong() -> None:
     with pytest.raises(FrameError, match="VRPS frame of 23 bytes: not a multiple of 24"):
         Decoder(WHERE).decode(GARBAGE[2])
+
+
+def test_one_that_was_never_reached_waits_for_the_retry_interval(life: Life) -> None:
+    for _ in range(2):
+        assert life.dies("cannot connect", Fault.UNREACHABLE) == ["discarded", "failed"]
+        assert life.cache.deadline() == life.now + RETRY
+        life.at(life.now + RETRY)
+    assert life.says(FIRST_SYNC) == ["staged 2", "committed all", "in sync"]
+    life.dies("cannot connect", Fault.UNREACHABLE)
+    assert life.cache.deadline() == life.now + BACKOFF_FIRST
+
+
+def test_one_that_has_no_data_and_closes_has_no_data(life: Life) -> None:
+    life.says(state(State.ERROR_NO_DATA_AVAILABLE))
+    no_data = life.wrong()
+    assert no_data[1] is Fault.NO_DATA
+    life.dies("the cache closed the connection", Fault.CLOSED)
+    assert (life.socket.state, life.wrong()) == (State.ERROR_NO_DATA_AVAILABLE, no_data)
+    # What it does the next time is said anew.
+    life.at(life.cache.deadline() or 0.0)
+    life.dies("the cache closed the connection", Fault.CLOSED)
+    assert life.wrong() == ("the cache closed the connection", Fault.CLOSED)

@@ -20,6 +20,7 @@ from rtrd.base.clock import Clock, timestamp
 from rtrd.base.loop import turns
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.sockets import ListenError
+from rtrd.base.state_folder import StateFolder
 from rtrd.base.systemd_notify import Notifier
 from rtrd.base.text import counted, printable
 from rtrd.bird.watch import Watch
@@ -95,7 +96,9 @@ class Daemon:
         )  # fmt: skip
         self.exempts = Exempts(settings.state, self.slurm, self.clock)
         self.snapshot_keeper: SnapshotKeeper | None = None
+        self.state_folder: StateFolder | None = None
         if settings.state is not None:
+            self.state_folder = StateFolder(settings.state, self.registry, self.clock)
             self.snapshot_keeper = SnapshotKeeper(settings.state, self.effective, settings.caches.expire, self.clock)
         self.attachments = Attachments(
             socket_paths.attach_path(settings.control), self.routers, group=settings.control_group
@@ -169,6 +172,8 @@ class Daemon:
         if self.snapshot_keeper is not None:
             await self.snapshot_keeper.load()
             self.snapshot_keeper.start()
+        if self.state_folder is not None:
+            await self.state_folder.start()
         self.caches.open()
         self._hold_for(self.settings.start_hold)
 
@@ -194,6 +199,8 @@ class Daemon:
     async def close(self) -> None:
         """End every part."""
         self.health.close()
+        if self.state_folder is not None:
+            self.state_folder.close()
         await self.routers.known.close()
         await self.routers.kept.close()
         self._drop_hold()

@@ -76,7 +76,7 @@ class Health:
 
         registry.metric(
             "rtrd_state_fault", "1 while something can't be read from the state folder, or written there.",
-            lambda: [((name,), fault() is not None) for name, fault in registry.state_faults.items()], ("name",),
+            registry.state_samples, ("name",),
         )  # fmt: skip
 
     def _counts(self) -> list[tuple[tuple[object, ...], float | None]]:

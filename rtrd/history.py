@@ -7,6 +7,7 @@ history and nothing else, and is a problem of the status.
 from __future__ import annotations
 
 import asyncio
+import enum
 import queue
 import threading
 from collections.abc import Mapping
@@ -41,8 +42,15 @@ class _Ask(NamedTuple):
     answer: asyncio.Future[HistoryPage]
 
 
-_END: Final = None
-_Job = Batch | _Ask | Settings | None
+class _Signal(enum.Enum):
+    """What else the thread is told."""
+
+    END = enum.auto()
+    AGAIN = enum.auto()
+    """The disk may be good again."""
+
+
+_Job = Batch | _Ask | Settings | _Signal
 
 
 class History:
@@ -77,7 +85,7 @@ class History:
     async def close(self) -> None:
         """Write what waits."""
         if self._thread is not None:
-            self._jobs.put(_END)
+            self._jobs.put(_Signal.END)
             await asyncio.to_thread(self._thread.join, PATIENCE)
             self._thread = None
 
@@ -86,7 +94,7 @@ class History:
         registry.on_reload(self.change_settings, "history")
         registry.status_of(history=self.status)
         if self._on_disk:
-            registry.kept_in_state("history", self._fault)
+            registry.kept_in_state("history", self._fault, lambda: self._jobs.put(_Signal.AGAIN))
         registry.metric("rtrd_history_changes_total", "Changes of routes handed to the history.", lambda: self.kept)
         registry.metric(
             "rtrd_history_lost_total", "Changes of routes that the history did not keep.", lambda: self.lost
@@ -167,10 +175,14 @@ class History:
                 waiting.append(job)
                 due = steady() + TOGETHER if due is None else due
                 continue
+            if job is _Signal.AGAIN:
+                store.try_again()
             self._write(waiting)
             due = None
-            if job is _END:
+            if job is _Signal.END:
                 break
+            if job is _Signal.AGAIN:
+                continue
             if isinstance(job, Settings):
                 store.limits = (job.max_age, job.max_size << 20)
                 continue

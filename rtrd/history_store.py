@@ -79,6 +79,10 @@ class HistoryStore:
             self._tidied = steady
             self._tidy(now)
 
+    def try_again(self) -> None:
+        """Try the disk at the next write, however short ago that failed."""
+        self._failed = -AGAIN
+
     @property
     def _on_disk(self) -> bool:
         return self._inode is not None and self.fault is None

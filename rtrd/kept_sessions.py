@@ -17,7 +17,6 @@ from rtrd.known_routers import MOST as MOST_ROUTERS
 
 NAME: Final = "bgp-sessions.json"
 _MOST_OCTETS: Final = 64 << 20
-_LOST: Final = "BGP sessions are not kept; after a restart, routes may wait for the next ones"
 
 _decoder: Final[msgspec.json.Decoder[dict[str, list[Kept]]]] = msgspec.json.Decoder(
     Annotated[
@@ -34,7 +33,7 @@ class KeptSessions:
         """`folder`: where they are kept over a restart; None: nowhere."""
         self._file = None
         if folder is not None:
-            self._file = StateFile(folder / NAME, _decoder, _MOST_OCTETS, self._kept, _LOST)
+            self._file = StateFile(folder / NAME, _decoder, _MOST_OCTETS, self._kept)
         self._here: dict[str, BGPSessions] = {}
         self._left: dict[str, list[Kept]] = {}
         """Those of routers that are not attached."""
@@ -66,7 +65,7 @@ class KeptSessions:
     def register(self, registry: Registry) -> None:
         """Tell of a file that can't be kept."""
         if (file := self._file) is not None:
-            registry.kept_in_state("BGP sessions", lambda: file.fault)
+            registry.kept_in_state("BGP sessions", lambda: file.fault, file.again)
 
     def _kept(self) -> dict[str, list[Kept]]:
         return self._left | {name: sessions.kept() for name, sessions in self._here.items()}

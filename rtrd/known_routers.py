@@ -25,7 +25,6 @@ MOST: Final = 256
 GRACE: Final = 30.0
 """Seconds after the start that the attach processes have to find us again."""
 _MOST_OCTETS: Final = 1 << 16
-_LOST: Final = "which routers were attached is not kept; a restart would not miss one"
 
 logger = log.get("attach")
 _Name = Annotated[str, msgspec.Meta(pattern=f"^{ROUTER_NAME.pattern}$")]
@@ -43,7 +42,7 @@ class KnownRouters:
         self._file = None
         if folder is not None:
             self._file = StateFile(
-                folder / NAME, _decoder, _MOST_OCTETS, lambda: dict(self._left), _LOST, missed=lambda: bool(self._left)
+                folder / NAME, _decoder, _MOST_OCTETS, lambda: dict(self._left), missed=lambda: bool(self._left)
             )
         self.change(names)
         self._clock = clock or Clock()
@@ -117,7 +116,7 @@ class KnownRouters:
         registry.on_reload(self.change, "routers")
         registry.problems_of(self._problems)
         if (file := self._file) is not None:
-            registry.kept_in_state("routers", lambda: file.fault)
+            registry.kept_in_state("routers", lambda: file.fault, file.again)
         registry.metric(
             "rtrd_router_attached", "1 while an ExaBGP is attached, 0 while one that should be is not.",
             lambda: [((name,), 1) for name in self._here] + [((name,), 0) for name, _ in self.absent()], ("router",),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from prometheus_client import Histogram, disable_created_metrics
 from prometheus_client import Metric as Family
@@ -79,6 +79,10 @@ class Problem(NamedTuple):
         return {"what": printable(self.what), "since": timestamp(self.since or 0), "severity": self.severity}
 
 
+Explain: TypeAlias = Callable[[dict[str, str]], tuple[Problem | None, dict[str, str]]]
+"""Takes the faults of parts, by their names; gives the problem of the state folder, and those that it leaves."""
+
+
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
     """Give critical problems first, then the oldest first."""
     return sorted(problems, key=lambda problem: (problem.severity != "critical", problem.since or 0, problem.what))
@@ -93,8 +97,10 @@ class Registry:
         self.settings: list[Setting] = []
         """In the order in which a reload applies them; only the first may refuse."""
         self._status: dict[str, Callable[[], Any]] = {}
-        self.state_faults: dict[str, Callable[[], str | None]] = {}
-        """Why what a part keeps in the state folder can't be read or written, by its name."""
+        self._kept: dict[str, tuple[Callable[[], str | None], Callable[[], None]]] = {}
+        """Of each part that keeps something in the state folder: its fault, and what has it try again."""
+        self._folder_fault: Callable[[], str | None] | None = None
+        self._explain: Explain = lambda faults: (None, faults)
         self._problems: list[Callable[[], Iterable[Problem]]] = []
         self._wall = wall
         self._seen: dict[tuple[int, str], float] = {}
@@ -122,18 +128,42 @@ class Registry:
         """Offer a part's problems: `read` gives those that it has now."""
         self._problems.append(read)
 
-    def kept_in_state(self, name: str, fault: Callable[[], str | None]) -> None:
-        """Offer why what a part keeps in the state folder can't be read or written now; None: it can."""
-        if not self.state_faults:
+    def kept_in_state(self, name: str, fault: Callable[[], str | None], again: Callable[[], None]) -> None:
+        """Offer why what a part keeps in the state folder can't be read or written now; None: it can.
+
+        `again`: has the part try now what failed.
+        """
+        if not self._kept:
             self.problems_of(self._state_problems)
-        self.state_faults[name] = fault
+        self._kept[name] = fault, again
+
+    def state_folder(self, fault: Callable[[], str | None], explain: Explain) -> None:
+        """Offer why nothing can be kept in the state folder (None: it can), and which faults that explains."""
+        self._folder_fault, self._explain = fault, explain
+
+    def state_faults(self) -> dict[str, str]:
+        """Give why what parts keep in the state folder can't be read or written, by their names."""
+        return {name: why for name, (fault, _) in self._kept.items() if (why := fault()) is not None}
+
+    def retry_state(self) -> None:
+        """Have those that fail try again now."""
+        for name in self.state_faults():
+            self._kept[name][1]()
+
+    def state_samples(self) -> list[tuple[tuple[object, ...], float | None]]:
+        """Give 1 for each part that has such a fault, 0 for the others."""
+        faults = self.state_faults()
+        folder = [] if self._folder_fault is None else [(("folder",), self._folder_fault() is not None)]
+        return [*folder, *(((name,), name in faults) for name in self._kept)]
 
     def _state_problems(self) -> Iterator[Problem]:
-        """Give one problem for each reason, however many parts have it: a full disk is one."""
+        """Give the folder's, or one for each reason, however many parts have it."""
+        folder, unexplained = self._explain(self.state_faults())
+        if folder is not None:
+            yield folder
         faults: dict[str, list[tuple[str, str]]] = {}
-        for name, read in self.state_faults.items():
-            if why := read():
-                faults.setdefault(why.rpartition(": ")[2], []).append((name, why))
+        for name, why in unexplained.items():
+            faults.setdefault(why.rpartition(": ")[2], []).append((name, why))
         for reason, same in faults.items():
             names = ", ".join(name for name, _ in same)
             yield Problem(f"{names} in the state folder: {same[0][1]}", None, "warning", f"state {reason}")

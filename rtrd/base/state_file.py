@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from rtrd.base import atomic_file, log
+from rtrd.base import atomic_file
 from rtrd.base.background import Background
 from rtrd.base.files import read_file
 
@@ -17,7 +18,6 @@ AGAIN: Final = 30.0
 """Seconds until the file is written again after that failed, or it is looked for."""
 
 T = TypeVar("T")
-logger = log.get("attach")
 
 
 class StateFile(Generic[T]):
@@ -29,11 +29,10 @@ class StateFile(Generic[T]):
         decoder: msgspec.json.Decoder[T],
         most: int,
         content: Callable[[], T],
-        lost: str,
         *,
         missed: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`most`: octets; `content`: what it is to say; `lost`: a sentence for the log when it can't be kept.
+        """`most`: octets; `content`: what it is to say.
 
         `missed`: tells whether a file that somebody took away is to be written again, though nothing changed.
         """
@@ -43,9 +42,9 @@ class StateFile(Generic[T]):
         self._decoder = decoder
         self._most = most
         self._content = content
-        self._lost = lost
         self._missed = missed
         self._changed = asyncio.Event()
+        self._now = asyncio.Event()
         self._background = Background(path.stem)
 
     async def load(self) -> T | None:
@@ -55,7 +54,7 @@ class StateFile(Generic[T]):
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._fail(f"{self._path}: cannot be read: {getattr(error, 'strerror', None) or error}")
+            self.fault = f"{self._path}: cannot be read: {getattr(error, 'strerror', None) or error}"
             return None
 
     def start(self) -> None:
@@ -65,6 +64,10 @@ class StateFile(Generic[T]):
     def changed(self) -> None:
         """Have it written, soon."""
         self._changed.set()
+
+    def again(self) -> None:
+        """Write it now, if that failed before."""
+        self._now.set()
 
     async def close(self) -> None:
         """Write it a last time, if it is not up to date."""
@@ -79,8 +82,10 @@ class StateFile(Generic[T]):
             except TimeoutError:
                 if not self._missed() or await asyncio.to_thread(self._path.exists):
                     continue
+            self._now.clear()
             if not await self._write():
-                await asyncio.sleep(AGAIN)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._now.wait(), AGAIN)
 
     async def _write(self) -> bool:
         self._changed.clear()
@@ -88,13 +93,8 @@ class StateFile(Generic[T]):
         try:
             await asyncio.to_thread(lambda: atomic_file.replace(self._path, msgspec.json.encode(content)))
         except OSError as error:
-            self._fail(f"{self._path}: cannot be written: {error.strerror}")
+            self.fault = f"{self._path}: cannot be written: {error.strerror}"
             self._changed.set()
             return False
         self.fault = None
         return True
-
-    def _fail(self, why: str) -> None:
-        if why != self.fault:
-            logger.error(self._lost, why=why)
-        self.fault = why

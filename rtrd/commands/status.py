@@ -166,8 +166,7 @@ def _held(state: str, held: dict[str, Any]) -> Iterator[str]:
 
 def _snapshot(snapshot: dict[str, Any]) -> str:
     age = "none" if snapshot["age"] is None else f"{snapshot['age']} s old"
-    fault = "" if snapshot["fault"] is None else f"; {printable(snapshot['fault'])}"
-    return f"snapshot: {'in use, ' if snapshot['used'] else ''}{age}{fault}"
+    return f"snapshot: {'in use, ' if snapshot['used'] else ''}{age}"
 
 
 def _server(server: dict[str, Any]) -> str:

@@ -91,8 +91,6 @@ def exempts(status: dict[str, Any]) -> Iterator[str]:
             until = "" if one["until"] is None else f", until {printable(one['until'])}"
             comment = f": {printable(one['comment'])}" if one["comment"] else ""
             yield f"  {one['prefix']} {one['asn']}{until}{comment}"
-    if found["fault"] is not None:
-        yield f"  exempts are not as their file says: {printable(found['fault'])}"
 
 
 def age(seconds: float) -> str:

@@ -68,7 +68,7 @@ class Exempts:
         registry.status_of(exempts=self.status)
         registry.metric("rtrd_exempts", "Exempts in force (rtrd exempt).", lambda: len(self._found))
         if self.path is not None:
-            registry.kept_in_state("exempts", lambda: self._fault)
+            registry.kept_in_state("exempts", lambda: self._fault, lambda: None)  # read every POLL seconds
 
     def status(self) -> dict[str, Any]:
         """Say how many there are, the latest of them, and what is wrong with their file."""
@@ -151,9 +151,10 @@ class Exempts:
         if seen is None and self._found and await asyncio.to_thread(self.path.parent.is_dir):
             await self._restore(self.path)
             return
+        if seen is None and self._found:  # the folder is gone, which is told of by whoever looks at it
+            self._seen, self._fault = None, f"{self.path.parent}: there is no such folder"
+            return
         try:
-            if self._found and not await asyncio.to_thread(self.path.parent.is_dir):
-                raise UnusableFileError(f"{self.path.parent}: there is no such folder")  # noqa: TRY301 - as any fault
             found = self._still(await asyncio.to_thread(_read, self.path))
         except UnusableFileError as error:
             if self._fault != str(error):

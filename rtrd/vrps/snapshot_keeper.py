@@ -46,7 +46,8 @@ class SnapshotKeeper:
         try:
             found = await asyncio.to_thread(snapshot.read, self._path, self._clock.wall(), self._expire)
         except SnapshotError as error:
-            self._fail(error, "the snapshot is not used; rtrd starts without VRPs")
+            self._fault = str(error)
+            logger.error("the snapshot is not used; rtrd starts without VRPs", why=self._fault)  # noqa: TRY400
             return
         if found is None:
             logger.info("no snapshot yet", path=str(self._path))
@@ -82,7 +83,7 @@ class SnapshotKeeper:
         """Offer how old the snapshot is."""
         registry.on_reload(self.change_expire, "caches.expire")
         registry.status_of(snapshot=self.status)
-        registry.kept_in_state("snapshot", lambda: self._fault)
+        registry.kept_in_state("snapshot", lambda: self._fault, self._schedule.forget)
         registry.metric(
             "rtrd_snapshot_timestamp_seconds", "Date of the VRPs in the snapshot on the disk.", lambda: self._date
         )
@@ -114,14 +115,12 @@ class SnapshotKeeper:
         """See at once that the folder was taken away, and when it is back begin anew."""
         why = await asyncio.to_thread(snapshot.why_no_folder, self._path.parent)
         if why is not None:
-            self._fail(SnapshotError(why), "nothing is kept in the state folder; a restart would start without VRPs")
-            self._gone = True
+            self._fault, self._gone = why, True
         elif self._gone:
             self._gone = False
             self._schedule.forget()
             if self._effective.to_keep() is None:  # else the fault is over when it is written
                 self._fault = None
-            logger.info("the state folder is back", path=str(self._path.parent))
 
     async def _look(self) -> None:
         await self._look_at_folder()
@@ -144,16 +143,11 @@ class SnapshotKeeper:
         try:
             await asyncio.to_thread(snapshot.write, self._path, Snapshot(records, date))
         except SnapshotError as error:
-            self._fail(error, "no snapshot is written; a restart would start without VRPs")
+            self._fault = str(error)
             return
         self._schedule.written(generation, date)
         self._date = date
         self._fault = None
-
-    def _fail(self, error: SnapshotError, what: str) -> None:
-        if self._fault != str(error):
-            self._fault = str(error)
-            logger.error(what, why=self._fault)
 
     def _age(self) -> int | None:
         return None if self._date is None else max(0, round(self._clock.wall() - self._date))

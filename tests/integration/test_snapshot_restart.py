@@ -65,7 +65,7 @@ def test_a_restart_validates_at_once_and_goes_over_to_the_cache(lab: Lab, state:
     daemon.process.wait_for(r"VRPs are those of.*changed=0")
     cache.serve(VRPS[:1])
     daemon.wait_vrps(1)
-    assert files(state) == {"rtr.sessions", "vrps.snapshot"}
+    daemon.process.wait_until(lambda: files(state) == {"rtr.sessions", "vrps.snapshot"}, 30, "nothing half written")
 
 
 def test_at_the_end_the_newest_vrps_are_kept(lab: Lab, state: Path) -> None:
@@ -180,6 +180,10 @@ def test_a_full_disk_costs_the_new_snapshot_and_nothing_else(lab: Lab, disk: Pat
     daemon.stop()
 
 
+def told(status: dict[str, Any]) -> list[str]:
+    return [problem["what"] for problem in status["problems"] if "state folder" in problem["what"]]
+
+
 def test_a_folder_that_vanishes_is_said_and_one_that_returns_is_used(lab: Lab, state: Path) -> None:
     clock = lab.folder / "clock"
     cache, daemon = kept(lab, VRPS[:1], clock=clock)
@@ -188,9 +192,11 @@ def test_a_folder_that_vanishes_is_said_and_one_that_returns_is_used(lab: Lab, s
     daemon.wait_vrps(2)
     fault = f"{lab.folder}/state: there is no such folder"
     status = daemon.wait_status(lambda status: status["snapshot"]["fault"] == fault, "the loss to be noticed, at once")
-    assert f"snapshot in the state folder: {fault}" in [problem["what"] for problem in status["problems"]]
+    problem = f"state folder {fault}; nothing is kept there for the next start"
+    daemon.wait_status(lambda status: told(status) == [problem], "one problem with one wording")
     state.mkdir()
-    daemon.wait_status(lambda status: status["snapshot"]["fault"] is None, "a new one")
+    status = daemon.wait_status(lambda status: told(status) == [], "the end of it, and no other words before")
+    assert status["snapshot"]["fault"] is None
     assert (state / "vrps.snapshot").stat().st_size == 64 + 48
 
 

@@ -693,7 +693,7 @@ def test_the_cli_prints_for_people(rtrd: Callable[..., Said]) -> None:
         f"rtrd {__version__}, ready, 1 warning",
         "warning: a \\x1b[2J file (since 2026-01-01T00:00:00+00:00)",
         "VRPs: 2 IPv4, 0 IPv6",
-        "snapshot: in use, 61 s old; no space",
+        "snapshot: in use, 61 s old",
         "A CHANGE OF THE VRPS IS HELD until 2026-01-01T00:00:00+00:00 (60 s): rtrd accept, rtrd reject",
         "  by 192.0.2.10:323: 2 VRPs would become 1",
         "  90 of 100 routes would become invalid",

@@ -13,7 +13,6 @@ from rtrd.bird.watch import NOTIFY
 from rtrd.bird.worker import AuditResult
 from rtrd.exabgp.problems import MOST_REFUSED, STUCK
 from rtrd.rib.terms import Command
-from rtrd.vrps.snapshot import SnapshotError
 from rtrlib.vrp import VRP, pack
 from tests.lab.greeting import greeting
 from tests.lab.slurm_text import slurm_text
@@ -104,9 +103,12 @@ async def test_a_snapshot_that_cannot_be_written_is_in_the_metrics_too(stage: St
     stage.well()
     snapshot_keeper = stage.daemon.snapshot_keeper
     assert snapshot_keeper is not None
-    snapshot_keeper._fail(SnapshotError("vrps.snapshot: cannot be written: No space left on device"), "no snapshot")
-    what = "snapshot in the state folder: vrps.snapshot: cannot be written: No space left on device"
-    assert stage.problems == [("warning", what)]
+    (stage.folder / "state").mkdir()
+    snapshot_keeper._fault = "vrps.snapshot: cannot be written: No space left on device"
+    assert stage.daemon.state_folder is not None
+    await stage.daemon.state_folder.look()
+    what = "No space left on device; nothing is kept there for the next start"
+    assert stage.problems == [("warning", f"state folder {stage.folder}/state: {what}")]
     (family,) = (family for family in stage.daemon.registry.collect() if family.name == "rtrd_state_fault")
     assert {sample.labels["name"]: sample.value for sample in family.samples}["snapshot"] == 1
 
@@ -114,9 +116,10 @@ async def test_a_snapshot_that_cannot_be_written_is_in_the_metrics_too(stage: St
 async def test_a_full_disk_is_one_problem_and_other_faults_are_others() -> None:
     registry = Registry()
     for name in ("snapshot", "routers", "history"):
-        registry.kept_in_state(name, lambda name=name: f"{name}: cannot be written: No space left on device")  # type: ignore[misc]
-    registry.kept_in_state("exempts", lambda: "exempt.json: cannot be read: it is a link")
-    registry.kept_in_state("BGP sessions", lambda: None)
+        why = f"{name}: cannot be written: No space left on device"
+        registry.kept_in_state(name, lambda why=why: why, lambda: None)  # type: ignore[misc]
+    registry.kept_in_state("exempts", lambda: "exempt.json: cannot be read: it is a link", lambda: None)
+    registry.kept_in_state("BGP sessions", lambda: None, lambda: None)
     assert sorted(one.what for one in registry.problems()) == [
         "exempts in the state folder: exempt.json: cannot be read: it is a link",
         "snapshot, routers, history in the state folder: snapshot: cannot be written: No space left on device",

@@ -94,7 +94,7 @@ class Caches:
 
     def _ask(self, caches: list[RTRSocket], why: str) -> list[RTRSocket]:
         if caches:
-            logger.info("caches are asked now", why=why, caches=" ".join(map(str, caches)))
+            logger.info("asking caches now", why=why, caches=" ".join(map(str, caches)))
             self.manager.reconnect(caches)
             self.look()
         return caches
@@ -105,7 +105,7 @@ class Caches:
             names = [str(cache) for cache in self.all()]
             meant = difflib.get_close_matches(name, names, n=1)
             what = f"did you mean {meant[0]}?" if meant else f"expected one of {', '.join(names)}"
-            raise ValueError(f"{said(name)} is no cache of the configuration: {what}")
+            raise ValueError(f"{said(name)} is not a cache of the configuration: {what}")
         in_use = [cache for cache in found if cache.state is not RTRSocketState.CLOSED]
         if not in_use:
             raise ConflictError(f"cache {found[0]} is not in use: its group is only asked when those before it fail")

@@ -218,7 +218,7 @@ def _made_ready(path: Path) -> tuple[int, int]:
         finally:
             os.close(fd)
         if not stat.S_ISREG(found.st_mode):
-            raise StoreError(f"{path}{suffix}: this is not a history of rtrd: it is no file")
+            raise StoreError(f"{path}{suffix}: this is not a history of rtrd: it is not a file")
     return found.st_dev, found.st_ino
 
 

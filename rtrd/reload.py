@@ -96,8 +96,8 @@ class Reloading:
         except FaultyFileError:
             return
         except Exception:
-            logger.exception("reloading failed half way; restart rtrd to be sure of what is in force")
-            self._refused = "the last reload failed half way: restart rtrd to be sure of what is in force"
+            logger.exception("reloading failed halfway; restart rtrd to be sure of what is in force")
+            self._refused = "the last reload failed halfway: restart rtrd to be sure of what is in force"
 
     def _problems(self) -> Iterator[Problem]:
         if self._refused is not None:

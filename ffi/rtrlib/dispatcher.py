@@ -191,7 +191,7 @@ class Dispatcher:
         self._carry_out(self._failover.in_sync(cache.index, now))
         wait = self._failover.probation_ends(cache.index) - now
         if wait > 0 and self._active is not None and cache not in self._active.sockets:
-            log.info("cache %s is in sync again; it was not for long before, so its group waits %.0f s", cache, wait)
+            log.info("cache %s is in sync again; its last session was short, so its group waits %.0f s", cache, wait)
 
     def failed(self, cache: RTRSocket) -> None:
         """Ask the failover what follows, and do it."""

@@ -107,7 +107,7 @@ class Conversation:
         """Take note of an UPDATE by a session, given its two addresses as ExaBGP writes them."""
         address, local = normal(neighbor), normal(own)
         if self.api.update(address):
-            logger.info("ExaBGP tells of a neighbor again", router=self._engine.name, neighbor=address)
+            logger.info("ExaBGP reports a neighbor's UPDATEs again", router=self._engine.name, neighbor=address)
             self.gate.wants_refresh(address, self._clock())
         if len(self.senders) >= MOST_SENDERS:
             self.senders.clear()
@@ -394,7 +394,7 @@ class Conversation:
         lost, found = self.api.changes((one for one in neighbors.addresses() if neighbors.up(one)), self._wall())
         for address in lost:
             for name in names.get(address, ()):
-                logger.warning("ExaBGP does not tell of a neighbor's UPDATEs", router=engine.name, neighbor=name)
+                logger.warning("ExaBGP does not report a neighbor's UPDATEs", router=engine.name, neighbor=name)
                 engine.state(State(address, up=False, reason=""), name)
         for address in found:
             self.gate.wants_refresh(address, self._clock())

@@ -37,7 +37,7 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
         yield Problem(what, now - seconds, "warning", f"waits {name}")
     yield from _of_sessions(router)
     for address in sorted(router.startup.without_as):
-        what = f"routes of {address} that router {name} has from before wait: it is not known of which AS they are"
+        what = f"routes of {address} that router {name} had before rtrd started wait: the neighbor's AS is not known"
         yield Problem(what, None, "warning", f"no AS {name} {address}")
     for address in sorted(router.engine.full):
         what = f"routes of {address} at router {name} are left out: its attribute sets would have more octets than"
@@ -52,14 +52,14 @@ def _of_sessions(router: ExaBGP) -> Iterator[Problem]:
             yield Problem(f"the BGP session of router {name} with {address} is down", since, "warning")
     for address in sorted(router.engine.receivers):
         if neighbors.up(address) and neighbors.visits(address) and router.engine.receives(address):
-            what = f"nothing is announced to {address} at router {name}: ExaBGP takes no announcements for who came by"
-            yield Problem(f"{what} a range of addresses", None, "warning", f"range {name} {address}")
+            what = f"nothing is announced to {address} at router {name}: ExaBGP takes no announcements for a"
+            yield Problem(f"{what} neighbor from a range of addresses", None, "warning", f"range {name} {address}")
     for address, since in sorted(neighbors.untold.items()):
-        what = f"router {name} does not tell when its session with {address} comes up or goes down"
+        what = f"router {name} does not report when its session with {address} comes up or goes down"
         yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
     for address in sorted(router.conversation.unlearnable()):
-        what = f"what {address} announced to router {name} before rtrd came can't be known: it has no route refresh"
-        what += ", and ExaBGP no list: write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`"
+        what = f"what {address} announced to router {name} before rtrd started can't be known: it has no route refresh"
+        what += ", and ExaBGP keeps no list: write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`"
         yield Problem(f"{what} into its capability section", None, "warning", f"unlearnable {name} {address}")
     yield from _of_api(router)
     for address, since in sorted(router.bgp_sessions.waiting.items()):
@@ -73,7 +73,7 @@ def _of_api(router: ExaBGP) -> Iterator[Problem]:
     if router.api.text_since is not None:
         return
     for address, lack in sorted(router.api.lacks().items()):
-        what = f"router {router.engine.name} does not tell of the UPDATEs of {address}, so its routes are left out"
+        what = f"router {router.engine.name} does not report the UPDATEs of {address}, so its routes are left out"
         if lack.later:
             yield Problem(f"{what}: the api section of a reload counts from the next session on", lack.since, "warning")
             continue

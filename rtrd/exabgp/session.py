@@ -171,7 +171,7 @@ class ExaBGP:
             self.undecodable += 1
             more = self._limiter.rate_limited("failed")
             if more is not None:
-                logger.exception("rtrd failed over a line of ExaBGP", router=self.engine.name, **more)
+                logger.exception("rtrd failed to handle a line of ExaBGP", router=self.engine.name, **more)
 
     def _left_out(self, why: str, key: str = "line") -> None:
         self.undecodable += 1

@@ -38,7 +38,7 @@ def _named(caches: Sequence[RTRSocket], name: str) -> RTRSocket:
     found = [cache for cache in caches if name in (str(cache), cache.host)]
     if len(found) == 1:
         return found[0]
-    problem = "is no cache" if not found else "is the name of several caches"
+    problem = "is not a cache" if not found else "is the name of several caches"
     raise ValueError(f"{said(name)} {problem}: expected one of {', '.join(map(str, caches))}")
 
 

@@ -282,7 +282,7 @@ class EffectiveVRPs:
         self._active = {cache.index: cache for cache in caches}
         changes = yield from self.vrp_set.apply_activation(self._active)
         names = " ".join(sorted(map(str, caches)))
-        logger.info("VRPs are those of", caches=names, changed=len(changes))
+        logger.info("VRPs now come from", caches=names, changed=len(changes))
         yield from self._publish(changes, f"switch to {names}", before)
         self._apply_keys(self._caches_keys.activate(self._active))
         yield from self._forget_kept()

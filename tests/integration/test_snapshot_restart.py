@@ -62,7 +62,7 @@ def test_a_restart_validates_at_once_and_goes_over_to_the_cache(lab: Lab, state:
     assert after["active_group"] == "group1"
     daemon.wait_status(lambda status: status["health"] == {"status": "ok", "summary": "ready"}, "all to be well")
     assert after["vrps"] == {"ipv4": 1, "ipv6": 1}
-    daemon.process.wait_for(r"VRPs are those of.*changed=0")
+    daemon.process.wait_for(r"VRPs now come from.*changed=0")
     cache.serve(VRPS[:1])
     daemon.wait_vrps(1)
     daemon.process.wait_until(lambda: files(state) == {"rtr.sessions", "vrps.snapshot"}, 30, "nothing half written")

@@ -198,7 +198,7 @@ class TestDiff:
         ("names", "error", "why"),
         [
             (["192.0.2.10", "192.0.2.11"], ValueError, "'192.0.2.10' is the name of several caches"),
-            (["192.0.2.11", "x"], ValueError, "'x' is no cache: expected one of 192.0.2.10:323, "),
+            (["192.0.2.11", "x"], ValueError, "'x' is not a cache: expected one of 192.0.2.10:323, "),
             (["192.0.2.11", "192.0.2.12"], NothingToCompareError, "192.0.2.12:323: no VRPs at the moment"),
             (["192.0.2.11", "192.0.2.11"], NothingToCompareError, "named twice"),
         ],

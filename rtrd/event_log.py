@@ -30,8 +30,6 @@ MOST_CAUSES: Final = 256
 """Causes that are remembered; the events of a change follow it within seconds."""
 MOST_CAUSES_VRPS: Final = 2000
 """VRPs that are remembered with them, the latest: 300 bytes each."""
-
-
 MOST_NAMED: Final = 1000
 """VRPs that changed at once and are remembered one by one."""
 MOST_TOLD: Final = 10

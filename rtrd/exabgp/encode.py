@@ -27,6 +27,7 @@ from rtrd.rib.attributes import (
     OtherAttribute,
     Segment,
     for_kind,
+    path_octets,
     with_treatment,
 )
 from rtrd.rib.engine import Engine
@@ -166,12 +167,7 @@ def _as_path(path: tuple[Segment, ...]) -> str:
         return "as-path [ ]"
     if len(path) == 1 and path[0].kind == AS_SEQUENCE and len(path[0].asns) <= _SEGMENT_MOST:
         return f"as-path [ {' '.join(map(str, path[0].asns))} ]"
-    raw = bytearray()
-    for segment in path:
-        for start in range(0, len(segment.asns), _SEGMENT_MOST):
-            asns = segment.asns[start : start + _SEGMENT_MOST]
-            raw += struct.pack(f"!BB{len(asns)}I", segment.kind, len(asns), *asns)
-    return _generic(0x02, 0x40, bytes(raw))
+    return _generic(0x02, 0x40, b"".join(path_octets(*segment) for segment in path if segment.asns))
 
 
 def _extended_communities(values: tuple[int, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,9 @@ MAX_CONDITIONS: Final = 32
 """A list of communities is one bit of a 32-bit word in an attribute set."""
 
 SSH_PORT: Final = 22
+
+LOCALHOST: Final = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}
+"""Names of this host in the /etc/hosts of most."""
 
 ACTIONS: Final = ("valid", "not-found", "invalid", "unverified")
 """The keys of a rule that say what is done."""
@@ -81,7 +85,7 @@ def check_caches(found: Node, report: Report) -> None:
     if len(caches) > MAX_CACHES:
         what = f"{len(caches)} caches, at most {MAX_CACHES} are possible"
         report(caches[MAX_CACHES].line, f"{found.path}: {what}")
-    _check_caches_differ(caches, report)
+    _check_caches_differ(groups, report)
 
 
 def _check_intervals(found: Node, report: Report) -> None:
@@ -109,25 +113,44 @@ def _check_groups_differ(groups: Iterable[Node], key: str, report: Report) -> No
             first[value] = group.line_of(key)
 
 
-def _check_caches_differ(caches: Iterable[Node], report: Report) -> None:
-    first: dict[Endpoint, int] = {}
-    for cache in caches:
-        endpoint = _endpoint(cache)
-        if endpoint is None:
-            continue
-        if endpoint in first:
-            what = f"{endpoint} is also the cache on line {first[endpoint]}; when one fails, so does the other"
-            report(cache.line, f"{cache.path}: {what}", "warning")
-        else:
-            first[endpoint] = cache.line
+def _check_caches_differ(groups: Iterable[Node], report: Report) -> None:
+    """Want no cache twice in a group, where it would count twice; in two groups it may be meant."""
+    first: dict[Endpoint, tuple[int, int]] = {}
+    for number, group in enumerate(groups):
+        for cache in group.keys["servers"].items if "servers" in group.keys else ():
+            endpoints = _endpoints(cache)
+            for endpoint in endpoints:
+                if endpoint in first:
+                    where, line = first[endpoint]
+                    what = f"{endpoint} is also the cache on line {line}"
+                    if where == number:
+                        report(cache.line, f"{cache.path}: {what}, of the same group")
+                    else:
+                        report(cache.line, f"{cache.path}: {what}; when one fails, so does the other", "warning")
+                    break
+            for endpoint in endpoints:
+                first.setdefault(endpoint, (number, cache.line))
 
 
-def _endpoint(cache: Node) -> Endpoint | None:
-    """Give where a cache is; two spellings of one name give the same."""
+def _endpoints(cache: Node) -> list[Endpoint]:
+    """Give where a cache is; two spellings of one name or address give the same."""
     host, port = cache.get("host"), cache.get("port", 323)
     if FAULTY in (host, port):
+        return []
+    name = str(host).lower().rstrip(".")
+    if name in LOCALHOST:
+        return [Endpoint(address, port) for address in ("127.0.0.1", "::1")]
+    return [Endpoint(_plain_address(name) or name, port)]
+
+
+def _plain_address(text: str) -> str | None:
+    """Give an address in its normal spelling; None for what is none."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
         return None
-    return Endpoint(str(host).lower().rstrip("."), port)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def check_action(found: Node, report: Report) -> None:
@@ -234,10 +257,8 @@ def _check_listening(found: Node, report: Report) -> None:
 
 def _check_not_itself(caches: Iterable[Node], taken: Iterable[tuple[Endpoint, Node]], report: Report) -> None:
     for cache in caches:
-        endpoint = _endpoint(cache)
-        if endpoint is None or not _is_here(endpoint.host):
-            continue
-        for own, place in taken:
+        here = [endpoint for endpoint in _endpoints(cache) if _is_here(endpoint.host)]
+        for endpoint, (own, place) in itertools.product(here, taken):
             if place.path != "http" and _overlap(endpoint, own):
                 what = f"{endpoint} is where rtrd itself serves ({place.path}, line {place.line})"
                 report(cache.line, f"{cache.path}: {what}: it would be its own cache")

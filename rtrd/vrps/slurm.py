@@ -127,7 +127,7 @@ def parse(name: str, data: bytes) -> File:
     """Read one file. Raises SlurmError."""
     try:
         text = data.decode("utf-8-sig")
-        found = json.loads(text, object_pairs_hook=_object)
+        found = json.loads(text, object_pairs_hook=_object, parse_float=_number)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SlurmError([FileFault(name, line, f"not UTF-8: byte 0x{data[error.start]:02x}")]) from error
@@ -144,6 +144,12 @@ def parse(name: str, data: bytes) -> File:
         rest = [FileFault(name, 0, f"and {counted(more, 'more fault')}")] if more > 0 else []
         raise SlurmError(reader.faults[:MOST_FAULTS] + rest)
     return File(name, text, slurm)
+
+
+def _number(text: str) -> float:
+    """Read a number with a fraction or exponent: 1.0 is 1, which some writers have (RFC 8259 section 6)."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -232,15 +238,12 @@ def _assertion(entry: _PrefixAssertion) -> VRP:
 def _key_filter(entry: _BgpsecFilter) -> KeyFilter:
     if entry.asn is UNSET and entry.ski is UNSET:
         raise ValueError("a filter needs an asn, a SKI, or both")
-    return KeyFilter(_or_none(entry.asn), None if entry.ski is UNSET else _octets("SKI", entry.ski))
+    return KeyFilter(_or_none(entry.asn), None if entry.ski is UNSET else _octets("SKI", entry.ski, SKI_SIZE))
 
 
 def _key_assertion(entry: _BgpsecAssertion) -> RouterKey:
-    ski, key = _octets("SKI", entry.ski), _octets("routerPublicKey", entry.router_public_key)
-    for name, octets, size in (("SKI", ski, SKI_SIZE), ("routerPublicKey", key, SPKI_SIZE)):
-        if len(octets) != size:
-            raise ValueError(f"{name} has {len(octets)} octets: expected {size}")
-    return RouterKey(entry.asn, ski, key)
+    ski = _octets("SKI", entry.ski, SKI_SIZE)
+    return RouterKey(entry.asn, ski, _octets("routerPublicKey", entry.router_public_key, SPKI_SIZE))
 
 
 def _comments(entries: list[Any]) -> tuple[str, ...]:
@@ -253,11 +256,14 @@ def _or_none(value: _Made | UnsetType) -> _Made | None:
     return None if isinstance(value, UnsetType) else value
 
 
-def _octets(name: str, text: str) -> bytes:
-    """Read Base64 for URLs without padding (RFC 4648 section 5), as RFC 8416 has it."""
-    if re.fullmatch(r"[A-Za-z0-9_-]*", text) and len(text) % 4 != 1:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    raise ValueError(f"{name} is not Base64 for URLs without a trailing = (RFC 4648 section 5)")
+def _octets(name: str, text: str, size: int) -> bytes:
+    """Read so many octets in Base64 for URLs without padding (RFC 4648 section 5), as RFC 8416 has it."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", text) or len(text) % 4 == 1:
+        raise ValueError(f"{name} is not Base64 for URLs without a trailing = (RFC 4648 section 5)")
+    octets = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if len(octets) != size:
+        raise ValueError(f"{name} has {len(octets)} octets: expected {size}")
+    return octets
 
 
 class Reasons:

@@ -80,6 +80,36 @@ caches:
     assert [line for line, _ in warnings(file, text)] == [11, 12]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("{host: 192.0.2.1}", "{host: 192.0.2.1, port: 323}"),
+        ("{host: '::1'}", "{host: '0:0::1'}"),
+        ("{host: '2001:DB8::1'}", "{host: '2001:db8:0::1', engine: librtr}"),
+        ("{host: localhost}", "{host: 127.0.0.1}"),
+        ("{host: '::1'}", "{host: localhost.}"),
+        ("{host: 127.0.0.1}", "{host: '::ffff:127.0.0.1'}"),
+        ("{host: A.example, port: 22}", "{host: a.example., transport: ssh, user: u, key: k}"),
+    ],
+)
+def test_one_cache_twice_in_a_group_is_a_fault(file: Path, one: str, other: str) -> None:
+    text = f"""\
+caches:
+  groups:
+    - name: a
+      preference: 1
+      servers:
+        - {one}
+        - {{host: 192.0.2.99}}
+        - {other}
+"""
+    file.write_text(text)
+    with pytest.raises(config.ConfigError) as caught:
+        config.load(file)
+    [fault] = caught.value.faults
+    assert (fault.line, "is also the cache on line 6, of the same group" in fault.what) == (8, True)
+
+
 RULES = [
     ("- {from: [192.0.2.1], valid: A}\n- {from: [192.0.2.1], invalid: A}", [(6, "never acts: the rule on line 5")]),
     ("- {valid: A}\n- {from: [192.0.2.1], invalid: A}\n- {invalid: A}", [(6, "never acts"), (7, "never acts")]),

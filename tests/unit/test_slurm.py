@@ -32,6 +32,7 @@ EMPTY = """{
 """RFC 8416 section 3.2, the empty file."""
 
 SKI = base64.urlsafe_b64encode(bytes(range(20))).decode().rstrip("=")
+FOO, BAR = (base64.urlsafe_b64encode(text.ljust(20)).decode().rstrip("=") for text in (b"foo", b"bar"))
 KEY = base64.urlsafe_b64encode(bytes(range(165, 256))).decode().rstrip("=")
 
 FULL = f"""{{
@@ -58,12 +59,12 @@ FULL = f"""{{
         "comment": "All keys for ASN"
       }},
       {{
-        "SKI": "Zm9v",
+        "SKI": "{FOO}",
         "comment": "Key matching Router SKI"
       }},
       {{
         "asn": 64497,
-        "SKI": "YmFy",
+        "SKI": "{BAR}",
         "comment": "Key for ASN 64497 matching Router SKI"
       }}
     ]
@@ -114,7 +115,7 @@ def test_the_rfcs_full_file() -> None:
     assert slurm(FULL) == Slurm(
         filters=(VRPFilter("192.0.2.0/24", None), VRPFilter(None, 64496), VRPFilter("198.51.100.0/24", 64497)),
         assertions=(VRP("198.51.100.0/24", 24, 64496), VRP("2001:db8::/32", 48, 64496)),
-        key_filters=(KeyFilter(64496, None), KeyFilter(None, b"foo"), KeyFilter(64497, b"bar")),
+        key_filters=(KeyFilter(64496, None), KeyFilter(None, b"foo".ljust(20)), KeyFilter(64497, b"bar".ljust(20))),
         key_assertions=(RouterKey(64496, bytes(range(20)), bytes(range(165, 256))),),
         filter_comments=(
             "All VRPs encompassed by prefix",
@@ -156,8 +157,10 @@ def test_half_a_character_in_a_comment_is_escaped() -> None:
         ('"asn": 64496', '"asn": -1', "prefixFilters[1].asn: Expected `int` >= 0"),
         ('"asn": 64496', '"as": 64496', "slurm.json:10: validationOutputFilters.prefixFilters[1]: Object contains unk"),
         ('"asn": 64497', '"asn": 64497, "maxPrefixLength": 24', "slurm.json:15: validationOutputFilters.prefixFilter"),
-        ('"SKI": "Zm9v"', '"SKI": "Zm9vZg=="', "bgpsecFilters[1]: SKI is not Base64 for URLs without a trailing ="),
-        ('"SKI": "Zm9v",', "", "bgpsecFilters[1]: a filter needs an asn, a SKI, or both"),
+        (f'"SKI": "{FOO}"', '"SKI": "Zm9v"', "bgpsecFilters[1]: SKI has 3 octets: expected 20"),
+        (f'"SKI": "{FOO}"', f'"SKI": "{bytes(20).hex()}"', "bgpsecFilters[1]: SKI has 30 octets: expected 20"),
+        (f'"SKI": "{FOO}"', f'"SKI": "{FOO}="', "bgpsecFilters[1]: SKI is not Base64 for URLs without a trailing ="),
+        (f'"SKI": "{FOO}",', "", "bgpsecFilters[1]: a filter needs an asn, a SKI, or both"),
         ('"maxPrefixLength": 48', '"maxPrefixLength": 31', "maxPrefixLength 31 is out of range: expected 32 to 128"),
         ('"maxPrefixLength": 48', '"maxPrefixLength": 129', "maxPrefixLength 129 is out of range: expected 32 to 128"),
         (f'"SKI": "{SKI}"', '"SKI": "Zm9v"', "bgpsecAssertions[0]: SKI has 3 octets: expected 20"),
@@ -171,6 +174,15 @@ def test_whatever_deviates_is_a_fault_with_its_line(old: str, new: str, expected
     assert old in FULL
     found = faults(FULL.replace(old, new, 1))
     assert any(expected in fault for fault in found), found
+
+
+def test_a_number_is_the_same_number_with_a_fraction_of_nothing() -> None:
+    text = FULL.replace('"slurmVersion": 1', '"slurmVersion": 1.0').replace("64496", "64496.0").replace("48,", "4.8e1,")
+    assert text.count(".0") > 3
+    assert slurm(text) == slurm(FULL)
+    [*_, fault] = faults(FULL.replace('"maxPrefixLength": 48', '"maxPrefixLength": 47.5'))
+    assert "maxPrefixLength: Expected `int`, got `float`" in fault
+    assert faults(FULL.replace("64497", "1e999"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "1", "null", '"x"', "{}", "[" * 100_000, "{" * 9, b"\xff", "1" * 5000])
@@ -241,7 +253,7 @@ class TestOverlaps:
     def test_files_that_speak_of_different_networks_go_together(self) -> None:
         one = {"filters": [{"prefix": "192.0.2.0/25"}, {"asn": 64500}], "keys": [{"asn": 64500}]}
         two = {"assertions": [VRP("192.0.2.128/25", 25, 64500)], "keys": [{"asn": 64501}]}
-        three = {"filters": [{"prefix": "2001:db8::/32"}, {"asn": 64500}], "keys": [{"SKI": "Zm9v"}]}
+        three = {"filters": [{"prefix": "2001:db8::/32"}, {"asn": 64500}], "keys": [{"SKI": FOO}]}
         assert self.refused(one, two, three) == []
 
     def test_a_prefix_within_another_files_prefix_is_told_once_a_pair(self) -> None:
@@ -255,7 +267,7 @@ class TestOverlaps:
         assert self.refused({"filters": [{"prefix": "::/0"}, {"prefix": "2001:db8::/32"}]}) == []
 
     def test_an_as_in_the_bgpsec_parts_of_two_files(self) -> None:
-        [fault] = self.refused({"keys": [{"asn": 7}]}, {"keys": [{"asn": 7, "SKI": "Zm9v"}]})
+        [fault] = self.refused({"keys": [{"asn": 7}]}, {"keys": [{"asn": 7, "SKI": FOO}]})
         assert "1.json:1: AS7 overlaps AS7 of 0.json" in fault
 
     @given(st.lists(st.tuples(st.lists(filters(), max_size=4), st.lists(vrps(), max_size=4)), min_size=1, max_size=4))

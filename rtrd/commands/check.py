@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         if examined.config is not None:
             if checked is not None:
                 findings += _check_commands(examined.config, args, checked)
+                findings += conf_receivers.check_state(examined.config.state, args.file, checked.sessions)
             counts = _counts(examined.config)
             about |= counts
             lines.append(f"{args.file}: good: {_summary(counts)}")

@@ -15,6 +15,7 @@ from rtrd.config.yaml_reader import meant
 from rtrd.exabgp.conf_file import Section, Statement, last, parse, shown
 from rtrd.exabgp.conf_grammar import Grammar
 from rtrd.exabgp.conf_receivers import ConfiguredSession
+from rtrd.exabgp.conf_routes import Routes
 from rtrd.exabgp.conf_sessions import ConfiguredSessions
 from rtrd.exabgp.recommended import HOLD_TIME, WANTED, Wanted, recommended_api
 
@@ -52,7 +53,7 @@ class _API:
 def check(text: str, file: str) -> Checked:
     """Check the text of a configuration of ExaBGP; `file` names it in what is found."""
     checker = _Checker(file)
-    checker.check(parse(text, checker.report))
+    checker.check(parse(text, checker.report, Routes(checker.report).look))
     return Checked(checker.findings(), checker.sessions, checker.commands)
 
 
@@ -182,7 +183,12 @@ class _Checker:
         apis = [self._api(section, part) for part in parts for section in part.of_kind("api")]
         self._told(apis, neighbor, where)
         if session is not None:
-            self.sessions.append(session)
+            self.sessions.append(session._replace(needs_opens=self._needs_opens(apis, parts)))
+
+    def _needs_opens(self, apis: Sequence[_API], parts: Sequence[Section]) -> bool:
+        add_path = last([each for part in parts for each in part.of_kind("capability")], "add-path")
+        ids = add_path is not None and add_path.value.lower() not in _FALSE | {"disabled"}
+        return ids and any(api.ours and self._on(api, "receive", "packets") for api in apis)
 
     def _inherited(self, neighbor: Section, where: str) -> Iterator[Section]:
         for statement in neighbor.statements:

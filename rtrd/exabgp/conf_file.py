@@ -7,10 +7,10 @@ reported, and the rest is read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from rtrd.base.faults import Report, Severity
 from rtrd.base.files import read_file
@@ -105,14 +105,19 @@ def read(path: Path) -> str:
         raise ConfFileError(f"not UTF-8: byte 0x{data[error.start]:02x} on line {line}") from error
 
 
-def parse(text: str, report: Report) -> Section:
-    """Take a text apart; gives the section that is the whole file."""
-    return _Parser(report).parse(text)
+RouteReader: TypeAlias = Callable[[Sequence[Section], Statement | Section], None]
+"""Takes a statement, or the head of a section, within a neighbor and sections of its routes."""
+
+
+def parse(text: str, report: Report, routes: RouteReader = lambda _within, _what: None) -> Section:
+    """Take a text apart; gives the section that is the whole file, without its routes: `routes` takes each."""
+    return _Parser(report, routes).parse(text)
 
 
 class _Parser:
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, routes: RouteReader) -> None:
         self._tell = report
+        self._read_route = routes
         self._told = 0
         self._kept = 0
         self._full = False
@@ -161,6 +166,8 @@ class _Parser:
         if not section.words:
             self._report(section.line, "`{` without a word before it")
         if self._routes or section.kind in _OF_ROUTES:
+            if self._routes:
+                self._read_route(self._open[-self._routes - 1 :], section)
             self._routes += 1
         elif self._keep(section.line):
             self._open[-1].sections.append(section)
@@ -179,7 +186,9 @@ class _Parser:
     def _statement(self, statement: Statement) -> None:
         if not statement.words:
             self._report(statement.line, "`;` without a word before it")
-        elif not self._routes and self._keep(statement.line):
+        elif self._routes:
+            self._read_route(self._open[-self._routes - 1 :], statement)
+        elif self._keep(statement.line):
             self._open[-1].add(statement)
 
     def _keep(self, line: int) -> bool:
@@ -239,6 +248,6 @@ def _unescaped(match: re.Match[str]) -> str:
     return chr(int(code[1:], 16)) if len(code) > 1 else _CONTROL.get(code, code)
 
 
-def shown(words: list[str] | tuple[str, ...]) -> str:
+def shown(words: Sequence[str]) -> str:
     """Give words for a message: shortened, control characters escaped."""
     return printable(" ".join(words)[: _WORD_SHOWN + 1], _WORD_SHOWN)

@@ -186,7 +186,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "api": ("send", "receive"),
 }
-"""The sections within each section; those with routes are not looked into."""
+"""The sections within each section; those with routes are rtrd.exabgp.conf_routes's."""
 
 ONLY_5: Final = frozenset(
     {

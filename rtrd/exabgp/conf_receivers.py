@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault
@@ -21,6 +21,8 @@ class ConfiguredSession(NamedTuple):
     """Its address, or the range of its addresses."""
     external: bool | None
     """Whether it is in another AS; None: that is not known (`auto`)."""
+    needs_opens: bool = False
+    """Its UPDATEs come as octets, maybe with path ids: who has not kept its OPENs may not be able to read them."""
 
     @property
     def is_range(self) -> bool:
@@ -45,6 +47,18 @@ def check_receivers(root: Node, file: str, sessions: Sequence[ConfiguredSession]
                 if why:
                     findings.append(FileFault(file, each.line, f"{each.path}: {each.value}: {why}", "warning"))
     return findings
+
+
+def check_state(state: object, file: str, sessions: Sequence[ConfiguredSession]) -> Iterator[FileFault]:
+    """Warn of sessions whose OPENs should be kept over a restart, where no `state` folder is configured."""
+    names = [str(one.network.network_address) for one in sessions if one.needs_opens]
+    if state is None and names:
+        more = f" and {len(names) - _SHOWN_NEIGHBORS} more" if len(names) > _SHOWN_NEIGHBORS else ""
+        what = (
+            f"`state` is missing: {', '.join(names[:_SHOWN_NEIGHBORS])}{more} may use ADD-PATH, and without its OPENs, "
+            "which are kept there, rtrd can't read the UPDATEs after a restart: routes may wait for the next session"
+        )
+        yield FileFault(file, 0, what, "warning")
 
 
 def _external(rule: Node, sessions: Sequence[ConfiguredSession] | None) -> str | None:

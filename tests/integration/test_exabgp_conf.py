@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,74 @@ def test_what_exabgp_refuses_is_a_fault_and_nothing_else(python: str) -> None:
         if refused != (neighbors is None) and not only_5:
             wrong.append((text.removeprefix(HEAD), neighbors is not None, [each.what for each in found]))
     assert wrong == []
+
+
+ROUTES = """\
+static { route 10.0.0.0/24 next-hop 192.0.2.1; }
+static { route 10.0.0.0/24 nexthop 192.0.2.1; }
+static { route 10.0.0.0/24; }
+static { route 10.0.0.0/24 next-hop; }
+static { route 10.0.0.0/24 next-hop banana; }
+static { route 10.0.0.0/33 next-hop self; }
+static { route 10.0.0.1/24 next-hop self; }
+static { route 10.0.0.1 next-hop self; }
+static { route 10.0.0 next-hop self; }
+static { route 2001:db8::/32 next-hop 2001:db8::1; }
+static { route 2001:db8::/33 next-hop 2001:db8::1; }
+static { rout 10.0.0.0/24 next-hop self; }
+static { routes { } }
+static { route 10.0.0.0/24 next-hop self community 65000:1 med 5; }
+static { route 10.0.0.0/24 next-hop self comunity 65000:1; }
+static { route 10.0.0.0/24 next-hop self community [ 65000:1 65000:2 ] as-path [ 1 2 3 ] local-preference 10; }
+static { route 10.0.0.0/24 next-hop self as-path 1 med 3; }
+static { route 10.0.0.0/24 next-hop self atomic-aggregate aggregator ( 65000:1.2.3.4 ); }
+static { route 10.0.0.0/24 next-hop self attribute [ 0x20 0xc0 0x0000 ]; }
+static { route 10.0.0.0/24 next-hop self large-community [ 1:2:3 ] extended-community [ target:1:2 ]; }
+static { route 10.0.0.0/24 next-hop self withdraw watchdog dog split /25 name x; }
+static { route 10.0.0.0/24 next-hop self origin igp; }
+static { route 10.0.0.0/24 next-hop self origin banana; }
+static { route 10.0.0.0/24 next-hop self med banana; }
+static { route 10.0.0.0/24 next-hop self med; }
+static { route 10.0.0.0/24 next-hop self community; }
+static { route 10.0.0.0/24 next-hop self cluster-list [ 1.2.3.4 ] originator-id 1.2.3.4 aigp 7; }
+static { route 10.0.0.0/24 next-hop self path-information 1.2.3.4; }
+static { route 10.0.0.0/24 next-hop self label 100; }
+static { route 10.0.0.0/24 { next-hop self; community [ 65000:1 ]; med 5; } }
+static { route 10.0.0.0/24 { nexthop self; } }
+static { route 10.0.0.0/24 { med 5; } }
+static { route 10.0.0.0/33 { next-hop self; } }
+static { route { next-hop self; } }
+static { route; }
+static { attributes next-hop self med 5 nlri 10.0.0.0/24 10.0.1.0/24; }
+static { attribute next-hop self med 5 nlri 10.0.0.0/24; }
+static { attributes med 5 nlri 10.0.0.0/24; }
+static { attributes next-hop self med 5; }
+static { attributes next-hop self mid 5 nlri 10.0.0.0/24; }
+static { attributes next-hop self med 5 nlri 10.0.0.0/24 banana; }
+announce { ipv4 { unicast 10.0.0.0/24 next-hop self; } }
+announce { ipv4 { unicast 10.0.0.0/24; } }
+announce { ipv4 { unicat 10.0.0.0/24 next-hop self; } }
+announce { ipv4 { unicast 10.0.0.0/24 next-hop self mid 5; } }
+announce { ipv4 { unicast 10.0.0.0/24 { next-hop self; } } }
+announce { ipv4 { unicast 10.0.0.0/24 next-hop self label 5; } }
+announce { ipv4 { multicast 10.0.0.0/24 next-hop self; } }
+announce { ipv6 { unicast 2001:db8::/48 next-hop 2001:db8::1; } }
+announce { ipv6 { unicast 2001:db8::/32 next-hop 2001:db8::1; } }
+announce { ipv5 { unicast 10.0.0.0/24 next-hop self; } }
+announce { unicast 10.0.0.0/24 next-hop self; }
+flow { route x { match { source 10.0.0.0/24; } then { discard; } } }
+flow { route x { match { sorce 10.0.0.0/24; } then { discard; } } }
+flow { route x { match { source 10.0.0.0/24; } then { drop; } } }
+flow { route x { matc { source 10.0.0.0/24; } then { discard; } } }
+flow { route { match { source 10.0.0.0/24; port =80; protocol tcp; } then { rate-limit 9600; } } }
+""".splitlines()
+
+
+def test_routes_written_by_hand_are_read_as_exabgp_reads_them(python: str) -> None:
+    """What 5.0 alone refuses is a warning."""
+    families = "family { ipv4 unicast; ipv6 unicast; ipv4 multicast; ipv4 nlri-mpls; ipv4 flow; }"
+    texts = [f"{HEAD}neighbor 192.0.2.1 {{ {API} {SESSION} {families} {routes} }}" for routes in ROUTES]
+    for routes, text, neighbors in zip(ROUTES, texts, asked(python, texts), strict=True):
+        found = check(text, "f").findings
+        only_5 = [each for each in found if "ExaBGP 5.0 takes nothing else" in each.what]
+        assert (neighbors is None) == bool(found and (not only_5 or python == sys.executable)), (routes, found)

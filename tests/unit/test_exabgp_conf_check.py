@@ -282,6 +282,53 @@ def test_what_is_too_long_or_is_not_text(tmp_path: Path) -> None:
     assert conf_file.read(file).endswith("# a\r\n")
 
 
+ROUTES = [
+    (
+        "static {\n route 10.0.0.0/24 nexthop self; }",
+        5,
+        "static: route: ExaBGP doesn't know 'nexthop' here; did you mean",
+    ),
+    ("static { route 10.0.0.0/24; }", 4, "static: route 10.0.0.0/24: `next-hop` is missing"),
+    (
+        "static { route 10.0.0.9/24 next-hop self; }",
+        4,
+        "static: route: expected a prefix, found '10.0.0.9/24'; did you",
+    ),
+    ("static { attributes med 5; }", 4, "static: attributes: expected `nlri PREFIX ...` at the end"),
+    ("announce { ipv6 { unicast 2001:db8::/32 next-hop ::1; } }", 4, "announce: ipv6: unicast: 2001:db8::/32: an IPv6"),
+    ("flow { route x { match { sorce 10.0.0.0/8; } } }", 4, "flow: route: match: ExaBGP doesn't know 'sorce' here"),
+]
+
+
+@pytest.mark.parametrize(("routes", "line", "what"), ROUTES)
+def test_a_route_written_by_hand_that_exabgp_refuses(routes: str, line: int, what: str) -> None:
+    [(where, severity, said)] = found(HEAD + GOOD.replace("api {", f"{routes}\n  api {{"))
+    assert (where, severity) == (line, "fault")
+    assert said.startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("capability", "receive", "state", "warned"),
+    [
+        ("add-path send/receive;", "packets; update; open;", "", True),
+        ("add-path send/receive;", "packets; update; open;", "state: .", False),
+        ("add-path disable;", "packets; update; open;", "", False),
+        ("", "packets; update; open;", "", False),
+        ("add-path receive;", "parsed; update;", "", False),
+    ],
+)
+def test_add_path_in_packets_mode_wants_a_state_folder(
+    tmp_path: Path, capability: str, receive: str, state: str, warned: bool
+) -> None:
+    exabgp, ours = tmp_path / "exabgp.conf", tmp_path / "rtrd.yaml"
+    text = GOOD.replace("route-refresh;", f"route-refresh; {capability}").replace("packets; update; open;", receive)
+    exabgp.write_text(HEAD + text)
+    servers = "[{host: 192.0.2.7, port: 323}]"
+    ours.write_text(f"caches: {{groups: [{{name: a, preference: 1, servers: {servers}}}]}}\n{state}\n")
+    done = rtrd("check", ours, "--exabgp", exabgp)
+    assert (f"{ours}: warning: `state` is missing: 192.0.2.1 may use ADD-PATH" in done.stderr) is warned, done.stderr
+
+
 HUGE = {
     "nested": "a {\n" * 200_000,
     "one line": "a { " * 200_000,
@@ -289,6 +336,9 @@ HUGE = {
     "neighbors": "neighbor 192.0.2.1 { }\n" * 60_000,
     "statements": "template { neighbor a { " + "x y;\n" * 300_000,
     "routes": "neighbor ::1 { static {\n" + "route 10.0.0.0/8 next-hop 1.1.1.1;\n" * 100_000 + "} }",
+    "wrong routes": "neighbor ::1 { static {\n" + "rout 10.0.0.0/8 nexthop 1.1.1.1;\n" * 100_000 + "} }",
+    "a long route": "neighbor ::1 { static { route 10.0.0.0/8 " + "med 1 " * 500_000 + "; } }",
+    "open lists": "neighbor ::1 { static { route 10.0.0.0/8 " + "community [ " * 300_000 + "; } }",
     "a word": "x" * (4 << 20),
     "quotes": "'\"" * (1 << 20),
     "backslashes": "\\" * (1 << 20),

@@ -1,4 +1,4 @@
-"""Builds the extension module `_rov`: the VRP set, the RIB and BGP, from ffi/native/{base,vrps,rib,bgp,rtr}."""
+"""Builds the extension module `_rov`: the VRP set, the RIB, BGP and RTR, from ffi/native/{base,vrps,rib,bgp,rtr}."""
 
 from __future__ import annotations
 

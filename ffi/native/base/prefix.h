@@ -3,8 +3,8 @@
  * Text comes from users and from BGP by way of ExaBGP, so nothing in it is believed: lengths are bounded, host bits
  * must be zero, nothing may follow.
  *
- * The folder base/ is what the other folders stand on, and uses none of them: vrp.h (the packed VRP), prefix.h, map.h
- * (a hash table), siphash.h. Only a map owns memory.
+ * The folder base/ is what the other folders stand on, and uses none of them: vrp.h (the packed VRP), prefix.h,
+ * octets.h (slices of a stranger's octets), map.h (a hash table), siphash.h. Only a map owns memory.
  */
 #ifndef RTRD_PREFIX_H
 #define RTRD_PREFIX_H

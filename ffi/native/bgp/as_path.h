@@ -2,7 +2,7 @@
 #ifndef RTRD_AS_PATH_H
 #define RTRD_AS_PATH_H
 
-#include "bgp/octets.h"
+#include "base/octets.h"
 
 enum segment { AS_SET = 1, AS_SEQUENCE = 2, AS_CONFED_SEQUENCE = 3, AS_CONFED_SET = 4 };
 

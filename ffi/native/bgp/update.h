@@ -7,7 +7,8 @@
  *
  * The path attributes come out as an attribute set in one form, whatever the session: see bgp_set_key. Read update.c
  * (the message and its routes), then attributes.c (the path attributes), then as_path.c; then receive.c, which puts
- * them into the RIB, and summary.c, which tells the RIB what it must know of an attribute set. octets.h is their tool.
+ * them into the RIB, and summary.c, which tells the RIB what it must know of an attribute set. base/octets.h is their
+ * tool.
  *
  * Nothing here owns memory: what is read are slices of the caller's message, and `struct bgp_update` is the caller's.
  * Whoever has octets of BGP can use the folder; update.c, attributes.c and as_path.c also without a RIB.
@@ -15,8 +16,8 @@
 #ifndef RTRD_BGP_UPDATE_H
 #define RTRD_BGP_UPDATE_H
 
+#include "base/octets.h"
 #include "base/prefix.h"
-#include "bgp/octets.h"
 
 /* ---- Python sees this ---- */
 

@@ -1,11 +1,12 @@
 #include "librtr/transport.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
+
+#include "base/octets.h"
 
 /* RFC 8210 section 5. */
 enum { HEADER = PDU_HEADER, IPV4_PREFIX = 4, IPV6_PREFIX = 6, ERROR_REPORT = 10 };
@@ -102,9 +103,8 @@ static struct vrp vrp_of(const uint8_t *pdu)
 {
     bool v6 = pdu[1] == IPV6_PREFIX;
     size_t octets = v6 ? 16 : 4;
-    uint32_t asn;
-    memcpy(&asn, pdu + HEADER + 4 + octets, sizeof asn);
-    struct vrp vrp = {.asn = ntohl(asn), .len = pdu[9], .max = pdu[10], .family = v6 ? 6 : 4, .announce = pdu[8] & 1};
+    uint32_t asn = get32(pdu + HEADER + 4 + octets);
+    struct vrp vrp = {.asn = asn, .len = pdu[9], .max = pdu[10], .family = v6 ? 6 : 4, .announce = pdu[8] & 1};
     memcpy(vrp.addr, pdu + HEADER + 4, octets);
     return vrp;
 }
@@ -116,9 +116,7 @@ static bool admit(struct transport_wrapper *wrapper)
     size_t have = wrapper->end - wrapper->begin;
     if (have < HEADER)
         return false;
-    uint32_t size;
-    memcpy(&size, pdu + 4, sizeof size);
-    size = ntohl(size);
+    uint32_t size = get32(pdu + 4);
     memcpy(wrapper->head, pdu, HEADER);
     if (pdu[1] == ERROR_REPORT && size >= HEADER) {
         size_t shown = size < REPORT_SIZE ? size : REPORT_SIZE; /* its text may be of any length */
@@ -194,38 +192,31 @@ static void on_free(struct tr_socket *transport)
     transport->socket = NULL;
 }
 
-static uint32_t word(const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return ntohl(value);
-}
-
 /* Makes librtr's Error Report an honest one: it contains up to 3 kB of its stack behind the PDU that it is about, whose
  * header it has turned into numbers at times; `head` is the last one that came. `out` has room for REPORT_SIZE octets.
  * Returns how many it became; 0: it is no Error Report. */
 static size_t honest_report(const uint8_t *head, const uint8_t *report, size_t size, uint8_t *out)
 {
-    uint32_t said = size < REPORT_LEAST ? UINT32_MAX : word(report + HEADER);
+    uint32_t said = size < REPORT_LEAST ? UINT32_MAX : get32(report + HEADER);
     if (said > size - REPORT_LEAST)
         return 0;
     const uint8_t *pdu = report + HEADER + 4, *text = pdu + said + 4;
     bool last = said >= HEADER && pdu[1] == head[1];
-    uint32_t inner = said >= HEADER ? word((last ? head : pdu) + 4) : said;
+    uint32_t inner = said >= HEADER ? get32((last ? head : pdu) + 4) : said;
     if (inner < HEADER || inner > said)
         inner = said < HEADER ? said : HEADER;
     inner = inner < MOST_REPORTED ? inner : MOST_REPORTED;
-    size_t length = word(text - 4), most = size - REPORT_LEAST - said;
+    size_t length = get32(text - 4), most = size - REPORT_LEAST - said;
     most = most < MOST_TEXT ? most : MOST_TEXT;
     length = strnlen((const char *)text, length < most ? length : most); /* librtr counts its NUL */
     size_t whole = REPORT_LEAST + inner + length;
-    uint32_t numbers[] = {htonl((uint32_t)whole), htonl(inner), htonl((uint32_t)length)};
     memcpy(out, report, 4);
-    memcpy(out + 4, &numbers[0], 8);
+    put32(out + 4, (uint32_t)whole);
+    put32(out + HEADER, inner);
     memcpy(out + HEADER + 4, pdu, inner);
     if (last)
         memcpy(out + HEADER + 4, head, HEADER);
-    memcpy(out + HEADER + 4 + inner, &numbers[2], 4);
+    put32(out + HEADER + 4 + inner, (uint32_t)length);
     memcpy(out + REPORT_LEAST + inner, text, length);
     return whole;
 }

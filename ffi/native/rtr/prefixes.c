@@ -1,16 +1,10 @@
 #include "rtr/prefixes.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
-enum { IPV4_PREFIX = 4, IPV6_PREFIX = 6, IPV4_SIZE = 20, IPV6_SIZE = 32, ANNOUNCE = 1 };
+#include "base/octets.h"
 
-static uint32_t word(const uint8_t *octets)
-{
-    uint32_t value;
-    memcpy(&value, octets, sizeof value);
-    return ntohl(value);
-}
+enum { IPV4_PREFIX = 4, IPV6_PREFIX = 6, IPV4_SIZE = 20, IPV6_SIZE = 32, ANNOUNCE = 1 };
 
 /* The octets of the prefix PDU that begins here; 0: it is none, or not whole. */
 static size_t size_of(const uint8_t *pdu, size_t left, unsigned version)
@@ -18,7 +12,7 @@ static size_t size_of(const uint8_t *pdu, size_t left, unsigned version)
     if (left < IPV4_SIZE || pdu[0] != version)
         return 0;
     size_t size = pdu[1] == IPV4_PREFIX ? IPV4_SIZE : pdu[1] == IPV6_PREFIX ? IPV6_SIZE : 0;
-    return size <= left && word(pdu + 4) == size ? size : 0;
+    return size <= left && get32(pdu + 4) == size ? size : 0;
 }
 
 size_t rtr_prefixes(const void *octets, size_t size, unsigned version, struct vrp *out, size_t room, size_t *count)
@@ -28,7 +22,7 @@ size_t rtr_prefixes(const void *octets, size_t size, unsigned version, struct vr
     while (n < room && (length = size_of(pdu, (size_t)(end - pdu), version)) != 0) {
         size_t address = length - 16;
         struct vrp vrp = {
-            .asn = word(pdu + 12 + address),
+            .asn = get32(pdu + 12 + address),
             .len = pdu[9],
             .max = pdu[10],
             .family = length == IPV4_SIZE ? 4 : 6,

@@ -112,7 +112,7 @@ class Caches:
         return in_use
 
     def close(self) -> None:
-        """Disconnect, end every child process."""
+        """Disconnect."""
         self._stop_timer()
         self._loop.remove_reader(self.manager.fileno())
         self.manager.close()

@@ -259,7 +259,7 @@ class RTRManager:
     ) -> None:
         """Use other groups and intervals from now on, after `open`, in the loop that dispatches.
 
-        A cache with equal options, in any group, keeps its process, session and VRPs; with other intervals it is
+        A cache with equal options, in any group, keeps its connection, session and VRPs; with other intervals it is
         connected to again, and its VRPs count meanwhile. What is in force stays so until a group of the new ones is
         usable. RTRInitError: what is wrong, and nothing has changed.
         """

@@ -1,4 +1,4 @@
-"""Clients that send what is no HTTP, or no URL: answered in JSON as the API answers everything, and hardly logged."""
+"""Clients that send something other than HTTP, or no URL: answered in JSON like all others, and hardly logged."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Complaints(logging.Filter):
             return False
         error = record.exc_info[1] if record.exc_info else None
         why = "" if error is None else f": {type(error).__name__}"
-        record.msg = f"a client sent what is no HTTP{why}{''.join(f' ({text})' for text in more.values())}"
+        record.msg = f"a client sent something other than HTTP{why}{''.join(f' ({text})' for text in more.values())}"
         record.args, record.exc_info, record.exc_text = (), None, None
         return True
 
 
 class _Handler(RequestHandler):
-    """A connection; of what is no HTTP it says so as the API says everything: in JSON."""
+    """A connection; of anything but HTTP it says so as the API says everything: in JSON."""
 
     __slots__ = ()
 
@@ -53,7 +53,7 @@ class _Handler(RequestHandler):
         """Log it, and give the answer."""
         super().handle_error(request, status, exc, message)
         why = next((line.strip(" :") for line in (message or "").splitlines() if line.strip()), "")
-        answer = error(status, f"this is no HTTP request: {printable(why, 100)}" if why else "this is no HTTP request")
+        answer = error(status, f"this is not an HTTP request{f': {printable(why, 100)}' if why else ''}")
         answer.force_close()
         return answer
 

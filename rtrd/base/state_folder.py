@@ -103,7 +103,7 @@ def _why_unusable(folder: Path) -> str | None:
     except OSError as error:
         return error.strerror
     if not stat.S_ISDIR(found.st_mode):
-        return "it is no folder"
+        return "it is not a folder"
     if room.f_flag & os.ST_RDONLY:
         return os.strerror(errno.EROFS)
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -210,7 +210,7 @@ def _writable_folder(path: Path, user: str) -> str | None:
     except OSError as error:
         return f"{path}: {_why(error, user)}"
     if not stat.S_ISDIR(mode):
-        return f"{path}: it is no folder"
+        return f"{path}: it is not a folder"
     return None if os.access(path, os.W_OK | os.X_OK) else f"{path}: the user {user} may not write to this folder"
 
 
@@ -234,7 +234,7 @@ def _socket_to_use(path: Path, user: str) -> str | None:
     except OSError as error:
         return f"{path}: {_why(error, user)}"
     if not stat.S_ISSOCK(mode):
-        return f"{path}: it is no socket"
+        return f"{path}: it is not a socket"
     if os.access(path, os.W_OK):
         return None
     group = _group_name(path.stat().st_gid)

@@ -107,7 +107,7 @@ def parse_until(text: str, now: float) -> int:
         try:
             time = dt.datetime.fromisoformat(text)
         except ValueError:
-            raise ValueError(f"{said(text)} is no time: expected one as 2026-11-27T06:00Z, or +2h") from None
+            raise ValueError(f"{said(text)} is not a time: expected one as 2026-11-27T06:00Z, or +2h") from None
         if time.tzinfo is None:
             raise ValueError(f"{said(text)} has no time zone: expected one as 2026-11-27T06:00Z or +01:00 at its end")
         until = time.timestamp()

@@ -249,7 +249,7 @@ def _read(path: Path) -> Found:
     with os.fdopen(number, "rb") as file:
         found = os.fstat(number)
         if not stat.S_ISREG(found.st_mode):
-            raise UnusableFileError(f"{path}: this is no file")
+            raise UnusableFileError(f"{path}: this is not a file")
         if found.st_mode & 0o022 or found.st_uid not in (0, os.geteuid()):
             mode = stat.S_IMODE(found.st_mode)
             who = f"(mode {mode:04o}, owner {found.st_uid})"

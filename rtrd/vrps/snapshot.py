@@ -93,7 +93,7 @@ def read(path: Path, now: float, expire: float) -> Snapshot | None:
         with open(path, "rb", opener=_open) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise SnapshotError(f"{path}: this is not a snapshot of rtrd: it is no file")
+                raise SnapshotError(f"{path}: this is not a snapshot of rtrd: it is not a file")
             if found.st_size > _MOST_OCTETS:
                 raise SnapshotError(f"{path}: this is not a snapshot of rtrd: it is longer than any")
             data = file.read()

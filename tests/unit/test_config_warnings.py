@@ -186,7 +186,7 @@ def test_other_things_where_files_belong_are_not_opened(file: Path) -> None:
             "it is a folder, not a file",
             "it is a socket, not a file",
             "it is a device, not a file",
-            "it is no folder",
+            "it is not a folder",
         ]
 
 

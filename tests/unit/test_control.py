@@ -440,9 +440,9 @@ def test_what_is_no_http_is_answered_in_json_and_logged_without_it(
     finally:
         log.setup("human", "critical")
     assert b"Content-Type: application/json" in head
-    assert json.loads(body)["error"].startswith(f"this is no HTTP request{what}")
+    assert json.loads(body)["error"].startswith(f"this is not an HTTP request{what}")
     said = capfd.readouterr().err
-    assert said.count("a client sent what is no HTTP") == 1
+    assert said.count("a client sent something other than HTTP") == 1
     assert said.count("\n") == 1
 
 

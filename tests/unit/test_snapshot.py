@@ -105,7 +105,7 @@ class TestFile:
 
     def test_a_pipe_in_its_place_stops_nobody(self, path: Path) -> None:
         os.mkfifo(path)
-        with pytest.raises(SnapshotError, match=f"^{path}: this is not a snapshot of rtrd: it is no file$"):
+        with pytest.raises(SnapshotError, match=f"^{path}: this is not a snapshot of rtrd: it is not a file$"):
             read(path, NOW, EXPIRE)
         os.mkfifo(path.with_suffix(".snapshot.new"))
         write(path, Snapshot(RECORDS, NOW))

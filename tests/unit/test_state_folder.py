@@ -74,7 +74,7 @@ async def test_what_parts_still_can_not_do_in_a_good_folder_is_theirs(stage: Sta
     ("break_it", "why"),
     [
         (lambda path: path.rename(path.with_name("away")), GONE),
-        (lambda path: (path.rmdir(), path.touch()), "it is no folder"),
+        (lambda path: (path.rmdir(), path.touch()), "it is not a folder"),
         (lambda path: (path.rmdir(), path.symlink_to(path)), os.strerror(errno.ELOOP)),
     ],
 )

@@ -116,7 +116,7 @@ class Reloading:
         except RTRInitError as error:
             raise FaultyFileError([FileFault(str(self._path), 0, f"caches: {error}")]) from error
         if self._relay is not None and certificates is not None:
-            await self._relay.renew_certificates(certificates)
+            self._relay.renew_certificates(certificates)
         self._routers.look_again()
         return Reloaded(changes, [str(cache) for cache in self._caches.retry_failed()])
 

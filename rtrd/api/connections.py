@@ -10,10 +10,13 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+
+from rtrd.base.acceptor import Acceptor, source_of
 
 MOST: Final = 128
 """Connections of one listener. A process has 1024 descriptors by custom, and caches and routers need theirs."""
@@ -21,8 +24,8 @@ PATIENCE: Final = 10.0
 """Seconds that a connection may be open without a whole request; also between two requests."""
 SOON: Final = 1.0
 """Seconds after which a connection without a request gives way to a new one, when there are too many."""
-AT_ONCE: Final = 16
-"""Connections that are taken in one turn of the loop: a millisecond or two."""
+MOST_OF_SOURCE: Final = 96
+"""Those of one address by TCP: so others have room, too."""
 BACKLOG: Final = 128
 """Connections that the kernel keeps until they are taken."""
 
@@ -78,19 +81,30 @@ class Connections:
         self._server = server
         self._soon = soon or _in_two_turns
         self._requests = requests
-        self._open: set[RequestHandler] = set()
+        self._open: dict[RequestHandler, str] = {}  # and whose it is; by the unix socket nobody's
         self._coming: set[RequestHandler] = set()
         """Of those, the ones that the server doesn't know yet."""
         self._timer: asyncio.TimerHandle | None = None
-        self._listening: asyncio.Server | None = None
+        self._listening: Acceptor | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def listen(self, listener: socket.socket) -> None:
-        """Take connections from a bound socket from now on."""
+    def listen(self, listener: socket.socket) -> None:
+        """Take connections from a bound socket from now on; by TCP, not the last descriptors that there are."""
         loop = asyncio.get_running_loop()
-        # asyncio takes as many in one turn as its backlog says; the kernel may keep more.
-        self._listening = await loop.create_server(self, sock=listener, backlog=AT_ONCE)
-        listener.listen(BACKLOG)
+        self._listening = Acceptor(listener, self._take, None if listener.family == socket.AF_UNIX else lambda _: None)
+        self._listening.start(BACKLOG)
         self._timer = loop.call_later(SOON, self._sweep)
+
+    def _take(self, connection: socket.socket, peer: Any) -> None:
+        task = asyncio.create_task(self._serve(connection, source_of(peer)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, connection: socket.socket, source: str) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(partial(self, source), connection)
+        except OSError:  # it hung up
+            connection.close()
 
     def close(self) -> None:
         """Take no more; those that are open are the application's to end."""
@@ -101,14 +115,15 @@ class Connections:
             self._listening.close()
             self._listening = None
 
-    def __call__(self) -> asyncio.Protocol:
-        """Give the protocol of a new connection."""
-        if len(self._open) >= MOST:
+    def __call__(self, source: str = "") -> asyncio.Protocol:
+        """Give the protocol of a new connection from there."""
+        if self._too_many(source):
             self.look()
-        if len(self._open) >= MOST and not self._make_room():
+        too_many = self._too_many(source)
+        if too_many and not self._make_room(too_many):
             return _Full()
         handler = self._server()
-        self._open.add(handler)
+        self._open[handler] = source
         self._requests.quiet[handler] = self._requests.clock()
         self._coming.add(handler)
         self._soon(lambda: self._coming.discard(handler))
@@ -117,16 +132,23 @@ class Connections:
     def look(self) -> None:
         """Forget connections that are gone; end those that were quiet for too long."""
         now = self._requests.clock()
-        for handler in self._open - self._coming - set(self._server.connections):
+        for handler in self._open.keys() - self._coming - set(self._server.connections):
             self._forget(handler)
-        for handler in self._open - self._requests.busy:
+        for handler in self._open.keys() - self._requests.busy:
             if now - self._requests.quiet[handler] > PATIENCE:
                 self._end(handler)
 
-    def _make_room(self) -> bool:
-        """End the connection that was quiet for longest, if that is long enough."""
+    def _too_many(self, source: str) -> set[RequestHandler]:
+        """Give those of which one has to go before there is room for one more; none: there is room."""
+        same = {handler for handler, other in self._open.items() if source and other == source}
+        if len(same) >= MOST_OF_SOURCE:
+            return same
+        return set(self._open) if len(self._open) >= MOST else set()
+
+    def _make_room(self, among: set[RequestHandler]) -> bool:
+        """End the connection of these that was quiet for longest, if that is long enough."""
         requests = self._requests
-        handler = min(self._open - requests.busy, key=requests.quiet.__getitem__, default=None)
+        handler = min(among - requests.busy, key=requests.quiet.__getitem__, default=None)
         if handler is None or requests.clock() - requests.quiet[handler] <= SOON:
             return False
         self._end(handler)
@@ -137,7 +159,7 @@ class Connections:
         self._forget(handler)
 
     def _forget(self, handler: RequestHandler) -> None:
-        self._open.discard(handler)
+        self._open.pop(handler, None)
         self._requests.quiet.pop(handler, None)
 
     def _sweep(self) -> None:

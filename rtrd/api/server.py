@@ -59,21 +59,21 @@ class APIServer:
         try:
             if self._path is not None:
                 self._listener = UnixListener(self._path, group=self._group)
-                await self._listen(self._listener.socket, requests)
+                self._listen(self._listener.socket, requests)
             if self._http is not None:
                 listener = tcp_listener(self._http)
                 self.http = Endpoint(self._http.host, listener.getsockname()[1])
-                await self._listen(listener, requests)
+                self._listen(listener, requests)
         except BaseException:
             await self.close()
             raise
         logger.info("the API is served", control=str(self._path), http=str(self.http or "none"))
 
-    async def _listen(self, listener: socket.socket, requests: Requests) -> None:
+    def _listen(self, listener: socket.socket, requests: Requests) -> None:
         assert self._server is not None
         connections = Connections(self._server, requests)
         self._connections.append(connections)
-        await connections.listen(listener)
+        connections.listen(listener)
 
     async def close(self) -> None:
         """Stop listening, end what is open, remove the socket file if it is still ours."""

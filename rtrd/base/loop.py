@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 
 LONG: Final = 0.05
 """Seconds: a turn that takes longer is counted."""
+AT_ONCE: Final = 32
+"""Descriptors of strangers that are attended to in one turn: each costs up to a tenth of a millisecond."""
 
 
 class Turns(NamedTuple):
@@ -35,7 +37,10 @@ class WatchedSelector(selectors.EpollSelector):
         self.turns = Turns()
         self._wall = wall
         self._cpu = cpu
+        self.strangers: set[int] = set()
+        """Descriptors of which anybody may have many: no more than some of them have their turn at once."""
         self._began: tuple[float, float] | None = None
+        self._first = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Look at the descriptors: a turn ends, and the next one begins."""
@@ -49,8 +54,19 @@ class WatchedSelector(selectors.EpollSelector):
             if took > LONG:
                 self.turns = self.turns._replace(long=self.turns.long + 1)
         events = super().select(timeout)
+        if len(events) > AT_ONCE and self.strangers:
+            events = self._fewer(events)
         self._began = self._wall(), self._cpu()
         return events
+
+    def _fewer(self, events: list[tuple[selectors.SelectorKey, int]]) -> list[tuple[selectors.SelectorKey, int]]:
+        """Leave some strangers out, others each time; they are ready again in the next turn."""
+        strangers = [event for event in events if event[0].fd in self.strangers]
+        if len(strangers) <= AT_ONCE:
+            return events
+        self._first = (self._first + AT_ONCE) % len(strangers)
+        chosen = (strangers[self._first :] + strangers[: self._first])[:AT_ONCE]
+        return [event for event in events if event[0].fd not in self.strangers] + chosen
 
 
 class WatchedLoop(asyncio.SelectorEventLoop):
@@ -65,8 +81,19 @@ class WatchedLoop(asyncio.SelectorEventLoop):
         """The turns so far."""
         return self._watched.turns
 
+    @property
+    def strangers(self) -> set[int]:
+        """The descriptors of which anybody may have many."""
+        return self._watched.strangers
+
 
 def turns() -> Turns:
     """Give the turns of the running loop; none for a loop that is not watched."""
     loop = asyncio.get_running_loop()
     return loop.turns if isinstance(loop, WatchedLoop) else Turns()
+
+
+def strangers() -> set[int]:
+    """Give the descriptors of which anybody may have many, to be added to and discarded from."""
+    loop = asyncio.get_running_loop()
+    return loop.strangers if isinstance(loop, WatchedLoop) else set()

@@ -92,7 +92,7 @@ class FileFollower:
 
     async def _renew(self, certificates: Callable[[], ssl.SSLContext]) -> None:
         try:
-            await self._server.renew_tls(await asyncio.to_thread(certificates))
+            self._server.renew_tls(await asyncio.to_thread(certificates))
         except TLSError as error:
             self._log.error("certificates refused; the old ones stay in force", fault=str(error))
 

@@ -15,14 +15,17 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.rtr import pdu
 from rtrd.rtr.pdu import PDUError
 from rtrd.rtr.store import Response, Store
+from rtrd.rtr.turns import Turns
 from rtrlib.rtr_pdus import HEADER, MAX_VERSION, ErrorCode, Header, PDUType
 
-TURN = 1 << 19
-"""Octets written to one router before the others have their turn."""
+TURN = 1 << 16
+"""Octets written to one router before the others have their turn; it ends with the piece in which they are reached."""
 PDUS_A_TURN = 64
 """How many queries of one router are handled before that."""
 SEND_BUFFER = 1 << 19
 """Octets in the kernel for one router: without it a thousand stalled ones would pin gigabytes."""
+RECEIVE_BUFFER = 1 << 14
+"""The same for what it sends, which is queries of some octets."""
 KEEPALIVE = 60
 """Seconds without a word after which TCP asks whether a router is still there; it has a minute to answer."""
 
@@ -34,7 +37,7 @@ class Limits:
     notify_interval: float = 60.0
     """Least time between two Serial Notifies to one router (RFC 8210 s.8.2: a minute)."""
     handshake: float = 10.0
-    """For TLS to be agreed on, before anything else."""
+    """For TLS to be agreed on, before anything else, from the moment that the connection is taken."""
     hello: float = 60.0
     """From connecting to the first query."""
     stall: float = 30.0
@@ -42,7 +45,13 @@ class Limits:
     response: float = 900.0
     """For one whole response."""
     clients: int = 4096
-    """Connections at once; more are refused."""
+    """Connections at once; more are refused, unless one of an address that has many gives way."""
+    of_address: int = 1024
+    """Connections at once of one address; of IPv6, of a /64."""
+    handshakes: int = 128
+    """TLS handshakes at once: each takes a tenth of a megabyte."""
+    handshakes_of_address: int = 32
+    """The same of one address."""
 
 
 class Owner(Protocol):
@@ -50,9 +59,10 @@ class Owner(Protocol):
 
     store: Store
     limits: Limits
+    turns: Turns
 
-    def opened(self, client: Client) -> bool:
-        """Say whether one more client is taken."""
+    def opened(self, client: Client) -> None:
+        """Know a client whose connection is made."""
 
     def closed(self, client: Client) -> None:
         """Forget a client."""
@@ -84,7 +94,7 @@ class Client(asyncio.Protocol):
     # -- the connection -----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, or refuse it when there are too many."""
+        """Take the connection."""
         self._transport = cast("asyncio.Transport", transport)
         address = transport.get_extra_info("peername")
         if address:
@@ -98,10 +108,7 @@ class Client(asyncio.Protocol):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         # Not 0: asyncio's TLS pauses at "at least so much", and then never resumes.
         self._transport.set_write_buffer_limits(high=1, low=0)
-        if not self._owner.opened(self):
-            self._closing = True
-            self._transport.abort()
-            return
+        self._owner.opened(self)
         self._after("hello", self._owner.limits.hello, "sent no query")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
@@ -124,7 +131,7 @@ class Client(asyncio.Protocol):
         """Continue: it took everything."""
         self._paused = False
         self._cancel("stall")
-        self._go_on()
+        self._owner.turns.want(self)
 
     def drop(self, why: str) -> None:
         """End the connection at once; what is buffered is lost."""
@@ -151,39 +158,47 @@ class Client(asyncio.Protocol):
     # -- queries ------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Take what arrived."""
-        if not self._closing:
-            self._buffer += data
-            self._read_on()
+        """Keep what arrived until it is this router's turn; nothing more is read before."""
+        if self._closing:
+            return
+        self._buffer += data
+        self._transport.pause_reading()
+        self._owner.turns.want(self)
 
-    def _go_on(self) -> None:
-        """Continue where a slow router, or another one's turn, interrupted."""
-        self._write_on()
+    def turn(self) -> bool:
+        """Handle some queries, or write some of a response; whether there is more to do at once."""
+        for _ in range(PDUS_A_TURN):
+            if self._response is not None or not self._idle():
+                break
+            if not self._read_one():
+                break
+        else:
+            return True
+        if self._response is not None:
+            self._write_on()
+            return not (self._paused or self._closing)
         if self._idle():
             self._transport.resume_reading()
-            self._read_on()
+        return False
 
     def _idle(self) -> bool:
         """Whether the next query can be handled."""
         return self._response is None and not self._paused and not self._closing
 
-    def _read_on(self) -> None:
-        """Handle the whole PDUs in the buffer, up to the first whose response takes time."""
-        for _ in range(PDUS_A_TURN):
-            head = pdu.header(self._buffer)
-            if head is None or not self._idle():
-                return
-            try:
-                if not self._acceptable(head):
-                    return
-                octets = bytes(self._buffer[: head.length])
-                del self._buffer[: head.length]
-                self._handle(octets)
-            except PDUError as error:
-                self._fail(error, head)
-                return
-        self._transport.pause_reading()
-        self._loop.call_soon(self._go_on)
+    def _read_one(self) -> bool:
+        """Handle the first PDU in the buffer; whether it is there whole."""
+        head = pdu.header(self._buffer)
+        if head is None:
+            return False
+        try:
+            if not self._acceptable(head):
+                return False
+            octets = bytes(self._buffer[: head.length])
+            del self._buffer[: head.length]
+            self._handle(octets)
+        except PDUError as error:
+            self._fail(error, head)
+        return True
 
     def _acceptable(self, head: Header) -> bool:
         """Whether a PDU is there whole; raises PDUError as early as it is known to be wrong."""
@@ -239,20 +254,15 @@ class Client(asyncio.Protocol):
         self._response = response
         self._next_piece = 0
         self._after("response", self._owner.limits.response, "did not take one response")
-        self._write_on()
 
     def _write_on(self) -> None:
-        """Write the response's pieces until the router is slower, or it is another one's turn."""
+        """Write the response's next pieces until the router is slower, or it is another one's turn."""
         response = self._response
         if response is None or self._closing or self._paused:
             return
         written = 0
         while self._next_piece < len(response):
-            if self._paused:
-                return
-            if written > TURN:
-                self._transport.pause_reading()
-                self._loop.call_soon(self._go_on)
+            if self._paused or written > TURN:
                 return
             piece = response.piece(self._next_piece)
             self._next_piece += 1

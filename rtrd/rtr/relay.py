@@ -165,9 +165,9 @@ class Relay:
         except TLSError as error:
             raise RelayError(str(error)) from error
 
-    async def renew_certificates(self, context: ssl.SSLContext) -> None:
+    def renew_certificates(self, context: ssl.SSLContext) -> None:
         """Let these count for routers that connect from now on."""
-        await self._server.renew_tls(context)
+        self._server.renew_tls(context)
 
     async def _listen(
         self, addresses: Iterable[Endpoint], listening: list[Endpoint], tls: ssl.SSLContext | None = None

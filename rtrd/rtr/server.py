@@ -9,15 +9,20 @@ import asyncio
 import functools
 import os
 import resource
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from rtrd.base import log
+from rtrd.base.acceptor import Acceptor, source_of
 from rtrd.base.endpoint import Endpoint
-from rtrd.rtr.client import Client, Limits
+from rtrd.base.loop import strangers
+from rtrd.base.sources import Sources
+from rtrd.rtr.client import RECEIVE_BUFFER, Client, Limits
 from rtrd.rtr.store import Data, Store, update_to, update_with
+from rtrd.rtr.turns import Turns
 from rtrd.vrps import packed
 from rtrd.vrps.entries import RouterKey
 
@@ -45,11 +50,18 @@ class RTRServer:
         self.limits = limits or Limits()
         self.drops: Counter[str] = Counter()
         """Counts for metrics: ``refused`` connections, ``dropped`` clients."""
+        self.turns = Turns()
         self._log = log.get("rtr")
         self._log_limit = log.RateLimiter()
-        self._clients: set[Client] = set()
-        self._servers: list[asyncio.Server] = []
-        self._tls: list[asyncio.Server] = []  # those of them that speak it
+        self._clients: set[Client] = set()  # that are connected, TLS agreed on
+        limits = self.limits
+        self._sources = Sources[Client]("connections", limits.clients, limits.of_address)
+        self._shaking = Sources[Client]("TLS handshakes", limits.handshakes, limits.handshakes_of_address)
+        self._descriptors: dict[Client, int] = {}
+        self._tasks: dict[Client, asyncio.Task[None]] = {}  # of those that are being connected
+        self._listening: list[Acceptor] = []
+        self._tls: ssl.SSLContext | None = None
+        self._all_gone = asyncio.Event()
         self._updating = asyncio.Lock()
         self._old: Data | None = None
 
@@ -58,30 +70,24 @@ class RTRServer:
     async def listen(self, address: Endpoint, tls: ssl.SSLContext | None = None) -> list[Endpoint]:
         """Listen on one more address; returns where exactly (a name may have several). Raises OSError."""
         self._make_room()
-        server = await self._create(tls, host=address.host, port=address.port, reuse_address=True)
-        if tls is not None:
-            self._tls.append(server)
-        self._servers.append(server)
-        return [Endpoint(*sock.getsockname()[:2]) for sock in server.sockets]
-
-    async def renew_tls(self, tls: ssl.SSLContext) -> None:
-        """Speak TLS with these certificates from now on, at the same addresses; who is connected stays so."""
-        for old in tuple(self._tls):  # one after the other: what fails stays as it is
-            new = [await self._create(tls, sock=one.dup()) for one in old.sockets]
-            for servers in (self._tls, self._servers):
-                servers.remove(old)
-                servers.extend(new)
-            old.close()
-
-    async def _create(self, tls: ssl.SSLContext | None, **where: Any) -> asyncio.Server:
-        return await asyncio.get_running_loop().create_server(
-            lambda: Client(self),
-            ssl=tls,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=None if tls is None else self.limits.handshake,
-            ssl_shutdown_timeout=None if tls is None else self.limits.stall,
-            **where,
+        self._tls = tls or self._tls
+        take = functools.partial(self._take, secured=tls is not None)
+        bound = await asyncio.get_running_loop().create_server(
+            asyncio.Protocol, host=address.host, port=address.port, reuse_address=True, start_serving=False
         )
+        listening = []
+        for one in bound.sockets:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            listening.append(Acceptor(one.dup(), take, self._no_descriptor))
+        bound.close()
+        for acceptor in listening:
+            acceptor.start(_BACKLOG)
+        self._listening += listening
+        return [Endpoint(*acceptor.address[:2]) for acceptor in listening]
+
+    def renew_tls(self, tls: ssl.SSLContext) -> None:
+        """Speak TLS with these certificates from now on, at the same addresses; who is connected stays so."""
+        self._tls = tls
 
     def _make_room(self) -> None:
         """Raise the soft limit of open files, usually 1024, so that it holds all clients; log it if that fails."""
@@ -98,14 +104,16 @@ class RTRServer:
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._listening:
+            acceptor.close()
+        self._listening.clear()
+        for task in self._tasks.values():
+            task.cancel()
         for client in list(self._clients):
             client.close()
-        for server in self._servers:
-            await server.wait_closed()
-        self._servers.clear()
-        self._tls.clear()
+        while len(self._sources):
+            self._all_gone.clear()
+            await self._all_gone.wait()
 
     # -- data ---------------------------------------------------------------------------------------------
 
@@ -162,24 +170,77 @@ class RTRServer:
         """Give every router that is connected."""
         return list(self._clients)
 
-    def opened(self, client: Client) -> bool:
-        """Take a client, unless there are too many."""
-        if len(self._clients) >= self.limits.clients:
-            self._count("refused", client, f"more than {self.limits.clients} clients")
-            return False
+    def _take(self, connection: socket.socket, peer: Any, *, secured: bool) -> None:
+        """Make a client of a new connection, unless there are too many."""
+        source = source_of(peer)
+        held = [self._sources, self._shaking] if secured else [self._sources]
+        why = next(filter(None, (each.refusal(source) for each in held)), None)
+        if why is not None:
+            connection.close()
+            self._count("refused", str(Endpoint(*peer[:2])), why)
+            return
+        client = Client(self)
+        for each in held:
+            other = each.to_give_way()
+            if other is not None:
+                self._end(*other)
+            each.add(client, source)
+        self._tasks[client] = asyncio.create_task(self._serve(client, connection, self._tls if secured else None))
+
+    async def _serve(self, client: Client, connection: socket.socket, tls: ssl.SSLContext | None) -> None:
+        self._descriptors[client] = connection.fileno()
+        strangers().add(connection.fileno())
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: client,
+                connection,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else self.limits.handshake,
+                ssl_shutdown_timeout=None if tls is None else self.limits.stall,
+            )
+        except (OSError, asyncio.CancelledError):  # hung up, no TLS, too slow, or it gave way
+            connection.close()
+            self.closed(client)
+        finally:
+            del self._tasks[client]
+            self._shaking.discard(client)
+
+    def _end(self, client: Client, why: str) -> None:
+        if client in self._tasks:
+            self._count("dropped", client.peer, why)
+            self._tasks[client].cancel()
+            self._shaking.discard(client)
+            self.closed(client)
+        else:
+            client.drop(why)
+            self._sources.discard(client)
+
+    def _no_descriptor(self, peer: Any) -> None:
+        self._count("refused", str(Endpoint(*peer[:2])), "nearly all descriptors are taken")
+
+    @property
+    def shaking(self) -> int:
+        """How many connections have not agreed on TLS yet."""
+        return len(self._shaking)
+
+    def opened(self, client: Client) -> None:
+        """Know a client whose connection is made."""
         self._clients.add(client)
-        return True
 
     def closed(self, client: Client) -> None:
         """Forget a client."""
         self._clients.discard(client)
+        strangers().discard(self._descriptors.pop(client, -1))
+        self._sources.discard(client)
+        if not len(self._sources):
+            self._all_gone.set()
 
     def dropped(self, client: Client, why: str) -> None:
         """Count a client that was dropped, and log it, not too often."""
-        self._count("dropped", client, why)
+        self._count("dropped", client.peer, why)
 
-    def _count(self, what: str, client: Client, why: str) -> None:
+    def _count(self, what: str, peer: str, why: str) -> None:
         self.drops[what] += 1
         more = self._log_limit.rate_limited(what)
         if more is not None:
-            self._log.warning(f"router {what}", peer=client.peer, why=why, **more)
+            self._log.warning(f"router {what}", peer=peer, why=why, **more)

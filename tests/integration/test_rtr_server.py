@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,11 +58,14 @@ def pack(vrps: Iterable[VRP]) -> bytes:
 class Router:
     """A scripted router: sends octets, reads PDUs."""
 
-    def __init__(self, address: Endpoint) -> None:
+    def __init__(self, address: Endpoint, source: str | None = None) -> None:
         self.address = address
+        self.source = None if source is None else (source, 0)
 
     async def __aenter__(self) -> Self:
-        self.reader, self.writer = await asyncio.open_connection(self.address.host, self.address.port)
+        self.reader, self.writer = await asyncio.open_connection(
+            self.address.host, self.address.port, local_addr=self.source
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -204,6 +207,25 @@ async def test_more_routers_than_allowed_are_refused() -> None:
             assert await second.read() is None
         assert server.drops["refused"] == 1
         assert vrps_of(await first.load(pdu.ResetQuery(1))) == FIRST
+
+
+async def test_no_address_has_all_connections_to_itself() -> None:
+    async with serving(FIRST, host="0.0.0.0", clients=6, of_address=4) as (server, address):
+        here = Endpoint("127.0.0.1", address.port)
+        async with AsyncExitStack() as routers:
+            for i in range(10):
+                await routers.enter_async_context(Router(here, f"127.0.0.{2 + i // 5}"))
+            await until(lambda: len(server.clients()) == 6 and server.drops == {"refused": 3, "dropped": 1})
+            async with Router(here, "127.0.0.9") as other:
+                assert vrps_of(await other.load(pdu.ResetQuery(1))) == FIRST, "one of the many gave way"
+            assert server.drops["dropped"] == 2
+
+
+async def test_a_flood_of_queries_leaves_turns_to_others() -> None:
+    async with serving() as (server, address), Router(address) as flood, Router(address) as other:
+        await server.update(LARGE)
+        flood.send(rtr_wire.encode(pdu.ResetQuery(1)) * 20000)
+        assert len(vrps_of(await other.load(pdu.ResetQuery(1)))) == 200_000
 
 
 async def test_a_set_that_changes_while_a_router_loads_is_told_after_it() -> None:

@@ -1,19 +1,24 @@
 """RTR over TLS (RFC 8210 section 9.2): `rtrd cache` and the relay, with routers that show a certificate or none."""
 
+import asyncio
 import json
 import signal
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.demo.caches import VRP, write_vrps
 from rtrd.demo.lab import Lab, Process
 from rtrd.rtr import pdu
+from rtrd.rtr.client import Limits
+from rtrd.rtr.server import RTRServer
+from rtrd.rtr.tls import server_context
 from tests.lab import rtr_wire
 from tests.lab.certificates import CA, Signed
 from tests.lab.daemons import Daemon
@@ -21,7 +26,7 @@ from tests.lab.programs import RTRD, rtrd
 from tests.lab.rtr_routers import dumped, running
 from tests.lab.rtr_wire import read_answer
 from tests.lab.stayrtr import StayRTR
-from tests.lab.wait import SECONDS
+from tests.lab.wait import SECONDS, until
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("2001:db8::/32", 48, 64501)]
 
@@ -99,6 +104,29 @@ def relay(lab: Lab, server: Signed, **more: Any) -> tuple[Daemon, int]:
 def test_the_relay_serves_by_tls_beside_tcp(lab: Lab, ca: CA, server: Signed) -> None:
     _, port = relay(lab, server, listen=["127.0.0.1:0"], tls={"client-ca": str(ca.certificate)})
     assert load(port, ca.router(ca.sign("router"))) == len(VRPS)
+
+
+async def test_handshakes_are_few_and_end_soon(ca: CA, server: Signed) -> None:
+    """Whoever connects and says nothing counts from that moment, and takes no more than some of an address."""
+    serving = RTRServer(limits=Limits(handshake=2, handshakes=6, handshakes_of_address=4))
+    [address] = await serving.listen(Endpoint("0.0.0.0", 0), server_context(server.certificate, server.key, None))
+    async with AsyncExitStack() as silent:
+        for i in range(12):
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", address.port, local_addr=(f"127.0.0.{2 + i // 6}", 0)
+            )
+            silent.callback(writer.close)
+        await until(lambda: serving.drops == {"refused": 5, "dropped": 1})
+        loading = asyncio.to_thread(connected_once, address.port, ca.router(None))
+        assert await loading, "one of those with many gave way"
+        assert serving.drops["dropped"] == 2
+        await until(lambda: not serving.shaking)
+    await serving.close()
+
+
+def connected_once(port: int, context: ssl.SSLContext) -> bool:
+    with connected(port, context):
+        return True
 
 
 def shown(port: int, ca: CA) -> str:

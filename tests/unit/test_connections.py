@@ -44,9 +44,9 @@ class Story:
         self.coming: list[Any] = []
         self.connections = Connections(self.server, self.requests, self.coming.append)  # type: ignore[arg-type]
 
-    def connect(self) -> Handler | None:
+    def connect(self, source: str = "") -> Handler | None:
         """A new connection; None: it is told that there is no room."""
-        protocol = self.connections()
+        protocol = self.connections(source)
         return protocol if isinstance(protocol, Handler) else None
 
     def turn(self) -> None:
@@ -75,6 +75,18 @@ def test_a_connection_that_asks_for_nothing_is_ended(story: Story) -> None:
     assert story.open(silent)
     story.wait(0.1)
     assert not story.open(silent)
+
+
+def test_no_address_has_all(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST_OF_SOURCE", 2)
+    many = [story.connect("192.0.2.1") for _ in range(3)]
+    assert many[2] is None
+    other = story.connect("192.0.2.2")
+    assert story.open(other)
+    story.wait(connections.SOON + 0.1)
+    assert story.open(story.connect("192.0.2.1"))
+    assert [story.open(one) for one in many].count(True) == 1, "one of its own gave way"
+    assert story.open(other)
 
 
 def test_one_in_the_middle_of_a_request_is_not_however_long_it_takes(story: Story) -> None:

@@ -30,7 +30,7 @@ class CommandError(Exception):
     """With which it ends."""
 
 
-class Command(NamedTuple):
+class CLICommand(NamedTuple):
     """A command: the module that has `configure(parser)` and `run(args) -> int`, and its line of help."""
 
     module: str
@@ -38,29 +38,29 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = {
-    "run": Command("rtrd.commands.run", "run the daemon in the foreground"),
-    "attach": Command("rtrd.commands.attach", "be ExaBGP's process when rtrd is a service"),
-    "reload": Command("rtrd.commands.reload", "have the daemon read its configuration again"),
-    "reconnect": Command("rtrd.commands.reconnect", "ask caches now, those that failed or the ones named"),
-    "check": Command("rtrd.commands.check", "check a configuration, print every mistake"),
-    "status": Command("rtrd.commands.status", "show caches, VRPs, routers and routes"),
-    "vrps": Command("rtrd.commands.vrps", "list the VRPs in force"),
-    "routes": Command("rtrd.commands.routes", "list routes, with validity and decision"),
-    "history": Command("rtrd.commands.history", "show what became of routes, and why"),
-    "watch": Command("rtrd.commands.watch", "show changes, and their causes, as they happen"),
-    "validate": Command("rtrd.commands.validate", "show the validity of a route, and the reason"),
-    "bird": Command("rtrd.commands.bird", "compare BIRD's tables with the VRPs"),
-    "slurm": Command("rtrd.commands.slurm", "check SLURM files"),
-    "whatif": Command("rtrd.commands.whatif", "show which routes would change validity with other VRPs"),
-    "diff": Command("rtrd.commands.diff", "list the VRPs on which the caches disagree"),
-    "accept": Command("rtrd.commands.guard", "apply a VRP change that the guard holds"),
-    "exempt": Command("rtrd.commands.exempt", "let a prefix with an origin AS be valid, whatever the caches say"),
-    "reject": Command("rtrd.commands.guard", "keep the VRPs in force instead of a held change"),
-    "forget": Command("rtrd.commands.forget", "no longer expect a router that is gone for good"),
-    "cache": Command("rtrd.rtr.cache", "serve a VRP file over RTR"),
-    "dump": Command("rtrd.commands.dump", "write all that a bug report needs into one file"),
-    "completion": Command("rtrd.commands.completion", "print a completion script for a shell"),
-    "demo": Command("rtrd.demo", "run the whole chain on this host, then end"),
+    "run": CLICommand("rtrd.commands.run", "run the daemon in the foreground"),
+    "attach": CLICommand("rtrd.commands.attach", "be ExaBGP's process when rtrd is a service"),
+    "reload": CLICommand("rtrd.commands.reload", "have the daemon read its configuration again"),
+    "reconnect": CLICommand("rtrd.commands.reconnect", "ask caches now, those that failed or the ones named"),
+    "check": CLICommand("rtrd.commands.check", "check a configuration, print every mistake"),
+    "status": CLICommand("rtrd.commands.status", "show caches, VRPs, routers and routes"),
+    "vrps": CLICommand("rtrd.commands.vrps", "list the VRPs in force"),
+    "routes": CLICommand("rtrd.commands.routes", "list routes, with validity and decision"),
+    "history": CLICommand("rtrd.commands.history", "show what became of routes, and why"),
+    "watch": CLICommand("rtrd.commands.watch", "show changes, and their causes, as they happen"),
+    "validate": CLICommand("rtrd.commands.validate", "show the validity of a route, and the reason"),
+    "bird": CLICommand("rtrd.commands.bird", "compare BIRD's tables with the VRPs"),
+    "slurm": CLICommand("rtrd.commands.slurm", "check SLURM files"),
+    "whatif": CLICommand("rtrd.commands.whatif", "show which routes would change validity with other VRPs"),
+    "diff": CLICommand("rtrd.commands.diff", "list the VRPs on which the caches disagree"),
+    "accept": CLICommand("rtrd.commands.guard", "apply a VRP change that the guard holds"),
+    "exempt": CLICommand("rtrd.commands.exempt", "let a prefix with an origin AS be valid, whatever the caches say"),
+    "reject": CLICommand("rtrd.commands.guard", "keep the VRPs in force instead of a held change"),
+    "forget": CLICommand("rtrd.commands.forget", "no longer expect a router that is gone for good"),
+    "cache": CLICommand("rtrd.rtr.cache", "serve a VRP file over RTR"),
+    "dump": CLICommand("rtrd.commands.dump", "write all that a bug report needs into one file"),
+    "completion": CLICommand("rtrd.commands.completion", "print a completion script for a shell"),
+    "demo": CLICommand("rtrd.demo", "run the whole chain on this host, then end"),
 }
 
 
@@ -91,7 +91,7 @@ def _nearest(word: object, known: Iterable[str]) -> str | None:
 class _CommandParser(_Parser):
     """The parser of one command; its module is imported when it is used."""
 
-    command: Command | None = None
+    command: CLICommand | None = None
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self.load()

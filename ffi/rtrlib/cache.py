@@ -24,7 +24,7 @@ from rtrlib.link import (
     Link,
     LinkEnded,
     Resume,
-    RouterKey,
+    RouterKeyEvent,
     SessionState,
     VRPs,
 )
@@ -329,7 +329,7 @@ class Cache:
             case VRPs(records):
                 self._staged = True
                 self._owner.listener.staged(self.socket, records)
-            case RouterKey(asn, ski, spki, announce):
+            case RouterKeyEvent(asn, ski, spki, announce):
                 self._staged = True
                 self._owner.listener.router_key(self.socket, asn, ski, spki, announce)
             case FullSet():

@@ -12,7 +12,7 @@ from typing import Final
 
 from rtrlib.causes import STARVED, fault_of
 from rtrlib.faults import Fault, FaultError
-from rtrlib.link import Alive, Ended, Event, Failure, RouterKey, SessionState, VRPs
+from rtrlib.link import Alive, Ended, Event, Failure, RouterKeyEvent, SessionState, VRPs
 from rtrlib.servers import Server
 
 __all__ = ["Decoder", "FrameError", "FrameType"]
@@ -87,7 +87,7 @@ class Decoder:
                 return SessionState._make(STATE.unpack(payload))
             case FrameType.ROUTER_KEY:
                 asn, announce, ski, spki = ROUTER_KEY.unpack(payload)
-                return RouterKey(asn, ski, spki, bool(announce))
+                return RouterKeyEvent(asn, ski, spki, bool(announce))
             case FrameType.FAULT:
                 return Failure(*fault_of(payload, self._server))
             case FrameType.LOST:

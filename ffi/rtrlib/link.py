@@ -21,7 +21,7 @@ __all__ = [
     "Link",
     "LinkEnded",
     "Resume",
-    "RouterKey",
+    "RouterKeyEvent",
     "SessionState",
     "VRPs",
 ]
@@ -37,7 +37,7 @@ class VRPs(NamedTuple):
     records: bytes
 
 
-class RouterKey(NamedTuple):
+class RouterKeyEvent(NamedTuple):
     """A BGPsec router key (RFC 8210 section 5.10) that is announced or withdrawn."""
 
     asn: int
@@ -85,7 +85,7 @@ class Alive(NamedTuple):
     """The answer to a ping."""
 
 
-Event: TypeAlias = VRPs | RouterKey | FullSet | SessionState | Failure | Ended | Alive
+Event: TypeAlias = VRPs | RouterKeyEvent | FullSet | SessionState | Failure | Ended | Alive
 
 
 @dataclass

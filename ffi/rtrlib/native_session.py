@@ -12,7 +12,7 @@ from typing import Final
 
 from _rov import ffi, lib
 from rtrlib.faults import Fault
-from rtrlib.link import Ended, Event, Failure, FullSet, Resume, RouterKey, SessionState, VRPs
+from rtrlib.link import Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
 from rtrlib.rtr_pdus import HEADER, MAX_VERSION, PDU_NAMES, ErrorCode, Header, PDUType, inside_report, reported, wrong
 from rtrlib.rtr_socket import RTRSocketState
 from rtrlib.servers import EXPIRE_RANGE, REFRESH_RANGE, RETRY_RANGE, Intervals
@@ -221,7 +221,7 @@ class NativeSession:
             case PDUType.ROUTER_KEY, _Phase.END_OF_DATA:
                 ski, asn = _KEY.unpack_from(pdu, HEADER.size)
                 announce = bool(header.session_id >> 8 & 1)
-                self._events.append(RouterKey(asn, ski, pdu[HEADER.size + _KEY.size :], announce))
+                self._events.append(RouterKeyEvent(asn, ski, pdu[HEADER.size + _KEY.size :], announce))
             case PDUType.END_OF_DATA, _Phase.END_OF_DATA:
                 self._end_of_data(header, pdu, now)
             case _:

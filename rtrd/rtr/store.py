@@ -54,7 +54,7 @@ class Delta(NamedTuple):
         return self.vrps.size + len(self.keys_announced) + len(self.keys_withdrawn)
 
 
-class Update(NamedTuple):
+class DataChange(NamedTuple):
     """The change from one Data to the next."""
 
     before: Data | None
@@ -62,11 +62,11 @@ class Update(NamedTuple):
     delta: Delta
 
 
-def update_to(before: Data | None, after: Data) -> Update:
+def update_to(before: Data | None, after: Data) -> DataChange:
     """Compare two Data. Bulk work without any state: may run in a thread."""
     old = before or Data()
     vrps = packed.diff(old.vrps, after.vrps)
-    return Update(before, after, Delta(vrps, after.keys - old.keys, old.keys - after.keys))
+    return DataChange(before, after, Delta(vrps, after.keys - old.keys, old.keys - after.keys))
 
 
 def update_with(
@@ -74,7 +74,7 @@ def update_with(
     announced: Iterable[bytes],
     withdrawn: Iterable[bytes],
     keys: frozenset[RouterKey] | None = None,
-) -> Update:
+) -> DataChange:
     """Apply a change (single ordered VRPs) to Data, at some 20 us a VRP; may run in a thread, too.
 
     ``keys``: all router keys from now on; None: those of before.
@@ -82,7 +82,7 @@ def update_with(
     old = before or Data()
     vrps, change = packed.merge(old.vrps, announced, withdrawn)
     fresh = old.keys if keys is None else keys
-    return Update(before, Data(vrps, fresh), Delta(change, fresh - old.keys, old.keys - fresh))
+    return DataChange(before, Data(vrps, fresh), Delta(change, fresh - old.keys, old.keys - fresh))
 
 
 class Response:
@@ -172,7 +172,7 @@ class Store:
         """Serve this from now on (ordered VRPs); returns the versions for which that is a change."""
         return self.commit(update_to(self.data, Data(vrps, frozenset(keys))))
 
-    def commit(self, update: Update) -> list[int]:
+    def commit(self, update: DataChange) -> list[int]:
         """Take an update that was prepared; returns the versions for which it is a change.
 
         Raises ValueError when it does not start at what is served now.

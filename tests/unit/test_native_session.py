@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _rov import ffi, lib
-from rtrlib.link import Ended, Event, Failure, FullSet, Resume, RouterKey, SessionState, VRPs
+from rtrlib.link import Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
 from rtrlib.native_session import LOWER_VERSION_FOR, MOST_REPORTED, NOTIFY_GAP, RECORDS, SILENCE, NativeSession
 from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import Intervals
@@ -99,7 +99,7 @@ class Story:
                 return [State(state).name]
             case FullSet():
                 return ["full set"]
-            case RouterKey(asn, _, _, announce):
+            case RouterKeyEvent(asn, _, _, announce):
                 return [f"{'+' if announce else '-'}key of AS{asn}"]
             case Failure(kind, why):
                 return [f"{kind}: {why}"]

@@ -1,6 +1,6 @@
 """Measures how long tagged routes take from a peer through a real ExaBGP and its process to another peer.
 
-`python -m bench.chain VERSION` finds the batch and window with which a helper that knows its answers is fastest.
+`python -m bench.chain VERSION SHARE` finds the batch and window with which a helper that knows its answers is fastest.
 """
 
 from __future__ import annotations
@@ -9,20 +9,23 @@ import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from bench import lines
-from bench.pipe import TAGGING
+from bench.pipe import TAGGING, Usage
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
 from bench.section import Setting
 from bench.speaker import Speaker, update
 from rtrd import config
 from rtrd.commands import http_client
-from rtrd.demo.lab import Lab, LabError, find_program
+from rtrd.demo.lab import Lab, LabError, Process, find_program
 from rtrd.demo.routers import EXABGP_4, EXABGP_5, ExaBGP, Neighbor
 from rtrd.exabgp import encode
 from rtrd.exabgp.decode import decode
@@ -33,32 +36,40 @@ from rtrd.rib.update_octets import read_update
 from rtrlib.vrp import VRP, pack
 
 ROUTER, PEER, RECEIVER = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+"""Of the first chain; those of others differ in the third number."""
+PROGRAMS = {"5.0.15": ("exabgp", EXABGP_5), "4.2.21": ("/usr/sbin/exabgp", EXABGP_4)}
+"""And how to get them."""
 COUNT = 100_000
-SET = 100
-"""Routes that share their attributes."""
+SHARES = (7, 100)
+"""Routes that share their attributes: as many as in a real table (6.8), and a set that a command just holds."""
 PACKING = 20
-"""Routes in an UPDATE of the peer."""
-LIMIT = 300.0
+"""Routes in an UPDATE of the peer, at most."""
+LIMIT = 120.0
 BEST = {"5.0.15": (100, 8), "4.2.21": (100, 8)}
 """Prefixes in a command and commands unanswered with which the knowing helper is fastest, by version of ExaBGP."""
 ANSWERING = "a helper that knows its answers"
 BATCHES, WINDOWS = (20, 50, 100), (2, 4, 8, 16)
-PARSED = "neighbor-changes; receive { parsed; update; }"
-"""What the helper reads."""
+RECEIVING = "neighbor-changes; receive { packets; open; } send { packets; open; }"
+"""What the process is told of a neighbor that only receives: its UPDATEs are nothing that it needs."""
+RECOMMENDED = {"exabgp.log.level": "WARNING"}
+FORMER = "neighbor-changes; receive { parsed; update; }"
+"""What a process was told of each neighbor before packets mode."""
+CHEAPER = {"5.0.15": 1 / 1.7, "4.2.21": 1 / 1.4}
+"""What ExaBGP may need at most with the settings that docs/exabgp.md recommends, beside those that it comes with."""
 
 
 class Work:
     """The routes, in the forms in which each part needs them."""
 
-    def __init__(self, folder: Path, count: int) -> None:
+    def __init__(self, folder: Path, count: int, share: int, chain: int = 0) -> None:
         self.folder = folder
         self.count = count
-        self.sets = [
-            (100_000 + at, [f"{11 + (i >> 16)}.{i >> 8 & 255}.{i & 255}.0/24" for i in range(at, min(at + SET, count))])
-            for at in range(0, count, SET)
-        ]
+        self.share = share
+        begin = chain * count
+        starts = range(begin, begin + count, share)
+        self.sets = [(100_000 + at, list(map(_prefix, range(at, min(at + share, begin + count))))) for at in starts]
         self.updates = b"".join(
-            update(lines.attributes_of(origin, 0), PEER, prefixes[at : at + PACKING])
+            update(lines.attributes_of(origin, 0), _address(chain, 2), prefixes[at : at + PACKING])
             for origin, prefixes in self.sets
             for at in range(0, len(prefixes), PACKING)
         )
@@ -68,13 +79,14 @@ class Work:
         path = self.folder / "rtrd.yaml"
         servers = [{"host": HOST, "port": port}]
         caches = {"groups": [{"name": "bench", "preference": 1, "servers": servers}]}
-        settings = {"caches": caches, "control": str(self.folder / "rtrd.sock"), "policy": TAGGING}
+        policy = [{**TAGGING[0], "from": [PEER, _address(1, 2)], "to": [RECEIVER, _address(1, 3)]}]
+        settings = {"caches": caches, "control": str(self.folder / "rtrd.sock"), "policy": policy}
         path.write_text(yaml.safe_dump(settings), encoding="utf-8")
         return path
 
     def commands(self, batch: int) -> Path:
         """Write the commands that tag every route, as rtrd words them, `batch` prefixes at most in each."""
-        path = self.folder / f"commands-{batch}"
+        path = self.folder / f"commands-{self.share}-{batch}"
         if not path.exists():
             rules = config.load(self.configuration(1)).policy
             treatment = Policy(rules).rules[0].treatments["not-found"]
@@ -83,7 +95,7 @@ class Work:
 
     @staticmethod
     def _command(origin: int, prefixes: list[str], treatment: Treatment, batch: int) -> str:
-        (line,) = lines.updates([lines.Route(prefix, origin) for prefix in prefixes], SET)
+        (line,) = lines.updates([lines.Route(prefix, origin) for prefix in prefixes], len(prefixes))
         event = decode(line)
         assert isinstance(event, Parsed)
         update, _ = read_update(event.neighbor, *event.updates[0])
@@ -92,97 +104,217 @@ class Work:
         return "".join(encode.announce(encode.select([RECEIVER]), words, None, part) for part in parts)
 
 
-def run(work: Work, version: str, process: str, *, is_rtrd: bool) -> float:
-    """Give the seconds from the peer's first UPDATE to the receiver's last route."""
-    program = find_program("exabgp", EXABGP_5) if version == "5.0.15" else find_program("/usr/sbin/exabgp", EXABGP_4)
-    with tempfile.TemporaryDirectory(dir=work.folder) as folder, Lab(Path(folder)) as lab:
-        router = ExaBGP(lab.folder, name="router", address=ROUTER, asn=65001, program=program, process=process)
-        router.neighbors = [Neighbor(address=PEER, asn=65002), Neighbor(address=RECEIVER, asn=65003)]
-        if not is_rtrd:
-            router.api = PARSED
-        lab.start(router)
-        with (
-            Speaker(RECEIVER, 65003, (ROUTER, router.port)) as receiver,
-            Speaker(PEER, 65002, (ROUTER, router.port)) as peer,
-        ):
-            begin = _ready(work, is_rtrd=is_rtrd, receiver=receiver, peer=peer)
-            peer.send(work.updates)
-            return receiver.wait_announced(work.count, LIMIT) - begin
+class Settings(NamedTuple):
+    """How an ExaBGP is set."""
+
+    api: str | None = None
+    """What its process is told of each neighbor; None: packets mode."""
+    receiving: str | None = RECEIVING
+    """Of a neighbor that only receives, if something else."""
+    adj_rib_in: bool = False
+    environment: Mapping[str, str] = RECOMMENDED
 
 
-def _ready(work: Work, *, is_rtrd: bool, receiver: Speaker, peer: Speaker) -> float:
+BEST_SETTINGS = Settings()
+FORMER_SETTINGS = Settings(FORMER, None, adj_rib_in=True, environment={})
+
+
+class Took(NamedTuple):
+    """What a run took."""
+
+    seconds: float
+    """From the peer's first UPDATE to the receiver's last route."""
+    exabgp: float
+    """CPU microseconds of ExaBGP for each route."""
+
+
+class Chain:
+    """Peers, ExaBGPs, and receivers: one of each for each part of the work, at addresses of their own."""
+
+    def __init__(self, works: Sequence[Work], version: str, settings: Settings = BEST_SETTINGS) -> None:
+        self._works = works
+        self._program = find_program(*PROGRAMS[version])
+        self._settings = settings
+
+    def run(self, process: str, ready: Callable[[int], None]) -> Took:
+        """Give what all took. `ready` returns when the process knows of so many sessions."""
+        with tempfile.TemporaryDirectory(dir=self._works[0].folder) as folder, ExitStack() as stack:
+            lab = stack.enter_context(Lab(Path(folder)))
+            routers = [self._router(lab, at, process) for at in range(len(self._works))]
+            speakers = [self._speakers(stack, at, router) for at, router in enumerate(routers)]
+            for receiver, peer in speakers:
+                if not (receiver.up.wait(LIMIT) and peer.up.wait(LIMIT)):
+                    raise LabError("a session did not come up")
+            ready(2 * len(speakers))
+            usage = Usage([router.process.pid for router in routers])
+            before, begin = usage.cpu(), time.perf_counter()
+            for (_, peer), work in zip(speakers, self._works, strict=True):
+                peer.send(work.updates)
+            ends = [
+                receiver.wait_announced(work.count, LIMIT)
+                for (receiver, _), work in zip(speakers, self._works, strict=True)
+            ]
+            routes = sum(work.count for work in self._works)
+            return Took(max(ends) - begin, (usage.cpu() - before) / routes * 1e6)
+
+    def _router(self, lab: Lab, at: int, process: str) -> ExaBGP:
+        settings = self._settings
+        router = ExaBGP(
+            lab.folder,
+            name=f"router{at}",
+            address=_address(at, 1),
+            asn=65001,
+            program=self._program,
+            process=process.replace("NUMBER", str(at)),
+            environment=settings.environment,
+        )
+        router.api = router.api if settings.api is None else settings.api
+        kept = settings.adj_rib_in
+        router.neighbors = [
+            Neighbor(address=_address(at, 2), asn=65002, adj_rib_in=kept),
+            Neighbor(address=_address(at, 3), asn=65003, adj_rib_in=kept, api=settings.receiving),
+        ]
+        return lab.start(router)
+
+    @staticmethod
+    def _speakers(stack: ExitStack, at: int, router: ExaBGP) -> tuple[Speaker, Speaker]:
+        listening = (router.address, router.port)
+        receiver = stack.enter_context(Speaker(_address(at, 3), 65003, listening))
+        return receiver, stack.enter_context(Speaker(_address(at, 2), 65002, listening))
+
+
+def _prefix(number: int) -> str:
+    return f"{11 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/24"
+
+
+def _address(chain: int, host: int) -> str:
+    return f"127.0.{chain}.{host}"
+
+
+def _wait_ready(socket: Path, sessions: int) -> None:
     until = time.monotonic() + LIMIT
-    if not (receiver.up.wait(LIMIT) and peer.up.wait(LIMIT)):
-        raise LabError("a session did not come up")
-    while is_rtrd:
-        status = http_client.status(work.folder / "rtrd.sock")
-        if (
-            status is not None
-            and status["ready"]
-            and sum(one["up"] is True for one in status["routers"][0]["neighbors"]) == 2
-        ):
-            break
-        if time.monotonic() > until:
-            raise LabError("rtrd was not ready")
+    while time.monotonic() < until:
+        status = http_client.status(socket)
+        if status is not None and status["ready"]:
+            up = [one["up"] is True for router in status["routers"] for one in router["neighbors"]]
+            if sum(up) == sessions:
+                return
         time.sleep(0.05)
-    return time.perf_counter()
+    raise LabError("rtrd was not ready")
 
 
-def run_rtrd(work: Work, version: str, port: int) -> float:
+def run_rtrd(work: Work, version: str, port: int, settings: Settings = BEST_SETTINGS) -> Took:
     """As the process: rtrd with a cache that knows none of the routes."""
     command = [find_program("rtrd", "make venv"), "run", "-c", str(work.configuration(port)), "--exabgp"]
-    return run(work, version, shlex.join(command), is_rtrd=True)
+    return Chain([work], version, settings).run(shlex.join(command), partial(_wait_ready, work.folder / "rtrd.sock"))
 
 
-def run_knowing(work: Work, version: str, batch: int, window: int, *, answers: bool = True) -> float:
+def run_attached(works: Sequence[Work], version: str, port: int) -> Took:
+    """As the service of several ExaBGPs, each with a share of the routes."""
+    program = find_program("rtrd", "make venv")
+    control = works[0].folder / "rtrd.sock"
+    configuration = works[0].configuration(port)
+    with tempfile.TemporaryDirectory(dir=works[0].folder) as folder:
+        service = Process("rtrd", [program, "run", "-c", str(configuration)], Path(folder))
+        service.start()
+        try:
+            process = shlex.join([program, "attach", "--socket", str(control), "--name", "routerNUMBER"])
+            return Chain(works, version).run(process, partial(_wait_ready, control))
+        finally:
+            service.stop()
+
+
+def run_knowing(work: Work, version: str, batch: int, window: int, *, answers: bool = True) -> Took:
     """As the process: a helper that only writes what it was given; `answers` False: it waits for no route."""
     helper = str(Path(__file__).with_name("knowing.py"))
-    updates = batch / PACKING if answers else 0
+    updates = min(batch, work.share) / min(PACKING, work.share) if answers else 0
     command = [sys.executable, "-I", helper, str(work.commands(batch)), str(window), "2", str(updates)]
-    return run(work, version, shlex.join(command), is_rtrd=False)
+    return Chain([work], version).run(shlex.join(command), lambda _: None)
+
+
+def _seconds(measure: Callable[[], Took]) -> float:
+    return measure().seconds
+
+
+def _exabgp(measure: Callable[[], Took]) -> float:
+    return measure().exabgp
 
 
 def measure(setting: Setting) -> list[Comparison]:
-    work = Work(setting.folder, setting.sized(COUNT))
+    count = setting.sized(COUNT)
     found = []
     with ScriptedCache(pack(VRP("192.0.2.0/24", 24, 64500))) as cache:
-        for version, (batch, window) in BEST.items():
-            print(f"from peer to peer through ExaBGP {version}, s", flush=True)
-            knowing = partial(run_knowing, work, version, batch, window)
-            measures = {
-                "rtrd": partial(run_rtrd, work, version, cache.port),
-                ANSWERING: knowing,
-                "a helper that waits for no route": partial(knowing, answers=False),
-            }
-            rounds = interleaved(setting.rounds, measures)
-            helper = (
-                f"The helper decides nothing. It writes ready commands of {batch} prefixes as soon as ExaBGP has"
-                f" reported their routes, with at most {window} of them unanswered, which is the fastest."
-            )
-            other = (
-                "The other helper writes them as soon as both sessions are up: its last route is out before ExaBGP has"
-                " read most of the peer's UPDATEs. No program that waits for the routes can do that."
-            )
-            size = f"{work.count:,} routes, {PACKING} in an UPDATE, {SET} with the same attribute set"
-            notes = [
-                f"{size}; each is announced with a tag.",
-                helper,
-                other,
-            ]
-            name = f"End to end through ExaBGP {version}"
-            found.append(Comparison(name, "s", rounds, ANSWERING, 1.05, notes))
+        for version in BEST:
+            for share in SHARES:
+                found += _beside_helpers(setting, Work(setting.folder, count, share), version, cache.port)
+            found.append(_settings(setting, Work(setting.folder, count, SHARES[0]), version, cache.port))
+            found.append(_two_routers(setting, count, version, cache.port))
     return found
 
 
-def search(version: str, count: int = 20_000) -> None:
+def _beside_helpers(setting: Setting, work: Work, version: str, port: int) -> list[Comparison]:
+    batch, window = BEST[version]
+    print(f"from peer to peer through ExaBGP {version}, {work.share} routes a set, s", flush=True)
+    knowing = partial(run_knowing, work, version, batch, window)
+    measures = {
+        "rtrd": partial(_seconds, partial(run_rtrd, work, version, port)),
+        ANSWERING: partial(_seconds, knowing),
+        "a helper that waits for no route": partial(_seconds, partial(knowing, answers=False)),
+    }
+    rounds = interleaved(setting.rounds, measures)
+    helper = (
+        f"The helper decides nothing. It writes ready commands of {batch} prefixes at most as soon as ExaBGP has"
+        f" reported their routes, with at most {window} of them unanswered, which is the fastest. It reads octets,"
+        " as rtrd does."
+    )
+    other = (
+        "The other helper writes them as soon as both sessions are up: its last route is out before ExaBGP has"
+        " read most of the peer's UPDATEs. No program that waits for the routes can do that."
+    )
+    size = f"{work.count:,} routes, at most {PACKING} in an UPDATE, {work.share} with the same attribute set"
+    name = f"End to end through ExaBGP {version}, {work.share} routes an attribute set"
+    notes = [f"{size}; each is announced with a tag.", helper, other]
+    return [Comparison(name, "s", rounds, ANSWERING, 1.05, notes)]
+
+
+def _settings(setting: Setting, work: Work, version: str, port: int) -> Comparison:
+    print(f"CPU of ExaBGP {version} by its settings, us a route", flush=True)
+    measures = {
+        "settings as docs/exabgp.md recommends": partial(_exabgp, partial(run_rtrd, work, version, port)),
+        "settings as they come, parsed": partial(
+            _exabgp, partial(run_rtrd, work, version, port, settings=FORMER_SETTINGS)
+        ),
+    }
+    rounds = interleaved(setting.rounds, measures)
+    note = (
+        f"{work.count:,} routes with rtrd, {work.share} with the same attribute set. Recommended: packets mode, log"
+        " level WARNING, `adj-rib-in false` where neighbors refresh, no UPDATEs of a neighbor that only receives."
+    )
+    name = f"CPU of ExaBGP {version} by its settings"
+    return Comparison(name, "us a route", rounds, "settings as they come, parsed", CHEAPER[version], [note])
+
+
+def _two_routers(setting: Setting, count: int, version: str, port: int) -> Comparison:
+    print(f"two ExaBGPs {version} attached to one service, s", flush=True)
+    halves = [Work(setting.folder, count // 2, SHARES[0], chain) for chain in range(2)]
+    whole = Work(setting.folder, count // 2 * 2, SHARES[0])
+    measures = {
+        "two ExaBGPs, a half of the routes each": partial(_seconds, partial(run_attached, halves, version, port)),
+        "one ExaBGP, all routes": partial(_seconds, partial(run_attached, [whole], version, port)),
+    }
+    rounds = interleaved(setting.rounds, measures)
+    return Comparison(f"Two ExaBGPs {version} attached to one service", "s", rounds, notes=[f"{whole.count:,} routes."])
+
+
+def search(version: str, share: int, count: int = 20_000) -> None:
     """Print how long the knowing helper takes with each batch and window."""
     with tempfile.TemporaryDirectory(prefix="rtrd-bench-") as folder:
-        work = Work(Path(folder), count)
+        work = Work(Path(folder), count, share)
         for batch in BATCHES:
             for window in WINDOWS:
-                taken = run_knowing(work, version, batch, window)
+                taken = run_knowing(work, version, batch, window).seconds
                 print(f"{version}: {batch} prefixes, {window} commands: {taken:.2f} s", flush=True)
 
 
 if __name__ == "__main__":
-    search(sys.argv[1])
+    search(sys.argv[1], int(sys.argv[2]))

@@ -18,7 +18,8 @@ COUNT = 60_000
 """Lines of one measurement."""
 PACKINGS = (1, 5, 20)
 """Prefixes of a line."""
-SHARE = 0.05
+SHARE = 0.01
+"""What a line of packets mode may cost at most, beside ExaBGP itself."""
 OCTETS = {1: 3.0, 5: 5.0, 20: 8.0}
 """What a line of packets mode may cost at most, by its prefixes, beside a typed decode of the line and of its hex."""
 EXABGP = "ExaBGP itself"

@@ -34,6 +34,8 @@ class Neighbor:
     """`send`, `receive` or `send/receive`, as seen from the router that has this neighbor."""
     api: str | None = None
     """What ExaBGP's process is told of it, if not what it is told of all; empty: it has no such section."""
+    adj_rib_in: bool = True
+    """Whether ExaBGP keeps what it learns from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,7 @@ class ExaBGP(Listening):
             api = f"    api {{ processes [ helper ]; {told} }}\n" if self._helper and told else ""
             session = f"connect {neighbor.port};" if neighbor.port else "passive true;"
             add_path = f"add-path {neighbor.add_path};" if neighbor.add_path else ""
+            adj_rib_in = "" if neighbor.adj_rib_in else "    adj-rib-in false;\n"
             text += (
                 f"neighbor {neighbor.address} {{\n"
                 f"    router-id {self.address};\n"
@@ -125,6 +128,7 @@ class ExaBGP(Listening):
                 f"    local-as {self.asn};\n"
                 f"    peer-as {neighbor.asn};\n"
                 f"    {session}\n"
+                f"{adj_rib_in}"
                 f"    capability {{ route-refresh enable; {add_path} }}\n"
                 "    family { ipv4 unicast; ipv6 unicast; }\n"
                 f"{api}"

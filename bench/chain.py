@@ -52,7 +52,7 @@ BATCHES, WINDOWS = (20, 50, 100), (2, 4, 8, 16)
 RECEIVING = "neighbor-changes; receive { packets; open; } send { packets; open; }"
 """What the process is told of a neighbor that only receives: its UPDATEs are nothing that it needs."""
 RECOMMENDED = {"exabgp.log.level": "WARNING"}
-FORMER = "neighbor-changes; receive { parsed; update; }"
+PARSED = "neighbor-changes; receive { parsed; update; }"
 """What a process was told of each neighbor before packets mode."""
 CHEAPER = {"5.0.15": 1 / 1.7, "4.2.21": 1 / 1.4}
 """What ExaBGP may need at most with the settings that docs/exabgp.md recommends, beside those that it comes with."""
@@ -84,22 +84,25 @@ class Work:
         path.write_text(yaml.safe_dump(settings), encoding="utf-8")
         return path
 
-    def commands(self, batch: int) -> Path:
+    def commands(self, version: str, batch: int) -> Path:
         """Write the commands that tag every route, as rtrd words them, `batch` prefixes at most in each."""
-        path = self.folder / f"commands-{self.share}-{batch}"
+        path = self.folder / f"commands-{version}-{self.share}-{batch}"
         if not path.exists():
             rules = config.load(self.configuration(1)).policy
             treatment = Policy(rules).rules[0].treatments["not-found"]
-            path.write_text("".join(self._command(*one, treatment, batch) for one in self.sets), encoding="ascii")
+            form = encode.form_of(version)
+            path.write_text("".join(self._command(*one, treatment, form, batch) for one in self.sets), encoding="ascii")
         return path
 
     @staticmethod
-    def _command(origin: int, prefixes: list[str], treatment: Treatment, batch: int) -> str:
+    def _command(origin: int, prefixes: list[str], treatment: Treatment, form: encode.Form, batch: int) -> str:
         (line,) = lines.updates([lines.Route(prefix, origin) for prefix in prefixes], len(prefixes))
         event = decode(line)
         assert isinstance(event, Parsed)
         update, _ = read_update(event.neighbor, *event.updates[0])
-        words = encode.attribute_words(read_octets(update.announced[0][0], lambda _: False), treatment)
+        words = encode.attribute_words(
+            read_octets(update.announced[0][0], lambda _: False), treatment, "external", form
+        )
         parts = (" ".join(prefixes[at : at + batch]) for at in range(0, len(prefixes), batch))
         return "".join(encode.announce(encode.select([RECEIVER]), words, None, part) for part in parts)
 
@@ -116,7 +119,7 @@ class Settings(NamedTuple):
 
 
 BEST_SETTINGS = Settings()
-FORMER_SETTINGS = Settings(FORMER, None, adj_rib_in=True, environment={})
+DEFAULT_SETTINGS = Settings(PARSED, None, adj_rib_in=True, environment={})
 
 
 class Took(NamedTuple):
@@ -228,7 +231,7 @@ def run_knowing(work: Work, version: str, batch: int, window: int, *, answers: b
     """As the process: a helper that only writes what it was given; `answers` False: it waits for no route."""
     helper = str(Path(__file__).with_name("knowing.py"))
     updates = min(batch, work.share) / min(PACKING, work.share) if answers else 0
-    command = [sys.executable, "-I", helper, str(work.commands(batch)), str(window), "2", str(updates)]
+    command = [sys.executable, "-I", helper, str(work.commands(version, batch)), str(window), "2", str(updates)]
     return Chain([work], version).run(shlex.join(command), lambda _: None)
 
 
@@ -282,7 +285,7 @@ def _settings(setting: Setting, work: Work, version: str, port: int) -> Comparis
     measures = {
         "settings as docs/exabgp.md recommends": partial(_exabgp, partial(run_rtrd, work, version, port)),
         "settings as they come, parsed": partial(
-            _exabgp, partial(run_rtrd, work, version, port, settings=FORMER_SETTINGS)
+            _exabgp, partial(run_rtrd, work, version, port, settings=DEFAULT_SETTINGS)
         ),
     }
     rounds = interleaved(setting.rounds, measures)

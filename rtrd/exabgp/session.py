@@ -269,7 +269,9 @@ class ExaBGP:
         elif text.startswith(FENCE_HEADER):
             self.conversation.summary_begins(text)
         elif text.startswith("exabgp "):
-            window.heard_version(text.removeprefix("exabgp "), self.clock())
+            version = text.removeprefix("exabgp ")
+            window.heard_version(version, self.clock())
+            self._encoder.speak_to(version)
         elif not window.greeted:
             return  # it is the rest of an answer to a process that is dead
         elif not self.conversation.listed_line(text, window.version or ""):

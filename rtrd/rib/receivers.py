@@ -26,11 +26,12 @@ class Receivers:
         self.bits: dict[str, int] = {}
         """Each address with its bit, which it keeps until it is forgotten."""
         self.version = 0
-        """Changes when a bit means another receiver, or a receiver has another name or is of another kind."""
+        """Changes when a bit means another receiver, or one has another name, kind, or size of AS numbers."""
         self.turning = 0
         """The bits of those that are about to be spoken to in the other way: until then nothing is advertised there."""
         self._extended_next_hop = 0  # those that negotiated it
         self._two_octet_as = 0  # those whose sessions have AS numbers of two octets
+        self._four_octet_as = 0  # those that are known to have four
         self._plain = {4: 0, 6: 0}  # those that take no path ids
         self._turning: dict[str, dict[int, bool]] = {}  # those that are about to take path ids, or none, by family
         self._up = (1 << MOST_RECEIVERS) - 1  # those that are announced to
@@ -95,6 +96,7 @@ class Receivers:
             self._up |= bit
             self._extended_next_hop &= ~bit
             self._two_octet_as &= ~bit
+            self._four_octet_as &= ~bit
             self._plain = {family: plain & ~bit for family, plain in self._plain.items()}
             self._set_kinds({kind: bits & ~bit for kind, bits in self._kinds.items()})
             self._table.set_up(self._up)
@@ -166,6 +168,10 @@ class Receivers:
         """Give what receivers are that a command names together; if they differ, the same is announced to all kinds."""
         return next((kind for kind, those in self._kinds.items() if bits & those), "external")
 
+    def takes_path_octets(self, bits: int) -> bool:
+        """Tell whether all of these are known to take AS numbers of four octets (RFC 6793)."""
+        return not bits & ~self._four_octet_as
+
     def _set_kinds(self, kinds: dict[str, int]) -> bool:
         if kinds == self._kinds:
             return False
@@ -187,6 +193,10 @@ class Receivers:
     def four_octet_as(self, address: str, *, agreed: bool) -> bool:
         """Take note whether one takes AS numbers of four octets (RFC 6793); until told, it does. True: it is news."""
         bit = self.bit(address)
+        four = self._four_octet_as | bit if agreed else self._four_octet_as & ~bit
+        if four != self._four_octet_as:
+            self._four_octet_as = four
+            self.version += 1
         now = self._two_octet_as & ~bit if agreed else self._two_octet_as | bit
         if now == self._two_octet_as:
             return False

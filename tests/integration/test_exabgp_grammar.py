@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rtrd.exabgp.encode import announce, attribute_words
+from rtrd.exabgp.encode import Form, announce, attribute_words
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import AttributeSet, OtherAttribute, Segment
 from rtrd.tags import VALIDITIES, Tag, rfc8097_tag
@@ -79,7 +79,7 @@ def check(python: str, cases: Sequence[tuple[AttributeSet, tuple[Tag, ...]]]) ->
     commands, path_ids = [], []
     for at, (attributes, tags) in enumerate(cases):
         path_ids.append((None, 0, 1, 0xFFFFFFFF)[at % 4])
-        words = attribute_words(attributes, Treatment("announce", tags))
+        words = attribute_words(attributes, Treatment("announce", tags), form=tuple(Form)[at // 4 % 3])
         prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32 ::/0"
         if path_ids[-1] is not None:
             prefixes = prefixes.split(maxsplit=1)[0]

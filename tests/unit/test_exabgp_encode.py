@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd.exabgp import encode
+from rtrd.exabgp.encode import Form
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, OtherAttribute, Segment
 from rtrd.tags import Tag, rfc8097_tag
@@ -29,8 +30,8 @@ ANNOUNCE = re.compile(
     rf"(?: as-path \[ (?:{U32} )*\]| attribute \[ 0x02 0x(?:40|50) 0x(?:[0-9a-f]{{2}})+ \])?"
     rf"(?: med {U32})?"
     rf"(?: local-preference {U32})?"
-    rf"(?: community \[ (?:{U32}:{U32} )+\])?"
-    rf"(?: large-community \[ (?:{U32}:{U32}:{U32} )+\])?"
+    rf"(?: community \[ (?:{U32}:{U32} )+\]| attribute \[ 0x08 0x(?:c0|d0) 0x(?:[0-9a-f]{{8}})+ \])?"
+    rf"(?: large-community \[ (?:{U32}:{U32}:{U32} )+\]| attribute \[ 0x20 0x(?:c0|d0) 0x(?:[0-9a-f]{{24}})+ \])?"
     rf"(?: extended-community \[ (?:0x[0-9a-f]{{16}} )+\]| attribute \[ 0x10 0x(?:c0|d0) 0x(?:[0-9a-f]{{16}})+ \])?"
     rf"(?: aggregator \( {U32}:{V4} \)| attribute \[ 0x[0-9a-f]{{2}} 0x[0-9a-f]{{2}} 0x(?:[0-9a-f]{{2}})* \])*"
     rf"(?(route)|{NLRI})\n",
@@ -86,8 +87,16 @@ def attribute_sets(draw: st.DrawFn) -> AttributeSet:
     )
 
 
-def command(attributes: AttributeSet, treatment: Treatment | None = None, path_id: int | None = None) -> str:
-    words = encode.attribute_words(attributes, treatment or Treatment("announce"))
+forms = st.sampled_from(Form)
+
+
+def command(
+    attributes: AttributeSet,
+    treatment: Treatment | None = None,
+    path_id: int | None = None,
+    form: Form = Form.WORDS,
+) -> str:
+    words = encode.attribute_words(attributes, treatment or Treatment("announce"), form=form)
     prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32"
     if path_id is not None:
         prefixes = prefixes.split(maxsplit=1)[0]
@@ -138,6 +147,13 @@ def listed(text: str, word: str) -> list[str]:
     return match[1].split() if match else []
 
 
+def communities(text: str, word: str, code: int, fields: str) -> list[tuple[int, ...]]:
+    raw = octets(text, code)
+    if raw is not None:
+        return list(struct.iter_unpack(f"!{fields}", raw))
+    return [tuple(map(int, value.split(":"))) for value in listed(text, word)]
+
+
 def extended_communities(text: str) -> list[int]:
     raw = octets(text, 0x10)
     if raw is not None:
@@ -146,13 +162,15 @@ def extended_communities(text: str) -> list[int]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(attributes=attribute_sets(), treatment=treatments, path_id=path_ids, receivers=neighbors)
-def test_the_grammar(attributes: AttributeSet, treatment: Treatment, path_id: int | None, receivers: list[str]) -> None:
+@given(attributes=attribute_sets(), treatment=treatments, path_id=path_ids, receivers=neighbors, form=forms)
+def test_the_grammar(
+    attributes: AttributeSet, treatment: Treatment, path_id: int | None, receivers: list[str], form: Form
+) -> None:
     prefixes = "10.0.0.0/8 0.0.0.0/0" if attributes.family == 4 else "2001:db8::/32 ::/0"
     if path_id is not None:
         prefixes = prefixes.split(maxsplit=1)[0]
     selector = encode.select(receivers)
-    line = encode.announce(selector, encode.attribute_words(attributes, treatment), path_id, prefixes)
+    line = encode.announce(selector, encode.attribute_words(attributes, treatment, form=form), path_id, prefixes)
     assert line.isascii()
     assert line.count("\n") == 1
     assert ANNOUNCE.fullmatch(line), line
@@ -162,9 +180,11 @@ def test_the_grammar(attributes: AttributeSet, treatment: Treatment, path_id: in
 
 
 @settings(max_examples=400, deadline=None)
-@given(attributes=attribute_sets(), treatment=treatments, path_id=path_ids)
-def test_no_number_is_lost_or_added(attributes: AttributeSet, treatment: Treatment, path_id: int | None) -> None:
-    text = command(attributes, treatment, path_id)
+@given(attributes=attribute_sets(), treatment=treatments, path_id=path_ids, form=forms)
+def test_no_number_is_lost_or_added(
+    attributes: AttributeSet, treatment: Treatment, path_id: int | None, form: Form
+) -> None:
+    text = command(attributes, treatment, path_id, form)
     assert re.findall(r" next-hop (\S+)", text) == [attributes.next_hop]
     assert octets(text, 1) == bytes([attributes.origin or 0]), "the mark of rtrd's own; ExaBGP would say IGP too"
     words = re.findall(r" (med|local-preference|path-information) (\S+)", text)
@@ -179,27 +199,34 @@ def test_no_number_is_lost_or_added(attributes: AttributeSet, treatment: Treatme
     def with_tags(kind: str, learned: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
         return list(dict.fromkeys([*learned, *(tag.numbers for tag in treatment.tags if tag.kind == kind)]))
 
-    standard = [tuple(map(int, value.split(":"))) for value in listed(text, "community")]
-    large = [tuple(map(int, value.split(":"))) for value in listed(text, "large-community")]
-    assert standard == with_tags("standard", attributes.communities)
-    assert large == with_tags("large", attributes.large_communities)
+    assert communities(text, "community", 8, "HH") == with_tags("standard", attributes.communities)
+    assert communities(text, "large-community", 32, "III") == with_tags("large", attributes.large_communities)
     values = [(value,) for value in extended_communities(text)]
     assert values == with_tags("extended", tuple((value,) for value in attributes.extended_communities))
 
 
 @settings(max_examples=300, deadline=None)
-@given(attribute_sets())
-def test_the_path_is_announced_as_learned(attributes: AttributeSet) -> None:
+@given(attributes=attribute_sets(), form=forms)
+def test_the_path_is_announced_as_learned(attributes: AttributeSet, form: Form) -> None:
     learned = [
         (segment.kind, segment.asns[at : at + 255])
         for segment in attributes.as_path
         for at in range(0, len(segment.asns), 255)
     ]
-    assert as_path(command(attributes)) == learned
+    assert as_path(command(attributes, form=form)) == learned
 
 
-def test_a_sequence_is_a_list_of_numbers() -> None:
-    assert " as-path [ 65002 65001 ] " in command(with_path(Segment(AS_SEQUENCE, (65002, 65001))))
+def test_a_sequence_is_a_list_of_numbers_where_exabgp_has_to_write_it_anew() -> None:
+    """RFC 6793: in words, ExaBGP writes AS numbers of the size that the neighbor takes."""
+    attributes = with_path(Segment(AS_SEQUENCE, (65002, 65001)))
+    assert " as-path [ 65002 65001 ] " in command(attributes)
+    assert " as-path [ 65002 65001 ] " in command(attributes, form=Form.OCTETS_BUT_PATH)
+    assert " attribute [ 0x02 0x40 0x02020000fdea0000fde9 ] " in command(attributes, form=Form.OCTETS)
+
+
+def test_exabgp_5_copies_octets_faster_and_exabgp_4_words() -> None:
+    assert encode.form_of("5.0.15") is Form.OCTETS
+    assert encode.form_of("4.2.21-a1b2c3") is Form.WORDS
 
 
 def test_an_empty_path_is_said_to_be_empty() -> None:

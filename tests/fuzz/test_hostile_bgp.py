@@ -23,7 +23,7 @@ from tests.lab.greeting import greeting
 from tests.lab.json_places import get, places, put
 from tests.lab.samples import SAMPLES, sample
 from tests.lab.vrp_sets import set_of
-from tests.unit.test_exabgp_encode import ANNOUNCE, WITHDRAW, octets
+from tests.unit.test_exabgp_encode import ANNOUNCE, WITHDRAW, communities, extended_communities
 
 EXAMPLES = int(os.environ.get("RTRD_FUZZ", "250"))
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -115,13 +115,14 @@ def check(data: bytes) -> list[str]:
 
 def check_tags(line: str) -> None:
     """Tags are those of the policy for not-found, once; none is another's."""
-    extended = [int(value, 16) for value in re.findall(r"(?<= )0x[0-9a-f]{16}(?= )", line)]
-    raw = octets(line, 0x10) or b""
-    extended += [int.from_bytes(raw[at : at + 8]) for at in range(0, len(raw), 8)]
+    extended = extended_communities(line)
     assert [value for value in extended if value >> 48 == 0x4300] == [0x4300000000000001], line
     assert 0x0002FDE800000001 not in extended
-    assert re.findall(r"(?<= )65000:1:[0-9]+(?= )", line) == ["65000:1:1"], line
-    assert len(re.findall(r"(?<= )65000:1(?= )", line)) == 1, line
+    large = communities(line, "large-community", 0x20, "III")
+    assert [numbers for numbers in large if numbers[:2] == (65000, 1)] == [(65000, 1, 1)], line
+    assert communities(line, "community", 0x08, "HH").count((65000, 1)) == 1, line
+    for code in ("0x08", "0x10", "0x20"):
+        assert line.count(f"attribute [ {code} ") <= 1, line
 
 
 EVIL: st.SearchStrategy[Any] = st.one_of(

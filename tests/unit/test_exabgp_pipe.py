@@ -112,7 +112,7 @@ async def test_a_route_is_answered_with_its_tag(pipe: Pipe) -> None:
     await until(lambda: not pipe.router.engine.table.state.waiting)
     assert (
         f"neighbor {LISTENER} announce attributes next-hop {PEER} attribute [ 0x01 0x40 0x00 ]"
-        " as-path [ 65002 65100 ] extended-community [ 0x4300000000000001 ] nlri 20.0.0.0/24\n"
+        " as-path [ 65002 65100 ] attribute [ 0x10 0xc0 0x4300000000000001 ] nlri 20.0.0.0/24\n"
     ) in pipe.commands()
 
 

@@ -1,4 +1,4 @@
-"""Reading files that people name: never waiting for what is no file, never more than makes sense."""
+"""Reads files that people name: never waits for anything but a file, and never reads more than makes sense."""
 
 from __future__ import annotations
 

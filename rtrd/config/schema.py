@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration, made of its types, for editors: what they complete and underline.
+"""The JSON Schema of the configuration, made from its types, for editors: what they complete and underline.
 
 It knows less than `rtrd check`: nothing of lines, of keys given twice, or of values that must agree.
 """

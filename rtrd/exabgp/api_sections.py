@@ -1,7 +1,7 @@
 """Whose UPDATEs ExaBGP tells this process: by the `api` sections of its configuration, and by what comes. Pure.
 
 What a neighbor announced is in ExaBGP's lists, too. But a route that is known from a list alone, of a neighbor that
-ExaBGP doesn't tell of, would be announced for ever: nobody would say that it is withdrawn. So silence is no consent.
+ExaBGP doesn't tell of, would be announced forever: nobody would say that it is withdrawn. So silence is no consent.
 ExaBGP names the processes that it tells (`show neighbor configuration`), and counts the UPDATEs of each neighbor (`show
 neighbor extensive`): where the count grows and no line came, it does not tell. A section that a reload brings is
 believed when an UPDATE came: 4.2 tells nothing by it before the next session. Times are Unix times.

@@ -1,4 +1,4 @@
-"""Finds the attribute sets that are another matter by another policy: other tags are ours, or it asks for other ones.
+"""Finds the attribute sets that a new policy changes: other tags are ours, or it asks for other communities.
 
 A received community that equals a tag of ours is left out of what is announced, so a change of our tags changes the
 words of routes that came with one. Decoding every set would take seconds; nearly all are passed over by their octets.

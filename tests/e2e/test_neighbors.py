@@ -101,7 +101,7 @@ def test_a_reload_takes_neighbors_away_and_brings_others(make_world: MakeWorld, 
 
 
 def test_peers_of_a_range_come_and_go(make_world: MakeWorld) -> None:
-    """ExaBGP lists each of them for ever; one that left is no neighbor, and no problem."""
+    """ExaBGP lists each of them forever; one that left is no neighbor, and no problem."""
     world = make_world()
     world.start(sessions=False)
     world.status()

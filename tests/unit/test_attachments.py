@@ -123,7 +123,7 @@ async def test_each_exabgp_is_a_router_with_its_name(service: Service) -> None:
 
 
 async def test_a_name_that_is_taken_waits_for_its_end(service: Service) -> None:
-    """Neither throws the other out: two ExaBGPs by mistake under one name would do so for ever."""
+    """Neither throws the other out: two ExaBGPs by mistake under one name would do so forever."""
     one, two = await ExaBGP(service.control).hello(), ExaBGP(service.control)
     await two.start()
     assert "exabgp is already the name of the attach process" in await two.stderr()

@@ -1,4 +1,4 @@
-"""A link that can't come about says so, and leaves nothing behind: it is tried again for ever."""
+"""A link that can't come about says so, and leaves nothing behind: it is tried again forever."""
 
 import errno
 import os

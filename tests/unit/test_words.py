@@ -22,6 +22,7 @@ GONE = {
     "(?:recogn|normal|optim|summar|organ|serial|author|minim|maxim|priorit|special|util|synchron|initial|emphas|real"
     "|categor|standard|custom)is(?:e|ed|es|ing|ations?)": "-ize",
     "way round": "way around",
+    "for ever": "forever",
     # NLRI and who receives them
     "(?<!the_)places?_(?:of|at|key)|(?:by|of|all)_places?": "NLRI",
     "outcomes?": "treatment",
@@ -46,6 +47,7 @@ GONE = {
     # parts
     "suppos\\w*": "what-if",
     "(?<!snapshot_)keepers?": "snapshot keeper",
+    "intakes?": "transport",
     "journal_?events?|event_?journal": "event log",
     "(?-i:Durations|Reload_Error|End_Of_Rib|File_Feed)|class Answers": "what took its place",
     "rov\\.cdef|vrpset_list": "the header, a listing in parts",

@@ -55,7 +55,7 @@ void queue_free(struct queue *queue)
 
 int queue_fd(const struct queue *queue) { return queue->event; }
 
-/* librtr cancels its threads: one that dies here would leave the mutex locked for ever. */
+/* librtr cancels its threads: one that dies here would leave the mutex locked forever. */
 static int enter(struct queue *queue)
 {
     int cancel;

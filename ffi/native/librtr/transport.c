@@ -144,7 +144,7 @@ static int on_recv(const void *socket, void *out, const size_t len, const time_t
 {
     struct transport_wrapper *wrapper = wrapper_of(socket);
     if (wrapper->refused)
-        return TR_CLOSED; /* librtr would wait for another 60 seconds, or for ever */
+        return TR_CLOSED; /* librtr would wait for another 60 seconds, or forever */
     int64_t end = now_us() + (int64_t)timeout * 1000000;
     bool waited = false;
     /* A cache that sends nothing but what is refused, or an octet now and then, must not keep librtr in here. */

@@ -133,7 +133,7 @@ size_t vrpset_filtered(const struct vrpset *set, uint8_t family, const uint8_t a
                        struct vrp_source *out, size_t room);
 
 /* Append the VRPs of `sources` (0: the effective ones) in one part of the set, 0 to VRPSET_PARTS - 1. A VRP is in the
- * same part for ever: who takes part after part and every change in between has missed nothing. -1: no memory. */
+ * same part forever: who takes part after part and every change in between has missed nothing. -1: no memory. */
 #define VRPSET_PARTS 32
 int vrpset_part(const struct vrpset *set, uint32_t sources, unsigned part, struct vrp_list *out);
 

@@ -55,7 +55,8 @@ class Service:
                 Live(daemon.event_log, registry.status),
                 ExemptHandlers(daemon.exempts, whatif, daemon.vrp_set, daemon.clock),
                 ChangeHandlers(daemon.guarding, daemon.caches, self.reloading, daemon.routers.known, daemon.event_log),
-            )
+            ),
+            daemon.settings.http_names,
         )
 
     def dump(self) -> dict[str, Any]:

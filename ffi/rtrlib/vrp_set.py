@@ -283,12 +283,23 @@ class VRPSet:
         The set may change between two parts: a VRP that does not change is given once. ValueError for what is
         not a prefix.
         """
+        return map(found_in, self.within_packed(prefix))
+
+    def within_packed(self, prefix: str | None = None) -> Iterator[bytes]:
+        """Do as `within`, with parts that `found_in` reads."""
         parsed = None if prefix is None else parse_prefix(prefix)
         for one in _ALL if parsed is None else ((parsed.family, parsed.addr, parsed.len),):
             if parsed is None:
-                yield self._find(lib.vrpset_covering, *one)  # those of length 0 are more specific than nothing
+                yield self._found(lib.vrpset_covering, *one)  # those of length 0 are more specific than nothing
             for part in range(PARTS):
-                yield self._find(lib.vrpset_within, *one, part)
+                yield self._found(lib.vrpset_within, *one, part)
+
+    def around_packed(self, prefix: str | None = None) -> Iterator[bytes]:
+        """Give the effective VRPs that cover a prefix, then those within it, or all, as `within_packed` does."""
+        if prefix is not None:
+            parsed = parse_prefix(prefix)
+            yield self._found(lib.vrpset_covering, parsed.family, parsed.addr, parsed.len)
+        yield from self.within_packed(prefix)
 
     def vrps(self) -> Iterator[CoveringVRP]:
         """Give all effective VRPs, as `within` does."""
@@ -311,12 +322,15 @@ class VRPSet:
         return (self._find(lib.vrpset_differing, mask, part) for part in range(PARTS))
 
     def _find(self, function: Callable[..., int], *arguments: Any) -> Iterator[CoveringVRP]:
+        return found_in(self._found(function, *arguments))
+
+    def _found(self, function: Callable[..., int], *arguments: Any) -> bytes:
         count, room = _ROOM, 0
         while count > room:
             room = count
             out = ffi.new("struct vrp_source[]", room)
             count = function(self.native, *arguments, out, room)
-        return map(_covering, _FOUND.iter_unpack(ffi.buffer(out, count * _FOUND.size)[:]))
+        return ffi.buffer(out, count * _FOUND.size)[:]
 
     def count(self, family: int) -> int:
         """How many effective VRPs there are of family 4 or 6."""
@@ -352,6 +366,11 @@ def _mask(sources: Iterable[int]) -> int:
             raise ValueError(f"source {source} is out of range: expected 0 to {SOURCES - 1}")
         mask |= 1 << source
     return mask
+
+
+def found_in(part: bytes) -> Iterator[CoveringVRP]:
+    """Give the VRPs of a part that `VRPSet.within_packed` gave."""
+    return map(_covering, _FOUND.iter_unpack(part))
 
 
 def _covering(found: tuple[Any, ...]) -> CoveringVRP:

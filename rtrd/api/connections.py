@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from rtrd.api.no_http import Connection
 from rtrd.base.acceptor import Acceptor, source_of
 
 MOST: Final = 128
@@ -26,6 +27,10 @@ SOON: Final = 1.0
 """Seconds after which a connection without a request gives way to a new one, when there are too many."""
 MOST_OF_SOURCE: Final = 96
 """Those of one address by TCP: so others have room, too."""
+READ_TIME: Final = 60.0
+"""Seconds that a client may leave what waits for it unread."""
+UNSENT: Final = 1 << 17
+"""Octets that the kernel keeps to send, of one connection."""
 BACKLOG: Final = 128
 """Connections that the kernel keeps until they are taken."""
 
@@ -39,22 +44,22 @@ class HandlerMaker(Protocol):
     """What makes the handler of a new connection."""
 
     @property
-    def connections(self) -> list[RequestHandler]:
+    def connections(self) -> list[Connection]:
         """Those that it knows."""
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> Connection:
         """Make one."""
 
 
 class Requests:
-    """Which connections are in the middle of a request, and since when the others are not; a middleware."""
+    """Which connections are in the middle of a request, and which are not, since when; a middleware."""
 
     # What aiohttp looks for in a middleware of today.
     __middleware_version__ = 1
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self.busy: set[RequestHandler] = set()
+        self.busy: dict[RequestHandler, float] = {}
         self.quiet: dict[RequestHandler, float] = {}
 
     async def __call__(
@@ -62,11 +67,11 @@ class Requests:
     ) -> web.StreamResponse:
         """Answer a request; its connection is busy meanwhile."""
         protocol = request.protocol
-        self.busy.add(protocol)
+        self.busy[protocol] = self.clock()
         try:
             return await handler(request)
         finally:
-            self.busy.discard(protocol)
+            self.busy.pop(protocol, None)
             if protocol in self.quiet:  # else its client hung up meanwhile, and it was forgotten
                 self.quiet[protocol] = self.clock()
 
@@ -81,8 +86,8 @@ class Connections:
         self._server = server
         self._soon = soon or _in_two_turns
         self._requests = requests
-        self._open: dict[RequestHandler, str] = {}  # and whose it is; by the unix socket nobody's
-        self._coming: set[RequestHandler] = set()
+        self._open: dict[Connection, str] = {}  # and whose it is; by the unix socket nobody's
+        self._coming: set[Connection] = set()
         """Of those, the ones that the server doesn't know yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._listening: Acceptor | None = None
@@ -91,6 +96,9 @@ class Connections:
     def listen(self, listener: socket.socket) -> None:
         """Take connections from a bound socket from now on; by TCP, not the last descriptors that there are."""
         loop = asyncio.get_running_loop()
+        if listener.family != socket.AF_UNIX:
+            # Else the kernel takes megabytes of an answer that nobody reads, and we would make them.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         self._listening = Acceptor(listener, self._take, None if listener.family == socket.AF_UNIX else lambda _: None)
         self._listening.start(BACKLOG)
         self._timer = loop.call_later(SOON, self._sweep)
@@ -134,31 +142,40 @@ class Connections:
         now = self._requests.clock()
         for handler in self._open.keys() - self._coming - set(self._server.connections):
             self._forget(handler)
-        for handler in self._open.keys() - self._requests.busy:
+        for handler in self._open.keys() - self._requests.busy.keys():
             if now - self._requests.quiet[handler] > PATIENCE:
                 self._end(handler)
+        for handler in [each for each in self._open if each.unread is not None and now - each.unread > READ_TIME]:
+            self._end(handler)
 
-    def _too_many(self, source: str) -> set[RequestHandler]:
+    def _too_many(self, source: str) -> set[Connection]:
         """Give those of which one has to go before there is room for one more; none: there is room."""
         same = {handler for handler, other in self._open.items() if source and other == source}
         if len(same) >= MOST_OF_SOURCE:
             return same
         return set(self._open) if len(self._open) >= MOST else set()
 
-    def _make_room(self, among: set[RequestHandler]) -> bool:
-        """End the connection of these that was quiet for longest, if that is long enough."""
-        requests = self._requests
-        handler = min(among - requests.busy, key=requests.quiet.__getitem__, default=None)
-        if handler is None or requests.clock() - requests.quiet[handler] <= SOON:
-            return False
-        self._end(handler)
-        return True
+    def _make_room(self, among: set[Connection]) -> bool:
+        """End the one of these that was quiet or read nothing for longest, else the oldest answer, if it is long enough.
 
-    def _end(self, handler: RequestHandler) -> None:
+        Else those who follow events, say, would shut out who asks for /healthz.
+        """
+        requests = self._requests
+        since = {handler: requests.quiet[handler] for handler in among - requests.busy.keys()}
+        since |= {handler: handler.unread for handler in among if handler.unread is not None}
+        answers = {handler: requests.busy[handler] for handler in among & requests.busy.keys()}
+        for each, patience in ((since, SOON), (answers, PATIENCE)):
+            handler = min(each, key=each.__getitem__, default=None)
+            if handler is not None and requests.clock() - each[handler] > patience:
+                self._end(handler)
+                return True
+        return False
+
+    def _end(self, handler: Connection) -> None:
         handler.force_close()
         self._forget(handler)
 
-    def _forget(self, handler: RequestHandler) -> None:
+    def _forget(self, handler: Connection) -> None:
         self._open.pop(handler, None)
         self._requests.quiet.pop(handler, None)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from rtrd.api.requests import number
+from rtrd.api.requests import get, number
 from rtrd.api.responses import SLICE, error, json
 from rtrd.base.clock import timestamp
 from rtrd.base.notation import parse_address, parse_prefix
@@ -29,7 +29,7 @@ class HistoryQueries:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [web.get("/history", self._find)]
+        return [get("/history", self._find, "prefix", "address", "before", "rows")]
 
     async def _find(self, request: web.Request) -> web.Response:
         prefix, address = request.query.get("prefix"), request.query.get("address")

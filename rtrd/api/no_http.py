@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -38,10 +39,31 @@ class Complaints(logging.Filter):
         return True
 
 
-class _Handler(RequestHandler):
+class Connection(RequestHandler):
     """A connection; of anything but HTTP it says so as the API says everything: in JSON."""
 
-    __slots__ = ()
+    __slots__ = ("unread",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.unread: float | None = None
+        """Since when its client has not read what waits for it; None: nothing does."""
+
+    def force_close(self) -> None:
+        """End it now, also while something waits for a client that does not read it."""
+        if self.unread is not None and self.transport is not None:
+            self.transport.abort()
+        super().force_close()
+
+    def pause_writing(self) -> None:
+        """Take that the client does not read as fast as we write."""
+        super().pause_writing()
+        self.unread = time.monotonic()
+
+    def resume_writing(self) -> None:
+        """Take that it has read most of what waited."""
+        super().resume_writing()
+        self.unread = None
 
     def handle_error(
         self,
@@ -66,17 +88,17 @@ class Tolerant:
         self._server = server
 
     @property
-    def connections(self) -> list[RequestHandler]:
+    def connections(self) -> list[Connection]:
         """Give those that it knows."""
-        return self._server.connections
+        return [each for each in self._server.connections if isinstance(each, Connection)]
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> Connection:
         """Make the handler of a new connection."""
         loop = asyncio.get_running_loop()
-        return _Handler(
+        return Connection(
             self._server,
             loop=loop,
-            access_log=None,  # type: ignore[arg-type]  # none, as AppRunner passes it on
+            access_log=None,  # as AppRunner passes it on
             max_line_size=MOST_OF_LINE,
         )
 

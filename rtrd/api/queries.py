@@ -1,20 +1,21 @@
 """What is asked about the daemon as it is now, answered as JSON (metrics: as Prometheus has them).
 
-An answer may stop between two items for as long as a client reads slowly, while routes and VRPs change: it skips what
-went and may or may not have what came.
+An answer may stop between two items for as long as a client reads slowly. VRPs are as of one moment, or the answer says
+that they are not; of routes it skips what went and may or may not have what came.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from aiohttp import web
 
-from rtrd.api import scrape
-from rtrd.api.requests import number
+from rtrd.api import scrape, selection
+from rtrd.api.requests import get, number
 from rtrd.api.responses import SLICE, error, json, stream
 from rtrd.api.trend import Trend
 from rtrd.base.clock import timestamp
@@ -33,6 +34,7 @@ from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.entries import key_entries
 from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.guarding import Guarding
+from rtrd.vrps.listing import Listing, Listings
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import SLURM, SNAPSHOT, CoveringVRP
@@ -111,17 +113,18 @@ class VRPQueries:
         self._exempts = exempts
         self._guarding = guarding
         self._vrp_set = effective.vrp_set
+        self._listings = Listings(effective.vrp_set)
         self._keys = effective.keys
         self._caches = caches
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
         return [
-            web.get("/json", self._vrp_file),
-            web.get("/vrps", self._vrps),
-            web.get("/validity", self._validity),
-            web.get("/api/v1/validity/{asn}/{prefix:.+}", self._validity),
-            web.get("/diff", self._diff),
+            get("/json", self._vrp_file, "prefix", *selection.PARAMETERS),
+            get("/vrps", self._vrps, "prefix", "covering"),
+            get("/validity", self._validity, "prefix", "asn"),
+            get("/api/v1/validity/{asn}/{prefix:.+}", self._validity),
+            get("/diff", self._diff, "cache"),
         ]
 
     async def _validity(self, request: web.Request) -> web.Response:
@@ -168,17 +171,24 @@ class VRPQueries:
         }
 
     async def _vrp_file(self, request: web.Request) -> web.StreamResponse:
-        prefix = _prefix(request)
-        keys = key_entries(sorted(self._keys.effective)) if prefix is None else []
-        vrps = self._entries(prefix, covering=False, sources={})
-        return await stream(request, "roas", vrps, **({"bgpsec_keys": keys} if keys else {}))
+        prefix, selected = _prefix(request), selection.read(request)
+        keys = sorted(self._keys.effective) if prefix is None and selected.router_keys else []
+        listing = await self._listings.take(None if prefix is None else str(prefix))
+        chosen_keys = key_entries(key for key in keys if selected.all or key.asn in selected.asns)
+        rest = partial(_rest, listing, chosen_keys)
+        if not selected.vrps:
+            return json(rest())
+        return await stream(request, "roas", _entries(listing, {}, selected), rest)
 
     async def _vrps(self, request: web.Request) -> web.StreamResponse:
         prefix, covering = _prefix(request), _choice(request, "covering", _YES_NO)
         if covering and prefix is None:
             return error(400, "covering: expected a prefix too")
         sources = {**{cache.index: str(cache) for cache in self._caches.all()}, SNAPSHOT: "snapshot", SLURM: "slurm"}
-        return await stream(request, "roas", self._entries(prefix, covering=bool(covering), sources=sources))
+        if covering:
+            return await stream(request, "roas", _entries(self._vrp_set.covering(str(prefix)), sources))
+        listing = await self._listings.take(None if prefix is None else str(prefix))
+        return await stream(request, "roas", _entries(listing, sources), partial(_rest, listing, []))
 
     async def _diff(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -187,26 +197,25 @@ class VRPQueries:
             raise ConflictError(str(why)) from why
         return await stream(request, "vrps", disagreement(caches, self._vrp_set))
 
-    def _entries(
-        self, prefix: Prefix | None, *, covering: bool, sources: Mapping[int, str]
-    ) -> Iterator[Mapping[str, Any] | None]:
-        """Give VRPs in force as of a VRP file, with the names of their sources if these are given."""
-        for found in self._found(None if prefix is None else str(prefix), covering=covering):
-            if found is None:
-                yield None
-                continue
-            vrp: dict[str, Any] = {"asn": found.vrp.asn, "prefix": found.vrp.prefix, "maxLength": found.vrp.max_length}
-            if sources:
-                vrp["sources"] = [name for source, name in sources.items() if found.sources >> source & 1]
-            yield vrp
 
-    def _found(self, prefix: str | None, *, covering: bool) -> Iterator[CoveringVRP | None]:
-        if prefix is not None:
-            yield from self._vrp_set.covering(prefix)
-        if not covering:
-            for part in self._vrp_set.within(prefix):
-                yield from part
-                yield None  # the loop may turn: most parts have none
+def _entries(
+    vrps: Iterable[CoveringVRP | None], sources: Mapping[int, str], selected: selection.Selection | None = None
+) -> Iterator[Mapping[str, Any] | None]:
+    """Give VRPs as of a VRP file, with the names of their sources if these are given."""
+    for found in vrps:
+        if found is None or not (selected is None or selected.has(found.vrp)):
+            yield None
+            continue
+        vrp: dict[str, Any] = {"asn": found.vrp.asn, "prefix": found.vrp.prefix, "maxLength": found.vrp.max_length}
+        if sources:
+            vrp["sources"] = [name for source, name in sources.items() if found.sources >> source & 1]
+        yield vrp
+
+
+def _rest(listing: Listing, keys: list[dict[str, int | str]]) -> dict[str, Any]:
+    """Give what follows the VRPs."""
+    changed = {} if listing.one_moment else {"changed_meanwhile": True}
+    return {**({"bgpsec_keys": keys} if keys else {}), **changed}
 
 
 class WantedRoutes(NamedTuple):
@@ -244,7 +253,8 @@ class RouteQueries:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [web.get("/routes", self._routes)]
+        names = ("validity", "prefix", "address", "covered", "neighbor", "origin", "direction", "rows")
+        return [get("/routes", self._routes, *names)]
 
     async def _routes(self, request: web.Request) -> web.StreamResponse:
         neighbor, origin = request.query.get("neighbor"), request.query.get("origin")

@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import TypeVar
+
 from aiohttp import web
+
+from rtrd.base.notation import said
+
+Answer = TypeVar("Answer", bound=web.StreamResponse)
+
+
+def get(path: str, handler: Callable[[web.Request], Awaitable[Answer]], *parameters: str) -> web.RouteDef:
+    """Have a handler answer GET, with these parameters of the query and no others: 400 for one that it would ignore."""
+
+    @wraps(handler)
+    async def strict(request: web.Request) -> Answer:
+        unknown = next((name for name in request.query if name not in parameters), None)
+        if unknown is not None:
+            expected = f"expected {', '.join(parameters)}" if parameters else "there are none"
+            raise ValueError(f"{said(unknown)} is not a parameter of {request.path}: {expected}")
+        return await handler(request)
+
+    return web.get(path, strict)
 
 
 def number(request: web.Request, name: str, default: int, most: int, *, least: int = 1) -> int:

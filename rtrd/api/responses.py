@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,9 @@ from rtrd.base.text import printable
 
 SLICE: Final = 0.003
 """Seconds of one slice of a long answer."""
+
+TURN: Final = web.AppKey("turn", asyncio.Lock)
+"""Whose long answer is made now: those of a hundred clients take the loop no longer than one."""
 
 READ_TIME: Final = 60.0
 """Seconds that a client may take to read a slice."""
@@ -45,32 +49,24 @@ def error(status: int, what: str) -> web.Response:
 
 
 async def stream(
-    request: web.Request, name: str, items: Iterator[Mapping[str, Any] | None], **more: list[Any]
+    request: web.Request,
+    name: str,
+    items: Iterator[Mapping[str, Any] | None],
+    rest: Callable[[], Mapping[str, Any]] = dict,
 ) -> web.StreamResponse:
-    """Write `{"name": [...]}` with one item a line, handing the loop back after each slice; then the members of `more`.
+    """Write `{"name": [...]}` with one item a line, handing the loop back after each slice; then the members of `rest`.
 
     A None is no item: it only gives the occasion to hand the loop back.
     """
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    encode = msgspec.json.Encoder().encode
     # The first item is asked for before the status goes out: a daemon that isn't ready says so here.
-    item = next(items, _END)
+    first = next(items, _END)
     await response.prepare(request)
-    buffer = bytearray(f'{{"{name}": ['.encode())
-    separator = b"\n"
-    until = time.perf_counter() + SLICE
+    octets = chain([f'{{"{name}": ['.encode()], _encoded(first, items), _members(rest))
     try:
-        while item is not _END:
-            if item is not None:
-                buffer += separator
-                buffer += encode(item)
-                separator = b",\n"
-            if time.perf_counter() >= until:
-                await _write(response, bytes(buffer))
-                buffer.clear()
-                await asyncio.sleep(0)  # write() returns at once while the client keeps up
-                until = time.perf_counter() + SLICE
-            item = next(items, _END)
+        while part := await _slice(request.app[TURN], octets):
+            await _write(response, part)
+            await asyncio.sleep(0)  # write() returns at once while the client keeps up
     except ConnectionError:
         raise
     except Exception as error:
@@ -79,11 +75,46 @@ async def stream(
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionAbortedError from error
-    for key, values in more.items():
-        buffer += b'\n], "%b": %b' % (key.encode(), encode(values)[:-1])
-    await _write(response, bytes(buffer) + b"\n]}\n")
     await response.write_eof()
     return response
+
+
+async def _slice(turn: asyncio.Lock, octets: Iterator[bytes]) -> bytes:
+    """Give what of an answer is made in SLICE seconds; nothing at its end. One answer has its turn at a time."""
+    while True:
+        async with turn:
+            part, ended = bytearray(), True
+            until = time.perf_counter() + SLICE
+            for each in octets:
+                part += each
+                if time.perf_counter() >= until:
+                    ended = False
+                    break
+        if part or ended:
+            return bytes(part)
+        await asyncio.sleep(0)
+
+
+def _encoded(item: Mapping[str, Any] | None, items: Iterator[Mapping[str, Any] | None]) -> Iterator[bytes]:
+    """Give the items, one a line; nothing for what is none."""
+    encode = msgspec.json.Encoder().encode
+    separator = b"\n"
+    while item is not _END:
+        if item is None:
+            yield b""
+        else:
+            yield separator + encode(item)
+            separator = b",\n"
+        item = next(items, _END)
+
+
+def _members(rest: Callable[[], Mapping[str, Any]]) -> Iterator[bytes]:
+    """Give the end of the list, and what follows it, a member a line."""
+    end = b"\n]"
+    for key, value in rest().items():
+        yield b'%b, "%b": %b' % (end, key.encode(), msgspec.json.encode(value))
+        end = b"\n"
+    yield end + b"}\n"
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from rtrd.api.requests import number
+from rtrd.api.requests import get, number
 from rtrd.api.responses import json
 from rtrd.rib.engine import Engine
 from rtrd.rib.whatif import COVERS, Changed, TableWhatIf, View
@@ -163,7 +163,7 @@ class WhatIfQueries:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [web.get("/whatif", self._ask), web.post("/whatif", self._replacing)]
+        return [get("/whatif", self._ask, "vrp", "rows"), web.post("/whatif", self._replacing)]
 
     async def _ask(self, request: web.Request) -> web.Response:
         edits = [parse_edit(text) for text in request.query.getall("vrp", [])]

@@ -78,6 +78,8 @@ def _vrp_set(args: argparse.Namespace) -> VRPSet:
                 raise http_client.RefusedError("no VRP set is usable yet: there is nothing to compare with", 503)
         with http_client.ask(socket_paths.socket_path(args.socket), "/json") as answer:
             records = b"".join(pack(VRP(one["prefix"], one["maxLength"], one["asn"])) for one in answer.items())
+            if answer.changed_meanwhile:
+                raise http_client.RefusedError("the VRPs change all the time: there is no set to compare with", 503)
     return common.vrp_set_of(records)
 
 

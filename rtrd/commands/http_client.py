@@ -59,6 +59,8 @@ class Answer:
     def __init__(self, path: Path, response: http.client.HTTPResponse) -> None:
         self._path = path
         self._response = response
+        self.changed_meanwhile = False
+        """Whether the items that were given were not all there at one moment; known at their end."""
 
     def value(self) -> Any:
         """Return the decoded answer."""
@@ -93,6 +95,8 @@ class Answer:
         for line in self.lines():
             if line.startswith(b"{") and line.endswith((b"}", b"},")):
                 yield decode(line.rstrip(b","))
+            elif line[:1] in (b"]", b",") and b'"changed_meanwhile": true' in line:
+                self.changed_meanwhile = True
 
 
 @contextmanager

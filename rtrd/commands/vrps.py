@@ -47,3 +47,5 @@ def lines(answer: http_client.Answer, width: int) -> Iterator[str]:
         yield from terminal.wrapped(line, width)
     if not found:
         yield "no VRPs"
+    if answer.changed_meanwhile:
+        print("rtrd vrps: the VRPs changed while they were listed: they were not all in force at once", file=sys.stderr)

@@ -187,6 +187,8 @@ class Config(_Mapping, frozen=True):
     control: Path = Path("/run/rtrd/rtrd.sock")
     control_group: str | None = None
     http: Endpoint | None = None
+    http_names: tuple[HostName, ...] = ()
+    """Names by which clients may ask at `http`, beside addresses and those of this host."""
     on_stop: Literal["keep", "withdraw"] = "keep"
     max_attributes: Annotated[int, Meta(ge=4096, le=1 << 40)] = MOST_ATTRIBUTES
     """Octets of the attribute sets of one neighbor."""

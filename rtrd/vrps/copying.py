@@ -25,7 +25,7 @@ async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> memoryv
     """
     wanted = None if sources is None else list(sources)
     for _ in range(ATTEMPTS):
-        await _settled(vrp_set)
+        await settled(vrp_set)
         generation = vrp_set.generation
         # Memory that nobody touched yet costs the time of a whole slice a megabyte: it is filled part by part, never
         # joined from parts.
@@ -41,7 +41,7 @@ async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> memoryv
                 until = time.perf_counter() + SLICE
         else:
             return copied[:size]
-    await _settled(vrp_set)
+    await settled(vrp_set)
     return memoryview(b"".join(vrp_set.packed(wanted)))
 
 
@@ -52,7 +52,7 @@ def _most(vrp_set: VRPSet, sources: list[int] | None) -> int:
     return PACKED.size * sum(vrp_set.count_source(source) for source in set(sources))
 
 
-async def _settled(vrp_set: VRPSet) -> None:
+async def settled(vrp_set: VRPSet) -> None:
     """Return when no change is under way, in which a source says the old in one part and the new in another."""
     while vrp_set.changing:  # noqa: ASYNC110 - the set knows of no loop
         await asyncio.sleep(0)

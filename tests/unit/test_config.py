@@ -19,8 +19,8 @@ from tests.lab import ROOT
 EXAMPLE = ROOT / "etc" / "rtrd.yaml"
 
 TOP = (
-    "caches, slurm, state, history, start-hold, guard, control, control-group, http, on-stop, max-attributes, routers, "
-    "rtr-server, bird, neighbors, policy"
+    "caches, slurm, state, history, start-hold, guard, control, control-group, http, http-names, on-stop, "
+    "max-attributes, routers, rtr-server, bird, neighbors, policy"
 )
 
 GOOD = """\

@@ -18,6 +18,7 @@ class Handler(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.unread: float | None = None
 
     def force_close(self) -> None:
         self.server.connections.remove(self)
@@ -91,7 +92,7 @@ def test_no_address_has_all(story: Story, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_one_in_the_middle_of_a_request_is_not_however_long_it_takes(story: Story) -> None:
     asking = story.connect()
-    story.requests.busy.add(asking)
+    story.requests.busy[asking] = story.now
     story.wait(1000)
     assert story.open(asking)
 
@@ -138,6 +139,38 @@ def test_between_two_requests_its_patience_begins_anew(story: Story) -> None:
     assert not story.open(kept)
 
 
+def test_one_that_does_not_read_gives_way_and_ends_in_a_minute(story: Story) -> None:
+    slow, *others = (story.connect() for _ in range(3))
+    assert slow is not None
+    for each in (slow, *others):
+        story.requests.busy[each] = story.now
+    slow.unread = story.now
+    story.wait(connections.SOON)
+    assert story.connect() is None, "a moment is no sign of anything"
+    story.wait(0.1)
+    assert story.connect() is not None
+    assert not story.open(slow)
+    other = others[0]
+    assert other is not None
+    other.unread = story.now
+    story.wait(connections.READ_TIME)
+    assert story.open(other)
+    story.wait(0.1)
+    assert not story.open(other)
+
+
+def test_among_those_that_are_all_answered_the_longest_answer_gives_way(story: Story) -> None:
+    following = [story.connect() for _ in range(3)]
+    for each in following:
+        story.requests.busy[each] = story.now
+        story.wait(1)
+    story.wait(connections.PATIENCE - 3)
+    assert story.connect() is None
+    story.wait(0.1)
+    assert story.connect() is not None
+    assert list(map(story.open, following)) == [False, True, True]
+
+
 def test_when_there_are_too_many_the_one_that_is_silent_longest_gives_way(story: Story) -> None:
     first = story.connect()
     story.wait(0.5)
@@ -150,11 +183,12 @@ def test_when_there_are_too_many_the_one_that_is_silent_longest_gives_way(story:
 
 
 def test_when_all_are_answered_a_further_one_is_refused(story: Story) -> None:
-    for _ in range(3):
-        story.requests.busy.add(story.connect())
-    story.wait(1000)
+    answered = [story.connect() for _ in range(3)]
+    for each in answered:
+        story.requests.busy[each] = story.now
+    story.wait(connections.PATIENCE)
     assert story.connect() is None
-    story.requests.busy.pop()
+    del story.requests.busy[answered[0]]
     assert story.connect() is not None
 
 

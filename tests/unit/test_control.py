@@ -334,6 +334,26 @@ def test_validity_before_a_set_is_usable_is_503(served: Running) -> None:
     assert request(served, "GET", "/api/v1/validity/AS1/192.0.2.0/24") == (503, {"error": why})
 
 
+def test_a_part_of_the_vrp_file_as_routinator_gives_it(served: Running) -> None:
+    first, second = ({"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length} for vrp in VRPS)
+
+    def roas(query: str) -> Any:
+        return sorted(get(served, f"/json?{query}")["roas"], key=lambda vrp: str(vrp["prefix"]))
+
+    assert roas(f"select-asn={first['asn']}") == roas(f"filter-asn=AS{first['asn']}") == [first]
+    assert roas(f"select-asn={first['asn']}&select-asn={second['asn']}") == [first, second]
+    assert roas(f"select-prefix={first['prefix']}&select-asn={second['asn']}") == [first, second]
+    assert roas("select-prefix=198.51.100.128/25") == [second]
+    assert roas("select-prefix=198.51.0.0/16") == roas("select-asn=1") == []
+    assert roas("select-prefix=198.51.0.0/16&include=more-specifics") == [second]
+    assert roas("select-prefix=0.0.0.0/0&select-prefix=::/0&include=more-specifics") == [first, second]
+    served.daemon.keys.effective = frozenset(RouterKey(asn, bytes(20), b"\0\0\0") for asn in (64500, 1))
+    assert [key["asn"] for key in get(served, "/json?select-asn=1")["bgpsec_keys"]] == [1]
+    assert set(get(served, "/json?exclude=routeOrigins")) == {"bgpsec_keys"}
+    assert set(get(served, "/json?exclude=routerKeys,aspas")) == {"roas"}
+    assert get(served, "/json?exclude=routerKeys&exclude=routeOrigins") == {}
+
+
 def test_vrps_have_the_form_of_a_vrp_file(served: Running) -> None:
     first, second = ({"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length} for vrp in VRPS)
     assert sorted(get(served, "/json")["roas"], key=lambda vrp: str(vrp["prefix"])) == [first, second]
@@ -406,6 +426,10 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/routes?rows=0", "rows: expected 1 to 1000"),
         ("/routes?rows=1e9", "rows: expected 1 to 1000"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
+        ("/json?select-asn=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
+        ("/json?select-prefix=10.0.0.1/8", "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8"),
+        ("/json?exclude=roas", "exclude: expected routeOrigins or routerKeys or aspas, several with commas"),
+        ("/json?" + "&".join(["select-asn=1"] * 101), "select-prefix, select-asn: expected at most 100 of them"),
         ("/events?last=x", "last: expected 0 to 99999"),
         ("/events?last=100000", "last: expected 0 to 99999"),
         ("/whatif?vrp=%2B192.0.2.0/24@1&rows=10001", "rows: expected 0 to 10000"),
@@ -413,6 +437,12 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
 )
 def test_queries_that_make_no_sense(served: Running, url: str, what: str) -> None:
     assert request(served, "GET", url) == (400, {"error": what})
+
+
+@pytest.mark.parametrize("url", ["/json?nonsense=1", "/vrps?asn=1", "/routes?prefix=::/0&x=1", "/diff?a"])
+def test_a_parameter_that_would_be_ignored_is_refused(served: Running, url: str) -> None:
+    code, answer = request(served, "GET", url)
+    assert (code, "is not a parameter of /" in answer["error"]) == (400, True)
 
 
 def test_a_neighbor_may_be_one_of_a_link(served: Running) -> None:
@@ -594,9 +624,36 @@ def test_tcp_too_when_it_is_configured(by_tcp: Running, tmp_path: Path) -> None:
     assert not (tmp_path / "2.sock").exists()
 
 
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ("GET /version HTTP/1.1\r\nHost: {}", 200),
+        ("GET /version HTTP/1.0", 200),
+        ("GET /version HTTP/1.1", 400),
+        ("GET /version HTTP/1.1\r\nHost: localhost\r\nHost: x.example", 400),
+        ("GET http://x.example/version HTTP/1.1\r\nHost: localhost", 421),
+        ("GET http://localhost/version HTTP/1.1\r\nHost: x.example", 421),
+        ("GET http://localhost:1/version HTTP/1.1\r\nHost: localhost", 200),
+        *(
+            (f"GET /version HTTP/1.1\r\nHost: {host}", code)
+            for host, code in (
+                ("LOCALHOST.", 200), ("localhost:80", 200), ("[::1]:9323", 200), ("[2001:DB8::1]", 200),
+                ("192.0.2.1", 200), (socket.gethostname(), 200),
+                ("x.example", 421), ("X.example:9323", 421), ("localhost.x.example", 421),
+                ("", 400), ("a@localhost", 400), ("[::1", 400), ("localhost:80:80", 400), ("[::1].x", 400),
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_over_tcp_a_host_is_wanted_that_is_ours(by_tcp: Running, request_: str, code: int) -> None:
+    assert by_tcp.control.http is not None
+    with connect(by_tcp, request_.format(by_tcp.control.http) + "\r\nConnection: close") as connection:
+        assert int(connection.makefile("rb").readline().split()[1]) == code
+
+
 def test_over_tcp_nothing_is_decided(by_tcp: Running) -> None:
     for path in ("/accept", "/reject", "/status", "/nothing"):
-        with connect(by_tcp, f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0") as connection:
+        with connect(by_tcp, f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0") as connection:
             assert connection.recv(4096).startswith(b"HTTP/1.1 403")
     assert by_tcp.daemon.held
 
@@ -605,7 +662,7 @@ def test_who_listens_over_tcp_keeps_nobody_at_the_socket_out(by_tcp: Running, mo
     monkeypatch.setattr(live, "MOST_OVER_TCP", 1)
 
     def listen() -> socket.socket:
-        return connect(by_tcp, "GET /live HTTP/1.1\r\nHost: x")
+        return connect(by_tcp, "GET /live HTTP/1.1\r\nHost: localhost")
 
     with listen() as first, listen() as second:
         assert {each.recv(4096)[:12] for each in (first, second)} == {b"HTTP/1.1 200", b"HTTP/1.1 503"}

@@ -156,7 +156,7 @@ class Connections:
         return set(self._open) if len(self._open) >= MOST else set()
 
     def _make_room(self, among: set[Connection]) -> bool:
-        """End the one of these that was quiet or read nothing longest, else the oldest answer; False: none is old enough.
+        """End whose client was quiet or read nothing longest, else the oldest answer; False: none is old enough.
 
         Else those who follow events, say, would shut out who asks for /healthz.
         """

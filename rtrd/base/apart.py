@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
@@ -19,6 +22,8 @@ from rtrlib.children import LastWords, how_it_ended
 _REFUSED: Final = 2
 _MOST_TEXT: Final = 4096
 _SLICE: Final = 1 << 16
+_PARENT: Final = "RTRD_PARENT"
+_PR_SET_PDEATHSIG: Final = 1
 
 
 async def run(
@@ -29,7 +34,13 @@ async def run(
     Raises `fault` with the sentence that it gives instead, or with how the process ended.
     """
     command = children.module(module, path, *arguments)
-    process = await asyncio.create_subprocess_exec(*command.argv, env=command.env, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    environment = {**command.env, _PARENT: str(os.getpid())}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command.argv, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+    except (OSError, RuntimeError) as error:  # no process to be had; or no thread, of which RuntimeError tells
+        raise fault(f"{path}: no process can be started to read it: {getattr(error, 'strerror', error)}") from error
     try:
         output, words = await _communicate(process, memoryview(octets))
     finally:
@@ -44,7 +55,11 @@ async def run(
 
 
 def answer(work: Callable[[], bytes], fault: type[Exception]) -> int:
-    """Print what `work` gives, or the sentence of the fault that it raises; give the exit code."""
+    """Print what `work` gives, or the sentence of the fault that it raises; give the exit code.
+
+    The process ends with the one that started it, whatever it waits for.
+    """
+    _die_with_parent()
     try:
         octets = work()
     except fault as error:
@@ -79,3 +94,10 @@ async def _last_words(stderr: asyncio.StreamReader) -> str:
     while octets := await stderr.read(_SLICE):
         words.add(octets)
     return str(words)
+
+
+def _die_with_parent() -> None:
+    parent = os.environ.pop(_PARENT, None)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != int(parent):
+        sys.exit(_REFUSED)  # it died before

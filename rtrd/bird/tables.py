@@ -18,6 +18,9 @@ ATTRIBUTE_CODE: Final = 1012
 PROTOCOL_CODE: Final = 1002
 DETAILS_CODE: Final = 1006
 
+_HEADER_CODE: Final = 2002
+_TYPE_CODE: Final = 1008
+_END_CODE: Final = 0
 _CHANNEL: Final = re.compile(r"  Channel (\S+)")
 _SETTING: Final = re.compile(r"    +([A-Z][^:]*):\s+(.*)")
 _LOCAL_AS: Final = re.compile(r"    +Local AS:?\s+([0-9]+)")
@@ -54,23 +57,56 @@ class BirdRoute(NamedTuple):
 def protocols(lines: Iterable[Line]) -> list[Protocol]:
     """Read the reply to `show protocols all`."""
     found: list[Protocol] = []
+    channels: list[int] = []  # how many each has
     channel = None
-    for line in lines:
+    for line in _expected(lines, _HEADER_CODE, PROTOCOL_CODE, DETAILS_CODE):
         text = line.text
-        if line.code == PROTOCOL_CODE:
-            words = text.split()
-            if len(words) >= 4:
-                found.append(Protocol(words[0], words[1], words[3], None, ()))
+        if line.code == PROTOCOL_CODE and text.strip():
+            found.append(_protocol(text))
+            channels.append(0)
             channel = None
         elif line.code == DETAILS_CODE and found:
             one = found[-1]
             if match := _CHANNEL.match(text):
                 channel = match[1]
+                channels[-1] += 1
             elif match := _LOCAL_AS.match(text):
-                found[-1] = one._replace(local_asn=int(match[1]))
+                found[-1] = one._replace(local_asn=_asn(match[1]))
             elif channel is not None and (match := _SETTING.match(text)) and match[1] == "Table":
                 found[-1] = one._replace(tables=(*one.tables, (channel, match[2])))
+                channel = None
+    _want_tables(found, channels)
     return found
+
+
+def _protocol(text: str) -> Protocol:
+    words = text.split()
+    if len(words) < 4:
+        raise BirdError(f"this is not a protocol: {printable(text[:60])!r}")
+    return Protocol(words[0], words[1], words[3], None, ())
+
+
+def _want_tables(found: list[Protocol], channels: list[int]) -> None:
+    """Refuse what would make an audit of nothing look clean."""
+    if not found:
+        raise BirdError("BIRD names no protocol, so there is no table to look at")
+    for one, count in zip(found, channels, strict=True):
+        if len(one.tables) != count:
+            raise BirdError(f"the protocol {printable(one.name)} has a channel without a table that rtrd can read")
+
+
+def _expected(lines: Iterable[Line], *codes: int) -> Iterator[Line]:
+    """Give the lines of a reply that may have these. Another one says what rtrd does not know: BirdError."""
+    for line in lines:
+        if line.code not in codes and line.code != _END_CODE:
+            raise BirdError(f"BIRD answers with {line.code:04}, which is not known here: {printable(line.text[:60])!r}")
+        yield line
+
+
+def _asn(digits: str) -> int:
+    if len(digits) > 10 or int(digits) > _MAX_ASN:
+        raise BirdError(f"this is not an AS number: {printable(digits[:60])!r}")
+    return int(digits)
 
 
 def tables_of(found: Iterable[Protocol], *kinds: str) -> list[str]:
@@ -95,7 +131,7 @@ def routes(lines: Iterable[Line], local: dict[str, int]) -> Iterator[BirdRoute]:
     """
     prefix = protocol = ""
     path: str | None = None
-    for code, text, _ in lines:
+    for code, text, _ in _expected(lines, ROUTE_CODE, _TYPE_CODE, ATTRIBUTE_CODE):
         if code == ROUTE_CODE:
             if not text or text.startswith("\t") or _TABLE.fullmatch(text):
                 continue
@@ -144,10 +180,18 @@ def origin(path: str, local_asn: int | None) -> int | None:
 
 def vrps(lines: Iterable[Line]) -> Iterator[tuple[str, int, int]]:
     """Read the reply to `show route table T` of a ROA table: prefix, max length, AS."""
-    for code, text, _ in lines:
+    for code, text, _ in _expected(lines, ROUTE_CODE, _TYPE_CODE, ATTRIBUTE_CODE):
         if code != ROUTE_CODE or not text or text.startswith("\t") or _TABLE.fullmatch(text):
             continue
         match = _ROA.match(text)
         if match is None:
             raise BirdError(f"this is not a ROA: {printable(text[:60])!r}")
-        yield match[1], int(match[2]), int(match[3])
+        if not _fits(match[1], match[2]):
+            raise BirdError(f"this is not a ROA: {printable(text[:60])!r}")
+        yield match[1], int(match[2]), _asn(match[3])
+
+
+def _fits(prefix: str, longest: str) -> bool:
+    """Whether a prefix and its max length are no longer than addresses are."""
+    length = prefix.partition("/")[2]
+    return len(length) <= 3 and len(longest) <= 3 and int(length) <= int(longest) <= (128 if ":" in prefix else 32)

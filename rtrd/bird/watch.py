@@ -12,14 +12,15 @@ import msgspec
 from rtrd.base import apart, log
 from rtrd.base.clock import timestamp
 from rtrd.base.registry import Problem, Registry
+from rtrd.bird.limits import TIME
 from rtrd.bird.replies import BirdError
 from rtrd.bird.worker import AuditResult
 from rtrd.config import Bird
 from rtrd.vrps.copying import copy
 from rtrlib.vrp_set import VRPSet
 
-LIMIT: Final = 600.0
-"""Seconds that one audit may take; the slowest part is BIRD's own printing."""
+LIMIT: Final = TIME + 90.0
+"""Seconds after which an audit's process is ended, should it not end by itself."""
 ATTEMPTS: Final = 2
 """How often an audit is tried when the VRPs changed during it and its check found a difference."""
 NOTIFY: Final = 90.0

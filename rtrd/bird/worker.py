@@ -6,20 +6,16 @@ back when it ends, and a BIRD that hangs holds up nothing but it. A fault is a s
 
 from __future__ import annotations
 
-import resource
 import sys
-from typing import Final
 
 import msgspec
 
 from rtrd.base import apart
 from rtrd.bird.audit import audit, check, protocols
 from rtrd.bird.client import Bird
+from rtrd.bird.limits import limited
 from rtrd.bird.replies import BirdError
 from rtrlib.vrp_set import VRPSet
-
-MEMORY: Final = 2 << 30
-"""Octets of address space: some 10 million routes."""
 
 
 class AuditResult(msgspec.Struct, frozen=True):
@@ -59,11 +55,8 @@ def look(path: str, vrps: bytes) -> AuditResult:
 
 
 def _look() -> bytes:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    try:
+    with limited():
         return msgspec.json.encode(look(sys.argv[1], sys.stdin.buffer.read()))
-    except MemoryError:
-        raise BirdError(f"BIRD's tables need more than {MEMORY >> 20} MiB") from None
 
 
 if __name__ == "__main__":

@@ -46,12 +46,13 @@ def run(args: argparse.Namespace) -> int:
     """Look at BIRD. A difference that `check` finds ends with 1, as one that can't be looked for."""
     from rtrd.bird import audit
     from rtrd.bird.client import Bird
+    from rtrd.bird.limits import limited
     from rtrd.bird.replies import BirdError
     from rtrd.vrps.entries import VRPFileError
 
     try:
         vrp_set = _vrp_set(args)
-        with Bird(args.bird) as bird:
+        with limited(), Bird(args.bird) as bird:
             found = audit.protocols(bird)
             if args.action == "audit":
                 audited = audit.audit(bird, found, vrp_set, only=args.table, most=MOST_SHOWN)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import array
 import asyncio
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -27,6 +28,7 @@ from typing import Final, Protocol
 from rtrd.base import log
 from rtrd.base.notation import ROUTER_NAME
 from rtrd.base.sockets import UnixListener
+from rtrd.base.text import counted
 from rtrd.exabgp.session import ExaBGP
 
 MOST: Final = 64
@@ -36,6 +38,8 @@ PATIENCE: Final = 10.0
 DRAIN: Final = 5.0
 """Seconds that the pipe of a dead attach process is still read: ExaBGP, which sees the death within a moment, may be
 writing, and a write that fails in the middle of a long line ends its other sessions (docs/exabgp.md)."""
+MOST_KEPT: Final = 8 << 20
+"""Octets that an attach process may have kept, and more than it does."""
 AGAIN: Final = 1.0
 """Seconds until one more is accepted when there was no descriptor left for it."""
 _MESSAGE: Final = 512
@@ -78,6 +82,8 @@ class Attachments:
         self._listener: UnixListener | None = None
         self._loop = asyncio.get_running_loop()
         self._open: set[_Attachment] = set()
+        self.drains: set[object] = set()
+        """What is emptied of attach processes that died: it has descriptors, too."""
         self._limiter = log.RateLimiter()
         self._again: asyncio.TimerHandle | None = None
 
@@ -112,7 +118,7 @@ class Attachments:
                 self._loop.remove_reader(self._listener.socket)
                 self._again = self._loop.call_later(AGAIN, self._accept_more)
             return
-        if len(self._open) >= MOST:
+        if len(self._open) + len(self.drains) >= MOST:
             connection.close()
             self.complain("many", "too many attach processes: one more was sent away", most=MOST)
             return
@@ -215,7 +221,7 @@ class _Attachment:
             fds = []
             self._asked(words[1].decode("ascii", "replace"))
         elif whole and self._router is None and self.name is not None and words[:1] == [b"yours"]:
-            kept = fds.pop() if len(fds) == 1 and stat.S_ISREG(os.fstat(fds[0]).st_mode) else None
+            kept = fds.pop() if len(fds) == 1 and _is_kept(fds[0]) else None
             self._take(mid_line=words[1:] == [b"mid-line"], kept=kept)
         else:
             self._refuse("expected: attach NAME")
@@ -225,8 +231,8 @@ class _Attachment:
     def _asked(self, name: str) -> None:
         if not ROUTER_NAME.fullmatch(name):
             self._refuse("a name is 1 to 64 letters, digits, `.`, `_` or `-`")
-        elif len(self._fds) != 2 or not all(map(_is_pipe, self._fds)):
-            self._refuse("expected two pipes: ExaBGP's events and our commands")
+        elif (why := _why_no_pipes(self._fds)) is not None:
+            self._refuse(why)
         elif (holder := self._all.holder(name)) is not None:
             self._refuse(f"{name} is already the name of {holder}: give each ExaBGP its own --name")
         else:
@@ -263,7 +269,7 @@ class _Attachment:
         drained = None if self._router is None else self._fds.pop(0)
         self.close()
         if drained is not None:
-            _Drain(drained)
+            _Drain(drained, self._all.drains)
 
     def _exabgp_gone(self) -> None:
         if self._router is None:
@@ -278,8 +284,10 @@ class _Attachment:
 class _Drain:
     """Reads a pipe and forgets it, until its end or for DRAIN seconds; then it is closed."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, drains: set[object]) -> None:
         self._fd = fd
+        self._drains = drains
+        drains.add(self)
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(DRAIN, self._end)
         self._loop.add_reader(fd, self._readable)
@@ -296,13 +304,48 @@ class _Drain:
 
     def _end(self) -> None:
         self._timer.cancel()
+        self._drains.discard(self)
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
 
 
-def _is_pipe(fd: int) -> bool:
+def _why_no_pipes(fds: list[int]) -> str | None:
+    """Say why these are not ExaBGP's events and our commands; None: they are, as far as one can tell."""
+    expected = "expected two pipes: ExaBGP's events and our commands"
+    if len(fds) != 2:
+        return f"{expected}; there were {counted(len(fds), 'descriptor')}"
+    for fd, what, mode in zip(fds, ("events", "commands"), (os.O_RDONLY, os.O_WRONLY), strict=True):
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        if flags & os.O_PATH or not _is_stream(fd):
+            return f"{expected}; that of the {what} is neither a pipe nor a stream socket that is connected"
+        if flags & os.O_ACCMODE not in (mode, os.O_RDWR):
+            return f"{expected}; that of the {what} is open for the other direction"
+    events, commands = map(os.fstat, fds)
+    if (events.st_dev, events.st_ino) == (commands.st_dev, commands.st_ino) and not stat.S_ISSOCK(events.st_mode):
+        return f"{expected}; both are the same"
+    return None
+
+
+def _is_stream(fd: int) -> bool:
+    """Whether it is a pipe, or a stream socket with a peer; a packet socket is how a client speaks with us."""
     mode = os.fstat(fd).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    if not stat.S_ISSOCK(mode):
+        return stat.S_ISFIFO(mode)
+    with socket.socket(fileno=os.dup(fd)) as plug:
+        try:
+            plug.getpeername()
+        except OSError:
+            return False
+        return plug.type == socket.SOCK_STREAM
+
+
+def _is_kept(fd: int) -> bool:
+    """Whether it is a file in memory, no longer than an attach process makes one; only such a file has seals."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+    except OSError:
+        return False
+    return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_WRONLY and os.fstat(fd).st_size <= MOST_KEPT
 
 
 def _receive(connection: socket.socket) -> tuple[bytes, list[int], bool]:

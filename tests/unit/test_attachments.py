@@ -187,7 +187,7 @@ async def test_no_attach_process_is_sent_away(service: Service, messages: list[b
     pipes = [os.pipe() for _ in range(fds)]
     with connected(service.control) as client:
         for message in messages:
-            socket.send_fds(client, [message], [read for read, _ in pipes])
+            socket.send_fds(client, [message], [pipe[i % 2] for i, pipe in enumerate(pipes)])
         said = b"take"
         while said == b"take":
             said = await asyncio.to_thread(client.recv, 512)
@@ -261,3 +261,56 @@ async def test_of_more_than_is_kept_all_is_forgotten_up_to_a_whole_line(tmp_path
     assert attached.lines < attach.KEPT // len(line) + 2
     service.attachments.close()
     await router.end()
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("path", "neither a pipe nor a stream socket"),
+        ("packets", "neither a pipe nor a stream socket"),
+        ("own end", "neither a pipe nor a stream socket"),
+        ("listening", "neither a pipe nor a stream socket"),
+        ("same file twice", "both are the same"),
+        ("turned round", "open for the other direction"),
+    ],
+)
+async def test_only_what_exabgp_has_is_taken(service: Service, tmp_path: Path, kind: str, why: str) -> None:
+    """A descriptor without a reader, or the client's own end, was a router for ever, and its name was gone."""
+    before = descriptors()
+    (events, to), (of, commands) = os.pipe(), os.pipe()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    path, twice = os.open(fifo, os.O_PATH), os.open(fifo, os.O_RDWR)
+    packets = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listening = socket.create_server(("127.0.0.1", 0))
+    with connected(service.control) as client:
+        given = {
+            "path": [path, commands],
+            "packets": [packets[0].fileno(), commands],
+            "own end": [client.fileno(), client.fileno()],
+            "listening": [listening.fileno(), commands],
+            "same file twice": [twice, twice],
+            "turned round": [commands, events],
+        }[kind]
+        socket.send_fds(client, [b"attach odd"], given)
+        said = await asyncio.to_thread(client.recv, 512)
+        assert said.startswith(b"refused")
+        assert why in said.decode()
+    for fd in (events, to, of, commands, path, twice):
+        os.close(fd)
+    for plug in (*packets, listening):
+        plug.close()
+    await until(lambda: descriptors() == before)
+    assert service.names == []
+
+
+async def test_what_dead_attach_processes_left_counts(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attachments, "MOST", 1)
+    one = await ExaBGP(service.control).hello()
+    one.process.kill()
+    await until(lambda: len(service.attachments.drains) == 1)
+    with connected(service.control) as client:
+        assert await asyncio.to_thread(client.recv, 512) == b"", "sent away while the other's pipe is emptied"
+    os.close(one.to)
+    await until(lambda: not service.attachments.drains)
+    await one.end()

@@ -1,12 +1,16 @@
 """What BIRD's control socket says, octet by octet: lines, routes, protocols, VRPs, and what is none of them."""
 
+import sys
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.bird import tables
+from rtrd.bird import audit, tables
 from rtrd.bird.replies import MAX_LINE, BirdError, Line, Replies
 from rtrd.bird.tables import BirdRoute, Protocol
+from tests.lab.programs import run
 
 # As BIRD 2.0.12 prints them.
 PROTOCOLS = b"""\
@@ -223,3 +227,80 @@ def test_names_of_tables_never_become_commands() -> None:
     for name in ("", "a b", "a;b", "a'b", "a\nb", "t\u00e4ble"):
         with pytest.raises(BirdError, match="can't be the name of a table"):
             tables.quoted(name)
+
+
+@pytest.mark.parametrize(
+    ("octets", "said"),
+    [
+        (b"0000 \n", "BIRD names no protocol"),
+        (b"1002-up BGP\n0000 \n", "this is not a protocol: 'up BGP'"),
+        (b"1002-up BGP --- up\n1006-  Channel ipv4\n     State: UP\n0000 \n", "up has a channel without a table"),
+        (b"1002-up BGP --- up\n1006-\n     Local AS: 4294967296\n0000 \n", "not an AS number: '4294967296'"),
+        (b"1002-up BGP --- up\n1006-\n     Local AS: " + b"9" * 5000 + b"\n0000 \n", "not an AS number: '9999"),
+        (b"1099-up BGP --- up\n0000 \n", "BIRD answers with 1099, which is not known here: 'up BGP"),
+    ],
+)  # fmt: skip
+def test_protocols_in_another_shape_are_a_fault(octets: bytes, said: str) -> None:
+    with pytest.raises(BirdError) as caught:
+        tables.protocols(lines(octets))
+    assert said in str(caught.value)
+
+
+MANY = "2" * 5000
+
+
+@pytest.mark.parametrize(
+    "roa",
+    [
+        "192.0.2.0/24-24 AS4294967296",
+        f"192.0.2.0/24-{MANY} AS1",
+        f"192.0.2.0/24-24 AS{MANY}",
+        f"192.0.2.0/{MANY}-24 AS1",
+        "192.0.2.0/24-999 AS1",
+        "192.0.2.0/240-240 AS1",
+        "1.2/24-24 AS1",
+    ],
+)
+def test_numbers_without_end_are_a_fault(roa: str) -> None:
+    bird: Any = Asked(f"1007-Table r4:\n {roa}  [x 07:00:00.000] * (100)\n0000 \n")
+    with pytest.raises(BirdError, match=r"not a ROA|not an AS number|r4: "):
+        audit.check(bird, [], b"", only=["r4"])
+
+
+class Asked:
+    """A BIRD with one reply to anything."""
+
+    def __init__(self, reply: str) -> None:
+        self.reply = reply
+
+    def ask(self, _: str) -> list[Line]:
+        return lines(self.reply.encode())
+
+
+@pytest.mark.parametrize("code", [1003, 1013, 2002])
+def test_a_reply_of_another_code_is_no_empty_table(code: int) -> None:
+    with pytest.raises(BirdError, match=f"BIRD answers with {code}"):
+        list(
+            tables.routes(
+                lines(f"{code}-192.0.2.0/24 unreachable [up 07:03:47.664] * (100/-) [i]\n0000 \n".encode()), {}
+            )
+        )
+    with pytest.raises(BirdError, match=f"BIRD answers with {code}"):
+        list(tables.vrps(lines(f"{code}-192.0.2.0/24-24 AS1  [x 07:00:00.000] * (100)\n0000 \n".encode())))
+
+
+def test_reading_is_bounded_in_time_and_memory_wherever_it_is_done() -> None:
+    script = """
+from rtrd.bird.limits import limited
+import sys, time
+try:
+    with limited(1, 1 << 30):
+        time.sleep(20) if sys.argv[1] == "time" else bytearray(1 << 31)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    said = {kind: run(sys.executable, "-c", script, kind).stdout.strip() for kind in ("time", "memory")}
+    assert said == {
+        "time": "BirdError BIRD's tables took more than 1 s",
+        "memory": "BirdError BIRD's tables need more than 1024 MiB",
+    }

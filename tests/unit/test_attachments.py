@@ -275,7 +275,7 @@ async def test_of_more_than_is_kept_all_is_forgotten_up_to_a_whole_line(tmp_path
     ],
 )
 async def test_only_what_exabgp_has_is_taken(service: Service, tmp_path: Path, kind: str, why: str) -> None:
-    """A descriptor without a reader, or the client's own end, was a router for ever, and its name was gone."""
+    """A descriptor without a reader, or the client's own end, was a router forever, and its name was gone."""
     before = descriptors()
     (events, to), (of, commands) = os.pipe(), os.pipe()
     fifo = tmp_path / "fifo"

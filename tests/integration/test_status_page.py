@@ -247,14 +247,20 @@ async def test_plots_are_read_by_keyboard(one: Stage) -> None:
 async def test_every_text_has_contrast_and_nothing_is_wider_than_a_phone(one: Stage) -> None:
     one.daemon.caches.manager.groups()[0].sockets[0].error = "no route to host " * 10
     one.announce("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
-    one.vrps(VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501))
-    await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 2")
+    long = "2001:db8:1111:2222:3333:4444:5555:6660/124"
+    one.announce(long, origin=4_200_000_000, neighbor="2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff")
+    one.vrps(VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501), VRP("2001:db8::/32", 48, 64500))
+    await one.tab.until("document.querySelectorAll('#changes li:not(.none)').length === 3")
     await one.tab.value("document.querySelector('[data-list=\"\"]').click()")
     await one.tab.value("document.querySelector('#changes .link').click()")
     await one.tab.until("!!document.querySelector('#list tr') && !!document.querySelector('#past-list li')")
     for dark in (False, True):
-        for width in (1280, 700, 360):
+        for width in (1280, 1200, 1024, 700, 360):
             await one.tab.look(width=width, dark=dark)
             assert await one.tab.value(CONTRAST) == [], (dark, width)
             assert await one.tab.value("document.documentElement.scrollWidth - innerWidth") <= 0, (dark, width)
             assert await one.tab.value(CUT) == [], (dark, width)
+    await one.tab.look()
+    assert await one.tab.value("document.querySelectorAll('#list .link').length") == 4
+    lines = "Math.max(...[...document.querySelectorAll('#list .link')].map((link) => link.getClientRects().length))"
+    assert await one.tab.value(lines) == 1, "a prefix is not broken where there is room"

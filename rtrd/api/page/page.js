@@ -373,7 +373,7 @@ function reveal(id) {
 }
 
 const PAGE = 50, MOST = 1000;
-let listed = "invalid", rows = PAGE, asking = 0;
+let listed = "", rows = PAGE, asking = 0;
 
 function choose(validity) {
   listed = validity;

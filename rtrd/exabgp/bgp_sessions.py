@@ -117,7 +117,7 @@ class BGPSessions:
                 told.local_as, told.router_id, told.four_octet_as, takes_path_ids=told.path_ids, extended_next_hop=True
             )
             theirs = ours._replace(asn=told.peer_as, sends_path_ids=told.path_ids)
-            self.agreed[key] = agreed(ours, theirs)._replace(addresses=key)
+            self.agreed[key] = agreed(ours, theirs)._replace(addresses=key, peer_router_id=0)
         else:
             return False
         self.waiting.pop(neighbor, None)
@@ -131,7 +131,10 @@ class BGPSessions:
     def sent(self, neighbor: str, local: str) -> BGPSession | None:
         """Give the same of the UPDATEs that ExaBGP sends, as the neighbor reads them; None: that is not known."""
         opens = self._opens.get((neighbor, local), {})
-        return agreed(read_open(opens["receive"]), read_open(opens["send"])) if len(opens) == 2 else None
+        if len(opens) < 2:
+            return None
+        # Its ORIGINATOR_ID and CLUSTER_LIST stay as they are sent.
+        return agreed(read_open(opens["receive"]), read_open(opens["send"]))._replace(peer_router_id=0)
 
     def _agree(self, key: tuple[str, str], opens: dict[str, bytes]) -> BGPSession:
         self.waiting.pop(key[0], None)

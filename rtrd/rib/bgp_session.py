@@ -40,6 +40,8 @@ class BGPSession(NamedTuple):
     """The peer is of another AS in our confederation (RFC 5065): the configuration says so, no OPEN does."""
     router_id: int = 0
     """Ours; 0: not known."""
+    peer_router_id: int = 0
+    """The peer's; 0: not known."""
     addresses: tuple[str, ...] = ()
     """The peer's and ours, as far as they are known."""
 
@@ -58,6 +60,7 @@ def agreed(ours: Open, theirs: Open) -> BGPSession:
         path_ids=theirs.sends_path_ids & ours.takes_path_ids,
         extended_next_hop=ours.extended_next_hop and theirs.extended_next_hop,
         router_id=ours.router_id,
+        peer_router_id=theirs.router_id,
     )
 
 

@@ -95,6 +95,7 @@ def native_session(session: BGPSession) -> _rov.BgpSession:
             "local_as": session.local_as,
             "peer_as": session.peer_as,
             "router_id": session.router_id,
+            "peer_router_id": session.peer_router_id,
             "addresses": addresses,
             "addresses_n": [len(octets) for octets in addresses],
             "four_octet_as": session.four_octet_as,

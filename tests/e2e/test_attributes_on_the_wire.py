@@ -146,9 +146,12 @@ def test_each_attribute_arrives_as_its_rfc_says(chain: Chain, peer: Callable[...
 
     assert internal.told(FROM_OUTSIDE) == LEAVES | STAYS | LOCAL | passed_on
     assert external.told(FROM_OUTSIDE) == LEAVES | passed_on
-    assert internal.told(FROM_INSIDE) == BASE | INWARD | passed_on | {AS_PATH: (TRANSITIVE, path(64500))}
+    reflected = {CLUSTER_LIST: (OPTIONAL, socket.inet_aton(ROUTER) + INWARD[CLUSTER_LIST][1])}
+    assert internal.told(FROM_INSIDE) == BASE | INWARD | reflected | passed_on | {AS_PATH: (TRANSITIVE, path(64500))}
     assert external.told(FROM_INSIDE) == BASE | passed_on | {AS_PATH: (TRANSITIVE, path(64500))}
     assert internal.told(EMPTY)[AS_PATH][1] == b""
+    assert internal.told(EMPTY)[ORIGINATOR_ID] == (OPTIONAL, socket.inet_aton(INSIDE))
+    assert internal.told(EMPTY)[CLUSTER_LIST] == (OPTIONAL, socket.inet_aton(ROUTER))
     assert external.told(EMPTY)[AS_PATH][1] == path(ROUTER_ASN)
     assert internal.told(CONFEDERATED)[AS_PATH][1] == confederated
     assert external.told(CONFEDERATED)[AS_PATH][1] == path(64500)

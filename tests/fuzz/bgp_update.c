@@ -43,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .local_as = 65001,
         .peer_as = data[0] & 1 ? 65001 : 65002,
         .router_id = 0x0a000001,
+        .peer_router_id = 0x0a000002,
         .addresses = {{127, 0, 0, 2}, {127, 0, 0, 1}},
         .addresses_n = {4, 4},
         .four_octet_as = data[0] >> 1 & 1,

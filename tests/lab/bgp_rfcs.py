@@ -19,6 +19,8 @@ class Session(NamedTuple):
     extended_next_hop: bool = False
     confederation: bool = False
     """The peer is of another AS in our confederation."""
+    router_id: int = 0
+    peer_router_id: int = 0
 
     @property
     def internal(self) -> bool:
@@ -307,6 +309,7 @@ def _normal(attributes: dict[int, tuple[int, bytes]], session: Session) -> dict[
         path = _merged(path, _path(attributes[17][1], 4) or [])
     if aggregator is not None and width == 2:
         aggregator = attributes[18][1] if 18 in attributes and not later else b"\0\0" + aggregator
+    attributes = {**attributes, **_reflected(attributes, session)}
     normal = {}
     for code, (flags, value) in attributes.items():
         if code in (3, 14, 15, 17, 18):
@@ -314,6 +317,15 @@ def _normal(attributes: dict[int, tuple[int, bytes]], session: Session) -> dict[
         kept = flags & (OPTIONAL | TRANSITIVE | (PARTIAL if flags & OPTIONAL else 0))
         normal[code] = kept, _octets(path) if code == 2 else aggregator if code == 7 and aggregator else value
     return normal
+
+
+def _reflected(attributes: dict[int, tuple[int, bytes]], session: Session) -> dict[int, tuple[int, bytes]]:
+    """RFC 4456 section 8: an ORIGINATOR_ID is made if there is none, our CLUSTER_ID goes before the others."""
+    if not (session.internal and session.router_id and session.peer_router_id):
+        return {}
+    _, originator = attributes.get(9, (0, session.peer_router_id.to_bytes(4)))
+    _, clusters = attributes.get(10, (0, b""))
+    return {9: (OPTIONAL, originator), 10: (OPTIONAL, session.router_id.to_bytes(4) + clusters)}
 
 
 def _length(path: list[Segment]) -> int:

@@ -26,7 +26,7 @@ BOTH = frozenset({4, 6})
     ],
 )
 def test_real_sessions(version: str, name: str, expected: BGPSession) -> None:
-    assert session(version, name) == expected._replace(router_id=0x0A000001)
+    assert session(version, name) == expected._replace(router_id=0x0A000001, peer_router_id=0x7F000002)
 
 
 HEAD = bytes([4]) + (23456).to_bytes(2) + (180).to_bytes(2) + b"\x0a\0\0\1"

@@ -21,6 +21,7 @@ from tests.lab.samples import SAMPLES
 EXAMPLES = int(os.environ.get("RTRD_FUZZ", "300"))
 MEMBER = Session(confederation=True)
 EXTERNAL, INTERNAL = Session(), Session(peer_as=65001)
+REFLECTED = Session(peer_as=65001, router_id=0x0A000001, peer_router_id=0x0A000002)
 OLD = Session(four_octet_as=False)
 FAULTS = {number: name.removeprefix("BGP_") for number, name in ffi.typeof("enum bgp_fault").elements.items()}
 
@@ -39,6 +40,8 @@ def core(body: bytes, session: Session) -> Decoded:
             "path_ids_ipv6": 6 in session.path_ids,
             "extended_next_hop": session.extended_next_hop,
             "confederation": session.confederation,
+            "router_id": session.router_id,
+            "peer_router_id": session.peer_router_id,
         },
     )
     body_copy = ffi.new("uint8_t[]", body or b"\0")  # of exactly its size, so that a sanitizer sees what is behind it
@@ -171,6 +174,8 @@ SESSIONS = st.builds(
     four_octet_as=st.booleans(),
     path_ids=st.sampled_from([frozenset(some) for n in range(3) for some in itertools.combinations((4, 6), n)]),
     extended_next_hop=st.booleans(),
+    router_id=st.sampled_from([0, 0x0A000001]),
+    peer_router_id=st.sampled_from([0, 0x0A000002]),
 )
 
 
@@ -229,6 +234,16 @@ def test_real_updates(file: Path) -> None:
         if decoded.faults == {"AS_PATH"}:
             inside = session._replace(confederation=True)
             assert core(body, inside) == decode(body, inside)
+
+
+def test_a_route_of_a_peer_inside_our_as_is_prepared_for_others_inside() -> None:
+    """RFC 4456 section 8: who brought it into the AS, and through which clusters it went."""
+    ours, theirs = b"\x0a\0\0\1", b"\x0a\0\0\2"
+    body = message(GOOD, NLRI)
+    assert core(body, REFLECTED).attributes.items() >= {9: (0x80, theirs), 10: (0x80, ours)}.items()
+    again = message(GOOD + attribute(9, b"\1\2\3\4", 0x80) + attribute(10, b"\1\1\1\1", 0x80), NLRI)
+    assert core(again, REFLECTED).attributes.items() >= {9: (0x80, b"\1\2\3\4"), 10: (0x80, ours + b"\1\1\1\1")}.items()
+    assert not {9, 10} & core(body, REFLECTED._replace(peer_as=65002)).attributes.keys()
 
 
 def test_as_octets_say_it() -> None:

@@ -216,7 +216,9 @@ def test_an_update_in_octets_says_what_its_session_negotiated(name: str) -> None
     for line in sample_lines(f"{name}-update", "packets-5.0.15"):
         event = decode(line)
         assert isinstance(event, Octets)
-        assert event.agreed == session("5.0.15", name)._replace(router_id=0), "which only the OPENs say"
+        assert event.agreed == session("5.0.15", name)._replace(router_id=0, peer_router_id=0), (
+            "which only the OPENs say"
+        )
         assert event.local == "127.0.0.1"
 
 

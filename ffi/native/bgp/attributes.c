@@ -230,13 +230,31 @@ static size_t write_aggregator(const struct attributes *attributes, const struct
     return 8;
 }
 
+/* The ORIGINATOR_ID and CLUSTER_LIST with which a route of a peer inside our AS is advertised to others inside (RFC
+ * 4456 section 8). For receivers outside they are left out as any. */
+static size_t write_reflection(const struct attributes *attributes, const struct bgp_session *session, unsigned code,
+                               uint8_t *out)
+{
+    struct octets known = has(attributes, code) ? attributes->at[code].value : (struct octets){0};
+    bool by_us = code == CLUSTER_LIST, first = code == ORIGINATOR_ID && known.n == 0;
+    size_t more = by_us || first ? 4 : 0, head = write_head(code, OPTIONAL, known.n + more, out);
+    if (more)
+        put32(out + head, by_us ? session->router_id : session->peer_router_id);
+    if (known.n)
+        memcpy(out + head + more, known.at, known.n);
+    return head + more + known.n;
+}
+
 size_t attributes_write(const struct attributes *attributes, const struct bgp_session *session, uint8_t *out,
                         int64_t *first_as)
 {
+    static const uint64_t REFLECTION = UINT64_C(1) << ORIGINATOR_ID | UINT64_C(1) << CLUSTER_LIST;
+    bool inside = session->local_as == session->peer_as && session->router_id && session->peer_router_id;
     size_t n = 0;
     *first_as = -1;
     for (unsigned word = 0; word < 4; word++) {
-        for (uint64_t bits = attributes->present[word]; bits; bits &= bits - 1) {
+        uint64_t all = attributes->present[word] | (inside && word == 0 ? REFLECTION : 0);
+        for (uint64_t bits = all; bits; bits &= bits - 1) {
             unsigned code = 64 * word + (unsigned)__builtin_ctzll(bits);
             const struct attribute *attribute = &attributes->at[code];
             size_t size = attribute->value.n;
@@ -253,6 +271,10 @@ size_t attributes_write(const struct attributes *attributes, const struct bgp_se
                 size_t head = write_head(code, attribute->flags, size, out + n);
                 memmove(out + n + head, path, size);
                 n += head + size;
+                continue;
+            }
+            if (inside && (code == ORIGINATOR_ID || code == CLUSTER_LIST)) {
+                n += write_reflection(attributes, session, code, out + n);
                 continue;
             }
             const uint8_t *from = attribute->value.at;

@@ -27,6 +27,7 @@
 struct bgp_session {
     uint32_t local_as, peer_as;
     uint32_t router_id;        /* ours, as our OPEN has it, and our cluster's, too; 0: not known */
+    uint32_t peer_router_id;   /* the peer's, likewise; 0: not known, and its routes are not prepared for reflection */
     uint8_t addresses[2][16];  /* the peer's and ours, of the session itself */
     uint8_t addresses_n[2];    /* octets of each: 4 or 16; 0: not known */
     uint8_t four_octet_as;     /* both sides have the capability (RFC 6793) */

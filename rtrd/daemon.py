@@ -126,6 +126,7 @@ class Daemon:
             started=self._start_date, ready=lambda: self.ready,
         )  # fmt: skip
         registry.problems_of(self._problems)
+        registry.problems_of(self.attachments.problems)
         self.health.register(registry)
         registry.metric(
             "rtrd_build_info", "Always 1.",

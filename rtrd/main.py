@@ -23,6 +23,7 @@ from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
 from rtrd.api.server import APIServer
 from rtrd.api.trend import Trend
 from rtrd.api.whatif import WhatIf, WhatIfQueries
+from rtrd.base import early_hangups
 from rtrd.base.loop import WatchedLoop
 from rtrd.daemon import DONE, Daemon
 from rtrd.reload import Reloading
@@ -68,6 +69,9 @@ class Service:
         daemon, settings = self.daemon, self.daemon.settings
         server = APIServer(self.app(), settings.control, settings.http, group=settings.control_group)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reloading.on_signal)
+        if early_hangups.came():
+            self.reloading.on_signal()
+        daemon.registry.problems_of(server.problems)
         self.monitor.start()
         await daemon.start(exabgp=exabgp)
         self.trend.start()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +18,9 @@ from rtrd.api.connections import Connections, Requests
 from rtrd.api.no_http import Complaints, Tolerant
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
-from rtrd.base.sockets import UnixListener, tcp_listener
+from rtrd.base.registry import Problem
+from rtrd.base.socket_keeper import SocketKeeper
+from rtrd.base.sockets import tcp_listener
 
 SHUTDOWN: Final = 0.5
 """Seconds that open requests get when the daemon ends."""
@@ -38,7 +42,8 @@ class APIServer:
         self._runner: web.AppRunner | None = None
         self._server: Tolerant | None = None
         self._connections: list[Connections] = []
-        self._listener: UnixListener | None = None
+        self._keeper: SocketKeeper | None = None
+        self._control: Connections | None = None
         self.http: Endpoint | None = None
         """Where TCP is really listened on, once started."""
 
@@ -58,8 +63,9 @@ class APIServer:
         self._server = Tolerant(self._runner.server)
         try:
             if self._path is not None:
-                self._listener = UnixListener(self._path, group=self._group)
-                self._listen(self._listener.socket, requests)
+                listen = partial(self._listen_here, requests)
+                self._keeper = SocketKeeper(self._path, listen, self._unlisten_here, group=self._group)
+                self._keeper.start()
             if self._http is not None:
                 listener = tcp_listener(self._http)
                 self.http = Endpoint(self._http.host, listener.getsockname()[1])
@@ -69,11 +75,25 @@ class APIServer:
             raise
         logger.info("the API is served", control=str(self._path), http=str(self.http or "none"))
 
-    def _listen(self, listener: socket.socket, requests: Requests) -> None:
+    def problems(self) -> Iterator[Problem]:
+        """Say what became of the socket's file."""
+        if self._keeper is not None:
+            yield from self._keeper.problems()
+
+    def _listen(self, listener: socket.socket, requests: Requests) -> Connections:
         assert self._server is not None
         connections = Connections(self._server, requests)
         self._connections.append(connections)
         connections.listen(listener)
+        return connections
+
+    def _listen_here(self, requests: Requests, listener: socket.socket) -> None:
+        self._control = self._listen(listener, requests)
+
+    def _unlisten_here(self) -> None:
+        if self._control is not None and self._control in self._connections:
+            self._control.close()
+            self._connections.remove(self._control)
 
     async def close(self) -> None:
         """Stop listening, end what is open, remove the socket file if it is still ours."""
@@ -83,7 +103,6 @@ class APIServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        if self._listener is not None:
-            if not self._listener.close():
-                logger.info("the socket file was already gone", path=str(self._path))
-            self._listener = None
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from rtrd.api.requests import get, number
 from rtrd.api.responses import json
+from rtrd.base.errors import NotReadyError
 from rtrd.rib.engine import Engine
 from rtrd.rib.whatif import COVERS, Changed, TableWhatIf, View
 from rtrd.routers import Routers
@@ -34,6 +35,8 @@ ROWS: Final = 1000
 """By default."""
 BODY_TIME: Final = 60.0
 """Seconds that a client may take to send a VRP file."""
+MOST_BODIES: Final = 2
+"""VRP files at a time: each takes some 100 MB, and a connection."""
 MOST_FILE: Final = 2_000_000
 """VRPs of a file; there are 0.7 million in the world."""
 
@@ -48,6 +51,7 @@ class WhatIf:
         self._slurm = slurm
         self._routers = routers
         self._lock = asyncio.Lock()
+        self._bodies = 0
 
     async def ask(self, edits: Sequence[VRPEdit], most: int) -> dict[str, Any]:
         """Tell what some VRPs would change that appear or vanish; `most`: routes that are named.
@@ -78,27 +82,38 @@ class WhatIf:
 
     async def replacing(self, chunks: AsyncIterator[bytes], most: int) -> dict[str, Any]:
         """Tell what would change if the caches said exactly these packed VRPs; SLURM files count as they do."""
-        async with self._lock:
-            then = self._new_set()
-            rest = b""
-            size = 0
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > MOST_FILE * PACKED.size:
-                    raise ValueError(f"more than {MOST_FILE} VRPs: this is not a VRP file")
-                records = rest + chunk
-                whole = len(records) // PACKED.size * PACKED.size
-                for at in range(0, whole, _STEP):
-                    then.stage(0, memoryview(records)[at : min(at + _STEP, whole)])
-                    await asyncio.sleep(0)
-                rest = records[whole:]
-            if rest:
-                raise ValueError("the body is not packed VRPs: it ends in the middle of one")
-            then.commit(0)
-            for packed in self._slurm.assertions:
-                then.stage(SLURM, packed)
-            then.commit(SLURM)
-            return {**await self._go_over(View(and_with=then), None, most), "without_effect": []}
+        if self._bodies >= MOST_BODIES:
+            raise NotReadyError(f"{MOST_BODIES} VRP files are being sent already: try again later")
+        self._bodies += 1
+        try:
+            then = await self._read(chunks)
+            async with self._lock:
+                return {**await self._go_over(View(and_with=then), None, most), "without_effect": []}
+        finally:
+            self._bodies -= 1
+
+    async def _read(self, chunks: AsyncIterator[bytes]) -> VRPSet:
+        """Give the set of a body; however slow it comes, others are answered meanwhile."""
+        then = self._new_set()
+        rest = b""
+        size = 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > MOST_FILE * PACKED.size:
+                raise ValueError(f"more than {MOST_FILE} VRPs: this is not a VRP file")
+            records = rest + chunk
+            whole = len(records) // PACKED.size * PACKED.size
+            for at in range(0, whole, _STEP):
+                then.stage(0, memoryview(records)[at : min(at + _STEP, whole)])
+                await asyncio.sleep(0)
+            rest = records[whole:]
+        if rest:
+            raise ValueError("the body is not packed VRPs: it ends in the middle of one")
+        then.commit(0)
+        for packed in self._slurm.assertions:
+            then.stage(SLURM, packed)
+        then.commit(SLURM)
+        return then
 
     def _new_set(self) -> VRPSet:
         """Give a set that treats VRPs as ours does."""

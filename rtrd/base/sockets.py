@@ -56,6 +56,13 @@ class UnixListener:
                 why = error.strerror if isinstance(error, OSError) else "there is no such group"
                 raise ListenError(f"{what}: cannot give {path} to the group {group!r}: {why}") from error
 
+    def is_there(self) -> bool:
+        """Tell whether the file at its path is still ours."""
+        try:
+            return self.path.lstat().st_ino == self._inode
+        except OSError:
+            return False
+
     def close(self) -> bool:
         """Close it and remove its file if that is still ours. False: the file was already gone."""
         self.socket.close()

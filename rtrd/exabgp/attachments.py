@@ -27,7 +27,8 @@ from typing import Final, Protocol
 
 from rtrd.base import log
 from rtrd.base.notation import ROUTER_NAME
-from rtrd.base.sockets import UnixListener
+from rtrd.base.registry import Problem
+from rtrd.base.socket_keeper import SocketKeeper
 from rtrd.base.text import counted
 from rtrd.exabgp.session import ExaBGP
 
@@ -76,10 +77,12 @@ class Attachments:
 
     def __init__(self, path: Path, routers: Routers, *, group: str | None = None) -> None:
         """Listen nowhere yet. `group`: who may connect; None: the process's own group."""
-        self._path = path
-        self._group = group
         self._routers = routers
-        self._listener: UnixListener | None = None
+        self._listening: socket.socket | None = None
+        self._keeper = SocketKeeper(
+            path, self._listen, self._unlisten, kind=socket.SOCK_SEQPACKET, what="attach", group=group
+        )
+        self.problems: Callable[[], Iterator[Problem]] = self._keeper.problems
         self._loop = asyncio.get_running_loop()
         self._open: set[_Attachment] = set()
         self.drains: set[object] = set()
@@ -89,33 +92,40 @@ class Attachments:
 
     async def start(self) -> None:
         """Listen. Raises ListenError."""
-        self._listener = UnixListener(self._path, socket.SOCK_SEQPACKET, "attach", group=self._group)
-        self._listener.socket.listen()
-        self._accept_more()
+        self._keeper.start()
 
     def close(self) -> None:
         """Stop listening, and give every ExaBGP back to its attach process."""
-        if self._listener is not None:
-            if self._again is not None:
-                self._again.cancel()
-            self._loop.remove_reader(self._listener.socket)
-            self._listener.close()
-            self._listener = None
+        self._keeper.close()
         for attachment in tuple(self._open):
             attachment.close()
 
     def _accept_more(self) -> None:
-        assert self._listener is not None
-        self._loop.add_reader(self._listener.socket, self._accept)
+        assert self._listening is not None
+        self._loop.add_reader(self._listening, self._accept)
+
+    def _listen(self, listening: socket.socket) -> None:
+        listening.listen()
+        self._listening = listening
+        self._accept_more()
+
+    def _unlisten(self) -> None:
+        """Take no more from there; the socket is the keeper's to close."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if self._listening is not None:
+            self._loop.remove_reader(self._listening)
+            self._listening = None
 
     def _accept(self) -> None:
-        assert self._listener is not None
+        assert self._listening is not None
         try:
-            connection, _ = self._listener.socket.accept()
+            connection, _ = self._listening.accept()
         except OSError as error:  # it gave up, or we have no descriptor left
             self.complain("accept", "an attach process could not be heard", why=os.strerror(error.errno or 0))
             if error.errno in _NONE_LEFT:  # it would be called again at once, and for nothing
-                self._loop.remove_reader(self._listener.socket)
+                self._loop.remove_reader(self._listening)
                 self._again = self._loop.call_later(AGAIN, self._accept_more)
             return
         if len(self._open) + len(self.drains) >= MOST:

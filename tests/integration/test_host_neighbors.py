@@ -1,0 +1,86 @@
+"""What others on the host do to a daemon: socket files that vanish, SIGHUP at any moment, slow senders."""
+
+import os
+import signal
+import socket
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from rtrd.base import socket_paths
+from rtrd.commands import http_client
+from rtrd.demo.caches import VRP
+from rtrd.demo.lab import Lab
+from tests.lab.daemons import Daemon
+from tests.lab.programs import RTRD
+from tests.lab.stayrtr import StayRTR
+from tests.lab.wait import SECONDS, wait_until
+
+VRPS = [VRP("192.0.2.0/24", 24, 64500)]
+
+
+@pytest.fixture
+def daemon(lab: Lab) -> Daemon:
+    return lab.start(Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))]))
+
+
+def test_a_socket_whose_file_is_removed_is_made_again(daemon: Daemon) -> None:
+    paths = (daemon.socket, socket_paths.attach_path(daemon.socket))
+    before = [path.stat().st_ino for path in paths]
+    for path in paths:
+        path.unlink()
+    said = {f"{path} was removed; it was made again" for path in paths}
+    daemon.wait_status(lambda status: said <= {one["what"] for one in status["problems"]}, "both sockets again")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.connect(str(paths[1]))
+    assert all(path.stat().st_ino not in before for path in paths)
+    daemon.stop()
+    assert not any(path.exists() for path in paths)
+
+
+def test_what_lies_where_the_socket_was_is_left_alone(daemon: Daemon) -> None:
+    attach = socket_paths.attach_path(daemon.socket)
+    attach.unlink()
+    attach.write_text("mine")
+    words = f"{attach} was removed, and can't be made again"
+    status = daemon.wait_status(
+        lambda status: any(one["what"].startswith(words) for one in status["problems"]), "what is in the way"
+    )
+    assert any("is not a socket; it is left alone" in one["what"] for one in status["problems"])
+    assert attach.read_text() == "mine"
+
+
+def test_hangups_from_the_first_moment_on_are_no_death(lab: Lab) -> None:
+    """As of a `systemctl reload` just after the start; the interpreter's own start is nobody's to change."""
+    daemon = Daemon(lab.folder, [lab.start(StayRTR(lab.folder, VRPS))])
+    argv = [RTRD, "run", "-c", str(daemon.config), "--log", "human"]
+    with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: _handles_hangups(process.pid), "a handler")
+        for _ in range(200):
+            process.send_signal(signal.SIGHUP)
+            if daemon.status() is not None:
+                break
+        wait_until(lambda: daemon.status() is not None, "an answer")
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+
+
+def _handles_hangups(pid: int) -> bool:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (signal.SIGHUP - 1) & 1)
+    return False
+
+
+def test_slow_senders_of_vrp_files_hold_up_nobody(daemon: Daemon) -> None:
+    head = b"POST /whatif HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2200\r\n\r\n" + os.urandom(10)
+    with ExitStack() as slow:
+        for _ in range(140):
+            client = slow.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(daemon.socket))
+            client.sendall(head)
+        wait_until(lambda: daemon.status() is not None, "an answer among them")
+        with http_client.ask(daemon.socket, "/whatif?vrp=%2B192.0.2.0/24-24@64501") as answer:
+            assert answer.value()["routes"] == 0

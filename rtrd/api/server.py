@@ -18,8 +18,8 @@ from rtrd.api.connections import Connections, Requests
 from rtrd.api.no_http import Complaints, Tolerant
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
+from rtrd.base.lasting_socket import LastingSocket
 from rtrd.base.registry import Problem
-from rtrd.base.socket_keeper import SocketKeeper
 from rtrd.base.sockets import tcp_listener
 
 SHUTDOWN: Final = 0.5
@@ -42,7 +42,7 @@ class APIServer:
         self._runner: web.AppRunner | None = None
         self._server: Tolerant | None = None
         self._connections: list[Connections] = []
-        self._keeper: SocketKeeper | None = None
+        self._file: LastingSocket | None = None
         self._control: Connections | None = None
         self.http: Endpoint | None = None
         """Where TCP is really listened on, once started."""
@@ -64,8 +64,8 @@ class APIServer:
         try:
             if self._path is not None:
                 listen = partial(self._listen_here, requests)
-                self._keeper = SocketKeeper(self._path, listen, self._unlisten_here, group=self._group)
-                self._keeper.start()
+                self._file = LastingSocket(self._path, listen, self._unlisten_here, group=self._group)
+                self._file.start()
             if self._http is not None:
                 listener = tcp_listener(self._http)
                 self.http = Endpoint(self._http.host, listener.getsockname()[1])
@@ -77,8 +77,8 @@ class APIServer:
 
     def problems(self) -> Iterator[Problem]:
         """Say what became of the socket's file."""
-        if self._keeper is not None:
-            yield from self._keeper.problems()
+        if self._file is not None:
+            yield from self._file.problems()
 
     def _listen(self, listener: socket.socket, requests: Requests) -> Connections:
         assert self._server is not None
@@ -103,6 +103,6 @@ class APIServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        if self._keeper is not None:
-            self._keeper.close()
-            self._keeper = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from rtrd.base import log
+from rtrd.base.lasting_socket import LastingSocket
 from rtrd.base.notation import ROUTER_NAME
 from rtrd.base.registry import Problem
-from rtrd.base.socket_keeper import SocketKeeper
 from rtrd.base.text import counted
 from rtrd.exabgp.session import ExaBGP
 
@@ -79,10 +79,10 @@ class Attachments:
         """Listen nowhere yet. `group`: who may connect; None: the process's own group."""
         self._routers = routers
         self._listening: socket.socket | None = None
-        self._keeper = SocketKeeper(
+        self._file = LastingSocket(
             path, self._listen, self._unlisten, kind=socket.SOCK_SEQPACKET, what="attach", group=group
         )
-        self.problems: Callable[[], Iterator[Problem]] = self._keeper.problems
+        self.problems: Callable[[], Iterator[Problem]] = self._file.problems
         self._loop = asyncio.get_running_loop()
         self._open: set[_Attachment] = set()
         self.drains: set[object] = set()
@@ -92,11 +92,11 @@ class Attachments:
 
     async def start(self) -> None:
         """Listen. Raises ListenError."""
-        self._keeper.start()
+        self._file.start()
 
     def close(self) -> None:
         """Stop listening, and give every ExaBGP back to its attach process."""
-        self._keeper.close()
+        self._file.close()
         for attachment in tuple(self._open):
             attachment.close()
 
@@ -110,7 +110,7 @@ class Attachments:
         self._accept_more()
 
     def _unlisten(self) -> None:
-        """Take no more from there; the socket is the keeper's to close."""
+        """Take no more from there; the socket is not ours to close."""
         if self._again is not None:
             self._again.cancel()
             self._again = None

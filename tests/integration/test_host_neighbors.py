@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ def test_a_socket_whose_file_is_removed_is_made_again(daemon: Daemon) -> None:
     daemon.wait_status(lambda status: said <= {one["what"] for one in status["problems"]}, "both sockets again")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
         client.connect(str(paths[1]))
-    assert all(path.stat().st_ino not in before for path in paths)
+    assert all(path.stat().st_ino != old for path, old in zip(paths, before, strict=True))
     daemon.stop()
     assert not any(path.exists() for path in paths)
 
@@ -81,6 +81,11 @@ def test_slow_senders_of_vrp_files_hold_up_nobody(daemon: Daemon) -> None:
             client = slow.enter_context(socket.socket(socket.AF_UNIX))
             client.connect(str(daemon.socket))
             client.sendall(head)
-        wait_until(lambda: daemon.status() is not None, "an answer among them")
-        with http_client.ask(daemon.socket, "/whatif?vrp=%2B192.0.2.0/24-24@64501") as answer:
-            assert answer.value()["routes"] == 0
+        wait_until(lambda: _routes_looked_at(daemon) == 0, "an answer among them")
+
+
+def _routes_looked_at(daemon: Daemon) -> int | None:
+    refused = suppress(OSError, http_client.RefusedError, http_client.NoDaemonError)
+    with refused, http_client.ask(daemon.socket, "/whatif?vrp=%2B192.0.2.0/24-24@64501") as answer:
+        return int(answer.value()["routes"])
+    return None

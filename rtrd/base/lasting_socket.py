@@ -21,7 +21,7 @@ TOLD: Final = 600.0
 logger = log.get("control")
 
 
-class SocketKeeper:
+class LastingSocket:
     """Listens on a unix socket, from `start` to `close`."""
 
     def __init__(

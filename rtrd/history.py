@@ -31,7 +31,7 @@ MOST_WAITING: Final = 200_000
 """Changes that wait for the thread: 20 MB."""
 TOGETHER: Final = 1.0
 """Seconds of changes that are written in one go."""
-PATIENCE: Final = 10.0
+PATIENCE: Final = 5.0
 """Seconds that the end of the daemon waits for the last of them."""
 
 logger = log.get("history")

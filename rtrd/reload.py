@@ -16,6 +16,7 @@ from typing import NamedTuple
 from rtrd import config
 from rtrd.base import log
 from rtrd.base.faults import FaultyFileError, FileFault
+from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.systemd_notify import Notifier
 from rtrd.caches import Caches
@@ -104,12 +105,15 @@ class Reloading:
             yield Problem(self._refused, None, "warning", "reload")
 
     async def _reload(self) -> Reloaded:
-        new = await asyncio.to_thread(_read, self._path)
+        try:
+            new = await in_thread(PATIENCE, _read, self._path)
+        except OSError as error:
+            raise FaultyFileError([FileFault(str(self._path), 0, f"cannot be read: {error.strerror}")]) from error
         reloadable = {key for setting in self._registry.settings for key in setting.keys}
         changes = compare(self.in_force, new, reloadable)
         try:
-            certificates = None if self._relay is None else await asyncio.to_thread(self._relay.read_certificates)
-        except RelayError as error:
+            certificates = None if self._relay is None else await in_thread(PATIENCE, self._relay.read_certificates)
+        except (RelayError, OSError) as error:
             raise FaultyFileError([FileFault(str(self._path), 0, f"rtr-server: tls: {error}")]) from error
         try:
             await self._apply(merged(self.in_force, new, reloadable))

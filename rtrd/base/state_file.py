@@ -12,6 +12,7 @@ import msgspec
 
 from rtrd.base import atomic_file
 from rtrd.base.background import Background
+from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.files import read_file
 
 AGAIN: Final = 30.0
@@ -50,7 +51,7 @@ class StateFile(Generic[T]):
     async def load(self) -> T | None:
         """Give what the previous run kept; None: nothing that can be read."""
         try:
-            return self._decoder.decode(await asyncio.to_thread(read_file, self._path, self._most))
+            return self._decoder.decode(await in_thread(PATIENCE, read_file, self._path, self._most))
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -80,7 +81,7 @@ class StateFile(Generic[T]):
             try:
                 await asyncio.wait_for(self._changed.wait(), AGAIN)
             except TimeoutError:
-                if not self._missed() or await asyncio.to_thread(self._path.exists):
+                if not self._missed() or await in_thread(PATIENCE, self._path.exists):
                     continue
             self._now.clear()
             if not await self._write():
@@ -91,7 +92,7 @@ class StateFile(Generic[T]):
         self._changed.clear()
         content = self._content()
         try:
-            await asyncio.to_thread(lambda: atomic_file.replace(self._path, msgspec.json.encode(content)))
+            await in_thread(PATIENCE, lambda: atomic_file.replace(self._path, msgspec.json.encode(content)))
         except OSError as error:
             self.fault = f"{self._path}: cannot be written: {error.strerror}"
             self._changed.set()

@@ -10,9 +10,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from rtrd.base import log
+from rtrd.base import file_thread, log
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock
+from rtrd.base.file_thread import in_thread
 from rtrd.base.registry import Problem, Registry
 
 POLL: Final = 1.0
@@ -58,7 +59,11 @@ class StateFolder:
     async def look(self) -> None:
         """See how it is now. A trial is only made where something failed: it would wear the disk out."""
         faults = self._registry.state_faults()
-        why = await asyncio.to_thread(_why_unusable, self._path)
+        why: str | None
+        try:
+            why = await in_thread(file_thread.PATIENCE, _why_unusable, self._path)
+        except OSError as error:
+            why = error.strerror
         if why is None and (faults or self.fault is not None):
             why = await self._try(faults)
         if why is None and self.fault is not None and faults and self._waited < PATIENCE:
@@ -73,7 +78,10 @@ class StateFolder:
         now = self._clock.steady()
         if faults.keys() != self._examined or now >= self._again:
             self._again = now + AGAIN
-            self._tried = await asyncio.to_thread(_trial, self._path)
+            try:
+                self._tried = await in_thread(file_thread.LONG, _trial, self._path)
+            except OSError as error:
+                self._tried = error.strerror
         # What is larger than a trial may be what finds no room.
         return self._tried or (_FULL if any(words in why for why in faults.values() for words in _SAY_FULL) else None)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint, parse_endpoint
+from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.notation import said
 from rtrd.rtr.client import Limits
 from rtrd.rtr.intervals import Intervals
@@ -50,11 +51,15 @@ class FileFollower:
     async def load(self) -> None:
         """Read the file and serve it; raises VRPFileError."""
         # Taken before reading: a file that changes meanwhile differs at the next look.
-        self._seen = signature(self._path)
-        if self._seen and self._seen.st_size > LARGE:
-            file = await read_apart(self._path, self._allow_bad)
-        else:
-            file = await asyncio.to_thread(files.read, self._path, self._allow_bad)
+        try:
+            self._seen = await in_thread(PATIENCE, signature, self._path)
+            if self._seen and self._seen.st_size > LARGE:
+                async with asyncio.timeout(LONG):
+                    file = await read_apart(self._path, self._allow_bad)
+            else:
+                file = await in_thread(PATIENCE, files.read, self._path, self._allow_bad)
+        except OSError as error:  # a TimeoutError, too
+            raise VRPFileError(f"{self._path}: {error.strerror or 'the file system does not answer'}") from error
         if file.fault_count:
             self._log.warning("entries left out", count=file.fault_count, first=file.faults)
         count, keys = file.count, file.router_keys
@@ -80,7 +85,7 @@ class FileFollower:
             try:
                 await asyncio.wait_for(self._asked.wait(), POLL)
             except TimeoutError:
-                if signature(self._path) == self._seen:
+                if await self._is_as_it_was():
                     continue
             if self._asked.is_set() and self.certificates is not None:
                 await self._renew(self.certificates)
@@ -90,10 +95,16 @@ class FileFollower:
             except VRPFileError as error:
                 self._log.error("VRP file refused; the old set stays in force", fault=str(error))
 
+    async def _is_as_it_was(self) -> bool:
+        try:
+            return await in_thread(PATIENCE, signature, self._path) == self._seen
+        except OSError:  # reading it says so
+            return False
+
     async def _renew(self, certificates: Callable[[], ssl.SSLContext]) -> None:
         try:
-            self._server.renew_tls(await asyncio.to_thread(certificates))
-        except TLSError as error:
+            self._server.renew_tls(await in_thread(PATIENCE, certificates))
+        except (TLSError, OSError) as error:
             self._log.error("certificates refused; the old ones stay in force", fault=str(error))
 
 

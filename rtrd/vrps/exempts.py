@@ -15,12 +15,13 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from rtrd.base import atomic_file, log
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
+from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.registry import Registry
 from rtrd.base.text import counted
 from rtrd.vrps.exempt import MOST, MOST_OF_PREFIX, Exempt, Key, decode, encode
@@ -34,6 +35,9 @@ MAX_OCTETS: Final = 8 << 20
 """A longer file is refused; one of as many exempts as there can be is shorter."""
 POLL: Final = 1.0
 """Seconds between two looks at the file and at what is over."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 LOCKED: Final = 5.0
 """Seconds that a change waits for another daemon's."""
 MOST_SHOWN: Final = 10
@@ -126,7 +130,7 @@ class Exempts:
                 change(found)
             else:
                 try:
-                    found, self._seen = await asyncio.to_thread(self._rewrite, self.path, change)
+                    found, self._seen = await _in_thread(self._rewrite, self.path, change)
                 except UnusableFileError as error:
                     raise ConflictError(f"nothing has changed, for it could not be kept: {error}") from error
                 self._fault = None
@@ -147,15 +151,15 @@ class Exempts:
         """Do as the file says now; when it can't be used, what it said before stays in force."""
         if self.path is None:
             return
-        seen = await asyncio.to_thread(signature, self.path)
-        if seen is None and self._found and await asyncio.to_thread(self.path.parent.is_dir):
+        seen = await _in_thread(signature, self.path)
+        if seen is None and self._found and await _in_thread(self.path.parent.is_dir):
             await self._restore(self.path)
             return
         if seen is None and self._found:  # the folder is gone, which is told of by whoever looks at it
             self._seen, self._fault = None, f"{self.path.parent}: there is no such folder"
             return
         try:
-            found = self._still(await asyncio.to_thread(_read, self.path))
+            found = self._still(await _in_thread(_read, self.path))
         except UnusableFileError as error:
             if self._fault != str(error):
                 logger.error("exempts refused; what they were before stays in force", fault=str(error))  # noqa: TRY400
@@ -168,11 +172,11 @@ class Exempts:
         """Write all that is in force again: that a file is lost, alone or with its folder, is nobody's decision."""
         found = self._still(self._found)
         try:
-            await asyncio.to_thread(atomic_file.replace, path, encode(found.values()))
+            await in_thread(PATIENCE, atomic_file.replace, path, encode(found.values()))
         except OSError as error:
             self._fault = f"{path}: cannot be written: {error.strerror}"
             return
-        self._seen, self._fault = await asyncio.to_thread(signature, path), None
+        self._seen, self._fault = await _in_thread(signature, path), None
         logger.warning("the exempts' file was gone; it is written again", file=str(path), exempts=len(found))
 
     async def _follow(self) -> None:
@@ -187,7 +191,7 @@ class Exempts:
         """Read the file again if it changed, and end what is over."""
         async with self._lock:
             if self.path is not None and (
-                await asyncio.to_thread(signature, self.path) != self._seen or (self._fault and self._seen is None)
+                await self._signature(self.path) != self._seen or (self._fault and self._seen is None)
             ):
                 await self._read()
             if self._next_end is None or self._clock.wall() < self._next_end:
@@ -197,9 +201,15 @@ class Exempts:
             await self._put_in_force(self._still(self._found), f"{which}: the time is over")
             if self.path is not None:
                 try:
-                    _, self._seen = await asyncio.to_thread(self._rewrite, self.path, lambda _: None)
+                    _, self._seen = await _in_thread(self._rewrite, self.path, lambda _: None)
                 except UnusableFileError as error:  # they are left out whenever it is read
                     logger.warning("exempts that are over stay in their file", why=str(error))
+
+    async def _signature(self, path: Path) -> Signature | None:
+        try:
+            return await _in_thread(signature, path)
+        except UnusableFileError:  # reading it says so
+            return None
 
     async def _put_in_force(self, found: Found, cause: str) -> None:
         came, went = found.keys() - self._found.keys(), self._found.keys() - found.keys()
@@ -213,6 +223,14 @@ class Exempts:
     def _still(self, found: Found) -> Found:
         now = self._clock.wall()
         return {key: one for key, one in found.items() if not one.is_over(now)}
+
+
+async def _in_thread(work: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
+    """Do what needs the disk. Raises UnusableFileError when that does not answer."""
+    try:
+        return await in_thread(PATIENCE + LOCKED, work, *arguments, **options)
+    except OSError as error:
+        raise UnusableFileError(f"the state folder: {error.strerror}") from error
 
 
 @contextlib.contextmanager

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from rtrd.base import log
 from rtrd.base.faults import FileFault
+from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.files import read_file
 from rtrd.base.registry import Problem, Registry, Samples
 from rtrd.vrps.router_keys import KeySet
@@ -128,12 +129,17 @@ class SlurmFiles:
         async with self._loading:  # else what is read slowly would come into force after what was read later
             if not self._paths and not self._in_force:
                 return
-            # Looked at before reading: a file that changes meanwhile differs at the next look.
-            self._seen = await asyncio.to_thread(self._look)
             try:
-                files, reasons = await asyncio.to_thread(_with_reasons, self._paths)
+                # Looked at before reading: a file that changes meanwhile differs at the next look.
+                self._seen = await in_thread(PATIENCE, self._look)
+                files, reasons = await in_thread(PATIENCE, _with_reasons, self._paths)
             except SlurmError as error:
                 self._refuse(error)
+                return
+            except OSError as error:
+                self._seen = []
+                faults = [FileFault(str(path), 0, f"cannot be read: {error.strerror}") for path in self._paths]
+                self._refuse(SlurmError(faults), set(self._faults.values()))
                 return
             self._faults = {}
             self._task_queue.do(self._put_in_force(files, reasons))
@@ -153,8 +159,10 @@ class SlurmFiles:
                 await self._wake.wait()
             await asyncio.sleep(POLL)
             try:
-                if await asyncio.to_thread(self._look) != self._seen:
+                if await in_thread(PATIENCE, self._look) != self._seen:
                     await self.load()
+            except OSError:  # while it hangs, reading it says so
+                await self.load()
             except Exception:
                 logger.exception("SLURM files could not be applied; rtrd will look at them again")
 
@@ -176,10 +184,13 @@ class SlurmFiles:
     def _look(self) -> list[object]:
         return [signature(path) for path in self._paths]
 
-    def _refuse(self, error: SlurmError) -> None:
+    def _refuse(self, error: SlurmError, said: Collection[str] = ()) -> None:
+        """Leave in force what was. `said`: faults that the log has already."""
         self._faults = {}
         for fault in error.faults:
             self._faults.setdefault(fault.file, str(fault))
+            if str(fault) in said:
+                continue
             logger.error("SLURM files refused; what they said before stays in force", fault=str(fault))
 
     def _put_in_force(self, files: list[File], reasons: Reasons) -> Generator[None]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rtrd.base import log
 from rtrd.base.clock import Clock
+from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.registry import Registry
 from rtrd.vrps import snapshot
 from rtrd.vrps.copying import copy
@@ -44,9 +45,9 @@ class SnapshotKeeper:
     async def load(self) -> None:
         """Let the VRPs of the previous run count, if they still may; say why not. To be called before caches are."""
         try:
-            found = await asyncio.to_thread(snapshot.read, self._path, self._clock.wall(), self._expire)
-        except SnapshotError as error:
-            self._fault = str(error)
+            found = await in_thread(LONG, snapshot.read, self._path, self._clock.wall(), self._expire)
+        except (SnapshotError, OSError) as error:
+            self._fault = _said(self._path, error)
             logger.error("the snapshot is not used; rtrd starts without VRPs", why=self._fault)  # noqa: TRY400
             return
         if found is None:
@@ -73,7 +74,10 @@ class SnapshotKeeper:
         self._stop.set()
         if self._task is None:
             return
-        await self._task
+        await asyncio.wait([self._task], timeout=PATIENCE)
+        if not self._task.done():  # the disk does not answer
+            self._task.cancel()
+            return
         await self._effective.task_queue.done()
         found = self._effective.to_keep()
         if found is not None and self._schedule.stale(self._effective.vrp_set.generation, found[1]):
@@ -113,7 +117,10 @@ class SnapshotKeeper:
 
     async def _look_at_folder(self) -> None:
         """See at once that the folder was taken away, and when it is back begin anew."""
-        why = await asyncio.to_thread(snapshot.why_no_folder, self._path.parent)
+        try:
+            why = await in_thread(PATIENCE, snapshot.why_no_folder, self._path.parent)
+        except OSError as error:
+            why = _said(self._path.parent, error)
         if why is not None:
             self._fault, self._gone = why, True
         elif self._gone:
@@ -141,9 +148,9 @@ class SnapshotKeeper:
         records = await copy(self._effective.vrp_set, sources)
         generation = self._effective.vrp_set.generation
         try:
-            await asyncio.to_thread(snapshot.write, self._path, Snapshot(records, date))
-        except SnapshotError as error:
-            self._fault = str(error)
+            await in_thread(LONG, snapshot.write, self._path, Snapshot(records, date))
+        except (SnapshotError, OSError) as error:
+            self._fault = _said(self._path, error)
             return
         self._schedule.written(generation, date)
         self._date = date
@@ -151,3 +158,8 @@ class SnapshotKeeper:
 
     def _age(self) -> int | None:
         return None if self._date is None else max(0, round(self._clock.wall() - self._date))
+
+
+def _said(path: Path, error: SnapshotError | OSError) -> str:
+    """Say what is wrong: an OSError is that of a file system that does not answer."""
+    return f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error)

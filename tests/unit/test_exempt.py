@@ -240,6 +240,20 @@ async def test_it_is_in_force_at_once_also_where_a_held_change_says_it(kept: Kep
     assert kept.validity() == "valid", "the cache says it, too"
 
 
+async def test_removed_while_a_change_is_held_it_is_as_the_caches_say_it_now(kept: Kept) -> None:
+    """Held or not: nothing tells an operator's word, which is at an end, from what was in force before it."""
+    for one in (ONE, SIX):
+        await kept.exempts.add(one)
+    kept.story.sync(kept.cache, [*BAD, ONE.vrp])
+    assert kept.story.state == "held"
+    for one, then in ((ONE, "valid"), (SIX, "not-found")):
+        await kept.exempts.remove(one.key)
+        assert (kept.validity(one), kept.story.state) == (then, "held")
+    assert not {*BAD} & kept.story.in_force
+    kept.story.guarding.accept()
+    assert kept.validity() == "valid"
+
+
 async def test_it_is_in_force_at_once_also_where_a_held_slurm_file_asserts_it(kept: Kept, tmp_path: Path) -> None:
     file = tmp_path / "slurm.json"
     file.write_text(slurm_text([{"asn": GOOD[0].asn}], [(ONE.prefix, 24, ONE.asn)]))

@@ -28,6 +28,7 @@ from rtrd.caches import Caches
 from rtrd.config import Config, Guard, NeighborConfig, PolicyRule
 from rtrd.event_log import EventLog
 from rtrd.exabgp.attachments import Attachments
+from rtrd.exabgp.session import ExaBGP
 from rtrd.health import Health
 from rtrd.history import History
 from rtrd.kept_sessions import KeptSessions
@@ -50,6 +51,8 @@ from rtrlib.vrp_set import VRPChanges, VRPSet
 
 DONE, FAILED = 0, 1
 
+MOST_STARVED: Final = 2
+"""How often one process learns everything anew because memory ended."""
 WITHDRAW: Final = 60.0
 """Seconds that routers have to withdraw everything at the end; the service's TimeoutStopSec is longer."""
 
@@ -112,6 +115,8 @@ class Daemon:
         self._stop = asyncio.Event()
         self._code = DONE
         self._not_started: list[Problem] = []
+        self._learning_anew = False
+        self._starved = 0
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._began_by_clock = self.clock.steady()
@@ -164,7 +169,7 @@ class Daemon:
             self._loop.add_signal_handler(number, self._stop.set)
         await self.routers.kept.load()
         if exabgp:
-            self.routers.add("exabgp", 0, 1, self._stop.set, expected=False)
+            self._serve_exabgp(mid_line=False)
         self.history.start()
         await self.routers.known.load()
         await self.slurm.load()
@@ -327,6 +332,26 @@ class Daemon:
     def _caches_ended(self) -> None:
         self._code = FAILED
         self._stop.set()
+
+    def _serve_exabgp(self, *, mid_line: bool) -> None:
+        """Serve the ExaBGP whose process this is; when memory ends, learn all of it anew, and at last end."""
+        router = self.routers.add("exabgp", 0, 1, self._exabgp_gone, mid_line=mid_line, expected=False)
+        router.on_starved = lambda: self._learn_anew(router)
+
+    def _exabgp_gone(self) -> None:
+        if not self._learning_anew:
+            self._stop.set()
+
+    def _learn_anew(self, router: ExaBGP) -> None:
+        if self._starved == MOST_STARVED:
+            logger.critical("memory ends again and again: rtrd ends, for ExaBGP to start another")
+            self._caches_ended()
+            return
+        self._starved += 1
+        self._learning_anew = True
+        self.routers.remove(router)
+        self._learning_anew = False
+        self._serve_exabgp(mid_line=router.mid_line)
 
 
 def _limits(guard: Guard | None) -> GuardLimits | None:

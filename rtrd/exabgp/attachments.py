@@ -255,6 +255,7 @@ class _Attachment:
         logger.info("router attached", router=self.name, pid=self.pid, uid=self.uid)
         events, commands = self._fds
         self._router = self._routers.add(self.name, events, commands, self._exabgp_gone, mid_line=mid_line, kept=kept)
+        self._router.on_starved = self.close  # the attach process hands it over again, as after our restart
 
     def _too_late(self) -> None:
         self._timer = None

@@ -16,6 +16,9 @@ from rtrd.base import log
 READ = 1 << 18
 """Bytes read at a time: a few milliseconds of lines."""
 
+READ_LITTLE = 1 << 12
+"""Bytes read at a time when there is no memory for more."""
+
 ROOM = 1 << 20
 """Bytes that the pipe is to hold: what ExaBGP may write before it must wait for us. More is root's to allow."""
 
@@ -35,6 +38,17 @@ class Lines:
         self._partial: list[bytes] = []
         self._size = 0
         self._skipping = mid_line
+
+    @property
+    def mid_line(self) -> bool:
+        """Whether what comes next is the rest of a line."""
+        return self._skipping or self._size > 0
+
+    def lose(self) -> None:
+        """Forget what is kept, and skip to the end of the line that comes: memory ended."""
+        self._partial.clear()
+        self._size = 0
+        self._skipping = True
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes; give the lines that they end, each with its LF."""
@@ -90,6 +104,8 @@ class Pipe:
         self._open = True
         self._kept = kept
         self._caught_up: Callable[[], None] = lambda: None
+        self.starved: Callable[[], None] = lambda: None
+        """Called when memory ended, and some of what ExaBGP said is lost."""
 
     def start(self, caught_up: Callable[[], None]) -> None:
         """Begin to read; `caught_up` is called when what was kept is read."""
@@ -104,7 +120,7 @@ class Pipe:
         if self._kept is None:
             return  # it was closed meanwhile
         if data := os.read(self._kept, READ):
-            self._read(self.lines.feed(data))
+            self._take(data)
             self._loop.call_soon(self._read_kept)
         else:
             self._forget_kept()
@@ -147,17 +163,31 @@ class Pipe:
 
     def _readable(self) -> None:
         try:
-            data = os.read(self._read_fd, READ)
+            data = self._octets()
         except BlockingIOError:
             return
         except OSError as error:
             logger.error("ExaBGP's pipe failed", why=os.strerror(error.errno or 0))  # noqa: TRY400
             data = b""
         if data:
-            self._read(self.lines.feed(data))
+            self._take(data)
             return
         logger.info("ExaBGP closed the pipe")
         self._ended()
+
+    def _octets(self) -> bytes:
+        try:
+            return os.read(self._read_fd, READ)
+        except MemoryError:
+            return os.read(self._read_fd, READ_LITTLE)
+
+    def _take(self, data: bytes) -> None:
+        """Hand on what was read. Where memory ends it is lost; the pipe is read on, or ExaBGP would stop."""
+        try:
+            self._read(self.lines.feed(data))
+        except MemoryError:
+            self.lines.lose()
+            self.starved()
 
     def _read_file(self) -> None:
         self._readable()

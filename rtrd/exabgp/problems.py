@@ -26,6 +26,7 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
     if router.api.text_since is not None:
         what = f"ExaBGP {name} writes its events as text, which rtrd does not read, so no route is known"
         yield Problem(f"{what}: write `encoder json;` in the process section", router.api.text_since, "critical")
+    yield from _of_memory(router)
     if refused >= MOST_REFUSED or (refused and not router.accepted):
         yield Problem(f"ExaBGP {name} refuses all commands", None, "critical", f"refuses {name}")
     elif refused:
@@ -42,6 +43,13 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
     for address in sorted(router.engine.full):
         what = f"routes of {address} at router {name} are left out: its attribute sets would have more octets than"
         yield Problem(f"{what} `max-attributes`", None, "warning", f"full {name} {address}")
+
+
+def _of_memory(router: ExaBGP) -> Iterator[Problem]:
+    if router.starving:
+        name = router.engine.name
+        what = f"memory ended, and some of what ExaBGP {name} said is lost: all is learned anew soon"
+        yield Problem(what, None, "critical", f"memory {name}")
 
 
 def _of_sessions(router: ExaBGP) -> Iterator[Problem]:

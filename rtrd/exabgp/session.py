@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from rtrd.base import log
 from rtrd.exabgp.conversation import REFRESH, Conversation, Sender
@@ -29,6 +30,9 @@ from rtrd.rib.update_octets import consequence, read_update
 
 WORK = 2000
 """Routes in one slice of work: about a millisecond."""
+
+STARVED: Final = 10.0
+"""Seconds from the end of memory until all is learned anew: what took it may have gone by then."""
 
 logger = log.get("exabgp")
 
@@ -72,6 +76,10 @@ class ExaBGP:
         """Told the seconds from a change (of VRPs, policy, sessions) to the last route that followed from it."""
         self._work_began: float | None = None
         self._pipe = Pipe(read_fd, write_fd, self._read, self._room, self.close, mid_line=mid_line, kept=kept)
+        self._pipe.starved = self._starve
+        self.on_starved: Callable[[], None] = lambda: None
+        """Called STARVED seconds after memory ended in the middle of what ExaBGP said: all has to be learned again."""
+        self._starved: asyncio.TimerHandle | None = None
         self._too_long = 0
         self._closed: Callable[[], None] | None = closed
         self.clock = clock
@@ -101,8 +109,9 @@ class ExaBGP:
         if closed is None:
             return
         self._pipe.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._starved):
+            if timer is not None:
+                timer.cancel()
         closed()
 
     @property
@@ -166,12 +175,36 @@ class ExaBGP:
             self._left_out(str(error))
         except MemoryError as error:
             self._left_out(f"no memory for its routes: {error}", key="memory")
+            self._starve()
         except Exception:
             # A fault of ours in one line must not cost the lines behind it.
             self.undecodable += 1
             more = self._limiter.rate_limited("failed")
             if more is not None:
                 logger.exception("rtrd failed to handle a line of ExaBGP", router=self.engine.name, **more)
+
+    def _starve(self) -> None:
+        """Say that something is lost that ExaBGP won't say again; what comes is read meanwhile, as far as it can be."""
+        if self._starved is not None:
+            return
+        self._starved = self._loop.call_later(STARVED, self._learn_anew)
+        logger.critical(
+            "memory ended, and some of what ExaBGP said is lost: all is learned anew",
+            router=self.engine.name, seconds=STARVED,
+        )  # fmt: skip
+
+    def _learn_anew(self) -> None:
+        self.on_starved()
+
+    @property
+    def mid_line(self) -> bool:
+        """Whether what ExaBGP says next is the rest of a line."""
+        return self._pipe.lines.mid_line
+
+    @property
+    def starving(self) -> bool:
+        """Whether something is lost, and not yet learned again."""
+        return self._starved is not None
 
     def _left_out(self, why: str, key: str = "line") -> None:
         self.undecodable += 1

@@ -314,3 +314,13 @@ async def test_what_dead_attach_processes_left_counts(service: Service, monkeypa
     os.close(one.to)
     await until(lambda: not service.attachments.drains)
     await one.end()
+
+
+async def test_what_was_lost_for_want_of_memory_is_learned_anew(service: Service) -> None:
+    one = await ExaBGP(service.control).hello()
+    (before,) = service.routers
+    before.on_starved()
+    assert await one.hears(len(HELLO)) == HELLO, "handed over again"
+    await until(lambda: service.names == ["exabgp"])
+    assert before not in list(service.routers)
+    await one.end()

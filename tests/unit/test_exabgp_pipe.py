@@ -9,8 +9,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from bench import lines
+from rtrd.exabgp import session
 from rtrd.exabgp.gate import CONFIGURATION, NEIGHBORS
-from rtrd.exabgp.pipe import MOST_LINE
+from rtrd.exabgp.pipe import MOST_LINE, Lines
 from rtrd.exabgp.problems import problems
 from rtrd.exabgp.session import ExaBGP
 from rtrd.exabgp.startup import ADVERTISED, LEARNED
@@ -157,6 +158,46 @@ async def test_a_fault_of_ours_over_one_answer_costs_no_line_behind_it(
     await pipe.say(b"an answer\n" + line(1))
     assert pipe.router.undecodable == 1
     assert len(pipe.router.engine.table) == 20
+
+
+async def test_where_memory_ends_the_pipe_is_read_on_and_all_is_learned_anew(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "STARVED", 0.05)
+    await pipe.greet()
+    anew = asyncio.Event()
+    pipe.router.on_starved = anew.set
+    feed = Lines.feed
+    fails = [True]
+
+    def starve(lines: Lines, data: bytes) -> bytes:
+        if fails.pop() if fails else False:
+            raise MemoryError
+        return feed(lines, data)
+
+    monkeypatch.setattr(Lines, "feed", starve)
+    lost = line(1)
+    await asyncio.to_thread(pipe._write, lost[:-9])
+    await until(lambda: pipe.router.starving)
+    assert pipe.router.mid_line
+    assert any("learned anew" in one.what for one in problems(pipe.router, 0))
+    pipe.said -= 1  # the rest of the line that is lost is none
+    await pipe.say(lost[-9:] + line(2))
+    assert len(pipe.router.engine.table) == 20, "what came then is taken"
+    await asyncio.wait_for(anew.wait(), 30)
+
+
+async def test_a_line_for_whose_routes_there_is_no_memory_is_learned_again(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("no memory for more routes")
+
+    await pipe.greet()
+    with monkeypatch.context() as starving:
+        starving.setattr(Engine, "receive", fail)
+        await pipe.say(line(1))
+    assert (pipe.router.starving, pipe.router.undecodable) == (True, 1)
 
 
 async def test_while_a_command_is_unanswered_nothing_wakes(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:

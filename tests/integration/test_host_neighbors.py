@@ -1,9 +1,11 @@
 """What others on the host do to a daemon: socket files that vanish, SIGHUP at any moment, slow senders."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
+import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from rtrd.commands import http_client
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from tests.lab.daemons import Daemon
-from tests.lab.programs import RTRD
+from tests.lab.programs import RTRD, run
 from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS, wait_until
 
@@ -89,3 +91,18 @@ def _routes_looked_at(daemon: Daemon) -> int | None:
     with refused, http_client.ask(daemon.socket, "/whatif?vrp=%2B192.0.2.0/24-24@64501") as answer:
         return int(answer.value()["routes"])
     return None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user's limit of threads is root's to set")
+@pytest.mark.parametrize("exabgp", [False, True])
+def test_without_a_thread_to_be_had_it_is_said(*, exabgp: bool) -> None:
+    groups = [{"name": "one", "preference": 1, "servers": [{"host": "localhost", "port": 9}]}]
+    with tempfile.TemporaryDirectory() as name:  # pytest's folders are root's alone
+        folder = Path(name)
+        folder.chmod(0o777)
+        config = folder / "rtrd.yaml"
+        config.write_text(json.dumps({"caches": {"groups": groups}, "control": str(folder / "s")}))
+        alone = ["setpriv", "--reuid=54321", "--clear-groups", "prlimit", "--nproc=1:1"]
+        ended = run(*alone, RTRD, "run", "-c", config, *(["--exabgp"] if exabgp else []), stdin=subprocess.DEVNULL)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
+    assert "no thread can be started: the limit of processes and threads is reached" in ended.stderr

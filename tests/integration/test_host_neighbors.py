@@ -4,7 +4,9 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
+import sys
 import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -106,3 +108,31 @@ def test_without_a_thread_to_be_had_it_is_said(*, exabgp: bool) -> None:
         ended = run(*alone, RTRD, "run", "-c", config, *(["--exabgp"] if exabgp else []), stdin=subprocess.DEVNULL)
     assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
     assert "no thread can be started: the limit of processes and threads is reached" in ended.stderr
+
+
+def test_an_audit_of_bird_ends_with_the_daemon(tmp_path: Path) -> None:
+    """However rtrd dies, and however long BIRD says nothing."""
+    script = """
+import asyncio, sys
+from rtrd.base import apart
+from rtrd.bird.replies import BirdError
+asyncio.run(apart.run("rtrd.bird.worker", sys.argv[1], BirdError, b""))
+"""
+    with socket.socket(socket.AF_UNIX) as bird:
+        bird.bind(str(tmp_path / "bird.ctl"))
+        bird.listen()
+        with subprocess.Popen([sys.executable, "-c", script, tmp_path / "bird.ctl"]) as parent:
+            connection, _ = bird.accept()
+            with connection:
+                worker = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+                parent.kill()
+                connection.settimeout(5)  # its own patience with BIRD is longer
+                assert connection.recv(1) == b"", "the worker is gone"
+        wait_until(lambda: not Path(f"/proc/{worker}/cmdline").exists() or _is_dead(worker), "its end")
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True

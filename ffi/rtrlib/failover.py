@@ -123,7 +123,8 @@ class Failover:
         if not one.started:
             return ManagerGroupStatus.CLOSED
         if one.in_sync:
-            return ManagerGroupStatus.ESTABLISHED
+            proven = one.caches == self._counting or not one.in_sync <= self._on_probation
+            return ManagerGroupStatus.ESTABLISHED if proven else ManagerGroupStatus.CONNECTING
         return ManagerGroupStatus.ERROR if one.failed else ManagerGroupStatus.CONNECTING
 
     def deadline(self) -> float | None:

@@ -14,9 +14,9 @@ __all__ = ["ManagerGroup", "ManagerGroupStatus"]
 class ManagerGroupStatus(LibrtrEnum):
     """`enum rtr_mgr_status` of librtr 0.8.0, with our meaning.
 
-    CLOSED: not started. CONNECTING: started, no cache in sync and none failed yet. ESTABLISHED: at least one
-    cache in sync. ERROR: none in sync, at least one failed. (librtr itself wants all of a group in sync, and
-    has one failing cache fail its group.)
+    CLOSED: not started. CONNECTING: started, no cache in sync and none failed yet, or only such as ended their last
+    session soon and are not used yet. ESTABLISHED: at least one cache in sync. ERROR: none in sync, at least one
+    failed. (librtr itself wants all of a group in sync, and has one failing cache fail its group.)
     """
 
     CLOSED = 0

@@ -169,8 +169,9 @@ def test_a_cache_that_closes_after_each_answer_moves_the_set_once() -> None:
     story = unsteady()
     for second in range(3, 3000):
         assert story.in_sync(A, now=second) == []
-        assert story.status(PRIMARY) is Status.ESTABLISHED
+        assert story.status(PRIMARY) is Status.CONNECTING
         assert story.failed(A, now=second + 0.5) == []
+        assert story.status(PRIMARY) is Status.ERROR
     assert story.active == BACKUP
 
 
@@ -181,6 +182,7 @@ def test_one_that_stays_is_used_after_a_while_that_doubles_with_each_short_sessi
     assert story.tick(now=11.9) == []
     assert story.in_sync(A, now=11.9) == [], "further answers change nothing"
     assert story.tick(now=12) == [use(PRIMARY, A), Stop(BACKUP)]
+    assert story.status(PRIMARY) is Status.ESTABLISHED
     assert story.failed(A, now=13) == [Start(BACKUP)]
     story.in_sync(B, now=14)
     story.in_sync(A, now=20)

@@ -379,13 +379,13 @@ def test_a_long_judgment_leaves_the_loop_to_others(loop: asyncio.AbstractEventLo
             seen.append(story.in_force)
             story.delta(cache)
             await asyncio.sleep(0)
-        assert len(seen) == 2, "the loop had its turns"
+        assert 2 <= len(seen) <= 8, "the loop had its turns: a slice is of so many routes and VRPs"
         assert all(one == set(GOOD) for one in seen)
         assert story.state == "held"
         assert story.guarding.status()["held"]["newly_invalid"] == 3 * guarding.BUDGET - 20
         story.delta(cache, [OTHER[0]], [VRP("10.0.0.0/8", 24, 64666)])
         assert story.state == "held", "judged anew, with what stays of it"
-        for _ in range(3):
+        for _ in seen:
             await asyncio.sleep(0)
         assert story.in_force == {*GOOD, OTHER[0]}
         story.guarding.close()

@@ -30,7 +30,8 @@ static enum bgp_no_unicast kind_of_prefix(const struct prefix *prefix)
     return prefix->family == 4 ? kind_of_ipv4(prefix->addr, prefix->len) : kind_of_ipv6(prefix->addr, prefix->len);
 }
 
-/* An address of the session itself is one that works: its peer is there. */
+/* An address of the session itself is one that works: its peer is there. So is any loopback address where routers share
+ * a host. */
 static enum bgp_no_unicast kind_of_next_hop(const struct bgp_run *run, const struct bgp_session *session)
 {
     for (int i = 0; i < 2; i++)
@@ -39,7 +40,9 @@ static enum bgp_no_unicast kind_of_next_hop(const struct bgp_run *run, const str
             return BGP_UNICAST;
     if (run->next_hop_n == 0)
         return BGP_UNSPECIFIED;
-    return run->next_hop_n == 4 ? kind_of_ipv4(run->next_hop, 32) : kind_of_ipv6(run->next_hop, 128);
+    enum bgp_no_unicast kind =
+        run->next_hop_n == 4 ? kind_of_ipv4(run->next_hop, 32) : kind_of_ipv6(run->next_hop, 128);
+    return kind == BGP_LOOPBACK ? BGP_UNICAST : kind;
 }
 
 /* ---- routes ------------------------------------------------------------------------------------------------- */

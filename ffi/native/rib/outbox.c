@@ -6,7 +6,10 @@
 #include "base/siphash.h"
 #include "rib/rib_private.h"
 
-#define IN_VAIN_MOST 512 /* routes that one call takes out of the outbox and writes nothing for: half a millisecond */
+/* What one call takes out of the outbox and writes nothing for, half a millisecond: so many routes that are alone, or
+ * less by one for each LOOK of a prefix that were looked at. */
+#define IN_VAIN_MOST 512
+#define LOOK 64
 
 static void append_to(struct rib *rib, struct queue *queue, uint32_t number)
 {
@@ -109,17 +112,18 @@ static void append(struct rib *rib, struct command *command, const struct emissi
     command->n++;
 }
 
-/* Records of the prefix that were only kept until their withdraw was written. */
-static void sweep(struct rib *rib, uint32_t number)
+/* Removes records of the prefix that were only kept until their withdraw was written. How many it has looked at. */
+static uint32_t sweep(struct rib *rib, uint32_t number)
 {
-    uint32_t i = chain_of_route(rib, number);
-    while (i != NO_ROUTE) {
+    uint32_t i = chain_of_route(rib, number), n = 0;
+    for (; i != NO_ROUTE; n++) {
         const struct route *route = route_at(rib, i);
         uint32_t next = route->next;
         if ((route->bits & GONE) && route->waiting == NOT_WAITING && !route->advertised)
             route_remove(rib, i);
         i = next;
     }
+    return n;
 }
 
 /* Of what the router keeps one announcement for, whatever the receiver; not 0. */
@@ -134,18 +138,19 @@ static uint64_t nlri_hash(const struct rib *rib, const struct emission *emission
     return siphash(rib->attrs.secret, words, sizeof words) | 1;
 }
 
-/* The first route of the outbox has nothing to be written, or not before the next send barrier. */
-static void drop_or_park(struct rib *rib, bool park)
+/* The first route of the outbox has nothing to be written, or not before the next send barrier. What that cost, see
+ * IN_VAIN_MOST. */
+static unsigned drop_or_park(struct rib *rib, bool park)
 {
     uint32_t number = rib->outbox.first;
     drop_first(rib, &rib->outbox);
     if (park) {
         append_to(rib, &rib->parked, number);
         rib->state.parked++;
-    } else {
-        rib->state.waiting--;
-        sweep(rib, number);
+        return 1;
     }
+    rib->state.waiting--;
+    return 1 + sweep(rib, number) / LOOK;
 }
 
 bool rib_next_command(struct rib *rib, size_t most, struct command *out)
@@ -158,7 +163,7 @@ bool rib_next_command(struct rib *rib, size_t most, struct command *out)
     rib->held_previous_run = ATTRS_NONE;
     for (unsigned in_vain = 0; rib->outbox.first != NO_ROUTE;) {
         struct emission emission;
-        if (in_vain == IN_VAIN_MOST) {
+        if (in_vain >= IN_VAIN_MOST) {
             rib->state.searching = out->n == 0;
             break;
         }
@@ -166,8 +171,7 @@ bool rib_next_command(struct rib *rib, size_t most, struct command *out)
         uint64_t hash = any && rib->has_barriers ? nlri_hash(rib, &emission) : 0;
         bool park = any && rib->has_barriers && written_set_has(&rib->written, hash, emission.receivers);
         if (!any || park) {
-            drop_or_park(rib, park);
-            in_vain++;
+            in_vain += drop_or_park(rib, park);
             continue;
         }
         if (!fits(rib, out, &emission, most) ||

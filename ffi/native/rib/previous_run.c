@@ -96,6 +96,6 @@ bool rib_has_route(const struct rib *rib, uint32_t neighbor, const char *text, s
     struct nlri nlri;
     if (!neighbor_at(rib, neighbor) || !read_one(text, size, &nlri))
         return false;
-    uint32_t number = find_route(rib, chain_of(rib, &nlri.prefix), neighbor, &nlri);
+    uint32_t others, number = find_route(rib, chain_of(rib, &nlri.prefix), neighbor, &nlri, &others);
     return number != NO_ROUTE && !(route_at(rib, number)->bits & GONE);
 }

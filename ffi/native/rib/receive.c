@@ -68,24 +68,10 @@ void route_set_validity(struct rib *rib, uint32_t number, enum validity validity
         change_note(rib, number, (uint8_t)was, (uint8_t)validity, did);
 }
 
-/* Whether the neighbor has as many routes of a prefix as it may, gone ones too: each look at a prefix is at all of
- * them, and path ids are the neighbor's to choose. */
-static bool crowded(const struct rib *rib, uint32_t chain, uint32_t neighbor)
-{
-    uint32_t n = 0;
-    for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next)
-        n += route_at(rib, chain)->neighbor == neighbor;
-    return n >= RIB_ROUTES_OF_PREFIX;
-}
-
 /* A route that the neighbor did not have. NO_ROUTE: there is no room for it, which is counted. */
 static uint32_t announce_new(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t attrs,
                              const struct nlri *nlri, enum validity validity, struct route_faults *faults)
 {
-    if (nlri->has_path_id && crowded(rib, *first, neighbor)) {
-        faults->crowded++;
-        return NO_ROUTE;
-    }
     uint32_t number = add_route(rib, first, neighbor, attrs, nlri);
     if (number == NO_ROUTE) {
         faults->memory++;
@@ -136,11 +122,16 @@ static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const s
         faults->memory++;
         return false;
     }
-    uint32_t number = find_route(rib, *first, neighbor, nlri);
-    if (number != NO_ROUTE)
+    uint32_t others, number = find_route(rib, *first, neighbor, nlri, &others);
+    if (number != NO_ROUTE) {
         announce_again(rib, number, attrs, validity);
-    else if ((number = announce_new(rib, first, neighbor, attrs, nlri, validity, faults)) == NO_ROUTE)
+    } else if (nlri->has_path_id && others >= RIB_ROUTES_OF_PREFIX) {
+        /* Each look at a prefix is at all of its routes, and path ids are the neighbor's to choose. */
+        faults->crowded++;
         return false;
+    } else if ((number = announce_new(rib, first, neighbor, attrs, nlri, validity, faults)) == NO_ROUTE) {
+        return false;
+    }
     outbox_consider(rib, number);
     return true;
 }
@@ -204,7 +195,7 @@ void route_withdraw(struct rib *rib, uint32_t number)
 
 bool rib_withdraw(struct rib *rib, uint32_t neighbor, const struct nlri *nlri)
 {
-    uint32_t number = find_route(rib, chain_of(rib, &nlri->prefix), neighbor, nlri);
+    uint32_t others, number = find_route(rib, chain_of(rib, &nlri->prefix), neighbor, nlri, &others);
     if (number == NO_ROUTE || (route_at(rib, number)->bits & GONE))
         return false;
     route_withdraw(rib, number);

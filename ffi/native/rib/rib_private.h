@@ -171,8 +171,10 @@ void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST]);
 struct prefix route_prefix(const struct rib *rib, uint32_t number);
 uint32_t chain_of(const struct rib *rib, const struct prefix *prefix); /* its first route, or NO_ROUTE */
 uint32_t chain_of_route(const struct rib *rib, uint32_t number);       /* the first route of its prefix */
-/* The neighbor's route of this path id, from `chain` on. */
-uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, const struct nlri *nlri);
+/* The neighbor's route of this path id, from `chain` on; if there is none, `others` is how many it has, gone ones too.
+ */
+uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, const struct nlri *nlri,
+                    uint32_t *others);
 /* The first route of the prefix, to be read or written. The prefix is made when it is new, and NO_ROUTE is its first
  * then, to be replaced at once. NULL: no memory. */
 uint32_t *make_chain(struct rib *rib, const struct prefix *prefix);

@@ -73,13 +73,17 @@ uint32_t chain_of_route(const struct rib *rib, uint32_t number)
     return chain_of(rib, &prefix);
 }
 
-uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, const struct nlri *nlri)
+uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, const struct nlri *nlri, uint32_t *others)
 {
-    for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next) {
+    *others = 0;
+    while (chain != NO_ROUTE) {
         const struct route *route = route_at(rib, chain);
-        if (route->neighbor == neighbor && !(route->bits & HAS_PATH_ID) == !nlri->has_path_id &&
-            route->path_id == nlri->path_id)
-            return chain;
+        if (route->neighbor == neighbor) {
+            if (route->path_id == nlri->path_id && !(route->bits & HAS_PATH_ID) == !nlri->has_path_id)
+                return chain;
+            ++*others;
+        }
+        chain = route->next;
     }
     return NO_ROUTE;
 }

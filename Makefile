@@ -74,7 +74,7 @@ sanitize: $(VENV)/.test
 	$(call preload,tsan) TSAN_OPTIONS=exitcode=66 PYTHONPATH=$(threaded):. \
 	    $(instrumented) tests/unit/test_native_threads.py
 	$(call preload,tsan) TSAN_OPTIONS=exitcode=66 PYTHONPATH=$(threaded):. \
-	    $(instrumented) $(with_threads) "threads and not sync_then_a_change"
+	    $(instrumented) --capture=sys $(with_threads) "threads and not sync_then_a_change"
 
 man = build/man
 

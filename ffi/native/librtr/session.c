@@ -97,6 +97,8 @@ static void on_router_key(struct spki_table *table, const struct spki_record rec
  * long as the interval. */
 static void set_wait(struct session *session, enum rtr_socket_state state)
 {
+    if (state == RTR_SHUTDOWN) /* told by the thread that stops librtr's, while that may still be here */
+        return;
     struct rtr_socket *socket = &session->socket;
     bool failed = state == RTR_ERROR_FATAL || state == RTR_ERROR_TRANSPORT || state == RTR_ERROR_NO_DATA_AVAIL;
     if (state == RTR_SYNC) {

@@ -144,7 +144,9 @@ def test_help_imports_no_command() -> None:
         "import sys; from rtrd.cli import parser; parser().format_help();"
         "print([name for name in sys.modules if name.startswith('rtrd.') or name in ('aiohttp', 'yaml')])"
     )
-    assert run(sys.executable, "-c", code).stdout.strip() == "['rtrd.version', 'rtrd.cli']"
+    assert run(sys.executable, "-c", code).stdout.strip() == (
+        "['rtrd.base', 'rtrd.base.early_hangups', 'rtrd.version', 'rtrd.cli']"
+    )
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

@@ -181,6 +181,7 @@ def raw_stop_in_no_data() -> None:
     asked = threading.Event()
 
     def answer(_number: int, _query: bytes) -> bytes:
+        wait_until(lambda: manager.sockets[0].state == lib.RTR_SYNC, "librtr to wait for the answer")
         asked.set()
         return error_report(2)
 

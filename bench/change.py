@@ -95,11 +95,11 @@ def by_size(setting: Setting) -> list[Comparison]:
         every = max(1, len(setting.table) // size)
         tables[size] = loaded(setting.table[::every][:size], b"".join(setting.vrps))
         # The routes that it covers are of its own making, so that each table has as many.
-        extra = [lines.Route(f"127.{i >> 8}.{i & 255}.0/24", 64500) for i in range(1024)]
+        extra = [lines.Route(f"10.{i >> 8}.{i & 255}.0/24", 64500) for i in range(1024)]
         take(tables[size][0], lines.updates(extra, 20))
     found = []
     for length, covered in ((24, 1), (16, 256)):
-        vrp = generate.PACKED.pack(b"\x7f\1".ljust(16, b"\0"), 64500, length, 24, 4, 1)
+        vrp = generate.PACKED.pack(b"\x0a\1".ljust(16, b"\0"), 64500, length, 24, 4, 1)
         measures = {f"{size:,} routes": partial(come_and_go, *tables[size], vrp) for size in reversed(sizes)}
         rounds = interleaved(max(setting.rounds, 20), measures)
         plural = "s" if covered > 1 else ""

@@ -7,20 +7,28 @@ import os
 from pathlib import Path
 
 
+def write_new(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file that is there for nobody before, and have it on the disk; its mode is 0600. For a thread.
+
+    What is in its place is removed, and no link is followed. OSError: a part of it may be there.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(number, "wb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(number)
+
+
 def replace(path: Path, *parts: bytes | memoryview) -> None:
     """Write beside it and rename, so that it is on the disk when this returns; its mode is 0600. For a thread.
 
-    No link is followed: what is beside it is made new. OSError: the old file is as it was.
+    OSError: the old file is as it was.
     """
     fresh = path.with_name(path.name + ".new")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
     try:
-        number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(number, "wb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(number)
+        write_new(fresh, *parts)
         fresh.replace(path)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:

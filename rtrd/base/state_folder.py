@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import stat
 from pathlib import Path
 from typing import Final
 
-from rtrd.base import file_thread, log
+from rtrd.base import atomic_file, file_thread, log
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock
 from rtrd.base.file_thread import in_thread
@@ -124,14 +123,8 @@ def _trial(folder: Path) -> str | None:
     """Write a file and remove it. For a thread."""
     path = folder / "trial.new"
     try:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
         try:
-            number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(number, "wb") as file:
-                file.write(TRIAL)
-                file.flush()
-                os.fsync(number)
+            atomic_file.write_new(path, TRIAL)
         finally:
             path.unlink(missing_ok=True)
     except OSError as error:

@@ -82,7 +82,7 @@ def _refused(head: bytes, report: bytes) -> tuple[Fault, str]:
 def _wrong(code: int, version: int, number: int, _session: int, length: int) -> str:
     """Say what is wrong with a PDU of this header."""
     if plainly := wrong(version, number, length):
-        return plainly
+        return plainly[1]
     name = PDU_NAMES[number]
     if code == ErrorCode.CORRUPT_DATA and number in {PDUType.CACHE_RESPONSE, PDUType.END_OF_DATA}:
         return f"the cache sent a PDU of another session, or out of place: {name}"

@@ -190,12 +190,8 @@ class NativeSession:
                 ErrorCode.UNEXPECTED_VERSION, pdu,
                 f"the cache sent a PDU of version {version} in a session of version {self.version}",
             )  # fmt: skip
-        if why := wrong(version, header.type, header.length):
-            code = ErrorCode.CORRUPT_DATA
-            if version > MAX_VERSION:
-                code = ErrorCode.UNSUPPORTED_VERSION
-            elif "type" in why:
-                code = ErrorCode.UNSUPPORTED_TYPE
+        if plainly := wrong(version, header.type, header.length):
+            code, why = plainly
             raise self._refuse(code, pdu, why)
         if version > self.version:
             raise self._refuse(

@@ -125,18 +125,21 @@ def has_length(version: int, number: int, length: int) -> bool:
     return length == LENGTHS[number] if number in LENGTHS else HEADER.size <= length <= 0xFFFF
 
 
-def wrong(version: int, number: int, length: int) -> str | None:
-    """Say what is wrong with a PDU of this header, wherever it comes; None: nothing is."""
+def wrong(version: int, number: int, length: int) -> tuple[ErrorCode, str] | None:
+    """Say what is wrong with a PDU of this header, wherever it comes: the code for it, and words. None: nothing is."""
     name = PDU_NAMES.get(number)
     if version > NEWEST_LIKELY:
-        return f"what listens there speaks no RTR: its answer begins with octet 0x{version:02x}"
+        what = f"what listens there speaks no RTR: its answer begins with octet 0x{version:02x}"
+        return ErrorCode.UNSUPPORTED_VERSION, what
     if version > MAX_VERSION:
-        return f"the cache speaks version {version} of RTR, which is not spoken here"
+        what = f"the cache speaks version {version} of RTR, which is not spoken here"
+        return ErrorCode.UNSUPPORTED_VERSION, what
     if name is None or number == PDUType.ASPA or (version == 0 and number == PDUType.ROUTER_KEY):
         said = f"{number} ({name})" if name else f"{number}"
-        return f"the cache sent a PDU of type {said}, which version {version} of RTR does not have"
+        what = f"the cache sent a PDU of type {said}, which version {version} of RTR does not have"
+        return ErrorCode.UNSUPPORTED_TYPE, what
     if not has_length(version, number, length):
-        return f"the cache sent a PDU of a wrong length: {name} of {length} octets"
+        return ErrorCode.CORRUPT_DATA, f"the cache sent a PDU of a wrong length: {name} of {length} octets"
     return None
 
 

@@ -14,7 +14,7 @@ from rtrd.base.faults import Report
 from rtrd.config.yaml_reader import meant
 from rtrd.exabgp.conf_file import Section, Statement, shown
 
-_Rule = Callable[[Sequence[str]], bool]
+Rule = Callable[[Sequence[str]], bool]
 """Whether the words behind a keyword are good."""
 
 MOST_UNKNOWN: Final = 50
@@ -32,7 +32,8 @@ def _text(_words: Sequence[str]) -> bool:
     return True
 
 
-def _some(words: Sequence[str]) -> bool:
+def some(words: Sequence[str]) -> bool:
+    """Tell whether there is a word."""
     return bool(_first(words))
 
 
@@ -44,11 +45,14 @@ def _off(words: Sequence[str]) -> bool:
     return _first(words).lower() in ("disable", "disabled")
 
 
-def _one_of(*known: str) -> _Rule:
+def one_of(*known: str) -> Rule:
+    """Give the rule for one of these words, in upper or lower case."""
     return lambda words: _first(words).lower() in known
 
 
-def _number(low: int, high: int, *others: str) -> _Rule:
+def number(low: int, high: int, *others: str) -> Rule:
+    """Give the rule for a number of this range, or one of these words."""
+
     def rule(words: Sequence[str]) -> bool:
         word = _first(words)
         return word in others or (re.fullmatch("[0-9]{1,10}", word) is not None and low <= int(word) <= high)
@@ -59,11 +63,12 @@ def _number(low: int, high: int, *others: str) -> _Rule:
 def _as_number(words: Sequence[str]) -> bool:
     parts = _first(words).split(".")
     return len(parts) < 3 and all(
-        _number(0, 0xFFFF if len(parts) == 2 else 0xFFFFFFFF, "auto")([part]) for part in parts
+        number(0, 0xFFFF if len(parts) == 2 else 0xFFFFFFFF, "auto")([part]) for part in parts
     )
 
 
-def _address(words: Sequence[str]) -> bool:
+def address(words: Sequence[str]) -> bool:
+    """Tell whether the first word is an IP address."""
     try:
         ipaddress.ip_address(_first(words))
     except ValueError:
@@ -80,7 +85,7 @@ def _peer(words: Sequence[str]) -> bool:
 
 
 def _router_id(words: Sequence[str]) -> bool:
-    return _address(words) and ":" not in words[0]
+    return address(words) and ":" not in words[0]
 
 
 def _list(words: Sequence[str]) -> bool:
@@ -91,7 +96,7 @@ def _one_or_list(words: Sequence[str]) -> bool:
     return len(words) == 1 or (len(words) > 2 and _list(words) and words[-1] == "]")
 
 
-def _next_hop(family: str) -> _Rule:
+def _next_hop(family: str) -> Rule:
     return lambda words: len(words) > 1 and words[0] in _LABELED and words[1] == family
 
 
@@ -101,19 +106,19 @@ def _host(words: Sequence[str]) -> bool:
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?")
 _LABELED: Final = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
-_Keywords = dict[str, tuple[_Rule, str]]
-_SWITCHED: Final[tuple[_Rule, str]] = (_switch, "enable or disable")
-_NUMBERED: Final = (_number(0, 65535), "a port number")
-_ADDRESS: Final = (_address, "an IP address")
+_Keywords = dict[str, tuple[Rule, str]]
+_SWITCHED: Final[tuple[Rule, str]] = (_switch, "enable or disable")
+_NUMBERED: Final = (number(0, 65535), "a port number")
+_ADDRESS: Final = (address, "an IP address")
 _AS: Final = (_as_number, "a number, without `AS`")
-_TTL: Final = (_number(0, 255, *_OFF), "0 to 255, or disable")
-_IPV4: Final = ("unicast", "multicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup")
-_IPV6: Final = tuple(each for each in _IPV4 if each != "multicast")
+_TTL: Final = (number(0, 255, *_OFF), "0 to 255, or disable")
+IPV4_FAMILIES: Final = ("unicast", "multicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup")
+_IPV6: Final = tuple(each for each in IPV4_FAMILIES if each != "multicast")
 _FAMILIES: Final = {
-    "ipv4": (_one_of(*_IPV4), f"one of {', '.join(_IPV4)}"),
-    "ipv6": (_one_of(*_IPV6), f"one of {', '.join(_IPV6)}"),
-    "l2vpn": (_one_of("vpls", "evpn"), "vpls or evpn"),
-    "bgp-ls": (_one_of("bgp-ls", "bgp-ls-vpn"), "bgp-ls or bgp-ls-vpn"),
+    "ipv4": (one_of(*IPV4_FAMILIES), f"one of {', '.join(IPV4_FAMILIES)}"),
+    "ipv6": (one_of(*_IPV6), f"one of {', '.join(_IPV6)}"),
+    "l2vpn": (one_of("vpls", "evpn"), "vpls or evpn"),
+    "bgp-ls": (one_of("bgp-ls", "bgp-ls-vpn"), "bgp-ls or bgp-ls-vpn"),
     "all": (_text, ""),
 }
 _MESSAGES: Final[_Keywords] = dict.fromkeys(
@@ -122,7 +127,7 @@ _MESSAGES: Final[_Keywords] = dict.fromkeys(
 )
 
 STATEMENTS: Final[dict[str, _Keywords]] = {
-    "process": {"run": (_some, "a program"), "encoder": (_one_of("text", "json"), "json"), "respawn": _SWITCHED},
+    "process": {"run": (some, "a program"), "encoder": (one_of("text", "json"), "json"), "respawn": _SWITCHED},
     "template": {},
     "neighbor": {
         "inherit": (_one_or_list, "a name, or `[ NAME NAME ]`"),
@@ -130,9 +135,9 @@ STATEMENTS: Final[dict[str, _Keywords]] = {
         "host-name": (_host, "a host's name"),
         "domain-name": (_host, "a domain's name"),
         "router-id": (_router_id, "an IPv4 address"),
-        "hold-time": (lambda words: _number(0, 65535)(words) and int(words[0]) not in (1, 2), "0, or 3 to 65535"),
-        "rate-limit": (lambda words: _number(1, 0xFFFFFFFF)(words) or _off(words), "a number, or disable"),
-        "local-address": (lambda words: _first(words) == "auto" or _address(words), "an IP address"),
+        "hold-time": (lambda words: number(0, 65535)(words) and int(words[0]) not in (1, 2), "0, or 3 to 65535"),
+        "rate-limit": (lambda words: number(1, 0xFFFFFFFF)(words) or _off(words), "a number, or disable"),
+        "local-address": (lambda words: _first(words) == "auto" or address(words), "an IP address"),
         "source-interface": (_text, ""),
         "peer-address": (_peer, "an IP address"),
         "local-as": _AS,
@@ -142,8 +147,8 @@ STATEMENTS: Final[dict[str, _Keywords]] = {
         "connect": _NUMBERED,
         "outgoing-ttl": _TTL,
         "incoming-ttl": _TTL,
-        "md5-password": (_some, "a password"),
-        "md5-base64": (_one_of(*_SWITCH, "auto"), "enable or disable"),
+        "md5-password": (some, "a password"),
+        "md5-base64": (one_of(*_SWITCH, "auto"), "enable or disable"),
         "md5-ip": _ADDRESS,
         "group-updates": _SWITCHED,
         "auto-flush": _SWITCHED,
@@ -152,8 +157,8 @@ STATEMENTS: Final[dict[str, _Keywords]] = {
         "manual-eor": _SWITCHED,
     },
     "capability": {
-        "add-path": (_one_of("disable", "disabled", "receive", "send", "send/receive"), "send, receive, send/receive"),
-        "graceful-restart": (_number(0, 65535, "", "disable", "disabled"), "seconds, or disable"),
+        "add-path": (one_of("disable", "disabled", "receive", "send", "send/receive"), "send, receive, send/receive"),
+        "graceful-restart": (number(0, 65535, "", "disable", "disabled"), "seconds, or disable"),
         **dict.fromkeys(
             (
                 *("nexthop", "asn4", "multi-session", "operational", "route-refresh", "aigp", "extended-message"),

@@ -6,35 +6,24 @@ The parsers of 4.2 and 5.0 are the oracle: a test compares. Labels, VPNs and L2V
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from rtrd.base.faults import Report, Severity
 from rtrd.config.yaml_reader import meant
 from rtrd.exabgp.conf_file import Section, Statement, shown
+from rtrd.exabgp.conf_grammar import IPV4_FAMILIES, Rule, address, number, one_of, some
 
 MOST_REPORTS: Final = 50
 """Of a file's routes: more would say nothing new, and looking for what was meant takes time."""
 
 
-def _number(word: str) -> bool:
-    return re.fullmatch("[0-9]{1,10}", word) is not None and int(word) < 1 << 32
-
-
-def _address(word: str) -> bool:
-    try:
-        ipaddress.ip_address(word)
-    except ValueError:
-        return False
-    return True
-
-
-_EACH: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
-    "next-hop": (lambda word: word.lower() == "self" or _address(word), "an IP address, or self"),
-    "origin": (lambda word: word.lower() in ("igp", "egp", "incomplete"), "igp, egp or incomplete"),
-    "med": (_number, "a number"),
-    "local-preference": (_number, "a number"),
+_NUMBER: Final[tuple[Rule, str]] = (number(0, 0xFFFFFFFF), "a number")
+_EACH: Final[dict[str, tuple[Rule, str]]] = {
+    "next-hop": (lambda words: one_of("self")(words) or address(words), "an IP address, or self"),
+    "origin": (one_of("igp", "egp", "incomplete"), "igp, egp or incomplete"),
+    "med": _NUMBER,
+    "local-preference": _NUMBER,
 }
 """Attributes whose value is one word, with the rule for it."""
 _LISTS: Final = (
@@ -45,9 +34,6 @@ _ALONE: Final = ("atomic-aggregate", "withdraw")
 _OF_LABELS: Final = ("label", "rd", "route-distinguisher", "bgp-prefix-sid", "bgp-prefix-sid-srv6")
 _KNOWN: Final = (*_EACH, *_LISTS, *_ALONE)
 _STATIC: Final = ("route", "attributes", "attribute")
-_FAMILIES: Final = (
-    *("unicast", "multicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup"),
-)  # fmt: skip
 _FLOW: Final = {
     "match": (
         *("source", "source-ipv4", "source-ipv6", "destination", "destination-ipv4", "destination-ipv6", "protocol"),
@@ -132,7 +118,7 @@ class Routes:
                 self._next_hop(following, what.line, "static: route")
 
     def _announce(self, what: Statement | Section, where: str) -> None:
-        if not self._one_of(what, _FAMILIES, where, section=False):
+        if not self._one_of(what, IPV4_FAMILIES, where, section=False):
             return
         word, following = what.words[0], what.words[1:]
         where = f"{where}: {word}"
@@ -181,8 +167,8 @@ class Routes:
                 continue
             end = _end(words, at)
             value = words[at:end]
-            rule, expected = _EACH.get(word, (bool, "a value"))
-            if not value or not rule(value[0]):
+            rule, expected = _EACH.get(word, (some, "a value"))
+            if not rule(value):
                 found = f"found {shown(value)!r}" if value else "found nothing"
                 self._tell(line, f"{where}: {word}: expected {expected}, {found}")
                 return False

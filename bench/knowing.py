@@ -31,7 +31,7 @@ def main() -> None:
             for line in lines:
                 if line in (b"done", b"error"):
                     answered += 1
-                elif b'"message": { "category": 2' in line or b'"update": {' in line:
+                elif b'"message": { "category": 2' in line:
                     updates += 1
                 elif up < neighbors and b'"state": "up"' in line:
                     up += 1

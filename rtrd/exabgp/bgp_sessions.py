@@ -116,8 +116,8 @@ class BGPSessions:
             ours = Open(
                 told.local_as, told.router_id, told.four_octet_as, takes_path_ids=told.path_ids, extended_next_hop=True
             )
-            theirs = ours._replace(asn=told.peer_as, sends_path_ids=told.path_ids)
-            self.agreed[key] = agreed(ours, theirs)._replace(addresses=key, peer_router_id=0)
+            theirs = ours._replace(asn=told.peer_as, router_id=0, sends_path_ids=told.path_ids)
+            self.agreed[key] = agreed(ours, theirs)._replace(addresses=key)
         else:
             return False
         self.waiting.pop(neighbor, None)

@@ -156,9 +156,10 @@ test-container: $(VENV)/.test container
 wheel: $(VENV)/.demo
 	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w build/dist .
 
-# What `make test` does for a minute, for longer; RTRD_SEED repeats a run. The seeds are printed.
+# What `make test` does for a minute, for longer, with another seed each time; RTRD_SEED repeats a run. The seeds are printed.
+seed = RTRD_SEED=$${RTRD_SEED:-$$(date +%s)}
 restarts: $(VENV)/.test
-	RTRD_KILLS=10 RTRD_ROUTES=20000 $(BIN)/python -m pytest -q -s -p no:cacheprovider \
+	$(seed) RTRD_KILLS=10 RTRD_ROUTES=20000 $(BIN)/python -m pytest -q -s -p no:cacheprovider \
 	    tests/e2e/test_restarts.py::test_killed_at_random_moments_of_a_flood
 
 flow: $(VENV)/.test
@@ -166,7 +167,7 @@ flow: $(VENV)/.test
 	    tests/e2e/test_flow.py tests/unit/test_exabgp_pipe.py
 
 soak: $(VENV)/.test
-	RTRD_SOAK=$${RTRD_SOAK:-7200} $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/e2e/test_soak.py
+	$(seed) RTRD_SOAK=$${RTRD_SOAK:-7200} $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/e2e/test_soak.py
 
 fuzz: $(VENV)/.test
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)

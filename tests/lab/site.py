@@ -8,7 +8,7 @@ import os
 import random
 import subprocess
 from collections.abc import Iterable
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
 import yaml
@@ -166,7 +166,8 @@ class Site:
             if slot % 8:
                 made[f"10.{slot >> 8}.{slot & 255}.0/24"] = Route(path, "192.0.2.1", communities, (), extended)
             else:
-                made[f"2001:db8:{slot:x}::/48"] = Route(path, "2001:db8::1", communities, (), extended)
+                prefix = IPv6Network(f"2001:db8:{slot:x}::/48")  # slot 0 is 2001:db8::/48 in all answers
+                made[str(prefix)] = Route(path, "2001:db8::1", communities, (), extended)
         return made
 
     # -- the oracle

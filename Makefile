@@ -8,7 +8,8 @@
 # make bench-short  the same, small, in two minutes, into build/bench
 # make sanitize  the tests of the native core under AddressSanitizer, UBSan and ThreadSanitizer
 # make container  an image for podman or docker, by buildah; make test-container  the same, run
-# make deb    a Debian package, build/package/rtrd_*.deb       make wheel  build/dist/rtrd-*.whl       make man
+# make deb    a Debian package, build/package/rtrd_*.deb       make man
+# make wheel  build/dist: wheels and sdists of rtrd and of rtrlib, the library underneath
 # make restarts flow soak fuzz fuzz-bgp  the long forms of tests of what fails outside: docs/reliability.md
 # make clean  removes what make made
 PYTHON = /usr/bin/python3
@@ -17,7 +18,7 @@ BIN = $(VENV)/bin
 
 native = $(wildcard ffi/*.py ffi/native/*/*.c ffi/native/*/*.h)
 native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_transport.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_bgp_update.py tests/unit/test_bgp_rules.py tests/unit/test_native_threads.py tests/unit/test_whatif.py tests/unit/test_native_session.py
-packaging = pyproject.toml setup.cfg setup.py
+packaging = pyproject.toml setup.cfg setup.py ffi/pyproject.toml ffi/setup.cfg
 
 .PHONY: venv run test test-long test-installed test-trixie container test-container lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz fuzz-bgp
 .DELETE_ON_ERROR:
@@ -65,11 +66,11 @@ instrumented = $(BIN)/pytest -o pythonpath= --import-mode=append -q -p no:cachep
 # Python itself leaks at its end, so leaks are not looked for; a wrong access, an overflow or a race ends the run.
 sanitize: $(VENV)/.test
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)
-	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rtrlib.py $(sanitized)
+	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_librtr.py $(sanitized)
 	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. RTRD_SANITIZED=$(sanitized) \
 	    RTRD_CFLAGS="$(sanitizers)" $(instrumented) $(native_tests)
 	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. $(instrumented) $(with_threads) threads
-	RTRD_CFLAGS="-fsanitize=thread" $(BIN)/python ffi/build_rtrlib.py $(threaded)
+	RTRD_CFLAGS="-fsanitize=thread" $(BIN)/python ffi/build_librtr.py $(threaded)
 	RTRD_CFLAGS="-fsanitize=thread" $(BIN)/python ffi/build_rov.py $(threaded)
 	$(call preload,tsan) TSAN_OPTIONS=exitcode=66 PYTHONPATH=$(threaded):. \
 	    $(instrumented) tests/unit/test_native_threads.py
@@ -97,10 +98,10 @@ $(man)/%: packaging/man.py
 package = build/package
 deb: $(VENV)/.demo
 	.ci/packages deb
-	rm -rf $(package) build/lib* build/bdist* build/temp*
+	rm -rf $(package) build/lib* build/bdist* build/temp* ffi/build
 	mkdir -p $(package)/source
 	$(BIN)/pip wheel -q --disable-pip-version-check --use-pep517 --require-hashes -w $(package)/wheels -r packaging/wheels.txt
-	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w $(package)/wheels .
+	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w $(package)/wheels ./ffi .
 	tar -c --exclude=./.venv --exclude=./build --exclude=./.git --exclude='./*.egg-info' --exclude='*.so' . | \
 	    tar -x -C $(package)/source
 	cd $(package)/source && dpkg-buildpackage -b -uc -us
@@ -127,10 +128,10 @@ test-installed: $(if $(RTRD_DEB),,deb)
 trixie = build/trixie
 test-trixie: wheel
 	mkdir -p $(trixie)
-	find $(trixie) -mindepth 1 -maxdepth 1 ! -name .venv ! -name '*.so' -exec rm -rf {} +
+	find $(trixie) -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
 	rm -f $(trixie)/.venv/.test
 	git ls-files -z | tar -c --null -T - | tar -x -C $(trixie)
-	cp build/dist/rtrd-*.whl $(trixie)
+	cp build/dist/*.whl $(trixie)
 	git -C $(trixie) init -q
 	git -C $(trixie) add -A
 	.ci/in-debian trixie all $(trixie) .ci/test-trixie
@@ -153,8 +154,15 @@ container: $(if $(RTRD_DEB),,deb)
 test-container: $(VENV)/.test container
 	RTRD_IMAGE=$(image) $(BIN)/python -m pytest -q tests/integration/test_container.py
 
+# Each wheel is built from its sdist, so that nothing is in it that the sdist lacks.
 wheel: $(VENV)/.demo
-	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w build/dist .
+	test -x $(BIN)/pyproject-build || $(BIN)/pip install -q --disable-pip-version-check 'build>=1' 'setuptools>=77'
+	rm -rf build/dist
+	mkdir -p build
+	for folder in ffi .; do \
+	    $(BIN)/pyproject-build --no-isolation -o build/dist $$folder >build/wheel.log 2>&1 || \
+	    { cat build/wheel.log; exit 1; }; \
+	done
 
 # What `make test` does for a minute, for longer, with another seed each time; RTRD_SEED repeats a run. The seeds are printed.
 seed = RTRD_SEED=$${RTRD_SEED:-$$(date +%s)}
@@ -188,14 +196,14 @@ fuzz-bgp: $(VENV)/.test
 	llvm-cov report $(fuzzed)/bgp_update -instr-profile=$(fuzzed)/bgp.profdata ffi/native/bgp
 
 clean:
-	rm -rf $(VENV) build *.egg-info *.so *.o _*.c ffi/_*.pyi .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info *.so *.o _*.c ffi/build ffi/*.egg-info ffi/*.so ffi/_*.c ffi/_*-stubs .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamps say that rtrd is installed, its C extensions built: .demo with what the demo needs, .test with all, and with
 # what tells mypy of the extensions.
 define install
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	rm -f _*.so
-	$(BIN)/pip install -q --disable-pip-version-check --use-pep517 -e '.[systemd,$(1)]'
+	rm -f _*.so ffi/_*.so
+	$(BIN)/pip install -q --disable-pip-version-check --use-pep517 -e ./ffi -e '.[systemd,$(1)]'
 endef
 
 $(VENV)/.demo: $(packaging) $(native) | packages-demo

@@ -1,10 +1,5 @@
-"""The two C extensions in, one wheel out; everything else is said in setup.cfg."""
+"""The daemon's packages; the library underneath, with all that is compiled, is a distribution of its own, in ffi/."""
 
 from setuptools import find_packages, setup
 
-rtrlib = ["rtrlib", *(f"rtrlib.{name}" for name in find_packages("ffi/rtrlib"))]
-
-setup(
-    packages=[*rtrlib, *find_packages(include=["rtrd", "rtrd.*"])],
-    cffi_modules=["ffi/build_rov.py:ffibuilder", "ffi/build_rtrlib.py:ffibuilder"],
-)
+setup(packages=find_packages(include=["rtrd", "rtrd.*"]))

@@ -29,7 +29,7 @@ def make(native: str) -> FFI:
     )
 
 
-ffibuilder = make("ffi/native")  # relative to the project's folder, as setuptools wants it
+ffibuilder = make("native")  # relative to this folder, as setuptools wants it
 
 if __name__ == "__main__":
     compile_into_argument(make(str(NATIVE)))

@@ -1,18 +1,18 @@
-"""Writes ffi/_rov.pyi and ffi/_rtrlib.pyi, by which mypy knows what the C extensions take and give. Run by `make venv`.
+"""Writes what type checkers read of the C extensions, as packages of types alone: _rov-stubs and so on (PEP 561).
 
-`struct vrp_list` is the class VrpList, and so is a pointer to one, as cffi gives both the same members.
+`make venv` has them written beside the extensions; a wheel has them, too. `struct vrp_list` is the class VrpList, and
+so is a pointer to one, as cffi gives both the same members.
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterable
 from itertools import chain
 from keyword import iskeyword
 from pathlib import Path
 
 from cffi import FFI, model
-
-import build_rov
-import build_rtrlib
 
 HEAD = """# Written by ffi/native_types.py from the C headers.
 from collections.abc import Callable, Iterator
@@ -21,7 +21,9 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 T = TypeVar("T")
 Data = TypeVar("Data", bound=CData)
 
-class CData: ...
+class CData:
+    def __getitem__(self, at: int) -> Any: ...
+    def __setitem__(self, at: int, value: Any) -> None: ...
 
 class Array(CData, Generic[T]):  # or a pointer to numbers
     def __len__(self) -> int: ...
@@ -41,6 +43,19 @@ class Buffer(Protocol):
 
 class Ffi:
     NULL: Any
+    CData: type
+    CType: type
+    errno: int
+    error: type[Exception]
+    def alignof(self, cdecl: Any) -> int: ...
+    def callback(self, cdecl: str, python_callable: Any = ..., error: Any = ..., onerror: Any = ...) -> Any: ...
+    def getctype(self, cdecl: Any, replace_with: str = ...) -> str: ...
+    def init_once(self, function: Callable[[], T], tag: str) -> T: ...
+    def integer_const(self, name: str) -> int: ...
+    def list_types(self) -> tuple[list[str], list[str], list[str]]: ...
+    def memmove(self, dest: Any, src: Any, n: int) -> None: ...
+    def new_allocator(self, alloc: Any = ..., free: Any = ..., should_clear_after_alloc: bool = ...) -> Any: ...
+    def release(self, cdata: CData) -> None: ...
     def gc(self, cdata: Data, destructor: Callable[[Data], None]) -> Data: ...
     def buffer(self, cdata: CData, size: int = ...) -> Buffer: ...
     @overload
@@ -50,13 +65,13 @@ class Ffi:
     def offsetof(self, cdecl: str, member: str) -> int: ...
     def unpack(self, cdata: Array[T], length: int) -> list[T]: ...
     def string(self, cdata: CData) -> bytes: ...
-    def addressof(self, cdata: CData, *fields: str | int) -> CData: ...
+    def addressof(self, cdata: CData, *fields: str | int) -> Any: ...
     def sizeof(self, what: str | CData) -> int: ...
     def typeof(self, cdecl: str) -> Any: ...
     def cast(self, cdecl: str, value: Any) -> Any: ...
     def new_handle(self, value: Any) -> CData: ...
     def from_handle(self, handle: CData) -> Any: ...
-    def def_extern(self) -> Callable[[T], T]: ...
+    def def_extern(self, name: str = ..., error: Any = ..., onerror: Any = ...) -> Callable[[T], T]: ...
 """
 
 OVERLOAD = "    @overload\n    def new(self, cdecl: {}, init: Any = ...) -> {}: ..."
@@ -136,6 +151,16 @@ def stub(builder: FFI) -> str:
     return HEAD + "\n".join([*classes, "ffi: Ffi", "lib: Lib", ""])
 
 
+def write(modules: Iterable[str], folder: Path) -> None:
+    """Write the types of these modules, and of `_rtrlib`, which is `_librtr` by its old name."""
+    texts = {module: stub(importlib.import_module(f"build{module}").ffibuilder) for module in modules}
+    if "_librtr" in texts:
+        texts["_rtrlib"] = "from _librtr import *\n"
+    for module, text in texts.items():
+        file = folder / f"{module}-stubs" / "__init__.pyi"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for module, builder in (("_rov", build_rov.ffibuilder), ("_rtrlib", build_rtrlib.ffibuilder)):
-        Path(__file__).with_name(f"{module}.pyi").write_text(stub(builder), encoding="utf-8")
+    write(("_rov", "_librtr"), Path(__file__).parent)

@@ -12,7 +12,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Final
 
-OURS: Final = "rtrd"
+OURS: Final = ("rtrd", "rtrlib")
 LICENSE_FILES: Final = ("LICEN", "COPYING", "NOTICE", "AUTHORS")
 COPYRIGHT: Final = re.compile(r"\W*Copyright\b.*\d{4}")
 # What a few say in words of their own, or not at all.
@@ -58,7 +58,7 @@ def stanzas(folder: Path) -> str:
     """Give the paragraphs of debian/copyright for what is carried, in its machine-readable format."""
     parts = []
     for each in carried(folder):
-        if each.name == OURS:
+        if each.name in OURS:
             continue
         tops = sorted(
             {path.name for path in folder.iterdir() if path.name.split(".")[0] in _tops(each)}
@@ -98,13 +98,13 @@ def sbom(folder: Path) -> str:
         }
 
     found = carried(folder)
-    (ours,) = (each for each in found if each.name == OURS)
+    (ours,) = (each for each in found if each.name == OURS[0])
     bill = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": {**component(ours), "type": "application"}},
-        "components": [component(each) for each in found if each.name != OURS],
+        "components": [component(each) for each in found if each is not ours],
     }
     return json.dumps(bill, indent=2) + "\n"
 

@@ -9,13 +9,13 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-from rtrlib.librtr import _rtrlib, ffi, lib
+from rtrlib.librtr import _librtr, ffi, lib
 from rtrlib.records import PFXRecord
 
-__all__ = ["pfx_table_callback", "record_of"]
+__all__ = ["ffi", "lib", "pfx_table_callback", "record_of"]
 
 
-def record_of(raw: _rtrlib.PfxRecord) -> PFXRecord:
+def record_of(raw: _librtr.PfxRecord) -> PFXRecord:
     """Copy a `struct pfx_record`, or a pointer to one. ValueError: its address is of no known family."""
     ip, prefix = raw.prefix, ""
     if ip.ver == lib.LRTR_IPV4:
@@ -28,7 +28,7 @@ def record_of(raw: _rtrlib.PfxRecord) -> PFXRecord:
     return PFXRecord(raw.asn, prefix, raw.min_len, raw.max_len)
 
 
-def pfx_table_callback(raw: _rtrlib.PfxRecord, handle: _rtrlib.CData) -> None:
+def pfx_table_callback(raw: _librtr.PfxRecord, handle: _librtr.CData) -> None:
     """Call back with (record, data), where `handle` is `ffi.new_handle((callback, data))`.
 
     Give `lib.pfx_table_callback` to `pfx_table_for_each_ipv4_record` and its like. The table is locked meanwhile

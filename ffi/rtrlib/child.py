@@ -1,6 +1,6 @@
 """The process of one cache, with librtr inside: it reads its options on fd 0 and reports frames there.
 
-rtrlib.process_link starts it by its path, and it imports next to nothing, so that it is small: this file, _rtrlib and
+rtrlib.process_link starts it by its path, and it imports next to nothing, so that it is small: this file, _librtr and
 what cffi needs. Here librtr may abort, hang or eat memory without anyone else noticing.
 """
 
@@ -15,8 +15,8 @@ import sys
 # Where the extensions are is told in argv: the site packages themselves are not searched (-S).
 sys.path += sys.argv[4:]
 
-import _rtrlib
-from _rtrlib import ffi, lib
+import _librtr
+from _librtr import ffi, lib
 
 ALIVE = struct.pack("=II", lib.FRAME_ALIVE, 0)
 TEXTS = ("host", "port", "bind", "username", "private_key", "host_key", "password")
@@ -74,7 +74,7 @@ def main() -> None:
     relay(parent, session)
 
 
-def relay(parent: socket.socket, session: _rtrlib.Session) -> None:
+def relay(parent: socket.socket, session: _librtr.Session) -> None:
     """Send frames up, and answer pings between them."""
     chunk = ffi.new("char[]", lib.QUEUE_CHUNK)
     view = memoryview(ffi.buffer(chunk))

@@ -1,4 +1,4 @@
-"""How a process of ours is started, whatever way rtrd is installed, and what is kept of its last words.
+"""How a process of ours is started, whatever way rtrd is installed, how it is buried, and its last words.
 
 A folder of packages may be known to this program alone: /usr/bin/rtrd puts /usr/lib/rtrd into its sys.path, which no
 other Python does. So a child is told where this program finds its modules. Nothing else may start this Python.
@@ -6,14 +6,22 @@ other Python does. So a child is told where this program finds its modules. Noth
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 KEPT: Final = 4096
 """Octets of a child's stderr."""
+
+
+_lock = threading.Lock()
+_dying: list[subprocess.Popen[bytes]] = []
+"""Killed, not yet waited for; of all managers of this program, whichever thread they are in."""
 
 
 class CommandLine(NamedTuple):
@@ -33,6 +41,24 @@ def module(name: str, *arguments: str) -> CommandLine:
 def file(path: str, arguments: Sequence[str], folders: Sequence[str]) -> CommandLine:
     """Run a file that needs nothing but Python's own library and these folders, which it is told last."""
     return CommandLine([sys.executable, "-I", "-S", path, *arguments, *folders], dict(os.environ))
+
+
+def bury(killed: subprocess.Popen[bytes]) -> None:
+    """Have `reap` wait for a process that was killed."""
+    with _lock:
+        _dying.append(killed)
+
+
+def reap(timeout: float = 0.0) -> int:
+    """Collect children that were killed; wait up to `timeout` seconds for each. Returns how many are left."""
+    with _lock:
+        dying = list(_dying)
+    for process in dying:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout)
+    with _lock:
+        _dying[:] = [process for process in _dying if process.returncode is None]
+        return len(_dying)
 
 
 class LastWords:

@@ -14,12 +14,12 @@ from itertools import count
 from typing import Final
 
 from rtrlib.cache import Cache
+from rtrlib.children import reap
 from rtrlib.exceptions import RTRInitError
 from rtrlib.failover import Action, Activate, Drop, Failover, Release, Start, Stop
 from rtrlib.link import Link, Resume
 from rtrlib.listener import NOBODY, VRPListener
 from rtrlib.manager_group import ManagerGroup
-from rtrlib.process_link import reap
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.servers import MAX_CACHES, CacheGroup, Intervals, Server
 

@@ -32,5 +32,5 @@ class IpConversionException(RTRlibException, ValueError):  # noqa: N818 - the na
     """A text that is not an IP address."""
 
 
-class LibrtrMissingError(RTRlibException, ImportError):
-    """The library librtr is not installed; the text says how to mend that."""
+class LibrtrMissingError(RTRInitError, ImportError):
+    """A cache is to be spoken with by librtr, which is not installed; the text says how to mend that."""

@@ -7,12 +7,13 @@ Three kinds: `ProcessLink` (librtr in a child process), `ThreadLink` (librtr's t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from rtrlib.faults import Fault, FaultError
 from rtrlib.rtr_pdus import MAX_VERSION
 
 __all__ = [
+    "MEMORY_LIMIT",
     "Alive",
     "Ended",
     "Event",
@@ -25,6 +26,11 @@ __all__ = [
     "SessionState",
     "VRPs",
 ]
+
+
+MEMORY_LIMIT: Final = 1 << 30
+"""Octets that a cache may take: of address space of its child process (librtr takes 131 a VRP, twice that during a
+reset), or of VRPs."""
 
 
 class LinkEnded(FaultError):  # noqa: N818 - it is an event

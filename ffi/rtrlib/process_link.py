@@ -8,7 +8,6 @@ import re
 import socket
 import struct
 import subprocess
-import threading
 from pathlib import Path
 from typing import Final
 
@@ -16,16 +15,13 @@ import _cffi_backend
 
 from rtrlib import children, librtr
 from rtrlib.causes import STARVED
-from rtrlib.children import LastWords, how_it_ended
+from rtrlib.children import LastWords, bury, how_it_ended, reap
 from rtrlib.faults import Fault
-from rtrlib.link import Event, LinkEnded, Resume
+from rtrlib.link import MEMORY_LIMIT, Event, LinkEnded, Resume
 from rtrlib.servers import Intervals, Server
 from rtrlib.thread_link import LibrtrLink, options_of
 
-__all__ = ["MEMORY_LIMIT", "ProcessLink", "reap"]
-
-MEMORY_LIMIT: Final = 1 << 30
-"""Bytes of address space of a child; librtr takes 131 bytes a VRP, twice that during a reset."""
+__all__ = ["ProcessLink"]
 
 CHILD: Final = str(Path(__file__).with_name("child.py"))
 NAME: Final = "rtrlib-cache"
@@ -33,27 +29,11 @@ SSH_SAYS: Final = re.compile(r"tr_ssh_open: (?!Trying)(.+)")
 GRACE: Final = 0.05
 """Seconds that the end of a process may lag behind the end of its socket."""
 
-_lock = threading.Lock()
-_dying: list[subprocess.Popen[bytes]] = []
-"""Killed, not yet waited for; of all managers of this program, whichever thread they are in."""
-
 
 def _child_path() -> list[str]:
     """Folders of the two extensions that the child imports, nothing else."""
     found = (librtr.FILE, _cffi_backend.__file__)
     return list(dict.fromkeys(str(Path(path).parent) for path in found if path))
-
-
-def reap(timeout: float = 0.0) -> int:
-    """Collect children that were killed; wait up to `timeout` seconds for each. Returns how many are left."""
-    with _lock:
-        dying = list(_dying)
-    for process in dying:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout)
-    with _lock:
-        _dying[:] = [process for process in _dying if process.returncode is None]
-        return len(_dying)
 
 
 class ProcessLink(LibrtrLink):
@@ -131,7 +111,7 @@ class ProcessLink(LibrtrLink):
         return f"SSH: {said[-1]}" if said else None
 
     def close(self) -> None:
-        """Kill it; it is waited for later (`reap`)."""
+        """Kill it; it is waited for later (`children.reap`)."""
         if self._socket.fileno() < 0:
             return
         self._socket.close()
@@ -139,8 +119,7 @@ class ProcessLink(LibrtrLink):
         self._process.stderr.close()
         if self._process.poll() is None:
             self._process.kill()
-            with _lock:
-                _dying.append(self._process)
+            bury(self._process)
 
     def _read_stderr(self) -> None:
         """Keep the last lines: the last one of an abort is the assertion that failed."""

@@ -6,25 +6,22 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any, Final, Literal, Self, overload
 
 from rtrlib.caller import Callbacks, Caller, PFXCallback, SPKICallback, StatusCallback
 from rtrlib.changes import Changes
 from rtrlib.dispatcher import Dispatcher
 from rtrlib.driver import Driver
+from rtrlib.engines import Engines
 from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.failover import START_TIMEOUT
-from rtrlib.link import Link, Resume
+from rtrlib.link import MEMORY_LIMIT
 from rtrlib.listener import VRPListener
 from rtrlib.manager_group import ManagerGroup
-from rtrlib.native_link import NativeLink
 from rtrlib.pfx_table import validate_many
-from rtrlib.process_link import MEMORY_LIMIT, ProcessLink
 from rtrlib.records import PFXRecord
 from rtrlib.rtr_socket import RTRSocket
-from rtrlib.servers import CacheGroup, Engine, Intervals, Server, SSHServer, TCPServer, check_engine, check_groups
-from rtrlib.thread_link import ThreadLink
+from rtrlib.servers import CacheGroup, Engine, Intervals, TCPServer, check_engine, check_groups
 from rtrlib.validation import PfxvState, Reason, ValidationResult
 from rtrlib.vrp_table import VRPTable
 
@@ -82,14 +79,9 @@ class RTRManager:
         follow = intervals == "cache"
         options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=follow)
         check_engine(engine)
-        librtr = partial(ProcessLink, memory=memory_limit) if isolated else ThreadLink
-        native = partial(NativeLink, memory=memory_limit)
-
-        def connect(server: Server, intervals: Intervals, resume: Resume) -> Link:
-            is_native = (server.engine or engine) == "native" and not isinstance(server, SSHServer)
-            return (native if is_native else librtr)(server, intervals, resume)
-
-        self._dispatcher = Dispatcher(groups, options, connect, start_timeout, clock, wall=wall)
+        self._engines = Engines(engine, memory_limit, isolated=isolated)
+        self._engines.load(groups)
+        self._dispatcher = Dispatcher(groups, options, self._engines.connect, start_timeout, clock, wall=wall)
         self._lifecycle = threading.RLock()
         self._opened = False
         """In a loop of the caller, by `open`."""
@@ -267,6 +259,7 @@ class RTRManager:
             raise RTRInitError("the manager has a thread of its own, in which its groups stay as they are")
         check_groups(groups)
         options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=intervals == "cache")
+        self._engines.load(groups)
         self._dispatcher.regroup(groups, options)
 
     def reconnect(self, caches: Iterable[RTRSocket]) -> None:

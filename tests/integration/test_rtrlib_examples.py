@@ -45,6 +45,14 @@ def test_an_example_prints_what_the_page_says(caches: Any, program: str, output:
     assert done.stderr == ""
 
 
+def test_the_example_of_the_distributions_own_page() -> None:
+    ((program, output),) = re.findall(
+        r"```python\n(.*?)```\n\n```\n(.*?)```", (ROOT / "ffi" / "README.md").read_text(), re.DOTALL
+    )
+    done = run(sys.executable, "-c", program)
+    assert (done.stdout, done.stderr) == (output, "")
+
+
 def test_the_commands(caches: Any) -> None:
     port = str(caches["192.0.2.10"].port)
     line, answer = re.findall(

@@ -241,7 +241,7 @@ def test_attach_starts_with_few_modules() -> None:
     code = "import sys, rtrd.cli, rtrd.commands.attach; print(*sys.modules)"
     done = run(sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}", check=True)
     loaded = set(done.stdout.split())
-    assert not {"asyncio", "aiohttp", "msgspec", "structlog", "yaml", "_rov", "_rtrlib", "logging"} & loaded
+    assert not {"asyncio", "aiohttp", "msgspec", "structlog", "yaml", "_rov", "_librtr", "logging"} & loaded
 
 
 async def test_of_more_than_is_kept_all_is_forgotten_up_to_a_whole_line(tmp_path: Path) -> None:

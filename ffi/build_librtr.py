@@ -1,4 +1,4 @@
-"""Builds the extension module `_rtrlib` for Debian's librtr 0.8: librtr's own API and ffi/native/librtr."""
+"""Builds the extension module `_librtr` for Debian's librtr 0.8: librtr's own API and ffi/native/librtr."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ class MissingLibraryError(SystemExit):
 
 def pkg_config(*options: str) -> str:
     """Run `pkg-config OPTIONS rtrlib`; MissingLibraryError when it knows nothing of librtr."""
-    advice = "On Debian and Ubuntu: apt-get install librtr-dev pkg-config"
+    advice = (
+        "On Debian and Ubuntu: apt-get install librtr-dev pkg-config\n"
+        'With RTRLIB_WITHOUT_LIBRTR=1 in the environment rtrlib is built for engine="native" alone, which needs none.'
+    )
     try:
         done = subprocess.run(["pkg-config", *options, "rtrlib"], capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -102,7 +105,7 @@ def make(native: str) -> FFI:
             "rtrlib/rtrlib.h is missing. On Debian and Ubuntu: apt-get install --reinstall librtr-dev"
         )
     return make_builder(
-        "_rtrlib",
+        "_librtr",
         ["librtr"],
         ["librtr/queue.h", "librtr/session.h"],
         native,
@@ -114,7 +117,7 @@ def make(native: str) -> FFI:
     )
 
 
-ffibuilder = make("ffi/native")  # relative to the project's folder, as setuptools wants it
+ffibuilder = make("native")  # relative to this folder, as setuptools wants it
 
 if __name__ == "__main__":
     compile_into_argument(make(str(NATIVE)))

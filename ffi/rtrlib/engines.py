@@ -1,0 +1,56 @@
+"""What speaks RTR with a cache: librtr, in a process of its own or in threads of this one, or the client of ours.
+
+librtr is loaded when the first cache wants it: whoever has the native engine alone needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeAlias
+
+from rtrlib.link import Link, Resume
+from rtrlib.native_link import NativeLink
+from rtrlib.servers import CacheGroup, Engine, Intervals, Server, SSHServer
+
+__all__ = ["Engines"]
+
+Connect: TypeAlias = Callable[[Server, Intervals, Resume], Link]
+
+
+class Engines:
+    """Makes the links of one manager."""
+
+    def __init__(self, default: Engine, memory: int, *, isolated: bool) -> None:
+        """`default`: of the servers that do not say; `memory`: bytes that a cache may take. See RTRManager."""
+        self._default = default
+        self._isolated = isolated
+        self._memory = memory
+        self._native: Connect = partial(NativeLink, memory=memory)
+        self._librtr: Connect | None = None
+
+    def load(self, groups: Iterable[CacheGroup]) -> None:
+        """Load what these groups' caches need. LibrtrMissingError: one of them needs librtr, and it is not there."""
+        for group in groups:
+            for server in group.servers:
+                self._of(server)
+
+    def connect(self, server: Server, intervals: Intervals, resume: Resume) -> Link:
+        """Make a link. LinkEnded."""
+        return self._of(server)(server, intervals, resume)
+
+    def _of(self, server: Server) -> Connect:
+        if (server.engine or self._default) == "native" and not isinstance(server, SSHServer):
+            return self._native
+        if self._librtr is None:
+            self._librtr = self._load_librtr()
+        return self._librtr
+
+    def _load_librtr(self) -> Connect:
+        if self._isolated:
+            from rtrlib.process_link import ProcessLink  # noqa: PLC0415
+
+            return partial(ProcessLink, memory=self._memory)
+        from rtrlib.thread_link import ThreadLink  # noqa: PLC0415
+
+        return ThreadLink

@@ -95,9 +95,10 @@ class Daemon:
         self.relay = self._make_relay()
         self.slurm = SlurmFiles(
             settings.slurm, self.vrp_set, self.effective.task_queue, self.effective.slurm_changed, self.keys,
-            exempts_changed=self.effective.exempts_changed,
         )  # fmt: skip
-        self.exempts = Exempts(settings.state, self.slurm, self.clock)
+        self.exempts = Exempts(
+            settings.state, self.vrp_set, self.effective.task_queue, self.effective.exempts_changed, self.clock
+        )
         self.snapshot_keeper: SnapshotKeeper | None = None
         self.state_folder: StateFolder | None = None
         if settings.state is not None:

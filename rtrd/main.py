@@ -45,7 +45,7 @@ class Service:
     def app(self) -> web.Application:
         """Give the application: each of its handlers is given the parts that it asks."""
         daemon, registry = self.daemon, self.daemon.registry
-        whatif = WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers)
+        whatif = WhatIf(daemon.vrp_set, daemon.slurm, daemon.exempts, daemon.routers)
         return make_app(
             (
                 StateQueries(registry, daemon.health, daemon.effective, self.trend, dump=self.dump),

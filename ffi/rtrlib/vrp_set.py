@@ -191,6 +191,15 @@ class VRPSet:
         """Put what is pending into force, or only that of it which is listed here; give what changed."""
         return self._apply(lib.vrpset_take, ffi.NULL if pending is None else pending.native)
 
+    def apply_exempts(self, records: bytes) -> Apply:
+        """Exempt these packed VRPs, or (withdrawn) no more; give what changed.
+
+        An exempt is in force whatever sources and filters say, and whatever is pending. When it ends, what was in force
+        without it is: a change that is pending stays so.
+        """
+        native = ffi.from_buffer("struct vrp[]", records)
+        return self._apply(lib.vrpset_exempt, native, len(native))
+
     begin = _at_once(apply_begin)
     commit = _at_once(apply_commit)
     discard = _at_once(apply_discard)
@@ -199,6 +208,7 @@ class VRPSet:
     filter = _at_once(apply_filters)
     drop = _at_once(apply_drop)
     take = _at_once(apply_pending)
+    exempt = _at_once(apply_exempts)
 
     def defer(self, *, defer: bool) -> None:
         """From now on changes of sources, activations and filters are only pending, until they are taken.
@@ -339,6 +349,11 @@ class VRPSet:
     def count_source(self, source: int) -> int:
         """How many VRPs are in force of one source."""
         return lib.vrpset_count_source(self.native, source)
+
+    @property
+    def heard(self) -> int:
+        """How many effective VRPs there are, but for those that assertions and exempts alone say."""
+        return lib.vrpset_heard(self.native)
 
     @property
     def memory(self) -> int:

@@ -18,6 +18,7 @@ from rtrd.base.errors import NotReadyError
 from rtrd.rib.engine import Engine
 from rtrd.rib.whatif import COVERS, Changed, TableWhatIf, View
 from rtrd.routers import Routers
+from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.notation import VRPEdit, parse_edit
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import PACKED, pack
@@ -46,9 +47,10 @@ _STEP: Final = 4096 * PACKED.size
 class WhatIf:
     """What the API asks of one daemon."""
 
-    def __init__(self, vrp_set: VRPSet, slurm: SlurmFiles, routers: Routers) -> None:
+    def __init__(self, vrp_set: VRPSet, slurm: SlurmFiles, exempts: Exempts, routers: Routers) -> None:
         self._vrp_set = vrp_set
         self._slurm = slurm
+        self._exempts = exempts
         self._routers = routers
         self._lock = asyncio.Lock()
         self._bodies = 0
@@ -81,7 +83,7 @@ class WhatIf:
         return {**answer, "without_effect": idle}
 
     async def replacing(self, chunks: AsyncIterator[bytes], most: int) -> dict[str, Any]:
-        """Tell what would change if the caches said exactly these packed VRPs; SLURM files count as they do."""
+        """Tell what would change if the caches said exactly these packed VRPs; SLURM files and exempts stay."""
         if self._bodies >= MOST_BODIES:
             raise NotReadyError(f"{MOST_BODIES} VRP files are being sent already: try again later")
         self._bodies += 1
@@ -113,6 +115,7 @@ class WhatIf:
         for packed in self._slurm.assertions:
             then.stage(SLURM, packed)
         then.commit(SLURM)
+        then.exempt(b"".join(self._exempts.packed))
         return then
 
     def _new_set(self) -> VRPSet:

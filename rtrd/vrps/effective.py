@@ -21,7 +21,7 @@ from rtrlib.manager_group import ManagerGroup
 from rtrlib.router_keys import KeyChanges, RouterKeys
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp import PACKED
-from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPChanges, VRPSet
+from rtrlib.vrp_set import SNAPSHOT, VRPChanges, VRPSet
 
 PROGRESS: Final = 100_000
 """VRPs of one sync between two lines of the log about it."""
@@ -271,8 +271,8 @@ class EffectiveVRPs:
         changes = yield from self.vrp_set.apply_drop(index)
         if self.guard is not None:
             # What is held is better than nothing, which is all that assertions alone would leave in force.
-            left = self.vrp_set.count(4) + self.vrp_set.count(6) > self.vrp_set.count_source(SLURM)
-            changes.add((yield from self.guard.dropped() if left and not last else self.guard.expired()))
+            left = self.vrp_set.heard and not last
+            changes.add((yield from self.guard.dropped() if left else self.guard.expired()))
             self.guard.forget(index)
         self._put_in_force(changes, cache.name)
         self._apply_keys(self._caches_keys.drop(index))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -96,6 +97,10 @@ def decode(name: str, data: bytes) -> dict[Key, Exempt]:
         found[one.key] = one
     if len(found) > MOST:
         raise SlurmError([FileFault(name, 0, f"{len(found)} exempts, at most {MOST} are possible")])
+    for prefix, count in Counter(prefix for prefix, _ in found).most_common(1):
+        if count > MOST_OF_PREFIX:
+            what = f"{count} exempts of {prefix}, at most {MOST_OF_PREFIX} are possible"
+            raise SlurmError([FileFault(name, 0, what)])
     return found
 
 

@@ -13,7 +13,7 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -27,8 +27,9 @@ from rtrd.base.text import counted
 from rtrd.vrps.exempt import MOST, MOST_OF_PREFIX, Exempt, Key, decode, encode
 from rtrd.vrps.signature import Signature, signature
 from rtrd.vrps.slurm import SlurmError
-from rtrd.vrps.slurm_files import SlurmFiles
+from rtrd.vrps.task_queue import TaskQueue
 from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPChanges, VRPSet
 
 NAME: Final = "exempt.json"
 MAX_OCTETS: Final = 8 << 20
@@ -55,12 +56,26 @@ class UnusableFileError(Exception):
 class Exempts:
     """Keeps the exempts of one state folder in force."""
 
-    def __init__(self, folder: Path | None, slurm: SlurmFiles, clock: Clock) -> None:
-        """Read nothing yet. `folder`: None: they are only kept in memory. `slurm`: by which they are in force."""
+    def __init__(
+        self,
+        folder: Path | None,
+        vrp_set: VRPSet,
+        task_queue: TaskQueue,
+        changed: Callable[[VRPChanges, str], Generator[None]],
+        clock: Clock,
+    ) -> None:
+        """Read nothing yet. `folder`: None: they are only kept in memory. `task_queue`: all that changes the set.
+
+        `changed`: the task that follows when VRPs became effective or ceased to be, with the cause.
+        """
         self.path = None if folder is None else folder / NAME
-        self._slurm = slurm
+        self._vrp_set = vrp_set
+        self._task_queue = task_queue
+        self._changed = changed
         self._clock = clock
         self._found: Found = {}
+        self.packed: set[bytes] = set()
+        """The packed VRPs of those in force."""
         self._seen: Signature | None = None
         self._fault: str | None = None
         self._next_end: int | None = None
@@ -216,9 +231,20 @@ class Exempts:
         self._found = found
         self._next_end = min((one.until for one in found.values() if one.until is not None), default=None)
         if came or went:
-            records = await asyncio.to_thread(lambda: {pack(one.vrp) for one in found.values()})
-            await self._slurm.exempt(records, cause)
+            packed = await asyncio.to_thread(lambda: {pack(one.vrp) for one in found.values()})
+            done = asyncio.Event()
+            self._task_queue.do(self._exempt(packed, cause, done))
+            await done.wait()
             logger.info("exempts are in force", cause=cause, exempts=len(found), came=len(came), went=len(went))
+
+    def _exempt(self, packed: set[bytes], cause: str, done: asyncio.Event) -> Generator[None]:
+        try:
+            gone = b"".join(record[:-1] + b"\0" for record in self.packed - packed)
+            changes = yield from self._vrp_set.apply_exempts(gone + b"".join(packed - self.packed))
+            self.packed = packed
+            yield from self._changed(changes, cause)
+        finally:
+            done.set()
 
     def _still(self, found: Found) -> Found:
         now = self._clock.wall()

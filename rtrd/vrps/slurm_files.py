@@ -68,28 +68,22 @@ class SlurmFiles:
         task_queue: TaskQueue,
         changed: Callable[[VRPChanges], Generator[None]],
         keys: KeySet | None = None,
-        *,
-        exempts_changed: Callable[[VRPChanges, str], Generator[None]] | None = None,
     ) -> None:
         """Read nothing yet. `task_queue`: all that changes the set. `keys`: what holds for router keys.
 
-        `changed`: the task that follows when VRPs became effective or ceased to be. `exempts_changed`: the same when
-        an operator exempted some, with the cause.
+        `changed`: the task that follows when VRPs became effective or ceased to be.
         """
         self._paths = paths
         self._vrp_set = vrp_set
         self._task_queue = task_queue
         self._changed = changed
-        self._exempts_changed = exempts_changed or (lambda changes, _: changed(changes))
         self._keys = keys or KeySet()
         self._seen = self._look()
         self._in_force: dict[str, File] = {}
-        self._of_files: set[bytes] = set()
-        self._exempted: set[bytes] = set()
         self.filters: list[VRPFilter] = []
         """What is taken out, as the files say it."""
         self.assertions: set[bytes] = set()
-        """What is put in, packed, also what an operator exempted."""
+        """What is put in, packed."""
         self.reasons = Reasons()
         """Which filter or assertion of which file it was."""
         self._faults: dict[str, str] = {}
@@ -145,12 +139,6 @@ class SlurmFiles:
             self._task_queue.do(self._put_in_force(files, reasons))
             await self._task_queue.done()
 
-    async def exempt(self, assertions: set[bytes], cause: str) -> None:
-        """Let exactly these packed VRPs be asserted beside those of the files, whatever a guard holds."""
-        done = asyncio.Event()
-        self._task_queue.do(self._exempt(assertions, cause, done))
-        await done.wait()
-
     async def follow(self) -> None:
         """Read the files again whenever one changed, until canceled."""
         while True:
@@ -196,9 +184,8 @@ class SlurmFiles:
     def _put_in_force(self, files: list[File], reasons: Reasons) -> Generator[None]:
         filters = [one for file in files for one in file.slurm.filters]
         assertions = {pack(vrp) for file in files for vrp in file.slurm.assertions}
-        changes = yield from self._change(filters, assertions | self._exempted)
-        self.filters, self.assertions = filters, assertions | self._exempted
-        self._of_files, self.reasons = assertions, reasons
+        changes = yield from self._change(filters, assertions)
+        self.filters, self.assertions, self.reasons = filters, assertions, reasons
         self._keys.slurm(
             (one for file in files for one in file.slurm.key_filters),
             (key for file in files for key in file.slurm.key_assertions),
@@ -210,20 +197,10 @@ class SlurmFiles:
         if len(changes):
             yield from self._changed(changes)
 
-    def _exempt(self, exempted: set[bytes], cause: str, done: asyncio.Event) -> Generator[None]:
-        try:
-            assertions = self._of_files | exempted
-            changes = yield from self._change(self.filters, assertions, at_once=exempted - self._exempted)
-            self._exempted, self.assertions = exempted, assertions
-            yield from self._exempts_changed(changes, cause)
-        finally:
-            done.set()
-
-    def _change(self, filters: list[VRPFilter], assertions: set[bytes], *, at_once: set[bytes] | None = None) -> Apply:
+    def _change(self, filters: list[VRPFilter], assertions: set[bytes]) -> Apply:
         """Change filters and assertions as one: nothing is validated by one without the other.
 
-        If a guard judges changes, this one is only pending; with `at_once` it is not, nor are these assertions, which
-        may be in what is pending already.
+        If a guard judges changes, this one is only pending.
         """
         vrp_set, changes = self._vrp_set, VRPChanges()
         proposing = vrp_set.deferring
@@ -237,9 +214,6 @@ class SlurmFiles:
                 yield from vrp_set.apply_commit(SLURM, changes)
             if not proposing and vrp_set.pending:
                 changes = yield from vrp_set.apply_pending()
-            elif at_once is not None:
-                changes.add(VRPChanges.of(at_once))
-                changes = yield from vrp_set.apply_pending(changes)
         finally:
             vrp_set.defer(defer=proposing)
         return changes

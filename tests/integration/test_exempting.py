@@ -28,7 +28,8 @@ class Operator:
         state.mkdir()
         settings = {"slurm": [str(self.slurm)], "state": str(state), "http": "127.0.0.1:0", **settings}
         settings = {key: value for key, value in settings.items() if value is not None}
-        self.daemon = lab.start(Daemon(lab.folder, [lab.start(FaultyCache(VRPS))], settings=settings))
+        self.cache = lab.start(FaultyCache(VRPS))
+        self.daemon = lab.start(Daemon(lab.folder, [self.cache], settings=settings))
         self.daemon.wait_vrps(2)
 
     def said(self, *words: str) -> str:
@@ -149,6 +150,34 @@ def test_what_the_guard_holds_is_said_by_validate_and_an_exempt_is_not_held(lab:
     one.said("accept")
     one.daemon.wait_status(lambda status: status["guard"]["state"] == "following", "the guard to follow")
     assert "does not count by the filter AS64497" in one.said("validate", "2001:db8::/32", "AS64497")
+
+
+def test_what_ends_while_the_guard_holds_a_change_leaves_what_is_in_force(lab: Lab) -> None:
+    """Also after a restart, which takes what is in force from the snapshot, and holds the cache's change again."""
+    one = Operator(lab, guard={"hold": 3600, "max-shrink": "20%"})
+    one.cache.serve([*VRPS, *(VRP(f"10.{i}.0.0/16", 16, 64497) for i in range(10))])
+    one.daemon.wait_vrps(12)
+    one.daemon.stop()  # which writes the snapshot
+    one.daemon.start()
+    one.daemon.wait_vrps(12)
+    known, held, until = (KEY[0], "AS64497"), KEY, ("2001:db8::/32", "AS64497")
+    one.said("exempt", *known)
+    one.cache.serve([VRP(KEY[0], 24, int(KEY[1][2:]))])
+    one.daemon.wait_status(lambda status: status["guard"]["state"] == "held", "the guard to hold it")
+    one.said("exempt", *held)
+    one.said("exempt", *until, "--until", "+1s")
+    one.daemon.wait_status(lambda status: status["exempts"]["count"] == 2, "the end of one")
+    assert [one.valid(*each) for each in (known, held, until)] == [True, True, True], "the cache said it before"
+    one.daemon.stop()
+    one.daemon.start()
+    one.daemon.wait_status(lambda status: status["guard"]["state"] == "held", "the guard to hold it again")
+    for each in (known, held):
+        assert one.valid(*each)
+        one.said("exempt", "--remove", *each)
+    assert [one.valid(*each) for each in (known, held, until)] == [True, False, True]
+    one.said("accept")
+    one.daemon.wait_vrps(1)
+    assert [one.valid(*each) for each in (known, held, until)] == [False, True, False]
 
 
 def test_validate_names_the_filters_and_assertions(lab: Lab) -> None:

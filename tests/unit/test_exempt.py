@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import itertools
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,10 @@ from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.slurm import SlurmError
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP
+from rtrlib.vrp_set import SNAPSHOT
+from tests.lab.effective_story import Cache
 from tests.lab.slurm_text import slurm_text
+from tests.lab.vrp_sets import packed
 from tests.unit.test_guarding import BAD, GOOD, Story
 
 NOW = 1_800_000_000
@@ -95,19 +100,26 @@ def test_a_comment_is_a_line_of_text() -> None:
             parse_comment(wrong)
 
 
+BEGUN = [VRP(ONE.prefix, 24, 64500), *GOOD]
+
+
 class Kept:
     """Exempts in a folder, with a set under a guard, and a clock that is turned."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, from_snapshot: Iterable[VRP] = ()) -> None:
         self.now = float(NOW)
         self.story = Story()
         effective = self.story.effective
-        self.slurm = SlurmFiles(
-            [], self.story.vrp_set, effective.task_queue, effective.slurm_changed,
-            exempts_changed=effective.exempts_changed,
-        )  # fmt: skip
-        self.exempts = Exempts(folder, self.slurm, Clock(wall=lambda: self.now))
-        self.cache = self.story.begin([VRP(ONE.prefix, 24, 64500), *GOOD])
+        self.slurm = SlurmFiles([], self.story.vrp_set, effective.task_queue, effective.slurm_changed)
+        self.exempts = Exempts(
+            folder, self.story.vrp_set, effective.task_queue, effective.exempts_changed, Clock(wall=lambda: self.now)
+        )
+        self.cache = Cache(0)
+        if from_snapshot:
+            self.story.vrp_set.stage(SNAPSHOT, packed(from_snapshot))
+            effective.use_snapshot()
+        else:
+            self.story.begin(BEGUN, self.cache)
 
     def validity(self, one: Exempt = ONE) -> str:
         return self.story.vrp_set.validate(one.prefix, one.asn)
@@ -120,6 +132,10 @@ class Kept:
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     return Kept(tmp_path)
+
+
+def write(file: Path, text: str) -> None:
+    file.write_text(text)
 
 
 async def again(kept: Kept) -> Kept:
@@ -240,18 +256,103 @@ async def test_it_is_in_force_at_once_also_where_a_held_change_says_it(kept: Kep
     assert kept.validity() == "valid", "the cache says it, too"
 
 
-async def test_removed_while_a_change_is_held_it_is_as_the_caches_say_it_now(kept: Kept) -> None:
-    """Held or not: nothing tells an operator's word, which is at an end, from what was in force before it."""
-    for one in (ONE, SIX):
+class TestEndsWhileHeld:
+    """It lay over what is in force; that is there again when it ends, and what is held stays held."""
+
+    NOBODY, CACHE, FILE, FILTERED = (
+        (False, False, False),
+        (True, False, False),
+        (False, True, False),
+        (True, False, True),
+    )
+    """Who says it: whether a cache, whether a SLURM file; and whether the file has a filter that matches it."""
+
+    async def say(self, kept: Kept, file: Path, one: Exempt, vrps: list[VRP], said: tuple[bool, bool, bool]) -> None:
+        by_cache, by_file, filtered = said
+        kept.story.sync(kept.cache, [*vrps, one.vrp] if by_cache else vrps)
+        filters = [{"prefix": one.prefix, "asn": one.asn}] if filtered else []
+        write(file, slurm_text(filters, [one.vrp] if by_file else []))
+        await kept.slurm.change([file])
+
+    @pytest.mark.parametrize("one", [ONE, SIX._replace(until=NOW + 60)], ids=["IPv4", "IPv6"])
+    @pytest.mark.parametrize("ends", ["removed", "over"])
+    @pytest.mark.parametrize("decided", ["held", "rejected"])
+    async def test_what_was_in_force_is(self, tmp_path: Path, one: Exempt, ends: str, decided: str) -> None:
+        file = tmp_path / "slurm.json"
+        said = (self.NOBODY, self.CACHE, self.FILE, self.FILTERED)
+        for before, then, early in itertools.product(said, said, (True, False)):
+            kept = Kept(None)
+            await self.say(kept, file, one, BEGUN, before)
+            assert kept.story.state == "following"
+            if early:
+                await kept.exempts.add(one)
+            await self.say(kept, file, one, BAD, then)
+            if decided == "rejected":
+                kept.story.guarding.reject()
+            if not early:
+                await kept.exempts.add(one)
+            assert one.vrp in kept.story.in_force
+            await (kept.exempts.remove(one.key) if ends == "removed" else kept.turn(60))
+            case = (before, then, early)
+            assert (one.vrp in kept.story.in_force, kept.story.state) == (before in said[1:3], decided), case
+            assert {*BEGUN} <= kept.story.in_force, case
+            kept.story.guarding.accept()
+            assert kept.story.in_force == {*BAD, one.vrp} - (set() if then in said[1:3] else {one.vrp}), case
+            assert kept.story.vrp_set.pending == 0
+
+    async def test_an_accepted_change_is_in_force_below_it(self, kept: Kept) -> None:
+        kept.story.sync(kept.cache, [*BEGUN, ONE.vrp])
+        await kept.exempts.add(ONE)
+        kept.story.sync(kept.cache, BAD)
+        kept.story.guarding.accept()
+        assert kept.validity() == "valid"
+        await kept.exempts.remove(ONE.key)
+        assert kept.validity() == "not-found"
+
+    async def test_what_expired_below_it_is_not_there_again(self, kept: Kept) -> None:
+        one, two = kept.story.group(BEGUN, [ONE.vrp])
+        kept.story.sync(one, BAD)
+        await kept.exempts.add(ONE)
+        kept.story.effective.expired(two)
+        assert (kept.validity(), kept.story.state) == ("valid", "held")
+        await kept.exempts.remove(ONE.key)
+        assert (kept.validity(), kept.story.state) == ("invalid", "held")
+
+    async def test_after_a_restart_what_the_snapshot_says_is_in_force_below_it(self, kept: Kept) -> None:
+        """What is held is in no snapshot: the caches are judged against it again."""
+        for one in (ONE, SIX):
+            await kept.exempts.add(one)
+        other = Kept(kept.exempts.path.parent if kept.exempts.path else None, from_snapshot=[*BEGUN, ONE.vrp])
+        await other.exempts.start()
+        other.story.sync(other.cache, [*BAD, SIX.vrp])
+        other.story.follow(other.cache)
+        assert (other.validity(), other.validity(SIX), other.story.state) == ("valid", "valid", "held")
+        for one in (ONE, SIX):
+            await other.exempts.remove(one.key)
+        assert (other.validity(), other.validity(SIX), other.story.state) == ("valid", "not-found", "held")
+        other.story.guarding.accept()
+        assert other.story.in_force == {*BAD, SIX.vrp}
+        other.exempts.close()
+
+    async def test_without_a_guard_any_more_what_the_caches_say_is(self, kept: Kept) -> None:
+        kept.story.sync(kept.cache, [*BEGUN, ONE.vrp])
+        await kept.exempts.add(ONE)
+        await kept.exempts.add(SIX)
+        kept.story.sync(kept.cache, [*BAD, SIX.vrp])
+        kept.story.guarding.change(None)
+        assert kept.story.in_force == {*BAD, ONE.vrp, SIX.vrp}
+        for one in (ONE, SIX):
+            await kept.exempts.remove(one.key)
+        assert kept.story.in_force == {*BAD, SIX.vrp}
+
+    async def test_what_it_makes_harmless_is_in_force(self, kept: Kept) -> None:
+        one, two = (Exempt(vrp.prefix, vrp.asn) for vrp in GOOD[:2])  # 2 of 20 routes are too many, 1 is not
+        kept.story.delta(kept.cache, BAD[:2], GOOD[:2])
+        assert kept.story.state == "held"
         await kept.exempts.add(one)
-    kept.story.sync(kept.cache, [*BAD, ONE.vrp])
-    assert kept.story.state == "held"
-    for one, then in ((ONE, "valid"), (SIX, "not-found")):
+        assert (kept.story.state, kept.validity(one), kept.validity(two)) == ("following", "valid", "invalid")
         await kept.exempts.remove(one.key)
-        assert (kept.validity(one), kept.story.state) == (then, "held")
-    assert not {*BAD} & kept.story.in_force
-    kept.story.guarding.accept()
-    assert kept.validity() == "valid"
+        assert (kept.story.state, kept.validity(one)) == ("following", "invalid")
 
 
 async def test_it_is_in_force_at_once_also_where_a_held_slurm_file_asserts_it(kept: Kept, tmp_path: Path) -> None:
@@ -338,6 +439,12 @@ async def test_there_are_bounds(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ConflictError, match="3 exempts already"):
         await kept.exempts.add(SIX._replace(asn=1))
     await kept.exempts.add(SIX._replace(comment="again"))
+
+
+def test_a_file_with_too_many_of_a_prefix_is_refused() -> None:
+    """A look-up goes over all of them."""
+    with pytest.raises(SlurmError, match=r"257 exempts of 198.51.100.0/24, at most 256 are possible"):
+        decode("f", encode(ONE._replace(asn=asn) for asn in range(1, 258)))
 
 
 def test_as_many_as_there_may_be_fit_into_the_file() -> None:

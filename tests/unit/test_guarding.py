@@ -294,6 +294,27 @@ class TestExpiry:
         story.effective.expired(one)
         assert (story.state, story.in_force) == ("following", {wide})
 
+    def test_assertions_that_are_held_too_are_not_in_force_yet(self, story: Story) -> None:
+        """However many they are, what another cache says is not all that is left."""
+        one, two = story.group(OTHER, GOOD)
+        story.sync(two, BAD)
+        story.vrp_set.stage(SLURM, packed(VRP(f"192.0.2.{i}/32", 32, ORIGIN) for i in range(30)))
+        story.effective.task_queue.do(story.effective.slurm_changed(story.vrp_set.commit(SLURM)))
+        story.effective.expired(one)
+        assert (story.state, story.in_force) == ("held", set(GOOD))
+
+    def test_assertions_and_exempts_alone_are_nothing(self, story: Story) -> None:
+        wide = VRP("10.0.0.0/8", 8, 64666)
+        story.announce(40)
+        story.vrp_set.stage(SLURM, pack(OTHER[0]))
+        story.effective.task_queue.do(story.effective.slurm_changed(story.vrp_set.commit(SLURM)))
+        story.vrp_set.exempt(packed(OTHER[1:]))
+        one, two = story.group(GOOD, [])
+        story.sync(two, [wide])
+        assert story.state == "held"
+        story.effective.expired(one)
+        assert (story.state, story.in_force) == ("following", {wide, *OTHER})
+
     def test_a_cache_that_comes_back_after_its_own_is_judged_as_any_other(self, story: Story) -> None:
         wide = VRP("10.0.0.0/8", 8, 64666)
         story.announce(40)

@@ -391,7 +391,9 @@ class Sources(RuleBasedStateMachine):
         self.active: set[int] = set()
         self.filters: list[VRPFilter] = []
         self.deferring = False
-        self.in_force: set[VRP] = set()
+        self.below: set[VRP] = set()
+        """In force without exempts."""
+        self.exempts: set[VRP] = set()
         self.meanwhile: list[tuple[int, list[tuple[VRP, bool]]]] = []
 
     def run(self, steps: Apply, source: int | None = None) -> VRPChanges:
@@ -424,18 +426,24 @@ class Sources(RuleBasedStateMachine):
         """Between two steps of a change to come."""
         self.meanwhile.append((source, entries))
 
+    @property
+    def in_force(self) -> set[VRP]:
+        return self.below | self.exempts
+
     def due(self) -> set[VRP]:
+        """Without exempts."""
         heard = set().union(*(self.live[source] for source in self.active))
         return {vrp for vrp in heard if not any(matches(one, vrp) for one in self.filters)} | self.live[SLURM]
 
     def check(self, changes: object, before: set[VRP]) -> None:
         appeared = {vrp for vrp, announce in changes if announce}  # type: ignore[attr-defined]
         vanished = {vrp for vrp, announce in changes if not announce}  # type: ignore[attr-defined]
-        assert appeared == self.due() - before
-        assert vanished == before - self.due()
+        unseen = set() if self.deferring else self.exempts
+        assert appeared == self.due() - before - unseen
+        assert vanished == before - self.due() - unseen
         assert len(changes) == len(appeared) + len(vanished)  # type: ignore[arg-type]
         if not self.deferring:
-            self.in_force = self.due()
+            self.below = self.due()
 
     @rule(source=SOURCE, entries=st.lists(st.tuples(vrps(), st.booleans()), max_size=12))
     def stage(self, source: int, entries: list[tuple[VRP, bool]]) -> None:
@@ -484,25 +492,35 @@ class Sources(RuleBasedStateMachine):
     @rule()
     def take(self) -> None:
         taken = dict(self.run(self.vrp_set.apply_pending()))
-        assert taken == {vrp: vrp in self.due() for vrp in self.due() ^ self.in_force}
-        self.in_force = self.due()
+        assert taken == {vrp: vrp in self.due() for vrp in (self.due() ^ self.below) - self.exempts}
+        self.below = self.due()
+
+    @rule(named=st.lists(vrps(), max_size=12), ended=st.booleans())
+    def exempt(self, named: list[VRP], ended: bool) -> None:
+        ends = set(sorted(self.exempts)[::2]) if ended else set()
+        before, after = self.in_force, self.exempts - ends | set(named)
+        records = [*(pack(vrp, announce=False) for vrp in ends - set(named)), *map(pack, named)]
+        self.exempts = after
+        changes = self.vrp_set.exempt(b"".join(records))
+        assert Counter(changes) == Counter({(vrp, vrp in self.in_force): 1 for vrp in before ^ self.in_force})
 
     @rule(named=st.lists(vrps(), max_size=12))
     def take_some(self, named: list[VRP]) -> None:
-        some = set(named) | set(sorted(self.due() ^ self.in_force)[::2])
+        some = set(named) | set(sorted(self.due() ^ self.below)[::2])
         changes = set_of().replace(0, b"".join(pack(vrp) for vrp in [*some, *some]))
         taken = dict(self.run(self.vrp_set.apply_pending(changes)))
-        assert taken == {vrp: vrp in self.due() for vrp in (self.due() ^ self.in_force) & some}
-        self.in_force = (self.in_force - some) | (self.due() & some)
+        assert taken == {vrp: vrp in self.due() for vrp in (self.due() ^ self.below) & some - self.exempts}
+        self.below = (self.below - some) | (self.due() & some)
 
     @rule(source=st.sampled_from(SOURCES_USED[:-1]))
     def drop(self, source: int) -> None:
         others = set().union(*(self.live[one] for one in {*self.active, SLURM} - {source}))
-        gone = self.live[source] & self.in_force - others if source in self.active else set()
-        assert Counter(self.run(self.vrp_set.apply_drop(source), source)) == Counter((vrp, False) for vrp in gone)
+        gone = self.live[source] & self.below - others if source in self.active else set()
+        told = gone - self.exempts
+        assert Counter(self.run(self.vrp_set.apply_drop(source), source)) == Counter((vrp, False) for vrp in told)
         self.live[source], self.staged[source] = set(), set()
-        self.in_force = self.in_force - gone
-        assert self.deferring or self.in_force == self.due()
+        self.below = self.below - gone
+        assert self.deferring or self.below == self.due()
 
     @rule(sources=st.sets(SOURCE, min_size=1))
     def differ(self, sources: set[int]) -> None:
@@ -532,8 +550,10 @@ class Sources(RuleBasedStateMachine):
         assert {entry.vrp for entry in self.vrp_set.vrps()} == effective
         assert self.vrp_set.count(4) == sum(":" not in vrp.prefix for vrp in effective)
         assert self.vrp_set.count(6) == sum(":" in vrp.prefix for vrp in effective)
-        assert self.vrp_set.pending == len(self.due() ^ effective)
-        assert self.vrp_set.due(4) + self.vrp_set.due(6) == len(self.due())
+        assert self.vrp_set.pending == len(self.due() ^ self.below)
+        assert self.vrp_set.due(4) + self.vrp_set.due(6) == len(self.due() | self.exempts)
+        others = set().union(*(self.live[source] for source in self.active - {SLURM}))
+        assert self.vrp_set.heard == len(self.below - (self.live[SLURM] - others))
         for source, live in self.live.items():
             assert self.vrp_set.count_source(source) == len(live)
 

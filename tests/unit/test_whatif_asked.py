@@ -68,7 +68,7 @@ class TestNotation:
             parse_edit("192.0.2.0/24@64500")
 
 
-def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) -> Any:
+def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = (), exempted: Iterable[VRP] = ()) -> Any:
     """A VRP set with A of one cache, and routers with routes to A's prefix, a less specific one, and B's."""
     vrp_set = set_of(A)
     routers = []
@@ -80,12 +80,16 @@ def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = ()) ->
         )
         routers.append(SimpleNamespace(engine=engine))
     slurm = SimpleNamespace(filters=list(filters), assertions=[pack(vrp) for vrp in assertions])
-    return SimpleNamespace(vrp_set=vrp_set, routers=routers, slurm=slurm)
+    exempts = SimpleNamespace(packed={pack(vrp) for vrp in exempted})
+    vrp_set.exempt(b"".join(exempts.packed))
+    return SimpleNamespace(vrp_set=vrp_set, routers=routers, slurm=slurm, exempts=exempts)
 
 
 def ask(daemon: Any, *texts: str, most: int = 100) -> dict[str, Any]:
     answer = asyncio.run(
-        WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers).ask([parse_edit(text) for text in texts], most)
+        WhatIf(daemon.vrp_set, daemon.slurm, daemon.exempts, daemon.routers).ask(
+            [parse_edit(text) for text in texts], most
+        )
     )
     promised.check("WhatIf", answer)
     return answer
@@ -96,7 +100,7 @@ def replace(daemon: Any, records: bytes, step: int = 7) -> dict[str, Any]:
         for at in range(0, len(records), step):
             yield records[at : at + step]
 
-    answer = asyncio.run(WhatIf(daemon.vrp_set, daemon.slurm, daemon.routers).replacing(chunks(), 100))
+    answer = asyncio.run(WhatIf(daemon.vrp_set, daemon.slurm, daemon.exempts, daemon.routers).replacing(chunks(), 100))
     promised.check("WhatIf", answer)
     return answer
 

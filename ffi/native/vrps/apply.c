@@ -11,8 +11,6 @@
 
 #include "vrps/vrpset_table.h"
 
-#define BOTH 3 /* the bits of entry.force */
-
 static int walk_start(struct vrpset *set, unsigned source, struct walk walk)
 {
     if (set->walk.change)
@@ -54,6 +52,7 @@ static void edit(struct walk *walk, struct entry *entry, uint8_t family)
     case NO_CHANGE:
     case ACTIVATE:
     case TAKE:
+    case EXEMPTING:
         break;
     }
 }
@@ -63,28 +62,33 @@ static void visit(struct vrpset *set, struct entry *entry, struct crowd *crowd, 
     struct walk *walk = &set->walk;
     const uint32_t next = entry->next;
     const unsigned force = entry->force;
-    bool was_due = due(set, entry), was = in_force(set, entry), is = was;
+    const uint32_t active = walk->active ? walk->active : set->active;
+    const bool was_exempt = (force & EXEMPT) != 0, exempt = walk->change == EXEMPTING ? entry->exempting : was_exempt;
+    /* Without exempts: whether it was due, and in force, and what only assertions say. */
+    const bool was_due = counts(entry, set->active, entry->filtered), had = (force & set->shown & BOTH) != 0;
+    const bool was_heard = had && (entry->live & set->active) != ASSERTIONS;
     /* Nobody else who counts says it. A filter is not asked: that one matches may be pending. */
-    bool sole = (entry->live & set->active) == walk->bit;
+    const bool sole = (entry->live & set->active) == walk->bit;
     edit(walk, entry, family);
-    bool is_due = counts(entry, walk->active ? walk->active : set->active, entry->filtered);
-    bool told, announce;
-    if (walk->change == TAKE || walk->change == DROP) {
-        is = walk->change == TAKE ? is_due : was && !sole;
-        told = was != is;
-        announce = is;
-    } else { /* while changes are deferred, what is due is only told */
-        told = was_due != is_due;
-        announce = is_due;
-        if (told && !set->deferring)
-            is = is_due;
+    const bool is_due = counts(entry, active, entry->filtered);
+    bool has = had, deferred = false;
+    if (walk->change == TAKE)
+        has = is_due;
+    else if (walk->change == DROP)
+        has = had && !sole;
+    else if (was_due != is_due) {
+        deferred = set->deferring; /* what is due is only told */
+        has = deferred ? had : is_due;
     }
-    walk->due[family == 6] += is_due - was_due;
-    walk->pending += (is_due != is) - (was_due != was);
+    const bool was = had || was_exempt, is = has || exempt;
+    const bool told = deferred || was != is, announce = deferred ? is_due : is;
+    walk->due[family == 6] += (is_due || exempt) - (was_due || was_exempt);
+    walk->pending += (is_due != has) - (was_due != had);
     walk->effective[family == 6] += is - was;
-    entry->force = was ? BOTH : 0;
-    if (was != is)
-        entry->force ^= walk->records ? BOTH : BOTH ^ set->shown;
+    walk->heard += (has && (entry->live & active) != ASSERTIONS) - was_heard;
+    entry->force = (had ? BOTH : 0) | (exempt ? EXEMPT : 0);
+    if (had != has)
+        entry->force ^= walk->records ? BOTH : BOTH & ~set->shown;
     if (crowd)
         crowd_recount(crowd, entry, next, force);
     struct vrp_list *changes = walk->changes;
@@ -114,6 +118,7 @@ static void finish(struct vrpset *set)
         fam->effective += (uint64_t)walk->effective[i];
     }
     set->pending += (uint64_t)walk->pending;
+    set->heard += (uint64_t)walk->heard;
     set->count[walk->source] += (uint64_t)walk->count;
     set->active = walk->active ? walk->active : set->active;
     if (walk->change == COMMIT || walk->change == DISCARD || walk->change == DROP)
@@ -133,6 +138,8 @@ int vrpset_apply(struct vrpset *set, size_t budget, struct vrp_list *changes)
         if (vrp_list_reserve(changes, walk->most) != 0) {
             if (walk->change == FILTER)
                 filters_free(walk->filters);
+            if (walk->change == EXEMPTING)
+                vrpset_unstage_exempts(set, walk->records, walk->n);
             *walk = (struct walk){NO_CHANGE};
             return -1;
         }
@@ -205,6 +212,13 @@ int vrpset_filter(struct vrpset *set, const void *filters, size_t n)
 }
 
 int vrpset_drop(struct vrpset *set, unsigned source) { return walk_start(set, source, (struct walk){.change = DROP}); }
+
+int vrpset_exempt(struct vrpset *set, const struct vrp *records, size_t n)
+{
+    if (set->walk.change)
+        return -2;
+    return vrpset_stage_exempts(set, records, n) ? start_few(set, 0, EXEMPTING, records, n) : -1;
+}
 
 /* ---- what is pending ----------------------------------------------------------------------------------------- */
 

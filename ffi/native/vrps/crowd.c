@@ -44,6 +44,13 @@ static struct entry *put(struct crowd *crowd, const struct entry *entry)
     return &crowd->entries[at];
 }
 
+/* An entry has these forces now, and had those. */
+static void recount_forced(struct crowd *crowd, unsigned force, unsigned before)
+{
+    for (unsigned bit = 1; bit < BOTH; bit++)
+        crowd->forced[bit - 1] += ((force & (bit | EXEMPT)) != 0) - ((before & (bit | EXEMPT)) != 0);
+}
+
 static bool resize(struct crowd *crowd, unsigned forces)
 {
     struct crowd old = *crowd;
@@ -64,8 +71,7 @@ static bool resize(struct crowd *crowd, unsigned forces)
         if (!entry_is_kept(&old.entries[i], forces))
             continue;
         const struct entry *moved = put(crowd, &old.entries[i]);
-        crowd->forced[0] += moved->force & 1;
-        crowd->forced[1] += moved->force >> 1;
+        recount_forced(crowd, moved->force, 0);
         crowd->widest = moved->max > crowd->widest ? moved->max : crowd->widest;
     }
     free(old.entries);
@@ -94,8 +100,7 @@ struct entry *crowd_add(struct crowd *crowd, const struct entry *entry, unsigned
 
 void crowd_recount(struct crowd *crowd, const struct entry *entry, uint32_t next, unsigned force)
 {
-    crowd->forced[0] += (entry->force & 1u) - (force & 1u);
-    crowd->forced[1] += (entry->force >> 1) - (force >> 1);
+    recount_forced(crowd, entry->force, force);
     for (uint32_t other = entry->next ^ next; other; other &= other - 1) {
         uint32_t bit = other & -other;
         uint16_t *staged = &crowd->staged[__builtin_ctz(bit)];

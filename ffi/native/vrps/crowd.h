@@ -14,7 +14,7 @@
 struct crowd {
     struct entry *entries;
     uint32_t room, used; /* as of a table */
-    uint32_t forced[2];  /* entries that have bit 1, bit 2 of entry.force */
+    uint32_t forced[2];  /* entries in force while bit 1, bit 2 of entry.force holds */
     uint64_t seed;
     uint8_t widest;                  /* no max length is longer */
     uint16_t staged[VRPSET_SOURCES]; /* entries that a source has after its next commit */
@@ -32,11 +32,14 @@ struct entry *crowd_add(struct crowd *crowd, const struct entry *entry, unsigned
 /* An entry's `next` and `force` were these, and are as they are now. */
 void crowd_recount(struct crowd *crowd, const struct entry *entry, uint32_t next, unsigned force);
 
-/* An entry in force (by the bit `shown`) that matches the route; NULL: there is none. */
+/* An entry in force (by the bits `shown`) that matches the route; NULL: there is none. */
 const struct entry *crowd_match(const struct crowd *crowd, unsigned shown, int64_t asn, unsigned len);
 /* One in force of the AS, or else any; NULL: none is in force. */
 const struct entry *crowd_any(const struct crowd *crowd, unsigned shown, int64_t asn);
 
-static inline bool crowd_has_force(const struct crowd *crowd, unsigned shown) { return crowd->forced[shown - 1] != 0; }
+static inline bool crowd_has_force(const struct crowd *crowd, unsigned shown)
+{
+    return crowd->forced[(shown & BOTH) - 1] != 0;
+}
 
 #endif

@@ -324,7 +324,8 @@ struct collection {
 static void collect(struct collection *collection, const struct entry *entry)
 {
     if (collection->n < collection->room)
-        collection->out[collection->n] = (struct vrp_source){vrp_of(entry, collection->family, true), entry->live};
+        collection->out[collection->n] = (struct vrp_source){vrp_of(entry, collection->family, true),
+                                                             entry->live | (entry->force & EXEMPT ? ASSERTIONS : 0)};
     collection->n++;
 }
 
@@ -408,6 +409,8 @@ size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t add
 }
 
 uint64_t vrpset_count(const struct vrpset *set, uint8_t family) { return family_const(set, family)->effective; }
+
+uint64_t vrpset_heard(const struct vrpset *set) { return set->heard; }
 
 uint64_t vrpset_count_source(const struct vrpset *set, unsigned source)
 {

@@ -19,8 +19,10 @@ static struct table *table_at(struct family_set *fam, uint64_t hash) { return &f
 
 static bool keeps(const struct vrpset *set, const struct table *table, const struct entry *entry)
 {
+    if (entry->crowd && (entry->len == NO_LENGTH || !table->crowds))
+        return false;
     if (entry->crowd)
-        return entry->len != NO_LENGTH && !crowd_is_empty(table->crowds[entry->asn], kept_forces(set));
+        return !crowd_is_empty(table->crowds[entry->asn], kept_forces(set));
     return entry_is_kept(entry, kept_forces(set));
 }
 
@@ -151,15 +153,15 @@ static struct found found_in_crowd(const struct vrpset *set, struct crowd *crowd
                                    unsigned source, bool *crowded)
 {
     struct entry *entry = crowd_find(crowd, wanted->asn, wanted->max);
-    *crowded = !entry && crowd->staged[source] >= VRPSET_OF_PREFIX;
+    *crowded = !entry && source < VRPSET_SOURCES && crowd->staged[source] >= VRPSET_OF_PREFIX;
     if (!entry && !*crowded)
         entry = crowd_add(crowd, wanted, kept_forces(set));
     return (struct found){entry, crowd};
 }
 
-/* The entry of exactly this VRP, made when it is missing. No entry: no memory, or (`crowded`) the source stages too
- * many of its prefix. An entry that nobody has any more gives its slot to a new one, so that a prefix's run stays short
- * whatever a cache announces and withdraws. */
+/* The entry of exactly this VRP, made when it is missing. No entry: no memory, or (`crowded`) the source, if it is for
+ * one, stages too many of its prefix. An entry that nobody has any more gives its slot to a new one, so that a prefix's
+ * run stays short whatever a cache announces and withdraws. */
 static struct found find_or_make(struct vrpset *set, const struct vrp *vrp, unsigned source, bool *crowded)
 {
     const struct found none = {NULL, NULL};
@@ -219,7 +221,7 @@ struct vrpset *vrpset_new(void)
     if (!set)
         return NULL;
     set->active = ASSERTIONS;
-    set->shown = 1;
+    set->shown = 1 | EXEMPT;
     uint64_t seed;
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed || lengths_init(&set->v4.lengths, seed) != 0 ||
         lengths_init(&set->v6.lengths, seed) != 0) {
@@ -326,4 +328,30 @@ int vrpset_stage(struct vrpset *set, unsigned source, const void *records, size_
         touch(&set->touched[source], &vrp);
     }
     return 0;
+}
+
+bool vrpset_stage_exempts(struct vrpset *set, const struct vrp *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct vrp_faults faults = {0};
+        bool crowded = false, makes = records[i].announce && well_formed(&records[i], &faults);
+        struct entry *entry = makes ? find_or_make(set, &records[i], VRPSET_SOURCES, &crowded).entry
+                                    : vrpset_find(set, records[i].family, &records[i]).entry;
+        if (!entry && makes) {
+            vrpset_unstage_exempts(set, records, i);
+            return false;
+        }
+        if (entry)
+            entry->exempting = records[i].announce;
+    }
+    return true;
+}
+
+void vrpset_unstage_exempts(struct vrpset *set, const struct vrp *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct entry *entry = vrpset_find(set, records[i].family, &records[i]).entry;
+        if (entry)
+            entry->exempting = (entry->force & EXEMPT) != 0;
+    }
 }

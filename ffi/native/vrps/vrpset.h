@@ -69,7 +69,7 @@ struct vrp_list {
     size_t n, room;
 };
 
-/* One covering VRP and the sources that have it. */
+/* One covering VRP and the sources that have it; an exempt is of VRPSET_ASSERTIONS. */
 struct vrp_source {
     struct vrp vrp;
     uint32_t sources;
@@ -113,6 +113,10 @@ int vrpset_take(struct vrpset *set, const struct vrp_list *pending);
  * whatever is pending. */
 int vrpset_drop(struct vrpset *set, unsigned source);
 
+/* From now on these VRPs are exempts (announce 1) or no more: in force whatever sources and filters say, and whatever
+ * is pending. When one ends, that is in force of it which was without it. They must stay until it is done. */
+int vrpset_exempt(struct vrpset *set, const struct vrp *records, size_t n);
+
 /* With usable false every route is UNVERIFIED. */
 void vrpset_set_usable(struct vrpset *set, bool usable);
 bool vrpset_usable(const struct vrpset *set);
@@ -148,7 +152,8 @@ size_t vrpset_within(const struct vrpset *set, uint8_t family, const uint8_t add
 
 uint64_t vrpset_count(const struct vrpset *set, uint8_t family);         /* effective */
 uint64_t vrpset_count_source(const struct vrpset *set, unsigned source); /* in force of one source */
-uint64_t vrpset_memory(const struct vrpset *set);                        /* bytes */
+uint64_t vrpset_heard(const struct vrpset *set);  /* effective, but for what assertions and exempts alone say */
+uint64_t vrpset_memory(const struct vrpset *set); /* bytes */
 
 /* ---- only C sees this ---- */
 

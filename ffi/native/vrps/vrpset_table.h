@@ -38,7 +38,7 @@ struct family_set {
     uint64_t due;
 };
 
-enum change { NO_CHANGE = 0, BEGIN, COMMIT, DISCARD, ACTIVATE, FILTER, TAKE, DROP };
+enum change { NO_CHANGE = 0, BEGIN, COMMIT, DISCARD, ACTIVATE, FILTER, TAKE, DROP, EXEMPTING };
 
 /* How far a change of the whole set has come: its parameters, and what its end adds to the counts. */
 struct walk {
@@ -50,7 +50,7 @@ struct walk {
     struct filters *filters;
     uint32_t bit, active; /* of the source; the sources that will count */
     unsigned source;
-    int64_t due[2], effective[2], pending, count;
+    int64_t due[2], effective[2], pending, heard, count;
 };
 
 struct vrpset {
@@ -60,9 +60,10 @@ struct vrpset {
     uint64_t count[VRPSET_SOURCES];
     struct filters *filters; /* NULL: none */
     uint64_t seeds[129];     /* of the hashes, one for each length */
-    uint64_t pending;        /* entries that are due and not in force, or the other way around */
+    uint64_t pending;        /* entries that are due and not in force, or the other way around, but for exempts */
+    uint64_t heard;          /* entries in force, but for those that only assertions and exempts say */
     uint32_t active;
-    uint8_t shown; /* the bit of entry.force that holds: 1 or 2 */
+    uint8_t shown; /* the bits of entry.force that hold: 1 or 2, and EXEMPT */
     bool usable, deferring;
 };
 
@@ -114,21 +115,22 @@ static inline bool counts(const struct entry *entry, uint32_t active, bool filte
     return (entry->live & active & (filtered ? ASSERTIONS : UINT32_MAX)) != 0;
 }
 
-/* Whether it is effective by what the sources say now. */
+/* Whether it is effective by what the sources say now, or as an exempt. */
 static inline bool due(const struct vrpset *set, const struct entry *entry)
 {
-    return counts(entry, set->active, entry->filtered);
+    return counts(entry, set->active, entry->filtered) || entry->force & EXEMPT;
 }
 
 /* Whether it is effective; differs from due() while a change is pending. A walk over all writes the other bit of
- * each entry, and at its end that one holds: so it changes the set at once, however long it takes. */
+ * each entry, and at its end that one holds: so it changes the set at once, however long it takes. An exempt lies over
+ * it as a bit of its own: what is in force without it is there when it ends, whatever became pending meanwhile. */
 static inline bool in_force(const struct vrpset *set, const struct entry *entry)
 {
     return (entry->force & set->shown) != 0;
 }
 
 /* The bits of entry.force that keep an entry: while a walk is under way, either may hold at its end. */
-static inline unsigned kept_forces(const struct vrpset *set) { return set->walk.change ? 3 : set->shown; }
+static inline unsigned kept_forces(const struct vrpset *set) { return set->walk.change ? BOTH | EXEMPT : set->shown; }
 
 /* The crowd for which an entry of a prefix is the mark; NULL: it is none. */
 static inline struct crowd *crowd_of(const struct table *table, const struct entry *entry)
@@ -182,6 +184,9 @@ struct found {
 struct found vrpset_find(const struct vrpset *set, uint8_t family, const struct vrp *vrp);
 void vrpset_touched_reset(struct vrpset *set, unsigned source);
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce);
+/* Note in each entry whether it is to be an exempt, made when it is missing. False: no memory, and nothing is noted. */
+bool vrpset_stage_exempts(struct vrpset *set, const struct vrp *records, size_t n);
+void vrpset_unstage_exempts(struct vrpset *set, const struct vrp *records, size_t n);
 
 /* vrp_list.c */
 int vrp_list_reserve(struct vrp_list *list, size_t more); /* -1: no memory */

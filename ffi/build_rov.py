@@ -23,6 +23,7 @@ def make(native: str) -> FFI:
             "rib/rib.h",
             "rib/whatif.h",
             "bgp/receive.h",
+            "bgp/lines.h",
             "rtr/prefixes.h",
         ],
         native,

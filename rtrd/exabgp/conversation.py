@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
 
 from rtrd.base import log
 from rtrd.exabgp.adj_rib_text import is_route
@@ -32,11 +31,11 @@ from rtrd.exabgp.neighbor_text import (
     UpFor,
 )
 from rtrd.exabgp.neighbors import Findings, Known, Neighbors
+from rtrd.exabgp.senders import Sender, Senders
 from rtrd.exabgp.startup import ADVERTISED, StartUp
 from rtrd.exabgp.window import FENCE, Acks, Written
 from rtrd.policy import normal
 from rtrd.rib.bgp_events import Negotiated, State
-from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.engine import Engine
 
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
@@ -46,21 +45,7 @@ CONFIGURATION_AFTER = 3.0
 """Seconds after the first list of the neighbors until ExaBGP is asked how they are configured."""
 CONFIGURATION_EVERY = 300.0
 """Seconds between two looks at ExaBGP's configuration, which a reload may have changed."""
-MOST_SENDERS: Final = 1024
-"""Sessions by which UPDATEs come that are remembered by the text of their addresses."""
-
 logger = log.get("exabgp")
-
-
-class Sender(NamedTuple):
-    """Whom UPDATEs come from."""
-
-    address: str
-    """The neighbor's, in its normal form."""
-    name: str
-    """Of the session in the RIB."""
-    session: BGPSession | None
-    """What it has agreed on; None: that is not known for certain."""
 
 
 class Conversation:
@@ -84,7 +69,7 @@ class Conversation:
         self.startup = StartUp(engine, self.api, self.neighbors, self.bgp_sessions)
         self.local_list = LocalRoutesList(engine, clock())
         self.gate = Gate(engine.table.state, engine.local_routes.rib, self.startup, self.local_list, clock())
-        self.senders: dict[tuple[str, str], Sender] = {}
+        self.senders = Senders()
         """What `sender` gave, until anything else is said of a session."""
         self._engine = engine
         self._encoder = encoder
@@ -109,11 +94,8 @@ class Conversation:
         if self.api.update(address):
             logger.info("ExaBGP reports a neighbor's UPDATEs again", router=self._engine.name, neighbor=address)
             self.gate.wants_refresh(address, self._clock())
-        if len(self.senders) >= MOST_SENDERS:
-            self.senders.clear()
         session = self.bgp_sessions.agreed.get((address, local))
-        sender = self.senders[neighbor, own] = Sender(address, self.neighbors.name(address, local), session)
-        return sender
+        return self.senders.add(neighbor, own, Sender(address, self.neighbors.name(address, local), session))
 
     def heard_of(self, address: str) -> None:
         """Take note of a neighbor that ExaBGP names."""
@@ -179,6 +161,7 @@ class Conversation:
 
     def text_event(self) -> None:
         """Take note of an event that is no JSON."""
+        self.senders.clear()  # so that the next line in JSON is seen to be one
         if self.api.text_since is None:
             logger.error("ExaBGP writes its events as text: `encoder json` is missing", router=self._engine.name)
             self.api.text(self._wall())

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from typing import Final
 
 from rtrd.base import log
-from rtrd.exabgp.conversation import REFRESH, Conversation, Sender
+from rtrd.exabgp.conversation import REFRESH, Conversation
 from rtrd.exabgp.decode import DecodeError, Event, Octets, OtherEvent, decode
 from rtrd.exabgp.encode import Encoder
 from rtrd.exabgp.gate import MOST_PREFIXES, Do, Step
 from rtrd.exabgp.neighbor_text import is_text_event
 from rtrd.exabgp.parsed import Parsed
 from rtrd.exabgp.pipe import MOST_LINE, Pipe
+from rtrd.exabgp.senders import Sender
 from rtrd.exabgp.window import FENCE_HEADER
 from rtrd.policy import Policy, normal
 from rtrd.rib.bgp_events import Negotiated, State
@@ -161,27 +162,49 @@ class ExaBGP:
     def feed(self, text: bytes) -> None:
         """Take whole lines of ExaBGP."""
         self.engine.set_time(int(self._wall()))
-        for line in text.split(b"\n")[:-1]:
-            self._line(line)
+        at = 0
+        while (end := text.find(b"\n", at)) >= 0:
+            if self.conversation.senders.lines and (taken := self._lines_like_before(text, at)):
+                at += taken
+            else:
+                self._line(text[at:end])
+                at = end + 1
+
+    def _lines_like_before(self, text: bytes, at: int) -> int:
+        """Take lines from `at` on that are like some that were understood. Gives their octets."""
+        taken = self.engine.receive_lines(self.conversation.senders.lines, text, at)
+        self.lines += taken.lines
+        now = self.clock()
+        for name in taken.names:
+            self.gate.routes_came(name.partition(" ")[0], now)
+        if taken.memory:
+            self._no_memory("")
+        elif taken.told is not None:
+            name, faults = taken.told
+            self._warn_of(name.partition(" ")[0], faults)
+        return taken.size
 
     def _line(self, line: bytes) -> None:
         self.lines += 1
         try:
             if line[:1] == b"{":
-                self._event(decode(line))
+                self._event(decode(line), line)
             elif line:
                 self._text(line.decode("ascii", "replace").rstrip("\r"))
         except DecodeError as error:
             self._left_out(str(error))
         except MemoryError as error:
-            self._left_out(f"no memory for its routes: {error}", key="memory")
-            self._starve()
+            self._no_memory(str(error))
         except Exception:
             # A fault of ours in one line must not cost the lines behind it.
             self.undecodable += 1
             more = self._limiter.rate_limited("failed")
             if more is not None:
                 logger.exception("rtrd failed to handle a line of ExaBGP", router=self.engine.name, **more)
+
+    def _no_memory(self, why: str) -> None:
+        self._left_out(f"no memory for its routes: {why}", key="memory")
+        self._starve()
 
     def _starve(self) -> None:
         """Say that something is lost that ExaBGP won't say again; what comes is read meanwhile, as far as it can be."""
@@ -216,11 +239,11 @@ class ExaBGP:
         if more is not None:
             logger.warning(event, router=self.engine.name, **fields, **more)
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: Event, line: bytes) -> None:
         if self.api.text_since is not None:
             self.api.json()
         if type(event) is Octets:
-            self._octets(event)
+            self._octets(event, line)
         elif type(event) is Parsed:
             self._parsed(event)
         else:
@@ -236,7 +259,7 @@ class ExaBGP:
             if event.kind == "update":  # End-of-RIB
                 self._update_came(event.neighbor, "")
 
-    def _octets(self, message: Octets) -> None:
+    def _octets(self, message: Octets, line: bytes) -> None:
         if message.kind == "open":
             self._opened(message)
         elif message.direction == "send":
@@ -245,11 +268,12 @@ class ExaBGP:
                 self._sent(address, session, message.body)
         else:
             sender = self._update_came(message.neighbor, message.local)
-            if sender.session is not None:
-                self._received(sender, sender.session, message.body)
-            elif message.agreed is not None:
+            session = sender.session
+            if session is None and message.agreed is not None:
                 session = message.agreed._replace(addresses=(sender.address, normal(message.local)))
+            if session is not None:
                 self._received(sender, session, message.body)
+                self.conversation.senders.understood(line, sender.name, self.engine.sessions.by_name[sender.name])
             else:
                 # Never a guess: whether path ids come can't be told from octets.
                 self.bgp_sessions.unreadable(sender.address, self._wall())
@@ -274,15 +298,17 @@ class ExaBGP:
 
     def _update_came(self, neighbor: str, local: str) -> Sender:
         about = self.conversation
-        sender = about.senders.get((neighbor, local)) or about.sender(neighbor, local)
+        sender = about.senders.get(neighbor, local) or about.sender(neighbor, local)
         self.gate.routes_came(sender.address, self.clock())
         return sender
 
     def _received(self, sender: Sender, session: BGPSession, body: bytes) -> None:
-        faults = self.engine.receive(sender.name, session, body)
+        self._warn_of(sender.address, self.engine.receive(sender.name, session, body))
+
+    def _warn_of(self, address: str, faults: int) -> None:
         if faults and (wrong := consequence(faults)) is not None:
             self._warn(
-                f"update {sender.address}", "an UPDATE is malformed", neighbor=sender.address,
+                f"update {address}", "an UPDATE is malformed", neighbor=address,
                 why="; ".join(wrong.what), routes=wrong.routes,
             )  # fmt: skip
 

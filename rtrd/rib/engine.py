@@ -25,6 +25,7 @@ from rtrd.rib.receivers import Receivers
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import UNKNOWN, Command, Route
+from rtrd.rib.update_lines import Taken, UpdateLines
 from rtrd.rib.update_octets import left_out, native_session, read_update
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -253,14 +254,31 @@ class Engine:
             self._note_withdrawn(known, self.sessions.configured(known.address, session), body)
         return faults
 
+    def receive_lines(self, lines: UpdateLines, text: bytes, at: int) -> Taken:
+        """Take the UPDATEs of lines from `at` on, as long as each is like one that was understood."""
+        if self.previous_run.lists or not lines.current(self.sessions):
+            return Taken(0, 0, [])
+        found = self.table.receive_lines(lines.native, text, at)
+        self.others += found.others
+        self._path_ids |= bool(found.path_ids)
+        names = [name for number in range(len(lines)) if found.came[number] for name in lines.session(number)[:1]]
+        if not found.told:
+            return Taken(found.size, found.lines, names)
+        name, known = lines.session(lines.native.last)
+        self._left_out(known, found.last)
+        return Taken(found.size, found.lines, names, (name, int(found.last.faults)), bool(found.memory))
+
     def _took(self, known: NeighborSession, received: _rov.BgpReceived) -> int:
         self.others += received.others
+        self._path_ids |= bool(received.path_ids)
+        self._left_out(known, received)
+        return int(received.faults)
+
+    def _left_out(self, known: NeighborSession, received: _rov.BgpReceived) -> None:
         if received.left_out and (known.address in self.left_out or len(self.left_out) < _REMEMBERED):
             self.left_out.setdefault(known.address, Counter()).update(dict(left_out(received)))
             if received.by_attributes:
                 self.full.add(known.address)
-        self._path_ids |= bool(received.path_ids)
-        return int(received.faults)
 
     def _note_withdrawn(self, known: NeighborSession, session: BGPSession, body: bytes) -> None:
         """Take note of what a neighbor has no more since it sent this UPDATE: the router's list may be older."""

@@ -47,6 +47,7 @@ class RouteTable:
         self._command = ffi.new("struct command *")
         self._received = ffi.new("struct bgp_received *")
         self._reading: _rov.BgpUpdate | None = None
+        self._lines_received = ffi.new("struct bgp_lines_received *")
         self._split = 0
 
     # -- attribute sets
@@ -167,6 +168,15 @@ class RouteTable:
             self._faults.memory = 0
             raise MemoryError("no memory for more routes")
         return self._received
+
+    def receive_lines(self, lines: _rov.BgpLines, text: bytes, at: int) -> _rov.BgpLinesReceived:
+        """Take the lines of `text` from `at` on that are like those of `lines`. Gives what they did; as `receive`."""
+        rest = ffi.from_buffer(text) + at
+        found = self._lines_received
+        lib.bgp_receive_lines(self.native, lines, rest, len(text) - at, self._update(), self._faults, found)
+        if found.memory:
+            self._faults.memory = 0
+        return found
 
     def summary_of_octets(self, key: bytes) -> AttributeSummary:
         """Give the summary of an attribute set whose key is octets (rtrd.rib.attributes)."""

@@ -2,7 +2,7 @@
  * negotiated, the rest is the UPDATE behind its header. */
 #include <stdlib.h>
 
-#include "bgp/receive.h"
+#include "bgp/lines.h"
 
 #define FRESH 20000 /* UPDATEs that one RIB takes: path ids are the fuzzer's to choose */
 
@@ -12,6 +12,38 @@ static void check(bool good)
 {
     if (!good)
         abort();
+}
+
+#define TEXT(text) ((struct octets){(const uint8_t *)(text), sizeof(text) - 1})
+
+/* The UPDATE once more, in a line, and behind that the input as a line of its own: as octets it said the same. */
+static void in_lines(struct rib *rib, uint32_t neighbor, const struct bgp_session *session, const uint8_t *body,
+                     size_t n, struct bgp_update *update, const struct bgp_received *said)
+{
+    static struct bgp_lines lines;
+    static struct bgp_lines_received received;
+    static uint8_t text[2 * BGP_BODY_MOST + 100];
+    static const char digits[] = "0123456789abcdef";
+    struct route_faults faults = {0};
+    lines.start = TEXT("at ");
+    lines.middle = TEXT(" number ");
+    lines.octets = TEXT("-");
+    lines.frames[0] = (struct bgp_frame){TEXT(" of a "), TEXT(" end"), session, neighbor};
+    lines.frames[1] = (struct bgp_frame){TEXT(" of b "), TEXT(" end"), session, neighbor};
+    lines.frames_n = 2;
+    memcpy(text, "at 1.5 number 10 of b Ff-", 25);
+    size_t at = 25;
+    for (size_t i = 0; i < n; i++) {
+        text[at++] = (uint8_t)digits[body[i] >> 4];
+        text[at++] = (uint8_t)digits[body[i] & 15];
+    }
+    memcpy(text + at, " end\n", 5);
+    size_t whole = at + 5;
+    bgp_receive_lines(rib, &lines, text, whole, update, &faults, &received);
+    check(received.lines == 1 && received.size == whole && received.last.faults == said->faults && lines.last == 1);
+    check(received.last.left_out == said->left_out && received.others == said->others);
+    bgp_receive_lines(rib, &lines, body, n, update, &faults, &received);
+    check(received.size <= n);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -56,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bgp_received received;
     check(bgp_receive(rib, (uint32_t)neighbor, &session, data + 1, size - 1, &update, &faults, &received));
     check(faults.prefixes == 0 && faults.memory == 0);
+    in_lines(rib, (uint32_t)neighbor, &session, data + 1, size - 1, &update, &received);
     static struct command command;
     while (rib_work(rib, 1000))
         ;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define BLOCK_KEYS 128
+#define IPV4_KEY 5
 
 struct index_block {
     uint32_t n;
@@ -38,16 +39,34 @@ static inline int order_of(const uint8_t *one, const uint8_t *other, size_t key_
     memcpy(&b, other, sizeof b);
     if (a != b)
         return be32toh(a) < be32toh(b) ? -1 : 1;
-    if (key_size == sizeof a + 1) /* IPv4 */
+    if (key_size == IPV4_KEY)
         return one[sizeof a] - other[sizeof a];
     return memcmp(one + sizeof a, other + sizeof a, key_size - sizeof a);
 }
 
-/* How many of the n sorted keys are before `key` (with `equal_too`: or equal to it). */
+static inline uint64_t ipv4_number(const uint8_t *key)
+{
+    uint32_t address;
+    memcpy(&address, key, sizeof address);
+    return (uint64_t)be32toh(address) << 8 | key[sizeof address];
+}
+
+/* How many of the n sorted keys are before `key` (with `equal_too`: or equal to it). Which half a key is in can't be
+ * predicted, so the steps of the common case have no branches. */
 static size_t count_before(const uint8_t *keys, size_t n, size_t key_size, const uint8_t *key, bool equal_too)
 {
-    size_t low = 0, high = n;
-    while (low < high) {
+    size_t low = 0;
+    if (key_size == IPV4_KEY) {
+        uint64_t end = ipv4_number(key) + equal_too;
+        while (n) {
+            size_t half = n / 2, behind = low + half + 1;
+            bool before = ipv4_number(keys + (low + half) * IPV4_KEY) < end;
+            low = before ? behind : low;
+            n = before ? n - half - 1 : half;
+        }
+        return low;
+    }
+    for (size_t high = n; low < high;) {
         size_t middle = low + (high - low) / 2;
         int order = order_of(keys + middle * key_size, key, key_size);
         if (order < 0 || (equal_too && order == 0))
@@ -58,12 +77,23 @@ static size_t count_before(const uint8_t *keys, size_t n, size_t key_size, const
     return low;
 }
 
+/* Whether this block is the one where a key is, or is to be. */
+static bool is_block_of(const struct index *index, size_t block, const uint8_t *key)
+{
+    const uint8_t *first = index->firsts + block * index->key_size;
+    return block < index->n && order_of(first, key, index->key_size) <= 0 &&
+           (block + 1 == index->n || order_of(first + index->key_size, key, index->key_size) > 0);
+}
+
 static struct index_position locate(const struct index *index, const uint8_t *key)
 {
-    size_t block = count_before(index->firsts, index->n, index->key_size, key, true);
-    if (block == 0)
-        return (struct index_position){0, 0};
-    block--;
+    size_t block = index->near;
+    if (!is_block_of(index, block, key) && !is_block_of(index, ++block, key)) {
+        block = count_before(index->firsts, index->n, index->key_size, key, true);
+        if (block == 0)
+            return (struct index_position){0, 0};
+        block--;
+    }
     const struct index_block *in = index->blocks[block];
     return (struct index_position){block, count_before(in->keys, in->n, index->key_size, key, false)};
 }
@@ -160,6 +190,7 @@ uint32_t *index_put(struct index *index, const uint8_t *key, uint32_t fresh)
         memcpy(index->firsts, key, index->key_size);
     }
     struct index_position position = locate(index, key);
+    index->near = position.block;
     struct index_block *block = index->blocks[position.block];
     if (position.slot < block->n && memcmp(key_at(index, block, position.slot), key, index->key_size) == 0)
         return &block->values[position.slot];

@@ -19,6 +19,7 @@ struct index {
     uint8_t *firsts; /* the first key of each block, side by side: what a search reads */
     size_t n, room;
     size_t key_size;
+    size_t near;      /* the block where a key was put last: what comes together is often near */
     uint64_t version; /* another one after each key that comes or goes; never 0 */
 };
 

@@ -16,11 +16,12 @@ from rtrlib.pfx_table import PfxTable
 from rtrlib.records import PFXRecord, SPKIRecord, copy_pfx_record
 from rtrlib.rtr_manager import RTRManager
 from rtrlib.rtr_socket import RTRSocket, RTRSocketList, RTRSocketState
-from rtrlib.servers import CacheGroup, SSHServer, TCPServer
+from rtrlib.servers import TCPAO, CacheGroup, SSHServer, TCPServer, TLSServer
 from rtrlib.validation import PfxvState, Reason, ValidationResult, pack_routes
 from rtrlib.version import __version__ as __version__
 
 __all__ = [
+    "TCPAO",
     "CacheGroup",
     "Change",
     "Changes",
@@ -47,6 +48,7 @@ __all__ = [
     "StatusChange",
     "SyncTimeout",
     "TCPServer",
+    "TLSServer",
     "VRPChange",
     "VRPListener",
     "ValidationResult",

@@ -7,6 +7,9 @@ import re
 
 from rtrd.base.notation import ROUTER_NAME
 
+DEVICE_NAME = r"[A-Za-z0-9_.@-]{1,15}"
+"""What the tools of a Linux host let network devices be called."""
+
 
 class Name(str):
     """A name for people, logs and metrics: at most 64 characters."""
@@ -28,6 +31,12 @@ class HostName(str):
 
 class Address(str):
     """An IP address in its normal text: two spellings of one address are equal."""
+
+    __slots__ = ()
+
+
+class DeviceName(str):
+    """The name of a network device."""
 
     __slots__ = ()
 
@@ -63,6 +72,13 @@ def parse_address(text: str) -> Address:
         return Address(ipaddress.ip_address(text))
     except ValueError:
         raise ValueError("not an IP address") from None
+
+
+def parse_device_name(text: str) -> DeviceName:
+    """Check the name of a network device, as Linux has them. ValueError says what is wrong."""
+    if not re.fullmatch(DEVICE_NAME, text):
+        raise ValueError("expected the name of a network device, 1 to 15 characters")
+    return DeviceName(text)
 
 
 def parse_neighbor_match(text: str) -> NeighborMatch:
@@ -107,6 +123,7 @@ def parse_host_name(text: str) -> HostName:
 
 PARSERS = {
     Address: parse_address,
+    DeviceName: parse_device_name,
     HostName: parse_host_name,
     Name: parse_name,
     NeighborMatch: parse_neighbor_match,

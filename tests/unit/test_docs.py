@@ -26,6 +26,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "caches": config.Caches,
     "groups": config.Group,
     "servers": config.CacheServer,
+    "tcp-ao": config.AOKey,
     "history": config.History,
     "guard": config.Guard,
     "rtr-server": config.RTRServer,

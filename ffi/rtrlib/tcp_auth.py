@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["AO_ALGORITHMS", "AOAlgorithm", "Signature", "missing", "sign", "why_not"]
+__all__ = ["AO_ALGORITHMS", "AOAlgorithm", "Peers", "Signature", "missing", "sign", "unsign", "why_not"]
 
 TCP_MD5SIG: Final = 14
 TCP_MD5SIG_EXT: Final = 32

@@ -17,7 +17,7 @@ from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.files import read_file
 from rtrd.config import checks
-from rtrd.config.types import PARSERS, Address, DeviceName, HostName, Name, NeighborMatch, RouterName, Share
+from rtrd.config.types import PARSERS, Address, DeviceName, HostName, Name, NeighborMatch, Network, RouterName, Share
 from rtrd.config.yaml_reader import FAULTY, Node, Schema, read
 from rtrd.tags import Tag, TagSpec, parse_community, parse_tag
 
@@ -115,6 +115,16 @@ class TLS(_Mapping, frozen=True):
     certificate: Path
     key: Path
     client_ca: Path | None = None
+    check_address: bool = True
+    """A router's certificate must name the address that it connects from."""
+
+
+class RouterClients(_Mapping, frozen=True):
+    """Some routers that connect to the relay, by their addresses, and how they sign TCP."""
+
+    match: Annotated[tuple[Network, ...], Meta(min_length=1)]
+    md5_password_file: Path | None = None
+    tcp_ao: AOKey | None = None
 
 
 class RTRServer(_Mapping, frozen=True):
@@ -122,6 +132,7 @@ class RTRServer(_Mapping, frozen=True):
 
     listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)] | None = None
     tls: TLS | None = None
+    clients: tuple[RouterClients, ...] = ()
     refresh: Annotated[int, Meta(ge=1, le=86400)] | None = None
     retry: Annotated[int, Meta(ge=1, le=7200)] | None = None
     expire: Annotated[int, Meta(ge=600, le=172800)] | None = None
@@ -303,6 +314,8 @@ def _examine(text: str, path: Path) -> Examined:
             PrefixLengths: checks.check_lengths,
             When: checks.check_when,
             RTRServer: checks.check_rtr_server,
+            RouterClients: checks.check_clients,
+            TLS: checks.check_tls,
             Config: checks.check_config,
         },
     )

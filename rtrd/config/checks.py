@@ -252,6 +252,19 @@ def check_rtr_server(found: Node, report: Report) -> None:
         report(found.line, f"{found.path}: needs 'listen' or 'tls', or nobody can connect")
 
 
+def check_clients(found: Node, report: Report) -> None:
+    """Want one way to sign TCP."""
+    keys = ("md5-password-file", "tcp-ao")
+    if sum(key in found.keys for key in keys) != 1:
+        report(found.line, f"{found.path}: needs either 'md5-password-file' or 'tcp-ao'")
+
+
+def check_tls(found: Node, report: Report) -> None:
+    """Want certificates of routers where something is asked of them."""
+    if "check-address" in found.keys and "client-ca" not in found.keys:
+        report(found.line_of("check-address"), f"{found.path}.check-address: only with client-ca")
+
+
 def check_config(found: Node, report: Report) -> None:
     """Want sections to agree, and a path of the control socket that a socket can have."""
     _check_relay_intervals(found, report)

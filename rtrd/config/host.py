@@ -112,29 +112,39 @@ def look(examined: Examined, path: Path, who: Account) -> list[FileFault]:
         if answer is not None
     ]
     findings += [FileFault(str(path), line, what) for line, what in _groups(examined.root)]
-    return findings + [FileFault(str(path), line, what, "warning") for line, what in _of_the_kernel(examined.root)]
+    for line, what, severity in _of_the_kernel(examined.root):
+        findings.append(FileFault(str(path), line, what, severity))
+    return findings
 
 
 def _questions(root: Node) -> Iterator[_Question]:
     for group in _items(root, "caches", "groups"):
         for server in _items(group, "servers"):
             look_at_key = _file if server.get("transport", "tcp") == "ssh" else _key_file
-            yield from _paths(server, ("key", "md5-password-file"), look_at_key)
+            yield from _paths(server, ("key",), look_at_key)
             yield from _paths(server, ("ca", "certificate", "host-key"), _file)
-            if "tcp-ao" in server.keys:
-                yield from _paths(server.keys["tcp-ao"], ("key-file",), _key_file)
+            yield from _signing(server, "warning")
     for file in _items(root, "slurm"):
         yield from _paths_of(file, _readable, "fault")
     relay = root.keys.get("rtr-server")
     if relay is not None and "tls" in relay.keys:
         yield from _paths(relay.keys["tls"], ("certificate", "key", "client-ca"), _file, "fault")
         yield from _paths(relay.keys["tls"], ("key",), _modes)
+    for clients in _items(root, "rtr-server", "clients"):
+        yield from _signing(clients, "fault")
     yield from _paths(root, ("state",), _writable_folder)
     yield from _paths(root, ("control",), _socket_to_listen)
     if "bird" in root.keys:
         bird = root.keys["bird"]
         socket = bird.keys.get("socket") or Node(bird.line, f"{bird.path}.socket", Path("/run/bird/bird.ctl"))
         yield from _paths_of(socket, _socket_to_use)
+
+
+def _signing(found: Node, severity: Severity) -> Iterator[_Question]:
+    """Ask of the files with keys of TCP."""
+    yield from _paths(found, ("md5-password-file",), _key_file, severity)
+    if "tcp-ao" in found.keys:
+        yield from _paths(found.keys["tcp-ao"], ("key-file",), _key_file, severity)
 
 
 def _items(found: Node, *keys: str) -> Sequence[Node]:
@@ -275,16 +285,23 @@ def _why(error: OSError, user: str) -> str:
     return str(error.strerror)
 
 
-def _of_the_kernel(root: Node) -> Iterator[tuple[int, str]]:
-    """Say what caches need and this kernel has not: signed TCP, addresses, devices."""
+def _of_the_kernel(root: Node) -> Iterator[tuple[int, str, Severity]]:
+    """Say what is wanted and this kernel has not: signed TCP, addresses, devices."""
     for group in _items(root, "caches", "groups"):
         for server in _items(group, "servers"):
-            if "md5-password-file" in server.keys and (why := missing(None)):
-                yield server.line_of("md5-password-file"), f"{server.path}.md5-password-file: {why}"
-            ao = server.get("tcp-ao")
-            if ao is not FAULTY and (why := missing(ao.algorithm)):
-                yield server.line_of("tcp-ao"), f"{server.path}.tcp-ao: {why}"
-            yield from _from_where(server)
+            for line, what in (*_unsigned(server), *_from_where(server)):
+                yield line, what, "warning"
+    for clients in _items(root, "rtr-server", "clients"):
+        for line, what in _unsigned(clients):
+            yield line, what, "fault"
+
+
+def _unsigned(found: Node) -> Iterator[tuple[int, str]]:
+    if "md5-password-file" in found.keys and (why := missing(None)):
+        yield found.line_of("md5-password-file"), f"{found.path}.md5-password-file: {why}"
+    ao = found.get("tcp-ao")
+    if ao is not FAULTY and (why := missing(ao.algorithm)):
+        yield found.line_of("tcp-ao"), f"{found.path}.tcp-ao: {why}"
 
 
 def _from_where(server: Node) -> Iterator[tuple[int, str]]:

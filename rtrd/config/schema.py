@@ -14,9 +14,19 @@ from msgspec import inspect
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.notation import ROUTER_NAME
-from rtrd.config import Action, CacheServer, Config, PolicyRule, PrefixLengths, RTRServer, When
+from rtrd.config import TLS, Action, CacheServer, Config, PolicyRule, PrefixLengths, RouterClients, RTRServer, When
 from rtrd.config.checks import NATIVE_KEYS, TRANSPORTS_OF
-from rtrd.config.types import DEVICE_NAME, Address, DeviceName, HostName, Name, NeighborMatch, RouterName, Share
+from rtrd.config.types import (
+    DEVICE_NAME,
+    Address,
+    DeviceName,
+    HostName,
+    Name,
+    NeighborMatch,
+    Network,
+    RouterName,
+    Share,
+)
 from rtrd.config.yaml_reader import alternatives
 from rtrd.tags import Tag, TagSpec
 
@@ -39,6 +49,7 @@ LEAVES: Final[dict[Any, dict[str, Any]]] = {
         "type": "string",
         "pattern": f"^({_IPV4}(/[0-9]{{1,2}})?|{_IPV6}(/[0-9]{{1,3}})?|[Aa][Ss][0-9]{{1,10}})$",
     },
+    Network: {"type": "string", "pattern": f"^({_IPV4}(/[0-9]{{1,2}})?|{_IPV6}(/[0-9]{{1,3}})?)$"},
     Share: {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?%$"},
     Endpoint: {"type": "string", "pattern": rf"^({_IPV4}|\[{_IPV6}\]):[0-9]{{1,5}}$"},
     TagSpec: {
@@ -101,6 +112,8 @@ TOGETHER: Final[dict[type, dict[str, Any]]] = {
         },
     },
     When: {"minProperties": 1},
+    RouterClients: {"oneOf": [{"required": ["md5-password-file"]}, {"required": ["tcp-ao"]}]},
+    TLS: {"dependentRequired": {"check-address": ["client-ca"]}},
     RTRServer: {"anyOf": [{"required": ["listen"]}, {"required": ["tls"]}]},
 }
 """What must agree within one section (rtrd.config.checks)."""

@@ -47,6 +47,12 @@ class NeighborMatch(str):
     __slots__ = ()
 
 
+class Network(str):
+    """An IP address or a prefix in its normal text."""
+
+    __slots__ = ()
+
+
 class Share(float):
     """A share, 0 to 1, written in percent."""
 
@@ -94,6 +100,14 @@ def parse_neighbor_match(text: str) -> NeighborMatch:
         raise ValueError(f"expected {what}") from None
 
 
+def parse_network(text: str) -> Network:
+    """Parse an address or a prefix. ValueError says what is wrong."""
+    try:
+        return Network(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("expected an IP address, or a prefix without host bits") from None
+
+
 def parse_name(text: str) -> Name:
     """Check a name. ValueError says what is wrong."""
     if len(text) > 64:
@@ -127,6 +141,7 @@ PARSERS = {
     HostName: parse_host_name,
     Name: parse_name,
     NeighborMatch: parse_neighbor_match,
+    Network: parse_network,
     RouterName: parse_router_name,
     Share: parse_share,
 }

@@ -10,12 +10,17 @@ from typing import Any, Protocol
 
 import pytest
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.demo.caches import VRP
+from rtrd.demo.lab import Lab
 from rtrlib import TCPAO, CacheGroup, RTRInitError, RTRManager, RTRSocket, TCPServer
 from rtrlib.servers import Server
 from rtrlib.tcp_auth import Signature, missing, sign
+from tests.lab.daemons import Daemon
 from tests.lab.faulty_cache import FaultyCache
+from tests.lab.programs import rtrd
 from tests.lab.rtr_caches import InForce, run
+from tests.lab.stayrtr import StayRTR
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500)]
 needs_md5 = pytest.mark.skipif(missing(None) is not None, reason=str(missing(None)))
@@ -176,3 +181,43 @@ def test_options_that_make_no_sense_are_refused() -> None:
         TCPAO("f", 256)
     with pytest.raises(RTRInitError, match="algorithm 'md5' is not one of hmac-sha1, "):
         TCPAO("f", 1, "md5")  # type: ignore[arg-type]
+
+
+@needs_md5
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_the_relay_wants_some_routers_signed(lab: Lab, key: Path, connect: Connect, address: str) -> None:
+    """By a router of ours; a renewed password counts after a reload, and who is not named needs none."""
+    upstream = lab.start(StayRTR(lab.folder, [("192.0.2.0/24", 24, 64500)]))
+    here = "127.0.0.9" if address == "127.0.0.1" else address
+    clients = [{"match": [here, "2001:db8::/32"], "md5-password-file": str(key)}]
+    listen = [str(Endpoint(address, 0))]
+    daemon = lab.start(Daemon(lab.folder, [upstream], settings={"rtr-server": {"listen": listen, "clients": clients}}))
+    daemon.wait_serves()
+    port = daemon.relay_port()
+
+    def router(**options: Any) -> tuple[RTRManager, RTRSocket]:
+        return connect(TCPServer(address, port, connect_timeout=1, engine="native", **options))
+
+    synced(*router(bind=here, md5_password_file=str(key)))
+    assert "timed out" in failed(*router(bind=here))
+    if here != address:
+        synced(*router())
+    key.write_text("another")
+    assert daemon.reload().returncode == 0
+    synced(*router(bind=here, md5_password_file=str(key)))
+    key.chmod(0o644)
+    assert f"rtr-server: clients: the MD5 password file {key} has mode 0644" in daemon.reload().stderr
+
+
+def test_check_and_run_refuse_what_the_relay_cannot_sign(tmp_path: Path, key: Path) -> None:
+    key.chmod(0o604)
+    file = tmp_path / "rtrd.yaml"
+    file.write_text(
+        "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.1}]}]}\ncontrol: ./c\n"
+        "rtr-server:\n  listen: ['127.0.0.1:0']\n"
+        f"  clients: [{{match: [192.0.2.0/24], md5-password-file: {key}}}]\n"
+    )
+    for command in (("check", file), ("run", "-c", file)):
+        done = rtrd(*command)
+        assert done.returncode in {1, 2}
+        assert "has mode 0604, so others may use it" in done.stderr

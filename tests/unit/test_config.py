@@ -68,7 +68,7 @@ def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
         for each in (
             *(config.Config, config.Caches, config.Group, config.CacheServer, config.Guard, config.RTRServer),
             *(config.Bird, config.PolicyRule, config.Action, config.History, config.When, config.PrefixLengths),
-            *(config.NeighborConfig, config.AsSetAction, config.TLS, config.AOKey),
+            *(config.NeighborConfig, config.AsSetAction, config.TLS, config.AOKey, config.RouterClients),
         )
         for field in msgspec.structs.fields(each)
     }
@@ -529,6 +529,15 @@ def test_the_relay_listens_by_tcp_or_tls(text: str) -> None:
     [
         ("rtr-server: {expire: 7200}\n", "rtr-server: needs 'listen' or 'tls', or nobody can connect"),
         (RELAY + ", refresh: 7200}\n", "rtr-server: expire (7200) must be greater than refresh (7200); " + NOT_SAID),
+        (f"rtr-server: {{{TLS[:-1]}, check-address: false}}}}\n", "rtr-server.tls.check-address: only with client-ca"),
+        (
+            RELAY + ", clients: [{match: [192.0.2.1]}]}\n",
+            "rtr-server.clients[0]: needs either 'md5-password-file' or 'tcp-ao'",
+        ),
+        (
+            RELAY + ", clients: [{match: [192.0.2.1/24], md5-password-file: f}]}\n",
+            "rtr-server.clients[0].match[0]: '192.0.2.1/24': expected an IP address, or a prefix without host bits",
+        ),
         (RELAY + ", expire: 600}\n", "rtr-server: expire (600) must be greater than refresh (3600); " + NOT_SAID),
     ],
 )

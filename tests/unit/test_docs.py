@@ -31,6 +31,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "guard": config.Guard,
     "rtr-server": config.RTRServer,
     "rtr-server: tls": config.TLS,
+    "rtr-server: clients": config.RouterClients,
     "bird": config.Bird,
     "neighbors": config.NeighborConfig,
     "policy": config.PolicyRule,

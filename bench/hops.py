@@ -212,7 +212,7 @@ async def walks() -> list[Walk]:
         effective.committed(cache, full=False)
 
     cache = RTRSocket(0, TCPServer("127.0.0.1", 3323))
-    cache.in_sync, cache.last_update = True, int(time.time())
+    cache.write(in_sync=True, last_sync=int(time.time()), last_update=int(time.time()))
     withdrawn = pack(VALID, announce=False)
     effective.staged(cache, pack(VALID))
     effective.committed(cache, full=True)

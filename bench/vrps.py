@@ -69,7 +69,7 @@ class Tables:
         )
         self.texts = [(asn, address, length) for address, length, _, asn in map(text_of, routes)]
         self.ours = PfxTable()
-        self.ours._table.change(0, packed)  # noqa: SLF001 - one by one would be the measurement of something else
+        self.ours._table().change(0, packed)  # noqa: SLF001 - one by one would be the measurement of something else
         assert len(self.ours) == len(vrps)
 
     def librtr_in_c(self) -> tuple[float, bytes]:

@@ -19,6 +19,7 @@ def make(native: str) -> FFI:
         [
             "base/prefix.h",
             "vrps/vrpset.h",
+            "vrps/vrp_twins.h",
             "vrps/rtr_order.h",
             "rib/rib.h",
             "rib/whatif.h",

@@ -23,7 +23,7 @@ def problems(groups: Sequence[ManagerGroup], now: float, previous: float | None 
     else:
         yield from _preferred(groups)
     for cache in out:
-        never = "has never been" if not cache.last_update else "is not"
+        never = "has never been" if not cache.last_sync else "is not"
         why = f": {cache.error}" if cache.error else ""
         yield Problem(f"cache {cache} {never} in sync{why}", cache.since, "warning", f"cache {cache.index}", bool(why))
 

@@ -15,10 +15,19 @@ from rtrd.base.notation import said
 from rtrd.base.registry import Problem, Registry, Samples
 from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
-from rtrd.config import Group
-from rtrd.config.cache_servers import cache_group
+from rtrd.config import CacheServer, Group
 from rtrd.vrps.effective import EffectiveVRPs
-from rtrlib import Fault, ManagerGroup, ManagerGroupStatus, RTRManager, RTRSocket, RTRSocketState
+from rtrlib import (
+    CacheGroup,
+    Fault,
+    ManagerGroup,
+    ManagerGroupStatus,
+    RTRManager,
+    RTRSocket,
+    RTRSocketState,
+    SSHServer,
+    TCPServer,
+)
 
 MIB: Final = 1 << 20
 PAUSE: Final = 0.005
@@ -40,7 +49,7 @@ class Caches:
         """Connect to none yet; what the caches say goes to `effective`."""
         self._keepalive = settings.keepalive
         self.manager = RTRManager(
-            groups=[cache_group(group, settings.keepalive) for group in settings.groups],
+            groups=[_group(group, settings.keepalive) for group in settings.groups],
             refresh_interval=settings.refresh,
             retry_interval=settings.retry,
             expire_interval=settings.expire,
@@ -63,7 +72,7 @@ class Caches:
 
     def change(self, groups: Sequence[Group], refresh: int, expire: int, retry: int, intervals: Intervals) -> None:
         """Use other groups and intervals from now on. RTRInitError: it can't, and nothing has changed."""
-        made = [cache_group(group, self._keepalive) for group in groups]
+        made = [_group(group, self._keepalive) for group in groups]
         self.manager.regroup(made, refresh, expire, retry, intervals=intervals)
         self.look()
 
@@ -211,7 +220,6 @@ class Caches:
             "host": cache.host,
             "port": cache.port,
             "transport": cache.transport,
-            "authentication": cache.server.authentication,
             "state": cache.state.name,
             "error": cache.error,
             "fault": cache.fault,
@@ -220,7 +228,7 @@ class Caches:
             "version": None if cache.session_id is None else cache.version,
             "session_id": cache.session_id,
             "serial": cache.serial_number,
-            "last_update": _iso(cache.last_update),
+            "last_update": _iso(cache.last_sync),
             "since": _iso(cache.since),
             "next_attempt": _iso(cache.next_attempt),
             "expires": _iso(cache.expires),
@@ -242,7 +250,7 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
     ),
     (
         "rtrd_cache_last_update_timestamp_seconds", "When the last sync was complete.",
-        lambda cache: cache.last_update or None,
+        lambda cache: cache.last_sync or None,
     ),
     (
         "rtrd_cache_since_timestamp_seconds", "When it came into sync, or left it or was connected to.",
@@ -270,3 +278,21 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
 
 def _iso(time: int | None) -> str | None:
     return timestamp(time) if time else None
+
+
+def _group(group: Group, keepalive: int) -> CacheGroup:
+    # The texts of a configuration have types of their own, which no JSON of a status takes.
+    return CacheGroup(group.preference, [_server(server, keepalive) for server in group.servers], name=str(group.name))
+
+
+def _server(server: CacheServer, keepalive: int) -> TCPServer | SSHServer:
+    if server.transport == "tcp":
+        return TCPServer(str(server.host), server.port, keepalive=keepalive, engine=server.engine)
+    return SSHServer(
+        str(server.host),
+        server.port,
+        keepalive=keepalive,
+        username=server.user or "",
+        private_key=None if server.key is None else str(server.key),
+        host_key=None if server.host_key is None else str(server.host_key),
+    )

@@ -1,9 +1,12 @@
 """VRPs from RPKI caches by the RTR protocol (RFC 8210, 6810), over a client of its own or Debian's librtr."""
 
-from rtrlib.changes import Change, Changes, RouterKeyChange, StatusChange, VRPChange
+import logging
+
+from rtrlib.changes import Change, Changes, RouterKeyChange, Snapshot, StatusChange, Subscription, VRPChange
 from rtrlib.exceptions import (
     IpConversionException,
     LibrtrMissingError,
+    OptionTypeError,
     PFXException,
     RTRInitError,
     RTRlibException,
@@ -11,26 +14,30 @@ from rtrlib.exceptions import (
 )
 from rtrlib.faults import Fault, LastFault
 from rtrlib.listener import VRPListener
+from rtrlib.lookups import Counts
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
 from rtrlib.pfx_table import PfxTable
 from rtrlib.records import PFXRecord, SPKIRecord, copy_pfx_record
 from rtrlib.rtr_manager import RTRManager
 from rtrlib.rtr_socket import RTRSocket, RTRSocketList, RTRSocketState
-from rtrlib.servers import TCPAO, CacheGroup, SSHServer, TCPServer, TLSServer
+from rtrlib.servers import CacheGroup, SSHServer, TCPServer
 from rtrlib.validation import PfxvState, Reason, ValidationResult, pack_routes
 from rtrlib.version import __version__ as __version__
 
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
 __all__ = [
-    "TCPAO",
     "CacheGroup",
     "Change",
     "Changes",
+    "Counts",
     "Fault",
     "IpConversionException",
     "LastFault",
     "LibrtrMissingError",
     "ManagerGroup",
     "ManagerGroupStatus",
+    "OptionTypeError",
     "PFXException",
     "PFXRecord",
     "PfxTable",
@@ -45,10 +52,11 @@ __all__ = [
     "RouterKeyChange",
     "SPKIRecord",
     "SSHServer",
+    "Snapshot",
     "StatusChange",
+    "Subscription",
     "SyncTimeout",
     "TCPServer",
-    "TLSServer",
     "VRPChange",
     "VRPListener",
     "ValidationResult",

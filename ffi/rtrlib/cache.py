@@ -16,11 +16,11 @@ from typing import Final, Protocol
 
 from rtrlib.faults import Fault, FaultError, LastFault
 from rtrlib.link import (
-    Alive,
     Ended,
     Event,
     Failure,
     FullSet,
+    Heard,
     Link,
     LinkEnded,
     Resume,
@@ -129,13 +129,13 @@ class Cache:
     def start(self, now: float) -> None:
         """Connect."""
         self.started = True
-        self.socket.since = int(self._wall())
+        self.socket.write(since=int(self._wall()), has_received_pdus=False)
         self._backoff = BACKOFF_FIRST
         self._open(now)
 
     def stop(self) -> None:
         """Disconnect; what the cache said is no longer needed."""
-        self.socket.error = self.socket.fault = None
+        self.socket.write(error=None, fault=None)
         self.release()
         self._drop_data()
 
@@ -143,8 +143,8 @@ class Cache:
         """Disconnect for good; what the cache said counts until it expires, or `stop`."""
         self.started = False
         self._close()
-        self._reopen_at = self.socket.next_attempt = None
-        self.socket.state = RTRSocketState.CLOSED
+        self._reopen_at = None
+        self.socket.write(state=RTRSocketState.CLOSED, next_attempt=None)
         self._owner.listener.changed(self.socket)
 
     def change_intervals(self, intervals: Intervals, now: float) -> None:
@@ -153,7 +153,7 @@ class Cache:
             longer = intervals.expire - self.socket.expire_interval
             self._expires_at += longer
             self._stale_at = self._expires_at - (1 - STALE_PART) * intervals.expire
-            self.socket.expires = int(self._wall() + self._expires_at - now)
+            self.socket.write(expires=int(self._wall() + self._expires_at - now))
         self._intervals = intervals
         self._set_intervals()
         if self.link is not None:
@@ -183,6 +183,7 @@ class Cache:
             octets, events = link.read(limit, now)
             if octets:
                 self._hung_at = None  # whoever sends is alive
+                self._heard(link.direct)
             self._take(link, events, now)
         except FaultError as fault:
             if self.link is link:
@@ -227,7 +228,7 @@ class Cache:
         return None
 
     def _open(self, now: float) -> None:
-        self._reopen_at = self.socket.next_attempt = None
+        self._reopen_at = None
         self._had_data = False
         self._staged = False
         self._established_at = None
@@ -238,7 +239,7 @@ class Cache:
         self._hung_at = None
         self._ping_at = now + PING_EVERY
         self._set_intervals()
-        self.socket.state = RTRSocketState.CONNECTING
+        self.socket.write(state=RTRSocketState.CONNECTING, next_attempt=None)
         try:
             # While what it said counts it is asked again soon, also by a link that never reached it.
             soon = self._expires_at is not None
@@ -248,7 +249,7 @@ class Cache:
             return
         if not self.link.resumes or self._resume.session_id is None:
             self._fresh = True
-        self.socket.pid = self.link.pid
+        self.socket.write(pid=self.link.pid)
         self._owner.opened(self)
         self._owner.listener.changed(self.socket)
 
@@ -262,7 +263,7 @@ class Cache:
         self._owner.closing(self)
         self.link.close()
         self.link = None
-        self.socket.pid = None
+        self.socket.write(pid=None)
         self._out_of_sync()
         self._staged = False
         if not again:
@@ -275,7 +276,7 @@ class Cache:
         self._retry(now, kind, why)
 
     def _retry(self, now: float, kind: Fault, why: str) -> None:
-        self.socket.restarts += 1
+        self.socket.write(restarts=self.socket.restarts + 1)
         if kind is Fault.CLOSED and self.socket.state is RTRSocketState.ERROR_NO_DATA_AVAILABLE:
             kind, why = Fault.NO_DATA, self.socket.error or why  # it closed since it has none: that says more
         if self._established_at is not None:
@@ -284,18 +285,16 @@ class Cache:
                 self._short_sessions = 0
             self._backoff = min(BACKOFF_FIRST * 2**self._short_sessions, float(self._intervals.retry))
             self._short_sessions = min(self._short_sessions + 1, 20)
-        elif kind is Fault.UNREACHABLE and not self.socket.last_update:
+        elif kind is Fault.UNREACHABLE and not self.socket.last_sync:
             self._backoff = float(self._intervals.retry)  # it was never reached
         self._reopen_at = now + self._backoff
-        self.socket.next_attempt = int(self._wall() + self._backoff)
+        self.socket.write(next_attempt=int(self._wall() + self._backoff))
         failures.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, self._backoff)
         self._backoff = min(2 * self._backoff, float(self._intervals.retry))
         self._fail(STATES.get(kind, RTRSocketState.ERROR_FATAL), kind, why)
 
     def _fail(self, state: RTRSocketState, kind: Fault, why: str) -> None:
-        socket = self.socket
-        socket.state = state
-        socket.error, socket.fault = why, kind
+        self.socket.write(state=state, error=why, fault=kind)
         self._count(kind, why)
         self._out_of_sync()
         self._sync_ends = None
@@ -309,17 +308,17 @@ class Cache:
 
     def _count(self, kind: Fault, why: str) -> None:
         self.socket.faults[kind] += 1
-        self.socket.last_fault = LastFault(kind, why, int(self._wall()))
+        self.socket.write(last_fault=LastFault(kind, why, int(self._wall())))
 
     def _out_of_sync(self) -> None:
         if self.socket.in_sync:
-            self.socket.in_sync = False
-            self.socket.since = int(self._wall())
+            self.socket.write(in_sync=False, since=int(self._wall()))
 
     def _drop_data(self) -> None:
         if self._expires_at is None:
             return
-        self._expires_at = self.socket.expires = None
+        self._expires_at = None
+        self.socket.write(expires=None, last_update=0)
         self._stale_at = None
         self._resume.forget()
         self._owner.listener.expired(self.socket)
@@ -340,8 +339,12 @@ class Cache:
                 self._fault = kind, why
             case Ended(kind, why, again):
                 self._end(now, kind, why, again=again)
-            case Alive():
-                pass  # that it came is all there is to it
+            case Heard():
+                self._heard(True)
+
+    def _heard(self, heard: bool) -> None:
+        if heard and not self.socket.has_received_pdus:
+            self.socket.write(has_received_pdus=True)
 
     def _begin_full_set(self) -> None:
         if not self._fresh:
@@ -362,7 +365,7 @@ class Cache:
         except ValueError:
             raise LinkEnded(f"unknown socket state {frame.state}") from None
         socket = self.socket
-        socket.version = frame.version
+        socket.write(version=frame.version)
         self._set_intervals(frame)
         if self._had_data and not frame.has_data:
             # Its own expiry. It says so for each VRP but for no router key, so what we hold would differ.
@@ -378,10 +381,10 @@ class Cache:
             return
         self._fault = None  # librtr continued in spite of it
         if state is RTRSocketState.ESTABLISHED:
-            socket.state = state
+            socket.write(state=state)
             self._commit(frame, now)
         elif not (state in WAITING and socket.error):  # the failure says more
-            socket.state = state
+            socket.write(state=state)
             self._owner.listener.changed(socket)
 
     def _session_failed(self, state: RTRSocketState, now: float) -> None:
@@ -396,7 +399,7 @@ class Cache:
             self._replace(now, kind, why)
         else:
             failures.warning("cache %s: %s", self.socket, why)
-            self.socket.next_attempt = int(self._wall() + self.socket.retry_interval)
+            self.socket.write(next_attempt=int(self._wall() + self.socket.retry_interval))
             self._fail(state, kind, why)
 
     def _excuse(self) -> tuple[Fault, str] | None:
@@ -417,16 +420,20 @@ class Cache:
         self._sync_ends = None
         self._expires_at = now + socket.expire_interval
         self._stale_at = now + STALE_PART * socket.expire_interval
-        socket.error = socket.fault = None
-        socket.session_id = frame.session_id
-        socket.serial_number = frame.serial
-        socket.last_update = int(self._wall())
-        socket.expires = socket.last_update + socket.expire_interval
-        socket.next_attempt = None
-        socket.has_received_pdus = True
-        if not socket.in_sync:
-            socket.in_sync = True
-            socket.since = socket.last_update
+        wall = int(self._wall())
+        socket.write(
+            error=None,
+            fault=None,
+            session_id=frame.session_id,
+            serial_number=frame.serial,
+            last_sync=wall,
+            last_update=wall,
+            expires=wall + socket.expire_interval,
+            next_attempt=None,
+            has_received_pdus=True,
+            since=socket.since if socket.in_sync else wall,
+            in_sync=True,
+        )
         self._owner.listener.committed(socket, full)
         self._owner.listener.changed(socket)
         self._owner.in_sync(socket)
@@ -435,14 +442,11 @@ class Cache:
         """Show what librtr uses; its expire interval, which matters here, is held to the RFC's range."""
         socket = self.socket
         if frame is None:
-            socket.refresh_interval = self._intervals.refresh
-            socket.retry_interval = self._intervals.retry
-            socket.expire_interval = self._intervals.expire
+            refresh, retry, expire = self._intervals.refresh, self._intervals.retry, self._intervals.expire
         else:
-            socket.refresh_interval = frame.refresh
-            socket.retry_interval = frame.retry
             low, high = EXPIRE_RANGE
-            socket.expire_interval = max(low, min(high, frame.expire))
+            refresh, retry, expire = frame.refresh, frame.retry, max(low, min(high, frame.expire))
+        socket.write(refresh_interval=refresh, retry_interval=retry, expire_interval=expire)
 
 
 def _is_back(before: int, serial: int) -> bool:

@@ -5,50 +5,67 @@ So a callback may take its time, fail, stop the manager or wait for it, and noth
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from rtrlib.changes import SLICE, net
+from rtrlib.changes import net
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
 from rtrlib.records import PFXRecord, SPKIRecord, records_of
 from rtrlib.rtr_socket import RTRSocket
+from rtrlib.user_functions import Raised, fitted
+from rtrlib.vrp_set import LITTLE
 
 __all__ = ["Callbacks", "Caller", "PFXCallback", "SPKICallback", "StatusCallback"]
-
-log = logging.getLogger("rtrlib")
 
 LIMIT: Final = 64 << 20
 """Bytes of changes (2.8 million VRPs) that may wait for the callbacks; then the manager waits, too."""
 
-RAISED: Final = "a user's callback raised an exception; the manager continues"
+StatusCallback: TypeAlias = (
+    "Callable[[ManagerGroup, ManagerGroupStatus, RTRSocket, Any], object]"
+    " | Callable[[ManagerGroup, ManagerGroupStatus, RTRSocket], object]"
+)
+PFXCallback: TypeAlias = "Callable[[PFXRecord, bool, Any], object] | Callable[[PFXRecord, bool], object]"
+SPKICallback: TypeAlias = "Callable[[SPKIRecord, bool, Any], object] | Callable[[SPKIRecord, bool], object]"
 
-StatusCallback: TypeAlias = "Callable[[ManagerGroup, ManagerGroupStatus, RTRSocket, Any], object]"
-PFXCallback: TypeAlias = "Callable[[PFXRecord, bool, Any], object]"
-SPKICallback: TypeAlias = "Callable[[SPKIRecord, bool, Any], object]"
 
-
-@dataclass(frozen=True)
 class Callbacks:
-    """The user's functions, each with the `data` that it is given as its last argument."""
+    """The user's functions, each called with its `data` as the last argument, or without where it takes none.
 
-    status: StatusCallback | None = None
-    status_data: Any = None
-    pfx_update: PFXCallback | None = None
-    pfx_update_data: Any = None
-    spki_update: SPKICallback | None = None
-    spki_update_data: Any = None
+    OptionTypeError for what can't be called so.
+    """
+
+    def __init__(  # noqa: PLR0917 - rtrlib-python's order
+        self,
+        status: StatusCallback | None = None,
+        status_data: Any = None,
+        pfx_update: PFXCallback | None = None,
+        pfx_update_data: Any = None,
+        spki_update: SPKICallback | None = None,
+        spki_update_data: Any = None,
+    ) -> None:
+        self.status = fitted("status_callback", status, status_data, 4)
+        self.pfx_update = fitted("pfx_update_callback", pfx_update, pfx_update_data, 3)
+        self.spki_update = fitted("spki_update_callback", spki_update, spki_update_data, 3)
 
 
 @dataclass(frozen=True)
 class _VRPs:
     """Changed VRPs, and the cache that caused it."""
 
-    packed: memoryview
+    packed: bytes
     source: RTRSocket | None
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call of one of the user's functions."""
+
+    name: str
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
 
 
 class Caller:
@@ -57,7 +74,8 @@ class Caller:
     def __init__(self, callbacks: Callbacks) -> None:
         self._callbacks = callbacks
         self._moved = threading.Condition()
-        self._waiting: deque[_VRPs | Callable[[], object]] = deque()
+        self._raised = Raised()
+        self._waiting: deque[_VRPs | _Call | Callable[[], object]] = deque()
         self._size = 0
         self._calling = False
         self._thread: threading.Thread | None = None
@@ -68,27 +86,22 @@ class Caller:
         """Tell whether this is asked from inside a callback."""
         return threading.current_thread() is self._thread
 
-    def vrps(self, packed: bytes, source: RTRSocket | None) -> None:
-        """Tell changed VRPs; wait while too many wait already, but not after `interrupt`."""
-        if self._callbacks.pfx_update is None or not packed:
+    def vrps(self, slices: Iterable[bytes], source: RTRSocket | None) -> None:
+        """Tell changed VRPs, packed; wait while too many wait already, but not after `interrupt`."""
+        if self._callbacks.pfx_update is None:
             return
-        with self._moved:
-            self._moved.wait_for(lambda: self._size < LIMIT or not self._bounded)
-            view = memoryview(packed)
-            for at in range(0, len(view), SLICE):
-                self._append(_VRPs(view[at : at + SLICE], source))
+        for packed in (one[at : at + LITTLE] for one in slices for at in range(0, len(one), LITTLE)):
+            with self._moved:
+                self._moved.wait_for(lambda: self._size < LIMIT or not self._bounded)
+                self._append(_VRPs(packed, source))
 
     def router_key(self, record: SPKIRecord, *, added: bool) -> None:
         """Tell a router key that came or went."""
-        function, data = self._callbacks.spki_update, self._callbacks.spki_update_data
-        if function is not None:
-            self._call(lambda: function(record, added, data))
+        self._call("spki_update_callback", self._callbacks.spki_update, record, added)
 
     def status(self, group: ManagerGroup, status: ManagerGroupStatus, socket: RTRSocket) -> None:
         """Tell a state."""
-        function, data = self._callbacks.status, self._callbacks.status_data
-        if function is not None:
-            self._call(lambda: function(group, status, socket, data))
+        self._call("status_callback", self._callbacks.status, group, status, socket)
 
     def mark(self, function: Callable[[], object]) -> None:
         """Call `function` when everything up to now is told."""
@@ -111,13 +124,13 @@ class Caller:
             self._bounded = False
             self._moved.notify_all()
 
-    def withdraw(self, packed: bytes, source: RTRSocket | None) -> None:
+    def withdraw(self, slices: Iterable[bytes], source: RTRSocket | None) -> None:
         """Tell that these VRPs, all that there are, went; of what was not told yet only what it amounts to."""
         with self._moved:
             untold = [item for item in self._waiting if isinstance(item, _VRPs)]
             self._waiting = deque(item for item in self._waiting if not isinstance(item, _VRPs))
             self._size = 0
-        self.vrps(net([*(item.packed for item in untold), packed]), source)
+        self.vrps([net([*(item.packed for item in untold), *slices])], source)
 
     def end(self) -> None:
         """Return when everything is told, from inside a callback at once; the thread ends then."""
@@ -126,6 +139,7 @@ class Caller:
             self._moved.notify_all()
             if not self.is_current():
                 self._moved.wait_for(lambda: not self._ending or not (self._waiting or self._calling))
+        self._raised.total()
 
     def quit(self) -> None:
         """Tell nothing more; return at once."""
@@ -134,11 +148,12 @@ class Caller:
             self._waiting.clear()
             self._moved.notify_all()
 
-    def _call(self, function: Callable[[], object]) -> None:
-        with self._moved:
-            self._append(function)
+    def _call(self, name: str, function: Callable[..., object] | None, *arguments: object) -> None:
+        if function is not None:
+            with self._moved:
+                self._append(_Call(name, function, arguments))
 
-    def _append(self, item: _VRPs | Callable[[], object]) -> None:
+    def _append(self, item: _VRPs | _Call | Callable[[], object]) -> None:
         self._waiting.append(item)
         if isinstance(item, _VRPs):
             self._size += len(item.packed)
@@ -163,22 +178,20 @@ class Caller:
                     self._size -= len(item.packed)
             if isinstance(item, _VRPs):
                 self._tell(item)
+            elif isinstance(item, _Call):
+                self._guarded(item.name, item.function, *item.arguments)
             else:
-                _guarded(item)
+                item()
             del item
 
     def _tell(self, vrps: _VRPs) -> None:
-        function, data = self._callbacks.pfx_update, self._callbacks.pfx_update_data
+        function = self._callbacks.pfx_update
         assert function is not None
         for record, added in records_of(vrps.packed, vrps.source):
-            try:
-                function(record, added, data)
-            except BaseException:
-                log.exception(RAISED)
+            self._guarded("pfx_update_callback", function, record, added)
 
-
-def _guarded(function: Callable[[], object]) -> None:
-    try:
-        function()
-    except BaseException:
-        log.exception(RAISED)
+    def _guarded(self, name: str, function: Callable[..., object], *arguments: object) -> None:
+        try:
+            function(*arguments)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the manager goes on
+            self._raised.note(name, error)

@@ -5,18 +5,29 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, Self, TypeAlias
 
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-from rtrlib.records import PFXRecord, SPKIRecord, records_of
+from rtrlib.records import PFXRecord, SPKIRecord, records_in, records_of
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp import PACKED
+from rtrlib.vrp_set import LITTLE
 
-__all__ = ["Backlog", "Change", "Changes", "RouterKeyChange", "StatusChange", "VRPChange", "net"]
+__all__ = [
+    "Backlog",
+    "Change",
+    "Changes",
+    "Reader",
+    "RouterKeyChange",
+    "Snapshot",
+    "StatusChange",
+    "Subscription",
+    "VRPChange",
+    "net",
+]
 
-SLICE: Final = 1024 * PACKED.size
-"""What is taken at once: about a millisecond of work in Python."""
 KEEP: Final = 256 << 10
 """Changes that are kept one by one, however often they undo each other."""
 FLAG: Final = PACKED.size - 1
@@ -43,6 +54,33 @@ class StatusChange(NamedTuple):
     group: ManagerGroup
     status: ManagerGroupStatus
     socket: RTRSocket
+
+
+class Records(Collection[PFXRecord]):
+    """The VRPs of one moment; records are made as they are asked for."""
+
+    def __init__(self, slices: Sequence[bytes], sources: Mapping[int, RTRSocket | None]) -> None:
+        self._slices = slices
+        self._sources = sources
+
+    def __len__(self) -> int:
+        return sum(map(len, self._slices)) // PACKED.size
+
+    def __iter__(self) -> Iterator[PFXRecord]:
+        return records_in(self._slices, self._sources)
+
+    def __contains__(self, record: object) -> bool:
+        return any(record == one for one in self)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} PFXRecords>"
+
+
+class Snapshot(NamedTuple):
+    """What is in force at one moment: PFXRecords and SPKIRecords, in no order."""
+
+    records: Collection[PFXRecord]
+    router_keys: Collection[SPKIRecord]
 
 
 Change: TypeAlias = VRPChange | RouterKeyChange | StatusChange
@@ -75,19 +113,19 @@ class Backlog:
     def __len__(self) -> int:
         return self._size // PACKED.size
 
-    def add(self, packed: bytes) -> None:
+    def add(self, slices: Iterable[bytes]) -> None:
         """Append changes; when it is worth while, remove those that cancel each other out."""
-        if not packed:
-            return
-        self._chunks.append(packed)
-        self._size += len(packed)
-        if len(self._chunks) > 1 and self._size > max(self._keep, 2 * self._dense):
+        waited = self._size
+        before = len(self._chunks)
+        self._chunks.extend(filter(None, slices))
+        self._size += sum(map(len, islice(self._chunks, before, None)))
+        if waited and self._size > max(self._keep, 2 * self._dense):
             first = self._chunks.popleft()
             dense = net([memoryview(first)[self._at :], *self._chunks])
             self._chunks = deque([dense] if dense else [])
             self._at, self._size, self._dense = 0, len(dense), len(dense)
 
-    def take(self, most: int = SLICE) -> bytes:
+    def take(self, most: int = LITTLE) -> bytes:
         """Take up to `most` bytes of whole changes, the oldest ones; empty: nothing waits."""
         if not self._chunks:
             return b""
@@ -101,15 +139,17 @@ class Backlog:
         return taken
 
 
-class Changes:
-    """What `async for` runs over: the changes since it was made, until the manager is stopped.
+class Reader:
+    """What `async for` runs over, until the manager is stopped. All that tells it something is for any thread.
 
-    A slow reader costs memory for one set at most: VRPs that came and went meanwhile, and states that were
-    passed through, are left out; what is told always adds up to what is in force.
+    If it wants all, a Snapshot comes first; it is told nothing else before that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, wants_all: bool = False) -> None:
         """RuntimeError outside of a running event loop."""
+        self._first: Snapshot | None = None
+        self._waits = wants_all
+        """For the Snapshot."""
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._lock = threading.Lock()
@@ -119,10 +159,19 @@ class Changes:
         self._ended = False
         self._taken: Iterator[tuple[PFXRecord, bool]] = iter(())
 
-    def vrps(self, packed: bytes) -> None:
-        """Tell changed VRPs. From any thread, as all of these."""
+    def begin(
+        self, slices: Sequence[bytes], sources: Mapping[int, RTRSocket | None], keys: Collection[SPKIRecord]
+    ) -> None:
+        """Tell all that is in force: VRPs, packed, and router keys."""
         with self._lock:
-            self._vrps.add(packed)
+            self._first = Snapshot(Records(slices, sources), keys)
+            self._waits = False
+        self._wake()
+
+    def vrps(self, slices: Iterable[bytes]) -> None:
+        """Tell changed VRPs, packed. From any thread, as all of these."""
+        with self._lock:
+            self._vrps.add(slices)
         self._wake()
 
     def router_key(self, change: RouterKeyChange) -> None:
@@ -151,22 +200,18 @@ class Changes:
         except RuntimeError:  # the loop is closed: nobody reads now
             self._ended = True
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Change:
+    async def next(self) -> Snapshot | Change:
+        """Give what comes next. StopAsyncIteration: nothing will."""
         while True:
             for record, added in self._taken:
                 return VRPChange(record, added)
             with self._lock:
-                packed = self._vrps.take()
-                if not packed:
-                    for key in self._keys:
-                        return self._keys.pop(key)
-                    for cache in self._states:
-                        return self._states.pop(cache)
+                packed, other = self._take()
+                if not packed and other is None:
                     self._news.clear()
                 ended = self._ended  # before anyone can tell more
+            if other is not None:
+                return other
             if packed:
                 self._taken = records_of(packed)
                 await asyncio.sleep(0)  # a long table is not read in one go
@@ -174,3 +219,50 @@ class Changes:
                 raise StopAsyncIteration
             else:
                 await self._news.wait()
+
+    def _take(self) -> tuple[bytes, Snapshot | Change | None]:
+        """Take what comes next: some packed VRPs, or something else."""
+        first, self._first = self._first, None
+        if first is not None or self._waits:
+            return b"", first
+        packed = self._vrps.take()
+        if packed:
+            return packed, None
+        for key in self._keys:
+            return b"", self._keys.pop(key)
+        for cache in self._states:
+            return b"", self._states.pop(cache)
+        return b"", None
+
+
+class Changes(Reader):
+    """What `async for` runs over: the changes since it was made, until the manager is stopped.
+
+    A slow reader costs memory for one set at most: VRPs that came and went meanwhile, and states that were passed
+    through, are left out; what is told always adds up to what is in force.
+    """
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change:
+        change = await self.next()
+        assert not isinstance(change, Snapshot), "it wants none"
+        return change
+
+
+class Subscription(Reader):
+    """What `async for` runs over: a Snapshot of all that is in force, then the changes, until the manager is stopped.
+
+    A slow reader: see Changes.
+    """
+
+    def __init__(self) -> None:
+        """RuntimeError outside of a running event loop."""
+        super().__init__(wants_all=True)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Snapshot | Change:
+        return await self.next()

@@ -20,7 +20,7 @@ from rtrlib.failover import Action, Activate, Drop, Failover, Release, Start, St
 from rtrlib.link import Link, Resume
 from rtrlib.listener import NOBODY, VRPListener
 from rtrlib.manager_group import ManagerGroup
-from rtrlib.rtr_socket import RTRSocket
+from rtrlib.rtr_socket import RTRSocket, RTRSocketState
 from rtrlib.servers import MAX_CACHES, CacheGroup, Intervals, Server
 
 __all__ = ["Dispatcher", "VRPListener"]
@@ -108,7 +108,7 @@ class Dispatcher:
         number = self._failover.active
         self._active = active if number is None else self._groups[number]
         for group in self._groups:
-            group.active = group is self._active
+            group.write(active=group is self._active)
 
     def reconnect(self, indices: Collection[int]) -> None:
         """Ask these caches now, whatever they wait for; those of groups that are not started stay as they are."""
@@ -178,7 +178,10 @@ class Dispatcher:
         if self._epoll is None:
             return
         self.listener = NOBODY
+        started = [cache.socket for cache in self._caches.values() if cache.started]
         self._carry_out(self._failover.stop())
+        for socket in started:
+            socket.write(state=RTRSocketState.SHUTDOWN)
         self._active = None
         self._epoll.close()
         self._epoll = None
@@ -238,7 +241,7 @@ class Dispatcher:
         for i, one in enumerate(self._groups):
             status = self._failover.status(i)
             if status is not one.status:
-                one.status = status
+                one.write(status=status)
                 self.listener.changed(one)
 
     def _act(self, action: Action, now: float) -> None:
@@ -266,5 +269,5 @@ class Dispatcher:
         log.info("%s is in use", group.name)
         self._active = group
         for one in self._groups:
-            one.active = one is group
+            one.write(active=one is group)
         self.listener.active(frozenset(group.sockets))

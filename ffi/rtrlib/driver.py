@@ -11,14 +11,15 @@ import os
 import select
 import threading
 import weakref
+from collections import deque
 from typing import Final
 
 from rtrlib.caller import Caller
-from rtrlib.changes import Changes, RouterKeyChange, StatusChange
+from rtrlib.changes import Reader, RouterKeyChange, StatusChange
 from rtrlib.dispatcher import Dispatcher
 from rtrlib.exceptions import SyncTimeout
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
-from rtrlib.records import SPKIRecord
+from rtrlib.records import SLICE, SPKIRecord
 from rtrlib.router_keys import RouterKeys
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp_table import VRPTable
@@ -28,15 +29,14 @@ __all__ = ["Driver"]
 log = logging.getLogger("rtrlib")
 
 STOP_LIMIT: Final = 5.0
-"""Seconds that `stop` waits for the thread, which needs none: what it waits for may be held by whom a signal handler
-that stops interrupted."""
+"""Seconds that `stop` waits for the thread, which needs none."""
 
 
 class Driver:
     """One life of a manager, from `start` to `stop`; a VRPListener."""
 
     def __init__(
-        self, dispatcher: Dispatcher, caller: Caller, readers: weakref.WeakSet[Changes], previous: Driver | None
+        self, dispatcher: Dispatcher, caller: Caller, readers: weakref.WeakSet[Reader], previous: Driver | None
     ) -> None:
         """`readers`: who else hears of changes. `previous`: the life before this one, which may be ending still."""
         self.table = VRPTable()
@@ -56,6 +56,8 @@ class Driver:
         """Synced, and every callback up to that was called."""
         self._over = False
         self._waiting: list[asyncio.Future[None]] = []
+        self._new: deque[Reader] = deque()
+        """Readers that want a Snapshot."""
         self._stopping = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         weakref.finalize(self, os.close, self._wake)
@@ -73,17 +75,27 @@ class Driver:
         os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
-        """Disconnect from everything; return when that is done.
-
-        In a signal handler that interrupted a `validate` it is done after the handler: the thread wants the table.
-        """
+        """Disconnect from everything; return when that is done."""
         self.quit()
-        if threading.current_thread() is not self._thread and not self.table.is_held_here():
+        if threading.current_thread() is not self._thread:
             self._thread.join(STOP_LIMIT)
 
     def is_synced(self) -> bool:
         """Tell whether a complete set of VRPs is in force, and everyone knows (but for a callback that asks)."""
         return self._synced if self._caller.is_current() else self._told
+
+    def introduce(self, reader: Reader) -> bool:
+        """Have a reader told all that is in force, and then what changes. False: this life is over."""
+        with self._moved:
+            if self._over:
+                return False
+            self._new.append(reader)
+        os.eventfd_write(self._wake, 1)
+        return True
+
+    def router_keys(self) -> list[SPKIRecord]:
+        """Give the router keys in force."""
+        return self._keys.in_force()
 
     def wait_for_sync(self, timeout: float | None) -> None:
         """Return when `is_synced`. SyncTimeout after `timeout` seconds, or when it is stopped."""
@@ -126,13 +138,23 @@ class Driver:
             poller.register(self._wake, select.POLLIN)
             while not self._stopping:
                 again = self._dispatcher.dispatch()
-                poller.poll(None if again is None else again * 1000 + 1)
+                self._welcome()
+                if any(fd == self._wake for fd, _ in poller.poll(None if again is None else again * 1000 + 1)):
+                    os.eventfd_read(self._wake)
         except Exception:
             log.exception("the manager's thread ends")
         finally:
             self._end()
 
+    def _welcome(self) -> None:
+        """Tell new readers all that is in force."""
+        while self._new:
+            reader = self._new.popleft()
+            reader.begin(list(self.table.listed().slices(SLICE)), self.table.sources(), self._keys.in_force())
+            self._readers.add(reader)
+
     def _end(self) -> None:
+        self._welcome()
         with self._moved:
             self._over = True
             self._synced = self._told = False
@@ -146,6 +168,10 @@ class Driver:
             self._caller.router_key(record, added=False)
         for group in open_groups:
             self._tell_status(group, group.sockets[0])
+        self._welcome()
+        for reader in list(self._readers):
+            reader.end()
+            self._readers.discard(reader)
 
     def _resolve(self) -> None:
         """Wake those that wait in event loops."""
@@ -211,7 +237,7 @@ class Driver:
         """See VRPListener."""
         self._keys.stage(cache.index, (asn, ski, spki), announce=announce)
 
-    def _tell(self, changes: bytes, keys: list[tuple[SPKIRecord, bool]]) -> None:
+    def _tell(self, changes: list[bytes], keys: list[tuple[SPKIRecord, bool]]) -> None:
         self._caller.vrps(changes, self._cause)
         for record, added in keys:
             self._caller.router_key(record, added=added)

@@ -13,5 +13,9 @@ class LibrtrEnum(enum.IntEnum):
     def __str__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
 
+    def __bool__(self) -> bool:
+        """Tell that there is one, as rtrlib-python's were true, whatever their number."""
+        return True
+
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "IpConversionException",
     "LibrtrMissingError",
+    "OptionTypeError",
     "PFXException",
     "RTRInitError",
     "RTRlibException",
@@ -18,6 +19,10 @@ class RTRlibException(Exception):  # noqa: N818 - the name that rtrlib-python's 
 
 class RTRInitError(RTRlibException):
     """The options of a manager are wrong, or librtr does not start; the text says what was expected."""
+
+
+class OptionTypeError(RTRInitError, TypeError):
+    """An option of a manager, a group or a server is of a type that can't work; the text says what was expected."""
 
 
 class PFXException(RTRlibException):

@@ -12,7 +12,7 @@ from typing import Final
 
 from rtrlib.causes import STARVED, fault_of
 from rtrlib.faults import Fault, FaultError
-from rtrlib.link import Alive, Ended, Event, Failure, RouterKeyEvent, SessionState, VRPs
+from rtrlib.link import Alive, Ended, Event, Failure, Heard, RouterKeyEvent, SessionState, VRPs
 from rtrlib.servers import Server
 
 __all__ = ["Decoder", "FrameError", "FrameType"]
@@ -35,6 +35,7 @@ class FrameType(enum.IntEnum):
     FAULT = 5
     LOST = 6
     STARVED = 7
+    HEARD = 8
 
 
 class FrameError(FaultError):
@@ -45,9 +46,19 @@ SIZES: Final[dict[FrameType, int]] = {
     FrameType.STATE: STATE.size,
     FrameType.ROUTER_KEY: ROUTER_KEY.size,
     FrameType.ALIVE: 0,
+    FrameType.HEARD: 0,
     FrameType.LOST: 0,
     FrameType.STARVED: 0,
 }
+
+
+PLAIN: Final[dict[FrameType, Event]] = {
+    FrameType.ALIVE: Alive(),
+    FrameType.HEARD: Heard(),
+    FrameType.LOST: Ended(Fault.PROCESS, "changes came faster than they could be read"),
+    FrameType.STARVED: Ended(Fault.ENDLESS, STARVED),
+}
+"""What frames without a payload tell."""
 
 
 class Decoder:
@@ -90,12 +101,8 @@ class Decoder:
                 return RouterKeyEvent(asn, ski, spki, bool(announce))
             case FrameType.FAULT:
                 return Failure(*fault_of(payload, self._server))
-            case FrameType.LOST:
-                return Ended(Fault.PROCESS, "changes came faster than they could be read")
-            case FrameType.STARVED:
-                return Ended(Fault.ENDLESS, STARVED)
-            case FrameType.ALIVE:
-                return Alive()
+            case _:
+                return PLAIN[kind]
 
 
 def _checked(number: int, size: int) -> FrameType:

@@ -19,6 +19,7 @@ __all__ = [
     "Event",
     "Failure",
     "FullSet",
+    "Heard",
     "Link",
     "LinkEnded",
     "Resume",
@@ -91,7 +92,11 @@ class Alive(NamedTuple):
     """The answer to a ping."""
 
 
-Event: TypeAlias = VRPs | RouterKeyEvent | FullSet | SessionState | Failure | Ended | Alive
+class Heard(NamedTuple):
+    """The cache has sent something on this connection."""
+
+
+Event: TypeAlias = VRPs | RouterKeyEvent | FullSet | SessionState | Failure | Ended | Alive | Heard
 
 
 @dataclass
@@ -116,6 +121,8 @@ class Link(Protocol):
 
     pid: int | None
     """Of the child process; None: there is none."""
+    direct: bool
+    """What it reads are octets of the cache; the others tell `Heard`."""
     resumes: bool
     """It takes up what `Resume` says; the others begin with a full set."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 from rtrlib.enums import LibrtrEnum
 from rtrlib.rtr_socket import RTRSocket, RTRSocketList
+from rtrlib.structs import group_of
 
 __all__ = ["ManagerGroup", "ManagerGroupStatus"]
 
@@ -36,17 +38,40 @@ class ManagerGroup:
 
     """
 
-    def __init__(self, name: str, preference: int, sockets: Iterable[RTRSocket]) -> None:
-        self.name = name or f"group {preference}"
-        self.preference = preference
-        self.sockets = RTRSocketList(sockets)
-        self.status = ManagerGroupStatus.CLOSED
-        self.active = False
+    name: str
+    preference: int
+    sockets: RTRSocketList
+    status: ManagerGroupStatus
+    active: bool
+
+    def __init__(self, name: str | Any, preference: int = -1, sockets: Iterable[RTRSocket] | None = None) -> None:
+        """Take its options; or, alone, librtr's `struct rtr_mgr_group` or a pointer to one: it is copied.
+
+        TypeError for neither.
+        """
+        status = ManagerGroupStatus.CLOSED
+        if sockets is None:
+            preference, number, raw = group_of(name)
+            name, status, sockets = "", ManagerGroupStatus(number), map(RTRSocket, raw)
+        self.write(name=name or f"group {preference}", preference=preference, status=status, active=False)
+        self.write(sockets=RTRSocketList(sockets))
+
+    def write(self, **values: Any) -> None:
+        """Change it: for the manager, which is the only one who does. TypeError: it has no such attribute."""
+        for name, value in values.items():
+            if name not in ManagerGroup.__annotations__:
+                raise TypeError(f"a ManagerGroup has no {name!r}")
+            self.__dict__[name] = value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name!r} can only be read: the manager writes it")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]
 
     def picture(self) -> ManagerGroup:
         """Copy it and its sockets: what they are now, and stay."""
         group = copy.copy(self)
-        group.sockets = RTRSocketList(socket.picture() for socket in self.sockets)
+        group.write(sockets=RTRSocketList(socket.picture() for socket in self.sockets))
         return group
 
     @property

@@ -81,6 +81,10 @@ class RouterKeys:
         self.staged.clear()
         return self._settle()
 
+    def in_force(self) -> list[SPKIRecord]:
+        """Give the keys in force, in the order of their AS numbers. From any thread."""
+        return sorted(self._in_force.copy().values())
+
     def _settle(self) -> KeyChanges:
         """Work out what is in force now. There are few keys, so all of them are looked at."""
         owners: dict[Key, int] = {}

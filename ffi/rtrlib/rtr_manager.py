@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, Self, overload
+from typing import Any, Final, Literal, Self
 
+from rtrlib.arguments import option_flag, option_function, option_number, option_seconds, wait_limit
 from rtrlib.caller import Callbacks, Caller, PFXCallback, SPKICallback, StatusCallback
-from rtrlib.changes import Changes
+from rtrlib.changes import Changes, Reader, Subscription
 from rtrlib.dispatcher import Dispatcher
 from rtrlib.driver import Driver
 from rtrlib.engines import Engines
@@ -17,9 +19,9 @@ from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.failover import START_TIMEOUT
 from rtrlib.link import MEMORY_LIMIT
 from rtrlib.listener import VRPListener
+from rtrlib.lookups import Counts, Lookups
 from rtrlib.manager_group import ManagerGroup
-from rtrlib.pfx_table import validate_many
-from rtrlib.records import PFXRecord
+from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.servers import CacheGroup, Engine, Intervals, TCPServer, check_engine, check_groups
 from rtrlib.validation import PfxvState, Reason, ValidationResult
@@ -27,11 +29,13 @@ from rtrlib.vrp_table import VRPTable
 
 __all__ = ["PfxvState", "RTRManager", "Reason", "VRPListener", "ValidationResult"]
 
+MEMORY_RANGE: Final = (1 << 16, 1 << 48)
+"""Bytes."""
 NOTHING: Final = VRPTable()
 """What a manager that does not run knows."""
 
 
-class RTRManager:
+class RTRManager(Lookups):
     """Groups of caches, used by preference (rtrlib.failover), each cache with a client of its own."""
 
     def __init__(  # noqa: PLR0917 - rtrlib-python's order
@@ -54,19 +58,20 @@ class RTRManager:
         isolated: bool = True,
         start_timeout: float = START_TIMEOUT,
         memory_limit: int = MEMORY_LIMIT,
+        sync_timeout: float | None = 5,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Check everything; connect to nothing.
 
         One cache at `host` and `port`, or `groups`. Intervals in seconds (RFC 8210 section 6);
-        `intervals="cache"`: what End of Data says replaces them. Callbacks: see `start`. `engine`: what speaks RTR with
-        a cache that does not say so itself: librtr, or the native client of this package. SSH is always librtr's; what
-        librtr has not (TLS, signed TCP, a device to connect by) is always the native client's. `isolated`: one child
-        process for each cache that librtr speaks with, with `memory_limit` bytes of address space; else librtr's
-        threads run in this process. With the native engine `memory_limit` bounds the VRPs that a cache may send.
-        `start_timeout`: seconds that a group has before the next is started. `clock`: seconds that never go back;
-        `wall`: seconds since 1970. RTRInitError: what is wrong.
+        `intervals="cache"`: what End of Data says replaces them. Callbacks: see `start`. `engine`: what speaks RTR
+        with a cache that does not say so itself: librtr, or the native client of this package, which has TCP only (SSH
+        is librtr's). `isolated`: one child process for each cache that librtr speaks with, with `memory_limit` bytes
+        of address space; else librtr's threads run in this process. With the native engine `memory_limit` bounds the
+        VRPs that a cache may send. `start_timeout`: seconds that a group has before the next is started.
+        `sync_timeout`: seconds that `with` and `async with` wait; None: however long. `clock`: seconds that never go
+        back; `wall`: seconds since 1970. RTRInitError: what is wrong; OptionTypeError, which is one: of which type.
         """
         if groups is None:
             if host is None or port is None:
@@ -74,11 +79,14 @@ class RTRManager:
             groups = [CacheGroup(1, [TCPServer(host, port)])]
         elif host is not None or port is not None:
             raise RTRInitError("a manager takes a host and a port, or groups, but not both")
-        if intervals not in {"configured", "cache"}:
-            raise RTRInitError(f"intervals must be 'configured' or 'cache', not {intervals!r}")
-        check_groups(groups)
-        follow = intervals == "cache"
-        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=follow)
+        groups = check_groups(groups)
+        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=_follows(intervals))
+        start_timeout = option_seconds("start_timeout", start_timeout)
+        memory_limit = option_number("memory_limit", memory_limit, MEMORY_RANGE, "bytes")
+        isolated = option_flag("isolated", isolated)
+        option_function("clock", clock)
+        option_function("wall", wall)
+        self._sync_timeout = None if sync_timeout is None else option_seconds("sync_timeout", sync_timeout)
         check_engine(engine)
         self._engines = Engines(engine, memory_limit, isolated=isolated)
         self._engines.load(groups)
@@ -89,7 +97,10 @@ class RTRManager:
         self._driver: Driver | None = None
         """In a thread of ours, by `start`."""
         self._last: Driver | None = None
-        self._readers: weakref.WeakSet[Changes] = weakref.WeakSet()
+        self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+        self._entered = 0
+        """How many `with` it is inside of."""
+        self._started_by_with = False
         self._caller = Caller(
             Callbacks(
                 status_callback,
@@ -114,8 +125,10 @@ class RTRManager:
         """Connect, in a thread of ours; with `wait`, return when a complete set of VRPs is in force.
 
         Also after `stop`. A manager that runs already is only waited for. SyncTimeout when it takes more than
-        `timeout` seconds (None: no limit); the manager keeps trying. RTRInitError: see `open`.
+        `timeout` seconds (None and 0: no limit); the manager keeps trying. RTRInitError: see `open`. ValueError,
+        TypeError: `timeout` is no such number.
         """
+        timeout = wait_limit(timeout)
         with self._lifecycle:
             driver = self._driver
             if driver is None:
@@ -140,9 +153,18 @@ class RTRManager:
                 return
             self._finalizer.detach()
             driver.stop()
-        for reader in list(self._readers):
-            reader.end()
         self._caller.end()
+
+    async def astart(self, wait: bool = True, timeout: float | None = 5) -> None:  # noqa: ASYNC109
+        """Do what `start` does; the event loop goes on meanwhile. Who is canceled while it waits leaves it running."""
+        timeout = wait_limit(timeout)
+        await asyncio.to_thread(self.start, wait=False)
+        if wait:
+            await self._running().wait_synced(timeout)
+
+    async def astop(self) -> None:
+        """Do what `stop` does; the event loop goes on meanwhile. It is stopped also when who waits is canceled."""
+        await asyncio.shield(asyncio.to_thread(self.stop))
 
     def is_synced(self) -> bool:
         """Tell whether a complete set of VRPs is in force, and the callbacks were told of it."""
@@ -150,12 +172,12 @@ class RTRManager:
         return driver is not None and driver.is_synced()
 
     def wait_for_sync(self, timeout: float | None = 5) -> None:
-        """Return when `is_synced`, in any thread. SyncTimeout after `timeout` seconds (None: never)."""
-        self._running().wait_for_sync(timeout)
+        """Return when `is_synced`, in any thread. SyncTimeout after `timeout` seconds (None and 0: never)."""
+        self._running().wait_for_sync(wait_limit(timeout))
 
     async def wait_synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - raises SyncTimeout
-        """Do what `wait_for_sync` does, in an event loop. SyncTimeout after `timeout` seconds (None: never)."""
-        await self._running().wait_synced(timeout)
+        """Do what `wait_for_sync` does, in an event loop. SyncTimeout after `timeout` seconds (None and 0: never)."""
+        await self._running().wait_synced(wait_limit(timeout))
 
     def changes(self) -> Changes:
         """Give the changes from now on, for `async for`, until `stop`: VRPChange, RouterKeyChange, StatusChange.
@@ -166,24 +188,31 @@ class RTRManager:
         self._readers.add(reader)
         return reader
 
-    def validate(self, asn: int, prefix: str, mask_len: int) -> ValidationResult:
-        """Give the validity of a route by the VRPs in force, with its reason (RFC 6811 section 2).
+    def subscribe(self) -> Subscription:
+        """Give all that is in force, then each change, for `async for`: a Snapshot, then what `changes` gives.
 
-        `not_found` while none are: ask `is_synced`. Bits behind the prefix length are not looked at.
-        IpConversionException for what is not an address, ValueError for an AS number or a length out of range,
-        TypeError for one that is not an integer.
+        Nothing is left out and nothing told twice; what is in force is that of one moment, shortly after the call.
+        Before `start` it is nothing. It ends after `stop`. RuntimeError outside of an event loop.
         """
-        return self._table().validate(asn, prefix, mask_len)
+        reader = Subscription()
+        driver = self._driver
+        if driver is None or not driver.introduce(reader):
+            reader.begin([], {}, [])
+            self._readers.add(reader)
+        return reader
 
-    @overload
-    def validate_many(self, routes: bytes | bytearray | memoryview) -> bytes: ...
-    @overload
-    def validate_many(self, routes: Iterable[tuple[int, str, int]]) -> list[PfxvState]: ...
-    def validate_many(
-        self, routes: bytes | bytearray | memoryview | Iterable[tuple[int, str, int]]
-    ) -> bytes | list[PfxvState]:
-        """Validate many routes at once; see PfxTable.validate_many."""
-        return validate_many(self._table(), routes)
+    def router_keys(self) -> list[SPKIRecord]:
+        """Give the router keys in force, of the moment of this call, in the order of their AS numbers."""
+        self._table()
+        driver = self._driver
+        return [] if driver is None else driver.router_keys()
+
+    def counts(self) -> Counts:
+        """How many VRPs of each family, and router keys, are in force."""
+        return super().counts()._replace(router_keys=len(self.router_keys()))
+
+    def __bool__(self) -> bool:
+        return True  # also when nothing is in force
 
     def ipv4_records(self) -> Iterator[PFXRecord]:
         """Give the IPv4 VRPs in force, all of the moment of this call, in no order."""
@@ -194,12 +223,14 @@ class RTRManager:
         return self._table().records(6)
 
     def for_each_ipv4_record(self, callback: Callable[[PFXRecord, Any], object], data: Any) -> None:
-        """Call `callback(record, data)`, in this thread, for each of `ipv4_records`."""
+        """Call `callback(record, data)`, in this thread, for each of `ipv4_records`. TypeError: it is no function."""
+        option_function("callback", callback)
         for record in self.ipv4_records():
             callback(record, data)
 
     def for_each_ipv6_record(self, callback: Callable[[PFXRecord, Any], object], data: Any) -> None:
-        """Call `callback(record, data)`, in this thread, for each of `ipv6_records`."""
+        """Call `callback(record, data)`, in this thread, for each of `ipv6_records`. TypeError: it is no function."""
+        option_function("callback", callback)
         for record in self.ipv6_records():
             callback(record, data)
 
@@ -210,6 +241,8 @@ class RTRManager:
         return driver
 
     def _table(self) -> VRPTable:
+        if self._opened:
+            raise RTRInitError("the manager is open in a loop of the caller: the VRPs are with its listener")
         driver = self._driver
         return NOTHING if driver is None else driver.table
 
@@ -258,8 +291,8 @@ class RTRManager:
         """
         if self._driver is not None:
             raise RTRInitError("the manager has a thread of its own, in which its groups stay as they are")
-        check_groups(groups)
-        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=intervals == "cache")
+        groups = check_groups(groups)
+        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=_follows(intervals))
         self._engines.load(groups)
         self._dispatcher.regroup(groups, options)
 
@@ -275,16 +308,58 @@ class RTRManager:
 
     def __enter__(self) -> Self:
         """Start it and wait for sync, unless it is started already. SyncTimeout: it is stopped again."""
-        if self._driver is None:
-            try:
-                self.start()
-            except BaseException:
+        is_started = self._enter()
+        try:
+            if not is_started:
+                self.start(timeout=self._sync_timeout)
+        except BaseException:
+            if self._leave():
                 self.stop()
-                raise
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        """Stop it, if the outermost `with` started it."""
+        if self._leave():
+            self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Do what `with` does; the event loop goes on meanwhile."""
+        is_started = self._enter()
+        try:
+            if not is_started:
+                await self.astart(timeout=self._sync_timeout)
+        except BaseException:
+            if self._leave():
+                await self.astop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Do what the end of a `with` does."""
+        if self._leave():
+            await self.astop()
+
+    def _enter(self) -> bool:
+        """Tell whether it is started already."""
+        with self._lifecycle:
+            is_started = self._driver is not None
+            if not self._entered:
+                self._started_by_with = not is_started
+            self._entered += 1
+            return is_started
+
+    def _leave(self) -> bool:
+        """Tell whether this `with` is the outermost one, and started it."""
+        with self._lifecycle:
+            self._entered -= 1
+            return not self._entered and self._started_by_with
+
+
+def _follows(intervals: str) -> bool:
+    if intervals not in {"configured", "cache"}:
+        raise RTRInitError(f"intervals must be 'configured' or 'cache', not {intervals!r:.60}")
+    return intervals == "cache"
 
 
 def _abandon(driver: Driver, caller: Caller) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import overload
+from typing import Any, overload
 
 from rtrlib.enums import LibrtrEnum
 from rtrlib.faults import Fault, LastFault
 from rtrlib.servers import Server
+from rtrlib.structs import socket_of
 
 __all__ = ["RTRSocket", "RTRSocketList", "RTRSocketState"]
 
@@ -43,7 +44,8 @@ class RTRSocket:
         last_fault: the latest one, with its time, even when it is over; None before the first.
         version: RTR protocol version in use (RFC 8210: 1, RFC 6810: 0).
         session_id, serial_number: of the last complete sync; None before the first.
-        last_update: when that sync was complete, in seconds since 1970 (UTC); 0 before the first.
+        last_sync: when that sync was complete, in seconds since 1970 (UTC); 0 before the first.
+        last_update: the same while its VRPs are kept; 0 when there are none of it, as after `stop`.
         refresh_interval, retry_interval, expire_interval: seconds, as in use now.
         in_sync: complete data from a session that is alive.
         since: when `in_sync` changed last, or the cache was started, in seconds since 1970; 0 before that.
@@ -51,38 +53,88 @@ class RTRSocket:
         expires: when its VRPs expire unless it says something before, in seconds since 1970; None: it has none.
         restarts: how often its connection (child process or librtr manager) had to be replaced.
         pid: of its child process; None when there is none.
+        has_received_pdus: it has sent something since it was started.
 
     """
 
-    def __init__(self, index: int, server: Server) -> None:
-        self.index = index
-        self.server = server
-        self.name = f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
-        """HOST:PORT, as logs say it."""
-        self.state = RTRSocketState.CLOSED
-        self.error: str | None = None
-        self.fault: Fault | None = None
-        self.faults: Counter[Fault] = Counter()
-        self.last_fault: LastFault | None = None
-        self.version = 1
-        self.session_id: int | None = None
-        self.serial_number: int | None = None
-        self.last_update = 0
-        self.refresh_interval = 0
-        self.retry_interval = 0
-        self.expire_interval = 0
-        self.in_sync = False
-        self.since = 0
-        self.next_attempt: int | None = None
-        self.expires: int | None = None
-        self.restarts = 0
-        self.pid: int | None = None
-        self.has_received_pdus = False
+    index: int
+    server: Server
+    name: str
+    """HOST:PORT, as logs say it."""
+    state: RTRSocketState
+    error: str | None
+    fault: Fault | None
+    faults: Counter[Fault]
+    last_fault: LastFault | None
+    version: int
+    session_id: int | None
+    serial_number: int | None
+    last_sync: int
+    last_update: int
+    refresh_interval: int
+    retry_interval: int
+    expire_interval: int
+    in_sync: bool
+    since: int
+    next_attempt: int | None
+    expires: int | None
+    restarts: int
+    pid: int | None
+    has_received_pdus: bool
+
+    def __init__(self, index: int | Any, server: Server | None = None) -> None:
+        """Take the number and the options; or, alone, librtr's `struct rtr_socket` or a pointer to one: it is copied.
+
+        TypeError for neither.
+        """
+        raw = socket_of(index) if server is None else {}
+        where = "a socket of librtr"
+        if server is not None:
+            where = f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"
+            self.write(server=server)
+        self.write(
+            index=-1 if raw else index,
+            name=where,
+            state=RTRSocketState.CLOSED,
+            error=None,
+            fault=None,
+            faults=Counter(),
+            last_fault=None,
+            version=1,
+            session_id=None,
+            serial_number=None,
+            last_sync=0,
+            last_update=0,
+            refresh_interval=0,
+            retry_interval=0,
+            expire_interval=0,
+            in_sync=False,
+            since=0,
+            next_attempt=None,
+            expires=None,
+            restarts=0,
+            pid=None,
+            has_received_pdus=False,
+        )
+        if raw:
+            self.write(**raw | {"state": RTRSocketState(raw["state"])})
+
+    def write(self, **values: Any) -> None:
+        """Change it: for the manager, which is the only one who does. TypeError: it has no such attribute."""
+        for name, value in values.items():
+            if name not in RTRSocket.__annotations__:
+                raise TypeError(f"an RTRSocket has no {name!r}")
+            self.__dict__[name] = value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name!r} can only be read: the manager writes it")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]
 
     def picture(self) -> RTRSocket:
         """Copy it: what it is now, and stays."""
         socket = copy.copy(self)
-        socket.faults = self.faults.copy()
+        socket.write(faults=self.faults.copy())
         return socket
 
     @property
@@ -97,7 +149,7 @@ class RTRSocket:
 
     @property
     def transport(self) -> str:
-        """`tcp`, `tls` or `ssh`."""
+        """`tcp` or `ssh`."""
         return self.server.transport
 
     @property
@@ -109,6 +161,8 @@ class RTRSocket:
         """Tell whether it is the same cache, at any moment."""
         if not isinstance(other, RTRSocket):
             return NotImplemented
+        if self.index < 0 or other.index < 0:  # of librtr
+            return self is other
         return (self.index, self.server) == (other.index, other.server)
 
     def __hash__(self) -> int:
@@ -117,6 +171,9 @@ class RTRSocket:
     def __str__(self) -> str:
         return self.name
 
+    def __format__(self, spec: str) -> str:
+        return format(self.name, spec)
+
     def __repr__(self) -> str:
         return f"<RTRSocket {self.index} {self} {self.state.name}>"
 
@@ -124,8 +181,11 @@ class RTRSocket:
 class RTRSocketList(Sequence[RTRSocket]):
     """The sockets of a group, read-only."""
 
-    def __init__(self, sockets: Iterable[RTRSocket]) -> None:
-        self._sockets = tuple(sockets)
+    def __init__(self, sockets: Iterable[RTRSocket] | Any, length: int | None = None) -> None:
+        """Take the sockets; or librtr's `struct rtr_socket **` and how many there are: they are copied."""
+        raw: Any = sockets
+        found = sockets if length is None else (RTRSocket(raw[i]) for i in range(length))
+        self._sockets: tuple[RTRSocket, ...] = tuple(found)
 
     @overload
     def __getitem__(self, index: int) -> RTRSocket: ...

@@ -61,6 +61,7 @@ def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | No
 class LibrtrLink:
     """What links over librtr have in common: librtr keeps the time, and begins with a full set."""
 
+    direct = False
     resumes = False
     pid: int | None = None
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final, SupportsIndex
 
+from rtrlib.arguments import AddressLike, address_of, asn_of, length_of
 from rtrlib.enums import LibrtrEnum
-from rtrlib.exceptions import IpConversionException
 from rtrlib.records import PFXRecord, record_of
 from rtrlib.rtr_socket import RTRSocket
+from rtrlib.structs import is_cdata
 from rtrlib.vrp import PACKED
 
 __all__ = ["PfxvState", "Reason", "ValidationResult", "pack_routes"]
 
 COVERING: Final = struct.Struct("=24sI")
 """`struct vrp_source` of ffi/native/vrps/vrpset.h: a VRP, and the mask of those who have it."""
-BITS: Final = {4: 32, 6: 128}
-MAX_ASN: Final = (1 << 32) - 1
 
 
 class PfxvState(LibrtrEnum):
-    """`enum pfxv_state` of librtr 0.8.0: the validity of a route (RFC 6811 section 2)."""
+    """`enum pfxv_state` of librtr 0.8.0: the validity of a route (RFC 6811 section 2). Only `valid` is true."""
 
     valid = 0
     """A VRP covers the route, with its origin AS, and allows its length."""
@@ -31,17 +29,20 @@ class PfxvState(LibrtrEnum):
     invalid = 2
     """VRPs cover the route, and none of them matches."""
 
+    def __bool__(self) -> bool:
+        return self is PfxvState.valid
+
 
 class Reason:
     """One VRP that covers a route, and whether the route's origin AS and prefix length agree with it."""
 
     __slots__ = ("asn", "prefix_length", "record")
 
-    def __init__(self, prefix_length: int, asn: int, record: PFXRecord) -> None:
-        """Take the route's prefix length in bits, its origin AS, and the VRP."""
+    def __init__(self, prefix_length: int, asn: int, record: PFXRecord | Any) -> None:
+        """Take the route's prefix length in bits, its origin AS, and the VRP: a PFXRecord, or what makes one."""
         self.prefix_length = prefix_length
         self.asn = asn
-        self.record = record
+        self.record = record if isinstance(record, PFXRecord) else PFXRecord(record)
 
     @property
     def as_valid(self) -> bool:
@@ -66,15 +67,21 @@ class Reason:
     def __str__(self) -> str:
         return f"{self.record}: as_valid = {self.as_valid}, length_valid = {self.length_valid}"
 
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
     def __repr__(self) -> str:
         return f"<Reason {self}>"
 
 
 class ValidationResult:
-    """The validity of one route; equal to its `state`, so that `result == PfxvState.valid` says what it seems to.
+    """The validity of one route. It is true when the route is valid.
+
+    It is equal to its `state`, so that `result == PfxvState.valid` says what it seems to, and to a result that says
+    the same of the same route; to nothing else. A set or dict that holds results holds no states.
 
     Attributes:
-        prefix: the address, as it was given.
+        prefix: the address, as text.
         mask_len: the prefix length, in bits.
         asn: the origin AS.
         state: the validity.
@@ -83,30 +90,62 @@ class ValidationResult:
 
     __slots__ = ("_covering", "_reason", "_sockets", "asn", "mask_len", "prefix", "state")
 
-    def __init__(  # noqa: PLR0917 - called a million times
+    def __init__(  # noqa: PLR0917 - rtrlib-python's order
         self,
+        prefix: str,
+        prefix_length: int,
+        asn: int,
+        state: PfxvState | int | Any,
+        reason_records: Iterable[PFXRecord] | Any = None,
+        reason_len: int = 0,
+    ) -> None:
+        """Take the route and its state, also as a number or a pointer to one.
+
+        `reason_records`: the VRPs that cover it, or librtr's `struct pfx_record **` with `reason_len` of them, which
+        are copied. TypeError, ValueError: it is no state, or these are no records.
+        """
+        given: Any = state
+        if not isinstance(state, PfxvState):
+            state = PfxvState(given[0] if is_cdata(given) else given)
+        raw: Any = reason_records
+        if is_cdata(raw) and raw:
+            raw = [raw[0][i] for i in range(reason_len)]
+        records = list(raw or ())
+        self.prefix = prefix
+        self.mask_len = prefix_length
+        self.asn = asn
+        self.state = state
+        self._covering = b""
+        self._sockets: Mapping[int, RTRSocket | None] = {}
+        self._reason: list[Reason] | None = [Reason(prefix_length, asn, one) for one in records]
+
+    @classmethod
+    def of(  # noqa: PLR0917 - called a million times
+        cls,
         prefix: str,
         mask_len: int,
         asn: int,
         state: PfxvState,
-        covering: bytes = b"",
-        sockets: Mapping[int, RTRSocket | None] | None = None,
-    ) -> None:
+        covering: bytes,
+        sockets: Mapping[int, RTRSocket | None],
+    ) -> ValidationResult:
         """`covering`: the VRPs that cover the route, as `struct vrp_source`; `sockets`: whose bits they name."""
+        self = cls.__new__(cls)
         self.prefix = prefix
         self.mask_len = mask_len
         self.asn = asn
         self.state = state
         self._covering = covering
         self._sockets = sockets
-        self._reason: list[Reason] | None = None
+        self._reason = None
+        return self
 
     @property
     def reason(self) -> list[Reason]:
         """The VRPs that covered the route when it was validated, shortest first; none for `not_found`."""
         if self._reason is None:
             self._reason = [
-                Reason(self.mask_len, self.asn, record_of(vrp, self._one_of(sources)))
+                Reason(self.mask_len, self.asn, record_of(vrp, first_of(self._sockets, sources)))
                 for vrp, sources in COVERING.iter_unpack(self._covering)
             ]
         return self._reason
@@ -136,10 +175,6 @@ class ValidationResult:
         """The state is `invalid`, and a covering VRP does not allow the length."""
         return self.is_invalid and any(reason.length_invalid for reason in self.reason)
 
-    def _one_of(self, sources: int) -> RTRSocket | None:
-        """Give the first of the caches that have a VRP."""
-        return next((one for index, one in (self._sockets or {}).items() if sources >> index & 1), None)
-
     def __eq__(self, other: object) -> bool:
         if isinstance(other, PfxvState):
             return self.state is other
@@ -149,7 +184,13 @@ class ValidationResult:
         return NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self.state)
+        return hash((self.prefix, self.mask_len, self.asn, self.state))
+
+    def __bool__(self) -> bool:
+        return self.is_valid
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
 
     def __str__(self) -> str:
         return f"{self.prefix}/{self.mask_len} AS{self.asn}: {self.state.name}"
@@ -158,7 +199,12 @@ class ValidationResult:
         return f"<ValidationResult {self}>"
 
 
-def pack_routes(routes: Iterable[tuple[int, str, int]]) -> bytes:
+def first_of(sockets: Mapping[int, RTRSocket | None], sources: int) -> RTRSocket | None:
+    """Give the first of the caches that have a VRP."""
+    return next((one for index, one in sockets.items() if sources >> index & 1), None)
+
+
+def pack_routes(routes: Iterable[tuple[SupportsIndex, AddressLike, SupportsIndex]]) -> bytes:
     """Pack routes as `validate_many` takes them, 24 bytes each: origin AS, address, prefix length in bits.
 
     Bits behind the prefix length are cleared. IpConversionException for what is not an address, ValueError for a
@@ -167,40 +213,11 @@ def pack_routes(routes: Iterable[tuple[int, str, int]]) -> bytes:
     return b"".join(clear_host_bits(pack_route(*route)) for route in routes)
 
 
-def pack_route(asn: int, prefix: str | bytes, mask_len: int) -> bytes:
+def pack_route(asn: SupportsIndex, prefix: AddressLike, mask_len: SupportsIndex) -> bytes:
     """Pack a route as it was given, with what is set behind the prefix length; errors as `pack_routes`."""
     raw, family = address_of(prefix)
-    check_length(mask_len, family, "mask_len")
-    check_asn(asn)
-    return PACKED.pack(raw, asn, mask_len, 0, family, 0)
-
-
-def address_of(text: str | bytes) -> tuple[bytes, int]:
-    """Give an address in 4 or 16 octets, and its family. IpConversionException for what is not one."""
-    try:
-        if isinstance(text, bytes):
-            text = text.decode("ascii")
-        if ":" in text:
-            return socket.inet_pton(socket.AF_INET6, text), 6
-        return socket.inet_pton(socket.AF_INET, text), 4
-    except (OSError, ValueError, TypeError) as error:
-        raise IpConversionException(f"{text!r} is not an IP address") from error
-
-
-def check_length(length: int, family: int, name: str) -> None:
-    """TypeError, ValueError: it is not a prefix length."""
-    if not isinstance(length, int):
-        raise TypeError(f"{name} must be an int, not {type(length).__name__}")
-    if not 0 <= length <= BITS[family]:
-        raise ValueError(f"{name} {length} is not in 0..{BITS[family]}")
-
-
-def check_asn(asn: int) -> None:
-    """TypeError, ValueError: it is not an AS number."""
-    if not isinstance(asn, int):
-        raise TypeError(f"asn must be an int, not {type(asn).__name__}")
-    if not 0 <= asn <= MAX_ASN:
-        raise ValueError(f"asn {asn} is not in 0..{MAX_ASN}")
+    length = length_of(mask_len, family, "mask_len")
+    return PACKED.pack(raw, asn_of(asn), length, 0, family, 0)
 
 
 def clear_host_bits(route: bytes) -> bytes:

@@ -31,6 +31,8 @@ _ROOM = 64
 _SAME = (lib.vrpset_begin, lib.vrpset_discard)  # they put nothing into force
 _SLICE = 1 << 15
 """Entries of the table that one slice of a change goes over: a millisecond or two."""
+LITTLE = 1024 * PACKED.size
+"""Octets of packed VRPs that Python code handles at once: about a millisecond of work."""
 _ALL = ((4, bytes(16), 0), (6, bytes(16), 0))
 _P = ParamSpec("_P")
 
@@ -88,7 +90,15 @@ class VRPChanges:
 
     def packed(self) -> bytes:
         """Copy the changes as packed VRPs."""
-        return ffi.buffer(self.native.records, self.native.n * PACKED.size)[:] if self.native.n else b""
+        return b"".join(self.slices(len(self) * PACKED.size))
+
+    def slices(self, most: int = LITTLE) -> Iterator[bytes]:
+        """Copy the changes as packed VRPs, at most so many octets at a time (a multiple of 24)."""
+        if not self.native.n:
+            return
+        buffer = ffi.buffer(self.native.records, self.native.n * PACKED.size)
+        for at in range(0, len(buffer), most):
+            yield buffer[at : at + most]
 
 
 Apply = Generator[None, None, VRPChanges]

@@ -1,47 +1,53 @@
-"""The VRPs in force of several caches, for any number of threads at once."""
+"""The VRPs in force of several caches, for any number of threads at once: who reads waits for nobody.
+
+There are two VRP sets (rtrlib.vrp_set) that say the same. One is shown: it is read, and nobody changes it. A change is
+made to the other one, which is shown then, and made to the first one, too (ffi/native/vrps/vrp_twins.h).
+"""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator, Mapping
-from functools import partial
-from itertools import compress, repeat
-from typing import Final
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, SupportsIndex
 
 import _rov
 from _rov import ffi, lib
-from rtrlib.records import PFXRecord
+from rtrlib.arguments import AddressLike, Buffer, address_of, asn_of, length_of, text_of
+from rtrlib.records import SLICE, PFXRecord, record_of, records_in
 from rtrlib.rtr_socket import RTRSocket
-from rtrlib.validation import COVERING, PfxvState, ValidationResult, clear_host_bits, pack_route
+from rtrlib.validation import COVERING, PfxvState, ValidationResult, first_of
 from rtrlib.vrp import PACKED
-from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp_set import SOURCES, VRPChanges, VRPSet
 
 __all__ = ["VRPTable"]
 
-NO_PREFIX: Final = 255
-"""What the set gives for what is not a route, or has bits set behind its length."""
 STATES: Final = tuple(PfxvState)
 FEW: Final = 64
 """Covering VRPs for which there is room without asking twice."""
-_SLICE: Final = 4096
-"""Records that are made at a time."""
-_ADDRESS_LINE: Final = 40
-"""Octets that one address takes as text (ADDRESS_LINE_MAX of ffi/native/base/prefix.h)."""
-_record = partial(tuple.__new__, PFXRecord)
+Change = Callable[[VRPSet], VRPChanges | None]
 
 
 class VRPTable:
-    """A VRP set (rtrlib.vrp_set) behind a lock. Sources are numbered as the caches' `index`.
+    """VRPs of sources, which are numbered as the caches' `index`. One thread at a time changes it, any number read it.
 
     Changes are given as packed VRPs, with the flag that says whether each came or went.
     """
 
     def __init__(self) -> None:
-        self._set = VRPSet()
-        self._set.usable = True  # nothing known is `not found` here, as in librtr
-        # Reentrant, since a signal handler may interrupt a method and call another one in the same thread.
-        self._lock = threading.RLock()
-        self._owned = threading.Condition(self._lock)
+        self._sets = [_new_set(), _new_set()]
+        twins = lib.vrp_twins_new(*(one.native for one in self._sets))
+        if twins == ffi.NULL:
+            raise MemoryError("no memory for a table of VRPs")
+        self._twins = ffi.gc(twins, lib.vrp_twins_free)
+        self._lock = threading.RLock()  # of who changes it; a signal handler may interrupt that one
+        self._writing = False
+        self._differ = False
+        """The set that is not shown must be made anew: a change of it did not end."""
+        self._behind: list[Change] = []
+        """What was done to the set that is not shown, and not to the other."""
         self._active: dict[int, RTRSocket | None] = {}
         self._mirrored: set[int] = set()
         """Sources whose next commit is a change, not a full set."""
@@ -49,138 +55,204 @@ class VRPTable:
         """Sources for which the VRP set knows that a full set is being staged."""
         self._rooms: list[tuple[_rov.Array[int], _rov.Array[_rov.VrpSource]]] = []
         """Where the native set may write its answers; each for one call at a time."""
-
-    def is_held_here(self) -> bool:
-        """Tell whether this thread is inside of a method (and runs a signal handler)."""
-        try:
-            self._owned.notify(0)
-        except RuntimeError:  # the documented answer to who does not hold the lock
-            return False
-        return True
+        _tables.add(self)
 
     def stage(self, source: int, records: bytes) -> None:
         """Keep changes that are not in force yet; what is malformed is left out."""
-        with self._lock:
-            self._begin(source)
-            self._set.stage(source, records)
+        with self._write() as other:
+            self._begin(other, source)
+            self._prepare(other, lambda one: one.stage(source, records))
 
-    def commit(self, source: int, *, full: bool) -> bytes:
-        """Put into force what was staged; `full`: instead of all that the source had. Gives the changes."""
-        with self._lock:
+    def commit(self, source: int, *, full: bool) -> list[bytes]:
+        """Put into force what was staged; `full`: instead of all that the source had. Gives the changes, in slices."""
+        with self._write() as other:
             if full:
-                self._begin(source)
+                self._begin(other, source)
             self._begun.discard(source)
             self._mirrored.add(source)
-            return self._set.commit(source).packed()
+            return self._publish(other, lambda one: one.commit(source))
 
-    def change(self, source: int, records: bytes) -> bytes:
-        """Put changes of a mirrored source into force at once. Gives those that changed anything."""
-        with self._lock:
-            self._set.stage(source, records)
-            return self._set.commit(source).packed()
+    def change(self, source: int, records: bytes | memoryview) -> int:
+        """Put changes of a mirrored source into force at once. Gives how many changed anything."""
+        with self._write():
+            view = ffi.from_buffer(records)
+            changed = lib.vrp_twins_change(self._twins, source, view, len(view) // PACKED.size)
+            if changed < 0:
+                raise MemoryError("no memory for more VRPs")
+            return changed
 
     def discard(self, source: int) -> None:
         """Forget what was staged; the next commit will be a full one."""
-        with self._lock:
+        with self._write() as other:
             self._begun.discard(source)
             self._mirrored.discard(source)
-            self._set.discard(source)
+            self._prepare(other, lambda one: one.discard(source))
 
-    def drop(self, source: int) -> bytes:
-        """Drop all that the source has. Gives the changes."""
-        with self._lock:
-            return self._set.replace(source, b"").packed()
+    def drop(self, source: int) -> list[bytes]:
+        """Drop all that the source has. Gives the changes, in slices."""
+        with self._write() as other:
+            return self._publish(other, lambda one: one.replace(source, b""))
 
-    def activate(self, sources: Mapping[int, RTRSocket | None]) -> bytes:
-        """Let exactly these sources count. Gives the changes."""
-        with self._lock:
+    def activate(self, sources: Mapping[int, RTRSocket | None]) -> list[bytes]:
+        """Let exactly these sources count. Gives the changes, in slices."""
+        with self._write() as other:
             self._active = dict(sources)
-            return self._set.activate(sources).packed()
+            return self._publish(other, lambda one: one.activate(sources))
 
-    def _begin(self, source: int) -> None:
+    def clear(self) -> list[bytes]:
+        """Let nothing count. Gives the changes, in slices."""
+        return self.activate({})
+
+    @contextmanager
+    def _write(self) -> Iterator[VRPSet]:
+        """Give the set that is not shown. RuntimeError: who asks interrupted a change of this very table."""
+        with self._lock:
+            if self._writing:
+                raise RuntimeError("the table is being changed by what this signal handler interrupted")
+            self._writing = True
+            try:
+                if self._differ:
+                    self._mend()
+                self._differ = True  # until it is done
+                yield self._sets[lib.vrp_twins_other(self._twins)]
+                self._differ = False
+            finally:
+                self._writing = False
+
+    def _begin(self, other: VRPSet, source: int) -> None:
         if source not in self._mirrored and source not in self._begun:
-            self._set.begin(source)
+            self._prepare(other, lambda one: one.begin(source))
             self._begun.add(source)
 
-    def __len__(self) -> int:
-        with self._lock:
-            return self._set.count(4) + self._set.count(6)
+    def _prepare(self, other: VRPSet, change: Change) -> VRPChanges | None:
+        changes = change(other)
+        self._behind.append(change)
+        return changes
 
-    def validate(self, asn: int, prefix: str, mask_len: int) -> ValidationResult:
+    def _publish(self, other: VRPSet, change: Change) -> list[bytes]:
+        changes = self._prepare(other, change)
+        lib.vrp_twins_show(self._twins)
+        old = self._sets[lib.vrp_twins_other(self._twins)]
+        for one in self._behind:
+            one(old)
+        self._behind.clear()
+        return [] if changes is None else list(changes.slices())
+
+    def _mend(self) -> None:
+        """Make the set that is not shown anew, as the other one is; what was staged is void."""
+        at = lib.vrp_twins_other(self._twins)
+        shown, made = self._sets[1 - at], _new_set()
+        for source in range(SOURCES):
+            if shown.count_source(source):
+                made.replace(source, b"".join(shown.packed([source])))
+        made.activate(self._active)
+        self._sets[at] = made
+        lib.vrp_twins_replace(self._twins, made.native)
+        self._behind.clear()
+        self._begun.clear()
+
+    def forked(self) -> None:
+        """Go on in the child after a fork, in which no other thread is left: one that changed it left it as it was."""
+        self._lock = threading.RLock()
+        self._writing = False
+        self._rooms = []
+        lib.vrp_twins_forked(self._twins)
+
+    def __len__(self) -> int:
+        return self.count(4) + self.count(6)
+
+    def count(self, family: int) -> int:
+        """How many VRPs of family 4 or 6 are in force."""
+        return lib.vrp_twins_count(self._twins, family)
+
+    def validate(self, asn: SupportsIndex, prefix: AddressLike, mask_len: SupportsIndex) -> ValidationResult:
         """Give the validity of a route, with the VRPs that cover it, both of one moment.
 
         IpConversionException for what is not an address, ValueError for a length or an AS number out of range,
         TypeError for one that is not an integer. Bits behind the prefix length are not looked at.
         """
-        route = pack_route(asn, prefix, mask_len)
-        with self._lock:
-            native = self._set.native
-            rooms = self._rooms.pop() if self._rooms else (ffi.new("uint8_t *"), ffi.new("struct vrp_source[]", FEW))
-            number, room = rooms
-            lib.vrpset_validate_many(native, route, 1, number)
-            if number[0] == NO_PREFIX:
-                route = clear_host_bits(route)
-                lib.vrpset_validate_many(native, route, 1, number)
-            state, covering = STATES[number[0]], b""
-            if state is not PfxvState.not_found:
-                count = lib.vrpset_covering(native, route[22], route[:16], mask_len, room, FEW)
-                if count > FEW:
-                    room = ffi.new("struct vrp_source[]", count)
-                    lib.vrpset_covering(native, route[22], route[:16], mask_len, room, count)
-                covering = ffi.buffer(room, count * COVERING.size)[:]
-            self._rooms.append(rooms)
-            return ValidationResult(prefix, mask_len, asn, state, covering, self._active)
+        raw, family = address_of(prefix)
+        mask_len = length_of(mask_len, family, "mask_len")
+        asn = asn_of(asn)
+        route = PACKED.pack(raw, asn, mask_len, 0, family, 0)
+        number, room = self._rooms.pop() if self._rooms else (ffi.new("uint8_t *"), ffi.new("struct vrp_source[]", FEW))
+        count = lib.vrp_twins_validate(self._twins, route, number, room, FEW)
+        more = room
+        while count > len(more):
+            more = ffi.new("struct vrp_source[]", count)
+            count = lib.vrp_twins_validate(self._twins, route, number, more, count)
+        covering = ffi.buffer(more, count * COVERING.size)[:] if count else b""
+        state = STATES[number[0]]
+        self._rooms.append((number, room))
+        text = prefix if type(prefix) is str else text_of(prefix)
+        return ValidationResult.of(text, mask_len, asn, state, covering, self._active)
 
-    def validate_packed(self, routes: bytes | memoryview) -> bytes:
+    def validate_packed(self, routes: Buffer) -> bytes:
         """Give a byte for each packed route: the number of its PfxvState, or 255 for what is not a prefix.
 
         ValueError when the length is not a multiple of 24.
         """
-        with self._lock:
-            return self._set.validate_many(routes)
+        view = ffi.from_buffer(routes)
+        if len(view) % PACKED.size:
+            raise ValueError(f"{len(view)} bytes are not packed routes: expected a multiple of {PACKED.size}")
+        count = len(view) // PACKED.size
+        out = bytearray(count)
+        lib.vrp_twins_validate_many(self._twins, view, count, ffi.from_buffer(out))
+        return bytes(out)
 
-    def records(self, family: int | None = None) -> Iterator[PFXRecord]:
+    def records(self, family: int | None = None, asn: int | None = None) -> Iterator[PFXRecord]:
         """Give the VRPs in force, of one moment (that of the call), each with the first of the caches that has it."""
-        return _records(self._snapshot(), family)
+        return records_in(self.listed(asn).slices(SLICE), self._active, family)
 
-    def _snapshot(self) -> list[tuple[bytes, RTRSocket | None]]:
-        """Copy what counts, each VRP once, with who said so."""
-        with self._lock:
-            held = {one: self._active[one] for one in sorted(self._active) if self._set.count_source(one)}
-            parts = [(b"".join(self._set.packed([one])), who) for one, who in held.items()]
-        if len(parts) < 2:
-            return parts
-        seen: set[bytes] = set()
-        once = []
-        for packed, who in parts:
-            mine = {packed[at : at + PACKED.size] for at in range(0, len(packed), PACKED.size)} - seen
-            seen |= mine
-            once.append((b"".join(mine), who))
-        return once
+    def listed(self, asn: int | None = None) -> VRPChanges:
+        """List the VRPs in force, or those of one AS, of one moment; `announce`: see ffi/native/vrps/vrp_twins.h."""
+        found = VRPChanges()
+        if lib.vrp_twins_list(self._twins, -1 if asn is None else asn, found.native) != 0:
+            raise MemoryError("no memory for a list of VRPs")
+        return found
 
-    def clear(self) -> bytes:
-        """Let nothing count. Gives the changes."""
-        return self.activate({})
+    def sources(self) -> Mapping[int, RTRSocket | None]:
+        """Whose VRPs count, by number."""
+        return self._active
+
+    def covering(self, family: int, address: bytes, length: int) -> list[PFXRecord]:
+        """Give the VRPs that cover a prefix, the shortest first, as of one moment."""
+        route = PACKED.pack(address, 0, length, 0, family, 0)
+        count, room = FEW, ffi.new("struct vrp_source[]", FEW)
+        while (count := lib.vrp_twins_validate(self._twins, route, ffi.new("uint8_t *"), room, count)) > len(room):
+            room = ffi.new("struct vrp_source[]", count)
+        active = self._active
+        found = COVERING.iter_unpack(ffi.buffer(room, count * COVERING.size)[:])
+        return [record_of(vrp, first_of(active, sources)) for vrp, sources in found]
+
+    def covered(self, family: int, address: bytes, length: int) -> list[PFXRecord]:
+        """Give the VRPs that lie within a prefix, in the order of prefixes, as of one moment."""
+        found = VRPChanges()
+        if lib.vrp_twins_within(self._twins, family, address, length, found.native) != 0:
+            raise MemoryError("no memory for a list of VRPs")
+        return sorted(records_in(found.slices(SLICE), self._active), key=in_order)
+
+    def records_of(self, asn: int) -> list[PFXRecord]:
+        """Give the VRPs of an AS, in the order of prefixes, as of one moment."""
+        return sorted(self.records(asn=asn), key=in_order)
 
 
-def _records(parts: list[tuple[bytes, RTRSocket | None]], family: int | None) -> Iterator[PFXRecord]:
-    # This may be done a million times, so a slice is taken apart by columns: no single record runs Python code.
-    text = ffi.new("char[]", _SLICE * _ADDRESS_LINE)
-    for packed, who in parts:
-        for at in range(0, len(packed), _SLICE * PACKED.size):
-            records = packed[at : at + _SLICE * PACKED.size]
-            octets = memoryview(records)
-            count = len(records) // PACKED.size
-            addresses = ffi.buffer(text, lib.addresses_print(records, count, text))[:].decode("ascii").split()
-            columns = zip(
-                octets.cast("I")[4 :: PACKED.size // 4].tolist(),
-                addresses,
-                octets[20 :: PACKED.size].tolist(),
-                octets[21 :: PACKED.size].tolist(),
-                repeat(who),
-            )
-            rows = map(_record, columns)
-            if family is None:
-                yield from rows
-            else:
-                yield from compress(rows, (one == family for one in octets[22 :: PACKED.size]))
+def _new_set() -> VRPSet:
+    made = VRPSet()
+    made.usable = True  # nothing known is `not found` here, as in librtr
+    return made
+
+
+def _all_forked() -> None:
+    for table in list(_tables):
+        table.forked()
+
+
+_tables: Final[weakref.WeakSet[VRPTable]] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_all_forked)
+
+
+def in_order(record: PFXRecord) -> tuple[int, bytes, int, int, int]:
+    """Give what records are sorted by: family, prefix, max length, AS."""
+    raw, family = address_of(record.prefix)
+    return family, raw, record.min_len, record.max_len, record.asn

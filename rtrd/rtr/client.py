@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.rtr import pdu
@@ -65,9 +64,6 @@ class Owner(Protocol):
     def opened(self, client: Client) -> None:
         """Know a client whose connection is made."""
 
-    def refusal(self, address: str, certificate: Mapping[str, Any] | None) -> str | None:
-        """Say why a router of this address is not served, which showed this certificate; None: it is."""
-
     def closed(self, client: Client) -> None:
         """Forget a client."""
 
@@ -113,11 +109,6 @@ class Client(asyncio.Protocol):
         # Not 0: asyncio's TLS pauses at "at least so much", and then never resumes.
         self._transport.set_write_buffer_limits(high=1, low=0)
         self._owner.opened(self)
-        why = self._owner.refusal(address[0], transport.get_extra_info("peercert")) if address else None
-        if why is not None:
-            self._owner.dropped(self, why)
-            self.close()
-            return
         self._after("hello", self._owner.limits.hello, "sent no query")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature

@@ -151,7 +151,7 @@ def test_failed_attempts_leave_no_descriptor_behind(sshd: int, folder: Path, con
     run(manager, lambda: cache.error, "the failure")
     counts = []
     for _ in range(6):
-        cache.error = None
+        cache.write(error=None)
         run(manager, lambda: cache.error, "another failure")
         counts.append(len(list(Path(f"/proc/{cache.pid}/fd").iterdir())))
     assert abs(counts[-1] - counts[0]) <= 1, "the next attempt may have begun, but none leaves one behind"

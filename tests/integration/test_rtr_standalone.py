@@ -17,9 +17,9 @@ def test_start_waits_and_callbacks_tell_what_changes(cache: StayRTR) -> None:
         status_callback_data="s",
         pfx_update_callback=heard.update,
         pfx_update_callback_data="p",
+        sync_timeout=SECONDS,
     )
     assert not manager.is_synced()
-    manager.start(timeout=SECONDS)
     with manager:
         assert manager.is_synced()
         assert heard.records == {ONE: True, TWO: True}
@@ -37,19 +37,25 @@ def test_a_cache_that_is_not_there_times_out_and_is_found_later(cache: StayRTR) 
     manager = RTRManager("127.0.0.1", cache.port, retry_interval=1)
     with pytest.raises(SyncTimeout, match=r"within 0\.1 seconds"):
         manager.start(timeout=0.1)
-    with manager:
+    with manager:  # it is started already: this neither waits nor stops it
         assert manager.validate(64500, "192.0.2.0", 24) == PfxvState.not_found
         cache.start()
         manager.wait_for_sync(SECONDS)
-        assert manager.validate(64500, "192.0.2.0", 24) == PfxvState.valid
+    assert manager.validate(64500, "192.0.2.0", 24) == PfxvState.valid
+    manager.stop()
 
 
 def test_a_failover_to_the_same_vrps_calls_nobody(cache: StayRTR, stayrtr: MakeStayRTR) -> None:
     backup = stayrtr(ONE, TWO, name="backup")
     heard = Heard()
     calls: list[tuple[object, ...]] = []
-    manager = manager_of(cache, backup, status_callback=heard.status, pfx_update_callback=lambda *it: calls.append(it))
-    manager.start(timeout=SECONDS)
+    manager = manager_of(
+        cache,
+        backup,
+        status_callback=heard.status,
+        pfx_update_callback=lambda *it: calls.append(it),
+        sync_timeout=SECONDS,
+    )
     with manager:
         assert len(calls) == 2
         cache.kill()

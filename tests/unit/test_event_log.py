@@ -123,7 +123,7 @@ async def test_a_set_that_comes_into_use_and_causes_that_are_no_cache(one: Story
 async def test_sessions_caches_and_groups(one: Story) -> None:
     one.session(up=True)
     cache = one.daemon.caches.groups()[0].sockets[0]
-    cache.error = "refused \x1b[2J"
+    cache.write(error="refused \x1b[2J")
     assert [event["text"] for event in await one.told()] == [
         f"cache {CACHE} failed: refused \\x1b[2J",
         "neighbor 192.0.2.1 is up",
@@ -132,7 +132,7 @@ async def test_sessions_caches_and_groups(one: Story) -> None:
     one.session(up=True)  # it was down and is up again between two looks
     assert [event["up"] for event in await one.told("neighbor")] == [True]
     one.session(up=False)
-    cache.error, cache.in_sync = None, True
+    cache.write(error=None, in_sync=True)
     assert [it["text"] for it in await one.told()] == [f"cache {CACHE} is in sync", "neighbor 192.0.2.1 is down"]
     assert await one.told() == []
 

@@ -99,14 +99,13 @@ Kind = Literal["synced", "lost", "never", "connecting", "slow", "closed"]
 
 def cache(index: int, kind: Kind) -> RTRSocket:
     one = RTRSocket(index, TCPServer(f"192.0.2.{index}", 323))
-    one.state = RTRSocketState.CLOSED if kind == "closed" else RTRSocketState.CONNECTING
-    one.since = {"closed": 0, "connecting": NOW - 1}.get(kind, NOW - 100 - index)
+    state = RTRSocketState.CLOSED if kind == "closed" else RTRSocketState.CONNECTING
+    since = {"closed": 0, "connecting": NOW - 1}.get(kind, NOW - 100 - index)
+    one.write(state=state, since=since, in_sync=kind == "synced")
     if kind in ("synced", "lost"):
-        one.last_update = NOW - 50
-        one.expires = NOW + 550
+        one.write(last_sync=NOW - 50, expires=NOW + 550)
     if kind in ("lost", "never"):
-        one.error = "connection refused"
-    one.in_sync = kind == "synced"
+        one.write(error="connection refused")
     return one
 
 
@@ -116,7 +115,7 @@ def groups(*kinds: list[Kind], active: int | None = 0) -> list[ManagerGroup]:
         sockets = [cache(index + i, kind) for i, kind in enumerate(of_group)]
         index += len(of_group)
         made.append(ManagerGroup(f"g{number}", number, sockets))
-        made[-1].active = number == active
+        made[-1].write(active=number == active)
     return made
 
 

@@ -110,7 +110,10 @@ def test_a_result_equals_its_state_and_nothing_else(table: PfxTable) -> None:
     assert PfxvState.not_found == table.validate(1, "10.0.0.0", 8)
     assert valid == table.validate(64500, "192.0.2.0", 24)
     assert valid != invalid
-    assert hash(valid) == hash(PfxvState.valid)
+    assert len({valid, invalid, table.validate(64500, "192.0.2.0", 24)}) == 2
+    assert (bool(valid), bool(invalid), bool(PfxvState.valid), bool(PfxvState.invalid)) == (True, False, True, False)
+    assert valid != 0
+    assert valid != "valid"
     assert (str(PfxvState.not_found), f"{PfxvState.valid}") == ("PfxvState.not_found", "PfxvState.valid")
 
 
@@ -132,7 +135,7 @@ def test_as_0_never_agrees(table: PfxTable) -> None:
 
 def test_an_address_may_be_bytes_and_have_host_bits(table: PfxTable) -> None:
     table.add_record(64500, "192.0.2.0", 24, 24)
-    assert table.validate(64500, b"192.0.2.77", 24).is_valid  # type: ignore[arg-type]
+    assert table.validate(64500, b"192.0.2.77", 24).is_valid
     assert table.validate(64500, "2001:db8::1", 64).not_found
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import rtrlib
 from _rtrlib import ffi, lib
 from rtrlib import PFXRecord
 from tests.lab.raw_rtrlib import RawManager, add, address, new_table, record, validity
@@ -160,4 +159,4 @@ def test_every_struct_of_librtr_is_there_with_its_members() -> None:
 
 
 def test_the_package_and_the_raw_names_are_one_library() -> None:
-    assert rtrlib.callbacks.record_of(record(*VRPS[3])) == PFXRecord(10030, "130::", 64, 64)
+    assert PFXRecord(record(*VRPS[3])) == PFXRecord(10030, "130::", 64, 64)

@@ -33,7 +33,7 @@ def held_up(*numbers: int) -> tuple[Ear, Caller]:
     ear = Ear()
     caller = Caller(Callbacks(pfx_update=ear.update))
     caller.begin()
-    caller.vrps(vrps(*numbers), None)
+    caller.vrps([vrps(*numbers)], None)
     assert ear.entered.wait(SECONDS)
     return ear, caller
 
@@ -46,7 +46,7 @@ def in_thread(function: Callable[[], object]) -> threading.Thread:
 
 def test_without_callbacks_there_is_no_thread() -> None:
     caller, marks = Caller(Callbacks()), []
-    caller.vrps(vrps(1), None)
+    caller.vrps([vrps(1)], None)
     caller.router_key(SPKIRecord(1, b"", b""), added=True)
     caller.mark(lambda: marks.append(threading.current_thread()))
     caller.end()
@@ -57,7 +57,7 @@ def test_a_mark_comes_after_what_was_told_before() -> None:
     marked = threading.Event()
     ear, caller = held_up(1, 2)
     caller.mark(lambda: ear.heard.append("mark"))
-    caller.vrps(vrps(1, added=False), None)
+    caller.vrps([vrps(1, added=False)], None)
     caller.mark(marked.set)
     assert not marked.is_set()
     ear.go.set()
@@ -69,7 +69,7 @@ def test_what_was_not_told_yet_is_not_taken_back() -> None:
     everything = range(3000)
     ear, caller = held_up(*everything)
     caller.interrupt()
-    caller.withdraw(vrps(*everything, added=False), None)
+    caller.withdraw([vrps(*everything, added=False)], None)
     ear.go.set()
     caller.end()
     came, gone = ([one[1:] for one in ear.heard if one[0] == sign] for sign in "+-")
@@ -101,8 +101,8 @@ def test_a_new_beginning_frees_who_waits_for_the_end() -> None:
 def test_too_much_that_waits_makes_the_teller_wait(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("rtrlib.caller.LIMIT", 24 * 10)
     ear, caller = held_up(0)
-    caller.vrps(vrps(*range(1, 11)), None)
-    thread = in_thread(lambda: caller.vrps(vrps(11), None))
+    caller.vrps([vrps(*range(1, 11))], None)
+    thread = in_thread(lambda: caller.vrps([vrps(11)], None))
     thread.join(0.05)
     assert thread.is_alive(), "ten wait already"
     ear.go.set()
@@ -114,7 +114,7 @@ def test_too_much_that_waits_makes_the_teller_wait(monkeypatch) -> None:  # type
 
 def test_quit_tells_nothing_more() -> None:
     ear, caller = held_up(*range(1024))
-    caller.vrps(vrps(2000), None)
+    caller.vrps([vrps(2000)], None)
     caller.quit()
     ear.go.set()
     caller.end()

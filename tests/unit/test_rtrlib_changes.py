@@ -42,7 +42,7 @@ def flips(numbers: list[int], held: set[int]) -> bytes:
 def test_what_is_taken_adds_up_to_what_was_told_at_any_time(steps: list[tuple[list[int], int]], keep: int) -> None:
     backlog, there, seen = Backlog(keep), set[int](), set[bytes]()
     for numbers, taken in steps:
-        backlog.add(flips(numbers, there))
+        backlog.add([flips(numbers, there)])
         apply(seen, backlog.take(taken * 24))
     while packed := backlog.take(24):
         apply(seen, packed)
@@ -54,15 +54,15 @@ def test_a_reader_that_never_reads_costs_one_set() -> None:
     backlog, there = Backlog(keep=10), set[int]()
     most = 0
     for _ in range(1000):
-        backlog.add(flips(list(range(100)), there))
+        backlog.add([flips(list(range(100)), there)])
         most = max(most, len(backlog))
     assert most <= 300
 
 
 def test_few_changes_are_all_told() -> None:
     backlog, there = Backlog(keep=10), set[int]()
-    backlog.add(flips([1, 1, 1], there))
-    backlog.add(flips([1], there))
+    backlog.add([flips([1, 1, 1], there)])
+    backlog.add([flips([1], there)])
     assert backlog.take() + backlog.take() == vrp(1) + vrp(1, added=False) + vrp(1) + vrp(1, added=False)
 
 
@@ -78,7 +78,7 @@ def group() -> ManagerGroup:
 
 def status(state: ManagerGroupStatus) -> StatusChange:
     one = group()
-    one.status = state
+    one.write(status=state)
     return StatusChange(one, state, one.sockets[0])
 
 
@@ -87,7 +87,7 @@ async def test_a_reader_gets_vrps_then_keys_then_the_last_state() -> None:
     prefix = PFXRecord(64500, "10.1.0.0", 16, 16)
     last = status(ManagerGroupStatus.ESTABLISHED)
     changes = Changes()
-    changes.vrps(vrp(1) + vrp(1, added=False))
+    changes.vrps([vrp(1) + vrp(1, added=False)])
     changes.status(status(ManagerGroupStatus.CONNECTING))
     changes.router_key(RouterKeyChange(record, added=True))
     changes.router_key(RouterKeyChange(record, added=False))
@@ -118,7 +118,7 @@ async def test_what_comes_just_before_the_end_is_told(monkeypatch: pytest.Monkey
         def __exit__(self, *_: object) -> None:
             if not self.said:
                 self.said = True
-                self._changes.vrps(vrp(1))
+                self._changes.vrps([vrp(1)])
                 self._changes.end()
 
     changes = Changes()
@@ -138,7 +138,7 @@ async def test_a_long_table_leaves_the_loop_time_for_others() -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(other())
-    changes.vrps(b"".join(vrp(number % 250) for number in range(20_000)))
+    changes.vrps([b"".join(vrp(number % 250) for number in range(20_000))])
     changes.end()
     assert len([None async for _ in changes]) == 20_000
     task.cancel()
@@ -150,7 +150,7 @@ def test_a_loop_that_is_closed_is_no_reader() -> None:
         return Changes()
 
     changes = asyncio.run(make())
-    changes.vrps(vrp(1))
+    changes.vrps([vrp(1)])
     changes.end()
 
 

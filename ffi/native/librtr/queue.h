@@ -25,6 +25,7 @@ enum frame_type {
     FRAME_FAULT = 5,      /* struct frame_fault, and an Error Report: why there is no connection any more */
     FRAME_LOST = 6,       /* empty: the queue was full, everything after this is missing */
     FRAME_STARVED = 7,    /* the same, for want of memory */
+    FRAME_HEARD = 8,      /* empty: the cache has sent something on this connection */
 };
 
 /* In front of every payload; the machine's byte order, as both ends are this machine. */

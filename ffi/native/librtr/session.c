@@ -83,6 +83,12 @@ static void on_fault(void *data, const struct frame_fault *fault, const uint8_t 
     queue_put(session->queue, FRAME_FAULT, payload, sizeof *fault + size);
 }
 
+static void on_first(void *data)
+{
+    struct session *session = data;
+    queue_put(session->queue, FRAME_HEARD, NULL, 0);
+}
+
 static void on_router_key(struct spki_table *table, const struct spki_record record, const bool added)
 {
     (void)table;
@@ -237,6 +243,7 @@ struct session *session_open(const struct session_options *options, uint32_t *fa
     if (open_transport(session, options) != TR_SUCCESS)
         return refuse(session, fault, options->username ? FAULT_SSH : FAULT_TCP);
     transport_wrap(&session->wrapper, &session->transport, on_reject, on_fault, session);
+    session->wrapper.first = on_first;
     session->socket.tr_socket = &session->transport;
     session->sockets[0] = &session->socket;
     struct rtr_mgr_group group = {.sockets = session->sockets, .sockets_len = 1, .preference = 1};

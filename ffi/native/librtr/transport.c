@@ -70,6 +70,8 @@ static int fill(struct transport_wrapper *wrapper, time_t timeout)
     bool paused = got <= 0 || now_us() - since >= PAUSE_US;
     if (got > 0) {
         wrapper->end += (size_t)got;
+        if (!wrapper->heard && wrapper->first)
+            wrapper->first(wrapper->data);
         wrapper->heard = true;
         wrapper->drained = (size_t)got < room;
     } else if (got == TR_CLOSED || got == 0) {

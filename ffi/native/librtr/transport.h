@@ -27,10 +27,13 @@ typedef void (*transport_reject_fp)(void *data, const struct vrp *vrp);
  * REPORT_SIZE octets. */
 typedef void (*transport_fault_fp)(void *data, const struct frame_fault *fault, const uint8_t *report, size_t size);
 
+typedef void (*transport_first_fp)(void *data); /* the first octets of a connection came */
+
 struct transport_wrapper {
     struct tr_socket inner; /* the transport that really receives */
     transport_reject_fp reject;
     transport_fault_fp fault;
+    transport_first_fp first; /* NULL: nobody wants to know; set after transport_wrap */
     void *data;
     size_t begin, end; /* what was received and not handed on */
     size_t pass;       /* octets of the current PDU that may be handed on; SIZE_MAX: it is no PDU, let librtr say so */

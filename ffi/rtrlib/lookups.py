@@ -1,0 +1,107 @@
+"""What can be asked of the VRPs in force, of a manager and of a table alike."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, SupportsIndex, overload
+
+from rtrlib.arguments import (
+    AddressLike,
+    Buffer,
+    PrefixLike,
+    address_of,
+    asn_of,
+    length_of,
+    octets_of,
+    prefix_of,
+    rows_of,
+)
+from rtrlib.records import PFXRecord
+from rtrlib.validation import PfxvState, ValidationResult, pack_routes
+from rtrlib.vrp_table import VRPTable
+
+__all__ = ["Counts", "Lookups"]
+
+Routes = Iterable[tuple[SupportsIndex, AddressLike, SupportsIndex]]
+
+
+class Counts(NamedTuple):
+    """How many VRPs and router keys are in force."""
+
+    ipv4: int
+    ipv6: int
+    router_keys: int
+
+
+class Lookups(ABC):
+    """Answers by the VRPs in force; each is of one moment, and waits for no change of them."""
+
+    @abstractmethod
+    def _table(self) -> VRPTable:
+        """Give the table that holds them."""
+
+    def validate(self, asn: SupportsIndex, prefix: AddressLike, mask_len: SupportsIndex) -> ValidationResult:
+        """Give the validity of a route by the VRPs in force, with its reason (RFC 6811 section 2).
+
+        Bits behind the prefix length are not looked at. IpConversionException for what is not an address, ValueError
+        for an AS number or a length out of range, TypeError for what is not an integer.
+        """
+        return self._table().validate(asn, prefix, mask_len)
+
+    @overload
+    def validate_many(self, routes: Buffer) -> bytes: ...
+    @overload
+    def validate_many(self, routes: Routes) -> list[PfxvState]: ...
+    def validate_many(self, routes: Any) -> bytes | list[PfxvState]:
+        """Validate many routes at once.
+
+        From (asn, prefix, mask_len) each: a PfxvState each; errors as `validate`, before any is looked at. From
+        routes that are packed (`pack_routes`), in whatever gives its octets: a byte each, the number of its
+        PfxvState, or 255 for what is not a route; ValueError when the length is not a multiple of 24.
+        """
+        octets = octets_of(routes)
+        if octets is not None:
+            return self._table().validate_packed(octets)
+        return [PfxvState(number) for number in self._table().validate_packed(pack_routes(rows_of(routes)))]
+
+    def covering(self, prefix: PrefixLike) -> list[PFXRecord]:
+        """Give the VRPs that cover a prefix or an address (RFC 6811 section 2), the shortest first.
+
+        ValueError for what is neither.
+        """
+        return self._table().covering(*prefix_of(prefix))
+
+    def covered(self, prefix: PrefixLike) -> list[PFXRecord]:
+        """Give the VRPs that lie within a prefix, itself included, in the order of their prefixes.
+
+        ValueError for what is not a prefix.
+        """
+        return self._table().covered(*prefix_of(prefix))
+
+    def records_of(self, asn: SupportsIndex) -> list[PFXRecord]:
+        """Give the VRPs of an AS, IPv4 first, in the order of their prefixes. TypeError, ValueError: it is none."""
+        return self._table().records_of(asn_of(asn))
+
+    def counts(self) -> Counts:
+        """How many VRPs of each family, and router keys, are in force."""
+        table = self._table()
+        return Counts(table.count(4), table.count(6), 0)
+
+    def __len__(self) -> int:
+        return len(self._table())
+
+    def __iter__(self) -> Iterator[PFXRecord]:
+        """Give the VRPs of this moment, in no order."""
+        return self._table().records()
+
+    def __contains__(self, record: object) -> bool:
+        if not isinstance(record, tuple) or len(record) != 4:
+            return False
+        try:
+            _, prefix, length, _ = record
+            raw, family = address_of(prefix)
+            least = length_of(length, family, "min_len")
+            return record in self._table().covering(family, raw.ljust(16, b"\0"), least)
+        except (TypeError, ValueError):
+            return False

@@ -335,6 +335,20 @@ VRPS_AT_FAULT: dict[str, tuple[str, Callable[[Connection], bytes]]] = {
         lambda router: rtr_wire.encode(pdu.EndOfData(1, router.cache.session + 1, 5, *INTERVALS)),
     ),
 }
+
+
+async def tells_of_another_session(router: Connection) -> None:
+    """Syncs, and answers the next query from another session: with its VRPs, which would count (rtrlib#334)."""
+    await router.sync()
+    session = router.cache.session
+    await router.send(rtr_wire.encode(pdu.SerialNotify(1, session, router.cache.serial + 1)))
+    await router.query()
+    strange = prefix(VRP("10.66.0.0/16", 24, 666))
+    await router.send(rtr_wire.encode(pdu.CacheResponse(1, session + 1)), strange, router.end())
+    await router.behave()
+
+
+FAULTS["tells_of_another_session"] = Fault(tells_of_another_session, "protocol", "the cache sent .* session")
 ANSWERS_AT_FAULT: dict[str, tuple[str, Callable[[Connection], bytes]]] = {
     "answers_in_version_2": ("the cache speaks version 2 of RTR", lambda _: raw(3, version=2, session=1)),
     "is_a_web_server": (

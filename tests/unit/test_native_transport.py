@@ -273,6 +273,34 @@ def test_the_end_of_a_connection_says_where_it_came(native: ModuleType, wire: by
     assert transport.fault == (Fault.CLOSED, f"the cache closed the connection{where}")
 
 
+RESET = struct.pack(">BBHI", 1, 2, 0, 8)
+SERIAL_OF_7 = struct.pack(">BBHII", 1, 1, 7, 12, 5)
+
+
+def of_session(session: int, pdu: bytes) -> bytes:
+    return pdu[:2] + struct.pack(">H", session) + pdu[4:]
+
+
+@pytest.mark.parametrize(
+    ("asks", "response", "end", "passes"),
+    [(RESET, 7, 7, 3), (SERIAL_OF_7, 7, 7, 3), (RESET, 8, 8, 3), (SERIAL_OF_7, 8, 8, 0), (RESET, 7, 8, 2)],
+)
+def test_what_is_of_another_session_never_reaches_librtr(
+    native: ModuleType, asks: bytes, response: int, end: int, passes: int
+) -> None:
+    """RFC 8210 section 5.1. librtr would take its VRPs: rtrlib#334."""
+    pdus = [of_session(response, cache_response()), GOOD[0], of_session(end, end_of_data(1))]
+    wire = b"".join(pdus)
+    transport = Transport(native, wire, [len(wire)])
+    assert native.lib.give_up(asks, len(asks)) == len(asks)
+    assert transport.all() == (b"".join(pdus[:passes]), CLOSED)
+    if passes < len(pdus):
+        kind, why = transport.fault
+        assert kind is Fault.PROTOCOL
+        assert why.startswith("the cache sent a PDU of another session")
+        assert transport.said() == asks + report(0, b"", pdus[passes][:8])
+
+
 def test_a_time_out_is_no_fault_of_the_connection(native: ModuleType) -> None:
     assert Transport(native, b"", [WOULDBLOCK]).receive(8) == WOULDBLOCK
     assert native.lib.fault_count() == 0

@@ -9,11 +9,12 @@
 #include "base/octets.h"
 
 /* RFC 8210 section 5. */
-enum { HEADER = PDU_HEADER, IPV4_PREFIX = 4, IPV6_PREFIX = 6, ERROR_REPORT = 10 };
+enum { HEADER = PDU_HEADER, SERIAL_QUERY = 1, RESET_QUERY = 2, CACHE_RESPONSE = 3 };
+enum { IPV4_PREFIX = 4, IPV6_PREFIX = 6, END_OF_DATA = 7, ERROR_REPORT = 10 };
 enum { NO_DATA_AVAILABLE = 2, UNSUPPORTED_VERSION = 4 };
 enum { REPORT_LEAST = 16, MOST_REPORTED = 512, MOST_TEXT = 128 };
 
-enum { STREAK = 256 << 10, PAUSE_US = 5000, NAP_US = 20000 };
+enum { STREAK = 256 << 10, PAUSE_US = 5000, NAP_US = 20000, REFUSING_SECONDS = 1 };
 
 static struct transport_wrapper *wrapper_of(const void *socket)
 {
@@ -111,6 +112,41 @@ static struct vrp vrp_of(const uint8_t *pdu)
     return vrp;
 }
 
+static void send_whole(struct transport_wrapper *wrapper, const uint8_t *octets, size_t n, time_t timeout)
+{
+    for (size_t sent = 0; sent < n;) {
+        int more = wrapper->inner.send_fp(wrapper->inner.socket, octets + sent, n - sent, timeout);
+        if (more <= 0)
+            return;
+        sent += (size_t)more;
+    }
+}
+
+/* Whether a PDU is of the session that was asked for. Of the first answer the session is learned. */
+static bool is_of_session(struct transport_wrapper *wrapper, const uint8_t *pdu)
+{
+    if (pdu[1] != CACHE_RESPONSE && pdu[1] != END_OF_DATA)
+        return true;
+    int32_t session = get16(pdu + 2);
+    if (wrapper->session < 0 && pdu[1] == CACHE_RESPONSE)
+        wrapper->session = session;
+    return wrapper->session < 0 || wrapper->session == session;
+}
+
+/* Ends the session by an Error Report of Corrupt Data (0) for the PDU with this head. */
+static void refuse(struct transport_wrapper *wrapper, const uint8_t *head)
+{
+    uint8_t report[REPORT_LEAST + HEADER] = {head[0], ERROR_REPORT};
+    struct frame_fault fault = {.fault = FAULT_SENT};
+    put32(report + 4, sizeof report);
+    put32(report + HEADER, HEADER);
+    memcpy(report + HEADER + 4, head, HEADER);
+    memcpy(fault.head, head, HEADER);
+    tell(wrapper, fault, report, sizeof report);
+    wrapper->refused = true;
+    send_whole(wrapper, report, sizeof report, REFUSING_SECONDS);
+}
+
 /* Looks at the PDU that begins here. Returns false when more of it is needed for that. */
 static bool admit(struct transport_wrapper *wrapper)
 {
@@ -120,6 +156,10 @@ static bool admit(struct transport_wrapper *wrapper)
         return false;
     uint32_t size = get32(pdu + 4);
     memcpy(wrapper->head, pdu, HEADER);
+    if (!is_of_session(wrapper, pdu)) {
+        refuse(wrapper, pdu);
+        return false;
+    }
     if (pdu[1] == ERROR_REPORT && size >= HEADER) {
         size_t shown = size < REPORT_SIZE ? size : REPORT_SIZE; /* its text may be of any length */
         if (have < shown)
@@ -153,6 +193,8 @@ static int on_recv(const void *socket, void *out, const size_t len, const time_t
     while (wrapper->pass == 0 || wrapper->begin == wrapper->end) {
         if (wrapper->pass == 0 && admit(wrapper))
             continue;
+        if (wrapper->refused)
+            return TR_CLOSED;
         int64_t left = end - now_us();
         if (waited && left <= 0)
             return TR_WOULDBLOCK;
@@ -177,6 +219,7 @@ static int on_open(void *socket)
     struct transport_wrapper *wrapper = wrapper_of(socket);
     wrapper->begin = wrapper->end = wrapper->pass = wrapper->streak = 0;
     wrapper->heard = wrapper->told = wrapper->refused = false;
+    wrapper->session = -1;
     memset(wrapper->head, 0, sizeof wrapper->head);
     return wrapper->inner.open_fp(wrapper->inner.socket);
 }
@@ -231,15 +274,10 @@ static void on_report(struct transport_wrapper *wrapper, const uint8_t *pdu, siz
         return; /* it is over already: librtr takes the end of a connection for corrupt data */
     struct frame_fault fault = {.fault = FAULT_SENT};
     memcpy(fault.head, wrapper->head, HEADER);
-    size_t whole = honest_report(wrapper->head, pdu, size, report), sent = 0;
+    size_t whole = honest_report(wrapper->head, pdu, size, report);
     tell(wrapper, fault, report, whole);
     wrapper->refused = true;
-    while (sent < whole) {
-        int more = wrapper->inner.send_fp(wrapper->inner.socket, report + sent, whole - sent, timeout);
-        if (more <= 0)
-            return;
-        sent += (size_t)more;
-    }
+    send_whole(wrapper, report, whole, timeout);
 }
 
 static int on_send(const void *socket, const void *pdu, const size_t len, const time_t timeout)
@@ -250,6 +288,8 @@ static int on_send(const void *socket, const void *pdu, const size_t len, const 
         on_report(wrapper, octets, len, timeout);
         return (int)len;
     }
+    if (len >= HEADER && (octets[1] == SERIAL_QUERY || octets[1] == RESET_QUERY))
+        wrapper->session = octets[1] == SERIAL_QUERY ? get16(octets + 2) : -1;
     errno = 0;
     int sent = wrapper->inner.send_fp(wrapper->inner.socket, pdu, len, timeout);
     int error = errno;

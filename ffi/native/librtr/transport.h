@@ -3,7 +3,8 @@
  * librtr 0.8.0 asks the kernel four times for each PDU, and checks no prefix length: nested IPv6 prefixes beyond 128
  * bits end the process. Such PDUs are taken out of the stream here, and whoever counts them is told. And librtr says no
  * word of why a session ends, and goes on listening after some errors: the reason is told from here, and what was
- * refused once is refused for good.
+ * refused once is refused for good. It also takes VRPs of another session than the one it asked for (rtrlib#334): the
+ * answer is refused here (RFC 8210 section 5.1).
  */
 #ifndef RTRLIB_TRANSPORT_H
 #define RTRLIB_TRANSPORT_H
@@ -39,10 +40,11 @@ struct transport_wrapper {
     size_t pass;       /* octets of the current PDU that may be handed on; SIZE_MAX: it is no PDU, let librtr say so */
     size_t streak;     /* octets that came without a pause; not counted any further when they are many */
     bool drained;      /* the last time all that was there was received */
+    int32_t session;   /* that the answer must be of; -1: of any */
     uint8_t head[PDU_HEADER]; /* of the PDU that librtr reads, or has read */
     bool heard;               /* something came on this connection */
     bool told;                /* `fault` knows why it ends */
-    bool refused;             /* librtr has sent an Error Report: the session is over (RFC 8210 section 5.11) */
+    bool refused;             /* an Error Report was sent: the session is over (RFC 8210 section 5.11) */
     uint8_t bytes[TRANSPORT_SIZE];
 };
 

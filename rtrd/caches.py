@@ -15,19 +15,10 @@ from rtrd.base.notation import said
 from rtrd.base.registry import Problem, Registry, Samples
 from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
-from rtrd.config import CacheServer, Group
+from rtrd.config import Group
+from rtrd.config.cache_servers import cache_group
 from rtrd.vrps.effective import EffectiveVRPs
-from rtrlib import (
-    CacheGroup,
-    Fault,
-    ManagerGroup,
-    ManagerGroupStatus,
-    RTRManager,
-    RTRSocket,
-    RTRSocketState,
-    SSHServer,
-    TCPServer,
-)
+from rtrlib import Fault, ManagerGroup, ManagerGroupStatus, RTRManager, RTRSocket, RTRSocketState
 
 MIB: Final = 1 << 20
 PAUSE: Final = 0.005
@@ -49,7 +40,7 @@ class Caches:
         """Connect to none yet; what the caches say goes to `effective`."""
         self._keepalive = settings.keepalive
         self.manager = RTRManager(
-            groups=[_group(group, settings.keepalive) for group in settings.groups],
+            groups=[cache_group(group, settings.keepalive) for group in settings.groups],
             refresh_interval=settings.refresh,
             retry_interval=settings.retry,
             expire_interval=settings.expire,
@@ -72,7 +63,7 @@ class Caches:
 
     def change(self, groups: Sequence[Group], refresh: int, expire: int, retry: int, intervals: Intervals) -> None:
         """Use other groups and intervals from now on. RTRInitError: it can't, and nothing has changed."""
-        made = [_group(group, self._keepalive) for group in groups]
+        made = [cache_group(group, self._keepalive) for group in groups]
         self.manager.regroup(made, refresh, expire, retry, intervals=intervals)
         self.look()
 
@@ -220,6 +211,7 @@ class Caches:
             "host": cache.host,
             "port": cache.port,
             "transport": cache.transport,
+            "authentication": cache.server.authentication,
             "state": cache.state.name,
             "error": cache.error,
             "fault": cache.fault,
@@ -278,21 +270,3 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[RTRSocket], float | None]]]] = (
 
 def _iso(time: int | None) -> str | None:
     return timestamp(time) if time else None
-
-
-def _group(group: Group, keepalive: int) -> CacheGroup:
-    # The texts of a configuration have types of their own, which no JSON of a status takes.
-    return CacheGroup(group.preference, [_server(server, keepalive) for server in group.servers], name=str(group.name))
-
-
-def _server(server: CacheServer, keepalive: int) -> TCPServer | SSHServer:
-    if server.transport == "tcp":
-        return TCPServer(str(server.host), server.port, keepalive=keepalive, engine=server.engine)
-    return SSHServer(
-        str(server.host),
-        server.port,
-        keepalive=keepalive,
-        username=server.user or "",
-        private_key=None if server.key is None else str(server.key),
-        host_key=None if server.host_key is None else str(server.host_key),
-    )

@@ -112,15 +112,15 @@ class Reloading:
         reloadable = {key for setting in self._registry.settings for key in setting.keys}
         changes = compare(self.in_force, new, reloadable)
         try:
-            certificates = None if self._relay is None else await in_thread(PATIENCE, self._relay.read_certificates)
+            secrets = None if self._relay is None else await in_thread(PATIENCE, self._relay.read_secrets)
         except (RelayError, OSError) as error:
-            raise FaultyFileError([FileFault(str(self._path), 0, f"rtr-server: tls: {error}")]) from error
+            raise FaultyFileError([FileFault(str(self._path), 0, f"rtr-server: {error}")]) from error
         try:
             await self._apply(merged(self.in_force, new, reloadable))
         except RTRInitError as error:
             raise FaultyFileError([FileFault(str(self._path), 0, f"caches: {error}")]) from error
-        if self._relay is not None and certificates is not None:
-            self._relay.renew_certificates(certificates)
+        if self._relay is not None and secrets is not None:
+            self._relay.renew_secrets(secrets)
         self._routers.look_again()
         return Reloaded(changes, [str(cache) for cache in self._caches.retry_failed()])
 

@@ -20,13 +20,14 @@ from rtrlib.pfx_table import PfxTable
 from rtrlib.records import PFXRecord, SPKIRecord, copy_pfx_record
 from rtrlib.rtr_manager import RTRManager
 from rtrlib.rtr_socket import RTRSocket, RTRSocketList, RTRSocketState
-from rtrlib.servers import CacheGroup, SSHServer, TCPServer
+from rtrlib.servers import TCPAO, CacheGroup, SSHServer, TCPServer, TLSServer
 from rtrlib.validation import PfxvState, Reason, ValidationResult, pack_routes
 from rtrlib.version import __version__ as __version__
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
+    "TCPAO",
     "CacheGroup",
     "Change",
     "Changes",
@@ -57,6 +58,7 @@ __all__ = [
     "Subscription",
     "SyncTimeout",
     "TCPServer",
+    "TLSServer",
     "VRPChange",
     "VRPListener",
     "ValidationResult",

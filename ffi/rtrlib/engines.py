@@ -40,7 +40,8 @@ class Engines:
         return self._of(server)(server, intervals, resume)
 
     def _of(self, server: Server) -> Connect:
-        if (server.engine or self._default) == "native" and not isinstance(server, SSHServer):
+        wanted = "native" if server.beyond_librtr() else server.engine or self._default
+        if wanted == "native" and not isinstance(server, SSHServer):
             return self._native
         if self._librtr is None:
             self._librtr = self._load_librtr()

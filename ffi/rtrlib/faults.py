@@ -14,7 +14,7 @@ class Fault(enum.StrEnum):
     """The kind of a fault; the sentence with it says more."""
 
     UNREACHABLE = "unreachable"
-    """No connection came about: the name, the address, the network, or SSH."""
+    """No connection came about: the name, the address, the network, TLS or SSH."""
     CLOSED = "closed"
     """The cache, or something on the way, ended the connection."""
     SILENT = "silent"
@@ -51,9 +51,9 @@ class LastFault(NamedTuple):
     """Seconds since 1970 (UTC)."""
 
 
-def unreachable(host: str, port: int | str, error: int) -> str:
-    """Say that no connection came about; `error`: an errno."""
-    return f"cannot connect to {host} port {port}: {os.strerror(error)}"
+def unreachable(host: str, port: int | str, error: int, by: str = "") -> str:
+    """Say that no connection came about; `error`: an errno. `by`: the source and device that were asked for."""
+    return f"cannot connect to {host} port {port}{by and f' {by}'}: {os.strerror(error)}"
 
 
 def ended(error: int, *, in_pdu: bool, heard: bool) -> str:

@@ -1,6 +1,6 @@
-"""One connection to one cache, by an RTR client of our own: no child process, no thread, no copy of the set.
+"""One connection to one cache, by an RTR client of our own: no child process, no copy of the set.
 
-The protocol is `NativeSession`'s; here are the name, the socket and what the kernel says of them.
+The protocol is `NativeSession`'s, TLS is `TLSChannel`'s; here are the socket and what the kernel says of it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import ipaddress
 import os
 import select
 import socket
-import threading
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
-from rtrlib.faults import Fault, ended, unreachable
+from rtrlib.faults import Fault, FaultError, ended, unreachable
 from rtrlib.link import Ended, Event, LinkEnded, Resume
 from rtrlib.native_session import NativeSession
-from rtrlib.servers import Intervals, Server
+from rtrlib.preparation import Needs, Preparation, addresses_of
+from rtrlib.servers import Intervals, Server, TCPServer, TLSServer
+from rtrlib.tcp_auth import Signature, sign, why_not
+from rtrlib.tls import TLSChannel
 
 __all__ = ["NativeLink"]
 
@@ -26,35 +28,58 @@ FAREWELL: Final = 256 << 10
 """Octets of the cache that are thrown away before the connection is closed: what is unread then would reset it, and
 the Error Report might be lost."""
 
-Address: TypeAlias = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
+class Channel(Protocol):
+    """What is between RTR and a socket."""
+
+    is_open: bool
+    """RTR may be spoken."""
+    is_over: bool
+    """The cache says that nothing more comes."""
+    hint: str
+    """What may be the matter when the cache ends an open connection without a word."""
+
+    def receive(self, octets: bytes) -> bytes:
+        """Take octets of the socket, give those of RTR. FaultError: this can't go on."""
+
+    def send(self, octets: bytes) -> None:
+        """Take octets of RTR."""
+
+    def take_octets(self) -> bytes:
+        """Give those for the socket, once."""
+
+    def end(self) -> None:
+        """Say that nothing more comes."""
+
+    def ended(self, error: str) -> str:
+        """Say how a connection ended that was not open yet."""
 
 
-class _Resolver:
-    """Looks a name up in a thread: the resolver may take minutes. Only for a name; an address needs none."""
+class _Plain:
+    """TCP: the octets of RTR, and nothing else."""
 
-    def __init__(self, server: Server) -> None:
-        self.done = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.addresses: list[Address] = []
-        self.error: str | None = None
-        self._server = server
-        self._lock = threading.Lock()
-        self._left = False
-        threading.Thread(target=self._run, name="rtrlib resolver", daemon=True).start()
+    is_open = True
+    is_over = False
+    hint = ""
 
-    def leave(self) -> None:
-        """Nobody waits for it any more."""
-        with self._lock:
-            self._left = True
-            os.close(self.done)
+    def __init__(self) -> None:
+        self._out = b""
 
-    def _run(self) -> None:
-        try:
-            self.addresses = _addresses(self._server, 0)
-        except OSError as error:
-            self.error = error.strerror or str(error)
-        with self._lock:
-            if not self._left:
-                os.eventfd_write(self.done, 1)
+    def receive(self, octets: bytes) -> bytes:
+        return octets
+
+    def send(self, octets: bytes) -> None:
+        self._out += octets
+
+    def take_octets(self) -> bytes:
+        octets, self._out = self._out, b""
+        return octets
+
+    def end(self) -> None:
+        pass
+
+    def ended(self, error: str) -> str:
+        return error
 
 
 class NativeLink:
@@ -65,34 +90,45 @@ class NativeLink:
     pid: int | None = None
 
     def __init__(self, server: Server, intervals: Intervals, resume: Resume, memory: int) -> None:
-        """`memory`: octets that the cache's VRPs may take. LinkEnded: no descriptor, or no thread for a name."""
+        """`memory`: octets that the cache's VRPs may take. LinkEnded: no descriptor, or no thread."""
         self._server = server
         self._intervals = intervals
         self._resume = resume
         self._most = memory // VRP_OCTETS
-        self._addresses: list[Address] = []
+        self._needs = Needs([])
         self._error = 0
         """Of the last address that was tried, an errno."""
+        self._unsigned = ""
+        """Why the kernel does not sign what goes to that address."""
         self._connect_ends: float | None = None
         self._socket: socket.socket | None = None
+        self._channel: Channel | None = None
         self._session: NativeSession | None = None
         self._unsent = b""
-        self._resolver: _Resolver | None = None
+        self._preparation: Preparation | None = None
         try:
             # The one descriptor that is watched from outside: what it watches in turn changes.
             self._epoll = select.epoll()
         except OSError as error:
             raise LinkEnded(f"no file descriptor for another cache: {error.strerror}") from error
         try:
-            if _is_address(server.host):
-                self._addresses = _addresses(server, socket.AI_NUMERICHOST)
-            else:
-                self._resolver = _Resolver(server)
-                self._epoll.register(self._resolver.done, select.EPOLLIN)
-        except (OSError, RuntimeError) as error:
+            self._prepare()
+        except OSError as error:
             self.close()
-            why = getattr(error, "strerror", None) or error
-            raise LinkEnded(f"{server.host} does not resolve: {why}", Fault.UNREACHABLE) from error
+            raise LinkEnded(f"{server.host} does not resolve: {error.strerror}", Fault.UNREACHABLE) from error
+        except LinkEnded:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Find what is needed, at once if that is nothing that could take time."""
+        server = self._server
+        is_address = _is_address(server.host)
+        if is_address and isinstance(server, TCPServer) and server.authentication is None:
+            self._needs = Needs(addresses_of(server, socket.AI_NUMERICHOST))
+        else:
+            self._preparation = Preparation(server, resolve=not is_address)
+            self._epoll.register(self._preparation.done, select.EPOLLIN)
 
     def filenos(self) -> tuple[int, ...]:
         """Return the descriptor that is readable when there is something to do."""
@@ -112,17 +148,17 @@ class NativeLink:
             return events
         if self._connect_ends is None:
             self._connect_ends = now + self._server.connect_timeout
-            return self._connect() if self._resolver is None else []
+            return self._connect() if self._preparation is None and self._socket is None else []
         if now >= self._connect_ends:
-            return [self._unreachable(errno.ETIMEDOUT)]
+            return [self._given_up()]
         return []
 
     def read(self, limit: int, now: float) -> tuple[int, list[Event]]:
         """Handle about `limit` octets of the cache, or go on with the connection."""
-        if self._session is not None:
-            return self._receive(self._session, limit, now)
-        if self._resolver is not None:
-            return 0, self._resolved(self._resolver)
+        if self._channel is not None:
+            return self._receive(self._channel, limit, now)
+        if self._preparation is not None:
+            return 0, self._prepared(self._preparation)
         if self._socket is not None and self._epoll.poll(0):
             return 0, self._connected(self._socket, now)
         return 0, []
@@ -139,31 +175,37 @@ class NativeLink:
         if self._epoll.closed:
             return
         self._epoll.close()
-        if self._resolver is not None:
-            self._resolver.leave()
+        if self._preparation is not None:
+            self._preparation.leave()
         if self._socket is not None:
-            self._say_farewell(self._socket)
+            if self._channel is not None:
+                self._channel.end()
+                self._unsent += self._channel.take_octets()
+            self._say_farewell(self._socket, self._unsent)
             self._socket.close()
 
-    def _resolved(self, resolver: _Resolver) -> list[Event]:
+    def _prepared(self, preparation: Preparation) -> list[Event]:
         if not self._epoll.poll(0):
             return []
-        self._epoll.unregister(resolver.done)
-        resolver.leave()
-        self._resolver = None
-        if resolver.error is not None:
-            return [Ended(Fault.UNREACHABLE, f"{self._server.host} does not resolve: {resolver.error}")]
-        self._addresses = resolver.addresses
+        self._epoll.unregister(preparation.done)
+        preparation.leave()
+        self._preparation = None
+        if preparation.needs is None:
+            return [Ended(Fault.UNREACHABLE, preparation.error)]
+        self._needs = preparation.needs
         return self._connect()
 
     def _connect(self) -> list[Event]:
         """Try the next address, until one takes time; none is left: the end."""
-        while self._addresses:
-            family, address = self._addresses.pop(0)
+        addresses = self._needs.addresses
+        while addresses:
+            family, address = addresses.pop(0)
             self._drop_socket()
             try:
                 self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
                 _set_options(self._socket, self._server, family)
+                if self._needs.signature is not None:
+                    self._sign(self._socket, str(address[0]), self._needs.signature)
                 self._error = self._socket.connect_ex(address)
             except OSError as error:
                 self._error = error.errno or errno.EINVAL
@@ -173,16 +215,30 @@ class NativeLink:
                 return []
         return [self._unreachable(self._error)]
 
+    def _sign(self, connection: socket.socket, address: str, signature: Signature) -> None:
+        peer = ipaddress.ip_network(address.partition("%")[0])
+        try:
+            sign(connection, peer, signature)
+        except OSError as error:
+            self._unsigned = why_not(signature, error)
+            raise
+
     def _connected(self, connection: socket.socket, now: float) -> list[Event]:
-        """Begin the session if the kernel has a connection, else try the next address."""
+        """Go on if the kernel has a connection, else try the next address."""
         self._error = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if self._error:
             return self._connect()
-        self._session = NativeSession(self._resume, self._intervals, self._most, now)
+        server, tls = self._server, self._needs.tls
+        self._channel = TLSChannel(server, tls) if isinstance(server, TLSServer) and tls is not None else _Plain()
+        events = self._begin(now) if self._channel.is_open else []
         self._flush()
+        return events
+
+    def _begin(self, now: float) -> list[Event]:
+        self._session = NativeSession(self._resume, self._intervals, self._most, now)
         return self._session.begin()
 
-    def _receive(self, session: NativeSession, limit: int, now: float) -> tuple[int, list[Event]]:
+    def _receive(self, channel: Channel, limit: int, now: float) -> tuple[int, list[Event]]:
         assert self._socket is not None
         self._flush()
         try:
@@ -190,26 +246,65 @@ class NativeLink:
         except BlockingIOError:
             return 0, []
         except OSError as error:
-            return 0, [self._broken(session, error.errno or errno.EIO)]
+            return 0, [self._broken(channel, error.errno or errno.EIO)]
         if not octets:
-            return 0, [self._broken(session, 0)]
-        events = session.feed(octets, now)
+            return 0, [self._broken(channel, 0)]
+        events = self._take(channel, octets, now)
         self._flush()
         return len(octets), events
 
-    def _broken(self, session: NativeSession, error: int) -> Ended:
+    def _take(self, channel: Channel, octets: bytes, now: float) -> list[Event]:
+        try:
+            plain = channel.receive(octets)
+        except FaultError as fault:
+            if self._session is not None:
+                self._session.broke()
+            return [Ended(fault.kind, str(fault))]
+        events = self._begin(now) if self._session is None and channel.is_open else []
+        if self._session is not None and plain:
+            events += self._session.feed(plain, now)
+        if channel.is_over:
+            events.append(self._broken(channel, 0))
+        return events
+
+    def _broken(self, channel: Channel, error: int) -> Ended:
+        session = self._session
+        if session is None:
+            return Ended(Fault.UNREACHABLE, channel.ended(os.strerror(error) if error else ""))
         kind = Fault.SILENT if error == errno.ETIMEDOUT else Fault.CLOSED
         session.broke()
-        return Ended(kind, ended(error, in_pdu=session.in_pdu, heard=session.heard))
+        hint = "" if session.heard or session.in_pdu else channel.hint
+        return Ended(kind, ended(error, in_pdu=session.in_pdu, heard=session.heard) + hint)
+
+    def _given_up(self) -> Ended:
+        """Say what the connection waited for until it took too long."""
+        after = f"{self._server.connect_timeout} seconds"
+        if self._channel is not None:
+            why = f"the cache did not complete the TLS handshake within {after} of connecting"
+        elif self._preparation is not None:
+            why = f"gave up {self._preparation.doing} after {after}"
+        else:
+            return self._unreachable(errno.ETIMEDOUT)
+        return Ended(Fault.UNREACHABLE, why)
 
     def _unreachable(self, error: int) -> Ended:
-        return Ended(Fault.UNREACHABLE, unreachable(self._server.host, self._server.port, error))
+        server = self._server
+        if self._unsigned:
+            return Ended(Fault.UNREACHABLE, self._unsigned)
+        by = (("from", server.bind), ("by", _device_of(server)))
+        where = " ".join(f"{word} {each}" for word, each in by if each is not None)
+        why = unreachable(server.host, server.port, error, where)
+        if error == errno.ETIMEDOUT and isinstance(server, TCPServer) and server.authentication is not None:
+            why += f" (with another key of TCP-{server.authentication.upper()} than the cache's it looks the same)"
+        return Ended(Fault.UNREACHABLE, why)
 
     def _flush(self) -> None:
         """Send what the session wants sent; what the socket does not take now goes when it does."""
         assert self._socket is not None
-        assert self._session is not None
-        self._unsent += self._session.take_octets()
+        assert self._channel is not None
+        if self._session is not None:
+            self._channel.send(self._session.take_octets())
+        self._unsent += self._channel.take_octets()
         if self._unsent:
             try:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
@@ -225,9 +320,11 @@ class NativeLink:
             self._socket = None
 
     @staticmethod
-    def _say_farewell(connection: socket.socket) -> None:
+    def _say_farewell(connection: socket.socket, unsent: bytes) -> None:
         """End it so that the cache can read what was sent last."""
         try:
+            if unsent:
+                connection.send(unsent)
             connection.shutdown(socket.SHUT_WR)
             left = FAREWELL
             while left > 0 and (octets := connection.recv(65536)):
@@ -244,18 +341,18 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _addresses(server: Server, flags: int) -> list[Address]:
-    """OSError: the name or the port does not resolve."""
-    found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=flags)
-    return [(family, address) for family, _, _, _, address in found]
+def _device_of(server: Server) -> str | None:
+    return server.device if isinstance(server, TCPServer | TLSServer) else None
 
 
 def _set_options(connection: socket.socket, server: Server, family: socket.AddressFamily) -> None:
-    """Bind it, and let the kernel notice a host that is gone.
+    """Bind it to an address and a device, and let the kernel notice a host that is gone.
 
     Linux waits two hours before it asks whether a silent peer is still there, and 15 minutes for what it sent to be
     acknowledged. RTR itself sends nothing until the refresh interval is over. OSError: see `connect`.
     """
+    if (device := _device_of(server)) is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
     if server.bind is not None:
         if (":" in server.bind) != (family == socket.AF_INET6):
             raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))

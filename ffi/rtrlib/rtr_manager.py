@@ -65,13 +65,14 @@ class RTRManager(Lookups):
         """Check everything; connect to nothing.
 
         One cache at `host` and `port`, or `groups`. Intervals in seconds (RFC 8210 section 6);
-        `intervals="cache"`: what End of Data says replaces them. Callbacks: see `start`. `engine`: what speaks RTR
-        with a cache that does not say so itself: librtr, or the native client of this package, which has TCP only (SSH
-        is librtr's). `isolated`: one child process for each cache that librtr speaks with, with `memory_limit` bytes
-        of address space; else librtr's threads run in this process. With the native engine `memory_limit` bounds the
-        VRPs that a cache may send. `start_timeout`: seconds that a group has before the next is started.
-        `sync_timeout`: seconds that `with` and `async with` wait; None: however long. `clock`: seconds that never go
-        back; `wall`: seconds since 1970. RTRInitError: what is wrong; OptionTypeError, which is one: of which type.
+        `intervals="cache"`: what End of Data says replaces them. Callbacks: see `start`. `engine`: what speaks RTR with
+        a cache that does not say so itself: librtr, or the native client of this package. SSH is always librtr's; what
+        librtr has not (TLS, signed TCP, a device to connect by) is always the native client's. `isolated`: one child
+        process for each cache that librtr speaks with, with `memory_limit` bytes of address space; else librtr's
+        threads run in this process. With the native engine `memory_limit` bounds the VRPs that a cache may send.
+        `start_timeout`: seconds that a group has before the next is started. `sync_timeout`: seconds that `with` and
+        `async with` wait; None: however long. `clock`: seconds that never go back; `wall`: seconds since 1970.
+        RTRInitError: what is wrong; OptionTypeError, which is one: of which type.
         """
         if groups is None:
             if host is None or port is None:

@@ -149,7 +149,7 @@ class RTRSocket:
 
     @property
     def transport(self) -> str:
-        """`tcp` or `ssh`."""
+        """`tcp`, `tls` or `ssh`."""
         return self.server.transport
 
     @property

@@ -11,8 +11,20 @@ from typing import Any, ClassVar, Final, Literal, SupportsIndex, TypeAlias, Type
 
 from rtrlib.arguments import option_number
 from rtrlib.exceptions import RTRInitError
+from rtrlib.tcp_auth import AO_ALGORITHMS, AOAlgorithm
 
-__all__ = ["MAX_CACHES", "CacheGroup", "Engine", "Intervals", "SSHServer", "Server", "TCPServer", "check_groups"]
+__all__ = [
+    "MAX_CACHES",
+    "TCPAO",
+    "CacheGroup",
+    "Engine",
+    "Intervals",
+    "SSHServer",
+    "Server",
+    "TCPServer",
+    "TLSServer",
+    "check_groups",
+]
 
 Engine: TypeAlias = Literal["librtr", "native"]
 """What speaks RTR with a cache: librtr, or a client of our own."""
@@ -28,6 +40,9 @@ CONNECT_TIMEOUT: Final = 30
 
 KEEPALIVE: Final = 30
 """Seconds."""
+MAX_DEVICE: Final = 15
+"""Octets of a network device's name (IFNAMSIZ, less its NUL)."""
+KEY_ID_RANGE: Final = (0, 255)
 CONNECT_TIMEOUT_RANGE: Final = (1, 3600)
 KEEPALIVE_RANGE: Final = (3, 7200)
 """Seconds; two hours is what Linux does by itself."""
@@ -50,14 +65,14 @@ class Server:
     """Where a cache is. `bind` is the local address to connect from; `connect_timeout` is in seconds, 1..3600.
 
     `keepalive`: seconds after which a host that acknowledges nothing is given up (TCP keepalives), 3..7200. `engine`:
-    what speaks with it; None: what the manager says.
+    what speaks with it; None: what the manager says, or the native one where librtr can't.
 
     TypeError for a port that is neither int nor str and for a text that is not str, RTRInitError for anything else
-    that librtr could not use.
+    that could not be used.
     """
 
     transport: ClassVar[str]
-    """`tcp` or `ssh`."""
+    """`tcp`, `tls` or `ssh`."""
     host: str
     port: int | str
     bind: str | None = None
@@ -75,7 +90,7 @@ class Server:
             raise RTRInitError("a cache needs a host")
         for name, allowed in (("connect_timeout", CONNECT_TIMEOUT_RANGE), ("keepalive", KEEPALIVE_RANGE)):
             self._set(name, option_number(name, getattr(self, name), allowed, "seconds"))
-        check_engine(self.engine)
+        self._check_engine()
         for name, text in vars(self).items():
             if isinstance(text, str) and not text.isprintable():  # the text itself may be a secret
                 raise RTRInitError(f"the {name} of cache {self.host!r} has a character that cannot be printed")
@@ -87,17 +102,117 @@ class Server:
         """Give the names of the options that are texts."""
         return ("host", "bind")
 
+    def beyond_librtr(self) -> str | None:
+        """Give what of its options librtr does not have; None: all can be had from it."""
+        return None
+
+    @property
+    def authentication(self) -> str | None:
+        """How TCP itself is authenticated: `md5`, `ao`, or None."""
+        return None
+
+    def _check_engine(self) -> None:
+        check_engine(self.engine)
+        if self.engine == "librtr" and (what := self.beyond_librtr()) is not None:
+            raise RTRInitError(f"the cache {self.host}: librtr has no {what}; leave the engine out")
+
+    def _check_device(self, device: str | None) -> None:
+        if device is not None and not (0 < len(device.encode()) <= MAX_DEVICE and not set(device) & set("/ \t")):
+            raise RTRInitError(f"{device!r} is not the name of a network device")
+
+
+@dataclass(frozen=True)
+class TCPAO:
+    """A key of TCP-AO (RFC 5925): the file that has it, its ID in both directions, and its algorithm.
+
+    RTRInitError for an ID out of 0..255 and an algorithm that Linux has not.
+    """
+
+    key_file: str
+    key_id: int = 1
+    algorithm: AOAlgorithm = "hmac-sha1"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.key_file, str):
+            raise TypeError(f"key_file must be str, not {type(self.key_file).__name__}")
+        object.__setattr__(self, "key_id", option_number("key_id", self.key_id, KEY_ID_RANGE))
+        if self.algorithm not in AO_ALGORITHMS:
+            raise RTRInitError(f"algorithm {self.algorithm!r} is not one of {', '.join(AO_ALGORITHMS)}")
+
 
 @dataclass(frozen=True)
 class TCPServer(Server):
-    """A cache reached by plain TCP (RFC 8210 section 9.1)."""
+    """A cache reached by TCP (RFC 8210 sections 9.3 and 9.4): signed, or for a trusted network.
+
+    `device`: the network device, or VRF, to connect by. At most one of `md5_password_file` (RFC 2385) and `tcp_ao`
+    (RFC 5925). librtr has none of them.
+    """
 
     transport = "tcp"
+    device: str | None = None
+    md5_password_file: str | None = None
+    tcp_ao: TCPAO | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_device(self.device)
+        if not isinstance(self.tcp_ao, TCPAO | None):
+            raise TypeError(f"tcp_ao must be a TCPAO, not {type(self.tcp_ao).__name__}")
+        if self.md5_password_file is not None and self.tcp_ao is not None:
+            raise RTRInitError(f"the cache {self.host}: TCP has either an MD5 password or TCP-AO")
+
+    def _texts(self) -> tuple[str, ...]:
+        return (*super()._texts(), "device", "md5_password_file")
+
+    def beyond_librtr(self) -> str | None:
+        """See Server."""
+        if self.authentication is not None:
+            return f"TCP-{self.authentication.upper()}"
+        return None if self.device is None else "device to connect by"
+
+    @property
+    def authentication(self) -> str | None:
+        """See Server."""
+        return "md5" if self.md5_password_file is not None else "ao" if self.tcp_ao is not None else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TLSServer(Server):
+    """A cache reached by TLS (RFC 8210 section 9.2), version 1.2 or later; by the native engine only.
+
+    All files are PEM, read again for each connection. `ca`: whom to trust; None: whom this host trusts. `certificate`,
+    with the CAs between, and `key`: what the cache is shown, both or none; a key has no passphrase, and nobody else may
+    read it. `server_name`: the name that the cache's certificate must have in its subjectAltName; None: `host`.
+    `device`: see TCPServer.
+    """
+
+    transport = "tls"
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    server_name: str | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_device(self.device)
+        if (self.certificate is None) != (self.key is None):
+            raise RTRInitError(f"the TLS cache {self.host} needs both a certificate and its key, or neither")
+        name = self.server_name
+        if name is not None and not name.strip("."):
+            raise RTRInitError(f"{name!r} is not a server name")
+
+    def _texts(self) -> tuple[str, ...]:
+        return (*super()._texts(), "ca", "certificate", "key", "server_name", "device")
+
+    def beyond_librtr(self) -> str | None:
+        """See Server."""
+        return "TLS"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SSHServer(Server):
-    """A cache reached by SSH (RFC 8210 section 9.2, subsystem `rpki-rtr`).
+    """A cache reached by SSH (RFC 8210 section 9.1, subsystem `rpki-rtr`).
 
     `private_key` and `host_key` are paths: a private key without a passphrase; the cache's public key, or a
     known_hosts file. Without `host_key` any host is believed to be the cache. Exactly one of `private_key` and
@@ -147,7 +262,9 @@ class CacheGroup:
         object.__setattr__(self, "preference", option_number("preference", self.preference, PREFERENCE_RANGE))
         if not isinstance(self.name, str):
             raise TypeError(f"the name of a group must be str, not {type(self.name).__name__}")
-        object.__setattr__(self, "servers", _listed(self.servers, "servers", Server, "TCPServers and SSHServers"))
+        object.__setattr__(
+            self, "servers", _listed(self.servers, "servers", Server, "TCPServers, TLSServers and SSHServers")
+        )
         if not self.servers:
             raise RTRInitError(f"group {self.name or self.preference} has no server")
 

@@ -81,6 +81,11 @@ class Acceptor:
             self._listener.close()
 
     @property
+    def listener(self) -> socket.socket:
+        """The socket that listens; it stays the acceptor's."""
+        return self._listener
+
+    @property
     def address(self) -> Any:
         """Where it listens."""
         return self._listener.getsockname()

@@ -15,11 +15,14 @@ from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import attach, common
 from rtrd.config import Config, Examined, examine, host, schema
+from rtrd.config.cache_servers import tls_server
 from rtrd.config.yaml_reader import Node
 from rtrd.exabgp import conf_check, conf_file, conf_receivers, recommended
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError
+from rtrlib.key_files import KeyFileError
+from rtrlib.tls import client_context
 
 _MOST_ENVIRONMENT: Final = 1 << 16
 
@@ -84,18 +87,33 @@ def _check_file(args: argparse.Namespace, findings: list[FileFault]) -> Examined
         slurm_files.read(settings.slurm)
     except SlurmError as error:
         findings += error.faults
-    tls = settings.rtr_server and settings.rtr_server.tls
-    section = examined.root.keys["rtr-server"].keys.get("tls") if tls else None
-    if tls and section and not any(each.line in range(section.line, _end(section) + 1) for each in found):
-        try:
-            server_context(tls.certificate, tls.key, tls.client_ca)
-        except TLSError as error:
-            findings.append(FileFault(args.file, section.line_of("certificate"), f"{section.path}: {error}"))
+    findings += _check_certificates(examined, args.file, {each.line for each in found})
     return examined
 
 
-def _end(section: Node) -> int:
-    return max(each.line for each in (section, *section.keys.values()))
+def _check_certificates(examined: Examined, file: str, known: set[int]) -> Iterator[FileFault]:
+    """Check that TLS can be spoken with the files of each section of which nothing is said yet."""
+    settings = examined.config
+    if settings is None:
+        return
+    tls = settings.rtr_server and settings.rtr_server.tls
+    section = examined.root.keys["rtr-server"].keys["tls"] if tls else None
+    if tls and section and not known & _lines(section):
+        try:
+            server_context(tls.certificate, tls.key, tls.client_ca)
+        except TLSError as error:
+            yield FileFault(file, section.line_of("certificate"), f"{section.path}: {error}")
+    for group, in_file in zip(settings.caches.groups, examined.root.keys["caches"].keys["groups"].items, strict=True):
+        for server, section in zip(group.servers, in_file.keys["servers"].items, strict=True):
+            if server.transport == "tls" and not known & _lines(section):
+                try:
+                    client_context(tls_server(server))
+                except KeyFileError as error:
+                    yield FileFault(file, section.line, f"{section.path}: {error}", "warning")
+
+
+def _lines(section: Node) -> set[int]:
+    return {each.line for each in (section, *section.keys.values())}
 
 
 def _check_exabgp(file: str, findings: list[FileFault]) -> conf_check.Checked:

@@ -17,7 +17,7 @@ from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.files import read_file
 from rtrd.config import checks
-from rtrd.config.types import PARSERS, Address, HostName, Name, NeighborMatch, RouterName, Share
+from rtrd.config.types import PARSERS, Address, DeviceName, HostName, Name, NeighborMatch, Network, RouterName, Share
 from rtrd.config.yaml_reader import FAULTY, Node, Schema, read
 from rtrd.tags import Tag, TagSpec, parse_community, parse_tag
 
@@ -38,18 +38,35 @@ class _Mapping(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
 Addresses = Annotated[tuple[Address, ...], Meta(min_length=1)]
 
 
+class AOKey(_Mapping, frozen=True):
+    """A key of TCP-AO (RFC 5925)."""
+
+    key_file: Path
+    key_id: Annotated[int, Meta(ge=0, le=255)] = 1
+    """SendID and RecvID."""
+    algorithm: Literal["hmac-sha1", "aes-128-cmac", "hmac-sha256"] = "hmac-sha1"
+
+
 class CacheServer(_Mapping, frozen=True):
     """One cache: where an RTR server listens, and how it is reached."""
 
     host: HostName
     port: Port = 323
-    """TCP port; 323 for tcp (RFC 8210 section 12), 22 for ssh."""
-    transport: Literal["tcp", "ssh"] = "tcp"
+    """TCP port; 323 for tcp, 324 for tls (RFC 8210 section 12), 22 for ssh."""
+    transport: Literal["tcp", "tls", "ssh"] = "tcp"
+    source: Address | None = None
+    device: DeviceName | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    server_name: HostName | None = None
     user: str | None = None
     key: Path | None = None
+    """Ours: of `certificate`, or of `user`."""
     host_key: Path | None = None
+    md5_password_file: Path | None = None
+    tcp_ao: AOKey | None = None
     engine: Literal["librtr", "native"] | None = None
-    """What speaks RTR with it; by default the client of our own over TCP, librtr over SSH."""
+    """What speaks RTR with it; by default the client of our own, librtr over SSH."""
 
 
 class Group(_Mapping, frozen=True):
@@ -98,6 +115,16 @@ class TLS(_Mapping, frozen=True):
     certificate: Path
     key: Path
     client_ca: Path | None = None
+    check_address: bool = True
+    """A router's certificate must name the address that it connects from."""
+
+
+class RouterClients(_Mapping, frozen=True):
+    """Some routers that connect to the relay, by their addresses, and how they sign TCP."""
+
+    match: Annotated[tuple[Network, ...], Meta(min_length=1)]
+    md5_password_file: Path | None = None
+    tcp_ao: AOKey | None = None
 
 
 class RTRServer(_Mapping, frozen=True):
@@ -105,6 +132,7 @@ class RTRServer(_Mapping, frozen=True):
 
     listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)] | None = None
     tls: TLS | None = None
+    clients: tuple[RouterClients, ...] = ()
     refresh: Annotated[int, Meta(ge=1, le=86400)] | None = None
     retry: Annotated[int, Meta(ge=1, le=7200)] | None = None
     expire: Annotated[int, Meta(ge=600, le=172800)] | None = None
@@ -286,6 +314,8 @@ def _examine(text: str, path: Path) -> Examined:
             PrefixLengths: checks.check_lengths,
             When: checks.check_when,
             RTRServer: checks.check_rtr_server,
+            RouterClients: checks.check_clients,
+            TLS: checks.check_tls,
             Config: checks.check_config,
         },
     )

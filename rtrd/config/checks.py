@@ -22,7 +22,24 @@ MAX_SOCKET_PATH: Final = 107 - len(ATTACH_SUFFIX)
 MAX_CONDITIONS: Final = 32
 """A list of communities is one bit of a 32-bit word in an attribute set."""
 
-SSH_PORT: Final = 22
+PORTS: Final = {"tls": 324, "ssh": 22}
+"""Of transports but the usual one."""
+
+TRANSPORTS_OF: Final = {
+    "device": ("tcp", "tls"),
+    "md5-password-file": ("tcp",),
+    "tcp-ao": ("tcp",),
+    "ca": ("tls",),
+    "certificate": ("tls",),
+    "server-name": ("tls",),
+    "user": ("ssh",),
+    "key": ("tls", "ssh"),
+    "host-key": ("ssh",),
+}
+"""The keys of a cache that are not for each transport."""
+
+NATIVE_KEYS: Final = ("device", "md5-password-file", "tcp-ao")
+"""The keys of a cache that librtr has no use for."""
 
 LOCALHOST: Final = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}
 """Names of this host in the /etc/hosts of most."""
@@ -41,14 +58,44 @@ def check_server(found: Node, report: Report) -> None:
 
 def _check_transport(found: Node, report: Report) -> None:
     transport = found.get("transport", "tcp")
-    if transport == "tcp":
-        for key in {"user", "key", "host-key"} & found.keys.keys():
-            report(found.line_of(key), f"{found.path}.{key}: only for transport ssh")
-    elif transport == "ssh":
-        for key in ("user", "key"):
-            if key not in found.keys:
-                report(found.line, f"{found.path}: transport ssh needs {key!r}")
-        found.keys.setdefault("port", Node(found.line, f"{found.path}.port", value=SSH_PORT))
+    if transport is FAULTY:
+        return
+    for key, transports in TRANSPORTS_OF.items():
+        if key in found.keys and transport not in transports:
+            report(found.line_of(key), f"{found.path}.{key}: only for transport {' or '.join(transports)}")
+    if transport == "ssh":
+        _want(found, report, "user", "key")
+    elif transport == "tls" and {"certificate", "key"} & found.keys.keys():
+        _want(found, report, "certificate", "key")
+    if {"md5-password-file", "tcp-ao"} <= found.keys.keys():
+        report(found.line_of("tcp-ao"), f"{found.path}.tcp-ao: not beside md5-password-file: TCP has one of them")
+    _check_engine(found, transport, report)
+    if transport in PORTS:
+        found.keys.setdefault("port", Node(found.line, f"{found.path}.port", value=PORTS[transport]))
+    _check_source(found, report)
+
+
+def _want(found: Node, report: Report, *keys: str) -> None:
+    for key in keys:
+        if key not in found.keys:
+            report(found.line, f"{found.path}: transport {found.get('transport')} needs {key!r}")
+
+
+def _check_engine(found: Node, transport: str, report: Report) -> None:
+    if found.get("engine", None) != "librtr":
+        return
+    beyond = ["TLS"] if transport == "tls" else [key for key in NATIVE_KEYS if key in found.keys]
+    if beyond:
+        report(found.line_of("engine"), f"{found.path}.engine: librtr has no {beyond[0]}")
+
+
+def _check_source(found: Node, report: Report) -> None:
+    """Want an address to connect from that can reach the one of the cache."""
+    host, source = found.get("host"), found.get("source", FAULTY)
+    if FAULTY in (host, source) or _plain_address(str(host)) is None:
+        return
+    if (":" in host) != (":" in source):
+        report(found.line_of("source"), f"{found.path}.source: {source} can't reach {host}: one is IPv4, one IPv6")
 
 
 def _no_host(host: str) -> str | None:
@@ -203,6 +250,19 @@ def check_rtr_server(found: Node, report: Report) -> None:
     """Want an address to connect to."""
     if not {"listen", "tls"} & found.keys.keys():
         report(found.line, f"{found.path}: needs 'listen' or 'tls', or nobody can connect")
+
+
+def check_clients(found: Node, report: Report) -> None:
+    """Want one way to sign TCP."""
+    keys = ("md5-password-file", "tcp-ao")
+    if sum(key in found.keys for key in keys) != 1:
+        report(found.line, f"{found.path}: needs either 'md5-password-file' or 'tcp-ao'")
+
+
+def check_tls(found: Node, report: Report) -> None:
+    """Want certificates of routers where something is asked of them."""
+    if "check-address" in found.keys and "client-ca" not in found.keys:
+        report(found.line_of("check-address"), f"{found.path}.check-address: only with client-ca")
 
 
 def check_config(found: Node, report: Report) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 import re
+import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,9 @@ from typing import Final, NamedTuple
 from rtrd.base.faults import FileFault, Severity
 from rtrd.base.files import want_file
 from rtrd.config import Examined
-from rtrd.config.yaml_reader import Node
+from rtrd.config.yaml_reader import FAULTY, Node
+from rtrlib.key_files import check_modes
+from rtrlib.tcp_auth import missing
 
 USER: Final = "rtrd"
 """The user of systemd/rtrd.service."""
@@ -108,24 +111,40 @@ def look(examined: Examined, path: Path, who: Account) -> list[FileFault]:
         for each, answer in zip(questions, _answers(questions, who), strict=True)
         if answer is not None
     ]
-    return findings + [FileFault(str(path), line, what) for line, what in _groups(examined.root)]
+    findings += [FileFault(str(path), line, what) for line, what in _groups(examined.root)]
+    for line, what, severity in _of_the_kernel(examined.root):
+        findings.append(FileFault(str(path), line, what, severity))
+    return findings
 
 
 def _questions(root: Node) -> Iterator[_Question]:
     for group in _items(root, "caches", "groups"):
         for server in _items(group, "servers"):
-            yield from _paths(server, ("key", "host-key"), _file)
+            look_at_key = _file if server.get("transport", "tcp") == "ssh" else _key_file
+            yield from _paths(server, ("key",), look_at_key)
+            yield from _paths(server, ("ca", "certificate", "host-key"), _file)
+            yield from _signing(server, "warning")
     for file in _items(root, "slurm"):
         yield from _paths_of(file, _readable, "fault")
     relay = root.keys.get("rtr-server")
     if relay is not None and "tls" in relay.keys:
         yield from _paths(relay.keys["tls"], ("certificate", "key", "client-ca"), _file, "fault")
+        yield from _paths(relay.keys["tls"], ("key",), _modes)
+    for clients in _items(root, "rtr-server", "clients"):
+        yield from _signing(clients, "fault")
     yield from _paths(root, ("state",), _writable_folder)
     yield from _paths(root, ("control",), _socket_to_listen)
     if "bird" in root.keys:
         bird = root.keys["bird"]
         socket = bird.keys.get("socket") or Node(bird.line, f"{bird.path}.socket", Path("/run/bird/bird.ctl"))
         yield from _paths_of(socket, _socket_to_use)
+
+
+def _signing(found: Node, severity: Severity) -> Iterator[_Question]:
+    """Ask of the files with keys of TCP."""
+    yield from _paths(found, ("md5-password-file",), _key_file, severity)
+    if "tcp-ao" in found.keys:
+        yield from _paths(found.keys["tcp-ao"], ("key-file",), _key_file, severity)
 
 
 def _items(found: Node, *keys: str) -> Sequence[Node]:
@@ -196,6 +215,16 @@ def _file(path: Path, user: str) -> str | None:
     return None if os.access(path, os.R_OK) else f"{path}: the user {user} may not read it"
 
 
+def _key_file(path: Path, user: str) -> str | None:
+    return _file(path, user) or _modes(path, user)
+
+
+def _modes(path: Path, _user: str) -> str | None:
+    """Look whether others may read a key."""
+    why = check_modes(path.stat()) if path.is_file() else None
+    return f"{path}: it {why}" if why is not None else None
+
+
 def _readable(path: Path, user: str) -> str | None:
     """Look only whether a file may be read: who reads SLURM files says all else of them."""
     there = path.exists() and not os.access(path, os.R_OK)
@@ -254,6 +283,42 @@ def _why(error: OSError, user: str) -> str:
     if isinstance(error, PermissionError):
         return f"the user {user} may not look into its folder"
     return str(error.strerror)
+
+
+def _of_the_kernel(root: Node) -> Iterator[tuple[int, str, Severity]]:
+    """Say what is wanted and this kernel has not: signed TCP, addresses, devices."""
+    for group in _items(root, "caches", "groups"):
+        for server in _items(group, "servers"):
+            for line, what in (*_unsigned(server), *_from_where(server)):
+                yield line, what, "warning"
+    for clients in _items(root, "rtr-server", "clients"):
+        for line, what in _unsigned(clients):
+            yield line, what, "fault"
+
+
+def _unsigned(found: Node) -> Iterator[tuple[int, str]]:
+    if "md5-password-file" in found.keys and (why := missing(None)):
+        yield found.line_of("md5-password-file"), f"{found.path}.md5-password-file: {why}"
+    ao = found.get("tcp-ao")
+    if ao is not FAULTY and (why := missing(ao.algorithm)):
+        yield found.line_of("tcp-ao"), f"{found.path}.tcp-ao: {why}"
+
+
+def _from_where(server: Node) -> Iterator[tuple[int, str]]:
+    """Try to connect from there, short of connecting."""
+    family = socket.AF_INET6 if ":" in str(server.get("source")) else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        for key in ("device", "source"):
+            value = server.get(key)
+            if value is FAULTY:
+                continue
+            try:
+                if key == "device":
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, value.encode() + b"\0")
+                else:
+                    probe.bind((value, 0))
+            except OSError as error:
+                yield server.line_of(key), f"{server.path}.{key}: {value}: {error.strerror}"
 
 
 def _groups(root: Node) -> Iterator[tuple[int, str]]:

@@ -14,8 +14,19 @@ from msgspec import inspect
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.notation import ROUTER_NAME
-from rtrd.config import Action, CacheServer, Config, PolicyRule, PrefixLengths, RTRServer, When
-from rtrd.config.types import Address, HostName, Name, NeighborMatch, RouterName, Share
+from rtrd.config import TLS, Action, CacheServer, Config, PolicyRule, PrefixLengths, RouterClients, RTRServer, When
+from rtrd.config.checks import NATIVE_KEYS, TRANSPORTS_OF
+from rtrd.config.types import (
+    DEVICE_NAME,
+    Address,
+    DeviceName,
+    HostName,
+    Name,
+    NeighborMatch,
+    Network,
+    RouterName,
+    Share,
+)
 from rtrd.config.yaml_reader import alternatives
 from rtrd.tags import Tag, TagSpec
 
@@ -33,10 +44,12 @@ LEAVES: Final[dict[Any, dict[str, Any]]] = {
     RouterName: {"type": "string", "pattern": f"^{ROUTER_NAME.pattern}$"},
     Address: {"type": "string", "pattern": f"^({_IPV4}|{_IPV6})$"},
     HostName: {"type": "string", "pattern": rf"^({_IPV6}|({_LABEL}\.)*{_LABEL}\.?)$", "maxLength": 253},
+    DeviceName: {"type": "string", "pattern": f"^{DEVICE_NAME}$"},
     NeighborMatch: {
         "type": "string",
         "pattern": f"^({_IPV4}(/[0-9]{{1,2}})?|{_IPV6}(/[0-9]{{1,3}})?|[Aa][Ss][0-9]{{1,10}})$",
     },
+    Network: {"type": "string", "pattern": f"^({_IPV4}(/[0-9]{{1,2}})?|{_IPV6}(/[0-9]{{1,3}})?)$"},
     Share: {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?%$"},
     Endpoint: {"type": "string", "pattern": rf"^({_IPV4}|\[{_IPV6}\]):[0-9]{{1,5}}$"},
     TagSpec: {
@@ -51,11 +64,32 @@ LEAVES: Final[dict[Any, dict[str, Any]]] = {
 }
 """What is one text in the file."""
 
+
+def _only_for(key: str, transports: tuple[str, ...]) -> dict[str, Any]:
+    """Give the rule that a key of a cache is for these transports; one that is not given is tcp."""
+    given = {"properties": {"transport": {"enum": list(transports)}}}
+    return {"if": {"required": [key]}, "then": given if "tcp" in transports else {**given, "required": ["transport"]}}
+
+
 TOGETHER: Final[dict[type, dict[str, Any]]] = {
     CacheServer: {
-        "if": {"properties": {"transport": {"const": "ssh"}}, "required": ["transport"]},
-        "then": {"required": ["user", "key"]},
-        "else": {"properties": {"user": False, "key": False, "host-key": False}},
+        "allOf": [
+            {
+                "if": {"properties": {"transport": {"const": "tls"}}, "required": ["transport"]},
+                "then": {"properties": {"engine": {"const": "native"}}}
+                | {"dependentRequired": {"certificate": ["key"], "key": ["certificate"]}},
+            },
+            {
+                "if": {"properties": {"transport": {"const": "ssh"}}, "required": ["transport"]},
+                "then": {"required": ["user", "key"]},
+            },
+            {
+                "if": {"properties": {"engine": {"const": "librtr"}}, "required": ["engine"]},
+                "then": {"properties": dict.fromkeys(NATIVE_KEYS, False)},
+            },
+            {"not": {"required": ["md5-password-file", "tcp-ao"]}},
+            *(_only_for(key, transports) for key, transports in TRANSPORTS_OF.items()),
+        ]
     },
     Action: {
         "if": {"properties": {"action": {"const": "announce"}}},
@@ -78,6 +112,8 @@ TOGETHER: Final[dict[type, dict[str, Any]]] = {
         },
     },
     When: {"minProperties": 1},
+    RouterClients: {"oneOf": [{"required": ["md5-password-file"]}, {"required": ["tcp-ao"]}]},
+    TLS: {"dependentRequired": {"check-address": ["client-ca"]}},
     RTRServer: {"anyOf": [{"required": ["listen"]}, {"required": ["tls"]}]},
 }
 """What must agree within one section (rtrd.config.checks)."""

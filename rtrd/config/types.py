@@ -7,6 +7,9 @@ import re
 
 from rtrd.base.notation import ROUTER_NAME
 
+DEVICE_NAME = r"[A-Za-z0-9_.@-]{1,15}"
+"""What the tools of a Linux host let network devices be called."""
+
 
 class Name(str):
     """A name for people, logs and metrics: at most 64 characters."""
@@ -32,8 +35,20 @@ class Address(str):
     __slots__ = ()
 
 
+class DeviceName(str):
+    """The name of a network device."""
+
+    __slots__ = ()
+
+
 class NeighborMatch(str):
     """Which neighbors are meant: an IP address or a prefix in normal text, or an AS (`AS64496`)."""
+
+    __slots__ = ()
+
+
+class Network(str):
+    """An IP address or a prefix in its normal text."""
 
     __slots__ = ()
 
@@ -65,6 +80,13 @@ def parse_address(text: str) -> Address:
         raise ValueError("not an IP address") from None
 
 
+def parse_device_name(text: str) -> DeviceName:
+    """Check the name of a network device, as Linux has them. ValueError says what is wrong."""
+    if not re.fullmatch(DEVICE_NAME, text):
+        raise ValueError("expected the name of a network device, 1 to 15 characters")
+    return DeviceName(text)
+
+
 def parse_neighbor_match(text: str) -> NeighborMatch:
     """Parse an address, a prefix, or an AS. ValueError says what is wrong."""
     if re.fullmatch("[Aa][Ss][0-9]{1,10}", text):
@@ -76,6 +98,14 @@ def parse_neighbor_match(text: str) -> NeighborMatch:
     except ValueError:
         what = "a prefix without host bits" if "/" in text else "an IP address, a prefix or an AS (AS64496)"
         raise ValueError(f"expected {what}") from None
+
+
+def parse_network(text: str) -> Network:
+    """Parse an address or a prefix. ValueError says what is wrong."""
+    try:
+        return Network(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("expected an IP address, or a prefix without host bits") from None
 
 
 def parse_name(text: str) -> Name:
@@ -107,9 +137,11 @@ def parse_host_name(text: str) -> HostName:
 
 PARSERS = {
     Address: parse_address,
+    DeviceName: parse_device_name,
     HostName: parse_host_name,
     Name: parse_name,
     NeighborMatch: parse_neighbor_match,
+    Network: parse_network,
     RouterName: parse_router_name,
     Share: parse_share,
 }

@@ -117,15 +117,16 @@ async def run_cache(
     allow_bad: float = ALLOW_BAD,
     as_json: bool = False,
     certificates: Callable[[], ssl.SSLContext] | None = None,
+    check_address: bool = True,
 ) -> int:
     """Serve a VRP file until SIGTERM or SIGINT; returns the exit code of `rtrd cache`.
 
-    `certificates`: reads those of TLS again, at SIGHUP.
+    `certificates`: reads those of TLS again, at SIGHUP. `check_address`: see RTRServer.
 
     Prints one line on stdout when all addresses are open and the set is served.
     """
     loop = asyncio.get_running_loop()
-    server = RTRServer(Store(intervals), limits)
+    server = RTRServer(Store(intervals), limits, check_address=check_address)
     follower = FileFollower(server, path, allow_bad)
     try:
         await follower.load()
@@ -187,6 +188,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("client-ca", "the CAs, PEM, of the certificates that routers must show; without it any router is served"),
     ):
         tls.add_argument(f"--tls-{name}", type=Path, metavar="FILE", help=text)
+    tls.add_argument(
+        "--tls-any-address",
+        action="store_true",
+        help="with a client CA: serve routers whose certificate does not name the address that they connect from",
+    )
     defaults = Intervals()
     for name, text in (
         ("refresh", "seconds after which routers ask again"),
@@ -233,6 +239,8 @@ def _addresses(args: argparse.Namespace) -> list[tuple[Endpoint, ssl.SSLContext 
         return [(address, None) for address in args.listen]
     if not (args.tls_certificate and args.tls_key):
         raise ValueError("--tls-listen needs --tls-certificate and --tls-key")
+    if args.tls_any_address and not args.tls_client_ca:
+        raise ValueError("--tls-any-address is for --tls-client-ca")
     context = server_context(*files)
     return [(address, None) for address in args.listen] + [(address, context) for address in args.tls_listen]
 
@@ -256,5 +264,6 @@ def run(args: argparse.Namespace) -> int:
         allow_bad=args.allow_bad,
         as_json=args.json,
         certificates=certificates if args.tls_listen else None,
+        check_address=not args.tls_any_address,
     )
     return asyncio.run(running)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.rtr import pdu
@@ -64,6 +65,9 @@ class Owner(Protocol):
     def opened(self, client: Client) -> None:
         """Know a client whose connection is made."""
 
+    def refusal(self, address: str, certificate: Mapping[str, Any] | None) -> str | None:
+        """Say why a router of this address is not served, which showed this certificate; None: it is."""
+
     def closed(self, client: Client) -> None:
         """Forget a client."""
 
@@ -109,6 +113,11 @@ class Client(asyncio.Protocol):
         # Not 0: asyncio's TLS pauses at "at least so much", and then never resumes.
         self._transport.set_write_buffer_limits(high=1, low=0)
         self._owner.opened(self)
+        why = self._owner.refusal(address[0], transport.get_extra_info("peercert")) if address else None
+        if why is not None:
+            self._owner.dropped(self, why)
+            self.close()
+            return
         self._after("hello", self._owner.limits.hello, "sent no query")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature

@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
@@ -19,6 +19,7 @@ from rtrd.config import RTRServer as Where
 from rtrd.rtr.client import Limits
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import RTRServer, why_not
+from rtrd.rtr.signing import Keys, SigningError, read_keys
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps.copying import copy
@@ -39,6 +40,15 @@ logger = log.get("relay")
 
 class RelayError(Exception):
     """The relay can't listen where it should; the text says where and why."""
+
+
+class Secrets(NamedTuple):
+    """What files have that nobody else should read."""
+
+    tls: ssl.SSLContext | None
+    """None: TLS is not spoken."""
+    keys: Keys
+    """Of routers that sign TCP."""
 
 
 class VRPReceiver(Protocol):
@@ -135,7 +145,13 @@ class Relay:
         `sessions`: a session ID for each version; None: any.
         """
         self._where = where
-        self._server = RTRServer(Store(intervals, sessions=sessions), Limits(notify_interval=where.notify_interval))
+        self._server = RTRServer(
+            Store(intervals, sessions=sessions),
+            Limits(notify_interval=where.notify_interval),
+            check_address=where.tls is None or where.tls.check_address,
+        )
+        self._keys: Keys = {}
+        """Of routers that sign TCP."""
         self._updates = Updates(vrp_set, self._server, ready, keys)
         self._listening: list[Endpoint] = []
         self._listening_tls: list[Endpoint] = []
@@ -147,34 +163,51 @@ class Relay:
     async def start(self) -> None:
         """Listen; routers are told "no data available" until there is a set. Raises RelayError."""
         try:
-            await self._listen(self._where.listen or (), self._listening)
-            context = self.read_certificates()
+            secrets = self.read_secrets()
+            self._keys = secrets.keys
+            await self._listen(self._where.listen or (), self._listening, keys=secrets.keys)
             if self._where.tls is not None:
-                await self._listen(self._where.tls.listen, self._listening_tls, context)
+                await self._listen(self._where.tls.listen, self._listening_tls, secrets.tls)
         except RelayError as error:
             await self.close()
             raise RelayError(f"rtr-server: {error}") from error
         self._task = asyncio.create_task(self._updates.run(), name="relay")
         logger.info("serving routers", listen=" ".join(map(str, self._listening + self._listening_tls)))
 
-    def read_certificates(self) -> ssl.SSLContext | None:
-        """Read the files of TLS; None: it is not spoken. Raises RelayError."""
+    def read_secrets(self) -> Secrets:
+        """Read certificates and keys. Raises RelayError."""
         tls = self._where.tls
         try:
-            return None if tls is None else server_context(tls.certificate, tls.key, tls.client_ca)
+            context = None if tls is None else server_context(tls.certificate, tls.key, tls.client_ca)
         except TLSError as error:
-            raise RelayError(str(error)) from error
+            raise RelayError(f"tls: {error}") from error
+        try:
+            return Secrets(context, read_keys(self._where.clients))
+        except SigningError as error:
+            raise RelayError(f"clients: {error}") from error
 
-    def renew_certificates(self, context: ssl.SSLContext) -> None:
+    def renew_secrets(self, secrets: Secrets) -> None:
         """Let these count for routers that connect from now on."""
-        self._server.renew_tls(context)
+        if secrets.tls is not None:
+            self._server.renew_tls(secrets.tls)
+        try:
+            self._server.renew_keys(self._keys, secrets.keys)
+        except SigningError as error:
+            logger.error("not all keys of routers could be renewed", why=str(error))  # noqa: TRY400
+        self._keys = secrets.keys
 
     async def _listen(
-        self, addresses: Iterable[Endpoint], listening: list[Endpoint], tls: ssl.SSLContext | None = None
+        self,
+        addresses: Iterable[Endpoint],
+        listening: list[Endpoint],
+        tls: ssl.SSLContext | None = None,
+        keys: Keys | None = None,
     ) -> None:
         for address in addresses:
             try:
-                listening += await self._server.listen(address, tls)
+                listening += await self._server.listen(address, tls, keys)
+            except SigningError as error:
+                raise RelayError(f"clients: {error}") from error
             except OSError as error:
                 raise RelayError(f"cannot listen on {address}: {why_not(error)}") from error
 

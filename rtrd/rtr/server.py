@@ -12,7 +12,7 @@ import resource
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rtrd.base import log
@@ -21,7 +21,9 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.base.loop import strangers
 from rtrd.base.sources import Sources
 from rtrd.rtr.client import RECEIVE_BUFFER, Client, Limits
+from rtrd.rtr.signing import Keys, sign_at, unsign_at
 from rtrd.rtr.store import Data, Store, update_to, update_with
+from rtrd.rtr.tls import address_refusal
 from rtrd.rtr.turns import Turns
 from rtrd.vrps import packed
 from rtrd.vrps.entries import RouterKey
@@ -45,7 +47,9 @@ def why_not(error: OSError) -> str:
 class RTRServer:
     """Serves a Store to routers. All methods are for the event loop's own thread."""
 
-    def __init__(self, store: Store | None = None, limits: Limits | None = None) -> None:
+    def __init__(self, store: Store | None = None, limits: Limits | None = None, *, check_address: bool = True) -> None:
+        """`check_address`: a certificate that a router shows must name its address (RFC 8210 section 9.2)."""
+        self._check_address = check_address
         self.store = store or Store()
         self.limits = limits or Limits()
         self.drops: Counter[str] = Counter()
@@ -60,6 +64,7 @@ class RTRServer:
         self._descriptors: dict[Client, int] = {}
         self._tasks: dict[Client, asyncio.Task[None]] = {}  # of those that are being connected
         self._listening: list[Acceptor] = []
+        self._signed: list[Acceptor] = []
         self._tls: ssl.SSLContext | None = None
         self._all_gone = asyncio.Event()
         self._updating = asyncio.Lock()
@@ -67,8 +72,13 @@ class RTRServer:
 
     # -- addresses ----------------------------------------------------------------------------------------
 
-    async def listen(self, address: Endpoint, tls: ssl.SSLContext | None = None) -> list[Endpoint]:
-        """Listen on one more address; returns where exactly (a name may have several). Raises OSError."""
+    async def listen(
+        self, address: Endpoint, tls: ssl.SSLContext | None = None, keys: Keys | None = None
+    ) -> list[Endpoint]:
+        """Listen on one more address; returns where exactly (a name may have several). Raises OSError.
+
+        `keys`: of the routers that sign TCP, of whom nothing else is taken. SigningError: the kernel can't.
+        """
         self._make_room()
         self._tls = tls or self._tls
         take = functools.partial(self._take, secured=tls is not None)
@@ -81,9 +91,21 @@ class RTRServer:
             listening.append(Acceptor(one.dup(), take, self._no_descriptor))
         bound.close()
         for acceptor in listening:
+            for peers, signature in (keys or {}).items():
+                sign_at(acceptor.listener, peers, signature)
             acceptor.start(_BACKLOG)
         self._listening += listening
+        self._signed += listening if keys is not None else ()
         return [Endpoint(*acceptor.address[:2]) for acceptor in listening]
+
+    def renew_keys(self, old: Keys, new: Keys) -> None:
+        """Take these keys of TCP-MD5 instead, for routers that connect from now on. SigningError: the kernel can't."""
+        for acceptor in self._signed:
+            for peers in old.keys() - new.keys():
+                unsign_at(acceptor.listener, peers)
+            for peers, signature in new.items():
+                if old.get(peers) != signature:
+                    sign_at(acceptor.listener, peers, signature)
 
     def renew_tls(self, tls: ssl.SSLContext) -> None:
         """Speak TLS with these certificates from now on, at the same addresses; who is connected stays so."""
@@ -234,6 +256,10 @@ class RTRServer:
         self._sources.discard(client)
         if not len(self._sources):
             self._all_gone.set()
+
+    def refusal(self, address: str, certificate: Mapping[str, Any] | None) -> str | None:
+        """See Owner."""
+        return address_refusal(certificate, address) if self._check_address else None
 
     def dropped(self, client: Client, why: str) -> None:
         """Count a client that was dropped, and log it, not too often."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from rtrd.base.files import want_file
+
+IP_SAN: Final = "IP Address"
+MOST_NAMED: Final = 4
+"""Addresses of a certificate that are said."""
 
 
 class TLSError(Exception):
@@ -52,3 +59,23 @@ def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return f"not usable: {error.reason or error}".replace("_", " ").lower()
     return getattr(error, "strerror", None) or str(error)
+
+
+def address_refusal(certificate: Mapping[str, Any] | None, address: str) -> str | None:
+    """Say why a router's certificate is not for its address (RFC 8210 section 9.2); None: it is, or it showed none.
+
+    `certificate`: as ssl's `getpeercert` has it.
+    """
+    if not certificate:
+        return None
+    found = [ipaddress.ip_address(value) for kind, value in certificate.get("subjectAltName", ()) if kind == IP_SAN]
+    if _plain(address) in found:
+        return None
+    named = f"names only {', '.join(map(str, found[:MOST_NAMED]))}" if found else "names no IP address"
+    return f"its certificate {named} (subjectAltName), and not the router's own"
+
+
+def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found

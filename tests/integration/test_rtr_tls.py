@@ -18,7 +18,7 @@ from rtrd.demo.lab import Lab, Process
 from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
 from rtrd.rtr.server import RTRServer
-from rtrd.rtr.tls import server_context
+from rtrd.rtr.tls import address_refusal, server_context
 from tests.lab import rtr_wire
 from tests.lab.certificates import CA, Signed
 from tests.lab.daemons import Daemon
@@ -194,3 +194,42 @@ def test_files_that_are_no_certificate_are_said(tmp_path: Path, ca: CA, server: 
         done = rtrd("cache", "--vrps", tmp_path / "vrps.json", *words)
         assert (done.returncode, done.stdout) == (2, "")
         assert what in done.stderr
+
+
+def test_a_routers_certificate_must_name_its_address(tmp_path: Path, ca: CA, server: Signed) -> None:
+    """RFC 8210 section 9.2."""
+    other, nobody = ca.sign("other", "IP:192.0.2.1,IP:2001:db8::1"), ca.sign("nobody", "DNS:router.example.net")
+    with running(serve(tmp_path, server, "--tls-client-ca", str(ca.certificate))) as process:
+        for shows in (other, nobody):
+            with connected(port_of(process), ca.router(shows)) as tls:
+                assert tls.recv(1) == b"", "it is closed"
+        process.wait_for("router dropped.*its certificate names only 192.0.2.1, 2001:db8::1 ")
+        assert load(port_of(process), ca.router(ca.sign("router"))) == len(VRPS)
+    with running(serve(tmp_path, server, "--tls-client-ca", str(ca.certificate), "--tls-any-address")) as process:
+        assert load(port_of(process), ca.router(other)) == len(VRPS)
+
+
+@pytest.mark.parametrize(
+    ("address", "names", "served"),
+    [
+        ("192.0.2.1", ["192.0.2.1"], True),
+        ("::ffff:192.0.2.1", ["192.0.2.9", "192.0.2.1"], True),
+        ("2001:db8::1", ["2001:DB8:0:0:0:0:0:1"], True),
+        ("fe80::1%eth0", ["FE80:0:0:0:0:0:0:1"], True),
+        ("192.0.2.1", ["192.0.2.2"], False),
+        ("192.0.2.1", [], False),
+    ],
+)
+def test_addresses_and_names_in_all_spellings(address: str, names: list[str], served: bool) -> None:
+    certificate = {"subjectAltName": [("DNS", "r.example.net"), *(("IP Address", name) for name in names)]}
+    assert (address_refusal(certificate, address) is None) == served
+
+
+def test_who_shows_no_certificate_is_not_asked_for_its_address() -> None:
+    assert address_refusal(None, "192.0.2.1") is None
+    assert address_refusal({}, "192.0.2.1") is None
+
+
+def test_the_relay_may_take_any_address(lab: Lab, ca: CA, server: Signed) -> None:
+    _, port = relay(lab, server, tls={"client-ca": str(ca.certificate), "check-address": False})
+    assert load(port, ca.router(ca.sign("other", "IP:192.0.2.1"))) == len(VRPS)

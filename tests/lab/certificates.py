@@ -25,11 +25,21 @@ class CA:
         self._own = self._request(name, "-x509", "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         self.certificate = self._own.certificate
 
-    def sign(self, name: str, names: str = "IP:127.0.0.1") -> Signed:
-        """Give a certificate for these subjectAltNames."""
-        ca = ("-CA", str(self._own.certificate), "-CAkey", str(self._own.key))
-        more = ("-extensions", "usr_cert", "-addext", f"subjectAltName={names}")  # no CA
-        return self._request(name, "-x509", "-days", "2", *ca, *more)
+    def sign(self, name: str, names: str = "IP:127.0.0.1", *more: str) -> Signed:
+        """Give a certificate for these subjectAltNames; `more`: further options of `openssl req`."""
+        san = ("-addext", f"subjectAltName={names}") if names else ()
+        return self._request(name, "-x509", "-days", "2", *self._ca(), "-extensions", "usr_cert", *san, *more)  # no CA
+
+    def sign_expired(self, name: str, names: str) -> Signed:
+        """Give a certificate that expired yesterday."""
+        made = self._request(name, "-addext", f"subjectAltName={names}")
+        argv = [find_program("openssl", OPENSSL), "x509", "-req", "-in", str(made.certificate), *self._ca()]
+        argv += ["-days", "-1", "-copy_extensions", "copyall", "-out", str(made.certificate)]
+        subprocess.run(argv, check=True, capture_output=True, timeout=30)
+        return made
+
+    def _ca(self) -> tuple[str, ...]:
+        return ("-CA", str(self._own.certificate), "-CAkey", str(self._own.key))
 
     def _request(self, name: str, *more: str) -> Signed:
         made = Signed(self._folder / f"{name}.pem", self._folder / f"{name}.key")
@@ -37,6 +47,13 @@ class CA:
         argv += ["-nodes", "-subj", f"/CN={name}", "-out", str(made.certificate), "-keyout", str(made.key), *more]
         subprocess.run(argv, check=True, capture_output=True, timeout=30)
         return made
+
+    @staticmethod
+    def cache(shows: Signed) -> ssl.SSLContext:
+        """Give what a cache needs that wants no certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*shows)
+        return context
 
     def router(self, shows: Signed | None) -> ssl.SSLContext:
         """Give what a router needs: it trusts this CA, and shows a certificate or none."""

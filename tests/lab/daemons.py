@@ -72,11 +72,12 @@ class Daemon:
         timers: Mapping[str, Any] | None = None,
         program: Sequence[str] = (),
         engine: str | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         """Take one cache or several for each group, the preferred one first, and further settings.
 
         `timers`: of `caches`, beside the groups. `program`: instead of `rtrd run`. `engine`: of each cache; None: the
-        default.
+        default. `options`: further keys of each cache.
         """
         self.folder = folder
         self.name = name
@@ -85,8 +86,8 @@ class Daemon:
         self._program = list(program)
         self.options: list[str] = []
         groups = {f"group{n}": each if isinstance(each, Sequence) else [each] for n, each in enumerate(caches, start=1)}
-        options = None if engine is None else {"engine": engine}
-        own = {"caches": caches_of(groups, options, **(timers or {})), "control": str(self.socket)}
+        of_each = {**(options or {}), **({} if engine is None else {"engine": engine})}
+        own = {"caches": caches_of(groups, of_each, **(timers or {})), "control": str(self.socket)}
         self.config.write_text(yaml.safe_dump({**own, **(settings or {})}))
         self.process = Process(name, [], folder)
         self._starts = 0

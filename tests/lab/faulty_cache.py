@@ -7,7 +7,9 @@ has all of them, with what rtrd is expected to say.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, NamedTuple, Self, TypeAlias
@@ -103,7 +105,7 @@ Script: TypeAlias = Callable[[Connection], Awaitable[None]]
 class FaultyCache:
     """Listens on a port of its own, in a thread of its own, from `start` to `stop`."""
 
-    def __init__(self, vrps: Iterable[VRP], address: str = "127.0.0.1") -> None:
+    def __init__(self, vrps: Iterable[VRP], address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.address = address
         self.port = 0
         self.vrps = list(vrps)
@@ -114,14 +116,24 @@ class FaultyCache:
         self.sent = b""
         """What went out last."""
         self.connections = 0
+        self.peers: list[Any] = []
+        """The address of each router that connected."""
         self._script: Script = Connection.behave
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._thread: LoopThread | None = None
         self._server: asyncio.Server | None = None
+        self._tls = tls
 
     @property
     def leftovers(self) -> list[str]:
         return []
+
+    @property
+    def listener(self) -> socket.socket | None:
+        """The socket that listens."""
+        if self._server is None:
+            return None
+        return socket.socket(fileno=os.dup(self._server.sockets[0].fileno()))
 
     @property
     def healthy(self) -> bool:
@@ -168,7 +180,7 @@ class FaultyCache:
         self._thread.run(what)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, self.address, self.port)
+        self._server = await asyncio.start_server(self._accept, self.address, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _serve(self, vrps: list[VRP]) -> None:
@@ -197,6 +209,7 @@ class FaultyCache:
         assert task is not None
         self._open[task] = writer
         self.connections += 1
+        self.peers.append(writer.get_extra_info("peername"))
         try:
             await self._script(Connection(self, reader, writer))
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):

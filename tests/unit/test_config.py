@@ -68,7 +68,7 @@ def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
         for each in (
             *(config.Config, config.Caches, config.Group, config.CacheServer, config.Guard, config.RTRServer),
             *(config.Bird, config.PolicyRule, config.Action, config.History, config.When, config.PrefixLengths),
-            *(config.NeighborConfig, config.AsSetAction, config.TLS),
+            *(config.NeighborConfig, config.AsSetAction, config.TLS, config.AOKey, config.RouterClients),
         )
         for field in msgspec.structs.fields(each)
     }
@@ -81,7 +81,11 @@ def test_the_example_is_good_and_only_observes() -> None:
 
 
 def check_example(found: config.Config) -> None:
-    ssh = found.caches.groups[0].servers[1]
+    _, ssh, tls, md5, ao, *_ = found.caches.groups[0].servers
+    assert (tls.transport, tls.port, tls.server_name, tls.key) == ("tls", 324, "rtr", Path("/etc/rtrd/rtr.key"))
+    assert md5.md5_password_file == Path("/etc/rtrd/md5")
+    assert ao.tcp_ao == config.AOKey(key_file=Path("/etc/rtrd/ao"), key_id=1, algorithm="hmac-sha1")
+    assert (ao.source, ao.device) == ("192.0.2.254", "vrf-mgmt")
     assert (ssh.transport, ssh.port, ssh.user, ssh.host_key) == ("ssh", 22, "rtr", Path("/etc/rtrd/host.pub"))
     assert [each.match for each in found.neighbors] == [("192.0.2.3",), ("198.51.100.0/24", "AS64496"), ("AS65010",)]
     assert [each.enforce_first_as for each in found.neighbors] == [None, False, None]
@@ -186,8 +190,34 @@ def test_retry_may_be_as_long_as_expire_but_not_for_the_routers_of_the_relay() -
 SERVERS = [
     ("{host: 192.0.2.10, transport: ssh}", ["transport ssh needs 'key'", "transport ssh needs 'user'"]),
     ("{host: 192.0.2.10, transport: ssh, user: u}", ["transport ssh needs 'key'"]),
-    ("{host: 192.0.2.10, key: k, host-key: h}", [".host-key: only for transport ssh", ".key: only for transport ssh"]),
-    ("{host: 192.0.2.10, transport: tls}", [".transport: expected one of ssh, tcp, found 'tls'"]),
+    (
+        "{host: 192.0.2.10, key: k, host-key: h}",
+        [".host-key: only for transport ssh", ".key: only for transport tls or ssh"],
+    ),
+    ("{host: 192.0.2.10, transport: quic}", [".transport: expected one of ssh, tcp, tls, found 'quic'"]),
+    ("{host: 192.0.2.10, transport: tls, key: k}", ["transport tls needs 'certificate'"]),
+    ("{host: 192.0.2.10, transport: tls, certificate: c}", ["transport tls needs 'key'"]),
+    ("{host: 192.0.2.10, transport: tls, user: u}", [".user: only for transport ssh"]),
+    ("{host: 192.0.2.10, transport: tls, engine: librtr}", [".engine: librtr has no TLS"]),
+    (
+        "{host: 192.0.2.10, ca: c, server-name: n}",
+        [".ca: only for transport tls", ".server-name: only for transport tls"],
+    ),
+    ("{host: 192.0.2.10, transport: tls, tcp-ao: {key-file: k}}", [".tcp-ao: only for transport tcp"]),
+    (
+        "{host: 192.0.2.10, tcp-ao: {key-file: k}, md5-password-file: k}",
+        [".tcp-ao: not beside md5-password-file: TCP has one of them"],
+    ),
+    (
+        "{host: 192.0.2.10, tcp-ao: {key-file: k, key-id: 256}}",
+        [".tcp-ao.key-id: 256 is out of range, expected 0 to 255"],
+    ),
+    ("{host: 192.0.2.10, md5-password-file: k, engine: librtr}", [".engine: librtr has no md5-password-file"]),
+    ("{host: 192.0.2.10, device: a/b}", [".device: 'a/b': expected the name of a network device, 1 to 15 characters"]),
+    (
+        "{host: 192.0.2.10, source: '2001:db8::1'}",
+        [".source: 2001:db8::1 can't reach 192.0.2.10: one is IPv4, one IPv6"],
+    ),
     ("{host: 192.0.2.10, port: 0}", [".port: 0 is out of range, expected 1 to 65535"]),
     ("{host: 192.0.2.10, port: 0323}", [".port: expected a whole number from 1 to 65535, found '0323'"]),
     ("{host: 192.0.2.10, port: '323'}", [".port: expected a whole number from 1 to 65535, found '323'"]),
@@ -499,6 +529,15 @@ def test_the_relay_listens_by_tcp_or_tls(text: str) -> None:
     [
         ("rtr-server: {expire: 7200}\n", "rtr-server: needs 'listen' or 'tls', or nobody can connect"),
         (RELAY + ", refresh: 7200}\n", "rtr-server: expire (7200) must be greater than refresh (7200); " + NOT_SAID),
+        (f"rtr-server: {{{TLS[:-1]}, check-address: false}}}}\n", "rtr-server.tls.check-address: only with client-ca"),
+        (
+            RELAY + ", clients: [{match: [192.0.2.1]}]}\n",
+            "rtr-server.clients[0]: needs either 'md5-password-file' or 'tcp-ao'",
+        ),
+        (
+            RELAY + ", clients: [{match: [192.0.2.1/24], md5-password-file: f}]}\n",
+            "rtr-server.clients[0].match[0]: '192.0.2.1/24': expected an IP address, or a prefix without host bits",
+        ),
         (RELAY + ", expire: 600}\n", "rtr-server: expire (600) must be greater than refresh (3600); " + NOT_SAID),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from rtrd import config
 from rtrd.config import host
+from rtrlib import tcp_auth
 from tests.lab import ROOT
 from tests.lab.programs import AS_US, RTRD, rtrd, run
 from tests.lab.slurm_text import slurm_text
@@ -30,6 +31,9 @@ def warnings(file: Path, text: str) -> list[tuple[int, str]]:
     assert examined.config is not None, examined.findings
     assert {finding.severity for finding in examined.findings} <= {"warning"}
     return [(finding.line, finding.what) for finding in examined.findings]
+
+
+BEST = "0600, or 0640 if root owns it" if os.geteuid() == 0 else "0600"
 
 
 def seen(file: Path, text: str, user: str = AS_US[1]) -> list[tuple[int, str, str]]:
@@ -188,6 +192,41 @@ def test_other_things_where_files_belong_are_not_opened(file: Path) -> None:
             "it is a device, not a file",
             "it is not a folder",
         ]
+
+
+def test_keys_that_others_may_read(file: Path) -> None:
+    for name, mode in (("key", 0o644), ("md5", 0o660), ("good", 0o600)):
+        (file.parent / name).write_text("x")
+        (file.parent / name).chmod(mode)
+    text = CACHE % ", transport: tls, certificate: good, key: key"
+    assert seen(file, text) == [
+        (3, "warning", "caches.groups[0].servers[0].key: ./key: it has mode 0644, so others may use it: make it "
+         + BEST)
+    ]  # fmt: skip
+    text = CACHE % ", md5-password-file: md5"
+    assert [what.partition(", so")[0] for _, _, what in seen(file, text)] == [
+        "caches.groups[0].servers[0].md5-password-file: ./md5: it has mode 0660"
+    ]
+    assert seen(file, CACHE % ", md5-password-file: good") == []
+
+
+def test_what_this_host_and_its_kernel_have_not(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file.parent / "good").write_text("x")
+    (file.parent / "good").chmod(0o600)
+    path = "caches.groups[0].servers[0]"
+    assert seen(file, CACHE % ", source: 203.0.113.9, device: no-such-device") == [
+        (3, "warning", f"{path}.device: no-such-device: No such device"),
+        (3, "warning", f"{path}.source: 203.0.113.9: Cannot assign requested address"),
+    ]
+    assert seen(file, CACHE % ", source: 127.0.0.1, device: lo") == []
+    monkeypatch.setattr(tcp_auth, "TCP_MD5SIG", 99)  # an option that no kernel has
+    monkeypatch.setattr(tcp_auth, "TCP_AO_ADD_KEY", 99)
+    for key, value, what in (
+        ("md5-password-file", "good", "this kernel has no TCP-MD5 (CONFIG_TCP_MD5SIG)"),
+        ("tcp-ao", "{key-file: good}", "this kernel has no TCP-AO (Linux 6.7 or later with CONFIG_TCP_AO)"),
+    ):
+        (finding,) = seen(file, CACHE % f", {key}: {value}")
+        assert finding == (3, "warning", f"{path}.{key}: {what}; it is Linux {os.uname().release}")
 
 
 def test_a_group_that_is_not_there(file: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_connect_timeout_is_some_seconds(timeout: object) -> None:
 def test_groups_are_groups_of_servers() -> None:
     with pytest.raises(TypeError, match="groups are CacheGroups, not TCPServer"):
         rtrlib.RTRManager(groups=[ANY])  # type: ignore[list-item]
-    with pytest.raises(TypeError, match="servers are TCPServers and SSHServers, not tuple"):
+    with pytest.raises(TypeError, match="servers are TCPServers, TLSServers and SSHServers, not tuple"):
         rtrlib.CacheGroup(1, [("127.0.0.1", 323)])  # type: ignore[list-item]
     for preference in (-1, 256, "1", 1.5):
         with pytest.raises(rtrlib.RTRInitError, match=r"preference .* 0\.\.255"):

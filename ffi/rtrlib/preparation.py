@@ -1,0 +1,119 @@
+"""What a connection needs before it can be made, looked up in a thread: a name's addresses, and what files have.
+
+The resolver may take minutes, and a file system that hangs forever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+from typing import Final, NamedTuple, TypeAlias
+
+from rtrlib.faults import Fault
+from rtrlib.key_files import KeyFileError, read_password
+from rtrlib.link import LinkEnded
+from rtrlib.servers import Server, TCPServer, TLSServer
+from rtrlib.tcp_auth import Signature
+from rtrlib.tls import client_context
+
+__all__ = ["Address", "Needs", "Preparation", "addresses_of"]
+
+HUNG_LIMIT: Final = 3
+"""Threads of one server that were given up and have not ended: while there are so many, it gets no other."""
+
+Address: TypeAlias = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
+_hung: dict[Server, list[threading.Thread]] = {}
+
+
+class Needs(NamedTuple):
+    """What was found."""
+
+    addresses: list[Address]
+    tls: ssl.SSLContext | None = None
+    signature: Signature | None = None
+
+
+class Preparation:
+    """A thread that finds what a server needs; `done` is readable when it has."""
+
+    def __init__(self, server: Server, *, resolve: bool) -> None:
+        """`resolve`: the host is a name. LinkEnded: no thread or descriptor, or too many that hang already."""
+        self.doing = ""
+        """What it waits for, as in "gave up ...": for whoever gives it up."""
+        self.needs: Needs | None = None
+        self.error = ""
+        """Why there are none, a sentence."""
+        self._server = server
+        self._flags = 0 if resolve else socket.AI_NUMERICHOST
+        self._lock = threading.Lock()
+        self._left = False
+        if len(_alive(server)) >= HUNG_LIMIT:
+            raise LinkEnded("the resolver, or the file system of its keys, has not answered yet", Fault.UNREACHABLE)
+        self._thread = threading.Thread(target=self._run, name="rtrlib preparation", daemon=True)
+        try:
+            self.done = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        except OSError as error:
+            raise LinkEnded(f"no file descriptor for another cache: {error.strerror}") from error
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            os.close(self.done)
+            raise LinkEnded(f"no thread for another cache: {error}") from error
+
+    def leave(self) -> None:
+        """Nobody waits for it any more."""
+        with self._lock:
+            self._left = True
+            os.close(self.done)
+        if self._thread.is_alive():
+            _hung[self._server] = [*_alive(self._server), self._thread]
+
+    def _run(self) -> None:
+        try:
+            self.needs = self._find()
+        except KeyFileError as error:
+            self.error = str(error)
+        except OSError as error:
+            self.error = f"{self._server.host} does not resolve: {error.strerror or error}"
+        with self._lock:
+            if not self._left:
+                os.eventfd_write(self.done, 1)
+
+    def _find(self) -> Needs:
+        server = self._server
+        tls, signature = None, None
+        if isinstance(server, TLSServer):
+            self.doing = "reading the files of TLS"
+            tls = client_context(server)
+        elif isinstance(server, TCPServer) and server.authentication is not None:
+            self.doing = "reading the key of TCP"
+            signature = _signature(server)
+        self.doing = f"resolving {server.host}"
+        return Needs(addresses_of(server, self._flags), tls, signature)
+
+
+def addresses_of(server: Server, flags: int) -> list[Address]:
+    """OSError: the name or the port does not resolve."""
+    found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=flags)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _signature(server: TCPServer) -> Signature:
+    if server.tcp_ao is None:
+        assert server.md5_password_file is not None
+        return Signature(read_password("MD5 password file", server.md5_password_file))
+    key = server.tcp_ao
+    return Signature(read_password("TCP-AO key file", key.key_file), (key.algorithm, key.key_id))
+
+
+def _alive(server: Server) -> list[threading.Thread]:
+    with contextlib.suppress(KeyError):
+        _hung[server] = alive = [thread for thread in _hung[server] if thread.is_alive()]
+        if not alive:
+            del _hung[server]
+        return alive
+    return []

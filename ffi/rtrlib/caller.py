@@ -6,6 +6,7 @@ So a callback may take its time, fail, stop the manager or wait for it, and noth
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -68,11 +69,15 @@ class _Call:
     arguments: tuple[object, ...]
 
 
+NONE: Final = Callbacks()
+
+
 class Caller:
     """Calls the callbacks of one manager, in the order in which things happened; never two at a time."""
 
     def __init__(self, callbacks: Callbacks) -> None:
-        self._callbacks = callbacks
+        """Whoever makes it keeps the callbacks: they may refer back to their owner, whom no thread is to keep alive."""
+        self._kept_elsewhere = weakref.ref(callbacks)
         self._moved = threading.Condition()
         self._raised = Raised()
         self._waiting: deque[_VRPs | _Call | Callable[[], object]] = deque()
@@ -81,6 +86,10 @@ class Caller:
         self._thread: threading.Thread | None = None
         self._bounded = True
         self._ending = False
+
+    @property
+    def _callbacks(self) -> Callbacks:
+        return self._kept_elsewhere() or NONE
 
     def is_current(self) -> bool:
         """Tell whether this is asked from inside a callback."""
@@ -141,6 +150,13 @@ class Caller:
                 self._moved.wait_for(lambda: not self._ending or not (self._waiting or self._calling))
         self._raised.total()
 
+    def forked(self) -> None:
+        """In a forked child: tell nothing more; the thread is not there, unless it is the one that forked."""
+        self._moved = threading.Condition()
+        self._waiting.clear()
+        self._ending = True
+        self._bounded = False
+
     def quit(self) -> None:
         """Tell nothing more; return at once."""
         with self._moved:
@@ -186,7 +202,8 @@ class Caller:
 
     def _tell(self, vrps: _VRPs) -> None:
         function = self._callbacks.pfx_update
-        assert function is not None
+        if function is None:  # its owner is gone
+            return
         for record, added in records_of(vrps.packed, vrps.source):
             self._guarded("pfx_update_callback", function, record, added)
 

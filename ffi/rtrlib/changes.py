@@ -194,6 +194,11 @@ class Reader:
         self._ended = True
         self._wake()
 
+    def forked(self) -> None:
+        """In a forked child: end, with what waits, and leave the event loop alone, which is the parent's."""
+        self._lock = threading.Lock()
+        self._ended = True
+
     def _wake(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._news.set)

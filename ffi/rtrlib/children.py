@@ -43,6 +43,16 @@ def file(path: str, arguments: Sequence[str], folders: Sequence[str]) -> Command
     return CommandLine([sys.executable, "-I", "-S", path, *arguments, *folders], dict(os.environ))
 
 
+def _forget() -> None:
+    """In a forked child: what dies is the parent's."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    _dying.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
 def bury(killed: subprocess.Popen[bytes]) -> None:
     """Have `reap` wait for a process that was killed."""
     with _lock:

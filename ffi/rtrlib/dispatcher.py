@@ -57,6 +57,7 @@ class Dispatcher:
         self._intervals = intervals
         self._connect = connect
         self._wall = wall
+        self._given = groups
         self._caches: dict[int, Cache] = {}
         """By number; also those that left, as long as their VRPs count."""
         self._groups: list[ManagerGroup] = self._make_groups(groups, {})
@@ -102,6 +103,7 @@ class Dispatcher:
         # Their numbers are free for the new ones.
         self._carry_out(self._failover.drop(frozenset(self._caches.keys() - staying - counting)))
         active = self._active
+        self._given = groups
         self._groups = self._make_groups(groups, kept)
         numbers = [frozenset(socket.index for socket in group.sockets) for group in self._groups]
         self._carry_out(self._failover.regroup(numbers, self._clock()))
@@ -187,6 +189,17 @@ class Dispatcher:
         self._epoll = None
         if reap(CLOSE_WAIT):
             log.warning("a cache process that was killed has not ended yet")
+
+    def forked(self) -> Dispatcher:
+        """Give another one for a forked child, not open; of this one close the child's descriptors."""
+        for cache in self._caches.values():
+            if cache.link is not None:
+                cache.link.forked()
+        if self._epoll is not None:
+            self._epoll.close()
+        return Dispatcher(
+            self._given, self._intervals, self._connect, self._start_timeout, self._clock, wall=self._wall
+        )
 
     def in_sync(self, cache: RTRSocket) -> None:
         """Ask the failover what follows, and do it."""

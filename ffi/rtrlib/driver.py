@@ -14,6 +14,7 @@ import weakref
 from collections import deque
 from typing import Final
 
+from rtrlib import forks
 from rtrlib.caller import Caller
 from rtrlib.changes import Reader, RouterKeyChange, StatusChange
 from rtrlib.dispatcher import Dispatcher
@@ -52,6 +53,7 @@ class Driver:
         """The cache that spoke last: what follows is its doing."""
         self._moved = threading.Condition()
         self._synced = False
+        self.was_synced = False
         self._told = False
         """Synced, and every callback up to that was called."""
         self._over = False
@@ -60,7 +62,7 @@ class Driver:
         """Readers that want a Snapshot."""
         self._stopping = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        weakref.finalize(self, os.close, self._wake)
+        self._close = weakref.finalize(self, forks.close, self._wake)
         self._thread = threading.Thread(target=self._run, name="rtrlib caches", daemon=True)
 
     def start(self) -> None:
@@ -79,6 +81,17 @@ class Driver:
         self.quit()
         if threading.current_thread() is not self._thread:
             self._thread.join(STOP_LIMIT)
+
+    def forked(self) -> None:
+        """In a forked child, where the thread is not: what was in force can be read, and nothing more will come."""
+        self._close()
+        self._moved = threading.Condition()
+        self._over = True
+        self._synced = self._told = False
+        self._waiting.clear()
+        for reader in self._new:
+            reader.forked()
+        self._new.clear()
 
     def is_synced(self) -> bool:
         """Tell whether a complete set of VRPs is in force, and everyone knows (but for a callback that asks)."""
@@ -187,6 +200,7 @@ class Driver:
         synced = any(cache.index in self._held for cache in self._active)
         with self._moved:
             changed, self._synced = synced != self._synced, synced
+            self.was_synced |= synced
             if not synced:
                 self._told = False
             self._moved.notify_all()

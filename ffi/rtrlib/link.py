@@ -146,3 +146,6 @@ class Link(Protocol):
 
     def close(self) -> None:
         """Let go; returns at once. The descriptors are closed afterwards."""
+
+    def forked(self) -> None:
+        """Close a forked child's copies of the descriptors: whoever is at the other end notices nothing."""

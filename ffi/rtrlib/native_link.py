@@ -12,6 +12,7 @@ import select
 import socket
 from typing import Final, Protocol
 
+from rtrlib import forks
 from rtrlib.faults import Fault, FaultError, ended, unreachable
 from rtrlib.link import Ended, Event, LinkEnded, Resume
 from rtrlib.native_session import NativeSession
@@ -183,6 +184,14 @@ class NativeLink:
                 self._unsent += self._channel.take_octets()
             self._say_farewell(self._socket, self._unsent)
             self._socket.close()
+
+    def forked(self) -> None:
+        """Close the child's descriptors of it."""
+        self._epoll.close()
+        if self._socket is not None:
+            self._socket.close()
+        if self._preparation is not None:
+            forks.close(self._preparation.done)
 
     def _prepared(self, preparation: Preparation) -> list[Event]:
         if not self._epoll.poll(0):

@@ -121,6 +121,13 @@ class ProcessLink(LibrtrLink):
             self._process.kill()
             bury(self._process)
 
+    def forked(self) -> None:
+        """Close the child's descriptors of it; the process is the parent's."""
+        self._socket.close()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        self._process.returncode = 0  # nobody here is to wait for it
+
     def _read_stderr(self) -> None:
         """Keep the last lines: the last one of an abort is the assertion that failed."""
         with contextlib.suppress(BlockingIOError):

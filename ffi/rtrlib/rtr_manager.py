@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Literal, Self
 
+from rtrlib import forks
 from rtrlib.arguments import option_flag, option_function, option_number, option_seconds, wait_limit
 from rtrlib.caller import Callbacks, Caller, PFXCallback, SPKICallback, StatusCallback
 from rtrlib.changes import Changes, Reader, Subscription
@@ -102,16 +103,19 @@ class RTRManager(Lookups):
         self._entered = 0
         """How many `with` it is inside of."""
         self._started_by_with = False
-        self._caller = Caller(
-            Callbacks(
-                status_callback,
-                status_callback_data,
-                pfx_update_callback,
-                pfx_update_callback_data,
-                spki_update_callback,
-                spki_update_callback_data,
-            )
+        self._callbacks = Callbacks(
+            status_callback,
+            status_callback_data,
+            pfx_update_callback,
+            pfx_update_callback_data,
+            spki_update_callback,
+            spki_update_callback_data,
         )
+        self._caller = Caller(self._callbacks)
+        self._finalizer: weakref.finalize[..., RTRManager] | None = None
+        self._inherited: Driver | None = None
+        """In a forked child: the parent's, until a session of the child's own has VRPs."""
+        forks.watch(self, RTRManager._forked)
 
     def groups(self) -> list[ManagerGroup]:
         """Return the groups as they are now, most preferred first."""
@@ -145,14 +149,17 @@ class RTRManager(Lookups):
     def stop(self) -> None:
         """Disconnect from everything; `start` may follow. Nothing happens when it does not run.
 
+        In a forked child it forgets what the child inherited; the parent's session goes on.
+
         The prefix callback is told that each VRP went, the status callback that each group closed; `stop`
         returns after that, inside a callback before it.
         """
         with self._lifecycle:
             driver, self._driver = self._driver, None
+            self._inherited = None
             if driver is None:
                 return
-            self._finalizer.detach()
+            self._detach()
             driver.stop()
         self._caller.end()
 
@@ -166,6 +173,14 @@ class RTRManager(Lookups):
     async def astop(self) -> None:
         """Do what `stop` does; the event loop goes on meanwhile. It is stopped also when who waits is canceled."""
         await asyncio.shield(asyncio.to_thread(self.stop))
+
+    @property
+    def stale(self) -> bool:
+        """In a forked child: answers are by the VRPs that were in force at the fork, since the session is the parent's.
+
+        Until `start` gave the child a session of its own, and that is in sync.
+        """
+        return self._source() is self._inherited is not None
 
     def is_synced(self) -> bool:
         """Tell whether a complete set of VRPs is in force, and the callbacks were told of it."""
@@ -205,8 +220,8 @@ class RTRManager(Lookups):
     def router_keys(self) -> list[SPKIRecord]:
         """Give the router keys in force, of the moment of this call, in the order of their AS numbers."""
         self._table()
-        driver = self._driver
-        return [] if driver is None else driver.router_keys()
+        source = self._source()
+        return [] if source is None else source.router_keys()
 
     def counts(self) -> Counts:
         """How many VRPs of each family, and router keys, are in force."""
@@ -244,8 +259,37 @@ class RTRManager(Lookups):
     def _table(self) -> VRPTable:
         if self._opened:
             raise RTRInitError("the manager is open in a loop of the caller: the VRPs are with its listener")
-        driver = self._driver
-        return NOTHING if driver is None else driver.table
+        source = self._source()
+        return NOTHING if source is None else source.table
+
+    def _source(self) -> Driver | None:
+        """Give what knows the VRPs; None: nobody does."""
+        driver, inherited = self._driver, self._inherited
+        if inherited is None or (driver is not None and driver.was_synced):
+            self._inherited = None
+            return driver
+        return inherited
+
+    def _forked(self) -> None:
+        """Count as stopped in a forked child, with the parent's VRPs (`stale`). Called by rtrlib.forks, at once."""
+        self._lifecycle = threading.RLock()
+        driver, self._driver, self._last = self._driver, None, None
+        self._detach()
+        if driver is not None:
+            driver.forked()
+            if driver.was_synced or self._inherited is None:
+                self._inherited = driver
+        self._opened = False
+        self._dispatcher = self._dispatcher.forked()
+        self._caller.forked()
+        self._caller = Caller(self._callbacks)
+        for reader in list(self._readers):
+            reader.forked()
+        self._readers = weakref.WeakSet()
+
+    def _detach(self) -> None:
+        if self._finalizer is not None:
+            self._finalizer.detach()
 
     def open(self, listener: VRPListener) -> None:
         """Start the most preferred group, in a loop of the caller's. RTRInitError: it is open or started already.

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from rtrlib import forks
 from rtrlib.causes import NOT_STARTED
 from rtrlib.faults import Fault
 from rtrlib.frames import Decoder
@@ -137,6 +138,15 @@ class ThreadLink(LibrtrLink):
             lib.session_close(self._session)
             self._session = ffi.NULL
             self._close_file()
+
+    def forked(self) -> None:
+        """Close the child's descriptors of it."""
+        if self._session:
+            lib.session_forked(self._session)
+            self._session = ffi.NULL
+        if self._hosts >= 0:
+            forks.close(self._hosts)
+            self._hosts = -1
 
     def _close_file(self) -> None:
         if self._hosts >= 0:

@@ -30,7 +30,7 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def test_no_example_is_without_its_output() -> None:
-    assert PAGE.count("```python\n") == len(EXAMPLES) == 8
+    assert PAGE.count("```python\n") == len(EXAMPLES) == 10
 
 
 @pytest.mark.parametrize(("program", "output"), [rest for _, *rest in EXAMPLES], ids=[title for title, *_ in EXAMPLES])

@@ -80,6 +80,9 @@ class Script(LibrtrLink):
     def close(self) -> None:
         self.closed = True
 
+    def forked(self) -> None:
+        pass
+
 
 class Life:
     """A cache, the links that it opened, and everything that it told, as short lines."""

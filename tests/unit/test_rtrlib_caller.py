@@ -21,6 +21,7 @@ class Ear:
         self.heard: list[str] = []
         self.entered = threading.Event()
         self.go = threading.Event()
+        self.callbacks = Callbacks(pfx_update=self.update)
 
     def update(self, record: PFXRecord, added: bool, _data: object) -> None:
         self.heard.append(f"{'+' if added else '-'}{record.prefix}")
@@ -31,7 +32,7 @@ class Ear:
 def held_up(*numbers: int) -> tuple[Ear, Caller]:
     """A caller that is in the callback for the first of these."""
     ear = Ear()
-    caller = Caller(Callbacks(pfx_update=ear.update))
+    caller = Caller(ear.callbacks)
     caller.begin()
     caller.vrps([vrps(*numbers)], None)
     assert ear.entered.wait(SECONDS)

@@ -157,12 +157,13 @@ static int on_connect(void *data)
 {
     struct session *session = data;
     struct frame_fault fault = {.fault = FAULT_UNREACHABLE};
-    close_last(session);
+    if (session->ssh)
+        close_last(session);
     int fd = connect_stream(session->host, session->port, session->bind, session->connect_timeout, session->keepalive,
                             &fault.error);
     if (fd < 0)
         on_fault(session, &fault, NULL, 0);
-    else if (session->ssh && fstat(fd, &session->which) == 0)
+    else if (fstat(fd, &session->which) == 0)
         session->last = fd;
     return fd;
 }
@@ -205,7 +206,8 @@ static int open_transport(struct session *session, const struct session_options 
 
 static void session_free(struct session *session)
 {
-    close_last(session);
+    if (session->ssh)
+        close_last(session);
     queue_free(session->queue);
     free(session->host);
     free(session->port);
@@ -299,6 +301,13 @@ void session_close(struct session *session)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!started)
         bury(session); /* slow is better than lost */
+}
+
+void session_forked(struct session *session)
+{
+    close_last(session);
+    close(queue_fd(session->queue));
+    atomic_fetch_sub(&sessions, 1);
 }
 
 int session_count(void) { return atomic_load(&sessions); }

@@ -43,6 +43,10 @@ size_t session_take(struct session *session, void *out, size_t size); /* as queu
 /* Returns at once: librtr can take its retry interval to stop, so a thread of C waits for it and frees the session. */
 void session_close(struct session *session);
 
+/* In a forked child, where its threads are not: closes what is the child's of its descriptors. Nothing else of it may
+ * be used again, and its memory stays: a thread may have been anywhere in it. */
+void session_forked(struct session *session);
+
 /* Sessions that are open or not yet freed. */
 int session_count(void);
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from rtrd.vrps.packed import COMPLEMENT, VRP_SIZE
+from rtrd.vrps.packed import ADDRESS, ASN, COMPLEMENT, LENGTH, MAX_LENGTH, VRP_SIZE
 from rtrlib.rtr_pdus import HEADER, MAX_VERSION, ErrorCode, Header, PDUType
 
 MAX_PDU = 65536
@@ -212,10 +212,11 @@ def encode_prefixes(records: bytes, version: int, *, announce: bool = True) -> b
     kind = PDUType.IPV4_PREFIX if octets == 4 else PDUType.IPV6_PREFIX
     blank = HEADER.pack(version, kind, 0, size) + bytes([announce]) + bytes(size - HEADER.size - 1)
     out = bytearray(blank * (len(records) // VRP_SIZE))
-    out[9::size] = records[1::VRP_SIZE].translate(COMPLEMENT)
-    out[10::size] = records[22::VRP_SIZE]
+    plain = records.translate(COMPLEMENT)
+    out[9::size] = plain[LENGTH::VRP_SIZE]
+    out[10::size] = plain[MAX_LENGTH::VRP_SIZE]
     for column in range(octets):
-        out[12 + column :: size] = records[2 + column :: VRP_SIZE]
+        out[12 + column :: size] = plain[ADDRESS + column :: VRP_SIZE]
     for column in range(4):
-        out[12 + octets + column :: size] = records[18 + column :: VRP_SIZE]
+        out[12 + octets + column :: size] = plain[ASN + column :: VRP_SIZE]
     return bytes(out)

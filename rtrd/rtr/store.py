@@ -229,17 +229,15 @@ class Store:
         version = session.version
         start = pdu.encode(pdu.CacheResponse(version, session.session))
         makers: list[Callable[[], bytes]] = [lambda: start]
-        # Announced first: a prefix whose VRP is replaced is never without one.
-        for records, announce in ((announced, True), (withdrawn, False)):
-            border = packed.first_ipv6(records)
-            for low, high in ((0, border), (border, len(records))):
-                makers += [
-                    _maker(records, at, min(at + _PIECE, high), version, announce) for at in range(low, high, _PIECE)
-                ]
+        # 8210bis section 11.2. Announced first: a prefix whose VRP is replaced is never without one.
+        came, gone = packed.first_ipv6(announced), packed.first_ipv6(withdrawn)
+        for low, high, went in ((0, came, withdrawn[:gone]), (came, len(announced), withdrawn[gone:])):
+            makers += _makers(announced, low, high, version, announce=True)
+            makers += _makers(packed.backward(went), 0, len(went), version, announce=False)
         keys = b"".join(
             pdu.encode(pdu.RouterKeyPDU(version, announce, key.ski, key.asn, key.spki))
             for group, announce in ((keys_announced, True), (keys_withdrawn, False))
-            for key in sorted(group)
+            for key in sorted(group, key=_in_order)
             if version > 0
         )
         times = self.intervals
@@ -250,8 +248,17 @@ class Store:
         return Response(session.serial, makers)
 
 
-def _maker(records: bytes, low: int, high: int, version: int, announce: bool) -> Callable[[], bytes]:
-    return lambda: pdu.encode_prefixes(records[low:high], version, announce=announce)
+def _makers(records: bytes, low: int, high: int, version: int, *, announce: bool) -> list[Callable[[], bytes]]:
+    """Give what makes the pieces; the records are cut when a piece is made."""
+
+    def maker(at: int) -> Callable[[], bytes]:
+        return lambda: pdu.encode_prefixes(records[at : min(at + _PIECE, high)], version, announce=announce)
+
+    return [maker(at) for at in range(low, high, _PIECE)]
+
+
+def _in_order(key: RouterKey) -> tuple[bytes, int, bytes, int]:
+    return key.ski, len(key.spki), key.spki, key.asn
 
 
 def _net(changes: Iterable[tuple[Iterable[_T], Iterable[_T]]]) -> tuple[set[_T], set[_T]]:

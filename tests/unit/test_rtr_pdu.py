@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rtrd.rtr import pdu
 from rtrd.vrps import packed
 from rtrlib.rtr_pdus import ErrorCode
+from rtrlib.vrp import PACKED
 from tests.lab import rtr_wire
 from tests.lab.rtr_wire import Prefix
 
@@ -121,8 +122,8 @@ def test_a_report_of_ours_is_bounded_and_whole() -> None:
 
 
 def prefixes(family: int, size: int) -> st.SearchStrategy[Any]:
-    """The parts of a record of `packed`, with an address of so many octets."""
-    return st.tuples(st.just(family), octet, st.binary(min_size=size, max_size=size), u32, octet, st.just(1))
+    """The parts of a packed VRP, with an address of so many octets."""
+    return st.tuples(st.binary(min_size=size, max_size=size), u32, octet, octet, st.just(family), st.just(1))
 
 
 @given(
@@ -130,10 +131,10 @@ def prefixes(family: int, size: int) -> st.SearchStrategy[Any]:
     version,
     st.booleans(),
 )
-def test_many_at_once(rows: list[tuple[int, int, bytes, int, int, int]], protocol: int, announce: bool) -> None:
-    records = b"".join(packed.ORDERED.pack(*row) for row in rows)
+def test_many_at_once(rows: list[tuple[bytes, int, int, int, int, int]], protocol: int, announce: bool) -> None:
+    records = packed.ordered(b"".join(PACKED.pack(*row) for row in rows))
     one_by_one = b"".join(
-        rtr_wire.encode(Prefix(protocol, announce, address, 255 - length, max_length, asn))
-        for _, length, address, asn, max_length, _ in rows
+        rtr_wire.encode(Prefix(protocol, announce, address[: len(rows[0][0])], length, max_length, asn))
+        for address, asn, length, max_length, _, _ in map(PACKED.unpack, packed.split(packed.packed(records)))
     )
     assert pdu.encode_prefixes(records, protocol, announce=announce) == one_by_one

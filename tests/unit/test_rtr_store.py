@@ -11,6 +11,7 @@ from rtrd.rtr.pdu import CacheResponse, EndOfData, RouterKeyPDU
 from rtrd.rtr.store import Response, Store, update_with
 from rtrd.vrps import packed
 from rtrd.vrps.entries import RouterKey
+from rtrlib.vrp import PACKED
 from tests.lab.rtr_wire import Prefix, pdus
 
 KEYS = [RouterKey(64500 + number, bytes([number] * 20), b"key %d" % number) for number in range(4)]
@@ -19,8 +20,8 @@ KEYS = [RouterKey(64500 + number, bytes([number] * 20), b"key %d" % number) for 
 def vrp(number: int) -> bytes:
     """One ordered VRP: AS number of 10.0.number.0/24, or of an IPv6 /48 from 100 on."""
     if number < 100:
-        return packed.ORDERED.pack(4, 255 - 24, bytes([10, 0, number, 0]), number, 24, 1)
-    return packed.ORDERED.pack(6, 255 - 48, bytes([0x20, 1, 0xD, 0xB8, 0, number]), number, 48, 1)
+        return packed.ordered(PACKED.pack(bytes([10, 0, number, 0]), number, 24, 24, 4, 1))
+    return packed.ordered(PACKED.pack(bytes([0x20, 1, 0xD, 0xB8, 0, number]), number, 48, 48, 6, 1))
 
 
 def vrps(*numbers: int) -> bytes:
@@ -138,6 +139,19 @@ def test_a_change_of_a_few_vrps_keeps_the_router_keys(store: Store) -> None:
     assert store.data == (vrps(2, 101), frozenset(KEYS[:1]))
 
 
+def test_pdus_come_in_the_order_of_8210bis(store: Store) -> None:
+    """Section 11.2: by type, in it what is announced before what is withdrawn; prefixes backward, then forward."""
+    first = [RouterKey(7, b"b" * 20, b"key"), RouterKey(6, b"a" * 20, b"longer"), RouterKey(5, b"a" * 20, b"key")]
+    store.replace(vrps(1, 2, 101, 102), first)
+    session, serial = store.session(1), store.serial(1)
+    store.replace(vrps(3, 4, 103, 104), KEYS[:1])
+    told = pdus(octets(store.since(1, session, serial)))[1:-1]
+    assert [(one.asn, one.announce) for one in told if isinstance(one, (Prefix, RouterKeyPDU))] == [
+        (4, True), (3, True), (1, False), (2, False), (104, True), (103, True), (101, False), (102, False),
+        (64500, True), (5, False), (6, False), (7, False),
+    ]  # fmt: skip
+
+
 def test_beyond_the_history_everything_is_loaded_again() -> None:
     store = Store(max_deltas=2)
     store.replace(vrps(1))
@@ -190,7 +204,7 @@ def test_the_serial_number_wraps() -> None:
 
 
 def test_routers_that_load_at_once_share_every_octet(store: Store) -> None:
-    store.replace(b"".join(packed.ORDERED.pack(4, 223, i.to_bytes(4), 1, 32, 1) for i in range(10_000)))
+    store.replace(packed.ordered(b"".join(PACKED.pack(i.to_bytes(4), 1, 32, 32, 4, 1) for i in range(10_000))))
     first, second = store.whole(1), store.whole(1)
     assert first is not None
     assert second is not None
@@ -250,7 +264,7 @@ def test_whatever_changes_every_router_ends_with_the_set(data: st.DataObject) ->
             store.commit(update_with(store.data, map(vrp, announced), map(vrp, withdrawn)))
         data.draw(st.sampled_from(routers)).query()
     assert store.data is not None
-    served = {int.from_bytes(record[18:22]) for record in packed.split(store.data.vrps)}
+    served = {PACKED.unpack(record)[1] for record in packed.split(packed.packed(store.data.vrps))}
     for router in routers:
         router.query()
         assert router.vrps == served

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.vrps import packed
-from rtrd.vrps.packed import ORDERED, VRP_SIZE
+from rtrd.vrps.packed import VRP_SIZE
 from rtrlib.vrp import PACKED
 
 Tuple: TypeAlias = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int, int]
@@ -47,16 +47,17 @@ def test_ordering_and_back_keeps_the_set(listed: list[Tuple]) -> None:
 
 
 @given(SETS)
-def test_a_covering_vrp_never_comes_before_a_more_specific_one(vrps: set[Tuple]) -> None:
-    records = packed.split(packed.packed(packed.ordered(b"".join(map(pack, vrps)))))
-    lengths = {4: 33, 6: 129}
-    families = []
-    for prefix, _, _ in map(unpack, records):
-        assert prefix.prefixlen <= lengths[prefix.version]
-        lengths[prefix.version] = prefix.prefixlen
-        families.append(prefix.version)
-    assert families == sorted(families)
-    assert packed.first_ipv6(packed.ordered(b"".join(records))) == families.count(4) * VRP_SIZE
+def test_the_order_is_that_of_8210bis(vrps: set[Tuple]) -> None:
+    """Section 11.2: IPv4 first; then by address, max length, length and AS, the highest first."""
+    records = packed.ordered(b"".join(map(pack, vrps)))
+    found = list(map(unpack, packed.split(packed.packed(records))))
+    highest = sorted(
+        vrps, key=lambda vrp: (vrp[0].network_address.packed, vrp[1], vrp[0].prefixlen, vrp[2]), reverse=True
+    )
+    assert found == sorted(highest, key=lambda vrp: vrp[0].version)
+    assert packed.first_ipv6(records) == [vrp[0].version for vrp in found].count(4) * VRP_SIZE
+    backward = packed.packed(packed.backward(records))
+    assert list(map(unpack, packed.split(backward))) == found[::-1]
 
 
 @given(SETS, SETS)
@@ -79,8 +80,9 @@ def test_merge_applies_a_change_and_says_what_it_changed(old: set[Tuple], come: 
 
 
 def test_a_large_set_is_compared_by_halves() -> None:
-    records = [ORDERED.pack(4, 255 - 32, number.to_bytes(4), 64500, 32, 1) for number in range(20_000)]
-    new = ORDERED.pack(4, 255 - 32, (1 << 24).to_bytes(4), 64500, 32, 1)
+    many = b"".join(PACKED.pack(number.to_bytes(4), 64500, 32, 32, 4, 1) for number in range(20_000))
+    records = packed.split(packed.ordered(many))
+    new = packed.ordered(PACKED.pack(bytes(4), 64499, 32, 32, 4, 1))
     assert packed.diff(b"".join(records), b"".join([*records[:7], *records[8:], new])) == (new, records[7])
 
 

@@ -3,18 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/octets.h"
 #include "base/vrp.h"
 
 #define SIZE sizeof(struct vrp)
 
+/* Complements, since an RTR server announces the highest first. */
 static void lay_out(const struct vrp *vrp, uint8_t out[SIZE])
 {
     out[0] = vrp->family;
-    out[1] = (uint8_t)(255 - vrp->len);
-    memcpy(out + 2, vrp->addr, 16);
-    for (int i = 0; i < 4; i++)
-        out[18 + i] = (uint8_t)(vrp->asn >> (24 - 8 * i));
-    out[22] = vrp->max;
+    for (int i = 0; i < 16; i++)
+        out[1 + i] = (uint8_t)~vrp->addr[i];
+    out[17] = (uint8_t)~vrp->max;
+    out[18] = (uint8_t)~vrp->len;
+    put32(out + 19, ~vrp->asn);
     out[23] = 1;
 }
 

@@ -12,7 +12,7 @@ import time
 from typing import Self
 
 from rtrd.rtr import pdu
-from rtrd.vrps import packed
+from rtrlib import packed
 from rtrlib.rtr_pdus import HEADER
 
 HOST = "127.0.0.1"

@@ -21,6 +21,7 @@ def make(native: str) -> FFI:
             "vrps/vrpset.h",
             "vrps/vrp_twins.h",
             "vrps/rtr_order.h",
+            "vrps/vrp_lines.h",
             "rib/rib.h",
             "rib/whatif.h",
             "bgp/receive.h",

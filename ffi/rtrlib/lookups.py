@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from os import PathLike
 from typing import Any, NamedTuple, SupportsIndex, overload
 
 from rtrlib.arguments import (
@@ -17,8 +18,9 @@ from rtrlib.arguments import (
     prefix_of,
     rows_of,
 )
-from rtrlib.records import PFXRecord
+from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.validation import PfxvState, ValidationResult, pack_routes
+from rtrlib.vrp_files import to_csv, to_json, written
 from rtrlib.vrp_table import VRPTable
 
 __all__ = ["Counts", "Lookups"]
@@ -86,7 +88,22 @@ class Lookups(ABC):
     def counts(self) -> Counts:
         """How many VRPs of each family, and router keys, are in force."""
         table = self._table()
-        return Counts(table.count(4), table.count(6), 0)
+        return Counts(table.count(4), table.count(6), len(self._keys()))
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Give the VRPs in force, and router keys, in the JSON of validators; with a path, write that file instead.
+
+        A file is replaced as a whole, and packed when its name ends in `.gz`; the text is empty then. OSError.
+        """
+        return written(to_json(self, self._keys()), path)
+
+    def to_csv(self, path: str | PathLike[str] | None = None) -> str:
+        """Give the VRPs in force in Routinator's CSV; with a path, write that file instead: see `to_json`."""
+        return written(to_csv(self), path)
+
+    def _keys(self) -> list[SPKIRecord]:
+        """Give the router keys that belong to the VRPs."""
+        return []
 
     def __len__(self) -> int:
         return len(self._table())

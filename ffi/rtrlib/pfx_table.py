@@ -7,12 +7,15 @@ validates a route under a VRP of prefix length 0, and accepts IPv4 lengths of 99
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os import PathLike
 from typing import Final, Self, SupportsIndex
 
 from rtrlib.arguments import AddressLike, address_of, asn_of, length_of, rows_of
 from rtrlib.lookups import Lookups
 from rtrlib.validation import PfxvState, ValidationResult, clear_host_bits
 from rtrlib.vrp import PACKED
+from rtrlib.vrp_entries import VRPFileError
+from rtrlib.vrp_files import read_file
 from rtrlib.vrp_table import VRPTable
 
 __all__ = ["PfxTable", "PfxvState", "ValidationResult"]
@@ -29,6 +32,21 @@ class PfxTable(Lookups):
         self._vrps = VRPTable()
         self._vrps.activate({SOURCE: None})
         self._vrps.commit(SOURCE, full=True)
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str]) -> Self:
+        """Make a table of a VRP file, JSON or CSV, packed by gzip or not; the max length may be absent.
+
+        ValueError names the file, the line and what is wrong there: one entry that can't be used is enough. OSError:
+        it can't be read.
+        """
+        try:
+            packed = read_file(path)
+        except VRPFileError as error:
+            raise ValueError(str(error)) from None
+        table = cls()
+        table._vrps.change(SOURCE, packed)
+        return table
 
     def _table(self) -> VRPTable:
         return self._vrps

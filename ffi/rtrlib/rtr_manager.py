@@ -20,7 +20,7 @@ from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.failover import START_TIMEOUT
 from rtrlib.link import MEMORY_LIMIT
 from rtrlib.listener import VRPListener
-from rtrlib.lookups import Counts, Lookups
+from rtrlib.lookups import Lookups
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.rtr_socket import RTRSocket
@@ -220,12 +220,11 @@ class RTRManager(Lookups):
     def router_keys(self) -> list[SPKIRecord]:
         """Give the router keys in force, of the moment of this call, in the order of their AS numbers."""
         self._table()
+        return self._keys()
+
+    def _keys(self) -> list[SPKIRecord]:
         source = self._source()
         return [] if source is None else source.router_keys()
-
-    def counts(self) -> Counts:
-        """How many VRPs of each family, and router keys, are in force."""
-        return super().counts()._replace(router_keys=len(self.router_keys()))
 
     def __bool__(self) -> bool:
         return True  # also when nothing is in force

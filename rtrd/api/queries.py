@@ -31,12 +31,12 @@ from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.effective import EffectiveVRPs
-from rtrd.vrps.entries import key_entries
 from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.listing import Listing, Listings
 from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import VRP
+from rtrlib.vrp_entries import key_entries
 from rtrlib.vrp_set import SLURM, SNAPSHOT, CoveringVRP
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import UNFIT, AttributeSummary, NeighborPolicy
 from rtrd.rib.validity import explain
 from rtrd.rib.whatif import COVERS, TableWhatIf, View
-from rtrd.vrps import packed
+from rtrlib import packed
 from rtrlib.vrp import VRP, pack, unpack
 from rtrlib.vrp_set import VRPSet
 

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from rtrd.bird.client import Bird
     from rtrd.bird.limits import limited
     from rtrd.bird.replies import BirdError
-    from rtrd.vrps.entries import VRPFileError
+    from rtrlib.vrp_entries import VRPFileError
 
     try:
         vrp_set = _vrp_set(args)

@@ -19,7 +19,7 @@ from rtrd.base.faults import FaultyFileError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix, said
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import http_client, terminal
-from rtrd.vrps.entries import VRPFile
+from rtrlib.vrp_entries import VRPFile
 from rtrlib.vrp_set import VRPSet
 
 T = TypeVar("T")

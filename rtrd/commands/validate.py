@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if args.vrps is None:
         request = http_client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
         return common.ask(args, request, lambda answer: lines(answer.value()))
-    from rtrd.vrps.entries import VRPFileError
+    from rtrlib.vrp_entries import VRPFileError
 
     try:
         file = common.read_vrp_file("validate", args.vrps, args.allow_bad)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if len(args.what) > 1:
         print("rtrd whatif: expected one FILE, or VRPs each with + or -", file=sys.stderr)
         return BAD_USAGE
-    from rtrd.vrps.entries import VRPFileError
+    from rtrlib.vrp_entries import VRPFileError
 
     try:
         file = common.read_vrp_file("whatif", files[0], args.allow_bad)

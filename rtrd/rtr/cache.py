@@ -24,9 +24,9 @@ from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import allow_bad as allowing
 from rtrd.vrps import files
 from rtrd.vrps.allow_bad import ALLOW_BAD
-from rtrd.vrps.entries import VRPFileError
 from rtrd.vrps.reader import read_apart
 from rtrd.vrps.signature import Signature, signature
+from rtrlib.vrp_entries import VRPFileError
 
 POLL = 0.25
 """Seconds between two looks at the file."""

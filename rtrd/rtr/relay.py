@@ -23,9 +23,9 @@ from rtrd.rtr.signing import Keys, SigningError, read_keys
 from rtrd.rtr.store import Store
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps.copying import copy
-from rtrd.vrps.entries import RouterKey
-from rtrd.vrps.packed import VRP_SIZE, split
 from rtrd.vrps.router_keys import KeySet
+from rtrlib.packed import VRP_SIZE, split
+from rtrlib.vrp_entries import RouterKey
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
 MOST_SINGLE: Final = 1000

@@ -25,8 +25,8 @@ from rtrd.rtr.signing import Keys, sign_at, unsign_at
 from rtrd.rtr.store import Data, Store, update_to, update_with
 from rtrd.rtr.tls import address_refusal
 from rtrd.rtr.turns import Turns
-from rtrd.vrps import packed
-from rtrd.vrps.entries import RouterKey
+from rtrlib import packed
+from rtrlib.vrp_entries import RouterKey
 
 _BACKLOG = 1024
 _OTHER_FILES = 256

@@ -17,10 +17,10 @@ from weakref import WeakValueDictionary
 
 from rtrd.rtr import pdu
 from rtrd.rtr.intervals import Intervals
-from rtrd.vrps import packed
-from rtrd.vrps.entries import RouterKey
-from rtrd.vrps.packed import VRP_SIZE, VRPDifference
+from rtrlib import packed
+from rtrlib.packed import VRP_SIZE, VRPDifference
 from rtrlib.rtr_pdus import MAX_VERSION
+from rtrlib.vrp_entries import RouterKey
 
 VERSIONS = range(MAX_VERSION + 1)
 MAX_DELTAS = 64
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 class Data(NamedTuple):
-    """What is served at one time: ordered VRPs (rtrd.vrps.packed) and router keys."""
+    """What is served at one time: ordered VRPs (rtrlib.packed) and router keys."""
 
     vrps: bytes = b""
     keys: frozenset[RouterKey] = frozenset()

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
-from rtrd.vrps.entries import MOST_ENTRIES, Entries, VRPFileError, pack_entry, router_key
+from rtrlib.vrp_entries import MOST_ENTRIES, Entries, VRPFileError, pack_entry, router_key
 
 WINDOW: Final = 1 << 18
 """Octets that are read and decoded at a time."""

@@ -14,7 +14,7 @@ import msgspec
 from rtrd.base import apart
 from rtrd.vrps import files
 from rtrd.vrps.allow_bad import ALLOW_BAD
-from rtrd.vrps.entries import VRPFile, VRPFileError
+from rtrlib.vrp_entries import VRPFile, VRPFileError
 
 
 async def read_apart(path: Path, allow_bad: float = ALLOW_BAD) -> VRPFile:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.slurm import KeyFilter
 from rtrlib.router_keys import KeyChanges
+from rtrlib.vrp_entries import RouterKey
 
 
 class KeySet:

@@ -18,9 +18,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.text import counted, printable
-from rtrd.vrps.entries import SPKI_SIZE, RouterKey
-from rtrd.vrps.json_lines import Path, line_of
+from rtrlib.json_lines import Path, line_of
 from rtrlib.vrp import VRP
+from rtrlib.vrp_entries import SPKI_SIZE, RouterKey
 from rtrlib.vrp_set import VRPFilter, parse_prefix
 
 MOST_FAULTS: Final = 20

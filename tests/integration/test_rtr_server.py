@@ -21,10 +21,10 @@ from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
 from rtrd.rtr.pdu import ErrorReport, RouterKeyPDU, SerialNotify
 from rtrd.rtr.server import RTRServer
-from rtrd.vrps.entries import RouterKey
 from rtrlib import vrp
 from rtrlib.rtr_pdus import HEADER
 from rtrlib.vrp import PACKED
+from rtrlib.vrp_entries import RouterKey
 from tests.lab import rtr_wire
 from tests.lab.programs import RTRD, rtrd, run
 from tests.lab.rtr_routers import RTRCLIENT, Bird, dumped, exported, running

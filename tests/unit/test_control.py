@@ -36,12 +36,12 @@ from rtrd.health import Health
 from rtrd.known_routers import KnownRouters
 from rtrd.reload import Reloaded
 from rtrd.version import __version__
-from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.vrps.notation import VRPEdit
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm import Reasons
 from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_entries import RouterKey
 from tests.lab import programs
 from tests.lab.loop_thread import LoopThread
 from tests.lab.statuses import NamedCache, status, would_change

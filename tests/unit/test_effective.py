@@ -2,9 +2,9 @@
 
 import pytest
 
-from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.slurm import KeyFilter
 from rtrlib.vrp import PACKED, VRP, pack
+from rtrlib.vrp_entries import RouterKey
 from tests.lab.effective_story import Cache, EffectiveStory, OnExpire
 
 A, B, C = (VRP("192.0.2.0/24", 24, asn) for asn in (64500, 64501, 64502))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bench import generate, lines
 from rtrd.policy import Policy
-from rtrd.vrps import packed
+from rtrlib import packed
 from tests.lab.engine_story import EngineStory, take
 
 VRPS = generate.vrps(2000)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from rtrd.rtr import relay
 from rtrd.rtr.relay import MOST_SINGLE, Updates
-from rtrd.vrps.entries import RouterKey
 from rtrd.vrps.router_keys import KeySet
 from rtrlib.vrp import VRP, unpack
+from rtrlib.vrp_entries import RouterKey
 from rtrlib.vrp_set import VRPChanges
 from tests.lab.strategies import vrps
 from tests.lab.vrp_sets import packed, set_of

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.rtr import pdu
-from rtrd.vrps import packed
+from rtrlib import packed
 from rtrlib.rtr_pdus import ErrorCode
 from rtrlib.vrp import PACKED
 from tests.lab import rtr_wire

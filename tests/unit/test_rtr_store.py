@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.pdu import CacheResponse, EndOfData, RouterKeyPDU
 from rtrd.rtr.store import Response, Store, update_with
-from rtrd.vrps import packed
-from rtrd.vrps.entries import RouterKey
+from rtrlib import packed
+from rtrlib.vrp_entries import RouterKey
 from rtrlib.vrp import PACKED
 from tests.lab.rtr_wire import Prefix, pdus
 

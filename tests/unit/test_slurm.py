@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.vrps.entries import RouterKey
-from rtrd.vrps.json_lines import line_of
 from rtrd.vrps.slurm import KeyFilter, Slurm, SlurmError, check_overlaps, parse
+from rtrlib.json_lines import line_of
 from rtrlib.vrp import VRP
+from rtrlib.vrp_entries import RouterKey
 from rtrlib.vrp_set import VRPFilter
 from tests.lab.slurm_text import slurm_text
 from tests.lab.strategies import filters, vrps

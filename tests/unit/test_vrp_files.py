@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.vrps import files, json_file, packed
-from rtrd.vrps.entries import MAX_FAULTS, RouterKey, VRPFile, VRPFileError, key_entries
-from rtrlib import children
+from rtrd.vrps import files, json_file
+from rtrlib import children, packed
+from rtrlib.vrp_entries import MAX_FAULTS, RouterKey, VRPFile, VRPFileError, key_entries
 from tests.unit.test_vrp_packed import Tuple, pack, unpack, vrps
 
 SKI = "5D4250E2D81D4448D8A29EFCE91D29FF075EC9E2"

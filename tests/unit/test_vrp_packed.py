@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.vrps import packed
-from rtrd.vrps.packed import VRP_SIZE
+from rtrlib import packed
+from rtrlib.packed import VRP_SIZE
 from rtrlib.vrp import PACKED
 
 Tuple: TypeAlias = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int, int]

@@ -12,8 +12,8 @@
  *
  * The folder, in the order to read it: entry.h, vrpset_table.h (where entries lie), crowd.h and .c (many of one
  * prefix), lengths.h and .c (which prefix lengths are worth a look), filters.c (SLURM's), vrpset.c (staging), apply.c
- * (what comes into force), validate.c (questions and lists), vrp_list.c; vrp_twins.c (two sets, for threads) and
- * rtr_order.c stand alone. It uses base/ only.
+ * (what comes into force), validate.c (questions and lists), vrp_list.c; vrp_twins.c (two sets, for threads),
+ * vrp_lines.c (of files) and rtr_order.c stand alone. It uses base/ only.
  *
  * Memory: a set and a list of VRPs belong to whoever made them, who frees them (vrpset_free, vrp_list_free). Everything
  * else that a function is given is read, or copied, before it returns; only vrpset_take's list must stay until the

@@ -11,7 +11,7 @@ from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
-from rtrd.vrps import packed
+from rtrlib import packed
 from rtrlib.vrp import PACKED
 
 MAX_FAULTS: Final = 20
@@ -54,7 +54,7 @@ class VRPFile:
     """What a VRP file holds."""
 
     packed: bytes
-    """Packed VRPs (announce = 1), each once, in the order of rtrd.vrps.packed."""
+    """Packed VRPs (announce = 1), each once, in the order of rtrlib.packed."""
     router_keys: tuple[RouterKey, ...] = ()
     """Sorted, each once."""
     faults: list[str] = field(default_factory=list)
@@ -83,9 +83,9 @@ class Entries:
         self._bad = 0
 
     def add(self, vrp: bytes) -> None:
-        """Take a packed VRP."""
+        """Take a packed VRP, or several."""
         self._vrps += vrp
-        self.seen += 1
+        self.seen += len(vrp) // PACKED.size
         if self.seen >= self._look_at:
             self._look()
 

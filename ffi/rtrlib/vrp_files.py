@@ -1,0 +1,210 @@
+"""Files of VRPs: JSON and CSV, as validators write them; and the table's VRPs written so.
+
+Entries that can't be used are counted, and whoever reads decides how many of them a file may have. JSON is read by what
+is given for it: `read_json` takes the whole text; the daemon has a reader that never holds all of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Final, NoReturn, TypeAlias
+
+from rtrlib import vrp_csv
+from rtrlib.json_lines import line_of
+from rtrlib.records import PFXRecord, SPKIRecord
+from rtrlib.vrp_entries import Entries, RouterKey, VRPFileError, key_entries, pack_entry
+
+__all__ = ["read_file", "take_entries", "to_csv", "to_json"]
+
+ReadJSON: TypeAlias = Callable[[Callable[[int], bytes], Entries], None]
+"""Takes the entries of a JSON text, of which the first argument gives the next octets, at most so many."""
+MOST_JSON: Final = 1 << 28
+"""Octets of a JSON text that is read as a whole."""
+MAX_OCTETS: Final = 1 << 29
+"""A VRP file, unpacked, is refused above this: the real ones have less than 0.1 GB, those with all details 0.3."""
+_HEAD: Final = 4096
+_BOM: Final = b"\xef\xbb\xbf"
+
+_PACKED: Final = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"PK\x03\x04", "zip"),
+)
+_OTHERS: Final = (
+    (rb"\xff\xfe|\xfe\xff|[{\[\"A-Za-z]\0|\0[{\[\"A-Za-z]", "text in UTF-16"),
+    (rb"<", "XML or HTML"),
+    (rb"roa-set\b|aspa-set\b", "a configuration of OpenBGPD"),
+    (rb"(?:define\b|roa table\b|route\s+\S+\s+max\b|roa\s+\S+\s+max\b|protocol static\b)", "a configuration of BIRD"),
+    (rb"route6?:", "RPSL"),
+    (rb"[^\n,]*;[^\n,]*;", "separated by semicolons"),
+    (rb"[^\n,]*\t[^\n,]*\t", "separated by tabs"),
+)
+
+
+class _Octets(io.RawIOBase):
+    """A file's octets without the byte order mark, and never more of them than a VRP file has."""
+
+    def __init__(self, path: str, file: io.BufferedIOBase) -> None:
+        self._path = path
+        self._file = file
+        self._left = MAX_OCTETS
+
+    def readable(self) -> bool:
+        """Tell io that this is to be read."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read some octets."""
+        octets = self._file.read(len(buffer))
+        self._left -= len(octets)
+        if self._left < 0:
+            raise VRPFileError(f"{self._path}: more than {MAX_OCTETS >> 20} MiB: this is not a VRP file")
+        buffer[: len(octets)] = octets
+        return len(octets)
+
+
+def take_entries(file: io.BufferedReader[Any], entries: Entries, read_json: ReadJSON) -> None:
+    """Take all entries of a file, packed by gzip or not; JSON and CSV are told apart by the first character.
+
+    Raises VRPFileError for another format, and what the file raises.
+    """
+    if file.peek(2)[:2] == b"\x1f\x8b":
+        _take(gzip.GzipFile(fileobj=file), entries, read_json, packed=True)
+    else:
+        _take(file, entries, read_json)
+
+
+def _take(
+    file: io.BufferedReader[Any] | gzip.GzipFile, entries: Entries, read_json: ReadJSON, *, packed: bool = False
+) -> None:
+    path = entries.path
+    octets = io.BufferedReader(_Octets(path, file), 1 << 16)
+    if octets.peek(3)[:3] == _BOM:
+        octets.read(3)
+    head = octets.peek(_HEAD)[:_HEAD].lstrip()
+    if not head:
+        blank = octets.peek(1)
+        raise VRPFileError(
+            f"{path}:1: the file {'begins with nothing but blanks' if len(blank) >= _HEAD else 'is empty'}"
+        )
+    if head[:1] in (b"{", b"[") and head[1:2] != b"\0":
+        read_json(octets.read1, entries)
+        return
+    _want_csv(path, head, packed=packed)
+    vrp_csv.read(octets, entries)
+
+
+def _want_csv(path: str, head: bytes, *, packed: bool) -> None:
+    """Raise VRPFileError with the name of the format, if it is another one that people have."""
+    for magic, name in _PACKED:
+        if head.startswith(magic):
+            _not(path, f"packed by {name}" + (" twice" if packed and name == "gzip" else ""))
+    for pattern, name in _OTHERS:
+        if re.match(pattern, head):
+            _not(path, name)
+
+
+def _not(path: str, what: str) -> NoReturn:
+    raise VRPFileError(f"{path}: this is {what}: expected JSON, or CSV with commas, packed by gzip or not")
+
+
+def read_file(path: str | PathLike[str]) -> bytes:
+    """Give the packed VRPs of a file all of whose entries can be used.
+
+    OSError: it can't be read. VRPFileError: what is wrong, with the file and, where there is one, the line.
+    """
+    name = fspath(path)
+    entries = Entries(name)
+    text: list[bytes] = []
+    try:
+        with Path(name).open("rb") as file:
+            take_entries(file, entries, lambda more, taken: read_json(more, taken, text))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise VRPFileError(f"{name}: {error}") from error
+    found = entries.file(0)
+    return found.packed
+
+
+def read_json(more: Callable[[int], bytes], entries: Entries, text: list[bytes]) -> None:
+    """Take the entries of a JSON text as a whole. VRPFileError for another format."""
+    size = 0
+    while piece := more(1 << 20):
+        text.append(piece)
+        size += len(piece)
+        if size > MOST_JSON:
+            raise VRPFileError(f"{entries.path}: more than {MOST_JSON >> 20} MiB of JSON")
+    whole = b"".join(text)
+    try:
+        found = json.loads(whole)
+    except json.JSONDecodeError as error:
+        raise VRPFileError(f"{entries.path}:{error.lineno}: JSON is malformed: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise VRPFileError(f"{entries.path}: JSON is malformed: {error}") from None
+    roas = found.get("roas") if isinstance(found, dict) else found
+    if not isinstance(roas, list):
+        raise VRPFileError(f'{entries.path}:1: expected {{"roas": [...]}}')
+    for index, roa in enumerate(roas):
+        try:
+            entries.add(_of_roa(roa))
+        except (TypeError, ValueError) as error:
+            line = line_of(whole.decode(errors="replace"), ("roas", index) if isinstance(found, dict) else (index,))
+            raise VRPFileError(f"{entries.path}:{line}: roas[{index}]: {error}") from None
+
+
+def _of_roa(roa: object) -> bytes:
+    if not isinstance(roa, dict):
+        raise TypeError("expected an object")
+    for name in ("asn", "prefix"):
+        if name not in roa:
+            raise ValueError(f"{name!r} is missing")
+    asn, prefix, most = roa["asn"], roa["prefix"], roa.get("maxLength")
+    if isinstance(asn, bool) or not isinstance(asn, int | float | str):
+        raise TypeError("asn is neither a number nor text")
+    if not isinstance(prefix, str):
+        raise TypeError("prefix is not text")
+    if isinstance(most, bool) or not isinstance(most, int | float | None):
+        raise TypeError("maxLength is not a number")
+    return pack_entry(asn, prefix, most)
+
+
+def to_json(records: Iterable[PFXRecord], keys: Iterable[SPKIRecord]) -> Iterator[str]:
+    """Write VRPs as rpki-client, Routinator and StayRTR do, and router keys as rpki-client does; piece by piece."""
+    yield '{\n"roas": ['
+    between = "\n"
+    for asn, prefix, least, most in records:
+        yield f'{between}{{"asn": {asn}, "prefix": "{prefix}/{least}", "maxLength": {most}}}'
+        between = ",\n"
+    written = key_entries(RouterKey(*key) for key in keys)
+    yield "\n]" + (f',\n"bgpsec_keys": {json.dumps(written)}' if written else "") + "\n}\n"
+
+
+def to_csv(records: Iterable[PFXRecord]) -> Iterator[str]:
+    """Write VRPs as Routinator does, line by line; RTR does not tell the trust anchor."""
+    yield "ASN,IP Prefix,Max Length,Trust Anchor\n"
+    for asn, prefix, least, most in records:
+        yield f"AS{asn},{prefix}/{least},{most},\n"
+
+
+def written(pieces: Iterable[str], path: str | PathLike[str] | None) -> str:
+    """Give the text; with a path, write it to that file instead, which is replaced as a whole. OSError."""
+    if path is None:
+        return "".join(pieces)
+    file = Path(path)
+    new = file.with_name(f".{file.name}.new")
+    try:
+        with gzip.open(new, "wt") if file.suffix == ".gz" else new.open("w", encoding="ascii") as out:
+            out.writelines(pieces)
+        new.replace(file)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    return ""

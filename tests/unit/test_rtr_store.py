@@ -10,8 +10,8 @@ from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.pdu import CacheResponse, EndOfData, RouterKeyPDU
 from rtrd.rtr.store import Response, Store, update_with
 from rtrlib import packed
-from rtrlib.vrp_entries import RouterKey
 from rtrlib.vrp import PACKED
+from rtrlib.vrp_entries import RouterKey
 from tests.lab.rtr_wire import Prefix, pdus
 
 KEYS = [RouterKey(64500 + number, bytes([number] * 20), b"key %d" % number) for number in range(4)]

@@ -146,7 +146,7 @@ container: $(if $(RTRD_DEB),,deb)
 	cp $(or $(RTRD_DEB),$(package)/rtrd_*.deb) $(container)/rtrd.deb
 	mmdebstrap --quiet --mode=root --variant=minbase --components=main --aptopt='APT::Install-Recommends "false"' \
 	    --customize-hook='copy-in $(container)/rtrd.deb /root' \
-	    --customize-hook='chroot "$$1" apt-get install -y -q /root/rtrd.deb && rm "$$1/root/rtrd.deb"' \
+	    --customize-hook='chroot "$$1" apt-get install -y -q /root/rtrd.deb openssh-client && rm "$$1/root/rtrd.deb"' \
 	    bookworm $(container)/root.tar
 	rm $(container)/rtrd.deb
 	buildah build --isolation chroot --tag $(image) --file packaging/Containerfile $(container)

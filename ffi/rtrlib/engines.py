@@ -41,7 +41,7 @@ class Engines:
 
     def _of(self, server: Server) -> Connect:
         wanted = "native" if server.beyond_librtr() else server.engine or self._default
-        if wanted == "native" and not isinstance(server, SSHServer):
+        if wanted == "native" and not (isinstance(server, SSHServer) and server.password is not None):
             return self._native
         if self._librtr is None:
             self._librtr = self._load_librtr()

@@ -5,6 +5,7 @@ The protocol is `NativeSession`'s, TLS is `TLSChannel`'s; here are the socket an
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import os
@@ -17,7 +18,8 @@ from rtrlib.faults import Fault, FaultError, ended, unreachable
 from rtrlib.link import Ended, Event, LinkEnded, Resume
 from rtrlib.native_session import NativeSession
 from rtrlib.preparation import Needs, Preparation, addresses_of
-from rtrlib.servers import Intervals, Server, TCPServer, TLSServer
+from rtrlib.servers import Intervals, Server, SSHServer, TCPServer, TLSServer
+from rtrlib.ssh import SSHKeys, SSHProcess
 from rtrlib.tcp_auth import Signature, sign, why_not
 from rtrlib.tls import TLSChannel
 
@@ -107,6 +109,8 @@ class NativeLink:
         self._session: NativeSession | None = None
         self._unsent = b""
         self._preparation: Preparation | None = None
+        self._ssh: SSHProcess | None = None
+        """What the socket leads to, if it is no network's."""
         try:
             # The one descriptor that is watched from outside: what it watches in turn changes.
             self._epoll = select.epoll()
@@ -159,7 +163,7 @@ class NativeLink:
         if self._channel is not None:
             return self._receive(self._channel, limit, now)
         if self._preparation is not None:
-            return 0, self._prepared(self._preparation)
+            return 0, self._prepared(self._preparation, now)
         if self._socket is not None and self._epoll.poll(0):
             return 0, self._connected(self._socket, now)
         return 0, []
@@ -184,16 +188,20 @@ class NativeLink:
                 self._unsent += self._channel.take_octets()
             self._say_farewell(self._socket, self._unsent)
             self._socket.close()
+        if self._ssh is not None:
+            self._ssh.close()
 
     def forked(self) -> None:
         """Close the child's descriptors of it."""
         self._epoll.close()
         if self._socket is not None:
             self._socket.close()
+        if self._ssh is not None:
+            self._ssh.forked()
         if self._preparation is not None:
             forks.close(self._preparation.done)
 
-    def _prepared(self, preparation: Preparation) -> list[Event]:
+    def _prepared(self, preparation: Preparation, now: float) -> list[Event]:
         if not self._epoll.poll(0):
             return []
         self._epoll.unregister(preparation.done)
@@ -202,7 +210,23 @@ class NativeLink:
         if preparation.needs is None:
             return [Ended(Fault.UNREACHABLE, preparation.error)]
         self._needs = preparation.needs
+        if isinstance(self._server, SSHServer) and self._needs.ssh is not None:
+            return self._start_ssh(self._server, self._needs.ssh, now)
         return self._connect()
+
+    def _start_ssh(self, server: SSHServer, keys: SSHKeys, now: float) -> list[Event]:
+        """Begin at once: ssh keeps what is sent until it is connected."""
+        try:
+            self._ssh = SSHProcess(server, keys)
+        except LinkEnded as error:
+            return [Ended(error.kind, str(error))]
+        self._socket = self._ssh.socket
+        self._epoll.register(self._socket, select.EPOLLIN)
+        self._epoll.register(self._ssh.stderr(), select.EPOLLIN)
+        self._channel = _Plain()
+        events = self._begin(now)
+        self._flush()
+        return events
 
     def _connect(self) -> list[Event]:
         """Try the next address, until one takes time; none is left: the end."""
@@ -250,6 +274,9 @@ class NativeLink:
     def _receive(self, channel: Channel, limit: int, now: float) -> tuple[int, list[Event]]:
         assert self._socket is not None
         self._flush()
+        if self._ssh is not None and not self._ssh.listen():
+            with contextlib.suppress(OSError):  # it was before
+                self._epoll.unregister(self._ssh.stderr())
         try:
             octets = self._socket.recv(limit)
         except BlockingIOError:
@@ -282,6 +309,8 @@ class NativeLink:
             return Ended(Fault.UNREACHABLE, channel.ended(os.strerror(error) if error else ""))
         kind = Fault.SILENT if error == errno.ETIMEDOUT else Fault.CLOSED
         session.broke()
+        if self._ssh is not None and (said := self._ssh.why()) is not None:
+            return Ended(*said)
         hint = "" if session.heard or session.in_pdu else channel.hint
         return Ended(kind, ended(error, in_pdu=session.in_pdu, heard=session.heard) + hint)
 

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple, TypeAlias
 from rtrlib.faults import Fault
 from rtrlib.key_files import KeyFileError, read_password
 from rtrlib.link import LinkEnded
-from rtrlib.servers import Server, TCPServer, TLSServer
+from rtrlib.servers import Server, SSHServer, TCPServer, TLSServer
+from rtrlib.ssh import SSHKeys, keys_of
 from rtrlib.tcp_auth import Signature
 from rtrlib.tls import client_context
 
@@ -35,6 +36,7 @@ class Needs(NamedTuple):
     addresses: list[Address]
     tls: ssl.SSLContext | None = None
     signature: Signature | None = None
+    ssh: SSHKeys | None = None
 
 
 class Preparation:
@@ -86,6 +88,9 @@ class Preparation:
     def _find(self) -> Needs:
         server = self._server
         tls, signature = None, None
+        if isinstance(server, SSHServer):
+            self.doing = "reading the keys of SSH"
+            return Needs([], ssh=keys_of(server))  # ssh resolves the name
         if isinstance(server, TLSServer):
             self.doing = "reading the files of TLS"
             tls = client_context(server)

@@ -65,9 +65,9 @@ class RTRManager(Lookups):
     ) -> None:
         """Check everything; connect to nothing.
 
-        One cache at `host` and `port`, or `groups`. Intervals in seconds (RFC 8210 section 6);
-        `intervals="cache"`: what End of Data says replaces them. Callbacks: see `start`. `engine`: what speaks RTR with
-        a cache that does not say so itself: librtr, or the native client of this package. SSH is always librtr's; what
+        One cache at `host` and `port`, or `groups`. Intervals in seconds (RFC 8210 section 6); `intervals="cache"`:
+        what End of Data says replaces them. Callbacks: see `start`. `engine`: what speaks RTR with a cache that does
+        not say so itself: librtr, or the native client of this package. SSH with a password is always librtr's; what
         librtr has not (TLS, signed TCP, a device to connect by) is always the native client's. `isolated`: one child
         process for each cache that librtr speaks with, with `memory_limit` bytes of address space; else librtr's
         threads run in this process. With the native engine `memory_limit` bounds the VRPs that a cache may send.

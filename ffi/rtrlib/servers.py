@@ -216,7 +216,8 @@ class SSHServer(Server):
 
     `private_key` and `host_key` are paths: a private key without a passphrase; the cache's public key, or a
     known_hosts file. Without `host_key` any host is believed to be the cache. Exactly one of `private_key` and
-    `password`, and no `host_key` with a password (librtr 0.8.0 cannot do both); RTRInitError otherwise.
+    `password`, and no `host_key` with a password (librtr 0.8.0 cannot do both); RTRInitError otherwise. The native
+    engine runs OpenSSH's ssh; a password is always librtr's.
     """
 
     transport = "ssh"
@@ -233,8 +234,8 @@ class SSHServer(Server):
             raise RTRInitError(f"the SSH cache {self.host} needs a username")
         if (self.private_key is None) == (self.password is None):
             raise RTRInitError(f"the SSH cache {self.host} needs either a private key or a password")
-        if self.engine == "native":
-            raise RTRInitError(f"the SSH cache {self.host}: the native engine has TCP only; leave the engine out")
+        if self.engine == "native" and self.password is not None:
+            raise RTRInitError(f"the SSH cache {self.host}: the native engine takes a private key, and no password")
         if self.password is not None and self.host_key is not None:
             raise RTRInitError(
                 f"the SSH cache {self.host}: librtr 0.8 checks no host key when it uses a password; use a private key"

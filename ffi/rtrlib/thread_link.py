@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Final
 
 from rtrlib import forks
 from rtrlib.causes import NOT_STARTED
 from rtrlib.faults import Fault
 from rtrlib.frames import Decoder
+from rtrlib.key_files import KeyFileError
 from rtrlib.librtr import ffi, lib
 from rtrlib.link import Event, LinkEnded, Resume
 from rtrlib.servers import Intervals, Server, SSHServer
+from rtrlib.ssh import known_hosts
 
-__all__ = ["QUEUE_LIMIT", "LibrtrLink", "ThreadLink", "known_hosts", "options_of"]
+__all__ = ["QUEUE_LIMIT", "LibrtrLink", "ThreadLink", "options_of"]
 
 QUEUE_LIMIT: Final = 256 << 20
 """Bytes that may wait between librtr and its reader: 11 million changes."""
 
-SSH_PORT: Final = 22
-KEY_TYPES: Final = ("ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-")
-"""How a public key begins; what begins otherwise is a line of known_hosts (sshd(8))."""
 
-
-def known_hosts(server: SSHServer) -> str | None:
-    """Return the host key as lines of known_hosts, whichever of the two the file holds. LinkEnded: unreadable."""
-    if server.host_key is None:
-        return None
+def _known_hosts(server: SSHServer) -> str | None:
+    """LinkEnded: the file can't be used."""
     try:
-        lines = Path(server.host_key).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        why = f"the host key {server.host_key} cannot be read: {error}"
-        raise LinkEnded(why, Fault.UNREACHABLE) from error
-    host = server.host if int(server.port) == SSH_PORT else f"[{server.host}]:{server.port}"
-    return "".join(f"{host} {line}\n" if line.startswith(KEY_TYPES) else f"{line}\n" for line in lines)
+        return known_hosts(server)
+    except KeyFileError as error:
+        raise LinkEnded(str(error), Fault.UNREACHABLE) from error
 
 
 def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | None]:
@@ -46,7 +38,7 @@ def options_of(server: Server, intervals: Intervals) -> dict[str, str | int | No
         "bind": server.bind,
         "username": ssh.username if ssh else None,
         "private_key": ssh.private_key if ssh else None,
-        "host_key": known_hosts(ssh) if ssh else None,
+        "host_key": _known_hosts(ssh) if ssh else None,
         "password": ssh.password if ssh else None,
         "connect_timeout": server.connect_timeout,
         "keepalive": server.keepalive,

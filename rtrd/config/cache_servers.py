@@ -24,7 +24,8 @@ def cache_server(server: CacheServer, keepalive: int) -> Server:
     host, common = str(server.host), _common(server, keepalive)
     if server.transport == "ssh":
         user, key, host_key = server.user or "", _text(server.key), _text(server.host_key)
-        return SSHServer(host, server.port, username=user, private_key=key, host_key=host_key, **common)
+        engine = server.engine
+        return SSHServer(host, server.port, username=user, private_key=key, host_key=host_key, engine=engine, **common)
     return TCPServer(
         host,
         server.port,

@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import socket
 import stat
 import subprocess
@@ -120,8 +121,7 @@ def look(examined: Examined, path: Path, who: Account) -> list[FileFault]:
 def _questions(root: Node) -> Iterator[_Question]:
     for group in _items(root, "caches", "groups"):
         for server in _items(group, "servers"):
-            look_at_key = _file if server.get("transport", "tcp") == "ssh" else _key_file
-            yield from _paths(server, ("key",), look_at_key)
+            yield from _paths(server, ("key",), _file if server.get("engine") == "librtr" else _key_file)
             yield from _paths(server, ("ca", "certificate", "host-key"), _file)
             yield from _signing(server, "warning")
     for file in _items(root, "slurm"):
@@ -289,11 +289,16 @@ def _of_the_kernel(root: Node) -> Iterator[tuple[int, str, Severity]]:
     """Say what is wanted and this kernel has not: signed TCP, addresses, devices."""
     for group in _items(root, "caches", "groups"):
         for server in _items(group, "servers"):
-            for line, what in (*_unsigned(server), *_from_where(server)):
+            for line, what in (*_unsigned(server), *_from_where(server), *_without_ssh(server)):
                 yield line, what, "warning"
     for clients in _items(root, "rtr-server", "clients"):
         for line, what in _unsigned(clients):
             yield line, what, "fault"
+
+
+def _without_ssh(server: Node) -> Iterator[tuple[int, str]]:
+    if server.get("transport") == "ssh" and server.get("engine") != "librtr" and shutil.which("ssh") is None:
+        yield server.line, f"{server.path}: transport ssh needs the program ssh: apt install openssh-client"
 
 
 def _unsigned(found: Node) -> Iterator[tuple[int, str]]:

@@ -1,9 +1,10 @@
-"""librtr's SSH transport: to a real sshd with an RTR subsystem, and to StayRTR's own SSH server."""
+"""SSH, by librtr and by OpenSSH's ssh: to a real sshd with an RTR subsystem, and to StayRTR's own SSH server."""
 
 import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,10 @@ import pytest
 
 from rtrd.demo.lab import Lab, Process, find_program, free_port
 from rtrlib import CacheGroup, RTRInitError, RTRManager, RTRSocket, SSHServer
+from tests.lab.daemons import At, Daemon
 from tests.lab.rtr_caches import ONE, STAYRTR, InForce, MakeStayRTR, run
+from tests.lab.stayrtr import write_vrp_file
+from tests.lab.wait import SECONDS, wait_until
 
 SSHD = "as root: apt-get install openssh-server"
 KEYGEN = "as root: apt-get install openssh-client"
@@ -155,3 +159,140 @@ def test_failed_attempts_leave_no_descriptor_behind(sshd: int, folder: Path, con
         run(manager, lambda: cache.error, "another failure")
         counts.append(len(list(Path(f"/proc/{cache.pid}/fd").iterdir())))
     assert abs(counts[-1] - counts[0]) <= 1, "the next attempt may have begun, but none leaves one behind"
+
+
+# -- the native engine, which runs OpenSSH's ssh
+
+
+Native = Callable[..., tuple[RTRManager, InForce, RTRSocket]]
+
+
+@pytest.fixture
+def native(folder: Path, connect: Connect) -> Native:
+    """Open a manager with an SSH cache that ssh is run for, with the right keys unless told otherwise."""
+
+    def start(port: int, key: str = "user", host: str | None = "host.pub", **more: Any) -> Any:
+        named = None if host is None else str(folder / host)
+        return connect(port, engine="native", private_key=str(folder / key), host_key=named, **more)
+
+    return start
+
+
+def children() -> set[int]:
+    """The processes of ours that run."""
+    found = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return {int(pid) for pid in found if "ssh" in Path(f"/proc/{pid}/comm").read_text()}
+
+
+def failed(started: tuple[RTRManager, InForce, RTRSocket]) -> str:
+    manager, seen, cache = started
+    run(manager, lambda: cache.error, "the failure")
+    assert not any(seen.history)
+    return str(cache.error)
+
+
+def test_native_with_a_key_and_the_key_of_the_host(sshd: int, native: Native) -> None:
+    before = children()
+    manager, seen, cache = native(sshd)
+    run(manager, lambda: cache.in_sync, "a sync through ssh and sshd")
+    assert len(seen.now) == 1
+    (pid,) = children() - before
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    assert b"BatchMode=yes" in words
+    environment = Path(f"/proc/{pid}/environ").read_bytes()
+    assert b"SSH_AUTH_SOCK" not in environment
+    manager.close()
+    assert children() == before, "it ends with the session"
+
+
+def test_native_with_known_hosts_or_any_host(sshd: int, folder: Path, native: Native) -> None:
+    (folder / "hosts").write_text(f"[127.0.0.1]:{sshd} {(folder / 'host.pub').read_text()}")
+    for host in ("hosts", None):
+        manager, _, cache = native(sshd, host=host)
+        run(manager, lambda cache=cache: cache.in_sync, "a sync")  # type: ignore[misc]
+
+
+def test_native_a_session_goes_on_after_ssh_was_killed(sshd: int, native: Native) -> None:
+    before = children()
+    manager, seen, cache = native(sshd)
+    run(manager, lambda: cache.in_sync, "a sync")
+    (pid,) = children() - before
+    os.kill(pid, signal.SIGKILL)
+    run(manager, lambda: cache.restarts and cache.in_sync, "another sync")
+    assert len(seen.now) == 1
+
+
+def test_native_says_what_is_wrong(sshd: int, folder: Path, native: Native) -> None:
+    os.mkfifo(folder / "fifo", 0o600)
+    (folder / "rubbish").write_text("rubbish")
+    (folder / "rubbish").chmod(0o600)
+    shutil.copy(folder / "user", folder / "open")
+    (folder / "open").chmod(0o644)
+    free = free_port("127.0.0.1")
+    for options, says in (
+        ({"host": "stranger.pub"}, f"SSH: the cache's host key is not one of {folder}/stranger.pub"),
+        ({"key": "stranger"}, f"SSH: the cache does not take our key for the user {USER}"),
+        ({"key": "absent"}, f"the key {folder}/absent cannot be read: No such file or directory"),
+        ({"key": "rubbish"}, f"SSH: the key {folder}/rubbish is not usable: "),
+        ({"key": "open"}, f"the key {folder}/open has mode 0644, so others may use it"),
+        ({"key": "fifo"}, f"the key {folder}/fifo is not a file"),
+        ({"host": "fifo"}, f"the host key {folder}/fifo is not a file"),
+        ({"host": "absent.pub"}, f"the host key {folder}/absent.pub cannot be read: No such file or directory"),
+        ({"port": free}, f"SSH: connect to host 127.0.0.1 port {free}: Connection refused"),
+    ):
+        started = native(**{"port": sshd, **options})
+        assert failed(started).startswith(says)
+        assert started[2].fault == "unreachable"
+
+
+def test_native_without_the_subsystem(sshd: int, folder: Path, lab: Lab, native: Native) -> None:
+    config = (folder / "sshd_config").read_text()
+    port = free_port("127.0.0.1")
+    (folder / "other_config").write_text(config.replace(f"Port {sshd}", f"Port {port}").replace("rpki-rtr", "other"))
+    argv = [find_program("sshd", SSHD), "-D", "-e", "-f", str(folder / "other_config")]
+    lab.start(Process("sshd2", argv, folder)).wait_listening(port)
+    assert failed(native(port)) == "SSH: the cache has no subsystem rpki-rtr"
+
+
+def test_native_without_ssh(sshd: int, native: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert failed(native(sshd)) == "the program ssh is missing: apt install openssh-client"
+
+
+def test_native_with_stayrtr_itself(folder: Path, lab: Lab, native: Native) -> None:
+    keygen(folder / "rsa", "-t", "rsa", "-m", "PEM")
+    port, file = free_port("127.0.0.1"), folder / "cache.json"
+    write_vrp_file(file, [ONE])
+    argv = [find_program("stayrtr", STAYRTR), "-bind", f"127.0.0.1:{free_port('127.0.0.1')}", "-cache", str(file)]
+    argv += ["-checktime=false", "-metrics.addr", "127.0.0.1:0", "-ssh.bind", f"127.0.0.1:{port}"]
+    argv += ["-ssh.key", str(folder / "rsa"), "-ssh.method.key", "-ssh.auth.user", "router"]
+    argv += ["-ssh.auth.key.file", str(folder / "user.pub")]
+    lab.start(Process("stayrtr", argv, folder)).wait_listening(port)
+    manager, seen, cache = native(port, host="rsa.pub", username="router")
+    run(manager, lambda: cache.in_sync, "a sync")
+    assert len(seen.now) == 1
+
+
+def test_ssh_ends_with_a_program_that_was_killed(sshd: int, folder: Path) -> None:
+    program = f"""
+import time
+from rtrlib import *
+manager = RTRManager(engine="native", groups=[CacheGroup(1, [SSHServer(
+    "127.0.0.1", {sshd}, username={USER!r}, private_key="{folder}/user", host_key="{folder}/host.pub")])])
+manager.start(timeout={SECONDS})
+print(open("/proc/self/task/%d/children" % __import__("threading").enumerate()[1].native_id).read(), flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pids = process.stdout.readline().split()
+        process.kill()
+    assert len(pids) == 1
+    wait_until(lambda: not Path(f"/proc/{pids[0]}").exists(), "the end of ssh")
+
+
+def test_the_daemon_by_ssh(sshd: int, folder: Path, lab: Lab) -> None:
+    options = {"transport": "ssh", "user": USER, "key": str(folder / "user"), "host-key": str(folder / "host.pub")}
+    daemon = lab.start(Daemon(lab.folder, [At("127.0.0.1", sshd)], options=options))
+    server = daemon.wait_vrps(1)["groups"][0]["servers"][0]
+    assert (server["transport"], server["state"], server["pid"]) == ("ssh", "ESTABLISHED", None)

@@ -11,8 +11,10 @@ from typing import Any, Final, Literal
 from rtrd.base import log
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.errors import ConflictError
+from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.notation import said
 from rtrd.base.registry import Problem, Registry, Samples
+from rtrd.cache_keys import changed
 from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
 from rtrd.config import Group
@@ -54,6 +56,8 @@ class Caches:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._unusable: dict[RTRSocket, str] = {}
+        """Why the changed files of these caches can't be used."""
 
     def open(self) -> None:
         """Connect."""
@@ -82,6 +86,21 @@ class Caches:
     def retry_failed(self) -> list[RTRSocket]:
         """Ask the caches that failed now; give them."""
         return self._ask([cache for cache in self.all() if cache.error is not None], "the configuration was read again")
+
+    async def reread_keys(self) -> list[RTRSocket]:
+        """Connect anew to the caches whose files of keys have changed; give them.
+
+        Where they can't be used the session stays as it is, and that is a problem until the next look.
+        """
+        self._unusable = {}
+        try:
+            found = await in_thread(PATIENCE, changed, [cache.picture() for cache in self.all()])
+        except OSError as error:
+            logger.warning("the keys of caches were not looked at again", why=error.strerror)
+            return []
+        self._unusable = {each.cache: each.fault for each in found if each.fault is not None}
+        good = {each.cache for each in found if each.fault is None}
+        return self._ask([cache for cache in self.all() if cache in good], "their keys were renewed")
 
     def _ask(self, caches: list[RTRSocket], why: str) -> list[RTRSocket]:
         if caches:
@@ -191,7 +210,10 @@ class Caches:
     def problems(self) -> Iterator[Problem]:
         """Give what is wrong with them."""
         previous = self._effective.snapshot_expires if self._effective.snapshot_used else None
-        return problems(self.groups(), self._clock.wall(), previous)
+        yield from problems(self.groups(), self._clock.wall(), previous)
+        for cache, fault in self._unusable.items():
+            what = f"the next connection to cache {cache} will fail: {fault}"
+            yield Problem(what, None, "warning", f"keys {cache.index}")
 
     def status(self) -> list[dict[str, Any]]:
         """Give the groups and their caches, as `rtrd status --json` has them."""

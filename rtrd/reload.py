@@ -36,7 +36,7 @@ class Reloaded(NamedTuple):
     changes: list[Difference]
     """Of the configuration."""
     reconnected: list[str]
-    """The caches that had failed, and are asked now."""
+    """The caches that had failed, or whose keys have changed: they are asked now."""
 
 
 class Reloading:
@@ -122,7 +122,8 @@ class Reloading:
         if self._relay is not None and secrets is not None:
             self._relay.renew_secrets(secrets)
         self._routers.look_again()
-        return Reloaded(changes, [str(cache) for cache in self._caches.retry_failed()])
+        asked = self._caches.retry_failed() + await self._caches.reread_keys()
+        return Reloaded(changes, [str(cache) for cache in asked])
 
     async def _apply(self, new: Config) -> None:
         old = self.in_force

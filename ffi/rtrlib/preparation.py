@@ -20,7 +20,7 @@ from rtrlib.ssh import SSHKeys, keys_of
 from rtrlib.tcp_auth import Signature
 from rtrlib.tls import client_context
 
-__all__ = ["Address", "Needs", "Preparation", "addresses_of"]
+__all__ = ["Address", "Needs", "Preparation", "addresses_of", "read_keys"]
 
 HUNG_LIMIT: Final = 3
 """Threads of one server that were given up and have not ended: while there are so many, it gets no other."""
@@ -87,18 +87,23 @@ class Preparation:
 
     def _find(self) -> Needs:
         server = self._server
-        tls, signature = None, None
+        self.doing = "reading the files of its keys"
+        found = read_keys(server)
         if isinstance(server, SSHServer):
-            self.doing = "reading the keys of SSH"
-            return Needs([], ssh=keys_of(server))  # ssh resolves the name
-        if isinstance(server, TLSServer):
-            self.doing = "reading the files of TLS"
-            tls = client_context(server)
-        elif isinstance(server, TCPServer) and server.authentication is not None:
-            self.doing = "reading the key of TCP"
-            signature = _signature(server)
+            return found  # ssh resolves the name
         self.doing = f"resolving {server.host}"
-        return Needs(addresses_of(server, self._flags), tls, signature)
+        return found._replace(addresses=addresses_of(server, self._flags))
+
+
+def read_keys(server: Server) -> Needs:
+    """Read the files of keys that a server names. KeyFileError: one of them can't be used."""
+    if isinstance(server, SSHServer):
+        return Needs([], ssh=keys_of(server))
+    if isinstance(server, TLSServer):
+        return Needs([], tls=client_context(server))
+    if isinstance(server, TCPServer) and server.authentication is not None:
+        return Needs([], signature=_signature(server))
+    return Needs([])
 
 
 def addresses_of(server: Server, flags: int) -> list[Address]:

@@ -111,6 +111,10 @@ class Server:
         """How TCP itself is authenticated: `md5`, `ao`, or None."""
         return None
 
+    def key_files(self) -> tuple[str, ...]:
+        """Give the files with keys and certificates that it is connected to with."""
+        return ()
+
     def _check_engine(self) -> None:
         check_engine(self.engine)
         if self.engine == "librtr" and (what := self.beyond_librtr()) is not None:
@@ -170,6 +174,11 @@ class TCPServer(Server):
             return f"TCP-{self.authentication.upper()}"
         return None if self.device is None else "device to connect by"
 
+    def key_files(self) -> tuple[str, ...]:
+        """See Server."""
+        ao = None if self.tcp_ao is None else self.tcp_ao.key_file
+        return tuple(path for path in (self.md5_password_file, ao) if path is not None)
+
     @property
     def authentication(self) -> str | None:
         """See Server."""
@@ -209,6 +218,10 @@ class TLSServer(Server):
         """See Server."""
         return "TLS"
 
+    def key_files(self) -> tuple[str, ...]:
+        """See Server."""
+        return tuple(path for path in (self.ca, self.certificate, self.key) if path is not None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SSHServer(Server):
@@ -243,6 +256,10 @@ class SSHServer(Server):
 
     def _texts(self) -> tuple[str, ...]:
         return (*super()._texts(), "username", "private_key", "host_key", "password")
+
+    def key_files(self) -> tuple[str, ...]:
+        """See Server."""
+        return tuple(path for path in (self.private_key, self.host_key) if path is not None)
 
     def __repr__(self) -> str:
         return f"SSHServer(host={self.host!r}, port={self.port!r}, username={self.username!r})"

@@ -39,5 +39,5 @@ def run(args: argparse.Namespace) -> int:
     if not done["changes"]:
         print("nothing changed")
     for cache in done["reconnected"]:
-        print(f"cache {printable(cache)} had failed, and is asked now")
+        print(f"cache {printable(cache)} is asked now: it had failed, or its keys have changed")
     return DONE

@@ -374,6 +374,25 @@ def test_the_daemon_and_a_reload(tmp_path: Path, lab: Lab, ca: CA, server: Signe
     assert f"tls 127.0.0.1:{made.port}: ESTABLISHED" in rtrd("status", "--socket", daemon.socket).stdout
 
 
+def test_a_reload_uses_renewed_keys(lab: Lab, ca: CA, server: Signed, cache: Start) -> None:
+    """The session stays while the new ones can't be used."""
+    made, router = cache(server), ca.sign("router")
+    options = {"transport": "tls", "ca": str(ca.certificate), "server-name": NAME}
+    options |= {"certificate": str(router.certificate), "key": str(router.key)}
+    daemon = lab.start(Daemon(lab.folder, [made], options=options))
+    daemon.wait_vrps(len(VRPS))
+    new = ca.sign("renewed")
+    router.key.write_text("rubbish")
+    assert daemon.reload().stdout == "nothing changed\n"
+    problem = f"the next connection to cache 127.0.0.1:{made.port} will fail: the certificate "
+    assert any(each["what"].startswith(problem) for each in daemon.now()["problems"])
+    new.certificate.replace(router.certificate)
+    new.key.replace(router.key)
+    assert f"cache 127.0.0.1:{made.port} is asked now" in daemon.reload().stdout
+    daemon.wait_status(lambda status: made.connections == 2 and not status["problems"], "another connection")
+    assert sum(daemon.now()["vrps"].values()) == len(VRPS)
+
+
 def test_check_names_what_tls_cannot_use(tmp_path: Path, ca: CA) -> None:
     (tmp_path / "rubbish").write_text("rubbish")
     file = tmp_path / "rtrd.yaml"

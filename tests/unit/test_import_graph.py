@@ -18,7 +18,17 @@ FLOORS = (
     {"vrps": {"vrps"}, "rib": {"rib"}},
     {"exabgp": {"exabgp"}, "bmp": {"bmp"}, "mrt": {"mrt"}, "bird": {"bird"}, "rtr": {"rtr"}},
     {
-        "daemon": {"daemon", "caches", "routers", "event_log", "health", "cache_problems", "known_routers", "reload"}
+        "daemon": {
+            "daemon",
+            "caches",
+            "routers",
+            "event_log",
+            "health",
+            "cache_problems",
+            "cache_keys",
+            "known_routers",
+            "reload",
+        }
         | {"kept_sessions"}
         | HISTORY
     },

@@ -2,6 +2,7 @@
 # make run    the demo: the whole chain on this host, ending by itself
 # make test   the tests, several at once      make lint   style and types, of Python and C
 # make test-installed  the end-to-end tests on the package, installed in a Debian 12 of its own
+# make test-installed-short  a selection of them, of which .ci/run has the time
 # make test-trixie  the package built, installed and used on Debian 13, and the tests there
 # make test-long  those that take minutes: packages built and installed, a soak, and `make restarts`
 # make bench  what ours takes beside others, into bench/RESULTS.md; BENCH="sync --rounds 3": a part of it
@@ -20,7 +21,7 @@ native = $(wildcard ffi/*.py ffi/native/*/*.c ffi/native/*/*.h)
 native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_transport.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_bgp_update.py tests/unit/test_bgp_rules.py tests/unit/test_native_threads.py tests/unit/test_whatif.py tests/unit/test_native_session.py
 packaging = pyproject.toml setup.cfg setup.py ffi/pyproject.toml ffi/setup.cfg
 
-.PHONY: venv run test test-long test-installed test-trixie container test-container lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz fuzz-bgp
+.PHONY: venv run test test-long test-installed test-installed-short to-be-installed test-trixie container test-container lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz fuzz-bgp
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.test
@@ -107,21 +108,31 @@ deb: $(VENV)/.demo
 	cd $(package)/source && dpkg-buildpackage -b -uc -us
 
 # What starts rtrd, against the package, which is installed in a Debian of its own without this tree; RTRD_DEB names one
-# that is built already.
+# that is built already. test-installed is all of it, test-installed-short what .ci/run has time for: a file for each way in
+# which rtrd is used. Where there can be no such Debian the first fails, and the second says why and is done.
 installed = build/installed
 starts_no_rtrd = lab packages container bench bench_loop exabgp_conf exabgp_grammar librtr_faults rtr_asyncio \
-    rtr_callbacks rtr_manager rtr_standalone rtrlib_examples rtrlib_old_programs rtrlib_tools
+    rtr_callbacks rtr_manager rtr_standalone rtrlib_examples rtrlib_old_programs rtrlib_tools wheels
 # Which commands ExaBGP gets for a route does not depend on where the code lies; that it gets them, others show.
 says_the_same = add_path down_receivers flow packets tagging two_feeders vrp_changes
 tests_installed = tests/e2e tests/integration $(starts_no_rtrd:%=--ignore tests/integration/test_%.py) \
     $(says_the_same:%=--ignore tests/e2e/test_%.py)
-test-installed: $(if $(RTRD_DEB),,deb)
+tests_installed_short = tests/e2e/test_demo.py tests/e2e/test_attach.py tests/e2e/test_bird.py \
+    tests/integration/test_failover_stories.py tests/integration/test_slurm_files.py tests/integration/test_status_page.py
+test_installed = .ci/in-debian bookworm peers $(installed) .ci/test-installed rtrd.deb -m "not long" -n $(WORKERS) \
+    --dist loadgroup --no-loadscope-reorder
+
+test-installed: to-be-installed
+	$(test_installed) $(tests_installed)
+
+test-installed-short: to-be-installed
+	@$(test_installed) $(tests_installed_short) || [ $$? = 77 ]
+
+to-be-installed: $(if $(RTRD_DEB),,deb)
 	rm -rf $(installed)
 	mkdir -p $(installed)
 	tar -c --exclude=__pycache__ .ci tests bench docs etc systemd README.md pyproject.toml setup.cfg | tar -x -C $(installed)
 	cp $(or $(RTRD_DEB),$(package)/rtrd_*.deb) $(installed)/rtrd.deb
-	.ci/in-debian bookworm peers $(installed) .ci/test-installed rtrd.deb -m "not long" -n $(WORKERS) --dist loadgroup \
-	    --no-loadscope-reorder $(tests_installed)
 
 # Debian 13: the package is built there, installed and used, and the tests pass there. Its folder keeps its .venv, in
 # which rtrd is installed anew.

@@ -112,7 +112,7 @@ deb: $(VENV)/.demo
 # which rtrd is used. Where there can be no such Debian the first fails, and the second says why and is done.
 installed = build/installed
 starts_no_rtrd = lab packages container bench bench_loop exabgp_conf exabgp_grammar librtr_faults rtr_asyncio \
-    rtr_callbacks rtr_manager rtr_standalone rtrlib_examples rtrlib_old_programs rtrlib_tools wheels
+    rtr_callbacks rtr_manager rtr_standalone rtrlib_examples rtrlib_old_programs rtrlib_tools wheels in_debian
 # Which commands ExaBGP gets for a route does not depend on where the code lies; that it gets them, others show.
 says_the_same = add_path down_receivers flow packets tagging two_feeders vrp_changes
 tests_installed = tests/e2e tests/integration $(starts_no_rtrd:%=--ignore tests/integration/test_%.py) \

@@ -125,7 +125,7 @@ async def test_a_change_that_is_held_is_said_first_until_the_cache_takes_it_back
 
 
 async def test_nothing_from_outside_is_markup_and_nobody_else_is_asked(one: Stage) -> None:
-    one.daemon.caches.manager.groups()[0].sockets[0].error = f"{HOSTILE} said no"
+    one.daemon.caches.manager.groups()[0].sockets[0].write(error=f"{HOSTILE} said no")
     one.announce("192.0.2.0/24", neighbor=HOSTILE)
     one.vrps(VRP("192.0.2.0/24", 24, 64501))
     await one.tab.until(f"{text('changes')}.includes('from {HOSTILE}')")
@@ -245,7 +245,7 @@ async def test_plots_are_read_by_keyboard(one: Stage) -> None:
 
 
 async def test_every_text_has_contrast_and_nothing_is_wider_than_a_phone(one: Stage) -> None:
-    one.daemon.caches.manager.groups()[0].sockets[0].error = "no route to host " * 10
+    one.daemon.caches.manager.groups()[0].sockets[0].write(error="no route to host " * 10)
     one.announce("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
     long = "2001:db8:1111:2222:3333:4444:5555:6660/124"
     one.announce(long, origin=4_200_000_000, neighbor="2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff")
@@ -254,6 +254,7 @@ async def test_every_text_has_contrast_and_nothing_is_wider_than_a_phone(one: St
     await one.tab.value("document.querySelector('[data-list=\"\"]').click()")
     await one.tab.value("document.querySelector('#changes .link').click()")
     await one.tab.until("!!document.querySelector('#list tr') && !!document.querySelector('#past-list li')")
+    await one.tab.until("document.querySelectorAll('.router tbody tr').length === 2")  # with the next status
     for dark in (False, True):
         for width in (1280, 1200, 1024, 700, 360):
             await one.tab.look(width=width, dark=dark)

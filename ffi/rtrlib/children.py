@@ -47,6 +47,8 @@ def _forget() -> None:
     """In a forked child: what dies is the parent's."""
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
+    for process in _dying:
+        process.returncode = 0
     _dying.clear()
 
 

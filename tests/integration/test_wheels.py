@@ -36,7 +36,7 @@ print(rtrlib.__file__)
 
 @pytest.fixture(scope="module", autouse=True)
 def _built() -> None:
-    run("make", "wheel")
+    run("make", "wheel-bundled")
 
 
 class Environment:
@@ -64,6 +64,14 @@ NAMES = """
 import json
 from importlib.metadata import distributions
 print(json.dumps([each.name for each in distributions()]))
+"""
+
+
+MAPPED = """
+import _rtrlib
+for line in open("/proc/self/maps"):
+    if ".so" in line and any(name in line for name in ("librtr", "libssh")):
+        print(line.split()[-1])
 """
 
 
@@ -156,6 +164,18 @@ def test_installed_as_of_old(clean: Environment, tmp_path: Path) -> None:
         done = subprocess.run(argv, cwd=source, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     assert clean.python(LINKED).startswith(str(clean.folder))
+
+
+def test_a_wheel_that_carries_librtr_needs_none_of_the_host(clean: Environment) -> None:
+    (wheel,) = (ROOT / "build" / "bundled").glob("*.whl")
+    assert "-abi3-manylinux_2_" in wheel.name
+    clean.install(wheel)
+    assert clean.python(LINKED).startswith(str(clean.folder))
+    mapped = set(clean.python(MAPPED).split())
+    assert {Path(library).name.partition("-")[0] for library in mapped} >= {"librtr", "libssh"}
+    assert not [library for library in mapped if not library.startswith(str(clean.folder))]
+    licenses = {Path(name).name for name in zipfile.ZipFile(wheel).namelist() if "/licenses/" in name}
+    assert {"LICENSE", "librtr0.copyright", "libssh-4.copyright", "LGPL-2.1", "Apache-2.0"} <= licenses
 
 
 def test_a_build_without_librtr_says_what_to_install(clean: Environment, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from rtrd.demo.lab import Lab, Process, find_program, free_port
 from rtrlib import CacheGroup, RTRInitError, RTRManager, RTRSocket, SSHServer
+from tests.lab import programs
 from tests.lab.daemons import At, Daemon
 from tests.lab.rtr_caches import ONE, STAYRTR, InForce, MakeStayRTR, run
 from tests.lab.stayrtr import write_vrp_file
@@ -296,3 +297,37 @@ def test_the_daemon_by_ssh(sshd: int, folder: Path, lab: Lab) -> None:
     daemon = lab.start(Daemon(lab.folder, [At("127.0.0.1", sshd)], options=options))
     server = daemon.wait_vrps(1)["groups"][0]["servers"][0]
     assert (server["transport"], server["state"], server["pid"]) == ("ssh", "ESTABLISHED", None)
+
+
+FORKING = """
+import os, sys
+from rtrlib import CacheGroup, RTRManager, SSHServer
+
+def descriptors():
+    return {fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")}
+
+port, user, folder, engine = sys.argv[1:]
+before = descriptors()
+server = SSHServer("127.0.0.1", port, username=user, private_key=f"{folder}/user", host_key=f"{folder}/host.pub")
+manager = RTRManager(groups=[CacheGroup(1, [server])], engine=engine)
+manager.start(timeout=20)
+for own in (False, True):
+    pid = os.fork()
+    if pid == 0:
+        assert descriptors() == before and manager.stale
+        if own:
+            manager.start(timeout=20)
+            assert manager.is_synced() and not manager.stale
+        manager.stop()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+(cache,) = manager.groups()[0].sockets
+print(cache.in_sync, cache.restarts)
+manager.stop()
+"""
+
+
+@pytest.mark.parametrize("engine", ["native", "librtr"])
+def test_a_forked_child_leaves_the_session_alone(sshd: int, folder: Path, engine: str) -> None:
+    done = programs.run(sys.executable, "-c", FORKING, sshd, USER, folder, engine, seconds=2 * SECONDS)
+    assert (done.stdout, done.returncode) == ("True 0\n", 0), done.stderr

@@ -22,16 +22,21 @@ from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.rtr_manager import RTRManager
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.servers import CacheGroup, Server, SSHServer, TCPServer
+from rtrlib.templates import TEMPLATES, render
+from rtrlib.vrp_files import written
 
 __all__ = ["main"]
 
 PROGRAM: Final = "python -m rtrlib.client"
-USAGE: Final = f"""{PROGRAM} [-kps] SOCKET [SOCKET ...]
+USAGE: Final = f"""{PROGRAM} [-kps] [-e] [-t TEMPLATE] [-o FILE] SOCKET [SOCKET ...]
+       {PROGRAM} -l [-t TEMPLATE]
 
 sockets:
   tcp [-kps] [-b ADDRESS] HOST PORT
   ssh [-kps] [-b ADDRESS] [-r | -w] HOST PORT USERNAME PRIVATE_KEY|PASSWORD [HOST_KEY]
 """
+LOOK_EVERY: Final = 0.05
+"""Seconds."""
 WORDS: Final = {"tcp": 2, "ssh": 4}
 """What begins a socket, and how many words that are no options it wants at least."""
 
@@ -73,31 +78,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     starts = _starts(argv)
     parser = _parser()
-    if not starts:
-        parser.parse_args(argv)
-        parser.error("no socket is given")
-    options = parser.parse_args(argv[: starts[0]])
+    options = parser.parse_args(argv[: starts[0]] if starts else argv)
     servers = []
+    printer = Printer()
     try:
+        template = _template(options.t)
+        if options.l:
+            print(template if options.t else "\n".join(TEMPLATES), end="" if options.t else "\n")  # noqa: T201
+            return 0
+        if not starts:
+            parser.error("no socket is given")
         for start, end in pairwise([*starts, len(argv)]):
             servers.append(_server(argv[start], argv[start + 1 : end], options))
-        printer = Printer()
-        manager = RTRManager(
-            groups=[CacheGroup(1, servers)],
-            pfx_update_callback=printer.pfx if options.p else None,
-            spki_update_callback=printer.spki if options.k else None,
-            status_callback=printer.status if options.s else None,
-        )
-    except (RTRInitError, TypeError) as fault:
+        manager = _manager(servers, printer, options)
+    except (OSError, RTRInitError, TypeError, ValueError) as fault:
         parser.error(str(fault))
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: printer.ending.set())
+    if options.e:
+        return _export(manager, template, options.o, printer.ending)
     if options.p:
         print(f"{'Prefix':<40}   {'Prefix Length'}         ASN", flush=True)  # noqa: T201
     manager.start(wait=False)
     printer.ending.wait()
     manager.stop()
+    return 0
+
+
+def _manager(servers: list[Server], printer: Printer, options: argparse.Namespace) -> RTRManager:
+    return RTRManager(
+        groups=[CacheGroup(1, servers)],
+        pfx_update_callback=printer.pfx if options.p and not options.e else None,
+        spki_update_callback=printer.spki if options.k and not options.e else None,
+        status_callback=printer.status if options.s and not options.e else None,
+    )
+
+
+def _template(name: str | None) -> str:
+    """Give a template by its name or file, the default one for None. OSError, ValueError: what is wrong with it."""
+    text = TEMPLATES.get(name or "default")
+    if text is None:
+        text = Path(str(name)).read_text(encoding="utf-8")
+    list(render(text, ()))
+    return text
+
+
+def _export(manager: RTRManager, template: str, file: str | None, ending: threading.Event) -> int:
+    """Write all VRPs as soon as they are in force; 1 when that is not possible, or the program is ended before."""
+    manager.start(wait=False)
+    try:
+        while not manager.is_synced():
+            if ending.wait(LOOK_EVERY):
+                return 1
+        pieces = render(template, manager)
+        if file is None:
+            sys.stdout.writelines(pieces)
+            sys.stdout.flush()
+        else:
+            written(pieces, file)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as fault:
+        print(f"{file or 'stdout'}: {fault.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        manager.stop()
     return 0
 
 
@@ -107,7 +154,7 @@ def _starts(argv: list[str]) -> list[int]:
     for i, word in enumerate(argv):
         if value:
             value = False
-        elif word == "-b":
+        elif word in {"-b", "-t", "-o"}:
             value = True
         elif word in WORDS and wanted <= 0:
             starts.append(i)
@@ -120,6 +167,10 @@ def _starts(argv: list[str]) -> list[int]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, usage=USAGE, description="Print what RTR caches say.")
     _flags(parser)
+    parser.add_argument("-e", action="store_true", help="export the VRPs as soon as they are there, and end")
+    parser.add_argument("-t", metavar="TEMPLATE", help="the template of an export: a name that -l lists, or a file")
+    parser.add_argument("-o", metavar="FILE", help="where an export goes; stdout if it is not given")
+    parser.add_argument("-l", action="store_true", help="list the templates; with -t, print that one")
     return parser
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rtrlib import ManagerGroupStatus, StatusChange, SyncTimeout, VRPChange
+from rtrlib import ManagerGroupStatus, RTRManager, Snapshot, StatusChange, Subscription, SyncTimeout, VRPChange
 from tests.lab.rtr_caches import ONE, THREE, TWO, MakeStayRTR, manager_of, vrp_of
 from tests.lab.stayrtr import VRP, StayRTR
 from tests.lab.wait import SECONDS
@@ -99,3 +99,67 @@ async def test_readers_that_are_dropped_cost_nothing(caches: tuple[StayRTR, Stay
     await manager.wait_synced(SECONDS)
     assert list(manager._readers) == [kept]
     manager.stop()
+
+
+async def follow(items: Subscription, held: set[VRP], *wanted: VRP) -> None:
+    """Keep a mirror until it is as wanted; a change that does not fit fails."""
+    async with asyncio.timeout(SECONDS):
+        while held != set(wanted):
+            item = await anext(items)
+            if isinstance(item, Snapshot):
+                assert not held
+                assert len(item.records) == len(set(item.records))
+                held |= set(map(vrp_of, item.records))
+            elif isinstance(item, VRPChange):
+                assert (vrp_of(item.record) in held) is not item.added
+                held ^= {vrp_of(item.record)}
+
+
+@pytest.mark.parametrize("engine", ["native", "librtr"])
+async def test_a_subscription_begins_with_all_and_follows(caches: tuple[StayRTR, StayRTR], engine: Any) -> None:
+    primary, backup = caches
+    manager = manager_of(primary, backup, engine=engine, sync_timeout=SECONDS)
+    early, early_held = manager.subscribe(), set[VRP]()
+    first = await anext(early)
+    assert isinstance(first, Snapshot)
+    assert (len(first.records), list(first.router_keys)) == (0, [])
+    async with manager:
+        late, late_held = manager.subscribe(), set[VRP]()
+        async with manager:  # the outer one started it
+            await follow(late, late_held, ONE, TWO)
+        assert manager.is_synced()
+        await follow(early, early_held, ONE, TWO)
+        primary.kill()
+        await asyncio.gather(follow(late, late_held, TWO, THREE), follow(early, early_held, TWO, THREE))
+        waiting = asyncio.create_task(anext(late))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        primary.start()
+        await asyncio.gather(follow(late, late_held, ONE, TWO), follow(early, early_held, ONE, TWO))
+        assert {vrp_of(record) for record in manager} == late_held
+        dropped = manager.subscribe()
+        del dropped
+    async with asyncio.timeout(SECONDS):
+        assert not [item async for item in late if isinstance(item, VRPChange | Snapshot)], "it ends"
+        assert not [item async for item in early if isinstance(item, VRPChange | Snapshot)]
+    assert not manager.is_synced()
+    again = manager.subscribe()
+    assert isinstance(await anext(again), Snapshot)
+
+
+async def test_astart_and_with_say_when_nothing_comes() -> None:
+    manager = RTRManager("127.0.0.1", 1, sync_timeout=0.1)
+    with pytest.raises(SyncTimeout):
+        async with manager:
+            raise AssertionError
+    assert not manager.groups()[0].sockets[0].in_sync
+    with pytest.raises(SyncTimeout):
+        await manager.astart(timeout=0.1)
+    await manager.astop()
+    await manager.astop()
+    task = asyncio.create_task(manager.astart(timeout=None))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await manager.astop()

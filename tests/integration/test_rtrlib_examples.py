@@ -13,7 +13,7 @@ from tests.lab.stayrtr import StayRTR
 
 PAGE = (ROOT / "docs" / "rtrlib.md").read_text()
 EXAMPLES = re.findall(
-    r"^### (.+)\n(?:(?!^###).*\n)*?```python\n((?:.*\n)*?)```\n\n```\n((?:.*\n)*?)```", PAGE, re.MULTILINE
+    r"^###? (.+)\n(?:(?!^###? ).*\n)*?```python\n((?:.*\n)*?)```\n\n```\n((?:.*\n)*?)```", PAGE, re.MULTILINE
 )
 VRPS = (("198.51.100.0/24", 24, 64500), ("203.0.113.0/24", 25, 64501), ("2001:db8::/32", 48, 64502))
 KEY = (64500, b"0" * 20, bytes(91))
@@ -30,7 +30,7 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def test_no_example_is_without_its_output() -> None:
-    assert PAGE.count("```python\n") == len(EXAMPLES) == 10
+    assert PAGE.count("```python\n") == len(EXAMPLES) == 13
 
 
 @pytest.mark.parametrize(("program", "output"), [rest for _, *rest in EXAMPLES], ids=[title for title, *_ in EXAMPLES])

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,38 @@ def test_the_client_prints_what_rtrclient_prints(cache: StayRTR) -> None:
     assert (rest, errors, code) == ("", "", 0)
     assert sorted(lines) == sorted(read_lines([*theirs, *socket], 3)[0])
     assert "+ 192.0.2.0                                   24 -  25        64500" in lines
+
+
+@pytest.mark.parametrize("template", ["default", "csv", "csvwithheader", "json"])
+def test_the_client_exports_as_rtrclient_does(cache: StayRTR, tmp_path: Path, template: str) -> None:
+    theirs = find_program("rtrclient", "rtr-tools")
+    said = {}
+    for name, argv in (("ours", CLIENT), ("theirs", [theirs])):
+        to = tmp_path / name
+        run(*argv, "-e", "-t", template, "-o", str(to), "tcp", "127.0.0.1", str(cache.port), check=True)
+        text = to.read_text().replace(str(TWO[2] - (1 << 32)), str(TWO[2]))  # theirs is signed
+        said[name] = sorted(re.sub(r"[ ,]+$", "", line) for line in text.splitlines() if line.strip(" ,"))
+    assert said["ours"] == said["theirs"]
+    listed = run(*CLIENT, "-l", check=True).stdout
+    assert listed.split() == run(theirs, "-l", check=True).stdout.split()
+    assert (
+        run(*CLIENT, "-l", "-t", template, check=True).stdout.strip()
+        == run(theirs, "-l", "-t", template).stdout.strip()
+    )
+
+
+def test_an_export_by_a_template_of_ones_own_and_what_is_wrong_with_one(cache: StayRTR, tmp_path: Path) -> None:
+    file = tmp_path / "mine"
+    file.write_text("{{#roas}}{{prefix}}{{^last}} {{/last}}{{/roas}}\n")
+    socket = ["tcp", "127.0.0.1", str(cache.port)]
+    done = run(*CLIENT, "-e", "-t", str(file), *socket, check=True)
+    assert sorted(done.stdout.split()) == ["192.0.2.0", "2001:db8::"]
+    file.write_text("{{#roas}}")
+    for template in (str(file), str(tmp_path / "none")):
+        done = run(*CLIENT, "-e", "-t", template, *socket)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    done = run(*CLIENT, "-e", "-o", str(tmp_path / "no" / "such"), *socket)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
 def test_the_client_prints_changes_of_all_its_sockets(cache: StayRTR, stayrtr: MakeStayRTR) -> None:

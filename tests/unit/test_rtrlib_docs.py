@@ -135,9 +135,9 @@ def test_every_table_says_where_a_name_is_from_or_the_section_does() -> None:
 
 def test_every_option_of_the_commands_is_described() -> None:
     told = SECTIONS["python -m rtrlib.client"]
-    words = client.USAGE.removeprefix(client.PROGRAM).replace("[-kps]", "-k -p -s")
+    words = client.USAGE.replace(client.PROGRAM, "").replace("[-kps]", "-k -p -s")
     usage = set(re.findall(r"(?<![\w-])-[a-z]\b", words))
-    assert usage == {"-k", "-p", "-s", "-b", "-r", "-w"}
+    assert usage == {"-k", "-p", "-s", "-b", "-r", "-w", "-e", "-t", "-o", "-l"}
     for option in usage:
         assert re.search(rf"`{option}(?: [A-Z]+)?`", told), option
     assert "`--timeout SECONDS`" in SECTIONS["python -m rtrlib.validator"]

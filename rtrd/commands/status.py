@@ -171,6 +171,8 @@ def _snapshot(snapshot: dict[str, Any]) -> str:
 
 def _server(server: dict[str, Any]) -> str:
     parts = [f"{server['transport']} {cache(server)}: {server['state']}"]
+    if server.get("authentication"):
+        parts.append(f"signed by TCP-{server['authentication'].upper()}")
     if why := not_needed(server):
         parts.append(why)
     if never_asked(server):

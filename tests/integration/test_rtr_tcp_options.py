@@ -209,6 +209,19 @@ def test_the_relay_wants_some_routers_signed(lab: Lab, key: Path, connect: Conne
     assert f"rtr-server: clients: the MD5 password file {key} has mode 0644" in daemon.reload().stderr
 
 
+@needs_md5
+def test_a_daemon_that_signs_to_another(lab: Lab, key: Path) -> None:
+    upstream = lab.start(StayRTR(lab.folder, [("192.0.2.0/24", 24, 64500)]))
+    clients = [{"match": ["127.0.0.9"], "md5-password-file": str(key)}]
+    server = {"rtr-server": {"listen": ["127.0.0.1:0"], "clients": clients}}
+    first = lab.start(Daemon(lab.folder, [upstream], "first", server))
+    first.wait_serves()
+    options = {"source": "127.0.0.9", "device": "lo", "md5-password-file": str(key)}
+    second = lab.start(Daemon(lab.folder, [first.relay()], "second", options=options))
+    assert second.wait_vrps(1)["groups"][0]["servers"][0]["authentication"] == "md5"
+    assert ": ESTABLISHED, signed by TCP-MD5, version " in rtrd("status", "--socket", second.socket).stdout
+
+
 def test_check_and_run_refuse_what_the_relay_cannot_sign(tmp_path: Path, key: Path) -> None:
     key.chmod(0o604)
     file = tmp_path / "rtrd.yaml"

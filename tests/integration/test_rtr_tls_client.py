@@ -19,12 +19,12 @@ from rtrd.demo.lab import Lab, Process, find_program, free_port
 from rtrlib import CacheGroup, RTRInitError, RTRManager, RTRSocket, TLSServer
 from tests.integration.test_rtr_tls import VRPS, port_of, serve
 from tests.lab.certificates import CA, OPENSSL, Signed
-from tests.lab.daemons import Daemon
+from tests.lab.daemons import At, Daemon
 from tests.lab.faulty_cache import Connection, FaultyCache, Script
 from tests.lab.programs import rtrd
 from tests.lab.rtr_caches import STAYRTR, InForce, error_report, run
 from tests.lab.rtr_routers import running
-from tests.lab.stayrtr import write_vrp_file
+from tests.lab.stayrtr import StayRTR, write_vrp_file
 from tests.lab.wait import SECONDS
 
 NAME = "cache.example.net"
@@ -372,6 +372,23 @@ def test_the_daemon_and_a_reload(tmp_path: Path, lab: Lab, ca: CA, server: Signe
     assert daemon.reload().returncode == 0
     daemon.wait_vrps(len(VRPS))
     assert f"tls 127.0.0.1:{made.port}: ESTABLISHED" in rtrd("status", "--socket", daemon.socket).stdout
+
+
+def test_a_daemon_that_is_a_router_of_another(lab: Lab, ca: CA, server: Signed) -> None:
+    """Certificates on both sides; that of the second names the address that it connects from, or is not served."""
+    upstream = lab.start(StayRTR(lab.folder, [(vrp.prefix, vrp.max_length, vrp.asn) for vrp in VRPS]))
+    tls = {"listen": ["127.0.0.1:0"], "certificate": str(server.certificate), "key": str(server.key)}
+    settings = {"rtr-server": {"tls": {**tls, "client-ca": str(ca.certificate)}}}
+    first = lab.start(Daemon(lab.folder, [upstream], "first", settings))
+    port = int(first.wait_serves()["rtr_server"]["listen_tls"][0].rpartition(":")[2])
+    router = ca.sign("router", "IP:127.0.0.9")
+    options = {"transport": "tls", "ca": str(ca.certificate), "server-name": NAME, "source": "127.0.0.9"}
+    options |= {"certificate": str(router.certificate), "key": str(router.key)}
+    second = lab.start(Daemon(lab.folder, [At("127.0.0.1", port)], "second", options=options))
+    second.wait_vrps(len(VRPS))
+    third = lab.start(Daemon(lab.folder, [At("127.0.0.1", port)], "third", options={**options, "source": "127.0.0.8"}))
+    status = third.wait_status(lambda status: status["groups"][0]["servers"][0]["error"], "the failure")
+    assert status["groups"][0]["servers"][0]["error"].endswith("without a word (it may refuse our certificate)")
 
 
 def test_a_reload_uses_renewed_keys(lab: Lab, ca: CA, server: Signed, cache: Start) -> None:

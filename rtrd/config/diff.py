@@ -126,6 +126,6 @@ def _text(value: Any) -> str:
         return "none"
     if isinstance(value, msgspec.Struct) and type(value).__str__ is object.__str__:
         named = ((name, getattr(value, name)) for name in value.__struct_fields__)
-        fields = (f"{name.replace('_', '-')}: {_text(each)}" for name, each in named if each is not None)
+        fields = (f"{name.replace('_', '-')}: {_text(each)}" for name, each in named if each not in (None, ()))
         return "{" + ", ".join(fields) + "}"
     return "[" + ", ".join(map(_text, value)) + "]" if isinstance(value, tuple) else str(value)

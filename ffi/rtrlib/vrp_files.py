@@ -16,9 +16,11 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias
 
+from _rov import ffi, lib
 from rtrlib import vrp_csv
 from rtrlib.json_lines import line_of
 from rtrlib.records import PFXRecord, SPKIRecord
+from rtrlib.vrp import PACKED
 from rtrlib.vrp_entries import Entries, RouterKey, VRPFileError, key_entries, pack_entry
 
 __all__ = ["read_file", "take_entries", "to_csv", "to_json"]
@@ -143,21 +145,50 @@ def read_json(more: Callable[[int], bytes], entries: Entries, text: list[bytes])
         if size > MOST_JSON:
             raise VRPFileError(f"{entries.path}: more than {MOST_JSON >> 20} MiB of JSON")
     whole = b"".join(text)
-    try:
-        found = json.loads(whole)
-    except json.JSONDecodeError as error:
-        raise VRPFileError(f"{entries.path}:{error.lineno}: JSON is malformed: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
-        raise VRPFileError(f"{entries.path}: JSON is malformed: {error}") from None
+    found = _decoded(whole, entries.path)
     roas = found.get("roas") if isinstance(found, dict) else found
     if not isinstance(roas, list):
         raise VRPFileError(f'{entries.path}:1: expected {{"roas": [...]}}')
-    for index, roa in enumerate(roas):
-        try:
-            entries.add(_of_roa(roa))
-        except (TypeError, ValueError) as error:
-            line = line_of(whole.decode(errors="replace"), ("roas", index) if isinstance(found, dict) else (index,))
-            raise VRPFileError(f"{entries.path}:{line}: roas[{index}]: {error}") from None
+    for begin in range(0, len(roas), vrp_csv.ROOM):
+        some = roas[begin : begin + vrp_csv.ROOM]
+        packed = _of_plain(some)
+        if packed is not None:
+            entries.add(packed)
+            continue
+        for index, roa in enumerate(some, begin):
+            _take_roa(entries, roa, index, whole, of_object=isinstance(found, dict))
+
+
+def _decoded(text: bytes, path: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise VRPFileError(f"{path}:{error.lineno}: JSON is malformed: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise VRPFileError(f"{path}: JSON is malformed: {error}") from None
+
+
+def _take_roa(entries: Entries, roa: object, index: int, whole: bytes, *, of_object: bool) -> None:
+    try:
+        entries.add(_of_roa(roa))
+    except (TypeError, ValueError) as error:
+        line = line_of(whole.decode(errors="replace"), ("roas", index) if of_object else (index,))
+        raise VRPFileError(f"{entries.path}:{line}: roas[{index}]: {error}") from None
+
+
+def _of_plain(roas: list[Any]) -> bytes | None:
+    """Pack entries all of which are as they usually are, by the reader of lines; None: one of them is not."""
+    try:
+        if not all(type(roa["maxLength"]) is int for roa in roas):
+            return None
+        text = "".join([f"{roa['asn']},{roa['prefix']},{roa['maxLength']}\n" for roa in roas]).encode("ascii")
+    except (KeyError, TypeError, ValueError):
+        return None
+    if text.count(b",") != 2 * len(roas) or text.count(b"\n") != len(roas):
+        return None  # what is one value here would be several there
+    room, used = ffi.new("struct vrp[]", len(roas)), ffi.new("size_t *")
+    count = lib.vrp_lines_read(text, len(text), room, len(roas), used)
+    return ffi.buffer(room, count * PACKED.size)[:] if count == len(roas) else None
 
 
 def _of_roa(roa: object) -> bytes:

@@ -9,7 +9,7 @@
 #include "base/octets.h"
 
 /* RFC 8210 section 5. */
-enum { HEADER = PDU_HEADER, SERIAL_QUERY = 1, RESET_QUERY = 2, CACHE_RESPONSE = 3 };
+enum { LAST_VERSION = 1, HEADER = PDU_HEADER, SERIAL_QUERY = 1, RESET_QUERY = 2, CACHE_RESPONSE = 3 };
 enum { IPV4_PREFIX = 4, IPV6_PREFIX = 6, END_OF_DATA = 7, ERROR_REPORT = 10 };
 enum { NO_DATA_AVAILABLE = 2, UNSUPPORTED_VERSION = 4 };
 enum { REPORT_LEAST = 16, MOST_REPORTED = 512, MOST_TEXT = 128 };
@@ -122,10 +122,11 @@ static void send_whole(struct transport_wrapper *wrapper, const uint8_t *octets,
     }
 }
 
-/* Whether a PDU is of the session that was asked for. Of the first answer the session is learned. */
+/* Whether a PDU is of the session that was asked for. Of the first answer the session is learned. What is of another
+ * version is librtr's to refuse. */
 static bool is_of_session(struct transport_wrapper *wrapper, const uint8_t *pdu)
 {
-    if (pdu[1] != CACHE_RESPONSE && pdu[1] != END_OF_DATA)
+    if (pdu[0] > LAST_VERSION || (pdu[1] != CACHE_RESPONSE && pdu[1] != END_OF_DATA))
         return true;
     int32_t session = get16(pdu + 2);
     if (wrapper->session < 0 && pdu[1] == CACHE_RESPONSE)

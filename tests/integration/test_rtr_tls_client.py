@@ -22,9 +22,9 @@ from tests.lab.certificates import CA, OPENSSL, Signed
 from tests.lab.daemons import At, Daemon
 from tests.lab.faulty_cache import Connection, FaultyCache, Script
 from tests.lab.programs import rtrd
-from tests.lab.rtr_caches import STAYRTR, InForce, error_report, run
+from tests.lab.rtr_caches import InForce, error_report, run
 from tests.lab.rtr_routers import running
-from tests.lab.stayrtr import StayRTR, write_vrp_file
+from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS
 
 NAME = "cache.example.net"
@@ -111,12 +111,9 @@ def test_our_own_server_with_certificates_on_both_sides(
 
 def test_stayrtr(tmp_path: Path, lab: Lab, ca: CA, server: Signed, connect: Connect) -> None:
     """TLS as another stack has it."""
-    port, other, file = free_port("127.0.0.1"), free_port("127.0.0.1"), tmp_path / "vrps.json"
-    write_vrp_file(file, [(vrp.prefix, vrp.max_length, vrp.asn) for vrp in VRPS])
-    argv = [find_program("stayrtr", STAYRTR), "-bind", f"127.0.0.1:{other}", "-cache", str(file), "-checktime=false"]
-    argv += ["-metrics.addr", "127.0.0.1:0", "-tls.bind", f"127.0.0.1:{port}"]
-    argv += ["-tls.cert", str(server.certificate), "-tls.key", str(server.key)]
-    lab.start(Process("stayrtr", argv, tmp_path)).wait_listening(port)
+    port = free_port("127.0.0.1")
+    options = ["-tls.bind", f"127.0.0.1:{port}", "-tls.cert", str(server.certificate), "-tls.key", str(server.key)]
+    lab.start(StayRTR(tmp_path, [(vrp.prefix, vrp.max_length, vrp.asn) for vrp in VRPS], options=options))
     assert len(connect(port, ca).synced().now) == len(VRPS)
 
 

@@ -3,11 +3,14 @@
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rtrd.demo.lab import free_port
 from tests.lab import ROOT
+from tests.lab.certificates import CA
 from tests.lab.programs import run, talk
 from tests.lab.stayrtr import StayRTR
 
@@ -29,15 +32,31 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         cache.kill()
 
 
+@pytest.fixture(scope="module")
+def by_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """A port where a cache speaks TLS as rpki.example.net, and the CA of its certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    ca = CA(folder)
+    shows, port = ca.sign("cache", "DNS:rpki.example.net"), free_port("127.0.0.1")
+    options = ["-tls.bind", f"127.0.0.1:{port}", "-tls.cert", str(shows.certificate), "-tls.key", str(shows.key)]
+    cache = StayRTR(folder, VRPS, options=options)
+    cache.start()
+    cache.process.wait_listening(port)
+    yield port, ca.certificate
+    cache.kill()
+
+
 def test_no_example_is_without_its_output() -> None:
-    assert PAGE.count("```python\n") == len(EXAMPLES) == 13
+    assert PAGE.count("```python\n") == len(EXAMPLES) == 14
 
 
 @pytest.mark.parametrize(("program", "output"), [rest for _, *rest in EXAMPLES], ids=[title for title, *_ in EXAMPLES])
-def test_an_example_prints_what_the_page_says(caches: Any, program: str, output: str) -> None:
+def test_an_example_prints_what_the_page_says(caches: Any, by_tls: tuple[int, Path], program: str, output: str) -> None:
+    port, ca = by_tls
+    program = program.replace('"192.0.2.30", 8323', f'"127.0.0.1", {port}').replace("/etc/rtr/ca.pem", str(ca))
     for address, cache in caches.items():
         program = program.replace(f'"{address}", 323', f'"127.0.0.1", {cache.port}')
-    assert "192.0.2.10" not in program
+    assert not re.search(r'"192\.0\.2\.[123]0", \d+', program)
     done = run(sys.executable, "-c", program)
     assert done.returncode == 0, done.stderr
     # Callbacks are in order of time; of what comes into force together, none is first.

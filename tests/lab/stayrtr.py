@@ -32,8 +32,17 @@ def write_vrp_file(path: Path, vrps: Iterable[VRP], keys: Sequence[Key] = ()) ->
 class StayRTR(Cache):
     """StayRTR, which reads its file again on SIGHUP; it can serve router keys, too."""
 
-    def __init__(self, folder: Path, vrps: Iterable[VRP] = (), name: str = "stayrtr", keys: Sequence[Key] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        vrps: Iterable[VRP] = (),
+        name: str = "stayrtr",
+        keys: Sequence[Key] = (),
+        options: Sequence[str] = (),
+    ) -> None:
+        """`options`: further ones of its command line."""
         super().__init__(folder, (), name, "127.0.0.1")
+        self._options = options
         write_vrp_file(self.file, vrps, keys)
 
     def serve(self, vrps: Iterable[VRP], keys: Sequence[Key] = ()) -> None:
@@ -51,5 +60,5 @@ class StayRTR(Cache):
         # A sanitizer's library is for our own programs: with ThreadSanitizer's a Go program hears no signal.
         return [
             "env", "-u", "LD_PRELOAD", stayrtr, "-bind", f"{self.address}:{port}", "-cache", str(self.file),
-            "-checktime=false", "-metrics.addr", metrics, "-refresh", "3600",
+            "-checktime=false", "-metrics.addr", metrics, "-refresh", "3600", *self._options,
         ]  # fmt: skip

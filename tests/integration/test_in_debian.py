@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +17,15 @@ UNREACHABLE = {**os.environ, "http_proxy": "http://127.0.0.1:9", "RTRD_DEB": "rt
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """What makes one, where no root was made before; others may read it."""
-    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "build" / "installed").mkdir(parents=True)
-    for folder in [tmp_path, *list(tmp_path.parents)[:2]]:
+def tree() -> Iterator[Path]:
+    """What makes one, where no root was made before; others may read it, which those of pytest don't allow."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
         folder.chmod(0o755)
-    return tmp_path
+        shutil.copytree(ROOT / ".ci", folder / ".ci")
+        shutil.copy(ROOT / "Makefile", folder)
+        (folder / "build" / "installed").mkdir(parents=True)
+        yield folder
 
 
 def test_without_root(tree: Path) -> None:

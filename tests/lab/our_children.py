@@ -20,6 +20,9 @@ STARTS = re.compile(
 MAY_START = {
     "rtrd/base/apart.py",
     "ffi/rtrlib/process_link.py",
+    # ssh, by a child of ours that becomes it.
+    "ffi/rtrlib/ssh.py",
+    "ffi/rtrlib/ssh_child.py",
     # The demo starts the programs of others, and `rtrd` as a user does.
     "rtrd/demo/lab.py",
     "rtrd/demo/chain.py",
@@ -55,10 +58,25 @@ while "Connection refused" not in str(events):
     assert select.select(link.filenos(), [], [], 20)[0], events
     events += link.read(65536, 0)[1]  # raises, with its last words, when it has ended
 link.close()
+
+import os, tempfile
+from pathlib import Path
+from rtrlib.servers import SSHServer
+from rtrlib.ssh import SSHKeys, SSHProcess
+with tempfile.TemporaryDirectory() as folder:
+    ssh = Path(folder, "ssh")
+    ssh.write_text("#!/bin/sh\\necho I am ssh >&2\\n")
+    ssh.chmod(0o755)
+    os.environ["PATH"] = folder + os.pathsep + os.environ["PATH"]
+    process = SSHProcess(SSHServer("127.0.0.1", 1, username="rtr", private_key="id"), SSHKeys(b"", None))
+    assert select.select([process.stderr()], [], [], 20)[0]
+    why = process.why()
+    process.close()
+    assert why and "I am ssh" in why[1], why
 import rtrd
 print(rtrd.__file__)
 """
-"""Run with the names of the modules. The child with librtr says that nothing listens on port 1."""
+"""Run with the names of the modules. The child with librtr says that nothing listens on port 1; ssh is a script."""
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:

@@ -29,6 +29,8 @@ __all__ = ["Driver"]
 
 log = logging.getLogger("rtrlib")
 
+MOST_SAID: Final = 500
+"""Characters of what is wrong with the caches."""
 STOP_LIMIT: Final = 5.0
 """Seconds that `stop` waits for the thread, which needs none."""
 
@@ -138,7 +140,10 @@ class Driver:
     def _missing(self, timeout: float | None) -> SyncTimeout:
         if self._over or timeout is None:
             return SyncTimeout("the manager was stopped before a cache delivered a complete set of VRPs")
-        return SyncTimeout(f"no cache delivered a complete set of VRPs within {timeout:g} seconds")
+        sockets = (socket for group in self._dispatcher.groups() for socket in group.sockets)
+        why = "; ".join(f"{socket.name}: {socket.error}" for socket in sockets if socket.error)
+        said = f": {why[:MOST_SAID]}" if why else ""
+        return SyncTimeout(f"no cache delivered a complete set of VRPs within {timeout:g} seconds{said}")
 
     def _run(self) -> None:
         try:

@@ -5,17 +5,34 @@ A key that others may read is refused. Nothing here waits for a FIFO or a device
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Final
 
-__all__ = ["MAX_PASSWORD", "KeyFileError", "check_modes", "read_file", "read_key", "read_password"]
+__all__ = [
+    "AO_FILE",
+    "MAX_PASSWORD",
+    "MD5_FILE",
+    "KeyFileError",
+    "check_modes",
+    "read_file",
+    "read_key",
+    "read_password",
+    "read_ssh_key",
+]
 
 MAX_SIZE: Final = 1 << 20
 """Octets; the CAs of all the world take a quarter of it."""
 MAX_PASSWORD: Final = 80
 """Octets that the kernel takes (TCP_MD5SIG_MAXKEYLEN, TCP_AO_MAXKEYLEN)."""
+PRIVATE_KEY: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]*?)PRIVATE KEY-----([^-]*)")
+OPENSSH_KEY: Final = b"openssh-key-v1\0"
+MD5_FILE: Final = "MD5 password file"
+AO_FILE: Final = "TCP-AO key file"
+"""What `read_password` reads."""
 ROOT: Final = 0
 
 
@@ -31,6 +48,26 @@ def read_file(what: str, path: str | Path) -> bytes:
 def read_key(what: str, path: str | Path) -> bytes:
     """Read a file that nobody else may read. KeyFileError also when others may."""
     return _read(what, path, secret=True)
+
+
+def read_ssh_key(path: str | Path) -> bytes:
+    """Read a private key for ssh. KeyFileError also when it is none, or when ssh would ask for its passphrase."""
+    octets = read_key("key", path)
+    found = PRIVATE_KEY.search(octets)
+    if found is None:
+        raise KeyFileError(f"the key {path} is not usable: expected a private key, as ssh-keygen writes it")
+    if found[1] == b"ENCRYPTED " or b"Proc-Type: 4,ENCRYPTED" in octets or _has_cipher(found[2]):
+        raise KeyFileError(f"the key {path} is encrypted: nobody can be asked for its passphrase")
+    return octets
+
+
+def _has_cipher(body: bytes) -> bool:
+    """Tell whether what openssh-key-v1 says first, its cipher, is another than none (PROTOCOL.key of OpenSSH)."""
+    try:
+        octets = base64.b64decode(body, validate=False)
+    except ValueError:
+        return False  # ssh says what is wrong with it
+    return octets.startswith(OPENSSH_KEY) and not octets.startswith(OPENSSH_KEY + b"\0\0\0\4none")
 
 
 def read_password(what: str, path: str | Path) -> bytes:

@@ -13,7 +13,7 @@ import threading
 from typing import Final, NamedTuple, TypeAlias
 
 from rtrlib.faults import Fault
-from rtrlib.key_files import KeyFileError, read_password
+from rtrlib.key_files import AO_FILE, MD5_FILE, KeyFileError, read_password
 from rtrlib.link import LinkEnded
 from rtrlib.servers import Server, SSHServer, TCPServer, TLSServer
 from rtrlib.ssh import SSHKeys, keys_of
@@ -115,9 +115,9 @@ def addresses_of(server: Server, flags: int) -> list[Address]:
 def _signature(server: TCPServer) -> Signature:
     if server.tcp_ao is None:
         assert server.md5_password_file is not None
-        return Signature(read_password("MD5 password file", server.md5_password_file))
+        return Signature(read_password(MD5_FILE, server.md5_password_file))
     key = server.tcp_ao
-    return Signature(read_password("TCP-AO key file", key.key_file), (key.algorithm, key.key_id))
+    return Signature(read_password(AO_FILE, key.key_file), (key.algorithm, key.key_id))
 
 
 def _alive(server: Server) -> list[threading.Thread]:

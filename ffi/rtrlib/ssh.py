@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from rtrlib import children
 from rtrlib.children import LastWords
 from rtrlib.faults import Fault
-from rtrlib.key_files import read_file, read_key
+from rtrlib.key_files import read_file, read_ssh_key
 from rtrlib.link import LinkEnded
 from rtrlib.servers import SSHServer
 
@@ -69,7 +69,7 @@ def keys_of(server: SSHServer) -> SSHKeys:
     """Read the files of a server's options. KeyFileError: one of them can't be used."""
     assert server.private_key is not None
     hosts = known_hosts(server)
-    return SSHKeys(read_key("key", server.private_key), None if hosts is None else hosts.encode())
+    return SSHKeys(read_ssh_key(server.private_key), None if hosts is None else hosts.encode())
 
 
 class SSHProcess:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from rtrd.base import socket_paths
-from rtrd.base.faults import FileFault
+from rtrd.base.faults import FileFault, Severity
 from rtrd.base.files import read_file
 from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import attach, common
 from rtrd.config import Config, Examined, examine, host, schema
-from rtrd.config.cache_servers import tls_server
+from rtrd.config.cache_servers import cache_server
 from rtrd.config.yaml_reader import Node
 from rtrd.exabgp import conf_check, conf_file, conf_receivers, recommended
 from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError
-from rtrlib.key_files import KeyFileError
-from rtrlib.tls import client_context
+from rtrlib import preparation
+from rtrlib.key_files import AO_FILE, MD5_FILE, KeyFileError, read_password
+from rtrlib.servers import KEEPALIVE
 
 _MOST_ENVIRONMENT: Final = 1 << 16
 
@@ -87,29 +89,51 @@ def _check_file(args: argparse.Namespace, findings: list[FileFault]) -> Examined
         slurm_files.read(settings.slurm)
     except SlurmError as error:
         findings += error.faults
-    findings += _check_certificates(examined, args.file, {each.line for each in found})
+    findings += _check_keys(examined, args.file, {each.line for each in found})
     return examined
 
 
-def _check_certificates(examined: Examined, file: str, known: set[int]) -> Iterator[FileFault]:
-    """Check that TLS can be spoken with the files of each section of which nothing is said yet."""
+def _check_keys(examined: Examined, file: str, known: set[int]) -> Iterator[FileFault]:
+    """Check that the keys and certificates of each section of which nothing is said yet can be used."""
     settings = examined.config
     if settings is None:
         return
-    tls = settings.rtr_server and settings.rtr_server.tls
-    section = examined.root.keys["rtr-server"].keys["tls"] if tls else None
-    if tls and section and not known & _lines(section):
-        try:
-            server_context(tls.certificate, tls.key, tls.client_ca)
-        except TLSError as error:
-            yield FileFault(file, section.line_of("certificate"), f"{section.path}: {error}")
-    for group, in_file in zip(settings.caches.groups, examined.root.keys["caches"].keys["groups"].items, strict=True):
+    sections = [*_with_keys_of_ours(settings, examined.root), *_with_keys_of_caches(settings, examined.root)]
+    for section, line, severity, read in sections:
+        if not known & _lines(section):
+            try:
+                read()
+            except (TLSError, KeyFileError) as error:
+                yield FileFault(file, line, f"{section.path}: {error}", severity)
+
+
+_WithKeys: TypeAlias = tuple[Node, int, Severity, Callable[[], object]]
+"""A section, its line, what a fault in it is, and what reads its files."""
+
+
+def _with_keys_of_ours(settings: Config, root: Node) -> Iterator[_WithKeys]:
+    server = settings.rtr_server
+    if server is None:
+        return
+    section = root.keys["rtr-server"]
+    if tls := server.tls:
+        in_file = section.keys["tls"]
+        read = partial(server_context, tls.certificate, tls.key, tls.client_ca)
+        yield in_file, in_file.line_of("certificate"), "fault", read
+    for number, clients in enumerate(server.clients or ()):
+        in_file = section.keys["clients"].items[number]
+        if clients.md5_password_file is not None:
+            yield in_file, in_file.line, "fault", partial(read_password, MD5_FILE, clients.md5_password_file)
+        elif clients.tcp_ao is not None:
+            yield in_file, in_file.line, "fault", partial(read_password, AO_FILE, clients.tcp_ao.key_file)
+
+
+def _with_keys_of_caches(settings: Config, root: Node) -> Iterator[_WithKeys]:
+    for group, in_file in zip(settings.caches.groups, root.keys["caches"].keys["groups"].items, strict=True):
         for server, section in zip(group.servers, in_file.keys["servers"].items, strict=True):
-            if server.transport == "tls" and not known & _lines(section):
-                try:
-                    client_context(tls_server(server))
-                except KeyFileError as error:
-                    yield FileFault(file, section.line, f"{section.path}: {error}", "warning")
+            if server.engine != "librtr":
+                read = partial(preparation.read_keys, cache_server(server, KEEPALIVE))
+                yield section, section.line, "warning", read
 
 
 def _lines(section: Node) -> set[int]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from rtrd.base.notation import Prefix
 from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE
 from rtrd.commands import common, http_client
@@ -17,7 +18,7 @@ PATIENCE = 60.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd exempt`."""
-    parser.add_argument("prefix", metavar="PREFIX", nargs="?", type=common.prefix, help="such as 192.0.2.0/24")
+    parser.add_argument("prefix", metavar="PREFIX", nargs="?", type=_prefix, help="such as 192.0.2.0/24")
     parser.add_argument("asn", metavar="ASN", nargs="?", type=common.asn, help="its origin AS, such as AS64500")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--list", action="store_true", help="print the exempts in force")
@@ -26,6 +27,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="TIME", help="when it ends by itself: 2026-11-27T06:00Z, or +2h")
     parser.add_argument("--force", action="store_true", help="even if other routes become invalid by it")
     common.add_options(parser)
+
+
+def _prefix(text: str) -> Prefix:
+    """Want the length, too: an exempt is for exactly this prefix, and an address alone would be for none."""
+    found = common.prefix(text)
+    if "/" not in text:
+        raise argparse.ArgumentTypeError(f"{text} has no length: expected a prefix such as 192.0.2.0/24")
+    return found
 
 
 def run(args: argparse.Namespace) -> int:

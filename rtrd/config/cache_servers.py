@@ -6,7 +6,7 @@ from typing import Any
 
 from rtrd.config import AOKey, CacheServer, Group
 from rtrlib import TCPAO, CacheGroup, SSHServer, TCPServer, TLSServer
-from rtrlib.servers import KEEPALIVE, Server
+from rtrlib.servers import Server
 
 
 def cache_group(group: Group, keepalive: int) -> CacheGroup:
@@ -20,7 +20,7 @@ def cache_group(group: Group, keepalive: int) -> CacheGroup:
 def cache_server(server: CacheServer, keepalive: int) -> Server:
     """Give one cache."""
     if server.transport == "tls":
-        return tls_server(server, keepalive)
+        return _tls_server(server, keepalive)
     host, common = str(server.host), _common(server, keepalive)
     if server.transport == "ssh":
         user, key, host_key = server.user or "", _text(server.key), _text(server.host_key)
@@ -37,7 +37,7 @@ def cache_server(server: CacheServer, keepalive: int) -> Server:
     )
 
 
-def tls_server(server: CacheServer, keepalive: int = KEEPALIVE) -> TLSServer:
+def _tls_server(server: CacheServer, keepalive: int) -> TLSServer:
     """Give a cache that is reached by TLS."""
     return TLSServer(
         str(server.host),

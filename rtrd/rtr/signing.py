@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from rtrd.config import RouterClients
-from rtrlib.key_files import KeyFileError, read_password
+from rtrlib.key_files import AO_FILE, MD5_FILE, KeyFileError, read_password
 from rtrlib.tcp_auth import Peers, Signature, sign, unsign, why_not
 
 Keys: TypeAlias = dict[Peers, Signature]
@@ -25,10 +25,10 @@ def read_keys(clients: Iterable[RouterClients]) -> Keys:
     try:
         for each in clients:
             if each.md5_password_file is not None:
-                signature = Signature(read_password("MD5 password file", each.md5_password_file))
+                signature = Signature(read_password(MD5_FILE, each.md5_password_file))
             elif each.tcp_ao is not None:
                 ao = each.tcp_ao
-                signature = Signature(read_password("TCP-AO key file", ao.key_file), (ao.algorithm, ao.key_id))
+                signature = Signature(read_password(AO_FILE, ao.key_file), (ao.algorithm, ao.key_id))
             else:
                 continue
             for peers in each.match:

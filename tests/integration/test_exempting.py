@@ -90,6 +90,7 @@ def test_an_exempt_is_in_force_at_once_shown_kept_and_removed(lab: Lab) -> None:
         (["198.51.100.0/24", "AS4294967296"], 2, "not an AS number"),
         (["198.51.100.0/24", "AS0"], 2, "AS 0 makes no route valid"),
         (["198.51.100.0/24"], 2, "expected PREFIX ASN"),
+        (["198.51.100.0", "AS1"], 2, "198.51.100.0 has no length"),
         ([], 2, "expected PREFIX ASN"),
         ([*KEY, "--until", "2020-01-01T00:00Z"], 2, "is over already"),
         ([*KEY, "--until", "2040-01-01T00:00"], 2, "no time zone"),

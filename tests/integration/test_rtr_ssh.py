@@ -41,8 +41,9 @@ while True:
 USER = os.environ.get("USER") or "root"
 
 
-def keygen(path: Path, *options: Any) -> Path:
-    subprocess.run([find_program("ssh-keygen", KEYGEN), "-q", "-N", "", "-f", str(path), *options], check=True)
+def keygen(path: Path, *options: Any, passphrase: str = "") -> Path:
+    argv = [find_program("ssh-keygen", KEYGEN), "-q", "-N", passphrase, "-f", str(path), *options]
+    subprocess.run(argv, check=True)
     return path
 
 
@@ -229,12 +230,21 @@ def test_native_says_what_is_wrong(sshd: int, folder: Path, native: Native) -> N
     (folder / "rubbish").chmod(0o600)
     shutil.copy(folder / "user", folder / "open")
     (folder / "open").chmod(0o644)
+    (folder / "user.pub").chmod(0o600)
+    (folder / "cut").write_bytes((folder / "user").read_bytes()[:120])
+    (folder / "cut").chmod(0o600)
+    keygen(folder / "locked", passphrase="a passphrase")
+    keygen(folder / "locked-pem", "-m", "PEM", "-t", "rsa", "-b", "2048", passphrase="a passphrase")
     free = free_port("127.0.0.1")
     for options, says in (
         ({"host": "stranger.pub"}, f"SSH: the cache's host key is not one of {folder}/stranger.pub"),
         ({"key": "stranger"}, f"SSH: the cache does not take our key for the user {USER}"),
         ({"key": "absent"}, f"the key {folder}/absent cannot be read: No such file or directory"),
-        ({"key": "rubbish"}, f"SSH: the key {folder}/rubbish is not usable: "),
+        ({"key": "rubbish"}, f"the key {folder}/rubbish is not usable: expected a private key"),
+        ({"key": "user.pub"}, f"the key {folder}/user.pub is not usable: expected a private key"),
+        ({"key": "cut"}, f"SSH: the key {folder}/cut is not usable: "),
+        ({"key": "locked"}, f"the key {folder}/locked is encrypted: nobody can be asked for its passphrase"),
+        ({"key": "locked-pem"}, f"the key {folder}/locked-pem is encrypted: nobody can be asked for its passphrase"),
         ({"key": "open"}, f"the key {folder}/open has mode 0644, so others may use it"),
         ({"key": "fifo"}, f"the key {folder}/fifo is not a file"),
         ({"host": "fifo"}, f"the host key {folder}/fifo is not a file"),

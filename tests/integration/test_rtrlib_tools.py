@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.lab import find_program
+import rtrlib
+from rtrd.demo.lab import find_program, free_port
 from tests.lab.programs import run, talk
 from tests.lab.rtr_caches import MakeStayRTR
 from tests.lab.stayrtr import StayRTR
@@ -175,3 +176,10 @@ def test_the_validator_without_a_cache() -> None:
     done = run(*argv, input=ROUTES)
     assert (done.returncode, done.stdout) == (1, "")
     assert "127.0.0.1 port 9: no cache delivered a complete set of VRPs within 0.1 seconds" in done.stderr
+
+
+def test_who_waits_in_vain_is_told_why() -> None:
+    manager = rtrlib.RTRManager("127.0.0.1", free_port("127.0.0.1"), engine="native")
+    with pytest.raises(rtrlib.SyncTimeout, match=r"within 1 seconds: 127\.0\.0\.1:\d+: cannot connect .* refused"):
+        manager.start(timeout=1)
+    manager.stop()

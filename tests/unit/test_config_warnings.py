@@ -210,6 +210,27 @@ def test_keys_that_others_may_read(file: Path) -> None:
     assert seen(file, CACHE % ", md5-password-file: good") == []
 
 
+def test_keys_that_cannot_be_used_are_found(file: Path) -> None:
+    for name in ("empty", "rubbish"):
+        (file.parent / name).write_text("" if name == "empty" else name)
+        (file.parent / name).chmod(0o600)
+    file.write_text(
+        "caches:\n  groups:\n    - name: a\n      preference: 1\n      servers:\n"
+        "        - {host: 192.0.2.1, md5-password-file: empty}\n"
+        "        - {host: 192.0.2.2, transport: ssh, user: rtr, key: rubbish, host-key: rubbish}\n"
+        "rtr-server: {listen: ['127.0.0.1:0'], clients: [{match: [192.0.2.0/24], md5-password-file: empty}]}\n"
+    )
+    done = rtrd("check", "--user", AS_US[1], str(file))
+    folder, where = file.parent, "caches.groups[0].servers"
+    expected = "expected a private key, as ssh-keygen writes it"
+    assert done.stderr.splitlines() + done.stdout.splitlines() == [
+        f"{file}:6: warning: {where}[0]: the MD5 password file {folder}/empty is empty",
+        f"{file}:7: warning: {where}[1]: the key {folder}/rubbish is not usable: {expected}",
+        f"{file}:8: rtr-server.clients[0]: the MD5 password file {folder}/empty is empty",
+    ]
+    assert done.returncode == 2
+
+
 def test_what_this_host_and_its_kernel_have_not(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (file.parent / "good").write_text("x")
     (file.parent / "good").chmod(0o600)

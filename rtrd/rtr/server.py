@@ -23,7 +23,7 @@ from rtrd.base.sources import Sources
 from rtrd.rtr.client import RECEIVE_BUFFER, Client, Limits
 from rtrd.rtr.signing import Keys, sign_at, unsign_at
 from rtrd.rtr.store import Data, Store, update_to, update_with
-from rtrd.rtr.tls import address_refusal
+from rtrd.rtr.tls import address_refusal, handshake_fault
 from rtrd.rtr.turns import Turns
 from rtrlib import packed
 from rtrlib.vrp_entries import RouterKey
@@ -207,9 +207,10 @@ class RTRServer:
             if other is not None:
                 self._end(*other)
             each.add(client, source)
-        self._tasks[client] = asyncio.create_task(self._serve(client, connection, self._tls if secured else None))
+        tls, address = self._tls if secured else None, str(Endpoint(*peer[:2]))
+        self._tasks[client] = asyncio.create_task(self._serve(client, connection, tls, address))
 
-    async def _serve(self, client: Client, connection: socket.socket, tls: ssl.SSLContext | None) -> None:
+    async def _serve(self, client: Client, connection: socket.socket, tls: ssl.SSLContext | None, address: str) -> None:
         self._descriptors[client] = connection.fileno()
         strangers().add(connection.fileno())
         try:
@@ -220,7 +221,10 @@ class RTRServer:
                 ssl_handshake_timeout=None if tls is None else self.limits.handshake,
                 ssl_shutdown_timeout=None if tls is None else self.limits.stall,
             )
-        except (OSError, asyncio.CancelledError):  # hung up, no TLS, too slow, or it gave way
+        except (OSError, asyncio.CancelledError) as error:  # hung up, no TLS, too slow, or it gave way
+            if isinstance(error, ssl.SSLError):
+                why = handshake_fault(error)
+                self._count("dropped", address, why, key=why)
             connection.close()
             self.closed(client)
         finally:
@@ -265,8 +269,9 @@ class RTRServer:
         """Count a client that was dropped, and log it, not too often."""
         self._count("dropped", client.peer, why)
 
-    def _count(self, what: str, peer: str, why: str) -> None:
+    def _count(self, what: str, peer: str, why: str, *, key: str = "") -> None:
+        """`key`: what is logged once in a while, of few; otherwise any router that was dropped, or refused."""
         self.drops[what] += 1
-        more = self._log_limit.rate_limited(what)
+        more = self._log_limit.rate_limited((what, key))
         if more is not None:
             self._log.warning(f"router {what}", peer=peer, why=why, **more)

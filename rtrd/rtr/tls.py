@@ -61,6 +61,28 @@ def _why(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def handshake_fault(error: ssl.SSLError) -> str:
+    """Say why TLS could not be agreed on with a router."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    reason = error.reason or "UNKNOWN"
+    if known := _HANDSHAKES.get(reason):
+        return known
+    plain = reason.replace("_", " ").lower()
+    _, alert, what = plain.partition("alert ")
+    return f"it refuses the TLS connection (TLS alert: {what})" if alert else f"its TLS is wrong: {plain}"
+
+
+_HANDSHAKES: Final = {
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it shows no certificate",
+    "HTTP_REQUEST": "it speaks HTTP, and no TLS",
+    "WRONG_VERSION_NUMBER": "it speaks no TLS",
+    "UNSUPPORTED_PROTOCOL": "it speaks no TLS of version 1.2 or later",
+    "UNEXPECTED_EOF_WHILE_READING": "it ended the connection in the TLS handshake",
+}
+"""By OpenSSL's reasons."""
+
+
 def address_refusal(certificate: Mapping[str, Any] | None, address: str) -> str | None:
     """Say why a router's certificate is not for its address (RFC 8210 section 9.2); None: it is, or it showed none.
 

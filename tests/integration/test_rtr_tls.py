@@ -75,13 +75,15 @@ def test_only_routers_with_a_certificate_of_the_ca_are_served(tmp_path: Path, ca
     with running(serve(tmp_path, server, "--tls-client-ca", str(ca.certificate))) as process:
         port = port_of(process)
         assert load(port, ca.router(ca.sign("router"))) == len(VRPS)
-        for shown in (None, stranger):
+        for shown, why in ((None, "it shows no certificate"), (stranger, "its certificate is not accepted")):
             with pytest.raises(OSError, match=r"alert|reset|closed|EOF|pipe"):
                 load(port, ca.router(shown))
+            process.wait_for(f"dropped.*{why}")
         with socket.create_connection(("127.0.0.1", port), SECONDS) as plain:
             plain.sendall(rtr_wire.encode(pdu.ResetQuery(1)))
             answer = plain.makefile("rb").read()
             assert answer == b"" or answer[0] == 21, "a TLS alert at most: no RTR without TLS"
+        process.wait_for("dropped.*it speaks no TLS")
         assert load(port, ca.router(ca.sign("router"))) == len(VRPS), "and those go on"
 
 

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Final
 
 __all__ = [
-    "AO_FILE",
     "MAX_PASSWORD",
-    "MD5_FILE",
     "KeyFileError",
     "check_modes",
     "read_file",
@@ -30,9 +28,6 @@ MAX_PASSWORD: Final = 80
 """Octets that the kernel takes (TCP_MD5SIG_MAXKEYLEN, TCP_AO_MAXKEYLEN)."""
 PRIVATE_KEY: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]*?)PRIVATE KEY-----([^-]*)")
 OPENSSH_KEY: Final = b"openssh-key-v1\0"
-MD5_FILE: Final = "MD5 password file"
-AO_FILE: Final = "TCP-AO key file"
-"""What `read_password` reads."""
 ROOT: Final = 0
 
 

@@ -18,7 +18,7 @@ from rtrlib.faults import Fault, FaultError, ended, unreachable
 from rtrlib.link import Ended, Event, LinkEnded, Resume
 from rtrlib.native_session import NativeSession
 from rtrlib.preparation import Needs, Preparation, addresses_of
-from rtrlib.servers import Intervals, Server, SSHServer, TCPServer, TLSServer
+from rtrlib.servers import Intervals, Server, SSHServer, TCPServer, TLSServer, is_address
 from rtrlib.ssh import SSHKeys, SSHProcess
 from rtrlib.tcp_auth import Signature, sign, why_not
 from rtrlib.tls import TLSChannel
@@ -128,11 +128,11 @@ class NativeLink:
     def _prepare(self) -> None:
         """Find what is needed, at once if that is nothing that could take time."""
         server = self._server
-        is_address = _is_address(server.host)
-        if is_address and isinstance(server, TCPServer) and server.authentication is None:
+        resolved = is_address(server.host)
+        if resolved and isinstance(server, TCPServer) and server.authentication is None:
             self._needs = Needs(addresses_of(server, socket.AI_NUMERICHOST))
         else:
-            self._preparation = Preparation(server, resolve=not is_address)
+            self._preparation = Preparation(server, resolve=not resolved)
             self._epoll.register(self._preparation.done, select.EPOLLIN)
 
     def filenos(self) -> tuple[int, ...]:
@@ -369,14 +369,6 @@ class NativeLink:
                 left -= len(octets)
         except OSError:
             return  # it is broken, or there is nothing more: close it
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _device_of(server: Server) -> str | None:

@@ -10,22 +10,40 @@ import os
 import socket
 import ssl
 import threading
-from typing import Final, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from rtrlib.faults import Fault
-from rtrlib.key_files import AO_FILE, MD5_FILE, KeyFileError, read_password
+from rtrlib.key_files import KeyFileError, read_password
 from rtrlib.link import LinkEnded
 from rtrlib.servers import Server, SSHServer, TCPServer, TLSServer
 from rtrlib.ssh import SSHKeys, keys_of
-from rtrlib.tcp_auth import Signature
+from rtrlib.tcp_auth import AOAlgorithm, Signature
 from rtrlib.tls import client_context
 
-__all__ = ["Address", "Needs", "Preparation", "addresses_of", "read_keys"]
+__all__ = ["Address", "Needs", "Preparation", "addresses_of", "read_keys", "read_signature"]
 
 HUNG_LIMIT: Final = 3
 """Threads of one server that were given up and have not ended: while there are so many, it gets no other."""
 
 Address: TypeAlias = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
+
+class AOKey(Protocol):
+    """What is configured of a key of TCP-AO."""
+
+    @property
+    def key_file(self) -> str | Path:
+        """The file that has it."""
+
+    @property
+    def key_id(self) -> int:
+        """SendID and RecvID."""
+
+    @property
+    def algorithm(self) -> AOAlgorithm:
+        """As tcp_auth names it."""
+
 
 _hung: dict[Server, list[threading.Thread]] = {}
 
@@ -101,8 +119,8 @@ def read_keys(server: Server) -> Needs:
         return Needs([], ssh=keys_of(server))
     if isinstance(server, TLSServer):
         return Needs([], tls=client_context(server))
-    if isinstance(server, TCPServer) and server.authentication is not None:
-        return Needs([], signature=_signature(server))
+    if isinstance(server, TCPServer):
+        return Needs([], signature=read_signature(server.md5_password_file, server.tcp_ao))
     return Needs([])
 
 
@@ -112,12 +130,13 @@ def addresses_of(server: Server, flags: int) -> list[Address]:
     return [(family, address) for family, _, _, _, address in found]
 
 
-def _signature(server: TCPServer) -> Signature:
-    if server.tcp_ao is None:
-        assert server.md5_password_file is not None
-        return Signature(read_password(MD5_FILE, server.md5_password_file))
-    key = server.tcp_ao
-    return Signature(read_password(AO_FILE, key.key_file), (key.algorithm, key.key_id))
+def read_signature(md5_password_file: str | Path | None, tcp_ao: AOKey | None) -> Signature | None:
+    """Read the file of whichever is given; None: neither is. KeyFileError: it can't be used."""
+    if md5_password_file is not None:
+        return Signature(read_password("MD5 password file", md5_password_file))
+    if tcp_ao is not None:
+        return Signature(read_password("TCP-AO key file", tcp_ao.key_file), (tcp_ao.algorithm, tcp_ao.key_id))
+    return None
 
 
 def _alive(server: Server) -> list[threading.Thread]:

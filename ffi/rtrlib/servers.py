@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import operator
 import re
 from collections.abc import Iterable, Sequence
@@ -348,3 +349,12 @@ def _port(port: Any) -> int | str:
     if SERVICE.fullmatch(text) or (PORT.fullmatch(text) and 1 <= int(text) <= 65535):
         return value
     raise RTRInitError(f"port {value!r:.60} is not in 1..65535, nor the name of a service")
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host is given by its IP address, and needs no resolver."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

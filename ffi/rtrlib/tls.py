@@ -5,14 +5,13 @@ A connection is a state machine without a socket: octets of the network and octe
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import ssl
 from typing import Final, NoReturn
 
 from rtrlib.faults import Fault, FaultError
 from rtrlib.key_files import KeyFileError, read_file, read_key
-from rtrlib.servers import TLSServer
+from rtrlib.servers import TLSServer, is_address
 
 __all__ = ["TLSChannel", "client_context"]
 
@@ -189,16 +188,8 @@ class TLSChannel:
         if code == NOT_YET_VALID:
             return "is not valid yet: are both clocks right?"
         if code in OTHER_NAME:
-            kind = "address" if _is_address(self._name) else "DNS name"
+            kind = "address" if is_address(self._name) else "DNS name"
             return f"is not for {self._name}: its subjectAltName has no such {kind}"
         if code in NO_ISSUER:
             return f"is of no CA that is trusted: {error.verify_message}"
         return f"is not accepted: {error.verify_message}"
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 import _rov
@@ -279,13 +280,7 @@ class VRPSet:
 
         A route is packed as a VRP; its AS is the origin AS, its max length is not read.
         """
-        view = ffi.from_buffer(routes)
-        if len(view) % PACKED.size:
-            raise ValueError(f"{len(view)} bytes are not packed routes: expected a multiple of {PACKED.size}")
-        count = len(view) // PACKED.size
-        out = bytearray(count)
-        lib.vrpset_validate_many(self.native, view, count, ffi.from_buffer(out))
-        return bytes(out)
+        return validities(routes, partial(lib.vrpset_validate_many, self.native))
 
     def covering(self, prefix: str) -> list[CoveringVRP]:
         """Give the effective VRPs that cover the prefix, shortest first. ValueError for what is not a prefix."""
@@ -369,6 +364,20 @@ class VRPSet:
     def memory(self) -> int:
         """Bytes."""
         return lib.vrpset_memory(self.native)
+
+
+def validities(routes: Any, validate: Callable[..., object]) -> bytes:
+    """Have the core judge packed routes; `validate` takes them, their number and where the answers go.
+
+    ValueError when the length is not a multiple of 24.
+    """
+    view = ffi.from_buffer(routes)
+    if len(view) % PACKED.size:
+        raise ValueError(f"{len(view)} bytes are not packed routes: expected a multiple of {PACKED.size}")
+    count = len(view) // PACKED.size
+    out = bytearray(count)
+    validate(view, count, ffi.from_buffer(out))
+    return bytes(out)
 
 
 def _pack_filter(one: VRPFilter) -> bytes:

@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, SupportsIndex
 
 import _rov
@@ -20,7 +21,7 @@ from rtrlib.records import SLICE, PFXRecord, record_of, records_in
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.validation import COVERING, PfxvState, ValidationResult, first_of
 from rtrlib.vrp import PACKED
-from rtrlib.vrp_set import SOURCES, VRPChanges, VRPSet
+from rtrlib.vrp_set import SOURCES, VRPChanges, VRPSet, validities
 
 __all__ = ["VRPTable"]
 
@@ -192,13 +193,7 @@ class VRPTable:
 
         ValueError when the length is not a multiple of 24.
         """
-        view = ffi.from_buffer(routes)
-        if len(view) % PACKED.size:
-            raise ValueError(f"{len(view)} bytes are not packed routes: expected a multiple of {PACKED.size}")
-        count = len(view) // PACKED.size
-        out = bytearray(count)
-        lib.vrp_twins_validate_many(self._twins, view, count, ffi.from_buffer(out))
-        return bytes(out)
+        return validities(routes, partial(lib.vrp_twins_validate_many, self._twins))
 
     def records(self, family: int | None = None, asn: int | None = None) -> Iterator[PFXRecord]:
         """Give the VRPs in force, of one moment (that of the call), each with the first of the caches that has it."""

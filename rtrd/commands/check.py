@@ -23,7 +23,7 @@ from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError
 from rtrlib import preparation
-from rtrlib.key_files import AO_FILE, MD5_FILE, KeyFileError, read_password
+from rtrlib.key_files import KeyFileError
 from rtrlib.servers import KEEPALIVE
 
 _MOST_ENVIRONMENT: Final = 1 << 16
@@ -122,10 +122,8 @@ def _with_keys_of_ours(settings: Config, root: Node) -> Iterator[_WithKeys]:
         yield in_file, in_file.line_of("certificate"), "fault", read
     for number, clients in enumerate(server.clients or ()):
         in_file = section.keys["clients"].items[number]
-        if clients.md5_password_file is not None:
-            yield in_file, in_file.line, "fault", partial(read_password, MD5_FILE, clients.md5_password_file)
-        elif clients.tcp_ao is not None:
-            yield in_file, in_file.line, "fault", partial(read_password, AO_FILE, clients.tcp_ao.key_file)
+        signature = partial(preparation.read_signature, clients.md5_password_file, clients.tcp_ao)
+        yield in_file, in_file.line, "fault", signature
 
 
 def _with_keys_of_caches(settings: Config, root: Node) -> Iterator[_WithKeys]:

@@ -261,7 +261,7 @@ class Engine:
         found = self.table.receive_lines(lines.native, text, at)
         self.others += found.others
         self._path_ids |= bool(found.path_ids)
-        names = [name for number in range(len(lines)) if found.came[number] for name in lines.session(number)[:1]]
+        names = [lines.session(number)[0] for number in range(len(lines)) if found.came[number]]
         if not found.told:
             return Taken(found.size, found.lines, names)
         name, known = lines.session(lines.native.last)

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from rtrd.config import RouterClients
-from rtrlib.key_files import AO_FILE, MD5_FILE, KeyFileError, read_password
+from rtrlib.key_files import KeyFileError
+from rtrlib.preparation import read_signature
 from rtrlib.tcp_auth import Peers, Signature, sign, unsign, why_not
 
 Keys: TypeAlias = dict[Peers, Signature]
@@ -24,15 +25,10 @@ def read_keys(clients: Iterable[RouterClients]) -> Keys:
     keys: Keys = {}
     try:
         for each in clients:
-            if each.md5_password_file is not None:
-                signature = Signature(read_password(MD5_FILE, each.md5_password_file))
-            elif each.tcp_ao is not None:
-                ao = each.tcp_ao
-                signature = Signature(read_password(AO_FILE, ao.key_file), (ao.algorithm, ao.key_id))
-            else:
-                continue
-            for peers in each.match:
-                keys.setdefault(ipaddress.ip_network(peers), signature)
+            signature = read_signature(each.md5_password_file, each.tcp_ao)
+            if signature is not None:
+                for peers in each.match:
+                    keys.setdefault(ipaddress.ip_network(peers), signature)
     except KeyFileError as error:
         raise SigningError(str(error)) from error
     return keys

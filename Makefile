@@ -206,7 +206,7 @@ fuzz-bgp: $(VENV)/.test
 	mkdir -p $(fuzzed)/found
 	clang -g -O1 -std=c11 -D_GNU_SOURCE -Iffi/native -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	    -fprofile-instr-generate -fcoverage-mapping tests/fuzz/bgp_update.c \
-	    $(foreach folder,base vrps rib bgp,$(wildcard ffi/native/$(folder)/*.c)) -o $(fuzzed)/bgp_update
+	    $(foreach folder,base vrps aspas rib bgp,$(wildcard ffi/native/$(folder)/*.c)) -o $(fuzzed)/bgp_update
 	$(BIN)/python tests/fuzz/bgp_corpus.py $(fuzzed)/seeds
 	LLVM_PROFILE_FILE=$(fuzzed)/bgp.profraw $(fuzzed)/bgp_update -max_total_time=$${RTRD_FUZZ_SECONDS:-60} -max_len=4200 \
 	    -verbosity=0 -print_final_stats=1 -artifact_prefix=$(fuzzed)/ $(fuzzed)/found $(fuzzed)/seeds

@@ -1,4 +1,4 @@
-"""Builds the extension module `_rov`: the VRP set, the RIB, BGP and RTR, from ffi/native/{base,vrps,rib,bgp,rtr}."""
+"""Builds the extension module `_rov`: the VRP set, ASPAs, the RIB, BGP and RTR, from ffi/native/{base,vrps,aspas,rib,bgp,rtr}."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ def make(native: str) -> FFI:
     """Make the module's builder, with the sources in folder `native`."""
     return make_builder(
         "_rov",
-        ["base", "vrps", "rib", "bgp", "rtr"],
+        ["base", "vrps", "aspas", "rib", "bgp", "rtr"],
         [
             "base/prefix.h",
             "vrps/vrpset.h",
             "vrps/vrp_twins.h",
             "vrps/rtr_order.h",
             "vrps/vrp_lines.h",
+            "aspas/aspas.h",
             "rib/rib.h",
             "rib/whatif.h",
             "bgp/receive.h",

@@ -48,7 +48,7 @@ class PDUType(IntEnum):
 
 
 class ErrorCode(IntEnum):
-    """Codes of an Error Report (RFC 8210 section 12); all but NO_DATA_AVAILABLE are fatal to the session."""
+    """Codes of an Error Report (RFC 8210 section 12; from 9 on draft-ietf-sidrops-8210bis, version 2)."""
 
     CORRUPT_DATA = 0
     INTERNAL_ERROR = 1
@@ -59,6 +59,11 @@ class ErrorCode(IntEnum):
     WITHDRAWAL_OF_UNKNOWN = 6
     DUPLICATE_ANNOUNCEMENT = 7
     UNEXPECTED_VERSION = 8
+    ASPA_PROVIDER_LIST = 9
+    TRANSPORT = 10
+    ORDERING = 11
+    CACHE_RESTART = 12
+    CACHE_SHUTDOWN = 13
 
 
 class Header(NamedTuple):
@@ -106,6 +111,11 @@ CODES: Final = (
     "withdrawal of unknown",
     "duplicate announcement",
     "unexpected version",
+    "ASPA provider list",
+    "transport",
+    "ordering",
+    "cache restart",
+    "cache shutdown",
 )
 NEWEST_LIKELY: Final = 9
 """A version that the future may bring; what is beyond is the first letter of some other protocol."""

@@ -11,8 +11,9 @@ NATIVE = ROOT / "ffi" / "native"
 BELOW = {
     "base": {"base"},
     "vrps": {"base", "vrps"},
-    "rib": {"base", "vrps", "rib"},
-    "bgp": {"base", "vrps", "rib", "bgp"},
+    "aspas": {"base", "aspas"},
+    "rib": {"base", "vrps", "aspas", "rib"},
+    "bgp": {"base", "vrps", "aspas", "rib", "bgp"},
     "rtr": {"base", "rtr"},
     "librtr": {"base", "librtr"},
 }

@@ -1,4 +1,4 @@
-"""Builds the extension module `_rov`: the VRP set, ASPAs, the RIB, BGP and RTR, from ffi/native/{base,vrps,aspas,rib,bgp,rtr}."""
+"""Builds the extension module `_rov`: the VRP set, ASPAs, the RIB, BGP and RTR, from the folders of ffi/native."""
 
 from __future__ import annotations
 

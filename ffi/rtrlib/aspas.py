@@ -1,8 +1,8 @@
 """Packed ASPAs: of each customer AS the ASes that may be its providers (draft-ietf-sidrops-aspa-profile).
 
 A *set* and *changes* are octets (ffi/native/aspas/aspas.h says what is in them), so that 50,000 customers are one
-megabyte and no Python objects. In a set AS 0 is a customer's only provider or is not there: it says that the customer has
-none. In changes a customer without providers is withdrawn; any other list replaces the customer's whole one.
+megabyte and no Python objects. In a set AS 0 is a customer's only provider or is not there: it says that the customer
+has none. In changes a customer without providers is withdrawn; any other list replaces the customer's whole one.
 """
 
 from __future__ import annotations

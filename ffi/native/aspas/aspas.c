@@ -136,7 +136,7 @@ static size_t both(const uint32_t *a, const uint32_t *b, uint32_t *out)
             *to = *one++;
             other++;
         }
-        /* 0 comes first, if at all: what follows takes its place. */
+        /* 0 comes first, if at all: what follows replaces it. */
         if (to == out + HEAD + 1 && to[-1] == 0)
             to[-1] = *to;
         else

@@ -23,6 +23,7 @@ def make(native: str) -> FFI:
             "vrps/rtr_order.h",
             "vrps/vrp_lines.h",
             "aspas/aspas.h",
+            "aspas/path.h",
             "rib/rib.h",
             "rib/whatif.h",
             "bgp/receive.h",

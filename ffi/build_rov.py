@@ -29,6 +29,7 @@ def make(native: str) -> FFI:
             "bgp/receive.h",
             "bgp/lines.h",
             "rtr/prefixes.h",
+            "rtr/aspa_pdus.h",
         ],
         native,
     )

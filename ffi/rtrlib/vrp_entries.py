@@ -1,4 +1,4 @@
-"""What a VRP file holds, whatever its format: its VRPs and router keys, and which of its entries can't be used."""
+"""What a VRP file holds, whatever its format: VRPs, router keys and ASPAs, and which of its entries can't be used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, NamedTuple
 
-from rtrlib import packed
+from rtrlib import aspas, packed
+from rtrlib.aspa_entries import ASPAEntries, TooManyASPAsError
 from rtrlib.vrp import PACKED
 
 MAX_FAULTS: Final = 20
@@ -61,11 +62,36 @@ class VRPFile:
     """The first MAX_FAULTS entries that were left out: ``PATH:LINE: what`` or ``PATH: roas[INDEX]: what``."""
     fault_count: int = 0
     """How many entries were left out."""
+    aspas: bytes = b""
+    """Packed ASPAs, a set (rtrlib.aspas)."""
+    notes: list[str] = field(default_factory=list)
+    """What else is not used, and why: ``PATH: what``."""
+
+    @property
+    def aspa_count(self) -> int:
+        """How many customers have ASPAs."""
+        return aspas.count(self.aspas)
 
     @property
     def count(self) -> int:
         """How many VRPs."""
         return len(self.packed) // packed.VRP_SIZE
+
+
+class _Tally:
+    """How many entries of one kind there were, and how many of them can't be used."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.bad = 0
+        self.first = ""
+
+    def want_few_bad(self, allow_bad: float) -> None:
+        """Raise VRPFileError when more than `allow_bad` percent, or all of them, can't be used."""
+        if self.bad and (self.bad == self.seen or 100 * self.bad > allow_bad * self.seen):
+            of_all = f"{self.bad} of {self.seen} entries can't be used"
+            most = "" if self.bad == self.seen else f", more than {allow_bad:g} % (--allow-bad)"
+            raise VRPFileError(f"{self.first}; {of_all}{most}")
 
 
 class Entries:
@@ -74,53 +100,80 @@ class Entries:
     def __init__(self, path: str) -> None:
         """`path`: what faults call the file."""
         self.path = path
-        self.seen = 0
-        """How many entries there were, usable or not."""
-        self._vrps = bytearray()
         self._look_at = _LOOK
+        self._vrps = bytearray()
         self._keys: set[RouterKey] = set()
+        self._aspas = ASPAEntries()
         self._faults: list[str] = []
-        self._bad = 0
+        self._notes: list[str] = []
+        self._vrps_and_keys = _Tally()
+        # Apart: many good ones of one kind may not hide that those of the other can't be read.
+        self._customers = _Tally()
+
+    @property
+    def seen(self) -> int:
+        """How many entries there were, usable or not."""
+        return self._vrps_and_keys.seen + self._customers.seen
 
     def add(self, vrp: bytes) -> None:
         """Take a packed VRP, or several."""
         self._vrps += vrp
-        self.seen += len(vrp) // PACKED.size
-        if self.seen >= self._look_at:
+        self._vrps_and_keys.seen += len(vrp) // PACKED.size
+        if self._vrps_and_keys.seen >= self._look_at:
             self._look()
 
     def add_key(self, key: RouterKey) -> None:
         """Take a router key."""
         self._keys.add(key)
-        self.seen += 1
+        self._vrps_and_keys.seen += 1
 
-    def leave_out(self, where: str, what: object) -> None:
+    def add_aspa(self, customer: int, providers: Iterable[int]) -> None:
+        """Take an ASPA; ValueError says what is wrong with it."""
+        try:
+            self._aspas.add(customer, providers)
+        except TooManyASPAsError as error:
+            raise VRPFileError(f"{self.path}: {error}") from None
+        self._customers.seen += 1
+        if self._customers.seen > MOST_ENTRIES:
+            raise VRPFileError(f"{self.path}: more than {MOST_ENTRIES} aspas: this is not a VRP file")
+
+    def leave_out(self, where: str, what: object, *, aspa: bool = False) -> None:
         """Count an entry that can't be used. `where`: follows the path."""
-        self._bad += 1
-        self.seen += 1
+        tally = self._customers if aspa else self._vrps_and_keys
+        fault = f"{self.path}{where}: {what}"
+        tally.first = tally.first or fault
+        tally.bad += 1
+        tally.seen += 1
         if len(self._faults) < MAX_FAULTS:
-            self._faults.append(f"{self.path}{where}: {what}")
-        if self._bad > MOST_BAD:
-            raise VRPFileError(f"{self._faults[0]}; more than {MOST_BAD} entries can't be used")
+            self._faults.append(fault)
+        if tally.bad > MOST_BAD:
+            raise VRPFileError(f"{tally.first}; more than {MOST_BAD} entries can't be used")
+
+    def note(self, what: str) -> None:
+        """Say what else is not used."""
+        self._notes.append(f"{self.path}: {what}")
 
     def _look(self) -> None:
         """Keep what is repeated once, and refuse what has no end."""
         self._look_at += _LOOK
-        if self.seen >= MOST_ENTRIES:
+        if self._vrps_and_keys.seen >= MOST_ENTRIES:
             raise VRPFileError(f"{self.path}: more than {MOST_ENTRIES} entries: this is not a VRP file")
         self._vrps = bytearray(packed.packed(packed.ordered(self._vrps)))
 
     def file(self, allow_bad: float) -> VRPFile:
         """Give the file.
 
-        Raises VRPFileError when more than `allow_bad` percent of its entries, or all of them, can't be used.
+        Raises VRPFileError when more than `allow_bad` percent, or all, of its VRPs and router keys can't be used, or so
+        many of its ASPAs.
         """
-        if self._bad and (self._bad == self.seen or 100 * self._bad > allow_bad * self.seen):
-            of_all = f"{self._bad} of {self.seen} entries can't be used"
-            most = "" if self._bad == self.seen else f", more than {allow_bad:g} % (--allow-bad)"
-            raise VRPFileError(f"{self._faults[0]}; {of_all}{most}")
+        for tally in (self._vrps_and_keys, self._customers):
+            tally.want_few_bad(allow_bad)
         vrps = packed.packed(packed.ordered(self._vrps))
-        return VRPFile(vrps, tuple(sorted(self._keys)), self._faults, self._bad)
+        customers = self._aspas.joined()
+        for what in self._aspas.notes(customers):
+            self.note(what)
+        bad = self._vrps_and_keys.bad + self._customers.bad
+        return VRPFile(vrps, tuple(sorted(self._keys)), self._faults, bad, customers, self._notes)
 
 
 def shown(text: str) -> str:

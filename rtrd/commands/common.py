@@ -45,6 +45,8 @@ def read_vrp_file(command: str, path: str, allow_bad: float) -> VRPFile:
         print(f"rtrd {command}: left out: {fault}", file=sys.stderr)
     if file.fault_count > len(file.faults):
         print(f"rtrd {command}: {path}: {file.fault_count - len(file.faults)} more left out", file=sys.stderr)
+    for note in file.notes:
+        print(f"rtrd {command}: {note}", file=sys.stderr)
     return file
 
 

@@ -62,6 +62,8 @@ class FileFollower:
             raise VRPFileError(f"{self._path}: {error.strerror or 'the file system does not answer'}") from error
         if file.fault_count:
             self._log.warning("entries left out", count=file.fault_count, first=file.faults)
+        for note in file.notes:
+            self._log.warning("not all of the VRP file is used", what=note)
         count, keys = file.count, file.router_keys
         updating = self._server.update(file.packed, keys)
         del file  # 17 MB, which would else be given back when routers ask for the change

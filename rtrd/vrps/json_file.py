@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
-from rtrlib.vrp_entries import MOST_ENTRIES, Entries, VRPFileError, pack_entry, router_key
+from rtrlib.vrp_entries import MOST_ENTRIES, Entries, VRPFileError, asn_of, pack_entry, router_key
 
 WINDOW: Final = 1 << 18
 """Octets that are read and decoded at a time."""
@@ -25,6 +25,9 @@ MOST_MEMBERS: Final = 1000
 _BLANKS: Final = re.compile(rb"[ \t\r\n]*")
 _CUT: Final = re.compile(rb"\}[ \t\r\n]*(,)[ \t\r\n]*\{")
 _CUTS: Final = 4
+
+OLD_ASPAS: Final = "provider_authorizations"
+"""What rpki-client had before 8.5: by address family, which ASPAs are no more."""
 
 _SCANNER: Final = json.JSONDecoder()
 _RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -51,6 +54,14 @@ class _RoutinatorKey(msgspec.Struct, gc=False):
     pubkey: str = msgspec.field(name="routerPublicKey")
 
 
+class _Aspa(msgspec.Struct, gc=False):
+    """As rpki-client has it, or Routinator."""
+
+    providers: list[int | float | str]
+    customer_asid: int | float | str | msgspec.UnsetType = msgspec.UNSET
+    customer: int | float | str | msgspec.UnsetType = msgspec.UNSET
+
+
 def _of_roa(entry: _Roa, entries: Entries) -> None:
     entries.add(pack_entry(entry.asn, entry.prefix, entry.maxLength))
 
@@ -59,10 +70,20 @@ def _of_key(entry: _BgpsecKey | _RoutinatorKey, entries: Entries) -> None:
     entries.add_key(router_key(entry.asn, entry.ski, entry.pubkey))
 
 
+def _of_aspa(entry: _Aspa, entries: Entries) -> None:
+    named = [each for each in (entry.customer_asid, entry.customer) if each is not msgspec.UNSET]
+    if len(named) != 1:
+        raise ValueError(f"expected either `customer_asid` or `customer`, found {'both' if named else 'neither'}")
+    entries.add_aspa(asn_of(named[0]), map(asn_of, entry.providers))
+
+
 class _Kind:
     """What the entries of one list are, and what becomes of them."""
 
-    def __init__(self, struct: type[msgspec.Struct], take: Callable[[Any, Entries], None]) -> None:
+    def __init__(
+        self, struct: type[msgspec.Struct], take: Callable[[Any, Entries], None], *, aspa: bool = False
+    ) -> None:
+        self.aspa = aspa
         self.many = msgspec.json.Decoder(list[struct])  # type: ignore[valid-type]
         self._one = msgspec.json.Decoder(struct)
         self._take = take
@@ -79,6 +100,7 @@ _LISTS: Final = {
     "roas": _Kind(_Roa, _of_roa),
     "bgpsec_keys": _Kind(_BgpsecKey, _of_key),
     "routerKeys": _Kind(_RoutinatorKey, _of_key),
+    "aspas": _Kind(_Aspa, _of_aspa, aspa=True),
 }
 
 
@@ -121,28 +143,54 @@ class _Reader:
             self._refuse("something follows the end of the JSON")
 
     def _object(self) -> None:
-        self._expect(b"{", "an object")
+        if self._peek() != b"{":
+            self._expect(b"{", "an object")
         seen: set[str] = set()
-        while self._peek() != b"}":
-            if seen:
-                self._expect(b",", "a comma")
-            name = self._name()
+        for name in self._members():
             if name in seen:
                 self._refuse(f"the member {name!r:.60} is given twice")
             seen.add(name)
             if len(seen) > MOST_MEMBERS:
                 self._refuse("more members than a VRP file has")
-            self._expect(b":", "a colon")
-            if self._peek() == b"[":
-                self._list(name)
-            elif name in _LISTS:
-                self._refuse(f'expected an array at {name}, as in {{"roas": [...]}}')
-            else:
-                self._value()
-        self._at += 1
+            self._member(name)
         if "roas" not in seen:
             slurm = ": this is a SLURM file" if "slurmVersion" in seen else ""
             self._refuse(f'no member is called `roas`{slurm}; expected {{"roas": [...]}}')
+
+    def _member(self, name: str) -> None:
+        if name == OLD_ASPAS:
+            what = f"{OLD_ASPAS}, of rpki-client before 8.5, is not read: its ASPAs are by address family"
+            self._entries.note(what)
+        if self._peek() == b"[":
+            self._list(name)
+        elif name in _LISTS:
+            self._refuse(f'expected an array at {name}, as in {{"roas": [...]}}')
+        else:
+            self._pass_over()
+
+    def _members(self) -> Iterator[str]:
+        """Give the names of the object that begins here; whoever asks for the next one has taken the value."""
+        self._at += 1
+        first = True
+        while self._peek() != b"}":
+            if not first:
+                self._expect(b",", "a comma")
+            first = False
+            name = self._name()
+            self._expect(b":", "a colon")
+            yield name
+        self._at += 1
+
+    def _pass_over(self) -> None:
+        """Take a value that nobody asked for: a short one, or an object of arrays."""
+        if self._peek() != b"{":
+            self._value()
+            return
+        for name in self._members():
+            if self._peek() == b"[":
+                self._list(f".{name}")
+            else:
+                self._value()
 
     def _list(self, name: str) -> None:
         """Take the array that begins here; of one that nobody asked for, nothing."""
@@ -158,7 +206,7 @@ class _Reader:
                 try:
                     kind.take(entry, self._entries)
                 except (ValueError, msgspec.ValidationError) as error:
-                    self._entries.leave_out(f": {name}[{index}]", error)
+                    self._entries.leave_out(f": {name}[{index}]", error, aspa=kind.aspa)
                 index += 1
 
     def _slices(self, decoder: msgspec.json.Decoder[list[Any]]) -> Iterator[_Slice]:

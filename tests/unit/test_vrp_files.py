@@ -379,5 +379,5 @@ def test_no_octet_of_a_large_file_is_lost_at_the_ends_of_windows(tmp_path: Path)
     count = 2 * json_file.WINDOW // len(json.dumps(details))
     roas = [{"asn": n, "prefix": "10.0.0.0/8", "maxLength": 8, **details, "n": "x" * (n % 7)} for n in range(count)]
     for separators in ((",", ":"), (" ,\n", " : ")):
-        file = read(tmp_path, json.dumps({"roas": roas, "aspas": [details] * 9}, separators=separators))
+        file = read(tmp_path, json.dumps({"roas": roas, "others": [details] * 9}, separators=separators))
         assert (file.count, file.fault_count) == (count, 0)

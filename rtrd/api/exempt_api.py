@@ -53,8 +53,15 @@ class ExemptHandlers:
         one = Exempt(prefix, asn, parse_comment(query.get("comment", "")), int(now), until)
         if query.get("force") != "yes":
             await self._check(one)
-        await self._exempts.add(one)
-        return json({**one.answer(), "kept": None if self._exempts.path is None else str(self._exempts.path)})
+        replaced = await self._exempts.add(one)
+        return json(
+            {
+                **one.answer(),
+                "kept": None if self._exempts.path is None else str(self._exempts.path),
+                "usable": self._vrp_set.usable,
+                "replaced": None if replaced is None else replaced.answer(),
+            }
+        )
 
     async def _remove(self, request: web.Request) -> web.Response:
         prefix, asn = _key(request)

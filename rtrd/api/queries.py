@@ -35,7 +35,7 @@ from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.listing import Listing, Listings
 from rtrd.vrps.slurm_files import SlurmFiles
-from rtrlib.vrp import VRP
+from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_entries import key_entries
 from rtrlib.vrp_set import SLURM, SNAPSHOT, CoveringVRP
 
@@ -178,17 +178,27 @@ class VRPQueries:
         rest = partial(_rest, listing, chosen_keys)
         if not selected.vrps:
             return json(rest())
-        return await stream(request, "roas", _entries(listing, {}, selected), rest)
+        return await stream(request, "roas", _entries(listing, None, selected), rest)
 
     async def _vrps(self, request: web.Request) -> web.StreamResponse:
         prefix, covering = _prefix(request), _choice(request, "covering", _YES_NO)
         if covering and prefix is None:
             return error(400, "covering: expected a prefix too")
-        sources = {**{cache.index: str(cache) for cache in self._caches.all()}, SNAPSHOT: "snapshot", SLURM: "slurm"}
+        heard = {**{cache.index: str(cache) for cache in self._caches.all()}, SNAPSHOT: "snapshot"}
+        sources = partial(self._sources, heard)
         if covering:
             return await stream(request, "roas", _entries(self._vrp_set.covering(str(prefix)), sources))
         listing = await self._listings.take(None if prefix is None else str(prefix))
         return await stream(request, "roas", _entries(listing, sources), partial(_rest, listing, []))
+
+    def _sources(self, heard: Mapping[int, str], found: CoveringVRP) -> list[str]:
+        """Name where a VRP in force is from; `held`: nobody says it any more, but the guard holds that."""
+        names = [name for source, name in heard.items() if found.sources >> source & 1]
+        if found.sources >> SLURM & 1:
+            exempt = self._exempts.of(found.vrp) is not None
+            in_file = not exempt or pack(found.vrp) in self._slurm.assertions
+            names += ["exempt"] * exempt + ["slurm"] * in_file
+        return names or ["held"]
 
     async def _diff(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -199,16 +209,18 @@ class VRPQueries:
 
 
 def _entries(
-    vrps: Iterable[CoveringVRP | None], sources: Mapping[int, str], selected: selection.Selection | None = None
+    vrps: Iterable[CoveringVRP | None],
+    sources: Callable[[CoveringVRP], list[str]] | None,
+    selected: selection.Selection | None = None,
 ) -> Iterator[Mapping[str, Any] | None]:
-    """Give VRPs as of a VRP file, with the names of their sources if these are given."""
+    """Give VRPs as of a VRP file, with the names of their sources if something gives these."""
     for found in vrps:
         if found is None or not (selected is None or selected.has(found.vrp)):
             yield None
             continue
         vrp: dict[str, Any] = {"asn": found.vrp.asn, "prefix": found.vrp.prefix, "maxLength": found.vrp.max_length}
-        if sources:
-            vrp["sources"] = [name for source, name in sources.items() if found.sources >> source & 1]
+        if sources is not None:
+            vrp["sources"] = sources(found)
         yield vrp
 
 

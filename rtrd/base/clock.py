@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 
 def timestamp(unix: float, timespec: str = "seconds") -> str:
-    """Give a Unix time as the API says it (RFC 3339, UTC)."""
-    return dt.datetime.fromtimestamp(unix, dt.UTC).isoformat(timespec=timespec)
+    """Give a Unix time as everything says it (RFC 3339, UTC): `2026-11-27T06:00:00Z`."""
+    return dt.datetime.fromtimestamp(unix, dt.UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)

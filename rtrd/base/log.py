@@ -13,11 +13,13 @@ import select
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, MutableMapping
+from functools import partial
 from typing import Any, Final, Literal
 
 import structlog
 
 from rtrd.base import systemd_journal
+from rtrd.base.log_values import field, plain
 from rtrd.base.text import counted, printable
 
 Format = Literal["auto", "human", "json", "journal"]
@@ -29,6 +31,7 @@ MOST_KEPT: Final = 300
 """Records that are kept in memory, for a report of a fault."""
 
 STDERR: Final = 2
+_COLORS: Final = {"debug": 34, "warning": 33, "error": 31, "critical": 31}
 _NUMBERS: Final = re.compile("[0-9]+")
 _kept: Final[deque[dict[str, Any]]] = deque(maxlen=MOST_KEPT)
 
@@ -162,14 +165,15 @@ class _FromLibraries(logging.Handler):
 
 
 def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
-        if key == "exception":
+    """Make plain text of the values; a field without one is left out."""
+    for key, value in list(event.items()):
+        if value is None:
+            del event[key]
+        elif key == "exception":
             # Our own line breaks stay; indented, none of them can pass for a line of the log.
             event[key] = "\n".join("    " + printable(line) for line in str(value).splitlines())
-        elif isinstance(value, str):
-            event[key] = printable(value)
-        elif not isinstance(value, (bool, int, float, type(None))):
-            event[key] = printable(repr(value))
+        else:
+            event[key] = plain(value)
     return event
 
 
@@ -183,8 +187,15 @@ def _renderers(style: Format, *, colors: bool) -> list[Any]:
         return [systemd_journal.render]
     if style == "json":
         return [structlog.processors.JSONRenderer()]
-    return [
-        structlog.dev.ConsoleRenderer(
-            colors=colors, pad_event_to=0, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
-        )
-    ]
+    return [partial(_line, colors=colors)]
+
+
+def _line(_logger: object, method: str, event: MutableMapping[str, Any], *, colors: bool) -> str:
+    """Make a line for people of an event whose values are escaped already."""
+    level, exception = event.pop("level", method), event.pop("exception", None)
+    time, what = event.pop("timestamp", ""), event.pop("event", "")
+    start = f"{time} [{level:<9}] {what}"
+    if colors:
+        start = f"\x1b[2m{time}\x1b[0m [\x1b[{_COLORS.get(level, 32)}m{level:<9}\x1b[0m] \x1b[1m{what}\x1b[0m"
+    line = " ".join([start, *(field(key, value) for key, value in event.items())])
+    return line if exception is None else f"{line}\n{exception}"

@@ -13,6 +13,8 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from rtrd.base.log_values import field
+
 SOCKET: Final = "/run/systemd/journal/socket"
 
 PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -20,7 +22,6 @@ PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical"
 
 _FIELD: Final = re.compile("[A-Z][A-Z0-9_]{0,63}")
 _TAKEN: Final = re.compile("MESSAGE|PRIORITY|ERRNO|(CODE|SYSLOG|OBJECT|COREDUMP)_.*")
-_PLAIN: Final = re.compile(r"[^\s='\"]+")
 
 
 def is_journal(fd: int, environment: Mapping[str, str] = os.environ) -> bool:
@@ -103,8 +104,7 @@ def render(_logger: object, method: str, event: dict[str, Any]) -> dict[str, str
         if _FIELD.fullmatch(name) and not _TAKEN.fullmatch(name):
             fields[name] = str(value)
         if key != "part":
-            text = str(value)
-            words.append(f"{key}={text if _PLAIN.fullmatch(text) else repr(text)}")
+            words.append(field(key, value))
     message = " ".join(words)
     if exception is not None:
         fields["EXCEPTION"] = str(exception)

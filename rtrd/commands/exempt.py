@@ -82,6 +82,14 @@ def _wrong_comment(comment: str | None) -> str | None:
 def _added(one: dict[str, Any]) -> Iterator[str]:
     until = "" if one["until"] is None else f", until {printable(one['until'])}"
     yield f"{one['prefix']} {one['asn']} is exempted{until}"
+    if not one["usable"]:
+        yield "no VRP set is usable yet, so no route is judged: it counts as soon as a cache has answered"
+    before = one["replaced"] or one
+    if before["until"] not in (None, one["until"]):
+        now = "" if until else ": it has none now"
+        yield f"its earlier end, {printable(before['until'])}, does not count any more{now}"
+    if before["comment"] not in ("", one["comment"]):
+        yield f"its earlier comment is replaced: {printable(before['comment'])}"
     if one["kept"] is None:
         yield "it is not kept, for no state folder is configured: it ends when rtrd does"
 

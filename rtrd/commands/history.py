@@ -15,7 +15,7 @@ TIMEOUT = 30.0
 """Seconds: the disk may be slow."""
 
 _COLUMNS = (
-    terminal.Column("TIME", 19),
+    terminal.Column("TIME", terminal.TIME),
     terminal.Column("ROUTER", 12, if_room=True),
     terminal.Column("NEIGHBOR", 15),
     terminal.Column("PREFIX", 18),
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def lines(answer: dict[str, Any], asked: str, width: int) -> Iterator[str]:
     """Return what happened to which route, what it became, and why; then what else there is."""
     columns = terminal.Columns(_COLUMNS, width)
-    since = "" if answer["since"] is None else f" since {terminal.local_time(answer['since'])}"
+    since = "" if answer["since"] is None else f" since {terminal.to_second(answer['since'])}"
     if answer["history"]:
         yield columns.heading()
     else:
@@ -72,7 +72,7 @@ def lines(answer: dict[str, Any], asked: str, width: int) -> Iterator[str]:
         path_id, origin = change["path_id"], change["origin_as"]
         yield columns.line(
             {
-                "TIME": (terminal.local_time(change["time"]), ""),
+                "TIME": (terminal.to_second(change["time"]), ""),
                 "ROUTER": (printable(change["router"]), ""),
                 "NEIGHBOR": (printable(change["neighbor"] or "unknown"), ""),
                 "PREFIX": (change["prefix"], ""),

@@ -18,7 +18,7 @@ _COLUMNS = (
     terminal.Column("VALIDITY", 10),
     terminal.Column("DECISION", 8),
     terminal.Column("REASON", 6),
-    terminal.Column("SINCE", 19, if_room=True),
+    terminal.Column("SINCE", terminal.TIME, if_room=True),
 )
 
 
@@ -78,7 +78,7 @@ def lines(answer: http_client.Answer, columns: terminal.Columns) -> Iterator[str
                 "VALIDITY": (route["validity"], route["validity"]),
                 "DECISION": (route["decision"], ""),
                 "REASON": (route.get("reason") or "", ""),
-                "SINCE": ("-" if since is None else terminal.local_time(since), ""),
+                "SINCE": ("-" if since is None else terminal.to_second(since), ""),
             }
         )
     if not count:

@@ -28,6 +28,8 @@ STYLES: Final = {
 
 NO_TERMINAL: Final = 80
 """Columns of a table that goes into a file or a pipe."""
+TIME: Final = 20
+"""Columns of a time."""
 MOST_NARROW: Final = 40
 """A terminal with fewer columns is taken for one of so many."""
 MOST_WIDE: Final = 1000
@@ -59,11 +61,9 @@ def width(*, wide: bool = False) -> int:
     )
 
 
-def local_time(time: str) -> str:
-    """Give a time of the API as that of this host, to the second."""
-    import datetime as dt
-
-    return dt.datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def to_second(time: str) -> str:
+    """Give a time of the API, which is UTC, to the second: `2026-11-27T06:00:00Z`."""
+    return f"{time[: TIME - 1]}Z"
 
 
 def wrapped(text: str, columns: int) -> Iterator[str]:

@@ -12,6 +12,9 @@ import msgspec
 from rtrd.base.text import printable
 from rtrd.commands import common, http_client, terminal
 
+_INDENT = terminal.TIME + 10
+"""Columns before the text."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd watch`."""
@@ -34,17 +37,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def lines(answer: http_client.Answer, width: int) -> Iterator[str]:
-    """Return a line for each event, or more where it is too long: its time of this host, its kind, what happened."""
-    import datetime as dt
-
+    """Return a line for each event, or more where it is too long: its time, its kind, what happened."""
     decode = msgspec.json.Decoder(dict[str, object]).decode
     for line in answer.lines():
         event = decode(line)
         time = event["time"]
-        local = dt.datetime.fromisoformat(time).astimezone().strftime("%H:%M:%S") if isinstance(time, str) else "-"
+        when = terminal.to_second(time) if isinstance(time, str) else "-"
         style = {"lost": "bad", "route": str(event.get("validity"))}.get(str(event["kind"]), "soft")
         kind = terminal.paint(printable(str(event["kind"])), style, 8)
         text = printable(str(event["text"]))
-        first, *more = textwrap.wrap(text, max(20, width - 18), break_on_hyphens=False) or [""]
-        yield f"{local:<8} {kind} {first}"
-        yield from (f"{'':<18}{line}" for line in more)
+        first, *more = textwrap.wrap(text, max(20, width - _INDENT), break_on_hyphens=False) or [""]
+        yield f"{when:<{terminal.TIME}} {kind} {first}"
+        yield from (f"{'':<{_INDENT}}{line}" for line in more)

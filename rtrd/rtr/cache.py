@@ -76,6 +76,8 @@ class FileFollower:
             router_keys=len(keys),
             serials=serials,
         )
+        if not count:
+            self._log.warning("the VRP file has no VRPs: routers that ask get none", path=str(self._path))
 
     def ask(self) -> None:
         """Reread the file now, changed or not."""

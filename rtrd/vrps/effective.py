@@ -281,7 +281,8 @@ class EffectiveVRPs:
         before = self._sources()
         self._active = {cache.index: cache for cache in caches}
         changes = yield from self.vrp_set.apply_activation(self._active)
-        names = " ".join(sorted(map(str, caches)))
+        in_sync = [cache for cache in caches if cache.in_sync]  # none, if that was over before its turn came
+        names = " ".join(sorted(map(str, in_sync or caches)))
         logger.info("VRPs now come from", caches=names, changed=len(changes))
         yield from self._publish(changes, f"switch to {names}", before)
         self._apply_keys(self._caches_keys.activate(self._active))

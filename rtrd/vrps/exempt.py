@@ -66,7 +66,7 @@ class Exempt(NamedTuple):
 
     def answer(self) -> dict[str, Any]:
         """Give it as the API has it."""
-        since, until = (None if time is None else _iso(time) for time in (self.since, self.until))
+        since, until = (None if time is None else timestamp(time) for time in (self.since, self.until))
         return {"prefix": self.prefix, "asn": f"AS{self.asn}", "comment": self.comment, "since": since, "until": until}
 
 
@@ -119,7 +119,7 @@ def parse_until(text: str, now: float) -> int:
     if until <= now:
         raise ValueError(f"{said(text)} is over already")
     try:
-        _iso(int(until))
+        timestamp(int(until))
     except (OverflowError, ValueError):
         raise ValueError(f"{said(text)} is too far away") from None
     return int(until)
@@ -136,8 +136,8 @@ def parse_comment(text: str) -> str:
 
 def _comment(one: Exempt) -> str:
     parts = [one.comment] if one.comment else []
-    since = "" if one.since is None else f" since {_iso(one.since)}"
-    until = "" if one.until is None else f" until {_iso(one.until)}"
+    since = "" if one.since is None else f" since {timestamp(one.since)}"
+    until = "" if one.until is None else f" until {timestamp(one.until)}"
     return " ".join([*parts, f"[rtrd exempt{since}{until}]"])
 
 
@@ -154,7 +154,3 @@ def _exempt(vrp: VRP, comment: str) -> Exempt:
 
 def _time(text: str) -> int:
     return int(dt.datetime.fromisoformat(text).timestamp())
-
-
-def _iso(time: int) -> str:
-    return timestamp(time).replace("+00:00", "Z")

@@ -114,11 +114,13 @@ class Exempts:
         """Follow it no more."""
         self._background.close()
 
-    async def add(self, one: Exempt) -> None:
-        """Put one into force, in place of an earlier one of this prefix and AS. ConflictError: nothing has changed."""
+    async def add(self, one: Exempt) -> Exempt | None:
+        """Put one into force; give the one that it replaces. ConflictError: nothing has changed."""
+        replaced: Exempt | None = None
 
         def change(found: Found) -> None:
-            found.pop(one.key, None)
+            nonlocal replaced
+            replaced = found.pop(one.key, None)
             if len(found) >= MOST:
                 raise ConflictError(f"there are {MOST} exempts already, and no more are possible: remove some")
             if sum(prefix == one.prefix for prefix, _ in found) >= MOST_OF_PREFIX:
@@ -126,6 +128,7 @@ class Exempts:
             found[one.key] = one
 
         await self._change(change, str(one))
+        return replaced
 
     async def remove(self, key: Key) -> None:
         """End one. ConflictError: there is none, or nothing has changed for another reason."""

@@ -25,6 +25,8 @@ POLL: Final = 1.0
 MAX_OCTETS: Final = 4 << 20
 """A larger file is refused: reading it would take the interpreter too long. 20,000 entries fit."""
 
+_AS_THEY_ARE: Final = "at a start they count as they are, also what the guard held before: it judges what changes later"
+
 logger = log.get("slurm")
 
 
@@ -87,6 +89,7 @@ class SlurmFiles:
         self.reasons = Reasons()
         """Which filter or assertion of which file it was."""
         self._faults: dict[str, str] = {}
+        self._at_start = True
         self._wake = asyncio.Event()
         self._loading = asyncio.Lock()
 
@@ -192,10 +195,14 @@ class SlurmFiles:
         )
         self._in_force = {file.name: file for file in files}
         counts = {"filters": len(filters), "assertions": len(assertions), "changed": len(changes)}
-        judged = self._vrp_set.deferring and len(changes)
-        logger.info("SLURM files are judged by the guard" if judged else "SLURM files are in force", **counts)
         if len(changes):
             yield from self._changed(changes)
+        if self._vrp_set.pending and len(changes):
+            logger.info("SLURM files are judged by the guard", **counts)
+        else:
+            why = _AS_THEY_ARE if self._at_start and self._vrp_set.deferring else None
+            logger.info("SLURM files are in force", why=why, **counts)
+        self._at_start = False
 
     def _change(self, filters: list[VRPFilter], assertions: set[bytes]) -> Apply:
         """Change filters and assertions as one: nothing is validated by one without the other.

@@ -11,7 +11,7 @@ import pytest
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from tests.lab.daemons import Daemon
-from tests.lab.faulty_cache import FaultyCache
+from tests.lab.faulty_cache import FAULTS, FaultyCache
 from tests.lab.programs import rtrd
 
 VRPS = [VRP("192.0.2.0/24", 24, 64496), VRP("198.51.100.0/24", 24, 64497), VRP("2001:db8::/32", 48, 64497)]
@@ -64,6 +64,7 @@ def test_an_exempt_is_in_force_at_once_shown_kept_and_removed(lab: Lab) -> None:
     )
     assert one.valid()
     assert one.valid("2001:db8::/32", "AS64512")
+    assert one.said("vrps", KEY[0]).splitlines()[-1].split()[3:] == ["AS64511", "exempt"]
     assert "ticket 7" in one.said("exempt", "--list")
     assert "198.51.100.0/24 AS64511: ticket 7" in one.said("status")
     assert "is there by rtrd exempt (ticket 7)" in one.said("validate", *KEY)
@@ -169,6 +170,9 @@ def test_what_ends_while_the_guard_holds_a_change_leaves_what_is_in_force(lab: L
     one.said("exempt", *until, "--until", "+1s")
     one.daemon.wait_status(lambda status: status["exempts"]["count"] == 2, "the end of one")
     assert [one.valid(*each) for each in (known, held, until)] == [True, True, True], "the cache said it before"
+    sources = {vrp["prefix"]: vrp["sources"] for vrp in json.loads(one.said("vrps", "--json"))["roas"]}
+    assert sources["10.1.0.0/16"] == sources["2001:db8::/32"] == ["held"], "its cache says it no more"
+    assert one.said("vrps", "10.1.0.0/16").split()[-1] == "held"
     one.daemon.stop()
     one.daemon.start()
     one.daemon.wait_status(lambda status: status["guard"]["state"] == "held", "the guard to hold it again")
@@ -179,6 +183,41 @@ def test_what_ends_while_the_guard_holds_a_change_leaves_what_is_in_force(lab: L
     one.said("accept")
     one.daemon.wait_vrps(1)
     assert [one.valid(*each) for each in (known, held, until)] == [False, True, False]
+
+
+def test_a_held_slurm_file_counts_after_a_restart_and_the_log_says_why(lab: Lab) -> None:
+    one = Operator(lab, guard={"hold": 3600, "max-shrink": "20%"})
+    one.daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "the snapshot")
+    write(one.slurm, {"asn": 64497}, {"prefix": "192.0.2.0/24"}, assertions=[{"prefix": "10.0.0.0/8", "asn": 64499}])
+    one.daemon.wait_status(lambda status: status["guard"]["state"] == "held", "the guard to hold the file")
+    assert one.daemon.process.wait_for("SLURM files are judged by the guard")
+    assert one.valid("2001:db8::/32", "AS64497")
+    one.daemon.stop()
+    one.daemon.start()
+    line = one.daemon.process.wait_for("SLURM files are in force").text
+    assert 'why="at a start they count as they are, also what the guard held before' in line
+    one.daemon.wait_status(lambda status: status["guard"]["state"] == "following" and status["ready"], "the start")
+    assert not one.valid("2001:db8::/32", "AS64497")
+    assert one.said("vrps", "10.0.0.0/8").split()[-2:] == ["AS64499", "slurm"]
+
+
+def test_before_a_cache_answered_it_says_so_and_what_it_replaces_is_said(lab: Lab) -> None:
+    cache = lab.start(FaultyCache(VRPS))
+    cache.break_with(FAULTS["has_no_data"].script)
+    daemon = lab.start(Daemon(lab.folder, [cache]))
+
+    def said(*words: str) -> str:
+        return rtrd("exempt", *words, "--socket", daemon.socket).stdout
+
+    assert "no VRP set is usable yet" in said(*KEY, "--until", "2099-01-01T00:00Z", "--comment", "ticket 7")
+    cache.heal()
+    daemon.wait_vrps(4)
+    again = said(*KEY)
+    assert "its earlier end, 2099-01-01T00:00:00Z, does not count any more: it has none now\n" in again
+    assert "its earlier comment is replaced: ticket 7\n" in again
+    assert "usable" not in again
+    found = json.loads(said(*KEY, "--json"))
+    assert (found["usable"], found["replaced"]["until"], found["until"]) == (True, None, None)
 
 
 def test_validate_names_the_filters_and_assertions(lab: Lab) -> None:

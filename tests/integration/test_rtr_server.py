@@ -395,6 +395,13 @@ def test_a_torn_file_leaves_the_old_set_in_force(cache: Cache) -> None:
     assert exported(cache.port) == SECOND
 
 
+def test_a_file_without_vrps_is_served_and_warned_of(cache: Cache) -> None:
+    write_vrp_file(cache.path, [])
+    cache.wait_for("VRP file read.*vrps=0")
+    line = cache.wait_for("the VRP file has no VRPs").text
+    assert "[warning" in line
+
+
 def test_sighup_rereads_and_sigterm_ends_with_0(cache: Cache) -> None:
     cache.send_signal(signal.SIGHUP)
     cache.wait_for("VRP file read: nothing changed")

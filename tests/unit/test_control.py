@@ -59,7 +59,7 @@ STATUS = status(
         "waits_seconds": 2.5,
     },
     health={"status": "ok", "summary": "ready, 1 warning"},
-    problems=[{"what": "a \x1b[2J file", "since": "2026-01-01T00:00:00+00:00", "severity": "warning"}],
+    problems=[{"what": "a \x1b[2J file", "since": "2026-01-01T00:00:00Z", "severity": "warning"}],
     vrps={"ipv4": 2, "ipv6": 0},
     slurm=[{"path": "/etc/rtrd/slurm.json", "fault": "slurm.json:1: not JSON", "filters": 2, "assertions": 1}],
     guard={
@@ -71,7 +71,7 @@ STATUS = status(
             "vrps": 2,
             "vrps_then": 1,
             "seconds_left": 60,
-            "until": "2026-01-01T00:00:00+00:00",
+            "until": "2026-01-01T00:00:00Z",
         },
     },
     snapshot={"used": True, "age": 61, "fault": "no space"},
@@ -285,9 +285,9 @@ def test_health_is_503_with_the_reason(served: Running) -> None:
 
 
 def test_status_check_tells_monitoring(served: Running, rtrd: Callable[..., Said]) -> None:
-    line = "warning: a \\x1b[2J file (since 2026-01-01T00:00:00+00:00)"
+    line = "warning: a \\x1b[2J file (since 2026-01-01T00:00:00Z)"
     assert rtrd("status", "--check") == (0, f"rtrd {__version__}, ready, 1 warning\n{line}\n", "")
-    worse = {"what": "no cache is in sync", "since": "2026-01-01T00:00:00+00:00", "severity": "critical"}
+    worse = {"what": "no cache is in sync", "since": "2026-01-01T00:00:00Z", "severity": "critical"}
     health = {"status": "degraded", "summary": "degraded: no cache is in sync"}
     served.daemon.registry.status_of(problems=lambda: [worse], health=lambda: health)
     assert rtrd("status", "--check").code == 1
@@ -748,10 +748,10 @@ def test_the_cli_prints_for_people(rtrd: Callable[..., Said]) -> None:
 
     assert said("status") == [
         f"rtrd {__version__}, ready, 1 warning",
-        "warning: a \\x1b[2J file (since 2026-01-01T00:00:00+00:00)",
+        "warning: a \\x1b[2J file (since 2026-01-01T00:00:00Z)",
         "VRPs: 2 IPv4, 0 IPv6",
         "snapshot: in use, 61 s old",
-        "A CHANGE OF THE VRPS IS HELD until 2026-01-01T00:00:00+00:00 (60 s): rtrd accept, rtrd reject",
+        "A CHANGE OF THE VRPS IS HELD until 2026-01-01T00:00:00Z (60 s): rtrd accept, rtrd reject",
         "  by 192.0.2.10:323: 2 VRPs would become 1",
         "  90 of 100 routes would become invalid",
         "group primary (preference 1, active): ESTABLISHED",

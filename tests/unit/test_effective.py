@@ -77,6 +77,13 @@ def test_failover_to_the_same_vrps_is_silence_and_to_others_the_difference(story
     assert story.heard() == ["+64502", "-64500"]
 
 
+def test_a_switch_names_the_caches_that_are_in_sync(story: EffectiveStory) -> None:
+    caches = Cache(0), Cache(1, in_sync=False), Cache(2)
+    story.sync(caches[0], [A])
+    story.follow(*caches)
+    assert story.effective.cause == "switch to cache0 cache2"
+
+
 def test_a_lost_cache_of_a_group_counts_until_it_expires(story: EffectiveStory) -> None:
     one, _ = story.group([A], [B])
     story.heard()

@@ -59,7 +59,7 @@ async def test_a_vrp_that_comes_and_goes(one: Story) -> None:
     assert vrps["text"] == f"AS64500's VRP 192.0.2.0/24-24 appeared at cache {CACHE}"
     assert vrps["vrps"] == [{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24, "appeared": True}]
     assert route == {
-        "time": "2027-01-15T08:00:00.000+00:00",
+        "time": "2027-01-15T08:00:00.000Z",
         "kind": "route",
         "text": "192.0.2.0/24 of AS64500 from 192.0.2.1: valid (was not-found), announce: "
         f"AS64500's VRP 192.0.2.0/24-24 appeared at cache {CACHE}",

@@ -5,6 +5,7 @@ import logging
 import os
 import select
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -52,6 +53,30 @@ def test_a_line_for_people(pipe: Pipe) -> None:
     assert "warning" in line
     assert line.rstrip().endswith("a cache is gone part=engine cache=192.0.2.1:323 tries=3")
     assert "\x1b" not in line
+
+
+@pytest.mark.parametrize("style", ["human", "json"])
+def test_values_are_plain_text_and_none_is_of_python(pipe: Pipe, style: log.Format) -> None:
+    pipe.setup(style)
+    values = {
+        "serials": [5, 6], "causes": ("a b", 'c "d"'), "nothing": None, "empty": [],
+        "counts": {"as": 1, "length": None}, "names": {"b", "a"}, "path": Path("/a b"), "full": True,
+        "raw": b"a\xff", "why": OSError("it's gone"),
+    }  # fmt: skip
+    log.get("x").warning("what", **values)
+    line = pipe.text()
+    if style == "human":
+        assert line.rstrip().endswith(
+            'what part=x serials="5, 6" causes="a b, c \\"d\\"" empty=none counts="as 1, length none" names="a, b"'
+            ' path="/a b" full=true raw=a\\xff why="it\'s gone"'
+        )
+        return
+    found = json.loads(line)
+    assert {key: found.get(key) for key in values} == {
+        "serials": "5, 6", "causes": 'a b, c "d"', "nothing": None, "empty": "none", "counts": "as 1, length none",
+        "names": "a, b", "path": "/a b", "full": True, "raw": "a\\xff", "why": "it's gone",
+    }  # fmt: skip
+    assert "nothing" not in found
 
 
 def test_json_when_the_environment_asks_for_it(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_an_entry_has_fields_to_look_for(entries: list[dict[str, str]]) -> None:
     log.get("exabgp").warning("neighbor down", router="edge", neighbor="192.0.2.1", reason="hold time", asn=64500)
     assert entries == [
         {
-            "MESSAGE": "neighbor down router=edge neighbor=192.0.2.1 reason='hold time' asn=64500",
+            "MESSAGE": 'neighbor down router=edge neighbor=192.0.2.1 reason="hold time" asn=64500',
             "PRIORITY": "4",
             "SYSLOG_IDENTIFIER": "rtrd",
             "PART": "exabgp",

@@ -33,7 +33,7 @@ STATUS = status(
             {
                 "address": "192.0.2.1",
                 "up": True,
-                "up_since": "2026-01-01T00:00:00+00:00",
+                "up_since": "2026-01-01T00:00:00Z",
                 "routes": {"valid": 12345, "invalid": 3, "not-found": 0},
             },
             {"address": "192.0.2.2", "up": False, "up_since": None, "routes": {}},
@@ -46,9 +46,9 @@ STATUS = status(
     },
     version="1",
     health={"status": "degraded", "summary": "degraded: no cache is in sync"},
-    problems=[{"what": "no cache is in sync", "since": "2026-01-01T00:00:00+00:00", "severity": "critical"}],
+    problems=[{"what": "no cache is in sync", "since": "2026-01-01T00:00:00Z", "severity": "critical"}],
     vrps={"ipv4": 700_000, "ipv6": 0},
-    last_change="2026-01-01T00:00:00+00:00",
+    last_change="2026-01-01T00:00:00Z",
 )
 ROUTE = {
     "router": "exabgp", "neighbor": "192.0.2.1", "prefix": "192.0.2.0/24", "path_id": None, "origin_as": 64500,
@@ -106,7 +106,7 @@ def test_a_terminal_gets_tables_in_color(daemon: Path) -> None:
     out = said(daemon, "status", on_terminal=("stdout",))["stdout"]
     assert COLOR in out
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
-    head = "rtrd 1, degraded: no cache is in sync\ncritical: no cache is in sync (since 2026-01-01T00:00:00+00:00)\n"
+    head = "rtrd 1, degraded: no cache is in sync\ncritical: no cache is in sync (since 2026-01-01T00:00:00Z)\n"
     assert plain.startswith(f"{head}VRPs: 700000 IPv4, 0 IPv6\nlast change of routes or VRPs: 2026-")
     assert "group primary [red] (preference 1): ERROR" in plain
     assert re.search(r"\[2001:db8::10\]:323.*ERROR_TRANSPORT.*-.*700,000.*never", plain)

@@ -33,6 +33,8 @@ logger = log.get("reload")
 class Reloaded(NamedTuple):
     """What a reload did."""
 
+    file: str
+    """What was read."""
     changes: list[Difference]
     """Of the configuration."""
     reconnected: list[str]
@@ -123,7 +125,7 @@ class Reloading:
             self._relay.renew_secrets(secrets)
         self._routers.look_again()
         asked = self._caches.retry_failed() + await self._caches.reread_keys()
-        return Reloaded(changes, [str(cache) for cache in asked])
+        return Reloaded(str(self._path.absolute()), changes, [str(cache) for cache in asked])
 
     async def _apply(self, new: Config) -> None:
         old = self.in_force

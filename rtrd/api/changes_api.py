@@ -64,7 +64,8 @@ class ChangeHandlers:
             done = await self._reloading.reload()
         except FaultyFileError as refused:
             return json({"error": str(refused), "faults": [str(fault) for fault in refused.faults]}, 409)
-        return json({"changes": [change._asdict() for change in done.changes], "reconnected": done.reconnected})
+        changes = [change._asdict() for change in done.changes]
+        return json({"file": done.file, "changes": changes, "reconnected": done.reconnected})
 
     async def reconnect(self, request: web.Request) -> web.Response:
         """Ask caches now; give which."""

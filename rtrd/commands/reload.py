@@ -21,10 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Have the daemon read its file again; a refused file's faults go to stderr, and the exit code is 2."""
+    socket = socket_paths.socket_path(args.socket)
     try:
-        with http_client.ask(
-            socket_paths.socket_path(args.socket), "/reload", method="POST", timeout=PATIENCE
-        ) as answer:
+        with http_client.ask(socket, "/reload", method="POST", timeout=PATIENCE) as answer:
             if args.json:
                 sys.stdout.buffer.write(b"".join(answer.chunks()))
                 return DONE
@@ -34,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
             raise
         print(error, file=sys.stderr)
         return BAD_USAGE
+    changed = "" if done["changes"] else " nothing changed"
+    print(f"{printable(done['file'])}, read by the rtrd at {printable(str(socket))}:{changed}")
     for change in done["changes"]:
         print(change["what"] + (" (only after a restart)" if change["restart"] else ""))
-    if not done["changes"]:
-        print("nothing changed")
     for cache in done["reconnected"]:
         print(f"cache {printable(cache)} is asked now: it had failed, or its keys have changed")
     return DONE

@@ -17,7 +17,7 @@ SESSION_SECONDS = 30.0
 SEGMENT = {1: "set", 2: "sequence", 3: "confederation sequence", 4: "confederation set"}
 GOBGP = "as root: apt-get install gobgpd"
 EXABGP_4 = "as root: apt-get install exabgp"
-EXABGP_5 = "make venv"
+EXABGP_5 = f"{EXABGP_4}; or, in a clone of the repository: make venv"
 
 VALIDITY_OF_TAG = {"0": "valid", "1": "not-found", "2": "invalid"}
 """RFC 8097, section 2: type 0x43, subtype 0, and the validity in the last octet."""

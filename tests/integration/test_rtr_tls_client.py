@@ -397,7 +397,7 @@ def test_a_reload_uses_renewed_keys(lab: Lab, ca: CA, server: Signed, cache: Sta
     daemon.wait_vrps(len(VRPS))
     new = ca.sign("renewed")
     router.key.write_text("rubbish")
-    assert daemon.reload().stdout == "nothing changed\n"
+    assert daemon.reload().stdout == f"{daemon.config}, read by the rtrd at {daemon.socket}: nothing changed\n"
     problem = f"the next connection to cache 127.0.0.1:{made.port} will fail: the certificate "
     assert any(each["what"].startswith(problem) for each in daemon.now()["problems"])
     new.certificate.replace(router.certificate)

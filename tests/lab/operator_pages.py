@@ -110,6 +110,7 @@ def is_said(shown: tuple[str, ...], said: str) -> bool:
     """Whether the lines that a page shows are, in their order, among those that the command printed."""
 
     def words(line: str) -> str:
+        line = re.sub(r"^on \S+, up for \d+ \w+,", "on HOST, up,", line)
         return re.sub(r"\d[\w.:/+-]*", "0", " ".join(line.split()))
 
     lines = iter([words(line) for line in said.splitlines()])

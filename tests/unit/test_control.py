@@ -144,7 +144,7 @@ class FakeDaemon:
         return {**CHANGED, "left_out": most}
 
     async def reload(self) -> Reloaded:
-        return Reloaded([], [])
+        return Reloaded("/etc/rtrd/rtrd.yaml", [], [])
 
     def accept(self, by: str) -> None:
         assert by.endswith(f"(uid {os.getuid()}, pid {os.getpid()})")

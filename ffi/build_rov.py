@@ -28,6 +28,7 @@ def make(native: str) -> FFI:
             "rib/whatif.h",
             "bgp/receive.h",
             "bgp/lines.h",
+            "bgp/table_dump.h",
             "rtr/prefixes.h",
             "rtr/aspa_pdus.h",
         ],

@@ -53,6 +53,7 @@ COMMANDS: Final = {
     "bird": CLICommand("rtrd.commands.bird", "compare BIRD's tables with the VRPs"),
     "slurm": CLICommand("rtrd.commands.slurm", "check SLURM files"),
     "whatif": CLICommand("rtrd.commands.whatif", "show which routes would change validity with other VRPs"),
+    "audit": CLICommand("rtrd.commands.audit", "judge the routes of a table dump by a VRP file"),
     "diff": CLICommand("rtrd.commands.diff", "list the VRPs on which the caches disagree"),
     "accept": CLICommand("rtrd.commands.guard", "apply a VRP change that the guard holds"),
     "exempt": CLICommand("rtrd.commands.exempt", "let a prefix with an origin AS be valid, whatever the caches say"),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from rtrd.base.text import printable
-from rtrd.commands import common, http_client, terminal
+from rtrd.cli import BAD_USAGE
+from rtrd.commands import common, dumps, http_client, terminal
+from rtrd.mrt.records import DumpRoute
 from rtrd.tags import VALIDITIES
+from rtrd.vrps import allow_bad
 
 _COLUMNS = (
     terminal.Column("ROUTER", 12, if_room=True),
@@ -20,6 +25,9 @@ _COLUMNS = (
     terminal.Column("REASON", 6),
     terminal.Column("SINCE", terminal.TIME, if_room=True),
 )
+
+
+_OF_DUMP = tuple(one for one in _COLUMNS if one.title not in {"ROUTER", "DECISION", "SINCE"})
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("in", "out"),
         help="in: routes learned from neighbors (default); out: local routes, originated by the router",
     )
+    dumps.add_options(parser)
+    allow_bad.add_option(parser)
     common.add_wide(parser)
     common.add_options(parser)
 
@@ -53,8 +63,25 @@ def run(args: argparse.Namespace) -> int:
     """Ask for the routes and print one a line."""
     wanted = ("validity", "covered", "neighbor", "origin", "direction")
     query = {**{name: getattr(args, name) for name in wanted}, **args.prefix}
+    if dumps.misused(args, "routes"):
+        return BAD_USAGE
+    if args.mrt is not None:
+        return _of_dump(args)
     columns = terminal.Columns(_COLUMNS, terminal.width(wide=args.wide))
     return common.ask(args, http_client.url("/routes", query), lambda answer: lines(answer, columns))
+
+
+def _of_dump(args: argparse.Namespace) -> int:
+    if "address" in args.prefix or args.covered or args.direction:
+        print("rtrd routes: with --mrt: only PREFIX, --validity, --neighbor, --origin", file=sys.stderr)
+        return BAD_USAGE
+    columns = terminal.Columns(_OF_DUMP, terminal.width(wide=args.wide))
+
+    def wanted(route: DumpRoute) -> bool:
+        origin = "none" if route.origin is None else str(route.origin)
+        return args.neighbor in (None, route.peer) and args.origin in (None, origin)
+
+    return dumps.routes(args, lambda rows: _lines(rows, columns), wanted)
 
 
 def _origin(text: str) -> str:
@@ -63,8 +90,12 @@ def _origin(text: str) -> str:
 
 def lines(answer: http_client.Answer, columns: terminal.Columns) -> Iterator[str]:
     """Return a heading and a line for each route; without any, a line that says so."""
+    return _lines(answer.items(), columns)
+
+
+def _lines(routes: Iterable[dict[str, Any]], columns: terminal.Columns) -> Iterator[str]:
     count = 0
-    for count, route in enumerate(answer.items(), 1):
+    for count, route in enumerate(routes, 1):
         if count == 1:
             yield columns.heading()
         path_id, origin, since = route["path_id"], route["origin_as"], route.get("since")
@@ -76,7 +107,7 @@ def lines(answer: http_client.Answer, columns: terminal.Columns) -> Iterator[str
                 "PATH-ID": ("-" if path_id is None else str(path_id), ""),
                 "ORIGIN": ("none" if origin is None else f"AS{origin}", ""),
                 "VALIDITY": (route["validity"], route["validity"]),
-                "DECISION": (route["decision"], ""),
+                "DECISION": (route.get("decision", ""), ""),
                 "REASON": (route.get("reason") or "", ""),
                 "SINCE": ("-" if since is None else terminal.to_second(since), ""),
             }

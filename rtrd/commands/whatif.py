@@ -10,7 +10,7 @@ from typing import Any
 
 from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE, FAILED
-from rtrd.commands import common, http_client
+from rtrd.commands import common, dumps, http_client
 from rtrd.vrps import allow_bad
 
 TIMEOUT = 300.0
@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a VRP file instead of what the caches say, or VRPs that appear (+) or disappear (-),"
         " such as +192.0.2.0/24-24@AS64500",
     )
+    dumps.add_options(parser)
     allow_bad.add_option(parser)
     parser.add_argument(
         "--rows",
@@ -48,12 +49,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the daemon, or send it the VRPs of a file."""
+    if dumps.misused(args, "whatif"):
+        return BAD_USAGE
     files = [text for text in args.what if text[0] not in "+-"]
-    if not files:
-        return _ask(args)
-    if len(args.what) > 1:
+    if files and len(args.what) > 1:
         print("rtrd whatif: expected one FILE, or VRPs each with + or -", file=sys.stderr)
         return BAD_USAGE
+    if args.mrt is not None:
+        return dumps.judged(args, "whatif", lambda now: dumps.whatif(args, now, lines))
+    if not files:
+        return _ask(args)
     from rtrlib.vrp_entries import VRPFileError
 
     try:

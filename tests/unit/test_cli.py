@@ -12,7 +12,7 @@ import pytest
 
 from rtrd import cli
 from rtrd.version import __version__
-from tests.lab import ROOT
+from tests.lab import ROOT, mrt
 from tests.lab.programs import RTRD, rtrd, run
 from tests.lab.slurm_text import slurm_text
 
@@ -133,6 +133,60 @@ def test_validate_with_a_file_that_is_none_ends_with_1(tmp_path: Path) -> None:
     done = rtrd("validate", "192.0.2.0/24", "AS64500", "--vrps", str(path))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"rtrd validate: {path}: No such file or directory\n"
+
+
+DUMP = mrt.peers([("192.0.2.9", 64500)]) + mrt.rib("192.0.2.0/24", [mrt.Entry(0, [(2, [64500])])])
+DUMP += mrt.rib("192.0.2.0/25", [mrt.Entry(0, [(2, [64500, 64501])])])
+
+
+@pytest.fixture
+def dump(tmp_path: Path) -> str:
+    path = tmp_path / "rib.mrt"
+    path.write_bytes(DUMP)
+    return str(path)
+
+
+def test_audit_of_a_dump_needs_no_daemon(dump: str, vrps: Path) -> None:
+    done = rtrd("audit", "--mrt", dump, "--vrps", vrps)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:2] == [
+        "valid 1, not-found 0, invalid 1, of 2 routes",
+        "without the invalid ones: 0 unreachable, 1 covered by a valid route, 0 covered by a not-found route",
+    ]
+    found = json.loads(rtrd("audit", "--mrt", dump, "--vrps", vrps, "--json").stdout)
+    assert found["routes"] == {"valid": 1, "not-found": 0, "invalid": 1}
+    assert [(row["prefix"], row["peer"], row["origin_as"], row["cover"]) for row in found["invalid"]] == [
+        ("192.0.2.0/25", "192.0.2.9", 64501, "covered-by-valid")
+    ]
+
+
+def test_a_cut_dump_counts_only_if_asked(dump: str, vrps: Path) -> None:
+    Path(dump).write_bytes(DUMP[:-1])
+    done = rtrd("audit", "--mrt", dump, "--vrps", vrps)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"rtrd audit: {dump}: it ends in the middle of a record")
+    done = rtrd("audit", "--mrt", dump, "--vrps", vrps, "--partial", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert found["routes"]["valid"] == 1
+    assert "in the middle" in found["fault"]
+
+
+def test_whatif_of_a_dump(dump: str, vrps: Path) -> None:
+    edits = "-192.0.2.0/24-24@AS64500", "+192.0.2.0/25-25@AS64501"
+    found = json.loads(rtrd("whatif", "--mrt", dump, "--vrps", vrps, "--json", *edits).stdout)
+    assert found["routes"] == 2
+    moved = [(row["neighbor"], row["prefix"], row["now"], row["then"]) for row in found["changed"]]
+    assert ("192.0.2.9", "192.0.2.0/25", "invalid", "valid") in moved
+    assert rtrd("whatif", "--vrps", vrps, edits[0]).returncode == 2
+
+
+def test_routes_of_a_dump(dump: str, vrps: Path) -> None:
+    done = rtrd("routes", "--mrt", dump, "--vrps", vrps, "--validity", "invalid", "--json")
+    assert [(row["prefix"], row["reason"]) for row in json.loads(done.stdout)["routes"]] == [("192.0.2.0/25", "length")]
+    done = rtrd("routes", "--mrt", dump, "--vrps", vrps, "--neighbor", "192.0.2.1")
+    assert (done.returncode, done.stdout) == (0, "no routes\n")
+    assert rtrd("routes", "--mrt", dump).returncode == 2
 
 
 def test_version() -> None:

@@ -89,3 +89,13 @@ size_t path_merge(struct octets path, struct octets path4, uint8_t *out)
             n += write_segment(head.at, asns.at, head.at[1], 4, out + n);
     return n;
 }
+
+int64_t path_origin(struct octets path, uint32_t own_as)
+{
+    struct octets head, asns;
+    int64_t origin = own_as;
+    while (next_segment(&path, 4, &head, &asns))
+        if (head.at[0] == AS_SET || head.at[0] == AS_SEQUENCE)
+            origin = head.at[0] == AS_SET ? -1 : (int64_t)get32(asns.at + asns.n - 4);
+    return origin;
+}

@@ -11,6 +11,10 @@ enum path_fault { PATH_GOOD, PATH_MALFORMED, PATH_HAS_ZERO };
 /* `width`: octets of an AS number, 2 or 4. */
 enum path_fault path_check(struct octets path, unsigned width);
 
+/* The origin AS of a path that was checked, of four octets an AS (RFC 6811 section 2); below 0: NONE. `own_as`: of the
+ * speaker, for a path that has no AS of outside its confederation. */
+int64_t path_origin(struct octets path, uint32_t own_as);
+
 /* Whether a path that was checked has a segment of a confederation. */
 bool path_confederated(struct octets path, unsigned width);
 

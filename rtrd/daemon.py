@@ -37,9 +37,10 @@ from rtrd.policy import Policy
 from rtrd.rib.whatif import Impact
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
-from rtrd.rtr.relay import Relay, RelayError
+from rtrd.rtr.relay import Relay, RelayError, Sets
 from rtrd.rtr.sessions import fresh as fresh_sessions
 from rtrd.version import __version__
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.guard import GuardLimits
@@ -78,6 +79,7 @@ class Daemon:
             self.vrp_set, policy, self.clock, known=known, kept=kept, most_attributes=settings.max_attributes
         )
         self.keys = KeySet(self._keys_changed)
+        self.aspas = ASPASet(self._aspas_changed)
         self.effective = EffectiveVRPs(
             self.vrp_set,
             settings.caches.on_expire,
@@ -222,7 +224,7 @@ class Daemon:
         self.attachments.close()
         self.routers.close()
         if self.relay is not None:
-            await self.relay.close()
+            await self.relay.close(flush=self._on_stop == "withdraw")
         await self.history.close()
         self.notifier.close()
 
@@ -249,7 +251,8 @@ class Daemon:
             caches.expire if server.expire is None else server.expire,
         )
         sessions = fresh_sessions(self.settings.state)
-        return Relay(server, self.vrp_set, self.keys, lambda: self.ready, intervals, sessions=sessions)
+        sets = Sets(self.vrp_set, self.keys, self.aspas)
+        return Relay(server, sets, lambda: self.ready, intervals, sessions=sessions)
 
     def _status_line(self) -> str:
         """Say in a line how it is, for `systemctl status`."""
@@ -293,7 +296,11 @@ class Daemon:
 
     def _keys_changed(self) -> None:
         if self.relay is not None:
-            self.relay.keys_changed()
+            self.relay.others_changed()
+
+    def _aspas_changed(self, _: bytes) -> None:
+        if self.relay is not None:
+            self.relay.others_changed()
 
     def _became_usable(self) -> None:
         self.routers.revalidate(self.event_log.cause("a VRP set came into use"))

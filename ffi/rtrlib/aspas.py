@@ -16,6 +16,7 @@ from _rov import ffi, lib
 __all__ = [
     "ASPA",
     "MOST_PROVIDERS",
+    "NUMBER_SIZE",
     "Index",
     "apply",
     "changes",
@@ -31,7 +32,8 @@ __all__ = [
 
 MOST_PROVIDERS: Final = 10_000
 """A customer with more is left out whole (draft-ietf-sidrops-aspa-verification wants a bound of 4,000 to 10,000)."""
-_WORD: Final = 4
+NUMBER_SIZE: Final = 4
+"""Octets of each number in packed ASPAs."""
 
 
 class ASPA(NamedTuple):
@@ -87,10 +89,10 @@ def without(held: bytes, customers: Iterable[int]) -> bytes:
 
 def limit(held: bytes, most: int = MOST_PROVIDERS) -> tuple[bytes, list[int]]:
     """Take customers with more than `most` providers out of a set; gives the set and their AS numbers."""
-    words, out = _words(held), ffi.new("uint32_t[]", len(held) // _WORD)
-    dropped, how_many = ffi.new("uint32_t[]", len(held) // _WORD // 2), ffi.new("size_t *")
+    words, out = _words(held), ffi.new("uint32_t[]", len(held) // NUMBER_SIZE)
+    dropped, how_many = ffi.new("uint32_t[]", len(held) // NUMBER_SIZE // 2), ffi.new("size_t *")
     used = lib.aspas_limit(words, len(words), most, out, dropped, how_many)
-    return ffi.buffer(out, used * _WORD)[:], ffi.unpack(dropped, how_many[0])
+    return ffi.buffer(out, used * NUMBER_SIZE)[:], ffi.unpack(dropped, how_many[0])
 
 
 def records(entries: bytes) -> Iterator[ASPA]:
@@ -138,7 +140,7 @@ def _words(entries: bytes) -> Any:
 
 
 def _made(function: Any, entries: bytes) -> bytes:
-    words, out = _words(entries), ffi.new("uint32_t[]", len(entries) // _WORD)
+    words, out = _words(entries), ffi.new("uint32_t[]", len(entries) // NUMBER_SIZE)
     return _written(function(words, len(words), out), out)
 
 
@@ -151,4 +153,4 @@ def _joined(function: Any, one: bytes, other: bytes) -> bytes:
 def _written(used: int, out: Any) -> bytes:
     if used < 0:
         raise MemoryError
-    return ffi.buffer(out, used * _WORD)[:]
+    return ffi.buffer(out, used * NUMBER_SIZE)[:]

@@ -8,7 +8,7 @@ Names are those of the YAML with `-` written as `_` (and `from_` for `from`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -119,12 +119,18 @@ class TLS(_Mapping, frozen=True):
     """A router's certificate must name the address that it connects from."""
 
 
+MaxVersion: TypeAlias = Annotated[int, Meta(ge=0, le=2)]
+"""The highest version of RTR that is spoken."""
+
+
 class RouterClients(_Mapping, frozen=True):
-    """Some routers that connect to the relay, by their addresses, and how they sign TCP."""
+    """Some routers that connect to the relay, by their addresses: how they sign TCP, which RTR they get."""
 
     match: Annotated[tuple[Network, ...], Meta(min_length=1)]
     md5_password_file: Path | None = None
     tcp_ao: AOKey | None = None
+    max_version: MaxVersion | None = None
+    """None: that of the relay."""
 
 
 class RTRServer(_Mapping, frozen=True):
@@ -137,6 +143,7 @@ class RTRServer(_Mapping, frozen=True):
     retry: Annotated[int, Meta(ge=1, le=7200)] | None = None
     expire: Annotated[int, Meta(ge=600, le=172800)] | None = None
     notify_interval: Annotated[int, Meta(ge=0, le=3600)] = 60
+    max_version: MaxVersion = 2
 
 
 class Bird(_Mapping, frozen=True):

@@ -253,10 +253,10 @@ def check_rtr_server(found: Node, report: Report) -> None:
 
 
 def check_clients(found: Node, report: Report) -> None:
-    """Want one way to sign TCP."""
-    keys = ("md5-password-file", "tcp-ao")
-    if sum(key in found.keys for key in keys) != 1:
-        report(found.line, f"{found.path}: needs either 'md5-password-file' or 'tcp-ao'")
+    """Want something said of these routers, and no two ways to sign TCP."""
+    keys = {"md5-password-file", "tcp-ao"} & found.keys.keys()
+    if len(keys) > 1 or not (keys or "max-version" in found.keys):
+        report(found.line, f"{found.path}: needs 'max-version', or either 'md5-password-file' or 'tcp-ao'")
 
 
 def check_tls(found: Node, report: Report) -> None:

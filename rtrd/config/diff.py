@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rtrd.base.endpoint import Endpoint
-from rtrd.config import Caches, CacheServer, Config, Group, PolicyRule
+from rtrd.config import Caches, CacheServer, Config, Group, PolicyRule, RouterClients, RTRServer
 
 
 class Difference(NamedTuple):
@@ -37,6 +37,8 @@ def compare(old: Config, new: Config, reloadable: AbstractSet[str]) -> list[Diff
             continue
         if field == "policy":
             changes += _policy(old.policy, new.policy)
+        elif isinstance(before, RTRServer) and isinstance(after, RTRServer):
+            changes += _relay(before, after)
         elif field == "slurm":
             changes += [Difference(f"slurm: {path} is no longer used") for path in before if path not in after]
             changes += [Difference(f"slurm: {path} is used") for path in after if path not in before]
@@ -52,7 +54,30 @@ def merged(old: Config, new: Config, reloadable: AbstractSet[str]) -> Config:
     caches = {
         field: getattr(new.caches, field) for field in new.caches.__struct_fields__ if f"caches.{field}" in reloadable
     }
-    return msgspec.structs.replace(new, **{**kept, "caches": msgspec.structs.replace(old.caches, **caches)})
+    kept["caches"] = msgspec.structs.replace(old.caches, **caches)
+    if old.rtr_server is not None and new.rtr_server is not None:
+        kept["rtr_server"] = _other_versions(old.rtr_server, new.rtr_server)
+    return msgspec.structs.replace(new, **kept)
+
+
+def _relay(old: RTRServer, new: RTRServer) -> Iterator[Difference]:
+    """Say what differs: which versions are spoken can change at once."""
+    between = _other_versions(old, new)
+    for field in new.__struct_fields__:
+        before, there, after = (getattr(each, field) for each in (old, between, new))
+        if before != after:
+            yield _value(field, before, after, prefix="rtr-server.", restart=there != after)
+
+
+def _other_versions(old: RTRServer, new: RTRServer) -> RTRServer:
+    """Give a relay with the new one's versions, and all else of the old one."""
+    clients = new.clients if _signing(old) == _signing(new) else old.clients
+    return msgspec.structs.replace(old, max_version=new.max_version, clients=clients)
+
+
+def _signing(relay: RTRServer) -> list[RouterClients]:
+    keyed = [each for each in relay.clients if each.md5_password_file or each.tcp_ao]
+    return [msgspec.structs.replace(each, max_version=None) for each in keyed]
 
 
 def _caches(old: Caches, new: Caches, reloadable: AbstractSet[str]) -> Iterator[Difference]:

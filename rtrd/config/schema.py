@@ -112,7 +112,10 @@ TOGETHER: Final[dict[type, dict[str, Any]]] = {
         },
     },
     When: {"minProperties": 1},
-    RouterClients: {"oneOf": [{"required": ["md5-password-file"]}, {"required": ["tcp-ao"]}]},
+    RouterClients: {
+        "anyOf": [{"required": [key]} for key in ("max-version", "md5-password-file", "tcp-ao")],
+        "not": {"required": ["md5-password-file", "tcp-ao"]},
+    },
     TLS: {"dependentRequired": {"check-address": ["client-ca"]}},
     RTRServer: {"anyOf": [{"required": ["listen"]}, {"required": ["tls"]}]},
 }

@@ -1,4 +1,4 @@
-"""`rtrd cache`: an RTR cache that serves a VRP file and follows its changes (RFC 8210)."""
+"""`rtrd cache`: an RTR cache that serves a VRP file and follows its changes (RFC 8210, 8210bis)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.notation import said
 from rtrd.rtr.client import Limits
 from rtrd.rtr.intervals import Intervals
+from rtrd.rtr.pdu import HIGHEST
 from rtrd.rtr.server import RTRServer, why_not
-from rtrd.rtr.store import Store
+from rtrd.rtr.store import VERSIONS, Store
 from rtrd.rtr.tls import TLSError, server_context
+from rtrd.rtr.versions import Versions
 from rtrd.vrps import allow_bad as allowing
 from rtrd.vrps import files
 from rtrd.vrps.allow_bad import ALLOW_BAD
@@ -64,19 +66,18 @@ class FileFollower:
             self._log.warning("entries left out", count=file.fault_count, first=file.faults)
         for note in file.notes:
             self._log.warning("not all of the VRP file is used", what=note)
-        count, keys = file.count, file.router_keys
-        updating = self._server.update(file.packed, keys)
+        counts = {"vrps": file.count, "router_keys": len(file.router_keys), "aspas": file.aspa_count}
+        updating = self._server.update(file.packed, file.router_keys, file.aspas)
         del file  # 17 MB, which would else be given back when routers ask for the change
         changed = await updating
-        serials = [self._server.store.serial(version) for version in (0, 1)]
+        serials = [self._server.store.serial(version) for version in VERSIONS]
         self._log.info(
             "VRP file read" if changed else "VRP file read: nothing changed",
             path=str(self._path),
-            vrps=count,
-            router_keys=len(keys),
+            **counts,
             serials=serials,
         )
-        if not count:
+        if not counts["vrps"]:
             self._log.warning("the VRP file has no VRPs: routers that ask get none", path=str(self._path))
 
     def ask(self) -> None:
@@ -122,15 +123,18 @@ async def run_cache(
     as_json: bool = False,
     certificates: Callable[[], ssl.SSLContext] | None = None,
     check_address: bool = True,
+    max_version: int = HIGHEST,
+    flush: bool = False,
 ) -> int:
     """Serve a VRP file until SIGTERM or SIGINT; returns the exit code of `rtrd cache`.
 
-    `certificates`: reads those of TLS again, at SIGHUP. `check_address`: see RTRServer.
+    `certificates`: reads those of TLS again, at SIGHUP. `check_address`: see RTRServer. `flush`: see Client.end.
 
     Prints one line on stdout when all addresses are open and the set is served.
     """
     loop = asyncio.get_running_loop()
     server = RTRServer(Store(intervals), limits, check_address=check_address)
+    server.limit_versions(Versions(max_version))
     follower = FileFollower(server, path, allow_bad)
     try:
         await follower.load()
@@ -159,7 +163,7 @@ async def run_cache(
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
     following.cancel()
-    await server.close()
+    await server.close(flush=flush)
     if following.done() and not following.cancelled():
         following.result()  # only ever an error: it is ours, and not to be hidden
     return 0
@@ -211,6 +215,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=Limits().notify_interval,
         metavar="S",
         help="least seconds between two notifies to a router (60, as RFC 8210 says; less is for tests)",
+    )
+    parser.add_argument(
+        "--max-version",
+        type=int,
+        choices=VERSIONS,
+        default=HIGHEST,
+        help=f"the highest version of RTR that is spoken ({HIGHEST}); ASPAs are in version 2 only",
+    )
+    parser.add_argument(
+        "--on-stop",
+        choices=("keep", "withdraw"),
+        default="keep",
+        help="what routers of version 2 are told at its end: to keep the data until they expire, or to drop them",
     )
     parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
 
@@ -269,5 +286,7 @@ def run(args: argparse.Namespace) -> int:
         as_json=args.json,
         certificates=certificates if args.tls_listen else None,
         check_address=not args.tls_any_address,
+        max_version=args.max_version,
+        flush=args.on_stop == "withdraw",
     )
     return asyncio.run(running)

@@ -17,7 +17,7 @@ from rtrd.rtr import pdu
 from rtrd.rtr.pdu import PDUError
 from rtrd.rtr.store import Response, Store
 from rtrd.rtr.turns import Turns
-from rtrlib.rtr_pdus import HEADER, MAX_VERSION, ErrorCode, Header, PDUType
+from rtrlib.rtr_pdus import HEADER, ErrorCode, Header, PDUType, code_name
 
 TURN = 1 << 16
 """Octets written to one router before the others have their turn; it ends with the piece in which they are reached."""
@@ -68,6 +68,9 @@ class Owner(Protocol):
     def refusal(self, address: str, certificate: Mapping[str, Any] | None) -> str | None:
         """Say why a router of this address is not served, which showed this certificate; None: it is."""
 
+    def max_version(self, address: str) -> int:
+        """Give the highest protocol version that is spoken with a router of this address."""
+
     def closed(self, client: Client) -> None:
         """Forget a client."""
 
@@ -83,6 +86,9 @@ class Client(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._closing = False
+        self._max_version = pdu.HIGHEST
+        self._was_above = False  # it has asked in a higher version
+        self._in_session = False  # it has been told the session
         self._paused = False
         self._response: Response | None = None
         self._next_piece = 0
@@ -90,6 +96,8 @@ class Client(asyncio.Protocol):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.peer = "?"
         """Address and port of the router, for status and logs."""
+        self.address = ""
+        """Of the router, without the port."""
         self.version: int | None = None
         """Protocol version; None before the first query."""
         self.serial: int | None = None
@@ -103,6 +111,8 @@ class Client(asyncio.Protocol):
         address = transport.get_extra_info("peername")
         if address:
             self.peer = str(Endpoint(*address[:2]))
+            self.address = address[0]
+        self._max_version = self._owner.max_version(self.address)
         raw = transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -155,6 +165,23 @@ class Client(asyncio.Protocol):
         self._transport.close()
         self._timers["close"] = self._loop.call_later(self._owner.limits.stall, self._transport.abort)
 
+    def end(self, *, flush: bool) -> None:
+        """End the connection since the server ends; from version 2 on the router is told whether it comes back.
+
+        `flush`: it does not, and the router is to forget what it has from here (8210bis sections 8.5 and 8.6).
+        """
+        if not self._closing and self.version is not None and self.version >= pdu.FIRST_THAT_SAYS_GOODBYE:
+            code = ErrorCode.CACHE_SHUTDOWN if flush else ErrorCode.CACHE_RESTART
+            text = "rtrd ends; forget what it said" if flush else "rtrd ends, and will be back"
+            self._transport.write(pdu.report(self.version, code, text))
+        self.close()
+
+    def limit_version(self, highest: int) -> None:
+        """Speak no higher version from now on; who does ends, to begin anew."""
+        self._max_version = highest
+        if self.version is not None and self.version > highest:
+            self.end(flush=False)
+
     def _after(self, name: str, seconds: float, why: str) -> None:
         self._cancel(name)
         self._timers[name] = self._loop.call_later(seconds, self.drop, f"{why} for {seconds:g} s")
@@ -199,22 +226,25 @@ class Client(asyncio.Protocol):
         head = pdu.header(self._buffer)
         if head is None:
             return False
+        wrong = b""
         try:
             if not self._acceptable(head):
                 return False
-            octets = bytes(self._buffer[: head.length])
+            wrong = bytes(self._buffer[: head.length])
             del self._buffer[: head.length]
-            self._handle(octets)
+            self._handle(wrong)
         except PDUError as error:
-            self._fail(error, head)
+            self._fail(error, head, wrong or bytes(self._buffer[: max(head.length, HEADER.size)]))
         return True
 
     def _acceptable(self, head: Header) -> bool:
         """Whether a PDU is there whole; raises PDUError as early as it is known to be wrong."""
-        if head.version > MAX_VERSION and head.type != PDUType.ERROR_REPORT and self.version is None:
-            # A later version's query: read past it, so that the router can continue with ours.
+        if self.version is None and self._is_above(head):
+            # Read past it, so that the router can continue with ours, once (8210bis section 7).
             if not HEADER.size <= head.length <= pdu.MAX_PDU:
                 raise PDUError(ErrorCode.CORRUPT_DATA, f"a PDU of {head.length} octets")
+            if self._was_above:
+                raise PDUError(ErrorCode.UNSUPPORTED_VERSION, f"{self._not_spoken(head.version)}, as was said")
         elif self.version is not None and head.version != self.version:
             # RFC 6810 has no code 8.
             code = ErrorCode.UNEXPECTED_VERSION if self.version else ErrorCode.UNSUPPORTED_VERSION
@@ -223,37 +253,52 @@ class Client(asyncio.Protocol):
             pdu.check_query(head)
         return len(self._buffer) >= head.length
 
+    def _is_above(self, head: Header) -> bool:
+        return head.version > self._max_version and head.type != PDUType.ERROR_REPORT
+
+    def _not_spoken(self, version: int) -> str:
+        return f"version {version} is not spoken here; {self._max_version} and lower are"
+
     def _handle(self, octets: bytes) -> None:
-        if octets[0] > MAX_VERSION:
-            what = f"version {octets[0]} is not spoken here; {MAX_VERSION} and lower are"
-            self._transport.write(pdu.report(MAX_VERSION, ErrorCode.UNSUPPORTED_VERSION, what, octets))
+        head = Header(*HEADER.unpack_from(octets))
+        if self._is_above(head):
+            self._was_above = True
+            what = self._not_spoken(head.version)
+            self._transport.write(pdu.report(self._max_version, ErrorCode.UNSUPPORTED_VERSION, what, octets))
             return
         query = pdu.decode(octets)
         if isinstance(query, pdu.ErrorReport):
             if query.code != ErrorCode.NO_DATA_AVAILABLE:
-                self.drop(f"reported error {query.code}: {query.text[:200]!a}")
+                self.drop(f"reported error {query.code}, {code_name(query.code)}: {query.text[:200]!a}")
             return
-        self.version = version = octets[0]
+        self.version = version = head.version
         self._cancel("hello")
         store = self._owner.store
         if store.data is None:
             text = "no data yet; ask again later"
             self._transport.write(pdu.report(version, ErrorCode.NO_DATA_AVAILABLE, text, octets))
         elif isinstance(query, pdu.SerialQuery):
-            response = store.since(version, query.session, query.serial)
-            if response is None:
-                self._transport.write(pdu.encode(pdu.CacheReset(version)))
-            else:
-                self._respond(response)
+            self._answer_serial_query(query)
         else:
             self._respond(cast("Response", store.whole(version)))
 
-    def _fail(self, error: PDUError, head: Header) -> None:
+    def _answer_serial_query(self, query: pdu.SerialQuery) -> None:
+        store = self._owner.store
+        session = store.session(query.version)
+        if query.session != session and self._in_session and query.version >= pdu.FIRST_WITH_FIXED_SESSION:
+            what = f"session {query.session} in a connection of session {session}"
+            raise PDUError(ErrorCode.CORRUPT_DATA, what)
+        response = store.since(query.version, query.session, query.serial)
+        if response is None:
+            self._transport.write(pdu.encode(pdu.CacheReset(query.version)))
+        else:
+            self._respond(response)
+
+    def _fail(self, error: PDUError, head: Header, wrong: bytes) -> None:
         """Report an error and close; an Error Report is never answered (RFC 8210 s.5.11)."""
         self._owner.dropped(self, str(error))
         if head.type != PDUType.ERROR_REPORT:
-            version = min(head.version, MAX_VERSION) if self.version is None else self.version
-            wrong = bytes(self._buffer[: max(head.length, HEADER.size)])
+            version = min(head.version, self._max_version) if self.version is None else self.version
             self._transport.write(pdu.report(version, error.code, str(error), wrong))
         self.close()
 
@@ -261,6 +306,7 @@ class Client(asyncio.Protocol):
 
     def _respond(self, response: Response) -> None:
         self._response = response
+        self._in_session = True
         self._next_piece = 0
         self._after("response", self._owner.limits.response, "did not take one response")
 

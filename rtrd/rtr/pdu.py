@@ -1,4 +1,6 @@
-"""RTR protocol data units, versions 0 and 1 (RFC 6810, RFC 8210): a router's are decoded, a cache's are encoded.
+"""RTR protocol data units, versions 0 to 2: a router's are decoded, a cache's are encoded.
+
+Version 0 is RFC 6810's, 1 RFC 8210's, 2 draft-ietf-sidrops-8210bis's.
 
 Nothing that arrives is trusted: each length is checked against the type's before anything else is read, and
 an Error Report's inner lengths against its outer one. What is wrong raises PDUError, which knows the error
@@ -8,11 +10,23 @@ code that the peer should be told.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple, TypeAlias
 
+from _rov import ffi, lib
+from rtrlib.aspas import NUMBER_SIZE
 from rtrlib.packed import ADDRESS, ASN, COMPLEMENT, LENGTH, MAX_LENGTH, VRP_SIZE
-from rtrlib.rtr_pdus import HEADER, MAX_VERSION, ErrorCode, Header, PDUType
+from rtrlib.rtr_pdus import HEADER, ErrorCode, Header, PDUType
+
+HIGHEST: Final = 2
+"""The highest version that is spoken here."""
+FIRST_WITH_ASPAS: Final = 2
+FIRST_THAT_SAYS_GOODBYE: Final = 2
+"""By Cache Restart and Cache Shutdown."""
+FIRST_WITH_FIXED_SESSION: Final = 2
+"""A router may not ask for another session in one connection (8210bis section 5.3)."""
+MOST_PROVIDERS: Final = 16_380
+"""Of one customer: no PDU is longer than 65,535 octets (8210bis section 5)."""
 
 MAX_PDU = 65536
 """Octets; only Error Reports and Router Keys may be long, and no honest one is longer."""
@@ -116,6 +130,7 @@ _LENGTHS: Mapping[int, tuple[int, int]] = {
     PDUType.CACHE_RESET: (8, 8),
     PDUType.ROUTER_KEY: (8 + _SKI_SIZE + 4 + 1, MAX_PDU),
     PDUType.ERROR_REPORT: (16, MAX_PDU),
+    PDUType.ASPA: (12, MAX_PDU),
 }
 """The fewest and the most octets of a PDU of each type that is known here."""
 
@@ -129,8 +144,10 @@ def header(buffer: bytes | bytearray, offset: int = 0) -> Header | None:
 
 def check(head: Header) -> None:
     """Check version, type and length of a header, so that the rest can be waited for; raises PDUError."""
-    if head.version > MAX_VERSION:
-        raise PDUError(ErrorCode.UNSUPPORTED_VERSION, f"version {head.version}: at most {MAX_VERSION} is spoken here")
+    if head.version > HIGHEST:
+        raise PDUError(ErrorCode.UNSUPPORTED_VERSION, f"version {head.version}: at most {HIGHEST} is spoken here")
+    if head.type == PDUType.ASPA and head.version < FIRST_WITH_ASPAS:
+        raise PDUError(ErrorCode.UNSUPPORTED_TYPE, f"version {head.version} has no ASPA")
     if head.type not in _LENGTHS:
         raise PDUError(ErrorCode.UNSUPPORTED_TYPE, f"PDU type {head.type} is unknown")
     kind = PDUType(head.type)
@@ -220,3 +237,19 @@ def encode_prefixes(records: bytes, version: int, *, announce: bool = True) -> b
     for column in range(4):
         out[12 + octets + column :: size] = plain[ASN + column :: VRP_SIZE]
     return bytes(out)
+
+
+def aspa_slices(records: bytes, room: int) -> Iterator[int]:
+    """Give the octets at which packed ASPAs can be cut, so that each slice has `room` numbers, or one record."""
+    numbers = ffi.from_buffer("uint32_t[]", records)
+    end = 0
+    while end < len(numbers):
+        end = int(lib.aspa_records_end(numbers, len(numbers), end, room))
+        yield end * NUMBER_SIZE
+
+
+def encode_aspas(records: bytes, *, announce: bool = True) -> bytes:
+    """Encode packed ASPAs (rtrlib.aspas): those of a set or of changes that announce, or those that withdraw."""
+    numbers = ffi.from_buffer("uint32_t[]", records)
+    out = ffi.new("uint8_t[]", 6 * len(numbers))
+    return ffi.buffer(out, lib.aspa_pdus_encode(numbers, len(numbers), announce, out))[:]

@@ -1,4 +1,4 @@
-"""The effective VRPs and router keys served to routers by RTR (RFC 8210).
+"""The effective VRPs, router keys and ASPAs served to routers by RTR (RFC 8210, 8210bis).
 
 The server takes one change at a time. What comes meanwhile is kept by VRP, where the latest counts, and follows as
 one change; when that is much, the whole set follows instead, of which the server makes the least change by itself.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
@@ -15,15 +16,19 @@ from typing import Any, Final, NamedTuple, Protocol
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.registry import Registry
+from rtrd.config import RouterClients
 from rtrd.config import RTRServer as Where
 from rtrd.rtr.client import Limits
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.signing import Keys, SigningError, read_keys
-from rtrd.rtr.store import Store
+from rtrd.rtr.store import VERSIONS, Store
 from rtrd.rtr.tls import TLSError, server_context
+from rtrd.rtr.versions import Versions
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.copying import copy
 from rtrd.vrps.router_keys import KeySet
+from rtrlib import aspas
 from rtrlib.packed import VRP_SIZE, split
 from rtrlib.vrp_entries import RouterKey
 from rtrlib.vrp_set import VRPChanges, VRPSet
@@ -51,23 +56,30 @@ class Secrets(NamedTuple):
     """Of routers that sign TCP."""
 
 
+class Sets(NamedTuple):
+    """What is served: the effective sets."""
+
+    vrps: VRPSet
+    keys: KeySet
+    aspas: ASPASet
+
+
 class VRPReceiver(Protocol):
     """What takes the VRPs: rtrd.rtr.server.RTRServer."""
 
-    async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey]) -> bool:
+    async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey], aspa_set: bytes) -> bool:
         """Serve exactly these."""
 
-    async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey]) -> bool:
-        """Serve these VRPs, and those no more, and exactly these router keys."""
+    async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey], aspa_set: bytes) -> bool:
+        """Serve these VRPs, and those no more, and exactly these router keys and ASPAs."""
 
 
 class Updates:
     """What the server still has to be told, and the one task that tells it, in order."""
 
-    def __init__(self, vrp_set: VRPSet, server: VRPReceiver, ready: Callable[[], bool], keys: KeySet) -> None:
-        """Serve nothing before `ready` says for the first time that the set can be relied on."""
-        self._vrp_set = vrp_set
-        self._keys = keys
+    def __init__(self, sets: Sets, server: VRPReceiver, ready: Callable[[], bool]) -> None:
+        """Serve nothing before `ready` says for the first time that the sets can be relied on."""
+        self._sets = sets
         self._server = server
         self._ready = ready
         self._serving = False
@@ -86,8 +98,8 @@ class Updates:
             self._changed.clear()
         self._wake.set()
 
-    def keys_changed(self) -> None:
-        """Note that other router keys are effective; with VRPs of the same moment they are one change."""
+    def others_changed(self) -> None:
+        """Note that other router keys or ASPAs are effective; with VRPs of the same moment they are one change."""
         self._wake.set()
 
     def became_usable(self) -> None:
@@ -116,10 +128,11 @@ class Updates:
         if self._whole:
             # What changes during the copy is in it, and told once more after it, which does no harm.
             self._whole = False
-            await self._server.update(await copy(self._vrp_set), self._keys.effective)
+            vrps = await copy(self._sets.vrps)
+            await self._server.update(vrps, self._sets.keys.effective, self._sets.aspas.effective)
         else:
             come, gone = (_records(changed, announce=announce) for announce in (True, False))
-            await self._server.change(come, gone, self._keys.effective)
+            await self._server.change(come, gone, self._sets.keys.effective, self._sets.aspas.effective)
 
 
 def _records(changed: dict[bytes, bool], *, announce: bool) -> bytes:
@@ -133,8 +146,7 @@ class Relay:
     def __init__(
         self,
         where: Where,
-        vrp_set: VRPSet,
-        keys: KeySet,
+        sets: Sets,
         ready: Callable[[], bool],
         intervals: Intervals,
         *,
@@ -152,12 +164,13 @@ class Relay:
         )
         self._keys: Keys = {}
         """Of routers that sign TCP."""
-        self._updates = Updates(vrp_set, self._server, ready, keys)
+        self.set_versions(where.max_version, where.clients)
+        self._updates = Updates(sets, self._server, ready)
         self._listening: list[Endpoint] = []
         self._listening_tls: list[Endpoint] = []
         self._task: asyncio.Task[None] | None = None
         self.changed = self._updates.changed
-        self.keys_changed = self._updates.keys_changed
+        self.others_changed = self._updates.others_changed
         self.became_usable = self._updates.became_usable
 
     async def start(self) -> None:
@@ -211,15 +224,20 @@ class Relay:
             except OSError as error:
                 raise RelayError(f"cannot listen on {address}: {why_not(error)}") from error
 
-    async def close(self) -> None:
-        """Stop listening and end every connection."""
+    def set_versions(self, max_version: int, clients: Iterable[RouterClients]) -> None:
+        """Let these count: the highest version of RTR for all, and for some routers."""
+        highest = [(each.match, max_version if each.max_version is None else each.max_version) for each in clients]
+        self._server.limit_versions(Versions(max_version, highest))
+
+    async def close(self, *, flush: bool = False) -> None:
+        """Stop listening and end every connection. `flush`: routers are told to forget what they have from here."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
         self._listening.clear()
         self._listening_tls.clear()
         try:
-            await asyncio.wait_for(self._server.close(), CLOSE)
+            await asyncio.wait_for(self._server.close(flush=flush), CLOSE)
         except TimeoutError:
             logger.info("routers did not take what was sent last", routers=len(self._server.clients()))
 
@@ -231,12 +249,22 @@ class Relay:
             ("rtrd_rtr_clients", "Routers connected to the RTR server.", "clients"),
             ("rtrd_rtr_serial", "Serial number served (protocol version 1).", "serial"),
             ("rtrd_rtr_vrps", "VRPs served.", "vrps"),
+            ("rtrd_rtr_aspas", "Customers whose ASPAs are served, to routers of version 2.", "aspas"),
         ):
             registry.metric(name, text, partial(self._number, key))
+        registry.metric(
+            "rtrd_rtr_sessions", "Routers that have asked for something, by the protocol version.",
+            lambda: [((version,), number) for version, number in self._by_version().items()], ("version",),
+        )  # fmt: skip
+        registry.on_reload(self.set_versions, "rtr_server.max_version", "rtr_server.clients")
 
     def _number(self, key: str) -> float | None:
         number: float | None = self.status()[key]
         return number
+
+    def _by_version(self) -> dict[str, int]:
+        spoken = Counter(client.version for client in self._server.clients())
+        return {str(version): spoken[version] for version in VERSIONS}
 
     def status(self) -> dict[str, Any]:
         """Give where it listens, how many routers are connected, and the serial number of version 1."""
@@ -245,7 +273,9 @@ class Relay:
             "listen": [str(address) for address in self._listening],
             "listen_tls": [str(address) for address in self._listening_tls],
             "clients": len(self._server.clients()),
+            "versions": self._by_version(),
             "serial": None if store.data is None else store.serial(1),
             "vrps": None if store.data is None else len(store.data.vrps) // VRP_SIZE,
             "router_keys": None if store.data is None else len(store.data.keys),
+            "aspas": None if store.data is None else aspas.count(store.data.aspas),
         }

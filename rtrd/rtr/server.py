@@ -1,4 +1,4 @@
-"""The RTR server (RFC 6810, RFC 8210): serves VRPs and router keys to routers.
+"""The RTR server (RFC 6810, RFC 8210, 8210bis): serves VRPs, router keys and ASPAs to routers.
 
 Serves any number of listening addresses from one Store, in one event loop.
 """
@@ -21,11 +21,13 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.base.loop import strangers
 from rtrd.base.sources import Sources
 from rtrd.rtr.client import RECEIVE_BUFFER, Client, Limits
+from rtrd.rtr.pdu import MOST_PROVIDERS
 from rtrd.rtr.signing import Keys, sign_at, unsign_at
 from rtrd.rtr.store import Data, Store, update_to, update_with
 from rtrd.rtr.tls import address_refusal, handshake_fault
 from rtrd.rtr.turns import Turns
-from rtrlib import packed
+from rtrd.rtr.versions import Versions
+from rtrlib import aspas, packed
 from rtrlib.vrp_entries import RouterKey
 
 _BACKLOG = 1024
@@ -35,6 +37,9 @@ _OLD = 1.0
 """Seconds after which a set that is served no more is let go."""
 _AT_ONCE = 100
 """VRPs of a change that are applied in the event loop: 2 ms, and sooner done than in a thread."""
+
+
+_NAMED = 5
 
 
 def why_not(error: OSError) -> str:
@@ -52,6 +57,7 @@ class RTRServer:
         self._check_address = check_address
         self.store = store or Store()
         self.limits = limits or Limits()
+        self.versions = Versions()
         self.drops: Counter[str] = Counter()
         """Counts for metrics: ``refused`` connections, ``dropped`` clients."""
         self.turns = Turns()
@@ -69,6 +75,7 @@ class RTRServer:
         self._all_gone = asyncio.Event()
         self._updating = asyncio.Lock()
         self._old: Data | None = None
+        self._too_many: list[int] = []
 
     # -- addresses ----------------------------------------------------------------------------------------
 
@@ -124,48 +131,66 @@ class RTRServer:
                 "the limit of open files is below the limit of routers", files=hard, routers=self.limits.clients
             )
 
-    async def close(self) -> None:
-        """Stop listening and end every connection."""
+    async def close(self, *, flush: bool = False) -> None:
+        """Stop listening and end every connection; see Client.end for `flush`."""
         for acceptor in self._listening:
             acceptor.close()
         self._listening.clear()
         for task in self._tasks.values():
             task.cancel()
         for client in list(self._clients):
-            client.close()
+            client.end(flush=flush)
         while len(self._sources):
             self._all_gone.clear()
             await self._all_gone.wait()
 
     # -- data ---------------------------------------------------------------------------------------------
 
-    async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey] = ()) -> bool:
-        """Serve these packed VRPs and router keys from now on; returns whether that is a change.
+    async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey] = (), aspa_set: bytes = b"") -> bool:
+        """Serve these packed VRPs, router keys and packed ASPAs from now on; returns whether that is a change.
 
         The comparison runs in a thread. Raises ValueError for octets that are not packed VRPs.
         """
         fresh = frozenset(keys)
         async with self._updating:
-            data = Data(await asyncio.to_thread(packed.ordered, vrps), fresh)
+            data = Data(await asyncio.to_thread(packed.ordered, vrps), fresh, self._sendable(aspa_set))
             del vrps
             self._keep_old()
             changed = self.store.commit(await asyncio.to_thread(update_to, self.store.data, data))
         return self._changed(changed)
 
-    async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey] | None = None) -> bool:
+    async def change(
+        self,
+        announced: bytes,
+        withdrawn: bytes,
+        keys: frozenset[RouterKey] | None = None,
+        aspa_set: bytes | None = None,
+    ) -> bool:
         """Apply a change of packed VRPs (their announce octet is not looked at) to what is served.
 
-        ``keys``: all router keys from now on; None: those of before.
+        ``keys``, ``aspa_set``: all router keys and ASPAs from now on; None: those of before.
         For up to ten thousand VRPs or so; beyond that `update` is faster. Returns whether anything changed.
         """
         come, gone = packed.split(packed.ordered(announced)), packed.split(packed.ordered(withdrawn))
         async with self._updating:
             self._keep_old()
-            apply = functools.partial(update_with, self.store.data, come, gone, keys)
+            held = None if aspa_set is None else self._sendable(aspa_set)
+            apply = functools.partial(update_with, self.store.data, come, gone, keys, held)
             changed = self.store.commit(
                 apply() if len(come) + len(gone) <= _AT_ONCE else await asyncio.to_thread(apply)
             )
         return self._changed(changed)
+
+    def _sendable(self, aspa_set: bytes) -> bytes:
+        """Leave out customers with more providers than a PDU can have, and say whom."""
+        sendable, left_out = aspas.limit(aspa_set, MOST_PROVIDERS)
+        if left_out and left_out != self._too_many:
+            named = [f"AS{customer}" for customer in left_out[:_NAMED]]
+            self._log.warning(
+                "customers with more providers than RTR can say are left out", customers=len(left_out), first=named
+            )
+        self._too_many = left_out
+        return sendable
 
     def _keep_old(self) -> None:
         """Keep the set of now for a moment beyond its replacement.
@@ -260,6 +285,16 @@ class RTRServer:
         self._sources.discard(client)
         if not len(self._sources):
             self._all_gone.set()
+
+    def max_version(self, address: str) -> int:
+        """See Owner."""
+        return self.versions.of(address)
+
+    def limit_versions(self, versions: Versions) -> None:
+        """Let these count, for routers that are connected, too."""
+        self.versions = versions
+        for client in self.clients():
+            client.limit_version(versions.of(client.address))
 
     def refusal(self, address: str, certificate: Mapping[str, Any] | None) -> str | None:
         """See Owner."""

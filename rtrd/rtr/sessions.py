@@ -18,7 +18,7 @@ from rtrd.rtr.store import VERSIONS
 
 NAME: Final = "rtr.sessions"
 KEPT: Final = 1000
-"""IDs that are remembered, the newest: those of 500 runs."""
+"""IDs that are remembered, the newest: those of 330 runs."""
 _MOST: Final = 1 << 16
 
 logger = log.get("relay")

@@ -1,7 +1,7 @@
 """The data that an RTR server serves, with its history: answers to queries. No socket, no clock.
 
-Versions 0 and 1 are separate sessions (RFC 8210 s.5.1): each has its own session ID, serial number and
-history, since a change of router keys alone is a change for version 1 and none for version 0.
+Each version is a session of its own (RFC 8210 s.5.1), with its own session ID, serial number and history: a change
+of router keys alone is a change from version 1 on, one of ASPAs alone from version 2 on.
 
 A response is a list of pieces that are encoded when the first client needs them and shared by all that read
 them at the same time: a thousand clients that load the whole set hold it once.
@@ -11,34 +11,37 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 from rtrd.rtr import pdu
 from rtrd.rtr.intervals import Intervals
-from rtrlib import packed
+from rtrlib import aspas, packed
 from rtrlib.packed import VRP_SIZE, VRPDifference
-from rtrlib.rtr_pdus import MAX_VERSION
 from rtrlib.vrp_entries import RouterKey
 
-VERSIONS = range(MAX_VERSION + 1)
+VERSIONS = range(pdu.HIGHEST + 1)
 MAX_DELTAS = 64
 """How many changes are remembered."""
 MAX_DELTA_RECORDS = 50_000
-"""How many VRPs and router keys in them: a router that is further behind loads the whole set."""
+"""How many VRPs, router keys, customers and providers in them: who is further behind loads the whole set."""
 _PIECE = 3072 * VRP_SIZE
 """Ordered VRPs that make one piece of a response: 60 to 100 kB on the wire, encoded in well under 1 ms."""
+_ASPA_PIECE = 1 << 14
+"""Numbers of packed ASPAs that make one piece, or those of one customer."""
 _SERIALS = 1 << 32
 
 _T = TypeVar("_T")
 
 
 class Data(NamedTuple):
-    """What is served at one time: ordered VRPs (rtrlib.packed) and router keys."""
+    """What is served at one time: ordered VRPs (rtrlib.packed), router keys, and a set of ASPAs (rtrlib.aspas)."""
 
     vrps: bytes = b""
     keys: frozenset[RouterKey] = frozenset()
+    aspas: bytes = b""
 
 
 class Delta(NamedTuple):
@@ -47,11 +50,22 @@ class Delta(NamedTuple):
     vrps: VRPDifference
     keys_announced: frozenset[RouterKey] = frozenset()
     keys_withdrawn: frozenset[RouterKey] = frozenset()
+    aspas: bytes = b""
+    """The changes of ASPAs."""
+    aspas_back: bytes = b""
+    """What undoes them: several changes can only be joined where it is known what was there before."""
 
     @property
     def size(self) -> int:
-        """How many VRPs and router keys differ."""
-        return self.vrps.size + len(self.keys_announced) + len(self.keys_withdrawn)
+        """How many VRPs, router keys, and customers and providers of ASPAs it holds."""
+        numbers = (len(self.aspas) + len(self.aspas_back)) // aspas.NUMBER_SIZE
+        return self.vrps.size + len(self.keys_announced) + len(self.keys_withdrawn) + numbers
+
+    def of_version(self, version: int) -> Delta:
+        """Give what of it routers of a version are told."""
+        if version == 0:
+            return Delta(self.vrps)
+        return self if version >= pdu.FIRST_WITH_ASPAS else self._replace(aspas=b"", aspas_back=b"")
 
 
 class DataChange(NamedTuple):
@@ -65,8 +79,7 @@ class DataChange(NamedTuple):
 def update_to(before: Data | None, after: Data) -> DataChange:
     """Compare two Data. Bulk work without any state: may run in a thread."""
     old = before or Data()
-    vrps = packed.diff(old.vrps, after.vrps)
-    return DataChange(before, after, Delta(vrps, after.keys - old.keys, old.keys - after.keys))
+    return _change(before, after, packed.diff(old.vrps, after.vrps))
 
 
 def update_with(
@@ -74,15 +87,24 @@ def update_with(
     announced: Iterable[bytes],
     withdrawn: Iterable[bytes],
     keys: frozenset[RouterKey] | None = None,
+    aspa_set: bytes | None = None,
 ) -> DataChange:
     """Apply a change (single ordered VRPs) to Data, at some 20 us a VRP; may run in a thread, too.
 
-    ``keys``: all router keys from now on; None: those of before.
+    ``keys``, ``aspa_set``: all router keys and ASPAs from now on; None: those of before.
     """
     old = before or Data()
     vrps, change = packed.merge(old.vrps, announced, withdrawn)
-    fresh = old.keys if keys is None else keys
-    return DataChange(before, Data(vrps, fresh), Delta(change, fresh - old.keys, old.keys - fresh))
+    after = Data(vrps, old.keys if keys is None else keys, old.aspas if aspa_set is None else aspa_set)
+    return _change(before, after, change)
+
+
+def _change(before: Data | None, after: Data, vrps: VRPDifference) -> DataChange:
+    old = before or Data()
+    there = back = b""
+    if old.aspas != after.aspas:
+        there, back = aspas.changes(old.aspas, after.aspas), aspas.changes(after.aspas, old.aspas)
+    return DataChange(before, after, Delta(vrps, after.keys - old.keys, old.keys - after.keys, there, back))
 
 
 class Response:
@@ -120,10 +142,6 @@ class _Session:
         self.deltas: dict[int, Response] = {}
         """Responses to Serial Queries by the serial number in the query."""
 
-    def concerns(self, delta: Delta) -> bool:
-        """Whether this is a change for this version."""
-        return (delta.size if self.version > 0 else delta.vrps.size) > 0
-
     def advance(self, delta: Delta, max_deltas: int, max_records: int) -> None:
         """Take the next serial number, and forget the oldest changes beyond the bounds."""
         self.serial = (self.serial + 1) % _SERIALS
@@ -137,7 +155,7 @@ class _Session:
 class Store:
     """What an RTR server serves, by version, with bounded history.
 
-    ``intervals`` are told to routers of version 1. ``rng`` makes session IDs and first serial numbers: both
+    ``intervals`` are told to routers from version 1 on. ``rng`` makes session IDs and first serial numbers: both
     are random, so that after a restart no router's old pair of them is taken for a current one.
     """
 
@@ -168,9 +186,9 @@ class Store:
         """Return the current serial number of a version."""
         return self._sessions[version].serial
 
-    def replace(self, vrps: bytes, keys: Iterable[RouterKey] = ()) -> list[int]:
+    def replace(self, vrps: bytes, keys: Iterable[RouterKey] = (), aspa_set: bytes = b"") -> list[int]:
         """Serve this from now on (ordered VRPs); returns the versions for which that is a change."""
-        return self.commit(update_to(self.data, Data(vrps, frozenset(keys))))
+        return self.commit(update_to(self.data, Data(vrps, frozenset(keys), aspa_set)))
 
     def commit(self, update: DataChange) -> list[int]:
         """Take an update that was prepared; returns the versions for which it is a change.
@@ -185,8 +203,8 @@ class Store:
         for session in self._sessions:
             if first:
                 changed.append(session.version)
-            elif session.concerns(update.delta):
-                session.advance(update.delta, self._max_deltas, self._max_delta_records)
+            elif (delta := update.delta.of_version(session.version)).size:
+                session.advance(delta, self._max_deltas, self._max_delta_records)
                 changed.append(session.version)
         return changed
 
@@ -197,7 +215,8 @@ class Store:
         session = self._sessions[version]
         response = session.full.get(session.serial)
         if response is None:
-            response = self._response(session, self.data.vrps, b"", self.data.keys, frozenset())
+            vrps, keys, held = self.data
+            response = self._response(session, Delta(VRPDifference(vrps, b""), keys, frozenset(), held))
             session.full[session.serial] = response
         return response
 
@@ -213,38 +232,39 @@ class Store:
         if response is None:
             deltas = list(session.history)[len(session.history) - behind :]
             come, gone = _net((packed.split(one.vrps.announced), packed.split(one.vrps.withdrawn)) for one in deltas)
-            keys = _net((one.keys_announced, one.keys_withdrawn) for one in deltas)
-            response = self._response(session, b"".join(sorted(come)), b"".join(sorted(gone)), *keys)
+            came_keys, gone_keys = _net((one.keys_announced, one.keys_withdrawn) for one in deltas)
+            vrps = VRPDifference(b"".join(sorted(come)), b"".join(sorted(gone)))
+            net = Delta(vrps, frozenset(came_keys), frozenset(gone_keys), _net_aspas(deltas))
+            response = self._response(session, net)
             session.deltas[serial] = response
         return response
 
-    def _response(
-        self,
-        session: _Session,
-        announced: bytes,
-        withdrawn: bytes,
-        keys_announced: Iterable[RouterKey],
-        keys_withdrawn: Iterable[RouterKey],
-    ) -> Response:
+    def _response(self, session: _Session, delta: Delta) -> Response:
         version = session.version
+        vrps, came_keys, gone_keys, changes, _ = delta.of_version(version)
         start = pdu.encode(pdu.CacheResponse(version, session.session))
         makers: list[Callable[[], bytes]] = [lambda: start]
         # 8210bis section 11.2. Announced first: a prefix whose VRP is replaced is never without one.
-        came, gone = packed.first_ipv6(announced), packed.first_ipv6(withdrawn)
-        for low, high, went in ((0, came, withdrawn[:gone]), (came, len(announced), withdrawn[gone:])):
-            makers += _makers(announced, low, high, version, announce=True)
+        came, gone = packed.first_ipv6(vrps.announced), packed.first_ipv6(vrps.withdrawn)
+        parts = ((0, came, vrps.withdrawn[:gone]), (came, len(vrps.announced), vrps.withdrawn[gone:]))
+        for low, high, went in parts:
+            makers += _makers(vrps.announced, low, high, version, announce=True)
             makers += _makers(packed.backward(went), 0, len(went), version, announce=False)
         keys = b"".join(
             pdu.encode(pdu.RouterKeyPDU(version, announce, key.ski, key.asn, key.spki))
-            for group, announce in ((keys_announced, True), (keys_withdrawn, False))
+            for group, announce in ((came_keys, True), (gone_keys, False))
             for key in sorted(group, key=_in_order)
-            if version > 0
         )
         times = self.intervals
         end = pdu.encode(
             pdu.EndOfData(version, session.session, session.serial, times.refresh, times.retry, times.expire)
         )
-        makers.append(lambda: keys + end)
+        if changes:
+            if keys:
+                makers.append(lambda: keys)
+            makers += [*_aspa_makers(changes), lambda: end]
+        else:
+            makers.append(lambda: keys + end)
         return Response(session.serial, makers)
 
 
@@ -255,6 +275,29 @@ def _makers(records: bytes, low: int, high: int, version: int, *, announce: bool
         return lambda: pdu.encode_prefixes(records[at : min(at + _PIECE, high)], version, announce=announce)
 
     return [maker(at) for at in range(low, high, _PIECE)]
+
+
+def _aspa_makers(changes: bytes) -> Iterator[Callable[[], bytes]]:
+    """Give what makes the pieces; announcements first (8210bis section 11.2), by customer as the changes are."""
+    came = aspas.apply(b"", changes)
+    for records, announce in ((came, True), (changes if len(came) < len(changes) else b"", False)):
+        at = 0
+        for end in pdu.aspa_slices(records, _ASPA_PIECE):
+            yield partial(_encode_aspas, records, at, end, announce=announce)
+            at = end
+
+
+def _encode_aspas(records: bytes, low: int, high: int, *, announce: bool) -> bytes:
+    return pdu.encode_aspas(records[low:high], announce=announce)
+
+
+def _net_aspas(deltas: list[Delta]) -> bytes:
+    """Merge changes into the least one that does the same: where the customer's list is as it was, none."""
+    if not any(one.aspas for one in deltas):
+        return b""
+    before = aspas.settle(b"".join(one.aspas_back for one in reversed(deltas)))
+    after = aspas.settle(b"".join(one.aspas for one in deltas))
+    return aspas.changes(aspas.apply(b"", before), aspas.apply(b"", after))
 
 
 def _in_order(key: RouterKey) -> tuple[bytes, int, bytes, int]:

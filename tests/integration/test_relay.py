@@ -143,7 +143,8 @@ def test_a_taken_address_does_not_keep_the_router_from_being_served(lab: Lab) ->
                 wanted = f"cannot listen on 127.0.0.1:{port}: Address already in use".encode()
                 assert any(b"continues" in line and wanted in line for line in process.stderr)
                 wait_until(lambda: (daemon.status() or {}).get("ready"), "it to be ready")
-                nothing = dict.fromkeys(("serial", "vrps", "router_keys"))
-                assert daemon.now()["rtr_server"] == {"listen": [], "listen_tls": [], "clients": 0, **nothing}
+                nothing = dict.fromkeys(("serial", "vrps", "router_keys", "aspas"))
+                nobody = {"clients": 0, "versions": dict.fromkeys("012", 0)}
+                assert daemon.now()["rtr_server"] == {"listen": [], "listen_tls": [], **nobody, **nothing}
             finally:
                 process.terminate()

@@ -21,6 +21,7 @@ from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
 from rtrd.rtr.pdu import ErrorReport, RouterKeyPDU, SerialNotify
 from rtrd.rtr.server import RTRServer
+from rtrd.rtr.versions import Versions
 from rtrlib import vrp
 from rtrlib.rtr_pdus import HEADER
 from rtrlib.vrp import PACKED
@@ -117,12 +118,12 @@ async def serving(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("version", [0, 1, 2])
 async def test_a_router_of_each_version_loads_and_follows(version: Any, host: str) -> None:
     async with serving(FIRST, [KEY], host) as (server, address), Router(address) as router:
         response = await router.load(pdu.ResetQuery(version))
         assert vrps_of(response) == FIRST
-        keys = [RouterKeyPDU(1, True, KEY.ski, KEY.asn, KEY.spki)] if version else []
+        keys = [RouterKeyPDU(version, True, KEY.ski, KEY.asn, KEY.spki)] if version else []
         assert [one for one in response if isinstance(one, RouterKeyPDU)] == keys
         end = response[-1]
         assert end.session == response[0].session
@@ -138,7 +139,8 @@ async def test_a_router_of_each_version_loads_and_follows(version: Any, host: st
 
 
 async def test_a_router_that_opens_with_version_2_goes_on_with_version_1() -> None:
-    async with serving(FIRST) as (_, address), Router(address) as router:
+    async with serving(FIRST) as (server, address), Router(address) as router:
+        server.limit_versions(Versions(1))
         query = b"\x02\x02\0\0\0\0\0\x08"
         router.send(query)
         report = await router.read()

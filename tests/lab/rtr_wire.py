@@ -19,7 +19,16 @@ class Prefix(NamedTuple):
     asn: int
 
 
-PDU: TypeAlias = pdu.Query | pdu.Answer | Prefix
+class ASPAPDU(NamedTuple):
+    """One customer's providers, announced or withdrawn (8210bis s.5.12), unchecked."""
+
+    version: int
+    announce: bool
+    customer: int
+    providers: tuple[int, ...]
+
+
+PDU: TypeAlias = pdu.Query | pdu.Answer | Prefix | ASPAPDU
 
 
 def encode(one: PDU) -> bytes:
@@ -33,6 +42,9 @@ def encode(one: PDU) -> bytes:
             kind = PDUType.IPV4_PREFIX if len(address) == 4 else PDUType.IPV6_PREFIX
             head = struct.pack(">BBHI", version, kind, 0, 16 + len(address))
             return head + bytes([announce, length, max_length, 0]) + address + struct.pack(">I", asn)
+        case ASPAPDU(version, announce, customer, providers):
+            head = HEADER.pack(version, PDUType.ASPA, announce << 8, 12 + 4 * len(providers))
+            return head + struct.pack(f">{1 + len(providers)}I", customer, *providers)
         case _:
             return pdu.encode(one)
 
@@ -61,6 +73,9 @@ def _answer(head: Header, body: bytes) -> PDU:
         case PDUType.ROUTER_KEY:
             ski, asn, spki = body[:20], body[20:24], body[24:]
             return pdu.RouterKeyPDU(head.version, bool(head.session_id >> 8 & 1), ski, int.from_bytes(asn), spki)
+        case PDUType.ASPA:
+            customer, *providers = struct.unpack(f">{len(body) // 4}I", body)
+            return ASPAPDU(head.version, bool(head.session_id >> 8 & 1), customer, tuple(providers))
         case _:
             address, asn = body[4:-4], body[-4:]
             return Prefix(head.version, bool(body[0] & 1), address, body[1], body[2], int.from_bytes(asn))

@@ -532,8 +532,13 @@ def test_the_relay_listens_by_tcp_or_tls(text: str) -> None:
         (f"rtr-server: {{{TLS[:-1]}, check-address: false}}}}\n", "rtr-server.tls.check-address: only with client-ca"),
         (
             RELAY + ", clients: [{match: [192.0.2.1]}]}\n",
-            "rtr-server.clients[0]: needs either 'md5-password-file' or 'tcp-ao'",
+            "rtr-server.clients[0]: needs 'max-version', or either 'md5-password-file' or 'tcp-ao'",
         ),
+        (
+            RELAY + ", clients: [{match: [192.0.2.1], max-version: 3}]}\n",
+            "rtr-server.clients[0].max-version: 3 is out of range, expected 0 to 2",
+        ),
+        (RELAY + ", max-version: -1}\n", "rtr-server.max-version: -1 is out of range, expected 0 to 2"),
         (
             RELAY + ", clients: [{match: [192.0.2.1/24], md5-password-file: f}]}\n",
             "rtr-server.clients[0].match[0]: '192.0.2.1/24': expected an IP address, or a prefix without host bits",

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd.rtr import relay
-from rtrd.rtr.relay import MOST_SINGLE, Updates
+from rtrd.rtr.relay import MOST_SINGLE, Sets, Updates
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.router_keys import KeySet
+from rtrlib import aspas
 from rtrlib.vrp import VRP, unpack
 from rtrlib.vrp_entries import RouterKey
 from rtrlib.vrp_set import VRPChanges
@@ -34,20 +36,22 @@ class SlowServer:
     def __init__(self) -> None:
         self.served: set[VRP] | None = None
         self.keys: set[RouterKey] = set()
+        self.aspas = b""
         self.calls: list[tuple[str, int]] = []
         self.let = asyncio.Semaphore(0)
         self.busy = False
         self.fails = 0
 
-    async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey]) -> bool:
+    async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey], aspa_set: bytes) -> bool:
         await self._take("update", len(found(vrps)))
-        self.served, self.keys = found(vrps), set(keys)
+        self.served, self.keys, self.aspas = found(vrps), set(keys), aspa_set
         return True
 
-    async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey]) -> bool:
+    async def change(self, announced: bytes, withdrawn: bytes, keys: frozenset[RouterKey], aspa_set: bytes) -> bool:
         assert self.served is not None, "a change before the first set"
         await self._take("change", len(found(announced) | found(withdrawn)))
         self.served, self.keys = (self.served - found(withdrawn)) | found(announced), set(keys)
+        self.aspas = aspa_set
         return True
 
     async def _take(self, what: str, count: int) -> None:
@@ -68,15 +72,20 @@ class Story:
         self.vrp_set = set_of(*vrps)
         self.server = SlowServer()
         self.ready = True
-        self.keys = KeySet(self._keys_changed)
-        self.updates = Updates(self.vrp_set, self.server, lambda: self.ready, self.keys)
+        self.keys = KeySet(self._others_changed)
+        self.aspas = ASPASet()
+        self.updates = Updates(Sets(self.vrp_set, self.keys, self.aspas), self.server, lambda: self.ready)
         self.task = asyncio.create_task(self.updates.run())
 
-    def _keys_changed(self) -> None:
-        self.updates.keys_changed()
+    def _others_changed(self) -> None:
+        self.updates.others_changed()
 
     def now(self, *vrps: VRP) -> None:
         self.updates.changed(self.vrp_set.replace(0, packed(vrps)))
+
+    def have_aspas(self, effective: bytes) -> None:
+        self.aspas.effective = effective
+        self.updates.others_changed()
 
     async def started(self) -> Self:
         """Serve what there is."""
@@ -153,6 +162,18 @@ async def test_a_set_that_changes_while_it_is_copied_is_served_as_it_became(monk
     one.server.let.release()
     one.server.let.release()
     await until(lambda: one.server.served == {*MANY[2:], TWO})
+
+
+async def test_aspas_and_vrps_of_one_moment_are_one_change() -> None:
+    one = await Story(ONE).started()
+    some, others = (aspas.union_of(aspas.numbers([(64496, providers)])) for providers in ([64497], [0]))
+    one.have_aspas(some)
+    await one.let(1)
+    assert (one.server.served, one.server.aspas) == ({ONE}, some)
+    one.now(TWO)
+    one.have_aspas(others)
+    await one.let(1)
+    assert (one.server.served, one.server.aspas) == ({TWO}, others)
 
 
 async def test_router_keys_and_vrps_of_one_moment_are_one_change() -> None:

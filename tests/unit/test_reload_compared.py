@@ -24,6 +24,9 @@ policy:
 """
 
 
+NOT_SAID = "notify-interval: 60, max-version: 2"
+
+
 def loaded(text: str) -> config.Config:
     return config.loads(text, Path("/etc/rtrd/rtrd.yaml"))
 
@@ -76,7 +79,7 @@ def test_the_same_file_and_another_spelling_of_it_are_no_change() -> None:
             ["control: /run/rtrd/rtrd.sock becomes /run/x.sock (only after a restart)"]),
         (("caches:", "http: 127.0.0.1:9323\ncaches:"), ["http: none becomes 127.0.0.1:9323 (only after a restart)"]),
         (("caches:", "rtr-server: {listen: ['[::1]:3323']}\ncaches:"),
-            ["rtr-server: none becomes {listen: [[::1]:3323], notify-interval: 60} (only after a restart)"]),
+            [f"rtr-server: none becomes {{listen: [[::1]:3323], {NOT_SAID}}} (only after a restart)"]),
         (("caches:", "state: /var/lib/rtrd\ncaches:"), ["state: none becomes /var/lib/rtrd (only after a restart)"]),
     ],
 )  # fmt: skip
@@ -108,3 +111,23 @@ def test_every_key_is_either_changed_or_said_to_need_a_restart() -> None:
         new = msgspec.structs.replace(old, **{field: other})
         (change,) = compare(old, new, reloadable())
         assert (getattr(merged(old, new, reloadable()), field) is other) != change.restart, field
+
+
+def test_of_a_relay_the_versions_change_at_once_unless_keys_change_with_them() -> None:
+    def relay(more: str) -> config.Config:
+        return loaded(BEFORE.replace("caches:", f"rtr-server: {{listen: ['[::1]:3323'], {more}}}\ncaches:", 1))
+
+    old = relay("clients: [{match: [192.0.2.1], md5-password-file: /f}]")
+    signed = "{match: [192.0.2.1], md5-password-file: /f, max-version: 1}"
+    clients = f"[{signed}, {{match: [192.0.2.2], max-version: 0}}]"
+    new = relay(f"max-version: 1, clients: {clients}")
+    assert merged(old, new, reloadable()) == new
+    assert [str(change) for change in compare(old, new, reloadable())] == [
+        f"rtr-server.clients: [{{match: [192.0.2.1], md5-password-file: /f}}] becomes {clients}",
+        "rtr-server.max-version: 2 becomes 1",
+    ]
+    other = relay("max-version: 1, refresh: 5, clients: [{match: [192.0.2.1], md5-password-file: /g, max-version: 1}]")
+    in_force = merged(old, other, reloadable()).rtr_server
+    assert old.rtr_server is not None
+    assert in_force == msgspec.structs.replace(old.rtr_server, max_version=1)
+    assert [change.restart for change in compare(old, other, reloadable())] == [True, True, False]

@@ -1,4 +1,4 @@
-"""PDUs of RFC 6810 and 8210: known octets, round trips, and what is wrong."""
+"""PDUs of RFC 6810, 8210 and 8210bis: known octets, round trips, and what is wrong."""
 
 import struct
 from typing import Any
@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.rtr import pdu
-from rtrlib import packed
+from rtrlib import aspas, packed
 from rtrlib.rtr_pdus import ErrorCode
 from rtrlib.vrp import PACKED
 from tests.lab import rtr_wire
-from tests.lab.rtr_wire import Prefix
+from tests.lab.rtr_wire import ASPAPDU, Prefix
 
 SKI = bytes(range(20))
 
@@ -31,11 +31,14 @@ KNOWN = [
     (pdu.EndOfData(1, 7, 8, 3600, 600, 7200), "01 07 0007 00000018 00000008 00000e10 00000258 00001c20"),
     (pdu.CacheReset(1), "01 08 0000 00000008"),
     (pdu.RouterKeyPDU(1, True, SKI, 64500, b"key"), "01 09 0100 00000023" + SKI.hex() + "0000fbf4" + b"key".hex()),
+    (ASPAPDU(2, True, 64496, (64497, 64498)), "020b0100 00000014 0000fbf0 0000fbf1 0000fbf2"),
+    (ASPAPDU(2, True, 64496, (0,)), "020b0100 00000010 0000fbf0 00000000"),
+    (ASPAPDU(2, False, 64496, ()), "020b0000 0000000c 0000fbf0"),
     (pdu.ErrorReport(1, 4, b"\1\2", "é"), "01 0a 0004 00000014 00000002 0102 00000002 c3a9"),
 ]
 
 u16, u32 = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
-version, octet, none = st.integers(0, 1), st.integers(0, 255), st.none()
+version, octet, none = st.integers(0, 2), st.integers(0, 255), st.none()
 ski, spki = st.binary(min_size=20, max_size=20), st.binary(min_size=1)
 address = st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16)
 PDUS = st.one_of(
@@ -45,10 +48,11 @@ PDUS = st.one_of(
     st.builds(pdu.CacheResponse, version, u16),
     st.builds(Prefix, version, st.booleans(), address, octet, octet, u32),
     st.builds(pdu.EndOfData, st.just(0), u16, u32, none, none, none),
-    st.builds(pdu.EndOfData, st.just(1), u16, u32, u32, u32, u32),
+    st.builds(pdu.EndOfData, st.integers(1, 2), u16, u32, u32, u32, u32),
     st.builds(pdu.CacheReset, version),
-    st.builds(pdu.RouterKeyPDU, st.just(1), st.booleans(), ski, u32, spki),
+    st.builds(pdu.RouterKeyPDU, st.integers(1, 2), st.booleans(), ski, u32, spki),
     st.builds(pdu.ErrorReport, version, u16, st.binary(), st.text()),
+    st.builds(ASPAPDU, st.just(2), st.booleans(), u32, st.lists(u32).map(tuple)),
 )
 
 
@@ -82,7 +86,7 @@ def header(version: int, kind: int, length: int, session: int = 0) -> bytes:
 @pytest.mark.parametrize(
     ("octets", "code"),
     [
-        (header(2, 2, 8), ErrorCode.UNSUPPORTED_VERSION),
+        (header(3, 2, 8), ErrorCode.UNSUPPORTED_VERSION),
         (header(255, 2, 8), ErrorCode.UNSUPPORTED_VERSION),
         (header(1, 5, 8), ErrorCode.UNSUPPORTED_TYPE),
         (header(1, 11, 8), ErrorCode.UNSUPPORTED_TYPE),
@@ -138,3 +142,14 @@ def test_many_at_once(rows: list[tuple[bytes, int, int, int, int, int]], protoco
         for address, asn, length, max_length, _, _ in map(PACKED.unpack, packed.split(packed.packed(records)))
     )
     assert pdu.encode_prefixes(records, protocol, announce=announce) == one_by_one
+
+
+def test_aspas_are_encoded_as_the_draft_has_them() -> None:
+    changes = aspas.numbers([(64495, [0]), (64496, []), (64497, [1, 4294967295]), (64498, [])])
+    announced = "020b0100 00000010 0000fbef 00000000 020b0100 00000014 0000fbf1 00000001 ffffffff"
+    assert pdu.encode_aspas(changes).hex() == announced.replace(" ", "")
+    withdrawn = "020b0000 0000000c 0000fbf0 020b0000 0000000c 0000fbf2"
+    assert pdu.encode_aspas(changes, announce=False).hex() == withdrawn.replace(" ", "")
+    assert list(pdu.aspa_slices(changes, 5)) == [20, 36, 44]
+    assert list(pdu.aspa_slices(changes, 1)) == [12, 20, 36, 44]
+    assert (pdu.encode_aspas(b""), list(pdu.aspa_slices(b"", 5))) == (b"", [])

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.pdu import CacheResponse, EndOfData, RouterKeyPDU
-from rtrd.rtr.store import Response, Store, update_with
-from rtrlib import packed
+from rtrd.rtr.store import Data, Response, Store, update_with
+from rtrlib import aspas, packed
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_entries import RouterKey
-from tests.lab.rtr_wire import Prefix, pdus
+from tests.lab.rtr_wire import ASPAPDU, Prefix, pdus
 
 KEYS = [RouterKey(64500 + number, bytes([number] * 20), b"key %d" % number) for number in range(4)]
 
@@ -49,6 +49,15 @@ def change(response: Response | None) -> tuple[set[int], set[int]]:
 
 def keys(response: Response | None) -> list[tuple[int, bool]]:
     return [(one.asn, one.announce) for one in pdus(octets(response)) if isinstance(one, RouterKeyPDU)]
+
+
+def aspa_set(providers: dict[int, list[int]]) -> bytes:
+    return aspas.union_of(aspas.numbers(providers.items()))
+
+
+def told(response: Response | None) -> list[tuple[bool, int, tuple[int, ...]]]:
+    """ASPAs of a response, in its order."""
+    return [(one.announce, one.customer, one.providers) for one in pdus(octets(response)) if isinstance(one, ASPAPDU)]
 
 
 class Router:
@@ -90,7 +99,7 @@ def store() -> Store:
 def test_before_the_first_set_there_is_no_data(store: Store) -> None:
     assert store.whole(1) is None
     assert store.since(1, store.session(1), store.serial(1)) is None
-    assert store.replace(b"") == [0, 1], "an empty set is data, too"
+    assert store.replace(b"") == [0, 1, 2], "an empty set is data, too"
     assert change(store.whole(1)) == (set(), set())
 
 
@@ -121,12 +130,12 @@ def test_the_same_set_again_makes_no_serial_number(store: Store) -> None:
     assert (store.serial(0), store.serial(1)) == serials
 
 
-def test_router_keys_are_for_version_1_alone(store: Store) -> None:
+def test_router_keys_are_from_version_1_on(store: Store) -> None:
     store.replace(vrps(1), KEYS[:2])
     old, new = loaded(store, 0), loaded(store, 1)
     assert keys(store.whole(0)) == []
     assert keys(store.whole(1)) == [(64500, True), (64501, True)]
-    assert store.replace(vrps(1), KEYS[1:3]) == [1]
+    assert store.replace(vrps(1), KEYS[1:3]) == [1, 2]
     assert keys(store.since(1, new.session, new.serial)) == [(64502, True), (64500, False)]
     assert store.serial(0) == old.serial
 
@@ -134,9 +143,9 @@ def test_router_keys_are_for_version_1_alone(store: Store) -> None:
 def test_a_change_of_a_few_vrps_keeps_the_router_keys(store: Store) -> None:
     store.replace(vrps(1), KEYS[:1])
     router = loaded(store)
-    assert store.commit(update_with(store.data, [vrp(2), vrp(101)], [vrp(1)])) == [0, 1]
+    assert store.commit(update_with(store.data, [vrp(2), vrp(101)], [vrp(1)])) == [0, 1, 2]
     assert change(store.since(1, router.session, router.serial)) == ({2, 101}, {1})
-    assert store.data == (vrps(2, 101), frozenset(KEYS[:1]))
+    assert store.data == Data(vrps(2, 101), frozenset(KEYS[:1]))
 
 
 def test_pdus_come_in_the_order_of_8210bis(store: Store) -> None:
@@ -268,3 +277,64 @@ def test_whatever_changes_every_router_ends_with_the_set(data: st.DataObject) ->
     for router in routers:
         router.query()
         assert router.vrps == served
+
+
+def test_a_change_of_aspas_alone_is_one_for_version_2_only() -> None:
+    store = Store()
+    store.replace(vrps(1), (), aspa_set({1: [2, 3], 4: [0]}))
+    assert told(store.whole(2)) == [(True, 1, (2, 3)), (True, 4, (0,))]
+    serials = [store.serial(version) for version in range(3)]
+    assert store.replace(vrps(1), (), aspa_set({1: [3], 4: [0]})) == [2]
+    assert [store.serial(version) for version in range(3)] == [*serials[:2], (serials[2] + 1) % (1 << 32)]
+    assert told(store.since(2, store.session(2), serials[2])) == [(True, 1, (3,))], "no withdrawal of what is replaced"
+    assert store.commit(update_with(store.data, [vrp(2)], [], None, aspa_set({5: [6]}))) == [0, 1, 2]
+    assert told(store.since(2, store.session(2), serials[2])) == [(True, 5, (6,)), (False, 1, ()), (False, 4, ())]
+    for version in (0, 1):
+        assert told(store.since(version, store.session(version), serials[version])) == []
+    assert store.commit(update_with(store.data, [], [])) == [], "none is said of ASPAs: those of before"
+    assert told(store.whole(2)) == [(True, 5, (6,))]
+
+
+SOME_ASPAS = st.dictionaries(st.integers(1, 5), st.lists(st.integers(0, 8), min_size=1, max_size=4), max_size=5)
+
+
+@given(st.lists(SOME_ASPAS, min_size=2, max_size=8))
+def test_what_cancels_out_is_not_said_and_a_router_ends_with_the_set(sets: list[dict[int, list[int]]]) -> None:
+    store = Store()
+    store.replace(b"", (), aspa_set(sets[0]))
+    session, first = store.session(2), store.serial(2)
+    held = {one.customer: one.providers for one in aspas.records(aspa_set(sets[0]))}
+    before = dict(held)
+    for each in sets[1:]:
+        store.replace(b"", (), aspa_set(each))
+    for announce, customer, providers in told(store.since(2, session, first)):
+        assert announce or customer in before, "a withdrawal of what is not there"
+        assert before.get(customer) != providers, "an announcement of what is there"
+        held.pop(customer, None)
+        if announce:
+            held[customer] = providers
+    assert held == {one.customer: one.providers for one in aspas.records(aspa_set(sets[-1]))}
+    assert told(store.whole(2)) == [(True, *each) for each in sorted(held.items())]
+
+
+def test_providers_count_in_the_history_of_version_2_alone() -> None:
+    store = Store(max_delta_records=100)
+    store.replace(b"", (), aspa_set({1: [2]}))
+    serials = [store.serial(version) for version in range(3)]
+    store.replace(vrps(1), (), aspa_set({1: list(range(2, 200))}))
+    known = [store.since(version, store.session(version), serials[version]) is not None for version in range(3)]
+    assert known == [True, True, False]
+
+
+def test_large_lists_go_in_several_pieces_none_of_which_cuts_a_pdu() -> None:
+    providers = {
+        customer: list(range(40_000, 40_000 + customer % 10_000)) for customer in (5, 7000, 17_999, 29_999, 30_001)
+    }
+    store = Store()
+    store.replace(vrps(1), KEYS, aspa_set(providers))
+    response = store.whole(2)
+    assert response is not None
+    pieces = [pdus(response.piece(index)) for index in range(len(response))]
+    assert max(len(response.piece(index)) for index in range(len(response))) < 1 << 17
+    assert [sum(isinstance(one, ASPAPDU) for one in piece) for piece in pieces] == [0, 0, 0, 3, 2, 0]
+    assert {customer: list(listed) for _, customer, listed in told(response)} == providers

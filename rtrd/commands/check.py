@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from rtrd.base import socket_paths
+from rtrd.base.clock import timestamp
 from rtrd.base.faults import FileFault, Severity
 from rtrd.base.files import read_file
 from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import attach, common
-from rtrd.config import Config, Examined, examine, host, schema
+from rtrd.config import Config, Examined, certificates, examine, host, schema
 from rtrd.config.cache_servers import cache_server
 from rtrd.config.yaml_reader import Node
 from rtrd.exabgp import conf_check, conf_file, conf_receivers, recommended
@@ -27,6 +29,11 @@ from rtrlib.key_files import KeyFileError
 from rtrlib.servers import KEEPALIVE
 
 _MOST_ENVIRONMENT: Final = 1 << 16
+_MOST_CERTIFICATES: Final = 1 << 20
+_CERTIFICATES: Final[dict[str, Callable[[list[float]], float]]] = {"certificate": min, "ca": max, "client-ca": max}
+"""A chain ends with the first of it, and of CAs one is enough."""
+_SOON: Final = 14 * 86400
+_MODE: Final = "has mode"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
         hint = _check_environment(Path(args.exabgp).with_name("exabgp.env"), findings)
         about |= {"exabgp": args.exabgp, "neighbors": len(checked.sessions)}
         lines.append(f"{args.exabgp}: good: {counted(len(checked.sessions), 'neighbor')}{hint}")
+        findings += _check_readable(args)
     if args.file is not None:
-        examined = _check_file(args, findings)
+        examined = _check_file(args, findings, in_exabgp=checked is not None and _runs(checked, args.file))
         about["file"] = args.file
         sessions = None if checked is None else checked.sessions
         findings += conf_receivers.check_receivers(examined.root, args.file, sessions)
@@ -73,12 +81,31 @@ def run(args: argparse.Namespace) -> int:
     return _tell(args, sorted(findings), about, lines)
 
 
-def _check_file(args: argparse.Namespace, findings: list[FileFault]) -> Examined:
-    """Check the configuration and what of this host it names."""
+def _check_readable(args: argparse.Namespace) -> Iterator[FileFault]:
+    """Check that ExaBGP's user may read its file: ExaBGP reads it again at each reload."""
+    try:
+        why = host.look_at(Path(args.exabgp), host.exabgp_account())
+    except host.UnknownUserError:
+        return
+    if why is not None:
+        yield FileFault(args.exabgp, 0, why.removeprefix(f"{args.exabgp}: "), "warning")
+
+
+def _runs(checked: conf_check.Checked, file: str) -> bool:
+    """Tell whether ExaBGP itself runs rtrd with this configuration, and so as its own user."""
+    named = [_options(words) for _, words in checked.commands if words[1:2] == ("run",)]
+    return any(Path(one.get("-c") or one.get("--config") or "/") == Path(file).absolute() for one in named)
+
+
+def _check_file(args: argparse.Namespace, findings: list[FileFault], *, in_exabgp: bool) -> Examined:
+    """Check the configuration and what of this host it names. `in_exabgp`: ExaBGP's user runs it."""
     examined = examine(args.file)
     findings += examined.findings
     try:
-        found = host.look(examined, Path(args.file), host.account(Path(args.file), args.user))
+        who = host.exabgp_account(args.user) if in_exabgp else host.account(Path(args.file), args.user)
+        found = host.look(examined, Path(args.file), who)
+        if (why := host.look_at(Path(args.file), who)) is not None:
+            findings.append(FileFault(args.file, 0, why.removeprefix(f"{args.file}: "), "warning"))
     except host.UnknownUserError as error:
         args.bad_usage(f"argument --user: {error}")
     findings += found
@@ -89,22 +116,55 @@ def _check_file(args: argparse.Namespace, findings: list[FileFault]) -> Examined
         slurm_files.read(settings.slurm)
     except SlurmError as error:
         findings += error.faults
-    findings += _check_keys(examined, args.file, {each.line for each in found})
+    findings += _check_keys(examined, args.file, found)
     return examined
 
 
-def _check_keys(examined: Examined, file: str, known: set[int]) -> Iterator[FileFault]:
-    """Check that the keys and certificates of each section of which nothing is said yet can be used."""
+def _check_keys(examined: Examined, file: str, found: Sequence[FileFault]) -> Iterator[FileFault]:
+    """Check that the keys and certificates of each section can be used; `found`: what is said already."""
     settings = examined.config
     if settings is None:
         return
     sections = [*_with_keys_of_ours(settings, examined.root), *_with_keys_of_caches(settings, examined.root)]
     for section, line, severity, read in sections:
-        if not known & _lines(section):
-            try:
-                read()
-            except (TLSError, KeyFileError) as error:
+        paths = list(_paths(section))
+        try:
+            read()
+        except (TLSError, KeyFileError) as error:
+            if not _is_said(str(error), [path for _, path in paths], found):
                 yield FileFault(file, line, f"{section.path}: {error}", severity)
+        for place, path in paths:
+            choose = _CERTIFICATES.get(place.path.rpartition(".")[2])
+            if choose is not None and (when := _end_of(path, choose)) is not None:
+                yield FileFault(file, place.line, f"{place.path}: {path}: {when}", "warning")
+
+
+def _is_said(error: str, paths: Sequence[Path], found: Sequence[FileFault]) -> bool:
+    """Tell whether what can't be used is said of one of its files already: it isn't there, or its mode is wrong."""
+    return any(
+        str(path) in error and f"{path}: " in one.what and (_MODE in one.what) == (_MODE in error)
+        for path in paths
+        for one in found
+    )
+
+
+def _paths(section: Node) -> Iterator[tuple[Node, Path]]:
+    """Give the files that a section names, and what is in it."""
+    for place in section.keys.values():
+        if isinstance(place.value, Path):
+            yield place, place.value
+        yield from _paths(place)
+
+
+def _end_of(path: Path, choose: Callable[[list[float]], float]) -> str | None:
+    """Say that a certificate has expired, or soon will; None: it has time, or can't be read here."""
+    try:
+        found = list(certificates.ends(read_file(path, _MOST_CERTIFICATES)))
+    except OSError:
+        return None
+    if not found or (end := choose(found)) > time.time() + _SOON:
+        return None
+    return f"the certificate {'expired' if end <= time.time() else 'expires'} at {timestamp(end)}"
 
 
 _WithKeys: TypeAlias = tuple[Node, int, Severity, Callable[[], object]]
@@ -132,10 +192,6 @@ def _with_keys_of_caches(settings: Config, root: Node) -> Iterator[_WithKeys]:
             if server.engine != "librtr":
                 read = partial(preparation.read_keys, cache_server(server, KEEPALIVE))
                 yield section, section.line, "warning", read
-
-
-def _lines(section: Node) -> set[int]:
-    return {each.line for each in (section, *section.keys.values())}
 
 
 def _check_exabgp(file: str, findings: list[FileFault]) -> conf_check.Checked:

@@ -269,6 +269,9 @@ def check_config(found: Node, report: Report) -> None:
     """Want sections to agree, and a path of the control socket that a socket can have."""
     _check_relay_intervals(found, report)
     _check_listening(found, report)
+    _check_open_to_all(found, report)
+    for section, list_of in ((found, "neighbors"), (found.keys.get("rtr-server", found), "clients")):
+        _check_shadowed_matches(section.keys[list_of].items if list_of in section.keys else (), report)
     if "policy" in found.keys:
         rules = found.keys["policy"].items
         _check_rules_act(rules, report)
@@ -302,7 +305,7 @@ def _check_relay_intervals(found: Node, report: Report) -> None:
 def _check_listening(found: Node, report: Report) -> None:
     """Want each port listened at once, and no cache that is rtrd itself."""
     taken: list[tuple[Endpoint, Node]] = []
-    for place in _listening(found):
+    for place in listening(found):
         endpoint = place.value
         if not isinstance(endpoint, Endpoint) or not endpoint.port:
             continue
@@ -330,7 +333,7 @@ def _caches(root: Node) -> Iterator[Node]:
         yield from group.keys["servers"].items if "servers" in group.keys else ()
 
 
-def _listening(found: Node) -> Iterator[Node]:
+def listening(found: Node) -> Iterator[Node]:
     """Give each place in the file that says where rtrd listens by TCP."""
     if "http" in found.keys:
         yield found.keys["http"]
@@ -338,6 +341,43 @@ def _listening(found: Node) -> Iterator[Node]:
     for section in (relay, relay and relay.keys.get("tls")):
         if section is not None and "listen" in section.keys:
             yield from section.keys["listen"].items
+
+
+def _check_open_to_all(found: Node, report: Report) -> None:
+    http = found.keys.get("http")
+    if http is not None and isinstance(http.value, Endpoint) and ipaddress.ip_address(http.value.host).is_unspecified:
+        what = "is every address of this host: whoever reaches one may ask everything, since `http` has no passwords"
+        report(http.line, f"{http.path}: {http.value} {what}", "warning")
+
+
+def _check_shadowed_matches(entries: Iterable[Node], report: Report) -> None:
+    """Warn of an entry, or of a `match` in it, that an earlier entry takes: the first that names somebody counts."""
+    taken: dict[str, tuple[Node, int]] = {}
+    for entry in entries:
+        matches = (
+            [each for each in entry.keys["match"].items if each.value is not FAULTY] if "match" in entry.keys else []
+        )
+        before = [next((taken[name] for name in _names(str(each.value)) if name in taken), None) for each in matches]
+        if matches and None not in before:
+            lines = _list(sorted({line for _, line in filter(None, before)}))
+            report(
+                entry.line, f"{entry.path}: never counts: all that it names is taken before, on line {lines}", "warning"
+            )
+        else:
+            for each, found in zip(matches, before, strict=True):
+                if found is not None:
+                    what = f"{each.value} has no effect here: {found[0].value} on line {found[1]} takes it"
+                    report(each.line, f"{each.path}: {what}", "warning")
+        for each in matches:
+            taken.setdefault(_names(str(each.value))[0], (each, each.line))
+
+
+def _names(match: str) -> list[str]:
+    """Give an AS as it is; of an address or a prefix itself and all prefixes that cover it."""
+    if match.startswith("AS"):
+        return [match]
+    network = ipaddress.ip_network(match)
+    return [str(network), *(str(network.supernet(new_prefix=length)) for length in reversed(range(network.prefixlen)))]
 
 
 def _overlap(one: Endpoint, other: Endpoint) -> bool:
@@ -412,7 +452,7 @@ def _check_twice(neighbors: Iterable[Node], taken: Mapping[object, int], report:
 
 def _list(lines: Iterable[int]) -> str:
     *most, last = map(str, lines)
-    return f"{', '.join(most)} and {last}"
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def announcing_rules(root: Node) -> Iterator[tuple[Node, Node]]:

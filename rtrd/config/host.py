@@ -18,17 +18,23 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import FileFault, Severity
 from rtrd.base.files import want_file
 from rtrd.config import Examined
+from rtrd.config.checks import listening
 from rtrd.config.yaml_reader import FAULTY, Node
 from rtrlib.key_files import check_modes
 from rtrlib.tcp_auth import missing
 
 USER: Final = "rtrd"
 """The user of systemd/rtrd.service."""
+EXABGP_UNIT: Final = "exabgp.service"
 
 _UNIT_FOLDERS: Final = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
+_FIRST_FREE_PORT: Final = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+_CAP_NET_BIND_SERVICE: Final = 10
+_LOW_PORT: Final = "use a higher one, or give the unit AmbientCapabilities=CAP_NET_BIND_SERVICE"
 _SYSTEMD_RUNS: Final = Path("/run/systemd/system")
 _OF_THE_UNIT: Final = re.compile(r"/(?:var/lib|run)/rtrd(?:-[^/]+)?")
 """The folders that the unit has systemd make: StateDirectory= and RuntimeDirectory=."""
@@ -53,9 +59,18 @@ class UnknownUserError(Exception):
 
 def account(config: Path, user: str | None = None) -> Account:
     """Give who will run rtrd with this file: `user`; else for root the unit's user, if it is there; else us."""
+    return _account(user, lambda: _user_of(_unit(config)) or USER)
+
+
+def exabgp_account(user: str | None = None) -> Account:
+    """Give who runs ExaBGP: `user`; else for root the user of its unit, if systemd knows it; else us."""
+    return _account(user, lambda: _user_of(EXABGP_UNIT))
+
+
+def _account(user: str | None, of_unit: Callable[[], str | None]) -> Account:
     name = user
     if name is None and os.geteuid() == 0:
-        name = _user_of(_unit(config)) or USER
+        name = of_unit()
     if name is not None:
         try:
             found = pwd.getpwnam(name)
@@ -78,15 +93,19 @@ def _unit(config: Path) -> str:
 
 
 def _user_of(unit: str) -> str | None:
-    """Ask systemd, which knows of drop-ins."""
+    return _asked(unit, "User") or None
+
+
+def _asked(unit: str, name: str) -> str:
+    """Ask systemd, which knows of drop-ins, for a property of a unit; empty: it has none, or nobody answers."""
     if not _SYSTEMD_RUNS.is_dir() or not re.fullmatch(r"[\w@.:-]+", unit, re.ASCII):
-        return None
-    argv = ["systemctl", "show", "--property=User", "--value", unit]
+        return ""
+    argv = ["systemctl", "show", f"--property={name}", "--value", unit]
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
+        return ""
+    return done.stdout.strip()
 
 
 def unit_makes(path: Path) -> bool:
@@ -115,7 +134,36 @@ def look(examined: Examined, path: Path, who: Account) -> list[FileFault]:
     findings += [FileFault(str(path), line, what) for line, what in _groups(examined.root)]
     for line, what, severity in _of_the_kernel(examined.root):
         findings.append(FileFault(str(path), line, what, severity))
+    findings += [FileFault(str(path), line, what, "warning") for line, what in _low_ports(examined.root, path, who)]
     return findings
+
+
+def _low_ports(root: Node, config: Path, who: Account) -> Iterator[tuple[int, str]]:
+    """Say of ports that only root may listen at, or a unit with a capability for them."""
+    low = [place for place in listening(root) if isinstance(place.value, Endpoint) and place.value.port]
+    low = [place for place in low if place.value.port < _first_free_port()]
+    if (
+        not low
+        or who.uid == 0
+        or (who.is_us and _may_bind())
+        or "cap_net_bind" in _asked(_unit(config), "AmbientCapabilities")
+    ):
+        return
+    for place in low:
+        what = f"the user {who.name} may not listen at a port below {_first_free_port()}"
+        yield place.line, f"{place.path}: {place.value}: {what}: {_LOW_PORT}"
+
+
+def _first_free_port() -> int:
+    try:
+        return int(_FIRST_FREE_PORT.read_text())
+    except (OSError, ValueError):
+        return 1024
+
+
+def _may_bind() -> bool:
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) >> _CAP_NET_BIND_SERVICE & 1)
 
 
 def _questions(root: Node) -> Iterator[_Question]:
@@ -168,6 +216,11 @@ def _paths_of(
 ) -> Iterator[_Question]:
     if isinstance(place.value, Path):
         yield _Question(place, place.value, look, severity)
+
+
+def look_at(path: Path, who: Account) -> str | None:
+    """Say why this user can't read a file that we see; None: it can."""
+    return _answers([_Question(Node(0, "", path), path, _readable)], who)[0] if path.is_file() else None
 
 
 def _answers(questions: Sequence[_Question], who: Account) -> list[str | None]:

@@ -1,18 +1,26 @@
 """What `rtrd check` warns of: rtrd runs with it, but it hardly does what was meant."""
 
+import argparse
 import grp
+import io
+import json
 import os
 import pwd
 import shlex
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from rtrd import config
+from rtrd.commands import check
 from rtrd.config import host
 from rtrlib import tcp_auth
 from tests.lab import ROOT
+from tests.lab.certificates import CA
 from tests.lab.programs import AS_US, RTRD, rtrd, run
 from tests.lab.slurm_text import slurm_text
 
@@ -141,7 +149,7 @@ def test_rules(file: Path, rules: str, expected: list[tuple[int, str]]) -> None:
 LISTEN = "rtr-server: {listen: ['%s'], tls: {listen: ['%s'], certificate: c, key: k}}\n"
 PORTS = [
     ("http: 127.0.0.1:9323\n" + LISTEN % ("127.0.0.1:9323", "127.0.0.1:324"), [5]),
-    ("http: 0.0.0.0:9323\n" + LISTEN % ("127.0.0.1:3323", "127.0.0.1:9323"), [5]),
+    ("http: 0.0.0.0:9323\n" + LISTEN % ("127.0.0.1:3323", "127.0.0.1:9323"), [4, 5]),
     (LISTEN % ("[::]:3323", "[::1]:3323"), [4]),
     ("http: 127.0.0.1:0\n" + LISTEN % ("127.0.0.1:0", "127.0.0.2:0"), []),
     (LISTEN % ("[::]:3323", "0.0.0.0:3323"), []),
@@ -229,6 +237,83 @@ def test_keys_that_cannot_be_used_are_found(file: Path) -> None:
         f"{file}:8: rtr-server.clients[0]: the MD5 password file {folder}/empty is empty",
     ]
     assert done.returncode == 2
+
+
+MATCHES = [
+    ("[192.0.2.0/24]", "[192.0.2.1, '192.0.2.128/25']", ["never counts: all that it names is taken before, on line 5"]),
+    ("['0::/0']", "['2001:db8::1']", ["never counts"]),
+    ("[192.0.2.0/24]", "[192.0.2.1, 198.51.100.1]", ["192.0.2.1 has no effect here: 192.0.2.0/24 on line 5 takes it"]),
+    ("[192.0.2.1]", "[192.0.2.0/24]", []),
+    ("[0.0.0.0/0]", "['::1']", []),
+]
+LISTS = [
+    "neighbors:\n  - {match: %s, local-role: peer}\n  - {match: %s, local-role: rs}\n",
+    "rtr-server: {listen: ['[::1]:3323'], clients: [\n  {match: %s, tcp-ao: A}, \n  {match: %s, tcp-ao: A}]}\n".replace(
+        "A", "{key-file: k, key-id: 1}"
+    ),
+]
+
+
+@pytest.mark.parametrize("text", LISTS)
+@pytest.mark.parametrize(("first", "second", "expected"), MATCHES)
+def test_entries_that_never_count(file: Path, text: str, first: str, second: str, expected: list[str]) -> None:
+    found = warnings(file, GOOD + text % (first, second))
+    assert [line for line, _ in found] == [6 for _ in expected]
+    for (_, what), begin in zip(found, expected, strict=True):
+        assert begin in what
+
+
+def test_an_as_that_is_named_before(file: Path) -> None:
+    text = GOOD + "neighbors:\n  - {match: [AS64496], local-role: peer}\n  - {match: [AS064496], local-role: rs}\n"
+    assert [line for line, _ in warnings(file, text)] == [6]
+
+
+@pytest.mark.parametrize(("address", "open_to_all"), [("0.0.0.0", True), ("[::]", True), ("127.0.0.1", False)])
+def test_http_at_every_address(file: Path, address: str, open_to_all: bool) -> None:
+    found = warnings(file, GOOD + f"http: '{address}:9323'\n")
+    assert [("is every address of this host" in what, line) for line, what in found] == [(True, 4)] * open_to_all
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as root only it looks with the eyes of others")
+def test_ports_that_the_user_may_not_listen_at(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "_first_free_port", lambda: 1024)
+    text = GOOD + "http: 127.0.0.1:80\n" + LISTEN % ("[::1]:323", "127.0.0.1:3324")
+    found = [each for each in seen(file, text, "nobody") if "may not listen" in each[2]]
+    why = "the user nobody may not listen at a port below 1024: use a higher one, or give the unit AmbientCap"
+    assert [(line, severity) for line, severity, _ in found] == [(4, "warning"), (5, "warning")]
+    assert found[0][2].startswith(f"http: 127.0.0.1:80: {why}")
+    assert found[1][2].startswith(f"rtr-server.listen[0]: [::1]:323: {why}")
+    assert not [each for each in seen(file, text, "root") if "may not listen" in each[2]]
+
+
+def test_certificates_that_end_and_a_mode_that_hides_nothing(file: Path) -> None:
+    folder = file.parent
+    ca = CA(folder)
+    ca.sign("ours")
+    ca.sign("other").key.chmod(0o644)
+    ca.sign_expired("ended", "IP:127.0.0.1")
+    tls = "tls: {listen: ['127.0.0.1:0'], certificate: %s, key: %s, client-ca: ca.pem}"
+    server = "{host: 192.0.2.1, transport: tls, ca: ca.pem, certificate: %s, key: %s}"
+    server = f"    - {{name: b, preference: 2, servers: [{server}]}}\n"
+    file.write_text(
+        GOOD + server % ("ended.pem", "ended.key") + "rtr-server:\n  " + tls % ("ours.pem", "other.key") + "\n"
+    )
+    done = rtrd("check", "--user", AS_US[1], str(file))
+    lines = [line.removeprefix(f"{file}:").replace(str(folder), ".") for line in done.stderr.splitlines()]
+    cache = "caches.groups[1].servers[0]"
+    for begin in (
+        f"4: warning: {cache}.ca: ./ca.pem: the certificate expires at 20",
+        f"4: warning: {cache}.certificate: ./ended.pem: the certificate expired at 20",
+        "6: rtr-server.tls: certificate ./ours.pem with key ./other.key: not usable: key values mismatch",
+        "6: warning: rtr-server.tls.certificate: ./ours.pem: the certificate expires at 20",
+        "6: warning: rtr-server.tls.client-ca: ./ca.pem: the certificate expires at 20",
+        "6: warning: rtr-server.tls.key: ./other.key: it has mode 0644",
+    ):
+        assert [line for line in lines if line.startswith(begin)], (begin, lines)
+    assert (len(lines), done.returncode) == (6, 2)
+    ca.sign("long", "IP:127.0.0.1", "-days", "30")
+    file.write_text(GOOD + "rtr-server:\n  " + tls.replace(", client-ca: ca.pem", "") % ("long.pem", "long.key") + "\n")
+    assert rtrd("check", "--user", AS_US[1], str(file)).stderr == ""
 
 
 def test_what_this_host_and_its_kernel_have_not(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,3 +418,30 @@ def test_folders_that_the_user_may_not_look_into_are_said(tmp_path: Path, file: 
     assert "only root" not in done.stderr
     for path in ("slurm.json", "c.sock", "s"):
         assert f"{tmp_path}/{path}: the user nobody may not " in done.stderr
+
+
+@pytest.fixture
+def seen_by_all() -> Iterator[Path]:
+    """A folder that others may look into; pytest's may only we."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as root only it looks with the eyes of others")
+def test_what_exabgps_user_may_not_read(seen_by_all: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root sees more than ExaBGP, which runs rtrd here."""
+    conf, file = seen_by_all / "exabgp.conf", seen_by_all / "rtrd.yaml"
+    nobody = host.account(file, "nobody")
+    monkeypatch.setattr(host, "exabgp_account", lambda _user=None: nobody)
+    conf.write_text(f"process rtrd {{ run {RTRD} run -c {file} --exabgp; encoder json; }}\n")
+    conf.chmod(0o600)
+    file.write_text(GOOD + "state: /\n")
+    file.chmod(0o640)
+    asked = argparse.Namespace(exabgp=str(conf), file=str(file), user=None, schema=False, json=True)
+    with redirect_stdout(io.StringIO()) as out:
+        check.run(asked)
+    found = [(Path(one["file"]).name, one["what"]) for one in json.loads(out.getvalue())["warnings"]]
+    for name in ("exabgp.conf", "rtrd.yaml"):
+        assert (name, "the user nobody may not read it") in found
+    assert ("rtrd.yaml", "state: /: the user nobody may not write to this folder") in found

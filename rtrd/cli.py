@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "history": CLICommand("rtrd.commands.history", "show what became of routes, and why"),
     "watch": CLICommand("rtrd.commands.watch", "show changes, and their causes, as they happen"),
     "validate": CLICommand("rtrd.commands.validate", "show the validity of a route, and the reason"),
+    "validate-path": CLICommand("rtrd.commands.validate_path", "show whether ASPAs allow an AS path, and why"),
     "bird": CLICommand("rtrd.commands.bird", "compare BIRD's tables with the VRPs"),
     "slurm": CLICommand("rtrd.commands.slurm", "check SLURM files"),
     "whatif": CLICommand("rtrd.commands.whatif", "show which routes would change validity with other VRPs"),

@@ -294,11 +294,13 @@ class Daemon:
         if self.relay is not None:
             self.relay.changed(changes)
 
-    def _keys_changed(self) -> None:
+    def _aspas_changed(self, changes: bytes) -> None:
+        cause = self.event_log.aspas(changes, len(self.aspas.index), self.effective.cause)
+        self.routers.aspas_changed(self.aspas.index, changes, cause)
         if self.relay is not None:
             self.relay.others_changed()
 
-    def _aspas_changed(self, _: bytes) -> None:
+    def _keys_changed(self) -> None:
         if self.relay is not None:
             self.relay.others_changed()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 from collections import OrderedDict, deque
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -18,6 +19,7 @@ from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import Registry
 from rtrd.base.text import counted, printable
 from rtrd.rib.terms import SESSION, UPDATE, RouteChange
+from rtrlib import aspas
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -50,7 +52,7 @@ class Cause(NamedTuple):
     """Each VRP and whether it appeared; none when there were many."""
 
 
-_MANY = ("route", "vrps", "lost")
+_MANY = ("route", "vrps", "aspas", "lost")
 """Kinds of events that come in floods, and must not displace the others."""
 _UNKNOWN = Cause("VRPs changed", None, ())
 
@@ -110,7 +112,7 @@ class EventLog:
         now = timestamp(self._clock.wall(), "milliseconds")
         line = self._encode({"time": now, "kind": kind, "text": printable(text), **fields})
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        if kind in ("route", "vrps"):
+        if kind in ("route", "vrps", "aspas"):
             self.last_change = now
         self._number += 1
         recent = self._recent if kind in _MANY else self._recent_states
@@ -143,6 +145,24 @@ class EventLog:
         )
         return self.cause(text, cache, named)
 
+    def aspas(self, changes: bytes, in_force: int, text: str) -> int:
+        """Take a change of the ASPAs in force; give the number by which changes of routes name it.
+
+        `text`: the cache that said so, or a few words.
+        """
+        changed = aspas.count(changes)
+        first = list(itertools.islice(aspas.records(changes), MOST_TOLD))
+        what = counted(changed, "ASPA") + " changed" if changed != 1 else f"{aspa_text(first[0])}"
+        self.add(
+            "aspas",
+            f"{what} ({text})",
+            cause=text,
+            changed=changed,
+            aspas=in_force,
+            customers=[{"customer_asid": each.customer, "providers": each.providers} for each in first],
+        )
+        return self.cause(what)
+
     def route(self, router: str, neighbor: str, change: RouteChange) -> None:
         """Take a change of a route's validity, and say why it changed."""
         cause = None if change.cause == UPDATE else self._causes.get(change.cause, _UNKNOWN)
@@ -151,8 +171,8 @@ class EventLog:
         was = "new" if change.was is None else f"was {change.was}"
         self.add(
             "route",
-            f"{change.prefix} of {origin} from {neighbor}: {change.validity} ({was}), {change.decision}: "
-            + reason(change, cause, vrp),
+            f"{change.prefix} of {origin} from {neighbor}: {change.validity} ({was}){path_text(change)},"
+            f" {change.decision}: " + reason(change, cause, vrp),
             router=router,
             neighbor=printable(neighbor),
             prefix=change.prefix,
@@ -160,6 +180,10 @@ class EventLog:
             origin_as=change.origin,
             was=change.was,
             validity=change.validity,
+            aspa_was=change.aspa_was,
+            aspa=change.aspa,
+            leak_was=change.leak_was,
+            leak=change.leak,
             decision=change.decision,
             cause="update" if cause is None else cause.text,
             cache=None if cause is None else cause.cache,
@@ -240,6 +264,17 @@ class Listener:
         return taken
 
 
+def aspa_text(aspa: aspas.ASPA) -> str:
+    """Say in words what became of an ASPA; one without providers is withdrawn."""
+    if not aspa.providers:
+        return f"AS{aspa.customer}'s ASPA disappeared"
+    if aspa.providers == (0,):
+        return f"AS{aspa.customer}'s ASPA is: no provider"
+    more = len(aspa.providers) - MOST_TOLD
+    named = ", ".join(f"AS{asn}" for asn in aspa.providers[:MOST_TOLD])
+    return f"AS{aspa.customer}'s ASPA is: {named}" + (f" and {more} more" if more > 0 else "")
+
+
 def vrp_fields(vrp: VRP, appeared: bool) -> dict[str, Any]:
     """Give a VRP of an event, as a VRP file has it."""
     return {"asn": vrp.asn, "prefix": vrp.prefix, "maxLength": vrp.max_length, "appeared": appeared}
@@ -278,10 +313,21 @@ def _covers(outer: str, inner: str) -> bool:
 def reason(change: RouteChange, cause: Cause | None, vrp: tuple[VRP, bool] | None) -> str:
     """Say in words why a route changed."""
     if cause is None:
-        return "newly announced" if change.was is None else "announced with another origin AS"
+        if change.was is None:
+            return "newly announced"
+        return f"announced with another {'path' if change.was == change.validity else 'origin AS'}"
     if vrp is None:
         return cause.text if cause.cache is None else f"cache {cause.cache} has other VRPs"
     return vrp_text(*vrp, cause)
+
+
+def path_text(change: RouteChange) -> str:
+    """Say in words what became of the path of a route."""
+    said = ""
+    if change.aspa is not None:
+        was = "" if change.aspa == change.aspa_was else f" (was {change.aspa_was or 'not judged'})"
+        said = f", path {change.aspa}{was if change.was is not None else ''}"
+    return said + (", a leak" if change.leak else "")
 
 
 def vrp_text(vrp: VRP, appeared: bool, cause: Cause) -> str:

@@ -19,6 +19,7 @@ from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.exempt_api import ExemptHandlers
 from rtrd.api.history import HistoryQueries
 from rtrd.api.live import Live
+from rtrd.api.path_query import PathQuery
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
 from rtrd.api.server import APIServer
 from rtrd.api.trend import Trend
@@ -50,6 +51,7 @@ class Service:
             (
                 StateQueries(registry, daemon.health, daemon.effective, self.trend, dump=self.dump),
                 VRPQueries(daemon.effective, daemon.caches, daemon.slurm, daemon.exempts, daemon.guarding),
+                PathQuery(daemon.vrp_set, daemon.aspas),
                 RouteQueries(daemon.routers),
                 HistoryQueries(daemon.history),
                 WhatIfQueries(whatif),

@@ -8,7 +8,7 @@ ask for).
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ import msgspec
 
 from rtrd.config import Action, ActionName, AsSetAction, NeighborConfig, PolicyRule, PrefixLengths
 from rtrd.tags import VALIDITIES, Tag, Validity, is_rfc8097
+from rtrlib.aspa_paths import LocalRole
 
 
 class Treatment(msgspec.Struct, frozen=True):
@@ -48,12 +49,14 @@ class Kind(NamedTuple):
     client: bool = False
     """It is a client of the route server that we are (RFC 7947)."""
     name: str | None = None
+    role: LocalRole | None = None
+    """What we are to it (RFC 9234 section 3)."""
 
 
 class Rule:
     """One rule of the policy, each validity resolved to a treatment beforehand."""
 
-    __slots__ = ("as_set", "communities", "lengths", "neighbors", "to", "treatments")
+    __slots__ = ("as_set", "aspa_invalid", "communities", "leak", "lengths", "neighbors", "to", "treatments")
 
     def __init__(self, config: PolicyRule) -> None:
         named: dict[Validity, Action | None] = {
@@ -83,6 +86,15 @@ class Rule:
                 self.treatments[validity] = _treatment(action, validity)
             else:
                 self.treatments[validity] = HOLD if acts and validity == "unverified" else OBSERVE
+        self.aspa_invalid = _of_each(config.aspa_invalid)
+        """What is done with paths that are invalid by ASPAs, by the validity of the origin; None: nothing."""
+        self.leak = _of_each(config.leak)
+        """What is done with routes that have leaked, as their Only to Customer says (RFC 9234), likewise."""
+
+    def all_treatments(self) -> Iterator[Treatment]:
+        """Give all that the rule may do with a route."""
+        for treatments in (self.treatments, self.aspa_invalid, self.leak):
+            yield from (treatments or {}).values()
 
     @property
     def for_all(self) -> bool:
@@ -111,7 +123,7 @@ class Policy:
         self.asked = frozenset(rule.communities for rule in self.rules if rule.communities)
         """Lists of communities that rules ask for."""
         self._by_neighbor: dict[str, tuple[Rule, ...]] = {}
-        treatments = (treatment for rule in self.rules for treatment in rule.treatments.values())
+        treatments = (treatment for rule in self.rules for treatment in rule.all_treatments())
         self.our_tags = frozenset(tag for treatment in treatments for tag in treatment.tags)
         """Every tag that a rule can add; the whole range of RFC 8097 is ours, too: see `is_ours`."""
 
@@ -182,6 +194,7 @@ def _kind(config: NeighborConfig) -> Kind:
         config.confederation,
         config.local_role == "rs",
         config.name,
+        config.local_role,
     )
 
 
@@ -197,6 +210,30 @@ def normal(address: str) -> str:
         return str(ipaddress.ip_address(address))
     except ValueError:
         return address
+
+
+def _of_each(action: Action | None) -> dict[Validity, Treatment] | None:
+    return None if action is None else {validity: _treatment(action, validity) for validity in VALIDITIES}
+
+
+SEVERITY: Final = ("observe", "announce", "hold", "withdraw")
+"""Of two things to be done with a route the one that comes later here is done."""
+
+
+def together(treatments: Iterable[Treatment]) -> Treatment:
+    """Give what is done with a route for which several things are to be done.
+
+    The most severe one; of several announcements all tags, and the least local preference that one of them sets.
+    """
+    found = tuple(treatments)
+    action = max((each.action for each in found), key=SEVERITY.index)
+    same = [each for each in found if each.action == action]
+    preferences = [each.local_preference for each in same if each.local_preference is not None]
+    return Treatment(
+        action,
+        tuple(dict.fromkeys(tag for each in same for tag in each.tags)),
+        min(preferences, default=None),
+    )
 
 
 def _treatment(action: Action, validity: Validity) -> Treatment:

@@ -11,7 +11,7 @@ from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.history import row
 from rtrd.history_tables import Batch
-from rtrd.rib.native_terms import CHANGE_SIZE, octets_of
+from rtrd.rib.native_terms import BAD_PATH, BAD_PATH_WAS, CHANGE_SIZE, octets_of
 from rtrlib.vrp_set import VALIDITIES
 
 BURST: Final = 20
@@ -27,9 +27,21 @@ logger = log.get("routes")
 
 
 def _crossed(records: bytes) -> bytes:
-    """Give 1 for each change to or from invalid, and 0 for each other; not one by one: there may be many."""
+    """Give 1 for each change to or from invalid, by its origin or path, or a leak, and 0 for each other.
+
+    Not one by one: there may be many.
+    """
     was, now = (octets_of(records, name).translate(_IS_INVALID) for name in ("was", "now"))
-    return (int.from_bytes(was, "big") ^ int.from_bytes(now, "big")).to_bytes(len(was), "big")
+    paths = octets_of(records, "paths")
+    return _or(_xor(was, now), _xor(paths.translate(BAD_PATH_WAS), paths.translate(BAD_PATH)))
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).to_bytes(len(one), "big")
+
+
+def _or(one: bytes, other: bytes) -> bytes:
+    return (int.from_bytes(one, "big") | int.from_bytes(other, "big")).to_bytes(len(one), "big")
 
 
 class RouteLog:
@@ -65,15 +77,25 @@ class RouteLog:
             self._said = now
 
     def _log(self, change: dict[str, Any]) -> None:
-        invalid = change["validity"] == "invalid"
         logger.info(
-            "a route is invalid" if invalid else "a route is no longer invalid",
+            _event(change),
             prefix=change["prefix"],
             asn="none" if change["origin_as"] is None else change["origin_as"],
             neighbor=change["neighbor"] or "unknown",
             router=change["router"],
             was=change["was"] or "new",
             validity=change["validity"] or "gone",
+            **({"aspa": change["aspa"], "leak": change["leak"]} if change["aspa"] is not None else {}),
             decision=change["decision"] or "none",
             why=change["why"],
         )
+
+
+def _event(change: dict[str, Any]) -> str:
+    if change["validity"] == "invalid" and change["was"] != "invalid":
+        return "a route is invalid"
+    if change["aspa"] == "invalid" and change["aspa_was"] != "invalid":
+        return "a route's path is invalid"
+    if change["leak"] and not change["leak_was"]:
+        return "a route has leaked"
+    return "a route is no longer invalid"

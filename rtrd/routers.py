@@ -22,7 +22,9 @@ from rtrd.known_routers import KnownRouters
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import PATH_OUTCOMES
 from rtrd.tags import VALIDITIES
+from rtrlib.aspas import Index
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -64,6 +66,7 @@ class Routers:
         """Told of each router before it says anything."""
         self._most_attributes = most_attributes
         self._vrp_set = vrp_set
+        self._aspas = Index(b"")
         self._routers: list[ExaBGP] = []
         self._work = Histogram(
             "rtrd_work_seconds", "From a change of VRPs, policy or sessions to the last route it touches.",
@@ -96,6 +99,7 @@ class Routers:
         self.known.arrived(name, expected=expected)
         engine = Engine(name, self._vrp_set, self.policy, _secret())
         engine.set_most_attributes(self._most_attributes)
+        engine.aspas_changed(self._aspas, b"")
         router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, kept=kept, wall=self._clock.wall)
         router.on_work = self._work.labels(name).observe
         self.kept.arrived(name, router.bgp_sessions)
@@ -153,6 +157,13 @@ class Routers:
             router.engine.vrps_changed(changes, cause)
             router.work_soon()
 
+    def aspas_changed(self, index: Index, changes: bytes, cause: int) -> None:
+        """Have paths judged by these ASPAs; `changes`: since the last call, `cause`: a number of the event log."""
+        self._aspas = index
+        for router in self:
+            router.engine.aspas_changed(index, changes, cause)
+            router.work_soon()
+
     def revalidate(self, cause: int) -> None:
         """Have every route validated again: the VRP set became usable."""
         for router in self:
@@ -194,6 +205,14 @@ class Routers:
             self._neighbor_up_since, neighbor,
         )  # fmt: skip
         registry.metric("rtrd_routes", "Routes that a neighbor announces.", self._routes, (*neighbor, "validity"))
+        registry.metric(
+            "rtrd_paths", "Routes that a neighbor announces, by what ASPAs make of their paths.",
+            self._paths, (*neighbor, "aspa"),
+        )  # fmt: skip
+        registry.metric(
+            "rtrd_leaks", "Of these: routes that have leaked, as their Only to Customer says (RFC 9234).",
+            self._leaks, neighbor,
+        )  # fmt: skip
         registry.metric(
             "rtrd_routes_left_out_total", "Routes that nobody should announce, and that are left out.",
             self._left_out, (*neighbor, "reason"),
@@ -253,6 +272,20 @@ class Routers:
             for address, counts in sorted(engine.sessions.counts_by_neighbor().items())[:MOST_NEIGHBORS]:
                 for validity, count in counts.items():
                     yield (engine.name, address, validity), count
+
+    def _path_counts(self) -> Iterator[tuple[str, str, dict[str, int]]]:
+        for engine in (router.engine for router in self._routers):
+            for address, counts in sorted(engine.sessions.path_counts_by_neighbor().items())[:MOST_NEIGHBORS]:
+                yield engine.name, address, counts
+
+    def _paths(self) -> Samples:
+        for name, address, counts in self._path_counts():
+            for outcome in PATH_OUTCOMES[1:]:
+                yield (name, address, str(outcome)), counts[str(outcome)]
+
+    def _leaks(self) -> Samples:
+        for name, address, counts in self._path_counts():
+            yield (name, address), counts["leak"]
 
     def _left_out(self) -> Samples:
         for engine in (router.engine for router in self._routers):
@@ -362,6 +395,7 @@ def _status(router: ExaBGP) -> dict[str, Any]:
     engine, gate, table = router.engine, router.gate, router.engine.table
     window = gate.window
     counts = engine.sessions.counts_by_neighbor()
+    paths = engine.sessions.path_counts_by_neighbor()
     return {
         "name": engine.name,
         "exabgp": window.version,
@@ -373,6 +407,9 @@ def _status(router: ExaBGP) -> dict[str, Any]:
                 "up_since": _iso(_up_since(router, address)),
                 "name": engine.sessions.kind(address).name,
                 "relation": engine.sessions.relation(address),
+                "local_role": engine.sessions.kind(address).role,
+                "paths": paths.get(address, {}),
+                "paths_unjudged": engine.sessions.why_unjudged(address),
                 "routes": counts.get(address, {}),
                 "left_out": dict(engine.left_out.get(address, {})),
                 **_several(router, address),

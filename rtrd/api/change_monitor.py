@@ -20,7 +20,7 @@ from rtrd.event_log import EventLog
 from rtrd.exabgp.session import ExaBGP
 from rtrd.history import History
 from rtrd.history_tables import Batch
-from rtrd.rib.native_terms import CHANGE_SIZE, changes_of, octets_of
+from rtrd.rib.native_terms import BAD_PATH, BAD_PATH_WAS, CHANGE_SIZE, changes_of, octets_of
 from rtrd.route_log import RouteLog
 from rtrd.routers import Routers
 from rtrd.vrps.guarding import Guarding
@@ -92,11 +92,17 @@ class Allowance:
 
 
 def _news(records: bytes) -> Iterator[int]:
-    """Give which changes are events, the newest first: of validity, or a new route that is invalid."""
-    was, now = octets_of(records, "was"), octets_of(records, "now")
+    """Give which changes are events, the newest first: of validity, or a new route that is invalid.
+
+    Also a path that is invalid or a leak, and one that no longer is.
+    """
+    was, now, paths = octets_of(records, "was"), octets_of(records, "now"), octets_of(records, "paths")
     for number in range(len(was) - 1, -1, -1):
-        before, after = was[number], now[number]
-        if after not in (before, _NONE) and (before != _NONE or after == _INVALID):
+        before, after, path = was[number], now[number], paths[number]
+        if after == _NONE:
+            continue
+        validity = after != before and (before != _NONE or after == _INVALID)
+        if validity or (path >> 4 != path & 15 and (BAD_PATH[path] or BAD_PATH_WAS[path])):
             yield number
 
 

@@ -24,6 +24,7 @@ from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
 from rtrd.base.registry import Registry
 from rtrd.caches import Caches
 from rtrd.health import Health
+from rtrd.rib.terms import PATH_OUTCOMES, Route
 from rtrd.rib.validity import explain
 from rtrd.rib.whatif import validity_then
 from rtrd.routers import Routers
@@ -46,6 +47,7 @@ MOST_ROWS: Final = 1000
 MOST_REASONS: Final = 20
 """VRPs of a route of which is told what SLURM files do with them."""
 _YES_NO = {"yes": True, "no": False}
+_OUTCOMES: Mapping[str, str] = {each or "none": each or "none" for each in PATH_OUTCOMES}
 _DIRECTIONS: Mapping[str, Literal["in", "out"]] = {"in": "in", "out": "out"}
 
 
@@ -246,14 +248,19 @@ class WantedRoutes(NamedTuple):
     """Its origin AS; `none` for routes that have none."""
     direction: Literal["in", "out"] = "in"
     """`out`: local routes of the router, and the neighbor is the one that gets them."""
+    aspa: str | None = None
+    """What its path is by ASPAs; `none` for routes whose paths are not judged."""
+    leak: bool | None = None
 
-    def matches(self, validity: str, neighbor: str, origin: int | None) -> bool:
+    def matches(self, route: Route, neighbor: str) -> bool:
         """Tell whether a route within the prefix is one of those."""
         return (
-            self.validity in (None, validity)
+            self.validity in (None, route.validity)
             and self.neighbor in (None, neighbor)
-            and (self.covered is None or self.covered == (validity in ("valid", "invalid")))
-            and (self.origin is None or self.origin == ("none" if origin is None else origin))
+            and (self.covered is None or self.covered == (route.validity in ("valid", "invalid")))
+            and (self.origin is None or self.origin == ("none" if route.origin is None else route.origin))
+            and self.aspa in (None, route.aspa or "none")
+            and self.leak in (None, route.leak)
         )
 
 
@@ -265,7 +272,7 @@ class RouteQueries:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        names = ("validity", "prefix", "address", "covered", "neighbor", "origin", "direction", "rows")
+        names = ("validity", "prefix", "address", "covered", "neighbor", "origin", "direction", "aspa", "leak", "rows")
         return [get("/routes", self._routes, *names)]
 
     async def _routes(self, request: web.Request) -> web.StreamResponse:
@@ -278,6 +285,8 @@ class RouteQueries:
             neighbor=None if neighbor is None else parse_address(neighbor, zone=True),
             origin=origin if origin in (None, "none") else parse_asn(origin),
             direction=_choice(request, "direction", _DIRECTIONS) or "in",
+            aspa=_choice(request, "aspa", _OUTCOMES),
+            leak=_choice(request, "leak", _YES_NO),
         )
         if wanted.prefix is not None and wanted.address is not None:
             return error(400, "expected prefix or address, not both")
@@ -305,7 +314,7 @@ class RouteQueries:
         for engine in [router.engine for router in self._routers]:
             source = engine if wanted.direction == "in" else engine.local_routes
             for neighbor, route in source.routes(within, address=wanted.address):
-                if wanted.matches(route.validity, neighbor, route.origin):
+                if wanted.matches(route, neighbor):
                     yield {
                         "router": engine.name,
                         "neighbor": neighbor,
@@ -316,6 +325,9 @@ class RouteQueries:
                         "decision": route.decision,
                         "reason": route.reason,
                         "since": timestamp(route.since) if route.since else None,
+                        "aspa": route.aspa,
+                        "leak": route.leak,
+                        "path_reason": engine.path_reason(route) if wanted.direction == "in" else None,
                     }
                 else:
                     yield None  # the loop may turn: of a full table few may be wanted

@@ -81,7 +81,7 @@ def lines(answer: dict[str, Any], asked: str, width: int) -> Iterator[str]:
             }
         )
         validity = terminal.paint(change["validity"] or "gone", change["validity"] or "soft")
-        yield f"  {_before(change['was'], change['validity'])}{validity}{_decision(change)}"
+        yield f"  {_before(change['was'], change['validity'])}{validity}{_path(change)}{_decision(change)}"
         yield from terminal.wrapped(f"  {printable(change['why'])}", width)
     if answer["more"]:
         last = answer["history"][-1]["id"]
@@ -91,6 +91,13 @@ def lines(answer: dict[str, Any], asked: str, width: int) -> Iterator[str]:
 
 def _before(was: str | None, now: str | None) -> str:
     return "new: " if was is None else "" if was == now else f"{was} -> "
+
+
+def _path(change: dict[str, Any]) -> str:
+    """Say what ASPAs make of the path, if anybody judges it, and whether it has leaked."""
+    was, now = change["aspa_was"], change["aspa"]
+    text = "" if now is None else f", path {_before(was, now) if was is not None else ''}{now}"
+    return text + (", a leak" if change["leak"] else ", no longer a leak" if change["leak_was"] else "")
 
 
 def _decision(change: dict[str, Any]) -> str:

@@ -23,11 +23,17 @@ _COLUMNS = (
     terminal.Column("VALIDITY", 10),
     terminal.Column("DECISION", 8),
     terminal.Column("REASON", 6),
+    terminal.Column("ASPA", 7, if_room=True),
+    terminal.Column("LEAK", 4, if_room=True),
     terminal.Column("SINCE", terminal.TIME, if_room=True),
 )
 
 
-_OF_DUMP = tuple(one for one in _COLUMNS if one.title not in {"ROUTER", "DECISION", "SINCE"})
+_OF_DUMP = tuple(one for one in _COLUMNS if one.title not in {"ROUTER", "DECISION", "ASPA", "LEAK", "SINCE"})
+
+
+_STYLES = {"valid": "valid", "invalid": "invalid", "unknown": "not-found"}
+"""How what ASPAs make of a path is painted."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +59,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("in", "out"),
         help="in: routes learned from neighbors (default); out: local routes, originated by the router",
     )
+    parser.add_argument(
+        "--aspa",
+        choices=("valid", "invalid", "unknown", "none"),
+        help="only routes whose paths ASPAs make so; none: those whose paths are not judged",
+    )
+    parser.add_argument("--leak", choices=("yes", "no"), help="only routes that have leaked (RFC 9234), or the others")
     dumps.add_options(parser)
     allow_bad.add_option(parser)
     common.add_wide(parser)
@@ -61,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask for the routes and print one a line."""
-    wanted = ("validity", "covered", "neighbor", "origin", "direction")
+    wanted = ("validity", "covered", "neighbor", "origin", "direction", "aspa", "leak")
     query = {**{name: getattr(args, name) for name in wanted}, **args.prefix}
     if dumps.misused(args, "routes"):
         return BAD_USAGE
@@ -72,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _of_dump(args: argparse.Namespace) -> int:
-    if "address" in args.prefix or args.covered or args.direction:
+    if "address" in args.prefix or args.covered or args.direction or args.aspa or args.leak:
         print("rtrd routes: with --mrt: only PREFIX, --validity, --neighbor, --origin", file=sys.stderr)
         return BAD_USAGE
     columns = terminal.Columns(_OF_DUMP, terminal.width(wide=args.wide))
@@ -109,6 +121,8 @@ def _lines(routes: Iterable[dict[str, Any]], columns: terminal.Columns) -> Itera
                 "VALIDITY": (route["validity"], route["validity"]),
                 "DECISION": (route.get("decision", ""), ""),
                 "REASON": (route.get("reason") or "", ""),
+                "ASPA": (route.get("aspa") or "-", _STYLES.get(route.get("aspa") or "", "")),
+                "LEAK": ("yes" if route.get("leak") else "", "invalid"),
                 "SINCE": ("-" if since is None else terminal.to_second(since), ""),
             }
         )

@@ -208,6 +208,10 @@ class PolicyRule(_Mapping, frozen=True):
     invalid: Action | None = None
     unverified: Action | None = None
     as_set: Literal["by-validity"] | AsSetAction | None = None
+    aspa_invalid: Action | None = None
+    """Of a path that is invalid by ASPAs (draft-ietf-sidrops-aspa-verification)."""
+    leak: Action | None = None
+    """Of a route that has leaked, as its Only to Customer says (RFC 9234 section 5)."""
 
 
 class Config(_Mapping, frozen=True):

@@ -45,7 +45,10 @@ LOCALHOST: Final = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-
 """Names of this host in the /etc/hosts of most."""
 
 ACTIONS: Final = ("valid", "not-found", "invalid", "unverified")
-"""The keys of a rule that say what is done."""
+"""The keys of a rule that say what is done, by the validity of the origin."""
+
+PATH_ACTIONS: Final = ("aspa-invalid", "leak")
+"""Those that say what is done because of the path."""
 
 
 def check_server(found: Node, report: Report) -> None:
@@ -216,7 +219,7 @@ def check_rule(found: Node, report: Report) -> None:
         return
     if "from" in found.keys:
         report(found.line_of("from"), f"{found.path}.from: not for direction out, whose routes no neighbor sent")
-    for key in ("when", "as-set"):
+    for key in ("when", "as-set", *PATH_ACTIONS):
         if key in found.keys:
             report(found.line_of(key), f"{found.path}.{key}: not for direction out")
     for validity in ACTIONS:
@@ -278,6 +281,9 @@ def check_config(found: Node, report: Report) -> None:
         for direction, key in (("in", "from"), ("out", "to")):
             _check_shadows([rule for rule in rules if rule.get("direction", "in") == direction], key, report)
         _check_conditions(rules, report)
+        _check_path_actions(rules, found, report)
+    if "neighbors" in found.keys:
+        _check_neighbors(found.keys["neighbors"].items, report)
     control = found.get("control", None)
     if isinstance(control, Path) and len(bytes(control)) > MAX_SOCKET_PATH:
         what = f"a unix socket's path has at most {MAX_SOCKET_PATH} bytes, this one {len(bytes(control))}"
@@ -396,9 +402,38 @@ def _is_here(host: str) -> bool:
 
 def _check_rules_act(rules: Iterable[Node], report: Report) -> None:
     for rule in rules:
-        if not set(ACTIONS) & rule.keys.keys():
+        if not {*ACTIONS, *PATH_ACTIONS} & rule.keys.keys():
             what = f"no action ({', '.join(ACTIONS)}): the routes of these neighbors are only observed"
             report(rule.line, f"{rule.path}: {what}", "warning")
+
+
+def _check_path_actions(rules: Iterable[Node], found: Node, report: Report) -> None:
+    """Warn of what is done because of paths that nobody judges, and of what would be said of them to others."""
+    neighbors = found.keys["neighbors"].items if "neighbors" in found.keys else ()
+    judged = any("local-role" in each.keys for each in neighbors)
+    for rule in rules:
+        for key in PATH_ACTIONS:
+            action = rule.keys.get(key)
+            if action is None:
+                continue
+            if not judged:
+                what = "never acts: no neighbor has a local-role, without which paths are not judged"
+                report(action.line, f"{action.path}: {what}", "warning")
+            if "tags" in action.keys:
+                what = "only for neighbors of your own AS: others should not be told what a path is"
+                report(
+                    action.line_of("tags"),
+                    f"{action.path}.tags: {what} (draft-ietf-sidrops-avoid-rpki-state-in-bgp)",
+                    "warning",
+                )
+
+
+def _check_neighbors(entries: Iterable[Node], report: Report) -> None:
+    """Warn of a role that nothing is judged by."""
+    for entry in entries:
+        if "local-role" in entry.keys and entry.get("confederation", False) is True:
+            what = "has no effect on paths: those of a confederation are judged where they enter it"
+            report(entry.line_of("local-role"), f"{entry.path}.local-role: {what}", "warning")
 
 
 def _check_conditions(rules: Iterable[Node], report: Report) -> None:
@@ -458,7 +493,7 @@ def _list(lines: Iterable[int]) -> str:
 def announcing_rules(root: Node) -> Iterator[tuple[Node, Node]]:
     """Give each rule that announces learned routes, with the first of its actions that does."""
     for rule in root.keys["policy"].items if "policy" in root.keys else ():
-        actions = (rule.keys[key] for key in ACTIONS if key in rule.keys)
+        actions = (rule.keys[key] for key in (*ACTIONS, *PATH_ACTIONS) if key in rule.keys)
         first = next((each for each in sorted(actions, key=_line) if each.get("action") == "announce"), None)
         if first is not None and rule.get("direction", "in") == "in":
             yield rule, first

@@ -97,7 +97,9 @@ TOGETHER: Final[dict[type, dict[str, Any]]] = {
     },
     PolicyRule: {
         "if": {"properties": {"direction": {"const": "out"}}, "required": ["direction"]},
-        "then": {"properties": {"from": False, "when": False, "as-set": False}},
+        "then": {
+            "properties": dict.fromkeys(("from", "when", "as-set", "aspa-invalid", "leak"), False),
+        },
     },
     PrefixLengths: {
         "minProperties": 1,

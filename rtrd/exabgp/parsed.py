@@ -27,9 +27,11 @@ from rtrd.rib.attributes import (
     AS_SET,
     COMMUNITIES,
     EXTENDED_COMMUNITIES,
+    EXTENDED_LENGTH,
     LARGE_COMMUNITIES,
     LOCAL_PREF,
     MED,
+    ONLY_TO_CUSTOMER,
     OPTIONAL,
     ORIGIN,
     TRANSITIVE,
@@ -50,6 +52,7 @@ _SEGMENTS = {
     "confed-sequence": AS_CONFED_SEQUENCE,
     "confed-set": AS_CONFED_SET,
 }
+_OTC: Final = b'"attribute-0x23-'
 _MOST_ATTRIBUTES: Final = 32_000
 """Octets of one route's attributes; with more it counts as malformed."""
 _MOST_ROUTES: Final = 32_000
@@ -241,7 +244,7 @@ def attributes_of(raw: bytes) -> bytes:
     """
     try:
         read = _decoder.decode(raw)
-        octets = b"".join(_attributes(read))
+        octets = b"".join(_attributes(read)) + (_only_to_customer(raw) if _OTC in raw else b"")
     except (msgspec.DecodeError, KeyError, ValueError, RecursionError, struct.error):
         return b""
     return octets if len(octets) <= _MOST_ATTRIBUTES else b""
@@ -261,6 +264,16 @@ def _attributes(read: _Said) -> Iterator[bytes]:
         yield attribute(EXTENDED_COMMUNITIES, _PASSED_ON, _numbers("Q", (one.value for one in read.extended_community)))
     if read.large_community:
         yield attribute(LARGE_COMMUNITIES, _PASSED_ON, _numbers("I", chain.from_iterable(read.large_community)))
+
+
+def _only_to_customer(raw: bytes) -> bytes:
+    """Give Only to Customer (RFC 9234), which ExaBGP does not know: it writes code, flags and octets."""
+    for key, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
+        if key.startswith("attribute-0x23-"):
+            octets = bytes.fromhex(msgspec.json.decode(value, type=str).removeprefix("0x"))
+            flags = int(key.removeprefix("attribute-0x23-"), 16)
+            return attribute(ONLY_TO_CUSTOMER, flags & ~EXTENDED_LENGTH & 0xFF, octets)
+    return b""
 
 
 def _numbers(kind: str, numbers: Iterable[int]) -> bytes:

@@ -36,10 +36,11 @@ _NON_TRANSITIVE = 0x40
 """Of an extended community's type (RFC 4360 section 2)."""
 
 ORIGIN, AS_PATH, MED, LOCAL_PREF, COMMUNITIES, EXTENDED_COMMUNITIES, LARGE_COMMUNITIES = 1, 2, 4, 5, 8, 16, 32
+ONLY_TO_CUSTOMER = 35
 COMMUNITY: Final[Mapping[TagKind, str]] = {"standard": "!HH", "large": "!III", "extended": "!Q"}
 """The numbers of a community in octets."""
 _MP_REACH_NLRI: Final = 14
-_EXTENDED_LENGTH: Final = 0x10
+EXTENDED_LENGTH: Final = 0x10
 _HEAD: Final = struct.Struct("!BBIB")  # family, flags, own AS, length of the next hop
 
 
@@ -190,7 +191,7 @@ def written(attributes: AttributeSet) -> bytes:
 def attribute(code: int, flags: int, value: bytes) -> bytes:
     """Give one path attribute: flags, code, length, value (RFC 4271 section 4.3)."""
     if len(value) > 0xFF:
-        return struct.pack("!BBH", flags | _EXTENDED_LENGTH, code, len(value)) + value
+        return struct.pack("!BBH", flags | EXTENDED_LENGTH, code, len(value)) + value
     return bytes((flags, code, len(value))) + value
 
 
@@ -249,9 +250,9 @@ def _nobody(_: Tag) -> bool:
 def _attributes(rest: bytes) -> Iterator[tuple[int, int, bytes]]:
     while rest:
         flags, code = rest[0], rest[1]
-        head = 4 if flags & _EXTENDED_LENGTH else 3
+        head = 4 if flags & EXTENDED_LENGTH else 3
         end = head + int.from_bytes(rest[2:head])
-        yield code, flags & ~_EXTENDED_LENGTH, rest[head:end]
+        yield code, flags & ~EXTENDED_LENGTH, rest[head:end]
         rest = rest[end:]
 
 

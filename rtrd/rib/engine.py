@@ -14,6 +14,7 @@ from hashlib import blake2b
 
 import _rov
 from rtrd.policy import Policy, Treatment, normal
+from rtrd.rib import paths
 from rtrd.rib.attributes import AttributeSet, for_kind, read_octets, update_body, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State
 from rtrd.rib.bgp_session import BGPSession
@@ -27,6 +28,7 @@ from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import UNKNOWN, Command, Route
 from rtrd.rib.update_lines import Taken, UpdateLines
 from rtrd.rib.update_octets import left_out, native_session, read_update
+from rtrlib.aspas import Index
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _ALREADY_ADVERTISED = 200
@@ -336,6 +338,11 @@ class Engine:
         if self.local_routes.rib.routes:
             self.local_routes.table.vrps_changed(changes)
 
+    def aspas_changed(self, index: Index, changes: bytes, cause: int = UNKNOWN) -> None:
+        """Have paths judged by these ASPAs, in `work`; the changes of routes carry `cause`."""
+        self.table.set_cause(cause)
+        self.table.aspas_changed(index, changes)
+
     def revalidate(self, cause: int = UNKNOWN) -> None:
         """Have every route validated again, in `work`: the set became usable, or ceased to be."""
         self.table.set_cause(cause)
@@ -416,6 +423,18 @@ class Engine:
             if route.neighbor not in names:
                 names = {known.number: known.address for known in self.sessions.by_name.values()}
             yield names.get(route.neighbor, ""), route
+
+    def path_reason(self, route: Route) -> str | None:
+        """Say why the path of a route is invalid, and why it counts as a leak; None: neither is so."""
+        judged = self.sessions.judged(route.neighbor)
+        if judged is None or not (route.leak or route.aspa == "invalid"):
+            return None
+        role, neighbor_as = judged
+        attributes = self.attributes(self.table.attributes_key(route.attributes))
+        said = [paths.why_leak(attributes, role)] if route.leak else []
+        if route.aspa == "invalid":
+            said.insert(0, paths.why_invalid(self.table.aspas, attributes, role, neighbor_as))
+        return "; ".join(said)
 
     def _withdraws_local(self, address: str) -> int:
         """Give the bit of a neighbor where invalid local routes are to be withdrawn now; else 0."""

@@ -11,11 +11,22 @@ from typing import Final, Literal
 
 import _rov
 from _rov import ffi, lib
-from rtrd.rib.terms import ACTIONS, BY_VALIDITY, REASONS, TAG_KINDS, NeighborPolicy, Route, RouteChange
+from rtrd.rib.terms import (
+    ACTIONS,
+    BY_VALIDITY,
+    PATH_OUTCOMES,
+    REASONS,
+    TAG_KINDS,
+    NeighborPolicy,
+    Route,
+    RouteChange,
+)
 from rtrd.tags import Tag
 from rtrlib.vrp import VRP, unpack
 from rtrlib.vrp_set import VALIDITIES
 
+_CASES: Final = int(lib.POLICY_CASES)
+_LEAK: Final = int(lib.CHANGE_LEAK)
 _TEXT = 64  # octets of a prefix as text, and more
 
 Policies = NeighborPolicy | Sequence[NeighborPolicy]
@@ -34,10 +45,12 @@ def native_policies(policies: Policies) -> _rov.Array[_rov.NeighborPolicy]:
         [
             {
                 "receivers": policy.receivers,
-                "local_preference": policy.local_preferences,
-                "variant": policy.variants,
+                "local_preference": _of_all_cases(policy.local_preferences),
+                "variant": _of_all_cases(policy.variants),
                 "action": [ACTIONS.index(action) for action in policy.actions],
-                "as_set": BY_VALIDITY if policy.as_set is None else ACTIONS.index(policy.as_set),
+                "as_set": _action(policy.as_set),
+                "path_invalid": _action(policy.path_invalid),
+                "leak": _action(policy.leak),
                 "enforce_first_as": policy.enforce_first_as,
                 "conditions": policy.conditions,
                 "shortest": [shortest for shortest, _ in policy.lengths],
@@ -46,6 +59,15 @@ def native_policies(policies: Policies) -> _rov.Array[_rov.NeighborPolicy]:
             for policy in ([policies] if isinstance(policies, NeighborPolicy) else policies)
         ],
     )
+
+
+def _of_all_cases(values: tuple[int, ...]) -> list[int]:
+    """Give a value for each case of `struct neighbor_policy`; of four the same for all paths."""
+    return [*values] * (_CASES // len(values))
+
+
+def _action(action: str | None) -> int:
+    return BY_VALIDITY if action is None else ACTIONS.index(action)
 
 
 def route_of(row: _rov.RouteRow) -> Route:
@@ -63,6 +85,8 @@ def route_of(row: _rov.RouteRow) -> Route:
         reason=REASONS[row.reason],
         since=row.since,
         announced_path_id=row.announced_path_id if row.has_path_id else None,
+        aspa=PATH_OUTCOMES[row.path],
+        leak=bool(row.leak),
     )
 
 
@@ -75,6 +99,10 @@ def prefix_text(native: _rov.Prefix) -> str:
 CHANGE_SIZE: Final = ffi.sizeof("struct route_change")
 """Octets of one change."""
 
+BAD_PATH: Final = bytes((paths & 3) == PATH_OUTCOMES.index("invalid") or paths & _LEAK != 0 for paths in range(256))
+"""Of each octet `paths` of a change whether its path is invalid or it has leaked now; of what it was: BAD_PATH_WAS."""
+BAD_PATH_WAS: Final = bytes(BAD_PATH[paths >> 4] for paths in range(256))
+
 _COLUMNS: Final[Mapping[str, Literal["I", "H"]]] = {"cause": "I", "neighbor": "H"}
 
 
@@ -83,8 +111,8 @@ def changes_of(records: bytes) -> Iterator[RouteChange]:
     return map(_change, ffi.from_buffer("struct route_change[]", records))
 
 
-def octets_of(records: bytes, name: Literal["was", "now"]) -> bytes:
-    """Give the validity of each change, before it or after it, without reading the rest."""
+def octets_of(records: bytes, name: Literal["was", "now", "paths"]) -> bytes:
+    """Give the validity of each change, before it or after it, or what its path is, without reading the rest."""
     return records[ffi.offsetof("struct route_change", name) :: CHANGE_SIZE]
 
 
@@ -110,6 +138,10 @@ def _change(event: _rov.RouteChange) -> RouteChange:
         cause=event.cause,
         vrp=_vrp(event, "vrp"),
         judge=None if judge is None else judge[0],
+        aspa_was=PATH_OUTCOMES[event.paths >> 4 & 3],
+        aspa=PATH_OUTCOMES[event.paths & 3],
+        leak_was=bool(event.paths >> 4 & _LEAK),
+        leak=bool(event.paths & _LEAK),
     )
 
 

@@ -5,6 +5,7 @@ What a neighbor is to the router follows from the AS numbers of its sessions, an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import NeighborPolicy
 from rtrd.rib.update_octets import native_session
 from rtrd.tags import VALIDITIES
+from rtrlib.aspa_paths import LocalRole
 
 MOST_SESSIONS = 64
 """Sessions with one neighbor of which the AS numbers are remembered."""
@@ -47,6 +49,7 @@ class NeighborSessions:
 
     def __init__(self, policy: Policy, conditions: Conditions, receivers: Receivers, table: RouteTable) -> None:
         self.by_name: dict[str, NeighborSession] = {}
+        self._by_number: dict[int, str] = {}
         self.treatments = Treatments()
         self._policy = policy
         self._conditions = conditions
@@ -60,12 +63,15 @@ class NeighborSessions:
         rules = self._policy.rules_for(address)
         number = self._table.add_neighbor(self._native_policies(address, rules), packed(address))
         known = self.by_name[name] = NeighborSession(number, rules, address)
+        self._by_number[number] = name
+        self._set_role(name)
         return known
 
     def end(self, name: str) -> None:
         """End a session: its routes go."""
         known = self.by_name.pop(name, None)
         if known is not None:
+            self._by_number.pop(known.number, None)
             self._table.retire_neighbor(known.number)
 
     def is_down(self, name: str) -> None:
@@ -100,8 +106,9 @@ class NeighborSessions:
 
     def rules_changed(self) -> None:
         """Let the rules of the policy count."""
-        for known in self.by_name.values():
+        for name, known in self.by_name.items():
             known.rules = self._policy.rules_for(known.address)
+            self._set_role(name)
         for address in self._asns:
             self._set_kind(address)
 
@@ -148,6 +155,8 @@ class NeighborSessions:
         before = self.kind(address)
         asns[name] = local_as, peer_as
         self._set_kind(address)
+        for each in self.names().get(address, ()):
+            self._set_role(each)
         if self.kind(address) != before:
             names = self.names().get(address, ())
             self._look_up_again(names)
@@ -177,11 +186,49 @@ class NeighborSessions:
         kind = self.kind(normal(address))
         return "confederation" if kind.confederation else "client" if kind.client else "external"
 
+    # -- paths
+
+    def judged(self, number: int) -> tuple[LocalRole, int] | None:
+        """Give what we are on the session of a number, and the neighbor's AS; None: its paths are not judged."""
+        name = self._by_number.get(number, "")
+        role, asns = self.role(name), self.asns(name)
+        return None if role is None or asns is None else (role, asns[1])
+
+    def role(self, name: str) -> LocalRole | None:
+        """Give what we are on a session, if its paths are judged; else None."""
+        return self.kind(name.partition(" ")[0]).role if self.why_unjudged(name) is None else None
+
+    def why_unjudged(self, name: str) -> str | None:
+        """Say why no path of a session is judged; None: they are.
+
+        draft-ietf-sidrops-aspa-verification section 5: paths are judged where they enter the AS.
+        """
+        kind = self.kind(name.partition(" ")[0])
+        asns = self.asns(name)
+        if asns is not None and asns[0] == asns[1]:
+            return "the neighbor is of our own AS: paths are judged where they enter it"
+        if kind.confederation:
+            return "the neighbor is of our confederation: paths are judged where they enter it"
+        if kind.role is None:
+            return "no local-role is configured for the neighbor"
+        return None if asns is not None else "the neighbor's AS is not known yet"
+
+    def _set_role(self, name: str) -> None:
+        if name in self.by_name:
+            self._table.set_role(self.by_name[name].number, self.role(name))
+
     def _set_kind(self, address: str) -> None:
         if self._receivers.kind(address, self.relation(address)):
             self._table.revalidate()
 
     # -- questions
+
+    def path_counts_by_neighbor(self) -> dict[str, dict[str, int]]:
+        """How many routes of each neighbor have a path of which outcome, or have leaked (RouteTable.path_counts)."""
+        found: dict[str, Counter[str]] = {}
+        for session in self.by_name.values():
+            found.setdefault(session.address, Counter()).update(self._table.path_counts(session.number))
+        return {address: dict(counts) for address, counts in found.items()}
 
     def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
         """How many routes of each neighbor have which validity."""

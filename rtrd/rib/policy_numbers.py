@@ -5,12 +5,13 @@ The table knows an action and whether two announcements carry the same additions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from rtrd.policy import ALL_LENGTHS, OBSERVE, Rule, Treatment
+from rtrd.config import ActionName
+from rtrd.policy import ALL_LENGTHS, OBSERVE, Rule, Treatment, together
 from rtrd.rib.terms import LEARNED, NeighborPolicy
-from rtrd.tags import VALIDITIES, Tag
+from rtrd.tags import VALIDITIES, Tag, Validity
 
 CONDITIONS: Final = 32
 """Lists of communities: each is a bit of a 32-bit word in an attribute set."""
@@ -31,12 +32,15 @@ class Treatments:
         `conditions`: the bits of its communities.
         """
         first, second, third, fourth = (OBSERVE if rule is None else rule.treatments[each] for each in VALIDITIES)
+        cases = [first, second, third, fourth] * 4 if rule is None else _cases(rule)
         return NeighborPolicy(
             receivers=receivers,
             actions=(first.action, second.action, third.action, fourth.action),
-            variants=(self._variant(first), self._variant(second), self._variant(third), self._variant(fourth)),
-            local_preferences=(_preference(first), _preference(second), _preference(third), _preference(fourth)),
+            variants=tuple(map(self._variant, cases)),
+            local_preferences=tuple(map(_preference, cases)),
             as_set=None if rule is None else rule.as_set,
+            path_invalid=None if rule is None else _action(rule.aspa_invalid),
+            leak=None if rule is None else _action(rule.leak),
             enforce_first_as=enforce_first_as,
             conditions=conditions,
             lengths=ALL_LENGTHS if rule is None else rule.lengths,
@@ -72,6 +76,20 @@ class Conditions:
     def __iter__(self) -> Iterator[tuple[Tag, int]]:
         """Give each community with the bit of a list that it is in."""
         return ((tag, bit) for communities, bit in self._bits.items() for tag in sorted(communities))
+
+
+def _cases(rule: Rule) -> list[Treatment]:
+    """Give what is done by validity; then the same of paths that are invalid by ASPAs, of leaks, and of both."""
+    return [
+        together(treatments[validity] for treatments in (rule.treatments, *more) if treatments is not None)
+        for more in ((), (rule.aspa_invalid,), (rule.leak,), (rule.aspa_invalid, rule.leak))
+        for validity in VALIDITIES
+    ]
+
+
+def _action(treatments: Mapping[Validity, Treatment] | None) -> ActionName | None:
+    """Give the action, which is the same for each validity."""
+    return None if treatments is None else treatments["valid"].action
 
 
 def _preference(treatment: Treatment) -> int:

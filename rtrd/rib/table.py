@@ -14,6 +14,8 @@ from _rov import ffi, lib
 from rtrd.rib.native_terms import CHANGE_SIZE, Policies, native_policies, native_tag, route_of
 from rtrd.rib.terms import (
     LEARNED,
+    PATH_OUTCOMES,
+    ROLES,
     AttributeSummary,
     ChangesLost,
     Command,
@@ -22,6 +24,8 @@ from rtrd.rib.terms import (
     Route,
 )
 from rtrd.tags import Tag
+from rtrlib.aspa_paths import native_set
+from rtrlib.aspas import Index
 from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet, parse_prefix
 
 _ROWS = 512
@@ -49,6 +53,8 @@ class RouteTable:
         self._reading: _rov.BgpUpdate | None = None
         self._lines_received = ffi.new("struct bgp_lines_received *")
         self._split = 0
+        self.aspas = Index(b"")
+        """Those by which paths are judged."""
 
     # -- attribute sets
 
@@ -120,6 +126,18 @@ class RouteTable:
         native = native_policies(policies)
         if lib.rib_neighbor_policy(self.native, neighbor, native, len(native)) != 0:
             raise MemoryError("no memory for a policy, or no such neighbor")
+
+    def set_role(self, neighbor: int, role: str | None) -> None:
+        """Tell what we are to a neighbor (ROLES), by which its paths are judged; `revalidate` makes it count."""
+        if lib.rib_neighbor_role(self.native, neighbor, ROLES.index(role)) != 0:
+            raise KeyError(neighbor)
+
+    def path_counts(self, neighbor: int) -> dict[str, int]:
+        """How many routes of the neighbor have a path of which outcome; `leak`: how many have leaked."""
+        counts, leaks = ffi.new("uint64_t[4]"), ffi.new("uint64_t *")
+        lib.rib_neighbor_paths(self.native, neighbor, counts, leaks)
+        outcomes = {outcome: counts[number] for number, outcome in enumerate(PATH_OUTCOMES) if outcome is not None}
+        return {**outcomes, "leak": leaks[0]}
 
     def retire_neighbor(self, neighbor: int) -> None:
         """End a session: its routes go, a slice in each `work`."""
@@ -309,6 +327,12 @@ class RouteTable:
     def vrps_changed(self, changes: VRPChanges) -> None:
         """Have the routes that these VRPs cover validated again, a slice in each `work`."""
         lib.rib_vrps_changed(self.native, changes.native)
+
+    def aspas_changed(self, index: Index, changes: bytes) -> None:
+        """Have paths judged by these ASPAs from now on, a slice in each `work`. `changes`: since the last call."""
+        words = ffi.from_buffer("uint32_t[]", changes)
+        lib.rib_aspas_changed(self.native, native_set(index), words, len(words))
+        self.aspas = index  # what the native one points to; the last one lives until here
 
     def revalidate(self) -> None:
         """Have every route validated again, by the policy of now, a slice in each `work`."""

@@ -22,7 +22,13 @@ KINDS = ("internal", "confederation", "client", "external")
 server that it is (RFC 7947), or of another AS."""
 
 BY_VALIDITY = 255
-"""As an action for paths with an AS_SET: that of the route's validity."""
+"""As an action for some paths: that of the route's validity."""
+
+ROLES = (None, "provider", "customer", "peer", "rs", "rs-client")
+"""What we are to a neighbor (RFC 9234): the words for the native core's numbers, by index."""
+
+PATH_OUTCOMES = (None, "valid", "invalid", "unknown")
+"""What a path is by ASPAs (draft-ietf-sidrops-aspa-verification), likewise; None: nobody judges it."""
 
 ACTIONS = ("observe", "hold", "withdraw", "announce")
 """Of a route: the words for the native core's numbers, by index."""
@@ -83,6 +89,10 @@ class Route(NamedTuple):
     """Unix time when its validity changed, or it came; 0: nobody said what time it was."""
     announced_path_id: int | None = None
     """The path id with which it is announced, at receivers that take some."""
+    aspa: str | None = None
+    """One of PATH_OUTCOMES."""
+    leak: bool = False
+    """It has leaked, as its Only to Customer says (RFC 9234 section 5)."""
 
 
 class RouteChange(NamedTuple):
@@ -106,6 +116,11 @@ class RouteChange(NamedTuple):
     """A VRP that covers it and appeared (True) or disappeared."""
     judge: VRP | None
     """A VRP in force by which it is valid, or invalid."""
+    aspa_was: str | None = None
+    """One of PATH_OUTCOMES."""
+    aspa: str | None = None
+    leak_was: bool = False
+    leak: bool = False
 
 
 class ChangesLost(NamedTuple):
@@ -136,19 +151,27 @@ class AttributeSummary(NamedTuple):
     """What rules ask for: `enum trait` (ffi/native/rib/summary.h)."""
     conditions: int = 0
     """Those of the policy that it meets, by bit."""
+    path_at: int = 0
+    """Where the attribute AS_PATH begins in the set's octets; 0: it has none."""
 
 
 class NeighborPolicy(NamedTuple):
-    """What a rule of the policy says for one neighbor; the tuples of four have a value for each of VALIDITIES."""
+    """What a rule of the policy says for one neighbor; of four values each is for one of VALIDITIES."""
 
     receivers: int
     """Bit i: announced and withdrawn at receiver i."""
     actions: tuple[str, str, str, str]
-    variants: tuple[int, int, int, int]
-    """Equal for two validities whose announcements carry the same additions (16 bits)."""
-    local_preferences: tuple[int, int, int, int]
+    variants: tuple[int, ...]
+    """Equal for two validities whose announcements carry the same additions (16 bits). Of sixteen the second four are
+    for paths that are invalid by ASPAs, the third four for routes that have leaked, the last four for both."""
+    local_preferences: tuple[int, ...]
+    """Four or sixteen likewise."""
     as_set: str | None = None
     """The action of paths with an AS_SET; None: that of the validity."""
+    path_invalid: str | None = None
+    """The action of paths that are invalid by ASPAs, if it is the more severe one; None: there is none."""
+    leak: str | None = None
+    """That of routes that have leaked, likewise."""
     enforce_first_as: bool = False
     """A path whose first AS is not the neighbor's is not announced."""
     conditions: int = 0

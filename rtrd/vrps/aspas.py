@@ -17,6 +17,8 @@ class ASPASet:
         """Begin with none. `changed`: `effective` is another set than before; it is given the changes."""
         self.effective = b""
         """What counts, and what routers are told."""
+        self.index = aspas.Index(b"")
+        """The same, to be asked."""
         self._changed = changed
         self._theirs = b""
         self._filters: frozenset[int] = frozenset()
@@ -36,4 +38,5 @@ class ASPASet:
         before = self.effective
         self.effective = aspas.union(aspas.without(self._theirs, self._filters), self._assertions)
         if self.effective != before:
+            self.index = aspas.Index(self.effective)
             self._changed(aspas.changes(before, self.effective))

@@ -445,3 +445,23 @@ def test_what_exabgps_user_may_not_read(seen_by_all: Path, monkeypatch: pytest.M
     for name in ("exabgp.conf", "rtrd.yaml"):
         assert (name, "the user nobody may not read it") in found
     assert ("rtrd.yaml", "state: /: the user nobody may not write to this folder") in found
+
+
+def test_a_role_in_a_confederation(file: Path) -> None:
+    text = "neighbors:\n  - {match: ['2001:db8::1'], local-role: rs, confederation: true}\n"
+    what = "has no effect on paths: those of a confederation are judged where they enter it"
+    assert warnings(file, GOOD + text) == [(5, f"neighbors[0].local-role: {what}")]
+
+
+def test_paths_that_nobody_judges_and_tags_that_others_would_see(file: Path) -> None:
+    rule = "policy:\n  - {aspa-invalid: {action: announce, tags: ['large:65000:1:1']}, leak: {action: withdraw}}\n"
+    never = "never acts: no neighbor has a local-role, without which paths are not judged"
+    tags = "only for neighbors of your own AS: others should not be told what a path is"
+    told = [what for _, what in warnings(file, GOOD + rule)]
+    assert [what.partition(" (draft")[0] for what in told] == [
+        f"policy[0].aspa-invalid.tags: {tags}",
+        f"policy[0].aspa-invalid: {never}",
+        f"policy[0].leak: {never}",
+    ]
+    role = "neighbors: [{match: [192.0.2.1], local-role: peer}]\n"
+    assert len(warnings(file, GOOD + role + rule)) == 1

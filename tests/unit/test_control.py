@@ -162,6 +162,9 @@ class FakeDaemon:
         """The history's."""
         return {"every": 15, "fields": ["time"], "samples": [[1]]}
 
+    def path_reason(self, route: SimpleNamespace) -> None:
+        """The engine's."""
+
     def routes(self, within: str | None, *, address: str | None = None) -> Iterator[tuple[str, SimpleNamespace]]:
         """The engine's."""
         assert address is None
@@ -173,7 +176,14 @@ class FakeDaemon:
                 if number in (0, self.route_count - 1):
                     self.noted.append(self.seen())
                 origin, validity = (64500, "valid") if number else (None, "not-found")
-                rest = {"path_id": None, "decision": "announce", "reason": None, "since": 0}
+                rest = {
+                    "path_id": None,
+                    "decision": "announce",
+                    "reason": None,
+                    "since": 0,
+                    "aspa": None,
+                    "leak": False,
+                }
                 yield "192.0.2.1", SimpleNamespace(prefix=prefix, origin=origin, validity=validity, **rest)
 
 

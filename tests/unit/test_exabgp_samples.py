@@ -16,6 +16,7 @@ from rtrd.rib.attributes import (
     IGP,
     INCOMPLETE,
     AttributeSet,
+    OtherAttribute,
     Segment,
     read_octets,
 )
@@ -278,7 +279,7 @@ EXPECTED: dict[str, Case] = {
     },
     "origin-incomplete-med-agg": Case(announced(attributes(origin=INCOMPLETE, med=77), "20.3.6.0/24")),
     "origin-egp": Case(announced(attributes(origin=EGP), "20.3.7.0/24")),
-    "unknown-attr": Case(announced(attributes(), "20.3.8.0/24")),
+    "unknown-attr": Case(announced(attributes(others=(OtherAttribute(35, 0xE0, b"\0\0\xfe\x4c"),)), "20.3.8.0/24")),
     "treat-as-withdraw-bad-origin": Case(withdrawn("20.6.0.0/24")),
 }
 

@@ -145,7 +145,7 @@ static void summarize_path(struct octets path, uint32_t own_as, struct attrs_sum
         outside = true;
         /* RFC 6811 section 2; RFC 4271 section 9.1.2.2 */
         summary->origin = head.at[0] == AS_SET ? -1 : (int64_t)get32(asns.at + asns.n - 4);
-        summary->path_length += head.at[0] == AS_SET ? 1 : head.at[1];
+        summary->path_length = (uint16_t)(summary->path_length + (head.at[0] == AS_SET ? 1 : head.at[1]));
     }
     if (!outside)
         summary->traits |= TRAIT_BY_KIND;
@@ -194,19 +194,22 @@ bool bgp_summarize(struct octets key, const struct summary_terms *terms, uint8_t
     if (!take(&rest, BGP_HEAD, &head) || !take(&rest, head.at[6], &hop) || hop.n > sizeof address)
         return false;
     *out = (struct attrs_summary){.origin = get32(head.at + 2), .local_preference = 100, .origin_code = 2};
-    out->traits =
-        (head.at[1] & BGP_OTHER_FIRST_AS ? TRAIT_OTHER_FIRST_AS : 0) | (head.at[1] & BGP_REFLECTED ? TRAIT_LOOP : 0);
+    out->traits = (head.at[1] & BGP_OTHER_FIRST_AS ? TRAIT_OTHER_FIRST_AS : 0) |
+                  (head.at[1] & BGP_REFLECTED ? TRAIT_LOOP : 0) | (head.at[1] & BGP_OTHER_OTC ? TRAIT_OTHER_OTC : 0);
     uint64_t halves[2];
     if (hop.n)
         memcpy(address, hop.at, hop.n);
     memcpy(halves, address, sizeof halves);
     out->identity = mix(0, 16 | (uint64_t)(hop.n == 4 ? 4 : 6) << 8 | (uint64_t)head.at[0] << 16);
     out->identity = mix(mix(out->identity, halves[0]), halves[1]);
-    while (next_attribute(&rest, &flags, &code, &value)) {
-        if (code == ORIGIN)
+    for (const uint8_t *at = rest.at; next_attribute(&rest, &flags, &code, &value); at = rest.at) {
+        if (code == ORIGIN) {
             out->origin_code = value.at[0];
-        else if (code == AS_PATH)
+        } else if (code == AS_PATH) {
+            out->path_at = (uint16_t)(at - key.at);
             summarize_path(value, get32(head.at + 2), out);
+        } else if (code == ONLY_TO_CUSTOMER)
+            out->traits |= TRAIT_OTC;
         else if (code == LOCAL_PREF)
             out->local_preference = get32(value.at);
         else if (list_of(code) < LISTS_N)

@@ -160,6 +160,9 @@ bool bgp_update_read(struct bgp_update *out, const struct bgp_session *session, 
     out->set_n = attributes_write(&attributes, session, out->set + BGP_HEAD_MOST, &first_as);
     if (session->local_as != session->peer_as)
         out->set_flags = BGP_EXTERNAL | (first_as >= 0 && first_as != session->peer_as ? BGP_OTHER_FIRST_AS : 0);
+    if (out->set_flags && has(&attributes, ONLY_TO_CUSTOMER) &&
+        get32(attributes.at[ONLY_TO_CUSTOMER].value.at) != session->peer_as)
+        out->set_flags |= BGP_OTHER_OTC;
     if (attributes_reflected(&attributes, session))
         out->set_flags |= BGP_REFLECTED;
     return true;

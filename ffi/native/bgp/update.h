@@ -83,6 +83,7 @@ enum bgp_fault {
 #define BGP_EXTERNAL 1       /* of an external peer */
 #define BGP_OTHER_FIRST_AS 2 /* whose AS is not the first one of the path */
 #define BGP_REFLECTED 4      /* by us: it has come back (RFC 4456 section 8) */
+#define BGP_OTHER_OTC 8      /* of an external peer, with an Only to Customer of another AS (RFC 9234 section 5) */
 #define BGP_SET_MOST 131200
 
 struct bgp_run { /* routes of one family and, if announced, one next hop */

@@ -77,7 +77,7 @@ static uint32_t take_number(struct attrs_table *table)
     }
     if (table->n == table->room) {
         uint32_t room = table->room ? table->room + table->room / 2 : 64;
-        struct attrs *sets = room > table->room ? realloc(table->sets, room * sizeof *sets) : NULL;
+        struct attrs *sets = room > table->room && room < ATTRS_MOST ? realloc(table->sets, room * sizeof *sets) : NULL;
         if (!sets)
             return ATTRS_NONE;
         table->sets = sets;
@@ -169,6 +169,49 @@ void attrs_owner_end(struct attrs_table *table, uint32_t number)
 const struct attrs *attrs_at(const struct attrs_table *table, uint32_t number)
 {
     return number < table->n && table->sets[number].key ? &table->sets[number] : NULL;
+}
+
+/* ---- paths --------------------------------------------------------------------------------------------------- */
+
+/* The value of AS_PATH, which stands in the set's octets as in an UPDATE (RFC 4271 section 4.3). */
+static struct octets path_of(const struct attrs *set)
+{
+    struct octets rest = {set->key, set->key_size}, head, value = {0};
+    if (!take(&rest, set->summary.path_at, &head) || !rest.n || !take(&rest, rest.at[0] & 0x10 ? 4 : 3, &head) ||
+        !take(&rest, head.n == 4 ? get16(head.at + 2) : head.at[2], &value))
+        return (struct octets){0};
+    return value;
+}
+
+enum path_outcome attrs_path_outcome(struct attrs_table *table, uint32_t number, const struct aspa_set *aspas,
+                                     enum path_procedure procedure)
+{
+    struct attrs *set = &table->sets[number];
+    unsigned shift = 2 * (unsigned)procedure;
+    if (!set->summary.path_at)
+        return PATH_UNJUDGED;
+    if (!(set->paths >> shift & 3))
+        set->paths |= (uint8_t)(path_verify_octets(aspas, path_of(set), procedure) << shift);
+    return (enum path_outcome)(set->paths >> shift & 3);
+}
+
+bool attrs_judge_again(struct attrs_table *table, uint32_t number, const struct aspa_set *aspas,
+                       const uint32_t *customers, size_t n, size_t *cost)
+{
+    struct attrs *set = &table->sets[number];
+    *cost = 0;
+    if (!set->key || !set->paths)
+        return false;
+    struct octets path = path_of(set);
+    *cost = path.n / 4;
+    if (customers && !path_has_any(path, customers, n))
+        return false;
+    uint8_t before = set->paths;
+    set->paths = 0;
+    for (unsigned procedure = PATH_UPSTREAM; procedure <= PATH_DOWNSTREAM; procedure++)
+        if (before >> 2 * procedure & 3)
+            attrs_path_outcome(table, number, aspas, (enum path_procedure)procedure);
+    return set->paths != before;
 }
 
 uint64_t attrs_memory(const struct attrs_table *table)

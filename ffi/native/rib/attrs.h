@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "aspas/path.h"
 #include "rib/summary.h"
 
 struct attrs {
@@ -16,7 +17,10 @@ struct attrs {
     uint32_t hash;
     uint32_t next;  /* of the same bucket; of a free one: the next free one. ATTRS_NONE: the last */
     uint32_t owner; /* to whose account it goes */
+    uint8_t paths;  /* enum path_outcome, two bits for each enum path_procedure; those that nobody asked for: 0 */
 };
+
+#define ATTRS_MOST (UINT32_C(1) << 29) /* a route's record has so many bits for a set's number */
 
 struct attrs_owner { /* whoever came with sets first that nobody had */
     uint64_t octets; /* of the keys of its sets that are left */
@@ -50,6 +54,13 @@ void attrs_release(struct attrs_table *table, uint32_t number); /* the last one 
 const struct attrs *attrs_at(const struct attrs_table *table, uint32_t number);
 uint32_t attrs_owner_new(struct attrs_table *table); /* ATTRS_NONE: no memory */
 void attrs_owner_end(struct attrs_table *table, uint32_t owner);
+/* The path by these ASPAs. It is judged when that is asked for the first time. */
+enum path_outcome attrs_path_outcome(struct attrs_table *table, uint32_t number, const struct aspa_set *aspas,
+                                     enum path_procedure procedure);
+/* Judges again what has been judged. `customers`: only if it names one of them (n, ascending); NULL: in any case. True:
+ * an outcome is another one. `cost`: the ASes that were looked at. */
+bool attrs_judge_again(struct attrs_table *table, uint32_t number, const struct aspa_set *aspas,
+                       const uint32_t *customers, size_t n, size_t *cost);
 uint64_t attrs_memory(const struct attrs_table *table);
 
 #endif

@@ -76,11 +76,18 @@ static struct route_change *next_change(struct change_ring *ring, bool first)
     return &ring->at[(ring->first + ring->n++) % ring->room];
 }
 
-static void note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did, uint8_t action)
+/* What its path is, as of struct route_change. */
+static uint8_t path_of(const struct route *route) { return (uint8_t)(route->path | (route->leak ? CHANGE_LEAK : 0)); }
+
+static bool is_bad(uint8_t path) { return (path & 3) == PATH_INVALID || (path & CHANGE_LEAK); }
+
+static void note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did, uint8_t action,
+                 uint8_t path_was)
 {
     struct change_ring *ring = &rib->changes;
     const struct route *route = route_at(rib, number);
-    bool first = was == VALIDITY_INVALID || now == VALIDITY_INVALID || did != action;
+    bool first = was == VALIDITY_INVALID || now == VALIDITY_INVALID || did != action || is_bad(path_of(route)) ||
+                 is_bad(path_was);
     struct route_change *change = next_change(ring, first);
     if (!change)
         return;
@@ -95,23 +102,24 @@ static void note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uin
     change->now = now;
     change->did = did;
     change->action = action;
+    change->paths = (uint8_t)(path_was << 4 | (now == VALIDITY_NONE ? 0 : path_of(route)));
     if (ring->vrp)
         change->vrp = *ring->vrp;
 }
 
-void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did)
+void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did, uint8_t path_was)
 {
     if (was != now) {
         rib->change_counts[was][now]++;
         rib->state.validity_changes++;
     }
-    note(rib, number, was, now, did, (uint8_t)route_action(rib, number));
+    note(rib, number, was, now, did, (uint8_t)route_action(rib, number), path_was);
 }
 
-/* Whether a route of this validity that comes or goes is a change; `left`: how many may be that are not invalid. */
-static bool is_change(struct change_ring *ring, uint8_t validity, uint32_t *left)
+/* Whether a route that comes or goes is a change; `left`: how many may be that are not invalid. */
+static bool is_change(struct change_ring *ring, const struct route *route, uint32_t *left)
 {
-    if (validity == VALIDITY_INVALID || ring->room == 0)
+    if ((route->bits & VALIDITY_BITS) == VALIDITY_INVALID || is_bad(path_of(route)) || ring->room == 0)
         return true;
     if (*left == 0) {
         ring->lost.others++;
@@ -125,15 +133,15 @@ void change_came(struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
     uint8_t validity = route->bits & VALIDITY_BITS;
-    if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, validity, &rib->changes.coming))
-        note(rib, number, VALIDITY_NONE, validity, ACTION_NONE, (uint8_t)route_action(rib, number));
+    if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, route, &rib->changes.coming))
+        note(rib, number, VALIDITY_NONE, validity, ACTION_NONE, (uint8_t)route_action(rib, number), 0);
 }
 
 void change_goes(struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
     uint8_t validity = route->bits & VALIDITY_BITS;
-    if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, validity, &rib->changes.going))
+    if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, route, &rib->changes.going))
         note(rib, number, validity, VALIDITY_NONE, (uint8_t)route_did(rib, number),
-             route->advertised ? ACTION_WITHDRAW : ACTION_NONE);
+             route->advertised ? ACTION_WITHDRAW : ACTION_NONE, path_of(route));
 }

@@ -15,8 +15,10 @@ static bool are_sound(const struct neighbor_policy *policies, size_t n)
         for (int validity = 0; validity < 4; validity++)
             if (policies[i].action[validity] > ACTION_ANNOUNCE)
                 return false;
-        if (policies[i].as_set > ACTION_ANNOUNCE && policies[i].as_set != ACTION_BY_VALIDITY)
-            return false;
+        const uint8_t others[] = {policies[i].as_set, policies[i].path_invalid, policies[i].leak};
+        for (size_t j = 0; j < sizeof others; j++)
+            if (others[j] > ACTION_ANNOUNCE && others[j] != ACTION_BY_VALIDITY)
+                return false;
     }
     const struct neighbor_policy *last = &policies[n - 1];
     return !last->conditions && !last->shortest[0] && !last->shortest[1] && last->longest[0] >= 32 &&
@@ -45,7 +47,8 @@ static bool do_the_same(const struct policies *a, const struct policies *b)
             memcmp(x->action, y->action, sizeof x->action) != 0 ||
             memcmp(x->shortest, y->shortest, sizeof x->shortest) != 0 ||
             memcmp(x->longest, y->longest, sizeof x->longest) != 0 || x->as_set != y->as_set ||
-            x->enforce_first_as != y->enforce_first_as || x->conditions != y->conditions)
+            x->path_invalid != y->path_invalid || x->leak != y->leak || x->enforce_first_as != y->enforce_first_as ||
+            x->conditions != y->conditions)
             return false;
     }
     return true;
@@ -120,8 +123,9 @@ int rib_neighbor_retire(struct rib *rib, uint32_t number)
         return -1;
     for (int i = 0; i < 4; i++) {
         rib->state.routes -= neighbor->counts[i];
-        neighbor->counts[i] = 0;
+        neighbor->counts[i] = neighbor->paths[i] = 0;
     }
+    neighbor->leaks = 0;
     if (neighbor->routes == 0) {
         neighbor_end(rib, neighbor);
         return 0;
@@ -137,6 +141,23 @@ void rib_neighbor_counts(const struct rib *rib, uint32_t number, uint64_t counts
     const struct neighbor *neighbor = neighbor_at(rib, number);
     for (int i = 0; i < 4; i++)
         counts[i] = neighbor ? neighbor->counts[i] : 0;
+}
+
+int rib_neighbor_role(struct rib *rib, uint32_t number, enum local_role role)
+{
+    struct neighbor *neighbor = neighbor_at(rib, number);
+    if (!neighbor || role > ROLE_RS_CLIENT)
+        return -1;
+    neighbor->role = (uint8_t)role;
+    return 0;
+}
+
+void rib_neighbor_paths(const struct rib *rib, uint32_t number, uint64_t counts[4], uint64_t *leaks)
+{
+    const struct neighbor *neighbor = neighbor_at(rib, number);
+    for (int i = 0; i < 4; i++)
+        counts[i] = neighbor ? neighbor->paths[i] : 0;
+    *leaks = neighbor ? neighbor->leaks : 0;
 }
 
 void rib_set_path_id_key(struct rib *rib, const uint64_t key[2])

@@ -43,29 +43,49 @@ static size_t count_lines(const char *text, size_t size)
 
 /* ---- announcements ------------------------------------------------------------------------------------------- */
 
-/* Gives a route another validity. */
-static void become(struct rib *rib, uint32_t number, enum validity validity)
+/* Counts a route among its neighbor's, or no longer. */
+static void count(const struct rib *rib, const struct route *route, bool more)
+{
+    struct neighbor *neighbor = neighbor_of(rib, route);
+    uint64_t by = more ? 1 : UINT64_MAX;
+    neighbor->counts[route->bits & VALIDITY_BITS] += by;
+    neighbor->paths[route->path] += by;
+    if (route->leak)
+        neighbor->leaks += by;
+}
+
+/* Gives a route another validity, and what its path is. */
+static void become(struct rib *rib, uint32_t number, enum validity validity, enum path_outcome path, bool leak)
 {
     struct route *route = route_at(rib, number);
-    struct neighbor *neighbor = neighbor_of(rib, route);
-    neighbor->counts[route->bits & VALIDITY_BITS]--;
-    neighbor->counts[validity]++;
+    bool same = (route->bits & VALIDITY_BITS) == (unsigned)validity;
+    count(rib, route, false);
     uint16_t variant = route_variant(rib, number);
-    route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | WITHDRAWN_BOTH)) | (unsigned)validity);
+    /* What is invalid from now on is withdrawn, also if nothing was announced; a path that stays withdrawn is not. */
+    bool withdrawn = same && route_action(rib, number) == ACTION_WITHDRAW;
+    route->bits = (uint8_t)((route->bits & ~(VALIDITY_BITS | (withdrawn ? 0 : WITHDRAWN_BOTH))) | (unsigned)validity);
+    route->path = path;
+    route->leak = leak;
     if (variant != route_variant(rib, number))
         route->bits |= OUTDATED_BOTH;
-    *since_at(rib, number) = rib->now;
+    if (!same)
+        *since_at(rib, number) = rib->now;
+    count(rib, route, true);
 }
 
 void route_set_validity(struct rib *rib, uint32_t number, enum validity validity)
 {
     const struct route *route = route_at(rib, number);
     unsigned was = route->bits & VALIDITY_BITS;
+    uint8_t path_was = (uint8_t)(route->path | (route->leak ? CHANGE_LEAK : 0));
     uint8_t did = (uint8_t)route_did(rib, number);
-    if (was != (unsigned)validity)
-        become(rib, number, validity);
-    if (was != (unsigned)validity || did != route_action(rib, number))
-        change_note(rib, number, (uint8_t)was, (uint8_t)validity, did);
+    enum path_outcome path = route_path(rib, route);
+    bool leak = route_leak(rib, route);
+    bool differs = was != (unsigned)validity || route->path != (unsigned)path || route->leak != leak;
+    if (differs)
+        become(rib, number, validity, path, leak);
+    if (differs || did != route_action(rib, number))
+        change_note(rib, number, (uint8_t)was, (uint8_t)validity, did, path_was);
 }
 
 /* A route that the neighbor did not have. NO_ROUTE: there is no room for it, which is counted. */
@@ -77,8 +97,11 @@ static uint32_t announce_new(struct rib *rib, uint32_t *first, uint32_t neighbor
         faults->memory++;
         return NO_ROUTE;
     }
-    route_at(rib, number)->bits |= (uint8_t)validity;
-    rib->neighbors[neighbor].counts[validity]++;
+    struct route *route = route_at(rib, number);
+    route->bits |= (uint8_t)validity;
+    route->path = route_path(rib, route);
+    route->leak = route_leak(rib, route);
+    count(rib, route, true);
     rib->state.routes++;
     change_came(rib, number);
     return number;
@@ -91,7 +114,7 @@ static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enu
     bool gone = route->bits & GONE;
     if (gone) {
         route->bits &= (uint8_t) ~(GONE | WITHDRAWN_BOTH);
-        neighbor_of(rib, route)->counts[route->bits & VALIDITY_BITS]++;
+        count(rib, route, true);
         rib->state.routes++;
         *since_at(rib, number) = rib->now;
     }
@@ -108,8 +131,10 @@ static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enu
         route_set_validity(rib, number, validity);
         return;
     }
-    if ((route->bits & VALIDITY_BITS) != (unsigned)validity)
-        become(rib, number, validity);
+    enum path_outcome path = route_path(rib, route);
+    bool leak = route_leak(rib, route);
+    if ((route->bits & VALIDITY_BITS) != (unsigned)validity || route->path != (unsigned)path || route->leak != leak)
+        become(rib, number, validity, path, leak);
     change_came(rib, number);
 }
 
@@ -182,7 +207,7 @@ void route_withdraw(struct rib *rib, uint32_t number)
     struct route *route = route_at(rib, number);
     change_goes(rib, number);
     if (!route_gone(rib, route)) {
-        neighbor_of(rib, route)->counts[route->bits & VALIDITY_BITS]--;
+        count(rib, route, false);
         rib->state.routes--;
     }
     route->bits |= GONE;

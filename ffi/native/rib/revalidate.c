@@ -199,10 +199,14 @@ bool rib_work(struct rib *rib, size_t budget)
     struct revalidate *revalidate = &rib->revalidate;
     rib->changes.cause = CAUSE_SESSION;
     purge(rib, &budget);
-    validate_list(rib, &budget);
-    validate_all(rib, &budget);
+    /* First the paths: whoever looks at a route from here on finds all that changed of it. */
+    if (!judging_paths(rib, &budget)) {
+        validate_list(rib, &budget);
+        validate_all(rib, &budget);
+        judging_routes(rib, &budget);
+    }
     rib->changes.cause = CAUSE_UPDATE;
-    rib->state.work =
-        !walk_is_over(&rib->purge) || !walk_is_over(&revalidate->all) || revalidate->at < revalidate->list.n;
+    rib->state.work = !rib->judging.over || !walk_is_over(&rib->purge) || !walk_is_over(&revalidate->all) ||
+                      revalidate->at < revalidate->list.n;
     return rib->state.work;
 }

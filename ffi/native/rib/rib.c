@@ -22,6 +22,7 @@ struct rib *rib_new(struct vrpset *set)
     rib->outbox.first = rib->parked.first = NO_ROUTE;
     rib->up = rib->attrs_most = UINT64_MAX;
     rib->held_previous_run = ATTRS_NONE;
+    rib->judging.over = true;
     if (attrs_init(&rib->attrs) != 0) {
         rib_free(rib);
         return NULL;
@@ -175,6 +176,8 @@ static struct route_row row_of(const struct rib *rib, uint32_t number)
                               .action = (uint8_t)route_action(rib, number),
                               .waiting = route->waiting != NOT_WAITING,
                               .reason = (uint8_t)reason_of(rib, number),
+                              .path = route->path,
+                              .leak = route->leak,
                               .since = *since_at(rib, number),
                               .announced_path_id = route_path_id(rib, number)};
 }

@@ -13,6 +13,8 @@
  * Read this header, then rib_private.h (the record of a route, and what the files share), then the way of a route:
  *     receive.c       a neighbor announces or withdraws it
  *     revalidate.c    VRPs or the policy changed, or its session ended: what rib_work does
+ *     paths.c         what paths are by ASPAs (draft-ietf-sidrops-aspa-verification) and Only to Customer (RFC 9234)
+ *     judging.c       ASPAs changed: paths are judged again, in rib_work
  *     outbox.c        routes for which something may have to be written; the next command
  *     select.c        the best route of an NLRI, and what has to be written there
  * and what these stand on:
@@ -40,6 +42,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "aspas/path.h"
 #include "base/prefix.h"
 #include "rib/summary.h"
 #include "rib/walk.h"
@@ -56,18 +59,27 @@ enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_A
 #define ACTION_BY_VALIDITY 255
 #define POLICIES_MOST 64 /* of a neighbor */
 
-/* What a rule of the policy says for one neighbor, and for which of its routes. Four values: one for each validity. */
+#define POLICY_CASES 16     /* by enum validity, and */
+#define CASE_PATH_INVALID 4 /* more for a path that is invalid by ASPAs, */
+#define CASE_LEAK 8         /* more for a route that has leaked */
+
+/* What a rule of the policy says for one neighbor, and for which of its routes. */
 struct neighbor_policy {
-    uint64_t receivers;           /* bit i: announced and withdrawn at receiver i */
-    uint32_t local_preference[4]; /* UINT32_MAX: the learned one */
-    uint16_t variant[4];          /* equal for two validities whose announcements carry the same additions */
-    uint8_t action[4];            /* enum action, by enum validity */
-    uint8_t as_set;               /* enum action of what has TRAIT_AS_SET, or ACTION_BY_VALIDITY */
-    uint8_t enforce_first_as;     /* what has TRAIT_OTHER_FIRST_AS is not announced */
-    uint8_t shortest[2];          /* prefixes that it is for: IPv4, IPv6 */
+    uint64_t receivers;                      /* bit i: announced and withdrawn at receiver i */
+    uint32_t local_preference[POLICY_CASES]; /* UINT32_MAX: the learned one */
+    uint16_t variant[POLICY_CASES];          /* equal for two whose announcements carry the same additions */
+    uint8_t action[4];                       /* enum action, by enum validity */
+    uint8_t as_set;                          /* enum action of what has TRAIT_AS_SET, or ACTION_BY_VALIDITY */
+    uint8_t path_invalid;     /* of paths that are invalid by ASPAs, likewise: it counts if it is the more severe one */
+    uint8_t leak;             /* and of routes that have leaked */
+    uint8_t enforce_first_as; /* what has TRAIT_OTHER_FIRST_AS is not announced */
+    uint8_t shortest[2];      /* prefixes that it is for: IPv4, IPv6 */
     uint8_t longest[2];
     uint32_t conditions; /* it is for sets that meet one of them; 0: for all */
 };
+
+/* What we are on a session (RFC 9234 section 3). */
+enum local_role { ROLE_NONE = 0, ROLE_PROVIDER, ROLE_CUSTOMER, ROLE_PEER, ROLE_RS, ROLE_RS_CLIENT };
 
 struct route_faults {
     uint64_t prefixes; /* text that is no prefix, or has host bits */
@@ -97,8 +109,10 @@ struct route_row {
     uint16_t neighbor;
     uint8_t has_path_id;
     uint8_t validity, action;
-    uint8_t waiting;            /* something of it may still have to be written */
-    uint8_t reason;             /* enum invalid_reason */
+    uint8_t waiting; /* something of it may still have to be written */
+    uint8_t reason;  /* enum invalid_reason */
+    uint8_t path;    /* enum path_outcome */
+    uint8_t leak;
     uint32_t since;             /* when its validity changed, or it came: what rib_set_time was given */
     uint32_t announced_path_id; /* ours, at receivers that take some; of a route with one */
 };
@@ -113,7 +127,10 @@ enum invalid_reason { /* why a route is invalid */
 #define CAUSE_SESSION UINT32_C(0xFFFFFFFE) /* the neighbor's session ended */
 #define ACTION_NONE 255                    /* of a route that is not there */
 
-/* A route changed its validity or its action, came or went. These lie in files, too (rtrd/history_tables.py). */
+#define CHANGE_LEAK 4
+
+/* A route changed its validity, what its path is, or its action, came or went. These lie in files, too
+ * (rtrd/history_tables.py). */
 struct route_change {
     struct prefix prefix;
     struct vrp vrp;   /* one that covers it and became effective (announce 1) or ceased to be (0); family 0: none */
@@ -126,6 +143,7 @@ struct route_change {
     uint8_t was, now; /* enum validity, or VALIDITY_NONE */
     uint8_t did;      /* enum action before, or ACTION_NONE */
     uint8_t action;   /* the same now, by the policy for `now`; of a route that went: withdraw, or ACTION_NONE */
+    uint8_t paths;    /* what its path is: enum path_outcome, and CHANGE_LEAK; before: the same, four bits higher */
 };
 
 /* Changes that were not kept. */
@@ -175,7 +193,10 @@ int rib_set_conditions(struct rib *rib, const struct condition *conditions, size
 int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policies, size_t n, const uint8_t rank[17]);
 /* Other policies. rib_revalidate makes them count; what is advertised with other additions is written again. */
 int rib_neighbor_policy(struct rib *rib, uint32_t neighbor, const struct neighbor_policy *policies, size_t n);
-int rib_neighbor_retire(struct rib *rib, uint32_t neighbor);                            /* its routes go, in rib_work */
+int rib_neighbor_retire(struct rib *rib, uint32_t neighbor); /* its routes go, in rib_work */
+/* What we are to it; none at the beginning. rib_revalidate makes it count. */
+int rib_neighbor_role(struct rib *rib, uint32_t neighbor, enum local_role role);
+void rib_neighbor_paths(const struct rib *rib, uint32_t neighbor, uint64_t counts[4], uint64_t *leaks);
 void rib_neighbor_counts(const struct rib *rib, uint32_t neighbor, uint64_t counts[4]); /* by validity */
 
 /* ---- receivers, by bit */
@@ -228,6 +249,10 @@ uint64_t rib_previous_run_left(const struct rib *rib, uint32_t neighbor);
 
 /* VRPs became effective or ceased to be: the routes that they cover will be validated again, in rib_work. */
 void rib_vrps_changed(struct rib *rib, const struct vrp_list *changes);
+/* These ASPAs count from now on; `set` stays the caller's and must live until the next call. Paths are judged again, in
+ * rib_work, before any route is validated; so a route that VRPs and ASPAs of one moment touch changes once. `changes`:
+ * as aspas_changes gave them. */
+void rib_aspas_changed(struct rib *rib, const struct aspa_set *set, const uint32_t *changes, size_t n);
 /* All routes will be validated again, and what the policy says of each is looked up again, in rib_work. */
 void rib_revalidate(struct rib *rib);
 /* Does up to `budget` routes of the work that the calls above left. True: there is more. */

@@ -12,6 +12,7 @@
 #define NO_ROUTE UINT32_MAX
 #define NOT_WAITING (UINT32_MAX - 1)
 #define IPV6_BIT UINT32_C(0x80000000) /* of a route's number: in which arena it lies */
+#define NO_LENGTH UINT8_MAX           /* of a record that is free */
 #define CHUNK 4096                    /* routes of one piece of an arena */
 
 enum kind { KIND_INTERNAL, KIND_CONFEDERATION, KIND_CLIENT, KINDS };
@@ -30,7 +31,9 @@ enum {
 
 struct route {
     uint64_t advertised; /* receivers that have our announcement of it */
-    uint32_t attrs;
+    uint32_t attrs : 29;
+    uint32_t path : 2; /* enum path_outcome: by the ASPAs that counted when the route was looked at last */
+    uint32_t leak : 1; /* as its Only to Customer says (RFC 9234 section 5) */
     uint32_t path_id;
     uint32_t next;    /* route of the same prefix; in the free list: the next free one */
     uint32_t waiting; /* the next in the outbox; NO_ROUTE: the last one; NOT_WAITING: not in it */
@@ -63,7 +66,10 @@ struct neighbor {
     bool used, retired;
     bool outdated;     /* its routes may be advertised with other additions, until rib_work has marked them */
     bool previous_run; /* its routes are what a previous run announced */
+    uint8_t role;      /* enum local_role */
     uint64_t counts[4];
+    uint64_t paths[4]; /* its routes by enum path_outcome */
+    uint64_t leaks;
     uint64_t routes; /* records, gone ones too */
 };
 
@@ -79,6 +85,19 @@ struct revalidate { /* what is still to be validated again */
     struct walk all;
     uint32_t cause; /* of `all` */
     bool attrs;     /* some attribute sets are marked as retagged */
+};
+
+enum { ASPAS_NAMED_MOST = 64 }; /* customers that a change of ASPAs is remembered by */
+
+struct judging { /* what is left to do since ASPAs changed: first all paths, then the routes of those that differ */
+    struct aspa_set set;
+    uint32_t customers[ASPAS_NAMED_MOST]; /* whose ASPAs changed */
+    size_t customers_n;                   /* more than there is room for: any */
+    uint32_t attrs;                       /* the attribute sets before this one are done; ATTRS_NONE: all */
+    bool differ;                          /* some have another outcome */
+    uint32_t routes[2];                   /* the records before these are done, by family */
+    bool over;
+    uint32_t cause;
 };
 
 struct change_ring { /* of the changes that nobody took yet */
@@ -104,6 +123,7 @@ struct rib {
     struct our_tag *our_tags; /* those of `terms` */
     struct condition *conditions;
     struct revalidate revalidate;
+    struct judging judging;
     struct walk purge;          /* of what retired neighbors and forgotten receivers have */
     struct queue outbox;        /* routes for which something may have to be written */
     struct queue parked;        /* those of them that wait for the next send barrier */
@@ -166,6 +186,13 @@ bool route_retagged(const struct rib *rib, uint32_t number); /* and perhaps not 
 uint32_t route_path_id(const struct rib *rib, uint32_t number);
 void policies_free(struct policies *policies);
 
+/* Which of the policy's values is for a route. */
+static inline size_t policy_case(const struct route *route)
+{
+    return (route->bits & VALIDITY_BITS) + (route->path == PATH_INVALID ? CASE_PATH_INVALID : 0) +
+           (route->leak ? CASE_LEAK : 0);
+}
+
 /* store.c: records, the routes of a prefix */
 void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST]);
 struct prefix route_prefix(const struct rib *rib, uint32_t number);
@@ -187,7 +214,7 @@ struct neighbor *neighbor_at(const struct rib *rib, uint32_t number); /* NULL: n
 
 /* changes.c */
 /* `did`: its action before. */
-void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did);
+void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did, uint8_t path_was);
 void change_came(struct rib *rib, uint32_t number); /* a new route */
 void change_goes(struct rib *rib, uint32_t number); /* a route that is still there */
 
@@ -208,13 +235,21 @@ void emission_apply(struct rib *rib, const struct emission *emission);
 /* Puts the route into the outbox if something may have to be written for it. */
 void outbox_consider(struct rib *rib, uint32_t number);
 
+/* paths.c */
+enum path_outcome route_path(struct rib *rib, const struct route *route); /* by the ASPAs of now */
+bool route_leak(const struct rib *rib, const struct route *route);        /* as Only to Customer says */
+
 /* receive.c */
 /* Takes a route off the front of `text`. 1: it is read, 0: it is none, -1: the text has no LF. */
 int nlri_take(const char **text, size_t *size, struct nlri *out);
-/* Gives a route that is not gone its validity; its action may be another one then. */
+/* Gives a route that is not gone its validity, and what its path is now; its action may be another one then. */
 void route_set_validity(struct rib *rib, uint32_t number, enum validity validity);
 /* The neighbor has the route no longer. Its record stays until what was written for it is withdrawn. */
 void route_withdraw(struct rib *rib, uint32_t number);
+
+/* judging.c */
+bool judging_paths(struct rib *rib, size_t *budget);  /* false: all paths are judged */
+bool judging_routes(struct rib *rib, size_t *budget); /* false: the routes have what came out */
 
 /* revalidate.c */
 void revalidate_forget(struct revalidate *revalidate); /* frees what it holds */

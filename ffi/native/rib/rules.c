@@ -47,12 +47,24 @@ const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t numbe
     return policy_among(rib, number, neighbor_of(rib, route_at(rib, number))->policies);
 }
 
+/* The more severe of two; ACTION_BY_VALIDITY: the other one. */
+static enum action severer(enum action action, uint8_t other)
+{
+    static const uint8_t severity[] = {
+        [ACTION_OBSERVE] = 0, [ACTION_ANNOUNCE] = 1, [ACTION_HOLD] = 2, [ACTION_WITHDRAW] = 3};
+    return other != ACTION_BY_VALIDITY && severity[other] > severity[action] ? (enum action)other : action;
+}
+
 static enum action action_by(const struct rib *rib, uint32_t number, const struct neighbor_policy *policy)
 {
     const struct route *route = route_at(rib, number);
     const struct attrs_summary *summary = summary_of(rib, route);
     bool as_set = (summary->traits & TRAIT_AS_SET) && policy->as_set != ACTION_BY_VALIDITY;
     enum action action = as_set ? policy->as_set : policy->action[route->bits & VALIDITY_BITS];
+    if (route->path == PATH_INVALID)
+        action = severer(action, policy->path_invalid);
+    if (route->leak)
+        action = severer(action, policy->leak);
     bool excluded =
         (summary->traits & TRAIT_LOOP) || (policy->enforce_first_as && (summary->traits & TRAIT_OTHER_FIRST_AS));
     if (action == ACTION_ANNOUNCE && (excluded || summary->fitness == UNFIT))
@@ -92,7 +104,7 @@ uint64_t route_receivers(const struct rib *rib, uint32_t number)
 
 static uint16_t variant_by(const struct rib *rib, uint32_t number, const struct policies *policies)
 {
-    return policy_among(rib, number, policies)->variant[route_at(rib, number)->bits & VALIDITY_BITS];
+    return policy_among(rib, number, policies)->variant[policy_case(route_at(rib, number))];
 }
 
 uint16_t route_variant(const struct rib *rib, uint32_t number)

@@ -63,7 +63,7 @@ static bool of_previous_run(const struct rib *rib, const struct route *route)
 static uint32_t preference(const struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
-    uint32_t given = route_policy(rib, number)->local_preference[route->bits & VALIDITY_BITS];
+    uint32_t given = route_policy(rib, number)->local_preference[policy_case(route)];
     return given != UINT32_MAX ? given : summary_of(rib, route)->local_preference;
 }
 

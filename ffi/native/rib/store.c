@@ -39,6 +39,7 @@ static void arena_give(struct rib *rib, uint32_t number)
 {
     struct arena *arena = &rib->arenas[number & IPV6_BIT ? 1 : 0];
     route_at(rib, number)->next = arena->free;
+    route_at(rib, number)->len = NO_LENGTH;
     arena->free = number;
 }
 

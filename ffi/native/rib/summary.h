@@ -16,8 +16,9 @@ enum fitness {
 struct attrs_summary {
     uint64_t announced_hash;   /* equal for two sets that are announced in the same words */
     int64_t origin;            /* origin AS; below 0: NONE (RFC 6811 section 2) */
-    uint32_t local_preference; /* RFC 4271 section 9.1 compares these three */
-    uint32_t path_length;
+    uint32_t local_preference; /* RFC 4271 section 9.1 compares this, the path's length and the origin */
+    uint16_t path_length;
+    uint16_t path_at; /* where the attribute AS_PATH begins in the set's octets; 0: it has none */
     uint8_t origin_code;
     uint8_t fitness;     /* enum fitness */
     uint16_t traits;     /* of enum trait */
@@ -32,8 +33,10 @@ enum trait {                           /* what a rule asks for */
              TRAIT_NO_ADVERTISE = 8,   /* the well-known communities of RFC 1997 */
              TRAIT_NO_EXPORT = 16,
              TRAIT_NO_EXPORT_SUBCONFED = 32,
-             TRAIT_BY_KIND = 64,  /* what is announced of it depends on the kind of the receiver */
-             TRAIT_WIDE_AS = 128, /* it has AS numbers that are announced as four octets each, whoever gets them */
+             TRAIT_BY_KIND = 64,    /* what is announced of it depends on the kind of the receiver */
+             TRAIT_WIDE_AS = 128,   /* it has AS numbers that are announced as four octets each, whoever gets them */
+             TRAIT_OTC = 256,       /* Only to Customer is there (RFC 9234 section 5), */
+             TRAIT_OTHER_OTC = 512, /* and of another AS than the external neighbor's */
 };
 
 enum tag_kind { TAG_STANDARD = 0, TAG_LARGE = 1, TAG_EXTENDED = 2 };

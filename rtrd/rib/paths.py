@@ -1,0 +1,151 @@
+"""Why a path is valid, invalid or unknown by ASPAs, hop by hop, in sentences and as JSON. Pure.
+
+No sentence names who leaked: that can't be known (draft-ietf-sidrops-aspa-verification section 5.7).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from rtrd.base.notation import parse_asn, said
+from rtrd.rib.attributes import AS_SEQUENCE, ONLY_TO_CUSTOMER, AttributeSet
+from rtrlib.aspa_paths import LOCAL_ROLES, Hop, LocalRole, PathVerdict, verify_path
+from rtrlib.aspas import Index
+
+MOST_ASNS: Final = 20_000
+"""AS numbers of a path: an UPDATE has room for fewer."""
+_SET: Final = re.compile(r"\{[^{}]*\}")
+
+
+class Path(NamedTuple):
+    """A path as people write it."""
+
+    asns: tuple[int, ...]
+    """The neighbor first, the origin last."""
+    as_set: bool = False
+    """It also has an AS_SET."""
+
+
+def parse_path(text: str) -> Path:
+    """Parse AS numbers with blanks or commas between them, and AS_SETs as `{64500,64501}`.
+
+    Raises:
+        ValueError: with a sentence.
+
+    """
+    sequence, sets = _SET.subn(" ", text)
+    words = sequence.replace(",", " ").split()
+    if len(words) > MOST_ASNS:
+        raise ValueError(f"a path of {len(words)} AS numbers: expected at most {MOST_ASNS}")
+    for each in _SET.findall(text):
+        _asns(each[1:-1].replace(",", " ").split())
+    return Path(_asns(words), sets > 0)
+
+
+def _asns(words: Iterable[str]) -> tuple[int, ...]:
+    return tuple(map(parse_asn, words))
+
+
+def explain_path(
+    index: Index, path: Path, local_role: LocalRole, *, neighbor_as: int | None = None, as_set: bool = False
+) -> dict[str, Any]:
+    """Give what ASPAs say of a path, as `rtrd validate-path --json` prints it. The arguments are of `verify_path`."""
+    as_set = as_set or path.as_set
+    verdict = verify_path(index, path.asns, local_role, neighbor_as=neighbor_as, as_set=as_set)
+    return {
+        "path": list(path.asns),
+        "outcome": verdict.outcome,
+        "procedure": verdict.procedure,
+        "local_role": local_role,
+        "reason": reason_of(verdict, path.asns, neighbor_as=neighbor_as, as_set=as_set),
+        "hops": [hop._asdict() for hop in verdict.hops],
+    }
+
+
+def reason_of(verdict: PathVerdict, asns: Sequence[int], *, neighbor_as: int | None, as_set: bool) -> str:
+    """Say in a sentence why the outcome is what it is."""
+    if not asns and not as_set:
+        return "the path is empty"
+    if verdict.other_neighbor:
+        first = f"AS{asns[0]}" if asns else "in an AS_SET"
+        return f"the first AS is {first}, not the neighbor's AS{neighbor_as}"
+    if as_set:
+        return "the path has an AS_SET"
+    ups, downs = _ramps(verdict)
+    if verdict.outcome != "valid":
+        ends = _is_denied if verdict.outcome == "invalid" else _is_unproven
+        return _joined([sentence_of(hop) for hop in (*_first(ups, ends), *_first(downs, ends))])
+    if not verdict.hops:
+        return "there is one AS in the path"
+    if verdict.procedure == "upstream":
+        return "each AS names the next one toward us as its provider"
+    return "the path goes up from provider to provider, and then down, without a hop between that some AS denies"
+
+
+def why_invalid(index: Index, attributes: AttributeSet, local_role: LocalRole, neighbor_as: int) -> str:
+    """Say why a path that came from a neighbor is invalid."""
+    asns = [asn for segment in attributes.as_path if segment.kind == AS_SEQUENCE for asn in segment.asns]
+    as_set = any(segment.kind != AS_SEQUENCE for segment in attributes.as_path)
+    verdict = verify_path(index, asns, local_role, neighbor_as=neighbor_as, as_set=as_set)
+    return reason_of(verdict, asns, neighbor_as=neighbor_as, as_set=as_set)
+
+
+def why_leak(attributes: AttributeSet, local_role: LocalRole) -> str:
+    """Say why a route counts as a leak: RFC 9234 section 5."""
+    values = [other.value for other in attributes.others if other.code == ONLY_TO_CUSTOMER]
+    by = "".join(f" of AS{int.from_bytes(value)}" for value in values)
+    return f"it has Only to Customer{by}, and comes from {_FROM[local_role]}"
+
+
+_FROM: Final[Mapping[LocalRole, str]] = {
+    "provider": "a customer",
+    "rs": "a client of the route server",
+    "peer": "a peer of another AS",
+}
+
+
+def sentence_of(hop: Hop) -> str:
+    """Say what a hop's customer attests."""
+    if hop.attestation == "none":
+        return f"AS{hop.customer} has no ASPA"
+    does = "names" if hop.attestation == "provider" else "does not name"
+    return f"AS{hop.customer} {does} AS{hop.provider} as its provider"
+
+
+def _ramps(verdict: PathVerdict) -> tuple[Sequence[Hop], Sequence[Hop]]:
+    """Give the hops up from the origin, and those down from the neighbor."""
+    hops = verdict.hops
+    half = len(hops) // 2 if verdict.procedure == "downstream" else len(hops)
+    return hops[:half], hops[half:]
+
+
+def _is_denied(hop: Hop) -> bool:
+    return hop.attestation == "not-provider"
+
+
+def _is_unproven(hop: Hop) -> bool:
+    return hop.attestation != "provider"
+
+
+def _first(hops: Sequence[Hop], ends: Callable[[Hop], bool]) -> Sequence[Hop]:
+    """Give the hop that ends a ramp, if any."""
+    return [hop for hop in hops if ends(hop)][:1]
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(sentences))
+
+
+def parse_role(text: str) -> LocalRole:
+    """Parse a local role.
+
+    Raises:
+        ValueError: with a sentence.
+
+    """
+    for role in LOCAL_ROLES:
+        if text == role:
+            return role
+    raise ValueError(f"{said(text)} is not a local role: expected one of {', '.join(LOCAL_ROLES)}")

@@ -1,0 +1,114 @@
+"""`rtrd validate-path`: what is printed of a path, and why."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtrd import cli
+from rtrd.rib.paths import explain_path, parse_path, parse_role
+from rtrlib import aspas
+from rtrlib.aspas import Index
+from tests.lab.programs import RTRD, rtrd
+
+ASPAS = [
+    {"customer_asid": 64501, "providers": [64502]},
+    {"customer": "AS64502", "providers": ["AS64503"]},
+    {"customer_asid": 64505, "providers": [0]},
+]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "vrps.json"
+    path.write_text(json.dumps({"roas": [], "aspas": ASPAS}))
+    return path
+
+
+def asked(file: Path, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [RTRD, "validate-path", "--vrps", file, *words], input=text, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_path_in_words_and_in_json(file: Path) -> None:
+    done = asked(file, "--local-role", "provider", "AS64504", "64502", "64501")
+    assert (done.returncode, done.stderr) == (cli.DONE, "")
+    assert done.stdout == (
+        "64504 64502 64501: invalid (upstream): AS64502 does not name AS64504 as its provider\n"
+        "  AS64501 names AS64502 as its provider\n"
+        "  AS64502 does not name AS64504 as its provider\n"
+    )
+    found = json.loads(asked(file, "--local-role", "customer", "--json", "64509", "64504", "64502", "64501").stdout)
+    assert found == {
+        "path": [64509, 64504, 64502, 64501],
+        "outcome": "unknown",
+        "procedure": "downstream",
+        "local_role": "customer",
+        "reason": "AS64502 does not name AS64504 as its provider; AS64509 has no ASPA",
+        "hops": [
+            {"customer": 64501, "provider": 64502, "attestation": "provider"},
+            {"customer": 64502, "provider": 64504, "attestation": "not-provider"},
+            {"customer": 64504, "provider": 64509, "attestation": "none"},
+            {"customer": 64509, "provider": 64504, "attestation": "none"},
+            {"customer": 64504, "provider": 64502, "attestation": "none"},
+            {"customer": 64502, "provider": 64501, "attestation": "not-provider"},
+        ],
+    }
+
+
+def test_paths_on_stdin_an_answer_a_line(file: Path) -> None:
+    text = "64503 64502 64501\n\n64503,64503,64502\n64503 {64501,64502}\n"
+    done = asked(file, "--local-role", "peer", "--json", "-", text=text)
+    assert [json.loads(line)["outcome"] for line in done.stdout.splitlines()] == [
+        "valid",
+        "invalid",
+        "valid",
+        "invalid",
+    ]
+    words = asked(file, "--local-role", "peer", "-", text=text).stdout.splitlines()
+    assert words[1] == "empty path: invalid (upstream): the path is empty"
+    assert words[3] == "64503: invalid (upstream): the path has an AS_SET"
+
+
+def test_it_stops_at_what_is_no_path(file: Path) -> None:
+    done = asked(file, "--local-role", "peer", "-", text="64501\n64501 x\n64501\n")
+    assert (done.returncode, len(done.stdout.splitlines())) == (cli.BAD_USAGE, 1)
+    assert done.stderr == (
+        "rtrd validate-path: line 2: 'x' is not an AS number: expected 0 to 4294967295, with or without AS\n"
+    )
+    assert asked(file, "--local-role", "peer", "64501", "4294967296").returncode == cli.BAD_USAGE
+
+
+def test_usage(file: Path) -> None:
+    for words in (("64501",), ("--local-role", "peer"), ("--local-role", "costumer", "64501")):
+        assert asked(file, *words).returncode == cli.BAD_USAGE
+    assert "did you mean 'customer'?" in asked(file, "--local-role", "costumer", "64501").stderr
+    assert asked(file.with_name("none.json"), "--local-role", "peer", "64501").returncode == cli.FAILED
+    done = rtrd("validate-path", "--socket", "/nonexistent", "--local-role", "peer", "64501")
+    assert done.returncode == cli.NO_DAEMON
+
+
+REASONS: list[tuple[str, str, dict[str, Any], str]] = [
+    ("64501", "peer", {}, "there is one AS in the path"),
+    ("64503 64502 64501", "peer", {}, "each AS names the next one toward us as its provider"),
+    ("64503 64501", "peer", {"neighbor_as": 64502}, "the first AS is AS64503, not the neighbor's AS64502"),
+    ("64503", "peer", {"as_set": True}, "the path has an AS_SET"),
+    ("", "rs-client", {}, "the path is empty"),
+    ("64509 64508", "rs", {}, "AS64508 has no ASPA"),
+    ("64505 64507 64505", "customer", {}, "AS64505 does not name AS64507 as its provider"),
+    (
+        "64503 64502 64501",
+        "customer",
+        {},
+        "the path goes up from provider to provider, and then down, without a hop between that some AS denies",
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "role", "more", "reason"), REASONS)
+def test_the_reason(path: str, role: str, more: dict[str, Any], reason: str) -> None:
+    index = Index(aspas.union_of(aspas.numbers([(64501, [64502]), (64502, [64503]), (64505, [0])])))
+    assert explain_path(index, parse_path(path), parse_role(role), **more)["reason"] == reason

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from rtrlib.faults import Fault, ended, unreachable
+from rtrlib.faults import Fault, ended, unreachable, unresolved
 from rtrlib.librtr import ffi, lib
 from rtrlib.rtr_pdus import HEADER, LENGTHS, PDU_NAMES, ErrorCode, PDUType, code_name, inside_report, reported, wrong
 from rtrlib.servers import Server
@@ -62,7 +62,7 @@ def fault_of(payload: bytes, server: Server) -> tuple[Fault, str]:
 
 def _unreachable(error: int, server: Server) -> str:
     if error < 0:
-        return f"{server.host} does not resolve: {ffi.string(lib.gai_strerror(error)).decode()}"
+        return unresolved(server.host, server.port, error, ffi.string(lib.gai_strerror(error)).decode())
     return unreachable(server.host, server.port, error)
 
 

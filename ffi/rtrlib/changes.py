@@ -109,25 +109,41 @@ class Backlog:
         self._at = 0
         self._dense = 0
         """The size when what cancels out was last removed."""
+        self.away = False
+        """What waits is just being looked at for that."""
 
     def __len__(self) -> int:
         return self._size // PACKED.size
 
-    def add(self, slices: Iterable[bytes]) -> None:
-        """Append changes; when it is worth while, remove those that cancel each other out."""
+    def add(self, slices: Iterable[bytes]) -> list[bytes | memoryview]:
+        """Append changes. When it is worth while to remove those that cancel each other out, give what waits.
+
+        Nothing of it is there until `put_back`: to work out its `net` takes a while.
+        """
         waited = self._size
         before = len(self._chunks)
         self._chunks.extend(filter(None, slices))
         self._size += sum(map(len, islice(self._chunks, before, None)))
-        if waited and self._size > max(self._keep, 2 * self._dense):
-            first = self._chunks.popleft()
-            dense = net([memoryview(first)[self._at :], *self._chunks])
-            self._chunks = deque([dense] if dense else [])
-            self._at, self._size, self._dense = 0, len(dense), len(dense)
+        if self.away or not waited or self._size <= max(self._keep, 2 * self._dense):
+            return []
+        first = self._chunks.popleft()
+        taken: list[bytes | memoryview] = [memoryview(first)[self._at :], *self._chunks]
+        self._chunks.clear()
+        self._at = self._size = 0
+        self.away = True
+        return taken
+
+    def put_back(self, dense: bytes) -> None:
+        """Go on with these, and what was added meanwhile behind them."""
+        if dense:
+            self._chunks.appendleft(dense)
+        self._dense = len(dense)
+        self._size += len(dense)
+        self.away = False
 
     def take(self, most: int = LITTLE) -> bytes:
         """Take up to `most` bytes of whole changes, the oldest ones; empty: nothing waits."""
-        if not self._chunks:
+        if self.away or not self._chunks:
             return b""
         first = self._chunks[0]
         taken = first[self._at : self._at + most]
@@ -171,7 +187,11 @@ class Reader:
     def vrps(self, slices: Iterable[bytes]) -> None:
         """Tell changed VRPs, packed. From any thread, as all of these."""
         with self._lock:
-            self._vrps.add(slices)
+            waiting = self._vrps.add(slices)
+        if waiting:
+            dense = net(waiting)  # without the lock: the event loop must not wait for it
+            with self._lock:
+                self._vrps.put_back(dense)
         self._wake()
 
     def router_key(self, change: RouterKeyChange) -> None:
@@ -214,7 +234,7 @@ class Reader:
                 packed, other = self._take()
                 if not packed and other is None:
                     self._news.clear()
-                ended = self._ended  # before anyone can tell more
+                ended = self._ended and not self._vrps.away  # before anyone can tell more
             if other is not None:
                 return other
             if packed:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import errno
 import os
+import socket
 from typing import NamedTuple
 
-__all__ = ["Fault", "FaultError", "LastFault", "ended", "unreachable"]
+__all__ = ["Fault", "FaultError", "LastFault", "ended", "unreachable", "unresolved"]
 
 
 class Fault(enum.StrEnum):
@@ -54,6 +55,13 @@ class LastFault(NamedTuple):
 def unreachable(host: str, port: int | str, error: int, by: str = "") -> str:
     """Say that no connection came about; `error`: an errno. `by`: the source and device that were asked for."""
     return f"cannot connect to {host} port {port}{by and f' {by}'}: {os.strerror(error)}"
+
+
+def unresolved(host: str, port: int | str, error: int | None, words: str) -> str:
+    """Say that no address was found; `error` and `words`: of getaddrinfo."""
+    if error == socket.EAI_SERVICE:
+        return f"port {port!r} is neither a number nor the name of a service"
+    return f"{host} does not resolve: {words}"
 
 
 def ended(error: int, *, in_pdu: bool, heard: bool) -> str:

@@ -14,7 +14,7 @@ import socket
 from typing import Final, Protocol
 
 from rtrlib import forks
-from rtrlib.faults import Fault, FaultError, ended, unreachable
+from rtrlib.faults import Fault, FaultError, ended, unreachable, unresolved
 from rtrlib.link import Ended, Event, LinkEnded, Resume
 from rtrlib.native_session import NativeSession
 from rtrlib.preparation import Needs, Preparation, addresses_of
@@ -120,7 +120,8 @@ class NativeLink:
             self._prepare()
         except OSError as error:
             self.close()
-            raise LinkEnded(f"{server.host} does not resolve: {error.strerror}", Fault.UNREACHABLE) from error
+            words = unresolved(server.host, server.port, error.errno, str(error.strerror))
+            raise LinkEnded(words, Fault.UNREACHABLE) from error
         except LinkEnded:
             self.close()
             raise

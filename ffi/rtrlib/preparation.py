@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from rtrlib.faults import Fault
+from rtrlib.faults import Fault, unresolved
 from rtrlib.key_files import KeyFileError, read_password
 from rtrlib.link import LinkEnded
 from rtrlib.servers import Server, SSHServer, TCPServer, TLSServer
@@ -98,7 +98,8 @@ class Preparation:
         except KeyFileError as error:
             self.error = str(error)
         except OSError as error:
-            self.error = f"{self._server.host} does not resolve: {error.strerror or error}"
+            server = self._server
+            self.error = unresolved(server.host, server.port, error.errno, error.strerror or str(error))
         with self._lock:
             if not self._left:
                 os.eventfd_write(self.done, 1)

@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 from rtrlib import SSHServer, TCPServer
-from rtrlib.faults import Fault
+from rtrlib.faults import Fault, unresolved
 from rtrlib.link import LinkEnded, Resume
 from rtrlib.process_link import ProcessLink
 from rtrlib.servers import Intervals
@@ -65,3 +65,12 @@ def test_options_that_librtr_refuses_leave_no_file(server: SSHServer) -> None:
     with pytest.raises(LinkEnded, match="out of librtr's range"):
         ThreadLink(server, intervals, Resume())
     assert descriptors() == before
+
+
+def test_a_port_that_is_no_service_is_not_taken_for_a_host_that_does_not_resolve() -> None:
+    assert unresolved("rpki.example.net", "rpki", socket.EAI_SERVICE, "words") == (
+        "port 'rpki' is neither a number nor the name of a service"
+    )
+    assert unresolved("rpki.example.net", 323, socket.EAI_NONAME, "Name or service not known") == (
+        "rpki.example.net does not resolve: Name or service not known"
+    )

@@ -1,6 +1,8 @@
 """Changes that wait for a reader: nothing is lost, and however slow the reader is, the memory is that of the set."""
 
 import asyncio
+import threading
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -38,12 +40,29 @@ def flips(numbers: list[int], held: set[int]) -> bytes:
     return packed
 
 
-@given(st.lists(st.tuples(st.lists(st.integers(0, 5), max_size=6), st.integers(0, 4)), max_size=30), st.integers(0, 9))
-def test_what_is_taken_adds_up_to_what_was_told_at_any_time(steps: list[tuple[list[int], int]], keep: int) -> None:
+def add(backlog: Backlog, packed: bytes) -> None:
+    if waiting := backlog.add([packed]):
+        backlog.put_back(net(waiting))
+
+
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 5), max_size=6), st.integers(0, 4), st.booleans()), max_size=30),
+    st.integers(0, 9),
+)
+def test_what_is_taken_adds_up_to_what_was_told_at_any_time(
+    steps: list[tuple[list[int], int, bool]], keep: int
+) -> None:
+    """Also while what cancels out is just being worked out, which some steps leave for later."""
     backlog, there, seen = Backlog(keep), set[int](), set[bytes]()
-    for numbers, taken in steps:
-        backlog.add([flips(numbers, there)])
+    waiting: list[bytes | memoryview] = []
+    for numbers, taken, later in steps:
+        waiting = backlog.add([flips(numbers, there)]) or waiting
+        if waiting and not later:
+            backlog.put_back(net(waiting))
+            waiting = []
         apply(seen, backlog.take(taken * 24))
+    if waiting:
+        backlog.put_back(net(waiting))
     while packed := backlog.take(24):
         apply(seen, packed)
     assert seen == {vrp(number)[:23] for number in there}
@@ -54,15 +73,41 @@ def test_a_reader_that_never_reads_costs_one_set() -> None:
     backlog, there = Backlog(keep=10), set[int]()
     most = 0
     for _ in range(1000):
-        backlog.add([flips(list(range(100)), there)])
+        add(backlog, flips(list(range(100)), there))
         most = max(most, len(backlog))
     assert most <= 300
 
 
+async def test_an_event_loop_never_waits_for_what_cancels_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads is told the rest once it is worked out, also when the manager stopped meanwhile."""
+    reader, there = Changes(), set[int]()
+    begun, done = threading.Event(), threading.Event()
+
+    def slow_net(chunks: Iterable[bytes | memoryview]) -> bytes:
+        begun.set()
+        done.wait()
+        return net(chunks)
+
+    monkeypatch.setattr("rtrlib.changes.net", slow_net)
+    monkeypatch.setattr(reader, "_vrps", Backlog(keep=2))
+    reader.vrps([flips([1], there)])
+    telling = threading.Thread(target=reader.vrps, args=([flips([2, 3, 2, 3, 4], there)],))
+    telling.start()
+    assert begun.wait(20)
+    reader.end()
+    reading = asyncio.create_task(anext(reader))
+    await asyncio.sleep(0)
+    assert not reading.done()
+    done.set()
+    seen = {await reading} | {change async for change in reader}
+    telling.join()
+    assert {change.record.prefix for change in seen if isinstance(change, VRPChange)} == {"10.1.0.0", "10.4.0.0"}
+
+
 def test_few_changes_are_all_told() -> None:
     backlog, there = Backlog(keep=10), set[int]()
-    backlog.add([flips([1, 1, 1], there)])
-    backlog.add([flips([1], there)])
+    add(backlog, flips([1, 1, 1], there))
+    add(backlog, flips([1], there))
     assert backlog.take() + backlog.take() == vrp(1) + vrp(1, added=False) + vrp(1) + vrp(1, added=False)
 
 

@@ -155,7 +155,7 @@ def measure(setting: Setting) -> list[Comparison]:
             },
             None,
             MOST * 1e3,
-            [f"Lines are sent as fast as they are read; {size}.", OWN],
+            [f"Lines are sent as fast as they are read; {size}. History and events go to the state folder.", OWN],
             quantile=1.0,
         )
         for what, gaps in found.items()

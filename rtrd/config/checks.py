@@ -285,7 +285,9 @@ def check_config(found: Node, report: Report) -> None:
     if "neighbors" in found.keys:
         _check_neighbors(found.keys["neighbors"].items, report)
     control = found.get("control", None)
-    if isinstance(control, Path) and len(bytes(control)) > MAX_SOCKET_PATH:
+    if isinstance(control, Path) and not control.name:
+        report(found.line_of("control"), f"control: {control}: expected the path of a file")
+    elif isinstance(control, Path) and len(bytes(control)) > MAX_SOCKET_PATH:
         what = f"a unix socket's path has at most {MAX_SOCKET_PATH} bytes, this one {len(bytes(control))}"
         report(found.line_of("control"), f"control: {what}")
 

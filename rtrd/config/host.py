@@ -34,7 +34,7 @@ EXABGP_UNIT: Final = "exabgp.service"
 _UNIT_FOLDERS: Final = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
 _FIRST_FREE_PORT: Final = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 _CAP_NET_BIND_SERVICE: Final = 10
-_LOW_PORT: Final = "use a higher one, or give the unit AmbientCapabilities=CAP_NET_BIND_SERVICE"
+_LOW_PORT: Final = "use a higher one, or give the unit CAP_NET_BIND_SERVICE, as its file says"
 _SYSTEMD_RUNS: Final = Path("/run/systemd/system")
 _OF_THE_UNIT: Final = re.compile(r"/(?:var/lib|run)/rtrd(?:-[^/]+)?")
 """The folders that the unit has systemd make: StateDirectory= and RuntimeDirectory=."""
@@ -298,6 +298,8 @@ def _writable_folder(path: Path, user: str) -> str | None:
 
 def _socket_to_listen(path: Path, user: str) -> str | None:
     folder = path.parent
+    if path.exists() and not path.is_socket():
+        return f"{path}: it exists and is not a socket: rtrd won't start, and leaves it alone"
     if folder.is_dir():
         return None if os.access(folder, os.W_OK | os.X_OK) else f"{path}: the user {user} may not write to its folder"
     if unit_makes(folder):
@@ -347,6 +349,20 @@ def _of_the_kernel(root: Node) -> Iterator[tuple[int, str, Severity]]:
     for clients in _items(root, "rtr-server", "clients"):
         for line, what in _unsigned(clients):
             yield line, what, "fault"
+    for place in listening(root):
+        if isinstance(place.value, Endpoint) and (why := _not_here(place)) is not None:
+            yield place.line, why, "warning"
+
+
+def _not_here(place: Node) -> str | None:
+    """Say why nobody can listen at an address now, whatever the port."""
+    host = place.value.host
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.bind(socket.getaddrinfo(host, 0, flags=socket.AI_NUMERICHOST)[0][4])
+    except OSError as error:
+        return f"{place.path}: {host} is not an address of this host now: {error.strerror}"
+    return None
 
 
 def _without_ssh(server: Node) -> Iterator[tuple[int, str]]:

@@ -279,11 +279,23 @@ def test_ports_that_the_user_may_not_listen_at(file: Path, monkeypatch: pytest.M
     monkeypatch.setattr(host, "_first_free_port", lambda: 1024)
     text = GOOD + "http: 127.0.0.1:80\n" + LISTEN % ("[::1]:323", "127.0.0.1:3324")
     found = [each for each in seen(file, text, "nobody") if "may not listen" in each[2]]
-    why = "the user nobody may not listen at a port below 1024: use a higher one, or give the unit AmbientCap"
+    why = "the user nobody may not listen at a port below 1024: use a higher one, or give the unit CAP_NET_BIND_SERVICE"
     assert [(line, severity) for line, severity, _ in found] == [(4, "warning"), (5, "warning")]
     assert found[0][2].startswith(f"http: 127.0.0.1:80: {why}")
     assert found[1][2].startswith(f"rtr-server.listen[0]: [::1]:323: {why}")
     assert not [each for each in seen(file, text, "root") if "may not listen" in each[2]]
+
+
+def test_where_nothing_can_listen(file: Path) -> None:
+    text = GOOD + "http: 203.0.113.77:9323\ncontrol: .\nrtr-server: {listen: ['[::1%no0]:3323', '127.0.0.1:0']}\n"
+    assert seen(file, text) == [
+        (5, "warning", "control: .: it exists and is not a socket: rtrd won't start, and leaves it alone"),
+        (4, "warning", "http: 203.0.113.77 is not an address of this host now: Cannot assign requested address"),
+        (6, "warning", "rtr-server.listen[0]: ::1%no0 is not an address of this host now: Name or service not known"),
+    ]
+    file.write_text(GOOD + "control: /\n")
+    [finding] = config.examine(file).findings
+    assert (finding.line, finding.severity, finding.what) == (4, "fault", "control: /: expected the path of a file")
 
 
 def test_certificates_that_end_and_a_mode_that_hides_nothing(file: Path) -> None:

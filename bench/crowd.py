@@ -1,7 +1,7 @@
 """Plays many RTR routers in one process, and measures when the last of them has a full set, and then a change.
 
-As a program: `python -m bench.crowd PORT CLIENTS FULL DELTA`. FULL and DELTA are the octets of the two answers. It
-prints one JSON object per line:
+As a program: `python -m bench.crowd PORT CLIENTS FULL DELTA VERSION`. FULL and DELTA are the octets of the two answers,
+VERSION is that of RTR. It prints one JSON object per line:
 `{"loaded": seconds}` when all have the whole set, `{"changed": monotonic}` when all have the next change.
 """
 
@@ -15,9 +15,13 @@ import sys
 import time
 
 HOST = "127.0.0.1"
-RESET = struct.pack(">BBHI", 1, 2, 0, 8)
 NOTIFY = 12
 CHUNK = 1 << 20
+
+
+def reset(version: int = 1) -> bytes:
+    """Give a Reset Query."""
+    return struct.pack(">BBHI", version, 2, 0, 8)
 
 
 def connect(port: int, clients: int) -> dict[int, socket.socket]:
@@ -33,7 +37,8 @@ def connect(port: int, clients: int) -> dict[int, socket.socket]:
 class Crowd:
     """The connections, and what each still waits for."""
 
-    def __init__(self, port: int, clients: int) -> None:
+    def __init__(self, port: int, clients: int, version: int = 1) -> None:
+        self._version = version
         self.sockets = connect(port, clients)
         self._poll = select.epoll()
         for fd in self.sockets:
@@ -62,14 +67,14 @@ class Crowd:
         """Ask for everything, all at once; gives the seconds until the last one has it."""
         begin = time.perf_counter()
         for one in self.sockets.values():
-            one.sendall(RESET)
+            one.sendall(reset(self._version))
         self.answered(size)
         return time.perf_counter() - begin
 
     def follow(self, size: int) -> float:
         """Wait for the notify at each, ask, and give when (`time.monotonic()`) the last one has the change."""
         session, serial = struct.unpack(">H", self.end[2:4])[0], struct.unpack(">I", self.end[8:12])[0]
-        query = struct.pack(">BBHII", 1, 1, session, 12, serial)
+        query = struct.pack(">BBHII", self._version, 1, session, 12, serial)
         left = dict.fromkeys(self.sockets, NOTIFY + size)
         while left:
             for fd, _ in self._poll.poll():
@@ -85,9 +90,9 @@ class Crowd:
         return time.monotonic()
 
 
-def main(port: int, clients: int, full: int, delta: int) -> None:
+def main(port: int, clients: int, full: int, delta: int, version: int) -> None:
     """Be the crowd."""
-    crowd = Crowd(port, clients)
+    crowd = Crowd(port, clients, version)
     print(json.dumps({"loaded": crowd.load(full)}), flush=True)
     print(json.dumps({"changed": crowd.follow(delta)}), flush=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop
 
@@ -100,8 +100,15 @@ def text_of(packed: bytes) -> tuple[str, int, int, int]:
     return address, length, most, asn
 
 
-def write(path: Path, packed: Iterable[bytes]) -> None:
-    """Write a VRP file in the JSON that rpki-client writes and StayRTR reads."""
+def aspas(count: int, each: int, seed: int = SEED) -> dict[int, list[int]]:
+    """Give so many customers, with so many providers each."""
+    chance = random.Random(seed + 2)
+    customers = chance.sample(range(1, 400_000), count)
+    return {customer: sorted(chance.sample(range(400_000, 500_000), each)) for customer in sorted(customers)}
+
+
+def write(path: Path, packed: Iterable[bytes], customers: Mapping[int, list[int]] | None = None) -> None:
+    """Write a VRP file in the JSON that rpki-client writes and StayRTR reads. `customers`: its ASPAs."""
 
     def entries() -> Iterator[str]:
         for one in packed:
@@ -111,4 +118,8 @@ def write(path: Path, packed: Iterable[bytes]) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write('{"metadata": {"buildtime": "2026-01-01T00:00:00Z"}, "roas": [\n')
         file.write(",\n".join(entries()))
-        file.write("\n]}\n")
+        file.write("\n]")
+        if customers:
+            listed = (f'{{"customer_asid": {one}, "providers": {providers}}}' for one, providers in customers.items())
+            file.write(', "aspas": [\n' + ",\n".join(listed) + "\n]")
+        file.write("}\n")

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from bench import generate
-from bench.crowd import HOST, NOTIFY, RESET, Crowd
+from bench.crowd import HOST, NOTIFY, Crowd, reset
 from bench.report import Comparison, interleaved
 from bench.section import Setting
 from bench.sync import LIMIT, compile_client, run_client
@@ -32,6 +32,8 @@ BEGIN = b'"roas": ['
 ENTRY = b'{"prefix": "192.0.2.0/24", "maxLength": 24, "asn": "AS64500", "ta": "bench"},'
 """The VRP that comes and goes: an IPv4 one, which no generated one is equal to."""
 DELTA = FRAME + 20
+CUSTOMERS, PROVIDERS = 50_000, 3
+"""Fifteen times those of October 2026."""
 
 
 def octets(vrps: list[bytes]) -> int:
@@ -71,7 +73,7 @@ def ready(port: int) -> None:
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline:
         with socket.create_connection((HOST, port), LIMIT) as one:
-            one.sendall(RESET)
+            one.sendall(reset())
             if one.recv(2)[1:] == b"\x03":
                 return
         time.sleep(0.2)
@@ -85,7 +87,7 @@ def notified(server: Server, crowd: Crowd) -> float:
     crowd.answered(NOTIFY)
     begin = time.perf_counter()
     one.setblocking(True)
-    one.sendall(RESET)
+    one.sendall(reset())
     one.setblocking(False)
     crowd.answered(server.size())
     return time.perf_counter() - begin
@@ -173,6 +175,7 @@ def measure(setting: Setting) -> list[Comparison]:
         Comparison(f"From the notify to all {count} VRPs", "s", full, "StayRTR", 1.0, [f"{note} {reads}"]),
         Comparison(f"From the notify to one changed VRP of {count}", "ms", delta, None, 10.0, [f"{note} {reads}"]),
         *crowded(setting),
+        *with_aspas(setting),
     ]
 
 
@@ -200,7 +203,7 @@ def crowded(setting: Setting) -> list[Comparison]:
         before, _ = memory(relay.pid)
         watcher = Crowd(cache.port, 1)
         watcher.load(cache.size())
-        argv = [sys.executable, "-m", "bench.crowd", str(port), str(clients), str(octets(vrps)), str(DELTA)]
+        argv = [sys.executable, "-m", "bench.crowd", str(port), str(clients), str(octets(vrps)), str(DELTA), "1"]
         crowd = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         assert crowd.stdout is not None
         loaded = json.loads(crowd.stdout.readline())["loaded"]
@@ -235,3 +238,59 @@ def served(path: Path) -> int | None:
     """How many VRPs the relay serves."""
     status = http_client.status(path)
     return None if status is None else status["rtr_server"]["vrps"]
+
+
+def with_aspas(setting: Setting) -> list[Comparison]:
+    """Let CLIENTS routers of version 2 load VRPs and ASPAs, and then hear of one customer's new list."""
+    vrps, folder, clients = setting.vrps, setting.folder, setting.sized(CLIENTS)
+    customers = generate.aspas(setting.sized(CUSTOMERS), PROVIDERS)
+    plain, cache = (start(folder, name, vrps, rtrd_cache) for name in ("plain", "with-aspas"))
+    size, pdu = octets(vrps), 12 + 4 * PROVIDERS
+    crowd = None
+    try:
+        ready(plain.port)
+        generate.write(cache.file, vrps, customers)
+        watcher = Crowd(cache.port, 1, 2)
+        cache.process.wait_for(f"VRP file read.* aspas={len(customers)} ", LIMIT)
+        for server in (plain, cache):
+            Crowd(server.port, 1, 2).load(size + (server is cache) * pdu * len(customers))
+        before = [memory(server.process.pid)[0] for server in (cache, plain)]
+        seconds = {"VRPs and ASPAs": [], "VRPs alone": []}  # type: dict[str, list[float]]
+        for _ in range(setting.rounds):
+            seconds["VRPs and ASPAs"].append(Crowd(cache.port, 1, 2).load(size + pdu * len(customers)))
+            seconds["VRPs alone"].append(Crowd(plain.port, 1, 2).load(size))
+        watcher.load(size + pdu * len(customers))
+        argv = [sys.executable, "-m", "bench.crowd", str(cache.port), str(clients)]
+        argv += [str(size + pdu * len(customers)), str(FRAME + pdu), "2"]
+        crowd = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        assert crowd.stdout is not None
+        crowd.stdout.readline()
+        first = next(iter(customers))
+        generate.write(cache.file, vrps, {**customers, first: [1, 2, 3]})
+        watcher.answered(NOTIFY)
+        began = time.monotonic()
+        last = json.loads(crowd.stdout.readline())["changed"] - began
+    finally:
+        if crowd is not None:
+            crowd.kill()
+            crowd.wait()
+        for server in (plain, cache):
+            server.process.stop()
+    about = (
+        f"{len(vrps):,} VRPs {setting.origin}; {len(customers):,} customers with {PROVIDERS} providers each; version 2."
+    )
+    return [
+        Comparison(
+            "From the query to the whole set, with ASPAs", "s", seconds, "VRPs alone", 1.2,
+            [about + " One router, which only counts octets."],
+        ),
+        Comparison(
+            "Memory of `rtrd cache` with ASPAs", "MiB", {"VRPs and ASPAs": before[:1], "VRPs alone": before[1:]},
+            None, None,
+            [about + " After one router has loaded everything."],
+        ),
+        Comparison(
+            f"One customer's new list, until the last of {clients} routers has it", "ms", {"rtrd cache": [1000 * last]},
+            None, 1000.0, [about + " From the first router's notify."],
+        ),
+    ]  # fmt: skip

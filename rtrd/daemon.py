@@ -224,7 +224,7 @@ class Daemon:
         self.attachments.close()
         self.routers.close()
         if self.relay is not None:
-            await self.relay.close(flush=self._on_stop == "withdraw")
+            await self.relay.close()
         await self.history.close()
         self.notifier.close()
 

@@ -36,6 +36,8 @@ MOST_NAMED: Final = 1000
 """VRPs that changed at once and are remembered one by one."""
 MOST_TOLD: Final = 10
 """Of these so many are in an event."""
+MOST_SAID: Final = 3
+"""Customers whose new providers are in the text of an event."""
 
 
 class TooManyListenersError(Exception):
@@ -152,7 +154,8 @@ class EventLog:
         """
         changed = aspas.count(changes)
         first = list(itertools.islice(aspas.records(changes), MOST_TOLD))
-        what = counted(changed, "ASPA") + " changed" if changed != 1 else f"{aspa_text(first[0])}"
+        more = f"; and {changed - MOST_SAID} more" if changed > MOST_SAID else ""
+        what = "; ".join(map(aspa_text, first[:MOST_SAID])) + more
         self.add(
             "aspas",
             f"{what} ({text})",
@@ -267,12 +270,12 @@ class Listener:
 def aspa_text(aspa: aspas.ASPA) -> str:
     """Say in words what became of an ASPA; one without providers is withdrawn."""
     if not aspa.providers:
-        return f"AS{aspa.customer}'s ASPA disappeared"
+        return f"AS{aspa.customer} has no ASPA any more"
     if aspa.providers == (0,):
-        return f"AS{aspa.customer}'s ASPA is: no provider"
+        return f"AS{aspa.customer} now names no provider (AS 0)"
     more = len(aspa.providers) - MOST_TOLD
-    named = ", ".join(f"AS{asn}" for asn in aspa.providers[:MOST_TOLD])
-    return f"AS{aspa.customer}'s ASPA is: {named}" + (f" and {more} more" if more > 0 else "")
+    named = ", ".join(map(str, aspa.providers[:MOST_TOLD]))
+    return f"AS{aspa.customer} now names {named}" + (f" and {more} more" if more > 0 else "")
 
 
 def vrp_fields(vrp: VRP, appeared: bool) -> dict[str, Any]:

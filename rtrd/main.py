@@ -14,6 +14,7 @@ from aiohttp import web
 from rtrd import config
 from rtrd.api import dump
 from rtrd.api.app import make_app
+from rtrd.api.aspa_queries import ASPAQueries, Told
 from rtrd.api.change_monitor import ChangeMonitor
 from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.exempt_api import ExemptHandlers
@@ -50,7 +51,10 @@ class Service:
         return make_app(
             (
                 StateQueries(registry, daemon.health, daemon.effective, self.trend, dump=self.dump),
-                VRPQueries(daemon.effective, daemon.caches, daemon.slurm, daemon.exempts, daemon.guarding),
+                VRPQueries(
+                    daemon.effective, daemon.caches, daemon.slurm, daemon.exempts, daemon.guarding, daemon.aspas
+                ),
+                ASPAQueries(daemon.aspas, lambda _: Told({})),
                 PathQuery(daemon.vrp_set, daemon.aspas),
                 RouteQueries(daemon.routers),
                 HistoryQueries(daemon.history),

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 from aiohttp import web
 
 from rtrd.api import scrape, selection
+from rtrd.api.aspa_queries import entries
 from rtrd.api.requests import get, number
 from rtrd.api.responses import SLICE, error, json, stream
 from rtrd.api.trend import Trend
@@ -30,6 +31,7 @@ from rtrd.rib.whatif import validity_then
 from rtrd.routers import Routers
 from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.exempts import Exempts
@@ -108,9 +110,16 @@ def _get_json(path: str, give: Callable[[], object]) -> web.RouteDef:
 class VRPQueries:
     """Which VRPs are in force, and what follows from them."""
 
-    def __init__(
-        self, effective: EffectiveVRPs, caches: Caches, slurm: SlurmFiles, exempts: Exempts, guarding: Guarding
+    def __init__(  # noqa: PLR0917 - the parts that are asked
+        self,
+        effective: EffectiveVRPs,
+        caches: Caches,
+        slurm: SlurmFiles,
+        exempts: Exempts,
+        guarding: Guarding,
+        aspa_set: ASPASet,
     ) -> None:
+        self._aspa_set = aspa_set
         self._slurm = slurm
         self._exempts = exempts
         self._guarding = guarding
@@ -178,9 +187,13 @@ class VRPQueries:
         listing = await self._listings.take(None if prefix is None else str(prefix))
         chosen_keys = key_entries(key for key in keys if selected.all or key.asn in selected.asns)
         rest = partial(_rest, listing, chosen_keys)
+        customers = None
+        if prefix is None and selected.aspas:
+            customers = entries(self._aspa_set.effective, None if selected.all else selected.asns)
         if not selected.vrps:
-            return json(rest())
-        return await stream(request, "roas", _entries(listing, None, selected), rest)
+            return json(rest()) if customers is None else await stream(request, "aspas", customers, rest)
+        with_aspas = rest if customers is None else lambda: {**rest(), "aspas": customers}
+        return await stream(request, "roas", _entries(listing, None, selected), with_aspas)
 
     async def _vrps(self, request: web.Request) -> web.StreamResponse:
         prefix, covering = _prefix(request), _choice(request, "covering", _YES_NO)

@@ -31,7 +31,7 @@ TURN: Final = web.AppKey("turn", asyncio.Lock)
 READ_TIME: Final = 60.0
 """Seconds that a client may take to read a slice."""
 
-_END: Final[Mapping[str, Any]] = {}
+_END: Final = object()
 """Instead of an item: there are no more."""
 
 logger = log.get("control")
@@ -51,12 +51,12 @@ def error(status: int, what: str) -> web.Response:
 async def stream(
     request: web.Request,
     name: str,
-    items: Iterator[Mapping[str, Any] | None],
+    items: Iterator[object],
     rest: Callable[[], Mapping[str, Any]] = dict,
 ) -> web.StreamResponse:
     """Write `{"name": [...]}` with one item a line, handing the loop back after each slice; then the members of `rest`.
 
-    A None is no item: it only gives the occasion to hand the loop back.
+    A None is no item: it only gives the occasion to hand the loop back. So is a member that is an iterator.
     """
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     # The first item is asked for before the status goes out: a daemon that isn't ready says so here.
@@ -95,7 +95,7 @@ async def _slice(turn: asyncio.Lock, octets: Iterator[bytes]) -> bytes:
         await asyncio.sleep(0)
 
 
-def _encoded(item: Mapping[str, Any] | None, items: Iterator[Mapping[str, Any] | None]) -> Iterator[bytes]:
+def _encoded(item: object, items: Iterator[object]) -> Iterator[bytes]:
     """Give the items, one a line; nothing for what is none."""
     encode = msgspec.json.Encoder().encode
     separator = b"\n"
@@ -112,6 +112,11 @@ def _members(rest: Callable[[], Mapping[str, Any]]) -> Iterator[bytes]:
     """Give the end of the list, and what follows it, a member a line."""
     end = b"\n]"
     for key, value in rest().items():
+        if isinstance(value, Iterator):
+            yield b'%b, "%b": [' % (end, key.encode())
+            yield from _encoded(next(value, _END), value)
+            end = b"\n]"
+            continue
         yield b'%b, "%b": %b' % (end, key.encode(), msgspec.json.encode(value))
         end = b"\n"
     yield end + b"}\n"

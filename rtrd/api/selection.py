@@ -1,4 +1,4 @@
-"""Which VRPs and router keys /json gives: the parameters of Routinator's lists."""
+"""Which VRPs, router keys and ASPAs /json gives: the parameters of Routinator's lists."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Selection(NamedTuple):
     vrps: bool = True
     """Whether VRPs are wanted at all."""
     router_keys: bool = True
+    aspas: bool = True
 
     @property
     def all(self) -> bool:
@@ -68,6 +69,7 @@ def read(request: web.Request) -> Selection:
         frozenset(asns),
         vrps="routeOrigins" not in exclude,
         router_keys="routerKeys" not in exclude and not (prefixes and not asns),
+        aspas="aspas" not in exclude and not (prefixes and not asns),
     )
 
 

@@ -91,7 +91,7 @@ def _vrps(status: dict[str, Any]) -> Iterator[str]:
         seconds = time.time() - dt.datetime.fromisoformat(status["started"]).timestamp()
         yield f"on {printable(status['host'])}, up for {age(max(0.0, seconds))}, since {printable(status['started'])}"
     vrps = status["vrps"]
-    yield f"VRPs: {vrps['ipv4']} IPv4, {vrps['ipv6']} IPv6"
+    yield f"VRPs: {vrps['ipv4']} IPv4, {vrps['ipv6']} IPv6{_aspas(status)}"
     if status.get("snapshot") is not None:
         yield _snapshot(status["snapshot"])
     held = (status.get("guard") or {}).get("held")
@@ -99,6 +99,10 @@ def _vrps(status: dict[str, Any]) -> Iterator[str]:
         yield from _held(status["guard"]["state"], held)
     if status.get("last_change") is not None:
         yield f"last change of routes or VRPs: {printable(status['last_change'])}"
+
+
+def _aspas(status: dict[str, Any]) -> str:
+    return f"; ASPAs: {status['aspas']}" if status.get("aspas") else ""
 
 
 def _head(status: dict[str, Any]) -> Iterator[str]:

@@ -144,6 +144,8 @@ class RTRServer(_Mapping, frozen=True):
     expire: Annotated[int, Meta(ge=600, le=172800)] | None = None
     notify_interval: Annotated[int, Meta(ge=0, le=3600)] = 60
     max_version: MaxVersion = 2
+    on_stop: Literal["silent", "restart", "shutdown"] = "silent"
+    """What routers of version 2 are told when rtrd ends."""
 
 
 class Bird(_Mapping, frozen=True):

@@ -56,23 +56,23 @@ def merged(old: Config, new: Config, reloadable: AbstractSet[str]) -> Config:
     }
     kept["caches"] = msgspec.structs.replace(old.caches, **caches)
     if old.rtr_server is not None and new.rtr_server is not None:
-        kept["rtr_server"] = _other_versions(old.rtr_server, new.rtr_server)
+        kept["rtr_server"] = _changed_at_once(old.rtr_server, new.rtr_server)
     return msgspec.structs.replace(new, **kept)
 
 
 def _relay(old: RTRServer, new: RTRServer) -> Iterator[Difference]:
-    """Say what differs: which versions are spoken can change at once."""
-    between = _other_versions(old, new)
+    """Say what differs: which versions are spoken, and what is said at the end, can change at once."""
+    between = _changed_at_once(old, new)
     for field in new.__struct_fields__:
         before, there, after = (getattr(each, field) for each in (old, between, new))
         if before != after:
             yield _value(field, before, after, prefix="rtr-server.", restart=there != after)
 
 
-def _other_versions(old: RTRServer, new: RTRServer) -> RTRServer:
-    """Give a relay with the new one's versions, and all else of the old one."""
+def _changed_at_once(old: RTRServer, new: RTRServer) -> RTRServer:
+    """Give a relay with what can change at once of the new one, and all else of the old one."""
     clients = new.clients if _signing(old) == _signing(new) else old.clients
-    return msgspec.structs.replace(old, max_version=new.max_version, clients=clients)
+    return msgspec.structs.replace(old, max_version=new.max_version, on_stop=new.on_stop, clients=clients)
 
 
 def _signing(relay: RTRServer) -> list[RouterClients]:

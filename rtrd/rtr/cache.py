@@ -11,12 +11,13 @@ import ssl
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.notation import said
-from rtrd.rtr.client import Limits
+from rtrd.rtr.client import Goodbye, Limits
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.pdu import HIGHEST
 from rtrd.rtr.server import RTRServer, why_not
@@ -124,11 +125,11 @@ async def run_cache(
     certificates: Callable[[], ssl.SSLContext] | None = None,
     check_address: bool = True,
     max_version: int = HIGHEST,
-    flush: bool = False,
+    goodbye: Goodbye = "restart",
 ) -> int:
     """Serve a VRP file until SIGTERM or SIGINT; returns the exit code of `rtrd cache`.
 
-    `certificates`: reads those of TLS again, at SIGHUP. `check_address`: see RTRServer. `flush`: see Client.end.
+    `certificates`: reads those of TLS again, at SIGHUP. `check_address`: see RTRServer.
 
     Prints one line on stdout when all addresses are open and the set is served.
     """
@@ -163,7 +164,7 @@ async def run_cache(
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
     following.cancel()
-    await server.close(flush=flush)
+    await server.close(goodbye)
     if following.done() and not following.cancelled():
         following.result()  # only ever an error: it is ours, and not to be hidden
     return 0
@@ -225,9 +226,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--on-stop",
-        choices=("keep", "withdraw"),
-        default="keep",
-        help="what routers of version 2 are told at its end: to keep the data until they expire, or to drop them",
+        choices=get_args(Goodbye),
+        default="restart",
+        help="what routers of version 2 are told at its end: Cache Restart (default), Cache Shutdown, or nothing",
     )
     parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
 
@@ -287,6 +288,6 @@ def run(args: argparse.Namespace) -> int:
         certificates=certificates if args.tls_listen else None,
         check_address=not args.tls_any_address,
         max_version=args.max_version,
-        flush=args.on_stop == "withdraw",
+        goodbye=args.on_stop,
     )
     return asyncio.run(running)

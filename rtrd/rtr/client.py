@@ -10,7 +10,7 @@ import asyncio
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.rtr import pdu
@@ -53,6 +53,18 @@ class Limits:
     """TLS handshakes at once: each takes a tenth of a megabyte."""
     handshakes_of_address: int = 32
     """The same of one address."""
+
+
+Goodbye: TypeAlias = Literal["silent", "restart", "shutdown"]
+"""What routers are told when the server ends, from version 2 on (8210bis sections 8.5 and 8.6).
+
+`restart`: to keep what they have until it expires. BIRD 2.17 and 3.1 and OpenBGPD 8.8 know no such code and drop all of
+it, which they don't where they are told nothing. `shutdown`: to drop it.
+"""
+_GOODBYES: Final[Mapping[str, tuple[ErrorCode, str]]] = {
+    "restart": (ErrorCode.CACHE_RESTART, "rtrd ends, and will be back"),
+    "shutdown": (ErrorCode.CACHE_SHUTDOWN, "rtrd ends; drop what it said"),
+}
 
 
 class Owner(Protocol):
@@ -165,22 +177,18 @@ class Client(asyncio.Protocol):
         self._transport.close()
         self._timers["close"] = self._loop.call_later(self._owner.limits.stall, self._transport.abort)
 
-    def end(self, *, flush: bool) -> None:
-        """End the connection since the server ends; from version 2 on the router is told whether it comes back.
-
-        `flush`: it does not, and the router is to forget what it has from here (8210bis sections 8.5 and 8.6).
-        """
-        if not self._closing and self.version is not None and self.version >= pdu.FIRST_THAT_SAYS_GOODBYE:
-            code = ErrorCode.CACHE_SHUTDOWN if flush else ErrorCode.CACHE_RESTART
-            text = "rtrd ends; forget what it said" if flush else "rtrd ends, and will be back"
-            self._transport.write(pdu.report(self.version, code, text))
+    def end(self, goodbye: Goodbye) -> None:
+        """End the connection since the server ends; from version 2 on the router can be told so."""
+        said = _GOODBYES.get(goodbye)
+        if said and not self._closing and self.version is not None and self.version >= pdu.FIRST_THAT_SAYS_GOODBYE:
+            self._transport.write(pdu.report(self.version, *said))
         self.close()
 
     def limit_version(self, highest: int) -> None:
         """Speak no higher version from now on; who does ends, to begin anew."""
         self._max_version = highest
         if self.version is not None and self.version > highest:
-            self.end(flush=False)
+            self.close()
 
     def _after(self, name: str, seconds: float, why: str) -> None:
         self._cancel(name)

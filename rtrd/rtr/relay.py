@@ -18,7 +18,7 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.base.registry import Registry
 from rtrd.config import RouterClients
 from rtrd.config import RTRServer as Where
-from rtrd.rtr.client import Limits
+from rtrd.rtr.client import Goodbye, Limits
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.signing import Keys, SigningError, read_keys
@@ -164,6 +164,7 @@ class Relay:
         )
         self._keys: Keys = {}
         """Of routers that sign TCP."""
+        self._goodbye: Goodbye = where.on_stop
         self.set_versions(where.max_version, where.clients)
         self._updates = Updates(sets, self._server, ready)
         self._listening: list[Endpoint] = []
@@ -224,20 +225,23 @@ class Relay:
             except OSError as error:
                 raise RelayError(f"cannot listen on {address}: {why_not(error)}") from error
 
+    def _set_goodbye(self, on_stop: Goodbye) -> None:
+        self._goodbye = on_stop
+
     def set_versions(self, max_version: int, clients: Iterable[RouterClients]) -> None:
         """Let these count: the highest version of RTR for all, and for some routers."""
         highest = [(each.match, max_version if each.max_version is None else each.max_version) for each in clients]
         self._server.limit_versions(Versions(max_version, highest))
 
-    async def close(self, *, flush: bool = False) -> None:
-        """Stop listening and end every connection. `flush`: routers are told to forget what they have from here."""
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
         self._listening.clear()
         self._listening_tls.clear()
         try:
-            await asyncio.wait_for(self._server.close(flush=flush), CLOSE)
+            await asyncio.wait_for(self._server.close(self._goodbye), CLOSE)
         except TimeoutError:
             logger.info("routers did not take what was sent last", routers=len(self._server.clients()))
 
@@ -257,6 +261,7 @@ class Relay:
             lambda: [((version,), number) for version, number in self._by_version().items()], ("version",),
         )  # fmt: skip
         registry.on_reload(self.set_versions, "rtr_server.max_version", "rtr_server.clients")
+        registry.on_reload(self._set_goodbye, "rtr_server.on_stop")
 
     def _number(self, key: str) -> float | None:
         number: float | None = self.status()[key]

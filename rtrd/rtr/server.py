@@ -20,7 +20,7 @@ from rtrd.base.acceptor import Acceptor, source_of
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.loop import strangers
 from rtrd.base.sources import Sources
-from rtrd.rtr.client import RECEIVE_BUFFER, Client, Limits
+from rtrd.rtr.client import RECEIVE_BUFFER, Client, Goodbye, Limits
 from rtrd.rtr.pdu import MOST_PROVIDERS
 from rtrd.rtr.signing import Keys, sign_at, unsign_at
 from rtrd.rtr.store import Data, Store, update_to, update_with
@@ -131,15 +131,15 @@ class RTRServer:
                 "the limit of open files is below the limit of routers", files=hard, routers=self.limits.clients
             )
 
-    async def close(self, *, flush: bool = False) -> None:
-        """Stop listening and end every connection; see Client.end for `flush`."""
+    async def close(self, goodbye: Goodbye = "silent") -> None:
+        """Stop listening and end every connection."""
         for acceptor in self._listening:
             acceptor.close()
         self._listening.clear()
         for task in self._tasks.values():
             task.cancel()
         for client in list(self._clients):
-            client.end(flush=flush)
+            client.end(goodbye)
         while len(self._sources):
             self._all_gone.clear()
             await self._all_gone.wait()

@@ -20,6 +20,7 @@ import pytest
 from rtrd import cli
 from rtrd.api import live
 from rtrd.api.app import Handlers, make_app
+from rtrd.api.aspa_queries import ASPAQueries, Told
 from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.live import Live
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
@@ -36,10 +37,12 @@ from rtrd.health import Health
 from rtrd.known_routers import KnownRouters
 from rtrd.reload import Reloaded
 from rtrd.version import __version__
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.guard import NothingHeldError
 from rtrd.vrps.notation import VRPEdit
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.slurm import Reasons
+from rtrlib import aspas
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_entries import RouterKey
 from tests.lab import programs
@@ -107,6 +110,7 @@ class FakeDaemon:
         self.vrp_set = set_of(*VRPS)
         self.vrp_set.replace(1, pack(VRP("2001:db8::/32", 32, 64500)))
         self.keys = KeySet()
+        self.aspa_set = ASPASet()
         self.event_log = EventLog(Clock())
         self.held = self.enabled = True
         self.asked: list[str] = []
@@ -128,7 +132,8 @@ class FakeDaemon:
             StateQueries(
                 self.registry, Health(self.registry, lambda: self.why), fake, fake, dump=lambda: {"status": STATUS}
             ),
-            VRPQueries(fake, caches, slurm, fake, fake),
+            VRPQueries(fake, caches, slurm, fake, fake, self.aspa_set),
+            ASPAQueries(self.aspa_set, lambda asn: Told({"cache": (asn + 1,)} if asn == 64496 else {})),
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),
@@ -359,9 +364,53 @@ def test_a_part_of_the_vrp_file_as_routinator_gives_it(served: Running) -> None:
     assert roas("select-prefix=0.0.0.0/0&select-prefix=::/0&include=more-specifics") == [first, second]
     served.daemon.keys.effective = frozenset(RouterKey(asn, bytes(20), b"\0\0\0") for asn in (64500, 1))
     assert [key["asn"] for key in get(served, "/json?select-asn=1")["bgpsec_keys"]] == [1]
-    assert set(get(served, "/json?exclude=routeOrigins")) == {"bgpsec_keys"}
+    assert set(get(served, "/json?exclude=routeOrigins,aspas")) == {"bgpsec_keys"}
     assert set(get(served, "/json?exclude=routerKeys,aspas")) == {"roas"}
-    assert get(served, "/json?exclude=routerKeys&exclude=routeOrigins") == {}
+    assert get(served, "/json?exclude=routerKeys&exclude=routeOrigins,aspas") == {}
+
+
+def test_a_vrp_file_has_the_aspas(served: Running) -> None:
+    assert get(served, "/json")["aspas"] == []
+    served.daemon.aspa_set.effective = aspas.union_of(aspas.numbers([(64496, (64497, 64498)), (64499, (0,))]))
+    both = [{"customer_asid": 64496, "providers": [64497, 64498]}, {"customer_asid": 64499, "providers": [0]}]
+    found = get(served, "/json")
+    assert (found["aspas"], len(found["roas"])) == (both, 2)
+    assert get(served, "/json?exclude=routeOrigins") == {"aspas": both}
+    assert get(served, "/json?exclude=routeOrigins&select-asn=64499")["aspas"] == both[1:]
+    for query in ("prefix=198.51.100.0/24", "select-prefix=198.51.100.0/24", "exclude=aspas"):
+        assert "aspas" not in get(served, f"/json?{query}")
+
+
+def test_the_providers_of_an_as_and_whose_provider_it_is(served: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    many = [(customer, (64497, 4200000000)) for customer in range(1, 201)]
+    lists = [*many, (64496, (64497, 64498)), (64499, (0,)), (4200000000, (64496,))]
+    served.daemon.aspa_set.effective = aspas.union_of(aspas.numbers(lists))
+    assert len(get(served, "/aspas")["aspas"]) == len(lists)
+    found = get(served, "/aspas?asn=AS64496")
+    assert found == {
+        "customers": [4200000000],
+        "asn": 64496,
+        "providers": [64497, 64498],
+        "caches": [{"cache": "cache", "providers": [64497]}],
+        "filtered": False,
+        "asserted": None,
+    }
+    assert get(served, "/aspas?asn=64497")["customers"] == [*range(1, 201), 64496]
+    assert get(served, "/aspas?asn=5000") == {**found, "asn": 5000, "customers": [], "providers": None, "caches": []}
+    assert cli.main(["aspas", "--socket", str(served.path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "AS64496      AS64497, AS64498",
+        "AS64499      none (AS0)",
+        "AS4200000000 AS64496",
+    ]
+    assert cli.main(["aspas", "AS64496", "--socket", str(served.path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "AS64496: providers AS64497, AS64498",
+        "  cache cache: AS64497",
+        "AS64496 is a provider of AS4200000000",
+    ]
+    assert cli.main(["aspas", "5000", "--socket", str(served.path)]) == 0
+    assert capsys.readouterr().out == "AS5000 has no ASPA in force\nno ASPA names AS5000 as a provider\n"
 
 
 def test_vrps_have_the_form_of_a_vrp_file(served: Running) -> None:
@@ -436,6 +485,7 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/routes?rows=0", "rows: expected 1 to 1000"),
         ("/routes?rows=1e9", "rows: expected 1 to 1000"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
+        ("/aspas?asn=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/json?select-asn=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/json?select-prefix=10.0.0.1/8", "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8"),
         ("/json?exclude=roas", "exclude: expected routeOrigins or routerKeys or aspas, several with commas"),

@@ -14,6 +14,7 @@ import pytest
 from rtrd.base.clock import Clock
 from rtrd.event_log import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, EventLog, TooManyListenersError
 from rtrd.rib.bgp_events import State
+from rtrlib import aspas
 from rtrlib.vrp import VRP
 from tests.lab.still_daemon import CACHE, StillDaemon
 
@@ -82,6 +83,30 @@ async def test_a_vrp_that_comes_and_goes(one: Story) -> None:
     one.vrps()
     [route] = await one.told("route")
     assert (route["was"], route["validity"], route["vrp"]["appeared"]) == ("valid", "not-found", False)
+
+
+async def test_aspas_that_change(one: Story) -> None:
+    async def told(*lists: tuple[int, list[int]]) -> dict[str, Any]:
+        held = one.daemon.aspas
+        before, held.effective = held.effective, aspas.union_of(aspas.numbers(lists))
+        held.index = aspas.Index(held.effective)
+        one.daemon._aspas_changed(aspas.changes(before, held.effective))
+        [event] = await one.told("aspas")
+        return event
+
+    one.daemon.effective.cause = str(CACHE)
+    event = await told((64496, [64498]), (64499, [0]))
+    assert event["text"] == f"AS64496 now names 64498; AS64499 now names no provider (AS 0) ({CACHE})"
+    assert (event["cause"], event["changed"], event["aspas"]) == (str(CACHE), 2, 2)
+    one.daemon.effective.cause = "SLURM files"
+    event = await told((64496, [64497]), (64499, [0]))
+    assert event["text"] == "AS64496 now names 64497 (SLURM files)"
+    assert event["customers"] == [{"customer_asid": 64496, "providers": [64497]}]
+    event = await told(*((customer, [9]) for customer in range(10, 30)), (64496, list(range(1, 13))))
+    assert event["text"].startswith("AS10 now names 9; AS11 now names 9; AS12 now names 9; and 19 more (SLURM")
+    assert (event["changed"], len(event["customers"])) == (22, 10)
+    event = await told((64496, list(range(1, 13))))
+    assert event["text"].startswith("AS10 has no ASPA any more; ")
 
 
 async def test_the_vrp_that_explains_is_named_when_several_change_at_once(one: Story) -> None:

@@ -24,7 +24,7 @@ policy:
 """
 
 
-NOT_SAID = "notify-interval: 60, max-version: 2"
+NOT_SAID = "notify-interval: 60, max-version: 2, on-stop: silent"
 
 
 def loaded(text: str) -> config.Config:
@@ -120,11 +120,12 @@ def test_of_a_relay_the_versions_change_at_once_unless_keys_change_with_them() -
     old = relay("clients: [{match: [192.0.2.1], md5-password-file: /f}]")
     signed = "{match: [192.0.2.1], md5-password-file: /f, max-version: 1}"
     clients = f"[{signed}, {{match: [192.0.2.2], max-version: 0}}]"
-    new = relay(f"max-version: 1, clients: {clients}")
+    new = relay(f"max-version: 1, on-stop: restart, clients: {clients}")
     assert merged(old, new, reloadable()) == new
     assert [str(change) for change in compare(old, new, reloadable())] == [
         f"rtr-server.clients: [{{match: [192.0.2.1], md5-password-file: /f}}] becomes {clients}",
         "rtr-server.max-version: 2 becomes 1",
+        "rtr-server.on-stop: silent becomes restart",
     ]
     other = relay("max-version: 1, refresh: 5, clients: [{match: [192.0.2.1], md5-password-file: /g, max-version: 1}]")
     in_force = merged(old, other, reloadable()).rtr_server

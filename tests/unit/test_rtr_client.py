@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.rtr import pdu
-from rtrd.rtr.client import Client, Limits
+from rtrd.rtr.client import Client, Goodbye, Limits
 from rtrd.rtr.pdu import ErrorReport
 from rtrd.rtr.server import RTRServer
 from rtrd.rtr.store import Store
@@ -214,21 +214,22 @@ def test_from_version_2_on_another_session_in_one_connection_is_an_error() -> No
 
 
 def test_routers_of_version_2_are_told_when_the_server_ends() -> None:
-    async def ended(version: int, *, flush: bool) -> tuple[list[Any], bool]:
+    async def ended(version: int, goodbye: Goodbye) -> tuple[list[Any], bool]:
         client = Client(RTRServer(a_store(), Limits()))
         transport = FakeTransport(client)
         client.connection_made(transport)
         client.data_received(header(version, 2, 8))
         await until(lambda: not transport.reading_paused)
         before = len(transport.sent)
-        client.end(flush=flush)
+        client.end(goodbye)
         client.connection_lost(None)
         return [(one.version, one.code, one.pdu) for one in pdus(transport.sent[before:])], transport.closing
 
-    assert asyncio.run(ended(2, flush=False)) == ([(2, 12, b"")], True)
-    assert asyncio.run(ended(2, flush=True)) == ([(2, 13, b"")], True)
+    assert asyncio.run(ended(2, "restart")) == ([(2, 12, b"")], True)
+    assert asyncio.run(ended(2, "shutdown")) == ([(2, 13, b"")], True)
+    assert asyncio.run(ended(2, "silent")) == ([], True)
     for version in (0, 1):
-        assert asyncio.run(ended(version, flush=True)) == ([], True)
+        assert asyncio.run(ended(version, "shutdown")) == ([], True)
 
 
 def test_a_version_that_is_spoken_no_more_ends_who_speaks_it() -> None:

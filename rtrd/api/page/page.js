@@ -103,6 +103,7 @@ function showNumbers() {
   const waiting = status.routers.reduce((sum, one) => sum + one.outbox, 0);
   const wanted = [
     ["VRPs in force", ipv4 + ipv6, `${number(ipv4)} IPv4, ${number(ipv6)} IPv6`],
+    ...(status.aspas ? [["ASPAs in force", status.aspas, "customer ASes"]] : []),
     ["Routes", all, `of ${plural(here, "router")}${gone ? `, ${gone} not attached` : ""}`],
     ...VALIDITIES.filter((validity) => validity !== "unverified" || total(validity)).map((validity) => [validity, total(validity), share(total(validity))]),
     ["Outbox", waiting, waiting ? "commands are waiting" : "nothing waits"],
@@ -494,6 +495,27 @@ function verdict({ route, validity }) {
     el("li", {}, el("span", { class: "mono" }, `${vrp.prefix}-${vrp.max_length}`), el("span", {}, vrp.asn), el("span", {}, words))));
   return [el("div", {}, badge(validity.state), " ", el("span", { class: "mono" }, `${route.prefix} ${route.origin_asn}`)),
     el("p", {}, validity.description), vrps.length ? el("ul", { "aria-label": "Covering VRPs" }, ...vrps) : null].filter(Boolean);
+}
+
+$("providers").addEventListener("submit", async (submit) => {
+  submit.preventDefault();
+  const answer = await ask(`aspas?${new URLSearchParams({ asn: $("customer").value.trim() })}`);
+  $("named").replaceChildren(...(answer.error ? [el("p", { class: "why" }, answer.error)] : aspa(answer)));
+});
+const MOST_ASNS = 100;
+function asnList(asns) {
+  if (asns.length === 1 && !asns[0]) return "none (AS0)";
+  const more = asns.length > MOST_ASNS ? ` and ${number(asns.length - MOST_ASNS)} more` : "";
+  return asns.slice(0, MOST_ASNS).map((asn) => `AS${asn}`).join(", ") + more;
+}
+function aspa({ asn, providers, caches, filtered, asserted, customers }) {
+  const said = caches.map((one) => [one.cache, asnList(one.providers)]);
+  if (filtered) said.push(["SLURM", "what caches say is filtered"]);
+  if (asserted) said.push(["SLURM", `asserts ${asnList(asserted)}`]);
+  const lines = said.map(([who, what]) => el("li", {}, el("span", { class: "mono" }, who), el("span", {}, what)));
+  return [el("p", {}, providers ? `AS${asn}: providers ${asnList(providers)}` : `AS${asn} has no ASPA in force`),
+    lines.length ? el("ul", { "aria-label": "Who says so" }, ...lines) : null,
+    el("p", {}, customers.length ? `AS${asn} is a provider of ${asnList(customers)}` : `No ASPA names AS${asn} as a provider`)].filter(Boolean);
 }
 
 // ---- live

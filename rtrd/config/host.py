@@ -15,6 +15,7 @@ import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,6 +25,7 @@ from rtrd.base.files import want_file
 from rtrd.config import Examined
 from rtrd.config.checks import listening
 from rtrd.config.yaml_reader import FAULTY, Node
+from rtrlib.exceptions import LibrtrMissingError
 from rtrlib.key_files import check_modes
 from rtrlib.tcp_auth import missing
 
@@ -344,7 +346,12 @@ def _of_the_kernel(root: Node) -> Iterator[tuple[int, str, Severity]]:
     """Say what is wanted and this kernel has not: signed TCP, addresses, devices."""
     for group in _items(root, "caches", "groups"):
         for server in _items(group, "servers"):
-            for line, what in (*_unsigned(server), *_from_where(server), *_without_ssh(server)):
+            for line, what in (
+                *_unsigned(server),
+                *_from_where(server),
+                *_without_ssh(server),
+                *_without_librtr(server),
+            ):
                 yield line, what, "warning"
     for clients in _items(root, "rtr-server", "clients"):
         for line, what in _unsigned(clients):
@@ -368,6 +375,14 @@ def _not_here(place: Node) -> str | None:
 def _without_ssh(server: Node) -> Iterator[tuple[int, str]]:
     if server.get("transport") == "ssh" and server.get("engine") != "librtr" and shutil.which("ssh") is None:
         yield server.line, f"{server.path}: transport ssh needs the program ssh: apt install openssh-client"
+
+
+def _without_librtr(server: Node) -> Iterator[tuple[int, str]]:
+    if server.get("engine") == "librtr":
+        try:
+            import_module("rtrlib.librtr")
+        except LibrtrMissingError as error:
+            yield server.line_of("engine"), f"{server.path}.engine: {error}"
 
 
 def _unsigned(found: Node) -> Iterator[tuple[int, str]]:

@@ -58,7 +58,8 @@ def test_all_else_works(tmp_path: Path, environment: dict[str, str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     file = tmp_path / "rtrd.yaml"
     file.write_text(CONFIG)
-    assert rtrd(environment, "check", str(file)).returncode == 0
+    done = rtrd(environment, "check", str(file))
+    assert (done.returncode, SENTENCE in done.stderr) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ async def _communicate(process: Process, octets: memoryview) -> tuple[bytes, str
                 await process.stdin.drain()
         process.stdin.close()
     await process.wait()
+    with contextlib.suppress(ConnectionError):  # Python 3.11 would log it as an exception that nobody retrieved
+        await process.stdin.wait_closed()
     return output.result(), words.result()
 
 

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     checked = None
     if args.exabgp is not None:
         checked = _check_exabgp(args.exabgp, findings)
-        hint = _check_environment(Path(args.exabgp).with_name("exabgp.env"), findings)
+        hint = _check_environment(Path(args.exabgp).parent / "exabgp.env", findings)
         about |= {"exabgp": args.exabgp, "neighbors": len(checked.sessions)}
         lines.append(f"{args.exabgp}: good: {counted(len(checked.sessions), 'neighbor')}{hint}")
         findings += _check_readable(args)

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -61,6 +62,17 @@ def test_each_child_starts_from_the_source_tree() -> None:
 def test_a_child_finds_what_only_this_program_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "only_here.py").write_text("import sys; print(sys.argv[1], sys.path[0])")
     assert run("only_here", tmp_path, monkeypatch) == f"/here {tmp_path}\n".encode()
+
+
+def test_a_child_that_dies_before_it_read_everything_is_told_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "dies.py").write_text("import os, sys; sys.stdin.buffer.read(1); os.kill(os.getpid(), 9)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(WorkError, match="died of SIGKILL"):
+        asyncio.run(apart.run("dies", "/here", WorkError, bytes(1 << 24)))
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_a_child_does_not_look_into_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

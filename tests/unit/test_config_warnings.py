@@ -440,6 +440,13 @@ def seen_by_all() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.parametrize("path", ["/", "/no/such", "/dev/null", "."])
+def test_what_is_no_configuration_of_exabgp(path: str) -> None:
+    done = rtrd("check", *AS_US, "--exabgp", path)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert done.stderr.startswith(f"{path}: ")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="as root only it looks with the eyes of others")
 def test_what_exabgps_user_may_not_read(seen_by_all: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root sees more than ExaBGP, which runs rtrd here."""

@@ -21,6 +21,7 @@ from rtrd.api.exempt_api import ExemptHandlers
 from rtrd.api.history import HistoryQueries
 from rtrd.api.live import Live
 from rtrd.api.path_query import PathQuery
+from rtrd.api.path_whatif import PathWhatIfQuery
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
 from rtrd.api.server import APIServer
 from rtrd.api.trend import Trend
@@ -56,6 +57,7 @@ class Service:
                 ),
                 ASPAQueries(daemon.aspas, lambda _: Told({})),
                 PathQuery(daemon.vrp_set, daemon.aspas),
+                PathWhatIfQuery(daemon.aspas, daemon.routers),
                 RouteQueries(daemon.routers),
                 HistoryQueries(daemon.history),
                 WhatIfQueries(whatif),

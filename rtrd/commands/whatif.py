@@ -1,4 +1,4 @@
-"""`rtrd whatif`: which routes of the daemon would change validity with other VRPs."""
+"""`rtrd whatif`: which routes of the daemon would change validity with other VRPs, or be judged otherwise by ASPAs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         metavar="FILE|+VRP|-VRP",
-        nargs="+",
+        nargs="*",
         help="a VRP file instead of what the caches say, or VRPs that appear (+) or disappear (-),"
         " such as +192.0.2.0/24-24@AS64500",
+    )
+    parser.add_argument(
+        "--aspa",
+        metavar="AS:AS,AS",
+        action="append",
+        help="instead of VRPs: an ASPA as it would be, the customer and its providers, such as 64496:64497,64498;"
+        " 64496:0: it has none; 64496: alone: its ASPA disappears; may be given several times",
     )
     dumps.add_options(parser)
     allow_bad.add_option(parser)
@@ -49,6 +56,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the daemon, or send it the VRPs of a file."""
+    if args.aspa is not None or not args.what:
+        return _of_paths(args)
     if dumps.misused(args, "whatif"):
         return BAD_USAGE
     files = [text for text in args.what if text[0] not in "+-"]
@@ -90,6 +99,56 @@ def _ask(args: argparse.Namespace) -> int:
     return common.ask(args, request, lambda answer: lines(answer.value()), timeout=TIMEOUT)
 
 
+def _of_paths(args: argparse.Namespace) -> int:
+    if args.aspa is None:
+        print("rtrd whatif: expected a FILE, VRPs each with + or -, or --aspa", file=sys.stderr)
+        return BAD_USAGE
+    if args.what or args.mrt is not None or args.vrps is not None:
+        print("rtrd whatif: --aspa asks the daemon, and of nothing else: no VRPs, --mrt, --vrps", file=sys.stderr)
+        return BAD_USAGE
+    from urllib.parse import quote
+
+    from rtrd.rib.path_whatif import parse_aspa
+
+    try:
+        for text in args.aspa:
+            parse_aspa(text)
+    except ValueError as error:
+        print(f"rtrd whatif: {error}", file=sys.stderr)
+        return BAD_USAGE
+    request = http_client.url("/whatif/aspas", {"rows": str(args.rows)}) + "".join(
+        f"&aspa={quote(text)}" for text in args.aspa
+    )
+    return common.ask(args, request, lambda answer: path_lines(answer.value()), timeout=TIMEOUT)
+
+
+def path_lines(answer: dict[str, Any]) -> Iterator[str]:
+    """Return the lines for an answer about ASPAs: how many routes would change, how, and which, and why."""
+    yield f"{counted(answer['routes'], 'route')} looked at; newly invalid: {answer['newly_invalid']}"
+    for change in answer["changes"]:
+        yield f"  {change['now']} -> {change['then']}: {change['routes']}"
+    for customer in answer["without_effect"]:
+        yield f"without effect: the ASPA of AS{customer}"
+    if answer["changed"]:
+        yield _ROW.format("NEIGHBOR", "PREFIX", "PATH-ID", "ORIGIN", "NOW", "THEN", "").rstrip()
+    for route in answer["changed"]:
+        yield _row(route, printable(route["reason"] or ""))
+    if answer["left_out"]:
+        yield f"and {answer['left_out']} more"
+
+
+def _row(route: dict[str, Any], more: str) -> str:
+    return _ROW.format(
+        printable(route["neighbor"]),
+        route["prefix"],
+        "-" if route["path_id"] is None else route["path_id"],
+        "none" if route["origin_as"] is None else f"AS{route['origin_as']}",
+        route["now"],
+        route["then"],
+        more,
+    ).rstrip()
+
+
 def lines(answer: dict[str, Any]) -> Iterator[str]:
     """Return the lines for an answer: how many routes would change, how, and which."""
     covers = answer["newly_invalid"]
@@ -104,14 +163,6 @@ def lines(answer: dict[str, Any]) -> Iterator[str]:
     if answer["changed"]:
         yield _ROW.format("NEIGHBOR", "PREFIX", "PATH-ID", "ORIGIN", "NOW", "THEN", "").rstrip()
     for route in answer["changed"]:
-        yield _ROW.format(
-            printable(route["neighbor"]),
-            route["prefix"],
-            "-" if route["path_id"] is None else route["path_id"],
-            "none" if route["origin_as"] is None else f"AS{route['origin_as']}",
-            route["now"],
-            route["then"],
-            _COVERS.get(route["cover"], ""),
-        ).rstrip()
+        yield _row(route, _COVERS.get(route["cover"], ""))
     if answer["left_out"]:
         yield f"and {answer['left_out']} more"

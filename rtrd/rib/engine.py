@@ -429,12 +429,20 @@ class Engine:
         judged = self.sessions.judged(route.neighbor)
         if judged is None or not (route.leak or route.aspa == "invalid"):
             return None
-        role, neighbor_as = judged
-        attributes = self.attributes(self.table.attributes_key(route.attributes))
-        said = [paths.why_leak(attributes, role)] if route.leak else []
+        said = []
         if route.aspa == "invalid":
-            said.insert(0, paths.why_invalid(self.table.aspas, attributes, role, neighbor_as))
-        return "; ".join(said)
+            said.append(self.path_reason_by(self.table.aspas, route.neighbor, route.attributes))
+        if route.leak:
+            attributes = self.attributes(self.table.attributes_key(route.attributes))
+            said.append(paths.why_leak(attributes, judged[0]))
+        return "; ".join(filter(None, said))
+
+    def path_reason_by(self, index: Index, neighbor: int, attributes: int) -> str | None:
+        """Say why the path of an attribute set is what it is by these ASPAs; None: it is not judged."""
+        judged = self.sessions.judged(neighbor)
+        if judged is None:
+            return None
+        return paths.why(index, self.attributes(self.table.attributes_key(attributes)), *judged)
 
     def _withdraws_local(self, address: str) -> int:
         """Give the bit of a neighbor where invalid local routes are to be withdrawn now; else 0."""

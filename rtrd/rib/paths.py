@@ -84,8 +84,8 @@ def reason_of(verdict: PathVerdict, asns: Sequence[int], *, neighbor_as: int | N
     return "the path goes up from provider to provider, and then down, without a hop between that some AS denies"
 
 
-def why_invalid(index: Index, attributes: AttributeSet, local_role: LocalRole, neighbor_as: int) -> str:
-    """Say why a path that came from a neighbor is invalid."""
+def why(index: Index, attributes: AttributeSet, local_role: LocalRole, neighbor_as: int) -> str:
+    """Say why a path that came from a neighbor is what it is."""
     asns = [asn for segment in attributes.as_path if segment.kind == AS_SEQUENCE for asn in segment.asns]
     as_set = any(segment.kind != AS_SEQUENCE for segment in attributes.as_path)
     verdict = verify_path(index, asns, local_role, neighbor_as=neighbor_as, as_set=as_set)

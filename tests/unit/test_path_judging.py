@@ -9,6 +9,7 @@ import pytest
 from rtrd.policy import SEVERITY, Treatment, together
 from rtrd.rib.engine import Engine
 from rtrd.rib.native_terms import changes_of
+from rtrd.rib.path_whatif import PathWhatIf, parse_aspa, with_changes
 from rtrd.rib.terms import Command
 from rtrlib import aspas
 from rtrlib.aspas import Index
@@ -324,3 +325,65 @@ def test_new_aspas_are_judged_in_slices() -> None:
     assert longest < 0.02
     counts = one.engine.sessions.path_counts_by_neighbor()[ADDRESSES["peer"]]
     assert (counts["invalid"], counts["unknown"]) == (count // 2, count // 2)
+
+
+def paths_then(one: Story, *edits: str) -> tuple[list[tuple[str, str | None, str | None]], dict[tuple[str, str], int]]:
+    """Which paths would be something else, and how many."""
+    aspas_then = [parse_aspa(edit) for edit in edits]
+    then = Index(with_changes(one.aspas, aspas_then))
+    question, rows, more = PathWhatIf(one.engine.table, then, {each.customer for each in aspas_then}), [], True
+    while more:
+        found, more = question.rows(2, 100)
+        rows += [(row.prefix, row.now, row.then) for row in found]
+        assert all(one.engine.path_reason_by(then, row.neighbor, row.attributes) for row in found)
+    return rows, dict(question.moved)
+
+
+def test_what_another_aspa_would_do() -> None:
+    one = Story()
+    one.have({64510: {64501}})
+    for role in ROLES:
+        one.say(line(role, f"10.0.{ROLES.index(role)}.0/24", [ASNS[role], 64510]))
+    one.say(line("peer", "10.1.0.0/24", [64999, 64510]), line(None, "10.2.0.0/24", [ASNS[None], 64510]))
+    before = one.found()
+    rows, moved = paths_then(one, f"64510:{ASNS['peer']}")
+    assert rows == [("10.0.0.0/24", "valid", "invalid"), ("10.0.2.0/24", "invalid", "valid")]
+    assert moved == {("valid", "invalid"): 1, ("invalid", "valid"): 1}
+    assert paths_then(one, "64510:64501") == ([], {})
+    assert paths_then(one, "64599:0") == ([], {})
+    gone, _ = paths_then(one, "64510:")
+    assert [row[2] for row in gone] == ["unknown"] * 4
+    assert one.found() == before
+
+
+def test_what_is_asked_is_what_comes() -> None:
+    chance = random.Random(7)
+    one = Story()
+    some = [64510, 64511, 64512, *ASNS.values()]
+    for number in range(60):
+        role = chance.choice(ROLES)
+        one.say(line(role, f"10.0.{number}.0/24", [ASNS[role], *chance.choices(some, k=4)]))
+    listed: dict[int, set[int]] = {}
+    for _ in range(20):
+        customer = chance.choice(some)
+        providers = set(chance.sample(some, chance.randint(0, 3))) - {customer}
+        rows, _ = paths_then(one, f"{customer}:{','.join(map(str, providers))}")
+        before = one.found()
+        listed = {**listed, customer: providers}
+        one.have({asn: those for asn, those in listed.items() if those})
+        after = one.found()
+        assert [(each, before[each][0], after[each][0]) for each in before if before[each] != after[each]] == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("64510", "'64510' is not an ASPA: expected CUSTOMER:PROVIDER,PROVIDER, as 64496:64497,64498"),
+        ("0:1", "'0:1' is not an ASPA: AS 0 is no customer"),
+        ("7:6,7", "'7:6,7' is not an ASPA: it names itself"),
+        ("7:x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
+    ],
+)
+def test_what_is_no_aspa(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match="^" + why.replace("(", r"\(")):
+        parse_aspa(text)

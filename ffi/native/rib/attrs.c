@@ -173,9 +173,10 @@ const struct attrs *attrs_at(const struct attrs_table *table, uint32_t number)
 
 /* ---- paths --------------------------------------------------------------------------------------------------- */
 
-/* The value of AS_PATH, which stands in the set's octets as in an UPDATE (RFC 4271 section 4.3). */
-static struct octets path_of(const struct attrs *set)
+/* It stands in the set's octets as in an UPDATE (RFC 4271 section 4.3). */
+struct octets attrs_path(const struct attrs_table *table, uint32_t number)
 {
+    const struct attrs *set = &table->sets[number];
     struct octets rest = {set->key, set->key_size}, head, value = {0};
     if (!take(&rest, set->summary.path_at, &head) || !rest.n || !take(&rest, rest.at[0] & 0x10 ? 4 : 3, &head) ||
         !take(&rest, head.n == 4 ? get16(head.at + 2) : head.at[2], &value))
@@ -191,7 +192,7 @@ enum path_outcome attrs_path_outcome(struct attrs_table *table, uint32_t number,
     if (!set->summary.path_at)
         return PATH_UNJUDGED;
     if (!(set->paths >> shift & 3))
-        set->paths |= (uint8_t)(path_verify_octets(aspas, path_of(set), procedure) << shift);
+        set->paths |= (uint8_t)(path_verify_octets(aspas, attrs_path(table, number), procedure) << shift);
     return (enum path_outcome)(set->paths >> shift & 3);
 }
 
@@ -202,7 +203,7 @@ bool attrs_judge_again(struct attrs_table *table, uint32_t number, const struct 
     *cost = 0;
     if (!set->key || !set->paths)
         return false;
-    struct octets path = path_of(set);
+    struct octets path = attrs_path(table, number);
     *cost = path.n / 4;
     if (customers && !path_has_any(path, customers, n))
         return false;

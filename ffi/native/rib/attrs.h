@@ -54,6 +54,8 @@ void attrs_release(struct attrs_table *table, uint32_t number); /* the last one 
 const struct attrs *attrs_at(const struct attrs_table *table, uint32_t number);
 uint32_t attrs_owner_new(struct attrs_table *table); /* ATTRS_NONE: no memory */
 void attrs_owner_end(struct attrs_table *table, uint32_t owner);
+/* The value of its AS_PATH; none at all: it has none. */
+struct octets attrs_path(const struct attrs_table *table, uint32_t number);
 /* The path by these ASPAs. It is judged when that is asked for the first time. */
 enum path_outcome attrs_path_outcome(struct attrs_table *table, uint32_t number, const struct aspa_set *aspas,
                                      enum path_procedure procedure);

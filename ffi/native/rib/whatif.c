@@ -163,3 +163,51 @@ bool whatif_work(struct whatif *whatif, size_t budget, struct whatif_row *rows, 
 }
 
 const struct whatif_counts *whatif_counted(const struct whatif *whatif) { return &whatif->counts; }
+
+/* ---- paths --------------------------------------------------------------------------------------------------- */
+
+#define ASES_OF_ROUTE 8 /* that many are judged in the time of a route's validation */
+
+/* What the path of a route would be; `cost`: routes, for the budget. */
+static enum path_outcome path_then(struct rib *rib, const struct route *route, const struct aspa_set *then,
+                                   const uint32_t *customers, size_t n, size_t *cost)
+{
+    enum path_outcome now = route_path(rib, route);
+    struct octets path = attrs_path(&rib->attrs, route->attrs);
+    *cost = 1 + path.n / 4 / ASES_OF_ROUTE;
+    bool other_first = (summary_of(rib, route)->traits & TRAIT_OTHER_FIRST_AS) != 0;
+    enum local_role role = (enum local_role)neighbor_of(rib, route)->role;
+    if (now == PATH_UNJUDGED || (other_first && role != ROLE_RS_CLIENT) || !path_has_any(path, customers, n))
+        return now;
+    return path_verify_octets(then, path, role == ROLE_CUSTOMER ? PATH_DOWNSTREAM : PATH_UPSTREAM);
+}
+
+bool whatif_paths(struct rib *rib, struct walk *walk, const struct aspa_set *then, const uint32_t *customers, size_t n,
+                  size_t budget, struct path_counts *counts, struct path_row *rows, size_t room, size_t *found)
+{
+    uint32_t chain;
+    bool more;
+    for (; (more = walk_at(rib, walk, &chain)) && budget; walk_step(walk)) {
+        for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next) {
+            const struct route *route = route_at(rib, chain);
+            size_t cost = 1;
+            if (!route_gone(rib, route) && neighbor_of(rib, route)->role != ROLE_NONE) {
+                enum path_outcome now = route_path(rib, route),
+                                  later = path_then(rib, route, then, customers, n, &cost);
+                counts->routes++;
+                counts->moved[now][later] += now != later;
+                if (now != later && *found < room)
+                    rows[(*found)++] = (struct path_row){.prefix = route_prefix(rib, chain),
+                                                         .origin = summary_of(rib, route)->origin,
+                                                         .path_id = route->path_id,
+                                                         .attrs = route->attrs,
+                                                         .neighbor = route->neighbor,
+                                                         .has_path_id = (route->bits & HAS_PATH_ID) != 0,
+                                                         .now = (uint8_t)now,
+                                                         .then = (uint8_t)later};
+            }
+            budget = less(budget, cost);
+        }
+    }
+    return more;
+}

@@ -1,4 +1,5 @@
-/* Which routes of a RIB would have another validity by a VRP set as it would be. Nothing is changed.
+/* Which routes of a RIB would have another validity by a VRP set as it would be, or another outcome of their path by
+ * ASPAs. Nothing is changed.
  *
  * The work of a call is bounded, so that it may run beside everything else: the RIB and the set may change between two
  * calls, and each route is validated as they are when its turn comes. The question owns its memory, but neither of
@@ -44,5 +45,24 @@ void whatif_free(struct whatif *whatif);
  * the others are only counted. True: there is more to do. */
 bool whatif_work(struct whatif *whatif, size_t budget, struct whatif_row *rows, size_t room, size_t *n);
 const struct whatif_counts *whatif_counted(const struct whatif *whatif);
+
+struct path_row { /* a route whose path would be something else */
+    struct prefix prefix;
+    int64_t origin;
+    uint32_t path_id, attrs;
+    uint16_t neighbor;
+    uint8_t has_path_id;
+    uint8_t now, then; /* enum path_outcome */
+};
+
+struct path_counts {
+    uint64_t routes;      /* looked at: those whose paths are judged */
+    uint64_t moved[4][4]; /* by outcome now and then; only those that differ */
+};
+
+/* Which routes would have another outcome by these ASPAs, `customers` (n, ascending) being all that differs. Goes on
+ * with the walk over some `budget` routes; rows and result as of whatif_work. */
+bool whatif_paths(struct rib *rib, struct walk *walk, const struct aspa_set *then, const uint32_t *customers, size_t n,
+                  size_t budget, struct path_counts *counts, struct path_row *rows, size_t room, size_t *found);
 
 #endif

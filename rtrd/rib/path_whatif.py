@@ -1,0 +1,111 @@
+"""Which routes of a table would have another outcome of their path by other ASPAs, found in slices of work.
+
+Native (ffi/native/rib/whatif.h). Neither the set in force nor the table is changed; the table may change meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import _rov
+from _rov import ffi, lib
+from rtrd.base.notation import parse_asn, said
+from rtrd.rib.native_terms import prefix_text
+from rtrd.rib.table import RouteTable
+from rtrd.rib.terms import PATH_OUTCOMES
+from rtrlib import aspas
+from rtrlib.aspa_paths import native_set
+from rtrlib.aspas import ASPA, Index
+
+MOST_PROVIDERS: Final = 1000
+"""Of one ASPA that is asked for."""
+
+
+class ChangedPath(NamedTuple):
+    """A route whose path would be something else."""
+
+    prefix: str
+    path_id: int | None
+    neighbor: int
+    origin: int | None
+    attributes: int
+    now: str | None
+    then: str | None
+
+
+def parse_aspa(text: str) -> ASPA:
+    """Parse `CUSTOMER:PROVIDER,...`; `CUSTOMER:` is one that vanishes, `CUSTOMER:0` one without providers.
+
+    Raises:
+        ValueError: with a sentence.
+
+    """
+    customer, colon, rest = text.partition(":")
+    if not colon:
+        raise ValueError(f"{said(text)} is not an ASPA: expected CUSTOMER:PROVIDER,PROVIDER, as 64496:64497,64498")
+    words = [word for word in rest.split(",") if word.strip()]
+    if len(words) > MOST_PROVIDERS:
+        raise ValueError(f"an ASPA of {len(words)} providers, at most {MOST_PROVIDERS} are possible")
+    providers = tuple(parse_asn(word.strip()) for word in words)
+    number = parse_asn(customer.strip())
+    if number == 0 or number in providers:
+        raise ValueError(f"{said(text)} is not an ASPA: {'AS 0 is no customer' if not number else 'it names itself'}")
+    return ASPA(number, providers)
+
+
+def with_changes(held: bytes, edits: Iterable[ASPA]) -> bytes:
+    """Give a set with other ASPAs of these customers; of one without providers none."""
+    last = {edit.customer: edit for edit in edits}
+    kept = aspas.without(held, last)
+    return aspas.union(kept, aspas.union_of(aspas.numbers(edit for edit in last.values() if edit.providers)))
+
+
+class PathWhatIf:
+    """One table under other ASPAs."""
+
+    def __init__(self, table: RouteTable, then: Index, customers: Iterable[int]) -> None:
+        """Ask of all routes. `customers`: all whose ASPAs would be other ones."""
+        self._table = table
+        self._then = then  # what the native one points to
+        self._native = native_set(then)
+        self._customers = ffi.new("uint32_t[]", sorted(customers))
+        self._walk = ffi.new("struct walk *")
+        self._counts = ffi.new("struct path_counts *")
+        lib.walk_begin(self._walk, ffi.NULL)
+
+    def rows(self, budget: int, most: int) -> tuple[list[ChangedPath], bool]:
+        """Look at up to some `budget` routes; give at most so many that would change, and whether there is more."""
+        rows, count = ffi.new("struct path_row[]", most), ffi.new("size_t *")
+        more = lib.whatif_paths(
+            self._table.native, self._walk, self._native, self._customers, len(self._customers), budget, self._counts,
+            rows, most, count,
+        )  # fmt: skip
+        return [_changed(row) for row in ffi.unpack(rows, count[0])], bool(more)
+
+    @property
+    def routes(self) -> int:
+        """How many were looked at so far whose paths are judged."""
+        return int(self._counts.routes)
+
+    @property
+    def moved(self) -> Mapping[tuple[str, str], int]:
+        """How many of them would change, by outcome now and then."""
+        return {
+            (str(now), str(then)): int(self._counts.moved[i][j])
+            for i, now in enumerate(PATH_OUTCOMES)
+            for j, then in enumerate(PATH_OUTCOMES)
+            if self._counts.moved[i][j]
+        }
+
+
+def _changed(row: _rov.PathRow) -> ChangedPath:
+    return ChangedPath(
+        prefix=prefix_text(row.prefix),
+        path_id=row.path_id if row.has_path_id else None,
+        neighbor=row.neighbor,
+        origin=None if row.origin < 0 else row.origin,
+        attributes=row.attrs,
+        now=PATH_OUTCOMES[row.now],
+        then=PATH_OUTCOMES[row.then],
+    )

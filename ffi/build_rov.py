@@ -31,6 +31,7 @@ def make(native: str) -> FFI:
             "bgp/table_dump.h",
             "rtr/prefixes.h",
             "rtr/aspa_pdus.h",
+            "rtr/aspas.h",
         ],
         native,
     )

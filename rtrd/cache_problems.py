@@ -26,6 +26,13 @@ def problems(groups: Sequence[ManagerGroup], now: float, previous: float | None 
         never = "has never been" if not cache.last_sync else "is not"
         why = f": {cache.error}" if cache.error else ""
         yield Problem(f"cache {cache} {never} in sync{why}", cache.since, "warning", f"cache {cache.index}", bool(why))
+    for cache in started:
+        if cache.aspas_expire is not None:
+            what = (
+                f"cache {cache} no longer speaks version 2 of RTR: its ASPAs are kept until they expire,"
+                f" at {timestamp(cache.aspas_expire)}"
+            )
+            yield Problem(what, None, "warning", f"aspas {cache.index}")
 
 
 def _left(groups: Sequence[ManagerGroup], previous: float | None) -> str:

@@ -18,7 +18,7 @@ from rtrd.cache_keys import changed
 from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
 from rtrd.config import Group
-from rtrd.config.cache_servers import cache_group
+from rtrd.config.cache_servers import Common, cache_group
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrlib import Fault, ManagerGroup, ManagerGroupStatus, RTRManager, RTRSocket, RTRSocketState
 
@@ -40,9 +40,9 @@ class Caches:
 
     def __init__(self, settings: Settings, effective: EffectiveVRPs, clock: Clock) -> None:
         """Connect to none yet; what the caches say goes to `effective`."""
-        self._keepalive = settings.keepalive
+        self._common = Common(settings.keepalive, settings.max_version)
         self.manager = RTRManager(
-            groups=[cache_group(group, settings.keepalive) for group in settings.groups],
+            groups=[cache_group(group, self._common) for group in settings.groups],
             refresh_interval=settings.refresh,
             retry_interval=settings.retry,
             expire_interval=settings.expire,
@@ -65,10 +65,14 @@ class Caches:
         self._loop.add_reader(self.manager.fileno(), self.look)
         self.look()
 
-    def change(self, groups: Sequence[Group], refresh: int, expire: int, retry: int, intervals: Intervals) -> None:
+    def change(  # noqa: PLR0917 - the settings, in their order
+        self, groups: Sequence[Group], refresh: int, expire: int, retry: int, intervals: Intervals, max_version: int
+    ) -> None:
         """Use other groups and intervals from now on. RTRInitError: it can't, and nothing has changed."""
-        made = [cache_group(group, self._keepalive) for group in groups]
+        common = self._common._replace(max_version=max_version)
+        made = [cache_group(group, common) for group in groups]
         self.manager.regroup(made, refresh, expire, retry, intervals=intervals)
+        self._common = common
         self.look()
 
     def reconnect(self, names: Sequence[str] = ()) -> list[RTRSocket]:
@@ -161,7 +165,8 @@ class Caches:
     def register(self, registry: Registry) -> None:
         """Offer what is known of groups and caches, and their settings."""
         registry.on_reload(
-            self.change, "caches.groups", "caches.refresh", "caches.expire", "caches.retry", "caches.intervals"
+            self.change,
+            *(f"caches.{key}" for key in ("groups", "refresh", "expire", "retry", "intervals", "max_version")),
         )
         registry.problems_of(self.problems)
         registry.status_of(active_group=lambda: self.active_group, groups=self.status)
@@ -189,6 +194,10 @@ class Caches:
         for name, text, read in _EACH:
             registry.metric(name, text, partial(self._each, read), _CACHE)
         registry.metric(
+            "rtrd_cache_aspas", "Customer ASes of which the cache has an ASPA, whether its group is active or not.",
+            lambda: self._each(lambda cache: cache.aspas), _CACHE,
+        )  # fmt: skip
+        registry.metric(
             "rtrd_cache_vrps", "VRPs of the cache, whether its group is active or not.",
             lambda: self._each(lambda cache: self._effective.vrp_set.count_source(cache.index)), _CACHE,
         )  # fmt: skip
@@ -214,6 +223,12 @@ class Caches:
         for cache, fault in self._unusable.items():
             what = f"the next connection to cache {cache} will fail: {fault}"
             yield Problem(what, None, "warning", f"keys {cache.index}")
+
+    def providers(self, customer: int) -> dict[str, tuple[int, ...]]:
+        """Give the providers that each cache, by its name, has in the ASPA of a customer, if it has one."""
+        names = {cache.index: cache.name for cache in self.all()}
+        found = self._effective.aspa_set.of(customer)
+        return {names[index]: providers for index, providers in found.items() if index in names}
 
     def status(self) -> list[dict[str, Any]]:
         """Give the groups and their caches, as `rtrd status --json` has them."""
@@ -247,6 +262,8 @@ class Caches:
             "next_attempt": _iso(cache.next_attempt),
             "expires": _iso(cache.expires),
             "vrps": self._effective.vrp_set.count_source(cache.index),
+            "aspas": cache.aspas,
+            "aspas_expire": _iso(cache.aspas_expire),
             "coming": self._effective.coming(cache),
             "restarts": cache.restarts,
             "pid": cache.pid,

@@ -87,11 +87,12 @@ class Daemon:
             self._became_usable,
             self._caches_ended,
             keys=self.keys,
+            aspa_set=self.aspas,
         )
         self.guarding = self.effective.guard = Guarding(
             _limits(settings.guard), self.vrp_set, self.effective.task_queue,
             lambda pending: Impact(self.vrp_set, self.routers.tables(), pending), self.effective.taken,
-            clock=self.clock,
+            aspa_set=self.aspas, clock=self.clock,
         )  # fmt: skip
         self.caches = Caches(settings.caches, self.effective, self.clock)
         self.relay = self._make_relay()

@@ -2,7 +2,17 @@
 
 import logging
 
-from rtrlib.changes import Change, Changes, RouterKeyChange, Snapshot, StatusChange, Subscription, VRPChange
+from rtrlib.aspas import ASPA
+from rtrlib.changes import (
+    ASPAChange,
+    Change,
+    Changes,
+    RouterKeyChange,
+    Snapshot,
+    StatusChange,
+    Subscription,
+    VRPChange,
+)
 from rtrlib.exceptions import (
     IpConversionException,
     LibrtrMissingError,
@@ -27,7 +37,9 @@ from rtrlib.version import __version__ as __version__
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
+    "ASPA",
     "TCPAO",
+    "ASPAChange",
     "CacheGroup",
     "Change",
     "Changes",

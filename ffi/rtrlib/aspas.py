@@ -27,6 +27,7 @@ __all__ = [
     "settle",
     "union",
     "union_of",
+    "unknown",
     "without",
 ]
 
@@ -75,6 +76,12 @@ def union(one: bytes, other: bytes) -> bytes:
 def apply(held: bytes, change: bytes) -> bytes:
     """Give the set after changes."""
     return _joined(lib.aspas_apply, held, change)
+
+
+def unknown(held: bytes, change: bytes) -> int | None:
+    """Give a customer whose list changes withdraw though the set has none; None: there is no such."""
+    words, new = _words(held), _words(change)
+    return int(lib.aspas_unknown(words, len(words), new, len(new))) or None
 
 
 def changes(before: bytes, after: bytes) -> bytes:

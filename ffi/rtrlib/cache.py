@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
+from rtrlib import aspas
 from rtrlib.faults import Fault, FaultError, LastFault
 from rtrlib.link import (
+    ASPAs,
     Ended,
     Event,
     Failure,
@@ -29,6 +31,7 @@ from rtrlib.link import (
     VRPs,
 )
 from rtrlib.listener import VRPListener
+from rtrlib.rtr_pdus import ASPA_VERSION
 from rtrlib.rtr_socket import RTRSocket, RTRSocketState
 from rtrlib.servers import EXPIRE_RANGE, Intervals, Server
 
@@ -121,6 +124,8 @@ class Cache:
         self._reopen_at: float | None = None
         self._sync_ends: float | None = None
         self._expires_at: float | None = None
+        self._aspas_expire_at: float | None = None
+        """When its ASPAs are too old: with the VRPs, or before them, since it speaks a version without ASPAs now."""
         self._stale_at: float | None = None
         self._ping_at = 0.0
         self._hung_at: float | None = None
@@ -153,7 +158,10 @@ class Cache:
             longer = intervals.expire - self.socket.expire_interval
             self._expires_at += longer
             self._stale_at = self._expires_at - (1 - STALE_PART) * intervals.expire
+            if self._aspas_expire_at is not None:
+                self._aspas_expire_at += longer
             self.socket.write(expires=int(self._wall() + self._expires_at - now))
+            self._show_aspas(now)
         self._intervals = intervals
         self._set_intervals()
         if self.link is not None:
@@ -162,12 +170,13 @@ class Cache:
     def reconnect(self, now: float) -> None:
         """Ask it now, with a new link; what it said counts meanwhile, and it is no failure."""
         self._backoff = BACKOFF_FIRST
+        self._resume.try_newest()
         self._close()
         self._open(now)
 
     def deadline(self) -> float | None:
         """When `tick` has something to do at the latest."""
-        times = [self._reopen_at, self._expires_at]
+        times = [self._reopen_at, self._expires_at, self._aspas_expire_at]
         if self.link is not None:
             times += [self._sync_ends, self._stale_at, self._hung_at, self.link.deadline()]
             if self.link.pid is not None:
@@ -203,6 +212,8 @@ class Cache:
         overdue = self._overdue(now)
         if _due(self._expires_at, now):
             self._drop_data()
+        elif _due(self._aspas_expire_at, now):
+            self._drop_aspas()
         if self.link is not None and overdue is not None:
             self._replace(now, *overdue)
         if self.link is not None:
@@ -275,7 +286,8 @@ class Cache:
         self._close()
         self._retry(now, kind, why)
 
-    def _retry(self, now: float, kind: Fault, why: str) -> None:
+    def _retry(self, now: float, kind: Fault, why: str, wait: float = 0.0) -> None:
+        """Try again after a while; `wait`: seconds, at least."""
         self.socket.write(restarts=self.socket.restarts + 1)
         if kind is Fault.CLOSED and self.socket.state is RTRSocketState.ERROR_NO_DATA_AVAILABLE:
             kind, why = Fault.NO_DATA, self.socket.error or why  # it closed since it has none: that says more
@@ -287,9 +299,10 @@ class Cache:
             self._short_sessions = min(self._short_sessions + 1, 20)
         elif kind is Fault.UNREACHABLE and not self.socket.last_sync:
             self._backoff = float(self._intervals.retry)  # it was never reached
-        self._reopen_at = now + self._backoff
-        self.socket.write(next_attempt=int(self._wall() + self._backoff))
-        failures.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, self._backoff)
+        wait = max(wait, self._backoff)
+        self._reopen_at = now + wait
+        self.socket.write(next_attempt=int(self._wall() + wait))
+        failures.warning("cache %s: %s; next attempt in %.0f s", self.socket, why, wait)
         self._backoff = min(2 * self._backoff, float(self._intervals.retry))
         self._fail(STATES.get(kind, RTRSocketState.ERROR_FATAL), kind, why)
 
@@ -314,33 +327,55 @@ class Cache:
         if self.socket.in_sync:
             self.socket.write(in_sync=False, since=int(self._wall()))
 
+    def _drop_aspas(self) -> None:
+        """Let go of what a cache said in a version that it does not speak any more."""
+        self._aspas_expire_at = None
+        self._resume.aspas = b""
+        self.socket.write(aspas=0, aspas_expire=None)
+        log.info("cache %s: the ASPAs that it had in version %d of RTR are too old", self.socket, ASPA_VERSION)
+        self._owner.listener.aspas_expired(self.socket)
+
+    def _show_aspas(self, now: float) -> None:
+        """Show when its ASPAs expire, if that is not when its VRPs do."""
+        at = self._aspas_expire_at
+        apart = at is not None and at != self._expires_at
+        self.socket.write(aspas_expire=int(self._wall() + at - now) if at is not None and apart else None)
+
     def _drop_data(self) -> None:
         if self._expires_at is None:
             return
-        self._expires_at = None
-        self.socket.write(expires=None, last_update=0)
+        self._expires_at = self._aspas_expire_at = None
+        self._resume.aspas = b""
+        self.socket.write(expires=None, last_update=0, aspas=0, aspas_expire=None)
         self._stale_at = None
         self._resume.forget()
         self._owner.listener.expired(self.socket)
 
     def _event(self, event: Event, now: float) -> None:
         match event:
-            case VRPs(records):
-                self._staged = True
-                self._owner.listener.staged(self.socket, records)
-            case RouterKeyEvent(asn, ski, spki, announce):
-                self._staged = True
-                self._owner.listener.router_key(self.socket, asn, ski, spki, announce)
+            case VRPs() | ASPAs() | RouterKeyEvent():
+                self._stage(event)
             case FullSet():
                 self._begin_full_set()
             case SessionState():
                 self._state(event, now)
             case Failure(kind, why):
                 self._fault = kind, why
-            case Ended(kind, why, again):
-                self._end(now, kind, why, again=again)
+            case Ended():
+                self._end(now, event)
             case Heard():
                 self._heard(True)
+
+    def _stage(self, event: VRPs | ASPAs | RouterKeyEvent) -> None:
+        self._staged = True
+        match event:
+            case VRPs(records):
+                self._owner.listener.staged(self.socket, records)
+            case ASPAs(held):
+                self.socket.write(aspas=aspas.count(held))
+                self._owner.listener.aspas(self.socket, held)
+            case RouterKeyEvent(asn, ski, spki, announce):
+                self._owner.listener.router_key(self.socket, asn, ski, spki, announce)
 
     def _heard(self, heard: bool) -> None:
         if heard and not self.socket.has_received_pdus:
@@ -351,13 +386,19 @@ class Cache:
             self._fresh = True
             self._owner.listener.discarded(self.socket)
 
-    def _end(self, now: float, kind: Fault, why: str, *, again: bool) -> None:
-        if again:
-            log.info("cache %s: %s", self.socket, why)
+    def _end(self, now: float, event: Ended) -> None:
+        if event.again:
+            if event.kind is Fault.OLD_DRAFT:
+                self._note(event.kind, event.why)
+            else:
+                log.info("cache %s: %s", self.socket, event.why)
             self._close()
             self._open(now)
-        else:
-            self._replace(now, kind, why)
+            return
+        self._close()
+        if event.drop:
+            self._drop_data()
+        self._retry(now, event.kind, event.why, event.wait)
 
     def _state(self, frame: SessionState, now: float) -> None:
         try:
@@ -420,6 +461,11 @@ class Cache:
         self._sync_ends = None
         self._expires_at = now + socket.expire_interval
         self._stale_at = now + STALE_PART * socket.expire_interval
+        if frame.version >= ASPA_VERSION:
+            self._aspas_expire_at = self._expires_at
+        elif self._aspas_expire_at is not None and not self._resume.aspas:
+            self._aspas_expire_at = None
+        self._show_aspas(now)
         wall = int(self._wall())
         socket.write(
             error=None,

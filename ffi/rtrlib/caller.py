@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from rtrlib import aspas
+from rtrlib.aspas import ASPA
 from rtrlib.changes import net
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
 from rtrlib.records import PFXRecord, SPKIRecord, records_of
@@ -19,7 +21,7 @@ from rtrlib.rtr_socket import RTRSocket
 from rtrlib.user_functions import Raised, fitted
 from rtrlib.vrp_set import LITTLE
 
-__all__ = ["Callbacks", "Caller", "PFXCallback", "SPKICallback", "StatusCallback"]
+__all__ = ["ASPACallback", "Callbacks", "Caller", "PFXCallback", "SPKICallback", "StatusCallback"]
 
 LIMIT: Final = 64 << 20
 """Bytes of changes (2.8 million VRPs) that may wait for the callbacks; then the manager waits, too."""
@@ -30,6 +32,7 @@ StatusCallback: TypeAlias = (
 )
 PFXCallback: TypeAlias = "Callable[[PFXRecord, bool, Any], object] | Callable[[PFXRecord, bool], object]"
 SPKICallback: TypeAlias = "Callable[[SPKIRecord, bool, Any], object] | Callable[[SPKIRecord, bool], object]"
+ASPACallback: TypeAlias = "Callable[[ASPA, bool, Any], object] | Callable[[ASPA, bool], object]"
 
 
 class Callbacks:
@@ -46,10 +49,13 @@ class Callbacks:
         pfx_update_data: Any = None,
         spki_update: SPKICallback | None = None,
         spki_update_data: Any = None,
+        aspa_update: ASPACallback | None = None,
+        aspa_update_data: Any = None,
     ) -> None:
         self.status = fitted("status_callback", status, status_data, 4)
         self.pfx_update = fitted("pfx_update_callback", pfx_update, pfx_update_data, 3)
         self.spki_update = fitted("spki_update_callback", spki_update, spki_update_data, 3)
+        self.aspa_update = fitted("aspa_update_callback", aspa_update, aspa_update_data, 3)
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,13 @@ class _VRPs:
 
     packed: bytes
     source: RTRSocket | None
+
+
+@dataclass(frozen=True)
+class _ASPAs:
+    """Changed ASPAs."""
+
+    packed: bytes
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ class Caller:
         self._kept_elsewhere = weakref.ref(callbacks)
         self._moved = threading.Condition()
         self._raised = Raised()
-        self._waiting: deque[_VRPs | _Call | Callable[[], object]] = deque()
+        self._waiting: deque[_VRPs | _ASPAs | _Call | Callable[[], object]] = deque()
         self._size = 0
         self._calling = False
         self._thread: threading.Thread | None = None
@@ -103,6 +116,12 @@ class Caller:
             with self._moved:
                 self._moved.wait_for(lambda: self._size < LIMIT or not self._bounded)
                 self._append(_VRPs(packed, source))
+
+    def aspas(self, changes: bytes) -> None:
+        """Tell changed ASPAs (rtrlib.aspas)."""
+        if changes and self._callbacks.aspa_update is not None:
+            with self._moved:
+                self._append(_ASPAs(changes))
 
     def router_key(self, record: SPKIRecord, *, added: bool) -> None:
         """Tell a router key that came or went."""
@@ -169,7 +188,7 @@ class Caller:
             with self._moved:
                 self._append(_Call(name, function, arguments))
 
-    def _append(self, item: _VRPs | _Call | Callable[[], object]) -> None:
+    def _append(self, item: _VRPs | _ASPAs | _Call | Callable[[], object]) -> None:
         self._waiting.append(item)
         if isinstance(item, _VRPs):
             self._size += len(item.packed)
@@ -194,6 +213,8 @@ class Caller:
                     self._size -= len(item.packed)
             if isinstance(item, _VRPs):
                 self._tell(item)
+            elif isinstance(item, _ASPAs):
+                self._tell_aspas(item)
             elif isinstance(item, _Call):
                 self._guarded(item.name, item.function, *item.arguments)
             else:
@@ -206,6 +227,13 @@ class Caller:
             return
         for record, added in records_of(vrps.packed, vrps.source):
             self._guarded("pfx_update_callback", function, record, added)
+
+    def _tell_aspas(self, item: _ASPAs) -> None:
+        function = self._callbacks.aspa_update
+        if function is None:  # its owner is gone
+            return
+        for record in aspas.records(item.packed):
+            self._guarded("aspa_update_callback", function, record, bool(record.providers))
 
     def _guarded(self, name: str, function: Callable[..., object], *arguments: object) -> None:
         try:

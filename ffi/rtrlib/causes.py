@@ -22,6 +22,8 @@ __all__ = ["NOT_STARTED", "STARVED", "fault_of"]
 FRAME: Final = struct.Struct("=IiI8s")
 """`struct frame_fault` of queue.h; an Error Report may follow it."""
 
+LIBRTR_NEWEST: Final = 1
+"""The newest version of RTR that librtr speaks."""
 CONTRADICTIONS: Final[Mapping[int, str]] = {
     ErrorCode.WITHDRAWAL_OF_UNKNOWN: "withdrew what it had not announced",
     ErrorCode.DUPLICATE_ANNOUNCEMENT: "announced twice",
@@ -81,7 +83,7 @@ def _refused(head: bytes, report: bytes) -> tuple[Fault, str]:
 
 def _wrong(code: int, version: int, number: int, _session: int, length: int) -> str:
     """Say what is wrong with a PDU of this header."""
-    if plainly := wrong(version, number, length):
+    if plainly := wrong(version, number, length, LIBRTR_NEWEST):
         return plainly[1]
     name = PDU_NAMES[number]
     if code == ErrorCode.CORRUPT_DATA and number in {PDUType.CACHE_RESPONSE, PDUType.END_OF_DATA}:

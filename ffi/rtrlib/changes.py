@@ -1,4 +1,4 @@
-"""Changes of VRPs, router keys and states for `async for`, coalesced for a slow reader."""
+"""Changes of VRPs, router keys, ASPAs and states for `async for`, coalesced for a slow reader."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, Self, TypeAlias
 
+from rtrlib import aspas
+from rtrlib.aspas import ASPA
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
 from rtrlib.records import PFXRecord, SPKIRecord, records_in, records_of
 from rtrlib.rtr_socket import RTRSocket
@@ -16,6 +18,7 @@ from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import LITTLE
 
 __all__ = [
+    "ASPAChange",
     "Backlog",
     "Change",
     "Changes",
@@ -48,6 +51,13 @@ class RouterKeyChange(NamedTuple):
     added: bool
 
 
+class ASPAChange(NamedTuple):
+    """A customer AS has this list of providers from now on (`added`), or none any more: then it is empty."""
+
+    record: ASPA
+    added: bool
+
+
 class StatusChange(NamedTuple):
     """The state of a cache or of its group changed. All three are pictures of that moment."""
 
@@ -77,13 +87,14 @@ class Records(Collection[PFXRecord]):
 
 
 class Snapshot(NamedTuple):
-    """What is in force at one moment: PFXRecords and SPKIRecords, in no order."""
+    """What is in force at one moment: PFXRecords and SPKIRecords, in no order, and ASPAs."""
 
     records: Collection[PFXRecord]
     router_keys: Collection[SPKIRecord]
+    aspas: Collection[ASPA] = ()
 
 
-Change: TypeAlias = VRPChange | RouterKeyChange | StatusChange
+Change: TypeAlias = VRPChange | RouterKeyChange | ASPAChange | StatusChange
 
 
 def net(chunks: Iterable[bytes | memoryview]) -> bytes:
@@ -171,16 +182,21 @@ class Reader:
         self._lock = threading.Lock()
         self._vrps = Backlog()
         self._keys: dict[tuple[int, bytes, bytes], RouterKeyChange] = {}
+        self._aspas: dict[int, ASPAChange] = {}
         self._states: dict[tuple[int, int], StatusChange] = {}
         self._ended = False
         self._taken: Iterator[tuple[PFXRecord, bool]] = iter(())
 
     def begin(
-        self, slices: Sequence[bytes], sources: Mapping[int, RTRSocket | None], keys: Collection[SPKIRecord]
+        self,
+        slices: Sequence[bytes],
+        sources: Mapping[int, RTRSocket | None],
+        keys: Collection[SPKIRecord],
+        known_aspas: Collection[ASPA],
     ) -> None:
-        """Tell all that is in force: VRPs, packed, and router keys."""
+        """Tell all that is in force: VRPs, packed, router keys and ASPAs."""
         with self._lock:
-            self._first = Snapshot(Records(slices, sources), keys)
+            self._first = Snapshot(Records(slices, sources), keys, known_aspas)
             self._waits = False
         self._wake()
 
@@ -202,6 +218,15 @@ class Reader:
             if self._keys.pop(key, change).added is change.added:
                 self._keys[key] = change
         self._wake()
+
+    def aspas(self, changes: bytes) -> None:
+        """Tell changed ASPAs (rtrlib.aspas): of each customer the last word counts."""
+        if changes:
+            with self._lock:
+                for record in aspas.records(changes):
+                    self._aspas.pop(record.customer, None)
+                    self._aspas[record.customer] = ASPAChange(record, bool(record.providers))
+            self._wake()
 
     def status(self, change: StatusChange) -> None:
         """Tell a state."""
@@ -255,6 +280,8 @@ class Reader:
             return packed, None
         for key in self._keys:
             return b"", self._keys.pop(key)
+        for customer in self._aspas:
+            return b"", self._aspas.pop(customer)
         for cache in self._states:
             return b"", self._states.pop(cache)
         return b"", None

@@ -69,6 +69,10 @@ class Dispatcher:
         self._watched: dict[int, Cache] = {}
         self._turn = 0
 
+    def configured(self) -> Sequence[CacheGroup]:
+        """Return the groups as they were given last."""
+        return self._given
+
     def groups(self) -> list[ManagerGroup]:
         """Return the groups as they are now, most preferred first."""
         return list(self._groups)

@@ -12,9 +12,12 @@ import select
 import threading
 import weakref
 from collections import deque
+from functools import reduce
 from typing import Final
 
-from rtrlib import forks
+from rtrlib import aspas, forks
+from rtrlib.aspa_sources import ASPASources
+from rtrlib.aspas import ASPA
 from rtrlib.caller import Caller
 from rtrlib.changes import Reader, RouterKeyChange, StatusChange
 from rtrlib.dispatcher import Dispatcher
@@ -44,6 +47,8 @@ class Driver:
         """`readers`: who else hears of changes. `previous`: the life before this one, which may be ending still."""
         self.table = VRPTable()
         self._keys = RouterKeys()
+        self._aspas = ASPASources()
+        self._aspas_in_force = b""
         self._dispatcher = dispatcher
         self._caller = caller
         self._readers = readers
@@ -112,6 +117,10 @@ class Driver:
         """Give the router keys in force."""
         return self._keys.in_force()
 
+    def known_aspas(self) -> list[ASPA]:
+        """Give the ASPAs in force."""
+        return list(aspas.records(self._aspas_in_force))
+
     def wait_for_sync(self, timeout: float | None) -> None:
         """Return when `is_synced`. SyncTimeout after `timeout` seconds, or when it is stopped."""
         with self._moved:
@@ -168,7 +177,8 @@ class Driver:
         """Tell new readers all that is in force."""
         while self._new:
             reader = self._new.popleft()
-            reader.begin(list(self.table.listed().slices(SLICE)), self.table.sources(), self._keys.in_force())
+            slices, keys = list(self.table.listed().slices(SLICE)), self._keys.in_force()
+            reader.begin(slices, self.table.sources(), keys, self.known_aspas())
             self._readers.add(reader)
 
     def _end(self) -> None:
@@ -184,6 +194,8 @@ class Driver:
         self._caller.withdraw(self.table.clear(), self._cause)
         for record, _ in self._keys.clear():
             self._caller.router_key(record, added=False)
+        self._aspas.clear()
+        self._caller.aspas(self._settle_aspas())
         for group in open_groups:
             self._tell_status(group, group.sockets[0])
         self._welcome()
@@ -227,23 +239,27 @@ class Driver:
         """See VRPListener."""
         self._cause = cache
         self._held.add(cache.index)
+        self._aspas.commit(cache.index)
         self._tell(self.table.commit(cache.index, full=full), self._keys.commit(cache.index, full=full))
 
     def discarded(self, cache: RTRSocket) -> None:
         """See VRPListener."""
         self.table.discard(cache.index)
         self._keys.discard(cache.index)
+        self._aspas.discard(cache.index)
 
     def expired(self, cache: RTRSocket) -> None:
         """See VRPListener."""
         self._cause = cache
         self._held.discard(cache.index)
+        self._aspas.drop(cache.index)
         self._tell(self.table.drop(cache.index), self._keys.drop(cache.index))
 
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """See VRPListener."""
         self._active = caches
         by_index = {cache.index: cache for cache in caches}
+        self._aspas.activate(by_index)
         self._tell(self.table.activate(by_index), self._keys.activate(by_index))
 
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
@@ -256,14 +272,33 @@ class Driver:
         """See VRPListener."""
         self._keys.stage(cache.index, (asn, ski, spki), announce=announce)
 
+    def aspas(self, cache: RTRSocket, held: bytes) -> None:
+        """See VRPListener."""
+        self._aspas.stage(cache.index, held)
+
+    def aspas_expired(self, cache: RTRSocket) -> None:
+        """See VRPListener."""
+        self._cause = cache
+        self._aspas.drop(cache.index)
+        self._tell([], [])
+
+    def _settle_aspas(self) -> bytes:
+        """Put into force what counts now; give what changed."""
+        before = self._aspas_in_force
+        self._aspas_in_force = reduce(aspas.union, self._aspas.counting().values(), b"")
+        return aspas.changes(before, self._aspas_in_force)
+
     def _tell(self, changes: list[bytes], keys: list[tuple[SPKIRecord, bool]]) -> None:
+        changed_aspas = self._settle_aspas()
         self._caller.vrps(changes, self._cause)
         for record, added in keys:
             self._caller.router_key(record, added=added)
+        self._caller.aspas(changed_aspas)
         for reader in list(self._readers):
             reader.vrps(changes)
             for record, added in keys:
                 reader.router_key(RouterKeyChange(record, added))
+            reader.aspas(changed_aspas)
         self._settle()
 
     def _tell_status(self, group: ManagerGroup, socket: RTRSocket) -> None:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from rtrlib.link import Link, Resume
 from rtrlib.native_link import NativeLink
+from rtrlib.rtr_pdus import MAX_VERSION
 from rtrlib.servers import CacheGroup, Engine, Intervals, Server, SSHServer
 
 __all__ = ["Engines"]
@@ -21,12 +22,12 @@ Connect: TypeAlias = Callable[[Server, Intervals, Resume], Link]
 class Engines:
     """Makes the links of one manager."""
 
-    def __init__(self, default: Engine, memory: int, *, isolated: bool) -> None:
+    def __init__(self, default: Engine, memory: int, *, isolated: bool, max_version: int = MAX_VERSION) -> None:
         """`default`: of the servers that do not say; `memory`: bytes that a cache may take. See RTRManager."""
         self._default = default
         self._isolated = isolated
         self._memory = memory
-        self._native: Connect = partial(NativeLink, memory=memory)
+        self._native: Connect = partial(NativeLink, memory=memory, max_version=max_version)
         self._librtr: Connect | None = None
 
     def load(self, groups: Iterable[CacheGroup]) -> None:
@@ -38,6 +39,10 @@ class Engines:
     def connect(self, server: Server, intervals: Intervals, resume: Resume) -> Link:
         """Make a link. LinkEnded."""
         return self._of(server)(server, intervals, resume)
+
+    def knows_aspas(self, groups: Iterable[CacheGroup]) -> bool:
+        """Tell whether any of these groups' caches can be asked for ASPAs: librtr knows none."""
+        return any(self._of(server) is self._native for group in groups for server in group.servers)
 
     def _of(self, server: Server) -> Connect:
         wanted = "native" if server.beyond_librtr() else server.engine or self._default

@@ -30,6 +30,8 @@ class Fault(enum.StrEnum):
     """A sync took too long, or more memory than it may."""
     STALE = "stale"
     """No complete sync for most of the expire interval, or for all of it."""
+    OLD_DRAFT = "old-draft"
+    """The cache speaks version 2 as an old draft has it: version 1 is spoken with it instead."""
     PROCESS = "process"
     """The cache's process died, hung, or made no sense."""
 

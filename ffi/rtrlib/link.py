@@ -6,7 +6,7 @@ Three kinds: `ProcessLink` (librtr in a child process), `ThreadLink` (librtr's t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from rtrlib.faults import Fault, FaultError
@@ -14,6 +14,7 @@ from rtrlib.rtr_pdus import MAX_VERSION
 
 __all__ = [
     "MEMORY_LIMIT",
+    "ASPAs",
     "Alive",
     "Ended",
     "Event",
@@ -53,6 +54,12 @@ class RouterKeyEvent(NamedTuple):
     announce: bool
 
 
+class ASPAs(NamedTuple):
+    """All ASPAs that the cache has, from the End of Data on that follows (RTR version 2), as a set of rtrlib.aspas."""
+
+    held: bytes
+
+
 class FullSet(NamedTuple):
     """What follows, up to End of Data, is all that the cache has."""
 
@@ -85,7 +92,11 @@ class Ended(NamedTuple):
     kind: Fault
     why: str
     again: bool = False
-    """It is no fault: another link, at once, does better."""
+    """Another link, at once, does better; it is no fault, unless the kind is one that is counted (OLD_DRAFT)."""
+    drop: bool = False
+    """The cache wants all that it said dropped."""
+    wait: float = 0.0
+    """Seconds, at least, to the next attempt."""
 
 
 class Alive(NamedTuple):
@@ -96,24 +107,47 @@ class Heard(NamedTuple):
     """The cache has sent something on this connection."""
 
 
-Event: TypeAlias = VRPs | RouterKeyEvent | FullSet | SessionState | Failure | Ended | Alive | Heard
+Event: TypeAlias = VRPs | ASPAs | RouterKeyEvent | FullSet | SessionState | Failure | Ended | Alive | Heard
 
 
 @dataclass
 class Resume:
     """What the sessions with a cache leave to the next one (RFC 8210 sections 5.1 and 7). Links read and write it."""
 
+    max_version: int = MAX_VERSION
+    """The newest version to speak."""
     version: int = MAX_VERSION
     """The version to begin with."""
     version_until: float = 0.0
     """Until when a lower one is kept, by the caller's clock."""
+    misled: bool = False
+    """It is kept since the cache speaks the newer one as it should not, also when a session went well meanwhile."""
+    refused: set[int] = field(default_factory=set)
+    """Versions that the cache refused since it agreed to one."""
     session_id: int | None = None
     """None: begin with a Reset Query."""
     serial: int = 0
+    session_version: int = MAX_VERSION
+    """Of the session: in another one there is none yet, whatever its number (draft-ietf-sidrops-8210bis section 7)."""
+    aspas: bytes = b""
+    """The set (rtrlib.aspas) that the cache has, by what it said last in a version that has ASPAs."""
 
     def forget(self) -> None:
         """Begin the next session with a Reset Query."""
         self.session_id = None
+
+    def known(self, version: int) -> int | None:
+        """Give the session that can be taken up in a version."""
+        return self.session_id if self.session_version == version else None
+
+    def begin_with(self, version: int, until: float) -> None:
+        """Begin with this version until then."""
+        self.version, self.version_until = version, until
+
+    def try_newest(self) -> None:
+        """Begin the next session with the newest version, unless that misled us."""
+        if not self.misled:
+            self.version_until = 0.0
 
 
 class Link(Protocol):

@@ -1,4 +1,4 @@
-"""What is told of the VRPs and router keys of caches (RFC 8210), and when."""
+"""What is told of the VRPs, router keys and ASPAs of caches (RFC 8210), and when."""
 
 from __future__ import annotations
 
@@ -45,6 +45,15 @@ class VRPListener(Protocol):
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None:
         """Keep or remove a BGPsec router key (RFC 8210 section 5.10); in force or void as the VRPs are."""
 
+    def aspas(self, cache: RTRSocket, held: bytes) -> None:
+        """Take all ASPAs that the cache has, as a set of rtrlib.aspas: in force from its next commit on, which follows.
+
+        A commit without such a set before it leaves the cache's ASPAs as they were.
+        """
+
+    def aspas_expired(self, cache: RTRSocket) -> None:
+        """Drop the ASPAs of a cache whose VRPs still count: it speaks an older version of RTR, which has none."""
+
 
 class _Nobody:
     """Takes everything and does nothing."""
@@ -52,7 +61,7 @@ class _Nobody:
     def _ignore(self, *_: object, **__: object) -> None:
         pass
 
-    staged = committed = discarded = expired = active = changed = router_key = _ignore
+    staged = committed = discarded = expired = active = changed = router_key = aspas = aspas_expired = _ignore
 
 
 NOBODY: Final = _Nobody()

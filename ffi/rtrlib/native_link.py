@@ -18,6 +18,7 @@ from rtrlib.faults import Fault, FaultError, ended, unreachable, unresolved
 from rtrlib.link import Ended, Event, LinkEnded, Resume
 from rtrlib.native_session import NativeSession
 from rtrlib.preparation import Needs, Preparation, addresses_of
+from rtrlib.rtr_pdus import MAX_VERSION
 from rtrlib.servers import Intervals, Server, SSHServer, TCPServer, TLSServer, is_address
 from rtrlib.ssh import SSHKeys, SSHProcess
 from rtrlib.tcp_auth import Signature, sign, why_not
@@ -92,8 +93,14 @@ class NativeLink:
     resumes = True
     pid: int | None = None
 
-    def __init__(self, server: Server, intervals: Intervals, resume: Resume, memory: int) -> None:
-        """`memory`: octets that the cache's VRPs may take. LinkEnded: no descriptor, or no thread."""
+    def __init__(
+        self, server: Server, intervals: Intervals, resume: Resume, memory: int, max_version: int = MAX_VERSION
+    ) -> None:
+        """`memory`: octets that the cache's VRPs may take; `max_version`: of a server that does not say.
+
+        LinkEnded: no descriptor, or no thread.
+        """
+        resume.max_version = max_version if server.max_version is None else server.max_version
         self._server = server
         self._intervals = intervals
         self._resume = resume

@@ -1,4 +1,4 @@
-"""One RTR session as a router has it (RFC 8210, RFC 6810), as a state machine without a socket and a clock.
+"""One RTR session as a router has it (RFC 8210, 6810, and 8210bis), as a state machine without a socket and a clock.
 
 `NativeLink` brings octets and the time, and takes events and the octets to send. A session is one connection.
 What the next one may take up (session ID, serial, version) is in `Resume`. Whatever ends a session is its last event.
@@ -11,9 +11,27 @@ import struct
 from typing import Final
 
 from _rov import ffi, lib
+from rtrlib.aspa_answer import (
+    MOST_WORDS,
+    ASPAAnswer,
+    TooManyASPAsError,
+    UnknownASPAError,
+    is_of_draft_10,
+    wrong_list,
+)
 from rtrlib.faults import Fault
-from rtrlib.link import Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
-from rtrlib.rtr_pdus import HEADER, MAX_VERSION, PDU_NAMES, ErrorCode, Header, PDUType, inside_report, reported, wrong
+from rtrlib.link import ASPAs, Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
+from rtrlib.rtr_pdus import (
+    ASPA_VERSION,
+    HEADER,
+    PDU_NAMES,
+    ErrorCode,
+    Header,
+    PDUType,
+    inside_report,
+    reported,
+    wrong,
+)
 from rtrlib.rtr_socket import RTRSocketState
 from rtrlib.servers import EXPIRE_RANGE, REFRESH_RANGE, RETRY_RANGE, Intervals
 
@@ -29,7 +47,10 @@ SILENCE: Final = 60.0
 NOTIFY_GAP: Final = 0.02
 """Seconds from one query to the next one that a Serial Notify asks for: a flood of them is one query in that time."""
 LOWER_VERSION_FOR: Final = 86400.0
-"""Seconds after which a cache that wanted a lower version is tried with the newest one again."""
+"""Seconds after which a cache that wanted a lower version, without End of Data since, is tried with the newest again;
+and one that misled us in that."""
+WORDS_OF_VRP: Final = 4
+"""Words of ASPAs that a cache may send in place of a VRP."""
 MOST_REPORTED: Final = 512
 """Octets of a wrong PDU that go back in an Error Report."""
 NO_DATA_FIRST: Final = 1.0
@@ -58,10 +79,11 @@ class _Phase(enum.Enum):
 class _Wrong(Exception):  # noqa: N818 - it never leaves this module
     """A PDU ends the session: an error code for the cache, and a sentence for people."""
 
-    def __init__(self, code: int, why: str, kind: Fault = Fault.PROTOCOL) -> None:
+    def __init__(self, code: int, why: str, kind: Fault = Fault.PROTOCOL, *, again: bool = False) -> None:
         super().__init__(why)
         self.code = code
         self.kind = kind
+        self.again = again
 
 
 class NativeSession:
@@ -70,7 +92,7 @@ class NativeSession:
     def __init__(self, resume: Resume, intervals: Intervals, most: int, now: float) -> None:
         """Begin with a query. `most`: VRPs that one answer may have."""
         if now >= resume.version_until:
-            resume.version = MAX_VERSION
+            resume.version, resume.misled = resume.max_version, False
         self.version = resume.version
         """In use, or asked for until the cache has answered."""
         self._resume = resume
@@ -79,10 +101,14 @@ class NativeSession:
         self._phase = _Phase.ANSWER
         self._intervals = intervals
         self._refresh, self._retry, self._expire = intervals.refresh, intervals.retry, intervals.expire
+        self._session_id: int | None = None
+        """Of the session that the query is about, or its answer."""
         self._full = False
         """The answer that is on its way is a full set."""
         self._count = 0
         """VRPs of that answer."""
+        self._aspas: ASPAAnswer | None = None
+        """ASPAs of that answer, if its version has them."""
         self._notified: int | None = None
         """The serial of the last Serial Notify since the query."""
         self._has_data = False
@@ -133,7 +159,7 @@ class NativeSession:
         try:
             self._octets = data[self._pdus(data, now) :]
         except _Wrong as error:
-            self._end(error.kind, str(error))
+            self._end(error.kind, str(error), again=error.again)
         return self._take_events()
 
     def tick(self, now: float) -> list[Event]:
@@ -153,7 +179,7 @@ class NativeSession:
         at = 0
         while self._phase is not _Phase.NOTHING:
             if self._phase is _Phase.END_OF_DATA:
-                at = self._prefixes(data, at)
+                at = self._payload(data, at)
             if len(data) - at < HEADER.size:
                 break
             header = Header._make(HEADER.unpack_from(data, at))
@@ -163,6 +189,21 @@ class NativeSession:
             self._handle(header, data[at : at + size], now)
             at += size
         return at
+
+    def _payload(self, data: bytes, at: int) -> int:
+        """Take the prefix and ASPA PDUs that come next; gives where they end."""
+        at = self._prefixes(data, at)
+        while self._aspas is not None and (after := self._take_aspas(self._aspas, data, at)) != at:
+            at = self._prefixes(data, after)
+        return at
+
+    def _take_aspas(self, answer: ASPAAnswer, data: bytes, at: int) -> int:
+        try:
+            return at + answer.take(ffi.from_buffer(data) + at, len(data) - at, self.version)
+        except UnknownASPAError as error:
+            raise self._unknown(error.customer) from None
+        except TooManyASPAsError:
+            raise self._too_many() from None
 
     def _prefixes(self, data: bytes, at: int) -> int:
         """Take the run of prefix PDUs that begins here; gives where it ends."""
@@ -190,7 +231,7 @@ class NativeSession:
                 ErrorCode.UNEXPECTED_VERSION, pdu,
                 f"the cache sent a PDU of version {version} in a session of version {self.version}",
             )  # fmt: skip
-        if plainly := wrong(version, header.type, header.length):
+        if plainly := wrong(version, header.type, header.length, self._resume.max_version):
             code, why = plainly
             raise self._refuse(code, pdu, why)
         if version > self.version:
@@ -221,12 +262,21 @@ class NativeSession:
             case PDUType.END_OF_DATA, _Phase.END_OF_DATA:
                 self._end_of_data(header, pdu, now)
             case _:
-                name = PDU_NAMES[header.type]
-                where = "between a Cache Response and its End of Data" if self._phase is _Phase.END_OF_DATA else "here"
-                raise self._refuse(
-                    ErrorCode.CORRUPT_DATA if self._is_of_a_cache(header.type) else ErrorCode.INVALID_REQUEST, pdu,
-                    f"the cache sent a PDU that is wrong or out of place: {name} {where}",
-                )  # fmt: skip
+                raise self._unfit(header, pdu, now)
+
+    def _unfit(self, header: Header, pdu: bytes, now: float) -> _Wrong:
+        """Give what ends a session for a PDU that is wrong or out of place."""
+        answer = self._phase is _Phase.END_OF_DATA
+        if answer and header.type == PDUType.ASPA:
+            return self._wrong_aspa(header, pdu, now)
+        name = PDU_NAMES[header.type]
+        if answer and header.type in {PDUType.IPV4_PREFIX, PDUType.IPV6_PREFIX}:
+            code, why = ErrorCode.CORRUPT_DATA, f"the cache sent an {name} with bits beyond the prefix length"
+        else:
+            where = "between a Cache Response and its End of Data" if answer else "here"
+            code = ErrorCode.CORRUPT_DATA if self._is_of_a_cache(header.type) else ErrorCode.INVALID_REQUEST
+            why = f"the cache sent a PDU that is wrong or out of place: {name} {where}"
+        return self._refuse(code, pdu, why)
 
     @staticmethod
     def _is_of_a_cache(number: int) -> bool:
@@ -235,9 +285,10 @@ class NativeSession:
     def _agree(self, header: Header, pdu: bytes) -> None:
         """Take the version of the first answer (RFC 8210 section 7)."""
         self._agreed = True
+        self._resume.refused.clear()
         if header.version < self.version:
             self.version = header.version
-            if self._resume.session_id is not None and not self._full:
+            if not self._full:
                 self._resume.forget()
                 raise self._refuse(
                     ErrorCode.CORRUPT_DATA, pdu,
@@ -257,16 +308,20 @@ class NativeSession:
 
     def _begin_answer(self, header: Header, pdu: bytes) -> None:
         if self._full:
-            self._resume.session_id = header.session_id
+            self._session_id = header.session_id
+            self._resume.forget()  # what is half a full set can't be added to
             self._events.append(FullSet())
         else:
             self._same_session(header, pdu)
         self._phase = _Phase.END_OF_DATA
         self._count = 0
+        if self.version >= ASPA_VERSION:
+            held = b"" if self._full else self._resume.aspas
+            self._aspas = ASPAAnswer(held, min(MOST_WORDS, WORDS_OF_VRP * self._most))
 
     def _same_session(self, header: Header, pdu: bytes) -> None:
         """_Wrong: the cache has another session than the one that we know (RFC 8210 section 5.1)."""
-        known = self._resume.session_id
+        known = self._session_id
         if known is not None and header.session_id != known:
             self._resume.forget()
             raise self._refuse(
@@ -284,6 +339,10 @@ class NativeSession:
 
     def _end_of_data(self, header: Header, pdu: bytes, now: float) -> None:
         self._same_session(header, pdu)
+        if self._aspas is not None:
+            self._settle_aspas(self._aspas)
+        self._resume.session_id, self._resume.session_version = self._session_id, self.version
+        self._resume.try_newest()
         self._resume.serial = _WORD.unpack_from(pdu, HEADER.size)[0]
         if self.version > 0 and self._intervals.follow_cache:
             refresh, retry, expire = _INTERVALS.unpack_from(pdu, HEADER.size + _WORD.size)
@@ -295,6 +354,44 @@ class NativeSession:
         news = self._notified is not None and self._notified != self._resume.serial
         self._due = now + (NOTIFY_GAP if news else self._refresh)
         self._tell(RTRSocketState.ESTABLISHED)
+
+    def _settle_aspas(self, answer: ASPAAnswer) -> None:
+        """Tell what the cache's ASPAs are now, if that is news."""
+        try:
+            held = answer.settled()
+        except UnknownASPAError as error:
+            raise self._unknown(error.customer) from None
+        except TooManyASPAsError:
+            raise self._too_many() from None
+        self._aspas = None
+        if self._full or held != self._resume.aspas:
+            self._resume.aspas = held
+            self._events.append(ASPAs(held))
+
+    def _wrong_aspa(self, header: Header, pdu: bytes, now: float) -> _Wrong:
+        """Give what ends a session for an ASPA PDU that can't be used."""
+        announce = bool(header.session_id >> 8 & 1)
+        if is_of_draft_10(pdu):
+            self._resume.forget()
+            self._resume.begin_with(ASPA_VERSION - 1, now + LOWER_VERSION_FOR)
+            self._resume.misled = True
+            why = (
+                "the cache accepts version 2 of RTR, but sends the ASPA PDU of draft-ietf-sidrops-8210bis-10, as"
+                " StayRTR before 0.6 does: version 1 is spoken with it for a day"
+            )
+            self._refuse(ErrorCode.CORRUPT_DATA, pdu, why)
+            return _Wrong(ErrorCode.CORRUPT_DATA, why, Fault.OLD_DRAFT, again=True)
+        code = ErrorCode.ASPA_PROVIDER_LIST if announce else ErrorCode.CORRUPT_DATA
+        why = wrong_list(pdu, announce=announce) or "an ASPA that can't be used"
+        return self._refuse(code, pdu, f"the cache sent a PDU that is wrong: {why}")
+
+    def _unknown(self, customer: int) -> _Wrong:
+        pdu = HEADER.pack(self.version, PDUType.ASPA, 0, HEADER.size + _WORD.size) + _WORD.pack(customer)
+        why = f"the cache withdraws the ASPA of AS{customer}, of which it has announced none"
+        return self._refuse(ErrorCode.WITHDRAWAL_OF_UNKNOWN, pdu, why)
+
+    def _too_many(self) -> _Wrong:
+        return _Wrong(ErrorCode.INTERNAL_ERROR, "the cache sends more ASPAs than there is memory for", Fault.ENDLESS)
 
     def broke(self) -> None:
         """Take note that the connection is gone: a cache that answers a Serial Query so gets no second one."""
@@ -316,27 +413,38 @@ class NativeSession:
             self._wait = min(2 * self._wait, float(self._retry))
         elif code == ErrorCode.UNSUPPORTED_VERSION and not self._agreed:
             self._renegotiate(header, pdu, now)
+        elif header.version >= ASPA_VERSION and code in {ErrorCode.CACHE_RESTART, ErrorCode.CACHE_SHUTDOWN}:
+            self._leave(code, pdu)
         elif resuming and not self._agreed and code in {ErrorCode.CORRUPT_DATA, ErrorCode.INVALID_REQUEST}:
             self._end(Fault.REFUSED, f"it does not know our session any more ({reported(pdu)})", again=True)
         else:
             self._end(Fault.REFUSED, reported(pdu))
 
+    def _leave(self, code: int, pdu: bytes) -> None:
+        """End it since the cache goes away: for a while, or for good, with its data (8210bis sections 8.5 and 8.6)."""
+        drop = code == ErrorCode.CACHE_SHUTDOWN
+        self._phase = _Phase.NOTHING
+        wait = float(self._intervals.retry if drop else self._retry)
+        self._events.append(Ended(Fault.REFUSED, reported(pdu), drop=drop, wait=wait))
+
     def _renegotiate(self, header: Header, pdu: bytes, now: float) -> None:
-        """End it for a lower version, if the cache speaks one (RFC 8210 section 7)."""
-        if header.version >= self.version:
-            spoken = f"it speaks version {header.version}, rtrlib speaks 0 to {MAX_VERSION}; {reported(pdu)}"
+        """End it for another version, if the cache speaks one that was not refused just now (RFC 8210 section 7)."""
+        resume, most = self._resume, self._resume.max_version
+        if header.version > most or header.version == self.version or header.version in resume.refused:
+            resume.refused.clear()
+            spoken = f"it speaks version {header.version}, rtrlib speaks 0 to {most}; {reported(pdu)}"
             self._end(Fault.REFUSED, f"the cache refuses version {self.version} of RTR: {spoken}")
             return
-        self._resume.version = header.version
-        self._resume.version_until = now + LOWER_VERSION_FOR
-        self._resume.forget()
+        resume.refused.add(self.version)
+        resume.begin_with(header.version, now + LOWER_VERSION_FOR)
         self._end(Fault.REFUSED, f"the cache wants version {header.version} of RTR", again=True)
 
     # -- what is sent and told
 
     def _ask(self, now: float) -> None:
-        known = self._resume.session_id
+        known = self._session_id = self._resume.known(self.version)
         self._full = known is None
+        self._aspas = None
         if known is None:
             self._out += HEADER.pack(self.version, PDUType.RESET_QUERY, 0, HEADER.size)
         else:
@@ -350,7 +458,7 @@ class NativeSession:
     def _tell(self, state: RTRSocketState, retry: int | None = None) -> None:
         self._events.append(
             SessionState(
-                state, self.version, self._resume.session_id or 0, self._resume.serial, self._refresh,
+                state, self.version, self._session_id or 0, self._resume.serial, self._refresh,
                 self._retry if retry is None else retry, self._expire, int(self._has_data),
             )
         )  # fmt: skip

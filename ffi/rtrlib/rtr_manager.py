@@ -1,4 +1,4 @@
-"""Groups of caches, used by preference: their VRPs, router keys and states."""
+"""Groups of caches, used by preference: their VRPs, router keys, ASPAs and states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any, Final, Literal, Self
 
 from rtrlib import forks
 from rtrlib.arguments import option_flag, option_function, option_number, option_seconds, wait_limit
-from rtrlib.caller import Callbacks, Caller, PFXCallback, SPKICallback, StatusCallback
+from rtrlib.aspas import ASPA
+from rtrlib.caller import ASPACallback, Callbacks, Caller, PFXCallback, SPKICallback, StatusCallback
 from rtrlib.changes import Changes, Reader, Subscription
 from rtrlib.dispatcher import Dispatcher
 from rtrlib.driver import Driver
@@ -23,8 +24,9 @@ from rtrlib.listener import VRPListener
 from rtrlib.lookups import Lookups
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.records import PFXRecord, SPKIRecord
+from rtrlib.rtr_pdus import MAX_VERSION
 from rtrlib.rtr_socket import RTRSocket
-from rtrlib.servers import CacheGroup, Engine, Intervals, TCPServer, check_engine, check_groups
+from rtrlib.servers import VERSION_RANGE, CacheGroup, Engine, Intervals, TCPServer, check_engine, check_groups
 from rtrlib.validation import PfxvState, Reason, ValidationResult
 from rtrlib.vrp_table import VRPTable
 
@@ -60,6 +62,9 @@ class RTRManager(Lookups):
         start_timeout: float = START_TIMEOUT,
         memory_limit: int = MEMORY_LIMIT,
         sync_timeout: float | None = 5,
+        max_version: int = MAX_VERSION,
+        aspa_update_callback: ASPACallback | None = None,
+        aspa_update_callback_data: Any = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -72,7 +77,9 @@ class RTRManager(Lookups):
         process for each cache that librtr speaks with, with `memory_limit` bytes of address space; else librtr's
         threads run in this process. With the native engine `memory_limit` bounds the VRPs that a cache may send.
         `start_timeout`: seconds that a group has before the next is started. `sync_timeout`: seconds that `with` and
-        `async with` wait; None: however long. `clock`: seconds that never go back; `wall`: seconds since 1970.
+        `async with` wait; None: however long. `max_version`: the newest version of RTR that the native engine speaks,
+        0..2, with a cache that does not say so itself; librtr speaks 1 and 0, and so has no ASPAs. `clock`: seconds
+        that never go back; `wall`: seconds since 1970.
         RTRInitError: what is wrong; OptionTypeError, which is one: of which type.
         """
         if groups is None:
@@ -90,8 +97,11 @@ class RTRManager(Lookups):
         option_function("wall", wall)
         self._sync_timeout = None if sync_timeout is None else option_seconds("sync_timeout", sync_timeout)
         check_engine(engine)
-        self._engines = Engines(engine, memory_limit, isolated=isolated)
+        max_version = option_number("max_version", max_version, VERSION_RANGE)
+        self._engines = Engines(engine, memory_limit, isolated=isolated, max_version=max_version)
         self._engines.load(groups)
+        if aspa_update_callback is not None:
+            self._check_aspas(groups)
         self._dispatcher = Dispatcher(groups, options, self._engines.connect, start_timeout, clock, wall=wall)
         self._lifecycle = threading.RLock()
         self._opened = False
@@ -110,6 +120,8 @@ class RTRManager(Lookups):
             pfx_update_callback_data,
             spki_update_callback,
             spki_update_callback_data,
+            aspa_update_callback,
+            aspa_update_callback_data,
         )
         self._caller = Caller(self._callbacks)
         self._finalizer: weakref.finalize[..., RTRManager] | None = None
@@ -196,7 +208,7 @@ class RTRManager(Lookups):
         await self._running().wait_synced(wait_limit(timeout))
 
     def changes(self) -> Changes:
-        """Give the changes from now on, for `async for`, until `stop`: VRPChange, RouterKeyChange, StatusChange.
+        """Give the changes from now on, for `async for`, until `stop`: VRPChange, or what else `Change` is.
 
         A slow reader is told what the changes amount to (rtrlib.changes). RuntimeError outside of an event loop.
         """
@@ -213,7 +225,7 @@ class RTRManager(Lookups):
         reader = Subscription()
         driver = self._driver
         if driver is None or not driver.introduce(reader):
-            reader.begin([], {}, [])
+            reader.begin([], {}, [], [])
             self._readers.add(reader)
         return reader
 
@@ -225,6 +237,20 @@ class RTRManager(Lookups):
     def _keys(self) -> list[SPKIRecord]:
         source = self._source()
         return [] if source is None else source.router_keys()
+
+    def aspas(self) -> list[ASPA]:
+        """Return the ASPAs in force, of the moment of this call, in the order of their customers' AS numbers.
+
+        RTRInitError: librtr speaks with all of the caches, and knows no ASPAs.
+        """
+        self._check_aspas(self._dispatcher.configured())
+        self._table()
+        source = self._source()
+        return [] if source is None else source.known_aspas()
+
+    def _check_aspas(self, groups: Iterable[CacheGroup]) -> None:
+        if not self._engines.knows_aspas(groups):
+            raise RTRInitError("librtr knows no ASPAs: they need engine='native'")
 
     def __bool__(self) -> bool:
         return True  # also when nothing is in force

@@ -1,5 +1,6 @@
 """The protocol data units of RTR (RFC 8210 section 5), and words for what is wrong with one that a cache sent.
 
+Those of version 2 are as draft-ietf-sidrops-8210bis-27 has them (ASPA: section 5.12).
 The octets are a stranger's: nothing in them is believed.
 """
 
@@ -11,6 +12,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 __all__ = [
+    "ASPA_VERSION",
     "HEADER",
     "LENGTHS",
     "MAX_VERSION",
@@ -25,8 +27,10 @@ __all__ = [
     "wrong",
 ]
 
-MAX_VERSION: Final = 1
-"""The newest protocol version that is spoken here (RFC 8210)."""
+MAX_VERSION: Final = 2
+"""The newest protocol version that is spoken here (draft-ietf-sidrops-8210bis)."""
+ASPA_VERSION: Final = 2
+"""The first one with ASPAs."""
 HEADER: Final = struct.Struct(">BBHI")
 """Version, type, session ID or what else the type has there, octets of the whole PDU."""
 
@@ -99,6 +103,12 @@ LENGTHS: Final[Mapping[int, int]] = {
     PDUType.ROUTER_KEY: 123,
 }
 """Octets of a PDU whose length is fixed; of a Router Key with a P-256 key, the only kind that BGPsec has (RFC 8608)."""
+LONGEST: Final = 0xFFFF
+"""Octets of any PDU."""
+ASPA_LEAST: Final = 12
+"""Octets of an ASPA PDU without providers."""
+SINCE: Final[Mapping[int, int]] = {PDUType.ROUTER_KEY: 1, PDUType.ASPA: ASPA_VERSION}
+"""The version that has a type first, where not all have it."""
 REPORT_LEAST: Final = 16
 """Octets of an Error Report that has neither a PDU nor a text in it."""
 CODES: Final = (
@@ -132,19 +142,24 @@ def has_length(version: int, number: int, length: int) -> bool:
     """Tell whether a PDU of this type can have so many octets."""
     if version == 0 and number == PDUType.END_OF_DATA:
         return length == 12  # RFC 6810 section 5.8: without intervals
-    return length == LENGTHS[number] if number in LENGTHS else HEADER.size <= length <= 0xFFFF
+    if number == PDUType.ASPA:
+        return ASPA_LEAST <= length <= LONGEST and length % 4 == 0
+    return length == LENGTHS[number] if number in LENGTHS else HEADER.size <= length <= LONGEST
 
 
-def wrong(version: int, number: int, length: int) -> tuple[ErrorCode, str] | None:
-    """Say what is wrong with a PDU of this header, wherever it comes: the code for it, and words. None: nothing is."""
+def wrong(version: int, number: int, length: int, newest: int = MAX_VERSION) -> tuple[ErrorCode, str] | None:
+    """Say what is wrong with a PDU of this header, wherever it comes: the code for it, and words. None: nothing is.
+
+    `newest`: the newest version that may be spoken.
+    """
     name = PDU_NAMES.get(number)
     if version > NEWEST_LIKELY:
         what = f"what listens there speaks no RTR: its answer begins with octet 0x{version:02x}"
         return ErrorCode.UNSUPPORTED_VERSION, what
-    if version > MAX_VERSION:
+    if version > newest:
         what = f"the cache speaks version {version} of RTR, which is not spoken here"
         return ErrorCode.UNSUPPORTED_VERSION, what
-    if name is None or number == PDUType.ASPA or (version == 0 and number == PDUType.ROUTER_KEY):
+    if name is None or version < SINCE.get(number, 0):
         said = f"{number} ({name})" if name else f"{number}"
         what = f"the cache sent a PDU of type {said}, which version {version} of RTR does not have"
         return ErrorCode.UNSUPPORTED_TYPE, what

@@ -42,7 +42,7 @@ class RTRSocket:
         fault: the kind of that failure; None with `error`.
         faults: how often each kind of fault occurred.
         last_fault: the latest one, with its time, even when it is over; None before the first.
-        version: RTR protocol version in use (RFC 8210: 1, RFC 6810: 0).
+        version: RTR protocol version in use (draft-ietf-sidrops-8210bis: 2, RFC 8210: 1, RFC 6810: 0).
         session_id, serial_number: of the last complete sync; None before the first.
         last_sync: when that sync was complete, in seconds since 1970 (UTC); 0 before the first.
         last_update: the same while its VRPs are kept; 0 when there are none of it, as after `stop`.
@@ -51,6 +51,9 @@ class RTRSocket:
         since: when `in_sync` changed last, or the cache was started, in seconds since 1970; 0 before that.
         next_attempt: when it is tried again after a failure, in seconds since 1970; None: nothing failed.
         expires: when its VRPs expire unless it says something before, in seconds since 1970; None: it has none.
+        aspas: how many customer ASes it has ASPAs of (version 2).
+        aspas_expire: when they expire though its VRPs may not, in seconds since 1970: it speaks an older version now,
+            which has none; None: they expire with its VRPs, or there are none.
         restarts: how often its connection (child process or librtr manager) had to be replaced.
         pid: of its child process; None when there is none.
         has_received_pdus: it has sent something since it was started.
@@ -78,6 +81,8 @@ class RTRSocket:
     since: int
     next_attempt: int | None
     expires: int | None
+    aspas: int
+    aspas_expire: int | None
     restarts: int
     pid: int | None
     has_received_pdus: bool
@@ -112,6 +117,8 @@ class RTRSocket:
             since=0,
             next_attempt=None,
             expires=None,
+            aspas=0,
+            aspas_expire=None,
             restarts=0,
             pid=None,
             has_received_pdus=False,

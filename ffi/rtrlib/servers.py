@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Literal, SupportsIndex, TypeAlias, Type
 
 from rtrlib.arguments import option_number
 from rtrlib.exceptions import RTRInitError
+from rtrlib.rtr_pdus import MAX_VERSION
 from rtrlib.tcp_auth import AO_ALGORITHMS, AOAlgorithm
 
 __all__ = [
@@ -53,6 +54,7 @@ REFRESH_RANGE: Final = (1, 86400)
 EXPIRE_RANGE: Final = (600, 172800)
 RETRY_RANGE: Final = (1, 7200)
 """Seconds, from RFC 8210 section 6."""
+VERSION_RANGE: Final = (0, MAX_VERSION)
 
 
 def check_engine(engine: Engine | None) -> None:
@@ -66,7 +68,8 @@ class Server:
     """Where a cache is. `bind` is the local address to connect from; `connect_timeout` is in seconds, 1..3600.
 
     `keepalive`: seconds after which a host that acknowledges nothing is given up (TCP keepalives), 3..7200. `engine`:
-    what speaks with it; None: what the manager says, or the native one where librtr can't.
+    what speaks with it; None: what the manager says, or the native one where librtr can't. `max_version`: the newest
+    version of RTR to speak with it, 0..2; None: what the manager says. librtr has no such limit.
 
     TypeError for a port that is neither int nor str and for a text that is not str, RTRInitError for anything else
     that could not be used.
@@ -80,9 +83,12 @@ class Server:
     connect_timeout: int = CONNECT_TIMEOUT
     keepalive: int = KEEPALIVE
     engine: Engine | None = None
+    max_version: int | None = None
 
     def __post_init__(self) -> None:
         self._set("port", _port(self.port))
+        if self.max_version is not None:
+            self._set("max_version", option_number("max_version", self.max_version, VERSION_RANGE))
         for name in self._texts():
             value = getattr(self, name)
             if not isinstance(value, str | None):
@@ -105,7 +111,7 @@ class Server:
 
     def beyond_librtr(self) -> str | None:
         """Give what of its options librtr does not have; None: all can be had from it."""
-        return None
+        return None if self.max_version is None else "limit of the version"
 
     @property
     def authentication(self) -> str | None:
@@ -173,7 +179,7 @@ class TCPServer(Server):
         """See Server."""
         if self.authentication is not None:
             return f"TCP-{self.authentication.upper()}"
-        return None if self.device is None else "device to connect by"
+        return super().beyond_librtr() if self.device is None else "device to connect by"
 
     def key_files(self) -> tuple[str, ...]:
         """See Server."""

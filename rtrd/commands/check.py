@@ -18,7 +18,7 @@ from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import attach, common
 from rtrd.config import Config, Examined, certificates, examine, host, schema
-from rtrd.config.cache_servers import cache_server
+from rtrd.config.cache_servers import Common, cache_server
 from rtrd.config.yaml_reader import Node
 from rtrd.exabgp import conf_check, conf_file, conf_receivers, recommended
 from rtrd.rtr.tls import TLSError, server_context
@@ -26,7 +26,6 @@ from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError
 from rtrlib import preparation
 from rtrlib.key_files import KeyFileError
-from rtrlib.servers import KEEPALIVE
 
 _MOST_ENVIRONMENT: Final = 1 << 16
 _MOST_CERTIFICATES: Final = 1 << 20
@@ -190,7 +189,7 @@ def _with_keys_of_caches(settings: Config, root: Node) -> Iterator[_WithKeys]:
     for group, in_file in zip(settings.caches.groups, root.keys["caches"].keys["groups"].items, strict=True):
         for server, section in zip(group.servers, in_file.keys["servers"].items, strict=True):
             if server.engine != "librtr":
-                read = partial(preparation.read_keys, cache_server(server, KEEPALIVE))
+                read = partial(preparation.read_keys, cache_server(server, Common()))
                 yield section, section.line, "warning", read
 
 

@@ -67,6 +67,8 @@ class CacheServer(_Mapping, frozen=True):
     tcp_ao: AOKey | None = None
     engine: Literal["librtr", "native"] | None = None
     """What speaks RTR with it; by default the client of our own, librtr over SSH."""
+    max_version: Annotated[int, Meta(ge=0, le=2)] | None = None
+    """None: that of all caches."""
 
 
 class Group(_Mapping, frozen=True):
@@ -87,6 +89,8 @@ class Caches(_Mapping, frozen=True):
     intervals: Literal["configured", "cache"] = "configured"
     on_expire: Literal["not-found", "keep", "exit"] = "not-found"
     keepalive: Annotated[int, Meta(ge=3, le=7200)] = 30
+    max_version: Annotated[int, Meta(ge=0, le=2)] = 2
+    """The newest version of RTR that is spoken with them; librtr knows 1 and 0."""
     memory_limit: Annotated[int, Meta(ge=64, le=65536)] = 1024
     """MiB that the VRPs of a cache may take; of a cache that librtr speaks with, the address space of its process."""
 

@@ -38,7 +38,7 @@ TRANSPORTS_OF: Final = {
 }
 """The keys of a cache that are not for each transport."""
 
-NATIVE_KEYS: Final = ("device", "md5-password-file", "tcp-ao")
+NATIVE_KEYS: Final = ("device", "md5-password-file", "tcp-ao", "max-version")
 """The keys of a cache that librtr has no use for."""
 
 LOCALHOST: Final = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}

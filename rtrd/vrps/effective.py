@@ -1,4 +1,4 @@
-"""The VRPs and router keys in force, of all that caches, SLURM files and the snapshot say (RFC 6811, 8210, 8416).
+"""VRPs, router keys and ASPAs in force, of all that caches, SLURM files and the snapshot say (RFC 6811, 8210, 8416).
 
 Which caches count is the failover's decision (rtrlib.failover); what happens when the last of them is too old is the
 operator's (`on-expire`). There is no clock here: the manager says when something has expired. What caches say is
@@ -14,9 +14,12 @@ from typing import Final, Literal
 from rtrd.base import log
 from rtrd.base.clock import timestamp
 from rtrd.base.registry import Problem, Registry
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.task_queue import TaskQueue
+from rtrlib import aspas
+from rtrlib.aspas import MOST_PROVIDERS
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.router_keys import KeyChanges, RouterKeys
 from rtrlib.rtr_socket import RTRSocket
@@ -25,6 +28,9 @@ from rtrlib.vrp_set import SNAPSHOT, VRPChanges, VRPSet
 
 PROGRESS: Final = 100_000
 """VRPs of one sync between two lines of the log about it."""
+
+MOST_NAMED: Final = 5
+"""Customers that are named, of those whose ASPA is left out."""
 
 logger = log.get("vrps")
 
@@ -41,18 +47,22 @@ class EffectiveVRPs:
         ended: Callable[[], None],
         *,
         keys: KeySet | None = None,
+        aspa_set: ASPASet | None = None,
     ) -> None:
         """Join a VRP set to those who use it.
 
         `changed`: VRPs became effective or ceased to be. `became_usable`: routes can be validated from now on.
 
-        `ended`: all VRPs are too old and the operator wants rtrd to end then. `keys`: where router keys go.
+        `ended`: all VRPs are too old and the operator wants rtrd to end then. `keys`, `aspa_set`: where router keys and
+        ASPAs go; ASPAs are in force before `changed` is called.
         """
         self.vrp_set = vrp_set
         self.task_queue = TaskQueue()
         """Everything that changes the set, in its order."""
         self.keys = keys or KeySet()
         """Router keys: as the VRPs, they count from End of Data until their cache is too old."""
+        self.aspa_set = aspa_set or ASPASet()
+        """ASPAs: the same, and a guard holds them up with the VRPs."""
         self.expired_at_all = False
         """Every VRP in force is past the expire interval, or was dropped for that."""
         self.snapshot_used = False
@@ -90,6 +100,7 @@ class EffectiveVRPs:
             vrps=lambda: {"ipv4": vrps.count(4), "ipv6": vrps.count(6)},
             vrps_left_out=lambda: vrps.faults,
             router_keys=lambda: len(self.keys.effective),
+            aspas=lambda: aspas.count(self.aspa_set.effective),
         )
         registry.metric(
             "rtrd_vrps", "VRPs in force.",
@@ -108,6 +119,9 @@ class EffectiveVRPs:
 
     def problems(self) -> Iterator[Problem]:
         """Tell of caches that are in sync and have no VRPs: that is an answer, but hardly what anybody wants."""
+        for customer in self.aspa_set.too_long[:MOST_NAMED]:
+            what = f"the ASPA of AS{customer} is left out: it has more than {MOST_PROVIDERS} providers"
+            yield Problem(what, None, "warning", f"long {customer}")
         for index, cache in self._active.items():
             if cache.in_sync and index in self._live and not self.vrp_set.count_source(index):
                 yield Problem(f"cache {cache} is in sync, but has no VRPs", None, "warning", f"empty {index}")
@@ -160,9 +174,17 @@ class EffectiveVRPs:
         """Stage a router key of a cache."""
         self.task_queue.call(lambda: self._caches_keys.stage(cache.index, (asn, ski, spki), announce=announce))
 
+    def aspas(self, cache: RTRSocket, held: bytes) -> None:
+        """Stage all ASPAs that a cache has."""
+        self.task_queue.call(lambda: self.aspa_set.sources.stage(cache.index, held))
+
+    def aspas_expired(self, cache: RTRSocket) -> None:
+        """Drop the ASPAs of a cache that speaks an older version now."""
+        self.task_queue.do(self._expire_aspas(cache.index, cache.name))
+
     def slurm_changed(self, changes: VRPChanges) -> Generator[None]:
-        """Publish what SLURM files changed in the set, as a part of a task."""
-        return self._publish(changes, "SLURM files", [])
+        """Publish what SLURM files changed in the sets, as a part of a task."""
+        yield from self._publish(changes, "SLURM files", [], aspas=(yield from self.aspa_set.settle()))
 
     def exempts_changed(self, changes: VRPChanges, cause: str) -> Generator[None]:
         """Publish what an operator exempted, as a part of a task; what a guard holds is judged again with it."""
@@ -190,6 +212,7 @@ class EffectiveVRPs:
 
     def forget_snapshot(self) -> None:
         """Give back the memory of the snapshot's VRPs, which no longer count."""
+        self.task_queue.call(lambda: self.aspa_set.sources.drop(SNAPSHOT))
         self.task_queue.do(self.vrp_set.apply_drop(SNAPSHOT))
 
     def to_keep(self) -> tuple[list[int], int] | None:
@@ -233,11 +256,12 @@ class EffectiveVRPs:
         self._live.add(index)
         self._kept.pop(index, None)
         self._doomed.discard(index)
+        aspas_changed = self.aspa_set.sources.commit(index) and (yield from self.aspa_set.settle())
         changes = yield from self.vrp_set.apply_commit(index)
         faults = self.vrp_set.faults
         if faults != self._left_out:
             self._log_left_out(cache, faults)
-        yield from self._publish(changes, cache.name, [index])
+        yield from self._publish(changes, cache.name, [index], aspas=aspas_changed)
         if self.guard is not None:
             self.guard.confirmed(index, cache.expire_interval)
         if full or index in self._caches_keys.staged:
@@ -249,6 +273,7 @@ class EffectiveVRPs:
         index = cache.index
         yield from self.vrp_set.apply_discard(index)
         self._caches_keys.discard(index)
+        self.aspa_set.sources.discard(index)
         self._begun.discard(index)
         self._coming.pop(index, None)
         if index in self._doomed:
@@ -268,6 +293,7 @@ class EffectiveVRPs:
                 self._kept[index] = cache
                 return
         self._begun.discard(index)
+        yield from self.aspa_set.expire(index)
         changes = yield from self.vrp_set.apply_drop(index)
         if self.guard is not None:
             # What is held is better than nothing, which is all that assertions alone would leave in force.
@@ -280,19 +306,31 @@ class EffectiveVRPs:
     def _activate(self, caches: frozenset[RTRSocket]) -> Generator[None]:
         before = self._sources()
         self._active = {cache.index: cache for cache in caches}
+        self.aspa_set.sources.activate(self._active)
+        aspas_changed = yield from self.aspa_set.settle()
         changes = yield from self.vrp_set.apply_activation(self._active)
         in_sync = [cache for cache in caches if cache.in_sync]  # none, if that was over before its turn came
         names = " ".join(sorted(map(str, in_sync or caches)))
         logger.info("VRPs now come from", caches=names, changed=len(changes))
-        yield from self._publish(changes, f"switch to {names}", before)
+        yield from self._publish(changes, f"switch to {names}", before, aspas=aspas_changed)
         self._apply_keys(self._caches_keys.activate(self._active))
         yield from self._forget_kept()
+
+    def _expire_aspas(self, index: int, name: str) -> Generator[None]:
+        yield from self.aspa_set.expire(index)
+        changes = VRPChanges()
+        if self.guard is not None:
+            changes = yield from self.guard.dropped()
+        self._put_in_force(changes, name)
 
     def _use_snapshot(self) -> Generator[None]:
         self.snapshot_used = True
         yield from self.vrp_set.apply_commit(SNAPSHOT)
+        self.aspa_set.sources.commit(SNAPSHOT)
+        self.aspa_set.sources.activate([SNAPSHOT])
+        aspas_changed = yield from self.aspa_set.settle()
         changes = yield from self.vrp_set.apply_activation([SNAPSHOT])
-        yield from self._publish(changes, "snapshot", [])
+        yield from self._publish(changes, "snapshot", [], aspas=aspas_changed)
         self._use()
 
     def _expire_snapshot(self) -> Generator[None]:
@@ -307,6 +345,7 @@ class EffectiveVRPs:
             self._ended()
         elif self._on_expire == "not-found":
             self.snapshot_used = False
+            yield from self.aspa_set.expire(SNAPSHOT)
             self._put_in_force((yield from self.vrp_set.apply_drop(SNAPSHOT)), "snapshot")
 
     # -- inside
@@ -334,16 +373,20 @@ class EffectiveVRPs:
                 yield from self._forget(cache)
 
     def _forget(self, cache: RTRSocket) -> Generator[None]:
+        changed = self.aspa_set.sources.drop(cache.index) and (yield from self.aspa_set.settle())
         changes = yield from self.vrp_set.apply_replacement(cache.index, b"")
-        yield from self._publish(changes, f"what was kept of {cache}", [cache.index])
+        yield from self._publish(changes, f"what was kept of {cache}", [cache.index], aspas=changed)
         if self.guard is not None:
             self.guard.forget(cache.index)
         self._apply_keys(self._caches_keys.drop(cache.index))
 
-    def _publish(self, changes: VRPChanges, cause: str, sources: list[int]) -> Generator[None]:
-        """Put changes into force, if the guard lets them; `sources`: whose VRPs they may take away."""
+    def _publish(self, changes: VRPChanges, cause: str, sources: list[int], *, aspas: bool) -> Generator[None]:
+        """Put changes into force, if the guard lets them.
+
+        `sources`: whose VRPs they may take away; `aspas`: other ASPAs are due, too.
+        """
         if self.guard is not None:
-            changes = yield from self.guard.submit(changes, cause, sources, keep=self._worth_keeping)
+            changes = yield from self.guard.submit(changes, cause, sources, keep=self._worth_keeping, aspas=aspas)
         self._put_in_force(changes, cause)
 
     def _put_in_force(self, changes: VRPChanges, cause: str) -> None:
@@ -355,11 +398,22 @@ class EffectiveVRPs:
                 self._use()
         if self._answered():
             self.expired_at_all = False
+        self._put_aspas_in_force(cause)
         if changed := len(changes):
             ipv4, ipv6 = self.vrp_set.count(4), self.vrp_set.count(6)
             self.cause = cause
             logger.info("VRPs changed", changed=changed, ipv4=ipv4, ipv6=ipv6, cause=self.cause)
             self._changed(changes)
+
+    def _put_aspas_in_force(self, cause: str) -> None:
+        """Before those who judge by them are told of the VRPs."""
+        before, cause_before = self.aspa_set.generation, self.cause
+        self.cause = cause  # of what its users are told now
+        self.aspa_set.put_in_force(everything=self.guard is None or not self.guard.pending)
+        if self.aspa_set.generation == before:
+            self.cause = cause_before
+        else:
+            logger.info("ASPAs changed", aspas=aspas.count(self.aspa_set.effective), cause=cause)
 
     def _apply_keys(self, changes: KeyChanges) -> None:
         if changes:

@@ -1,4 +1,4 @@
-"""Whether a change of the VRPs is too large to be applied at once. Pure: no clock, no set.
+"""Whether a change of the VRPs and ASPAs is too large to be applied at once. Pure: no clock, no set.
 
 A change is pending until it is judged, and applied at once when it is harmless. One that would turn too many routes
 invalid, or shrink the set too much, is held: what is in force stays, until the time is over, an operator decides, or
@@ -23,9 +23,11 @@ class GuardLimits(NamedTuple):
     newly_invalid: float
     """Share of all routes that it may turn invalid."""
     shrink: float
-    """Share of the VRPs by which it may shrink the set."""
+    """Share of the VRPs, and of the ASPAs, by which it may shrink their set."""
     hold: float
     """Seconds."""
+    path_invalid: float = inf
+    """Share of all routes whose path it may turn invalid."""
 
 
 class Figures(NamedTuple):
@@ -38,11 +40,20 @@ class Figures(NamedTuple):
     vrps: int
     """In force now."""
     vrps_then: int
+    aspas: int = 0
+    """In force now."""
+    aspas_then: int = 0
+    paths_newly_invalid: int = 0
+    """Routes whose path would be invalid and is not."""
 
     def exceed(self, limits: GuardLimits) -> bool:
         """Tell whether it is too much: more than a share, not equal to it."""
-        shrinks = self.vrps - self.vrps_then > limits.shrink * self.vrps
-        return shrinks or self.newly_invalid > limits.newly_invalid * self.routes
+        shrinks = any(
+            now - then > limits.shrink * now
+            for now, then in ((self.vrps, self.vrps_then), (self.aspas, self.aspas_then))
+        )
+        invalid = self.newly_invalid > limits.newly_invalid * self.routes
+        return shrinks or invalid or self.paths_newly_invalid > limits.path_invalid * self.routes
 
 
 class GuardAction(enum.Enum):

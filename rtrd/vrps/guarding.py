@@ -1,4 +1,4 @@
-"""The guard of a VRP set: changes that would do too much are held until they may be applied (rtrd.vrps.guard).
+"""The guard of VRPs and ASPAs: changes that would do too much are held until they may be applied (rtrd.vrps.guard).
 
 Judging goes over the routes that the change covers, in slices between which the loop does its other work. What is held
 costs no memory: the set itself knows what is in force and what is pending. Everything is a task of the set's queue.
@@ -15,8 +15,10 @@ from rtrd.base import log
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.text import counted
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.guard import Figures, Guard, GuardAction, GuardLimits, NothingHeldError, State
 from rtrd.vrps.task_queue import TaskQueue
+from rtrlib import aspas
 from rtrlib.vrp_set import Apply, VRPChanges, VRPSet
 
 BUDGET: Final = 2000
@@ -59,9 +61,10 @@ class Guarding:
         impact: Callable[[VRPChanges | None], Impact],
         took: Callable[[VRPChanges], None],
         *,
+        aspa_set: ASPASet | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Join the set and all that changes it. `limits`: None while every change is in force at once.
+        """Join the sets and all that changes them. `limits`: None while every change is in force at once.
 
         `impact`: looks at the routes that these pending VRPs cover, or at all routes. `took`: what was held, or took
         long to judge, is in force now.
@@ -69,7 +72,10 @@ class Guarding:
         self.guard = Guard(limits or _OFF)
         self.enabled = limits is not None
         """There are limits."""
+        self.path_impact: Callable[[bytes], Impact] | None = None
+        """Looks at the paths that these changes of ASPAs (rtrlib.aspas) are about: for limits of `path_invalid`."""
         self._vrp_set = vrp_set
+        self._aspa_set = aspa_set or ASPASet()
         self._task_queue = task_queue
         self._impact = impact
         self._took = took
@@ -78,7 +84,7 @@ class Guarding:
         self._causes: list[str] = []
         self._accepted = ""
         self._good: dict[int, float] = {}  # until when the VRPs of a source count
-        self._judging: Impact | None = None
+        self._judging: list[Impact] = []  # of VRPs, then of ASPAs
         self._slice: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         vrp_set.defer(defer=self.enabled)
@@ -110,17 +116,20 @@ class Guarding:
 
     # -- what happens
 
-    def submit(self, changes: VRPChanges, cause: str, sources: Collection[int], *, keep: bool) -> Apply:
-        """Take a pending change, as a part of a task; give what is in force because of it.
+    def submit(
+        self, changes: VRPChanges, cause: str, sources: Collection[int], *, keep: bool, aspas: bool = False
+    ) -> Apply:
+        """Take a pending change, as a part of a task; give which VRPs are in force because of it.
 
-        `cause`: who, for people. `sources`: whose VRPs it may take away. `keep`: see Guard.changed.
+        `cause`: who, for people. `sources`: whose VRPs it may take away. `keep`: see Guard.changed. `aspas`: other
+        ASPAs are due, too; they are in force when nothing is pending any more.
         """
-        if not len(changes) or not self.enabled:
+        if not (len(changes) or aspas) or not self.enabled:
             return changes
         state = self.guard.state
         self._note(changes, cause)
         expires = min((self._good.get(source, inf) for source in sources), default=inf)
-        pending = bool(self._vrp_set.pending)
+        pending = self._something_waits()
         action = self.guard.changed(self._clock.steady(), pending=pending, keep=keep, expires=expires)
         if not pending and state in ("held", "rejected"):
             logger.info("the held change is gone: what is in force is what the caches say")
@@ -128,7 +137,7 @@ class Guarding:
 
     def dropped(self) -> Apply:
         """Note that VRPs which expired were dropped; give what else is in force because of it."""
-        return (yield from self._do(self.guard.shrunk(pending=bool(self._vrp_set.pending)), ""))
+        return (yield from self._do(self.guard.shrunk(pending=self._something_waits()), ""))
 
     def expired(self) -> Apply:
         """Note that all that is in force is too old; give what is in force instead."""
@@ -188,6 +197,10 @@ class Guarding:
             f"it would turn {figures.newly_invalid} of {counted(figures.routes, 'route')} invalid,"
             f" with {counted(figures.vrps_then, 'VRP')} instead of {figures.vrps}"
         )
+        if figures.aspas_then != figures.aspas:
+            would += f", and {counted(figures.aspas_then, 'ASPA')} instead of {figures.aspas}"
+        if figures.paths_newly_invalid:
+            would += f"; the paths of {figures.paths_newly_invalid} would be invalid"
         what = "rejected" if guard.state == "rejected" else "held"
         yield Problem(f"a change of the VRPs by {self.cause} is {what}{end}: {would}", None, "warning", f"guard {what}")
 
@@ -215,6 +228,9 @@ class Guarding:
 
     # -- inside
 
+    def _something_waits(self) -> bool:
+        return bool(self._vrp_set.pending) or self._aspa_set.pending
+
     def _note(self, changes: VRPChanges, cause: str) -> None:
         if not self.pending:
             self._listed = VRPChanges()
@@ -232,7 +248,10 @@ class Guarding:
         if action is not GuardAction.NOTHING:
             self._stop_judging()
         if action is GuardAction.JUDGE:
-            self._judging = self._impact(self._listed)
+            self._judging = [self._impact(self._listed)]
+            if self.path_impact is not None and self._aspa_set.pending:
+                change = aspas.changes(self._aspa_set.effective, self._aspa_set.due)
+                self._judging.append(self.path_impact(change))
             taken = yield from self._judge()
         elif action is GuardAction.TAKE:
             taken = yield from self._take(why)
@@ -267,8 +286,10 @@ class Guarding:
         yield from self._later(self.guard.tick(self._clock.steady()), why)
 
     def _later(self, action: GuardAction, why: str) -> Generator[None]:
-        taken = yield from self._do(action, why)
-        if len(taken):
+        self._tell((yield from self._do(action, why)))
+
+    def _tell(self, taken: VRPChanges) -> None:
+        if len(taken) or (self._aspa_set.pending and not self.pending):
             self._took(taken)
 
     def _take(self, why: str) -> Apply:
@@ -283,18 +304,21 @@ class Guarding:
     def _judge(self) -> Apply:
         """Do a slice; with the last one, what follows."""
         self._slice = None
-        impact = self._judging
-        if impact is None:  # it was ended while this waited for its turn
+        impacts = self._judging
+        if not impacts:  # it was ended while this waited for its turn
             return VRPChanges()
-        if impact.work(BUDGET):
+        if any(impact.work(BUDGET) for impact in impacts):
             self._slice = asyncio.get_running_loop().call_soon(self._go_on)
             return VRPChanges()
         vrp_set = self._vrp_set
         figures = Figures(
-            routes=impact.routes,
-            newly_invalid=impact.newly_invalid,
+            routes=impacts[0].routes,
+            newly_invalid=impacts[0].newly_invalid,
             vrps=vrp_set.count(4) + vrp_set.count(6),
             vrps_then=vrp_set.due(4) + vrp_set.due(6),
+            aspas=aspas.count(self._aspa_set.effective),
+            aspas_then=aspas.count(self._aspa_set.due),
+            paths_newly_invalid=sum(impact.newly_invalid for impact in impacts[1:]),
         )
         self._stop_judging()
         held = self.guard.state == "held"
@@ -302,7 +326,7 @@ class Guarding:
         if action is GuardAction.TAKE:
             return (yield from self._take("it is within the limits by now" if held else ""))
         if not held and self.pending:
-            logger.warning("a VRP change is held: accept or reject it", **self._fields())
+            logger.warning("a change of VRPs or ASPAs is held: accept or reject it", **self._fields())
         return VRPChanges()
 
     def _go_on(self) -> None:
@@ -311,11 +335,10 @@ class Guarding:
     def _go_on_judging(self) -> Generator[None]:
         taken = yield from self._judge()
         self._set_timer()
-        if len(taken):
-            self._took(taken)
+        self._tell(taken)
 
     def _stop_judging(self) -> None:
-        self._judging = None
+        self._judging = []
         if self._slice is not None:
             self._slice.cancel()
             self._slice = None

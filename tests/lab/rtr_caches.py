@@ -136,6 +136,10 @@ class InForce:
     def changed(self, what: RTRSocket | ManagerGroup) -> None:
         assert repr(what)
 
+    def aspas(self, cache: RTRSocket, held: bytes) -> None: ...
+
+    def aspas_expired(self, cache: RTRSocket) -> None: ...
+
     def router_key(self, _cache: RTRSocket, asn: int, _ski: bytes, _spki: bytes, announce: bool) -> None:
         self.keys.append((asn, announce))
 

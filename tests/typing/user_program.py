@@ -7,6 +7,7 @@ from typing import assert_type
 
 import rtrlib
 from rtrlib import (
+    ASPA,
     CacheGroup,
     ManagerGroup,
     ManagerGroupStatus,
@@ -98,7 +99,7 @@ async def loop(manager: RTRManager) -> None:
         elif isinstance(change, StatusChange):
             assert_type(change.status, ManagerGroupStatus)
         else:
-            assert_type(change.record, SPKIRecord)
+            assert_type(change.record, SPKIRecord | ASPA)
 
 
 class Listener:
@@ -108,6 +109,8 @@ class Listener:
     def expired(self, cache: RTRSocket) -> None: ...
     def active(self, caches: frozenset[RTRSocket]) -> None: ...
     def changed(self, what: RTRSocket | ManagerGroup) -> None: ...
+    def aspas(self, cache: RTRSocket, held: bytes) -> None: ...
+    def aspas_expired(self, cache: RTRSocket) -> None: ...
     def router_key(self, cache: RTRSocket, asn: int, ski: bytes, spki: bytes, announce: bool) -> None: ...
 
 

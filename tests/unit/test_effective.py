@@ -2,10 +2,13 @@
 
 import pytest
 
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.slurm import KeyFilter
+from rtrlib import aspas
 from rtrlib.vrp import PACKED, VRP, pack
 from rtrlib.vrp_entries import RouterKey
 from tests.lab.effective_story import Cache, EffectiveStory, OnExpire
+from tests.lab.vrp_sets import packed
 
 A, B, C = (VRP("192.0.2.0/24", 24, asn) for asn in (64500, 64501, 64502))
 
@@ -249,3 +252,72 @@ class TestKeep:
         story.heard()
         story.effective.committed(one, True)
         assert story.in_force == {A, B, C}
+
+
+# -- ASPAs
+
+
+def a_set(*entries: tuple[int, tuple[int, ...]]) -> bytes:
+    return aspas.union_of(aspas.numbers(entries))
+
+
+def lists(story: EffectiveStory) -> dict[int, tuple[int, ...]]:
+    return dict(aspas.records(story.effective.aspa_set.effective))
+
+
+def sync_aspas(story: EffectiveStory, cache: Cache, held: bytes) -> None:
+    story.effective.aspas(cache, held)
+    story.effective.committed(cache, False)
+
+
+def test_aspas_are_in_force_with_the_vrps_of_their_end_of_data() -> None:
+    story = EffectiveStory()
+    story.effective.aspa_set = ASPASet(lambda _: story.told.append("ASPAs"))
+    cache = story.begun(A)
+    story.effective.staged(cache, packed([B]))
+    story.effective.aspas(cache, a_set((1, (2,))))
+    assert (story.heard(), lists(story)) == ([], {})
+    story.effective.committed(cache, False)
+    assert story.heard()[0] == "ASPAs", "who hears of VRPs judges by both"
+    assert lists(story) == {1: (2,)}
+
+
+def test_aspas_go_with_what_their_cache_said() -> None:
+    story = EffectiveStory()
+    one, other = story.group([A], [A])
+    sync_aspas(story, one, a_set((1, (2,)), (3, (0,))))
+    sync_aspas(story, other, a_set((1, (4,)), (3, (5,))))
+    assert lists(story) == {1: (2, 4), 3: (5,)}
+    story.effective.expired(other)
+    assert lists(story) == {1: (2,), 3: (0,)}
+    story.effective.aspas_expired(one)
+    assert lists(story) == {}
+    assert story.in_force == {A}
+
+
+def test_what_was_staged_in_vain_is_forgotten_and_another_group_brings_its_own() -> None:
+    story = EffectiveStory()
+    cache = story.begun(A)
+    story.effective.aspas(cache, a_set((1, (2,))))
+    story.effective.discarded(cache)
+    story.sync(cache, [A])
+    assert lists(story) == {}
+    sync_aspas(story, cache, a_set((1, (2,))))
+    backup = Cache(5)
+    story.sync(backup, [A])
+    sync_aspas(story, backup, a_set((7, (8,))))
+    assert lists(story) == {1: (2,)}
+    story.follow(backup)
+    assert lists(story) == {7: (8,)}
+
+
+def test_old_aspas_are_kept_with_the_vrps_when_the_operator_wants_that() -> None:
+    story = EffectiveStory("keep")
+    cache = story.begun(A)
+    sync_aspas(story, cache, a_set((1, (2,))))
+    story.effective.expired(cache)
+    assert lists(story) == {1: (2,)}
+    backup = Cache(5)
+    story.sync(backup, [A])
+    story.follow(backup)
+    assert lists(story) == {}

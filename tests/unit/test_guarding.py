@@ -9,9 +9,11 @@ import pytest
 from rtrd.base.clock import Clock
 from rtrd.rib.whatif import Impact
 from rtrd.vrps import guarding
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.guard import GuardLimits, NothingHeldError
 from rtrd.vrps.guarding import Guarding
 from rtrd.vrps.slurm_files import SlurmFiles
+from rtrlib import aspas
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import SLURM, SNAPSHOT, VRPChanges
 from tests.lab import promised
@@ -41,9 +43,11 @@ class Story(EffectiveStory):
             self.effective.task_queue,
             lambda pending: Impact(self.vrp_set, [self.table], pending),
             self.effective.taken,
+            aspa_set=self.effective.aspa_set,
             clock=Clock(lambda: self.now),
         )
         self.effective.guard = self.guarding
+        self.aspa_set: ASPASet = self.effective.aspa_set
         self.announce(20)
 
     def _changed(self, changes: VRPChanges) -> None:
@@ -131,6 +135,9 @@ def test_a_change_that_turns_many_routes_invalid_is_held(story: Story) -> None:
         "newly_invalid": 20,
         "vrps": 20,
         "vrps_then": 20,
+        "aspas": 0,
+        "aspas_then": 0,
+        "paths_newly_invalid": 0,
         "seconds_left": 300,
         "until": held["until"],
     }
@@ -420,3 +427,64 @@ def test_more_than_can_be_listed_is_judged_over_all_routes(story: Story, monkeyp
     assert story.guarding.status()["held"]["newly_invalid"] == 20
     story.guarding.accept()
     assert story.in_force == set(BAD)
+
+
+# -- ASPAs
+
+
+def a_set(*customers: int) -> bytes:
+    return aspas.union_of(aspas.numbers((customer, (1,)) for customer in customers))
+
+
+def sync_aspas(story: Story, cache: Cache, held: bytes) -> None:
+    story.effective.aspas(cache, held)
+    story.effective.committed(cache, False)
+
+
+def customers(story: Story) -> list[int]:
+    return [one.customer for one in aspas.records(story.aspa_set.effective)]
+
+
+def test_aspas_that_shrink_too_much_are_held_with_the_vrps_of_their_end_of_data(story: Story) -> None:
+    cache = story.begin()
+    sync_aspas(story, cache, a_set(*range(10, 20)))
+    assert customers(story) == [*range(10, 20)]
+    story.effective.staged(cache, packed(OTHER))
+    sync_aspas(story, cache, a_set(10))
+    assert (story.state, story.in_force, customers(story)) == ("held", set(GOOD), [*range(10, 20)])
+    held = story.guarding.status()["held"]
+    assert (held["aspas"], held["aspas_then"]) == (10, 1)
+    assert "1 ASPA instead of 10" in next(story.guarding._problems()).what
+    story.guarding.accept()
+    assert (story.state, story.in_force, customers(story)) == ("following", {*GOOD, *OTHER}, [10])
+
+
+def test_aspas_alone_are_held_rejected_and_let_go(story: Story) -> None:
+    cache = story.begin()
+    sync_aspas(story, cache, a_set(*range(10, 20)))
+    sync_aspas(story, cache, a_set(10))
+    story.guarding.reject()
+    story.effective.committed(cache, False)
+    assert story.state == "rejected", "nothing new came"
+    sync_aspas(story, cache, a_set(*range(10, 19)))
+    assert (story.state, customers(story)) == ("following", [*range(10, 19)])
+    sync_aspas(story, cache, a_set(10))
+    assert story.state == "held"
+    story.tick(300)
+    assert (story.state, customers(story)) == ("following", [10])
+
+
+def test_paths_that_would_be_invalid_are_counted_where_somebody_can(story: Story) -> None:
+    class Paths:
+        routes, newly_invalid = 20, 19
+
+        def work(self, _budget: int) -> bool:
+            return False
+
+    asked: list[bytes] = []
+    story.guarding.path_impact = lambda change: asked.append(change) or Paths()  # type: ignore[func-returns-value]
+    story.guarding.change(GuardLimits(0.05, 0.2, 300, path_invalid=0.5))
+    cache = story.begin()
+    sync_aspas(story, cache, a_set(10))
+    assert (story.state, asked, customers(story)) == ("held", [a_set(10)], [])
+    assert story.guarding.status()["held"]["paths_newly_invalid"] == 19

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from _rov import ffi, lib
-from rtrlib.link import Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
+from rtrlib.aspas import records as aspas_in
+from rtrlib.link import ASPAs, Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
 from rtrlib.native_session import LOWER_VERSION_FOR, MOST_REPORTED, NOTIFY_GAP, RECORDS, SILENCE, NativeSession
 from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import Intervals
@@ -68,7 +69,7 @@ class Story:
     """A session under the test's clock; what it tells, as short words, and what it sends."""
 
     def __init__(self, resume: Resume | None = None, *, most: int = 1000, follow_cache: bool = False) -> None:
-        self.resume = resume or Resume()
+        self.resume = resume or Resume(max_version=1)
         self.now = 100.0
         self.intervals = Intervals(REFRESH, RETRY, 7200, follow_cache=follow_cache)
         self.session = NativeSession(self.resume, self.intervals, most, self.now)
@@ -97,6 +98,8 @@ class Story:
                 return [f"{'+' if announced else '-'}{vrp}" for vrp, announced in unpack(records)]
             case SessionState(state):
                 return [State(state).name]
+            case ASPAs(held):
+                return ["ASPAs of " + " ".join(str(one.customer) for one in aspas_in(held))]
             case FullSet():
                 return ["full set"]
             case RouterKeyEvent(asn, _, _, announce):
@@ -178,6 +181,14 @@ def test_a_serial_query_that_is_refused_is_followed_by_a_reset_query(story: Stor
     assert Story(story.resume).sent == RESET_QUERY
 
 
+def test_a_full_set_that_breaks_off_is_begun_anew(story: Story) -> None:
+    again = Story(story.resume)
+    again.hears(CACHE_RESET)
+    assert again.hears(response(SESSION + 1)) == ["full set"]
+    again.session.broke()
+    assert Story(story.resume).sent == RESET_QUERY
+
+
 def test_cache_reset_makes_it_ask_for_everything(story: Story) -> None:
     again = Story(story.resume)
     assert again.hears(CACHE_RESET) == ["SYNC"]
@@ -250,7 +261,7 @@ def test_the_first_answer_may_be_of_a_lower_version() -> None:
 
 
 def test_a_refused_version_is_followed_for_a_day_without_session_and_serial() -> None:
-    resume = Resume(session_id=SESSION, serial=7)
+    resume = Resume(max_version=1, session_id=SESSION, serial=7, session_version=1)
     story = Story(resume)
     assert story.hears(report(4, version=0)) == ["again, refused: the cache wants version 0 of RTR"]
     lower = Story(resume)

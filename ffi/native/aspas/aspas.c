@@ -181,6 +181,18 @@ long aspas_apply(const uint32_t *set, size_t n, const uint32_t *changes, size_t 
     return (long)used;
 }
 
+uint32_t aspas_unknown(const uint32_t *set, size_t n, const uint32_t *changes, size_t m)
+{
+    struct run held = {set, set + n}, new = {changes, changes + m};
+    for (; more(&new); new.at += size_of(new.at)) {
+        while (more(&held) && *held.at < *new.at)
+            held.at += size_of(held.at);
+        if (new.at[1] == 0 && (!more(&held) || *held.at != *new.at))
+            return *new.at;
+    }
+    return 0;
+}
+
 static bool same(const uint32_t *a, const uint32_t *b)
 {
     return a[1] == b[1] && memcmp(a, b, size_of(a) * sizeof *a) == 0;

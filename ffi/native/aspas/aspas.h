@@ -34,6 +34,9 @@ long aspas_union(const uint32_t *a, size_t n, const uint32_t *b, size_t m, uint3
 /* The set after changes that are settled. The words that were written. */
 long aspas_apply(const uint32_t *set, size_t n, const uint32_t *changes, size_t m, uint32_t *out);
 
+/* The first customer whose record settled changes withdraw and the set does not have; 0: there is none. */
+uint32_t aspas_unknown(const uint32_t *set, size_t n, const uint32_t *changes, size_t m);
+
 /* The changes that make `after` of `before`. The words that were written. */
 long aspas_changes(const uint32_t *before, size_t n, const uint32_t *after, size_t m, uint32_t *out);
 

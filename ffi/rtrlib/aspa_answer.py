@@ -1,0 +1,106 @@
+"""The ASPAs of one answer of a cache, up to its End of Data (draft-ietf-sidrops-8210bis section 5.12).
+
+PDUs are decoded in C, in runs, and joined to the set some thousands of words at a time: so neither many small PDUs nor
+a long answer costs much in one turn.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, Final
+
+from _rov import ffi, lib
+from rtrlib import aspas
+
+__all__ = ["MOST_WORDS", "ASPAAnswer", "TooManyASPAsError", "UnknownASPAError", "is_of_draft_10", "wrong_list"]
+
+MOST_WORDS: Final = 1 << 20
+"""Numbers (customers, lengths, providers) that one answer may have, and the set of a cache: 4 MB, room for each AS
+that is in use today with ten providers."""
+ROOM: Final = 1 << 15
+"""Words that are decoded in one go: more than the longest PDU has."""
+HEADER_SIZE: Final = 12
+WORD: Final = 4
+
+
+class UnknownASPAError(Exception):
+    """A customer is withdrawn that the cache never announced."""
+
+    def __init__(self, customer: int) -> None:
+        super().__init__(customer)
+        self.customer = customer
+
+
+class TooManyASPAsError(Exception):
+    """A cache sends more than it may."""
+
+
+class ASPAAnswer:
+    """What one answer makes of a cache's set."""
+
+    def __init__(self, held: bytes, most: int) -> None:
+        """`held`: the set that it changes, empty for a full one; `most`: words that it may have."""
+        self._held = held
+        self._most = most
+        self._count = 0
+        self._waiting = bytearray()
+        self._out: Any = None
+        self._written = ffi.new("size_t *")
+
+    def take(self, octets: Any, size: int, version: int) -> int:
+        """Take a run of PDUs; gives the octets that they took. UnknownASPAError, TooManyASPAsError."""
+        if self._out is None:
+            self._out = ffi.new("uint32_t[]", ROOM)
+        used = int(lib.rtr_aspas(octets, size, version, self._out, ROOM, self._written))
+        if used:
+            self._count += used // WORD
+            if self._count > self._most:
+                raise TooManyASPAsError
+            self._waiting += ffi.buffer(self._out, self._written[0] * WORD)
+            if len(self._waiting) >= ROOM * WORD:
+                self._join()
+        return used
+
+    def settled(self) -> bytes:
+        """Give the set after it. UnknownASPAError, TooManyASPAsError."""
+        if self._waiting:
+            self._join()
+        return self._held
+
+    def _join(self) -> None:
+        changes = aspas.settle(bytes(self._waiting))
+        self._waiting.clear()
+        if (customer := aspas.unknown(self._held, changes)) is not None:
+            raise UnknownASPAError(customer)
+        self._held = aspas.apply(self._held, changes)
+        if len(self._held) > self._most * WORD:
+            raise TooManyASPAsError
+
+
+def wrong_list(pdu: bytes, *, announce: bool) -> str | None:
+    """Say what is wrong with the providers of an ASPA PDU whose length is right; None: nothing is."""
+    customer = f"AS{int.from_bytes(pdu[8:HEADER_SIZE])}"
+    providers = [int.from_bytes(pdu[at : at + WORD]) for at in range(HEADER_SIZE, len(pdu), WORD)]
+    if not announce:
+        return f"it withdraws the ASPA of {customer} with a list of providers" if providers else None
+    if not providers:
+        return f"the ASPA of {customer} names no provider"
+    if len(providers) > 1 and 0 in providers:
+        return f"the ASPA of {customer} names AS0 beside others"
+    for before, after in pairwise(providers):
+        if after == before:
+            return f"the ASPA of {customer} names AS{after} twice"
+        if after < before:
+            return f"the providers in the ASPA of {customer} do not ascend: AS{after} follows AS{before}"
+    return None
+
+
+def is_of_draft_10(pdu: bytes) -> bool:
+    """Tell whether it is the ASPA PDU of draft-ietf-sidrops-8210bis-10, which StayRTR 0.5 sends in version 2.
+
+    That has its flags in octet 8, a family in octet 9, and the number of providers in 10 and 11; by today's text it
+    would be a withdrawal, of AS16777218 or so, with a list.
+    """
+    flags, count = pdu[8], int.from_bytes(pdu[10:12])
+    looks = not pdu[2] & 1 and len(pdu) == HEADER_SIZE + WORD + WORD * count
+    return looks and pdu[9] <= 3 and (flags == 1 if count else flags in {0, 1})

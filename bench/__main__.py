@@ -26,6 +26,7 @@ SECTIONS: Final = {
     "start": Section(start.measure, ()),
     "chain": Section(chain.measure, ("exabgp",), ("exabgp",)),
     "relay": Section(relay.measure, ("librtr0", "stayrtr")),
+    "aspas": Section(relay.with_aspas, ()),
 }
 """In the order of the report."""
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from rtrd import config
 from rtrd.api import dump
 from rtrd.api.app import make_app
-from rtrd.api.aspa_queries import ASPAQueries, Told
+from rtrd.api.aspa_queries import ASPAQueries
 from rtrd.api.change_monitor import ChangeMonitor
 from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.exempt_api import ExemptHandlers
@@ -55,7 +55,7 @@ class Service:
                 VRPQueries(
                     daemon.effective, daemon.caches, daemon.slurm, daemon.exempts, daemon.guarding, daemon.aspas
                 ),
-                ASPAQueries(daemon.aspas, lambda customer: Told(daemon.caches.providers(customer))),
+                ASPAQueries(daemon.aspas, daemon.told_of),
                 PathQuery(daemon.vrp_set, daemon.aspas),
                 PathWhatIfQuery(daemon.aspas, daemon.routers),
                 RouteQueries(daemon.routers),

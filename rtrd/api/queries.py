@@ -32,7 +32,7 @@ from rtrd.routers import Routers
 from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
 from rtrd.vrps.aspas import ASPASet
-from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
+from rtrd.vrps.disagreement import NothingToCompareError, aspas_disagreement, chosen, disagreement
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.exempts import Exempts
 from rtrd.vrps.guarding import Guarding
@@ -220,7 +220,10 @@ class VRPQueries:
             caches = chosen(self._caches.all(), self._vrp_set, request.query.getall("cache", []))
         except NothingToCompareError as why:
             raise ConflictError(str(why)) from why
-        return await stream(request, "vrps", disagreement(caches, self._vrp_set))
+        sets = {str(cache): self._aspa_set.sources.said(cache.index) for cache in caches}
+        return await stream(
+            request, "vrps", disagreement(caches, self._vrp_set), lambda: {"aspas": aspas_disagreement(sets)}
+        )
 
 
 def _entries(

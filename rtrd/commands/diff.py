@@ -1,14 +1,16 @@
-"""`rtrd diff`: the VRPs on which the daemon's caches disagree, and who has them."""
+"""`rtrd diff`: the VRPs and ASPAs on which the daemon's caches disagree, and who has them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from rtrd.base.text import counted, printable
 from rtrd.cli import BAD_USAGE
 from rtrd.commands import common, http_client
+from rtrd.commands.aspas import named
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +33,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def lines(answer: http_client.Answer) -> Iterator[str]:
-    """Return a line for each VRP, with who has it and who has not, and how many there are."""
-    count = 0
+    """Return a line for each VRP, with who has it and who has not, one for each ASPA, and how many there are."""
+    count = customers = 0
     for vrp in answer.items():
+        if "customer_asid" in vrp:
+            customers += 1
+            yield f"AS{vrp['customer_asid']}: " + "; ".join(map(_said, vrp["lists"]))
+            continue
         count += 1
         text = f"{vrp['prefix']}-{vrp['maxLength']} => AS{vrp['asn']}"
         yield f"{text:<60} in {printable(', '.join(vrp['in']))}; not in {printable(', '.join(vrp['not_in']))}"
     yield f"{counted(count, 'VRP')} differ" + "s" * (count == 1)
+    if customers:
+        yield f"{counted(customers, 'ASPA')} differ" + "s" * (customers == 1)
+
+
+def _said(one: dict[str, Any]) -> str:
+    what = "no ASPA" if one["providers"] is None else named(one["providers"])
+    return f"{printable(one['cache'])} has {what}"

@@ -1,4 +1,4 @@
-"""What caches disagree on: the VRPs that some of them have and others have not."""
+"""What caches disagree on: VRPs that some of them have and others have not, and customers with other ASPAs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rtrd.base.notation import said
+from rtrlib import aspas
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.vrp_set import VRPSet
 
@@ -54,3 +55,22 @@ def disagreement(caches: Sequence[RTRSocket], vrp_set: VRPSet) -> Iterator[Mappi
                 "not_in": [str(cache) for cache in caches if not sources >> cache.index & 1],
             }
         yield None
+
+
+def aspas_disagreement(sets: Mapping[str, bytes]) -> Iterator[Mapping[str, Any] | None]:
+    """Yield each customer of whom caches say something else, with what each says; None where the loop may turn.
+
+    `sets`: the ASPAs of each cache that has some. One that speaks RTR before version 2 has none, and says nothing.
+    """
+    having = {cache: aspas.Index(held) for cache, held in sets.items() if held}
+    first, *others = (index.held for index in having.values()) if having else (b"",)
+    differing: set[int] = set()
+    for held in others:
+        differing.update(each.customer for each in aspas.records(aspas.changes(first, held)))
+        yield None
+    for customer in sorted(differing):
+        said = {cache: index.find(customer) for cache, index in having.items()}
+        yield {
+            "customer_asid": customer,
+            "lists": [{"cache": cache, "providers": found and found.providers} for cache, found in said.items()],
+        }

@@ -271,10 +271,6 @@ class Daemon:
         """A VRP set is usable."""
         return self.vrp_set.usable and (self.caches.active_group is not None or self.effective.snapshot_used)
 
-    def told_of(self, customer: int) -> Told:
-        """Give what is said of a customer AS, and by whom."""
-        return Told(self.caches.providers(customer), *self.aspas.by_slurm(customer))
-
     def why_unhealthy(self) -> str | None:
         """Say why VRPs can't be relied on; None: they can."""
         if not self.ready:

@@ -55,7 +55,7 @@ class Service:
                 VRPQueries(
                     daemon.effective, daemon.caches, daemon.slurm, daemon.exempts, daemon.guarding, daemon.aspas
                 ),
-                ASPAQueries(daemon.aspas, daemon.told_of),
+                ASPAQueries(daemon.aspas, daemon.caches),
                 PathQuery(daemon.vrp_set, daemon.aspas),
                 PathWhatIfQuery(daemon.aspas, daemon.routers),
                 RouteQueries(daemon.routers),

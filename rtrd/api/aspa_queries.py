@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from aiohttp import web
 
 from rtrd.api.requests import get
 from rtrd.api.responses import stream
 from rtrd.base.notation import parse_asn
+from rtrd.caches import Caches
 from rtrd.vrps.aspas import ASPASet
 from rtrlib.aspas import Index, records
-
-
-class Told(NamedTuple):
-    """What is said of a customer AS, and by whom."""
-
-    caches: Mapping[str, tuple[int, ...]]
-    """Its providers, by the name of the cache that says so."""
-    filtered: bool = False
-    """A SLURM file filters it."""
-    asserted: tuple[int, ...] | None = None
-    """What a SLURM file asserts."""
-
 
 TURNS: Final = 64
 """Customers after which the loop may turn."""
@@ -33,9 +22,9 @@ TURNS: Final = 64
 class ASPAQueries:
     """Which ASPAs are in force, and where they come from."""
 
-    def __init__(self, aspa_set: ASPASet, told: Callable[[int], Told]) -> None:
+    def __init__(self, aspa_set: ASPASet, caches: Caches) -> None:
         self._aspa_set = aspa_set
-        self._told = told
+        self._caches = caches
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
@@ -49,13 +38,14 @@ class ASPAQueries:
         return await stream(request, "customers", customers(held, asn), partial(self._of, held, asn))
 
     def _of(self, held: bytes, asn: int) -> dict[str, Any]:
-        found, told = Index(held).find(asn), self._told(asn)
+        found, said = Index(held).find(asn), self._caches.providers(asn)
+        filtered, asserted = self._aspa_set.by_slurm(asn)
         return {
             "asn": asn,
             "providers": None if found is None else found.providers,
-            "caches": [{"cache": cache, "providers": providers} for cache, providers in told.caches.items()],
-            "filtered": told.filtered,
-            "asserted": told.asserted,
+            "caches": [{"cache": cache, "providers": providers} for cache, providers in said.items()],
+            "filtered": filtered,
+            "asserted": asserted,
         }
 
 

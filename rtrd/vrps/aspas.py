@@ -81,6 +81,12 @@ class ASPASet:
             self._kept, _ = yield from _made(self._in_force, self._rules_in_force)
         return (yield from self.settle())
 
+    def by_slurm(self, customer: int) -> tuple[bool, tuple[int, ...] | None]:
+        """Tell whether SLURM files filter what caches say of a customer, and give what they assert, if anything."""
+        rules = self._rules_in_force
+        found = aspas.Index(rules.assertions).find(customer)
+        return customer in rules.filters, None if found is None else found.providers
+
     def of(self, customer: int) -> dict[int, tuple[int, ...]]:
         """Give the providers that each cache, by its index, names for a customer, whether it counts or not."""
         return self.sources.of(customer)

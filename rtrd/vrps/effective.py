@@ -102,6 +102,11 @@ class EffectiveVRPs:
             router_keys=lambda: len(self.keys.effective),
             aspas=lambda: aspas.count(self.aspa_set.effective),
         )
+        registry.metric("rtrd_aspas", "Customers whose ASPAs are in force.", lambda: len(self.aspa_set.index))
+        registry.metric(
+            "rtrd_aspas_left_out", "Customers whose ASPAs are left out, by the reason.",
+            lambda: [(("too-many-providers",), len(self.aspa_set.too_long))], ("reason",),
+        )  # fmt: skip
         registry.metric(
             "rtrd_vrps", "VRPs in force.",
             lambda: [(("ipv4",), vrps.count(4)), (("ipv6",), vrps.count(6))], ("family",),

@@ -20,7 +20,7 @@ import pytest
 from rtrd import cli
 from rtrd.api import live
 from rtrd.api.app import Handlers, make_app
-from rtrd.api.aspa_queries import ASPAQueries, Told
+from rtrd.api.aspa_queries import ASPAQueries
 from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.live import Live
 from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
@@ -126,14 +126,16 @@ class FakeDaemon:
 
     def handlers(self) -> list[Handlers]:
         fake: Any = self
-        caches: Any = SimpleNamespace(all=lambda: CACHES)
+        caches: Any = SimpleNamespace(
+            all=lambda: CACHES, providers=lambda asn: {"cache": (asn + 1,)} if asn == 64496 else {}
+        )
         slurm: Any = SimpleNamespace(reasons=Reasons())
         return [
             StateQueries(
                 self.registry, Health(self.registry, lambda: self.why), fake, fake, dump=lambda: {"status": STATUS}
             ),
             VRPQueries(fake, caches, slurm, fake, fake, self.aspa_set),
-            ASPAQueries(self.aspa_set, lambda asn: Told({"cache": (asn + 1,)} if asn == 64496 else {})),
+            ASPAQueries(self.aspa_set, caches),
             RouteQueries([self]),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),

@@ -15,6 +15,7 @@ from _rov import ffi, lib
 
 __all__ = [
     "ASPA",
+    "DRAFTS",
     "MOST_PROVIDERS",
     "NUMBER_SIZE",
     "Index",
@@ -31,6 +32,13 @@ __all__ = [
     "without",
 ]
 
+DRAFTS: Final = (
+    "draft-ietf-sidrops-aspa-profile-29",
+    "draft-ietf-sidrops-aspa-verification-28",
+    "draft-ietf-sidrops-8210bis-27",
+    "draft-ietf-sidrops-aspa-slurm-04",
+)
+"""The texts that are followed: none of them is an RFC yet."""
 MOST_PROVIDERS: Final = 10_000
 """A customer with more is left out whole (draft-ietf-sidrops-aspa-verification wants a bound of 4,000 to 10,000)."""
 NUMBER_SIZE: Final = 4

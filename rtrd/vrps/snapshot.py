@@ -147,7 +147,7 @@ class Schedule:
         self._renew = expire / 8
 
     def due(self, now: float, generation: int, date: int) -> bool:
-        """Whether to write now: VRPs changed, or their date is much newer, and the last try is long enough ago.
+        """Whether to write now: VRPs changed, or their date is another, and the last try is long enough ago.
 
         `now`: seconds of any clock; `generation`: of the VRP set; `date`: Unix time that the snapshot would get.
         """
@@ -155,7 +155,8 @@ class Schedule:
             return False
         if self._written is None:
             return True
-        return generation != self._written[0] or date - self._written[1] >= self._renew
+        # An older one is of a clock that was set back: what is written would be of a time to come, and be refused.
+        return generation != self._written[0] or not -SKEW <= date - self._written[1] < self._renew
 
     def stale(self, generation: int, date: int) -> bool:
         """Whether what was written is not exactly this: for the end."""

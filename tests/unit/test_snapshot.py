@@ -142,6 +142,13 @@ class TestSchedule:
         assert not schedule.due(1899, generation=1, date=NOW + 899)
         assert schedule.due(1900, generation=1, date=NOW + 900)
 
+    def test_after_a_clock_was_set_back_it_is_dated_anew(self) -> None:
+        schedule = Schedule(EXPIRE)
+        schedule.tried(1000)
+        schedule.written(1, NOW)
+        assert not schedule.due(1900, generation=1, date=NOW - SKEW)
+        assert schedule.due(1900, generation=1, date=NOW - SKEW - 1)
+
     def test_after_a_failure_it_is_tried_again_later(self) -> None:
         schedule = Schedule(EXPIRE)
         schedule.tried(1000)

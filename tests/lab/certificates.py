@@ -34,9 +34,17 @@ class CA:
         """Give a certificate that expired yesterday."""
         made = self._request(name, "-addext", f"subjectAltName={names}")
         argv = [find_program("openssl", OPENSSL), "x509", "-req", "-in", str(made.certificate), *self._ca()]
-        argv += ["-days", "-1", "-copy_extensions", "copyall", "-out", str(made.certificate)]
+        argv += [*self._yesterday(), "-copy_extensions", "copyall", "-out", str(made.certificate)]
         subprocess.run(argv, check=True, capture_output=True, timeout=30)
         return made
+
+    @staticmethod
+    def _yesterday() -> list[str]:
+        """Give the options of what has expired: OpenSSL 3.5 refuses the `-days -1` of 3.0, which has no other."""
+        argv = [find_program("openssl", OPENSSL), "x509", "-help"]
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=30)
+        new = "-not_after" in done.stdout + done.stderr
+        return ["-not_before", "20240101000000Z", "-not_after", "20240102000000Z"] if new else ["-days", "-1"]
 
     def _ca(self) -> tuple[str, ...]:
         return ("-CA", str(self._own.certificate), "-CAkey", str(self._own.key))

@@ -24,6 +24,7 @@ from rtrd.base.state_folder import StateFolder
 from rtrd.base.systemd_notify import Notifier
 from rtrd.base.text import counted, printable
 from rtrd.bird.watch import Watch
+from rtrd.bmp.station import Station
 from rtrd.caches import Caches
 from rtrd.config import Config, Guard, NeighborConfig, PolicyRule
 from rtrd.event_log import EventLog
@@ -112,6 +113,7 @@ class Daemon:
         )
         self.health = Health(self.registry, self.why_unhealthy)
         self.notifier = Notifier(self._status_line)
+        self.bmp = None if settings.bmp is None else Station(settings.bmp, self.routers, self.clock.wall)
         self.bird = None if settings.bird is None else Watch(settings.bird, self.vrp_set, lambda: self.ready)
         self._on_stop: Literal["keep", "withdraw"] = settings.on_stop
         self._start_hold: float = settings.start_hold
@@ -150,9 +152,9 @@ class Daemon:
         vrps = (self.caches, self.effective, self.guarding, self.slurm, self.exempts)
         for each in (*vrps, self.routers, self.event_log, self.history):
             each.register(registry)
-        not_configured = dict.fromkeys(("rtr_server", "bird", "snapshot"), lambda: None)
+        not_configured = dict.fromkeys(("rtr_server", "bmp", "bird", "snapshot"), lambda: None)
         registry.status_of(**not_configured)
-        for part in (self.relay, self.bird, self.snapshot_keeper):
+        for part in (self.relay, self.bmp, self.bird, self.snapshot_keeper):
             if part is not None:
                 part.register(registry)
         registry.status_of(loop=lambda: turns()._asdict())
@@ -192,6 +194,8 @@ class Daemon:
         starts = [start_api, self.attachments.start]
         if self.relay is not None:
             starts.append(self.relay.start)
+        if self.bmp is not None:
+            starts.append(self.bmp.start)
         if not all([await self._started(start(), needed=not exabgp) for start in starts]):
             return FAILED
         self.notifier.ready()
@@ -223,6 +227,8 @@ class Daemon:
         self.caches.close()
         self.guarding.close()
         self.attachments.close()
+        if self.bmp is not None:
+            self.bmp.close()
         self.routers.close()
         if self.relay is not None:
             await self.relay.close()

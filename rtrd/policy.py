@@ -127,6 +127,12 @@ class Policy:
         self.our_tags = frozenset(tag for treatment in treatments for tag in treatment.tags)
         """Every tag that a rule can add; the whole range of RFC 8097 is ours, too: see `is_ours`."""
 
+    def observing(self) -> Policy:
+        """Return one that knows the same neighbors and has no rules: for routers that are told nothing."""
+        found = Policy()
+        found._neighbors = self._neighbors
+        return found
+
     def rules_for(self, neighbor: str) -> tuple[Rule, ...]:
         """Return the rules for the routes of a neighbor (an address in any spelling), of which the first one counts.
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from prometheus_client import Histogram
 
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.base.text import printable
+from rtrd.bmp.router import BMPRouter
 from rtrd.config import MOST_ATTRIBUTES
 from rtrd.exabgp.problems import problems
 from rtrd.exabgp.session import ExaBGP
@@ -41,6 +43,19 @@ def _secret() -> bytes:
         return b""
 
 
+Router: TypeAlias = ExaBGP | BMPRouter
+
+
+def counts_by_neighbor(router: Router) -> dict[str, dict[str, int]]:
+    """How many routes of each neighbor have which validity, each route counted once."""
+    return (router if isinstance(router, BMPRouter) else router.engine.sessions).counts_by_neighbor()
+
+
+def counts(router: Router) -> dict[str, int]:
+    """How many routes have which validity, each counted once."""
+    return (router if isinstance(router, BMPRouter) else router.engine.sessions).counts()
+
+
 class Routers:
     """The routers of one daemon, each with an engine of its own on the common VRP set."""
 
@@ -62,23 +77,34 @@ class Routers:
         """What their BGP sessions have agreed on."""
         self.policy = policy
         """What a router that is added is decided by."""
-        self.on_add: Callable[[ExaBGP], None] = lambda _router: None
+        self.on_add: Callable[[Router], None] = lambda _router: None
         """Told of each router before it says anything."""
         self._most_attributes = most_attributes
         self._vrp_set = vrp_set
         self._aspas = Index(b"")
         self._routers: list[ExaBGP] = []
+        self._monitored: list[BMPRouter] = []
+        """Those that are only observed."""
         self._work = Histogram(
             "rtrd_work_seconds", "From a change of VRPs, policy or sessions to the last route it touches.",
             ("router",), registry=None, buckets=BOUNDS,
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[ExaBGP]:
-        """Give the routers in the order in which they came, also while some go."""
+        """Give those that are told something, in the order in which they came, also while some go."""
         return iter(tuple(self._routers))
 
     def __len__(self) -> int:
-        return len(self._routers)
+        """How many there are, the ones that are only observed among them."""
+        return len(self._routers) + len(self._monitored)
+
+    def all(self) -> Iterator[Router]:
+        """Give all, those that are only observed last, also while some go."""
+        return iter((*self._routers, *self._monitored))
+
+    def has(self, name: str) -> bool:
+        """Tell whether a router of this name is there."""
+        return any(router.engine.name == name for router in self.all())
 
     def add(
         self,
@@ -116,6 +142,24 @@ class Routers:
         router.close()
         self._work.remove(router.engine.name)
 
+    def monitor(self, name: str, work: Callable[[], None]) -> BMPRouter:
+        """Add a router that tells its routes by BMP, until `unmonitor`; `work`: has its engine's work done soon.
+
+        `name`: as the router calls itself; where another one has that name, a number follows.
+        """
+        numbered = (f"{name} {number}" for number in itertools.count(2))
+        free = next(each for each in itertools.chain([name], numbered) if not self.has(each))
+        engine = Engine(free, self._vrp_set, self.policy.observing())
+        engine.set_most_attributes(self._most_attributes)
+        router = BMPRouter(engine, work)
+        self._monitored.append(router)
+        self.on_add(router)
+        return router
+
+    def unmonitor(self, router: BMPRouter) -> None:
+        """Forget a router that is only observed, and its routes."""
+        self._monitored.remove(router)
+
     def close(self) -> None:
         """Let go of every router."""
         for router in self:
@@ -126,14 +170,16 @@ class Routers:
     def set_policy(self, policy: Policy, cause: int) -> None:
         """Decide by another policy from now on, also for routers that come; `cause`: a number of the event log."""
         self.policy = policy
-        for router in self:
+        for router in self.all():
             router.set_policy(policy, cause)
 
     def set_most_attributes(self, octets: int) -> None:
         """Bound the octets of the attribute sets of each neighbor; routes that had no room are asked for again."""
         self._most_attributes = octets
-        for router in self:
+        for router in self._routers:
             router.set_most_attributes(octets)
+        for monitored in self._monitored:
+            monitored.engine.set_most_attributes(octets)
 
     def look_again(self) -> None:
         """Ask every router what it announces by itself."""
@@ -153,7 +199,7 @@ class Routers:
 
     def vrps_changed(self, changes: VRPChanges, cause: int) -> None:
         """Have the routes that these VRPs cover validated again; `cause`: a number of the event log."""
-        for router in self:
+        for router in self.all():
             router.engine.vrps_changed(changes, cause)
             router.work_soon()
 
@@ -166,7 +212,7 @@ class Routers:
 
     def revalidate(self, cause: int) -> None:
         """Have every route validated again: the VRP set became usable."""
-        for router in self:
+        for router in self.all():
             router.engine.revalidate(cause)
             router.work_soon()
 
@@ -174,7 +220,7 @@ class Routers:
 
     def tables(self) -> list[RouteTable]:
         """Give the tables of all routes learned from neighbors."""
-        return [router.engine.table for router in self._routers]
+        return [router.engine.table for router in self.all()]
 
     def status(self) -> list[dict[str, Any]]:
         """Give the routers and their neighbors, as `rtrd status --json` has them; nothing of BGP's text.
@@ -185,6 +231,7 @@ class Routers:
             {**_status(router), "attached": True, "since": _iso(self.known.since(router.engine.name))}
             for router in self._routers
         ]
+        here += [{**_NOTHING, **_monitored_status(router), "attached": True} for router in self._monitored]
         return here + [{**_NOTHING, "name": name, "since": _iso(since)} for name, since in self.known.absent()]
 
     def register(self, registry: Registry) -> None:
@@ -258,20 +305,20 @@ class Routers:
         yield ("attributes",), sum(table.attributes_memory for table in self.tables())
 
     def _neighbor_up(self) -> Samples:
-        for router in self._routers:
+        for router in self.all():
             for address in sorted(router.neighbors.addresses())[:MOST_NEIGHBORS]:
                 yield (router.engine.name, address), router.neighbors.up(address)
 
     def _neighbor_up_since(self) -> Samples:
-        for router in self._routers:
+        for router in self.all():
             for address in sorted(router.neighbors.addresses())[:MOST_NEIGHBORS]:
                 yield (router.engine.name, address), _up_since(router, address)
 
     def _routes(self) -> Samples:
-        for engine in (router.engine for router in self._routers):
-            for address, counts in sorted(engine.sessions.counts_by_neighbor().items())[:MOST_NEIGHBORS]:
+        for router in self.all():
+            for address, counts in sorted(counts_by_neighbor(router).items())[:MOST_NEIGHBORS]:
                 for validity, count in counts.items():
-                    yield (engine.name, address, validity), count
+                    yield (router.engine.name, address, validity), count
 
     def _path_counts(self) -> Iterator[tuple[str, str, dict[str, int]]]:
         for engine in (router.engine for router in self._routers):
@@ -288,7 +335,7 @@ class Routers:
             yield (name, address), counts["leak"]
 
     def _left_out(self) -> Samples:
-        for engine in (router.engine for router in self._routers):
+        for engine in (router.engine for router in self.all()):
             for address, counts in sorted(engine.left_out.items())[:MOST_NEIGHBORS]:
                 for reason, count in counts.items():
                     yield (engine.name, address, reason), count
@@ -306,7 +353,7 @@ class Routers:
                 yield (engine.name, address), counts[address]
 
     def _changes(self) -> Samples:
-        for router in self._routers:
+        for router in self.all():
             for (was, became), count in router.engine.table.changes().items():
                 yield (router.engine.name, was, became), count
 
@@ -359,6 +406,7 @@ _NOTHING: Final[Mapping[str, Any]] = {
     "name": "",
     "attached": False,
     "exabgp": None,
+    "bmp": None,
     "acks": "unknown",
     "neighbors": [],
     "routes": dict.fromkeys(VALIDITIES, 0),
@@ -374,8 +422,31 @@ def _iso(time: float | None) -> str | None:
     return None if time is None else timestamp(time)
 
 
-def _up_since(router: ExaBGP, address: str) -> float | None:
+def _up_since(router: Router, address: str) -> float | None:
     return router.neighbors.since(address) if router.neighbors.up(address) else None
+
+
+def _monitored_status(router: BMPRouter) -> dict[str, Any]:
+    engine, by_neighbor = router.engine, router.counts_by_neighbor()
+    return {
+        "name": engine.name,
+        "bmp": router.numbers(),
+        "neighbors": [
+            {
+                "address": address,
+                "up": router.neighbors.up(address),
+                "up_since": _iso(_up_since(router, address)),
+                "name": engine.sessions.kind(address).name,
+                "relation": engine.sessions.relation(address),
+                "routes": by_neighbor.get(address, {}),
+                "left_out": dict(engine.left_out.get(address, {})),
+            }
+            for address in sorted({*by_neighbor, *router.neighbors.addresses()})
+        ],
+        "routes": router.counts(),
+        "prefixes_left_out": engine.table.malformed + engine.table.crowded,
+        "other_families": engine.others,
+    }
 
 
 def _several(router: ExaBGP, address: str) -> dict[str, Any]:
@@ -399,6 +470,7 @@ def _status(router: ExaBGP) -> dict[str, Any]:
     return {
         "name": engine.name,
         "exabgp": window.version,
+        "bmp": None,
         "acks": window.acks.value,
         "neighbors": [
             {

@@ -17,12 +17,11 @@ from rtrd.base.clock import Clock
 from rtrd.base.text import printable
 from rtrd.caches import Caches
 from rtrd.event_log import EventLog
-from rtrd.exabgp.session import ExaBGP
 from rtrd.history import History
 from rtrd.history_tables import Batch
 from rtrd.rib.native_terms import BAD_PATH, BAD_PATH_WAS, CHANGE_SIZE, changes_of, octets_of
 from rtrd.route_log import RouteLog
-from rtrd.routers import Routers
+from rtrd.routers import Router, Routers
 from rtrd.vrps.guarding import Guarding
 from rtrlib import RTRSocketState
 from rtrlib.vrp_set import VALIDITIES
@@ -123,14 +122,14 @@ class ChangeMonitor:
         self._routers = routers
         self._guarding = guarding
         self._states: dict[tuple[str, ...], object] = {}
-        self._tables: dict[ExaBGP, dict[int, str]] = {}
+        self._tables: dict[Router, dict[int, str]] = {}
         self._background = Background("change_monitor")
 
     def start(self) -> None:
         """Look from now on; the states of this moment are not reported."""
         self.look(quietly=True)
         self._routers.on_add = self._begin
-        for router in self._routers:
+        for router in self._routers.all():
             self._begin(router)
         self._background.start(self._run())
 
@@ -150,17 +149,17 @@ class ChangeMonitor:
 
     # -- routes
 
-    def _begin(self, router: ExaBGP) -> None:
+    def _begin(self, router: Router) -> None:
         """Have a new router's table keep its changes."""
         router.engine.table.listen(ROOM_BURST)
         router.engine.table.allow_others(OTHERS, OTHERS)
 
     async def _take(self) -> None:
         """Take the changes of routes from the tables, with the loop turning after each few."""
-        here = set(self._routers)
+        here = set(self._routers.all())
         self._tables = {router: names for router, names in self._tables.items() if router in here}
         others = self._others.take()
-        for router in self._routers:
+        for router in self._routers.all():
             table = router.engine.table
             await self._take_of(router, self._names(router))
             table.allow_others(others, OTHERS)
@@ -169,7 +168,7 @@ class ChangeMonitor:
             table.listen(ROOM_BURST if self._bursts else ROOM)
         self._route_log.look()
 
-    async def _take_of(self, router: ExaBGP, names: Mapping[int, str]) -> None:
+    async def _take_of(self, router: Router, names: Mapping[int, str]) -> None:
         batches: list[Batch] = []
         lost_in_all = 0
         for _ in range(ROOM_BURST // TOGETHER + 1):
@@ -201,7 +200,7 @@ class ChangeMonitor:
             if done % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
 
-    def _names(self, router: ExaBGP) -> dict[int, str]:
+    def _names(self, router: Router) -> dict[int, str]:
         """Give the addresses of sessions by number, also of those that ended: until another one has the number."""
         names = self._tables.setdefault(router, {})
         names.update((session.number, session.address) for session in router.engine.sessions.by_name.values())
@@ -252,7 +251,7 @@ class ChangeMonitor:
             guard = self._guarding.status()
             text = "nothing is held" if guard["held"] is None else "a VRP change is held"
             yield _State(("guard", ""), guard["state"], "guard", f"guard: {text} ({guard['state']})", guard)
-        for router in self._routers:
+        for router in self._routers.all():
             name = router.engine.name
             yield _State(("router", name), True, "router", f"router {name} is connected", {"router": name, "up": True})
             for address in filter(router.neighbors.up, router.neighbors.addresses()):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock
-from rtrd.routers import Routers
+from rtrd.routers import Routers, counts
 from rtrd.tags import VALIDITIES
 from rtrlib.vrp_set import VRPSet
 
@@ -46,8 +46,8 @@ class Trend:
 
     def sample(self) -> tuple[int, ...]:
         """Count now."""
-        counts = [router.engine.sessions.counts() for router in self._routers]
-        routes = (sum(count[validity] for count in counts) for validity in VALIDITIES)
+        found = [counts(router) for router in self._routers.all()]
+        routes = (sum(each[validity] for each in found) for validity in VALIDITIES)
         return (int(self._clock.wall()), *routes, self._vrp_set.count(4) + self._vrp_set.count(6))
 
     def answer(self) -> dict[str, Any]:

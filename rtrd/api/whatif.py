@@ -131,7 +131,7 @@ class WhatIf:
         moved: dict[tuple[str, str], int] = {}
         covers = dict.fromkeys(COVERS, 0)
         routes = 0
-        for engine in [router.engine for router in self._routers]:
+        for engine in [router.engine for router in self._routers.all()]:
             question = TableWhatIf(engine.table, then, ranges, covers=True)
             more = True
             until = time.perf_counter() + SLICE

@@ -17,6 +17,7 @@ from rtrd.commands.status_lines import (
     age,
     attached,
     cache,
+    door,
     exempts,
     faults,
     gone,
@@ -139,11 +140,12 @@ def _router(router: dict[str, Any]) -> Iterator[str]:
     if not attached(router):
         yield f"router {name}: {gone(router)}"
         return
-    yield f"router {name} (ExaBGP {printable(str(router['exabgp']))})"
+    yield f"router {name} ({door(router)})"
     neighbors = router["neighbors"]
     count = neighbors if isinstance(neighbors, int) else len(neighbors)
     routes = ", ".join(f"{router['routes'][validity]} {validity}" for validity in VALIDITIES)
     waiting = counted(router["outbox"], "command", "is waiting", "are waiting")
+    waiting = "only observed" if router.get("bmp") else waiting
     yield f"  {counted(count, 'neighbor')}; routes: {routes}; {waiting}"
     yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router), *left_out(router)))
 

@@ -53,6 +53,11 @@ def attached(router: dict[str, Any]) -> bool:
     return bool(router.get("attached", True))
 
 
+def door(router: dict[str, Any]) -> str:
+    """Say how a router is told of."""
+    return "BMP" if router.get("bmp") else f"ExaBGP {printable(str(router['exabgp']))}"
+
+
 def gone(router: dict[str, Any]) -> str:
     """Say that a router should be there and is not."""
     return f"not attached since {printable(str(router['since']))}"

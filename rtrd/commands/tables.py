@@ -16,6 +16,7 @@ from rtrd.commands.status_lines import (
     age,
     attached,
     cache,
+    door,
     faults,
     gone,
     left_out,
@@ -83,8 +84,8 @@ SESSIONS = {True: ("up", STYLES["good"]), False: ("down", STYLES["fair"]), None:
 def _router(router: dict[str, Any], time: float) -> Table:
     commands = counted(router["outbox"], "command", "is waiting", "are waiting")
     title = Text.assemble(
-        ("router ", ""), (printable(str(router["name"])), "bold"), f" (ExaBGP {printable(str(router['exabgp']))}): ",
-        (commands, STYLES["fair"] if router["outbox"] else ""),
+        ("router ", ""), (printable(str(router["name"])), "bold"), f" ({door(router)}): ",
+        ("only observed" if router.get("bmp") else commands, STYLES["fair"] if router["outbox"] else ""),
     )  # fmt: skip
     table = _table(title, "neighbor", "session", *(f">{validity}" for validity in VALIDITIES))
     for neighbor in router["neighbors"]:

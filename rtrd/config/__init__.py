@@ -152,6 +152,14 @@ class RTRServer(_Mapping, frozen=True):
     """What routers of version 2 are told when rtrd ends."""
 
 
+class BMP(_Mapping, frozen=True):
+    """Where routers tell their routes by BMP (RFC 7854)."""
+
+    listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)]
+    allow: Annotated[tuple[Network, ...], Meta(min_length=1)] | None = None
+    """The routers that may connect; None: any."""
+
+
 class Bird(_Mapping, frozen=True):
     """A BIRD on this host whose tables are audited now and then."""
 
@@ -240,6 +248,7 @@ class Config(_Mapping, frozen=True):
     routers: tuple[RouterName, ...] = ()
     """Which ExaBGPs should be attached; none: all that ever were."""
     rtr_server: RTRServer | None = None
+    bmp: BMP | None = None
     bird: Bird | None = None
     neighbors: tuple[NeighborConfig, ...] = ()
     policy: tuple[PolicyRule, ...] = ()

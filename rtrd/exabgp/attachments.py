@@ -53,8 +53,8 @@ logger = log.get("attach")
 class Routers(Protocol):
     """Who serves the ExaBGPs that are handed over: rtrd.routers.Routers."""
 
-    def __iter__(self) -> Iterator[ExaBGP]:
-        """Give those that are served."""
+    def has(self, name: str) -> bool:
+        """Tell whether a router of this name is there."""
 
     def add(
         self,
@@ -144,7 +144,7 @@ class Attachments:
                 if other.alive():
                     return f"the attach process {other.pid}"
                 other.close()
-        if any(router.engine.name == name for router in self._routers):
+        if self._routers.has(name):
             return "this rtrd's own router"
         return None
 

@@ -17,6 +17,7 @@ caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10}]}]}
 state: state
 guard: {}
 rtr-server: {listen: ["127.0.0.1:0"]}
+bmp: {listen: ["127.0.0.1:0"]}
 bird: {}
 """
 

@@ -32,6 +32,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "rtr-server": config.RTRServer,
     "rtr-server: tls": config.TLS,
     "rtr-server: clients": config.RouterClients,
+    "bmp": config.BMP,
     "bird": config.Bird,
     "neighbors": config.NeighborConfig,
     "policy": config.PolicyRule,

@@ -1,0 +1,215 @@
+"""One router that tells its routes by BMP: its peers, and what they announce. No socket, no clock.
+
+It is observed: no rule of the policy is for it, and nothing is ever written to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from rtrd.bmp.messages import Kind, MalformedError, Peer, PeerHeader, PeerUp, peer_header, peer_up, sys_name, update
+from rtrd.policy import Policy
+from rtrd.rib.bgp_session import BGPSession, agreed
+from rtrd.rib.engine import Engine
+from rtrd.tags import VALIDITIES
+
+MOST_PEERS: Final = 4096
+"""Peers of one router, those with another route distinguisher counted apart."""
+MOST_ROUTES: Final = 20_000_000
+"""Routes of one router: 15 full tables."""
+RIBS: Final = ("pre", "post", "out-pre", "out-post", "loc")
+"""What a router can tell of a peer: Adj-RIB-In and Adj-RIB-Out before and after the policy, and the Loc-RIB."""
+BEFORE_PEER_UP: Final = "a message of a peer without its Peer Up"
+
+
+class TooMuchError(Exception):
+    """A router has more than one may have; the text says of what."""
+
+
+class _Up(NamedTuple):
+    """What is known of a session."""
+
+    opens: PeerUp
+    since: float
+
+
+class BMPPeers:
+    """The sessions of one router, as the status, metrics and events ask for them."""
+
+    def __init__(self) -> None:
+        self.told: dict[Peer, _Up] = {}
+        """Those that are up."""
+        self._left: dict[str, float] = {}
+        """When the last session with an address went down."""
+
+    def addresses(self) -> set[str]:
+        """Give the peers' addresses."""
+        return {peer.address for peer in self.told if not peer.is_loc_rib} | self._left.keys()
+
+    def up(self, address: str) -> bool | None:
+        """Tell whether a session with a peer is up; None: nothing has told."""
+        if any(peer.address == address and not peer.is_loc_rib for peer in self.told):
+            return True
+        return False if address in self._left else None
+
+    def since(self, address: str) -> float | None:
+        """Give since when that is so (Unix time)."""
+        times = [up.since for peer, up in self.told.items() if peer.address == address]
+        return min(times) if times else self._left.get(address)
+
+    def came(self, peer: Peer, up: PeerUp, now: float) -> None:
+        """Note a session that is up."""
+        self._left.pop(peer.address, None)
+        self.told[peer] = _Up(up, now)
+
+    def went(self, peer: Peer, now: float) -> None:
+        """Note that one is down."""
+        if self.told.pop(peer, None) is not None and not peer.is_loc_rib and len(self._left) < MOST_PEERS:
+            self._left[peer.address] = now
+
+
+class BMPRouter:
+    """The routes of one router, by peer and RIB (RFC 7854 section 5, RFC 8671, RFC 9069)."""
+
+    def __init__(self, engine: Engine, work: Callable[[], None]) -> None:
+        """`work`: has the engine's work done soon."""
+        self.engine = engine
+        self.work_soon = work
+        self.neighbors = BMPPeers()
+        self.malformed: Counter[str] = Counter()
+        """Messages that are not what their type says, by reason."""
+        self.messages: Counter[str] = Counter()
+        """All others, by type."""
+        self.peers_left_out = 0
+        """Peer Ups beyond MOST_PEERS."""
+        self._ribs: dict[tuple[Peer, str], str] = {}
+        """The names of sessions in the engine."""
+
+    # -- what it says
+
+    def take(self, kind: int, body: bytes, now: float) -> bool:
+        """Take a message; `now`: Unix time. False: the router has said that it ends.
+
+        Raises TooMuchError, and MemoryError: what the message said may then be known in part.
+        """
+        if kind > max(Kind):
+            self.malformed["an unknown type of message"] += 1
+            return True
+        self.messages[Kind(kind).name.lower().replace("_", "-")] += 1
+        if kind == Kind.TERMINATION:
+            return False
+        try:
+            if kind in {Kind.ROUTE_MONITORING, Kind.PEER_UP, Kind.PEER_DOWN, Kind.STATISTICS, Kind.ROUTE_MIRRORING}:
+                header, rest = peer_header(body)
+                self._of_peer(Kind(kind), header, rest, now)
+            elif kind == Kind.INITIATION:
+                sys_name(body)
+        except MalformedError as error:
+            self.malformed[str(error)] += 1
+        return True
+
+    def _of_peer(self, kind: Kind, header: PeerHeader, rest: bytes, now: float) -> None:
+        if kind is Kind.ROUTE_MONITORING:
+            self._routes(header, update(rest), now)
+        elif kind is Kind.PEER_UP:
+            self._up(header.peer, peer_up(rest), now)
+        elif kind is Kind.PEER_DOWN:
+            if header.peer not in self.neighbors.told:
+                raise MalformedError(BEFORE_PEER_UP)
+            self._down(header.peer, now)
+
+    def _up(self, peer: Peer, opens: PeerUp, now: float) -> None:
+        self._down(peer, now)  # of a session that is up again, the routes of before are gone
+        if len(self.neighbors.told) >= MOST_PEERS:
+            self.peers_left_out += 1
+            return
+        self.neighbors.came(peer, opens, now)
+
+    def _down(self, peer: Peer, now: float) -> None:
+        self.neighbors.went(peer, now)
+        for rib in RIBS:
+            if (name := self._ribs.pop((peer, rib), None)) is not None:
+                self.engine.sessions.end(name)
+        self.work_soon()
+
+    def _routes(self, header: PeerHeader, body: bytes, now: float) -> None:
+        session = self._session(header)
+        key = (header.peer, header.rib)
+        name = self._ribs.get(key)
+        if name is None:
+            name = self._ribs[key] = _name(header)
+            self.engine.sessions.add(name)
+        self.engine.set_time(int(now))
+        self.engine.receive(name, session, body)
+        if len(self.engine.table) > MOST_ROUTES:
+            raise TooMuchError(f"more than {MOST_ROUTES} routes")
+
+    def _session(self, header: PeerHeader) -> BGPSession:
+        """Give what an UPDATE can't be read without: of what goes out, as its receiver would say it."""
+        up = self.neighbors.told.get(header.peer)
+        if up is None:
+            if not header.peer.is_loc_rib:
+                raise MalformedError(BEFORE_PEER_UP)
+            # gobgpd 3.10 tells its Loc-RIB so, against RFC 9069 section 4.1.
+            return BGPSession(header.asn, header.asn, four_octet_as=True, path_ids=frozenset(), extended_next_hop=True)
+        sent, received = up.opens.sent, up.opens.received
+        # Peer types other than Loc-RIB: the peer speaks; in its Adj-RIB-Out the router does (RFC 8671).
+        session = agreed(received, sent) if header.rib.startswith("out") else agreed(sent, received)
+        wide = session.four_octet_as and not header.two_octet_as
+        return session._replace(four_octet_as=wide, extended_next_hop=True)
+
+    # -- what is asked
+
+    def ribs(self) -> dict[int, str]:
+        """Give the RIB of each session of the engine, by its number."""
+        by_name = self.engine.sessions.by_name
+        return {by_name[name].number: rib for (_, rib), name in self._ribs.items() if name in by_name}
+
+    def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
+        """How many routes of each peer have which validity: before the import policy; `post` if there is no `pre`."""
+        found: dict[str, dict[str, int]] = {}
+        for name in self._counted():
+            session = self.engine.sessions.by_name[name]
+            before = found.get(session.address, {})
+            counts = self.engine.table.counts(session.number)
+            found[session.address] = {each: count + before.get(each, 0) for each, count in counts.items()}
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """How many routes have which validity, over all peers, each counted once."""
+        total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
+        for counts in self.counts_by_neighbor().values():
+            for validity, count in counts.items():
+                total[validity] += count
+        return total
+
+    def _counted(self) -> Iterator[str]:
+        for (peer, rib), name in self._ribs.items():
+            if rib == "pre" or (rib == "post" and (peer, "pre") not in self._ribs):
+                yield name
+
+    def numbers(self) -> dict[str, Any]:
+        """Give what the status has of a router that speaks BMP, and of no other."""
+        return {
+            "messages": dict(self.messages),
+            "malformed": dict(self.malformed),
+            "peers_left_out": self.peers_left_out,
+        }
+
+    # -- what changes
+
+    def set_policy(self, policy: Policy, cause: int) -> None:
+        """Take what is configured of neighbors; rules are for routers that are told something."""
+        self.engine.set_policy(policy.observing(), cause)
+        self.work_soon()
+
+
+def _name(header: PeerHeader) -> str:
+    """Name a session as the engine wants it: the peer's address, and what tells it from others with that."""
+    peer = header.peer
+    which = [] if header.rib == "pre" else [header.rib]
+    if peer.kind != 0 or any(peer.distinguisher):
+        which.append(f"{peer.kind}:{peer.distinguisher.hex()}")
+    return " ".join([peer.address, *which])

@@ -1,0 +1,111 @@
+"""Routers that speak BMP, at a real daemon with a real cache: what is shown of them, and that none harms another."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import suppress
+from typing import Any
+
+from rtrd.commands import http_client
+from rtrd.demo.caches import VRP
+from rtrd.demo.lab import Lab
+from tests.lab import bmp
+from tests.lab.bmp import MonitoredRouter, open_message, peer, route, up, update
+from tests.lab.daemons import Daemon
+from tests.lab.mrt import bgp_message
+from tests.lab.programs import rtrd
+from tests.lab.stayrtr import StayRTR
+from tests.lab.wait import wait_until
+
+A = peer("192.0.2.1", 64501)
+OPENS = open_message(64500), open_message(64501)
+PREFIX = "198.51.100.0/24"
+ITS_ROUTE = route(A, update([PREFIX], [(2, [64501, 64511])]))
+
+
+class Site:
+    """A cache, and a daemon with a station."""
+
+    def __init__(self, lab: Lab, **settings: Any) -> None:
+        self.cache = lab.start(StayRTR(lab.folder, [VRP(PREFIX, 24, 64511)]))
+        station = {"listen": ["127.0.0.1:0"], **settings}
+        self.daemon = lab.start(Daemon(lab.folder, [self.cache], settings={"bmp": station}))
+        self.daemon.wait_vrps(1)
+        self.port = int(self.status()["listening"][0].rpartition(":")[2])
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = (self.daemon.status() or {})["bmp"]
+        return found
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        done = rtrd("routes", "--json", "--socket", self.daemon.socket)
+        return [
+            (row["router"], row["neighbor"], row["rib"], row["validity"]) for row in json.loads(done.stdout)["routes"]
+        ]
+
+    def wait_rows(self, *rows: tuple[str, str, str, str]) -> None:
+        wait_until(lambda: sorted(self.rows()) == sorted(rows), f"{rows}, not {self.rows()}")
+
+
+def test_what_a_router_tells_is_judged_by_the_vrps_of_now(lab: Lab) -> None:
+    site = Site(lab)
+    one = MonitoredRouter(site.port)
+    one.send(up(A, *OPENS), ITS_ROUTE)
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
+    with http_client.ask(site.daemon.socket, "/metrics") as answer:
+        scraped = b"".join(answer.chunks()).decode()
+    assert 'rtrd_routes{neighbor="192.0.2.1",router="router-a",validity="valid"} 1.0' in scraped
+    assert 'rtrd_neighbor_up{neighbor="192.0.2.1",router="router-a"} 1.0' in scraped
+    text = rtrd("status", "--socket", site.daemon.socket).stdout
+    assert "router router-a (BMP)" in text
+    assert "only observed" in text
+    site.cache.serve([VRP(PREFIX, 24, 64999)])
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "invalid"))
+    what = rtrd("whatif", "--json", "--socket", site.daemon.socket, f"+{PREFIX}@64511").stdout
+    assert json.loads(what)["changed"][0]["router"] == "router-a"
+    one.send(bmp.message(bmp.TERMINATION))
+    site.wait_rows()
+
+
+def test_two_routers_of_one_name_are_two_and_each_goes_alone(lab: Lab) -> None:
+    site = Site(lab)
+    routers = [MonitoredRouter(site.port) for _ in range(2)]
+    for one in routers:
+        one.send(up(A, *OPENS), ITS_ROUTE)
+    site.wait_rows(*((name, "192.0.2.1", "pre", "valid") for name in ("router-a", "router-a 2")))
+    routers[0].close()
+    site.wait_rows(("router-a 2", "192.0.2.1", "pre", "valid"))
+
+
+def test_what_is_no_bmp_ends_its_own_connection_alone(lab: Lab) -> None:
+    site = Site(lab)
+    good = MonitoredRouter(site.port)
+    good.send(up(A, *OPENS), ITS_ROUTE)
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
+    for octets in (b"GET / HTTP/1.1\r\n\r\n", up(A, *OPENS) + bmp.message(0, length=3)):
+        bad = MonitoredRouter(site.port, None)
+        bad.send(octets)
+        bad.socket.settimeout(20)
+        assert bad.socket.recv(1) == b""  # it is closed
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
+    assert site.status()["dropped"] == 2
+
+
+def test_malformed_messages_are_counted_and_the_router_stays(lab: Lab) -> None:
+    site = Site(lab)
+    one = MonitoredRouter(site.port)
+    one.send(bmp.down(A), up(A, *OPENS), bmp.message(99), route(A, bgp_message(4, b"")), ITS_ROUTE)
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
+    assert site.status()["malformed"] == {
+        "a message before any Peer Up": 1,
+        "an unknown type of message": 1,
+        "a Route Monitoring without one UPDATE": 1,
+    }
+
+
+def test_only_those_who_may_connect_do(lab: Lab) -> None:
+    site = Site(lab, allow=["192.0.2.0/24"])
+    with socket.create_connection(("127.0.0.1", site.port), 20) as one, suppress(ConnectionResetError):
+        assert one.recv(1) == b""
+    wait_until(lambda: site.status()["refused"] == 1, "a refusal")

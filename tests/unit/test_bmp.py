@@ -1,0 +1,225 @@
+"""One router that speaks BMP (RFC 7854, 8671, 9069): stories of its peers, octets to routes, without a socket."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtrd.bmp import messages
+from rtrd.bmp.messages import Frames, FramingError, MalformedError, sys_name
+from rtrd.bmp.router import BMPRouter
+from rtrd.policy import Policy
+from rtrd.rib.engine import Engine
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
+from tests.lab import bmp
+from tests.lab.bmp import LOC_RIB, OUT, POST, TWO_OCTETS, open_message, peer, route, up, update
+from tests.lab.mrt import bgp_message
+
+NOW = 1_764_000_000.0
+A, B = peer("192.0.2.1", 64501), peer("2001:db8::2", 64502)
+OURS = open_message(64500)
+
+
+class Story:
+    """A router, fed with octets."""
+
+    def __init__(self) -> None:
+        self.vrps = VRPSet()
+        self.vrps.replace(0, pack(VRP("198.51.100.0/24", 24, 64511)))
+        self.vrps.activate([0])
+        self.vrps.usable = True
+        self.router = BMPRouter(Engine("r", self.vrps, Policy()), lambda: None)
+        self._frames = Frames()
+
+    def says(self, *octets: bytes) -> bool:
+        """Feed messages; tell whether it goes on."""
+        self._frames.add(b"".join(octets))
+        goes_on = True
+        while goes_on and (message := self._frames.next()) is not None:
+            goes_on = self.router.take(*message, NOW)
+        while self.router.engine.work(1000):
+            pass
+        return goes_on
+
+    def routes(self) -> list[tuple[str, str, str, str, int | None]]:
+        """Give neighbor, RIB, prefix, validity and path id of each route."""
+        ribs = self.router.ribs()
+        return sorted(
+            (neighbor, ribs[one.neighbor], one.prefix, one.validity, one.path_id)
+            for neighbor, one in self.router.engine.routes()
+        )
+
+
+def a_session() -> Story:
+    story = Story()
+    story.says(bmp.initiation("r"), up(A, OURS, open_message(64501)))
+    return story
+
+
+def test_a_peers_routes_come_and_go() -> None:
+    story = a_session()
+    story.says(route(A, update(["198.51.100.0/24", "100.64.0.0/24"], [(2, [64501, 64511])])), route(A, bmp.END_OF_RIB))
+    assert story.routes() == [
+        ("192.0.2.1", "pre", "100.64.0.0/24", "not-found", None),
+        ("192.0.2.1", "pre", "198.51.100.0/24", "valid", None),
+    ]
+    story.says(route(A, update(withdrawn=["198.51.100.0/24"])))
+    assert [one[2] for one in story.routes()] == ["100.64.0.0/24"]
+    story.says(bmp.down(A))
+    assert story.routes() == []
+    assert (story.router.neighbors.up("192.0.2.1"), story.router.neighbors.since("192.0.2.1")) == (False, NOW)
+
+
+def test_what_is_told_of_one_peer_leaves_the_others_alone() -> None:
+    story = a_session()
+    same_address = peer("192.0.2.1", 64501, kind=1, distinguisher=7)
+    for other in (B, same_address):
+        story.says(up(other, OURS, open_message(64502)), route(other, update(["198.51.100.0/24"], [(2, [64502])])))
+    story.says(route(A, update(["198.51.100.0/24"], [(2, [64501, 64511])])), bmp.down(B))
+    assert [(one[0], one[3]) for one in story.routes()] == [("192.0.2.1", "invalid"), ("192.0.2.1", "valid")]
+
+
+def test_the_ribs_of_a_peer_are_kept_apart_and_counted_once() -> None:
+    story = a_session()
+    for flags, origin in ((0, 64511), (POST, 1), (OUT, 2), (OUT | POST, 3)):
+        header = peer("192.0.2.1", 64501, flags=flags)
+        story.says(route(header, update(["198.51.100.0/24"], [(2, [64500, origin])])))
+    story.says(route(peer("::", 64500, kind=LOC_RIB), update(["198.51.100.0/24"], [(2, [64501])])))
+    assert [(one[1], one[3]) for one in story.routes()] == [
+        ("loc", "invalid"), ("out-post", "invalid"), ("out-pre", "invalid"), ("post", "invalid"), ("pre", "valid"),
+    ]  # fmt: skip
+    assert story.router.counts() == {"valid": 1, "not-found": 0, "invalid": 0, "unverified": 0}
+    story.says(route(peer("192.0.2.1", 64501, flags=OUT), update(withdrawn=["198.51.100.0/24"])))
+    assert "out-pre" not in {one[1] for one in story.routes()}
+
+
+def test_a_router_that_tells_post_policy_only_is_counted_by_that() -> None:
+    story = a_session()
+    story.says(route(peer("192.0.2.1", 64501, flags=POST), update(["198.51.100.0/24"], [(2, [64511])])))
+    assert story.router.counts()["valid"] == 1
+
+
+def test_path_ids_are_there_where_both_opens_say_so() -> None:
+    story = Story()
+    sends, takes = [(1, 1, 2)], [(1, 1, 1)]
+    story.says(up(A, open_message(64500, add_path=takes), open_message(64501, add_path=sends)))
+    story.says(route(A, update(["198.51.100.0/24"], [(2, [64511])], path_id=9)))
+    # What goes out has them if we send and the peer takes them: here it is the other way round.
+    story.says(route(peer("192.0.2.1", 64501, flags=OUT), update(["198.51.100.0/24"], [(2, [64500])])))
+    assert [(one[1], one[4]) for one in story.routes()] == [("out-pre", None), ("pre", 9)]
+
+
+@pytest.mark.parametrize("flags", [TWO_OCTETS, 0])
+def test_paths_of_two_octets_an_as(flags: int) -> None:
+    story, header = Story(), peer("192.0.2.1", 64501, flags=flags)
+    story.says(up(header, OURS, open_message(64501, four_octets=flags != 0)))
+    story.says(route(header, update(["198.51.100.0/24"], [(2, [64501, 64511])], width=2)))
+    assert [one[3] for one in story.routes()] == ["valid"]
+
+
+def test_a_session_that_comes_up_again_has_no_routes_of_before() -> None:
+    story = a_session()
+    story.says(route(A, update(["198.51.100.0/24"], [(2, [64511])])), up(A, OURS, open_message(64501)))
+    assert story.routes() == []
+
+
+def test_rules_are_not_for_it_but_neighbors_are() -> None:
+    story = a_session()
+    story.router.set_policy(Policy(), 1)
+    story.says(route(A, update(["198.51.100.0/24"], [(2, [1])])))
+    assert [one.decision for _, one in story.router.engine.routes()] == ["observe"]
+
+
+def test_termination_ends_it() -> None:
+    assert not a_session().says(bmp.message(bmp.TERMINATION, bmp.tlv(1, b"\0\0")))
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (bmp.message(77, b"abc"), "an unknown type of message"),
+        (route(B, update(["10.0.0.0/8"], [(2, [1])])), "a message of a peer without its Peer Up"),
+        (bmp.down(B), "a message of a peer without its Peer Up"),
+        (bmp.message(bmp.ROUTE_MONITORING, A[:40]), "a cut per-peer header"),
+        (bmp.message(bmp.ROUTE_MONITORING, b"\x09" + A[1:]), "an unknown type of peer"),
+        (bmp.message(bmp.PEER_UP, B + bytes(20)), "a BGP message without its marker"),
+        (bmp.message(bmp.PEER_UP, B + bytes(3)), "a Peer Up without OPENs"),
+        (up(B, OURS, bmp.END_OF_RIB), "a Peer Up without OPENs"),
+        (up(B, OURS, bgp_message(1, b"\x04")), "an OPEN that can't be read"),
+        (route(A, bgp_message(4, b"")), "a Route Monitoring without one UPDATE"),
+        (route(A, bmp.END_OF_RIB * 2), "a Route Monitoring without one UPDATE"),
+        (route(A, bmp.END_OF_RIB[:-1]), "a BGP message of a wrong length"),
+        (bmp.message(bmp.INITIATION, struct.pack(">HH", 2, 60000) + b"x"), "a TLV longer than its message"),
+    ],
+)
+def test_what_is_malformed_is_counted_and_what_follows_is_heard(octets: bytes, reason: str) -> None:
+    story = a_session()
+    assert story.says(octets, route(A, update(["198.51.100.0/24"], [(2, [64511])])))
+    assert dict(story.router.malformed) == {reason: 1}
+    assert len(story.routes()) == 1
+
+
+@pytest.mark.parametrize(
+    ("octets", "what"),
+    [
+        (b"GET / HTTP", "version 71 of BMP"),
+        (b"G", "its first octet is 71"),
+        (bmp.message(0, length=5), "a message of 5 octets"),
+        (bmp.message(0, length=0xFFFFFFFF), "a message of 4294967295 octets"),
+    ],
+)
+def test_lost_framing_is_said(octets: bytes, what: str) -> None:
+    with pytest.raises(FramingError, match=what):
+        Story().says(octets)
+
+
+def test_names_are_fit_for_people() -> None:
+    assert sys_name(bmp.tlv(2, b"a\nb\x1b[2J\xff")) == "a\\nb\\x1b[2J\ufffd"
+    assert len(sys_name(bmp.tlv(2, b"x" * 60000)) or "") < 70
+    assert sys_name(bmp.tlv(1, b"only a description")) is None
+    with pytest.raises(MalformedError):
+        sys_name(b"\0")
+
+
+def test_more_peers_than_one_may_have_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtrd.bmp.router.MOST_PEERS", 2)
+    story = Story()
+    for last in range(4):
+        story.says(up(peer(f"192.0.2.{last}", 64501), OURS, open_message(64501)))
+    assert (len(story.router.neighbors.told), story.router.peers_left_out) == (2, 2)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_no_octet_breaks_more_than_the_connection(data: st.DataObject) -> None:
+    octets = bytearray(
+        bmp.initiation("r") + up(A, OURS, open_message(64501)) + route(A, update(["198.51.100.0/24"], [(2, [64511])]))
+    )
+    for _ in range(data.draw(st.integers(1, 4))):
+        octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    story = Story()
+    with suppress(FramingError):
+        cut = data.draw(st.integers(0, len(octets)))
+        if story.says(bytes(octets[:cut])):
+            story.says(bytes(octets[cut:]))
+    assert len(story.routes()) <= 200
+
+
+def test_a_message_may_be_cut_anywhere() -> None:
+    octets = bmp.initiation("r") + up(A, OURS, open_message(64501))
+    for at in range(len(octets)):
+        frames, found = Frames(), 0
+        for part in (octets[:at], octets[at:]):
+            frames.add(part)
+            while frames.next() is not None:
+                found += 1
+        assert found == 2
+
+
+def test_the_longest_message_has_room_for_what_rfc_7854_allows() -> None:
+    assert messages.MOST >= 6 + 42 + 20 + 2 * 4096 + 2 * (4 + 65535)

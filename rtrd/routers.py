@@ -150,6 +150,7 @@ class Routers:
         numbered = (f"{name} {number}" for number in itertools.count(2))
         free = next(each for each in itertools.chain([name], numbered) if not self.has(each))
         engine = Engine(free, self._vrp_set, self.policy.observing())
+        engine.aspas_changed(self._aspas, b"")
         engine.set_most_attributes(self._most_attributes)
         router = BMPRouter(engine, work)
         self._monitored.append(router)
@@ -206,7 +207,7 @@ class Routers:
     def aspas_changed(self, index: Index, changes: bytes, cause: int) -> None:
         """Have paths judged by these ASPAs; `changes`: since the last call, `cause`: a number of the event log."""
         self._aspas = index
-        for router in self:
+        for router in self.all():
             router.engine.aspas_changed(index, changes, cause)
             router.work_soon()
 
@@ -321,9 +322,10 @@ class Routers:
                     yield (router.engine.name, address, validity), count
 
     def _path_counts(self) -> Iterator[tuple[str, str, dict[str, int]]]:
-        for engine in (router.engine for router in self._routers):
-            for address, counts in sorted(engine.sessions.path_counts_by_neighbor().items())[:MOST_NEIGHBORS]:
-                yield engine.name, address, counts
+        for router in self.all():
+            source = router if isinstance(router, BMPRouter) else router.engine.sessions
+            for address, counts in sorted(source.path_counts_by_neighbor().items())[:MOST_NEIGHBORS]:
+                yield router.engine.name, address, counts
 
     def _paths(self) -> Samples:
         for name, address, counts in self._path_counts():
@@ -428,6 +430,7 @@ def _up_since(router: Router, address: str) -> float | None:
 
 def _monitored_status(router: BMPRouter) -> dict[str, Any]:
     engine, by_neighbor = router.engine, router.counts_by_neighbor()
+    paths = router.path_counts_by_neighbor()
     return {
         "name": engine.name,
         "bmp": router.numbers(),
@@ -438,6 +441,9 @@ def _monitored_status(router: BMPRouter) -> dict[str, Any]:
                 "up_since": _iso(_up_since(router, address)),
                 "name": engine.sessions.kind(address).name,
                 "relation": engine.sessions.relation(address),
+                "local_role": engine.sessions.kind(address).role,
+                "paths": paths.get(address, {}),
+                "paths_unjudged": engine.sessions.why_unjudged(address),
                 "routes": by_neighbor.get(address, {}),
                 "left_out": dict(engine.left_out.get(address, {})),
             }

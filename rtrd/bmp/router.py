@@ -140,7 +140,7 @@ class BMPRouter:
         name = self._ribs.get(key)
         if name is None:
             name = self._ribs[key] = _name(header)
-            self.engine.sessions.add(name)
+            self.engine.sessions.add(name, learned=header.rib in {"pre", "post"})
         self.engine.set_time(int(now))
         self.engine.receive(name, session, body)
         if len(self.engine.table) > MOST_ROUTES:
@@ -176,6 +176,14 @@ class BMPRouter:
             counts = self.engine.table.counts(session.number)
             found[session.address] = {each: count + before.get(each, 0) for each, count in counts.items()}
         return found
+
+    def path_counts_by_neighbor(self) -> dict[str, dict[str, int]]:
+        """How many routes of each peer have a path of which outcome, or have leaked; as `counts_by_neighbor`."""
+        found: dict[str, Counter[str]] = {}
+        for name in self._counted():
+            session = self.engine.sessions.by_name[name]
+            found.setdefault(session.address, Counter()).update(self.engine.table.path_counts(session.number))
+        return {address: dict(counts) for address, counts in found.items()}
 
     def counts(self) -> dict[str, int]:
         """How many routes have which validity, over all peers, each counted once."""

@@ -39,6 +39,8 @@ class NeighborSession:
     """By what it agreed on its last UPDATE was read."""
     native: _rov.BgpSession | None = None
     """The same with what is configured of it, as the core wants it; None: it is to be made."""
+    learned: bool = True
+    """Its routes are what the neighbor announces."""
 
 
 class NeighborSessions:
@@ -57,12 +59,12 @@ class NeighborSessions:
         self._table = table
         self._asns: dict[str, dict[str, tuple[int, int]]] = {}  # of each neighbor's sessions: ours and theirs
 
-    def add(self, name: str) -> NeighborSession:
-        """Take a session that is new."""
+    def add(self, name: str, *, learned: bool = True) -> NeighborSession:
+        """Take a session that is new. `learned`: its routes are what the neighbor announces; else no path is judged."""
         address = name.partition(" ")[0]
         rules = self._policy.rules_for(address)
         number = self._table.add_neighbor(self._native_policies(address, rules), packed(address))
-        known = self.by_name[name] = NeighborSession(number, rules, address)
+        known = self.by_name[name] = NeighborSession(number, rules, address, learned=learned)
         self._by_number[number] = name
         self._set_role(name)
         return known
@@ -205,6 +207,8 @@ class NeighborSessions:
         """
         kind = self.kind(name.partition(" ")[0])
         asns = self.asns(name)
+        if name in self.by_name and not self.by_name[name].learned:
+            return "the neighbor does not announce these routes"
         if asns is not None and asns[0] == asns[1]:
             return "the neighbor is of our own AS: paths are judged where they enter it"
         if kind.confederation:

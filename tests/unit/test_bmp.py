@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from rtrd.bmp import messages
 from rtrd.bmp.messages import Frames, FramingError, MalformedError, sys_name
 from rtrd.bmp.router import BMPRouter
+from rtrd.config import NeighborConfig
+from rtrd.config.types import NeighborMatch
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
+from rtrlib import aspas
+from rtrlib.aspas import Index
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 from tests.lab import bmp
@@ -223,3 +227,20 @@ def test_a_message_may_be_cut_anywhere() -> None:
 
 def test_the_longest_message_has_room_for_what_rfc_7854_allows() -> None:
     assert messages.MOST >= 6 + 42 + 20 + 2 * 4096 + 2 * (4 + 65535)
+
+
+def test_paths_are_judged_where_the_neighbor_announces_them() -> None:
+    story = Story()
+    config = NeighborConfig(match=(NeighborMatch("192.0.2.1"),), local_role="provider")
+    story.router.set_policy(Policy((), (config,)), 1)
+    held = aspas.union_of(aspas.numbers([(64511, [64599])]))
+    story.router.engine.aspas_changed(Index(held), held)
+    story.says(up(A, OURS, open_message(64501)))
+    for flags in (0, OUT):
+        story.says(route(peer("192.0.2.1", 64501, flags=flags), update(["10.0.0.0/8"], [(2, [64501, 64511])])))
+    ribs = story.router.ribs()
+    assert {ribs[one.neighbor]: one.aspa for _, one in story.router.engine.routes()} == {
+        "pre": "invalid",
+        "out-pre": None,
+    }
+    assert story.router.path_counts_by_neighbor()["192.0.2.1"]["invalid"] == 1

@@ -113,7 +113,7 @@ def test_path_ids_are_there_where_both_opens_say_so() -> None:
     sends, takes = [(1, 1, 2)], [(1, 1, 1)]
     story.says(up(A, open_message(64500, add_path=takes), open_message(64501, add_path=sends)))
     story.says(route(A, update(["198.51.100.0/24"], [(2, [64511])], path_id=9)))
-    # What goes out has them if we send and the peer takes them: here it is the other way round.
+    # What goes out has them if we send and the peer takes them: here neither is so.
     story.says(route(peer("192.0.2.1", 64501, flags=OUT), update(["198.51.100.0/24"], [(2, [64500])])))
     assert [(one[1], one[4]) for one in story.routes()] == [("out-pre", None), ("pre", 9)]
 

@@ -97,6 +97,13 @@ VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)]
 CACHES = [NamedCache(0, "192.0.2.10"), NamedCache(1, "2001:db8::1")]
 
 
+class _All(list[Any]):
+    """Routers, as many as there are."""
+
+    def all(self) -> Iterator[Any]:
+        return iter(self)
+
+
 class FakeDaemon:
     """A daemon that is as it is set; it stands for each of the parts that handlers ask."""
 
@@ -136,7 +143,7 @@ class FakeDaemon:
             ),
             VRPQueries(fake, caches, slurm, fake, fake, self.aspa_set),
             ASPAQueries(self.aspa_set, caches),
-            RouteQueries([self]),  # type: ignore[arg-type]
+            RouteQueries(_All([self])),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),
             ChangeHandlers(fake, caches, fake, self.known, self.event_log),

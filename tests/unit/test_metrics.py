@@ -22,6 +22,7 @@ caches:
     - {name: backup, preference: 2, servers: [{host: 192.0.2.10, port: 323}]}
 rtr-server: {listen: ["127.0.0.1:0"]}
 guard: {}
+bmp: {listen: ["127.0.0.1:0"]}
 bird: {}
 state: state
 """

@@ -99,6 +99,7 @@ class Daemon:
         self.relay = self._make_relay()
         self.slurm = SlurmFiles(
             settings.slurm, self.vrp_set, self.effective.task_queue, self.effective.slurm_changed, self.keys,
+            aspa_set=self.aspas,
         )  # fmt: skip
         self.exempts = Exempts(
             settings.state, self.vrp_set, self.effective.task_queue, self.effective.exempts_changed, self.clock

@@ -44,4 +44,6 @@ def _counts(file: File) -> dict[str, int]:
         "prefix_assertions": len(found.assertions),
         "bgpsec_filters": len(found.key_filters),
         "bgpsec_assertions": len(found.key_assertions),
+        "aspa_filters": len(found.aspa_filters),
+        "aspa_assertions": len(found.aspa_assertions),
     }

@@ -52,9 +52,10 @@ class ASPASet:
         """Something is due that is not in force."""
         return self.due != self.effective
 
-    def slurm(self, filters: Iterable[int], assertions: bytes) -> None:
-        """Leave out these customers, and add this set, from the next `settle` on; no others."""
-        self._rules = _Rules(frozenset(filters), assertions)
+    def slurm(self, filters: Iterable[int], assertions: bytes) -> bool:
+        """Leave out these customers, and add this set, from the next `settle` on; tell whether that is news."""
+        before, self._rules = self._rules, _Rules(frozenset(filters), assertions)
+        return self._rules != before
 
     def settle(self) -> Generator[None, None, bool]:
         """Work out what is due, in steps; tell whether it is another set than it was."""

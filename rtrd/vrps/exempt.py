@@ -87,7 +87,7 @@ def encode(exempts: Iterable[Exempt]) -> bytes:
 def decode(name: str, data: bytes) -> dict[Key, Exempt]:
     """Read the file. Raises SlurmError."""
     slurm = parse(name, data).slurm
-    if slurm.filters or slurm.key_filters or slurm.key_assertions:
+    if slurm.count_filters() or slurm.count_assertions() > len(slurm.assertions):
         raise SlurmError([FileFault(name, 0, "it has more than prefixAssertions: rtrd did not write it")])
     found: dict[Key, Exempt] = {}
     for vrp, comment in zip(slurm.assertions, slurm.assertion_comments, strict=True):

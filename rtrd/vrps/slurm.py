@@ -1,5 +1,7 @@
 """SLURM files (RFC 8416): their filters and assertions, or every fault with its line. No file, no clock.
 
+Version 2 (draft-ietf-sidrops-aspa-slurm-04) has ASPAs, too.
+
 "An RP MUST consider any deviations from the specifications as errors" (section 3.1): nothing of a file with a fault is
 used, and nothing of several files that overlap (section 4.2).
 """
@@ -11,6 +13,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -18,6 +21,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.text import counted, printable
+from rtrlib.aspas import ASPA, MOST_PROVIDERS
 from rtrlib.json_lines import Path, line_of
 from rtrlib.vrp import VRP
 from rtrlib.vrp_entries import SPKI_SIZE, RouterKey
@@ -30,6 +34,7 @@ SKI_SIZE: Final = 20
 """Octets of a subject key identifier (RFC 8210 section 5.10)."""
 
 ASN = Annotated[int, Meta(ge=0, le=4294967295)]
+Customer = Annotated[int, Meta(ge=1, le=4294967295)]
 
 
 class SlurmError(FaultyFileError):
@@ -57,6 +62,17 @@ class Slurm(NamedTuple):
     filter_comments: tuple[str, ...] = ()
     """Of each filter; empty where there is none."""
     assertion_comments: tuple[str, ...] = ()
+    aspa_filters: tuple[int, ...] = ()
+    """Customer ASes."""
+    aspa_assertions: tuple[ASPA, ...] = ()
+
+    def count_filters(self) -> int:
+        """Give how many filters there are."""
+        return len(self.filters) + len(self.key_filters) + len(self.aspa_filters)
+
+    def count_assertions(self) -> int:
+        """Give how many assertions there are."""
+        return len(self.assertions) + len(self.key_assertions) + len(self.aspa_assertions)
 
 
 class _Members(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -89,6 +105,20 @@ class _BgpsecAssertion(_Members, frozen=True):
     comment: str | UnsetType = UNSET
 
 
+class _ASPAFilter(_Members, frozen=True):
+    customer_asn: Customer | UnsetType = UNSET
+    customer_asid: Customer | UnsetType = UNSET
+    """The same: rpki-rs writes it so."""
+    comment: str | UnsetType = UNSET
+
+
+class _ASPAAssertion(_Members, frozen=True):
+    provider_asns: list[ASN]
+    customer_asn: Customer | UnsetType = UNSET
+    customer_asid: Customer | UnsetType = UNSET
+    comment: str | UnsetType = UNSET
+
+
 class _Filters(_Members, frozen=True):
     prefix_filters: list[Any]
     bgpsec_filters: list[Any]
@@ -99,16 +129,33 @@ class _Assertions(_Members, frozen=True):
     bgpsec_assertions: list[Any]
 
 
+class _FiltersV2(_Filters, frozen=True):
+    aspa_filters: list[Any]
+
+
+class _AssertionsV2(_Assertions, frozen=True):
+    aspa_assertions: list[Any]
+
+
 class _File(_Members, frozen=True):
     slurm_version: int
     validation_output_filters: _Filters
     locally_added_assertions: _Assertions
 
 
+class _FileV2(_Members, frozen=True):
+    slurm_version: int
+    validation_output_filters: _FiltersV2
+    locally_added_assertions: _AssertionsV2
+
+
 PREFIX_FILTERS: Final = ("validationOutputFilters", "prefixFilters")
 BGPSEC_FILTERS: Final = ("validationOutputFilters", "bgpsecFilters")
 PREFIX_ASSERTIONS: Final = ("locallyAddedAssertions", "prefixAssertions")
 BGPSEC_ASSERTIONS: Final = ("locallyAddedAssertions", "bgpsecAssertions")
+
+ASPA_FILTERS: Final = ("validationOutputFilters", "aspaFilters")
+ASPA_ASSERTIONS: Final = ("locallyAddedAssertions", "aspaAssertions")
 
 
 class File(NamedTuple):
@@ -172,11 +219,16 @@ class _Reader:
 
     def file(self, found: Any) -> Slurm | None:
         """Read the whole; None when the frame of it is at fault."""
-        if isinstance(found, dict) and found.get("slurmVersion", 1) != 1:
-            self._fault(("slurmVersion",), "only version 1 is known (RFC 8416 section 3.2)")
+        version = found.get("slurmVersion", 1) if isinstance(found, dict) else 1
+        if version not in (1, 2):
+            what = "only versions 1 (RFC 8416 section 3.2) and 2 (draft-ietf-sidrops-aspa-slurm) are known"
+            self._fault(("slurmVersion",), what)
+            return None
+        if version == 1 and (path := _of_version_2(found)) is not None:
+            self._fault(path, "only a file of slurmVersion 2 has it")
             return None
         try:
-            file = msgspec.convert(found, _File)
+            file: _File | _FileV2 = msgspec.convert(found, _File) if version == 1 else msgspec.convert(found, _FileV2)
         except msgspec.ValidationError as error:
             self._invalid((), error)
             return None
@@ -188,6 +240,15 @@ class _Reader:
             self._entries(BGPSEC_ASSERTIONS, assertions.bgpsec_assertions, _BgpsecAssertion, _key_assertion),
             _comments(filters.prefix_filters),
             _comments(assertions.prefix_assertions),
+            *self._aspas(filters, assertions),
+        )
+
+    def _aspas(self, filters: _Filters, assertions: _Assertions) -> tuple[tuple[int, ...], tuple[ASPA, ...]]:
+        if not (isinstance(filters, _FiltersV2) and isinstance(assertions, _AssertionsV2)):
+            return (), ()
+        return (
+            self._entries(ASPA_FILTERS, filters.aspa_filters, _ASPAFilter, _customer),
+            self._entries(ASPA_ASSERTIONS, assertions.aspa_assertions, _ASPAAssertion, _aspa),
         )
 
     def _entries(
@@ -216,6 +277,40 @@ class _Reader:
         line = line_of(self._text, where or path) if len(self.faults) < MOST_FAULTS else 0
         text = "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in path).removeprefix(".")
         self.faults.append(FileFault(self._name, line, printable(f"{text or 'the file'}: {what}")))
+
+
+def _of_version_2(found: Any) -> Path | None:
+    """Give the first member that a file of version 1 can't have."""
+    for path in (ASPA_FILTERS, ASPA_ASSERTIONS):
+        section = found.get(path[0]) if isinstance(found, dict) else None
+        if isinstance(section, dict) and path[1] in section:
+            return path
+    return None
+
+
+def _customer(entry: _ASPAFilter | _ASPAAssertion) -> int:
+    given = [asn for asn in (entry.customer_asn, entry.customer_asid) if asn is not UNSET]
+    if len(given) != 1:
+        raise ValueError("give customerAsn" + (" or customerAsid, but not both" if given else ""))
+    return given[0]
+
+
+def _aspa(entry: _ASPAAssertion) -> ASPA:
+    customer, providers = _customer(entry), entry.provider_asns
+    if not providers:
+        raise ValueError("providerAsns is empty: expected the providers, or 0 alone if there are none")
+    for before, after in pairwise(providers):
+        if after == before:
+            raise ValueError(f"AS{after} is in providerAsns twice")
+        if after < before:
+            raise ValueError(f"providerAsns must ascend: {after} follows {before}")
+    if customer in providers:
+        raise ValueError(f"AS{customer} can't be a provider of its own")
+    if providers[0] == 0 and len(providers) > 1:
+        raise ValueError("0 in providerAsns says that there are no providers: expected it alone")
+    if len(providers) > MOST_PROVIDERS:
+        raise ValueError(f"{len(providers)} providers, at most {MOST_PROVIDERS} are possible")
+    return ASPA(customer, tuple(providers))
 
 
 def _filter(entry: _PrefixFilter) -> VRPFilter:
@@ -297,7 +392,7 @@ class _Claim(NamedTuple):
     """Something that a file says: as a span of addresses or AS numbers, ordered so that wider spans come first."""
 
     family: int
-    """4 or 6; 0 for AS numbers."""
+    """4 or 6; 0 for AS numbers of router keys, 1 for customers of ASPAs."""
     first: int
     minus_last: int
     file: int
@@ -306,7 +401,7 @@ class _Claim(NamedTuple):
 
 
 def check_overlaps(files: Sequence[File]) -> None:
-    """Refuse files that speak of the same addresses or router keys' AS numbers (RFC 8416 section 4.2).
+    """Refuse files that speak of the same addresses, router keys' AS numbers or customers (RFC 8416 section 4.2).
 
     Raises SlurmError with one fault for each two files.
     """
@@ -345,3 +440,9 @@ def _claims(file: int, slurm: Slurm) -> Iterator[_Claim]:
     ]
     for path, index, asn in asns:
         yield _Claim(0, asn, -asn, file, (*path, index), f"AS{asn}")
+    customers: list[tuple[tuple[str, str], int, int]] = [
+        *((ASPA_FILTERS, index, customer) for index, customer in enumerate(slurm.aspa_filters)),
+        *((ASPA_ASSERTIONS, index, one.customer) for index, one in enumerate(slurm.aspa_assertions)),
+    ]
+    for path, index, customer in customers:
+        yield _Claim(1, customer, -customer, file, (*path, index), f"customer AS{customer}")

@@ -1,4 +1,4 @@
-"""The filters and assertions of SLURM files (RFC 8416), kept in force while the files change."""
+"""The filters and assertions of SLURM files (RFC 8416, aspa-slurm-04), kept in force while the files change."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from rtrd.base.faults import FileFault
 from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.files import read_file
 from rtrd.base.registry import Problem, Registry, Samples
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.router_keys import KeySet
 from rtrd.vrps.signature import signature
 from rtrd.vrps.slurm import File, Reasons, SlurmError, check_overlaps, parse
 from rtrd.vrps.task_queue import TaskQueue
+from rtrlib import aspas
 from rtrlib.vrp import pack
 from rtrlib.vrp_set import SLURM, Apply, VRPChanges, VRPFilter, VRPSet
 
@@ -70,8 +72,10 @@ class SlurmFiles:
         task_queue: TaskQueue,
         changed: Callable[[VRPChanges], Generator[None]],
         keys: KeySet | None = None,
+        *,
+        aspa_set: ASPASet | None = None,
     ) -> None:
-        """Read nothing yet. `task_queue`: all that changes the set. `keys`: what holds for router keys.
+        """Read nothing yet. `task_queue`: all that changes the set. `keys`, `aspa_set`: router keys and ASPAs.
 
         `changed`: the task that follows when VRPs became effective or ceased to be.
         """
@@ -80,6 +84,7 @@ class SlurmFiles:
         self._task_queue = task_queue
         self._changed = changed
         self._keys = keys or KeySet()
+        self._aspa_set = aspa_set or ASPASet()
         self._seen = self._look()
         self._in_force: dict[str, File] = {}
         self.filters: list[VRPFilter] = []
@@ -166,8 +171,8 @@ class SlurmFiles:
                 {
                     "path": path,
                     "fault": self._faults.get(path),
-                    "filters": 0 if file is None else len(file.slurm.filters) + len(file.slurm.key_filters),
-                    "assertions": 0 if file is None else len(file.slurm.assertions) + len(file.slurm.key_assertions),
+                    "filters": 0 if file is None else file.slurm.count_filters(),
+                    "assertions": 0 if file is None else file.slurm.count_assertions(),
                 }
             )
         return found
@@ -195,7 +200,11 @@ class SlurmFiles:
         )
         self._in_force = {file.name: file for file in files}
         counts = {"filters": len(filters), "assertions": len(assertions), "changed": len(changes)}
-        if len(changes):
+        aspas_changed = self._aspa_set.slurm(
+            (customer for file in files for customer in file.slurm.aspa_filters),
+            aspas.union_of(aspas.numbers(one for file in files for one in file.slurm.aspa_assertions)),
+        )
+        if len(changes) or aspas_changed:
             yield from self._changed(changes)
         if self._vrp_set.pending and len(changes):
             logger.info("SLURM files are judged by the guard", **counts)

@@ -254,7 +254,8 @@ def test_slurm_check_says_what_files_hold_or_every_fault(tmp_path: Path) -> None
     one.write_text(slurm_text([{"prefix": "192.0.2.0/24"}]))
     two.write_text(slurm_text([{"prefix": "198.51.100.0/24"}]))
     done = rtrd("slurm", "check", one, two)
-    counts = "good: 1 prefix filter, 0 prefix assertions, 0 bgpsec filters, 0 bgpsec assertions"
+    none = ", ".join(f"0 {what}" for what in ("bgpsec filters", "bgpsec assertions", "aspa filters", "aspa assertions"))
+    counts = f"good: 1 prefix filter, 0 prefix assertions, {none}"
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{one}: {counts}\n{two}: {counts}\n"
     done = rtrd("slurm", "check", "--json", str(one))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.vrps.slurm import KeyFilter, Slurm, SlurmError, check_overlaps, parse
+from rtrlib.aspas import ASPA
 from rtrlib.json_lines import line_of
 from rtrlib.vrp import VRP
 from rtrlib.vrp_entries import RouterKey
@@ -135,7 +136,7 @@ def test_half_a_character_in_a_comment_is_escaped() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ('"slurmVersion": 1', '"slurmVersion": 2', "slurm.json:2: slurmVersion: only version 1 is known"),
+        ('"slurmVersion": 1', '"slurmVersion": 3', "slurm.json:2: slurmVersion: only versions 1 (RFC 8416"),
         ('"slurmVersion": 1', '"slurmVersion": true', "slurm.json:2: slurmVersion: Expected `int`, got `bool`"),
         ('"slurmVersion": 1,', "", "slurm.json:1: the file: Object missing required field `slurmVersion`"),
         ('"prefixFilters": [', '"prefixfilters": [', "slurm.json:4: validationOutputFilters: Object contains unknown"),
@@ -293,3 +294,73 @@ class TestOverlaps:
             for some, entries in files
         ]
         assert len(self.refused(*texts)) == wanted
+
+
+# -- version 2 (draft-ietf-sidrops-aspa-slurm-04)
+
+
+def of_version_2(filters: list[Any], assertions: list[Any], version: int = 2) -> bytes:
+    return json.dumps(
+        {
+            "slurmVersion": version,
+            "validationOutputFilters": {"prefixFilters": [], "bgpsecFilters": [], "aspaFilters": filters},
+            "locallyAddedAssertions": {"prefixAssertions": [], "bgpsecAssertions": [], "aspaAssertions": assertions},
+        }
+    ).encode()
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(SlurmError) as found:
+        parse("slurm.json", data)
+    return str(found.value)
+
+
+def test_aspas_are_filtered_and_asserted() -> None:
+    found = parse(
+        "slurm.json",
+        of_version_2(
+            [{"customerAsn": 64496, "comment": "wrong"}, {"customerAsid": 4200000000}],
+            [{"customerAsn": 64497, "providerAsns": [64498, 4200000001]}, {"customerAsid": 1, "providerAsns": [0]}],
+        ),
+    ).slurm
+    assert found.aspa_filters == (64496, 4200000000)
+    assert found.aspa_assertions == (ASPA(64497, (64498, 4200000001)), ASPA(1, (0,)))
+    assert (found.count_filters(), found.count_assertions()) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"customerAsn": 5, "providerAsns": [2, 1]}, "aspaAssertions[0]: providerAsns must ascend: 1 follows 2"),
+        ({"customerAsn": 5, "providerAsns": [2, 2]}, "AS2 is in providerAsns twice"),
+        ({"customerAsn": 5, "providerAsns": [4, 5]}, "AS5 can't be a provider of its own"),
+        ({"customerAsn": 5, "providerAsns": [0, 1]}, "0 in providerAsns says that there are no providers"),
+        ({"customerAsn": 5, "providerAsns": []}, "providerAsns is empty"),
+        ({"customerAsn": 0, "providerAsns": [1]}, "customerAsn: Expected `int` >= 1"),
+        ({"customerAsn": 5, "customerAsid": 5, "providerAsns": [1]}, "give customerAsn or customerAsid, but not both"),
+        ({"providerAsns": [1]}, "give customerAsn"),
+        ({"customerAsn": 5}, "missing required field `providerAsns`"),
+        ({"customerAsn": 5, "providerAsns": [1], "asn": 1}, "unknown field `asn`"),
+        ({"customerAsn": 5, "providerAsns": list(range(10, 10_011))}, "10001 providers, at most 10000"),
+    ],
+)
+def test_an_assertion_that_can_t_be_right_is_refused(entry: dict[str, Any], says: str) -> None:
+    assert says in refused(of_version_2([], [entry]))
+
+
+def test_version_1_has_no_aspas_and_version_2_must_have_them() -> None:
+    assert "validationOutputFilters.aspaFilters: only a file of slurmVersion 2" in refused(of_version_2([], [], 1))
+    assert "missing required field `aspaFilters`" in refused(EMPTY.replace(": 1,", ": 2,", 1).encode())
+
+
+def test_two_files_may_not_speak_of_one_customer() -> None:
+    one, other = (
+        parse(name, data)
+        for name, data in (
+            ("one.json", of_version_2([{"customerAsn": 5}], [{"customerAsn": 5, "providerAsns": [1]}])),
+            ("other.json", of_version_2([], [{"customerAsn": 5, "providerAsns": [1]}])),
+        )
+    )
+    check_overlaps([one])
+    with pytest.raises(SlurmError, match="customer AS5 overlaps customer AS5 of"):
+        check_overlaps([one, other])

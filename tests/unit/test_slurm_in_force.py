@@ -1,6 +1,7 @@
 """What SLURM files say comes into force at once: whoever is told of a change sees all of it done."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from rtrd.vrps import slurm_files
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.slurm import File
 from rtrd.vrps.slurm_files import MAX_OCTETS, SlurmFiles, read
 from rtrd.vrps.task_queue import TaskQueue
+from rtrlib import aspas
 from rtrlib.vrp import VRP
 from rtrlib.vrp_set import VRPChanges
 from tests.lab.slurm_text import slurm_text
@@ -111,3 +114,46 @@ async def test_the_same_assertion_twice_is_one(tmp_path: Path) -> None:
     await told.files.load()
     assert told.now == {THEIRS, OURS}
     assert not any(told.vrp_set.faults.values())
+
+
+async def test_aspas_alone_are_a_change_too(tmp_path: Path) -> None:
+    path, held, told = tmp_path / "slurm.json", ASPASet(), list[int]()
+
+    def changed(changes: VRPChanges) -> Generator[None]:
+        yield from held.settle()
+        held.put_in_force()
+        told.append(len(changes))
+
+    def write(filters: list[int], assertions: list[list[int]]) -> None:
+        path.write_text(
+            json.dumps(
+                {
+                    "slurmVersion": 2,
+                    "validationOutputFilters": {
+                        "prefixFilters": [],
+                        "bgpsecFilters": [],
+                        "aspaFilters": [{"customerAsn": asn} for asn in filters],
+                    },
+                    "locallyAddedAssertions": {
+                        "prefixAssertions": [],
+                        "bgpsecAssertions": [],
+                        "aspaAssertions": [{"customerAsn": asn, "providerAsns": more} for asn, *more in assertions],
+                    },
+                }
+            )
+        )
+
+    held.sources.activate([0])
+    held.sources.stage(0, aspas.union_of(aspas.numbers([(1, (2,)), (3, (4,))])))
+    held.sources.commit(0)
+    files = SlurmFiles([path], set_of(THEIRS), TaskQueue(), changed, aspa_set=held)
+    write([1], [[1, 9], [3, 5]])
+    await files.load()
+    assert dict(aspas.records(held.effective)) == {1: (9,), 3: (4, 5)}
+    assert held.by_slurm(1) == (True, (9,))
+    assert (files.status()[0]["filters"], files.status()[0]["assertions"]) == (1, 2)
+    await files.load()
+    write([], [])
+    await files.load()
+    assert dict(aspas.records(held.effective)) == {1: (2,), 3: (4,)}
+    assert told == [0, 0]

@@ -22,13 +22,13 @@ class CA:
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         self._folder = folder
-        self._own = self._request(name, "-x509", "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        self._own = self._request(name, "-x509", "-days", "30", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         self.certificate = self._own.certificate
 
     def sign(self, name: str, names: str = "IP:127.0.0.1", *more: str) -> Signed:
         """Give a certificate for these subjectAltNames; `more`: further options of `openssl req`."""
         san = ("-addext", f"subjectAltName={names}") if names else ()
-        return self._request(name, "-x509", "-days", "2", *self._ca(), "-extensions", "usr_cert", *san, *more)  # no CA
+        return self._request(name, "-x509", "-days", "30", *self._ca(), "-extensions", "usr_cert", *san, *more)  # no CA
 
     def sign_expired(self, name: str, names: str) -> Signed:
         """Give a certificate that expired yesterday."""

@@ -9,6 +9,7 @@ at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from functools import reduce
 from typing import Final, Literal
 
 from rtrd.base import log
@@ -215,6 +216,10 @@ class EffectiveVRPs:
         """Do with the snapshot's VRPs what the operator wants with those that are too old."""
         self.task_queue.do(self._expire_snapshot())
 
+    def snapshot_aspas_expired(self) -> None:
+        """Drop the snapshot's ASPAs, which may be older than its VRPs."""
+        self.task_queue.do(self._expire_aspas(SNAPSHOT, "snapshot"))
+
     def forget_snapshot(self) -> None:
         """Give back the memory of the snapshot's VRPs, which no longer count."""
         self.task_queue.call(lambda: self.aspa_set.sources.drop(SNAPSHOT))
@@ -235,6 +240,18 @@ class EffectiveVRPs:
         if not dates or not any(self.vrp_set.count_source(cache.index) for cache in caches):
             return None
         return [cache.index for cache in caches], min(dates)
+
+    def aspas_to_keep(self, sources: list[int], date: int) -> tuple[bytes, int]:
+        """Give the ASPAs of these sources for a snapshot of that date, and their own date.
+
+        They are together as old as the oldest of them that its cache says no more, if there is one.
+        """
+        dates = [date]
+        for index in sources:
+            cache = self._active.get(index)
+            if cache is not None and cache.aspas_expire is not None:
+                dates.append(cache.aspas_expire - cache.expire_interval)
+        return reduce(aspas.union, map(self.aspa_set.sources.said, sources), b""), min(dates)
 
     # -- tasks
 

@@ -1,7 +1,8 @@
-"""The snapshot: VRPs and their date in a file that survives any end of the process.
+"""The snapshot: VRPs, ASPAs and their dates in a file that survives any end of the process.
 
 The file: a header of 64 octets (magic, format, date, number of VRPs, BLAKE2b of all the rest), then packed VRPs as they
-are in memory, so that 0.7 M of them are one read. It is of this host: numbers are in its byte order, and on another
+are in memory, so that 0.7 M of them are one read. With ASPAs the format is another, and they follow, with their
+own date and number of octets. It is of this host: numbers are in its byte order, and on another
 one the format reads as an unknown one.
 """
 
@@ -25,7 +26,9 @@ SKEW: Final = 60
 
 _MAGIC: Final = b"rtrdVRPs"
 _FORMAT: Final = 1
+_WITH_ASPAS: Final = 2
 _FRONT: Final = struct.Struct("=8sIxxxxQQ")
+_ASPAS: Final = struct.Struct("=QQ")
 _DIGEST_SIZE: Final = 32
 _HEADER_SIZE: Final = _FRONT.size + _DIGEST_SIZE
 _MOST_OCTETS: Final = 1 << 30
@@ -42,13 +45,24 @@ class Snapshot(NamedTuple):
     """Packed VRPs, not checked one by one."""
     date: int
     """Unix time at which caches last said so."""
+    aspas: bytes | memoryview = b""
+    """A set of rtrlib.aspas."""
+    aspas_date: int = 0
+    """The same for that: a cache that speaks no version with ASPAs any more may have said so before."""
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """Give the header; the records follow it as they are."""
+    """Give the header; the records follow it as they are, and then what `tail` gives."""
     count = len(snapshot.records) // PACKED.size
-    front = _FRONT.pack(_MAGIC, _FORMAT, snapshot.date, count)
-    return front + _digest(front, memoryview(snapshot.records))
+    front = _FRONT.pack(_MAGIC, _WITH_ASPAS if snapshot.aspas else _FORMAT, snapshot.date, count)
+    return front + _digest(front, snapshot.records, tail(snapshot))
+
+
+def tail(snapshot: Snapshot) -> bytes:
+    """Give what is behind the records."""
+    if not snapshot.aspas:
+        return b""
+    return _ASPAS.pack(snapshot.aspas_date, len(snapshot.aspas)) + snapshot.aspas
 
 
 def decode(data: bytes, now: float, expire: float) -> Snapshot:
@@ -61,24 +75,40 @@ def decode(data: bytes, now: float, expire: float) -> Snapshot:
     if len(data) < _HEADER_SIZE:
         raise SnapshotError(f"it is torn: {len(data)} octets are too few for a header")
     _, version, date, count = _FRONT.unpack_from(data)
-    if version != _FORMAT:
-        raise SnapshotError(f"it has another format ({version}) than this rtrd ({_FORMAT})")
-    size = _HEADER_SIZE + count * PACKED.size
+    if version not in {_FORMAT, _WITH_ASPAS}:
+        raise SnapshotError(f"it has another format ({version}) than this rtrd ({_WITH_ASPAS})")
+    end = _HEADER_SIZE + count * PACKED.size
+    size, aspas_date = _aspas_end(data, end) if version == _WITH_ASPAS else (end, 0)
     if len(data) != size:
         raise SnapshotError(f"it is torn: {len(data)} octets instead of {size}")
-    records = memoryview(data)[_HEADER_SIZE:]
-    if _digest(data[: _FRONT.size], records) != data[_FRONT.size : _HEADER_SIZE]:
+    records, rest = memoryview(data)[_HEADER_SIZE:end], memoryview(data)[end:]
+    if _digest(data[: _FRONT.size], records, rest) != data[_FRONT.size : _HEADER_SIZE]:
         raise SnapshotError("its checksum is wrong")
+    _check_date(date, now, expire)
+    if now - aspas_date >= expire:
+        return Snapshot(bytes(records), date)
+    return Snapshot(bytes(records), date, bytes(rest[_ASPAS.size :]), aspas_date)
+
+
+def _check_date(date: int, now: float, expire: float) -> None:
     if date > now + SKEW:
         raise SnapshotError(f"it is dated {date - now:.0f} s ahead of the clock")
     if now - date >= expire:
         raise SnapshotError(f"it is {now - date:.0f} s old, and VRPs count for {expire:.0f} s (caches.expire)")
-    return Snapshot(bytes(records), date)
 
 
-def _digest(front: bytes, records: memoryview) -> bytes:
+def _aspas_end(data: bytes, begin: int) -> tuple[int, int]:
+    """Give where the ASPAs of a file end, and their date."""
+    if len(data) < begin + _ASPAS.size:
+        return begin + _ASPAS.size, 0
+    date, octets = _ASPAS.unpack_from(data, begin)
+    return begin + _ASPAS.size + octets, date
+
+
+def _digest(front: bytes, *parts: bytes | memoryview) -> bytes:
     digest = hashlib.blake2b(front, digest_size=_DIGEST_SIZE)
-    digest.update(records)
+    for part in parts:
+        digest.update(part)
     return digest.digest()
 
 
@@ -115,7 +145,7 @@ def write(path: Path, snapshot: Snapshot) -> None:
     Raises SnapshotError; the old one is still there.
     """
     try:
-        atomic_file.replace(path, encode(snapshot), snapshot.records)
+        atomic_file.replace(path, encode(snapshot), snapshot.records, tail(snapshot))
     except FileNotFoundError as error:
         raise SnapshotError(f"{path.parent}: there is no such folder") from error
     except OSError as error:
@@ -147,9 +177,9 @@ class Schedule:
         self._renew = expire / 8
 
     def due(self, now: float, generation: int, date: int) -> bool:
-        """Whether to write now: VRPs changed, or their date is another, and the last try is long enough ago.
+        """Whether to write now: VRPs or ASPAs changed, or their date is another, and the last try is long enough ago.
 
-        `now`: seconds of any clock; `generation`: of the VRP set; `date`: Unix time that the snapshot would get.
+        `now`: seconds of any clock; `generation`: of their sets; `date`: Unix time that the snapshot would get.
         """
         if self._tried is not None and now - self._tried < INTERVAL:
             return False

@@ -14,6 +14,7 @@ from rtrd.vrps import snapshot
 from rtrd.vrps.copying import copy
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrd.vrps.snapshot import Schedule, Snapshot, SnapshotError
+from rtrlib import aspas
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import SNAPSHOT
 
@@ -36,6 +37,7 @@ class SnapshotKeeper:
         self._expire = expire
         self._schedule = Schedule(expire)
         self._date: int | None = None  # of what is on the disk
+        self._aspas_date: int | None = None  # of the ASPAs that are used
         self._fault: str | None = None
         self._gone = False  # the folder, or what may be done there
         self._held = False  # the VRP set still has the snapshot's VRPs
@@ -58,6 +60,9 @@ class SnapshotKeeper:
         for at in range(0, len(records), _SLICE):
             vrp_set.stage(SNAPSHOT, records[at : at + _SLICE])
             await asyncio.sleep(0)
+        if found.aspas:
+            self._aspas_date = found.aspas_date
+            self._effective.aspa_set.sources.stage(SNAPSHOT, aspas.union_of(bytes(found.aspas)))
         self._date = found.date
         self._effective.snapshot_expires = found.date + self._expire
         self._held = True
@@ -80,7 +85,7 @@ class SnapshotKeeper:
             return
         await self._effective.task_queue.done()
         found = self._effective.to_keep()
-        if found is not None and self._schedule.stale(self._effective.vrp_set.generation, found[1]):
+        if found is not None and self._schedule.stale(self._generation(), found[1]):
             await self._write(*found)
 
     def register(self, registry: Registry) -> None:
@@ -134,27 +139,36 @@ class SnapshotKeeper:
         effective = self._effective
         if self._held:
             if effective.snapshot_used:
-                if self._date is not None and self._clock.wall() - self._date >= self._expire:
+                now = self._clock.wall()
+                if self._date is not None and now - self._date >= self._expire:
                     effective.snapshot_expired()
+                elif self._aspas_date is not None and now - self._aspas_date >= self._expire:
+                    self._aspas_date = None
+                    effective.snapshot_aspas_expired()
             else:
                 self._held = False
                 effective.forget_snapshot()
         found = effective.to_keep()
-        if found is not None and self._schedule.due(self._clock.steady(), effective.vrp_set.generation, found[1]):
+        if found is not None and self._schedule.due(self._clock.steady(), self._generation(), found[1]):
             await self._write(*found)
 
     async def _write(self, sources: list[int], date: int) -> None:
         self._schedule.tried(self._clock.steady())
         records = await copy(self._effective.vrp_set, sources)
-        generation = self._effective.vrp_set.generation
+        held, aspas_date = self._effective.aspas_to_keep(sources, date)
+        generation = self._generation()
         try:
-            await in_thread(LONG, snapshot.write, self._path, Snapshot(records, date))
+            await in_thread(LONG, snapshot.write, self._path, Snapshot(records, date, held, aspas_date))
         except (SnapshotError, OSError) as error:
             self._fault = _said(self._path, error)
             return
         self._schedule.written(generation, date)
         self._date = date
         self._fault = None
+
+    def _generation(self) -> int:
+        """Give another number after each change of what would be written."""
+        return self._effective.vrp_set.generation + self._effective.aspa_set.generation
 
     def _age(self) -> int | None:
         return None if self._date is None else max(0, round(self._clock.wall() - self._date))

@@ -22,6 +22,7 @@ class Cache:
     last_update: int = NOON
     in_sync: bool = True
     expire_interval: int = 7200
+    aspas_expire: int | None = None
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rtrlib import aspas
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import SNAPSHOT
 from tests.lab.effective_story import NOON, Cache, EffectiveStory, OnExpire
@@ -49,6 +50,27 @@ def test_too_old(on_expire: OnExpire, told: list[str], left: set[VRP], used: boo
     one.begun(NEW)
     assert one.in_force == {NEW}
     assert not one.effective.expired_at_all
+
+
+def test_its_aspas_count_as_its_vrps_do_and_may_be_too_old_before_them() -> None:
+    held = aspas.union_of(aspas.numbers([(1, (2,))]))
+    one = EffectiveStory()
+    one.vrp_set.stage(SNAPSHOT, pack(OLD))
+    one.effective.aspa_set.sources.stage(SNAPSHOT, held)
+    one.effective.use_snapshot()
+    assert one.effective.aspa_set.effective == held
+    one.effective.snapshot_aspas_expired()
+    assert one.effective.aspa_set.effective == b""
+    assert one.in_force == {OLD}
+
+
+def test_aspas_that_a_cache_says_no_more_keep_their_date() -> None:
+    held = aspas.union_of(aspas.numbers([(1, (2,))]))
+    one, cache = EffectiveStory(), Cache(0, aspas_expire=NOON - 100 + 7200)
+    one.effective.aspas(cache, held)
+    one.sync(cache, [NEW])
+    one.follow(cache)
+    assert one.effective.aspas_to_keep([0], NOON) == (held, NOON - 100)
 
 
 class TestWhatIsKept:

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.vrps.snapshot import INTERVAL, SKEW, Schedule, Snapshot, SnapshotError, decode, encode, read, write
+from rtrd.vrps.snapshot import INTERVAL, SKEW, Schedule, Snapshot, SnapshotError, decode, encode, read, tail, write
+from rtrlib import aspas
 from rtrlib.vrp import VRP, pack
 from tests.lab.strategies import vrps
 
 NOW = 1_800_000_000
 EXPIRE = 7200
 RECORDS = b"".join(pack(VRP(f"192.0.2.{number}/32", 32, 64500)) for number in range(5))
+HELD = aspas.union_of(aspas.numbers([(64496, (64497, 64498)), (64500, (0,))]))
 GOOD = encode(Snapshot(RECORDS, NOW - 60)) + RECORDS
 
 
@@ -41,7 +43,7 @@ class TestReading:
         ("octets", "why"),
         [
             (GOOD + bytes(24), f"torn: {len(GOOD) + 24} octets instead of {len(GOOD)}"),
-            (GOOD[:8] + b"\2" + GOOD[9:], r"another format \(2\) than this rtrd \(1\)"),
+            (GOOD[:8] + b"\3" + GOOD[9:], r"another format \(3\) than this rtrd \(2\)"),
             (b'{"roas": []}', "not a snapshot of rtrd"),
         ],
         ids=["something behind it", "another format", "something else"],
@@ -49,6 +51,18 @@ class TestReading:
     def test_one_that_is_none_of_ours(self, octets: bytes, why: str) -> None:
         with pytest.raises(SnapshotError, match=why):
             decode(octets, NOW, EXPIRE)
+
+    def test_one_with_aspas_which_may_be_older_than_its_vrps(self) -> None:
+        written = Snapshot(RECORDS, NOW - 60, HELD, NOW - 100)
+        octets = encode(written) + RECORDS + tail(written)
+        assert decode(octets, NOW, EXPIRE) == written
+        assert decode(octets, NOW, 100) == Snapshot(RECORDS, NOW - 60)
+        for size in range(len(octets)):
+            with pytest.raises(SnapshotError, match="it is torn"):
+                decode(octets[:size], NOW, EXPIRE)
+        for at in range(len(octets)):
+            with pytest.raises(SnapshotError):
+                decode(octets[:at] + bytes((octets[at] ^ 1,)) + octets[at + 1 :], NOW, EXPIRE)
 
     @pytest.mark.parametrize("age", [EXPIRE, EXPIRE + 1, NOW])
     def test_one_that_is_too_old(self, age: int) -> None:

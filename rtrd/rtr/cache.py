@@ -19,7 +19,6 @@ from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.notation import said
 from rtrd.rtr.client import Goodbye, Limits
 from rtrd.rtr.intervals import Intervals
-from rtrd.rtr.pdu import HIGHEST
 from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.store import VERSIONS, Store
 from rtrd.rtr.tls import TLSError, server_context
@@ -29,6 +28,7 @@ from rtrd.vrps import files
 from rtrd.vrps.allow_bad import ALLOW_BAD
 from rtrd.vrps.reader import read_apart
 from rtrd.vrps.signature import Signature, signature
+from rtrlib.rtr_pdus import MAX_VERSION
 from rtrlib.vrp_entries import VRPFileError
 
 POLL = 0.25
@@ -124,7 +124,7 @@ async def run_cache(
     as_json: bool = False,
     certificates: Callable[[], ssl.SSLContext] | None = None,
     check_address: bool = True,
-    max_version: int = HIGHEST,
+    max_version: int = MAX_VERSION,
     goodbye: Goodbye = "restart",
 ) -> int:
     """Serve a VRP file until SIGTERM or SIGINT; returns the exit code of `rtrd cache`.
@@ -221,8 +221,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-version",
         type=int,
         choices=VERSIONS,
-        default=HIGHEST,
-        help=f"the highest version of RTR that is spoken ({HIGHEST}); ASPAs are in version 2 only",
+        default=MAX_VERSION,
+        help=f"the highest version of RTR that is spoken ({MAX_VERSION}); ASPAs are in version 2 only",
     )
     parser.add_argument(
         "--on-stop",

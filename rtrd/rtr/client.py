@@ -17,7 +17,7 @@ from rtrd.rtr import pdu
 from rtrd.rtr.pdu import PDUError
 from rtrd.rtr.store import Response, Store
 from rtrd.rtr.turns import Turns
-from rtrlib.rtr_pdus import HEADER, ErrorCode, Header, PDUType, code_name
+from rtrlib.rtr_pdus import HEADER, MAX_VERSION, ErrorCode, Header, PDUType, code_name
 
 TURN = 1 << 16
 """Octets written to one router before the others have their turn; it ends with the piece in which they are reached."""
@@ -98,7 +98,7 @@ class Client(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._closing = False
-        self._max_version = pdu.HIGHEST
+        self._max_version = MAX_VERSION
         self._was_above = False  # it has asked in a higher version
         self._in_session = False  # it has been told the session
         self._paused = False

@@ -16,10 +16,8 @@ from typing import Final, NamedTuple, TypeAlias
 from _rov import ffi, lib
 from rtrlib.aspas import NUMBER_SIZE
 from rtrlib.packed import ADDRESS, ASN, COMPLEMENT, LENGTH, MAX_LENGTH, VRP_SIZE
-from rtrlib.rtr_pdus import HEADER, ErrorCode, Header, PDUType
+from rtrlib.rtr_pdus import HEADER, MAX_VERSION, ErrorCode, Header, PDUType
 
-HIGHEST: Final = 2
-"""The highest version that is spoken here."""
 FIRST_WITH_ASPAS: Final = 2
 FIRST_THAT_SAYS_GOODBYE: Final = 2
 """By Cache Restart and Cache Shutdown."""
@@ -144,8 +142,8 @@ def header(buffer: bytes | bytearray, offset: int = 0) -> Header | None:
 
 def check(head: Header) -> None:
     """Check version, type and length of a header, so that the rest can be waited for; raises PDUError."""
-    if head.version > HIGHEST:
-        raise PDUError(ErrorCode.UNSUPPORTED_VERSION, f"version {head.version}: at most {HIGHEST} is spoken here")
+    if head.version > MAX_VERSION:
+        raise PDUError(ErrorCode.UNSUPPORTED_VERSION, f"version {head.version}: at most {MAX_VERSION} is spoken here")
     if head.type == PDUType.ASPA and head.version < FIRST_WITH_ASPAS:
         raise PDUError(ErrorCode.UNSUPPORTED_TYPE, f"version {head.version} has no ASPA")
     if head.type not in _LENGTHS:

@@ -20,9 +20,10 @@ from rtrd.rtr import pdu
 from rtrd.rtr.intervals import Intervals
 from rtrlib import aspas, packed
 from rtrlib.packed import VRP_SIZE, VRPDifference
+from rtrlib.rtr_pdus import MAX_VERSION
 from rtrlib.vrp_entries import RouterKey
 
-VERSIONS = range(pdu.HIGHEST + 1)
+VERSIONS = range(MAX_VERSION + 1)
 MAX_DELTAS = 64
 """How many changes are remembered."""
 MAX_DELTA_RECORDS = 50_000

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from rtrd.rtr.pdu import HIGHEST
+from rtrlib.rtr_pdus import MAX_VERSION
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -14,7 +14,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Versions:
     """The highest version for each router: of the first networks that have its address, else one for all."""
 
-    def __init__(self, highest: int = HIGHEST, of_networks: Iterable[tuple[Iterable[str], int]] = ()) -> None:
+    def __init__(self, highest: int = MAX_VERSION, of_networks: Iterable[tuple[Iterable[str], int]] = ()) -> None:
         """`of_networks`: addresses or networks as text, and the version."""
         self._highest = highest
         self._of_networks: list[tuple[Network, int]] = [

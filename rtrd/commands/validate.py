@@ -1,4 +1,4 @@
-"""`rtrd validate`: the validity of a route and the reason, by the daemon or by a VRP file."""
+"""`rtrd validate`: the validity of a route and the reason, and of its path, by the daemon or by a VRP file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from rtrd.base import socket_paths
 from rtrd.base.text import printable
-from rtrd.cli import DONE, FAILED
-from rtrd.commands import common, http_client, terminal
+from rtrd.cli import BAD_USAGE, DONE, FAILED
+from rtrd.commands import common, http_client, terminal, validate_path
 from rtrd.rib import validity
 from rtrd.vrps import allow_bad
 
@@ -20,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtrd validate`."""
     parser.add_argument("prefix", metavar="PREFIX", type=common.prefix, help="the prefix, such as 192.0.2.0/24")
     parser.add_argument("asn", metavar="ASN", type=common.asn, help="its origin AS, such as AS64500 or 64500")
+    validate_path.add_path_options(parser)
     parser.add_argument("--vrps", metavar="FILE", help="use the VRPs of this file instead of asking the daemon")
     allow_bad.add_option(parser)
     common.add_options(parser)
@@ -27,9 +29,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Validate one route. The validity doesn't show in the exit code."""
+    if (wrong := _misused(args)) is not None:
+        print(f"rtrd validate: {wrong}", file=sys.stderr)
+        return BAD_USAGE
     if args.vrps is None:
-        request = http_client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
-        return common.ask(args, request, lambda answer: lines(answer.value()))
+        return _asked(args)
     from rtrlib.vrp_entries import VRPFileError
 
     try:
@@ -39,6 +43,31 @@ def run(args: argparse.Namespace) -> int:
         return FAILED
     covering = [found.vrp for found in common.vrp_set_of(file.packed).covering(str(args.prefix))]
     explained = validity.explain(args.prefix, args.asn, covering)
+    if args.path is not None:
+        explained["path"] = validate_path.by_file(args, args.path, file)
+    common.show(args, explained, lines(explained))
+    return DONE
+
+
+def _misused(args: argparse.Namespace) -> str | None:
+    """Say what is wrong with what is asked of the path."""
+    if args.path is None:
+        return "--local-role and --neighbor-as are for --path" if args.local_role or args.neighbor_as else None
+    if args.local_role is None:
+        return "--path needs --local-role: what we are to the neighbor"
+    if args.path.asns[-1:] not in ((args.asn,), ()) and not args.path.as_set:
+        return f"--path ends with AS{args.path.asns[-1]}, but the origin is AS{args.asn}"
+    return None
+
+
+def _asked(args: argparse.Namespace) -> int:
+    """Ask the daemon."""
+    request = http_client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
+    if args.path is None:
+        return common.ask(args, request, lambda answer: lines(answer.value()))
+    with http_client.ask(socket_paths.socket_path(args.socket), request) as answer:
+        explained = answer.value()
+    explained["path"] = validate_path.by_daemon(args, args.path)
     common.show(args, explained, lines(explained))
     return DONE
 
@@ -65,6 +94,8 @@ def lines(explained: dict[str, Any]) -> Iterator[str]:
             f"  the guard {'keeps out' if held['state'] == 'rejected' else 'holds'} a change of the VRPs{until}"
             f" (by {printable(', '.join(held['cause']))}): with it the route would{same} be {held['then']}"
         )
+    if "path" in explained:
+        yield from validate_path.lines(explained["path"])
 
 
 def _vrp(vrp: dict[str, Any]) -> str:

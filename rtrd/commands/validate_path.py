@@ -15,6 +15,7 @@ from rtrd.rib.paths import Path, explain_path, parse_path, sentence_of
 from rtrd.vrps import allow_bad
 from rtrlib.aspa_paths import LOCAL_ROLES, Hop
 from rtrlib.aspas import Index
+from rtrlib.vrp_entries import VRPFile
 
 MOST_ASKED = 500
 """AS numbers of a path that the daemon is asked for: they must fit a line of HTTP."""
@@ -50,10 +51,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_options(parser)
 
 
+def add_path_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which `rtrd validate` takes a path, too."""
+    parser.add_argument(
+        "--path", metavar="PATH", type=_path, help='its AS path, the neighbor first, the origin last: "64496 64500"'
+    )
+    parser.add_argument("--local-role", metavar="ROLE", choices=LOCAL_ROLES, help="with --path: as of validate-path")
+    parser.add_argument("--neighbor-as", metavar="AS", type=common.asn, help="with --path: as of validate-path")
+
+
+def _path(text: str) -> Path:
+    try:
+        path = parse_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if len(path.asns) > MOST_ASKED:
+        raise argparse.ArgumentTypeError(f"a path of {len(path.asns)} AS numbers: expected at most {MOST_ASKED}")
+    return path
+
+
+def by_file(args: argparse.Namespace, path: Path, file: VRPFile) -> dict[str, Any]:
+    """Judge a path by the ASPAs of a file."""
+    return explain_path(Index(file.aspas), path, args.local_role, neighbor_as=args.neighbor_as)
+
+
 def run(args: argparse.Namespace) -> int:
     """Judge paths. Their outcomes don't show in the exit code."""
     if args.vrps is None:
-        return _answer(args, lambda path: _asked(args, path))
+        return _answer(args, lambda path: by_daemon(args, path, as_set=args.as_set))
     from rtrlib.vrp_entries import VRPFileError
 
     try:
@@ -68,14 +93,14 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def _asked(args: argparse.Namespace, path: Path) -> dict[str, Any]:
+def by_daemon(args: argparse.Namespace, path: Path, *, as_set: bool = False) -> dict[str, Any]:
     """Have the daemon judge a path."""
     if len(path.asns) > MOST_ASKED:
         raise ValueError(f"a path of {len(path.asns)} AS numbers: the daemon takes at most {MOST_ASKED}; use --vrps")
     query = {"path": " ".join(map(str, path.asns)), "local-role": args.local_role}
     if args.neighbor_as is not None:
         query["neighbor-as"] = str(args.neighbor_as)
-    if args.as_set or path.as_set:
+    if as_set or path.as_set:
         query["as-set"] = "yes"
     from rtrd.base import socket_paths
 

@@ -11,7 +11,9 @@ from rtrd import cli
 from rtrd.rib.paths import explain_path, parse_path, parse_role
 from rtrlib import aspas
 from rtrlib.aspas import Index
+from tests.lab.loop_thread import LoopThread
 from tests.lab.programs import RTRD, rtrd
+from tests.lab.still_daemon import StillDaemon
 
 ASPAS = [
     {"customer_asid": 64501, "providers": [64502]},
@@ -89,6 +91,45 @@ def test_usage(file: Path) -> None:
     assert asked(file.with_name("none.json"), "--local-role", "peer", "64501").returncode == cli.FAILED
     done = rtrd("validate-path", "--socket", "/nonexistent", "--local-role", "peer", "64501")
     assert done.returncode == cli.NO_DAEMON
+
+
+def test_a_route_and_its_path_at_once(file: Path) -> None:
+    words = ("validate", "192.0.2.0/24", "AS64501", "--vrps", file)
+    path = ("--path", "64504 64502 64501", "--local-role", "provider")
+    done = rtrd(*words, *path)
+    assert done.stdout == (
+        "192.0.2.0/24 AS64501: not-found: no VRP covers the prefix\n"
+        "64504 64502 64501: invalid (upstream): AS64502 does not name AS64504 as its provider\n"
+        "  AS64501 names AS64502 as its provider\n"
+        "  AS64502 does not name AS64504 as its provider\n"
+    )
+    found = json.loads(rtrd(*words, *path, "--json").stdout)
+    assert (found["validated_route"]["validity"]["state"], found["path"]["outcome"]) == ("not-found", "invalid")
+    wrong = {
+        "--path needs --local-role: what we are to the neighbor": ("--path", "64501"),
+        "--path ends with AS64502, but the origin is AS64501": ("--path", "64502", "--local-role", "peer"),
+        "--local-role and --neighbor-as are for --path": ("--local-role", "peer"),
+    }
+    for sentence, more in wrong.items():
+        done = rtrd(*words, *more)
+        assert (done.returncode, done.stderr) == (cli.BAD_USAGE, f"rtrd validate: {sentence}\n")
+
+
+def test_the_daemon_is_asked_for_both(tmp_path: Path) -> None:
+    async def serve() -> StillDaemon:
+        one = StillDaemon(tmp_path)
+        one.daemon.vrp_set.usable = True
+        await one.serve()
+        return one
+
+    with LoopThread() as thread:
+        one = thread.run(serve())
+        asked = ("--socket", one.socket, "--local-role", "customer", "--json")
+        whole = json.loads(rtrd("validate", "192.0.2.0/24", "64501", "--path", "64502 64501", *asked).stdout)
+        alone = json.loads(rtrd("validate-path", *asked, "64502", "64501").stdout)
+        thread.run(one.__aexit__())
+    assert whole["path"] == alone
+    assert alone["outcome"] == "valid", "two ASes, one of them our provider"
 
 
 REASONS: list[tuple[str, str, dict[str, Any], str]] = [

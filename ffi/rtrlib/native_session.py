@@ -404,8 +404,9 @@ class NativeSession:
         resuming = self._phase is _Phase.ANSWER and not self._full
         if resuming:
             self._resume.forget()  # whatever is wrong, it can't be wrong with a Reset Query (sections 5.1 and 8.4)
-        if code == ErrorCode.NO_DATA_AVAILABLE and self._phase is _Phase.ANSWER and header.version == self.version:
-            self._agreed = True
+        fits = header.version == self.version or (header.version < self.version and not self._agreed)
+        if code == ErrorCode.NO_DATA_AVAILABLE and self._phase is _Phase.ANSWER and fits:
+            self._agreed, self.version = True, header.version
             self._phase = _Phase.DATA
             self._due = now + self._wait
             self._events.append(Failure(Fault.NO_DATA, "the cache has no data yet"))

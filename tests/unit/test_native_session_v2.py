@@ -249,6 +249,13 @@ def test_a_serial_query_answered_in_a_lower_version_is_no_answer(story: V2Story)
     assert V2Story(story.resume).sent == pdu(2, version=2)
 
 
+def test_a_cache_of_version_1_that_has_no_data_says_so_in_its_own_version() -> None:
+    story = V2Story()
+    assert story.hears(report(2))[0] == "no-data: the cache has no data yet"
+    story.waits(1)
+    assert story.sent == pdu(2)
+
+
 def test_a_limit_of_the_version_is_kept() -> None:
     story = Story(Resume(max_version=1))
     assert story.sent == pdu(2)

@@ -42,7 +42,7 @@ _NO_LENGTH: Final = (255, 0)
 class Kind(NamedTuple):
     """What the configuration says of a neighbor."""
 
-    enforce_first_as: bool = True
+    enforce_first_as: bool = False
     """The first AS of its paths must be its own (RFC 4271 section 6.3)."""
     confederation: bool = False
     """It is of another AS in our confederation (RFC 5065)."""
@@ -196,7 +196,7 @@ _ANY: Final = Kind()
 def _kind(config: NeighborConfig) -> Kind:
     enforce = config.enforce_first_as
     return Kind(
-        config.local_role != "rs-client" if enforce is None else enforce,  # RFC 7947 section 2.2.2.1
+        config.local_role not in (None, "rs-client") if enforce is None else enforce,  # RFC 7947 section 2.2.2.1
         config.confederation,
         config.local_role == "rs",
         config.name,

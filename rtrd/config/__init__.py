@@ -204,7 +204,7 @@ class NeighborConfig(_Mapping, frozen=True):
     local_role: Literal["provider", "customer", "peer", "rs", "rs-client"] | None = None
     """Our role (RFC 9234 section 3)."""
     enforce_first_as: bool | None = None
-    """None: unless the neighbor is a route server."""
+    """None: if it has a role, and is no route server."""
     confederation: bool = False
     """The neighbor is of another AS in our confederation (RFC 5065)."""
 

@@ -227,8 +227,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on-stop",
         choices=get_args(Goodbye),
-        default="restart",
-        help="what routers of version 2 are told at its end: Cache Restart (default), Cache Shutdown, or nothing",
+        default="shutdown",
+        help="what routers of version 2 are told at its end: Cache Shutdown (default), Cache Restart, or nothing",
     )
     parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
 

@@ -77,7 +77,7 @@ async def test_who_may_have_no_version_2_goes_on_with_version_1(lab: Lab) -> Non
         assert vrps_of(await router.load(pdu.ResetQuery(1))) == FIRST
 
 
-@pytest.mark.parametrize(("options", "code"), [((), 12), (("--on-stop", "shutdown"), 13)])
+@pytest.mark.parametrize(("options", "code"), [((), 13), (("--on-stop", "restart"), 12)])
 async def test_routers_of_version_2_are_told_of_the_end(lab: Lab, options: tuple[str, ...], code: int) -> None:
     cache = lab.start(Cache(lab.folder, *options))
     async with Router(cache.address) as old, Router(cache.address) as new:

@@ -66,7 +66,8 @@ class Rule:
             "unverified": config.unverified,
         }
         acts = any(action is not None and action.action in _ACTS for action in named.values())
-        self.neighbors: frozenset[str] | None = None if config.from_ is None else frozenset(config.from_)
+        self.neighbors = None if config.from_ is None else _Matches(config.from_)
+        """Whose routes it is for; None: anybody's."""
         self.to: tuple[str, ...] | None = config.to
         self.as_set: ActionName | None = None
         """The action of a path with an AS_SET; None: that of the route's validity."""
@@ -122,7 +123,7 @@ class Policy:
         """For what the router announces by itself."""
         self.asked = frozenset(rule.communities for rule in self.rules if rule.communities)
         """Lists of communities that rules ask for."""
-        self._by_neighbor: dict[str, tuple[Rule, ...]] = {}
+        self._by_neighbor: dict[tuple[str, int | None], tuple[Rule, ...]] = {}
         treatments = (treatment for rule in self.rules for treatment in rule.all_treatments())
         self.our_tags = frozenset(tag for treatment in treatments for tag in treatment.tags)
         """Every tag that a rule can add; the whole range of RFC 8097 is ours, too: see `is_ours`."""
@@ -133,25 +134,26 @@ class Policy:
         found._neighbors = self._neighbors
         return found
 
-    def rules_for(self, neighbor: str) -> tuple[Rule, ...]:
+    def rules_for(self, neighbor: str, asn: int | None = None) -> tuple[Rule, ...]:
         """Return the rules for the routes of a neighbor (an address in any spelling), of which the first one counts.
 
-        A route that none is for is observed.
+        `asn`: its AS; None: not known yet. A route that none is for is observed.
         """
+        key = neighbor, asn
         try:
-            return self._by_neighbor[neighbor]
+            return self._by_neighbor[key]
         except KeyError:
             address = normal(neighbor)
             found = []
             for rule in self.rules:
-                if rule.neighbors is None or address in rule.neighbors:
+                if rule.neighbors is None or rule.neighbors(address, asn):
                     found.append(rule)
                     if rule.for_all:
                         break
             if len(self._by_neighbor) >= _REMEMBERED:
                 self._by_neighbor.clear()
-            self._by_neighbor[neighbor] = tuple(found)
-            return self._by_neighbor[neighbor]
+            self._by_neighbor[key] = tuple(found)
+            return self._by_neighbor[key]
 
     def kind(self, neighbor: str, asn: int | None) -> Kind:
         """Return what is configured of a neighbor; `asn`: its AS, None: not known yet."""

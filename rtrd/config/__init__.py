@@ -36,6 +36,7 @@ class _Mapping(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
 
 
 Addresses = Annotated[tuple[Address, ...], Meta(min_length=1)]
+Matches = Annotated[tuple[NeighborMatch, ...], Meta(min_length=1)]
 
 
 class AOKey(_Mapping, frozen=True):
@@ -199,7 +200,7 @@ class When(_Mapping, frozen=True):
 class NeighborConfig(_Mapping, frozen=True):
     """What some neighbors are to us."""
 
-    match: Annotated[tuple[NeighborMatch, ...], Meta(min_length=1)]
+    match: Matches
     name: Name | None = None
     local_role: Literal["provider", "customer", "peer", "rs", "rs-client"] | None = None
     """Our role (RFC 9234 section 3)."""
@@ -214,7 +215,7 @@ class PolicyRule(_Mapping, frozen=True):
 
     direction: Literal["in", "out"] = "in"
     """`out`: for what the router itself announces, to the neighbors of `to`."""
-    from_: Addresses | None = msgspec.field(name="from", default=None)
+    from_: Matches | None = msgspec.field(name="from", default=None)
     when: When | None = None
     to: Addresses | None = None
     valid: Action | None = None

@@ -453,7 +453,7 @@ def _check_conditions(rules: Iterable[Node], report: Report) -> None:
 
 def _check_shadows(rules: Iterable[Node], key: str, report: Report) -> None:
     """Warn of a rule, or of a neighbor in it, that an earlier rule takes; `key` names the neighbors of a rule."""
-    taken: dict[object, int] = {}
+    taken: dict[str, int] = {}
     everything: int | None = None
     for rule in rules:
         if everything is not None:
@@ -466,21 +466,28 @@ def _check_shadows(rules: Iterable[Node], key: str, report: Report) -> None:
             everything = rule.line
             continue
         neighbors = [each for each in rule.keys[key].items if each.value is not FAULTY]
-        if neighbors and all(each.value in taken for each in neighbors):
-            lines = sorted({taken[each.value] for each in neighbors})
+        before = [_taken(each, taken) for each in neighbors]
+        if neighbors and None not in before:
+            lines = sorted(set(filter(None, before)))
             who = f"the rule on line {lines[0]} takes" if len(lines) == 1 else f"the rules on lines {_list(lines)} take"
             report(rule.line, f"{rule.path}: never acts: {who} all of its neighbors", "warning")
             continue
         _check_twice(neighbors, taken, report)
-        taken |= {each.value: rule.line for each in neighbors if each.value not in taken}
+        for each in neighbors:
+            taken.setdefault(_names(str(each.value))[0], rule.line)
 
 
-def _check_twice(neighbors: Iterable[Node], taken: Mapping[object, int], report: Report) -> None:
+def _taken(neighbor: Node, taken: Mapping[str, int]) -> int | None:
+    """Give the line of an earlier rule that takes a neighbor, by itself or by a prefix that covers it; None: none."""
+    return next((taken[name] for name in _names(str(neighbor.value)) if name in taken), None)
+
+
+def _check_twice(neighbors: Iterable[Node], taken: Mapping[str, int], report: Report) -> None:
     """Warn of neighbors of a rule that are given twice, or that an earlier rule takes."""
     here: set[object] = set()
     for each in neighbors:
-        if each.value in taken:
-            what = f"{each.value} has no effect here: the rule on line {taken[each.value]} takes this neighbor"
+        if (line := _taken(each, taken)) is not None:
+            what = f"{each.value} has no effect here: the rule on line {line} takes this neighbor"
             report(each.line, f"{each.path}: {what}", "warning")
         elif each.value in here:
             report(each.line, f"{each.path}: {each.value} is given twice", "warning")

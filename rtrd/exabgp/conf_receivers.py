@@ -66,7 +66,7 @@ def _external(rule: Node, sessions: Sequence[ConfiguredSession] | None) -> str |
     if sessions is None:
         return "also to those of other ASes (eBGP)"
     sources = {str(each.value) for each in rule.keys["from"].items} if "from" in rule.keys else None
-    from_sessions = [one for one in sessions if sources is None or str(one.network.network_address) in sources]
+    from_sessions = [one for one in sessions if sources is None or any(_may_send(one, each) for each in sources)]
     reached = [
         str(one.network.network_address)
         for one in sessions
@@ -76,6 +76,11 @@ def _external(rule: Node, sessions: Sequence[ConfiguredSession] | None) -> str |
         return None
     more = f" and {len(reached) - _SHOWN_NEIGHBORS} more" if len(reached) > _SHOWN_NEIGHBORS else ""
     return f"also to {', '.join(reached[:_SHOWN_NEIGHBORS])}{more} of another AS (eBGP)"
+
+
+def _may_send(session: ConfiguredSession, source: str) -> bool:
+    """Tell whether a neighbor of a session may be one that `from` of a rule names; of an AS each may be."""
+    return source.startswith("AS") or session.network.overlaps(ipaddress.ip_network(source))
 
 
 def _no_session(address: object, sessions: Sequence[ConfiguredSession], *, receives: bool) -> str | None:

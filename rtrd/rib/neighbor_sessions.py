@@ -62,7 +62,7 @@ class NeighborSessions:
     def add(self, name: str, *, learned: bool = True) -> NeighborSession:
         """Take a session that is new. `learned`: its routes are what the neighbor announces; else no path is judged."""
         address = name.partition(" ")[0]
-        rules = self._policy.rules_for(address)
+        rules = self._rules_of(name)
         number = self._table.add_neighbor(self._native_policies(address, rules), packed(address))
         known = self.by_name[name] = NeighborSession(number, rules, address, learned=learned)
         self._by_number[number] = name
@@ -109,7 +109,7 @@ class NeighborSessions:
     def rules_changed(self) -> None:
         """Let the rules of the policy count."""
         for name, known in self.by_name.items():
-            known.rules = self._policy.rules_for(known.address)
+            known.rules = self._rules_of(name)
             self._set_role(name)
         for address in self._asns:
             self._set_kind(address)
@@ -157,18 +157,26 @@ class NeighborSessions:
         before = self.kind(address)
         asns[name] = local_as, peer_as
         self._set_kind(address)
-        for each in self.names().get(address, ()):
-            self._set_role(each)
-        if self.kind(address) != before:
-            names = self.names().get(address, ())
+        names = self.names().get(address, ())
+        is_other = self.kind(address) != before
+        if is_other:
             self._look_up_again(names)
-            for known in map(self.by_name.__getitem__, names):
-                self._table.set_policy(known.number, self._native_policies(address, known.rules))
+        for each in names:
+            self._set_role(each)
+            known, rules = self.by_name[each], self._rules_of(each)
+            if is_other or rules != known.rules:
+                known.rules = rules
+                self._table.set_policy(known.number, self._native_policies(address, rules))
                 self._table.revalidate()
 
     def _look_up_again(self, names: Iterable[str]) -> None:
         for name in names:
             self.by_name[name].native = None
+
+    def _rules_of(self, name: str) -> tuple[Rule, ...]:
+        """Give the rules for the routes of a session, by its name."""
+        asns = self.asns(name)
+        return self._policy.rules_for(name.partition(" ")[0], None if asns is None else asns[1])
 
     def kind(self, address: str) -> Kind:
         """Give what is configured of a neighbor."""

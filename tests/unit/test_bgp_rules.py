@@ -95,6 +95,22 @@ def test_the_first_as_is_the_neighbors_unless_it_is_a_route_server() -> None:
         assert "64777" in story.said()[EBGP]
 
 
+def test_a_rule_may_be_for_the_neighbors_of_an_as_or_within_a_prefix() -> None:
+    for source in ("AS64496", "192.0.2.0/24"):
+        story = Story(ALL.replace(f"from: [{A}, {B}, {IBGP}]", f"from: [{source}]"))
+        story.update(A, segment(64496, 64500))
+        assert set(story.said()) == {IBGP, EBGP}
+        story.policy(ALL.replace(f"from: [{A}, {B}, {IBGP}]", "from: [AS64999, 203.0.113.0/24]"))
+        assert story.said() == {IBGP: "withdraw", EBGP: "withdraw"}
+
+
+def test_the_as_of_a_neighbor_is_known_from_its_first_update_on() -> None:
+    story = Story(ALL.replace(f"from: [{A}, {B}, {IBGP}]", "from: [AS64496]"))
+    story.engine.sessions.forget(A)
+    story.update(A, segment(64496, 64500))
+    assert set(story.said()) == {IBGP, EBGP}
+
+
 def test_local_preference_and_aigp_count_only_from_inside() -> None:
     story = Story()
     inside = attribute(5, struct.pack("!I", 4000), 0x40) + attribute(26, b"\1\0\x0b" + bytes(8), 0x80)

@@ -145,7 +145,7 @@ policy:
         (10, "caches.groups[1].preference: 1 is also that of the group on line 7"),
         (11, "caches.groups[1].servers: the list is empty"),
         (12, f"unknown key 'color'; known here: {TOP}"),
-        (14, "policy[0].from[0]: 'nonsense': not an IP address"),
+        (14, "policy[0].from[0]: 'nonsense': expected an IP address, a prefix or an AS (AS64496)"),
         (15, "policy[0].invalid.tags: only for action announce, not withdraw"),
     ]
 

@@ -121,7 +121,7 @@ def test_a_file_at_fault(text: str) -> None:
         *("slurm: x.json", "state:", "guard: {max-shrink: 5}", "control-group: ''"),
         "policy: [{invalid: {action: withdraw, tags: [rfc8097]}}]",
         "policy: [{direction: out, from: [192.0.2.1]}]",
-        "policy: [{from: [192.0.2.0/24]}]",
+        "policy: [{to: [192.0.2.0/24]}]",
         "policy: [{valid: {action: announce, tags: [no-export]}}]",
     ],
 )

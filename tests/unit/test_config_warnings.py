@@ -124,6 +124,7 @@ caches:
 
 RULES = [
     ("- {from: [192.0.2.1], valid: A}\n- {from: [192.0.2.1], invalid: A}", [(6, "never acts: the rule on line 5")]),
+    ("- {from: [192.0.2.0/24], valid: A}\n- {from: [192.0.2.1], invalid: A}", [(6, "never acts: the rule on line 5")]),
     ("- {valid: A}\n- {from: [192.0.2.1], invalid: A}\n- {invalid: A}", [(6, "never acts"), (7, "never acts")]),
     (
         "- {from: [192.0.2.1], valid: A}\n- {from: ['::1'], valid: A}\n- {from: [192.0.2.1, '0::1'], valid: A}",

@@ -3,7 +3,7 @@
 import pytest
 
 from rtrd.config import Action, PolicyRule
-from rtrd.config.types import Address
+from rtrd.config.types import Address, NeighborMatch
 from rtrd.policy import Policy
 from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.bgp_events import State, Update
@@ -147,7 +147,7 @@ def test_what_rtrd_announces_takes_the_place_of_what_was_listed(story: Story) ->
 
 def test_a_local_route_is_not_withdrawn_with_a_learned_one() -> None:
     """At a neighbor there is one route for a prefix, and rtrd announced none."""
-    invalid = PolicyRule(from_=(Address("192.0.2.3"),), to=(Address(PEER),), invalid=Action(action="withdraw"))
+    invalid = PolicyRule(from_=(NeighborMatch("192.0.2.3"),), to=(Address(PEER),), invalid=Action(action="withdraw"))
     story = Story(OURS, rules=(invalid,))
     story.lists("198.51.100.0/25")
     story.announce("192.0.2.3", "198.51.100.0/25", "198.51.100.0/26", origin=65000)

@@ -144,3 +144,13 @@ def test_any_text_is_a_tag_or_a_fault_with_a_sentence(text: str) -> None:
 
 def test_unverified_has_no_rfc8097_tag() -> None:
     assert rfc8097_tag("unverified") is None
+
+
+def test_from_may_be_a_prefix_or_an_as() -> None:
+    rules = policy("  - {from: [192.0.2.0/25, AS64497]}\n  - {from: ['2001:db8::/32']}\n")
+    assert rules.rules_for("192.0.2.1", 64496) == (rules.rules[0],)
+    assert rules.rules_for("192.0.2.129", 64496) == ()
+    assert rules.rules_for("192.0.2.129", 64497) == (rules.rules[0],)
+    assert rules.rules_for("192.0.2.129") == (), "its AS is not known yet"
+    assert rules.rules_for("2001:db8::1", 64497) == (rules.rules[0],)
+    assert rules.rules_for("2001:db8::1") == (rules.rules[1],)

@@ -1,6 +1,6 @@
 """What /status answers of one cache and one router, but for what a test has otherwise."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,3 +39,10 @@ class NamedCache:
 
     def __str__(self) -> str:
         return str(Endpoint(self.host, self.port))
+
+
+class AllRouters(list[Any]):
+    """Routers, as what asks all of them wants them."""
+
+    def all(self) -> Iterator[Any]:
+        return iter(self)

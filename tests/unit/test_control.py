@@ -47,7 +47,7 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_entries import RouterKey
 from tests.lab import programs
 from tests.lab.loop_thread import LoopThread
-from tests.lab.statuses import NamedCache, status, would_change
+from tests.lab.statuses import AllRouters, NamedCache, status, would_change
 from tests.lab.vrp_sets import set_of
 from tests.lab.wait import wait_until
 
@@ -97,13 +97,6 @@ VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)]
 CACHES = [NamedCache(0, "192.0.2.10"), NamedCache(1, "2001:db8::1")]
 
 
-class _All(list[Any]):
-    """Routers, as many as there are."""
-
-    def all(self) -> Iterator[Any]:
-        return iter(self)
-
-
 class FakeDaemon:
     """A daemon that is as it is set; it stands for each of the parts that handlers ask."""
 
@@ -143,7 +136,7 @@ class FakeDaemon:
             ),
             VRPQueries(fake, caches, slurm, fake, fake, self.aspa_set),
             ASPAQueries(self.aspa_set, caches),
-            RouteQueries(_All([self])),  # type: ignore[arg-type]
+            RouteQueries(AllRouters([self])),  # type: ignore[arg-type]
             WhatIfQueries(fake),
             Live(self.event_log, self.registry.status),
             ChangeHandlers(fake, caches, fake, self.known, self.event_log),

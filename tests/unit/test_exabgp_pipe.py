@@ -368,10 +368,10 @@ async def listed(pipe: Pipe, *rows: bytes) -> list[str]:
     pipe.commands()
     pipe.router.look_again()
     written = pipe.router.gate.window.written
-    while NEIGHBORS not in [command.text for command in written]:
-        await pipe.say(b"done\n")
+    await until(lambda: written)
     while written[0].text != NEIGHBORS:
         await pipe.say(b"done\n")
+        await until(lambda: written)  # a `done` too many would be taken for an empty list
     await pipe.say(b"".join(rows) + b"done\n" + SUMMARY_HEADER + b"done\n")
     return pipe.commands()
 

@@ -14,7 +14,7 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPFilter, VRPSet
 from tests.lab import promised
 from tests.lab.observed import Observed
-from tests.lab.statuses import NamedCache, would_change
+from tests.lab.statuses import AllRouters, NamedCache, would_change
 from tests.lab.vrp_sets import set_of
 
 A, B = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64500)
@@ -71,7 +71,7 @@ class TestNotation:
 def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = (), exempted: Iterable[VRP] = ()) -> Any:
     """A VRP set with A of one cache, and routers with routes to A's prefix, a less specific one, and B's."""
     vrp_set = set_of(A)
-    routers = []
+    routers = AllRouters()
     for name in ("one", "two"):
         observed = Observed(vrp_set, [A.prefix, B.prefix, COVERING])
         session = SimpleNamespace(number=observed.neighbor, address="192.0.2.1")

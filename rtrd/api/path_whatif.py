@@ -6,7 +6,6 @@ One question at a time, in slices of a few milliseconds.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,7 +14,7 @@ from aiohttp import web
 
 from rtrd.api.requests import get, number
 from rtrd.api.responses import json
-from rtrd.api.whatif import BUDGET, MOST_ROWS, ROWS, SLICE
+from rtrd.api.whatif import MOST_ROWS, ROWS, in_slices, of_route, summary
 from rtrd.rib.path_whatif import PathWhatIf, parse_aspa, with_changes
 from rtrd.routers import Routers
 from rtrd.vrps.aspas import ASPASet
@@ -53,36 +52,18 @@ class PathWhatIfQuery:
         rows: list[dict[str, Any]] = []
         moved: Counter[tuple[str, str]] = Counter()
         routes = 0
-        for engine in [router.engine for router in self._routers]:
+        for engine in [router.engine for router in self._routers.all()]:
             question = PathWhatIf(engine.table, then, customers)
-            names = {session.number: session.address for session in engine.sessions.by_name.values()}
-            more = True
-            until = time.perf_counter() + SLICE
-            while more:
-                found, more = question.rows(BUDGET, min(most - len(rows), 2 * BUDGET))
+            async for found in in_slices(question.rows, most - len(rows)):
                 rows += [
-                    {
-                        "router": engine.name,
-                        "neighbor": names.get(row.neighbor, ""),
-                        "prefix": row.prefix,
-                        "path_id": row.path_id,
-                        "origin_as": row.origin,
-                        "now": row.now,
-                        "then": row.then,
-                        "reason": engine.path_reason_by(then, row.neighbor, row.attributes),
-                    }
+                    {**of_route(engine, row), "reason": engine.path_reason_by(then, row.neighbor, row.attributes)}
                     for row in found
                 ]
-                if time.perf_counter() >= until:
-                    await asyncio.sleep(0)
-                    until = time.perf_counter() + SLICE
             routes += question.routes
             moved.update(question.moved)
         return {
             "routes": routes,
             "newly_invalid": sum(count for (_, later), count in moved.items() if later == "invalid"),
-            "changes": [{"now": now, "then": later, "routes": count} for (now, later), count in sorted(moved.items())],
-            "changed": rows,
-            "left_out": moved.total() - len(rows),
+            **summary(moved, rows),
             "without_effect": idle,
         }

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Any, Final
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
@@ -16,6 +17,7 @@ from rtrd.api.requests import get, number
 from rtrd.api.responses import json
 from rtrd.base.errors import NotReadyError
 from rtrd.rib.engine import Engine
+from rtrd.rib.path_whatif import ChangedPath
 from rtrd.rib.whatif import COVERS, Changed, TableWhatIf, View
 from rtrd.routers import Routers
 from rtrd.vrps.exempts import Exempts
@@ -128,49 +130,63 @@ class WhatIf:
 
     async def _go_over(self, then: View, ranges: VRPChanges | None, most: int) -> dict[str, Any]:
         rows: list[dict[str, Any]] = []
-        moved: dict[tuple[str, str], int] = {}
+        moved: Counter[tuple[str, str]] = Counter()
         covers = dict.fromkeys(COVERS, 0)
         routes = 0
         for engine in [router.engine for router in self._routers.all()]:
             question = TableWhatIf(engine.table, then, ranges, covers=True)
-            more = True
-            until = time.perf_counter() + SLICE
-            while more:
-                found, more = question.rows(BUDGET, min(most - len(rows), 2 * BUDGET))
-                rows += _rows(engine, found)
-                if time.perf_counter() >= until:
-                    await asyncio.sleep(0)
-                    until = time.perf_counter() + SLICE
+            async for found in in_slices(question.rows, most - len(rows)):
+                rows += [{**of_route(engine, row), "cover": row.cover} for row in found]
             counts = question.counts()
             routes += counts.routes
-            for key, count in counts.moved.items():
-                moved[key] = moved.get(key, 0) + count
+            moved.update(counts.moved)
             for cover, count in counts.covers.items():
                 covers[cover] += count
-        return {
-            "routes": routes,
-            "newly_invalid": covers,
-            "changes": [{"now": now, "then": later, "routes": count} for (now, later), count in sorted(moved.items())],
-            "changed": rows,
-            "left_out": sum(moved.values()) - len(rows),
-        }
+        return {"routes": routes, "newly_invalid": covers, **summary(moved, rows)}
 
 
-def _rows(engine: Engine, found: Iterable[Changed]) -> list[dict[str, Any]]:
-    names = {session.number: session.address for session in engine.sessions.by_name.values()}
-    return [
-        {
-            "router": engine.name,
-            "neighbor": names.get(row.neighbor, ""),
-            "prefix": row.prefix,
-            "path_id": row.path_id,
-            "origin_as": row.origin,
-            "now": row.now,
-            "then": row.then,
-            "cover": row.cover,
-        }
-        for row in found
-    ]
+_Row = TypeVar("_Row")
+
+
+async def in_slices(
+    rows: Callable[[int, int], tuple[Sequence[_Row], bool]], most: int
+) -> AsyncIterator[Sequence[_Row]]:
+    """Give what a question finds in one table, at most so many rows; the loop is held for `SLICE` at a time.
+
+    `rows(budget, most)`: looks at some routes, gives those that would change, and whether there is more.
+    """
+    more = True
+    until = time.perf_counter() + SLICE
+    while more:
+        found, more = rows(BUDGET, min(most, 2 * BUDGET))
+        most -= len(found)
+        if found:
+            yield found
+        if time.perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = time.perf_counter() + SLICE
+
+
+def summary(moved: Counter[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give the rows of an answer, how many routes would change from what to what, and how many rows are left out."""
+    return {
+        "changes": [{"now": now, "then": later, "routes": count} for (now, later), count in sorted(moved.items())],
+        "changed": rows,
+        "left_out": moved.total() - len(rows),
+    }
+
+
+def of_route(engine: Engine, row: Changed | ChangedPath) -> dict[str, Any]:
+    """Give the row of an answer for a route that would change."""
+    return {
+        "router": engine.name,
+        "neighbor": engine.sessions.address_of(row.neighbor),
+        "prefix": row.prefix,
+        "path_id": row.path_id,
+        "origin_as": row.origin,
+        "now": row.now,
+        "then": row.then,
+    }
 
 
 class WhatIfQueries:

@@ -418,11 +418,8 @@ class Engine:
 
         `within`: only those that this prefix covers; `address`: instead, only those that cover the address.
         """
-        names: dict[int, str] = {}
         for route in self.table.routes(within) if address is None else self.table.routes_to(address):
-            if route.neighbor not in names:
-                names = {known.number: known.address for known in self.sessions.by_name.values()}
-            yield names.get(route.neighbor, ""), route
+            yield self.sessions.address_of(route.neighbor), route
 
     def path_reason(self, route: Route) -> str | None:
         """Say why the path of a route is invalid, and why it counts as a leak; None: neither is so."""

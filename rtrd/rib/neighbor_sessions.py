@@ -196,6 +196,11 @@ class NeighborSessions:
         kind = self.kind(normal(address))
         return "confederation" if kind.confederation else "client" if kind.client else "external"
 
+    def address_of(self, number: int) -> str:
+        """Give the address of the neighbor on the session of a number; of one that went, nothing."""
+        known = self.by_name.get(self._by_number.get(number, ""))
+        return known.address if known else ""
+
     # -- paths
 
     def judged(self, number: int) -> tuple[LocalRole, int] | None:

@@ -68,6 +68,22 @@ def test_what_a_router_tells_is_judged_by_the_vrps_of_now(lab: Lab) -> None:
     site.wait_rows()
 
 
+def test_a_question_of_aspas_is_asked_of_its_routes_too(lab: Lab) -> None:
+    neighbors = [{"match": ["192.0.2.1"], "local-role": "provider"}]
+    cache = lab.start(StayRTR(lab.folder, [VRP(PREFIX, 24, 64511)]))
+    settings = {"bmp": {"listen": ["127.0.0.1:0"]}, "neighbors": neighbors}
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=settings))
+    daemon.wait_vrps(1)
+    one = MonitoredRouter(int((daemon.status() or {})["bmp"]["listening"][0].rpartition(":")[2]))
+    one.send(up(A, *OPENS), ITS_ROUTE)
+
+    def would_change() -> list[tuple[str, str, str]]:
+        found = json.loads(rtrd("whatif", "--json", "--socket", daemon.socket, "--aspa", "64511:64502").stdout)
+        return [(row["router"], row["now"], row["then"]) for row in found["changed"]]
+
+    wait_until(lambda: would_change() == [("router-a", "unknown", "invalid")], "a path that would be invalid")
+
+
 def test_two_routers_of_one_name_are_two_and_each_goes_alone(lab: Lab) -> None:
     site = Site(lab)
     routers = [MonitoredRouter(site.port) for _ in range(2)]

@@ -74,10 +74,8 @@ def daemon(filters: Iterable[VRPFilter] = (), assertions: Iterable[VRP] = (), ex
     routers = AllRouters()
     for name in ("one", "two"):
         observed = Observed(vrp_set, [A.prefix, B.prefix, COVERING])
-        session = SimpleNamespace(number=observed.neighbor, address="192.0.2.1")
-        engine = SimpleNamespace(
-            name=name, table=observed.table, sessions=SimpleNamespace(by_name={session.address: session})
-        )
+        sessions = SimpleNamespace(address_of={observed.neighbor: "192.0.2.1"}.__getitem__)
+        engine = SimpleNamespace(name=name, table=observed.table, sessions=sessions)
         routers.append(SimpleNamespace(engine=engine))
     slurm = SimpleNamespace(filters=list(filters), assertions=[pack(vrp) for vrp in assertions])
     exempts = SimpleNamespace(packed={pack(vrp) for vrp in exempted})

@@ -30,6 +30,7 @@ roa4 table four; roa6 table six; aspa table customers;
 protocol device {}
 protocol rpki cache {
     roa4 { table four; }; roa6 { table six; }; aspa { table customers; };
+    SIGNED
     remote 127.0.0.1 port PORT;
     max version VERSION;
 }
@@ -41,6 +42,7 @@ fib-update no
 listen on 127.0.0.1 port OWN
 socket "/mnt/bgpd.sock"
 rtr 127.0.0.1 { port PORT
+    SIGNED
     min-version 2 }
 """
 
@@ -51,11 +53,12 @@ def cache(lab: Lab) -> Cache:
 
 
 class Bird(Process):
-    """A BIRD that loads from a port of this host."""
+    """A BIRD that loads from a port of this host, signed by TCP-MD5 with this password or not."""
 
-    def __init__(self, folder: Path, port: int, package: str, version: int = 2) -> None:
+    def __init__(self, folder: Path, port: int, package: str, version: int = 2, password: str = "") -> None:
         self._root, self._folder = debian("trixie", package), folder
-        text = BIRD.replace("PORT", str(port)).replace("VERSION", str(version))
+        signed = f'transport tcp {{ authentication md5; password "{password}"; }};' if password else ""
+        text = BIRD.replace("PORT", str(port)).replace("VERSION", str(version)).replace("SIGNED", signed)
         (folder / "bird.conf").write_text(text)
         argv = within(self._root, folder, "bird", "-f", "-c", "/mnt/bird.conf", "-s", "/mnt/bird.ctl")
         super().__init__("bird", argv, folder)
@@ -112,12 +115,13 @@ def test_a_bird_of_version_1_sees_nothing_of_aspas(cache: Cache, tmp_path: Path)
 
 
 class OpenBGPD(Process):
-    """An OpenBGPD that loads from a port of this host."""
+    """An OpenBGPD that loads from a port of this host, signed by TCP-MD5 with this password or not."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, password: str = "") -> None:
         self._root, self._folder = debian("trixie", "openbgpd"), folder
         config = folder / "bgpd.conf"
-        config.write_text(BGPD.replace("PORT", str(port)).replace("OWN", str(free_port("127.0.0.1"))))
+        text = BGPD.replace("PORT", str(port)).replace("OWN", str(free_port("127.0.0.1")))
+        config.write_text(text.replace("SIGNED", f"tcp md5sig password {password}" if password else ""))
         config.chmod(0o600)
         super().__init__("bgpd", within(self._root, folder, "bgpd", "-d", "-v", "-f", "/mnt/bgpd.conf"), folder)
 

@@ -28,6 +28,7 @@ from rtrd.bmp.station import Station
 from rtrd.caches import Caches
 from rtrd.config import Config, Guard, NeighborConfig, PolicyRule
 from rtrd.event_log import EventLog
+from rtrd.events.publisher import Publisher
 from rtrd.exabgp.attachments import Attachments
 from rtrd.exabgp.session import ExaBGP
 from rtrd.health import Health
@@ -116,6 +117,10 @@ class Daemon:
         self.notifier = Notifier(self._status_line)
         self.bmp = None if settings.bmp is None else Station(settings.bmp, self.routers, self.clock.wall)
         self.bird = None if settings.bird is None else Watch(settings.bird, self.vrp_set, lambda: self.ready)
+        self.publisher = Publisher(
+            settings.state, printable(socket.gethostname()), self.clock,
+            listen=self.event_log.listen, status=self.registry.status,
+        )  # fmt: skip
         self._on_stop: Literal["keep", "withdraw"] = settings.on_stop
         self._start_hold: float = settings.start_hold
         self._following = Background("slurm")
@@ -151,7 +156,7 @@ class Daemon:
         )  # fmt: skip
         registry.metric("rtrd_loop_long_turns_total", "How often that was more than 50 ms.", lambda: turns().long)
         vrps = (self.caches, self.effective, self.guarding, self.slurm, self.exempts)
-        for each in (*vrps, self.routers, self.event_log, self.history):
+        for each in (*vrps, self.routers, self.event_log, self.history, self.publisher):
             each.register(registry)
         not_configured = dict.fromkeys(("rtr_server", "bmp", "bird", "snapshot"), lambda: None)
         registry.status_of(**not_configured)
@@ -187,6 +192,7 @@ class Daemon:
             self.snapshot_keeper.start()
         if self.state_folder is not None:
             await self.state_folder.start()
+        await self.publisher.start(self.settings.events)
         self.caches.open()
         self._hold_for(self.settings.start_hold)
 
@@ -213,6 +219,7 @@ class Daemon:
 
     async def close(self) -> None:
         """End every part."""
+        await self.publisher.close()
         self.health.close()
         if self.state_folder is not None:
             self.state_folder.close()

@@ -14,9 +14,18 @@ import msgspec
 from msgspec import Meta
 
 from rtrd.base.endpoint import Endpoint, parse_endpoint
-from rtrd.base.faults import FaultyFileError, FileFault
+from rtrd.base.faults import FaultyFileError, FileFault, Report
 from rtrd.base.files import read_file
 from rtrd.config import checks
+from rtrd.config.nats import (
+    SUBJECT_OF_ALL,
+    NATSServer,
+    Subject,
+    check_events,
+    check_spooled,
+    parse_nats_server,
+    parse_subject,
+)
 from rtrd.config.types import PARSERS, Address, DeviceName, HostName, Name, NeighborMatch, Network, RouterName, Share
 from rtrd.config.yaml_reader import FAULTY, Node, Schema, read
 from rtrd.tags import Tag, TagSpec, parse_community, parse_tag
@@ -169,6 +178,21 @@ class Bird(_Mapping, frozen=True):
     """Seconds between two audits."""
 
 
+class Events(_Mapping, frozen=True):
+    """Where events are published, for one place of many hosts."""
+
+    nats: NATSServer
+    subject: Subject = Subject(SUBJECT_OF_ALL)
+    password_file: Path | None = None
+    """Of the user in `nats`; where there is none it has a token."""
+    ca: Path | None = None
+    """Who signs the server's certificate; None: who the system trusts."""
+    certificate: Path | None = None
+    key: Path | None = None
+    max_spool: Annotated[int, Meta(ge=1, le=65536)] = 64
+    """MiB that wait in files at most."""
+
+
 class Action(_Mapping, frozen=True):
     """What is done with a route of one validity."""
 
@@ -251,6 +275,7 @@ class Config(_Mapping, frozen=True):
     rtr_server: RTRServer | None = None
     bmp: BMP | None = None
     bird: Bird | None = None
+    events: Events | None = None
     neighbors: tuple[NeighborConfig, ...] = ()
     policy: tuple[PolicyRule, ...] = ()
 
@@ -316,6 +341,11 @@ def examine(path: Path | str) -> Examined:
     return _examine(text, path)
 
 
+def _check_config(found: Node, report: Report) -> None:
+    checks.check_config(found, report)
+    check_spooled(found, report)
+
+
 def _examine(text: str, path: Path) -> Examined:
     folder = path.absolute().parent
     schema = Schema(
@@ -326,6 +356,8 @@ def _examine(text: str, path: Path) -> Examined:
             Endpoint: parse_endpoint,
             TagSpec: parse_tag,
             Tag: parse_community,
+            NATSServer: parse_nats_server,
+            Subject: parse_subject,
         },
         numeric=frozenset({Share}),
         wanted={
@@ -343,7 +375,8 @@ def _examine(text: str, path: Path) -> Examined:
             RTRServer: checks.check_rtr_server,
             RouterClients: checks.check_clients,
             TLS: checks.check_tls,
-            Config: checks.check_config,
+            Events: check_events,
+            Config: _check_config,
         },
     )
     root, findings = read(text, str(path), schema)

@@ -182,6 +182,9 @@ def _questions(root: Node) -> Iterator[_Question]:
         yield from _paths(relay.keys["tls"], ("key",), _modes)
     for clients in _items(root, "rtr-server", "clients"):
         yield from _signing(clients, "fault")
+    if "events" in root.keys:
+        yield from _paths(root.keys["events"], ("ca", "certificate"), _file)
+        yield from _paths(root.keys["events"], ("password-file", "key"), _key_file)
     yield from _paths(root, ("state",), _writable_folder)
     yield from _paths(root, ("control",), _socket_to_listen)
     if "bird" in root.keys:

@@ -14,8 +14,20 @@ from msgspec import inspect
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.notation import ROUTER_NAME
-from rtrd.config import TLS, Action, CacheServer, Config, PolicyRule, PrefixLengths, RouterClients, RTRServer, When
+from rtrd.config import (
+    TLS,
+    Action,
+    CacheServer,
+    Config,
+    Events,
+    PolicyRule,
+    PrefixLengths,
+    RouterClients,
+    RTRServer,
+    When,
+)
 from rtrd.config.checks import NATIVE_KEYS, TRANSPORTS_OF
+from rtrd.config.nats import MOST_SUBJECT, OVER_TLS, SUBJECT, URL, NATSServer, Subject
 from rtrd.config.types import (
     DEVICE_NAME,
     Address,
@@ -52,6 +64,8 @@ LEAVES: Final[dict[Any, dict[str, Any]]] = {
     Network: {"type": "string", "pattern": f"^({_IPV4}(/[0-9]{{1,2}})?|{_IPV6}(/[0-9]{{1,3}})?)$"},
     Share: {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?%$"},
     Endpoint: {"type": "string", "pattern": rf"^({_IPV4}|\[{_IPV6}\]):[0-9]{{1,5}}$"},
+    NATSServer: {"type": "string", "pattern": f"^{URL}$"},
+    Subject: {"type": "string", "pattern": f"^{SUBJECT}$", "maxLength": MOST_SUBJECT},
     TagSpec: {
         "type": "string",
         "pattern": "^(rfc8097|community(:[0-9]{1,10}){2}|large(:[0-9]{1,10}){3}|extended:0x[0-9a-fA-F]{1,16})$",
@@ -114,6 +128,11 @@ TOGETHER: Final[dict[type, dict[str, Any]]] = {
         },
     },
     When: {"minProperties": 1},
+    Events: {
+        "if": {"not": {"properties": {"nats": {"pattern": "^tls:"}}}},
+        "then": {"properties": dict.fromkeys(OVER_TLS, False)},
+        "dependentRequired": {"certificate": ["key"], "key": ["certificate"]},
+    },
     RouterClients: {
         "anyOf": [{"required": [key]} for key in ("max-version", "md5-password-file", "tcp-ao")],
         "not": {"required": ["md5-password-file", "tcp-ao"]},

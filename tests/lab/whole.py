@@ -19,6 +19,7 @@ guard: {}
 rtr-server: {listen: ["127.0.0.1:0"]}
 bmp: {listen: ["127.0.0.1:0"]}
 bird: {}
+events: {nats: "nats://127.0.0.1:4222"}
 """
 
 

@@ -16,7 +16,7 @@ FLOORS = (
     {"base": {"base", "tags", "version"}},
     {"settings": {"config", "policy"}},
     {"vrps": {"vrps"}, "rib": {"rib"}},
-    {"exabgp": {"exabgp"}, "bmp": {"bmp"}, "mrt": {"mrt"}, "bird": {"bird"}, "rtr": {"rtr"}},
+    {"exabgp": {"exabgp"}, "bmp": {"bmp"}, "mrt": {"mrt"}, "events": {"events"}, "bird": {"bird"}, "rtr": {"rtr"}},
     {
         "daemon": {
             "daemon",

@@ -1,0 +1,354 @@
+"""Publishes the events of a daemon: takes them as they happen, keeps what waits, and sends it when it can.
+
+Three tasks: one takes events, one has files written and read, one speaks with the server. None waits for another: what
+the server does not take stays in the spool, and what the spool can't keep is lost, counted, and told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from rtrd.base import log
+from rtrd.base.background import Background
+from rtrd.base.clock import Clock, timestamp
+from rtrd.base.file_thread import LONG, PATIENCE, in_thread
+from rtrd.base.registry import Problem, Registry
+from rtrd.base.text import counted, printable
+from rtrd.config import Events
+from rtrd.events import spool_files
+from rtrd.events.connection import Connection, NotTakenError, connect
+from rtrd.events.messages import Messages
+from rtrd.events.spool import Spool
+
+SUMMARY: Final = 30.0
+"""Seconds between two summaries."""
+TOGETHER: Final = 32
+"""Messages that are under way at once."""
+TOGETHER_OCTETS: Final = 256 << 10
+KEEP: Final = 1.0
+"""Seconds after which what was not acknowledged is written to a file."""
+AGAIN: Final = 5.0
+"""Seconds at most until the server is asked again."""
+LOOK_UP: Final = 60.0
+"""Seconds after which a stream is looked for again, while none keeps what we publish."""
+LONG_AWAY: Final = 60.0
+"""Seconds after which a server that is away is a problem."""
+REFUSAL: Final = re.compile("authorization|authentication|permissions", re.IGNORECASE)
+"""How it begins what it says to who is not allowed, which does not pass by itself: a problem at once."""
+REMEMBERED: Final = 3600.0
+"""Seconds for which lost events are a problem."""
+LAST: Final = 2.0
+"""Seconds at the end to send what waits."""
+_MIB: Final = 1 << 20
+
+logger = log.get("events")
+
+
+class Listener(Protocol):
+    """Gives events: rtrd.event_log.Listener."""
+
+    async def take(self, seconds: float, most: int = 100) -> list[bytes]:
+        """Give up to `most` events, waiting for the first up to `seconds`."""
+
+
+Listen = Callable[[], AbstractContextManager[Listener]]
+"""Gives the events from now on."""
+
+
+class Publisher:
+    """Publishes for one daemon, if it is configured to."""
+
+    def __init__(
+        self, state: Path | None, host: str, clock: Clock, *, listen: Listen, status: Callable[[], dict[str, Any]]
+    ) -> None:
+        """`state`: the state folder; `status`: gives the whole status of the daemon."""
+        self._folder = None if state is None else state / spool_files.FOLDER
+        self._host = host
+        self._clock = clock
+        self._listen = listen
+        self._status = status
+        self._settings: Events | None = None
+        self._spool = Spool(0, on_disk=self._folder is not None)
+        self._messages = Messages(secrets.token_hex(8), host, "")
+        self._found = False
+        self._lost_kept = 0
+        self._file_fault: str | None = None
+        self._connection: Connection | None = None
+        self._why: str | None = None
+        """Why the server is away, or takes nothing; None: it takes all."""
+        self._away_since = clock.wall()
+        self._lost_at: float | None = None
+        self._lost_seen = 0
+        self._published = 0
+        self._too_large = 0
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        """Nothing waits that can be sent now."""
+        self._files = asyncio.Event()
+        self._tasks = [Background(f"events {name}") for name in ("take", "summaries", "keep", "send")]
+
+    # -- life
+
+    async def start(self, settings: Events | None) -> None:
+        """Publish from now on as the settings say; None: nothing."""
+        self._settings = settings
+        if settings is None:
+            return
+        self._spool.most = settings.max_spool * _MIB
+        self._messages.subject = str(settings.subject)
+        self._why, self._away_since = None, self._clock.wall()
+        if not self._found:
+            await self._find()
+        for task, work in zip(self._tasks, (self._take, self._summaries, self._keep, self._send), strict=True):
+            task.start(work())
+
+    async def change(self, settings: Events | None) -> None:
+        """Publish as other settings say; what waits goes to the new server."""
+        await self.close()
+        await self.start(settings)
+
+    async def close(self) -> None:
+        """Send what can be sent soon, keep the rest, and end."""
+        if self._settings is None:
+            return
+        for task in self._tasks[:3]:
+            task.close()
+        if self._is_connected:
+            self._idle.clear()
+            self._wake.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), LAST)
+        self._tasks[3].close()
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+        await self._files_once(last=True)
+        self._settings = None
+
+    # -- what comes
+
+    async def _take(self) -> None:
+        with self._listen() as listener:
+            while True:
+                for line in await listener.take(60.0):
+                    self._spool.put(self._messages.of(line))
+                self._note_lost()
+                self._wake.set()
+                await asyncio.sleep(0)
+
+    async def _summaries(self) -> None:
+        # Many hosts that start at once don't speak at once.
+        await asyncio.sleep(random.uniform(1, 3))  # noqa: S311 - no secret
+        while True:
+            try:
+                self._spool.put(self._messages.summary(self._now(), self._status()))
+            except Exception:
+                logger.exception("no summary could be made; rtrd continues without it")
+            self._wake.set()
+            await asyncio.sleep(SUMMARY)
+
+    def _now(self) -> str:
+        return timestamp(self._clock.wall(), "milliseconds")
+
+    def _note_lost(self) -> None:
+        if self._spool.lost_ever > self._lost_seen:
+            if self._lost_at is None or self._clock.wall() - self._lost_at > KEEP:
+                logger.warning("events are lost: more came than the spool may keep", lost=self._spool.lost_ever)
+            self._lost_seen, self._lost_at = self._spool.lost_ever, self._clock.wall()
+
+    # -- files
+
+    async def _find(self) -> None:
+        """Look what the last run left."""
+        self._found = True
+        if self._folder is None:
+            return
+        try:
+            segments, lost = await in_thread(LONG, spool_files.find, self._folder)
+        except OSError as error:
+            self._fault("read", error)
+            return
+        self._spool.found(segments, lost)
+        self._lost_kept = lost
+        if self._spool.waiting:
+            logger.info("events of the last run wait to be published", events=self._spool.waiting)
+
+    async def _keep(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._files.wait(), KEEP)
+            self._files.clear()
+            await self._files_once()
+
+    async def _files_once(self, *, last: bool = False) -> None:
+        """Have files follow the spool: one thing after the other, for each is told to the spool when it is done."""
+        folder = self._folder
+        if folder is None:
+            return
+        try:
+            if last and (rest := self._spool.rest_of_oldest()) is not None:
+                await in_thread(PATIENCE, spool_files.make_anew, folder, *rest)
+            if gone := self._spool.gone():
+                await in_thread(PATIENCE, spool_files.remove, folder, gone)
+            if (write := self._spool.to_write(all_of_it=last)) is not None:
+                self._spool.written(write, await in_thread(PATIENCE, spool_files.write, folder, write))
+                self._note_lost()
+            if self._spool.lost != self._lost_kept:
+                lost = self._spool.lost
+                await in_thread(PATIENCE, spool_files.keep_lost, folder, lost)
+                self._lost_kept = lost
+            if (wanted := self._spool.wanted) is not None and self._connection is not None:
+                self._spool.loaded(wanted, await in_thread(PATIENCE, spool_files.read, folder, wanted))
+                self._wake.set()
+        except OSError as error:
+            self._fault("kept", error)
+            return
+        self._file_fault = None
+
+    def _fault(self, what: str, error: OSError) -> None:
+        self._file_fault = f"{self._folder}: cannot be {what}: {error.strerror or error}"
+
+    # -- the server
+
+    async def _send(self) -> None:
+        assert self._settings is not None
+        pause = 0.5
+        while True:
+            try:
+                self._connection = await connect(self._settings, f"rtrd {self._host}")
+                await self._connection.look_up(self._messages.subject_of_all())
+                self._taken()
+                pause = 0.5
+                await self._send_all(self._connection)
+            except NotTakenError as error:
+                self._not_taken(str(error))
+            except Exception as error:
+                logger.exception("events could not be published; rtrd tries again")
+                self._not_taken(f"rtrd has a fault: {error}")
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
+            self._spool.sent(0)
+            pause = min(AGAIN, pause * 2)
+            await asyncio.sleep(pause * random.uniform(0.75, 1))  # noqa: S311 - no secret
+
+    async def _send_all(self, connection: Connection) -> None:
+        """Send what waits and what comes, until that fails. NotTakenError."""
+        looked = self._clock.steady()
+        while True:
+            if self._spool.wanted is not None:
+                self._files.set()
+            if not await self._send_some(connection):
+                self._idle.set()
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), KEEP)
+            if connection.closed:
+                raise NotTakenError("it has ended the connection")
+            if not connection.acknowledges and self._clock.steady() - looked > LOOK_UP:
+                looked = self._clock.steady()
+                await connection.look_up(self._messages.subject_of_all())
+
+    async def _send_some(self, connection: Connection) -> bool:
+        """Send a few; tell whether there were any. NotTakenError."""
+        spool = self._spool
+        if spool.lost and spool.wanted is None:
+            lost = spool.lost
+            outcome = await connection.publish([self._messages.lost(self._now(), lost, spool.lost_ever)])
+            if outcome.why is None:
+                spool.told(lost)
+                self._published += 1 - len(outcome.refused)
+        messages = spool.next(TOGETHER, TOGETHER_OCTETS)
+        if not messages:
+            return False
+        outcome = await connection.publish(messages)
+        spool.sent(outcome.done)
+        self._published += outcome.done - len(outcome.refused)
+        if outcome.refused:
+            self._refused(len(outcome.refused), connection)
+        if outcome.why is not None:
+            raise NotTakenError(outcome.why)
+        self._taken()
+        return True
+
+    def _refused(self, count: int, connection: Connection) -> None:
+        self._too_large += count
+        self._spool.lose(count)
+        self._note_lost()
+        logger.warning("events are lost: larger than the server takes", events=count, octets=connection.most)
+
+    def _taken(self) -> None:
+        if self._why is not None:
+            logger.info("the NATS server takes events", server=str(self._server), waiting=self._spool.waiting)
+        self._why = None
+
+    def _not_taken(self, why: str) -> None:
+        if self._why is None:
+            self._away_since = self._clock.wall()
+        if why != self._why:
+            logger.warning("the NATS server takes no events", server=str(self._server), why=why)
+        self._why = why
+
+    @property
+    def _server(self) -> object:
+        return None if self._settings is None else self._settings.nats
+
+    # -- what is known
+
+    def register(self, registry: Registry) -> None:
+        """Offer how it goes, and its settings."""
+        registry.on_reload(self.change, "events")
+        registry.status_of(events=self.status)
+        registry.problems_of(self._problems)
+        registry.kept_in_state("events", lambda: self._file_fault, self._files.set)
+        registry.metric(
+            "rtrd_nats_connected", "1 while a NATS server takes events.",
+            lambda: None if self._settings is None else self._is_connected,
+        )  # fmt: skip
+        registry.metric("rtrd_nats_published_total", "Events and summaries published.", lambda: self._published)
+        registry.metric("rtrd_nats_waiting", "Events that wait to be published.", lambda: self._spool.waiting)
+        registry.metric("rtrd_nats_spool_bytes", "Size of those that wait in files.", lambda: self._spool.octets)
+        registry.metric("rtrd_nats_lost_total", "Events never published.", lambda: self._spool.lost_ever)
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._connection is not None and self._why is None
+
+    def status(self) -> dict[str, Any] | None:
+        """Give how it goes, as `events` of the status has it; None: nothing is published."""
+        if self._settings is None:
+            return None
+        connection = self._connection
+        return {
+            "nats": str(self._settings.nats),
+            "subject": str(self._settings.subject),
+            "connected": self._is_connected,
+            "why": self._why,
+            "server": None if connection is None else connection.server,
+            "stream": None if connection is None else connection.stream,
+            "acknowledged": connection is not None and connection.acknowledges,
+            "published": self._published,
+            "waiting": self._spool.waiting,
+            "spool": self._spool.octets,
+            "lost": self._spool.lost_ever,
+            "too_large": self._too_large,
+        }
+
+    def _problems(self) -> Iterator[Problem]:
+        if self._settings is None:
+            return
+        now = self._clock.wall()
+        if self._why is not None and (now - self._away_since >= LONG_AWAY or REFUSAL.match(self._why)):
+            what = f"NATS server {self._settings.nats} takes no events: {printable(self._why)}"
+            yield Problem(what, self._away_since, "warning", "events server", logged=True)
+        if self._lost_at is not None and now - self._lost_at < REMEMBERED:
+            what = f"{counted(self._spool.lost_ever, 'event', 'was', 'were')} lost before the NATS server took them"
+            yield Problem(what, self._lost_at, "warning", "events lost", logged=True)
